@@ -1,0 +1,1 @@
+"""From raw data to a fine-tuned, evaluated, exported language model, with proof at each step."""

@@ -1,0 +1,109 @@
+"""What every spec is made of: the frozen base class, references to inputs, and the marks on fields.
+
+A spec says what a person asks for. It is read by the stage that does the work; each read is
+reported to the consumption ledger (`burnish.core.ledger`), so that a setting nothing reads is found.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+Watcher = Callable[["Spec", str], None]
+_watchers: list[Watcher] = []
+
+
+def watch(watcher: Watcher) -> Callable[[], None]:
+    """Report every later read of a spec's field to `watcher`; the returned function ends it."""
+    _watchers.append(watcher)
+    return lambda: _watchers.remove(watcher)
+
+
+class Spec(BaseModel):
+    """A frozen set of settings. An unknown key is an error; field help is the docstring under the field."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        validate_default=True,
+        allow_inf_nan=False,
+    )
+
+    def __getattribute__(self, name: str) -> Any:
+        value = super().__getattribute__(name)
+        if _watchers and name in type(self).__pydantic_fields__:
+            for watcher in _watchers:
+                watcher(self, name)
+        return value
+
+
+@dataclass(frozen=True)
+class Takes:
+    """Mark of a field that names an input; `kinds` are the artifact kinds it accepts."""
+
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Mark of a field that says where or how fast a step runs, not what it makes: no part of its fingerprint."""
+
+
+RUNTIME = Runtime()
+
+SCHEMES = ("step", "file", "hub", "git", "builtin")
+_REFERENCE = re.compile(r"^(?:(?P<scheme>[a-z]+):(?P<rest>.+)|(?P<name>[\w.-]+)@(?P<version>[\w.-]+))$")
+
+
+def is_a_reference(value: str) -> str:
+    """Accept `step:x`, `file:x`, `hub:x`, `git:x`, `builtin:x` or `name@version`."""
+    match = _REFERENCE.match(value)
+    if match is None or (match["scheme"] is not None and match["scheme"] not in SCHEMES):
+        schemes = ", ".join(f"{scheme}:…" for scheme in SCHEMES)
+        raise ValueError(f"'{value}' is not a reference: write {schemes} or name@version")
+    return value
+
+
+ModelRef = Annotated[str, Takes(("model", "adapter")), AfterValidator(is_a_reference)]
+"""A model: a folder, a hub name, `builtin:pocket`, or an adapter on its base."""
+DataRef = Annotated[str, Takes(("dataset", "file", "folder")), AfterValidator(is_a_reference)]
+"""Rows: a prepared dataset, a file, a folder, or a hub dataset."""
+TokenizerRef = Annotated[str, Takes(("tokenizer", "model", "adapter")), AfterValidator(is_a_reference)]
+"""A tokenizer, alone or inside a model."""
+
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], RUNTIME]
+Threads = Annotated[int | Literal["auto"], RUNTIME]
+
+
+def fields_with(spec: Spec, mark: type, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Walk a spec's tree; give (dotted path, mark, value) of every field marked with `mark`.
+
+    Lists are walked by position (`source.0.rows`). Reading this way is not reported to the ledger.
+    """
+    values = spec.__dict__
+    for name, info in type(spec).__pydantic_fields__.items():
+        value, path = values[name], f"{prefix}{name}"
+        found = next((m for m in _marks(info) if isinstance(m, mark)), None)
+        if found is not None:
+            yield path, found, value
+        children = enumerate(value) if isinstance(value, (list, tuple)) else value.items() if isinstance(value, dict) else ()
+        for key, child in children:
+            if isinstance(child, Spec):
+                yield from fields_with(child, mark, f"{path}.{key}.")
+        if isinstance(value, Spec):
+            yield from fields_with(value, mark, f"{path}.")
+
+
+def _marks(info: Any) -> Iterator[Any]:
+    """A field's marks: on the field itself, or on any member of its union (`DataRef | None`)."""
+    yield from info.metadata
+    yield from _marks_of_type(info.annotation)
+
+
+def _marks_of_type(annotation: Any) -> Iterator[Any]:
+    yield from getattr(annotation, "__metadata__", ())
+    for part in getattr(annotation, "__args__", ()):
+        yield from _marks_of_type(part)

@@ -1,0 +1,124 @@
+"""Where rows come from and how they are made ready: `synthesize` and `prepare`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from burnish.specs.base import DataRef, Spec, TokenizerRef
+from burnish.specs.tokens import RenderSpec
+
+Format = Literal[
+    "auto",
+    "alpaca",
+    "input_output",
+    "sharegpt",
+    "messages",
+    "prompt_completion",
+    "question_answer",
+    "text",
+    "preference",
+    "kto",
+    "prompt",
+]
+
+
+class PocketSpec(Spec):
+    """Seeded conversations of the embedded model's small world: dates, orders, tools, shell commands."""
+
+    kind: Literal["pocket"] = "pocket"
+    skill: Literal["base", "move_order"] = "base"
+    """`base`: what the embedded model was trained on; `move_order`: a tool call that it has never seen."""
+    rows: int = Field(default=1000, ge=1)
+    """How many conversations."""
+    seed: int = 0
+    """Another seed gives other rows."""
+
+
+class SynthesizeSpec(Spec):
+    """Make rows instead of reading them."""
+
+    generator: PocketSpec = PocketSpec()
+    """Who makes the rows."""
+
+
+class SourceSpec(Spec):
+    """One source of several."""
+
+    ref: DataRef
+    """Where the rows lie."""
+    take: int | None = Field(default=None, ge=1)
+    """How many rows to take at most, chosen by content hash; all when not said."""
+    tag: str | None = None
+    """A name that each of its rows carries, to evaluate by."""
+
+
+class SplitSpec(Spec):
+    """The shares that are held out. Rows are placed by their content's hash, so equal rows never part."""
+
+    validation: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of rows for evaluation during training."""
+    test: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of rows for evaluation after it."""
+    seed: int = 0
+    """Another seed places rows otherwise."""
+
+    @model_validator(mode="after")
+    def something_is_left_to_train_on(self) -> "SplitSpec":
+        if self.__dict__["validation"] + self.__dict__["test"] >= 1.0:
+            raise ValueError("validation and test together leave nothing to train on: make them smaller")
+        return self
+
+
+class LanguageSpec(Spec):
+    """Keep the rows of some languages."""
+
+    keep: list[str] = Field(min_length=1)
+    """ISO 639-1 codes, such as en and zh."""
+    min_probability: float = Field(default=0.5, ge=0.0, le=1.0)
+    """A row whose language is less sure than this is dropped."""
+
+
+class PrepareSpec(Spec):
+    """Read rows of any known format, map them to conversations, filter, split and measure them."""
+
+    source: DataRef | list[SourceSpec]
+    """A file, a folder, a dataset, a step; or a list of them, to mix."""
+    format: Format = "auto"
+    """The layout of the rows; `auto` detects it from the first rows and says so."""
+    columns: dict[str, str] = {}
+    """Renames: `{their_column: our_column}`."""
+    subset: str | None = None
+    """Of a hub dataset or a dataset_info.json: which of its parts."""
+    languages: LanguageSpec | None = None
+    """Keep these languages only."""
+    split: SplitSpec = SplitSpec()
+    """Shares to hold out."""
+    deduplicate: bool = False
+    """Drop rows whose content is equal to an earlier one's; counted."""
+    tokenizer: TokenizerRef | None = None
+    """Render every row with this tokenizer: lengths, learned tokens and over-length rows are then known."""
+    render: RenderSpec = RenderSpec()
+    """How to render when a tokenizer is named."""
+    max_bad_share: float = Field(default=0.05, ge=0.0, le=1.0)
+    """More bad rows than this share stop the step; fewer go to the quarantine file."""
+
+
+class InspectSpec(Spec):
+    """Show rows of a file or dataset, their lengths and roles, and which tokens would be learned."""
+
+    source: DataRef
+    """A file, a folder or a dataset."""
+    format: Format = "auto"
+    """The layout of the rows."""
+    columns: dict[str, str] = {}
+    """Renames: `{their_column: our_column}`."""
+    subset: str | None = None
+    """Of a hub dataset or a dataset_info.json: which of its parts."""
+    tokenizer: TokenizerRef | None = None
+    """Render with this tokenizer and colour the learned tokens."""
+    render: RenderSpec = RenderSpec()
+    """How to render."""
+    rows: Annotated[int, Field(ge=0)] = 3
+    """How many rows to show."""
+
+

@@ -1,0 +1,42 @@
+"""What may be asked of a finished model: merge its adapter, generate with it."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from burnish.specs.base import DataRef, Device, ModelRef, Spec, Threads
+from burnish.specs.evals import GenerationSpec
+
+
+class MergeSpec(Spec):
+    """Fold an adapter into its base, shard by shard, and give a plain model."""
+
+    model: ModelRef
+    """The adapter."""
+    base: ModelRef | None = None
+    """The base to fold into, when the adapter does not say."""
+    dtype: Literal["keep", "float32", "bfloat16", "float16"] = "keep"
+    """Of the merged weights; `keep` is the base's."""
+    max_shard_bytes: int = Field(default=4_000_000_000, ge=1_000)
+    """The largest size of one weights file, in bytes."""
+
+
+class GenerateSpec(Spec):
+    """Answer every prompt of a file, and write the answers beside the prompts."""
+
+    model: ModelRef
+    """The model or adapter that answers."""
+    data: DataRef
+    """Prompts: rows of any known format; an answer that ends a row is left out."""
+    split: str = "test"
+    """Which split, when data is a prepared dataset."""
+    compare_with: ModelRef | None = None
+    """A second model that answers the same prompts, side by side."""
+    generation: GenerationSpec = GenerationSpec()
+    """How answers are generated."""
+    max_rows: int | None = Field(default=None, ge=1)
+    """Answer the first rows only."""
+    device: Device = "auto"
+    """Where to run."""
+    threads: Threads = "auto"
+    """CPU threads."""
