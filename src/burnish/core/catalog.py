@@ -32,6 +32,13 @@ class Stage:
     def spec_type(self) -> type[Spec]:
         return _resolve(self.spec)
 
+    def kind_for(self, spec: Spec) -> str:
+        """The kind of artifact this spec will give: an adapter, or a whole model when all weights are trained."""
+        method = spec.__dict__.get("method")
+        if self.gives in ("model", "adapter") and method is not None:
+            return "adapter" if method.__dict__["kind"] == "lora" else "model"
+        return self.gives
+
     def function(self) -> Any:
         return _resolve(self.run)
 

@@ -13,8 +13,9 @@ from burnish.core.events import Event
 
 @dataclass(frozen=True)
 class Input:
-    """One resolved input of a step: `path` lies on this disk, `kind` is dataset, model, adapter, tokenizer, file, folder…
+    """One resolved input of a step: `path` lies on this disk.
 
+    `kind` is dataset, model, adapter, tokenizer, evaluation, generations, file, folder, hub-model or hub-dataset.
     `inputs` are an artifact's own inputs, so that an adapter finds its base as `adapter.inputs["base"]`.
     """
 
@@ -24,6 +25,30 @@ class Input:
     fingerprint: str = ""
     inputs: Mapping[str, "Input"] = field(default_factory=dict)
     revision: str = ""
+
+    def to_json(self, root: Path | None = None) -> dict[str, Any]:
+        """Plain JSON; a path below `root` is written relative to it, so that a workspace can be moved."""
+        inside = root is not None and self.path.is_relative_to(root)
+        return {
+            "ref": self.ref,
+            "kind": self.kind,
+            "path": str(self.path.relative_to(root)) if root is not None and inside else str(self.path),
+            "fingerprint": self.fingerprint,
+            "revision": self.revision,
+            "inputs": {name: child.to_json(root) for name, child in self.inputs.items()},
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], root: Path | None = None) -> "Input":
+        """The inverse of `to_json`."""
+        return cls(
+            ref=value["ref"],
+            kind=value["kind"],
+            path=(root or Path()) / value["path"],
+            fingerprint=value["fingerprint"],
+            inputs={name: cls.from_json(child, root) for name, child in value["inputs"].items()},
+            revision=value["revision"],
+        )
 
 
 @dataclass(frozen=True)
@@ -57,5 +82,5 @@ class Context:
 
     @property
     def stopping(self) -> bool:
-        """True once a person or a signal asked the run to stop: save what is needed and raise RunError `run.interrupted`."""
+        """True once a person or a signal asked to stop: save what is needed, then raise RunError `run.interrupted`."""
         return self.is_stopping()

@@ -77,6 +77,7 @@ CODES = {
     "model.not-found": "No model at that path or name.",
     "model.broken": "Files of the model are missing, torn or do not fit each other.",
     "model.remote-code": "The model wants to run code of its own, which is refused.",
+    "model.pickle": "The weights lie in pickle files, which can run code when they are read.",
     "model.no-template": "The tokenizer has no chat template and the rows are conversations.",
     "model.bad-template": "The chat template fails, or is unsafe.",
     "model.inexact-template": "The learned tokens cannot be told exactly from the template's structure.",

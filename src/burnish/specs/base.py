@@ -5,11 +5,11 @@ reported to the consumption ledger (`burnish.core.ledger`), so that a setting no
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator
 
 Watcher = Callable[["Spec", str], None]
 _watchers: list[Watcher] = []
@@ -76,6 +76,17 @@ TokenizerRef = Annotated[str, Takes(("tokenizer", "model", "adapter")), AfterVal
 
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], RUNTIME]
 Threads = Annotated[int | Literal["auto"], RUNTIME]
+
+
+def by_kind(default: str) -> Discriminator:
+    """Tell variants apart by their `kind`; `default` when it is not said, so that `method.rank=8` is enough."""
+
+    def kind_of(value: Any) -> str:
+        if isinstance(value, Mapping):
+            return str(value.get("kind", default))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+        return getattr(value, "kind", default)
+
+    return Discriminator(kind_of)
 
 
 def fields_with(spec: Spec, mark: type, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from burnish.specs.base import DataRef, Spec, TokenizerRef
 
@@ -28,10 +28,19 @@ class TokenizerTrainSpec(Spec):
 
     data: DataRef
     """The rows whose text is learned from."""
-    vocabulary: int = Field(default=32_000, ge=264)
+    vocabulary: int = Field(default=32_000, ge=256)
     """The number of tokens, special ones and the 256 bytes included."""
     special_tokens: list[str] = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     """Tokens that stand for themselves; the first pads, `end_of_turn` ends a turn."""
+    visible_tokens: list[str] = [
+        "<tool_call>",
+        "</tool_call>",
+        "<tool_response>",
+        "</tool_response>",
+        "<think>",
+        "</think>",
+    ]
+    """Tokens that also stand for themselves, but belong to the text and are kept when special ones are dropped."""
     end_of_turn: str = "<|im_end|>"
     """The special token that ends a turn and a text."""
     digits: int = Field(default=3, ge=1, le=9)
@@ -42,3 +51,26 @@ class TokenizerTrainSpec(Spec):
     """The chat template that is saved with it: `chatml`, or that of another tokenizer."""
     max_rows: int | None = Field(default=None, ge=1)
     """Learn from the first rows only."""
+
+    @model_validator(mode="after")
+    def a_turn_ends_with_a_special_token(self) -> "TokenizerTrainSpec":
+        values = self.__dict__
+        if values["end_of_turn"] not in values["special_tokens"]:
+            raise ValueError(f"end_of_turn {values['end_of_turn']} is none of special_tokens: add it there")
+        return self
+
+    @model_validator(mode="after")
+    def every_token_is_named_once(self) -> "TokenizerTrainSpec":
+        tokens = self.__dict__["special_tokens"] + self.__dict__["visible_tokens"]
+        doubled = sorted({token for token in tokens if tokens.count(token) > 1})
+        if doubled:
+            raise ValueError(f"named twice among special_tokens and visible_tokens: {', '.join(doubled)}")
+        return self
+
+    @model_validator(mode="after")
+    def the_vocabulary_holds_all_bytes(self) -> "TokenizerTrainSpec":
+        values = self.__dict__
+        least = 256 + len(values["special_tokens"]) + len(values["visible_tokens"])
+        if values["vocabulary"] < least:
+            raise ValueError(f"256 bytes and the special and visible tokens are {least} tokens: raise vocabulary to that")
+        return self

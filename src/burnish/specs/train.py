@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, Tag, model_validator
 
-from burnish.specs.base import RUNTIME, DataRef, Device, ModelRef, Spec, Threads, TokenizerRef
+from burnish.specs.base import RUNTIME, DataRef, Device, ModelRef, Spec, Threads, TokenizerRef, by_kind
 from burnish.specs.tokens import RenderSpec
 
 Tracker = Literal["tensorboard", "wandb", "swanlab", "trackio", "mlflow"]
@@ -36,7 +36,7 @@ class FullSpec(Spec):
     kind: Literal["full"] = "full"
 
 
-Method = Annotated[LoraSpec | FullSpec, Field(discriminator="kind")]
+Method = Annotated[Annotated[LoraSpec, Tag("lora")] | Annotated[FullSpec, Tag("full")], by_kind("lora")]
 
 
 class AdamWSpec(Spec):
@@ -67,7 +67,7 @@ class MuonSpec(Spec):
     """AdamW's, on the rest."""
 
 
-Optimizer = Annotated[AdamWSpec | MuonSpec, Field(discriminator="kind")]
+Optimizer = Annotated[Annotated[AdamWSpec, Tag("adamw")] | Annotated[MuonSpec, Tag("muon")], by_kind("adamw")]
 
 
 class ScheduleSpec(Spec):

@@ -1,0 +1,65 @@
+"""What makes two steps the same: sha256 over the stage, its version, its settings and its inputs' fingerprints.
+
+Settings that only say where or how fast a step runs (marked `Runtime`) are left out; so are the words
+of the references, for which the content stands that they point to.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from burnish.specs.base import Runtime, Spec, Takes, fields_with
+
+_BLOCK = 1 << 20
+
+
+def of_step(stage: str, version: int, spec: Spec, inputs: Mapping[str, str]) -> str:
+    """The fingerprint of a step; `inputs` maps dotted field paths to fingerprints."""
+    settings = spec.model_dump(mode="json")
+    for path, _, _ in list(fields_with(spec, Runtime)):
+        _remove(settings, path)
+    for path, _, value in list(fields_with(spec, Takes)):
+        if isinstance(value, str) and path in inputs:
+            _remove(settings, path)
+    return of_value({"stage": stage, "version": version, "settings": settings, "inputs": dict(inputs)})
+
+
+def of_value(value: Any) -> str:
+    """sha256 of canonical JSON: sorted keys, no white space."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def of_path(path: Path, known: dict[str, Any]) -> str:
+    """The fingerprint of a file's bytes, or of a folder's names and bytes.
+
+    `known` remembers files by size and modification time, so that a large file is read once.
+    """
+    if path.is_file():
+        return _of_file(path, known)
+    files = sorted(file for file in path.rglob("*") if file.is_file() and ".git" not in file.parts)
+    return of_value([[str(file.relative_to(path)), _of_file(file, known)] for file in files])
+
+
+def _of_file(path: Path, known: dict[str, Any]) -> str:
+    status = path.stat()
+    stamp = [status.st_size, status.st_mtime_ns, status.st_ino]
+    key = os.path.realpath(path)
+    if known.get(key, [None])[0] == stamp:
+        return known[key][1]
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    known[key] = [stamp, digest.hexdigest()]
+    return digest.hexdigest()
+
+
+def _remove(settings: Any, path: str) -> None:
+    *parents, last = path.split(".")
+    for part in parents:
+        settings = settings[int(part)] if isinstance(settings, list) else settings[part]
+    settings.pop(last, None)

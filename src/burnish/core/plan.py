@@ -1,0 +1,175 @@
+"""What a recipe will do: per step, run it, reuse what was made before, or go on where it was cut off."""
+
+import shutil
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from burnish import __version__
+from burnish.core.context import Input
+from burnish.core.errors import AskError
+from burnish.core.fingerprint import of_step
+from burnish.core.naming import nearest
+from burnish.core.recipe import Recipe, Step
+from burnish.core.references import check_kind, inputs_as_fingerprints, resolve
+from burnish.core.run import Run
+from burnish.core.workspace import Workspace
+
+Action = Literal["run", "reuse", "resume"]
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """`run` is the folder to reuse or resume; a new one has none yet. `inputs` of steps not yet made have no path."""
+
+    step: Step
+    action: Action
+    reason: str
+    fingerprint: str
+    inputs: dict[str, Input] = field(default_factory=dict[str, Input])
+    run: Run | None = None
+    last_seconds: float | None = None
+    """How long the same stage of the same recipe took last time."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "step": self.step.name,
+            "stage": self.step.stage.name,
+            "action": self.action,
+            "reason": self.reason,
+            "fingerprint": self.fingerprint,
+            "run": self.run.name if self.run else None,
+            "last_seconds": self.last_seconds,
+            "inputs": {path: value.ref for path, value in self.inputs.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    recipe: Recipe
+    steps: tuple[PlannedStep, ...]
+    free_bytes: int
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "recipe": self.recipe.name,
+            "burnish": __version__,
+            "free_bytes": self.free_bytes,
+            "steps": [step.as_dict() for step in self.steps],
+        }
+
+
+def make_plan(
+    recipe: Recipe,
+    workspace: Workspace,
+    *,
+    start: str | None = None,
+    force: Collection[str] = (),
+    only: Iterable[str] = (),
+) -> Plan:
+    """Compare each step's fingerprint with what the workspace holds.
+
+    `start` runs that step and all that stand on it anew; `force` the named steps, or all of them when it
+    holds "*". `only` keeps the named steps and what they need.
+    """
+    names = [step.name for step in recipe.steps]
+    for name in (*([start] if start else []), *(n for n in force if n != "*"), *only):
+        if name not in names:
+            raise AskError("ask.bad-reference", f"the recipe has no step '{name}'", nearest(name, names))
+    known = workspace.hashes()
+    known_before = dict(known)
+    earlier = _by_fingerprint(workspace.all_runs())
+    durations = _durations(workspace.all_runs(recipe.name))
+    planned: dict[str, PlannedStep] = {}
+    for step in _needed(recipe, tuple(only)):
+        inputs = _inputs(step, planned, workspace, known)
+        fingerprint = of_step(step.stage.name, step.stage.version, step.spec, inputs_as_fingerprints(inputs))
+        anew = _must_be_anew(step, planned, start, force)
+        action, reason, run = ("run", anew, None) if anew else _choose(step, earlier.get(fingerprint, []))
+        planned[step.name] = PlannedStep(
+            step, action, reason, fingerprint, inputs, run, durations.get(step.name) if action != "reuse" else None
+        )
+    if known != known_before:
+        workspace.remember_hashes(known)
+    return Plan(recipe, tuple(planned.values()), shutil.disk_usage(_existing(workspace)).free)
+
+
+def _needed(recipe: Recipe, only: tuple[str, ...]) -> list[Step]:
+    if not only:
+        return list(recipe.steps)
+    wanted = set(only)
+    for step in reversed(recipe.steps):
+        if step.name in wanted:
+            wanted |= {ref[5:] for ref, _ in step.references().values() if ref.startswith("step:")}
+    return [step for step in recipe.steps if step.name in wanted]
+
+
+def _inputs(
+    step: Step, planned: dict[str, PlannedStep], workspace: Workspace, known: dict[str, Any]
+) -> dict[str, Input]:
+    inputs: dict[str, Input] = {}
+    for path, (ref, kinds) in step.references().items():
+        if ref.startswith("step:"):
+            value = step_as_input(planned[ref[5:]])
+        else:
+            value = resolve(ref, kinds, workspace, known)
+        check_kind(value, kinds, f"{step.name}.{path}")
+        inputs[path] = value
+    return inputs
+
+
+def step_as_input(planned: PlannedStep) -> Input:
+    """What a step gives: the artifact when there is one, else a promise of its kind with the step's fingerprint."""
+    artifact = planned.run.artifact() if planned.run is not None else None
+    ref = f"step:{planned.step.name}"
+    if artifact is not None:
+        return artifact.as_input(ref)
+    path = planned.run.out if planned.run is not None else Run.nowhere
+    return Input(ref, planned.step.stage.kind_for(planned.step.spec), path, planned.fingerprint, planned.inputs)
+
+
+def _must_be_anew(step: Step, planned: dict[str, PlannedStep], start: str | None, force: Collection[str]) -> str:
+    if "*" in force or step.name in force:
+        return "forced"
+    if step.name == start:
+        return "--from"
+    below = [planned[ref[5:]] for ref, _ in step.references().values() if ref.startswith("step:")]
+    if start and any(other.reason in ("--from", "stands on --from") for other in below):
+        return "stands on --from"
+    return ""
+
+
+def _choose(step: Step, earlier: list[Run]) -> tuple[Action, str, Run | None]:
+    for run in earlier:
+        if (run.folder / "artifact.json").is_file():
+            return "reuse", f"made by {run.name}", run
+    if getattr(step.spec, "resume", None) == "never":
+        return "run", "resume is never", None
+    for run in earlier:
+        if run.state in ("interrupted", "killed", "failed", "running") and any(run.scratch.glob("checkpoints/*")):
+            return "resume", f"{run.name} was {run.state}", run
+    return "run", "new" if not earlier else f"{earlier[0].name} {earlier[0].state}", None
+
+
+def _by_fingerprint(runs: list[Run]) -> dict[str, list[Run]]:
+    table: dict[str, list[Run]] = {}
+    for run in runs:
+        table.setdefault(run.record["fingerprint"], []).append(run)
+    return table
+
+
+def _durations(runs: list[Run]) -> dict[str, float]:
+    """Seconds of the newest successful run of each step."""
+    table: dict[str, float] = {}
+    for run in runs:
+        record = run.record
+        if record["state"] == "succeeded" and record["step"] not in table:
+            table[record["step"]] = record["ended"] - record["started"]
+    return table
+
+
+def _existing(workspace: Workspace) -> str:
+    folder = workspace.root
+    while not folder.exists():
+        folder = folder.parent
+    return str(folder)

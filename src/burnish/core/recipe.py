@@ -1,0 +1,175 @@
+"""A recipe: named steps, read from one or more YAML files, changed by `--set`, and validated as a whole."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from burnish.core.catalog import Stage, stage
+from burnish.core.errors import AskError
+from burnish.core.naming import nearest
+from burnish.core.validation import make_spec
+from burnish.core.workspace import plain_name
+from burnish.core.yaml import Document, Where, parse_yaml, read_yaml
+from burnish.specs.base import Spec, Takes, fields_with
+
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: its name, its stage, its spec."""
+
+    name: str
+    stage: Stage
+    spec: Spec
+
+    def references(self) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """Dotted field path → (reference, artifact kinds that the field takes)."""
+        return {
+            path: (value, mark.kinds)
+            for path, mark, value in fields_with(self.spec, Takes)
+            if isinstance(value, str) and (":" in value or "@" in value)
+        }
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Steps in an order in which each stands after what it takes."""
+
+    name: str
+    steps: tuple[Step, ...]
+
+    def step(self, name: str) -> Step:
+        for step in self.steps:
+            if step.name == name:
+                return step
+        raise AskError(
+            "ask.bad-reference", f"the recipe has no step '{name}'", nearest(name, [s.name for s in self.steps])
+        )
+
+
+def load_recipe(paths: Iterable[Path], settings: Iterable[str] = ()) -> Recipe:
+    """Read files from left to right, later ones over earlier ones, then `--set step.field=value`."""
+    documents = [read_yaml(path) for path in paths]
+    values: Values = {}
+    for document in documents:
+        if not isinstance(document.value, dict):
+            raise AskError(
+                "ask.recipe-unreadable",
+                f"{document.name}: a recipe is a mapping with `name` and `steps`",
+                "see docs/guides/first-run.md for an example",
+            )
+        values = merged(values, cast(Values, document.value))
+    steps: Any = values.get("steps")
+    for setting in settings:
+        path, value = parse_setting(setting)
+        if isinstance(steps, dict) and path[0] not in steps and path[0] != "name":
+            raise AskError(
+                "ask.unknown-key",
+                f"--set {setting}: the recipe has no step '{path[0]}'",
+                nearest(path[0], cast(Values, steps)),
+            )
+        values = merged(values, nested(path if path[0] == "name" else ("steps", *path), value))
+    return recipe_of(values, documents)
+
+
+def recipe_of(values: Mapping[str, Any], documents: Iterable[Document] = ()) -> Recipe:
+    """Validate plain values as a recipe; documents give the lines for messages."""
+    known = list(documents)
+
+    def place(path: Where) -> str:
+        return next((d.where(path) for d in reversed(known) if path in d.lines), known[-1].where(path) if known else "")
+
+    for key in values:
+        if key not in ("name", "steps"):
+            raise AskError("ask.unknown-key", f"{place((key,))}: unknown key '{key}'", nearest(key, ["name", "steps"]))
+    for key in ("name", "steps"):
+        if not values.get(key):
+            raise AskError("ask.missing-key", f"{place(())}: '{key}' is missing", f"add {key}: …")
+    steps = values["steps"]
+    if not isinstance(values["name"], str) or not isinstance(steps, dict):
+        raise AskError("ask.wrong-value", f"{place(())}: `name` is a word and `steps` a mapping", "mend the recipe")
+    plain_name(values["name"])
+    made = {
+        name: make_step(name, given, lambda path, name=name: place(("steps", name, *path)))
+        for name, given in cast(Values, steps).items()
+    }
+    return Recipe(values["name"], tuple(_in_order(made, place)))
+
+
+def make_step(name: str, given: Any, where: Any) -> Step:
+    """Validate one step: `{stage: …, settings…}`."""
+    plain_name(name)
+    if not isinstance(given, dict):
+        raise AskError("ask.wrong-value", f"{where(())}: step '{name}' is no mapping", f"write {name}: {{stage: …}}")
+    settings: Values = dict(cast(Values, given))
+    if "stage" not in settings:
+        raise AskError("ask.missing-key", f"{where(())}: step '{name}' names no stage", "add stage: …")
+    try:
+        row = stage(str(settings.pop("stage")))
+    except AskError as error:
+        raise AskError(error.code, f"{where(('stage',))}: {error.what}", error.fix) from None
+    return Step(name, row, make_spec(row.spec_type(), settings, where))
+
+
+def parse_setting(text: str) -> tuple[tuple[str, ...], Any]:
+    """`a.b=value` → (("a", "b"), value), the value read as YAML."""
+    key, sign, value = text.partition("=")
+    if not sign or not key.strip():
+        raise AskError("ask.wrong-value", f"--set {text}: not of the form key=value", "write --set learning_rate=1e-4")
+    return tuple(key.strip().split(".")), parse_yaml(value.encode(), f"--set {key.strip()}").value
+
+
+def nested(path: tuple[str, ...], value: Any) -> Values:
+    for key in reversed(path):
+        value = {key: value}
+    return value
+
+
+def merged(below: Values, above: Values) -> Values:
+    """`above` over `below`: mappings are merged, everything else is replaced. A change of `kind` starts afresh."""
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            old, value = cast(Values, old), cast(Values, value)
+            another = "kind" in value and value["kind"] != old.get("kind")
+            result[key] = value if another else merged(old, value)
+        else:
+            result[key] = value
+    return result
+
+
+def _in_order(steps: dict[str, Step], place: Any) -> list[Step]:
+    """Steps sorted so that each stands after those it takes; a missing one or a circle is an error."""
+    done: list[Step] = []
+    open_steps: list[str] = []
+
+    def visit(name: str) -> None:
+        if any(step.name == name for step in done):
+            return
+        if name in open_steps:
+            circle = " → ".join([*open_steps[open_steps.index(name) :], name])
+            raise AskError(
+                "ask.cycle", f"{place(('steps', name))}: steps wait for each other: {circle}", "break the circle"
+            )
+        open_steps.append(name)
+        for path, (ref, _) in steps[name].references().items():
+            scheme, _, other = ref.partition(":")
+            if scheme != "step":
+                continue
+            if other not in steps:
+                raise AskError(
+                    "ask.bad-reference",
+                    f"{place(('steps', name, *path.split('.')))}: '{name}.{path}' refers to a step '{other}' "
+                    "that is not in the recipe",
+                    nearest(other, steps),
+                )
+            visit(other)
+        open_steps.pop()
+        done.append(steps[name])
+
+    for name in steps:
+        visit(name)
+    return done

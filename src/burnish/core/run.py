@@ -1,0 +1,160 @@
+"""One attempt at one step, as a folder: its state, its settings, its events, its logs, its output.
+
+run.json       state and times        events.jsonl   what it said, typed
+job.json       what the worker reads  run.log        everything, at DEBUG
+spec.json      settings, resolved     console.log    what the terminal showed
+out/           the artifact           artifact.json  its record, written last
+scratch/       checkpoints, row ledger: kept until the step succeeds
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from burnish.core.context import Input
+from burnish.core.errors import AskError, RunError
+from burnish.core.events import EventLog, StateChanged
+from burnish.core.files import read_json, write_json
+
+State = Literal["planned", "running", "succeeded", "failed", "interrupted"]
+
+TRANSITIONS: Mapping[State, tuple[State, ...]] = {
+    "planned": ("running", "failed", "interrupted"),
+    "running": ("succeeded", "failed", "interrupted", "running"),
+    "failed": ("running",),
+    "interrupted": ("running",),
+    "succeeded": (),
+}
+"""`running` follows itself when a killed attempt is taken up again."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What a step made: a folder and its record. It lives where it was made."""
+
+    kind: str
+    name: str
+    version: str
+    fingerprint: str
+    path: Path
+    inputs: Mapping[str, Input]
+    spec: Mapping[str, Any]
+    measures: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+
+    def as_input(self, ref: str) -> Input:
+        return Input(ref, self.kind, self.path, self.fingerprint, self.inputs)
+
+
+class Run:
+    """A run folder. Its name is `<recipe>/<number>/<step>`."""
+
+    nowhere = Path("not-made-yet")
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.events = EventLog(folder / "events.jsonl")
+
+    @property
+    def name(self) -> str:
+        return "/".join(self.folder.parts[-3:])
+
+    @property
+    def workspace(self) -> Path:
+        return self.folder.parents[3]
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "out"
+
+    @property
+    def partial(self) -> Path:
+        return self.folder / "out.partial"
+
+    @property
+    def scratch(self) -> Path:
+        return self.folder / "scratch"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "run.log"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The content of run.json."""
+        path = self.folder / "run.json"
+        if not path.is_file():
+            raise AskError("ask.no-such-run", f"there is no run at {self.folder}", "see `burnish runs list`")
+        return read_json(path)
+
+    @property
+    def state(self) -> str:
+        """The state as it truly is: a run that calls itself running and whose worker is gone is `killed`."""
+        state = self.record["state"]
+        return "killed" if state == "running" and not self.is_alive() else state
+
+    def create(self, job: Mapping[str, Any]) -> None:
+        """Make the folder and write what the worker needs."""
+        self.folder.mkdir(parents=True)
+        self.scratch.mkdir()
+        write_json(self.folder / "job.json", job)
+        write_json(self.folder / "spec.json", job["spec"])
+        keys = ("recipe", "number", "step", "stage", "fingerprint")
+        write_json(
+            self.folder / "run.json",
+            {**{key: job[key] for key in keys}, "state": "planned", "created": time.time(), "attempts": 0},
+        )
+        self.events.append(StateChanged(state="planned"))
+
+    def go(self, state: State, reason: str = "", **more: Any) -> None:
+        """Move to another state, if the table allows it, and say so."""
+        record = self.record
+        if state not in TRANSITIONS[record["state"]]:
+            raise RunError(
+                "run.bad-transition",
+                f"run {self.name} is {record['state']} and cannot become {state}",
+                "start a new run",
+            )
+        now = time.time()
+        if state == "running":
+            record |= {"started": now, "attempts": record["attempts"] + 1}
+            record.pop("ended", None)
+        else:
+            record["ended"] = now
+        write_json(self.folder / "run.json", {**record, "state": state, "reason": reason, **more})
+        self.events.append(StateChanged(state=state, reason=reason))
+
+    def lock(self) -> FileLock:
+        """Held by the worker for as long as it lives; the system lets go of it when the worker dies."""
+        return FileLock(self.folder / "run.lock")
+
+    def is_alive(self) -> bool:
+        lock = self.lock()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        lock.release()
+        return False
+
+    def artifact(self) -> Artifact | None:
+        """The finished artifact, or None while there is none."""
+        path = self.folder / "artifact.json"
+        if not path.is_file():
+            return None
+        record = read_json(path)
+        return Artifact(
+            kind=record["kind"],
+            name=record["name"],
+            version=record["version"],
+            fingerprint=record["fingerprint"],
+            path=self.out,
+            inputs={key: Input.from_json(value, self.workspace) for key, value in record["inputs"].items()},
+            spec=record["spec"],
+            measures=record["measures"],
+            provenance=record["provenance"],
+        )

@@ -1,0 +1,118 @@
+"""From plain values to a spec: every fault is told with its place, its field and the fix."""
+
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar, get_args
+
+from pydantic import ValidationError
+
+from burnish.core.errors import AskError
+from burnish.core.naming import nearest
+from burnish.specs.base import Spec
+
+Where = tuple[str | int, ...]
+
+
+S = TypeVar("S", bound=Spec)
+
+
+def make_spec(spec_type: type[S], values: Mapping[str, Any], where: Callable[[Where], str]) -> S:
+    """Validate; `where` gives the place (`recipe.yaml:7`) of a path for the message."""
+    try:
+        return spec_type.model_validate(dict(values))
+    except ValidationError as error:
+        raise _as_ask_error(spec_type, error, where) from error
+
+
+_CODES = {"extra_forbidden": "ask.unknown-key", "missing": "ask.missing-key"}
+
+
+def _as_ask_error(spec_type: type[Spec], error: ValidationError, where: Callable[[Where], str]) -> AskError:
+    """One error for all faults; the first gives the code."""
+    found = error.errors(include_url=False, include_context=True)
+    paths = [_without_tags(spec_type, fault["loc"]) for fault in found]
+    deepest = [
+        i for i, path in enumerate(paths) if not any(len(p) > len(path) and p[: len(path)] == path for p in paths)
+    ]
+    faults = [_describe(spec_type, found[i], paths[i], where) for i in deepest]
+    code, _, fix = faults[0]
+    what = faults[0][1] if len(faults) == 1 else "\n".join(f"- {text}" for _, text, _ in faults)
+    if len(faults) > 1:
+        fix = "; ".join(dict.fromkeys(fix for _, _, fix in faults))
+    return AskError(code, what, fix)
+
+
+def _describe(spec_type: type[Spec], fault: Any, path: Where, where: Callable[[Where], str]) -> tuple[str, str, str]:
+    field, place = ".".join(map(str, path)), where(path)
+    start = f"{place}: " if place else ""
+    code = _CODES.get(fault["type"], "ask.wrong-value")
+    if code == "ask.unknown-key":
+        return code, f"{start}unknown key '{field}'", nearest(str(path[-1]), _known_names(spec_type, path[:-1]))
+    if code == "ask.missing-key":
+        return code, f"{start}'{field}' is missing", f"add {path[-1]}: …"
+    message = fault["msg"].removeprefix("Value error, ")
+    given = "" if fault["type"] == "value_error" and not field else f" (given: {_short(fault['input'])})"
+    subject = f"'{field}': " if field else ""
+    help_text = _help(spec_type, path)
+    return code, f"{start}{subject}{message}{given}", f"{help_text}" if help_text else "mend the value"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _walk(spec_type: type[Spec], path: Where) -> Iterator[type[Spec]]:
+    """The specs that may stand at a path: a union gives several."""
+    candidates = [spec_type]
+    for part in path:
+        step: list[type[Spec]] = []
+        for candidate in candidates:
+            info = candidate.__pydantic_fields__.get(str(part))
+            step.extend(_specs_in(info.annotation) if info else ())
+        candidates = step or candidates
+    yield from candidates
+
+
+def _specs_in(annotation: Any) -> Iterator[type[Spec]]:
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias) and issubclass(annotation, Spec):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _specs_in(part)
+
+
+def _known_names(spec_type: type[Spec], path: Where) -> list[str]:
+    return sorted({name for candidate in _walk(spec_type, path) for name in candidate.__pydantic_fields__})
+
+
+def _without_tags(spec_type: type[Spec], location: Where) -> Where:
+    """pydantic puts the tags of variants and the names of tried types into a location; a person wrote neither."""
+    path: list[str | int] = []
+    candidates = [spec_type]
+    for index, part in enumerate(location):
+        known = {name for candidate in candidates for name in candidate.__pydantic_fields__}
+        is_last = index == len(location) - 1
+        if isinstance(part, int) or part in known or (is_last and not _is_tag(candidates, part)):
+            path.append(part)
+            candidates = [
+                s for c in candidates if (i := c.__pydantic_fields__.get(str(part))) for s in _specs_in(i.annotation)
+            ] or candidates
+    return tuple(path)
+
+
+def _is_tag(candidates: list[type[Spec]], part: str) -> bool:
+    if part in {"str", "int", "float", "bool", "none"} or "[" in part or part.startswith("literal"):
+        return True
+    kinds = {
+        get_args(c.__pydantic_fields__["kind"].annotation)[:1] for c in candidates if "kind" in c.__pydantic_fields__
+    }
+    return (part,) in kinds or part in {c.__name__ for c in candidates}
+
+
+def _help(spec_type: type[Spec], path: Where) -> str:
+    """The field's own help, as the hint."""
+    for candidate in _walk(spec_type, path[:-1]):
+        info = candidate.__pydantic_fields__.get(str(path[-1])) if path else None
+        if info is not None and info.description:
+            return f"{path[-1]}: {info.description}"
+    return ""
