@@ -1,0 +1,106 @@
+"""Training of a byte-level BPE tokenizer."""
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from burnish.specs.tokens import TokenizerTrainSpec
+from burnish.tokens.train import CHATML, train_bpe
+
+TEXTS = [
+    "The order A47 of Mira Olsen moves to 2024-05-13, please.",
+    "def add(a, b):\n    return a + b  # 1234567\n",
+    "把订单 A47 改到 2024 年 5 月 13 日。谢谢!",
+] * 20
+
+STRANGE = [
+    "今天天气怎么样?我想去北京。",
+    "naïve café — Ωμέγα 🎉👩‍👩‍👧‍👦 \u200b\u00a0end",
+    "if x < 10:\n\treturn {'a': [1, 2,  3]}\r\n\n\n  # done   ",
+    "١٢٣٤٥ ½ 12345678901234567890",
+    "",
+    " ",
+    "\x00\x01\x7f",
+    "They'LL say don't, won't; it's Pocket's.",
+]
+
+
+def spec(**settings) -> TokenizerTrainSpec:
+    return TokenizerTrainSpec(**{"data": "file:rows.jsonl", "vocabulary": 400, **settings})
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_bpe(iter(TEXTS), spec(), CHATML.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("text", STRANGE)
+def test_any_text_comes_back_exactly(tokenizer, text):
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+
+
+def test_a_saved_tokenizer_gives_the_same_tokens(tokenizer, tmp_path):
+    from transformers import AutoTokenizer
+
+    tokenizer.save_pretrained(tmp_path)
+    loaded = AutoTokenizer.from_pretrained(tmp_path)
+    for text in [*STRANGE, "<|im_start|>user\nhello<|im_end|>\n<tool_call>"]:
+        assert loaded(text)["input_ids"] == tokenizer(text)["input_ids"]
+    assert (loaded.eos_token, loaded.pad_token) == ("<|im_end|>", "<|endoftext|>")
+    assert loaded.chat_template == tokenizer.chat_template
+    assert set(loaded.all_special_tokens) == {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}
+
+
+def test_the_vocabulary_has_the_size_that_was_asked_for():
+    many = (f"word{number} another{number * 7} third{number * 13}" for number in range(3_000))
+    assert len(train_bpe(many, spec(vocabulary=600, digits=3), "")) == 600
+
+
+def test_special_tokens_come_first_and_visible_ones_last(tokenizer):
+    ids = tokenizer.convert_tokens_to_ids
+    assert [ids(token) for token in ("<|endoftext|>", "<|im_start|>", "<|im_end|>")] == [0, 1, 2]
+    assert ids("</think>") == len(tokenizer) - 1
+
+
+def test_visible_tokens_are_one_token_and_stay_in_the_text(tokenizer):
+    text = '<tool_call>{"name": "x"}</tool_call><|im_end|>'
+    ids = tokenizer(text)["input_ids"]
+    assert ids[0] == tokenizer.convert_tokens_to_ids("<tool_call>")
+    assert tokenizer.decode(ids, skip_special_tokens=True) == '<tool_call>{"name": "x"}</tool_call>'
+
+
+@pytest.mark.parametrize(("digits", "longest"), [(1, 1), (3, 3), (4, 4)])
+def test_no_token_holds_more_digits_than_allowed(digits, longest):
+    numbers = (str(number) for number in list(range(2015, 2030)) * 200)
+    tokenizer = train_bpe(numbers, spec(digits=digits), "")
+    runs = [token for token in tokenizer.get_vocab() if token.isdigit()]
+    assert max(map(len, runs)) == longest
+
+
+def test_frequent_text_becomes_fewer_tokens_than_bytes(tokenizer):
+    assert len(tokenizer(TEXTS[0])["input_ids"]) < len(TEXTS[0].encode()) / 2
+
+
+def test_a_rare_pair_is_not_merged():
+    tokenizer = train_bpe(iter(["zq", "ab", "ab", "ab"]), spec(min_frequency=3), "")
+    assert tokenizer.tokenize("ab") == ["ab"]
+    assert tokenizer.tokenize("zq") == ["z", "q"]
+
+
+def test_the_same_texts_give_the_same_tokenizer(tokenizer):
+    again = train_bpe(iter(TEXTS), spec(), CHATML.read_text(encoding="utf-8"))
+    assert json.loads(again._tokenizer.to_str()) == json.loads(tokenizer._tokenizer.to_str())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"vocabulary": 260}, "265 tokens"),
+        ({"end_of_turn": "</s>"}, "none of special_tokens"),
+        ({"special_tokens": ["<|im_end|>", "<think>"]}, "named twice"),
+    ],
+)
+def test_settings_that_cannot_hold_are_refused(settings, message):
+    with pytest.raises(ValidationError, match=message):
+        spec(**settings)
