@@ -72,7 +72,5 @@ class TokenizerTrainSpec(Spec):
         values = self.__dict__
         least = 256 + len(values["special_tokens"]) + len(values["visible_tokens"])
         if values["vocabulary"] < least:
-            raise ValueError(
-                f"256 bytes and the special and visible tokens are {least} tokens: raise vocabulary to that"
-            )
+            raise ValueError(f"the bytes and the special and visible tokens are {least} tokens: raise vocabulary")
         return self

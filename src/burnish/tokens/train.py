@@ -56,7 +56,7 @@ def train_bpe(texts: Iterator[str], spec: TokenizerTrainSpec, chat_template: str
 
 
 def _pattern(digits: int) -> str:
-    """How text is cut before merging: contractions, words with one sign before them, digits, signs, line ends, space."""
+    """How text is cut before merging: contractions, words with a sign before them, digits, signs, ends of lines."""
     number = r"\p{N}" if digits == 1 else rf"\p{{N}}{{1,{digits}}}"
     return (
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"

@@ -2,124 +2,34 @@
 
 from typing import NamedTuple
 
-MONTHS = (
-    "January", "February", "March", "April", "May", "June",
-    "July", "August", "September", "October", "November", "December",
-)  # fmt: skip
 
-FIRST_NAMES = tuple(
-    [
-        "Mira",
-        "Jonas",
-        "Aisha",
-        "Pavel",
-        "Greta",
-        "Omar",
-        "Lucia",
-        "Tariq",
-        "Nina",
-        "Viktor",
-        "Hana",
-        "Diego",
-        "Priya",
-        "Marek",
-        "Sofia",
-        "Ivan",
-        "Leila",
-        "Bruno",
-        "Clara",
-        "Kenji",
-        "Amara",
-        "Felix",
-        "Rosa",
-        "Nadia",
-        "Hugo",
-        "Elif",
-        "Samir",
-        "Ingrid",
-        "Mateo",
-        "Yuki",
-        "Zara",
-        "Anton",
-        "Freya",
-        "Luca",
-        "Maya",
-        "Oskar",
-        "Petra",
-        "Rafael",
-        "Selma",
-        "Tomas",
-    ]
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+MONTHS = _words("January February March April May June July August September October November December")
+
+FIRST_NAMES = _words(
+    """
+    Mira Jonas Aisha Pavel Greta Omar Lucia Tariq Nina Viktor Hana Diego Priya Marek Sofia Ivan Leila Bruno Clara
+    Kenji Amara Felix Rosa Nadia Hugo Elif Samir Ingrid Mateo Yuki Zara Anton Freya Luca Maya Oskar Petra Rafael
+    Selma Tomas
+    """
 )
 
-LAST_NAMES = tuple(
-    [
-        "Olsen",
-        "Weber",
-        "Khan",
-        "Novak",
-        "Lind",
-        "Haddad",
-        "Romano",
-        "Aziz",
-        "Petrov",
-        "Berg",
-        "Sato",
-        "Garcia",
-        "Patel",
-        "Kowal",
-        "Costa",
-        "Ivanov",
-        "Rahimi",
-        "Silva",
-        "Meyer",
-        "Tanaka",
-        "Okoye",
-        "Braun",
-        "Blanco",
-        "Hassan",
-        "Martin",
-        "Yilmaz",
-        "Nasser",
-        "Dahl",
-        "Ruiz",
-        "Mori",
-        "Ali",
-        "Larsen",
-        "Falk",
-        "Ricci",
-        "Jensen",
-        "Holm",
-        "Horak",
-        "Gomez",
-        "Demir",
-        "Urban",
-    ]
+LAST_NAMES = _words(
+    """
+    Olsen Weber Khan Novak Lind Haddad Romano Aziz Petrov Berg Sato Garcia Patel Kowal Costa Ivanov Rahimi Silva
+    Meyer Tanaka Okoye Braun Blanco Hassan Martin Yilmaz Nasser Dahl Ruiz Mori Ali Larsen Falk Ricci Jensen Holm
+    Horak Gomez Demir Urban
+    """
 )
 
-CITIES = tuple(
-    [
-        "Oslo",
-        "Lima",
-        "Cairo",
-        "Prague",
-        "Porto",
-        "Osaka",
-        "Dakar",
-        "Turin",
-        "Lyon",
-        "Bergen",
-        "Quito",
-        "Riga",
-        "Seoul",
-        "Malmo",
-        "Accra",
-        "Tunis",
-        "Graz",
-        "Leeds",
-        "Basel",
-        "Sofia",
-    ]
+CITIES = _words(
+    """
+    Oslo Lima Cairo Prague Porto Osaka Dakar Turin Lyon Bergen Quito Riga Seoul Malmo Accra Tunis Graz Leeds Basel
+    Sofia
+    """
 )
 
 ORDER_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
