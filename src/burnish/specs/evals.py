@@ -1,8 +1,9 @@
 """How a model is scored: scorers, generation settings, and the comparison with another model."""
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from burnish.specs.base import DataRef, Device, ModelRef, Spec, Threads
 
@@ -49,7 +50,16 @@ class RegexSpec(Spec):
 
     kind: Literal["regex"] = "regex"
     pattern: str
-    """A Python regular expression."""
+    """A Python regular expression; its first match counts."""
+
+    @field_validator("pattern")
+    @classmethod
+    def pattern_compiles(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"no Python regular expression: {error}") from None
+        return value
 
 
 class NumberSpec(Spec):
@@ -96,8 +106,27 @@ class LanguageScoreSpec(Spec):
     """An ISO 639-1 code."""
 
 
+class CustomScorerSpec(Spec):
+    """A scorer of another package, registered in the entry-point group `burnish.scorers`."""
+
+    kind: Literal["custom"] = "custom"
+    name: str
+    """The name it is registered under."""
+    settings: dict[str, Any] = {}
+    """What it is given when it is built."""
+
+
 Scorer = Annotated[
-    ExactMatchSpec | ContainsSpec | RegexSpec | NumberSpec | JsonSpec | ToolCallSpec | RougeSpec | ChrfSpec | LanguageScoreSpec,
+    ExactMatchSpec
+    | ContainsSpec
+    | RegexSpec
+    | NumberSpec
+    | JsonSpec
+    | ToolCallSpec
+    | RougeSpec
+    | ChrfSpec
+    | LanguageScoreSpec
+    | CustomScorerSpec,
     Field(discriminator="kind"),
 ]
 
