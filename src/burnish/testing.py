@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from burnish.core.context import Context, Input
 from burnish.core.events import Event
@@ -15,7 +16,7 @@ def temporary_context(
 ) -> tuple[Context, list[Event]]:
     """A context whose `out` and `scratch` lie in `folder`, and the list that every emitted event lands in.
 
-    Paths become inputs by what lies there: a model, adapter or tokenizer folder, a prepared dataset, a folder or a file.
+    Paths become inputs by what lies there: a model, an adapter, a tokenizer, a prepared dataset, a folder or a file.
     Calling it again with the same folder finds the same scratch, as a resumed run does.
     """
     out, scratch = folder / "out", folder / "scratch"
@@ -41,3 +42,83 @@ def input_at(path: Path) -> Input:
     else:
         kind = "folder"
     return Input(ref=f"file:{path}", kind=kind, path=path)
+
+
+CHATML = """{%- for message in messages %}
+{{- '<|im_start|>' + message.role + '\\n' }}
+{%- if message.role == 'assistant' %}
+{%- generation %}{{- message.content + '<|im_end|>' }}{%- endgeneration %}
+{%- else %}
+{{- message.content + '<|im_end|>' }}
+{%- endif %}
+{{- '\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}
+"""
+
+
+def tiny_tokenizer(folder: Path, chat_template: str | None = CHATML) -> Path:
+    """A tokenizer of bytes in `folder`: `<|endoftext|>` is 0 and pads, `<|im_start|>` is 1, `<|im_end|>` is 2 and ends."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    vocabulary = {
+        token: number for number, token in enumerate([*specials, *sorted(pre_tokenizers.ByteLevel.alphabet())])
+    }
+    tokenizer = Tokenizer(models.BPE(vocabulary, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(specials)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token=specials[0], eos_token=specials[2], chat_template=chat_template
+    ).save_pretrained(folder)
+    return folder
+
+
+def tiny_model(
+    folder: Path,
+    family: str = "qwen3",
+    *,
+    seed: int = 0,
+    dtype: str = "float32",
+    tokenizer: bool = True,
+    max_shard_bytes: int | None = None,
+    **config: Any,
+) -> Path:
+    """A model of two small layers with seeded random weights, laid out as a hub lays it out; its folder is given back.
+
+    `family` is a transformers model type (qwen2, qwen3, llama, mistral, gemma2, gemma3_text, gpt2), `config` overrides
+    its config. The tokenizer beside it is `tiny_tokenizer`, unless `tokenizer` is False.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from burnish.models.load import quiet_transformers
+
+    sizes = {
+        "vocab_size": 264,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "max_position_embeddings": 512,
+        "pad_token_id": 0,
+        "bos_token_id": None,
+        "eos_token_id": 2,
+    }
+    if family == "gpt2":
+        sizes = {"vocab_size": 264, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 512}
+        sizes |= {"pad_token_id": 0, "bos_token_id": None, "eos_token_id": 2}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        settings = AutoConfig.for_model(family, **{**sizes, **config})
+        model = AutoModelForCausalLM.from_config(settings, dtype=getattr(torch, dtype))
+    shards = {} if max_shard_bytes is None else {"max_shard_size": max_shard_bytes}
+    with quiet_transformers():
+        model.save_pretrained(folder, **shards)
+    if tokenizer:
+        tiny_tokenizer(folder)
+    return folder

@@ -1,0 +1,215 @@
+"""Loads a model, or an adapter on its base, from a folder: whole, from safetensors, and without running its code.
+
+A model with weights that are missing or left over is refused: transformers would fill them with random numbers
+and only warn.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from burnish.core.context import Input
+from burnish.core.errors import ModelError
+from burnish.models.weights import ADAPTER_CONFIG, broken, read_header, read_json, read_tensors, weight_files
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+_TEXT_CONFIG = "text_config"
+_OTHER_MODALITIES = ("image_token", "audio_token", "video_token")
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model is, read from its config and the headers of its weights."""
+
+    family: str
+    parameters: int
+    dtype: str
+    layers: int
+    hidden: int
+    vocabulary: int
+    context: int
+    bytes: int
+    """Of all weights on disk."""
+
+
+def describe(path: Path) -> ModelCard:
+    """The card of a model folder, in milliseconds and without torch; `dtype` is that of most weights."""
+    config = read_config(path)
+    text = {**config, **config.get(_TEXT_CONFIG, {})}
+    tensors = read_tensors(path).values()
+    sizes: dict[str, int] = {}
+    for tensor in tensors:
+        sizes[tensor.dtype] = sizes.get(tensor.dtype, 0) + tensor.size
+    return ModelCard(
+        family=config["model_type"],
+        parameters=sum(sizes.values()),
+        dtype=max(sizes, key=lambda dtype: sizes[dtype], default=""),
+        layers=text.get("num_hidden_layers", text.get("n_layer", 0)),
+        hidden=text.get("hidden_size", text.get("n_embd", 0)),
+        vocabulary=text.get("vocab_size", 0),
+        context=text.get("max_position_embeddings", text.get("n_positions", 0)),
+        bytes=sum(tensor.bytes for tensor in tensors),
+    )
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The `config.json` of a model folder.
+
+    Errors: ModelError `model.not-found` without folder or config, `model.broken` without a `model_type`.
+    """
+    if not folder.is_dir():
+        raise ModelError("model.not-found", f"there is no folder {folder}", "check the path or the name of the model")
+    if not (folder / "config.json").is_file():
+        raise ModelError(
+            "model.not-found",
+            f"{folder} is no model: it has no config.json",
+            "give the folder that holds config.json and the weights",
+        )
+    config = read_json(folder / "config.json")
+    if not isinstance(config.get("model_type"), str):
+        raise broken(folder / "config.json", "has no model_type")
+    return config
+
+
+def is_adapter(folder: Path) -> bool:
+    """True when the folder holds an adapter as PEFT saves it."""
+    return (folder / ADAPTER_CONFIG).is_file()
+
+
+def load_model(
+    source: Input | Path,
+    *,
+    dtype: "torch.dtype | None" = None,
+    device: "str | torch.device" = "cpu",
+    attention: str | None = None,
+) -> "PreTrainedModel | PeftModel":
+    """A causal language model in eval mode; an adapter comes on its base, as a PeftModel.
+
+    `dtype` None keeps the dtype of the files, `attention` None lets transformers choose. An adapter whose base
+    is itself an adapter stands on that one merged.
+
+    Errors: ModelError `model.not-found`, `model.broken`, `model.pickle`, `model.remote-code`, `model.wrong-adapter`.
+    """
+    folder = source.path if isinstance(source, Input) else source
+    if not is_adapter(folder):
+        return _load_whole(folder, dtype, device, attention)
+    from burnish.models.adapters import base_of, load_adapter, without_adapter
+
+    base = load_model(base_of(source), dtype=dtype, device=device, attention=attention)
+    return load_adapter(without_adapter(base), folder)
+
+
+def _load_whole(
+    folder: Path, dtype: "torch.dtype | None", device: "str | torch.device", attention: str | None
+) -> "PreTrainedModel":
+    config = read_config(folder)
+    refuse_remote_code(folder / "config.json", config)
+    for file in weight_files(folder):
+        read_header(file)
+    _check_vocabulary(folder, config)
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    with quiet_transformers():
+        try:
+            model, found = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=dtype or "auto",
+                attn_implementation=attention,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+        except (ValueError, OSError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+            first_line = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+            raise ModelError(
+                "model.broken",
+                f"{folder} cannot be loaded as a {config['model_type']} causal language model: {first_line}",
+                "check that config.json and the weights belong together",
+            ) from error
+    _refuse_half_a_model(folder, found)
+    return model.to(device).eval()
+
+
+def _refuse_half_a_model(folder: Path, found: dict[str, Any]) -> None:
+    problems = {
+        "weights that config.json needs are missing": found.get("missing_keys"),
+        "weights that config.json does not know are left over": found.get("unexpected_keys"),
+        "weights have other shapes than config.json says": [key for key, *_ in found.get("mismatched_keys") or ()],
+        "weights cannot be read": found.get("error_msgs"),
+    }
+    for problem, keys in problems.items():
+        if keys:
+            names = sorted(map(str, keys))
+            raise ModelError(
+                "model.broken",
+                f"{folder}: {len(names)} {problem}, the first is '{names[0]}'",
+                "check that config.json and all weight files are of the same model and complete",
+            )
+
+
+def refuse_remote_code(path: Path, config: dict[str, Any]) -> None:
+    """ModelError `model.remote-code` when only code that came with the model could load it.
+
+    Families that transformers knows are loaded by its own code, whatever `auto_map` says.
+    """
+    if "auto_map" not in config:
+        return
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    if config.get("model_type") not in CONFIG_MAPPING:
+        raise ModelError(
+            "model.remote-code",
+            f"{path} asks to run code of its own (auto_map): transformers does not know '{config.get('model_type')}'",
+            "choose a model of a family that transformers knows; burnish never runs code that comes with a model",
+        )
+
+
+def _check_vocabulary(folder: Path, config: dict[str, Any]) -> None:
+    """Every id of the tokenizer must have a row in the embedding; a larger, padded embedding is fine."""
+    path = folder / "tokenizer.json"
+    rows = {**config, **config.get(_TEXT_CONFIG, {})}.get("vocab_size")
+    if rows is None or not path.is_file():
+        return
+    tokenizer = read_json(path)
+    settings = folder / "tokenizer_config.json"
+    named = read_json(settings) if settings.is_file() else {}
+    # a text model of a family that also sees keeps the placeholder of an image, one past its embedding (Gemma 3 1B)
+    placeholders = [named.get(key) for key in _OTHER_MODALITIES]
+    vocabulary = tokenizer.get("model", {}).get("vocab", {})
+    highest = max(vocabulary.values(), default=-1) if isinstance(vocabulary, dict) else len(vocabulary) - 1
+    for token in tokenizer.get("added_tokens", ()):
+        if token["content"] not in placeholders:
+            highest = max(highest, token["id"])
+    if highest >= rows:
+        raise ModelError(
+            "model.broken",
+            f"{path} has token ids up to {highest}, but the model in {folder} embeds only {rows} tokens",
+            "use the tokenizer that belongs to the model, or resize the model's embedding",
+        )
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep transformers from warning and drawing bars about what burnish checks itself."""
+    from transformers.utils import logging
+
+    verbosity, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if had_bars:
+            logging.enable_progress_bar()

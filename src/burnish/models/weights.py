@@ -1,0 +1,184 @@
+"""Safetensors files as they lie on disk: their headers, and a writer that holds one tensor at a time. No torch.
+
+The format is 8 bytes (the header's length, little-endian), a JSON header, then the tensors' bytes in order
+(https://github.com/huggingface/safetensors#format).
+"""
+
+import json
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from burnish.core.errors import ModelError
+
+WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
+ADAPTER_WEIGHTS, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
+PICKLES = ("pytorch_model*.bin", "adapter_model.bin", "*.pt", "*.pth", "*.ckpt")
+_LONGEST_HEADER = 100_000_000
+_BITS = {
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 8),
+    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 16),
+    **dict.fromkeys(("U32", "I32", "F32"), 32),
+    **dict.fromkeys(("U64", "I64", "F64", "C64"), 64),
+}
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """One tensor of a safetensors file; `dtype` is the format's name, such as BF16."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    file: Path
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        size = 1
+        for length in self.shape:
+            size *= length
+        return size
+
+    @property
+    def bytes(self) -> int:
+        return self.size * _BITS[self.dtype] // 8
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object of a model's folder; anything else is ModelError `model.broken`."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise broken(path, f"is no readable JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise broken(path, "is no JSON object")
+    return value
+
+
+def broken(path: Path, what: str) -> ModelError:
+    """The error for a file that is missing or torn."""
+    return ModelError("model.broken", f"{path} {what}", "download or export the model again")
+
+
+def read_header(path: Path) -> list[TensorInfo]:
+    """The tensors of one file, in file order; a torn file is ModelError `model.broken`."""
+    if not path.is_file():
+        raise broken(path, "is missing")
+    length_on_disk = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        if not 2 <= length <= min(_LONGEST_HEADER, length_on_disk - 8):
+            raise broken(path, "is torn: it has no whole safetensors header")
+        try:
+            header = json.loads(file.read(length))
+            entries = [
+                (TensorInfo(name, entry["dtype"], tuple(entry["shape"]), path), entry["data_offsets"])
+                for name, entry in header.items()
+                if name != "__metadata__"
+            ]
+            ends = [offsets[1] for _, offsets in entries]
+            unsized = [tensor.name for tensor, offsets in entries if offsets[1] - offsets[0] != tensor.bytes]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise broken(path, f"has a damaged safetensors header ({error!r})") from None
+    if unsized:
+        raise broken(path, f"has a damaged safetensors header: the size of '{unsized[0]}' does not fit its shape")
+    expected = 8 + length + max(ends, default=0)
+    if expected != length_on_disk:
+        raise broken(path, f"is torn: it has {length_on_disk:,} bytes where its header says {expected:,}")
+    return [tensor for tensor, offsets in sorted(entries, key=lambda entry: entry[1])]
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a model folder, as its index names them, each known to exist.
+
+    Errors: ModelError `model.pickle` where only pickle weights lie, `model.broken` where a file is missing.
+    """
+    if (folder / WEIGHTS_INDEX).is_file():
+        index = read_json(folder / WEIGHTS_INDEX).get("weight_map")
+        if not isinstance(index, dict) or not index:
+            raise broken(folder / WEIGHTS_INDEX, "has no weight_map")
+        files = [folder / name for name in sorted(set(index.values()))]
+        for file in files:
+            if not file.is_file() or file.resolve().is_dir():
+                raise broken(file, f"is missing, but {WEIGHTS_INDEX} names it")
+        return files
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    refuse_pickle(folder)
+    raise broken(folder / WEIGHTS, "is missing")
+
+
+def refuse_pickle(folder: Path) -> None:
+    """ModelError `model.pickle` when a pickle of weights lies in the folder."""
+    pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
+    if pickles:
+        raise ModelError(
+            "model.pickle",
+            f"{folder / pickles[0]} is a pickle, which can run code when it is read, and no safetensors file is there",
+            "convert it to safetensors where you trust it: AutoModelForCausalLM.from_pretrained(folder)"
+            ".save_pretrained(new_folder), or take the model's safetensors revision",
+        )
+
+
+def read_tensors(folder: Path) -> dict[str, TensorInfo]:
+    """Every tensor of a model folder by name, from the headers alone."""
+    return {tensor.name: tensor for file in weight_files(folder) for tensor in read_header(file)}
+
+
+class StreamedWriter:
+    """Writes one safetensors file tensor by tensor, in the order announced, so that memory holds only one.
+
+    `safetensors.torch.save_file` wants all tensors of the file at once.
+    """
+
+    def __init__(self, path: Path, tensors: list[tuple[str, str, tuple[int, ...]]]):
+        """`tensors` are (name, dtype as the format names it, shape)."""
+        self._path = path
+        self._waiting = [TensorInfo(name, dtype, shape, path) for name, dtype, shape in tensors]
+        header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+        offset = 0
+        for tensor in self._waiting:
+            header[tensor.name] = {
+                "dtype": tensor.dtype,
+                "shape": list(tensor.shape),
+                "data_offsets": [offset, offset + tensor.bytes],
+            }
+            offset += tensor.bytes
+        encoded = json.dumps(header, separators=(",", ":")).encode()
+        encoded += b" " * (-len(encoded) % 8)  # the format asks that tensors start at a multiple of 8
+        self._file = path.open("wb")
+        self._file.write(struct.pack("<Q", len(encoded)) + encoded)
+
+    def write(self, name: str, data: memoryview | bytes) -> None:
+        """The next tensor's bytes, little-endian and C-contiguous."""
+        tensor = self._waiting.pop(0)
+        if tensor.name != name or tensor.bytes != len(data):
+            raise ValueError(f"{self._path}: expected {tensor.bytes} bytes of {tensor.name}, got {len(data)} of {name}")
+        self._file.write(data)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+        if kind is None and self._waiting:
+            raise ValueError(f"{self._path}: {len(self._waiting)} tensors were announced but not written")
+
+
+def shards(tensors: Mapping[str, TensorInfo], max_bytes: int) -> Iterator[list[TensorInfo]]:
+    """Group tensors, in order, into files of at most `max_bytes`; a larger tensor gets a file of its own."""
+    shard: list[TensorInfo] = []
+    held = 0
+    for tensor in tensors.values():
+        if shard and held + tensor.bytes > max_bytes:
+            yield shard
+            shard, held = [], 0
+        shard.append(tensor)
+        held += tensor.bytes
+    if shard:
+        yield shard
