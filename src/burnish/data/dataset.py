@@ -1,0 +1,154 @@
+"""A prepared dataset on disk: written as a stream, and read back row by row (docs/architecture/contracts.md)."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from burnish.core.context import Input
+from burnish.core.errors import DataError
+from burnish.data.document import Row
+from burnish.data.mapping import detect, map_rows
+from burnish.data.reader import read
+from burnish.data.record import Bad, Reading
+from burnish.data.split import SPLITS
+
+SAMPLE_ROWS = 20
+_BATCH_ROWS, _BATCH_CHARACTERS = 1000, 4_000_000
+_COLUMNS = [
+    ("id", pa.string()),
+    ("source", pa.string()),
+    ("kind", pa.string()),
+    ("tag", pa.string()),
+    ("row", pa.string()),
+]
+_COUNTED = [("tokens", pa.int32()), ("learned", pa.int32())]
+
+
+class DatasetWriter:
+    """Writes rows to `<split>.parquet` and the first of each split to `sample.jsonl`, holding one batch at a time."""
+
+    def __init__(self, folder: Path, counted: bool = False):
+        self.folder, self._counted = folder, counted
+        self._schema = pa.schema(_COLUMNS + _COUNTED if counted else _COLUMNS)
+        self._writers: dict[str, pq.ParquetWriter] = {}
+        self._batches: dict[str, list[dict[str, Any]]] = {}
+        self._characters: dict[str, int] = {}
+        self._sample: IO[str] | None = None
+        self.rows: dict[str, int] = {}
+        """Rows written, by split."""
+
+    def __enter__(self) -> "DatasetWriter":
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._sample = (self.folder / "sample.jsonl").open("w", encoding="utf-8")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for split in list(self._batches):
+            self._flush(split)
+        for writer in self._writers.values():
+            writer.close()
+        if self._sample is not None:
+            self._sample.close()
+
+    def write(self, row: Row, split: str, tokens: int = 0, learned: int = 0) -> None:
+        """Add one row; `tokens` and `learned` are kept where the dataset was opened as counted."""
+        spelled = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+        line = {"id": row["id"], "source": row["source"], "kind": row["kind"], "tag": row.get("tag"), "row": spelled}
+        if self._counted:
+            line |= {"tokens": tokens, "learned": learned}
+        batch = self._batches.setdefault(split, [])
+        batch.append(line)
+        self._characters[split] = self._characters.get(split, 0) + len(spelled)
+        self.rows[split] = self.rows.get(split, 0) + 1
+        if self.rows[split] <= SAMPLE_ROWS and self._sample is not None:
+            self._sample.write(json.dumps({"split": split} | row, ensure_ascii=False, separators=(",", ":")) + "\n")
+        if len(batch) >= _BATCH_ROWS or self._characters[split] >= _BATCH_CHARACTERS:
+            self._flush(split)
+
+    def _flush(self, split: str) -> None:
+        if not self._batches[split]:
+            return
+        if split not in self._writers:
+            path = self.folder / f"{split}.parquet"
+            self._writers[split] = pq.ParquetWriter(path, self._schema, compression="zstd")
+        self._writers[split].write_table(pa.Table.from_pylist(self._batches[split], schema=self._schema))
+        self._batches[split], self._characters[split] = [], 0
+
+
+def is_prepared(path: Path) -> bool:
+    """A folder that `prepare` or `synthesize` wrote."""
+    return path.is_dir() and (path / "stats.json").exists() and bool(splits(path))
+
+
+def splits(path: Path) -> list[str]:
+    """The splits that a prepared dataset has rows of."""
+    return [split for split in SPLITS if (path / f"{split}.parquet").exists()]
+
+
+def read_rows(path: Path, split: str) -> Iterator[Row]:
+    """The rows of a split of a prepared dataset, in their order. DataError `data.not-prepared` when it has none."""
+    for row, _ in read_counted(path, split):
+        yield row
+
+
+def read_counted(path: Path, split: str) -> Iterator[tuple[Row, dict[str, int]]]:
+    """Rows with their `tokens` and `learned` where `prepare` rendered them (else an empty dict)."""
+    file = path / f"{split}.parquet"
+    if not file.exists():
+        raise _no_split(str(path), split, splits(path))
+    with pq.ParquetFile(file) as parquet:
+        names = [name for name in ("row", "tokens", "learned") if name in parquet.schema_arrow.names]
+        if "row" not in names:
+            raise DataError("data.not-prepared", f"{file} has no column 'row'", "make it with `burnish prepare`")
+        for batch in parquet.iter_batches(batch_size=256, columns=names):
+            for line in batch.to_pylist():
+                yield json.loads(line.pop("row")), line
+
+
+def row_count(path: Path, split: str) -> int:
+    """How many rows a split of a prepared dataset has, told without reading them."""
+    file = path / f"{split}.parquet"
+    return pq.read_metadata(file).num_rows if file.exists() else 0
+
+
+def split_names(input: Input) -> list[str]:
+    """The splits that `open_rows` can give of an input: a prepared dataset's own, else `train` alone."""
+    return splits(input.path) if is_prepared(input.path) else ["train"]
+
+
+def open_rows(input: Input, split: str) -> Iterator[Row]:
+    """The rows of a split of a prepared dataset, or every row of a raw file or folder as split `train`.
+
+    Raw rows are mapped by their detected layout. Here nobody counts bad rows, so the first one is an error:
+    DataError `data.too-many-bad-rows` with its file, line and field; `burnish prepare` would put it aside.
+    """
+    if is_prepared(input.path):
+        yield from read_rows(input.path, split)
+        return
+    if split != "train":
+        raise _no_split(input.ref, split, ["train"])
+    found, items = detect(read(input.path, Reading()), input.ref)
+    for item in map_rows(items, found):
+        if isinstance(item, Bad):
+            raise DataError(
+                "data.too-many-bad-rows",
+                f"{item.source}: {item.field + ': ' if item.field else ''}{item.reason}",
+                "mend the row, or run `burnish prepare` on the file first: it puts bad rows aside and counts them",
+            )
+        yield item.row
+
+
+def _no_split(name: str, split: str, there: list[str]) -> DataError:
+    has = f"it has {', '.join(there)}" if there else "it is no prepared dataset"
+    return DataError(
+        "data.not-prepared",
+        f"{name} has no split '{split}': {has}",
+        f"prepare it with `split: {{{split}: 0.1}}`, or name another split",
+    )

@@ -1,0 +1,124 @@
+"""From raw records to canonical rows: columns renamed, the layout detected from the first rows and said aloud."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+
+from burnish.core.errors import DataError
+from burnish.core.naming import nearest
+from burnish.data.document import Row, canonical_json
+from burnish.data.formats import FORMATS
+from burnish.data.formats.format import Format
+from burnish.data.record import Bad, Record, RowError, cut
+
+SAMPLE = 100
+"""How many rows at the start a layout is told from."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A layout, and why it was taken."""
+
+    format: Format
+    reason: str
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A canonical row, and the split that its file belongs to (empty where none is said)."""
+
+    row: Row
+    split: str = ""
+
+
+def renamed(items: Iterable[Record | Bad], columns: Mapping[str, str], name: str) -> Iterator[Record | Bad]:
+    """Rename columns as `{theirs: ours}`. DataError `data.missing-column` when none of the first rows has one."""
+    items = iter(items)
+    head = list(islice(items, SAMPLE)) if columns else []
+    records = [item.raw for item in head if isinstance(item, Record)]
+    for theirs in columns:
+        if records and not any(theirs in raw for raw in records):
+            raise missing_column(name, theirs, {key for raw in records for key in raw})
+    for item in chain(head, items):
+        if isinstance(item, Bad) or not columns:
+            yield item
+            continue
+        raw = {
+            columns.get(key, key): value
+            for key, value in item.raw.items()
+            if key not in columns.values() or key in columns
+        }
+        yield replace(item, raw=raw)
+
+
+def missing_column(name: str, column: str, available: Iterable[str]) -> DataError:
+    """The error that names a missing column, the columns there are, and the nearest of them."""
+    names = sorted(available)
+    return DataError(
+        "data.missing-column",
+        f"{name} has no column '{column}'; its columns are: {', '.join(names)}",
+        f"{nearest(column, names)} rename with `columns: {{their_column: {column}}}`, or set another `format`",
+    )
+
+
+def detect(items: Iterator[Record | Bad], name: str, format_name: str = "auto") -> tuple[Found, Iterator[Record | Bad]]:
+    """The layout of a source, and its items with nothing taken away.
+
+    DataError `data.unknown-format` when no layout fits, or more than one; `data.missing-column` when a layout was
+    asked for and no row has its columns.
+    """
+    head = list(islice(items, SAMPLE))
+    records = [item for item in head if isinstance(item, Record)]
+    if format_name == "auto":
+        found = _told_from(records, name)
+    else:
+        found = Found(FORMATS[format_name], "as asked")
+        for column in found.format.needs if records else ():
+            if format_name not in ("kto", "preference") and not any(column in record.raw for record in records):
+                raise missing_column(name, column, {key for record in records for key in record.raw})
+    return found, chain(head, items)
+
+
+def map_rows(items: Iterable[Record | Bad], found: Found) -> Iterator[Mapped | Bad]:
+    """Each record as a canonical row; what cannot be mapped is bad, with its field and reason."""
+    for item in items:
+        if isinstance(item, Bad):
+            yield item
+            continue
+        try:
+            yield Mapped(found.format.read(item.raw, item.source), item.split)
+        except RowError as error:
+            yield Bad(item.source, error.field, error.reason, cut(canonical_json(item.raw).decode()))
+
+
+def _told_from(records: list[Record], name: str) -> Found:
+    votes: Counter[str] = Counter()
+    reasons: dict[str, str] = {}
+    for record in records:
+        for format in FORMATS.values():
+            if reason := format.fits(record.raw):
+                votes[format.name] += 1
+                reasons[format.name] = reason
+    if not records:
+        return Found(FORMATS["text"], "there are no readable rows")
+    likely = [format for format in votes if votes[format] * 2 > len(records)]
+    strong = [format for format in likely if not FORMATS[format].weak]
+    taken = strong or likely
+    if len(taken) == 1:
+        chosen = taken[0]
+        others = [format for format in likely if format != chosen]
+        instead = f"; it could also be read as {' or '.join(others)}" if others else ""
+        share = "every one" if votes[chosen] == len(records) else f"{votes[chosen]}"
+        reason = f"{share} of the first {len(records)} rows has {reasons[chosen]}{instead}"
+        return Found(FORMATS[chosen], reason)
+    columns = sorted({key for record in records for key in record.raw})
+    listed = ", ".join(f"{format} ({votes[format]} of {len(records)})" for format in (taken or votes))
+    what = f"more than one layout fits {name}: {listed}" if listed else f"no known layout fits {name}"
+    raise DataError(
+        "data.unknown-format",
+        f"{what}; its columns are: {', '.join(columns)}",
+        "say which with `format: …` ("
+        + ", ".join(FORMATS)
+        + "), or rename columns with `columns: {their_column: ours}`",
+    )

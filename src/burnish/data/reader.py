@@ -1,0 +1,22 @@
+"""The line-accounting reader: every row of a file or folder, each of them exactly once, as a record or as a bad row."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from burnish.data.record import Bad, Reading, Record
+from burnish.data.sources import find_files
+
+
+def read(path: Path, reading: Reading, subset: str | None = None) -> Iterator[Record | Bad]:
+    """Stream the rows of a file, a folder, a hub dataset's folder or a Git repository.
+
+    Memory does not grow with the input. Nothing is dropped: what cannot be read comes as `Bad`, blank lines are
+    counted in `reading`. DataError `data.unreadable` when a file as a whole cannot be read.
+    """
+    files = find_files(path, reading, subset)
+    reading.total_bytes += sum(file.size for file in files)
+    for file in files:
+        for item in file.read(file.path, file.name, reading):
+            yield replace(item, split=file.split) if file.split and isinstance(item, Record) else item
+        reading.finished(file.size)

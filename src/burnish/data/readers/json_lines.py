@@ -1,0 +1,57 @@
+"""JSON lines: one object a line."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from burnish.data.opening import Line, opened
+from burnish.data.record import MAX_ROW_BYTES, Bad, Reading, Record, RowError, cut
+from burnish.data.strict_json import parse
+
+
+def read_json_lines(path: Path, name: str, reading: Reading) -> Iterator[Record | Bad]:
+    """Each line that is not blank is one row: a Record, or Bad with its line number."""
+    with opened(path, name, reading) as stream:
+        for line in stream.lines():
+            if not line.data.strip():
+                reading.blank += 1
+                continue
+            source = f"{name}:{line.number}"
+            try:
+                yield Record(as_object(parse(text_of(line))), source)
+            except RowError as error:
+                yield Bad(source, error.field, error.reason, cut(line.data.decode("utf-8", "backslashreplace")))
+
+
+def text_of(line: Line) -> str:
+    """A line's text, or RowError when it is too long or no UTF-8."""
+    if line.size > MAX_ROW_BYTES:
+        raise RowError("", f"the row has {line.size:,} bytes, more than {MAX_ROW_BYTES:,}")
+    try:
+        return line.data.decode()
+    except UnicodeDecodeError as error:
+        raise RowError("", f"not UTF-8: byte 0x{line.data[error.start]:02x} at byte {error.start + 1:,}") from None
+
+
+def as_object(value: object) -> dict:
+    """A row is an object with at least one key."""
+    if not isinstance(value, dict):
+        hint = "; one JSON list of rows belongs into a .json file" if isinstance(value, list) else ""
+        raise RowError("", f"a row is an object of columns, not {kind_of(value)}{hint}")
+    if not value:
+        raise RowError("", "the row has no columns")
+    return value
+
+
+def kind_of(value: object) -> str:
+    """A JSON value's kind in words."""
+    if value is None:
+        return "null"
+    names = {
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        str: "a text",
+        list: "a list",
+        dict: "an object",
+    }
+    return names[type(value)]

@@ -1,0 +1,78 @@
+"""What every reader gives: a record or a bad row, each with the place it came from; and the tally of a reading."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+MAX_ROW_BYTES = 16 * 1024 * 1024
+"""A longer row is bad: no single row may take the memory."""
+MAX_RAW_CHARACTERS = 64 * 1024
+"""How much of a bad row is kept word for word; its size and place are kept always."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row as it stands in its file, with `source` such as `data.jsonl:12` or `data.parquet#12` (from 1)."""
+
+    raw: dict[str, Any]
+    source: str
+    split: str = ""
+    """The split that the file itself belongs to (`train`, `validation`, `test`), where its name or card says so."""
+
+
+@dataclass(frozen=True)
+class Bad:
+    """One row that cannot be used: where it stands, which field, why, and what stood there."""
+
+    source: str
+    field: str
+    reason: str
+    raw: str
+
+    def as_dict(self) -> dict[str, str]:
+        return {"source": self.source, "field": self.field, "reason": self.reason, "raw": self.raw}
+
+
+class RowError(ValueError):
+    """A row is bad. Caught where rows are read and mapped, and turned into `Bad`; it never reaches a person."""
+
+    def __init__(self, field: str, reason: str):
+        super().__init__(f"{field}: {reason}" if field else reason)
+        self.field, self.reason = field, reason
+
+
+@dataclass
+class Reading:
+    """The tally of a reading in progress: what is done, what was blank, and what a person should be told."""
+
+    total_bytes: int = 0
+    done_bytes: int = 0
+    blank: int = 0
+    """Blank lines and empty elements: counted, and no rows."""
+    notes: list[str] = field(default_factory=list)
+    _finished_bytes: int = 0
+
+    def at(self, offset: int) -> None:
+        """The current file is read up to this byte."""
+        self.done_bytes = self._finished_bytes + offset
+
+    def finished(self, size: int) -> None:
+        """The current file, of this many bytes, is read."""
+        self._finished_bytes += size
+        self.done_bytes = self._finished_bytes
+
+    def say(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+
+Read = Callable[[Path, str, Reading], Iterator[Record | Bad]]
+"""A reader of one kind of file: (path, the name to show, the tally) → its rows, each of them once."""
+
+
+def cut(text: str) -> str:
+    """At most MAX_RAW_CHARACTERS of a bad row, made fit for a UTF-8 file."""
+    if len(text) > MAX_RAW_CHARACTERS:
+        text = f"{text[:MAX_RAW_CHARACTERS]}… ({len(text) - MAX_RAW_CHARACTERS:,} characters more)"
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,97 @@
+"""JSON of one row, read strictly: what would be lost or changed in silence is an error that names the field.
+
+Python's own parser keeps every integer exact; on top of it, keys that stand twice, NaN and Infinity, numbers too
+large for a float, halves of surrogate pairs and endless nesting are refused.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from burnish.data.record import RowError
+
+MAX_DEPTH = 100
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def parse(text: str) -> Any:
+    """The value that `text` spells, or RowError."""
+    check_characters(text)
+    try:
+        value = _decoder.decode(text)
+    except json.JSONDecodeError as error:
+        raise RowError("", f"no valid JSON: {error.msg} (character {error.pos + 1:,} of the row)") from None
+    except RecursionError:
+        raise RowError("", f"nested deeper than {MAX_DEPTH} levels") from None
+    except RowError:
+        raise
+    except ValueError:
+        raise RowError("", "a number has too many digits") from None
+    check_value(text, value)
+    return value
+
+
+def parse_at(text: str, start: int) -> tuple[Any, int]:
+    """The value that starts at `start` and the place after it; ValueError or RecursionError when there is none."""
+    value, end = _decoder.raw_decode(text, start)
+    spelled = text[start:end]
+    check_characters(spelled)
+    check_value(spelled, value)
+    return value, end
+
+
+def check_characters(text: str) -> None:
+    """Refuse bytes that were no UTF-8 (readers hand them on as surrogates) and NUL."""
+    if not text.isascii() and _SURROGATE.search(text):
+        raise RowError("", "not UTF-8: the row holds bytes of another encoding")
+    if "\0" in text:
+        raise RowError("", "the row holds a NUL byte")
+
+
+def check_value(text: str, value: Any) -> None:
+    """Refuse nesting and halves of surrogate pairs; `text` is only asked whether a walk is needed."""
+    if text.count("[") + text.count("{") > MAX_DEPTH and any(depth > MAX_DEPTH for _, _, depth in _walk(value)):
+        raise RowError("", f"nested deeper than {MAX_DEPTH} levels")
+    if _SURROGATE_ESCAPE.search(text):
+        for path, part, _ in _walk(value):
+            if isinstance(part, str) and _SURROGATE.search(part):
+                raise RowError(path, "half of a surrogate pair (\\ud800 to \\udfff alone) is no character")
+
+
+def _walk(value: Any) -> Iterator[tuple[str, Any, int]]:
+    """Every part of a value as (dotted path, part, depth), keys included; no recursion."""
+    stack: list[tuple[str, Any, int]] = [("", value, 0)]
+    while stack:
+        path, part, depth = stack.pop()
+        yield path, part, depth
+        if isinstance(part, dict):
+            for key, child in part.items():
+                yield path, key, depth
+                stack.append((f"{path}.{key}" if path else key, child, depth + 1))
+        elif isinstance(part, list):
+            stack.extend((f"{path}.{i}" if path else str(i), child, depth + 1) for i, child in enumerate(part))
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise RowError(twice, f"the key '{twice}' stands twice in one object")
+    return table
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise RowError("", f"the number {text[:40]} is too large")
+    return number
+
+
+def _no_constant(name: str) -> Any:
+    raise RowError("", f"{name} is no JSON number")
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_float=_finite, parse_constant=_no_constant)
