@@ -1,0 +1,146 @@
+"""How well a model foretells text: negative log-likelihood per row, perplexity, and bits per byte.
+
+Learned tokens are those of weight above 0, and each counts with its weight, as in training. With w the weights,
+p the model's probabilities and b the bytes of text that a token stands for:
+
+    perplexity    = exp(Σ w·(-ln p) / Σ w)          per token, comparable between models of one tokenizer only
+    bits per byte = Σ w·(-log₂ p) / Σ w·b           comparable between tokenizers
+
+Bytes are those (in UTF-8) of the text that the learned tokens decode to, special tokens left out: an end-of-turn
+token costs its bits and adds no bytes. Sums are taken over all rows before dividing, so rows weigh by length.
+
+Rows are padded on the right and the padding is masked. Attention is causal, so no row sees it, and a row's
+likelihood does not depend on the batch it is in beyond the rounding of float32. Log-softmax is taken in float32
+whatever the model's dtype.
+"""
+
+import inspect
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_POSITIONS = 256
+"""Logits that go through log-softmax at once, for memory."""
+
+
+class LearnedRow(Protocol):
+    """What is asked of a rendered row: ids int [T], and float [T] weights of predicting each token."""
+
+    @property
+    def ids(self) -> np.ndarray: ...
+    @property
+    def weights(self) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Weighted sums over the learned tokens of a row, or of several."""
+
+    nats: float = 0.0
+    """Σ w·(-ln p)"""
+    tokens: float = 0.0
+    """Σ w"""
+    bytes: float = 0.0
+    """Σ w·b"""
+
+    def __add__(self, other: "Likelihood") -> "Likelihood":
+        return Likelihood(self.nats + other.nats, self.tokens + other.tokens, self.bytes + other.bytes)
+
+    @property
+    def perplexity(self) -> float:
+        """Infinite where it is too large for a float."""
+        mean = self.nats / self.tokens
+        return math.exp(mean) if mean < 700 else math.inf
+
+    @property
+    def bits_per_byte(self) -> float:
+        return self.nats / math.log(2) / self.bytes
+
+
+def likelihoods(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    rows: Sequence[LearnedRow],
+    *,
+    batch_tokens: int = 4096,
+) -> Iterator[tuple[int, Likelihood]]:
+    """Give (index of the row, its likelihood), longest rows first, as batches of at most `batch_tokens` are done.
+
+    A row longer than that goes alone. Rows with no learned token are not given. The model is in eval mode.
+    """
+    useful = [i for i, row in enumerate(rows) if (np.asarray(row.weights)[1:] > 0).any()]
+    useful.sort(key=lambda i: -len(rows[i].ids))
+    first = 0
+    while first < len(useful):
+        size = max(1, batch_tokens // len(rows[useful[first]].ids))
+        batch = useful[first : first + size]
+        for index, nats in zip(batch, _nats(model, [rows[i] for i in batch]), strict=True):
+            weights = np.asarray(rows[index].weights, dtype=np.float64)
+            yield index, Likelihood(nats, float(weights[1:].sum()), learned_bytes(tokenizer, rows[index]))
+        first += size
+
+
+def learned_bytes(tokenizer: "PreTrainedTokenizerBase", row: LearnedRow) -> float:
+    """Σ w·b: for each run of equal weight, the growth in UTF-8 bytes of the text decoded up to its end."""
+    weights = np.asarray(row.weights, dtype=np.float64)
+    edges = [0, *(np.flatnonzero(np.diff(weights)) + 1).tolist(), len(weights)]
+    total = 0.0
+    for start, end in pairwise(edges):
+        if weights[start] > 0:
+            total += weights[start] * (_decoded_bytes(tokenizer, row, end) - _decoded_bytes(tokenizer, row, start))
+    return total
+
+
+def _decoded_bytes(tokenizer: "PreTrainedTokenizerBase", row: LearnedRow, end: int) -> int:
+    ids = np.asarray(row.ids)[:end].tolist()
+    text = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return len(str(text).encode())
+
+
+@torch.inference_mode()
+def _nats(model: "PreTrainedModel", rows: Sequence[LearnedRow]) -> list[float]:
+    """Σ w·(-ln p) of each row, from one forward pass over all of them."""
+    longest = max(len(row.ids) for row in rows)
+    ids = torch.zeros((len(rows), longest), dtype=torch.long)
+    weights = torch.zeros((len(rows), longest))
+    there = torch.zeros((len(rows), longest), dtype=torch.long)
+    for i, row in enumerate(rows):
+        ids[i, : len(row.ids)] = torch.as_tensor(np.asarray(row.ids, dtype=np.int64))
+        weights[i, : len(row.ids)] = torch.as_tensor(np.asarray(row.weights, dtype=np.float32))
+        there[i, : len(row.ids)] = 1
+    row_of, predicting = torch.nonzero(weights[:, 1:], as_tuple=True)  # [K]: the position before each learned token
+    targets, shares = ids[row_of, predicting + 1], weights[row_of, predicting + 1].double()
+    kept, column = predicting.unique(return_inverse=True)
+    logits = _logits(model, ids.to(model.device), there.to(model.device), kept.to(model.device))  # [rows, kept, V]
+    losses = torch.cat(
+        [
+            _cross_entropy(logits, row_of[part], column[part], targets[part])
+            for part in torch.arange(len(targets)).split(_POSITIONS)
+        ]
+    )
+    sums = torch.zeros(len(rows), dtype=torch.float64).index_add_(0, row_of, shares * losses.double())
+    return sums.tolist()
+
+
+def _logits(model: "PreTrainedModel", ids: Tensor, there: Tensor, kept: Tensor) -> Tensor:
+    """Logits at the positions `kept` only, where the model can leave out the others."""
+    inputs = {"input_ids": ids, "attention_mask": there, "use_cache": False}
+    plain = model.get_base_model() if hasattr(model, "peft_config") else model  # pyright: ignore[reportCallIssue]
+    if "logits_to_keep" in inspect.signature(plain.forward).parameters:
+        return model(**inputs, logits_to_keep=kept).logits
+    return model(**inputs).logits[:, kept]
+
+
+def _cross_entropy(logits: Tensor, row_of: Tensor, column: Tensor, targets: Tensor) -> Tensor:
+    device = logits.device
+    chosen = logits[row_of.to(device), column.to(device)].float()  # [K, V]
+    return torch.nn.functional.cross_entropy(chosen, targets.to(device), reduction="none").cpu()

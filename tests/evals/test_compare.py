@@ -1,0 +1,163 @@
+"""Intervals and comparisons against known values, and against simulated truth."""
+
+import math
+
+import numpy as np
+import pytest
+
+from burnish.evals.compare import (
+    Comparison,
+    bonett_price,
+    compare_ratios,
+    compare_scores,
+    corrected,
+    mcnemar,
+    sign_flip,
+)
+from burnish.evals.intervals import Interval, bootstrap, mean_interval, ratio, wilson
+
+
+def test_wilson_gives_the_textbook_values() -> None:
+    ten_of_ten = wilson(10, 10, 0.95)
+    assert ten_of_ten.low == pytest.approx(0.7225, abs=1e-4)
+    assert ten_of_ten.high == 1.0
+    assert wilson(81, 263, 0.95).low == pytest.approx(0.2553, abs=1e-4)  # Newcombe 1998, table I
+    assert wilson(81, 263, 0.95).high == pytest.approx(0.3662, abs=1e-4)
+
+
+def test_mcnemar_is_the_doubled_tail_of_a_fair_coin() -> None:
+    assert mcnemar(0, 0) == 1.0
+    assert mcnemar(5, 5) == 1.0
+    assert mcnemar(0, 6) == pytest.approx(2 / 64)
+    assert mcnemar(8, 1) == pytest.approx(2 * (1 + 9) / 512)
+    assert mcnemar(40_000, 41_000) < 1e-3
+
+
+def test_bonett_price_adds_a_row_to_each_disagreement() -> None:
+    interval = bonett_price(gained=8, lost=1, n=50, confidence=0.95)
+    up, down = 9 / 52, 2 / 52
+    half = 1.959964 * math.sqrt((up + down - (up - down) ** 2) / 52)
+    assert (interval.low, interval.high) == pytest.approx((up - down - half, up - down + half))
+
+
+def test_models_that_never_differ_leave_an_interval_of_some_width() -> None:
+    same = np.array([1.0, 0.0] * 10)
+    comparison = corrected([compare_scores("exact_match", same, same, confidence=0.95, seed=0)], 0.95)[0]
+    assert comparison.interval is not None
+    assert comparison.interval.low < -0.1 < 0.1 < comparison.interval.high
+    assert comparison.verdict == "not enough evidence"
+
+
+def test_a_bootstrap_interval_is_the_same_for_the_same_seed_and_near_the_normal_one() -> None:
+    values = np.random.default_rng(1).normal(0.5, 0.1, 400)
+    interval = mean_interval(values, 0.95, seed=3)
+    assert interval == mean_interval(values, 0.95, seed=3)
+    assert interval is not None
+    half = 1.96 * values.std() / 20
+    assert (interval.low, interval.high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.002)
+
+
+def test_the_interval_of_a_ratio_weighs_rows_by_their_length() -> None:
+    random = np.random.default_rng(0)
+    lengths = random.integers(1, 100, 200).astype(float)
+    columns = np.stack([lengths * random.normal(2.0, 0.2, 200), lengths], axis=1)
+    interval = bootstrap(columns, ratio, 0.95, seed=0)
+    assert interval is not None
+    assert interval.low < columns[:, 0].sum() / lengths.sum() < interval.high
+    assert 0.01 < interval.high - interval.low < 0.1
+
+
+def test_one_row_gives_no_interval_and_no_verdict() -> None:
+    comparison = compare_ratios(
+        "bits_per_byte", (np.array([8.0]), np.array([4.0])), (np.array([4.0]), np.array([4.0])), confidence=0.95, seed=0
+    )
+    assert (comparison.base, comparison.candidate, comparison.delta) == (2.0, 1.0, -1.0)
+    assert comparison.interval is None
+    assert corrected([comparison], 0.95)[0].verdict == "not enough evidence"
+    assert mean_interval(np.array([0.5]), 0.95, 0) is None
+
+
+def test_sign_flip_counts_every_flip_of_few_rows() -> None:
+    differences = np.array([1.0, 2.0, 3.0])  # only all plus and all minus reach a mean of 2
+    columns = np.stack([np.zeros(3), np.ones(3), differences, np.ones(3)], axis=1)
+    assert sign_flip(columns, lambda s: s[..., 2] / s[..., 3] - s[..., 0] / s[..., 1], 0) == pytest.approx(2 / 8)
+
+
+def test_a_lower_value_is_better_where_it_is_said_so() -> None:
+    random = np.random.default_rng(0)
+    base, lengths = random.normal(100, 5, 60), np.full(60, 50.0)
+    comparison = compare_ratios(
+        "bits_per_byte", (base, lengths), (base - 10, lengths), confidence=0.95, seed=0, higher_is_better=False
+    )
+    assert comparison.delta == pytest.approx(-0.2)
+    assert corrected([comparison], 0.95)[0].verdict == "better"
+
+
+def test_holm_multiplies_the_smallest_p_value_most() -> None:
+    away = Interval(0.1, 0.2, "")
+    p_values = {"a": 0.03, "b": 0.01, "c": 0.04}
+    comparisons = [Comparison(name, 10, 0.0, 0.1, away, "", p) for name, p in p_values.items()]
+    found = {comparison.name: comparison for comparison in corrected(comparisons, 0.95)}
+    assert {name: found[name].p_corrected for name in found} == pytest.approx({"a": 0.06, "b": 0.03, "c": 0.06})
+    assert [found[name].verdict for name in "abc"] == ["not enough evidence", "better", "not enough evidence"]
+
+
+def _binary_pair(
+    random: np.random.Generator, n: int, base: float, gain: float, loss: float
+) -> tuple[np.ndarray, np.ndarray]:
+    first = (random.random(n) < base).astype(float)
+    turned = random.random(n)
+    second = np.where(first == 1, (turned >= loss).astype(float), (turned < gain).astype(float))
+    return first, second
+
+
+def test_the_interval_of_right_and_wrong_holds_the_truth_about_95_times_in_100() -> None:
+    random, held, truth = np.random.default_rng(7), 0, 0.4 * 0.2 - 0.6 * 0.1
+    for seed in range(300):
+        pair = _binary_pair(random, 80, 0.6, gain=0.2, loss=0.1)
+        interval = compare_scores("score", *pair, confidence=0.95, seed=seed).interval
+        assert interval is not None
+        held += interval.low <= truth <= interval.high
+    assert 0.92 <= held / 300 <= 0.985
+
+
+@pytest.mark.parametrize("skew", [False, True])
+def test_the_bootstrap_interval_holds_the_truth_about_95_times_in_100(skew: bool) -> None:
+    random, held = np.random.default_rng(7), 0
+    for seed in range(300):
+        differences = random.exponential(0.1, 60) - 0.05 if skew else random.normal(0.05, 0.1, 60)
+        columns = np.stack([differences, np.ones(60)], axis=1)
+        interval = bootstrap(columns, ratio, 0.95, seed, resamples=2000)
+        assert interval is not None
+        held += interval.low <= 0.05 <= interval.high
+    assert 0.915 <= held / 300 <= 0.985
+
+
+def test_one_row_far_out_does_not_break_the_interval() -> None:
+    values = np.full(100, 0.5)
+    values[0] = 0.0
+    interval = mean_interval(values, 0.95, seed=0)
+    assert interval is not None
+    assert interval.low < 0.495 < interval.high <= 0.5
+
+
+@pytest.mark.parametrize("kind", ["binary", "graded"])
+def test_models_without_a_difference_seldom_get_a_verdict(kind: str) -> None:
+    random, wrong, simulations = np.random.default_rng(8), 0, 300
+    for seed in range(simulations):
+        if kind == "binary":
+            pair = _binary_pair(random, 80, 0.5, gain=0.2, loss=0.2)
+        else:
+            first, noise = random.beta(2, 1, 60), random.normal(0, 0.1, 60)
+            pair = first, first + noise
+        comparison = compare_scores("score", *pair, confidence=0.95, seed=seed)
+        wrong += corrected([comparison], 0.95)[0].verdict != "not enough evidence"
+    assert wrong / simulations <= 0.07
+
+
+def test_a_real_difference_is_found() -> None:
+    random, found = np.random.default_rng(9), 0
+    for seed in range(20):
+        pair = _binary_pair(random, 200, 0.5, gain=0.4, loss=0.1)
+        found += corrected([compare_scores("score", *pair, confidence=0.95, seed=seed)], 0.95)[0].verdict == "better"
+    assert found >= 18
