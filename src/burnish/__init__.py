@@ -1,3 +1,64 @@
-"""From raw data to a fine-tuned, evaluated, exported language model, with proof at each step."""
+"""From raw data to a fine-tuned, evaluated, exported language model, with proof at each step.
+
+    import burnish
+
+    result = burnish.run("recipe.yaml", settings=["tune.learning_rate=1e-4"])
+    result["tune"].metrics, result["tune"].path
+    burnish.run_stage("sft", base="builtin:pocket", data="file:rows.jsonl", max_steps=20)
+
+The names below are the studio's verbs; they are loaded when first used, and none of them imports torch here.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_VERBS = {
+    "plan": "burnish.studio.asking",
+    "run": "burnish.studio.running",
+    "run_stage": "burnish.studio.running",
+    "runs": "burnish.studio.runs",
+    "show": "burnish.studio.runs",
+    "tail": "burnish.studio.runs",
+    "diff": "burnish.studio.runs",
+    "stop": "burnish.studio.runs",
+    "resume": "burnish.studio.runs",
+    "schema": "burnish.studio.schema",
+    "inspect": "burnish.studio.workrooms",
+    "chat": "burnish.studio.workrooms",
+    "env": "burnish.studio.machine",
+    "doctor": "burnish.studio.machine",
+}
+
+if TYPE_CHECKING:
+    from burnish.studio.asking import plan
+    from burnish.studio.machine import doctor, env
+    from burnish.studio.running import run, run_stage
+    from burnish.studio.runs import diff, resume, runs, show, stop, tail
+    from burnish.studio.schema import schema
+    from burnish.studio.workrooms import chat, inspect
+
+__all__ = [
+    "__version__",
+    "chat",
+    "diff",
+    "doctor",
+    "env",
+    "inspect",
+    "plan",
+    "resume",
+    "run",
+    "run_stage",
+    "runs",
+    "schema",
+    "show",
+    "stop",
+    "tail",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _VERBS:
+        return getattr(import_module(_VERBS[name]), name)
+    raise AttributeError(f"module 'burnish' has no attribute '{name}'")

@@ -11,6 +11,7 @@ The terminal prints `error:` and `hint:`; HTTP gives problem+json. Every code st
 docs/reference/errors.md, and a test holds the two together.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -50,6 +51,12 @@ class MachineError(BurnishError):
 
 class RunError(BurnishError):
     exit_status = 6
+
+
+def error_from_dict(record: Mapping[str, Any]) -> BurnishError:
+    """The inverse of `as_dict`: an error that a worker wrote down, to be raised again by its caller."""
+    families = {family.exit_status: family for family in (AskError, DataError, ModelError, MachineError, RunError)}
+    return families[record["exit_status"]](record["code"], record["what"], record["fix"])
 
 
 CODES = {

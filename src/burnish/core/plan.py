@@ -55,6 +55,7 @@ class Plan:
             "recipe": self.recipe.name,
             "burnish": __version__,
             "free_bytes": self.free_bytes,
+            "values": self.recipe.as_dict(),
             "steps": [step.as_dict() for step in self.steps],
         }
 

@@ -40,6 +40,16 @@ class Recipe:
     name: str
     steps: tuple[Step, ...]
 
+    def as_dict(self) -> Values:
+        """The plain values that make this recipe again: what was asked for, `--set` included."""
+        return {
+            "name": self.name,
+            "steps": {
+                step.name: {"stage": step.stage.name, **step.spec.model_dump(mode="json", exclude_unset=True)}
+                for step in self.steps
+            },
+        }
+
     def step(self, name: str) -> Step:
         for step in self.steps:
             if step.name == name:

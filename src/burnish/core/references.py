@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -40,13 +41,15 @@ def resolve(ref: str, kinds: tuple[str, ...], workspace: Workspace, known: dict[
 
 
 def fetched(value: Input) -> Input:
-    """The same input with its files on this disk; only hub names have any to fetch."""
+    """The same input with its files on this disk; only hub names, and an adapter's hub base, have any to fetch."""
+    if value.kind == "adapter" and "base" in value.inputs:
+        return replace(value, inputs={**value.inputs, "base": fetched(value.inputs["base"])})
     kind = _COMMON_KINDS.get(value.kind)
     if kind is None:
         return value
     path = hub.fetch(value.ref.removeprefix("hub:"), value.revision, value.kind.removeprefix("hub-"))
     kind = "adapter" if kind == "model" and (path / "adapter_config.json").is_file() else kind
-    return Input(value.ref, kind, path, value.fingerprint, value.inputs, value.revision)
+    return replace(value, kind=kind, path=path)
 
 
 def folder_kind(path: Path) -> str:

@@ -91,6 +91,10 @@ class Run:
             raise AskError("ask.no-such-run", f"there is no run at {self.folder}", "see `burnish runs list`")
         return read_json(path)
 
+    def record_of(self, name: str) -> dict[str, Any]:
+        """The content of one of the folder's other JSON files, such as spec.json."""
+        return read_json(self.folder / name)
+
     @property
     def state(self) -> str:
         """The state as it truly is: a run that calls itself running and whose worker is gone is `killed`."""

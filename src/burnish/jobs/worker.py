@@ -17,6 +17,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from filelock import Timeout
+
 from burnish import __version__
 from burnish.core.catalog import Stage, stage
 from burnish.core.context import Context, Input, Outcome
@@ -67,7 +69,11 @@ class _Inputs(Mapping[str, Input]):
 def work(run: Run) -> int:
     """Run the step of a run folder to its end; returns the exit status."""
     _end_with_parent()
-    lock = run.lock()
+    try:
+        lock = run.lock().acquire(timeout=2)  # a moment, since looking whether a run is alive takes the lock too
+    except Timeout:
+        print(f"run {run.name} is in progress in another process", file=sys.stderr)
+        return RunError.exit_status
     with lock:
         stop = _Stop()
         _log_to(run)

@@ -1,0 +1,58 @@
+"""Commands about the machine: `env` and `doctor`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from burnish.cli.render import Face
+
+_COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
+_MARKS = {"ok": "✓", "warning": "!", "problem": "✗"}
+
+
+def env(ctx: typer.Context) -> None:
+    """The resolved runtime: versions, devices, paths, endpoints (elsewhere called print-runtime)."""
+    from burnish.studio.machine import env as look
+
+    face: Face = ctx.obj
+    found = look(workspace=face.workspace)
+    if face.json:
+        return face.print_json(found)
+    face.table("", ("what", "value"), list(_flat(found)))
+    return None
+
+
+def doctor(
+    ctx: typer.Context,
+    run: Annotated[str | None, typer.Argument(help="A run, to find out why it failed.")] = None,
+) -> None:
+    """Find what is wrong with this machine, this workspace or a run, and say what to do."""
+    from burnish.studio.machine import doctor as look
+
+    face: Face = ctx.obj
+    findings = look(run, workspace=face.workspace)
+    if face.json:
+        face.print_json([finding.as_dict() for finding in findings])
+    else:
+        from rich.text import Text
+
+        for found in findings:
+            mark = Text(f"{_MARKS[found.level]} ", _COLOURS[found.level])
+            face.console.print(mark + Text(f"{found.subject}: ", "bold") + Text(found.what))
+            if found.fix:
+                face.console.print(Text(f"    {found.fix}", "cyan"))
+    if any(found.level == "problem" for found in findings):
+        raise typer.Exit(1)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Any:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", ", ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(env)
+    app.command()(doctor)

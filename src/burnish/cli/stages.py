@@ -1,0 +1,168 @@
+"""A command for each stage, made from its spec: every field is a flag, and files and `--set` work as for recipes.
+
+burnish sft config.yaml --learning-rate 1e-4 --method.rank 8 --set schedule.kind=linear
+"""
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import typer
+
+from burnish.cli.render import Face
+from burnish.core.catalog import stage
+from burnish.core.yaml import parse_yaml
+from burnish.specs.base import SCHEMES, Spec, Takes
+
+
+def stage_command(name: str) -> Any:
+    """The click command of a stage."""
+    app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+    row = stage(name)
+    spec_type = row.spec_type()
+    flags: dict[str, tuple[Any, str, str]] = {}
+    for path, flag in _flags(spec_type):
+        flags.setdefault(path, flag)  # two variants may share a field: it is one flag
+
+    def command(ctx: typer.Context, **given: Any) -> None:
+        values = {path: _plain(path, text, flags) for path, text in _given(given, flags)}
+        _run(ctx, name, given, values)
+
+    command.__doc__ = (spec_type.__doc__ or name).strip()
+    command.__signature__ = inspect.Signature(_parameters(flags))
+    command.__annotations__ = {p.name: p.annotation for p in _parameters(flags)}
+    app.command(name)(command)
+    return typer.main.get_command(app)
+
+
+def _run(ctx: typer.Context, name: str, given: dict[str, Any], values: dict[str, Any]) -> None:
+    from burnish.cli.watching import TerminalWatcher
+    from burnish.core.recipe import merged, nested, parse_setting
+    from burnish.core.workspace import Workspace
+    from burnish.studio.asking import plan as make_plan
+    from burnish.studio.asking import stage_recipe
+    from burnish.studio.running import execute
+
+    face: Face = ctx.obj
+    settings: dict[str, Any] = {}
+    for path, value in values.items():
+        settings = merged(settings, nested(tuple(path.split(".")), value))
+    for setting in given["set"] or ():
+        settings = merged(settings, nested(*parse_setting(setting)))
+    recipe = stage_recipe(name, given["files"] or (), (), settings)
+    plan = make_plan(recipe, workspace=face.workspace, force=("*",) if given["force"] else ())
+    if given["dry_run"]:
+        return face.print_json(plan.as_dict()) if face.json else _say(face, plan)
+    watcher = None if face.json else TerminalWatcher(face.console)
+    result = execute(plan, Workspace.find(face.workspace), watcher)
+    if watcher is None:
+        return face.print_json(result.as_dict())
+    watcher.closing(result)
+    return None
+
+
+def _say(face: Face, plan: Any) -> None:
+    face.table("", ("step", "action", "why"), [(s.step.name, s.action, s.reason) for s in plan.steps])
+
+
+def _flags(spec_type: type[Spec], prefix: str = "") -> Iterator[tuple[str, tuple[Any, str, str]]]:
+    """(dotted path, (annotation, default as text, help)); settings within settings become `--method.rank`."""
+    for name, info in spec_type.__pydantic_fields__.items():
+        path = f"{prefix}{name}"
+        inner = list(_specs(info.annotation))
+        is_list = get_origin(info.annotation) in (list, dict)
+        if inner and not is_list:
+            if len(inner) > 1:
+                yield f"{path}.kind", (str, "", f"{info.description or ''} One of {', '.join(map(_kind, inner))}.")
+            for kind in inner:
+                for key, (annotation, default, text) in _flags(kind, f"{path}."):
+                    if key != f"{path}.kind" or len(inner) == 1:
+                        yield key, (annotation, default, f"{text} ({_kind(kind)})" if len(inner) > 1 else text)
+        else:
+            marks = [m for m in info.metadata if isinstance(m, Takes)]
+            yield path, (info, _shown(info), ("[reference] " if marks else "") + (info.description or ""))
+
+
+def _specs(annotation: Any) -> Iterator[type[Spec]]:
+    if isinstance(annotation, type) and get_origin(annotation) is None and issubclass(annotation, Spec):
+        yield annotation
+    for part in get_args(annotation):
+        if get_origin(annotation) not in (list, dict):
+            yield from _specs(part)
+
+
+def _kind(spec_type: type[Spec]) -> str:
+    return get_args(spec_type.__pydantic_fields__["kind"].annotation)[0]
+
+
+def _shown(info: Any) -> str:
+    if info.is_required():
+        return "required"
+    default = info.get_default(call_default_factory=True)
+    return "" if default is None or isinstance(default, Spec) or default in ([], {}) else str(default)
+
+
+def _parameters(flags: dict[str, tuple[Any, str, str]]) -> list[inspect.Parameter]:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    made = [
+        inspect.Parameter("ctx", kind, annotation=typer.Context),
+        inspect.Parameter(
+            "files",
+            kind,
+            default=None,
+            annotation=Annotated[list[str] | None, typer.Argument(help="Files with settings, later over earlier.")],
+        ),
+    ]
+    for path, (_, default, text) in flags.items():
+        shown = f"{text} [{default}]" if default else text
+        option = typer.Option(f"--{path.replace('_', '-')}", help=shown, metavar="VALUE", show_default=False)
+        made.append(inspect.Parameter(_identifier(path), kind, default=None, annotation=Annotated[str | None, option]))
+    for name, flag, text in (
+        ("force", "--force", "Run it even if the same was made before."),
+        ("dry_run", "--dry-run", "Only say what would be done."),
+    ):
+        made.append(
+            inspect.Parameter(name, kind, default=False, annotation=Annotated[bool, typer.Option(flag, help=text)])
+        )
+    option = typer.Option("--set", help="key=value; may be repeated.", metavar="KEY=VALUE")
+    made.append(inspect.Parameter("set", kind, default=None, annotation=Annotated[list[str] | None, option]))
+    return made
+
+
+def _identifier(path: str) -> str:
+    return f"flag_{path.replace('.', '__')}"
+
+
+def _given(given: dict[str, Any], flags: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for path in flags:
+        text = given.get(_identifier(path))
+        if text is not None:
+            yield path, text
+
+
+def _plain(path: str, text: str, flags: dict[str, Any]) -> Any:
+    """The value of a flag: a reference or word as it stands, anything else read as YAML."""
+    info = flags[path][0]
+    if info is str or _takes_words_only(info.annotation):
+        return as_reference(text) if any(isinstance(m, Takes) for m in getattr(info, "metadata", ())) else text
+    value = parse_yaml(text.encode(), f"--{path.replace('_', '-')}").value
+    return as_reference(value) if isinstance(value, str) and "[reference]" in flags[path][2] else value
+
+
+def _takes_words_only(annotation: Any) -> bool:
+    parts = [part for part in get_args(annotation) if part is not type(None)]
+    if get_origin(annotation) is Literal:
+        return all(isinstance(part, str) for part in parts)
+    if get_origin(annotation) is Annotated:
+        return _takes_words_only(parts[0])
+    return annotation is str or (bool(parts) and all(_takes_words_only(part) for part in parts))
+
+
+def as_reference(text: str) -> str:
+    """A path that exists is taken as one; relative paths on the command line start at the current folder."""
+    scheme, colon, rest = text.partition(":")
+    path = Path(rest if colon and scheme == "file" else text).expanduser()
+    if (scheme == "file" and colon) or (scheme not in SCHEMES and path.exists()):
+        return f"file:{path.resolve()}"
+    return text

@@ -1,0 +1,159 @@
+"""A running recipe as a person sees it: one bar, the notes, the tables, and a closing table; kept in console.log."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from burnish.cli.render import duration, make_table, measures_in_short, sparkline
+from burnish.core.events import Event
+from burnish.core.plan import Plan, PlannedStep
+from burnish.core.run import Run
+from burnish.core.secrets import masked
+from burnish.studio.running import RunResult
+from burnish.studio.runs import curve
+
+_PLAIN_EVERY = 5.0
+_SHOWN = ("loss", "eval_loss", "learning_rate", "tokens_per_second")
+
+
+class TerminalWatcher:
+    """Prints what happens; on a terminal with a live bar, else with a line every few seconds."""
+
+    def __init__(self, console: Console):
+        self._console = console
+        self._log: Console | None = None
+        self._log_file: TextIO | None = None
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._numbers: dict[str, float] = {}
+        self._last_line = 0.0
+        self._began_at = 0.0
+        self._warnings: list[str] = []
+
+    def began(self, plan: Plan, number: int, folder: Path) -> None:
+        again = sum(step.action == "reuse" for step in plan.steps)
+        counted = f"{len(plan.steps)} steps" if len(plan.steps) > 1 else "1 step"
+        self._print(f"[bold]{plan.recipe.name}/{number}[/]  {counted}, {again} reused  [dim]{escape(str(folder))}[/]")
+
+    def step_began(self, step: PlannedStep, run: Run) -> None:
+        self._began_at = time.monotonic()
+        self._numbers.clear()
+        if step.action == "reuse":
+            self._print(f"[green]✓[/] [bold]{step.step.name}[/] [dim]reused: {escape(step.reason)}[/]")
+            return
+        self._open_log(run)
+        verb = "resuming" if step.action == "resume" else "running"
+        self._print(f"[cyan]▸[/] [bold]{step.step.name}[/] [dim]{verb} {step.step.stage.name}[/]")
+        if self._console.is_terminal:
+            self._bar = Progress(
+                TextColumn("  {task.description}"),
+                BarColumn(bar_width=28),
+                TextColumn("{task.fields[count]}"),
+                TextColumn("[dim]{task.fields[numbers]}"),
+                TimeRemainingColumn(),
+                console=self._console,
+                transient=True,
+            )
+            self._task = self._bar.add_task("starting", total=None, count="", numbers="")
+            self._bar.start()
+
+    def heard(self, step: PlannedStep, event: Event) -> None:
+        match event.kind:
+            case "progress":
+                self._progress(event.phase, event.done, event.total, event.unit)
+            case "metric":
+                self._numbers |= {key: event.values[key] for key in _SHOWN if key in event.values}
+            case "note":
+                colour = "yellow" if event.level == "warning" else "dim"
+                self._print(f"  [{colour}]{escape(event.text)}[/]")
+                if event.level == "warning":
+                    self._warnings.append(f"{step.step.name}: {event.text}")
+            case "chosen":
+                value, reason = escape(str(event.value)), escape(event.reason)
+                self._print(f"  [dim]chosen for you:[/] {event.field} = {value} [dim]({reason})[/]")
+            case "table":
+                self._print(make_table(event.title, event.columns, event.rows))
+            case "state" | "failed" | "checkpoint":
+                pass
+
+    def step_ended(self, step: PlannedStep, run: Run) -> None:
+        if step.action == "reuse":
+            return
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+        took = duration(time.monotonic() - self._began_at)
+        artifact = run.artifact()
+        if artifact is None:
+            self._print(f"[red]✗[/] [bold]{step.step.name}[/] {run.record['state']} after {took}")
+        else:
+            losses = [value for _, value in curve(run)]
+            line = f"  loss {sparkline(losses)} {losses[0]:.3f} → {losses[-1]:.3f}" if len(losses) > 1 else ""
+            self._print(f"[green]✓[/] [bold]{step.step.name}[/] [dim]{took}[/]{line}")
+        self._close_log()
+
+    def stopping(self) -> None:
+        self._print("[yellow]stopping: the state is being saved; press Ctrl-C again to end at once[/]")
+
+    def closing(self, result: RunResult) -> None:
+        """The table of what was made, where it lies, and what to type next."""
+        root = next(iter(result.steps.values())).run.workspace
+        rows = [
+            (name, step.artifact.kind, step.action, measures_in_short(step.metrics), _short(step.path, root))
+            for name, step in result.steps.items()
+        ]
+        self._print(make_table("What was made", ("step", "kind", "how", "measures", "where"), rows))
+        for warning in self._warnings:
+            self._print(f"[yellow]warning:[/] {escape(warning)}")
+        for line in _next_steps(result):
+            self._print(Text("next: ", "bold cyan") + Text(line))
+
+    def _progress(self, phase: str, done: int, total: int, unit: str) -> None:
+        numbers = "  ".join(f"{key} {value:.4g}" for key, value in self._numbers.items())
+        count = f"{done:,}/{total:,} {unit}" if total else f"{done:,} {unit}"
+        if self._bar is not None and self._task is not None:
+            self._bar.update(
+                self._task, description=phase, completed=done, total=total or None, count=count, numbers=numbers
+            )
+        elif time.monotonic() - self._last_line > _PLAIN_EVERY:
+            self._last_line = time.monotonic()
+            self._print(f"  {phase} {count}  {numbers}".rstrip())
+
+    def _print(self, what: RenderableType) -> None:
+        self._console.print(what)
+        if self._log is not None:
+            self._log.print(what)
+
+    def _open_log(self, run: Run) -> None:
+        self._log_file = (run.folder / "console.log").open("a", encoding="utf-8")
+        self._log = Console(file=masked(self._log_file), width=160, no_color=True, highlight=False)
+
+    def _close_log(self) -> None:
+        if self._log_file is not None:
+            self._log_file.close()
+        self._log_file = self._log = None
+
+
+def _short(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def _next_steps(result: RunResult) -> list[str]:
+    """Commands that make sense after what was made."""
+    kinds: Mapping[str, str] = {step.artifact.kind: name for name, step in result.steps.items()}
+    name, lines = result.recipe, list[str]()
+    talker = kinds.get("model") or kinds.get("adapter")
+    if talker:
+        lines.append(f"burnish chat {name}.{talker}@latest")
+    if "adapter" in kinds and "model" not in kinds:
+        lines.append(f"burnish merge --model {name}.{kinds['adapter']}@latest")
+    if "dataset" in kinds and not talker:
+        lines.append(f"burnish inspect {name}.{kinds['dataset']}@latest --tokenizer builtin:pocket")
+    lines.append(f"burnish runs show {result.name}")
+    return lines

@@ -1,0 +1,63 @@
+"""Commands that look at rows and talk to models: `inspect` and `chat`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from burnish.cli.render import Face
+
+
+def inspect(
+    ctx: typer.Context,
+    source: Annotated[str, typer.Argument(help="A file, folder, dataset or hub name.")],
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Render with this tokenizer or model, and colour what is learned.")
+    ] = None,
+    rows: Annotated[int, typer.Option(help="How many rows to show.")] = 3,
+    format: Annotated[str, typer.Option(help="The layout of the rows.")] = "auto",
+    train_on: Annotated[str, typer.Option(help="assistant, completion or all.")] = "assistant",
+    max_length: Annotated[int, typer.Option(help="The most tokens a row may have.")] = 8192,
+) -> None:
+    """Show rows, lengths and roles; with --tokenizer, the rendered conversation with learned tokens coloured."""
+    from burnish.cli.stages import as_reference
+    from burnish.studio.workrooms import inspect as look
+
+    face: Face = ctx.obj
+    settings: dict[str, Any] = {"rows": rows, "format": format}
+    if tokenizer is not None:
+        settings |= {
+            "tokenizer": as_reference(tokenizer),
+            "render": {"train_on": train_on, "max_length": max_length, "over_length": "truncate_left"},
+        }
+    found = look(as_reference(source), workspace=face.workspace, **settings)
+    if face.json:
+        return face.print_json(found)
+    from burnish.cli.inspection import print_inspection
+
+    print_inspection(face.console, found)
+    return None
+
+
+def chat(
+    ctx: typer.Context,
+    model: Annotated[str, typer.Argument(help="builtin:pocket, a folder, recipe.step@latest, or a hub name.")],
+    ask: Annotated[str | None, typer.Option(help="Ask one question, print the answer, and end.")] = None,
+    system: Annotated[str | None, typer.Option(help="The system message.")] = None,
+    temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.")] = 0.0,
+    max_new_tokens: Annotated[int, typer.Option(help="The longest answer.")] = 512,
+) -> None:
+    """Talk to a model or adapter in the terminal."""
+    from burnish.cli.stages import as_reference
+    from burnish.studio.workrooms import chat as talk
+
+    arguments = [f"--temperature={temperature}", f"--max-new-tokens={max_new_tokens}"]
+    arguments += [f"--ask={ask}"] if ask is not None else []
+    arguments += [f"--system={system}"] if system is not None else []
+    status = talk(as_reference(model), workspace=ctx.obj.workspace, arguments=arguments)
+    if status:
+        raise typer.Exit(status)
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(inspect)
+    app.command()(chat)

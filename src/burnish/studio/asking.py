@@ -1,0 +1,92 @@
+"""Turn what a person gave (files, a mapping, a stage and its settings) into a recipe, and plan it."""
+
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from burnish.core.catalog import stage
+from burnish.core.errors import AskError
+from burnish.core.naming import nearest
+from burnish.core.plan import Plan, make_plan
+from burnish.core.recipe import Recipe, load_recipe, merged, nested, parse_setting, recipe_of
+from burnish.core.workspace import MARK, Workspace
+from burnish.core.yaml import read_yaml
+
+RecipeLike = str | Path | Mapping[str, Any] | Recipe
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that come with burnish, by name."""
+    package = Path(__file__).parents[1]
+    shelf = next((f for f in (package / "recipes", package.parents[1] / "recipes") if f.is_dir()), package / "recipes")
+    return {path.stem: path for path in sorted(shelf.glob("*.yaml"))}
+
+
+def as_recipe(given: RecipeLike | Iterable[str | Path], settings: Iterable[str] = ()) -> Recipe:
+    """A recipe from files (left to right), from the name of a shipped one, or from a mapping."""
+    if isinstance(given, Recipe):
+        return given
+    if isinstance(given, Mapping):
+        return recipe_of(given)
+    paths = [given] if isinstance(given, str | Path) else list(given)
+    return load_recipe([_recipe_file(path) for path in paths], settings)
+
+
+def _recipe_file(given: str | Path) -> Path:
+    path = Path(given).expanduser()
+    shipped = shipped_recipes()
+    if path.exists() or (path.suffix and path.name not in {p.name for p in shipped.values()}):
+        return path
+    if path.stem in shipped and path.parent in (Path(), Path("recipes")):
+        return shipped[path.stem]
+    raise AskError("ask.bad-reference", f"there is no recipe {given}", nearest(path.stem, shipped))
+
+
+def stage_recipe(
+    name: str, files: Iterable[str | Path] = (), settings: Iterable[str] = (), values: Mapping[str, Any] | None = None
+) -> Recipe:
+    """A recipe of one step: settings from files of that stage, then `key=value`, then values."""
+    stage(name)
+    given: dict[str, Any] = {}
+    documents = [read_yaml(Path(path)) for path in files]
+    for document in documents:
+        if not isinstance(document.value, dict):
+            raise AskError(
+                "ask.recipe-unreadable", f"{document.name}: not a mapping of settings", f"see `burnish {name} --help`"
+            )
+        given = merged(given, document.value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+    for setting in settings:
+        given = merged(given, nested(*parse_setting(setting)))
+    given = merged(given, dict(values or {}))
+    if given.pop("stage", name) != name:
+        raise AskError("ask.wrong-value", f"the file is for another stage than {name}", "use the command of that stage")
+    return recipe_of({"name": name, "steps": {name: {"stage": name, **given}}})
+
+
+def plan(
+    recipe: RecipeLike | Iterable[str | Path],
+    *,
+    settings: Iterable[str] = (),
+    workspace: Path | str | None = None,
+    start: str | None = None,
+    force: Collection[str] = (),
+    only: Iterable[str] = (),
+) -> Plan:
+    """What `run` would do: per step run, reuse or resume, with the reason."""
+    return make_plan(as_recipe(recipe, settings), Workspace.find(workspace), start=start, force=force, only=only)
+
+
+def begin(folder: Path, recipe: str) -> list[Path]:
+    """Mark a folder as a workspace and copy a shipped recipe into it; nothing that is there is overwritten."""
+    source = _recipe_file(recipe)
+    folder.mkdir(parents=True, exist_ok=True)
+    made: list[Path] = []
+    mark = folder / MARK
+    if not mark.exists():
+        mark.write_text("# This file marks a burnish workspace: runs/ is made beside it.\n", encoding="utf-8")
+        made.append(mark)
+    target = folder / source.name
+    if target.exists():
+        raise AskError("ask.wrong-value", f"{target} is there already", "remove it, or choose another --folder")
+    target.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+    return [*made, target]

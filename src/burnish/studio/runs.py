@@ -1,0 +1,161 @@
+"""Look at runs: list, show, tail, compare, stop, resume."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from burnish.core.errors import AskError
+from burnish.core.events import Event, Metric
+from burnish.core.plan import make_plan
+from burnish.core.recipe import recipe_of
+from burnish.core.run import Run
+from burnish.core.workspace import Workspace
+from burnish.studio.running import RunResult, Watcher, execute
+
+
+def runs(*, workspace: Path | str | None = None) -> list[dict[str, Any]]:
+    """One row per run folder, newest first: name, stage, state, seconds, the main measures."""
+    return [_row(run) for run in Workspace.find(workspace).all_runs()]
+
+
+def _row(run: Run) -> dict[str, Any]:
+    record, artifact = run.record, run.artifact()
+    ended = record.get("ended") or time.time()
+    return {
+        "run": run.name,
+        "stage": record["stage"],
+        "state": run.state,
+        "seconds": round(ended - record["started"], 1) if "started" in record else None,
+        "created": record["created"],
+        "attempts": record["attempts"],
+        "reason": record.get("reason", ""),
+        "kind": artifact.kind if artifact else None,
+        "metrics": dict(artifact.measures) if artifact else {},
+    }
+
+
+def show(name: str = "latest", *, workspace: Path | str | None = None) -> list[dict[str, Any]]:
+    """All that is known of a run's steps: row, settings, inputs, chosen values, error, path, provenance."""
+    shown: list[dict[str, Any]] = []
+    for run in Workspace.find(workspace).find_runs(name):
+        artifact = run.artifact()
+        events = [event for event, _ in run.events.read()]
+        shown.append(
+            {
+                **_row(run),
+                "folder": str(run.folder),
+                "settings": run.record_of("spec.json"),
+                "inputs": {path: value["ref"] for path, value in run.record_of("job.json")["inputs"].items()},
+                "chosen": [
+                    {"field": e.field, "value": e.value, "reason": e.reason} for e in events if e.kind == "chosen"
+                ],
+                "notes": [e.text for e in events if e.kind == "note"],
+                "error": run.record.get("error"),
+                "path": str(artifact.path) if artifact else None,
+                "provenance": dict(artifact.provenance) if artifact else {},
+            }
+        )
+    return shown
+
+
+def tail(
+    name: str = "latest", *, follow: bool = False, workspace: Path | str | None = None
+) -> Iterator[tuple[str, Event]]:
+    """(run name, event) of every step; with `follow`, goes on until the last step has ended."""
+    offsets: dict[str, int] = {}
+    place = Workspace.find(workspace)
+    while True:
+        found = place.find_runs(name)
+        alive = follow and any(run.state in ("running", "planned") for run in found)
+        for run in found:
+            for event, offset in run.events.read(offsets.get(run.name, 0)):
+                offsets[run.name] = offset
+                yield run.name, event
+        if not alive:
+            return
+        time.sleep(0.2)
+
+
+def curve(run: Run, key: str = "loss") -> list[tuple[int, float]]:
+    """(step, value) of one metric over a run; of a step that was repeated after a resume, the last."""
+    points: dict[int, float] = {}
+    for event, _ in run.events.read():
+        if isinstance(event, Metric) and key in event.values:
+            points[event.step] = event.values[key]
+    return sorted(points.items())
+
+
+def diff(one: str, other: str, *, workspace: Path | str | None = None) -> dict[str, Any]:
+    """What differs between two runs, step by step: settings, input contents, measures."""
+    place = Workspace.find(workspace)
+    sides = [{run.folder.name: run for run in place.find_runs(name)} for name in (one, other)]
+    if all(len(side) == 1 for side in sides):  # two single steps are compared whatever their names
+        sides = [{"": next(iter(side.values()))} for side in sides]
+    names = list(dict.fromkeys([*sides[0], *sides[1]]))
+    steps: dict[str, Any] = {}
+    for name in names:
+        a, b = (side.get(name) for side in sides)
+        if a is None or b is None:
+            steps[name] = {"only_in": one if b is None else other}
+            continue
+        steps[name] = {
+            "settings": _changed(_flat(_settings(a)), _flat(_settings(b))),
+            "inputs": _changed(_fingerprints(a), _fingerprints(b)),
+            "metrics": _changed(_measures(a), _measures(b)),
+        }
+    return {"runs": [one, other], "steps": steps}
+
+
+def stop(name: str = "latest", *, workspace: Path | str | None = None) -> list[str]:
+    """Ask the running steps of a run to save and end; gives their names."""
+    asked: list[str] = []
+    for run in Workspace.find(workspace).find_runs(name):
+        if run.is_alive():
+            os.kill(run.record["pid"], signal.SIGTERM)
+            asked.append(run.name)
+    if not asked:
+        raise AskError("ask.nothing-to-do", f"nothing of run '{name}' is in progress", "see `burnish runs list`")
+    return asked
+
+
+def resume(name: str = "latest", *, workspace: Path | str | None = None, watcher: Watcher | None = None) -> RunResult:
+    """Run a run's recipe again: finished steps are reused, a cut-off one goes on from its checkpoint."""
+    place = Workspace.find(workspace)
+    found = place.find_runs(name)
+    recipe, number = place.latest() if name == "latest" else _recipe_and_number(found[0])
+    values = place.plan_of(recipe, number)["values"]
+    return execute(make_plan(recipe_of(values), place), place, watcher)
+
+
+def _recipe_and_number(run: Run) -> tuple[str, int]:
+    return run.folder.parts[-3], int(run.folder.parts[-2])
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    artifact = run.artifact()
+    return dict(artifact.spec) if artifact else run.record_of("spec.json")
+
+
+def _fingerprints(run: Run) -> dict[str, Any]:
+    return {path: value["fingerprint"][:12] for path, value in run.record_of("job.json")["inputs"].items()}
+
+
+def _measures(run: Run) -> dict[str, Any]:
+    artifact = run.artifact()
+    return dict(artifact.measures) if artifact else {}
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(values, dict):
+        return {prefix.rstrip("."): values}
+    flat: dict[str, Any] = {}
+    for key, value in values.items():  # pyright: ignore[reportUnknownVariableType]
+        flat |= _flat(value, f"{prefix}{key}.")
+    return flat
+
+
+def _changed(a: dict[str, Any], b: dict[str, Any]) -> dict[str, list[Any]]:
+    return {key: [a.get(key), b.get(key)] for key in dict.fromkeys([*a, *b]) if a.get(key) != b.get(key)}

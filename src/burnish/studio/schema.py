@@ -1,0 +1,32 @@
+"""The JSON Schema of a stage's settings, or of a whole recipe: for editors, forms and other programs."""
+
+from typing import Any
+
+from burnish.core.catalog import stage, stages
+
+
+def schema(name: str | None = None) -> dict[str, Any]:
+    """The schema of one stage, or of a recipe with all stages when no name is given."""
+    if name is not None:
+        return stage(name).spec_type().model_json_schema()
+    definitions: dict[str, Any] = {}
+    choices: list[dict[str, Any]] = []
+    for row in stages().values():
+        made = row.spec_type().model_json_schema(ref_template="#/$defs/{model}")
+        definitions |= made.pop("$defs", {})
+        made["properties"] = {"stage": {"const": row.name}, **made.get("properties", {})}
+        made["required"] = ["stage", *made.get("required", [])]
+        definitions[f"step_{row.name}"] = made
+        choices.append({"$ref": f"#/$defs/step_{row.name}"})
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "burnish recipe",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["name", "steps"],
+        "properties": {
+            "name": {"type": "string"},
+            "steps": {"type": "object", "additionalProperties": {"anyOf": choices}},
+        },
+        "$defs": definitions,
+    }

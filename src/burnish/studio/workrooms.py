@@ -1,0 +1,69 @@
+"""Verbs that need a workroom but make no artifact: look at rows, talk to a model. Each runs in a child process."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from burnish.core.context import Input
+from burnish.core.errors import RunError, error_from_dict
+from burnish.core.references import check_kind, fetched, resolve
+from burnish.core.validation import make_spec
+from burnish.core.workspace import Workspace
+from burnish.jobs.local import worker_environment
+from burnish.specs.data import InspectSpec
+
+_MODEL_KINDS = ("model", "adapter")
+
+
+def inspect(source: str, *, workspace: Path | str | None = None, **settings: Any) -> dict[str, Any]:
+    """Rows, lengths, roles, and per token whether it is learned. Settings are those of `InspectSpec`."""
+    place = Workspace.find(workspace)
+    spec = make_spec(InspectSpec, {"source": source, **settings}, lambda _: "inspect")
+    known = place.hashes()
+    inputs = {"source": resolve(spec.source, ("dataset", "file", "folder"), place, known)}
+    if spec.tokenizer is not None:
+        inputs["tokenizer"] = resolve(spec.tokenizer, ("tokenizer", "model", "adapter"), place, known)
+    request = {
+        "spec": spec.model_dump(mode="json", exclude_unset=True),
+        "inputs": {name: fetched(value).to_json() for name, value in inputs.items()},
+    }
+    return _ask("burnish.stages.inspect", request)
+
+
+def resolve_model(model: str, *, workspace: Path | str | None = None, field: str = "model") -> Input:
+    """A model reference, fetched: `builtin:pocket`, `file:runs/…/out`, `recipe.step@latest`, `hub:owner/name`."""
+    place = Workspace.find(workspace)
+    value = resolve(model, _MODEL_KINDS, place, place.hashes())
+    check_kind(value, _MODEL_KINDS, field)
+    return fetched(value)
+
+
+def chat(model: str, *, workspace: Path | str | None = None, arguments: Sequence[str] = ()) -> int:
+    """Talk to a model in this terminal; gives the exit status. `arguments` go to the chat itself (`--ask TEXT`)."""
+    value = resolve_model(model, workspace=workspace)
+    command = [sys.executable, "-m", "burnish.stages.chat", json.dumps(value.to_json()), *arguments]
+    return subprocess.run(command, env=worker_environment(), check=False).returncode
+
+
+def _ask(module: str, request: dict[str, Any]) -> dict[str, Any]:
+    """Send a request to a workroom's door and read its answer; an error there is raised here."""
+    done = subprocess.run(
+        [sys.executable, "-m", module],
+        input=json.dumps(request).encode(),
+        capture_output=True,
+        env=worker_environment(),
+        check=False,
+    )
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        tail = done.stderr.decode(errors="replace")[-2000:]
+        raise RunError(
+            "run.failed", f"{module} ended with status {done.returncode}", tail or "no word was said"
+        ) from None
+    if "error" in answer:
+        raise error_from_dict(answer["error"])
+    return answer
