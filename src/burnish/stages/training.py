@@ -1,0 +1,131 @@
+"""What the training stages share: rows become tokens, settings become values, weights become an artifact."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from burnish.core.context import Context, Input, Outcome
+from burnish.core.errors import DataError
+from burnish.core.events import Note, Progress
+from burnish.data.dataset import open_rows
+from burnish.models.adapters import attach_lora, base_of, save_adapter, without_adapter
+from burnish.models.load import is_adapter, quiet_transformers
+from burnish.specs.train import LoraSpec, TrainSpec
+from burnish.tokens.chat import Renderer
+from burnish.train.batches import TokenisedRows
+from burnish.train.resolve import Machine, ModelShape, Resolved, resolve
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+_ROWS_BETWEEN_REPORTS = 2000
+
+
+def tokenised(
+    spec: TrainSpec, ctx: Context, tokenizer: "PreTrainedTokenizerBase"
+) -> tuple[TokenisedRows, TokenisedRows | None]:
+    """The train split and, where there is one, the validation split, rendered.
+
+    Errors: DataError `data.empty`, `data.nothing-learned`, and what reading and rendering raise.
+    """
+    data, renderer = ctx.input("data"), Renderer(tokenizer, spec.render)
+    rows = _render(renderer, open_rows(data, "train"), "train", ctx)
+    if not len(rows):
+        raise DataError(
+            "data.nothing-learned",
+            f"no token of {data.ref} would be learned",
+            "look at the rows with burnish inspect; render.train_on says which turns are learned",
+        )
+    held_out = _render(renderer, _first(open_rows(data, "validation"), spec), "validation", ctx)
+    return rows, held_out if len(held_out) else None
+
+
+def resolve_run(
+    spec: TrainSpec,
+    ctx: Context,
+    config: "PretrainedConfig",
+    rows: TokenisedRows,
+    held_out: TokenisedRows | None,
+    trains_all: bool,
+) -> Resolved:
+    """Every `auto` as a value, told in the events; the threads are set."""
+    longest = max(int(split.lengths.max()) for split in (rows, held_out) if split is not None)
+    resolved, chosen = resolve(spec, Machine.here(), ModelShape.of(config), longest, trains_all)
+    for choice in chosen:
+        ctx.emit(choice)
+    torch.set_num_threads(resolved.threads)
+    return resolved
+
+
+def config_of(base: Input) -> "PretrainedConfig":
+    """The config of a model, or of the model that an adapter stands on."""
+    from transformers import AutoConfig
+
+    source = base
+    while is_adapter(source.path if isinstance(source, Input) else source):
+        source = base_of(source)
+    folder = source.path if isinstance(source, Input) else source
+    return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+def with_method(model: Any, method: Any) -> "nn.Module":
+    """The model made ready for a method: with fresh LoRA matrices on frozen weights, or with every weight trained."""
+    if isinstance(method, LoraSpec):
+        return attach_lora(model, method)
+    return without_adapter(model).requires_grad_(True)
+
+
+def save(
+    model: Any,
+    tokenizer: "PreTrainedTokenizerBase",
+    base: Input | None,
+    ctx: Context,
+    measures: dict[str, Any],
+) -> Outcome:
+    """Write an adapter as PEFT does, or a whole model in safetensors, with its tokenizer and chat template."""
+    is_lora = hasattr(model, "peft_config")
+    with quiet_transformers():
+        if is_lora:
+            assert base is not None
+            save_adapter(model, ctx.out, base)
+        else:
+            model.save_pretrained(ctx.out)
+        tokenizer.save_pretrained(ctx.out)
+    return Outcome("adapter" if is_lora else "model", measures)
+
+
+def _first(rows: Iterable[dict[str, Any]], spec: TrainSpec) -> Iterable[dict[str, Any]]:
+    for number, row in enumerate(rows):
+        if spec.eval_rows is not None and number >= spec.eval_rows:
+            return
+        yield row
+
+
+def _render(renderer: Renderer, rows: Iterable[dict[str, Any]], split: str, ctx: Context) -> TokenisedRows:
+    """Tokens and weights of every row; rows that nothing is learned from are left out, and counted aloud."""
+    read = dropped = unlearned = 0
+
+    def rendered() -> Iterable[tuple[str, Any, Any]]:
+        nonlocal read, dropped, unlearned
+        for row in rows:
+            pieces = renderer.render(row)
+            read, dropped = read + 1, dropped + (not pieces)
+            for number, piece in enumerate(pieces):
+                if piece.weights[1:].any():
+                    yield (row["id"] if len(pieces) == 1 else f"{row['id']}#{number + 1}"), piece.ids, piece.weights
+                else:
+                    unlearned += 1
+            if read % _ROWS_BETWEEN_REPORTS == 0:
+                ctx.emit(Progress(phase=f"tokenise {split}", done=read))
+
+    found = TokenisedRows.of(rendered())
+    if read:
+        ctx.emit(Progress(phase=f"tokenise {split}", done=read, total=read))
+        ctx.emit(Note(text=f"{split}: {read} rows, {len(found.ids)} tokens, of which {found.learned} are learned"))
+    if dropped:
+        ctx.emit(Note(level="warning", text=f"{split}: {dropped} rows were longer than max_length and dropped"))
+    if unlearned:
+        ctx.emit(Note(level="warning", text=f"{split}: {unlearned} rows or pieces have no learned token; left out"))
+    return found

@@ -1,0 +1,228 @@
+"""From tokenised rows to batches: the order of an epoch, the rows of a step, the sequences of a micro-batch.
+
+Everything here is a pure function of the rows, the settings and (seed, epoch), so that a run can be
+gone on with from two integers: the epoch and the step in it. A batch is one flat row of whole
+sequences without any padding; attention keeps them apart by `cu_seqlens`.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TokenisedRows:
+    """All rows of a split in three flat arrays; row r is `ids[offsets[r]:offsets[r + 1]]`."""
+
+    ids: NDArray[np.int32]  # [tokens]
+    weights: NDArray[np.float32]  # [tokens], of predicting that token from those before it; 0 is not learned
+    offsets: NDArray[np.int64]  # [rows + 1]
+    row_ids: tuple[str, ...]
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[str, NDArray[np.int32], NDArray[np.float32]]]) -> "TokenisedRows":
+        """Gather (row id, ids [T], weights [T]); the first token of a row is never learned."""
+        ids, weights, lengths, names = [], [], [0], []
+        for name, row, weight in rows:
+            if len(row) != len(weight):
+                raise ValueError(f"row {name} has {len(row)} ids but {len(weight)} weights")
+            ids.append(np.asarray(row, np.int32))
+            weights.append(np.array(weight, np.float32))
+            weights[-1][:1] = 0.0
+            lengths.append(len(row))
+            names.append(name)
+        empty = [np.zeros(0)]
+        return cls(
+            np.concatenate(ids or empty).astype(np.int32),
+            np.concatenate(weights or empty).astype(np.float32),
+            np.cumsum(lengths, dtype=np.int64),
+            tuple(names),
+        )
+
+    def __len__(self) -> int:
+        return len(self.row_ids)
+
+    @property
+    def lengths(self) -> Indices:
+        """Tokens of each row, [rows]."""
+        return np.diff(self.offsets)
+
+    @property
+    def learned(self) -> int:
+        """How many tokens carry a weight."""
+        return int(np.count_nonzero(self.weights))
+
+    def take(self, rows: Indices) -> "TokenisedRows":
+        """The named rows, in that order."""
+        return TokenisedRows.of(
+            (self.row_ids[r], self.ids[self._span(r)], self.weights[self._span(r)]) for r in rows.tolist()
+        )
+
+    def weight_of(self, rows: Indices) -> float:
+        """Sum of the weights of some rows: what a step's loss is divided by."""
+        return float(sum(self.weights[self._span(r)].sum(dtype=np.float64) for r in rows.tolist()))
+
+    def digest(self) -> str:
+        """sha256 over ids, weights, bounds and row ids: equal digests train alike."""
+        total = hashlib.sha256()
+        for array in (self.ids, self.weights, self.offsets):
+            total.update(np.ascontiguousarray(array).tobytes())
+        total.update("\0".join(self.row_ids).encode())
+        return total.hexdigest()
+
+    def _span(self, row: int) -> slice:
+        return slice(self.offsets[row], self.offsets[row + 1])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Whole sequences in one flat row, and the positions whose next token is learned."""
+
+    input_ids: torch.Tensor  # [1, T]
+    position_ids: torch.Tensor  # [1, T], from 0 in each sequence
+    cu_seqlens: torch.Tensor  # [S + 1] int32
+    bounds: tuple[int, ...]  # cu_seqlens as plain integers
+    positions: torch.Tensor  # [K], hidden states that predict a learned token
+    targets: torch.Tensor  # [K], the learned tokens
+    weights: torch.Tensor  # [K] float32
+    sequences: torch.Tensor  # [K], the sequence each belongs to
+    rows: Indices  # [S], indices into the TokenisedRows
+
+    @property
+    def tokens(self) -> int:
+        return self.bounds[-1]
+
+
+def make_batch(data: TokenisedRows, rows: Indices, device: torch.device | str = "cpu") -> Batch:
+    """Lay the named rows end to end."""
+    spans = [data._span(r) for r in rows.tolist()]
+    lengths = data.lengths[rows]
+    bounds = np.concatenate([[0], np.cumsum(lengths)])
+    ids = np.concatenate([data.ids[span] for span in spans])
+    weights = np.concatenate([data.weights[span] for span in spans])
+    learned = np.flatnonzero(weights)
+    sequences = np.repeat(np.arange(len(spans)), lengths)
+    positions = np.arange(len(ids)) - bounds[sequences]
+
+    def tensor(array: NDArray[np.generic], dtype: torch.dtype) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(device=device, dtype=dtype)
+
+    return Batch(
+        input_ids=tensor(ids, torch.long)[None],
+        position_ids=tensor(positions, torch.long)[None],
+        cu_seqlens=tensor(bounds, torch.int32),
+        bounds=tuple(bounds.tolist()),
+        positions=tensor(learned - 1, torch.long),
+        targets=tensor(ids[learned], torch.long),
+        weights=tensor(weights[learned], torch.float32),
+        sequences=tensor(sequences[learned], torch.long),
+        rows=rows,
+    )
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """Where a run stands in its data: steps already done in an epoch."""
+
+    epoch: int = 0
+    step: int = 0
+
+
+class StepPlan:
+    """Which rows form which optimiser step, in every epoch.
+
+    `batch_size` counts rows, `batch_tokens` tokens (rows are added until the next would pass it); one of
+    them is given. The last step of an epoch takes what is left.
+    """
+
+    def __init__(
+        self,
+        lengths: Indices,
+        *,
+        seed: int,
+        shuffle: bool = True,
+        batch_size: int | None = None,
+        batch_tokens: int | None = None,
+    ):
+        if (batch_size is None) == (batch_tokens is None):
+            raise ValueError("give either batch_size or batch_tokens")
+        self._lengths, self._seed, self._shuffle = lengths, seed, shuffle
+        self._batch_size, self._batch_tokens = batch_size, batch_tokens
+        self.epoch = lru_cache(maxsize=2)(self._epoch)
+
+    def _epoch(self, epoch: int) -> tuple[Indices, ...]:
+        """The row indices of each step of an epoch."""
+        count = len(self._lengths)
+        if self._shuffle:
+            order = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self._seed, epoch]))).permutation(count)
+        else:
+            order = np.arange(count)
+        if self._batch_size is not None:
+            cuts = np.arange(self._batch_size, count, self._batch_size)
+        else:
+            cuts = np.array(list(self._cuts(self._lengths[order])), dtype=np.int64)
+        return tuple(np.split(order, cuts))
+
+    def _cuts(self, lengths: Indices) -> Iterator[int]:
+        assert self._batch_tokens is not None
+        filled = 0
+        for place, length in enumerate(lengths.tolist()):
+            if filled and filled + length > self._batch_tokens:
+                yield place
+                filled = 0
+            filled += length
+
+    def rows(self, cursor: Cursor) -> Indices:
+        """The rows of the step at the cursor."""
+        return self.epoch(cursor.epoch)[cursor.step]
+
+    def after(self, cursor: Cursor) -> Cursor:
+        """The cursor of the next step."""
+        if cursor.step + 1 < len(self.epoch(cursor.epoch)):
+            return Cursor(cursor.epoch, cursor.step + 1)
+        return Cursor(cursor.epoch + 1, 0)
+
+    def total_steps(self, epochs: float) -> int:
+        """Steps of so many epochs; a broken epoch is rounded up to a whole step."""
+        whole = int(epochs)
+        steps = sum(len(self._epoch(epoch)) for epoch in range(whole)) if self._batch_tokens else 0
+        if self._batch_size:
+            steps = whole * len(self.epoch(0))
+        if epochs > whole:
+            steps += int(np.ceil((epochs - whole) * len(self.epoch(whole)) - 1e-9))
+        return max(1, steps)
+
+    def epochs_done(self, cursor: Cursor) -> float:
+        """Epochs as a number with a fraction."""
+        return cursor.epoch + cursor.step / len(self.epoch(cursor.epoch))
+
+
+def micro_batches(lengths: Indices, rows: Indices, limit: int, one_by_one: bool = False) -> list[Indices]:
+    """Split a step's rows into parts of at most `limit` tokens: the longest first, each into the fullest part it fits.
+
+    A row longer than the limit is a part of its own. `one_by_one` gives each row its own part, for models
+    whose layers read across the bounds of sequences.
+    """
+    if one_by_one:
+        return [rows[i : i + 1] for i in range(len(rows))]
+    parts: list[list[int]] = []
+    free: list[int] = []
+    by_length = rows[np.argsort(-lengths[rows], kind="stable")]
+    for row in by_length.tolist():
+        length = int(lengths[row])
+        fitting = [(room, part) for part, room in enumerate(free) if room >= length]
+        if fitting:
+            _, part = min(fitting)
+            parts[part].append(row)
+            free[part] -= length
+        else:
+            parts.append([row])
+            free.append(limit - length)
+    return [np.array(part, dtype=np.int64) for part in parts]

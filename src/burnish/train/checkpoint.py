@@ -1,0 +1,249 @@
+"""Checkpoints that can be trusted: a checkpoint that can be seen is complete, and a damaged one is found.
+
+A checkpoint is written into a hidden folder, every file is flushed, a manifest with the size and sha256 of
+each is added, and only then the folder gets its name. Nothing in it is a pickle.
+
+    checkpoints/step-00000120/
+        manifest.json           files with size and sha256, and a digest of itself
+        state.json              step, cursor, counters, random states of Python and NumPy
+        weights.safetensors     the trained weights, float32
+        optimizer.safetensors   the optimizer's state
+        random.safetensors      torch's random states, one for each device
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from burnish.core.errors import MachineError, RunError
+from burnish.core.files import publish_folder
+
+MANIFEST = "manifest.json"
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything a run needs to go on as if it had never stopped."""
+
+    identity: str
+    """Of settings and data; a checkpoint of another identity is refused."""
+    state: dict[str, Any]
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    randomness: dict[str, Any]
+
+
+class CheckpointFolder:
+    """The checkpoints of one run."""
+
+    def __init__(self, path: Path, keep: int = 2):
+        self.path, self.keep = path, keep
+
+    def save(self, step: int, checkpoint: Checkpoint, best: int | None = None) -> Path:
+        """Publish a checkpoint, then remove those that are older than the newest `keep` and not the best one.
+
+        Errors: MachineError `machine.no-disk`; the checkpoints that were there are untouched.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        final, partial = self._folder(step), self.path / f".saving-{step:08d}"
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            _write(partial, checkpoint)
+            if final.exists():  # a damaged one, or the run started again from an older one
+                self._remove(final)
+            publish_folder(partial, final)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                shutil.rmtree(partial)
+            raise MachineError(
+                "machine.no-disk",
+                f"the checkpoint of step {step} could not be written to {self.path}: {error}",
+                f"free some disk space and run again: it goes on from {self._newest_name()}",
+            ) from error
+        self._rotate(best)
+        return final
+
+    def steps(self) -> list[int]:
+        """Steps of the published checkpoints, valid or not, ascending."""
+        return sorted(int(folder.name.removeprefix("step-")) for folder in self.path.glob("step-*"))
+
+    def newest(self) -> tuple[Path | None, list[str]]:
+        """(newest valid checkpoint, one sentence for each newer one that is damaged)."""
+        damaged = []
+        for step in reversed(self.steps()):
+            folder = self._folder(step)
+            reason = damage(folder)
+            if reason is None:
+                return folder, damaged
+            damaged.append(f"checkpoint {folder.name} is damaged and not used: {reason}")
+        return None, damaged
+
+    def at(self, step: int) -> Path | None:
+        """The checkpoint of a step, if it is there and whole."""
+        folder = self._folder(step)
+        return folder if folder.is_dir() and damage(folder) is None else None
+
+    def clear(self) -> None:
+        """Remove all checkpoints and half-written ones."""
+        for folder in [*self.path.glob("step-*"), *self.path.glob(".saving-*"), *self.path.glob(".removed-*")]:
+            self._remove(folder)
+
+    def refuse_without_room(self, checkpoint_bytes: int) -> None:
+        """MachineError `machine.no-disk` when two checkpoints would not fit on the disk."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        free, needed = shutil.disk_usage(self.path).free, 2 * checkpoint_bytes
+        if free < needed:
+            raise MachineError(
+                "machine.no-disk",
+                f"two checkpoints of {checkpoint_bytes / 1e9:.2f} GB do not fit into the {free / 1e9:.2f} GB "
+                f"that are free below {self.path}",
+                "free some disk space, or move the workspace to a larger disk",
+            )
+
+    def _folder(self, step: int) -> Path:
+        return self.path / f"step-{step:08d}"
+
+    def _newest_name(self) -> str:
+        steps = self.steps()
+        return f"step {steps[-1]}" if steps else "the beginning"
+
+    def _rotate(self, best: int | None) -> None:
+        for step in self.steps()[: -self.keep]:
+            if step != best:
+                self._remove(self._folder(step))
+        for leftover in [*self.path.glob(".saving-*"), *self.path.glob(".removed-*")]:
+            shutil.rmtree(leftover, ignore_errors=True)
+
+    def _remove(self, folder: Path) -> None:
+        """Take away the name first: a kill in between must not leave half a checkpoint that can be seen."""
+        hidden = self.path / f".removed-{folder.name}"
+        shutil.rmtree(hidden, ignore_errors=True)
+        os.rename(folder, hidden)
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def read(folder: Path) -> Checkpoint:
+    """Read a checkpoint after its manifest has been checked.
+
+    Errors: RunError `run.no-checkpoint`, `run.broken-checkpoint`.
+    """
+    if not folder.is_dir():
+        raise RunError("run.no-checkpoint", f"there is no checkpoint {folder}", "check the path, or set resume: auto")
+    reason = damage(folder)
+    if reason is not None:
+        raise RunError(
+            "run.broken-checkpoint",
+            f"the checkpoint {folder} is damaged: {reason}",
+            "name another checkpoint, or set resume: auto for the newest valid one",
+        )
+    stored = json.loads((folder / "state.json").read_bytes())
+    randomness = stored.pop("randomness") | {"torch": load_file(folder / "random.safetensors")}
+    return Checkpoint(
+        identity=json.loads((folder / MANIFEST).read_bytes())["identity"],
+        state=stored,
+        weights=read_weights(folder),
+        optimizer=load_file(folder / "optimizer.safetensors"),
+        randomness=randomness,
+    )
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """The trained weights of a checkpoint, by name."""
+    return load_file(folder / "weights.safetensors")
+
+
+def damage(folder: Path) -> str | None:
+    """What is wrong with a checkpoint: None when every file has the size and sha256 of the manifest."""
+    try:
+        raw = (folder / MANIFEST).read_bytes()
+    except OSError as error:
+        return f"its manifest cannot be read ({error.strerror})"
+    try:
+        manifest = json.loads(raw)
+        digest = manifest.pop("digest")
+        files = manifest["files"].items()
+    except (ValueError, KeyError, AttributeError):
+        return "its manifest is no readable JSON"
+    if digest != _digest(manifest) or raw != _canonical({**manifest, "digest": digest}):
+        return "its manifest was changed"
+    for name, expected in files:
+        path = folder / name
+        try:
+            size = path.stat().st_size
+            if size != expected["size"]:
+                return f"{name} has {size} bytes in place of {expected['size']}"
+            if _sha256(path) != expected["sha256"]:
+                return f"the bytes of {name} are not those that were written"
+        except OSError as error:
+            return f"{name} cannot be read ({error.strerror})"
+    return None
+
+
+def capture_randomness() -> dict[str, Any]:
+    """The state of every random number generator: Python, NumPy, torch on the CPU and on each CUDA device."""
+    version, numbers, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states |= {f"cuda:{i}": state for i, state in enumerate(torch.cuda.get_rng_state_all())}
+    return {
+        "python": [version, list(numbers), gauss],
+        "numpy": [name, np.asarray(keys).tolist(), position, has_gauss, cached],
+        "torch": states,
+    }
+
+
+def restore_randomness(states: dict[str, Any]) -> None:
+    """The inverse of `capture_randomness`."""
+    version, numbers, gauss = states["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    name, keys, position, has_gauss, cached = states["numpy"]
+    np.random.set_state((name, np.array(keys, np.uint32), position, has_gauss, cached))
+    for device, state in states["torch"].items():
+        if device == "cpu":
+            torch.set_rng_state(state)
+        elif int(device.removeprefix("cuda:")) < torch.cuda.device_count():
+            torch.cuda.set_rng_state(state, device)
+
+
+def _write(folder: Path, checkpoint: Checkpoint) -> None:
+    randomness = dict(checkpoint.randomness)
+    for name, tensors in (
+        ("weights", checkpoint.weights),
+        ("optimizer", checkpoint.optimizer),
+        ("random", randomness.pop("torch")),
+    ):
+        save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, folder / f"{name}.safetensors")
+    (folder / "state.json").write_bytes(_canonical({**checkpoint.state, "randomness": randomness}))
+    files = {path.name: {"size": path.stat().st_size, "sha256": _sha256(path)} for path in sorted(folder.iterdir())}
+    manifest = {"identity": checkpoint.identity, "files": files}
+    (folder / MANIFEST).write_bytes(_canonical({**manifest, "digest": _digest(manifest)}))
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _digest(manifest: dict[str, Any]) -> str:
+    return hashlib.sha256(_canonical(manifest)).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    total = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            total.update(block)
+    return total.hexdigest()

@@ -1,0 +1,254 @@
+"""One training run from a model and its rows to trained weights: what sft and pretrain share.
+
+Builds the parts, finds the checkpoint to go on from, runs the loop, and leaves the model with its final
+weights. What is saved, and how, is the stage's business.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from burnish.core import fingerprint
+from burnish.core.context import Context
+from burnish.core.errors import AskError, ModelError
+from burnish.core.events import Chosen, Event, Metric, Note
+from burnish.specs.train import TrainSpec
+from burnish.train import curve, ledger, trackers
+from burnish.train.batches import StepPlan, TokenisedRows
+from burnish.train.checkpoint import Checkpoint, CheckpointFolder, read, read_weights
+from burnish.train.loop import Loop, LoopSettings, Standing
+from burnish.train.optimizers import Optimizer
+from burnish.train.resolve import Resolved, save_every
+from burnish.train.schedule import Schedule
+from burnish.train.scoring import Scorer
+
+_ROWS_WHEN_NOT_SAID = 16
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch; to be called before the first weight is made."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def fit(
+    spec: TrainSpec,
+    ctx: Context,
+    model: nn.Module,
+    rows: TokenisedRows,
+    held_out: TokenisedRows | None,
+    resolved: Resolved,
+) -> dict[str, Any]:
+    """Train `model` in place and write `rows.parquet` and `loss.png` into `ctx.out`; gives the measures.
+
+    Errors: those of the loop; AskError `ask.wrong-value` when early_stop has no validation rows; ModelError
+    `model.broken` when the rows hold tokens that the model does not know.
+    """
+    _check_tokens(model, rows, held_out)
+    trackers.require(spec.track)
+    _cast_trained(model, resolved.dtype)
+    if resolved.gradient_checkpointing:
+        causal = model.get_base_model() if hasattr(model, "peft_config") else model  # pyright: ignore
+        causal.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})  # pyright: ignore
+    scorer = Scorer(model, spec.attention)
+    _tell_attention(spec, scorer, ctx.emit)
+    optimizer = Optimizer(model, spec.optimizer)
+    plan = _plan(spec, rows, ctx.emit)
+    settings = _settings(spec, plan, held_out, resolved, ctx.emit)
+    checkpoints = CheckpointFolder(ctx.scratch / "checkpoints", spec.checkpoint.keep)
+    with ExitStack() as stack:
+        loop = Loop(
+            scorer,
+            optimizer,
+            rows,
+            held_out,
+            plan,
+            settings,
+            checkpoints=checkpoints,
+            ledger_path=ctx.scratch / "ledger" / "visits.bin",
+            identity=_identity(spec, ctx, rows, optimizer),
+            emit=_tracked(spec, ctx, stack),
+            is_stopping=lambda: ctx.stopping,
+        )
+        resumed_from = _resume(spec.resume, loop, checkpoints, ctx.emit)
+        checkpoints.refuse_without_room(loop.checkpoint_bytes())
+        ctx.settled()
+        if resumed_from is None:
+            checkpoints.clear()
+        standing = loop.run()
+    _take_best(settings, standing, checkpoints, optimizer, ctx.emit)
+    scorer.restore_attention()
+    if hasattr(model, "peft_config"):  # adapters are small: they are kept as exact as they were trained
+        optimizer.give_masters()
+    model.eval()
+    ledger.publish(ctx.scratch / "ledger" / "visits.bin", rows.row_ids, ctx.out / "rows.parquet")
+    curve.draw(ctx.scratch / "ledger" / "visits.bin", standing.evaluations, ctx.out / "loss.png")
+    return _measures(standing, plan, rows, resumed_from)
+
+
+def _check_tokens(model: nn.Module, *splits: TokenisedRows | None) -> None:
+    embedded = model.get_input_embeddings().weight.shape[0]  # pyright: ignore
+    highest = max(int(split.ids.max()) for split in splits if split is not None)
+    if highest >= embedded:
+        raise ModelError(
+            "model.broken",
+            f"the rows hold token id {highest}, but the model embeds only {embedded} tokens",
+            "use the tokenizer that belongs to the model, or resize the model's embedding",
+        )
+
+
+def _cast_trained(model: nn.Module, dtype: torch.dtype) -> None:
+    """Trained weights compute in the run's dtype; their float32 masters lie in the optimizer."""
+    for weight in model.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.to(dtype)
+
+
+def _tell_attention(spec: TrainSpec, scorer: Scorer, emit: Callable[[Event], None]) -> None:
+    if spec.attention == "auto":
+        value, reason = "varlen", "a packed batch gave each sequence the states that it has alone"
+        if scorer.one_by_one:
+            value, reason = "sdpa", "layers of this model read across packed sequences: one sequence at a time"
+        emit(Chosen(field="attention", value=value, reason=reason))
+    elif spec.attention == "varlen" and scorer.one_by_one:
+        raise AskError(
+            "ask.wrong-value",
+            "attention: varlen was asked for, but layers of this model read across packed sequences",
+            "set attention: auto or attention: sdpa",
+        )
+    if scorer.uses_own_head:
+        emit(Note(text="the head of this model is none that is known; its own forward computes all logits"))
+
+
+def _plan(spec: TrainSpec, rows: TokenisedRows, emit: Callable[[Event], None]) -> StepPlan:
+    batch_size = spec.batch_size
+    if batch_size is None and spec.batch_tokens is None:
+        batch_size = min(_ROWS_WHEN_NOT_SAID, len(rows))
+        emit(Chosen(field="batch_size", value=batch_size, reason="neither batch_size nor batch_tokens was said"))
+    return StepPlan(
+        rows.lengths, seed=spec.seed, shuffle=spec.shuffle, batch_size=batch_size, batch_tokens=spec.batch_tokens
+    )
+
+
+def _settings(
+    spec: TrainSpec,
+    plan: StepPlan,
+    held_out: TokenisedRows | None,
+    resolved: Resolved,
+    emit: Callable[[Event], None],
+) -> LoopSettings:
+    total = spec.max_steps if spec.max_steps is not None else plan.total_steps(spec.epochs)
+    every, chosen = save_every(spec.checkpoint.every, total)
+    if chosen is not None:
+        emit(chosen)
+    stop = spec.early_stop
+    if held_out is None and (stop is not None or spec.eval_every is not None):
+        raise AskError(
+            "ask.wrong-value",
+            f"{'early_stop' if stop is not None else 'eval_every'} needs validation rows, and the data has none",
+            "give prepare a split with validation rows, or remove the setting",
+        )
+    return LoopSettings(
+        total_steps=total,
+        learning_rate=spec.learning_rate,
+        schedule=Schedule(spec.schedule, total),
+        max_grad_norm=spec.max_grad_norm,
+        micro_batch_tokens=resolved.micro_batch_tokens,
+        save_every=every,
+        eval_every=spec.eval_every,
+        keep_best=spec.keep_best,
+        patience=None if stop is None else stop.patience,
+        min_delta=0.0 if stop is None else stop.min_delta,
+        log_every=spec.log_every,
+    )
+
+
+def _identity(spec: TrainSpec, ctx: Context, rows: TokenisedRows, optimizer: Optimizer) -> str:
+    """What must be the same for a checkpoint to belong to a run: settings, inputs, rows and the weights' shapes."""
+    inputs = {name: source.fingerprint for name, source in ctx.inputs.items()}
+    shapes = {name: list(master.shape) for name, master in optimizer.masters.items()}
+    return fingerprint.of_value(
+        [fingerprint.of_step("train", 1, spec, inputs), rows.digest(), fingerprint.of_value(shapes)]
+    )
+
+
+def _resume(asked: str, loop: Loop, checkpoints: CheckpointFolder, emit: Callable[[Event], None]) -> int | None:
+    """Take up the checkpoint that was asked for; gives its step."""
+    checkpoint: Checkpoint | None = None
+    if asked == "auto":
+        newest, damaged = checkpoints.newest()
+        for sentence in damaged:
+            emit(Note(level="warning", text=sentence))
+        checkpoint = None if newest is None else read(newest)
+    elif asked != "never":
+        checkpoint = read(Path(asked))
+    if checkpoint is None:
+        return None
+    loop.restore(checkpoint)
+    emit(Note(text=f"going on from the checkpoint of step {loop.standing.step}"))
+    return loop.standing.step
+
+
+def _tracked(spec: TrainSpec, ctx: Context, stack: ExitStack) -> Callable[[Event], None]:
+    """An `emit` that also sends metrics to the trackers that were asked for."""
+    if not spec.track:
+        return ctx.emit
+    settings: Mapping[str, Any] = spec.model_dump(mode="json")
+    opened = trackers.open_trackers(spec.track, ctx.scratch / "trackers", ctx.out.parent.name, settings)
+    for tracker in opened:
+        stack.callback(tracker.close)
+
+    def emit(event: Event) -> None:
+        ctx.emit(event)
+        if isinstance(event, Metric):
+            for tracker in opened:
+                tracker.log(event.step, event.values)
+
+    return emit
+
+
+def _take_best(
+    settings: LoopSettings,
+    standing: Standing,
+    checkpoints: CheckpointFolder,
+    optimizer: Optimizer,
+    emit: Callable[[Event], None],
+) -> None:
+    best = standing.best_step
+    if not settings.keep_best or best is None or best == standing.step:
+        return
+    folder = checkpoints.at(best)
+    if folder is None:
+        emit(Note(level="warning", text=f"the best checkpoint (step {best}) is damaged; the last weights are given"))
+        return
+    optimizer.load_weights(read_weights(folder))
+    emit(Note(text=f"the weights of step {best} are given: validation loss {standing.best_loss:.4f}"))
+
+
+def _measures(standing: Standing, plan: StepPlan, rows: TokenisedRows, resumed_from: int | None) -> dict[str, Any]:
+    measures: dict[str, Any] = {
+        "steps": standing.step,
+        "epochs": round(plan.epochs_done(standing.cursor), 4),
+        "rows": len(rows),
+        "first_loss": standing.first_loss,
+        "last_loss": standing.last_loss,
+        "tokens": standing.tokens,
+        "learned_tokens": standing.learned_tokens,
+        "tokens_per_second": round(standing.tokens / max(standing.seconds, 1e-9), 1),
+        "seconds": round(standing.seconds, 2),
+    }
+    if standing.evaluations:
+        measures |= {"best_eval_loss": standing.best_loss, "best_step": standing.best_step}
+        measures["last_eval_loss"] = standing.evaluations[-1][1]
+    if standing.stopped_early:
+        measures["stopped_early"] = True
+    if resumed_from is not None:
+        measures["resumed_from"] = resumed_from
+    return measures

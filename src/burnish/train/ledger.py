@@ -1,0 +1,73 @@
+"""The row ledger: the loss of every training row at every visit, appended while the run goes.
+
+A record is 20 bytes. A checkpoint remembers how long the file was; a resumed run cuts it there, so that no
+visit is lost or stands twice. At the end it becomes `rows.parquet`.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from burnish.core.errors import RunError
+
+RECORD = np.dtype([("row", "<i4"), ("epoch", "<i4"), ("step", "<i4"), ("loss", "<f4"), ("learned", "<i4")])
+
+
+class RowLedger:
+    """Appends visits to a binary file; `offset` bytes of it are kept when a run is gone on with."""
+
+    def __init__(self, path: Path, offset: int = 0):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._file = path.open("ab")
+        if self._file.tell() < offset:
+            raise RunError(
+                "run.broken-checkpoint",
+                f"the row ledger {path} has {self._file.tell()} bytes, the checkpoint expects {offset}",
+                "restore the file, or start afresh with --set resume=never",
+            )
+        self._file.truncate(offset)
+        self._file.seek(offset)
+
+    def append(self, visits: list[NDArray[np.void]]) -> None:
+        """Add records of `RECORD`, in the order of the rows in the step."""
+        for records in visits:
+            self._file.write(records.tobytes())
+
+    def sync(self) -> int:
+        """Flush to the disk; gives the offset that a checkpoint keeps."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def record(rows: NDArray[np.int64], epoch: int, step: int, losses: NDArray, learned: NDArray) -> NDArray[np.void]:
+    """Records of one micro-batch's rows."""
+    records = np.zeros(len(rows), RECORD)
+    records["row"], records["epoch"], records["step"] = rows, epoch, step
+    records["loss"], records["learned"] = losses, learned
+    return records
+
+
+def publish(path: Path, row_ids: tuple[str, ...], target: Path) -> None:
+    """Write the ledger as parquet: id, epoch, step, loss, learned_tokens; one line for each visit of a row."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    records = np.fromfile(path, RECORD)
+    ids = pa.DictionaryArray.from_arrays(records["row"], pa.array(row_ids, pa.string())).cast(pa.string())
+    table = pa.table(
+        {
+            "id": ids,
+            "epoch": records["epoch"],
+            "step": records["step"],
+            "loss": records["loss"],
+            "learned_tokens": records["learned"],
+        }
+    )
+    pq.write_table(table, target)

@@ -1,0 +1,347 @@
+"""The training loop: steps, micro-batches, evaluation, checkpoints, and every way in which a run may stop.
+
+It knows nothing of where rows come from or what becomes of the weights. A run that was killed at any
+moment and is gone on with makes the same steps, bit for bit on a CPU.
+"""
+
+import gc
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from burnish.core.errors import MachineError, RunError
+from burnish.core.events import CheckpointSaved, Event, Metric, Note, Progress
+from burnish.train.batches import Cursor, StepPlan, TokenisedRows, make_batch, micro_batches
+from burnish.train.checkpoint import Checkpoint, CheckpointFolder, capture_randomness, restore_randomness
+from burnish.train.ledger import RowLedger, record
+from burnish.train.objectives.causal import score
+from burnish.train.optimizers import Optimizer
+from burnish.train.scoring import Scorer
+
+_OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "DefaultCPUAllocator")
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """What the loop needs to know, every `auto` already a value."""
+
+    total_steps: int
+    learning_rate: float
+    schedule: Callable[[int], float]
+    max_grad_norm: float | None
+    micro_batch_tokens: int
+    save_every: int
+    eval_every: int | None
+    keep_best: bool
+    patience: int | None = None
+    min_delta: float = 0.0
+    log_every: int = 1
+
+
+@dataclass
+class Standing:
+    """Where a run stands: all of it lies in a checkpoint, and nothing else does."""
+
+    step: int = 0
+    cursor: Cursor = field(default_factory=Cursor)
+    micro_batch_tokens: int = 0
+    tokens: int = 0
+    learned_tokens: int = 0
+    first_loss: float | None = None
+    last_loss: float | None = None
+    best_loss: float | None = None
+    best_step: int | None = None
+    evaluations: list[tuple[int, float]] = field(default_factory=list)
+    """(step, validation loss)."""
+    evaluations_without_gain: int = 0
+    stopped_early: bool = False
+    seconds: float = 0.0
+    """Of training, over all attempts."""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Standing":
+        return cls(**{**value, "cursor": Cursor(**value["cursor"])})
+
+
+class Loop:
+    """One run over tokenised rows. `run()` goes from where `standing` is to the end."""
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        optimizer: Optimizer,
+        rows: TokenisedRows,
+        held_out: TokenisedRows | None,
+        plan: StepPlan,
+        settings: LoopSettings,
+        *,
+        checkpoints: CheckpointFolder,
+        ledger_path: Path,
+        identity: str,
+        emit: Callable[[Event], None],
+        is_stopping: Callable[[], bool],
+    ):
+        self.scorer, self.optimizer, self.rows, self.held_out = scorer, optimizer, rows, held_out
+        self.plan, self.settings, self.checkpoints = plan, settings, checkpoints
+        self._ledger_path, self._identity = ledger_path, identity
+        self._emit, self._is_stopping = emit, is_stopping
+        self._device = scorer.causal.device
+        self.standing = Standing(micro_batch_tokens=settings.micro_batch_tokens)
+        self._ledger_offset = 0
+        self._saved_step: int | None = None
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Take up the state of a checkpoint.
+
+        Errors: RunError `run.other-settings` when it was written under other settings or data.
+        """
+        if checkpoint.identity != self._identity:
+            raise RunError(
+                "run.other-settings",
+                "the checkpoint was written under other settings, rows or weights than this run has",
+                "set resume: never to start afresh, or give the settings back that it was written with",
+            )
+        self.optimizer.load_weights(checkpoint.weights)
+        self.optimizer.load_state(checkpoint.optimizer)
+        self.standing = Standing.from_json(checkpoint.state["standing"])
+        self._ledger_offset = checkpoint.state["ledger_offset"]
+        self._saved_step = self.standing.step
+        restore_randomness(checkpoint.randomness)
+
+    def checkpoint_bytes(self) -> int:
+        """About how large a checkpoint is: weights and two states of each, in float32."""
+        return sum(3 * 4 * master.numel() for master in self.optimizer.masters.values())
+
+    def run(self) -> Standing:
+        """Train to the end of the run; gives the final standing.
+
+        Errors: RunError `run.not-finite`, `run.interrupted`; MachineError `machine.no-memory`, `machine.no-disk`.
+        """
+        self._ledger = RowLedger(self._ledger_path, self._ledger_offset)
+        began, before = time.monotonic(), self.standing.seconds
+        self._clock = _Clock(self.standing)
+        self.scorer.model.train()
+        try:
+            while self.standing.step < self.settings.total_steps and not self.standing.stopped_early:
+                if self._is_stopping():
+                    self._stop()
+                self._step()
+                self.standing.seconds = before + time.monotonic() - began
+                self._evaluate_when_due()
+                last = self.standing.step == self.settings.total_steps or self.standing.stopped_early
+                if self.standing.step % self.settings.save_every == 0 or last:
+                    self.save()
+            return self.standing
+        finally:
+            self._ledger.close()
+
+    def save(self) -> None:
+        """Publish a checkpoint of this very moment, unless there is one."""
+        if self._saved_step == self.standing.step:
+            return
+        checkpoint = Checkpoint(
+            identity=self._identity,
+            state={"standing": self.standing.as_json(), "ledger_offset": self._ledger.sync()},
+            weights=self.optimizer.weights(),
+            optimizer=self.optimizer.state(),
+            randomness=capture_randomness(),
+        )
+        path = self.checkpoints.save(self.standing.step, checkpoint, best=self.standing.best_step)
+        self._saved_step = self.standing.step
+        self._emit(CheckpointSaved(step=self.standing.step, path=str(path)))
+
+    def _stop(self) -> None:
+        self.save()
+        raise RunError(
+            "run.interrupted",
+            f"the run was stopped after step {self.standing.step} of {self.settings.total_steps}; it is saved",
+            "run it again: it goes on from there",
+        )
+
+    def _step(self) -> None:
+        """One optimiser step."""
+        standing, settings = self.standing, self.settings
+        rows = self.plan.rows(standing.cursor)
+        rate = settings.learning_rate * settings.schedule(standing.step)
+        loss, visits = self._gradient(rows)
+        grad_norm = self.optimizer.clip(settings.max_grad_norm)
+        if not (math.isfinite(loss) and math.isfinite(grad_norm)):
+            self._refuse_not_finite(loss, grad_norm)
+        self.optimizer.step(rate)
+        self.optimizer.zero_grad()
+        self._ledger.append(visits)
+        tokens, learned = int(self.rows.lengths[rows].sum()), int(sum(v["learned"].sum() for v in visits))
+        standing.step += 1
+        standing.cursor = self.plan.after(standing.cursor)
+        standing.tokens += tokens
+        standing.learned_tokens += learned
+        standing.first_loss = loss if standing.first_loss is None else standing.first_loss
+        standing.last_loss = loss
+        if standing.step % settings.log_every == 0 or standing.step == settings.total_steps:
+            self._report(loss, rate, grad_norm)
+
+    def _gradient(self, rows: NDArray[np.int64]) -> tuple[float, list[NDArray[np.void]]]:
+        """The loss of a step and its rows' records; the gradient is left in the masters.
+
+        When memory runs out the step is repeated in smaller parts: the divisor belongs to the whole step,
+        so the gradient is the same.
+        """
+        normaliser = self.rows.weight_of(rows)
+        while True:
+            randomness = capture_randomness()
+            try:
+                return self._accumulate(rows, normaliser)
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = str(error).splitlines()[0]
+            self.optimizer.zero_grad()
+            self._halve(rows, reason)
+            restore_randomness(randomness)
+
+    def _accumulate(self, rows: NDArray[np.int64], normaliser: float) -> tuple[float, list[NDArray[np.void]]]:
+        total, parts = torch.zeros((), device=self._device), []
+        for part in self._split(self.rows, rows):
+            scored = score(self.scorer, make_batch(self.rows, part, self._device), normaliser)
+            scored.loss.backward()
+            self.optimizer.gather()
+            total += scored.loss.detach()
+            parts.append((part, scored.row_losses, scored.row_learned))
+        step, epoch = self.standing.step + 1, self.standing.cursor.epoch
+        visits = [
+            record(part, epoch, step, losses.cpu().numpy(), learned.cpu().numpy()) for part, losses, learned in parts
+        ]
+        return total.item(), visits
+
+    def _split(self, data: TokenisedRows, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        return micro_batches(data.lengths, rows, self.standing.micro_batch_tokens, self.scorer.one_by_one)
+
+    def _halve(self, rows: NDArray[np.int64], reason: str) -> None:
+        """Half the micro-batch, or MachineError when a part is one row already."""
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        parts = self._split(self.rows, rows)
+        if all(len(part) == 1 for part in parts):
+            longest = int(self.rows.lengths[rows].max())
+            raise MachineError(
+                "machine.no-memory",
+                f"memory ran out in step {self.standing.step + 1} on a single row of {longest} tokens: {reason}",
+                "set gradient_checkpointing: true, lower render.max_length, or choose method: lora",
+            )
+        largest = max(int(self.rows.lengths[part].sum()) for part in parts if len(part) > 1)
+        self.standing.micro_batch_tokens = largest // 2
+        self._emit(
+            Note(
+                level="warning",
+                text=f"memory ran out in step {self.standing.step + 1}; it is repeated, with the same gradient, "
+                f"in parts of at most {self.standing.micro_batch_tokens} tokens ({reason})",
+            )
+        )
+
+    def _refuse_not_finite(self, loss: float, grad_norm: float) -> None:
+        saved, _ = self.checkpoints.newest()
+        what = "loss" if not math.isfinite(loss) else "gradient"
+        raise RunError(
+            "run.not-finite",
+            f"the {what} of step {self.standing.step + 1} is not finite (loss {loss}, grad_norm {grad_norm}); "
+            f"the last good checkpoint is {saved if saved is not None else 'none: no step was saved yet'}",
+            "lower learning_rate or max_grad_norm, set dtype: float32, and look at the rows of this step",
+        )
+
+    def _evaluate_when_due(self) -> None:
+        standing, settings = self.standing, self.settings
+        if self.held_out is None:
+            return
+        due = settings.eval_every is not None and standing.step % settings.eval_every == 0
+        if not due and standing.step != settings.total_steps:
+            return
+        loss = self.evaluate()
+        standing.evaluations.append((standing.step, loss))
+        self._emit(Metric(step=standing.step, values={"eval_loss": loss}))
+        if standing.best_loss is None or loss < standing.best_loss - settings.min_delta:
+            standing.best_loss, standing.best_step = loss, standing.step
+            standing.evaluations_without_gain = 0
+            if settings.keep_best:
+                self.save()
+        else:
+            standing.evaluations_without_gain += 1
+            if settings.patience is not None and standing.evaluations_without_gain >= settings.patience:
+                standing.stopped_early = True
+                self._emit(
+                    Note(
+                        text=f"stopped early after step {standing.step}: the validation loss has not fallen in "
+                        f"{settings.patience} evaluations; the best was {standing.best_loss:.4f} after step "
+                        f"{standing.best_step}"
+                    )
+                )
+
+    @torch.no_grad()
+    def evaluate(self) -> float:
+        """Mean loss of the validation rows, Σ weight·ce / Σ weight over all of them."""
+        assert self.held_out is not None
+        self.scorer.model.eval()
+        every = np.arange(len(self.held_out))
+        normaliser = self.held_out.weight_of(every)
+        try:
+            while True:
+                try:
+                    total = sum(
+                        score(self.scorer, make_batch(self.held_out, part, self._device), normaliser).loss.item()
+                        for part in self._split(self.held_out, every)
+                    )
+                    break
+                except (torch.OutOfMemoryError, RuntimeError) as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    reason = str(error).splitlines()[0]
+                self._halve(every, reason)
+        finally:
+            self.scorer.model.train()
+        if not math.isfinite(total):
+            self._refuse_not_finite(total, float("nan"))
+        return total
+
+    def _report(self, loss: float, rate: float, grad_norm: float) -> None:
+        standing = self.standing
+        per_second, seconds_a_step = self._clock.tick(standing)
+        values = {
+            "loss": loss,
+            "learning_rate": rate,
+            "grad_norm": grad_norm,
+            "tokens_per_second": per_second,
+            "learned_tokens": float(standing.learned_tokens),
+            "epoch": self.plan.epochs_done(standing.cursor),
+            "eta_seconds": seconds_a_step * (self.settings.total_steps - standing.step),
+        }
+        self._emit(Metric(step=standing.step, values=values))
+        self._emit(Progress(phase="train", done=standing.step, total=self.settings.total_steps, unit="steps"))
+
+
+class _Clock:
+    """Tokens per second since the last report, and seconds per step since the start of this attempt."""
+
+    def __init__(self, standing: Standing):
+        self._began = self._last = time.monotonic()
+        self._first_step, self._tokens = standing.step, standing.tokens
+
+    def tick(self, standing: Standing) -> tuple[float, float]:
+        now = time.monotonic()
+        per_second = (standing.tokens - self._tokens) / max(now - self._last, 1e-9)
+        self._last, self._tokens = now, standing.tokens
+        return per_second, (now - self._began) / max(1, standing.step - self._first_step)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for torch's own error and for the allocator's on a CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY)

@@ -1,0 +1,129 @@
+"""How gradients become updates: AdamW, or Muon on the matrices with AdamW on the rest, on float32 masters.
+
+A weight that the model keeps in bfloat16 has a master in float32 here: gradients of micro-batches are added
+up in float32, the update is made there, and the model gets a rounded copy. Small updates do not vanish.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from burnish.specs.train import AdamWSpec, MuonSpec
+
+_NOT_BY_MUON = ("embed", "lm_head", "wte", "wpe")
+
+
+class Optimizer:
+    """Every trained weight by name, its master, and torch's optimizers over the masters."""
+
+    def __init__(self, model: nn.Module, spec: AdamWSpec | MuonSpec):
+        self._weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        self.masters: dict[str, Tensor] = {
+            name: weight if weight.dtype == torch.float32 else weight.detach().float().requires_grad_()
+            for name, weight in self._weights.items()
+        }
+        self._optimizers = list(_build(self.masters, spec))
+
+    def gather(self) -> None:
+        """Add the gradients of the last backward pass to the masters'; to be called after each micro-batch."""
+        for name, weight in self._weights.items():
+            master = self.masters[name]
+            if master is weight or weight.grad is None:
+                continue
+            if master.grad is None:
+                master.grad = weight.grad.float()
+            else:
+                master.grad += weight.grad
+            weight.grad = None
+
+    def clip(self, max_norm: float | None) -> float:
+        """Scale the gradients to a norm of at most `max_norm`; gives the norm before."""
+        gradients = [master.grad for master in self.masters.values() if master.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        if max_norm is not None:
+            nn.utils.clip_grads_with_norm_(list(self.masters.values()), max_norm, norm)
+        return norm.item()
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        """Update the masters, then the model's rounded copies."""
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate
+            optimizer.step()
+        self._publish()
+
+    def zero_grad(self) -> None:
+        for name, master in self.masters.items():
+            master.grad = None
+            self._weights[name].grad = None
+
+    def weights(self) -> dict[str, Tensor]:
+        """The trained weights in float32, by name."""
+        return {name: master.detach() for name, master in self.masters.items()}
+
+    @torch.no_grad()
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        """Set the masters and the model."""
+        for name, master in self.masters.items():
+            master.copy_(weights[name])
+        self._publish()
+
+    def give_masters(self) -> None:
+        """Put the float32 masters into the model in place of their rounded copies; ends the training."""
+        for name, weight in self._weights.items():
+            weight.data = self.masters[name].detach()
+
+    def state(self) -> dict[str, Tensor]:
+        """The optimizers' tensors, as `name|key`."""
+        names = {id(master): name for name, master in self.masters.items()}
+        return {
+            f"{names[id(master)]}|{key}": value
+            for optimizer in self._optimizers
+            for master, state in optimizer.state.items()
+            for key, value in state.items()
+        }
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """The inverse of `state`."""
+        owners = {
+            id(master): optimizer
+            for optimizer in self._optimizers
+            for group in optimizer.param_groups
+            for master in group["params"]
+        }
+        for optimizer in self._optimizers:
+            optimizer.state.clear()
+        for address, value in tensors.items():
+            name, key = address.rsplit("|", 1)
+            master = self.masters[name]
+            owners[id(master)].state[master][key] = value.to(master.device).clone()
+
+    @torch.no_grad()
+    def _publish(self) -> None:
+        for name, weight in self._weights.items():
+            if self.masters[name] is not weight:
+                weight.copy_(self.masters[name])
+
+
+def _build(masters: dict[str, Tensor], spec: AdamWSpec | MuonSpec) -> Iterable[torch.optim.Optimizer]:
+    if isinstance(spec, AdamWSpec):
+        groups = [
+            {"params": [m for m in masters.values() if m.ndim >= 2], "weight_decay": spec.weight_decay},
+            {"params": [m for m in masters.values() if m.ndim < 2], "weight_decay": 0.0},
+        ]
+        groups = [group for group in groups if group["params"]]
+        yield torch.optim.AdamW(groups, betas=(spec.beta1, spec.beta2), eps=spec.eps, fused=True)
+        return
+    matrices = {n: m for n, m in masters.items() if m.ndim == 2 and not any(part in n for part in _NOT_BY_MUON)}
+    rest = [master for name, master in masters.items() if name not in matrices]
+    if matrices:
+        yield torch.optim.Muon(
+            matrices.values(),
+            momentum=spec.momentum,
+            weight_decay=spec.weight_decay,
+            adjust_lr_fn="match_rms_adamw",
+        )
+    if rest:
+        yield torch.optim.AdamW(rest, betas=(spec.beta1, spec.beta2), weight_decay=0.0, fused=True)

@@ -1,0 +1,179 @@
+"""Turns every `auto` of a training run into a value, by rule, and says why. Pure: the machine is an argument."""
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from burnish.core.errors import MachineError
+from burnish.core.events import Chosen
+from burnish.specs.train import TrainSpec
+
+_CPU_MICRO_BATCH = 4096
+"""Tokens: beyond this a larger product is no faster on a CPU, only larger."""
+_LARGE_ENOUGH_FOR_BF16 = 20_000_000
+"""Parameters: below, the products are so small that casting eats what bfloat16 gains on a CPU."""
+_SHARE_OF_MEMORY = 0.8
+_SAVES_IN_A_RUN = 10
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What matters of the machine."""
+
+    cores: int
+    cuda: bool
+    mps: bool
+    bf16_on_cpu: bool
+    memory: int
+    """Bytes that are free where the model will lie."""
+
+    @classmethod
+    def here(cls) -> "Machine":
+        """This machine."""
+        cuda = torch.cuda.is_available()
+        return cls(
+            cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+            cuda=cuda,
+            mps=torch.backends.mps.is_available(),
+            bf16_on_cpu=_cpu_multiplies_bf16(),
+            memory=torch.cuda.mem_get_info()[0] if cuda else _free_memory(),
+        )
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """What matters of the model."""
+
+    parameters: int
+    layers: int
+    hidden: int
+    intermediate: int
+
+    @classmethod
+    def of(cls, config: Any) -> "ModelShape":
+        """Count a transformers config's weights without making them."""
+        from transformers import AutoModelForCausalLM
+
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config)
+        text = config.get_text_config()
+        hidden = text.hidden_size
+        return cls(
+            parameters=sum(weight.numel() for weight in model.parameters()),
+            layers=text.num_hidden_layers,
+            hidden=hidden,
+            intermediate=getattr(text, "intermediate_size", None) or 4 * hidden,
+        )
+
+    def activation_bytes(self, itemsize: int, checkpointing: bool) -> int:
+        """Bytes that one token keeps for the backward pass, a rough upper estimate.
+
+        Per layer about 10 tensors of the hidden size and 4 of the intermediate size; only the layer's input
+        when activations are computed again.
+        """
+        layer = (10 * self.hidden + 4 * self.intermediate) * itemsize
+        return self.layers * self.hidden * itemsize + layer if checkpointing else self.layers * layer
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The settings of a run, every `auto` a value."""
+
+    device: str
+    dtype: torch.dtype
+    threads: int
+    gradient_checkpointing: bool
+    micro_batch_tokens: int
+
+
+def resolve(
+    spec: TrainSpec, machine: Machine, shape: ModelShape, longest: int, trains_all: bool
+) -> tuple[Resolved, list[Chosen]]:
+    """The values for a run on rows of at most `longest` tokens, and one `Chosen` for each `auto`.
+
+    `attention: auto` is left to the model itself (`burnish.train.scoring`).
+
+    Errors: MachineError `machine.no-device`.
+    """
+    chosen: list[Chosen] = []
+
+    def choose(field: str, asked: Any, value: Any, reason: str) -> Any:
+        if asked not in ("auto", None):
+            return asked
+        chosen.append(Chosen(field=field, value=value, reason=reason))
+        return value
+
+    device = choose("device", spec.device, *_device(machine))
+    if (device == "cuda" and not machine.cuda) or (device == "mps" and not machine.mps):
+        raise MachineError(
+            "machine.no-device",
+            f"device {device} was asked for, but torch {torch.__version__} finds none on this machine",
+            "set device: auto or device: cpu, or install a torch that knows the device",
+        )
+    dtype = getattr(torch, choose("dtype", spec.dtype, *_dtype(device, machine, shape)))
+    threads = choose("threads", spec.threads, machine.cores, "one for each core that this process may use")
+    trained = shape.parameters if trains_all else shape.parameters // 50
+    # weights, and for each trained one its master, gradient and two states
+    spare = _SHARE_OF_MEMORY * machine.memory - shape.parameters * dtype.itemsize - trained * 16
+    fits = spare > longest * shape.activation_bytes(dtype.itemsize, checkpointing=False)
+    checkpointing = choose(
+        "gradient_checkpointing",
+        spec.gradient_checkpointing,
+        not fits,
+        f"the longest row ({longest} tokens) {'fits' if fits else 'does not fit'} with its activations kept",
+    )
+    rows_fit = max(longest, int(spare / shape.activation_bytes(dtype.itemsize, checkpointing)))
+    if device == "cpu":
+        tokens, why = max(longest, min(rows_fit, _CPU_MICRO_BATCH)), "more at once is no faster on a CPU"
+    else:
+        tokens, why = 1 << int(math.log2(rows_fit)), "what is estimated to fit into memory"
+        tokens = max(longest, min(tokens, 1 << 17))
+    micro = choose("micro_batch_tokens", spec.micro_batch_tokens, tokens, why)
+    return Resolved(device, dtype, threads, checkpointing, micro), chosen
+
+
+def save_every(asked: int | None, total_steps: int) -> tuple[int, Chosen | None]:
+    """Steps between checkpoints: about every tenth of the run when not said."""
+    if asked is not None:
+        return asked, None
+    every = max(1, math.ceil(total_steps / _SAVES_IN_A_RUN))
+    return every, Chosen(field="checkpoint.every", value=every, reason=f"a tenth of {total_steps} steps")
+
+
+def _device(machine: Machine) -> tuple[str, str]:
+    if machine.cuda:
+        return "cuda", "a CUDA device is there"
+    if machine.mps:
+        return "mps", "an Apple GPU is there"
+    return "cpu", "there is no GPU"
+
+
+def _dtype(device: str, machine: Machine, shape: ModelShape) -> tuple[str, str]:
+    if device == "cuda":
+        return "bfloat16", "the GPU multiplies it fastest; trained weights are kept in float32"
+    if device == "cpu" and machine.bf16_on_cpu:
+        if shape.parameters >= _LARGE_ENOUGH_FOR_BF16:
+            return "bfloat16", "the CPU multiplies it in hardware; trained weights are kept in float32"
+        return "float32", "the model is so small that bfloat16 would gain nothing"
+    return "float32", f"this {device} does not multiply bfloat16 in hardware"
+
+
+def _cpu_multiplies_bf16() -> bool:
+    """True when the CPU says that it has bfloat16 products (x86: AVX512-BF16 or AMX, Arm: BF16)."""
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split())
+    except OSError:
+        return False
+    return not flags.isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def _free_memory() -> int:
+    """Bytes of main memory that are available; 8 GB where the system does not say."""
+    meminfo = Path("/proc/meminfo")
+    lines = meminfo.read_text(encoding="ascii").splitlines() if meminfo.exists() else []
+    kilobytes = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    return kilobytes[0] * 1024 if kilobytes else 8_000_000_000
