@@ -78,6 +78,7 @@ CODES = {
     "data.too-many-bad-rows": "More rows than allowed are bad; the quarantine file holds them with reasons.",
     "data.empty": "No row is left.",
     "data.too-long": "A row is longer than max_length and over_length is raise.",
+    "data.control-token": "A row spells a special token that shapes conversations.",
     "data.nothing-learned": "No token of the data would be learned.",
     "data.not-prepared": "A folder is no prepared dataset, or lacks the split.",
     # models

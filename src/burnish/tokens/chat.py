@@ -1,0 +1,350 @@
+"""The one renderer: training, evaluation and serving all turn conversations into tokens here.
+
+    row → messages in the template's shape → text, and the spans that the assistant writes (turns) → tokens → weights
+
+The whole text is tokenised at once and spans are carried over by the tokens' offsets, so what is trained on is what
+is met in use. Special tokens come from the template alone: none is added, as transformers does in its chats.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from burnish.core.errors import BurnishError, DataError, ModelError
+from burnish.specs.tokens import RenderSpec
+from burnish.tokens.conversation import strings_in
+from burnish.tokens.dialect import ASK, CALLING, REPLY, Dialect, said
+from burnish.tokens.rendered import Encoded, Rendered, cut_apart, cut_left, weigh
+from burnish.tokens.turns import Span, Turns
+
+CHATML = Path(__file__).with_name("chatml.jinja")
+Messages = Sequence[Mapping[str, Any]]
+Tools = Sequence[Mapping[str, Any]] | None
+
+__all__ = ["Rendered", "Renderer"]
+
+
+class Renderer:
+    """Renders rows with one tokenizer and one template.
+
+    `counts` says how many rows were read, rendered, dropped, truncated and split; how many tokens reach over the
+    border of a turn (they are not learned); and how many turns lost their thinking to the template.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, spec: RenderSpec = RenderSpec()):
+        if not tokenizer.is_fast:
+            raise ModelError(
+                "model.broken",
+                "the tokenizer does not say which characters its tokens stand for (it has no tokenizer.json)",
+                "load the model once with a current transformers and save it: the tokenizer is converted",
+            )
+        self.tokenizer = tokenizer
+        self.spec = spec
+        self.counts: Counter[str] = Counter()
+
+    # What a row becomes
+
+    def render(self, row: Mapping[str, Any]) -> list[Rendered]:
+        """A chat or text row as tokens: none when it is dropped, several when it is split.
+
+        Raises DataError `data.too-long` or `data.control-token` and ModelError `model.*-template`,
+        `model.doubled-special`; each names the row's source.
+        """
+        self.counts["rows"] += 1
+        try:
+            if row["kind"] == "text":
+                encoded, weights = self._text(row["text"])
+            elif row["kind"] == "chat":
+                encoded, weights = self._chat(row["messages"], row.get("tools"), self._weights(row["messages"]))
+            else:
+                raise DataError(
+                    "data.unknown-format",
+                    f"a row of kind {row['kind']} is no conversation to learn from",
+                    "give rows with messages or text, or choose the kind of training that these rows are for",
+                )
+            return self._fit(encoded, weights)
+        except BurnishError as error:
+            raise _at(row, error) from error
+
+    def render_answer(
+        self, messages: Messages, answer: Messages, tools: Tools = None, source: str = "a row"
+    ) -> Rendered | None:
+        """`messages` and the answering turns after them, of which alone is learned; None when it is dropped.
+
+        For preferences and labels: each answer is rendered under the same prompt. A row cannot be split.
+        """
+        whole = [*messages, *answer]
+        wanted = {i: 1.0 for i, turn in enumerate(whole) if i >= len(messages) and turn["role"] == "assistant"}
+        try:
+            encoded, weights = self._chat(whole, tools, wanted)
+            fitted = self._fit(encoded, weights)
+            if len(fitted) > 1:
+                raise self._too_long(encoded)
+            return fitted[0] if fitted else None
+        except BurnishError as error:
+            raise _at({"source": source}, error) from error
+
+    def prompt(self, row: Mapping[str, Any] | Messages, tools: Tools = None) -> tuple[str, list[int]]:
+        """Text and ids that ask for an answer: the messages up to the closing answer, and the generation prompt."""
+        messages, tools = _conversation(row, tools)
+        try:
+            self._check_content(messages, tools)
+            self._check_shown(messages, tools)
+            text = self._dialect.trace(before_answer(messages), tools, prompt=True).text
+        except BurnishError as error:
+            raise _at(row, error) from error
+        return text, self._encode(text).ids.tolist()
+
+    def answer(self, row: Mapping[str, Any]) -> str:
+        """What the model should write after `prompt(row)`: the last turn's learned text without its end."""
+        messages, tools = row["messages"], row.get("tools")
+        last = len(messages) - 1
+        try:
+            trace, spans = self._turns.find(messages, tools, {last})
+        except BurnishError as error:
+            raise _at(row, error) from error
+        text = "".join(trace.text[span.start : span.end] for span in spans)
+        return self._before_end(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Generated ids as text, up to the end of the turn: comparable with `answer`."""
+        kept = list(ids)
+        for position, token in enumerate(kept):
+            if token in self.stop_ids:
+                del kept[position:]
+                break
+        return str(self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+    def pieces(self, rendered: Rendered) -> list[tuple[str, float]]:
+        """Token texts with their weights, to be shown; tokens that hold parts of one character come as one."""
+        pieces: list[tuple[str, float]] = []
+        held: list[int] = []
+        for token, weight in zip(rendered.ids.tolist(), rendered.weights.tolist(), strict=True):
+            held.append(token)
+            text = str(self.tokenizer.decode(held, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+            if text.endswith("\N{REPLACEMENT CHARACTER}") and len(held) < 8:
+                continue
+            pieces.append((text, weight))
+            held = []
+        if held:
+            pieces.append((str(self.tokenizer.decode(held, skip_special_tokens=False)), rendered.weights[-1].item()))
+        return pieces
+
+    # What is known of the template
+
+    @property
+    def method(self) -> str:
+        """How the learned tokens are told: by generation markers, traced turns or differenced prefixes."""
+        return self._turns.method
+
+    @cached_property
+    def stop_ids(self) -> tuple[int, ...]:
+        """Ids that end a turn: the tokenizer's end of text and the ends that the template writes."""
+        ids = {self.tokenizer.convert_tokens_to_ids(token) for token in self._ends}
+        return tuple(sorted(token for token in ids if isinstance(token, int)))
+
+    @cached_property
+    def _source(self) -> str:
+        """The template's text: the one asked for (`chatml` is the shipped one), else the tokenizer's."""
+        asked = self.spec.chat_template
+        if asked == "chatml":
+            return CHATML.read_text(encoding="utf-8")
+        if asked is not None:
+            return asked
+        own = self.tokenizer.chat_template
+        if isinstance(own, dict):
+            own = own.get("tool_use", own.get("default"))
+        if own is None:
+            raise ModelError(
+                "model.no-template",
+                "rows are conversations, and the tokenizer has no chat template",
+                "set render.chat_template: chatml (a base model learns it), or to the template of the model's family",
+            )
+        return own
+
+    @cached_property
+    def _dialect(self) -> Dialect:
+        return Dialect(self.tokenizer, self._source)
+
+    @cached_property
+    def _turns(self) -> Turns:
+        return Turns(self._dialect)
+
+    @cached_property
+    def _ends(self) -> frozenset[str]:
+        """Special tokens that end a turn: those after a plain answer, the last of a calling turn, and eos."""
+        ends = {str(self.tokenizer.eos_token)} if self.tokenizer.eos_token is not None else set()
+        if self.spec.chat_template is None and self.tokenizer.chat_template is None:
+            return frozenset(ends)
+        trace, spans = self._turns.find([said("user", ASK), said("assistant", REPLY)], None, {1})
+        ends |= set(self._dialect.special.findall(trace.text, trace.text.rindex(REPLY), spans[-1].end))
+        try:
+            trace, spans = self._turns.find([said("user", ASK), CALLING], None, {1})
+        except BurnishError:  # a template that knows no calls
+            return frozenset(ends)
+        return frozenset(ends | set(self._dialect.special.findall(trace.text[: spans[-1].end])[-1:]))
+
+    @cached_property
+    def _control(self) -> frozenset[str]:
+        """Special tokens that shape a conversation: what the template writes around the simplest one."""
+        exchange = [said("user", ASK), said("assistant", REPLY), said("user", ASK)]
+        text = self._dialect.trace(exchange).text + self._dialect.trace(exchange, prompt=True).text
+        ends = {str(token) for token in (self.tokenizer.bos_token, self.tokenizer.eos_token) if token is not None}
+        return self._ends | ends | set(self._dialect.special.findall(text))
+
+    # How it is done
+
+    def _weights(self, messages: Messages) -> dict[int, float]:
+        """The weight of each turn that is learned, by its index."""
+        turns = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
+        if self.spec.train_on == "completion":
+            turns = turns[-1:]
+        weights = {index: float(messages[index].get("weight", 1.0)) for index in turns}
+        return {index: weight for index, weight in weights.items() if weight > 0.0}
+
+    def _chat(
+        self, messages: Messages, tools: Tools, wanted: Mapping[int, float]
+    ) -> tuple[Encoded, np.ndarray[Any, np.dtype[np.float32]]]:
+        self._check_content(messages, tools)
+        self._check_shown(messages, tools)
+        if self.spec.train_on == "all":
+            text, spans = self._dialect.trace(messages, tools).text, []
+            encoded = self._encode(text)
+            weighted = [(0, len(text), 1.0)]
+        else:
+            trace, spans = self._turns.find(messages, tools, set(wanted))
+            encoded = self._encode(trace.text)
+            weighted = [(span.start, span.end, wanted[span.index]) for span in spans if span.index is not None]
+            self._count_lost_thinking(trace.text, spans, messages)
+        self._check_doubled(encoded)
+        weights, straddling = weigh(encoded, weighted)
+        self.counts["straddling"] += straddling
+        return encoded, weights
+
+    def _text(self, text: str) -> tuple[Encoded, np.ndarray[Any, np.dtype[np.float32]]]:
+        """A plain text: with the special tokens its tokenizer adds by itself, and the end of text; all learned."""
+        encoded = self._encode(text, add_special_tokens=True)
+        end = self.tokenizer.eos_token_id
+        if end is not None and (len(encoded.ids) == 0 or encoded.ids[-1] != end):
+            offsets = np.append(encoded.offsets, [[len(text), len(text)]], axis=0)
+            encoded = Encoded(text, np.append(encoded.ids, np.int32(end)), offsets)
+        self._check_doubled(encoded)
+        weights = np.ones(len(encoded.ids), np.float32)
+        weights[:1] = 0.0
+        return encoded, weights
+
+    def _encode(self, text: str, add_special_tokens: bool = False) -> Encoded:
+        found = self.tokenizer(
+            text,
+            add_special_tokens=add_special_tokens,
+            return_offsets_mapping=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            truncation=False,
+            padding=False,
+            verbose=False,
+        )
+        offsets = np.array(found["offset_mapping"], np.int64).reshape(-1, 2)
+        return Encoded(text, np.array(found["input_ids"], np.int32), offsets)
+
+    def _fit(self, encoded: Encoded, weights: np.ndarray[Any, np.dtype[np.float32]]) -> list[Rendered]:
+        longest = self.spec.max_length
+        self.counts["unlearned"] += not weights.any()
+        if len(encoded.ids) <= longest:
+            return [Rendered(encoded.text, encoded.ids, weights)]
+        keeps_first = bool(encoded.ids[0] == self.tokenizer.bos_token_id)
+        match self.spec.over_length:
+            case "raise":
+                raise self._too_long(encoded)
+            case "drop":
+                self.counts["dropped"] += 1
+                return []
+            case "truncate_left":
+                self.counts["truncated"] += 1
+                return [cut_left(encoded, weights, longest, keeps_first)]
+            case "split":
+                pieces, left_out = cut_apart(encoded, weights, longest, keeps_first)
+                self.counts["split"] += 1
+                self.counts["pieces"] += len(pieces)
+                self.counts["pieces_unlearned"] += left_out
+                return pieces
+
+    def _too_long(self, encoded: Encoded) -> DataError:
+        return DataError(
+            "data.too-long",
+            f"the row has {len(encoded.ids):,} tokens, and max_length is {self.spec.max_length:,}",
+            "raise render.max_length, or set render.over_length to drop, truncate_left or split",
+        )
+
+    def _before_end(self, text: str) -> str:
+        cuts = [place for place in (text.find(end) for end in self._ends) if place >= 0]
+        return text[: min(cuts, default=len(text))]
+
+    # What must not pass in silence
+
+    def _check_content(self, messages: Messages, tools: Tools) -> None:
+        """Refuse data that spells a token which shapes conversations: it could end a turn and forge another."""
+        for index, message in enumerate(messages):
+            for text in strings_in(message):
+                found = next((token for token in self._control if token in text), None)
+                if found is not None:
+                    raise DataError(
+                        "data.control-token",
+                        f"message {index + 1} ({message['role']}) spells the control token {found}",
+                        "remove it from the data: it would end or open a turn in the midst of the message",
+                    )
+        for text in strings_in(tools or []):
+            found = next((token for token in self._control if token in text), None)
+            if found is not None:
+                raise DataError("data.control-token", f"a tool spells the control token {found}", "remove it")
+
+    def _check_shown(self, messages: Messages, tools: Tools) -> None:
+        """Refuse rows of which the template would leave something out."""
+        if tools and not self._dialect.shows_tools:
+            missing = "tools"
+        elif any(message["role"] == "system" for message in messages) and not self._dialect.shows_system:
+            missing = "system messages"
+        else:
+            return
+        raise ModelError(
+            "model.inexact-template",
+            f"the row has {missing}, and the chat template leaves {missing} out",
+            "give a render.chat_template that renders them, such as chatml, or remove them from the rows",
+        )
+
+    def _check_doubled(self, encoded: Encoded) -> None:
+        """Refuse two beginnings or two ends of text in a row."""
+        for token in {self.tokenizer.bos_token_id, self.tokenizer.eos_token_id} - {None}:
+            same = encoded.ids == token
+            if (same[1:] & same[:-1]).any():
+                raise ModelError(
+                    "model.doubled-special",
+                    f"the special token {self.tokenizer.convert_ids_to_tokens(token)} stands twice in a row",
+                    "remove it from the text, or from the chat template: it is added once already",
+                )
+
+    def _count_lost_thinking(self, text: str, spans: list[Span], messages: Messages) -> None:
+        for index in {span.index for span in spans}:
+            thinking = messages[index].get("reasoning_content") if index is not None else None
+            if thinking and thinking.strip() not in text:
+                self.counts["thinking_left_out"] += 1
+
+
+def before_answer(messages: Messages) -> Messages:
+    """The messages that ask: all but a closing turn of the assistant."""
+    return messages[:-1] if messages and messages[-1]["role"] == "assistant" else messages
+
+
+def _conversation(row: Mapping[str, Any] | Messages, tools: Tools) -> tuple[Messages, Tools]:
+    return (row["messages"], row.get("tools", tools)) if isinstance(row, Mapping) else (row, tools)
+
+
+def _at(row: Mapping[str, Any] | Messages, error: BurnishError) -> BurnishError:
+    """The same error, naming the row."""
+    source = row.get("source") if isinstance(row, Mapping) else None
+    return type(error)(error.code, f"{source}: {error.what}", error.fix) if source else error

@@ -1,0 +1,196 @@
+"""Finds, in the text of a conversation, what the assistant itself has to write in each of its turns.
+
+Three ways, tried in this order, each exact:
+
+1. *generation markers*: the template says it itself, with `{% generation %}` blocks;
+2. *traced turns*: the template's run says which stretch was written for which message; a turn begins after what the
+   generation prompt gives, and ends where its stretch ends;
+3. *differenced prefixes*: a turn is what `messages[:i+1]` has more than `messages[:i]` with the generation prompt;
+   only where both are beginnings of the whole text.
+
+An assistant that cannot end its turn never stops. So where a turn carries no end of its own (GLM 4), its end is the
+special token that opens the turn after it. A line break after the end of a turn belongs to the turn.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from burnish.core.errors import BurnishError, ModelError
+from burnish.tokens.dialect import ANSWERING, ASK, CALLING, REPLY, RESULT, TOOL, Dialect, said
+from burnish.tokens.template import Trace
+
+Method = Literal["generation markers", "traced turns", "differenced prefixes"]
+Messages = Sequence[Mapping[str, Any]]
+Tools = Sequence[Mapping[str, Any]] | None
+
+
+@dataclass(frozen=True)
+class Span:
+    """Characters [start, end) that message `index` (None: no message in particular) has to write."""
+
+    start: int
+    end: int
+    index: int | None
+
+
+class Turns:
+    """The spans of one dialect."""
+
+    def __init__(self, dialect: Dialect):
+        self.dialect = dialect
+
+    @cached_property
+    def method(self) -> Method:
+        """How the spans of a conversation without tools are found; it is shown to the user."""
+        if self.dialect.template.has_markers:
+            return "generation markers"
+        exchange = [said("user", ASK), said("assistant", REPLY), said("user", ASK), said("assistant", REPLY)]
+        return "traced turns" if self._is_traced(self.dialect.trace(exchange), {1: REPLY, 3: REPLY}) else _DIFFERENCED
+
+    @cached_property
+    def _method_with_results(self) -> Method:
+        """The same for conversations with tool results, which some templates render inside the assistant's turn."""
+        if self.method == "traced turns":
+            exchange = [said("user", ASK), CALLING, ANSWERING, said("assistant", REPLY)]
+            if not self._is_traced(self.dialect.trace(exchange), {1: TOOL, 3: REPLY}, RESULT):
+                return _DIFFERENCED
+        return self.method
+
+    @staticmethod
+    def _is_traced(trace: Trace, expected: Mapping[int, str], foreign: str = ASK) -> bool:
+        """Whether every message's word stands in its own stretch, and the foreign word in no assistant's."""
+        own = dict.fromkeys(expected, "")
+        for stretch in trace.stretches:
+            if stretch.index in own:
+                own[stretch.index] += trace.text[stretch.start : stretch.end]
+        return all(word in own[index] and foreign not in own[index] for index, word in expected.items())
+
+    def find(self, messages: Messages, tools: Tools, wanted: set[int]) -> tuple[Trace, list[Span]]:
+        """Render `messages` and find the spans of the assistant's turns in `wanted`.
+
+        The text may be longer than the template gives it: by the end of the last turn, where turns end in the next.
+        Raises ModelError `model.inexact-template` where a span cannot be told exactly.
+        """
+        with_results = any(message["role"] == "tool" for message in messages)
+        method = self._method_with_results if with_results else self.method
+        trace = self.dialect.trace(messages, tools)
+        if method == "generation markers":
+            spans = self._marked(trace, messages, wanted)
+        elif method == "traced turns":
+            spans = self._traced(trace, messages, tools, wanted)
+        else:
+            spans = self._differenced(trace, messages, tools, wanted)
+        return self._with_ends(trace, spans, messages, tools, wanted)
+
+    def _marked(self, trace: Trace, messages: Messages, wanted: set[int]) -> list[Span]:
+        last = len(messages) - 1
+        spans = [Span(mark.start, mark.end, last if mark.index is None else mark.index) for mark in trace.marked]
+        return [span for span in spans if span.index in wanted]
+
+    def _traced(self, trace: Trace, messages: Messages, tools: Tools, wanted: set[int]) -> list[Span]:
+        spans = []
+        last = len(messages) - 1
+        for index in sorted(wanted):
+            own = [stretch for stretch in trace.stretches if stretch.index == index]
+            if not own:
+                raise _inexact(f"message {index + 1} (assistant) is written nowhere in the text")
+            if index == last and trace.stretches[-1].index is None:
+                own.append(trace.stretches[-1])  # what follows the last message, such as an end of text
+            start = self._after_header(trace, own[0].start, messages[:index], tools)
+            spans += [Span(max(piece.start, start), piece.end, index) for piece in own if piece.end > start]
+        return spans
+
+    def _after_header(self, trace: Trace, begin: int, before: Messages, tools: Tools) -> int:
+        """Where a turn that begins at `begin` goes on after what the generation prompt gives."""
+        prompt = self._prompt(before, tools)
+        if begin <= len(prompt.text) and trace.text.startswith(prompt.text):
+            return len(prompt.text)
+        # An earlier turn may be rendered otherwise by now, or the prompt may open a thought that this turn has
+        # not: then the prompt's leading outputs that the turn has too are its header.
+        tail = prompt.stretches[-1] if prompt.stretches else None
+        if tail is None or tail.index is not None:
+            raise _inexact("its generation prompt cannot be told from the messages before it")
+        header = 0
+        for end in (piece for piece in prompt.pieces if piece > tail.start):
+            if not trace.text.startswith(prompt.text[tail.start : end], begin):
+                break
+            header = end - tail.start
+        if header == 0:
+            raise _inexact(
+                f"the generation prompt {prompt.text[tail.start :]!r} is not how a turn of the assistant begins: "
+                f"{trace.text[begin : begin + 40]!r}"
+            )
+        return begin + header
+
+    def _prompt(self, before: Messages, tools: Tools) -> Trace:
+        """The rendering that asks for an answer after `before`; a conversation that the assistant opens is as any."""
+        return self.dialect.trace(before or [said("user", ASK)], tools, prompt=True)
+
+    def _differenced(self, trace: Trace, messages: Messages, tools: Tools, wanted: set[int]) -> list[Span]:
+        spans = []
+        for index in sorted(wanted):
+            if index == 0:
+                raise _inexact("the conversation begins with the assistant, so that there is no prefix to compare with")
+            start = self.dialect.trace(messages[:index], tools, prompt=True).text
+            end = self.dialect.trace(messages[: index + 1], tools).text
+            if not (end.startswith(start) and trace.text.startswith(end)):
+                raise _inexact(
+                    f"the text of message {index + 1} depends on later messages, and the template hides from which "
+                    "message each part comes"
+                )
+            spans.append(Span(len(start), len(end), index))
+        return spans
+
+    def _with_ends(
+        self, trace: Trace, spans: list[Span], messages: Messages, tools: Tools, wanted: set[int]
+    ) -> tuple[Trace, list[Span]]:
+        """Make each turn hold its end: a special token."""
+        special = self.dialect.special
+        last_of = {span.index: position for position, span in enumerate(spans)}
+        for index in sorted(wanted & set(last_of)):
+            position = last_of[index]
+            span = spans[position]
+            inside = trace.text[span.start : span.end].rstrip()
+            ends = [match.end() for match in special.finditer(inside)]
+            if ends and ends[-1] == len(inside):
+                continue
+            if span.end == len(trace.text):
+                trace = self._opened(trace, messages, tools)
+            following = special.match(trace.text, span.end)
+            if following is None:
+                raise _inexact(
+                    f"a turn of the assistant ends without a special token, after {inside[-20:]!r}: "
+                    "a model trained on it would never stop"
+                )
+            spans[position] = Span(span.start, following.end(), index)
+        return trace, spans
+
+    def _opened(self, trace: Trace, messages: Messages, tools: Tools) -> Trace:
+        """The text and, after it, the special token that opens the turn which would follow."""
+        called = messages[-1].get("tool_calls")
+        following = ANSWERING if called else said("user", ASK)
+        if called:
+            following = {**following, "name": called[-1]["function"]["name"]}
+            if "id" in called[-1]:
+                following["tool_call_id"] = called[-1]["id"]
+        try:
+            longer = self.dialect.trace([*messages, following], tools).text
+        except BurnishError:
+            return trace
+        opening = self.dialect.special.match(longer, len(trace.text))
+        if opening is None or not longer.startswith(trace.text):
+            return trace
+        return Trace(longer[: opening.end()], trace.pieces, trace.stretches, trace.marked)
+
+
+_DIFFERENCED: Method = "differenced prefixes"
+
+
+def _inexact(why: str) -> ModelError:
+    return ModelError(
+        "model.inexact-template",
+        f"the chat template does not tell exactly which tokens the assistant writes: {why}",
+        "give a render.chat_template with {% generation %} markers, such as chatml, or set render.train_on: all",
+    )
