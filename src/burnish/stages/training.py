@@ -8,7 +8,7 @@ import torch
 from burnish.core.context import Context, Input, Outcome
 from burnish.core.errors import DataError
 from burnish.core.events import Note, Progress
-from burnish.data.dataset import open_rows
+from burnish.data.dataset import open_rows, split_names
 from burnish.models.adapters import attach_lora, base_of, save_adapter, without_adapter
 from burnish.models.load import is_adapter, quiet_transformers
 from burnish.specs.train import LoraSpec, TrainSpec
@@ -21,6 +21,15 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 _ROWS_BETWEEN_REPORTS = 2000
+_TOLD = {
+    "dropped": "rows were longer than max_length and dropped",
+    "truncated": "rows were longer than max_length and cut on the left",
+    "split": "rows were longer than max_length and split",
+    "unlearned": "rows have no learned token and are left out",
+    "pieces_unlearned": "pieces of split rows have no learned token and are left out",
+    "straddling": "tokens reach over the border of a turn and are not learned",
+    "thinking_left_out": "turns lost their thinking to the chat template",
+}
 
 
 def tokenised(
@@ -38,6 +47,8 @@ def tokenised(
             f"no token of {data.ref} would be learned",
             "look at the rows with burnish inspect; render.train_on says which turns are learned",
         )
+    if "validation" not in split_names(data):
+        return rows, None
     held_out = _render(renderer, _first(open_rows(data, "validation"), spec), "validation", ctx)
     return rows, held_out if len(held_out) else None
 
@@ -104,28 +115,25 @@ def _first(rows: Iterable[dict[str, Any]], spec: TrainSpec) -> Iterable[dict[str
 
 
 def _render(renderer: Renderer, rows: Iterable[dict[str, Any]], split: str, ctx: Context) -> TokenisedRows:
-    """Tokens and weights of every row; rows that nothing is learned from are left out, and counted aloud."""
-    read = dropped = unlearned = 0
+    """Tokens and weights of every row; what was left out, cut or not learned is told aloud."""
+    renderer.counts.clear()
 
     def rendered() -> Iterable[tuple[str, Any, Any]]:
-        nonlocal read, dropped, unlearned
         for row in rows:
             pieces = renderer.render(row)
-            read, dropped = read + 1, dropped + (not pieces)
             for number, piece in enumerate(pieces):
-                if piece.weights[1:].any():
+                if piece.weights.any():
                     yield (row["id"] if len(pieces) == 1 else f"{row['id']}#{number + 1}"), piece.ids, piece.weights
-                else:
-                    unlearned += 1
-            if read % _ROWS_BETWEEN_REPORTS == 0:
-                ctx.emit(Progress(phase=f"tokenise {split}", done=read))
+            if renderer.counts["rows"] % _ROWS_BETWEEN_REPORTS == 0:
+                ctx.emit(Progress(phase=f"tokenise {split}", done=renderer.counts["rows"]))
 
     found = TokenisedRows.of(rendered())
-    if read:
-        ctx.emit(Progress(phase=f"tokenise {split}", done=read, total=read))
-        ctx.emit(Note(text=f"{split}: {read} rows, {len(found.ids)} tokens, of which {found.learned} are learned"))
-    if dropped:
-        ctx.emit(Note(level="warning", text=f"{split}: {dropped} rows were longer than max_length and dropped"))
-    if unlearned:
-        ctx.emit(Note(level="warning", text=f"{split}: {unlearned} rows or pieces have no learned token; left out"))
+    counts = renderer.counts
+    ctx.emit(Progress(phase=f"tokenise {split}", done=counts["rows"], total=counts["rows"]))
+    ctx.emit(
+        Note(text=f"{split}: {counts['rows']} rows, {len(found.ids)} tokens, of which {found.learned} are learned")
+    )
+    for name, sentence in _TOLD.items():
+        if counts[name]:
+            ctx.emit(Note(level="warning", text=f"{split}: {counts[name]} {sentence}"))
     return found
