@@ -23,7 +23,7 @@ class Input:
     kind: str
     path: Path
     fingerprint: str = ""
-    inputs: Mapping[str, "Input"] = field(default_factory=dict)
+    inputs: Mapping[str, "Input"] = field(default_factory=dict[str, "Input"])
     revision: str = ""
 
     def to_json(self, root: Path | None = None) -> dict[str, Any]:
@@ -56,8 +56,8 @@ class Outcome:
     """What a stage made in `ctx.out`: the artifact's kind and the measures worth showing."""
 
     kind: str
-    measures: Mapping[str, Any] = field(default_factory=dict)
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    measures: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass

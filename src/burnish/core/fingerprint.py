@@ -59,7 +59,8 @@ def _of_file(path: Path, known: dict[str, Any]) -> str:
 
 
 def _remove(settings: Any, path: str) -> None:
+    """Take the value at a dotted path out of nested mappings and lists."""
     *parents, last = path.split(".")
     for part in parents:
-        settings = settings[int(part)] if isinstance(settings, list) else settings[part]
+        settings = settings[int(part) if part.isdigit() else part]
     settings.pop(last, None)

@@ -82,8 +82,7 @@ def fetch(name: str, revision: str, repo_type: str) -> Path:
 
 def _library() -> Any:
     try:
-        import huggingface_hub
-        import huggingface_hub.errors
+        import huggingface_hub  # its `errors` is loaded when first named
     except ImportError as error:
         raise MachineError(
             "machine.no-package", "hub: names need the package huggingface-hub", "pip install 'burnish[train]'"

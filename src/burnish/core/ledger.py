@@ -4,10 +4,9 @@ It listens to every read of a spec's field (`burnish.specs.base.watch`) while a 
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from burnish.core.errors import RunError
-from burnish.specs.base import Spec, watch
+from burnish.specs.base import Spec, specs_within, watch
 
 
 class ConsumptionLedger:
@@ -56,18 +55,5 @@ class ConsumptionLedger:
             if not asked_for and (id(spec), name) not in self._reads:
                 yield path
                 continue
-            for key, child in _children(value):
+            for key, child in specs_within(value):
                 yield from self._unread_in(child, f"{path}.{key}." if key else f"{path}.")
-
-
-def _children(value: Any) -> Iterator[tuple[str, Spec]]:
-    if isinstance(value, Spec):
-        yield "", value
-    elif isinstance(value, list | tuple):
-        for index, child in enumerate(value):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-            if isinstance(child, Spec):
-                yield str(index), child
-    elif isinstance(value, dict):
-        for key, child in value.items():  # pyright: ignore[reportUnknownVariableType]
-            if isinstance(child, Spec):
-                yield str(key), child  # pyright: ignore[reportUnknownArgumentType]

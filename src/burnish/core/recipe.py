@@ -64,13 +64,14 @@ def load_recipe(paths: Iterable[Path], settings: Iterable[str] = ()) -> Recipe:
     documents = [read_yaml(path) for path in paths]
     values: Values = {}
     for document in documents:
-        if not isinstance(document.value, dict):
+        given: Any = document.value
+        if not isinstance(given, Mapping):
             raise AskError(
                 "ask.recipe-unreadable",
                 f"{document.name}: a recipe is a mapping with `name` and `steps`",
                 "see docs/guides/first-run.md for an example",
             )
-        values = merged(values, cast(Values, document.value))
+        values = merged(values, cast(Values, given))
     steps: Any = values.get("steps")
     for setting in settings:
         path, value = parse_setting(setting)
@@ -101,10 +102,13 @@ def recipe_of(values: Mapping[str, Any], documents: Iterable[Document] = ()) -> 
     if not isinstance(values["name"], str) or not isinstance(steps, dict):
         raise AskError("ask.wrong-value", f"{place(())}: `name` is a word and `steps` a mapping", "mend the recipe")
     plain_name(values["name"])
-    made = {
-        name: make_step(name, given, lambda path, name=name: place(("steps", name, *path)))
-        for name, given in cast(Values, steps).items()
-    }
+    made: dict[str, Step] = {}
+    for name, given in cast(Values, steps).items():
+
+        def in_step(path: Where, name: str = name) -> str:
+            return place(("steps", name, *path))
+
+        made[name] = make_step(name, given, in_step)
     return Recipe(values["name"], tuple(_in_order(made, place)))
 
 

@@ -7,7 +7,7 @@ reported to the consumption ledger (`burnish.core.ledger`), so that a setting no
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator
 
@@ -100,12 +100,22 @@ def fields_with(spec: Spec, mark: type, prefix: str = "") -> Iterator[tuple[str,
         found = next((m for m in _marks(info) if isinstance(m, mark)), None)
         if found is not None:
             yield path, found, value
-        children = enumerate(value) if isinstance(value, (list, tuple)) else value.items() if isinstance(value, dict) else ()
-        for key, child in children:
-            if isinstance(child, Spec):
-                yield from fields_with(child, mark, f"{path}.{key}.")
-        if isinstance(value, Spec):
-            yield from fields_with(value, mark, f"{path}.")
+        for key, child in specs_within(value):
+            yield from fields_with(child, mark, f"{path}.{key}." if key else f"{path}.")
+
+
+def specs_within(value: Any) -> Iterator[tuple[str, Spec]]:
+    """The specs that a field holds: itself (key ""), or the members of a list or mapping by their keys."""
+    if isinstance(value, Spec):
+        yield "", value
+    members: dict[Any, Any] = {}
+    if isinstance(value, list | tuple):
+        members = dict(enumerate(cast(list[Any], value)))
+    elif isinstance(value, dict):
+        members = cast(dict[Any, Any], value)
+    for key, child in members.items():
+        if isinstance(child, Spec):
+            yield str(key), child
 
 
 def _marks(info: Any) -> Iterator[Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from burnish.core.catalog import stage
 from burnish.core.errors import AskError
@@ -27,7 +27,7 @@ def as_recipe(given: RecipeLike | Iterable[str | Path], settings: Iterable[str] 
     if isinstance(given, Recipe):
         return given
     if isinstance(given, Mapping):
-        return recipe_of(given)
+        return recipe_of(cast(Mapping[str, Any], given))
     paths = [given] if isinstance(given, str | Path) else list(given)
     return load_recipe([_recipe_file(path) for path in paths], settings)
 
