@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 
 def attach_lora(model: "PreTrainedModel | PeftModel", spec: LoraSpec) -> "PeftModel":
-    """The model, frozen, with fresh float32 LoRA matrices on the layers that `spec` names; it answers as before.
+    """The model, frozen, with fresh LoRA matrices on the layers that `spec` names; it answers as before.
 
-    A model that has an adapter already gets it merged first. The head is left out of `all-linear`.
+    What is trained is float32 whatever the model is. The head is left out of `all-linear`. A model that has an
+    adapter already gets it merged first.
     Errors: ModelError `model.unknown-target`.
     """
     from peft import LoraConfig, get_peft_model
@@ -45,7 +46,11 @@ def attach_lora(model: "PreTrainedModel | PeftModel", spec: LoraSpec) -> "PeftMo
         # PEFT warns that a tied head and embedding part when one is trained; our merge unties them
         warnings.filterwarnings("ignore", message=".*tie_word_embeddings.*")
         warnings.filterwarnings("ignore", category=FutureWarning)  # PEFT asks transformers by names that have gone old
-        return get_peft_model(model, config)
+        adapted = get_peft_model(model, config)
+    for parameter in adapted.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    return adapted
 
 
 def _check_names(model: "PreTrainedModel", asked: Iterable[str], field: str) -> None:
@@ -112,6 +117,9 @@ def load_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
             config = PeftConfig.from_pretrained(str(folder))
             config.inference_mode = True
             model = PeftModel(base, config)
+            for name, parameter in model.named_parameters():
+                if ".lora_" in name:  # PEFT would round those of an embedding to the base's dtype
+                    parameter.data = parameter.data.float()
         except (ValueError, TypeError, KeyError) as error:
             raise _wrong(folder, base, str(error).strip().splitlines()[0]) from error
         expected = get_peft_model_state_dict(model, save_embedding_layers=False)

@@ -6,8 +6,8 @@ The format is 8 bytes (the header's length, little-endian), a JSON header, then 
 
 import json
 import struct
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +18,7 @@ WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
 ADAPTER_WEIGHTS, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 PICKLES = ("pytorch_model*.bin", "adapter_model.bin", "*.pt", "*.pth", "*.ckpt")
 _LONGEST_HEADER = 100_000_000
+_BLOCK = 1 << 22
 _BITS = {
     **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 8),
     **dict.fromkeys(("U16", "I16", "F16", "BF16"), 16),
@@ -28,24 +29,27 @@ _BITS = {
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """One tensor of a safetensors file; `dtype` is the format's name, such as BF16."""
+    """One tensor of a safetensors file; `dtype` is the format's name, such as BF16, `start` its first byte's place."""
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     file: Path
+    start: int
 
     @property
     def size(self) -> int:
         """Number of elements."""
-        size = 1
-        for length in self.shape:
-            size *= length
-        return size
+        return prod(self.shape)
 
     @property
     def bytes(self) -> int:
-        return self.size * _BITS[self.dtype] // 8
+        return size_in_bytes(self.dtype, self.shape)
+
+
+def size_in_bytes(dtype: str, shape: tuple[int, ...]) -> int:
+    """How many bytes such a tensor takes in a file."""
+    return prod(shape) * _BITS[dtype] // 8
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -76,21 +80,21 @@ def read_header(path: Path) -> list[TensorInfo]:
             raise broken(path, "is torn: it has no whole safetensors header")
         try:
             header = json.loads(file.read(length))
-            entries = [
-                (TensorInfo(name, entry["dtype"], tuple(entry["shape"]), path), entry["data_offsets"])
+            header.pop("__metadata__", None)
+            tensors = [
+                TensorInfo(name, entry["dtype"], tuple(entry["shape"]), path, 8 + length + entry["data_offsets"][0])
                 for name, entry in header.items()
-                if name != "__metadata__"
             ]
-            ends = [offsets[1] for _, offsets in entries]
-            unsized = [tensor.name for tensor, offsets in entries if offsets[1] - offsets[0] != tensor.bytes]
+            ends = {name: 8 + length + entry["data_offsets"][1] for name, entry in header.items()}
+            unsized = [tensor.name for tensor in tensors if tensor.start + tensor.bytes != ends[tensor.name]]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise broken(path, f"has a damaged safetensors header ({error!r})") from None
     if unsized:
         raise broken(path, f"has a damaged safetensors header: the size of '{unsized[0]}' does not fit its shape")
-    expected = 8 + length + max(ends, default=0)
+    expected = max(ends.values(), default=8 + length)
     if expected != length_on_disk:
         raise broken(path, f"is torn: it has {length_on_disk:,} bytes where its header says {expected:,}")
-    return [tensor for tensor, offsets in sorted(entries, key=lambda entry: entry[1])]
+    return sorted(tensors, key=lambda tensor: tensor.start)
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -139,16 +143,12 @@ class StreamedWriter:
     def __init__(self, path: Path, tensors: list[tuple[str, str, tuple[int, ...]]]):
         """`tensors` are (name, dtype as the format names it, shape)."""
         self._path = path
-        self._waiting = [TensorInfo(name, dtype, shape, path) for name, dtype, shape in tensors]
+        self._waiting = [(name, size_in_bytes(dtype, shape)) for name, dtype, shape in tensors]
         header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
         offset = 0
-        for tensor in self._waiting:
-            header[tensor.name] = {
-                "dtype": tensor.dtype,
-                "shape": list(tensor.shape),
-                "data_offsets": [offset, offset + tensor.bytes],
-            }
-            offset += tensor.bytes
+        for (name, dtype, shape), (_, size) in zip(tensors, self._waiting, strict=True):
+            header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, offset + size]}
+            offset += size
         encoded = json.dumps(header, separators=(",", ":")).encode()
         encoded += b" " * (-len(encoded) % 8)  # the format asks that tensors start at a multiple of 8
         self._file = path.open("wb")
@@ -156,10 +156,22 @@ class StreamedWriter:
 
     def write(self, name: str, data: memoryview | bytes) -> None:
         """The next tensor's bytes, little-endian and C-contiguous."""
-        tensor = self._waiting.pop(0)
-        if tensor.name != name or tensor.bytes != len(data):
-            raise ValueError(f"{self._path}: expected {tensor.bytes} bytes of {tensor.name}, got {len(data)} of {name}")
+        expected, size = self._waiting.pop(0)
+        if (expected, size) != (name, len(data)):
+            raise ValueError(f"{self._path}: {size} bytes of {expected} come next, not {len(data)} of {name}")
         self._file.write(data)
+
+    def copy(self, tensor: TensorInfo, name: str) -> None:
+        """The next tensor as it lies in another file, a few megabytes at a time."""
+        expected, size = self._waiting.pop(0)
+        if (expected, size) != (name, tensor.bytes):
+            raise ValueError(f"{self._path}: {size} bytes of {expected} come next, not {tensor.bytes} of {name}")
+        with tensor.file.open("rb") as file:
+            file.seek(tensor.start)
+            while size:
+                block = file.read(min(size, _BLOCK))
+                self._file.write(block)
+                size -= len(block)
 
     def __enter__(self) -> Self:
         return self
@@ -168,17 +180,3 @@ class StreamedWriter:
         self._file.close()
         if kind is None and self._waiting:
             raise ValueError(f"{self._path}: {len(self._waiting)} tensors were announced but not written")
-
-
-def shards(tensors: Mapping[str, TensorInfo], max_bytes: int) -> Iterator[list[TensorInfo]]:
-    """Group tensors, in order, into files of at most `max_bytes`; a larger tensor gets a file of its own."""
-    shard: list[TensorInfo] = []
-    held = 0
-    for tensor in tensors.values():
-        if shard and held + tensor.bytes > max_bytes:
-            yield shard
-            shard, held = [], 0
-        shard.append(tensor)
-        held += tensor.bytes
-    if shard:
-        yield shard

@@ -1,0 +1,41 @@
+"""merge: fold an adapter into its base, shard by shard, and give a plain model."""
+
+from pathlib import Path
+
+from burnish.core.context import Context, Input, Outcome
+from burnish.core.errors import AskError
+from burnish.core.events import Note, Progress
+from burnish.models.adapters import base_of
+from burnish.models.load import is_adapter
+from burnish.models.merge import merge_adapter
+from burnish.specs.models import MergeSpec
+
+
+def run(spec: MergeSpec, ctx: Context) -> Outcome:
+    """Write base + adapter; a base that is an adapter itself is merged first, in scratch."""
+    adapter = ctx.input("model")
+    if not is_adapter(adapter.path):
+        raise AskError("ask.nothing-to-do", f"{adapter.ref} is a whole model, with nothing to merge", "name an adapter")
+    base = _plain(ctx.input("base") if spec.base is not None else base_of(adapter), ctx.scratch / "base")
+    ctx.settled()
+
+    def progress(done: int, total: int) -> None:
+        ctx.emit(Progress(phase="merge", done=done, total=total, unit="tensors"))
+
+    merged = merge_adapter(
+        adapter.path, base, ctx.out, dtype=spec.dtype, max_shard_bytes=spec.max_shard_bytes, progress=progress
+    )
+    if merged.untied:
+        ctx.emit(Note(text="embedding and head were shared and are two tensors now: the adapter changed one of them"))
+    return Outcome(
+        "model", {"parameters": merged.parameters, "tensors_changed": merged.changed, "weight_files": merged.files}
+    )
+
+
+def _plain(base: Input | Path, folder: Path) -> Path:
+    """The folder of a whole model: the base's own, or `folder` with its adapter merged into it."""
+    path = base.path if isinstance(base, Input) else base
+    if not is_adapter(path):
+        return path
+    merge_adapter(path, _plain(base_of(base), folder / "base"), folder)
+    return folder
