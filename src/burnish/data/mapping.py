@@ -52,6 +52,15 @@ def renamed(items: Iterable[Record | Bad], columns: Mapping[str, str], name: str
         yield replace(item, raw=raw)
 
 
+def _renamed(record: Record, columns: Mapping[str, str]) -> Record | Bad:
+    raw = {columns.get(key, key): value for key, value in record.raw.items()}
+    if len(raw) == len(record.raw):
+        return replace(record, raw=raw)
+    ours = next(ours for theirs, ours in columns.items() if theirs in record.raw and ours in record.raw)
+    reason = f"`columns` renames another column to '{ours}', which is there already: rename that one too"
+    return Bad(record.source, ours, reason, cut(canonical_json(record.raw).decode()))
+
+
 def missing_column(name: str, column: str, available: Iterable[str]) -> DataError:
     """The error that names a missing column, the columns there are, and the nearest of them."""
     names = sorted(available)

@@ -76,3 +76,12 @@ def cut(text: str) -> str:
     if len(text) > MAX_RAW_CHARACTERS:
         text = f"{text[:MAX_RAW_CHARACTERS]}… ({len(text) - MAX_RAW_CHARACTERS:,} characters more)"
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def kind_of(value: object) -> str:
+    """A JSON value's kind in words."""
+    if isinstance(value, bool):
+        return "true or false"
+    if value is None:
+        return "null"
+    return {int: "a number", float: "a number", str: "a text", list: "a list", dict: "an object"}[type(value)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from burnish.data.document import Row
-from burnish.data.record import RowError
+from burnish.data.record import RowError, kind_of
 
 Raw = dict[str, Any]
 
@@ -38,7 +38,7 @@ def text_of(raw: Raw, column: str, empty: bool = False) -> str:
     if value is None and empty:
         return ""
     if not isinstance(value, str):
-        raise RowError(column, f"the column must be a text, not {type_in_words(value)}")
+        raise RowError(column, f"the column must be a text, not {kind_of(value)}")
     if not value.strip() and not empty:
         raise RowError(column, "the text is empty")
     return value
@@ -48,21 +48,6 @@ def tag_of(raw: Raw) -> str | None:
     """The `tag` column, where it is a text."""
     tag = raw.get("tag")
     return tag if isinstance(tag, str) and tag else None
-
-
-def type_in_words(value: Any) -> str:
-    """A JSON value's kind in words."""
-    if value is None:
-        return "null"
-    names = {
-        bool: "true or false",
-        int: "a number",
-        float: "a number",
-        str: "a text",
-        list: "a list",
-        dict: "an object",
-    }
-    return names.get(type(value), type(value).__name__)
 
 
 def is_text(raw: Raw, *columns: str) -> bool:

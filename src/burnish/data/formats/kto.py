@@ -4,11 +4,11 @@ from typing import Any
 
 from burnish.data.document import Message, Row, make_row
 from burnish.data.formats.alpaca import question
-from burnish.data.formats.format import Format, Raw, rest_of, tag_of, type_in_words
+from burnish.data.formats.format import Format, Raw, rest_of, tag_of
 from burnish.data.formats.pairs import is_said, said
 from burnish.data.formats.sharegpt import is_conversation
 from burnish.data.formats.turns import list_of, system_of, tools_of, turns, with_system
-from burnish.data.record import RowError
+from burnish.data.record import RowError, kind_of
 
 _WORDS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -30,7 +30,7 @@ def read(raw: Raw, source: str) -> Row:
     marked = "kto_tag" if "kto_tag" in raw else "label"
     label = _label(raw.get(marked))
     if label is None:
-        raise RowError(marked, f"must be true or false, not {type_in_words(raw.get(marked))}")
+        raise RowError(marked, f"must be true or false, not {kind_of(raw.get(marked))}")
     extra: dict[str, Any] = {}
     used = {marked, "system", "tools", "tag"}
     column = next((name for name in ("messages", "conversations") if raw.get(name) is not None), None)

@@ -7,7 +7,7 @@ from burnish.data.formats.alpaca import question
 from burnish.data.formats.format import Format, Raw, rest_of, tag_of
 from burnish.data.formats.pairs import said
 from burnish.data.formats.sharegpt import is_conversation
-from burnish.data.formats.turns import decoded, list_of, system_of, tools_of, turns, with_system
+from burnish.data.formats.turns import list_of, system_of, tools_of, turns, with_system
 from burnish.data.record import RowError
 
 _NAMES = {"chosen": "preferred_output", "rejected": "non_preferred_output"}

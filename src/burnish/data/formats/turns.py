@@ -5,8 +5,8 @@ import math
 from typing import Any
 
 from burnish.data.document import Message
-from burnish.data.formats.format import Raw, type_in_words
-from burnish.data.record import RowError
+from burnish.data.formats.format import Raw
+from burnish.data.record import RowError, kind_of
 from burnish.data.strict_json import parse
 
 ROLE_OF = {
@@ -46,7 +46,7 @@ def turns(value: list[Any], field: str, extra: dict[str, Any]) -> list[Message]:
     for i, turn in enumerate(value):
         path = f"{field}.{i}"
         if not isinstance(turn, dict):
-            raise RowError(path, f"a turn must be an object, not {type_in_words(turn)}")
+            raise RowError(path, f"a turn must be an object, not {kind_of(turn)}")
         messages.append(_turn(turn, path))
         for key, rest in turn.items():
             if key not in _MAPPED and rest is not None:
@@ -62,7 +62,7 @@ def list_of(raw: Raw, column: str) -> list[Any]:
     if isinstance(value, dict):
         return [value]
     if not isinstance(value, list):
-        raise RowError(column, f"the column must be a list of turns, not {type_in_words(value)}")
+        raise RowError(column, f"the column must be a list of turns, not {kind_of(value)}")
     return value
 
 
@@ -78,7 +78,7 @@ def system_of(raw: Raw) -> str:
     """The system prompt of a `system` column."""
     system = raw.get("system")
     if system is not None and not isinstance(system, str):
-        raise RowError("system", f"the system prompt must be a text, not {type_in_words(system)}")
+        raise RowError("system", f"the system prompt must be a text, not {kind_of(system)}")
     return system or ""
 
 
@@ -101,7 +101,7 @@ def tools_of(value: Any) -> list[dict[str, Any]] | None:
         value = decoded(value, "tools")
     listed = [value] if isinstance(value, dict) else value
     if not isinstance(listed, list):
-        raise RowError("tools", f"tools must be a list, not {type_in_words(value)}")
+        raise RowError("tools", f"tools must be a list, not {kind_of(value)}")
     tools = []
     for i, tool in enumerate(listed):
         described = tool.get("function", tool) if isinstance(tool, dict) else None
@@ -159,7 +159,7 @@ def _content(value: Any, path: str, role: str, calls: bool) -> tuple[str, str]:
         if role == "tool" and not all(isinstance(part, dict) and "type" in part for part in value):
             return json.dumps(value, ensure_ascii=False), ""
         return _parts(value, path)
-    raise RowError(path, f"the content must be a text, not {type_in_words(value)}")
+    raise RowError(path, f"the content must be a text, not {kind_of(value)}")
 
 
 def _parts(parts: list[Any], path: str) -> tuple[str, str]:
@@ -213,7 +213,7 @@ def _arguments(value: Any, path: str) -> str:
         return "{}"
     if not isinstance(value, str):
         if not isinstance(value, dict):
-            raise RowError(path, f"arguments must be an object, not {type_in_words(value)}")
+            raise RowError(path, f"arguments must be an object, not {kind_of(value)}")
         return json.dumps(value, ensure_ascii=False)
     if not isinstance(decoded(value, path), dict):
         raise RowError(path, "arguments must spell a JSON object")

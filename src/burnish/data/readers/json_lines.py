@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from burnish.data.opening import Line, opened
-from burnish.data.record import MAX_ROW_BYTES, Bad, Reading, Record, RowError, cut
+from burnish.data.record import MAX_ROW_BYTES, Bad, Reading, Record, RowError, cut, kind_of
 from burnish.data.strict_json import parse
 
 
@@ -40,18 +40,3 @@ def as_object(value: object) -> dict:
     if not value:
         raise RowError("", "the row has no columns")
     return value
-
-
-def kind_of(value: object) -> str:
-    """A JSON value's kind in words."""
-    if value is None:
-        return "null"
-    names = {
-        bool: "true or false",
-        int: "a number",
-        float: "a number",
-        str: "a text",
-        list: "a list",
-        dict: "an object",
-    }
-    return names[type(value)]

@@ -1,0 +1,187 @@
+"""prepare: read rows of any known layout, map them to conversations, filter, count tokens, split, and write a dataset.
+
+Every row that is read is kept, put into quarantine with its reason, or dropped under a counted reason.
+"""
+
+import shutil
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from burnish.core.context import Context, Input, Outcome
+from burnish.core.errors import DataError, RunError
+from burnish.core.events import Note, Progress, Table
+from burnish.core.files import write_json
+from burnish.data.accounts import Accounts, Quarantine
+from burnish.data.dataset import DatasetWriter
+from burnish.data.document import Row
+from burnish.data.filters import Duplicates, Filter, LanguageFilter
+from burnish.data.mapping import Mapped
+from burnish.data.mixture import Part, Taker, open_part, open_prepared
+from burnish.data.profile import Profile
+from burnish.data.record import Bad, Reading
+from burnish.data.repository import checkout
+from burnish.data.split import Splitter
+from burnish.specs.data import PrepareSpec
+from burnish.tokens.chat import Renderer
+from burnish.tokens.load import load_tokenizer
+
+_SECONDS_BETWEEN_REPORTS = 0.5
+
+
+def run(spec: PrepareSpec, ctx: Context) -> Outcome:
+    """Write `train.parquet`, `validation.parquet`, `test.parquet`, `quarantine.jsonl`, `sample.jsonl`, `stats.json`."""
+    parts = _parts(spec, ctx)
+    filters = _filters(spec)
+    renderer = Renderer(load_tokenizer(ctx.input("tokenizer").path), spec.render) if spec.tokenizer else None
+    splitter = Splitter(spec.split.validation, spec.split.test, spec.split.seed)
+    max_bad_share = spec.max_bad_share
+    ctx.settled()
+
+    reading, accounts, profile = Reading(), Accounts(), Profile()
+    with (
+        DatasetWriter(ctx.out, counted=renderer is not None) as writer,
+        Quarantine(ctx.scratch / "quarantine.jsonl") as quarantine,
+    ):
+        for item, drops in _rows(parts, filters, reading, ctx):
+            accounts.read += 1
+            if isinstance(item, Bad):
+                accounts.quarantined += 1
+                quarantine.add(item)
+                continue
+            row = item.row
+            if reason := next((reason for drop in drops if (reason := drop(row))), ""):
+                accounts.dropped[reason] += 1
+                continue
+            length = _length(row, renderer)
+            if length is None:
+                accounts.dropped["too long"] += 1
+                continue
+            accounts.kept += 1
+            profile.add(row, *length)
+            writer.write(row, splitter.split_of(row, item.split), *length)
+
+    for note in reading.notes:
+        ctx.emit(Note(text=note))
+    accounts.balance()
+    quarantine.check_share(accounts.read, max_bad_share)
+    if not accounts.kept:
+        raise _nothing_left(accounts)
+    shutil.copyfile(quarantine.path, ctx.out / quarantine.path.name)
+    _warn(ctx, accounts, splitter, writer, profile)
+    stats = {
+        **accounts.as_dict(),
+        "blank_lines": reading.blank,
+        "splits": writer.rows,
+        "sources": {part.name: _layout(part) for part in parts},
+        "leaks": splitter.leaks,
+        **profile.as_dict(),
+    }
+    write_json(ctx.out / "stats.json", stats)
+    ctx.emit(_table(accounts, writer, profile))
+    return Outcome("dataset", _measures(stats), {"notes": reading.notes})
+
+
+def _parts(spec: PrepareSpec, ctx: Context) -> list[Part]:
+    """Open every source; layouts are told from the first rows and said aloud."""
+    if isinstance(spec.source, str):
+        wanted = [(ctx.input("source"), None, None)]
+    else:
+        wanted = [(ctx.input(f"source.{i}.ref"), source.take, source.tag) for i, source in enumerate(spec.source)]
+    return [_part(spec, ctx, *one) for one in wanted]
+
+
+def _part(spec: PrepareSpec, ctx: Context, input: Input, take: int | None, tag: str | None) -> Part:
+    part = open_prepared(input, take, tag)
+    if part is None:
+        path = checkout(input, ctx.scratch)
+        part = open_part(input, path, spec.format, spec.columns, spec.subset, take, tag)
+        ctx.emit(Note(text=f"{input.ref}: {_layout(part)}"))
+    return part
+
+
+def _layout(part: Part) -> str:
+    return "prepared" if part.found is None else f"format {part.found.format.name}, since {part.found.reason}"
+
+
+def _filters(spec: PrepareSpec) -> list[Filter]:
+    filters: list[Filter] = []
+    if spec.languages is not None:
+        filters.append(LanguageFilter(spec.languages.keep, spec.languages.min_probability))
+    if spec.deduplicate:
+        filters.append(Duplicates())
+    return filters
+
+
+def _rows(
+    parts: list[Part], filters: list[Filter], reading: Reading, ctx: Context
+) -> Iterator[tuple[Mapped | Bad, list[Filter]]]:
+    """Every row of every part with the filters it must pass, while progress is told and a wish to stop is heard."""
+    reported, count = time.monotonic(), 0
+    for part in parts:
+        drops = [Taker(part, part.take), *filters] if part.take else filters
+        for item in part.items(reading):
+            yield item, drops
+            count += 1
+            if count % 64 == 0 and time.monotonic() - reported > _SECONDS_BETWEEN_REPORTS:
+                reported = time.monotonic()
+                ctx.emit(_progress(reading, count))
+                if ctx.stopping:
+                    raise RunError("run.interrupted", f"stopped after {count:,} rows", "run it again: it starts anew")
+    ctx.emit(Progress(phase="read", done=count, total=count))
+
+
+def _progress(reading: Reading, rows: int) -> Progress:
+    if reading.total_bytes:
+        return Progress(phase="read", done=reading.done_bytes, total=reading.total_bytes, unit="bytes")
+    return Progress(phase="read", done=rows)
+
+
+def _length(row: Row, renderer: Renderer | None) -> tuple[int, int] | tuple[()] | None:
+    """(tokens, learned tokens) of a row; nothing without a tokenizer; None when it is too long and to be dropped."""
+    if renderer is None:
+        return ()
+    rendered = renderer.render(row)
+    if not rendered:
+        return None
+    return sum(len(piece.ids) for piece in rendered), sum(int((piece.weights > 0).sum()) for piece in rendered)
+
+
+def _nothing_left(accounts: Accounts) -> DataError:
+    if not accounts.read:
+        return DataError("data.empty", "the source holds no rows", "check the path and what lies there")
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in accounts.dropped.most_common(5))
+    what = f"none of {accounts.read:,} rows is left: {accounts.quarantined:,} bad, dropped: {reasons or 'none'}"
+    return DataError("data.empty", what, "loosen the filters, or raise max_length")
+
+
+def _warn(ctx: Context, accounts: Accounts, splitter: Splitter, writer: DatasetWriter, profile: Profile) -> None:
+    """Say what a person would want to know before training on this."""
+    if accounts.quarantined:
+        text = f"{accounts.quarantined:,} bad rows were put aside in quarantine.jsonl, each with its place and reason"
+        ctx.emit(Note(level="warning", text=text))
+    for split in splitter.wanted:
+        if not writer.rows.get(split):
+            text = f"the split '{split}' has no rows: {accounts.kept:,} are too few for its share"
+            ctx.emit(Note(level="warning", text=text))
+    if splitter.leaks:
+        text = f"{splitter.leaks:,} rows ask in one split what a row of another asks: the source was split so"
+        ctx.emit(Note(level="warning", text=text))
+    if profile.tokens.count and not profile.learned.total:
+        raise DataError("data.nothing-learned", "no token of any row would be learned", "check render.train_on")
+
+
+def _table(accounts: Accounts, writer: DatasetWriter, profile: Profile) -> Table:
+    rows = [["read", f"{accounts.read:,}"]]
+    rows += [[split, f"{count:,}"] for split, count in writer.rows.items()]
+    rows += [["quarantined", f"{accounts.quarantined:,}"]]
+    rows += [[f"dropped: {reason}", f"{count:,}"] for reason, count in accounts.dropped.most_common()]
+    if profile.tokens.count:
+        rows += [["tokens", f"{profile.tokens.total:,}"], ["learned tokens", f"{profile.learned.total:,}"]]
+    return Table(title="Prepared rows", columns=["", "count"], rows=rows)
+
+
+def _measures(stats: dict[str, Any]) -> dict[str, Any]:
+    named = {key: stats[key] for key in ("read", "kept", "quarantined", "dropped", "splits")}
+    tokens = {key: stats[key]["total"] for key in ("tokens", "learned") if key in stats}
+    return named | tokens | {"rows": stats["kept"]}
