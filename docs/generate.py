@@ -1,0 +1,153 @@
+"""Write the reference pages from the code: commands, settings, errors. `make docs`; a test holds them true."""
+
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import typer
+
+from burnish.cli.main import app
+from burnish.core.catalog import stages
+from burnish.core.errors import CODES, AskError, DataError, MachineError, ModelError, RunError
+from burnish.specs.base import Runtime, Spec, Takes
+
+REFERENCE = Path(__file__).parent / "reference"
+_MADE = "<!-- Made by docs/generate.py; change the code, then run `make docs`. -->\n"
+
+
+def pages() -> dict[Path, str]:
+    """Every generated page with its text."""
+    return {
+        REFERENCE / "commands.md": commands_page(),
+        REFERENCE / "settings.md": settings_page(),
+        REFERENCE / "errors.md": errors_page(),
+    }
+
+
+def commands_page() -> str:
+    """One section for each command, with its arguments and options."""
+    lines = [_MADE, "# Commands", ""]
+    lines += ["`--workspace`, `--json` and `--debug` may stand anywhere on the line.", ""]
+    for path, command in _walk(typer.main.get_command(app), "burnish"):
+        name = path.removeprefix("burnish ")
+        lines += [f"## burnish {name}", "", (command.help or "").strip().replace("\n\n", "\n"), ""]
+        if name in stages():
+            flag = _example_flag(name)
+            lines += [f"Every field of [its settings](settings.md#{name}) is a flag: `{flag}`.", ""]
+            lines += ["Also: `FILES…`, `--set KEY=VALUE`, `--force`, `--dry-run`.", ""]
+            continue
+        rows = [_option(parameter) for parameter in command.params if parameter.name != "help"]
+        if rows:
+            lines += ["| | |", "| --- | --- |", *rows, ""]
+    return "\n".join(lines)
+
+
+def _walk(command: Any, path: str) -> Any:
+    context = command.make_context(path, [], resilient_parsing=True) if hasattr(command, "list_commands") else None
+    if context is None:
+        yield path, command
+        return
+    for name in command.list_commands(context):
+        yield from _walk(command.get_command(context, name), f"{path} {name}")
+
+
+def _option(parameter: Any) -> str:
+    names = ", ".join(parameter.opts) if parameter.param_type_name == "option" else parameter.name.upper()
+    return f"| `{names}` | {getattr(parameter, 'help', '') or ''} |"
+
+
+def _example_flag(name: str) -> str:
+    field = next(iter(stages()[name].spec_type().__pydantic_fields__))
+    return f"--{field.replace('_', '-')} …"
+
+
+def settings_page() -> str:
+    """One table for each stage's spec, and one for each spec within it."""
+    lines = [_MADE, "# Settings", "", "Of each stage, as written in a recipe. *runtime* marks a setting that says"]
+    lines += ["where or how fast a step runs; it is no part of the step's fingerprint.", ""]
+    told: set[type[Spec]] = set()
+    for row in stages().values():
+        lines += [f"## {row.name}", "", (row.spec_type().__doc__ or "").strip(), ""]
+        lines += [f"Gives: {row.gives}.{f' Needs: `burnish[{row.extra}]`.' if row.extra else ''}", ""]
+        lines += _fields(row.spec_type())
+        for inner in _within(row.spec_type()):
+            if inner not in told:
+                told.add(inner)
+                lines += [f"### {_title(inner)}", "", (inner.__doc__ or "").strip(), "", *_fields(inner)]
+    return "\n".join(lines)
+
+
+def _fields(spec_type: type[Spec]) -> list[str]:
+    lines = ["| setting | type | default | |", "| --- | --- | --- | --- |"]
+    for name, info in spec_type.__pydantic_fields__.items():
+        default = "required" if info.is_required() else _default(info.get_default(call_default_factory=True))
+        marks = [mark for mark in _marks(info) if isinstance(mark, Runtime)]
+        note = " *runtime*" if marks else ""
+        text = " ".join((info.description or "").split()).replace("|", "\\|")
+        lines.append(f"| `{name}` | {_type(info.annotation, info.metadata)} | {default} | {text}{note} |")
+    return [*lines, ""]
+
+
+def _marks(info: Any) -> list[Any]:
+    return [*info.metadata, *(m for part in get_args(info.annotation) for m in getattr(part, "__metadata__", ()))]
+
+
+def _default(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, Spec):
+        return f"[{_title(type(value))}](#{_title(type(value)).lower().replace(' ', '-')})"
+    return f"`{value}`"
+
+
+def _type(annotation: Any, metadata: Any = ()) -> str:
+    if any(isinstance(mark, Takes) for mark in metadata):
+        return "reference"
+    if annotation is type(None):
+        return "null"
+    if isinstance(annotation, type) and get_origin(annotation) is None:
+        return _title(annotation) if issubclass(annotation, Spec) else annotation.__name__
+    arguments = get_args(annotation)
+    if get_origin(annotation) in (list, dict):
+        inner = ", ".join(_type(argument) for argument in arguments)
+        return f"{'list' if get_origin(annotation) is list else 'mapping'} of {inner}"
+    if hasattr(annotation, "__metadata__"):
+        return _type(arguments[0], annotation.__metadata__)
+    if all(isinstance(argument, str) for argument in arguments):
+        return " \\| ".join(f"`{argument}`" for argument in arguments)
+    return " or ".join(_type(argument) if not isinstance(argument, str) else f"`{argument}`" for argument in arguments)
+
+
+def _title(spec_type: type[Spec]) -> str:
+    kind = spec_type.__pydantic_fields__.get("kind")
+    name = get_args(kind.annotation)[0] if kind is not None and len(get_args(kind.annotation)) == 1 else None
+    return f"kind {name}" if name else spec_type.__name__.removesuffix("Spec")
+
+
+def _within(spec_type: type[Spec]) -> Any:
+    for info in spec_type.__pydantic_fields__.values():
+        for inner in _specs(info.annotation):
+            yield inner
+            yield from _within(inner)
+
+
+def _specs(annotation: Any) -> Any:
+    if isinstance(annotation, type) and get_origin(annotation) is None and issubclass(annotation, Spec):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _specs(part)
+
+
+def errors_page() -> str:
+    """Every code, with its exit status."""
+    families = {"ask": AskError, "data": DataError, "model": ModelError, "machine": MachineError, "run": RunError}
+    lines = [_MADE, "# Errors", "", "Each error prints `error:` (what happened, and where) and `hint:` (what to do)."]
+    lines += ["The exit status tells the family; with `--json` the error is JSON on stderr.", ""]
+    lines += ["| code | exit status | meaning |", "| --- | --- | --- |"]
+    lines += [f"| `{code}` | {families[code.split('.')[0]].exit_status} | {text} |" for code, text in CODES.items()]
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
+        print(f"wrote {path.relative_to(Path(__file__).parents[1])}")
