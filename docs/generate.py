@@ -8,7 +8,7 @@ import typer
 from burnish.cli.main import app
 from burnish.core.catalog import stages
 from burnish.core.errors import CODES, AskError, DataError, MachineError, ModelError, RunError
-from burnish.specs.base import Runtime, Spec, Takes
+from burnish.specs.base import Runtime, Spec, Takes, marks_of
 
 REFERENCE = Path(__file__).parent / "reference"
 _MADE = "<!-- Made by docs/generate.py; change the code, then run `make docs`. -->\n"
@@ -80,15 +80,11 @@ def _fields(spec_type: type[Spec]) -> list[str]:
     lines = ["| setting | type | default | |", "| --- | --- | --- | --- |"]
     for name, info in spec_type.__pydantic_fields__.items():
         default = "required" if info.is_required() else _default(info.get_default(call_default_factory=True))
-        marks = [mark for mark in _marks(info) if isinstance(mark, Runtime)]
+        marks = [mark for mark in marks_of(info) if isinstance(mark, Runtime)]
         note = " *runtime*" if marks else ""
         text = " ".join((info.description or "").split()).replace("|", "\\|")
         lines.append(f"| `{name}` | {_type(info.annotation, info.metadata)} | {default} | {text}{note} |")
     return [*lines, ""]
-
-
-def _marks(info: Any) -> list[Any]:
-    return [*info.metadata, *(m for part in get_args(info.annotation) for m in getattr(part, "__metadata__", ()))]
 
 
 def _default(value: Any) -> str:

@@ -13,7 +13,10 @@ import typer
 from burnish.cli.render import Face
 from burnish.core.catalog import stage
 from burnish.core.yaml import parse_yaml
-from burnish.specs.base import SCHEMES, Spec, Takes
+from burnish.specs.base import SCHEMES, Spec, Takes, marks_of
+
+
+_DATA_SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".arrow", ".gz", ".zst", ".txt", ".md", ".yaml")
 
 
 def stage_command(name: str) -> Any:
@@ -80,7 +83,7 @@ def _flags(spec_type: type[Spec], prefix: str = "") -> Iterator[tuple[str, tuple
                     if key != f"{path}.kind" or len(inner) == 1:
                         yield key, (annotation, default, f"{text} ({_kind(kind)})" if len(inner) > 1 else text)
         else:
-            marks = [m for m in info.metadata if isinstance(m, Takes)]
+            marks = [m for m in marks_of(info) if isinstance(m, Takes)]
             yield path, (info, _shown(info), ("[reference] " if marks else "") + (info.description or ""))
 
 
@@ -145,7 +148,7 @@ def _plain(path: str, text: str, flags: dict[str, Any]) -> Any:
     """The value of a flag: a reference or word as it stands, anything else read as YAML."""
     info = flags[path][0]
     if info is str or _takes_words_only(info.annotation):
-        return as_reference(text) if any(isinstance(m, Takes) for m in getattr(info, "metadata", ())) else text
+        return as_reference(text) if "[reference]" in flags[path][2] else text
     value = parse_yaml(text.encode(), f"--{path.replace('_', '-')}").value
     return as_reference(value) if isinstance(value, str) and "[reference]" in flags[path][2] else value
 
@@ -163,6 +166,7 @@ def as_reference(text: str) -> str:
     """A path that exists is taken as one; relative paths on the command line start at the current folder."""
     scheme, colon, rest = text.partition(":")
     path = Path(rest if colon and scheme == "file" else text).expanduser()
-    if (scheme == "file" and colon) or (scheme not in SCHEMES and path.exists()):
+    looks_like_a_path = path.exists() or text.startswith((".", "/", "~")) or path.suffix in _DATA_SUFFIXES
+    if (scheme == "file" and colon) or (scheme not in SCHEMES and looks_like_a_path):
         return f"file:{path.resolve()}"
     return text

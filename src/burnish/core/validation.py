@@ -1,7 +1,7 @@
 """From plain values to a spec: every fault is told with its place, its field and the fix."""
 
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
@@ -31,15 +31,25 @@ def _as_ask_error(spec_type: type[Spec], error: ValidationError, where: Callable
     """One error for all faults; the first gives the code."""
     found = error.errors(include_url=False, include_context=True)
     paths = [_without_tags(spec_type, fault["loc"]) for fault in found]
-    deepest = [
-        i for i, path in enumerate(paths) if not any(len(p) > len(path) and p[: len(path)] == path for p in paths)
-    ]
-    faults = [_describe(spec_type, found[i], paths[i], where) for i in deepest]
+    telling = [i for i in range(len(found)) if not _is_outdone(i, found, paths)]
+    faults = [_describe(spec_type, found[i], paths[i], where) for i in telling]
     code, _, fix = faults[0]
     what = faults[0][1] if len(faults) == 1 else "\n".join(f"- {text}" for _, text, _ in faults)
     if len(faults) > 1:
         fix = "; ".join(dict.fromkeys(fix for _, _, fix in faults))
     return AskError(code, what, fix)
+
+
+def _is_outdone(index: int, found: Sequence[Any], paths: list[Where]) -> bool:
+    """A union complains once for each of its types; the fault that got furthest tells what was meant."""
+    path = paths[index]
+    for other, its_path in enumerate(paths):
+        if len(its_path) > len(path) and its_path[: len(path)] == path:
+            return True
+        same_field = other != index and its_path == path
+        if same_field and found[index]["type"].endswith("_type") and not found[other]["type"].endswith("_type"):
+            return True
+    return False
 
 
 def _describe(spec_type: type[Spec], fault: Any, path: Where, where: Callable[[Where], str]) -> tuple[str, str, str]:

@@ -97,7 +97,7 @@ def fields_with(spec: Spec, mark: type, prefix: str = "") -> Iterator[tuple[str,
     values = spec.__dict__
     for name, info in type(spec).__pydantic_fields__.items():
         value, path = values[name], f"{prefix}{name}"
-        found = next((m for m in _marks(info) if isinstance(m, mark)), None)
+        found = next((m for m in marks_of(info) if isinstance(m, mark)), None)
         if found is not None:
             yield path, found, value
         for key, child in specs_within(value):
@@ -118,7 +118,7 @@ def specs_within(value: Any) -> Iterator[tuple[str, Spec]]:
             yield str(key), child
 
 
-def _marks(info: Any) -> Iterator[Any]:
+def marks_of(info: Any) -> Iterator[Any]:
     """A field's marks: on the field itself, or on any member of its union (`DataRef | None`)."""
     yield from info.metadata
     yield from _marks_of_type(info.annotation)
