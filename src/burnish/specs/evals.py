@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from burnish.specs.base import DataRef, Device, ModelRef, Spec, Threads
+from burnish.specs.tokens import TrainOn
 
 
 class GenerationSpec(Spec):
@@ -139,23 +140,27 @@ class EvaluateSpec(Spec):
     data: DataRef
     """A prepared dataset, or a file."""
     split: str = "test"
-    """Which split of a prepared dataset."""
+    """Which split of a prepared dataset; not to be said for a file, all of which is used."""
     compare_with: ModelRef | Literal["base"] | None = None
     """Another model, or `base`: the model that an adapter stands on."""
     scorers: list[Scorer] = [ExactMatchSpec()]
     """How generated answers are scored; an empty list generates nothing."""
     perplexity: bool = True
     """Also measure perplexity and bits per byte of the learned tokens."""
+    train_on: TrainOn = "assistant"
+    """Which tokens perplexity is measured on: every assistant turn, only the last one, or all tokens."""
     generation: GenerationSpec = GenerationSpec()
     """How answers are generated."""
     max_rows: int | None = Field(default=None, ge=1)
     """Score the first rows only."""
     max_length: int = Field(default=4096, ge=8)
-    """Rows longer than this are left out of perplexity, and counted."""
+    """Rows longer than this, or than the model's context, are left out of perplexity, and counted."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
     """Of the intervals."""
     seed: int = 0
     """Of the bootstrap."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Of the weights; `auto` is float32 on a CPU and that of the files elsewhere."""
     device: Device = "auto"
     """Where to run."""
     threads: Threads = "auto"

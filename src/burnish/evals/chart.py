@@ -1,0 +1,126 @@
+"""`scores.png`: each score as a bar with its interval, the model beside the base, and what the comparison says."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_COLORS = {"base": "#b8c0cc", "model": "#2f6fdb"}
+_INK, _FAINT = "#1f2933", "#7b8794"
+_VERDICTS = {"better": "#1b7f4b", "worse": "#b3261e", "not enough evidence": _FAINT}
+_BAR = 0.34
+
+
+def draw_scores(found: Mapping[str, Any], title: str, path: Path) -> None:
+    """Draw what `report.metrics` gives: scores from 0 to 1 on the left, bits per byte (lower is better) on the right.
+
+    A panel without anything to show is left out; without any, a page that says so is drawn.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    scores = {name: entry for name, entry in found["scores"].items() if _has_values(entry)}
+    likelihood = {
+        name: entry for name, entry in found["likelihood"].items() if name != "perplexity" and _has_values(entry)
+    }
+    panels = [(panel, which) for panel, which in ((scores, "scores"), (likelihood, "bits")) if panel]
+    groups = max([len(panel) for panel, _ in panels], default=1)
+    figure = Figure(figsize=(10 if len(panels) == 2 else 7, 2.1 + 0.95 * groups), dpi=144, facecolor="white")
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(
+        1,
+        max(1, len(panels)),
+        width_ratios=[1.6, 1] if len(panels) == 2 else None,
+        left=0.14 if len(panels) == 2 else 0.2,
+        right=0.97,
+        top=1 - 0.95 / figure.get_figheight(),
+        bottom=0.62 / figure.get_figheight(),
+        wspace=0.32,
+    )
+    figure.text(0.03, 1 - 0.32 / figure.get_figheight(), title, size=13, weight="bold", color=_INK, va="center")
+    subtitle = f"{found['rows']} rows, {found['confidence']:.0%} intervals"
+    figure.text(0.03, 1 - 0.6 / figure.get_figheight(), subtitle, size=9.5, color=_FAINT, va="center")
+    for position, (panel, which) in enumerate(panels):
+        axes = figure.add_subplot(grid[0, position])
+        _bars(axes, panel)
+        axes.set_ylim(groups - 0.38, -0.55)
+        _dress(axes, which, _names(panel, which))
+    if not panels:
+        figure.text(0.5, 0.4, "no row could be scored", ha="center", color=_FAINT)
+    elif any("base" in entry for panel, _ in panels for entry in panel.values()):
+        _legend(figure)
+    figure.savefig(path)
+
+
+def _bars(axes: "Axes", panel: Mapping[str, Any]) -> None:
+    highest = max(entry[side].get("high", entry[side]["value"]) for entry in panel.values() for side in _sides(entry))
+    for row, entry in enumerate(panel.values()):
+        sides = _sides(entry)
+        for place, side in enumerate(sides):
+            value, low, high = entry[side]["value"], entry[side].get("low"), entry[side].get("high")
+            y = row + (place - (len(sides) - 1) / 2) * (_BAR + 0.04)
+            axes.barh(y, value, height=_BAR, color=_COLORS[side], zorder=2)
+            if low is not None:
+                axes.plot([low, high], [y, y], color=_INK, lw=1.3, zorder=3, solid_capstyle="butt")
+                axes.plot(
+                    [low, low, None, high, high],
+                    [y - 0.07, y + 0.07, None, y - 0.07, y + 0.07],
+                    color=_INK,
+                    lw=1.3,
+                    zorder=3,
+                )
+            edge = max(value, high if high is not None else value)
+            axes.text(edge + 0.015 * highest, y, f"{value:.3f}", va="center", size=9, color=_INK)
+        if "verdict" in entry:
+            text = f"{entry['delta']:+.3f}  {entry['verdict']}".replace("-", "−", 1)
+            axes.text(
+                0.008 * highest, row + _BAR + 0.13, text, va="center", size=8.5, color=_VERDICTS[entry["verdict"]]
+            )
+
+
+def _dress(axes: "Axes", which: str, names: list[str]) -> None:
+    axes.set_yticks(range(len(names)), names, color=_INK, size=10)
+    axes.tick_params(axis="both", length=0)
+    axes.tick_params(axis="x", labelsize=8.5, labelcolor=_FAINT)
+    axes.grid(axis="x", color="#e4e7eb", lw=0.8, zorder=0)
+    for side in ("top", "right", "bottom"):
+        axes.spines[side].set_visible(False)
+    axes.spines["left"].set_color("#cbd2d9")
+    if which == "scores":
+        axes.set_xlim(0, 1.16)
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
+        axes.set_xlabel("score, higher is better", size=9, color=_FAINT)
+    else:
+        axes.set_xlim(0, axes.dataLim.x1 * 1.28)
+        axes.set_xlabel("bits per byte, lower is better", size=9, color=_FAINT)
+
+
+def _names(panel: Mapping[str, Any], which: str) -> list[str]:
+    return [name.replace("_", " ") if which == "scores" else "bits\nper byte" for name in panel]
+
+
+def _legend(figure: Any) -> None:
+    from matplotlib.patches import Patch
+
+    handles = [Patch(color=_COLORS[side], label=side) for side in ("base", "model")]
+    figure.legend(
+        handles=handles,
+        loc="upper right",
+        ncols=2,
+        frameon=False,
+        fontsize=9.5,
+        labelcolor=_INK,
+        bbox_to_anchor=(0.98, 1 - 0.12 / figure.get_figheight()),
+        handlelength=1.0,
+        handleheight=1.0,
+    )
+
+
+def _sides(entry: Mapping[str, Any]) -> list[str]:
+    return [side for side in ("base", "model") if side in entry and entry[side]["value"] is not None]
+
+
+def _has_values(entry: Mapping[str, Any]) -> bool:
+    return bool(_sides(entry))

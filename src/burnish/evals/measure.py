@@ -1,0 +1,115 @@
+"""One model on all rows: its answers and their scores, and how likely it finds the learned tokens.
+
+chat, preference, label, prompt rows   are answered: the turns before the last answer, by the model's template
+the same and text rows                 are measured for perplexity, if they have something to learn
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from burnish.evals.perplexity import Likelihood, likelihoods
+from burnish.evals.scorers import Row, Score, Scorer, Unscored, answering_turn, visible
+from burnish.specs.evals import GenerationSpec
+from burnish.specs.tokens import RenderSpec, TrainOn
+from burnish.tokens.chat import Renderer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from burnish.models.engines.transformers import Engine
+
+Tick = Callable[[str, int, int], None]
+"""Told (phase, rows done, rows in all) between batches; it may raise to stop."""
+
+_NO_LIMIT = 2**31 - 1
+
+
+@dataclass
+class Item:
+    """What came of one row under one model. `scores` is empty where nothing was generated."""
+
+    prompt: str = ""
+    reference: str | None = None
+    answer: str | None = None
+    finish_reason: str = ""
+    scores: dict[str, Score | Unscored] = field(default_factory=dict)
+    likelihood: Likelihood | None = None
+    too_long: bool = False
+    """Longer than the limit, hence without a likelihood."""
+
+
+def as_chat(row: Row) -> Row:
+    """The row with its answer as last turn: of preference rows the chosen one, of label rows a good completion."""
+    if row["kind"] == "preference":
+        return {**row, "kind": "chat", "messages": [*row["messages"], *row["chosen"]]}
+    if row["kind"] == "label" and row["label"]:
+        return {**row, "kind": "chat", "messages": [*row["messages"], *row["completion"]]}
+    return row
+
+
+def answer_rows(
+    engine: "Engine",
+    renderer: Renderer,
+    rows: Sequence[Row],
+    items: Sequence[Item],
+    scorers: Sequence[Scorer],
+    generation: GenerationSpec,
+    tick: Tick,
+) -> None:
+    """Answer every row that has messages, score the answers, and note both in the row's item.
+
+    The longest prompts go first, `generation.batch_size` at a time, so that a batch holds prompts of like length.
+    """
+    prompts: dict[int, Any] = {}
+    for index, row in enumerate(rows):
+        if row.get("messages"):
+            items[index].prompt, prompts[index] = renderer.prompt(row)
+            items[index].reference = renderer.answer(row) if answering_turn(row) else None
+        else:
+            items[index].scores = dict.fromkeys((scorer.name for scorer in scorers), Unscored("the row has no prompt"))
+    order = sorted(prompts, key=lambda index: -len(prompts[index]))
+    for first in range(0, len(order), generation.batch_size):
+        tick("answers", first, len(order))
+        batch = order[first : first + generation.batch_size]
+        answers = engine.generate([prompts[index] for index in batch], generation, renderer.stop_ids)
+        for index, answer in zip(batch, answers, strict=True):
+            items[index].answer, items[index].finish_reason = renderer.decode(answer.ids), answer.finish_reason
+            items[index].scores = _scores(scorers, items[index], rows[index])
+    tick("answers", len(order), len(order))
+
+
+def _scores(scorers: Sequence[Scorer], item: Item, row: Row) -> dict[str, Score | Unscored]:
+    answer = visible(item.answer or "")
+    reference = None if item.reference is None else visible(item.reference)
+    return {scorer.name: scorer(answer, reference, row) for scorer in scorers}
+
+
+def measure_likelihoods(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    rows: Sequence[Row],
+    items: Sequence[Item],
+    *,
+    train_on: TrainOn,
+    max_length: int,
+    tick: Tick,
+) -> None:
+    """Note the likelihood of each row's learned tokens in its item; rows of more than `max_length` are marked."""
+    renderer = Renderer(tokenizer, RenderSpec(train_on=train_on, max_length=_NO_LIMIT))
+    measured, rendered = [], []
+    for index, row in enumerate(rows):
+        if row["kind"] not in ("chat", "text"):
+            continue
+        for one in renderer.render(row):
+            items[index].too_long = len(one.ids) > max_length
+            if not items[index].too_long:
+                measured.append(index)
+                rendered.append(one)
+    done = 0
+    for position, likelihood in likelihoods(model, tokenizer, rendered):
+        items[measured[position]].likelihood = likelihood
+        if done % 64 == 0:
+            tick("perplexity", done, len(rendered))
+        done += 1
+    tick("perplexity", done, done)

@@ -1,0 +1,229 @@
+"""From the items of one model, or of two on the same rows, to what is written, shown and recorded.
+
+`metrics.json` has every number with its interval, `items.jsonl` every row, and the measures are the flat
+few that stand in the artifact's record. A model that is compared with is called the base throughout.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+
+from burnish.evals.compare import Comparison, compare_ratios, compare_scores, corrected
+from burnish.evals.intervals import Floats, Interval, bootstrap, mean_interval, ratio
+from burnish.evals.measure import Item
+from burnish.evals.perplexity import Likelihood
+from burnish.evals.scorers import Row, Score, Unscored
+
+BITS = "bits_per_byte"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The same rows under the model, and under the base where there is one."""
+
+    rows: Sequence[Row]
+    model: Sequence[Item]
+    base: Sequence[Item] | None
+    confidence: float
+    seed: int
+
+    @property
+    def sides(self) -> dict[str, Sequence[Item]]:
+        return {"model": self.model} | ({"base": self.base} if self.base is not None else {})
+
+    def of_tag(self, tag: str) -> "Sample":
+        """The part of the sample whose rows carry the tag."""
+        chosen = [i for i, row in enumerate(self.rows) if row.get("tag") == tag]
+        base = None if self.base is None else [self.base[i] for i in chosen]
+        rows, model = [self.rows[i] for i in chosen], [self.model[i] for i in chosen]
+        return Sample(rows, model, base, self.confidence, self.seed)
+
+
+def metrics(sample: Sample) -> dict[str, Any]:
+    """Everything that was measured, over all rows and by tag, as plain JSON.
+
+    Only the comparisons over all rows get a verdict; those of tags have their difference and its interval.
+    """
+    comparisons = {found.name: found for found in corrected(_comparisons(sample), sample.confidence)}
+    tags = sorted({row["tag"] for row in sample.rows if row.get("tag")})
+    return {
+        "rows": len(sample.rows),
+        "confidence": sample.confidence,
+        **_section(sample, comparisons, with_verdict=True),
+        "by_tag": {tag: _tag_section(sample.of_tag(tag)) for tag in tags},
+    }
+
+
+def measures(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The flat numbers of an evaluation's record, from `metrics`."""
+    flat: dict[str, Any] = {"rows": found["rows"]}
+    for name, entry in [*found["scores"].items(), *found["likelihood"].items()]:
+        flat[name] = entry["model"]["value"]
+        if "base" in entry:
+            flat[f"{name}_base"] = entry["base"]["value"]
+        if "delta" in entry:
+            flat |= {f"{name}_delta": entry["delta"], f"{name}_verdict": entry["verdict"]}
+            flat |= {f"{name}_delta_{end}": entry[f"delta_{end}"] for end in ("low", "high") if f"delta_{end}" in entry}
+    return {name: value for name, value in flat.items() if value is not None}
+
+
+def table(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows for people, from `metrics`."""
+    compared = any("base" in entry for entry in (*found["scores"].values(), *found["likelihood"].values()))
+    columns = ["score", "rows", "model", *(["base", "difference", "verdict"] if compared else ["interval"])]
+    lines = []
+    for name, entry in [*found["scores"].items(), *found["likelihood"].items()]:
+        line = [name, str(entry["model"]["n"]), _number(entry["model"]["value"])]
+        if compared:
+            line += [_number(entry["base"]["value"]), _difference(entry), entry.get("verdict", "")]
+        else:
+            line.append(_range(entry["model"], ""))
+        lines.append(line)
+    return columns, lines
+
+
+def item_lines(sample: Sample) -> Iterator[dict[str, Any]]:
+    """One dict per row for `items.jsonl`; what concerns the base is under `base`."""
+    for index, row in enumerate(sample.rows):
+        line = {"id": row["id"], "source": row["source"], "tag": row.get("tag"), **_item(sample.model[index])}
+        if sample.base is not None:
+            line["base"] = _item(sample.base[index])
+        yield line
+
+
+def unscored(sample: Sample, name: str) -> dict[str, int]:
+    """Why rows were left unscored by a scorer under the model, and how many for each reason."""
+    reasons: dict[str, int] = {}
+    for item in sample.model:
+        if isinstance(score := item.scores.get(name), Unscored):
+            reasons[score.why] = reasons.get(score.why, 0) + 1
+    return reasons
+
+
+def _section(sample: Sample, comparisons: Mapping[str, Comparison], *, with_verdict: bool) -> dict[str, Any]:
+    scores: dict[str, Any] = {}
+    for name in _score_names(sample):
+        sides = {side: _score(items, name, sample) for side, items in sample.sides.items()}
+        scores[name] = sides | _compared(comparisons.get(name), with_verdict)
+    found = {side: _likelihood(items, sample) for side, items in sample.sides.items()}
+    likelihood: dict[str, Any] = {}
+    if any(side["perplexity"]["n"] for side in found.values()):
+        for name in ("perplexity", BITS):
+            sides = {side: values[name] for side, values in found.items()}
+            likelihood[name] = sides | _compared(comparisons.get(name), with_verdict)
+    return {"scores": scores, "likelihood": likelihood}
+
+
+def _tag_section(sample: Sample) -> dict[str, Any]:
+    comparisons = {found.name: found for found in _comparisons(sample)}
+    return {"rows": len(sample.rows), **_section(sample, comparisons, with_verdict=False)}
+
+
+def _score_names(sample: Sample) -> list[str]:
+    return list(dict.fromkeys(name for item in sample.model for name in item.scores))
+
+
+def _score(items: Sequence[Item], name: str, sample: Sample) -> dict[str, Any]:
+    values = [score.value for item in items if isinstance(score := item.scores.get(name), Score)]
+    left = sum(isinstance(item.scores.get(name), Unscored) for item in items)
+    entry: dict[str, Any] = {"n": len(values), "unscored": left, "value": float(np.mean(values)) if values else None}
+    return entry | _ends(mean_interval(np.array(values), sample.confidence, sample.seed))
+
+
+def _likelihood(items: Sequence[Item], sample: Sample) -> dict[str, dict[str, Any]]:
+    rows = [item.likelihood for item in items if item.likelihood is not None]
+    total = reduce(add, rows, Likelihood())
+    counts = {"n": len(rows), "too_long": sum(item.too_long for item in items)}
+    perplexity: dict[str, Any] = {**counts, "tokens": total.tokens, "value": total.perplexity if rows else None}
+    interval = bootstrap(_columns(rows, "tokens"), ratio, sample.confidence, sample.seed)
+    if interval is not None:
+        perplexity |= _ends(Interval(_exp(interval.low), _exp(interval.high), interval.method))
+    with_bytes = [row for row in rows if row.bytes > 0]
+    bits: dict[str, Any] = {**counts, "bytes": total.bytes, "value": total.bits_per_byte if total.bytes > 0 else None}
+    bits |= _ends(bootstrap(_columns(with_bytes, "bytes"), ratio, sample.confidence, sample.seed))
+    return {"perplexity": perplexity, BITS: bits}
+
+
+def _comparisons(sample: Sample) -> list[Comparison]:
+    """Every score, and bits per byte, on the rows that count under both models."""
+    if sample.base is None:
+        return []
+    settings = {"confidence": sample.confidence, "seed": sample.seed}
+    found = []
+    for name in _score_names(sample):
+        pairs = [
+            (theirs.value, ours.value)
+            for base, model in zip(sample.base, sample.model, strict=True)
+            if isinstance(theirs := base.scores.get(name), Score) and isinstance(ours := model.scores.get(name), Score)
+        ]
+        if pairs:
+            values = np.array(pairs)
+            found.append(compare_scores(name, values[:, 0], values[:, 1], **settings))
+    both = [
+        (base.likelihood, model.likelihood)
+        for base, model in zip(sample.base, sample.model, strict=True)
+        if base.likelihood is not None and model.likelihood is not None
+        if base.likelihood.bytes > 0 and model.likelihood.bytes > 0
+    ]
+    if both:
+        base, model = (_columns(side, "bytes").T for side in zip(*both, strict=True))
+        pair = (base[0], base[1]), (model[0], model[1])
+        found.append(compare_ratios(BITS, *pair, **settings, higher_is_better=False))
+    return found
+
+
+def _columns(rows: Sequence[Likelihood], per: str) -> Floats:
+    """[n, 2]: nats and tokens, or bits and bytes."""
+    scale = np.log(2) if per == "bytes" else 1.0
+    return np.array([(row.nats / scale, getattr(row, per)) for row in rows], dtype=np.float64).reshape(-1, 2)
+
+
+def _compared(comparison: Comparison | None, with_verdict: bool) -> dict[str, Any]:
+    if comparison is None:
+        return {}
+    entry: dict[str, Any] = {"delta": comparison.delta, "paired_rows": comparison.n}
+    entry |= {f"delta_{end}": value for end, value in _ends(comparison.interval).items()}
+    if with_verdict:
+        entry |= {"test": comparison.test, "p_value": comparison.p_value, "p_corrected": comparison.p_corrected}
+        entry |= {"verdict": comparison.verdict, "higher_is_better": comparison.higher_is_better}
+    return entry
+
+
+def _ends(interval: Interval | None) -> dict[str, Any]:
+    return {} if interval is None else {"low": interval.low, "high": interval.high, "method": interval.method}
+
+
+def _exp(value: float) -> float:
+    return float(np.exp(min(value, 700.0)))
+
+
+def _item(item: Item) -> dict[str, Any]:
+    scores = {
+        name: {"value": score.value if isinstance(score, Score) else None, "why": score.why}
+        for name, score in item.scores.items()
+    }
+    line: dict[str, Any] = {"prompt": item.prompt, "reference": item.reference, "answer": item.answer}
+    line |= {"finish_reason": item.finish_reason, "scores": scores, "too_long": item.too_long}
+    if item.likelihood is not None:
+        line |= {"nll": item.likelihood.nats, "tokens": item.likelihood.tokens, "bytes": item.likelihood.bytes}
+    return line
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
+
+
+def _range(entry: Mapping[str, Any], prefix: str) -> str:
+    low, high = entry.get(f"{prefix}low"), entry.get(f"{prefix}high")
+    return "" if low is None or high is None else f"{_number(low)} … {_number(high)}"
+
+
+def _difference(entry: Mapping[str, Any]) -> str:
+    if "delta" not in entry:
+        return ""
+    interval = _range(entry, "delta_")
+    return f"{entry['delta']:+.3f}" + (f" ({interval})" if interval else "")

@@ -1,0 +1,210 @@
+"""evaluate: score a model on rows, alone or against another on the same rows.
+
+Each model answers and is measured with its own tokenizer and template. An adapter that is compared with its
+base is loaded once: the base is the same model with the adapter switched off.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from burnish.core.context import Context, Input, Outcome
+from burnish.core.errors import AskError, DataError, RunError
+from burnish.core.events import Chosen, Note, Progress, Table
+from burnish.core.files import write_json
+from burnish.data.dataset import is_prepared, open_rows
+from burnish.evals.chart import draw_scores
+from burnish.evals.measure import Item, answer_rows, as_chat, measure_likelihoods
+from burnish.evals.report import Sample, item_lines, measures, metrics, table, unscored
+from burnish.evals.scorers import Row, Scorer, build_scorers
+from burnish.models.adapters import base_of
+from burnish.models.device import pick_device, use_threads
+from burnish.models.engines.transformers import Engine
+from burnish.models.load import is_adapter, load_model
+from burnish.specs.evals import EvaluateSpec, GenerationSpec
+from burnish.specs.tokens import TrainOn
+from burnish.tokens.chat import Renderer
+from burnish.tokens.load import load_tokenizer
+
+Source = Input | Path
+
+
+def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
+    """Write metrics.json, items.jsonl and scores.png; give the measures that stand in the record.
+
+    Errors: AskError `ask.bad-reference` for `compare_with: base` of a model that is no adapter and
+    `ask.nothing-to-do`, DataError `data.not-prepared` for a split that is not there and `data.empty`,
+    RunError `run.interrupted`.
+    """
+    plan = _plan(spec, ctx)
+    ctx.settled()
+    model = load_model(plan.model, dtype=plan.dtype, device=plan.device)
+    ours = _measure(plan, ctx, model, plan.model, "")
+    theirs: list[Item] | None = None
+    if plan.base is not None:
+        off: AbstractContextManager[Any] = nullcontext()
+        if plan.base_is_under_adapter:
+            off = model.disable_adapter()
+        else:
+            del model
+            model = load_model(plan.base, dtype=plan.dtype, device=plan.device)
+        with off:
+            theirs = _measure(plan, ctx, model, plan.base, "base: ")
+    sample = Sample(plan.rows, ours, theirs, plan.confidence, plan.seed)
+    return Outcome("evaluation", _report(plan, ctx, sample))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What will be done, every setting read."""
+
+    rows: Sequence[Row]
+    model: Input
+    base: Source | None
+    base_is_under_adapter: bool
+    title: str
+    device: torch.device
+    dtype: torch.dtype | None
+    scorers: Sequence[Scorer]
+    generation: GenerationSpec | None
+    """None: nothing is generated."""
+    learned: tuple[TrainOn, int] | None
+    """Which turns perplexity is measured on, and the longest row; None: it is not measured."""
+    confidence: float
+    seed: int
+
+
+def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
+    if not spec.scorers and not spec.perplexity:
+        raise AskError(
+            "ask.nothing-to-do",
+            "scorers is empty and perplexity is off: nothing would be measured",
+            "name a scorer, or set perplexity: true",
+        )
+    model, under_adapter = ctx.input("model"), spec.compare_with == "base"
+    base: Source | None = None
+    if under_adapter:
+        base = _base_under(model)
+    elif spec.compare_with is not None:
+        base = ctx.input("compare_with")
+    use_threads(spec.threads)
+    device = pick_device(spec.device)
+    return _Plan(
+        rows=_rows(spec, ctx),
+        model=model,
+        base=base,
+        base_is_under_adapter=under_adapter,
+        title=spec.model if spec.compare_with is None else f"{spec.model} against {spec.compare_with}",
+        device=device,
+        dtype=_dtype(spec, device, ctx),
+        scorers=build_scorers(spec.scorers),
+        generation=_generation(spec.generation) if spec.scorers else None,
+        learned=(spec.train_on, spec.max_length) if spec.perplexity else None,
+        confidence=spec.confidence,
+        seed=spec.seed,
+    )
+
+
+def _base_under(model: Input) -> Source:
+    if not is_adapter(model.path):
+        raise AskError(
+            "ask.bad-reference",
+            f"compare_with: base asks for the model under an adapter, and {model.ref} is a whole model",
+            "name the other model in compare_with, or leave compare_with out",
+        )
+    return base_of(model)
+
+
+def _rows(spec: EvaluateSpec, ctx: Context) -> list[Row]:
+    """The split's rows, or all of a file's, each with the answer that is wanted as last turn."""
+    data = ctx.input("data")
+    split = spec.split if is_prepared(data.path) else "train"
+    rows = [as_chat(row) for row in islice(open_rows(data, split), spec.max_rows)]
+    if not rows:
+        raise DataError("data.empty", f"{data.ref} has no rows to score", "check the file, or name another split")
+    return rows
+
+
+def _dtype(spec: EvaluateSpec, device: torch.device, ctx: Context) -> torch.dtype | None:
+    """None keeps the dtype of the files."""
+    if spec.dtype != "auto":
+        return getattr(torch, spec.dtype)
+    if device.type != "cpu":
+        return None
+    ctx.emit(Chosen(field="dtype", value="float32", reason="a CPU computes it faster and more exactly than bfloat16"))
+    return torch.float32
+
+
+def _generation(asked: GenerationSpec) -> GenerationSpec:
+    """The settings that act: taking the likeliest token, nothing of sampling does."""
+    acting: dict[str, Any] = {
+        "max_new_tokens": asked.max_new_tokens,
+        "temperature": asked.temperature,
+        "batch_size": asked.batch_size,
+    }
+    if asked.temperature > 0:
+        acting |= {"top_p": asked.top_p, "top_k": asked.top_k, "seed": asked.seed}
+    return GenerationSpec(**acting)
+
+
+def _measure(plan: _Plan, ctx: Context, model: Any, source: Source, name: str) -> list[Item]:
+    """One model on all rows; `name` stands before its phases."""
+    tokenizer = load_tokenizer(_tokenizer_folder(source))
+    items, tick = [Item() for _ in plan.rows], _tick(ctx, name)
+    if plan.learned is not None:
+        train_on, longest = plan.learned
+        context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or longest
+        longest = min(longest, context)
+        measure_likelihoods(model, tokenizer, plan.rows, items, train_on=train_on, max_length=longest, tick=tick)
+        too_long = sum(item.too_long for item in items)
+        if too_long:
+            text = f"{name}{too_long} rows have more than {longest} tokens and are left out of perplexity"
+            ctx.emit(Note(level="warning", text=text))
+    if plan.generation is not None:
+        engine = Engine(model, tokenizer)
+        answer_rows(engine, Renderer(tokenizer), plan.rows, items, plan.scorers, plan.generation, tick)
+    return items
+
+
+def _tokenizer_folder(source: Source) -> Path:
+    """The folder itself, or that of the base where an adapter came without a tokenizer."""
+    folder = source.path if isinstance(source, Input) else source
+    if is_adapter(folder) and not (folder / "tokenizer_config.json").is_file():
+        return _tokenizer_folder(base_of(source))
+    return folder
+
+
+def _tick(ctx: Context, name: str) -> Callable[[str, int, int], None]:
+    """Tells the progress of a phase, and ends the run where that is wished."""
+
+    def tick(phase: str, done: int, total: int) -> None:
+        ctx.emit(Progress(phase=f"{name}{phase}", done=done, total=total))
+        if ctx.stopping:
+            raise RunError(
+                "run.interrupted",
+                f"the evaluation was stopped at {name}{phase}, row {done} of {total}",
+                "run it again: it starts from the first row",
+            )
+
+    return tick
+
+
+def _report(plan: _Plan, ctx: Context, sample: Sample) -> dict[str, Any]:
+    """Write and tell what was found; give its measures."""
+    found = metrics(sample)
+    write_json(ctx.out / "metrics.json", {"title": plan.title, **found})
+    with (ctx.out / "items.jsonl").open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in item_lines(sample))
+    draw_scores(found, plan.title, ctx.out / "scores.png")
+    for scorer in plan.scorers:
+        for why, rows in unscored(sample, scorer.name).items():
+            ctx.emit(Note(level="warning", text=f"{scorer.name}: {rows} of {len(sample.rows)} rows not scored: {why}"))
+    columns, lines = table(found)
+    ctx.emit(Table(title=plan.title, columns=columns, rows=lines))
+    return measures(found)
