@@ -1,4 +1,4 @@
-"""Filters: each is called with a row and gives nothing (keep it) or the reason to drop it. The reasons are the statistics."""
+"""Filters: each is called with a row and gives nothing (keep it) or the reason to drop it, which is the statistic."""
 
 from collections.abc import Callable, Sequence
 from functools import cache

@@ -18,5 +18,7 @@ def read(path: Path, reading: Reading, subset: str | None = None) -> Iterator[Re
     reading.total_bytes += sum(file.size for file in files)
     for file in files:
         for item in file.read(file.path, file.name, reading):
-            yield replace(item, split=file.split) if file.split and isinstance(item, Record) else item
+            if isinstance(item, Record) and (file.split or file.adapt):
+                item = replace(item, raw=file.adapt(item.raw) if file.adapt else item.raw, split=file.split)
+            yield item
         reading.finished(file.size)

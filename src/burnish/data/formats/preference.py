@@ -58,9 +58,7 @@ def read(raw: Raw, source: str) -> Row:
 def _openai_input(value: dict[str, Any], extra: dict[str, Any]) -> tuple[list[Message], Any]:
     messages = turns(list_of(value, "messages"), "input.messages", extra)
     extra |= {f"input.{key}": rest for key, rest in rest_of(value, "messages", "tools").items()}
-    return messages, decoded(value["tools"], "input.tools") if isinstance(value.get("tools"), str) else value.get(
-        "tools"
-    )
+    return messages, value.get("tools")
 
 
 def _apart(

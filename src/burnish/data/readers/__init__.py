@@ -9,9 +9,23 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from burnish.data.opening import PACKED
+from burnish.data.readers.columnar import read_arrow, read_parquet
 from burnish.data.readers.json_document import read_json
 from burnish.data.readers.json_lines import read_json_lines
+from burnish.data.readers.tables import read_csv, read_tsv
+from burnish.data.readers.texts import read_text
 from burnish.data.record import Read
+
+PROSE = (".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org", ".adoc", ".html", ".htm", ".xml")
+CODE = (
+    *(".py", ".pyi", ".ipynb", ".js", ".mjs", ".jsx", ".ts", ".tsx", ".vue", ".svelte", ".css", ".scss"),
+    *(".c", ".h", ".cc", ".cpp", ".cxx", ".hpp", ".cu", ".cuh", ".m", ".mm", ".swift", ".go", ".rs", ".zig"),
+    *(".java", ".kt", ".kts", ".scala", ".groovy", ".clj", ".cs", ".fs", ".vb", ".rb", ".php", ".pl", ".pm"),
+    *(".lua", ".r", ".jl", ".hs", ".ml", ".mli", ".ex", ".exs", ".erl", ".dart", ".nim", ".d", ".f90", ".asm"),
+    *(".sh", ".bash", ".zsh", ".fish", ".ps1", ".bat", ".sql", ".proto", ".graphql", ".tf", ".cmake", ".mk"),
+    *(".yaml", ".yml", ".toml", ".ini", ".cfg", ".gradle", ".jinja", ".v", ".sv", ".vhd", ".sol", ".el", ".lisp"),
+)
+"""Endings of files that are documents by themselves: in a folder or repository, each such file is one row."""
 
 
 @cache
@@ -21,6 +35,11 @@ def readers() -> dict[str, Read]:
         ".json": read_json,
         ".jsonl": read_json_lines,
         ".ndjson": read_json_lines,
+        ".csv": read_csv,
+        ".tsv": read_tsv,
+        ".parquet": read_parquet,
+        ".arrow": read_arrow,
+        ".txt": read_text,
     }
     for entry in entry_points(group="burnish.readers"):
         table[entry.name] = entry.load()

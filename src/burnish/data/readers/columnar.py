@@ -1,0 +1,96 @@
+"""Parquet and Arrow files, read in small batches. Dates, decimals and the like become text, which is said aloud."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet as pq
+
+from burnish.core.errors import DataError
+from burnish.data.opening import opened, unreadable
+from burnish.data.record import Bad, Reading, Record, RowError, cut
+from burnish.data.strict_json import check_value
+
+_BATCH_ROWS = 64
+
+
+def read_parquet(path: Path, name: str, reading: Reading) -> Iterator[Record | Bad]:
+    """Rows of a parquet file, numbered from 1 (`file#12`)."""
+    if path.suffix != ".parquet":
+        what = f"{name}: parquet must be read from its end, which a packed file does not allow"
+        raise DataError("data.unreadable", what, "unpack it: parquet is compressed inside anyway")
+    try:
+        with pq.ParquetFile(path) as parquet:
+            total, size, number = parquet.metadata.num_rows, path.stat().st_size, 0
+            for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
+                yield from _rows(batch, number, name, reading)
+                number += batch.num_rows
+                reading.at(size * number // max(1, total))
+    except (pa.ArrowException, OSError) as error:
+        raise unreadable(name, error) from error
+
+
+def read_arrow(path: Path, name: str, reading: Reading) -> Iterator[Record | Bad]:
+    """Rows of an Arrow file or stream (what `datasets` saves), numbered from 1 (`file#12`)."""
+    number = 0
+    try:
+        with opened(path, name, reading) as stream:
+            for batch in _batches(path, stream.buffer):
+                for start in range(0, batch.num_rows, _BATCH_ROWS):
+                    yield from _rows(batch.slice(start, _BATCH_ROWS), number + start, name, reading)
+                number += batch.num_rows
+    except pa.ArrowException as error:
+        raise unreadable(name, error) from error
+
+
+def _batches(path: Path, stream: Any) -> Iterator[pa.RecordBatch]:
+    if stream.peek(6)[:6] == b"ARROW1":
+        with pa.ipc.open_file(pa.memory_map(str(path))) as file:
+            for index in range(file.num_record_batches):
+                yield file.get_batch(index)
+    else:
+        with pa.ipc.open_stream(stream) as batches:
+            yield from batches
+
+
+def _rows(batch: pa.RecordBatch, before: int, name: str, reading: Reading) -> Iterator[Record | Bad]:
+    for field in batch.schema:
+        if not _is_plain(field.type):
+            reading.say(f"{name}: column '{field.name}' is {field.type}: what JSON has no word for is kept as text")
+    for i, row in enumerate(batch.to_pylist(maps_as_pydicts="strict")):
+        source = f"{name}#{before + i + 1}"
+        try:
+            plain = {key: _plain(value, key) for key, value in row.items()}
+            check_value("", plain)
+            yield Record(plain, source)
+        except RowError as error:
+            yield Bad(source, error.field, error.reason, cut(repr(row)))
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    if pa.types.is_nested(kind):
+        return all(_is_plain(kind.field(i).type) for i in range(kind.num_fields))
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
+    return pa.types.is_dictionary(kind) or any(test(kind) for test in (*texts, *numbers))
+
+
+def _plain(value: Any, field: str) -> Any:
+    """A value as JSON can spell it. A missing float, which pandas writes as NaN, is null."""
+    if isinstance(value, dict):
+        return {key: _plain(child, f"{field}.{key}") for key, child in value.items()}
+    if isinstance(value, list):
+        return [_plain(child, f"{field}.{i}") for i, child in enumerate(value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        if math.isnan(value):
+            return None
+        raise RowError(field, "Infinity is no JSON number")
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise RowError(field, f"{len(value):,} bytes that are no text") from None
+    return value if value is None or isinstance(value, str | int | float) else str(value)
