@@ -1,0 +1,44 @@
+"""Turns a growing list of token ids into text piece by piece, never half a character."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_LONGEST_CHARACTER = 8
+"""Tokens that one character may be spread over; after so many the bytes are taken for broken and shown."""
+
+
+def decode(tokenizer: "PreTrainedTokenizerBase", ids: list[int]) -> str:
+    """Ids as text, special tokens kept and nothing tidied up."""
+    return str(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+
+class Detokenizer:
+    """The pieces it gives add up to `decode` of all ids.
+
+    A tokenizer may treat the start of a text in its own way, so a piece is the difference of two decoded texts
+    that start at the same, earlier token.
+    """
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase"):
+        self._tokenizer = tokenizer
+        self._ids: list[int] = []
+        self._start = self._shown = 0  # text up to token `_shown` is out; decoding starts at token `_start`
+
+    def add(self, token: int) -> str:
+        """The text that is whole now; empty while a character is incomplete."""
+        self._ids.append(token)
+        return self._piece(final=len(self._ids) - self._shown >= _LONGEST_CHARACTER)
+
+    def end(self) -> str:
+        """What was held back."""
+        return self._piece(final=True)
+
+    def _piece(self, final: bool) -> str:
+        before = decode(self._tokenizer, self._ids[self._start : self._shown])
+        now = decode(self._tokenizer, self._ids[self._start :])
+        if not final and now.endswith("\N{REPLACEMENT CHARACTER}"):
+            return ""
+        self._start, self._shown = self._shown, len(self._ids)
+        return now[len(before) :]

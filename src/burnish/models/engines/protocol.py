@@ -1,0 +1,41 @@
+"""What answers prompts: one protocol for every engine, shared by evaluation, generation, chat and serving."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from burnish.specs.evals import GenerationSpec
+
+Progress = Callable[[int, int], None]
+"""Called with (prompts answered, of all): first with 0, once every setting is read, then as answers come. May raise."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer, without the token that ended it; special tokens inside it are kept in the text."""
+
+    ids: list[int]
+    text: str
+    finish_reason: Literal["stop", "length"]
+
+
+class Engine(Protocol):
+    """Prompts and answers are token ids; `stop_ids` end an answer."""
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        spec: GenerationSpec,
+        stop_ids: Sequence[int],
+        progress: Progress = lambda done, total: None,
+    ) -> list[Answer]:
+        """Answer every prompt, in the order given. The answer to a prompt does not depend on its neighbours."""
+        ...
+
+    def stream(self, prompt: Sequence[int], spec: GenerationSpec, stop_ids: Sequence[int]) -> Iterator[str]:
+        """The answer to one prompt as pieces of text that hold whole characters."""
+        ...
+
+    def close(self) -> None:
+        """Free the memory; the engine is not used afterwards."""
+        ...

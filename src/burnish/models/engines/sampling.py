@@ -1,0 +1,62 @@
+"""Which token comes next: the likeliest one, or one drawn with randomness that belongs to the prompt alone."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from burnish.specs.evals import GenerationSpec
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to draw; `None` in its place means greedy."""
+
+    temperature: float
+    top_p: float
+    top_k: int | None
+    seed: int
+
+    @classmethod
+    def of(cls, spec: GenerationSpec) -> "Sampling | None":
+        """What `spec` asks for; at temperature 0 the other settings mean nothing and are not read."""
+        if spec.temperature == 0:
+            return None
+        return cls(spec.temperature, spec.top_p, spec.top_k, spec.seed)
+
+    def draws(self, prompts: Sequence[Sequence[int]], count: int) -> torch.Tensor:
+        """[prompts, count] uniform numbers in [0, 1): each row a function of the seed and its prompt.
+
+        Batches may thus be cut and ordered at will. A prompt that comes again gets other numbers.
+        """
+        seen: Counter[tuple[int, ...]] = Counter()
+        rows = []
+        for prompt in prompts:
+            key = tuple(prompt)
+            digest = hashlib.sha256(repr((self.seed, seen[key], key)).encode()).digest()
+            seen[key] += 1
+            generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True))
+            rows.append(torch.rand(count, generator=generator, dtype=torch.float64))
+        return torch.stack(rows)
+
+
+def next_tokens(logits: torch.Tensor, sampling: Sampling | None, draws: torch.Tensor | None) -> torch.Tensor:
+    """[rows] token ids from `logits` [rows, vocabulary]; `draws` [rows] are the uniform numbers of this step.
+
+    Top-k is cut before top-p; the token that crosses top-p is kept (Holtzman et al., arXiv 1904.09751).
+    """
+    if sampling is None or draws is None:
+        return logits.argmax(dim=-1)
+    scores = logits.double() / sampling.temperature
+    if sampling.top_k is not None:
+        scores, order = scores.topk(min(sampling.top_k, scores.shape[-1]), dim=-1)
+    else:
+        scores, order = scores.sort(dim=-1, descending=True)
+    probabilities = scores.softmax(dim=-1)
+    before = probabilities.cumsum(dim=-1) - probabilities  # [rows, kept] the share of all likelier tokens
+    probabilities = probabilities.where(before < sampling.top_p, 0.0)
+    upto = probabilities.cumsum(dim=-1)
+    chosen = (upto <= draws[:, None].to(upto) * upto[:, -1:]).sum(dim=-1)
+    return order.gather(-1, chosen.clamp(max=order.shape[-1] - 1)[:, None]).squeeze(-1)
