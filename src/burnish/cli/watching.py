@@ -109,6 +109,8 @@ class TerminalWatcher:
             for name, step in result.steps.items()
         ]
         self._print(make_table("What was made", ("step", "kind", "how", "measures", "where"), rows))
+        for plot in (plot for step in result.steps.values() for plot in sorted(step.path.glob("*.png"))):
+            self._print(f"[bold]plot:[/] {escape(_short(plot, root))}")
         for warning in self._warnings:
             self._print(f"[yellow]warning:[/] {escape(warning)}")
         for line in _next_steps(result):
