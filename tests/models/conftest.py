@@ -24,12 +24,12 @@ def make_adapter(tmp_path: Path) -> MakeAdapter:
     """Put an adapter on the model in `base`, give every trained weight noise, save it and return its folder."""
 
     def make(base: Path, spec: LoraSpec, name: str = "adapter", seed: int = 0) -> Path:
-        model = attach_lora(load_model(base), spec)
-        generator = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
+        with torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(seed)
+            model = attach_lora(load_model(base), spec)
             for parameter in model.parameters():
                 if parameter.requires_grad:
-                    parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.05)
+                    parameter.add_(torch.randn(parameter.shape) * 0.05)
         save_adapter(model, tmp_path / name, input_at(base))
         return tmp_path / name
 

@@ -28,15 +28,15 @@ def attach_lora(model: "PreTrainedModel | PeftModel", spec: LoraSpec) -> "PeftMo
     from transformers.pytorch_utils import Conv1D
 
     model = without_adapter(model)
-    if isinstance(spec.targets, list):
-        _check_names(model, spec.targets, "targets")
+    targets = _linear_layers(model) if spec.targets == "all-linear" else spec.targets
+    _check_names(model, targets, "targets")
     _check_names(model, spec.train_fully, "train_fully")
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=spec.rank,
         lora_alpha=2 * spec.rank if spec.alpha is None else spec.alpha,
         lora_dropout=spec.dropout,
-        target_modules=spec.targets,
+        target_modules=targets,
         use_rslora=spec.rslora,
         use_dora=spec.dora,
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),  # GPT-2's layers lie transposed
@@ -51,6 +51,16 @@ def attach_lora(model: "PreTrainedModel | PeftModel", spec: LoraSpec) -> "PeftMo
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
     return adapted
+
+
+def _linear_layers(model: "PreTrainedModel") -> list[str]:
+    """The names of all linear layers but the head, as they end: the config stays short and fits any engine."""
+    from torch.nn import Linear
+    from transformers.pytorch_utils import Conv1D
+
+    head = model.get_output_embeddings()
+    linear = {path for path, module in model.named_modules() if isinstance(module, (Linear, Conv1D))}
+    return sorted({path.rpartition(".")[2] for path in linear if model.get_submodule(path) is not head})
 
 
 def _check_names(model: "PreTrainedModel", asked: Iterable[str], field: str) -> None:
