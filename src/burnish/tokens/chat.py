@@ -18,11 +18,12 @@ from transformers import PreTrainedTokenizerBase
 from burnish.core.errors import BurnishError, DataError, ModelError
 from burnish.specs.tokens import RenderSpec
 from burnish.tokens.conversation import strings_in
-from burnish.tokens.dialect import ASK, CALLING, REPLY, Dialect, said
+from burnish.tokens.dialect import ASK, CALLING, REPLY, TOOL, Dialect, said
 from burnish.tokens.rendered import Encoded, Rendered, cut_apart, cut_left, weigh
 from burnish.tokens.turns import Span, Turns
 
 CHATML = Path(__file__).with_name("chatml.jinja")
+DEFAULT = RenderSpec()
 Messages = Sequence[Mapping[str, Any]]
 Tools = Sequence[Mapping[str, Any]] | None
 
@@ -36,7 +37,7 @@ class Renderer:
     border of a turn (they are not learned); and how many turns lost their thinking to the template.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, spec: RenderSpec = RenderSpec()):
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, spec: RenderSpec = DEFAULT):
         if not tokenizer.is_fast:
             raise ModelError(
                 "model.broken",
@@ -101,14 +102,16 @@ class Renderer:
         return text, self._encode(text).ids.tolist()
 
     def answer(self, row: Mapping[str, Any]) -> str:
-        """What the model should write after `prompt(row)`: the last turn's learned text without its end."""
+        """What the model should write after `prompt(row)`: the rest of the last turn, without its end."""
         messages, tools = row["messages"], row.get("tools")
         last = len(messages) - 1
         try:
             trace, spans = self._turns.find(messages, tools, {last})
+            prompt = self._dialect.trace(messages[:last], tools, prompt=True).text if last > 0 else ""
         except BurnishError as error:
             raise _at(row, error) from error
-        text = "".join(trace.text[span.start : span.end] for span in spans)
+        given = len(prompt) if trace.text.startswith(prompt) else 0
+        text = "".join(trace.text[max(span.start, given) : span.end] for span in spans)
         return self._before_end(text)
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -181,13 +184,17 @@ class Renderer:
         ends = {str(self.tokenizer.eos_token)} if self.tokenizer.eos_token is not None else set()
         if self.spec.chat_template is None and self.tokenizer.chat_template is None:
             return frozenset(ends)
-        trace, spans = self._turns.find([said("user", ASK), said("assistant", REPLY)], None, {1})
-        ends |= set(self._dialect.special.findall(trace.text, trace.text.rindex(REPLY), spans[-1].end))
-        try:
-            trace, spans = self._turns.find([said("user", ASK), CALLING], None, {1})
-        except BurnishError:  # a template that knows no calls
-            return frozenset(ends)
-        return frozenset(ends | set(self._dialect.special.findall(trace.text[: spans[-1].end])[-1:]))
+        for closing, last in ((said("assistant", REPLY), REPLY), (CALLING, TOOL)):
+            asking = [said("user", ASK), closing]
+            try:
+                text = self._dialect.trace(asking).text
+                if self._dialect.special.search(text, text.rindex(last)) is None:
+                    text = self._turns.find(asking, None, {1})[0].text  # the turn ends in the next one
+            except BurnishError:  # a template that knows no calls
+                continue
+            found = self._dialect.special.findall(text, text.rindex(last))
+            ends |= set(found if last == REPLY else found[-1:])
+        return frozenset(ends)
 
     @cached_property
     def _control(self) -> frozenset[str]:

@@ -16,6 +16,9 @@ from burnish.tokens.conversation import Message, Shape
 from burnish.tokens.template import ChatTemplate, Trace, compiled
 
 ASK, REPLY, RESULT, SYSTEM, TOOL, VALUE = "qzask", "qzreply", "qzresult", "qzsystem", "qztool", "qzvalue"
+NO_MODE: Mapping[str, Any] = {}
+_THINKING = ("enable_thinking", "thinking")
+"""The names under which templates take the switch for thinking (Qwen 3 and GLM 4.5; DeepSeek 3.1 and Granite)."""
 _CALL: Message = {
     "id": "qzcall001",
     "type": "function",
@@ -65,10 +68,17 @@ class Dialect:
         tools: Sequence[Mapping[str, Any]] | None = None,
         prompt: bool = False,
         shape: Shape | None = None,
+        mode: Mapping[str, Any] = NO_MODE,
     ) -> Trace:
-        """Render messages (in our shape)."""
+        """Render messages of a row; `mode` sets a switch of the template."""
         shaped = (shape or self.shape_for(messages)).messages(messages)
-        return self.template.render(shaped, tools or None, self._variables, prompt)
+        return self.template.render(shaped, tools or None, {**self._variables, **mode}, prompt)
+
+    @cached_property
+    def modes(self) -> list[dict[str, bool]]:
+        """The settings of the template's switch for thinking, where it has one."""
+        switches = [name for name in _THINKING if name in self.template.variables]
+        return [{name: value} for name in switches for value in (True, False)]
 
     def shape_for(self, messages: Sequence[Mapping[str, Any]]) -> Shape:
         """The shape this template reads; it is only asked about calls when there are some."""

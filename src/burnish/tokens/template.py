@@ -5,13 +5,15 @@ by then, and, when the loop's item is one of the messages, which one. So the ori
 the template's own run, without guessing from the text.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import jinja2
 import jinja2.ext
+import jinja2.meta
 import jinja2.nodes
 import jinja2.parser
 import jinja2.runtime
@@ -59,7 +61,7 @@ class _Tape:
 class Tracing(jinja2.ext.Extension):
     """The `{% generation %}` block, and the calls that the loops are given."""
 
-    tags = {"generation"}
+    tags: ClassVar[set[str]] = {"generation"}
     tape: _Tape
 
     def parse(self, parser: jinja2.parser.Parser) -> jinja2.nodes.Node:
@@ -139,6 +141,7 @@ class ChatTemplate:
                 isinstance(block.call.node, jinja2.nodes.ExtensionAttribute)
                 for block in tree.find_all(jinja2.nodes.CallBlock)
             )
+            self.variables = jinja2.meta.find_undeclared_variables(tree)
             self._tracing.instrument(tree)
             self._template = self.environment.from_string(tree)
         except jinja2.TemplateSyntaxError as error:
@@ -184,9 +187,7 @@ def compiled(source: str) -> ChatTemplate:
 
 def _stretches(changes: list[tuple[int, int | None]], length: int) -> tuple[Stretch, ...]:
     bounds = [(0, None), *changes, (length, None)]
-    return tuple(
-        Stretch(start, end, index) for (start, index), (end, _) in zip(bounds, bounds[1:], strict=False) if end > start
-    )
+    return tuple(Stretch(start, end, index) for (start, index), (end, _) in itertools.pairwise(bounds) if end > start)
 
 
 def _marked(marks: list[tuple[int, str, int | None]], text: str) -> tuple[Stretch, ...]:

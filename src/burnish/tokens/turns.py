@@ -12,13 +12,14 @@ An assistant that cannot end its turn never stops. So where a turn carries no en
 special token that opens the turn after it. A line break after the end of a turn belongs to the turn.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
 from burnish.core.errors import BurnishError, ModelError
-from burnish.tokens.dialect import ANSWERING, ASK, CALLING, REPLY, RESULT, TOOL, Dialect, said
+from burnish.tokens.dialect import ANSWERING, ASK, CALLING, NO_MODE, REPLY, RESULT, TOOL, Dialect, said
 from burnish.tokens.template import Trace
 
 Method = Literal["generation markers", "traced turns", "differenced prefixes"]
@@ -105,28 +106,44 @@ class Turns:
     def _after_header(self, trace: Trace, begin: int, before: Messages, tools: Tools) -> int:
         """Where a turn that begins at `begin` goes on after what the generation prompt gives."""
         prompt = self._prompt(before, tools)
+        if self.dialect.modes:
+            others = [self._prompt(before, tools, mode) for mode in self.dialect.modes]
+            header = self._common_header([prompt, *others])
+            if header and trace.text.startswith(header, begin):
+                return begin + len(header)
+        elif begin <= len(prompt.text) and trace.text.startswith(prompt.text):
+            return len(prompt.text)
+        header = _tail(prompt)
+        if header and trace.text.startswith(header, begin):
+            return begin + len(header)
         if begin <= len(prompt.text) and trace.text.startswith(prompt.text):
             return len(prompt.text)
-        # An earlier turn may be rendered otherwise by now, or the prompt may open a thought that this turn has
-        # not: then the prompt's leading outputs that the turn has too are its header.
-        tail = prompt.stretches[-1] if prompt.stretches else None
-        if tail is None or tail.index is not None:
-            raise _inexact("its generation prompt cannot be told from the messages before it")
-        header = 0
-        for end in (piece for piece in prompt.pieces if piece > tail.start):
-            if not trace.text.startswith(prompt.text[tail.start : end], begin):
-                break
-            header = end - tail.start
-        if header == 0:
-            raise _inexact(
-                f"the generation prompt {prompt.text[tail.start :]!r} is not how a turn of the assistant begins: "
-                f"{trace.text[begin : begin + 40]!r}"
-            )
-        return begin + header
+        raise _inexact(
+            f"the generation prompt {header!r} is not how a turn of the assistant begins: "
+            f"{trace.text[begin : begin + 40]!r}"
+        )
 
-    def _prompt(self, before: Messages, tools: Tools) -> Trace:
+    def _common_header(self, prompts: Sequence[Trace]) -> str:
+        """What the generation prompts of every mode of thinking open a turn with.
+
+        A thought that one mode opens or closes is no header: another mode leaves it to the model. The header is the
+        first outputs that all have in common, or else their common beginning, back to a line break or special token.
+        """
+        common = _tail(prompts[0])
+        ends = {len(prompts[0].text[:end]) - len(prompts[0].text) + len(common) for end in prompts[0].pieces}
+        for prompt in prompts[1:]:
+            tail = _tail(prompt)
+            ends &= {end - len(prompt.text) + len(tail) for end in prompt.pieces}
+            common = os.path.commonprefix([common, tail])
+        outputs = max((end for end in ends if 0 < end <= len(common)), default=0)
+        if outputs:
+            return common[:outputs]
+        marks = [match.end() for match in self.dialect.special.finditer(common)]
+        return common[: max([*marks, common.rfind("\n") + 1])]
+
+    def _prompt(self, before: Messages, tools: Tools, mode: Mapping[str, Any] = NO_MODE) -> Trace:
         """The rendering that asks for an answer after `before`; a conversation that the assistant opens is as any."""
-        return self.dialect.trace(before or [said("user", ASK)], tools, prompt=True)
+        return self.dialect.trace(before or [said("user", ASK)], tools, prompt=True, mode=mode)
 
     def _differenced(self, trace: Trace, messages: Messages, tools: Tools, wanted: set[int]) -> list[Span]:
         spans = []
@@ -176,13 +193,20 @@ class Turns:
             if "id" in called[-1]:
                 following["tool_call_id"] = called[-1]["id"]
         try:
-            longer = self.dialect.trace([*messages, following], tools).text
+            longer = self.dialect.trace([*messages, following], tools)
         except BurnishError:
             return trace
-        opening = self.dialect.special.match(longer, len(trace.text))
-        if opening is None or not longer.startswith(trace.text):
+        begin = next((piece.start for piece in longer.stretches if piece.index == len(messages)), len(longer.text))
+        opening = self.dialect.special.match(longer.text, begin)
+        if opening is None:
             return trace
-        return Trace(longer[: opening.end()], trace.pieces, trace.stretches, trace.marked)
+        return Trace(trace.text + opening.group(), trace.pieces, trace.stretches, trace.marked)
+
+
+def _tail(prompt: Trace) -> str:
+    """What a generation prompt's rendering writes after the last message."""
+    last = prompt.stretches[-1] if prompt.stretches else None
+    return prompt.text[last.start :] if last is not None and last.index is None else ""
 
 
 _DIFFERENCED: Method = "differenced prefixes"

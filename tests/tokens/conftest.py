@@ -1,0 +1,136 @@
+"""A small byte-level tokenizer with any template's special tokens, and conversations of every kind."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+SPECIAL = re.compile(
+    r"<[^<>\s{}'\"$=+]*[|｜][^<>\s{}'\"$=+]*>"
+    r"|<(?:start_of_turn|end_of_turn|start_of_image|end_of_utterance|image)>|</s>"
+)
+VISIBLE = ["<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"]
+WORDS = ["hello there, what is the weather in Berlin today? assistant user system model tool"] * 4 + ["天气很好"] * 4
+
+ToyTokenizer = Callable[..., PreTrainedTokenizerFast]
+
+
+@pytest.fixture(scope="session")
+def toy_tokenizer() -> ToyTokenizer:
+    """Make a tokenizer for a template: a few merges on bytes, and the special tokens that `source` spells."""
+    trained = Tokenizer(models.BPE())
+    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trained.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trained.train_from_iterator(
+        WORDS, trainers.BpeTrainer(vocab_size=400, show_progress=False, initial_alphabet=alphabet)
+    )
+    saved = trained.to_str()
+
+    def make(template: str | None, source: str | None = None) -> PreTrainedTokenizerFast:
+        tokenizer = Tokenizer.from_str(saved)
+        specials = set(SPECIAL.findall(source or template or ""))
+        tokenizer.add_special_tokens(["<bos>", "<eos>", *sorted(specials)])
+        tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in VISIBLE])
+        return PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer, bos_token="<bos>", eos_token="<eos>", chat_template=template
+        )
+
+    return make
+
+
+def said(role: str, content: str, **more: Any) -> dict[str, Any]:
+    return {"role": role, "content": content, **more}
+
+
+def call(arguments: str = '{"place": "Köln", "days": 2}', number: int = 1) -> dict[str, Any]:
+    return {
+        "id": f"callid00{number}",
+        "type": "function",
+        "function": {"name": "weather", "arguments": arguments},
+    }
+
+
+def result(content: str, number: int = 1) -> dict[str, Any]:
+    return said("tool", content, name="weather", tool_call_id=f"callid00{number}")
+
+
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "weather",
+            "description": "The weather",
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "place": {"type": "string", "description": "Where"},
+                    "days": {"type": "integer", "description": "How many"},
+                },
+                "required": ["place"],
+            },
+        },
+    }
+]
+TWO_CALLS = [call(), call('{"place": "北京"}', 2)]
+
+
+@pytest.fixture(scope="session")
+def conversations() -> dict[str, list[dict[str, Any]]]:
+    """Messages by name; those with a tool call go with `tools`."""
+    return {
+        "single": [said("user", "Hello 你好"), said("assistant", "Hi 🙂 there, 天气很好")],
+        "several turns": [
+            said("user", "Hello"),
+            said("assistant", "One"),
+            said("user", "And?"),
+            said("assistant", "Two 🙂"),
+            said("user", "Then?"),
+            said("assistant", "Three 三"),
+        ],
+        "system": [
+            said("system", "Be brief. 简短"),
+            said("user", "Hello"),
+            said("assistant", "Hi"),
+            said("user", "More"),
+            said("assistant", "No"),
+        ],
+        "tool call": [said("user", "Weather?"), said("assistant", "", tool_calls=[call()])],
+        "tool result": [
+            said("user", "Weather?"),
+            said("assistant", "", tool_calls=[call()]),
+            result("sunny 🙂"),
+            said("assistant", "It is sunny"),
+        ],
+        "two tool results": [
+            said("system", "S"),
+            said("user", "Weather?"),
+            said("assistant", "", tool_calls=TWO_CALLS),
+            result("sunny"),
+            result("rain", 2),
+            said("assistant", "Mixed"),
+            said("user", "Thanks"),
+            said("assistant", "Welcome"),
+        ],
+        "thinking": [said("user", "1+1?"), said("assistant", "2", reasoning_content="One and one, 想 🙂")],
+        "thinking in several turns": [
+            said("user", "1+1?"),
+            said("assistant", "2", reasoning_content="Hm"),
+            said("user", "2+2?"),
+            said("assistant", "4", reasoning_content="So"),
+        ],
+        "thinking and tools": [
+            said("user", "Weather?"),
+            said("assistant", "", reasoning_content="Ask", tool_calls=[call()]),
+            result("sunny"),
+            said("assistant", "Sun", reasoning_content="Good"),
+        ],
+    }
+
+
+@pytest.fixture(scope="session")
+def weather_tools() -> list[dict[str, Any]]:
+    return TOOLS
