@@ -96,6 +96,12 @@ class CheckpointFolder:
         folder = self._folder(step)
         return folder if folder.is_dir() and damage(folder) is None else None
 
+    def forget_after(self, step: int) -> None:
+        """Remove the checkpoints of later steps, which the run is about to make again: damaged ones, or unwanted."""
+        for later in self.steps():
+            if later > step:
+                self._remove(self._folder(later))
+
     def clear(self) -> None:
         """Remove all checkpoints and half-written ones."""
         for folder in [*self.path.glob("step-*"), *self.path.glob(".saving-*"), *self.path.glob(".removed-*")]:

@@ -55,8 +55,7 @@ def fit(
     trackers.require(spec.track)
     _cast_trained(model, resolved.dtype)
     if resolved.gradient_checkpointing:
-        causal = model.get_base_model() if hasattr(model, "peft_config") else model  # pyright: ignore
-        causal.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})  # pyright: ignore
+        _recompute_activations(model)
     scorer = Scorer(model, spec.attention)
     _tell_attention(spec, scorer, ctx.emit)
     optimizer = Optimizer(model, spec.optimizer)
@@ -109,6 +108,15 @@ def _cast_trained(model: nn.Module, dtype: torch.dtype) -> None:
     for weight in model.parameters():
         if weight.requires_grad:
             weight.data = weight.data.to(dtype)
+
+
+def _recompute_activations(model: nn.Module) -> None:
+    causal: Any = model.get_base_model() if hasattr(model, "peft_config") else model  # pyright: ignore
+    try:  # older transformers know it by another name
+        enable = causal.activation_checkpointing_enable
+    except AttributeError:
+        enable = causal.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
 
 
 def _tell_attention(spec: TrainSpec, scorer: Scorer, emit: Callable[[Event], None]) -> None:
@@ -189,9 +197,11 @@ def _resume(asked: str, loop: Loop, checkpoints: CheckpointFolder, emit: Callabl
         checkpoint = None if newest is None else read(newest)
     elif asked != "never":
         checkpoint = read(Path(asked))
+        loop.take_ledger_of(Path(asked))
     if checkpoint is None:
         return None
     loop.restore(checkpoint)
+    checkpoints.forget_after(loop.standing.step)
     emit(Note(text=f"going on from the checkpoint of step {loop.standing.step}"))
     return loop.standing.step
 

@@ -6,6 +6,7 @@ moment and is gone on with makes the same steps, bit for bit on a CPU.
 
 import gc
 import math
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -117,6 +118,13 @@ class Loop:
         self._ledger_offset = checkpoint.state["ledger_offset"]
         self._saved_step = self.standing.step
         restore_randomness(checkpoint.randomness)
+
+    def take_ledger_of(self, checkpoint: Path) -> None:
+        """Go on in a copy of the row ledger that lies beside another run's checkpoints."""
+        beside = checkpoint.parent.parent / self._ledger_path.parent.name / self._ledger_path.name
+        if beside.exists() and beside.resolve() != self._ledger_path.resolve():
+            self._ledger_path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(beside, self._ledger_path)
 
     def checkpoint_bytes(self) -> int:
         """About how large a checkpoint is: weights and two states of each, in float32."""

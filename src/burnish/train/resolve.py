@@ -16,6 +16,8 @@ _CPU_MICRO_BATCH = 4096
 """Tokens: beyond this a larger product is no faster on a CPU, only larger."""
 _LARGE_ENOUGH_FOR_BF16 = 20_000_000
 """Parameters: below, the products are so small that casting eats what bfloat16 gains on a CPU."""
+_LARGE_ENOUGH_FOR_THREADS = 5_000_000
+"""Parameters: below, one thread is as fast, and far faster where other programs want the cores."""
 _SHARE_OF_MEMORY = 0.8
 _SAVES_IN_A_RUN = 10
 
@@ -115,7 +117,7 @@ def resolve(
             "set device: auto or device: cpu, or install a torch that knows the device",
         )
     dtype = getattr(torch, choose("dtype", spec.dtype, *_dtype(device, machine, shape)))
-    threads = choose("threads", spec.threads, machine.cores, "one for each core that this process may use")
+    threads = choose("threads", spec.threads, *_threads(machine, shape))
     trained = shape.parameters if trains_all else shape.parameters // 50
     # weights, and for each trained one its master, gradient and two states
     spare = _SHARE_OF_MEMORY * machine.memory - shape.parameters * dtype.itemsize - trained * 16
@@ -160,6 +162,12 @@ def _dtype(device: str, machine: Machine, shape: ModelShape) -> tuple[str, str]:
             return "bfloat16", "the CPU multiplies it in hardware; trained weights are kept in float32"
         return "float32", "the model is so small that bfloat16 would gain nothing"
     return "float32", f"this {device} does not multiply bfloat16 in hardware"
+
+
+def _threads(machine: Machine, shape: ModelShape) -> tuple[int, str]:
+    if shape.parameters < _LARGE_ENOUGH_FOR_THREADS:
+        return 1, "the model is so small that handing work to a second thread costs more than it gains"
+    return machine.cores, "one for each core that this process may use"
 
 
 def _cpu_multiplies_bf16() -> bool:

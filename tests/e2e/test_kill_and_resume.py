@@ -1,0 +1,44 @@
+"""Runs that are killed at random moments, saves included, all go on and end with the weights of one that was not."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ZYGOTE = Path(__file__).with_name("kill_zygote.py")
+
+
+def killed_runs(folder: Path, kills: int, method: str, seed: int) -> dict:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, str(ZYGOTE), str(folder), str(kills), method, str(seed)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def assert_every_kill_was_survived(result: dict, kills: int) -> None:
+    assert result["failed"] == []
+    assert result["killed"] >= kills
+    assert result["finished"] >= 1
+    assert result["wrong"] == 0, "a resumed run ended with other weights, or another row ledger"
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_twenty_kills_of_each_kind_of_run_are_survived_with_the_same_weights(tmp_path, method):
+    assert_every_kill_was_survived(killed_runs(tmp_path, 20, method, seed=0), 20)
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_hundreds_of_kills_are_survived_with_the_same_weights(tmp_path, method):
+    kills = int(os.environ.get("BURNISH_KILLS", "500")) // 2
+    assert_every_kill_was_survived(killed_runs(tmp_path, kills, method, seed=1), kills)

@@ -1,0 +1,100 @@
+"""A tiny model, random rows and a run of `fit` over them: what most tests of this room stand on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from burnish.core.events import Event
+from burnish.models.adapters import attach_lora
+from burnish.models.load import load_model
+from burnish.specs.train import LoraSpec, SftSpec
+from burnish.testing import temporary_context, tiny_model
+from burnish.train.batches import TokenisedRows
+from burnish.train.fit import fit, seed_everything
+from burnish.train.resolve import Resolved
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Qwen3 of two layers."""
+    return tiny_model(tmp_path_factory.mktemp("base"), "qwen3", tie_word_embeddings=True)
+
+
+@pytest.fixture(scope="session")
+def random_rows() -> Callable[..., TokenisedRows]:
+    """`random_rows(count, seed)`: rows of 4 to 29 random tokens, of which about half are learned."""
+
+    def make(count: int = 30, seed: int = 0, vocabulary: int = 264) -> TokenisedRows:
+        random = np.random.default_rng(seed)
+        rows = []
+        for number in range(count):
+            length = int(random.integers(4, 30))
+            weights = (random.random(length) < 0.5).astype(np.float32)
+            weights[-1] = 1.0
+            rows.append((f"row{number}", random.integers(3, vocabulary, length).astype(np.int32), weights))
+        return TokenisedRows.of(rows)
+
+    return make
+
+
+@dataclass
+class Ran:
+    """What a run left behind."""
+
+    weights: dict[str, torch.Tensor]
+    measures: dict[str, Any]
+    events: list[Event]
+    folder: Path
+
+    def metrics(self, name: str) -> list[float]:
+        return [event.values[name] for event in self.events if event.kind == "metric" and name in event.values]
+
+    def notes(self, level: str) -> list[str]:
+        return [event.text for event in self.events if event.kind == "note" and event.level == level]
+
+
+@pytest.fixture
+def run_fit(base: Path, random_rows: Callable[..., TokenisedRows], tmp_path: Path) -> Callable[..., Ran]:
+    """`run_fit(name, stop_before=None, held_out=None, **settings)`: train in the folder of that name, from scratch or on.
+
+    `stop_before` asks the run to stop before its n-th step of this attempt (from 0).
+    """
+
+    def run(
+        name: str,
+        *,
+        stop_before: int | None = None,
+        held_out: TokenisedRows | None = None,
+        rows: TokenisedRows | None = None,
+        dtype: torch.dtype = torch.float32,
+        micro_batch_tokens: int = 64,
+        gradient_checkpointing: bool = False,
+        prepare: Callable[[torch.nn.Module], None] = lambda _: None,
+        **settings: Any,
+    ) -> Ran:
+        asked = {"max_steps": 10, "batch_size": 6, "learning_rate": 1e-2, "checkpoint": {"every": 1}} | settings
+        spec = SftSpec(data="file:rows", base="file:base", **asked)
+        asked_before = iter(range(10**9))
+        ctx, events = temporary_context(
+            tmp_path / name, stopping=lambda: stop_before is not None and next(asked_before) >= stop_before
+        )
+        seed_everything(spec.seed)
+        model = load_model(base, dtype=dtype)
+        is_lora = isinstance(spec.method, LoraSpec)
+        model = attach_lora(model, spec.method) if is_lora else model.requires_grad_(True)
+        prepare(model)
+        resolved = Resolved("cpu", dtype, 1, gradient_checkpointing, micro_batch_tokens)
+        ran = Ran({}, {}, events, tmp_path / name)
+        run.last = ran  # what a run that raises has emitted
+        ran.measures = fit(spec, ctx, model, random_rows() if rows is None else rows, held_out, resolved)
+        ran.weights = {n: w.detach().clone() for n, w in model.named_parameters() if w.requires_grad}
+        return ran
+
+    return run

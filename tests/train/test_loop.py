@@ -1,0 +1,234 @@
+"""The loop: exact resume, the same gradient however a step is split, and every way in which a run stops."""
+
+import re
+
+import pytest
+import torch
+
+from burnish.core.errors import MachineError, RunError
+from burnish.train.checkpoint import read_weights
+from burnish.train.loop import Loop
+
+LORA = {"kind": "lora", "rank": 4, "dropout": 0.1}
+
+
+def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("method", [LORA, {"kind": "full"}], ids=["lora", "full"])
+def test_a_run_that_was_stopped_twice_ends_bit_for_bit_like_one_that_was_not(run_fit, random_rows, method, optimizer):
+    # 10 steps of 6 of 30 rows cross an epoch's end; 64 tokens a micro-batch make several parts of a step
+    settings = {
+        "method": method,
+        "optimizer": {"kind": optimizer},
+        "held_out": random_rows(5, seed=9),
+        "eval_every": 4,
+        "keep_best": False,
+    }
+    whole = run_fit("whole", **settings)
+    for stop in (3, 4):
+        with pytest.raises(RunError, match="it is saved"):
+            run_fit("stopped", stop_before=stop, **settings)
+    resumed = run_fit("stopped", **settings)
+    assert resumed.measures["resumed_from"] == 7
+    assert same(whole.weights, resumed.weights)
+    assert resumed.measures["first_loss"] == whole.measures["first_loss"]
+    assert (whole.folder / "out/rows.parquet").read_bytes() == (resumed.folder / "out/rows.parquet").read_bytes()
+
+
+def test_a_run_in_bfloat16_is_resumed_from_its_float32_masters(run_fit):
+    settings = {"method": LORA, "dtype": torch.bfloat16}
+    whole = run_fit("whole", **settings)
+    with pytest.raises(RunError):
+        run_fit("stopped", stop_before=5, **settings)
+    assert same(whole.weights, run_fit("stopped", **settings).weights)
+    assert all(weight.dtype == torch.float32 for weight in whole.weights.values())
+
+
+def test_a_run_with_another_seed_ends_elsewhere(run_fit):
+    assert not same(run_fit("one", method=LORA).weights, run_fit("other", method=LORA, seed=1).weights)
+
+
+def test_how_a_step_is_split_does_not_change_its_gradient(run_fit):
+    split = run_fit("split", max_steps=1, micro_batch_tokens=30, method={"kind": "full"})
+    whole = run_fit("whole", max_steps=1, micro_batch_tokens=10_000, method={"kind": "full"})
+    assert split.metrics("grad_norm")[0] == pytest.approx(whole.metrics("grad_norm")[0], rel=1e-5)
+    assert split.metrics("loss")[0] == pytest.approx(whole.metrics("loss")[0], rel=1e-6)
+
+
+def test_computing_activations_again_does_not_change_the_weights(run_fit):
+    kept = run_fit("kept", method=LORA)
+    again = run_fit("again", method=LORA, gradient_checkpointing=True)
+    for name, weight in kept.weights.items():
+        torch.testing.assert_close(again.weights[name], weight, rtol=1e-3, atol=1e-5)
+
+
+def test_a_step_that_runs_out_of_memory_is_repeated_in_halves_with_the_same_gradient(run_fit, monkeypatch):
+    plain = run_fit("plain", micro_batch_tokens=10_000, method={"kind": "full"})
+    accumulate, failures = Loop._accumulate, []
+
+    def fails_on_large_parts(self, rows, normaliser):
+        if self.standing.step == 3 and self.standing.micro_batch_tokens > 60:
+            failures.append(self.standing.micro_batch_tokens)
+            next(iter(self.optimizer.masters.values())).grad = torch.ones(264, 32)  # half a backward pass
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+        return accumulate(self, rows, normaliser)
+
+    monkeypatch.setattr(Loop, "_accumulate", fails_on_large_parts)
+    halved = run_fit("halved", micro_batch_tokens=10_000, method={"kind": "full"})
+    assert failures
+    assert halved.metrics("loss") == pytest.approx(plain.metrics("loss"), rel=1e-5)
+    assert "memory ran out in step 4" in halved.notes("warning")[0]
+
+
+def test_when_one_row_alone_does_not_fit_the_error_names_what_to_change(run_fit, monkeypatch):
+    def never_fits(self, rows, normaliser):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Loop, "_accumulate", never_fits)
+    with pytest.raises(MachineError) as caught:
+        run_fit("full", micro_batch_tokens=64)
+    assert caught.value.code == "machine.no-memory"
+    assert "gradient_checkpointing" in caught.value.fix
+
+
+def test_another_runtime_error_is_not_taken_for_lack_of_memory(run_fit, monkeypatch):
+    def breaks(self, rows, normaliser):
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(Loop, "_accumulate", breaks)
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        run_fit("broken")
+
+
+@pytest.mark.parametrize("place", ["loss", "gradient"])
+def test_a_number_that_is_not_finite_stops_the_run_in_that_step_and_names_the_last_checkpoint(
+    run_fit, monkeypatch, place
+):
+    accumulate = Loop._accumulate
+
+    def poisoned(self, rows, normaliser):
+        loss, visits = accumulate(self, rows, normaliser)
+        if self.standing.step == 4 and place == "loss":
+            return float("nan"), visits
+        if self.standing.step == 4:
+            next(iter(self.optimizer.masters.values())).grad[0, 0] = float("inf")
+        return loss, visits
+
+    monkeypatch.setattr(Loop, "_accumulate", poisoned)
+    with pytest.raises(RunError) as caught:
+        run_fit("poisoned")
+    assert caught.value.code == "run.not-finite"
+    assert re.search(rf"the {place} of step 5 is not finite .*step-00000004", caught.value.what)
+    assert len(run_fit.last.metrics("loss")) == 4
+
+
+def test_weights_that_blow_up_are_found_without_injection(run_fit):
+    with pytest.raises(RunError, match="is not finite"):
+        run_fit("wild", learning_rate=1e30, method={"kind": "full"})
+
+
+def test_the_best_weights_are_given_not_the_last(run_fit, random_rows):
+    held_out = random_rows(6, seed=5)  # random tokens: what is learned by heart makes these worse
+    settings = {"method": {"kind": "full"}, "held_out": held_out, "eval_every": 2, "max_steps": 12}
+    best = run_fit("best", **settings)
+    losses = best.metrics("eval_loss")
+    assert losses[-1] > min(losses)
+    assert best.measures["best_eval_loss"] == min(losses)
+    assert best.measures["best_step"] == 2 * (losses.index(min(losses)) + 1)
+    kept = best.folder / f"scratch/checkpoints/step-{best.measures['best_step']:08d}"
+    assert same(best.weights, read_weights(kept))
+    last = run_fit("last", **{**settings, "keep_best": False})
+    assert not same(best.weights, last.weights)
+
+
+def test_the_best_checkpoint_outlives_rotation_and_a_resume(run_fit, random_rows):
+    settings = {"method": {"kind": "full"}, "held_out": random_rows(6, seed=5), "eval_every": 2, "max_steps": 12}
+    whole = run_fit("whole", **settings)
+    with pytest.raises(RunError):
+        run_fit("stopped", stop_before=11, **settings)
+    assert same(whole.weights, run_fit("stopped", **settings).weights)
+
+
+def test_training_stops_early_when_the_validation_loss_no_longer_falls(run_fit, random_rows):
+    ran = run_fit(
+        "early",
+        method={"kind": "full"},
+        held_out=random_rows(6, seed=5),
+        eval_every=1,
+        max_steps=60,
+        early_stop={"patience": 2},
+    )
+    assert ran.measures["stopped_early"]
+    assert ran.measures["steps"] == ran.measures["best_step"] + 2
+    again = run_fit(
+        "early",
+        method={"kind": "full"},
+        held_out=random_rows(6, seed=5),
+        eval_every=1,
+        max_steps=60,
+        early_stop={"patience": 2},
+    )
+    assert again.measures["steps"] == ran.measures["steps"]  # a finished run has nothing more to do
+
+
+def test_a_checkpoint_of_other_settings_is_refused(run_fit):
+    with pytest.raises(RunError):
+        run_fit("stopped", stop_before=3)
+    with pytest.raises(RunError) as caught:
+        run_fit("stopped", learning_rate=5e-3)
+    assert caught.value.code == "run.other-settings"
+
+
+def test_a_checkpoint_of_other_rows_is_refused(run_fit, random_rows):
+    with pytest.raises(RunError):
+        run_fit("stopped", stop_before=3)
+    with pytest.raises(RunError) as caught:
+        run_fit("stopped", rows=random_rows(30, seed=1))
+    assert caught.value.code == "run.other-settings"
+
+
+def test_resume_never_starts_afresh_and_leaves_no_old_checkpoint(run_fit):
+    with pytest.raises(RunError):
+        run_fit("stopped", stop_before=8)
+    ran = run_fit("stopped", resume="never", max_steps=10)
+    assert "resumed_from" not in ran.measures
+    assert same(ran.weights, run_fit("whole").weights)
+
+
+def test_a_named_checkpoint_is_gone_on_from(run_fit):
+    whole = run_fit("whole", checkpoint={"every": 1, "keep": 20})
+    named = whole.folder / "scratch/checkpoints/step-00000006"
+    again = run_fit("again", resume=str(named), checkpoint={"every": 1, "keep": 20})
+    assert again.measures["resumed_from"] == 6
+    assert same(whole.weights, again.weights)
+    assert (whole.folder / "out/rows.parquet").read_bytes() == (again.folder / "out/rows.parquet").read_bytes()
+
+
+def test_a_damaged_checkpoint_is_named_aloud_and_the_one_before_it_used(run_fit):
+    whole = run_fit("whole")
+    with pytest.raises(RunError):
+        run_fit("stopped", stop_before=6)
+    weights = run_fit.last.folder / "scratch/checkpoints/step-00000006/weights.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-3] ^= 1
+    weights.write_bytes(content)
+    resumed = run_fit("stopped")
+    assert resumed.measures["resumed_from"] == 5
+    assert "step-00000006 is damaged and not used" in resumed.notes("warning")[0]
+    assert same(whole.weights, resumed.weights)
+
+
+def test_early_stop_without_validation_rows_is_refused(run_fit):
+    with pytest.raises(Exception, match="needs validation rows"):
+        run_fit("early", early_stop={"patience": 2})
+
+
+def test_metrics_come_at_the_asked_interval_and_always_at_the_end(run_fit):
+    ran = run_fit("run", log_every=4)
+    steps = [event.step for event in ran.events if event.kind == "metric"]
+    assert steps == [4, 8, 10]
+    assert ran.metrics("epoch")[-1] == 2.0
+    assert ran.metrics("eta_seconds")[-1] == 0.0
