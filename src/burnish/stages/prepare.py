@@ -3,13 +3,14 @@
 Every row that is read is kept, put into quarantine with its reason, or dropped under a counted reason.
 """
 
+import json
 import shutil
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from burnish.core.context import Context, Input, Outcome
-from burnish.core.errors import DataError, RunError
+from burnish.core.errors import BurnishError, DataError, RunError
 from burnish.core.events import Note, Progress, Table
 from burnish.core.files import write_json
 from burnish.data.accounts import Accounts, Quarantine
@@ -19,10 +20,11 @@ from burnish.data.filters import Duplicates, Filter, LanguageFilter
 from burnish.data.mapping import Mapped
 from burnish.data.mixture import Part, Taker, open_part, open_prepared
 from burnish.data.profile import Profile
-from burnish.data.record import Bad, Reading
+from burnish.data.record import Bad, Reading, cut
 from burnish.data.repository import checkout
 from burnish.data.split import Splitter
 from burnish.specs.data import PrepareSpec
+from burnish.stages.rendering import OF_ONE_ROW, rendered
 from burnish.tokens.chat import Renderer
 from burnish.tokens.load import load_tokenizer
 
@@ -54,12 +56,15 @@ def run(spec: PrepareSpec, ctx: Context) -> Outcome:
                 accounts.dropped[reason] += 1
                 continue
             length = _length(row, renderer)
-            if length is None:
+            if isinstance(length, Bad):
+                accounts.quarantined += 1
+                quarantine.add(length)
+            elif length is None:
                 accounts.dropped["too long"] += 1
-                continue
-            accounts.kept += 1
-            profile.add(row, *length)
-            writer.write(row, splitter.split_of(row, item.split), *length)
+            else:
+                accounts.kept += 1
+                profile.add(row, *length)
+                writer.write(row, splitter.split_of(row, item.split), *length)
 
     for note in reading.notes:
         ctx.emit(Note(text=note))
@@ -75,6 +80,7 @@ def run(spec: PrepareSpec, ctx: Context) -> Outcome:
         "splits": writer.rows,
         "sources": {part.name: _layout(part) for part in parts},
         "leaks": splitter.leaks,
+        **({"rendering": dict(renderer.counts)} if renderer is not None else {}),
         **profile.as_dict(),
     }
     write_json(ctx.out / "stats.json", stats)
@@ -137,14 +143,17 @@ def _progress(reading: Reading, rows: int) -> Progress:
     return Progress(phase="read", done=rows)
 
 
-def _length(row: Row, renderer: Renderer | None) -> tuple[int, int] | tuple[()] | None:
+def _length(row: Row, renderer: Renderer | None) -> tuple[int, int] | tuple[()] | Bad | None:
     """(tokens, learned tokens) of a row; nothing without a tokenizer; None when it is too long and to be dropped."""
     if renderer is None:
         return ()
-    rendered = renderer.render(row)
-    if not rendered:
-        return None
-    return sum(len(piece.ids) for piece in rendered), sum(int((piece.weights > 0).sum()) for piece in rendered)
+    try:
+        pieces = rendered(renderer, row)
+    except BurnishError as error:
+        if error.code not in OF_ONE_ROW:
+            raise
+        return Bad(row["source"], "", error.what, cut(json.dumps(row, ensure_ascii=False)))
+    return (sum(map(len, pieces)), sum(piece.learned for piece in pieces)) if pieces else None
 
 
 def _nothing_left(accounts: Accounts) -> DataError:
@@ -164,6 +173,9 @@ def _warn(ctx: Context, accounts: Accounts, splitter: Splitter, writer: DatasetW
         if not writer.rows.get(split):
             text = f"the split '{split}' has no rows: {accounts.kept:,} are too few for its share"
             ctx.emit(Note(level="warning", text=text))
+    if not writer.rows.get("train"):
+        text = "there are no rows to train on: the source's own files are all of held-out splits"
+        ctx.emit(Note(level="warning", text=text))
     if splitter.leaks:
         text = f"{splitter.leaks:,} rows ask in one split what a row of another asks: the source was split so"
         ctx.emit(Note(level="warning", text=text))

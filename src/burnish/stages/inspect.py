@@ -1,0 +1,108 @@
+"""inspect: what a file or dataset holds, how long its rows are, and which of their tokens would be learned."""
+
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from burnish.core.context import Input
+from burnish.core.errors import BurnishError
+from burnish.data.document import Row
+from burnish.data.mixture import Part, open_part, open_prepared
+from burnish.data.profile import Profile
+from burnish.data.record import Bad, Reading
+from burnish.data.repository import checkout
+from burnish.specs.data import InspectSpec
+from burnish.stages.rendering import rendered
+from burnish.tokens.chat import Renderer
+from burnish.tokens.load import load_tokenizer
+
+_BAD_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One row, and where a tokenizer is named its pieces, each a list of (token text, weight): weight 0 is not learned.
+
+    `error` says why a row cannot be rendered; a preference has two pieces, a row that is split has several.
+    """
+
+    row: Row
+    pieces: list[list[tuple[str, float]]] = field(default_factory=list)
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """`stats` are those of `data.profile.Profile` (lengths, roles, kinds, languages, tokens) over all `rows`."""
+
+    format: str
+    reason: str
+    rows: int
+    bad: int
+    blank: int
+    splits: dict[str, int]
+    stats: dict[str, Any]
+    first_bad: list[Bad]
+    shown: list[Shown]
+    notes: list[str]
+    unrendered: dict[str, int]
+    """Rows that could not be rendered or were dropped, by error code."""
+
+
+def inspect(spec: InspectSpec, input: Input, tokenizer: Input | None = None) -> Inspection:
+    """Read all of `input`, and render it with `tokenizer` where one is named. DataError as `prepare` raises them.
+
+    Rows that are too long or cannot be rendered are counted, not raised.
+    """
+    renderer = Renderer(load_tokenizer(tokenizer.path), spec.render) if spec.tokenizer and tokenizer else None
+    reading, profile = Reading(), Profile()
+    splits: Counter[str] = Counter()
+    unrendered: Counter[str] = Counter()
+    first_bad: list[Bad] = []
+    shown: list[Shown] = []
+    bad, wanted = 0, spec.rows
+    with tempfile.TemporaryDirectory() as scratch:
+        part = _open(spec, input, Path(scratch))
+        for item in part.items(reading):
+            if isinstance(item, Bad):
+                bad += 1
+                first_bad += [item] if bad <= _BAD_SHOWN else []
+                continue
+            splits[item.split or "train"] += 1
+            one = Shown(item.row)
+            if renderer is None:
+                profile.add(item.row)
+            else:
+                one = _rendered(renderer, item.row, profile, unrendered, len(shown) < wanted)
+            if len(shown) < wanted:
+                shown.append(one)
+    name, reason = (part.found.format.name, part.found.reason) if part.found else ("prepared", "it has stats.json")
+    stats = profile.as_dict()
+    rows = profile.characters.count
+    return Inspection(
+        name, reason, rows, bad, reading.blank, dict(splits), stats, first_bad, shown, reading.notes, dict(unrendered)
+    )
+
+
+def _open(spec: InspectSpec, input: Input, scratch: Path) -> Part:
+    part = open_prepared(input)
+    if part is not None:
+        return part
+    return open_part(input, checkout(input, scratch), spec.format, spec.columns, spec.subset)
+
+
+def _rendered(renderer: Renderer, row: Row, profile: Profile, unrendered: Counter[str], is_shown: bool) -> Shown:
+    try:
+        pieces = rendered(renderer, row)
+    except BurnishError as error:
+        unrendered[error.code] += 1
+        profile.add(row)
+        return Shown(row, error=error.what)
+    if not pieces:
+        unrendered["dropped"] += 1
+        profile.add(row)
+        return Shown(row, error="longer than max_length, and dropped")
+    profile.add(row, sum(map(len, pieces)), sum(piece.learned for piece in pieces))
+    return Shown(row, [renderer.pieces(piece) for piece in pieces] if is_shown else [])
