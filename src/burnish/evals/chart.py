@@ -63,14 +63,8 @@ def _bars(axes: "Axes", panel: Mapping[str, Any]) -> None:
             y = row + (place - (len(sides) - 1) / 2) * (_BAR + 0.04)
             axes.barh(y, value, height=_BAR, color=_COLORS[side], zorder=2)
             if low is not None:
-                axes.plot([low, high], [y, y], color=_INK, lw=1.3, zorder=3, solid_capstyle="butt")
-                axes.plot(
-                    [low, low, None, high, high],
-                    [y - 0.07, y + 0.07, None, y - 0.07, y + 0.07],
-                    color=_INK,
-                    lw=1.3,
-                    zorder=3,
-                )
+                axes.hlines(y, low, high, color=_INK, lw=1.3, zorder=3)
+                axes.vlines([low, high], y - 0.07, y + 0.07, color=_INK, lw=1.3, zorder=3)
             edge = max(value, high if high is not None else value)
             axes.text(edge + 0.015 * highest, y, f"{value:.3f}", va="center", size=9, color=_INK)
         if "verdict" in entry:

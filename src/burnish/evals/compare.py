@@ -126,7 +126,7 @@ def _signs(n: int, seed: int) -> Iterator[Floats]:
         return
     random, step = np.random.default_rng(seed), max(1, _CHUNK // n)
     for first in range(0, FLIPS, step):
-        yield random.integers(0, 2, size=(min(step, FLIPS - first), n), dtype=np.int8) * 2.0 - 1.0
+        yield random.integers(0, 2, size=(min(step, FLIPS - first), n)).astype(np.float64) * 2 - 1
 
 
 def corrected(comparisons: Sequence[Comparison], confidence: float) -> list[Comparison]:

@@ -6,10 +6,11 @@ the same and text rows                 are measured for perplexity, if they have
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from burnish.evals.perplexity import Likelihood, likelihoods
 from burnish.evals.scorers import Row, Score, Scorer, Unscored, answering_turn, visible
+from burnish.models.engines.protocol import Engine
 from burnish.specs.evals import GenerationSpec
 from burnish.specs.tokens import RenderSpec, TrainOn
 from burnish.tokens.chat import Renderer
@@ -17,12 +18,12 @@ from burnish.tokens.chat import Renderer
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from burnish.models.engines.transformers import Engine
-
 Tick = Callable[[str, int, int], None]
 """Told (phase, rows done, rows in all) between batches; it may raise to stop."""
 
 _NO_LIMIT = 2**31 - 1
+_NO_PROMPT = Unscored("the row has no prompt")
+_NO_ROOM = Unscored("the prompt fills the model's context")
 
 
 @dataclass
@@ -49,34 +50,37 @@ def as_chat(row: Row) -> Row:
 
 
 def answer_rows(
-    engine: "Engine",
+    engine: Engine,
     renderer: Renderer,
     rows: Sequence[Row],
     items: Sequence[Item],
     scorers: Sequence[Scorer],
     generation: GenerationSpec,
+    *,
+    context: int,
     tick: Tick,
 ) -> None:
     """Answer every row that has messages, score the answers, and note both in the row's item.
 
-    The longest prompts go first, `generation.batch_size` at a time, so that a batch holds prompts of like length.
+    A prompt of `context` tokens or more leaves no room for an answer: its row is unscored.
     """
-    prompts: dict[int, Any] = {}
-    for index, row in enumerate(rows):
-        if row.get("messages"):
-            items[index].prompt, prompts[index] = renderer.prompt(row)
-            items[index].reference = renderer.answer(row) if answering_turn(row) else None
+    prompts: dict[int, Sequence[int]] = {}
+    for index, (row, item) in enumerate(zip(rows, items, strict=True)):
+        if not row.get("messages"):
+            item.scores = dict.fromkeys((scorer.name for scorer in scorers), _NO_PROMPT)
+            continue
+        item.prompt, ids = renderer.prompt(row)
+        item.reference = renderer.answer(row) if answering_turn(row) else None
+        if len(ids) < context:
+            prompts[index] = ids
         else:
-            items[index].scores = dict.fromkeys((scorer.name for scorer in scorers), Unscored("the row has no prompt"))
-    order = sorted(prompts, key=lambda index: -len(prompts[index]))
-    for first in range(0, len(order), generation.batch_size):
-        tick("answers", first, len(order))
-        batch = order[first : first + generation.batch_size]
-        answers = engine.generate([prompts[index] for index in batch], generation, renderer.stop_ids)
-        for index, answer in zip(batch, answers, strict=True):
-            items[index].answer, items[index].finish_reason = renderer.decode(answer.ids), answer.finish_reason
-            items[index].scores = _scores(scorers, items[index], rows[index])
-    tick("answers", len(order), len(order))
+            item.scores = dict.fromkeys((scorer.name for scorer in scorers), _NO_ROOM)
+    answers = engine.generate(
+        list(prompts.values()), generation, renderer.stop_ids, lambda done, total: tick("answers", done, total)
+    )
+    for index, answer in zip(prompts, answers, strict=True):
+        items[index].answer, items[index].finish_reason = answer.text, answer.finish_reason
+        items[index].scores = _scores(scorers, items[index], rows[index])
 
 
 def _scores(scorers: Sequence[Scorer], item: Item, row: Row) -> dict[str, Score | Unscored]:

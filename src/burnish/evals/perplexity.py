@@ -96,7 +96,9 @@ def learned_bytes(tokenizer: "PreTrainedTokenizerBase", row: LearnedRow) -> floa
     total = 0.0
     for start, end in pairwise(edges):
         if weights[start] > 0:
-            total += weights[start] * (_decoded_bytes(tokenizer, row, end) - _decoded_bytes(tokenizer, row, start))
+            total += float(weights[start]) * (
+                _decoded_bytes(tokenizer, row, end) - _decoded_bytes(tokenizer, row, start)
+            )
     return total
 
 

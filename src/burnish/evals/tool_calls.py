@@ -177,7 +177,8 @@ def _looks_like_calls(value: Any) -> bool:
         return False
     if isinstance(value.get("tool_calls"), list):
         return _looks_like_calls(value["tool_calls"])
-    inner = value.get("function") if isinstance(value.get("function"), dict) else value
+    function = value.get("function")
+    inner = function if isinstance(function, dict) else value
     return isinstance(inner.get("name"), str) and ("arguments" in inner or "parameters" in inner)
 
 

@@ -5,6 +5,7 @@ base is loaded once: the base is the same model with the adapter switched off.
 """
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from burnish.evals.report import Sample, item_lines, measures, metrics, table, u
 from burnish.evals.scorers import Row, Scorer, build_scorers
 from burnish.models.adapters import base_of
 from burnish.models.device import pick_device, use_threads
-from burnish.models.engines.transformers import Engine
+from burnish.models.engines.transformers import TransformersEngine
 from burnish.models.load import is_adapter, load_model
 from burnish.specs.evals import EvaluateSpec, GenerationSpec
 from burnish.specs.tokens import TrainOn
@@ -44,7 +45,7 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
     """
     plan = _plan(spec, ctx)
     ctx.settled()
-    model = load_model(plan.model, dtype=plan.dtype, device=plan.device)
+    model: Any = load_model(plan.model, dtype=plan.dtype, device=plan.device)
     ours = _measure(plan, ctx, model, plan.model, "")
     theirs: list[Item] | None = None
     if plan.base is not None:
@@ -157,18 +158,17 @@ def _measure(plan: _Plan, ctx: Context, model: Any, source: Source, name: str) -
     """One model on all rows; `name` stands before its phases."""
     tokenizer = load_tokenizer(_tokenizer_folder(source))
     items, tick = [Item() for _ in plan.rows], _tick(ctx, name)
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
     if plan.learned is not None:
-        train_on, longest = plan.learned
-        context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or longest
-        longest = min(longest, context)
+        train_on, longest = plan.learned[0], min(plan.learned[1], context)
         measure_likelihoods(model, tokenizer, plan.rows, items, train_on=train_on, max_length=longest, tick=tick)
         too_long = sum(item.too_long for item in items)
         if too_long:
             text = f"{name}{too_long} rows have more than {longest} tokens and are left out of perplexity"
             ctx.emit(Note(level="warning", text=text))
     if plan.generation is not None:
-        engine = Engine(model, tokenizer)
-        answer_rows(engine, Renderer(tokenizer), plan.rows, items, plan.scorers, plan.generation, tick)
+        engine, renderer = TransformersEngine(model, tokenizer), Renderer(tokenizer)
+        answer_rows(engine, renderer, plan.rows, items, plan.scorers, plan.generation, context=context, tick=tick)
     return items
 
 
