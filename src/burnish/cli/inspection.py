@@ -1,9 +1,94 @@
-"""An inspection as a person sees it: what the rows are, how long, and the conversation with learned tokens coloured."""
+"""An inspection as a person sees it: how rows are read, how long they are, and the text with what is learned in colour."""
 
 from collections.abc import Mapping
+from itertools import groupby
 from typing import Any
 
 from rich.console import Console
+from rich.rule import Rule
 from rich.text import Text
 
 from burnish.cli.render import make_table
+
+_LEARNED, _READ = "bold green", "dim"
+_LENGTHS = ("characters", "turns", "tokens", "learned")
+
+
+def print_inspection(console: Console, found: Mapping[str, Any]) -> None:
+    """`found` is what `burnish.inspect` gives."""
+    console.print(Text("format: ", "bold") + Text(f"{found['format']}, since {found['reason']}"))
+    counts = f"{found['rows']:,} rows, {found['bad']:,} bad, {found['blank']:,} blank lines"
+    console.print(Text("counts: ", "bold") + Text(counts))
+    stats = found["stats"]
+    for name in ("kinds", "roles", "rows_with", "tags"):
+        if stats.get(name):
+            console.print(Text(f"{name.replace('_', ' ')}: ", "bold") + Text(_listed(stats[name])))
+    if stats.get("languages"):
+        console.print(Text("languages: ", "bold") + Text(_listed(stats["languages"]["rows"])))
+    lengths = [(name, stats[name]) for name in _LENGTHS if stats.get(name)]
+    columns = ("min", "mean", "p50", "p90", "p99", "max", "total")
+    rows = [(name, *(f"{length[column]:,}" for column in columns)) for name, length in lengths]
+    console.print(make_table("", ("per row", *columns), rows))
+    for code, count in found["unrendered"].items():
+        console.print(Text(f"{count:,} rows cannot be rendered as they are: {code}", "yellow"))
+    for bad in found["first_bad"]:
+        console.print(Text(f"bad: {bad['source']}: {bad['field']}: {bad['reason']}", "red"))
+    for note in found["notes"]:
+        console.print(Text(note, "dim"))
+    for shown in found["shown"]:
+        _print_row(console, shown)
+    if any(shown["pieces"] for shown in found["shown"]):
+        console.print(_legend(console))
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+
+
+def _print_row(console: Console, shown: Mapping[str, Any]) -> None:
+    row = shown["row"]
+    learned = sum(weight > 0 for piece in shown["pieces"] for _, weight in piece)
+    total = sum(map(len, shown["pieces"]))
+    title = f"{row['source']}  {row['kind']}" + (f"  {learned} of {total} tokens learned" if total else "")
+    console.print(Rule(Text(title), align="left", characters="─"))
+    if shown["error"]:
+        console.print(Text(shown["error"], "yellow"))
+    for piece in shown["pieces"]:
+        console.print(_coloured(console, piece))
+    if not shown["pieces"]:
+        for line in _conversation(row):
+            console.print(line)
+
+
+def _coloured(console: Console, piece: list[tuple[str, float]]) -> Text:
+    """Learned tokens in colour; without colour they stand between ⟦ and ⟧. A weight other than 1 is written out."""
+    text = Text()
+    for weight, group in groupby(piece, key=lambda token: token[1]):
+        words = "".join(token for token, _ in group)
+        mark = f"×{weight:g}" if weight not in (0, 1) else ""
+        if weight and not console.is_terminal:
+            words = f"⟦{words}⟧{mark}"
+        elif weight:
+            words += mark
+        text.append(words, _LEARNED if weight else _READ)
+    return text
+
+
+def _conversation(row: Mapping[str, Any]) -> list[Text]:
+    lines = [Text(row["text"])] if row.get("text") else []
+    for part in ("messages", "chosen", "rejected", "completion"):
+        for message in row.get(part) or ():
+            name = message["role"] if part == "messages" else f"{part}: {message['role']}"
+            lines.append(Text(f"{name}: ", "bold cyan") + Text(_said(message)))
+    return lines
+
+
+def _said(message: Mapping[str, Any]) -> str:
+    calls = [f"{call['function']['name']}({call['function']['arguments']})" for call in message.get("tool_calls") or ()]
+    return " ".join([message.get("content") or "", *calls]).strip()
+
+
+def _legend(console: Console) -> Text:
+    if console.is_terminal:
+        return Text("this is learned", _LEARNED) + Text("  this is only read", _READ)
+    return Text("⟦this is learned⟧ this is only read")

@@ -1,8 +1,10 @@
 """inspect: what a file or dataset holds, how long its rows are, and which of their tokens would be learned."""
 
+import json
+import sys
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +108,19 @@ def _rendered(renderer: Renderer, row: Row, profile: Profile, unrendered: Counte
         return Shown(row, error="longer than max_length, and dropped")
     profile.add(row, sum(map(len, pieces)), sum(piece.learned for piece in pieces))
     return Shown(row, [renderer.pieces(piece) for piece in pieces] if is_shown else [])
+
+
+def main() -> None:
+    """The door for the control plane: a request as JSON on stdin, the inspection or an error as JSON on stdout."""
+    request = json.load(sys.stdin)
+    inputs = {name: Input.from_json(value) for name, value in request["inputs"].items()}
+    try:
+        found = inspect(InspectSpec.model_validate(request["spec"]), inputs["source"], inputs.get("tokenizer"))
+    except BurnishError as error:
+        json.dump({"error": error.as_dict()}, sys.stdout)
+    else:
+        json.dump(asdict(found), sys.stdout, ensure_ascii=False, default=str)
+
+
+if __name__ == "__main__":
+    main()
