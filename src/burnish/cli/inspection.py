@@ -1,4 +1,4 @@
-"""An inspection as a person sees it: how rows are read, how long they are, and the text with what is learned in colour."""
+"""An inspection as a person sees it: how rows are read, how long they are, and what is learned, in colour."""
 
 from collections.abc import Mapping
 from itertools import groupby
@@ -25,7 +25,7 @@ def print_inspection(console: Console, found: Mapping[str, Any]) -> None:
             console.print(Text(f"{name.replace('_', ' ')}: ", "bold") + Text(_listed(stats[name])))
     if stats.get("languages"):
         console.print(Text("languages: ", "bold") + Text(_listed(stats["languages"]["rows"])))
-    lengths = [(name, stats[name]) for name in _LENGTHS if stats.get(name)]
+    lengths = [(name, stats[name]) for name in _LENGTHS if stats.get(name, {}).get("count")]
     columns = ("min", "mean", "p50", "p90", "p99", "max", "total")
     rows = [(name, *(f"{length[column]:,}" for column in columns)) for name, length in lengths]
     console.print(make_table("", ("per row", *columns), rows))

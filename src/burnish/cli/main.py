@@ -65,19 +65,21 @@ for module in (recipes, runs, workrooms, machine):
 
 def entry() -> None:
     """The console script: errors are told as `error:` and `hint:`, with an exit status that scripts can read."""
-    from burnish.cli.render import lifted_options, report_error
+    from burnish.cli.render import lifted_options, report_error, report_fault
     from burnish.core.errors import BurnishError
 
     arguments = lifted_options(sys.argv[1:])
     try:
         app(args=arguments, prog_name="burnish")
-    except BurnishError as error:
-        sys.exit(report_error(error, as_json="--json" in arguments, debug="--debug" in arguments))
-    except KeyboardInterrupt:
-        sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except BurnishError as error:
+        sys.exit(report_error(error, as_json="--json" in arguments, debug="--debug" in arguments))
+    except Exception as error:
+        sys.exit(report_fault(error, debug="--debug" in arguments))
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

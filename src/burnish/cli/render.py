@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from burnish.core.errors import BurnishError
+from burnish.core.errors import BurnishError, RunError
 from burnish.core.secrets import mask
 
 if TYPE_CHECKING:
@@ -118,6 +118,20 @@ def sparkline(values: Sequence[float], width: int = 40) -> str:
     means = [sum(part) / len(part) for i in range(0, len(values), size) if (part := values[i : i + size])]
     low, high = min(means), max(means)
     return "".join(ticks[round((mean - low) / (high - low) * 7) if high > low else 0] for mean in means)
+
+
+def report_fault(error: Exception, *, debug: bool) -> int:
+    """A fault of burnish itself: the traceback goes to a file, and to the terminal only with --debug."""
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="burnish-fault-", suffix=".log", delete=False) as file:
+        file.write(mask("".join(traceback.format_exception(error))))
+    what = f"burnish met a fault of its own: {type(error).__name__}: {error}"
+    if debug:
+        traceback.print_exception(error)
+    fault = RunError("run.failed", what, f"please report it, with the traceback in {file.name}")
+    return report_error(fault, as_json=False, debug=False)
 
 
 def report_error(error: BurnishError, *, as_json: bool, debug: bool) -> int:

@@ -15,7 +15,6 @@ from burnish.core.catalog import stage
 from burnish.core.yaml import parse_yaml
 from burnish.specs.base import SCHEMES, Spec, Takes, marks_of
 
-
 _DATA_SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".arrow", ".gz", ".zst", ".txt", ".md", ".yaml")
 
 
