@@ -107,6 +107,14 @@ def base_of(source: Input | Path) -> Input | Path:
     )
 
 
+def tokenizer_folder(source: Input | Path) -> Path:
+    """Where a model's tokenizer lies: in its folder, or with the base where an adapter came without one."""
+    folder = source.path if isinstance(source, Input) else source
+    if is_adapter(folder) and not (folder / "tokenizer_config.json").is_file():
+        return tokenizer_folder(base_of(source))
+    return folder
+
+
 def without_adapter(model: "PreTrainedModel | PeftModel") -> "PreTrainedModel":
     """The model itself, with its adapter merged in memory if it has one."""
     return model.merge_and_unload() if hasattr(model, "peft_config") else model  # pyright: ignore

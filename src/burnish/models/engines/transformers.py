@@ -36,12 +36,15 @@ class _Open:
 
 
 class TransformersEngine:
-    """Answers with a model that is loaded here (`burnish.models.load.load_model`)."""
+    """Answers with a model that is loaded here (`burnish.models.load.load_model`).
+
+    `context` is the most tokens that a prompt and its answer may have together.
+    """
 
     def __init__(self, model: "PreTrainedModel | PeftModel", tokenizer: "PreTrainedTokenizerBase"):
         self._model, self._tokenizer = model.eval(), tokenizer
         text = model.config.get_text_config()
-        self._context: int = getattr(text, "max_position_embeddings", None) or 1 << 30
+        self.context: int = getattr(text, "max_position_embeddings", None) or 1 << 30
         self._vocabulary: int = text.vocab_size
 
     def generate(
@@ -95,13 +98,13 @@ class TransformersEngine:
                 f"a prompt is empty or has ids outside the {self._vocabulary} tokens that the model embeds",
                 "use the tokenizer that belongs to the model",
             )
-        if len(prompt) >= self._context:
+        if len(prompt) >= self.context:
             raise DataError(
                 "data.too-long",
-                f"a prompt has {len(prompt)} tokens, and the model's context is {self._context}",
+                f"a prompt has {len(prompt)} tokens, and the model's context is {self.context}",
                 "shorten or leave out the row: the model could not answer it",
             )
-        return min(longest, self._context - len(prompt))
+        return min(longest, self.context - len(prompt))
 
     def _decode(
         self,

@@ -1,0 +1,201 @@
+"""chat: talk to a model in the terminal. The command line starts this as a process of its own, terminal attached.
+
+python -m burnish.stages.chat INPUT_JSON [--ask TEXT] [--system TEXT] [--temperature N] [--max-new-tokens N]
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from burnish.core.context import Input
+from burnish.core.errors import BurnishError
+from burnish.models.adapters import base_of, tokenizer_folder
+from burnish.models.device import inference_dtype, pick_device
+from burnish.models.engines.protocol import Engine
+from burnish.models.engines.transformers import TransformersEngine
+from burnish.models.load import describe, is_adapter, load_model
+from burnish.specs.evals import GenerationSpec
+from burnish.tokens.chat import Renderer
+from burnish.tokens.load import load_tokenizer
+
+HELP = """/reset         forget the conversation
+/system TEXT   set the system message; without a text, take it away
+/save FILE     append the conversation to a JSONL file, as a row that can be trained on
+/quit          end (so does Ctrl-D); Ctrl-C stops an answer"""
+
+
+class Conversation:
+    """The turns so far, and the engine that goes on with them."""
+
+    def __init__(self, engine: Engine, renderer: Renderer, generation: GenerationSpec, system: str | None = None):
+        self._engine, self._renderer, self._generation = engine, renderer, generation
+        self.system = system
+        self.turns: list[dict[str, Any]] = []
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The conversation as a row of training data holds it."""
+        return ([{"role": "system", "content": self.system}] if self.system else []) + self.turns
+
+    def ask(self, text: str) -> Iterator[str]:
+        """Stream the answer. What was written when the stream ends, or is closed, becomes the assistant's turn.
+
+        A question that cannot be asked (too long, or with a special token in it) is forgotten, and its error raised.
+        """
+        self.turns.append({"role": "user", "content": text})
+        written: list[str] = []
+        try:
+            _, ids = self._renderer.prompt(self.messages)
+            for piece in self._engine.stream(ids, self._generation, self._renderer.stop_ids):
+                written.append(piece)
+                yield piece
+        except BurnishError:
+            self.turns.pop()
+            raise
+        finally:
+            if written:
+                self.turns.append({"role": "assistant", "content": "".join(written)})
+            elif self.turns and self.turns[-1]["role"] == "user":
+                self.turns.append({"role": "assistant", "content": ""})
+
+    def reset(self) -> None:
+        """Forget the turns; the system message stays."""
+        self.turns.clear()
+
+    def save(self, path: Path) -> None:
+        """Append the conversation to a JSONL file."""
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"messages": self.messages}, ensure_ascii=False) + "\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Answer one question or talk until the person ends it; gives the exit status."""
+    asked = _parser().parse_args(arguments)
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        source = Input.from_json(json.loads(asked.model))
+        seed = int.from_bytes(os.urandom(4)) if asked.seed is None else asked.seed
+        generation = GenerationSpec(
+            max_new_tokens=asked.max_new_tokens, temperature=asked.temperature, top_p=asked.top_p, seed=seed
+        )
+        conversation = _open(source, generation, asked.system, asked.device)
+        if asked.ask is not None:
+            for piece in conversation.ask(asked.ask):
+                _show(console, piece)
+            console.print()
+        else:
+            console.print(f"[bold]{_title(source)}[/]\n[dim]/help lists what you can do besides asking[/]")
+            _talk(conversation, console)
+    except BurnishError as error:
+        _tell(error)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="burnish chat", description="Talk to a model or adapter in the terminal.")
+    parser.add_argument("model", help="a resolved input, as JSON")
+    parser.add_argument("--ask", help="ask one question, print the answer, and end")
+    parser.add_argument("--system", help="the system message")
+    parser.add_argument("--temperature", type=float, default=0.0)
+    parser.add_argument("--top-p", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, help="of sampling; another one each time when not given")
+    parser.add_argument("--max-new-tokens", type=int, default=512)
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
+    return parser
+
+
+def _open(source: Input, generation: GenerationSpec, system: str | None, device: str) -> Conversation:
+    """Load everything; a tokenizer without a chat template is told before the model is read."""
+    tokenizer = load_tokenizer(tokenizer_folder(source))
+    renderer = Renderer(tokenizer)
+    renderer.prompt([{"role": "user", "content": "?"}])
+    place = pick_device(device)
+    engine = TransformersEngine(load_model(source, dtype=inference_dtype(place), device=place), tokenizer)
+    return Conversation(engine, renderer, generation, system)
+
+
+def _title(source: Input) -> str:
+    """Which model this is: family, size, and the base of an adapter."""
+    base: Input | Path = source
+    while is_adapter(base.path if isinstance(base, Input) else base):
+        base = base_of(base)
+    card = describe(base.path if isinstance(base, Input) else base)
+    on = "" if base is source else f", an adapter on {base.ref if isinstance(base, Input) else base}"
+    return f"{source.ref}{on} ({card.family}, {card.parameters:,} parameters)"
+
+
+def _talk(conversation: Conversation, console: Console) -> None:
+    with suppress(ImportError):
+        import readline  # noqa: F401  (editing and history of the input line)
+    while True:
+        try:
+            line = console.input("[bold green]you ›[/] ").strip()
+        except EOFError:
+            console.print()
+            return
+        except KeyboardInterrupt:
+            console.print("\n[dim]/quit ends[/]")
+            continue
+        command, _, rest = line.partition(" ")
+        if command in ("/quit", "/exit"):
+            return
+        if command.startswith("/"):
+            console.print(Text(_obey(conversation, command, rest.strip()), style="dim"))
+        elif line:
+            _answer(conversation, console, line)
+
+
+def _obey(conversation: Conversation, command: str, rest: str) -> str:
+    """Do what a line that starts with a slash asks, and say what was done."""
+    if command == "/reset":
+        conversation.reset()
+        return "a new conversation"
+    if command == "/system":
+        conversation.system = rest or None
+        return "system message set" if rest else "no system message"
+    if command == "/save" and rest:
+        try:
+            conversation.save(Path(rest).expanduser())
+        except OSError as error:
+            return f"not saved: {error}"
+        return f"appended to {rest}"
+    return HELP
+
+
+def _answer(conversation: Conversation, console: Console, question: str) -> None:
+    answer = conversation.ask(question)
+    try:
+        for piece in answer:
+            _show(console, piece)
+        console.print()
+    except KeyboardInterrupt:
+        answer.close()
+        console.print("[dim] … stopped[/]")
+    except BurnishError as error:
+        _tell(error)
+
+
+def _show(console: Console, piece: str) -> None:
+    """Print as it comes, without the control characters a model could steer the terminal with."""
+    console.print(Text("".join(c for c in piece if c.isprintable() or c in "\n\t")), end="")
+
+
+def _tell(error: BurnishError) -> None:
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(Text.assemble(("error: ", "bold red"), error.what))
+    console.print(Text.assemble(("hint: ", "bold"), error.fix))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
