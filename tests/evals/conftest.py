@@ -11,11 +11,6 @@ from burnish.data.dataset import DatasetWriter
 Maker = Callable[..., Path]
 
 
-def chat_row(number: int, question: str, answer: str, **other: Any) -> dict[str, Any]:
-    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-    return {"id": f"{number:016x}", "source": f"data.jsonl:{number}", "kind": "chat", "messages": turns, **other}
-
-
 @pytest.fixture
 def make_dataset(tmp_path: Path) -> Maker:
     """Writes rows as a prepared dataset: `make_dataset(test=[...])` gives its folder."""
@@ -55,7 +50,10 @@ def adapter(base_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     tokenizer = load_tokenizer(base_model)
     model = attach_lora(load_model(base_model), LoraSpec(rank=8)).train()
-    rendered = [Renderer(tokenizer).render(chat_row(i, f"is {i} so", "yes"))[0] for i in range(8)]
+    answer = {"role": "assistant", "content": "yes"}
+    questions = [{"role": "user", "content": f"is {i} so"} for i in range(8)]
+    renderer = Renderer(tokenizer)
+    rendered = [renderer.render({"kind": "chat", "messages": [question, answer]})[0] for question in questions]
     ids = torch.stack([torch.tensor(row.ids, dtype=torch.long) for row in rendered])
     labels = torch.where(torch.stack([torch.tensor(row.weights) for row in rendered]) > 0, ids, -100)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.02)

@@ -1,9 +1,16 @@
-"""Tool calls in the notations of the common templates; see the table at the top of tool_calls.py."""
+"""Tool calls in the notations of the common templates; see the table at the top of notations.py."""
+
+import json
+from pathlib import Path
 
 import pytest
 
 from burnish.evals.json_values import Untyped
-from burnish.evals.tool_calls import MalformedToolCallError, ToolCall, difference, parse_tool_calls, reference_calls
+from burnish.evals.notations import parse_tool_calls
+from burnish.evals.scorers import visible
+from burnish.evals.tool_calls import MalformedToolCallError, ToolCall, difference, reference_calls
+from burnish.tokens.chat import Renderer
+from burnish.tokens.load import load_tokenizer
 
 WEATHER = ToolCall("get_weather", {"city": "Paris", "days": 3})
 TIME = ToolCall("get_time", {"zone": "CET"})
@@ -30,6 +37,16 @@ TIME = ToolCall("get_time", {"zone": "CET"})
         '[TOOL_CALLS]get_weather[ARGS]{"city": "Paris", "days": 3}</s>',
         '[TOOL_CALLS]get_weather[CALL_ID]9Xa[ARGS]{"city": "Paris", "days": 3}',
         '[TOOL_CALLS]get_weather{"city": "Paris", "days": 3}',
+        "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n```json\n"
+        '{"city": "Paris", "days": 3}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
+        '<｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{"city": "Paris", "days": 3}<｜tool▁call▁end｜>',
+        "<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>"
+        '{"city": "Paris", "days": 3}<|call|>',
+        '<|tool_call>call:get_weather{city:<|"|>Paris<|"|>,days:3}<tool_call|>',
+        '<x:invoke name="get_weather">\n<x:parameter name="city">Paris</x:parameter>\n'
+        '<x:parameter name="days">3</x:parameter>\n</x:invoke>',
+        "<|tool_call_start|>[get_weather(city='Paris', days=3)]<|tool_call_end|>",
+        '[get_weather(city="Paris", days=3.0)]',
     ],
 )
 def test_one_call_is_read_in_every_notation(text: str) -> None:
@@ -55,7 +72,18 @@ def test_two_calls_are_read_in_order(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "The weather is fine.", '{"city": "Paris"}', '{"name": "Paris"}', "[]", "[1, 2]", "{oops"]
+    "text",
+    [
+        "",
+        "The weather is fine.",
+        '{"city": "Paris"}',
+        '{"name": "Paris"}',
+        "[]",
+        "[1, 2]",
+        "{oops",
+        "f(x)",
+        "[see (1)]",
+    ],
 )
 def test_other_text_holds_no_call(text: str) -> None:
     assert parse_tool_calls(text) == []
@@ -73,6 +101,11 @@ def test_other_text_holds_no_call(text: str) -> None:
         "[TOOL_CALLS]",
         "[TOOL_CALLS]get_weather[ARGS]{",
         "<|python_tag|>print(1)",
+        "[get_weather(city=open('x'))]",
+        "[get_weather('Paris')]",
+        "[get_weather(city=)]",
+        "<|tool_call>call:get_weather{city:<tool_call|>",
+        "<|tool_call_start|>Paris",
     ],
 )
 def test_a_call_that_is_begun_and_broken_is_an_error(text: str) -> None:
@@ -123,3 +156,50 @@ def test_reference_arguments_are_json_strings() -> None:
         {"type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Paris", "days": 3.0}'}}
     ]
     assert difference(reference_calls(row_calls), [WEATHER], order=True) == ""
+
+
+FAMILIES = {
+    "qwen2_5": [],
+    "qwen3": [],
+    "qwen3_instruct_2507": [],
+    "qwen3_5_nothink": [],
+    "qwen3_8": [],
+    "qwen3_vl": [],
+    "nemotron_3_nano": [],
+    "lfm2_2_5": [],
+    "llama3_1": ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|eom_id|>"],
+    "llama3_2": ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|eom_id|>"],
+    "glm4moe": ["<|user|>", "<|assistant|>", "<|observation|>"],
+    "gemma4": ["<|turn>", "<turn|>", "<|tool_call>", "<tool_call|>", "<|tool_response>"],
+    "gptoss": ["<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|call|>", "<|return|>", "<|constrain|>"],
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_a_real_template_renders_is_read_back(family: str, tmp_path: Path) -> None:
+    """The reference of a row, as its template writes it, must score full marks against the row itself."""
+    import trl
+
+    from burnish.testing import tiny_tokenizer
+
+    template = (Path(trl.__file__).parent / "chat_templates" / f"{family}.jinja").read_text(encoding="utf-8")
+    tokenizer = load_tokenizer(tiny_tokenizer(tmp_path, template))
+    tokenizer.add_special_tokens({"bos_token": "<|bos|>", "additional_special_tokens": FAMILIES[family]})
+    deep = {"a": [1, 2.5, True, "x, y: {z}"]}
+    arguments = {"city": 'São "P" <b>', "days": 3, "zip": "0123", "deep": deep}
+    call = {
+        "id": "abcdefghi",
+        "type": "function",
+        "function": {"name": "get_weather", "arguments": json.dumps(arguments)},
+    }
+    kinds = {"city": "string", "days": "integer", "zip": "string", "deep": "object"}
+    parameters = {"type": "object", "properties": {key: {"type": kind} for key, kind in kinds.items()}}
+    row = {
+        "kind": "chat",
+        "messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "", "tool_calls": [call]}],
+        "tools": [
+            {"type": "function", "function": {"name": "get_weather", "description": "", "parameters": parameters}}
+        ],
+    }
+    written = Renderer(tokenizer).answer(row)
+    assert difference(parse_tool_calls(visible(written)), reference_calls([call]), order=True) == ""

@@ -16,8 +16,9 @@ from typing import Any, Protocol
 from burnish.core.errors import AskError
 from burnish.core.naming import nearest
 from burnish.evals.json_values import parse_json, same_json
+from burnish.evals.notations import parse_tool_calls
 from burnish.evals.numbers import last_number
-from burnish.evals.tool_calls import MalformedToolCallError, difference, parse_tool_calls, reference_calls
+from burnish.evals.tool_calls import MalformedToolCallError, difference, reference_calls
 from burnish.specs.evals import (
     ChrfSpec,
     ContainsSpec,
