@@ -6,6 +6,7 @@ The whole text is tokenised at once and spans are carried over by the tokens' of
 is met in use. Special tokens come from the template alone: none is added, as transformers does in its chats.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -148,8 +149,8 @@ class Renderer:
     @cached_property
     def stop_ids(self) -> tuple[int, ...]:
         """Ids that end a turn: the tokenizer's end of text and the ends that the template writes."""
-        ids = {self.tokenizer.convert_tokens_to_ids(token) for token in self._ends}
-        return tuple(sorted(token for token in ids if isinstance(token, int)))
+        ids = (self.tokenizer.convert_tokens_to_ids(token) for token in self._ends)
+        return tuple(sorted({token for token in ids if isinstance(token, int)}))
 
     @cached_property
     def _source(self) -> str:
@@ -197,12 +198,19 @@ class Renderer:
         return frozenset(ends)
 
     @cached_property
-    def _control(self) -> frozenset[str]:
-        """Special tokens that shape a conversation: what the template writes around the simplest one."""
+    def _control(self) -> re.Pattern[str]:
+        """Matches special tokens that shape a conversation: what the template writes around the simplest one."""
         exchange = [said("user", ASK), said("assistant", REPLY), said("user", ASK)]
         text = self._dialect.trace(exchange).text + self._dialect.trace(exchange, prompt=True).text
         ends = {str(token) for token in (self.tokenizer.bos_token, self.tokenizer.eos_token) if token is not None}
-        return self._ends | ends | set(self._dialect.special.findall(text))
+        tokens = sorted(self._ends | ends | set(self._dialect.special.findall(text)), key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, tokens)) or "(?!)")
+
+    @cached_property
+    def _text_ends(self) -> list[int]:
+        """The ids that begin and end a text, which never stand twice in a row."""
+        ids = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id)
+        return [token for token in ids if isinstance(token, int)]
 
     # How it is done
 
@@ -237,7 +245,7 @@ class Renderer:
         """A plain text: with the special tokens its tokenizer adds by itself, and the end of text; all learned."""
         encoded = self._encode(text, add_special_tokens=True)
         end = self.tokenizer.eos_token_id
-        if end is not None and (len(encoded.ids) == 0 or encoded.ids[-1] != end):
+        if isinstance(end, int) and (len(encoded.ids) == 0 or encoded.ids[-1] != end):
             offsets = np.append(encoded.offsets, [[len(text), len(text)]], axis=0)
             encoded = Encoded(text, np.append(encoded.ids, np.int32(end)), offsets)
         self._check_doubled(encoded)
@@ -296,19 +304,16 @@ class Renderer:
 
     def _check_content(self, messages: Messages, tools: Tools) -> None:
         """Refuse data that spells a token which shapes conversations: it could end a turn and forge another."""
-        for index, message in enumerate(messages):
-            for text in strings_in(message):
-                found = next((token for token in self._control if token in text), None)
+        named = [(f"message {index} ({message['role']})", message) for index, message in enumerate(messages, 1)]
+        for name, value in [*named, ("a tool", tools or [])]:
+            for text in strings_in(value):
+                found = self._control.search(text)
                 if found is not None:
                     raise DataError(
                         "data.control-token",
-                        f"message {index + 1} ({message['role']}) spells the control token {found}",
-                        "remove it from the data: it would end or open a turn in the midst of the message",
+                        f"{name} spells the control token {found.group()}",
+                        "remove it from the data: it would end or open a turn in the midst of a message",
                     )
-        for text in strings_in(tools or []):
-            found = next((token for token in self._control if token in text), None)
-            if found is not None:
-                raise DataError("data.control-token", f"a tool spells the control token {found}", "remove it")
 
     def _check_shown(self, messages: Messages, tools: Tools) -> None:
         """Refuse rows of which the template would leave something out."""
@@ -326,7 +331,7 @@ class Renderer:
 
     def _check_doubled(self, encoded: Encoded) -> None:
         """Refuse two beginnings or two ends of text in a row."""
-        for token in {self.tokenizer.bos_token_id, self.tokenizer.eos_token_id} - {None}:
+        for token in self._text_ends:
             same = encoded.ids == token
             if (same[1:] & same[:-1]).any():
                 raise ModelError(

@@ -48,10 +48,29 @@ def as_object(arguments: Any) -> Any:
     if not isinstance(arguments, str):
         return arguments
     try:
-        value = json.loads(arguments)
+        value = json.loads(arguments, parse_float=_number)
     except (ValueError, RecursionError):
         return arguments
     return value if isinstance(value, dict) else arguments
+
+
+class Number(float):
+    """A number that is written as its author wrote it: 1.10 stays 1.10, and 1e5 stays 1e5."""
+
+    def __new__(cls, written: str) -> "Number":
+        number = super().__new__(cls, written)
+        number.written = written
+        return number
+
+    written: str
+
+    def __repr__(self) -> str:
+        return self.written
+
+
+def _number(written: str) -> float:
+    number = float(written)
+    return number if repr(number) == written else Number(written)
 
 
 def strings_in(value: Any) -> Iterator[str]:

@@ -19,6 +19,8 @@ import jinja2.runtime
 import jinja2.sandbox
 import jinja2.utils
 
+from burnish.tokens.conversation import Number
+
 MAX_TEXT = 16_000_000
 """The most characters that a rendering, or any string on its way, may have."""
 MAX_NUMBER = 1_000_000
@@ -91,7 +93,7 @@ class Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
 
     def call(self, context: jinja2.runtime.Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
         self.meter.tick()
-        owner = getattr(obj, "__self__", None)
+        owner = getattr(getattr(obj, "__wrapped__", obj), "__self__", None)  # jinja wraps str.format
         if isinstance(owner, (str, bytes, list, tuple, int)):
             weigh_call(getattr(obj, "__name__", ""), owner, args, kwargs)
         return super().call(context, obj, *args, **kwargs)
@@ -197,7 +199,25 @@ def _tojson(
     """transformers' tojson: as json.dumps writes, without Jinja's escaping of HTML."""
     if (isinstance(indent, int) and indent > 64) or any(len(part) > 64 for part in (separators or ())):
         raise TooMuch("it indents JSON too deep")
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+    written: list[str] = []
+    plain = _held(value, written)
+    text = json.dumps(plain, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+    return _HELD.sub(lambda match: written[int(match.group(1))], text) if written else text
+
+
+_HELD = re.compile(r'"number (\d+) of burnish"')
+
+
+def _held(value: Any, written: list[str]) -> Any:
+    """`value` with a place holder for each Number, whose own writing json.dumps does not know, put into `written`."""
+    if isinstance(value, Number):
+        written.append(value.written)
+        return f"number {len(written) - 1} of burnish"
+    if isinstance(value, dict):
+        return {key: _held(item, written) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_held(item, written) for item in value]
+    return value
 
 
 def _raise_exception(message: str) -> None:

@@ -6,6 +6,7 @@ the template's own run, without guessing from the text.
 """
 
 import itertools
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -133,8 +134,10 @@ class ChatTemplate:
 
     def __init__(self, source: str):
         self.environment = Sandbox([Tracing])
-        self._tracing = self.environment.extensions[Tracing.identifier]
-        assert isinstance(self._tracing, Tracing)
+        self._lock = threading.Lock()  # the tape and the meter serve one rendering at a time
+        tracing = self.environment.extensions[Tracing.identifier]
+        assert isinstance(tracing, Tracing)
+        self._tracing = tracing
         try:
             tree = self.environment.parse(source)
             self.has_markers = any(
@@ -157,6 +160,16 @@ class ChatTemplate:
         prompt: bool = False,
     ) -> Trace:
         """Render `messages`; `prompt` adds the generation prompt. `variables` are the tokenizer's special tokens."""
+        with self._lock:
+            return self._render(messages, tools, variables, prompt)
+
+    def _render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None,
+        variables: Mapping[str, Any],
+        prompt: bool,
+    ) -> Trace:
         tape = _Tape({id(message): index for index, message in enumerate(messages)})
         self._tracing.tape = tape
         self.environment.meter.start()

@@ -12,7 +12,6 @@ An assistant that cannot end its turn never stops. So where a turn carries no en
 special token that opens the turn after it. A line break after the end of a turn belongs to the turn.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,6 +40,7 @@ class Turns:
 
     def __init__(self, dialect: Dialect):
         self.dialect = dialect
+        self._headers: dict[tuple[str, frozenset[int]], str] = {}
 
     @cached_property
     def method(self) -> Method:
@@ -107,13 +107,12 @@ class Turns:
         """Where a turn that begins at `begin` goes on after what the generation prompt gives."""
         prompt = self._prompt(before, tools)
         if self.dialect.modes:
-            others = [self._prompt(before, tools, mode) for mode in self.dialect.modes]
-            header = self._common_header([prompt, *others])
+            header = self._header(prompt, before, tools)
             if header and trace.text.startswith(header, begin):
                 return begin + len(header)
         elif begin <= len(prompt.text) and trace.text.startswith(prompt.text):
             return len(prompt.text)
-        header = _tail(prompt)
+        header, _ = _tail(prompt)
         if header and trace.text.startswith(header, begin):
             return begin + len(header)
         if begin <= len(prompt.text) and trace.text.startswith(prompt.text):
@@ -123,23 +122,23 @@ class Turns:
             f"{trace.text[begin : begin + 40]!r}"
         )
 
-    def _common_header(self, prompts: Sequence[Trace]) -> str:
+    def _header(self, prompt: Trace, before: Messages, tools: Tools) -> str:
         """What the generation prompts of every mode of thinking open a turn with.
 
         A thought that one mode opens or closes is no header: another mode leaves it to the model. The header is the
         first outputs that all have in common, or else their common beginning, back to a line break or special token.
+        Worked out once for each way in which the prompt ends.
         """
-        common = _tail(prompts[0])
-        ends = {len(prompts[0].text[:end]) - len(prompts[0].text) + len(common) for end in prompts[0].pieces}
-        for prompt in prompts[1:]:
-            tail = _tail(prompt)
-            ends &= {end - len(prompt.text) + len(tail) for end in prompt.pieces}
-            common = os.path.commonprefix([common, tail])
-        outputs = max((end for end in ends if 0 < end <= len(common)), default=0)
-        if outputs:
-            return common[:outputs]
-        marks = [match.end() for match in self.dialect.special.finditer(common)]
-        return common[: max([*marks, common.rfind("\n") + 1])]
+        key = common, ends = _tail(prompt)
+        if key not in self._headers:
+            for mode in self.dialect.modes:
+                tail, others = _tail(self._prompt(before, tools, mode))
+                ends &= others
+                common = common[: _common_length(common, tail)]
+            end = max((end for end in ends if 0 < end <= len(common)), default=0)
+            marks = [match.end() for match in self.dialect.special.finditer(common)]
+            self._headers[key] = common[: end or max([*marks, common.rfind("\n") + 1])]
+        return self._headers[key]
 
     def _prompt(self, before: Messages, tools: Tools, mode: Mapping[str, Any] = NO_MODE) -> Trace:
         """The rendering that asks for an answer after `before`; a conversation that the assistant opens is as any."""
@@ -203,13 +202,21 @@ class Turns:
         return Trace(trace.text + opening.group(), trace.pieces, trace.stretches, trace.marked)
 
 
-def _tail(prompt: Trace) -> str:
-    """What a generation prompt's rendering writes after the last message."""
+def _tail(prompt: Trace) -> tuple[str, frozenset[int]]:
+    """What a generation prompt's rendering writes after the last message, and where in it an output ends."""
     last = prompt.stretches[-1] if prompt.stretches else None
-    return prompt.text[last.start :] if last is not None and last.index is None else ""
+    if last is None or last.index is not None:
+        return "", frozenset()
+    return prompt.text[last.start :], frozenset(end - last.start for end in prompt.pieces if end > last.start)
 
 
 _DIFFERENCED: Method = "differenced prefixes"
+
+
+def _common_length(left: str, right: str) -> int:
+    """How many leading characters two strings share."""
+    pairs = enumerate(zip(left, right, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(left), len(right)))
 
 
 def _inexact(why: str) -> ModelError:

@@ -1,0 +1,54 @@
+"""A tokenizer is loaded from its files, and what is wrong with them is said."""
+
+import json
+
+import pytest
+
+from burnish.core.errors import ModelError
+from burnish.tokens.load import load_tokenizer
+
+
+def test_a_saved_tokenizer_is_loaded_with_its_template(toy_tokenizer, tmp_path):
+    saved = toy_tokenizer("{{ messages }}<|x|>")
+    saved.save_pretrained(tmp_path)
+    loaded = load_tokenizer(tmp_path)
+    assert loaded("hello <|x|>")["input_ids"] == saved("hello <|x|>")["input_ids"]
+    assert loaded.chat_template == "{{ messages }}<|x|>"
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(ModelError, match="nowhere") as caught:
+        load_tokenizer(tmp_path / "nowhere")
+    assert caught.value.code == "model.not-found"
+
+
+@pytest.mark.parametrize("content", [None, "{torn", '{"version": "1.0"}'], ids=["none", "torn", "empty"])
+def test_a_folder_without_a_readable_tokenizer_is_broken(content, tmp_path):
+    if content is not None:
+        (tmp_path / "tokenizer.json").write_text(content)
+        (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+    with pytest.raises(ModelError) as caught:
+        load_tokenizer(tmp_path)
+    assert caught.value.code == "model.broken"
+
+
+def test_code_of_a_tokenizer_is_never_run(tmp_path):
+    canary = tmp_path / "canary"
+    (tmp_path / "own.py").write_text(f"open({str(canary)!r}, 'w').close()\nclass Own: pass\n")
+    settings = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["own.Own", None]}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    with pytest.raises(ModelError) as caught:
+        load_tokenizer(tmp_path)
+    assert caught.value.code == "model.remote-code"
+    assert not canary.exists()
+
+
+def test_a_tokenizer_with_code_of_its_own_and_plain_files_is_read_from_the_files(toy_tokenizer, tmp_path):
+    toy_tokenizer("x").save_pretrained(tmp_path)
+    canary = tmp_path / "canary"
+    (tmp_path / "own.py").write_text(f"open({str(canary)!r}, 'w').close()\nclass Own: pass\n")
+    config = tmp_path / "tokenizer_config.json"
+    settings = {**json.loads(config.read_text()), "auto_map": {"AutoTokenizer": ["own.Own", "own.Own"]}}
+    config.write_text(json.dumps(settings))
+    load_tokenizer(tmp_path)
+    assert not canary.exists()
