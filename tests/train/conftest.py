@@ -24,7 +24,7 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Qwen3 of two layers."""
-    return tiny_model(tmp_path_factory.mktemp("base"), "qwen3", tie_word_embeddings=True)
+    return tiny_model(tmp_path_factory.mktemp("base"), "qwen3", tie_word_embeddings=True, initializer_range=0.2)
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +62,7 @@ class Ran:
 
 @pytest.fixture
 def run_fit(base: Path, random_rows: Callable[..., TokenisedRows], tmp_path: Path) -> Callable[..., Ran]:
-    """`run_fit(name, stop_before=None, held_out=None, **settings)`: train in the folder of that name, from scratch or on.
+    """`run_fit(name, stop_before=None, held_out=None, **settings)`: train in the folder of that name, or go on there.
 
     `stop_before` asks the run to stop before its n-th step of this attempt (from 0).
     """

@@ -21,13 +21,14 @@ class RowLedger:
     def __init__(self, path: Path, offset: int = 0):
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._file = path.open("ab")
-        if self._file.tell() < offset:
+        size = path.stat().st_size if path.exists() else 0
+        if size < offset:
             raise RunError(
                 "run.broken-checkpoint",
-                f"the row ledger {path} has {self._file.tell()} bytes, the checkpoint expects {offset}",
+                f"the row ledger {path} has {size} bytes, the checkpoint expects {offset}",
                 "restore the file, or start afresh with --set resume=never",
             )
+        self._file = path.open("ab")
         self._file.truncate(offset)
         self._file.seek(offset)
 

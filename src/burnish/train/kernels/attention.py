@@ -67,12 +67,12 @@ def attend(
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    lengths = [end - start for start, end in itertools.pairwise(sequence_bounds)]
     parts = []
-    for start, end in itertools.pairwise(sequence_bounds):
-        q, k, v = (states[:, :, start:end] for states in (query, key, value))
-        mask = None
-        if sliding_window is not None and end - start > sliding_window:
-            mask = _window(end - start, sliding_window, query.device)
+    for q, k, v in zip(*(states.split(lengths, 2) for states in (query, key, value)), strict=True):
+        length, mask = q.shape[2], None
+        if sliding_window is not None and length > sliding_window:
+            mask = _window(length, sliding_window, query.device)
         if softcap is not None:
             parts.append(_softcapped(q, k, v, mask, softcap, scaling, dropout))
         else:

@@ -1,0 +1,85 @@
+"""Order, steps and micro-batches: pure functions of seed and epoch, and nothing lost on the way."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from burnish.train.batches import Cursor, StepPlan, TokenisedRows, make_batch, micro_batches
+
+LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=40).map(lambda lengths: np.array(lengths, np.int64))
+
+
+def test_a_batch_lays_sequences_end_to_end_and_points_at_what_predicts_a_learned_token():
+    rows = TokenisedRows.of(
+        [
+            ("a", np.array([5, 6, 7], np.int32), np.array([9.0, 0.0, 1.0], np.float32)),
+            ("b", np.array([8, 9], np.int32), np.array([0.0, 0.5], np.float32)),
+        ]
+    )
+    batch = make_batch(rows, np.array([1, 0]))
+    assert batch.input_ids.tolist() == [[8, 9, 5, 6, 7]]
+    assert batch.position_ids.tolist() == [[0, 1, 0, 1, 2]]
+    assert batch.bounds == (0, 2, 5)
+    assert batch.cu_seqlens.tolist() == [0, 2, 5]
+    assert batch.positions.tolist() == [0, 3]  # the first token of a row is never learned, whatever its weight
+    assert batch.targets.tolist() == [9, 7]
+    assert batch.weights.tolist() == [0.5, 1.0]
+    assert batch.sequences.tolist() == [0, 1]
+
+
+@given(lengths=LENGTHS, seed=st.integers(0, 99), epoch=st.integers(0, 5), tokens=st.integers(1, 100))
+def test_every_epoch_visits_every_row_once_in_an_order_of_seed_and_epoch_alone(lengths, seed, epoch, tokens):
+    plan = StepPlan(lengths, seed=seed, batch_tokens=tokens)
+    steps = plan.epoch(epoch)
+    assert sorted(np.concatenate(steps).tolist()) == list(range(len(lengths)))
+    again = StepPlan(lengths, seed=seed, batch_tokens=tokens).epoch(epoch)
+    assert [step.tolist() for step in steps] == [step.tolist() for step in again]
+    assert all(lengths[step].sum() <= tokens or len(step) == 1 for step in steps)
+    for step, after in zip(steps[:-1], steps[1:], strict=True):
+        assert lengths[step].sum() + lengths[after[0]] > tokens  # no step is cut before it is full
+
+
+def test_epochs_have_other_orders_unless_shuffling_is_off():
+    lengths = np.full(50, 4)
+    shuffled, plain = StepPlan(lengths, seed=1, batch_size=50), StepPlan(lengths, seed=1, batch_size=50, shuffle=False)
+    assert shuffled.epoch(0)[0].tolist() != shuffled.epoch(1)[0].tolist()
+    assert plain.epoch(3)[0].tolist() == list(range(50))
+
+
+def test_the_cursor_walks_through_epochs_and_the_number_of_steps_agrees():
+    plan = StepPlan(np.arange(1, 24), seed=0, batch_tokens=40)
+    total, cursor, steps = plan.total_steps(2.0), Cursor(), 0
+    while cursor.epoch < 2:
+        cursor, steps = plan.after(cursor), steps + 1
+    assert steps == total
+    assert plan.total_steps(1.5) == len(plan.epoch(0)) + int(np.ceil(len(plan.epoch(1)) / 2))
+    assert plan.total_steps(0.001) == 1
+
+
+@given(lengths=LENGTHS, limit=st.integers(1, 120))
+def test_micro_batches_hold_every_row_of_the_step_once_and_keep_to_the_limit(lengths, limit):
+    rows = np.arange(len(lengths))[::-1].copy()
+    parts = micro_batches(lengths, rows, limit)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(len(lengths)))
+    assert all(lengths[part].sum() <= limit or len(part) == 1 for part in parts)
+    # best fit never leaves two parts that would go into one
+    totals = sorted(int(lengths[part].sum()) for part in parts)
+    assert len(totals) < 2 or totals[0] + totals[1] > limit
+
+
+def test_models_that_cannot_pack_get_one_row_at_a_time():
+    parts = micro_batches(np.array([3, 4, 5]), np.array([2, 0]), 100, one_by_one=True)
+    assert [part.tolist() for part in parts] == [[2], [0]]
+
+
+def test_rows_that_differ_in_one_weight_have_other_digests():
+    ids, weights = np.array([1, 2, 3], np.int32), np.array([0, 1, 1], np.float32)
+    less = np.array([0, 1, 0], np.float32)
+    assert TokenisedRows.of([("a", ids, weights)]).digest() != TokenisedRows.of([("a", ids, less)]).digest()
+    assert TokenisedRows.of([("a", ids, weights)]).digest() != TokenisedRows.of([("b", ids, weights)]).digest()
+
+
+def test_both_measures_of_a_step_or_none_are_refused():
+    with pytest.raises(ValueError, match="either"):
+        StepPlan(np.array([1]), seed=0)

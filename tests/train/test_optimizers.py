@@ -1,0 +1,96 @@
+"""Updates on float32 masters: small ones survive bfloat16, state survives a checkpoint."""
+
+import pytest
+import torch
+from torch import nn
+
+from burnish.specs.train import AdamWSpec, MuonSpec
+from burnish.train.optimizers import Optimizer
+
+
+def layers(dtype=torch.float32) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.ModuleDict({"embed_tokens": nn.Embedding(5, 4), "up": nn.Linear(4, 6)}).to(dtype)
+
+
+def backward(model: nn.Module, seed: int) -> None:
+    torch.manual_seed(seed)
+    states = model["up"](model["embed_tokens"](torch.randint(5, (7,))))
+    states.square().mean().backward()
+
+
+def test_updates_too_small_for_bfloat16_add_up_in_the_masters():
+    model = layers(torch.bfloat16)
+    weight = model["up"].weight
+    before = weight.detach().clone()
+    optimizer = Optimizer(model, AdamWSpec())
+    for step in range(100):
+        weight.grad = torch.ones_like(weight)
+        optimizer.gather()
+        optimizer.step(1e-4)
+        optimizer.zero_grad()
+        if step == 0:
+            assert torch.equal(weight[before.abs() > 0.25], before[before.abs() > 0.25])  # one is rounded away
+    torch.testing.assert_close(before.float() - weight.float(), torch.full((6, 4), 0.01), atol=2e-3, rtol=0)
+
+
+def test_gradients_of_micro_batches_are_added_up_in_float32():
+    model = layers(torch.bfloat16)
+    weight, optimizer = model["up"].weight, Optimizer(model, AdamWSpec())
+    for _ in range(300):
+        weight.grad = torch.ones_like(weight)
+        optimizer.gather()
+    assert optimizer.masters["up.weight"].grad.unique().tolist() == [300.0]  # bfloat16 would stop at 256
+
+
+def test_clipping_scales_to_the_norm_and_tells_the_norm_before():
+    model = layers()
+    optimizer = Optimizer(model, AdamWSpec())
+    backward(model, 1)
+    before = optimizer.clip(None)
+    assert optimizer.clip(before / 2) == pytest.approx(before)
+    assert optimizer.clip(None) == pytest.approx(before / 2, rel=1e-4)
+
+
+@pytest.mark.parametrize("spec", [AdamWSpec(), MuonSpec()], ids=["adamw", "muon"])
+def test_state_and_weights_put_into_fresh_objects_go_on_the_same(spec):
+    model = layers()
+    optimizer = Optimizer(model, spec)
+    for seed in range(3):
+        backward(model, seed)
+        optimizer.step(1e-2)
+        optimizer.zero_grad()
+    saved = {name: tensor.clone() for name, tensor in optimizer.weights().items()}
+    state = {name: tensor.clone() for name, tensor in optimizer.state().items()}
+    fresh = layers()
+    other = Optimizer(fresh, spec)
+    other.load_weights(saved)
+    other.load_state(state)
+    for one, its in ((model, optimizer), (fresh, other)):
+        backward(one, 9)
+        its.step(1e-2)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), fresh.parameters(), strict=True))
+
+
+def test_muon_takes_the_matrices_and_adamw_embeddings_and_vectors():
+    state = {}
+    model = layers()
+    optimizer = Optimizer(model, MuonSpec())
+    backward(model, 0)
+    optimizer.step(1e-2)
+    for name in optimizer.state():
+        weight, key = name.rsplit("|", 1)
+        state.setdefault(weight, set()).add(key)
+    assert state["up.weight"] == {"momentum_buffer"}
+    assert state["embed_tokens.weight"] == state["up.bias"] == {"step", "exp_avg", "exp_avg_sq"}
+
+
+def test_weight_decay_leaves_vectors_alone():
+    model = layers()
+    bias, weight = model["up"].bias.detach().clone(), model["up"].weight.detach().clone()
+    optimizer = Optimizer(model, AdamWSpec(weight_decay=0.5))
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step(0.1)
+    assert torch.equal(model["up"].bias, bias)
+    torch.testing.assert_close(model["up"].weight, weight * 0.95)

@@ -1,0 +1,88 @@
+"""Every `auto` becomes a value by a rule that can be read here, and is told with its reason."""
+
+import pytest
+import torch
+
+from burnish.core.errors import MachineError
+from burnish.specs.train import SftSpec
+from burnish.train.resolve import Machine, ModelShape, resolve, save_every
+
+LAPTOP = Machine(cores=8, cuda=False, mps=False, bf16_on_cpu=True, memory=16_000_000_000)
+OLD_LAPTOP = Machine(cores=4, cuda=False, mps=False, bf16_on_cpu=False, memory=16_000_000_000)
+GPU = Machine(cores=16, cuda=True, mps=False, bf16_on_cpu=True, memory=80_000_000_000)
+TINY = ModelShape(parameters=900_000, layers=4, hidden=128, intermediate=384)
+SMALL = ModelShape(parameters=600_000_000, layers=28, hidden=1024, intermediate=3072)
+LARGE = ModelShape(parameters=8_000_000_000, layers=36, hidden=4096, intermediate=12288)
+
+
+def settled(machine, shape, longest=1024, trains_all=False, **settings):
+    values, chosen = resolve(SftSpec(data="file:d", base="file:b", **settings), machine, shape, longest, trains_all)
+    return values, {choice.field: choice for choice in chosen}
+
+
+@pytest.mark.parametrize(
+    ("machine", "shape", "device", "dtype", "threads"),
+    [
+        (LAPTOP, TINY, "cpu", torch.float32, 1),
+        (LAPTOP, SMALL, "cpu", torch.bfloat16, 8),
+        (OLD_LAPTOP, SMALL, "cpu", torch.float32, 4),
+        (GPU, SMALL, "cuda", torch.bfloat16, 16),
+    ],
+)
+def test_device_dtype_and_threads_follow_the_machine_and_the_model(machine, shape, device, dtype, threads):
+    values, chosen = settled(machine, shape)
+    assert (values.device, values.dtype, values.threads) == (device, dtype, threads)
+    assert {"device", "dtype", "threads"} <= chosen.keys()
+    assert all(choice.reason for choice in chosen.values())
+
+
+def test_what_was_asked_for_is_taken_and_not_reported_as_chosen():
+    values, chosen = settled(
+        GPU, SMALL, device="cpu", dtype="float32", threads=3, micro_batch_tokens=77, gradient_checkpointing=True
+    )
+    assert (values.device, values.dtype, values.threads) == ("cpu", torch.float32, 3)
+    assert (values.micro_batch_tokens, values.gradient_checkpointing) == (77, True)
+    assert chosen == {}
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_device_that_is_not_there_is_refused(device):
+    with pytest.raises(MachineError) as caught:
+        settled(LAPTOP, SMALL, device=device)
+    assert caught.value.code == "machine.no-device"
+
+
+def test_activations_are_computed_again_only_when_they_do_not_fit():
+    assert not settled(GPU, LARGE, longest=4096)[0].gradient_checkpointing
+    assert settled(GPU, LARGE, longest=100_000)[0].gradient_checkpointing
+    assert settled(LAPTOP, SMALL, longest=8192, trains_all=True)[0].gradient_checkpointing
+
+
+def test_a_micro_batch_holds_the_longest_row_and_no_more_than_helps():
+    assert settled(LAPTOP, TINY, longest=50)[0].micro_batch_tokens == 4096
+    assert settled(LAPTOP, TINY, longest=9000)[0].micro_batch_tokens == 9000
+    assert settled(GPU, LARGE, longest=1024)[0].micro_batch_tokens >= 4096
+
+
+def test_a_run_is_saved_about_ten_times_unless_told_otherwise():
+    assert save_every(7, 100) == (7, None)
+    every, chosen = save_every(None, 95)
+    assert every == 10
+    assert chosen is not None
+    assert save_every(None, 3)[0] == 1
+
+
+def test_the_shape_of_a_model_is_told_without_making_its_weights(base):
+    from transformers import AutoConfig
+
+    from burnish.models.load import load_model
+
+    shape = ModelShape.of(AutoConfig.from_pretrained(base))
+    assert shape.parameters == sum(weight.numel() for weight in load_model(base).parameters())
+    assert (shape.layers, shape.hidden, shape.intermediate) == (2, 32, 64)
+
+
+def test_this_machine_can_be_told():
+    here = Machine.here()
+    assert here.cores >= 1
+    assert here.memory > 0
