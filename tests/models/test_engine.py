@@ -154,6 +154,17 @@ def test_ids_that_the_model_does_not_know_are_an_error(tmp_path):
         engine.generate([[3, 264]], GREEDY, ())
 
 
+def test_the_models_own_ends_end_an_answer_too(tmp_path):
+    engine = engine_of(tmp_path)
+    [free] = engine.generate([PROMPTS[1]], GREEDY, ())
+    assert len(free.ids) == 24
+    tiny_model(tmp_path, initializer_range=0.4, eos_token_id=[2, free.ids[9]])
+    bounded = TransformersEngine(load_model(tmp_path), engine._tokenizer)
+    [answer] = bounded.generate([PROMPTS[1]], GREEDY, ())
+    assert answer.ids == free.ids[: free.ids.index(free.ids[9])]
+    assert answer.finish_reason == "stop"
+
+
 def test_progress_is_told_and_may_stop_the_work(tmp_path):
     engine = engine_of(tmp_path)
     told: list[tuple[int, int]] = []

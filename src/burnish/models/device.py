@@ -1,5 +1,7 @@
 """Which device the work runs on, told from what was asked for and what is there."""
 
+import json
+
 import torch
 
 from burnish.core.errors import MachineError
@@ -35,3 +37,16 @@ def inference_dtype(device: torch.device) -> torch.dtype | None:
     None, elsewhere, keeps the dtype of the files.
     """
     return torch.float32 if device.type == "cpu" else None
+
+
+def describe() -> dict[str, object]:
+    """The devices of this machine in words, and what torch was built for; `burnish env` shows it."""
+    names = [f"cpu ({torch.get_num_threads()} threads)"]
+    cuda = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+    names += [f"cuda:{index} {found.name}, {found.total_memory / 2**30:.0f} GiB" for index, found in enumerate(cuda)]
+    names += ["mps"] if torch.backends.mps.is_available() else []
+    return {"names": names, "torch": torch.__version__, "cuda": torch.version.cuda}
+
+
+if __name__ == "__main__":
+    print(json.dumps(describe()))

@@ -38,6 +38,7 @@ class _Open:
 class TransformersEngine:
     """Answers with a model that is loaded here (`burnish.models.load.load_model`).
 
+    Answers also end where the model's own generation config ends them.
     `context` is the most tokens that a prompt and its answer may have together.
     """
 
@@ -46,6 +47,8 @@ class TransformersEngine:
         text = model.config.get_text_config()
         self.context: int = getattr(text, "max_position_embeddings", None) or 1 << 30
         self._vocabulary: int = text.vocab_size
+        ends = model.generation_config.eos_token_id
+        self._own_stops: list[int] = ends if isinstance(ends, list) else [] if ends is None else [ends]
 
     def generate(
         self,
@@ -117,7 +120,7 @@ class TransformersEngine:
         """Fill `rows` token by token; yields after each step. `draws` is [rows, longest answer]."""
         from transformers import DynamicCache
 
-        device, stops = self._model.device, set(stop_ids)
+        device, stops = self._model.device, {*stop_ids, *self._own_stops}
         lengths = torch.tensor([len(prompt) for prompt in prompts])
         total = int(lengths.max())
         ids = torch.zeros(len(prompts), total, dtype=torch.long)
