@@ -88,10 +88,7 @@ def _unpacked(path: Path, disk: IO[bytes]) -> io.BufferedIOBase:
     if path.suffix == ".gz":
         return io.BufferedReader(cast(Any, gzip.GzipFile(fileobj=disk, mode="rb")), _CHUNK)
     if path.suffix == ".zst":
-        import zstandard
-
-        reader = zstandard.ZstdDecompressor().stream_reader(disk, read_across_frames=True, closefd=False)
-        return io.BufferedReader(cast(Any, reader), _CHUNK)
+        return io.BufferedReader(_ZstdFrames(disk), _CHUNK)
     return cast(io.BufferedIOBase, disk)
 
 
@@ -106,27 +103,72 @@ def _decoded(stream: io.BufferedIOBase, name: str, reading: Reading) -> io.Buffe
     return stream
 
 
-class _Transcoder(io.RawIOBase):
-    """UTF-16 or UTF-32 to UTF-8. What is broken becomes bytes that are no UTF-8, so that its row is found bad."""
+class _Pieces(io.RawIOBase):
+    """A stream that is made piece by piece: `piece` gives the next bytes, or None at the end."""
 
-    def __init__(self, stream: io.BufferedIOBase, encoding: str):
-        self._stream, self._rest = stream, b""
-        self._decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
+    _rest = b""
+
+    def piece(self) -> bytes | None:
+        raise NotImplementedError
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         while not self._rest:
-            data = self._stream.read(_CHUNK)
-            try:
-                text = self._decoder.decode(data, final=not data)
-            except UnicodeDecodeError:
-                text = "\udcff"  # no encoding of anything: the row that holds it is bad
-                self._decoder.reset()
-            self._rest = text.encode("utf-8", "surrogatepass")
-            if not data:
-                break
+            made = self.piece()
+            if made is None:
+                return 0
+            self._rest = made
         given = min(len(buffer), len(self._rest))
         buffer[:given], self._rest = self._rest[:given], self._rest[given:]
         return given
+
+
+class _ZstdFrames(_Pieces):
+    """Unpacks zstandard frames, and fails at a torn one, where the package's own reader just ends.
+
+    It is fed a little at a time: even of a bomb, that much unpacks to 32 MiB at most (128 KiB for 4 bytes).
+    """
+
+    _FED = 1024
+
+    def __init__(self, packed: IO[bytes]):
+        self._packed, self._left = packed, b""
+        self._frame: Any = None
+
+    def piece(self) -> bytes | None:
+        import zstandard
+
+        data = self._left or self._packed.read(self._FED)
+        self._left = b""
+        if not data:
+            if self._frame is not None:
+                raise EOFError("the archive ends in the middle")
+            return None
+        if self._frame is None:
+            self._frame = zstandard.ZstdDecompressor().decompressobj(write_size=32 * 1024)
+        made = self._frame.decompress(data)
+        if self._frame.eof:
+            self._left, self._frame = self._frame.unused_data, None
+        return made
+
+
+class _Transcoder(_Pieces):
+    """UTF-16 or UTF-32 to UTF-8. What is broken becomes bytes that are no UTF-8, so that its row is found bad."""
+
+    def __init__(self, stream: io.BufferedIOBase, encoding: str):
+        self._stream, self._ended = stream, False
+        self._decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
+
+    def piece(self) -> bytes | None:
+        if self._ended:
+            return None
+        data = self._stream.read(_CHUNK)
+        self._ended = not data
+        try:
+            text = self._decoder.decode(data, final=self._ended)
+        except UnicodeDecodeError:
+            text = "\udcff"  # no encoding of anything: the row that holds it is bad
+            self._decoder.reset()
+        return text.encode("utf-8", "surrogatepass")

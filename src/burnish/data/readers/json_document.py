@@ -141,6 +141,8 @@ class _Splitter:
             self.advance(end)
         else:
             raw, reason = self._slow(in_list)
+            if not reason and len(raw) > MAX_ROW_BYTES:
+                reason = _too_long(len(raw))
             if reason:
                 return Bad(source, "", reason, cut(raw))
             try:
@@ -172,6 +174,8 @@ class _Splitter:
         done = 0  # characters of the element that are scanned
         while True:
             end = brackets.scan(self.buffer, self.at + done)
+            if end is None and self.ended and brackets.is_closed:
+                end = len(self.buffer)
             if end is not None and not brackets.open:
                 raw = self.buffer[self.at : end]
                 self.advance(end)
@@ -208,10 +212,14 @@ class _Splitter:
             if end is not None:
                 size += end - self.at
                 self.advance(end)
-                return head, f"the row has {size:,} characters, more than {MAX_ROW_BYTES:,}"
+                return head, _too_long(size)
         size += len(self.buffer) - self.at
         self.advance(len(self.buffer))
         return head, f"the file ends inside this row, {size:,} characters after its start"
+
+
+def _too_long(size: int) -> str:
+    return f"the row has {size:,} characters, more than {MAX_ROW_BYTES:,}"
 
 
 class _Brackets:
@@ -220,6 +228,11 @@ class _Brackets:
     def __init__(self, in_list: bool):
         self.in_list, self.inside, self.at = in_list, False, 0
         self.open = bytearray()
+
+    @property
+    def is_closed(self) -> bool:
+        """No bracket and no quote is open."""
+        return not self.open and not self.inside
 
     def scan(self, text: str, start: int) -> int | None:
         """The end of the element, or None when it lies beyond the text; `at` then says where to go on."""

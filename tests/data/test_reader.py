@@ -1,0 +1,195 @@
+"""The line-accounting reader: nothing is lost, nothing is changed, each bad row is named by file, line and reason."""
+
+import gzip
+import json
+
+import pytest
+import zstandard
+
+from burnish.core.errors import DataError
+from burnish.data.record import MAX_RAW_CHARACTERS, MAX_ROW_BYTES
+
+GOOD = [{"text": "one"}, {"text": "zwei ü"}, {"text": "三", "n": 12345678901234567890123}]
+
+BAD_LINES = {
+    "truncated": (b'{"text": "a', "no valid JSON"),
+    "trailing comma": (b'{"text": "a",}', "no valid JSON"),
+    "single quotes": (b"{'text': 'a'}", "no valid JSON"),
+    "latin-1": ('{"text": "Grüße"}'.encode("latin-1"), "not UTF-8: byte 0xfc at byte 13"),
+    "raw NUL": (b'{"text": "a\0b"}', "NUL byte"),
+    "NaN": (b'{"text": "a", "n": NaN}', "NaN is no JSON number"),
+    "minus infinity": (b'{"n": -Infinity}', "-Infinity is no JSON number"),
+    "a number beyond floats": (b'{"n": 1e999}', "too large"),
+    "a number of too many digits": (b'{"n": ' + b"9" * 5000 + b"}", "too many digits"),
+    "a key twice": (b'{"text": "a", "text": "b"}', "the key 'text' stands twice"),
+    "a key twice inside": (b'{"m": {"role": 1, "role": 2}}', "the key 'role' stands twice"),
+    "half a surrogate pair": (b'{"text": "\\ud83d"}', "half of a surrogate pair"),
+    "half a pair in a key": (b'{"\\udc00": 1}', "half of a surrogate pair"),
+    "nested too deeply for Python": (b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested deeper"),
+    "nested too deeply": (b'{"a": ' + b"[" * 101 + b"]" * 101 + b"}", "nested deeper"),
+    "a list": (b"[1, 2]", "not a list"),
+    "a number": (b"7", "not a number"),
+    "null": (b"null", "not null"),
+    "no columns": (b"{}", "no columns"),
+    "two objects": (b'{"text": "a"} {"text": "b"}', "no valid JSON"),
+    "an open quote": (b'{"text: 1}', "no valid JSON"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_LINES)
+def test_a_bad_line_is_named_and_its_neighbours_are_kept(name, write, read_all):
+    line, reason = BAD_LINES[name]
+    path = write("rows.jsonl", b'{"text": "before"}\n' + line + b'\n{"text": "after"}\n')
+    records, bad, _ = read_all(path)
+    assert [(r.raw["text"], r.source) for r in records] == [("before", "rows.jsonl:1"), ("after", "rows.jsonl:3")]
+    assert [b.source for b in bad] == ["rows.jsonl:2"]
+    assert reason in bad[0].reason
+    assert bad[0].raw[:5] == line.decode("utf-8", "backslashreplace")[:5]
+
+
+@pytest.mark.parametrize("name", sorted(set(BAD_LINES) - {"a list", "an open quote"}))
+def test_a_bad_element_of_a_list_is_named_and_its_neighbours_are_kept(name, write, read_all):
+    line, reason = BAD_LINES[name]
+    path = write("rows.json", b'[\n  {"text": "before"},\n  ' + line + b',\n  {"text": "after"}\n]\n')
+    records, bad, _ = read_all(path)
+    assert [(r.raw["text"], r.source) for r in records] == [("before", "rows.json:2"), ("after", "rows.json:4")]
+    assert [b.source for b in bad] == ["rows.json:3"]
+    if name not in ("truncated", "latin-1"):
+        assert reason in bad[0].reason
+
+
+def test_the_field_of_a_bad_value_is_named(write, read_all):
+    _, bad, _ = read_all(write("rows.jsonl", '{"messages": [{"content": "\\ud800"}]}'))
+    assert bad[0].field == "messages.0.content"
+
+
+def test_blank_lines_are_counted_and_are_no_rows(write, read_all):
+    records, bad, reading = read_all(write("rows.jsonl", '\n{"a": 1}\n   \n\r\n{"a": 2}'))
+    assert [r.source for r in records] == ["rows.jsonl:2", "rows.jsonl:5"]
+    assert not bad
+    assert reading.blank == 3
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json"])
+def test_a_byte_order_mark_is_honoured_and_said(encoding, name, write, read_all):
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in GOOD)
+    mark = "\ufeff" if encoding in ("utf-16-le", "utf-16-be") else ""
+    records, bad, reading = read_all(write(name, (mark + text).encode(encoding)))
+    assert [r.raw for r in records] == GOOD
+    assert not bad
+    assert any("byte-order mark" in note for note in reading.notes)
+
+
+def test_broken_utf_16_is_a_bad_row(write, read_all):
+    data = (
+        "\ufeff".encode("utf-16-le")
+        + '{"a": "x"}\n{"a": "'.encode("utf-16-le")
+        + b"\x00\xd8"
+        + '"}\n'.encode("utf-16-le")
+    )
+    records, bad, _ = read_all(write("rows.jsonl", data))
+    assert len(records) == 1
+    assert [b.source for b in bad] == ["rows.jsonl:2"]
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json", "rows.csv", "rows.ndjson"])
+@pytest.mark.parametrize("packing", ["gz", "zst"])
+def test_packed_files_hold_the_same_rows(name, packing, write, read_all):
+    content = "text\none\ntwo\n" if name.endswith("csv") else '{"text": "one"}\n{"text": "two"}\n'
+    packed = gzip.compress(content.encode()) if packing == "gz" else zstandard.compress(content.encode())
+    records, bad, reading = read_all(write(f"{name}.{packing}", packed))
+    assert [r.raw for r in records] == [{"text": "one"}, {"text": "two"}]
+    assert not bad
+    assert reading.done_bytes == reading.total_bytes > 0
+
+
+@pytest.mark.parametrize("packing", ["gz", "zst"])
+def test_a_torn_archive_is_an_error_and_no_short_dataset(packing, write, read_all):
+    content = "".join(json.dumps({"text": f"{i * 7919 % 10007}"}) + "\n" for i in range(5000)).encode()
+    packed = gzip.compress(content) if packing == "gz" else zstandard.compress(content)
+    with pytest.raises(DataError) as caught:
+        read_all(write(f"rows.jsonl.{packing}", packed[: len(packed) // 2]))
+    assert caught.value.code == "data.unreadable"
+    assert f"rows.jsonl.{packing}" in caught.value.what
+
+
+@pytest.mark.parametrize("packing", ["gz", "zst"])
+def test_what_is_no_archive_is_an_error(packing, write, read_all):
+    with pytest.raises(DataError, match="cannot be read"):
+        read_all(write(f"rows.jsonl.{packing}", b"no archive at all"))
+
+
+def test_a_row_beyond_the_limit_is_bad_whatever_the_layout(write, read_all):
+    long = '{"text": "' + "x" * (MAX_ROW_BYTES + 10) + '"}'
+    for name, content in (
+        ("rows.jsonl", f'{{"a": 1}}\n{long}\n{{"a": 2}}\n'),
+        ("rows.json", f'[{{"a": 1}},\n{long},\n{{"a": 2}}]'),
+        ("rows.csv", f"a\n1\n{'x' * (MAX_ROW_BYTES + 10)}\n2\n"),
+    ):
+        records, bad, _ = read_all(write(name, content))
+        assert [str(r.raw["a"]) for r in records] == ["1", "2"]
+        assert len(bad) == 1
+        assert "more than" in bad[0].reason
+        assert len(bad[0].raw) < MAX_RAW_CHARACTERS + 100
+
+
+def test_lists_are_found_under_a_data_key(write, read_all):
+    path = write("rows.json", '{"version": "1.0", "about": {"a": [1]}, "data": [{"a": 1}, {"a": 2}], "more": []}')
+    records, bad, _ = read_all(path)
+    assert [r.raw for r in records] == [{"a": 1}, {"a": 2}]
+    assert not bad
+
+
+def test_json_lines_in_a_json_file_are_read_and_said(write, read_all):
+    records, _, reading = read_all(write("rows.json", '{"a": 1}\nbroken\n{"a": 2}\n'))
+    assert [r.source for r in records] == ["rows.json:1", "rows.json:3"]
+    assert any("JSON lines" in note for note in reading.notes)
+
+
+def test_objects_that_follow_each_other_are_rows(write, read_all):
+    records, bad, _ = read_all(write("rows.json", '{\n  "a": 1\n}\n{\n  "a": 2\n}\n'))
+    assert [(r.raw, r.source) for r in records] == [({"a": 1}, "rows.json:1"), ({"a": 2}, "rows.json:4")]
+    assert not bad
+
+
+def test_a_comma_too_many_is_passed_over_aloud(write, read_all):
+    records, bad, reading = read_all(write("rows.json", '[{"a": 1},,{"a": 2},]'))
+    assert len(records) == 2
+    assert not bad
+    assert reading.blank == 2
+    assert any("comma" in note for note in reading.notes)
+
+
+def test_a_list_that_is_cut_off_keeps_its_whole_rows_and_says_so(write, read_all):
+    records, bad, reading = read_all(write("rows.json", '[\n{"a": 1},\n{"a": 2},\n{"a": "thr'))
+    assert [r.raw["a"] for r in records] == [1, 2]
+    assert bad[0].source == "rows.json:4"
+    assert any("ends before its list is closed" in note for note in reading.notes)
+
+
+@pytest.mark.parametrize("indent", ["", "  "])
+def test_a_missing_bracket_costs_one_row(indent, write, read_all):
+    rows = [f'{indent}{{"a": {i}, "b": [{{"c": 1}}]}}' for i in range(6)]
+    rows[2] = rows[2][:-1]
+    records, bad, _ = read_all(write("rows.json", "[\n" + ",\n".join(rows) + "\n]"))
+    assert [r.raw["a"] for r in records] == [0, 1, 3, 4, 5]
+    assert [b.source for b in bad] == ["rows.json:4"]
+
+
+def test_elements_that_straddle_every_chunk_are_whole(write, read_all):
+    rows = [{"text": "ü" * (i * 3571 % 9000), "n": i} for i in range(600)]
+    text = json.dumps(rows, ensure_ascii=False, indent=1)
+    assert len(text.encode()) > 4 << 20
+    records, bad, _ = read_all(write("rows.json", text))
+    assert [r.raw for r in records] == rows
+    assert not bad
+    lines = text.split("\n")
+    assert all(lines[int(r.source.split(":")[1]) - 1].strip() == "{" for r in records)
+
+
+def test_an_empty_file_has_no_rows(write, read_all):
+    for name in ("rows.json", "rows.jsonl", "rows.csv", "rows.txt"):
+        records, bad, _ = read_all(write(name, ""))
+        assert not records
+        assert not bad
