@@ -12,6 +12,7 @@ from burnish.core.errors import BurnishError, DataError, ModelError
 from burnish.specs.tokens import RenderSpec
 from burnish.tokens.chat import CHATML, Renderer
 from burnish.tokens.conversation import as_object
+from burnish.tokens.rendered import Encoded, weigh
 
 CHATML_TEXT = CHATML.read_text(encoding="utf-8")
 UNMARKED = re.sub(r"\{%-? (end)?generation -?%\}", "{%- if true %}{%- endif %}", CHATML_TEXT)
@@ -306,6 +307,15 @@ def test_a_row_that_is_split_learns_every_token_once(make, length, with_bos):
     assert renderer.counts["pieces"] == len(pieces)
     if with_bos:
         assert {int(piece.ids[0]) for piece in pieces} == {renderer.tokenizer.bos_token_id}
+
+
+def test_only_tokens_that_lie_wholly_in_a_span_are_learned():
+    offsets = np.array([[0, 2], [2, 2], [2, 4], [4, 6], [5, 7], [7, 7], [7, 8]])
+    encoded = Encoded("abcdefgh", np.arange(7, dtype=np.int32), offsets)
+    weights, straddling = weigh(encoded, [(2, 6, 1.0), (7, 8, 0.5)])
+    assert weights.tolist() == [0.0, 1.0, 1.0, 1.0, 0.0, 0.5, 0.5]
+    assert straddling == 1
+    assert weigh(encoded, [(1, 4, 1.0)])[0].tolist() == [0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
 
 
 def test_a_tokenizer_without_offsets_is_refused():

@@ -20,7 +20,7 @@ class RenderSpec(Spec):
     over_length: OverLength = "raise"
     """What happens to a longer row: an error, or it is dropped, cut on the left, or split; each is counted."""
     chat_template: str | None = None
-    """A Jinja chat template in place of the tokenizer's own."""
+    """In place of the tokenizer's own chat template: a Jinja text, or `chatml`, the one that burnish ships."""
 
 
 class TokenizerTrainSpec(Spec):

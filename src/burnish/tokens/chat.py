@@ -268,12 +268,12 @@ class Renderer:
         return Encoded(text, np.array(found["input_ids"], np.int32), offsets)
 
     def _fit(self, encoded: Encoded, weights: np.ndarray[Any, np.dtype[np.float32]]) -> list[Rendered]:
-        longest = self.spec.max_length
+        longest, over_length = self.spec.max_length, self.spec.over_length
         self.counts["unlearned"] += not weights.any()
         if len(encoded.ids) <= longest:
             return [Rendered(encoded.text, encoded.ids, weights)]
         keeps_first = bool(encoded.ids[0] == self.tokenizer.bos_token_id)
-        match self.spec.over_length:
+        match over_length:
             case "raise":
                 raise self._too_long(encoded)
             case "drop":
