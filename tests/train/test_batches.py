@@ -1,5 +1,7 @@
 """Order, steps and micro-batches: pure functions of seed and epoch, and nothing lost on the way."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -36,7 +38,7 @@ def test_every_epoch_visits_every_row_once_in_an_order_of_seed_and_epoch_alone(l
     again = StepPlan(lengths, seed=seed, batch_tokens=tokens).epoch(epoch)
     assert [step.tolist() for step in steps] == [step.tolist() for step in again]
     assert all(lengths[step].sum() <= tokens or len(step) == 1 for step in steps)
-    for step, after in zip(steps[:-1], steps[1:], strict=True):
+    for step, after in itertools.pairwise(steps):
         assert lengths[step].sum() + lengths[after[0]] > tokens  # no step is cut before it is full
 
 

@@ -81,7 +81,9 @@ def test_sft_of_every_weight_gives_a_whole_model(rows, base, tmp_path):
     outcome, out, _ = run(sft, spec, tmp_path / "run", data=rows, base=base)
     assert outcome.kind == "model"
     assert outcome.measures["epochs"] == 2.0
-    changed = [not torch.equal(a, b) for a, b in zip(load_model(out).parameters(), load_model(base).parameters())]
+    changed = [
+        not torch.equal(a, b) for a, b in zip(load_model(out).parameters(), load_model(base).parameters(), strict=True)
+    ]
     assert all(changed)
 
 

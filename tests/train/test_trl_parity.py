@@ -1,0 +1,89 @@
+"""The same rows, masks, weights and settings in TRL's SFTTrainer and here: the same losses, step by step."""
+
+import itertools
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+from burnish.models.adapters import attach_lora
+from burnish.models.load import load_model
+from burnish.specs.train import LoraSpec
+from burnish.train.batches import TokenisedRows
+
+STEPS = 20
+LORA = LoraSpec(rank=4)
+# TRL and the packages below it warn of their own future; this is not about them
+pytestmark = [pytest.mark.filterwarnings(f"ignore::{kind}") for kind in ("FutureWarning", "DeprecationWarning")]
+
+
+def trl_losses(base: Path, rows: TokenisedRows, method: str, folder: Path) -> list[float]:
+    """Train with TRL: two rows at a time, two of those a step, in the rows' own order."""
+    from datasets import Dataset
+    from transformers import AutoTokenizer
+    from trl import SFTConfig, SFTTrainer
+
+    torch.manual_seed(0)
+    model = load_model(base)
+    model = attach_lora(model, LORA) if method == "lora" else model.requires_grad_(True)
+    bounds = rows.offsets.tolist()
+    spans = [slice(start, end) for start, end in itertools.pairwise(bounds)]
+    data = Dataset.from_dict(
+        {
+            "input_ids": [rows.ids[span].tolist() for span in spans],
+            "labels": [
+                [token if weight else -100 for token, weight in zip(rows.ids[span], rows.weights[span], strict=True)]
+                for span in spans
+            ],
+        }
+    )
+    settings = SFTConfig(
+        output_dir=str(folder),
+        use_cpu=True,
+        bf16=False,
+        max_steps=STEPS,
+        per_device_train_batch_size=2,
+        gradient_accumulation_steps=2,
+        learning_rate=1e-2,
+        lr_scheduler_type="constant",
+        weight_decay=0.0,
+        max_grad_norm=1.0,
+        adam_beta2=0.999,
+        optim="adamw_torch",
+        logging_steps=1,
+        report_to=[],
+        save_strategy="no",
+        disable_tqdm=True,
+        seed=0,
+        gradient_checkpointing=False,
+        train_sampling_strategy="sequential",
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*pin_memory.*")
+        trainer = SFTTrainer(
+            model=model, args=settings, train_dataset=data, processing_class=AutoTokenizer.from_pretrained(base)
+        )
+        trainer.train()
+    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_the_first_twenty_losses_are_trls(base, random_rows, run_fit, tmp_path, method):
+    rows = random_rows(4 * STEPS)
+    ours = run_fit(
+        "ours",
+        rows=rows,
+        method={"kind": "full"} if method == "full" else {"kind": "lora", "rank": 4},
+        max_steps=STEPS,
+        batch_size=4,
+        shuffle=False,
+        learning_rate=1e-2,
+        schedule={"kind": "constant", "warmup": 0},
+        checkpoint={"every": 100},
+    ).metrics("loss")
+    theirs = trl_losses(base, rows, method, tmp_path / "trl")
+    assert len(theirs) == STEPS
+    assert ours == pytest.approx(theirs, abs=1e-4)
+    assert abs(ours[0] - ours[-1]) > 1e-2  # they moved, and together
