@@ -40,20 +40,25 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        import burnish
+
+        typer.echo(burnish.__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     ctx: typer.Context,
     workspace: Annotated[str | None, typer.Option(help="The folder to work in.", envvar="BURNISH_WORKSPACE")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", callback=_print_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Options that stand before the command; most commands take --workspace and --json as well."""
-    if version:
-        import burnish
-
-        typer.echo(burnish.__version__)
-        raise typer.Exit
     from burnish.cli.render import Face
 
     ctx.obj = Face(workspace=workspace, json=json, debug=debug)
@@ -65,21 +70,23 @@ for module in (recipes, runs, workrooms, machine):
 
 def entry() -> None:
     """The console script: errors are told as `error:` and `hint:`, with an exit status that scripts can read."""
-    from burnish.cli.render import lifted_options, report_error, report_fault
-    from burnish.core.errors import BurnishError
+    from typer.exceptions import Abort
 
-    arguments = lifted_options(sys.argv[1:])
+    from burnish.cli.render import as_burnish_error, lifted_options, report_error
+
+    arguments, lifted = lifted_options(sys.argv[1:])
     try:
-        app(args=arguments, prog_name="burnish")
+        sys.exit(app(args=arguments or ["--help"], prog_name="burnish", standalone_mode=False))
+    except (KeyboardInterrupt, Abort):
+        sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
-    except BurnishError as error:
-        sys.exit(report_error(error, as_json="--json" in arguments, debug="--debug" in arguments))
     except Exception as error:
-        sys.exit(report_fault(error, debug="--debug" in arguments))
-    except KeyboardInterrupt:
-        sys.exit(130)
+        if type(error).__name__ == "NoArgsIsHelpError":  # `burnish runs` alone
+            print(error)
+            sys.exit(2)
+        sys.exit(report_error(as_burnish_error(error), error, as_json="--json" in lifted, debug="--debug" in lifted))
 
 
 if __name__ == "__main__":

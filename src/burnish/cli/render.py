@@ -1,24 +1,32 @@
 """How the command line speaks: one place for consoles, errors, tables and JSON."""
 
+import errno
 import json as jsonlib
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from burnish.core.errors import BurnishError, RunError
-from burnish.core.secrets import mask
+from typer.exceptions import TyperException
+
+from burnish.core.errors import AskError, BurnishError, MachineError, RunError
+from burnish.core.secrets import mask, masked, masked_value
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _GLOBAL_FLAGS = ("--json", "--debug")
 _GLOBAL_VALUES = ("--workspace",)
 
 
-def lifted_options(arguments: Sequence[str]) -> list[str]:
-    """`--workspace`, `--json` and `--debug` may stand anywhere; they are moved before the command."""
+def lifted_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """`--workspace`, `--json` and `--debug` may stand anywhere; they are moved before the command.
+
+    Gives all arguments in the new order, and the moved ones alone.
+    """
     lifted: list[str] = []
     rest: list[str] = []
     position = 0
@@ -35,7 +43,7 @@ def lifted_options(arguments: Sequence[str]) -> list[str]:
         else:
             rest.append(word)
         position += 1
-    return lifted + rest
+    return lifted + rest, lifted
 
 
 @dataclass(frozen=True)
@@ -52,10 +60,10 @@ class Face:
         from rich.console import Console
 
         width = None if sys.stdout.isatty() else 160
-        return Console(width=width, highlight=False, soft_wrap=not sys.stdout.isatty())
+        return Console(file=masked(sys.stdout), width=width, highlight=False, soft_wrap=not sys.stdout.isatty())
 
     def print_json(self, value: Any) -> None:
-        print(mask(jsonlib.dumps(value, indent=2, ensure_ascii=False, default=str)))
+        print(jsonlib.dumps(masked_value(value), indent=2, ensure_ascii=False, default=str))
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         self.console.print(make_table(title, columns, rows))
@@ -82,7 +90,12 @@ def _cell(value: Any) -> str:
         return "–"
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return str(value)
+    return plain(str(value))
+
+
+def plain(text: str) -> str:
+    """Text from rows, models or libraries as a terminal may show it: secrets masked, control characters gone."""
+    return _CONTROLS.sub("", mask(text))
 
 
 def _is_number(text: str) -> bool:
@@ -120,33 +133,44 @@ def sparkline(values: Sequence[float], width: int = 40) -> str:
     return "".join(ticks[round((mean - low) / (high - low) * 7) if high > low else 0] for mean in means)
 
 
-def report_fault(error: Exception, *, debug: bool) -> int:
-    """A fault of burnish itself: the traceback goes to a file, and to the terminal only with --debug."""
+def as_burnish_error(error: Exception) -> BurnishError:
+    """Any error as one that says what to do: a wrong option, a full disk, and at last a fault of burnish itself.
+
+    Of a fault the traceback goes to a file, not at the person.
+    """
+    if isinstance(error, BurnishError):
+        return error
+    if isinstance(error, TyperException):
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "burnish"
+        return AskError("ask.wrong-value", error.format_message(), f"see `{command} --help`")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return MachineError("machine.no-disk", str(error), "free some space, or use another --workspace")
+    if isinstance(error, OSError) and error.filename:
+        return RunError("run.failed", str(error), "check the path, and who may read and write there")
+
     import tempfile
     import traceback
 
     with tempfile.NamedTemporaryFile("w", prefix="burnish-fault-", suffix=".log", delete=False) as file:
         file.write(mask("".join(traceback.format_exception(error))))
     what = f"burnish met a fault of its own: {type(error).__name__}: {error}"
-    if debug:
-        traceback.print_exception(error)
-    fault = RunError("run.failed", what, f"please report it, with the traceback in {file.name}")
-    return report_error(fault, as_json=False, debug=False)
+    return RunError("run.failed", what, f"please report it, with the traceback in {file.name}")
 
 
-def report_error(error: BurnishError, *, as_json: bool, debug: bool) -> int:
-    """Print `error:` and `hint:` (or JSON) to stderr; gives the exit status."""
+def report_error(error: BurnishError, origin: Exception, *, as_json: bool, debug: bool) -> int:
+    """Print `error:` and `hint:` (or JSON) to stderr, with `debug` the traceback of `origin`; gives the status."""
     if as_json:
-        print(jsonlib.dumps({"error": error.as_dict()}, ensure_ascii=False, indent=2), file=sys.stderr)
+        print(jsonlib.dumps({"error": masked_value(error.as_dict())}, ensure_ascii=False, indent=2), file=sys.stderr)
     else:
         from rich.console import Console
         from rich.text import Text
 
         console = Console(stderr=True, highlight=False, soft_wrap=True)
-        console.print(Text("error: ", "bold red") + Text(mask(error.what)))
-        console.print(Text("hint:  ", "bold cyan") + Text(mask(error.fix)))
+        console.print(Text("error: ", "bold red") + Text(plain(error.what)))
+        console.print(Text("hint:  ", "bold cyan") + Text(plain(error.fix)))
     if debug:
         import traceback
 
-        traceback.print_exception(error)
+        sys.stderr.write(mask("".join(traceback.format_exception(origin))))
     return error.exit_status

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from burnish.cli.render import duration, make_table, measures_in_short, sparkline
+from burnish.cli.render import duration, make_table, measures_in_short, plain, sparkline
 from burnish.core.events import Event
 from burnish.core.plan import Plan, PlannedStep
 from burnish.core.run import Run
@@ -71,12 +71,12 @@ class TerminalWatcher:
                 self._numbers |= {key: event.values[key] for key in _SHOWN if key in event.values}
             case "note":
                 colour = "yellow" if event.level == "warning" else "dim"
-                self._print(f"  [{colour}]{escape(event.text)}[/]")
+                self._print(f"  [{colour}]{escape(plain(event.text))}[/]")
                 if event.level == "warning":
                     self._warnings.append(f"{step.step.name}: {event.text}")
             case "chosen":
-                value, reason = escape(str(event.value)), escape(event.reason)
-                self._print(f"  [dim]chosen for you:[/] {event.field} = {value} [dim]({reason})[/]")
+                field, value, reason = (escape(plain(str(part))) for part in (event.field, event.value, event.reason))
+                self._print(f"  [dim]chosen for you:[/] {field} = {value} [dim]({reason})[/]")
             case "table":
                 self._print(make_table(event.title, event.columns, event.rows))
             case "state" | "failed" | "checkpoint":
@@ -112,7 +112,7 @@ class TerminalWatcher:
         for plot in (plot for step in result.steps.values() for plot in sorted(step.path.glob("*.png"))):
             self._print(f"[bold]plot:[/] {escape(_short(plot, root))}")
         for warning in self._warnings:
-            self._print(f"[yellow]warning:[/] {escape(warning)}")
+            self._print(f"[yellow]warning:[/] {escape(plain(warning))}")
         for line in _next_steps(result):
             self._print(Text("next: ", "bold cyan") + Text(line))
 

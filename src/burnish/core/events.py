@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from burnish.core.secrets import masked_value
+
 
 class _Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -96,13 +98,13 @@ _reader: TypeAdapter[Event] = TypeAdapter(Event)
 
 
 class EventLog:
-    """The append-only file of a run's events. Each event is one `write` of one whole line."""
+    """The append-only file of a run's events. Each event is one `write` of one whole line, secrets masked."""
 
     def __init__(self, path: Path):
         self.path = path
 
     def append(self, event: Event) -> None:
-        line = json.dumps(event.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":")) + "\n"
+        line = json.dumps(masked_value(event.model_dump(mode="json")), ensure_ascii=False, separators=(",", ":")) + "\n"
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             if os.lseek(descriptor, 0, os.SEEK_END) and not self._ends_whole():

@@ -142,12 +142,15 @@ def _must_be_anew(step: Step, planned: dict[str, PlannedStep], start: str | None
 
 def _choose(step: Step, earlier: list[Run]) -> tuple[Action, str, Run | None]:
     for run in earlier:
-        if (run.folder / "artifact.json").is_file():
+        if (run.folder / "artifact.json").is_file() and run.out.is_dir():
             return "reuse", f"made by {run.name}", run
+    for run in earlier:
+        if run.state == "running":
+            return "resume", f"{run.name} is in progress", run
     if getattr(step.spec, "resume", None) == "never":
         return "run", "resume is never", None
     for run in earlier:
-        if run.state in ("interrupted", "killed", "failed", "running") and any(run.scratch.glob("checkpoints/*")):
+        if run.state in ("interrupted", "killed", "failed") and any(run.scratch.glob("checkpoints/*")):
             return "resume", f"{run.name} was {run.state}", run
     return "run", "new" if not earlier else f"{earlier[0].name} {earlier[0].state}", None
 

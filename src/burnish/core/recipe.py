@@ -1,6 +1,6 @@
 """A recipe: named steps, read from one or more YAML files, changed by `--set`, and validated as a whole."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -8,9 +8,9 @@ from typing import Any, cast
 from burnish.core.catalog import Stage, stage
 from burnish.core.errors import AskError
 from burnish.core.naming import nearest
-from burnish.core.validation import make_spec
+from burnish.core.validation import check_plain, make_spec
 from burnish.core.workspace import plain_name
-from burnish.core.yaml import Document, Where, parse_yaml, read_yaml
+from burnish.core.yaml import Document, Where, at, parse_yaml, place_of, read_yaml
 from burnish.specs.base import Spec, Takes, fields_with
 
 Values = dict[str, Any]
@@ -79,9 +79,11 @@ def load_recipe(paths: Iterable[Path], settings: Iterable[str] = ()) -> Recipe:
             raise AskError(
                 "ask.unknown-key",
                 f"--set {setting}: the recipe has no step '{path[0]}'",
-                nearest(path[0], cast(Values, steps)),
+                nearest(path[0], map(str, cast(Values, steps))),
             )
-        values = merged(values, nested(path if path[0] == "name" else ("steps", *path), value))
+        full = path if path[0] == "name" else ("steps", *path)
+        values = merged(values, nested(full, value))
+        documents.append(Document(None, f"--set {'.'.join(path)}", {full: 0}))
     return recipe_of(values, documents)
 
 
@@ -90,17 +92,20 @@ def recipe_of(values: Mapping[str, Any], documents: Iterable[Document] = ()) -> 
     known = list(documents)
 
     def place(path: Where) -> str:
-        return next((d.where(path) for d in reversed(known) if path in d.lines), known[-1].where(path) if known else "")
+        return place_of(path, known)
 
+    check_plain(dict(values), place)
     for key in values:
         if key not in ("name", "steps"):
-            raise AskError("ask.unknown-key", f"{place((key,))}: unknown key '{key}'", nearest(key, ["name", "steps"]))
+            raise AskError(
+                "ask.unknown-key", at(place((key,)), f"unknown key '{key}'"), nearest(key, ["name", "steps"])
+            )
     for key in ("name", "steps"):
         if not values.get(key):
-            raise AskError("ask.missing-key", f"{place(())}: '{key}' is missing", f"add {key}: …")
+            raise AskError("ask.missing-key", at(place(()), f"'{key}' is missing"), f"add {key}: …")
     steps = values["steps"]
     if not isinstance(values["name"], str) or not isinstance(steps, dict):
-        raise AskError("ask.wrong-value", f"{place(())}: `name` is a word and `steps` a mapping", "mend the recipe")
+        raise AskError("ask.wrong-value", at(place(()), "`name` is a word and `steps` a mapping"), "mend the recipe")
     plain_name(values["name"])
     made: dict[str, Step] = {}
     for name, given in cast(Values, steps).items():
@@ -112,27 +117,31 @@ def recipe_of(values: Mapping[str, Any], documents: Iterable[Document] = ()) -> 
     return Recipe(values["name"], tuple(_in_order(made, place)))
 
 
-def make_step(name: str, given: Any, where: Any) -> Step:
+def make_step(name: str, given: Any, where: Callable[[Where], str]) -> Step:
     """Validate one step: `{stage: …, settings…}`."""
-    plain_name(name)
+    try:
+        plain_name(name)
+    except AskError as error:
+        raise AskError(error.code, at(where(()), error.what), error.fix) from None
     if not isinstance(given, dict):
-        raise AskError("ask.wrong-value", f"{where(())}: step '{name}' is no mapping", f"write {name}: {{stage: …}}")
+        raise AskError("ask.wrong-value", at(where(()), f"step '{name}' is no mapping"), f"write {name}: {{stage: …}}")
     settings: Values = dict(cast(Values, given))
     if "stage" not in settings:
-        raise AskError("ask.missing-key", f"{where(())}: step '{name}' names no stage", "add stage: …")
+        raise AskError("ask.missing-key", at(where(()), f"step '{name}' names no stage"), "add stage: …")
     try:
         row = stage(str(settings.pop("stage")))
     except AskError as error:
-        raise AskError(error.code, f"{where(('stage',))}: {error.what}", error.fix) from None
+        raise AskError(error.code, at(where(("stage",)), error.what), error.fix) from None
     return Step(name, row, make_spec(row.spec_type(), settings, where))
 
 
 def parse_setting(text: str) -> tuple[tuple[str, ...], Any]:
     """`a.b=value` → (("a", "b"), value), the value read as YAML."""
     key, sign, value = text.partition("=")
-    if not sign or not key.strip():
+    path = tuple(part.strip() for part in key.split("."))
+    if not sign or not all(path):
         raise AskError("ask.wrong-value", f"--set {text}: not of the form key=value", "write --set learning_rate=1e-4")
-    return tuple(key.strip().split(".")), parse_yaml(value.encode(), f"--set {key.strip()}").value
+    return path, parse_yaml(value.encode(errors="replace"), f"--set {key.strip()}").value
 
 
 def nested(path: tuple[str, ...], value: Any) -> Values:
@@ -155,7 +164,7 @@ def merged(below: Values, above: Values) -> Values:
     return result
 
 
-def _in_order(steps: dict[str, Step], place: Any) -> list[Step]:
+def _in_order(steps: dict[str, Step], place: Callable[[Where], str]) -> list[Step]:
     """Steps sorted so that each stands after those it takes; a missing one or a circle is an error."""
     done: list[Step] = []
     open_steps: list[str] = []
@@ -166,7 +175,7 @@ def _in_order(steps: dict[str, Step], place: Any) -> list[Step]:
         if name in open_steps:
             circle = " → ".join([*open_steps[open_steps.index(name) :], name])
             raise AskError(
-                "ask.cycle", f"{place(('steps', name))}: steps wait for each other: {circle}", "break the circle"
+                "ask.cycle", at(place(("steps", name)), f"steps wait for each other: {circle}"), "break the circle"
             )
         open_steps.append(name)
         for path, (ref, _) in steps[name].references().items():
@@ -176,8 +185,10 @@ def _in_order(steps: dict[str, Step], place: Any) -> list[Step]:
             if other not in steps:
                 raise AskError(
                     "ask.bad-reference",
-                    f"{place(('steps', name, *path.split('.')))}: '{name}.{path}' refers to a step '{other}' "
-                    "that is not in the recipe",
+                    at(
+                        place(("steps", name, *(int(part) if part.isdigit() else part for part in path.split(".")))),
+                        f"'{name}.{path}' refers to a step '{other}' that is not in the recipe",
+                    ),
                     nearest(other, steps),
                 )
             visit(other)

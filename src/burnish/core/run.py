@@ -19,6 +19,7 @@ from burnish.core.context import Input
 from burnish.core.errors import AskError, RunError
 from burnish.core.events import EventLog, StateChanged
 from burnish.core.files import read_json, write_json
+from burnish.core.secrets import mask, masked_value
 
 State = Literal["planned", "running", "succeeded", "failed", "interrupted"]
 
@@ -48,6 +49,16 @@ class Artifact:
 
     def as_input(self, ref: str) -> Input:
         return Input(ref, self.kind, self.path, self.fingerprint, self.inputs)
+
+
+def is_held(lock: FileLock) -> bool:
+    """Whether another process holds a lock. Who only looks holds it for a moment: look for longer than that."""
+    try:
+        lock.acquire(timeout=0.1, poll_interval=0.01)
+    except Timeout:
+        return True
+    lock.release()
+    return False
 
 
 class Run:
@@ -97,16 +108,24 @@ class Run:
 
     @property
     def state(self) -> str:
-        """The state as it truly is: a run that calls itself running and whose worker is gone is `killed`."""
+        """The state as it truly is: a run that calls itself running and whose worker is gone is `killed`.
+
+        One killed between its artifact's record and its own has succeeded.
+        """
         state = self.record["state"]
-        return "killed" if state == "running" and not self.is_alive() else state
+        if state != "running" or self.is_alive():
+            return state
+        state = self.record["state"]  # it may have ended between the two looks
+        if state != "running":
+            return state
+        return "succeeded" if (self.folder / "artifact.json").is_file() else "killed"
 
     def create(self, job: Mapping[str, Any]) -> None:
         """Make the folder and write what the worker needs."""
         self.folder.mkdir(parents=True)
         self.scratch.mkdir()
         write_json(self.folder / "job.json", job)
-        write_json(self.folder / "spec.json", job["spec"])
+        write_json(self.folder / "spec.json", masked_value(job["spec"]))
         keys = ("recipe", "number", "step", "stage", "fingerprint")
         write_json(
             self.folder / "run.json",
@@ -129,7 +148,7 @@ class Run:
             record.pop("ended", None)
         else:
             record["ended"] = now
-        write_json(self.folder / "run.json", {**record, "state": state, "reason": reason, **more})
+        write_json(self.folder / "run.json", {**record, "state": state, "reason": mask(reason), **masked_value(more)})
         self.events.append(StateChanged(state=state, reason=reason))
 
     def lock(self) -> FileLock:
@@ -137,13 +156,7 @@ class Run:
         return FileLock(self.folder / "run.lock")
 
     def is_alive(self) -> bool:
-        lock = self.lock()
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return True
-        lock.release()
-        return False
+        return (self.folder / "run.lock").exists() and is_held(self.lock())
 
     def artifact(self) -> Artifact | None:
         """The finished artifact, or None while there is none."""

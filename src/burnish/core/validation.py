@@ -1,17 +1,16 @@
 """From plain values to a spec: every fault is told with its place, its field and the fix."""
 
+import math
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
 from pydantic import ValidationError
 
 from burnish.core.errors import AskError
 from burnish.core.naming import nearest
+from burnish.core.yaml import MAX_DEPTH, Where, at
 from burnish.specs.base import Spec
-
-Where = tuple[str | int, ...]
-
 
 S = TypeVar("S", bound=Spec)
 
@@ -22,6 +21,37 @@ def make_spec(spec_type: type[S], values: Mapping[str, Any], where: Callable[[Wh
         return spec_type.model_validate(dict(values))
     except ValidationError as error:
         raise _as_ask_error(spec_type, error, where) from error
+
+
+def check_plain(value: Any, where: Callable[[Where], str], path: Where = ()) -> None:
+    """Values are what YAML can say: words, finite numbers, true, false, null, lists, and mappings with words as keys.
+
+    Specs may stand where their values may. Errors: AskError `ask.wrong-value`.
+    """
+    if value is None or isinstance(value, bool | int | Spec) or (isinstance(value, float) and math.isfinite(value)):
+        return
+    if isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value):
+        return
+    place, field = where(path), ".".join(map(str, path))
+    if len(path) > MAX_DEPTH:
+        what = at(place, f"'{field[:80]}…': nested deeper than {MAX_DEPTH} levels")
+        raise AskError("ask.wrong-value", what, "flatten it")
+    if isinstance(value, list | tuple):
+        for index, member in enumerate(cast(Sequence[Any], value)):
+            check_plain(member, where, (*path, index))
+    elif isinstance(value, dict):
+        for key, member in cast(dict[Any, Any], value).items():
+            if not isinstance(key, str):
+                raise AskError("ask.wrong-value", at(place, f"a key is {_short(key)}"), "use words as keys")
+            check_plain(key, where, path)
+            check_plain(member, where, (*path, key))
+    else:
+        subject = f"'{field}': " if field else ""
+        raise AskError(
+            "ask.wrong-value",
+            at(place, f"{subject}{_short(value)} is no plain value"),
+            "write a word, a finite number, true, false, null, a list or a mapping",
+        )
 
 
 _CODES = {"extra_forbidden": "ask.unknown-key", "missing": "ask.missing-key"}
@@ -54,17 +84,16 @@ def _is_outdone(index: int, found: Sequence[Any], paths: list[Where]) -> bool:
 
 def _describe(spec_type: type[Spec], fault: Any, path: Where, where: Callable[[Where], str]) -> tuple[str, str, str]:
     field, place = ".".join(map(str, path)), where(path)
-    start = f"{place}: " if place else ""
     code = _CODES.get(fault["type"], "ask.wrong-value")
     if code == "ask.unknown-key":
-        return code, f"{start}unknown key '{field}'", nearest(str(path[-1]), _known_names(spec_type, path[:-1]))
+        return code, at(place, f"unknown key '{field}'"), nearest(str(path[-1]), _known_names(spec_type, path[:-1]))
     if code == "ask.missing-key":
-        return code, f"{start}'{field}' is missing", f"add {path[-1]}: …"
+        return code, at(place, f"'{field}' is missing"), f"add {path[-1]}: …"
     message = fault["msg"].removeprefix("Value error, ")
     given = "" if fault["type"] == "value_error" and not field else f" (given: {_short(fault['input'])})"
     subject = f"'{field}': " if field else ""
     help_text = _help(spec_type, path)
-    return code, f"{start}{subject}{message}{given}", f"{help_text}" if help_text else "mend the value"
+    return code, at(place, f"{subject}{message}{given}"), help_text or "mend the value"
 
 
 def _short(value: Any) -> str:

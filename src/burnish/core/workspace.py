@@ -7,17 +7,21 @@ runs/latest.txt                  the newest run
 .burnish/hashes.json             content hashes of large inputs, by size and time
 """
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from filelock import FileLock
 
 from burnish.core.errors import AskError
 from burnish.core.files import read_json, write_atomically, write_json
 from burnish.core.run import Run
 
 MARK = "burnish.yaml"
+_TAKEN = ("latest", "latest.txt", "plan.json", "plan.lock")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -44,7 +48,7 @@ class Workspace:
         """Take the next free number of a recipe; making the folder is the claim, so two callers never share one."""
         parent = self.runs / plain_name(recipe)
         parent.mkdir(parents=True, exist_ok=True)
-        number = max((int(folder.name) for folder in parent.iterdir() if folder.name.isdigit()), default=0) + 1
+        number = max((int(folder.name) for folder in parent.iterdir() if folder.name.isdecimal()), default=0) + 1
         while True:
             try:
                 (parent / str(number)).mkdir()
@@ -64,11 +68,18 @@ class Workspace:
 
     def plan_of(self, recipe: str, number: int) -> dict[str, Any]:
         """plan.json: what each step of one `burnish run` was to do, and its run folder below `runs/`."""
-        return read_json(self.runs / recipe / str(number) / "plan.json")
+        path = self.runs / recipe / str(number) / "plan.json"
+        if not path.is_file():
+            raise self._no_such_run(f"{recipe}/{number}")
+        return read_json(path)
 
     def record_plan(self, recipe: str, number: int, plan: dict[str, Any]) -> None:
         write_json(self.runs / recipe / str(number) / "plan.json", plan)
         write_atomically(self.runs / "latest.txt", f"{recipe}/{number}\n")
+
+    def lock_of(self, recipe: str, number: int) -> FileLock:
+        """Held by the process that carries out this run of a recipe, from its first step to its last."""
+        return FileLock(self.runs / recipe / str(number) / "plan.lock")
 
     def latest(self) -> tuple[str, int]:
         """Recipe and number of the newest run."""
@@ -80,21 +91,30 @@ class Workspace:
 
     def find_runs(self, name: str = "latest") -> list[Run]:
         """The runs that `latest`, `recipe`, `recipe/number` or `recipe/number/step` means, in step order."""
-        if name == "latest":
-            return self._steps(*self.latest())
-        match name.strip("/").split("/"):
-            case [recipe]:
-                numbers = sorted(int(f.name) for f in (self.runs / plain_name(recipe)).glob("*") if f.name.isdigit())
-                found = self._steps(recipe, numbers[-1]) if numbers else []
-            case [recipe, number] if number.isdigit():
-                found = self._steps(plain_name(recipe), int(number))
-            case [recipe, number, step] if number.isdigit():
-                found = [run for run in self._steps(plain_name(recipe), int(number)) if run.folder.name == step]
-            case _:
-                found = []
+        recipe, number = self.number_of(name)
+        step = name.strip("/").split("/")[2:]
+        found = [run for run in self._steps(recipe, number) if not step or run.folder.name == step[0]]
         if not found:
-            raise AskError("ask.no-such-run", f"there is no run '{name}' in {self.root}", "see `burnish runs list`")
+            raise self._no_such_run(name)
         return found
+
+    def number_of(self, name: str = "latest") -> tuple[str, int]:
+        """Recipe and number that a name means; of a recipe alone, its newest run."""
+        if name == "latest":
+            return self.latest()
+        match name.strip("/").split("/"):
+            case [recipe] if _PLAIN.fullmatch(recipe):
+                numbers = [int(folder.name) for folder in (self.runs / recipe).glob("*") if folder.name.isdecimal()]
+                if numbers:
+                    return recipe, max(numbers)
+            case [recipe, number, *rest] if _PLAIN.fullmatch(recipe) and number.isdecimal() and len(rest) < 2:
+                return recipe, int(number)
+            case _:
+                pass
+        raise self._no_such_run(name)
+
+    def _no_such_run(self, name: str) -> AskError:
+        return AskError("ask.no-such-run", f"there is no run '{name}' in {self.root}", "see `burnish runs list`")
 
     def _steps(self, recipe: str, number: int) -> list[Run]:
         if not (self.runs / recipe / str(number) / "plan.json").is_file():
@@ -108,14 +128,17 @@ class Workspace:
         """Remembered content hashes; a cache, so an unreadable one is simply begun anew."""
         path = self.root / ".burnish" / "hashes.json"
         try:
-            return read_json(path)
-        except (FileNotFoundError, ValueError):
+            known: Any = read_json(path)
+        except (OSError, ValueError):
             return {}
+        return cast(dict[str, Any], known) if isinstance(known, dict) else {}
 
     def remember_hashes(self, known: dict[str, Any]) -> None:
+        """Keep them for the next plan; where nothing can be written, the files are read again instead."""
         folder = self.root / ".burnish"
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "hashes.json", known)
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(folder / "hashes.json", known)
 
     def artifacts(self) -> Iterator[Run]:
         """Runs that finished, newest first."""
@@ -124,10 +147,10 @@ class Workspace:
 
 def plain_name(name: str) -> str:
     """A name that may become a folder: letters, digits, dot, dash, underscore."""
-    if not _PLAIN.fullmatch(name):
+    if not _PLAIN.fullmatch(name) or name in _TAKEN:
         raise AskError(
             "ask.wrong-value",
             f"'{name}' cannot be the name of a recipe or step",
-            "use letters, digits, '.', '-' and '_', beginning with a letter or digit",
+            f"use letters, digits, '.', '-' and '_', beginning with a letter or digit; not {', '.join(_TAKEN)}",
         )
     return name

@@ -1,8 +1,11 @@
-"""Read YAML that a stranger may have written: capped in size and depth, no tags, no aliases, no doubled keys.
+"""Read YAML that a stranger may have written: capped in size, depth and count, no tags, no aliases, no doubled keys.
 
+Plain words are read as YAML 1.2 reads them: `1e-4` is a number, `no`, `1:30` and `2024-01-01` are words.
 Each value's line is remembered, so that an error can name it.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,9 +14,19 @@ import yaml
 
 from burnish.core.errors import AskError
 
-MAX_BYTES, MAX_DEPTH = 1 << 20, 32
+MAX_BYTES, MAX_DEPTH, MAX_VALUES, MAX_DIGITS = 1 << 18, 32, 10_000, 100
 Where = tuple[str | int, ...]
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_WORDS: dict[str, Any] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_WHOLE = re.compile(r"[-+]?[0-9]+")
+_BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_DOTTED = re.compile(r"\.(?=[iInN])")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
 @dataclass
@@ -25,16 +38,37 @@ class Document:
     lines: dict[Where, int] = field(default_factory=dict[Where, int])
 
     def where(self, path: Where) -> str:
-        """`file:line` of a path or of its nearest parent that the file has."""
-        while path and path not in self.lines:
-            path = path[:-1]
-        return f"{self.name}:{self.lines[path]}" if path in self.lines else self.name
+        """`file:line` of a path or of its nearest parent that the file has; the name alone when it has no lines."""
+        line = self.lines.get(path[: self.depth_of(path)], 0)
+        return f"{self.name}:{line}" if line else self.name
+
+    def depth_of(self, path: Where) -> int:
+        """How many parts of a path this file knows."""
+        return next((depth for depth in range(len(path), 0, -1) if path[:depth] in self.lines), 0)
+
+    def below(self, *parents: str) -> "Document":
+        """The same document as a part of a larger one."""
+        return Document(self.value, self.name, {(*parents, *path): line for path, line in self.lines.items()})
+
+
+def place_of(path: Where, documents: Sequence[Document]) -> str:
+    """Where a path was said: in the document that knows most of it, of several the last; "" without documents."""
+    if not documents:
+        return ""
+    best = max(reversed(documents), key=lambda document: document.depth_of(path))
+    return (best if best.depth_of(path) else documents[0]).where(path)
+
+
+def at(place: str, what: str) -> str:
+    """A message that begins with its place, when that is known."""
+    return f"{place}: {what}" if place else what
 
 
 def read_yaml(path: Path) -> Document:
     """Parse a file. Errors name file, line and the fix."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise AskError(
             "ask.recipe-unreadable", f"{path}: {error.strerror or error}", "check the path of the recipe"
@@ -44,9 +78,7 @@ def read_yaml(path: Path) -> Document:
 
 def parse_yaml(data: bytes, name: str) -> Document:
     if len(data) > MAX_BYTES:
-        raise _unreadable(
-            name, f"{len(data):,} bytes is more than a recipe may have ({MAX_BYTES:,})", "make it smaller"
-        )
+        raise _unreadable(name, f"more bytes than a recipe may have ({MAX_BYTES:,})", "rows belong into files of data")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -66,8 +98,6 @@ def parse_yaml(data: bytes, name: str) -> Document:
         raise _unreadable(
             place, f"not readable as YAML: {problem}", "mend the line; check indentation and quotes"
         ) from error
-    except ValueError as error:  # a scalar that looks like a date or number and is none, such as 2024-13-45
-        raise _unreadable(name, f"not readable as YAML: {error}", "put the value in quotes") from error
     finally:
         if loader is not None:
             loader.dispose()
@@ -75,12 +105,18 @@ def parse_yaml(data: bytes, name: str) -> Document:
 
 
 def _check_shape(text: str, name: str) -> None:
-    depth = 0
+    depth = count = 0
     parse: Any = vars(yaml)["parse"]  # untyped
     for event in parse(text, _Loader):
         line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
             raise _unreadable(f"{name}:{line}", "aliases (*name) are not allowed", "write the value out")
+        if isinstance(event, yaml.NodeEvent):
+            count += 1
+            if count > MAX_VALUES:
+                raise _unreadable(f"{name}:{line}", f"more than {MAX_VALUES:,} values", "make it smaller")
+            if getattr(event, "tag", None) is not None:
+                raise _unreadable(f"{name}:{line}", "tags (!name) are not allowed", "write the plain value")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
@@ -106,7 +142,21 @@ def _construct(loader: Any, node: Any, path: Where, document: Document) -> Any:
         return value
     if isinstance(node, yaml.SequenceNode):
         return [_construct(loader, child, (*path, index), document) for index, child in enumerate(node.value)]
-    return loader.construct_object(node)
+    return node.value if node.style in ("'", '"', "|", ">") else _plain_word(node.value, f"{document.name}:{line}")
+
+
+def _plain_word(text: str, place: str) -> Any:
+    """The value of a word without quotes, by the core schema of YAML 1.2."""
+    if text in _WORDS:
+        return _WORDS[text]
+    is_whole = _WHOLE.fullmatch(text) or _BASED.fullmatch(text)
+    if not is_whole and not _FLOAT.fullmatch(text):
+        return text
+    if len(text) > MAX_DIGITS:
+        raise _unreadable(place, f"a number of more than {MAX_DIGITS} digits", "put it in quotes, if it is a word")
+    if is_whole:
+        return int(text, 0 if _BASED.fullmatch(text) else 10)
+    return float(_DOTTED.sub("", text))
 
 
 def _unreadable(place: str, what: str, fix: str) -> AskError:

@@ -1,6 +1,7 @@
 """Start, watch and stop workers on this machine. The launcher's three verbs are those of every launcher."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,7 +9,11 @@ from pathlib import Path
 
 from burnish.core.events import Failed
 from burnish.core.run import Run
+from burnish.core.secrets import mask
 
+BUSY = 75
+"""The exit status of a worker that found its run in the hands of another."""
+_SECOND_SIGNAL = (128 + signal.SIGTERM, 128 + signal.SIGINT)
 _DEFAULTS = {
     "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads took a step from 809 to 5,692 ms on a busy machine
     "TOKENIZERS_PARALLELISM": "false",
@@ -27,11 +32,14 @@ def worker_environment() -> dict[str, str]:
 class LocalLauncher:
     """One worker process for each run, in a process group of its own so that Ctrl-C reaches only us."""
 
+    def __init__(self) -> None:
+        self._ended_by_us: set[int] = set()
+
     def start(self, run: Run) -> subprocess.Popen[bytes]:
         """Start the run's worker; what it prints goes to run.log."""
         with run.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "burnish.jobs.worker", str(run.folder)],
+                [sys.executable, "-m", "burnish.jobs.worker", str(run.folder), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -40,19 +48,32 @@ class LocalLauncher:
             )
 
     def poll(self, process: subprocess.Popen[bytes], run: Run) -> int | None:
-        """The exit status, or None while it works. A worker that died without a word is given one."""
+        """The exit status, or None while it works. A worker that died without a word is given one.
+
+        BUSY tells that another process has the run, whose state is then not ours to change.
+        """
         status = process.poll()
-        if status is not None and run.record["state"] in ("running", "planned"):
-            self._record_death(run, status)
+        if status is not None and status != BUSY and run.record["state"] in ("running", "planned"):
+            if (run.folder / "artifact.json").is_file():
+                run.go("succeeded")  # killed between the artifact's record and its own
+            else:
+                self._record_death(process, run, status)
         return status
 
     def stop(self, process: subprocess.Popen[bytes], *, at_once: bool = False) -> None:
         """Ask the worker to save and end; or end it."""
+        if at_once:
+            self._ended_by_us.add(process.pid)
         process.send_signal(signal.SIGKILL if at_once else signal.SIGTERM)
 
-    def _record_death(self, run: Run, status: int) -> None:
-        tail = "\n".join(_last_lines(run.log, 50))
-        if status < 0:
+    def _record_death(self, process: subprocess.Popen[bytes], run: Run, status: int) -> None:
+        shutil.rmtree(run.partial, ignore_errors=True)
+        tail = mask("\n".join(_last_lines(run.log, 50)))
+        interrupted = process.pid in self._ended_by_us or status in _SECOND_SIGNAL
+        if interrupted:
+            code, what = "run.interrupted", "the worker was ended at once, before it could save its state"
+            fix = "run the same command again: it goes on from its last checkpoint, if it had one"
+        elif status < 0:
             name = signal.Signals(-status).name
             code, what = "run.killed", f"the worker was ended by {name}"
             fix = "run the same command again to resume"
@@ -62,7 +83,8 @@ class LocalLauncher:
             code, what = "run.failed", f"the worker ended with status {status} before it could say why"
             fix = f"the last lines of {run.log}:\n{tail}" if tail else f"see {run.log}"
         run.events.append(Failed(code=code, what=what, fix=fix))
-        run.go("failed", reason=what, error={"code": code, "what": what, "fix": fix, "exit_status": 6, "log": tail})
+        error = {"code": code, "what": what, "fix": fix, "exit_status": 6, "log": tail}
+        run.go("interrupted" if interrupted else "failed", reason=what, error=error)
 
 
 def _last_lines(path: Path, count: int) -> list[str]:

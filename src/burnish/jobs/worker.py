@@ -1,10 +1,14 @@
-"""Do one step, in a process of its own: `python -m burnish.jobs.worker RUN_FOLDER`.
+"""Do one step, in a process of its own: `python -m burnish.jobs.worker RUN_FOLDER [PARENT_PID]`.
 
 Reads job.json, runs the stage under the consumption ledger, publishes `out/`, and writes the record last.
-The exit status is the error's (see `burnish.core.errors`); 0 means that artifact.json exists.
+The exit status is the error's (see `burnish.core.errors`); 0 means that artifact.json exists; BUSY that another
+process has the run; 128 and a signal's number that a second signal ended it at once.
 """
 
+import contextlib
 import ctypes
+import errno
+import faulthandler
 import json
 import logging
 import os
@@ -14,6 +18,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +33,12 @@ from burnish.core.files import publish_folder, read_json, write_json
 from burnish.core.ledger import ConsumptionLedger
 from burnish.core.references import fetched
 from burnish.core.run import Run
-from burnish.core.secrets import masked
+from burnish.core.secrets import MASK, mask, masked, masked_value, names_a_secret
+from burnish.jobs.local import BUSY
 from burnish.specs.base import Spec
 
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LONGEST_LOCAL, _SHOWN_OF_LOCAL = 100_000, 200
 _log = logging.getLogger("burnish")
 
 
@@ -68,32 +76,34 @@ class _Inputs(Mapping[str, Input]):
 
 def work(run: Run) -> int:
     """Run the step of a run folder to its end; returns the exit status."""
-    _end_with_parent()
     try:
         lock = run.lock().acquire(timeout=2)  # a moment, since looking whether a run is alive takes the lock too
     except Timeout:
         print(f"run {run.name} is in progress in another process", file=sys.stderr)
-        return RunError.exit_status
+        return BUSY
     with lock:
         stop = _Stop()
-        _log_to(run)
         run.go("running", pid=os.getpid(), burnish=__version__)
-        job = read_json(run.folder / "job.json")
-        row = stage(job["stage"])
-        spec = row.spec_type().model_validate(job["spec"])
-        started = time.time()
         try:
+            _log_to(run)
+            started = time.time()
+            job = read_json(run.folder / "job.json")
+            row = stage(job["stage"])
+            spec = row.spec_type().model_validate(job["spec"])
             outcome = _perform(run, row, spec, job, stop)
+            _publish(run, row, spec, job, outcome, time.time() - started)
         except Exception as error:
             return _fail(run, error)
-        _publish(run, row, spec, job, outcome, time.time() - started)
         run.go("succeeded")
+        shutil.rmtree(run.scratch, ignore_errors=True)
     return 0
 
 
 def _perform(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], stop: _Stop) -> Outcome:
-    shutil.rmtree(run.partial, ignore_errors=True)
+    for leftover in (run.partial, run.out):  # of an attempt that was killed before its record was written
+        shutil.rmtree(leftover, ignore_errors=True)
     run.partial.mkdir()
+    run.scratch.mkdir(exist_ok=True)
     inputs = {path: Input.from_json(value, run.workspace) for path, value in job["inputs"].items()}
     with ConsumptionLedger(spec) as ledger:
         context = Context(
@@ -105,14 +115,9 @@ def _perform(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], stop: _St
             settled=ledger.check,
         )
         try:
-            function = row.function()
+            outcome: Outcome = row.function()(spec, context)
         except ModuleNotFoundError as error:
-            raise MachineError(
-                "machine.no-package",
-                f"stage '{row.name}' needs the package {error.name}, which is not installed",
-                f"pip install 'burnish[{row.extra}]'",
-            ) from error
-        outcome: Outcome = function(spec, context)
+            raise _no_package(row, error) from error
         ledger.check()
     return outcome
 
@@ -129,7 +134,7 @@ def _publish(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], outcome: 
             "fingerprint": job["fingerprint"],
             "stage": row.name,
             "inputs": job["inputs"],
-            "spec": spec.model_dump(mode="json"),
+            "spec": masked_value(spec.model_dump(mode="json")),
             "measures": dict(outcome.measures),
             "provenance": {
                 "burnish": __version__,
@@ -142,13 +147,14 @@ def _publish(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], outcome: 
             "certificate": None,
         },
     )
-    shutil.rmtree(run.scratch, ignore_errors=True)
 
 
 def _fail(run: Run, error: Exception) -> int:
     """Write the traceback to run.log, the reason to events and run.json, and leave nothing half-made."""
-    shutil.rmtree(run.partial, ignore_errors=True)
-    _log_traceback(run, error)
+    for unfinished in (run.partial, run.out):
+        shutil.rmtree(unfinished, ignore_errors=True)
+    with contextlib.suppress(OSError):  # on a full disk the state counts for more than the log
+        _log_traceback(run, error)
     known = error if isinstance(error, BurnishError) else _unknown(run, error)
     interrupted = known.code == "run.interrupted"
     run.events.append(Failed(code=known.code, what=known.what, fix=known.fix))
@@ -156,19 +162,60 @@ def _fail(run: Run, error: Exception) -> int:
     return known.exit_status
 
 
+def _no_package(row: Stage, error: ModuleNotFoundError) -> Exception:
+    """A missing package is told with the extra that brings it; a module that we ourselves misspelt is our fault."""
+    missing = (error.name or "").partition(".")[0]
+    if not missing or find_spec(missing) is not None:
+        return error
+    return MachineError(
+        "machine.no-package",
+        f"stage '{row.name}' needs the package {missing}, which is not installed",
+        f"pip install 'burnish[{row.extra}]'" if row.extra else f"pip install {missing}",
+    )
+
+
 def _unknown(run: Run, error: Exception) -> BurnishError:
-    if isinstance(error, MemoryError):
-        return MachineError("machine.no-memory", f"memory ran out: {error}", "use a smaller batch, model or file")
-    if isinstance(error, OSError) and error.errno == 28:
-        return MachineError("machine.no-disk", f"the disk is full: {error.filename or run.folder}", "free some space")
+    causes = list(_chain(error))
+    if any(isinstance(cause, MemoryError) or _speaks_of_memory(cause) for cause in causes):
+        first = str(error).strip().partition("\n")[0]
+        return MachineError(
+            "machine.no-memory", f"memory ran out: {first}", "use a smaller batch, model or file, or shorter rows"
+        )
+    full = next((cause for cause in causes if _speaks_of_a_full_disk(cause)), None)
+    if full is not None:
+        where = getattr(full, "filename", None) or run.folder
+        return MachineError(
+            "machine.no-disk", f"the disk is full: {where}", "free some space, or use another --workspace; run it again"
+        )
     return RunError(
         "run.failed", f"{type(error).__name__}: {error}", f"the traceback is in {run.log}; `burnish doctor {run.name}`"
     )
 
 
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that led to it."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _speaks_of_memory(error: BaseException) -> bool:
+    """torch says it in its own words, on a GPU (OutOfMemoryError) and on a CPU."""
+    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+
+
+def _speaks_of_a_full_disk(error: BaseException) -> bool:
+    """Libraries in other languages give no errno, only its words."""
+    return getattr(error, "errno", None) in _DISK_FULL or "No space left on device" in str(error)
+
+
 def _log_to(run: Run) -> None:
     """Everything at DEBUG into run.log; what libraries print lands there too (the launcher sends it)."""
-    handler = logging.StreamHandler(masked(sys.stderr))
+    faulthandler.enable()
+    sys.stdout, sys.stderr = masked(sys.stdout), masked(sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -185,16 +232,40 @@ def _log_traceback(run: Run, error: Exception) -> None:
     from rich.console import Console
     from rich.traceback import Traceback
 
+    trace = Traceback.from_exception(
+        type(error), error, error.__traceback__, show_locals=True, locals_max_string=_LONGEST_LOCAL
+    )
+    for stack in trace.trace.stacks:
+        stack.exc_value = mask(stack.exc_value)
+        for frame in stack.frames:
+            for name, node in (frame.locals or {}).items():
+                _mask_local(node, name)
     with run.log.open("a", encoding="utf-8") as file:
-        console = Console(file=masked(file), width=140, no_color=True)
-        console.print(Traceback.from_exception(type(error), error, error.__traceback__, show_locals=True))
+        Console(file=masked(file), width=140, no_color=True).print(trace)
 
 
-def _end_with_parent() -> None:
+def _mask_local(node: Any, name: str) -> None:
+    """Mask a value before it is cut or broken over lines, where a secret would no longer be known."""
+    if node.value_repr and names_a_secret(name):
+        node.value_repr = repr(MASK)
+    elif node.value_repr:
+        text = mask(node.value_repr)
+        node.value_repr = (
+            text if len(text) <= _SHOWN_OF_LOCAL else f"{text[:_SHOWN_OF_LOCAL]}… ({len(text):,} characters)"
+        )
+    for child in node.children or ():
+        _mask_local(child, child.key_repr)
+
+
+def end_with_parent(parent: int) -> None:
     """Ask Linux to send SIGTERM when the process that started this one is gone, so that no stray is left."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+        if os.getppid() != parent:  # it was gone before we asked
+            sys.exit(128 + signal.SIGTERM)
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        end_with_parent(int(sys.argv[2]))
     sys.exit(work(Run(Path(sys.argv[1]))))

@@ -32,6 +32,11 @@ class Spec(BaseModel):
         allow_inf_nan=False,
     )
 
+    def model_post_init(self, context: Any, /) -> None:
+        """A variant's tag counts as given, so that values written without defaults still say which variant it is."""
+        if "kind" in type(self).__pydantic_fields__:
+            self.__pydantic_fields_set__.add("kind")
+
     def __getattribute__(self, name: str) -> Any:
         value = super().__getattribute__(name)
         if _watchers and name in type(self).__pydantic_fields__:

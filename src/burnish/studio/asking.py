@@ -60,7 +60,8 @@ def stage_recipe(
     given = merged(given, dict(values or {}))
     if given.pop("stage", name) != name:
         raise AskError("ask.wrong-value", f"the file is for another stage than {name}", "use the command of that stage")
-    return recipe_of({"name": name, "steps": {name: {"stage": name, **given}}})
+    known = [document.below("steps", name) for document in documents]
+    return recipe_of({"name": name, "steps": {name: {"stage": name, **given}}}, known)
 
 
 def plan(
@@ -79,14 +80,13 @@ def plan(
 def begin(folder: Path, recipe: str) -> list[Path]:
     """Mark a folder as a workspace and copy a shipped recipe into it; nothing that is there is overwritten."""
     source = _recipe_file(recipe)
+    target, mark = folder / source.name, folder / MARK
+    if target.exists():
+        raise AskError("ask.wrong-value", f"{target} is there already", "remove it, or choose another --folder")
     folder.mkdir(parents=True, exist_ok=True)
     made: list[Path] = []
-    mark = folder / MARK
     if not mark.exists():
         mark.write_text("# This file marks a burnish workspace: runs/ is made beside it.\n", encoding="utf-8")
         made.append(mark)
-    target = folder / source.name
-    if target.exists():
-        raise AskError("ask.wrong-value", f"{target} is there already", "remove it, or choose another --folder")
     target.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
     return [*made, target]

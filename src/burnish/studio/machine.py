@@ -200,9 +200,9 @@ def _version(name: str) -> str | None:
 
 def _shown(name: str) -> str | None:
     value = os.environ.get(name)
-    if value is not None and "TOKEN" in name:
+    if value and "TOKEN" in name:
         return "set"
-    return value
+    return None if value is None else mask(value)
 
 
 def _cores() -> int:

@@ -12,7 +12,7 @@ from burnish.core.events import Event
 from burnish.core.plan import Plan, PlannedStep, make_plan
 from burnish.core.run import Artifact, Run
 from burnish.core.workspace import Workspace
-from burnish.jobs.local import LocalLauncher
+from burnish.jobs.local import BUSY, LocalLauncher
 from burnish.studio.asking import RecipeLike, as_recipe, stage_recipe
 
 _POLL_SECONDS = 0.05
@@ -131,12 +131,21 @@ def execute(plan: Plan, workspace: Workspace, watcher: Watcher | None = None) ->
     listener = watcher or Quiet()
     for step in plan.steps:
         if step.run is not None and step.action == "resume" and step.run.is_alive():
-            raise RunError(
-                "run.busy",
-                f"step '{step.step.name}' is in progress in another process (run {step.run.name})",
-                f"wait for it, follow it with `burnish runs tail {step.run.name}`, or stop it: burnish runs stop",
-            )
+            raise _busy(step, step.run)
     number = workspace.claim_number(plan.recipe.name)
+    with workspace.lock_of(plan.recipe.name, number):
+        return _execute(plan, number, workspace, listener)
+
+
+def _busy(step: PlannedStep, run: Run) -> RunError:
+    return RunError(
+        "run.busy",
+        f"step '{step.step.name}' is in progress in another process (run {run.name})",
+        f"wait for it, follow it (burnish runs tail {run.name} --follow), or stop it (burnish runs stop {run.name})",
+    )
+
+
+def _execute(plan: Plan, number: int, workspace: Workspace, listener: Watcher) -> RunResult:
     runs = {step.step.name: step.run or workspace.run(plan.recipe.name, number, step.step.name) for step in plan.steps}
     workspace.record_plan(
         plan.recipe.name,
@@ -196,10 +205,14 @@ def _do(
             times_asked += 1
             launcher.stop(process, at_once=times_asked > 1)
             listener.stopping()
-        except BaseException:
+        except BaseException:  # the listener failed: nobody would watch the worker any more
             launcher.stop(process, at_once=True)
+            process.wait()
+            launcher.poll(process, run)
             raise
     listener.step_ended(step, run)
+    if status == BUSY:
+        raise _busy(step, run)
 
 
 def _job(step: PlannedStep, recipe: str, number: int, runs: dict[str, Run], workspace: Workspace) -> dict[str, Any]:

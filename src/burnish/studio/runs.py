@@ -1,5 +1,6 @@
 """Look at runs: list, show, tail, compare, stop, resume."""
 
+import contextlib
 import os
 import signal
 import time
@@ -11,7 +12,7 @@ from burnish.core.errors import AskError
 from burnish.core.events import Event, Metric
 from burnish.core.plan import make_plan
 from burnish.core.recipe import recipe_of
-from burnish.core.run import Run
+from burnish.core.run import Run, is_held
 from burnish.core.workspace import Workspace
 from burnish.studio.running import RunResult, Watcher, execute
 
@@ -64,12 +65,13 @@ def show(name: str = "latest", *, workspace: Path | str | None = None) -> list[d
 def tail(
     name: str = "latest", *, follow: bool = False, workspace: Path | str | None = None
 ) -> Iterator[tuple[str, Event]]:
-    """(run name, event) of every step; with `follow`, goes on until the last step has ended."""
+    """(run name, event) of every step; with `follow`, goes on until nobody works on the run any more."""
     offsets: dict[str, int] = {}
     place = Workspace.find(workspace)
+    lock = place.lock_of(*place.number_of(name))
     while True:
         found = place.find_runs(name)
-        alive = follow and any(run.state in ("running", "planned") for run in found)
+        alive = follow and (is_held(lock) or any(run.is_alive() for run in found))
         for run in found:
             for event, offset in run.events.read(offsets.get(run.name, 0)):
                 offsets[run.name] = offset
@@ -102,7 +104,7 @@ def diff(one: str, other: str, *, workspace: Path | str | None = None) -> dict[s
             steps[name] = {"only_in": one if b is None else other}
             continue
         steps[name] = {
-            "settings": _changed(_flat(_settings(a)), _flat(_settings(b))),
+            "settings": _changed(*(_flat(settings) for settings in _settings_of(a, b))),
             "inputs": _changed(_fingerprints(a), _fingerprints(b)),
             "metrics": _changed(_measures(a), _measures(b)),
         }
@@ -113,9 +115,11 @@ def stop(name: str = "latest", *, workspace: Path | str | None = None) -> list[s
     """Ask the running steps of a run to save and end; gives their names."""
     asked: list[str] = []
     for run in Workspace.find(workspace).find_runs(name):
-        if run.is_alive():
-            os.kill(run.record["pid"], signal.SIGTERM)
-            asked.append(run.name)
+        pid = run.record.get("pid")
+        if pid is not None and run.is_alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+                asked.append(run.name)
     if not asked:
         raise AskError("ask.nothing-to-do", f"nothing of run '{name}' is in progress", "see `burnish runs list`")
     return asked
@@ -124,19 +128,16 @@ def stop(name: str = "latest", *, workspace: Path | str | None = None) -> list[s
 def resume(name: str = "latest", *, workspace: Path | str | None = None, watcher: Watcher | None = None) -> RunResult:
     """Run a run's recipe again: finished steps are reused, a cut-off one goes on from its checkpoint."""
     place = Workspace.find(workspace)
-    found = place.find_runs(name)
-    recipe, number = place.latest() if name == "latest" else _recipe_and_number(found[0])
-    values = place.plan_of(recipe, number)["values"]
-    return execute(make_plan(recipe_of(values), place), place, watcher)
+    plan = place.plan_of(*place.number_of(name))
+    only = [step["step"] for step in plan["steps"]]
+    return execute(make_plan(recipe_of(plan["values"]), place, only=only), place, watcher)
 
 
-def _recipe_and_number(run: Run) -> tuple[str, int]:
-    return run.folder.parts[-3], int(run.folder.parts[-2])
-
-
-def _settings(run: Run) -> dict[str, Any]:
-    artifact = run.artifact()
-    return dict(artifact.spec) if artifact else run.record_of("spec.json")
+def _settings_of(a: Run, b: Run) -> list[dict[str, Any]]:
+    """All settings of both when both have finished, else what was asked for: the two are compared like with like."""
+    made = [run.artifact() for run in (a, b)]
+    whole = [dict(artifact.spec) for artifact in made if artifact is not None]
+    return whole if len(whole) == 2 else [run.record_of("spec.json") for run in (a, b)]
 
 
 def _fingerprints(run: Run) -> dict[str, Any]:
