@@ -11,6 +11,7 @@ _COLORS = {"base": "#b8c0cc", "model": "#2f6fdb"}
 _INK, _FAINT = "#1f2933", "#7b8794"
 _VERDICTS = {"better": "#1b7f4b", "worse": "#b3261e", "not enough evidence": _FAINT}
 _BAR = 0.34
+_LONGEST_TITLE = 60
 
 
 def draw_scores(found: Mapping[str, Any], title: str, path: Path) -> None:
@@ -27,7 +28,9 @@ def draw_scores(found: Mapping[str, Any], title: str, path: Path) -> None:
     }
     panels = [(panel, which) for panel, which in ((scores, "scores"), (likelihood, "bits")) if panel]
     groups = max([len(panel) for panel, _ in panels], default=1)
-    figure = Figure(figsize=(10 if len(panels) == 2 else 7, 2.1 + 0.95 * groups), dpi=144, facecolor="white")
+    is_compared = any("base" in entry for panel, _ in panels for entry in panel.values())
+    height = 1.9 + (1.0 if is_compared else 0.62) * groups
+    figure = Figure(figsize=(10 if len(panels) == 2 else 7, height), dpi=144, facecolor="white")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
         1,
@@ -35,13 +38,14 @@ def draw_scores(found: Mapping[str, Any], title: str, path: Path) -> None:
         width_ratios=[1.6, 1] if len(panels) == 2 else None,
         left=0.14 if len(panels) == 2 else 0.2,
         right=0.97,
-        top=1 - 0.95 / figure.get_figheight(),
-        bottom=0.62 / figure.get_figheight(),
+        top=1 - 0.95 / height,
+        bottom=0.62 / height,
         wspace=0.32,
     )
-    figure.text(0.03, 1 - 0.32 / figure.get_figheight(), title, size=13, weight="bold", color=_INK, va="center")
+    title = title if len(title) <= _LONGEST_TITLE else f"…{title[1 - _LONGEST_TITLE :]}"
+    figure.text(0.03, 1 - 0.32 / height, title, size=13, weight="bold", color=_INK, va="center")
     subtitle = f"{found['rows']} rows, {found['confidence']:.0%} intervals"
-    figure.text(0.03, 1 - 0.6 / figure.get_figheight(), subtitle, size=9.5, color=_FAINT, va="center")
+    figure.text(0.03, 1 - 0.6 / height, subtitle, size=9.5, color=_FAINT, va="center")
     for position, (panel, which) in enumerate(panels):
         axes = figure.add_subplot(grid[0, position])
         _bars(axes, panel)
@@ -49,7 +53,7 @@ def draw_scores(found: Mapping[str, Any], title: str, path: Path) -> None:
         _dress(axes, which, _names(panel, which))
     if not panels:
         figure.text(0.5, 0.4, "no row could be scored", ha="center", color=_FAINT)
-    elif any("base" in entry for panel, _ in panels for entry in panel.values()):
+    elif is_compared:
         _legend(figure)
     figure.savefig(path)
 

@@ -54,7 +54,7 @@ def wilson(right: int, n: int, confidence: float) -> Interval:
     share, scale = right / n, 1 + z * z / n
     centre = (share + z * z / (2 * n)) / scale
     half = z / scale * ((share * (1 - share) + z * z / (4 * n)) / n) ** 0.5
-    return Interval(max(0.0, centre - half), min(1.0, centre + half), "Wilson")
+    return Interval(0.0 if right == 0 else centre - half, 1.0 if right == n else centre + half, "Wilson")
 
 
 def bootstrap(

@@ -26,6 +26,7 @@ _NUMBER = re.compile(
     """,
     re.VERBOSE,
 )
+_LONGEST = 1000
 _VULGAR_FRACTION = re.compile("[¼½¾⅐-⅞]")
 _TO_ASCII = {0xFF01 + offset: 0x21 + offset for offset in range(94)} | {ord("−"): "-"}
 
@@ -33,9 +34,13 @@ _TO_ASCII = {0xFF01 + offset: 0x21 + offset for offset in range(94)} | {ord("−
 def last_number(text: str) -> Fraction | None:
     """The last number of a text; None when it has none. Full-width digits, `½` and the Unicode minus are read too."""
     text = _VULGAR_FRACTION.sub(lambda sign: f" {unicodedata.normalize('NFKC', sign[0]).replace('⁄', '/')}", text)
-    matches = _NUMBER.finditer(text.translate(_TO_ASCII))
-    numbers = [_value(match) for match in matches if all(int(match[name] or 1) for name in ("under", "bottom"))]
-    return numbers[-1] if numbers else None
+    matches = [match for match in _NUMBER.finditer(text.translate(_TO_ASCII)) if _is_number(match)]
+    return _value(matches[-1]) if matches else None
+
+
+def _is_number(match: re.Match[str]) -> bool:
+    """False for a division by zero, and for runs of digits so long that they are noise."""
+    return len(match[0]) <= _LONGEST and all(int(match[name] or 1) for name in ("under", "bottom"))
 
 
 def _value(match: re.Match[str]) -> Fraction:

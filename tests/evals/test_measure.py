@@ -1,0 +1,62 @@
+"""What stands between a model and its scores: thinking is dropped, prompts without room are told apart."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from burnish.evals.measure import Item, answer_rows, as_chat
+from burnish.evals.scorers import Score, Unscored, build_scorers
+from burnish.models.engines.protocol import Answer
+from burnish.specs.evals import ExactMatchSpec, GenerationSpec
+from burnish.testing import tiny_tokenizer
+from burnish.tokens.chat import Renderer
+from burnish.tokens.load import load_tokenizer
+
+
+class ThinkingEngine:
+    """Answers every prompt with a thought and "yes"."""
+
+    def generate(
+        self, prompts: Sequence[Sequence[int]], spec: GenerationSpec, stop_ids: Sequence[int], progress: Any
+    ) -> list[Answer]:
+        progress(len(prompts), len(prompts))
+        return [Answer([1], "<think>\nno, surely not\n</think>\n\nyes", "stop") for _ in prompts]
+
+
+def row(question: str) -> dict[str, Any]:
+    return {
+        "id": "0",
+        "source": "x:1",
+        "kind": "chat",
+        "messages": [{"role": "user", "content": question}, {"role": "assistant", "content": "yes"}],
+    }
+
+
+def answered(tmp_path: Path, rows: list[dict[str, Any]]) -> list[Item]:
+    items = [Item() for _ in rows]
+    renderer = Renderer(load_tokenizer(tiny_tokenizer(tmp_path)))
+    scorers = build_scorers([ExactMatchSpec()])
+    answer_rows(ThinkingEngine(), renderer, rows, items, scorers, GenerationSpec(), context=100, tick=lambda *_: None)
+    return items
+
+
+def test_the_score_is_of_what_follows_the_thinking_and_the_item_keeps_all(tmp_path: Path) -> None:
+    [item] = answered(tmp_path, [row("so?")])
+    assert item.scores["exact_match"] == Score(1.0, "equal")
+    assert item.answer == "<think>\nno, surely not\n</think>\n\nyes"
+
+
+def test_a_prompt_that_fills_the_context_is_unscored_and_the_others_keep_their_answers(tmp_path: Path) -> None:
+    items = answered(tmp_path, [row("a" * 100), row("so?")])
+    assert items[0].scores["exact_match"] == Unscored("the prompt fills the model's context")
+    assert items[0].answer is None
+    assert items[1].scores["exact_match"] == Score(1.0, "equal")
+
+
+@pytest.mark.parametrize(("label", "turns"), [(True, 2), (False, 1)])
+def test_only_a_good_completion_is_a_reference(label: bool, turns: int) -> None:
+    prompt, completion = [{"role": "user", "content": "?"}], [{"role": "assistant", "content": "!"}]
+    given = {"kind": "label", "messages": prompt, "completion": completion, "label": label}
+    assert len(as_chat(given)["messages"]) == turns
