@@ -58,10 +58,11 @@ def test_two_models_answer_side_by_side(tmp_path, data, model):
     other = tiny_model(tmp_path / "other", initializer_range=0.4, seed=7)
     ctx, events = temporary_context(tmp_path, {"model": model, "data": data, "compare_with": other})
 
-    run(spec_of(compare_with="file:o", max_rows=2), ctx)
+    outcome = run(spec_of(compare_with="file:o", max_rows=2), ctx)
 
     lines = answers(tmp_path)
     assert len(lines) == 2
+    assert outcome.measures["same_answers"] == 0
     assert all(line["answer"] != line["other_answer"] for line in lines)
     [table] = [event for event in events if isinstance(event, Table)]
     assert table.columns == ["prompt", f"file:{model}", f"file:{other}", "reference"]
@@ -69,6 +70,11 @@ def test_two_models_answer_side_by_side(tmp_path, data, model):
     alone, _ = temporary_context(tmp_path / "alone", {"model": other, "data": data})
     run(spec_of(), alone)
     assert [line["answer"] for line in answers(tmp_path / "alone")][:2] == [line["other_answer"] for line in lines]
+
+
+def test_equal_answers_of_two_models_are_counted(tmp_path, data, model):
+    ctx, _ = temporary_context(tmp_path, {"model": model, "data": data, "compare_with": model})
+    assert run(spec_of(compare_with="file:o"), ctx).measures["same_answers"] == 3
 
 
 def test_a_prompt_that_fills_the_context_is_told_and_not_lost(tmp_path, data):

@@ -53,6 +53,9 @@ def run(spec: GenerateSpec, ctx: Context) -> Outcome:
         measures |= _counts(answers, before)
         if without := answers.count(None):
             ctx.emit(Note(level="warning", text=f"{model.ref}: {without} prompts fill its context and have no answer"))
+    if spec.compare_with is not None:
+        pairs = [(line["answer"], line["other_answer"]) for line in lines]
+        measures["same_answers"] = sum(ours is not None and ours == theirs for ours, theirs in pairs)
     with (ctx.out / ANSWERS).open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     ctx.emit(_side_by_side(lines, [model.ref for model in models]))
