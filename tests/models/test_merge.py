@@ -150,19 +150,24 @@ def test_merge_refuses_what_it_does_not_compute(tmp_path, make_adapter, change):
 
 
 MEASURE = """
-import resource, sys
+import re, sys
 from pathlib import Path
 from burnish.models.merge import merge_adapter
+
+def peak():  # getrusage would start from the peak of the process that started this one
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
+
 adapter, small, large, out = map(Path, sys.argv[1:])
 merge_adapter(adapter / "small", small, out / "small")  # everything is imported and warm
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 merge_adapter(adapter / "large", large, out / "large")
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+print(peak() - before)
 """
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_is_bounded_by_the_largest_tensor(tmp_path, make_adapter):
-    """A model of 12 layers, ~150 MB in one file, whose largest tensor has 3 MB: the merge adds less than 30 MB."""
+    """12 layers, 152 MB in one file, 3 MB the largest tensor: the merge adds less than 31 MB (measured: 20)."""
     small = tiny_model(tmp_path / "small")
     sizes = {"hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 12, "head_dim": 128}
     large = tiny_model(tmp_path / "large", tokenizer=False, **sizes)

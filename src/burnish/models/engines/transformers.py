@@ -1,7 +1,6 @@
 """The engine that runs a model in this process, with a decoding loop of its own over transformers' forward pass.
 
-`generate` of transformers spends milliseconds per token on bookkeeping; small models on a CPU are faster without,
-and prompts drop out of the batch as they finish.
+Its own loop, so that prompts leave the batch as they finish, and that chance belongs to each prompt alone.
 """
 
 from collections.abc import Iterator, Sequence
