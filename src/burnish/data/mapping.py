@@ -41,24 +41,16 @@ def renamed(items: Iterable[Record | Bad], columns: Mapping[str, str], name: str
         if records and not any(theirs in raw for raw in records):
             raise missing_column(name, theirs, {key for raw in records for key in raw})
     for item in chain(head, items):
-        if isinstance(item, Bad) or not columns:
-            yield item
-            continue
-        raw = {
-            columns.get(key, key): value
-            for key, value in item.raw.items()
-            if key not in columns.values() or key in columns
-        }
-        yield replace(item, raw=raw)
+        yield _renamed(item, columns) if columns and isinstance(item, Record) else item
 
 
 def _renamed(record: Record, columns: Mapping[str, str]) -> Record | Bad:
-    raw = {columns.get(key, key): value for key, value in record.raw.items()}
-    if len(raw) == len(record.raw):
-        return replace(record, raw=raw)
-    ours = next(ours for theirs, ours in columns.items() if theirs in record.raw and ours in record.raw)
-    reason = f"`columns` renames another column to '{ours}', which is there already: rename that one too"
-    return Bad(record.source, ours, reason, cut(canonical_json(record.raw).decode()))
+    names = [columns.get(key, key) for key in record.raw]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is None:
+        return replace(record, raw=dict(zip(names, record.raw.values(), strict=True)))
+    reason = f"`columns` makes two columns into '{twice}': rename the other one too"
+    return Bad(record.source, twice, reason, cut(canonical_json(record.raw).decode()))
 
 
 def missing_column(name: str, column: str, available: Iterable[str]) -> DataError:
@@ -111,7 +103,7 @@ def _told_from(records: list[Record], name: str) -> Found:
                 reasons[format.name] = reason
     if not records:
         return Found(FORMATS["text"], "there are no readable rows")
-    likely = [format for format in votes if votes[format] * 2 > len(records)]
+    likely = [format for format in votes if votes[format] * 2 >= len(records)]
     strong = [format for format in likely if not FORMATS[format].weak]
     taken = strong or likely
     if len(taken) == 1:
@@ -123,7 +115,10 @@ def _told_from(records: list[Record], name: str) -> Found:
         return Found(FORMATS[chosen], reason)
     columns = sorted({key for record in records for key in record.raw})
     listed = ", ".join(f"{format} ({votes[format]} of {len(records)})" for format in (taken or votes))
-    what = f"more than one layout fits {name}: {listed}" if listed else f"no known layout fits {name}"
+    if taken:
+        what = f"more than one layout fits {name}: {listed}"
+    else:
+        what = f"no layout fits most rows of {name}: {listed}" if listed else f"no known layout fits {name}"
     raise DataError(
         "data.unknown-format",
         f"{what}; its columns are: {', '.join(columns)}",

@@ -1,0 +1,55 @@
+"""A dataset is written as a stream and read back the same; a raw file can stand in for one."""
+
+import json
+
+import pytest
+
+from burnish.core.errors import DataError
+from burnish.data.dataset import DatasetWriter, open_rows, read_counted, read_rows, row_count, split_names, splits
+from burnish.data.document import make_row
+from burnish.testing import input_at
+
+
+def rows(count: int) -> list[dict]:
+    return [make_row("text", f"x:{i}", text=f"Text {i} ü", tag="t" if i % 2 else None) for i in range(count)]
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    written = rows(2500)
+    with DatasetWriter(tmp_path / "set", counted=True) as writer:
+        for i, row in enumerate(written):
+            writer.write(row, "test" if i % 5 == 0 else "train", tokens=i, learned=i - 1)
+    (tmp_path / "set/stats.json").write_text("{}")
+    assert splits(tmp_path / "set") == ["train", "test"]
+    assert list(read_rows(tmp_path / "set", "train")) == [row for i, row in enumerate(written) if i % 5]
+    assert list(read_counted(tmp_path / "set", "test"))[1] == (written[5], {"tokens": 5, "learned": 4})
+    assert row_count(tmp_path / "set", "test") == writer.rows["test"] == 500
+    sample = [json.loads(line) for line in (tmp_path / "set/sample.jsonl").read_text().splitlines()]
+    assert sample[0] == {"split": "test"} | written[0]
+    assert len(sample) == 40
+    input = input_at(tmp_path / "set")
+    assert input.kind == "dataset"
+    assert split_names(input) == ["train", "test"]
+    assert len(list(open_rows(input, "test"))) == 500
+
+
+def test_a_split_that_is_not_there_is_an_error_that_names_those_that_are(tmp_path, write):
+    with DatasetWriter(tmp_path / "set") as writer:
+        writer.write(rows(1)[0], "train")
+    (tmp_path / "set/stats.json").write_text("{}")
+    for path in (tmp_path / "set", write("x.jsonl", [{"text": "a"}])):
+        with pytest.raises(DataError, match="has no split 'test': it has train") as caught:
+            list(open_rows(input_at(path), "test"))
+        assert caught.value.code == "data.not-prepared"
+
+
+def test_a_raw_file_is_a_dataset_of_one_split(write):
+    input = input_at(write("x.jsonl", [{"question": "Hi", "answer": "Hello"}]))
+    assert split_names(input) == ["train"]
+    assert [row["messages"][1]["content"] for row in open_rows(input, "train")] == ["Hello"]
+
+
+def test_a_bad_row_of_a_raw_file_is_an_error_that_says_where(write):
+    input = input_at(write("x.jsonl", '{"text": "a"}\n{"text": 7}\n'))
+    with pytest.raises(DataError, match=r"x\.jsonl:2: text: the column must be a text, not a number"):
+        list(open_rows(input, "train"))

@@ -1,0 +1,284 @@
+"""prepare: the books balance, nothing is lost, and what it says is true."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from burnish.core.errors import DataError, RunError
+from burnish.data.dataset import read_counted, read_rows
+from burnish.specs.base import watch
+from burnish.specs.data import InspectSpec, LanguageSpec, PrepareSpec, SourceSpec, SplitSpec
+from burnish.specs.tokens import RenderSpec
+from burnish.stages.inspect import inspect
+from burnish.stages.prepare import run
+from burnish.testing import input_at, temporary_context, tiny_tokenizer
+
+
+def qa(count: int, start: int = 0) -> str:
+    rows = ({"question": f"What is {i}?", "answer": f"The number {i}."} for i in range(start, start + count))
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+@pytest.fixture
+def prepare(tmp_path):
+    """Prepare files of given contents; gives (outcome, stats, events, the dataset's folder)."""
+
+    def prepare(content: str | bytes, name: str = "rows.jsonl", tokenizer=None, **settings):
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        inputs = {"source": path} | ({"tokenizer": tokenizer} if tokenizer else {})
+        if tokenizer:
+            settings["tokenizer"] = "file:tokenizer"
+        context, events = temporary_context(tmp_path / "run", inputs)
+        outcome = run(PrepareSpec(source=f"file:{name}", **settings), context)
+        return outcome, json.loads((context.out / "stats.json").read_text()), events, context.out
+
+    return prepare
+
+
+def test_every_row_is_kept_quarantined_or_dropped_for_a_reason(prepare):
+    german = {"question": "Wie ist das Wetter heute in Berlin?", "answer": "Das Wetter in Berlin ist heute sehr schön."}
+    english = {"question": "What is the weather like today?", "answer": "The weather is lovely and warm today."}
+    lines = [english, german, english, {"question": "Why does this have no answer at all?"}]
+    content = "".join(json.dumps(line) + "\n" for line in lines) + '{"question": "broken\n\n'
+    settings = {"languages": LanguageSpec(keep=["en"]), "deduplicate": True, "max_bad_share": 0.5}
+    outcome, stats, events, out = prepare(content, format="question_answer", **settings)
+    assert (stats["read"], stats["kept"], stats["quarantined"]) == (5, 1, 2)
+    assert stats["dropped"] == {"language de": 1, "duplicate": 1}
+    assert stats["blank_lines"] == 1
+    assert outcome.kind == "dataset"
+    assert outcome.measures["rows"] == 1
+    bad = [json.loads(line) for line in (out / "quarantine.jsonl").read_text().splitlines()]
+    assert bad[0] == {
+        "source": "rows.jsonl:4",
+        "field": "answer",
+        "reason": "the column 'answer' is missing",
+        "raw": '{"question":"Why does this have no answer at all?"}',
+    }
+    assert (bad[1]["source"], bad[1]["raw"]) == ("rows.jsonl:5", '{"question": "broken')
+    assert any(event.kind == "note" and "2 bad rows were put aside" in event.text for event in events)
+    assert events[-1].kind == "table"
+
+
+def test_the_layout_is_said_with_its_reason(prepare):
+    _, stats, events, _ = prepare(qa(3))
+    said = events[0].text
+    assert "format question_answer, since every one of the first 3 rows has question and answer" in said
+    assert list(stats["sources"].values()) == [said.split(": ", 1)[1]]
+
+
+def test_splits_are_written_and_the_same_again(prepare):
+    settings = {"split": SplitSpec(validation=0.1, test=0.2)}
+    _, stats, _, out = prepare(qa(400), **settings)
+    first = {split: [row["id"] for row in read_rows(out, split)] for split in stats["splits"]}
+    assert {split: len(ids) for split, ids in first.items()} == stats["splits"]
+    assert abs(stats["splits"]["test"] - 80) < 30
+    _, _, _, out = prepare(qa(400, start=200) + qa(400), **settings)
+    for split, ids in first.items():
+        assert set(ids) <= {row["id"] for row in read_rows(out, split)}
+
+
+def test_an_empty_split_is_said(prepare):
+    _, _, events, _ = prepare(qa(2), split=SplitSpec(test=0.001))
+    assert any(event.kind == "note" and "'test' has no rows" in event.text for event in events)
+
+
+def test_too_many_bad_rows_stop_the_step_and_are_kept(prepare, tmp_path):
+    with pytest.raises(DataError) as caught:
+        prepare(qa(8) + '{"question": 1}\n{"answer": "x"}\n', max_bad_share=0.1)
+    assert caught.value.code == "data.too-many-bad-rows"
+    assert "2 of 10 rows are bad, more than the 10.0%" in caught.value.what
+    assert "rows.jsonl:9: question: the column must be a text" in caught.value.what
+    kept = tmp_path / "run/scratch/quarantine.jsonl"
+    assert str(kept) in caught.value.fix
+    assert len(kept.read_text().splitlines()) == 2
+
+
+def test_as_many_bad_rows_as_allowed_are_allowed(prepare):
+    _, stats, _, _ = prepare(qa(9) + '{"question": 1}\n', max_bad_share=0.1)
+    assert stats["quarantined"] == 1
+
+
+@pytest.mark.parametrize("content", ["", "\n\n"])
+def test_nothing_is_an_error(prepare, content):
+    with pytest.raises(DataError) as caught:
+        prepare(content)
+    assert caught.value.code == "data.empty"
+
+
+def test_nothing_left_is_an_error_that_says_why(prepare):
+    content = json.dumps({"text": "The weather is lovely and warm today, is it not?"}) + "\n"
+    with pytest.raises(DataError, match=r"none of 3 rows is left.*3 language en"):
+        prepare(content * 3, languages=LanguageSpec(keep=["de"]))
+
+
+def test_tokens_are_counted_with_a_tokenizer(prepare, tmp_path):
+    tiny_tokenizer(tmp_path / "tokenizer")
+    render = RenderSpec(max_length=60, over_length="drop")
+    long = json.dumps({"question": "x" * 100, "answer": "y"}) + "\n"
+    _, stats, _, out = prepare(qa(20) + long, tokenizer=tmp_path / "tokenizer", render=render)
+    assert stats["dropped"] == {"too long": 1}
+    counted = [numbers for _, numbers in read_counted(out, "train")]
+    assert stats["tokens"]["total"] == sum(numbers["tokens"] for numbers in counted)
+    assert stats["learned"]["total"] == sum(numbers["learned"] for numbers in counted)
+    assert all(0 < numbers["learned"] < numbers["tokens"] <= 60 for numbers in counted)
+
+
+def test_a_row_that_is_too_long_stops_the_step_when_asked(prepare, tmp_path):
+    tiny_tokenizer(tmp_path / "tokenizer")
+    with pytest.raises(DataError) as caught:
+        prepare(qa(3), tokenizer=tmp_path / "tokenizer", render=RenderSpec(max_length=8))
+    assert caught.value.code == "data.too-long"
+    assert "rows.jsonl:1" in caught.value.what
+
+
+def test_preferences_and_prompts_are_measured_too(prepare, tmp_path):
+    tiny_tokenizer(tmp_path / "tokenizer")
+    rows = [{"prompt": "Hi", "chosen": "Hello", "rejected": "Bah"}]
+    _, stats, _, _ = prepare(json.dumps(rows[0]) + "\n", tokenizer=tmp_path / "tokenizer")
+    assert stats["kinds"] == {"preference": 1}
+    assert stats["learned"]["total"] >= len("Hello") + len("Bah")
+
+
+def test_a_prepared_dataset_can_be_prepared_again(prepare, tmp_path):
+    _, first, _, out = prepare(qa(50), split=SplitSpec(test=0.3))
+    out.rename(tmp_path / "first")
+    context, _ = temporary_context(tmp_path / "again", {"source": tmp_path / "first"})
+    run(PrepareSpec(source="step:first"), context)
+    again = json.loads((context.out / "stats.json").read_text())
+    assert again["splits"] == first["splits"]
+
+
+def test_sources_are_mixed_with_takes_and_tags(tmp_path):
+    (tmp_path / "a.jsonl").write_text(qa(100))
+    (tmp_path / "b.json").write_text(json.dumps([{"text": f"text {i}"} for i in range(30)]))
+    sources = [SourceSpec(ref="file:a", take=20, tag="sums"), SourceSpec(ref="file:b", tag="prose")]
+
+    def mixed(folder: str) -> tuple[dict, list[dict]]:
+        inputs = {"source.0.ref": tmp_path / "a.jsonl", "source.1.ref": tmp_path / "b.json"}
+        context, _ = temporary_context(tmp_path / folder, inputs)
+        run(PrepareSpec(source=sources), context)
+        return json.loads((context.out / "stats.json").read_text()), list(read_rows(context.out, "train"))
+
+    stats, rows = mixed("one")
+    assert stats["read"] == 130
+    assert stats["dropped"] == {"beyond take": 80}
+    assert stats["tags"] == {"prose": 30, "sums": 20}
+    assert stats["kinds"] == {"text": 30, "chat": 20}
+    lines = (tmp_path / "a.jsonl").read_text().splitlines()
+    (tmp_path / "a.jsonl").write_text("\n".join(reversed(lines)))
+    assert {row["id"] for row in mixed("two")[1]} == {row["id"] for row in rows}, "the choice follows the file's order"
+    numbers = sorted(int(row["messages"][0]["content"].split()[-1][:-1]) for row in rows if row["kind"] == "chat")
+    assert numbers != list(range(20))
+
+
+def test_a_source_with_splits_of_its_own_keeps_them(tmp_path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "train.jsonl").write_text(qa(20))
+    (folder / "test.jsonl").write_text(qa(5, start=18))
+    context, events = temporary_context(tmp_path / "run", {"source": folder})
+    run(PrepareSpec(source="file:set"), context)
+    stats = json.loads((context.out / "stats.json").read_text())
+    assert stats["splits"] == {"train": 20, "test": 5}
+    assert stats["leaks"] == 2
+    assert any(event.kind == "note" and "2 rows ask in one split" in event.text for event in events)
+
+
+def test_a_wish_to_stop_is_heard(tmp_path, monkeypatch):
+    monkeypatch.setattr("burnish.stages.prepare._SECONDS_BETWEEN_REPORTS", 0.0)
+    (tmp_path / "rows.jsonl").write_text(qa(500))
+    context, events = temporary_context(tmp_path / "run", {"source": tmp_path / "rows.jsonl"}, lambda: True)
+    with pytest.raises(RunError) as caught:
+        run(PrepareSpec(source="file:rows.jsonl"), context)
+    assert caught.value.code == "run.interrupted"
+    progress = [event for event in events if event.kind == "progress"]
+    assert progress[0].unit == "bytes"
+    assert 0 <= progress[0].done <= progress[0].total
+
+
+def test_settings_are_all_read_before_the_long_work(tmp_path):
+    (tmp_path / "rows.jsonl").write_text(qa(5))
+    context, _ = temporary_context(tmp_path / "run", {"source": tmp_path / "rows.jsonl"})
+    spec = PrepareSpec(
+        source="file:rows.jsonl", format="question_answer", split=SplitSpec(test=0.1, seed=1), max_bad_share=0.2
+    )
+    read: set[str] = set()
+    settled: list[set[str]] = []
+    context.settled = lambda: settled.append(set(read))
+    unwatch = watch(lambda _, field: read.add(field))
+    try:
+        run(spec, context)
+    finally:
+        unwatch()
+    wanted = {"source", "format", "split", "test", "validation", "seed", "max_bad_share", "deduplicate", "languages"}
+    assert wanted <= settled[0]
+    assert read == settled[0], "a setting was read after settled()"
+    assert "render" not in read, "render is only read where a tokenizer is named"
+
+
+MEASURE = """
+import resource, sys
+from pathlib import Path
+from burnish.testing import temporary_context
+from burnish.specs.data import PrepareSpec, SplitSpec
+from burnish.stages.prepare import run
+for name in sys.argv[1:]:
+    source = Path(name)
+    context, _ = temporary_context(source.parent / (source.name + ".run"), {"source": source})
+    run(PrepareSpec(source="file:x", deduplicate=True, split=SplitSpec(test=0.1)), context)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    def written(rows: int, ending: str) -> str:
+        path = tmp_path / f"rows{rows}{ending}"
+        records = [{"question": f"What is {i}?", "answer": f"{i} " * 500} for i in range(rows)]
+        with path.open("w") as file:
+            if ending == ".csv":
+                file.write("question,answer\n")
+                file.writelines(f"{row['question']},{row['answer']}\n" for row in records)
+            elif ending == ".jsonl":
+                file.writelines(json.dumps(row) + "\n" for row in records)
+            else:
+                json.dump(records, file)
+        return str(path)
+
+    files = [written(rows, ending) for rows in (1_500, 15_000) for ending in (".json", ".jsonl", ".csv")]
+    shown = subprocess.run([sys.executable, "-c", MEASURE, *files], capture_output=True, text=True, check=True)
+    peaks = [int(line) for line in shown.stdout.split()]
+    assert (tmp_path / "rows15000.json").stat().st_size > 40_000_000
+    assert peaks[-1] - peaks[2] < 16, f"peaks in MiB: {peaks}"
+
+
+def test_inspect_shows_rows_with_their_learned_tokens(tmp_path):
+    tiny_tokenizer(tmp_path / "tokenizer")
+    (tmp_path / "rows.jsonl").write_text(qa(5) + '{"question": 1}\n')
+    spec = InspectSpec(source="file:rows.jsonl", tokenizer="file:tokenizer", rows=2)
+    seen = inspect(spec, input_at(tmp_path / "rows.jsonl"), input_at(tmp_path / "tokenizer"))
+    assert (seen.format, seen.rows, seen.bad, seen.splits) == ("question_answer", 5, 1, {"train": 5})
+    assert seen.first_bad[0].source == "rows.jsonl:6"
+    assert len(seen.shown) == 2
+    (pieces,) = seen.shown[0].pieces
+    assert "".join(text for text, weight in pieces if weight) == "The number 0.<|im_end|>"
+    assert seen.stats["tokens"]["count"] == 5
+
+
+def test_inspect_counts_what_cannot_be_rendered(tmp_path):
+    tiny_tokenizer(tmp_path / "tokenizer")
+    (tmp_path / "rows.jsonl").write_text(qa(3))
+    spec = InspectSpec(source="file:rows.jsonl", tokenizer="file:tokenizer", render=RenderSpec(max_length=8))
+    seen = inspect(spec, input_at(tmp_path / "rows.jsonl"), input_at(tmp_path / "tokenizer"))
+    assert seen.unrendered == {"data.too-long": 3}
+    assert "rows.jsonl:1" in seen.shown[0].error
+    assert seen.rows == 3
+
+
+def test_inspect_needs_no_tokenizer(tmp_path):
+    (tmp_path / "rows.jsonl").write_text(qa(3))
+    seen = inspect(InspectSpec(source="file:rows.jsonl"), input_at(tmp_path / "rows.jsonl"))
+    assert [one.pieces for one in seen.shown] == [[], [], []]
+    assert "tokens" not in seen.stats
