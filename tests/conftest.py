@@ -1,0 +1,44 @@
+"""Doubles that several rooms need: an empty workspace, and a package of quick stages as pip would have installed it."""
+
+import importlib
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from burnish.core.catalog import stages
+from burnish.core.workspace import Workspace
+
+
+@pytest.fixture
+def workspace(tmp_path) -> Workspace:
+    root = tmp_path / "work"
+    root.mkdir()
+    return Workspace(root)
+
+
+@pytest.fixture(scope="session")
+def quick_site(tmp_path_factory) -> Path:
+    """A folder that looks like site-packages with one package in it, which extends burnish through its entry points."""
+    site = tmp_path_factory.mktemp("site")
+    shutil.copy(Path(__file__).with_name("quick_stages.py"), site)
+    info = site / "quick_stages-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: quick-stages\nVersion: 1.0\n")
+    names = ("make", "join", "slow", "fail", "model")
+    rows = "".join(f"{name} = quick_stages:{name.upper()}\n" for name in names)
+    (info / "entry_points.txt").write_text(f"[burnish.stages]\n{rows}")
+    return site
+
+
+@pytest.fixture
+def quick_stages(quick_site, monkeypatch):
+    """The quick stages stand in the catalog, here and in every worker."""
+    monkeypatch.syspath_prepend(str(quick_site))
+    monkeypatch.setenv("PYTHONPATH", str(quick_site))
+    monkeypatch.delenv("BURNISH_WORKSPACE", raising=False)
+    stages.cache_clear()
+    yield importlib.import_module("quick_stages")
+    sys.modules.pop("quick_stages", None)
+    stages.cache_clear()

@@ -1,0 +1,91 @@
+"""The event log: whole lines, torn ones survived, secrets masked, offsets that a reader can come back to."""
+
+import json
+import os
+import threading
+
+from burnish.core.events import EventLog, Metric, Note, Progress, read_events
+
+
+def texts(log):
+    return [event.text for event, _ in log.read()]
+
+
+def test_what_is_appended_is_read_back_in_order(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    sent = [Note(text="é \n"), Progress(phase="p", done=1, total=2), Metric(step=1, values={"loss": 1.5})]
+    for event in sent:
+        log.append(event)
+    assert read_events(log.path) == sent
+
+
+def test_a_reader_goes_on_from_its_offset(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append(Note(text="one"))
+    *_, (_, offset) = log.read()
+    log.append(Note(text="two"))
+    assert [event.text for event, _ in log.read(offset)] == ["two"]
+
+
+def test_half_a_line_at_the_end_is_left_until_it_is_whole(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append(Note(text="one"))
+    whole = log.path.read_bytes()
+    line = json.dumps(Note(text="two").model_dump(mode="json")).encode()
+    log.path.write_bytes(whole + line[:10])
+    assert texts(log) == ["one"]
+    log.path.write_bytes(whole + line + b"\n")
+    assert texts(log) == ["one", "two"]
+
+
+def test_after_a_torn_line_the_next_event_stands_on_a_line_of_its_own(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append(Note(text="one"))
+    with log.path.open("ab") as file:
+        file.write(b'{"kind":"note","te')
+    log.append(Note(text="two"))
+    assert texts(log) == ["one", "two"]
+
+
+def test_rubbish_and_unknown_events_are_passed_over(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    log.path.write_bytes(b'\x00\xff\n[]\n{"kind":"from-the-future","at":1}\n')
+    log.append(Note(text="one"))
+    assert texts(log) == ["one"]
+
+
+def test_a_file_cut_at_any_byte_gives_only_whole_events(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    for word in ("one", "two", "three"):
+        log.append(Note(text=word))
+    whole = log.path.read_bytes()
+    for length in range(len(whole)):
+        log.path.write_bytes(whole[:length])
+        assert texts(log) == ["one", "two", "three"][: whole[:length].count(b"\n")]
+
+
+def test_writers_at_once_do_not_mix_their_lines(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    writers = [
+        threading.Thread(target=lambda i=i: [EventLog(log.path).append(Note(text=f"{i}" * 200)) for _ in range(50)])
+        for i in range(4)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert len(texts(log)) == 200
+    assert all(len(set(text)) == 1 for text in texts(log))
+
+
+def test_secrets_do_not_reach_the_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "environment-canary")
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append(Note(text="a environment-canary b " + "hf_" + "x" * 34))
+    assert b"canary" not in log.path.read_bytes()
+    assert b"xxxx" not in log.path.read_bytes()
+
+
+def test_no_file_means_no_events(tmp_path):
+    assert read_events(tmp_path / "absent.jsonl") == []
+    assert not os.path.exists(tmp_path / "absent.jsonl")

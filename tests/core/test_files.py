@@ -1,0 +1,78 @@
+"""What is written survives a crash: seen whole or not at all, flushed before it is named."""
+
+import errno
+import os
+
+import pytest
+
+from burnish.core.files import publish_folder, read_json, write_atomically, write_json
+
+
+@pytest.fixture
+def order(monkeypatch, tmp_path):
+    """The calls that matter for a power cut, in their order."""
+    calls = []
+    real = {name: getattr(os, name) for name in ("fsync", "replace", "rename")}
+
+    def fsync(descriptor):
+        calls.append(("fsync", os.path.relpath(os.readlink(f"/proc/self/fd/{descriptor}"), tmp_path)))
+        real["fsync"](descriptor)
+
+    def move(name):
+        def moved(source, target):
+            calls.append((name, os.path.relpath(target, tmp_path)))
+            real[name](source, target)
+
+        return moved
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for name in ("replace", "rename"):
+        monkeypatch.setattr(os, name, move(name))
+    return calls
+
+
+def test_a_file_is_flushed_then_renamed_then_its_folder_is_flushed(tmp_path, order):
+    write_json(tmp_path / "a.json", {"a": 1})
+    assert [name for name, _ in order] == ["fsync", "replace", "fsync"]
+    assert order[0][1].startswith(".a.json.")
+    assert order[1:] == [("replace", "a.json"), ("fsync", ".")]
+    assert read_json(tmp_path / "a.json") == {"a": 1}
+
+
+def test_a_folder_is_flushed_whole_then_renamed_then_its_parent_is_flushed(tmp_path, order):
+    partial = tmp_path / "out.partial"
+    (partial / "deep").mkdir(parents=True)
+    (partial / "deep" / "b").write_text("x")
+    (partial / "a").write_text("x")
+    publish_folder(partial, tmp_path / "out")
+    before, after = order[: order.index(("rename", "out"))], order[order.index(("rename", "out")) + 1 :]
+    assert {path for _, path in before} == {f"out.partial{rest}" for rest in ("", "/a", "/deep", "/deep/b")}
+    assert before[-1] == ("fsync", "out.partial")
+    assert after == [("fsync", ".")]
+    assert (tmp_path / "out" / "deep" / "b").read_text() == "x"
+
+
+@pytest.mark.parametrize("failing", ["fsync", "replace"])
+def test_a_failed_write_leaves_the_old_content_and_no_rubbish(tmp_path, monkeypatch, failing):
+    path = tmp_path / "a.json"
+    write_json(path, {"old": True})
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, failing, full)
+    with pytest.raises(OSError):
+        write_json(path, {"new": True})
+    monkeypatch.undo()
+    assert read_json(path) == {"old": True}
+    assert [found.name for found in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_an_interrupt_while_writing_leaves_no_rubbish(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "a", "x")
+    assert not list(tmp_path.iterdir())

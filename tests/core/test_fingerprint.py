@@ -1,0 +1,75 @@
+"""Two steps are the same when their stage, settings and inputs are; not when only place or speed differ."""
+
+import os
+
+from burnish.core.fingerprint import of_path, of_step, of_value
+from burnish.specs.data import PrepareSpec, SourceSpec
+from burnish.specs.train import SftSpec
+
+
+def of(spec, inputs=None, stage="sft", version=1):
+    return of_step(stage, version, spec, inputs or {})
+
+
+def sft(**values):
+    return SftSpec(**{"base": "hub:x", "data": "file:y", **values})
+
+
+def test_a_default_that_is_written_out_changes_nothing():
+    assert of(sft()) == of(sft(learning_rate=2e-4, method={"kind": "lora", "rank": 16}))
+
+
+def test_settings_stage_version_and_inputs_each_change_it():
+    base = of(sft())
+    others = {
+        of(sft(seed=1)),
+        of(sft(method={"rank": 8})),
+        of(sft(), stage="other"),
+        of(sft(), version=2),
+        of(sft(), {"data": "f1"}),
+        of(sft(), {"data": "f2"}),
+    }
+    assert len(others | {base}) == 7
+
+
+def test_where_and_how_fast_a_step_runs_changes_nothing():
+    assert of(sft()) == of(sft(device="cpu", threads=3, resume="never", track=["tensorboard"], log_every=7))
+
+
+def test_the_words_of_a_reference_do_not_count_once_its_content_does():
+    one, other = sft(data="file:a"), sft(data="file:b")
+    assert of(one, {"data": "same", "base": "b"}) == of(other, {"data": "same", "base": "b"})
+    listed = [PrepareSpec(source=[SourceSpec(ref=f"file:{name}", take=1)]) for name in "ab"]
+    assert of(listed[0], {"source.0.ref": "f"}) == of(listed[1], {"source.0.ref": "f"})
+    assert of(listed[0], {"source.0.ref": "f"}) != of(listed[1], {"source.0.ref": "g"})
+
+
+def test_values_are_the_same_whatever_the_order_of_their_keys():
+    assert of_value({"a": 1, "b": [2]}) == of_value({"b": [2], "a": 1})
+    assert of_value({"a": 1}) != of_value({"a": 1.5})
+
+
+def test_a_file_is_its_bytes_and_is_read_once(tmp_path, monkeypatch):
+    path, known = tmp_path / "a.txt", {}
+    path.write_text("one")
+    first = of_path(path, known)
+    (tmp_path / "copy.txt").write_text("one")
+    assert of_path(tmp_path / "copy.txt", known) == first
+    monkeypatch.setattr("pathlib.Path.open", None)
+    assert of_path(path, known) == first
+    monkeypatch.undo()
+    path.write_text("two")
+    os.utime(path, ns=(1, 1))
+    assert of_path(path, known) != first
+
+
+def test_a_folder_is_its_names_and_bytes_without_its_git_history(tmp_path):
+    folder = tmp_path / "folder"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / "a").write_text("x")
+    first = of_path(folder, {})
+    (folder / ".git").mkdir()
+    (folder / ".git" / "HEAD").write_text("x")
+    assert of_path(folder, {}) == first
+    (folder / "sub" / "a").rename(folder / "sub" / "b")
+    assert of_path(folder, {}) != first

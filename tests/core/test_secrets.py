@@ -1,0 +1,71 @@
+"""Secrets are replaced wherever text is written."""
+
+import io
+import json
+
+import pytest
+
+from burnish.core.secrets import MASK, mask, masked, masked_value
+
+HF = "hf_" + "Q" * 34
+
+
+@pytest.fixture(autouse=True)
+def _a_token(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "environment-canary-1")
+    monkeypatch.setenv("MY_API_KEY", "environment-canary-2")
+    monkeypatch.setenv("SHORT_KEY", "abc")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"token {HF} end",
+        "x environment-canary-1 y",
+        "https://h/?key=environment-canary-2",
+        "sk-" + "a" * 20,
+        "ghp_" + "a" * 30,
+        "api_key='canary'",
+        '{"hf_token": "canary"}',
+        "password = 'canary'",
+        "https://user:canary@host/x",
+        "https://host/x?access_token=canary&b=1",
+        "Authorization: Bearer canary-canary",
+    ],
+)
+def test_every_known_shape_of_secret_is_replaced(text):
+    shown = mask(text)
+    assert MASK in shown
+    assert "canary" not in shown
+    assert HF not in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "abc is a short word",
+        "eos_token: '<|im_end|>'",
+        "tokens 12, keys 3",
+        '{"secret": "", "next": "value"}',
+        "https://host:8080/path@version",
+        "mail someone@example.org",
+        "monkey = 'banana'",
+    ],
+)
+def test_plain_text_stays_as_it_is(text):
+    assert mask(text) == text
+
+
+def test_masked_values_stay_json_and_keep_everything_else():
+    value = {"api_key": "x", "secret": "", "list": [HF, 1, None], "deep": {"eos_token": "<s>", "n": 0.5}}
+    found = masked_value(value)
+    assert found == {"api_key": MASK, "secret": "", "list": [MASK, 1, None], "deep": {"eos_token": "<s>", "n": 0.5}}
+    json.dumps(found)
+
+
+def test_a_masked_stream_masks_and_is_otherwise_the_stream():
+    stream = io.StringIO()
+    print("a", HF, file=masked(stream))
+    masked(stream).writelines([HF, "\n"])
+    assert stream.getvalue() == f"a {MASK}\n{MASK}\n"
+    assert masked(stream).isatty() is False

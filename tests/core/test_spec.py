@@ -1,0 +1,72 @@
+"""The base of all specs: references, marks, variants, reads."""
+
+from typing import Annotated
+
+import pytest
+
+from burnish.specs.base import RUNTIME, DataRef, ModelRef, Runtime, Spec, Takes, fields_with, is_a_reference, watch
+from burnish.specs.train import FullSpec, SftSpec
+
+
+class Inner(Spec):
+    ref: DataRef
+    device: Annotated[str, RUNTIME] = "cpu"
+
+
+class Outer(Spec):
+    one: DataRef | list[Inner]
+    base: ModelRef | None = None
+    table: dict[str, Inner] = {}
+
+
+@pytest.mark.parametrize(
+    "ref", ["step:a", "file:/x y", "hub:o/n@main", "git:.", "builtin:pocket", "recipe.step@3", "a-b.c@latest"]
+)
+def test_references_are_known_by_their_scheme_or_version(ref):
+    assert is_a_reference(ref) == ref
+
+
+@pytest.mark.parametrize("ref", ["", "plain", "ftp:x", "step:", "@1", "a@", "http://x", "C:\\x"])
+def test_anything_else_is_no_reference(ref):
+    with pytest.raises(ValueError, match="not a reference"):
+        is_a_reference(ref)
+
+
+def test_marked_fields_are_found_in_unions_lists_and_mappings():
+    spec = Outer(one=[Inner(ref="file:a"), Inner(ref="file:b")], base="hub:x", table={"k": Inner(ref="step:c")})
+    assert {path: value for path, _, value in fields_with(spec, Takes)} == {
+        "one": spec.__dict__["one"],
+        "one.0.ref": "file:a",
+        "one.1.ref": "file:b",
+        "base": "hub:x",
+        "table.k.ref": "step:c",
+    }
+    assert [path for path, _, _ in fields_with(spec, Runtime)] == ["one.0.device", "one.1.device", "table.k.device"]
+
+
+def test_reads_are_reported_until_the_watcher_ends():
+    seen = []
+    spec = Inner(ref="file:a")
+    unwatch = watch(lambda _, name: seen.append(name))
+    _ = spec.ref
+    spec.model_dump()
+    _ = spec == Inner(ref="file:a")
+    list(fields_with(spec, Takes))
+    unwatch()
+    _ = spec.device
+    assert seen == ["ref"]
+
+
+def test_a_variant_that_was_given_as_an_object_is_still_itself_after_a_dump_without_defaults():
+    spec = SftSpec(base="hub:x", data="file:y", method=FullSpec())
+    again = SftSpec.model_validate(spec.model_dump(mode="json", exclude_unset=True))
+    assert again.method == FullSpec()
+
+
+def test_a_spec_is_frozen_and_refuses_unknown_keys_and_numbers_that_are_none():
+    with pytest.raises(ValueError):
+        Inner(ref="file:a", other=1)
+    with pytest.raises(ValueError):
+        Inner(ref="file:a").ref = "file:b"
+    with pytest.raises(ValueError):
+        SftSpec(base="hub:x", data="file:y", learning_rate=float("nan"))

@@ -1,0 +1,183 @@
+"""Stages that do next to nothing, laid out by a fixture as an installed package: workers find them as they would any."""
+
+import errno
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, Tag
+
+from burnish.core.catalog import Stage
+from burnish.core.context import Context, Outcome
+from burnish.core.errors import RunError
+from burnish.core.events import Metric, Note, Progress
+from burnish.specs.base import RUNTIME, DataRef, ModelRef, Spec, by_kind
+
+
+class MakeSpec(Spec):
+    """Write a word to a file."""
+
+    word: str = "hello"
+    """The word."""
+    times: int = Field(default=1, ge=1)
+    """How often."""
+    seed: int = 0
+    """Another seed."""
+    threads: Annotated[int, RUNTIME] = 1
+    """Where it runs, not what it makes."""
+
+
+def make(spec: MakeSpec, ctx: Context) -> Outcome:
+    ctx.emit(Note(text=f"seed {spec.seed}, threads {spec.threads}"))
+    (ctx.out / "words.txt").write_text(f"{spec.word}\n" * spec.times)
+    return Outcome("dataset", {"words": spec.times}, {"note": "quick"})
+
+
+class OneSpec(Spec):
+    """One part of several."""
+
+    ref: DataRef
+    take: int | None = None
+
+
+class ShoutSpec(Spec):
+    kind: Literal["shout"] = "shout"
+    marks: int = 1
+
+
+class WhisperSpec(Spec):
+    kind: Literal["whisper"] = "whisper"
+    softness: float = 0.5
+
+
+class JoinSpec(Spec):
+    """Join words of several inputs."""
+
+    source: DataRef | list[OneSpec]
+    """Where the words lie."""
+    voice: Annotated[Annotated[ShoutSpec, Tag("shout")] | Annotated[WhisperSpec, Tag("whisper")], by_kind("shout")] = (
+        ShoutSpec()
+    )
+    """How it is said."""
+    read: Literal["all", "source", "nothing"] = "all"
+    """What the stage looks at."""
+
+
+def join(spec: JoinSpec, ctx: Context) -> Outcome:
+    if spec.read == "nothing":
+        ctx.settled()
+        raise AssertionError("settled() let unread settings pass")
+    if isinstance(spec.source, str):
+        paths = [ctx.input("source").path]
+    else:
+        paths = [ctx.input(f"source.{i}.ref").path for i in range(len(spec.source))]
+        if spec.read == "all":
+            _ = [one.take for one in spec.source]
+    if spec.read == "all":
+        _ = spec.voice.marks if isinstance(spec.voice, ShoutSpec) else spec.voice.softness
+    text = "".join((path / "words.txt" if path.is_dir() else path).read_text() for path in paths)
+    (ctx.out / "words.txt").write_text(text)
+    return Outcome("dataset", {"words": text.count("\n")})
+
+
+class SlowSpec(Spec):
+    """Work until told to stop, or until a file appears."""
+
+    release: str
+    """The file."""
+    deaf: bool = False
+    """Do not listen to a wish to stop."""
+    checkpoint: bool = True
+    """Save something to go on from."""
+    resume: Annotated[str, RUNTIME] = "auto"
+    """As training stages have it."""
+
+
+def slow(spec: SlowSpec, ctx: Context) -> Outcome:
+    release, deaf, saves, _ = Path(spec.release), spec.deaf, spec.checkpoint, spec.resume
+    resumed = any(ctx.scratch.glob("checkpoints/*"))
+    (ctx.out / "half.txt").write_text("half")
+    if saves:
+        (ctx.scratch / "checkpoints" / "1").mkdir(parents=True, exist_ok=True)
+    ctx.emit(Progress(phase="work", done=1, total=2))
+    while not release.exists():
+        if ctx.stopping and not deaf:
+            raise RunError("run.interrupted", "stopped at step 1", "run it again")
+        time.sleep(0.01)
+    return Outcome("dataset", {"resumed": resumed})
+
+
+class FailSpec(Spec):
+    """Fail in one of many ways."""
+
+    how: Literal[
+        "value", "disk", "arrow-disk", "memory", "torch-memory", "package", "exit", "abrupt", "segfault", "print", "big"
+    ]
+    """The way."""
+    token: str = ""
+    """Something that must not be seen."""
+
+
+def fail(spec: FailSpec, ctx: Context) -> Outcome:
+    token = spec.token
+    hidden = {"api_key": "short1", "text": "x" * 75 + token}
+    (ctx.out / "half.txt").write_text("half")
+    match spec.how:
+        case "value":
+            raise ValueError(f"no good: {token} {len(hidden)}")
+        case "disk":
+            raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
+        case "arrow-disk":
+            raise OSError("Error writing bytes to file. Detail: [errno 28] No space left on device")
+        case "memory":
+            raise MemoryError("cannot have 12 GiB")
+        case "torch-memory":
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 1 TB")
+        case "package":
+            __import__("a_package_that_nobody_has")
+        case "exit":
+            sys.exit(9)
+        case "abrupt":
+            print("last words", flush=True)
+            os._exit(3)
+        case "segfault":
+            import faulthandler
+
+            faulthandler._sigsegv()  # type: ignore[attr-defined]
+        case "print":
+            print(f"printed {token}")
+            print(f"to stderr {token}", file=sys.stderr)
+            ctx.emit(Note(text=f"noted {token}"))
+            ctx.emit(Metric(step=1, values={"loss": 2.0}))
+        case "big":
+            with (ctx.out / "big.bin").open("wb") as file:
+                for _ in range(64):
+                    file.write(b"x" * (1 << 20))
+    return Outcome("dataset", {})
+
+
+class ModelSpec(Spec):
+    """Take a model and a dataset; give an adapter."""
+
+    base: ModelRef
+    data: DataRef | None = None
+
+
+def model(spec: ModelSpec, ctx: Context) -> Outcome:
+    base = ctx.input("base")
+    (ctx.out / "adapter_config.json").write_text("{}")
+    return Outcome(
+        "adapter", {"base_is_there": base.path.is_dir(), "base_kind": base.kind, "has_data": bool(spec.data)}
+    )
+
+
+STAGES = [
+    Stage("quick-make", "quick_stages:MakeSpec", "quick_stages:make", "dataset"),
+    Stage("quick-join", "quick_stages:JoinSpec", "quick_stages:join", "dataset"),
+    Stage("quick-slow", "quick_stages:SlowSpec", "quick_stages:slow", "dataset"),
+    Stage("quick-fail", "quick_stages:FailSpec", "quick_stages:fail", "dataset"),
+    Stage("quick-model", "quick_stages:ModelSpec", "quick_stages:model", "adapter"),
+]
+MAKE, JOIN, SLOW, FAIL, MODEL = STAGES
