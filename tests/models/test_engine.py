@@ -83,6 +83,11 @@ def test_a_repeated_prompt_is_sampled_anew(tmp_path):
     assert len({tuple(answer.ids) for answer in answers}) == 4
 
 
+def test_prompts_do_not_share_their_chance():
+    draws = Sampling(1.0, 1.0, None, 0).draws([[3, 4], [3, 5], [3, 4]], 4)
+    assert len({tuple(row) for row in draws.tolist()}) == 3
+
+
 def test_sampled_tokens_have_the_models_frequencies():
     logits = torch.tensor([2.0, 1.0, 0.5, -1.0])
     count = 20_000

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from burnish.core.context import Input
 from burnish.core.errors import ModelError
@@ -34,7 +34,7 @@ def attach_lora(model: "PreTrainedModel | PeftModel", spec: LoraSpec) -> "PeftMo
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=spec.rank,
-        lora_alpha=2 * spec.rank if spec.alpha is None else spec.alpha,
+        lora_alpha=_alpha(spec),
         lora_dropout=spec.dropout,
         target_modules=targets,
         use_rslora=spec.rslora,
@@ -51,6 +51,12 @@ def attach_lora(model: "PreTrainedModel | PeftModel", spec: LoraSpec) -> "PeftMo
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
     return adapted
+
+
+def _alpha(spec: LoraSpec) -> Any:
+    """Whole where it can be: other engines read `lora_alpha` as an integer."""
+    alpha = 2 * spec.rank if spec.alpha is None else spec.alpha
+    return int(alpha) if alpha == int(alpha) else alpha
 
 
 def _linear_layers(model: "PreTrainedModel") -> list[str]:
@@ -77,7 +83,7 @@ def _check_names(model: "PreTrainedModel", asked: Iterable[str], field: str) -> 
 
 def save_adapter(model: "PeftModel", folder: Path, base: Input) -> None:
     """Write the adapter as PEFT does, with the base's hub name or folder in `base_model_name_or_path`."""
-    config = model.peft_config["default"]
+    config: Any = model.peft_config["default"]
     scheme, _, name = base.ref.partition(":")
     if scheme == "hub":
         name, _, revision = name.partition("@")

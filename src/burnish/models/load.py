@@ -119,7 +119,7 @@ def _load_whole(
 
     with quiet_transformers():
         try:
-            model, found = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
                 dtype=dtype or "auto",
                 attn_implementation=attention,
@@ -135,6 +135,7 @@ def _load_whole(
                 f"{folder} cannot be loaded as a {config['model_type']} causal language model: {first_line}",
                 "check that config.json and the weights belong together",
             ) from error
+    model, found = loaded
     _refuse_half_a_model(folder, found)
     return model.to(device).eval()
 

@@ -293,7 +293,7 @@ def _write(piece: _Piece, writer: StreamedWriter) -> None:
     else:
         tensor = read_tensor(piece.change or piece.source)
     flat = tensor.to(_DTYPES[piece.dtype]).contiguous().reshape(-1)
-    writer.write(piece.name, memoryview(flat.view(torch.uint8).numpy()))
+    writer.write(piece.name, flat.view(torch.uint8).numpy().data)
 
 
 def _write_config(config: dict[str, Any], out: Path, dtype: str, untied: bool) -> None:

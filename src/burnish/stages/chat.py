@@ -7,7 +7,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class Conversation:
         """The conversation as a row of training data holds it."""
         return ([{"role": "system", "content": self.system}] if self.system else []) + self.turns
 
-    def ask(self, text: str) -> Iterator[str]:
+    def ask(self, text: str) -> Generator[str, None, None]:
         """Stream the answer. What was written when the stream ends, or is closed, becomes the assistant's turn.
 
         A question that cannot be asked (too long, or with a special token in it) is forgotten, and its error raised.

@@ -1,6 +1,7 @@
 """generate: answer every prompt of a file or dataset with a model, or with two side by side."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -10,6 +11,7 @@ from burnish.core.errors import DataError, RunError
 from burnish.core.events import Note, Progress, Table
 from burnish.data.dataset import is_prepared, open_rows
 from burnish.evals.measure import as_chat
+from burnish.evals.scorers import Row
 from burnish.models.adapters import tokenizer_folder
 from burnish.models.device import inference_dtype, pick_device, use_threads
 from burnish.models.engines.protocol import Answer
@@ -62,7 +64,7 @@ def run(spec: GenerateSpec, ctx: Context) -> Outcome:
     return Outcome("generations", measures)
 
 
-def _rows(spec: GenerateSpec, ctx: Context) -> list[dict[str, Any]]:
+def _rows(spec: GenerateSpec, ctx: Context) -> Sequence[Row]:
     data = ctx.input("data")
     split = spec.split if is_prepared(data.path) else "train"  # a raw file is one split
     rows = [as_chat(row) for row in islice(open_rows(data, split), spec.max_rows)]
@@ -72,7 +74,7 @@ def _rows(spec: GenerateSpec, ctx: Context) -> list[dict[str, Any]]:
 
 
 def _answer(
-    spec: GenerateSpec, ctx: Context, source: Input, rows: list[dict[str, Any]], phase: str
+    spec: GenerateSpec, ctx: Context, source: Input, rows: Sequence[Row], phase: str
 ) -> tuple[list[Answer | None], list[str | None]]:
     """The model's answers, and the references as it would write them."""
     tokenizer = load_tokenizer(tokenizer_folder(source))
@@ -97,7 +99,7 @@ def _answer(
     return answers, [prompt.reference for prompt in prompts]
 
 
-def _prompt(renderer: Renderer, row: dict[str, Any]) -> Prompt:
+def _prompt(renderer: Renderer, row: Row) -> Prompt:
     """Messages are asked with the template; a text is gone on with."""
     if row["kind"] == "text":
         return Prompt([int(token) for token in renderer.tokenizer(row["text"])["input_ids"]], None)
@@ -105,7 +107,7 @@ def _prompt(renderer: Renderer, row: dict[str, Any]) -> Prompt:
     return Prompt(renderer.prompt(row)[1], renderer.answer(row) if has_answer else None)
 
 
-def _line(row: dict[str, Any]) -> dict[str, Any]:
+def _line(row: Row) -> dict[str, Any]:
     if row["kind"] == "text":
         return {"id": row["id"], "source": row["source"], "prompt": row["text"]}
     has_answer = row["messages"][-1]["role"] == "assistant"
