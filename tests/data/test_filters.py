@@ -51,12 +51,21 @@ def test_the_hash_set_agrees_with_pythons_own():
     generator = random.Random(0)
     ours, theirs = HashSet(), set()
     for _ in range(20_000):
-        value = generator.choice([generator.getrandbits(64), generator.randrange(2000), generator.randrange(50) << 40])
-        value = value or 1
+        value = generator.choice(
+            [generator.getrandbits(64), generator.randrange(2, 2000), generator.randrange(1, 50) << 40]
+        )
         assert (value in ours) == (value in theirs)
         assert ours.add(value) == (value not in theirs)
         theirs.add(value)
     assert len(ours) == len(theirs)
+
+
+def test_the_hash_set_holds_nought():
+    ours = HashSet()
+    assert 0 not in ours
+    assert ours.add(0)
+    assert 0 in ours
+    assert not ours.add(0)
 
 
 def test_percentiles_are_near_the_true_ones():

@@ -78,6 +78,14 @@ def test_parquet_rows_are_numbered_and_dates_become_text_aloud(tmp_path, read_al
     assert reading.done_bytes == reading.total_bytes
 
 
+def test_arguments_kept_as_structs_are_told_of(tmp_path, read_all):
+    calls = [[{"name": "f", "arguments": {"a": 1}}], [{"name": "g", "arguments": {"b": 2}}]]
+    pq.write_table(pa.table({"calls": calls}), tmp_path / "x.parquet")
+    records, _, reading = read_all(tmp_path / "x.parquet")
+    assert records[0].raw["calls"][0]["arguments"] == {"a": 1, "b": None}
+    assert any("null for every argument" in note for note in reading.notes)
+
+
 def test_bytes_that_are_no_text_are_a_bad_row(tmp_path, read_all):
     pq.write_table(pa.table({"image": [b"\xff\xfe", b"ok"]}), tmp_path / "x.parquet")
     records, bad, _ = read_all(tmp_path / "x.parquet")
@@ -193,8 +201,10 @@ def test_a_card_that_names_files_outside_finds_none(hub_dataset, write, read_all
 
 
 def test_a_yaml_bomb_in_a_card_is_not_expanded(hub_dataset, write, read_all):
-    bomb = "---\na: &a [x,x]\n" + "".join(f"b{i}: &b{i} [*a,*a]\n" for i in range(30)) + "---\n"
-    write("snap/README.md", bomb)
+    levels = "".join(f"b{i}: &b{i} [*b{i - 1},*b{i - 1}]\n" for i in range(1, 40))
+    write(
+        "snap/README.md", f"---\nb0: &b0 [x,x]\n{levels}configs:\n- data_files: {{split: train, path: [*b39]}}\n---\n"
+    )
     assert len(read_all(hub_dataset)[0]) == 3
 
 
@@ -296,11 +306,17 @@ def test_a_url_is_cloned_once(repository, tmp_path, read_all):
     assert (folder / "a.py").read_text() == "kept"
 
 
-@pytest.mark.parametrize("url", ["ext::sh -c touch% /tmp/owned", "--upload-pack=touch owned", "gone"])
+@pytest.mark.parametrize("url", ["ext::sh -c touch% HERE/owned% ://", "--upload-pack=touch owned ://", "gone"])
 def test_a_url_runs_no_program(url, tmp_path):
     with pytest.raises((AskError, DataError)):
-        checkout(Input(f"git:{url}", "git", tmp_path / "gone"), tmp_path)
+        checkout(Input(f"git:{url.replace('HERE', str(tmp_path))}", "git", tmp_path / "gone"), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_subset_of_what_has_none_is_refused(write, repository, read_all):
+    for path in (write("x.jsonl", ROWS), repository):
+        with pytest.raises(DataError, match="has no subsets"):
+            read_all(path, subset="main")
 
 
 def test_listing_a_repository_runs_no_program_of_its_own(repository, tmp_path, read_all):

@@ -35,6 +35,9 @@ def find_files(path: Path, reading: Reading, subset: str | None = None) -> list[
     """The files of a file, folder, hub dataset or repository. DataError `data.unreadable` when there are none."""
     if not path.exists():
         raise DataError("data.unreadable", f"there is no {path}", "check the path")
+    if subset is not None and (path.is_file() or is_repository(path)):
+        what = f"{path.name} has no subsets, and '{subset}' was asked for"
+        raise DataError("data.unreadable", what, "leave `subset` out, or name the folder of a dataset")
     if path.is_file():
         return [_one_file(path, path.name)]
     if is_repository(path):

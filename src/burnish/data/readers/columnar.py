@@ -60,6 +60,11 @@ def _rows(batch: pa.RecordBatch, before: int, name: str, reading: Reading) -> It
     for field in batch.schema:
         if not _is_plain(field.type):
             reading.say(f"{name}: column '{field.name}' is {field.type}: what JSON has no word for is kept as text")
+        if _has_filled_arguments(field.type):
+            reading.say(
+                f"{name}: column '{field.name}' keeps arguments of calls as structs, in which whoever wrote the file"
+                " may have put null for every argument that a call lacks: they are kept as they are"
+            )
     for i, row in enumerate(batch.to_pylist(maps_as_pydicts="strict")):
         source = f"{name}#{before + i + 1}"
         try:
@@ -76,6 +81,17 @@ def _is_plain(kind: pa.DataType) -> bool:
     texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
     numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
     return pa.types.is_dictionary(kind) or any(test(kind) for test in (*texts, *numbers))
+
+
+def _has_filled_arguments(kind: pa.DataType) -> bool:
+    """A struct called `arguments` lies somewhere in the type: Arrow gives all of a column's structs the same fields."""
+    if not pa.types.is_nested(kind):
+        return False
+    inner = [kind.field(i) for i in range(kind.num_fields)]
+    return any(
+        (field.name == "arguments" and pa.types.is_struct(field.type)) or _has_filled_arguments(field.type)
+        for field in inner
+    )
 
 
 def _plain(value: Any, field: str) -> Any:
