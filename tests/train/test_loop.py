@@ -83,6 +83,22 @@ def test_a_step_that_runs_out_of_memory_is_repeated_in_halves_with_the_same_grad
     assert "memory ran out in step 4" in halved.notes("warning")[0]
 
 
+def test_a_repeated_step_draws_the_random_numbers_of_its_first_try(run_fit, monkeypatch):
+    accumulate = Loop._accumulate
+
+    def weights_when_it_fails_after_drawing(numbers):
+        def fails(self, rows, normaliser):
+            if self.standing.micro_batch_tokens > 60:
+                torch.rand(numbers)
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return accumulate(self, rows, normaliser)
+
+        monkeypatch.setattr(Loop, "_accumulate", fails)
+        return run_fit(f"drew{numbers}", micro_batch_tokens=10_000, method=LORA).weights
+
+    assert same(weights_when_it_fails_after_drawing(1), weights_when_it_fails_after_drawing(5))
+
+
 def test_when_one_row_alone_does_not_fit_the_error_names_what_to_change(run_fit, monkeypatch):
     def never_fits(self, rows, normaliser):
         raise torch.OutOfMemoryError("CUDA out of memory")

@@ -155,6 +155,11 @@ def read(folder: Path) -> Checkpoint:
             f"the checkpoint {folder} is damaged: {reason}",
             "name another checkpoint, or set resume: auto for the newest valid one",
         )
+    return load(folder)
+
+
+def load(folder: Path) -> Checkpoint:
+    """Read a checkpoint that is known to be whole."""
     stored = json.loads((folder / "state.json").read_bytes())
     randomness = stored.pop("randomness") | {"torch": load_file(folder / "random.safetensors")}
     return Checkpoint(
@@ -183,7 +188,7 @@ def damage(folder: Path) -> str | None:
         files = manifest["files"].items()
     except (ValueError, KeyError, AttributeError):
         return "its manifest is no readable JSON"
-    if digest != _digest(manifest) or raw != _canonical({**manifest, "digest": digest}):
+    if digest != _digest(manifest):
         return "its manifest was changed"
     for name, expected in files:
         path = folder / name

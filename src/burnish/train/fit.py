@@ -21,7 +21,7 @@ from burnish.core.events import Chosen, Event, Metric, Note
 from burnish.specs.train import TrainSpec
 from burnish.train import curve, ledger, trackers
 from burnish.train.batches import StepPlan, TokenisedRows
-from burnish.train.checkpoint import Checkpoint, CheckpointFolder, read, read_weights
+from burnish.train.checkpoint import Checkpoint, CheckpointFolder, load, read, read_weights
 from burnish.train.loop import Loop, LoopSettings, Standing
 from burnish.train.optimizers import Optimizer
 from burnish.train.resolve import Resolved, save_every
@@ -194,7 +194,7 @@ def _resume(asked: str, loop: Loop, checkpoints: CheckpointFolder, emit: Callabl
         newest, damaged = checkpoints.newest()
         for sentence in damaged:
             emit(Note(level="warning", text=sentence))
-        checkpoint = None if newest is None else read(newest)
+        checkpoint = None if newest is None else load(newest)
     elif asked != "never":
         checkpoint = read(Path(asked))
         loop.take_ledger_of(Path(asked))

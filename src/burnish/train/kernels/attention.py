@@ -69,6 +69,7 @@ def attend(
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     lengths = [end - start for start, end in itertools.pairwise(sequence_bounds)]
     parts = []
+    # one split, not a slice for each sequence: the backward pass of a slice fills a tensor as large as the batch
     for q, k, v in zip(*(states.split(lengths, 2) for states in (query, key, value)), strict=True):
         length, mask = q.shape[2], None
         if sliding_window is not None and length > sliding_window:
