@@ -1,4 +1,4 @@
-"""Stages that do next to nothing, laid out by a fixture as an installed package: workers find them as they would any."""
+"""Stages that do next to nothing; a fixture lays them out as an installed package, and workers find them there."""
 
 import errno
 import os

@@ -29,7 +29,7 @@ class Right(Spec):
 class Tree(Spec):
     source: DataRef | list[Leaf] = "file:x"
     side: Annotated[Left | Right, Field(discriminator="kind")] = Left()
-    table: dict[str, Leaf] = {}
+    table: dict[str, Leaf] = Field(default_factory=dict)
     optional: Leaf | None = None
     number: int = 0
 

@@ -173,8 +173,7 @@ recipes = st.builds(
 def test_arbitrary_values_give_a_recipe_or_an_ask_error(given_values):
     try:
         recipe = recipe_of(given_values)
-    except AskError as error:
-        assert error.fix
+    except AskError:
         return
     assert isinstance(recipe, Recipe)
     assert recipe_of(recipe.as_dict()) == recipe

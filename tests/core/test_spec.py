@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import pytest
+from pydantic import Field
 
 from burnish.specs.base import RUNTIME, DataRef, ModelRef, Runtime, Spec, Takes, fields_with, is_a_reference, watch
 from burnish.specs.train import FullSpec, SftSpec
@@ -16,7 +17,7 @@ class Inner(Spec):
 class Outer(Spec):
     one: DataRef | list[Inner]
     base: ModelRef | None = None
-    table: dict[str, Inner] = {}
+    table: dict[str, Inner] = Field(default_factory=dict)
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,14 @@ from typing import Any
 from burnish.core.errors import AskError, MachineError
 
 _NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+|[\w.-]+)(@(?P<revision>[\w./-]+))?")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "*.tiktoken"]
 
 
 def split_name(name: str) -> tuple[str, str]:
     """`owner/name@revision` → (repo, revision); the revision is `main` when not said."""
     match = _NAME.fullmatch(name)
-    if match is None:
+    if match is None or ".." in name or "--" in match["repo"]:
         raise AskError(
             "ask.bad-reference", f"'hub:{name}' is no hub name", "write hub:owner/name or hub:owner/name@commit"
         )
@@ -32,15 +33,16 @@ def cache_folder() -> Path:
 def pin(name: str, repo_type: str) -> str:
     """The commit that a name stands for now: asked of the hub, or, offline, read from the local cache."""
     repo, revision = split_name(name)
-    if re.fullmatch(r"[0-9a-f]{40}", revision):
+    if _COMMIT.fullmatch(revision):
         return revision
     cached = cache_folder() / f"{repo_type}s--{repo.replace('/', '--')}" / "refs" / revision
     if os.environ.get("HF_HUB_OFFLINE", "").lower() not in ("1", "true", "yes", "on"):
         found = _ask_hub(repo, revision, repo_type)
         if found is not None:
             return found
-    if cached.is_file():
-        return cached.read_text().strip()
+    commit = cached.read_text(errors="replace").strip() if cached.is_file() else ""
+    if _COMMIT.fullmatch(commit):
+        return commit
     raise MachineError(
         "machine.no-network",
         f"hub:{name}: the hub cannot be reached, and {cached.parent.parent} holds no such revision",

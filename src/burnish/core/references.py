@@ -14,6 +14,7 @@ from burnish.core.context import Input
 from burnish.core.errors import AskError
 from burnish.core.fingerprint import of_path, of_value
 from burnish.core.naming import nearest
+from burnish.core.run import Run
 from burnish.core.workspace import Workspace
 
 _COMMON_KINDS = {"hub-model": "model", "hub-dataset": "folder"}
@@ -89,13 +90,11 @@ def _file(ref: str, path: Path, kinds: tuple[str, ...], known: dict[str, Any]) -
         )
     if path.is_dir():
         kind = folder_kind(path)
-        made_by_burnish = path.name == "out" and (path.parent / "artifact.json").is_file()
-        if made_by_burnish:
-            from burnish.core.run import Run
-
-            artifact = Run(path.resolve().parent).artifact()
-            if artifact is not None:
-                return artifact.as_input(ref)
+        folder = path.resolve().parent
+        lies_in_a_run = path.name == "out" and len(folder.parents) > 3 and folder.parents[2].name == "runs"
+        artifact = Run(folder).artifact() if lies_in_a_run else None
+        if artifact is not None:
+            return artifact.as_input(ref)
         return Input(ref, kind, path.resolve(), of_path(path, known))
     return Input(ref, "file", path.resolve(), of_path(path, known))
 

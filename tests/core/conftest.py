@@ -1,0 +1,68 @@
+"""Runs that stand finished on disk without a worker having made them."""
+
+import os
+import time
+
+import pytest
+
+from burnish.core.files import write_json
+
+
+@pytest.fixture
+def finished(workspace):
+    """Make a run folder with an artifact: `finished("recipe", 1, "step", kind="dataset", files={...})`."""
+
+    def finished(
+        recipe="r",
+        number=1,
+        step="s",
+        *,
+        kind="dataset",
+        fingerprint="f",
+        stage="quick-make",
+        inputs=None,
+        files=None,
+        state="succeeded",
+        plan=True,
+    ):
+        run = workspace.run(recipe, number, step)
+        inputs = {name: value.to_json(workspace.root) for name, value in (inputs or {}).items()}
+        run.create(
+            {
+                "recipe": recipe,
+                "number": number,
+                "step": step,
+                "stage": stage,
+                "fingerprint": fingerprint,
+                "spec": {"word": "w"},
+                "inputs": inputs,
+            }
+        )
+        run.lock().acquire().lock.release()
+        run.go("running", pid=os.getpid())
+        if state == "succeeded":
+            run.out.mkdir()
+            for name, text in (files or {"words.txt": "w\n"}).items():
+                (run.out / name).write_text(text)
+            write_json(
+                run.folder / "artifact.json",
+                {
+                    "kind": kind,
+                    "name": f"{recipe}.{step}",
+                    "version": str(number),
+                    "fingerprint": fingerprint,
+                    "stage": stage,
+                    "inputs": inputs,
+                    "spec": {"word": "w", "times": 1},
+                    "measures": {"words": 1},
+                    "provenance": {},
+                },
+            )
+        if state not in ("running", "killed"):
+            run.go(state)
+        if plan:
+            workspace.record_plan(recipe, number, {"recipe": recipe, "steps": [{"step": step, "folder": run.name}]})
+        time.sleep(0.002)  # runs are told apart by the time of their making
+        return run
+
+    return finished

@@ -1,0 +1,37 @@
+"""Errors carry a code, what happened and what to do, across processes too."""
+
+import json
+import pickle
+
+import pytest
+
+from burnish.core.errors import (
+    CODES,
+    AskError,
+    BurnishError,
+    DataError,
+    MachineError,
+    ModelError,
+    RunError,
+    error_from_dict,
+)
+
+FAMILIES = {"ask": AskError, "data": DataError, "model": ModelError, "machine": MachineError, "run": RunError}
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_an_error_survives_json_and_pickle(code):
+    error = FAMILIES[code.partition(".")[0]](code, "what", "fix")
+    for again in (error_from_dict(json.loads(json.dumps(error.as_dict()))), pickle.loads(pickle.dumps(error))):
+        assert type(again) is type(error)
+        assert (again.code, again.what, again.fix) == (code, "what", "fix")
+
+
+def test_each_family_has_an_exit_status_of_its_own():
+    assert [family.exit_status for family in FAMILIES.values()] == [2, 3, 4, 5, 6]
+    assert all(issubclass(family, BurnishError) for family in FAMILIES.values())
+
+
+def test_a_code_that_is_not_listed_cannot_be_raised():
+    with pytest.raises(KeyError):
+        AskError("ask.invented", "what", "fix")

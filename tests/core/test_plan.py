@@ -1,0 +1,146 @@
+"""What a run would do: what is new, what is reused, what goes on where it was cut off, and why."""
+
+import pytest
+
+from burnish.core.errors import AskError
+from burnish.core.plan import make_plan
+from burnish.core.recipe import recipe_of
+
+RECIPE = {
+    "name": "r",
+    "steps": {
+        "make": {"stage": "quick-make"},
+        "other": {"stage": "quick-make", "word": "other"},
+        "join": {"stage": "quick-join", "source": [{"ref": "step:make"}, {"ref": "step:other"}]},
+        "end": {"stage": "quick-join", "source": "step:join"},
+    },
+}
+
+
+@pytest.fixture
+def planned(quick_stages, workspace):
+    def planned(recipe=RECIPE, **options):
+        made = make_plan(recipe_of(recipe), workspace, **options)
+        return {step.step.name: step for step in made.steps}
+
+    return planned
+
+
+@pytest.fixture
+def all_made(planned, finished):
+    """A workspace in which every step of the recipe was made once."""
+    for name, step in planned().items():
+        finished("r", 1, name, fingerprint=step.fingerprint, plan=False)
+
+
+def actions(steps):
+    return {name: step.action for name, step in steps.items()}
+
+
+def test_all_of_a_new_recipe_is_run(planned):
+    steps = planned()
+    assert set(actions(steps).values()) == {"run"}
+    assert {step.reason for step in steps.values()} == {"new"}
+
+
+def test_all_of_a_finished_recipe_is_reused(planned, all_made):
+    steps = planned()
+    assert set(actions(steps).values()) == {"reuse"}
+    assert steps["join"].reason == "made by r/1/join"
+
+
+def test_a_changed_step_and_what_stands_on_it_are_run(planned, all_made):
+    changed = {**RECIPE, "steps": {**RECIPE["steps"], "make": {"stage": "quick-make", "word": "new"}}}
+    assert actions(planned(changed)) == {"make": "run", "other": "reuse", "join": "run", "end": "run"}
+
+
+def test_a_runtime_setting_changes_nothing(planned, all_made):
+    changed = {**RECIPE, "steps": {**RECIPE["steps"], "make": {"stage": "quick-make", "threads": 7}}}
+    assert set(actions(planned(changed)).values()) == {"reuse"}
+
+
+def test_from_runs_a_step_and_all_that_stand_on_it(planned, all_made):
+    assert actions(planned(start="join")) == {"make": "reuse", "other": "reuse", "join": "run", "end": "run"}
+    assert actions(planned(start="make")) == {"make": "run", "other": "reuse", "join": "run", "end": "run"}
+
+
+def test_force_runs_the_named_steps_or_all(planned, all_made):
+    assert actions(planned(force=["join"]))["join"] == "run"
+    assert actions(planned(force=["join"]))["end"] == "reuse"
+    assert set(actions(planned(force=["*"])).values()) == {"run"}
+
+
+def test_only_keeps_the_named_steps_and_what_they_need(planned):
+    assert list(planned(only=["join"])) == ["make", "other", "join"]
+    assert list(planned(only=["make"])) == ["make"]
+
+
+@pytest.mark.parametrize("option", [{"start": "jon"}, {"force": ["jon"]}, {"only": ["jon"]}])
+def test_a_step_that_is_not_there_offers_the_nearest(planned, option):
+    with pytest.raises(AskError, match="no step 'jon'") as caught:
+        planned(**option)
+    assert caught.value.fix == "did you mean 'join'?"
+
+
+def test_another_recipes_step_of_the_same_settings_is_reused(planned, all_made):
+    assert planned({**RECIPE, "name": "another"})["make"].reason == "made by r/1/make"
+
+
+def test_an_artifact_whose_output_is_gone_is_made_again(planned, all_made, workspace):
+    (workspace.run("r", 1, "make").out / "words.txt").unlink()
+    workspace.run("r", 1, "make").out.rmdir()
+    assert actions(planned())["make"] == "run"
+
+
+@pytest.mark.parametrize("state", ["failed", "interrupted", "killed"])
+def test_a_step_with_a_checkpoint_is_resumed(planned, finished, state):
+    run = finished("r", 1, "make", fingerprint=planned()["make"].fingerprint, state=state, plan=False)
+    assert planned()["make"].action == "run"
+    (run.scratch / "checkpoints" / "5").mkdir(parents=True)
+    step = planned()["make"]
+    assert (step.action, step.run.name) == ("resume", "r/1/make")
+    assert state in step.reason
+
+
+def test_a_step_that_is_in_progress_is_not_begun_a_second_time(planned, finished):
+    run = finished("r", 1, "make", fingerprint=planned()["make"].fingerprint, state="running", plan=False)
+    with run.lock():
+        step = planned()["make"]
+    assert (step.action, step.reason) == ("resume", "r/1/make is in progress")
+
+
+def test_resume_never_starts_afresh(planned, finished):
+    recipe = {"name": "r", "steps": {"s": {"stage": "quick-slow", "release": "x", "resume": "never"}}}
+    run = finished("r", 1, "s", fingerprint=planned(recipe)["s"].fingerprint, state="failed", plan=False)
+    (run.scratch / "checkpoints" / "5").mkdir(parents=True)
+    assert planned(recipe)["s"].reason == "resume is never"
+
+
+def test_the_kind_of_a_step_not_yet_made_is_checked(planned):
+    recipe = {
+        "name": "r",
+        "steps": {"make": {"stage": "quick-make"}, "tune": {"stage": "quick-model", "base": "step:make"}},
+    }
+    with pytest.raises(AskError) as caught:
+        planned(recipe)
+    assert caught.value.code == "ask.wrong-kind"
+    assert "'tune.base'" in caught.value.what
+
+
+def test_how_long_a_step_took_last_time_is_told(planned, all_made):
+    assert planned(force=["make"])["make"].last_seconds >= 0
+    assert planned()["make"].last_seconds is None
+
+
+def test_a_plan_is_plain_json(planned, workspace):
+    import json
+
+    found = json.loads(json.dumps(make_plan(recipe_of(RECIPE), workspace).as_dict()))
+    assert [step["step"] for step in found["steps"]] == ["make", "other", "join", "end"]
+    assert recipe_of(found["values"]) == recipe_of(RECIPE)
+
+
+def test_planning_writes_nothing_but_the_cache_of_hashes(planned, workspace):
+    (workspace.root / "rows.txt").write_text("a\n")
+    planned({"name": "r", "steps": {"join": {"stage": "quick-join", "source": "file:rows.txt"}}})
+    assert sorted(path.name for path in workspace.root.iterdir()) == [".burnish", "rows.txt"]

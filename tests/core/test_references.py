@@ -1,0 +1,107 @@
+"""From a reference to what it points to."""
+
+import shutil
+
+import pytest
+
+from burnish.core.context import Input
+from burnish.core.errors import AskError
+from burnish.core.references import check_kind, fetched, folder_kind, resolve
+
+DATA = ("dataset", "file", "folder")
+
+
+def refused(*args) -> AskError:
+    with pytest.raises(AskError) as caught:
+        resolve(*args)
+    return caught.value
+
+
+def test_a_file_is_found_from_the_workspace_and_by_its_full_path(workspace):
+    path = workspace.root / "rows.jsonl"
+    path.write_text("{}\n")
+    for ref in ("file:rows.jsonl", "file:./rows.jsonl", f"file:{path}"):
+        found = resolve(ref, DATA, workspace, {})
+        assert (found.kind, found.path, found.ref) == ("file", path, ref)
+        assert found.fingerprint
+
+
+def test_a_missing_file_offers_the_nearest_name(workspace):
+    (workspace.root / "rows.jsonl").write_text("{}\n")
+    error = refused("file:row.jsonl", DATA, workspace, {})
+    assert error.code == "ask.bad-reference"
+    assert "did you mean 'rows.jsonl'?" in error.fix
+    assert "no folder" in refused("file:gone/row.jsonl", DATA, workspace, {}).fix
+
+
+@pytest.mark.parametrize(
+    ("files", "kind"),
+    [
+        (["config.json"], "model"),
+        (["adapter_config.json", "config.json"], "adapter"),
+        (["tokenizer.json"], "tokenizer"),
+        (["stats.json", "train.parquet"], "dataset"),
+        (["stats.json"], "folder"),
+        ([], "folder"),
+    ],
+)
+def test_a_folder_is_what_its_files_make_it(tmp_path, files, kind):
+    for name in files:
+        (tmp_path / name).write_text("{}")
+    assert folder_kind(tmp_path) == kind
+
+
+def test_an_artifact_is_found_by_name_and_version_and_keeps_its_lineage(workspace, finished):
+    base = finished("r", 1, "base", kind="model", fingerprint="b")
+    finished("r", 1, "tune", kind="adapter", fingerprint="t1", inputs={"base": base.artifact().as_input("step:base")})
+    newest = finished("r", 2, "tune", kind="adapter", fingerprint="t2")
+    found = resolve("r.tune@1", ("adapter",), workspace, {})
+    assert (found.kind, found.fingerprint, found.inputs["base"].path) == ("adapter", "t1", base.out)
+    assert resolve("r.tune@latest", ("adapter",), workspace, {}).path == newest.out
+    by_path = resolve("file:runs/r/1/tune/out", ("adapter",), workspace, {})
+    assert (by_path.kind, by_path.fingerprint, by_path.inputs["base"].path) == ("adapter", "t1", base.out)
+
+
+def test_an_output_folder_that_was_copied_elsewhere_is_a_plain_folder(workspace, finished, tmp_path):
+    run = finished("r", 1, "tune", kind="dataset")
+    shutil.copytree(run.folder, tmp_path / "copy")
+    assert resolve(f"file:{tmp_path / 'copy' / 'out'}", DATA, workspace, {}).kind == "folder"
+
+
+def test_an_unknown_artifact_offers_one_of_a_fitting_kind(workspace, finished):
+    finished("r", 1, "tune", kind="adapter")
+    finished("r", 1, "data", kind="dataset")
+    assert "did you mean 'r.tune@1'?" in refused("r.tun@1", ("adapter",), workspace, {}).fix
+    assert "r.data@1" in refused("x.y@9", ("dataset",), workspace, {}).fix
+
+
+def test_an_unknown_built_in_offers_those_there_are(workspace):
+    error = refused("builtin:poket", ("model",), workspace, {})
+    assert error.code == "ask.bad-reference"
+    assert "pocket" in error.fix or "known names" in error.fix
+
+
+def test_a_git_reference_is_known_by_its_words_or_its_contents(workspace):
+    away = resolve("git:https://host/repo", DATA, workspace, {})
+    assert away.kind == "git"
+    check_kind(away, DATA, "source")
+    assert away.fingerprint != resolve("git:https://host/other", DATA, workspace, {}).fingerprint
+    (workspace.root / "repo").mkdir()
+    (workspace.root / "repo" / "a").write_text("x")
+    here = resolve("git:repo", DATA, workspace, {})
+    (workspace.root / "repo" / "a").write_text("yy")
+    assert resolve("git:repo", DATA, workspace, {}).fingerprint != here.fingerprint
+
+
+def test_an_input_of_another_kind_is_refused_by_field_name(tmp_path):
+    value = Input("file:x", "dataset", tmp_path)
+    with pytest.raises(AskError) as caught:
+        check_kind(value, ("model", "adapter"), "tune.base")
+    assert caught.value.code == "ask.wrong-kind"
+    assert "'tune.base' takes model or adapter" in caught.value.what
+    assert "file:x is a dataset" in caught.value.what
+
+
+def test_what_lies_here_already_needs_no_fetching(tmp_path):
+    value = Input("file:x", "adapter", tmp_path, inputs={"base": Input("file:y", "model", tmp_path)})
+    assert fetched(value) == value

@@ -1,0 +1,96 @@
+"""The workspace: where it is, numbers that are never shared, and names that mean runs."""
+
+import subprocess
+import sys
+
+import pytest
+
+from burnish.core.errors import AskError
+from burnish.core.workspace import Workspace, plain_name
+
+
+def test_it_is_the_one_asked_for_then_the_environments_then_the_marked_parent_then_here(tmp_path, monkeypatch):
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    monkeypatch.chdir(deep)
+    monkeypatch.delenv("BURNISH_WORKSPACE", raising=False)
+    assert Workspace.find().root == deep
+    (tmp_path / "burnish.yaml").write_text("")
+    assert Workspace.find().root == tmp_path
+    monkeypatch.setenv("BURNISH_WORKSPACE", str(tmp_path / "env"))
+    assert Workspace.find().root == tmp_path / "env"
+    assert Workspace.find(tmp_path / "asked").root == tmp_path / "asked"
+
+
+def test_processes_that_claim_at_once_never_share_a_number(workspace):
+    code = (
+        "import sys; from pathlib import Path; from burnish.core.workspace import Workspace\n"
+        "w = Workspace(Path(sys.argv[1])); print(*(w.claim_number('r') for _ in range(40)))"
+    )
+    workers = [
+        subprocess.Popen([sys.executable, "-c", code, str(workspace.root)], stdout=subprocess.PIPE) for _ in range(4)
+    ]
+    numbers = [int(word) for worker in workers for word in worker.communicate()[0].split()]
+    assert sorted(numbers) == list(range(1, 161))
+
+
+def test_names_mean_runs(workspace, finished):
+    one, two = finished("r", 1, "a"), finished("r", 2, "a")
+    other = finished("q", 1, "b")
+    named = {name: [run.name for run in workspace.find_runs(name)] for name in ("latest", "r", "r/1", "r/2/a", "q/")}
+    assert named == {
+        "latest": [other.name],
+        "r": [two.name],
+        "r/1": [one.name],
+        "r/2/a": [two.name],
+        "q/": [other.name],
+    }
+    assert [run.name for run in workspace.all_runs()] == [other.name, two.name, one.name]
+    assert [run.name for run in workspace.all_runs("r")] == [two.name, one.name]
+
+
+def test_the_tenth_run_is_newer_than_the_ninth(workspace, finished):
+    finished("r", 9, "a")
+    ten = finished("r", 10, "a")
+    assert [run.name for run in workspace.find_runs("r")] == [ten.name]
+
+
+@pytest.mark.parametrize(
+    "name", ["", "/", "r/3", "r/1/x", "nothing", "r/x", "../etc", "r/1/a/b", "..", "r/²", "*", "r/../r/1", "."]
+)
+def test_other_names_mean_nothing_and_say_so(workspace, finished, name):
+    finished("r", 1, "a")
+    with pytest.raises(AskError) as caught:
+        workspace.find_runs(name)
+    assert caught.value.code == "ask.no-such-run"
+
+
+def test_an_empty_workspace_has_no_latest_run(workspace):
+    with pytest.raises(AskError, match="no runs"):
+        workspace.latest()
+    assert workspace.all_runs() == []
+
+
+def test_a_broken_cache_of_hashes_is_begun_anew_and_an_unwritable_one_is_done_without(workspace):
+    workspace.remember_hashes({"a": 1})
+    assert workspace.hashes() == {"a": 1}
+    for text in ("{", "[1]", "\x00"):
+        (workspace.root / ".burnish" / "hashes.json").write_text(text)
+        assert workspace.hashes() == {}
+    (workspace.root / ".burnish" / "hashes.json").unlink()
+    (workspace.root / ".burnish").rmdir()
+    (workspace.root / ".burnish").write_text("a file where the folder should be")
+    workspace.remember_hashes({"a": 1})
+    assert workspace.hashes() == {}
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "-a", " a", "a\n", "ü", "a" * 101, "latest", "plan.json"])
+def test_names_that_could_leave_their_folder_are_refused(name):
+    with pytest.raises(AskError):
+        plain_name(name)
+
+
+def test_artifacts_are_the_runs_that_finished(workspace, finished):
+    run = finished("r", 1, "a")
+    finished("r", 2, "a", state="failed")
+    assert [found.name for found in workspace.artifacts()] == [run.name]
