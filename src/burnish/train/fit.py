@@ -26,7 +26,7 @@ from burnish.train.loop import Loop, LoopSettings, Standing
 from burnish.train.optimizers import Optimizer
 from burnish.train.resolve import Resolved, save_every
 from burnish.train.schedule import Schedule
-from burnish.train.scoring import Scorer
+from burnish.train.scoring import Scorer, causal_model
 
 _ROWS_WHEN_NOT_SAID = 16
 
@@ -93,7 +93,8 @@ def fit(
 
 
 def _check_tokens(model: nn.Module, *splits: TokenisedRows | None) -> None:
-    embedded = model.get_input_embeddings().weight.shape[0]  # pyright: ignore
+    embedding: Any = causal_model(model).get_input_embeddings()
+    embedded = len(embedding.weight)
     highest = max(int(split.ids.max()) for split in splits if split is not None)
     if highest >= embedded:
         raise ModelError(
@@ -111,7 +112,7 @@ def _cast_trained(model: nn.Module, dtype: torch.dtype) -> None:
 
 
 def _recompute_activations(model: nn.Module) -> None:
-    causal: Any = model.get_base_model() if hasattr(model, "peft_config") else model  # pyright: ignore
+    causal = causal_model(model)
     try:  # older transformers know it by another name
         enable = causal.activation_checkpointing_enable
     except AttributeError:

@@ -34,12 +34,12 @@ class Scorer:
 
     def __init__(self, model: nn.Module, attention: str = "auto"):
         self.model = model
-        self.causal: PreTrainedModel = model.get_base_model() if hasattr(model, "peft_config") else model  # pyright: ignore
-        self._usual_attention = self.causal.config._attn_implementation
+        self.causal = causal_model(model)
+        self._usual_attention: str = self.causal.config._attn_implementation or "eager"
         plain = attention if attention in ("sdpa", "eager") else self._usual_attention
         self.packs = attention in ("auto", "varlen") and self._packing_is_exact(plain)
         self._set_attention(per_sequence.NAME if self.packs else plain)
-        self.head: nn.Module = self.causal.get_output_embeddings()
+        self.head: Any = self.causal.get_output_embeddings()
         self._scale, self._softcap = _after_head(self.causal.config.get_text_config())
         self.uses_own_head = not self._head_is_exact()
         self._closed_form = type(self.head) is nn.Linear and self._softcap is None
@@ -70,7 +70,7 @@ class Scorer:
             return (losses * shares).sum(), losses.detach()
         hidden = self.hidden(batch)[batch.positions]  # [K, d]
         if self._closed_form:
-            return linear_cross_entropy(hidden, self.head.weight, self.head.bias, batch.targets, shares, self._scale)  # pyright: ignore
+            return linear_cross_entropy(hidden, self.head.weight, self.head.bias, batch.targets, shares, self._scale)
         trained = [parameter for parameter in self.head.parameters() if parameter.requires_grad]
         return module_cross_entropy(hidden, self._logits, trained, batch.targets, shares)
 
@@ -127,6 +127,11 @@ class Scorer:
         with _evaluating(self.model):
             own = self.causal(**self._inputs(batch)).logits[0]
             return _agree(self._logits(self.hidden(batch)), own)
+
+
+def causal_model(model: Any) -> "PreTrainedModel":
+    """The causal language model itself, without PEFT's wrapper around it; its adapters stay in place."""
+    return model.get_base_model() if hasattr(model, "peft_config") else model
 
 
 def _agree(ours: Tensor, theirs: Tensor) -> bool:

@@ -5,7 +5,7 @@ TensorBoard is tested for real; the others are written against their documented 
 by the tests, for they are not installed there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +22,7 @@ class Tracker(Protocol):
     def close(self) -> None: ...
 
 
-def require(names: list[str]) -> None:
+def require(names: Sequence[str]) -> None:
     """MachineError `machine.no-package` for the first tracker whose package is not installed."""
     for name in names:
         if find_spec(name) is None:
@@ -33,7 +33,7 @@ def require(names: list[str]) -> None:
             )
 
 
-def open_trackers(names: list[str], folder: Path, run_name: str, settings: Mapping[str, Any]) -> list[Tracker]:
+def open_trackers(names: Sequence[str], folder: Path, run_name: str, settings: Mapping[str, Any]) -> list[Tracker]:
     """A tracker for each name; local ones write below `folder`."""
     return [_TRACKERS[name](folder / name, run_name, settings) for name in names]
 

@@ -59,7 +59,7 @@ def attend(
         raise UnsupportedAttentionError(f"{type(module).__name__} needs a mask, a bias or sinks of its own")
     if others.get("is_causal") is False or getattr(module, "is_causal", True) is False:
         raise UnsupportedAttentionError(f"{type(module).__name__} is not causal")
-    if _flash_serves(query, dropout, softcap):
+    if cu_seq_lens_q is not None and _flash_serves(query, dropout, softcap):
         return _flash(query, key, value, cu_seq_lens_q, sequence_bounds, scaling, sliding_window), None
     dtype = query.dtype
     if not query.is_cuda:  # the backward pass of bf16 attention is several times slower than fp32 on a CPU
@@ -119,7 +119,7 @@ def _flash(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    cu_seqlens: torch.Tensor | None,
+    cu_seqlens: torch.Tensor,
     bounds: tuple[int, ...],
     scaling: float | None,
     sliding_window: int | None,

@@ -6,7 +6,7 @@ for a plain matrix, in closed form, and `module_cross_entropy` for anything else
 to logits (an adapter on the head, a soft cap), through autograd. Both equal their plain twin in the tests.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -82,7 +82,7 @@ class _Linear(torch.autograd.Function):
 
 
 def module_cross_entropy(
-    hidden: Tensor, score: Callable[[Tensor], Tensor], parameters: list[Tensor], targets: Tensor, shares: Tensor
+    hidden: Tensor, score: Callable[[Tensor], Tensor], parameters: Sequence[Tensor], targets: Tensor, shares: Tensor
 ) -> tuple[Tensor, Tensor]:
     """As `linear_cross_entropy`, for any `score` that maps hidden states [k, d] to logits [k, V].
 
