@@ -38,7 +38,8 @@ def run(spec: PrepareSpec, ctx: Context) -> Outcome:
     renderer = Renderer(load_tokenizer(ctx.input("tokenizer").path), spec.render) if spec.tokenizer else None
     splitter = Splitter(spec.split.validation, spec.split.test, spec.split.seed)
     max_bad_share = spec.max_bad_share
-    ctx.settled()
+    if renderer is None:  # a renderer reads its settings as rows of their kind come; the end of the step checks those
+        ctx.settled()
 
     reading, accounts, profile = Reading(), Accounts(), Profile()
     with (
