@@ -44,7 +44,7 @@ def run(spec: GenerateSpec, ctx: Context) -> Outcome:
     use_threads(spec.threads)
     models = [ctx.input("model")] + ([ctx.input("compare_with")] if spec.compare_with is not None else [])
     lines = [_line(row) for row in rows]
-    measures: dict[str, Any] = {"rows": len(rows)}
+    counts: dict[str, int] = {}
     for model, before in zip(models, ("", "other_"), strict=False):
         answers, references = _answer(spec, ctx, model, rows, f"{before.replace('_', ' ')}answers")
         for line, answer, reference in zip(lines, answers, references, strict=True):
@@ -52,16 +52,13 @@ def run(spec: GenerateSpec, ctx: Context) -> Outcome:
             line[f"{before}finish_reason"] = answer.finish_reason if answer else "no_room"
             if reference is not None and not before:
                 line["reference"] = reference
-        measures |= _counts(answers, before)
+        counts |= _counts(answers, before)
         if without := answers.count(None):
             ctx.emit(Note(level="warning", text=f"{model.ref}: {without} prompts fill its context and have no answer"))
-    if spec.compare_with is not None:
-        pairs = [(line["answer"], line["other_answer"]) for line in lines]
-        measures["same_answers"] = sum(ours is not None and ours == theirs for ours, theirs in pairs)
     with (ctx.out / ANSWERS).open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     ctx.emit(_side_by_side(lines, [model.ref for model in models]))
-    return Outcome("generations", measures)
+    return Outcome("generations", {"rows": len(rows), **_same_answers(lines), **counts})
 
 
 def _rows(spec: GenerateSpec, ctx: Context) -> Sequence[Row]:
@@ -122,6 +119,12 @@ def _counts(answers: list[Answer | None], before: str) -> dict[str, int]:
         f"{before}cut_off": sum(answer.finish_reason == "length" for answer in given),
         f"{before}tokens": sum(len(answer.ids) for answer in given),
     }
+
+
+def _same_answers(lines: list[dict[str, Any]]) -> dict[str, int]:
+    """How many rows both models answered with the same letters; nothing where one answered alone."""
+    pairs = [(line["answer"], line["other_answer"]) for line in lines if "other_answer" in line]
+    return {"same_answers": sum(ours is not None and ours == theirs for ours, theirs in pairs)} if pairs else {}
 
 
 def _side_by_side(lines: list[dict[str, Any]], models: list[str]) -> Table:
