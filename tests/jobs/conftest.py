@@ -1,0 +1,82 @@
+"""Workers of quick stages, started as the launcher starts them."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from burnish.core.recipe import recipe_of
+from burnish.jobs.local import LocalLauncher
+
+
+@pytest.fixture
+def prepared(quick_stages, workspace):
+    """Make a run folder of one step without starting it: `prepared("quick-make", word="x")`."""
+
+    def prepared(stage: str, **values):
+        recipe = recipe_of({"name": "r", "steps": {"s": {"stage": stage, **values}}})
+        run = workspace.run("r", workspace.claim_number("r"), "s")
+        number = int(run.folder.parent.name)
+        run.create(
+            {
+                "recipe": "r",
+                "number": number,
+                "step": "s",
+                "stage": stage,
+                "fingerprint": "f",
+                "spec": recipe.steps[0].spec.model_dump(mode="json", exclude_unset=True),
+                "inputs": {},
+            }
+        )
+        workspace.record_plan("r", number, {"recipe": "r", "steps": [{"step": "s", "folder": run.name}]})
+        return run
+
+    return prepared
+
+
+@pytest.fixture
+def launcher():
+    return LocalLauncher()
+
+
+@pytest.fixture
+def started(launcher):
+    """Start a worker; it is killed after the test, whatever happened."""
+    processes = []
+
+    def started(run):
+        process = launcher.start(run)
+        processes.append(process)
+        return process
+
+    yield started
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def finish(launcher, started):
+    """Start a worker and wait for its end; gives its status and what it left."""
+
+    def finish(run, process=None):
+        process = process or started(run)
+        process.wait(30)
+        status = launcher.poll(process, run)
+        error = run.record.get("error") or {}
+        return SimpleNamespace(status=status, state=run.state, **{"code": "", "what": "", "fix": "", **error})
+
+    return finish
+
+
+@pytest.fixture
+def until():
+    """Wait until something holds."""
+
+    def until(holds, seconds=15.0):
+        end = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < end, "it never held"
+            time.sleep(0.01)
+
+    return until

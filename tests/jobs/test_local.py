@@ -1,0 +1,61 @@
+"""The launcher: the environment of workers, and deaths that nobody explained."""
+
+import signal
+
+import pytest
+
+from burnish.jobs.local import worker_environment
+
+
+def test_workers_get_quiet_defaults_which_a_person_may_change(monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "true")
+    found = worker_environment()
+    assert (found["OMP_WAIT_POLICY"], found["TOKENIZERS_PARALLELISM"]) == ("PASSIVE", "true")
+
+
+class Dead:
+    """A process that ended with a status."""
+
+    pid = 1
+
+    def __init__(self, status: int):
+        self._status = status
+
+    def poll(self) -> int:
+        return self._status
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "code"),
+    [
+        (-signal.SIGKILL, "failed", "run.killed"),
+        (-signal.SIGTERM, "failed", "run.killed"),
+        (128 + signal.SIGTERM, "interrupted", "run.interrupted"),
+        (1, "failed", "run.failed"),
+    ],
+)
+def test_a_worker_that_died_without_a_word_is_given_one(prepared, launcher, status, state, code):
+    run = prepared("quick-make")
+    run.go("running")
+    run.log.write_text("hf_" + "x" * 40 + "\nlast line\n")
+    assert launcher.poll(Dead(status), run) == status
+    assert (run.record["state"], run.record["error"]["code"]) == (state, code)
+    assert "last line" in run.record["error"]["log"]
+    assert "xxxx" not in (run.folder / "run.json").read_text()
+    assert [event.code for event, _ in run.events.read() if event.kind == "failed"] == [code]
+
+
+def test_a_worker_that_another_took_over_from_is_not_recorded_as_dead(prepared, launcher):
+    run = prepared("quick-make")
+    run.go("running")
+    assert launcher.poll(Dead(75), run) == 75
+    assert run.record["state"] == "running"
+
+
+def test_a_worker_that_died_after_its_artifact_was_recorded_has_succeeded(prepared, launcher):
+    run = prepared("quick-make")
+    run.go("running")
+    (run.folder / "artifact.json").write_text("{}")
+    launcher.poll(Dead(-signal.SIGKILL), run)
+    assert run.record["state"] == "succeeded"

@@ -1,0 +1,204 @@
+"""The worker: one step in a process of its own, whatever happens to it."""
+
+import json
+import resource
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from burnish.core.events import read_events
+
+TOKEN = "hf_" + "CANARY" * 6
+
+
+def files_of(run):
+    return sorted(path.name for path in run.folder.iterdir())
+
+
+def nothing_half_made(run):
+    return not ({"out", "out.partial", "artifact.json"} & set(files_of(run)))
+
+
+def working(run):
+    return lambda: run.events.path.exists() and '"work"' in run.events.path.read_text()
+
+
+def test_a_step_that_succeeds_leaves_an_artifact_and_no_scratch(prepared, finish):
+    run = prepared("quick-make", word="hi", times=2)
+    ended = finish(run)
+    assert (ended.status, ended.state) == (0, "succeeded")
+    assert (run.out / "words.txt").read_text() == "hi\nhi\n"
+    artifact = run.artifact()
+    assert (artifact.kind, artifact.name, artifact.version, artifact.measures) == ("dataset", "r.s", "1", {"words": 2})
+    assert artifact.spec["seed"] == 0, "the record holds defaults too"
+    assert not run.scratch.exists()
+    assert [event.kind for event in read_events(run.events.path)] == ["state", "state", "note", "state"]
+    log = run.log.read_text()
+    assert "DEBUG" in log
+    assert '"word": "hi"' in log
+
+
+def test_a_setting_that_nothing_read_fails_the_run_by_its_name(prepared, finish, workspace):
+    (workspace.root / "words.txt").write_text("a\n")
+    run = prepared("quick-join", source="file:x", read="source", voice={"kind": "whisper", "softness": 0.1})
+    job = json.loads((run.folder / "job.json").read_text())
+    given = {"ref": "file:x", "kind": "file", "path": "words.txt", "fingerprint": "", "revision": "", "inputs": {}}
+    (run.folder / "job.json").write_text(json.dumps({**job, "inputs": {"source": given}}))
+    ended = finish(run)
+    assert (ended.status, ended.code) == (6, "run.unread-setting")
+    assert ended.what.endswith("nothing read it: voice")
+    assert nothing_half_made(run)
+
+
+def test_unread_settings_are_found_before_the_long_work(prepared, finish):
+    ended = finish(prepared("quick-join", source="file:x", read="nothing"))
+    assert ended.code == "run.unread-setting"
+    assert ended.what.endswith("it: source")
+
+
+FAULTS = {
+    "value": (6, "run.failed", "ValueError: no good"),
+    "disk": (5, "machine.no-disk", "somewhere"),
+    "arrow-disk": (5, "machine.no-disk", "full"),
+    "memory": (5, "machine.no-memory", "12 GiB"),
+    "torch-memory": (5, "machine.no-memory", "can't allocate memory"),
+    "package": (5, "machine.no-package", "a_package_that_nobody_has"),
+    "exit": (9, "run.failed", "status 9"),
+    "abrupt": (3, "run.failed", "status 3"),
+    "segfault": (-signal.SIGSEGV, "run.killed", "SIGSEGV"),
+}
+
+
+@pytest.mark.parametrize("how", FAULTS)
+def test_each_way_to_fail_is_told_and_leaves_nothing_half_made(prepared, finish, how):
+    status, code, part = FAULTS[how]
+    run = prepared("quick-fail", how=how, token=TOKEN)
+    ended = finish(run)
+    assert (ended.status, ended.state, ended.code) == (status, "failed", code)
+    assert part in ended.what
+    assert ended.fix
+    assert nothing_half_made(run)
+    for path in run.folder.glob("*"):
+        if path.is_file() and path.name != "job.json":
+            assert TOKEN not in path.read_text(), path.name
+    if how == "abrupt":
+        assert "last words" in ended.fix
+    if how == "segfault":
+        assert "Segmentation fault" in run.log.read_text()
+    if how == "value":
+        log = run.log.read_text()
+        assert "Traceback" in log
+        assert "hidden" in log, "the values of locals are shown"
+        assert "short1" not in log, "but not those named like a secret"
+
+
+def test_nothing_a_stage_prints_or_says_shows_a_secret(prepared, finish, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "environment-canary")
+    run = prepared("quick-fail", how="print", token=f"{TOKEN} environment-canary")
+    assert finish(run).state == "succeeded"
+    assert "printed •••" in run.log.read_text()
+    assert "to stderr •••" in run.log.read_text()
+    for path in run.folder.rglob("*"):
+        if path.is_file() and path.name != "job.json":
+            assert b"CANARY" not in path.read_bytes(), path.name
+            assert b"environment-canary" not in path.read_bytes(), path.name
+
+
+def test_a_full_disk_leaves_nothing_half_made_and_says_so(prepared, finish, monkeypatch):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    run = prepared("quick-fail", how="big")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))  # the worker inherits it
+    try:
+        ended = finish(run)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (ended.status, ended.code) == (5, "machine.no-disk")
+    assert nothing_half_made(run)
+
+
+def test_an_attempt_that_was_killed_between_rename_and_record_is_made_again(prepared, finish):
+    run = prepared("quick-make")
+    run.out.mkdir()
+    (run.out / "from-before.txt").write_text("old")
+    assert finish(run).state == "succeeded"
+    assert [path.name for path in run.out.iterdir()] == ["words.txt"]
+
+
+def test_a_first_sigterm_lets_the_stage_save_and_end(prepared, started, finish, until):
+    run = prepared("quick-slow", release="never")
+    process = started(run)
+    until(working(run))
+    process.send_signal(signal.SIGTERM)
+    ended = finish(run, process)
+    assert (ended.status, ended.state, ended.code) == (6, "interrupted", "run.interrupted")
+    assert (run.scratch / "checkpoints" / "1").is_dir()
+    assert nothing_half_made(run)
+
+
+def test_a_second_signal_ends_it_at_once(prepared, started, finish, until):
+    run = prepared("quick-slow", release="never", deaf=True)
+    process = started(run)
+    until(working(run))
+    process.send_signal(signal.SIGINT)
+    assert process.poll() is None
+    until(lambda: process.send_signal(signal.SIGINT) is None and process.poll() is not None)
+    ended = finish(run, process)
+    assert (ended.status, ended.state, ended.code) == (130, "interrupted", "run.interrupted")
+    assert nothing_half_made(run)
+
+
+def test_a_killed_worker_is_told_as_killed_and_goes_on_from_its_checkpoint(prepared, started, finish, until, tmp_path):
+    run = prepared("quick-slow", release=str(tmp_path / "go"))
+    process = started(run)
+    until(working(run))
+    process.kill()
+    ended = finish(run, process)
+    assert (ended.state, ended.code) == ("failed", "run.killed")
+    assert "SIGKILL" in ended.what
+    assert "run the same command again" in ended.fix
+    assert nothing_half_made(run)
+    (tmp_path / "go").touch()
+    assert finish(run).state == "succeeded"
+    assert run.artifact().measures == {"resumed": True}
+    assert run.record["attempts"] == 2
+
+
+def test_a_run_in_progress_is_left_alone_by_a_second_worker(prepared, started, finish, launcher, until):
+    run = prepared("quick-slow", release="never")
+    started(run)
+    until(working(run))
+    second = finish(run)
+    assert second.status == 75
+    assert (run.state, run.record["attempts"]) == ("running", 1)
+    assert "in progress in another process" in run.log.read_text()
+
+
+def test_the_worker_ends_when_its_parent_is_killed(prepared, until, tmp_path):
+    run = prepared("quick-slow", release="never")
+    code = (
+        "import sys, time; from pathlib import Path; from burnish.core.run import Run\n"
+        "from burnish.jobs.local import LocalLauncher\n"
+        "LocalLauncher().start(Run(Path(sys.argv[1]))); time.sleep(60)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code, str(run.folder)])
+    until(working(run))
+    parent.kill()
+    parent.wait()
+    until(lambda: not run.is_alive())
+    assert run.record["state"] == "interrupted"
+
+
+def test_a_worker_whose_parent_is_already_gone_does_not_begin(prepared):
+    run = prepared("quick-make")
+    done = subprocess.run([sys.executable, "-m", "burnish.jobs.worker", str(run.folder), "1"], check=False)
+    assert done.returncode == 128 + signal.SIGTERM
+    assert run.state == "planned"
+
+
+def test_a_job_whose_package_is_gone_fails_with_words(prepared, finish, monkeypatch):
+    run = prepared("quick-make")
+    monkeypatch.delenv("PYTHONPATH")
+    ended = finish(run)
+    assert (ended.status, ended.code) == (2, "ask.unknown-stage")
