@@ -109,6 +109,42 @@ def test_a_model_that_reads_across_sequences_is_run_one_row_at_a_time(models, mo
     assert Scorer(load_model(models["llama"])).one_by_one
 
 
+RECURRENT = {
+    "layer_types": ["linear_attention", "full_attention"],
+    "linear_num_value_heads": 4,
+    "linear_num_key_heads": 2,
+}
+EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
+HYBRIDS = {
+    "mamba": {},
+    "qwen3_next": {
+        **RECURRENT,
+        **EXPERTS,
+        "linear_key_head_dim": 8,
+        "linear_value_head_dim": 8,
+        "shared_expert_intermediate_size": 16,
+    },
+    "gpt_oss": {"num_local_experts": 4, "layer_types": ["sliding_attention", "full_attention"]},
+    "llama4_text": {"num_local_experts": 2, "intermediate_size_mlp": 64, "attention_chunk_size": 16},
+}
+
+
+@pytest.mark.parametrize("family", HYBRIDS)
+def test_recurrent_layers_attention_sinks_and_chunks_are_found_and_run_one_row_at_a_time(tmp_path, random_rows, family):
+    from burnish.models.load import quiet_transformers
+
+    with quiet_transformers():
+        model = load_model(tiny_model(tmp_path, family, **HYBRIDS[family])).requires_grad_(True)
+        scorer = Scorer(model)
+        assert scorer.one_by_one
+        rows = random_rows(1)
+        loss, losses = scorer(make_batch(rows, np.arange(1)), 2.0)
+        expected, expected_losses = plain_twin(model, rows, 2.0)
+    torch.testing.assert_close(losses, expected_losses, rtol=1e-3, atol=1e-4)
+    assert torch.isfinite(next(iter(trained_gradients(model, loss).values()))).all()
+    torch.testing.assert_close(loss, expected, rtol=1e-3, atol=1e-4)
+
+
 def test_attention_sinks_make_a_model_run_one_row_at_a_time(models, monkeypatch):
     model = load_model(models["llama"])
     layer = model.model.layers[1].self_attn

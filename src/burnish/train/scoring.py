@@ -35,6 +35,8 @@ class Scorer:
     def __init__(self, model: nn.Module, attention: str = "auto"):
         self.model = model
         self.causal = causal_model(model)
+        decoder: Any = self.causal.get_decoder()
+        self._trunk = decoder.model if decoder is self.causal else decoder  # Llama 4 names the whole as its decoder
         self._usual_attention: str = self.causal.config._attn_implementation or "eager"
         plain = attention if attention in ("sdpa", "eager") else self._usual_attention
         self.packs = attention in ("auto", "varlen") and self._packing_is_exact(plain)
@@ -76,7 +78,7 @@ class Scorer:
 
     def hidden(self, batch: Batch) -> Tensor:
         """The last hidden states, [T, d]."""
-        return self.causal.base_model(**self._inputs(batch)).last_hidden_state[0]
+        return self._trunk(**self._inputs(batch)).last_hidden_state[0]
 
     def _logits(self, hidden: Tensor) -> Tensor:
         logits = self.head(hidden)
@@ -115,8 +117,8 @@ class Scorer:
             try:
                 self._set_attention(per_sequence.register())
                 packed = self.hidden(make_batch(rows, every, device))
-            except (per_sequence.UnsupportedAttentionError, AskError, TypeError):
-                return False
+            except (per_sequence.UnsupportedAttentionError, AskError, ValueError, TypeError):
+                return False  # ValueError: some recurrent layers say themselves that they cannot keep sequences apart
         return _agree(packed, alone)
 
     @torch.no_grad()
