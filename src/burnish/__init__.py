@@ -6,7 +6,8 @@
     result["tune"].metrics, result["tune"].path
     burnish.run_stage("sft", base="builtin:pocket", data="file:rows.jsonl", max_steps=20)
 
-The names below are the studio's verbs; they are loaded when first used, and none of them imports torch here.
+The names below are the studio's verbs, and the error that they raise (with `.code`, `.what` and `.fix`). They are
+loaded when first used, and none of them imports torch here.
 """
 
 from importlib import import_module
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _VERBS = {
+    "BurnishError": "burnish.core.errors",
     "plan": "burnish.studio.asking",
     "run": "burnish.studio.running",
     "run_stage": "burnish.studio.running",
@@ -32,6 +34,7 @@ _VERBS = {
 }
 
 if TYPE_CHECKING:
+    from burnish.core.errors import BurnishError
     from burnish.studio.asking import plan
     from burnish.studio.machine import doctor, env
     from burnish.studio.running import run, run_stage
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from burnish.studio.workrooms import chat, inspect
 
 __all__ = [
+    "BurnishError",
     "__version__",
     "chat",
     "diff",

@@ -1,7 +1,9 @@
 """Run a recipe: reuse what is there, do the rest in worker processes, and tell a watcher what happens."""
 
+import signal
+import threading
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -190,21 +192,20 @@ def _do(
     offset = (run.folder / "events.jsonl").stat().st_size
     listener.step_began(step, run)
     launcher = LocalLauncher()
-    process = launcher.start(run)
-    times_asked = 0
-    while True:
+    with _Interrupts() as interrupts:
+        process = launcher.start(run)
         try:
-            status = launcher.poll(process, run)
-            for event, position in run.events.read(offset):
-                offset = position
-                listener.heard(step, event)
-            if status is not None:
-                break
-            time.sleep(_POLL_SECONDS)
-        except KeyboardInterrupt:
-            times_asked += 1
-            launcher.stop(process, at_once=times_asked > 1)
-            listener.stopping()
+            while True:
+                status = launcher.poll(process, run)
+                for event, position in run.events.read(offset):
+                    offset = position
+                    listener.heard(step, event)
+                if status is not None:
+                    break
+                for at_once in interrupts.new():
+                    launcher.stop(process, at_once=at_once)
+                    listener.stopping()
+                time.sleep(_POLL_SECONDS)
         except BaseException:  # the listener failed: nobody would watch the worker any more
             launcher.stop(process, at_once=True)
             process.wait()
@@ -213,6 +214,35 @@ def _do(
     listener.step_ended(step, run)
     if status == BUSY:
         raise _busy(step, run)
+
+
+class _Interrupts:
+    """Counts Ctrl-C while a worker runs, so that it never strikes halfway: the first asks, the next end.
+
+    Python gives signals to the main thread alone; in another one nothing is counted.
+    """
+
+    def __init__(self) -> None:
+        self._count = self._told = 0
+        self._counts_here = threading.current_thread() is threading.main_thread()
+
+    def __enter__(self) -> "_Interrupts":
+        if self._counts_here:
+            self._before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._counts_here:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _ask(self, number: int, frame: object) -> None:
+        self._count += 1
+
+    def new(self) -> Iterator[bool]:
+        """For each Ctrl-C since the last look: whether the worker should end at once."""
+        while self._told < self._count:
+            self._told += 1
+            yield self._told > 1
 
 
 def _job(step: PlannedStep, recipe: str, number: int, runs: dict[str, Run], workspace: Workspace) -> dict[str, Any]:

@@ -1,0 +1,58 @@
+"""Recipes of quick stages, and threads that run them while the test looks on."""
+
+import threading
+import time
+
+import pytest
+
+import burnish
+
+RECIPE = {
+    "name": "r",
+    "steps": {
+        "make": {"stage": "quick-make", "word": "hi"},
+        "join": {"stage": "quick-join", "source": [{"ref": "step:make", "take": 1}]},
+    },
+}
+
+
+@pytest.fixture
+def recipe(quick_stages):
+    return {**RECIPE, "steps": {name: dict(step) for name, step in RECIPE["steps"].items()}}
+
+
+@pytest.fixture
+def until():
+    """Wait until something holds."""
+
+    def until(holds, seconds=15.0):
+        end = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < end, "it never held"
+            time.sleep(0.01)
+
+    return until
+
+
+@pytest.fixture
+def in_background(workspace):
+    """Run a recipe in a thread; the end of the test waits for it. Gives the list that its error lands in."""
+    threads = []
+
+    def in_background(recipe, **options):
+        errors = []
+
+        def go():
+            try:
+                burnish.run(recipe, workspace=workspace.root, **options)
+            except burnish.BurnishError as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=go)
+        thread.start()
+        threads.append(thread)
+        return thread, errors
+
+    yield in_background
+    for thread in threads:
+        thread.join(20)

@@ -1,0 +1,221 @@
+"""Running recipes: reuse, resume, refusals, and what a watcher hears."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import burnish
+from burnish.core.errors import AskError, DataError, MachineError, RunError
+from burnish.studio import running
+
+
+def actions(result):
+    return {name: step.action for name, step in result.steps.items()}
+
+
+def test_what_was_made_is_reused_until_something_changes(recipe, workspace):
+    first = burnish.run(recipe, workspace=workspace.root)
+    assert actions(first) == {"make": "run", "join": "run"}
+    assert first["join"].metrics == {"words": 1}
+    assert (first["join"].path / "words.txt").read_text() == "hi\n"
+    again = burnish.run(recipe, workspace=workspace.root)
+    assert actions(again) == {"make": "reuse", "join": "reuse"}
+    assert again["join"].path == first["join"].path
+    changed = {**recipe, "steps": {**recipe["steps"], "make": {"stage": "quick-make", "word": "ho"}}}
+    third = burnish.run(changed, workspace=workspace.root)
+    assert actions(third) == {"make": "run", "join": "run"}
+    assert (third.name, third.metrics["make"]) == ("r/3", {"words": 1})
+
+
+def test_from_force_and_only(recipe, workspace):
+    burnish.run(recipe, workspace=workspace.root, only=["make"])
+    assert actions(burnish.run(recipe, workspace=workspace.root)) == {"make": "reuse", "join": "run"}
+    assert actions(burnish.run(recipe, workspace=workspace.root, start="join")) == {"make": "reuse", "join": "run"}
+    assert actions(burnish.run(recipe, workspace=workspace.root, force=["*"])) == {"make": "run", "join": "run"}
+
+
+def test_a_moved_workspace_is_reused_and_its_artifacts_resolve(recipe, workspace, tmp_path):
+    burnish.run(recipe, workspace=workspace.root)
+    moved = workspace.root.rename(tmp_path / "moved")
+    result = burnish.run(recipe, workspace=moved)
+    assert actions(result) == {"make": "reuse", "join": "reuse"}
+    assert result["join"].path.is_relative_to(moved)
+    assert result["join"].artifact.inputs["source.0.ref"].path == moved / "runs/r/1/make/out"
+    joined = burnish.run_stage("quick-join", source="r.make@latest", workspace=moved)
+    assert joined.metrics == {"words": 1}
+
+
+def test_the_steps_error_is_raised_here_and_the_next_run_tries_again(recipe, workspace):
+    recipe["steps"]["join"] = {"stage": "quick-fail", "how": "disk"}
+    with pytest.raises(MachineError) as caught:
+        burnish.run(recipe, workspace=workspace.root)
+    assert caught.value.code == "machine.no-disk"
+    recipe["steps"]["join"] = {"stage": "quick-make"}
+    assert actions(burnish.run(recipe, workspace=workspace.root)) == {"make": "reuse", "join": "run"}
+
+
+def test_nothing_is_begun_when_the_recipe_is_wrong(recipe, workspace):
+    for wrong in (
+        {"stage": "quick-make", "wrod": 1},
+        {"stage": "quick-join", "source": "file:absent.txt"},
+        {"stage": "quick-model", "base": "step:make"},
+        {"stage": "quick-model", "base": "hub:owner/absent"},
+    ):
+        recipe["steps"]["join"] = wrong
+        with pytest.raises((AskError, MachineError)):
+            burnish.run(recipe, workspace=workspace.root)
+        assert not workspace.runs.exists()
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub-home"))
+
+
+def test_a_watcher_hears_every_event_in_order(recipe, workspace):
+    heard = []
+
+    class Listening(running.Quiet):
+        def began(self, plan, number, folder):
+            heard.append(("began", number))
+
+        def step_began(self, step, run):
+            heard.append(("step", step.step.name))
+
+        def heard(self, step, event):
+            heard.append((step.step.name, event.kind))
+
+        def step_ended(self, step, run):
+            heard.append(("end", step.step.name, run.state))
+
+    burnish.run(recipe, workspace=workspace.root, watcher=Listening())
+    assert heard == [
+        ("began", 1),
+        ("step", "make"),
+        ("make", "state"),
+        ("make", "note"),
+        ("make", "state"),
+        ("end", "make", "succeeded"),
+        ("step", "join"),
+        ("join", "state"),
+        ("join", "state"),
+        ("end", "join", "succeeded"),
+    ]
+
+
+def test_a_watcher_that_fails_does_not_leave_a_worker_behind(quick_stages, workspace):
+    class Broken(running.Quiet):
+        def heard(self, step, event):
+            if event.kind == "progress":
+                raise OSError("the pipe is gone")
+
+    recipe = {"name": "r", "steps": {"s": {"stage": "quick-slow", "release": "never", "deaf": True}}}
+    with pytest.raises(OSError, match="pipe"):
+        burnish.run(recipe, workspace=workspace.root, watcher=Broken())
+    (run,) = workspace.all_runs()
+    assert not run.is_alive()
+    assert run.state == "interrupted"
+    assert not run.partial.exists()
+
+
+def test_a_step_in_progress_elsewhere_is_busy(quick_stages, workspace, in_background, until, tmp_path):
+    recipe = {"name": "r", "steps": {"s": {"stage": "quick-slow", "release": str(tmp_path / "go")}}}
+    thread, errors = in_background(recipe)
+    until(lambda: any(run.state == "running" for run in workspace.all_runs()))
+    with pytest.raises(RunError) as caught:
+        burnish.run(recipe, workspace=workspace.root)
+    assert caught.value.code == "run.busy"
+    assert "r/1/s" in caught.value.what
+    assert "burnish runs stop r/1/s" in caught.value.fix
+    (tmp_path / "go").touch()
+    thread.join()
+    assert errors == []
+    assert len(workspace.all_runs()) == 1
+
+
+def test_ctrl_c_saves_and_a_second_one_ends_at_once(quick_stages, workspace, until, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, burnish\n"
+        "from burnish.studio.running import Quiet\n"
+        "class Told(Quiet):\n"
+        "    def stopping(self): print('stopping', flush=True)\n"
+        "try:\n"
+        "    burnish.run_stage('quick-slow', release='never', deaf=sys.argv[2] == 'deaf', workspace=sys.argv[1],"
+        " watcher=Told())\n"
+        "except burnish.BurnishError as error:\n"
+        "    print(error.code, flush=True)\n"
+    )
+    for mode, signals in (("hearing", 1), ("deaf", 2)):
+        root = workspace.root / mode
+        process = subprocess.Popen([sys.executable, str(script), str(root), mode], stdout=subprocess.PIPE, text=True)
+        log = root / "runs/quick-slow/1/quick-slow/events.jsonl"
+        until(lambda log=log: log.exists() and '"work"' in log.read_text())
+        for _ in range(signals):
+            process.send_signal(signal.SIGINT)
+            assert process.stdout.readline() == "stopping\n"
+        out, _ = process.communicate(timeout=20)
+        assert out == "run.interrupted\n"
+        assert process.returncode == 0
+        (run,) = burnish.runs(workspace=root)
+        assert run["state"] == "interrupted"
+
+
+def test_a_run_that_was_killed_is_resumed_by_the_same_command(quick_stages, workspace, in_background, until, tmp_path):
+    recipe = {"name": "r", "steps": {"s": {"stage": "quick-slow", "release": str(tmp_path / "go")}}}
+    thread, errors = in_background(recipe)
+    until(lambda: any("pid" in run.record and any(run.scratch.glob("*/1")) for run in workspace.all_runs()))
+    import os
+
+    os.kill(workspace.all_runs()[0].record["pid"], signal.SIGKILL)
+    thread.join()
+    assert [error.code for error in errors] == ["run.killed"]
+    (tmp_path / "go").touch()
+    result = burnish.run(recipe, workspace=workspace.root)
+    assert actions(result) == {"s": "resume"}
+    assert result["s"].metrics == {"resumed": True}
+    assert actions(burnish.run(recipe, workspace=workspace.root)) == {"s": "reuse"}
+
+
+def test_real_stages_say_what_is_missing(workspace):
+    """A column, a model and a device that are not there: told with place and fix, and nothing is half made."""
+    rows = workspace.root / "rows.jsonl"
+    rows.write_text('{"a": 1}\n{"a": 2}\n')
+    with pytest.raises(DataError) as caught:
+        burnish.run_stage("prepare", source="file:rows.jsonl", workspace=workspace.root)
+    assert "rows.jsonl" in caught.value.what
+    assert caught.value.fix
+    (run,) = workspace.all_runs()
+    assert not run.out.exists()
+    assert not run.partial.exists()
+
+
+def test_a_missing_column_is_named(workspace):
+    (workspace.root / "rows.jsonl").write_text('{"instruction": "a"}\n')
+    with pytest.raises(DataError) as caught:
+        burnish.run_stage("prepare", source="file:rows.jsonl", format="alpaca", workspace=workspace.root)
+    assert caught.value.code in ("data.missing-column", "data.too-many-bad-rows", "data.empty", "data.unknown-format")
+    assert "output" in f"{caught.value.what} {caught.value.fix}"
+
+
+def test_no_gpu_for_cuda_is_told_before_anything_is_written(workspace, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    burnish.run_stage("synthesize", generator={"rows": 4}, workspace=workspace.root)
+    with pytest.raises(MachineError) as caught:
+        burnish.run_stage(
+            "sft",
+            base="builtin:pocket",
+            data="synthesize.synthesize@latest",
+            device="cuda",
+            workspace=workspace.root,
+        )
+    assert caught.value.code == "machine.no-device"
+    assert "device" in caught.value.fix
+    run = workspace.find_runs("sft")[0]
+    assert not run.out.exists()
+    assert not run.partial.exists()
+    assert "Traceback" in run.log.read_text()
