@@ -72,7 +72,14 @@ def load_recipe(paths: Iterable[Path], settings: Iterable[str] = ()) -> Recipe:
                 "see docs/guides/first-run.md for an example",
             )
         values = merged(values, cast(Values, given))
-    steps: Any = values.get("steps")
+    return recipe_of(*with_settings(values, settings, documents))
+
+
+def with_settings(
+    values: Values, settings: Iterable[str], documents: Iterable[Document] = ()
+) -> tuple[Values, list[Document]]:
+    """The values of a recipe changed by `step.field=value`, and the documents that tell the places of both."""
+    known, steps = list(documents), values.get("steps")
     for setting in settings:
         path, value = parse_setting(setting)
         if isinstance(steps, dict) and path[0] not in steps and path[0] != "name":
@@ -83,8 +90,8 @@ def load_recipe(paths: Iterable[Path], settings: Iterable[str] = ()) -> Recipe:
             )
         full = path if path[0] == "name" else ("steps", *path)
         values = merged(values, nested(full, value))
-        documents.append(Document(None, f"--set {'.'.join(path)}", {full: 0}))
-    return recipe_of(values, documents)
+        known.append(Document(None, f"--set {'.'.join(path)}", {full: 0}))
+    return values, known
 
 
 def recipe_of(values: Mapping[str, Any], documents: Iterable[Document] = ()) -> Recipe:

@@ -8,9 +8,9 @@ from burnish.core.catalog import stage
 from burnish.core.errors import AskError
 from burnish.core.naming import nearest
 from burnish.core.plan import Plan, make_plan
-from burnish.core.recipe import Recipe, load_recipe, merged, nested, parse_setting, recipe_of
+from burnish.core.recipe import Recipe, load_recipe, merged, nested, parse_setting, recipe_of, with_settings
 from burnish.core.workspace import MARK, Workspace
-from burnish.core.yaml import read_yaml
+from burnish.core.yaml import Document, read_yaml
 
 RecipeLike = str | Path | Mapping[str, Any] | Recipe
 
@@ -24,10 +24,9 @@ def shipped_recipes() -> dict[str, Path]:
 
 def as_recipe(given: RecipeLike | Iterable[str | Path], settings: Iterable[str] = ()) -> Recipe:
     """A recipe from files (left to right), from the name of a shipped one, or from a mapping."""
-    if isinstance(given, Recipe):
-        return given
-    if isinstance(given, Mapping):
-        return recipe_of(cast(Mapping[str, Any], given))
+    if isinstance(given, Recipe | Mapping):
+        values = given.as_dict() if isinstance(given, Recipe) else dict(cast(Mapping[str, Any], given))
+        return recipe_of(*with_settings(values, settings))
     paths = [given] if isinstance(given, str | Path) else list(given)
     return load_recipe([_recipe_file(path) for path in paths], settings)
 
@@ -55,13 +54,15 @@ def stage_recipe(
                 "ask.recipe-unreadable", f"{document.name}: not a mapping of settings", f"see `burnish {name} --help`"
             )
         given = merged(given, document.value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
-    for setting in settings:
-        given = merged(given, nested(*parse_setting(setting)))
-    given = merged(given, dict(values or {}))
-    if given.pop("stage", name) != name:
+    if given.get("stage", name) != name:
         raise AskError("ask.wrong-value", f"the file is for another stage than {name}", "use the command of that stage")
     known = [document.below("steps", name) for document in documents]
-    return recipe_of({"name": name, "steps": {name: {"stage": name, **given}}}, known)
+    recipe: dict[str, Any] = {"name": name, "steps": {name: {**given, "stage": name}}}
+    for setting in settings:
+        path, value = parse_setting(setting)
+        recipe = merged(recipe, nested(("steps", name, *path), value))
+        known.append(Document(None, f"--set {'.'.join(path)}", {("steps", name, *path): 0}))
+    return recipe_of(merged(recipe, {"steps": {name: dict(values or {})}}), known)
 
 
 def plan(

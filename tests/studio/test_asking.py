@@ -1,0 +1,80 @@
+"""From files, names, mappings and flags to a recipe and its plan."""
+
+import pytest
+
+import burnish
+from burnish.core.errors import AskError
+from burnish.studio.asking import as_recipe, begin, shipped_recipes, stage_recipe
+
+
+def test_shipped_recipes_are_found_by_name_and_by_path():
+    assert "demo" in shipped_recipes()
+    assert as_recipe("demo").name == as_recipe("recipes/demo.yaml").name == "demo"
+
+
+def test_a_file_that_is_there_goes_before_a_shipped_name(tmp_path, monkeypatch, quick_stages):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").write_text("name: mine\nsteps: {a: {stage: quick-make}}\n")
+    assert as_recipe("demo").name == "mine"
+
+
+def test_an_unknown_name_offers_the_nearest_recipe():
+    with pytest.raises(AskError) as caught:
+        as_recipe("dmo")
+    assert caught.value.fix == "did you mean 'demo'?"
+    with pytest.raises(AskError) as caught:
+        as_recipe("absent.yaml")
+    assert "absent.yaml" in caught.value.what
+
+
+def test_settings_change_a_mapping_as_they_change_a_file(recipe):
+    made = as_recipe(recipe, ["make.times=3"])
+    assert made.step("make").spec.times == 3
+    assert recipe["steps"]["make"] == {"stage": "quick-make", "word": "hi"}, "what was given is left as it was"
+    assert as_recipe(made, ["make.times=4"]).step("make").spec.times == 4
+
+
+def test_a_stage_alone_takes_files_then_settings_then_values(quick_stages, tmp_path):
+    (tmp_path / "a.yaml").write_text("word: file\ntimes: 2\nseed: 1\n")
+    (tmp_path / "b.yaml").write_text("stage: quick-make\ntimes: 3\nseed: 1\n")
+    made = stage_recipe("quick-make", [tmp_path / "a.yaml", tmp_path / "b.yaml"], ["seed=5", "times=4"], {"seed": 6})
+    assert made.steps[0].spec.model_dump() == {"word": "file", "times": 4, "seed": 6, "threads": 1}
+
+
+def test_a_fault_in_a_file_of_a_stage_is_told_by_line(quick_stages, tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("# words\nword: file\nwrod: 2\n")
+    with pytest.raises(AskError) as caught:
+        stage_recipe("quick-make", [path])
+    assert caught.value.what == f"{path}:3: unknown key 'wrod'"
+    with pytest.raises(AskError) as caught:
+        stage_recipe("quick-make", [], ["wrod=2"])
+    assert caught.value.what == "--set wrod: unknown key 'wrod'"
+    path.write_text("stage: sft\n")
+    with pytest.raises(AskError, match="another stage"):
+        stage_recipe("quick-make", [path])
+    path.write_text("- a\n")
+    with pytest.raises(AskError, match="not a mapping"):
+        stage_recipe("quick-make", [path])
+
+
+def test_a_plan_says_what_would_be_done_without_doing_it(recipe, workspace):
+    plan = burnish.plan(recipe, workspace=workspace.root)
+    assert [(step.step.name, step.action) for step in plan.steps] == [("make", "run"), ("join", "run")]
+    assert plan.free_bytes > 0
+    assert not workspace.runs.exists()
+
+
+def test_beginning_copies_a_recipe_and_overwrites_nothing(tmp_path):
+    folder = tmp_path / "new" / "place"
+    assert [path.name for path in begin(folder, "first-adapter")] == ["burnish.yaml", "first-adapter.yaml"]
+    (folder / "first-adapter.yaml").write_text("mine")
+    with pytest.raises(AskError, match="there already"):
+        begin(folder, "first-adapter")
+    assert (folder / "first-adapter.yaml").read_text() == "mine"
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "demo.yaml").write_text("mine")
+    with pytest.raises(AskError):
+        begin(other, "demo")
+    assert not (other / "burnish.yaml").exists(), "nothing half made"

@@ -1,0 +1,116 @@
+"""env and doctor: what this machine is, and what is wrong with it or with a run."""
+
+import os
+import signal
+import sys
+
+import pytest
+
+import burnish
+from burnish.core.errors import RunError
+from burnish.studio import machine
+
+
+def levels(findings):
+    return {finding.subject: finding.level for finding in findings}
+
+
+@pytest.fixture
+def quick_devices(monkeypatch):
+    """Asking torch takes seconds; one test does it for real."""
+    monkeypatch.setattr(machine, "_devices", lambda: {"names": ["cpu (2 threads)"]})
+
+
+def test_env_tells_versions_devices_paths_and_endpoints(workspace):
+    found = burnish.env(workspace=workspace.root)
+    assert found["burnish"] == burnish.__version__
+    assert found["packages"]["pydantic"]
+    assert found["devices"]["names"][0].startswith("cpu (")
+    assert found["paths"]["workspace"] == str(workspace.root)
+    assert found["paths"]["python"] == sys.executable
+    assert found["machine"]["cores"] >= 1
+    assert "HF_ENDPOINT" in found["environment"]
+
+
+def test_env_shows_no_secret(workspace, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "canary-1")
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:canary-2@proxy:3128")
+    monkeypatch.setenv("HF_ENDPOINT", "https://mirror?token=canary-3")
+    found = burnish.env(devices=False, workspace=workspace.root)
+    assert found["environment"]["HF_TOKEN"] == "set"
+    assert "proxy:3128" in found["environment"]["HTTPS_PROXY"]
+    assert "canary" not in str(found)
+
+
+def test_a_sound_machine_has_no_problem(workspace, quick_devices):
+    found = burnish.doctor(workspace=workspace.root)
+    assert "problem" not in {finding.level for finding in found if finding.subject != "disk"}
+    assert levels(found)["workspace"] == "ok"
+
+
+def test_a_missing_package_is_a_problem_with_the_command_that_mends_it(workspace, quick_devices, monkeypatch):
+    monkeypatch.setattr(machine, "_PACKAGES", (*machine._PACKAGES, "a-package-that-nobody-has"))
+    (found,) = (finding for finding in burnish.doctor(workspace=workspace.root) if finding.subject == "packages")
+    assert found.level == "problem"
+    assert "a-package-that-nobody-has" in found.what
+    assert found.fix.startswith("pip install")
+
+
+def test_a_broken_torch_is_a_problem_told_in_its_own_words(workspace, monkeypatch, tmp_path):
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("raise ImportError('libtorch.so: cannot open shared object')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (found,) = (finding for finding in burnish.doctor(workspace=workspace.root) if finding.subject == "torch")
+    assert found.level == "problem"
+    assert "libtorch.so" in found.what
+    assert "pip install" in found.fix
+
+
+def test_too_many_threads_are_warned_of(workspace, quick_devices, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1000")
+    assert levels(burnish.doctor(workspace=workspace.root))["threads"] == "warning"
+
+
+def test_a_full_disk_and_little_memory_are_told(workspace, quick_devices, monkeypatch):
+    monkeypatch.setattr(machine, "_MIN_FREE", 10**18)
+    monkeypatch.setattr(machine, "_memory_bytes", lambda: 10**9)
+    found = levels(burnish.doctor(workspace=workspace.root))
+    assert (found["disk"], found["memory"]) == ("problem", "warning")
+
+
+def test_a_workspace_that_cannot_be_written_is_a_problem(workspace, quick_devices, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert levels(burnish.doctor(workspace=workspace.root))["workspace"] == "problem"
+
+
+def test_a_failed_run_is_explained_with_its_fix_and_the_last_words_of_its_log(quick_stages, workspace, quick_devices):
+    token = "hf_" + "CANARY" * 6
+    with pytest.raises(RunError):
+        burnish.run_stage("quick-fail", how="value", token=token, workspace=workspace.root)
+    found = burnish.doctor("latest", workspace=workspace.root)
+    assert found[0].level == "problem"
+    assert "ValueError: no good" in found[0].what
+    assert "run.failed" in found[0].what
+    assert found[0].fix
+    assert "ValueError" in found[1].what
+    assert "CANARY" not in str(found)
+    assert levels(burnish.doctor(workspace=workspace.root))["run quick-fail/1/quick-fail"] == "warning"
+
+
+def test_a_killed_run_is_told_with_the_way_on(quick_stages, workspace, in_background, until, quick_devices):
+    thread, _ = in_background({"name": "r", "steps": {"s": {"stage": "quick-slow", "release": "never"}}})
+    until(lambda: any(any(run.scratch.glob("*/1")) for run in workspace.all_runs()))
+    os.kill(workspace.all_runs()[0].record["pid"], signal.SIGKILL)
+    thread.join()
+    (found, *_) = burnish.doctor("r", workspace=workspace.root)
+    assert found.level == "problem"
+    assert "SIGKILL" in found.what
+    assert "run the same command again" in found.fix
+
+
+def test_a_run_whose_output_was_removed_is_a_problem(recipe, workspace):
+    result = burnish.run(recipe, workspace=workspace.root)
+    assert [finding.level for finding in burnish.doctor("r", workspace=workspace.root)] == ["ok", "ok"]
+    (result["make"].path / "words.txt").unlink()
+    result["make"].path.rmdir()
+    assert burnish.doctor("r/1/make", workspace=workspace.root)[0].level == "problem"
