@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from burnish.core.errors import MachineError, RunError
+from burnish.train import loop as loop_module
 from burnish.train.checkpoint import read_weights
 from burnish.train.loop import Loop
 
@@ -110,6 +111,23 @@ def test_when_one_row_alone_does_not_fit_the_error_names_what_to_change(run_fit,
     assert "gradient_checkpointing" in caught.value.fix
 
 
+def test_an_evaluation_that_runs_out_of_memory_is_repeated_in_halves(run_fit, random_rows, monkeypatch):
+    held_out = random_rows(40, seed=3)
+    settings = {"held_out": held_out, "micro_batch_tokens": 10_000, "max_steps": 2, "keep_best": False}
+    plain = run_fit("plain", **settings)
+    scored = loop_module.score
+
+    def fails_on_large_batches(scorer, batch, normaliser):
+        if not scorer.model.training and batch.tokens > 200:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return scored(scorer, batch, normaliser)
+
+    monkeypatch.setattr(loop_module, "score", fails_on_large_batches)
+    halved = run_fit("halved", **settings)
+    assert halved.metrics("eval_loss") == pytest.approx(plain.metrics("eval_loss"), rel=1e-5)
+    assert halved.notes("warning")
+
+
 def test_another_runtime_error_is_not_taken_for_lack_of_memory(run_fit, monkeypatch):
     def breaks(self, rows, normaliser):
         raise RuntimeError("shapes do not fit")
@@ -196,6 +214,14 @@ def test_a_checkpoint_of_other_settings_is_refused(run_fit):
     with pytest.raises(RunError) as caught:
         run_fit("stopped", learning_rate=5e-3)
     assert caught.value.code == "run.other-settings"
+
+
+def test_how_often_a_run_is_saved_may_change_between_its_attempts(run_fit):
+    with pytest.raises(RunError):
+        run_fit("stopped", stop_before=3)
+    resumed = run_fit("stopped", checkpoint={"every": 4, "keep": 1})
+    assert resumed.measures["resumed_from"] == 3
+    assert same(resumed.weights, run_fit("whole").weights)
 
 
 def test_a_checkpoint_of_other_rows_is_refused(run_fit, random_rows):

@@ -101,9 +101,9 @@ class EarlyStopSpec(Spec):
 class CheckpointSpec(Spec):
     """When the state of the run is saved, so that it can be resumed."""
 
-    every: int | None = Field(default=None, ge=1)
+    every: Annotated[int | None, RUNTIME] = Field(default=None, ge=1)
     """Steps between saves; about every tenth of the run when not said."""
-    keep: int = Field(default=2, ge=1)
+    keep: Annotated[int, RUNTIME] = Field(default=2, ge=1)
     """How many are kept, the best one apart."""
 
 

@@ -1,7 +1,7 @@
 """The training loop: steps, micro-batches, evaluation, checkpoints, and every way in which a run may stop.
 
 It knows nothing of where rows come from or what becomes of the weights. A run that was killed at any
-moment and is gone on with makes the same steps, bit for bit on a CPU.
+moment and is gone on with makes the same steps, bit for bit on a CPU. One process on one device.
 """
 
 import gc
@@ -139,6 +139,7 @@ class Loop:
         began, before = time.monotonic(), self.standing.seconds
         self._clock = _Clock(self.standing)
         self.scorer.model.train()
+        self._tell_progress()
         try:
             while self.standing.step < self.settings.total_steps and not self.standing.stopped_early:
                 if self._is_stopping():
@@ -214,7 +215,7 @@ class Loop:
                     raise
                 reason = str(error).splitlines()[0]
             self.optimizer.zero_grad()
-            self._halve(rows, reason)
+            self._halve(self.rows, rows, reason)
             restore_randomness(randomness)
 
     def _accumulate(self, rows: NDArray[np.int64], normaliser: float) -> tuple[float, list[NDArray[np.void]]]:
@@ -234,25 +235,25 @@ class Loop:
     def _split(self, data: TokenisedRows, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         return micro_batches(data.lengths, rows, self.standing.micro_batch_tokens, self.scorer.one_by_one)
 
-    def _halve(self, rows: NDArray[np.int64], reason: str) -> None:
-        """Half the micro-batch, or MachineError when a part is one row already."""
+    def _halve(self, data: TokenisedRows, rows: NDArray[np.int64], reason: str) -> None:
+        """Half the micro-batch, or MachineError when every part is one row already."""
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        parts = self._split(self.rows, rows)
+        parts = self._split(data, rows)
         if all(len(part) == 1 for part in parts):
-            longest = int(self.rows.lengths[rows].max())
+            longest = int(data.lengths[rows].max())
             raise MachineError(
                 "machine.no-memory",
                 f"memory ran out in step {self.standing.step + 1} on a single row of {longest} tokens: {reason}",
                 "set gradient_checkpointing: true, lower render.max_length, or choose method: lora",
             )
-        largest = max(int(self.rows.lengths[part].sum()) for part in parts if len(part) > 1)
+        largest = max(int(data.lengths[part].sum()) for part in parts if len(part) > 1)
         self.standing.micro_batch_tokens = largest // 2
         self._emit(
             Note(
                 level="warning",
-                text=f"memory ran out in step {self.standing.step + 1}; it is repeated, with the same gradient, "
+                text=f"memory ran out in step {self.standing.step + 1}; the work is repeated, with the same result, "
                 f"in parts of at most {self.standing.micro_batch_tokens} tokens ({reason})",
             )
         )
@@ -313,7 +314,7 @@ class Loop:
                     if not is_out_of_memory(error):
                         raise
                     reason = str(error).splitlines()[0]
-                self._halve(every, reason)
+                self._halve(self.held_out, every, reason)
         finally:
             self.scorer.model.train()
         if not math.isfinite(total):
@@ -333,7 +334,10 @@ class Loop:
             "eta_seconds": seconds_a_step * (self.settings.total_steps - standing.step),
         }
         self._emit(Metric(step=standing.step, values=values))
-        self._emit(Progress(phase="train", done=standing.step, total=self.settings.total_steps, unit="steps"))
+        self._tell_progress()
+
+    def _tell_progress(self) -> None:
+        self._emit(Progress(phase="train", done=self.standing.step, total=self.settings.total_steps, unit="steps"))
 
 
 class _Clock:
