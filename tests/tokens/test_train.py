@@ -78,6 +78,12 @@ def test_no_token_holds_more_digits_than_allowed(digits, longest):
     assert max(map(len, runs)) == longest
 
 
+def test_text_is_cut_as_llama_3_cuts_it(tokenizer):
+    cut = tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str("don'T say_it 12345 !!\n\n  end")
+    pieces = ["don", "'T", "Ġsay", "_it", "Ġ", "123", "45", "Ġ!!ĊĊ", "Ġ", "Ġend"]
+    assert [piece for piece, _ in cut] == pieces
+
+
 def test_frequent_text_becomes_fewer_tokens_than_bytes(tokenizer):
     assert len(tokenizer(TEXTS[0])["input_ids"]) < len(TEXTS[0].encode()) / 2
 
