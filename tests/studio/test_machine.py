@@ -37,7 +37,7 @@ def test_env_shows_no_secret(workspace, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "http://user:canary-2@proxy:3128")
     monkeypatch.setenv("HF_ENDPOINT", "https://mirror?token=canary-3")
     found = burnish.env(devices=False, workspace=workspace.root)
-    assert found["environment"]["HF_TOKEN"] == "set"
+    assert found["environment"]["HF_TOKEN"] is True
     assert "proxy:3128" in found["environment"]["HTTPS_PROXY"]
     assert "canary" not in str(found)
 

@@ -50,7 +50,11 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Any:
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", ", ".join(map(str, value)) if isinstance(value, list) else value
+            yield f"{prefix}{key}", ", ".join(map(str, value)) if isinstance(value, list) else _word(value)
+
+
+def _word(value: Any) -> Any:
+    return "set" if value is True else value
 
 
 def register(app: typer.Typer) -> None:

@@ -1,7 +1,7 @@
 """How the command line speaks: one place for consoles, errors, tables and JSON."""
 
 import errno
-import json as jsonlib
+import math
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -63,10 +63,18 @@ class Face:
         return Console(file=masked(sys.stdout), width=width, highlight=False, soft_wrap=not sys.stdout.isatty())
 
     def print_json(self, value: Any) -> None:
-        print(jsonlib.dumps(masked_value(value), indent=2, ensure_ascii=False, default=str))
+        print(json_text(value, indent=True))
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         self.console.print(make_table(title, columns, rows))
+
+
+def json_text(value: Any, *, indent: bool = False) -> str:
+    """JSON that every program can read: secrets masked, and null for a number that is none."""
+    import orjson
+
+    options = orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if indent else 0)
+    return orjson.dumps(masked_value(value), default=str, option=options).decode()
 
 
 def make_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
@@ -106,9 +114,9 @@ def duration(seconds: float | None) -> str:
     """`0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
     if seconds is None:
         return "–"
-    if seconds < 10:
+    if seconds < 9.95:
         return f"{seconds:.1f} s"
-    if seconds < 60:
+    if seconds < 59.5:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
@@ -124,11 +132,12 @@ def measures_in_short(metrics: Mapping[str, Any], most: int = 4) -> str:
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:
     """A curve as one line of text: `█▆▄▃▂▁`."""
-    if not values:
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
         return ""
     ticks = "▁▂▃▄▅▆▇█"
-    size = max(1, len(values) // width)
-    means = [sum(part) / len(part) for i in range(0, len(values), size) if (part := values[i : i + size])]
+    size = -(-len(finite) // width)
+    means = [sum(part) / len(part) for i in range(0, len(finite), size) if (part := finite[i : i + size])]
     low, high = min(means), max(means)
     return "".join(ticks[round((mean - low) / (high - low) * 7) if high > low else 0] for mean in means)
 
@@ -161,7 +170,7 @@ def as_burnish_error(error: Exception) -> BurnishError:
 def report_error(error: BurnishError, origin: Exception, *, as_json: bool, debug: bool) -> int:
     """Print `error:` and `hint:` (or JSON) to stderr, with `debug` the traceback of `origin`; gives the status."""
     if as_json:
-        print(jsonlib.dumps({"error": masked_value(error.as_dict())}, ensure_ascii=False, indent=2), file=sys.stderr)
+        print(json_text({"error": error.as_dict()}, indent=True), file=sys.stderr)
     else:
         from rich.console import Console
         from rich.text import Text

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from burnish.cli.render import Face, duration, measures_in_short
+from burnish.cli.render import Face, duration, json_text, measures_in_short
 
 app = typer.Typer(help="Look at runs, compare them, stop and resume them.", no_args_is_help=True, rich_markup_mode=None)
 Name = Annotated[str, typer.Argument(help="latest, recipe, recipe/number or recipe/number/step.")]
@@ -65,7 +65,7 @@ def tail(
     face: Face = ctx.obj
     for run, event in listen(name, follow=follow, workspace=face.workspace):
         if face.json:
-            print(json.dumps({"run": run, **event.model_dump(mode="json")}, ensure_ascii=False))
+            print(json_text({"run": run, **event.model_dump(mode="json")}))
         else:
             said = event.model_dump(mode="json", exclude={"at", "kind"})
             words = "  ".join(f"{key}={value}" for key, value in said.items() if value not in ("", None))

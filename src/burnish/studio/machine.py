@@ -46,7 +46,7 @@ _MIN_FREE = 2 * 10**9
 def env(*, devices: bool = True, workspace: Path | str | None = None) -> dict[str, Any]:
     """The resolved runtime: versions, machine, devices (asked of torch in a child process), paths, endpoints.
 
-    Secrets are shown as set or not set.
+    Of a secret it is only told that it is set.
     """
     place = Workspace.find(workspace)
     memory = _memory_bytes()
@@ -198,10 +198,11 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _shown(name: str) -> str | None:
+def _shown(name: str) -> str | bool | None:
+    """What the environment says; of a secret only that it is set."""
     value = os.environ.get(name)
     if value and "TOKEN" in name:
-        return "set"
+        return True
     return None if value is None else mask(value)
 
 

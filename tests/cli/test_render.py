@@ -1,0 +1,60 @@
+"""Numbers, durations, tables and curves in words; options that may stand anywhere."""
+
+import pytest
+
+from burnish.cli.render import duration, json_text, lifted_options, make_table, measures_in_short, plain, sparkline
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (None, "–"),
+        (0.04, "0.0 s"),
+        (9.94, "9.9 s"),
+        (9.99, "10 s"),
+        (59.7, "1 min 0 s"),
+        (60, "1 min 0 s"),
+        (200, "3 min 20 s"),
+        (3599.9, "1 h 0 min"),
+        (7500, "2 h 5 min"),
+    ],
+)
+def test_durations(seconds, words):
+    assert duration(seconds) == words
+
+
+def test_options_before_a_command_may_stand_anywhere_but_after_two_dashes():
+    assert lifted_options(["run", "x", "--json", "--workspace", "w", "--debug"]) == (
+        ["--json", "--workspace", "w", "--debug", "run", "x"],
+        ["--json", "--workspace", "w", "--debug"],
+    )
+    assert lifted_options(["chat", "m", "--", "--json"]) == (["chat", "m", "--", "--json"], [])
+    assert lifted_options(["--workspace=w", "plan"]) == (["--workspace=w", "plan"], ["--workspace=w"])
+    assert lifted_options(["plan", "--workspace"]) == (["plan", "--workspace"], [])
+
+
+def test_a_curve_keeps_its_shape_and_its_width():
+    assert sparkline([3, 2, 1]) == "█▅▁"
+    assert sparkline([]) == ""
+    assert sparkline([1, 1]) == "▁▁"
+    assert sparkline([float("nan"), 1, float("inf"), 2]) == "▁█"
+    assert sparkline([float("nan")]) == ""
+    for count in (1, 39, 40, 41, 79, 300, 1001):
+        assert 0 < len(sparkline(list(range(count)))) <= 40
+
+
+def test_only_numbers_are_measures_in_short():
+    assert measures_in_short({"a": 1, "b": 0.12346, "c": {"d": 1}, "e": "x"}) == "a 1, b 0.1235"
+
+
+def test_a_column_of_numbers_stands_right():
+    table = make_table("t", ("name", "count"), [("a", 1), ("b", 2500.0)])
+    assert [column.justify for column in table.columns] == ["left", "right"]
+
+
+def test_json_holds_no_number_that_is_none():
+    assert json_text({"a": float("nan"), "b": [float("inf")], 1: "é"}) == '{"a":null,"b":[null],"1":"é"}'
+
+
+def test_text_from_elsewhere_is_shown_without_its_control_characters():
+    assert plain("a\x1b[31mred\x07\r\n\tb\x9b") == "a[31mred\n\tb"

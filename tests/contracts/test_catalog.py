@@ -1,0 +1,48 @@
+"""Every row of the catalog leads to a spec, without torch, and to a function, in a workroom."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from burnish.core.catalog import stages
+from burnish.specs.base import Spec
+
+KINDS = {"dataset", "model", "adapter", "tokenizer", "evaluation", "generations"}
+
+
+@pytest.mark.parametrize("row", list(stages().values()), ids=lambda row: row.name)
+def test_a_row_leads_to_a_documented_spec(row):
+    assert issubclass(row.spec_type(), Spec)
+    assert (row.spec_type().__doc__ or "").strip()
+    assert row.gives in KINDS
+    for name, info in row.spec_type().__pydantic_fields__.items():
+        assert info.description, f"{row.name}.{name} has no help"
+
+
+def test_specs_are_reached_without_torch():
+    code = (
+        "import sys; from burnish.core.catalog import stages\n"
+        "[row.spec_type() for row in stages().values()]\n"
+        "print([name for name in ('torch', 'transformers', 'numpy', 'pyarrow') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_functions_are_reached_in_a_workroom_and_take_a_spec_and_a_context():
+    code = (
+        "import inspect, json; from burnish.core.catalog import stages\n"
+        "taken = {name: inspect.signature(row.function()).parameters for name, row in stages().items()}\n"
+        "print(json.dumps({name: list(parameters) for name, parameters in taken.items()}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout) == {name: ["spec", "ctx"] for name in stages()}
+
+
+def test_an_extra_that_a_row_names_is_one_that_pip_knows():
+    from importlib.metadata import metadata
+
+    known = set(metadata("burnish").get_all("Provides-Extra") or ())
+    assert {row.extra for row in stages().values()} - {""} <= known

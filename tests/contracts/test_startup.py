@@ -1,0 +1,49 @@
+"""The control plane answers without any heavy package."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("torch", "transformers", "peft", "fastapi", "pyarrow", "numpy", "datasets", "tokenizers", "huggingface_hub")
+CODE = """
+import json, sys
+from burnish.cli.main import entry
+sys.argv = ["burnish", *sys.argv[1:]]
+try:
+    entry()
+except SystemExit as ended:
+    print(json.dumps([ended.code or 0, sorted(name for name in sys.modules if "." not in name)]), file=sys.stderr)
+"""
+COMMANDS = [
+    ("--help",),
+    ("--version",),
+    ("plan", "recipes/demo.yaml"),
+    ("run", "recipes/demo.yaml", "--dry-run"),
+    ("sft", "--help"),
+    ("synthesize", "--dry-run"),
+    ("schema",),
+    ("runs", "list"),
+    ("init", "--help"),
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_a_command_that_trains_nothing_loads_nothing_heavy(words, tmp_path):
+    environment = {**os.environ, "BURNISH_WORKSPACE": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    status, modules = json.loads(done.stderr.splitlines()[-1])
+    assert status == 0, done.stderr
+    assert done.stdout
+    assert not {*HEAVY} & {*modules}
+
+
+def test_help_loads_neither_yaml_nor_rich_nor_pydantic():
+    done = subprocess.run([sys.executable, "-c", CODE, "--version"], capture_output=True, text=True, check=True)
+    assert not {"yaml", "rich", "pydantic"} & {*json.loads(done.stderr.splitlines()[-1])[1]}
