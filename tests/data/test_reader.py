@@ -3,6 +3,8 @@
 import gzip
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 
@@ -93,6 +95,14 @@ def test_broken_utf_16_is_a_bad_row(write, read_all):
     assert [b.source for b in bad] == ["rows.jsonl:2"]
 
 
+def test_broken_utf_32_costs_one_row(write, read_all):
+    lines = [f'{{"a": {i}}}\n'.encode("utf-32-le") for i in range(1000)]
+    lines[500] = '{"a": "'.encode("utf-32-le") + b"\xff\xff\xff\x7f" + '"}\n'.encode("utf-32-le")
+    records, bad, _ = read_all(write("rows.jsonl", "\ufeff".encode("utf-32-le") + b"".join(lines)))
+    assert [r.raw["a"] for r in records] == [i for i in range(1000) if i != 500]
+    assert [b.source for b in bad] == ["rows.jsonl:501"]
+
+
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.json", "rows.csv", "rows.ndjson"])
 @pytest.mark.parametrize("packing", ["gz", "zst"])
 def test_packed_files_hold_the_same_rows(name, packing, write, read_all):
@@ -102,6 +112,19 @@ def test_packed_files_hold_the_same_rows(name, packing, write, read_all):
     assert [r.raw for r in records] == [{"text": "one"}, {"text": "two"}]
     assert not bad
     assert reading.done_bytes == reading.total_bytes > 0
+
+
+@pytest.mark.parametrize("name", ["ROWS.JSONL.GZ", "rows.jsonl.ZST", "ROWS.PARQUET"])
+def test_capitals_in_an_ending_change_nothing(name, write, read_all, tmp_path):
+    content = b'{"text": "one"}\n'
+    if name.endswith("PARQUET"):
+        pq.write_table(pa.Table.from_pylist([{"text": "one"}]), tmp_path / name)
+        path = tmp_path / name
+    else:
+        path = write(name, gzip.compress(content) if name.endswith("GZ") else zstandard.compress(content))
+    records, bad, _ = read_all(path)
+    assert [r.raw for r in records] == [{"text": "one"}]
+    assert not bad
 
 
 @pytest.mark.parametrize("packing", ["gz", "zst"])

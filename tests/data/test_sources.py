@@ -34,6 +34,12 @@ def test_a_csv_has_a_row_per_record_even_over_several_lines(write, read_all):
     assert not bad
 
 
+def test_line_ends_inside_a_cell_stay_as_they_are(write, read_all):
+    records, bad, _ = read_all(write("x.csv", 'a,b\r\n1,"two\r\nlines"\r\n2,"three\nlines"'))
+    assert raws(records) == [{"a": "1", "b": "two\r\nlines"}, {"a": "2", "b": "three\nlines"}]
+    assert not bad
+
+
 def test_bad_records_of_a_csv_cost_themselves_only(write, read_all):
     content = b'a,b\n1,2\n1,2,3\n"open,2\n3,4\n\xff,1\n5,"x"y\n7,8\n'
     records, bad, _ = read_all(write("x.csv", content))

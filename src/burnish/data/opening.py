@@ -53,6 +53,8 @@ class Line:
     number: int
     data: bytes
     size: int
+    end: bytes = b""
+    """How the line ends: LF, CR LF, or with the file."""
 
 
 class ByteStream:
@@ -80,14 +82,15 @@ class ByteStream:
                         break
             if number % 64 == 0:
                 self._reading.at(self._disk.tell())
-            end = 2 if data.endswith(b"\r\n") else 1 if data.endswith(b"\n") else 0
-            yield Line(number, data[: len(data) - end], size)
+            end = b"\r\n" if data.endswith(b"\r\n") else b"\n" if data.endswith(b"\n") else b""
+            yield Line(number, data.removesuffix(end), size, end)
 
 
 def _unpacked(path: Path, disk: IO[bytes]) -> io.BufferedIOBase:
-    if path.suffix == ".gz":
+    packing = path.suffix.lower()
+    if packing == ".gz":
         return io.BufferedReader(cast(Any, gzip.GzipFile(fileobj=disk, mode="rb")), _CHUNK)
-    if path.suffix == ".zst":
+    if packing == ".zst":
         return io.BufferedReader(_ZstdFrames(disk), _CHUNK)
     return cast(io.BufferedIOBase, disk)
 
@@ -159,16 +162,22 @@ class _Transcoder(_Pieces):
 
     def __init__(self, stream: io.BufferedIOBase, encoding: str):
         self._stream, self._ended = stream, False
-        self._decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
+        self._decoder = codecs.getincrementaldecoder(encoding)(_MARKED)
 
     def piece(self) -> bytes | None:
         if self._ended:
             return None
         data = self._stream.read(_CHUNK)
         self._ended = not data
-        try:
-            text = self._decoder.decode(data, final=self._ended)
-        except UnicodeDecodeError:
-            text = "\udcff"  # no encoding of anything: the row that holds it is bad
-            self._decoder.reset()
-        return text.encode("utf-8", "surrogatepass")
+        return self._decoder.decode(data, final=self._ended).encode("utf-8", "surrogatepass")
+
+
+def _mark(error: UnicodeError) -> tuple[str, int]:
+    """Half a pair, which is no encoding of anything, in place of what cannot be decoded; the rest goes on."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "\udcff", error.end
+
+
+_MARKED = "burnish.marked"
+codecs.register_error(_MARKED, _mark)

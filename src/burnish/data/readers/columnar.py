@@ -19,7 +19,7 @@ _BATCH_ROWS = 64
 
 def read_parquet(path: Path, name: str, reading: Reading) -> Iterator[Record | Bad]:
     """Rows of a parquet file, numbered from 1 (`file#12`)."""
-    if path.suffix != ".parquet":
+    if path.suffix.lower() != ".parquet":
         what = f"{name}: parquet must be read from its end, which a packed file does not allow"
         raise DataError("data.unreadable", what, "unpack it: parquet is compressed inside anyway")
     try:

@@ -70,7 +70,7 @@ class _Lines:
             raise RowError("", f"the row has more than {MAX_ROW_BYTES:,} bytes: a quote may be open")
         if "\0" in text:
             raise RowError("", "the row holds a NUL byte")
-        return text + "\n"
+        return text + line.end.decode()
 
 
 def _record(

@@ -62,7 +62,7 @@ def _has_blank_line(path: Path, name: str) -> bool:
 
 def _document(lines: list[Line], name: str) -> Record | Bad:
     source = f"{name}:{lines[0].number}"
-    data = b"\n".join(line.data for line in lines)
+    data = b"".join(line.data + line.end for line in lines[:-1]) + lines[-1].data
     try:
         text = text_of(Line(lines[0].number, data, sum(line.size for line in lines)))
         check_characters(text)
