@@ -12,6 +12,7 @@ import pytest
 
 from burnish.core.context import Input
 from burnish.core.errors import AskError, DataError
+from burnish.data.dataset import open_rows
 from burnish.data.mapping import Mapped, detect, map_rows
 from burnish.data.readers import readers
 from burnish.data.record import Record
@@ -310,6 +311,25 @@ def test_a_url_is_cloned_once(repository, tmp_path, read_all):
     (folder / "a.py").write_text("kept")
     assert checkout(wanted, tmp_path / "scratch") == folder
     assert (folder / "a.py").read_text() == "kept"
+
+
+def test_two_repositories_are_two_clones(repository, write, tmp_path, read_all):
+    other = write("other/b.py", "print(2)\n").parent
+    git(other, "init", "-q")
+    git(other, "add", "b.py")
+    git(other, "commit", "-q", "-m", "x")
+    scratch = tmp_path / "scratch"
+    folders = [
+        checkout(Input(f"git:file://{path}", "git", tmp_path / "nothing"), scratch) for path in (repository, other)
+    ]
+    assert [raws(read_all(folder)[0])[0]["path"] for folder in folders] == ["a.py", "b.py"]
+
+
+def test_rows_of_a_repository_that_is_not_cloned_ask_for_prepare(tmp_path):
+    with pytest.raises(DataError) as caught:
+        list(open_rows(Input("git:https://example.org/x/y", "git", tmp_path / "nothing"), "train"))
+    assert "git:https://example.org/x/y" in caught.value.what
+    assert "burnish prepare" in caught.value.fix
 
 
 @pytest.mark.parametrize("url", ["ext::sh -c touch% HERE/owned% ://", "--upload-pack=touch owned ://", "gone"])

@@ -3,9 +3,14 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MOST_NAMES = 16
+
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint: `did you mean 'x'?`, or all names when none is near."""
+    """A hint: `did you mean 'x'?`, or the names there are when none is near, the first of them where they are many."""
     names = sorted(known)
     close = get_close_matches(name, names, n=1, cutoff=0.6)
-    return f"did you mean '{close[0]}'?" if close else f"known names: {', '.join(names)}"
+    if close:
+        return f"did you mean '{close[0]}'?"
+    rest = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"known names: {', '.join(names[:MOST_NAMES])}{rest}"

@@ -134,6 +134,12 @@ def open_rows(input: Input, split: str) -> Iterator[Row]:
         return
     if split != "train":
         raise _no_split(input.ref, split, ["train"])
+    if input.kind == "git" and not input.path.exists():
+        raise DataError(
+            "data.not-prepared",
+            f"{input.ref} is not cloned here",
+            "make a dataset of it with `burnish prepare`, which clones it, and give that",
+        )
     found, items = detect(read(input.path, Reading()), input.ref)
     for item in map_rows(items, found):
         if isinstance(item, Bad):

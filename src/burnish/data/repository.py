@@ -1,5 +1,6 @@
 """Git repositories as text: the tracked files of a local clone, or of a clone made here through the git command."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ def is_repository(path: Path) -> bool:
 
 
 def checkout(input: Input, scratch: Path) -> Path:
-    """Where an input's files lie. `git:URL` or `git:URL@revision` is cloned into `scratch`, once."""
+    """Where an input's files lie. `git:URL` or `git:URL@revision` is cloned into `scratch`, once; each has its folder."""
     if input.kind != "git" or input.path.exists():
         return input.path
     url, revision = _url_and_revision(input.ref.removeprefix("git:"))
@@ -25,7 +26,7 @@ def checkout(input: Input, scratch: Path) -> Path:
         raise AskError(
             "ask.bad-reference", f"{input.ref}: there is no folder {input.path}", "check the path, or give a URL"
         )
-    folder = scratch / "repository"
+    folder = scratch / f"repository-{hashlib.sha256(input.ref.encode()).hexdigest()[:16]}"
     if not (folder / ".git" / "burnish-complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
         branch = ["--branch", revision] if revision else []
