@@ -76,3 +76,13 @@ def test_an_interrupt_while_writing_leaves_no_rubbish(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write_atomically(tmp_path / "a", "x")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_published_file_is_as_readable_as_any_other(tmp_path):
+    partial = tmp_path / "out.partial"
+    partial.mkdir()
+    (partial / "model.safetensors").write_bytes(b"weights")
+    (partial / "model.safetensors").chmod(0o600)
+    (tmp_path / "plain").write_text("as the person writes it")
+    publish_folder(partial, tmp_path / "out")
+    assert (tmp_path / "out" / "model.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -47,8 +47,16 @@ def read_json(path: Path) -> Any:
 
 
 def publish_folder(partial: Path, final: Path) -> None:
-    """Flush every file of a folder, then give it its name; the name is never seen on half a folder."""
+    """Flush every file of a folder, then give it its name; the name is never seen on half a folder.
+
+    Some libraries write through temporary files that only their owner may read: what is published is as readable
+    as any file that the person makes.
+    """
+    mask = os.umask(0)
+    os.umask(mask)
     for path in sorted(partial.rglob("*"), reverse=True):
+        if path.is_file():
+            path.chmod(0o666 & ~mask)
         sync(path)
     sync(partial)
     os.rename(partial, final)
