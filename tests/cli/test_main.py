@@ -212,7 +212,7 @@ def test_a_fault_of_our_own_is_one_line_and_a_file(burnish, monkeypatch, tmp_pat
     log.unlink()
 
 
-def test_a_full_disk_here_is_told_as_one(burnish, monkeypatch, recipe):
+def test_a_full_disk_here_is_told_as_one_and_takes_no_number(burnish, monkeypatch, recipe, workspace):
     import errno
 
     def full(*_, **__):
@@ -221,6 +221,7 @@ def test_a_full_disk_here_is_told_as_one(burnish, monkeypatch, recipe):
     monkeypatch.setattr("burnish.core.workspace.write_json", full)
     said = burnish("run", recipe)
     assert (said.status, "No space left" in said.err) == (5, True)
+    assert list((workspace.runs / "r").iterdir()) == []
 
 
 def test_a_row_cannot_drive_the_terminal(burnish, workspace):

@@ -115,11 +115,14 @@ def test_an_unreachable_hub_falls_back_to_the_cache_and_one_that_says_no_is_an_e
     cache("model", "owner/name", {})
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
 
-    def unreachable(*_, **__):
-        raise OSError("no route to host")
-
-    monkeypatch.setattr(huggingface_hub.HfApi, "repo_info", unreachable)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
     assert hub.pin("owner/name", "model") == COMMIT
+    with pytest.raises(MachineError) as unreachable:
+        hub.pin("owner/absent", "model")
+    assert unreachable.value.code == "machine.no-network"
+    with pytest.raises(MachineError):
+        hub.fetch("owner/absent", COMMIT, "model")
 
     def denied(*_, **__):
         import httpx

@@ -64,7 +64,9 @@ def finish(launcher, started):
         process.wait(30)
         status = launcher.poll(process, run)
         error = run.record.get("error") or {}
-        return SimpleNamespace(status=status, state=run.state, **{"code": "", "what": "", "fix": "", **error})
+        return SimpleNamespace(
+            status=status, state=run.state, **{"code": "", "what": "", "fix": "", "log": "", **error}
+        )
 
     return finish
 

@@ -33,6 +33,7 @@ class Dead:
         (-signal.SIGTERM, "failed", "run.killed"),
         (128 + signal.SIGTERM, "interrupted", "run.interrupted"),
         (1, "failed", "run.failed"),
+        (5, "failed", "machine.no-disk"),
     ],
 )
 def test_a_worker_that_died_without_a_word_is_given_one(prepared, launcher, status, state, code):

@@ -84,7 +84,8 @@ def test_each_way_to_fail_is_told_and_leaves_nothing_half_made(prepared, finish,
         if path.is_file() and path.name != "job.json":
             assert TOKEN not in path.read_text(), path.name
     if how == "abrupt":
-        assert "last words" in ended.fix
+        assert "last words" in ended.log
+        assert "burnish doctor r/1/s" in ended.fix
     if how == "segfault":
         assert "Segmentation fault" in run.log.read_text()
     if how == "value":

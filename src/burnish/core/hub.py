@@ -19,10 +19,14 @@ def split_name(name: str) -> tuple[str, str]:
     """`owner/name@revision` → (repo, revision); the revision is `main` when not said."""
     match = _NAME.fullmatch(name)
     if match is None or ".." in name or "--" in match["repo"]:
-        raise AskError(
-            "ask.bad-reference", f"'hub:{name}' is no hub name", "write hub:owner/name or hub:owner/name@commit"
-        )
+        raise _no_hub_name(name)
     return match["repo"], match["revision"] or "main"
+
+
+def _no_hub_name(name: str) -> AskError:
+    return AskError(
+        "ask.bad-reference", f"'hub:{name}' is no hub name", "write hub:owner/name or hub:owner/name@commit"
+    )
 
 
 def cache_folder() -> Path:
@@ -62,7 +66,9 @@ def _ask_hub(repo: str, revision: str, repo_type: str) -> str | None:
             f"hub:{repo}@{revision}: the hub answered {status}",
             "check the name and revision; for a gated or private repository set HF_TOKEN",
         ) from error
-    except (OSError, _transport_error(hub)):
+    except hub.errors.HFValidationError as error:
+        raise _no_hub_name(repo) from error
+    except _transport_errors(hub):
         return None
 
 
@@ -74,7 +80,9 @@ def fetch(name: str, revision: str, repo_type: str) -> Path:
     try:
         patterns = _MODEL_FILES if repo_type == "model" else None
         return Path(hub.snapshot_download(repo, revision=revision, repo_type=repo_type, allow_patterns=patterns))
-    except (OSError, _transport_error(hub)) as error:
+    except hub.errors.HFValidationError as error:
+        raise _no_hub_name(repo) from error
+    except _transport_errors(hub) as error:
         raise MachineError(
             "machine.no-network",
             f"hub:{repo}@{revision} could not be fetched: {error}",
@@ -84,7 +92,7 @@ def fetch(name: str, revision: str, repo_type: str) -> Path:
 
 def _library() -> Any:
     try:
-        import huggingface_hub  # its `errors` is loaded when first named
+        import huggingface_hub.errors
     except ImportError as error:
         raise MachineError(
             "machine.no-package", "hub: names need the package huggingface-hub", "pip install 'burnish[train]'"
@@ -92,6 +100,6 @@ def _library() -> Any:
     return huggingface_hub
 
 
-def _transport_error(hub: Any) -> type[Exception]:
-    """The HTTP client's own error, above HfHubHTTPError: the hub's library has changed clients before."""
-    return hub.errors.HfHubHTTPError.__base__
+def _transport_errors(hub: Any) -> tuple[type[Exception], ...]:
+    """OSError and the HTTP client's own error, the parents of the hub's own: its client has changed before."""
+    return hub.errors.HfHubHTTPError.__bases__

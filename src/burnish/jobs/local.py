@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from burnish.core.errors import MachineError, RunError
 from burnish.core.events import Failed
 from burnish.core.run import Run
 from burnish.core.secrets import mask
@@ -79,11 +80,15 @@ class LocalLauncher:
             fix = "run the same command again to resume"
             if name == "SIGKILL":
                 fix += "; if nobody killed it, memory ran out: use a smaller batch"
+        elif status == MachineError.exit_status:
+            code, what = "machine.no-disk", f"the disk is full: {run.folder}"
+            fix = "free some space, or use another --workspace; then run it again"
         else:
             code, what = "run.failed", f"the worker ended with status {status} before it could say why"
-            fix = f"the last lines of {run.log}:\n{tail}" if tail else f"see {run.log}"
+            fix = f"the last lines of its log: burnish doctor {run.name}; all of it: {run.log}"
         run.events.append(Failed(code=code, what=what, fix=fix))
-        error = {"code": code, "what": what, "fix": fix, "exit_status": 6, "log": tail}
+        status_of_family = MachineError.exit_status if code == "machine.no-disk" else RunError.exit_status
+        error = {"code": code, "what": what, "fix": fix, "exit_status": status_of_family, "log": tail}
         run.go("interrupted" if interrupted else "failed", reason=what, error=error)
 
 

@@ -153,12 +153,12 @@ def _fail(run: Run, error: Exception) -> int:
     """Write the traceback to run.log, the reason to events and run.json, and leave nothing half-made."""
     for unfinished in (run.partial, run.out):
         shutil.rmtree(unfinished, ignore_errors=True)
-    with contextlib.suppress(OSError):  # on a full disk the state counts for more than the log
-        _log_traceback(run, error)
     known = error if isinstance(error, BurnishError) else _unknown(run, error)
     interrupted = known.code == "run.interrupted"
-    run.events.append(Failed(code=known.code, what=known.what, fix=known.fix))
-    run.go("interrupted" if interrupted else "failed", reason=known.what, error=known.as_dict())
+    with contextlib.suppress(OSError):  # a full disk: the exit status still tells our parent, who tells the person
+        run.go("interrupted" if interrupted else "failed", reason=known.what, error=known.as_dict())
+        run.events.append(Failed(code=known.code, what=known.what, fix=known.fix))
+        _log_traceback(run, error)
     return known.exit_status
 
 

@@ -165,7 +165,7 @@ def _look_at_run(run: Run) -> Iterator[Finding]:
     elif state in ("failed", "interrupted") and error is not None:
         meaning = CODES.get(error["code"], "")
         yield Finding("problem", run.name, f"{error['what']} ({error['code']}: {meaning})", error["fix"])
-        last = _last_error_lines(run)
+        last = "\n".join(error.get("log", "").splitlines()[-10:]) or _last_error_lines(run)
         if last:
             yield Finding("warning", f"{run.name} log", last, f"the whole log: {run.log}")
     else:

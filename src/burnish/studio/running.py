@@ -1,5 +1,6 @@
 """Run a recipe: reuse what is there, do the rest in worker processes, and tell a watcher what happens."""
 
+import shutil
 import signal
 import threading
 import time
@@ -149,18 +150,16 @@ def _busy(step: PlannedStep, run: Run) -> RunError:
 
 def _execute(plan: Plan, number: int, workspace: Workspace, listener: Watcher) -> RunResult:
     runs = {step.step.name: step.run or workspace.run(plan.recipe.name, number, step.step.name) for step in plan.steps}
-    workspace.record_plan(
-        plan.recipe.name,
-        number,
-        {
-            **plan.as_dict(),
-            "steps": [
-                {**step.as_dict(), "folder": runs[step.step.name].name, "run": runs[step.step.name].name}
-                for step in plan.steps
-            ],
-        },
-    )
-    listener.began(plan, number, workspace.runs / plan.recipe.name / str(number))
+    folder = workspace.runs / plan.recipe.name / str(number)
+    steps = [
+        {**step.as_dict(), "folder": runs[step.step.name].name, "run": runs[step.step.name].name} for step in plan.steps
+    ]
+    try:
+        workspace.record_plan(plan.recipe.name, number, {**plan.as_dict(), "steps": steps})
+    except OSError:  # a full disk: leave no number without a plan
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    listener.began(plan, number, folder)
     result = RunResult(plan.recipe.name, number)
     for step in plan.steps:
         current = runs[step.step.name]
