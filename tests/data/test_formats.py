@@ -6,7 +6,7 @@ import pytest
 
 from burnish.core.errors import DataError
 from burnish.data.formats import FORMATS
-from burnish.data.mapping import Found, detect, map_rows, renamed
+from burnish.data.mapping import SAMPLE, Found, detect, map_rows, renamed
 from burnish.data.record import Bad, Record, RowError
 
 USER, BOT = {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}
@@ -345,6 +345,21 @@ def test_a_few_odd_rows_do_not_hide_the_layout():
     found = detected(*[{"text": "x"}] * 9, {"nothing": 1})
     assert found.format.name == "text"
     assert "9 of the first 10 rows" in found.reason
+
+
+def test_bad_rows_at_the_start_do_not_hide_the_layout():
+    items = [Bad(f"x:{i}", "", "broken", "") for i in range(SAMPLE)]
+    found, rest = detect(iter([*items, Record({"question": "a", "answer": "b"}, f"x:{SAMPLE + 1}")]), "x")
+    assert found.format.name == "question_answer"
+    assert len(list(rest)) == SAMPLE + 1
+
+
+def test_files_of_two_layouts_are_to_be_given_apart():
+    records = [Record({"question": "a", "answer": "b"}, "a.jsonl:1"), Record({"text": "a"}, "b.jsonl:1")]
+    records.append(Record({"prompt": "a", "completion": "b"}, "b.jsonl:2"))
+    with pytest.raises(DataError) as caught:
+        detect(iter(records), "folder")
+    assert "give each as a source of its own" in caught.value.fix
 
 
 def test_a_missing_column_names_the_nearest():

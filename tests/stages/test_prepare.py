@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -58,7 +59,8 @@ def test_every_row_is_kept_quarantined_or_dropped_for_a_reason(prepare):
         "raw": '{"question":"Why does this have no answer at all?"}',
     }
     assert (bad[1]["source"], bad[1]["raw"]) == ("rows.jsonl:5", '{"question": "broken')
-    assert any(event.kind == "note" and "2 bad rows were put aside" in event.text for event in events)
+    (warning,) = (event.text for event in events if event.kind == "note" and "bad rows" in event.text)
+    assert "quarantine.jsonl: 2, such as rows.jsonl:4: answer: the column 'answer' is missing" in warning
     assert events[-1].kind == "table"
 
 
@@ -183,6 +185,47 @@ def test_sources_are_mixed_with_takes_and_tags(tmp_path):
     assert {row["id"] for row in mixed("two")[1]} == {row["id"] for row in rows}, "the choice follows the file's order"
     numbers = sorted(int(row["messages"][0]["content"].split()[-1][:-1]) for row in rows if row["kind"] == "chat")
     assert numbers != list(range(20))
+
+
+def test_rows_of_two_files_of_one_name_can_be_told_apart(tmp_path):
+    for folder, first in (("a", 0), ("b", 10), ("c", 20)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "data.jsonl").write_text(qa(2, start=first) + ("{\n" if folder == "b" else ""))
+    inputs = {"source.0.ref": tmp_path / "a/data.jsonl", "source.1.ref": tmp_path / "b/data.jsonl"}
+    context, _ = temporary_context(tmp_path / "run", {**inputs, "source.2.ref": tmp_path / "c"})
+    context.inputs = {
+        name: replace(value, ref=f"file:{path}")
+        for (name, value), path in zip(context.inputs.items(), ("a/data.jsonl", "b/data.jsonl", "c"), strict=True)
+    }
+    run(PrepareSpec(source=[SourceSpec(ref=one.ref) for one in context.inputs.values()], max_bad_share=0.5), context)
+    found = [row["source"] for row in read_rows(context.out, "train")]
+    assert found == [f"{folder}/data.jsonl:{line}" for folder in "abc" for line in (1, 2)]
+    assert json.loads((context.out / "quarantine.jsonl").read_text())["source"] == "b/data.jsonl:3"
+
+
+def test_choosing_rows_tells_its_progress_and_hears_a_wish_to_stop(tmp_path, monkeypatch):
+    monkeypatch.setattr("burnish.stages.prepare._SECONDS_BETWEEN_REPORTS", 0.0)
+    (tmp_path / "rows.jsonl").write_text(qa(500))
+    context, events = temporary_context(tmp_path / "run", {"source.0.ref": tmp_path / "rows.jsonl"}, lambda: True)
+    with pytest.raises(RunError):
+        run(PrepareSpec(source=[SourceSpec(ref="file:rows.jsonl", take=9)]), context)
+    assert [event.phase for event in events if event.kind == "progress"] == ["choose"]
+
+
+def test_rows_that_no_training_takes_together_are_told(prepare):
+    answered = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]}
+    open_end = {"messages": [{"role": "user", "content": "Hi"}]}
+    content = "".join(json.dumps(row) + "\n" for row in (answered, answered, open_end))
+    _, _, events, _ = prepare(content)
+    assert any("2 chat, 1 prompt" in event.text for event in events if event.kind == "note")
+
+
+def test_without_a_tokenizer_neither_torch_nor_transformers_is_imported():
+    command = (
+        "import sys, burnish.stages.prepare, burnish.stages.inspect; print({'torch', 'transformers'} & {*sys.modules})"
+    )
+    shown = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "set()"
 
 
 def test_a_source_with_splits_of_its_own_keeps_them(tmp_path):

@@ -61,13 +61,18 @@ class Quarantine:
             self.first.append(bad)
         self._file.write(json.dumps(bad.as_dict(), ensure_ascii=False) + "\n")
 
+    @property
+    def examples(self) -> str:
+        """The first bad rows in words."""
+        return "; ".join(str(bad) for bad in self.first)
+
     def check_share(self, read: int, most: float) -> None:
         """DataError `data.too-many-bad-rows` when more than this share of the rows read is bad."""
         if self.count <= most * read:
             return
-        examples = "; ".join(f"{bad.source}: {f'{bad.field}: ' if bad.field else ''}{bad.reason}" for bad in self.first)
         raise DataError(
             "data.too-many-bad-rows",
-            f"{self.count:,} of {read:,} rows are bad, more than the {most:.1%} that max_bad_share allows: {examples}",
+            f"{self.count:,} of {read:,} rows are bad, more than the {most:.1%} that max_bad_share allows: "
+            f"{self.examples}",
             f"see {self.path}, mend the rows, or raise max_bad_share",
         )

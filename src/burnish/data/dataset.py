@@ -145,7 +145,7 @@ def open_rows(input: Input, split: str) -> Iterator[Row]:
         if isinstance(item, Bad):
             raise DataError(
                 "data.too-many-bad-rows",
-                f"{item.source}: {item.field + ': ' if item.field else ''}{item.reason}",
+                str(item),
                 "mend the row, or run `burnish prepare` on the file first: it puts bad rows aside and counts them",
             )
         yield item.row

@@ -1,9 +1,10 @@
 """From raw records to canonical rows: columns renamed, the layout detected from the first rows and said aloud."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import chain
 
 from burnish.core.errors import DataError
 from burnish.core.naming import nearest
@@ -14,6 +15,8 @@ from burnish.data.record import Bad, Record, RowError, cut
 
 SAMPLE = 100
 """How many rows at the start a layout is told from."""
+_MOST_BAD = 1000
+"""Bad rows among them that are read over."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Mapped:
 def renamed(items: Iterable[Record | Bad], columns: Mapping[str, str], name: str) -> Iterator[Record | Bad]:
     """Rename columns as `{theirs: ours}`. DataError `data.missing-column` when none of the first rows has one."""
     items = iter(items)
-    head = list(islice(items, SAMPLE)) if columns else []
+    head = _head(items) if columns else []
     records = [item.raw for item in head if isinstance(item, Record)]
     for theirs in columns:
         if records and not any(theirs in raw for raw in records):
@@ -69,7 +72,7 @@ def detect(items: Iterator[Record | Bad], name: str, format_name: str = "auto") 
     DataError `data.unknown-format` when no layout fits, or more than one; `data.missing-column` when a layout was
     asked for and no row has its columns.
     """
-    head = list(islice(items, SAMPLE))
+    head = _head(items)
     records = [item for item in head if isinstance(item, Record)]
     if format_name == "auto":
         found = _told_from(records, name)
@@ -93,6 +96,16 @@ def map_rows(items: Iterable[Record | Bad], found: Found) -> Iterator[Mapped | B
             yield Bad(item.source, error.field, error.reason, cut(canonical_json(item.raw).decode()))
 
 
+def _head(items: Iterator[Record | Bad]) -> list[Record | Bad]:
+    """The first rows: SAMPLE readable ones, and the bad ones that stand before and between them."""
+    head: list[Record | Bad] = []
+    good = bad = 0
+    while good < SAMPLE and bad < _MOST_BAD and (item := next(items, None)) is not None:
+        head.append(item)
+        good, bad = good + isinstance(item, Record), bad + isinstance(item, Bad)
+    return head
+
+
 def _told_from(records: list[Record], name: str) -> Found:
     votes: Counter[str] = Counter()
     reasons: dict[str, str] = {}
@@ -111,7 +124,8 @@ def _told_from(records: list[Record], name: str) -> Found:
         others = [format for format in likely if format != chosen]
         instead = f"; it could also be read as {' or '.join(others)}" if others else ""
         share = "every one" if votes[chosen] == len(records) else f"{votes[chosen]}"
-        reason = f"{share} of the first {len(records)} rows has {reasons[chosen]}{instead}"
+        has = "has" if votes[chosen] in (1, len(records)) else "have"
+        reason = f"{share} of the first {len(records)} rows {has} {reasons[chosen]}{instead}"
         return Found(FORMATS[chosen], reason)
     columns = sorted({key for record in records for key in record.raw})
     listed = ", ".join(f"{format} ({votes[format]} of {len(records)})" for format in (taken or votes))
@@ -119,10 +133,7 @@ def _told_from(records: list[Record], name: str) -> Found:
         what = f"more than one layout fits {name}: {listed}"
     else:
         what = f"no layout fits most rows of {name}: {listed}" if listed else f"no known layout fits {name}"
-    raise DataError(
-        "data.unknown-format",
-        f"{what}; its columns are: {', '.join(columns)}",
-        "say which with `format: …` ("
-        + ", ".join(FORMATS)
-        + "), or rename columns with `columns: {their_column: ours}`",
-    )
+    fix = f"say which with `format: …` ({', '.join(FORMATS)}), or rename columns with `columns: {{their_column: ours}}`"
+    if len({re.split("[:#]", record.source)[0] for record in records}) > 1:
+        fix += "; if its files differ, give each as a source of its own"
+    raise DataError("data.unknown-format", f"{what}; its columns are: {', '.join(columns)}", fix)

@@ -2,9 +2,9 @@
 
 import hashlib
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from burnish.core.context import Input
 from burnish.data.dataset import is_prepared, read_rows, splits
@@ -28,13 +28,25 @@ class Part:
     subset: str | None
     take: int | None = None
     tag: str | None = None
+    is_mixed: bool = False
+    """Other parts may have files of the same name: the sources of its rows then begin with `folder`."""
+
+    @property
+    def folder(self) -> str:
+        """Where its files lie, in the words of its reference: `a/` of `file:a/rows.jsonl`, `file:a` and `step:a`."""
+        words = PurePosixPath(self.name.partition(":")[2] or self.name)
+        folder = str(words.parent if self.path.is_file() else words)
+        return "" if folder == "." else f"{folder}/"
 
     def items(self, reading: Reading) -> Iterator[Mapped | Bad]:
         """Every row from the start on."""
+        tag = {} if self.tag is None else {"tag": self.tag}
+        folder = self.folder if self.is_mixed else ""
         for item in self._mapped(reading):
-            if self.tag is not None and isinstance(item, Mapped):
-                item = replace(item, row=item.row | {"tag": self.tag})
-            yield item
+            if isinstance(item, Mapped):
+                yield replace(item, row=item.row | {"source": f"{folder}{item.row['source']}"} | tag)
+            else:
+                yield replace(item, source=f"{folder}{item.source}")
 
     def _mapped(self, reading: Reading) -> Iterator[Mapped | Bad]:
         if self.found is None:
@@ -45,35 +57,27 @@ class Part:
             yield from map_rows(renamed(read(self.path, reading, self.subset), self.columns, self.name), self.found)
 
 
-def open_part(
-    input: Input,
-    path: Path,
-    format: str,
-    columns: Mapping[str, str],
-    subset: str | None,
-    take: int | None = None,
-    tag: str | None = None,
-) -> Part:
+def open_part(input: Input, path: Path, format: str, columns: Mapping[str, str], subset: str | None) -> Part:
     """A part of raw rows, its layout told from the first ones. DataError when it has none that is known."""
     items = renamed(read(path, Reading(), subset), columns, input.ref)
     found, _ = detect(items, input.ref, format)
-    return Part(input.ref, path, found, columns, subset, take, tag)
+    return Part(input.ref, path, found, columns, subset)
 
 
-def open_prepared(input: Input, take: int | None = None, tag: str | None = None) -> Part | None:
+def open_prepared(input: Input) -> Part | None:
     """A part of rows that are prepared already, or None when the input is raw."""
-    return Part(input.ref, input.path, None, {}, None, take, tag) if is_prepared(input.path) else None
+    return Part(input.ref, input.path, None, {}, None) if is_prepared(input.path) else None
 
 
 class Taker:
     """Chooses `take` rows by their content's hash, so that the choice does not follow the order of the file.
 
-    A first pass over the rows finds the hash up to which rows are taken, holding `take` numbers.
+    A first pass over all `items` finds the hash up to which rows are taken, holding `take` numbers.
     """
 
-    def __init__(self, part: Part, take: int):
+    def __init__(self, items: Iterable[Mapped | Bad], take: int):
         heap: list[int] = []  # the smallest hashes, negated: heapq keeps its least first
-        for item in part.items(Reading()):
+        for item in items:
             if isinstance(item, Mapped):
                 point = -_point(item.row)
                 if len(heap) < take:

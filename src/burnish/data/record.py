@@ -30,6 +30,9 @@ class Bad:
     reason: str
     raw: str
 
+    def __str__(self) -> str:
+        return f"{self.source}: {self.field}: {self.reason}" if self.field else f"{self.source}: {self.reason}"
+
     def as_dict(self) -> dict[str, str]:
         return {"source": self.source, "field": self.field, "reason": self.reason, "raw": self.raw}
 

@@ -18,7 +18,7 @@ def is_repository(path: Path) -> bool:
 
 
 def checkout(input: Input, scratch: Path) -> Path:
-    """Where an input's files lie. `git:URL` or `git:URL@revision` is cloned into `scratch`, once; each has its folder."""
+    """Where an input's files lie. `git:URL` or `git:URL@revision` is cloned into `scratch`, once."""
     if input.kind != "git" or input.path.exists():
         return input.path
     url, revision = _url_and_revision(input.ref.removeprefix("git:"))

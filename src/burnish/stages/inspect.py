@@ -6,7 +6,7 @@ import tempfile
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from burnish.core.context import Input
 from burnish.core.errors import BurnishError
@@ -16,9 +16,9 @@ from burnish.data.profile import Profile
 from burnish.data.record import Bad, Reading
 from burnish.data.repository import checkout
 from burnish.specs.data import InspectSpec
-from burnish.stages.rendering import rendered
-from burnish.tokens.chat import Renderer
-from burnish.tokens.load import load_tokenizer
+
+if TYPE_CHECKING:
+    from burnish.stages.rendering import RowRenderer
 
 _BAD_SHOWN = 5
 
@@ -58,7 +58,7 @@ def inspect(spec: InspectSpec, input: Input, tokenizer: Input | None = None) -> 
 
     Rows that are too long or cannot be rendered are counted, not raised.
     """
-    renderer = Renderer(load_tokenizer(tokenizer.path), spec.render) if spec.tokenizer and tokenizer else None
+    renderer = _renderer(spec, tokenizer)
     reading, profile = Reading(), Profile()
     splits: Counter[str] = Counter()
     unrendered: Counter[str] = Counter()
@@ -88,6 +88,14 @@ def inspect(spec: InspectSpec, input: Input, tokenizer: Input | None = None) -> 
     )
 
 
+def _renderer(spec: InspectSpec, tokenizer: Input | None) -> "RowRenderer | None":
+    if spec.tokenizer is None or tokenizer is None:
+        return None
+    from burnish.stages.rendering import RowRenderer  # brings transformers, which takes seconds to import
+
+    return RowRenderer(tokenizer, spec.render)
+
+
 def _open(spec: InspectSpec, input: Input, scratch: Path) -> Part:
     part = open_prepared(input)
     if part is not None:
@@ -95,9 +103,9 @@ def _open(spec: InspectSpec, input: Input, scratch: Path) -> Part:
     return open_part(input, checkout(input, scratch), spec.format, spec.columns, spec.subset)
 
 
-def _rendered(renderer: Renderer, row: Row, profile: Profile, unrendered: Counter[str], is_shown: bool) -> Shown:
+def _rendered(renderer: "RowRenderer", row: Row, profile: Profile, unrendered: Counter[str], is_shown: bool) -> Shown:
     try:
-        pieces = rendered(renderer, row)
+        pieces = renderer.pieces(row)
     except BurnishError as error:
         unrendered[error.code] += 1
         profile.add(row)
@@ -107,7 +115,7 @@ def _rendered(renderer: Renderer, row: Row, profile: Profile, unrendered: Counte
         profile.add(row)
         return Shown(row, error="longer than max_length, and dropped")
     profile.add(row, sum(map(len, pieces)), sum(piece.learned for piece in pieces))
-    return Shown(row, [renderer.pieces(piece) for piece in pieces] if is_shown else [])
+    return Shown(row, [renderer.shown(piece) for piece in pieces] if is_shown else [])
 
 
 def main() -> None:

@@ -3,39 +3,39 @@
 Every row that is read is kept, put into quarantine with its reason, or dropped under a counted reason.
 """
 
-import json
 import shutil
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from burnish.core.context import Context, Input, Outcome
-from burnish.core.errors import BurnishError, DataError, RunError
+from burnish.core.errors import DataError, RunError
 from burnish.core.events import Note, Progress, Table
 from burnish.core.files import write_json
 from burnish.data.accounts import Accounts, Quarantine
 from burnish.data.dataset import DatasetWriter
-from burnish.data.document import Row
 from burnish.data.filters import Duplicates, Filter, LanguageFilter
 from burnish.data.mapping import Mapped
 from burnish.data.mixture import Part, Taker, open_part, open_prepared
 from burnish.data.profile import Profile
-from burnish.data.record import Bad, Reading, cut
+from burnish.data.record import Bad, Reading
 from burnish.data.repository import checkout
 from burnish.data.split import Splitter
 from burnish.specs.data import PrepareSpec
-from burnish.stages.rendering import OF_ONE_ROW, rendered
-from burnish.tokens.chat import Renderer
-from burnish.tokens.load import load_tokenizer
+
+if TYPE_CHECKING:
+    from burnish.stages.rendering import RowRenderer
 
 _SECONDS_BETWEEN_REPORTS = 0.5
+Item = TypeVar("Item")
 
 
 def run(spec: PrepareSpec, ctx: Context) -> Outcome:
     """Write `train.parquet`, `validation.parquet`, `test.parquet`, `quarantine.jsonl`, `sample.jsonl`, `stats.json`."""
     parts = _parts(spec, ctx)
     filters = _filters(spec)
-    renderer = Renderer(load_tokenizer(ctx.input("tokenizer").path), spec.render) if spec.tokenizer else None
+    renderer = _renderer(spec, ctx)
     splitter = Splitter(spec.split.validation, spec.split.test, spec.split.seed)
     max_bad_share = spec.max_bad_share
     if renderer is None:  # a renderer reads its settings as rows of their kind come; the end of the step checks those
@@ -46,7 +46,7 @@ def run(spec: PrepareSpec, ctx: Context) -> Outcome:
         DatasetWriter(ctx.out, counted=renderer is not None) as writer,
         Quarantine(ctx.scratch / "quarantine.jsonl") as quarantine,
     ):
-        for item, drops in _rows(parts, filters, reading, ctx):
+        for item, drops in _told(_rows(parts, filters, reading, ctx), "read", reading, ctx):
             accounts.read += 1
             if isinstance(item, Bad):
                 accounts.quarantined += 1
@@ -56,7 +56,7 @@ def run(spec: PrepareSpec, ctx: Context) -> Outcome:
             if reason := next((reason for drop in drops if (reason := drop(row))), ""):
                 accounts.dropped[reason] += 1
                 continue
-            length = _length(row, renderer)
+            length = renderer.length(row) if renderer is not None else ()
             if isinstance(length, Bad):
                 accounts.quarantined += 1
                 quarantine.add(length)
@@ -74,41 +74,50 @@ def run(spec: PrepareSpec, ctx: Context) -> Outcome:
     if not accounts.kept:
         raise _nothing_left(accounts)
     shutil.copyfile(quarantine.path, ctx.out / quarantine.path.name)
-    _warn(ctx, accounts, splitter, writer, profile)
+    _warn(ctx, accounts, quarantine, splitter, writer, profile)
     stats = {
         **accounts.as_dict(),
         "blank_lines": reading.blank,
         "splits": writer.rows,
         "sources": {part.name: _layout(part) for part in parts},
         "leaks": splitter.leaks,
-        **({"rendering": dict(renderer.counts)} if renderer is not None else {}),
+        **({"rendering": renderer.counts} if renderer is not None else {}),
         **profile.as_dict(),
     }
     write_json(ctx.out / "stats.json", stats)
-    ctx.emit(_table(accounts, writer, profile))
+    ctx.emit(_table(accounts, reading, writer, profile))
     return Outcome("dataset", _measures(stats), {"notes": reading.notes})
 
 
 def _parts(spec: PrepareSpec, ctx: Context) -> list[Part]:
     """Open every source; layouts are told from the first rows and said aloud."""
     if isinstance(spec.source, str):
-        wanted = [(ctx.input("source"), None, None)]
-    else:
-        wanted = [(ctx.input(f"source.{i}.ref"), source.take, source.tag) for i, source in enumerate(spec.source)]
-    return [_part(spec, ctx, *one) for one in wanted]
+        return [_part(spec, ctx, ctx.input("source"))]
+    parts = []
+    for i, source in enumerate(spec.source):
+        part = _part(spec, ctx, ctx.input(f"source.{i}.ref"))
+        parts.append(replace(part, take=source.take, tag=source.tag, is_mixed=len(spec.source) > 1))
+    return parts
 
 
-def _part(spec: PrepareSpec, ctx: Context, input: Input, take: int | None, tag: str | None) -> Part:
-    part = open_prepared(input, take, tag)
+def _part(spec: PrepareSpec, ctx: Context, input: Input) -> Part:
+    part = open_prepared(input)
     if part is None:
-        path = checkout(input, ctx.scratch)
-        part = open_part(input, path, spec.format, spec.columns, spec.subset, take, tag)
+        part = open_part(input, checkout(input, ctx.scratch), spec.format, spec.columns, spec.subset)
         ctx.emit(Note(text=f"{input.ref}: {_layout(part)}"))
     return part
 
 
 def _layout(part: Part) -> str:
     return "prepared" if part.found is None else f"format {part.found.format.name}, since {part.found.reason}"
+
+
+def _renderer(spec: PrepareSpec, ctx: Context) -> "RowRenderer | None":
+    if spec.tokenizer is None:
+        return None
+    from burnish.stages.rendering import RowRenderer  # brings transformers, which takes seconds to import
+
+    return RowRenderer(ctx.input("tokenizer"), spec.render)
 
 
 def _filters(spec: PrepareSpec) -> list[Filter]:
@@ -123,38 +132,34 @@ def _filters(spec: PrepareSpec) -> list[Filter]:
 def _rows(
     parts: list[Part], filters: list[Filter], reading: Reading, ctx: Context
 ) -> Iterator[tuple[Mapped | Bad, list[Filter]]]:
-    """Every row of every part with the filters it must pass, while progress is told and a wish to stop is heard."""
-    reported, count = time.monotonic(), 0
+    """Every row of every part with the filters it must pass."""
     for part in parts:
-        drops = [Taker(part, part.take), *filters] if part.take else filters
+        drops = filters
+        if part.take is not None:
+            first = Reading()
+            drops = [Taker(_told(part.items(first), "choose", first, ctx), part.take), *filters]
         for item in part.items(reading):
             yield item, drops
-            count += 1
-            if count % 64 == 0 and time.monotonic() - reported > _SECONDS_BETWEEN_REPORTS:
-                reported = time.monotonic()
-                ctx.emit(_progress(reading, count))
-                if ctx.stopping:
-                    raise RunError("run.interrupted", f"stopped after {count:,} rows", "run it again: it starts anew")
-    ctx.emit(Progress(phase="read", done=count, total=count))
 
 
-def _progress(reading: Reading, rows: int) -> Progress:
+def _told(items: Iterable[Item], phase: str, reading: Reading, ctx: Context) -> Iterator[Item]:
+    """The items, while progress is told and a wish to stop is heard."""
+    reported, count = time.monotonic(), 0
+    for item in items:
+        yield item
+        count += 1
+        if count % 64 == 0 and time.monotonic() - reported > _SECONDS_BETWEEN_REPORTS:
+            reported = time.monotonic()
+            ctx.emit(_progress(phase, reading, count))
+            if ctx.stopping:
+                raise RunError("run.interrupted", f"stopped after {count:,} rows", "run it again: it starts anew")
+    ctx.emit(Progress(phase=phase, done=count, total=count))
+
+
+def _progress(phase: str, reading: Reading, rows: int) -> Progress:
     if reading.total_bytes:
-        return Progress(phase="read", done=reading.done_bytes, total=reading.total_bytes, unit="bytes")
-    return Progress(phase="read", done=rows)
-
-
-def _length(row: Row, renderer: Renderer | None) -> tuple[int, int] | tuple[()] | Bad | None:
-    """(tokens, learned tokens) of a row; nothing without a tokenizer; None when it is too long and to be dropped."""
-    if renderer is None:
-        return ()
-    try:
-        pieces = rendered(renderer, row)
-    except BurnishError as error:
-        if error.code not in OF_ONE_ROW:
-            raise
-        return Bad(row["source"], "", error.what, cut(json.dumps(row, ensure_ascii=False)))
-    return (sum(map(len, pieces)), sum(piece.learned for piece in pieces)) if pieces else None
+        return Progress(phase=phase, done=reading.done_bytes, total=reading.total_bytes, unit="bytes")
+    return Progress(phase=phase, done=rows)
 
 
 def _nothing_left(accounts: Accounts) -> DataError:
@@ -165,10 +170,21 @@ def _nothing_left(accounts: Accounts) -> DataError:
     return DataError("data.empty", what, "loosen the filters, or raise max_length")
 
 
-def _warn(ctx: Context, accounts: Accounts, splitter: Splitter, writer: DatasetWriter, profile: Profile) -> None:
+def _warn(
+    ctx: Context,
+    accounts: Accounts,
+    quarantine: Quarantine,
+    splitter: Splitter,
+    writer: DatasetWriter,
+    profile: Profile,
+) -> None:
     """Say what a person would want to know before training on this."""
     if accounts.quarantined:
-        text = f"{accounts.quarantined:,} bad rows were put aside in quarantine.jsonl, each with its place and reason"
+        text = f"bad rows, put aside in quarantine.jsonl: {accounts.quarantined:,}, such as {quarantine.examples}"
+        ctx.emit(Note(level="warning", text=text))
+    if len(profile.kinds) > 1 and not profile.kinds.keys() <= {"chat", "text"}:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in profile.kinds.most_common())
+        text = f"kinds of rows that no training takes together: {kinds} (prompt: a row that nothing answers)"
         ctx.emit(Note(level="warning", text=text))
     for split in splitter.wanted:
         if not writer.rows.get(split):
@@ -184,11 +200,12 @@ def _warn(ctx: Context, accounts: Accounts, splitter: Splitter, writer: DatasetW
         raise DataError("data.nothing-learned", "no token of any row would be learned", "check render.train_on")
 
 
-def _table(accounts: Accounts, writer: DatasetWriter, profile: Profile) -> Table:
+def _table(accounts: Accounts, reading: Reading, writer: DatasetWriter, profile: Profile) -> Table:
     rows = [["read", f"{accounts.read:,}"]]
     rows += [[split, f"{count:,}"] for split, count in writer.rows.items()]
     rows += [["quarantined", f"{accounts.quarantined:,}"]]
     rows += [[f"dropped: {reason}", f"{count:,}"] for reason, count in accounts.dropped.most_common()]
+    rows += [["blank, and no rows", f"{reading.blank:,}"]] if reading.blank else []
     if profile.tokens.count:
         rows += [["tokens", f"{profile.tokens.total:,}"], ["learned tokens", f"{profile.learned.total:,}"]]
     return Table(title="Prepared rows", columns=["", "count"], rows=rows)
