@@ -5,33 +5,33 @@ base is loaded once: the base is the same model with the adapter switched off.
 """
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from burnish.core.context import Context, Input, Outcome
-from burnish.core.errors import AskError, DataError, RunError
+from burnish.core.errors import AskError, RunError
 from burnish.core.events import Chosen, Note, Progress, Table
 from burnish.core.files import write_json
-from burnish.data.dataset import is_prepared, open_rows
 from burnish.evals.chart import draw_scores
-from burnish.evals.measure import Item, answer_rows, as_chat, measure_likelihoods
+from burnish.evals.measure import Item, answer_rows, measure_likelihoods
 from burnish.evals.report import Sample, item_lines, measures, metrics, table, unscored
 from burnish.evals.scorers import Row, Scorer, build_scorers
 from burnish.models.adapters import base_of
-from burnish.models.device import pick_device, use_threads
-from burnish.models.engines.transformers import TransformersEngine
+from burnish.models.device import inference_dtype, pick_device, use_threads
+from burnish.models.engines.transformers import TransformersEngine, context_of
 from burnish.models.load import is_adapter, load_model
 from burnish.specs.evals import EvaluateSpec, GenerationSpec
 from burnish.specs.tokens import TrainOn
+from burnish.stages.answering import asked_rows, count_alike, tokenizers_of
 from burnish.tokens.chat import Renderer
-from burnish.tokens.load import load_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 Source = Input | Path
 
@@ -45,10 +45,16 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
     """
     plan = _plan(spec, ctx)
     ctx.settled()
+    tokenizer, base_tokenizer = tokenizers_of(plan.model, plan.base, ctx)
     model: Any = load_model(plan.model, dtype=plan.dtype, device=plan.device)
-    ours = _measure(plan, ctx, model, plan.model, "")
+    ours = _measure(plan, ctx, model, tokenizer, "")
     theirs: list[Item] | None = None
-    if plan.base is not None:
+    if plan.base is not None and base_tokenizer is not None:
+        if plan.learned is not None and not count_alike(tokenizer, base_tokenizer):
+            text = (
+                "the models have other tokens or templates, so their perplexities differ by that: compare bits_per_byte"
+            )
+            ctx.emit(Note(level="warning", text=text))
         off: AbstractContextManager[Any] = nullcontext()
         if plan.base_is_under_adapter:
             off = model.disable_adapter()
@@ -56,7 +62,7 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
             del model
             model = load_model(plan.base, dtype=plan.dtype, device=plan.device)
         with off:
-            theirs = _measure(plan, ctx, model, plan.base, "base: ")
+            theirs = _measure(plan, ctx, model, base_tokenizer, "base: ")
     sample = Sample(plan.rows, ours, theirs, plan.confidence, plan.seed)
     return Outcome("evaluation", _report(plan, ctx, sample))
 
@@ -97,7 +103,7 @@ def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
     use_threads(spec.threads)
     device = pick_device(spec.device)
     return _Plan(
-        rows=_rows(spec, ctx),
+        rows=asked_rows(spec, ctx),
         model=model,
         base=base,
         base_is_under_adapter=under_adapter,
@@ -122,24 +128,15 @@ def _base_under(model: Input) -> Source:
     return base_of(model)
 
 
-def _rows(spec: EvaluateSpec, ctx: Context) -> list[Row]:
-    """The split's rows, or all of a file's, each with the answer that is wanted as last turn."""
-    data = ctx.input("data")
-    split = spec.split if is_prepared(data.path) else "train"
-    rows = [as_chat(row) for row in islice(open_rows(data, split), spec.max_rows)]
-    if not rows:
-        raise DataError("data.empty", f"{data.ref} has no rows to score", "check the file, or name another split")
-    return rows
-
-
 def _dtype(spec: EvaluateSpec, device: torch.device, ctx: Context) -> torch.dtype | None:
     """None keeps the dtype of the files."""
     if spec.dtype != "auto":
         return getattr(torch, spec.dtype)
-    if device.type != "cpu":
-        return None
-    ctx.emit(Chosen(field="dtype", value="float32", reason="a CPU computes it faster and more exactly than bfloat16"))
-    return torch.float32
+    dtype = inference_dtype(device)
+    if dtype is not None:
+        reason = "a CPU computes it faster and more exactly than bfloat16"
+        ctx.emit(Chosen(field="dtype", value=str(dtype).removeprefix("torch."), reason=reason))
+    return dtype
 
 
 def _generation(asked: GenerationSpec) -> GenerationSpec:
@@ -154,11 +151,10 @@ def _generation(asked: GenerationSpec) -> GenerationSpec:
     return GenerationSpec(**acting)
 
 
-def _measure(plan: _Plan, ctx: Context, model: Any, source: Source, name: str) -> list[Item]:
+def _measure(plan: _Plan, ctx: Context, model: Any, tokenizer: "PreTrainedTokenizerBase", name: str) -> list[Item]:
     """One model on all rows; `name` stands before its phases."""
-    tokenizer = load_tokenizer(_tokenizer_folder(source))
     items, tick = [Item() for _ in plan.rows], _tick(ctx, name)
-    context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
+    context = context_of(model)
     if plan.learned is not None:
         train_on, longest = plan.learned[0], min(plan.learned[1], context)
         measure_likelihoods(model, tokenizer, plan.rows, items, train_on=train_on, max_length=longest, tick=tick)
@@ -170,14 +166,6 @@ def _measure(plan: _Plan, ctx: Context, model: Any, source: Source, name: str) -
         engine, renderer = TransformersEngine(model, tokenizer), Renderer(tokenizer)
         answer_rows(engine, renderer, plan.rows, items, plan.scorers, plan.generation, context=context, tick=tick)
     return items
-
-
-def _tokenizer_folder(source: Source) -> Path:
-    """The folder itself, or that of the base where an adapter came without a tokenizer."""
-    folder = source.path if isinstance(source, Input) else source
-    if is_adapter(folder) and not (folder / "tokenizer_config.json").is_file():
-        return _tokenizer_folder(base_of(source))
-    return folder
 
 
 def _tick(ctx: Context, name: str) -> Callable[[str, int, int], None]:

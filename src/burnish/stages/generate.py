@@ -3,23 +3,22 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from burnish.core.context import Context, Input, Outcome
-from burnish.core.errors import DataError, RunError
+from burnish.core.errors import RunError
 from burnish.core.events import Note, Progress, Table
-from burnish.data.dataset import is_prepared, open_rows
-from burnish.evals.measure import as_chat
 from burnish.evals.scorers import Row
-from burnish.models.adapters import tokenizer_folder
 from burnish.models.device import inference_dtype, pick_device, use_threads
 from burnish.models.engines.protocol import Answer
 from burnish.models.engines.transformers import TransformersEngine
 from burnish.models.load import load_model
 from burnish.specs.models import GenerateSpec
+from burnish.stages.answering import asked_rows, tokenizers_of
 from burnish.tokens.chat import Renderer
-from burnish.tokens.load import load_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 ANSWERS = "answers.jsonl"
 _SHOWN, _SHOWN_CHARACTERS = 5, 400
@@ -40,13 +39,15 @@ def run(spec: GenerateSpec, ctx: Context) -> Outcome:
     other_answer and other_finish_reason (of `compare_with`). A row too long for the model's context has the
     finish_reason `no_room` and no answer.
     """
-    rows = _rows(spec, ctx)
+    rows = asked_rows(spec, ctx)
     use_threads(spec.threads)
     models = [ctx.input("model")] + ([ctx.input("compare_with")] if spec.compare_with is not None else [])
+    tokenizers = tokenizers_of(models[0], models[1] if len(models) > 1 else None, ctx)
     lines = [_line(row) for row in rows]
     counts: dict[str, int] = {}
-    for model, before in zip(models, ("", "other_"), strict=False):
-        answers, references = _answer(spec, ctx, model, rows, f"{before.replace('_', ' ')}answers")
+    for model, tokenizer, before in zip(models, tokenizers, ("", "other_"), strict=False):
+        assert tokenizer is not None
+        answers, references = _answer(spec, ctx, model, tokenizer, rows, f"{before.replace('_', ' ')}answers")
         for line, answer, reference in zip(lines, answers, references, strict=True):
             line[f"{before}answer"] = answer and answer.text
             line[f"{before}finish_reason"] = answer.finish_reason if answer else "no_room"
@@ -61,20 +62,15 @@ def run(spec: GenerateSpec, ctx: Context) -> Outcome:
     return Outcome("generations", {"rows": len(rows), **_same_answers(lines), **counts})
 
 
-def _rows(spec: GenerateSpec, ctx: Context) -> Sequence[Row]:
-    data = ctx.input("data")
-    split = spec.split if is_prepared(data.path) else "train"  # a raw file is one split
-    rows = [as_chat(row) for row in islice(open_rows(data, split), spec.max_rows)]
-    if not rows:
-        raise DataError("data.empty", f"{data.ref} has no rows to answer", "check the file, or name another split")
-    return rows
-
-
 def _answer(
-    spec: GenerateSpec, ctx: Context, source: Input, rows: Sequence[Row], phase: str
+    spec: GenerateSpec,
+    ctx: Context,
+    source: Input,
+    tokenizer: "PreTrainedTokenizerBase",
+    rows: Sequence[Row],
+    phase: str,
 ) -> tuple[list[Answer | None], list[str | None]]:
     """The model's answers, and the references as it would write them."""
-    tokenizer = load_tokenizer(tokenizer_folder(source))
     renderer = Renderer(tokenizer)
     prompts = [_prompt(renderer, row) for row in rows]
     device = pick_device(spec.device)

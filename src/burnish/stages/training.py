@@ -37,9 +37,13 @@ def tokenised(
 ) -> tuple[TokenisedRows, TokenisedRows | None]:
     """The train split and, where there is one, the validation split, rendered.
 
+    A chat template that was asked for becomes the tokenizer's own: saved with the weights, it is met again in use.
+
     Errors: DataError `data.empty`, `data.nothing-learned`, and what reading and rendering raise.
     """
     data, renderer = ctx.input("data"), Renderer(tokenizer, spec.render)
+    if spec.render.chat_template is not None:
+        tokenizer.chat_template = renderer.template
     rows = _render(renderer, open_rows(data, "train"), "train", ctx)
     if not len(rows):
         raise DataError(

@@ -153,7 +153,7 @@ class Renderer:
         return tuple(sorted({token for token in ids if isinstance(token, int)}))
 
     @cached_property
-    def _source(self) -> str:
+    def template(self) -> str:
         """The template's text: the one asked for (`chatml` is the shipped one), else the tokenizer's."""
         asked = self.spec.chat_template
         if asked == "chatml":
@@ -173,7 +173,7 @@ class Renderer:
 
     @cached_property
     def _dialect(self) -> Dialect:
-        return Dialect(self.tokenizer, self._source)
+        return Dialect(self.tokenizer, self.template)
 
     @cached_property
     def _turns(self) -> Turns:

@@ -23,6 +23,11 @@ _DROP_BELOW = 0.75
 """Finished prompts leave the batch when fewer than this share are still open: leaving copies the cache."""
 
 
+def context_of(model: "PreTrainedModel | PeftModel") -> int:
+    """The most tokens that a prompt and its answer may have together; 2³⁰ where the config names no limit."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None) or 1 << 30
+
+
 @dataclass
 class _Open:
     """A prompt that is being answered."""
@@ -38,14 +43,13 @@ class TransformersEngine:
     """Answers with a model that is loaded here (`burnish.models.load.load_model`).
 
     Answers also end where the model's own generation config ends them.
-    `context` is the most tokens that a prompt and its answer may have together.
+    `context` is that of `context_of`.
     """
 
     def __init__(self, model: "PreTrainedModel | PeftModel", tokenizer: "PreTrainedTokenizerBase"):
         self._model, self._tokenizer = model.eval(), tokenizer
-        text = model.config.get_text_config()
-        self.context: int = getattr(text, "max_position_embeddings", None) or 1 << 30
-        self._vocabulary: int = text.vocab_size
+        self.context = context_of(model)
+        self._vocabulary: int = model.config.get_text_config().vocab_size
         ends = model.generation_config.eos_token_id
         self._own_stops: list[int] = ends if isinstance(ends, list) else [] if ends is None else [ends]
 
