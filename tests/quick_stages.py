@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -89,6 +90,8 @@ class SlowSpec(Spec):
     """The file."""
     deaf: bool = False
     """Do not listen to a wish to stop."""
+    numb: bool = False
+    """Feel no signal at all, as in the depths of a library."""
     checkpoint: bool = True
     """Save something to go on from."""
     resume: Annotated[str, RUNTIME] = "auto"
@@ -97,6 +100,8 @@ class SlowSpec(Spec):
 
 def slow(spec: SlowSpec, ctx: Context) -> Outcome:
     release, deaf, saves, _ = Path(spec.release), spec.deaf, spec.checkpoint, spec.resume
+    if spec.numb:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     resumed = any(ctx.scratch.glob("checkpoints/*"))
     (ctx.out / "half.txt").write_text("half")
     if saves:
@@ -122,7 +127,7 @@ class FailSpec(Spec):
 
 def fail(spec: FailSpec, ctx: Context) -> Outcome:
     token = spec.token
-    hidden = {"api_key": "short1", "text": "x" * 75 + token}
+    hidden = {"api_key": "short1", "text": ["x" * length + token for length in range(60, 140, 8)]}
     (ctx.out / "half.txt").write_text("half")
     match spec.how:
         case "value":

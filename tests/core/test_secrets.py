@@ -21,6 +21,7 @@ def _a_token(monkeypatch):
     "text",
     [
         f"token {HF} end",
+        f"glued{HF}",
         "x environment-canary-1 y",
         "https://h/?key=environment-canary-2",
         "sk-" + "a" * 20,
@@ -50,6 +51,7 @@ def test_every_known_shape_of_secret_is_replaced(text):
         "https://host:8080/path@version",
         "mail someone@example.org",
         "monkey = 'banana'",
+        "the task-of-a-very-long-name-of-things",
     ],
 )
 def test_plain_text_stays_as_it_is(text):

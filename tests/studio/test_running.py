@@ -144,12 +144,12 @@ def test_ctrl_c_saves_and_a_second_one_ends_at_once(quick_stages, workspace, unt
         "class Told(Quiet):\n"
         "    def stopping(self): print('stopping', flush=True)\n"
         "try:\n"
-        "    burnish.run_stage('quick-slow', release='never', deaf=sys.argv[2] == 'deaf', workspace=sys.argv[1],"
+        "    burnish.run_stage('quick-slow', release='never', numb=sys.argv[2] == 'numb', workspace=sys.argv[1],"
         " watcher=Told())\n"
         "except burnish.BurnishError as error:\n"
         "    print(error.code, flush=True)\n"
     )
-    for mode, signals in (("hearing", 1), ("deaf", 2)):
+    for mode, signals in (("hearing", 1), ("numb", 2)):
         root = workspace.root / mode
         process = subprocess.Popen([sys.executable, str(script), str(root), mode], stdout=subprocess.PIPE, text=True)
         log = root / "runs/quick-slow/1/quick-slow/events.jsonl"

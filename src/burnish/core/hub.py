@@ -5,6 +5,7 @@
 
 import os
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,8 @@ def fetch(name: str, revision: str, repo_type: str) -> Path:
 
 def _library() -> Any:
     try:
-        import huggingface_hub.errors
+        huggingface_hub: Any = import_module("huggingface_hub")
+        import_module("huggingface_hub.errors")
     except ImportError as error:
         raise MachineError(
             "machine.no-package", "hub: names need the package huggingface-hub", "pip install 'burnish[train]'"

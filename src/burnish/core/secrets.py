@@ -9,7 +9,7 @@ _WORDS = r"api_?key|secret|passw(?:or)?d|hf_token|access_token|auth_token"
 _NAMES = re.compile(rf"(?i)({_WORDS}|_token$|_key$)")
 _KEYS = re.compile(rf"(?i)(?:{_WORDS})['\"]*$")
 _SHAPES = re.compile(
-    r"\b(hf_[A-Za-z0-9]{20,}|sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|xox[bap]-[A-Za-z0-9-]{10,})"
+    r"hf_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|\bsk-[A-Za-z0-9_-]{16,}|\bxox[bap]-[A-Za-z0-9-]{10,}"
 )
 _ASSIGNED = re.compile(rf"(?i)\b(\w*(?:{_WORDS}))(['\"]?\s*[:=]\s*)(['\"])[^'\"]+\3")
 _IN_ADDRESS = re.compile(rf"(?i)([?&](?:token|key|\w*(?:{_WORDS}))=)[^&\s'\"]+")
