@@ -45,16 +45,14 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
     """
     plan = _plan(spec, ctx)
     ctx.settled()
-    tokenizer, base_tokenizer = tokenizers_of(plan.model, plan.base, ctx)
+    tokenizers = tokenizers_of([plan.model, *([] if plan.base is None else [plan.base])], ctx)
+    if plan.learned is not None and not count_alike(tokenizers[0], tokenizers[-1]):
+        text = "the models have other tokens or templates, and perplexity depends on them: compare bits_per_byte"
+        ctx.emit(Note(level="warning", text=text))
     model: Any = load_model(plan.model, dtype=plan.dtype, device=plan.device)
-    ours = _measure(plan, ctx, model, tokenizer, "")
+    ours = _measure(plan, ctx, model, tokenizers[0], "")
     theirs: list[Item] | None = None
-    if plan.base is not None and base_tokenizer is not None:
-        if plan.learned is not None and not count_alike(tokenizer, base_tokenizer):
-            text = (
-                "the models have other tokens or templates, so their perplexities differ by that: compare bits_per_byte"
-            )
-            ctx.emit(Note(level="warning", text=text))
+    if plan.base is not None:
         off: AbstractContextManager[Any] = nullcontext()
         if plan.base_is_under_adapter:
             off = model.disable_adapter()
@@ -62,7 +60,7 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
             del model
             model = load_model(plan.base, dtype=plan.dtype, device=plan.device)
         with off:
-            theirs = _measure(plan, ctx, model, base_tokenizer, "base: ")
+            theirs = _measure(plan, ctx, model, tokenizers[1], "base: ")
     sample = Sample(plan.rows, ours, theirs, plan.confidence, plan.seed)
     return Outcome("evaluation", _report(plan, ctx, sample))
 

@@ -42,11 +42,10 @@ def run(spec: GenerateSpec, ctx: Context) -> Outcome:
     rows = asked_rows(spec, ctx)
     use_threads(spec.threads)
     models = [ctx.input("model")] + ([ctx.input("compare_with")] if spec.compare_with is not None else [])
-    tokenizers = tokenizers_of(models[0], models[1] if len(models) > 1 else None, ctx)
+    tokenizers = tokenizers_of(models, ctx)
     lines = [_line(row) for row in rows]
     counts: dict[str, int] = {}
     for model, tokenizer, before in zip(models, tokenizers, ("", "other_"), strict=False):
-        assert tokenizer is not None
         answers, references = _answer(spec, ctx, model, tokenizer, rows, f"{before.replace('_', ' ')}answers")
         for line, answer, reference in zip(lines, answers, references, strict=True):
             line[f"{before}answer"] = answer and answer.text
