@@ -128,6 +128,15 @@ def test_tokens_are_counted_with_a_tokenizer(prepare, tmp_path):
     assert all(0 < numbers["learned"] < numbers["tokens"] <= 60 for numbers in counted)
 
 
+def test_what_rendering_cut_is_told(prepare, tmp_path):
+    tiny_tokenizer(tmp_path / "tokenizer")
+    render = RenderSpec(max_length=60, over_length="truncate_left")
+    long = json.dumps({"question": "x" * 100, "answer": "y"}) + "\n"
+    _, _, events, _ = prepare(qa(2) + long, tokenizer=tmp_path / "tokenizer", render=render)
+    said = [event.text for event in events if event.kind == "note"]
+    assert "1 rows were longer than max_length and cut on the left" in said
+
+
 def test_a_row_that_is_too_long_stops_the_step_when_asked(prepare, tmp_path):
     tiny_tokenizer(tmp_path / "tokenizer")
     with pytest.raises(DataError) as caught:

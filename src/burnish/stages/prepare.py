@@ -69,6 +69,8 @@ def run(spec: PrepareSpec, ctx: Context) -> Outcome:
 
     for note in reading.notes:
         ctx.emit(Note(text=note))
+    for sentence in renderer.told() if renderer is not None else ():
+        ctx.emit(Note(level="warning", text=sentence))
     accounts.balance()
     quarantine.check_share(accounts.read, max_bad_share)
     if not accounts.kept:

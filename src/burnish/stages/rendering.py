@@ -28,6 +28,10 @@ class RowRenderer:
         """What the renderer counted, as its `counts` says."""
         return dict(self._renderer.counts)
 
+    def told(self) -> list[str]:
+        """What was left out, cut or not learned so far, counted in sentences."""
+        return self._renderer.told()
+
     def pieces(self, row: Row) -> list[Rendered]:
         """What a model would be given of a row: its pieces, both answers of a preference, a prompt alone.
 

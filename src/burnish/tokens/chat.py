@@ -20,7 +20,7 @@ from burnish.core.errors import BurnishError, DataError, ModelError
 from burnish.specs.tokens import RenderSpec
 from burnish.tokens.conversation import strings_in
 from burnish.tokens.dialect import ASK, CALLING, REPLY, TOOL, Dialect, said
-from burnish.tokens.rendered import Encoded, Rendered, cut_apart, cut_left, weigh
+from burnish.tokens.rendered import COUNTED, Encoded, Rendered, cut_apart, cut_left, weigh
 from burnish.tokens.turns import Span, Turns
 
 CHATML = Path(__file__).with_name("chatml.jinja")
@@ -34,8 +34,7 @@ __all__ = ["Rendered", "Renderer"]
 class Renderer:
     """Renders rows with one tokenizer and one template.
 
-    `counts` says how many rows were read, rendered, dropped, truncated and split; how many tokens reach over the
-    border of a turn (they are not learned); and how many turns lost their thinking to the template.
+    `counts` counts `rows` rendered, the `pieces` of those that were split, and what COUNTED names.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, spec: RenderSpec = DEFAULT):
@@ -139,6 +138,10 @@ class Renderer:
             pieces.append((str(self.tokenizer.decode(held, skip_special_tokens=False)), rendered.weights[-1].item()))
         return pieces
 
+    def told(self) -> list[str]:
+        """What was left out, cut or not learned so far, counted in sentences."""
+        return [f"{self.counts[name]:,} {sentence}" for name, sentence in COUNTED.items() if self.counts[name]]
+
     # What is known of the template
 
     @property
@@ -239,6 +242,7 @@ class Renderer:
         self._check_doubled(encoded)
         weights, straddling = weigh(encoded, weighted)
         self.counts["straddling"] += straddling
+        self._count_overruled(messages, wanted)
         return encoded, weights
 
     def _text(self, text: str) -> tuple[Encoded, np.ndarray[Any, np.dtype[np.float32]]]:
@@ -339,6 +343,11 @@ class Renderer:
                     f"the special token {self.tokenizer.convert_ids_to_tokens(token)} stands twice in a row",
                     "remove it from the text, or from the chat template: it is added once already",
                 )
+
+    def _count_overruled(self, messages: Messages, wanted: Mapping[int, float]) -> None:
+        acting = dict.fromkeys(range(len(messages)), 1.0) if self.spec.train_on == "all" else wanted
+        given = {index: message["weight"] for index, message in enumerate(messages) if "weight" in message}
+        self.counts["overruled"] += any(weight != acting.get(index, 0.0) for index, weight in given.items())
 
     def _count_lost_thinking(self, text: str, spans: list[Span], messages: Messages) -> None:
         for index in {span.index for span in spans}:

@@ -5,6 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+COUNTED = {
+    "dropped": "rows were longer than max_length and dropped",
+    "truncated": "rows were longer than max_length and cut on the left",
+    "split": "rows were longer than max_length and split",
+    "unlearned": "rows have no learned token and are left out of training",
+    "pieces_unlearned": "pieces of split rows have no learned token and are left out",
+    "straddling": "tokens reach over the border of a turn and are not learned",
+    "thinking_left_out": "turns lost their thinking to the chat template",
+    "overruled": "rows give a turn a weight that train_on overrules",
+}
+"""What a renderer counts because a person should know: name → the sentence that a number goes before."""
+
 
 @dataclass(frozen=True)
 class Rendered:
