@@ -16,6 +16,7 @@ from burnish.specs.train import LoraSpec, SftSpec
 from burnish.testing import temporary_context, tiny_model
 from burnish.train.batches import TokenisedRows
 from burnish.train.fit import fit, seed_everything
+from burnish.train.loop import Loop
 from burnish.train.resolve import Resolved
 
 torch.set_num_threads(1)
@@ -64,13 +65,14 @@ class Ran:
 def run_fit(base: Path, random_rows: Callable[..., TokenisedRows], tmp_path: Path) -> Callable[..., Ran]:
     """`run_fit(name, stop_before=None, held_out=None, **settings)`: train in the folder of that name, or go on there.
 
-    `stop_before` asks the run to stop before its n-th step of this attempt (from 0).
+    `stop_before` asks the run to stop before its n-th step of this attempt (from 0), `stopping` whenever it says so.
     """
 
     def run(
         name: str,
         *,
         stop_before: int | None = None,
+        stopping: Callable[[], bool] | None = None,
         held_out: TokenisedRows | None = None,
         rows: TokenisedRows | None = None,
         dtype: torch.dtype = torch.float32,
@@ -81,9 +83,15 @@ def run_fit(base: Path, random_rows: Callable[..., TokenisedRows], tmp_path: Pat
     ) -> Ran:
         asked = {"max_steps": 10, "batch_size": 6, "learning_rate": 1e-2, "checkpoint": {"every": 1}} | settings
         spec = SftSpec(data="file:rows", base="file:base", **asked)
-        asked_before = iter(range(10**9))
+
+        made, step = [], Loop._step
+
+        def counted(loop: Loop) -> None:
+            step(loop)
+            made.append(loop.standing.step)
+
         ctx, events = temporary_context(
-            tmp_path / name, stopping=lambda: stop_before is not None and next(asked_before) >= stop_before
+            tmp_path / name, stopping=stopping or (lambda: stop_before is not None and len(made) >= stop_before)
         )
         seed_everything(spec.seed)
         model = load_model(base, dtype=dtype)
@@ -93,7 +101,9 @@ def run_fit(base: Path, random_rows: Callable[..., TokenisedRows], tmp_path: Pat
         resolved = Resolved("cpu", dtype, 1, gradient_checkpointing, micro_batch_tokens)
         ran = Ran({}, {}, events, tmp_path / name)
         run.last = ran  # what a run that raises has emitted
-        ran.measures = fit(spec, ctx, model, random_rows() if rows is None else rows, held_out, resolved)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Loop, "_step", counted)
+            ran.measures = fit(spec, ctx, model, random_rows() if rows is None else rows, held_out, resolved)
         ran.weights = {n: w.detach().clone() for n, w in model.named_parameters() if w.requires_grad}
         return ran
 

@@ -158,7 +158,10 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_says_what_to_do(folder, monk
 
 def test_a_run_whose_first_two_saves_would_not_fit_is_refused(folder):
     folder.refuse_without_room(1000)
-    with pytest.raises(MachineError, match="two checkpoints of"):
+    with pytest.raises(MachineError, match="two more checkpoints of"):
+        folder.refuse_without_room(10**18)
+    folder.save(1, state_of(1))
+    with pytest.raises(MachineError, match="one more checkpoint of"):
         folder.refuse_without_room(10**18)
 
 

@@ -23,6 +23,7 @@ def test_visits_after_the_checkpoint_are_cut_off_on_resume(tmp_path):
         file.write(b"torn")
     resumed = RowLedger(path, offset)
     resumed.append([visit(2, 2)])
+    resumed.sync()
     resumed.close()
     publish(path, ("a", "b", "c"), tmp_path / "rows.parquet")
     table = pq.read_table(tmp_path / "rows.parquet").to_pydict()

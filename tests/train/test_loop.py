@@ -263,11 +263,6 @@ def test_a_damaged_checkpoint_is_named_aloud_and_the_one_before_it_used(run_fit)
     assert same(whole.weights, resumed.weights)
 
 
-def test_early_stop_without_validation_rows_is_refused(run_fit):
-    with pytest.raises(Exception, match="needs validation rows"):
-        run_fit("early", early_stop={"patience": 2})
-
-
 def test_metrics_come_at_the_asked_interval_and_always_at_the_end(run_fit):
     ran = run_fit("run", log_every=4)
     steps = [event.step for event in ran.events if event.kind == "metric"]

@@ -1,16 +1,19 @@
 """The stages sft and pretrain, from a file of rows to a folder that transformers and PEFT load."""
 
 import json
+import shutil
+import warnings
 
 import pytest
 import torch
 
-from burnish.core.errors import AskError, DataError, ModelError
+from burnish.core.errors import AskError, DataError, MachineError, ModelError
 from burnish.core.ledger import ConsumptionLedger
 from burnish.models.load import load_model
 from burnish.specs.train import PretrainSpec, SftSpec
 from burnish.stages import pretrain, sft
 from burnish.testing import temporary_context, tiny_model
+from burnish.train import trackers
 
 ARCHITECTURE = {
     "model_type": "qwen3",
@@ -226,3 +229,85 @@ def test_an_architecture_that_transformers_does_not_know_is_refused(rows, base, 
     spec = PretrainSpec(data="file:d", tokenizer="file:t", architecture=architecture)
     with pytest.raises(AskError):
         run(pretrain, spec, tmp_path / "run", data=rows, tokenizer=base)
+
+
+def test_what_was_tracked_stays_with_the_artifact(rows, base, tmp_path):
+    spec = SftSpec(data="file:d", base="file:b", max_steps=2, track=["tensorboard"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # tensorboard's own
+        _, out, _ = run(sft, spec, tmp_path / "run", data=rows, base=base)
+    assert list(out.glob("trackers/tensorboard/events.out.tfevents.*"))
+
+
+@pytest.mark.parametrize(("setting", "value"), [("device", "cuda"), ("track", ["wandb"])])
+def test_what_this_machine_lacks_is_told_before_the_rows_are_read(base, tmp_path, monkeypatch, setting, value):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(trackers, "find_spec", lambda _: None)
+    with pytest.raises(MachineError):
+        run(sft, SftSpec(data="file:d", base="file:b", **{setting: value}), tmp_path / "run", data=tmp_path, base=base)
+
+
+def test_an_adapter_on_random_weights_is_refused_before_anything_is_run():
+    with pytest.raises(ValueError, match="method: lora needs a base"):
+        PretrainSpec(data="file:d", tokenizer="file:t", architecture=ARCHITECTURE, method={"kind": "lora"})
+
+
+def test_an_architecture_that_writes_no_text_is_refused(rows, base, tmp_path):
+    spec = PretrainSpec(data="file:d", tokenizer="file:t", architecture={"model_type": "vit"}, max_steps=1)
+    with pytest.raises(ModelError, match="vit is no causal language model") as caught:
+        run(pretrain, spec, tmp_path / "run", data=rows, tokenizer=base)
+    assert len(caught.value.what) < 300
+
+
+def test_a_base_of_an_unknown_family_is_refused_in_one_sentence(rows, base, tmp_path):
+    broken = tmp_path / "base"
+    shutil.copytree(base, broken)
+    config = json.loads((broken / "config.json").read_text())
+    (broken / "config.json").write_text(json.dumps({**config, "model_type": "no-such-model"}))
+    with pytest.raises(ModelError) as caught:
+        run(sft, SftSpec(data="file:d", base="file:b", max_steps=1), tmp_path / "run", data=rows, base=broken)
+    assert caught.value.code == "model.broken"
+
+
+@pytest.mark.parametrize(
+    "setting", [{"seed": -1}, {"micro_batch_tokens": 0}, {"threads": 0}, {"method": {"kind": "lora", "targets": []}}]
+)
+def test_a_setting_out_of_its_bounds_is_refused_by_the_spec(setting):
+    with pytest.raises(ValueError, match="should"):
+        SftSpec(data="file:d", base="file:b", **setting)
+
+
+def test_without_validation_rows_evaluations_are_refused_before_the_model_is_loaded(rows, base, tmp_path, monkeypatch):
+    monkeypatch.setattr(sft, "load_model", None)
+    for setting in ({"eval_every": 1}, {"early_stop": {}}):
+        with pytest.raises(AskError, match="needs validation rows"):
+            run(sft, SftSpec(data="file:d", base="file:b", **setting), tmp_path / "run", data=rows, base=base)
+
+
+def test_only_what_was_left_open_is_told_as_chosen(rows, base, tmp_path):
+    spec = SftSpec(
+        data="file:d",
+        base="file:b",
+        batch_size=4,
+        max_steps=1,
+        checkpoint={"every": 1},
+        gradient_checkpointing=False,
+        attention="sdpa",
+        dtype="float32",
+        device="cpu",
+        threads=1,
+        micro_batch_tokens=64,
+    )
+    _, _, events = run(sft, spec, tmp_path / "run", data=rows, base=base)
+    assert [event for event in events if event.kind == "chosen"] == []
+    _, _, events = run(sft, SftSpec(data="file:d", base="file:b"), tmp_path / "open", data=rows, base=base)
+    assert {event.field for event in events if event.kind == "chosen"} == {
+        "attention",
+        "batch_size",
+        "checkpoint.every",
+        "device",
+        "dtype",
+        "gradient_checkpointing",
+        "micro_batch_tokens",
+        "threads",
+    }

@@ -158,6 +158,8 @@ def _takes_words_only(annotation: Any) -> bool:
         return all(isinstance(part, str) for part in parts)
     if get_origin(annotation) is Annotated:
         return _takes_words_only(parts[0])
+    if get_origin(annotation) in (list, dict):
+        return False
     return annotation is str or (bool(parts) and all(_takes_words_only(part) for part in parts))
 
 

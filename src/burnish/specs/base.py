@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 
 Watcher = Callable[["Spec", str], None]
 _watchers: list[Watcher] = []
@@ -80,7 +80,7 @@ TokenizerRef = Annotated[str, Takes(("tokenizer", "model", "adapter")), AfterVal
 """A tokenizer, alone or inside a model."""
 
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], RUNTIME]
-Threads = Annotated[int | Literal["auto"], RUNTIME]
+Threads = Annotated[Annotated[int, Field(ge=1)] | Literal["auto"], RUNTIME]
 
 
 def by_kind(default: str) -> Discriminator:

@@ -20,7 +20,7 @@ class LoraSpec(Spec):
     """Scale; twice the rank when not said."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Dropout on the adapter's input."""
-    targets: Literal["all-linear"] | list[str] = "all-linear"
+    targets: Literal["all-linear"] | Annotated[list[str], Field(min_length=1)] = "all-linear"
     """Which linear layers: all but the head, or module names."""
     rslora: bool = False
     """Scale by alpha/√rank in place of alpha/rank (rank-stabilised LoRA)."""
@@ -78,7 +78,7 @@ class ScheduleSpec(Spec):
     warmup: float = Field(default=0.03, ge=0.0)
     """Below 1 a share of all steps, else a number of steps."""
     final: float = Field(default=0.0, ge=0.0, le=1.0)
-    """The last learning rate, as a share of the highest."""
+    """Where the learning rate falls to, as a share of the highest: it would get there one step after the last."""
     decay: float | None = Field(default=None, gt=0.0, le=1.0)
     """wsd: share of all steps in which the rate falls (0.2 when not said)."""
 
@@ -122,7 +122,7 @@ class TrainSpec(Spec):
     """Rows in an optimiser step (16 when neither this nor batch_tokens is said)."""
     batch_tokens: int | None = Field(default=None, ge=8)
     """Tokens in an optimiser step, in place of batch_size: rows are added until the next would pass it."""
-    micro_batch_tokens: int | Literal["auto"] = "auto"
+    micro_batch_tokens: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """Tokens that go through the model at once; a step is split into as many parts as it needs."""
     learning_rate: float = Field(default=2e-4, gt=0)
     """The highest learning rate."""
@@ -134,7 +134,7 @@ class TrainSpec(Spec):
     """Gradients are clipped to this norm; null switches clipping off."""
     shuffle: bool = True
     """Another order of rows in each epoch, a function of seed and epoch alone."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Of weights, order and dropout."""
     eval_every: int | None = Field(default=None, ge=1)
     """Steps between evaluations on the validation split; at the end of the run only when not said."""
@@ -198,4 +198,6 @@ class PretrainSpec(TrainSpec):
             raise ValueError("give either base (a model to go on from) or architecture (a config to start from)")
         if values["architecture"] is not None and values["tokenizer"] is None:
             raise ValueError("architecture needs a tokenizer")
+        if values["architecture"] is not None and values["method"].kind == "lora":
+            raise ValueError("method: lora needs a base: random weights are of no use when they stay frozen")
         return self

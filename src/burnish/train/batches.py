@@ -6,9 +6,10 @@ sequences without any padding; attention keeps them apart by `cu_seqlens`.
 """
 
 import hashlib
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -49,7 +50,7 @@ class TokenisedRows:
     def __len__(self) -> int:
         return len(self.row_ids)
 
-    @property
+    @cached_property
     def lengths(self) -> Indices:
         """Tokens of each row, [rows]."""
         return np.diff(self.offsets)
@@ -213,16 +214,13 @@ def micro_batches(lengths: Indices, rows: Indices, limit: int, one_by_one: bool 
     if one_by_one:
         return [rows[i : i + 1] for i in range(len(rows))]
     parts: list[list[int]] = []
-    free: list[int] = []
+    free: list[tuple[int, int]] = []  # (room, part), ascending: a search, not a walk, for the validation split is long
     by_length = rows[np.argsort(-lengths[rows], kind="stable")]
-    for row in by_length.tolist():
-        length = int(lengths[row])
-        fitting = [(room, part) for part, room in enumerate(free) if room >= length]
-        if fitting:
-            _, part = min(fitting)
-            parts[part].append(row)
-            free[part] -= length
-        else:
-            parts.append([row])
-            free.append(limit - length)
+    for row, length in zip(by_length.tolist(), lengths[by_length].tolist(), strict=True):
+        place = bisect_left(free, (length, -1))
+        room, part = free.pop(place) if place < len(free) else (limit, len(parts))
+        if part == len(parts):
+            parts.append([])
+        parts[part].append(row)
+        insort(free, (room - length, part))
     return [np.array(part, dtype=np.int64) for part in parts]

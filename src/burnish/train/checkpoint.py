@@ -11,7 +11,6 @@ each is added, and only then the folder gets its name. Nothing in it is a pickle
         random.safetensors      torch's random states, one for each device
 """
 
-import contextlib
 import hashlib
 import json
 import os
@@ -23,11 +22,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from burnish.core.errors import MachineError, RunError
-from burnish.core.files import publish_folder
+from burnish.core.files import publish_folder, sync
 
 MANIFEST = "manifest.json"
 _BLOCK = 1 << 20
@@ -56,29 +56,42 @@ class CheckpointFolder:
 
         Errors: MachineError `machine.no-disk`; the checkpoints that were there are untouched.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
         final, partial = self._folder(step), self.path / f".saving-{step:08d}"
         try:
+            self._make()
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
             _write(partial, checkpoint)
             if final.exists():  # a damaged one, or the run started again from an older one
                 self._remove(final)
             publish_folder(partial, final)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                shutil.rmtree(partial)
-            raise MachineError(
-                "machine.no-disk",
-                f"the checkpoint of step {step} could not be written to {self.path}: {error}",
-                f"free some disk space and run again: it goes on from {self._newest_name()}",
-            ) from error
+        except (OSError, SafetensorError) as error:  # safetensors tells of a full disk in an error of its own
+            shutil.rmtree(partial, ignore_errors=True)
+            raise self.no_room(step, error) from error
         self._rotate(best)
         return final
 
+    def no_room(self, step: int, error: Exception) -> MachineError:
+        """The error that says that the state of a step could not be written, and where the run will go on."""
+        return MachineError(
+            "machine.no-disk",
+            f"the checkpoint of step {step} could not be written to {self.path}: {error}",
+            f"free some disk space and run again: it goes on from {self._newest_name()}",
+        )
+
+    def adopt(self, folder: Path) -> None:
+        """Copy a whole checkpoint of another run in here, unless there is one of its step."""
+        if self.at(int(folder.name.removeprefix("step-"))) is None and damage(folder) is None:
+            self._make()
+            partial = self.path / f".saving-{folder.name}"
+            shutil.rmtree(partial, ignore_errors=True)
+            shutil.copytree(folder, partial)
+            publish_folder(partial, self.path / folder.name)
+
     def steps(self) -> list[int]:
         """Steps of the published checkpoints, valid or not, ascending."""
-        return sorted(int(folder.name.removeprefix("step-")) for folder in self.path.glob("step-*"))
+        names = (folder.name.removeprefix("step-") for folder in self.path.glob("step-*"))
+        return sorted(int(name) for name in names if name.isdigit())
 
     def newest(self) -> tuple[Path | None, list[str]]:
         """(newest valid checkpoint, one sentence for each newer one that is damaged)."""
@@ -103,21 +116,33 @@ class CheckpointFolder:
                 self._remove(self._folder(later))
 
     def clear(self) -> None:
-        """Remove all checkpoints and half-written ones."""
-        for folder in [*self.path.glob("step-*"), *self.path.glob(".saving-*"), *self.path.glob(".removed-*")]:
-            self._remove(folder)
+        """Remove all checkpoints."""
+        self.forget_after(-1)
 
     def refuse_without_room(self, checkpoint_bytes: int) -> None:
-        """MachineError `machine.no-disk` when two checkpoints would not fit on the disk."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        free, needed = shutil.disk_usage(self.path).free, 2 * checkpoint_bytes
-        if free < needed:
+        """MachineError `machine.no-disk` when the first two saves, less those that exist, would not fit."""
+        self._make()
+        self._sweep()
+        count = max(1, 2 - len(self.steps()))
+        free = shutil.disk_usage(self.path).free
+        if free < count * checkpoint_bytes:
+            what = "two more checkpoints" if count == 2 else "one more checkpoint"
             raise MachineError(
                 "machine.no-disk",
-                f"two checkpoints of {checkpoint_bytes / 1e9:.2f} GB do not fit into the {free / 1e9:.2f} GB "
+                f"{what} of {checkpoint_bytes / 1e9:.2f} GB would not fit into the {free / 1e9:.2f} GB "
                 f"that are free below {self.path}",
                 "free some disk space, or move the workspace to a larger disk",
             )
+
+    def _make(self) -> None:
+        if not self.path.is_dir():
+            self.path.mkdir(parents=True)
+            sync(self.path.parent)  # its name must last as long as what will lie in it
+
+    def _sweep(self) -> None:
+        """Remove what a kill left half written or half removed."""
+        for leftover in [*self.path.glob(".saving-*"), *self.path.glob(".removed-*")]:
+            shutil.rmtree(leftover, ignore_errors=True)
 
     def _folder(self, step: int) -> Path:
         return self.path / f"step-{step:08d}"
@@ -130,8 +155,7 @@ class CheckpointFolder:
         for step in self.steps()[: -self.keep]:
             if step != best:
                 self._remove(self._folder(step))
-        for leftover in [*self.path.glob(".saving-*"), *self.path.glob(".removed-*")]:
-            shutil.rmtree(leftover, ignore_errors=True)
+        self._sweep()
 
     def _remove(self, folder: Path) -> None:
         """Take away the name first: a kill in between must not leave half a checkpoint that can be seen."""

@@ -5,6 +5,7 @@ weights. What is saved, and how, is the stage's business.
 """
 
 import random
+import shutil
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -46,13 +47,12 @@ def fit(
     held_out: TokenisedRows | None,
     resolved: Resolved,
 ) -> dict[str, Any]:
-    """Train `model` in place and write `rows.parquet` and `loss.png` into `ctx.out`; gives the measures.
+    """Train `model` in place and write `rows.parquet`, `loss.png` and `trackers/` into `ctx.out`; gives the measures.
 
-    Errors: those of the loop; AskError `ask.wrong-value` when early_stop has no validation rows; ModelError
+    Errors: those of the loop; AskError `ask.wrong-value` when the model cannot do the attention asked for; ModelError
     `model.broken` when the rows hold tokens that the model does not know.
     """
     _check_tokens(model, rows, held_out)
-    trackers.require(spec.track)
     _cast_trained(model, resolved.dtype)
     if resolved.gradient_checkpointing:
         _recompute_activations(model)
@@ -72,8 +72,8 @@ def fit(
             settings,
             checkpoints=checkpoints,
             ledger_path=ctx.scratch / "ledger" / "visits.bin",
-            identity=_identity(spec, ctx, rows, optimizer),
-            emit=_tracked(spec, ctx, stack),
+            identity=_identity(spec, ctx, rows, held_out, optimizer),
+            emit=ctx.emit,
             is_stopping=lambda: ctx.stopping,
         )
         resumed_from = _resume(spec.resume, loop, checkpoints, ctx.emit)
@@ -81,8 +81,11 @@ def fit(
         ctx.settled()
         if resumed_from is None:
             checkpoints.clear()
+        loop.emit = _tracked(spec, ctx, stack, loop.standing.step)
         standing = loop.run()
     _take_best(settings, standing, checkpoints, optimizer, ctx.emit)
+    if spec.track:
+        shutil.copytree(_tracker_folder(ctx), ctx.out / "trackers", dirs_exist_ok=True)
     scorer.restore_attention()
     if hasattr(model, "peft_config"):  # adapters are small: they are kept as exact as they were trained
         optimizer.give_masters()
@@ -124,7 +127,8 @@ def _tell_attention(spec: TrainSpec, scorer: Scorer, emit: Callable[[Event], Non
     if spec.attention == "auto":
         value, reason = "varlen", "a packed batch gave each sequence the states that it has alone"
         if scorer.one_by_one:
-            value, reason = "sdpa", "layers of this model read across packed sequences: one sequence at a time"
+            value = scorer.causal.config._attn_implementation or "eager"
+            reason = "layers of this model read across packed sequences: one sequence at a time"
         emit(Chosen(field="attention", value=value, reason=reason))
     elif spec.attention == "varlen" and scorer.one_by_one:
         raise AskError(
@@ -158,12 +162,6 @@ def _settings(
     if chosen is not None:
         emit(chosen)
     stop = spec.early_stop
-    if held_out is None and (stop is not None or spec.eval_every is not None):
-        raise AskError(
-            "ask.wrong-value",
-            f"{'early_stop' if stop is not None else 'eval_every'} needs validation rows, and the data has none",
-            "give prepare a split with validation rows, or remove the setting",
-        )
     return LoopSettings(
         total_steps=total,
         learning_rate=spec.learning_rate,
@@ -179,40 +177,50 @@ def _settings(
     )
 
 
-def _identity(spec: TrainSpec, ctx: Context, rows: TokenisedRows, optimizer: Optimizer) -> str:
+def _identity(
+    spec: TrainSpec, ctx: Context, rows: TokenisedRows, held_out: TokenisedRows | None, optimizer: Optimizer
+) -> str:
     """What must be the same for a checkpoint to belong to a run: settings, inputs, rows and the weights' shapes."""
     inputs = {name: source.fingerprint for name, source in ctx.inputs.items()}
     shapes = {name: list(master.shape) for name, master in optimizer.masters.items()}
-    return fingerprint.of_value(
-        [fingerprint.of_step("train", 1, spec, inputs), rows.digest(), fingerprint.of_value(shapes)]
-    )
+    digests = [split.digest() for split in (rows, held_out) if split is not None]
+    return fingerprint.of_value([fingerprint.of_step("train", 1, spec, inputs), *digests, fingerprint.of_value(shapes)])
 
 
 def _resume(asked: str, loop: Loop, checkpoints: CheckpointFolder, emit: Callable[[Event], None]) -> int | None:
     """Take up the checkpoint that was asked for; gives its step."""
     checkpoint: Checkpoint | None = None
+    named = Path(asked)
     if asked == "auto":
         newest, damaged = checkpoints.newest()
         for sentence in damaged:
             emit(Note(level="warning", text=sentence))
         checkpoint = None if newest is None else load(newest)
     elif asked != "never":
-        checkpoint = read(Path(asked))
-        loop.take_ledger_of(Path(asked))
+        checkpoint = read(named)
     if checkpoint is None:
         return None
     loop.restore(checkpoint)
     checkpoints.forget_after(loop.standing.step)
+    if asked != "auto":
+        loop.take_ledger_of(named)
+        if loop.settings.keep_best and loop.standing.best_step is not None:
+            checkpoints.adopt(named.with_name(f"step-{loop.standing.best_step:08d}"))
     emit(Note(text=f"going on from the checkpoint of step {loop.standing.step}"))
     return loop.standing.step
 
 
-def _tracked(spec: TrainSpec, ctx: Context, stack: ExitStack) -> Callable[[Event], None]:
-    """An `emit` that also sends metrics to the trackers that were asked for."""
+def _tracker_folder(ctx: Context) -> Path:
+    """Where trackers write while the run goes, so that a resumed run finds what was written before."""
+    return ctx.scratch / "trackers"
+
+
+def _tracked(spec: TrainSpec, ctx: Context, stack: ExitStack, step: int) -> Callable[[Event], None]:
+    """An `emit` that also sends metrics, of the steps after `step`, to the trackers that were asked for."""
     if not spec.track:
         return ctx.emit
     settings: Mapping[str, Any] = spec.model_dump(mode="json")
-    opened = trackers.open_trackers(spec.track, ctx.scratch / "trackers", ctx.out.parent.name, settings)
+    opened = trackers.open_trackers(spec.track, _tracker_folder(ctx), ctx.out.parent.name, settings, step)
     for tracker in opened:
         stack.callback(tracker.close)
 
@@ -237,7 +245,12 @@ def _take_best(
         return
     folder = checkpoints.at(best)
     if folder is None:
-        emit(Note(level="warning", text=f"the best checkpoint (step {best}) is damaged; the last weights are given"))
+        emit(
+            Note(
+                level="warning",
+                text=f"the best checkpoint (step {best}) is gone or damaged; the last weights are given",
+            )
+        )
         return
     optimizer.load_weights(read_weights(folder))
     emit(Note(text=f"the weights of step {best} are given: validation loss {standing.best_loss:.4f}"))

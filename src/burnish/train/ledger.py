@@ -1,7 +1,7 @@
 """The row ledger: the loss of every training row at every visit, appended while the run goes.
 
-A record is 20 bytes. A checkpoint remembers how long the file was; a resumed run cuts it there, so that no
-visit is lost or stands twice. At the end it becomes `rows.parquet`.
+A record is 20 bytes. Visits are written when a checkpoint is, which remembers how long the file then is; a
+resumed run cuts it there, so that no visit is lost or stands twice. At the end it becomes `rows.parquet`.
 """
 
 import os
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burnish.core.errors import RunError
+from burnish.core.files import sync
 
 RECORD = np.dtype([("row", "<i4"), ("epoch", "<i4"), ("step", "<i4"), ("loss", "<f4"), ("learned", "<i4")])
 
@@ -28,19 +29,23 @@ class RowLedger:
                 f"the row ledger {path} has {size} bytes, the checkpoint expects {offset}",
                 "restore the file, or start afresh with --set resume=never",
             )
-        self._file = path.open("ab")
+        self._file = path.open("ab", buffering=0)
         self._file.truncate(offset)
-        self._file.seek(offset)
+        for folder in (path.parent, path.parent.parent):  # the name of the file must last as long as its bytes
+            sync(folder)
+        self._unwritten: list[bytes] = []
 
     def append(self, visits: list[NDArray[np.void]]) -> None:
         """Add records of `RECORD`, in the order of the rows in the step."""
-        for records in visits:
-            self._file.write(records.tobytes())
+        self._unwritten += [records.tobytes() for records in visits]
 
     def sync(self) -> int:
-        """Flush to the disk; gives the offset that a checkpoint keeps."""
-        self._file.flush()
+        """Write what was added and flush it to the disk; gives the offset that a checkpoint keeps."""
+        rest = memoryview(b"".join(self._unwritten))
+        while rest:
+            rest = rest[self._file.write(rest) :]
         os.fsync(self._file.fileno())
+        self._unwritten.clear()
         return self._file.tell()
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -59,6 +59,8 @@ class Standing:
     last_loss: float | None = None
     best_loss: float | None = None
     best_step: int | None = None
+    loss_to_beat: float | None = None
+    """By `min_delta`, or patience runs out: the best loss when it last fell by so much."""
     evaluations: list[tuple[int, float]] = field(default_factory=list)
     """(step, validation loss)."""
     evaluations_without_gain: int = 0
@@ -72,6 +74,10 @@ class Standing:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Standing":
         return cls(**{**value, "cursor": Cursor(**value["cursor"])})
+
+
+class _StopAskedError(Exception):
+    """Somebody wants the run to end: whatever is half done is dropped, and what is done is saved."""
 
 
 class Loop:
@@ -95,7 +101,7 @@ class Loop:
         self.scorer, self.optimizer, self.rows, self.held_out = scorer, optimizer, rows, held_out
         self.plan, self.settings, self.checkpoints = plan, settings, checkpoints
         self._ledger_path, self._identity = ledger_path, identity
-        self._emit, self._is_stopping = emit, is_stopping
+        self.emit, self._is_stopping = emit, is_stopping
         self._device = scorer.causal.device
         self.standing = Standing(micro_batch_tokens=settings.micro_batch_tokens)
         self._ledger_offset = 0
@@ -141,41 +147,54 @@ class Loop:
         self.scorer.model.train()
         self._tell_progress()
         try:
-            while self.standing.step < self.settings.total_steps and not self.standing.stopped_early:
-                if self._is_stopping():
-                    self._stop()
+            self._evaluate_when_due()  # where a stop cut an evaluation off
+            while not self._is_finished():
                 self._step()
                 self.standing.seconds = before + time.monotonic() - began
                 self._evaluate_when_due()
-                last = self.standing.step == self.settings.total_steps or self.standing.stopped_early
-                if self.standing.step % self.settings.save_every == 0 or last:
+                if self.standing.step % self.settings.save_every == 0 or self._is_finished():
                     self.save()
             return self.standing
+        except _StopAskedError:
+            self.save()
+            raise RunError(
+                "run.interrupted",
+                f"the run was stopped after step {self.standing.step} of {self.settings.total_steps}; it is saved",
+                "run it again (with resume: auto, which is the default): it goes on from there",
+            ) from None
         finally:
             self._ledger.close()
 
+    def _is_finished(self) -> bool:
+        return self.standing.step == self.settings.total_steps or self.standing.stopped_early
+
+    def _heed_a_stop(self) -> None:
+        if self._is_stopping():
+            raise _StopAskedError
+
     def save(self) -> None:
         """Publish a checkpoint of this very moment, unless there is one."""
-        if self._saved_step == self.standing.step:
+        step = self.standing.step
+        if self._saved_step == step:
             return
+        if not self.optimizer.is_finite():
+            self._refuse_not_finite(f"a weight after step {step}")
+        try:
+            ledger_offset = self._ledger.sync()
+        except OSError as error:
+            raise self.checkpoints.no_room(step, error) from error
         checkpoint = Checkpoint(
             identity=self._identity,
-            state={"standing": self.standing.as_json(), "ledger_offset": self._ledger.sync()},
+            state={"standing": self.standing.as_json(), "ledger_offset": ledger_offset},
             weights=self.optimizer.weights(),
             optimizer=self.optimizer.state(),
             randomness=capture_randomness(),
         )
-        path = self.checkpoints.save(self.standing.step, checkpoint, best=self.standing.best_step)
-        self._saved_step = self.standing.step
-        self._emit(CheckpointSaved(step=self.standing.step, path=str(path)))
-
-    def _stop(self) -> None:
-        self.save()
-        raise RunError(
-            "run.interrupted",
-            f"the run was stopped after step {self.standing.step} of {self.settings.total_steps}; it is saved",
-            "run it again: it goes on from there",
+        path = self.checkpoints.save(
+            step, checkpoint, best=self.standing.best_step if self.settings.keep_best else None
         )
+        self._saved_step = step
+        self.emit(CheckpointSaved(step=step, path=str(path)))
 
     def _step(self) -> None:
         """One optimiser step."""
@@ -185,7 +204,8 @@ class Loop:
         loss, visits = self._gradient(rows)
         grad_norm = self.optimizer.clip(settings.max_grad_norm)
         if not (math.isfinite(loss) and math.isfinite(grad_norm)):
-            self._refuse_not_finite(loss, grad_norm)
+            what = "loss" if not math.isfinite(loss) else "gradient"
+            self._refuse_not_finite(f"the {what} of step {standing.step + 1}", f" (loss {loss}, grad_norm {grad_norm})")
         self.optimizer.step(rate)
         self.optimizer.zero_grad()
         self._ledger.append(visits)
@@ -210,6 +230,10 @@ class Loop:
             randomness = capture_randomness()
             try:
                 return self._accumulate(rows, normaliser)
+            except _StopAskedError:
+                self.optimizer.zero_grad()
+                restore_randomness(randomness)
+                raise
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -221,6 +245,7 @@ class Loop:
     def _accumulate(self, rows: NDArray[np.int64], normaliser: float) -> tuple[float, list[NDArray[np.void]]]:
         total, parts = torch.zeros((), device=self._device), []
         for part in self._split(self.rows, rows):
+            self._heed_a_stop()
             scored = score(self.scorer, make_batch(self.rows, part, self._device), normaliser)
             scored.loss.backward()
             self.optimizer.gather()
@@ -250,7 +275,7 @@ class Loop:
             )
         largest = max(int(data.lengths[part].sum()) for part in parts if len(part) > 1)
         self.standing.micro_batch_tokens = largest // 2
-        self._emit(
+        self.emit(
             Note(
                 level="warning",
                 text=f"memory ran out in step {self.standing.step + 1}; the work is repeated, with the same result, "
@@ -258,68 +283,71 @@ class Loop:
             )
         )
 
-    def _refuse_not_finite(self, loss: float, grad_norm: float) -> None:
+    def _refuse_not_finite(self, what: str, numbers: str = "") -> NoReturn:
         saved, _ = self.checkpoints.newest()
-        what = "loss" if not math.isfinite(loss) else "gradient"
         raise RunError(
             "run.not-finite",
-            f"the {what} of step {self.standing.step + 1} is not finite (loss {loss}, grad_norm {grad_norm}); "
+            f"{what} is not finite{numbers}; "
             f"the last good checkpoint is {saved if saved is not None else 'none: no step was saved yet'}",
             "lower learning_rate or max_grad_norm, set dtype: float32, and look at the rows of this step",
         )
 
     def _evaluate_when_due(self) -> None:
         standing, settings = self.standing, self.settings
-        if self.held_out is None:
+        step, every = standing.step, settings.eval_every
+        is_due = step == settings.total_steps or (every is not None and step > 0 and step % every == 0)
+        if self.held_out is None or not is_due or (standing.evaluations and standing.evaluations[-1][0] == step):
             return
-        due = settings.eval_every is not None and standing.step % settings.eval_every == 0
-        if not due and standing.step != settings.total_steps:
-            return
-        loss = self.evaluate()
-        standing.evaluations.append((standing.step, loss))
-        self._emit(Metric(step=standing.step, values={"eval_loss": loss}))
-        if standing.best_loss is None or loss < standing.best_loss - settings.min_delta:
-            standing.best_loss, standing.best_step = loss, standing.step
-            standing.evaluations_without_gain = 0
+        loss = self._mean_loss(self.held_out)
+        if not math.isfinite(loss):
+            self._refuse_not_finite(f"the validation loss after step {step}")
+        standing.evaluations.append((step, loss))
+        self.emit(Metric(step=step, values={"eval_loss": loss}))
+        self._count_gain(loss)
+        if standing.best_loss is None or loss < standing.best_loss:
+            standing.best_loss, standing.best_step = loss, step
             if settings.keep_best:
                 self.save()
-        else:
-            standing.evaluations_without_gain += 1
-            if settings.patience is not None and standing.evaluations_without_gain >= settings.patience:
-                standing.stopped_early = True
-                self._emit(
-                    Note(
-                        text=f"stopped early after step {standing.step}: the validation loss has not fallen in "
-                        f"{settings.patience} evaluations; the best was {standing.best_loss:.4f} after step "
-                        f"{standing.best_step}"
-                    )
+        if standing.stopped_early:
+            self.emit(
+                Note(
+                    text=f"stopped early after step {step}: the validation loss has not fallen in "
+                    f"{settings.patience} evaluations; the best was {standing.best_loss:.4f} after step "
+                    f"{standing.best_step}"
                 )
+            )
+
+    def _count_gain(self, loss: float) -> None:
+        """Reset or use up patience."""
+        standing, settings = self.standing, self.settings
+        if standing.loss_to_beat is None or loss < standing.loss_to_beat - settings.min_delta:
+            standing.loss_to_beat, standing.evaluations_without_gain = loss, 0
+            return
+        standing.evaluations_without_gain += 1
+        is_out_of_patience = settings.patience is not None and standing.evaluations_without_gain >= settings.patience
+        standing.stopped_early = is_out_of_patience and standing.step < settings.total_steps
 
     @torch.no_grad()
-    def evaluate(self) -> float:
+    def _mean_loss(self, held_out: TokenisedRows) -> float:
         """Mean loss of the validation rows, Σ weight·ce / Σ weight over all of them."""
-        assert self.held_out is not None
+        every = np.arange(len(held_out))
+        normaliser = held_out.weight_of(every)
         self.scorer.model.eval()
-        every = np.arange(len(self.held_out))
-        normaliser = self.held_out.weight_of(every)
         try:
             while True:
                 try:
-                    total = sum(
-                        score(self.scorer, make_batch(self.held_out, part, self._device), normaliser).loss.item()
-                        for part in self._split(self.held_out, every)
-                    )
-                    break
+                    return sum(self._part_loss(held_out, part, normaliser) for part in self._split(held_out, every))
                 except (torch.OutOfMemoryError, RuntimeError) as error:
                     if not is_out_of_memory(error):
                         raise
                     reason = str(error).splitlines()[0]
-                self._halve(self.held_out, every, reason)
+                self._halve(held_out, every, reason)
         finally:
             self.scorer.model.train()
-        if not math.isfinite(total):
-            self._refuse_not_finite(total, float("nan"))
-        return total
+
+    def _part_loss(self, held_out: TokenisedRows, part: NDArray[np.int64], normaliser: float) -> float:
+        self._heed_a_stop()
+        return score(self.scorer, make_batch(held_out, part, self._device), normaliser).loss.item()
 
     def _report(self, loss: float, rate: float, grad_norm: float) -> None:
         standing = self.standing
@@ -333,11 +361,11 @@ class Loop:
             "epoch": self.plan.epochs_done(standing.cursor),
             "eta_seconds": seconds_a_step * (self.settings.total_steps - standing.step),
         }
-        self._emit(Metric(step=standing.step, values=values))
+        self.emit(Metric(step=standing.step, values=values))
         self._tell_progress()
 
     def _tell_progress(self) -> None:
-        self._emit(Progress(phase="train", done=self.standing.step, total=self.settings.total_steps, unit="steps"))
+        self.emit(Progress(phase="train", done=self.standing.step, total=self.settings.total_steps, unit="steps"))
 
 
 class _Clock:

@@ -59,6 +59,10 @@ class Optimizer:
             master.grad = None
             self._weights[name].grad = None
 
+    def is_finite(self) -> bool:
+        """False when any weight is infinite or no number."""
+        return all(bool(master.isfinite().all()) for master in self.masters.values())
+
     def weights(self) -> dict[str, Tensor]:
         """The trained weights in float32, by name."""
         return {name: master.detach() for name, master in self.masters.items()}

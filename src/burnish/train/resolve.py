@@ -110,12 +110,7 @@ def resolve(
         return value
 
     device = choose("device", spec.device, *_device(machine))
-    if (device == "cuda" and not machine.cuda) or (device == "mps" and not machine.mps):
-        raise MachineError(
-            "machine.no-device",
-            f"device {device} was asked for, but torch {torch.__version__} finds none on this machine",
-            "set device: auto or device: cpu, or install a torch that knows the device",
-        )
+    refuse_without_device(device, machine)
     dtype = getattr(torch, choose("dtype", spec.dtype, *_dtype(device, machine, shape)))
     threads = choose("threads", spec.threads, *_threads(machine, shape))
     trained = shape.parameters if trains_all else shape.parameters // 50
@@ -136,6 +131,16 @@ def resolve(
         tokens = max(longest, min(tokens, 1 << 17))
     micro = choose("micro_batch_tokens", spec.micro_batch_tokens, tokens, why)
     return Resolved(device, dtype, threads, checkpointing, micro), chosen
+
+
+def refuse_without_device(asked: str, machine: Machine) -> None:
+    """MachineError `machine.no-device` when the device that was asked for is not there."""
+    if (asked == "cuda" and not machine.cuda) or (asked == "mps" and not machine.mps):
+        raise MachineError(
+            "machine.no-device",
+            f"device {asked} was asked for, but torch {torch.__version__} finds none on this machine",
+            "set device: auto or device: cpu, or install a torch that knows the device",
+        )
 
 
 def save_every(asked: int | None, total_steps: int) -> tuple[int, Chosen | None]:

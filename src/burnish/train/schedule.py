@@ -6,23 +6,25 @@ from burnish.specs.train import ScheduleSpec
 
 
 class Schedule:
-    """`schedule(step)` for step 0 … total-1; the first step already moves, the last one ends at `final`."""
+    """`schedule(step)` for step 0 … total-1.
+
+    The first step already moves, and `final` would be reached one step after the last: no step is wasted on a rate of
+    nothing.
+    """
 
     def __init__(self, spec: ScheduleSpec, total: int):
         self.kind, self.final, self.total = spec.kind, spec.final, total
         self.warmup = round(spec.warmup * total) if spec.warmup < 1 else int(spec.warmup)
+        self.peak = max(0, self.warmup - 1)  # the last step at the highest rate
         if self.kind == "wsd":
-            self.falling = max(1, round((0.2 if spec.decay is None else spec.decay) * total))
+            falling = max(1, round((0.2 if spec.decay is None else spec.decay) * total))
+            self.peak = max(self.peak, total - falling - 1)
 
     def __call__(self, step: int) -> float:
         if step < self.warmup:
             return (step + 1) / self.warmup
-        if self.kind == "constant":
+        if self.kind == "constant" or step <= self.peak:
             return 1.0
-        if self.kind == "wsd":
-            progress = (step + 1 - (self.total - self.falling)) / self.falling
-        else:
-            progress = (step - self.warmup) / max(1, self.total - 1 - self.warmup)
-        progress = min(1.0, max(0.0, progress))
+        progress = (step - self.peak) / (self.total - self.peak)
         fallen = (1 - math.cos(math.pi * progress)) / 2 if self.kind == "cosine" else progress
         return 1.0 - (1.0 - self.final) * fallen

@@ -33,16 +33,19 @@ def require(names: Sequence[str]) -> None:
             )
 
 
-def open_trackers(names: Sequence[str], folder: Path, run_name: str, settings: Mapping[str, Any]) -> list[Tracker]:
-    """A tracker for each name; local ones write below `folder`."""
-    return [_TRACKERS[name](folder / name, run_name, settings) for name in names]
+def open_trackers(
+    names: Sequence[str], folder: Path, run_name: str, settings: Mapping[str, Any], step: int = 0
+) -> list[Tracker]:
+    """A tracker for each name; local ones write below `folder`. A run that is gone on with has made `step` steps."""
+    return [_TRACKERS[name](folder / name, run_name, settings, step) for name in names]
 
 
 class _TensorBoard:
-    def __init__(self, folder: Path, run_name: str, settings: Mapping[str, Any]):
+    def __init__(self, folder: Path, run_name: str, settings: Mapping[str, Any], step: int):
         from torch.utils.tensorboard.writer import SummaryWriter
 
-        self._writer = SummaryWriter(str(folder))
+        # steps that a killed attempt made after its last checkpoint are made, and shown, once more
+        self._writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
         self._writer.add_text("settings", f"```\n{run_name}: {dict(settings)}\n```")
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
@@ -58,7 +61,7 @@ class _WandbLike:
 
     package: str
 
-    def __init__(self, folder: Path, run_name: str, settings: Mapping[str, Any]):
+    def __init__(self, folder: Path, run_name: str, settings: Mapping[str, Any], step: int):
         self._module = import_module(self.package)
         self._module.init(project="burnish", name=run_name, config=dict(settings), **self._place(folder))
 
@@ -92,7 +95,7 @@ class _Trackio(_WandbLike):
 
 
 class _MLflow:
-    def __init__(self, folder: Path, run_name: str, settings: Mapping[str, Any]):
+    def __init__(self, folder: Path, run_name: str, settings: Mapping[str, Any], step: int):
         self._mlflow = import_module("mlflow")
         self._mlflow.set_experiment("burnish")
         self._mlflow.start_run(run_name=run_name)

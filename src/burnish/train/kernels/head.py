@@ -107,7 +107,8 @@ class _Module(torch.autograd.Function):
         needed = [ctx.needs_input_grad[0], *ctx.needs_input_grad[4:]]
         losses = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         totals: list[Tensor | None] = [
-            torch.zeros_like(tensor) if need else None for tensor, need in zip(wanted, needed, strict=True)
+            torch.zeros_like(tensor, dtype=torch.float32) if need else None
+            for tensor, need in zip(wanted, needed, strict=True)
         ]
         for start in range(0, len(targets), CHUNK):
             part = slice(start, start + CHUNK)
@@ -126,12 +127,15 @@ class _Module(torch.autograd.Function):
                     total[part] = next(found)
                 elif total is not None:
                     total += next(found)
-        ctx.totals = totals
+        ctx.totals, ctx.dtypes = totals, [tensor.dtype for tensor in wanted]
         ctx.mark_non_differentiable(losses)
         return (losses * shares).sum(), losses
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         outer = gradients[0]
-        first, *rest = (None if total is None else total * outer.to(total.dtype) for total in ctx.totals)
+        first, *rest = (
+            None if total is None else (total * outer).to(dtype)
+            for total, dtype in zip(ctx.totals, ctx.dtypes, strict=True)
+        )
         return (first, None, None, None, *rest)
