@@ -1,8 +1,11 @@
 """The event log: whole lines, torn ones survived, secrets masked, offsets that a reader can come back to."""
 
 import json
+import math
 import os
 import threading
+
+import pytest
 
 from burnish.core.events import EventLog, Metric, Note, Progress, read_events
 
@@ -89,3 +92,13 @@ def test_secrets_do_not_reach_the_file(tmp_path, monkeypatch):
 def test_no_file_means_no_events(tmp_path):
     assert read_events(tmp_path / "absent.jsonl") == []
     assert not os.path.exists(tmp_path / "absent.jsonl")
+
+
+def test_a_number_that_is_none_is_written_so_that_every_program_can_read_it(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append(Metric(step=1, values={"loss": float("nan"), "grad_norm": float("inf")}))
+    line = log.path.read_text()
+    json.loads(line, parse_constant=lambda word: pytest.fail(f"bare {word}"))
+    [(event, _)] = log.read()
+    assert math.isnan(event.values["loss"])
+    assert event.values["grad_norm"] == math.inf

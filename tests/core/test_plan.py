@@ -4,7 +4,7 @@ import pytest
 
 from burnish.core.errors import AskError
 from burnish.core.plan import make_plan
-from burnish.core.recipe import recipe_of
+from burnish.core.recipe import load_recipe, recipe_of
 
 RECIPE = {
     "name": "r",
@@ -144,3 +144,11 @@ def test_planning_writes_nothing_but_the_cache_of_hashes(planned, workspace):
     (workspace.root / "rows.txt").write_text("a\n")
     planned({"name": "r", "steps": {"join": {"stage": "quick-join", "source": "file:rows.txt"}}})
     assert sorted(path.name for path in workspace.root.iterdir()) == [".burnish", "rows.txt"]
+
+
+def test_an_input_that_is_not_there_is_told_with_the_line_that_names_it(tmp_path, workspace):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("name: r\nsteps:\n  data:\n    stage: prepare\n    source:\n      - ref: file:none.jsonl\n")
+    with pytest.raises(AskError) as caught:
+        make_plan(load_recipe([recipe]), workspace)
+    assert f"{recipe}:6: 'data.source.0.ref': " in caught.value.what

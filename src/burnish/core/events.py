@@ -16,7 +16,8 @@ from burnish.core.secrets import masked_value
 
 
 class _Event(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # NaN and infinity are written as words, since JSON has no numbers for them and a browser refuses them bare
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
     at: float = Field(default_factory=time.time)
     """Seconds since 1970."""
 
@@ -104,7 +105,10 @@ class EventLog:
         self.path = path
 
     def append(self, event: Event) -> None:
-        line = json.dumps(masked_value(event.model_dump(mode="json")), ensure_ascii=False, separators=(",", ":")) + "\n"
+        line = (
+            json.dumps(masked_value(json.loads(event.model_dump_json())), ensure_ascii=False, separators=(",", ":"))
+            + "\n"
+        )
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             if os.lseek(descriptor, 0, os.SEEK_END) and not self._ends_whole():

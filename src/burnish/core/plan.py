@@ -7,13 +7,14 @@ from typing import Any, Literal
 
 from burnish import __version__
 from burnish.core.context import Input
-from burnish.core.errors import AskError
+from burnish.core.errors import AskError, BurnishError
 from burnish.core.fingerprint import of_step
 from burnish.core.naming import nearest
 from burnish.core.recipe import Recipe, Step
 from burnish.core.references import check_kind, inputs_as_fingerprints, resolve
 from burnish.core.run import Run
 from burnish.core.workspace import Workspace
+from burnish.core.yaml import at
 
 Action = Literal["run", "reuse", "resume"]
 
@@ -110,11 +111,14 @@ def _inputs(
 ) -> dict[str, Input]:
     inputs: dict[str, Input] = {}
     for path, (ref, kinds) in step.references().items():
-        if ref.startswith("step:"):
-            value = step_as_input(planned[ref[5:]])
-        else:
-            value = resolve(ref, kinds, workspace, known)
-        check_kind(value, kinds, f"{step.name}.{path}")
+        name = f"{step.name}.{path}"
+        place = step.place(tuple(int(part) if part.isdigit() else part for part in path.split(".")))
+        try:
+            promised = ref.startswith("step:")
+            value = step_as_input(planned[ref[5:]]) if promised else resolve(ref, kinds, workspace, known)
+        except BurnishError as error:
+            raise type(error)(error.code, at(place, f"'{name}': {error.what}"), error.fix) from error
+        check_kind(value, kinds, at(place, name))
         inputs[path] = value
     return inputs
 

@@ -1,7 +1,7 @@
 """A recipe: named steps, read from one or more YAML files, changed by `--set`, and validated as a whole."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,11 +18,12 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True)
 class Step:
-    """One step: its name, its stage, its spec."""
+    """One step: its name, its stage, its spec, and where it was written (`recipe.yaml:7`), for messages."""
 
     name: str
     stage: Stage
     spec: Spec
+    place: Callable[[Where], str] = field(default=lambda _: "", compare=False, repr=False)
 
     def references(self) -> dict[str, tuple[str, tuple[str, ...]]]:
         """Dotted field path → (reference, artifact kinds that the field takes)."""
@@ -139,7 +140,7 @@ def make_step(name: str, given: Any, where: Callable[[Where], str]) -> Step:
         row = stage(str(settings.pop("stage")))
     except AskError as error:
         raise AskError(error.code, at(where(("stage",)), error.what), error.fix) from None
-    return Step(name, row, make_spec(row.spec_type(), settings, where))
+    return Step(name, row, make_spec(row.spec_type(), settings, where), where)
 
 
 def parse_setting(text: str) -> tuple[tuple[str, ...], Any]:
