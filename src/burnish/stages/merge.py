@@ -10,13 +10,16 @@ from burnish.models.load import is_adapter
 from burnish.models.merge import merge_adapter
 from burnish.specs.models import MergeSpec
 
+_ROUNDED_TO_TELL = 0.1
+"""Of the adapter's change; more is told."""
+
 
 def run(spec: MergeSpec, ctx: Context) -> Outcome:
     """Write base + adapter; a base that is an adapter itself is merged first, in scratch."""
     adapter = ctx.input("model")
     if not is_adapter(adapter.path):
         raise AskError("ask.nothing-to-do", f"{adapter.ref} is a whole model, with nothing to merge", "name an adapter")
-    base = _plain(ctx.input("base") if spec.base is not None else base_of(adapter), ctx.scratch / "base")
+    base = _plain(ctx.input("base") if spec.base is not None else base_of(adapter), ctx.scratch / "base", spec.dtype)
     ctx.settled()
 
     def progress(done: int, total: int) -> None:
@@ -25,17 +28,20 @@ def run(spec: MergeSpec, ctx: Context) -> Outcome:
     merged = merge_adapter(
         adapter.path, base, ctx.out, dtype=spec.dtype, max_shard_bytes=spec.max_shard_bytes, progress=progress
     )
+    if merged.rounded > _ROUNDED_TO_TELL:
+        share = f"{merged.rounded:.0%}"
+        text = f"rounding moved the merged weights {share} as far as the adapter did: dtype float32 keeps them whole"
+        ctx.emit(Note(level="warning", text=text))
     if merged.untied:
         ctx.emit(Note(text="embedding and head were shared and are two tensors now: the adapter changed one of them"))
-    return Outcome(
-        "model", {"parameters": merged.parameters, "tensors_changed": merged.changed, "weight_files": merged.files}
-    )
+    measures = {"parameters": merged.parameters, "tensors_changed": merged.changed, "weight_files": merged.files}
+    return Outcome("model", {**measures, "rounded": round(merged.rounded, 4)})
 
 
-def _plain(base: Input | Path, folder: Path) -> Path:
+def _plain(base: Input | Path, folder: Path, dtype: str) -> Path:
     """The folder of a whole model: the base's own, or `folder` with its adapter merged into it."""
     path = base.path if isinstance(base, Input) else base
     if not is_adapter(path):
         return path
-    merge_adapter(path, _plain(base_of(base), folder / "base"), folder)
+    merge_adapter(path, _plain(base_of(base), folder / "base", dtype), folder, dtype=dtype)
     return folder

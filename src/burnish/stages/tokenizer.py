@@ -9,7 +9,9 @@ from burnish.core.context import Context, Outcome
 from burnish.core.errors import ModelError, RunError
 from burnish.core.events import Note, Progress
 from burnish.data.dataset import open_rows, split_names
+from burnish.models.adapters import tokenizer_folder
 from burnish.specs.tokens import TokenizerTrainSpec
+from burnish.tokens.load import load_tokenizer
 from burnish.tokens.train import CHATML, train_bpe
 
 MEASURED_ROWS = 1_000
@@ -68,10 +70,8 @@ def _texts_to_learn(rows: Iterable[dict[str, Any]], ctx: Context) -> Iterator[st
 def _chat_template(spec: TokenizerTrainSpec, ctx: Context) -> str:
     if spec.chat_template == "chatml":
         return CHATML.read_text(encoding="utf-8")
-    from transformers import AutoTokenizer
-
     other = ctx.input("chat_template")
-    template = AutoTokenizer.from_pretrained(other.path).chat_template
+    template = load_tokenizer(tokenizer_folder(other)).chat_template
     if not isinstance(template, str):
         raise ModelError(
             "model.no-template",
