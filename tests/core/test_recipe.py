@@ -184,3 +184,8 @@ def test_arbitrary_values_give_a_recipe_or_an_ask_error(given_values):
 @pytest.fixture(autouse=True)
 def _the_quick_stages_are_there(quick_stages):
     pass
+
+
+def test_a_step_name_has_no_dot_since_artifacts_and_settings_are_named_with_one():
+    with pytest.raises(AskError, match=r"the step name 'a\.b' has a dot"):
+        recipe_of({"name": "qwen2.5", "steps": {"a.b": {"stage": "synthesize"}}})

@@ -131,6 +131,8 @@ def make_step(name: str, given: Any, where: Callable[[Where], str]) -> Step:
         plain_name(name)
     except AskError as error:
         raise AskError(error.code, at(where(()), error.what), error.fix) from None
+    if "." in name:  # `recipe.step@3` and `--set step.field` are cut at dots
+        raise AskError("ask.wrong-value", at(where(()), f"the step name '{name}' has a dot"), "write it with - or _")
     if not isinstance(given, dict):
         raise AskError("ask.wrong-value", at(where(()), f"step '{name}' is no mapping"), f"write {name}: {{stage: …}}")
     settings: Values = dict(cast(Values, given))
