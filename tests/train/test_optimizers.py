@@ -4,7 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from burnish.specs.train import AdamWSpec, MuonSpec
+from burnish.models.adapters import attach_lora
+from burnish.models.load import load_model
+from burnish.specs.train import AdamWSpec, LoraSpec, MuonSpec
+from burnish.testing import tiny_model
 from burnish.train.optimizers import Optimizer
 
 
@@ -83,6 +86,33 @@ def test_muon_takes_the_matrices_and_adamw_embeddings_and_vectors():
         state.setdefault(weight, set()).add(key)
     assert state["up.weight"] == {"momentum_buffer"}
     assert state["embed_tokens.weight"] == state["up.bias"] == {"step", "exp_avg", "exp_avg_sq"}
+
+
+def by_muon(model: nn.Module) -> set[str]:
+    """Names of the weights that Muon takes."""
+    optimizer = Optimizer(model, MuonSpec())
+    for weight in model.parameters():
+        weight.grad = torch.ones_like(weight) if weight.requires_grad else None
+    optimizer.step(1e-2)
+    return {name.removesuffix("|momentum_buffer") for name in optimizer.state() if name.endswith("|momentum_buffer")}
+
+
+def test_muon_takes_neither_the_head_nor_an_embedding_whatever_their_names(tmp_path):
+    config = {"num_hidden_layers": 2, "hidden_size": 16, "intermediate_size": 32, "vocab_size": 40}
+    for family in ("gpt_neox", "rwkv", "gpt2"):
+        model = load_model(tiny_model(tmp_path / family, family, tokenizer=False, **config)).requires_grad_(True)
+        ends = {id(model.get_input_embeddings().weight), id(model.get_output_embeddings().weight)}
+        taken = by_muon(model)
+        assert taken
+        assert not any(id(weight) in ends for name, weight in model.named_parameters() if name in taken)
+        assert not any("wpe" in name for name in taken)
+
+
+def test_muon_takes_the_adapters_of_linear_layers_and_not_those_of_the_head(base):
+    method = LoraSpec(rank=2, targets=["q_proj", "embed_tokens", "lm_head"])
+    assert {name.split(".")[-4] for name in by_muon(attach_lora(load_model(base), method))} == {"q_proj"}
+    whole = LoraSpec(rank=2, targets=["q_proj"], train_fully=["lm_head"])
+    assert not any("lm_head" in name for name in by_muon(attach_lora(load_model(base), whole)))
 
 
 def test_weight_decay_leaves_vectors_alone():

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 
 from burnish.specs.train import AdamWSpec, MuonSpec
 
-_NOT_BY_MUON = ("embed", "lm_head", "wte", "wpe")
-
 
 class Optimizer:
     """Every trained weight by name, its master, and torch's optimizers over the masters."""
@@ -23,7 +21,9 @@ class Optimizer:
             name: weight if weight.dtype == torch.float32 else weight.detach().float().requires_grad_()
             for name, weight in self._weights.items()
         }
-        self._optimizers = list(_build(self.masters, spec))
+        ends = _ends(model)
+        matrices = {name for name, weight in self._weights.items() if weight.ndim == 2 and id(weight) not in ends}
+        self._optimizers = list(_build(self.masters, matrices, spec))
 
     def gather(self) -> None:
         """Add the gradients of the last backward pass to the masters'; to be called after each micro-batch."""
@@ -111,7 +111,18 @@ class Optimizer:
                 weight.copy_(self.masters[name])
 
 
-def _build(masters: dict[str, Tensor], spec: AdamWSpec | MuonSpec) -> Iterable[torch.optim.Optimizer]:
+def _ends(model: nn.Module) -> set[int]:
+    """Identities of the weights of embeddings and head, adapters on them included: they map no hidden states."""
+    inside = {id(module) for module in model.modules() if isinstance(module, nn.Embedding)}
+    for name in ("get_input_embeddings", "get_output_embeddings"):
+        if hasattr(model, name):
+            inside.add(id(getattr(model, name)()))
+    return {id(weight) for module in model.modules() if id(module) in inside for weight in module.parameters()}
+
+
+def _build(
+    masters: dict[str, Tensor], matrices: set[str], spec: AdamWSpec | MuonSpec
+) -> Iterable[torch.optim.Optimizer]:
     if isinstance(spec, AdamWSpec):
         groups = [
             {"params": [m for m in masters.values() if m.ndim >= 2], "weight_decay": spec.weight_decay},
@@ -120,11 +131,10 @@ def _build(masters: dict[str, Tensor], spec: AdamWSpec | MuonSpec) -> Iterable[t
         groups = [group for group in groups if group["params"]]
         yield torch.optim.AdamW(groups, betas=(spec.beta1, spec.beta2), eps=spec.eps, fused=True)
         return
-    matrices = {n: m for n, m in masters.items() if m.ndim == 2 and not any(part in n for part in _NOT_BY_MUON)}
     rest = [master for name, master in masters.items() if name not in matrices]
     if matrices:
         yield torch.optim.Muon(
-            matrices.values(),
+            [master for name, master in masters.items() if name in matrices],
             momentum=spec.momentum,
             weight_decay=spec.weight_decay,
             adjust_lr_fn="match_rms_adamw",
