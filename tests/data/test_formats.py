@@ -275,6 +275,13 @@ def test_every_format_has_an_example():
     assert {name.split(" ")[0] for name in EXAMPLES} == set(FORMATS)
 
 
+def test_arguments_that_are_an_object_keep_the_order_of_their_keys():
+    call = {"function": {"name": "now", "arguments": {"zone": "UTC", "at": {"to": "ö", "from": 1}}}}
+    row = mapped({"messages": [USER, {"role": "assistant", "content": None, "tool_calls": [call]}]})
+    (kept,) = row["messages"][1]["tool_calls"]
+    assert kept["function"]["arguments"] == '{"zone": "UTC", "at": {"to": "ö", "from": 1}}'
+
+
 def test_arguments_that_are_text_are_kept_letter_by_letter():
     written = '{ "b":1.10,  "a" : "é" }'
     call = {"function": {"name": "f", "arguments": written}}

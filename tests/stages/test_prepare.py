@@ -196,6 +196,13 @@ def test_sources_are_mixed_with_takes_and_tags(tmp_path):
     assert numbers != list(range(20))
 
 
+def test_equal_rows_are_not_taken_beyond_what_was_asked(tmp_path):
+    (tmp_path / "rows.jsonl").write_text(qa(1) * 9)
+    context, _ = temporary_context(tmp_path / "run", {"source.0.ref": tmp_path / "rows.jsonl"})
+    run(PrepareSpec(source=[SourceSpec(ref="file:rows.jsonl", take=4)]), context)
+    assert len(list(read_rows(context.out, "train"))) == 4
+
+
 def test_rows_of_two_files_of_one_name_can_be_told_apart(tmp_path):
     for folder, first in (("a", 0), ("b", 10), ("c", 20)):
         (tmp_path / folder).mkdir()

@@ -62,7 +62,7 @@ class Merged:
     untied: bool
     """The base shared its embedding with its head; the adapter changed one of them, so the model has two now."""
     rounded: float
-    """‖rounding‖ / ‖change‖ over the weights that low-rank matrices changed: 0 in float32, 1 is as much as was learned."""
+    """‖rounding‖ over ‖change‖ of the weights that low-rank matrices changed: 0 in float32; 1: as much as was learned."""
 
 
 @dataclass(frozen=True)
