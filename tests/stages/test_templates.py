@@ -73,6 +73,17 @@ def test_a_base_without_template_answers_beside_its_adapter(rows, base, adapter,
     assert any("has no chat template" in note for note in notes(events))
 
 
+def test_a_template_is_not_lent_to_other_tokens(rows, tmp_path):
+    model, other = tiny_model(tmp_path / "one"), tiny_model(tmp_path / "two", tokenizer=False)
+    tokenizer = load_tokenizer(tiny_tokenizer(other, chat_template=None))
+    tokenizer.add_tokens(["<one_more>"])
+    tokenizer.save_pretrained(other)
+    context, _ = temporary_context(tmp_path / "run", {"model": model, "data": rows, "compare_with": other})
+    with pytest.raises(ModelError) as caught:
+        evaluate.run(EvaluateSpec(model="file:m", data="file:d", compare_with="file:o", scorers=[]), context)
+    assert caught.value.code == "model.no-template"
+
+
 def test_a_model_alone_without_template_is_refused(rows, base, tmp_path):
     context, _ = temporary_context(tmp_path / "run", {"model": base, "data": rows})
     with pytest.raises(ModelError) as caught:

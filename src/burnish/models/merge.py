@@ -62,7 +62,7 @@ class Merged:
     untied: bool
     """The base shared its embedding with its head; the adapter changed one of them, so the model has two now."""
     rounded: float
-    """‖rounding‖ over ‖change‖ of the weights that low-rank matrices changed: 0 in float32; 1: as much as was learned."""
+    """‖rounding‖ / ‖change‖ of the weights that low-rank matrices changed: 0 in float32, 1 if all of it may be lost."""
 
 
 @dataclass(frozen=True)
