@@ -196,6 +196,17 @@ def test_sources_are_mixed_with_takes_and_tags(tmp_path):
     assert numbers != list(range(20))
 
 
+def test_each_source_of_a_mix_may_have_columns_and_a_layout_of_its_own(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"q": "Hi", "a": "Hello"}\n')
+    (tmp_path / "b.jsonl").write_text('{"text": "one", "prompt": "two"}\n')
+    (tmp_path / "c.jsonl").write_text('{"question": "Hi", "answer": "Hello"}\n')
+    inputs = {f"source.{i}.ref": tmp_path / f"{name}.jsonl" for i, name in enumerate("abc")}
+    context, _ = temporary_context(tmp_path / "run", inputs)
+    first = SourceSpec(ref="file:a.jsonl", columns={"q": "question", "a": "answer"})
+    run(PrepareSpec(source=[first, SourceSpec(ref="file:b", format="prompt"), SourceSpec(ref="file:c")]), context)
+    assert [row["kind"] for row in read_rows(context.out, "train")] == ["chat", "prompt", "chat"]
+
+
 def test_equal_rows_are_not_taken_beyond_what_was_asked(tmp_path):
     (tmp_path / "rows.jsonl").write_text(qa(1) * 9)
     context, _ = temporary_context(tmp_path / "run", {"source.0.ref": tmp_path / "rows.jsonl"})

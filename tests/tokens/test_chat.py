@@ -127,28 +127,6 @@ def test_only_the_completion_or_everything_is_learned_on_demand(make):
     assert rendered.weights.tolist() == [0.0] + [1.0] * (len(rendered) - 1)
 
 
-@pytest.mark.parametrize(
-    ("train_on", "weights", "overruled"),
-    [
-        ("assistant", {1: 0.0, 3: 0.5}, 0),
-        ("assistant", {0: 1.0}, 1),
-        ("assistant", {0: 0.0}, 0),
-        ("completion", {1: 1.0, 3: 1.0}, 1),
-        ("completion", {1: 0.0}, 0),
-        ("all", {1: 0.0}, 1),
-        ("all", {1: 1.0}, 0),
-    ],
-)
-def test_a_weight_that_does_not_act_is_told(make, train_on, weights, overruled):
-    messages = [
-        {**turn, **({"weight": weights[i]} if i in weights else {})} for i, turn in enumerate(TWO_TURNS["messages"])
-    ]
-    renderer = make(train_on=train_on)
-    renderer.render(chat(*messages))
-    assert renderer.counts["overruled"] == overruled
-    assert renderer.told() == ["1 rows give a turn a weight that train_on overrules"] * overruled
-
-
 def test_the_weight_of_a_message_scales_or_masks_it(make):
     row = chat(
         said("user", "one"), said("assistant", "two", weight=0.0), said("user", "x"), said("assistant", "y", weight=0.5)

@@ -50,6 +50,12 @@ class SourceSpec(Spec):
     """How many rows to take at most, chosen by content hash; all when not said."""
     tag: str | None = None
     """A name that each of its rows carries, to evaluate by."""
+    format: Format | None = None
+    """The layout of its rows, where it is not that of the step."""
+    columns: dict[str, str] = {}
+    """Its renames, `{their_column: our_column}`, in place of the step's."""
+    subset: str | None = None
+    """Of a hub dataset or a dataset_info.json: which of its parts, in place of the step's."""
 
 
 class SplitSpec(Spec):
@@ -120,5 +126,3 @@ class InspectSpec(Spec):
     """How to render."""
     rows: Annotated[int, Field(ge=0)] = 3
     """How many rows to show."""
-
-

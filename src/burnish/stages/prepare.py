@@ -5,7 +5,7 @@ Every row that is read is kept, put into quarantine with its reason, or dropped 
 
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -94,18 +94,19 @@ def run(spec: PrepareSpec, ctx: Context) -> Outcome:
 def _parts(spec: PrepareSpec, ctx: Context) -> list[Part]:
     """Open every source; layouts are told from the first rows and said aloud."""
     if isinstance(spec.source, str):
-        return [_part(spec, ctx, ctx.input("source"))]
+        return [_part(ctx, ctx.input("source"), spec.format, spec.columns, spec.subset)]
     parts = []
     for i, source in enumerate(spec.source):
-        part = _part(spec, ctx, ctx.input(f"source.{i}.ref"))
+        layout = source.format or spec.format, source.columns or spec.columns, source.subset or spec.subset
+        part = _part(ctx, ctx.input(f"source.{i}.ref"), *layout)
         parts.append(replace(part, take=source.take, tag=source.tag, is_mixed=len(spec.source) > 1))
     return parts
 
 
-def _part(spec: PrepareSpec, ctx: Context, input: Input) -> Part:
+def _part(ctx: Context, input: Input, format: str, columns: Mapping[str, str], subset: str | None) -> Part:
     part = open_prepared(input)
     if part is None:
-        part = open_part(input, checkout(input, ctx.scratch), spec.format, spec.columns, spec.subset)
+        part = open_part(input, checkout(input, ctx.scratch), format, columns, subset)
         ctx.emit(Note(text=f"{input.ref}: {_layout(part)}"))
     return part
 
