@@ -182,3 +182,14 @@ def test_a_refused_checkpoint_of_another_run_leaves_ones_own_as_they_were(run_fi
     assert caught.value.code == "run.other-settings"
     assert read(run_fit.last.folder / "scratch/checkpoints/step-00000006")
     assert run_fit("stopped").measures["resumed_from"] == 6
+
+
+def test_a_run_killed_between_its_last_step_and_its_publication_gives_the_same_once_more(run_fit, random_rows):
+    settings = {"method": {"kind": "full"}, "held_out": random_rows(6, seed=5), "eval_every": 2, "max_steps": 12}
+    first = run_fit("run", **settings)
+    ledger = (first.folder / "out/rows.parquet").read_bytes()
+    shutil.rmtree(first.folder / "out")
+    again = run_fit("run", **settings)
+    assert again.metrics("loss") == []
+    assert same(first.weights, again.weights)
+    assert (again.folder / "out/rows.parquet").read_bytes() == ledger

@@ -60,12 +60,6 @@ class TokenisedRows:
         """How many tokens carry a weight."""
         return int(np.count_nonzero(self.weights))
 
-    def take(self, rows: Indices) -> "TokenisedRows":
-        """The named rows, in that order."""
-        return TokenisedRows.of(
-            (self.row_ids[r], self.ids[self._span(r)], self.weights[self._span(r)]) for r in rows.tolist()
-        )
-
     def weight_of(self, rows: Indices) -> float:
         """Sum of the weights of some rows: what a step's loss is divided by."""
         return float(sum(self.weights[self._span(r)].sum(dtype=np.float64) for r in rows.tolist()))
