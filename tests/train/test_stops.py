@@ -60,6 +60,7 @@ def test_a_stop_in_the_midst_of_an_evaluation_is_obeyed_and_the_evaluation_made_
     stopping = stop_after(2, training=False)
     with pytest.raises(RunError, match="after step 2 of 4"):
         run_fit("stopped", stopping=stopping, **settings)
+    assert run_fit.last.metrics("eval_loss") == []
     monkeypatch.undo()
     resumed = run_fit("stopped", **settings)
     assert same(whole.weights, resumed.weights)
@@ -181,7 +182,11 @@ def test_a_refused_checkpoint_of_another_run_leaves_ones_own_as_they_were(run_fi
         run_fit("stopped", resume=str(other.folder / "scratch/checkpoints/step-00000009"))
     assert caught.value.code == "run.other-settings"
     assert read(run_fit.last.folder / "scratch/checkpoints/step-00000006")
-    assert run_fit("stopped").measures["resumed_from"] == 6
+    resumed = run_fit("stopped")
+    assert resumed.measures["resumed_from"] == 6
+    assert (resumed.folder / "out/rows.parquet").read_bytes() == (
+        run_fit("whole").folder / "out/rows.parquet"
+    ).read_bytes()
 
 
 def test_a_run_killed_between_its_last_step_and_its_publication_gives_the_same_once_more(run_fit, random_rows):
