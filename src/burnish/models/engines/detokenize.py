@@ -1,5 +1,6 @@
 """Turns a growing list of token ids into text piece by piece, never half a character."""
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -7,6 +8,9 @@ if TYPE_CHECKING:
 
 _LONGEST_CHARACTER = 8
 """Tokens that one character may be spread over; after so many the bytes are taken for broken and shown."""
+
+
+_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 
 
 def decode(tokenizer: "PreTrainedTokenizerBase", ids: list[int]) -> str:
@@ -29,6 +33,8 @@ class Detokenizer:
     def add(self, token: int) -> str:
         """The text that is whole now; empty while a character is incomplete."""
         self._ids.append(token)
+        if _BYTE.fullmatch(str(self._tokenizer.convert_ids_to_tokens(token))):
+            return ""  # SentencePiece decodes a run of bytes as one: the next may turn all of it into �
         return self._piece(final=len(self._ids) - self._shown >= _LONGEST_CHARACTER)
 
     def end(self) -> str:
