@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 
 import pytest
 
@@ -24,6 +25,9 @@ def test_the_version_and_the_help(burnish):
         assert said.status == 0
         assert re.search(r"^ +quick-make +Write a word", said.out, re.M), "stages are commands"
     assert "tail" in burnish("runs").out
+    assert burnish("help").out == burnish("-h").out == burnish("--help").out
+    for command in ("run", "quick-make"):
+        assert burnish("help", command).out == burnish(command, "-h").out == burnish(command, "--help").out != ""
 
 
 def test_running_printing_and_reusing(burnish, recipe, workspace):
@@ -32,7 +36,7 @@ def test_running_printing_and_reusing(burnish, recipe, workspace):
     assert "r/1  2 steps, 0 reused" in said.out
     assert "seed 0, threads 1" in said.out
     assert "runs/r/1/join/out" in said.out
-    assert "next: burnish runs show r/1" in said.out
+    assert re.search(r"^next: \S*burnish runs show r/1", said.out, re.M)
     assert "2 reused" in burnish("run", recipe).out
     assert "seed 0" in (workspace.runs / "r/1/make/console.log").read_text()
 
@@ -222,6 +226,35 @@ def test_a_full_disk_here_is_told_as_one_and_takes_no_number(burnish, monkeypatc
     said = burnish("run", recipe)
     assert (said.status, "No space left" in said.err) == (5, True)
     assert list((workspace.runs / "r").iterdir()) == []
+
+
+def test_ctrl_c_is_for_the_chat_to_hear(burnish, monkeypatch):
+    from burnish.studio import workrooms
+
+    def chat(*_, **__):
+        signal.raise_signal(signal.SIGINT)
+        return 3
+
+    monkeypatch.setattr(workrooms, "chat", chat)
+    before = signal.getsignal(signal.SIGINT)
+    assert burnish("chat", "builtin:pocket").status == 3
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_resumed_run_shows_no_error_of_its_past(burnish, monkeypatch):
+    from burnish.studio import runs
+
+    step = {
+        "run": "r/1/make", "state": "succeeded", "seconds": 1.0, "stage": "quick-make", "folder": "f", "inputs": {},
+        "settings": {}, "chosen": [{"field": "device", "value": "cpu", "reason": "no GPU"}] * 2, "metrics": {},
+        "notes": ["twice"] * 2, "error": {"what": "the run was stopped", "fix": "run it again"}, "path": "p",
+    }  # fmt: skip
+    monkeypatch.setattr(runs, "show", lambda *_, **__: [step])
+    shown = burnish("runs", "show").out
+    assert shown.count("twice") == shown.count("device = cpu") == 1
+    assert "stopped" not in shown
+    step["state"] = "interrupted"
+    assert "the run was stopped" in burnish("runs", "show").out
 
 
 def test_a_row_cannot_drive_the_terminal(burnish, workspace):

@@ -1,8 +1,19 @@
 """Numbers, durations, tables and curves in words; options that may stand anywhere."""
 
+import sys
+
 import pytest
 
-from burnish.cli.render import duration, json_text, lifted_options, make_table, measures_in_short, plain, sparkline
+from burnish.cli.render import (
+    duration,
+    json_text,
+    lifted_options,
+    make_table,
+    measures_in_short,
+    plain,
+    program,
+    sparkline,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +56,26 @@ def test_a_curve_keeps_its_shape_and_its_width():
 
 def test_only_numbers_are_measures_in_short():
     assert measures_in_short({"a": 1, "b": 0.12346, "c": {"d": 1}, "e": "x"}) == "a 1, b 0.1235"
+
+
+def test_where_a_loss_ended_is_told_before_where_it_began():
+    metrics = {"steps": 9, "rows": 8, "first_loss": 4.0, "last_loss": 0.5, "best_eval_loss": 0.25}
+    assert measures_in_short(metrics, most=3) == "last_loss 0.5, best_eval_loss 0.25, steps 9"
+
+
+def test_the_program_is_called_as_the_shell_finds_it(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "env/bin/python"))
+    assert program() == "burnish"
+    (tmp_path / "env/bin").mkdir(parents=True)
+    (tmp_path / "env/bin/burnish").touch(mode=0o755)
+    assert program() == "env/bin/burnish"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert program() == str(tmp_path / "env/bin/burnish")
+    monkeypatch.setenv("PATH", str(tmp_path / "env/bin"))
+    assert program() == "burnish"
 
 
 def test_a_column_of_numbers_stands_right():

@@ -37,6 +37,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 
 
@@ -75,6 +76,8 @@ def entry() -> None:
     from burnish.cli.render import as_burnish_error, lifted_options, report_error
 
     arguments, lifted = lifted_options(sys.argv[1:])
+    if arguments[len(lifted) : len(lifted) + 1] == ["help"]:  # `burnish help run` is `burnish run --help`
+        arguments = [*arguments[len(lifted) + 1 :], "--help"]
     try:
         sys.exit(app(args=arguments or ["--help"], prog_name="burnish", standalone_mode=False))
     except (KeyboardInterrupt, Abort):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from burnish.cli.render import Face, duration
+from burnish.cli.render import Face, duration, program
 
 Files = Annotated[
     list[str], typer.Argument(help="Recipe files, later ones over earlier ones; or a shipped recipe's name.")
@@ -79,7 +79,7 @@ def init(
         return face.print_json({"made": [str(path) for path in made]})
     for path in made:
         face.console.print(f"made {path}")
-    face.console.print(f"next: burnish plan {made[-1]}")
+    face.console.print(f"next: {program()} plan {made[-1]}")
     return None
 
 

@@ -3,10 +3,12 @@
 import errno
 import math
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from typer.exceptions import TyperException
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _GLOBAL_FLAGS = ("--json", "--debug")
 _GLOBAL_VALUES = ("--workspace",)
+_TELLING = ("last_loss", "best_eval_loss")
 
 
 def lifted_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -83,7 +86,7 @@ def make_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
     from rich.table import Table
     from rich.text import Text
 
-    shown = [[_cell(value) for value in row] for row in rows]
+    shown = [[cell(value) for value in row] for row in rows]
     table = Table(title=title or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
         numbers = bool(shown) and all(_is_number(row[index]) for row in shown)
@@ -93,7 +96,8 @@ def make_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
     return table
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A value as a table shows it: four digits, thousands parted, nothing that steers the terminal."""
     if value is None:
         return "–"
     if isinstance(value, float):
@@ -125,9 +129,18 @@ def duration(seconds: float | None) -> str:
 
 
 def measures_in_short(metrics: Mapping[str, Any], most: int = 4) -> str:
-    """The first numbers of an artifact's measures, as `name value`."""
-    shown = [f"{name} {_cell(value)}" for name, value in metrics.items() if isinstance(value, int | float)]
-    return ", ".join(shown[:most])
+    """The most telling numbers of an artifact's measures, else the first, as `name value`."""
+    numbers = [name for name, value in metrics.items() if isinstance(value, int | float)]
+    numbers.sort(key=lambda name: name not in _TELLING)
+    return ", ".join(f"{name} {cell(metrics[name])}" for name in numbers[:most])
+
+
+def program() -> str:
+    """How to call burnish from the current folder: by its name, or by its path where the shell would not find it."""
+    script = Path(sys.executable).with_name("burnish")
+    if shutil.which("burnish") or not script.is_file():
+        return "burnish"
+    return str(script.relative_to(Path.cwd())) if script.is_relative_to(Path.cwd()) else str(script)
 
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:
@@ -156,7 +169,7 @@ def as_burnish_error(error: Exception) -> BurnishError:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return MachineError("machine.no-disk", str(error), "free some space, or use another --workspace")
     if isinstance(error, OSError) and error.filename:
-        return RunError("run.failed", str(error), "check the path, and who may read and write there")
+        return RunError("run.failed", str(error), "check who may read and write there, or use another --workspace")
 
     import tempfile
     import traceback

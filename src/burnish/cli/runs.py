@@ -130,10 +130,12 @@ def _lines(step: dict[str, Any]) -> list[tuple[str, Any]]:
     lines += [
         ("setting", f"{key} = {json.dumps(value, ensure_ascii=False)}") for key, value in step["settings"].items()
     ]
-    lines += [("chosen for you", f"{c['field']} = {c['value']} ({c['reason']})") for c in step["chosen"]]
+    # A resumed step chose and noted the same at each attempt: once is enough.
+    chosen = dict.fromkeys(f"{c['field']} = {c['value']} ({c['reason']})" for c in step["chosen"])
+    lines += [("chosen for you", text) for text in chosen]
     lines += [("measure", f"{key} = {value}") for key, value in step["metrics"].items()]
-    lines += [("note", text) for text in step["notes"]]
-    if step["error"]:
+    lines += [("note", text) for text in dict.fromkeys(step["notes"])]
+    if step["error"] and step["state"] != "succeeded":
         lines += [("error", step["error"]["what"]), ("hint", step["error"]["fix"])]
     if step["path"]:
         lines.append(("output", step["path"]))

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from burnish.cli.render import duration, make_table, measures_in_short, plain, sparkline
+from burnish.cli.render import cell, duration, make_table, measures_in_short, plain, program, sparkline
 from burnish.core.events import Event
 from burnish.core.plan import Plan, PlannedStep
 from burnish.core.run import Run
@@ -117,7 +117,7 @@ class TerminalWatcher:
             self._print(Text("next: ", "bold cyan") + Text(line))
 
     def _progress(self, phase: str, done: int, total: int, unit: str) -> None:
-        numbers = "  ".join(f"{key} {value:.4g}" for key, value in self._numbers.items())
+        numbers = "  ".join(f"{key} {cell(value)}" for key, value in self._numbers.items())
         count = f"{done:,}/{total:,} {unit}" if total else f"{done:,} {unit}"
         if self._bar is not None and self._task is not None:
             self._bar.update(
@@ -149,13 +149,13 @@ def _short(path: Path, root: Path) -> str:
 def _next_steps(result: RunResult) -> list[str]:
     """Commands that make sense after what was made."""
     kinds: Mapping[str, str] = {step.artifact.kind: name for name, step in result.steps.items()}
-    name, lines = result.recipe, list[str]()
+    name, lines, call = result.recipe, list[str](), program()
     talker = kinds.get("model") or kinds.get("adapter")
     if talker:
-        lines.append(f"burnish chat {name}.{talker}@latest")
+        lines.append(f"{call} chat {name}.{talker}@latest")
     if "adapter" in kinds and "model" not in kinds:
-        lines.append(f"burnish merge --model {name}.{kinds['adapter']}@latest")
+        lines.append(f"{call} merge --model {name}.{kinds['adapter']}@latest")
     if "dataset" in kinds and not talker:
-        lines.append(f"burnish inspect {name}.{kinds['dataset']}@latest --tokenizer builtin:pocket")
-    lines.append(f"burnish runs show {result.name}")
+        lines.append(f"{call} inspect {name}.{kinds['dataset']}@latest --tokenizer builtin:pocket")
+    lines.append(f"{call} runs show {result.name}")
     return lines

@@ -1,5 +1,6 @@
 """Commands that look at rows and talk to models: `inspect` and `chat`."""
 
+import signal
 from typing import Annotated, Any
 
 import typer
@@ -53,7 +54,12 @@ def chat(
     arguments = [f"--temperature={temperature}", f"--max-new-tokens={max_new_tokens}"]
     arguments += [f"--ask={ask}"] if ask is not None else []
     arguments += [f"--system={system}"] if system is not None else []
-    status = talk(as_reference(model), workspace=ctx.obj.workspace, arguments=arguments)
+    # Ctrl-C reaches the chat as well, and there it stops an answer. No SIG_IGN: the child would inherit that.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        status = talk(as_reference(model), workspace=ctx.obj.workspace, arguments=arguments)
+    finally:
+        signal.signal(signal.SIGINT, before)
     if status:
         raise typer.Exit(status)
 
