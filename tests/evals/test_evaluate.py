@@ -70,6 +70,8 @@ def test_an_adapter_is_compared_with_its_base(
     assert metrics["scores"]["exact_match"]["test"] == "exact McNemar"
     assert {tag: part["rows"] for tag, part in metrics["by_tag"].items()} == {"even": 4, "odd": 4}
     assert metrics["by_tag"]["odd"]["scores"]["exact_match"]["delta"] == 1.0
+    by_tag = next(event for event in events if event.kind == "table" and event.title == "By tag")
+    assert [line[:3] for line in by_tag.rows] == [["even", "exact_match", "4"], ["odd", "exact_match", "4"]]
 
     first = items(ctx)[0]
     assert (first["id"], first["source"], first["tag"]) == ("0" * 16, "data.jsonl:0", "even")
@@ -82,7 +84,7 @@ def test_an_adapter_is_compared_with_its_base(
 
     phases = {event.phase for event in events if isinstance(event, Progress)}
     assert phases == {"perplexity", "answers", "base: perplexity", "base: answers"}
-    [table] = [event for event in events if isinstance(event, Table)]
+    [table, _] = [event for event in events if isinstance(event, Table)]
     assert table.columns == ["score", "rows", "model", "base", "difference", "verdict"]
     assert [row[0] for row in table.rows] == ["exact_match", "perplexity", "bits_per_byte"]
 
@@ -118,7 +120,7 @@ def test_a_model_alone_gets_intervals(tmp_path: Path, base_model: Path, make_dat
         found["likelihood"]["bits_per_byte"],
     ):
         assert entry["model"]["low"] <= entry["model"]["value"] <= entry["model"]["high"]
-    [table] = [event for event in events if isinstance(event, Table)]
+    [table, _] = [event for event in events if isinstance(event, Table)]
     assert table.columns == ["score", "rows", "model", "interval"]
 
 

@@ -73,17 +73,38 @@ def measures(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def table(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Columns and rows for people, from `metrics`."""
-    compared = any("base" in entry for entry in (*found["scores"].values(), *found["likelihood"].values()))
-    columns = ["score", "rows", "model", *(["base", "difference", "verdict"] if compared else ["interval"])]
-    lines = []
-    for name, entry in [*found["scores"].items(), *found["likelihood"].items()]:
-        line = [name, str(entry["model"]["n"]), _number(entry["model"]["value"])]
-        if compared:
-            line += [_number(entry["base"]["value"]), _difference(entry), entry.get("verdict", "")]
-        else:
-            line.append(_range(entry["model"], ""))
-        lines.append(line)
-    return columns, lines
+    entries = {**found["scores"], **found["likelihood"]}
+    verdict = ["verdict"] if _is_compared(entries) else []
+    lines = [[name, *_line(entry), *([entry.get("verdict", "")] if verdict else [])] for name, entry in entries.items()]
+    return ["score", *_columns_for(entries), *verdict], lines
+
+
+def tag_table(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """The scores by tag, from `metrics`; no rows when the rows carry fewer than two tags."""
+    if len(found["by_tag"]) < 2:
+        return [], []
+    lines = [
+        [tag, name, *_line(entry)]
+        for tag, section in found["by_tag"].items()
+        for name, entry in section["scores"].items()
+    ]
+    return ["tag", "score", *_columns_for(found["scores"])], lines
+
+
+def _is_compared(entries: Mapping[str, Any]) -> bool:
+    return any("base" in entry for entry in entries.values())
+
+
+def _columns_for(entries: Mapping[str, Any]) -> list[str]:
+    return ["rows", "model", *(["base", "difference"] if _is_compared(entries) else ["interval"])]
+
+
+def _line(entry: Mapping[str, Any]) -> list[str]:
+    """rows, model, then base and difference, or the interval."""
+    start = [str(entry["model"]["n"]), _number(entry["model"]["value"])]
+    if "base" in entry:
+        return [*start, _number(entry["base"]["value"]), _difference(entry)]
+    return [*start, _range(entry["model"], "")]
 
 
 def item_lines(sample: Sample) -> Iterator[dict[str, Any]]:

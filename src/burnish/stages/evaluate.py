@@ -19,7 +19,7 @@ from burnish.core.events import Chosen, Note, Progress, Table
 from burnish.core.files import write_json
 from burnish.evals.chart import draw_scores
 from burnish.evals.measure import Item, answer_rows, measure_likelihoods
-from burnish.evals.report import Sample, item_lines, measures, metrics, table, unscored
+from burnish.evals.report import Sample, item_lines, measures, metrics, table, tag_table, unscored
 from burnish.evals.scorers import Row, Scorer, build_scorers
 from burnish.models.adapters import base_of
 from burnish.models.device import inference_dtype, pick_device, use_threads
@@ -193,4 +193,7 @@ def _report(plan: _Plan, ctx: Context, sample: Sample) -> dict[str, Any]:
             ctx.emit(Note(level="warning", text=f"{scorer.name}: {rows} of {len(sample.rows)} rows not scored: {why}"))
     columns, lines = table(found)
     ctx.emit(Table(title=plan.title, columns=columns, rows=lines))
+    columns, lines = tag_table(found)
+    if lines:
+        ctx.emit(Table(title="By tag", columns=columns, rows=lines))
     return measures(found)
