@@ -51,6 +51,7 @@ format: $(READY) ## Format the code
 
 bench: $(READY) ## Side-by-side measurements; results in docs/benchmarks.md
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/training.py
 
 docs: $(READY) ## Write the generated reference pages
 	$(BIN)/python docs/generate.py
