@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from burnish.cli.render import Face
+from burnish.core.errors import AskError
 
 
 def inspect(
@@ -16,6 +17,10 @@ def inspect(
     ] = None,
     rows: Annotated[int, typer.Option(help="How many rows to show.")] = 3,
     format: Annotated[str, typer.Option(help="The layout of the rows.")] = "auto",
+    columns: Annotated[
+        list[str] | None, typer.Option("--column", help="Rename a column: theirs=ours; may be repeated.")
+    ] = None,
+    subset: Annotated[str | None, typer.Option(help="Which part of a hub dataset or dataset_info.json.")] = None,
     train_on: Annotated[str, typer.Option(help="assistant, completion or all.")] = "assistant",
     max_length: Annotated[int, typer.Option(help="The most tokens a row may have.")] = 8192,
 ) -> None:
@@ -25,10 +30,14 @@ def inspect(
 
     face: Face = ctx.obj
     settings: dict[str, Any] = {"rows": rows, "format": format}
+    if columns:
+        settings["columns"] = dict(_renaming(text) for text in columns)
+    if subset is not None:
+        settings["subset"] = subset
     if tokenizer is not None:
         settings |= {
             "tokenizer": as_reference(tokenizer),
-            "render": {"train_on": train_on, "max_length": max_length, "over_length": "truncate_left"},
+            "render": {"train_on": train_on, "max_length": max_length},
         }
     found = look(as_reference(source), workspace=face.workspace, **settings)
     if face.json:
@@ -39,19 +48,32 @@ def inspect(
     return None
 
 
+def _renaming(text: str) -> tuple[str, str]:
+    theirs, sign, ours = text.partition("=")
+    if not (theirs and sign and ours):
+        raise AskError(
+            "ask.wrong-value", f"--column {text}: not of the form theirs=ours", "write --column query=prompt"
+        )
+    return theirs, ours
+
+
 def chat(
     ctx: typer.Context,
     model: Annotated[str, typer.Argument(help="builtin:pocket, a folder, recipe.step@latest, or a hub name.")],
     ask: Annotated[str | None, typer.Option(help="Ask one question, print the answer, and end.")] = None,
     system: Annotated[str | None, typer.Option(help="The system message.")] = None,
     temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.")] = 0.0,
+    top_p: Annotated[float, typer.Option(help="Sample from the likeliest tokens that hold this share.")] = 1.0,
+    seed: Annotated[int | None, typer.Option(help="Of sampling; another one each time when not said.")] = None,
     max_new_tokens: Annotated[int, typer.Option(help="The longest answer.")] = 512,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Talk to a model or adapter in the terminal."""
     from burnish.cli.stages import as_reference
     from burnish.studio.workrooms import chat as talk
 
-    arguments = [f"--temperature={temperature}", f"--max-new-tokens={max_new_tokens}"]
+    arguments = [f"--temperature={temperature}", f"--top-p={top_p}", f"--max-new-tokens={max_new_tokens}"]
+    arguments += [f"--device={device}"] + ([f"--seed={seed}"] if seed is not None else [])
     arguments += [f"--ask={ask}"] if ask is not None else []
     arguments += [f"--system={system}"] if system is not None else []
     # Ctrl-C reaches the chat as well, and there it stops an answer. No SIG_IGN: the child would inherit that.

@@ -1,0 +1,50 @@
+"""`inspect` and `chat`: rows as a person reads them, with the learned ones marked; answers of the embedded model."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def rows(workspace):
+    path = workspace.root / "rows.csv"
+    path.write_text('frage,antwort\n"Weather in Oslo?","Rain."\n', encoding="utf-8")
+    return path
+
+
+def test_learned_tokens_are_marked_where_there_is_no_colour(burnish, rows):
+    said = burnish(
+        *("inspect", rows, "--column", "frage=question", "--column", "antwort=answer", "--tokenizer", "builtin:pocket")
+    )
+    assert said.status == 0, said.err
+    assert "<|im_start|>user\nWeather in Oslo?<|im_end|>\n<|im_start|>assistant\n⟦Rain.<|im_end|>\n⟧" in said.out
+    assert "question_answer" in said.out
+
+
+def test_a_row_that_is_too_long_is_told_and_not_cut(burnish, rows):
+    words = ("--column", "frage=question", "--column", "antwort=answer", "--max-length", "8")
+    said = burnish("inspect", rows, *words, "--tokenizer", "builtin:pocket")
+    assert said.status == 0, said.err
+    assert "data.too-long" in said.out
+
+
+def test_a_renaming_that_is_none_is_told(burnish, rows):
+    said = burnish("inspect", rows, "--column", "frage")
+    assert said.status == 2
+    assert "--column frage" in said.err
+
+
+def test_a_layout_that_is_not_known_names_the_columns_and_the_way_out(burnish, rows):
+    said = burnish("inspect", rows)
+    assert said.status == 3
+    assert "antwort, frage" in said.err
+    assert "format" in said.err
+
+
+def test_chat_answers_one_question_and_ends():
+    burnish = str(Path(sys.executable).parent / "burnish")
+    command = [burnish, "chat", "builtin:pocket", "--ask", "What is LoRA?", "--device", "cpu"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "LoRA trains two small matrices beside each frozen weight."
