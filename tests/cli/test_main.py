@@ -257,6 +257,13 @@ def test_a_resumed_run_shows_no_error_of_its_past(burnish, monkeypatch):
     assert "the run was stopped" in burnish("runs", "show").out
 
 
+def test_init_says_where_to_go_on(burnish, workspace):
+    said = burnish("init", "--folder", "a folder")
+    assert re.search(r"^next: cd 'a folder'\nnext: \S*burnish plan first-adapter.yaml$", said.out, re.M)
+    assert "cd" not in burnish("init").out
+    assert burnish("init").status == 2
+
+
 def test_a_row_cannot_drive_the_terminal(burnish, workspace):
     burnish("quick-fail", "--how", "print", "--token", '"\\e[2J\\x07 plain"')
     said = burnish("quick-fail", "--how", "print", "--token", '"\\e[2J\\x07 plain2"')

@@ -24,7 +24,9 @@ def print_inspection(console: Console, found: Mapping[str, Any]) -> None:
         if stats.get(name):
             console.print(Text(f"{name.replace('_', ' ')}: ", "bold") + Text(_listed(stats[name])))
     if stats.get("languages"):
-        console.print(Text("languages: ", "bold") + Text(_listed(stats["languages"]["rows"])))
+        sample = stats["languages"]["sample"]
+        of = f" (of {sample:,} rows looked at)" if sample < found["rows"] else ""
+        console.print(Text("languages: ", "bold") + Text(_listed(stats["languages"]["rows"]) + of))
     lengths = [(name, stats[name]) for name in _LENGTHS if stats.get(name, {}).get("count")]
     columns = ("min", "mean", "p50", "p90", "p99", "max", "total")
     rows = [(name, *(f"{length[column]:,}" for column in columns)) for name, length in lengths]
@@ -32,7 +34,8 @@ def print_inspection(console: Console, found: Mapping[str, Any]) -> None:
     for code, count in found["unrendered"].items():
         console.print(Text(f"{count:,} rows cannot be rendered as they are: {code}", "yellow"))
     for bad in found["first_bad"]:
-        console.print(Text(f"bad: {bad['source']}: {bad['field']}: {bad['reason']}", "red"))
+        where = ": ".join(part for part in (bad["source"], bad["field"]) if part)
+        console.print(Text(f"bad: {where}: {bad['reason']}", "red"))
     for note in found["notes"]:
         console.print(Text(note, "dim"))
     for shown in found["shown"]:

@@ -1,5 +1,6 @@
 """Commands about whole recipes: `run`, `plan`, `demo`, `init`, `schema`."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -79,7 +80,9 @@ def init(
         return face.print_json({"made": [str(path) for path in made]})
     for path in made:
         face.console.print(f"made {path}")
-    face.console.print(f"next: {program()} plan {made[-1]}")
+    if folder.resolve() != Path.cwd():
+        face.console.print(f"next: cd {shlex.quote(str(folder))}")
+    face.console.print(f"next: {program(folder)} plan {made[-1].name}")
     return None
 
 

@@ -135,12 +135,12 @@ def measures_in_short(metrics: Mapping[str, Any], most: int = 4) -> str:
     return ", ".join(f"{name} {cell(metrics[name])}" for name in numbers[:most])
 
 
-def program() -> str:
-    """How to call burnish from the current folder: by its name, or by its path where the shell would not find it."""
-    script = Path(sys.executable).with_name("burnish")
+def program(start: Path | None = None) -> str:
+    """How to call burnish from a folder (the current one): by its name, or by its path if the shell cannot find it."""
+    script, folder = Path(sys.executable).with_name("burnish"), (start or Path()).resolve()
     if shutil.which("burnish") or not script.is_file():
         return "burnish"
-    return str(script.relative_to(Path.cwd())) if script.is_relative_to(Path.cwd()) else str(script)
+    return str(script.relative_to(folder)) if script.is_relative_to(folder) else str(script)
 
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:
