@@ -1,6 +1,6 @@
 """How long the command line takes to answer, warm: `burnish --help` and `burnish plan`. Prints medians.
 
-    .venv/bin/python benchmarks/startup.py
+.venv/bin/python benchmarks/startup.py
 """
 
 import statistics

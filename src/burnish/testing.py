@@ -58,7 +58,7 @@ CHATML = """{%- for message in messages %}
 
 
 def tiny_tokenizer(folder: Path, chat_template: str | None = CHATML) -> Path:
-    """A tokenizer of bytes in `folder`: `<|endoftext|>` is 0 and pads, `<|im_start|>` is 1, `<|im_end|>` is 2 and ends."""
+    """A tokenizer of bytes in `folder`: `<|endoftext|>` 0 pads, `<|im_start|>` is 1, `<|im_end|>` 2 ends."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
