@@ -28,7 +28,7 @@ demo: $(READY) ## The whole arc on the embedded model: data, adapter, evaluation
 	$(BIN)/burnish demo
 
 test: $(READY) ## All tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not torture and not gpu" --durations 15
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not torture and not gpu" --durations 15
 
 torture: $(READY) ## The long fault tests: 500 kills, 200 bit flips
 	$(BIN)/python -m pytest -m torture tests

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.timeout(800), pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.timeout(800)
 
 
 @pytest.fixture(scope="module")
