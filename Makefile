@@ -49,7 +49,7 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY) ## Side-by-side measurements; results in docs/benchmarks.md
+bench: $(READY) ## Measure side by side, four minutes; docs/benchmarks.md holds our results
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/training.py
 
