@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from burnish.evals.measure import Item, answer_rows, as_chat
+from burnish.evals.measure import Item, answer_rows, as_chat, measure_likelihoods
 from burnish.evals.scorers import Score, Unscored, build_scorers
 from burnish.models.engines.protocol import Answer
+from burnish.models.load import load_model
 from burnish.specs.evals import ExactMatchSpec, GenerationSpec
 from burnish.testing import tiny_tokenizer
 from burnish.tokens.chat import Renderer
@@ -60,3 +61,26 @@ def test_only_a_good_completion_is_a_reference(label: bool, turns: int) -> None:
     prompt, completion = [{"role": "user", "content": "?"}], [{"role": "assistant", "content": "!"}]
     given = {"kind": "label", "messages": prompt, "completion": completion, "label": label}
     assert len(as_chat(given)["messages"]) == turns
+
+
+def test_a_long_text_is_read_in_pieces_and_a_long_conversation_is_left_out(base_model: Path) -> None:
+    """In pieces as many tokens are predicted, each once, but with less before them."""
+    model, tokenizer = load_model(base_model), load_tokenizer(base_model)
+    text = {"id": "0", "source": "x:1", "kind": "text", "text": "what is asked is answered, " * 8}
+
+    def measured(rows: list[dict[str, Any]], longest: int) -> list[Item]:
+        items = [Item() for _ in rows]
+        measure_likelihoods(
+            model, tokenizer, rows, items, train_on="assistant", max_length=longest, tick=lambda *_: None
+        )
+        return items
+
+    [whole] = measured([text], 1000)
+    [pieces, conversation] = measured([text, row("a" * 100)], 32)
+    assert whole.likelihood is not None
+    assert pieces.likelihood is not None
+    assert pieces.likelihood.tokens == whole.likelihood.tokens > 32
+    assert pieces.likelihood.nats != pytest.approx(whole.likelihood.nats)
+    assert not pieces.too_long
+    assert conversation.too_long
+    assert conversation.likelihood is None

@@ -99,20 +99,25 @@ def measure_likelihoods(
     max_length: int,
     tick: Tick,
 ) -> None:
-    """Note the likelihood of each row's learned tokens in its item; rows of more than `max_length` are marked."""
-    renderer = Renderer(tokenizer, RenderSpec(train_on=train_on, max_length=_NO_LIMIT))
+    """Note the likelihood of each row's learned tokens in its item.
+
+    A text of more than `max_length` tokens is read in pieces, as training splits it; such a conversation is marked.
+    """
+    whole = Renderer(tokenizer, RenderSpec(train_on=train_on, max_length=_NO_LIMIT))
+    in_pieces = Renderer(tokenizer, RenderSpec(max_length=max_length, over_length="split"))
     measured, rendered = [], []
     for index, row in enumerate(rows):
         if row["kind"] not in ("chat", "text"):
             continue
-        for one in renderer.render(row):
-            items[index].too_long = len(one.ids) > max_length
-            if not items[index].too_long:
-                measured.append(index)
-                rendered.append(one)
+        pieces = (in_pieces if row["kind"] == "text" else whole).render(row)
+        items[index].too_long = any(len(piece.ids) > max_length for piece in pieces)
+        if not items[index].too_long:
+            measured += [index] * len(pieces)
+            rendered += pieces
     done = 0
     for position, likelihood in likelihoods(model, tokenizer, rendered):
-        items[measured[position]].likelihood = likelihood
+        item = items[measured[position]]
+        item.likelihood = likelihood if item.likelihood is None else item.likelihood + likelihood
         if done % 64 == 0:
             tick("perplexity", done, len(rendered))
         done += 1

@@ -154,7 +154,8 @@ class EvaluateSpec(Spec):
     max_rows: int | None = Field(default=None, ge=1)
     """Score the first rows only."""
     max_length: int = Field(default=4096, ge=8)
-    """Rows longer than this, or than the model's context, are left out of perplexity, and counted."""
+    """Conversations of more tokens than this, or than the model's context, are left out of perplexity, and counted;
+    texts are read in pieces of that length."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
     """Of the intervals."""
     seed: int = 0

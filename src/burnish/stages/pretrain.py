@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from burnish.core.context import Context, Outcome
 from burnish.core.errors import AskError
+from burnish.models.adapters import tokenizer_folder
 from burnish.models.load import load_model, quiet_transformers
 from burnish.specs.train import PretrainSpec
 from burnish.stages.training import config_of, resolve_run, save, tokenised, with_method
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def run(spec: PretrainSpec, ctx: Context) -> Outcome:
     """Train on the data's train split; give the whole model (or the adapter) with its tokenizer."""
     base = ctx.input("base") if spec.base is not None else None
-    tokenizer = load_tokenizer(ctx.input("tokenizer" if spec.tokenizer is not None else "base").path)
+    tokenizer = load_tokenizer(tokenizer_folder(ctx.input("tokenizer" if spec.tokenizer is not None else "base")))
     rows, held_out = tokenised(spec, ctx, tokenizer)
     config = config_of(base) if base is not None else new_config(spec, tokenizer)
     resolved = resolve_run(spec, ctx, config, rows, held_out, spec.method.kind == "full")

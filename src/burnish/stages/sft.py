@@ -1,6 +1,7 @@
 """sft: fine-tune a model on conversations or texts, with an adapter or whole."""
 
 from burnish.core.context import Context, Outcome
+from burnish.models.adapters import tokenizer_folder
 from burnish.models.load import load_model
 from burnish.specs.train import SftSpec
 from burnish.stages.training import config_of, resolve_run, save, tokenised, with_method
@@ -11,7 +12,7 @@ from burnish.train.fit import fit, seed_everything
 def run(spec: SftSpec, ctx: Context) -> Outcome:
     """Train on the data's train split; give the adapter, or the whole model, with its tokenizer."""
     base = ctx.input("base")
-    tokenizer = load_tokenizer(base.path)
+    tokenizer = load_tokenizer(tokenizer_folder(base))
     rows, held_out = tokenised(spec, ctx, tokenizer)
     trains_all = spec.method.kind == "full"
     resolved = resolve_run(spec, ctx, config_of(base), rows, held_out, trains_all)
