@@ -6,11 +6,13 @@ from difflib import get_close_matches
 MOST_NAMES = 16
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str], most: int = MOST_NAMES) -> str:
     """A hint: `did you mean 'x'?`, or the names there are when none is near, the first of them where they are many."""
     names = sorted(known)
     close = get_close_matches(name, names, n=1, cutoff=0.6)
     if close:
         return f"did you mean '{close[0]}'?"
-    rest = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return f"known names: {', '.join(names[:MOST_NAMES])}{rest}"
+    if not names:
+        return "there is none yet"
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"known names: {', '.join(names[:most])}{rest}"

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast, get_args
 from pydantic import ValidationError
 
 from burnish.core.errors import AskError
+from burnish.core.habits import HABITS, NOT_NEEDED
 from burnish.core.naming import nearest
 from burnish.core.yaml import MAX_DEPTH, Where, at
 from burnish.specs.base import Spec
@@ -86,14 +87,51 @@ def _describe(spec_type: type[Spec], fault: Any, path: Where, where: Callable[[W
     field, place = ".".join(map(str, path)), where(path)
     code = _CODES.get(fault["type"], "ask.wrong-value")
     if code == "ask.unknown-key":
-        return code, at(place, f"unknown key '{field}'"), nearest(str(path[-1]), _known_names(spec_type, path[:-1]))
+        return code, at(place, f"unknown key '{field}'"), _what_was_meant(spec_type, path)
     if code == "ask.missing-key":
         return code, at(place, f"'{field}' is missing"), f"add {path[-1]}: …"
-    message = fault["msg"].removeprefix("Value error, ")
+    message = _message(fault)
     given = "" if fault["type"] == "value_error" and not field else f" (given: {_short(fault['input'])})"
     subject = f"'{field}': " if field else ""
     help_text = _help(spec_type, path)
     return code, at(place, f"{subject}{message}{given}"), help_text or "mend the value"
+
+
+def _message(fault: Any) -> str:
+    """pydantic's words, or ours where its own speak of Python."""
+    match fault["type"]:
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return "needs settings of its own: write a mapping, such as {kind: …}"
+        case "union_tag_invalid":
+            return f"there is no kind '{fault['ctx']['tag']}': write one of {fault['ctx']['expected_tags']}"
+        case kind if fault["input"] is None and kind.endswith("_type"):
+            return "has no value (in a mapping, a colon is followed by a blank)"
+        case _:
+            return fault["msg"].removeprefix("Value error, ")
+
+
+def _what_was_meant(spec_type: type[Spec], path: Where) -> str:
+    """The setting that an unknown key may stand for: another tool's name, a nested one, or one that is spelt alike."""
+    name = str(path[-1])
+    everywhere = [f"{prefix}{key}" for prefix, spec in all_specs(spec_type) for key in spec.__pydantic_fields__]
+    habit = HABITS.get(name)
+    if habit in everywhere:
+        return f"burnish calls it {habit}"
+    if name in NOT_NEEDED:
+        return NOT_NEEDED[name]
+    if len(path) == 1:
+        nested = [key for key in everywhere if key.endswith(f".{name}")]
+        if nested:
+            return f"it is {' or '.join(dict.fromkeys(nested))}"
+    return nearest(name, _known_names(spec_type, path[:-1]), most=100)
+
+
+def all_specs(spec_type: type[Spec], prefix: str = "") -> Iterator[tuple[str, type[Spec]]]:
+    """A spec and those within it, with the dotted prefix of their fields."""
+    yield prefix, spec_type
+    for name, info in spec_type.__pydantic_fields__.items():
+        for inner in _specs_in(info.annotation):
+            yield from all_specs(inner, f"{prefix}{name}.")
 
 
 def _short(value: Any) -> str:

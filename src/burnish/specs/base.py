@@ -63,12 +63,16 @@ SCHEMES = ("step", "file", "hub", "git", "builtin")
 _REFERENCE = re.compile(r"^(?:(?P<scheme>[a-z]+):(?P<rest>.+)|(?P<name>[\w.-]+)@(?P<version>[\w.-]+))$")
 
 
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
 def is_a_reference(value: str) -> str:
     """Accept `step:x`, `file:x`, `hub:x`, `git:x`, `builtin:x` or `name@version`."""
     match = _REFERENCE.match(value)
     if match is None or (match["scheme"] is not None and match["scheme"] not in SCHEMES):
         schemes = ", ".join(f"{scheme}:…" for scheme in SCHEMES)
-        raise ValueError(f"'{value}' is not a reference: write {schemes} or name@version")
+        likely = f"did you mean hub:{value}, or file:{value}? " if _HUB_NAME.fullmatch(value) else ""
+        raise ValueError(f"'{value}' is not a reference: {likely}write {schemes} or name@version")
     return value
 
 
