@@ -23,3 +23,15 @@ FLAGS = dict(reversed(list(_flags(SftSpec))))
 )
 def test_a_flag_is_read_as_its_field_says(path, text, value):
     assert _plain(path, text, FLAGS) == value
+
+
+def test_a_missing_setting_is_hinted_as_a_flag(burnish):
+    said = burnish("sft")
+    assert said.status == 2
+    assert "give --data …; give --base …; see `burnish sft --help`" in said.err
+
+
+def test_a_recipe_given_to_a_stage_is_told_as_such(burnish, recipe):
+    said = burnish("sft", recipe)
+    assert said.status == 2
+    assert f"run it with `burnish run {recipe}`" in said.err

@@ -142,7 +142,7 @@ def test_ctrl_c_saves_and_a_second_one_ends_at_once(quick_stages, workspace, unt
         "import sys, burnish\n"
         "from burnish.studio.running import Quiet\n"
         "class Told(Quiet):\n"
-        "    def stopping(self): print('stopping', flush=True)\n"
+        "    def stopping(self, at_once): print('stopping', flush=True)\n"
         "try:\n"
         "    burnish.run_stage('quick-slow', release='never', numb=sys.argv[2] == 'numb', workspace=sys.argv[1],"
         " watcher=Told())\n"

@@ -4,6 +4,7 @@ burnish sft config.yaml --learning-rate 1e-4 --method.rank 8 --set schedule.kind
 """
 
 import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -12,6 +13,7 @@ import typer
 
 from burnish.cli.render import Face
 from burnish.core.catalog import stage
+from burnish.core.errors import AskError
 from burnish.core.yaml import parse_yaml
 from burnish.specs.base import SCHEMES, Spec, Takes, marks_of
 
@@ -52,7 +54,10 @@ def _run(ctx: typer.Context, name: str, given: dict[str, Any], values: dict[str,
         settings = merged(settings, nested(tuple(path.split(".")), value))
     for setting in given["set"] or ():
         settings = merged(settings, nested(*parse_setting(setting)))
-    recipe = stage_recipe(name, given["files"] or (), (), settings)
+    try:
+        recipe = stage_recipe(name, given["files"] or (), (), settings)
+    except AskError as error:
+        raise AskError(error.code, error.what, _in_flags(error.fix, name)) from error
     plan = make_plan(recipe, workspace=face.workspace, force=("*",) if given["force"] else ())
     if given["dry_run"]:
         return face.print_json(plan.as_dict()) if face.json else _say(face, plan)
@@ -62,6 +67,12 @@ def _run(ctx: typer.Context, name: str, given: dict[str, Any], values: dict[str,
         return face.print_json(result.as_dict())
     watcher.closing(result)
     return None
+
+
+def _in_flags(fix: str, name: str) -> str:
+    """A hint that names a key in a file names the flag as well."""
+    told = re.sub(r"add ([\w.]+): …", lambda key: f"give --{key[1].replace('_', '-')} …", fix)
+    return told if told == fix else f"{told}; see `burnish {name} --help`"
 
 
 def _say(face: Face, plan: Any) -> None:

@@ -98,8 +98,11 @@ class TerminalWatcher:
             self._print(f"[green]✓[/] [bold]{step.step.name}[/] [dim]{took}[/]{line}")
         self._close_log()
 
-    def stopping(self) -> None:
-        self._print("[yellow]stopping: the state is being saved; press Ctrl-C again to end at once[/]")
+    def stopping(self, at_once: bool) -> None:
+        if at_once:
+            self._print("[yellow]ending at once[/]")
+        else:
+            self._print("[yellow]stopping: a training saves its state first; press Ctrl-C again to end at once[/]")
 
     def closing(self, result: RunResult) -> None:
         """The table of what was made, where it lies, and what to type next."""

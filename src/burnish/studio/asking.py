@@ -49,11 +49,18 @@ def stage_recipe(
     given: dict[str, Any] = {}
     documents = [read_yaml(Path(path)) for path in files]
     for document in documents:
-        if not isinstance(document.value, dict):
+        value: Any = document.value
+        if not isinstance(value, dict):
             raise AskError(
-                "ask.recipe-unreadable", f"{document.name}: not a mapping of settings", f"see `burnish {name} --help`"
+                "ask.recipe-unreadable",
+                f"{document.name}: not a mapping of settings",
+                f"write settings as `key: value`; rows are given with a flag, see `burnish {name} --help`",
             )
-        given = merged(given, document.value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+        if "steps" in value:
+            raise AskError(
+                "ask.wrong-value", f"{document.name}: a whole recipe", f"run it with `burnish run {document.name}`"
+            )
+        given = merged(given, value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
     if given.get("stage", name) != name:
         raise AskError("ask.wrong-value", f"the file is for another stage than {name}", "use the command of that stage")
     known = [document.below("steps", name) for document in documents]
