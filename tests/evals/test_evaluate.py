@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from burnish.core.context import Context
 from burnish.core.errors import AskError, DataError, RunError
 from burnish.core.events import Event, Note, Progress, Table
 from burnish.core.ledger import ConsumptionLedger
 from burnish.specs.evals import EvaluateSpec
-from burnish.stages.evaluate import run
+from burnish.stages.evaluate import run, short_name
 from burnish.testing import temporary_context, tiny_model
 
 Maker = Callable[..., Path]
@@ -102,10 +103,42 @@ def test_the_base_under_an_adapter_scores_as_it_does_alone(
 def test_two_whole_models_are_compared_on_the_same_rows(tmp_path: Path, base_model: Path, make_dataset: Maker) -> None:
     other = tiny_model(tmp_path / "other", "llama", seed=5)
     data = make_dataset(test=yes_rows(6))
-    measures, _, _ = evaluate(tmp_path, other, data, compare_with=f"file:{base_model}", generation=SHORT)
+    measures, ctx, events = evaluate(tmp_path, other, data, compare_with=f"file:{base_model}", generation=SHORT)
     assert measures["exact_match_delta"] == 0.0
     assert measures["exact_match_verdict"] == "not enough evidence"
     assert measures["perplexity"] != measures["perplexity_base"]
+    tables = [event for event in events if isinstance(event, Table)]
+    assert tables[0].columns == ["score", "rows", "model", base_model.name, "difference", "verdict"]
+    assert tables[1].columns == ["tag", "score", "rows", "model", base_model.name, "difference"]
+    assert f"{base_model.name}: answers" in {event.phase for event in events if isinstance(event, Progress)}
+    assert "base" in json.loads((ctx.out / "metrics.json").read_text())["scores"]["exact_match"]
+
+
+def test_the_legend_names_the_model_that_is_compared_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base_model: Path, make_dataset: Maker
+) -> None:
+    labels: list[str] = []
+    monkeypatch.setattr(Figure, "legend", lambda _, handles, **__: labels.extend(str(h.get_label()) for h in handles))
+    data = make_dataset(test=yes_rows(2))
+    evaluate(tmp_path, base_model, data, compare_with=f"file:{base_model}", generation=SHORT)
+    assert labels == [base_model.name, "model"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "name"),
+    [
+        ("base", "base"),
+        ("step:tune", "tune"),
+        ("tiny.tune@latest", "tiny.tune@latest"),
+        ("file:runs/small model/", "small model"),
+        ("hub:someone/tiny", "tiny"),
+        ("builtin:pocket", "pocket"),
+        ("step:model", "step:model"),
+        ("file:.", "file:."),
+    ],
+)
+def test_a_reference_has_a_short_name(reference: str, name: str) -> None:
+    assert short_name(reference) == name
 
 
 def test_a_model_alone_gets_intervals(tmp_path: Path, base_model: Path, make_dataset: Maker) -> None:

@@ -11,13 +11,14 @@ _COLORS = {"base": "#b8c0cc", "model": "#2f6fdb"}
 _INK, _FAINT = "#1f2933", "#7b8794"
 _VERDICTS = {"better": "#1b7f4b", "worse": "#b3261e", "not enough evidence": _FAINT}
 _BAR = 0.34
-_LONGEST_TITLE = 60
+_LONGEST_TITLE, _LONGEST_NAME = 60, 30
 
 
-def draw_scores(found: Mapping[str, Any], title: str, path: Path) -> None:
+def draw_scores(found: Mapping[str, Any], title: str, path: Path, base_name: str = "base") -> None:
     """Draw what `report.metrics` gives: scores from 0 to 1 on the left, bits per byte (lower is better) on the right.
 
     A panel without anything to show is left out; without any, a page that says so is drawn.
+    The legend calls the model that is compared with `base_name`.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -42,8 +43,7 @@ def draw_scores(found: Mapping[str, Any], title: str, path: Path) -> None:
         bottom=0.62 / height,
         wspace=0.32,
     )
-    title = title if len(title) <= _LONGEST_TITLE else f"…{title[1 - _LONGEST_TITLE :]}"
-    figure.text(0.03, 1 - 0.32 / height, title, size=13, weight="bold", color=_INK, va="center")
+    figure.text(0.03, 1 - 0.32 / height, _cut(title, _LONGEST_TITLE), size=13, weight="bold", color=_INK, va="center")
     subtitle = f"{found['rows']} rows, {found['confidence']:.0%} intervals"
     figure.text(0.03, 1 - 0.6 / height, subtitle, size=9.5, color=_FAINT, va="center")
     for position, (panel, which) in enumerate(panels):
@@ -54,7 +54,7 @@ def draw_scores(found: Mapping[str, Any], title: str, path: Path) -> None:
     if not panels:
         figure.text(0.5, 0.4, "no row could be scored", ha="center", color=_FAINT)
     elif is_compared:
-        _legend(figure)
+        _legend(figure, base_name)
     figure.savefig(path)
 
 
@@ -99,10 +99,11 @@ def _names(panel: Mapping[str, Any], which: str) -> list[str]:
     return [name.replace("_", " ") if which == "scores" else "bits\nper byte" for name in panel]
 
 
-def _legend(figure: Any) -> None:
+def _legend(figure: Any, base_name: str) -> None:
     from matplotlib.patches import Patch
 
-    handles = [Patch(color=_COLORS[side], label=side) for side in ("base", "model")]
+    labels = {"base": _cut(base_name, _LONGEST_NAME), "model": "model"}
+    handles = [Patch(color=_COLORS[side], label=label) for side, label in labels.items()]
     figure.legend(
         handles=handles,
         loc="upper right",
@@ -110,7 +111,7 @@ def _legend(figure: Any) -> None:
         frameon=False,
         fontsize=9.5,
         labelcolor=_INK,
-        bbox_to_anchor=(0.98, 1 - 0.12 / figure.get_figheight()),
+        bbox_to_anchor=(0.98, 1 - 0.42 / figure.get_figheight()),
         handlelength=1.0,
         handleheight=1.0,
     )
@@ -122,3 +123,8 @@ def _sides(entry: Mapping[str, Any]) -> list[str]:
 
 def _has_values(entry: Mapping[str, Any]) -> bool:
     return bool(_sides(entry))
+
+
+def _cut(text: str, longest: int) -> str:
+    """The end of a long text: references tell themselves apart there."""
+    return text if len(text) <= longest else f"…{text[1 - longest :]}"

@@ -1,7 +1,8 @@
 """From the items of one model, or of two on the same rows, to what is written, shown and recorded.
 
 `metrics.json` has every number with its interval, `items.jsonl` every row, and the measures are the flat
-few that stand in the artifact's record. A model that is compared with is called the base throughout.
+few that stand in the artifact's record. Keys call the model that is compared with `base`, whichever it is; what
+people read calls it by its name.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -71,15 +72,15 @@ def measures(found: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in flat.items() if value is not None}
 
 
-def table(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows for people, from `metrics`."""
+def table(found: Mapping[str, Any], base_name: str = "base") -> tuple[list[str], list[list[str]]]:
+    """Columns and rows for people, from `metrics`; the column of the model that is compared with has its name."""
     entries = {**found["scores"], **found["likelihood"]}
     verdict = ["verdict"] if _is_compared(entries) else []
     lines = [[name, *_line(entry), *([entry.get("verdict", "")] if verdict else [])] for name, entry in entries.items()]
-    return ["score", *_columns_for(entries), *verdict], lines
+    return ["score", *_columns_for(entries, base_name), *verdict], lines
 
 
-def tag_table(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+def tag_table(found: Mapping[str, Any], base_name: str = "base") -> tuple[list[str], list[list[str]]]:
     """The scores by tag, from `metrics`; no rows when the rows carry fewer than two tags."""
     if len(found["by_tag"]) < 2:
         return [], []
@@ -88,15 +89,15 @@ def tag_table(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
         for tag, section in found["by_tag"].items()
         for name, entry in section["scores"].items()
     ]
-    return ["tag", "score", *_columns_for(found["scores"])], lines
+    return ["tag", "score", *_columns_for(found["scores"], base_name)], lines
 
 
 def _is_compared(entries: Mapping[str, Any]) -> bool:
     return any("base" in entry for entry in entries.values())
 
 
-def _columns_for(entries: Mapping[str, Any]) -> list[str]:
-    return ["rows", "model", *(["base", "difference"] if _is_compared(entries) else ["interval"])]
+def _columns_for(entries: Mapping[str, Any], base_name: str) -> list[str]:
+    return ["rows", "model", *([base_name, "difference"] if _is_compared(entries) else ["interval"])]
 
 
 def _line(entry: Mapping[str, Any]) -> list[str]:

@@ -39,6 +39,8 @@ Source = Input | Path
 def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
     """Write metrics.json, items.jsonl and scores.png; give the measures that stand in the record.
 
+    In files and measures the model that is compared with is `base`, whichever it is.
+
     Errors: AskError `ask.bad-reference` for `compare_with: base` of a model that is no adapter and
     `ask.nothing-to-do`, DataError `data.not-prepared` for a split that is not there and `data.empty`,
     RunError `run.interrupted`.
@@ -60,7 +62,7 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
             del model
             model = load_model(plan.base, dtype=plan.dtype, device=plan.device)
         with off:
-            theirs = _measure(plan, ctx, model, tokenizers[1], "base: ")
+            theirs = _measure(plan, ctx, model, tokenizers[1], f"{plan.base_name}: ")
     sample = Sample(plan.rows, ours, theirs, plan.confidence, plan.seed)
     return Outcome("evaluation", _report(plan, ctx, sample))
 
@@ -73,6 +75,8 @@ class _Plan:
     model: Input
     base: Source | None
     base_is_under_adapter: bool
+    base_name: str
+    """What people see the model that is compared with called."""
     title: str
     device: torch.device
     dtype: torch.dtype | None
@@ -105,6 +109,7 @@ def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
         model=model,
         base=base,
         base_is_under_adapter=under_adapter,
+        base_name=short_name(spec.compare_with or "base"),
         title=spec.model if spec.compare_with is None else f"{spec.model} against {spec.compare_with}",
         device=device,
         dtype=_dtype(spec, device, ctx),
@@ -114,6 +119,13 @@ def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
         confidence=spec.confidence,
         seed=spec.seed,
     )
+
+
+def short_name(ref: str) -> str:
+    """`tune` of step:tune, the last part of a path or of a hub's name, an artifact's name as it is."""
+    scheme, _, rest = ref.partition(":")
+    name = (rest if scheme == "step" else Path(rest).name) if rest else ref
+    return ref if name in ("", "model") else name  # "model" is the other column
 
 
 def _base_under(model: Input) -> Source:
@@ -187,13 +199,13 @@ def _report(plan: _Plan, ctx: Context, sample: Sample) -> dict[str, Any]:
     write_json(ctx.out / "metrics.json", {"title": plan.title, **found})
     with (ctx.out / "items.jsonl").open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in item_lines(sample))
-    draw_scores(found, plan.title, ctx.out / "scores.png")
+    draw_scores(found, plan.title, ctx.out / "scores.png", plan.base_name)
     for scorer in plan.scorers:
         for why, rows in unscored(sample, scorer.name).items():
             ctx.emit(Note(level="warning", text=f"{scorer.name}: {rows} of {len(sample.rows)} rows not scored: {why}"))
-    columns, lines = table(found)
+    columns, lines = table(found, plan.base_name)
     ctx.emit(Table(title=plan.title, columns=columns, rows=lines))
-    columns, lines = tag_table(found)
+    columns, lines = tag_table(found, plan.base_name)
     if lines:
         ctx.emit(Table(title="By tag", columns=columns, rows=lines))
     return measures(found)
