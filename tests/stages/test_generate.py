@@ -111,3 +111,13 @@ def test_no_rows_are_an_error(tmp_path, model):
     ctx, _ = temporary_context(tmp_path, {"model": model, "data": empty})
     with pytest.raises(DataError):
         run(spec_of(), ctx)
+
+
+def test_a_rows_own_columns_stay_with_its_answer(tmp_path, model):
+    path = tmp_path / "mine.jsonl"
+    path.write_text(json.dumps({"messages": ROWS[1]["messages"], "ticket": 7, "tag": "count"}) + "\n")
+    ctx, _ = temporary_context(tmp_path, {"model": model, "data": path})
+    run(spec_of(), ctx)
+    [line] = answers(tmp_path)
+    assert line["extra"] == {"ticket": 7}
+    assert line["tag"] == "count"

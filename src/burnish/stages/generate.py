@@ -35,8 +35,8 @@ class Prompt:
 def run(spec: GenerateSpec, ctx: Context) -> Outcome:
     """Write `answers.jsonl`, one line per row, in the order of the data.
 
-    A line holds id, source, prompt (messages, or text), answer, finish_reason, and where they apply reference,
-    other_answer and other_finish_reason (of `compare_with`). A row too long for the model's context has the
+    A line holds id, source, prompt (messages, or text), answer, finish_reason, and where they apply tools, tag,
+    extra (the row's own other columns), reference, other_answer and other_finish_reason (of `compare_with`). A row too long for the model's context has the
     finish_reason `no_room` and no answer.
     """
     rows = asked_rows(spec, ctx)
@@ -100,11 +100,12 @@ def _prompt(renderer: Renderer, row: Row) -> Prompt:
 
 
 def _line(row: Row) -> dict[str, Any]:
+    kept = {key: row[key] for key in ("tools", "tag", "extra") if key in row}
     if row["kind"] == "text":
-        return {"id": row["id"], "source": row["source"], "prompt": row["text"]}
+        return {"id": row["id"], "source": row["source"], "prompt": row["text"], **kept}
     has_answer = row["messages"][-1]["role"] == "assistant"
-    prompt = {"prompt": row["messages"][:-1] if has_answer else row["messages"]}
-    return {"id": row["id"], "source": row["source"], **prompt, **({"tools": row["tools"]} if "tools" in row else {})}
+    prompt = row["messages"][:-1] if has_answer else row["messages"]
+    return {"id": row["id"], "source": row["source"], "prompt": prompt, **kept}
 
 
 def _counts(answers: list[Answer | None], before: str) -> dict[str, int]:
