@@ -363,3 +363,17 @@ def test_inspect_needs_no_tokenizer(tmp_path):
     seen = inspect(InspectSpec(source="file:rows.jsonl"), input_at(tmp_path / "rows.jsonl"))
     assert [one.pieces for one in seen.shown] == [[], [], []]
     assert "tokens" not in seen.stats
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", r"rows\.json holds no rows"),
+        ("[1,2", r"rows\.json has no row that can be read: \d bad, the first is rows\.json:1: "),
+    ],
+)
+def test_inspect_of_a_file_without_a_readable_row_is_an_error(tmp_path, content, said):
+    (tmp_path / "rows.json").write_text(content)
+    with pytest.raises(DataError, match=said) as caught:
+        inspect(InspectSpec(source="file:rows.json"), input_at(tmp_path / "rows.json"))
+    assert caught.value.code == "data.empty"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from burnish.core.context import Input
-from burnish.core.errors import BurnishError
+from burnish.core.errors import BurnishError, DataError
 from burnish.data.document import Row
 from burnish.data.mixture import Part, open_part, open_prepared
 from burnish.data.profile import Profile
@@ -56,7 +56,7 @@ class Inspection:
 def inspect(spec: InspectSpec, input: Input, tokenizer: Input | None = None) -> Inspection:
     """Read all of `input`, and render it with `tokenizer` where one is named. DataError as `prepare` raises them.
 
-    Rows that are too long or cannot be rendered are counted, not raised.
+    Rows that are too long or cannot be rendered are counted, not raised. `data.empty` where no row can be read.
     """
     renderer = _renderer(spec, tokenizer)
     reading, profile = Reading(), Profile()
@@ -83,9 +83,18 @@ def inspect(spec: InspectSpec, input: Input, tokenizer: Input | None = None) -> 
     name, reason = (part.found.format.name, part.found.reason) if part.found else ("prepared", "it has stats.json")
     stats = profile.as_dict()
     rows = profile.characters.count
+    if not rows:
+        raise _no_rows(input, bad, first_bad)
     return Inspection(
         name, reason, rows, bad, reading.blank, dict(splits), stats, first_bad, shown, reading.notes, dict(unrendered)
     )
+
+
+def _no_rows(input: Input, bad: int, first_bad: list[Bad]) -> DataError:
+    if not bad:
+        return DataError("data.empty", f"{input.ref} holds no rows", "check the path and what lies there")
+    what = f"{input.ref} has no row that can be read: {bad:,} bad, the first is {first_bad[0]}"
+    return DataError("data.empty", what, "mend the file, or name its layout with --format or its columns with --column")
 
 
 def _renderer(spec: InspectSpec, tokenizer: Input | None) -> "RowRenderer | None":
