@@ -44,8 +44,8 @@ class Stage:
 
 
 _BUILT_IN = (
-    Stage("synthesize", "burnish.specs.data:SynthesizeSpec", "burnish.stages.synthesize:run", "dataset"),
-    Stage("prepare", "burnish.specs.data:PrepareSpec", "burnish.stages.prepare:run", "dataset", "train"),
+    Stage("synthesize", "burnish.specs.data:SynthesizeSpec", "burnish.stages.synthesize:run", "dataset", "data"),
+    Stage("prepare", "burnish.specs.data:PrepareSpec", "burnish.stages.prepare:run", "dataset", "data"),
     Stage("tokenizer", "burnish.specs.tokens:TokenizerTrainSpec", "burnish.stages.tokenizer:run", "tokenizer", "train"),
     Stage("pretrain", "burnish.specs.train:PretrainSpec", "burnish.stages.pretrain:run", "model", "train"),
     Stage("sft", "burnish.specs.train:SftSpec", "burnish.stages.sft:run", "adapter", "train"),

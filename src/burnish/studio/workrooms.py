@@ -4,11 +4,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from burnish.core.context import Input
-from burnish.core.errors import RunError, error_from_dict
+from burnish.core.errors import MachineError, RunError, error_from_dict
 from burnish.core.references import check_kind, fetched, resolve
 from burnish.core.validation import make_spec
 from burnish.core.workspace import Workspace
@@ -21,10 +22,12 @@ _MODEL_KINDS = ("model", "adapter")
 def inspect(source: str, *, workspace: Path | str | None = None, **settings: Any) -> dict[str, Any]:
     """Rows, lengths, roles, and per token whether it is learned. Settings are those of `InspectSpec`."""
     place = Workspace.find(workspace)
+    _require("pyarrow", "data")
     spec = make_spec(InspectSpec, {"source": source, **settings}, lambda _: "inspect")
     known = place.hashes()
     inputs = {"source": resolve(spec.source, ("dataset", "file", "folder"), place, known)}
     if spec.tokenizer is not None:
+        _require("transformers", "train")
         inputs["tokenizer"] = resolve(spec.tokenizer, ("tokenizer", "model", "adapter"), place, known)
     request = {
         "spec": spec.model_dump(mode="json", exclude_unset=True),
@@ -43,9 +46,20 @@ def resolve_model(model: str, *, workspace: Path | str | None = None, field: str
 
 def chat(model: str, *, workspace: Path | str | None = None, arguments: Sequence[str] = ()) -> int:
     """Talk to a model in this terminal; gives the exit status. `arguments` go to the chat itself (`--ask TEXT`)."""
+    _require("torch", "train")
     value = resolve_model(model, workspace=workspace)
     command = [sys.executable, "-m", "burnish.stages.chat", json.dumps(value.to_json()), *arguments]
     return subprocess.run(command, env=worker_environment(), check=False).returncode
+
+
+def _require(package: str, extra: str) -> None:
+    """A workroom's package that is not installed is told here; the workroom itself could only end in a traceback."""
+    if find_spec(package) is None:
+        raise MachineError(
+            "machine.no-package",
+            f"this needs the package {package}, which is not installed",
+            f"pip install 'burnish[{extra}]'",
+        )
 
 
 def _ask(module: str, request: dict[str, Any]) -> dict[str, Any]:
