@@ -83,8 +83,15 @@ def test_splits_are_written_and_the_same_again(prepare):
 
 
 def test_an_empty_split_is_said(prepare):
-    _, _, events, _ = prepare(qa(2), split=SplitSpec(test=0.001))
-    assert any(event.kind == "note" and "'test' has no rows" in event.text for event in events)
+    _, stats, events, out = prepare(qa(2) * 3, split=SplitSpec(test=0.001))
+    (warning,) = (event.text for event in events if event.kind == "note" and event.level == "warning")
+    assert "'test' has no rows: rows are placed by their question, and 2 different ones were too few" in warning
+    assert stats["splits"] == {"train": 6, "test": 0}
+    with pytest.raises(DataError, match=r"'test' of .* came out empty: it has train") as caught:
+        list(read_rows(out, "test"))
+    assert "another `split.seed`" in caught.value.fix
+    with pytest.raises(DataError, match="has no split 'validation': it has train"):
+        list(read_rows(out, "validation"))
 
 
 def test_too_many_bad_rows_stop_the_step_and_are_kept(prepare, tmp_path):

@@ -102,7 +102,7 @@ def read_counted(path: Path, split: str) -> Iterator[tuple[Row, dict[str, int]]]
     """Rows with their `tokens` and `learned` where `prepare` rendered them (else an empty dict)."""
     file = path / f"{split}.parquet"
     if not file.exists():
-        raise _no_split(str(path), split, splits(path))
+        raise _came_out_empty(path, split) if _was_asked(path, split) else _no_split(str(path), split, splits(path))
     with pq.ParquetFile(file) as parquet:
         names = [name for name in ("row", "tokens", "learned") if name in parquet.schema_arrow.names]
         if "row" not in names:
@@ -149,6 +149,20 @@ def open_rows(input: Input, split: str) -> Iterator[Row]:
                 "mend the row, or run `burnish prepare` on the file first: it puts bad rows aside and counts them",
             )
         yield item.row
+
+
+def _was_asked(path: Path, split: str) -> bool:
+    """Whether `prepare` was asked for the split: its statistics then tell of the split, if only that it has 0 rows."""
+    stats = path / "stats.json"
+    return stats.exists() and split in json.loads(stats.read_text(encoding="utf-8")).get("splits", {})
+
+
+def _came_out_empty(path: Path, split: str) -> DataError:
+    return DataError(
+        "data.not-prepared",
+        f"the split '{split}' of {path} came out empty: it has {', '.join(splits(path))}",
+        f"prepare it with more rows, a larger share of `split.{split}` or another `split.seed`, or name another split",
+    )
 
 
 def _no_split(name: str, split: str, there: list[str]) -> DataError:

@@ -6,6 +6,7 @@ from burnish.data.document import Row, prompt_key
 from burnish.data.hashset import HashSet
 
 SPLITS = ("train", "validation", "test")
+COUNTED = 1000
 
 
 class Splitter:
@@ -20,11 +21,16 @@ class Splitter:
         self.wanted = [name for name, share in (("validation", validation), ("test", test)) if share]
         self.leaks = 0
         """Rows whose prompt stands in another split, too: only a source with splits of its own has any."""
+        self.questions: set[bytes] = set()
+        """The first COUNTED different questions that were placed: an empty split is explained by their number."""
         self._asked: dict[str, HashSet] = {}
 
     def place(self, row: Row) -> str:
         """The split of a row."""
-        digest = hashlib.sha256(b"split:%d:" % self.seed + prompt_key(row)).digest()
+        key = prompt_key(row)
+        if len(self.questions) < COUNTED:
+            self.questions.add(key)
+        digest = hashlib.sha256(b"split:%d:" % self.seed + key).digest()
         point = int.from_bytes(digest[:8], "big") / 2**64
         if point < self.test:
             return "test"

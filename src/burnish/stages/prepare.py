@@ -21,7 +21,7 @@ from burnish.data.mixture import Part, Taker, open_part, open_prepared
 from burnish.data.profile import Profile
 from burnish.data.record import Bad, Reading
 from burnish.data.repository import checkout
-from burnish.data.split import Splitter
+from burnish.data.split import COUNTED, SPLITS, Splitter
 from burnish.specs.data import PrepareSpec
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def run(spec: PrepareSpec, ctx: Context) -> Outcome:
     stats = {
         **accounts.as_dict(),
         "blank_lines": reading.blank,
-        "splits": writer.rows,
+        "splits": _rows_of_splits(splitter, writer),
         "sources": {part.name: _layout(part) for part in parts},
         "leaks": splitter.leaks,
         **({"rendering": renderer.counts} if renderer is not None else {}),
@@ -89,6 +89,11 @@ def run(spec: PrepareSpec, ctx: Context) -> Outcome:
     write_json(ctx.out / "stats.json", stats)
     ctx.emit(_table(accounts, reading, writer, profile))
     return Outcome("dataset", _measures(stats), {"notes": reading.notes})
+
+
+def _rows_of_splits(splitter: Splitter, writer: DatasetWriter) -> dict[str, int]:
+    """Rows by split; a split that was asked for and came out empty stands with 0."""
+    return {name: writer.rows.get(name, 0) for name in SPLITS if name in writer.rows or name in splitter.wanted}
 
 
 def _parts(spec: PrepareSpec, ctx: Context) -> list[Part]:
@@ -191,8 +196,7 @@ def _warn(
         ctx.emit(Note(level="warning", text=text))
     for split in splitter.wanted:
         if not writer.rows.get(split):
-            text = f"the split '{split}' has no rows: {accounts.kept:,} are too few for its share"
-            ctx.emit(Note(level="warning", text=text))
+            ctx.emit(Note(level="warning", text=_empty_split(split, len(splitter.questions))))
     if not writer.rows.get("train"):
         text = "there are no rows to train on: the source's own files are all of held-out splits"
         ctx.emit(Note(level="warning", text=text))
@@ -201,6 +205,15 @@ def _warn(
         ctx.emit(Note(level="warning", text=text))
     if profile.tokens.count and not profile.learned.total:
         raise DataError("data.nothing-learned", "no token of any row would be learned", "check render.train_on")
+
+
+def _empty_split(split: str, questions: int) -> str:
+    count = f"{questions:,}" + (" or more" if questions == COUNTED else "")
+    were = "one was" if questions == 1 else f"{count} different ones were"
+    return (
+        f"the split '{split}' has no rows: rows are placed by their question, and {were} too few for its share; "
+        "give more rows, a larger share or another split.seed"
+    )
 
 
 def _table(accounts: Accounts, reading: Reading, writer: DatasetWriter, profile: Profile) -> Table:
