@@ -1,6 +1,7 @@
 """LoRA on a CPU, here and in TRL's SFTTrainer: CPU-seconds per real token and peak memory, on the same model and rows.
 
-    .venv/bin/python benchmarks/training.py
+    .venv/bin/python benchmarks/training.py             rows of mixed lengths, less than half of each learned
+    .venv/bin/python benchmarks/training.py --dense     the control: rows of one length, all learned
 
 A model of 26M parameters (Qwen3's shape) and rows of mixed lengths are made on the spot. Each program trains in a
 process of its own, on one thread; only training is timed, without imports and loading. `trl, its defaults` pads and
@@ -45,13 +46,16 @@ TRL_SETTINGS: dict[str, dict[str, Any]] = {
 BURNISH = "burnish"
 
 
-def rows() -> list[tuple[np.ndarray, np.ndarray]]:
-    """(ids, weights) of rows of log-normal lengths (median 150, at most 1,024), the last 40 % of each learned."""
+def rows(dense: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(ids, weights) of rows of log-normal lengths (median 150, at most 1,024), the last 40 % of each learned.
+
+    Dense rows have 180 tokens each, all of them learned.
+    """
     random = np.random.default_rng(0)
     made = []
     for _ in range(ROWS):
-        length = int(np.clip(random.lognormal(np.log(150), 0.8), 16, 1024))
-        weights = (np.arange(length) >= 0.6 * length).astype(np.float32)
+        length = 180 if dense else int(np.clip(random.lognormal(np.log(150), 0.8), 16, 1024))
+        weights = (np.arange(length) >= (0 if dense else 0.6 * length)).astype(np.float32)
         made.append((random.integers(10, VOCABULARY, length).astype(np.int32), weights))
     return made
 
@@ -66,7 +70,7 @@ def make_model(folder: Path) -> None:
     )
 
 
-def train_with_burnish(model_folder: Path, folder: Path) -> dict[str, float]:
+def train_with_burnish(model_folder: Path, folder: Path, dense: bool) -> dict[str, float]:
     import matplotlib.figure  # noqa: F401  # imports are not timed
     import torch
 
@@ -80,7 +84,7 @@ def train_with_burnish(model_folder: Path, folder: Path) -> dict[str, float]:
 
     method = LoraSpec(rank=RANK)
     spec = SftSpec(data="file:rows", base="file:model", batch_size=BATCH, threads=1, device="cpu", method=method)
-    data = TokenisedRows.of((f"row{number}", ids, weights) for number, (ids, weights) in enumerate(rows()))
+    data = TokenisedRows.of((f"row{number}", ids, weights) for number, (ids, weights) in enumerate(rows(dense)))
     seed_everything(spec.seed)
     config = load_model(model_folder).config
     resolved, _ = resolve(spec, Machine.here(), ModelShape.of(config), int(data.lengths.max()), trains_all=False)
@@ -92,7 +96,7 @@ def train_with_burnish(model_folder: Path, folder: Path) -> dict[str, float]:
     return _since(began) | {"loss": measures["last_loss"]}
 
 
-def train_with_trl(model_folder: Path, folder: Path, settings: dict[str, Any]) -> dict[str, float]:
+def train_with_trl(model_folder: Path, folder: Path, dense: bool, settings: dict[str, Any]) -> dict[str, float]:
     import torch
     from datasets import Dataset
     from peft import LoraConfig
@@ -100,7 +104,7 @@ def train_with_trl(model_folder: Path, folder: Path, settings: dict[str, Any]) -
     from trl import SFTConfig, SFTTrainer
 
     torch.set_num_threads(1)
-    made = rows()
+    made = rows(dense)
     data = Dataset.from_dict(
         {
             "input_ids": [ids.tolist() for ids, _ in made],
@@ -153,21 +157,23 @@ def _since(began: tuple[float, float, float]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--one", nargs=3, metavar=("NAME", "MODEL", "FOLDER"), help="Train with one program only.")
-    one = parser.parse_args().one
-    if one:
-        name, model, folder = one[0], Path(one[1]), Path(one[2])
-        found = (
-            train_with_burnish(model, folder) if name == BURNISH else train_with_trl(model, folder, TRL_SETTINGS[name])
-        )
+    parser.add_argument("--dense", action="store_true", help="Rows of one length, all learned.")
+    asked = parser.parse_args()
+    if asked.one:
+        name, model, folder = asked.one[0], Path(asked.one[1]), Path(asked.one[2])
+        if name == BURNISH:
+            found = train_with_burnish(model, folder, asked.dense)
+        else:
+            found = train_with_trl(model, folder, asked.dense, TRL_SETTINGS[name])
         print(json.dumps(found))
         return
-    tokens = sum(len(ids) for ids, _ in rows())
+    tokens = sum(len(ids) for ids, _ in rows(asked.dense))
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "peft", "trl"))
     print(f"{platform.machine()}, {os.cpu_count()} cores, one thread; python {platform.python_version()}, {packages}")
     print(f"{ROWS} rows, {tokens} tokens, {BATCH} rows a step, LoRA rank {RANK}")
     with tempfile.TemporaryDirectory() as place:
         make_model(Path(place, "model"))
-        results = {name: _measure(name, Path(place)) for name in (BURNISH, *TRL_SETTINGS)}
+        results = {name: _measure(name, Path(place), asked.dense) for name in (BURNISH, *TRL_SETTINGS)}
     ours = results[BURNISH]
     print("program | CPU-ms per token | of it the kernel's | times burnish | peak MB | above the model | last loss")
     for name, found in results.items():
@@ -178,9 +184,10 @@ def main() -> None:
         )
 
 
-def _measure(name: str, place: Path) -> dict[str, float]:
+def _measure(name: str, place: Path, dense: bool) -> dict[str, float]:
     alone = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-W", "ignore", __file__, "--one", name, str(place / "model"), str(place / "run")]
+    command += ["--dense"] if dense else []
     done = subprocess.run(command, env={**os.environ, **alone}, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{name} failed:\n{done.stderr}")
