@@ -73,7 +73,7 @@ def test_one_row_gives_no_interval_and_no_verdict() -> None:
     )
     assert (comparison.base, comparison.candidate, comparison.delta) == (2.0, 1.0, -1.0)
     assert comparison.interval is None
-    assert corrected([comparison], 0.95)[0].verdict == "not enough evidence"
+    assert corrected([comparison], 0.95)[0].verdict == "too few rows"
     assert mean_interval(np.array([0.5]), 0.95, 0) is None
 
 
@@ -100,6 +100,28 @@ def test_holm_multiplies_the_smallest_p_value_most() -> None:
     found = {comparison.name: comparison for comparison in corrected(comparisons, 0.95)}
     assert {name: found[name].p_corrected for name in found} == pytest.approx({"a": 0.06, "b": 0.03, "c": 0.06})
     assert [found[name].verdict for name in "abc"] == ["not enough evidence", "better", "not enough evidence"]
+
+
+@pytest.mark.parametrize("is_binary", [True, False])
+@pytest.mark.parametrize(
+    ("rows", "confidence", "scores", "verdict"),
+    [
+        (5, 0.95, 1, "too few rows"),
+        (6, 0.95, 1, "better"),
+        (6, 0.95, 2, "too few rows"),
+        (7, 0.95, 2, "better"),
+        (6, 0.99, 1, "too few rows"),
+    ],
+)
+def test_too_few_rows_for_any_verdict_are_told(
+    rows: int, confidence: float, scores: int, verdict: str, is_binary: bool
+) -> None:
+    wins = np.ones(rows) if is_binary else np.linspace(0.8, 0.9, rows)
+    comparison = compare_scores("score", np.zeros(rows), wins, confidence=confidence, seed=0)
+    assert comparison.interval is not None
+    assert comparison.interval.low > 0
+    found = corrected([comparison] * scores, confidence)
+    assert {one.verdict for one in found} == {verdict}
 
 
 def _binary_pair(

@@ -102,7 +102,7 @@ def test_the_base_under_an_adapter_scores_as_it_does_alone(
 
 def test_two_whole_models_are_compared_on_the_same_rows(tmp_path: Path, base_model: Path, make_dataset: Maker) -> None:
     other = tiny_model(tmp_path / "other", "llama", seed=5)
-    data = make_dataset(test=yes_rows(6))
+    data = make_dataset(test=yes_rows(8))
     measures, ctx, events = evaluate(tmp_path, other, data, compare_with=f"file:{base_model}", generation=SHORT)
     assert measures["exact_match_delta"] == 0.0
     assert measures["exact_match_verdict"] == "not enough evidence"

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 _COLORS = {"base": "#b8c0cc", "model": "#2f6fdb"}
 _INK, _FAINT = "#1f2933", "#7b8794"
-_VERDICTS = {"better": "#1b7f4b", "worse": "#b3261e", "not enough evidence": _FAINT}
+_VERDICTS = {"better": "#1b7f4b", "worse": "#b3261e", "not enough evidence": _FAINT, "too few rows": _FAINT}
 _BAR = 0.34
 _LONGEST_TITLE, _LONGEST_NAME = 60, 30
 

@@ -8,7 +8,9 @@
 - Several scores of one evaluation: Holm's correction (1979) of the p-values.
 
 `better` or `worse` is said only when the corrected p-value is at most 1 - confidence and the interval leaves
-0 out. All else is "not enough evidence", which is not the same as "equal". Intervals are per score, not corrected.
+0 out. Where so few rows are compared that no answers of theirs could ever lead there, it is "too few rows": n rows
+on which one model always wins give p = 2^(1-n). All else is "not enough evidence", which is not the same as "equal".
+Intervals are per score, not corrected.
 """
 
 import math
@@ -21,7 +23,7 @@ import numpy as np
 
 from burnish.evals.intervals import Floats, Interval, Statistic, bootstrap, is_binary, ratio
 
-Verdict = Literal["better", "worse", "not enough evidence"]
+Verdict = Literal["better", "worse", "not enough evidence", "too few rows"]
 
 FLIPS = 10_000
 _EXACT_UP_TO = 12
@@ -47,6 +49,11 @@ class Comparison:
     @property
     def delta(self) -> float:
         return self.candidate - self.base
+
+    @property
+    def least_p(self) -> float:
+        """The smallest p-value that either test can give on n rows: two of the 2^n ways to sign them are as far out."""
+        return min(1.0, 2.0 ** (1 - self.n))
 
 
 def compare_scores(name: str, base: Floats, candidate: Floats, *, confidence: float, seed: int) -> Comparison:
@@ -131,13 +138,22 @@ def _signs(n: int, seed: int) -> Iterator[Floats]:
 
 def corrected(comparisons: Sequence[Comparison], confidence: float) -> list[Comparison]:
     """Holm's correction over all comparisons of one evaluation, and the verdicts that follow from it."""
-    order = sorted(range(len(comparisons)), key=lambda i: comparisons[i].p_value)
-    done, running = list(comparisons), 0.0
-    for rank, i in enumerate(order):
-        running = max(running, min(1.0, (len(order) - rank) * comparisons[i].p_value))
-        verdict = _verdict(comparisons[i], is_significant=running <= 1 - confidence)
-        done[i] = replace(comparisons[i], p_corrected=running, verdict=verdict)
+    reachable = holm([comparison.least_p for comparison in comparisons])
+    done = []
+    for comparison, p, least in zip(comparisons, holm([c.p_value for c in comparisons]), reachable, strict=True):
+        verdict = "too few rows" if least > 1 - confidence else _verdict(comparison, is_significant=p <= 1 - confidence)
+        done.append(replace(comparison, p_corrected=p, verdict=verdict))
     return done
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The corrected p-values, in their order; none falls when any of `p_values` rises."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    found, running = [1.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        running = max(running, min(1.0, (len(order) - rank) * p_values[i]))
+        found[i] = running
+    return found
 
 
 def _verdict(comparison: Comparison, *, is_significant: bool) -> Verdict:
