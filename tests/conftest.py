@@ -3,6 +3,7 @@
 import importlib
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,16 @@ def quick_stages(quick_site, monkeypatch):
     yield importlib.import_module("quick_stages")
     sys.modules.pop("quick_stages", None)
     stages.cache_clear()
+
+
+@pytest.fixture
+def until():
+    """Wait until something holds."""
+
+    def until(holds, seconds=15.0):
+        end = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < end, "it never held"
+            time.sleep(0.01)
+
+    return until

@@ -1,6 +1,5 @@
 """Workers of quick stages, started as the launcher starts them."""
 
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -69,16 +68,3 @@ def finish(launcher, started):
         )
 
     return finish
-
-
-@pytest.fixture
-def until():
-    """Wait until something holds."""
-
-    def until(holds, seconds=15.0):
-        end = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < end, "it never held"
-            time.sleep(0.01)
-
-    return until

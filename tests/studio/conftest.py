@@ -1,7 +1,6 @@
 """Recipes of quick stages, and threads that run them while the test looks on."""
 
 import threading
-import time
 
 import pytest
 
@@ -19,19 +18,6 @@ RECIPE = {
 @pytest.fixture
 def recipe(quick_stages):
     return {**RECIPE, "steps": {name: dict(step) for name, step in RECIPE["steps"].items()}}
-
-
-@pytest.fixture
-def until():
-    """Wait until something holds."""
-
-    def until(holds, seconds=15.0):
-        end = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < end, "it never held"
-            time.sleep(0.01)
-
-    return until
 
 
 @pytest.fixture
