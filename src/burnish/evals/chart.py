@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from burnish.evals.style import BAD, FAINT, GOOD, INK, PALE, STRONG, dress, new_figure, write_heading
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_COLORS = {"base": "#b8c0cc", "model": "#2f6fdb"}
-_INK, _FAINT = "#1f2933", "#7b8794"
-_VERDICTS = {"better": "#1b7f4b", "worse": "#b3261e", "not enough evidence": _FAINT, "too few rows": _FAINT}
+_COLORS = {"base": PALE, "model": STRONG}
+_VERDICTS = {"better": GOOD, "worse": BAD, "not enough evidence": FAINT, "too few rows": FAINT}
 _BAR = 0.34
 _LONGEST_TITLE, _LONGEST_NAME = 60, 30
 
@@ -20,9 +21,6 @@ def draw_scores(found: Mapping[str, Any], title: str, path: Path, base_name: str
     A panel without anything to show is left out; without any, a page that says so is drawn.
     The legend calls the model that is compared with `base_name`.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     scores = {name: entry for name, entry in found["scores"].items() if _has_values(entry)}
     likelihood = {
         name: entry for name, entry in found["likelihood"].items() if name != "perplexity" and _has_values(entry)
@@ -31,8 +29,7 @@ def draw_scores(found: Mapping[str, Any], title: str, path: Path, base_name: str
     groups = max([len(panel) for panel, _ in panels], default=1)
     is_compared = any("base" in entry for panel, _ in panels for entry in panel.values())
     height = 1.9 + (1.0 if is_compared else 0.62) * groups
-    figure = Figure(figsize=(10 if len(panels) == 2 else 7, height), dpi=144, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(10 if len(panels) == 2 else 7, height)
     grid = figure.add_gridspec(
         1,
         max(1, len(panels)),
@@ -43,16 +40,14 @@ def draw_scores(found: Mapping[str, Any], title: str, path: Path, base_name: str
         bottom=0.62 / height,
         wspace=0.32,
     )
-    figure.text(0.03, 1 - 0.32 / height, _cut(title, _LONGEST_TITLE), size=13, weight="bold", color=_INK, va="center")
-    subtitle = f"{found['rows']} rows, {found['confidence']:.0%} intervals"
-    figure.text(0.03, 1 - 0.6 / height, subtitle, size=9.5, color=_FAINT, va="center")
+    write_heading(figure, _cut(title, _LONGEST_TITLE), f"{found['rows']} rows, {found['confidence']:.0%} intervals")
     for position, (panel, which) in enumerate(panels):
         axes = figure.add_subplot(grid[0, position])
         _bars(axes, panel)
         axes.set_ylim(groups - 0.38, -0.55)
         _dress(axes, which, _names(panel, which))
     if not panels:
-        figure.text(0.5, 0.4, "no row could be scored", ha="center", color=_FAINT)
+        figure.text(0.5, 0.4, "no row could be scored", ha="center", color=FAINT)
     elif is_compared:
         _legend(figure, base_name)
     figure.savefig(path)
@@ -67,10 +62,10 @@ def _bars(axes: "Axes", panel: Mapping[str, Any]) -> None:
             y = row + (place - (len(sides) - 1) / 2) * (_BAR + 0.04)
             axes.barh(y, value, height=_BAR, color=_COLORS[side], zorder=2)
             if low is not None:
-                axes.hlines(y, low, high, color=_INK, lw=1.3, zorder=3)
-                axes.vlines([low, high], y - 0.07, y + 0.07, color=_INK, lw=1.3, zorder=3)
+                axes.hlines(y, low, high, color=INK, lw=1.3, zorder=3)
+                axes.vlines([low, high], y - 0.07, y + 0.07, color=INK, lw=1.3, zorder=3)
             edge = max(value, high if high is not None else value)
-            axes.text(edge + 0.015 * highest, y, f"{value:.3f}", va="center", size=9, color=_INK)
+            axes.text(edge + 0.015 * highest, y, f"{value:.3f}", va="center", size=9, color=INK)
         if "verdict" in entry:
             text = f"{entry['delta']:+.3f}  {entry['verdict']}".replace("-", "−", 1)
             axes.text(
@@ -79,20 +74,15 @@ def _bars(axes: "Axes", panel: Mapping[str, Any]) -> None:
 
 
 def _dress(axes: "Axes", which: str, names: list[str]) -> None:
-    axes.set_yticks(range(len(names)), names, color=_INK, size=10)
-    axes.tick_params(axis="both", length=0)
-    axes.tick_params(axis="x", labelsize=8.5, labelcolor=_FAINT)
-    axes.grid(axis="x", color="#e4e7eb", lw=0.8, zorder=0)
-    for side in ("top", "right", "bottom"):
-        axes.spines[side].set_visible(False)
-    axes.spines["left"].set_color("#cbd2d9")
+    dress(axes, grid="x")
+    axes.set_yticks(range(len(names)), names, color=INK, size=10)
     if which == "scores":
         axes.set_xlim(0, 1.16)
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
-        axes.set_xlabel("score, higher is better", size=9, color=_FAINT)
+        axes.set_xlabel("score, higher is better", size=9, color=FAINT)
     else:
         axes.set_xlim(0, axes.dataLim.x1 * 1.28)
-        axes.set_xlabel("bits per byte, lower is better", size=9, color=_FAINT)
+        axes.set_xlabel("bits per byte, lower is better", size=9, color=FAINT)
 
 
 def _names(panel: Mapping[str, Any], which: str) -> list[str]:
@@ -110,7 +100,7 @@ def _legend(figure: Any, base_name: str) -> None:
         ncols=2,
         frameon=False,
         fontsize=9.5,
-        labelcolor=_INK,
+        labelcolor=INK,
         bbox_to_anchor=(0.98, 1 - 0.42 / figure.get_figheight()),
         handlelength=1.0,
         handleheight=1.0,

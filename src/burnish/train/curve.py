@@ -4,23 +4,65 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from burnish.evals.style import FAINT, INK, PALE, STRONG, WARM, dress, new_figure, write_heading
 from burnish.train.ledger import RECORD
+
+_SMOOTHED_FROM = 10
+_WINDOW_SHARE = 0.05
 
 
 def draw(visits: Path, evaluations: Sequence[Sequence[float]], target: Path) -> None:
-    """Write a picture of training and validation loss; `evaluations` are (step, loss)."""
-    from matplotlib.figure import Figure
+    """Write a picture of training and validation loss; `evaluations` are (step, loss).
 
+    The loss of each step is pale, and its moving average over about a twentieth of the run is strong.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    steps, losses = step_losses(visits)
+    width, height = 8.0, 4.4
+    figure = new_figure(width, height)
+    rows = f"{len(steps):,} steps" if len(steps) != 1 else "1 step"
+    write_heading(figure, "Loss per learned token", rows)
+    axes = figure.add_axes((0.09, 0.62 / height, 0.88, 1 - 1.55 / height))
+    dress(axes, grid="y")
+    if len(steps) < _SMOOTHED_FROM:
+        axes.plot(steps, losses, color=STRONG, lw=1.8, marker="o", ms=3.5, label="training")
+    else:
+        axes.plot(steps, losses, color=PALE, lw=1.0, label="training, each step")
+        axes.plot(steps, smoothed(losses), color=STRONG, lw=2.0, label="training, smoothed")
+    if evaluations:
+        axes.plot(*zip(*evaluations, strict=True), color=WARM, lw=1.5, marker="o", ms=4.5, label="validation")
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
+    axes.set_xlabel("step", size=9, color=FAINT)
+    axes.margins(x=0.01)
+    figure.legend(
+        loc="upper right",
+        ncols=3,
+        frameon=False,
+        fontsize=9.5,
+        labelcolor=INK,
+        bbox_to_anchor=(0.98, 1 - 0.42 / height),
+        handlelength=1.4,
+    )
+    figure.savefig(target)
+
+
+def step_losses(visits: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Steps [n] in which tokens were learned, and the mean loss [n] of those tokens, in nats."""
     records = np.fromfile(visits, RECORD)
     learned = np.bincount(records["step"], records["learned"])
     losses = np.bincount(records["step"], records["loss"] * records["learned"].astype(float))
     steps = np.flatnonzero(learned)
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot(xlabel="step", ylabel="loss per learned token")
-    axes.plot(steps, losses[steps] / learned[steps], linewidth=1, label="training")
-    if evaluations:
-        axes.plot(*zip(*evaluations, strict=True), marker="o", markersize=3, label="validation")
-        axes.legend()
-    axes.grid(alpha=0.3)
-    figure.savefig(target, dpi=120)
+    return steps, losses[steps] / learned[steps]
+
+
+def smoothed(losses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The exponential moving average [n] of losses [n], freed of its start (as Adam's means, Kingma and Ba 2015)."""
+    kept = 1 - 1 / max(5.0, _WINDOW_SHARE * len(losses))
+    found, mean = np.empty_like(losses), 0.0
+    for i, loss in enumerate(losses):
+        mean = kept * mean + (1 - kept) * loss
+        found[i] = mean / (1 - kept ** (i + 1))
+    return found
