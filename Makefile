@@ -18,9 +18,9 @@ $(READY): pyproject.toml constraints.txt
 	@echo "setup 1/3: virtual environment in $(VENV)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "setup 2/3: torch (a large package; a minute or two)"
-	@$(PIP) install --quiet --constraint constraints.txt torch
+	@$(PIP) install -qq --constraint constraints.txt torch
 	@echo "setup 3/3: burnish and what it needs (a minute or two)"
-	@$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@$(PIP) install -qq --constraint constraints.txt --editable '.[dev]'
 	@touch $(READY)
 	@echo "setup done: $$($(BIN)/burnish --version)"
 

@@ -36,8 +36,8 @@ def run(spec: GenerateSpec, ctx: Context) -> Outcome:
     """Write `answers.jsonl`, one line per row, in the order of the data.
 
     A line holds id, source, prompt (messages, or text), answer, finish_reason, and where they apply tools, tag,
-    extra (the row's own other columns), reference, other_answer and other_finish_reason (of `compare_with`). A row too long for the model's context has the
-    finish_reason `no_room` and no answer.
+    extra (the row's own other columns), reference, other_answer and other_finish_reason (of `compare_with`). A row
+    too long for the model's context has the finish_reason `no_room` and no answer.
     """
     rows = asked_rows(spec, ctx)
     use_threads(spec.threads)
