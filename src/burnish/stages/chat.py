@@ -6,6 +6,7 @@ python -m burnish.stages.chat INPUT_JSON [--ask TEXT] [--system TEXT] [--tempera
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import suppress
@@ -79,6 +80,7 @@ class Conversation:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Answer one question or talk until the person ends it; gives the exit status."""
     asked = _parser().parse_args(arguments)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs deaf to it, and so us
     console = Console(highlight=False, soft_wrap=True)
     try:
         source = Input.from_json(json.loads(asked.model))
