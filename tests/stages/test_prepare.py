@@ -4,10 +4,12 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from burnish.core.errors import DataError, RunError
+from burnish.data.accounts import Accounts
 from burnish.data.dataset import read_counted, read_rows
 from burnish.specs.base import watch
 from burnish.specs.data import InspectSpec, LanguageSpec, PrepareSpec, SourceSpec, SplitSpec
@@ -115,6 +117,14 @@ def test_nothing_is_an_error(prepare, content):
     with pytest.raises(DataError) as caught:
         prepare(content)
     assert caught.value.code == "data.empty"
+
+
+def test_books_that_do_not_balance_stop_the_step(prepare, monkeypatch):
+    """A row that vanished between reader and dataset: counted as read, and accounted for nowhere."""
+    lost = partial(Accounts, read=1)
+    monkeypatch.setattr("burnish.stages.prepare.Accounts", lost)
+    with pytest.raises(AssertionError, match="4 rows were read, but 3 are accounted for"):
+        prepare(qa(3))
 
 
 def test_nothing_left_is_an_error_that_says_why(prepare):

@@ -76,6 +76,5 @@ NOT_NEEDED = {
     "output_dir": "the output lies in runs/, see `burnish runs show`; remove it, or choose a --workspace",
     "overwrite_output_dir": "a run never overwrites another; remove it",
     "do_train": "the stage says what is done; remove it",
-    "stage": "the stage is the step's `stage`, or the command",
 }
 """Their name → why there is no such setting here."""
