@@ -18,6 +18,8 @@ SAMPLE = 100
 _MOST_BAD = 1000
 """Bad rows among them that are read over."""
 
+_POSITION = re.compile(r"(?<=\.)\d+(?=\.|$)")
+
 
 @dataclass(frozen=True)
 class Found:
@@ -33,6 +35,18 @@ class Mapped:
 
     row: Row
     split: str = ""
+    remarks: tuple[str, ...] = ()
+    """What the mapping changed beyond renaming, one phrase each, to be counted and reported."""
+
+    @property
+    def unmapped(self) -> list[str]:
+        """The names of what the layout does not map and `extra` keeps: `context`, `messages.*.mood`."""
+        return unmapped_columns(self.row)
+
+
+def unmapped_columns(row: Row) -> list[str]:
+    """The names in a row's `extra`, each once, the positions in a list written as `*`."""
+    return list(dict.fromkeys(_POSITION.sub("*", name) for name in row.get("extra", ())))
 
 
 def renamed(items: Iterable[Record | Bad], columns: Mapping[str, str], name: str) -> Iterator[Record | Bad]:
