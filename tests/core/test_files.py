@@ -1,6 +1,8 @@
 """What is written survives a crash: seen whole or not at all, flushed before it is named."""
 
 import errno
+import json
+import math
 import os
 
 import pytest
@@ -86,3 +88,10 @@ def test_a_published_file_is_as_readable_as_any_other(tmp_path):
     (tmp_path / "plain").write_text("as the person writes it")
     publish_folder(partial, tmp_path / "out")
     assert (tmp_path / "out" / "model.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_numbers_that_are_not_finite_are_written_as_words(tmp_path):
+    write_json(tmp_path / "a.json", {"nan": math.nan, "list": [math.inf, (-math.inf, 1.5)], "in": {"x": math.nan}})
+    text = (tmp_path / "a.json").read_text()
+    read = json.loads(text, parse_constant=lambda word: pytest.fail(f"bare {word}"))
+    assert read == {"nan": "NaN", "list": ["Infinity", ["-Infinity", 1.5]], "in": {"x": "NaN"}}

@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -275,3 +277,21 @@ def test_a_second_evaluation_gives_the_same_numbers(tmp_path: Path, adapter: Pat
     data = make_dataset(test=yes_rows(4))
     found = [evaluate(tmp_path / name, adapter, data, scorers=[], compare_with="base")[0] for name in ("one", "two")]
     assert found[0] == found[1]
+
+
+def test_a_model_that_gives_nan_is_reported_in_valid_json_and_drawn(
+    tmp_path: Path, base_model: Path, make_dataset: Maker
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    broken = tmp_path / "broken"
+    shutil.copytree(base_model, broken)
+    tensors = load_file(broken / "model.safetensors")
+    save_file({name: tensor * 1e37 for name, tensor in tensors.items()}, broken / "model.safetensors", {"format": "pt"})
+    data = make_dataset(test=yes_rows(4))
+    _, ctx, events = evaluate(tmp_path, broken, data, scorers=[], compare_with=f"file:{base_model}")
+    text = (ctx.out / "metrics.json").read_text() + (ctx.out / "items.jsonl").read_text()
+    assert re.findall(r"[^\"](?:NaN|Infinity)", text) == []
+    assert '"NaN"' in text
+    assert (ctx.out / "scores.png").exists()
+    assert any("not finite" in event.text for event in events if isinstance(event, Note))

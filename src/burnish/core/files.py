@@ -5,10 +5,12 @@ The order is write, fsync the file, rename, fsync the folder.
 
 import contextlib
 import json
+import math
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 
 def sync(path: Path) -> None:
@@ -38,8 +40,20 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON for people and programs: indented, keys in the order given."""
-    write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    """Write JSON for people and programs: indented, keys in the order given, numbers that are not finite as words."""
+    text = json.dumps(jsonable(value), indent=2, ensure_ascii=False, default=str, allow_nan=False)
+    write_atomically(path, text + "\n")
+
+
+def jsonable(value: Any) -> Any:
+    """The same value with `NaN`, `Infinity` and `-Infinity` as strings, as in events: JSON has no such numbers."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, Mapping):
+        return {key: jsonable(child) for key, child in cast(Mapping[Any, Any], value).items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(child) for child in cast(list[Any], value)]
+    return value
 
 
 def read_json(path: Path) -> Any:

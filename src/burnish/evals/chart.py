@@ -1,5 +1,6 @@
 """`scores.png`: each score as a bar with its interval, the model beside the base, and what the comparison says."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,7 @@ def draw_scores(found: Mapping[str, Any], title: str, path: Path, base_name: str
         axes.set_ylim(groups - 0.38, -0.55)
         _dress(axes, which, _names(panel, which))
     if not panels:
-        figure.text(0.5, 0.4, "no row could be scored", ha="center", color=FAINT)
+        figure.text(0.5, 0.4, "no finite score", ha="center", color=FAINT)
     elif is_compared:
         _legend(figure, base_name)
     figure.savefig(path)
@@ -66,7 +67,7 @@ def _bars(axes: "Axes", panel: Mapping[str, Any]) -> None:
                 axes.vlines([low, high], y - 0.07, y + 0.07, color=INK, lw=1.3, zorder=3)
             edge = max(value, high if high is not None else value)
             axes.text(edge + 0.015 * highest, y, f"{value:.3f}", va="center", size=9, color=INK)
-        if "verdict" in entry:
+        if "verdict" in entry and math.isfinite(entry["delta"]):
             text = f"{entry['delta']:+.3f}  {entry['verdict']}".replace("-", "−", 1)
             axes.text(
                 0.008 * highest, row + _BAR + 0.13, text, va="center", size=8.5, color=_VERDICTS[entry["verdict"]]
@@ -108,7 +109,8 @@ def _legend(figure: Any, base_name: str) -> None:
 
 
 def _sides(entry: Mapping[str, Any]) -> list[str]:
-    return [side for side in ("base", "model") if side in entry and entry[side]["value"] is not None]
+    values = {side: entry[side]["value"] for side in ("base", "model") if side in entry}
+    return [side for side, value in values.items() if value is not None and math.isfinite(value)]
 
 
 def _has_values(entry: Mapping[str, Any]) -> bool:

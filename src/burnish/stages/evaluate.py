@@ -5,6 +5,7 @@ base is loaded once: the base is the same model with the adapter switched off.
 """
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import torch
 from burnish.core.context import Context, Input, Outcome
 from burnish.core.errors import AskError, RunError
 from burnish.core.events import Chosen, Note, Progress, Table
-from burnish.core.files import write_json
+from burnish.core.files import jsonable, write_json
 from burnish.evals.chart import draw_scores
 from burnish.evals.measure import Item, answer_rows, measure_likelihoods
 from burnish.evals.report import Sample, item_lines, measures, metrics, table, tag_table, unscored
@@ -198,14 +199,23 @@ def _report(plan: _Plan, ctx: Context, sample: Sample) -> dict[str, Any]:
     found = metrics(sample)
     write_json(ctx.out / "metrics.json", {"title": plan.title, **found})
     with (ctx.out / "items.jsonl").open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in item_lines(sample))
+        file.writelines(json.dumps(jsonable(line), ensure_ascii=False) + "\n" for line in item_lines(sample))
     draw_scores(found, plan.title, ctx.out / "scores.png", plan.base_name)
     for scorer in plan.scorers:
         for why, rows in unscored(sample, scorer.name).items():
             ctx.emit(Note(level="warning", text=f"{scorer.name}: {rows} of {len(sample.rows)} rows not scored: {why}"))
+    for side, items in sample.sides.items():
+        broken = [row["source"] for row, item in zip(sample.rows, items, strict=True) if not _is_finite(item)]
+        if broken:
+            text = f"{side}: the loss of {len(broken)} of {len(items)} rows is not finite, first {broken[0]}"
+            ctx.emit(Note(level="warning", text=text))
     columns, lines = table(found, plan.base_name)
     ctx.emit(Table(title=plan.title, columns=columns, rows=lines))
     columns, lines = tag_table(found, plan.base_name)
     if lines:
         ctx.emit(Table(title="By tag", columns=columns, rows=lines))
     return measures(found)
+
+
+def _is_finite(item: Item) -> bool:
+    return item.likelihood is None or math.isfinite(item.likelihood.nats)
