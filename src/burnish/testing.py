@@ -24,7 +24,7 @@ def temporary_context(
     scratch.mkdir(parents=True, exist_ok=True)
     events: list[Event] = []
     resolved = {name: value if isinstance(value, Input) else input_at(Path(value)) for name, value in inputs.items()}
-    return Context(out, scratch, resolved, events.append, stopping, lambda: None), events
+    return Context(out, scratch, resolved, events.append, stopping, lambda: None, folder / "cache"), events
 
 
 def input_at(path: Path) -> Input:

@@ -75,6 +75,8 @@ class Context:
     is_stopping: Callable[[], bool]
     settled: Callable[[], None]
     """To be called when every setting has been read and before the long work: an unread one stops the run here."""
+    cache: Path
+    """A folder that all runs of the workspace share; what lies there can be made again, and is checked when read."""
 
     def input(self, name: str) -> Input:
         """The input of a field by its dotted path, such as `data` or `source.0.ref`."""

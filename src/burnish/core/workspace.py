@@ -5,6 +5,7 @@ runs/<recipe>/<number>/<step>/   run folders (see `burnish.core.run`)
 runs/<recipe>/<number>/plan.json which step of this run lies where
 runs/latest.txt                  the newest run
 .burnish/hashes.json             content hashes of large inputs, by size and time
+.burnish/cache/                  what can be made again: rendered rows (see `burnish.tokens.tokenised`)
 """
 
 import contextlib

@@ -76,8 +76,7 @@ class DatasetWriter:
         if not self._batches[split]:
             return
         if split not in self._writers:
-            path = self.folder / f"{split}.parquet"
-            self._writers[split] = pq.ParquetWriter(path, self._schema, compression="zstd")
+            self._writers[split] = pq.ParquetWriter(split_file(self.folder, split), self._schema, compression="zstd")
         self._writers[split].write_table(pa.Table.from_pylist(self._batches[split], schema=self._schema))
         self._batches[split], self._characters[split] = [], 0
 
@@ -89,7 +88,12 @@ def is_prepared(path: Path) -> bool:
 
 def splits(path: Path) -> list[str]:
     """The splits that a prepared dataset has rows of."""
-    return [split for split in SPLITS if (path / f"{split}.parquet").exists()]
+    return [split for split in SPLITS if split_file(path, split).exists()]
+
+
+def split_file(path: Path, split: str) -> Path:
+    """Where a prepared dataset keeps the rows of a split."""
+    return path / f"{split}.parquet"
 
 
 def read_rows(path: Path, split: str) -> Iterator[Row]:
@@ -100,7 +104,7 @@ def read_rows(path: Path, split: str) -> Iterator[Row]:
 
 def read_counted(path: Path, split: str) -> Iterator[tuple[Row, dict[str, int]]]:
     """Rows with their `tokens` and `learned` where `prepare` rendered them (else an empty dict)."""
-    file = path / f"{split}.parquet"
+    file = split_file(path, split)
     if not file.exists():
         raise _came_out_empty(path, split) if _was_asked(path, split) else _no_split(str(path), split, splits(path))
     with pq.ParquetFile(file) as parquet:
@@ -114,7 +118,7 @@ def read_counted(path: Path, split: str) -> Iterator[tuple[Row, dict[str, int]]]
 
 def row_count(path: Path, split: str) -> int:
     """How many rows a split of a prepared dataset has, told without reading them."""
-    file = path / f"{split}.parquet"
+    file = split_file(path, split)
     return pq.read_metadata(file).num_rows if file.exists() else 0
 
 

@@ -6,7 +6,6 @@ process has the run; 128 and a signal's number that a second signal ended it at 
 """
 
 import contextlib
-import ctypes
 import errno
 import faulthandler
 import json
@@ -31,6 +30,7 @@ from burnish.core.errors import BurnishError, MachineError, RunError
 from burnish.core.events import Failed
 from burnish.core.files import publish_folder, read_json, write_json
 from burnish.core.ledger import ConsumptionLedger
+from burnish.core.processes import end_with_parent
 from burnish.core.references import fetched
 from burnish.core.run import Run
 from burnish.core.secrets import MASK, mask, masked, masked_value, names_a_secret
@@ -113,6 +113,7 @@ def _perform(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], stop: _St
             emit=run.events.append,
             is_stopping=lambda: stop.asked,
             settled=ledger.check,
+            cache=run.workspace / ".burnish" / "cache",
         )
         try:
             outcome: Outcome = row.function()(spec, context)
@@ -255,14 +256,6 @@ def _mask_local(node: Any, name: str) -> None:
         )
     for child in node.children or ():
         _mask_local(child, child.key_repr)
-
-
-def end_with_parent(parent: int) -> None:
-    """Ask Linux to send SIGTERM when the process that started this one is gone, so that no stray is left."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-        if os.getppid() != parent:  # it was gone before we asked
-            sys.exit(128 + signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def _renderer(spec: InspectSpec, tokenizer: Input | None) -> "RowRenderer | None
         return None
     from burnish.stages.rendering import RowRenderer  # brings transformers, which takes seconds to import
 
-    return RowRenderer(tokenizer, spec.render)
+    return RowRenderer.of(tokenizer, spec.render)
 
 
 def _open(spec: InspectSpec, input: Input, scratch: Path) -> Part:

@@ -125,7 +125,7 @@ def _renderer(spec: PrepareSpec, ctx: Context) -> "RowRenderer | None":
         return None
     from burnish.stages.rendering import RowRenderer  # brings transformers, which takes seconds to import
 
-    return RowRenderer(ctx.input("tokenizer"), spec.render)
+    return RowRenderer.of(ctx.input("tokenizer"), spec.render)
 
 
 def _filters(spec: PrepareSpec) -> list[Filter]:

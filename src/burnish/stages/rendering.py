@@ -1,36 +1,68 @@
-"""Rows of every kind as tokens, for the stages that measure or show them."""
+"""Rows of every kind as tokens, for the stages that train on them, measure or show them."""
 
 import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from burnish.core.context import Input
 from burnish.core.errors import BurnishError
+from burnish.core.processes import map_in_order, usable_cores
 from burnish.data.document import Row
+from burnish.data.profile import characters
 from burnish.data.record import Bad, cut
 from burnish.models.adapters import tokenizer_folder
+from burnish.specs.base import watch
 from burnish.specs.tokens import RenderSpec
 from burnish.tokens.chat import Rendered, Renderer
 from burnish.tokens.load import load_tokenizer
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Tokens = tuple[NDArray[np.int32], NDArray[np.float32]]
+"""Ids [T] and weights [T] of a piece."""
+Item = TypeVar("Item")
 _OF_ONE_ROW = ("data.control-token", "model.bad-template")
 """Errors that concern the row at hand: it is put aside, and the rest goes on."""
+_CHUNK_ROWS, _CHUNK_CHARACTERS = 128, 1 << 20
 
 
 class RowRenderer:
-    """Renders rows of every kind with the tokenizer of an input: a tokenizer alone, of a model, or of an adapter."""
+    """Renders rows of every kind with one tokenizer."""
 
-    def __init__(self, tokenizer: Input, spec: RenderSpec):
-        self._renderer = Renderer(load_tokenizer(tokenizer_folder(tokenizer)), spec)
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase", spec: RenderSpec):
+        self.tokenizer, self.spec = tokenizer, spec
+        self._renderer = Renderer(tokenizer, spec)
+        self.read: set[str] = set()
+        """The settings that took effect in `stream`, or in a rendering that was reused."""
+
+    @classmethod
+    def of(cls, tokenizer: Input, spec: RenderSpec) -> "RowRenderer":
+        """With the tokenizer of an input: a tokenizer alone, of a model, or of an adapter."""
+        return cls(load_tokenizer(tokenizer_folder(tokenizer)), spec)
 
     @property
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> Counter[str]:
         """What the renderer counted, as its `counts` says."""
-        return dict(self._renderer.counts)
+        return self._renderer.counts
+
+    @property
+    def template(self) -> str:
+        """The chat template's text."""
+        return self._renderer.template
 
     def told(self) -> list[str]:
         """What was left out, cut or not learned so far, counted in sentences."""
         return self._renderer.told()
+
+    def render(self, row: Row) -> list[Rendered]:
+        """A row to train on, as `Renderer.render` gives it."""
+        return self._renderer.render(row)
 
     def pieces(self, row: Row) -> list[Rendered]:
         """What a model would be given of a row: its pieces, both answers of a preference, a prompt alone.
@@ -52,20 +84,116 @@ class RowRenderer:
         return [piece for piece in pieces if piece is not None] if None not in pieces else []
 
     def length(self, row: Row) -> tuple[int, int] | Bad | None:
-        """(tokens, learned tokens) of a row; Bad when it cannot be rendered, None when it is too long and dropped."""
-        try:
-            pieces = self.pieces(row)
-        except BurnishError as error:
-            if error.code not in _OF_ONE_ROW:
-                raise
-            return Bad(row["source"], "", error.what, cut(json.dumps(row, ensure_ascii=False)))
-        return lengths(pieces) if pieces else None
+        """(tokens, learned tokens) of a row, as the function `length` gives them."""
+        return length(row, _tokens(self.pieces, row))
 
     def shown(self, piece: Rendered) -> list[tuple[str, float]]:
         """A piece as (token text, weight): weight 0 is not learned."""
         return self._renderer.pieces(piece)
 
+    def stream(
+        self,
+        items: Iterable[Item],
+        row_of: Callable[[Item], Row],
+        *,
+        processes: int | None = None,
+        to_train: bool = False,
+    ) -> Iterator[tuple[Item, list[Tokens] | BurnishError]]:
+        """Each item with the tokens of its row's pieces, in order, or with the error that the row raises.
 
-def lengths(pieces: list[Rendered]) -> tuple[int, int]:
-    """(tokens, learned tokens) of all pieces of a row."""
-    return sum(map(len, pieces)), sum(piece.learned for piece in pieces)
+        Long work is shared by `processes`, all cores by default. Counts and reads of settings are those of rendering
+        here. `to_train` makes a row an error that is neither conversation nor text.
+        """
+        made = _Maker(self.tokenizer, self.spec, to_train)
+        chunks = _Chunks(items, row_of)
+        for rows, chunk in map_in_order(made, chunks, processes or usable_cores()):
+            self.counts.update(chunk.counts)
+            self.were_read(chunk.read)
+            yield from zip(chunks.items_of(rows), chunk.results, strict=True)
+
+    def were_read(self, names: Iterable[str]) -> None:
+        """Tell the consumption ledger which settings took effect in a rendering that was made elsewhere."""
+        self.read.update(names)
+        for name in names:
+            getattr(self.spec, name)
+
+
+class _Chunks(Generic[Item]):
+    """Items gathered to chunks of rows; the items themselves stay in this process."""
+
+    def __init__(self, items: Iterable[Item], row_of: Callable[[Item], Row]):
+        self._items, self._row_of = items, row_of
+        self._held: dict[int, list[Item]] = {}
+
+    def __iter__(self) -> Iterator[list[Row]]:
+        held, rows, size = [], [], 0
+        for item in self._items:
+            held.append(item)
+            rows.append(self._row_of(item))
+            size += characters(rows[-1])
+            if len(rows) >= _CHUNK_ROWS or size >= _CHUNK_CHARACTERS:
+                self._held[id(rows)] = held
+                yield rows
+                held, rows, size = [], [], 0
+        if rows:
+            self._held[id(rows)] = held
+            yield rows
+
+    def items_of(self, rows: list[Row]) -> list[Item]:
+        """The items of a chunk, once."""
+        return self._held.pop(id(rows))
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """What became of a chunk of rows, what was counted, and which settings were read."""
+
+    results: list[list[Tokens] | BurnishError]
+    counts: Counter[str]
+    read: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes the function that renders chunks, in this process or another."""
+
+    tokenizer: "PreTrainedTokenizerBase"
+    spec: RenderSpec
+    to_train: bool
+
+    def __call__(self) -> Callable[[list[Row]], _Chunk]:
+        renderer = RowRenderer(self.tokenizer, self.spec)
+        pieces = renderer.render if self.to_train else renderer.pieces
+
+        def render(rows: list[Row]) -> _Chunk:
+            read: set[str] = set()
+            renderer.counts.clear()
+            unwatch = watch(lambda spec, name: read.add(name) if spec is self.spec else None)
+            try:
+                results = [_tokens(pieces, row) for row in rows]
+            finally:
+                unwatch()
+            return _Chunk(results, Counter(renderer.counts), frozenset(read))
+
+        return render
+
+
+def _tokens(pieces_of: Callable[[Row], list[Rendered]], row: Row) -> list[Tokens] | BurnishError:
+    try:
+        return [(piece.ids, piece.weights) for piece in pieces_of(row)]
+    except BurnishError as error:
+        return error
+
+
+def length(row: Row, tokens: list[Tokens] | BurnishError) -> tuple[int, int] | Bad | None:
+    """(tokens, learned tokens) of a row; Bad when it cannot be rendered, None when it is too long and dropped.
+
+    Raises the error when it concerns more than this row.
+    """
+    if isinstance(tokens, BurnishError):
+        if tokens.code not in _OF_ONE_ROW:
+            raise tokens
+        return Bad(row["source"], "", tokens.what, cut(json.dumps(row, ensure_ascii=False)))
+    if not tokens:
+        return None
+    return sum(len(ids) for ids, _ in tokens), sum(int(np.count_nonzero(weights)) for _, weights in tokens)

@@ -1,27 +1,25 @@
 """What the training stages share: rows become tokens, settings become values, weights become an artifact."""
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from burnish.core.context import Context, Input, Outcome
-from burnish.core.errors import AskError, DataError, ModelError, RunError
+from burnish.core.errors import AskError, DataError, ModelError
 from burnish.core.events import Note, Progress
-from burnish.data.dataset import open_rows, split_names
+from burnish.data.dataset import split_names
 from burnish.models.adapters import attach_lora, base_of, save_adapter, without_adapter
 from burnish.models.load import is_adapter, quiet_transformers, read_config, refuse_remote_code
 from burnish.specs.train import LoraSpec, TrainSpec
-from burnish.tokens.chat import Renderer
+from burnish.stages.rendering import RowRenderer
+from burnish.stages.tokenising import tokenised_split
+from burnish.tokens.tokenised import TokenisedRows
 from burnish.train import trackers
-from burnish.train.batches import TokenisedRows
 from burnish.train.resolve import Machine, ModelShape, Resolved, refuse_without_device, resolve
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
-
-_ROWS_BETWEEN_REPORTS = 2000
 
 
 def tokenised(
@@ -37,13 +35,13 @@ def tokenised(
     """
     refuse_without_device(spec.device, Machine.here())  # what can be told at once is told before the long work
     trackers.require(spec.track)
-    data, renderer = ctx.input("data"), Renderer(tokenizer, spec.render)
+    data, renderer = ctx.input("data"), RowRenderer(tokenizer, spec.render)
     if spec.render.chat_template is not None:
         tokenizer.chat_template = renderer.template
     has_validation = "validation" in split_names(data)
     if not has_validation:
         _refuse_evaluations(spec)
-    rows = _render(renderer, open_rows(data, "train"), "train", ctx)
+    rows = _tokens_of(renderer, data, "train", spec, ctx)
     if not len(rows):
         raise DataError(
             "data.nothing-learned",
@@ -52,7 +50,7 @@ def tokenised(
         )
     if not has_validation:
         return rows, None
-    held_out = _render(renderer, _first(open_rows(data, "validation"), spec), "validation", ctx)
+    held_out = _tokens_of(renderer, data, "validation", spec, ctx)
     if not len(held_out):
         _refuse_evaluations(spec)
         return rows, None
@@ -144,35 +142,14 @@ def save(
     return Outcome("adapter" if is_lora else "model", measures)
 
 
-def _first(rows: Iterable[dict[str, Any]], spec: TrainSpec) -> Iterable[dict[str, Any]]:
-    for number, row in enumerate(rows):
-        if spec.eval_rows is not None and number >= spec.eval_rows:
-            return
-        yield row
-
-
-def _render(renderer: Renderer, rows: Iterable[dict[str, Any]], split: str, ctx: Context) -> TokenisedRows:
-    """Tokens and weights of every row; what was left out, cut or not learned is told aloud."""
-    renderer.counts.clear()
-
-    def rendered() -> Iterable[tuple[str, Any, Any]]:
-        for row in rows:
-            pieces = renderer.render(row)
-            for number, piece in enumerate(pieces):
-                if piece.weights.any():
-                    yield (row["id"] if len(pieces) == 1 else f"{row['id']}#{number + 1}"), piece.ids, piece.weights
-            done = renderer.counts["rows"]
-            if ctx.stopping:
-                raise RunError("run.interrupted", f"stopped after {done:,} rows of {split}", "run it again")
-            if done % _ROWS_BETWEEN_REPORTS == 0:
-                ctx.emit(Progress(phase=f"tokenise {split}", done=done))
-
-    found = TokenisedRows.of(rendered())
-    counts = renderer.counts
-    ctx.emit(Progress(phase=f"tokenise {split}", done=counts["rows"], total=counts["rows"]))
-    ctx.emit(
-        Note(text=f"{split}: {counts['rows']} rows, {len(found.ids)} tokens, of which {found.learned} are learned")
-    )
+def _tokens_of(renderer: RowRenderer, data: Input, split: str, spec: TrainSpec, ctx: Context) -> TokenisedRows:
+    """Tokens and weights of every row that teaches something; what was left out, cut or not learned is reported."""
+    rendering = tokenised_split(renderer, data, split, ctx, processes=None if spec.threads == "auto" else spec.threads)
+    found = rendering.of_first(spec.eval_rows if split == "validation" else None)
+    rows = renderer.counts["rows"]
+    ctx.emit(Progress(phase=f"tokenise {split}", done=rows, total=rows))
+    said = f"{rows} rows" if len(found) == len(rendering.rows) else f"{spec.eval_rows} rows of {rows}"
+    ctx.emit(Note(text=f"{split}: {said}, {len(found.ids)} tokens, of which {found.learned} are learned"))
     for sentence in renderer.told():
         ctx.emit(Note(level="warning", text=f"{split}: {sentence}"))
     return found

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import burnish
 from burnish.core import hub
 from burnish.core.errors import CODES
+from burnish.core.processes import usable_cores
 from burnish.core.run import Run
 from burnish.core.secrets import mask
 from burnish.core.workspace import Workspace
@@ -56,7 +57,7 @@ def env(*, devices: bool = True, workspace: Path | str | None = None) -> dict[st
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "machine": {
-            "cores": _cores(),
+            "cores": usable_cores(),
             "memory_bytes": memory,
             "free_disk_bytes": shutil.disk_usage(_existing(place.root)).free,
         },
@@ -125,8 +126,10 @@ def _look_at_machine(place: Workspace) -> Iterator[Finding]:
             "models above about 0.5B parameters will not fit" if small else "",
         )
     threads = os.environ.get("OMP_NUM_THREADS")
-    if threads is not None and threads.isdigit() and int(threads) > _cores():
-        yield Finding("warning", "threads", f"OMP_NUM_THREADS={threads} on {_cores()} cores", "unset OMP_NUM_THREADS")
+    if threads is not None and threads.isdigit() and int(threads) > usable_cores():
+        yield Finding(
+            "warning", "threads", f"OMP_NUM_THREADS={threads} on {usable_cores()} cores", "unset OMP_NUM_THREADS"
+        )
     offline = os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0")
     yield Finding("ok", "hub", f"{'offline, ' if offline else ''}cache at {hub.cache_folder()}")
 
@@ -204,10 +207,6 @@ def _shown(name: str) -> str | bool | None:
     if value and "TOKEN" in name:
         return True
     return None if value is None else mask(value)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _memory_bytes() -> int | None:

@@ -5,75 +5,16 @@ gone on with from two integers: the epoch and the step in it. A batch is one fla
 sequences without any padding; attention keeps them apart by `cu_seqlens`.
 """
 
-import hashlib
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-Indices = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class TokenisedRows:
-    """All rows of a split in three flat arrays; row r is `ids[offsets[r]:offsets[r + 1]]`."""
-
-    ids: NDArray[np.int32]  # [tokens]
-    weights: NDArray[np.float32]  # [tokens], of predicting that token from those before it; 0 is not learned
-    offsets: NDArray[np.int64]  # [rows + 1]
-    row_ids: tuple[str, ...]
-
-    @classmethod
-    def of(cls, rows: Iterable[tuple[str, NDArray[np.int32], NDArray[np.float32]]]) -> "TokenisedRows":
-        """Gather (row id, ids [T], weights [T]); the first token of a row is never learned."""
-        ids, weights, lengths, names = [], [], [0], []
-        for name, row, weight in rows:
-            if len(row) != len(weight):
-                raise ValueError(f"row {name} has {len(row)} ids but {len(weight)} weights")
-            ids.append(np.asarray(row, np.int32))
-            weights.append(np.array(weight, np.float32))
-            weights[-1][:1] = 0.0
-            lengths.append(len(row))
-            names.append(name)
-        empty = [np.zeros(0)]
-        return cls(
-            np.concatenate(ids or empty).astype(np.int32),
-            np.concatenate(weights or empty).astype(np.float32),
-            np.cumsum(lengths, dtype=np.int64),
-            tuple(names),
-        )
-
-    def __len__(self) -> int:
-        return len(self.row_ids)
-
-    @cached_property
-    def lengths(self) -> Indices:
-        """Tokens of each row, [rows]."""
-        return np.diff(self.offsets)
-
-    @property
-    def learned(self) -> int:
-        """How many tokens carry a weight."""
-        return int(np.count_nonzero(self.weights))
-
-    def weight_of(self, rows: Indices) -> float:
-        """Sum of the weights of some rows: what a step's loss is divided by."""
-        return float(sum(self.weights[self._span(r)].sum(dtype=np.float64) for r in rows.tolist()))
-
-    def digest(self) -> str:
-        """sha256 over ids, weights, bounds and row ids: equal digests train alike."""
-        total = hashlib.sha256()
-        for array in (self.ids, self.weights, self.offsets):
-            total.update(np.ascontiguousarray(array).tobytes())
-        total.update("\0".join(self.row_ids).encode())
-        return total.hexdigest()
-
-    def _span(self, row: int) -> slice:
-        return slice(self.offsets[row], self.offsets[row + 1])
+from burnish.tokens.tokenised import Indices, TokenisedRows
 
 
 @dataclass(frozen=True)
@@ -97,7 +38,7 @@ class Batch:
 
 def make_batch(data: TokenisedRows, rows: Indices, device: torch.device | str = "cpu") -> Batch:
     """Lay the named rows end to end."""
-    spans = [data._span(r) for r in rows.tolist()]
+    spans = [data.span(r) for r in rows.tolist()]
     lengths = data.lengths[rows]
     bounds = np.concatenate([[0], np.cumsum(lengths)])
     ids = np.concatenate([data.ids[span] for span in spans])

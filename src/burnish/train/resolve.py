@@ -1,7 +1,6 @@
 """Turns every `auto` of a training run into a value, by rule, and says why. Pure: the machine is an argument."""
 
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import torch
 
 from burnish.core.errors import MachineError
 from burnish.core.events import Chosen
+from burnish.core.processes import usable_cores
 from burnish.specs.train import TrainSpec
 
 _CPU_MICRO_BATCH = 4096
@@ -38,7 +38,7 @@ class Machine:
         """This machine."""
         cuda = torch.cuda.is_available()
         return cls(
-            cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+            cores=usable_cores(),
             cuda=cuda,
             mps=torch.backends.mps.is_available(),
             bf16_on_cpu=_cpu_multiplies_bf16(),

@@ -1,0 +1,212 @@
+"""Tokenised rows of a split as flat arrays: in memory, or mapped from the files of a rendering on disk.
+
+A rendering is a folder that is written once, in a stream, and read by every training that needs the same tokens:
+
+ids.bin     int32 [tokens]      offsets.bin   int64 [rows + 1]   rows.json       the names of the rows
+weights.bin float32 [tokens]    ordinals.bin  int64 [rows]       rendering.json  what it was made of, counts, digest
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from burnish.core.errors import BurnishError
+from burnish.core.files import publish_folder, read_json, write_json
+
+Indices = NDArray[np.int64]
+_ARRAYS: Mapping[str, Any] = {"ids": np.int32, "weights": np.float32, "offsets": np.int64, "ordinals": np.int64}
+
+
+@dataclass(frozen=True)
+class TokenisedRows:
+    """All rows of a split in three flat arrays; row r is `ids[offsets[r]:offsets[r + 1]]`."""
+
+    ids: NDArray[np.int32]  # [tokens]
+    weights: NDArray[np.float32]  # [tokens], of predicting that token from those before it; 0 is not learned
+    offsets: NDArray[np.int64]  # [rows + 1]
+    row_ids: tuple[str, ...]
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[str, NDArray[np.int32], NDArray[np.float32]]]) -> "TokenisedRows":
+        """Gather (row id, ids [T], weights [T]); the first token of a row is never learned."""
+        ids, weights, lengths, names = [], [], [0], []
+        for name, row, weight in rows:
+            row, weight = checked_row(name, row, weight)
+            ids.append(row)
+            weights.append(weight)
+            lengths.append(len(row))
+            names.append(name)
+        empty = [np.zeros(0)]
+        return cls(
+            np.concatenate(ids or empty).astype(np.int32),
+            np.concatenate(weights or empty).astype(np.float32),
+            np.cumsum(lengths, dtype=np.int64),
+            tuple(names),
+        )
+
+    def __len__(self) -> int:
+        return len(self.row_ids)
+
+    @cached_property
+    def lengths(self) -> Indices:
+        """Tokens of each row, [rows]."""
+        return np.diff(self.offsets)
+
+    @property
+    def learned(self) -> int:
+        """How many tokens carry a weight."""
+        return int(np.count_nonzero(self.weights))
+
+    def weight_of(self, rows: Indices) -> float:
+        """Sum of the weights of some rows: what a step's loss is divided by."""
+        return float(sum(self.weights[self.span(r)].sum(dtype=np.float64) for r in rows.tolist()))
+
+    def digest(self) -> str:
+        """sha256 over ids, weights, bounds and row ids: equal digests train alike."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
+        total = hashlib.sha256()
+        for array in (self.ids, self.weights, self.offsets):
+            total.update(np.ascontiguousarray(array).data)
+        total.update("\0".join(self.row_ids).encode())
+        return total.hexdigest()
+
+    def span(self, row: int) -> slice:
+        """Where a row's tokens lie in the flat arrays."""
+        return slice(self.offsets[row], self.offsets[row + 1])
+
+    def first(self, rows: int) -> "TokenisedRows":
+        """The first `rows` rows, as views."""
+        end = int(self.offsets[rows])
+        return TokenisedRows(self.ids[:end], self.weights[:end], self.offsets[: rows + 1], self.row_ids[:rows])
+
+
+def checked_row(
+    name: str, ids: NDArray[np.int32], weights: NDArray[np.float32]
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Ids and weights of one row as they are kept: of equal length, the first weight 0."""
+    if len(ids) != len(weights):
+        raise ValueError(f"row {name} has {len(ids)} ids but {len(weights)} weights")
+    weights = np.array(weights, np.float32)
+    weights[:1] = 0.0
+    return np.asarray(ids, np.int32), weights
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A split's tokenised rows, and what was counted while they were rendered.
+
+    `ordinals` [rows] number the dataset's rows that the tokenised ones come from: a row may be rendered as several
+    pieces, or as none. `read` names the settings that the rendering depended on.
+    """
+
+    rows: TokenisedRows
+    ordinals: Indices
+    counts: Mapping[str, int]
+    read: tuple[str, ...]
+
+    def of_first(self, rows: int | None) -> TokenisedRows:
+        """What the first `rows` rows of the dataset became; all of it for None."""
+        if rows is None:
+            return self.rows
+        return self.rows.first(int(np.searchsorted(self.ordinals, rows)))
+
+
+class RenderingWriter:
+    """Writes a rendering to the folder `partial` as rows come, and publishes it whole, or not at all."""
+
+    def __init__(self, partial: Path):
+        self._partial = partial
+        self._names: list[str] = []
+        self._end = 0
+
+    def __enter__(self) -> "RenderingWriter":
+        remove_rendering(self._partial)  # of a process that was killed
+        self._partial.mkdir(parents=True)
+        self._stack = ExitStack()
+        self._files: dict[str, IO[bytes]] = {
+            name: self._stack.enter_context((self._partial / f"{name}.bin").open("wb")) for name in _ARRAYS
+        }
+        self._append("offsets", 0)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+        remove_rendering(self._partial)
+
+    def add(self, name: str, ordinal: int, ids: NDArray[np.int32], weights: NDArray[np.float32]) -> None:
+        """Add one piece [T] of the dataset's row number `ordinal`; ordinals never fall."""
+        ids, weights = checked_row(name, ids, weights)
+        self._files["ids"].write(ids.tobytes())
+        self._files["weights"].write(weights.tobytes())
+        self._end += len(ids)
+        self._append("offsets", self._end)
+        self._append("ordinals", ordinal)
+        self._names.append(name)
+
+    def publish(self, folder: Path, origin: str, counts: Mapping[str, int], read: Iterable[str]) -> Rendering:
+        """Give the rendering its folder; `origin` is the fingerprint of everything that it was made from."""
+        for file in self._files.values():
+            file.flush()
+        write_json(self._partial / "rows.json", self._names)
+        record = {"origin": origin, "counts": dict(counts), "read": sorted(read)}
+        rendering = _mapped(self._partial, record)
+        write_json(self._partial / "rendering.json", {**record, "digest": _digest(rendering, origin)})
+        remove_rendering(folder)
+        publish_folder(self._partial, folder)
+        return rendering
+
+    def _append(self, name: str, number: int) -> None:
+        self._files[name].write(np.int64(number).tobytes())
+
+
+def open_rendering(folder: Path, origin: str) -> Rendering | None:
+    """The rendering in a folder, its arrays mapped; None where it is absent, of another origin, or damaged."""
+    try:
+        record = read_json(folder / "rendering.json")
+        if record["origin"] != origin:
+            return None
+        rendering = _mapped(folder, record)
+        return rendering if _digest(rendering, origin) == record["digest"] else None
+    except (OSError, ValueError, KeyError, TypeError, BurnishError):
+        return None
+
+
+def _mapped(folder: Path, record: Mapping[str, Any]) -> Rendering:
+    arrays = {name: _map(folder / f"{name}.bin", dtype) for name, dtype in _ARRAYS.items()}
+    names = tuple(read_json(folder / "rows.json"))
+    rows = TokenisedRows(arrays["ids"], arrays["weights"], arrays["offsets"], names)
+    return Rendering(rows, arrays["ordinals"], record["counts"], tuple(record["read"]))
+
+
+def _map(file: Path, dtype: Any) -> NDArray[Any]:
+    if not file.stat().st_size:
+        return np.zeros(0, dtype)
+    return np.memmap(file, dtype, "r").view(np.ndarray)
+
+
+def _digest(rendering: Rendering, origin: str) -> str:
+    """Over all that a rendering holds; most of it is the rows' own digest, which a training needs anyway."""
+    about = [origin, dict(rendering.counts), list(rendering.read), rendering.rows.digest()]
+    total = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    total.update(np.ascontiguousarray(rendering.ordinals).data)
+    return total.hexdigest()
+
+
+def remove_rendering(folder: Path) -> None:
+    """Delete a rendering's folder; where it is mapped, the mapping stays good."""
+    shutil.rmtree(folder, ignore_errors=True)
