@@ -61,7 +61,9 @@ def finished(workspace):
         if state not in ("running", "killed"):
             run.go(state)
         if plan:
-            workspace.record_plan(recipe, number, {"recipe": recipe, "steps": [{"step": step, "folder": run.name}]})
+            planned = workspace.plan_of(recipe, number)["steps"] if number in workspace.numbers(recipe) else []
+            steps = [*planned, {"step": step, "folder": run.name}]
+            workspace.record_plan(recipe, number, {"recipe": recipe, "steps": steps})
         time.sleep(0.002)  # runs are told apart by the time of their making
         return run
 

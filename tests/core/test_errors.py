@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import traceback
 
 import pytest
 
@@ -35,3 +36,15 @@ def test_each_family_has_an_exit_status_of_its_own():
 def test_a_code_that_is_not_listed_cannot_be_raised():
     with pytest.raises(KeyError):
         AskError("ask.invented", "what", "fix")
+
+
+def test_python_shows_the_code_and_the_fix_of_an_error():
+    error = AskError("ask.bad-reference", "there is no step 'tun'", "did you mean 'tune'?")
+    assert str(error) == "there is no step 'tun'\nfix: did you mean 'tune'?\ncode: ask.bad-reference"
+    shown = "".join(traceback.format_exception(error))
+    assert shown.count("did you mean 'tune'?") == shown.count("ask.bad-reference") == 1
+
+
+def test_no_error_holds_a_secret():
+    error = AskError("ask.bad-reference", "https://me:canary@host/x", "give hf_canarycanarycanarycanary")
+    assert "canary" not in f"{error} {error!r} {error.as_dict()} {error.args} {pickle.dumps(error)}"

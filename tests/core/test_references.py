@@ -1,5 +1,6 @@
 """From a reference to what it points to."""
 
+import os
 import shutil
 
 import pytest
@@ -60,6 +61,51 @@ def test_an_artifact_is_found_by_name_and_version_and_keeps_its_lineage(workspac
     assert resolve("r.tune@latest", ("adapter",), workspace, {}).path == newest.out
     by_path = resolve("file:runs/r/1/tune/out", ("adapter",), workspace, {})
     assert (by_path.kind, by_path.fingerprint, by_path.inputs["base"].path) == ("adapter", "t1", base.out)
+
+
+@pytest.fixture
+def planned_run(workspace):
+    """Record a run whose steps lie where earlier ones were made: `planned_run("r", 7, tune=run)`."""
+
+    def planned_run(recipe, number, **steps):
+        (workspace.runs / recipe / str(number)).mkdir(parents=True)
+        listed = [{"step": step, "folder": run.name} for step, run in steps.items()]
+        workspace.record_plan(recipe, number, {"recipe": recipe, "steps": listed})
+
+    return planned_run
+
+
+def test_a_reused_step_is_found_by_the_number_of_the_run_that_reused_it(workspace, finished, planned_run):
+    old = finished("r", 1, "tune", kind="adapter", fingerprint="old")
+    new = finished("r", 2, "tune", kind="adapter", fingerprint="new")
+    planned_run("r", 7, tune=old)
+    planned_run("renamed", 1, tune=new)
+
+    def path(ref):
+        return resolve(ref, ("adapter",), workspace, {}).path
+
+    assert path("r.tune@latest") == path("r.tune@7") == path("r.tune@1") == old.out
+    assert path("r.tune@2") == path("renamed.tune@1") == path("renamed.tune@latest") == new.out
+    for file in (old.folder / "artifact.json", old.folder / "job.json"):
+        os.utime(file, (10**9, 10**9))
+    assert path("r.tune@latest") == old.out
+
+
+def test_the_latest_artifact_of_a_step_that_failed_since_is_that_of_an_older_run_and_is_named(
+    workspace, finished, planned_run
+):
+    made = finished("r", 1, "tune", kind="adapter")
+    finished("r", 2, "tune", state="failed")
+    planned_run("r", 3, data=made)
+    planned_run("r", 4, tune=workspace.run("r", 4, "tune"))
+    said = []
+    assert resolve("r.tune@latest", ("adapter",), workspace, {}, said.append).revision == "r/1/tune"
+    assert said == [
+        "r.tune@latest is that of run r/1: r/4 has none (the step did not start), "
+        "r/3 has none (not a step of that run), r/2 has none (the step is failed)"
+    ]
+    assert "the step is failed" in refused("r.tune@2", ("adapter",), workspace, {}).what
+    assert "did you mean 'r.tune@1'?" in refused("r.tune@2", ("adapter",), workspace, {}).fix
 
 
 def test_an_output_folder_that_was_copied_elsewhere_is_a_plain_folder(workspace, finished, tmp_path):

@@ -30,6 +30,7 @@ def _a_token(monkeypatch):
         '{"hf_token": "canary"}',
         "password = 'canary'",
         "https://user:canary@host/x",
+        "https://user:ca@nary@host/x",
         "https://host/x?access_token=canary&b=1",
         "Authorization: Bearer canary-canary",
     ],
@@ -38,6 +39,7 @@ def test_every_known_shape_of_secret_is_replaced(text):
     shown = mask(text)
     assert MASK in shown
     assert "canary" not in shown
+    assert "nary" not in shown
     assert HF not in shown
 
 

@@ -1,5 +1,7 @@
 """The workspace: where it is, numbers that are never shared, and names that mean runs."""
 
+import os
+import shutil
 import subprocess
 import sys
 
@@ -90,7 +92,33 @@ def test_names_that_could_leave_their_folder_are_refused(name):
         plain_name(name)
 
 
-def test_artifacts_are_the_runs_that_finished(workspace, finished):
-    run = finished("r", 1, "a")
-    finished("r", 2, "a", state="failed")
-    assert [found.name for found in workspace.artifacts()] == [run.name]
+def test_file_times_say_nothing(workspace, finished, tmp_path):
+    """A copy whose files are of any age gives the same answers."""
+    for recipe, number, step in (("r", 9, "a"), ("r", 10, "a"), ("q", 2, "a"), ("r", 11, "a"), ("q", 3, "a")):
+        finished(recipe, number, step)
+    (workspace.runs / "latest.txt").unlink()
+    copy = Workspace(shutil.copytree(workspace.root, tmp_path / "copy"))
+    for age, path in enumerate(sorted(copy.root.rglob("*"), reverse=True)):
+        os.utime(path, (10**9 + age, 10**9 + age))
+    for place in (workspace, copy):
+        assert [run.name for run in place.all_runs()] == ["q/3/a", "r/11/a", "q/2/a", "r/10/a", "r/9/a"]
+        assert [run.name for run in place.all_runs("r")] == ["r/11/a", "r/10/a", "r/9/a"]
+        assert place.latest() == ("q", 3)
+
+
+def test_a_latest_run_that_was_removed_gives_way_to_the_newest_there_is(workspace, finished):
+    finished("q", 1, "a")
+    finished("r", 1, "a")
+    finished("r", 2, "a")
+    shutil.rmtree(workspace.runs / "r" / "2")
+    assert workspace.latest() == ("r", 1)
+    (workspace.runs / "latest.txt").write_bytes(b"\xff")
+    assert workspace.latest() == ("r", 1)
+
+
+def test_a_run_that_started_no_step_is_told_as_one(workspace):
+    number = workspace.claim_number("r")
+    workspace.record_plan("r", number, {"recipe": "r", "steps": [{"step": "a", "folder": "r/1/a"}]})
+    with pytest.raises(AskError, match="r/1: no step has started") as caught:
+        workspace.find_runs()
+    assert "burnish runs resume r/1" in caught.value.fix

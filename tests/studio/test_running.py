@@ -1,5 +1,7 @@
 """Running recipes: reuse, resume, refusals, and what a watcher hears."""
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -45,6 +47,22 @@ def test_a_moved_workspace_is_reused_and_its_artifacts_resolve(recipe, workspace
     assert result["join"].artifact.inputs["source.0.ref"].path == moved / "runs/r/1/make/out"
     joined = burnish.run_stage("quick-join", source="r.make@latest", workspace=moved)
     assert joined.metrics == {"words": 1}
+
+
+def test_latest_is_what_the_newest_run_has_reused_steps_included_in_a_copy_too(recipe, workspace, tmp_path):
+    hi = {**recipe, "steps": {**recipe["steps"]}}
+    ho = {**recipe, "steps": {**recipe["steps"], "make": {"stage": "quick-make", "word": "ho"}}}
+    for given in (hi, ho, hi):
+        burnish.run(given, workspace=workspace.root)
+    burnish.run({**ho, "name": "renamed"}, workspace=workspace.root)
+    copy = tmp_path / "copy"
+    shutil.copytree(workspace.root, copy, copy_function=shutil.copyfile)
+    for age, path in enumerate(sorted(copy.rglob("*"))):
+        os.utime(path, (10**9 - age, 10**9 - age))
+    for root in (workspace.root, copy):
+        for ref, word in (("r.join@latest", "hi"), ("r.join@3", "hi"), ("r.join@2", "ho"), ("renamed.join@1", "ho")):
+            joined = burnish.run_stage("quick-join", source=ref, workspace=root)
+            assert (joined.path / "words.txt").read_text() == f"{word}\n", (root, ref)
 
 
 def test_the_steps_error_is_raised_here_and_the_next_run_tries_again(recipe, workspace):

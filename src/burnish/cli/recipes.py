@@ -53,6 +53,8 @@ def plan(
         for s in made.steps
     ]
     face.table(f"{made.recipe.name}", ("step", "stage", "action", "why", "took last time", "fingerprint"), rows)
+    for note in made.notes:
+        face.console.print(note, markup=False)
     times = [step.last_seconds for step in made.steps if step.action != "reuse"]
     known = f", about {duration(sum(t for t in times if t))} as measured before" if times and all(times) else ""
     face.console.print(

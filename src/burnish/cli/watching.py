@@ -40,6 +40,8 @@ class TerminalWatcher:
         again = sum(step.action == "reuse" for step in plan.steps)
         counted = f"{len(plan.steps)} steps" if len(plan.steps) > 1 else "1 step"
         self._print(f"[bold]{plan.recipe.name}/{number}[/]  {counted}, {again} reused  [dim]{escape(str(folder))}[/]")
+        for note in plan.notes:
+            self._print(f"  [dim]{escape(plain(note))}[/]")
 
     def step_began(self, step: PlannedStep, run: Run) -> None:
         self._began_at = time.monotonic()

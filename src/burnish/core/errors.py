@@ -7,24 +7,29 @@
     ├── MachineError    5    this machine lacks something: a device, a package, disk, memory
     └── RunError        6    the run itself went wrong: a loss, a checkpoint, an unread setting
 
-The terminal prints `error:` and `hint:`; HTTP gives problem+json. Every code stands in CODES and in
-docs/reference/errors.md, and a test holds the two together.
+The terminal prints `error:` and `hint:`; HTTP gives problem+json; `str()` and a traceback in Python show all three.
+Every code stands in CODES and in docs/reference/errors.md, and a test holds the two together.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+from burnish.core.secrets import mask
+
 
 class BurnishError(Exception):
-    """`code` is a key of CODES, `what` says what happened and where, `fix` what to do next."""
+    """`code` is a key of CODES, `what` says what happened and where, `fix` what to do next. Secrets are masked."""
 
     exit_status = 1
 
     def __init__(self, code: str, what: str, fix: str):
         if code not in CODES:
             raise KeyError(f"error code '{code}' is not in CODES")
-        super().__init__(what)
-        self.code, self.what, self.fix = code, what, fix
+        self.code, self.what, self.fix = code, mask(what), mask(fix)
+        super().__init__(self.what)
+
+    def __str__(self) -> str:
+        return f"{self.what}\nfix: {self.fix}\ncode: {self.code}"
 
     def as_dict(self) -> dict[str, Any]:
         return {"code": self.code, "what": self.what, "fix": self.fix, "exit_status": self.exit_status}

@@ -42,6 +42,7 @@ class PlannedStep:
             "run": self.run.name if self.run else None,
             "last_seconds": self.last_seconds,
             "inputs": {path: value.ref for path, value in self.inputs.items()},
+            "pinned": {path: value.revision for path, value in self.inputs.items() if value.revision},
         }
 
 
@@ -50,12 +51,15 @@ class Plan:
     recipe: Recipe
     steps: tuple[PlannedStep, ...]
     free_bytes: int
+    notes: tuple[str, ...] = ()
+    """What references were taken to mean, where their words leave that open."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "recipe": self.recipe.name,
             "burnish": __version__,
             "free_bytes": self.free_bytes,
+            "notes": list(self.notes),
             "values": self.recipe.as_dict(),
             "steps": [step.as_dict() for step in self.steps],
         }
@@ -83,8 +87,9 @@ def make_plan(
     earlier = _by_fingerprint(workspace.all_runs())
     durations = _durations(workspace.all_runs(recipe.name))
     planned: dict[str, PlannedStep] = {}
+    notes: list[str] = []
     for step in _needed(recipe, tuple(only)):
-        inputs = _inputs(step, planned, workspace, known)
+        inputs = _inputs(step, planned, workspace, known, notes)
         fingerprint = of_step(step.stage.name, step.stage.version, step.spec, inputs_as_fingerprints(inputs))
         anew = _must_be_anew(step, planned, start, force)
         action, reason, run = ("run", anew, None) if anew else _choose(step, earlier.get(fingerprint, []))
@@ -93,7 +98,7 @@ def make_plan(
         )
     if known != known_before:
         workspace.remember_hashes(known)
-    return Plan(recipe, tuple(planned.values()), shutil.disk_usage(_existing(workspace)).free)
+    return Plan(recipe, tuple(planned.values()), shutil.disk_usage(_existing(workspace)).free, tuple(notes))
 
 
 def _needed(recipe: Recipe, only: tuple[str, ...]) -> list[Step]:
@@ -107,15 +112,19 @@ def _needed(recipe: Recipe, only: tuple[str, ...]) -> list[Step]:
 
 
 def _inputs(
-    step: Step, planned: dict[str, PlannedStep], workspace: Workspace, known: dict[str, Any]
+    step: Step, planned: dict[str, PlannedStep], workspace: Workspace, known: dict[str, Any], notes: list[str]
 ) -> dict[str, Input]:
     inputs: dict[str, Input] = {}
     for path, (ref, kinds) in step.references().items():
         name = f"{step.name}.{path}"
+
+        def say(text: str, name: str = name) -> None:
+            notes.append(f"{name}: {text}")
+
         place = step.place(tuple(int(part) if part.isdigit() else part for part in path.split(".")))
         try:
             promised = ref.startswith("step:")
-            value = step_as_input(planned[ref[5:]]) if promised else resolve(ref, kinds, workspace, known)
+            value = step_as_input(planned[ref[5:]]) if promised else resolve(ref, kinds, workspace, known, say)
         except BurnishError as error:
             raise type(error)(error.code, at(place, f"'{name}': {error.what}"), error.fix) from error
         check_kind(value, kinds, at(place, name))

@@ -3,7 +3,7 @@
 `step:x` is the plan's own business; everything else is resolved here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -20,11 +20,20 @@ from burnish.core.workspace import Workspace
 _COMMON_KINDS = {"hub-model": "model", "hub-dataset": "folder"}
 
 
-def resolve(ref: str, kinds: tuple[str, ...], workspace: Workspace, known: dict[str, Any]) -> Input:
-    """The input that a reference means. A hub name is pinned but not fetched: its kind is hub-model or hub-dataset."""
+def resolve(
+    ref: str,
+    kinds: tuple[str, ...],
+    workspace: Workspace,
+    known: dict[str, Any],
+    say: Callable[[str], None] = lambda _: None,
+) -> Input:
+    """The input that a reference means. A hub name is pinned but not fetched: its kind is hub-model or hub-dataset.
+
+    `say` gets a sentence where the words leave open what is taken.
+    """
     scheme, colon, rest = ref.partition(":")
     if not colon:
-        return _artifact(ref, kinds, workspace)
+        return _artifact(ref, kinds, workspace, say)
     match scheme:
         case "file":
             return _file(ref, workspace.root / Path(rest).expanduser(), kinds, known)
@@ -108,18 +117,53 @@ def _built_in(ref: str, name: str, known: dict[str, Any]) -> Input:
     return Input(ref, folder_kind(path), path, of_path(path, known))
 
 
-def _artifact(ref: str, kinds: tuple[str, ...], workspace: Workspace) -> Input:
-    """`recipe.step@number`, or `recipe.step@latest`: the artifact lies where it was made."""
+def _artifact(ref: str, kinds: tuple[str, ...], workspace: Workspace, say: Callable[[str], None]) -> Input:
+    """`recipe.step@3` is what run 3 of the recipe made of that step, or reused for it.
+
+    `@latest` is that of the newest run in which the step has an artifact; newer runs without one are named.
+    """
     name, _, version = ref.rpartition("@")
-    found = {f"{a.name}@{a.version}": a for run in workspace.artifacts() if (a := run.artifact()) is not None}
-    if version == "latest":
-        newest = next((a for a in found.values() if a.name == name), None)
-        if newest is not None:
-            return newest.as_input(ref)
-    if ref not in found:
-        of_fitting_kind = [key for key, artifact in found.items() if artifact.kind in kinds]
-        raise AskError("ask.bad-reference", f"there is no artifact '{ref}'", nearest(ref, of_fitting_kind or found))
-    return found[ref].as_input(ref)
+    recipe, _, step = name.rpartition(".")
+    passed: list[str] = []
+    for number in workspace.numbers(recipe):
+        if version not in ("latest", str(number)):
+            continue
+        run = workspace.steps_of(recipe, number).get(step)
+        artifact = run.artifact() if run is not None and run.out.is_dir() else None
+        if run is not None and artifact is not None:
+            if passed:
+                say(f"{ref} is that of run {recipe}/{number}: {_listed(passed)}")
+            return replace(artifact.as_input(ref), revision=run.name)
+        passed.append(f"{recipe}/{number} has none ({_why_none(run)})")
+    known = _artifacts(workspace)
+    fitting = [key for key, kind in known.items() if kind in kinds] or list(known)
+    why = f": {_listed(passed)}" if passed else ""
+    raise AskError("ask.bad-reference", f"there is no artifact '{ref}'{why}", nearest(ref, fitting))
+
+
+def _listed(passed: list[str]) -> str:
+    more = [f"and {len(passed) - 3} older ones"] if len(passed) > 3 else []
+    return ", ".join([*passed[:3], *more])
+
+
+def _why_none(run: Run | None) -> str:
+    if run is None:
+        return "not a step of that run"
+    if not (run.folder / "run.json").is_file():
+        return "the step did not start"
+    return "its output is gone" if run.state == "succeeded" else f"the step is {run.state}"
+
+
+def _artifacts(workspace: Workspace) -> dict[str, str]:
+    """Every `recipe.step@number` and its kind."""
+    found: dict[str, str] = {}
+    for recipe in workspace.recipes():
+        for number in workspace.numbers(recipe):
+            for step, run in workspace.steps_of(recipe, number).items():
+                artifact = run.artifact()
+                if artifact is not None:
+                    found[f"{recipe}.{step}@{number}"] = artifact.kind
+    return found
 
 
 def inputs_as_fingerprints(inputs: Mapping[str, Input]) -> dict[str, str]:

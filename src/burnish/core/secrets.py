@@ -13,7 +13,7 @@ _SHAPES = re.compile(
 )
 _ASSIGNED = re.compile(rf"(?i)\b(\w*(?:{_WORDS}))(['\"]?\s*[:=]\s*)(['\"])[^'\"]+\3")
 _IN_ADDRESS = re.compile(rf"(?i)([?&](?:token|key|\w*(?:{_WORDS}))=)[^&\s'\"]+")
-_LOGIN = re.compile(r"(\w://)[^/\s@'\"]+@")
+_LOGIN = re.compile(r"(\w://)[^/\s'\"]+@")
 _BEARER = re.compile(r"(?i)(bearer\s+)[\w.~+/-]{12,}")
 MASK = "•••"
 

@@ -4,6 +4,8 @@ burnish.yaml                     marks a workspace (optional)
 runs/<recipe>/<number>/<step>/   run folders (see `burnish.core.run`)
 runs/<recipe>/<number>/plan.json which step of this run lies where
 runs/latest.txt                  the newest run
+
+Newer and older are told by the times and numbers that runs record, never by file times: a copy gives the same answers.
 .burnish/hashes.json             content hashes of large inputs, by size and time
 .burnish/cache/                  what can be made again: rendered rows (see `burnish.tokens.tokenised`)
 """
@@ -11,13 +13,13 @@ runs/latest.txt                  the newest run
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+import time
 from pathlib import Path
 from typing import Any, cast
 
 from filelock import FileLock
 
-from burnish.core.errors import AskError
+from burnish.core.errors import AskError, BurnishError
 from burnish.core.files import read_json, write_atomically, write_json
 from burnish.core.run import Run
 
@@ -61,11 +63,21 @@ class Workspace:
         return Run(self.runs / plain_name(recipe) / str(number) / plain_name(step))
 
     def all_runs(self, recipe: str = "*") -> list[Run]:
-        """Every run folder, newest first."""
-        found = [path.parent for path in self.runs.glob(f"{recipe}/*/*/run.json")]
-        return [
-            Run(folder) for folder in sorted(found, key=lambda f: (f / "job.json").stat().st_mtime_ns, reverse=True)
-        ]
+        """Every run folder, newest first; of one recipe by number."""
+        found = [Run(path.parent) for path in self.runs.glob(f"{recipe}/*/*/run.json")]
+        by_number = recipe != "*"
+        return sorted(found, key=lambda run: _age(run, by_number=by_number), reverse=True)
+
+    def recipes(self) -> list[str]:
+        """The recipes that have runs."""
+        return sorted({path.parts[-3] for path in self.runs.glob("*/*/plan.json")})
+
+    def numbers(self, recipe: str) -> list[int]:
+        """The numbers of a recipe's runs, newest first. A number without a plan is not begun yet, or never was."""
+        if not _PLAIN.fullmatch(recipe):
+            return []
+        found = (path.parent.name for path in self.runs.glob(f"{recipe}/*/plan.json"))
+        return sorted((int(name) for name in found if name.isdecimal()), reverse=True)
 
     def plan_of(self, recipe: str, number: int) -> dict[str, Any]:
         """plan.json: what each step of one `burnish run` was to do, and its run folder below `runs/`."""
@@ -75,28 +87,44 @@ class Workspace:
         return read_json(path)
 
     def record_plan(self, recipe: str, number: int, plan: dict[str, Any]) -> None:
-        write_json(self.runs / recipe / str(number) / "plan.json", plan)
+        """Write the plan of a run that begins: it is the latest one from now on."""
+        self.update_plan(recipe, number, {"created": time.time(), **plan})
         write_atomically(self.runs / "latest.txt", f"{recipe}/{number}\n")
+
+    def update_plan(self, recipe: str, number: int, plan: dict[str, Any]) -> None:
+        """Replace the plan of a run that goes on, such as when another run made one of its steps meanwhile."""
+        write_json(self.runs / recipe / str(number) / "plan.json", plan)
 
     def lock_of(self, recipe: str, number: int) -> FileLock:
         """Held by the process that carries out this run of a recipe, from its first step to its last."""
         return FileLock(self.runs / recipe / str(number) / "plan.lock")
 
     def latest(self) -> tuple[str, int]:
-        """Recipe and number of the newest run."""
-        path = self.runs / "latest.txt"
-        if not path.is_file():
+        """Recipe and number of the newest run: latest.txt, or the newest plan where that names no run."""
+        with contextlib.suppress(OSError):
+            match (self.runs / "latest.txt").read_text(encoding="utf-8", errors="replace").strip().split("/"):
+                case [recipe, number] if number.isdecimal() and int(number) in self.numbers(recipe):
+                    return recipe, int(number)
+                case _:
+                    pass
+        found = [(recipe, number) for recipe in self.recipes() for number in self.numbers(recipe)]
+        if not found:
             raise AskError("ask.no-such-run", f"there are no runs in {self.root}", "start one: burnish demo")
-        recipe, number = path.read_text().strip().rsplit("/", 1)
-        return recipe, int(number)
+        return max(found, key=lambda name: (self._begun(*name), name[1]))
 
     def find_runs(self, name: str = "latest") -> list[Run]:
         """The runs that `latest`, `recipe`, `recipe/number` or `recipe/number/step` means, in step order."""
         recipe, number = self.number_of(name)
-        step = name.strip("/").split("/")[2:]
-        found = [run for run in self._steps(recipe, number) if not step or run.folder.name == step[0]]
-        if not found:
+        wanted = name.strip("/").split("/")[2:]
+        if number not in self.numbers(recipe):
             raise self._no_such_run(name)
+        steps = {step: run for step, run in self.steps_of(recipe, number).items() if not wanted or step == wanted[0]}
+        if not steps:
+            raise self._no_such_run(name)
+        found = [run for run in steps.values() if (run.folder / "run.json").is_file()]
+        if not found:
+            what = f"{recipe}/{number}: {'no step has' if not wanted else f'step {wanted[0]} has not'} started"
+            raise AskError("ask.no-such-run", what, f"continue it: burnish runs resume {recipe}/{number}")
         return found
 
     def number_of(self, name: str = "latest") -> tuple[str, int]:
@@ -105,9 +133,9 @@ class Workspace:
             return self.latest()
         match name.strip("/").split("/"):
             case [recipe] if _PLAIN.fullmatch(recipe):
-                numbers = [int(folder.name) for folder in (self.runs / recipe).glob("*") if folder.name.isdecimal()]
+                numbers = self.numbers(recipe)
                 if numbers:
-                    return recipe, max(numbers)
+                    return recipe, numbers[0]
             case [recipe, number, *rest] if _PLAIN.fullmatch(recipe) and number.isdecimal() and len(rest) < 2:
                 return recipe, int(number)
             case _:
@@ -117,13 +145,17 @@ class Workspace:
     def _no_such_run(self, name: str) -> AskError:
         return AskError("ask.no-such-run", f"there is no run '{name}' in {self.root}", "see `burnish runs list`")
 
-    def _steps(self, recipe: str, number: int) -> list[Run]:
-        if not (self.runs / recipe / str(number) / "plan.json").is_file():
-            return []
-        steps = self.plan_of(recipe, number)["steps"]
-        return [
-            Run(self.runs / step["folder"]) for step in steps if (self.runs / step["folder"] / "run.json").is_file()
-        ]
+    def steps_of(self, recipe: str, number: int) -> dict[str, Run]:
+        """Step name → run folder of one run, as its plan has it: a reused step lies where it was made.
+
+        The folder of a step that has not begun is not there yet.
+        """
+        return {step["step"]: Run(self.runs / step["folder"]) for step in self.plan_of(recipe, number)["steps"]}
+
+    def _begun(self, recipe: str, number: int) -> float:
+        with contextlib.suppress(BurnishError, OSError, ValueError):
+            return float(self.plan_of(recipe, number).get("created", 0))
+        return 0.0
 
     def hashes(self) -> dict[str, Any]:
         """Remembered content hashes; a cache, so an unreadable one is simply begun anew."""
@@ -141,9 +173,15 @@ class Workspace:
             folder.mkdir(parents=True, exist_ok=True)
             write_json(folder / "hashes.json", known)
 
-    def artifacts(self) -> Iterator[Run]:
-        """Runs that finished, newest first."""
-        return (run for run in self.all_runs() if (run.folder / "artifact.json").is_file())
+
+def _age(run: Run, *, by_number: bool) -> tuple[float, ...]:
+    """What runs are sorted by, oldest first; a record that cannot be read counts as the oldest."""
+    created = 0.0
+    with contextlib.suppress(BurnishError, OSError, ValueError, KeyError, TypeError):
+        created = float(run.record["created"])
+    number = run.folder.parent.name
+    number = int(number) if number.isdecimal() else 0
+    return (number, created) if by_number else (created, number)
 
 
 def plain_name(name: str) -> str:

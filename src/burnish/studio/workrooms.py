@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,21 +25,32 @@ def inspect(source: str, *, workspace: Path | str | None = None, **settings: Any
     _require("pyarrow", "data")
     spec = make_spec(InspectSpec, {"source": source, **settings}, lambda _: "inspect")
     known = place.hashes()
-    inputs = {"source": resolve(spec.source, ("dataset", "file", "folder"), place, known)}
+    notes: list[str] = []
+    inputs = {"source": resolve(spec.source, ("dataset", "file", "folder"), place, known, notes.append)}
     if spec.tokenizer is not None:
         _require("transformers", "train")
-        inputs["tokenizer"] = resolve(spec.tokenizer, ("tokenizer", "model", "adapter"), place, known)
+        inputs["tokenizer"] = resolve(spec.tokenizer, ("tokenizer", "model", "adapter"), place, known, notes.append)
     request = {
         "spec": spec.model_dump(mode="json", exclude_unset=True),
         "inputs": {name: fetched(value).to_json() for name, value in inputs.items()},
     }
-    return _ask("burnish.stages.inspect", request)
+    found = _ask("burnish.stages.inspect", request)
+    return {**found, "notes": [*notes, *found["notes"]]}
 
 
-def resolve_model(model: str, *, workspace: Path | str | None = None, field: str = "model") -> Input:
-    """A model reference, fetched: `builtin:pocket`, `file:runs/…/out`, `recipe.step@latest`, `hub:owner/name`."""
+def resolve_model(
+    model: str,
+    *,
+    workspace: Path | str | None = None,
+    field: str = "model",
+    say: Callable[[str], None] = lambda _: None,
+) -> Input:
+    """A model reference, fetched: `builtin:pocket`, `file:runs/…/out`, `recipe.step@latest`, `hub:owner/name`.
+
+    `say` gets a sentence where the words leave open what is taken.
+    """
     place = Workspace.find(workspace)
-    value = resolve(model, _MODEL_KINDS, place, place.hashes())
+    value = resolve(model, _MODEL_KINDS, place, place.hashes(), say)
     check_kind(value, _MODEL_KINDS, field)
     return fetched(value)
 
@@ -47,7 +58,7 @@ def resolve_model(model: str, *, workspace: Path | str | None = None, field: str
 def chat(model: str, *, workspace: Path | str | None = None, arguments: Sequence[str] = ()) -> int:
     """Talk to a model in this terminal; gives the exit status. `arguments` go to the chat itself (`--ask TEXT`)."""
     _require("torch", "train")
-    value = resolve_model(model, workspace=workspace)
+    value = resolve_model(model, workspace=workspace, say=lambda text: print(text, file=sys.stderr))
     command = [sys.executable, "-m", "burnish.stages.chat", json.dumps(value.to_json()), *arguments]
     return subprocess.run(command, env=worker_environment(), check=False).returncode
 
