@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from burnish.core.files import publish_folder, read_json, write_atomically, write_json
+from burnish.core.files import file_size, publish_folder, read_json, write_atomically, write_json
 
 
 @pytest.fixture
@@ -95,3 +95,10 @@ def test_numbers_that_are_not_finite_are_written_as_words(tmp_path):
     text = (tmp_path / "a.json").read_text()
     read = json.loads(text, parse_constant=lambda word: pytest.fail(f"bare {word}"))
     assert read == {"nan": "NaN", "list": ["Infinity", ["-Infinity", 1.5]], "in": {"x": "NaN"}}
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 bytes"), (999, "999 bytes"), (64_321, "64.3 kB"), (5_000_000, "5 MB"), (141e9, "141 GB")]
+)
+def test_a_size_shows_its_digits_however_small_it_is(count, text):
+    assert file_size(int(count)) == text

@@ -1,12 +1,13 @@
 """The base of all specs: references, marks, variants, reads."""
 
+import re
 from typing import Annotated
 
 import pytest
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from burnish.specs.base import RUNTIME, DataRef, ModelRef, Runtime, Spec, Takes, fields_with, is_a_reference, watch
-from burnish.specs.train import FullSpec, SftSpec
+from burnish.specs.train import CheckpointSpec, EarlyStopSpec, FullSpec, SftSpec, TrainSpec
 
 
 class Inner(Spec):
@@ -71,3 +72,26 @@ def test_a_spec_is_frozen_and_refuses_unknown_keys_and_numbers_that_are_none():
         Inner(ref="file:a").ref = "file:b"
     with pytest.raises(ValueError):
         SftSpec(base="hub:x", data="file:y", learning_rate=float("nan"))
+
+
+def counts_of(spec: type[Spec]) -> list[str]:
+    """The fields of a spec that take an integer."""
+    return [name for name, info in spec.model_fields.items() if "int" in re.findall(r"\w+", repr(info.annotation))]
+
+
+@pytest.mark.parametrize("spec", [TrainSpec, CheckpointSpec, EarlyStopSpec])
+def test_no_setting_of_training_takes_a_count_that_no_run_can_have(spec):
+    assert len(counts_of(spec)) >= 1
+    given = {"data": "file:x"} if spec is TrainSpec else {}
+    for name in counts_of(spec):
+        with pytest.raises(ValidationError, match="less than or equal to"):
+            spec(**given, **{name: 10**22})
+        with pytest.raises(ValidationError):
+            spec(**given, **{name: 1e22})
+
+
+def test_epochs_and_warm_up_have_a_bound():
+    with pytest.raises(ValidationError, match="less than or equal to"):
+        TrainSpec(data="file:x", epochs=1e300)
+    with pytest.raises(ValidationError, match="less than or equal to"):
+        TrainSpec(data="file:x", schedule={"warmup": 1e300})

@@ -208,6 +208,29 @@ def test_training_stops_early_when_the_validation_loss_no_longer_falls(run_fit, 
     assert again.measures["steps"] == ran.measures["steps"]  # a finished run has nothing more to do
 
 
+def test_early_stop_without_eval_every_gets_evaluations_that_are_reported(run_fit, random_rows):
+    ran = run_fit("early", method={"kind": "full"}, held_out=random_rows(6, seed=5), max_steps=60, early_stop={})
+    [chosen] = [event for event in ran.events if event.kind == "chosen" and event.field == "eval_every"]
+    assert chosen.value == 6
+    assert ran.measures["stopped_early"]
+    short = run_fit("short", held_out=random_rows(6, seed=5), max_steps=8, early_stop={"patience": 6})
+    assert len(short.metrics("eval_loss")) == 8
+    assert not short.notes("warning")
+
+
+def test_a_patience_that_cannot_run_out_is_reported(run_fit, random_rows):
+    settings = {"held_out": random_rows(6, seed=5), "max_steps": 8, "eval_every": 2}
+    assert "early_stop cannot act" in run_fit("long", early_stop={"patience": 3}, **settings).notes("warning")[0]
+    assert run_fit("short", early_stop={"patience": 2}, **settings).notes("warning") == []
+
+
+def test_a_warm_up_that_is_longer_than_the_run_is_reported(run_fit):
+    [note] = run_fit("run", max_steps=5, schedule={"warmup": 50}).notes("warning")
+    assert "the warm-up of 50 steps is longer than the run of 5" in note
+    assert "to 10% of learning_rate" in note
+    assert run_fit("other", max_steps=5, schedule={"warmup": 5}).notes("warning") == []
+
+
 def test_a_checkpoint_of_other_settings_is_refused(run_fit):
     with pytest.raises(RunError):
         run_fit("stopped", stop_before=3)

@@ -1,15 +1,17 @@
 """Every `auto` becomes a value by a rule that can be read here, and is told with its reason."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from burnish.core.errors import MachineError
+from burnish.core.errors import DataError, MachineError
 from burnish.specs.train import SftSpec
-from burnish.train.resolve import Machine, ModelShape, resolve, save_every
+from burnish.train.resolve import Machine, ModelShape, beyond_context, resolve, save_every
 
 LAPTOP = Machine(cores=8, cuda=False, mps=False, bf16_on_cpu=True, memory=16_000_000_000)
 OLD_LAPTOP = Machine(cores=4, cuda=False, mps=False, bf16_on_cpu=False, memory=16_000_000_000)
-GPU = Machine(cores=16, cuda=True, mps=False, bf16_on_cpu=True, memory=80_000_000_000)
+GPU = Machine(cores=16, cuda=True, mps=False, bf16_on_cpu=True, memory=16_000_000_000, gpu_memory=80_000_000_000)
 TINY = ModelShape(parameters=900_000, layers=4, hidden=128, intermediate=384)
 SMALL = ModelShape(parameters=600_000_000, layers=28, hidden=1024, intermediate=3072)
 LARGE = ModelShape(parameters=8_000_000_000, layers=36, hidden=4096, intermediate=12288)
@@ -86,3 +88,40 @@ def test_this_machine_can_be_told():
     here = Machine.here()
     assert here.cores >= 1
     assert here.memory > 0
+
+
+def test_a_run_on_the_cpu_of_a_machine_with_a_gpu_is_sized_by_main_memory():
+    here = {"device": "cpu", "longest": 8192, "trains_all": True}
+    assert settled(GPU, SMALL, **here)[0].gradient_checkpointing
+    assert settled(GPU, SMALL, longest=8192, trains_all=True)[0].gradient_checkpointing is False
+
+
+CONTEXTS = [
+    ("qwen3", {"max_position_embeddings": 20}, False),
+    ("gpt2", {"n_positions": 20}, True),
+    ("opt", {"max_position_embeddings": 20, "word_embed_proj_dim": 32, "ffn_dim": 64}, True),
+    ("gpt_neo", {"max_position_embeddings": 20, "attention_types": [[["global"], 2]], "num_layers": 2}, True),
+    ("bloom", {"n_layer": 2}, None),
+]
+
+
+@pytest.mark.parametrize(("family", "sizes", "is_learned"), CONTEXTS, ids=[family for family, *_ in CONTEXTS])
+def test_rows_beyond_the_context_are_reported_or_refused_where_positions_are_learned(
+    random_rows, family, sizes, is_learned
+):
+    from transformers import AutoConfig
+
+    common = {"hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2, "vocab_size": 264}
+    shape = ModelShape.of(AutoConfig.for_model(family, **common, **sizes))
+    rows = random_rows(30)
+    longer = int((rows.lengths > 20).sum())
+    if is_learned is None:
+        assert beyond_context(rows, shape) is None
+    elif is_learned:
+        with pytest.raises(DataError) as caught:
+            beyond_context(rows, shape)
+        assert f"{longer} of 30 rows" in caught.value.what
+        assert "max_length: 20" in caught.value.fix
+    else:
+        assert f"{longer} of 30 rows" in beyond_context(rows, shape)
+        assert beyond_context(rows, replace(shape, context=30)) is None

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from burnish.cli.render import Face, duration, program
+from burnish.core.files import file_size
 
 Files = Annotated[
     list[str], typer.Argument(help="Recipe files, later ones over earlier ones; or a shipped recipe's name.")
@@ -58,7 +59,7 @@ def plan(
     times = [step.last_seconds for step in made.steps if step.action != "reuse"]
     known = f", about {duration(sum(t for t in times if t))} as measured before" if times and all(times) else ""
     face.console.print(
-        f"{len(times)} of {len(made.steps)} steps to do{known}; {made.free_bytes / 1e9:.0f} GB of disk free"
+        f"{len(times)} of {len(made.steps)} steps to do{known}; {file_size(made.free_bytes)} of disk free"
     )
     return None
 

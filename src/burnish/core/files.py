@@ -75,3 +75,11 @@ def publish_folder(partial: Path, final: Path) -> None:
     sync(partial)
     os.rename(partial, final)
     sync(final.parent)
+
+
+def file_size(count: int) -> str:
+    """A size with three digits that count, such as `64.3 kB`."""
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}" if count < 1000 * size else f"{count / size:,.0f} {unit}"
+    return f"{count} bytes"

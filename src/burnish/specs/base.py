@@ -84,7 +84,7 @@ TokenizerRef = Annotated[str, Takes(("tokenizer", "model", "adapter")), AfterVal
 """A tokenizer, alone or inside a model."""
 
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], RUNTIME]
-Threads = Annotated[Annotated[int, Field(ge=1)] | Literal["auto"], RUNTIME]
+Threads = Annotated[Annotated[int, Field(ge=1, le=1024)] | Literal["auto"], RUNTIME]
 
 
 def by_kind(default: str) -> Discriminator:

@@ -7,6 +7,9 @@ from pydantic import Field, Tag, model_validator
 from burnish.specs.base import RUNTIME, DataRef, Device, ModelRef, Spec, Threads, TokenizerRef, by_kind
 from burnish.specs.tokens import RenderSpec
 
+MOST = 2**31 - 1
+"""Of anything that is counted: the row ledger keeps steps in four bytes."""
+
 Tracker = Literal["tensorboard", "wandb", "swanlab", "trackio", "mlflow"]
 
 
@@ -75,7 +78,7 @@ class ScheduleSpec(Spec):
 
     kind: Literal["cosine", "linear", "constant", "wsd"] = "cosine"
     """The shape; wsd is warm-up, stable, decay."""
-    warmup: float = Field(default=0.03, ge=0.0)
+    warmup: float = Field(default=0.03, ge=0.0, le=MOST)
     """Below 1 a share of all steps, else a number of steps."""
     final: float = Field(default=0.0, ge=0.0, le=1.0)
     """Where the learning rate falls to, as a share of the highest: it would get there one step after the last."""
@@ -92,7 +95,7 @@ class ScheduleSpec(Spec):
 class EarlyStopSpec(Spec):
     """Stop when the validation loss no longer falls."""
 
-    patience: int = Field(default=3, ge=1)
+    patience: int = Field(default=3, ge=1, le=MOST)
     """Evaluations without a gain before the run stops."""
     min_delta: float = Field(default=0.0, ge=0.0)
     """A smaller fall is no gain."""
@@ -101,9 +104,9 @@ class EarlyStopSpec(Spec):
 class CheckpointSpec(Spec):
     """When the state of the run is saved, so that it can be resumed."""
 
-    every: Annotated[int | None, RUNTIME] = Field(default=None, ge=1)
+    every: Annotated[int | None, RUNTIME] = Field(default=None, ge=1, le=MOST)
     """Steps between saves; about every tenth of the run when not said."""
-    keep: Annotated[int, RUNTIME] = Field(default=2, ge=1)
+    keep: Annotated[int, RUNTIME] = Field(default=2, ge=1, le=MOST)
     """How many are kept, the best one apart."""
 
 
@@ -114,15 +117,15 @@ class TrainSpec(Spec):
     """A prepared dataset (its train and validation splits are used), or a file."""
     render: RenderSpec = RenderSpec()
     """How rows become tokens."""
-    epochs: float = Field(default=1.0, gt=0)
+    epochs: float = Field(default=1.0, gt=0, le=100_000)
     """Passes over the training rows; not used when max_steps is given."""
-    max_steps: int | None = Field(default=None, ge=1)
+    max_steps: int | None = Field(default=None, ge=1, le=MOST)
     """Optimiser steps, in place of epochs."""
-    batch_size: int | None = Field(default=None, ge=1)
+    batch_size: int | None = Field(default=None, ge=1, le=MOST)
     """Rows in an optimiser step (16 when neither this nor batch_tokens is said)."""
-    batch_tokens: int | None = Field(default=None, ge=8)
+    batch_tokens: int | None = Field(default=None, ge=8, le=MOST)
     """Tokens in an optimiser step, in place of batch_size: rows are added until the next would pass it."""
-    micro_batch_tokens: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    micro_batch_tokens: Annotated[int, Field(ge=1, le=MOST)] | Literal["auto"] = "auto"
     """Tokens that go through the model at once; a step is split into as many parts as it needs."""
     learning_rate: float = Field(default=2e-4, gt=0)
     """The highest learning rate."""
@@ -134,11 +137,12 @@ class TrainSpec(Spec):
     """Gradients are clipped to this norm; null switches clipping off."""
     shuffle: bool = True
     """Another order of rows in each epoch, a function of seed and epoch alone."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=2**63 - 1)
     """Of weights, order and dropout."""
-    eval_every: int | None = Field(default=None, ge=1)
-    """Steps between evaluations on the validation split; at the end of the run only when not said."""
-    eval_rows: int | None = Field(default=None, ge=1)
+    eval_every: int | None = Field(default=None, ge=1, le=MOST)
+    """Steps between evaluations on the validation split; when not said, at the end only, or with early_stop about every
+    tenth of the run."""
+    eval_rows: int | None = Field(default=None, ge=1, le=MOST)
     """Evaluate on the first validation rows only."""
     keep_best: bool = True
     """Give the weights with the lowest validation loss, not the last ones; needs validation rows."""
@@ -160,7 +164,7 @@ class TrainSpec(Spec):
     """`auto` goes on from the newest valid checkpoint of the same step, `never` starts afresh, a path names one."""
     track: Annotated[list[Tracker], RUNTIME] = []
     """Where metrics are also sent."""
-    log_every: Annotated[int, RUNTIME] = Field(default=1, ge=1)
+    log_every: Annotated[int, RUNTIME] = Field(default=1, ge=1, le=MOST)
     """Steps between metric events."""
 
     @model_validator(mode="after")

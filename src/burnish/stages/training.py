@@ -15,7 +15,7 @@ from burnish.stages.rendering import RowRenderer
 from burnish.stages.tokenising import tokenised_split
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train import trackers
-from burnish.train.resolve import Machine, ModelShape, Resolved, refuse_without_device, resolve
+from burnish.train.resolve import Machine, ModelShape, Resolved, beyond_context, refuse_without_device, resolve
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,8 +59,8 @@ def tokenised(
 
 def _refuse_evaluations(spec: TrainSpec) -> None:
     """AskError `ask.wrong-value` when an evaluation is asked for; to be called where there are no rows for it."""
-    for field in ("eval_every", "early_stop"):
-        if getattr(spec, field) is not None:
+    for field in ("eval_every", "eval_rows", "early_stop", "keep_best"):
+        if field in spec.model_fields_set and getattr(spec, field) not in (None, False):
             raise AskError(
                 "ask.wrong-value",
                 f"{field} needs validation rows, and the data has none of which anything is learned",
@@ -86,9 +86,16 @@ def resolve_run(
             f"a {config.model_type} is no causal language model that transformers knows",
             "choose a model that writes text, such as one of the families qwen3, llama, gemma3 or mistral",
         ) from error
-    resolved, chosen = resolve(spec, Machine.here(), shape, longest, trains_all)
+    for name, split in (("train", rows), ("validation", held_out)):
+        if split is not None and (warning := beyond_context(split, shape)):
+            ctx.emit(Note(level="warning", text=f"{name}: {warning}"))
+    machine = Machine.here()
+    resolved, chosen = resolve(spec, machine, shape, longest, trains_all)
     for choice in chosen:
         ctx.emit(choice)
+    if resolved.threads > machine.cores:
+        text = f"threads: {resolved.threads}, but this process may use only {machine.cores} cores"
+        ctx.emit(Note(level="warning", text=text))
     torch.set_num_threads(resolved.threads)
     return resolved
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import burnish
 from burnish.core import hub
 from burnish.core.errors import CODES
+from burnish.core.files import file_size
 from burnish.core.processes import usable_cores
 from burnish.core.run import Run
 from burnish.core.secrets import mask
@@ -112,10 +113,10 @@ def _look_at_machine(place: Workspace) -> Iterator[Finding]:
     free = shutil.disk_usage(folder).free
     if free < _MIN_FREE:
         yield Finding(
-            "problem", "disk", f"{free / 1e9:.1f} GB free at {folder}", "free some space, or use another workspace"
+            "problem", "disk", f"{file_size(free)} free at {folder}", "free some space, or use another workspace"
         )
     else:
-        yield Finding("ok", "disk", f"{free / 1e9:.0f} GB free")
+        yield Finding("ok", "disk", f"{file_size(free)} free")
     memory = _memory_bytes()
     if memory is not None:
         small = memory < 4 * 10**9

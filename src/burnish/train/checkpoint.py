@@ -27,7 +27,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from burnish.core.errors import MachineError, RunError
-from burnish.core.files import publish_folder, sync
+from burnish.core.files import file_size, publish_folder, sync
 
 MANIFEST = "manifest.json"
 _BLOCK = 1 << 20
@@ -129,7 +129,7 @@ class CheckpointFolder:
             what = "two more checkpoints" if count == 2 else "one more checkpoint"
             raise MachineError(
                 "machine.no-disk",
-                f"{what} of {checkpoint_bytes / 1e9:.2f} GB would not fit into the {free / 1e9:.2f} GB "
+                f"{what} of {file_size(checkpoint_bytes)} would not fit into the {file_size(free)} "
                 f"that are free below {self.path}",
                 "free some disk space, or move the workspace to a larger disk",
             )

@@ -16,7 +16,7 @@ _WINDOW_SHARE = 0.05
 def draw(visits: Path, evaluations: Sequence[Sequence[float]], target: Path) -> None:
     """Write a picture of training and validation loss; `evaluations` are (step, loss).
 
-    The loss of each step is pale, and its moving average over about a twentieth of the run is strong.
+    The loss of each step is pale, and its centred moving average over about a twentieth of the run is strong.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -59,10 +59,20 @@ def step_losses(visits: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
 
 
 def smoothed(losses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The exponential moving average [n] of losses [n], freed of its start (as Adam's means, Kingma and Ba 2015)."""
-    kept = 1 - 1 / max(5.0, _WINDOW_SHARE * len(losses))
-    found, mean = np.empty_like(losses), 0.0
-    for i, loss in enumerate(losses):
-        mean = kept * mean + (1 - kept) * loss
-        found[i] = mean / (1 - kept ** (i + 1))
-    return found
+    """The centred moving average [n] of losses [n], over about a twentieth of them.
+
+    Where the window passes an end it is cut, and a straight line is fitted to what is left: a mean would lag there.
+    """
+    count = len(losses)
+    places = np.arange(count)
+    half = max(2, round(_WINDOW_SHARE * count / 2))
+    start, end = np.maximum(places - half, 0), np.minimum(places + half + 1, count)
+
+    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        totals = np.concatenate([[0.0], np.cumsum(values)])
+        return (totals[end] - totals[start]) / (end - start)
+
+    middle, level = (start + end - 1) / 2, mean(losses)
+    variance = np.maximum((end - start) ** 2.0 - 1, 1) / 12  # of consecutive integers
+    slope = (mean(places * losses) - middle * level) / variance
+    return level + slope * (places - middle)

@@ -4,6 +4,7 @@ Builds the parts, finds the checkpoint to go on from, runs the loop, and leaves 
 weights. What is saved, and how, is the stage's business.
 """
 
+import math
 import random
 import shutil
 from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ from burnish.core import fingerprint
 from burnish.core.context import Context
 from burnish.core.errors import AskError, ModelError
 from burnish.core.events import Chosen, Event, Metric, Note
-from burnish.specs.train import TrainSpec
+from burnish.specs.train import MOST, TrainSpec
 from burnish.train import curve, ledger, trackers
 from burnish.train.batches import StepPlan, TokenisedRows
 from burnish.train.checkpoint import Checkpoint, CheckpointFolder, load, read, read_weights
@@ -30,6 +31,7 @@ from burnish.train.schedule import Schedule
 from burnish.train.scoring import Scorer, causal_model
 
 _ROWS_WHEN_NOT_SAID = 16
+_EVALUATIONS = 10
 
 
 def seed_everything(seed: int) -> None:
@@ -158,23 +160,44 @@ def _settings(
     emit: Callable[[Event], None],
 ) -> LoopSettings:
     total = spec.max_steps if spec.max_steps is not None else plan.total_steps(spec.epochs)
+    if total > MOST:
+        raise AskError("ask.wrong-value", f"the run would have {total:,} steps", "give fewer epochs, or max_steps")
     every, chosen = save_every(spec.checkpoint.every, total)
     if chosen is not None:
         emit(chosen)
     stop = spec.early_stop
+    schedule = Schedule(spec.schedule, total)
+    if schedule.warmup > total:
+        share = f"{schedule(total - 1):.0%}"
+        text = f"the warm-up of {schedule.warmup} steps is longer than the run of {total}: the learning rate only rises"
+        emit(Note(level="warning", text=f"{text}, to {share} of learning_rate; lower schedule.warmup"))
     return LoopSettings(
         total_steps=total,
         learning_rate=spec.learning_rate,
-        schedule=Schedule(spec.schedule, total),
+        schedule=schedule,
         max_grad_norm=spec.max_grad_norm,
         micro_batch_tokens=resolved.micro_batch_tokens,
         save_every=every,
-        eval_every=spec.eval_every,
+        eval_every=_eval_every(spec, total, emit),
         keep_best=spec.keep_best,
         patience=None if stop is None else stop.patience,
         min_delta=0.0 if stop is None else stop.min_delta,
         log_every=spec.log_every,
     )
+
+
+def _eval_every(spec: TrainSpec, total: int, emit: Callable[[Event], None]) -> int | None:
+    """Steps between evaluations; early_stop gets enough of them to use up its patience."""
+    stop, every = spec.early_stop, spec.eval_every
+    if stop is None:
+        return every
+    if every is None:
+        every = max(1, min(math.ceil(total / _EVALUATIONS), (total - 1) // (stop.patience + 1)))
+        emit(Chosen(field="eval_every", value=every, reason="early_stop needs evaluations during the run"))
+    if every * (stop.patience + 1) >= total:
+        text = f"early_stop cannot act: {total} steps with an evaluation every {every} do not use up a patience of"
+        emit(Note(level="warning", text=f"{text} {stop.patience}; lower eval_every or patience"))
+    return every
 
 
 def _identity(

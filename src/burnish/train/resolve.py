@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from burnish.core.errors import MachineError
+from burnish.core.errors import DataError, MachineError
 from burnish.core.events import Chosen
 from burnish.core.processes import usable_cores
 from burnish.specs.train import TrainSpec
+from burnish.tokens.tokenised import TokenisedRows
 
 _CPU_MICRO_BATCH = 4096
 """Tokens: beyond this a larger product is no faster on a CPU, only larger."""
@@ -31,7 +33,9 @@ class Machine:
     mps: bool
     bf16_on_cpu: bool
     memory: int
-    """Bytes that are free where the model will lie."""
+    """Bytes of main memory that are free."""
+    gpu_memory: int = 0
+    """Bytes that are free on the CUDA device."""
 
     @classmethod
     def here(cls) -> "Machine":
@@ -42,8 +46,13 @@ class Machine:
             cuda=cuda,
             mps=torch.backends.mps.is_available(),
             bf16_on_cpu=_cpu_multiplies_bf16(),
-            memory=torch.cuda.mem_get_info()[0] if cuda else _free_memory(),
+            memory=_free_memory(),
+            gpu_memory=torch.cuda.mem_get_info()[0] if cuda else 0,
         )
+
+    def memory_of(self, device: str) -> int:
+        """Bytes that are free where a model on that device lies; an Apple GPU shares the main memory."""
+        return self.gpu_memory if device == "cuda" else self.memory
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,10 @@ class ModelShape:
     layers: int
     hidden: int
     intermediate: int
+    context: int | None = None
+    """Tokens of a row that the model has positions for; None where its config names no limit."""
+    learned_positions: bool = False
+    """Positions are rows of an embedding: a longer row cannot be computed at all."""
 
     @classmethod
     def of(cls, config: Any) -> "ModelShape":
@@ -64,11 +77,14 @@ class ModelShape:
             model = AutoModelForCausalLM.from_config(config)
         text = config.get_text_config()
         hidden = text.hidden_size
+        context = getattr(text, "max_position_embeddings", None)
         return cls(
             parameters=sum(weight.numel() for weight in model.parameters()),
             layers=text.num_hidden_layers,
             hidden=hidden,
             intermediate=getattr(text, "intermediate_size", None) or 4 * hidden,
+            context=context,
+            learned_positions=context is not None and _learns_positions(model, context),
         )
 
     def activation_bytes(self, itemsize: int, checkpointing: bool) -> int:
@@ -115,7 +131,7 @@ def resolve(
     threads = choose("threads", spec.threads, *_threads(machine, shape))
     trained = shape.parameters if trains_all else shape.parameters // 50
     # weights, and for each trained one its master, gradient and two states
-    spare = _SHARE_OF_MEMORY * machine.memory - shape.parameters * dtype.itemsize - trained * 16
+    spare = _SHARE_OF_MEMORY * machine.memory_of(device) - shape.parameters * dtype.itemsize - trained * 16
     fits = spare > longest * shape.activation_bytes(dtype.itemsize, checkpointing=False)
     checkpointing = choose(
         "gradient_checkpointing",
@@ -131,6 +147,33 @@ def resolve(
         tokens = max(longest, min(tokens, 1 << 17))
     micro = choose("micro_batch_tokens", spec.micro_batch_tokens, tokens, why)
     return Resolved(device, dtype, threads, checkpointing, micro), chosen
+
+
+def beyond_context(rows: TokenisedRows, shape: ModelShape) -> str | None:
+    """A sentence about the rows that are longer than the model's context; None where all fit.
+
+    Errors: DataError `data.too-long` where the model has no positions for them.
+    """
+    if shape.context is None or not (longer := np.flatnonzero(rows.lengths > shape.context)).size:
+        return None
+    text = (
+        f"{len(longer)} of {len(rows)} rows are longer than the model's context of {shape.context} tokens "
+        f"(the longest has {int(rows.lengths.max())}; the first is row {rows.row_ids[longer[0]]})"
+    )
+    if shape.learned_positions:
+        fix = f"set render.max_length: {shape.context}; render.over_length says whether they are cut, split or dropped"
+        raise DataError("data.too-long", f"{text}, and it has no positions beyond", fix)
+    return f"{text}: it was not trained on such positions; render.max_length limits rows"
+
+
+def _learns_positions(model: torch.nn.Module, context: int) -> bool:
+    """True when an embedding of positions is about as long as the context (OPT's has two rows more)."""
+    return any(
+        isinstance(module, torch.nn.Embedding)
+        and context <= module.num_embeddings <= context + 2
+        and ("pos" in (name := path.rpartition(".")[2]) or name == "wpe")
+        for path, module in model.named_modules()
+    )
 
 
 def refuse_without_device(asked: str, machine: Machine) -> None:
