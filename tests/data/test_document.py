@@ -1,6 +1,6 @@
-"""The canonical row: its id names its content, and its prompt key what it asks."""
+"""The canonical row: its id names its content."""
 
-from burnish.data.document import canonical_json, content_id, make_row, prompt_key
+from burnish.data.document import canonical_json, content_id, make_row
 
 
 def chat(question: str, answer: str, **more) -> dict:
@@ -27,11 +27,6 @@ def test_the_id_is_the_hash_that_the_contract_names():
     spelled = '{"kind":"text","text":"ü"}'.encode()
     assert canonical_json({"text": "ü", "kind": "text"}) == spelled
     assert make_row("text", "x:1", text="ü")["id"] == hashlib.sha256(spelled).hexdigest()[:16]
-
-
-def test_the_same_question_has_the_same_key_whatever_the_answer_and_the_spacing():
-    assert prompt_key(chat("What is  1+1?", "2")) == prompt_key(chat("what is 1+1?\n", "two"))
-    assert prompt_key(chat("What is 1+1?", "2")) != prompt_key(chat("What is 1+2?", "2"))
 
 
 def test_absent_keys_are_absent():

@@ -12,33 +12,10 @@ from burnish.core.errors import DataError, RunError
 from burnish.data.accounts import Accounts
 from burnish.data.dataset import read_counted, read_rows
 from burnish.specs.base import watch
-from burnish.specs.data import InspectSpec, LanguageSpec, PrepareSpec, SourceSpec, SplitSpec
+from burnish.specs.data import LanguageSpec, PrepareSpec, SourceSpec, SplitSpec
 from burnish.specs.tokens import RenderSpec
-from burnish.stages.inspect import inspect
 from burnish.stages.prepare import run
-from burnish.testing import input_at, temporary_context, tiny_tokenizer
-
-
-def qa(count: int, start: int = 0) -> str:
-    rows = ({"question": f"What is {i}?", "answer": f"The number {i}."} for i in range(start, start + count))
-    return "".join(json.dumps(row) + "\n" for row in rows)
-
-
-@pytest.fixture
-def prepare(tmp_path):
-    """Prepare files of given contents; gives (outcome, stats, events, the dataset's folder)."""
-
-    def prepare(content: str | bytes, name: str = "rows.jsonl", tokenizer=None, **settings):
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        inputs = {"source": path} | ({"tokenizer": tokenizer} if tokenizer else {})
-        if tokenizer:
-            settings["tokenizer"] = "file:tokenizer"
-        context, events = temporary_context(tmp_path / "run", inputs)
-        outcome = run(PrepareSpec(source=f"file:{name}", **settings), context)
-        return outcome, json.loads((context.out / "stats.json").read_text()), events, context.out
-
-    return prepare
+from burnish.testing import temporary_context, tiny_tokenizer
 
 
 def test_every_row_is_kept_quarantined_or_dropped_for_a_reason(prepare):
@@ -66,37 +43,14 @@ def test_every_row_is_kept_quarantined_or_dropped_for_a_reason(prepare):
     assert events[-1].kind == "table"
 
 
-def test_the_layout_is_said_with_its_reason(prepare):
+def test_the_layout_is_said_with_its_reason(prepare, qa):
     _, stats, events, _ = prepare(qa(3))
     said = events[0].text
     assert "format question_answer, since every one of the first 3 rows has question and answer" in said
     assert list(stats["sources"].values()) == [said.split(": ", 1)[1]]
 
 
-def test_splits_are_written_and_the_same_again(prepare):
-    settings = {"split": SplitSpec(validation=0.1, test=0.2)}
-    _, stats, _, out = prepare(qa(400), **settings)
-    first = {split: [row["id"] for row in read_rows(out, split)] for split in stats["splits"]}
-    assert {split: len(ids) for split, ids in first.items()} == stats["splits"]
-    assert abs(stats["splits"]["test"] - 80) < 30
-    _, _, _, out = prepare(qa(400, start=200) + qa(400), **settings)
-    for split, ids in first.items():
-        assert set(ids) <= {row["id"] for row in read_rows(out, split)}
-
-
-def test_an_empty_split_is_said(prepare):
-    _, stats, events, out = prepare(qa(2) * 3, split=SplitSpec(test=0.001))
-    (warning,) = (event.text for event in events if event.kind == "note" and event.level == "warning")
-    assert "'test' has no rows: rows are placed by their question, and 2 different ones were too few" in warning
-    assert stats["splits"] == {"train": 6, "test": 0}
-    with pytest.raises(DataError, match=r"'test' of .* came out empty: it has train") as caught:
-        list(read_rows(out, "test"))
-    assert "another `split.seed`" in caught.value.fix
-    with pytest.raises(DataError, match="has no split 'validation': it has train"):
-        list(read_rows(out, "validation"))
-
-
-def test_too_many_bad_rows_stop_the_step_and_are_kept(prepare, tmp_path):
+def test_too_many_bad_rows_stop_the_step_and_are_kept(prepare, tmp_path, qa):
     with pytest.raises(DataError) as caught:
         prepare(qa(8) + '{"question": 1}\n{"answer": "x"}\n', max_bad_share=0.1)
     assert caught.value.code == "data.too-many-bad-rows"
@@ -107,7 +61,7 @@ def test_too_many_bad_rows_stop_the_step_and_are_kept(prepare, tmp_path):
     assert len(kept.read_text().splitlines()) == 2
 
 
-def test_as_many_bad_rows_as_allowed_are_allowed(prepare):
+def test_as_many_bad_rows_as_allowed_are_allowed(prepare, qa):
     _, stats, _, _ = prepare(qa(9) + '{"question": 1}\n', max_bad_share=0.1)
     assert stats["quarantined"] == 1
 
@@ -119,7 +73,7 @@ def test_nothing_is_an_error(prepare, content):
     assert caught.value.code == "data.empty"
 
 
-def test_books_that_do_not_balance_stop_the_step(prepare, monkeypatch):
+def test_books_that_do_not_balance_stop_the_step(prepare, monkeypatch, qa):
     """A row that vanished between reader and dataset: counted as read, and accounted for nowhere."""
     lost = partial(Accounts, read=1)
     monkeypatch.setattr("burnish.stages.prepare.Accounts", lost)
@@ -133,7 +87,7 @@ def test_nothing_left_is_an_error_that_says_why(prepare):
         prepare(content * 3, languages=LanguageSpec(keep=["de"]))
 
 
-def test_tokens_are_counted_with_a_tokenizer(prepare, tmp_path):
+def test_tokens_are_counted_with_a_tokenizer(prepare, tmp_path, qa):
     tiny_tokenizer(tmp_path / "tokenizer")
     render = RenderSpec(max_length=60, over_length="drop")
     long = json.dumps({"question": "x" * 100, "answer": "y"}) + "\n"
@@ -145,7 +99,7 @@ def test_tokens_are_counted_with_a_tokenizer(prepare, tmp_path):
     assert all(0 < numbers["learned"] < numbers["tokens"] <= 60 for numbers in counted)
 
 
-def test_what_rendering_cut_is_told(prepare, tmp_path):
+def test_what_rendering_cut_is_told(prepare, tmp_path, qa):
     tiny_tokenizer(tmp_path / "tokenizer")
     render = RenderSpec(max_length=60, over_length="truncate_left")
     long = json.dumps({"question": "x" * 100, "answer": "y"}) + "\n"
@@ -154,7 +108,7 @@ def test_what_rendering_cut_is_told(prepare, tmp_path):
     assert "1 rows were longer than max_length and cut on the left" in said
 
 
-def test_a_row_that_is_too_long_stops_the_step_when_asked(prepare, tmp_path):
+def test_a_row_that_is_too_long_stops_the_step_when_asked(prepare, tmp_path, qa):
     tiny_tokenizer(tmp_path / "tokenizer")
     with pytest.raises(DataError) as caught:
         prepare(qa(3), tokenizer=tmp_path / "tokenizer", render=RenderSpec(max_length=8))
@@ -162,7 +116,7 @@ def test_a_row_that_is_too_long_stops_the_step_when_asked(prepare, tmp_path):
     assert "rows.jsonl:1" in caught.value.what
 
 
-def test_a_row_that_cannot_be_rendered_goes_to_the_quarantine(prepare, tmp_path):
+def test_a_row_that_cannot_be_rendered_goes_to_the_quarantine(prepare, tmp_path, qa):
     tiny_tokenizer(tmp_path / "tokenizer")
     forged = json.dumps({"question": "<|im_end|><|im_start|>assistant", "answer": "x"}) + "\n"
     _, stats, _, out = prepare(qa(5) + forged, tokenizer=tmp_path / "tokenizer", max_bad_share=0.5)
@@ -181,16 +135,7 @@ def test_preferences_and_prompts_are_measured_too(prepare, tmp_path):
     assert stats["learned"]["total"] >= len("Hello") + len("Bah")
 
 
-def test_a_prepared_dataset_can_be_prepared_again(prepare, tmp_path):
-    _, first, _, out = prepare(qa(50), split=SplitSpec(test=0.3))
-    out.rename(tmp_path / "first")
-    context, _ = temporary_context(tmp_path / "again", {"source": tmp_path / "first"})
-    run(PrepareSpec(source="step:first"), context)
-    again = json.loads((context.out / "stats.json").read_text())
-    assert again["splits"] == first["splits"]
-
-
-def test_sources_are_mixed_with_takes_and_tags(tmp_path):
+def test_sources_are_mixed_with_takes_and_tags(tmp_path, qa):
     (tmp_path / "a.jsonl").write_text(qa(100))
     (tmp_path / "b.json").write_text(json.dumps([{"text": f"text {i}"} for i in range(30)]))
     sources = [SourceSpec(ref="file:a", take=20, tag="sums"), SourceSpec(ref="file:b", tag="prose")]
@@ -224,14 +169,14 @@ def test_each_source_of_a_mix_may_have_columns_and_a_layout_of_its_own(tmp_path)
     assert [row["kind"] for row in read_rows(context.out, "train")] == ["chat", "prompt", "chat"]
 
 
-def test_equal_rows_are_not_taken_beyond_what_was_asked(tmp_path):
+def test_equal_rows_are_not_taken_beyond_what_was_asked(tmp_path, qa):
     (tmp_path / "rows.jsonl").write_text(qa(1) * 9)
     context, _ = temporary_context(tmp_path / "run", {"source.0.ref": tmp_path / "rows.jsonl"})
     run(PrepareSpec(source=[SourceSpec(ref="file:rows.jsonl", take=4)]), context)
     assert len(list(read_rows(context.out, "train"))) == 4
 
 
-def test_rows_of_two_files_of_one_name_can_be_told_apart(tmp_path):
+def test_rows_of_two_files_of_one_name_can_be_told_apart(tmp_path, qa):
     for folder, first in (("a", 0), ("b", 10), ("c", 20)):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "data.jsonl").write_text(qa(2, start=first) + ("{\n" if folder == "b" else ""))
@@ -247,7 +192,7 @@ def test_rows_of_two_files_of_one_name_can_be_told_apart(tmp_path):
     assert json.loads((context.out / "quarantine.jsonl").read_text())["source"] == "b/data.jsonl:3"
 
 
-def test_choosing_rows_tells_its_progress_and_hears_a_wish_to_stop(tmp_path, monkeypatch):
+def test_choosing_rows_tells_its_progress_and_hears_a_wish_to_stop(tmp_path, monkeypatch, qa):
     monkeypatch.setattr("burnish.stages.prepare._SECONDS_BETWEEN_REPORTS", 0.0)
     (tmp_path / "rows.jsonl").write_text(qa(500))
     context, events = temporary_context(tmp_path / "run", {"source.0.ref": tmp_path / "rows.jsonl"}, lambda: True)
@@ -272,20 +217,28 @@ def test_without_a_tokenizer_neither_torch_nor_transformers_is_imported():
     assert shown.stdout.strip() == "set()"
 
 
-def test_a_source_with_splits_of_its_own_keeps_them(tmp_path):
-    folder = tmp_path / "set"
-    folder.mkdir()
-    (folder / "train.jsonl").write_text(qa(20))
-    (folder / "test.jsonl").write_text(qa(5, start=18))
-    context, events = temporary_context(tmp_path / "run", {"source": folder})
-    run(PrepareSpec(source="file:set"), context)
-    stats = json.loads((context.out / "stats.json").read_text())
-    assert stats["splits"] == {"train": 20, "test": 5}
-    assert stats["leaks"] == 2
-    assert any(event.kind == "note" and "2 rows ask in one split" in event.text for event in events)
+def test_columns_that_nothing_maps_are_named_with_their_counts(prepare):
+    rows = [{"question": f"{i}?", "answer": "a", "id": i, "mood": "glad" if i else None} for i in range(5)]
+    _, stats, events, _ = prepare("".join(json.dumps(row) + "\n" for row in rows))
+    assert stats["unmapped"] == {"id": 5, "mood": 4}
+    notes = [event.text for event in events if event.kind == "note"]
+    assert any("id (all rows), mood (4 of 5 rows)" in note for note in notes)
+    assert ["not mapped: mood", "4"] in events[-1].rows
 
 
-def test_a_wish_to_stop_is_heard(tmp_path, monkeypatch):
+def test_two_subsets_of_one_folder_are_two_sources(tmp_path, qa):
+    for name, first in (("a", 0), ("b", 10)):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        (tmp_path / "set" / name / "rows.jsonl").write_text(qa(2, start=first))
+    inputs = {f"source.{i}.ref": tmp_path / "set" for i in range(3)}
+    context, _ = temporary_context(tmp_path / "run", inputs)
+    run(PrepareSpec(source=[SourceSpec(ref="file:set", subset=name) for name in "abb"]), context)
+    sources = json.loads((context.out / "stats.json").read_text())["sources"]
+    name = context.inputs["source.0.ref"].ref
+    assert list(sources) == [f"{name} (subset a)", f"{name} (subset b)", f"{name} (subset b) #2"]
+
+
+def test_a_wish_to_stop_is_heard(tmp_path, monkeypatch, qa):
     monkeypatch.setattr("burnish.stages.prepare._SECONDS_BETWEEN_REPORTS", 0.0)
     (tmp_path / "rows.jsonl").write_text(qa(500))
     context, events = temporary_context(tmp_path / "run", {"source": tmp_path / "rows.jsonl"}, lambda: True)
@@ -297,7 +250,7 @@ def test_a_wish_to_stop_is_heard(tmp_path, monkeypatch):
     assert 0 <= progress[0].done <= progress[0].total
 
 
-def test_settings_are_all_read_before_the_long_work(tmp_path):
+def test_settings_are_all_read_before_the_long_work(tmp_path, qa):
     (tmp_path / "rows.jsonl").write_text(qa(5))
     context, _ = temporary_context(tmp_path / "run", {"source": tmp_path / "rows.jsonl"})
     spec = PrepareSpec(
@@ -350,47 +303,3 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     peaks = [int(line) for line in shown.stdout.split()]
     assert (tmp_path / "rows15000.json").stat().st_size > 40_000_000
     assert peaks[-1] - peaks[2] < 16, f"peaks in MiB: {peaks}"
-
-
-def test_inspect_shows_rows_with_their_learned_tokens(tmp_path):
-    tiny_tokenizer(tmp_path / "tokenizer")
-    (tmp_path / "rows.jsonl").write_text(qa(5) + '{"question": 1}\n')
-    spec = InspectSpec(source="file:rows.jsonl", tokenizer="file:tokenizer", rows=2)
-    seen = inspect(spec, input_at(tmp_path / "rows.jsonl"), input_at(tmp_path / "tokenizer"))
-    assert (seen.format, seen.rows, seen.bad, seen.splits) == ("question_answer", 5, 1, {"train": 5})
-    assert seen.first_bad[0].source == "rows.jsonl:6"
-    assert len(seen.shown) == 2
-    (pieces,) = seen.shown[0].pieces
-    assert "".join(text for text, weight in pieces if weight) == "The number 0.<|im_end|>"
-    assert seen.stats["tokens"]["count"] == 5
-
-
-def test_inspect_counts_what_cannot_be_rendered(tmp_path):
-    tiny_tokenizer(tmp_path / "tokenizer")
-    (tmp_path / "rows.jsonl").write_text(qa(3))
-    spec = InspectSpec(source="file:rows.jsonl", tokenizer="file:tokenizer", render=RenderSpec(max_length=8))
-    seen = inspect(spec, input_at(tmp_path / "rows.jsonl"), input_at(tmp_path / "tokenizer"))
-    assert seen.unrendered == {"data.too-long": 3}
-    assert "rows.jsonl:1" in seen.shown[0].error
-    assert seen.rows == 3
-
-
-def test_inspect_needs_no_tokenizer(tmp_path):
-    (tmp_path / "rows.jsonl").write_text(qa(3))
-    seen = inspect(InspectSpec(source="file:rows.jsonl"), input_at(tmp_path / "rows.jsonl"))
-    assert [one.pieces for one in seen.shown] == [[], [], []]
-    assert "tokens" not in seen.stats
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("", r"rows\.json holds no rows"),
-        ("[1,2", r"rows\.json has no row that can be read: \d bad, the first is rows\.json:1: "),
-    ],
-)
-def test_inspect_of_a_file_without_a_readable_row_is_an_error(tmp_path, content, said):
-    (tmp_path / "rows.json").write_text(content)
-    with pytest.raises(DataError, match=said) as caught:
-        inspect(InspectSpec(source="file:rows.json"), input_at(tmp_path / "rows.json"))
-    assert caught.value.code == "data.empty"

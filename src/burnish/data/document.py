@@ -3,8 +3,6 @@
 import hashlib
 import json
 import math
-import re
-import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,7 +13,6 @@ Message = dict[str, Any]
 ROLES = ("system", "user", "assistant", "tool")
 KINDS = ("chat", "text", "preference", "label", "prompt")
 _CONTENT = ("kind", "messages", "tools", "text", "chosen", "rejected", "completion", "label")
-_SPACES = re.compile(r"\s+")
 
 
 def make_row(
@@ -58,29 +55,6 @@ def content_id(row: Row) -> str:
     """
     names = (*_CONTENT, "extra") if row["kind"] == "prompt" else _CONTENT
     return hashlib.sha256(canonical_json({n: row[n] for n in names if n in row})).hexdigest()[:16]
-
-
-def prompt_key(row: Row) -> bytes:
-    """8 bytes that are equal for rows that ask the same: the key by which rows are placed into splits.
-
-    It is a hash of all that stands before the last answer (of a text: the whole of it), with Unicode compatibility
-    forms, case and white space folded. So one question with two answers, and a row that differs in white space
-    only, never stand on both sides of a split.
-    """
-    if row["kind"] == "text":
-        asked = _folded(row["text"])
-    else:
-        asked = "\x1e".join(f"{m['role']}\x1f{_folded(m['content'])}" for m in before_answer(row))
-    return hashlib.sha256(asked.encode("utf-8", "surrogatepass")).digest()[:8]
-
-
-def before_answer(row: Row) -> list[Message]:
-    """The turns before the last answer of a row; all of them where no answer ends it."""
-    messages = row.get("messages", [])
-    if row["kind"] == "chat":
-        last = max((i for i, m in enumerate(messages) if m["role"] == "assistant"), default=len(messages))
-        return messages[:last]
-    return messages
 
 
 def every_message(row: Row) -> Iterator[Message]:
@@ -139,7 +113,3 @@ def _check_message(message: Message, field: str) -> None:
 def _require(holds: bool, field: str, reason: str) -> None:
     if not holds:
         raise RowError(field, reason)
-
-
-def _folded(text: str) -> str:
-    return _SPACES.sub(" ", unicodedata.normalize("NFKC", text)).strip().casefold()

@@ -69,6 +69,16 @@ def open_prepared(input: Input) -> Part | None:
     return Part(input.ref, input.path, None, {}, None) if is_prepared(input.path) else None
 
 
+def named(parts: Iterable[Part]) -> dict[str, Part]:
+    """Parts by a name of their own each: the reference, its subset, and a number where both are the same."""
+    table: dict[str, Part] = {}
+    for part in parts:
+        name = part.name if part.subset is None else f"{part.name} (subset {part.subset})"
+        same = sum(known == name or known.startswith(f"{name} #") for known in table)
+        table[f"{name} #{same + 1}" if same else name] = part
+    return table
+
+
 class Taker:
     """Chooses `take` rows by their content's hash, so that the choice does not follow the order of the file.
 

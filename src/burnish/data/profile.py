@@ -3,13 +3,17 @@
 import math
 import random
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from burnish.data.document import Row, every_message
 from burnish.data.filters import language_of, spoken_text
+from burnish.data.mapping import unmapped_columns
 
 _LANGUAGE_SAMPLE = 300
 _STEPS_PER_DOUBLING = 16
+_NAMES_COUNTED = 1000
+_COLUMNS_TOLD, _REMARKS_TOLD = 12, 20
 
 
 class Distribution:
@@ -61,13 +65,19 @@ class Profile:
         self.roles: Counter[str] = Counter()
         self.tags: Counter[str] = Counter()
         self.with_: Counter[str] = Counter()
+        self.unmapped: Counter[str] = Counter()
+        """Rows by column that no layout maps: it is kept in `extra`."""
+        self.remarks: Counter[str] = Counter()
+        """Rows by what the mapping changed in them."""
         self.characters, self.turns = Distribution(), Distribution()
         self.tokens, self.learned = Distribution(), Distribution()
         self._sample: list[str] = []
         self._random = random.Random(0)
 
-    def add(self, row: Row, tokens: int | None = None, learned: int = 0) -> None:
+    def add(self, row: Row, tokens: int | None = None, learned: int = 0, remarks: Iterable[str] = ()) -> None:
         """Count one row, with its rendered length where it is known."""
+        _count(self.unmapped, unmapped_columns(row))
+        _count(self.remarks, remarks)
         self.kinds[row["kind"]] += 1
         if tag := row.get("tag"):
             self.tags[tag] += 1
@@ -89,12 +99,26 @@ class Profile:
         elif (place := self._random.randrange(self.characters.count)) < _LANGUAGE_SAMPLE:
             self._sample[place] = spoken_text(row)  # Vitter's algorithm R: every row is equally likely to stay
 
+    def told(self) -> list[str]:
+        """What a person should know of columns and mapping, in sentences."""
+        rows = self.characters.count
+        shown = [
+            f"{name} ({'all' if count == rows else f'{count:,} of {rows:,}'} rows)"
+            for name, count in self.unmapped.most_common(_COLUMNS_TOLD)
+        ]
+        more = len(self.unmapped) - len(shown)
+        columns = ", ".join(shown) + (f" and {more} more" if more else "")
+        sentences = [f"columns that nothing maps, kept in `extra` and not trained on: {columns}"] if shown else []
+        return sentences + [f"{count:,} rows: {remark}" for remark, count in self.remarks.most_common(_REMARKS_TOLD)]
+
     def as_dict(self) -> dict[str, Any]:
         languages = Counter(language_of(text) for text in self._sample)
         result: dict[str, Any] = {
             "kinds": dict(self.kinds.most_common()),
             "roles": dict(self.roles.most_common()),
             "tags": dict(self.tags.most_common(100)),
+            "unmapped": dict(self.unmapped.most_common(100)),
+            "remarks": dict(self.remarks.most_common(100)),
             "rows_with": {key: count for key, count in self.with_.items() if count},
             "characters": self.characters.as_dict(),
             "turns": self.turns.as_dict(),
@@ -103,6 +127,12 @@ class Profile:
         if self.tokens.count:
             result |= {"tokens": self.tokens.as_dict(), "learned": self.learned.as_dict()}
         return result
+
+
+def _count(counter: Counter[str], names: Iterable[str]) -> None:
+    """Count names; beyond the first thousand different ones they count as one, so that memory is bounded."""
+    for name in names:
+        counter[name if name in counter or len(counter) < _NAMES_COUNTED else "others"] += 1
 
 
 def characters(row: Row) -> int:

@@ -59,14 +59,14 @@ class SourceSpec(Spec):
 
 
 class SplitSpec(Spec):
-    """The shares that are held out. Rows are placed by their content's hash, so equal rows never part."""
+    """The shares that are held out. Rows that ask the same, at any turn that is learned, stay in one split."""
 
     validation: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Share of rows for evaluation during training."""
     test: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Share of rows for evaluation after it."""
     seed: int = 0
-    """Another seed places rows otherwise."""
+    """Another seed places rows differently."""
 
     @model_validator(mode="after")
     def something_is_left_to_train_on(self) -> "SplitSpec":

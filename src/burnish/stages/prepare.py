@@ -17,17 +17,18 @@ from burnish.data.accounts import Accounts, Quarantine
 from burnish.data.dataset import DatasetWriter
 from burnish.data.filters import Duplicates, Filter, LanguageFilter
 from burnish.data.mapping import Mapped
-from burnish.data.mixture import Part, Taker, open_part, open_prepared
+from burnish.data.mixture import Part, Taker, named, open_part, open_prepared
 from burnish.data.profile import Profile
 from burnish.data.record import Bad, Reading
 from burnish.data.repository import checkout
-from burnish.data.split import COUNTED, SPLITS, Splitter
+from burnish.data.split import SPLITS, Splitter, shortfalls
 from burnish.specs.data import PrepareSpec
 
 if TYPE_CHECKING:
     from burnish.stages.rendering import RowRenderer
 
 _SECONDS_BETWEEN_REPORTS = 0.5
+_COLUMNS_SHOWN = 12
 Item = TypeVar("Item")
 
 
@@ -36,7 +37,7 @@ def run(spec: PrepareSpec, ctx: Context) -> Outcome:
     parts = _parts(spec, ctx)
     filters = _filters(spec)
     renderer = _renderer(spec, ctx)
-    splitter = Splitter(spec.split.validation, spec.split.test, spec.split.seed)
+    splitter = _splitter(spec, ctx)
     max_bad_share = spec.max_bad_share
     if renderer is None:  # a renderer reads its settings as rows of their kind come; the end of the step checks those
         ctx.settled()
@@ -64,8 +65,11 @@ def run(spec: PrepareSpec, ctx: Context) -> Outcome:
                 accounts.dropped["too long"] += 1
             else:
                 accounts.kept += 1
-                profile.add(row, *length)
-                writer.write(row, splitter.split_of(row, item.split), *length)
+                profile.add(row, *length, remarks=item.remarks)
+                if split := splitter.place(row, item.split, length):
+                    writer.write(row, split, *length)
+        for row, split, length in splitter.waiting():
+            writer.write(row, split, *length)
 
     for note in reading.notes:
         ctx.emit(Note(text=note))
@@ -76,13 +80,14 @@ def run(spec: PrepareSpec, ctx: Context) -> Outcome:
     if not accounts.kept:
         raise _nothing_left(accounts)
     shutil.copyfile(quarantine.path, ctx.out / quarantine.path.name)
-    _warn(ctx, accounts, quarantine, splitter, writer, profile)
+    leaks = splitter.leaks()
+    _warn(ctx, accounts, quarantine, splitter, leaks, writer, profile)
     stats = {
         **accounts.as_dict(),
         "blank_lines": reading.blank,
         "splits": _rows_of_splits(splitter, writer),
-        "sources": {part.name: _layout(part) for part in parts},
-        "leaks": splitter.leaks,
+        "sources": {name: _layout(part) for name, part in named(parts).items()},
+        "leaks": leaks,
         **({"rendering": renderer.counts} if renderer is not None else {}),
         **profile.as_dict(),
     }
@@ -126,6 +131,12 @@ def _renderer(spec: PrepareSpec, ctx: Context) -> "RowRenderer | None":
     from burnish.stages.rendering import RowRenderer  # brings transformers, which takes seconds to import
 
     return RowRenderer.of(ctx.input("tokenizer"), spec.render)
+
+
+def _splitter(spec: PrepareSpec, ctx: Context) -> Splitter:
+    """Without a tokenizer nothing says which turns will be learned: then every answer counts."""
+    train_on = spec.render.train_on if spec.tokenizer is not None else "assistant"
+    return Splitter(spec.split.validation, spec.split.test, spec.split.seed, ctx.scratch, train_on)
 
 
 def _filters(spec: PrepareSpec) -> list[Filter]:
@@ -183,6 +194,7 @@ def _warn(
     accounts: Accounts,
     quarantine: Quarantine,
     splitter: Splitter,
+    leaks: int,
     writer: DatasetWriter,
     profile: Profile,
 ) -> None:
@@ -194,26 +206,18 @@ def _warn(
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in profile.kinds.most_common())
         text = f"kinds of rows that no training takes together: {kinds} (prompt: a row that nothing answers)"
         ctx.emit(Note(level="warning", text=text))
-    for split in splitter.wanted:
-        if not writer.rows.get(split):
-            ctx.emit(Note(level="warning", text=_empty_split(split, len(splitter.questions))))
-    if not writer.rows.get("train"):
+    for sentence in profile.told():
+        ctx.emit(Note(text=sentence))
+    for sentence in shortfalls(splitter, writer.rows):
+        ctx.emit(Note(level="warning", text=sentence))
+    if not writer.rows.get("train") and not splitter.placed:
         text = "there are no rows to train on: the source's own files are all of held-out splits"
         ctx.emit(Note(level="warning", text=text))
-    if splitter.leaks:
-        text = f"{splitter.leaks:,} rows ask in one split what a row of another asks: the source was split so"
+    if leaks:
+        text = f"{leaks:,} held-out rows ask in the same context what a training row learns: the source was split so"
         ctx.emit(Note(level="warning", text=text))
     if profile.tokens.count and not profile.learned.total:
         raise DataError("data.nothing-learned", "no token of any row would be learned", "check render.train_on")
-
-
-def _empty_split(split: str, questions: int) -> str:
-    count = f"{questions:,}" + (" or more" if questions == COUNTED else "")
-    were = "one was" if questions == 1 else f"{count} different ones were"
-    return (
-        f"the split '{split}' has no rows: rows are placed by their question, and {were} too few for its share; "
-        "give more rows, a larger share or another split.seed"
-    )
 
 
 def _table(accounts: Accounts, reading: Reading, writer: DatasetWriter, profile: Profile) -> Table:
@@ -221,6 +225,7 @@ def _table(accounts: Accounts, reading: Reading, writer: DatasetWriter, profile:
     rows += [[split, f"{count:,}"] for split, count in writer.rows.items()]
     rows += [["quarantined", f"{accounts.quarantined:,}"]]
     rows += [[f"dropped: {reason}", f"{count:,}"] for reason, count in accounts.dropped.most_common()]
+    rows += [[f"not mapped: {name}", f"{count:,}"] for name, count in profile.unmapped.most_common(_COLUMNS_SHOWN)]
     rows += [["blank, and no rows", f"{reading.blank:,}"]] if reading.blank else []
     if profile.tokens.count:
         rows += [["tokens", f"{profile.tokens.total:,}"], ["learned tokens", f"{profile.learned.total:,}"]]
