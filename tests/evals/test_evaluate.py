@@ -18,7 +18,8 @@ from burnish.core.events import Event, Note, Progress, Table
 from burnish.core.ledger import ConsumptionLedger
 from burnish.specs.evals import EvaluateSpec
 from burnish.stages.evaluate import run, short_name
-from burnish.testing import temporary_context, tiny_model
+from burnish.testing import temporary_context, tiny_model, tiny_tokenizer
+from burnish.tokens import chat
 
 Maker = Callable[..., Path]
 SHORT = {"max_new_tokens": 4, "batch_size": 3}
@@ -296,3 +297,28 @@ def test_a_model_that_gives_nan_is_reported_in_valid_json_and_drawn(
     assert '"NaN"' in text
     assert (ctx.out / "scores.png").exists()
     assert any("not finite" in event.text for event in events if isinstance(event, Note))
+
+
+CALL = {"type": "function", "function": {"name": "move", "arguments": '{"to": 3}'}}
+TOOLS = [{"type": "function", "function": {"name": "move", "description": "", "parameters": {}}}]
+
+
+def test_a_model_that_calls_nothing_scores_nothing_on_calls(
+    tmp_path: Path, base_model: Path, make_dataset: Maker
+) -> None:
+    rows = [chat_row(number, f"is {number} so", "yes", tools=TOOLS) for number in range(7)]
+    turns = [{"role": "user", "content": "move"}, {"role": "assistant", "content": "", "tool_calls": [CALL]}]
+    model = tmp_path / "model"
+    shutil.copytree(base_model, model)
+    tiny_tokenizer(model, chat_template=chat.CHATML.read_text(encoding="utf-8"))  # one that shows tools
+    rows.append({**chat_row(7, "", ""), "messages": turns, "tools": TOOLS})
+    measures, ctx, events = evaluate(
+        tmp_path, model, make_dataset(test=rows), scorers=[{"kind": "tool_call"}], perplexity=False, generation=SHORT
+    )
+    assert measures["tool_call"] == 0.0
+    assert measures["no_call"] == 1.0
+    found = json.loads((ctx.out / "metrics.json").read_text(encoding="utf-8"))
+    assert (found["scores"]["tool_call"]["model"]["n"], found["scores"]["no_call"]["model"]["n"]) == (1, 7)
+    notes = [event.text for event in events if isinstance(event, Note)]
+    assert "tool_call: 1 of 8 rows expect a tool call: its score rests on few rows" in notes
+    assert not any("not scored" in note for note in notes)

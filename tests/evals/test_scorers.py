@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from burnish.core.errors import AskError
-from burnish.evals.scorers import RougeTokenizer, Score, Unscored, build_scorers, visible
+from burnish.evals.scorers import RougeTokenizer, Score, Unscored, build_scorers, scorers_for, visible
 from burnish.specs.evals import Scorer
 
 
@@ -14,7 +14,7 @@ def score(
     setting: dict[str, Any], answer: str, reference: str | None, row: dict[str, Any] | None = None
 ) -> float | None:
     """The value of one scorer; None when it leaves the row unscored."""
-    [scorer] = build_scorers([TypeAdapter(Scorer).validate_python(setting)])
+    scorer, *_ = build_scorers([TypeAdapter(Scorer).validate_python(setting)])
     result = scorer(answer, reference, row or {})
     return result.value if isinstance(result, Score) else None
 
@@ -111,14 +111,33 @@ def turns(**answer: Any) -> list[dict[str, Any]]:
         ),
         ({"messages": turns(tool_calls=[CALL])}, '<tool_call>{"name": "move", "argum', 0),
         ({"messages": turns(tool_calls=[CALL])}, "I moved it.", 0),
-        ({"messages": turns(content="No tool fits."), "tools": TOOLS}, "None fits.", 1),
-        ({"messages": turns(content="No tool fits."), "tools": TOOLS}, '{"name": "move", "arguments": {}}', 0),
         ({"messages": turns(content="Hello")}, "Hello", None),
         ({"text": "Hello"}, "Hello", None),
     ],
 )
 def test_tool_calls_are_compared_with_the_rows_own(row: dict[str, Any], answer: str, value: float | None) -> None:
     assert score({"kind": "tool_call"}, answer, "unused", row) == value
+
+
+WITHOUT_A_CALL = {"messages": turns(content="No tool fits."), "tools": TOOLS}
+WITH_A_CALL = {"messages": turns(tool_calls=[CALL]), "tools": TOOLS}
+
+
+@pytest.mark.parametrize(
+    ("row", "answer", "scores"),
+    [
+        (WITHOUT_A_CALL, "asdf jkl", {"no_call": 1.0}),
+        (WITHOUT_A_CALL, '{"name": "move", "arguments": {}}', {"no_call": 0.0}),
+        (WITHOUT_A_CALL, '<tool_call>{"name": "mo', {"no_call": 0.0}),
+        (WITH_A_CALL, "asdf jkl", {"tool_call": 0.0}),
+        ({"messages": turns(content="Hello")}, "asdf jkl", {"tool_call": None}),
+        ({"text": "Hello"}, "asdf jkl", {"tool_call": None}),
+    ],
+)
+def test_rows_without_a_call_are_another_measure(row: dict[str, Any], answer: str, scores: dict[str, Any]) -> None:
+    built = build_scorers([TypeAdapter(Scorer).validate_python({"kind": "tool_call"})])
+    given = {scorer.name: scorer(answer, "unused", row) for scorer in scorers_for(row, built)}
+    assert {name: getattr(value, "value", None) for name, value in given.items()} == scores
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ _BUILT_IN = (
     Stage("tokenizer", "burnish.specs.tokens:TokenizerTrainSpec", "burnish.stages.tokenizer:run", "tokenizer", "train"),
     Stage("pretrain", "burnish.specs.train:PretrainSpec", "burnish.stages.pretrain:run", "model", "train"),
     Stage("sft", "burnish.specs.train:SftSpec", "burnish.stages.sft:run", "adapter", "train"),
-    Stage("evaluate", "burnish.specs.evals:EvaluateSpec", "burnish.stages.evaluate:run", "evaluation", "train"),
+    Stage("evaluate", "burnish.specs.evals:EvaluateSpec", "burnish.stages.evaluate:run", "evaluation", "train", 2),
     Stage("merge", "burnish.specs.models:MergeSpec", "burnish.stages.merge:run", "model", "train"),
     Stage("generate", "burnish.specs.models:GenerateSpec", "burnish.stages.generate:run", "generations", "train"),
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from burnish.evals.perplexity import Likelihood, likelihoods
-from burnish.evals.scorers import Row, Score, Scorer, Unscored, answering_turn, visible
+from burnish.evals.scorers import Row, Score, Scorer, Unscored, answering_turn, scorers_for, visible
 from burnish.models.engines.protocol import Engine
 from burnish.specs.evals import GenerationSpec
 from burnish.specs.tokens import RenderSpec, TrainOn
@@ -67,14 +67,14 @@ def answer_rows(
     prompts: dict[int, Sequence[int]] = {}
     for index, (row, item) in enumerate(zip(rows, items, strict=True)):
         if not row.get("messages"):
-            item.scores = dict.fromkeys((scorer.name for scorer in scorers), _NO_PROMPT)
+            item.scores = _unscored(row, scorers, _NO_PROMPT)
             continue
         item.prompt, ids = renderer.prompt(row)
         item.reference = renderer.answer(row) if answering_turn(row) else None
         if len(ids) < context:
             prompts[index] = ids
         else:
-            item.scores = dict.fromkeys((scorer.name for scorer in scorers), _NO_ROOM)
+            item.scores = _unscored(row, scorers, _NO_ROOM)
     answers = engine.generate(
         list(prompts.values()), generation, renderer.stop_ids, lambda done, total: tick("answers", done, total)
     )
@@ -86,7 +86,11 @@ def answer_rows(
 def _scores(scorers: Sequence[Scorer], item: Item, row: Row) -> dict[str, Score | Unscored]:
     answer = visible(item.answer or "")
     reference = None if item.reference is None else visible(item.reference)
-    return {scorer.name: scorer(answer, reference, row) for scorer in scorers}
+    return {scorer.name: scorer(answer, reference, row) for scorer in scorers_for(row, scorers)}
+
+
+def _unscored(row: Row, scorers: Sequence[Scorer], why: Unscored) -> dict[str, Score | Unscored]:
+    return {scorer.name: why for scorer in scorers_for(row, scorers)}
 
 
 def measure_likelihoods(

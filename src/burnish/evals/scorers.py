@@ -18,7 +18,7 @@ from burnish.core.naming import nearest
 from burnish.evals.json_values import parse_json, same_json
 from burnish.evals.notations import parse_tool_calls
 from burnish.evals.numbers import last_number
-from burnish.evals.tool_calls import MalformedToolCallError, difference, reference_calls
+from burnish.evals.tool_calls import MalformedToolCallError, ToolCall, difference, reference_calls
 from burnish.specs.evals import (
     ChrfSpec,
     ContainsSpec,
@@ -76,16 +76,29 @@ def visible(answer: str) -> str:
 
 
 def build_scorers(specs: Sequence[ScorerSpec]) -> list[Scorer]:
-    """One scorer per spec, with names that are unique (a second `regex` is `regex_2`)."""
+    """The scorers of each spec, with names that are unique (a second `regex` is `regex_2`).
+
+    `tool_call` brings `no_call` with it, for the rows where right is not to call.
+    """
     scorers: list[Scorer] = []
     seen: Counter[str] = Counter()
     for spec in specs:
-        scorer = _BUILT_IN[spec.kind](spec)
-        seen[scorer.name] += 1
-        if seen[scorer.name] > 1:
-            scorer.name = f"{scorer.name}_{seen[scorer.name]}"
-        scorers.append(scorer)
+        built = _BUILT_IN[spec.kind](spec)
+        for scorer in [built, NoCall()] if isinstance(built, ToolCalls) else [built]:
+            seen[scorer.name] += 1
+            if seen[scorer.name] > 1:
+                scorer.name = f"{scorer.name}_{seen[scorer.name]}"
+            scorers.append(scorer)
     return scorers
+
+
+def scorers_for(row: Row, scorers: Sequence[Scorer]) -> list[Scorer]:
+    """Those that the row is meant for: a scorer with a method `applies_to(row)` says so itself."""
+    return [scorer for scorer in scorers if getattr(scorer, "applies_to", _always)(row)]
+
+
+def _always(row: Row) -> bool:
+    return True
 
 
 class ExactMatch:
@@ -190,8 +203,8 @@ class Json:
 class ToolCalls:
     """The calls in the answer against the `tool_calls` of the row's last turn.
 
-    A row that offers tools and answers without one is scored too: right is not to call. A row without
-    tools is not scored.
+    A row that offers tools and answers without a call is `NoCall`'s: an answer of any text would be right there, and
+    a model that never calls would score high.
     """
 
     name = "tool_call"
@@ -199,16 +212,41 @@ class ToolCalls:
     def __init__(self, spec: ToolCallSpec):
         self.order = spec.order
 
+    def applies_to(self, row: Row) -> bool:
+        return not NoCall.applies_to(row)
+
     def __call__(self, answer: str, reference: str | None, row: Row) -> Score | Unscored:
-        turn = answering_turn(row)
-        expected = reference_calls(turn.get("tool_calls", ())) if turn else []
-        if turn is None or (not expected and not row.get("tools")):
+        expected = expected_calls(row)
+        if not expected:
             return Unscored("the row has neither a tool call nor tools")
-        try:
-            problem = difference(parse_tool_calls(answer), expected, order=self.order)
-        except MalformedToolCallError as error:
-            problem = str(error)
-        return _verdict(not problem, "equal", problem)
+        return _verdict_on_calls(answer, expected, order=self.order)
+
+
+class NoCall:
+    """On rows that offer tools and answer without one: whether the answer calls none either."""
+
+    name = "no_call"
+
+    @staticmethod
+    def applies_to(row: Row) -> bool:
+        return answering_turn(row) is not None and bool(row.get("tools")) and not expected_calls(row)
+
+    def __call__(self, answer: str, reference: str | None, row: Row) -> Score | Unscored:
+        return _verdict_on_calls(answer, [], order=True)
+
+
+def expected_calls(row: Row) -> list[ToolCall]:
+    """The calls of the turn that a row ends with."""
+    turn = answering_turn(row)
+    return reference_calls(turn.get("tool_calls", ())) if turn else []
+
+
+def _verdict_on_calls(answer: str, expected: Sequence[ToolCall], *, order: bool) -> Score:
+    try:
+        problem = difference(parse_tool_calls(answer), expected, order=order)
+    except MalformedToolCallError as error:
+        problem = str(error)
+    return _verdict(not problem, "equal" if expected else "no call, as expected", problem)
 
 
 class Rouge:

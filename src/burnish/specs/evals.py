@@ -78,7 +78,10 @@ class JsonSpec(Spec):
 
 
 class ToolCallSpec(Spec):
-    """1 when the same tools are called with equal arguments."""
+    """1 when the same tools are called with equal arguments.
+
+    Rows that offer tools and answer without a call are scored apart, as `no_call`: 1 when the answer calls none.
+    """
 
     kind: Literal["tool_call"] = "tool_call"
     order: bool = True

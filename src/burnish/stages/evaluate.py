@@ -21,7 +21,7 @@ from burnish.core.files import jsonable, write_json
 from burnish.evals.chart import draw_scores
 from burnish.evals.measure import Item, answer_rows, measure_likelihoods
 from burnish.evals.report import Sample, item_lines, measures, metrics, table, tag_table, unscored
-from burnish.evals.scorers import Row, Scorer, build_scorers
+from burnish.evals.scorers import Row, Scorer, ToolCalls, build_scorers
 from burnish.models.adapters import base_of
 from burnish.models.device import inference_dtype, pick_device, use_threads
 from burnish.models.engines.transformers import TransformersEngine, context_of
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Source = Input | Path
+_FEW_ROWS, _FEW_SHARE = 20, 0.05
+"""Fewer rows than this, or a smaller share, is too little for a score to be read by itself."""
 
 
 def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
@@ -204,6 +206,7 @@ def _report(plan: _Plan, ctx: Context, sample: Sample) -> dict[str, Any]:
     for scorer in plan.scorers:
         for why, rows in unscored(sample, scorer.name).items():
             ctx.emit(Note(level="warning", text=f"{scorer.name}: {rows} of {len(sample.rows)} rows not scored: {why}"))
+    _warn_of_few_calls(plan, ctx, found)
     for side, items in sample.sides.items():
         broken = [row["source"] for row, item in zip(sample.rows, items, strict=True) if not _is_finite(item)]
         if broken:
@@ -215,6 +218,22 @@ def _report(plan: _Plan, ctx: Context, sample: Sample) -> dict[str, Any]:
     if lines:
         ctx.emit(Table(title="By tag", columns=columns, rows=lines))
     return measures(found)
+
+
+def _warn_of_few_calls(plan: _Plan, ctx: Context, found: dict[str, Any]) -> None:
+    """A score over a handful of rows that call a tool says little of all the rows that offer one."""
+    for scorer in plan.scorers:
+        if not isinstance(scorer, ToolCalls):
+            continue
+        scored = found["scores"].get(scorer.name, {"model": {"n": 0}})["model"]["n"]
+        rows = found["rows"]
+        if scored < max(_FEW_ROWS, _FEW_SHARE * rows):
+            text = f"{scorer.name}: {scored} of {rows} rows expect a tool call"
+            ctx.emit(
+                Note(
+                    level="warning", text=f"{text}: {'its score rests on few rows' if scored else 'it is not measured'}"
+                )
+            )
 
 
 def _is_finite(item: Item) -> bool:
