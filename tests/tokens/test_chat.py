@@ -85,10 +85,27 @@ def test_a_template_that_cannot_be_traced_is_differenced(make):
     assert learned(renderer, TWO_TURNS) == ["two<|end|>", "four<|end|>"]
 
 
-def test_a_template_that_rewrites_history_behind_positions_is_refused(make):
-    rewriting = BARE.replace("}}<|end|>", "}}{{ '!' if i == messages | length - 1 }}<|end|>")
+LAST_ANSWER = "i == messages | length - 1 and messages[i].role == 'assistant'"
+
+
+def test_a_template_that_rewrites_history_behind_positions_is_learned_by_samples(make):
+    rewriting = BARE.replace("}}<|end|>", "}}{{ '!' if " + LAST_ANSWER + " }}<|end|>")
+    renderer = make(rewriting)
+    four, two = renderer.render(TWO_TURNS)
+    assert four.text.endswith("<|user|>three<|end|><|assistant|>four!<|end|>")
+    assert two.text == "<|user|>one<|end|><|assistant|>two!<|end|>"
+    assert renderer.counts["rewritten"] == 1
+
+
+@pytest.mark.parametrize(
+    ("rewriting", "settings"),
+    [(LAST_ANSWER, {"rewritten_turns": "as_shown"}), ("i == messages | length - 1", {})],
+    ids=["learned as shown", "a question too"],
+)
+def test_a_template_that_rewrites_history_untold_is_refused(make, rewriting, settings):
+    template = BARE.replace("}}<|end|>", "}}{{ '!' if " + rewriting + " }}<|end|>")
     with pytest.raises(ModelError, match=r"rows\.jsonl:7") as caught:
-        make(rewriting).render(TWO_TURNS)
+        make(template, **settings).render(TWO_TURNS)
     assert caught.value.code == "model.inexact-template"
 
 

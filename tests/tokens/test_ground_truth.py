@@ -31,7 +31,7 @@ ALONE = sorted(name for name in SOURCES if name not in PAIRS and not name.endswi
 MARKED = sorted(name for name in SOURCES if "generation %}" in SOURCES[name] or "generation -%}" in SOURCES[name])
 LISTED = json.loads(Path(__file__).with_name("differences.json").read_text(encoding="utf-8"))
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "chat-templates.md"
-ROOM = RenderSpec(max_length=1_000_000)
+ROOM = RenderSpec(max_length=1_000_000, rewritten_turns="as_shown")  # as the training templates render
 _BAR = "\\|"  # a bar inside a Markdown table
 
 

@@ -8,6 +8,7 @@ from burnish.specs.base import DataRef, Spec, TokenizerRef
 
 OverLength = Literal["raise", "drop", "truncate_left", "split"]
 TrainOn = Literal["assistant", "completion", "all"]
+RewrittenTurns = Literal["separate", "mask", "as_shown"]
 
 
 class RenderSpec(Spec):
@@ -19,6 +20,9 @@ class RenderSpec(Spec):
     """The most tokens a row may have."""
     over_length: OverLength = "raise"
     """What happens to a longer row: an error, or it is dropped, cut on the left, or split; each is counted."""
+    rewritten_turns: RewrittenTurns = "separate"
+    """Turns that the template renders otherwise once the conversation goes on, as Qwen 3 does: each is learned from
+    a sample of its own that ends with it, or masked, or learned in a shape that is never met in use; counted."""
     chat_template: str | None = None
     """In place of the tokenizer's own chat template: a Jinja text, or `chatml`, the one that burnish ships."""
 

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from burnish.core.errors import BurnishError, DataError, ModelError
-from burnish.specs.tokens import RenderSpec
+from burnish.specs.tokens import RenderSpec, RewrittenTurns
 from burnish.tokens.conversation import strings_in
-from burnish.tokens.dialect import ASK, CALLING, REPLY, TOOL, Dialect, said
+from burnish.tokens.dialect import ASK, REPLY, Beginnings, Dialect, said
+from burnish.tokens.history import History
 from burnish.tokens.rendered import COUNTED, Encoded, Rendered, cut_apart, cut_left, weigh
 from burnish.tokens.turns import Span, Turns
 
@@ -27,6 +29,7 @@ CHATML = Path(__file__).with_name("chatml.jinja")
 DEFAULT = RenderSpec()
 Messages = Sequence[Mapping[str, Any]]
 Tools = Sequence[Mapping[str, Any]] | None
+Weights = NDArray[np.float32]
 
 __all__ = ["Rendered", "Renderer"]
 
@@ -59,16 +62,15 @@ class Renderer:
         self.counts["rows"] += 1
         try:
             if row["kind"] == "text":
-                encoded, weights = self._text(row["text"])
-            elif row["kind"] == "chat":
-                encoded, weights = self._chat(row["messages"], row.get("tools"), self._weights(row["messages"]))
-            else:
-                raise DataError(
-                    "data.unknown-format",
-                    f"a row of kind {row['kind']} is no conversation to learn from",
-                    "give rows with messages or text, or choose the kind of training that these rows are for",
-                )
-            return self._fit(encoded, weights)
+                return self._fitted([self._text(row["text"])])
+            if row["kind"] == "chat":
+                messages, rewritten = row["messages"], self.spec.rewritten_turns
+                return self._fitted(self._chat(messages, row.get("tools"), self._weights(messages), rewritten))
+            raise DataError(
+                "data.unknown-format",
+                f"a row of kind {row['kind']} is no conversation to learn from",
+                "give rows with messages or text, or choose the kind of training that these rows are for",
+            )
         except BurnishError as error:
             raise _at(row, error) from error
 
@@ -82,10 +84,10 @@ class Renderer:
         whole = [*messages, *answer]
         wanted = {i: 1.0 for i, turn in enumerate(whole) if i >= len(messages) and turn["role"] == "assistant"}
         try:
-            encoded, weights = self._chat(whole, tools, wanted)
-            fitted = self._fit(encoded, weights)
+            samples = self._chat(whole, tools, wanted, "separate" if len(wanted) == 1 else "mask")
+            fitted = self._fitted(samples)
             if len(fitted) > 1:
-                raise self._too_long(encoded)
+                raise self._too_long(samples[0][0])
             return fitted[0] if fitted else None
         except BurnishError as error:
             raise _at({"source": source}, error) from error
@@ -106,7 +108,7 @@ class Renderer:
         messages, tools = row["messages"], row.get("tools")
         last = len(messages) - 1
         try:
-            trace, spans = self._turns.find(messages, tools, {last})
+            trace, spans = self._turns.find(Beginnings(self._dialect, messages, tools), len(messages), {last})
             prompt = self._dialect.trace(messages[:last], tools, prompt=True).text if last > 0 else ""
         except BurnishError as error:
             raise _at(row, error) from error
@@ -183,22 +185,16 @@ class Renderer:
         return Turns(self._dialect)
 
     @cached_property
+    def _history(self) -> History:
+        return History(self._turns, self._is_border)
+
+    @cached_property
     def _ends(self) -> frozenset[str]:
-        """Special tokens that end a turn: those after a plain answer, the last of a calling turn, and eos."""
-        ends = {str(self.tokenizer.eos_token)} if self.tokenizer.eos_token is not None else set()
+        """Special tokens that end a turn; without a template, the end of text."""
         if self.spec.chat_template is None and self.tokenizer.chat_template is None:
-            return frozenset(ends)
-        for closing, last in ((said("assistant", REPLY), REPLY), (CALLING, TOOL)):
-            asking = [said("user", ASK), closing]
-            try:
-                text = self._dialect.trace(asking).text
-                if self._dialect.special.search(text, text.rindex(last)) is None:
-                    text = self._turns.find(asking, None, {1})[0].text  # the turn ends in the next one
-            except BurnishError:  # a template that knows no calls
-                continue
-            found = self._dialect.special.findall(text, text.rindex(last))
-            ends |= set(found if last == REPLY else found[-1:])
-        return frozenset(ends)
+            end = self.tokenizer.eos_token
+            return frozenset() if end is None else frozenset({str(end)})
+        return self._turns.ends
 
     @cached_property
     def _control(self) -> re.Pattern[str]:
@@ -226,26 +222,43 @@ class Renderer:
         return {index: weight for index, weight in weights.items() if weight > 0.0}
 
     def _chat(
-        self, messages: Messages, tools: Tools, wanted: Mapping[int, float]
-    ) -> tuple[Encoded, np.ndarray[Any, np.dtype[np.float32]]]:
+        self, messages: Messages, tools: Tools, wanted: Mapping[int, float], rewritten: RewrittenTurns
+    ) -> list[tuple[Encoded, Weights]]:
+        """The samples of a conversation, each with the weights of its tokens; at least one."""
         self._check_content(messages, tools)
         self._check_shown(messages, tools)
-        if self.spec.train_on == "all":
-            text, spans = self._dialect.trace(messages, tools).text, []
-            encoded = self._encode(text)
-            weighted = [(0, len(text), 1.0)]
-        else:
-            trace, spans = self._turns.find(messages, tools, set(wanted))
-            encoded = self._encode(trace.text)
-            weighted = [(span.start, span.end, wanted[span.index]) for span in spans if span.index is not None]
-            self._count_lost_thinking(trace.text, spans, messages)
-        self._check_doubled(encoded)
-        weights, straddling = weigh(encoded, weighted)
-        self.counts["straddling"] += straddling
         self._count_overruled(messages, wanted)
+        if self.spec.train_on == "all":
+            text = self._dialect.trace(messages, tools).text
+            return [self._weighed(text, [(0, len(text), 1.0)])]
+        found = self._history.samples(messages, tools, wanted.keys(), rewritten)
+        self.counts.update(found.counts)
+        for sample in found.samples:
+            self._count_lost_thinking(sample.text, sample.spans, messages)
+        return [
+            self._weighed(
+                sample.text,
+                [(span.start, span.end, wanted[span.index]) for span in sample.spans if span.index is not None],
+            )
+            for sample in found.samples
+        ]
+
+    def _weighed(self, text: str, spans: list[tuple[int, int, float]]) -> tuple[Encoded, Weights]:
+        encoded = self._encode(text)
+        self._check_doubled(encoded)
+        weights, straddling = weigh(encoded, spans)
+        self.counts["straddling"] += straddling
         return encoded, weights
 
-    def _text(self, text: str) -> tuple[Encoded, np.ndarray[Any, np.dtype[np.float32]]]:
+    def _is_border(self, text: str, place: int) -> bool:
+        """Whether a token ends at `place`: asked of the text from the special token before it to the one after it."""
+        special = self._dialect.special
+        begin = max((match.start() for match in special.finditer(text, 0, place)), default=0)
+        after = special.search(text, place)
+        offsets = self._encode(text[begin : after.end() if after else len(text)]).offsets + begin
+        return not ((offsets[:, 0] < place) & (offsets[:, 1] > place)).any()
+
+    def _text(self, text: str) -> tuple[Encoded, Weights]:
         """A plain text: with the special tokens its tokenizer adds by itself, and the end of text; all learned."""
         encoded = self._encode(text, add_special_tokens=True)
         end = self.tokenizer.eos_token_id
@@ -271,9 +284,17 @@ class Renderer:
         offsets = np.array(found["offset_mapping"], np.int64).reshape(-1, 2)
         return Encoded(text, np.array(found["input_ids"], np.int32), offsets)
 
-    def _fit(self, encoded: Encoded, weights: np.ndarray[Any, np.dtype[np.float32]]) -> list[Rendered]:
+    def _fitted(self, samples: Sequence[tuple[Encoded, Weights]]) -> list[Rendered]:
+        """The pieces of a row; a sample that teaches nothing beside others that do is left out."""
+        learned = [sample for sample in samples if sample[1].any()]
+        self.counts["unlearned"] += not learned
+        pieces = [self._fit(encoded, weights) for encoded, weights in learned or samples[:1]]
+        if [] in pieces:
+            self.counts["samples_dropped" if any(pieces) else "dropped"] += 1
+        return [piece for fitted in pieces for piece in fitted]
+
+    def _fit(self, encoded: Encoded, weights: Weights) -> list[Rendered]:
         longest, over_length = self.spec.max_length, self.spec.over_length
-        self.counts["unlearned"] += not weights.any()
         if len(encoded.ids) <= longest:
             return [Rendered(encoded.text, encoded.ids, weights)]
         keeps_first = bool(encoded.ids[0] == self.tokenizer.bos_token_id)
@@ -281,7 +302,6 @@ class Renderer:
             case "raise":
                 raise self._too_long(encoded)
             case "drop":
-                self.counts["dropped"] += 1
                 return []
             case "truncate_left":
                 self.counts["truncated"] += 1
@@ -349,7 +369,7 @@ class Renderer:
         given = {index: message["weight"] for index, message in enumerate(messages) if "weight" in message}
         self.counts["overruled"] += any(weight != acting.get(index, 0.0) for index, weight in given.items())
 
-    def _count_lost_thinking(self, text: str, spans: list[Span], messages: Messages) -> None:
+    def _count_lost_thinking(self, text: str, spans: Sequence[Span], messages: Messages) -> None:
         for index in {span.index for span in spans}:
             thinking = messages[index].get("reasoning_content") if index is not None else None
             if thinking and thinking.strip() not in text:

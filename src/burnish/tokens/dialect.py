@@ -56,6 +56,7 @@ class Dialect:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, source: str):
         self.template: ChatTemplate = compiled(source)
         self._variables = dict(tokenizer.special_tokens_map)
+        self.eos: str | None = None if tokenizer.eos_token is None else str(tokenizer.eos_token)
         specials = {str(token) for token in tokenizer.all_special_tokens}
         specials |= {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
         longest_first = sorted((token for token in specials if token), key=len, reverse=True)
@@ -71,8 +72,19 @@ class Dialect:
         mode: Mapping[str, Any] = NO_MODE,
     ) -> Trace:
         """Render messages of a row; `mode` sets a switch of the template."""
-        shaped = (shape or self.shape_for(messages)).messages(messages)
-        return self.template.render(shaped, tools or None, {**self._variables, **mode}, prompt)
+        return self.render((shape or self.shape_for(messages)).messages(messages), tools, prompt, mode)
+
+    def render(
+        self,
+        shaped: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] | None,
+        prompt: bool = False,
+        mode: Mapping[str, Any] = NO_MODE,
+    ) -> Trace:
+        """Render messages that have the template's shape already."""
+        return self.template.render(
+            shaped, tools or None, {**self._variables, **mode} if mode else self._variables, prompt
+        )
 
     @cached_property
     def modes(self) -> list[dict[str, bool]]:
@@ -143,3 +155,38 @@ class Dialect:
             return self.trace(messages, tools, shape=shape).text
         except BurnishError:
             return ""
+
+
+class Beginnings:
+    """One conversation: each of its beginnings is rendered once in each mode."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None,
+    ):
+        self.messages, self.tools = messages, tools
+        self._dialect = dialect
+        self._shaped = dialect.shape_for(messages).messages(messages)
+        self._traces: dict[tuple[int, bool, tuple[tuple[str, Any], ...]], Trace] = {}
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+    def shown(self, count: int, mode: Mapping[str, Any] = NO_MODE) -> Trace:
+        """The first `count` messages."""
+        return self._rendered(count, False, mode)
+
+    def prompt(self, count: int, mode: Mapping[str, Any] = NO_MODE) -> Trace:
+        """The first `count` messages and the generation prompt; a conversation that the assistant opens is as any."""
+        return self._rendered(count, True, mode)
+
+    def _rendered(self, count: int, prompt: bool, mode: Mapping[str, Any]) -> Trace:
+        key = count, prompt, tuple(mode.items())
+        if key not in self._traces:
+            shaped = self._shaped[:count]
+            if count == 0:
+                shaped = self._dialect.shape_for(()).messages([said("user", ASK)])
+            self._traces[key] = self._dialect.render(shaped, self.tools, prompt, mode)
+        return self._traces[key]

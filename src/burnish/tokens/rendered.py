@@ -7,12 +7,19 @@ from numpy.typing import NDArray
 
 COUNTED = {
     "dropped": "rows were longer than max_length and dropped",
+    "samples_dropped": "rows lost turns, whose own samples were longer than max_length and dropped",
     "truncated": "rows were longer than max_length and cut on the left",
     "split": "rows were longer than max_length and split",
     "unlearned": "rows have no learned token and are left out of training",
     "pieces_unlearned": "pieces of split rows have no learned token and are left out",
     "straddling": "tokens reach over the border of a turn and are not learned",
     "thinking_left_out": "turns lost their thinking to the chat template",
+    "rewritten": "turns are rendered otherwise once the conversation goes on: learned from samples of their own",
+    "rewritten_masked": "turns are rendered otherwise once the conversation goes on: not learned",
+    "rewritten_as_shown": "turns are learned in a shape that is never met in use (rewritten_turns: as_shown)",
+    "thinking_on": "turns are met in use only with enable_thinking: true, which is not the chat template's default",
+    "thinking_off": "turns are met in use only with enable_thinking: false, which is not the chat template's default",
+    "unprompted": "turns begin otherwise than after any generation prompt of the chat template",
     "overruled": "rows give a turn a weight that train_on overrules",
 }
 """What a renderer counts because a person should know: name → the sentence that a number goes before."""

@@ -12,13 +12,13 @@ An assistant that cannot end its turn never stops. So where a turn carries no en
 special token that opens the turn after it. A line break after the end of a turn belongs to the turn.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
 from burnish.core.errors import BurnishError, ModelError
-from burnish.tokens.dialect import ANSWERING, ASK, CALLING, NO_MODE, REPLY, RESULT, TOOL, Dialect, said
+from burnish.tokens.dialect import ANSWERING, ASK, CALLING, NO_MODE, REPLY, RESULT, TOOL, Beginnings, Dialect, said
 from burnish.tokens.template import Trace
 
 Method = Literal["generation markers", "traced turns", "differenced prefixes"]
@@ -68,46 +68,68 @@ class Turns:
                 own[stretch.index] += trace.text[stretch.start : stretch.end]
         return all(word in own[index] and foreign not in own[index] for index, word in expected.items())
 
-    def find(self, messages: Messages, tools: Tools, wanted: set[int]) -> tuple[Trace, list[Span]]:
-        """Render `messages` and find the spans of the assistant's turns in `wanted`.
+    @cached_property
+    def ends(self) -> frozenset[str]:
+        """Special tokens that end a turn: those after a plain answer, the last of a calling turn, and eos."""
+        dialect = self.dialect
+        ends = {dialect.eos} if dialect.eos is not None else set()
+        for closing, last in ((said("assistant", REPLY), REPLY), (CALLING, TOOL)):
+            asking = [said("user", ASK), closing]
+            try:
+                text = dialect.trace(asking).text
+                if dialect.special.search(text, text.rindex(last)) is None:
+                    text = self.find(Beginnings(dialect, asking, None), 2, {1})[0].text  # the turn ends in the next one
+            except BurnishError:  # a template that knows no calls
+                continue
+            found = dialect.special.findall(text, text.rindex(last))
+            ends |= set(found if last == REPLY else found[-1:])
+        return frozenset(ends)
+
+    def find(
+        self, beginnings: Beginnings, count: int, wanted: Set[int], mode: Mapping[str, Any] = NO_MODE
+    ) -> tuple[Trace, list[Span]]:
+        """Render the first `count` messages and find the spans of the assistant's turns in `wanted`.
 
         The text may be longer than the template gives it: by the end of the last turn, where turns end in the next.
         Raises ModelError `model.inexact-template` where a span cannot be told exactly.
         """
-        with_results = any(message["role"] == "tool" for message in messages)
+        with_results = any(message["role"] == "tool" for message in beginnings.messages[:count])
         method = self._method_with_results if with_results else self.method
-        trace = self.dialect.trace(messages, tools)
+        trace = beginnings.shown(count, mode)
         if method == "generation markers":
-            spans = self._marked(trace, messages, wanted)
+            spans = self._marked(trace, count, wanted)
         elif method == "traced turns":
-            spans = self._traced(trace, messages, tools, wanted)
+            spans = self._traced(trace, beginnings, count, wanted, mode)
         else:
-            spans = self._differenced(trace, messages, tools, wanted)
-        return self._with_ends(trace, spans, messages, tools, wanted)
+            spans = self._differenced(trace, beginnings, wanted, mode)
+        return self._with_ends(trace, spans, beginnings, count, wanted, mode)
 
-    def _marked(self, trace: Trace, messages: Messages, wanted: set[int]) -> list[Span]:
-        last = len(messages) - 1
+    def _marked(self, trace: Trace, count: int, wanted: Set[int]) -> list[Span]:
+        last = count - 1
         spans = [Span(mark.start, mark.end, last if mark.index is None else mark.index) for mark in trace.marked]
         return [span for span in spans if span.index in wanted]
 
-    def _traced(self, trace: Trace, messages: Messages, tools: Tools, wanted: set[int]) -> list[Span]:
+    def _traced(
+        self, trace: Trace, beginnings: Beginnings, count: int, wanted: Set[int], mode: Mapping[str, Any]
+    ) -> list[Span]:
         spans = []
-        last = len(messages) - 1
         for index in sorted(wanted):
             own = [stretch for stretch in trace.stretches if stretch.index == index]
             if not own:
-                raise _inexact(f"message {index + 1} (assistant) is written nowhere in the text")
-            if index == last and trace.stretches[-1].index is None:
+                raise inexact(f"message {index + 1} (assistant) is written nowhere in the text")
+            if index == count - 1 and trace.stretches[-1].index is None:
                 own.append(trace.stretches[-1])  # what follows the last message, such as an end of text
-            start = self._after_header(trace, own[0].start, messages[:index], tools)
+            start = self._after_header(trace, own[0].start, beginnings, index, mode)
             spans += [Span(max(piece.start, start), piece.end, index) for piece in own if piece.end > start]
         return spans
 
-    def _after_header(self, trace: Trace, begin: int, before: Messages, tools: Tools) -> int:
-        """Where a turn that begins at `begin` goes on after what the generation prompt gives."""
-        prompt = self._prompt(before, tools)
+    def _after_header(
+        self, trace: Trace, begin: int, beginnings: Beginnings, index: int, mode: Mapping[str, Any]
+    ) -> int:
+        """Where turn `index`, which begins at `begin`, goes on after what the generation prompt gives."""
+        prompt = beginnings.prompt(index, mode)
         if self.dialect.modes:
-            header = self._header(prompt, before, tools)
+            header = self.header(beginnings, index, mode)
             if header and trace.text.startswith(header, begin):
                 return begin + len(header)
         elif begin <= len(prompt.text) and trace.text.startswith(prompt.text):
@@ -117,22 +139,24 @@ class Turns:
             return begin + len(header)
         if begin <= len(prompt.text) and trace.text.startswith(prompt.text):
             return len(prompt.text)
-        raise _inexact(
+        raise inexact(
             f"the generation prompt {header!r} is not how a turn of the assistant begins: "
             f"{trace.text[begin : begin + 40]!r}"
         )
 
-    def _header(self, prompt: Trace, before: Messages, tools: Tools) -> str:
-        """What the generation prompts of every mode of thinking open a turn with.
+    def header(self, beginnings: Beginnings, index: int, mode: Mapping[str, Any] = NO_MODE) -> str:
+        """What the generation prompts of every mode of thinking open turn `index` with.
 
         A thought that one mode opens or closes is no header: another mode leaves it to the model. The header is the
         first outputs that all have in common, or else their common beginning, back to a line break or special token.
         Worked out once for each way in which the prompt ends.
         """
-        key = common, ends = _tail(prompt)
+        key = common, ends = _tail(beginnings.prompt(index, mode))
+        if not self.dialect.modes:
+            return common
         if key not in self._headers:
-            for mode in self.dialect.modes:
-                tail, others = _tail(self._prompt(before, tools, mode))
+            for other in (NO_MODE, *self.dialect.modes):
+                tail, others = _tail(beginnings.prompt(index, other))
                 ends &= others
                 common = common[: _common_length(common, tail)]
             end = max((end for end in ends if 0 < end <= len(common)), default=0)
@@ -140,19 +164,23 @@ class Turns:
             self._headers[key] = common[: end or max([*marks, common.rfind("\n") + 1])]
         return self._headers[key]
 
-    def _prompt(self, before: Messages, tools: Tools, mode: Mapping[str, Any] = NO_MODE) -> Trace:
-        """The rendering that asks for an answer after `before`; a conversation that the assistant opens is as any."""
-        return self.dialect.trace(before or [said("user", ASK)], tools, prompt=True, mode=mode)
+    def stem(self, beginnings: Beginnings, index: int, mode: Mapping[str, Any] = NO_MODE) -> str:
+        """The generation prompt for turn `index` up to the end of its header."""
+        prompt = beginnings.prompt(index, mode)
+        tail, _ = _tail(prompt)
+        return prompt.text[: len(prompt.text) - len(tail)] + self.header(beginnings, index, mode)
 
-    def _differenced(self, trace: Trace, messages: Messages, tools: Tools, wanted: set[int]) -> list[Span]:
+    def _differenced(
+        self, trace: Trace, beginnings: Beginnings, wanted: Set[int], mode: Mapping[str, Any]
+    ) -> list[Span]:
         spans = []
         for index in sorted(wanted):
             if index == 0:
-                raise _inexact("the conversation begins with the assistant, so that there is no prefix to compare with")
-            start = self.dialect.trace(messages[:index], tools, prompt=True).text
-            end = self.dialect.trace(messages[: index + 1], tools).text
+                raise inexact("the conversation begins with the assistant, so that there is no prefix to compare with")
+            start = beginnings.prompt(index, mode).text
+            end = beginnings.shown(index + 1, mode).text
             if not (end.startswith(start) and trace.text.startswith(end)):
-                raise _inexact(
+                raise inexact(
                     f"the text of message {index + 1} depends on later messages, and the template hides from which "
                     "message each part comes"
                 )
@@ -160,7 +188,13 @@ class Turns:
         return spans
 
     def _with_ends(
-        self, trace: Trace, spans: list[Span], messages: Messages, tools: Tools, wanted: set[int]
+        self,
+        trace: Trace,
+        spans: list[Span],
+        beginnings: Beginnings,
+        count: int,
+        wanted: Set[int],
+        mode: Mapping[str, Any],
     ) -> tuple[Trace, list[Span]]:
         """Make each turn hold its end: a special token."""
         special = self.dialect.special
@@ -173,17 +207,17 @@ class Turns:
             if ends and ends[-1] == len(inside):
                 continue
             if span.end == len(trace.text):
-                trace = self._opened(trace, messages, tools)
+                trace = self._opened(trace, beginnings.messages[:count], beginnings.tools, mode)
             following = special.match(trace.text, span.end)
             if following is None:
-                raise _inexact(
+                raise inexact(
                     f"a turn of the assistant ends without a special token, after {inside[-20:]!r}: "
                     "a model trained on it would never stop"
                 )
             spans[position] = Span(span.start, following.end(), index)
         return trace, spans
 
-    def _opened(self, trace: Trace, messages: Messages, tools: Tools) -> Trace:
+    def _opened(self, trace: Trace, messages: Messages, tools: Tools, mode: Mapping[str, Any]) -> Trace:
         """The text and, after it, the special token that opens the turn which would follow."""
         called = messages[-1].get("tool_calls")
         following = ANSWERING if called else said("user", ASK)
@@ -192,7 +226,7 @@ class Turns:
             if "id" in called[-1]:
                 following["tool_call_id"] = called[-1]["id"]
         try:
-            longer = self.dialect.trace([*messages, following], tools)
+            longer = self.dialect.trace([*messages, following], tools, mode=mode)
         except BurnishError:
             return trace
         begin = next((piece.start for piece in longer.stretches if piece.index == len(messages)), len(longer.text))
@@ -219,7 +253,7 @@ def _common_length(left: str, right: str) -> int:
     return next((place for place, (a, b) in pairs if a != b), min(len(left), len(right)))
 
 
-def _inexact(why: str) -> ModelError:
+def inexact(why: str) -> ModelError:
     return ModelError(
         "model.inexact-template",
         f"the chat template does not tell exactly which tokens the assistant writes: {why}",
