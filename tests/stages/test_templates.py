@@ -98,3 +98,19 @@ def test_perplexities_that_count_other_tokens_are_told(template, rows, tmp_path)
     context, events = temporary_context(tmp_path / "run", {"model": model, "data": rows, "compare_with": other})
     evaluate.run(EvaluateSpec(model="file:m", data="file:d", compare_with="file:o", scorers=[]), context)
     assert any("compare bits_per_byte" in note for note in notes(events)) == (template == "another")
+
+
+def test_a_model_that_learned_no_thoughts_is_asked_without_them(rows, tmp_path):
+    switched = (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' %}<think>\n\n</think>\n\n"
+        "{% endif %}{{ m.content }}<|im_end|>{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"
+        "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n"
+        "{% else %}<think>{{ ' ' }}{% endif %}{% endif %}"
+    )
+    base = tiny_tokenizer(tiny_model(tmp_path / "thinker", tokenizer=False), chat_template=switched)
+    context, events = temporary_context(tmp_path / "sft", {"data": rows, "base": base})
+    sft.run(SftSpec(data="file:d", base="file:b", max_steps=1), context)
+    question = ROW["messages"][:1]
+    assert Renderer(load_tokenizer(base)).prompt(question)[0].endswith("<think> ")
+    assert Renderer(load_tokenizer(context.out)).prompt(question)[0].endswith("</think>\n\n")
+    assert any("saved as the chat template's default" in note for note in notes(events))

@@ -232,3 +232,28 @@ def test_turns_without_thoughts_are_rendered_as_they_are_met_without_thinking(ma
     (sample,) = renderer.render(row(thinking[2:]))
     assert "Reasoning effort" in sample.text
     assert renderer.counts["thinking_off"] == 0
+
+
+@pytest.mark.parametrize("name", ["qwen3_8", "qwen3_6", "nemotron_3_nano", "qwen3_5_nothink"])
+def test_the_mode_in_which_all_turns_were_learned_becomes_the_default(make, name):
+    other, thought = make(name), name == "qwen3_5_nothink"
+    messages = [TWO[0], {**TWO[1], **({"reasoning_content": "Hm"} if thought else {})}]
+    (sample,) = other.render(row(messages))
+    assert other.counts["thinking_on" if thought else "thinking_off"] == 1
+    saved = Renderer(other.tokenizer, RenderSpec(max_length=ROOM, chat_template=other.template_in_use))
+    _, ids = saved.prompt(row(messages))
+    assert sample.ids.tolist()[: len(ids)] == ids
+    assert other.prompt(row(messages))[1] != ids
+    assert saved.render(row(messages))[0].ids.tolist() == sample.ids.tolist()
+    assert saved.counts["thinking_on"] == saved.counts["thinking_off"] == 0
+    for mode in other._dialect.modes:  # who asks for a mode gets it, as before
+        asked = [each._dialect.trace(messages[:1], prompt=True, mode=mode).text for each in (saved, other)]
+        assert asked[0] == asked[1]
+
+
+def test_a_default_mode_is_only_changed_for_all_turns(make):
+    renderer = make("qwen3_6")
+    renderer.render(row(TWO[:2]))
+    renderer.render(row([TWO[0], {**TWO[1], "reasoning_content": "Hm"}]))
+    assert (renderer.counts["thinking_off"], renderer.counts["turns"]) == (1, 2)
+    assert renderer.template_in_use == renderer.template

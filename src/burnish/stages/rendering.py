@@ -56,6 +56,11 @@ class RowRenderer:
         """The chat template's text."""
         return self._renderer.template
 
+    @property
+    def template_in_use(self) -> str:
+        """The template to save with a model that was trained on what `counts` counted."""
+        return self._renderer.template_in_use
+
     def told(self) -> list[str]:
         """What was left out, cut or not learned so far, counted in sentences."""
         return self._renderer.told()

@@ -28,6 +28,7 @@ def tokenised(
     """The train split and, where there is one, the validation split, rendered.
 
     A chat template that was asked for becomes the tokenizer's own: saved with the weights, it is met again in use.
+    So does the mode of thinking in which all turns were learned.
 
     Errors: MachineError `machine.no-device`, `machine.no-package`; AskError `ask.wrong-value` when an evaluation is
     asked for without validation rows; DataError `data.empty`, `data.nothing-learned`, and what reading and rendering
@@ -48,10 +49,14 @@ def tokenised(
             f"no token of {data.ref} would be learned",
             "look at the rows with burnish inspect; render.train_on says which turns are learned",
         )
-    if not has_validation:
-        return rows, None
-    held_out = _tokens_of(renderer, data, "validation", spec, ctx)
-    if not len(held_out):
+    in_use = renderer.template_in_use if renderer.counts["turns"] else None
+    held_out = _tokens_of(renderer, data, "validation", spec, ctx) if has_validation else None
+    if in_use is not None and in_use != renderer.template:
+        tokenizer.chat_template = in_use
+        ctx.emit(
+            Note(text="all turns were learned in one mode of thinking: it is saved as the chat template's default")
+        )
+    if held_out is not None and not len(held_out):
         _refuse_evaluations(spec)
         return rows, None
     return rows, held_out

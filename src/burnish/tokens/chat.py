@@ -21,7 +21,7 @@ from burnish.core.errors import BurnishError, DataError, ModelError
 from burnish.specs.tokens import RenderSpec, RewrittenTurns
 from burnish.tokens.conversation import strings_in
 from burnish.tokens.dialect import ASK, REPLY, Beginnings, Dialect, said
-from burnish.tokens.history import History
+from burnish.tokens.history import History, with_default_mode
 from burnish.tokens.rendered import COUNTED, Encoded, Rendered, cut_apart, cut_left, weigh
 from burnish.tokens.turns import Span, Turns
 
@@ -175,6 +175,11 @@ class Renderer:
                 "set render.chat_template: chatml (a base model learns it), or to the template of the model's family",
             )
         return own
+
+    @property
+    def template_in_use(self) -> str:
+        """The template to save with a model that was trained on what `counts` counted."""
+        return with_default_mode(self.template, self._dialect.modes, self.counts)
 
     @cached_property
     def _dialect(self) -> Dialect:

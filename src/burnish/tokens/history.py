@@ -161,9 +161,22 @@ def _stands_in(own: _Own, text: str) -> bool:
     return text.startswith(own.text[: own.cut])
 
 
+def with_default_mode(template: str, modes: Sequence[Mapping[str, bool]], counts: Mapping[str, int]) -> str:
+    """`template` with the mode of thinking as its default in which all learned turns are met; else as it is.
+
+    A model that learned no thoughts is then asked without them by whoever renders its chats.
+    """
+    for name, value in (("thinking_on", True), ("thinking_off", False)):
+        if 0 < counts.get("turns", 0) == counts.get(name, 0):
+            switch = next(switch for mode in modes for switch in mode)
+            written = str(value).lower()
+            return f"{{%- if {switch} is not defined %}}{{%- set {switch} = {written} %}}{{%- endif %}}\n{template}"
+    return template
+
+
 def _modes(own: Mapping[int, _Own]) -> dict[str, int]:
-    """How many turns are not met under the template's default mode of thinking, and how many under none."""
-    counts: dict[str, int] = {}
+    """The turns, how many are not met under the template's default mode of thinking, and how many under none."""
+    counts = {"turns": len(own)}
     for turn in own.values():
         if turn.mode is None:
             name = "unprompted"
