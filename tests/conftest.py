@@ -1,6 +1,7 @@
 """Doubles that several rooms need: an empty workspace, and a package of quick stages as pip would have installed it."""
 
 import importlib
+import os
 import shutil
 import sys
 import time
@@ -27,7 +28,7 @@ def quick_site(tmp_path_factory) -> Path:
     info = site / "quick_stages-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: quick-stages\nVersion: 1.0\n")
-    names = ("make", "join", "slow", "fail", "model")
+    names = ("make", "join", "slow", "talk", "fail", "model")
     rows = "".join(f"{name} = quick_stages:{name.upper()}\n" for name in names)
     (info / "entry_points.txt").write_text(f"[burnish.stages]\n{rows}")
     return site
@@ -37,7 +38,7 @@ def quick_site(tmp_path_factory) -> Path:
 def quick_stages(quick_site, monkeypatch):
     """The quick stages stand in the catalog, here and in every worker."""
     monkeypatch.syspath_prepend(str(quick_site))
-    monkeypatch.setenv("PYTHONPATH", str(quick_site))
+    monkeypatch.setenv("PYTHONPATH", str(quick_site), prepend=os.pathsep)  # a checkout may be on it
     monkeypatch.delenv("BURNISH_WORKSPACE", raising=False)
     stages.cache_clear()
     yield importlib.import_module("quick_stages")

@@ -114,6 +114,25 @@ def slow(spec: SlowSpec, ctx: Context) -> Outcome:
     return Outcome("dataset", {"resumed": resumed})
 
 
+class TalkSpec(Spec):
+    """Say something all the time; save and end when told to stop."""
+
+    release: str
+    """A file that ends it."""
+
+
+def talk(spec: TalkSpec, ctx: Context) -> Outcome:
+    release, said = Path(spec.release), 0
+    while not release.exists():
+        said += 1
+        ctx.emit(Note(text=f"talking {said}"))
+        if ctx.stopping:
+            (ctx.scratch / "checkpoints" / "1").mkdir(parents=True)
+            raise RunError("run.interrupted", "stopped after it was saved", "run it again")
+        time.sleep(0.01)
+    return Outcome("dataset", {})
+
+
 class FailSpec(Spec):
     """Fail in one of many ways."""
 
@@ -182,7 +201,8 @@ STAGES = [
     Stage("quick-make", "quick_stages:MakeSpec", "quick_stages:make", "dataset"),
     Stage("quick-join", "quick_stages:JoinSpec", "quick_stages:join", "dataset"),
     Stage("quick-slow", "quick_stages:SlowSpec", "quick_stages:slow", "dataset"),
+    Stage("quick-talk", "quick_stages:TalkSpec", "quick_stages:talk", "dataset"),
     Stage("quick-fail", "quick_stages:FailSpec", "quick_stages:fail", "dataset"),
     Stage("quick-model", "quick_stages:ModelSpec", "quick_stages:model", "adapter"),
 ]
-MAKE, JOIN, SLOW, FAIL, MODEL = STAGES
+MAKE, JOIN, SLOW, TALK, FAIL, MODEL = STAGES

@@ -1,6 +1,10 @@
 """Recipes of quick stages, and threads that run them while the test looks on."""
 
+import json
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +46,23 @@ def in_background(workspace):
     yield in_background
     for thread in threads:
         thread.join(20)
+
+
+@pytest.fixture
+def command(quick_stages, workspace):
+    """Start `burnish run` on a recipe, as a shell does."""
+    processes = []
+
+    def command(recipe, *words, **options):
+        path = workspace.root / "recipe.json"
+        path.write_text(json.dumps(recipe))
+        script = Path(sys.executable).with_name("burnish")
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+        process = subprocess.Popen([script, "--workspace", str(workspace.root), "run", str(path), *words], **pipes)
+        processes.append(process)
+        return process
+
+    yield command
+    for process in processes:
+        process.kill()
+        process.communicate()

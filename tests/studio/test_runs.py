@@ -104,7 +104,7 @@ def test_following_a_run_that_nobody_works_on_any_more_ends(made, workspace):
 def test_stop_asks_the_worker_to_save_and_end(quick_stages, workspace, in_background, until):
     thread, errors = in_background({"name": "r", "steps": {"s": {"stage": "quick-slow", "release": "never"}}})
     until(lambda: any(any(run.scratch.glob("*/1")) for run in workspace.all_runs()))
-    assert burnish.stop(workspace=workspace.root) == ["r/1/s"]
+    assert burnish.stop(workspace=workspace.root) == ["r/1"]
     thread.join()
     assert [error.code for error in errors] == ["run.interrupted"]
     with pytest.raises(AskError) as caught:

@@ -1,5 +1,6 @@
 """A running recipe as a person sees it: one bar, the notes, the tables, and a closing table; kept in console.log."""
 
+import errno
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -106,6 +107,12 @@ class TerminalWatcher:
         else:
             self._print("[yellow]stopping: a training saves its state first; press Ctrl-C again to end at once[/]")
 
+    def waiting(self, step: PlannedStep, run: Run) -> None:
+        self._print(
+            f"[cyan]…[/] [bold]{step.step.name}[/] waiting: another process is running the same step as {run.name}; "
+            f"[dim]{program()} runs tail {run.name} --follow[/]"
+        )
+
     def closing(self, result: RunResult) -> None:
         """The table of what was made, where it lies, and what to type next."""
         root = next(iter(result.steps.values())).run.workspace
@@ -133,7 +140,10 @@ class TerminalWatcher:
             self._print(f"  {phase} {count}  {numbers}".rstrip())
 
     def _print(self, what: RenderableType) -> None:
-        self._console.print(what)
+        try:
+            self._console.print(what)
+        except SystemExit as error:  # Rich's answer to a closed pipe would end us before the step is saved
+            raise BrokenPipeError(errno.EPIPE, "standard output was closed") from error
         if self._log is not None:
             self._log.print(what)
 

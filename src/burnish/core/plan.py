@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from burnish import __version__
@@ -16,7 +16,9 @@ from burnish.core.run import Run
 from burnish.core.workspace import Workspace
 from burnish.core.yaml import at
 
-Action = Literal["run", "reuse", "resume"]
+Action = Literal["run", "reuse", "resume", "wait"]
+"""`wait`: another process does the step now. A plan has the first three; a run in progress may have the fourth."""
+_FORCED = ("forced", "--from", "stands on --from")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,16 @@ class PlannedStep:
     run: Run | None = None
     last_seconds: float | None = None
     """How long the same stage of the same recipe took last time."""
+
+    @property
+    def is_forced(self) -> bool:
+        """Whether it is run anew whatever there is."""
+        return self.reason in _FORCED
+
+    @property
+    def is_in_progress(self) -> bool:
+        """Whether a worker is at it now."""
+        return self.run is not None and self.action == "resume" and self.run.is_alive()
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -99,6 +111,15 @@ def make_plan(
     if known != known_before:
         workspace.remember_hashes(known)
     return Plan(recipe, tuple(planned.values()), shutil.disk_usage(_existing(workspace)).free, tuple(notes))
+
+
+def planned_again(step: PlannedStep, workspace: Workspace) -> PlannedStep:
+    """The step as it stands now: since the plan was made, another process may have begun or finished it."""
+    if step.is_forced:
+        return step
+    earlier = _by_fingerprint(workspace.all_runs())
+    action, reason, run = _choose(step.step, earlier.get(step.fingerprint, []))
+    return replace(step, action=action, reason=reason, run=run)
 
 
 def _needed(recipe: Recipe, only: tuple[str, ...]) -> list[Step]:

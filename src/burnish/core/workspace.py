@@ -7,6 +7,7 @@ runs/latest.txt                  the newest run
 
 Newer and older are told by the times and numbers that runs record, never by file times: a copy gives the same answers.
 .burnish/hashes.json             content hashes of large inputs, by size and time
+.burnish/locks/                  one lock for each step in progress, by fingerprint
 .burnish/cache/                  what can be made again: rendered rows (see `burnish.tokens.tokenised`)
 """
 
@@ -24,7 +25,7 @@ from burnish.core.files import read_json, write_atomically, write_json
 from burnish.core.run import Run
 
 MARK = "burnish.yaml"
-_TAKEN = ("latest", "latest.txt", "plan.json", "plan.lock")
+_TAKEN = ("latest", "latest.txt", "plan.json", "plan.lock", "stop")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -98,6 +99,16 @@ class Workspace:
     def lock_of(self, recipe: str, number: int) -> FileLock:
         """Held by the process that carries out this run of a recipe, from its first step to its last."""
         return FileLock(self.runs / recipe / str(number) / "plan.lock")
+
+    def stop_file(self, recipe: str, number: int) -> Path:
+        """Where requests to stop this run of a recipe are left."""
+        return self.runs / recipe / str(number) / "stop"
+
+    def step_lock(self, fingerprint: str) -> FileLock:
+        """Held by the process that does the step of this fingerprint, whatever recipe it stands in."""
+        folder = self.root / ".burnish" / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / f"{fingerprint}.lock")
 
     def latest(self) -> tuple[str, int]:
         """Recipe and number of the newest run: latest.txt, or the newest plan where that names no run."""

@@ -34,6 +34,7 @@ class LocalLauncher:
     """One worker process for each run, in a process group of its own so that Ctrl-C reaches only us."""
 
     def __init__(self) -> None:
+        self._asked_by_us: set[int] = set()
         self._ended_by_us: set[int] = set()
 
     def start(self, run: Run) -> subprocess.Popen[bytes]:
@@ -63,15 +64,18 @@ class LocalLauncher:
 
     def stop(self, process: subprocess.Popen[bytes], *, at_once: bool = False) -> None:
         """Ask the worker to save and end; or end it."""
-        if at_once:
-            self._ended_by_us.add(process.pid)
+        (self._ended_by_us if at_once else self._asked_by_us).add(process.pid)
         process.send_signal(signal.SIGKILL if at_once else signal.SIGTERM)
 
     def _record_death(self, process: subprocess.Popen[bytes], run: Run, status: int) -> None:
         shutil.rmtree(run.partial, ignore_errors=True)
         tail = mask("\n".join(_last_lines(run.log, 50)))
-        interrupted = process.pid in self._ended_by_us or status in _SECOND_SIGNAL
-        if interrupted:
+        not_begun = process.pid in self._asked_by_us and status == -signal.SIGTERM  # it did not listen yet
+        interrupted = process.pid in self._ended_by_us or status in _SECOND_SIGNAL or not_begun
+        if not_begun:
+            code, what = "run.interrupted", "the worker was stopped before it began"
+            fix = "run the same command again"
+        elif interrupted:
             code, what = "run.interrupted", "the worker was ended at once, before it could save its state"
             fix = "run the same command again: it goes on from its last checkpoint, if it had one"
         elif status < 0:

@@ -11,6 +11,7 @@ from burnish.core.plan import Plan, make_plan
 from burnish.core.recipe import Recipe, load_recipe, merged, nested, parse_setting, recipe_of, with_settings
 from burnish.core.workspace import MARK, Workspace
 from burnish.core.yaml import Document, read_yaml
+from burnish.studio.stopping import interruptible_planning
 
 RecipeLike = str | Path | Mapping[str, Any] | Recipe
 
@@ -82,7 +83,8 @@ def plan(
     only: Iterable[str] = (),
 ) -> Plan:
     """What `run` would do: per step run, reuse or resume, with the reason."""
-    return make_plan(as_recipe(recipe, settings), Workspace.find(workspace), start=start, force=force, only=only)
+    with interruptible_planning():
+        return make_plan(as_recipe(recipe, settings), Workspace.find(workspace), start=start, force=force, only=only)
 
 
 def begin(folder: Path, recipe: str) -> list[Path]:

@@ -1,24 +1,28 @@
 """Run a recipe: reuse what is there, do the rest in worker processes, and tell a watcher what happens."""
 
+import errno
 import shutil
-import signal
-import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
+
+from filelock import FileLock, Timeout
 
 from burnish.core.context import Input
 from burnish.core.errors import BurnishError, RunError, error_from_dict
 from burnish.core.events import Event
-from burnish.core.plan import Plan, PlannedStep, make_plan
+from burnish.core.plan import Plan, PlannedStep, make_plan, planned_again
 from burnish.core.run import Artifact, Run
 from burnish.core.workspace import Workspace
 from burnish.jobs.local import BUSY, LocalLauncher
 from burnish.studio.asking import RecipeLike, as_recipe, stage_recipe
+from burnish.studio.stopping import StopRequests, interrupted, interruptible_planning
 
-_POLL_SECONDS = 0.05
+_POLL_SECONDS, _LOOK_SECONDS = 0.05, 0.2
+_CLOSED_OUTPUT = (errno.EPIPE, errno.EIO, errno.EBADF)
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ class Watcher(Protocol):
     def heard(self, step: PlannedStep, event: Event) -> None: ...
     def step_ended(self, step: PlannedStep, run: Run) -> None: ...
     def stopping(self, at_once: bool) -> None: ...
+    def waiting(self, step: PlannedStep, run: Run) -> None: ...
 
 
 class Quiet:
@@ -92,6 +97,7 @@ class Quiet:
     def heard(self, step: PlannedStep, event: Event) -> None: ...
     def step_ended(self, step: PlannedStep, run: Run) -> None: ...
     def stopping(self, at_once: bool) -> None: ...
+    def waiting(self, step: PlannedStep, run: Run) -> None: ...
 
 
 def run(
@@ -110,7 +116,9 @@ def run(
     named steps ("*" for all); `only` the named steps and what they need.
     """
     place = Workspace.find(workspace)
-    return execute(make_plan(as_recipe(recipe, settings), place, start=start, force=force, only=only), place, watcher)
+    with interruptible_planning():
+        plan = make_plan(as_recipe(recipe, settings), place, start=start, force=force, only=only)
+    return execute(plan, place, watcher)
 
 
 def run_stage(
@@ -125,54 +133,22 @@ def run_stage(
 ) -> StepResult:
     """Run one stage by itself: `run_stage("sft", base="builtin:pocket", data="file:rows.jsonl")`."""
     place = Workspace.find(workspace)
-    plan = make_plan(stage_recipe(name, files, settings, values), place, force=("*",) if force else ())
+    with interruptible_planning():
+        plan = make_plan(stage_recipe(name, files, settings, values), place, force=("*",) if force else ())
     return execute(plan, place, watcher)[name]
 
 
 def execute(plan: Plan, workspace: Workspace, watcher: Watcher | None = None) -> RunResult:
-    """Carry out a plan, step by step, each in a worker process."""
-    listener = watcher or Quiet()
-    for step in plan.steps:
-        if step.run is not None and step.action == "resume" and step.run.is_alive():
-            raise _busy(step, step.run)
+    """Carry out a plan, step by step, each in a worker process.
+
+    Of several processes that want the same step, one does it and the others wait for its result.
+    """
     number = workspace.claim_number(plan.recipe.name)
-    with workspace.lock_of(plan.recipe.name, number):
-        return _execute(plan, number, workspace, listener)
-
-
-def _busy(step: PlannedStep, run: Run) -> RunError:
-    return RunError(
-        "run.busy",
-        f"step '{step.step.name}' is in progress in another process (run {run.name})",
-        f"wait for it, follow it (burnish runs tail {run.name} --follow), or stop it (burnish runs stop {run.name})",
-    )
-
-
-def _execute(plan: Plan, number: int, workspace: Workspace, listener: Watcher) -> RunResult:
-    runs = {step.step.name: step.run or workspace.run(plan.recipe.name, number, step.step.name) for step in plan.steps}
-    folder = workspace.runs / plan.recipe.name / str(number)
-    steps = [
-        {**step.as_dict(), "folder": runs[step.step.name].name, "run": runs[step.step.name].name} for step in plan.steps
-    ]
-    try:
-        workspace.record_plan(plan.recipe.name, number, {**plan.as_dict(), "steps": steps})
-    except OSError:  # a full disk: leave no number without a plan
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    listener.began(plan, number, folder)
-    result = RunResult(plan.recipe.name, number)
-    for step in plan.steps:
-        current = runs[step.step.name]
-        if step.action != "reuse":
-            _do(step, current, plan, number, runs, listener, workspace)
-        else:
-            listener.step_began(step, current)
-            listener.step_ended(step, current)
-        artifact = current.artifact()
-        if artifact is None:
-            raise error_of(current)
-        result.steps[step.step.name] = StepResult(step.step.name, step.action, current, artifact)
-    return result
+    with (
+        workspace.lock_of(plan.recipe.name, number),
+        StopRequests(workspace.stop_file(plan.recipe.name, number)) as stops,
+    ):
+        return _Execution(plan, number, workspace, watcher or Quiet(), stops).carry_out()
 
 
 def error_of(run: Run) -> BurnishError:
@@ -183,78 +159,186 @@ def error_of(run: Run) -> BurnishError:
     return error_from_dict(record)
 
 
-def _do(
-    step: PlannedStep, run: Run, plan: Plan, number: int, runs: dict[str, Run], listener: Watcher, workspace: Workspace
-) -> None:
-    if step.action == "run":
-        run.create(_job(step, plan.recipe.name, number, runs, workspace))
-    offset = (run.folder / "events.jsonl").stat().st_size
-    listener.step_began(step, run)
-    launcher = LocalLauncher()
-    with _Interrupts() as interrupts:
+class _Execution:
+    """One run of a plan. A watcher that fails stops the run as Ctrl-C does, and its error is raised at the end."""
+
+    def __init__(self, plan: Plan, number: int, workspace: Workspace, watcher: Watcher, stops: StopRequests):
+        self._plan, self._number, self._workspace, self._stops = plan, number, workspace, stops
+        self._watcher = watcher
+        self._watcher_error: Exception | None = None
+        self._created = time.time()
+        self._result = RunResult(plan.recipe.name, number)
+        self._steps = {step.step.name: step for step in plan.steps}
+        self._runs = {name: self._folder_of(step) for name, step in self._steps.items()}
+
+    def carry_out(self) -> RunResult:
+        folder = self._workspace.runs / self._plan.recipe.name / str(self._number)
+        try:
+            self._workspace.record_plan(self._plan.recipe.name, self._number, self._record())
+        except OSError:  # a full disk: leave no number without a plan
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        self._tell(lambda: self._watcher.began(self._plan, self._number, folder))
+        for name, step in self._steps.items():
+            self._result.steps[name] = self._step(step)
+        if self._watcher_error is not None:
+            raise self._watcher_error
+        return self._result
+
+    def _step(self, planned: PlannedStep) -> StepResult:
+        name = planned.step.name
+        if planned.action == "reuse":
+            self._show_reused(planned)
+        else:
+            with self._turn(planned) as step:
+                self._now(step)
+                if step.action == "reuse":
+                    self._show_reused(step)
+                else:
+                    self._do(step, self._runs[name])
+        run = self._runs[name]
+        artifact = run.artifact()
+        if artifact is None:
+            error = error_of(run)
+            raise self._interrupted(name, run) if error.code == "run.interrupted" else error
+        return StepResult(name, self._steps[name].action, run, artifact)
+
+    def _show_reused(self, step: PlannedStep) -> None:
+        run = self._runs[step.step.name]
+        self._tell(lambda: self._watcher.step_began(step, run))
+        self._tell(lambda: self._watcher.step_ended(step, run))
+
+    @contextmanager
+    def _turn(self, step: PlannedStep) -> Generator[PlannedStep]:
+        """Wait until no other process does this step, and keep others waiting; gives the step as it stands then.
+
+        The lock dies with its holder. The worker of a killed holder may still be saving: it is waited for as well.
+        """
+        lock = self._workspace.step_lock(step.fingerprint)
+        try:
+            while True:
+                if self._stops.asked:
+                    raise self._interrupted(step.step.name)
+                is_ours = lock.is_locked or _is_taken(lock)
+                if step.is_forced:
+                    break
+                step = planned_again(step, self._workspace)
+                if is_ours and not step.is_in_progress:
+                    break
+                self._wait(step, lock)
+            yield step
+        finally:
+            lock.release()
+
+    def _wait(self, step: PlannedStep, lock: FileLock) -> None:
+        """Until the step's lock is ours, or the run in progress has ended; the run is named when it is known."""
+        other = step.run if step.is_in_progress else None
+        if other is None:
+            time.sleep(_LOOK_SECONDS)
+            return
+        if self._steps[step.step.name].action != "wait":
+            self._now(replace(step, action="wait"))
+            self._tell(lambda: self._watcher.waiting(step, other))
+        while not self._stops.asked:
+            if not lock.is_locked and _is_taken(lock):
+                return
+            if lock.is_locked and not other.is_alive():
+                return
+            time.sleep(_LOOK_SECONDS)
+
+    def _do(self, step: PlannedStep, run: Run) -> None:
+        """Start a worker and watch it to its end."""
+        if step.action == "run":
+            run.create(self._job(step))
+        offset = (run.folder / "events.jsonl").stat().st_size
+        self._tell(lambda: self._watcher.step_began(step, run))
+        launcher = LocalLauncher()
         process = launcher.start(run)
         try:
             while True:
                 status = launcher.poll(process, run)
                 for event, position in run.events.read(offset):
                     offset = position
-                    listener.heard(step, event)
+                    self._tell(lambda event=event: self._watcher.heard(step, event))
                 if status is not None:
                     break
-                for at_once in interrupts.new():
+                for at_once in self._stops.new():
                     launcher.stop(process, at_once=at_once)
-                    listener.stopping(at_once)
+                    self._tell(lambda at_once=at_once: self._watcher.stopping(at_once))
                 time.sleep(_POLL_SECONDS)
-        except BaseException:  # the listener failed: nobody would watch the worker any more
+        except BaseException:  # nobody would watch the worker any more
             launcher.stop(process, at_once=True)
             process.wait()
             launcher.poll(process, run)
             raise
-    listener.step_ended(step, run)
-    if status == BUSY:
-        raise _busy(step, run)
+        self._tell(lambda: self._watcher.step_ended(step, run))
+        if status == BUSY:
+            raise _busy(step, run)
+
+    def _tell(self, word: Callable[[], None]) -> None:
+        if self._watcher_error is not None:
+            return
+        try:
+            word()
+        except Exception as error:
+            self._watcher_error = error
+            self._stops.ask()
+
+    def _interrupted(self, name: str, run: Run | None = None) -> Exception:
+        """The error of the stopped run: the watcher's own where that was the cause, unless its output was closed."""
+        error = self._watcher_error
+        if error is not None and not (isinstance(error, OSError) and error.errno in _CLOSED_OUTPUT):
+            return error
+        why = "" if error is None else "the output was closed"
+        stopped = interrupted(self._result.name, self._result.steps, name, run, why)
+        stopped.__cause__ = error
+        return stopped
+
+    def _folder_of(self, step: PlannedStep) -> Run:
+        return step.run or self._workspace.run(self._plan.recipe.name, self._number, step.step.name)
+
+    def _now(self, step: PlannedStep) -> None:
+        """Keep what has become of a step since the plan was made, in plan.json too."""
+        name = step.step.name
+        if step != self._steps[name]:
+            self._steps[name], self._runs[name] = step, self._folder_of(step)
+            self._workspace.update_plan(self._plan.recipe.name, self._number, self._record())
+
+    def _record(self) -> dict[str, Any]:
+        folders = {name: run.name for name, run in self._runs.items()}
+        steps = [
+            {**step.as_dict(), "folder": folders[name], "run": folders[name]} for name, step in self._steps.items()
+        ]
+        return {**self._plan.as_dict(), "created": self._created, "steps": steps}
+
+    def _job(self, step: PlannedStep) -> dict[str, Any]:
+        inputs: dict[str, Input] = {}
+        for path, value in step.inputs.items():
+            artifact = self._runs[value.ref[5:]].artifact() if value.ref.startswith("step:") else None
+            inputs[path] = artifact.as_input(value.ref) if artifact is not None else value
+        return {
+            "recipe": self._plan.recipe.name,
+            "number": self._number,
+            "step": step.step.name,
+            "stage": step.step.stage.name,
+            "fingerprint": step.fingerprint,
+            "spec": step.step.spec.model_dump(mode="json", exclude_unset=True),
+            "inputs": {path: value.to_json(self._workspace.root) for path, value in inputs.items()},
+        }
 
 
-class _Interrupts:
-    """Counts Ctrl-C while a worker runs, so that it never strikes halfway: the first asks, the next end.
-
-    Python gives signals to the main thread alone; in another one nothing is counted.
-    """
-
-    def __init__(self) -> None:
-        self._count = self._told = 0
-        self._counts_here = threading.current_thread() is threading.main_thread()
-
-    def __enter__(self) -> "_Interrupts":
-        if self._counts_here:
-            self._before = signal.signal(signal.SIGINT, self._ask)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._counts_here:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _ask(self, number: int, frame: object) -> None:
-        self._count += 1
-
-    def new(self) -> Iterator[bool]:
-        """For each Ctrl-C since the last look: whether the worker should end at once."""
-        while self._told < self._count:
-            self._told += 1
-            yield self._told > 1
+def _is_taken(lock: FileLock) -> bool:
+    """Try to take a lock; it is ours, or another's."""
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return False
+    return True
 
 
-def _job(step: PlannedStep, recipe: str, number: int, runs: dict[str, Run], workspace: Workspace) -> dict[str, Any]:
-    inputs: dict[str, Input] = {}
-    for path, value in step.inputs.items():
-        artifact = runs[value.ref[5:]].artifact() if value.ref.startswith("step:") else None
-        inputs[path] = artifact.as_input(value.ref) if artifact is not None else value
-    return {
-        "recipe": recipe,
-        "number": number,
-        "step": step.step.name,
-        "stage": step.step.stage.name,
-        "fingerprint": step.fingerprint,
-        "spec": step.step.spec.model_dump(mode="json", exclude_unset=True),
-        "inputs": {path: value.to_json(workspace.root) for path, value in inputs.items()},
-    }
+def _busy(step: PlannedStep, run: Run) -> RunError:
+    return RunError(
+        "run.busy",
+        f"step '{step.step.name}' is in progress in another process (run {run.name})",
+        f"wait for it, follow it (burnish runs tail {run.name} --follow), or stop it (burnish runs stop {run.name})",
+    )

@@ -15,6 +15,7 @@ from burnish.core.recipe import recipe_of
 from burnish.core.run import Run, is_held
 from burnish.core.workspace import Workspace
 from burnish.studio.running import RunResult, Watcher, execute
+from burnish.studio.stopping import interruptible_planning, request_stop
 
 
 def runs(*, workspace: Path | str | None = None) -> list[dict[str, Any]]:
@@ -112,17 +113,44 @@ def diff(one: str, other: str, *, workspace: Path | str | None = None) -> dict[s
 
 
 def stop(name: str = "latest", *, workspace: Path | str | None = None) -> list[str]:
-    """Ask the running steps of a run to save and end; gives their names."""
+    """Ask a run in progress to save its state and end; a second time, to end at once. Gives the names of what is asked.
+
+    The request is for the whole run, also while none of its steps is at work. A step that another run resumes or does
+    for this one is stopped by the name of that run.
+    """
+    place = Workspace.find(workspace)
+    recipe, number = place.number_of(name)
+    if number not in place.numbers(recipe):
+        place.find_runs(name)  # raises
+    if is_held(place.lock_of(recipe, number)):
+        request_stop(place.stop_file(recipe, number))
+        return [f"{recipe}/{number}"]
     asked: list[str] = []
-    for run in Workspace.find(workspace).find_runs(name):
-        pid = run.record.get("pid")
-        if pid is not None and run.is_alive():
+    for run in place.find_runs(name):
+        if not run.is_alive():
+            continue
+        driver = _driver(run, place)
+        if driver is not None:
+            request_stop(place.stop_file(*driver))
+            asked.append(f"{driver[0]}/{driver[1]}")
+        else:  # its parent is gone, and the worker has not noticed
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
+                os.kill(run.record["pid"], signal.SIGTERM)
                 asked.append(run.name)
     if not asked:
         raise AskError("ask.nothing-to-do", f"nothing of run '{name}' is in progress", "see `burnish runs list`")
     return asked
+
+
+def _driver(run: Run, place: Workspace) -> tuple[str, int] | None:
+    """Recipe and number of the run in progress that does this step, in a folder that may be an older run's."""
+    for recipe in place.recipes():
+        for number in place.numbers(recipe):
+            steps = place.plan_of(recipe, number)["steps"]
+            does = any(step["folder"] == run.name and step.get("action") in ("run", "resume") for step in steps)
+            if does and is_held(place.lock_of(recipe, number)):
+                return recipe, number
+    return None
 
 
 def resume(name: str = "latest", *, workspace: Path | str | None = None, watcher: Watcher | None = None) -> RunResult:
@@ -130,7 +158,9 @@ def resume(name: str = "latest", *, workspace: Path | str | None = None, watcher
     place = Workspace.find(workspace)
     plan = place.plan_of(*place.number_of(name))
     only = [step["step"] for step in plan["steps"]]
-    return execute(make_plan(recipe_of(plan["values"]), place, only=only), place, watcher)
+    with interruptible_planning():
+        made = make_plan(recipe_of(plan["values"]), place, only=only)
+    return execute(made, place, watcher)
 
 
 def _settings_of(a: Run, b: Run) -> list[dict[str, Any]]:
