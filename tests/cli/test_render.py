@@ -87,5 +87,5 @@ def test_json_holds_no_number_that_is_none():
     assert json_text({"a": float("nan"), "b": [float("inf")], 1: "é"}) == '{"a":null,"b":[null],"1":"é"}'
 
 
-def test_text_from_elsewhere_is_shown_without_its_control_characters():
-    assert plain("a\x1b[31mred\x07\r\n\tb\x9b") == "a[31mred\n\tb"
+def test_text_from_elsewhere_is_shown_with_its_control_characters_written_out():
+    assert plain("a\x1b[31mred\x07\r\n\tb\x9b") == r"a\x1b[31mred\x07\x0d" + "\n\tb" + r"\x9b"

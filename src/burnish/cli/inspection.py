@@ -9,13 +9,15 @@ from rich.rule import Rule
 from rich.text import Text
 
 from burnish.cli.render import make_table
+from burnish.core.printable import printable
 
 _LEARNED, _READ = "bold green", "dim"
 _LENGTHS = ("characters", "turns", "tokens", "learned")
 
 
 def print_inspection(console: Console, found: Mapping[str, Any]) -> None:
-    """`found` is what `burnish.inspect` gives."""
+    """`found` is what `burnish.inspect` gives; nothing that a row holds can steer the terminal."""
+    found = _printable(found)
     console.print(Text("format: ", "bold") + Text(f"{found['format']}, since {found['reason']}"))
     counts = f"{found['rows']:,} rows, {found['bad']:,} bad, {found['blank']:,} blank lines"
     console.print(Text("counts: ", "bold") + Text(counts))
@@ -42,6 +44,15 @@ def print_inspection(console: Console, found: Mapping[str, Any]) -> None:
         _print_row(console, shown)
     if any(shown["pieces"] for shown in found["shown"]):
         console.print(_legend(console))
+
+
+def _printable(value: Any) -> Any:
+    """The same value with the control characters of every text, keys included, written out."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {_printable(key): _printable(member) for key, member in value.items()}
+    return [_printable(member) for member in value] if isinstance(value, list | tuple) else value
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -2,7 +2,6 @@
 
 import errno
 import math
-import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from typer.exceptions import TyperException
 
 from burnish.core.errors import AskError, BurnishError, MachineError, RunError
+from burnish.core.printable import printable, printable_json
 from burnish.core.secrets import mask, masked, masked_value
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _GLOBAL_FLAGS = ("--json", "--debug")
 _GLOBAL_VALUES = ("--workspace",)
 _TELLING = ("last_loss", "best_eval_loss")
@@ -63,7 +62,8 @@ class Face:
         from rich.console import Console
 
         width = None if sys.stdout.isatty() else 160
-        return Console(file=masked(sys.stdout), width=width, highlight=False, soft_wrap=not sys.stdout.isatty())
+        console = Console(file=masked(sys.stdout), width=width, highlight=False, soft_wrap=not sys.stdout.isatty())
+        return harmless(console)
 
     def print_json(self, value: Any) -> None:
         print(json_text(value, indent=True))
@@ -72,12 +72,33 @@ class Face:
         self.console.print(make_table(title, columns, rows))
 
 
+def harmless(console: "Console") -> "Console":
+    """The console, which from now on writes out the control characters of whatever is printed on it."""
+    from rich.console import RenderHook
+    from rich.segment import Segment
+
+    class Shown:
+        def __init__(self, inner: Any):
+            self._inner = inner
+
+        def __rich_console__(self, console: Any, options: Any) -> Any:
+            for text, style, control in console.render(self._inner, options):
+                yield Segment(text if control else printable(text), style, control)
+
+    class Hook(RenderHook):
+        def process_renderables(self, renderables: list[Any]) -> list[Any]:
+            return [Shown(renderable) for renderable in renderables]
+
+    console.push_render_hook(Hook())
+    return console
+
+
 def json_text(value: Any, *, indent: bool = False) -> str:
     """JSON that every program can read: secrets masked, and null for a number that is none."""
     import orjson
 
     options = orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if indent else 0)
-    return orjson.dumps(masked_value(value), default=str, option=options).decode()
+    return printable_json(orjson.dumps(masked_value(value), default=str, option=options).decode())
 
 
 def make_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
@@ -106,8 +127,8 @@ def cell(value: Any) -> str:
 
 
 def plain(text: str) -> str:
-    """Text from rows, models or libraries as a terminal may show it: secrets masked, control characters gone."""
-    return _CONTROLS.sub("", mask(text))
+    """Text from rows, models or libraries as a terminal may show it: secrets masked, control characters as escapes."""
+    return printable(mask(text))
 
 
 def _is_number(text: str) -> bool:
@@ -194,5 +215,5 @@ def report_error(error: BurnishError, origin: Exception, *, as_json: bool, debug
     if debug:
         import traceback
 
-        sys.stderr.write(mask("".join(traceback.format_exception(origin))))
+        sys.stderr.write(plain("".join(traceback.format_exception(origin))))
     return error.exit_status

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from burnish.core.context import Input
 from burnish.core.errors import BurnishError
+from burnish.core.printable import printable
 from burnish.models.adapters import base_of, tokenizer_folder
 from burnish.models.device import inference_dtype, pick_device
 from burnish.models.engines.protocol import Engine
@@ -189,14 +190,14 @@ def _answer(conversation: Conversation, console: Console, question: str) -> None
 
 
 def _show(console: Console, piece: str) -> None:
-    """Print as it comes, without the control characters a model could steer the terminal with."""
-    console.print(Text("".join(c for c in piece if c.isprintable() or c in "\n\t")), end="")
+    """Print as it comes; control characters, with which a model could steer the terminal, are written out."""
+    console.print(Text(printable(piece)), end="")
 
 
 def _tell(error: BurnishError) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(Text.assemble(("error: ", "bold red"), error.what))
-    console.print(Text.assemble(("hint: ", "bold"), error.fix))
+    console.print(Text.assemble(("error: ", "bold red"), printable(error.what)))
+    console.print(Text.assemble(("hint: ", "bold"), printable(error.fix)))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,29 @@
+"""No control character reaches a screen as itself, and text that people write stays as it is."""
+
+import json
+
+import pytest
+
+from burnish.core.printable import printable, printable_json
+
+CONTROLS = [
+    *(chr(code) for code in range(0xA0) if (code < 0x20 or code >= 0x7F) and chr(code) not in "\t\n"),
+    *"\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029",
+]
+
+
+@pytest.mark.parametrize("control", CONTROLS, ids=lambda character: f"U+{ord(character):04X}")
+def test_a_control_character_is_written_out(control):
+    assert printable(f"a{control}b") in (f"a\\x{ord(control):02x}b", f"a\\u{ord(control):04x}b")
+    spelled = printable_json(json.dumps({f"k{control}": control}, ensure_ascii=False))
+    assert control not in spelled
+    assert json.loads(spelled) == {f"k{control}": control}
+
+
+def test_half_a_surrogate_pair_can_be_printed():
+    assert printable("\ud800").encode() == b"\\ud800"
+
+
+@pytest.mark.parametrize("text", ["a\tb\nc", "Grüße 你好 مرحبا שלום", "👩\u200d👩\u200d👧 e\u0301", "C:\\x1b"])
+def test_text_stays_as_it_is(text):
+    assert printable(text) == text
