@@ -73,3 +73,8 @@ def test_a_folder_is_its_names_and_bytes_without_its_git_history(tmp_path):
     assert of_path(folder, {}) == first
     (folder / "sub" / "a").rename(folder / "sub" / "b")
     assert of_path(folder, {}) != first
+
+
+def test_a_named_checkpoint_is_part_of_the_identity_and_auto_and_never_are_not():
+    assert of(sft()) == of(sft(resume="never"))
+    assert of(sft(resume="/some/step-00000004")) not in (of(sft()), of(sft(resume="/some/step-00000005")))

@@ -1,7 +1,7 @@
 """A tiny model, random rows and a run of `fit` over them: what most tests of this room stand on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ class Ran:
     measures: dict[str, Any]
     events: list[Event]
     folder: Path
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     def metrics(self, name: str) -> list[float]:
         return [event.values[name] for event in self.events if event.kind == "metric" and name in event.values]
@@ -103,7 +104,8 @@ def run_fit(base: Path, random_rows: Callable[..., TokenisedRows], tmp_path: Pat
         run.last = ran  # what a run that raises has emitted
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Loop, "_step", counted)
-            ran.measures = fit(spec, ctx, model, random_rows() if rows is None else rows, held_out, resolved)
+            fitted = fit(spec, ctx, model, random_rows() if rows is None else rows, held_out, resolved)
+        ran.measures, ran.provenance = fitted.measures, fitted.provenance
         ran.weights = {n: w.detach().clone() for n, w in model.named_parameters() if w.requires_grad}
         return ran
 

@@ -9,6 +9,7 @@ from burnish.core.errors import MachineError, RunError
 from burnish.train import loop as loop_module
 from burnish.train.checkpoint import read_weights
 from burnish.train.loop import Loop
+from burnish.train.optimizers import Optimizer
 
 LORA = {"kind": "lora", "rank": 4, "dropout": 0.1}
 
@@ -98,6 +99,41 @@ def test_a_repeated_step_draws_the_random_numbers_of_its_first_try(run_fit, monk
         return run_fit(f"drew{numbers}", micro_batch_tokens=10_000, method=LORA).weights
 
     assert same(weights_when_it_fails_after_drawing(1), weights_when_it_fails_after_drawing(5))
+
+
+def test_memory_that_runs_out_while_weights_change_ends_the_run_and_names_the_last_checkpoint(run_fit, monkeypatch):
+    step = Optimizer.step
+
+    def half_made(self, rate):
+        step(self, rate)
+        if self.steps_made == 3:
+            raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+        self.steps_made += 1
+
+    monkeypatch.setattr(Optimizer, "steps_made", 0, raising=False)
+    monkeypatch.setattr(Optimizer, "step", half_made)
+    with pytest.raises(MachineError, match=r"step 4 changed the weights.*step-00000003") as caught:
+        run_fit("half")
+    assert caught.value.code == "machine.no-memory"
+    assert sorted(path.name for path in (run_fit.last.folder / "scratch/checkpoints").iterdir())[-1] == "step-00000003"
+    monkeypatch.setattr(Optimizer, "step", step)
+    assert same(run_fit("half").weights, run_fit("whole").weights)
+
+
+def test_memory_that_runs_out_while_gradients_are_clipped_repeats_the_step(run_fit, monkeypatch):
+    plain = run_fit("plain", micro_batch_tokens=10_000, method={"kind": "full"})
+    clip, failures = Optimizer.clip, []
+
+    def fails_once(self, max_norm):
+        if not failures:
+            failures.append(1)
+            next(iter(self.masters.values())).grad.mul_(0.1)  # half of the clipping
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return clip(self, max_norm)
+
+    monkeypatch.setattr(Optimizer, "clip", fails_once)
+    repeated = run_fit("repeated", micro_batch_tokens=10_000, method={"kind": "full"})
+    assert repeated.metrics("grad_norm") == pytest.approx(plain.metrics("grad_norm"), rel=1e-4)
 
 
 def test_when_one_row_alone_does_not_fit_the_error_names_what_to_change(run_fit, monkeypatch):

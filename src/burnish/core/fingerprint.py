@@ -18,13 +18,32 @@ _BLOCK = 1 << 20
 
 def of_step(stage: str, version: int, spec: Spec, inputs: Mapping[str, str]) -> str:
     """The fingerprint of a step; `inputs` maps dotted field paths to fingerprints."""
+    settings = settings_of(spec, inputs)
+    for path, mark, value in list(fields_with(spec, Runtime)):
+        if not mark.leaves_out(value):
+            settings[path] = value
+    return of_value({"stage": stage, "version": version, "settings": settings, "inputs": dict(inputs)})
+
+
+def settings_of(spec: Spec, inputs: Mapping[str, str]) -> dict[str, Any]:
+    """The settings of a step that say what it makes, as plain JSON: neither runtime settings nor references."""
     settings = spec.model_dump(mode="json")
     for path, _, _ in list(fields_with(spec, Runtime)):
         _remove(settings, path)
     for path, _, value in list(fields_with(spec, Takes)):
         if isinstance(value, str) and path in inputs:
             _remove(settings, path)
-    return of_value({"stage": stage, "version": version, "settings": settings, "inputs": dict(inputs)})
+    return settings
+
+
+def flattened(values: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one: `{"a": {"b": 1}}` is `{"a.b": 1}`."""
+    if not isinstance(values, dict):
+        return {prefix.rstrip("."): values}
+    flat: dict[str, Any] = {}
+    for key, value in values.items():  # pyright: ignore[reportUnknownVariableType]
+        flat |= flattened(value, f"{prefix}{key}.")
+    return flat
 
 
 def of_value(value: Any) -> str:

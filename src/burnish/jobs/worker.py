@@ -30,6 +30,7 @@ from burnish.core.errors import BurnishError, MachineError, RunError
 from burnish.core.events import Failed
 from burnish.core.files import publish_folder, read_json, write_json
 from burnish.core.ledger import ConsumptionLedger
+from burnish.core.memory import is_out_of_memory
 from burnish.core.processes import end_with_parent
 from burnish.core.references import fetched
 from burnish.core.run import Run
@@ -177,7 +178,7 @@ def _no_package(row: Stage, error: ModuleNotFoundError) -> Exception:
 
 def _unknown(run: Run, error: Exception) -> BurnishError:
     causes = list(_chain(error))
-    if any(isinstance(cause, MemoryError) or _speaks_of_memory(cause) for cause in causes):
+    if any(is_out_of_memory(cause) for cause in causes):
         first = str(error).strip().partition("\n")[0]
         return MachineError(
             "machine.no-memory", f"memory ran out: {first}", "use a smaller batch, model or file, or shorter rows"
@@ -200,11 +201,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _speaks_of_memory(error: BaseException) -> bool:
-    """torch says it in its own words, on a GPU (OutOfMemoryError) and on a CPU."""
-    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
 
 
 def _speaks_of_a_full_disk(error: BaseException) -> bool:

@@ -54,7 +54,16 @@ class Takes:
 
 @dataclass(frozen=True)
 class Runtime:
-    """Mark of a field that says where or how fast a step runs, not what it makes: no part of its fingerprint."""
+    """Mark of a field that says where or how fast a step runs, not what it makes: no part of its fingerprint.
+
+    Where `values` are given, only they are meant, and any other value is part of it.
+    """
+
+    values: tuple[Any, ...] = ()
+
+    def leaves_out(self, value: Any) -> bool:
+        """True when this value is no part of the fingerprint."""
+        return not self.values or value in self.values
 
 
 RUNTIME = Runtime()

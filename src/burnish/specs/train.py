@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Tag, model_validator
 
-from burnish.specs.base import RUNTIME, DataRef, Device, ModelRef, Spec, Threads, TokenizerRef, by_kind
+from burnish.specs.base import RUNTIME, DataRef, Device, ModelRef, Runtime, Spec, Threads, TokenizerRef, by_kind
 from burnish.specs.tokens import RenderSpec
 
 MOST = 2**31 - 1
@@ -160,8 +160,9 @@ class TrainSpec(Spec):
     """Where to train."""
     threads: Threads = "auto"
     """CPU threads."""
-    resume: Annotated[str, RUNTIME] = "auto"
-    """`auto` goes on from the newest valid checkpoint of the same step, `never` starts afresh, a path names one."""
+    resume: Annotated[str, Runtime(("auto", "never"))] = "auto"
+    """`auto` resumes from the newest valid checkpoint of the same step, `never` starts afresh; a path names a
+    checkpoint, and settings such as learning_rate may then differ from those that it was written under."""
     track: Annotated[list[Tracker], RUNTIME] = []
     """Where metrics are also sent."""
     log_every: Annotated[int, RUNTIME] = Field(default=1, ge=1, le=MOST)

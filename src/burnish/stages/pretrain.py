@@ -31,8 +31,8 @@ def run(spec: PretrainSpec, ctx: Context) -> Outcome:
 
         model = AutoModelForCausalLM.from_config(config).to(device=resolved.device, dtype=resolved.dtype)
     model = with_method(model, spec.method)
-    measures = fit(spec, ctx, model, rows, held_out, resolved)
-    return save(model, tokenizer, base, ctx, measures)
+    fitted = fit(spec, ctx, model, rows, held_out, resolved)
+    return save(model, tokenizer, base, ctx, fitted)
 
 
 def new_config(spec: PretrainSpec, tokenizer: "PreTrainedTokenizerBase") -> "PretrainedConfig":

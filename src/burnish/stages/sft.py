@@ -19,5 +19,5 @@ def run(spec: SftSpec, ctx: Context) -> Outcome:
 
     seed_everything(spec.seed)
     model = with_method(load_model(base, dtype=resolved.dtype, device=resolved.device), spec.method)
-    measures = fit(spec, ctx, model, rows, held_out, resolved)
-    return save(model, tokenizer, base, ctx, measures)
+    fitted = fit(spec, ctx, model, rows, held_out, resolved)
+    return save(model, tokenizer, base, ctx, fitted)

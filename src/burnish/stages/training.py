@@ -15,6 +15,7 @@ from burnish.stages.rendering import RowRenderer
 from burnish.stages.tokenising import tokenised_split
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train import trackers
+from burnish.train.fit import Fitted
 from burnish.train.resolve import Machine, ModelShape, Resolved, beyond_context, refuse_without_device, resolve
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def save(
     tokenizer: "PreTrainedTokenizerBase",
     base: Input | None,
     ctx: Context,
-    measures: dict[str, Any],
+    fitted: Fitted,
 ) -> Outcome:
     """Write an adapter as PEFT does, or a whole model in safetensors, with its tokenizer and chat template."""
     is_lora = hasattr(model, "peft_config")
@@ -151,7 +152,7 @@ def save(
         else:
             model.save_pretrained(ctx.out)
         tokenizer.save_pretrained(ctx.out)
-    return Outcome("adapter" if is_lora else "model", measures)
+    return Outcome("adapter" if is_lora else "model", fitted.measures, fitted.provenance)
 
 
 def _tokens_of(renderer: RowRenderer, data: Input, split: str, spec: TrainSpec, ctx: Context) -> TokenisedRows:

@@ -10,6 +10,7 @@ from typing import Any
 
 from burnish.core.errors import AskError
 from burnish.core.events import Event, Metric
+from burnish.core.fingerprint import flattened
 from burnish.core.plan import make_plan
 from burnish.core.recipe import recipe_of
 from burnish.core.run import Run, is_held
@@ -105,7 +106,7 @@ def diff(one: str, other: str, *, workspace: Path | str | None = None) -> dict[s
             steps[name] = {"only_in": one if b is None else other}
             continue
         steps[name] = {
-            "settings": _changed(*(_flat(settings) for settings in _settings_of(a, b))),
+            "settings": _changed(*(flattened(settings) for settings in _settings_of(a, b))),
             "inputs": _changed(_fingerprints(a), _fingerprints(b)),
             "metrics": _changed(_measures(a), _measures(b)),
         }
@@ -177,15 +178,6 @@ def _fingerprints(run: Run) -> dict[str, Any]:
 def _measures(run: Run) -> dict[str, Any]:
     artifact = run.artifact()
     return dict(artifact.measures) if artifact else {}
-
-
-def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(values, dict):
-        return {prefix.rstrip("."): values}
-    flat: dict[str, Any] = {}
-    for key, value in values.items():  # pyright: ignore[reportUnknownVariableType]
-        flat |= _flat(value, f"{prefix}{key}.")
-    return flat
 
 
 def _changed(a: dict[str, Any], b: dict[str, Any]) -> dict[str, list[Any]]:

@@ -9,6 +9,7 @@ import random
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,25 @@ from burnish.specs.train import MOST, TrainSpec
 from burnish.train import curve, ledger, trackers
 from burnish.train.batches import StepPlan, TokenisedRows
 from burnish.train.checkpoint import Checkpoint, CheckpointFolder, load, read, read_weights
-from burnish.train.loop import Loop, LoopSettings, Standing
+from burnish.train.lineage import Origin
+from burnish.train.loop import Loop
 from burnish.train.optimizers import Optimizer
 from burnish.train.resolve import Resolved, save_every
 from burnish.train.schedule import Schedule
 from burnish.train.scoring import Scorer, causal_model
+from burnish.train.standing import LoopSettings, Standing
 
 _ROWS_WHEN_NOT_SAID = 16
 _EVALUATIONS = 10
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What is told of a run that ended well."""
+
+    measures: dict[str, Any]
+    provenance: dict[str, Any]
+    """`resumed`: the checkpoints that were named, and what was changed there."""
 
 
 def seed_everything(seed: int) -> None:
@@ -48,8 +60,8 @@ def fit(
     rows: TokenisedRows,
     held_out: TokenisedRows | None,
     resolved: Resolved,
-) -> dict[str, Any]:
-    """Train `model` in place and write `rows.parquet`, `loss.png` and `trackers/` into `ctx.out`; gives the measures.
+) -> Fitted:
+    """Train `model` in place and write `rows.parquet`, `loss.png` and `trackers/` into `ctx.out`.
 
     Errors: those of the loop; AskError `ask.wrong-value` when the model cannot do the attention asked for; ModelError
     `model.broken` when the rows hold tokens that the model does not know.
@@ -74,7 +86,7 @@ def fit(
             settings,
             checkpoints=checkpoints,
             ledger_path=ctx.scratch / "ledger" / "visits.bin",
-            identity=_identity(spec, ctx, rows, held_out, optimizer),
+            origin=_origin(spec, ctx, rows, held_out, optimizer),
             emit=ctx.emit,
             is_stopping=lambda: ctx.stopping,
         )
@@ -94,7 +106,8 @@ def fit(
     model.eval()
     ledger.publish(ctx.scratch / "ledger" / "visits.bin", rows.row_ids, ctx.out / "rows.parquet")
     curve.draw(ctx.scratch / "ledger" / "visits.bin", standing.evaluations, ctx.out / "loss.png")
-    return _measures(standing, plan, rows, resumed_from)
+    provenance = {"resumed": loop.lineage} if loop.lineage else {}
+    return Fitted(_measures(standing, plan, rows, resumed_from), provenance)
 
 
 def _check_tokens(model: nn.Module, *splits: TokenisedRows | None) -> None:
@@ -200,37 +213,51 @@ def _eval_every(spec: TrainSpec, total: int, emit: Callable[[Event], None]) -> i
     return every
 
 
-def _identity(
+def _origin(
     spec: TrainSpec, ctx: Context, rows: TokenisedRows, held_out: TokenisedRows | None, optimizer: Optimizer
-) -> str:
-    """What must be the same for a checkpoint to belong to a run: settings, inputs, rows and the weights' shapes."""
+) -> Origin:
     inputs = {name: source.fingerprint for name, source in ctx.inputs.items()}
     shapes = {name: list(master.shape) for name, master in optimizer.masters.items()}
-    digests = [split.digest() for split in (rows, held_out) if split is not None]
-    return fingerprint.of_value([fingerprint.of_step("train", 1, spec, inputs), *digests, fingerprint.of_value(shapes)])
+    splits = {"train": rows} | ({} if held_out is None else {"validation": held_out})
+    return Origin(
+        settings=fingerprint.flattened(fingerprint.settings_of(spec, inputs)),
+        inputs=inputs,
+        rows={name: split.digest() for name, split in splits.items()},
+        weights=fingerprint.of_value(shapes),
+    )
 
 
 def _resume(asked: str, loop: Loop, checkpoints: CheckpointFolder, emit: Callable[[Event], None]) -> int | None:
-    """Take up the checkpoint that was asked for; gives its step."""
-    checkpoint: Checkpoint | None = None
-    named = Path(asked)
-    if asked == "auto":
-        newest, damaged = checkpoints.newest()
-        for sentence in damaged:
-            emit(Note(level="warning", text=sentence))
-        checkpoint = None if newest is None else load(newest)
-    elif asked != "never":
+    """Take up the checkpoint that was requested; gives its step.
+
+    One that was named is left for a newer one of this run, once there is one.
+    """
+    newest, damaged = (None, []) if asked == "never" else checkpoints.newest()
+    for sentence in damaged:
+        emit(Note(level="warning", text=sentence))
+    checkpoint, named = None if newest is None else load(newest), None
+    if asked not in ("auto", "never") and (checkpoint is None or not _stands_on(checkpoint, Path(asked))):
+        named = Path(asked)
         checkpoint = read(named)
     if checkpoint is None:
         return None
-    loop.restore(checkpoint)
+    changes = loop.restore(checkpoint, named)
     checkpoints.forget_after(loop.standing.step)
-    if asked != "auto":
+    if named is not None:
         loop.take_ledger_of(named)
         if loop.settings.keep_best and loop.standing.best_step is not None:
             checkpoints.adopt(named.with_name(f"step-{loop.standing.best_step:08d}"))
-    emit(Note(text=f"going on from the checkpoint of step {loop.standing.step}"))
+    emit(Note(text=f"resuming from the checkpoint of step {loop.standing.step}"))
+    if changes:
+        text = ", ".join(str(change) for change in changes)
+        emit(Note(level="warning", text=f"from step {loop.standing.step + 1} on other settings apply: {text}"))
     return loop.standing.step
+
+
+def _stands_on(checkpoint: Checkpoint, named: Path) -> bool:
+    """True when a checkpoint was made by a run that was resumed from the named one."""
+    lineage = checkpoint.state.get("lineage", [])
+    return bool(lineage) and lineage[-1]["checkpoint"] == str(named)
 
 
 def _tracker_folder(ctx: Context) -> Path:

@@ -9,7 +9,6 @@ import math
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,61 +18,17 @@ from numpy.typing import NDArray
 
 from burnish.core.errors import MachineError, RunError
 from burnish.core.events import CheckpointSaved, Event, Metric, Note, Progress
-from burnish.train.batches import Cursor, StepPlan, TokenisedRows, make_batch, micro_batches
+from burnish.core.memory import is_out_of_memory
+from burnish.train.batches import StepPlan, TokenisedRows, make_batch, micro_batches
 from burnish.train.checkpoint import Checkpoint, CheckpointFolder, capture_randomness, restore_randomness
 from burnish.train.ledger import RowLedger, record
+from burnish.train.lineage import Change, Origin, compare, lineage_entry
 from burnish.train.objectives.causal import score
 from burnish.train.optimizers import Optimizer
 from burnish.train.scoring import Scorer
+from burnish.train.standing import LoopSettings, Standing
 
-_OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "DefaultCPUAllocator")
-
-
-@dataclass(frozen=True)
-class LoopSettings:
-    """What the loop needs to know, every `auto` already a value."""
-
-    total_steps: int
-    learning_rate: float
-    schedule: Callable[[int], float]
-    max_grad_norm: float | None
-    micro_batch_tokens: int
-    save_every: int
-    eval_every: int | None
-    keep_best: bool
-    patience: int | None = None
-    min_delta: float = 0.0
-    log_every: int = 1
-
-
-@dataclass
-class Standing:
-    """Where a run stands: all of it lies in a checkpoint, and nothing else does."""
-
-    step: int = 0
-    cursor: Cursor = field(default_factory=Cursor)
-    micro_batch_tokens: int = 0
-    tokens: int = 0
-    learned_tokens: int = 0
-    first_loss: float | None = None
-    last_loss: float | None = None
-    best_loss: float | None = None
-    best_step: int | None = None
-    loss_to_beat: float | None = None
-    """By `min_delta`, or patience runs out: the best loss when it last fell by so much."""
-    evaluations: list[tuple[int, float]] = field(default_factory=list)
-    """(step, validation loss)."""
-    evaluations_without_gain: int = 0
-    stopped_early: bool = False
-    seconds: float = 0.0
-    """Of training, over all attempts."""
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Standing":
-        return cls(**{**value, "cursor": Cursor(**value["cursor"])})
+_ROWS_NAMED = 3
 
 
 class _StopAskedError(Exception):
@@ -94,36 +49,49 @@ class Loop:
         *,
         checkpoints: CheckpointFolder,
         ledger_path: Path,
-        identity: str,
+        origin: Origin,
         emit: Callable[[Event], None],
         is_stopping: Callable[[], bool],
     ):
         self.scorer, self.optimizer, self.rows, self.held_out = scorer, optimizer, rows, held_out
         self.plan, self.settings, self.checkpoints = plan, settings, checkpoints
-        self._ledger_path, self._identity = ledger_path, identity
+        self._ledger_path, self.origin = ledger_path, origin
         self.emit, self._is_stopping = emit, is_stopping
         self._device = scorer.causal.device
         self.standing = Standing(micro_batch_tokens=settings.micro_batch_tokens)
         self._ledger_offset = 0
         self._saved_step: int | None = None
+        self.lineage: list[dict[str, Any]] = []
+        """Named checkpoints that the run was resumed from, with the settings that changed there."""
 
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Take up the state of a checkpoint.
+    def restore(self, checkpoint: Checkpoint, named: Path | None = None) -> tuple[Change, ...]:
+        """Take up the state of a checkpoint; one that was `named` may have been written under other settings.
 
-        Errors: RunError `run.other-settings` when it was written under other settings or data.
+        Gives the changes. Errors: RunError `run.other-settings` when something differs that must not.
         """
-        if checkpoint.identity != self._identity:
+        changes = compare(checkpoint, self.origin, may_change=named is not None)
+        standing = Standing.from_json(checkpoint.state["standing"])
+        if standing.step > self.settings.total_steps:
             raise RunError(
                 "run.other-settings",
-                "the checkpoint was written under other settings, rows or weights than this run has",
-                "set resume: never to start afresh, or give the settings back that it was written with",
+                f"the checkpoint is of step {standing.step}, and the run ends after {self.settings.total_steps}",
+                "give more max_steps or epochs, or an earlier checkpoint",
             )
         self.optimizer.load_weights(checkpoint.weights)
         self.optimizer.load_state(checkpoint.optimizer)
-        self.standing = Standing.from_json(checkpoint.state["standing"])
+        changed = {change.name.partition(".")[0] for change in changes}
+        if "micro_batch_tokens" in changed:
+            standing.micro_batch_tokens = self.settings.micro_batch_tokens
+        if changed & {"early_stop", "max_steps", "epochs"}:
+            standing.stopped_early = False
+        self.standing = standing
+        self.lineage = list(checkpoint.state["lineage"])
+        if named is not None:
+            self.lineage.append(lineage_entry(named, standing.step, changes))
         self._ledger_offset = checkpoint.state["ledger_offset"]
         self._saved_step = self.standing.step
         restore_randomness(checkpoint.randomness)
+        return changes
 
     def take_ledger_of(self, checkpoint: Path) -> None:
         """Go on in a copy of the row ledger that lies beside another run's checkpoints."""
@@ -184,8 +152,13 @@ class Loop:
         except OSError as error:
             raise self.checkpoints.no_room(step, error) from error
         checkpoint = Checkpoint(
-            identity=self._identity,
-            state={"standing": self.standing.as_json(), "ledger_offset": ledger_offset},
+            identity=self.origin.identity,
+            state={
+                "standing": self.standing.as_json(),
+                "ledger_offset": ledger_offset,
+                "origin": self.origin.as_json(),
+                "lineage": self.lineage,
+            },
             weights=self.optimizer.weights(),
             optimizer=self.optimizer.state(),
             randomness=capture_randomness(),
@@ -201,12 +174,13 @@ class Loop:
         standing, settings = self.standing, self.settings
         rows = self.plan.rows(standing.cursor)
         rate = settings.learning_rate * settings.schedule(standing.step)
-        loss, visits = self._gradient(rows)
-        grad_norm = self.optimizer.clip(settings.max_grad_norm)
+        loss, visits, grad_norm = self._gradient(rows)
         if not (math.isfinite(loss) and math.isfinite(grad_norm)):
             what = "loss" if not math.isfinite(loss) else "gradient"
-            self._refuse_not_finite(f"the {what} of step {standing.step + 1}", f" (loss {loss}, grad_norm {grad_norm})")
-        self.optimizer.step(rate)
+            self._refuse_not_finite(
+                f"the {what} of step {standing.step + 1}", f" (loss {loss}, grad_norm {grad_norm})", rows
+            )
+        self._update(rate)
         self.optimizer.zero_grad()
         self._ledger.append(visits)
         tokens, learned = int(self.rows.lengths[rows].sum()), int(sum(v["learned"].sum() for v in visits))
@@ -219,8 +193,26 @@ class Loop:
         if standing.step % settings.log_every == 0 or standing.step == settings.total_steps:
             self._report(loss, rate, grad_norm)
 
-    def _gradient(self, rows: NDArray[np.int64]) -> tuple[float, list[NDArray[np.void]]]:
-        """The loss of a step and its rows' records; the gradient is left in the masters.
+    def _update(self, rate: float) -> None:
+        """Change the weights. Where memory runs out meanwhile, some are changed and some are not: that is not saved."""
+        try:
+            self.optimizer.step(rate)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = _first_line(error)
+        else:
+            return
+        raise MachineError(
+            "machine.no-memory",
+            f"memory ran out while step {self.standing.step + 1} changed the weights, which cannot be repeated: "
+            f"{reason}; {self._last_good()}",
+            "run it again with more free memory, which resumes from there; or start anew with method: lora, a smaller "
+            "micro_batch_tokens or gradient_checkpointing: true",
+        )
+
+    def _gradient(self, rows: NDArray[np.int64]) -> tuple[float, list[NDArray[np.void]], float]:
+        """The loss of a step, its rows' records and the gradient's norm; the clipped gradient is left in the masters.
 
         When memory runs out the step is repeated in smaller parts: the divisor belongs to the whole step,
         so the gradient is the same.
@@ -229,15 +221,16 @@ class Loop:
         while True:
             randomness = capture_randomness()
             try:
-                return self._accumulate(rows, normaliser)
+                loss, visits = self._accumulate(rows, normaliser)
+                return loss, visits, self.optimizer.clip(self.settings.max_grad_norm)
             except _StopAskedError:
                 self.optimizer.zero_grad()
                 restore_randomness(randomness)
                 raise
-            except (torch.OutOfMemoryError, RuntimeError) as error:
+            except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                reason = str(error).splitlines()[0]
+                reason = _first_line(error)
             self.optimizer.zero_grad()
             self._halve(self.rows, rows, reason)
             restore_randomness(randomness)
@@ -283,14 +276,21 @@ class Loop:
             )
         )
 
-    def _refuse_not_finite(self, what: str, numbers: str = "") -> NoReturn:
+    def _refuse_not_finite(self, what: str, numbers: str = "", rows: NDArray[np.int64] | None = None) -> NoReturn:
         saved, _ = self.checkpoints.newest()
+        names = [] if rows is None else [self.rows.row_ids[row] for row in rows[:_ROWS_NAMED].tolist()]
+        more = f" and {len(rows) - len(names)} more" if rows is not None and len(rows) > len(names) else ""
+        look = f"; look at the rows of this step: {', '.join(names)}{more}" if names else ""
+        change = "a lower learning_rate or max_grad_norm, or dtype: float32"
         raise RunError(
             "run.not-finite",
-            f"{what} is not finite{numbers}; "
-            f"the last good checkpoint is {saved if saved is not None else 'none: no step was saved yet'}",
-            "lower learning_rate or max_grad_norm, set dtype: float32, and look at the rows of this step",
+            f"{what} is not finite{numbers}; {self._last_good()}",
+            f"run it with {change}{f', and resume: {saved} to keep its steps' if saved is not None else ''}{look}",
         )
+
+    def _last_good(self) -> str:
+        saved, _ = self.checkpoints.newest()
+        return f"the last good checkpoint is {saved if saved is not None else 'none: no step was saved yet'}"
 
     def _evaluate_when_due(self) -> None:
         standing, settings = self.standing, self.settings
@@ -337,10 +337,10 @@ class Loop:
             while True:
                 try:
                     return sum(self._part_loss(held_out, part, normaliser) for part in self._split(held_out, every))
-                except (torch.OutOfMemoryError, RuntimeError) as error:
+                except (RuntimeError, MemoryError) as error:
                     if not is_out_of_memory(error):
                         raise
-                    reason = str(error).splitlines()[0]
+                    reason = _first_line(error)
                 self._halve(held_out, every, reason)
         finally:
             self.scorer.model.train()
@@ -382,6 +382,5 @@ class _Clock:
         return per_second, (now - self._began) / max(1, standing.step - self._first_step)
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """True for torch's own error and for the allocator's on a CPU."""
-    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY)
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
