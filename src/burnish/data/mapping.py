@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from burnish.core.errors import DataError
@@ -11,6 +11,8 @@ from burnish.core.naming import nearest
 from burnish.data.document import Row, canonical_json
 from burnish.data.formats import FORMATS
 from burnish.data.formats.format import Format
+from burnish.data.formats.refused import REFUSED
+from burnish.data.formats.roles import roles_in
 from burnish.data.record import Bad, Record, RowError, cut
 
 SAMPLE = 100
@@ -23,10 +25,11 @@ _POSITION = re.compile(r"(?<=\.)\d+(?=\.|$)")
 
 @dataclass(frozen=True)
 class Found:
-    """A layout, and why it was taken."""
+    """A layout, and why it was taken. `roles` are the source's own words for who speaks."""
 
     format: Format
     reason: str
+    roles: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,15 +52,41 @@ def unmapped_columns(row: Row) -> list[str]:
     return list(dict.fromkeys(_POSITION.sub("*", name) for name in row.get("extra", ())))
 
 
-def renamed(items: Iterable[Record | Bad], columns: Mapping[str, str], name: str) -> Iterator[Record | Bad]:
-    """Rename columns as `{theirs: ours}`. DataError `data.missing-column` when none of the first rows has one."""
-    items = iter(items)
-    head = _head(items) if columns else []
-    records = [item.raw for item in head if isinstance(item, Record)]
-    for theirs in columns:
-        if records and not any(theirs in raw for raw in records):
-            raise missing_column(name, theirs, {key for raw in records for key in raw})
-    for item in chain(head, items):
+def check_names(
+    items: Iterable[Record | Bad], columns: Iterable[str], roles: Iterable[str], name: str, setting: str = "columns"
+) -> None:
+    """DataError `data.missing-column` when a renamed column or a mapped role is in no row at all.
+
+    Reads only as far as needed: mostly the first row.
+    """
+    missing, unheard = dict.fromkeys(columns), dict.fromkeys(roles)
+    there: dict[str, None] = {}
+    heard: dict[str, None] = {}
+    read = 0
+    for item in items:
+        if not missing and not unheard:
+            return
+        if isinstance(item, Bad):
+            continue
+        read += 1
+        there |= dict.fromkeys(item.raw)
+        missing = {column: None for column in missing if column not in item.raw}
+        if unheard:
+            heard |= dict.fromkeys(roles_in(item.raw))
+            unheard = {role: None for role in unheard if role not in heard}
+    if not read:
+        return
+    for column in missing:
+        what = f"`{setting}` names '{column}', which no row of {name} has; its columns are: {', '.join(sorted(there))}"
+        raise DataError("data.missing-column", what, f"{nearest(column, there)} correct the name, or remove it")
+    for role in unheard:
+        what = f"`roles` names '{role}', which no turn of {name} has; its roles are: {', '.join(sorted(heard)) or 'none'}"
+        raise DataError("data.missing-column", what, f"{nearest(role, heard)} correct the name, or remove it")
+
+
+def renamed(items: Iterable[Record | Bad], columns: Mapping[str, str]) -> Iterator[Record | Bad]:
+    """Rename columns as `{theirs: ours}`; a row in which that would make two columns one is bad."""
+    for item in items:
         yield _renamed(item, columns) if columns and isinstance(item, Record) else item
 
 
@@ -80,7 +109,9 @@ def missing_column(name: str, column: str, available: Iterable[str]) -> DataErro
     )
 
 
-def detect(items: Iterator[Record | Bad], name: str, format_name: str = "auto") -> tuple[Found, Iterator[Record | Bad]]:
+def detect(
+    items: Iterator[Record | Bad], name: str, format_name: str = "auto", roles: Mapping[str, str] | None = None
+) -> tuple[Found, Iterator[Record | Bad]]:
     """The layout of a source, and its items with nothing taken away.
 
     DataError `data.unknown-format` when no layout fits, or more than one; `data.missing-column` when a layout was
@@ -92,10 +123,10 @@ def detect(items: Iterator[Record | Bad], name: str, format_name: str = "auto") 
         found = _told_from(records, name)
     else:
         found = Found(FORMATS[format_name], "as asked")
-        for column in found.format.needs if records else ():
-            if format_name not in ("kto", "preference") and not any(column in record.raw for record in records):
-                raise missing_column(name, column, {key for record in records for key in record.raw})
-    return found, chain(head, items)
+        for names in found.format.needs if records else ():
+            if not any(column in record.raw for record in records for column in names):
+                raise missing_column(name, names[0], {key for record in records for key in record.raw})
+    return replace(found, roles=roles or {}), chain(head, items)
 
 
 def map_rows(items: Iterable[Record | Bad], found: Found) -> Iterator[Mapped | Bad]:
@@ -105,7 +136,8 @@ def map_rows(items: Iterable[Record | Bad], found: Found) -> Iterator[Mapped | B
             yield item
             continue
         try:
-            yield Mapped(found.format.read(item.raw, item.source), item.split)
+            row, remarks = found.format.read(item.raw, item.source, found.roles)
+            yield Mapped(row, item.split, remarks)
         except RowError as error:
             yield Bad(item.source, error.field, error.reason, cut(canonical_json(item.raw).decode()))
 
@@ -130,9 +162,12 @@ def _told_from(records: list[Record], name: str) -> Found:
                 reasons[format.name] = reason
     if not records:
         return Found(FORMATS["text"], "there are no readable rows")
+    for refused in REFUSED:
+        if sum(refused.fits(record.raw) for record in records) * 2 > len(records):
+            raise DataError("data.unknown-format", f"the rows of {name} are {refused.name}", refused.fix)
     likely = [format for format in votes if votes[format] * 2 >= len(records)]
-    strong = [format for format in likely if not FORMATS[format].weak]
-    taken = strong or likely
+    lowest = min((FORMATS[format].rank for format in likely), default=0)
+    taken = [format for format in likely if FORMATS[format].rank == lowest]
     if len(taken) == 1:
         chosen = taken[0]
         others = [format for format in likely if format != chosen]

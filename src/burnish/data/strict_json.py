@@ -33,6 +33,14 @@ def parse(text: str) -> Any:
     return value
 
 
+def decoded(text: str, field: str) -> Any:
+    """The value that a column's text spells as JSON. RowError names the field."""
+    try:
+        return parse(text)
+    except RowError as error:
+        raise RowError(field, f"the text is {error.reason}") from None
+
+
 def parse_at(text: str, start: int) -> tuple[Any, int]:
     """The value that starts at `start` and the place after it; ValueError or RecursionError when there is none."""
     value, end = _decoder.raw_decode(text, start)

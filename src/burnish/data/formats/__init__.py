@@ -1,20 +1,22 @@
 """The layouts that people write rows in, one module per family, in one table."""
 
-from burnish.data.formats import alpaca, kto, messages, pairs, plain, preference, sharegpt
+from burnish.data.formats import conversation, kto, pairs, plain, preference, scored, squad
 from burnish.data.formats.format import Format
 
 FORMATS: dict[str, Format] = {
     format.name: format
     for format in (
-        alpaca.FORMAT,
-        pairs.INPUT_OUTPUT,
-        sharegpt.FORMAT,
-        messages.FORMAT,
-        pairs.PROMPT_COMPLETION,
-        pairs.QUESTION_ANSWER,
+        conversation.MESSAGES,
+        conversation.SHAREGPT,
+        conversation.GEMINI,
+        *pairs.FORMATS,
+        squad.FORMAT,
+        plain.TRANSCRIPT,
         plain.TEXT,
-        preference.FORMAT,
-        kto.FORMAT,
         plain.PROMPT,
+        preference.FORMAT,
+        preference.COMPARED,
+        scored.FORMAT,
+        kto.FORMAT,
     )
 }

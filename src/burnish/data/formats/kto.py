@@ -2,71 +2,50 @@
 
 from typing import Any
 
-from burnish.data.document import Message, Row, make_row
-from burnish.data.formats.alpaca import question
-from burnish.data.formats.format import Format, Raw, rest_of, tag_of
-from burnish.data.formats.pairs import is_said, said
-from burnish.data.formats.sharegpt import is_conversation
-from burnish.data.formats.turns import list_of, system_of, tools_of, turns, with_system
+from burnish.data.formats.columns import CONVERSATIONS, Columns, Raw, is_turns
+from burnish.data.formats.format import JUDGED, Format
+from burnish.data.formats.pairs import pair_in
 from burnish.data.record import RowError, kind_of
 
-_WORDS = {"true": True, "1": True, "false": False, "0": False}
+_WANTED = ("true", "1", "1.0", "yes", "good", "desirable", "positive", "chosen", "thumbs_up")
+_UNWANTED = ("false", "0", "0.0", "no", "bad", "undesirable", "negative", "rejected", "thumbs_down")
+_COLUMNS = ("kto_tag", "label")
 
 
 def fits(raw: Raw) -> str:
-    marked = "kto_tag" if "kto_tag" in raw else "label" if "label" in raw else ""
-    if not marked or _label(raw[marked]) is None:
+    marked = next((name for name in _COLUMNS if name in raw), "")
+    if not marked or label_of(raw[marked]) is None:
         return ""
-    answered = (
-        (is_said(raw.get("prompt")) and is_said(raw.get("completion")))
-        or is_conversation(raw.get("messages"))
-        or is_conversation(raw.get("conversations"))
-        or (marked == "kto_tag" and "instruction" in raw and "output" in raw)
-    )
+    answered = any(is_turns(raw.get(name)) for name in CONVERSATIONS) or pair_in(raw) is not None
     return f"an answer and its {marked}" if answered else ""
 
 
-def read(raw: Raw, source: str) -> Row:
-    marked = "kto_tag" if "kto_tag" in raw else "label"
-    label = _label(raw.get(marked))
+def map_row(columns: Columns) -> dict[str, Any]:
+    marked = next((name for name in _COLUMNS if name in columns.raw), "label")
+    label = label_of(columns.take(marked))
     if label is None:
-        raise RowError(marked, f"must be true or false, not {kind_of(raw.get(marked))}")
-    extra: dict[str, Any] = {}
-    used = {marked, "system", "tools", "tag"}
-    column = next((name for name in ("messages", "conversations") if raw.get(name) is not None), None)
-    if column is not None:
-        used.add(column)
-        messages, completion = _last_answer(turns(list_of(raw, column), column, extra), column)
-    elif raw.get("instruction") is not None:
-        used |= {"instruction", "input", "history", "output"}
-        messages = question({key: value for key, value in raw.items() if key != "system"})
-        completion = said(raw, "output", "assistant", extra)
-    else:
-        used |= {"prompt", "completion"}
-        messages, completion = said(raw, "prompt", "user", extra), said(raw, "completion", "assistant", extra)
-    extra |= rest_of(raw, *used)
-    return make_row(
-        "label",
-        source,
-        messages=with_system(system_of(raw), messages),
-        tools=tools_of(raw.get("tools")),
-        completion=completion,
-        label=label,
-        tag=tag_of(raw),
-        extra=extra,
-    )
+        known = ", ".join((*_WANTED, *_UNWANTED))
+        raise RowError(marked, f"must be true or false, not {kind_of(columns.raw[marked])} (known: {known})")
+    messages = columns.conversation()
+    if messages:
+        if messages[-1]["role"] != "assistant":
+            raise RowError("messages", "the last turn must be the answer that the label judges")
+        return {"kind": "label", "messages": messages[:-1], "completion": messages[-1:], "label": label}
+    pair = pair_in(columns.raw)
+    if pair is None:
+        raise RowError("prompt", "there is no answer: neither turns nor columns such as prompt and completion")
+    return {
+        "kind": "label",
+        "messages": pair.question(columns),
+        "completion": pair.answer(columns),
+        "label": label,
+    }
 
 
-def _label(value: Any) -> bool | None:
-    if isinstance(value, bool):
-        return value
-    return _WORDS.get(str(value).strip().lower()) if isinstance(value, int | str) else None
+def label_of(value: Any) -> bool | None:
+    """Whether a label says wanted or unwanted; None where it says neither."""
+    word = str(value).strip().lower() if isinstance(value, bool | int | float | str) else ""
+    return True if word in _WANTED else False if word in _UNWANTED else None
 
 
-def _last_answer(messages: list[Message], column: str) -> tuple[list[Message], list[Message]]:
-    if messages[-1]["role"] != "assistant":
-        raise RowError(column, "the last turn must be the answer that the label judges")
-    return messages[:-1], messages[-1:]
-
-
-FORMAT = Format("kto", ("label",), fits, read)
+FORMAT = Format("kto", (_COLUMNS,), fits, map_row, rank=JUDGED)

@@ -1,62 +1,100 @@
-"""A question and its answer in two columns: `input`/`output`, `question`/`answer`, `prompt`/`completion`."""
+"""A question and its answer in two columns: one table of the names that people give them."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from burnish.data.document import Message, Row, make_row
-from burnish.data.formats.format import Format, Raw, is_text, rest_of, tag_of, text_of
-from burnish.data.formats.turns import decoded, list_of, system_of, tools_of, turns, with_system
+from burnish.data.document import Message
+from burnish.data.formats.columns import CONVERSATIONS, Columns, Raw, is_said
+from burnish.data.formats.format import Format
 
 
-def _of_texts(asks: str, answers: str, without: tuple[str, ...] = ()) -> Format:
-    """A format whose two columns are plain texts."""
+@dataclass(frozen=True)
+class Pair:
+    """Two columns, and those whose text stands above or below the question, where they hold one."""
 
-    def fits(raw: Raw) -> str:
-        found = is_text(raw, asks, answers) and not any(key in raw for key in without)
-        return f"{asks} and {answers}" if found else ""
+    name: str
+    asks: str
+    answers: str
+    above: tuple[str, ...] = ()
+    below: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    """Columns that make it another layout."""
 
-    def read(raw: Raw, source: str) -> Row:
-        messages: list[Message] = [
-            {"role": "user", "content": text_of(raw, asks)},
-            {"role": "assistant", "content": text_of(raw, answers)},
-        ]
-        extra = rest_of(raw, asks, answers, "system", "tools", "tag")
-        tools = tools_of(raw.get("tools"))
-        return make_row(
-            "chat", source, messages=with_system(system_of(raw), messages), tools=tools, tag=tag_of(raw), extra=extra
+    def fits(self, raw: Raw) -> str:
+        if not self.holds(raw) or _is_repeated(raw, self.asks):
+            return ""
+        more = [name for name in (*self.above, *self.below) if _text(raw, name)]
+        return f"{self.asks} and {self.answers}" + (f" (with {' and '.join(more)})" if more else "")
+
+    def holds(self, raw: Raw) -> bool:
+        return (
+            is_said(raw.get(self.asks))
+            and is_said(raw.get(self.answers))
+            and not any(name in raw for name in self.without)
         )
 
-    return Format(f"{asks}_{answers}", (asks, answers), fits, read)
+    def question(self, columns: Columns) -> list[Message]:
+        """The history, and the question with what stands above and below it."""
+        messages = columns.said(self.asks, "user")
+        around = (self.above, self.below)
+        above, below = ([columns.text(name) for name in names if _text(columns.raw, name)] for names in around)
+        if len(messages) == 1 and (above or below):
+            parts = ["\n\n".join([*above, messages[0]["content"]]), *below]
+            messages = [messages[0] | {"content": "\n".join(part for part in parts if part)}]
+        return [*columns.history(), *messages]
+
+    def answer(self, columns: Columns) -> list[Message]:
+        return columns.said(self.answers, "assistant")
+
+    def map(self, columns: Columns) -> dict[str, Any]:
+        return {"kind": "chat", "messages": [*self.question(columns), *self.answer(columns)]}
 
 
-def _fits_completion(raw: Raw) -> str:
-    found = is_said(raw.get("prompt")) and is_said(raw.get("completion"))
-    return "prompt and completion" if found and "label" not in raw and "kto_tag" not in raw else ""
+PAIRS = (
+    Pair("alpaca", "instruction", "output", below=("input", "context")),
+    Pair("instruction_response", "instruction", "response", below=("input", "context")),
+    Pair("input_output", "input", "output", without=("instruction",)),
+    Pair("prompt_completion", "prompt", "completion"),
+    Pair("prompt_response", "prompt", "response"),
+    Pair("prompt_answer", "prompt", "answer"),
+    Pair("query_response", "query", "response"),
+    Pair("question_answer", "question", "answer", above=("context",)),
+    Pair("question_response", "question", "response", above=("context",)),
+    Pair("problem_solution", "problem", "solution"),
+)
+FORMATS = tuple(Format(pair.name, ((pair.asks,), (pair.answers,)), pair.fits, pair.map) for pair in PAIRS)
 
 
-def _read_completion(raw: Raw, source: str) -> Row:
-    extra = rest_of(raw, "prompt", "completion", "system", "tools", "tag")
-    messages = [*said(raw, "prompt", "user", extra), *said(raw, "completion", "assistant", extra)]
-    tools = tools_of(raw.get("tools"))
-    return make_row(
-        "chat", source, messages=with_system(system_of(raw), messages), tools=tools, tag=tag_of(raw), extra=extra
-    )
+def pair_in(raw: Raw) -> Pair | None:
+    """The first pair whose columns a row has."""
+    return next((pair for pair in PAIRS if pair.holds(raw)), None)
 
 
-def is_said(value: Any) -> bool:
-    """A text, or a list of turns."""
-    return isinstance(value, str) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
+def asked(columns: Columns) -> list[Message]:
+    """The turns before an answer, from whichever column holds them; none where no column does."""
+    if messages := columns.conversation():
+        return messages
+    if isinstance(columns.raw.get("input"), dict):
+        value = columns.within("input", ("messages",))
+        return columns.turns_of(value.get("messages"), "input.messages")
+    return next((pair.question(columns) for pair in _by_question(columns)), [])
 
 
-def said(raw: Raw, column: str, role: str, extra: dict[str, Any]) -> list[Message]:
-    """The turns of a column that holds either a text, said by `role`, or a list of turns."""
-    value = raw.get(column)
-    if isinstance(value, str) and value.lstrip().startswith("[{") and '"role"' in value:
-        value = decoded(value, column)  # a CSV spells lists as JSON
-    if isinstance(value, list | dict):
-        return turns(list_of({column: value}, column), column, extra)
-    return [{"role": role, "content": text_of(raw, column)}]
+def _by_question(columns: Columns) -> Iterator[Pair]:
+    return (pair for pair in PAIRS if columns.has(pair.asks))
 
 
-INPUT_OUTPUT = _of_texts("input", "output", without=("instruction",))
-QUESTION_ANSWER = _of_texts("question", "answer")
-PROMPT_COMPLETION = Format("prompt_completion", ("prompt", "completion"), _fits_completion, _read_completion)
+def _is_repeated(raw: Raw, asks: str) -> bool:
+    """The question stands in a conversation of the same row: the pair only repeats it."""
+    said = raw.get(asks)
+    turns = next((raw[name] for name in CONVERSATIONS if isinstance(raw.get(name), list)), [])
+    texts = (turn.get(key) for turn in turns if isinstance(turn, dict) for key in ("content", "value"))
+    return isinstance(said, str) and any(isinstance(text, str) and text.strip() == said.strip() for text in texts)
+
+
+def _text(raw: Raw, name: str) -> bool:
+    value = raw.get(name)
+    return isinstance(value, str) and bool(value.strip())
+
+

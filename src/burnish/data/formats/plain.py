@@ -1,19 +1,29 @@
-"""Rows without an answer: a `text` to continue, or a `prompt` whose reference lies in other columns."""
+"""Rows without an answer: a `text` to continue, a transcript in a `text`, or a `prompt` that nothing answers."""
 
-from burnish.data.document import Row, make_row
-from burnish.data.formats.format import Format, Raw, is_text, rest_of, tag_of, text_of
-from burnish.data.formats.pairs import is_said, said
-from burnish.data.formats.turns import system_of, tools_of, with_system
+from typing import Any
 
-ANSWERS = ("response", "output", "completion", "chosen", "reply", "answers")
+from burnish.data.formats.columns import Columns, Raw, is_said
+from burnish.data.formats.conversation import conversation
+from burnish.data.formats.format import WEAK, Format
+from burnish.data.formats.transcript import is_transcript, transcribed
+
+ANSWERS = ("response", "output", "completion", "completions", "chosen", "reply", "answers", "solution", "target")
 
 
 def _fits_text(raw: Raw) -> str:
-    return "a text column" if is_text(raw, "text") else ""
+    return "a text column" if isinstance(raw.get("text"), str) else ""
 
 
-def _read_text(raw: Raw, source: str) -> Row:
-    return make_row("text", source, text=text_of(raw, "text"), tag=tag_of(raw), extra=rest_of(raw, "text", "tag"))
+def _map_text(columns: Columns) -> dict[str, Any]:
+    return {"kind": "text", "text": columns.text("text")}
+
+
+def _fits_transcript(raw: Raw) -> str:
+    return "a text of 'Human:' and 'Assistant:'" if is_transcript(raw.get("text")) else ""
+
+
+def _map_transcript(columns: Columns) -> dict[str, Any]:
+    return conversation(transcribed(columns.text("text"), "text"))
 
 
 def _fits_prompt(raw: Raw) -> str:
@@ -22,11 +32,10 @@ def _fits_prompt(raw: Raw) -> str:
     return "a prompt and no answer" if found else ""
 
 
-def _read_prompt(raw: Raw, source: str) -> Row:
-    extra = rest_of(raw, "prompt", "system", "tools", "tag")
-    messages = with_system(system_of(raw), said(raw, "prompt", "user", extra))
-    return make_row("prompt", source, messages=messages, tools=tools_of(raw.get("tools")), tag=tag_of(raw), extra=extra)
+def _map_prompt(columns: Columns) -> dict[str, Any]:
+    return {"kind": "prompt", "messages": columns.said("prompt", "user")}
 
 
-TEXT = Format("text", ("text",), _fits_text, _read_text, weak=True)
-PROMPT = Format("prompt", ("prompt",), _fits_prompt, _read_prompt, weak=True)
+TEXT = Format("text", (("text",),), _fits_text, _map_text, rank=WEAK)
+TRANSCRIPT = Format("transcript", (("text",),), _fits_transcript, _map_transcript)
+PROMPT = Format("prompt", (("prompt",),), _fits_prompt, _map_prompt, rank=WEAK)

@@ -1,70 +1,82 @@
-"""Two answers to one prompt, the better one known: `chosen`/`rejected`, or OpenAI's `preferred_output`."""
+"""Two answers to one prompt, the better one known by its column's name or by a column that names the winner."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from burnish.data.document import Message, Row, make_row
-from burnish.data.formats.alpaca import question
-from burnish.data.formats.format import Format, Raw, rest_of, tag_of
-from burnish.data.formats.pairs import said
-from burnish.data.formats.sharegpt import is_conversation
-from burnish.data.formats.turns import list_of, system_of, tools_of, turns, with_system
+from burnish.data.document import Message
+from burnish.data.formats.columns import Columns, Raw
+from burnish.data.formats.format import JUDGED, Format
+from burnish.data.formats.pairs import asked
 from burnish.data.record import RowError
 
-_NAMES = {"chosen": "preferred_output", "rejected": "non_preferred_output"}
+_CHOSEN = (
+    ("chosen", "rejected"),
+    ("preferred_output", "non_preferred_output"),
+    ("chosen_messages", "rejected_messages"),
+    ("chosen_response", "rejected_response"),
+    ("response_j", "response_k"),
+    ("response", "rejected_response"),
+)
+_COMPARED = (("response_a", "response_b"), ("conversation_a", "conversation_b"), ("response_0", "response_1"))
+_VERDICTS = ("winner", "preferred", "preference", "better_response_id")
+_TIES = ("tie", "both", "neither", "none", "bothbad", "both_bad", "tie (bothbad)")
 
 
-def fits(raw: Raw) -> str:
-    if "preferred_output" in raw and "non_preferred_output" in raw:
-        return "preferred_output and non_preferred_output"
-    return "chosen and rejected" if "chosen" in raw and "rejected" in raw else ""
+def _fits_chosen(raw: Raw) -> str:
+    return next((f"{better} and {worse}" for better, worse in _CHOSEN if better in raw and worse in raw), "")
 
 
-def read(raw: Raw, source: str) -> Row:
-    chosen, rejected = (_NAMES[name] if _NAMES[name] in raw else name for name in ("chosen", "rejected"))
-    used = {chosen, rejected, "system", "tools", "tag"}
-    extra: dict[str, Any] = {}
-    tools = raw.get("tools")
-    messages: list[Message] = []
-    if is_conversation(raw.get("conversations")):
-        used.add("conversations")
-        messages = turns(list_of(raw, "conversations"), "conversations", extra)
-    elif raw.get("messages") is not None:
-        used.add("messages")
-        messages = turns(list_of(raw, "messages"), "messages", extra)
-    elif isinstance(raw.get("input"), dict):
-        used.add("input")
-        messages, tools = _openai_input(raw["input"], extra)
-    elif raw.get("instruction") is not None:
-        used |= {"instruction", "input", "history"}
-        messages = question({key: value for key, value in raw.items() if key != "system"})
-    elif raw.get("prompt") is not None:
-        used.add("prompt")
-        messages = said(raw, "prompt", "user", extra)
-    answers = [said(raw, name, "assistant", extra) for name in (chosen, rejected)]
-    messages, better, worse = _apart(messages, answers[0], answers[1])
-    extra |= rest_of(raw, *used)
-    return make_row(
-        "preference",
-        source,
-        messages=with_system(system_of(raw), messages),
-        tools=tools_of(tools),
-        chosen=better,
-        rejected=worse,
-        tag=tag_of(raw),
-        extra=extra,
-    )
+def _map_chosen(columns: Columns) -> dict[str, Any]:
+    better, worse = next((pair for pair in _CHOSEN if all(name in columns.raw for name in pair)), _CHOSEN[0])
+    return two_answers(asked(columns), columns.said(better, "assistant"), columns.said(worse, "assistant"))
 
 
-def _openai_input(value: dict[str, Any], extra: dict[str, Any]) -> tuple[list[Message], Any]:
-    messages = turns(list_of(value, "messages"), "input.messages", extra)
-    extra |= {f"input.{key}": rest for key, rest in rest_of(value, "messages", "tools").items()}
-    return messages, value.get("tools")
+def _fits_compared(raw: Raw) -> str:
+    pair = next((pair for pair in _COMPARED if all(name in raw for name in pair)), None)
+    verdict = _verdict_column(raw)
+    return f"{pair[0]}, {pair[1]} and {verdict}" if pair and verdict else ""
 
 
-def _apart(
-    prompt: list[Message], chosen: list[Message], rejected: list[Message]
-) -> tuple[list[Message], list[Message], list[Message]]:
-    """(prompt, chosen, rejected): many corpora repeat the prompt's turns inside both answers."""
+def _map_compared(columns: Columns) -> dict[str, Any]:
+    pair = next((pair for pair in _COMPARED if all(name in columns.raw for name in pair)), _COMPARED[0])
+    better = _winner(columns, [name.rpartition("_")[2] for name in pair])
+    answers = [columns.said(name, "assistant") for name in pair]
+    return two_answers(asked(columns), answers[better], answers[1 - better])
+
+
+def _verdict_column(raw: Raw) -> str:
+    if "winner_model_a" in raw and "winner_model_b" in raw:
+        return "winner_model_a"
+    return next((name for name in _VERDICTS if raw.get(name) is not None), "")
+
+
+def _winner(columns: Columns, names: list[str]) -> int:
+    """Which of the two wins. RowError when neither does, or the verdict is unknown."""
+    column = _verdict_column(columns.raw)
+    if not column:
+        raise RowError("winner", f"no column says which answer is better (known: {', '.join(_VERDICTS)})")
+    if column == "winner_model_a":
+        flags = [columns.take(f"winner_model_{name}") in (1, True) for name in ("a", "b")]
+        if flags[0] == flags[1]:
+            raise RowError(column, "neither answer is the better one: leave such rows out")
+        return flags.index(True)
+    written = str(columns.take(column)).strip().lower()
+    if written in _TIES:
+        raise RowError(column, "neither answer is the better one: leave such rows out")
+    short = written.rpartition("_")[2]
+    if short not in names:
+        raise RowError(column, f"the verdict {written!r:.60} is unknown (known: {', '.join(names)}, tie)")
+    return names.index(short)
+
+
+def two_answers(prompt: list[Message], chosen: list[Message], rejected: list[Message]) -> dict[str, Any]:
+    """The content of a preference row: many corpora repeat the prompt's turns inside both answers."""
+    names = ("messages", "chosen", "rejected")
+    return {"kind": "preference"} | dict(zip(names, _apart(prompt, chosen, rejected), strict=True))
+
+
+def _apart(prompt: list[Message], chosen: list[Message], rejected: list[Message]) -> Iterable[list[Message]]:
+    """(prompt, chosen, rejected)."""
     shared = 0
     while shared < min(len(chosen), len(rejected)) - 1 and chosen[shared] == rejected[shared]:
         shared += 1
@@ -72,6 +84,8 @@ def _apart(
     if not prompt:
         if not repeated:
             raise RowError("prompt", "there is no prompt: neither a column nor turns that both answers share")
+        return repeated, chosen[shared:], rejected[shared:]
+    if prompt == chosen:  # the whole conversation with the better answer, as in UltraFeedback's `messages`
         return repeated, chosen[shared:], rejected[shared:]
     if repeated:
         without_system = [m for m in prompt if m["role"] != "system"]
@@ -83,4 +97,5 @@ def _apart(
     return prompt, chosen, rejected
 
 
-FORMAT = Format("preference", ("chosen", "rejected"), fits, read)
+FORMAT = Format("preference", tuple(zip(*_CHOSEN, strict=True)), _fits_chosen, _map_chosen, rank=JUDGED)
+COMPARED = Format("compared", (*zip(*_COMPARED, strict=True), (*_VERDICTS, "winner_model_a")), _fits_compared, _map_compared, rank=JUDGED)

@@ -1,231 +1,173 @@
-"""The turns of a conversation, read from either of the two ways people write them: role/content and from/value."""
+"""The turns of a conversation, from any of the ways people write them: role/content, from/value, pairs, typed parts."""
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from burnish.data.document import Message
-from burnish.data.formats.format import Raw
+from burnish.data.formats.media import MEDIA, holds_media
+from burnish.data.formats.parts import Parts, is_part, read_parts
+from burnish.data.formats.roles import FUNCTION_CALL, role_of
+from burnish.data.formats.tools import Schemas, call_list, calls_of
 from burnish.data.record import RowError, kind_of
-from burnish.data.strict_json import parse
 
-ROLE_OF = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "model": "assistant",
-    "chatgpt": "assistant",
-    "bot": "assistant",
-    "function_call": "function_call",
-    "tool_call": "function_call",
-    "tool": "tool",
-    "function": "tool",
-    "observation": "tool",
-    "function_response": "tool",
-    "tool_response": "tool",
-    "ipython": "tool",
-}
+_ROLES = ("role", "from")
+_CONTENTS = ("content", "value", "parts", "text", "message")
 _REASONING = ("reasoning_content", "reasoning", "thinking")
 _WEIGHTS = ("loss_weight", "weight", "train")
-_TEXT_PARTS = ("text", "input_text", "output_text")
-_MAPPED = {
-    *("role", "from", "content", "value", "tool_calls", "function_call", "name", "tool_call_id"),
-    *_REASONING,
-    *_WEIGHTS,
-}
+_CALLS = ("tool_calls", "function_call")
+_NAMES = ("name", "tool_call_id")
+_MAPPED = {*_REASONING, *_WEIGHTS, *_CALLS, *_NAMES}
+_EXCHANGES = (("human", "assistant"), ("user", "assistant"), ("input", "output"), ("question", "answer"))
 
 
-def turns(value: list[Any], field: str, extra: dict[str, Any]) -> list[Message]:
-    """Canonical messages. Keys of a turn that nothing maps are put into `extra` under their dotted path."""
-    if not value:
-        raise RowError(field, "there are no turns")
-    messages = []
-    for i, turn in enumerate(value):
-        path = f"{field}.{i}"
-        if not isinstance(turn, dict):
-            raise RowError(path, f"a turn must be an object, not {kind_of(turn)}")
-        messages.append(_turn(turn, path))
+class TurnReader:
+    """Reads the turns of one row. What nothing maps is put into `extra` under its dotted path."""
+
+    def __init__(self, roles: Mapping[str, str], schemas: Schemas, extra: dict[str, Any], remarks: list[str]):
+        self._roles, self._schemas, self._extra, self._remarks = roles, schemas, extra, remarks
+
+    @staticmethod
+    def looks_like_a_turn(value: dict[str, Any]) -> bool:
+        """A role and a content, or a question and its answer."""
+        return any(isinstance(value.get(key), str) for key in _ROLES) or _exchange_of(value) is not None
+
+    def read(self, listed: list[Any], field: str) -> list[Message]:
+        """Canonical messages. RowError names the turn and key that is wrong."""
+        if not listed:
+            raise RowError(field, "there are no turns")
+        messages: list[Message] = []
+        for i, turn in enumerate(listed):
+            path = f"{field}.{i}"
+            if not isinstance(turn, dict):
+                raise RowError(path, f"a turn must be an object, not {kind_of(turn)}")
+            exchange = _exchange_of(turn)
+            messages += self._exchange(turn, exchange, path) if exchange else self._turn(turn, path)
+        return messages
+
+    def _rest(self, turn: dict[str, Any], used: set[str], path: str) -> None:
+        for key in MEDIA:
+            if turn.get(key):
+                raise RowError(f"{path}.{key}", holds_media(key))
         for key, rest in turn.items():
-            if key not in _MAPPED and rest is not None:
-                extra[f"{path}.{key}"] = rest
-    return messages
+            if key not in used and rest is not None:
+                self._extra[f"{path}.{key}"] = rest
 
+    def _exchange(self, turn: dict[str, Any], keys: tuple[str, str], path: str) -> list[Message]:
+        """A question and its answer in one object."""
+        roles = {"system": "system", keys[0]: "user", keys[1]: "assistant"}
+        said = {key: role for key, role in roles.items() if turn.get(key) not in (None, "")}
+        for key in said:
+            if not isinstance(turn[key], str):
+                raise RowError(f"{path}.{key}", f"the content must be a text, not {kind_of(turn[key])}")
+        self._rest(turn, set(roles), path)
+        return [{"role": role, "content": turn[key]} for key, role in said.items()]
 
-def list_of(raw: Raw, column: str) -> list[Any]:
-    """A column that holds a list, itself or spelled as JSON (as CSV must), or one object for a list of one."""
-    if raw.get(column) is None:
-        raise RowError(column, f"the column '{column}' is missing")
-    value = decoded(raw[column], column) if isinstance(raw[column], str) else raw[column]
-    if isinstance(value, dict):
-        return [value]
-    if not isinstance(value, list):
-        raise RowError(column, f"the column must be a list of turns, not {kind_of(value)}")
-    return value
+    def _turn(self, turn: dict[str, Any], path: str) -> list[Message]:
+        """The messages of one turn: results of tools among its parts are messages of their own."""
+        role_key = next((key for key in _ROLES if key in turn), "role")
+        role = role_of(turn.get(role_key), self._roles, f"{path}.{role_key}")
+        content_key = next((key for key in _CONTENTS if turn.get(key) is not None), None)
+        content_key = content_key or ("value" if role_key == "from" else "content")
+        self._rest(turn, {role_key, content_key, *_MAPPED}, path)
+        value, here = turn.get(content_key), f"{path}.{content_key}"
+        if role == FUNCTION_CALL:
+            parts, role = Parts(calls=call_list(value, here)), "assistant"
+        else:
+            parts = self._content(value, here, role, any(turn.get(key) for key in _CALLS))
+        calls = self._calls(parts.calls, here) if parts.calls else []
+        calls = self._written_calls(turn, path, calls)
+        thought = self._thought(turn, path, "".join(parts.thoughts))
+        if thought and role != "assistant":
+            raise RowError(path, f"a {role} turn cannot hold reasoning")
+        message: Message = {"role": role, "content": "".join(parts.texts)}
+        if thought:
+            message["reasoning_content"] = thought
+        if calls:
+            message["tool_calls"] = calls
+        for key in _NAMES:
+            if turn.get(key) is not None:
+                if not isinstance(turn[key], str):
+                    raise RowError(f"{path}.{key}", "must be a text")
+                message[key] = turn[key]
+        weight = _weight(turn, path)
+        if weight is not None:
+            message["weight"] = weight
+        if not parts.results:
+            return [message]
+        return self._with_results(parts, message, path)
 
+    def _with_results(self, parts: Parts, message: Message, path: str) -> list[Message]:
+        """The results of tools in a turn, each as a tool's message, before what else the turn says."""
+        if message["role"] == "assistant":
+            raise RowError(path, "an assistant turn cannot hold the result of a tool")
+        messages: list[Message] = []
+        for result in parts.results:
+            given = {"name": result.name, "tool_call_id": result.call_id}
+            messages.append({"role": "tool", "content": result.content} | {k: v for k, v in given.items() if v})
+        if message["role"] == "tool" and not message["content"]:
+            rest = {key: value for key, value in message.items() if key not in ("role", "content")}
+            return [one | rest for one in messages]
+        return [*messages, message] if message["content"] else messages
 
-def decoded(text: str, field: str) -> Any:
-    """The value that a text spells as JSON."""
-    try:
-        return parse(text)
-    except RowError as error:
-        raise RowError(field, f"the text is {error.reason}") from None
+    def _content(self, value: Any, path: str, role: str, calls: bool) -> Parts:
+        """A content: a text, typed parts, or nothing where tools are called."""
+        if isinstance(value, str):
+            return Parts(texts=[value])
+        if value is None and calls:
+            return Parts()
+        if role == "tool" and isinstance(value, dict):
+            return Parts(texts=[json.dumps(value, ensure_ascii=False)])
+        if isinstance(value, list):
+            if role == "tool" and not (value and all(map(is_part, value))):
+                return Parts(texts=[json.dumps(value, ensure_ascii=False)])
+            return read_parts(value, path, self._extra)
+        raise RowError(path, f"the content must be a text, not {kind_of(value)}")
 
+    def _calls(self, listed: list[Any], path: str) -> list[dict[str, Any]]:
+        return calls_of(listed, path, self._schemas, self._extra, self._remarks)
 
-def system_of(raw: Raw) -> str:
-    """The system prompt of a `system` column."""
-    system = raw.get("system")
-    if system is not None and not isinstance(system, str):
-        raise RowError("system", f"the system prompt must be a text, not {kind_of(system)}")
-    return system or ""
+    def _written_calls(self, turn: dict[str, Any], path: str, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The calls of `tool_calls`, `function_call` and the parts, which must not contradict each other."""
+        for key in _CALLS:
+            if not turn.get(key):
+                continue
+            written = self._calls(call_list(turn[key], f"{path}.{key}"), f"{path}.{key}")
+            if calls and not all(call["function"] in [other["function"] for other in calls] for call in written):
+                raise RowError(f"{path}.{key}", "the turn holds other tool calls in another place")
+            calls = calls or written
+        return calls
 
-
-def with_system(system: str, messages: list[Message]) -> list[Message]:
-    """The messages after the system prompt of a column of its own; two different prompts are an error."""
-    if not system.strip():
-        return messages
-    if messages and messages[0]["role"] == "system":
-        if messages[0]["content"] != system:
-            raise RowError("system", "the column and the first turn are two different system prompts")
-        return messages
-    return [{"role": "system", "content": system}, *messages]
-
-
-def tools_of(value: Any) -> list[dict[str, Any]] | None:
-    """Tool descriptions from a list, one object, or JSON text; bare functions get their `type`."""
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    if isinstance(value, str):
-        value = decoded(value, "tools")
-    listed = [value] if isinstance(value, dict) else value
-    if not isinstance(listed, list):
-        raise RowError("tools", f"tools must be a list, not {kind_of(value)}")
-    tools = []
-    for i, tool in enumerate(listed):
-        described = tool.get("function", tool) if isinstance(tool, dict) else None
-        if not isinstance(described, dict) or not isinstance(described.get("name"), str):
-            raise RowError(f"tools.{i}", "a tool needs a name")
-        tools.append(tool if "function" in tool else {"type": "function", "function": tool})
-    return tools or None
-
-
-def _turn(turn: dict[str, Any], path: str) -> Message:
-    role_key, content_key = ("role", "content") if "role" in turn else ("from", "value")
-    written = turn.get(role_key)
-    if not isinstance(written, str) or written not in ROLE_OF:
-        known = ", ".join(ROLE_OF)
-        raise RowError(f"{path}.{role_key}", f"the role {written!r:.60} is unknown (known: {known})")
-    role = ROLE_OF[written]
-    if role == "function_call":
-        content, thought = "", ""
-        calls = _calls(_call_list(turn.get(content_key), f"{path}.{content_key}"), f"{path}.{content_key}")
-    else:
-        calls = _written_calls(turn, path)
-        content, thought = _content(turn.get(content_key), f"{path}.{content_key}", role, bool(calls))
-    message: Message = {"role": "assistant" if role == "function_call" else role, "content": content}
-    for key in _REASONING:
-        if turn.get(key):
+    def _thought(self, turn: dict[str, Any], path: str, thought: str) -> str:
+        """The reasoning of a turn; the same thought may stand in two places, two thoughts may not."""
+        for key in _REASONING:
+            if not turn.get(key):
+                continue
             if not isinstance(turn[key], str):
                 raise RowError(f"{path}.{key}", "reasoning must be a text")
+            if thought and thought != turn[key]:
+                raise RowError(f"{path}.{key}", "the turn holds other reasoning in another place")
             thought = turn[key]
-    if thought:
-        if message["role"] != "assistant":
-            raise RowError(path, f"a {role} turn cannot hold reasoning")
-        message["reasoning_content"] = thought
-    if calls:
-        message["tool_calls"] = calls
-    for key in ("name", "tool_call_id"):
-        if turn.get(key) is not None:
-            if not isinstance(turn[key], str):
-                raise RowError(f"{path}.{key}", "must be a text")
-            message[key] = turn[key]
-    weight = _weight(turn, path)
-    if weight is not None:
-        message["weight"] = weight
-    return message
+        return thought
 
 
-def _content(value: Any, path: str, role: str, calls: bool) -> tuple[str, str]:
-    """(text, reasoning) of a content: a text, typed parts joined, or nothing where tools are called."""
-    if isinstance(value, str):
-        return value, ""
-    if value is None and calls:
-        return "", ""
-    if role == "tool" and isinstance(value, dict):
-        return json.dumps(value, ensure_ascii=False), ""
-    if isinstance(value, list):
-        if role == "tool" and not all(isinstance(part, dict) and "type" in part for part in value):
-            return json.dumps(value, ensure_ascii=False), ""
-        return _parts(value, path)
-    raise RowError(path, f"the content must be a text, not {kind_of(value)}")
-
-
-def _parts(parts: list[Any], path: str) -> tuple[str, str]:
-    texts, thoughts = [], []
-    for i, part in enumerate(parts):
-        kind = part.get("type", "text") if isinstance(part, dict) else "text"
-        if kind in ("thinking", "reasoning"):
-            text, into = part.get(kind, part.get("text")), thoughts
-        elif kind in _TEXT_PARTS:
-            text, into = part.get("text") if isinstance(part, dict) else part, texts
-        else:
-            raise RowError(f"{path}.{i}", f"a part of type '{kind}' is no text: only text is trained on")
-        if not isinstance(text, str):
-            raise RowError(f"{path}.{i}", "the part holds no text")
-        into.append(text)
-    return "".join(texts), "".join(thoughts)
-
-
-def _written_calls(turn: dict[str, Any], path: str) -> list[dict[str, Any]]:
-    value, key = turn.get("tool_calls"), "tool_calls"
-    if not value and turn.get("function_call"):
-        value, key = turn["function_call"], "function_call"
-    return _calls(_call_list(value, f"{path}.{key}"), f"{path}.{key}") if value else []
-
-
-def _call_list(value: Any, path: str) -> list[Any]:
-    if isinstance(value, str):
-        value = decoded(value, path)
-    listed = [value] if isinstance(value, dict) else value
-    if not isinstance(listed, list) or not listed:
-        raise RowError(path, "a tool call must be an object with name and arguments, or a list of them")
-    return listed
-
-
-def _calls(listed: list[Any], path: str) -> list[dict[str, Any]]:
-    calls = []
-    for i, call in enumerate(listed):
-        function = call.get("function", call) if isinstance(call, dict) else None
-        if not isinstance(function, dict) or not isinstance(function.get("name"), str) or not function["name"]:
-            raise RowError(f"{path}.{i}.name", "a tool call needs a name")
-        arguments = _arguments(function.get("arguments", function.get("parameters")), f"{path}.{i}.arguments")
-        canonical: dict[str, Any] = {"id": call["id"]} if isinstance(call.get("id"), str) else {}
-        canonical |= {"type": "function", "function": {"name": function["name"], "arguments": arguments}}
-        calls.append(canonical)
-    return calls
-
-
-def _arguments(value: Any, path: str) -> str:
-    """Arguments as JSON text: a text is kept letter by letter, an object is spelled with its keys in their order."""
-    if value is None or value == "":
-        return "{}"
-    if not isinstance(value, str):
-        if not isinstance(value, dict):
-            raise RowError(path, f"arguments must be an object, not {kind_of(value)}")
-        return json.dumps(value, ensure_ascii=False)
-    if not isinstance(decoded(value, path), dict):
-        raise RowError(path, "arguments must spell a JSON object")
-    return value
+def _exchange_of(turn: dict[str, Any]) -> tuple[str, str] | None:
+    """The keys of a question and its answer where a turn holds both."""
+    if any(key in turn for key in _ROLES):
+        return None
+    return next((pair for pair in _EXCHANGES if all(isinstance(turn.get(key), str) for key in pair)), None)
 
 
 def _weight(turn: dict[str, Any], path: str) -> float | None:
+    weight = None
     for key in _WEIGHTS:
         value = turn.get(key)
         if value is None:
             continue
         if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
             raise RowError(f"{path}.{key}", "must be true, false, or a number of 0 or more")
-        return float(value)
-    return None
+        if weight is not None and weight != value:
+            raise RowError(f"{path}.{key}", "the turn has another weight in another place")
+        weight = float(value)
+    return weight
