@@ -3,7 +3,7 @@
 import pytest
 
 from burnish.core.errors import DataError
-from burnish.data.mapping import SAMPLE, Found, detect, map_rows, renamed
+from burnish.data.mapping import SAMPLE, Found, check_names, detect, map_rows, renamed
 from burnish.data.record import Bad, Record
 
 USER, BOT = {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}
@@ -15,7 +15,7 @@ def detected(*rows: dict, format: str = "auto") -> Found:
 
 def test_two_layouts_at_once_are_not_guessed():
     with pytest.raises(DataError) as caught:
-        detected({"messages": [USER, BOT], "question": "Hi", "answer": "Hello"})
+        detected({"messages": [USER, BOT], "question": "Why?", "answer": "So."})
     assert caught.value.code == "data.unknown-format"
     assert "messages (1 of 1)" in caught.value.what
     assert "question_answer (1 of 1)" in caught.value.what
@@ -24,9 +24,9 @@ def test_two_layouts_at_once_are_not_guessed():
 
 def test_an_unknown_layout_lists_its_columns_and_the_way_out():
     with pytest.raises(DataError) as caught:
-        detected({"prompt": "Hi", "response": "Hello"})
+        detected({"ask": "Hi", "reply": "Hello"})
     assert caught.value.code == "data.unknown-format"
-    assert "prompt, response" in caught.value.what
+    assert "ask, reply" in caught.value.what
     assert "columns: {" in caught.value.fix
 
 
@@ -60,20 +60,20 @@ def test_a_missing_column_names_the_nearest():
 
 
 def test_columns_are_renamed():
-    items = renamed([Record({"prompt": "Hi", "response": "Hello"}, "x:1")], {"response": "completion"}, "x")
+    items = renamed([Record({"prompt": "Hi", "response": "Hello"}, "x:1")], {"response": "completion"})
     found, items = detect(items, "x")
     assert found.format.name == "prompt_completion"
 
 
 def test_a_renaming_that_would_lose_a_column_makes_the_row_bad():
-    (item,) = renamed([Record({"a": 1, "text": "x"}, "x:1")], {"a": "text"}, "x")
+    (item,) = renamed([Record({"a": 1, "text": "x"}, "x:1")], {"a": "text"})
     assert isinstance(item, Bad)
     assert item.field == "text"
 
 
 def test_a_renaming_of_a_column_that_is_not_there_is_an_error():
-    with pytest.raises(DataError, match="has no column 'respons'"):
-        list(renamed([Record({"response": "x"}, "x:1")], {"respons": "completion"}, "x"))
+    with pytest.raises(DataError, match="names 'respons', which no row of x has"):
+        check_names([Record({"response": "x"}, "x:1")], ["respons"], [], "x")
 
 
 def test_columns_that_nothing_maps_are_named():

@@ -52,10 +52,10 @@ def test_the_layout_is_said_with_its_reason(prepare, qa):
 
 def test_too_many_bad_rows_stop_the_step_and_are_kept(prepare, tmp_path, qa):
     with pytest.raises(DataError) as caught:
-        prepare(qa(8) + '{"question": 1}\n{"answer": "x"}\n', max_bad_share=0.1)
+        prepare(qa(8) + '{"question": [1], "answer": "x"}\n{"answer": "x"}\n', max_bad_share=0.1)
     assert caught.value.code == "data.too-many-bad-rows"
     assert "2 of 10 rows are bad, more than the 10.0%" in caught.value.what
-    assert "rows.jsonl:9: question: the column must be a text" in caught.value.what
+    assert "rows.jsonl:9: question.0: a turn must be an object" in caught.value.what
     kept = tmp_path / "run/scratch/quarantine.jsonl"
     assert str(kept) in caught.value.fix
     assert len(kept.read_text().splitlines()) == 2

@@ -20,6 +20,9 @@ def inspect(
     columns: Annotated[
         list[str] | None, typer.Option("--column", help="Rename a column: theirs=ours; may be repeated.")
     ] = None,
+    roles: Annotated[
+        list[str] | None, typer.Option("--role", help="Map a role: theirs=ours, such as agent=assistant.")
+    ] = None,
     subset: Annotated[str | None, typer.Option(help="Which part of a hub dataset or dataset_info.json.")] = None,
     train_on: Annotated[str, typer.Option(help="assistant, completion or all.")] = "assistant",
     max_length: Annotated[int, typer.Option(help="The most tokens a row may have.")] = 8192,
@@ -31,7 +34,9 @@ def inspect(
     face: Face = ctx.obj
     settings: dict[str, Any] = {"rows": rows, "format": format}
     if columns:
-        settings["columns"] = dict(_renaming(text) for text in columns)
+        settings["columns"] = dict(_renaming("--column", text, "query=prompt") for text in columns)
+    if roles:
+        settings["roles"] = dict(_renaming("--role", text, "agent=assistant") for text in roles)
     if subset is not None:
         settings["subset"] = subset
     if tokenizer is not None:
@@ -48,12 +53,10 @@ def inspect(
     return None
 
 
-def _renaming(text: str) -> tuple[str, str]:
+def _renaming(option: str, text: str, example: str) -> tuple[str, str]:
     theirs, sign, ours = text.partition("=")
     if not (theirs and sign and ours):
-        raise AskError(
-            "ask.wrong-value", f"--column {text}: not of the form theirs=ours", "write --column query=prompt"
-        )
+        raise AskError("ask.wrong-value", f"{option} {text}: not of the form theirs=ours", f"write {option} {example}")
     return theirs, ours
 
 

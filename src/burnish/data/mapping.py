@@ -80,7 +80,9 @@ def check_names(
         what = f"`{setting}` names '{column}', which no row of {name} has; its columns are: {', '.join(sorted(there))}"
         raise DataError("data.missing-column", what, f"{nearest(column, there)} correct the name, or remove it")
     for role in unheard:
-        what = f"`roles` names '{role}', which no turn of {name} has; its roles are: {', '.join(sorted(heard)) or 'none'}"
+        what = (
+            f"`roles` names '{role}', which no turn of {name} has; its roles are: {', '.join(sorted(heard)) or 'none'}"
+        )
         raise DataError("data.missing-column", what, f"{nearest(role, heard)} correct the name, or remove it")
 
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from burnish.core.context import Input
+from burnish.data import dataset_info
 from burnish.data.dataset import is_prepared, read_rows, splits
 from burnish.data.document import Row
-from burnish.data.mapping import Found, Mapped, detect, map_rows, renamed
+from burnish.data.mapping import Found, Mapped, check_names, detect, map_rows, renamed
 from burnish.data.reader import read
 from burnish.data.record import Bad, Reading
+from burnish.data.sources import find_files
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,29 @@ class Part:
                 for row in read_rows(self.path, split):
                     yield Mapped(row, split)
         else:
-            yield from map_rows(renamed(read(self.path, reading, self.subset), self.columns, self.name), self.found)
+            yield from map_rows(renamed(read(self.path, reading, self.subset), self.columns), self.found)
 
 
-def open_part(input: Input, path: Path, format: str, columns: Mapping[str, str], subset: str | None) -> Part:
-    """A part of raw rows, its layout told from the first ones. DataError when it has none that is known."""
-    items = renamed(read(path, Reading(), subset), columns, input.ref)
-    found, _ = detect(items, input.ref, format)
+def open_part(
+    input: Input,
+    path: Path,
+    format: str,
+    columns: Mapping[str, str],
+    subset: str | None,
+    roles: Mapping[str, str] | None = None,
+) -> Part:
+    """A part of raw rows, its layout detected from the first ones.
+
+    DataError when it is unknown, or when `columns`, `roles` or a dataset_info.json name what no row has.
+    """
+    check_names(read(path, Reading(), subset), columns, roles or {}, input.ref)
+    if path.is_dir() and (described := dataset_info.entries(path)) is not None:
+        adapt = dataset_info.adapter(dataset_info.chosen(described, subset, path.name))
+        rows = (
+            item for file in find_files(path, Reading(), subset) for item in file.read(file.path, file.name, Reading())
+        )
+        check_names(rows, adapt.columns, (), input.ref, f"columns of {dataset_info.FILE}")
+    found, _ = detect(renamed(read(path, Reading(), subset), columns), input.ref, format, roles)
     return Part(input.ref, path, found, columns, subset)
 
 

@@ -9,17 +9,29 @@ from burnish.specs.tokens import RenderSpec
 
 Format = Literal[
     "auto",
-    "alpaca",
-    "input_output",
-    "sharegpt",
     "messages",
+    "sharegpt",
+    "gemini",
+    "alpaca",
+    "instruction_response",
+    "input_output",
     "prompt_completion",
+    "prompt_response",
+    "prompt_answer",
+    "query_response",
     "question_answer",
+    "question_response",
+    "problem_solution",
+    "squad",
+    "transcript",
     "text",
-    "preference",
-    "kto",
     "prompt",
+    "preference",
+    "compared",
+    "scored",
+    "kto",
 ]
+Role = Literal["system", "user", "assistant", "tool", "function_call"]
 
 
 class PocketSpec(Spec):
@@ -52,8 +64,10 @@ class SourceSpec(Spec):
     """A name that each of its rows carries, to evaluate by."""
     format: Format | None = None
     """The layout of its rows, where it is not that of the step."""
-    columns: dict[str, str] = {}
+    columns: dict[str, str] | None = None
     """Its renames, `{their_column: our_column}`, in place of the step's."""
+    roles: dict[str, Role] | None = None
+    """Its words for who speaks, `{their_role: our_role}`, in place of the step's."""
     subset: str | None = None
     """Of a hub dataset or a dataset_info.json: which of its parts, in place of the step's."""
 
@@ -93,6 +107,8 @@ class PrepareSpec(Spec):
     """The layout of the rows; `auto` detects it from the first rows and says so."""
     columns: dict[str, str] = {}
     """Renames: `{their_column: our_column}`."""
+    roles: dict[str, Role] = {}
+    """The data's own words for who speaks: `{customer: user, agent: assistant}`; the usual ones are known."""
     subset: str | None = None
     """Of a hub dataset or a dataset_info.json: which of its parts."""
     languages: LanguageSpec | None = None
@@ -118,6 +134,8 @@ class InspectSpec(Spec):
     """The layout of the rows."""
     columns: dict[str, str] = {}
     """Renames: `{their_column: our_column}`."""
+    roles: dict[str, Role] = {}
+    """The data's own words for who speaks: `{customer: user, agent: assistant}`; the usual ones are known."""
     subset: str | None = None
     """Of a hub dataset or a dataset_info.json: which of its parts."""
     tokenizer: TokenizerRef | None = None

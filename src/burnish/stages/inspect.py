@@ -109,7 +109,7 @@ def _open(spec: InspectSpec, input: Input, scratch: Path) -> Part:
     part = open_prepared(input)
     if part is not None:
         return part
-    return open_part(input, checkout(input, scratch), spec.format, spec.columns, spec.subset)
+    return open_part(input, checkout(input, scratch), spec.format, spec.columns, spec.subset, spec.roles)
 
 
 def _rendered(renderer: "RowRenderer", row: Row, profile: Profile, unrendered: Counter[str], is_shown: bool) -> Shown:

@@ -104,19 +104,23 @@ def _rows_of_splits(splitter: Splitter, writer: DatasetWriter) -> dict[str, int]
 def _parts(spec: PrepareSpec, ctx: Context) -> list[Part]:
     """Open every source; layouts are told from the first rows and said aloud."""
     if isinstance(spec.source, str):
-        return [_part(ctx, ctx.input("source"), spec.format, spec.columns, spec.subset)]
+        return [_part(ctx, ctx.input("source"), spec.format, spec.columns, spec.subset, spec.roles)]
     parts = []
     for i, source in enumerate(spec.source):
-        layout = source.format or spec.format, source.columns or spec.columns, source.subset or spec.subset
+        columns = spec.columns if source.columns is None else source.columns
+        roles = spec.roles if source.roles is None else source.roles
+        layout = source.format or spec.format, columns, source.subset or spec.subset, roles
         part = _part(ctx, ctx.input(f"source.{i}.ref"), *layout)
         parts.append(replace(part, take=source.take, tag=source.tag, is_mixed=len(spec.source) > 1))
     return parts
 
 
-def _part(ctx: Context, input: Input, format: str, columns: Mapping[str, str], subset: str | None) -> Part:
+def _part(
+    ctx: Context, input: Input, format: str, columns: Mapping[str, str], subset: str | None, roles: Mapping[str, str]
+) -> Part:
     part = open_prepared(input)
     if part is None:
-        part = open_part(input, checkout(input, ctx.scratch), format, columns, subset)
+        part = open_part(input, checkout(input, ctx.scratch), format, columns, subset, roles)
         ctx.emit(Note(text=f"{input.ref}: {_layout(part)}"))
     return part
 

@@ -1,6 +1,7 @@
 """The layouts that people write rows in, one module per family, in one table."""
 
 from burnish.data.formats import conversation, kto, pairs, plain, preference, scored, squad
+from burnish.data.formats.columns import OPTIONAL
 from burnish.data.formats.format import Format
 
 FORMATS: dict[str, Format] = {
@@ -20,3 +21,5 @@ FORMATS: dict[str, Format] = {
         kto.FORMAT,
     )
 }
+COLUMNS = frozenset(OPTIONAL) | {name for format in FORMATS.values() for names in format.needs for name in names}
+"""Every column that some format takes."""

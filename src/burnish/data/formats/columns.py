@@ -7,9 +7,10 @@ from typing import Any
 
 from burnish.data.document import Message, Row, make_row
 from burnish.data.formats.media import refuse_media
-from burnish.data.formats.tools import Schemas, schemas_of, tools_of
+from burnish.data.formats.parts import text_parts
+from burnish.data.formats.tools import schemas_of, tools_of
 from burnish.data.formats.transcript import is_transcript, transcribed
-from burnish.data.formats.turns import TurnReader, text_parts
+from burnish.data.formats.turns import TurnReader
 from burnish.data.record import RowError, kind_of
 from burnish.data.strict_json import decoded, parse
 
@@ -17,6 +18,8 @@ Raw = dict[str, Any]
 CONVERSATIONS = ("messages", "conversations", "conversation")
 SYSTEM = ("system", "system_prompt", "systemInstruction", "system_instruction")
 _TOOLS = ("tools", "functions", "toolConfig")
+OPTIONAL = (*SYSTEM, *_TOOLS, "history", "input", "context")
+"""Columns that formats take where they are there."""
 
 
 class Columns:

@@ -7,6 +7,7 @@ from typing import Any
 from burnish.data.document import Message
 from burnish.data.formats.columns import CONVERSATIONS, Columns, Raw, is_said
 from burnish.data.formats.format import Format
+from burnish.data.record import RowError, kind_of
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Pair:
     def fits(self, raw: Raw) -> str:
         if not self.holds(raw) or _is_repeated(raw, self.asks):
             return ""
-        more = [name for name in (*self.above, *self.below) if _text(raw, name)]
+        more = [name for name in (*self.above, *self.below) if raw.get(name)]
         return f"{self.asks} and {self.answers}" + (f" (with {' and '.join(more)})" if more else "")
 
     def holds(self, raw: Raw) -> bool:
@@ -37,11 +38,13 @@ class Pair:
     def question(self, columns: Columns) -> list[Message]:
         """The history, and the question with what stands above and below it."""
         messages = columns.said(self.asks, "user")
-        around = (self.above, self.below)
-        above, below = ([columns.text(name) for name in names if _text(columns.raw, name)] for names in around)
-        if len(messages) == 1 and (above or below):
-            parts = ["\n\n".join([*above, messages[0]["content"]]), *below]
-            messages = [messages[0] | {"content": "\n".join(part for part in parts if part)}]
+        above, below = _texts(columns, self.above), _texts(columns, self.below)
+        if above or below:
+            if len(messages) > 1:
+                name = next(name for name in (*self.above, *self.below) if columns.raw.get(name))
+                raise RowError(name, f"the column stands with the question, and '{self.asks}' holds several turns")
+            text = "\n".join(part for part in ("\n\n".join([*above, messages[0]["content"]]), *below) if part)
+            messages = [messages[0] | {"content": text}]
         return [*columns.history(), *messages]
 
     def answer(self, columns: Columns) -> list[Message]:
@@ -93,8 +96,14 @@ def _is_repeated(raw: Raw, asks: str) -> bool:
     return isinstance(said, str) and any(isinstance(text, str) and text.strip() == said.strip() for text in texts)
 
 
-def _text(raw: Raw, name: str) -> bool:
-    value = raw.get(name)
-    return isinstance(value, str) and bool(value.strip())
-
-
+def _texts(columns: Columns, names: tuple[str, ...]) -> list[str]:
+    """The texts that stand with the question, those that are not empty."""
+    texts: list[str] = []
+    for name in names:
+        if not columns.has(name):
+            continue
+        if not isinstance(columns.raw[name], str | int | float):
+            reason = f"the column stands with the question and must be a text, not {kind_of(columns.raw[name])}"
+            raise RowError(name, f"{reason}; to keep it out rename it with `columns: {{{name}: other_{name}}}`")
+        texts.append(columns.text(name, empty=True, numbers=True))
+    return [text for text in texts if text.strip()]

@@ -56,6 +56,8 @@ def _winner(columns: Columns, names: list[str]) -> int:
     if not column:
         raise RowError("winner", f"no column says which answer is better (known: {', '.join(_VERDICTS)})")
     if column == "winner_model_a":
+        if "winner_tie" in columns.raw:
+            columns.take("winner_tie")
         flags = [columns.take(f"winner_model_{name}") in (1, True) for name in ("a", "b")]
         if flags[0] == flags[1]:
             raise RowError(column, "neither answer is the better one: leave such rows out")
@@ -98,4 +100,10 @@ def _apart(prompt: list[Message], chosen: list[Message], rejected: list[Message]
 
 
 FORMAT = Format("preference", tuple(zip(*_CHOSEN, strict=True)), _fits_chosen, _map_chosen, rank=JUDGED)
-COMPARED = Format("compared", (*zip(*_COMPARED, strict=True), (*_VERDICTS, "winner_model_a")), _fits_compared, _map_compared, rank=JUDGED)
+COMPARED = Format(
+    "compared",
+    (*zip(*_COMPARED, strict=True), (*_VERDICTS, "winner_model_a")),
+    _fits_compared,
+    _map_compared,
+    rank=JUDGED,
+)

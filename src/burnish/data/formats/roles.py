@@ -56,4 +56,6 @@ def role_of(written: Any, roles: Mapping[str, str], field: str) -> str:
         if role is not None:
             return role
     known = ", ".join(ROLE_OF)
-    raise RowError(field, f"the role {written!r:.60} is unknown: map it with `roles: {{theirs: ours}}` (known: {known})")
+    raise RowError(
+        field, f"the role {written!r:.60} is unknown: map it with `roles: {{theirs: ours}}` (known: {known})"
+    )

@@ -34,37 +34,38 @@ def _columns(raw: Raw) -> tuple[str, str]:
 
 
 def map_row(columns: Columns) -> dict[str, Any]:
-    column, scores = _columns(columns.raw)
-    if not scores:
+    column, key = _columns(columns.raw)
+    if not key:
         raise RowError(column or _LISTS[0], "must be a list of two or more answers, each with a score")
     listed = columns.take(column)
     if isinstance(listed[0], dict):
-        answers = [_answer(item, scores, f"{column}.{i}", columns.extra) for i, item in enumerate(listed)]
+        answers = [_answer(item, key, f"{column}.{i}", columns.extra) for i, item in enumerate(listed)]
     else:
-        values = columns.take(scores)
+        values = columns.take(key)
         if len(values) != len(listed):
-            raise RowError(scores, f"there are {len(values)} scores for {len(listed)} answers")
-        answers = [(text, _number(value, f"{scores}.{i}")) for i, (text, value) in enumerate(zip(listed, values))]
-    best = max(range(len(answers)), key=lambda i: answers[i][1])
-    worst = min(range(len(answers)), key=lambda i: answers[i][1])
-    if answers[best][1] == answers[worst][1]:
-        raise RowError(scores, "all answers have the same score: none is the better one, leave such rows out")
+            raise RowError(key, f"there are {len(values)} scores for {len(listed)} answers")
+        answers = list(zip(listed, values, strict=True))
+    scores = [_number(score, f"{key}.{i}") for i, (_, score) in enumerate(answers)]
+    best, worst = scores.index(max(scores)), scores.index(min(scores))
+    if scores[best] == scores[worst]:
+        raise RowError(key, "all answers have the same score: none is the better one, leave such rows out")
     for i, (text, score) in enumerate(answers):
         if not isinstance(text, str):
             raise RowError(f"{column}.{i}", "the answer must be a text")
+        columns.extra[f"{column}.{i}.{key}"] = score
         if i not in (best, worst):
             columns.extra[f"{column}.{i}"] = text
-        columns.extra[f"{column}.{i}.score"] = score
     chosen, rejected = ([{"role": "assistant", "content": answers[i][0]}] for i in (best, worst))
     return two_answers(asked(columns), chosen, rejected)
 
 
-def _answer(item: Any, score: str, path: str, extra: dict[str, Any]) -> tuple[Any, float]:
+def _answer(item: Any, score: str, path: str, extra: dict[str, Any]) -> tuple[str, Any]:
+    """(the text, its score as it is written); the other keys go to `extra`."""
     key = next((key for key in _TEXTS if isinstance(item, dict) and isinstance(item.get(key), str)), None)
     if key is None:
         raise RowError(path, "the answer must be an object with a text and a score")
     extra |= {f"{path}.{name}": rest for name, rest in item.items() if name not in (key, score) and rest is not None}
-    return item[key], _number(item.get(score), f"{path}.{score}")
+    return item[key], item.get(score)
 
 
 def _number(value: Any, path: str) -> float:
