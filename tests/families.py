@@ -11,6 +11,7 @@ beside that. A model has one layer of each kind that its family has, and layers 
 
 import inspect
 from collections.abc import Iterator
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,22 @@ FAMILIES: tuple[str, ...] = tuple(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
 VOCABULARY, CONTEXT, WINDOW = 264, 512, 16
 """Of every model: ids that a prompt may hold, tokens of context, and how far a layer with a boundary looks."""
 
+_WIDTHS = ("hidden_size", "embedding_size", "word_embed_proj_dim", "attention_hidden_size", "lru_width")
+_WIDTHS += ("hidden_size_global", "input_embedding_size", "output_embedding_size")
+_CONTEXTS = ("max_position_embeddings", "max_target_positions", "max_seq_len", "model_max_length", "context_length")
+_CONTEXTS += ("n_ctx", "original_max_position_embeddings")
 # sizes by the name of a field, after the config's own aliases (`n_embd` is `hidden_size`)
 SIZES: dict[str, Any] = {
-    **dict.fromkeys(("vocab_size", "decoder_vocab_size", "vocab_size_per_layer_input", "n_words"), VOCABULARY),
-    **dict.fromkeys(("hidden_size", "embedding_size", "word_embed_proj_dim", "attention_hidden_size", "lru_width"), 32),
+    **dict.fromkeys(
+        ("vocab_size", "decoder_vocab_size", "vocab_size_per_layer_input", "unpadded_vocab_size", "n_words", "n_token"),
+        VOCABULARY,
+    ),
+    **dict.fromkeys(_WIDTHS, 32),
     **dict.fromkeys(("num_attention_heads", "encoder_attention_heads", "decoder_attention_heads"), 4),
     **dict.fromkeys(("num_key_value_heads", "num_kv_heads", "kv_n_heads"), 2),
     **dict.fromkeys(("head_dim", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "d_head", "index_head_dim"), 8),
     **dict.fromkeys(("intermediate_size", "ffn_dim", "decoder_ffn_dim", "encoder_ffn_dim"), 48),
-    **dict.fromkeys(("max_position_embeddings", "max_target_positions"), CONTEXT),
+    **dict.fromkeys(_CONTEXTS, CONTEXT),
     **dict.fromkeys(("initializer_range", "init_std", "initializer_factor", "embed_init_std"), 0.2),
     **dict.fromkeys(("num_local_experts", "num_experts", "moe_num_experts"), 4),
     **dict.fromkeys(("num_experts_per_tok", "moe_topk", "moe_k", "moe_top_k"), 2),
@@ -79,6 +87,8 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     },
     "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
     "nemotron": {"num_key_value_heads": 2},
+    "lfm2": {"layer_types": ["conv", "full_attention"]},
+    "prophetnet": {"relative_max_distance": 128},
     "qwen4_exp_text": {
         "indexer_n_heads": 4,
         "indexer_kv_heads": 1,
@@ -146,7 +156,7 @@ def build(family: str, seed: int = 0, **overrides: Any) -> PreTrainedModel:
     try:
         with quiet_transformers(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            config = type(config).from_dict({**config.to_dict(), **overrides})
+            config = type(config).from_dict({**config.to_dict(), **deepcopy(overrides)})
             return AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
     except Exception as error:
         raise CannotBuildError(_first_line(error)) from error

@@ -88,6 +88,7 @@ CODES = {
     "data.not-prepared": "A folder is no prepared dataset, or lacks the split.",
     # models
     "model.not-found": "No model at that path or name.",
+    "model.unsupported": "The model's family cannot do what was requested here.",
     "model.broken": "Files of the model are missing, torn or do not fit each other.",
     "model.remote-code": "The model wants to run code of its own, which is refused.",
     "model.pickle": "The weights lie in pickle files, which can run code when they are read.",
@@ -105,7 +106,7 @@ CODES = {
     "machine.no-network": "A hub cannot be reached and the files are not in its cache.",
     # the run
     "run.unread-setting": "A setting was given and nothing read it.",
-    "run.not-finite": "A loss or gradient is not a finite number.",
+    "run.not-finite": "A loss, a gradient or the scores of a next token are not finite numbers.",
     "run.no-checkpoint": "There is no valid checkpoint to go on from.",
     "run.broken-checkpoint": "A checkpoint's files do not match its manifest.",
     "run.other-settings": "A checkpoint was written under other settings, data or code.",

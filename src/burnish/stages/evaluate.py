@@ -24,7 +24,8 @@ from burnish.evals.report import Sample, item_lines, measures, metrics, table, t
 from burnish.evals.scorers import Row, Scorer, ToolCalls, build_scorers
 from burnish.models.adapters import base_of
 from burnish.models.device import inference_dtype, pick_device, use_threads
-from burnish.models.engines.transformers import TransformersEngine, context_of
+from burnish.models.engines.transformers import TransformersEngine
+from burnish.models.engines.ways import context_of
 from burnish.models.load import is_adapter, load_model
 from burnish.specs.evals import EvaluateSpec, GenerationSpec
 from burnish.specs.tokens import TrainOn
@@ -176,7 +177,7 @@ def _measure(plan: _Plan, ctx: Context, model: Any, tokenizer: "PreTrainedTokeni
             text = f"{name}{too_long} rows have more than {longest} tokens and are left out of perplexity"
             ctx.emit(Note(level="warning", text=text))
     if plan.generation is not None:
-        engine, renderer = TransformersEngine(model, tokenizer), Renderer(tokenizer)
+        engine, renderer = TransformersEngine(model, tokenizer, ctx.emit), Renderer(tokenizer)
         answer_rows(engine, renderer, plan.rows, items, plan.scorers, plan.generation, context=context, tick=tick)
     return items
 

@@ -73,7 +73,8 @@ def _answer(
     renderer = Renderer(tokenizer)
     prompts = [_prompt(renderer, row) for row in rows]
     device = pick_device(spec.device)
-    engine = TransformersEngine(load_model(source, dtype=inference_dtype(device), device=device), tokenizer)
+    model = load_model(source, dtype=inference_dtype(device), device=device)
+    engine = TransformersEngine(model, tokenizer, ctx.emit)
     fitting = [place for place, prompt in enumerate(prompts) if len(prompt.ids) < engine.context]
 
     def progress(done: int, total: int) -> None:

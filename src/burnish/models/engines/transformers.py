@@ -3,29 +3,29 @@
 Its own loop, so that prompts leave the batch as they finish, and that chance belongs to each prompt alone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 
 from burnish.core.errors import DataError, ModelError
+from burnish.core.events import Chosen, Event, Note
 from burnish.models.engines.detokenize import Detokenizer, decode
 from burnish.models.engines.protocol import Answer, Progress
 from burnish.models.engines.sampling import Sampling, next_tokens
+from burnish.models.engines.ways import WAYS, Way, context_of, find_way, reach_of, refuse_not_finite
+from burnish.models.load import quiet_transformers
+from burnish.models.probing import causal_model
 from burnish.specs.evals import GenerationSpec
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+_VALUES = {"padded": "own cache", "equal": "equal lengths", "single": "one prompt at a time"}
 _DROP_BELOW = 0.75
 """Finished prompts leave the batch when fewer than this share are still open: leaving copies the cache."""
-
-
-def context_of(model: "PreTrainedModel | PeftModel") -> int:
-    """The most tokens that a prompt and its answer may have together; 2³⁰ where the config names no limit."""
-    return getattr(model.config.get_text_config(), "max_position_embeddings", None) or 1 << 30
 
 
 @dataclass
@@ -42,16 +42,33 @@ class _Open:
 class TransformersEngine:
     """Answers with a model that is loaded here (`burnish.models.load.load_model`).
 
-    Answers also end where the model's own generation config ends them.
-    `context` is that of `context_of`.
+    Answers also end where the model's own generation config ends them. `context` is that of `context_of`. The model
+    is asked once how it is to be run (`ways`); a way slower than the usual one is emitted as Chosen `generation`.
+
+    Errors: ModelError `model.unsupported` for a model that cannot generate as transformers' own `generate` does.
     """
 
-    def __init__(self, model: "PreTrainedModel | PeftModel", tokenizer: "PreTrainedTokenizerBase"):
-        self._model, self._tokenizer = model.eval(), tokenizer
-        self.context = context_of(model)
-        self._vocabulary: int = model.config.get_text_config().vocab_size
-        ends = model.generation_config.eos_token_id
+    def __init__(
+        self,
+        model: "PreTrainedModel | PeftModel",
+        tokenizer: "PreTrainedTokenizerBase",
+        emit: Callable[[Event], None] = lambda event: None,
+    ):
+        self._model, self._tokenizer = causal_model(model).eval(), tokenizer
+        self.context = context_of(self._model)
+        self._vocabulary: int = self._model.config.get_text_config().vocab_size
+        ends = self._model.generation_config.eos_token_id
         self._own_stops: list[int] = ends if isinstance(ends, list) else [] if ends is None else [ends]
+        self._way, reason = find_way(self._model)
+        if self._way != WAYS[0]:
+            emit(
+                Chosen(
+                    field="generation",
+                    value=_VALUES[self._way.batch],
+                    reason=f"{self._model.config.model_type}: {reason}",
+                )
+            )
+        self._reach, self._emit = reach_of(self._model), emit
 
     def generate(
         self,
@@ -69,12 +86,15 @@ class TransformersEngine:
         rooms = [self._room(prompt, longest) for prompt in prompts]
         draws = sampling.draws(prompts, longest) if sampling and prompts else None
         progress(0, len(prompts))
-        order = sorted(range(len(prompts)), key=lambda place: -len(prompts[place]))  # equal lengths need no padding
+        far = sum(len(prompt) + room > self._reach for prompt, room in zip(prompts, rooms, strict=True))
+        if far and self._way != WAYS[-1]:
+            text = f"{far} prompts may pass {self._reach} tokens, where layers of this model change; each is run alone"
+            self._emit(Note(text=text))
         answers: dict[int, Answer] = {}
-        for start in range(0, len(order), width):
-            rows = [_Open(place, rooms[place]) for place in order[start : start + width]]
-            mine = None if draws is None else draws[[row.place for row in rows]]
-            for _ in self._decode(rows, [prompts[row.place] for row in rows], stop_ids, sampling, mine):
+        for way, places in self._batches(prompts, rooms, width):
+            rows = [_Open(place, rooms[place]) for place in places]
+            mine = None if draws is None else draws[places]
+            for _ in self._decode(way, rows, [prompts[place] for place in places], stop_ids, sampling, mine):
                 pass
             for row in rows:
                 text = decode(self._tokenizer, row.ids)
@@ -87,7 +107,8 @@ class TransformersEngine:
         sampling, longest = Sampling.of(spec), spec.max_new_tokens
         row, written = _Open(0, self._room(prompt, longest)), Detokenizer(self._tokenizer)
         draws = sampling.draws([prompt], longest) if sampling else None
-        for _ in self._decode([row], [prompt], stop_ids, sampling, draws):
+        [(way, _)] = self._batches([prompt], [row.room], 1)
+        for _ in self._decode(way, [row], [prompt], stop_ids, sampling, draws):
             if row.reason != "stop" and (piece := written.add(row.ids[-1])):
                 yield piece
         if held := written.end():
@@ -112,8 +133,26 @@ class TransformersEngine:
             )
         return min(longest, self.context - len(prompt))
 
+    def _batches(
+        self, prompts: Sequence[Sequence[int]], rooms: Sequence[int], width: int
+    ) -> Iterator[tuple[Way, list[int]]]:
+        """The places of prompts that are answered together, from the longest prompt to the shortest, and how."""
+        together: list[int] = []
+        for place in sorted(range(len(prompts)), key=lambda place: -len(prompts[place])):
+            if len(prompts[place]) + rooms[place] > self._reach:
+                yield WAYS[-1], [place]
+                continue
+            fits = self._way.batch == "padded" or (together and len(prompts[together[0]]) == len(prompts[place]))
+            if together and (not fits or len(together) == width or self._way.batch == "single"):
+                yield self._way, together
+                together = []
+            together.append(place)
+        if together:
+            yield self._way, together
+
     def _decode(
         self,
+        way: Way,
         rows: list[_Open],
         prompts: Sequence[Sequence[int]],
         stop_ids: Sequence[int],
@@ -121,23 +160,14 @@ class TransformersEngine:
         draws: torch.Tensor | None,
     ) -> Iterator[None]:
         """Fill `rows` token by token; yields after each step. `draws` is [rows, longest answer]."""
-        from transformers import DynamicCache
-
         device, stops = self._model.device, {*stop_ids, *self._own_stops}
-        lengths = torch.tensor([len(prompt) for prompt in prompts])
-        total = int(lengths.max())
-        ids = torch.zeros(len(prompts), total, dtype=torch.long)
-        for number, prompt in enumerate(prompts):
-            ids[number, total - len(prompt) :] = torch.tensor(prompt)  # padded on the left
-        mask = (torch.arange(total) >= (total - lengths)[:, None]).long()  # [rows, total]
-        positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)
-        is_padded = not bool(mask.all())
-        cache = DynamicCache(config=self._model.config.get_text_config())
-        ids, mask, positions = ids.to(device), mask.to(device), positions.to(device)
         draws = None if draws is None else draws.to(device)
-        alive = list(rows)
+        alive, chosen = list(rows), None
+        with quiet_transformers():
+            steps = way.start(self._model, prompts)
         for step in range(max(row.room for row in rows)):
-            logits = self._forward(ids, mask if is_padded else None, positions, cache)  # [alive, vocabulary]
+            logits = steps.logits(chosen)  # [alive, vocabulary]
+            refuse_not_finite(self._model, logits, f"token {step + 1} of an answer")
             chosen = next_tokens(logits, sampling, None if draws is None else draws[:, step])
             for row, token in zip(alive, chosen.tolist(), strict=True):
                 if row.reason:
@@ -151,25 +181,8 @@ class TransformersEngine:
             still = [number for number, row in enumerate(alive) if not row.reason]
             if not still:
                 return
-            ids, positions = chosen[:, None], positions[:, -1:] + 1
-            mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=-1)
-            if len(still) < _DROP_BELOW * len(alive):
+            if steps.leaving and len(still) < _DROP_BELOW * len(alive):
                 keep = torch.tensor(still, device=device)
-                cache.batch_select_indices(keep)
-                ids, positions, mask = ids[keep], positions[keep], mask[keep]
-                draws = None if draws is None else draws[keep]
+                steps.keep(keep)
+                chosen, draws = chosen[keep], None if draws is None else draws[keep]
                 alive = [alive[number] for number in still]
-
-    @torch.inference_mode()
-    def _forward(
-        self, ids: torch.Tensor, mask: torch.Tensor | None, positions: torch.Tensor, cache: object
-    ) -> torch.Tensor:
-        output = self._model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        return output.logits[:, -1].float()

@@ -1,0 +1,100 @@
+"""Questions that are put to a model before it is trusted with a faster path: what to ask, and when answers agree."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+_LIMITS = re.compile(r"window|chunk|local_att|topk|budget|extent|block_size|mem_len|compress")
+_NO_LIMITS = re.compile(r"layers|pattern|moe|group|feed_forward")
+_ROPES_BY_LENGTH = {"longrope": "original_max_position_embeddings", "dynamic": "max_position_embeddings"}
+"""Kinds of rotary positions whose angles change for every token once the text is longer than that setting."""
+
+
+def causal_model(model: Any) -> "PreTrainedModel":
+    """The causal language model itself, without PEFT's wrapper around it; its adapters stay in place."""
+    return model.get_base_model() if hasattr(model, "peft_config") else model
+
+
+def boundaries(config: "PreTrainedConfig") -> dict[str, int]:
+    """Lengths in tokens at which a layer may start to behave in another way, as the config names them.
+
+    Windows, chunks, the tokens or blocks that sparse attention keeps, and the length at which rotary angles change.
+    """
+    found: dict[str, int] = {}
+    for name, value in _integers(text_config(config).to_dict()):
+        if value > 1 and _LIMITS.search(name) and not _NO_LIMITS.search(name):
+            found[name] = max(value, found.get(name, 0))
+    blocks = [value for name, value in found.items() if "block_size" in name or "compress" in name]
+    for name in found:
+        if "topk" in name or "budget" in name:  # of blocks, where the config has blocks
+            found[name] *= max(blocks, default=1)
+    if (length := length_of_rope(config)) is not None:
+        found["rope_parameters"] = length
+    return found
+
+
+def length_of_rope(config: "PreTrainedConfig") -> int | None:
+    """The length beyond which the rotary angles of all tokens change (LongRoPE, dynamic NTK), where there is one."""
+    text = text_config(config)
+    rope = getattr(text, "rope_parameters", None) or {}
+    kinds = [rope, *(part for part in rope.values() if isinstance(part, dict))]
+    lengths = []
+    for kind in kinds:
+        if (name := _ROPES_BY_LENGTH.get(kind.get("rope_type", ""))) is not None:
+            lengths.append(kind.get(name) or getattr(text, name, None))
+    return min((length for length in lengths if length), default=None)
+
+
+def text_config(config: "PreTrainedConfig") -> "PreTrainedConfig":
+    """The part of a config that is about text."""
+    return config.get_text_config(decoder=True)
+
+
+def _integers(record: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    for name, value in record.items():
+        if isinstance(value, dict):
+            yield from _integers(value)
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(number, int) and not isinstance(number, bool):
+                yield str(name), number
+
+
+def random_ids(config: "PreTrainedConfig", lengths: list[int], seed: int = 0) -> list[Tensor]:
+    """Rows of random token ids [length]; none stands for an image, a sound or another special token."""
+    special = {
+        number
+        for part in (config.to_dict(), text_config(config).to_dict())
+        for name, number in _integers(part)
+        if name.endswith(("_token_id", "_token_index"))
+    }
+    size = text_config(config).vocab_size
+    plain = torch.tensor([number for number in range(size) if number not in special] or list(range(size)))
+    random = torch.Generator().manual_seed(seed)
+    return [plain[torch.randint(len(plain), (length,), generator=random)] for length in lengths]
+
+
+def distance(ours: Tensor, theirs: Tensor) -> float:
+    """How far two tensors are apart, as a share of the second; infinite where one is not finite."""
+    ours, theirs = ours.float(), theirs.float()
+    share = float((ours - theirs).norm() / theirs.norm().clamp_min(1e-20))
+    return share if share == share else float("inf")
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Eval mode for a while; no random number of the run is drawn."""
+    was_training = model.training
+    devices = {parameter.device for parameter in model.parameters() if parameter.is_cuda}
+    model.eval()
+    try:
+        with torch.random.fork_rng(devices=list(devices)):
+            yield
+    finally:
+        model.train(was_training)
