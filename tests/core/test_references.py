@@ -127,18 +127,6 @@ def test_an_unknown_built_in_offers_those_there_are(workspace):
     assert "pocket" in error.fix or "known names" in error.fix
 
 
-def test_a_git_reference_is_known_by_its_words_or_its_contents(workspace):
-    away = resolve("git:https://host/repo", DATA, workspace, {})
-    assert away.kind == "git"
-    check_kind(away, DATA, "source")
-    assert away.fingerprint != resolve("git:https://host/other", DATA, workspace, {}).fingerprint
-    (workspace.root / "repo").mkdir()
-    (workspace.root / "repo" / "a").write_text("x")
-    here = resolve("git:repo", DATA, workspace, {})
-    (workspace.root / "repo" / "a").write_text("yy")
-    assert resolve("git:repo", DATA, workspace, {}).fingerprint != here.fingerprint
-
-
 def test_an_input_of_another_kind_is_refused_by_field_name(tmp_path):
     value = Input("file:x", "dataset", tmp_path)
     with pytest.raises(AskError) as caught:

@@ -12,6 +12,8 @@ import pytest
 
 from burnish.core.context import Input
 from burnish.core.errors import AskError, DataError
+from burnish.core.references import resolve
+from burnish.core.workspace import Workspace
 from burnish.data.dataset import open_rows
 from burnish.data.mapping import Mapped, detect, map_rows
 from burnish.data.readers import readers
@@ -305,7 +307,7 @@ def test_a_repository_is_read_by_its_tracked_files(repository, read_all):
 
 def test_a_url_is_cloned_once(repository, tmp_path, read_all):
     (tmp_path / "scratch").mkdir()
-    wanted = Input(f"git:file://{repository}", "git", tmp_path / "nothing")
+    wanted = resolve(f"git:file://{repository}", ("folder",), Workspace(tmp_path), {})
     folder = checkout(wanted, tmp_path / "scratch")
     assert raws(read_all(folder)[0]) == [{"text": "print(1)\n", "path": "a.py"}]
     (folder / "a.py").write_text("kept")
@@ -320,9 +322,16 @@ def test_two_repositories_are_two_clones(repository, write, tmp_path, read_all):
     git(other, "commit", "-q", "-m", "x")
     scratch = tmp_path / "scratch"
     folders = [
-        checkout(Input(f"git:file://{path}", "git", tmp_path / "nothing"), scratch) for path in (repository, other)
+        checkout(resolve(f"git:file://{path}", ("folder",), Workspace(tmp_path), {}), scratch)
+        for path in (repository, other)
     ]
     assert [raws(read_all(folder)[0])[0]["path"] for folder in folders] == ["a.py", "b.py"]
+
+
+def test_a_commit_is_checked_out_as_it_was_whatever_lies_in_the_working_tree(repository, tmp_path, read_all):
+    (repository / "a.py").write_text("print('not committed')\n")
+    input = resolve(f"git:{repository}", ("folder",), Workspace(tmp_path), {})
+    assert raws(read_all(checkout(input, tmp_path / "scratch"))[0]) == [{"text": "print(1)\n", "path": "a.py"}]
 
 
 def test_rows_of_a_repository_that_is_not_cloned_ask_for_prepare(tmp_path):
@@ -335,7 +344,7 @@ def test_rows_of_a_repository_that_is_not_cloned_ask_for_prepare(tmp_path):
 @pytest.mark.parametrize("url", ["ext::sh -c touch% HERE/owned% ://", "--upload-pack=touch owned ://", "gone"])
 def test_a_url_runs_no_program(url, tmp_path):
     with pytest.raises((AskError, DataError)):
-        checkout(Input(f"git:{url.replace('HERE', str(tmp_path))}", "git", tmp_path / "gone"), tmp_path)
+        resolve(f"git:{url.replace('HERE', str(tmp_path))}", ("folder",), Workspace(tmp_path), {})
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from burnish.core import hub
+from burnish.core import git, hub
 from burnish.core.context import Input
 from burnish.core.errors import AskError
 from burnish.core.fingerprint import of_path, of_value
@@ -27,7 +27,8 @@ def resolve(
     known: dict[str, Any],
     say: Callable[[str], None] = lambda _: None,
 ) -> Input:
-    """The input that a reference means. A hub name is pinned but not fetched: its kind is hub-model or hub-dataset.
+    """The input that a reference means. Hub names and Git sources are pinned to a commit (`revision`), not fetched:
+    their kind is hub-model, hub-dataset or git.
 
     `say` gets a sentence where the words leave open what is taken.
     """
@@ -40,8 +41,10 @@ def resolve(
         case "builtin":
             return _built_in(ref, rest, known)
         case "git":
-            path = workspace.root / Path(rest).expanduser()
-            return Input(ref, "git", path, of_value(["git", rest]) if not path.exists() else of_path(path, known))
+            pin = git.pin(rest, workspace.root)
+            if pin.said:
+                say(f"{ref} {pin.said}")
+            return Input(ref, "git", pin.path or Path(), of_value(["git", pin.commit]), revision=pin.commit)
         case _:
             repo_type = "model" if "model" in kinds or "tokenizer" in kinds else "dataset"
             commit = hub.pin(rest, repo_type)

@@ -138,11 +138,11 @@ def open_rows(input: Input, split: str) -> Iterator[Row]:
         return
     if split != "train":
         raise _no_split(input.ref, split, ["train"])
-    if input.kind == "git" and not input.path.exists():
+    if input.kind == "git":
         raise DataError(
             "data.not-prepared",
-            f"{input.ref} is not cloned here",
-            "make a dataset of it with `burnish prepare`, which clones it, and give that",
+            f"{input.ref} is a Git repository, and its commit is not checked out here",
+            "make a dataset of it with `burnish prepare`, which fetches it, and give that",
         )
     found, items = detect(read(input.path, Reading()), input.ref)
     for item in map_rows(items, found):

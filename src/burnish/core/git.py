@@ -1,0 +1,230 @@
+"""Git repositories as inputs: pinned to a commit when planned, so that a source that moves on is another input.
+
+    git:PATH        git:PATH@revision       a repository on this machine
+    git:URL         git:URL@revision        https, ssh, git and file URLs, and user@host:path
+
+A revision is a branch, a tag or a commit; without one it is HEAD. What is read is a commit, never a working tree.
+Git asks for credentials where it always does: its credential helper, GIT_ASKPASS, ~/.netrc, an SSH agent.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from burnish.core.errors import AskError, BurnishError, MachineError
+from burnish.core.naming import nearest
+
+_SAFE = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
+"""A repository's own configuration may name programs; reading it must run none of them."""
+_OF_ANOTHER_REPOSITORY = (
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_PREFIX", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE",
+)  # fmt: skip
+_URL = re.compile(r"(?P<host>(?!file:)[a-z][a-z0-9+.-]*://[^/]*/|(?:[\w-][\w.-]*@)?[\w-][\w.-]*:(?!//))(?P<path>.*)")
+_FILE_URL = "file://"
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_REVISION = re.compile(r"(?!-)[^\s~^:?*\[\\\x00-\x20\x7f]+")
+_NO_NETWORK = re.compile(r"(?i)could not resolve|failed to connect|connection (?:refused|timed out|reset)|unreachable")
+_SECONDS = 60
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Pin:
+    """The commit that a reference means now. `said` tells it to a person, with what of a working tree is not read."""
+
+    commit: str
+    path: Path | None
+    """The repository, if it is a folder of this machine."""
+    said: str
+
+
+def pin(name: str, root: Path) -> Pin:
+    """Resolve what stands after `git:`; relative paths start at `root`. AskError `ask.bad-reference` if it is nothing.
+
+    MachineError `machine.no-network` where a host cannot be reached.
+    """
+    address, revision = split_name(name, lambda path: (root / Path(path).expanduser()).exists())
+    if revision and not _REVISION.fullmatch(revision):
+        raise _bad(name, f"'{revision}' is no revision", "write a branch, a tag or a commit after the @")
+    if not is_address(address):
+        return _pin_folder(name, root / Path(address).expanduser(), revision)
+    if _COMMIT.fullmatch(revision):
+        return Pin(revision, None, "")
+    return _pin_address(name, address, revision)
+
+
+def split_name(name: str, exists: Callable[[str], bool]) -> tuple[str, str]:
+    """`https://host/owner/name@feature/x` → (URL, `feature/x`). A path that exists is taken whole, @ or not."""
+    url = _URL.fullmatch(name)
+    if url is not None:
+        cut = url["path"].rfind("@")
+        if cut > 0 and url["path"][cut - 1] != "/":
+            return url["host"] + url["path"][:cut], url["path"][cut + 1 :]
+        return name, ""
+    scheme = _FILE_URL if name.startswith(_FILE_URL) else ""
+    path = name.removeprefix(scheme)
+    if not exists(path):
+        cuts = [index for index, letter in enumerate(path) if letter == "@" and index]
+        for cut in reversed(cuts):
+            if exists(path[:cut]):
+                return scheme + path[:cut], path[cut + 1 :]
+    return name, ""
+
+
+def is_address(address: str) -> bool:
+    """Whether Git fetches it by a URL, and not from a folder."""
+    return address.startswith(_FILE_URL) or _URL.fullmatch(address) is not None
+
+
+def address_of(name: str) -> str:
+    """The URL in what stands after `git:`, without its revision; empty where it is a folder."""
+    address, _ = split_name(name, lambda path: Path(path).exists())
+    return address if is_address(address) else ""
+
+
+def fetch(address: str, commit: str, folder: Path, name: str) -> None:
+    """Check out one commit, without its history, into an empty folder. Nothing of the address is kept in there."""
+    kind = ["--object-format=sha256"] if len(commit) == 64 else []
+    call(["init", "--quiet", "--template=", *kind, str(folder)], name)
+    get = ["-C", str(folder), "fetch", "--quiet", "--no-recurse-submodules"]
+    shallow = _run([*get, "--no-tags", "--depth", "1", "--", address, commit])
+    if shallow.returncode:  # an old server gives only what its refs name, or nothing without the history
+        call([*get, "--", address, "+refs/*:refs/fetched/*"], name)
+    (folder / ".git" / "FETCH_HEAD").unlink(missing_ok=True)
+    call(["-c", "core.autocrlf=false", "-C", str(folder), "checkout", "--quiet", "--detach", commit], name)
+
+
+def call(arguments: list[str], name: str) -> str:
+    """What a git command prints. AskError `ask.bad-reference` in Git's words, MachineError without git or network."""
+    done = _run(arguments)
+    if done.returncode:
+        raise _refused(name, done)
+    return done.stdout.decode("utf-8", "surrogateescape")
+
+
+def _run(arguments: list[str], timeout: float | None = None) -> "subprocess.CompletedProcess[bytes]":
+    if shutil.which("git") is None:
+        raise MachineError("machine.no-package", "git: references need the git command", "install git")
+    environment = {key: value for key, value in os.environ.items() if key not in _OF_ANOTHER_REPOSITORY}
+    environment |= {
+        "GIT_ALLOW_PROTOCOL": "https:http:ssh:git:file",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "LC_ALL": "C",
+    }
+    command = ["git", *_SAFE, *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, env=environment, check=False, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 1, b"", b"connection timed out")
+
+
+def _refused(name: str, done: "subprocess.CompletedProcess[bytes]") -> BurnishError:
+    said = done.stderr.decode("utf-8", "replace").strip()[-500:]
+    if _NO_NETWORK.search(said):
+        what = f"git:{name} cannot be reached: git says: {said}"
+        return MachineError(
+            "machine.no-network", what, "check the network and the host, or use a local clone: git:PATH"
+        )
+    return _bad(name, f"git says: {said}", "check the address, the revision and your access")
+
+
+def _bad(name: str, what: str, fix: str) -> AskError:
+    return AskError("ask.bad-reference", f"git:{name}: {what}", fix)
+
+
+def _pin_folder(name: str, path: Path, revision: str) -> Pin:
+    if not path.exists():
+        names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise _bad(name, f"there is no folder {path}", nearest(path.name, names) if names else "check the path")
+    at = ["-C", str(path)]
+    asked = _run([*at, "rev-parse", "--is-inside-git-dir", "--show-prefix"]) if path.is_dir() else None
+    if asked is None or asked.returncode:
+        said = "" if asked is None else asked.stderr.decode("utf-8", "replace").strip()
+        why = "" if asked is None or "not a git repository" in said else f" (git says: {said[-300:]})"
+        raise _bad(name, f"{path} is no Git repository{why}", f"write file:{name} to read its files")
+    is_bare, _, prefix = asked.stdout.decode("utf-8", "replace").partition("\n")
+    if prefix.strip():
+        top = call([*at, "rev-parse", "--show-toplevel"], name).strip()
+        fix = f"write git:{top} for all of it, or file:{name} for this folder as it lies there"
+        raise _bad(name, f"{path} is a folder inside the repository {top}", fix)
+    if revision:
+        commit = _local_commit(name, at, revision)
+        return Pin(commit, path.resolve(), f"is commit {commit[:12]} ({revision})")
+    commit = _commit_of(at, "HEAD")
+    if not commit:
+        raise _bad(name, "the repository has no commit yet", f"commit something, or write file:{name}")
+    branch = _run([*at, "symbolic-ref", "--quiet", "--short", "HEAD"]).stdout.decode("utf-8", "replace").strip()
+    said = f"is commit {commit[:12]} ({f'HEAD of {branch}' if branch else 'HEAD'})"
+    changes = [] if is_bare == "true" else _changes(at, name)
+    if changes:
+        listed = ", ".join(changes[:_SHOWN]) + (", …" if len(changes) > _SHOWN else "")
+        said += f"; {len(changes)} uncommitted changes are not read: {listed} (commit them, or use file:{name})"
+    return Pin(commit, path.resolve(), said)
+
+
+def _local_commit(name: str, at: list[str], revision: str) -> str:
+    branch, tag = (_commit_of(at, f"refs/{kind}/{revision}") for kind in ("heads", "tags"))
+    if branch and tag and branch != tag:
+        raise _ambiguous(name, revision)
+    commit = branch or tag or _commit_of(at, revision)
+    if not commit:
+        there = call([*at, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags"], name).split()
+        raise _bad(name, f"the repository has no revision '{revision}'", nearest(revision, there))
+    return commit
+
+
+def _commit_of(at: list[str], revision: str) -> str:
+    done = _run([*at, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"])
+    return "" if done.returncode else done.stdout.decode().strip()
+
+
+def _changes(at: list[str], name: str) -> list[str]:
+    """The paths that differ from HEAD. Filters that the repository itself configures are programs: none is run."""
+    named = _run([*at, "config", "--name-only", "-z", "--get-regexp", r"^filter\..*\.(clean|process)$"])
+    filters = [key for key in named.stdout.decode("utf-8", "surrogateescape").split("\0") if key]
+    without = [word for key in filters for word in ("-c", f"{key}=")]
+    without += [word for key in filters for word in ("-c", f"{key.rpartition('.')[0]}.required=false")]
+    listed = call([*without, *at, "status", "--porcelain", "-z", "--no-renames", "--ignore-submodules=all"], name)
+    return [entry[3:] for entry in listed.split("\0") if entry]
+
+
+def _pin_address(name: str, address: str, revision: str) -> Pin:
+    wanted = ["HEAD"]
+    if revision:
+        full = [revision] if revision.startswith("refs/") else [f"refs/heads/{revision}", f"refs/tags/{revision}"]
+        wanted = [ref for one in full for ref in (one, f"{one}^{{}}")]
+    done = _run(["ls-remote", "--quiet", "--", address, *wanted], timeout=_SECONDS)
+    if done.returncode:
+        raise _refused(name, done)
+    lines = (line.split("\t", 1) for line in done.stdout.decode("utf-8", "replace").splitlines())
+    refs = {line[1]: line[0] for line in lines if len(line) == 2}
+    commits = {ref: refs.get(f"{ref}^{{}}", refs[ref]) for ref in wanted if ref in refs}  # ^{} is what a tag points to
+    if len({commits[ref] for ref in commits if not ref.endswith("^{}")}) > 1:
+        raise _ambiguous(name, revision)
+    if not commits:
+        raise _unknown_revision(name, address, revision)
+    ref, commit = next(iter(commits.items()))
+    kind = {"refs/heads/": "branch ", "refs/tags/": "tag "}.get(ref[: ref.find("/", 5) + 1], "")
+    return Pin(commit, None, f"is commit {commit[:12]} ({kind}{revision or 'HEAD'})")
+
+
+def _ambiguous(name: str, revision: str) -> AskError:
+    fix = f"write @refs/heads/{revision} or @refs/tags/{revision}"
+    return _bad(name, f"'{revision}' is a branch and a tag, which differ", fix)
+
+
+def _unknown_revision(name: str, address: str, revision: str) -> AskError:
+    if not revision:
+        return _bad(name, "the repository has no commit yet", "check the address")
+    listed = _run(["ls-remote", "--quiet", "--heads", "--tags", "--refs", "--", address], timeout=_SECONDS)
+    there = [
+        line.rpartition("\t")[2].split("/", 2)[-1] for line in listed.stdout.decode("utf-8", "replace").splitlines()
+    ]
+    fix = "give all 40 digits of the commit" if re.fullmatch(r"[0-9a-f]{4,39}", revision) else nearest(revision, there)
+    return _bad(name, f"the repository has no branch or tag '{revision}'", fix)
