@@ -74,9 +74,18 @@ def test_a_terminal_gets_colours_and_nothing_else():
     console.print(table)
     row = {"kind": "text", "source": STEERING, "text": STEERING}
     shown = [{"row": row, "pieces": [[(STEERING, 1.0), ("x", 0.5)]], "error": STEERING}]
-    found = {"format": STEERING, "reason": STEERING, "rows": 1, "bad": 1, "blank": 0, "notes": [STEERING]}
+    found = {
+        "format": STEERING,
+        "reason": STEERING,
+        "rows": 1,
+        "bad": 1,
+        "blank": 0,
+        "rendered": 1,
+        "notes": [STEERING],
+    }
     bad = [{"source": STEERING, "field": STEERING, "reason": STEERING}]
     stats = {"kinds": {STEERING: 1}, "tags": {STEERING: 1}}
-    print_inspection(console, {**found, "stats": stats, "unrendered": {STEERING: 1}, "first_bad": bad, "shown": shown})
+    found |= {"notes": [STEERING], "stats": stats, "unrendered": {STEERING: 1}, "first_bad": bad, "shown": shown}
+    print_inspection(console, found)
     assert "\x1b[1m" in screen.getvalue()
     assert not controls(STYLES.sub("", screen.getvalue()))

@@ -30,6 +30,13 @@ def test_a_row_that_is_too_long_is_told_and_not_cut(burnish, rows):
     assert "data.too-long" in said.out
 
 
+@pytest.mark.parametrize("words", [("--train-on", "all"), ("--train-on", "nope"), ("--max-length", "9")])
+def test_rendering_settings_without_a_tokenizer_are_refused(burnish, rows, words):
+    said = burnish("inspect", rows, "--column", "frage=question", "--column", "antwort=answer", *words)
+    assert said.status == 2
+    assert "tokenizer" in said.err or "nope" in said.err
+
+
 def test_a_renaming_that_is_none_is_told(burnish, rows):
     said = burnish("inspect", rows, "--column", "frage")
     assert said.status == 2

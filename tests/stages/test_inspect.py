@@ -1,12 +1,17 @@
 """inspect: what is shown of rows, and of which rows it is known."""
 
+import json
+from collections import Counter
+
 import pytest
 
-from burnish.core.errors import DataError
-from burnish.specs.data import InspectSpec
+from burnish.core.errors import AskError, DataError
+from burnish.specs.data import InspectSpec, PrepareSpec, SourceSpec
 from burnish.specs.tokens import RenderSpec
-from burnish.stages.inspect import inspect
-from burnish.testing import input_at, tiny_tokenizer
+from burnish.stages.inspect import _Lengths, inspect
+from burnish.stages.prepare import run as prepare
+from burnish.stages.rendering import RowRenderer
+from burnish.testing import input_at, temporary_context, tiny_tokenizer
 
 
 def test_inspect_shows_rows_with_their_learned_tokens(tmp_path, qa):
@@ -51,3 +56,47 @@ def test_inspect_of_a_file_without_a_readable_row_is_an_error(tmp_path, content,
     with pytest.raises(DataError, match=said) as caught:
         inspect(InspectSpec(source="file:rows.json"), input_at(tmp_path / "rows.json"))
     assert caught.value.code == "data.empty"
+
+
+def test_inspect_renders_a_sample_of_many_rows(tmp_path, qa, monkeypatch):
+    tiny_tokenizer(tmp_path / "tokenizer")
+    (tmp_path / "rows.jsonl").write_text(qa(900) + json.dumps({"question": "x" * 99, "answer": "y" * 99}) + "\n")
+    rendered: list[str] = []
+    original = RowRenderer.pieces
+    monkeypatch.setattr(RowRenderer, "pieces", lambda self, row: rendered.append(row["source"]) or original(self, row))
+    monkeypatch.setattr("burnish.stages.inspect._SAMPLE", 50)
+    spec = InspectSpec(source="file:rows.jsonl", tokenizer="file:tokenizer", rows=2)
+    seen = inspect(spec, input_at(tmp_path / "rows.jsonl"), input_at(tmp_path / "tokenizer"))
+    assert (seen.rows, seen.rendered, seen.stats["tokens"]["count"]) == (901, 50, 50)
+    assert len(rendered) < 300
+    assert seen.stats["characters"]["count"] == 901
+    lines = sorted(int(source.split(":")[1]) for source in rendered)
+    assert lines[len(lines) // 2] > 50, "only the first rows were rendered"
+
+
+def test_every_row_is_in_the_sample_equally_likely():
+    counts = Counter[int]()
+    for seed in range(2000):
+        sample = _Lengths(5)
+        sample._random.seed(seed)
+        for number in range(20):
+            if (place := sample.next_place()) is not None:
+                sample.put(place, (number, 0))
+        counts.update(length[0] for length in sample.kept)
+    assert all(abs(counts[number] - 500) < 100 for number in range(20))
+
+
+def test_settings_for_raw_rows_are_refused_on_a_prepared_dataset(tmp_path, qa):
+    (tmp_path / "rows.jsonl").write_text(qa(3))
+    context, _ = temporary_context(tmp_path / "run", {"source": tmp_path / "rows.jsonl"})
+    prepare(PrepareSpec(source="file:rows.jsonl"), context)
+    settings = {"format": "alpaca", "columns": {"a": "b"}, "subset": "x"}
+    for name, value in settings.items():
+        with pytest.raises(AskError, match=f"prepared dataset, on which {name} would have no effect"):
+            inspect(InspectSpec(source="step:x", **{name: value}), input_at(context.out))
+        again, _ = temporary_context(tmp_path / "again", {"source": context.out})
+        with pytest.raises(AskError, match=name):
+            prepare(PrepareSpec(source="step:x", **{name: value}), again)
+        again, _ = temporary_context(tmp_path / "again", {"source.0.ref": context.out})
+        with pytest.raises(AskError, match=name):
+            prepare(PrepareSpec(source=[SourceSpec(ref="step:x", **{name: value})]), again)

@@ -12,7 +12,8 @@ from burnish.cli.render import make_table
 from burnish.core.printable import printable
 
 _LEARNED, _READ = "bold green", "dim"
-_LENGTHS = ("characters", "turns", "tokens", "learned")
+_RENDERED = ("tokens", "learned")
+_LENGTHS = ("characters", "turns", *_RENDERED)
 
 
 def print_inspection(console: Console, found: Mapping[str, Any]) -> None:
@@ -31,10 +32,17 @@ def print_inspection(console: Console, found: Mapping[str, Any]) -> None:
         console.print(Text("languages: ", "bold") + Text(_listed(stats["languages"]["rows"]) + of))
     lengths = [(name, stats[name]) for name in _LENGTHS if stats.get(name, {}).get("count")]
     columns = ("min", "mean", "p50", "p90", "p99", "max", "total")
-    rows = [(name, *(f"{length[column]:,}" for column in columns)) for name, length in lengths]
+    is_sample = found["rendered"] < found["rows"]
+    rows = []
+    for name, length in lengths:
+        cells = {column: f"{length[column]:,}" for column in columns}
+        rows.append((name, *(cells | ({"total": "–"} if is_sample and name in _RENDERED else {})).values()))
     console.print(make_table("", ("per row", *columns), rows))
+    if found["rendered"] and is_sample:
+        console.print(Text(_of_a_sample(found)))
+    of = f" (of {found['rendered']:,} that were rendered)" if is_sample else ""
     for code, count in found["unrendered"].items():
-        console.print(Text(f"{count:,} rows cannot be rendered as they are: {code}", "yellow"))
+        console.print(Text(f"{count:,} rows{of} cannot be rendered as they are: {code}", "yellow"))
     for bad in found["first_bad"]:
         where = ": ".join(part for part in (bad["source"], bad["field"]) if part)
         console.print(Text(f"bad: {where}: {bad['reason']}", "red"))
@@ -53,6 +61,17 @@ def _printable(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {_printable(key): _printable(member) for key, member in value.items()}
     return [_printable(member) for member in value] if isinstance(value, list | tuple) else value
+
+
+def _of_a_sample(found: Mapping[str, Any]) -> str:
+    """What is known of all rows from those that were rendered."""
+    said = f"tokens and learned are of a random sample of {found['rendered']:,} rows"
+    share, totals = found["rows"] / found["rendered"], list[str]()
+    for name in _RENDERED:
+        if found["stats"].get(name, {}).get("count"):
+            about = float(f"{found['stats'][name]['total'] * share:.2g}")
+            totals.append(f"{about:,.0f} {name}")
+    return f"{said}; all {found['rows']:,} have about {', '.join(totals)}" if totals else said
 
 
 def _listed(counts: Mapping[str, int]) -> str:

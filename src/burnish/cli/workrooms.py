@@ -8,6 +8,8 @@ import typer
 from burnish.cli.render import Face
 from burnish.core.errors import AskError
 
+_MAX_LENGTH = 8192
+
 
 def inspect(
     ctx: typer.Context,
@@ -24,8 +26,12 @@ def inspect(
         list[str] | None, typer.Option("--role", help="Map a role: theirs=ours, such as agent=assistant.")
     ] = None,
     subset: Annotated[str | None, typer.Option(help="Which part of a hub dataset or dataset_info.json.")] = None,
-    train_on: Annotated[str, typer.Option(help="assistant, completion or all.")] = "assistant",
-    max_length: Annotated[int, typer.Option(help="The most tokens a row may have.")] = 8192,
+    train_on: Annotated[
+        str | None, typer.Option(help="With --tokenizer: assistant, completion or all. [assistant]")
+    ] = None,
+    max_length: Annotated[
+        int | None, typer.Option(help=f"With --tokenizer: the most tokens a row may have. [{_MAX_LENGTH}]")
+    ] = None,
 ) -> None:
     """Show rows, lengths and roles; with --tokenizer, the rendered conversation with learned tokens coloured."""
     from burnish.cli.stages import as_reference
@@ -39,11 +45,12 @@ def inspect(
         settings["roles"] = dict(_renaming("--role", text, "agent=assistant") for text in roles)
     if subset is not None:
         settings["subset"] = subset
+    render = {"train_on": train_on, "max_length": max_length}
+    given = {key: value for key, value in render.items() if value is not None}
     if tokenizer is not None:
-        settings |= {
-            "tokenizer": as_reference(tokenizer),
-            "render": {"train_on": train_on, "max_length": max_length},
-        }
+        settings |= {"tokenizer": as_reference(tokenizer), "render": {"max_length": _MAX_LENGTH} | given}
+    elif given:
+        settings["render"] = given
     found = look(as_reference(source), workspace=face.workspace, **settings)
     if face.json:
         return face.print_json(found)

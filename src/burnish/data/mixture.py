@@ -5,8 +5,10 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from burnish.core.context import Input
+from burnish.core.errors import AskError
 from burnish.data import dataset_info
 from burnish.data.dataset import is_prepared, read_rows, splits
 from burnish.data.document import Row
@@ -39,6 +41,16 @@ class Part:
         words = PurePosixPath(self.name.partition(":")[2] or self.name)
         folder = str(words.parent if self.path.is_file() else words)
         return "" if folder == "." else f"{folder}/"
+
+    def refuse_settings(self, **settings: Any) -> None:
+        """AskError `ask.wrong-value` when a prepared dataset is given settings that only raw rows have a use for."""
+        named = [name for name, value in settings.items() if value and value != "auto"]
+        if self.found is None and named:
+            raise AskError(
+                "ask.wrong-value",
+                f"{self.name} is a prepared dataset, on which {' and '.join(named)} would have no effect",
+                "remove the setting, or give it where the raw rows are prepared",
+            )
 
     def items(self, reading: Reading) -> Iterator[Mapped | Bad]:
         """Every row from the start on."""

@@ -92,12 +92,16 @@ class Profile:
         if messages:
             self.turns.add(len(messages))
         if tokens is not None:
-            self.tokens.add(tokens)
-            self.learned.add(learned)
+            self.add_length(tokens, learned)
         if len(self._sample) < _LANGUAGE_SAMPLE:
             self._sample.append(spoken_text(row))
         elif (place := self._random.randrange(self.characters.count)) < _LANGUAGE_SAMPLE:
             self._sample[place] = spoken_text(row)  # Vitter's algorithm R: every row is equally likely to stay
+
+    def add_length(self, tokens: int, learned: int) -> None:
+        """Count the rendered length of a row."""
+        self.tokens.add(tokens)
+        self.learned.add(learned)
 
     def told(self) -> list[str]:
         """What a person should know of columns and mapping, in sentences."""

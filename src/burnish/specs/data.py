@@ -144,3 +144,9 @@ class InspectSpec(Spec):
     """How to render."""
     rows: Annotated[int, Field(ge=0)] = 3
     """How many rows to show."""
+
+    @model_validator(mode="after")
+    def rendering_needs_a_tokenizer(self) -> "InspectSpec":
+        if "render" in self.__pydantic_fields_set__ and self.__dict__["tokenizer"] is None:
+            raise ValueError("train_on, max_length and the like have an effect with a tokenizer only: name one")
+        return self

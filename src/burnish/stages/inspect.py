@@ -1,6 +1,7 @@
 """inspect: what a file or dataset holds, how long its rows are, and which of their tokens would be learned."""
 
 import json
+import random
 import sys
 import tempfile
 from collections import Counter
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from burnish.stages.rendering import RowRenderer
 
 _BAD_SHOWN = 5
+_SAMPLE = 1000
+"""How many rows are rendered for their lengths; of more, a sample of so many."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,11 @@ class Shown:
 
 @dataclass(frozen=True)
 class Inspection:
-    """`stats` are those of `data.profile.Profile` (lengths, roles, kinds, languages, tokens) over all `rows`."""
+    """`stats` are those of `data.profile.Profile` (lengths, roles, kinds, languages) over all `rows`.
+
+    Only `rendered` of them were rendered with the tokenizer, chosen at random where those are not all: `tokens` and
+    `learned` of the stats, and `unrendered`, are of these.
+    """
 
     format: str
     reason: str
@@ -50,7 +57,8 @@ class Inspection:
     shown: list[Shown]
     notes: list[str]
     unrendered: dict[str, int]
-    """Rows that could not be rendered or were dropped, by error code."""
+    """Rows of the rendered ones that gave an error or were dropped, by error code."""
+    rendered: int
 
 
 def inspect(spec: InspectSpec, input: Input, tokenizer: Input | None = None) -> Inspection:
@@ -61,10 +69,9 @@ def inspect(spec: InspectSpec, input: Input, tokenizer: Input | None = None) -> 
     renderer = _renderer(spec, tokenizer)
     reading, profile = Reading(), Profile()
     splits: Counter[str] = Counter()
-    unrendered: Counter[str] = Counter()
     first_bad: list[Bad] = []
     shown: list[Shown] = []
-    bad, wanted = 0, spec.rows
+    bad, wanted, lengths = 0, spec.rows, _Lengths(_SAMPLE)
     with tempfile.TemporaryDirectory() as scratch:
         part = _open(spec, input, Path(scratch))
         for item in part.items(reading):
@@ -73,20 +80,33 @@ def inspect(spec: InspectSpec, input: Input, tokenizer: Input | None = None) -> 
                 first_bad += [item] if bad <= _BAD_SHOWN else []
                 continue
             splits[item.split or "train"] += 1
+            profile.add(item.row, remarks=item.remarks)
+            is_shown, place = len(shown) < wanted, lengths.next_place()
             one = Shown(item.row)
-            if renderer is None:
-                profile.add(item.row)
-            else:
-                one = _rendered(renderer, item.row, profile, unrendered, len(shown) < wanted)
-            if len(shown) < wanted:
+            if renderer is not None and (is_shown or place is not None):
+                one, length = _rendered(renderer, item.row, is_shown)
+                lengths.put(place, length)
+            if is_shown:
                 shown.append(one)
     name, reason = (part.found.format.name, part.found.reason) if part.found else ("prepared", "it has stats.json")
+    unrendered = lengths.count(profile)
     stats = profile.as_dict()
     rows = profile.characters.count
     if not rows:
         raise _no_rows(input, bad, first_bad)
     return Inspection(
-        name, reason, rows, bad, reading.blank, dict(splits), stats, first_bad, shown, reading.notes, dict(unrendered)
+        format=name,
+        reason=reason,
+        rows=rows,
+        bad=bad,
+        blank=reading.blank,
+        splits=dict(splits),
+        stats=stats,
+        first_bad=first_bad,
+        shown=shown,
+        notes=reading.notes + profile.told(),
+        unrendered=dict(unrendered),
+        rendered=len(lengths.kept),
     )
 
 
@@ -108,23 +128,52 @@ def _renderer(spec: InspectSpec, tokenizer: Input | None) -> "RowRenderer | None
 def _open(spec: InspectSpec, input: Input, scratch: Path) -> Part:
     part = open_prepared(input)
     if part is not None:
+        part.refuse_settings(format=spec.format, columns=spec.columns, subset=spec.subset, roles=spec.roles)
         return part
     return open_part(input, checkout(input, scratch), spec.format, spec.columns, spec.subset, spec.roles)
 
 
-def _rendered(renderer: "RowRenderer", row: Row, profile: Profile, unrendered: Counter[str], is_shown: bool) -> Shown:
+class _Lengths:
+    """(tokens, learned) or the error of a random sample of rows: each of n rows is in it equally likely.
+
+    Vitter's algorithm R: a row takes a place in the sample with probability size/n, so few rows need to be rendered.
+    """
+
+    def __init__(self, size: int):
+        self.kept: list[tuple[int, int] | str] = []
+        self._size, self._rows, self._random = size, 0, random.Random(0)
+
+    def next_place(self) -> int | None:
+        """Where the length of the next row goes; None when it is not in the sample."""
+        self._rows += 1
+        place = self._rows - 1 if self._rows <= self._size else self._random.randrange(self._rows)
+        return place if place < self._size else None
+
+    def put(self, place: int | None, length: tuple[int, int] | str) -> None:
+        if place is not None:
+            self.kept[place : place + 1] = [length]
+
+    def count(self, profile: Profile) -> Counter[str]:
+        """Add the lengths to the profile, and give the errors with their numbers."""
+        errors: Counter[str] = Counter()
+        for length in self.kept:
+            if isinstance(length, str):
+                errors[length] += 1
+            else:
+                profile.add_length(*length)
+        return errors
+
+
+def _rendered(renderer: "RowRenderer", row: Row, is_shown: bool) -> tuple[Shown, tuple[int, int] | str]:
+    """A row as it is shown, and its length or the code of its error."""
     try:
         pieces = renderer.pieces(row)
     except BurnishError as error:
-        unrendered[error.code] += 1
-        profile.add(row)
-        return Shown(row, error=error.what)
+        return Shown(row, error=error.what), error.code
     if not pieces:
-        unrendered["dropped"] += 1
-        profile.add(row)
-        return Shown(row, error="longer than max_length, and dropped")
-    profile.add(row, sum(map(len, pieces)), sum(piece.learned for piece in pieces))
-    return Shown(row, [renderer.shown(piece) for piece in pieces] if is_shown else [])
+        return Shown(row, error="longer than max_length, and dropped"), "dropped"
+    length = sum(map(len, pieces)), sum(piece.learned for piece in pieces)
+    return Shown(row, [renderer.shown(piece) for piece in pieces] if is_shown else []), length
 
 
 def main() -> None:

@@ -104,14 +104,20 @@ def _rows_of_splits(splitter: Splitter, writer: DatasetWriter) -> dict[str, int]
 def _parts(spec: PrepareSpec, ctx: Context) -> list[Part]:
     """Open every source; layouts are told from the first rows and said aloud."""
     if isinstance(spec.source, str):
-        return [_part(ctx, ctx.input("source"), spec.format, spec.columns, spec.subset, spec.roles)]
-    parts = []
+        part = _part(ctx, ctx.input("source"), spec.format, spec.columns, spec.subset, spec.roles)
+        part.refuse_settings(format=spec.format, columns=spec.columns, subset=spec.subset, roles=spec.roles)
+        return [part]
+    parts: list[Part] = []
     for i, source in enumerate(spec.source):
         columns = spec.columns if source.columns is None else source.columns
         roles = spec.roles if source.roles is None else source.roles
         layout = source.format or spec.format, columns, source.subset or spec.subset, roles
         part = _part(ctx, ctx.input(f"source.{i}.ref"), *layout)
+        own = {"format": source.format, "columns": source.columns, "subset": source.subset, "roles": source.roles}
+        part.refuse_settings(**own)
         parts.append(replace(part, take=source.take, tag=source.tag, is_mixed=len(spec.source) > 1))
+    if all(part.found is None for part in parts):
+        parts[0].refuse_settings(format=spec.format, columns=spec.columns, subset=spec.subset, roles=spec.roles)
     return parts
 
 
