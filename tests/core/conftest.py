@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from burnish.core.artifact import record_files
 from burnish.core.files import write_json
 
 
@@ -43,6 +44,7 @@ def finished(workspace):
         if state == "succeeded":
             run.out.mkdir()
             for name, text in (files or {"words.txt": "w\n"}).items():
+                (run.out / name).parent.mkdir(parents=True, exist_ok=True)
                 (run.out / name).write_text(text)
             write_json(
                 run.folder / "artifact.json",
@@ -56,6 +58,7 @@ def finished(workspace):
                     "spec": {"word": "w", "times": 1},
                     "measures": {"words": 1},
                     "provenance": {},
+                    "files": record_files(run.out),
                 },
             )
         if state not in ("running", "killed"):

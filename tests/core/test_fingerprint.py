@@ -2,6 +2,9 @@
 
 import os
 
+import pytest
+
+from burnish.core import fingerprint
 from burnish.core.fingerprint import of_path, of_step, of_value
 from burnish.specs.data import PrepareSpec, SourceSpec
 from burnish.specs.train import SftSpec
@@ -50,14 +53,15 @@ def test_values_are_the_same_whatever_the_order_of_their_keys():
 
 
 def test_a_file_is_its_bytes_and_is_read_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(fingerprint, "_SETTLED_NS", -1)
     path, known = tmp_path / "a.txt", {}
     path.write_text("one")
     first = of_path(path, known)
     (tmp_path / "copy.txt").write_text("one")
     assert of_path(tmp_path / "copy.txt", known) == first
-    monkeypatch.setattr("pathlib.Path.open", None)
-    assert of_path(path, known) == first
-    monkeypatch.undo()
+    with monkeypatch.context() as unreadable:
+        unreadable.setattr("pathlib.Path.open", None)
+        assert of_path(path, known) == first
     path.write_text("two")
     os.utime(path, ns=(1, 1))
     assert of_path(path, known) != first
@@ -78,3 +82,27 @@ def test_a_folder_is_its_names_and_bytes_without_its_git_history(tmp_path):
 def test_a_named_checkpoint_is_part_of_the_identity_and_auto_and_never_are_not():
     assert of(sft()) == of(sft(resume="never"))
     assert of(sft(resume="/some/step-00000004")) not in (of(sft()), of(sft(resume="/some/step-00000005")))
+
+
+@pytest.mark.parametrize("settled_after", [2 * 10**9, -1])
+def test_an_edit_that_keeps_size_and_time_is_seen(tmp_path, monkeypatch, until, settled_after):
+    monkeypatch.setattr(fingerprint, "_SETTLED_NS", settled_after)
+    path, known = tmp_path / "a.txt", {}
+    path.write_text("one")
+    before = path.stat()
+    first = of_path(path, known)
+
+    def edited():  # within one tick of the clock, the times may not tell
+        path.write_text("two")
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        return settled_after > 0 or path.stat().st_ctime_ns != before.st_ctime_ns
+
+    until(edited)
+    assert of_path(path, known) != first
+
+
+def test_a_torn_memory_of_hashes_is_not_believed(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("one")
+    for entry in (None, 3, [], ["x"], {"a": 1}, [[1], 2, 3]):
+        assert of_path(path, {os.path.realpath(path): entry}) == of_path(path, {})

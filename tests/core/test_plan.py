@@ -2,8 +2,10 @@
 
 import pytest
 
-from burnish.core.errors import AskError
-from burnish.core.plan import make_plan
+from burnish.core import fingerprint
+from burnish.core.errors import AskError, RunError
+from burnish.core.files import write_json
+from burnish.core.plan import make_plan, step_as_input
 from burnish.core.recipe import load_recipe, recipe_of
 
 RECIPE = {
@@ -140,7 +142,8 @@ def test_a_plan_is_plain_json(planned, workspace):
     assert recipe_of(found["values"]) == recipe_of(RECIPE)
 
 
-def test_planning_writes_nothing_but_the_cache_of_hashes(planned, workspace):
+def test_planning_writes_nothing_but_the_cache_of_hashes(planned, workspace, monkeypatch):
+    monkeypatch.setattr(fingerprint, "_SETTLED_NS", -1)
     (workspace.root / "rows.txt").write_text("a\n")
     planned({"name": "r", "steps": {"join": {"stage": "quick-join", "source": "file:rows.txt"}}})
     assert sorted(path.name for path in workspace.root.iterdir()) == [".burnish", "rows.txt"]
@@ -152,3 +155,75 @@ def test_an_input_that_is_not_there_is_told_with_the_line_that_names_it(tmp_path
     with pytest.raises(AskError) as caught:
         make_plan(load_recipe([recipe]), workspace)
     assert f"{recipe}:6: 'data.source.0.ref': " in caught.value.what
+
+
+def test_a_damaged_artifact_is_not_reused_and_the_reason_names_it(planned, all_made, workspace):
+    (workspace.run("r", 1, "make").out / "words.txt").write_text("other words")
+    steps = planned()
+    assert actions(steps) == {"make": "run", "other": "reuse", "join": "reuse", "end": "reuse"}
+    assert "r/1/make" in steps["make"].reason
+    assert "words.txt has 11 bytes instead of 2" in steps["make"].reason
+
+
+def test_a_sound_artifact_of_the_same_fingerprint_stands_in_for_a_damaged_one(planned, all_made, workspace, finished):
+    finished("r", 2, "make", fingerprint=planned()["make"].fingerprint, plan=False)
+    (workspace.run("r", 2, "make").out / "words.txt").unlink()
+    step = planned()["make"]
+    assert (step.action, step.run.name) == ("reuse", "r/1/make")
+    assert "words.txt is missing" in step.reason
+
+
+def test_an_adapter_whose_base_is_damaged_is_trained_again(planned, finished, workspace):
+    steps = {"below": {"stage": "quick-model", "base": "builtin:pocket"}, "tune": {"stage": "quick-model"}}
+    steps["tune"]["base"] = "step:below"
+    recipe = {"name": "q", "steps": steps}
+    below = finished("q", 1, "below", kind="adapter", fingerprint=planned(recipe)["below"].fingerprint)
+    tune = planned(recipe)["tune"]
+    finished("q", 1, "tune", kind="adapter", fingerprint=tune.fingerprint, inputs=tune.inputs)
+    assert set(actions(planned(recipe)).values()) == {"reuse"}
+    (below.out / "words.txt").write_text("changed")
+    steps = planned(recipe)
+    assert set(actions(steps).values()) == {"run"}
+    assert "q/1/below" in steps["tune"].reason
+
+
+def test_a_damaged_artifact_of_another_recipe_is_refused_with_the_way_to_repair_it(planned, finished):
+    run = finished("r", 1, "data")
+    (run.out / "words.txt").write_text("changed")
+    with pytest.raises(RunError, match=r"'end\.source': the artifact r\.data@1 .* is damaged: words\.txt") as caught:
+        planned({"name": "q", "steps": {"end": {"stage": "quick-join", "source": "r.data@1"}}})
+    assert "burnish runs resume r/1" in caught.value.fix
+
+
+def test_a_base_that_was_moved_leaves_its_adapter_reusable_and_whole(planned, finished, workspace):
+    base = workspace.root / "base"
+    base.mkdir()
+    (base / "config.json").write_text("{}")
+    recipe = {"name": "q", "steps": {"tune": {"stage": "quick-model", "base": "file:base"}}}
+    found = planned(recipe)["tune"]
+    finished("q", 1, "tune", kind="adapter", fingerprint=found.fingerprint, inputs=found.inputs)
+    base.rename(workspace.root / "moved")
+    step = planned({"name": "q", "steps": {"tune": {"stage": "quick-model", "base": "file:moved"}}})["tune"]
+    assert step.action == "reuse"
+    assert step_as_input(step).inputs["base"].path == workspace.root / "moved"
+
+
+def test_a_run_with_a_torn_record_is_named_and_not_reused(planned, all_made, workspace):
+    (workspace.run("r", 1, "make").folder / "run.json").write_text('{"state": "succ')
+    (workspace.run("r", 1, "other").folder / "artifact.json").write_text("")
+    made = make_plan(recipe_of(RECIPE), workspace)
+    steps = {step.step.name: step for step in made.steps}
+    assert actions(steps) == {"make": "run", "other": "run", "join": "reuse", "end": "reuse"}
+    assert "artifact.json is empty" in steps["other"].reason
+    assert len(made.warnings) == 1
+    assert "run.json is cut off" in made.warnings[0]
+
+
+def test_an_artifact_of_an_older_burnish_is_reused_and_said_to_be_unchecked(planned, all_made, workspace):
+    run = workspace.run("r", 1, "make")
+    record = run.record_of("artifact.json")
+    del record["files"]
+    write_json(run.folder / "artifact.json", record)
+    step = planned()["make"]
+    assert step.action == "reuse"
+    assert "cannot be checked" in step.reason

@@ -112,7 +112,7 @@ def test_ctrl_c_while_planning_starts_nothing(recipe, workspace, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("burnish.core.fingerprint._of_file", interrupted)
+    monkeypatch.setattr("burnish.core.fingerprint.of_file", interrupted)
     (workspace.root / "words.txt").write_text("a\n")
     recipe["steps"]["join"]["source"] = "file:words.txt"
     for verb in (burnish.plan, burnish.run):

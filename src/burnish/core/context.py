@@ -77,6 +77,11 @@ class Context:
     """To be called when every setting has been read and before the long work: an unread one stops the run here."""
     cache: Path
     """A folder that all runs of the workspace share; what lies there can be made again, and is checked when read."""
+    has_read: Callable[[str], None] = lambda _: None
+    """To be called with the path of an input that is not read any more: a later change of its files is then harmless.
+
+    Errors: RunError `run.input-changed` when it changed before.
+    """
 
     def input(self, name: str) -> Input:
         """The input of a field by its dotted path, such as `data` or `source.0.ref`."""

@@ -114,5 +114,8 @@ CODES = {
     "run.interrupted": "The run was stopped before its end; it can be resumed.",
     "run.failed": "The stage ended with an error that burnish does not know.",
     "run.killed": "The worker process was killed from outside, often for lack of memory.",
+    "run.broken-record": "A small file of a run or workspace, such as run.json, is torn, unreadable or incomplete.",
+    "run.damaged-artifact": "Files of an artifact are missing, added or changed since the step wrote them.",
+    "run.input-changed": "An input is not what it was when the run was planned.",
     "run.bad-transition": "A run was asked to go from a state to one that does not follow it.",
 }

@@ -22,15 +22,15 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a file's content in one step."""
+def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
+    """Replace a file's content in one step; `mode` says who may read it."""
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -39,10 +39,10 @@ def write_atomically(path: Path, text: str) -> None:
     sync(path.parent)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
     """Write JSON for people and programs: indented, keys in the order given, numbers that are not finite as words."""
     text = json.dumps(jsonable(value), indent=2, ensure_ascii=False, default=str, allow_nan=False)
-    write_atomically(path, text + "\n")
+    write_atomically(path, text + "\n", mode)
 
 
 def jsonable(value: Any) -> Any:
@@ -57,6 +57,7 @@ def jsonable(value: Any) -> Any:
 
 
 def read_json(path: Path) -> Any:
+    """What a file holds, for readers that treat a torn file as absent; records go through `core.records`."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 

@@ -7,13 +7,20 @@ of the references, for which the content stands that they point to.
 import hashlib
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from burnish.specs.base import Runtime, Spec, Takes, fields_with
 
 _BLOCK = 1 << 20
+_SETTLED_NS = 2 * 10**9
+"""A file that changed less than this before it was hashed is not remembered: a second change within the same tick of
+the file system's clock would leave its times as they are (git calls such a file racily clean)."""
+BASE_RECORD = "burnish_base.json"
+"""Beside an adapter: the content of the base that it was trained on."""
+_MODEL_FILES = ("config.json", "adapter_config.json", BASE_RECORD, "*.safetensors", "*.safetensors.index.json")
 
 
 def of_step(stage: str, version: int, spec: Spec, inputs: Mapping[str, str]) -> str:
@@ -55,25 +62,39 @@ def of_value(value: Any) -> str:
 def of_path(path: Path, known: dict[str, Any]) -> str:
     """The fingerprint of a file's bytes, or of a folder's names and bytes.
 
-    `known` remembers files by size and modification time, so that a large file is read once.
+    `known` remembers files by size, times and inode, so that a large file is read once.
     """
     if path.is_file():
-        return _of_file(path, known)
-    files = sorted(file for file in path.rglob("*") if file.is_file() and ".git" not in file.parts)
-    return of_value([[str(file.relative_to(path)), _of_file(file, known)] for file in files])
+        return of_file(path, known)
+    return of_value([[str(file.relative_to(path)), of_file(file, known)] for file in content_files(path)])
 
 
-def _of_file(path: Path, known: dict[str, Any]) -> str:
+def content_files(folder: Path) -> list[Path]:
+    """The files whose names and bytes make a folder's fingerprint: all but its git history."""
+    return sorted(file for file in folder.rglob("*") if file.is_file() and ".git" not in file.parts)
+
+
+def of_model(folder: Path, known: dict[str, Any]) -> dict[str, str]:
+    """sha256 of each file of a model or adapter folder that decides its weights, by name: the content of a base."""
+    files = {path for pattern in _MODEL_FILES for path in folder.glob(pattern) if path.is_file()}
+    return {path.name: of_file(path, known) for path in sorted(files)}
+
+
+def of_file(path: Path, known: dict[str, Any]) -> str:
+    """sha256 of a file's bytes, from `known` while its size, times and inode are those of the last look."""
     status = path.stat()
-    stamp = [status.st_size, status.st_mtime_ns, status.st_ino]
+    stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
     key = os.path.realpath(path)
-    if known.get(key, [None])[0] == stamp:
-        return known[key][1]
+    before = known.get(key)
+    if isinstance(before, list) and len(cast(list[Any], before)) == 2 and before[0] == stamp:
+        return str(before[1])  # pyright: ignore[reportUnknownArgumentType]
+    is_settled = time.time_ns() - status.st_ctime_ns > _SETTLED_NS
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             digest.update(block)
-    known[key] = [stamp, digest.hexdigest()]
+    if is_settled:
+        known[key] = [stamp, digest.hexdigest()]
     return digest.hexdigest()
 
 

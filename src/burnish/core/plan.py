@@ -1,16 +1,19 @@
 """What a recipe will do: per step, run it, reuse what was made before, or go on where it was cut off."""
 
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from burnish import __version__
+from burnish.core.artifact import Artifact
 from burnish.core.context import Input
 from burnish.core.errors import AskError, BurnishError
 from burnish.core.fingerprint import of_step
+from burnish.core.inputs import artifact_at, check_input
 from burnish.core.naming import nearest
 from burnish.core.recipe import Recipe, Step
+from burnish.core.records import is_there
 from burnish.core.references import check_kind, inputs_as_fingerprints, resolve
 from burnish.core.run import Run
 from burnish.core.workspace import Workspace
@@ -65,6 +68,8 @@ class Plan:
     free_bytes: int
     notes: tuple[str, ...] = ()
     """What references were taken to mean, where their words leave that open."""
+    warnings: tuple[str, ...] = ()
+    """Runs with a damaged record: what they made is not reused."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -72,6 +77,7 @@ class Plan:
             "burnish": __version__,
             "free_bytes": self.free_bytes,
             "notes": list(self.notes),
+            "warnings": list(self.warnings),
             "values": self.recipe.as_dict(),
             "steps": [step.as_dict() for step in self.steps],
         }
@@ -96,29 +102,30 @@ def make_plan(
             raise AskError("ask.bad-reference", f"the recipe has no step '{name}'", nearest(name, names))
     known = workspace.hashes()
     known_before = dict(known)
-    earlier = _by_fingerprint(workspace.all_runs())
-    durations = _durations(workspace.all_runs(recipe.name))
+    earlier, durations, warnings = _earlier_runs(workspace.all_runs(), recipe.name)
     planned: dict[str, PlannedStep] = {}
     notes: list[str] = []
     for step in _needed(recipe, tuple(only)):
         inputs = _inputs(step, planned, workspace, known, notes)
         fingerprint = of_step(step.stage.name, step.stage.version, step.spec, inputs_as_fingerprints(inputs))
         anew = _must_be_anew(step, planned, start, force)
-        action, reason, run = ("run", anew, None) if anew else _choose(step, earlier.get(fingerprint, []))
+        candidates = earlier.get(fingerprint, [])
+        action, reason, run = ("run", anew, None) if anew else _choose(step, candidates, inputs, known)
         planned[step.name] = PlannedStep(
             step, action, reason, fingerprint, inputs, run, durations.get(step.name) if action != "reuse" else None
         )
     if known != known_before:
         workspace.remember_hashes(known)
-    return Plan(recipe, tuple(planned.values()), shutil.disk_usage(_existing(workspace)).free, tuple(notes))
+    free = shutil.disk_usage(_existing(workspace)).free
+    return Plan(recipe, tuple(planned.values()), free, tuple(notes), tuple(warnings))
 
 
 def planned_again(step: PlannedStep, workspace: Workspace) -> PlannedStep:
     """The step as it stands now: since the plan was made, another process may have begun or finished it."""
     if step.is_forced:
         return step
-    earlier = _by_fingerprint(workspace.all_runs())
-    action, reason, run = _choose(step.step, earlier.get(step.fingerprint, []))
+    earlier, _, _ = _earlier_runs(workspace.all_runs(), step.step.name)
+    action, reason, run = _choose(step.step, earlier.get(step.fingerprint, []), step.inputs, workspace.hashes())
     return replace(step, action=action, reason=reason, run=run)
 
 
@@ -146,6 +153,8 @@ def _inputs(
         try:
             promised = ref.startswith("step:")
             value = step_as_input(planned[ref[5:]]) if promised else resolve(ref, kinds, workspace, known, say)
+            if not promised and (value.kind == "adapter" or artifact_at(value) is not None):
+                check_input(value, known)
         except BurnishError as error:
             raise type(error)(error.code, at(place, f"'{name}': {error.what}"), error.fix) from error
         check_kind(value, kinds, at(place, name))
@@ -158,7 +167,7 @@ def step_as_input(planned: PlannedStep) -> Input:
     artifact = planned.run.artifact() if planned.run is not None else None
     ref = f"step:{planned.step.name}"
     if artifact is not None:
-        return artifact.as_input(ref)
+        return with_own_base(artifact.as_input(ref), planned.inputs)
     path = planned.run.out if planned.run is not None else Run.nowhere
     return Input(ref, planned.step.stage.kind_for(planned.step.spec), path, planned.fingerprint, planned.inputs)
 
@@ -174,36 +183,59 @@ def _must_be_anew(step: Step, planned: dict[str, PlannedStep], start: str | None
     return ""
 
 
-def _choose(step: Step, earlier: list[Run]) -> tuple[Action, str, Run | None]:
+def _choose(
+    step: Step, earlier: list[Run], inputs: dict[str, Input], known: dict[str, Any]
+) -> tuple[Action, str, Run | None]:
+    damaged: list[str] = []
     for run in earlier:
-        if (run.folder / "artifact.json").is_file() and run.out.is_dir():
-            return "reuse", f"made by {run.name}", run
-    for run in earlier:
+        if is_there(run.folder / "artifact.json"):
+            try:
+                artifact = Artifact.of(run.folder, run.workspace)
+                check_input(with_own_base(artifact.as_input(run.name), inputs), known)
+            except BurnishError as error:
+                damaged.append(error.what)
+                continue
+            unchecked = "" if artifact.files is not None else ", by an older burnish: its files cannot be checked"
+            return "reuse", "; ".join([f"made by {run.name}{unchecked}", *damaged]), run
+    sound = [run for run in earlier if not is_there(run.folder / "artifact.json")]
+    for run in sound:
         if run.state == "running":
             return "resume", f"{run.name} is in progress", run
     if getattr(step.spec, "resume", None) == "never":
-        return "run", "resume is never", None
-    for run in earlier:
+        return "run", "; ".join(["resume is never", *damaged]), None
+    for run in sound:
         if run.state in ("interrupted", "killed", "failed") and any(run.scratch.glob("checkpoints/*")):
-            return "resume", f"{run.name} was {run.state}", run
+            return "resume", "; ".join([f"{run.name} was {run.state}", *damaged]), run
+    if damaged:
+        return "run", "; ".join(damaged), None
     return "run", "new" if not earlier else f"{earlier[0].name} {earlier[0].state}", None
 
 
-def _by_fingerprint(runs: list[Run]) -> dict[str, list[Run]]:
+def with_own_base(adapter: Input, inputs: Mapping[str, Input]) -> Input:
+    """An adapter with the base as the recipe names it now: the same content, perhaps at another place."""
+    base = inputs.get("base")
+    is_promised = base is not None and base.ref.startswith("step:") and not base.path.is_dir()
+    if adapter.kind != "adapter" or base is None or is_promised:
+        return adapter
+    return replace(adapter, inputs={**adapter.inputs, "base": base})
+
+
+def _earlier_runs(runs: list[Run], recipe: str) -> tuple[dict[str, list[Run]], dict[str, float], list[str]]:
+    """The runs by fingerprint, the seconds of the newest success of each of the recipe's steps, and what is damaged."""
     table: dict[str, list[Run]] = {}
+    seconds: dict[str, float] = {}
+    damaged: list[str] = []
     for run in runs:
-        table.setdefault(run.record["fingerprint"], []).append(run)
-    return table
-
-
-def _durations(runs: list[Run]) -> dict[str, float]:
-    """Seconds of the newest successful run of each step."""
-    table: dict[str, float] = {}
-    for run in runs:
-        record = run.record
-        if record["state"] == "succeeded" and record["step"] not in table:
-            table[record["step"]] = record["ended"] - record["started"]
-    return table
+        try:
+            record = run.record
+        except BurnishError as error:
+            damaged.append(f"run {run.name} is not reused: {error.what}")
+            continue
+        table.setdefault(record["fingerprint"], []).append(run)
+        name = record["step"]
+        if record["recipe"] == recipe and record["state"] == "succeeded" and name not in seconds:
+            seconds[name] = record.get("ended", 0.0) - record.get("started", 0.0)
+    return table, seconds, damaged
 
 
 def _existing(workspace: Workspace) -> str:

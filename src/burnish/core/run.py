@@ -9,16 +9,16 @@ scratch/       checkpoints, row ledger: kept until the step succeeds
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
-from burnish.core.context import Input
+from burnish.core.artifact import Artifact
 from burnish.core.errors import AskError, RunError
 from burnish.core.events import EventLog, StateChanged
-from burnish.core.files import read_json, write_json
+from burnish.core.files import write_json
+from burnish.core.records import is_there, read_record
 from burnish.core.secrets import mask, masked_value
 
 State = Literal["planned", "running", "succeeded", "failed", "interrupted"]
@@ -31,24 +31,6 @@ TRANSITIONS: Mapping[State, tuple[State, ...]] = {
     "succeeded": (),
 }
 """`running` follows itself when a killed attempt is taken up again."""
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """What a step made: a folder and its record. It lives where it was made."""
-
-    kind: str
-    name: str
-    version: str
-    fingerprint: str
-    path: Path
-    inputs: Mapping[str, Input]
-    spec: Mapping[str, Any]
-    measures: Mapping[str, Any]
-    provenance: Mapping[str, Any]
-
-    def as_input(self, ref: str) -> Input:
-        return Input(ref, self.kind, self.path, self.fingerprint, self.inputs)
 
 
 def is_held(lock: FileLock) -> bool:
@@ -98,13 +80,13 @@ class Run:
     def record(self) -> dict[str, Any]:
         """The content of run.json."""
         path = self.folder / "run.json"
-        if not path.is_file():
+        if not is_there(path):
             raise AskError("ask.no-such-run", f"there is no run at {self.folder}", "see `burnish runs list`")
-        return read_json(path)
+        return read_record(path)
 
     def record_of(self, name: str) -> dict[str, Any]:
         """The content of one of the folder's other JSON files, such as spec.json."""
-        return read_json(self.folder / name)
+        return read_record(self.folder / name)
 
     @property
     def state(self) -> str:
@@ -122,9 +104,10 @@ class Run:
 
     def create(self, job: Mapping[str, Any]) -> None:
         """Make the folder and write what the worker needs."""
-        self.folder.mkdir(parents=True)
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700)
         self.scratch.mkdir()
-        write_json(self.folder / "job.json", job)
+        write_json(self.folder / "job.json", job, mode=0o600)
         write_json(self.folder / "spec.json", masked_value(job["spec"]))
         keys = ("recipe", "number", "step", "stage", "fingerprint")
         write_json(
@@ -160,18 +143,4 @@ class Run:
 
     def artifact(self) -> Artifact | None:
         """The finished artifact, or None while there is none."""
-        path = self.folder / "artifact.json"
-        if not path.is_file():
-            return None
-        record = read_json(path)
-        return Artifact(
-            kind=record["kind"],
-            name=record["name"],
-            version=record["version"],
-            fingerprint=record["fingerprint"],
-            path=self.out,
-            inputs={key: Input.from_json(value, self.workspace) for key, value in record["inputs"].items()},
-            spec=record["spec"],
-            measures=record["measures"],
-            provenance=record["provenance"],
-        )
+        return Artifact.of(self.folder, self.workspace) if is_there(self.folder / "artifact.json") else None

@@ -16,12 +16,13 @@ import os
 import re
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from filelock import FileLock
 
 from burnish.core.errors import AskError, BurnishError
-from burnish.core.files import read_json, write_atomically, write_json
+from burnish.core.files import write_atomically, write_json
+from burnish.core.records import is_there, read_record
 from burnish.core.run import Run
 
 MARK = "burnish.yaml"
@@ -55,7 +56,7 @@ class Workspace:
         number = max((int(folder.name) for folder in parent.iterdir() if folder.name.isdecimal()), default=0) + 1
         while True:
             try:
-                (parent / str(number)).mkdir()
+                (parent / str(number)).mkdir(mode=0o700)
                 return number
             except FileExistsError:
                 number += 1
@@ -83,9 +84,9 @@ class Workspace:
     def plan_of(self, recipe: str, number: int) -> dict[str, Any]:
         """plan.json: what each step of one `burnish run` was to do, and its run folder below `runs/`."""
         path = self.runs / recipe / str(number) / "plan.json"
-        if not path.is_file():
+        if not is_there(path):
             raise self._no_such_run(f"{recipe}/{number}")
-        return read_json(path)
+        return read_record(path)
 
     def record_plan(self, recipe: str, number: int, plan: dict[str, Any]) -> None:
         """Write the plan of a run that begins: it is the latest one from now on."""
@@ -94,7 +95,7 @@ class Workspace:
 
     def update_plan(self, recipe: str, number: int, plan: dict[str, Any]) -> None:
         """Replace the plan of a run that goes on, such as when another run made one of its steps meanwhile."""
-        write_json(self.runs / recipe / str(number) / "plan.json", plan)
+        write_json(self.runs / recipe / str(number) / "plan.json", plan, mode=0o600)
 
     def lock_of(self, recipe: str, number: int) -> FileLock:
         """Held by the process that carries out this run of a recipe, from its first step to its last."""
@@ -132,7 +133,7 @@ class Workspace:
         steps = {step: run for step, run in self.steps_of(recipe, number).items() if not wanted or step == wanted[0]}
         if not steps:
             raise self._no_such_run(name)
-        found = [run for run in steps.values() if (run.folder / "run.json").is_file()]
+        found = [run for run in steps.values() if is_there(run.folder / "run.json")]
         if not found:
             what = f"{recipe}/{number}: {'no step has' if not wanted else f'step {wanted[0]} has not'} started"
             raise AskError("ask.no-such-run", what, f"continue it: burnish runs resume {recipe}/{number}")
@@ -172,10 +173,9 @@ class Workspace:
         """Remembered content hashes; a cache, so an unreadable one is simply begun anew."""
         path = self.root / ".burnish" / "hashes.json"
         try:
-            known: Any = read_json(path)
-        except (OSError, ValueError):
+            return read_record(path)
+        except BurnishError:
             return {}
-        return cast(dict[str, Any], known) if isinstance(known, dict) else {}
 
     def remember_hashes(self, known: dict[str, Any]) -> None:
         """Keep them for the next plan; where nothing can be written, the files are read again instead."""

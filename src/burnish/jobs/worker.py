@@ -16,7 +16,8 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,17 +25,20 @@ from typing import Any
 from filelock import Timeout
 
 from burnish import __version__
+from burnish.core.artifact import record_files
 from burnish.core.catalog import Stage, stage
 from burnish.core.context import Context, Input, Outcome
 from burnish.core.errors import BurnishError, MachineError, RunError
-from burnish.core.events import Failed
-from burnish.core.files import publish_folder, read_json, write_json
+from burnish.core.events import Failed, Note
+from burnish.core.files import publish_folder, write_json
+from burnish.core.inputs import InputWatch, check_fetched, write_base_record
 from burnish.core.ledger import ConsumptionLedger
 from burnish.core.memory import is_out_of_memory
 from burnish.core.processes import end_with_parent
 from burnish.core.references import fetched
 from burnish.core.run import Run
 from burnish.core.secrets import MASK, mask, masked, masked_value, names_a_secret
+from burnish.core.workspace import Workspace
 from burnish.jobs.local import BUSY
 from burnish.specs.base import Spec
 
@@ -60,13 +64,13 @@ class _Stop:
 class _Inputs(Mapping[str, Input]):
     """Inputs that tell the ledger when they are asked for, and are fetched then."""
 
-    def __init__(self, inputs: dict[str, Input], ledger: ConsumptionLedger):
-        self._inputs, self._ledger = inputs, ledger
+    def __init__(self, inputs: dict[str, Input], ledger: ConsumptionLedger, known: dict[str, Any]):
+        self._inputs, self._ledger, self._known = inputs, ledger, known
 
     def __getitem__(self, path: str) -> Input:
         value = self._inputs[path]
         self._ledger.input_was_read(path)
-        return fetched(value)
+        return check_fetched(fetched(value), self._known)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._inputs)
@@ -88,7 +92,7 @@ def work(run: Run) -> int:
         try:
             _log_to(run)
             started = time.time()
-            job = read_json(run.folder / "job.json")
+            job = run.record_of("job.json")
             row = stage(job["stage"])
             spec = row.spec_type().model_validate(job["spec"])
             outcome = _perform(run, row, spec, job, stop)
@@ -106,27 +110,68 @@ def _perform(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], stop: _St
     run.partial.mkdir()
     run.scratch.mkdir(exist_ok=True)
     inputs = {path: Input.from_json(value, run.workspace) for path, value in job["inputs"].items()}
-    with ConsumptionLedger(spec) as ledger:
+    with _hashes(run) as known, _watched(run, inputs, known) as watch, ConsumptionLedger(spec) as ledger:
         context = Context(
             out=run.partial,
             scratch=run.scratch,
-            inputs=_Inputs(inputs, ledger),
+            inputs=_Inputs(inputs, ledger, known),
             emit=run.events.append,
             is_stopping=lambda: stop.asked,
             settled=ledger.check,
             cache=run.workspace / ".burnish" / "cache",
+            has_read=watch.has_read,
         )
         try:
             outcome: Outcome = row.function()(spec, context)
         except ModuleNotFoundError as error:
             raise _no_package(row, error) from error
         ledger.check()
+        if outcome.kind == "adapter" and "base" in inputs:
+            base = write_base_record(run.partial, fetched(inputs["base"]), known)
+            outcome = replace(outcome, provenance={**outcome.provenance, "base": base})
     return outcome
+
+
+@contextlib.contextmanager
+def _hashes(run: Run) -> Generator[dict[str, Any]]:
+    """The workspace's remembered hashes; what is added is remembered."""
+    place = Workspace(run.workspace)
+    known = place.hashes()
+    before = dict(known)
+    try:
+        yield known
+    finally:
+        if known != before:
+            place.remember_hashes({**place.hashes(), **known})
+
+
+@contextlib.contextmanager
+def _watched(run: Run, inputs: Mapping[str, Input], known: dict[str, Any]) -> Generator[InputWatch]:
+    """The inputs are what was planned when the stage starts and when it ends, however it ends.
+
+    Checkpoints that were written while an input changed are removed: nobody knows what they learned.
+    """
+    watch = InputWatch(inputs, known, run.record["created"])
+    for ref in watch.start():
+        text = f"{ref} was made by an older burnish, which recorded no hashes: its files cannot be checked"
+        run.events.append(Note(level="warning", text=text))
+    try:
+        yield watch
+    finally:
+        try:
+            changed = watch.end()
+        except BurnishError:
+            shutil.rmtree(run.scratch, ignore_errors=True)
+            raise
+        for ref in changed:
+            text = f"{ref} changed after this step had read it: what was made stands on its earlier content"
+            run.events.append(Note(level="warning", text=text))
 
 
 def _publish(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], outcome: Outcome, seconds: float) -> None:
     """Flush and rename the output, then write the record: an artifact that can be seen is whole."""
     publish_folder(run.partial, run.out)
+    files = record_files(run.out)
     write_json(
         run.folder / "artifact.json",
         {
@@ -147,6 +192,7 @@ def _publish(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], outcome: 
                 **outcome.provenance,
             },
             "certificate": None,
+            "files": files,
         },
     )
 
@@ -221,7 +267,7 @@ def _log_to(run: Run) -> None:
     for noisy in ("matplotlib", "PIL", "asyncio", "urllib3", "filelock", "numba", "fsspec"):
         logging.getLogger(noisy).setLevel(logging.INFO)
     _log.debug("burnish %s, python %s, pid %s, run %s", __version__, platform.python_version(), os.getpid(), run.name)
-    _log.debug("job %s", json.dumps(read_json(run.folder / "job.json"), ensure_ascii=False))
+    _log.debug("job %s", json.dumps(run.record_of("job.json"), ensure_ascii=False))
 
 
 def _log_traceback(run: Run, error: Exception) -> None:

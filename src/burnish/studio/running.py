@@ -11,11 +11,12 @@ from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
+from burnish.core.artifact import Artifact
 from burnish.core.context import Input
 from burnish.core.errors import BurnishError, RunError, error_from_dict
 from burnish.core.events import Event
-from burnish.core.plan import Plan, PlannedStep, make_plan, planned_again
-from burnish.core.run import Artifact, Run
+from burnish.core.plan import Plan, PlannedStep, make_plan, planned_again, with_own_base
+from burnish.core.run import Run
 from burnish.core.workspace import Workspace
 from burnish.jobs.local import BUSY, LocalLauncher
 from burnish.studio.asking import RecipeLike, as_recipe, stage_recipe
@@ -40,6 +41,8 @@ class StepResult:
 
     @property
     def path(self) -> Path:
+        """The artifact's folder. RunError `run.damaged-artifact` when its files are not those that the step wrote."""
+        self.artifact.refuse_damage({}, self.run.name)
         return self.artifact.path
 
 
@@ -315,7 +318,7 @@ class _Execution:
         inputs: dict[str, Input] = {}
         for path, value in step.inputs.items():
             artifact = self._runs[value.ref[5:]].artifact() if value.ref.startswith("step:") else None
-            inputs[path] = artifact.as_input(value.ref) if artifact is not None else value
+            inputs[path] = with_own_base(artifact.as_input(value.ref), value.inputs) if artifact is not None else value
         return {
             "recipe": self._plan.recipe.name,
             "number": self._number,

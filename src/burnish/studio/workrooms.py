@@ -10,6 +10,7 @@ from typing import Any
 
 from burnish.core.context import Input
 from burnish.core.errors import MachineError, RunError, error_from_dict
+from burnish.core.inputs import check_fetched, check_input
 from burnish.core.references import check_kind, fetched, resolve
 from burnish.core.validation import make_spec
 from burnish.core.workspace import Workspace
@@ -30,9 +31,11 @@ def inspect(source: str, *, workspace: Path | str | None = None, **settings: Any
     if spec.tokenizer is not None:
         _require("transformers", "train")
         inputs["tokenizer"] = resolve(spec.tokenizer, ("tokenizer", "model", "adapter"), place, known, notes.append)
+    for value in inputs.values():
+        check_input(value, known)
     request = {
         "spec": spec.model_dump(mode="json", exclude_unset=True),
-        "inputs": {name: fetched(value).to_json() for name, value in inputs.items()},
+        "inputs": {name: check_fetched(fetched(value), known).to_json() for name, value in inputs.items()},
     }
     found = _ask("burnish.stages.inspect", request)
     return {**found, "notes": [*notes, *found["notes"]]}
@@ -50,9 +53,11 @@ def resolve_model(
     `say` gets a sentence where the words leave open what is taken.
     """
     place = Workspace.find(workspace)
-    value = resolve(model, _MODEL_KINDS, place, place.hashes(), say)
+    known = place.hashes()
+    value = resolve(model, _MODEL_KINDS, place, known, say)
     check_kind(value, _MODEL_KINDS, field)
-    return fetched(value)
+    check_input(value, known)
+    return check_fetched(fetched(value), known)
 
 
 def chat(model: str, *, workspace: Path | str | None = None, arguments: Sequence[str] = ()) -> int:

@@ -1,0 +1,168 @@
+"""The small files of a workspace: what each must hold, and how a damaged one is repaired. All are read through here."""
+
+import json
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from burnish.core.errors import RunError
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow", defer_build=True)
+
+
+class _Run(_Record):
+    recipe: str
+    number: int
+    step: str
+    stage: str
+    fingerprint: str
+    state: Literal["planned", "running", "succeeded", "failed", "interrupted"]
+    created: float
+    attempts: int
+    started: float | None = None
+    ended: float | None = None
+    reason: str = ""
+    pid: int | None = None
+    error: dict[str, Any] | None = None
+
+
+class _Input(_Record):
+    ref: str
+    kind: str
+    path: str
+    fingerprint: str
+    revision: str
+    inputs: dict[str, "_Input"]
+
+
+class _File(_Record):
+    size: int
+    mtime_ns: int
+    sha256: str
+
+
+class _Artifact(_Record):
+    kind: str
+    name: str
+    version: str
+    fingerprint: str
+    inputs: dict[str, _Input]
+    spec: dict[str, Any]
+    measures: dict[str, Any]
+    provenance: dict[str, Any]
+    files: dict[str, _File] | None = None
+
+
+class _Job(_Record):
+    recipe: str
+    number: int
+    step: str
+    stage: str
+    fingerprint: str
+    spec: dict[str, Any]
+    inputs: dict[str, _Input]
+
+
+class _PlanStep(_Record):
+    step: str
+    folder: str
+
+
+class _Plan(_Record):
+    recipe: str
+    steps: list[_PlanStep]
+    values: dict[str, Any] | None = None
+
+
+class _Base(_Record):
+    files: dict[str, str]
+
+
+class _Settings(_Record):
+    """spec.json: any settings."""
+
+
+_REMAKE = "move {folder} out of runs/, or remove it, and run the recipe again: the step is then made anew"
+_SHAPES: Mapping[str, tuple[type[_Record], str]] = {
+    "run.json": (_Run, _REMAKE),
+    "artifact.json": (_Artifact, _REMAKE),
+    "job.json": (_Job, _REMAKE),
+    "spec.json": (_Settings, "copy the value of 'spec' from job.json beside it into the file"),
+    "plan.json": (_Plan, "remove {path} and run the recipe again: finished steps are reused"),
+    "burnish_base.json": (_Base, "train the adapter again, or remove {path}: its base is then not checked"),
+    "latest.txt": (_Record, "remove {path}, or write the newest run into it, such as my-recipe/3"),
+    "hashes.json": (_Record, "remove {path}: the hashes are computed again"),
+}
+RECORDS = ("run.json", "job.json", "spec.json", "artifact.json")
+"""The records of a run folder; the last one only once the step has succeeded."""
+_LATEST = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,99})/([0-9]{1,18})\s*")
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The content of one of a workspace's JSON files, checked for what its name promises.
+
+    Errors: RunError `run.broken-record` with the file, what is wrong and the repair.
+    """
+    text = _read_text(path)
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise broken(path, f"is cut off or no JSON (line {error.lineno}, column {error.colno}: {error.msg})") from None
+    except (ValueError, RecursionError) as error:
+        raise broken(path, f"is no readable JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise broken(path, f"holds a {type(value).__name__} instead of an object")
+    shape, _ = _SHAPES[path.name]
+    try:
+        shape.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise broken(path, f"lacks '{where}'" if first["type"] == "missing" else f"'{where}': {first['msg']}") from None
+    return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def read_latest(path: Path) -> tuple[str, int]:
+    """Recipe and number of the newest run, as latest.txt holds them."""
+    match = _LATEST.fullmatch(_read_text(path))
+    if match is None:
+        raise broken(path, "does not hold a run such as my-recipe/3")
+    return match[1], int(match[2])
+
+
+def broken(path: Path, what: str) -> RunError:
+    """The error of a damaged record."""
+    _, repair = _SHAPES[path.name]
+    return RunError("run.broken-record", f"{path} {what}", repair.format(path=path, folder=path.parent))
+
+
+def is_there(path: Path) -> bool:
+    """Whether anything has that name: a file, or what took its place."""
+    try:
+        path.lstat()
+    except OSError:
+        return False
+    return True
+
+
+def _read_text(path: Path) -> str:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise broken(path, "is a folder, not a file" if path.is_dir() else "is no regular file")
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise broken(path, "is missing") from None
+    except OSError as error:
+        raise broken(path, f"cannot be read ({error.strerror})") from None
+    if not raw.strip():
+        raise broken(path, "is empty")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise broken(path, f"is not UTF-8 text (byte {error.start})") from None

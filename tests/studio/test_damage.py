@@ -1,0 +1,131 @@
+"""What was damaged or changed behind a run's back is found, named, and made anew; nothing wrong is reused."""
+
+import json
+import os
+import threading
+
+import pytest
+
+import burnish
+from burnish.core.errors import RunError
+from burnish.core.fingerprint import BASE_RECORD
+from burnish.studio.workrooms import resolve_model
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    later = path.stat().st_mtime_ns + 1
+    path.write_bytes(content)
+    os.utime(path, ns=(later, later))
+
+
+def test_a_flipped_byte_is_found_and_the_step_made_again(recipe, workspace):
+    first = burnish.run(recipe, workspace=workspace.root)
+    flip(first["make"].path / "words.txt")
+    with pytest.raises(RunError, match=r"words\.txt has other bytes"):
+        _ = first["make"].path
+    again = burnish.run(recipe, workspace=workspace.root)
+    assert {name: step.action for name, step in again.steps.items()} == {"make": "run", "join": "reuse"}
+    assert (again["make"].path / "words.txt").read_text() == "hi\n"
+    third = burnish.run(recipe, workspace=workspace.root)
+    assert {step.action for step in third.steps.values()} == {"reuse"}
+    assert third["make"].path == again["make"].path
+
+
+def test_a_step_never_reads_a_damaged_artifact(recipe, workspace):
+    only = burnish.run(recipe, workspace=workspace.root, only=["make"])
+    plan = burnish.plan(recipe, workspace=workspace.root)
+    flip(only["make"].artifact.path / "words.txt")
+    with pytest.raises(RunError) as caught:
+        burnish.studio.running.execute(plan, workspace)
+    assert caught.value.code == "run.damaged-artifact"
+    assert not (workspace.run("r", 2, "join").folder / "artifact.json").exists()
+
+
+@pytest.fixture
+def two_steps(workspace, until):
+    """A slow step, then one that reads a file: `edit` acts while the slow one works; gives the error, if any."""
+    rows = workspace.root / "rows.txt"
+    rows.write_text("one\n")
+    release = workspace.root / "release"
+    steps = {
+        "slow": {"stage": "quick-slow", "release": str(release)},
+        "join": {"stage": "quick-join", "source": [{"ref": "file:rows.txt"}]},
+    }
+
+    def two_steps(edit):
+        errors = []
+
+        def go():
+            try:
+                burnish.run({"name": "r", "steps": steps}, workspace=workspace.root, force=["slow"])
+            except burnish.BurnishError as error:
+                errors.append(error)
+
+        release.unlink(missing_ok=True)
+        thread = threading.Thread(target=go)
+        thread.start()
+        until(lambda: any(run.record["state"] == "running" for run in workspace.all_runs()))
+        edit(rows)
+        release.touch()
+        thread.join(30)
+        return errors
+
+    return two_steps
+
+
+def test_a_file_edited_while_an_earlier_step_runs_is_refused_and_leaves_no_artifact(quick_stages, two_steps, workspace):
+    (error,) = two_steps(lambda rows: rows.write_text("two\n"))
+    assert error.code == "run.input-changed"
+    assert "file:rows.txt" in error.what
+    (join,) = [run for run in workspace.all_runs() if run.folder.name == "join"]
+    assert join.state == "failed"
+    assert not join.out.exists()
+    assert not (join.folder / "artifact.json").exists()
+    assert two_steps(lambda rows: rows.write_text("one\n")) != []  # planned with "two", then changed back
+    assert two_steps(lambda rows: None) == []
+    (made,) = [run for run in workspace.all_runs() if run.folder.name == "join" and run.artifact()]
+    assert (made.out / "words.txt").read_text() == "one\n"
+
+
+def test_a_file_that_was_deleted_while_an_earlier_step_runs_is_refused(quick_stages, two_steps):
+    (error,) = two_steps(lambda rows: rows.unlink())
+    assert (error.code, "is gone" in error.what) == ("run.input-changed", True)
+
+
+@pytest.fixture
+def base(workspace):
+    folder = workspace.root / "base"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    return folder
+
+
+def test_an_adapter_carries_the_content_of_its_base(quick_stages, workspace, base):
+    made = burnish.run_stage("quick-model", base="file:base", workspace=workspace.root)
+    record = json.loads((made.path / BASE_RECORD).read_text())
+    assert sorted(record["files"]) == ["config.json", "model.safetensors"]
+    assert BASE_RECORD in made.artifact.files
+    assert made.artifact.provenance["base"] == record["files"]
+
+
+def test_a_base_that_changed_after_the_training_is_refused_everywhere(quick_stages, workspace, base):
+    recipe = {"name": "r", "steps": {"tune": {"stage": "quick-model", "base": "file:base"}}}
+    burnish.run(recipe, workspace=workspace.root)
+    assert resolve_model("r.tune@1", workspace=workspace.root).path.is_dir()
+    (base / "model.safetensors").write_bytes(b"WEIGHTS")
+    for use in (
+        lambda: resolve_model("r.tune@1", workspace=workspace.root),
+        lambda: burnish.inspect("file:rows.jsonl", tokenizer="r.tune@1", workspace=workspace.root),
+        lambda: burnish.run_stage("merge", model="r.tune@1", workspace=workspace.root),
+        lambda: burnish.run_stage("generate", model="r.tune@1", data="file:rows.jsonl", workspace=workspace.root),
+        lambda: burnish.run_stage("evaluate", model="r.tune@1", data="file:rows.jsonl", workspace=workspace.root),
+        lambda: burnish.run_stage("sft", base="r.tune@1", data="file:rows.jsonl", workspace=workspace.root),
+    ):
+        (workspace.root / "rows.jsonl").write_text('{"text": "x"}\n')
+        with pytest.raises(burnish.BurnishError) as caught:
+            use()
+        assert caught.value.code == "model.wrong-adapter"
+        assert "model.safetensors" in caught.value.what
