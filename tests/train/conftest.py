@@ -74,6 +74,7 @@ def run_fit(base: Path, random_rows: Callable[..., TokenisedRows], tmp_path: Pat
         *,
         stop_before: int | None = None,
         stopping: Callable[[], bool] | None = None,
+        base: Path = base,
         held_out: TokenisedRows | None = None,
         rows: TokenisedRows | None = None,
         dtype: torch.dtype = torch.float32,

@@ -10,6 +10,7 @@ import torch
 from burnish.models.adapters import attach_lora
 from burnish.models.load import load_model
 from burnish.specs.train import LoraSpec
+from burnish.testing import tiny_model
 from burnish.train.batches import TokenisedRows
 
 STEPS = 20
@@ -18,8 +19,8 @@ LORA = LoraSpec(rank=4)
 pytestmark = [pytest.mark.filterwarnings(f"ignore::{kind}") for kind in ("FutureWarning", "DeprecationWarning")]
 
 
-def trl_losses(base: Path, rows: TokenisedRows, method: str, folder: Path) -> list[float]:
-    """Train with TRL: two rows at a time, two of those a step, in the rows' own order."""
+def trl_losses(base: Path, rows: TokenisedRows, method: str, folder: Path, at_once: int = 2) -> list[float]:
+    """Train with TRL: four rows a step, `at_once` (two) of them at a time, in the rows' own order."""
     from datasets import Dataset
     from transformers import AutoTokenizer
     from trl import SFTConfig, SFTTrainer
@@ -43,8 +44,8 @@ def trl_losses(base: Path, rows: TokenisedRows, method: str, folder: Path) -> li
         use_cpu=True,
         bf16=False,
         max_steps=STEPS,
-        per_device_train_batch_size=2,
-        gradient_accumulation_steps=2,
+        per_device_train_batch_size=at_once,
+        gradient_accumulation_steps=4 // at_once,
         learning_rate=1e-2,
         lr_scheduler_type="constant",
         weight_decay=0.0,
@@ -87,3 +88,32 @@ def test_the_first_twenty_losses_are_trls(base, random_rows, run_fit, tmp_path, 
     assert len(theirs) == STEPS
     assert ours == pytest.approx(theirs, abs=1e-4)
     assert abs(ours[0] - ours[-1]) > 1e-2  # they moved, and together
+
+
+def test_the_losses_of_a_mixture_of_experts_are_trls_with_its_load_balancing_loss(random_rows, run_fit, tmp_path):
+    base = tiny_model(
+        tmp_path / "mixture",
+        "qwen3_moe",
+        initializer_range=0.2,
+        router_aux_loss_coef=0.05,
+        num_experts=4,
+        num_experts_per_tok=2,
+        moe_intermediate_size=16,
+    )
+    rows = random_rows(4 * STEPS)
+    ours = run_fit(
+        "ours",
+        base=base,
+        rows=rows,
+        method={"kind": "full"},
+        max_steps=STEPS,
+        batch_size=4,
+        shuffle=False,
+        learning_rate=1e-2,
+        schedule={"kind": "constant", "warmup": 0},
+        checkpoint={"every": 100},
+    )
+    theirs = trl_losses(base, rows, "full", tmp_path / "trl", at_once=4)
+    whole = [loss + 0.05 * aux for loss, aux in zip(ours.metrics("loss"), ours.metrics("aux_loss"), strict=True)]
+    assert whole == pytest.approx(theirs, abs=1e-3)
+    assert ours.metrics("loss")[0] < theirs[0] - 0.05  # the difference that the load-balancing loss makes

@@ -135,6 +135,9 @@ class TrainSpec(Spec):
     """How the learning rate moves."""
     max_grad_norm: float | None = Field(default=1.0, gt=0)
     """Gradients are clipped to this norm; null switches clipping off."""
+    router_aux_loss_coef: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
+    """Mixture of experts: the weight of the load-balancing loss, which is reported as aux_loss; `auto` takes the
+    model's own, 0 switches it off."""
     shuffle: bool = True
     """Another order of rows in each epoch, a function of seed and epoch alone."""
     seed: int = Field(default=0, ge=0, le=2**63 - 1)

@@ -27,6 +27,7 @@ from burnish.train.batches import StepPlan, TokenisedRows
 from burnish.train.checkpoint import Checkpoint, CheckpointFolder, load, read, read_weights
 from burnish.train.lineage import Origin
 from burnish.train.loop import Loop
+from burnish.train.objectives.balance import balance_of
 from burnish.train.optimizers import Optimizer
 from burnish.train.resolve import Resolved, save_every
 from burnish.train.schedule import Schedule
@@ -70,7 +71,11 @@ def fit(
     _cast_trained(model, resolved.dtype)
     if resolved.gradient_checkpointing:
         _recompute_activations(model)
+    balance, told = balance_of(causal_model(model), spec.router_aux_loss_coef)
+    if told is not None:
+        ctx.emit(told)
     scorer = Scorer(model, spec.attention)
+    scorer.keeps_routing = balance is not None
     _tell_attention(spec, scorer, ctx.emit)
     optimizer = Optimizer(model, spec.optimizer)
     plan = _plan(spec, rows, ctx.emit)
@@ -85,6 +90,7 @@ def fit(
             plan,
             settings,
             checkpoints=checkpoints,
+            balance=balance,
             ledger_path=ctx.scratch / "ledger" / "visits.bin",
             origin=_origin(spec, ctx, rows, held_out, optimizer),
             emit=ctx.emit,

@@ -17,14 +17,16 @@ import torch
 from numpy.typing import NDArray
 
 from burnish.core.errors import MachineError, RunError
-from burnish.core.events import CheckpointSaved, Event, Metric, Note, Progress
+from burnish.core.events import CheckpointSaved, Event, Metric, Note
 from burnish.core.memory import is_out_of_memory
 from burnish.train.batches import StepPlan, TokenisedRows, make_batch, micro_batches
 from burnish.train.checkpoint import Checkpoint, CheckpointFolder, capture_randomness, restore_randomness
 from burnish.train.ledger import RowLedger, record
 from burnish.train.lineage import Change, Origin, compare, lineage_entry
+from burnish.train.objectives.balance import Balance
 from burnish.train.objectives.causal import score
 from burnish.train.optimizers import Optimizer
+from burnish.train.reporting import Reporter
 from burnish.train.scoring import Scorer
 from burnish.train.standing import LoopSettings, Standing
 
@@ -48,6 +50,7 @@ class Loop:
         settings: LoopSettings,
         *,
         checkpoints: CheckpointFolder,
+        balance: Balance | None = None,
         ledger_path: Path,
         origin: Origin,
         emit: Callable[[Event], None],
@@ -55,6 +58,9 @@ class Loop:
     ):
         self.scorer, self.optimizer, self.rows, self.held_out = scorer, optimizer, rows, held_out
         self.plan, self.settings, self.checkpoints = plan, settings, checkpoints
+        self._balance = balance
+        self._aux_loss = 0.0
+        """Load-balancing loss of the last step, without its coefficient."""
         self._ledger_path, self.origin = ledger_path, origin
         self.emit, self._is_stopping = emit, is_stopping
         self._device = scorer.causal.device
@@ -111,9 +117,9 @@ class Loop:
         """
         self._ledger = RowLedger(self._ledger_path, self._ledger_offset)
         began, before = time.monotonic(), self.standing.seconds
-        self._clock = _Clock(self.standing)
+        self._reporter = Reporter(self.plan, self.settings, self.standing, self.emit)
         self.scorer.model.train()
-        self._tell_progress()
+        self._reporter.progress()
         try:
             self._evaluate_when_due()  # where a stop cut an evaluation off
             while not self._is_finished():
@@ -175,8 +181,8 @@ class Loop:
         rows = self.plan.rows(standing.cursor)
         rate = settings.learning_rate * settings.schedule(standing.step)
         loss, visits, grad_norm = self._gradient(rows)
-        if not (math.isfinite(loss) and math.isfinite(grad_norm)):
-            what = "loss" if not math.isfinite(loss) else "gradient"
+        if not (math.isfinite(loss + self._aux_loss) and math.isfinite(grad_norm)):
+            what = "gradient" if math.isfinite(loss + self._aux_loss) else "loss"
             self._refuse_not_finite(
                 f"the {what} of step {standing.step + 1}", f" (loss {loss}, grad_norm {grad_norm})", rows
             )
@@ -191,7 +197,8 @@ class Loop:
         standing.first_loss = loss if standing.first_loss is None else standing.first_loss
         standing.last_loss = loss
         if standing.step % settings.log_every == 0 or standing.step == settings.total_steps:
-            self._report(loss, rate, grad_norm)
+            more = {} if self._balance is None else {"aux_loss": self._aux_loss}
+            self._reporter.step({"loss": loss, "learning_rate": rate, "grad_norm": grad_norm} | more)
 
     def _update(self, rate: float) -> None:
         """Change the weights. Where memory runs out meanwhile, some are changed and some are not: that is not saved."""
@@ -236,19 +243,41 @@ class Loop:
             restore_randomness(randomness)
 
     def _accumulate(self, rows: NDArray[np.int64], normaliser: float) -> tuple[float, list[NDArray[np.void]]]:
-        total, parts = torch.zeros((), device=self._device), []
-        for part in self._split(self.rows, rows):
+        total, parts = torch.zeros(2, device=self._device), []
+        split, tokens = self._split(self.rows, rows), int(self.rows.lengths[rows].sum())
+        counts = self._count_experts(split) if self._balance is not None and len(split) > 1 else None
+        for part in split:
             self._heed_a_stop()
             scored = score(self.scorer, make_batch(self.rows, part, self._device), normaliser)
-            scored.loss.backward()
+            loss = scored.loss
+            if self._balance is not None and (routing := self.scorer.routing):
+                counted = self._balance.counts(routing) if counts is None else counts
+                uneven = self._balance.part_of_loss(routing, counted, tokens)
+                loss = loss + self._balance.coefficient * uneven
+                total[1] += uneven.detach()
+            loss.backward()
             self.optimizer.gather()
-            total += scored.loss.detach()
+            total[0] += scored.loss.detach()
             parts.append((part, scored.row_losses, scored.row_learned))
         step, epoch = self.standing.step + 1, self.standing.cursor.epoch
         visits = [
             record(part, epoch, step, losses.cpu().numpy(), learned.cpu().numpy()) for part, losses, learned in parts
         ]
-        return total.item(), visits
+        loss, self._aux_loss = total.tolist()
+        return loss, visits
+
+    @torch.no_grad()
+    def _count_experts(self, split: list[NDArray[np.int64]]) -> torch.Tensor:
+        """How often each expert is chosen in the whole step [experts]; the random numbers are those of the step."""
+        assert self._balance is not None
+        randomness, counts = capture_randomness(), 0
+        for part in split:
+            self._heed_a_stop()
+            self.scorer.hidden(make_batch(self.rows, part, self._device))
+            counts = counts + self._balance.counts(self.scorer.routing or ())
+        restore_randomness(randomness)
+        assert isinstance(counts, torch.Tensor)
+        return counts
 
     def _split(self, data: TokenisedRows, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         return micro_batches(data.lengths, rows, self.standing.micro_batch_tokens, self.scorer.one_by_one)
@@ -348,38 +377,6 @@ class Loop:
     def _part_loss(self, held_out: TokenisedRows, part: NDArray[np.int64], normaliser: float) -> float:
         self._heed_a_stop()
         return score(self.scorer, make_batch(held_out, part, self._device), normaliser).loss.item()
-
-    def _report(self, loss: float, rate: float, grad_norm: float) -> None:
-        standing = self.standing
-        per_second, seconds_a_step = self._clock.tick(standing)
-        values = {
-            "loss": loss,
-            "learning_rate": rate,
-            "grad_norm": grad_norm,
-            "tokens_per_second": per_second,
-            "learned_tokens": float(standing.learned_tokens),
-            "epoch": self.plan.epochs_done(standing.cursor),
-            "eta_seconds": seconds_a_step * (self.settings.total_steps - standing.step),
-        }
-        self.emit(Metric(step=standing.step, values=values))
-        self._tell_progress()
-
-    def _tell_progress(self) -> None:
-        self.emit(Progress(phase="train", done=self.standing.step, total=self.settings.total_steps, unit="steps"))
-
-
-class _Clock:
-    """Tokens per second since the last report, and seconds per step since the start of this attempt."""
-
-    def __init__(self, standing: Standing):
-        self._began = self._last = time.monotonic()
-        self._first_step, self._tokens = standing.step, standing.tokens
-
-    def tick(self, standing: Standing) -> tuple[float, float]:
-        now = time.monotonic()
-        per_second = (standing.tokens - self._tokens) / max(now - self._last, 1e-9)
-        self._last, self._tokens = now, standing.tokens
-        return per_second, (now - self._began) / max(1, standing.step - self._first_step)
 
 
 def _first_line(error: BaseException) -> str:

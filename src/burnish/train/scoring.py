@@ -35,6 +35,9 @@ class Scorer:
     def __init__(self, model: nn.Module, attention: str = "auto"):
         self.model = model
         self.causal = causal_model(model)
+        self.keeps_routing = False
+        """Whether `routing` is filled: the router logits [T, experts] of each mixture of experts in the last batch."""
+        self.routing: tuple[Tensor, ...] | None = None
         decoder: Any = self.causal.get_decoder()
         self._trunk = decoder.model if decoder is self.causal else decoder  # Llama 4 names the whole as its decoder
         self._usual_attention: str = self.causal.config._attn_implementation or "eager"
@@ -67,7 +70,9 @@ class Scorer:
     def __call__(self, batch: Batch, normaliser: float) -> tuple[Tensor, Tensor]:
         shares = batch.weights / normaliser
         if self.uses_own_head:
-            logits = self.causal(**self._inputs(batch), logits_to_keep=batch.positions).logits[0].float()  # [K, V]
+            output = self.causal(**self._inputs(batch), logits_to_keep=batch.positions)
+            self.routing = output.get("router_logits")
+            logits = output.logits[0].float()  # [K, V]
             losses = nn.functional.cross_entropy(logits, batch.targets, reduction="none")
             return (losses * shares).sum(), losses.detach()
         hidden = self.hidden(batch)[batch.positions]  # [K, d]
@@ -78,7 +83,9 @@ class Scorer:
 
     def hidden(self, batch: Batch) -> Tensor:
         """The last hidden states, [T, d]."""
-        return self._trunk(**self._inputs(batch)).last_hidden_state[0]
+        output = self._trunk(**self._inputs(batch))
+        self.routing = output.get("router_logits")
+        return output.last_hidden_state[0]
 
     def _logits(self, hidden: Tensor) -> Tensor:
         logits = self.head(hidden)
@@ -91,6 +98,8 @@ class Scorer:
             "position_ids": batch.position_ids,
             "use_cache": False,
         }
+        if self.keeps_routing:
+            inputs["output_router_logits"] = True
         if self.packs:
             inputs |= {"sequence_bounds": batch.bounds, "cu_seq_lens_q": batch.cu_seqlens}
         return inputs
