@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
+from burnish.cli import completion
+from burnish.cli.command import Command
 from burnish.cli.render import Face
 
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
@@ -11,7 +13,7 @@ _MARKS = {"ok": "✓", "warning": "!", "problem": "✗"}
 
 
 def env(ctx: typer.Context) -> None:
-    """The resolved runtime: versions, devices, paths, endpoints (elsewhere called print-runtime)."""
+    """Show versions, devices, paths and endpoints."""
     from burnish.studio.machine import env as look
 
     face: Face = ctx.obj
@@ -24,9 +26,14 @@ def env(ctx: typer.Context) -> None:
 
 def doctor(
     ctx: typer.Context,
-    run: Annotated[str | None, typer.Argument(help="A run, to find out why it failed.")] = None,
+    run: Annotated[
+        str | None, typer.Argument(help="A run, to find out why it failed.", autocompletion=completion.runs)
+    ] = None,
 ) -> None:
-    """Find what is wrong with this machine, this workspace or a run, and say what to do."""
+    """Find problems of the machine, the workspace or a run.
+
+    Each finding says what to do.
+    """
     from burnish.studio.machine import doctor as look
 
     face: Face = ctx.obj
@@ -58,5 +65,5 @@ def _word(value: Any) -> Any:
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(env)
-    app.command()(doctor)
+    app.command(cls=Command)(env)
+    app.command(cls=Command)(doctor)

@@ -73,8 +73,9 @@ def entry() -> None:
     """The console script: errors are told as `error:` and `hint:`, with an exit status that scripts can read."""
     from typer.exceptions import Abort
 
-    from burnish.cli.render import as_burnish_error, lifted_options, report_error
+    from burnish.cli.render import as_burnish_error, lifted_options, print_any_text, report_error
 
+    print_any_text()
     arguments, lifted = lifted_options(sys.argv[1:])
     if arguments[len(lifted) : len(lifted) + 1] == ["help"]:  # `burnish help run` is `burnish run --help`
         arguments = [*arguments[len(lifted) + 1 :], "--help"]

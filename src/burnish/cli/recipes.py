@@ -6,16 +6,34 @@ from typing import Annotated
 
 import typer
 
+from burnish.cli import completion
+from burnish.cli.command import Command
 from burnish.cli.render import Face, duration, program
 from burnish.core.files import file_size
 
 Files = Annotated[
-    list[str], typer.Argument(help="Recipe files, later ones over earlier ones; or a shipped recipe's name.")
+    list[str],
+    typer.Argument(
+        help="Recipe files, later ones over earlier ones; or a shipped recipe's name.",
+        autocompletion=completion.recipes,
+    ),
 ]
-Set = Annotated[list[str] | None, typer.Option("--set", help="step.field=value; may be repeated.")]
-From = Annotated[str | None, typer.Option("--from", help="Run this step and all that stand on it anew.")]
-Force = Annotated[list[str] | None, typer.Option("--force", help="Run this step anew ('*' for all); may be repeated.")]
-Only = Annotated[list[str] | None, typer.Option("--only", help="Only this step and what it needs; may be repeated.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="step.field=value; may be repeated.", autocompletion=completion.settings),
+]
+From = Annotated[
+    str | None,
+    typer.Option("--from", help="Run this step and all that stand on it anew.", autocompletion=completion.steps),
+]
+Force = Annotated[
+    list[str] | None,
+    typer.Option("--force", help="Run this step anew ('*' for all); may be repeated.", autocompletion=completion.steps),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", help="Only this step and what it needs; may be repeated.", autocompletion=completion.steps),
+]
 
 
 def run(
@@ -27,7 +45,7 @@ def run(
     only: Only = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
-    """Run a recipe: what is new is run, what is not is reused, what was cut off is resumed."""
+    """Run a recipe: run what is new, reuse and resume the rest."""
     if dry_run:
         return plan(ctx, files, set, start, force, only)
     _run(ctx.obj, files, set, start, force, only)
@@ -42,7 +60,7 @@ def plan(
     force: Force = None,
     only: Only = None,
 ) -> None:
-    """Say what a run of the recipe would do, step by step, and why."""
+    """Show what a run would do, step by step, and why."""
     from burnish.studio.asking import plan as make
 
     face: Face = ctx.obj
@@ -65,16 +83,21 @@ def plan(
 
 
 def demo(ctx: typer.Context, set: Set = None, force: Force = None) -> None:
-    """The whole arc on the embedded model, offline, in minutes: data, adapter, evaluation, merge, answers."""
+    """Run the whole arc on the embedded model, offline.
+
+    Data, adapter, evaluation, merge and answers, in minutes.
+    """
     _run(ctx.obj, ["demo"], set, None, force, None)
 
 
 def init(
     ctx: typer.Context,
-    recipe: Annotated[str, typer.Argument(help="Which shipped recipe to begin with.")] = "first-adapter",
+    recipe: Annotated[
+        str, typer.Argument(help="Which shipped recipe to begin with.", autocompletion=completion.recipes)
+    ] = "first-adapter",
     folder: Annotated[Path, typer.Option(help="Where to begin.")] = Path(),
 ) -> None:
-    """Make a folder a workspace and put a recipe into it, ready to change."""
+    """Make a folder a workspace, with a recipe to change."""
     from burnish.studio.asking import begin
 
     face: Face = ctx.obj
@@ -93,7 +116,10 @@ def schema(
     ctx: typer.Context,
     stage: Annotated[str | None, typer.Argument(help="A stage; all of a recipe when not said.")] = None,
 ) -> None:
-    """Print the JSON Schema of a stage's settings or of recipes, for editors and programs."""
+    """Print the JSON Schema of a stage or of recipes.
+
+    For editors and programs.
+    """
     from burnish.studio.schema import schema as make
 
     ctx.obj.print_json(make(stage))
@@ -128,4 +154,4 @@ def _run(
 
 def register(app: typer.Typer) -> None:
     for command in (demo, run, plan, init, schema):
-        app.command()(command)
+        app.command(cls=Command)(command)

@@ -1,10 +1,12 @@
 """How the command line speaks: one place for consoles, errors, tables and JSON."""
 
 import errno
+import io
+import json
 import math
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from typer.exceptions import TyperException
 
 from burnish.core.errors import AskError, BurnishError, MachineError, RunError
+from burnish.core.files import jsonable
 from burnish.core.printable import printable, printable_json
 from burnish.core.secrets import mask, masked, masked_value
 
@@ -22,6 +25,13 @@ if TYPE_CHECKING:
 _GLOBAL_FLAGS = ("--json", "--debug")
 _GLOBAL_VALUES = ("--workspace",)
 _TELLING = ("last_loss", "best_eval_loss")
+
+
+def print_any_text() -> None:
+    """Let standard output and error take every character: what their encoding lacks is printed as `?`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def lifted_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -98,11 +108,23 @@ def json_text(value: Any, *, indent: bool = False) -> str:
     import orjson
 
     options = orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if indent else 0)
-    return printable_json(orjson.dumps(masked_value(value), default=str, option=options).decode())
+    shown = masked_value(value)
+    try:
+        text = orjson.dumps(shown, default=str, option=options).decode()
+    except orjson.JSONEncodeError:  # the name of a file that is no UTF-8
+        readable = json.dumps(jsonable(shown), default=str, ensure_ascii=False).encode(errors="replace")
+        text = orjson.dumps(orjson.loads(readable), option=options).decode()
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # a terminal that shows less
+        text = json.dumps(orjson.loads(text), indent=2 if indent else None)
+    return printable_json(text)
 
 
-def make_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
-    """A table without lines; a column of numbers is set right."""
+def make_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], unbroken: Collection[str] = ()
+) -> Any:
+    """A table without lines; a column of numbers is set right, and those in `unbroken` keep their words whole."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -111,7 +133,7 @@ def make_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
     table = Table(title=title or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
         numbers = bool(shown) and all(_is_number(row[index]) for row in shown)
-        table.add_column(column, justify="right" if numbers else "left", overflow="fold")
+        table.add_column(column, justify="right" if numbers else "left", overflow="fold", no_wrap=column in unbroken)
     for row in shown:
         table.add_row(*(Text(cell) for cell in row))
     return table

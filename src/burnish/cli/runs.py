@@ -6,13 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
+from burnish.cli import completion
+from burnish.cli.command import Command
 from burnish.cli.render import Face, duration, json_text, measures_in_short
 
 app = typer.Typer(help="Look at runs, compare them, stop and resume them.", no_args_is_help=True, rich_markup_mode=None)
-Name = Annotated[str, typer.Argument(help="latest, recipe, recipe/number or recipe/number/step.")]
+Name = Annotated[
+    str,
+    typer.Argument(help="latest, recipe, recipe/number or recipe/number/step.", autocompletion=completion.runs),
+]
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_(ctx: typer.Context, most: Annotated[int, typer.Option(help="How many at most.")] = 30) -> None:
     """One line per step that was run, newest first."""
     from burnish.studio.runs import runs
@@ -39,9 +44,9 @@ def list_(ctx: typer.Context, most: Annotated[int, typer.Option(help="How many a
     return None
 
 
-@app.command()
+@app.command(cls=Command)
 def show(ctx: typer.Context, name: Name = "latest") -> None:
-    """All that is known of a run: settings, chosen values, measures, errors, paths."""
+    """Show a run: settings, chosen values, measures, errors, paths."""
     from burnish.studio.runs import show as look
 
     face: Face = ctx.obj
@@ -53,7 +58,7 @@ def show(ctx: typer.Context, name: Name = "latest") -> None:
     return None
 
 
-@app.command()
+@app.command(cls=Command)
 def tail(
     ctx: typer.Context,
     name: Name = "latest",
@@ -74,8 +79,12 @@ def tail(
             )
 
 
-@app.command()
-def diff(ctx: typer.Context, one: Name, other: Annotated[str, typer.Argument(help="Another run.")]) -> None:
+@app.command(cls=Command)
+def diff(
+    ctx: typer.Context,
+    one: Name,
+    other: Annotated[str, typer.Argument(help="Another run.", autocompletion=completion.runs)],
+) -> None:
     """What differs between two runs: settings, inputs and measures only."""
     from burnish.studio.runs import diff as compare
 
@@ -96,7 +105,7 @@ def diff(ctx: typer.Context, one: Name, other: Annotated[str, typer.Argument(hel
     return None
 
 
-@app.command()
+@app.command(cls=Command)
 def stop(ctx: typer.Context, name: Name = "latest") -> None:
     """Ask a run in progress to save its state and end."""
     from burnish.studio.runs import stop as ask
@@ -109,9 +118,12 @@ def stop(ctx: typer.Context, name: Name = "latest") -> None:
     return None
 
 
-@app.command()
+@app.command(cls=Command)
 def resume(ctx: typer.Context, name: Name = "latest") -> None:
-    """Go on with a run: finished steps are reused, a cut-off one continues from its newest checkpoint."""
+    """Resume a run from its newest checkpoint.
+
+    Finished steps are reused.
+    """
     from burnish.cli.watching import TerminalWatcher
     from burnish.studio.runs import resume as go_on
 

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
+from burnish.cli import completion
+from burnish.cli.command import Command
 from burnish.cli.render import Face
 from burnish.core.catalog import stage
 from burnish.core.errors import AskError
@@ -34,9 +36,10 @@ def stage_command(name: str) -> Any:
         _run(ctx, name, given, values)
 
     command.__doc__ = (spec_type.__doc__ or name).strip()
-    command.__signature__ = inspect.Signature(_parameters(flags))
-    command.__annotations__ = {p.name: p.annotation for p in _parameters(flags)}
-    app.command(name)(command)
+    parameters = _parameters(name, flags)
+    command.__signature__ = inspect.Signature(parameters)
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    app.command(name, cls=Command)(command)
     return typer.main.get_command(app)
 
 
@@ -116,7 +119,7 @@ def _shown(info: Any) -> str:
     return "" if default is None or isinstance(default, Spec) or default in ([], {}) else str(default)
 
 
-def _parameters(flags: dict[str, tuple[Any, str, str]]) -> list[inspect.Parameter]:
+def _parameters(name: str, flags: dict[str, tuple[Any, str, str]]) -> list[inspect.Parameter]:
     kind = inspect.Parameter.KEYWORD_ONLY
     made = [
         inspect.Parameter("ctx", kind, annotation=typer.Context),
@@ -124,21 +127,32 @@ def _parameters(flags: dict[str, tuple[Any, str, str]]) -> list[inspect.Paramete
             "files",
             kind,
             default=None,
-            annotation=Annotated[list[str] | None, typer.Argument(help="Files with settings, later over earlier.")],
+            annotation=Annotated[
+                list[str] | None,
+                typer.Argument(help="Files with settings, later over earlier.", autocompletion=completion.files),
+            ],
         ),
     ]
     for path, (_, default, text) in flags.items():
         shown = f"{text} [{default}]" if default else text
-        option = typer.Option(f"--{path.replace('_', '-')}", help=shown, metavar="VALUE", show_default=False)
+        complete = completion.references if "[reference]" in text else None
+        option = typer.Option(
+            f"--{path.replace('_', '-')}", help=shown, metavar="VALUE", show_default=False, autocompletion=complete
+        )
         made.append(inspect.Parameter(_identifier(path), kind, default=None, annotation=Annotated[str | None, option]))
-    for name, flag, text in (
+    for field, flag, text in (
         ("force", "--force", "Run it even if the same was made before."),
         ("dry_run", "--dry-run", "Only say what would be done."),
     ):
         made.append(
-            inspect.Parameter(name, kind, default=False, annotation=Annotated[bool, typer.Option(flag, help=text)])
+            inspect.Parameter(field, kind, default=False, annotation=Annotated[bool, typer.Option(flag, help=text)])
         )
-    option = typer.Option("--set", help="key=value; may be repeated.", metavar="KEY=VALUE")
+    option = typer.Option(
+        "--set",
+        help="key=value; may be repeated.",
+        metavar="KEY=VALUE",
+        autocompletion=completion.settings_of(name),
+    )
     made.append(inspect.Parameter("set", kind, default=None, annotation=Annotated[list[str] | None, option]))
     return made
 

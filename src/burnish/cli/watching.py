@@ -1,14 +1,16 @@
 """A running recipe as a person sees it: one bar, the notes, the tables, and a closing table; kept in console.log."""
 
 import errno
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from rich.text import Text
 
 from burnish.cli.render import cell, duration, make_table, measures_in_short, plain, program, sparkline
@@ -20,11 +22,17 @@ from burnish.studio.running import RunResult
 from burnish.studio.runs import curve
 
 _PLAIN_EVERY = 5.0
-_SHOWN = ("loss", "eval_loss", "learning_rate", "tokens_per_second")
+_BAR_WIDTH = 20
+_BESIDE_THE_BAR = 17
+"""Columns of the indent, the blanks between columns and the time that is left."""
+_WIDTH_WITHOUT_PLACES = 62
+"""The closing table has a column of paths when the terminal is wider than this and the longest path."""
+_SHOWN = {"loss": "loss", "tokens_per_second": "tokens/s", "eval_loss": "eval", "learning_rate": "lr"}
+"""Metrics beside the bar, the most telling first: on a narrow terminal the last ones are left out."""
 
 
 class TerminalWatcher:
-    """Prints what happens; on a terminal with a live bar, else with a line every few seconds."""
+    """Prints what happens, on a terminal with a live bar. Elsewhere progress goes to standard error, now and then."""
 
     def __init__(self, console: Console):
         self._console = console
@@ -45,7 +53,7 @@ class TerminalWatcher:
             self._print(f"  [dim]{escape(plain(note))}[/]")
 
     def step_began(self, step: PlannedStep, run: Run) -> None:
-        self._began_at = time.monotonic()
+        self._began_at = self._last_line = time.monotonic()
         self._numbers.clear()
         if step.action == "reuse":
             self._print(f"[green]✓[/] [bold]{step.step.name}[/] [dim]reused: {escape(step.reason)}[/]")
@@ -55,11 +63,11 @@ class TerminalWatcher:
         self._print(f"[cyan]▸[/] [bold]{step.step.name}[/] [dim]{verb} {step.step.stage.name}[/]")
         if self._console.is_terminal:
             self._bar = Progress(
-                TextColumn("  {task.description}"),
-                BarColumn(bar_width=28),
-                TextColumn("{task.fields[count]}"),
-                TextColumn("[dim]{task.fields[numbers]}"),
-                TimeRemainingColumn(),
+                TextColumn("  {task.description}", table_column=Column(no_wrap=True)),
+                BarColumn(bar_width=_BAR_WIDTH),
+                TextColumn("{task.fields[count]}", table_column=Column(no_wrap=True)),
+                TimeRemainingColumn(table_column=Column(no_wrap=True)),
+                TextColumn("[dim]{task.fields[numbers]}", table_column=Column(no_wrap=True)),
                 console=self._console,
                 transient=True,
             )
@@ -117,27 +125,37 @@ class TerminalWatcher:
         """The table of what was made, where it lies, and what to type next."""
         root = next(iter(result.steps.values())).run.workspace
         rows = [
-            (name, step.artifact.kind, step.action, measures_in_short(step.metrics), _short(step.path, root))
+            (name, step.artifact.kind, step.action, measures_in_short(step.metrics))
             for name, step in result.steps.items()
         ]
-        self._print(make_table("What was made", ("step", "kind", "how", "measures", "where"), rows))
+        places = [_short(step.path, root) for step in result.steps.values()]
+        beside = self._console.width >= _WIDTH_WITHOUT_PLACES + max(map(len, places))
+        if beside:
+            rows = [(*row, place) for row, place in zip(rows, places, strict=True)]
+        columns = ("step", "kind", "how", "measures", *(("where",) if beside else ()))
+        self._print(make_table("What was made", columns, rows, unbroken=("step", "kind", "how", "where")))
+        for (name, *_), place in zip(rows, places, strict=True):
+            if not beside:
+                self._print_line(Text(f"{name}: ", "bold") + Text(place))
         for plot in (plot for step in result.steps.values() for plot in sorted(step.path.glob("*.png"))):
-            self._print(f"[bold]plot:[/] {escape(_short(plot, root))}")
+            self._print_line(Text("plot: ", "bold") + Text(_short(plot, root)))
         for warning in self._warnings:
             self._print(f"[yellow]warning:[/] {escape(plain(warning))}")
         for line in _next_steps(result):
-            self._print(Text("next: ", "bold cyan") + Text(line))
+            self._print_line(Text("next: ", "bold cyan") + Text(line))
 
     def _progress(self, phase: str, done: int, total: int, unit: str) -> None:
-        numbers = "  ".join(f"{key} {cell(value)}" for key, value in self._numbers.items())
+        told = [f"{name} {cell(self._numbers[key])}" for key, name in _SHOWN.items() if key in self._numbers]
         count = f"{done:,}/{total:,} {unit}" if total else f"{done:,} {unit}"
         if self._bar is not None and self._task is not None:
+            room = self._console.width - len(phase) - len(count) - _BAR_WIDTH - _BESIDE_THE_BAR
+            numbers = as_many_as_fit(told, room)
             self._bar.update(
                 self._task, description=phase, completed=done, total=total or None, count=count, numbers=numbers
             )
-        elif time.monotonic() - self._last_line > _PLAIN_EVERY:
+        elif not self._console.is_terminal and time.monotonic() - self._last_line > _PLAIN_EVERY:
             self._last_line = time.monotonic()
-            self._print(f"  {phase} {count}  {numbers}".rstrip())
+            print(f"  {phase} {count}  {'  '.join(told)}".rstrip(), file=sys.stderr, flush=True)
 
     def _print(self, what: RenderableType) -> None:
         try:
@@ -147,6 +165,10 @@ class TerminalWatcher:
         if self._log is not None:
             self._log.print(what)
 
+    def _print_line(self, text: Text) -> None:
+        """A line with a path or a command, which the terminal may wrap and nobody else, so that it can be copied."""
+        self._console.print(text, soft_wrap=True)
+
     def _open_log(self, run: Run) -> None:
         self._log_file = (run.folder / "console.log").open("a", encoding="utf-8")
         self._log = Console(file=masked(self._log_file), width=160, no_color=True, highlight=False)
@@ -155,6 +177,17 @@ class TerminalWatcher:
         if self._log_file is not None:
             self._log_file.close()
         self._log_file = self._log = None
+
+
+def as_many_as_fit(parts: Sequence[str], room: int) -> str:
+    """The first parts that fit into so many columns, two blanks between them."""
+    text = ""
+    for part in parts:
+        longer = f"{text}  {part}" if text else part
+        if len(longer) > room:
+            break
+        text = longer
+    return text
 
 
 def _short(path: Path, root: Path) -> str:

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from burnish.cli import completion
+from burnish.cli.command import Command
 from burnish.cli.render import Face
 from burnish.core.errors import AskError
 
@@ -13,9 +15,15 @@ _MAX_LENGTH = 8192
 
 def inspect(
     ctx: typer.Context,
-    source: Annotated[str, typer.Argument(help="A file, folder, dataset or hub name.")],
+    source: Annotated[
+        str, typer.Argument(help="A file, folder, dataset or hub name.", autocompletion=completion.references)
+    ],
     tokenizer: Annotated[
-        str | None, typer.Option(help="Render with this tokenizer or model, and colour what is learned.")
+        str | None,
+        typer.Option(
+            help="Render with this tokenizer or model, and colour what is learned.",
+            autocompletion=completion.references,
+        ),
     ] = None,
     rows: Annotated[int, typer.Option(help="How many rows to show.")] = 3,
     format: Annotated[str, typer.Option(help="The layout of the rows.")] = "auto",
@@ -33,7 +41,10 @@ def inspect(
         int | None, typer.Option(help=f"With --tokenizer: the most tokens a row may have. [{_MAX_LENGTH}]")
     ] = None,
 ) -> None:
-    """Show rows, lengths and roles; with --tokenizer, the rendered conversation with learned tokens coloured."""
+    """Show rows, their lengths, and which tokens are learned.
+
+    With --tokenizer, rows are rendered, and what is learned is coloured.
+    """
     from burnish.cli.stages import as_reference
     from burnish.studio.workrooms import inspect as look
 
@@ -69,7 +80,12 @@ def _renaming(option: str, text: str, example: str) -> tuple[str, str]:
 
 def chat(
     ctx: typer.Context,
-    model: Annotated[str, typer.Argument(help="builtin:pocket, a folder, recipe.step@latest, or a hub name.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="builtin:pocket, a folder, recipe.step@latest, or a hub name.", autocompletion=completion.references
+        ),
+    ],
     ask: Annotated[str | None, typer.Option(help="Ask one question, print the answer, and end.")] = None,
     system: Annotated[str | None, typer.Option(help="The system message.")] = None,
     temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.")] = 0.0,
@@ -86,6 +102,16 @@ def chat(
     arguments += [f"--device={device}"] + ([f"--seed={seed}"] if seed is not None else [])
     arguments += [f"--ask={ask}"] if ask is not None else []
     arguments += [f"--system={system}"] if system is not None else []
+    if ctx.obj.json and ask is None:
+        raise AskError("ask.wrong-value", "chat --json has no question", "give one with --ask TEXT")
+    if temperature == 0 and (top_p != 1.0 or seed is not None):
+        flag = "--seed" if top_p == 1.0 else "--top-p"
+        raise AskError(
+            "ask.wrong-value",
+            f"{flag} has no effect at temperature 0, which always takes the likeliest token",
+            f"set --temperature above 0, or leave out {flag}",
+        )
+    arguments += ["--json"] if ctx.obj.json else []
     # Ctrl-C reaches the chat as well, and there it stops an answer. No SIG_IGN: the child would inherit that.
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
@@ -97,5 +123,5 @@ def chat(
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(inspect)
-    app.command()(chat)
+    app.command(cls=Command)(inspect)
+    app.command(cls=Command)(chat)

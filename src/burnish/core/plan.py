@@ -100,12 +100,14 @@ def make_plan(
     for name in (*([start] if start else []), *(n for n in force if n != "*"), *only):
         if name not in names:
             raise AskError("ask.bad-reference", f"the recipe has no step '{name}'", nearest(name, names))
+    needed = _needed(recipe, tuple(only))
+    _refuse_steps_left_out([*([start] if start else []), *force], needed)
     known = workspace.hashes()
     known_before = dict(known)
     earlier, durations, warnings = _earlier_runs(workspace.all_runs(), recipe.name)
     planned: dict[str, PlannedStep] = {}
     notes: list[str] = []
-    for step in _needed(recipe, tuple(only)):
+    for step in needed:
         inputs = _inputs(step, planned, workspace, known, notes)
         fingerprint = of_step(step.stage.name, step.stage.version, step.spec, inputs_as_fingerprints(inputs))
         anew = _must_be_anew(step, planned, start, force)
@@ -118,6 +120,18 @@ def make_plan(
         workspace.remember_hashes(known)
     free = shutil.disk_usage(_existing(workspace)).free
     return Plan(recipe, tuple(planned.values()), free, tuple(notes), tuple(warnings))
+
+
+def _refuse_steps_left_out(named: Iterable[str], needed: Iterable[Step]) -> None:
+    """A step to run anew that `only` leaves out would be left as it is, in silence."""
+    kept = {step.name for step in needed}
+    for name in named:
+        if name != "*" and name not in kept:
+            raise AskError(
+                "ask.wrong-value",
+                f"step '{name}' is to run anew, but it is not among what --only keeps: {', '.join(sorted(kept))}",
+                f"add --only {name}, or leave out --force {name} (or --from {name})",
+            )
 
 
 def planned_again(step: PlannedStep, workspace: Workspace) -> PlannedStep:
@@ -157,7 +171,7 @@ def _inputs(
                 check_input(value, known)
         except BurnishError as error:
             raise type(error)(error.code, at(place, f"'{name}': {error.what}"), error.fix) from error
-        check_kind(value, kinds, at(place, name))
+        check_kind(value, kinds, name, place)
         inputs[path] = value
     return inputs
 

@@ -151,6 +151,12 @@ def parse_setting(text: str) -> tuple[tuple[str, ...], Any]:
     path = tuple(part.strip() for part in key.split("."))
     if not sign or not all(path):
         raise AskError("ask.wrong-value", f"--set {text}: not of the form key=value", "write --set learning_rate=1e-4")
+    if not value.strip():
+        raise AskError(
+            "ask.wrong-value",
+            f"--set {text}: there is no value after the =",
+            f"give one, or write --set {key.strip()}=null to unset it",
+        )
     return path, parse_yaml(value.encode(errors="replace"), f"--set {key.strip()}").value
 
 

@@ -16,6 +16,7 @@ from burnish.core.fingerprint import of_path, of_value
 from burnish.core.naming import nearest
 from burnish.core.run import Run
 from burnish.core.workspace import Workspace
+from burnish.core.yaml import at
 
 _COMMON_KINDS = {"hub-model": "model", "hub-dataset": "folder"}
 
@@ -78,15 +79,15 @@ def folder_kind(path: Path) -> str:
     return "folder"
 
 
-def check_kind(value: Input, kinds: tuple[str, ...], field: str) -> None:
-    """An input of a kind that the field does not take is refused before anything runs."""
+def check_kind(value: Input, kinds: tuple[str, ...], field: str, place: str = "") -> None:
+    """An input of a kind that the field does not take is refused before anything runs; `place` is where it was said."""
     kind = _COMMON_KINDS.get(value.kind, value.kind)
     if kind == "git":
         kind = "folder"
     if kind not in kinds:
         raise AskError(
             "ask.wrong-kind",
-            f"'{field}' takes {' or '.join(kinds)}, and {value.ref} is a {value.kind}",
+            at(place, f"'{field}' takes {' or '.join(kinds)}, and {value.ref} is a {value.kind}"),
             f"point {field} to a {kinds[0]}",
         )
 
@@ -111,12 +112,17 @@ def _file(ref: str, path: Path, kinds: tuple[str, ...], known: dict[str, Any]) -
     return Input(ref, "file", path.resolve(), of_path(path, known))
 
 
-def _built_in(ref: str, name: str, known: dict[str, Any]) -> Input:
+def built_ins() -> dict[str, Path]:
+    """The models that come with burnish, by name."""
     shelf = Path(str(files("burnish") / "builtin"))
-    names = sorted(folder.name for folder in shelf.iterdir() if folder.is_dir()) if shelf.is_dir() else []
-    if name not in names:
-        raise AskError("ask.bad-reference", f"there is no built-in '{name}'", nearest(name, names))
-    path = shelf / name
+    return {folder.name: folder for folder in sorted(shelf.iterdir()) if folder.is_dir()} if shelf.is_dir() else {}
+
+
+def _built_in(ref: str, name: str, known: dict[str, Any]) -> Input:
+    shelf = built_ins()
+    if name not in shelf:
+        raise AskError("ask.bad-reference", f"there is no built-in '{name}'", nearest(name, shelf))
+    path = shelf[name]
     return Input(ref, folder_kind(path), path, of_path(path, known))
 
 

@@ -7,9 +7,10 @@ reported to the consumption ledger (`burnish.core.ledger`), so that a setting no
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, cast
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, ValidationInfo, field_validator
 
 Watcher = Callable[["Spec", str], None]
 _watchers: list[Watcher] = []
@@ -31,6 +32,16 @@ class Spec(BaseModel):
         validate_default=True,
         allow_inf_nan=False,
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def true_and_false_are_no_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        """Python counts True as 1, and pydantic follows: `max_steps: true` would be one step."""
+        if isinstance(value, bool) and info.field_name is not None:
+            types = set(types_within(cls.__pydantic_fields__[info.field_name].annotation))
+            if bool not in types and types & {int, float}:
+                raise ValueError(f"{str(value).lower()} is not a number: write a number")
+        return value
 
     def model_post_init(self, context: Any, /) -> None:
         """A variant's tag counts as given, so that values written without defaults still say which variant it is."""
@@ -134,6 +145,19 @@ def specs_within(value: Any) -> Iterator[tuple[str, Spec]]:
     for key, child in members.items():
         if isinstance(child, Spec):
             yield str(key), child
+
+
+def types_within(annotation: Any) -> Iterator[Any]:
+    """The types that an annotation is made of: those of a union, of literals, and below `Annotated`."""
+    if get_origin(annotation) is Literal:
+        yield from map(type, get_args(annotation))
+    elif get_origin(annotation) is Annotated:
+        yield from types_within(get_args(annotation)[0])
+    elif get_origin(annotation) in (Union, UnionType):
+        for part in get_args(annotation):
+            yield from types_within(part)
+    else:
+        yield annotation
 
 
 def marks_of(info: Any) -> Iterator[Any]:

@@ -99,7 +99,7 @@ class LanguageSpec(Spec):
 
 
 class PrepareSpec(Spec):
-    """Read rows of any known format, map them to conversations, filter, split and measure them."""
+    """Read, map, filter, split and measure rows of any layout."""
 
     source: DataRef | list[SourceSpec]
     """A file, a folder, a dataset, a step; or a list of them, to mix."""

@@ -136,7 +136,10 @@ Scorer = Annotated[
 
 
 class EvaluateSpec(Spec):
-    """Score a model on a split, alone or against another on the same rows."""
+    """Score a model on rows, alone or against another model.
+
+    Both models get the same rows of one split.
+    """
 
     model: ModelRef
     """The model or adapter to score."""

@@ -9,7 +9,7 @@ from burnish.specs.evals import GenerationSpec
 
 
 class MergeSpec(Spec):
-    """Fold an adapter into its base, shard by shard, and give a plain model."""
+    """Merge an adapter into its base, shard by shard."""
 
     model: ModelRef
     """The adapter."""
@@ -22,7 +22,7 @@ class MergeSpec(Spec):
 
 
 class GenerateSpec(Spec):
-    """Answer every prompt of a file, and write the answers beside the prompts."""
+    """Write an answer beside every prompt of a file or dataset."""
 
     model: ModelRef
     """The model or adapter that answers."""

@@ -188,7 +188,7 @@ class SftSpec(TrainSpec):
 
 
 class PretrainSpec(TrainSpec):
-    """Continued pre-training of a model, or pre-training from a config alone."""
+    """Pre-train a model, from its weights or from a config."""
 
     base: ModelRef | None = None
     """The model to go on from."""

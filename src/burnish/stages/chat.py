@@ -90,7 +90,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             max_new_tokens=asked.max_new_tokens, temperature=asked.temperature, top_p=asked.top_p, seed=seed
         )
         conversation = _open(source, generation, asked.system, asked.device)
-        if asked.ask is not None:
+        if asked.json:
+            answer = "".join(conversation.ask(asked.ask))
+            print(json.dumps({"model": source.ref, "question": asked.ask, "answer": answer}))
+        elif asked.ask is not None:
             for piece in conversation.ask(asked.ask):
                 _show(console, piece)
             console.print()
@@ -109,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="burnish chat", description="Talk to a model or adapter in the terminal.")
     parser.add_argument("model", help="a resolved input, as JSON")
     parser.add_argument("--ask", help="ask one question, print the answer, and end")
+    parser.add_argument("--json", action="store_true", help="print question and answer as JSON")
     parser.add_argument("--system", help="the system message")
     parser.add_argument("--temperature", type=float, default=0.0)
     parser.add_argument("--top-p", type=float, default=1.0)

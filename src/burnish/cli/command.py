@@ -1,0 +1,37 @@
+"""A command that refuses what click would drop in silence: an option that is given twice and counts once."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from typer.core import TyperCommand
+
+from burnish.core.errors import AskError
+
+
+class Command(TyperCommand):
+    """A command of burnish: pass it as `cls` where a command is registered."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        refuse_repeated(self.params, args)
+        return super().parse_args(ctx, args)
+
+
+def refuse_repeated(parameters: Sequence[Any], arguments: Sequence[str]) -> None:
+    """AskError `ask.wrong-value` when an option that takes one value stands twice: the last one would win."""
+    options = {name: parameter for parameter in parameters for name in parameter.opts if name.startswith("-")}
+    seen: set[str] = set()
+    words = iter(arguments)
+    for word in words:
+        if word == "--":
+            return
+        name, has_value, _ = word.partition("=")
+        option = options.get(name)
+        if option is None or getattr(option, "is_flag", False):
+            continue
+        if not has_value:
+            next(words, None)
+        if option.multiple:
+            continue
+        if option.name in seen:
+            raise AskError("ask.wrong-value", f"{name} is given twice, and takes one value", f"keep one {name}")
+        seen.add(option.name)
