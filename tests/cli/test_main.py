@@ -149,7 +149,7 @@ FAULTS = [
     (("schema", "stf"), "ask.unknown-stage", 2, "'stf'"),
     (("nothing",), "ask.wrong-value", 2, "nothing"),
     (("run",), "ask.wrong-value", 2, "files"),
-    (("chat", "file:absent"), "ask.bad-reference", 2, "absent"),
+    (("chat", "file:absent", "--ask", "x"), "ask.bad-reference", 2, "absent"),
 ]
 
 

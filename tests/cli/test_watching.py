@@ -1,12 +1,14 @@
 """What a person sees on a terminal while a recipe runs: on a real one, with a bar that moves."""
 
 import io
+import re
 
 import pytest
 from rich.console import Console
 
 import burnish
 from burnish.cli.watching import TerminalWatcher
+from burnish.core.events import Metric, Progress
 
 
 @pytest.fixture
@@ -49,3 +51,48 @@ def test_a_failed_step_is_crossed_out(watched, terminal):
 def test_markup_in_what_a_stage_says_is_text(watched):
     assert "noted [bold]not bold[/]" in watched("quick-fail", False, how="print", token="[bold]not bold[/]")
     assert "noted [/nonsense" in watched("quick-fail", False, how="print", token="[/nonsense]")
+
+
+NUMBERS = {"loss": 1.2345, "eval_loss": 1.5, "learning_rate": 1.2e-4, "tokens_per_second": 12345.6}
+
+
+@pytest.mark.parametrize("width", [60, 80, 130])
+def test_the_bar_and_the_time_left_fit_the_terminal(quick_stages, workspace, width, tmp_path):
+    screen = io.StringIO()
+    watcher = TerminalWatcher(Console(file=screen, force_terminal=True, width=width, color_system=None))
+    plan = burnish.plan({"name": "x", "steps": {"talk": {"stage": "quick-talk", "release": "go"}}})
+    run = workspace.run("x", 1, "talk")
+    run.folder.mkdir(parents=True)
+    watcher.step_began(plan.steps[0], run)
+    watcher.heard(plan.steps[0], Metric(step=1, values=NUMBERS))
+    watcher.heard(plan.steps[0], Progress(phase="tokenise validation", done=1234, total=200000))
+    watcher._bar.refresh()
+    watcher._bar.stop()
+    watcher._close_log()
+    lines = [line for line in re.split(r"[\r\n]|\x1b\[[0-9;?]*\w", screen.getvalue()) if "tokenise" in line]
+    assert lines
+    assert max(map(len, lines)) <= width
+    assert all(re.search(r"validation[ ━╺╸]{8,}1,234/200,000 rows", line) for line in lines), lines
+    assert all("-:--:--" in line for line in lines)
+    assert ("lr 0.00012" in lines[-1]) is (width == 130)
+
+
+def test_progress_goes_to_standard_error_where_there_is_no_terminal(watched, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("burnish.cli.watching._PLAIN_EVERY", 0.0)
+    (tmp_path / "go").touch()
+    shown = watched("quick-slow", False, release=str(tmp_path / "go"))
+    assert "work 1/2" not in shown
+    assert "work 1/2 rows" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("width", [60, 80, 160])
+def test_paths_and_commands_of_the_closing_table_are_whole(quick_stages, workspace, width):
+    screen = io.StringIO()
+    watcher = TerminalWatcher(Console(file=screen, force_terminal=False, width=width, highlight=False))
+    name = "a-recipe-with-a-long-name"
+    recipe = {"name": name, "steps": {"make-some-words": {"stage": "quick-make", "word": "x"}}}
+    watcher.closing(burnish.run(recipe, workspace=workspace.root))
+    shown = screen.getvalue()
+    assert f"runs/{name}/1/make-some-words/out" in shown
+    assert re.search(rf"^next: .*runs show {name}/1$", shown, re.M)
+    assert "make-some-words" in shown.split("runs/")[0]

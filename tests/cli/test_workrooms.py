@@ -1,5 +1,6 @@
 """`inspect` and `chat`: rows as a person reads them, with the learned ones marked; answers of the embedded model."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -55,3 +56,20 @@ def test_chat_answers_one_question_and_ends():
     command = [burnish, "chat", "builtin:pocket", "--ask", "What is LoRA?", "--device", "cpu"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "LoRA trains two small matrices beside each frozen weight."
+
+
+def test_chat_answers_in_json():
+    command = [sys.executable, "-m", "burnish.cli.main"]
+    words = ["--json", "chat", "builtin:pocket", "--ask", "What is LoRA?", "--device", "cpu"]
+    done = subprocess.run([*command, *words], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {
+        "model": "builtin:pocket",
+        "question": "What is LoRA?",
+        "answer": "LoRA trains two small matrices beside each frozen weight.",
+    }
+
+
+def test_chat_in_json_needs_a_question(burnish):
+    said = burnish("--json", "chat", "builtin:pocket")
+    assert said.status == 2
+    assert "--ask" in json.loads(said.err)["error"]["fix"]

@@ -5,7 +5,9 @@ import pytest
 from burnish.core.catalog import stages
 from burnish.core.errors import AskError
 from burnish.core.habits import HABITS
+from burnish.core.recipe import nested
 from burnish.core.validation import all_specs, make_spec
+from burnish.specs.base import types_within
 from burnish.specs.train import SftSpec
 
 
@@ -49,3 +51,21 @@ def test_faults_are_told_in_the_words_of_recipes(values, words):
     with pytest.raises(AskError) as caught:
         make_spec(SftSpec, {"base": "hub:a/b", "data": "step:x", **values}, lambda _: "")
     assert words in caught.value.what
+
+
+def number_fields():
+    """(stage, dotted path) of every setting that is a number and cannot be true or false."""
+    for name, row in stages().items():
+        for prefix, spec in all_specs(row.spec_type()):
+            for field, info in spec.__pydantic_fields__.items():
+                types = set(types_within(info.annotation))
+                if types & {int, float} and bool not in types:
+                    yield name, f"{prefix}{field}"
+
+
+@pytest.mark.parametrize(("stage_name", "path"), sorted(set(number_fields())))
+def test_true_is_no_number(stage_name, path):
+    spec_type = stages()[stage_name].spec_type()
+    for value in (True, False):
+        with pytest.raises(AskError, match=f"'{path}': {str(value).lower()} is not a number"):
+            make_spec(spec_type, nested(tuple(path.split(".")), value), lambda _: "")

@@ -12,7 +12,10 @@ class Command(TyperCommand):
     """A command of burnish: pass it as `cls` where a command is registered."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        refuse_repeated(self.params, args)
+        if not ctx.resilient_parsing:
+            refuse_repeated(self.params, args)
+        elif args and args[-1].startswith("-"):  # completing an option's value: without it, no argument is parsed
+            args = args[:-1]
         return super().parse_args(ctx, args)
 
 

@@ -78,11 +78,10 @@ def runs(ctx: Any, incomplete: str) -> Iterator[str]:
 @_quietly
 def references(ctx: Any, incomplete: str) -> Iterator[str]:
     """Artifacts (`recipe.step@latest`, `@3`), built-in models, and paths."""
-    from burnish.core.references import built_ins
+    from burnish.core.references import artifact_names, built_ins
 
-    for run in _workspace(ctx).artifacts():
-        recipe, number, step = run.name.split("/")
-        yield from (f"{recipe}.{step}@latest", f"{recipe}.{step}@{number}")
+    for name in artifact_names(_workspace(ctx)):
+        yield from (name, f"{name.rpartition('@')[0]}@latest")
     yield from (f"builtin:{name}" for name in built_ins())
     yield from _paths(incomplete)
 

@@ -22,8 +22,8 @@ from burnish.studio.running import RunResult
 from burnish.studio.runs import curve
 
 _PLAIN_EVERY = 5.0
-_BAR_WIDTH = 20
-_BESIDE_THE_BAR = 17
+_NARROW = 100
+_BESIDE_THE_BAR = 14
 """Columns of the indent, the blanks between columns and the time that is left."""
 _WIDTH_WITHOUT_PLACES = 62
 """The closing table has a column of paths when the terminal is wider than this and the longest path."""
@@ -64,7 +64,7 @@ class TerminalWatcher:
         if self._console.is_terminal:
             self._bar = Progress(
                 TextColumn("  {task.description}", table_column=Column(no_wrap=True)),
-                BarColumn(bar_width=_BAR_WIDTH),
+                BarColumn(bar_width=self._bar_width),
                 TextColumn("{task.fields[count]}", table_column=Column(no_wrap=True)),
                 TimeRemainingColumn(table_column=Column(no_wrap=True)),
                 TextColumn("[dim]{task.fields[numbers]}", table_column=Column(no_wrap=True)),
@@ -148,7 +148,7 @@ class TerminalWatcher:
         told = [f"{name} {cell(self._numbers[key])}" for key, name in _SHOWN.items() if key in self._numbers]
         count = f"{done:,}/{total:,} {unit}" if total else f"{done:,} {unit}"
         if self._bar is not None and self._task is not None:
-            room = self._console.width - len(phase) - len(count) - _BAR_WIDTH - _BESIDE_THE_BAR
+            room = self._console.width - len(phase) - len(count) - self._bar_width - _BESIDE_THE_BAR
             numbers = as_many_as_fit(told, room)
             self._bar.update(
                 self._task, description=phase, completed=done, total=total or None, count=count, numbers=numbers
@@ -164,6 +164,10 @@ class TerminalWatcher:
             raise BrokenPipeError(errno.EPIPE, "standard output was closed") from error
         if self._log is not None:
             self._log.print(what)
+
+    @property
+    def _bar_width(self) -> int:
+        return 12 if self._console.width < _NARROW else 20
 
     def _print_line(self, text: Text) -> None:
         """A line with a path or a command, which the terminal may wrap and nobody else, so that it can be copied."""

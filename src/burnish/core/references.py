@@ -15,7 +15,7 @@ from burnish.core.errors import AskError
 from burnish.core.fingerprint import of_path, of_value
 from burnish.core.naming import nearest
 from burnish.core.run import Run
-from burnish.core.workspace import Workspace
+from burnish.core.workspace import Workspace, refuse_undecodable
 from burnish.core.yaml import at
 
 _COMMON_KINDS = {"hub-model": "model", "hub-dataset": "folder"}
@@ -93,6 +93,7 @@ def check_kind(value: Input, kinds: tuple[str, ...], field: str, place: str = ""
 
 
 def _file(ref: str, path: Path, kinds: tuple[str, ...], known: dict[str, Any]) -> Input:
+    refuse_undecodable(path, ref)
     if not path.exists():
         parent = path.parent
         names = [p.name for p in parent.iterdir()] if parent.is_dir() else []
@@ -144,7 +145,7 @@ def _artifact(ref: str, kinds: tuple[str, ...], workspace: Workspace, say: Calla
                 say(f"{ref} is that of run {recipe}/{number}: {_listed(passed)}")
             return replace(artifact.as_input(ref), revision=run.name)
         passed.append(f"{recipe}/{number} has none ({_why_none(run)})")
-    known = _artifacts(workspace)
+    known = artifact_names(workspace)
     fitting = [key for key, kind in known.items() if kind in kinds] or list(known)
     why = f": {_listed(passed)}" if passed else ""
     raise AskError("ask.bad-reference", f"there is no artifact '{ref}'{why}", nearest(ref, fitting))
@@ -163,7 +164,7 @@ def _why_none(run: Run | None) -> str:
     return "its output is gone" if run.state == "succeeded" else f"the step is {run.state}"
 
 
-def _artifacts(workspace: Workspace) -> dict[str, str]:
+def artifact_names(workspace: Workspace) -> dict[str, str]:
     """Every `recipe.step@number` and its kind."""
     found: dict[str, str] = {}
     for recipe in workspace.recipes():

@@ -11,17 +11,37 @@ from burnish.core.errors import AskError
 from burnish.core.habits import HABITS, NOT_NEEDED
 from burnish.core.naming import nearest
 from burnish.core.yaml import MAX_DEPTH, Where, at
-from burnish.specs.base import Spec
+from burnish.specs.base import Spec, types_within
 
 S = TypeVar("S", bound=Spec)
 
 
 def make_spec(spec_type: type[S], values: Mapping[str, Any], where: Callable[[Where], str]) -> S:
     """Validate; `where` gives the place (`recipe.yaml:7`) of a path for the message."""
+    _refuse_truth_as_number(spec_type, values, where, ())
     try:
         return spec_type.model_validate(dict(values))
     except ValidationError as error:
         raise _as_ask_error(spec_type, error, where) from error
+
+
+def _refuse_truth_as_number(spec_type: type[Spec], value: Any, where: Callable[[Where], str], path: Where) -> None:
+    """Python counts True as 1, and pydantic follows: `max_steps: true` would be one step."""
+    if isinstance(value, Mapping):
+        for key, member in cast(Mapping[str, Any], value).items():
+            _refuse_truth_as_number(spec_type, member, where, (*path, key))
+    elif isinstance(value, list | tuple):
+        for index, member in enumerate(cast(Sequence[Any], value)):
+            _refuse_truth_as_number(spec_type, member, where, (*path, index))
+    elif isinstance(value, bool) and path:
+        fields = [candidate.__pydantic_fields__.get(str(path[-1])) for candidate in _walk(spec_type, path[:-1])]
+        types = {kind for info in fields if info is not None for kind in types_within(info.annotation)}
+        if types & {int, float} and bool not in types:
+            raise AskError(
+                "ask.wrong-value",
+                at(where(path), f"'{'.'.join(map(str, path))}': {str(value).lower()} is not a number"),
+                _help(spec_type, path) or "write a number",
+            )
 
 
 def check_plain(value: Any, where: Callable[[Where], str], path: Where = ()) -> None:

@@ -35,6 +35,7 @@ class Workspace:
 
     def __init__(self, root: Path):
         self.root = root.resolve()
+        refuse_undecodable(self.root, "the workspace")
 
     @classmethod
     def find(cls, root: Path | str | None = None) -> "Workspace":
@@ -193,6 +194,16 @@ def _age(run: Run, *, by_number: bool) -> tuple[float, ...]:
     number = run.folder.parent.name
     number = int(number) if number.isdecimal() else 0
     return (number, created) if by_number else (created, number)
+
+
+def refuse_undecodable(path: Path, subject: str) -> None:
+    """AskError `ask.wrong-value` for a path that is not UTF-8: records of runs hold paths, and are UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise AskError(
+            "ask.wrong-value", f"{subject}: the path {path} is not UTF-8", "rename the file or folder, or use another"
+        ) from error
 
 
 def plain_name(name: str) -> str:

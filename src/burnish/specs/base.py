@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 
 Watcher = Callable[["Spec", str], None]
 _watchers: list[Watcher] = []
@@ -32,16 +32,6 @@ class Spec(BaseModel):
         validate_default=True,
         allow_inf_nan=False,
     )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def true_and_false_are_no_numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        """Python counts True as 1, and pydantic follows: `max_steps: true` would be one step."""
-        if isinstance(value, bool) and info.field_name is not None:
-            types = set(types_within(cls.__pydantic_fields__[info.field_name].annotation))
-            if bool not in types and types & {int, float}:
-                raise ValueError(f"{str(value).lower()} is not a number: write a number")
-        return value
 
     def model_post_init(self, context: Any, /) -> None:
         """A variant's tag counts as given, so that values written without defaults still say which variant it is."""

@@ -1,0 +1,76 @@
+"""Help that fits a terminal of 80 columns, and options that cannot be dropped in silence."""
+
+import re
+
+import pytest
+
+from burnish.core.catalog import stages
+
+
+@pytest.mark.parametrize("words", [("--help",), ("runs", "--help")], ids=" ".join)
+def test_no_summary_is_cut_at_80_columns(burnish, monkeypatch, words):
+    monkeypatch.setenv("COLUMNS", "80")
+    said = burnish(*words).out
+    listed = said[said.index("Commands:") :]
+    assert len(re.findall(r"^  \w", listed, re.M)) > 5
+    assert "..." not in listed
+    assert max(map(len, said.splitlines())) <= 80
+
+
+def test_every_stage_has_a_summary_of_one_sentence():
+    for name, row in stages().items():
+        summary = (row.spec_type().__doc__ or "").split("\n")[0]
+        assert re.fullmatch(r"[A-Z][^.]{10,61}\.", summary), name
+
+
+ONCE = [
+    ("run", "r.yaml", "--from", "make", "--from", "join"),
+    ("plan", "r.yaml", "--from=make", "--from=make"),
+    ("quick-make", "--word", "a", "--word", "b"),
+    ("inspect", "rows.csv", "--rows", "1", "--rows=2"),
+    ("chat", "builtin:pocket", "--ask", "a", "--ask", "b"),
+    ("runs", "list", "--most", "1", "--most", "2"),
+]
+
+
+@pytest.mark.parametrize("words", ONCE, ids=" ".join)
+def test_an_option_of_one_value_is_not_taken_twice(burnish, recipe, words):
+    said = burnish(*words)
+    assert said.status == 2
+    assert "is given twice" in said.err
+
+
+def test_a_value_that_looks_like_an_option_is_a_value(burnish, recipe):
+    assert "given twice" not in burnish("quick-make", "--word", "--word", "--dry-run").err
+
+
+def test_a_step_to_run_anew_must_be_among_those_that_are_kept(burnish, recipe):
+    for flag in ("--force", "--from"):
+        said = burnish("plan", recipe, "--only", "make", flag, "join")
+        assert said.status == 2
+        assert "'join' is to run anew" in said.err
+    assert burnish("plan", recipe, "--only", "join", "--force", "make").status == 0
+    assert burnish("plan", recipe, "--only", "make", "--force", "*").status == 0
+
+
+def test_a_setting_without_a_value_is_refused_and_null_is_said(burnish, recipe):
+    for words in (("--set", "make.word="), ("--set", "make.word= ")):
+        said = burnish("plan", recipe, *words)
+        assert said.status == 2
+        assert "no value after the =" in said.err
+        assert "make.word=null" in said.err
+
+
+def test_sampling_settings_without_sampling_are_refused(burnish):
+    for flag in (("--top-p", "0.9"), ("--seed", "1")):
+        said = burnish("chat", "builtin:pocket", "--ask", "x", *flag)
+        assert said.status == 2
+        assert f"{flag[0]} has no effect at temperature 0" in said.err
+
+
+def test_a_wrong_kind_of_input_is_told_with_its_place_and_name(burnish, workspace):
+    (workspace.root / "rows.jsonl").write_text('{"text": "a"}\n')
+    path = workspace.root / "x.yaml"
+    path.write_text("name: x\nsteps:\n  m:\n    stage: merge\n    model: file:rows.jsonl\n")
+    said = burnish("plan", path)
+    assert f"{path}:5: 'm.model' takes model or adapter, and file:rows.jsonl is a file" in said.err
