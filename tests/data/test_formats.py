@@ -1,12 +1,17 @@
 """Every layout that people write rows in is told apart, and mapped to the canonical row without loss."""
 
 import json
+import random
+import re
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from burnish.data.formats import FORMATS
 from burnish.data.mapping import detect, map_rows
 from burnish.data.record import Bad, Record, RowError
+from burnish.specs.data import Format
 from layouts import EXAMPLES
 from layouts.turns import BOT, CALL, SYSTEM, USER
 
@@ -39,8 +44,27 @@ def test_a_layout_is_detected_and_mapped(name):
     assert json.dumps(raw) == before, "the record itself was changed"
 
 
-def test_every_format_has_an_example():
+def test_every_format_has_an_example_a_setting_and_a_line_in_the_guide():
     assert {name.split(" ")[0] for name in EXAMPLES} == set(FORMATS)
+    assert get_args(Format) == ("auto", *FORMATS)
+    guide = (Path(__file__).parents[2] / "docs/guides/data.md").read_text(encoding="utf-8")
+    table = [line.split(" | ")[0] for line in guide.splitlines() if line.startswith("| `")][1:]
+    assert set(re.findall(r"`(\w+)`", " ".join(table))) == set(FORMATS)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("columns", [{}, {"id": 7, "topic": "greetings", "meta": {"lang": "en"}, "score": 0.5}])
+def test_the_order_of_columns_and_other_columns_do_not_change_a_layout(name, columns):
+    raw, expected = EXAMPLES[name]
+    wider = columns | raw
+    for seed in range(5):
+        names = random.Random(seed).sample(list(wider), len(wider))
+        row = mapped({key: wider[key] for key in names})
+        extra = {key: value for key, value in columns.items() if key not in raw} | expected.get("extra", {})
+        assert {key: row.get(key) for key in expected} == expected | ({"extra": extra} if "extra" in expected else {})
+        assert row.get("extra", {}) == extra
+        found, _ = detect(iter([Record(wider, "x:1")]), "x")
+        assert found.format.name == name.split(" ")[0]
 
 
 def test_arguments_that_are_an_object_keep_the_order_of_their_keys():
@@ -55,6 +79,10 @@ def test_arguments_that_are_text_are_kept_letter_by_letter():
     call = {"function": {"name": "f", "arguments": written}}
     row = mapped({"messages": [USER, {"role": "assistant", "content": "", "tool_calls": [call]}]})
     assert row["messages"][1]["tool_calls"][0]["function"]["arguments"] == written
+
+
+TWICE, F = "messages.1.function_call", "functions.0"
+CALLED = {"type": "tool_use", "name": "a", "input": {}}
 
 
 @pytest.mark.parametrize(
@@ -79,6 +107,24 @@ def test_arguments_that_are_text_are_kept_letter_by_letter():
         ("messages", {"messages": [USER, BOT], "tools": "no json"}, "tools"),
         ("messages", {"messages": [USER, BOT], "tools": [{"type": "function"}]}, "tools.0"),
         ("sharegpt", {"conversations": [{"from": "function_call", "value": "no json"}]}, "conversations.0.value"),
+        ("messages", {"messages": [USER, {**BOT, "function_call": {"name": "a"}, "tool_calls": [CALL]}]}, TWICE),
+        ("messages", {"messages": [USER, {**BOT, "reasoning": "a", "thinking": "b"}]}, "messages.1.thinking"),
+        ("messages", {"messages": [USER, {**BOT, "weight": 1, "train": False}]}, "messages.1.train"),
+        ("messages", {"messages": [USER, BOT], "system": "a", "system_prompt": "b"}, "system_prompt"),
+        ("messages", {"messages": [USER, BOT], "tools": [{"name": "a"}], "functions": [{"name": "a", "x": 1}]}, F),
+        ("messages", {"messages": [USER, {"role": "assistant", "content": [CALLED, "x"]}]}, "messages.1.content.1"),
+        ("messages", {"messages": [USER, {"role": "assistant", "content": [{"type": "tool_result"}]}]}, "messages.1"),
+        ("messages", {"messages": [USER, BOT], "system": 7}, "system"),
+        ("gemini", {"contents": [{"role": "user", "parts": [{"inlineData": {"data": "x"}}]}]}, "contents.0.parts.0"),
+        ("alpaca", {"instruction": "Hi", "input": [1], "output": "x"}, "input"),
+        ("question_answer", {"question": [USER, BOT, USER], "answer": "x", "context": "c"}, "context"),
+        ("squad", {"question": "Hi", "answers": {"text": []}}, "answers"),
+        ("compared", {"prompt": "Hi", "response_a": "a", "response_b": "b", "winner": "tie"}, "winner"),
+        ("compared", {"prompt": "Hi", "response_a": "a", "response_b": "b", "winner": "c"}, "winner"),
+        ("scored", {"prompt": "Hi", "responses": ["a", "b"], "scores": [1, 1]}, "scores"),
+        ("scored", {"prompt": "Hi", "responses": ["a", "b"], "scores": [1]}, "scores"),
+        ("scored", {"prompt": "Hi", "responses": ["a", "b"], "scores": [1, "x"]}, "scores.1"),
+        ("transcript", {"text": "Hi"}, "text"),
         ("alpaca", {"instruction": "Hi", "output": ""}, "output"),
         ("alpaca", {"instruction": "Hi", "output": "x", "history": [["one"]]}, "history.0"),
         ("question_answer", {"question": "Hi"}, "answer"),

@@ -3,7 +3,8 @@
 import pytest
 
 from burnish.core.errors import DataError
-from burnish.data.mapping import SAMPLE, Found, check_names, detect, map_rows, renamed
+from burnish.data.formats.tools import KEPT_NULLS, NULL_ARGUMENTS, NULLS_IN_SCHEMAS
+from burnish.data.mapping import SAMPLE, Found, Mapped, check_names, detect, map_rows, renamed
 from burnish.data.record import Bad, Record
 
 USER, BOT = {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}
@@ -81,3 +82,79 @@ def test_columns_that_nothing_maps_are_named():
     found, items = detect(iter([Record(raw, "x:1")]), "x")
     (item,) = map_rows(items, found)
     assert item.unmapped == ["topic", "messages.*.mood"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ({"message_id": "b", "parent_id": "a", "text": "Hi", "role": "prompter"}, "one row each"),
+        ({"message_tree_id": "a", "prompt": {"text": "Hi", "replies": []}}, "trees of replies"),
+        ({"question": "Hi", "turns": ["a", "b"]}, "do not say who speaks"),
+        ({"id": "1", "data": ["Hi", "Hello"]}, "do not say who speaks"),
+    ],
+)
+def test_a_layout_that_cannot_be_read_is_refused_by_name_with_what_to_write(raw, said):
+    with pytest.raises(DataError, match=said) as caught:
+        detected(raw)
+    assert caught.value.code == "data.unknown-format"
+    assert "{messages: [{role, content}, …]}" in caught.value.fix
+
+
+def test_roles_in_the_datas_own_words_are_mapped():
+    raw = {"messages": [{"role": "Klant", "content": "Hi"}, {"role": "Agent", "content": "Hello"}], "x": [{"from": 1}]}
+    roles = {"Klant": "user", "Agent": "assistant"}
+    found, items = detect(iter([Record(raw, "x:1")]), "x", roles=roles)
+    (item,) = map_rows(items, found)
+    assert isinstance(item, Mapped)
+    assert item.row["messages"] == [USER, BOT]
+    check_names([Record(raw, "x:1")], [], roles, "x")
+
+
+def test_an_unknown_role_says_how_to_map_it():
+    raw = {"messages": [{"role": "klant", "content": "Hi"}, BOT]}
+    found, items = detect(iter([Record(raw, "x:1")]), "x")
+    (item,) = map_rows(items, found)
+    assert isinstance(item, Bad)
+    assert "'klant' is unknown: map it with `roles: {theirs: ours}`" in item.reason
+
+
+@pytest.mark.parametrize("turns", [[{"from": "klant", "value": "Hi"}], '[{"from": "klant", "value": "Hi"}]'])
+def test_a_role_that_no_turn_has_is_an_error(turns):
+    with pytest.raises(DataError, match="names 'kant', which no turn of x has; its roles are: klant") as caught:
+        check_names([Record({"conversations": turns}, "x:1")], [], ["kant"], "x")
+    assert "did you mean 'klant'?" in caught.value.fix
+
+
+def test_a_column_may_come_after_the_first_rows():
+    late = [Record({"a": 1}, "x:1")] * (SAMPLE + 1) + [Record({"a": 1, "reply": "x"}, "x:9")]
+    check_names(late, ["reply"], [], "x")
+    with pytest.raises(DataError, match="names 'repy', which no row of x has"):
+        check_names(late, ["repy"], [], "x")
+
+
+def tool_rows(**arguments):
+    call = {"function": {"name": "now", "arguments": arguments}}
+    return {"messages": [USER, {"role": "assistant", "content": None, "tool_calls": [call]}]}
+
+
+def test_nulls_that_parquet_fills_in_are_dropped_and_counted():
+    schema = {"type": "object", "properties": {"zone": {"type": "string", "enum": None}, "city": None}}
+    schema["properties"]["at"] = {"type": ["string", "null"], "default": None}
+    tools = [{"type": "function", "function": {"name": "now", "parameters": schema}}]
+    raw = tool_rows(zone="UTC", city=None, at=None) | {"tools": tools}
+    found, items = detect(iter([Record(raw, "x:1")]), "x")
+    (item,) = map_rows(items, found)
+    assert isinstance(item, Mapped)
+    assert item.remarks == (NULLS_IN_SCHEMAS, NULL_ARGUMENTS)
+    properties = item.row["tools"][0]["function"]["parameters"]["properties"]
+    assert properties == {"zone": {"type": "string"}, "at": {"type": ["string", "null"], "default": None}}
+    (call,) = item.row["messages"][1]["tool_calls"]
+    assert call["function"]["arguments"] == '{"zone": "UTC", "at": null}'
+
+
+def test_null_arguments_without_a_schema_are_kept_and_counted():
+    found, items = detect(iter([Record(tool_rows(zone=None), "x:1")]), "x")
+    (item,) = map_rows(items, found)
+    assert isinstance(item, Mapped)
+    assert item.remarks == (KEPT_NULLS,)
+    assert item.row["messages"][1]["tool_calls"][0]["function"]["arguments"] == '{"zone": null}'

@@ -10,7 +10,7 @@ from burnish.core.errors import DataError
 from burnish.core.naming import nearest
 from burnish.data.document import Row, canonical_json
 from burnish.data.formats import FORMATS
-from burnish.data.formats.format import Format
+from burnish.data.formats.format import WEAK, Format
 from burnish.data.formats.refused import REFUSED
 from burnish.data.formats.roles import roles_in
 from burnish.data.record import Bad, Record, RowError, cut
@@ -164,11 +164,11 @@ def _told_from(records: list[Record], name: str) -> Found:
                 reasons[format.name] = reason
     if not records:
         return Found(FORMATS["text"], "there are no readable rows")
-    for refused in REFUSED:
+    likely = [format for format in votes if votes[format] * 2 >= len(records)]
+    lowest = min((FORMATS[format].rank for format in likely), default=WEAK)
+    for refused in REFUSED if lowest == WEAK else ():
         if sum(refused.fits(record.raw) for record in records) * 2 > len(records):
             raise DataError("data.unknown-format", f"the rows of {name} are {refused.name}", refused.fix)
-    likely = [format for format in votes if votes[format] * 2 >= len(records)]
-    lowest = min((FORMATS[format].rank for format in likely), default=0)
     taken = [format for format in likely if FORMATS[format].rank == lowest]
     if len(taken) == 1:
         chosen = taken[0]

@@ -151,7 +151,7 @@ class Columns:
     def _all_tools(self) -> list[dict[str, Any]] | None:
         if self._tools is None:
             described = {name: self.take(name) for name in _TOOLS if self.has(name)}
-            self._tools = tools_of(described | self._nested_tools, self.remarks)
+            self._tools = tools_of(described | self._nested_tools, self.extra, self.remarks)
         return self._tools or None
 
 

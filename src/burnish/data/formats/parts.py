@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from burnish.data.formats.rest import keep_rest
 from burnish.data.record import RowError, kind_of
 from burnish.data.strict_json import decoded
 
@@ -55,7 +56,7 @@ def text_parts(value: Any, path: str, extra: dict[str, Any]) -> str:
     if isinstance(value, dict):
         held = next((key for key in ("parts", "content") if value.get(key) is not None), None)
         if held is not None:
-            extra |= {f"{path}.{key}": rest for key, rest in value.items() if key not in (held, "role") and rest}
+            keep_rest(value, {held, "role"}, path, extra)
             return text_parts(value[held], f"{path}.{held}", extra)
     if not isinstance(value, list | dict):
         raise RowError(path, f"the system prompt must be a text, not {kind_of(value)}")
@@ -77,7 +78,7 @@ def read_parts(parts: list[Any], path: str, extra: dict[str, Any]) -> Parts:
         if found.calls and _kind(part) in (*_TEXT, *_THOUGHTS):
             raise RowError(here, "there is text after a tool call in one turn: write it as a turn of its own")
         used = _read(part, here, found, extra)
-        extra |= {f"{here}.{key}": rest for key, rest in part.items() if key not in used and rest is not None}
+        keep_rest(part, used, here, extra)
     return found
 
 
@@ -105,8 +106,8 @@ def _read(part: dict[str, Any], path: str, found: Parts, extra: dict[str, Any]) 
         inner = value.get("reasoningText") if isinstance(value, dict) else None
         if not isinstance(inner, dict):
             raise RowError(path, "the part holds no text")
-        used = _said(inner, path, ("text",), found.thoughts)
-        extra |= {f"{path}.{key}": rest for key, rest in inner.items() if key not in used and rest is not None}
+        keep_rest(inner, _said(inner, path, ("text",), found.thoughts), path, extra)
+        keep_rest(value, {"reasoningText"}, path, extra)
         return {"type", kind}
     if kind == "tool_call" and "value" in part:
         value = decoded(part["value"], path) if isinstance(part["value"], str) else part["value"]
@@ -148,6 +149,7 @@ def _result(value: Any, path: str, extra: dict[str, Any]) -> Result:
         texts = []
         for i, part in enumerate(content):
             if isinstance(part, dict) and part.get("json") is not None:
+                keep_rest(part, {"json"}, f"{path}.content.{i}", extra)
                 texts.append(json.dumps(part["json"], ensure_ascii=False))
             else:
                 texts += read_parts([part], f"{path}.content.{i}", extra).texts
@@ -157,7 +159,7 @@ def _result(value: Any, path: str, extra: dict[str, Any]) -> Result:
     else:
         text = json.dumps(content, ensure_ascii=False)
     used = {"type", "content", *ids[:1]}
-    extra |= {f"{path}.{key}": rest for key, rest in value.items() if key not in used and rest is not None}
+    keep_rest(value, used, path, extra)
     return Result(text, value[ids[0]] if ids else None)
 
 
@@ -165,8 +167,7 @@ def _response(value: Any, path: str, extra: dict[str, Any]) -> Result:
     """Gemini's function response, kept as JSON."""
     if not isinstance(value, dict) or not isinstance(value.get("name"), str):
         raise RowError(path, "a function response needs a name")
-    used = {"name", "response", "id"}
-    extra |= {f"{path}.{key}": rest for key, rest in value.items() if key not in used and rest is not None}
     call_id = value.get("id")
+    keep_rest(value, {"name", "response", *(["id"] if isinstance(call_id, str) else [])}, path, extra)
     content = json.dumps(value.get("response"), ensure_ascii=False)
     return Result(content, call_id if isinstance(call_id, str) else None, value["name"])

@@ -7,6 +7,7 @@ from burnish.data.formats.columns import Columns, Raw
 from burnish.data.formats.format import JUDGED, Format
 from burnish.data.formats.pairs import asked
 from burnish.data.formats.preference import two_answers
+from burnish.data.formats.rest import keep_rest
 from burnish.data.record import RowError
 
 _LISTS = ("completions", "responses", "answers")
@@ -64,7 +65,7 @@ def _answer(item: Any, score: str, path: str, extra: dict[str, Any]) -> tuple[st
     key = next((key for key in _TEXTS if isinstance(item, dict) and isinstance(item.get(key), str)), None)
     if key is None:
         raise RowError(path, "the answer must be an object with a text and a score")
-    extra |= {f"{path}.{name}": rest for name, rest in item.items() if name not in (key, score) and rest is not None}
+    keep_rest(item, {key, score}, path, extra)
     return item[key], item.get(score)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from burnish.data.formats.columns import Columns, Raw
 from burnish.data.formats.format import Format
 from burnish.data.formats.pairs import Pair
+from burnish.data.formats.rest import keep_rest
 from burnish.data.record import RowError
 
 _PAIR = Pair("squad", "question", "answers", above=("context",))
@@ -26,7 +27,7 @@ def map_row(columns: Columns) -> dict[str, Any]:
     if len(set(texts)) > 1:
         columns.extra["answers.text"] = texts
     if isinstance(value, dict):
-        columns.extra |= {f"answers.{key}": rest for key, rest in value.items() if key != "text" and rest is not None}
+        keep_rest(value, {"text"}, "answers", columns.extra)
     answer = {"role": "assistant", "content": texts[0]}
     return {"kind": "chat", "messages": [*_PAIR.question(columns), answer]}
 

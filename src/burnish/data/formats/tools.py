@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from burnish.data.formats.rest import keep_rest
 from burnish.data.record import RowError, kind_of
 from burnish.data.strict_json import decoded
 
@@ -12,7 +13,7 @@ Schemas = dict[str, Any]
 _PARAMETERS = ("parameters", "input_schema", "inputSchema")
 _DECLARATIONS = ("functionDeclarations", "function_declarations")
 _ARGUMENTS = ("arguments", "parameters", "args", "input")
-_TYPES = [("type", "function"), ("type", "tool_use"), ("type", "tool_call")]
+_TYPES = ("function", "tool_use", "tool_call")
 _IDS = ("id", "toolUseId", "call_id")
 _MAY_BE_NULL = ("default", "const", "example")
 NULLS_IN_SCHEMAS = "nulls dropped from tool schemas (Parquet fills absent keys with them)"
@@ -20,13 +21,16 @@ NULL_ARGUMENTS = "null arguments dropped from tool calls, which the tool's schem
 KEPT_NULLS = "null arguments kept in tool calls, since no tool schema says whether they belong"
 
 
-def tools_of(described: Mapping[str, Any], remarks: list[str]) -> list[dict[str, Any]]:
-    """The tools of all columns that describe some. Two columns that describe one tool differently are an error."""
+def tools_of(described: Mapping[str, Any], extra: dict[str, Any], remarks: list[str]) -> list[dict[str, Any]]:
+    """The tools of all columns that describe some. Two columns that describe one tool differently are an error.
+
+    What stands around a tool and nothing maps goes to `extra`.
+    """
     tools: list[dict[str, Any]] = []
     for column, value in described.items():
         before = {tool["function"]["name"]: tool for tool in tools}
-        for i, tool in enumerate(_listed(value, column)):
-            canonical = _without_nulls(_tool(tool, f"{column}.{i}"), remarks)
+        for i, tool in enumerate(_listed(value, column, extra)):
+            canonical = _without_nulls(_tool(tool, f"{column}.{i}", extra), remarks)
             name = canonical["function"]["name"]
             if name not in before:
                 tools.append(canonical)
@@ -61,13 +65,11 @@ def calls_of(
         canonical |= {"type": "function", "function": {"name": function["name"], "arguments": arguments}}
         calls.append(canonical)
         used = {"name", *written}
-        for key, rest in function.items() if function is not call else ():
-            if key not in used and rest is not None:
-                extra[f"{here}.function.{key}"] = rest
-        used = {"function", *ids[:1], *(used if function is call else ())}
-        for key, rest in call.items():
-            if key not in used and rest is not None and (key, rest) not in _TYPES:
-                extra[f"{here}.{key}"] = rest
+        if function is not call:
+            keep_rest(function, used, f"{here}.function", extra)
+            used = {"function"}
+        used = {*used, *ids[:1], *(["type"] if call.get("type") in _TYPES else [])}
+        keep_rest(call, used, here, extra)
     return calls
 
 
@@ -81,25 +83,31 @@ def call_list(value: Any, path: str) -> list[Any]:
     return listed
 
 
-def _listed(value: Any, column: str) -> list[Any]:
+def _listed(value: Any, column: str, extra: dict[str, Any]) -> list[Any]:
     """The descriptions in a column: a list, one object, JSON text; Gemini's and Bedrock's lists within are opened."""
     if isinstance(value, str):
         value = decoded(value, column) if value.strip() else []
     if isinstance(value, dict) and isinstance(value.get("tools"), list):
+        keep_rest(value, {"tools"}, column, extra)
         value = value["tools"]
     listed = [value] if isinstance(value, dict) else value
     if not isinstance(listed, list):
         raise RowError(column, f"tools must be a list, not {kind_of(value)}")
     found: list[Any] = []
-    for tool in listed:
+    for i, tool in enumerate(listed):
         keys = [key for key in _DECLARATIONS if key in tool] if isinstance(tool, dict) else []
-        found += tool[keys[0]] if keys and isinstance(tool[keys[0]], list) else [tool]
+        if keys and isinstance(tool[keys[0]], list):
+            keep_rest(tool, {keys[0]}, f"{column}.{i}", extra)
+            found += tool[keys[0]]
+        else:
+            found.append(tool)
     return found
 
 
-def _tool(tool: Any, path: str) -> dict[str, Any]:
+def _tool(tool: Any, path: str, extra: dict[str, Any]) -> dict[str, Any]:
     """One tool as `{"type": "function", "function": {…}}`."""
     if isinstance(tool, dict) and isinstance(tool.get("toolSpec"), dict):
+        keep_rest(tool, {"toolSpec"}, path, extra)
         tool = tool["toolSpec"]
     described = tool.get("function", tool) if isinstance(tool, dict) else None
     if not isinstance(described, dict) or not isinstance(described.get("name"), str):
@@ -112,8 +120,9 @@ def _tool(tool: Any, path: str) -> dict[str, Any]:
         raise RowError(f"{path}.{written[1]}", f"a tool has both '{written[0]}' and '{written[1]}'")
     if written and written[0] != "parameters":
         schema = flat[written[0]]
-        inner = schema.get("json") if written[0] == "inputSchema" and isinstance(schema, dict) else None
-        schema = schema if inner is None else inner
+        if written[0] == "inputSchema" and isinstance(schema, dict) and isinstance(schema.get("json"), dict):
+            keep_rest(schema, {"json"}, f"{path}.inputSchema", extra)
+            schema = schema["json"]
         flat = {("parameters" if key == written[0] else key): value for key, value in flat.items()}
         flat["parameters"] = schema
     return {"type": "function", "function": flat}

@@ -8,6 +8,7 @@ from typing import Any
 from burnish.data.document import Message
 from burnish.data.formats.media import MEDIA, holds_media
 from burnish.data.formats.parts import Parts, is_part, read_parts
+from burnish.data.formats.rest import keep_rest
 from burnish.data.formats.roles import FUNCTION_CALL, role_of
 from burnish.data.formats.tools import Schemas, call_list, calls_of
 from burnish.data.record import RowError, kind_of
@@ -50,9 +51,7 @@ class TurnReader:
         for key in MEDIA:
             if turn.get(key):
                 raise RowError(f"{path}.{key}", holds_media(key))
-        for key, rest in turn.items():
-            if key not in used and rest is not None:
-                self._extra[f"{path}.{key}"] = rest
+        keep_rest(turn, used, path, self._extra)
 
     def _exchange(self, turn: dict[str, Any], keys: tuple[str, str], path: str) -> list[Message]:
         """A question and its answer in one object."""
