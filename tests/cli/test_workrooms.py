@@ -44,6 +44,24 @@ def test_a_renaming_that_is_none_is_told(burnish, rows):
     assert "--column frage" in said.err
 
 
+def test_roles_in_the_datas_own_words_are_mapped(burnish, workspace):
+    path = workspace.root / "talks.jsonl"
+    turns = [{"role": "klant", "content": "Weather in Oslo?"}, {"role": "agent", "content": "Rain."}]
+    path.write_text(json.dumps({"messages": turns}) + "\n", encoding="utf-8")
+    said = burnish("inspect", path)
+    assert said.status == 3
+    assert "roles: {theirs: ours}" in said.err
+    said = burnish("inspect", path, "--role", "klant=user", "--role", "agent=assistant")
+    assert said.status == 0, said.err
+    assert "Rain." in said.out
+    said = burnish("inspect", path, "--role", "client=user")
+    assert said.status == 3
+    assert "names 'client', which no turn" in said.err
+    said = burnish("inspect", path, "--role", "klant=visitor")
+    assert said.status == 2
+    assert "klant" in said.err
+
+
 def test_a_layout_that_is_not_known_names_the_columns_and_the_way_out(burnish, rows):
     said = burnish("inspect", rows)
     assert said.status == 3

@@ -25,7 +25,7 @@ def read(write):
     def read(entry: dict[str, Any], *rows: dict[str, Any]) -> list[dict[str, Any]]:
         write("set/rows.jsonl", list(rows))
         path = write("set/dataset_info.json", json.dumps({"x": {"file_name": "rows.jsonl"} | entry})).parent
-        part = open_part(Input("source", "file:set", path, "file"), path, "auto", {}, None)
+        part = open_part(Input("file:set", "file", path), path, "auto", {}, None)
         items = list(part.items(Reading()))
         assert all(isinstance(item, Mapped) for item in items), items
         return [{k: v for k, v in item.row.items() if k not in ("id", "source")} for item in items]
@@ -65,11 +65,7 @@ HONOURED = {
         {"kind": "chat", "messages": [SYSTEM, USER, BOT]},
     ),
     "columns.tools": ({"columns": ALPACA | {"tools": "api"}}, ASKED | {"api": [TOOL]}, CHATTED | {"tools": TOOLS}),
-    "columns.images": (
-        {"columns": ALPACA | {"images": "pics"}},
-        ASKED | {"pics": []},
-        CHATTED | {"extra": {"images": []}},
-    ),
+    "columns.images": ({"columns": ALPACA | {"images": "i"}}, ASKED | {"i": None}, CHATTED),
     "columns.videos": ({"columns": ALPACA | {"videos": "v"}}, ASKED | {"v": None}, CHATTED),
     "columns.audios": ({"columns": ALPACA | {"audios": "a"}}, ASKED | {"a": None}, CHATTED),
     "columns.chosen": (

@@ -89,7 +89,6 @@ def test_columns_that_nothing_maps_are_named():
     [
         ({"message_id": "b", "parent_id": "a", "text": "Hi", "role": "prompter"}, "one row each"),
         ({"message_tree_id": "a", "prompt": {"text": "Hi", "replies": []}}, "trees of replies"),
-        ({"question": "Hi", "turns": ["a", "b"]}, "do not say who speaks"),
         ({"id": "1", "data": ["Hi", "Hello"]}, "do not say who speaks"),
     ],
 )
@@ -98,6 +97,11 @@ def test_a_layout_that_cannot_be_read_is_refused_by_name_with_what_to_write(raw,
         detected(raw)
     assert caught.value.code == "data.unknown-format"
     assert "{messages: [{role, content}, …]}" in caught.value.fix
+
+
+def test_a_row_that_fits_a_layout_is_not_refused_for_another_column():
+    raw = {"question": "Hi", "answer": "Hello", "turns": ["a", "b"]}
+    assert detected(raw).format.name == "question_answer"
 
 
 def test_roles_in_the_datas_own_words_are_mapped():

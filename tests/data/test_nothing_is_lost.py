@@ -105,7 +105,7 @@ def missing(raw: dict[str, Any], row: dict[str, Any]) -> list[str]:
     return lost
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(rows())
 def test_every_text_of_a_row_is_kept_or_the_row_is_refused(made):
     format, raw = made
