@@ -8,7 +8,9 @@ from burnish.models.adapters import attach_lora
 from burnish.models.load import load_model
 from burnish.specs.train import AdamWSpec, LoraSpec, MuonSpec
 from burnish.testing import tiny_model
+from burnish.train.muon import StackedMuon
 from burnish.train.optimizers import Optimizer
+from families import build
 
 
 def layers(dtype=torch.float32) -> nn.Module:
@@ -124,3 +126,67 @@ def test_weight_decay_leaves_vectors_alone():
     optimizer.step(0.1)
     assert torch.equal(model["up"].bias, bias)
     torch.testing.assert_close(model["up"].weight, weight * 0.95)
+
+
+def test_the_update_of_each_expert_is_that_of_torchs_muon():
+    torch.manual_seed(0)
+    for shape in ((3, 8, 12), (2, 12, 8), (1, 8, 8)):
+        stack = nn.Parameter(torch.randn(shape))
+        alone = [nn.Parameter(matrix.clone()) for matrix in stack.detach()]
+        ours = StackedMuon({stack: lambda tensor: tensor}, momentum=0.9, weight_decay=0.1)
+        theirs = torch.optim.Muon(alone, momentum=0.9, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+        for _ in range(3):
+            stack.grad = torch.randn(shape)
+            for matrix, gradient in zip(alone, stack.grad, strict=True):
+                matrix.grad = gradient.clone()
+            for optimizer in (ours, theirs):
+                optimizer.param_groups[0]["lr"] = 1e-2
+                optimizer.step()
+        torch.testing.assert_close(stack.detach(), torch.stack([m.detach() for m in alone]), rtol=1e-2, atol=2e-3)
+
+
+MIXTURES = ("qwen3_moe", "mixtral", "gpt_oss", "granitemoe", "llama4_text", "deepseek_v2", "olmoe", "jetmoe")
+
+
+@pytest.mark.parametrize("family", MIXTURES)
+def test_muon_takes_the_experts_and_neither_their_biases_nor_kernels(family):
+    model = build(family).requires_grad_(True)
+    taken = by_muon(model)
+    for name, weight in model.named_parameters():
+        if name.endswith("bias"):
+            assert name not in taken, name
+        elif weight.ndim == 3 and min(weight.shape[1:]) > 1:
+            assert name in taken, name
+    assert any(weight.ndim == 3 for name, weight in model.named_parameters() if name in taken)
+
+
+def test_kernels_of_convolutions_are_left_to_adamw():
+    for family in ("mamba", "lfm2"):
+        model = build(family).requires_grad_(True)
+        kernels = {name for name, weight in model.named_parameters() if "conv1d" in name or ".conv.conv." in name}
+        assert kernels
+        assert not kernels & by_muon(model)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # PEFT asks transformers by names that have gone old
+def test_each_experts_lora_matrices_are_updated_alone():
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(0)
+    config = LoraConfig(r=2, target_modules=[], target_parameters=["mlp.experts.gate_up_proj"])
+    model = get_peft_model(build("mixtral"), config)
+    optimizer = Optimizer(model, MuonSpec(momentum=0.0, weight_decay=0.0))
+    a = next(name for name in optimizer.masters if "lora_A" in name)
+    b = a.replace("lora_A", "lora_B")
+    for weight in optimizer.masters.values():
+        weight.grad = torch.zeros_like(weight)
+    experts = 4
+    before = {name: optimizer.masters[name].detach().clone() for name in (a, b)}
+    optimizer.masters[a].grad.view(experts, 2, -1)[1] = torch.randn(2, optimizer.masters[a].shape[1])
+    optimizer.masters[b].grad.view(-1, 2, experts)[:, :, 3] = torch.randn(optimizer.masters[b].shape[0], 2)
+    optimizer.step(1e-2)
+    moved = {name: optimizer.masters[name].detach() - before[name] for name in (a, b)}
+    for stack, expert in ((moved[a].view(experts, 2, -1), 1), (moved[b].view(-1, 2, experts).permute(2, 0, 1), 3)):
+        assert [bool(matrix.abs().sum() > 0) for matrix in stack] == [number == expert for number in range(experts)]
+        strengths = torch.linalg.svdvals(stack[expert])
+        assert strengths.min() > 0.4 * strengths.max()  # orthogonal within itself, up to what Newton-Schulz leaves

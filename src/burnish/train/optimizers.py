@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from burnish.specs.train import AdamWSpec, MuonSpec
+from burnish.train.muon import Stack, StackedMuon, is_bias, stacks_of
 
 
 class Optimizer:
@@ -21,9 +22,16 @@ class Optimizer:
             name: weight if weight.dtype == torch.float32 else weight.detach().float().requires_grad_()
             for name, weight in self._weights.items()
         }
-        ends = _ends(model)
-        matrices = {name for name, weight in self._weights.items() if weight.ndim == 2 and id(weight) not in ends}
-        self._optimizers = list(_build(self.masters, matrices, spec))
+        ends, stacks = _ends(model), stacks_of(model)
+        stacks = {
+            name: stacks[name] for name, weight in self._weights.items() if name in stacks and id(weight) not in ends
+        }
+        matrices = {
+            name
+            for name, weight in self._weights.items()
+            if weight.ndim == 2 and id(weight) not in ends and name not in stacks and not is_bias(name)
+        }
+        self._optimizers = list(_build(self.masters, matrices, stacks, spec))
 
     def gather(self) -> None:
         """Add the gradients of the last backward pass to the masters'; to be called after each micro-batch."""
@@ -121,17 +129,18 @@ def _ends(model: nn.Module) -> set[int]:
 
 
 def _build(
-    masters: dict[str, Tensor], matrices: set[str], spec: AdamWSpec | MuonSpec
+    masters: dict[str, Tensor], matrices: set[str], stacks: dict[str, Stack], spec: AdamWSpec | MuonSpec
 ) -> Iterable[torch.optim.Optimizer]:
     if isinstance(spec, AdamWSpec):
+        decayed = {name for name, master in masters.items() if master.ndim >= 2 and not is_bias(name)}
         groups = [
-            {"params": [m for m in masters.values() if m.ndim >= 2], "weight_decay": spec.weight_decay},
-            {"params": [m for m in masters.values() if m.ndim < 2], "weight_decay": 0.0},
+            {"params": [m for n, m in masters.items() if n in decayed], "weight_decay": spec.weight_decay},
+            {"params": [m for n, m in masters.items() if n not in decayed], "weight_decay": 0.0},
         ]
         groups = [group for group in groups if group["params"]]
         yield torch.optim.AdamW(groups, betas=(spec.beta1, spec.beta2), eps=spec.eps, fused=True)
         return
-    rest = [master for name, master in masters.items() if name not in matrices]
+    rest = [master for name, master in masters.items() if name not in matrices and name not in stacks]
     if matrices:
         yield torch.optim.Muon(
             [master for name, master in masters.items() if name in matrices],
@@ -139,5 +148,8 @@ def _build(
             weight_decay=spec.weight_decay,
             adjust_lr_fn="match_rms_adamw",
         )
+    if stacks:
+        laid_out = {masters[name]: stack for name, stack in stacks.items()}
+        yield StackedMuon(laid_out, momentum=spec.momentum, weight_decay=spec.weight_decay)
     if rest:
         yield torch.optim.AdamW(rest, betas=(spec.beta1, spec.beta2), weight_decay=0.0, fused=True)
