@@ -47,6 +47,20 @@ def test_the_second_of_two_equal_rows_is_a_duplicate():
     assert [drop(text(content)) for content in "abab"] == ["", "", "duplicate", "duplicate"]
 
 
+def test_all_columns_that_are_kept_are_compared_or_those_that_a_model_sees():
+    def rows() -> list[dict]:
+        ids = [{"id": 1, "mood": "glad"}, {"id": 2}, {"id": 1, "mood": "glad"}, {}, {}]
+        return [make_row("text", f"x:{i}", text="a", extra=extra) for i, extra in enumerate(ids)]
+
+    drop = Duplicates()
+    assert [drop(row) for row in rows()] == ["", "", "duplicate", "", "duplicate"]
+    assert "2 rows equal an earlier one but for columns that are not mapped (id)" in drop.told()
+    drop = Duplicates(content_only=True)
+    near = "duplicate but for columns that are not mapped"
+    assert [drop(row) for row in rows()] == ["", near, "duplicate", near, "duplicate"]
+    assert Duplicates().told() == ""
+
+
 def test_the_hash_set_agrees_with_pythons_own():
     generator = random.Random(0)
     ours, theirs = HashSet(), set()

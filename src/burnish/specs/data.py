@@ -115,8 +115,8 @@ class PrepareSpec(Spec):
     """Keep these languages only."""
     split: SplitSpec = SplitSpec()
     """Shares to hold out."""
-    deduplicate: bool = False
-    """Drop rows whose content is equal to an earlier one's; counted."""
+    deduplicate: bool | Literal["content"] = False
+    """Drop rows equal to an earlier one, counted: in all columns, or with `content` in what a model sees of them."""
     tokenizer: TokenizerRef | None = None
     """Render every row with this tokenizer: lengths, learned tokens and over-length rows are then known."""
     render: RenderSpec = RenderSpec()

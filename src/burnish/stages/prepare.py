@@ -81,7 +81,7 @@ def run(spec: PrepareSpec, ctx: Context) -> Outcome:
         raise _nothing_left(accounts)
     shutil.copyfile(quarantine.path, ctx.out / quarantine.path.name)
     leaks = splitter.leaks()
-    _warn(ctx, accounts, quarantine, splitter, leaks, writer, profile)
+    _warn(ctx, accounts, quarantine, splitter, leaks, writer, profile, filters)
     stats = {
         **accounts.as_dict(),
         "blank_lines": reading.blank,
@@ -154,7 +154,7 @@ def _filters(spec: PrepareSpec) -> list[Filter]:
     if spec.languages is not None:
         filters.append(LanguageFilter(spec.languages.keep, spec.languages.min_probability))
     if spec.deduplicate:
-        filters.append(Duplicates())
+        filters.append(Duplicates(content_only=spec.deduplicate == "content"))
     return filters
 
 
@@ -207,6 +207,7 @@ def _warn(
     leaks: int,
     writer: DatasetWriter,
     profile: Profile,
+    filters: list[Filter],
 ) -> None:
     """Say what a person would want to know before training on this."""
     if accounts.quarantined:
@@ -216,7 +217,8 @@ def _warn(
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in profile.kinds.most_common())
         text = f"kinds of rows that no training takes together: {kinds} (prompt: a row that nothing answers)"
         ctx.emit(Note(level="warning", text=text))
-    for sentence in profile.told():
+    equal = [said for filter in filters if isinstance(filter, Duplicates) and (said := filter.told())]
+    for sentence in [*profile.told(), *equal]:
         ctx.emit(Note(text=sentence))
     for sentence in shortfalls(splitter, writer.rows):
         ctx.emit(Note(level="warning", text=sentence))
