@@ -54,8 +54,8 @@ def test_a_bad_element_of_a_list_is_named_and_its_neighbours_are_kept(name, writ
     line, reason = BAD_LINES[name]
     path = write("rows.json", b'[\n  {"text": "before"},\n  ' + line + b',\n  {"text": "after"}\n]\n')
     records, bad, _ = read_all(path)
-    assert [(r.raw["text"], r.source) for r in records] == [("before", "rows.json:2"), ("after", "rows.json:4")]
-    assert [b.source for b in bad] == ["rows.json:3"]
+    assert [(r.raw["text"], r.source) for r in records] == [("before", "rows.json:2#1"), ("after", "rows.json:4#3")]
+    assert [b.source for b in bad] == ["rows.json:3#2"]
     if name not in ("truncated", "latin-1"):
         assert reason in bad[0].reason
 
@@ -172,7 +172,7 @@ def test_json_lines_in_a_json_file_are_read_and_said(write, read_all):
 
 def test_objects_that_follow_each_other_are_rows(write, read_all):
     records, bad, _ = read_all(write("rows.json", '{\n  "a": 1\n}\n{\n  "a": 2\n}\n'))
-    assert [(r.raw, r.source) for r in records] == [({"a": 1}, "rows.json:1"), ({"a": 2}, "rows.json:4")]
+    assert [(r.raw, r.source) for r in records] == [({"a": 1}, "rows.json:1#1"), ({"a": 2}, "rows.json:4#2")]
     assert not bad
 
 
@@ -187,7 +187,7 @@ def test_a_comma_too_many_is_passed_over_aloud(write, read_all):
 def test_a_list_that_is_cut_off_keeps_its_whole_rows_and_says_so(write, read_all):
     records, bad, reading = read_all(write("rows.json", '[\n{"a": 1},\n{"a": 2},\n{"a": "thr'))
     assert [r.raw["a"] for r in records] == [1, 2]
-    assert bad[0].source == "rows.json:4"
+    assert bad[0].source == "rows.json:4#3"
     assert any("ends before its list is closed" in note for note in reading.notes)
 
 
@@ -197,7 +197,7 @@ def test_a_missing_bracket_costs_one_row(indent, write, read_all):
     rows[2] = rows[2][:-1]
     records, bad, _ = read_all(write("rows.json", "[\n" + ",\n".join(rows) + "\n]"))
     assert [r.raw["a"] for r in records] == [0, 1, 3, 4, 5]
-    assert [b.source for b in bad] == ["rows.json:4"]
+    assert [b.source for b in bad] == ["rows.json:4#3"]
 
 
 def test_elements_that_straddle_every_chunk_are_whole(write, read_all):
@@ -208,7 +208,7 @@ def test_elements_that_straddle_every_chunk_are_whole(write, read_all):
     assert [r.raw for r in records] == rows
     assert not bad
     lines = text.split("\n")
-    assert all(lines[int(r.source.split(":")[1]) - 1].strip() == "{" for r in records)
+    assert all(lines[int(r.source.split(":")[1].split("#")[0]) - 1].strip() == "{" for r in records)
 
 
 def test_an_empty_file_has_no_rows(write, read_all):

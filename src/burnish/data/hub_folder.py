@@ -11,7 +11,7 @@ from burnish.core.naming import nearest
 
 _HEAD = re.compile(r"\A---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(\r?\n|\Z)", re.DOTALL)
 _MOST_CHARACTERS = 1_000_000
-_SPLIT_NAMES = {
+SPLIT_NAMES = {
     "train": "train",
     "training": "train",
     "validation": "validation",
@@ -74,6 +74,6 @@ def split_by_name(name: str) -> str:
     path = PurePosixPath(name)
     for part in (path.name.partition(".")[0], *reversed(path.parent.parts)):
         for word in _WORD.findall(part.lower()):
-            if word in _SPLIT_NAMES:
-                return _SPLIT_NAMES[word]
+            if word in SPLIT_NAMES:
+                return SPLIT_NAMES[word]
     return ""

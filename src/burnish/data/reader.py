@@ -19,6 +19,8 @@ def read(path: Path, reading: Reading, subset: str | None = None) -> Iterator[Re
     for file in files:
         for item in file.read(file.path, file.name, reading):
             if isinstance(item, Record) and (file.split or file.adapt):
-                item = replace(item, raw=file.adapt(item.raw) if file.adapt else item.raw, split=file.split)
+                item = replace(
+                    item, raw=file.adapt(item.raw) if file.adapt else item.raw, split=item.split or file.split
+                )
             yield item
         reading.finished(file.size)

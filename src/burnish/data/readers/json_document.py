@@ -1,56 +1,83 @@
-"""A .json file: one list of rows, a list under a top-level `data`, JSON lines after all, or objects in a row.
+"""A .json file: a list of rows, lists under keys such as `data` or `train`, columns, JSON lines, objects in a row.
 
 The list is split while it streams, so memory does not grow with the file. A broken element costs that element: the
 splitter goes on at the next comma, and where brackets do not balance, at the next line that opens like the element.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from burnish.core.errors import DataError
+from burnish.data import hub_folder
 from burnish.data.opening import ByteStream, opened
+from burnish.data.readers.brackets import Brackets
+from burnish.data.readers.json_columns import columns_of, lengths_differ
 from burnish.data.readers.json_lines import as_object, read_json_lines
 from burnish.data.record import MAX_ROW_BYTES, Bad, Reading, Record, RowError, cut
 from burnish.data.strict_json import parse, parse_at
 
-_OUTSIDE = re.compile(r'["\[\]{},\n]')
-_INSIDE = re.compile(r'["\\\n]')
 _BLANK = re.compile(r"[ \t\r\n]*")
 _FIRST_LINE = re.compile(r"[ \t\r\n]*([^\n]*)(\n|\Z)")
 _KEY = re.compile(r'[ \t\r\n]*("(?:[^"\\\n]|\\.)*")[ \t\r\n]*:[ \t\r\n]*')
 _COMMA = re.compile(r"[ \t\r\n]*,")
+_OBJECTS = re.compile(r"\[[ \t\r\n]*(?:[{\]]|\Z)")
+_COLUMN = re.compile(r'\[[ \t\r\n]*[^ \t\r\n{\]]|\{[ \t\r\n]*"0"[ \t\r\n]*:')
+_SPLITS = hub_folder.SPLIT_NAMES
+_LISTS = ("data", "rows", "examples", "instances", "items", "records", *_SPLITS)
+"""Keys under which a document may hold its rows; those of a split say which."""
+_MOST_OF_A_TABLE = 256 * 1024 * 1024
 _INDENT = re.compile(r"(?:^|\n)([ \t]*)\Z")
 _UNBALANCED = "its brackets or quotes do not balance"
 _SHORT_PATIENCE = 256 * 1024
 
 
 def read_json(path: Path, name: str, reading: Reading) -> Iterator[Record | Bad]:
-    """The rows of a .json file; which of its four layouts it has is told from its first bytes."""
+    """The rows of a .json file; which of its layouts it has is told from its first bytes."""
     with opened(path, name, reading) as stream:
-        splitter = _Splitter(stream)
+        splitter = _Splitter(stream, name, reading)
         splitter.more()
-        layout, start = _layout(splitter.buffer)
-        if layout != "lines":
-            splitter.advance(start)
-            yield from splitter.rows(name, reading, in_list=layout == "list")
+        layout = _layout(splitter.buffer)
+        if layout.kind != "lines":
+            splitter.advance(layout.start)
+            if layout.others:
+                reading.say(_not_read(name, layout.others))
+            if layout.kind == "columns":
+                yield from splitter.columns()
+            yield from splitter.rows(layout.kind == "list", layout.split)
             return
     reading.say(f"{name} holds JSON lines, one object a line, and is read so")
     yield from read_json_lines(path, name, reading)
 
 
-def _layout(head: str) -> tuple[str, int]:
-    """(`list`, place after its bracket), (`lines`, 0) or (`objects`, place of the first)."""
+@dataclass(frozen=True)
+class _Layout:
+    """`kind` is `list`, `lines`, `objects` or (likely) `columns`; `start` is the place after the list's bracket."""
+
+    kind: str
+    start: int
+    split: str = ""
+    others: tuple[str, ...] = ()
+    """Keys before the one that holds the list."""
+
+
+def _layout(head: str) -> _Layout:
     start = _after(_BLANK, head, 0)
     if head[start : start + 1] == "[":
-        return "list", start + 1
+        return _Layout("list", start + 1)
     first = _FIRST_LINE.match(head)
     if first is not None and first[2] == "\n" and head[first.end() :].strip() and _is_object(first[1]):
-        return "lines", 0
+        return _Layout("lines", 0)
     at = start + 1 if head[start : start + 1] == "{" else len(head)
+    others: list[str] = []
     while (key := _KEY.match(head, at)) is not None:
-        if key[1] == '"data"' and head[key.end() : key.end() + 1] == "[":
-            return "list", key.end() + 1
+        if _holds_rows(key[1][1:-1], head, key.end()):
+            return _Layout("list", key.end() + 1, _SPLITS.get(key[1][1:-1], ""), tuple(others))
+        if not others and _COLUMN.match(head, key.end()):
+            return _Layout("columns", start)
         try:
             _, end = parse_at(head, key.end())
         except (ValueError, RecursionError):
@@ -58,8 +85,18 @@ def _layout(head: str) -> tuple[str, int]:
         comma = _COMMA.match(head, end)
         if comma is None:
             break
+        others.append(key[1][1:-1])
         at = comma.end()
-    return "objects", start
+    return _Layout("objects", start)
+
+
+def _holds_rows(key: str, text: str, at: int) -> bool:
+    """A list of rows starts here, under a name that says so: `data`, `rows`, the name of a split."""
+    return text[at : at + 1] == "[" and (key == "data" or (key in _LISTS and _OBJECTS.match(text, at) is not None))
+
+
+def _not_read(name: str, keys: Iterable[str]) -> str:
+    return f"{name}: beside its rows, these are not read: {', '.join(keys)}"
 
 
 def _is_object(line: str) -> bool:
@@ -75,8 +112,8 @@ class _Splitter:
     Bytes that are no UTF-8 come through as lone surrogates, and make the element that holds them bad.
     """
 
-    def __init__(self, stream: ByteStream):
-        self._stream, self._held = stream, b""
+    def __init__(self, stream: ByteStream, name: str, reading: Reading):
+        self._stream, self._held, self._name, self._reading = stream, b"", name, reading
         self.buffer, self.at, self.line, self.ended = "", 0, 1, False
         self._patience = MAX_ROW_BYTES
         """How far to look for the end of an element before its brackets are taken for unbalanced."""
@@ -104,34 +141,95 @@ class _Splitter:
                 return self.buffer[self.at : self.at + 1]
             self.more()
 
-    def rows(self, name: str, reading: Reading, in_list: bool) -> Iterator[Record | Bad]:
+    def rows(self, in_list: bool, split: str = "") -> Iterator[Record | Bad]:
         """Every element as a row. In a list they stand between commas; else they follow each other."""
-        after_row = False
+        after_row = after_comma = False
         while character := self.next_character():
             if in_list and character in ",]":
-                if not after_row and (character == "," or self._after_comma):
-                    reading.blank += 1
-                    reading.say(f"{name}:{self.line}: a comma too many between rows, passed over")
+                if not after_row and (character == "," or after_comma):
+                    self._reading.blank += 1
+                    self._reading.say(f"{self._name}:{self.line}: a comma too many between rows, passed over")
                 self.advance(self.at + 1)
                 if character == "]":
-                    yield from self._after_list(name)
+                    yield from self._after_list()
                     return
-                after_row, self._after_comma = False, True
+                after_row, after_comma = False, True
                 continue
-            source = f"{name}:{self.line}"
-            yield self._row(source, in_list)
-            after_row, self._after_comma = True, False
+            self._number += 1
+            row = self._row(f"{self._name}:{self.line}#{self._number}", in_list)
+            yield replace(row, split=split) if isinstance(row, Record) else row
+            after_row, after_comma = True, False
         if in_list:
-            reading.say(f"{name} ends before its list is closed: rows may be missing at the end")
+            self._reading.say(f"{self._name} ends before its list is closed: rows may be missing at the end")
 
-    _after_comma = False
+    _number = 0
+    """Of the element, over all lists of the document."""
 
-    def _after_list(self, name: str) -> Iterator[Bad]:
-        """Nothing but the closing brace of `{"data": […], …}` belongs after the list."""
+    def _after_list(self) -> Iterator[Record | Bad]:
+        """Other keys of the document: lists of rows are read, the rest is named. Nothing belongs after its brace."""
+        while self.next_character() == "," and (key := self._next_key()) is not None:
+            if _holds_rows(key, self.buffer, self.at):
+                self.advance(self.at + 1)
+                yield from self.rows(in_list=True, split=_SPLITS.get(key, ""))
+                return
+            self._reading.say(_not_read(self._name, [key]))
+            if not self._pass_value():
+                break
         rest = self.next_character()
-        if rest and rest not in ",}":
-            source, head = f"{name}:{self.line}", self.buffer[self.at :]
+        if rest == "}":
+            self.advance(self.at + 1)
+            rest = self.next_character()
+        if rest:
+            source, head = f"{self._name}:{self.line}", self.buffer[self.at :]
             yield Bad(source, "", "text after the end of the list; JSON lines belong into a .jsonl file", cut(head))
+
+    def _next_key(self) -> str | None:
+        """The key after a comma; None, and nothing passed, where none follows."""
+        while (key := _KEY.match(self.buffer, self.at + 1)) is None or key.end() + 100 > len(self.buffer):
+            if self.ended or len(self.buffer) - self.at > MAX_ROW_BYTES:
+                break
+            self.more()
+        if key is None:
+            return None
+        self.advance(key.end())
+        return key[1][1:-1]
+
+    def _pass_value(self) -> bool:
+        """Leave the value of a key behind; False where it is broken or longer than a row may be."""
+        while True:
+            with suppress(ValueError, RecursionError):
+                _, end = parse_at(self.buffer, self.at)
+                if end < len(self.buffer) or self.ended:
+                    self.advance(end)
+                    return True
+            if self.ended or len(self.buffer) - self.at > MAX_ROW_BYTES:
+                return False
+            self.more()
+
+    def columns(self) -> Iterator[Record | Bad]:
+        """The rows of a column-wise table, which must be held whole; nothing where the object is a row after all."""
+        brackets, done = Brackets(in_list=False), self.at
+        while (end := brackets.scan(self.buffer, done)) is None and not self.ended:
+            if len(self.buffer) > _MOST_OF_A_TABLE:
+                what = f"{self._name} looks column-wise, and has more than {_MOST_OF_A_TABLE:,} characters"
+                raise DataError("data.unreadable", what, "write its rows as JSON lines, or as parquet")
+            before, done = self.at, brackets.at
+            self.more()
+            done += self.at - before
+        try:
+            columns = columns_of(parse(self.buffer[self.at : end])) if end is not None else None
+        except RowError:
+            return
+        if columns is None or end is None:
+            return
+        if reason := lengths_differ(columns):
+            yield Bad(f"{self._name}:{self.line}", "", reason, cut(self.buffer[self.at : end]))
+        else:
+            table = zip(*columns.values(), strict=True)
+            self._reading.say(f"{self._name} is column-wise: its columns are {', '.join(columns)}")
+            for number, cells in enumerate(table, 1):
+                yield Record(dict(zip(columns, cells, strict=True)), f"{self._name}#{number}")
+        self.advance(end)
 
     def _row(self, source: str, in_list: bool) -> Record | Bad:
         quick = self._quick(in_list)
@@ -170,7 +268,7 @@ class _Splitter:
     def _slow(self, in_list: bool) -> tuple[str, str]:
         """(text of the element, why it is bad or nothing): its end is told by brackets alone, over many windows."""
         indent = _INDENT.search(self.buffer, max(0, self.at - 200), self.at)
-        brackets = _Brackets(in_list)
+        brackets = Brackets(in_list)
         done = 0  # characters of the element that are scanned
         while True:
             end = brackets.scan(self.buffer, self.at + done)
@@ -199,7 +297,7 @@ class _Splitter:
             return raw, _UNBALANCED
         return self._pass_over(brackets)
 
-    def _pass_over(self, brackets: "_Brackets") -> tuple[str, str]:
+    def _pass_over(self, brackets: Brackets) -> tuple[str, str]:
         """Leave an endless element behind without holding it."""
         head, size = self.buffer[self.at : self.at + 1024 * 1024], 0
         while not self.ended:
@@ -220,57 +318,6 @@ class _Splitter:
 
 def _too_long(size: int) -> str:
     return f"the row has {size:,} characters, more than {MAX_ROW_BYTES:,}"
-
-
-class _Brackets:
-    """Where an element ends, told from brackets and quotes; the state of a scan that can be continued."""
-
-    def __init__(self, in_list: bool):
-        self.in_list, self.inside, self.at = in_list, False, 0
-        self.open = bytearray()
-
-    @property
-    def is_closed(self) -> bool:
-        """No bracket and no quote is open."""
-        return not self.open and not self.inside
-
-    def scan(self, text: str, start: int) -> int | None:
-        """The end of the element, or None when it lies beyond the text; `at` then says where to go on."""
-        at = start
-        while True:
-            match = (_INSIDE if self.inside else _OUTSIDE).search(text, at)
-            if match is None:
-                self.at = len(text)
-                return None
-            at, character = match.end(), match[0]
-            if character == "\\":
-                if at == len(text):
-                    self.at = at - 1
-                    return None
-                at += 1
-            elif self.inside:
-                self.inside = False  # at the closing quote, or at a line's end, which no JSON string crosses
-            elif character == '"':
-                self.inside = True
-            elif (end := self._at_bracket(character, at)) is not None:
-                return end
-
-    def _at_bracket(self, character: str, after: int) -> int | None:
-        if character in "{[":
-            self.open.append(ord(character))
-        elif character in "}]":
-            partner = self.open.rfind(b"{" if character == "}" else b"[")
-            if partner >= 0:
-                del self.open[partner:]
-            elif character == "]" and self.in_list:
-                return after - 1
-            if not self.open and not self.in_list:
-                return after
-        elif character == "," and self.in_list and not self.open:
-            return after - 1
-        elif character == "\n" and not self.in_list and not self.open:
-            return after
-        return None
 
 
 def _whole_characters(data: bytes) -> int:
