@@ -141,11 +141,11 @@ class FailSpec(Spec):
     ]
     """The way."""
     token: str = ""
-    """Something that must not be seen."""
+    """Something that must not be seen, or the variable that holds it."""
 
 
 def fail(spec: FailSpec, ctx: Context) -> Outcome:
-    token = spec.token
+    token = os.environ.get(spec.token, spec.token)
     hidden = {"api_key": "short1", "text": ["x" * length + token for length in range(60, 140, 8)]}
     (ctx.out / "half.txt").write_text("half")
     match spec.how:

@@ -170,31 +170,37 @@ def test_every_fault_is_told_with_a_fix_and_never_with_a_traceback(burnish, reci
     assert "Traceback" in burnish("--debug", *words).err
 
 
-def test_a_secret_in_a_setting_is_never_printed(burnish, workspace, monkeypatch):
+def test_a_secret_is_never_printed_nor_written(burnish, workspace, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "environment-canary")
+    monkeypatch.setenv("SAFE_1", TOKEN)
+    monkeypatch.setenv("SAFE_2", f"{TOKEN} environment-canary")
     shown = ""
-    for words in (
-        ("quick-fail", "--how", "print", "--token", TOKEN),
-        ("quick-fail", "--how", "value", "--token", f"{TOKEN} environment-canary"),
-        ("quick-fail", "--how", "value", "--token", TOKEN, "--debug"),
-        ("quick-make", "--times", TOKEN),
-        ("quick-fail", "--how", TOKEN, "--json"),
-        ("plan", TOKEN),
-        ("runs", "show"),
-        ("runs", "show", "--json"),
-        ("runs", "list"),
-        ("runs", "tail"),
-        ("runs", "diff", "quick-fail/1", "quick-fail/2"),
-        ("doctor", "latest"),
-        ("quick-fail", "--how", "print", "--token", TOKEN, "--dry-run", "--json"),
+    for words, status in (
+        (("quick-fail", "--how", "print", "--token", "SAFE_1"), 0),
+        (("quick-fail", "--how", "value", "--token", "SAFE_2"), 6),
+        (("quick-fail", "--how", "value", "--token", "SAFE_1", "--debug"), 6),
+        (("quick-fail", "--how", "print", "--token", TOKEN), 2),
+        (("quick-fail", "--how", "print", "--token", "environment-canary", "--debug"), 2),
+        (("quick-make", "--times", TOKEN), 2),
+        (("quick-fail", "--how", TOKEN, "--json"), 2),
+        (("plan", TOKEN), 2),
+        (("runs", "show"), 0),
+        (("runs", "show", "--json"), 0),
+        (("runs", "list"), 0),
+        (("runs", "tail"), 0),
+        (("runs", "diff", "quick-fail/1", "quick-fail/2"), 0),
+        (("doctor", "latest"), 1),
+        (("quick-fail", "--how", "print", "--token", TOKEN, "--dry-run", "--json"), 2),
     ):
         said = burnish(*words)
+        assert said.status == status, (words, said.err)
         shown += said.out + said.err
     assert "CANARY" not in shown
     assert "environment-canary" not in shown
     for path in workspace.root.rglob("*"):
-        if path.is_file() and path.name not in ("job.json", "plan.json"):
+        if path.is_file():
             assert b"CANARY" not in path.read_bytes(), path
+            assert b"environment-canary" not in path.read_bytes(), path
 
 
 def test_a_fault_of_our_own_is_one_line_and_a_file(burnish, monkeypatch, tmp_path):

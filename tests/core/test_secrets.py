@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from burnish.core.secrets import MASK, mask, masked, masked_value
+from burnish.core.secrets import MASK, mask, masked, masked_value, secret_in
 
 HF = "hf_" + "Q" * 34
 
@@ -31,6 +31,9 @@ def _a_token(monkeypatch):
         "password = 'canary'",
         "https://user:canary@host/x",
         "https://user:ca@nary@host/x",
+        "https://user:ca/nary@host/x",
+        "https://host/x?private_token=canary",
+        "https://host/x#access_token=canary",
         "https://host/x?access_token=canary&b=1",
         "Authorization: Bearer canary-canary",
     ],
@@ -51,6 +54,8 @@ def test_every_known_shape_of_secret_is_replaced(text):
         "tokens 12, keys 3",
         '{"secret": "", "next": "value"}',
         "https://host:8080/path@version",
+        "https://host:8080/a@b/c",
+        "a.b:c@d",
         "mail someone@example.org",
         "monkey = 'banana'",
         "the task-of-a-very-long-name-of-things",
@@ -73,3 +78,44 @@ def test_a_masked_stream_masks_and_is_otherwise_the_stream():
     masked(stream).writelines([HF, "\n"])
     assert stream.getvalue() == f"a {MASK}\n{MASK}\n"
     assert masked(stream).isatty() is False
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "git:https://user:canary@host/x",
+        "git:https://canary@host/x",
+        "git:https://user:ca/nary@host/x",
+        "git:ssh://git:canary@host/x",
+        "git:https://host/x?access_token=canary",
+        "git:https://host/x?private_token=canary@v1",
+        f"git:https://host/{HF}/x",
+        "hub:owner/environment-canary-1",
+        "file:environment-canary-2/x",
+        "git:https://host/x@github_pat_" + "a" * 30,
+    ],
+)
+def test_a_reference_that_holds_a_secret_is_known(text):
+    assert secret_in(text, is_reference=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "git:https://host:8080/owner/name@feature/x",
+        "git:ssh://git@host/owner/name@v1",
+        "git:git@host:owner/name@v1",
+        "git:https://host/@scope/name",
+        "file:data/sk-learn-classifier-of-long-names/rows.jsonl",
+        "recipe.step@latest",
+        "hub:owner/name@main",
+    ],
+)
+def test_plain_references_hold_none(text):
+    assert secret_in(text, is_reference=True) == ""
+
+
+def test_a_setting_may_speak_of_passwords_but_hold_no_key():
+    assert secret_in("never say that password: 'x' opens https://user:word@host/") == ""
+    assert secret_in(f"use {HF}") == "an access token"
+    assert secret_in("use environment-canary-1") == "the value of $HF_TOKEN"

@@ -1,9 +1,9 @@
 """What a recipe will do: per step, run it, reuse what was made before, or go on where it was cut off."""
 
 import shutil
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from burnish import __version__
 from burnish.core.artifact import Artifact
@@ -14,10 +14,10 @@ from burnish.core.inputs import artifact_at, check_input
 from burnish.core.naming import nearest
 from burnish.core.recipe import Recipe, Step
 from burnish.core.records import is_there
-from burnish.core.references import check_kind, inputs_as_fingerprints, resolve
+from burnish.core.references import check_kind, inputs_as_fingerprints, refuse_secret, resolve
 from burnish.core.run import Run
 from burnish.core.workspace import Workspace
-from burnish.core.yaml import at
+from burnish.core.yaml import Where, at
 
 Action = Literal["run", "reuse", "resume", "wait"]
 """`wait`: another process does the step now. A plan has the first three; a run in progress may have the fourth."""
@@ -102,6 +102,7 @@ def make_plan(
             raise AskError("ask.bad-reference", f"the recipe has no step '{name}'", nearest(name, names))
     needed = _needed(recipe, tuple(only))
     _refuse_steps_left_out([*([start] if start else []), *force], needed)
+    _refuse_secrets(recipe)
     known = workspace.hashes()
     known_before = dict(known)
     earlier, durations, warnings = _earlier_runs(workspace.all_runs(), recipe.name)
@@ -141,6 +142,30 @@ def planned_again(step: PlannedStep, workspace: Workspace) -> PlannedStep:
     earlier, _, _ = _earlier_runs(workspace.all_runs(), step.step.name)
     action, reason, run = _choose(step.step, earlier.get(step.fingerprint, []), step.inputs, workspace.hashes())
     return replace(step, action=action, reason=reason, run=run)
+
+
+def _refuse_secrets(recipe: Recipe) -> None:
+    """Settings are written to plan.json and job.json as they are: a recipe that holds a secret is not planned."""
+    for step in recipe.steps:
+        references = step.references()
+        for path, text in _texts(step.spec.model_dump(mode="json", exclude_unset=True)):
+            name = ".".join(map(str, path))
+            refuse_secret(text, at(step.place(path), f"'{step.name}.{name}'"), is_reference=name in references)
+
+
+def _texts(value: Any, path: Where = ()) -> Iterator[tuple[Where, str]]:
+    """Every text in plain values, keys included, with its path."""
+    if isinstance(value, str):
+        yield path, value
+    members: dict[Any, Any] = {}
+    if isinstance(value, list):
+        members = dict(enumerate(cast(list[Any], value)))
+    elif isinstance(value, dict):
+        members = cast(dict[Any, Any], value)
+    for key, member in members.items():
+        if isinstance(key, str):
+            yield path, key
+        yield from _texts(member, (*path, key))
 
 
 def _needed(recipe: Recipe, only: tuple[str, ...]) -> list[Step]:

@@ -3,6 +3,7 @@
 `step:x` is the plan's own business; everything else is resolved here.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.resources import files
@@ -11,10 +12,11 @@ from typing import Any
 
 from burnish.core import git, hub
 from burnish.core.context import Input
-from burnish.core.errors import AskError
+from burnish.core.errors import AskError, BurnishError
 from burnish.core.fingerprint import of_path, of_value
 from burnish.core.naming import nearest
 from burnish.core.run import Run
+from burnish.core.secrets import secret_in
 from burnish.core.workspace import Workspace, refuse_undecodable
 from burnish.core.yaml import at
 
@@ -33,6 +35,7 @@ def resolve(
 
     `say` gets a sentence where the words leave open what is taken.
     """
+    refuse_secret(ref, "the reference", is_reference=True)
     scheme, colon, rest = ref.partition(":")
     if not colon:
         return _artifact(ref, kinds, workspace, say)
@@ -52,6 +55,15 @@ def resolve(
             repo, _ = hub.split_name(rest)
             fingerprint = of_value(["hub", repo_type, repo, commit])
             return Input(ref, f"hub-{repo_type}", Path(), fingerprint, revision=commit)
+
+
+def refuse_secret(text: str, subject: str, *, is_reference: bool) -> None:
+    """What would be written down may hold no secret. AskError `ask.wrong-value`, which does not show it."""
+    kind = secret_in(text, is_reference=is_reference)
+    if kind:
+        where = "Git asks its credential helper, GIT_ASKPASS or ~/.netrc" if text.startswith("git:") else ""
+        where = where or "tokens are read from the environment, such as HF_TOKEN"
+        raise AskError("ask.wrong-value", f"{subject} holds {kind}, and is written to disk", f"take it out: {where}")
 
 
 def fetched(value: Input) -> Input:
@@ -169,10 +181,11 @@ def artifact_names(workspace: Workspace) -> dict[str, str]:
     found: dict[str, str] = {}
     for recipe in workspace.recipes():
         for number in workspace.numbers(recipe):
-            for step, run in workspace.steps_of(recipe, number).items():
-                artifact = run.artifact()
-                if artifact is not None:
-                    found[f"{recipe}.{step}@{number}"] = artifact.kind
+            with contextlib.suppress(BurnishError):  # a torn record: what is offered need not be all
+                for step, run in workspace.steps_of(recipe, number).items():
+                    artifact = run.artifact()
+                    if artifact is not None:
+                        found[f"{recipe}.{step}@{number}"] = artifact.kind
     return found
 
 

@@ -1,4 +1,7 @@
-"""Keep secrets out of everything that is written: values of secret-looking variables, and well-known key shapes."""
+"""Keep secrets out of everything that is written: values of secret-looking variables, and well-known key shapes.
+
+What burnish writes is masked. What a run needs to keep word for word, its settings and references, may hold none.
+"""
 
 import os
 import re
@@ -9,11 +12,19 @@ _WORDS = r"api_?key|secret|passw(?:or)?d|hf_token|access_token|auth_token"
 _NAMES = re.compile(rf"(?i)({_WORDS}|_token$|_key$)")
 _KEYS = re.compile(rf"(?i)(?:{_WORDS})['\"]*$")
 _SHAPES = re.compile(
-    r"hf_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|\bsk-[A-Za-z0-9_-]{16,}|\bxox[bap]-[A-Za-z0-9-]{10,}"
+    r"hf_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}"
+    r"|\bsk-[A-Za-z0-9_-]{16,}|\bxox[bap]-[A-Za-z0-9-]{10,}"
+)
+_SURE_SHAPES = re.compile(
+    r"hf_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}"
+    r"|\bsk-(?:[a-z]+-)*[A-Za-z0-9_]{20,}|\bxox[bap]-[A-Za-z0-9-]{10,}"
 )
 _ASSIGNED = re.compile(rf"(?i)\b(\w*(?:{_WORDS}))(['\"]?\s*[:=]\s*)(['\"])[^'\"]+\3")
-_IN_ADDRESS = re.compile(rf"(?i)([?&](?:token|key|\w*(?:{_WORDS}))=)[^&\s'\"]+")
-_LOGIN = re.compile(r"(\w://)[^/\s'\"]+@")
+_IN_ADDRESS = re.compile(rf"(?i)([?&#](?:[\w-]*token|[\w-]*key|[\w-]*(?:{_WORDS}|signature))=)[^&\s'\"]+")
+_LOGIN = re.compile(r"(\w://)(?:[^/\s'\"]+|[^/\s'\"@\[]+:(?!\d{1,5}(?:[/?#\s'\"]|$))[^\s'\"]*)@")
+"""A user before the host; a colon that no port follows begins a password, whatever stands in it."""
+_USER_ONLY = re.compile(r"(?i)\b(?:git\+)?ssh://[^/\s:@]+@")
+_SURE_NAMES = re.compile(r"(?i)(?:api_?key|access_?key|secret|passw(?:or)?d|token)$")
 _BEARER = re.compile(r"(?i)(bearer\s+)[\w.~+/-]{12,}")
 MASK = "•••"
 
@@ -42,6 +53,21 @@ def masked_value(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [masked_value(member) for member in cast(list[Any], value)]
     return value
+
+
+def secret_in(text: str, *, is_reference: bool = False) -> str:
+    """The kind of secret that a setting holds, in words; empty where it holds none.
+
+    Surer than `mask`, which may hide too much: prose may speak of passwords and addresses, a reference may not.
+    """
+    for name, value in os.environ.items():
+        if len(value) >= 8 and _SURE_NAMES.search(name) and not value.startswith("/") and value in text:
+            return f"the value of ${name}"
+    if _SURE_SHAPES.search(text):
+        return "an access token"
+    if is_reference and _LOGIN.search(_USER_ONLY.sub("", text)):
+        return "a user name or password in an address"
+    return "a token in an address" if is_reference and _IN_ADDRESS.search(text) else ""
 
 
 def names_a_secret(name: str) -> bool:

@@ -22,7 +22,7 @@ def make_spec(spec_type: type[S], values: Mapping[str, Any], where: Callable[[Wh
     try:
         return spec_type.model_validate(dict(values))
     except ValidationError as error:
-        raise _as_ask_error(spec_type, error, where) from error
+        raise _as_ask_error(spec_type, error, where) from None  # pydantic's own words repeat the values
 
 
 def _refuse_truth_as_number(spec_type: type[Spec], value: Any, where: Callable[[Where], str], path: Where) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from burnish.core.errors import AskError
+from burnish.core.errors import AskError, BurnishError
 from burnish.core.events import Event, Metric
 from burnish.core.fingerprint import flattened
 from burnish.core.plan import make_plan
@@ -147,7 +147,10 @@ def _driver(run: Run, place: Workspace) -> tuple[str, int] | None:
     """Recipe and number of the run in progress that does this step, in a folder that may be an older run's."""
     for recipe in place.recipes():
         for number in place.numbers(recipe):
-            steps = place.plan_of(recipe, number)["steps"]
+            try:
+                steps = place.plan_of(recipe, number)["steps"]
+            except BurnishError:  # a torn plan is not the one in progress
+                continue
             does = any(step["folder"] == run.name and step.get("action") in ("run", "resume") for step in steps)
             if does and is_held(place.lock_of(recipe, number)):
                 return recipe, number
