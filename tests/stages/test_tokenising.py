@@ -9,8 +9,10 @@ import pytest
 from burnish.core import processes
 from burnish.core.errors import DataError, RunError
 from burnish.core.ledger import ConsumptionLedger
+from burnish.data.dataset import open_rows
+from burnish.specs.data import PrepareSpec
 from burnish.specs.tokens import RenderSpec
-from burnish.stages import tokenising
+from burnish.stages import prepare, tokenising
 from burnish.stages.rendering import RowRenderer
 from burnish.stages.tokenising import origin_of, tokenised_split
 from burnish.testing import input_at, temporary_context, tiny_tokenizer
@@ -44,13 +46,11 @@ def rendering(tokenizer, data, folder, **settings):
     return found, renderer, [event.text for event in events if event.kind == "note"]
 
 
-def plain(tokenizer, data, **settings) -> tuple[TokenisedRows, dict]:
+def plain(tokenizer, data, split="train", **settings) -> tuple[TokenisedRows, dict]:
     """The plain twin: one renderer, one row after another, all in memory."""
-    from burnish.data.dataset import open_rows
-
     renderer = Renderer(tokenizer, RenderSpec(**settings))
     rows = []
-    for item in open_rows(input_at(data), "train"):
+    for item in open_rows(input_at(data), split):
         pieces = renderer.render(item)
         for number, piece in enumerate(pieces, start=1):
             if piece.learned:
@@ -224,3 +224,42 @@ def test_old_renderings_make_room_for_new_ones(tokenizer, data, tmp_path, monkey
         found, _, _ = rendering(tokenizer, data, tmp_path, max_length=length, over_length="drop")
         assert len(found.rows) == len(found.rows.lengths)
     assert len(list(tmp_path.rglob("rendering.json"))) == 1
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("over_length", ["split", "drop", "truncate_left"])
+def test_what_prepare_renders_is_what_a_training_maps(tmp_path, over_length, processes, monkeypatch):
+    """Multi-turn rows wait for their split, so that rows are written in another order than they are read."""
+    tokenizer_folder = tiny_tokenizer(tmp_path / "tokenizer")
+    tokenizer = load_tokenizer(tokenizer_folder)
+    path = tmp_path / "rows.jsonl"
+    rows = [row(number) for number in range(200)]
+    for number in range(0, 200, 3):
+        rows[number]["messages"] += row(number % 50)["messages"]
+    path.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    if processes == 2:
+        map_at_once(monkeypatch)
+    render = {"max_length": 60, "over_length": over_length}
+    spec = PrepareSpec(
+        source="file:x", tokenizer="file:t", render=render, split={"validation": 0.2, "test": 0.1, "seed": 3}
+    )
+    context, _ = temporary_context(tmp_path, {"source": path, "tokenizer": tokenizer_folder})
+    prepare.run(spec, context)
+    monkeypatch.setattr(RowRenderer, "stream", None)  # a training that renders again would fail
+    for split in ("train", "validation", "test"):
+        renderer = RowRenderer(tokenizer, RenderSpec(**render))
+        found = tokenised_split(renderer, input_at(context.out), split, temporary_context(tmp_path)[0])
+        rows, counts = plain(tokenizer, context.out, split, **render)
+        assert len(rows) > 5
+        assert found.rows.digest() == rows.digest()
+        assert +renderer.counts == {name: count for name, count in counts.items() if count}
+
+
+def test_prepared_preferences_are_measured_and_leave_no_rendering(tokenizer, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({"prompt": f"a{i}", "chosen": "b", "rejected": "c"}) + "\n" for i in range(9)))
+    tokenizer_folder = tiny_tokenizer(tmp_path / "tokenizer")
+    context, _ = temporary_context(tmp_path, {"source": path, "tokenizer": tokenizer_folder})
+    outcome = prepare.run(PrepareSpec(source="file:x", tokenizer="file:t"), context)
+    assert outcome.measures["tokens"] > 0
+    assert not list(tmp_path.rglob("rendering.json"))

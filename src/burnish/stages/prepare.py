@@ -5,7 +5,9 @@ Every row that is read is kept, put into quarantine with its reason, or dropped 
 
 import shutil
 import time
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,7 +27,7 @@ from burnish.data.split import SPLITS, Splitter, shortfalls
 from burnish.specs.data import PrepareSpec
 
 if TYPE_CHECKING:
-    from burnish.stages.rendering import RowRenderer
+    from burnish.stages.tokenising import KeptTokens
 
 _SECONDS_BETWEEN_REPORTS = 0.5
 _COLUMNS_SHOWN = 12
@@ -34,46 +36,44 @@ Item = TypeVar("Item")
 
 def run(spec: PrepareSpec, ctx: Context) -> Outcome:
     """Write `train.parquet`, `validation.parquet`, `test.parquet`, `quarantine.jsonl`, `sample.jsonl`, `stats.json`."""
+    with _kept_tokens(spec, ctx) as kept:
+        return _prepare(spec, ctx, kept)
+
+
+def _prepare(spec: PrepareSpec, ctx: Context, kept: "KeptTokens | None") -> Outcome:
     parts = _parts(spec, ctx)
     filters = _filters(spec)
-    renderer = _renderer(spec, ctx)
     splitter = _splitter(spec, ctx)
     max_bad_share = spec.max_bad_share
-    if renderer is None:  # a renderer reads its settings as rows of their kind come; the end of the step checks those
+    if kept is None:  # a renderer reads its settings as rows of their kind come; the end of the step checks those
         ctx.settled()
 
     reading, accounts, profile = Reading(), Accounts(), Profile()
+    order = {split: array("q") for split in SPLITS}
     with (
-        DatasetWriter(ctx.out, counted=renderer is not None) as writer,
+        DatasetWriter(ctx.out, counted=kept is not None) as writer,
         Quarantine(ctx.scratch / "quarantine.jsonl") as quarantine,
     ):
-        for item, drops in _told(_rows(parts, filters, reading, ctx), "read", reading, ctx):
+        for item, length, number in _rendered(_filtered(parts, filters, reading, ctx), kept):
             accounts.read += 1
             if isinstance(item, Bad):
                 accounts.quarantined += 1
                 quarantine.add(item)
-                continue
-            row = item.row
-            if reason := next((reason for drop in drops if (reason := drop(row))), ""):
-                accounts.dropped[reason] += 1
-                continue
-            length = renderer.length(row) if renderer is not None else ()
-            if isinstance(length, Bad):
-                accounts.quarantined += 1
-                quarantine.add(length)
-            elif length is None:
-                accounts.dropped["too long"] += 1
+            elif isinstance(item, str):
+                accounts.dropped[item] += 1
             else:
                 accounts.kept += 1
-                profile.add(row, *length, remarks=item.remarks)
-                if split := splitter.place(row, item.split, length):
-                    writer.write(row, split, *length)
-        for row, split, length in splitter.waiting():
+                profile.add(item.row, *length, remarks=item.remarks)
+                if split := splitter.place(item.row, item.split, [number, *length]):
+                    writer.write(item.row, split, *length)
+                    order[split].append(number)
+        for row, split, (number, *length) in splitter.waiting():
             writer.write(row, split, *length)
+            order[split].append(number)
 
     for note in reading.notes:
         ctx.emit(Note(text=note))
-    for sentence in renderer.told() if renderer is not None else ():
+    for sentence in kept.renderer.told() if kept is not None else ():
         ctx.emit(Note(level="warning", text=sentence))
     accounts.balance()
     quarantine.check_share(accounts.read, max_bad_share)
@@ -88,10 +88,12 @@ def run(spec: PrepareSpec, ctx: Context) -> Outcome:
         "splits": _rows_of_splits(splitter, writer),
         "sources": {name: _layout(part) for name, part in named(parts).items()},
         "leaks": leaks,
-        **({"rendering": renderer.counts} if renderer is not None else {}),
+        **({"rendering": dict(kept.renderer.counts)} if kept is not None else {}),
         **profile.as_dict(),
     }
     write_json(ctx.out / "stats.json", stats)
+    if kept is not None:
+        kept.publish(ctx.out, {split: numbers for split, numbers in order.items() if numbers})
     ctx.emit(_table(accounts, reading, writer, profile))
     return Outcome("dataset", _measures(stats), {"notes": reading.notes})
 
@@ -135,12 +137,13 @@ def _layout(part: Part) -> str:
     return "prepared" if part.found is None else f"format {part.found.format.name}, since {part.found.reason}"
 
 
-def _renderer(spec: PrepareSpec, ctx: Context) -> "RowRenderer | None":
+def _kept_tokens(spec: PrepareSpec, ctx: Context) -> "AbstractContextManager[KeptTokens | None]":
     if spec.tokenizer is None:
-        return None
+        return nullcontext()
     from burnish.stages.rendering import RowRenderer  # brings transformers, which takes seconds to import
+    from burnish.stages.tokenising import KeptTokens
 
-    return RowRenderer.of(ctx.input("tokenizer"), spec.render)
+    return KeptTokens(RowRenderer.of(ctx.input("tokenizer"), spec.render), ctx)
 
 
 def _splitter(spec: PrepareSpec, ctx: Context) -> Splitter:
@@ -156,6 +159,38 @@ def _filters(spec: PrepareSpec) -> list[Filter]:
     if spec.deduplicate:
         filters.append(Duplicates(content_only=spec.deduplicate == "content"))
     return filters
+
+
+def _filtered(parts: list[Part], filters: list[Filter], reading: Reading, ctx: Context) -> Iterator[Mapped | Bad | str]:
+    """Every row that passes its filters, every bad one, and of a dropped one the reason."""
+    for item, drops in _told(_rows(parts, filters, reading, ctx), "read", reading, ctx):
+        if isinstance(item, Bad):
+            yield item
+        else:
+            yield next((reason for drop in drops if (reason := drop(item.row))), "") or item
+
+
+def _rendered(
+    items: Iterable[Mapped | Bad | str], kept: "KeptTokens | None"
+) -> Iterator[tuple[Mapped | Bad | str, tuple[int, ...], int]]:
+    """Each item with its (tokens, learned tokens) where rows are rendered, and the number of its kept tokens.
+
+    A row that cannot be rendered becomes Bad, one that is too long the reason why it is dropped.
+    """
+    if kept is None:
+        yield from ((item, (), 0) for item in items)
+        return
+    from burnish.stages.rendering import length
+
+    for item, rendered in kept.renderer.stream(items, lambda item: item.row if isinstance(item, Mapped) else None):
+        if rendered is None or not isinstance(item, Mapped):
+            yield item, (), 0
+            continue
+        found = length(item.row, rendered)
+        if isinstance(found, tuple):
+            yield item, found, kept.add(item.row, rendered)
+        else:
+            yield found or "too long", (), 0
 
 
 def _rows(

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -26,6 +26,17 @@ if TYPE_CHECKING:
 
 Tokens = tuple[NDArray[np.int32], NDArray[np.float32]]
 """Ids [T] and weights [T] of a piece."""
+
+
+@dataclass(frozen=True)
+class RenderedRow:
+    """What became of a row: its pieces, or the error that it raised; and what was counted at it."""
+
+    pieces: list[Tokens]
+    counts: Mapping[str, int]
+    error: BurnishError | None = None
+
+
 Item = TypeVar("Item")
 _OF_ONE_ROW = ("data.control-token", "model.bad-template")
 """Errors that concern the row at hand: it is put aside, and the rest goes on."""
@@ -88,10 +99,6 @@ class RowRenderer:
         pieces = [self._renderer.render_answer(asked, answer, tools, row["source"]) for answer in answers]
         return [piece for piece in pieces if piece is not None] if None not in pieces else []
 
-    def length(self, row: Row) -> tuple[int, int] | Bad | None:
-        """(tokens, learned tokens) of a row, as the function `length` gives them."""
-        return length(row, _tokens(self.pieces, row))
-
     def shown(self, piece: Rendered) -> list[tuple[str, float]]:
         """A piece as (token text, weight): weight 0 is not learned."""
         return self._renderer.pieces(piece)
@@ -99,12 +106,12 @@ class RowRenderer:
     def stream(
         self,
         items: Iterable[Item],
-        row_of: Callable[[Item], Row],
+        row_of: Callable[[Item], Row | None],
         *,
         processes: int | None = None,
         to_train: bool = False,
-    ) -> Iterator[tuple[Item, list[Tokens] | BurnishError]]:
-        """Each item with the tokens of its row's pieces, in order, or with the error that the row raises.
+    ) -> Iterator[tuple[Item, RenderedRow | None]]:
+        """Each item with its row rendered, in order; with None where `row_of` gives none.
 
         Long work is shared by `processes`, all cores by default. Counts and reads of settings are those of rendering
         here. `to_train` makes a row an error that is neither conversation nor text.
@@ -112,9 +119,11 @@ class RowRenderer:
         made = _Maker(self.tokenizer, self.spec, to_train)
         chunks = _Chunks(items, row_of)
         for rows, chunk in map_in_order(made, chunks, processes or usable_cores()):
-            self.counts.update(chunk.counts)
             self.were_read(chunk.read)
-            yield from zip(chunks.items_of(rows), chunk.results, strict=True)
+            for item, rendered in zip(chunks.items_of(rows), chunk.results, strict=True):
+                if rendered is not None:
+                    self.counts.update(rendered.counts)
+                yield item, rendered
 
     def were_read(self, names: Iterable[str]) -> None:
         """Tell the consumption ledger which settings took effect in a rendering that was made elsewhere."""
@@ -126,16 +135,16 @@ class RowRenderer:
 class _Chunks(Generic[Item]):
     """Items gathered to chunks of rows; the items themselves stay in this process."""
 
-    def __init__(self, items: Iterable[Item], row_of: Callable[[Item], Row]):
+    def __init__(self, items: Iterable[Item], row_of: Callable[[Item], Row | None]):
         self._items, self._row_of = items, row_of
         self._held: dict[int, list[Item]] = {}
 
-    def __iter__(self) -> Iterator[list[Row]]:
+    def __iter__(self) -> Iterator[list[Row | None]]:
         held, rows, size = [], [], 0
         for item in self._items:
             held.append(item)
             rows.append(self._row_of(item))
-            size += characters(rows[-1])
+            size += characters(row) if (row := rows[-1]) is not None else 0
             if len(rows) >= _CHUNK_ROWS or size >= _CHUNK_CHARACTERS:
                 self._held[id(rows)] = held
                 yield rows
@@ -144,17 +153,16 @@ class _Chunks(Generic[Item]):
             self._held[id(rows)] = held
             yield rows
 
-    def items_of(self, rows: list[Row]) -> list[Item]:
+    def items_of(self, rows: list[Row | None]) -> list[Item]:
         """The items of a chunk, once."""
         return self._held.pop(id(rows))
 
 
 @dataclass(frozen=True)
 class _Chunk:
-    """What became of a chunk of rows, what was counted, and which settings were read."""
+    """What became of a chunk of rows, and which settings were read."""
 
-    results: list[list[Tokens] | BurnishError]
-    counts: Counter[str]
+    results: list[RenderedRow | None]
     read: frozenset[str]
 
 
@@ -166,39 +174,43 @@ class _Maker:
     spec: RenderSpec
     to_train: bool
 
-    def __call__(self) -> Callable[[list[Row]], _Chunk]:
+    def __call__(self) -> Callable[[list[Row | None]], _Chunk]:
         renderer = RowRenderer(self.tokenizer, self.spec)
         pieces = renderer.render if self.to_train else renderer.pieces
 
-        def render(rows: list[Row]) -> _Chunk:
+        def render(rows: list[Row | None]) -> _Chunk:
             read: set[str] = set()
-            renderer.counts.clear()
             unwatch = watch(lambda spec, name: read.add(name) if spec is self.spec else None)
             try:
-                results = [_tokens(pieces, row) for row in rows]
+                results = [None if row is None else _render(renderer, pieces, row) for row in rows]
             finally:
                 unwatch()
-            return _Chunk(results, Counter(renderer.counts), frozenset(read))
+            return _Chunk(results, frozenset(read))
 
         return render
 
 
-def _tokens(pieces_of: Callable[[Row], list[Rendered]], row: Row) -> list[Tokens] | BurnishError:
+def _render(renderer: RowRenderer, pieces_of: Callable[[Row], list[Rendered]], row: Row) -> RenderedRow:
+    before = dict(renderer.counts)
     try:
-        return [(piece.ids, piece.weights) for piece in pieces_of(row)]
-    except BurnishError as error:
-        return error
+        pieces, error = [(piece.ids, piece.weights) for piece in pieces_of(row)], None
+    except BurnishError as raised:
+        pieces, error = [], raised
+    counts = {name: more for name, count in renderer.counts.items() if (more := count - before.get(name, 0))}
+    return RenderedRow(pieces, counts, error)
 
 
-def length(row: Row, tokens: list[Tokens] | BurnishError) -> tuple[int, int] | Bad | None:
+def length(row: Row, rendered: RenderedRow) -> tuple[int, int] | Bad | None:
     """(tokens, learned tokens) of a row; Bad when it cannot be rendered, None when it is too long and dropped.
 
-    Raises the error when it concerns more than this row.
+    Raises the row's error when it concerns more than this row.
     """
-    if isinstance(tokens, BurnishError):
-        if tokens.code not in _OF_ONE_ROW:
-            raise tokens
-        return Bad(row["source"], "", tokens.what, cut(json.dumps(row, ensure_ascii=False)))
-    if not tokens:
+    error = rendered.error
+    if error is not None:
+        if error.code not in _OF_ONE_ROW:
+            raise error
+        return Bad(row["source"], "", error.what, cut(json.dumps(row, ensure_ascii=False)))
+    if not rendered.pieces:
         return None
-    return sum(len(ids) for ids, _ in tokens), sum(int(np.count_nonzero(weights)) for _, weights in tokens)
+    tokens = sum(len(ids) for ids, _ in rendered.pieces)
+    return tokens, sum(int(np.count_nonzero(weights)) for _, weights in rendered.pieces)

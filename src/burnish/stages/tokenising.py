@@ -4,24 +4,27 @@ A rendering is found by its origin: the rows' bytes, the tokenizer, the settings
 renders. It is checked by its digest each time, and made anew when it is damaged.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 import burnish.data
 import burnish.tokens
 from burnish.core import fingerprint
 from burnish.core.context import Context, Input
-from burnish.core.errors import BurnishError, RunError
+from burnish.core.errors import RunError
 from burnish.core.events import Note, Progress
 from burnish.data.dataset import is_prepared, open_rows, row_count, split_file
 from burnish.data.document import Row
-from burnish.stages.rendering import RowRenderer, Tokens
+from burnish.stages.rendering import RenderedRow, RowRenderer, Tokens
 from burnish.tokens.tokenised import Rendering, RenderingWriter, open_rendering, remove_rendering
 
 _LIBRARIES = ("tokenizers", "transformers", "jinja2")
@@ -111,10 +114,11 @@ def _render(
     renderer.counts.clear()
     with RenderingWriter(folder.with_suffix(".partial")) as writer:
         rows = open_rows(data, split)
-        for row, tokens in renderer.stream(rows, lambda row: row, processes=processes, to_train=True):
-            if isinstance(tokens, BurnishError):
-                raise tokens
-            add_learned(writer, row, done, tokens)
+        for row, rendered in renderer.stream(rows, lambda row: row, processes=processes, to_train=True):
+            assert rendered is not None
+            if rendered.error is not None:
+                raise rendered.error
+            _add_learned(writer, row["id"], done, rendered.pieces)
             done += 1
             if done % _ROWS_BETWEEN_REPORTS == 0:
                 ctx.emit(Progress(phase=f"tokenise {split}", done=done, total=total))
@@ -122,11 +126,69 @@ def _render(
         return writer.publish(folder, origin, renderer.counts, renderer.read)
 
 
-def add_learned(writer: RenderingWriter, row: Row, ordinal: int, tokens: list[Tokens]) -> None:
-    """Add the pieces of a row of which something is learned; the pieces of a row that was split are numbered."""
-    for number, (ids, weights) in enumerate(tokens, start=1):
+def _add_learned(writer: RenderingWriter, name: str, ordinal: int, pieces: list[Tokens]) -> None:
+    """Add the pieces of a row of which something is learned; several pieces of one row are numbered."""
+    for number, (ids, weights) in enumerate(pieces, start=1):
         if weights.any():
-            writer.add(row["id"] if len(tokens) == 1 else f"{row['id']}#{number}", ordinal, ids, weights)
+            writer.add(name if len(pieces) == 1 else f"{name}#{number}", ordinal, ids, weights)
+
+
+class KeptTokens:
+    """The tokens of the rows that `prepare` keeps, for the trainings that will take the dataset.
+
+    Rows are added as they are rendered, before their splits are known; `publish` sorts them by split.
+    """
+
+    def __init__(self, renderer: RowRenderer, ctx: Context):
+        self.renderer, self._ctx = renderer, ctx
+        self._writer = RenderingWriter(_shelf(ctx) / f"{fingerprint.of_value(str(ctx.out))[:32]}.kept")
+        self._trainable = bytearray()
+        self._counts: dict[int, Mapping[str, int]] = {}  # of rows at which more is counted than the row itself
+
+    def __enter__(self) -> "KeptTokens":
+        self._writer.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.__exit__(kind, error, trace)
+
+    def add(self, row: Row, rendered: RenderedRow) -> int:
+        """Keep a row's tokens; gives the number that stands for it in `publish`."""
+        number = len(self._trainable)
+        self._trainable.append(row["kind"] in ("chat", "text"))
+        _add_learned(self._writer, row["id"], number, rendered.pieces)
+        if rendered.counts != {"rows": 1}:
+            self._counts[number] = rendered.counts
+        return number
+
+    def publish(self, dataset: Path, order: Mapping[str, Sequence[int]]) -> None:
+        """Keep a rendering of each split that can be trained on; `order` has the numbers of its rows, in their order.
+
+        To be called when the dataset is written.
+        """
+        kept = self._writer.mapped()
+        for split, numbers in order.items():
+            if not all(self._trainable[number] for number in numbers):
+                continue
+            origin = origin_of(self.renderer, Input("", "dataset", dataset), split)
+            folder = _shelf(self._ctx) / origin[:32]
+            with _alone(folder, split, self._ctx), RenderingWriter(folder.with_suffix(".partial")) as writer:
+                ends = np.searchsorted(kept.ordinals, np.asarray(numbers)[:, None] + np.array([0, 1]))  # [rows, 2]
+                for ordinal, (begin, end) in enumerate(ends.tolist()):
+                    for piece in range(begin, end):
+                        span = kept.rows.span(piece)
+                        writer.add(kept.rows.row_ids[piece], ordinal, kept.rows.ids[span], kept.rows.weights[span])
+                writer.publish(folder, origin, self._counts_of(numbers), self.renderer.read)
+            _make_room(_shelf(self._ctx), folder)
+
+    def _counts_of(self, numbers: Sequence[int]) -> Counter[str]:
+        counted = [self._counts[number] for number in numbers if number in self._counts]
+        total = Counter({"rows": len(numbers) - len(counted)})
+        for counts in counted:
+            total.update(counts)
+        return total
 
 
 def _heed_a_stop(ctx: Context, done: int, split: str) -> None:

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import IO, Any
 
 import numpy as np
@@ -160,15 +160,19 @@ class RenderingWriter:
 
     def publish(self, folder: Path, origin: str, counts: Mapping[str, int], read: Iterable[str]) -> Rendering:
         """Give the rendering its folder; `origin` is the fingerprint of everything that it was made from."""
-        for file in self._files.values():
-            file.flush()
-        write_json(self._partial / "rows.json", self._names)
         record = {"origin": origin, "counts": dict(counts), "read": sorted(read)}
-        rendering = _mapped(self._partial, record)
+        rendering = self.mapped(record)
         write_json(self._partial / "rendering.json", {**record, "digest": _digest(rendering, origin)})
         remove_rendering(folder)
         publish_folder(self._partial, folder)
         return rendering
+
+    def mapped(self, record: Mapping[str, Any] = MappingProxyType({"counts": {}, "read": ()})) -> Rendering:
+        """What was added so far."""
+        for file in self._files.values():
+            file.flush()
+        write_json(self._partial / "rows.json", self._names)
+        return _mapped(self._partial, record)
 
     def _append(self, name: str, number: int) -> None:
         self._files[name].write(np.int64(number).tobytes())
