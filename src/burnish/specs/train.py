@@ -37,6 +37,9 @@ class FullSpec(Spec):
     """Train every weight."""
 
     kind: Literal["full"] = "full"
+    save_dtype: Literal["auto", "base", "float32", "bfloat16", "float16"] = "auto"
+    """Of the weights that are saved; `auto` is the base's, or float32 where rounding to that would lose more than a
+    tenth of what was learned, measured as ‖rounding‖ / ‖update‖."""
 
 
 Method = Annotated[Annotated[LoraSpec, Tag("lora")] | Annotated[FullSpec, Tag("full")], by_kind("lora")]

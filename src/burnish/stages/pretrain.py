@@ -1,5 +1,6 @@
 """pretrain: teach a model from random weights, or go on teaching one, on texts and conversations."""
 
+import copy
 from typing import TYPE_CHECKING
 
 from burnish.core.context import Context, Outcome
@@ -7,12 +8,15 @@ from burnish.core.errors import AskError
 from burnish.models.adapters import tokenizer_folder
 from burnish.models.load import load_model, quiet_transformers
 from burnish.specs.train import PretrainSpec
-from burnish.stages.training import config_of, resolve_run, save, tokenised, with_method
+from burnish.stages.training import config_of, resolve_run, save, start_of, tokenised, with_method
 from burnish.tokens.load import load_tokenizer
 from burnish.train.fit import fit, seed_everything
+from burnish.train.precision import Start
+from burnish.train.resolve import Resolved
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedTokenizerBase
+    from torch import Tensor
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 def run(spec: PretrainSpec, ctx: Context) -> Outcome:
@@ -25,14 +29,27 @@ def run(spec: PretrainSpec, ctx: Context) -> Outcome:
 
     seed_everything(spec.seed)
     if base is not None:
-        model = load_model(base, dtype=resolved.dtype, device=resolved.device)
+        model, start = load_model(base, dtype=resolved.dtype, device=resolved.device), start_of(base, resolved)
     else:
-        from transformers import AutoModelForCausalLM
-
-        model = AutoModelForCausalLM.from_config(config).to(device=resolved.device, dtype=resolved.dtype)
+        model, start = _new_model(config, resolved, spec.seed), _start_of_new(config, resolved, spec.seed)
     model = with_method(model, spec.method)
-    fitted = fit(spec, ctx, model, rows, held_out, resolved)
+    fitted = fit(spec, ctx, model, rows, held_out, resolved, start)
     return save(model, tokenizer, base, ctx, fitted)
+
+
+def _new_model(config: "PretrainedConfig", resolved: Resolved, seed: int) -> "PreTrainedModel":
+    """Random weights, made in the run's dtype: a cast of a whole model would round its rotary frequencies too."""
+    from transformers import AutoModelForCausalLM
+
+    seed_everything(seed)
+    return AutoModelForCausalLM.from_config(copy.deepcopy(config), dtype=resolved.dtype).to(resolved.device)
+
+
+def _start_of_new(config: "PretrainedConfig", resolved: Resolved, seed: int) -> Start:
+    def weights() -> dict[str, "Tensor"]:
+        return dict(_new_model(config, resolved, seed).cpu().named_parameters(remove_duplicate=False))
+
+    return Start(weights, dtype=None, is_rounded=False)
 
 
 def new_config(spec: PretrainSpec, tokenizer: "PreTrainedTokenizerBase") -> "PretrainedConfig":

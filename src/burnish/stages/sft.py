@@ -4,7 +4,7 @@ from burnish.core.context import Context, Outcome
 from burnish.models.adapters import tokenizer_folder
 from burnish.models.load import load_model
 from burnish.specs.train import SftSpec
-from burnish.stages.training import config_of, resolve_run, save, tokenised, with_method
+from burnish.stages.training import config_of, resolve_run, save, start_of, tokenised, with_method
 from burnish.tokens.load import load_tokenizer
 from burnish.train.fit import fit, seed_everything
 
@@ -19,5 +19,5 @@ def run(spec: SftSpec, ctx: Context) -> Outcome:
 
     seed_everything(spec.seed)
     model = with_method(load_model(base, dtype=resolved.dtype, device=resolved.device), spec.method)
-    fitted = fit(spec, ctx, model, rows, held_out, resolved)
+    fitted = fit(spec, ctx, model, rows, held_out, resolved, start_of(base, resolved))
     return save(model, tokenizer, base, ctx, fitted)

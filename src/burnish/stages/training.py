@@ -1,5 +1,6 @@
 """What the training stages share: rows become tokens, settings become values, weights become an artifact."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -9,18 +10,22 @@ from burnish.core.errors import AskError, DataError, ModelError
 from burnish.core.events import Note, Progress
 from burnish.data.dataset import split_names
 from burnish.models.adapters import attach_lora, base_of, save_adapter, without_adapter
-from burnish.models.load import is_adapter, quiet_transformers, read_config, refuse_remote_code
+from burnish.models.load import describe, is_adapter, load_model, quiet_transformers, read_config, refuse_remote_code
+from burnish.models.weights import read_tensors
 from burnish.specs.train import LoraSpec, TrainSpec
 from burnish.stages.rendering import RowRenderer
 from burnish.stages.tokenising import tokenised_split
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train import trackers
 from burnish.train.fit import Fitted
+from burnish.train.precision import Start
 from burnish.train.resolve import Machine, ModelShape, Resolved, beyond_context, refuse_without_device, resolve
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+_DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
 def tokenised(
@@ -127,6 +132,25 @@ def config_of(base: Input) -> "PretrainedConfig":
             f"{folder / 'config.json'}: transformers knows no such {stated['model_type']} model",
             "upgrade transformers, or choose a model of a family that it knows",
         ) from error
+
+
+def start_of(base: Input, resolved: Resolved) -> Start:
+    """The weights of a base as it lies on the disk, an adapter merged into it."""
+    source: Input | Path = base
+    while is_adapter(folder := source.path if isinstance(source, Input) else source):
+        source = base_of(source)
+    kept = {_DTYPES.get(tensor.dtype) for tensor in read_tensors(folder).values()}
+    is_merged = is_adapter(base.path)
+
+    def weights() -> dict[str, torch.Tensor]:
+        model = without_adapter(load_model(base, dtype=torch.float32))
+        return dict(model.named_parameters(remove_duplicate=False))
+
+    return Start(
+        weights,
+        dtype=_DTYPES.get(describe(folder).dtype),
+        is_rounded=resolved.dtype != torch.float32 and (is_merged or kept != {resolved.dtype}),
+    )
 
 
 def with_method(model: Any, method: Any) -> "nn.Module":

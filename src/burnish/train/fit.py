@@ -21,7 +21,7 @@ from burnish.core import fingerprint
 from burnish.core.context import Context
 from burnish.core.errors import AskError, ModelError
 from burnish.core.events import Chosen, Event, Metric, Note
-from burnish.specs.train import MOST, TrainSpec
+from burnish.specs.train import MOST, FullSpec, PretrainSpec, SftSpec, TrainSpec
 from burnish.train import curve, ledger, trackers
 from burnish.train.batches import StepPlan, TokenisedRows
 from burnish.train.checkpoint import Checkpoint, CheckpointFolder, load, read, read_weights
@@ -29,6 +29,7 @@ from burnish.train.lineage import Origin
 from burnish.train.loop import Loop
 from burnish.train.objectives.balance import balance_of
 from burnish.train.optimizers import Optimizer
+from burnish.train.precision import Start, give_whole_model
 from burnish.train.resolve import Resolved, save_every
 from burnish.train.schedule import Schedule
 from burnish.train.scoring import Scorer, causal_model
@@ -61,6 +62,7 @@ def fit(
     rows: TokenisedRows,
     held_out: TokenisedRows | None,
     resolved: Resolved,
+    start: Start | None = None,
 ) -> Fitted:
     """Train `model` in place and write `rows.parquet`, `loss.png` and `trackers/` into `ctx.out`.
 
@@ -68,7 +70,11 @@ def fit(
     `model.broken` when the rows hold tokens that the model does not know.
     """
     _check_tokens(model, rows, held_out)
-    _cast_trained(model, resolved.dtype)
+    method = spec.method if isinstance(spec, SftSpec | PretrainSpec) else None
+    save_dtype = method.save_dtype if isinstance(method, FullSpec) else None
+    exact = {} if start is None else start.masters(model)
+    if hasattr(model, "peft_config"):
+        _cast_trained(model, resolved.dtype)
     if resolved.gradient_checkpointing:
         _recompute_activations(model)
     balance, told = balance_of(causal_model(model), spec.router_aux_loss_coef)
@@ -77,7 +83,7 @@ def fit(
     scorer = Scorer(model, spec.attention)
     scorer.keeps_routing = balance is not None
     _tell_attention(spec, scorer, ctx.emit)
-    optimizer = Optimizer(model, spec.optimizer)
+    optimizer = Optimizer(model, spec.optimizer, exact)
     plan = _plan(spec, rows, ctx.emit)
     settings = _settings(spec, plan, held_out, resolved, ctx.emit)
     checkpoints = CheckpointFolder(ctx.scratch / "checkpoints", spec.checkpoint.keep)
@@ -107,13 +113,16 @@ def fit(
     if spec.track:
         shutil.copytree(_tracker_folder(ctx), ctx.out / "trackers", dirs_exist_ok=True)
     scorer.restore_attention()
-    if hasattr(model, "peft_config"):  # adapters are small: they are kept as exact as they were trained
+    saved: dict[str, Any] = {}
+    if save_dtype is not None:
+        saved = give_whole_model(model, optimizer, save_dtype, start, ctx.emit)
+    else:  # adapters are small: they are kept as exact as they were trained
         optimizer.give_masters()
     model.eval()
     ledger.publish(ctx.scratch / "ledger" / "visits.bin", rows.row_ids, ctx.out / "rows.parquet")
     curve.draw(ctx.scratch / "ledger" / "visits.bin", standing.evaluations, ctx.out / "loss.png")
     provenance = {"resumed": loop.lineage} if loop.lineage else {}
-    return Fitted(_measures(standing, plan, rows, resumed_from), provenance)
+    return Fitted(_measures(standing, plan, rows, resumed_from) | saved, provenance)
 
 
 def _check_tokens(model: nn.Module, *splits: TokenisedRows | None) -> None:
@@ -129,7 +138,10 @@ def _check_tokens(model: nn.Module, *splits: TokenisedRows | None) -> None:
 
 
 def _cast_trained(model: nn.Module, dtype: torch.dtype) -> None:
-    """Trained weights compute in the run's dtype; their float32 masters lie in the optimizer."""
+    """Adapters, made in float32, compute in the run's dtype; their float32 masters lie in the optimizer.
+
+    A whole model was loaded in that dtype, but for weights that its family keeps in float32.
+    """
     for weight in model.parameters():
         if weight.requires_grad:
             weight.data = weight.data.to(dtype)

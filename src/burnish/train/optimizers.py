@@ -4,7 +4,8 @@ A weight that the model keeps in bfloat16 has a master in float32 here: gradient
 up in float32, the update is made there, and the model gets a rounded copy. Small updates do not vanish.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +17,17 @@ from burnish.train.muon import Stack, StackedMuon, is_bias, stacks_of
 class Optimizer:
     """Every trained weight by name, its master, and torch's optimizers over the masters."""
 
-    def __init__(self, model: nn.Module, spec: AdamWSpec | MuonSpec):
+    def __init__(
+        self, model: nn.Module, spec: AdamWSpec | MuonSpec, exact: Mapping[str, Tensor] = MappingProxyType({})
+    ):
+        """`exact` are the values, by name, of weights that were rounded when they were loaded."""
         self._weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self.masters: dict[str, Tensor] = {
             name: weight if weight.dtype == torch.float32 else weight.detach().float().requires_grad_()
             for name, weight in self._weights.items()
         }
+        if exact:
+            self.load_weights({**self.masters, **exact})
         ends, stacks = _ends(model), stacks_of(model)
         stacks = {
             name: stacks[name] for name, weight in self._weights.items() if name in stacks and id(weight) not in ends
@@ -82,10 +88,10 @@ class Optimizer:
             master.copy_(weights[name])
         self._publish()
 
-    def give_masters(self) -> None:
-        """Put the float32 masters into the model in place of their rounded copies; ends the training."""
+    def give_masters(self, dtypes: Mapping[str, torch.dtype] = MappingProxyType({})) -> None:
+        """Put the masters into the model in place of their rounded copies, float32 unless said; ends the training."""
         for name, weight in self._weights.items():
-            weight.data = self.masters[name].detach()
+            weight.data = self.masters[name].detach().to(dtypes.get(name, torch.float32))
 
     def state(self) -> dict[str, Tensor]:
         """The optimizers' tensors, as `name|key`."""

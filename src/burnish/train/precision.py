@@ -1,0 +1,113 @@
+"""What rounding costs a training: exact masters at the start, and the number format of the weights at the end.
+
+A base in float32 that is trained in bfloat16 is loaded a second time, so that its masters start from what it is and not
+from what rounding left of it. At the end a whole model is saved in its base's format, unless rounding to that would
+lose more than a tenth of what was learned: ‖rounding‖ / ‖update‖ over all trained weights, as in merge's `rounded`.
+"""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from burnish.core.events import Chosen, Event, Note
+from burnish.train.optimizers import Optimizer
+from burnish.train.scoring import causal_model
+
+LOST_TO_TELL = 0.1
+"""Of the update's norm: a larger loss by rounding is not taken by `save_dtype: auto`, and is reported otherwise."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """The weights that a training starts from."""
+
+    weights: Callable[[], Mapping[str, Tensor]]
+    """Makes or loads them, by their names in the plain model, as exactly as they are kept."""
+    dtype: torch.dtype | None
+    """In which the base is kept; None where there is no base."""
+    is_rounded: bool
+    """The model that is trained was made from them by rounding."""
+
+    def masters(self, model: nn.Module) -> dict[str, Tensor]:
+        """The exact values of trained weights that were rounded, by their names in `model`; float32."""
+        if not self.is_rounded:
+            return {}
+        names = {name: plain_name(name) for name, weight in model.named_parameters() if weight.requires_grad}
+        if all(".lora_" in name for name in names.values()):
+            return {}
+        exact = self.weights()
+        return {name: exact[plain].float() for name, plain in names.items() if plain in exact}
+
+
+def plain_name(name: str) -> str:
+    """The name of a weight without what PEFT's wrappers add to it."""
+    return name.removeprefix("base_model.model.").replace(".modules_to_save.default", "")
+
+
+def give_whole_model(
+    model: nn.Module, optimizer: Optimizer, asked: str, start: Start | None, emit: Callable[[Event], None]
+) -> dict[str, Any]:
+    """Put the masters into a whole model in the format that it is saved in; gives `saved_dtype` and `rounded`.
+
+    `asked` is `auto`, `base` or a format.
+    """
+    lost = 0.0
+    base = None if start is None else start.dtype
+    dtype = base if asked in ("auto", "base") else getattr(torch, asked)
+    if dtype is None:
+        dtype = torch.float32
+    dtypes = _dtypes(model, dtype)
+    if start is not None and dtype != torch.float32:
+        lost = _share_lost(optimizer, dtypes, start.weights())
+    if asked == "auto":
+        why = (
+            "there is no base, and it loses nothing" if base is None else f"that of the base, where {lost:.1%} is lost"
+        )
+        if lost > LOST_TO_TELL:
+            why = f"rounding to the base's {_name(dtype)} would lose {lost:.0%} of what was learned"
+            dtype, lost = torch.float32, 0.0
+            dtypes = _dtypes(model, dtype)
+        emit(Chosen(field="method.save_dtype", value=_name(dtype), reason=why))
+    elif lost > LOST_TO_TELL:
+        text = f"rounding to {_name(dtype)} lost {lost:.0%} of what was learned: method.save_dtype: float32 keeps it"
+        emit(Note(level="warning", text=text))
+    optimizer.give_masters(dtypes)
+    return {"saved_dtype": _name(dtype), "rounded": round(lost, 4)}
+
+
+def _dtypes(model: nn.Module, dtype: torch.dtype) -> dict[str, torch.dtype]:
+    """The format of each weight in a model of that format: some are float32 in every one, as all not named here."""
+    if dtype == torch.float32:
+        return {}
+    from transformers import AutoModelForCausalLM
+
+    causal = causal_model(model)
+    with torch.device("meta"):
+        built = AutoModelForCausalLM.from_config(copy.deepcopy(causal.config), dtype=dtype)
+    kept = tuple(causal._keep_in_fp32_modules_strict or ())
+    return {
+        name: torch.float32 if any(part in name for part in kept) else weight.dtype
+        for name, weight in built.named_parameters()
+    }
+
+
+@torch.no_grad()
+def _share_lost(optimizer: Optimizer, dtypes: Mapping[str, torch.dtype], before: Mapping[str, Tensor]) -> float:
+    rounding = update = 0.0
+    for name, master in _on_cpu(optimizer):
+        rounding += float((master - master.to(dtypes[name]).float()).square().sum())
+        update += float((master - before[name].float()).square().sum())
+    return (rounding / update) ** 0.5 if update else float(rounding > 0)
+
+
+def _on_cpu(optimizer: Optimizer) -> Iterator[tuple[str, Tensor]]:
+    for name, master in optimizer.masters.items():
+        yield name, master.detach().cpu()
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
