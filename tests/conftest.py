@@ -1,5 +1,7 @@
 """Doubles that several rooms need: an empty workspace, and a package of quick stages as pip would have installed it."""
 
+import contextlib
+import ctypes
 import importlib
 import os
 import shutil
@@ -57,3 +59,30 @@ def until():
             time.sleep(0.01)
 
     return until
+
+
+@pytest.fixture(scope="session")
+def bound_by_permissions():
+    """A context in which root is bound by the permissions of files as everybody is, where the kernel lets it be."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    override = 0b110  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
+
+    def effective(change):
+        header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # version 3 of the call, this process
+        sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable: the low words, then the high ones
+        assert libc.capget(header, sets) == 0
+        sets[0] = change(sets[0], sets[1])
+        assert libc.capset(header, sets) == 0
+
+    @contextlib.contextmanager
+    def bound_by_permissions():
+        if os.geteuid() != 0:
+            yield
+            return
+        effective(lambda now, _: now & ~override)
+        try:
+            yield
+        finally:
+            effective(lambda now, permitted: now | permitted & override)
+
+    return bound_by_permissions

@@ -128,6 +128,17 @@ def test_an_adapter_whose_base_changed_is_refused(workspace, base, finished):
     assert (error.code, "file:base" in error.what) == ("model.wrong-adapter", True)
     shutil.rmtree(base)
     assert refused(ModelError, check_input, adapter, {}).code == "model.not-found"
+    check_input(adapter, {}, other_base=True)
+
+
+def test_an_adapter_that_is_merged_into_a_named_base_needs_its_own_no_more(workspace, base, finished):
+    value = resolve("file:base", MODEL, workspace, {})
+    adapter = finished("r", 1, "tune", kind="adapter", inputs={"base": value}).artifact().as_input("r.tune@1")
+    moved = base.rename(workspace.root / "moved")
+    watch = InputWatch({"model": adapter, "base": resolve("file:moved", MODEL, workspace, {})}, {}, 0.0)
+    watch.start()
+    (moved / "config.json").write_text("changed")
+    assert refused(RunError, watch.end).code == "run.input-changed"
 
 
 def test_an_adapter_whose_base_is_a_damaged_artifact_is_refused(finished):

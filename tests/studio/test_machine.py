@@ -3,12 +3,14 @@
 import os
 import shutil
 import signal
+import stat
 import sys
 
 import pytest
 
 import burnish
 from burnish.core.errors import RunError
+from burnish.core.files import write_json
 from burnish.studio import machine
 
 
@@ -116,3 +118,56 @@ def test_a_run_whose_output_was_removed_is_a_problem(recipe, workspace):
     assert [finding.level for finding in burnish.doctor("r", workspace=workspace.root)] == ["ok", "ok"]
     shutil.rmtree(result["make"].path)
     assert burnish.doctor("r/1/make", workspace=workspace.root)[0].level == "problem"
+
+
+def test_a_deep_look_finds_what_size_and_time_hide(recipe, workspace, quick_devices):
+    made = burnish.run(recipe, workspace=workspace.root)["make"].path / "words.txt"
+    before = made.stat()
+    made.write_text("HI\n")
+    os.utime(made, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert levels(burnish.doctor(workspace=workspace.root))["artifacts"] == "ok"
+    for name in (None, "r/1/make"):
+        found = burnish.doctor(name, deep=True, workspace=workspace.root)
+        (damaged,) = (finding for finding in found if finding.subject == "artifact r/1/make")
+        assert damaged.level == "problem"
+        assert "words.txt has other bytes" in damaged.what
+        assert damaged.fix.startswith("burnish runs resume r/1 ")
+
+
+def test_the_repair_that_doctor_names_repairs(recipe, workspace, quick_devices):
+    made = burnish.run(recipe, workspace=workspace.root)["make"].path
+    (made / "words.txt").write_text("more words\n")
+    (found,) = burnish.doctor("r/1/make", workspace=workspace.root)
+    assert found.level == "problem"
+    again = burnish.resume("r/1", workspace=workspace.root)
+    assert again["make"].action == "run"
+    assert [finding.level for finding in burnish.doctor("latest", workspace=workspace.root)] == ["ok", "ok"]
+
+
+def test_artifacts_of_an_older_burnish_are_named_as_unchecked(recipe, workspace, quick_devices):
+    run = burnish.run(recipe, workspace=workspace.root)["make"].run
+    record = run.record_of("artifact.json")
+    del record["files"]
+    write_json(run.folder / "artifact.json", record)
+    assert burnish.doctor("r/1/make", workspace=workspace.root)[0].level == "warning"
+    (_, found) = (one for one in burnish.doctor(workspace=workspace.root) if one.subject == "artifacts")
+    warning = next(one for one in burnish.doctor(workspace=workspace.root) if one.level == "warning")
+    assert "r/1/make" in warning.what
+    assert found.level == "ok"
+
+
+def test_a_lost_record_is_named(recipe, workspace, quick_devices):
+    result = burnish.run(recipe, workspace=workspace.root)
+    (result["make"].run.folder / "artifact.json").unlink()
+    (result["join"].run.folder / "run.json").unlink()
+    found = [one.what for one in burnish.doctor(workspace=workspace.root) if one.level == "problem"]
+    assert any("make/artifact.json is missing" in what for what in found)
+    assert any("join/run.json is missing" in what for what in found)
+
+
+def test_run_folders_are_for_their_owner_alone(recipe, workspace):
+    run = burnish.run(recipe, workspace=workspace.root)["make"].run
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (run.folder.parent, run.folder)}
+    assert set(modes.values()) == {0o700}
+    assert stat.S_IMODE((run.folder / "job.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE((run.folder.parent / "plan.json").stat().st_mode) == 0o600

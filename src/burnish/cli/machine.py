@@ -29,6 +29,7 @@ def doctor(
     run: Annotated[
         str | None, typer.Argument(help="A run, to find out why it failed.", autocompletion=completion.runs)
     ] = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Hash every file of every artifact.")] = False,
 ) -> None:
     """Find problems of the machine, the workspace or a run.
 
@@ -37,7 +38,7 @@ def doctor(
     from burnish.studio.machine import doctor as look
 
     face: Face = ctx.obj
-    findings = look(run, workspace=face.workspace)
+    findings = look(run, deep=deep, workspace=face.workspace)
     if face.json:
         face.print_json([finding.as_dict() for finding in findings])
     else:

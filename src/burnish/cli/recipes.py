@@ -65,6 +65,8 @@ def plan(
 
     face: Face = ctx.obj
     made = make(files, settings=set or (), workspace=face.workspace, start=start, force=force or (), only=only or ())
+    for warning in made.warnings:
+        face.warn(warning)
     if face.json:
         return face.print_json(made.as_dict())
     rows = [

@@ -78,6 +78,14 @@ class Face:
     def print_json(self, value: Any) -> None:
         print(json_text(value, indent=True))
 
+    def warn(self, text: str) -> None:
+        """One line on stderr, so that JSON on stdout stays JSON."""
+        from rich.console import Console
+        from rich.text import Text
+
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print(Text("warning: ", "bold yellow") + Text(plain(text)))
+
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         self.console.print(make_table(title, columns, rows))
 

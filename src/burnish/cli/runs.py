@@ -23,7 +23,11 @@ def list_(ctx: typer.Context, most: Annotated[int, typer.Option(help="How many a
     from burnish.studio.runs import runs
 
     face: Face = ctx.obj
-    rows = runs(workspace=face.workspace)[:most]
+    everything = runs(workspace=face.workspace)
+    damaged = sum(row["state"] == "damaged" for row in everything)
+    if damaged:
+        face.warn(f"{damaged} of {len(everything)} runs have a damaged record: see `burnish doctor`")
+    rows = everything[:most]
     if face.json:
         return face.print_json(rows)
     face.table(
@@ -34,9 +38,10 @@ def list_(ctx: typer.Context, most: Annotated[int, typer.Option(help="How many a
                 row["run"],
                 row["stage"],
                 row["state"],
-                time.strftime("%Y-%m-%d %H:%M", time.localtime(row["created"])),
+                row["created"] and time.strftime("%Y-%m-%d %H:%M", time.localtime(row["created"])),
                 duration(row["seconds"]),
-                measures_in_short(row["metrics"]) or row["reason"][:80],
+                measures_in_short(row["metrics"])
+                or (row["reason"] if row["state"] == "damaged" else row["reason"][:80]),
             )
             for row in rows
         ],

@@ -79,6 +79,8 @@ def _in_flags(fix: str, name: str) -> str:
 
 
 def _say(face: Face, plan: Any) -> None:
+    for warning in plan.warnings:
+        face.warn(warning)
     face.table("", ("step", "action", "why"), [(s.step.name, s.action, s.reason) for s in plan.steps])
 
 

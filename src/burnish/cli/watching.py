@@ -51,6 +51,9 @@ class TerminalWatcher:
         self._print(f"[bold]{plan.recipe.name}/{number}[/]  {counted}, {again} reused  [dim]{escape(str(folder))}[/]")
         for note in plan.notes:
             self._print(f"  [dim]{escape(plain(note))}[/]")
+        for warning in plan.warnings:
+            self._print(f"  [yellow]{escape(plain(warning))}[/]")
+            self._warnings.append(warning)
 
     def step_began(self, step: PlannedStep, run: Run) -> None:
         self._began_at = self._last_line = time.monotonic()

@@ -1,6 +1,6 @@
 """What a step takes: whether it still is what the plan fingerprinted, and whether an adapter stands on its own base."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ _SHOWN = 3
 _Stamp = tuple[int, int, int]
 
 
-def check_input(value: Input, known: dict[str, Any], since: float | None = None) -> None:
+def check_input(value: Input, known: dict[str, Any], since: float | None = None, *, other_base: bool = False) -> None:
     """Refuse an input whose files are not those that its fingerprint stands for; of an adapter, its base as well.
 
     `known` remembers hashes; `since` is the time of the plan, which helps to name the file that changed. What a
-    revision pins (a hub's commit) is not looked at.
+    revision pins (a hub's commit) is not looked at. With `other_base` the adapter is used on another base than its own.
 
     Errors: RunError `run.input-changed`, `run.damaged-artifact`, `run.broken-record`; ModelError `model.wrong-adapter`,
     `model.not-found`.
@@ -32,7 +32,7 @@ def check_input(value: Input, known: dict[str, Any], since: float | None = None)
         else:
             _check_path(value, known, since)
     base = value.inputs.get("base")
-    if value.kind == "adapter" and base is not None:
+    if value.kind == "adapter" and base is not None and not other_base:
         _check_own_base(value, base, known)
 
 
@@ -53,6 +53,11 @@ def check_base(adapter: Path, base: Path, known: dict[str, Any] | None = None) -
             "give the base as it was, or train the adapter again on this one; without "
             f"{adapter / BASE_RECORD} nothing is compared",
         )
+
+
+def has_other_base(name: str, inputs: Container[str]) -> bool:
+    """Whether a step names a base for its adapter itself, as `merge --base` does; `name` is the adapter's field."""
+    return name == "model" and "base" in inputs
 
 
 def check_fetched(value: Input, known: dict[str, Any]) -> Input:
@@ -111,7 +116,7 @@ class InputWatch:
         """
         for name, value in self._inputs.items():
             self._stamps[name] = dict(_stamps(value))
-            check_input(value, self._known, self._since)
+            self._check(name)
         return [value.ref for value in self._inputs.values() if _is_content(value) and not is_verifiable(value)]
 
     def has_read(self, name: str) -> None:
@@ -133,9 +138,13 @@ class InputWatch:
                 changed.append(value.ref)
         return changed
 
+    def _check(self, name: str) -> None:
+        value, other_base = self._inputs[name], has_other_base(name, self._inputs)
+        check_input(value, self._known, self._since, other_base=other_base)
+
     def _refuse_change(self, name: str) -> None:
         value, before = self._inputs[name], self._stamps[name]
-        check_input(value, self._known, self._since)
+        self._check(name)
         after = dict(_stamps(value))
         rewritten = sorted(file for file in before.keys() | after.keys() if before.get(file) != after.get(file))
         if rewritten:

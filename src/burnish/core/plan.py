@@ -1,7 +1,7 @@
 """What a recipe will do: per step, run it, reuse what was made before, or go on where it was cut off."""
 
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
@@ -10,7 +10,7 @@ from burnish.core.artifact import Artifact
 from burnish.core.context import Input
 from burnish.core.errors import AskError, BurnishError
 from burnish.core.fingerprint import of_step
-from burnish.core.inputs import artifact_at, check_input
+from burnish.core.inputs import artifact_at, check_input, has_other_base
 from burnish.core.naming import nearest
 from burnish.core.recipe import Recipe, Step
 from burnish.core.records import is_there
@@ -69,7 +69,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     """What references were taken to mean, where their words leave that open."""
     warnings: tuple[str, ...] = ()
-    """Runs with a damaged record: what they made is not reused."""
+    """Damaged records and artifacts, which are not reused."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -113,7 +113,7 @@ def make_plan(
         fingerprint = of_step(step.stage.name, step.stage.version, step.spec, inputs_as_fingerprints(inputs))
         anew = _must_be_anew(step, planned, start, force)
         candidates = earlier.get(fingerprint, [])
-        action, reason, run = ("run", anew, None) if anew else _choose(step, candidates, inputs, known)
+        action, reason, run = ("run", anew, None) if anew else _choose(step, candidates, inputs, known, warnings.append)
         planned[step.name] = PlannedStep(
             step, action, reason, fingerprint, inputs, run, durations.get(step.name) if action != "reuse" else None
         )
@@ -140,7 +140,8 @@ def planned_again(step: PlannedStep, workspace: Workspace) -> PlannedStep:
     if step.is_forced:
         return step
     earlier, _, _ = _earlier_runs(workspace.all_runs(), step.step.name)
-    action, reason, run = _choose(step.step, earlier.get(step.fingerprint, []), step.inputs, workspace.hashes())
+    candidates, known = earlier.get(step.fingerprint, []), workspace.hashes()
+    action, reason, run = _choose(step.step, candidates, step.inputs, known, lambda _: None)
     return replace(step, action=action, reason=reason, run=run)
 
 
@@ -182,7 +183,8 @@ def _inputs(
     step: Step, planned: dict[str, PlannedStep], workspace: Workspace, known: dict[str, Any], notes: list[str]
 ) -> dict[str, Input]:
     inputs: dict[str, Input] = {}
-    for path, (ref, kinds) in step.references().items():
+    references = step.references()
+    for path, (ref, kinds) in references.items():
         name = f"{step.name}.{path}"
 
         def say(text: str, name: str = name) -> None:
@@ -193,7 +195,7 @@ def _inputs(
             promised = ref.startswith("step:")
             value = step_as_input(planned[ref[5:]]) if promised else resolve(ref, kinds, workspace, known, say)
             if not promised and (value.kind == "adapter" or artifact_at(value) is not None):
-                check_input(value, known)
+                check_input(value, known, other_base=has_other_base(path, references))
         except BurnishError as error:
             raise type(error)(error.code, at(place, f"'{name}': {error.what}"), error.fix) from error
         check_kind(value, kinds, name, place)
@@ -223,7 +225,7 @@ def _must_be_anew(step: Step, planned: dict[str, PlannedStep], start: str | None
 
 
 def _choose(
-    step: Step, earlier: list[Run], inputs: dict[str, Input], known: dict[str, Any]
+    step: Step, earlier: list[Run], inputs: dict[str, Input], known: dict[str, Any], warn: Callable[[str], None]
 ) -> tuple[Action, str, Run | None]:
     damaged: list[str] = []
     for run in earlier:
@@ -233,6 +235,7 @@ def _choose(
                 check_input(with_own_base(artifact.as_input(run.name), inputs), known)
             except BurnishError as error:
                 damaged.append(error.what)
+                warn(f"{step.name} is not reused: {error.what}")
                 continue
             unchecked = "" if artifact.files is not None else ", by an older burnish: its files cannot be checked"
             return "reuse", "; ".join([f"made by {run.name}{unchecked}", *damaged]), run

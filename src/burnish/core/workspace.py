@@ -170,20 +170,22 @@ class Workspace:
             return float(self.plan_of(recipe, number).get("created", 0))
         return 0.0
 
+    @property
+    def hash_file(self) -> Path:
+        return self.root / ".burnish" / "hashes.json"
+
     def hashes(self) -> dict[str, Any]:
         """Remembered content hashes; a cache, so an unreadable one is simply begun anew."""
-        path = self.root / ".burnish" / "hashes.json"
         try:
-            return read_record(path)
+            return read_record(self.hash_file)
         except BurnishError:
             return {}
 
     def remember_hashes(self, known: dict[str, Any]) -> None:
         """Keep them for the next plan; where nothing can be written, the files are read again instead."""
-        folder = self.root / ".burnish"
         with contextlib.suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-            write_json(folder / "hashes.json", known)
+            self.hash_file.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self.hash_file, known)
 
 
 def _age(run: Run, *, by_number: bool) -> tuple[float, ...]:

@@ -7,20 +7,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import burnish
 from burnish.core import hub
-from burnish.core.errors import CODES
 from burnish.core.files import file_size
 from burnish.core.processes import usable_cores
-from burnish.core.run import Run
 from burnish.core.secrets import mask
 from burnish.core.workspace import Workspace
 from burnish.jobs.local import worker_environment
+from burnish.studio.findings import Finding, look_at_runs, look_at_workspace
 
 _PACKAGES = (
     "torch",
@@ -74,25 +72,15 @@ def env(*, devices: bool = True, workspace: Path | str | None = None) -> dict[st
     }
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at: `level` ok, warning or problem; `fix` says what to do."""
+def doctor(run: str | None = None, *, deep: bool = False, workspace: Path | str | None = None) -> list[Finding]:
+    """Find what is wrong with this machine and workspace, or with one run, and say what to do.
 
-    level: Literal["ok", "warning", "problem"]
-    subject: str
-    what: str
-    fix: str = ""
-
-    def as_dict(self) -> dict[str, str]:
-        return asdict(self)
-
-
-def doctor(run: str | None = None, *, workspace: Path | str | None = None) -> list[Finding]:
-    """Find what is wrong with this machine and workspace, or with one run, and say what to do."""
+    Artifacts are compared with their records by size and time; with `deep` every file of them is hashed.
+    """
     place = Workspace.find(workspace)
     if run is not None:
-        return [finding for found in place.find_runs(run) for finding in _look_at_run(found)]
-    return [*_look_at_packages(), *_look_at_machine(place), *_look_at_workspace(place)]
+        return look_at_runs(place, run, deep=deep)
+    return [*_look_at_packages(), *_look_at_machine(place), *look_at_workspace(place, deep=deep)]
 
 
 def _look_at_packages() -> Iterator[Finding]:
@@ -133,55 +121,6 @@ def _look_at_machine(place: Workspace) -> Iterator[Finding]:
         )
     offline = os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0")
     yield Finding("ok", "hub", f"{'offline, ' if offline else ''}cache at {hub.cache_folder()}")
-
-
-def _look_at_workspace(place: Workspace) -> Iterator[Finding]:
-    folder = Path(_existing(place.root))
-    if not os.access(folder, os.W_OK):
-        yield Finding("problem", "workspace", f"{folder} cannot be written", "choose another with --workspace")
-        return
-    found = place.all_runs()
-    killed = [run for run in found if run.state == "killed"]
-    for run in killed:
-        yield Finding("warning", f"run {run.name}", "its worker is gone", "run the same command again: it resumes")
-    failed = next((run for run in found if run.state == "failed"), None)
-    if failed is not None:
-        yield Finding(
-            "warning", f"run {failed.name}", failed.record.get("reason", "failed"), f"burnish doctor {failed.name}"
-        )
-    if not killed and failed is None:
-        yield Finding("ok", "workspace", f"{place.root}: {len(found)} runs, none in trouble")
-
-
-def _look_at_run(run: Run) -> Iterator[Finding]:
-    record, state = run.record, run.state
-    error = record.get("error")
-    if state == "succeeded":
-        missing = [] if run.out.is_dir() else ["out/"]
-        if missing:
-            yield Finding("problem", run.name, "its output folder is gone", "run the recipe with --force for this step")
-        else:
-            yield Finding("ok", run.name, f"succeeded; output at {run.out}")
-    elif state == "killed":
-        yield Finding(
-            "problem", run.name, "its worker was ended from outside", "run the same command again: it resumes"
-        )
-    elif state in ("failed", "interrupted") and error is not None:
-        meaning = CODES.get(error["code"], "")
-        yield Finding("problem", run.name, f"{error['what']} ({error['code']}: {meaning})", error["fix"])
-        last = "\n".join(error.get("log", "").splitlines()[-10:]) or _last_error_lines(run)
-        if last:
-            yield Finding("warning", f"{run.name} log", last, f"the whole log: {run.log}")
-    else:
-        yield Finding("ok", run.name, state)
-
-
-def _last_error_lines(run: Run) -> str:
-    if not run.log.is_file():
-        return ""
-    lines = run.log.read_text(encoding="utf-8", errors="replace").splitlines()
-    telling = [line.strip() for line in lines if "Error" in line or "ERROR" in line]
-    return mask("\n".join(telling[-3:]))
 
 
 def _devices() -> dict[str, Any]:

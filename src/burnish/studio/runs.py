@@ -20,8 +20,19 @@ from burnish.studio.stopping import interruptible_planning, request_stop
 
 
 def runs(*, workspace: Path | str | None = None) -> list[dict[str, Any]]:
-    """One row per run folder, newest first: name, stage, state, seconds, the main measures."""
-    return [_row(run) for run in Workspace.find(workspace).all_runs()]
+    """One row per run folder, newest first: name, stage, state, seconds, the main measures.
+
+    A run whose records are torn has the state `damaged`, and as reason the file and what is wrong with it.
+    """
+    return [_row_or_damage(run) for run in Workspace.find(workspace).all_runs()]
+
+
+def _row_or_damage(run: Run) -> dict[str, Any]:
+    try:
+        return _row(run)
+    except BurnishError as error:
+        unknown = dict.fromkeys(("stage", "seconds", "created", "attempts", "kind"))
+        return {"run": run.name, "state": "damaged", "reason": error.what, "metrics": {}, **unknown}
 
 
 def _row(run: Run) -> dict[str, Any]:

@@ -1,0 +1,176 @@
+"""What is wrong with a workspace and its runs: torn records, damaged artifacts, steps that failed or were killed."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from burnish.core.artifact import Artifact, in_short
+from burnish.core.errors import CODES, BurnishError, RunError
+from burnish.core.inputs import check_input
+from burnish.core.records import RECORDS, broken, is_there, read_latest, read_record
+from burnish.core.run import Run
+from burnish.core.secrets import mask
+from burnish.core.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: `level` ok, warning or problem; `fix` says what to do."""
+
+    level: Literal["ok", "warning", "problem"]
+    subject: str
+    what: str
+    fix: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+
+def look_at_workspace(place: Workspace, *, deep: bool) -> Iterator[Finding]:
+    """Every damaged record and artifact, every killed run, and the newest failed one.
+
+    An artifact's files are compared by size and time; with `deep` each one is hashed.
+    """
+    folder = place.root
+    while not folder.exists():
+        folder = folder.parent
+    if not os.access(folder, os.W_OK):
+        yield Finding("problem", "workspace", f"{folder} cannot be written", "choose another with --workspace")
+        return
+    torn = [_of_error("record", error) for error in _torn_records(place)]
+    yield from torn
+    runs = [run for run in place.all_runs() if not list(_torn_records_of(run.folder))]
+    in_trouble = list(_stopped(runs))
+    yield from in_trouble
+    artifacts = [(run, artifact) for run in runs if (artifact := run.artifact()) is not None]
+    known = place.hashes()
+    damaged = [found for run, artifact in artifacts for found in _damage(run, artifact, known, deep=deep)]
+    yield from damaged
+    unrecorded = [run.name for run, artifact in artifacts if artifact.files is None]
+    if unrecorded:
+        yield Finding(
+            "warning",
+            "artifacts",
+            f"{len(unrecorded):,} made by an older burnish, which recorded no hashes, cannot be checked: "
+            f"{', '.join(unrecorded[:3])}{' …' if len(unrecorded) > 3 else ''}",
+            "make those that matter anew: burnish run RECIPE --force STEP",
+        )
+    if artifacts and not damaged:
+        sizes = [file["size"] for _, artifact in artifacts for file in (artifact.files or {}).values()]
+        how = "hashed" if deep else "compared by size and time; --deep hashes them"
+        yield Finding("ok", "artifacts", f"{len(artifacts):,} whole: {len(sizes):,} files, {sum(sizes):,} bytes, {how}")
+    if not (torn or in_trouble or damaged):
+        yield Finding("ok", "workspace", f"{place.root}: {len(runs)} runs, none in trouble")
+
+
+def look_at_runs(place: Workspace, name: str, *, deep: bool) -> list[Finding]:
+    """The findings of every step of a run. Errors: AskError `ask.no-such-run`."""
+    try:
+        return [finding for run in place.find_runs(name) for finding in look_at_run(run, deep=deep)]
+    except RunError as error:  # the plan itself is torn
+        return [_of_error(name, error)]
+
+
+def look_at_run(run: Run, *, deep: bool) -> Iterator[Finding]:
+    """Why one step failed, or whether what it made is whole."""
+    torn = list(_torn_records_of(run.folder))
+    if torn:
+        for error in torn:
+            yield _of_error(run.name, error)
+        return
+    record, state = run.record, run.state
+    error = record.get("error")
+    artifact = run.artifact()
+    if state == "succeeded" and artifact is not None:
+        damage = list(_damage(run, artifact, {}, deep=deep))
+        yield from damage
+        if not damage and artifact.files is None:
+            what = f"succeeded; output at {run.out}, made by an older burnish: its files cannot be checked"
+            yield Finding("warning", run.name, what, "to be sure, make it anew: burnish run RECIPE --force STEP")
+        elif not damage:
+            how = "every file hashed" if deep else "sizes and times as recorded"
+            yield Finding("ok", run.name, f"succeeded; output at {run.out}, {how}")
+    elif state == "killed":
+        yield Finding(
+            "problem", run.name, "its worker was ended from outside", "run the same command again: it resumes"
+        )
+    elif state in ("failed", "interrupted") and error is not None:
+        meaning = CODES.get(error["code"], "")
+        yield Finding("problem", run.name, f"{error['what']} ({error['code']}: {meaning})", error["fix"])
+        last = "\n".join(error.get("log", "").splitlines()[-10:]) or _last_error_lines(run)
+        if last:
+            yield Finding("warning", f"{run.name} log", last, f"the whole log: {run.log}")
+    else:
+        yield Finding("ok", run.name, state)
+
+
+def _torn_records(place: Workspace) -> Iterator[BurnishError]:
+    """Of the workspace, of each run, and of each of its steps."""
+    for path, read in ((place.runs / "latest.txt", read_latest), (place.hash_file, read_record)):
+        if is_there(path):
+            yield from _errors_of(lambda path=path, read=read: read(path))
+    for number in sorted(place.runs.glob("*/[0-9]*")):
+        steps = [folder for folder in sorted(number.glob("*")) if _is_step(folder)]
+        if steps or is_there(number / "plan.json"):
+            yield from _errors_of(lambda number=number: read_record(number / "plan.json"))
+        for step in steps:
+            yield from _torn_records_of(step)
+
+
+def _is_step(folder: Path) -> bool:
+    return any(is_there(folder / name) for name in (*RECORDS, "out"))
+
+
+def _torn_records_of(folder: Path) -> Iterator[BurnishError]:
+    for name in RECORDS:
+        if name != "artifact.json" or is_there(folder / name):
+            yield from _errors_of(lambda name=name: read_record(folder / name))
+        elif _has_succeeded(folder):
+            yield broken(folder / name, "is missing")
+
+
+def _has_succeeded(folder: Path) -> bool:
+    try:
+        return read_record(folder / "run.json")["state"] == "succeeded"
+    except BurnishError:
+        return False
+
+
+def _errors_of(read: Callable[[], object]) -> Iterator[BurnishError]:
+    try:
+        read()
+    except BurnishError as error:
+        yield error
+
+
+def _stopped(runs: list[Run]) -> Iterator[Finding]:
+    for run in runs:
+        if run.state == "killed":
+            yield Finding("warning", f"run {run.name}", "its worker is gone", "run the same command again: it resumes")
+    failed = next((run for run in runs if run.state == "failed"), None)
+    if failed is not None:
+        reason = failed.record.get("reason", "failed")
+        yield Finding("warning", f"run {failed.name}", reason, f"burnish doctor {failed.name}")
+
+
+def _damage(run: Run, artifact: Artifact, known: dict[str, Any], *, deep: bool) -> Iterator[Finding]:
+    damage = artifact.damage(known, deep=deep)
+    if damage:
+        yield Finding("problem", f"artifact {run.name}", in_short(damage, most=20), artifact.repair)
+    elif deep:  # an adapter's base as well
+        for error in _errors_of(lambda: check_input(artifact.as_input(run.name), known)):
+            yield _of_error(f"artifact {run.name}", error)
+
+
+def _of_error(subject: str, error: BurnishError) -> Finding:
+    return Finding("problem", subject, error.what, error.fix)
+
+
+def _last_error_lines(run: Run) -> str:
+    if not run.log.is_file():
+        return ""
+    lines = run.log.read_text(encoding="utf-8", errors="replace").splitlines()
+    telling = [line.strip() for line in lines if "Error" in line or "ERROR" in line]
+    return mask("\n".join(telling[-3:]))
