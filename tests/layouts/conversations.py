@@ -162,6 +162,7 @@ CONVERSATIONS: Examples = {
             extra={"system.0.cache_control": {"type": "ephemeral"}, "messages.1.content.0.signature": "s"},
         ),
     ),
+    "messages beside empty answers": ({"messages": [USER, BOT], "chosen": None, "rejected": None}, chat(USER, BOT)),
     "messages of Bedrock": (
         {
             "schemaVersion": "bedrock-conversation-2024",

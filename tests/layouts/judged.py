@@ -76,6 +76,10 @@ JUDGED: Examples = {
         },
         prefers(USER),
     ),
+    "compared in a CSV": (
+        {"prompt": "Hi", "response_a": "Hello", "response_b": "Bah", "winner_model_a": "1", "winner_model_b": "0"},
+        prefers(USER),
+    ),
     "compared by number": (
         {"prompt": "Hi", "response_0": "Bah", "response_1": "Hello", "better_response_id": 1, "safer_response_id": 0},
         prefers(USER, extra={"safer_response_id": 0}),

@@ -4,11 +4,10 @@ from typing import Any
 
 from burnish.data.formats.columns import CONVERSATIONS, Columns, Raw, is_turns
 from burnish.data.formats.format import JUDGED, Format
+from burnish.data.formats.labels import UNWANTED, WANTED, label_of
 from burnish.data.formats.pairs import pair_in
 from burnish.data.record import RowError, kind_of
 
-_WANTED = ("true", "1", "1.0", "yes", "good", "desirable", "positive", "chosen", "thumbs_up")
-_UNWANTED = ("false", "0", "0.0", "no", "bad", "undesirable", "negative", "rejected", "thumbs_down")
 _COLUMNS = ("kto_tag", "label")
 
 
@@ -24,7 +23,7 @@ def map_row(columns: Columns) -> dict[str, Any]:
     marked = next((name for name in _COLUMNS if name in columns.raw), "label")
     label = label_of(columns.take(marked))
     if label is None:
-        known = ", ".join((*_WANTED, *_UNWANTED))
+        known = ", ".join((*WANTED, *UNWANTED))
         raise RowError(marked, f"must be true or false, not {kind_of(columns.raw[marked])} (known: {known})")
     messages = columns.conversation()
     if messages:
@@ -40,12 +39,6 @@ def map_row(columns: Columns) -> dict[str, Any]:
         "completion": pair.answer(columns),
         "label": label,
     }
-
-
-def label_of(value: Any) -> bool | None:
-    """Whether a label says wanted or unwanted; None where it says neither."""
-    word = str(value).strip().lower() if isinstance(value, bool | int | float | str) else ""
-    return True if word in _WANTED else False if word in _UNWANTED else None
 
 
 FORMAT = Format("kto", (_COLUMNS,), fits, map_row, rank=JUDGED)

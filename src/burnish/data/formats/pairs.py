@@ -25,8 +25,8 @@ class Pair:
     def fits(self, raw: Raw) -> str:
         if not self.holds(raw) or _is_repeated(raw, self.asks):
             return ""
-        more = [name for name in (*self.above, *self.below) if raw.get(name)]
-        return f"{self.asks} and {self.answers}" + (f" (with {' and '.join(more)})" if more else "")
+        more = "".join(f", with {name}" for name in (*self.above, *self.below) if name in raw)
+        return f"{self.asks} and {self.answers}{more}"
 
     def holds(self, raw: Raw) -> bool:
         return (

@@ -6,6 +6,7 @@ from typing import Any
 from burnish.data.document import Message
 from burnish.data.formats.columns import Columns, Raw
 from burnish.data.formats.format import JUDGED, Format
+from burnish.data.formats.labels import label_of
 from burnish.data.formats.pairs import asked
 from burnish.data.record import RowError
 
@@ -23,25 +24,29 @@ _TIES = ("tie", "both", "neither", "none", "bothbad", "both_bad", "tie (bothbad)
 
 
 def _fits_chosen(raw: Raw) -> str:
-    return next((f"{better} and {worse}" for better, worse in _CHOSEN if better in raw and worse in raw), "")
+    return next((f"{better} and {worse}" for better, worse in _CHOSEN if _both(raw, better, worse)), "")
 
 
 def _map_chosen(columns: Columns) -> dict[str, Any]:
-    better, worse = next((pair for pair in _CHOSEN if all(name in columns.raw for name in pair)), _CHOSEN[0])
+    better, worse = next((pair for pair in _CHOSEN if columns.has(*pair)), _CHOSEN[0])
     return two_answers(asked(columns), columns.said(better, "assistant"), columns.said(worse, "assistant"))
 
 
 def _fits_compared(raw: Raw) -> str:
-    pair = next((pair for pair in _COMPARED if all(name in raw for name in pair)), None)
+    pair = next((pair for pair in _COMPARED if _both(raw, *pair)), None)
     verdict = _verdict_column(raw)
     return f"{pair[0]}, {pair[1]} and {verdict}" if pair and verdict else ""
 
 
 def _map_compared(columns: Columns) -> dict[str, Any]:
-    pair = next((pair for pair in _COMPARED if all(name in columns.raw for name in pair)), _COMPARED[0])
+    pair = next((pair for pair in _COMPARED if columns.has(*pair)), _COMPARED[0])
     better = _winner(columns, [name.rpartition("_")[2] for name in pair])
     answers = [columns.said(name, "assistant") for name in pair]
     return two_answers(asked(columns), answers[better], answers[1 - better])
+
+
+def _both(raw: Raw, *names: str) -> bool:
+    return all(raw.get(name) is not None for name in names)
 
 
 def _verdict_column(raw: Raw) -> str:
@@ -58,14 +63,16 @@ def _winner(columns: Columns, names: list[str]) -> int:
     if column == "winner_model_a":
         if "winner_tie" in columns.raw:
             columns.take("winner_tie")
-        flags = [columns.take(f"winner_model_{name}") in (1, True) for name in ("a", "b")]
+        flags = [label_of(columns.take(f"winner_model_{name}")) for name in ("a", "b")]
+        if None in flags:
+            raise RowError(column, "the verdict must be 0 or 1")
         if flags[0] == flags[1]:
             raise RowError(column, "neither answer is the better one: leave such rows out")
         return flags.index(True)
     written = str(columns.take(column)).strip().lower()
     if written in _TIES:
         raise RowError(column, "neither answer is the better one: leave such rows out")
-    short = written.rpartition("_")[2]
+    short = written.rpartition("_")[2].removesuffix(".0")
     if short not in names:
         raise RowError(column, f"the verdict {written!r:.60} is unknown (known: {', '.join(names)}, tie)")
     return names.index(short)
