@@ -8,7 +8,8 @@ import torch
 
 from burnish.core.context import Input
 from burnish.core.errors import ModelError
-from burnish.models.adapters import attach_lora, base_of, save_adapter
+from burnish.models.adapters import attach_lora, save_adapter
+from burnish.models.bases import base_of
 from burnish.models.load import load_model
 from burnish.specs.train import LoraSpec
 from burnish.testing import input_at, tiny_model

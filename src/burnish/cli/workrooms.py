@@ -112,6 +112,7 @@ def chat(
             f"set --temperature above 0, or leave out {flag}",
         )
     arguments += ["--json"] if ctx.obj.json else []
+    arguments += ["--debug"] if ctx.obj.debug else []
     # Ctrl-C reaches the chat as well, and there it stops an answer. No SIG_IGN: the child would inherit that.
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:

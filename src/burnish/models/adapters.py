@@ -1,42 +1,52 @@
-"""LoRA adapters: put one on a model, save it as PEFT does, find its base, load it, and tell when it does not fit."""
+"""LoRA adapters: put one on a model, save it as PEFT does, load it, and refuse it where it does not fit."""
 
+import math
 import warnings
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from burnish.core.context import Input
 from burnish.core.errors import ModelError
-from burnish.core.naming import nearest
-from burnish.models.load import is_adapter, quiet_transformers
-from burnish.models.weights import ADAPTER_CONFIG, ADAPTER_WEIGHTS, read_header, read_json, refuse_pickle
+from burnish.core.faults import reason
+from burnish.models.bases import is_adapter
+from burnish.models.load import quiet_transformers
+from burnish.models.targets import LoraTargets, plan_targets
+from burnish.models.tensors import refuse_not_finite
+from burnish.models.weights import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    read_header,
+    read_json,
+    refuse_integers,
+    refuse_pickle,
+)
 from burnish.specs.train import LoraSpec
 
 if TYPE_CHECKING:
+    import torch
     from peft import PeftModel
     from transformers import PreTrainedModel
 
 
-def attach_lora(model: "PreTrainedModel | PeftModel", spec: LoraSpec) -> "PeftModel":
+def attach_lora(model: "PreTrainedModel | PeftModel", spec: LoraSpec, plan: LoraTargets | None = None) -> "PeftModel":
     """The model, frozen, with fresh LoRA matrices on the layers that `spec` names; it answers as before.
 
     What is trained is float32 whatever the model is. The head is left out of `all-linear`. A model that has an
-    adapter already gets it merged first.
+    adapter already gets it merged first. `plan` is that of `plan_targets` where it is known already.
     Errors: ModelError `model.unknown-target`.
     """
     from peft import LoraConfig, get_peft_model
     from transformers.pytorch_utils import Conv1D
 
     model = without_adapter(model)
-    targets = _linear_layers(model) if spec.targets == "all-linear" else spec.targets
-    _check_names(model, targets, "targets")
-    _check_names(model, spec.train_fully, "train_fully")
+    plan = plan or plan_targets(model, spec)
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=spec.rank,
         lora_alpha=_alpha(spec),
         lora_dropout=spec.dropout,
-        target_modules=targets,
+        target_modules=plan.modules,
+        target_parameters=plan.parameters or None,
         use_rslora=spec.rslora,
         use_dora=spec.dora,
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),  # GPT-2's layers lie transposed
@@ -59,28 +69,6 @@ def _alpha(spec: LoraSpec) -> Any:
     return int(alpha) if alpha == int(alpha) else alpha
 
 
-def _linear_layers(model: "PreTrainedModel") -> list[str]:
-    """The names of all linear layers but the head, as they end: the config stays short and fits any engine."""
-    from torch.nn import Linear
-    from transformers.pytorch_utils import Conv1D
-
-    head = model.get_output_embeddings()
-    linear = {path for path, module in model.named_modules() if isinstance(module, (Linear, Conv1D))}
-    return sorted({path.rpartition(".")[2] for path in linear if model.get_submodule(path) is not head})
-
-
-def _check_names(model: "PreTrainedModel", asked: Iterable[str], field: str) -> None:
-    """Each name asked for must end the dotted path of a module that has weights of its own."""
-    paths = [path for path, module in model.named_modules() if next(module.parameters(recurse=False), None) is not None]
-    for name in asked:
-        if not any(path == name or path.endswith(f".{name}") for path in paths):
-            raise ModelError(
-                "model.unknown-target",
-                f"{field}: no module of this {model.config.model_type} model is named '{name}'",
-                nearest(name, {path.rpartition(".")[2] for path in paths}),
-            )
-
-
 def save_adapter(model: "PeftModel", folder: Path, base: Input) -> None:
     """Write the adapter as PEFT does, with the base's hub name or folder in `base_model_name_or_path`."""
     config: Any = model.peft_config["default"]
@@ -91,34 +79,9 @@ def save_adapter(model: "PeftModel", folder: Path, base: Input) -> None:
     config.base_model_name_or_path = name if scheme == "hub" else str(base.path)
     if isinstance(config.target_modules, set):
         config.target_modules = sorted(config.target_modules)  # a set's order differs from process to process
+    if isinstance(config.target_parameters, set):
+        config.target_parameters = sorted(config.target_parameters)
     model.save_pretrained(str(folder), save_embedding_layers=False)
-
-
-def base_of(source: Input | Path) -> Input | Path:
-    """Where the base of an adapter lies: the artifact's own input `base`, or else what PEFT wrote down.
-
-    Errors: ModelError `model.not-found` when neither leads to a folder.
-    """
-    folder = source.path if isinstance(source, Input) else source
-    if isinstance(source, Input) and "base" in source.inputs:
-        return source.inputs["base"]
-    named = read_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path")
-    for candidate in (Path(named), folder / named) if named else ():
-        if candidate.is_dir():
-            return candidate
-    raise ModelError(
-        "model.not-found",
-        f"the base of the adapter {folder} is not here: {ADAPTER_CONFIG} says '{named}', which is no folder",
-        "give the base: burnish merge --base, or write its folder into base_model_name_or_path",
-    )
-
-
-def tokenizer_folder(source: Input | Path) -> Path:
-    """Where a model's tokenizer lies: in its folder, or with the base where an adapter came without one."""
-    folder = source.path if isinstance(source, Input) else source
-    if is_adapter(folder) and not (folder / "tokenizer_config.json").is_file():
-        return tokenizer_folder(base_of(source))
-    return folder
 
 
 def without_adapter(model: "PreTrainedModel | PeftModel") -> "PreTrainedModel":
@@ -129,31 +92,70 @@ def without_adapter(model: "PreTrainedModel | PeftModel") -> "PreTrainedModel":
 def load_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
     """The base with the adapter of that folder on it, frozen and in eval mode.
 
-    Errors: ModelError `model.wrong-adapter` when names or shapes do not fit, `model.broken`, `model.pickle`.
+    Errors: those of `fit_adapter` and `read_adapter`.
     """
-    from peft import PeftConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
-    from safetensors.torch import load_file
+    import torch
 
-    file = adapter_weights(folder)
-    found = {tensor.name: tensor.shape for tensor in read_header(file)}
+    model = fit_adapter(base, folder)
+    found = read_adapter(folder)
+    with torch.no_grad():
+        for name, tensor in adapter_state(model).items():
+            tensor.copy_(found[name])  # not PEFT's setter: it renames as for old files, and drops what it renamed
+    return model.requires_grad_(False).eval()
+
+
+def fit_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
+    """The base with an empty adapter of that folder's config on it; `base` may lie on the meta device.
+
+    Errors: ModelError `model.wrong-adapter` when the config is impossible or names or shapes do not fit,
+    `model.broken`, `model.pickle`.
+    """
+    from peft import PeftConfig, PeftModel
+    from peft.tuners.lora import LoraLayer
+
+    found = {tensor.name: tensor.shape for tensor in read_header(adapter_weights(folder))}
+    read_json(folder / ADAPTER_CONFIG)
     with quiet_transformers():
         try:
             config = PeftConfig.from_pretrained(str(folder))
             config.inference_mode = True
             model = PeftModel(base, config)
-            for name, parameter in model.named_parameters():
-                if ".lora_" in name:  # PEFT would round those of an embedding to the base's dtype
-                    parameter.data = parameter.data.float()
-        except (ValueError, TypeError, KeyError) as error:
-            raise _wrong(folder, base, str(error).strip().splitlines()[0]) from error
-        expected = get_peft_model_state_dict(model, save_embedding_layers=False)
-        for name in sorted(expected.keys() ^ found.keys()):
-            raise _wrong(folder, base, f"'{name}' is {'missing' if name in expected else 'unknown'}")
-        for name, tensor in expected.items():
-            if tuple(tensor.shape) != found[name]:
-                raise _wrong(folder, base, f"'{name}' is {list(found[name])} where {list(tensor.shape)} is needed")
-        set_peft_model_state_dict(model, load_file(str(file)))
-    return model.requires_grad_(False).eval()
+        except Exception as error:  # whatever PEFT meets in a config that others wrote
+            raise _wrong(folder, base, reason(error)) from error
+        for name, parameter in model.named_parameters():
+            if ".lora_" in name:  # PEFT would round those of an embedding to the base's dtype
+                parameter.data = parameter.data.float()
+        expected = adapter_state(model)
+    for name in sorted(expected.keys() ^ found.keys()):
+        raise _wrong(folder, base, f"'{name}' is {'missing' if name in expected else 'unknown'}")
+    for name, tensor in expected.items():
+        if tuple(tensor.shape) != found[name]:
+            raise _wrong(folder, base, f"'{name}' is {list(found[name])} where {list(tensor.shape)} is needed")
+    for name, layer in model.named_modules():
+        if isinstance(layer, LoraLayer) and not all(map(math.isfinite, layer.scaling.values())):
+            raise _wrong(folder, base, f"the scale of {name} is no finite number: check lora_alpha in {ADAPTER_CONFIG}")
+    return model
+
+
+def adapter_state(model: "PeftModel") -> "dict[str, torch.Tensor]":
+    """The adapter's tensors by the names that PEFT gives them in files; they are those of the model itself."""
+    from peft import get_peft_model_state_dict
+
+    return get_peft_model_state_dict(model, save_embedding_layers=False)
+
+
+def read_adapter(folder: Path) -> "dict[str, torch.Tensor]":
+    """The tensors of an adapter's file, every value a finite number.
+
+    Errors: ModelError `model.broken`, `model.pickle`, `model.not-found`.
+    """
+    from safetensors.torch import load_file
+
+    file = adapter_weights(folder)
+    refuse_integers(file, read_header(file))
+    tensors = load_file(str(file))
+    refuse_not_finite(file, tensors)
+    return tensors
 
 
 def adapter_weights(folder: Path) -> Path:

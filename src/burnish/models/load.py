@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from burnish.core.context import Input
-from burnish.core.errors import ModelError
-from burnish.models.weights import ADAPTER_CONFIG, broken, read_header, read_json, read_tensors, weight_files
+from burnish.core.errors import MachineError, ModelError
+from burnish.core.faults import reason
+from burnish.models.bases import Source, chain_of, folder_of
+from burnish.models.weights import broken, read_json, read_tensors, refuse_integers
 
 if TYPE_CHECKING:
     import torch
@@ -43,6 +44,7 @@ def describe(path: Path) -> ModelCard:
     """The card of a model folder, in milliseconds and without torch; `dtype` is that of most weights."""
     config = read_config(path)
     text = {**config, **config.get(_TEXT_CONFIG, {})}
+    refuse_unscaled(path, config)
     tensors = read_tensors(path).values()
     sizes: dict[str, int] = {}
     for tensor in tensors:
@@ -78,13 +80,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def is_adapter(folder: Path) -> bool:
-    """True when the folder holds an adapter as PEFT saves it."""
-    return (folder / ADAPTER_CONFIG).is_file()
-
-
 def load_model(
-    source: Input | Path,
+    source: Source,
     *,
     dtype: "torch.dtype | None" = None,
     device: "str | torch.device" = "cpu",
@@ -95,15 +92,18 @@ def load_model(
     `dtype` None keeps the dtype of the files, `attention` None lets transformers choose. An adapter whose base
     is itself an adapter stands on that one merged.
 
-    Errors: ModelError `model.not-found`, `model.broken`, `model.pickle`, `model.remote-code`, `model.wrong-adapter`.
+    Errors: ModelError `model.not-found`, `model.broken`, `model.pickle`, `model.remote-code`, `model.wrong-adapter`;
+    MachineError `machine.no-package` where a quantized model needs a library.
     """
-    folder = source.path if isinstance(source, Input) else source
-    if not is_adapter(folder):
-        return _load_whole(folder, dtype, device, attention)
-    from burnish.models.adapters import base_of, load_adapter, without_adapter
+    chain = chain_of(source)
+    model: Any = _load_whole(folder_of(chain[-1]), dtype, device, attention)
+    if len(chain) == 1:
+        return model
+    from burnish.models.adapters import load_adapter, without_adapter
 
-    base = load_model(base_of(source), dtype=dtype, device=device, attention=attention)
-    return load_adapter(without_adapter(base), folder)
+    for adapter in chain[-2::-1]:
+        model = load_adapter(without_adapter(model), folder_of(adapter))
+    return model
 
 
 def _load_whole(
@@ -111,11 +111,11 @@ def _load_whole(
 ) -> "PreTrainedModel":
     config = read_config(folder)
     refuse_remote_code(folder / "config.json", config)
-    for file in weight_files(folder):
-        read_header(file)
-    _check_vocabulary(folder, config)
-    from safetensors import SafetensorError
+    refuse_unscaled(folder, config)
+    check_vocabulary(folder, config)
     from transformers import AutoModelForCausalLM
+
+    from burnish.models.tensors import refuse_not_finite
 
     with quiet_transformers():
         try:
@@ -128,16 +128,38 @@ def _load_whole(
                 trust_remote_code=False,
                 output_loading_info=True,
             )
-        except (ValueError, OSError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
-            first_line = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        except ImportError as error:  # a quantized model wants its library
+            raise MachineError(
+                "machine.no-package",
+                f"{folder} needs a package that is not installed: {reason(error)}",
+                "install it, or take the model's original weights",
+            ) from error
+        except Exception as error:  # whatever transformers meets in files that others wrote
+            _raise_if_machine(error)
             raise ModelError(
                 "model.broken",
-                f"{folder} cannot be loaded as a {config['model_type']} causal language model: {first_line}",
+                f"{folder} cannot be loaded as a {config['model_type']} causal language model: {reason(error)}",
                 "check that config.json and the weights belong together",
             ) from error
     model, found = loaded
     _refuse_half_a_model(folder, found)
-    return model.to(device).eval()
+    model = model.to(device).eval()
+    refuse_not_finite(folder, dict(model.named_parameters()))
+    return model
+
+
+def refuse_unscaled(folder: Path, config: dict[str, Any]) -> None:
+    """ModelError `model.broken` for integer weights whose scales no quantization_config of `config` gives."""
+    text = config.get(_TEXT_CONFIG)
+    parts = (config, text if isinstance(text, dict) else {})
+    if not any("quantization_config" in part or "compression_config" in part for part in parts):
+        refuse_integers(folder, read_tensors(folder).values())
+
+
+def _raise_if_machine(error: Exception) -> None:
+    """An error of the machine is no fault of the model: memory that ran out, a file that may not be read."""
+    if isinstance(error, (MemoryError, PermissionError)) or type(error).__name__ == "OutOfMemoryError":
+        raise error
 
 
 def _refuse_half_a_model(folder: Path, found: dict[str, Any]) -> None:
@@ -174,7 +196,7 @@ def refuse_remote_code(path: Path, config: dict[str, Any]) -> None:
         )
 
 
-def _check_vocabulary(folder: Path, config: dict[str, Any]) -> None:
+def check_vocabulary(folder: Path, config: dict[str, Any]) -> None:
     """Every id of the tokenizer must have a row in the embedding; a larger, padded embedding is fine."""
     path = folder / "tokenizer.json"
     rows = {**config, **config.get(_TEXT_CONFIG, {})}.get("vocab_size")

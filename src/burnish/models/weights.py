@@ -6,6 +6,7 @@ The format is 8 bytes (the header's length, little-endian), a JSON header, then 
 
 import json
 import struct
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -19,6 +20,7 @@ ADAPTER_WEIGHTS, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.j
 PICKLES = ("pytorch_model*.bin", "adapter_model.bin", "*.pt", "*.pth", "*.ckpt")
 _LONGEST_HEADER = 100_000_000
 _BLOCK = 1 << 22
+_INTEGERS = ("I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64", "BOOL")
 _BITS = {
     **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 8),
     **dict.fromkeys(("U16", "I16", "F16", "BF16"), 16),
@@ -73,7 +75,11 @@ def read_header(path: Path) -> list[TensorInfo]:
     if not path.is_file():
         raise broken(path, "is missing")
     length_on_disk = path.stat().st_size
-    with path.open("rb") as file:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise broken(path, f"cannot be read ({error.strerror})") from None
+    with file:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
         if not 2 <= length <= min(_LONGEST_HEADER, length_on_disk - 8):
@@ -134,6 +140,19 @@ def read_tensors(folder: Path) -> dict[str, TensorInfo]:
     return {tensor.name: tensor for file in weight_files(folder) for tensor in read_header(file)}
 
 
+def refuse_integers(where: Path, tensors: Iterable[TensorInfo]) -> None:
+    """ModelError `model.broken` for weights that lie as integers: without a quantization_config no scale is applied."""
+    for tensor in tensors:
+        last = tensor.name.rpartition(".")[2]
+        is_weight = len(tensor.shape) > 1 and ("weight" in last or "proj" in last or "lora" in tensor.name)
+        if is_weight and tensor.dtype in _INTEGERS:
+            raise ModelError(
+                "model.broken",
+                f"{where}: '{tensor.name}' is {tensor.dtype}, integers, and no quantization_config says how to read it",
+                "take the original weights, or the config.json that belongs to the quantized ones",
+            )
+
+
 class StreamedWriter:
     """Writes one safetensors file tensor by tensor, in the order announced, so that memory holds only one.
 
@@ -161,15 +180,17 @@ class StreamedWriter:
             raise ValueError(f"{self._path}: {size} bytes of {expected} come next, not {len(data)} of {name}")
         self._file.write(data)
 
-    def copy(self, tensor: TensorInfo, name: str) -> None:
-        """The next tensor as it lies in another file, a few megabytes at a time."""
+    def copy(self, tensor: TensorInfo, name: str, look: Callable[[bytearray], None] = lambda block: None) -> None:
+        """The next tensor as it lies in another file, a few megabytes at a time; `look` sees each block first."""
         expected, size = self._waiting.pop(0)
         if (expected, size) != (name, tensor.bytes):
             raise ValueError(f"{self._path}: {size} bytes of {expected} come next, not {tensor.bytes} of {name}")
         with tensor.file.open("rb") as file:
             file.seek(tensor.start)
             while size:
-                block = file.read(min(size, _BLOCK))
+                block = bytearray(min(size, _BLOCK))
+                del block[file.readinto(block) :]
+                look(block)
                 self._file.write(block)
                 size -= len(block)
 

@@ -15,6 +15,8 @@ class MergeSpec(Spec):
     """The adapter."""
     base: ModelRef | None = None
     """The base to fold into, when the adapter does not say."""
+    other_base: bool = False
+    """Fold into a base with other weights than those the adapter was trained on."""
     dtype: Literal["keep", "float32", "bfloat16", "float16"] = "keep"
     """Of the merged weights; `keep` is the base's."""
     max_shard_bytes: int = Field(default=4_000_000_000, ge=1_000)

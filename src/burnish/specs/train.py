@@ -24,13 +24,26 @@ class LoraSpec(Spec):
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Dropout on the adapter's input."""
     targets: Literal["all-linear"] | Annotated[list[str], Field(min_length=1)] = "all-linear"
-    """Which linear layers: all but the head, or module names."""
+    """Which linear layers: all but the head, or module names; a name of a stacked expert weight trains the experts."""
+    experts: bool = False
+    """Also train the experts of a mixture-of-experts model that lie stacked in one weight: rank and alpha are each
+    expert's. Needs dropout 0 and no dora."""
     rslora: bool = False
     """Scale by alpha/√rank in place of alpha/rank (rank-stabilised LoRA)."""
     dora: bool = False
     """Learn the magnitude of each weight apart from its direction (DoRA)."""
     train_fully: list[str] = []
     """Modules that are trained whole and saved with the adapter, such as lm_head."""
+
+    @model_validator(mode="after")
+    def experts_take_plain_lora(self) -> "LoraSpec":
+        values = self.__dict__
+        for field in ("dropout", "dora"):
+            if values["experts"] and values[field]:
+                raise ValueError(
+                    f"experts: true cannot be combined with {field}: remove {field}, or set experts: false"
+                )
+        return self
 
 
 class FullSpec(Spec):

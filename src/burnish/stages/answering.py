@@ -11,7 +11,7 @@ from burnish.core.events import Note
 from burnish.data.dataset import is_prepared, open_rows
 from burnish.evals.measure import as_chat
 from burnish.evals.scorers import Row
-from burnish.models.adapters import tokenizer_folder
+from burnish.models.bases import tokenizer_folder
 from burnish.specs.evals import EvaluateSpec
 from burnish.specs.models import GenerateSpec
 from burnish.tokens.load import load_tokenizer

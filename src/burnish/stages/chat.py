@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,13 +18,15 @@ from rich.console import Console
 from rich.text import Text
 
 from burnish.core.context import Input
-from burnish.core.errors import BurnishError
+from burnish.core.faults import as_known
 from burnish.core.printable import printable
-from burnish.models.adapters import base_of, tokenizer_folder
+from burnish.core.secrets import mask
+from burnish.core.validation import make_spec
+from burnish.models.bases import chain_of, folder_of, tokenizer_folder
 from burnish.models.device import inference_dtype, pick_device
 from burnish.models.engines.protocol import Engine
 from burnish.models.engines.transformers import TransformersEngine
-from burnish.models.load import describe, is_adapter, load_model
+from burnish.models.load import describe, load_model
 from burnish.specs.evals import GenerationSpec
 from burnish.tokens.chat import Renderer
 from burnish.tokens.load import load_tokenizer
@@ -59,8 +62,9 @@ class Conversation:
             for piece in self._engine.stream(ids, self._generation, self._renderer.stop_ids):
                 written.append(piece)
                 yield piece
-        except BurnishError:
+        except Exception:
             self.turns.pop()
+            written.clear()
             raise
         finally:
             if written:
@@ -86,9 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         source = Input.from_json(json.loads(asked.model))
         seed = int.from_bytes(os.urandom(4)) if asked.seed is None else asked.seed
-        generation = GenerationSpec(
-            max_new_tokens=asked.max_new_tokens, temperature=asked.temperature, top_p=asked.top_p, seed=seed
-        )
+        sampling = {"temperature": asked.temperature, "top_p": asked.top_p, "seed": seed}
+        generation = make_spec(GenerationSpec, {"max_new_tokens": asked.max_new_tokens, **sampling}, lambda _: "chat")
         conversation = _open(source, generation, asked.system, asked.device)
         if asked.json:
             answer = "".join(conversation.ask(asked.ask))
@@ -99,10 +102,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.print()
         else:
             console.print(f"[bold]{_title(source)}[/]\n[dim]/help lists what you can do besides asking[/]")
-            _talk(conversation, console)
-    except BurnishError as error:
-        _tell(error)
-        return error.exit_status
+            _talk(conversation, console, asked.debug)
+    except Exception as error:
+        return _tell(error, asked.debug)
     except KeyboardInterrupt:
         return 130
     return 0
@@ -119,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="of sampling; another one each time when not given")
     parser.add_argument("--max-new-tokens", type=int, default=512)
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
 
 
@@ -134,15 +137,13 @@ def _open(source: Input, generation: GenerationSpec, system: str | None, device:
 
 def _title(source: Input) -> str:
     """Which model this is: family, size, and the base of an adapter."""
-    base: Input | Path = source
-    while is_adapter(base.path if isinstance(base, Input) else base):
-        base = base_of(base)
-    card = describe(base.path if isinstance(base, Input) else base)
+    base = chain_of(source)[-1]
+    card = describe(folder_of(base))
     on = "" if base is source else f", an adapter on {base.ref if isinstance(base, Input) else base}"
     return f"{source.ref}{on} ({card.family}, {card.parameters:,} parameters)"
 
 
-def _talk(conversation: Conversation, console: Console) -> None:
+def _talk(conversation: Conversation, console: Console, debug: bool) -> None:
     with suppress(ImportError):
         import readline  # noqa: F401  (editing and history of the input line)
     while True:
@@ -160,7 +161,7 @@ def _talk(conversation: Conversation, console: Console) -> None:
         if command.startswith("/"):
             console.print(Text(_obey(conversation, command, rest.strip()), style="dim"))
         elif line:
-            _answer(conversation, console, line)
+            _answer(conversation, console, line, debug)
 
 
 def _obey(conversation: Conversation, command: str, rest: str) -> str:
@@ -180,7 +181,7 @@ def _obey(conversation: Conversation, command: str, rest: str) -> str:
     return HELP
 
 
-def _answer(conversation: Conversation, console: Console, question: str) -> None:
+def _answer(conversation: Conversation, console: Console, question: str, debug: bool) -> None:
     answer = conversation.ask(question)
     try:
         for piece in answer:
@@ -189,8 +190,8 @@ def _answer(conversation: Conversation, console: Console, question: str) -> None
     except KeyboardInterrupt:
         answer.close()
         console.print("[dim] … stopped[/]")
-    except BurnishError as error:
-        _tell(error)
+    except Exception as error:
+        _tell(error, debug)
 
 
 def _show(console: Console, piece: str) -> None:
@@ -198,10 +199,15 @@ def _show(console: Console, piece: str) -> None:
     console.print(Text(printable(piece)), end="")
 
 
-def _tell(error: BurnishError) -> None:
+def _tell(error: Exception, debug: bool) -> int:
+    """Print the error with its fix, with `debug` its traceback; gives its exit status."""
+    known = as_known(error, "run it again with --debug to see the traceback")
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(Text.assemble(("error: ", "bold red"), printable(error.what)))
-    console.print(Text.assemble(("hint: ", "bold"), printable(error.fix)))
+    if debug:
+        sys.stderr.write(mask("".join(traceback.format_exception(error))))
+    console.print(Text.assemble(("error: ", "bold red"), printable(known.what)))
+    console.print(Text.assemble(("hint: ", "bold"), printable(known.fix)))
+    return known.exit_status
 
 
 if __name__ == "__main__":

@@ -22,11 +22,11 @@ from burnish.evals.chart import draw_scores
 from burnish.evals.measure import Item, answer_rows, measure_likelihoods
 from burnish.evals.report import Sample, item_lines, measures, metrics, table, tag_table, unscored
 from burnish.evals.scorers import Row, Scorer, ToolCalls, build_scorers
-from burnish.models.adapters import base_of
+from burnish.models.bases import base_of, is_adapter
 from burnish.models.device import inference_dtype, pick_device, use_threads
 from burnish.models.engines.transformers import TransformersEngine
 from burnish.models.engines.ways import context_of
-from burnish.models.load import is_adapter, load_model
+from burnish.models.load import load_model
 from burnish.specs.evals import EvaluateSpec, GenerationSpec
 from burnish.specs.tokens import TrainOn
 from burnish.stages.answering import asked_rows, count_alike, tokenizers_of

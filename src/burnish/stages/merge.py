@@ -2,11 +2,17 @@
 
 from pathlib import Path
 
-from burnish.core.context import Context, Input, Outcome
+from burnish.core.context import Context, Outcome
 from burnish.core.errors import AskError
 from burnish.core.events import Note, Progress
-from burnish.models.adapters import base_of
-from burnish.models.load import is_adapter
+from burnish.models.bases import (
+    Source,
+    base_of,
+    chain_of,
+    folder_of,
+    is_adapter,
+    other_name,
+)
 from burnish.models.merge import merge_adapter
 from burnish.specs.models import MergeSpec
 
@@ -19,7 +25,9 @@ def run(spec: MergeSpec, ctx: Context) -> Outcome:
     adapter = ctx.input("model")
     if not is_adapter(adapter.path):
         raise AskError("ask.nothing-to-do", f"{adapter.ref} is a whole model, with nothing to merge", "name an adapter")
-    base = _plain(ctx.input("base") if spec.base is not None else base_of(adapter), ctx.scratch / "base", spec.dtype)
+    source: Source = ctx.input("base") if spec.base is not None else base_of(adapter)
+    _check_base(adapter.path, source, spec.other_base, ctx)
+    base = _plain(source, ctx.scratch / "base", spec.dtype)
     ctx.settled()
 
     def progress(done: int, total: int) -> None:
@@ -38,10 +46,17 @@ def run(spec: MergeSpec, ctx: Context) -> Outcome:
     return Outcome("model", {**measures, "rounded": round(merged.rounded, 4)})
 
 
-def _plain(base: Input | Path, folder: Path, dtype: str) -> Path:
-    """The folder of a whole model: the base's own, or `folder` with its adapter merged into it."""
-    path = base.path if isinstance(base, Input) else base
-    if not is_adapter(path):
-        return path
-    merge_adapter(path, _plain(base_of(base), folder / "base", dtype), folder, dtype=dtype)
-    return folder
+def _check_base(adapter: Path, base: Source, may_differ: bool, ctx: Context) -> None:
+    """The base must have the weights that the adapter was trained on, unless that was waived."""
+    if what := other_name(adapter, base):
+        ctx.emit(Note(level="warning", text=f"{what}: evaluate the merged model before you use it"))
+
+
+def _plain(base: Source, folder: Path, dtype: str) -> Path:
+    """The folder of a whole model: the base's own, or one below `folder` with its adapters merged into it."""
+    *adapters, whole = chain_of(base)
+    path = folder_of(whole)
+    for number, adapter in enumerate(reversed(adapters)):
+        merge_adapter(folder_of(adapter), path, folder / str(number), dtype=dtype)
+        path = folder / str(number)
+    return path

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from burnish.core.context import Context, Outcome
 from burnish.core.errors import AskError
-from burnish.models.adapters import tokenizer_folder
+from burnish.models.bases import tokenizer_folder
 from burnish.models.load import load_model, quiet_transformers
 from burnish.specs.train import PretrainSpec
 from burnish.stages.training import config_of, resolve_run, save, start_of, tokenised, with_method
@@ -32,7 +32,7 @@ def run(spec: PretrainSpec, ctx: Context) -> Outcome:
         model, start = load_model(base, dtype=resolved.dtype, device=resolved.device), start_of(base, resolved)
     else:
         model, start = _new_model(config, resolved, spec.seed), _start_of_new(config, resolved, spec.seed)
-    model = with_method(model, spec.method)
+    model = with_method(model, spec.method, ctx)
     fitted = fit(spec, ctx, model, rows, held_out, resolved, start)
     return save(model, tokenizer, base, ctx, fitted)
 

@@ -15,7 +15,7 @@ from burnish.core.processes import map_in_order, usable_cores
 from burnish.data.document import Row
 from burnish.data.profile import characters
 from burnish.data.record import Bad, cut
-from burnish.models.adapters import tokenizer_folder
+from burnish.models.bases import tokenizer_folder
 from burnish.specs.base import watch
 from burnish.specs.tokens import RenderSpec
 from burnish.tokens.chat import Rendered, Renderer

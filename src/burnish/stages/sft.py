@@ -1,7 +1,7 @@
 """sft: fine-tune a model on conversations or texts, with an adapter or whole."""
 
 from burnish.core.context import Context, Outcome
-from burnish.models.adapters import tokenizer_folder
+from burnish.models.bases import tokenizer_folder
 from burnish.models.load import load_model
 from burnish.specs.train import SftSpec
 from burnish.stages.training import config_of, resolve_run, save, start_of, tokenised, with_method
@@ -18,6 +18,6 @@ def run(spec: SftSpec, ctx: Context) -> Outcome:
     resolved = resolve_run(spec, ctx, config_of(base), rows, held_out, trains_all)
 
     seed_everything(spec.seed)
-    model = with_method(load_model(base, dtype=resolved.dtype, device=resolved.device), spec.method)
+    model = with_method(load_model(base, dtype=resolved.dtype, device=resolved.device), spec.method, ctx)
     fitted = fit(spec, ctx, model, rows, held_out, resolved, start_of(base, resolved))
     return save(model, tokenizer, base, ctx, fitted)

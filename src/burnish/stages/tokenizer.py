@@ -9,7 +9,7 @@ from burnish.core.context import Context, Outcome
 from burnish.core.errors import ModelError, RunError
 from burnish.core.events import Note, Progress
 from burnish.data.dataset import open_rows, split_names
-from burnish.models.adapters import tokenizer_folder
+from burnish.models.bases import tokenizer_folder
 from burnish.specs.tokens import TokenizerTrainSpec
 from burnish.tokens.load import load_tokenizer
 from burnish.tokens.train import CHATML, train_bpe

@@ -8,9 +8,12 @@ import torch
 from burnish.core.context import Context, Input, Outcome
 from burnish.core.errors import AskError, DataError, ModelError
 from burnish.core.events import Note, Progress
+from burnish.core.faults import reason
 from burnish.data.dataset import split_names
-from burnish.models.adapters import attach_lora, base_of, save_adapter, without_adapter
-from burnish.models.load import describe, is_adapter, load_model, quiet_transformers, read_config, refuse_remote_code
+from burnish.models.adapters import attach_lora, save_adapter, without_adapter
+from burnish.models.bases import folder_of, is_adapter, whole_model
+from burnish.models.load import describe, load_model, quiet_transformers, read_config, refuse_remote_code
+from burnish.models.targets import plan_targets
 from burnish.models.weights import read_tensors
 from burnish.specs.train import LoraSpec, TrainSpec
 from burnish.stages.rendering import RowRenderer
@@ -92,10 +95,10 @@ def resolve_run(
     longest = max(int(split.lengths.max()) for split in (rows, held_out) if split is not None)
     try:
         shape = ModelShape.of(config)
-    except (ValueError, AttributeError) as error:
+    except Exception as error:  # whatever transformers meets in a config that others wrote
         raise ModelError(
             "model.broken",
-            f"a {config.model_type} is no causal language model that transformers knows",
+            f"a {config.model_type} is no causal language model that transformers knows: {reason(error)}",
             "choose a model that writes text, such as one of the families qwen3, llama, gemma3 or mistral",
         ) from error
     for name, split in (("train", rows), ("validation", held_out)):
@@ -119,27 +122,22 @@ def config_of(base: Input) -> "PretrainedConfig":
     """
     from transformers import AutoConfig
 
-    source = base
-    while is_adapter(source.path if isinstance(source, Input) else source):
-        source = base_of(source)
-    folder = source.path if isinstance(source, Input) else source
+    folder = folder_of(whole_model(base))
     stated = read_config(folder)
     refuse_remote_code(folder / "config.json", stated)
     try:
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # whatever transformers meets in a config that others wrote
         raise ModelError(
             "model.broken",
-            f"{folder / 'config.json'}: transformers knows no such {stated['model_type']} model",
+            f"{folder / 'config.json'}: transformers knows no such {stated['model_type']} model: {reason(error)}",
             "upgrade transformers, or choose a model of a family that it knows",
         ) from error
 
 
 def start_of(base: Input, resolved: Resolved) -> Start:
     """The weights of a base as it lies on the disk, an adapter merged into it."""
-    source: Input | Path = base
-    while is_adapter(folder := source.path if isinstance(source, Input) else source):
-        source = base_of(source)
+    folder = folder_of(whole_model(base))
     kept = {_DTYPES.get(tensor.dtype) for tensor in read_tensors(folder).values()}
     is_merged = is_adapter(base.path)
 
@@ -154,10 +152,17 @@ def start_of(base: Input, resolved: Resolved) -> Start:
     )
 
 
-def with_method(model: Any, method: Any) -> "nn.Module":
-    """The model made ready for a method: with fresh LoRA matrices on frozen weights, or with every weight trained."""
+def with_method(model: Any, method: Any, ctx: Context) -> "nn.Module":
+    """The model made ready for a method: with fresh LoRA matrices on frozen weights, or with every weight trained.
+
+    What an adapter covers and leaves out is reported.
+    """
     if isinstance(method, LoraSpec):
-        return attach_lora(model, method)
+        whole = without_adapter(model)
+        plan = plan_targets(whole, method)
+        for note in plan.report():
+            ctx.emit(note)
+        return attach_lora(whole, method, plan)
     return without_adapter(model).requires_grad_(True)
 
 

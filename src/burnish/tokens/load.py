@@ -6,6 +6,7 @@ from pathlib import Path
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from burnish.core.errors import ModelError
+from burnish.core.faults import reason
 
 
 def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
@@ -24,10 +25,10 @@ def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
         )
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError, ImportError, AttributeError) as error:
+    except Exception as error:  # whatever transformers meets in files that others wrote
         raise ModelError(
             "model.broken",
-            f"{path}: its tokenizer cannot be read: {error}",
+            f"{path}: its tokenizer cannot be read: {reason(error)}",
             "a folder needs tokenizer.json and tokenizer_config.json: copy the model again",
         ) from error
     if not isinstance(tokenizer, PreTrainedTokenizerBase):
@@ -42,6 +43,6 @@ def _wants_code(path: Path) -> bool:
         return False
     try:
         settings = json.loads(config.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError("model.broken", f"{config}: is no JSON: {error}", "copy the model again") from error
+    except (OSError, ValueError) as error:
+        raise ModelError("model.broken", f"{config}: is no readable JSON: {error}", "copy the model again") from error
     return "AutoTokenizer" in (settings.get("auto_map") or {}) and not (path / "tokenizer.json").is_file()

@@ -1,0 +1,114 @@
+"""From an adapter to its base: where it lies, down to the whole model, and whether it is the one it was trained on.
+
+base_of(adapter)       the artifact's own input, a folder, or a name in the hub's cache
+chain_of(adapter)      adapter → its base → … → whole model; an adapter that leads back to itself is an error
+require_base(…)        compares the base's weights with the digest in `base.json`, which `record_base` wrote
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from burnish.core import hub
+from burnish.core.context import Input
+from burnish.core.errors import BurnishError, ModelError
+from burnish.models.weights import ADAPTER_CONFIG, read_json
+
+Source = Input | Path
+
+
+def folder_of(source: Source) -> Path:
+    """The folder that a source stands for."""
+    return source.path if isinstance(source, Input) else source
+
+
+def is_adapter(folder: Path) -> bool:
+    """True when the folder holds an adapter as PEFT saves it."""
+    return (folder / ADAPTER_CONFIG).is_file()
+
+
+def base_of(source: Source) -> Source:
+    """Where the base of an adapter lies: the artifact's own input `base`, or else what PEFT wrote down.
+
+    A name that is no folder is a name on the hub, taken from its cache at the recorded revision or fetched.
+    Errors: ModelError `model.not-found` when neither leads to a folder.
+    """
+    folder = folder_of(source)
+    if isinstance(source, Input) and "base" in source.inputs:
+        return source.inputs["base"]
+    config = read_json(folder / ADAPTER_CONFIG)
+    named, revision = config.get("base_model_name_or_path"), config.get("revision")
+    if not isinstance(named, str) or not named:
+        raise _not_found(folder, f"{ADAPTER_CONFIG} names none")
+    for candidate in (Path(named).expanduser(), folder / named):
+        if is_adapter(candidate) or (candidate / "config.json").is_file():
+            return candidate
+    name = f"{named}@{revision}" if isinstance(revision, str) and revision else named
+    try:
+        commit = hub.pin(name, "model")
+        path = hub.fetch(name, commit, "model")
+    except BurnishError as error:
+        raise _not_found(folder, f"{ADAPTER_CONFIG} says '{named}', which is no folder, and: {error.what}") from error
+    kind = "adapter" if is_adapter(path) else "model"
+    return Input(f"hub:{named}@{commit}", kind, path, revision=commit)
+
+
+def chain_of(source: Source) -> list[Source]:
+    """The source, then the base it stands on, and so on to the whole model, which is last.
+
+    Errors: those of `base_of`; ModelError `model.broken` for an adapter that is its own base.
+    """
+    return list(_links(source))
+
+
+def _links(source: Source) -> Iterator[Source]:
+    seen: set[Path] = set()
+    while True:
+        place = folder_of(source).resolve()
+        if place in seen:
+            raise ModelError(
+                "model.broken",
+                f"the adapter {place} stands on itself: following {ADAPTER_CONFIG} from base to base leads back to it",
+                "write the folder of the model it was trained on into base_model_name_or_path",
+            )
+        seen.add(place)
+        yield source
+        if not is_adapter(place):
+            return
+        source = base_of(source)
+
+
+def whole_model(source: Source) -> Source:
+    """The model without adapter that a source stands on: itself, where it is none."""
+    return chain_of(source)[-1]
+
+
+def tokenizer_folder(source: Source) -> Path:
+    """Where a model's tokenizer lies: in its folder, or with the base where an adapter came without one."""
+    folder = folder_of(source)
+    for link in _links(source):
+        folder = folder_of(link)
+        if (folder / "tokenizer_config.json").is_file():
+            break
+    return folder
+
+
+def other_name(adapter: Path, base: Source) -> str | None:
+    """How the name of a base differs from the one in the adapter's config, or None."""
+    named = read_json(adapter / ADAPTER_CONFIG).get("base_model_name_or_path")
+    if not isinstance(named, str):
+        return None
+    given = _name(base).removeprefix("hub:").removeprefix("file:").partition("@")[0]
+    alike = Path(given).name == Path(named).name or folder_of(base).resolve() == Path(named).expanduser().resolve()
+    return None if alike else f"the adapter {adapter} names '{named}' as its base, and gets {_name(base)}"
+
+
+def _name(base: Source) -> str:
+    return base.ref if isinstance(base, Input) else str(base)
+
+
+def _not_found(folder: Path, why: str) -> ModelError:
+    return ModelError(
+        "model.not-found",
+        f"the base of the adapter {folder} is not here: {why}",
+        "give the base: burnish merge --base, or write its folder into base_model_name_or_path",
+    )

@@ -1,0 +1,137 @@
+"""Where the weights of a model lie in its files: transformers renames, stacks, joins and splits tensors as it loads.
+
+    files:  experts.0.w1 … experts.7.w3           one matrix for each expert and branch
+    model:  experts.gate_up_proj                  [experts, w1 rows + w3 rows, columns]
+
+`locate` asks transformers' own conversion tables, so that a weight can be changed where it lies on disk.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from burnish.models.weights import TensorInfo
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Rows = tuple[int, int]
+"""First row, and the one after the last."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A tensor of the files that holds a weight of the model, or a part of one."""
+
+    tensor: str
+    expert: int | None = None
+    """Which matrix of a stacked weight; None: the weight is not stacked, or the tensor holds the whole stack."""
+    rows: Rows | None = None
+    """Which rows of the weight (of the expert) the tensor holds; None: all."""
+    block: Rows | None = None
+    """Which rows of the tensor are the weight's; None: all."""
+
+    def shape_of(self, weight: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of this part of a weight of that shape."""
+        matrix = weight if self.expert is None else weight[1:]
+        return matrix if self.rows is None else (self.rows[1] - self.rows[0], *matrix[1:])
+
+    def shape_in(self, tensor: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the weight's rows in a tensor of that shape."""
+        return tensor if self.block is None else (self.block[1] - self.block[0], *tensor[1:])
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The places of every weight by its name in the model."""
+
+    places: Mapping[str, list[Place]]
+    rearranged: Mapping[str, str]
+    """Weights that transformers computes from the files in a way that cannot be followed here, and its operations."""
+
+
+def locate(skeleton: "PreTrainedModel", tensors: Mapping[str, TensorInfo]) -> Layout:
+    """The layout of a model's files; `skeleton` is the model without weights."""
+    from transformers.conversion_mapping import get_model_conversion_mapping
+    from transformers.core_model_loading import WeightConverter, WeightRenaming, dot_natural_key, rename_source_key
+
+    conversions = get_model_conversion_mapping(skeleton)
+    renamings = [entry for entry in conversions if isinstance(entry, WeightRenaming)]
+    converters = [entry for entry in conversions if isinstance(entry, WeightConverter)]
+    of_pattern = {pattern: entry for entry in converters for pattern in entry.source_patterns}
+    known: dict[str, Any] = skeleton.state_dict()
+    prefix = skeleton.base_model_prefix
+    found: dict[str, dict[str, list[str]]] = {}
+    places: dict[str, list[Place]] = {}
+    for name in sorted(tensors, key=dot_natural_key):
+        target, pattern = rename_source_key(name, renamings, converters, prefix, known)
+        if target not in known and name in known:
+            target, pattern = rename_source_key(name, [], [], prefix, known)
+        if pattern is None:
+            places[target] = [Place(name)]
+        else:
+            found.setdefault(target, {}).setdefault(pattern, []).append(name)
+    rearranged: dict[str, str] = {}
+    for target, sources in found.items():
+        converter = of_pattern[next(iter(sources))]
+        followed = _follow(converter, target, sources, tensors)
+        fits = followed is not None and all(
+            name in known and _rows_fit(parts, tuple(known[name].shape)) for name, parts in followed.items()
+        )
+        if followed is not None and fits:
+            places.update(followed)
+        else:
+            operations = ", ".join(type(operation).__name__ for operation in converter.operations)
+            rearranged |= dict.fromkeys(_targets(converter, target), operations)
+    return Layout(places, rearranged)
+
+
+def _follow(
+    converter: Any, target: str, sources: Mapping[str, list[str]], tensors: Mapping[str, TensorInfo]
+) -> dict[str, list[Place]] | None:
+    """The places of what a converter makes of `sources` (tensor names by pattern), or None."""
+    operations = [(type(operation).__name__, getattr(operation, "dim", 0)) for operation in converter.operations]
+    ordered = [sources[pattern] for pattern in converter.source_patterns if pattern in sources]
+    merged, joined = ("MergeModulelist", 0), ("Concatenate", 1)
+    if operations == [merged] and len(ordered) == 1:
+        return {target: [Place(name, expert) for expert, name in enumerate(ordered[0])]}
+    if operations == [merged, joined]:
+        parts: list[Place] = []
+        start = 0
+        for names in ordered:
+            rows = tensors[names[0]].shape[0]
+            parts += [Place(name, expert, (start, start + rows)) for expert, name in enumerate(names)]
+            start += rows
+        return {target: parts}
+    if operations == [("Concatenate", 0)]:
+        parts, start = [], 0
+        for name in (name for names in ordered for name in names):
+            rows = tensors[name].shape[0]
+            parts.append(Place(name, None, (start, start + rows)))
+            start += rows
+        return {target: parts}
+    if operations == [("Chunk", 0)] and len(ordered) == 1 and len(ordered[0]) == 1:
+        targets, name = _targets(converter, target), ordered[0][0]
+        rows, rest = divmod(tensors[name].shape[0], len(targets))
+        if rest:
+            return None
+        return {made: [Place(name, None, None, (n * rows, (n + 1) * rows))] for n, made in enumerate(targets)}
+    return None
+
+
+def _targets(converter: Any, target: str) -> list[str]:
+    """The names of all that a converter makes, where `target` is the first."""
+    patterns = converter.target_patterns
+    start = target.removesuffix(patterns[0])
+    return [start + pattern for pattern in patterns] if start != target else [target]
+
+
+def _rows_fit(parts: list[Place], shape: tuple[int, ...]) -> bool:
+    """Whether the parts cover the weight: every expert, and every row of each."""
+    if any(part.expert is not None for part in parts):
+        experts = {part.expert for part in parts}
+        if len(shape) != 3 or experts != set(range(shape[0])):
+            return False
+        shape = shape[1:]
+    rows = [part.rows for part in parts if part.rows is not None]
+    return not rows or max(stop for _, stop in rows) == shape[0]

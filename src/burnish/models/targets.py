@@ -1,0 +1,332 @@
+"""Which weights a LoRA adapter trains: layers that can take one, under names that make PEFT find exactly those.
+
+    plan = plan_targets(model, spec)     before attach_lora
+    plan.modules, plan.parameters        PEFT's target_modules and target_parameters
+    plan.report()                        the covered share, and what is left out and why
+
+PEFT matches names by their end. A short name (`q_proj`) is used where it means the wanted layers and no other
+module; elsewhere it gets as many leading parts as it needs.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from copy import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from burnish.core.errors import ModelError
+from burnish.core.events import Note
+from burnish.core.naming import nearest
+from burnish.specs.train import LoraSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
+
+_TRIED = 16
+"""Tokens of the text that shows which layers a model calls."""
+_SHOWN = 4
+"""Names in a report, before it says how many more there are."""
+_OTHER_TEXT = "outside the language model"
+_NO_PLAIN_PRODUCT = "no plain matrix product"
+_FUSED_BY_PEFT = "PEFT takes the name for the experts', and reaches the layer only without dropout and dora"
+_IDLE = "the model reads its weight past the layer, or never calls it in a text"
+_BY_PEFT = "PEFT refuses it in this family"
+
+
+@dataclass(frozen=True)
+class LoraTargets:
+    """What an adapter trains, in PEFT's words, and what it leaves frozen."""
+
+    modules: list[str]
+    """PEFT's `target_modules`."""
+    parameters: list[str]
+    """PEFT's `target_parameters`: stacked experts, and layers that PEFT reaches only so."""
+    left_out: Mapping[str, list[str]]
+    """Paths of linear layers that take no adapter, by reason."""
+    frozen_experts: list[str]
+    """Paths of stacked expert weights that are not trained."""
+    covered: int
+    """Parameters of the weights that the adapter changes, and of modules trained fully."""
+    expert_parameters: int
+    """Parameters of `frozen_experts`."""
+    total: int
+    """Parameters of the model."""
+
+    def report(self) -> list[Note]:
+        """The covered share, and each group that is left out."""
+        layers = "1 weight" if self.adapted == 1 else f"{self.adapted} weights"
+        notes = [Note(text=f"the adapter is on {layers}, {_share(self.covered, self.total)} of the model's parameters")]
+        if self.frozen_experts:
+            text = (
+                f"the experts ({_names(self.frozen_experts)}), {_share(self.expert_parameters, self.total)} of the "
+                f"parameters, are not trained: method.experts: true trains them"
+            )
+            notes.append(Note(level="warning", text=text))
+        for reason, paths in sorted(self.left_out.items()):
+            count = "1 linear layer takes" if len(paths) == 1 else f"{len(paths)} linear layers take"
+            notes.append(Note(level="warning", text=f"{count} no adapter ({_names(paths)}): {reason}"))
+        return notes
+
+    adapted: int = 0
+    """Weights with an adapter of their own."""
+
+
+def plan_targets(model: "PreTrainedModel", spec: LoraSpec) -> LoraTargets:
+    """The targets of `spec` on a model without adapter.
+
+    Errors: ModelError `model.unknown-target` for a name that no module has, where nothing that was named can take an
+    adapter, for `experts` of a model without stacked experts, and for experts together with dropout or DoRA.
+    """
+    modules = dict(model.named_modules())
+    experts = stacked_experts(model)
+    _check_names(model, spec.train_fully, "train_fully", ())
+    fully = [path for path in modules if any(_ends(path, name) for name in spec.train_fully)]
+    in_full = {path for path in modules if any(path == whole or path.startswith(f"{whole}.") for whole in fully)}
+    if spec.targets == "all-linear":
+        head = model.get_output_embeddings()
+        wanted = [path for path, module in modules.items() if _is_linear(module) and module is not head]
+        wanted_experts = set[str]()
+    else:
+        _check_names(model, spec.targets, "targets", experts)
+        wanted = [
+            path
+            for path, module in modules.items()
+            if _has_weights(module) and any(_ends(path, t) for t in spec.targets)
+        ]
+        wanted_experts = {path for path in experts if any(_ends(path, name) for name in spec.targets)}
+        wanted = [path for path in wanted if not any(expert.startswith(f"{path}.") for expert in experts)]
+    if spec.experts:
+        if not experts:
+            raise ModelError(
+                "model.unknown-target",
+                f"experts: this {model.config.model_type} model has no stacked experts",
+                "remove method.experts: linear layers are covered by targets",
+            )
+        wanted_experts |= set(experts)
+    if wanted_experts:
+        _refuse_with_parameters(spec)
+    wanted = [path for path in wanted if path not in in_full]
+    left_out: dict[str, list[str]] = {}
+    kept: list[str] = []
+    for path in wanted:
+        reason = _obstacle(model, path, modules)
+        if reason is None:
+            kept.append(path)
+        else:
+            left_out.setdefault(reason, []).append(path)
+    if idle := _idle(model, kept):
+        left_out[_IDLE] = sorted(idle)
+        kept = [path for path in kept if path not in idle]
+    diverted = _diverted(model, kept)
+    as_parameters = [f"{path}.weight" for path in kept if path in diverted]
+    kept = [path for path in kept if path not in diverted]
+    if as_parameters and (spec.dropout or spec.dora):
+        left_out[_FUSED_BY_PEFT] = sorted(path.removesuffix(".weight") for path in as_parameters)
+        as_parameters = []
+    as_parameters += sorted(wanted_experts - in_full)
+    if not kept and not as_parameters:
+        what = "; ".join(f"{_names(paths)}: {reason}" for reason, paths in left_out.items()) or "the model has none"
+        raise ModelError(
+            "model.unknown-target",
+            f"targets: no layer of this {model.config.model_type} model can take an adapter ({what})",
+            "name other layers in method.targets, or train with method: full",
+        )
+    weights = dict(model.named_parameters(remove_duplicate=False))
+    changed = {f"{path}.weight" for path in kept} | set(as_parameters)
+    changed |= {name for name in weights if name.rpartition(".")[0] in in_full}
+    frozen = sorted(set(experts) - changed)
+    return LoraTargets(
+        modules=_shortest(kept, set(modules) - set(kept)),
+        parameters=_shortest(as_parameters, set(weights) - set(as_parameters)),
+        left_out=left_out,
+        frozen_experts=frozen,
+        covered=_count(weights[name] for name in changed if name in weights),
+        expert_parameters=_count(weights[name] for name in frozen),
+        total=_count(weights.values()),
+        adapted=len(kept) + len(as_parameters),
+    )
+
+
+def stacked_experts(model: "nn.Module") -> list[str]:
+    """Names of the parameters that hold a matrix for each expert, [experts, …, …], as transformers lays them out."""
+    return [
+        f"{path}.{name}"
+        for path, module in model.named_modules()
+        if "Experts" in type(module).__name__
+        for name, weight in module.named_parameters(recurse=False)
+        if weight.dim() == 3
+    ]
+
+
+def _check_names(model: "PreTrainedModel", asked: Iterable[str], field: str, also: Iterable[str]) -> None:
+    """Each name asked for must end the dotted path of a module that has weights of its own, or of one of `also`."""
+    paths = [path for path, module in model.named_modules() if _has_weights(module)] + list(also)
+    for name in asked:
+        if not any(_ends(path, name) for path in paths):
+            raise ModelError(
+                "model.unknown-target",
+                f"{field}: no module of this {model.config.model_type} model is named '{name}'",
+                nearest(name, {path.rpartition(".")[2] for path in paths}),
+            )
+
+
+def _refuse_with_parameters(spec: LoraSpec) -> None:
+    """PEFT trains a stacked weight through a change of the weight itself, where these have no meaning."""
+    for field, value in (("dropout", spec.dropout), ("dora", spec.dora)):
+        if value:
+            raise ModelError(
+                "model.unknown-target",
+                f"experts cannot be trained with {field}: {value}: PEFT changes the stacked weight, not its input",
+                f"remove method.{field}, or leave the experts out",
+            )
+
+
+def _obstacle(model: "PreTrainedModel", path: str, modules: Mapping[str, "nn.Module"]) -> str | None:
+    """Why a module cannot take an adapter, or None."""
+    module = modules[path]
+    if model.config.get_text_config() is not model.config and not _is_text(model, module):
+        return _OTHER_TEXT
+    if _refused_by_peft(model, path.rpartition(".")[2]):
+        return _BY_PEFT
+    return None if not _is_linear(module) or _multiplies(module) else _NO_PLAIN_PRODUCT
+
+
+def _is_text(model: "PreTrainedModel", module: "nn.Module") -> bool:
+    decoder: Any = model.get_decoder()
+    return decoder is None or any(module is other for other in decoder.modules()) or module in _ends_of(model)
+
+
+def _ends_of(model: "PreTrainedModel") -> tuple[Any, Any]:
+    return model.get_input_embeddings(), model.get_output_embeddings()
+
+
+def _refused_by_peft(model: "PreTrainedModel", name: str) -> bool:
+    """Asks PEFT's own check: some families read such a layer's weight past its forward (Mamba's `out_proj`)."""
+    from peft import LoraConfig, LoraModel
+
+    check: Any = LoraModel._check_target_module_compatiblity
+    try:
+        check(None, LoraConfig(), model, name)
+    except ValueError:
+        return True
+    return False
+
+
+def _is_linear(module: "nn.Module") -> bool:
+    from torch.nn import Linear
+    from transformers.pytorch_utils import Conv1D
+
+    return isinstance(module, (Linear, Conv1D))
+
+
+def _has_weights(module: "nn.Module") -> bool:
+    return next(module.parameters(recurse=False), None) is not None
+
+
+def _multiplies(module: Any) -> bool:
+    """Whether a linear layer's answer is x·Wᵀ + b: families have routers that inherit from Linear and give more."""
+    import torch
+    from torch.nn import Linear
+    from transformers.pytorch_utils import Conv1D
+
+    if type(module).forward in (Linear.forward, Conv1D.forward) or not type(module).__module__.startswith(
+        "transformers"
+    ):
+        return True  # a quantised layer of another library has a forward of its own, and PEFT knows it
+    try:
+        with torch.no_grad():
+            sample = torch.linspace(-1, 1, module.in_features, device=module.weight.device, dtype=module.weight.dtype)
+            found = module(sample[None, None])
+            expected = torch.nn.functional.linear(sample[None, None], module.weight, module.bias)
+    except (RuntimeError, TypeError, ValueError, IndexError):
+        return False
+    return isinstance(found, torch.Tensor) and found.shape == expected.shape and torch.allclose(found, expected, 1e-2)
+
+
+def _idle(model: "PreTrainedModel", paths: list[str]) -> set[str]:
+    """Those that a text never calls: an adapter there would learn nothing, and yet change the merged model.
+
+    Layers that differ in their numbers only count as one, so that an expert that no token chose is kept. Where the
+    model cannot be tried so (it wants more than ids), none.
+    """
+    import torch
+
+    called: set[str] = set()
+    kinds = {model.get_submodule(path): _kind(path) for path in paths}
+    hooks = [module.register_forward_pre_hook(lambda layer, _: called.add(kinds[layer])) for module in kinds]
+    was_training = model.training
+    try:
+        with torch.no_grad(), torch.random.fork_rng():
+            ids = torch.arange(_TRIED, device=model.device)[None] % model.config.get_text_config().vocab_size
+            model.train()(input_ids=ids, use_cache=False)
+    except Exception:  # a family's own demands: training itself reports them
+        return set()
+    finally:
+        model.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    return {path for path in paths if _kind(path) not in called}
+
+
+def _kind(path: str) -> str:
+    """The path without its numbers."""
+    return re.sub(r"\d+", "*", path)
+
+
+def _diverted(model: "PreTrainedModel", paths: list[str]) -> set[str]:
+    """Those that PEFT would turn into the stacked experts: in some families it reads `gate_proj` as of old files."""
+    from peft import LoraConfig
+    from peft.utils.transformers_weight_conversion import convert_peft_config_for_transformers
+
+    names = {path.rpartition(".")[2] for path in paths}
+    taken: set[str] = set()
+    for name in names:
+        config = copy(LoraConfig(target_modules=[name]))
+        try:
+            convert_peft_config_for_transformers(config, model, None)
+        except ValueError:  # one of several that are fused
+            taken.add(name)
+            continue
+        if name not in (config.target_modules or ()):
+            taken.add(name)
+    return {path for path in paths if path.rpartition(".")[2] in taken}
+
+
+def _shortest(wanted: Iterable[str], others: set[str]) -> list[str]:
+    """The shortest endings of `wanted` that end none of `others`."""
+    ends_of_others = {ending for path in others for ending in _endings(path)}
+    found: set[str] = set()
+    for path in wanted:
+        endings = [ending for ending in _endings(path) if ending not in ends_of_others]
+        if not any(ending in found for ending in endings):
+            found.add(endings[0] if endings else path)
+    return sorted(found)
+
+
+def _endings(path: str) -> list[str]:
+    """`c`, `b.c`, `a.b.c` of `a.b.c`."""
+    parts = path.split(".")
+    return [".".join(parts[start:]) for start in range(len(parts) - 1, -1, -1)]
+
+
+def _ends(path: str, name: str) -> bool:
+    return path == name or path.endswith(f".{name}")
+
+
+def _count(weights: Iterable["nn.Parameter"]) -> int:
+    """Parameters of distinct weights; a quantised one counts as it lies."""
+    return sum({id(weight): weight.numel() for weight in weights}.values())
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / max(whole, 1):.1%}".replace(".0%", "%")
+
+
+def _names(paths: Iterable[str]) -> str:
+    """The last parts of the paths, each once."""
+    counted = Counter(path.rpartition(".")[2] if "experts." not in path else _endings(path)[1] for path in paths)
+    shown = sorted(counted)[:_SHOWN]
+    more = len(counted) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
