@@ -1,6 +1,7 @@
 """Damaged adapters and models: each is refused by name wherever a model is loaded, merged, asked or talked to."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from burnish.core.context import Input
 from burnish.core.errors import BurnishError, ModelError
+from burnish.core.inputs import write_base_record
 from burnish.models.adapters import attach_lora, save_adapter
 from burnish.models.bases import base_of, tokenizer_folder
 from burnish.models.load import describe, load_model
@@ -304,6 +306,27 @@ def test_a_base_that_is_given_under_another_name_is_reported(copy):
     merge.run(MergeSpec(model="file:m", base="file:b"), ctx)
     told = [event for event in events if "names" in getattr(event, "text", "")]
     assert [event.level for event in told] == ["warning"]
+
+
+def test_a_base_of_the_same_shape_with_other_weights_is_refused(copy, tmp_path):
+    write_base_record(copy / "lora", input_at(copy / "base"), {})
+    for ask in ENTRIES.values():
+        ask(copy / "lora")
+    shutil.rmtree(copy / "merging")
+
+    other = tiny_model(tmp_path / "other", seed=1, tie_word_embeddings=False)
+    ctx, _ = temporary_context(copy / "merging", {"model": copy / "lora", "base": other})
+    with pytest.raises(ModelError, match=re.escape("model.safetensors")) as error:
+        merge.run(MergeSpec(model="file:m", base="file:b"), ctx)
+    assert error.value.code == "model.wrong-adapter"
+    assert "other_base" in error.value.fix
+    ctx, events = temporary_context(copy / "merging", {"model": copy / "lora", "base": other})
+    merge.run(MergeSpec(model="file:m", base="file:b", other_base=True), ctx)
+    assert [event.level for event in events if "trained on" in getattr(event, "text", "")] == ["warning"]
+
+    set_config(copy / "lora", base_model_name_or_path=str(other))
+    for ask in ENTRIES.values():
+        assert refusal(ask, copy / "lora").code == "model.wrong-adapter"
 
 
 @pytest.mark.parametrize("revision", ["c" * 40, "main", None])

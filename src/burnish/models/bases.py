@@ -11,6 +11,8 @@ from pathlib import Path
 from burnish.core import hub
 from burnish.core.context import Input
 from burnish.core.errors import BurnishError, ModelError
+from burnish.core.fingerprint import BASE_RECORD
+from burnish.core.inputs import check_base
 from burnish.models.weights import ADAPTER_CONFIG, read_json
 
 Source = Input | Path
@@ -30,7 +32,8 @@ def base_of(source: Source) -> Source:
     """Where the base of an adapter lies: the artifact's own input `base`, or else what PEFT wrote down.
 
     A name that is no folder is a name on the hub, taken from its cache at the recorded revision or fetched.
-    Errors: ModelError `model.not-found` when neither leads to a folder.
+    Errors: ModelError `model.not-found` when neither leads to a folder, `model.wrong-adapter` for a base that is not
+    the one that `burnish_base.json` records. An artifact's own input was checked where the artifact was resolved.
     """
     folder = folder_of(source)
     if isinstance(source, Input) and "base" in source.inputs:
@@ -41,6 +44,7 @@ def base_of(source: Source) -> Source:
         raise _not_found(folder, f"{ADAPTER_CONFIG} names none")
     for candidate in (Path(named).expanduser(), folder / named):
         if is_adapter(candidate) or (candidate / "config.json").is_file():
+            check_base(folder, candidate)
             return candidate
     name = f"{named}@{revision}" if isinstance(revision, str) and revision else named
     try:
@@ -48,6 +52,7 @@ def base_of(source: Source) -> Source:
         path = hub.fetch(name, commit, "model")
     except BurnishError as error:
         raise _not_found(folder, f"{ADAPTER_CONFIG} says '{named}', which is no folder, and: {error.what}") from error
+    check_base(folder, path)
     kind = "adapter" if is_adapter(path) else "model"
     return Input(f"hub:{named}@{commit}", kind, path, revision=commit)
 
@@ -93,9 +98,9 @@ def tokenizer_folder(source: Source) -> Path:
 
 
 def other_name(adapter: Path, base: Source) -> str | None:
-    """How the name of a base differs from the one in the adapter's config, or None."""
+    """How the name of a base differs from the one in the adapter's config, where that is all that is recorded."""
     named = read_json(adapter / ADAPTER_CONFIG).get("base_model_name_or_path")
-    if not isinstance(named, str):
+    if (adapter / BASE_RECORD).is_file() or not isinstance(named, str):
         return None
     given = _name(base).removeprefix("hub:").removeprefix("file:").partition("@")[0]
     alike = Path(given).name == Path(named).name or folder_of(base).resolve() == Path(named).expanduser().resolve()

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from burnish.core.context import Context, Outcome
-from burnish.core.errors import AskError
+from burnish.core.errors import AskError, ModelError
 from burnish.core.events import Note, Progress
+from burnish.core.inputs import check_base
 from burnish.models.bases import (
     Source,
     base_of,
@@ -47,8 +48,15 @@ def run(spec: MergeSpec, ctx: Context) -> Outcome:
 
 
 def _check_base(adapter: Path, base: Source, may_differ: bool, ctx: Context) -> None:
-    """The base must have the weights that the adapter was trained on, unless that was waived."""
-    if what := other_name(adapter, base):
+    """The base must be the one that the adapter was trained on, unless that was waived."""
+    what = other_name(adapter, base)
+    try:
+        check_base(adapter, folder_of(base))
+    except ModelError as error:
+        if not may_differ:
+            raise ModelError(error.code, error.what, f"{error.fix}; other_base: true merges nevertheless") from error
+        what = error.what
+    if what:
         ctx.emit(Note(level="warning", text=f"{what}: evaluate the merged model before you use it"))
 
 
