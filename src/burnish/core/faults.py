@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from burnish.core.errors import BurnishError, MachineError, RunError
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_LONGEST_REASON = 300
+_LONGEST_REASON = 200
 
 
 def as_known(error: Exception, advice: str) -> BurnishError:
