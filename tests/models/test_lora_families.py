@@ -26,7 +26,6 @@ from families import BUILDABLE, build, save, token_ids
 NOT_LOADED = {
     "emu3": "transformers saves its text model under a type that it does not load as a causal language model",
     "mllama": "transformers saves its text model under a type that it does not load as a causal language model",
-    "blt": "transformers' own forward fails at this size: its patcher has another width",
 }
 NOT_MERGED = {
     "inkling2_text": "in an arrangement of their own (Interleave)",
