@@ -1,6 +1,5 @@
 """What the training stages share: rows become tokens, settings become values, weights become an artifact."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
