@@ -52,7 +52,7 @@ def quick_stages(quick_site, monkeypatch):
 def until():
     """Wait until something holds."""
 
-    def until(holds, seconds=15.0):
+    def until(holds, seconds=60.0):
         end = time.monotonic() + seconds
         while not holds():
             assert time.monotonic() < end, "it never held"

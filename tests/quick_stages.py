@@ -119,6 +119,8 @@ class TalkSpec(Spec):
 
     release: str
     """A file that ends it."""
+    pause: float = 0.01
+    """Seconds between two words, and what saving takes."""
 
 
 def talk(spec: TalkSpec, ctx: Context) -> Outcome:
@@ -127,9 +129,10 @@ def talk(spec: TalkSpec, ctx: Context) -> Outcome:
         said += 1
         ctx.emit(Note(text=f"talking {said}"))
         if ctx.stopping:
+            time.sleep(spec.pause)
             (ctx.scratch / "checkpoints" / "1").mkdir(parents=True)
             raise RunError("run.interrupted", "stopped after it was saved", "run it again")
-        time.sleep(0.01)
+        time.sleep(spec.pause)
     return Outcome("dataset", {})
 
 

@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -136,6 +137,16 @@ def test_a_first_sigterm_lets_the_stage_save_and_end(prepared, started, finish, 
     assert (ended.status, ended.state, ended.code) == (6, "interrupted", "run.interrupted")
     assert (run.scratch / "checkpoints" / "1").is_dir()
     assert nothing_half_made(run)
+
+
+def test_two_signals_of_one_cause_are_one_request(prepared, started, finish, until):
+    run = prepared("quick-talk", release="never", pause=0.3)
+    process = started(run)
+    until(lambda: run.events.path.exists() and '"talking' in run.events.path.read_text())
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert finish(run, process).what == "stopped after it was saved"
 
 
 def test_a_second_signal_ends_it_at_once(prepared, started, finish, until):

@@ -42,7 +42,7 @@ def test_ctrl_c_during_a_short_step_starts_no_further_one(command, deaf_then_mor
     process.send_signal(signal.SIGINT)
     until(lambda: "stopping" in (workspace.runs / "r/1/deaf/console.log").read_text())
     go.touch()
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == 6
     assert "run r/1 was stopped before step 'more'; finished: first, deaf" in said
     assert "burnish runs resume r/1" in said
@@ -157,11 +157,26 @@ def test_a_reader_that_goes_away_lets_the_step_save(command, workspace, until):
     process = command(recipe)
     until(lambda: '"talking 3"' in events(workspace, "r/1/tune"))
     process.stdout.close()
-    process.wait(20)
+    process.wait(60)
     said = process.stderr.read()
     assert process.returncode == 6
     assert "the output was closed: run r/1 was stopped in step 'tune', saved" in said
     assert "Traceback" not in said
+    (run,) = workspace.all_runs()
+    assert (run.state, run.record["error"]["what"]) == ("interrupted", "stopped after it was saved")
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGTERM] * 2, [signal.SIGHUP] * 2])
+def test_a_signal_with_a_closed_output_is_one_request(command, workspace, until, signals):
+    """`| tee` dies of the same Ctrl-C; a closed terminal sends SIGHUP twice: the step must save all the same."""
+    process = command({"name": "r", "steps": {"tune": {"stage": "quick-talk", "release": "never", "pause": 0.3}}})
+    until(lambda: '"talking 1"' in events(workspace, "r/1/tune"))
+    process.stdout.close()
+    for number in signals:
+        process.send_signal(number)
+    process.wait(60)
+    assert process.returncode == 6
+    assert "run r/1 was stopped in step 'tune', saved" in process.stderr.read()
     (run,) = workspace.all_runs()
     assert (run.state, run.record["error"]["what"]) == ("interrupted", "stopped after it was saved")
 
@@ -177,6 +192,12 @@ def test_requests_are_counted_from_here_and_from_elsewhere(tmp_path):
         assert list(stops.new()) == [True, True]
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+    with StopRequests(tmp_path / "other") as stops:
+        stops.ask_once()
+        for expected in ([False], [True]):  # the first Ctrl-C may be what made us ask
+            os.kill(os.getpid(), signal.SIGINT)
+            stops.ask_once()
+            assert list(stops.new()) == expected
     counted = []
 
     def elsewhere():

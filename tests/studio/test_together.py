@@ -28,7 +28,7 @@ def works(workspace, number=1, times=1):
 
 
 def said(process):
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     return process.returncode, out + err
 
 

@@ -112,7 +112,7 @@ def diff(
 
 @app.command(cls=Command)
 def stop(ctx: typer.Context, name: Name = "latest") -> None:
-    """Ask a run in progress to save its state and end."""
+    """Ask a run in progress to save its state and end; asked again, it ends at once."""
     from burnish.studio.runs import stop as ask
 
     face: Face = ctx.obj

@@ -164,7 +164,8 @@ def _pin_folder(name: str, path: Path, revision: str) -> Pin:
     changes = [] if is_bare == "true" else _changes(at, name)
     if changes:
         listed = ", ".join(changes[:_SHOWN]) + (", …" if len(changes) > _SHOWN else "")
-        said += f"; {len(changes)} uncommitted changes are not read: {listed} (commit them, or use file:{name})"
+        are = "1 uncommitted change is" if len(changes) == 1 else f"{len(changes)} uncommitted changes are"
+        said += f"; {are} not read: {listed} (commit, or use file:{name})"
     return Pin(commit, path.resolve(), said)
 
 

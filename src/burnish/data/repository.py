@@ -1,5 +1,6 @@
 """Git repositories as text: the commit that an input was pinned to, checked out here, and its tracked files."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -16,11 +17,13 @@ def checkout(input: Input, scratch: Path) -> Path:
     if input.kind != "git":
         return input.path
     name = input.ref.removeprefix("git:")
-    folder = scratch / f"repository-{input.revision}"
+    address = git.address_of(name) or str(input.path)
+    stem = re.split(r"[/:]", address.rstrip("/"))[-1].removesuffix(".git")
+    folder = scratch / f"{stem or 'repository'}-{input.revision[:12]}"
     mark = folder / ".git" / "burnish-complete"
     if not mark.exists():
         shutil.rmtree(folder, ignore_errors=True)
-        git.fetch(git.address_of(name) or str(input.path), input.revision, folder, name)
+        git.fetch(address, input.revision, folder, name)
         mark.touch()
     return folder
 

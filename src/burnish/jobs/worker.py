@@ -43,22 +43,28 @@ from burnish.jobs.local import BUSY
 from burnish.specs.base import Spec
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_SAME_REQUEST_SECONDS = 1.0
 _LONGEST_LOCAL, _SHOWN_OF_LOCAL = 100_000, 200
 _log = logging.getLogger("burnish")
 
 
 class _Stop:
-    """Set by the first SIGTERM or SIGINT; a second one ends the process at once."""
+    """Set by the first SIGTERM or SIGINT; a later one ends the process at once.
+
+    A service manager and our parent may both send one: what comes within a second is the same request.
+    """
 
     def __init__(self) -> None:
         self.asked = False
+        self._asked_at = 0.0
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask)
 
     def _ask(self, number: int, _: Any) -> None:
-        if self.asked:
+        if self.asked and time.monotonic() - self._asked_at > _SAME_REQUEST_SECONDS:
             os._exit(128 + number)
-        self.asked = True
+        if not self.asked:
+            self.asked, self._asked_at = True, time.monotonic()
 
 
 class _Inputs(Mapping[str, Input]):

@@ -285,7 +285,7 @@ class _Execution:
             word()
         except Exception as error:
             self._watcher_error = error
-            self._stops.ask()
+            self._stops.ask_once()
 
     def _interrupted(self, name: str, run: Run | None = None) -> Exception:
         """The error of the stopped run: the watcher's own where that was the cause, unless its output was closed."""

@@ -1,4 +1,4 @@
-"""Requests to stop a run: Ctrl-C here and `burnish runs stop` from anywhere are counted for the whole run.
+"""Requests to stop a run: Ctrl-C and SIGTERM here and `burnish runs stop` from anywhere, counted for the whole run.
 
 The first request lets the step at work save its state, and no further step starts; the second ends it at once.
 """
@@ -8,9 +8,13 @@ import threading
 from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from burnish.core.errors import RunError
 from burnish.core.run import Run
+
+_ONCE = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Sent by machines, and often twice, as by a shell and the system: they never count as a second request."""
 
 
 class StopRequests:
@@ -22,25 +26,38 @@ class StopRequests:
     def __init__(self, file: Path):
         self._file = file
         self._here = self._told = 0
+        self._is_own = False
+        self._before: dict[int, Any] = {}
         self._hears_signals = threading.current_thread() is threading.main_thread()
 
     def __enter__(self) -> "StopRequests":
         if self._hears_signals:
-            self._before = signal.signal(signal.SIGINT, self._on_signal)
+            self._before = {signal.SIGINT: signal.signal(signal.SIGINT, self._on_ctrl_c)}
+            for number in _ONCE:
+                if signal.getsignal(number) is signal.SIG_DFL:  # nohup and callers have their reasons
+                    self._before[number] = signal.signal(number, self._on_end)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._hears_signals:
-            signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
-    def _on_signal(self, number: int, frame: object) -> None:
+    def _on_ctrl_c(self, number: int, frame: object) -> None:
+        if self._is_own:  # what closed the output was perhaps the same Ctrl-C
+            self._is_own = False
+            return
         self._here += 1
         if self._here > 2:  # the second one was not acted on: something of ours hangs
             raise KeyboardInterrupt
 
-    def ask(self) -> None:
-        """Count one more request, made by this process itself."""
-        self._here += 1
+    def _on_end(self, number: int, frame: object) -> None:
+        self.ask_once()
+
+    def ask_once(self) -> None:
+        """Make a request, unless there is one."""
+        if not self.asked:
+            self._here += 1
+            self._is_own = True
 
     @property
     def asked(self) -> bool:
