@@ -139,3 +139,19 @@ def test_an_input_of_another_kind_is_refused_by_field_name(tmp_path):
 def test_what_lies_here_already_needs_no_fetching(tmp_path):
     value = Input("file:x", "adapter", tmp_path, inputs={"base": Input("file:y", "model", tmp_path)})
     assert fetched(value) == value
+
+
+@pytest.mark.parametrize(
+    ("files", "kind"),
+    [
+        ({"config.json": '{"learning_rate": 1}', "rows.jsonl": "{}"}, "folder"),
+        ({"config.json": "[]", "rows.jsonl": "{}"}, "folder"),
+        ({"config.json": '{"model_type": "llama"}'}, "model"),
+        ({"config.json": '{"learning_rate": 1}', "model.safetensors": ""}, "model"),
+        ({"config.json": '{"model_type', "x.txt": ""}, "model"),
+    ],
+)
+def test_a_folder_of_data_may_hold_a_config_json(tmp_path, files, kind):
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    assert folder_kind(tmp_path) == kind

@@ -4,11 +4,12 @@
 """
 
 import contextlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from burnish.core import git, hub
 from burnish.core.context import Input
@@ -20,6 +21,9 @@ from burnish.core.secrets import secret_in
 from burnish.core.workspace import Workspace, refuse_undecodable
 from burnish.core.yaml import at
 
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5")
+_SAID_OF_MODELS = {"model_type", "architectures", "auto_map", "hidden_size", "quantization_config"}
+_MOST_CONFIG_BYTES = 4 * 1024 * 1024
 _COMMON_KINDS = {"hub-model": "model", "hub-dataset": "folder"}
 
 
@@ -82,13 +86,28 @@ def folder_kind(path: Path) -> str:
     """What a folder holds, by its files."""
     if (path / "adapter_config.json").is_file():
         return "adapter"
-    if (path / "config.json").is_file():
+    if _is_model(path):
         return "model"
     if any((path / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json", "tokenizer.model")):
         return "tokenizer"
     if (path / "stats.json").is_file() and any(path.glob("*.parquet")):
         return "dataset"
     return "folder"
+
+
+def _is_model(path: Path) -> bool:
+    """A `config.json` describes a model, unless it says nothing of one and other files than weights lie beside it."""
+    config = path / "config.json"
+    if not config.is_file():
+        return False
+    others = [file for file in path.iterdir() if file.name != config.name]
+    if not others or any(file.suffix in _WEIGHTS for file in others) or config.stat().st_size > _MOST_CONFIG_BYTES:
+        return True
+    try:
+        said: Any = json.loads(config.read_bytes())
+    except (ValueError, RecursionError, OSError):
+        return True  # torn: what loads the model names the file
+    return isinstance(said, dict) and not _SAID_OF_MODELS.isdisjoint(cast(dict[str, Any], said))
 
 
 def check_kind(value: Input, kinds: tuple[str, ...], field: str, place: str = "") -> None:

@@ -26,7 +26,10 @@ _WORD = re.compile(r"[a-z]+")
 
 
 def configs(folder: Path) -> list[dict[str, Any]]:
-    """The `configs` that the card's head lists; none where there is no card or no such list."""
+    """The `configs` that the card's head lists; none where there is no card or no such list.
+
+    Every value is read as a word, so that names such as 2024, 1.10 and no are as the card writes them.
+    """
     card = folder / "README.md"
     if not card.is_file():
         return []
@@ -37,7 +40,7 @@ def configs(folder: Path) -> list[dict[str, Any]]:
     if re.search(r"(?m)(^|[\s\[{,:-])[&*][\w-]", head[1]):
         return []  # anchors and aliases can grow without bound, and cards have no use for them
     try:
-        table = yaml.load(head[1], Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        table = yaml.load(head[1], Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))
     except (yaml.YAMLError, RecursionError):
         return []
     listed = table.get("configs") if isinstance(table, dict) else None
@@ -53,7 +56,7 @@ def chosen(listed: list[dict[str, Any]], subset: str | None, name: str) -> dict[
             raise DataError("data.unreadable", f"{name} has no subset '{subset}'", nearest(subset, table))
         return table[subset]
     for config_name, config in table.items():
-        if len(table) == 1 or config.get("default") is True or config_name == "default":
+        if len(table) == 1 or str(config.get("default")).lower() == "true" or config_name == "default":
             return config
     what = f"{name} has {len(table)} subsets"
     raise DataError("data.unreadable", what, f"say which with `subset: …`: {', '.join(sorted(table))}")

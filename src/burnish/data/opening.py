@@ -3,7 +3,6 @@
 import codecs
 import gzip
 import io
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from burnish.core.errors import DataError
+from burnish.data.archive import BROKEN, Member
 from burnish.data.record import MAX_ROW_BYTES, Reading
 
 PACKED = (".gz", ".zst")
@@ -25,7 +25,7 @@ _MARKS = (  # the longer mark first: UTF-32's begins with UTF-16's
 
 
 @contextmanager
-def opened(path: Path, name: str, reading: Reading) -> Iterator["ByteStream"]:
+def opened(path: Path | Member, name: str, reading: Reading) -> Iterator["ByteStream"]:
     """A buffered stream of a file's UTF-8 bytes. DataError `data.unreadable` when the file or its packing is broken."""
     try:
         with path.open("rb") as disk:
@@ -34,7 +34,7 @@ def opened(path: Path, name: str, reading: Reading) -> Iterator["ByteStream"]:
                 yield stream
             finally:
                 stream.buffer.close()
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, *BROKEN) as error:
         raise unreadable(name, error) from error
     except Exception as error:
         if type(error).__module__.partition(".")[0] != "zstandard":
@@ -86,7 +86,7 @@ class ByteStream:
             yield Line(number, data.removesuffix(end), size, end)
 
 
-def _unpacked(path: Path, disk: IO[bytes]) -> io.BufferedIOBase:
+def _unpacked(path: Path | Member, disk: IO[bytes]) -> io.BufferedIOBase:
     packing = path.suffix.lower()
     if packing == ".gz":
         return io.BufferedReader(cast(Any, gzip.GzipFile(fileobj=disk, mode="rb")), _CHUNK)

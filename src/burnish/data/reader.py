@@ -15,6 +15,7 @@ def read(path: Path, reading: Reading, subset: str | None = None) -> Iterator[Re
     counted in `reading`. DataError `data.unreadable` when a file as a whole cannot be read.
     """
     files = find_files(path, reading, subset)
+    reading.files += len(files)
     reading.total_bytes += sum(file.size for file in files)
     for file in files:
         for item in file.read(file.path, file.name, reading):

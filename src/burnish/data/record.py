@@ -1,12 +1,14 @@
 """What every reader gives: a record or a bad row, each with the place it came from; and the tally of a reading."""
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
 MAX_ROW_BYTES = 16 * 1024 * 1024
 """A longer row is bad: no single row may take the memory."""
+_NAMES_TOLD = 5
 MAX_RAW_CHARACTERS = 64 * 1024
 """How much of a bad row is kept word for word; its size and place are kept always."""
 
@@ -54,6 +56,12 @@ class Reading:
     blank: int = 0
     """Blank lines and empty elements: counted, and no rows."""
     notes: list[str] = field(default_factory=list)
+    files: int = 0
+    """Files that were read."""
+    skipped: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    """Files and links that are not read, by name: the reason, and whether a person would expect rows in them."""
+    encoding: str | None = None
+    """How text of the current file is encoded, where a setting says so."""
     _finished_bytes: int = 0
 
     def at(self, offset: int) -> None:
@@ -65,13 +73,36 @@ class Reading:
         self._finished_bytes += size
         self.done_bytes = self._finished_bytes
 
+    def skip(self, folder: str, names: Iterable[str], reason: str, matters: bool = True) -> None:
+        """Files that are not read, and why; `matters` where a person would expect rows in them."""
+        self.skipped.update({f"{folder}/{name}": (reason, matters) for name in names})
+
+    def told(self) -> list[tuple[str, bool]]:
+        """(sentence, whether it is a warning) for each reason why files were not read."""
+        by_reason: dict[tuple[str, bool], list[str]] = {}
+        for name, why in self.skipped.items():
+            by_reason.setdefault(why, []).append(name)
+        told: list[tuple[str, bool]] = []
+        for (reason, matters), names in by_reason.items():
+            shown = ", ".join(names[:_NAMES_TOLD])
+            if len(names) > _NAMES_TOLD:
+                endings = Counter(PurePosixPath(name).suffix or "no ending" for name in names[_NAMES_TOLD:])
+                more = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(8))
+                shown = f"{shown} and {len(names) - _NAMES_TOLD:,} more ({more})"
+            count = f"{len(names):,} files are" if len(names) > 1 else "1 file is"
+            told.append((f"{count} not read ({reason}): {shown}", matters))
+        return told
+
     def say(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
 
 
-Read = Callable[[Path, str, Reading], Iterator[Record | Bad]]
-"""A reader of one kind of file: (path, the name to show, the tally) → its rows, each of them once."""
+Read = Callable[[Any, str, Reading], Iterator[Record | Bad]]
+"""A reader of one kind of file: (path, the name to show, the tally) → its rows, each of them once.
+
+The path is a `pathlib.Path`, or for readers of `readers.STREAMED` also a `data.archive.Member`.
+"""
 
 
 def cut(text: str) -> str:

@@ -1,8 +1,5 @@
-"""Which files an input means, in a fixed order, how each of them is read, and that none of them lies outside."""
+"""Which files an input means, in a fixed order, and how each of them is read."""
 
-import os
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -10,20 +7,25 @@ from pathlib import Path, PurePosixPath
 from burnish.core.errors import DataError
 from burnish.core.naming import nearest
 from burnish.data import dataset_info, hub_folder
+from burnish.data.archive import Member, members
 from burnish.data.dataset_info import Adapt
-from burnish.data.readers import CODE, PROSE, ending_of, readers
+from burnish.data.folder import inside, names_below
+from burnish.data.readers import CODE, PROSE, STREAMED, ending_of, readers
 from burnish.data.readers.texts import read_whole
 from burnish.data.record import Read, Reading
 from burnish.data.repository import is_repository, tracked_files
 
-_NOT_ROWS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"}
+_NOT_ROWS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "config.json"}
+_ARCHIVE = ".zip"
+_OFTEN_ROWS = (".txt", ".zip", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".xlsx", ".xls", ".pkl", ".db", ".sqlite")
+"""Kinds of files in which people keep rows: that one of them is not read is a warning."""
 
 
 @dataclass(frozen=True)
 class SourceFile:
     """One file to read: where it lies, the name to show, who reads it, the split its name or card gives it."""
 
-    path: Path
+    path: Path | Member
     name: str
     read: Read
     size: int
@@ -35,55 +37,24 @@ def find_files(path: Path, reading: Reading, subset: str | None = None) -> list[
     """The files of a file, folder, hub dataset or repository. DataError `data.unreadable` when there are none."""
     if not path.exists():
         raise DataError("data.unreadable", f"there is no {path}", "check the path")
-    if subset is not None and (path.is_file() or is_repository(path)):
+    is_archive = path.is_file() and path.suffix.lower() == _ARCHIVE
+    if subset is not None and not is_archive and (path.is_file() or is_repository(path)):
         what = f"{path.name} has no subsets, and '{subset}' was asked for"
         raise DataError("data.unreadable", what, "leave `subset` out, or name the folder of a dataset")
+    if is_archive:
+        return _of_archive(path, reading, subset)
     if path.is_file():
         return [_one_file(path, path.name)]
     if is_repository(path):
         return _repository(path, reading)
     if (table := dataset_info.entries(path)) is not None:
-        return _described(path, dataset_info.chosen(table, subset, path.name))
-    names = list(_names(path, reading))
+        return _described(path, dataset_info.chosen(table, subset, path.name), reading)
+    names = names_below(path, reading)
     if listed := hub_folder.configs(path):
-        return _of_card(path, names, hub_folder.chosen(listed, subset, path.name))
+        return _of_card(path, names, hub_folder.chosen(listed, subset, path.name), reading)
     if subset is not None:
         names = _of_subset(names, subset, path.name)
     return _of_folder(path, names, reading)
-
-
-def inside(folder: Path, name: str) -> Path:
-    """The path of a name that a file of the folder gave. DataError `data.unreadable` when it leads outside."""
-    parts = PurePosixPath(name.replace("\\", "/"))
-    path = folder / parts
-    if parts.is_absolute() or ":" in parts.parts[0] or ".." in parts.parts or not _stays(folder, path):
-        raise DataError("data.unreadable", f"'{name}' leads out of {folder.name}", "name a file inside the folder")
-    if not path.exists():
-        there = [entry.name for entry in folder.iterdir()]
-        raise DataError("data.unreadable", f"there is no {name} in {folder.name}", nearest(parts.name, there))
-    return path
-
-
-def _stays(folder: Path, path: Path) -> bool:
-    """A path lies in the folder after links are followed; the hub's cache links from snapshots/ to blobs/ beside it."""
-    root, target = folder.resolve(), path.resolve()
-    if target.is_relative_to(root):
-        return True
-    return root.parent.name == "snapshots" and target.is_relative_to(root.parent.parent / "blobs")
-
-
-def _names(folder: Path, reading: Reading) -> Iterable[str]:
-    """The paths of a folder's files, sorted; hidden ones and links that lead outside are left out, the latter aloud."""
-    for base, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            path = Path(base, name)
-            if name.startswith(".") or not path.is_file():
-                continue
-            if _stays(folder, path):
-                yield path.relative_to(folder).as_posix()
-            else:
-                reading.say(f"{path.relative_to(folder)} is a link that leads out of the folder, and is passed over")
 
 
 def _one_file(path: Path, name: str, split: str = "", adapt: Adapt | None = None) -> SourceFile:
@@ -94,27 +65,71 @@ def _one_file(path: Path, name: str, split: str = "", adapt: Adapt | None = None
         raise DataError(
             "data.unreadable",
             f"{name} is of no type that is known by its ending '{ending_of(path)}'",
-            f"known are {', '.join(sorted(readers()))}, each also as .gz and .zst, and files of text and source code",
+            f"known are {', '.join(sorted(readers()))}, each also as .gz and .zst, .zip with such files, and files of "
+            "text and source code",
         )
     return SourceFile(path, name, read, path.stat().st_size, split, adapt)
 
 
 def _of_folder(folder: Path, names: list[str], reading: Reading) -> list[SourceFile]:
-    """Files of rows if there are any; else each file of text or source code is one row."""
+    """Files of rows if there are any, else archives; else each file of text or source code is one row."""
     rows = [name for name in names if _holds_rows(name)]
-    taken = rows or [name for name in names if ending_of(Path(name)) in (*PROSE, *CODE)]
+    archives = [name for name in names if Path(name).suffix.lower() == _ARCHIVE]
+    taken = rows or archives or _documents(names)
     if not taken:
-        there = ", ".join(names[:5]) or "nothing"
-        raise DataError(
-            "data.unreadable", f"{folder.name} holds no file that can be read, but {there}", "check the path"
-        )
-    passed_over = Counter(Path(name).suffix or name for name in names if name not in set(taken))
-    if passed_over:
-        listed = ", ".join(f"{count} {ending}" for ending, count in passed_over.most_common(8))
-        reading.say(f"{folder.name}: {len(taken)} files are read, and passed over: {listed}")
+        raise _nothing_to_read(folder.name, names)
+    _skip_others(folder.name, names, taken, reading)
     if rows:
         return [_one_file(folder / name, name, hub_folder.split_by_name(name)) for name in rows]
+    if archives:
+        return [file for name in archives for file in _of_archive(folder / name, reading, None, name)]
     return [SourceFile(folder / name, name, read_whole, (folder / name).stat().st_size) for name in taken]
+
+
+def _of_archive(path: Path, reading: Reading, subset: str | None, shown: str | None = None) -> list[SourceFile]:
+    """The files of a .zip, as those of a folder; those that can only be read from the disk are refused."""
+    shown = shown or path.name
+    table = members(path, reading)
+    names = list(table) if subset is None else _of_subset(list(table), subset, shown)
+    rows = [name for name in names if _holds_rows(name)]
+    taken = rows or _documents(names)
+    if not taken:
+        raise _nothing_to_read(shown, names)
+    odd = next((name for name in rows if ending_of(Path(name)) not in STREAMED), None)
+    if odd is None and dataset_info.FILE in {Path(name).name for name in names}:
+        odd = dataset_info.FILE
+    if odd is not None:
+        what = f"{shown} holds {odd}, which cannot be read inside an archive"
+        raise DataError("data.unreadable", what, "unpack it, and give the folder")
+    _skip_others(shown, names, taken, reading)
+    known = readers() if rows else {}
+    return [
+        SourceFile(
+            table[name],
+            f"{shown}/{name}",
+            known.get(ending_of(Path(name)), read_whole),
+            table[name].size,
+            hub_folder.split_by_name(name) if rows else "",
+        )
+        for name in taken
+    ]
+
+
+def _skip_others(folder: str, names: list[str], taken: list[str], reading: Reading) -> None:
+    kept = set(taken)
+    others = [name for name in names if name not in kept]
+    rows = [name for name in others if ending_of(Path(name)) in _OFTEN_ROWS]
+    reading.skip(folder, rows, "a kind of file that is not read beside the others")
+    reading.skip(folder, [name for name in others if name not in set(rows)], "another kind of file", matters=False)
+
+
+def _documents(names: list[str]) -> list[str]:
+    return [name for name in names if ending_of(Path(name)) in (*PROSE, *CODE)]
+
+
+def _nothing_to_read(name: str, names: list[str]) -> DataError:
+    there = ", ".join(names[:5]) or "nothing"
+    return DataError("data.unreadable", f"{name} holds no file that can be read, but {there}", "check the path")
 
 
 def _holds_rows(name: str) -> bool:
@@ -131,7 +146,7 @@ def _of_subset(names: list[str], subset: str, name: str) -> list[str]:
     return [path for path in names if subset in PurePosixPath(path).parent.parts]
 
 
-def _of_card(folder: Path, names: list[str], config: dict) -> list[SourceFile]:
+def _of_card(folder: Path, names: list[str], config: dict, reading: Reading) -> list[SourceFile]:
     files: list[SourceFile] = []
     base = str(config.get("data_dir") or "").strip("/")
     for split, pattern in hub_folder.patterns(config):
@@ -142,14 +157,17 @@ def _of_card(folder: Path, names: list[str], config: dict) -> list[SourceFile]:
             raise DataError("data.unreadable", what, "fetch the dataset whole, or mend its README.md")
         known = hub_folder.split_by_name(split)  # of `train_sft`: train
         files += [_one_file(folder / name, name, known or hub_folder.split_by_name(name)) for name in matched]
-    return list({file.name: file for file in files}.values())
+    found = {file.name: file for file in files}
+    others = [name for name in names if name not in found and _holds_rows(name)]
+    reading.skip(folder.name, others, "not named by the card for this subset", matters=False)
+    return list(found.values())
 
 
-def _described(folder: Path, entry: dict) -> list[SourceFile]:
+def _described(folder: Path, entry: dict, reading: Reading) -> list[SourceFile]:
     path, adapt = inside(folder, dataset_info.file_name(entry)), dataset_info.adapter(entry)
     if path.is_file():
         return [_one_file(path, path.relative_to(folder).as_posix(), adapt=adapt)]
-    names = [name for name in _names(path, Reading()) if _holds_rows(name) or name.endswith(".txt")]
+    names = [name for name in names_below(path, reading) if _holds_rows(name) or name.endswith(".txt")]
     return [_one_file(path / name, f"{path.name}/{name}", adapt=adapt) for name in names]
 
 

@@ -104,7 +104,7 @@ def inspect(spec: InspectSpec, input: Input, tokenizer: Input | None = None) -> 
         stats=stats,
         first_bad=first_bad,
         shown=shown,
-        notes=reading.notes + profile.told(),
+        notes=[*reading.notes, *(sentence for sentence, _ in reading.told()), *profile.told()],
         unrendered=dict(unrendered),
         rendered=len(lengths.kept),
     )

@@ -73,6 +73,8 @@ def _prepare(spec: PrepareSpec, ctx: Context, kept: "KeptTokens | None") -> Outc
 
     for note in reading.notes:
         ctx.emit(Note(text=note))
+    for sentence, matters in reading.told():
+        ctx.emit(Note(level="warning" if matters else "info", text=sentence))
     for sentence in kept.renderer.told() if kept is not None else ():
         ctx.emit(Note(level="warning", text=sentence))
     accounts.balance()
@@ -85,6 +87,7 @@ def _prepare(spec: PrepareSpec, ctx: Context, kept: "KeptTokens | None") -> Outc
     stats = {
         **accounts.as_dict(),
         "blank_lines": reading.blank,
+        "files": {"read": reading.files, "not_read": len(reading.skipped)},
         "splits": _rows_of_splits(splitter, writer),
         "sources": {name: _layout(part) for name, part in named(parts).items()},
         "leaks": leaks,
@@ -273,6 +276,7 @@ def _table(accounts: Accounts, reading: Reading, writer: DatasetWriter, profile:
     rows += [["quarantined", f"{accounts.quarantined:,}"]]
     rows += [[f"dropped: {reason}", f"{count:,}"] for reason, count in accounts.dropped.most_common()]
     rows += [[f"not mapped: {name}", f"{count:,}"] for name, count in profile.unmapped.most_common(_COLUMNS_SHOWN)]
+    rows += [["files not read", f"{len(reading.skipped):,}"]] if reading.skipped else []
     rows += [["blank, and no rows", f"{reading.blank:,}"]] if reading.blank else []
     if profile.tokens.count:
         rows += [["tokens", f"{profile.tokens.total:,}"], ["learned tokens", f"{profile.learned.total:,}"]]

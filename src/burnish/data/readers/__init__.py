@@ -28,6 +28,10 @@ CODE = (
 """Endings of files that are documents by themselves: in a folder or repository, each such file is one row."""
 
 
+STREAMED = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
+"""Endings whose readers take a stream, and so a file inside an archive, too."""
+
+
 @cache
 def readers() -> dict[str, Read]:
     """Every reader of row files by ending: the built-in ones, then those of installed packages."""
