@@ -1,6 +1,7 @@
 """Templates are foreign code: they render as in transformers, and cannot get out, hang or grow."""
 
 import time
+from datetime import date
 
 import pytest
 from transformers.utils.chat_template_utils import render_jinja_template
@@ -11,12 +12,15 @@ from burnish.tokens.template import ChatTemplate
 
 MESSAGES = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
 
+DAY = date(2026, 2, 3)
+
 OUT = {
     "classes by attribute": "{{ ''.__class__.__mro__[1].__subclasses__() }}",
     "classes by item": "{{ ''['__class__'] }}",
     "classes by filter": "{{ '' | attr('__class__') | attr('__mro__') }}",
     "globals of a function": "{{ raise_exception.__globals__ }}",
-    "globals of a lambda": "{{ strftime_now.__self__.__init__.__globals__ }}",
+    "globals of the date": "{{ strftime_now.__globals__ }}",
+    "the closure of the date": "{{ strftime_now.__closure__[0].cell_contents }}",
     "builtins by namespace": "{{ namespace.__init__.__globals__['os'].system('true') }}",
     "a private name on a namespace": "{% set n = namespace(_x=1) %}{{ n }}",
     "a private name on a namespace, later": "{% set n = namespace() %}{% set n._x = 1 %}{{ n }}",
@@ -38,6 +42,8 @@ GROWTH = {
     "doubling": "{% set n = namespace(s='a') %}{% for i in range(60) %}{% set n.s = n.s + n.s %}{% endfor %}x",
     "doubling by tilde": "{% set n = namespace(s='a') %}{% for i in range(60) %}{% set n.s = n.s ~ n.s %}{% endfor %}x",
     "a huge power": "{{ 10 ** (10 ** 10) }}",
+    "a wide date": "{{ strftime_now('%1000000000d') }}",
+    "a long date": "{{ strftime_now('%B' * 100000) }}",
     "squaring": "{% set n = namespace(x=9) %}{% for i in range(60) %}{% set n.x = n.x * n.x %}{% endfor %}{{ n.x }}",
     "centre": "{{ 'a' | center(10000000000) }}",
     "centre by method": "{{ 'a'.center(10000000000) }}",
@@ -66,7 +72,7 @@ GROWTH = {
 
 
 def render(source: str, **more: object) -> str:
-    return ChatTemplate(source).render(MESSAGES, None, more).text
+    return ChatTemplate(source, DAY).render(MESSAGES, None, more).text
 
 
 def what_it_reaches(source: str) -> str:
@@ -120,12 +126,12 @@ def test_a_template_that_refuses_says_so_in_its_own_words():
 
 def test_a_template_with_an_error_names_its_line():
     with pytest.raises(ModelError, match="line 2"):
-        ChatTemplate("a\n{% if %}")
+        ChatTemplate("a\n{% if %}", DAY)
 
 
 def test_every_stretch_of_the_text_knows_its_message():
     source = "<s>{% for m in messages %}{% for x in messages %}{% endfor %}[{{ m.content }}]{% endfor %}</s>"
-    trace = ChatTemplate(source).render(MESSAGES, None, {})
+    trace = ChatTemplate(source, DAY).render(MESSAGES, None, {})
     found = [(trace.text[stretch.start : stretch.end], stretch.index) for stretch in trace.stretches]
     assert found == [("<s>", None), ("[hi]", 0), ("[ho]", 1), ("</s>", None)]
 
@@ -135,3 +141,15 @@ def test_a_marked_block_without_a_place_is_refused():
     with pytest.raises(ModelError) as caught:
         render(source)
     assert caught.value.code == "model.inexact-template"
+
+
+def test_the_date_is_the_given_one_as_transformers_writes_it():
+    source = "{{ strftime_now('%d %b %Y') }}|{{ strftime_now('%A, %-d %B %y, day %j') }}|{{ strftime_now('%Y-%m-%d') }}"
+    assert render(source) == "03 Feb 2026|Tuesday, 3 February 26, day 034|2026-02-03"
+
+
+@pytest.mark.parametrize("format", ["%H:%M", "%c", "%s", "%f", "%X", "%T", "%Z", "%p", "%Ex"])
+def test_the_time_of_day_is_refused(format):
+    with pytest.raises(ModelError, match="more of the clock than a date") as caught:
+        render("{{ strftime_now('" + format + "') }}")
+    assert caught.value.code == "model.bad-template"

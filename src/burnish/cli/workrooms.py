@@ -92,6 +92,7 @@ def chat(
     top_p: Annotated[float, typer.Option(help="Sample from the likeliest tokens that hold this share.")] = 1.0,
     seed: Annotated[int | None, typer.Option(help="Of sampling; another one each time when not said.")] = None,
     max_new_tokens: Annotated[int, typer.Option(help="The longest answer.")] = 512,
+    date: Annotated[str, typer.Option(help="What the chat template prints as the date; auto is today.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Talk to a model or adapter in the terminal."""
@@ -99,7 +100,7 @@ def chat(
     from burnish.studio.workrooms import chat as talk
 
     arguments = [f"--temperature={temperature}", f"--top-p={top_p}", f"--max-new-tokens={max_new_tokens}"]
-    arguments += [f"--device={device}"] + ([f"--seed={seed}"] if seed is not None else [])
+    arguments += [f"--device={device}", f"--date={date}"] + ([f"--seed={seed}"] if seed is not None else [])
     arguments += [f"--ask={ask}"] if ask is not None else []
     arguments += [f"--system={system}"] if system is not None else []
     if ctx.obj.json and ask is None:

@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 from burnish import __version__
 from burnish.core.artifact import Artifact
 from burnish.core.context import Input
+from burnish.core.dates import Dates
 from burnish.core.errors import AskError, BurnishError
 from burnish.core.fingerprint import of_step
 from burnish.core.inputs import artifact_at, check_input, has_other_base
@@ -106,11 +107,15 @@ def make_plan(
     known = workspace.hashes()
     known_before = dict(known)
     earlier, durations, warnings = _earlier_runs(workspace.all_runs(), recipe.name)
+    dates = Dates(earlier)
     planned: dict[str, PlannedStep] = {}
     notes: list[str] = []
     for step in needed:
         inputs = _inputs(step, planned, workspace, known, notes)
+        step, said = dates.pin(step, inputs)
+        notes += said
         fingerprint = of_step(step.stage.name, step.stage.version, step.spec, inputs_as_fingerprints(inputs))
+        dates.promise(fingerprint, step.spec, inputs)
         anew = _must_be_anew(step, planned, start, force)
         candidates = earlier.get(fingerprint, [])
         action, reason, run = ("run", anew, None) if anew else _choose(step, candidates, inputs, known, warnings.append)

@@ -101,14 +101,15 @@ def measure_likelihoods(
     *,
     train_on: TrainOn,
     max_length: int,
+    date: str = "auto",
     tick: Tick,
 ) -> None:
     """Note the likelihood of each row's learned tokens in its item.
 
     A text of more than `max_length` tokens is read in pieces, as training splits it; such a conversation is marked.
     """
-    whole = Renderer(tokenizer, RenderSpec(train_on=train_on, max_length=_NO_LIMIT))
-    in_pieces = Renderer(tokenizer, RenderSpec(max_length=max_length, over_length="split"))
+    whole = Renderer(tokenizer, RenderSpec(train_on=train_on, max_length=_NO_LIMIT, date=date))
+    in_pieces = Renderer(tokenizer, RenderSpec(max_length=max_length, over_length="split", date=date))
     measured, rendered = [], []
     for index, row in enumerate(rows):
         if row["kind"] not in ("chat", "text"):

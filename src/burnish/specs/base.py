@@ -4,6 +4,7 @@ A spec says what a person asks for. It is read by the stage that does the work; 
 reported to the consumption ledger (`burnish.core.ledger`), so that a setting nothing reads is found.
 """
 
+import datetime
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -67,6 +68,11 @@ class Runtime:
         return not self.values or value in self.values
 
 
+@dataclass(frozen=True)
+class TemplateDate:
+    """Mark of a field that holds the date which a chat template prints: planning replaces `auto` by a date."""
+
+
 RUNTIME = Runtime()
 
 SCHEMES = ("step", "file", "hub", "git", "builtin")
@@ -86,6 +92,18 @@ def is_a_reference(value: str) -> str:
     return value
 
 
+def is_a_date(value: str) -> str:
+    """Accept `auto` or a date as YYYY-MM-DD."""
+    try:
+        if value != "auto" and datetime.date.fromisoformat(value).isoformat() != value:
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"'{value}' is not a date: write YYYY-MM-DD, such as 2026-11-21, or auto") from None
+    return value
+
+
+PrintedDate = Annotated[str, TemplateDate(), AfterValidator(is_a_date)]
+"""The date that a chat template prints where it reads the clock, as Llama 3.2's does."""
 ModelRef = Annotated[str, Takes(("model", "adapter")), AfterValidator(is_a_reference)]
 """A model: a folder, a hub name, `builtin:pocket`, or an adapter on its base."""
 DataRef = Annotated[str, Takes(("dataset", "file", "folder")), AfterValidator(is_a_reference)]

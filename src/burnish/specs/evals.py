@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from burnish.specs.base import DataRef, Device, ModelRef, Spec, Threads
+from burnish.specs.base import DataRef, Device, ModelRef, PrintedDate, Spec, Threads
 from burnish.specs.tokens import TrainOn
 
 
@@ -159,6 +159,9 @@ class EvaluateSpec(Spec):
     """How answers are generated."""
     max_rows: int | None = Field(default=None, ge=1)
     """Score the first rows only."""
+    date: PrintedDate = "auto"
+    """The date that the chat template prints, YYYY-MM-DD. `auto`: the date that the model was trained with, else that
+    of an earlier run of the same step, else today; part of the step's identity where the template prints a date."""
     max_length: int = Field(default=4096, ge=8)
     """Conversations of more tokens than this, or than the model's context, are left out of perplexity, and counted;
     texts are read in pieces of that length."""

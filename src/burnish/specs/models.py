@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from burnish.specs.base import DataRef, Device, ModelRef, Spec, Threads
+from burnish.specs.base import DataRef, Device, ModelRef, PrintedDate, Spec, Threads
 from burnish.specs.evals import GenerationSpec
 
 
@@ -38,6 +38,9 @@ class GenerateSpec(Spec):
     """How answers are generated."""
     max_rows: int | None = Field(default=None, ge=1)
     """Answer the first rows only."""
+    date: PrintedDate = "auto"
+    """The date that the chat template prints, YYYY-MM-DD. `auto`: the date that the model was trained with, else that
+    of an earlier run of the same step, else today; part of the step's identity where the template prints a date."""
     device: Device = "auto"
     """Where to run."""
     threads: Threads = "auto"

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from burnish.specs.base import DataRef, Spec, TokenizerRef
+from burnish.specs.base import DataRef, PrintedDate, Spec, TokenizerRef
 
 OverLength = Literal["raise", "drop", "truncate_left", "split"]
 TrainOn = Literal["assistant", "completion", "all"]
@@ -25,6 +25,9 @@ class RenderSpec(Spec):
     a sample of its own that ends with it, or masked, or learned in a shape that is never met in use; counted."""
     chat_template: str | None = None
     """In place of the tokenizer's own chat template: a Jinja text, or `chatml`, the one that burnish ships."""
+    date: PrintedDate = "auto"
+    """The date that the chat template prints, YYYY-MM-DD. `auto`: the date that the model was trained with, else that
+    of an earlier run of the same step, else today; part of the step's identity where the template prints a date."""
 
 
 class TokenizerTrainSpec(Spec):

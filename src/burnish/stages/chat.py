@@ -28,6 +28,7 @@ from burnish.models.engines.protocol import Engine
 from burnish.models.engines.transformers import TransformersEngine
 from burnish.models.load import describe, load_model
 from burnish.specs.evals import GenerationSpec
+from burnish.specs.tokens import RenderSpec
 from burnish.tokens.chat import Renderer
 from burnish.tokens.load import load_tokenizer
 
@@ -92,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seed = int.from_bytes(os.urandom(4)) if asked.seed is None else asked.seed
         sampling = {"temperature": asked.temperature, "top_p": asked.top_p, "seed": seed}
         generation = make_spec(GenerationSpec, {"max_new_tokens": asked.max_new_tokens, **sampling}, lambda _: "chat")
-        conversation = _open(source, generation, asked.system, asked.device)
+        conversation = _open(source, generation, asked.system, asked.device, asked.date)
         if asked.json:
             answer = "".join(conversation.ask(asked.ask))
             print(json.dumps({"model": source.ref, "question": asked.ask, "answer": answer}))
@@ -120,15 +121,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--top-p", type=float, default=1.0)
     parser.add_argument("--seed", type=int, help="of sampling; another one each time when not given")
     parser.add_argument("--max-new-tokens", type=int, default=512)
+    parser.add_argument("--date", default="auto", help="what the chat template prints as the date; auto is today")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
 
 
-def _open(source: Input, generation: GenerationSpec, system: str | None, device: str) -> Conversation:
+def _open(source: Input, generation: GenerationSpec, system: str | None, device: str, date: str) -> Conversation:
     """Load everything; a tokenizer without a chat template is told before the model is read."""
     tokenizer = load_tokenizer(tokenizer_folder(source))
-    renderer = Renderer(tokenizer)
+    renderer = Renderer(tokenizer, make_spec(RenderSpec, {"date": date}, lambda _: "--date"))
+    if renderer.date is not None:
+        said = f"note: the chat template prints the date: {renderer.date}" + ", today" * (date == "auto")
+        Console(stderr=True, highlight=False, soft_wrap=True).print(Text(f"{said}; --date sets another", style="dim"))
     renderer.prompt([{"role": "user", "content": "?"}])
     place = pick_device(device)
     engine = TransformersEngine(load_model(source, dtype=inference_dtype(place), device=place), tokenizer)

@@ -28,7 +28,7 @@ from burnish.models.engines.transformers import TransformersEngine
 from burnish.models.engines.ways import context_of
 from burnish.models.load import load_model
 from burnish.specs.evals import EvaluateSpec, GenerationSpec
-from burnish.specs.tokens import TrainOn
+from burnish.specs.tokens import RenderSpec, TrainOn
 from burnish.stages.answering import asked_rows, count_alike, tokenizers_of
 from burnish.tokens.chat import Renderer
 
@@ -89,6 +89,8 @@ class _Plan:
     """None: nothing is generated."""
     learned: tuple[TrainOn, int] | None
     """Which turns perplexity is measured on, and the longest row; None: it is not measured."""
+    date: str
+    """What the chat template prints as the date."""
     confidence: float
     seed: int
 
@@ -120,6 +122,7 @@ def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
         scorers=build_scorers(spec.scorers),
         generation=_generation(spec.generation) if spec.scorers else None,
         learned=(spec.train_on, spec.max_length) if spec.perplexity else None,
+        date=spec.date,
         confidence=spec.confidence,
         seed=spec.seed,
     )
@@ -171,13 +174,16 @@ def _measure(plan: _Plan, ctx: Context, model: Any, tokenizer: "PreTrainedTokeni
     context = context_of(model)
     if plan.learned is not None:
         train_on, longest = plan.learned[0], min(plan.learned[1], context)
-        measure_likelihoods(model, tokenizer, plan.rows, items, train_on=train_on, max_length=longest, tick=tick)
+        measure_likelihoods(
+            model, tokenizer, plan.rows, items, train_on=train_on, max_length=longest, date=plan.date, tick=tick
+        )
         too_long = sum(item.too_long for item in items)
         if too_long:
             text = f"{name}{too_long} rows have more than {longest} tokens and are left out of perplexity"
             ctx.emit(Note(level="warning", text=text))
     if plan.generation is not None:
-        engine, renderer = TransformersEngine(model, tokenizer, ctx.emit), Renderer(tokenizer)
+        engine = TransformersEngine(model, tokenizer, ctx.emit)
+        renderer = Renderer(tokenizer, RenderSpec(date=plan.date))
         answer_rows(engine, renderer, plan.rows, items, plan.scorers, plan.generation, context=context, tick=tick)
     return items
 

@@ -14,6 +14,7 @@ from burnish.models.engines.protocol import Answer
 from burnish.models.engines.transformers import TransformersEngine
 from burnish.models.load import load_model
 from burnish.specs.models import GenerateSpec
+from burnish.specs.tokens import RenderSpec
 from burnish.stages.answering import asked_rows, tokenizers_of
 from burnish.tokens.chat import Renderer
 
@@ -70,7 +71,7 @@ def _answer(
     phase: str,
 ) -> tuple[list[Answer | None], list[str | None]]:
     """The model's answers, and the references as it would write them."""
-    renderer = Renderer(tokenizer)
+    renderer = Renderer(tokenizer, RenderSpec(date=spec.date))
     prompts = [_prompt(renderer, row) for row in rows]
     device = pick_device(spec.device)
     model = load_model(source, dtype=inference_dtype(device), device=device)

@@ -68,6 +68,11 @@ class RowRenderer:
         return self._renderer.template
 
     @property
+    def date(self) -> str | None:
+        """The date that the chat template prints; None where it prints none."""
+        return self._renderer.date
+
+    @property
     def template_in_use(self) -> str:
         """The template to save with a model that was trained on what `counts` counted."""
         return self._renderer.template_in_use

@@ -65,6 +65,7 @@ def origin_of(renderer: RowRenderer, data: Input, split: str) -> str:
             "tokenizer": tokenizer.backend_tokenizer.to_str(),
             "special": {name: str(token) for name, token in tokenizer.special_tokens_map.items()},
             "template": tokenizer.chat_template,
+            "date": renderer.date,
             "settings": renderer.spec.model_dump(mode="json"),
             "code": _code(),
             "libraries": {name: version(name) for name in _LIBRARIES},

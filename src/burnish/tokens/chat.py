@@ -6,9 +6,9 @@ The whole text is tokenised at once and spans are carried over by the tokens' of
 is met in use. Special tokens come from the template alone: none is added, as transformers does in its chats.
 """
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
+from burnish.core.dates import today
 from burnish.core.errors import BurnishError, DataError, ModelError
 from burnish.specs.tokens import RenderSpec, RewrittenTurns
-from burnish.tokens.conversation import strings_in
-from burnish.tokens.dialect import ASK, REPLY, Beginnings, Dialect, said
+from burnish.tokens.dialect import Beginnings, Dialect
 from burnish.tokens.history import History, with_default_mode
+from burnish.tokens.refusals import Refusals, check_doubled
 from burnish.tokens.rendered import COUNTED, Encoded, Rendered, cut_apart, cut_left, weigh
 from burnish.tokens.turns import Span, Turns
 
@@ -50,6 +51,7 @@ class Renderer:
         self.tokenizer = tokenizer
         self.spec = spec
         self.counts: Counter[str] = Counter()
+        self._day = date.fromisoformat(today() if spec.date == "auto" else spec.date)
 
     # What a row becomes
 
@@ -96,8 +98,7 @@ class Renderer:
         """Text and ids that ask for an answer: the messages up to the closing answer, and the generation prompt."""
         messages, tools = _conversation(row, tools)
         try:
-            self._check_content(messages, tools)
-            self._check_shown(messages, tools)
+            self._refusals.check(messages, tools)
             text = self._dialect.trace(before_answer(messages), tools, prompt=True).text
         except BurnishError as error:
             raise _at(row, error) from error
@@ -147,6 +148,13 @@ class Renderer:
     # What is known of the template
 
     @property
+    def date(self) -> str | None:
+        """The date that the chat template prints, YYYY-MM-DD; None where it prints none, or there is no template."""
+        if self.spec.chat_template is None and self.tokenizer.chat_template is None:
+            return None
+        return self._day.isoformat() if self._dialect.template.asks_for_the_date else None
+
+    @property
     def method(self) -> str:
         """How the learned tokens are told: by generation markers, traced turns or differenced prefixes."""
         return self._turns.method
@@ -183,7 +191,7 @@ class Renderer:
 
     @cached_property
     def _dialect(self) -> Dialect:
-        return Dialect(self.tokenizer, self.template)
+        return Dialect(self.tokenizer, self.template, self._day)
 
     @cached_property
     def _turns(self) -> Turns:
@@ -194,27 +202,16 @@ class Renderer:
         return History(self._turns, self._is_border)
 
     @cached_property
+    def _refusals(self) -> Refusals:
+        return Refusals(self.tokenizer, self._dialect, self._ends)
+
+    @cached_property
     def _ends(self) -> frozenset[str]:
         """Special tokens that end a turn; without a template, the end of text."""
         if self.spec.chat_template is None and self.tokenizer.chat_template is None:
             end = self.tokenizer.eos_token
             return frozenset() if end is None else frozenset({str(end)})
         return self._turns.ends
-
-    @cached_property
-    def _control(self) -> re.Pattern[str]:
-        """Matches special tokens that shape a conversation: what the template writes around the simplest one."""
-        exchange = [said("user", ASK), said("assistant", REPLY), said("user", ASK)]
-        text = self._dialect.trace(exchange).text + self._dialect.trace(exchange, prompt=True).text
-        ends = {str(token) for token in (self.tokenizer.bos_token, self.tokenizer.eos_token) if token is not None}
-        tokens = sorted(self._ends | ends | set(self._dialect.special.findall(text)), key=len, reverse=True)
-        return re.compile("|".join(map(re.escape, tokens)) or "(?!)")
-
-    @cached_property
-    def _text_ends(self) -> list[int]:
-        """The ids that begin and end a text, which never stand twice in a row."""
-        ids = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id)
-        return [token for token in ids if isinstance(token, int)]
 
     # How it is done
 
@@ -230,8 +227,7 @@ class Renderer:
         self, messages: Messages, tools: Tools, wanted: Mapping[int, float], rewritten: RewrittenTurns
     ) -> list[tuple[Encoded, Weights]]:
         """The samples of a conversation, each with the weights of its tokens; at least one."""
-        self._check_content(messages, tools)
-        self._check_shown(messages, tools)
+        self._refusals.check(messages, tools)
         self._count_overruled(messages, wanted)
         if self.spec.train_on == "all":
             text = self._dialect.trace(messages, tools).text
@@ -250,7 +246,7 @@ class Renderer:
 
     def _weighed(self, text: str, spans: list[tuple[int, int, float]]) -> tuple[Encoded, Weights]:
         encoded = self._encode(text)
-        self._check_doubled(encoded)
+        check_doubled(encoded, self.tokenizer)
         weights, straddling = weigh(encoded, spans)
         self.counts["straddling"] += straddling
         return encoded, weights
@@ -270,7 +266,7 @@ class Renderer:
         if isinstance(end, int) and (len(encoded.ids) == 0 or encoded.ids[-1] != end):
             offsets = np.append(encoded.offsets, [[len(text), len(text)]], axis=0)
             encoded = Encoded(text, np.append(encoded.ids, np.int32(end)), offsets)
-        self._check_doubled(encoded)
+        check_doubled(encoded, self.tokenizer)
         weights = np.ones(len(encoded.ids), np.float32)
         weights[:1] = 0.0
         return encoded, weights
@@ -330,44 +326,6 @@ class Renderer:
         return text[: min(cuts, default=len(text))]
 
     # What must not pass in silence
-
-    def _check_content(self, messages: Messages, tools: Tools) -> None:
-        """Refuse data that spells a token which shapes conversations: it could end a turn and forge another."""
-        named = [(f"message {index} ({message['role']})", message) for index, message in enumerate(messages, 1)]
-        for name, value in [*named, ("a tool", tools or [])]:
-            for text in strings_in(value):
-                found = self._control.search(text)
-                if found is not None:
-                    raise DataError(
-                        "data.control-token",
-                        f"{name} spells the control token {found.group()}",
-                        "remove it from the data: it would end or open a turn in the midst of a message",
-                    )
-
-    def _check_shown(self, messages: Messages, tools: Tools) -> None:
-        """Refuse rows of which the template would leave something out."""
-        if tools and not self._dialect.shows_tools:
-            missing = "tools"
-        elif any(message["role"] == "system" for message in messages) and not self._dialect.shows_system:
-            missing = "system messages"
-        else:
-            return
-        raise ModelError(
-            "model.inexact-template",
-            f"the row has {missing}, and the chat template leaves {missing} out",
-            "give a render.chat_template that renders them, such as chatml, or remove them from the rows",
-        )
-
-    def _check_doubled(self, encoded: Encoded) -> None:
-        """Refuse two beginnings or two ends of text in a row."""
-        for token in self._text_ends:
-            same = encoded.ids == token
-            if (same[1:] & same[:-1]).any():
-                raise ModelError(
-                    "model.doubled-special",
-                    f"the special token {self.tokenizer.convert_ids_to_tokens(token)} stands twice in a row",
-                    "remove it from the text, or from the chat template: it is added once already",
-                )
 
     def _count_overruled(self, messages: Messages, wanted: Mapping[int, float]) -> None:
         acting = dict.fromkeys(range(len(messages)), 1.0) if self.spec.train_on == "all" else wanted

@@ -6,6 +6,7 @@ whether it shows tools, calls and roles at all, and how a turn of the assistant 
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from functools import cached_property
 from typing import Any
 
@@ -53,8 +54,8 @@ class Dialect:
     Raises ModelError `model.bad-template` or `model.inexact-template` from every rendering that fails.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, source: str):
-        self.template: ChatTemplate = compiled(source)
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, source: str, day: date):
+        self.template: ChatTemplate = compiled(source, day)
         self._variables = dict(tokenizer.special_tokens_map)
         self.eos: str | None = None if tokenizer.eos_token is None else str(tokenizer.eos_token)
         specials = {str(token) for token in tokenizer.all_special_tokens}

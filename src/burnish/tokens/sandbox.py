@@ -9,7 +9,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import date
 from typing import Any
 
 import jinja2
@@ -63,10 +63,9 @@ class Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
-    def __init__(self, extensions: list[Any]):
+    def __init__(self, extensions: list[Any], day: date):
         super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[*extensions, jinja2.ext.loopcontrols])
         self.meter = Meter()
-        now = datetime.now()  # one moment for all rows of a run
         self.filters = {name: _bounded(weigh_filter, filter_) for name, filter_ in self.filters.items()}
         self.filters["tojson"] = _tojson
         self.globals = {
@@ -76,7 +75,7 @@ class Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
             "namespace": Namespace,
             "dict": _Dict(),
             "raise_exception": _raise_exception,
-            "strftime_now": now.strftime,
+            "strftime_now": _strftime(day),
         }
 
     @staticmethod
@@ -218,6 +217,22 @@ def _held(value: Any, written: list[str]) -> Any:
     if isinstance(value, (list, tuple)):
         return [_held(item, written) for item in value]
     return value
+
+
+_DATE_FORMAT = re.compile(r"(?:[^%]|%[-_^#]?[aAbBdDeFgGhjmnuUVwWyYtC%])*")
+
+
+def _strftime(day: date) -> Callable[[str], str]:
+    """transformers' `strftime_now`, which knows `day` and no clock: the time of day would differ in every run."""
+
+    def strftime_now(format: str) -> str:
+        if not isinstance(format, str) or len(format) > 1000 or not _DATE_FORMAT.fullmatch(format):
+            raise jinja2.sandbox.SecurityError(
+                f"it prints more of the clock than a date: strftime_now({str(format)[:40]!r})"
+            )
+        return day.strftime(format)
+
+    return strftime_now
 
 
 def _raise_exception(message: str) -> None:

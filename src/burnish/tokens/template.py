@@ -9,6 +9,7 @@ import itertools
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -19,6 +20,7 @@ import jinja2.nodes
 import jinja2.parser
 import jinja2.runtime
 
+from burnish.core.dates import CLOCK
 from burnish.core.errors import ModelError
 from burnish.tokens.sandbox import MAX_TEXT, Sandbox, TooMuch
 
@@ -127,13 +129,13 @@ def _as_read(target: jinja2.nodes.Node) -> jinja2.nodes.Expr:
 
 
 class ChatTemplate:
-    """A compiled chat template.
+    """A compiled chat template; `day` is the date that it prints where it asks for one.
 
     Raises ModelError `model.bad-template` where it cannot be compiled, fails, or asks for too much.
     """
 
-    def __init__(self, source: str):
-        self.environment = Sandbox([Tracing])
+    def __init__(self, source: str, day: date):
+        self.environment = Sandbox([Tracing], day)
         self._lock = threading.Lock()  # the tape and the meter serve one rendering at a time
         tracing = self.environment.extensions[Tracing.identifier]
         assert isinstance(tracing, Tracing)
@@ -145,6 +147,7 @@ class ChatTemplate:
                 for block in tree.find_all(jinja2.nodes.CallBlock)
             )
             self.variables = jinja2.meta.find_undeclared_variables(tree)
+            self.asks_for_the_date = any(name.name == CLOCK for name in tree.find_all(jinja2.nodes.Name))
             self._tracing.instrument(tree)
             self._template = self.environment.from_string(tree)
         except jinja2.TemplateSyntaxError as error:
@@ -193,9 +196,9 @@ class ChatTemplate:
 
 
 @lru_cache(maxsize=64)
-def compiled(source: str) -> ChatTemplate:
-    """`ChatTemplate(source)`, kept."""
-    return ChatTemplate(source)
+def compiled(source: str, day: date) -> ChatTemplate:
+    """`ChatTemplate(source, day)`, kept."""
+    return ChatTemplate(source, day)
 
 
 def _stretches(changes: list[tuple[int, int | None]], length: int) -> tuple[Stretch, ...]:
