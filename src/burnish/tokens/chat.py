@@ -22,9 +22,10 @@ from burnish.core.errors import BurnishError, DataError, ModelError
 from burnish.specs.tokens import RenderSpec, RewrittenTurns
 from burnish.tokens.dialect import Beginnings, Dialect
 from burnish.tokens.history import History, with_default_mode
+from burnish.tokens.omissions import Omissions
 from burnish.tokens.refusals import Refusals, check_doubled
 from burnish.tokens.rendered import COUNTED, Encoded, Rendered, cut_apart, cut_left, weigh
-from burnish.tokens.turns import Span, Turns
+from burnish.tokens.turns import Turns
 
 CHATML = Path(__file__).with_name("chatml.jinja")
 DEFAULT = RenderSpec()
@@ -202,6 +203,10 @@ class Renderer:
         return History(self._turns, self._is_border)
 
     @cached_property
+    def _omissions(self) -> Omissions:
+        return Omissions(self._dialect)
+
+    @cached_property
     def _refusals(self) -> Refusals:
         return Refusals(self.tokenizer, self._dialect, self._ends)
 
@@ -231,11 +236,11 @@ class Renderer:
         self._count_overruled(messages, wanted)
         if self.spec.train_on == "all":
             text = self._dialect.trace(messages, tools).text
+            self.counts.update(self._omissions.count([text], messages, tools))
             return [self._weighed(text, [(0, len(text), 1.0)])]
         found = self._history.samples(messages, tools, wanted.keys(), rewritten)
         self.counts.update(found.counts)
-        for sample in found.samples:
-            self._count_lost_thinking(sample.text, sample.spans, messages)
+        self.counts.update(self._omissions.count([sample.text for sample in found.samples], messages, tools))
         return [
             self._weighed(
                 sample.text,
@@ -331,12 +336,6 @@ class Renderer:
         acting = dict.fromkeys(range(len(messages)), 1.0) if self.spec.train_on == "all" else wanted
         given = {index: message["weight"] for index, message in enumerate(messages) if "weight" in message}
         self.counts["overruled"] += any(weight != acting.get(index, 0.0) for index, weight in given.items())
-
-    def _count_lost_thinking(self, text: str, spans: Sequence[Span], messages: Messages) -> None:
-        for index in {span.index for span in spans}:
-            thinking = messages[index].get("reasoning_content") if index is not None else None
-            if thinking and thinking.strip() not in text:
-                self.counts["thinking_left_out"] += 1
 
 
 def before_answer(messages: Messages) -> Messages:

@@ -29,6 +29,7 @@ MAX_SECONDS = 10.0
 """The longest that one rendering may take."""
 MAX_TURNS = 1_000_000
 """The most turns that the loops of one rendering may make together."""
+_OF_MAPPINGS = frozenset(dir(dict))
 _WIDTH = re.compile(r"\d{6,}|\*")
 
 
@@ -62,9 +63,12 @@ class Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
     """transformers' environment for chat templates, with bounds."""
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
+    trusted: frozenset[type] = frozenset()
+    """Types whose methods are burnish's own: calls that no template can write."""
 
     def __init__(self, extensions: list[Any], day: date):
         super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[*extensions, jinja2.ext.loopcontrols])
+        self.trusted = frozenset(extensions)
         self.meter = Meter()
         self.filters = {name: _bounded(weigh_filter, filter_) for name, filter_ in self.filters.items()}
         self.filters["tojson"] = _tojson
@@ -90,7 +94,17 @@ class Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
         weigh_operation(operator, left, right)
         return super().call_binop(context, operator, left, right)
 
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """An attribute, or else an item: of a mapping at once, where its type has no attribute of that name."""
+        if type(obj) is dict and attribute in obj and attribute not in _OF_MAPPINGS:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
     def call(self, context: jinja2.runtime.Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if type(getattr(obj, "__self__", None)) in self.trusted:
+            kwargs.pop("_loop_vars", None)
+            kwargs.pop("_block_vars", None)
+            return obj(*args, **kwargs)
         self.meter.tick()
         owner = getattr(getattr(obj, "__wrapped__", obj), "__self__", None)  # jinja wraps str.format
         if isinstance(owner, (str, bytes, list, tuple, int)):
