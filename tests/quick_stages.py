@@ -96,12 +96,16 @@ class SlowSpec(Spec):
     """Save something to go on from."""
     resume: Annotated[str, RUNTIME] = "auto"
     """As training stages have it."""
+    source: DataRef | None = None
+    """Rows, read at the start."""
 
 
 def slow(spec: SlowSpec, ctx: Context) -> Outcome:
     release, deaf, saves, _ = Path(spec.release), spec.deaf, spec.checkpoint, spec.resume
     if spec.numb:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    if spec.source is not None:
+        ctx.input("source").path.read_bytes()
     resumed = any(ctx.scratch.glob("checkpoints/*"))
     (ctx.out / "half.txt").write_text("half")
     if saves:

@@ -215,8 +215,9 @@ def test_a_run_with_a_torn_record_is_named_and_not_reused(planned, all_made, wor
     steps = {step.step.name: step for step in made.steps}
     assert actions(steps) == {"make": "run", "other": "run", "join": "reuse", "end": "reuse"}
     assert "artifact.json is empty" in steps["other"].reason
-    assert len(made.warnings) == 1
+    assert len(made.warnings) == 2  # one for each damaged file
     assert "run.json is cut off" in made.warnings[0]
+    assert "artifact.json is empty" in made.warnings[1]
 
 
 def test_an_artifact_of_an_older_burnish_is_reused_and_said_to_be_unchecked(planned, all_made, workspace):
@@ -227,3 +228,10 @@ def test_an_artifact_of_an_older_burnish_is_reused_and_said_to_be_unchecked(plan
     step = planned()["make"]
     assert step.action == "reuse"
     assert "cannot be checked" in step.reason
+
+
+def test_a_folder_that_holds_the_runs_is_no_input(planned, workspace):
+    (workspace.root / "rows.txt").write_text("a\n")
+    with pytest.raises(AskError, match="the workspace's own runs") as caught:
+        planned({"name": "r", "steps": {"join": {"stage": "quick-join", "source": "file:."}}})
+    assert caught.value.code == "ask.bad-reference"

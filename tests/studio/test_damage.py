@@ -8,6 +8,7 @@ import pytest
 
 import burnish
 from burnish.core.errors import RunError
+from burnish.core.files import write_json
 from burnish.core.fingerprint import BASE_RECORD
 from burnish.studio.workrooms import resolve_model
 
@@ -129,3 +130,85 @@ def test_a_base_that_changed_after_the_training_is_refused_everywhere(quick_stag
             use()
         assert caught.value.code == "model.wrong-adapter"
         assert "model.safetensors" in caught.value.what
+
+
+@pytest.fixture
+def reading(workspace, until, quick_stages):
+    """A step that has read its rows and works on; `edit` acts then. Gives its run and the error, if any."""
+    rows = workspace.root / "rows.txt"
+    release = workspace.root / "release"
+
+    def reading(edit):
+        rows.write_text("one\n")
+        errors = []
+
+        def go():
+            try:
+                burnish.run_stage("quick-slow", release=str(release), source="file:rows.txt", workspace=workspace.root)
+            except burnish.BurnishError as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=go)
+        thread.start()
+        until(lambda: any(run.partial.joinpath("half.txt").exists() for run in workspace.all_runs()))
+        edit(rows)
+        if not errors:
+            release.touch()
+        thread.join(30)
+        return workspace.all_runs()[0], errors
+
+    return reading
+
+
+def edit_and_undo(rows):
+    rows.write_text("two\n")
+    rows.write_text("one\n")
+    os.utime(rows, (1, 1))
+
+
+@pytest.mark.parametrize(
+    "edit", [lambda rows: rows.write_text("two\n"), lambda rows: rows.unlink(), edit_and_undo], ids=str
+)
+def test_a_file_edited_while_its_own_step_runs_leaves_neither_artifact_nor_checkpoint(reading, edit):
+    run, (error,) = reading(edit)
+    assert error.code == "run.input-changed"
+    assert "file:rows.txt" in error.what
+    assert run.state == "failed"
+    assert not (run.folder / "artifact.json").exists()
+    assert not run.out.exists()
+    assert not any(run.scratch.glob("checkpoints/*"))
+
+
+def test_a_stopped_step_whose_input_changed_is_not_resumed_from_what_it_learned(reading, workspace):
+    def edit_and_stop(rows):
+        rows.write_text("two\n")
+        burnish.stop(workspace=workspace.root)
+
+    run, (error,) = reading(edit_and_stop)
+    assert error.code == "run.input-changed"
+    assert not any(run.scratch.glob("checkpoints/*"))
+
+
+def test_a_file_that_stays_as_it_is_is_no_hindrance(reading):
+    run, errors = reading(lambda rows: rows.read_bytes())
+    assert errors == []
+    assert run.state == "succeeded"
+
+
+def test_an_input_of_an_older_burnish_is_said_to_be_unchecked(recipe, workspace):
+    run = burnish.run(recipe, workspace=workspace.root, only=["make"])["make"].run
+    record = run.record_of("artifact.json")
+    del record["files"]
+    write_json(run.folder / "artifact.json", record)
+    join = burnish.run(recipe, workspace=workspace.root)["join"].run
+    assert any("cannot be checked" in event.text for event, _ in join.events.read() if event.kind == "note")
+
+
+def test_a_recipe_in_a_torn_plan_is_not_resumed(recipe, workspace):
+    burnish.run(recipe, workspace=workspace.root)
+    path = workspace.runs / "r/1/plan.json"
+    plan = json.loads(path.read_text())
+    del plan["values"]
+    path.write_text(json.dumps(plan))
+    with pytest.raises(RunError, match=r"plan\.json lacks 'values'"):
+        burnish.resume("r/1", workspace=workspace.root)

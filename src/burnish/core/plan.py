@@ -204,8 +204,19 @@ def _inputs(
         except BurnishError as error:
             raise type(error)(error.code, at(place, f"'{name}': {error.what}"), error.fix) from error
         check_kind(value, kinds, name, place)
+        _refuse_runs_within(value, workspace, at(place, name))
         inputs[path] = value
     return inputs
+
+
+def _refuse_runs_within(value: Input, workspace: Workspace, field: str) -> None:
+    """A folder around `runs/` changes with every step, and what earlier steps wrote would be read as data."""
+    if value.ref.startswith("file:") and workspace.runs.is_relative_to(value.path):
+        raise AskError(
+            "ask.bad-reference",
+            f"{field}: {value.ref} holds the workspace's own runs, which change while a step reads",
+            "put the files into a folder of their own and name that, or name the files",
+        )
 
 
 def step_as_input(planned: PlannedStep) -> Input:

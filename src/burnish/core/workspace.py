@@ -22,7 +22,7 @@ from filelock import FileLock
 
 from burnish.core.errors import AskError, BurnishError
 from burnish.core.files import write_atomically, write_json
-from burnish.core.records import is_there, read_record
+from burnish.core.records import broken, is_there, read_record
 from burnish.core.run import Run
 
 MARK = "burnish.yaml"
@@ -82,12 +82,18 @@ class Workspace:
         found = (path.parent.name for path in self.runs.glob(f"{recipe}/*/plan.json"))
         return sorted((int(name) for name in found if name.isdecimal()), reverse=True)
 
-    def plan_of(self, recipe: str, number: int) -> dict[str, Any]:
-        """plan.json: what each step of one `burnish run` was to do, and its run folder below `runs/`."""
+    def plan_of(self, recipe: str, number: int, *, resumable: bool = False) -> dict[str, Any]:
+        """plan.json: what each step of one `burnish run` was to do, and its run folder below `runs/`.
+
+        One that is resumable holds the recipe too, as `values`.
+        """
         path = self.runs / recipe / str(number) / "plan.json"
         if not is_there(path):
             raise self._no_such_run(f"{recipe}/{number}")
-        return read_record(path)
+        plan = read_record(path)
+        if resumable and not plan.get("values"):
+            raise broken(path, "lacks 'values', the recipe")
+        return plan
 
     def record_plan(self, recipe: str, number: int, plan: dict[str, Any]) -> None:
         """Write the plan of a run that begins: it is the latest one from now on."""

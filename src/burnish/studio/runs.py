@@ -171,7 +171,7 @@ def _driver(run: Run, place: Workspace) -> tuple[str, int] | None:
 def resume(name: str = "latest", *, workspace: Path | str | None = None, watcher: Watcher | None = None) -> RunResult:
     """Run a run's recipe again: finished steps are reused, a cut-off one goes on from its checkpoint."""
     place = Workspace.find(workspace)
-    plan = place.plan_of(*place.number_of(name))
+    plan = place.plan_of(*place.number_of(name), resumable=True)
     only = [step["step"] for step in plan["steps"]]
     with interruptible_planning():
         made = make_plan(recipe_of(plan["values"]), place, only=only)
