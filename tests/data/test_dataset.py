@@ -53,3 +53,11 @@ def test_a_bad_row_of_a_raw_file_is_an_error_that_says_where(write):
     input = input_at(write("x.jsonl", '{"text": "a"}\n{"text": 7}\n'))
     with pytest.raises(DataError, match=r"x\.jsonl:2: text: the column must be a text, not a number"):
         list(open_rows(input, "train"))
+
+
+def test_raw_rows_tell_their_layout_and_what_nothing_maps(write):
+    said: list[str] = []
+    rows = [{"question": "Hi", "answer": "Hello", "mood": "good"}, {"question": "Why?", "answer": "So."}]
+    assert len(list(open_rows(input_at(write("x.jsonl", rows)), "train", tell=said.append))) == 2
+    assert "format question_answer, since" in said[0]
+    assert "columns that nothing maps, kept in `extra` and not trained on: mood (1 of 2 rows)" in said[1]

@@ -1,7 +1,7 @@
 """A prepared dataset on disk: written as a stream, and read back row by row (docs/architecture/contracts.md)."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -13,6 +13,7 @@ from burnish.core.context import Input
 from burnish.core.errors import DataError
 from burnish.data.document import Row
 from burnish.data.mapping import detect, map_rows
+from burnish.data.profile import Profile
 from burnish.data.reader import read
 from burnish.data.record import Bad, Reading
 from burnish.data.split import SPLITS
@@ -127,11 +128,12 @@ def split_names(input: Input) -> list[str]:
     return splits(input.path) if is_prepared(input.path) else ["train"]
 
 
-def open_rows(input: Input, split: str) -> Iterator[Row]:
+def open_rows(input: Input, split: str, tell: Callable[[str], None] | None = None) -> Iterator[Row]:
     """The rows of a split of a prepared dataset, or every row of a raw file or folder as split `train`.
 
-    Raw rows are mapped by their detected layout. Here nobody counts bad rows, so the first one is an error:
-    DataError `data.too-many-bad-rows` with its file, line and field; `burnish prepare` would put it aside.
+    Raw rows are mapped by their detected layout; `tell` gets the layout, and at the end what nothing maps. Here nobody
+    counts bad rows, so the first one is an error: DataError `data.too-many-bad-rows` with its file, line and field;
+    `burnish prepare` would put it aside.
     """
     if is_prepared(input.path):
         yield from read_rows(input.path, split)
@@ -144,7 +146,10 @@ def open_rows(input: Input, split: str) -> Iterator[Row]:
             f"{input.ref} is a Git repository, and its commit is not checked out here",
             "make a dataset of it with `burnish prepare`, which fetches it, and give that",
         )
-    found, items = detect(read(input.path, Reading()), input.ref)
+    reading, profile = Reading(), Profile()
+    found, items = detect(read(input.path, reading), input.ref)
+    if tell is not None:
+        tell(f"{input.ref}: format {found.format.name}, since {found.reason}")
     for item in map_rows(items, found):
         if isinstance(item, Bad):
             raise DataError(
@@ -152,7 +157,12 @@ def open_rows(input: Input, split: str) -> Iterator[Row]:
                 str(item),
                 "mend the row, or run `burnish prepare` on the file first: it puts bad rows aside and counts them",
             )
+        if tell is not None:
+            profile.add(item.row, remarks=item.remarks)
         yield item.row
+    if tell is not None:
+        for sentence in [*reading.notes, *profile.told()]:
+            tell(sentence)
 
 
 def _was_asked(path: Path, split: str) -> bool:

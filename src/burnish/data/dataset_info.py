@@ -118,6 +118,7 @@ def file_name(entry: dict[str, Any]) -> str:
         return name
     if elsewhere == "hf_hub_url":
         fix = f"write it as the source: `hub:{entry[elsewhere]}`"
+        fix += f" with `subset: {entry['subset']}`" if entry.get("subset") else ""
     else:
         fix = "fetch it, and name its file with `file_name`"
     if name and elsewhere is not None:

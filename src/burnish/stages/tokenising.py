@@ -114,7 +114,7 @@ def _render(
     done = 0
     renderer.counts.clear()
     with RenderingWriter(folder.with_suffix(".partial")) as writer:
-        rows = open_rows(data, split)
+        rows = open_rows(data, split, tell=lambda text: ctx.emit(Note(text=text)))
         for row, rendered in renderer.stream(rows, lambda row: row, processes=processes, to_train=True):
             assert rendered is not None
             if rendered.error is not None:

@@ -26,6 +26,6 @@ class Format:
     rank: int = ANSWERED
 
     def read(self, raw: Raw, source: str, roles: Mapping[str, str] | None = None) -> tuple[Row, tuple[str, ...]]:
-        """(the canonical row, the remarks on it). RowError names the field that is wrong."""
+        """(the canonical row, the remarks on it, each once). RowError names the field that is wrong."""
         columns = Columns(raw, roles or {})
-        return columns.row(source, **self.map(columns)), tuple(columns.remarks)
+        return columns.row(source, **self.map(columns)), tuple(dict.fromkeys(columns.remarks))
