@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from burnish.core.context import Input
-from burnish.core.errors import BurnishError, MachineError
+from burnish.core.errors import BurnishError, MachineError, ModelError
 from burnish.models.device import pick_device
 from burnish.models.load import describe, load_model
 from burnish.testing import tiny_model
@@ -186,3 +186,11 @@ def test_cuda_that_is_not_there_is_an_error(monkeypatch):
         assert error.value.code == "machine.no-device"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert pick_device("auto") == torch.device("cuda")
+
+
+def test_weights_of_other_shapes_are_named(tmp_path: Path) -> None:
+    folder = tiny_model(tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "intermediate_size": 48}))
+    with pytest.raises(ModelError, match=r"weights have other shapes .* the first is 'model\.layers\.0\.mlp"):
+        load_model(folder)

@@ -127,6 +127,7 @@ def _load_whole(
                 local_files_only=True,
                 trust_remote_code=False,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are found in the loading info, and refused by name
             )
         except ImportError as error:  # a quantized model wants its library
             raise MachineError(
