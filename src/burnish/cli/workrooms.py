@@ -34,6 +34,7 @@ def inspect(
         list[str] | None, typer.Option("--role", help="Map a role: theirs=ours, such as agent=assistant.")
     ] = None,
     subset: Annotated[str | None, typer.Option(help="Which part of a hub dataset or dataset_info.json.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of text files that are not UTF-8, such as gb18030.")] = None,
     train_on: Annotated[
         str | None, typer.Option(help="With --tokenizer: assistant, completion or all. [assistant]")
     ] = None,
@@ -54,8 +55,7 @@ def inspect(
         settings["columns"] = dict(_renaming("--column", text, "query=prompt") for text in columns)
     if roles:
         settings["roles"] = dict(_renaming("--role", text, "agent=assistant") for text in roles)
-    if subset is not None:
-        settings["subset"] = subset
+    settings |= {key: value for key, value in (("subset", subset), ("encoding", encoding)) if value is not None}
     render = {"train_on": train_on, "max_length": max_length}
     given = {key: value for key, value in render.items() if value is not None}
     if tokenizer is not None:

@@ -45,7 +45,7 @@ class Stage:
 
 _BUILT_IN = (
     Stage("synthesize", "burnish.specs.data:SynthesizeSpec", "burnish.stages.synthesize:run", "dataset", "data"),
-    Stage("prepare", "burnish.specs.data:PrepareSpec", "burnish.stages.prepare:run", "dataset", "data", version=2),
+    Stage("prepare", "burnish.specs.data:PrepareSpec", "burnish.stages.prepare:run", "dataset", "data", version=3),
     Stage("tokenizer", "burnish.specs.tokens:TokenizerTrainSpec", "burnish.stages.tokenizer:run", "tokenizer", "train"),
     Stage("pretrain", "burnish.specs.train:PretrainSpec", "burnish.stages.pretrain:run", "model", "train"),
     Stage("sft", "burnish.specs.train:SftSpec", "burnish.stages.sft:run", "adapter", "train"),

@@ -32,6 +32,7 @@ class Part:
     subset: str | None
     take: int | None = None
     tag: str | None = None
+    encoding: str | None = None
     is_mixed: bool = False
     """Other parts may have files of the same name: the sources of its rows then begin with `folder`."""
 
@@ -68,6 +69,7 @@ class Part:
                 for row in read_rows(self.path, split):
                     yield Mapped(row, split)
         else:
+            reading.encoding = self.encoding
             yield from map_rows(renamed(read(self.path, reading, self.subset), self.columns), self.found)
 
 
@@ -78,20 +80,20 @@ def open_part(
     columns: Mapping[str, str],
     subset: str | None,
     roles: Mapping[str, str] | None = None,
+    encoding: str | None = None,
 ) -> Part:
     """A part of raw rows, its layout detected from the first ones.
 
     DataError when it is unknown, or when `columns`, `roles` or a dataset_info.json name what no row has.
     """
-    check_names(read(path, Reading(), subset), columns, roles or {}, input.ref)
+    check_names(read(path, Reading(encoding=encoding), subset), columns, roles or {}, input.ref)
     if path.is_dir() and (described := dataset_info.entries(path)) is not None:
         adapt = dataset_info.adapter(dataset_info.chosen(described, subset, path.name))
-        rows = (
-            item for file in find_files(path, Reading(), subset) for item in file.read(file.path, file.name, Reading())
-        )
+        once = Reading(encoding=encoding)
+        rows = (item for file in find_files(path, once, subset) for item in file.read(file.path, file.name, once))
         check_names(rows, adapt.columns, (), input.ref, f"columns of {dataset_info.FILE}")
-    found, _ = detect(renamed(read(path, Reading(), subset), columns), input.ref, format, roles)
-    return Part(input.ref, path, found, columns, subset)
+    found, _ = detect(renamed(read(path, Reading(encoding=encoding), subset), columns), input.ref, format, roles)
+    return Part(input.ref, path, found, columns, subset, encoding=encoding)
 
 
 def open_prepared(input: Input) -> Part | None:

@@ -1,4 +1,4 @@
-"""Opening a file as a stream of UTF-8 bytes: unpacked if it is .gz or .zst, its byte-order mark honoured."""
+"""Opening a file as a stream of UTF-8 bytes: unpacked if it is .gz or .zst, and decoded from what it is written in."""
 
 import codecs
 import gzip
@@ -11,6 +11,7 @@ from typing import IO, Any, cast
 
 from burnish.core.errors import DataError
 from burnish.data.archive import BROKEN, Member
+from burnish.data.chinese import is_gb18030, is_utf8
 from burnish.data.record import MAX_ROW_BYTES, Reading
 
 PACKED = (".gz", ".zst")
@@ -28,7 +29,7 @@ _MARKS = (  # the longer mark first: UTF-32's begins with UTF-16's
 def opened(path: Path | Member, name: str, reading: Reading) -> Iterator["ByteStream"]:
     """A buffered stream of a file's UTF-8 bytes. DataError `data.unreadable` when the file or its packing is broken."""
     try:
-        with path.open("rb") as disk:
+        with _open(path) as disk:
             stream = ByteStream(_decoded(_unpacked(path, disk), name, reading), disk, reading)
             try:
                 yield stream
@@ -40,6 +41,10 @@ def opened(path: Path | Member, name: str, reading: Reading) -> Iterator["ByteSt
         if type(error).__module__.partition(".")[0] != "zstandard":
             raise
         raise unreadable(name, error) from error
+
+
+def _open(path: Path | Member) -> IO[bytes]:
+    return path.open() if isinstance(path, Member) else path.open("rb", buffering=_CHUNK)
 
 
 def unreadable(name: str, error: Exception) -> DataError:
@@ -96,14 +101,20 @@ def _unpacked(path: Path | Member, disk: IO[bytes]) -> io.BufferedIOBase:
 
 
 def _decoded(stream: io.BufferedIOBase, name: str, reading: Reading) -> io.BufferedIOBase:
-    """The stream after its byte-order mark; UTF-16 and UTF-32 come out as UTF-8."""
+    """The stream as UTF-8, after its byte-order mark: from what the mark or the setting says, or from GB18030."""
     head = cast(Any, stream).peek(4)[:4]
     for mark, encoding in _MARKS:
         if head.startswith(mark):
             stream.read(len(mark))
             reading.say(f"{name} starts with a byte-order mark: read as {encoding.upper()}")
             return stream if encoding == "utf-8" else io.BufferedReader(_Transcoder(stream, encoding), _CHUNK)
-    return stream
+    encoding = reading.encoding
+    if encoding is None and not is_utf8(sample := cast(Any, stream).peek(_CHUNK)) and is_gb18030(sample):
+        encoding = "gb18030"
+        reading.warn(f"{name} is not UTF-8, and read as GB18030, in which it is Chinese; `encoding` settles it")
+    if encoding is None or codecs.lookup(encoding).name == "utf-8":
+        return stream
+    return io.BufferedReader(_Transcoder(stream, encoding), _CHUNK)
 
 
 class _Pieces(io.RawIOBase):

@@ -56,6 +56,7 @@ class Reading:
     blank: int = 0
     """Blank lines and empty elements: counted, and no rows."""
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     files: int = 0
     """Files that were read."""
     skipped: dict[str, tuple[str, bool]] = field(default_factory=dict)
@@ -78,11 +79,11 @@ class Reading:
         self.skipped.update({f"{folder}/{name}": (reason, matters) for name in names})
 
     def told(self) -> list[tuple[str, bool]]:
-        """(sentence, whether it is a warning) for each reason why files were not read."""
+        """(sentence, whether it is a warning): the warnings, and for each reason the files that were not read."""
         by_reason: dict[tuple[str, bool], list[str]] = {}
         for name, why in self.skipped.items():
             by_reason.setdefault(why, []).append(name)
-        told: list[tuple[str, bool]] = []
+        told = [(warning, True) for warning in self.warnings]
         for (reason, matters), names in by_reason.items():
             shown = ", ".join(names[:_NAMES_TOLD])
             if len(names) > _NAMES_TOLD:
@@ -92,6 +93,10 @@ class Reading:
             count = f"{len(names):,} files are" if len(names) > 1 else "1 file is"
             told.append((f"{count} not read ({reason}): {shown}", matters))
         return told
+
+    def warn(self, text: str) -> None:
+        if text not in self.warnings:
+            self.warnings.append(text)
 
     def say(self, text: str) -> None:
         if text not in self.notes:

@@ -1,8 +1,8 @@
 """Where rows come from and how they are made ready: `synthesize` and `prepare`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from burnish.specs.base import DataRef, Spec, TokenizerRef
 from burnish.specs.tokens import RenderSpec
@@ -32,6 +32,24 @@ Format = Literal[
     "kto",
 ]
 Role = Literal["system", "user", "assistant", "tool", "function_call"]
+
+
+def _is_an_encoding(name: str) -> str:
+    """Accept the name of a text encoding that Python knows."""
+    try:
+        b"a".decode(name, "replace")
+    except LookupError:
+        raise ValueError(f"'{name}' is no text encoding: write utf-8, gb18030, latin-1, shift_jis or another") from None
+    return name
+
+
+def _as_word(value: Any) -> Any:
+    """A whole number, such as the year 2024, as a word."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Encoding = Annotated[str, AfterValidator(_is_an_encoding)]
+Subset = Annotated[str, BeforeValidator(_as_word)]
 
 
 class PocketSpec(Spec):
@@ -68,8 +86,10 @@ class SourceSpec(Spec):
     """Its renames, `{their_column: our_column}`, in place of the step's."""
     roles: dict[str, Role] | None = None
     """Its words for who speaks, `{their_role: our_role}`, in place of the step's."""
-    subset: str | None = None
+    subset: Subset | None = None
     """Of a hub dataset or a dataset_info.json: which of its parts, in place of the step's."""
+    encoding: Encoding | None = None
+    """How its text files are encoded, in place of the step's."""
 
 
 class SplitSpec(Spec):
@@ -109,8 +129,10 @@ class PrepareSpec(Spec):
     """Renames: `{their_column: our_column}`."""
     roles: dict[str, Role] = {}
     """The data's own words for who speaks: `{customer: user, agent: assistant}`; the usual ones are known."""
-    subset: str | None = None
+    subset: Subset | None = None
     """Of a hub dataset or a dataset_info.json: which of its parts."""
+    encoding: Encoding | None = None
+    """Of text files: `gb18030`, `latin-1` and so on. Without it UTF-8, what a byte-order mark says, or GB18030."""
     languages: LanguageSpec | None = None
     """Keep these languages only."""
     split: SplitSpec = SplitSpec()
@@ -136,8 +158,10 @@ class InspectSpec(Spec):
     """Renames: `{their_column: our_column}`."""
     roles: dict[str, Role] = {}
     """The data's own words for who speaks: `{customer: user, agent: assistant}`; the usual ones are known."""
-    subset: str | None = None
+    subset: Subset | None = None
     """Of a hub dataset or a dataset_info.json: which of its parts."""
+    encoding: Encoding | None = None
+    """Of text files: `gb18030`, `latin-1` and so on. Without it UTF-8, what a byte-order mark says, or GB18030."""
     tokenizer: TokenizerRef | None = None
     """Render with this tokenizer and colour the learned tokens."""
     render: RenderSpec = RenderSpec()

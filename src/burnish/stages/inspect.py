@@ -128,9 +128,10 @@ def _renderer(spec: InspectSpec, tokenizer: Input | None) -> "RowRenderer | None
 def _open(spec: InspectSpec, input: Input, scratch: Path) -> Part:
     part = open_prepared(input)
     if part is not None:
-        part.refuse_settings(format=spec.format, columns=spec.columns, subset=spec.subset, roles=spec.roles)
+        given = {"format": spec.format, "columns": spec.columns, "subset": spec.subset, "roles": spec.roles}
+        part.refuse_settings(**given, encoding=spec.encoding)
         return part
-    return open_part(input, checkout(input, scratch), spec.format, spec.columns, spec.subset, spec.roles)
+    return open_part(input, checkout(input, scratch), spec.format, spec.columns, spec.subset, spec.roles, spec.encoding)
 
 
 class _Lengths:

@@ -24,13 +24,14 @@ from burnish.data.profile import Profile
 from burnish.data.record import Bad, Reading
 from burnish.data.repository import checkout
 from burnish.data.split import SPLITS, Splitter, shortfalls
-from burnish.specs.data import PrepareSpec
+from burnish.specs.data import PrepareSpec, SourceSpec
 
 if TYPE_CHECKING:
     from burnish.stages.tokenising import KeptTokens
 
 _SECONDS_BETWEEN_REPORTS = 0.5
 _COLUMNS_SHOWN = 12
+_OR_THE_STEPS = ("format", "subset", "encoding")
 Item = TypeVar("Item")
 
 
@@ -109,29 +110,44 @@ def _rows_of_splits(splitter: Splitter, writer: DatasetWriter) -> dict[str, int]
 def _parts(spec: PrepareSpec, ctx: Context) -> list[Part]:
     """Open every source; layouts are told from the first rows and said aloud."""
     if isinstance(spec.source, str):
-        part = _part(ctx, ctx.input("source"), spec.format, spec.columns, spec.subset, spec.roles)
-        part.refuse_settings(format=spec.format, columns=spec.columns, subset=spec.subset, roles=spec.roles)
+        part = _part(ctx, ctx.input("source"), spec.format, spec.columns, spec.subset, spec.roles, spec.encoding)
+        part.refuse_settings(**_raw_settings(spec))
         return [part]
     parts: list[Part] = []
     for i, source in enumerate(spec.source):
         columns = spec.columns if source.columns is None else source.columns
         roles = spec.roles if source.roles is None else source.roles
-        layout = source.format or spec.format, columns, source.subset or spec.subset, roles
+        layout = (
+            source.format or spec.format,
+            columns,
+            source.subset or spec.subset,
+            roles,
+            source.encoding or spec.encoding,
+        )
         part = _part(ctx, ctx.input(f"source.{i}.ref"), *layout)
-        own = {"format": source.format, "columns": source.columns, "subset": source.subset, "roles": source.roles}
-        part.refuse_settings(**own)
+        part.refuse_settings(**_raw_settings(source))
         parts.append(replace(part, take=source.take, tag=source.tag, is_mixed=len(spec.source) > 1))
     if all(part.found is None for part in parts):
-        parts[0].refuse_settings(format=spec.format, columns=spec.columns, subset=spec.subset, roles=spec.roles)
+        parts[0].refuse_settings(**_raw_settings(spec))
     return parts
 
 
+def _raw_settings(spec: PrepareSpec | SourceSpec) -> dict[str, Any]:
+    return {name: getattr(spec, name) for name in ("format", "columns", "subset", "roles", "encoding")}
+
+
 def _part(
-    ctx: Context, input: Input, format: str, columns: Mapping[str, str], subset: str | None, roles: Mapping[str, str]
+    ctx: Context,
+    input: Input,
+    format: str,
+    columns: Mapping[str, str],
+    subset: str | None,
+    roles: Mapping[str, str],
+    encoding: str | None,
 ) -> Part:
     part = open_prepared(input)
     if part is None:
-        part = open_part(input, checkout(input, ctx.scratch), format, columns, subset, roles)
+        part = open_part(input, checkout(input, ctx.scratch), format, columns, subset, roles, encoding)
         ctx.emit(Note(text=f"{input.ref}: {_layout(part)}"))
     return part
 

@@ -14,7 +14,7 @@ _HEAD = 1 << 20
 def read_text(path: Path, name: str, reading: Reading) -> Iterator[Record | Bad]:
     """Documents of a .txt, by a rule that is said aloud: blank lines part documents if its first MiB has any; else
     each line is one. A file of a single line, or without a line's end, is one document by either rule."""
-    by_block = _has_blank_line(path, name)
+    by_block = _has_blank_line(path, name, reading)
     rule = "documents are parted by blank lines" if by_block else "each line is one document"
     reading.say(f"{name}: {rule}")
     with opened(path, name, reading) as stream:
@@ -54,8 +54,8 @@ def read_whole(path: Path, name: str, reading: Reading) -> Iterator[Record | Bad
             yield Bad(source, error.field, error.reason, cut(data[:_HEAD].decode("utf-8", "backslashreplace")))
 
 
-def _has_blank_line(path: Path, name: str) -> bool:
-    with opened(path, name, Reading()) as stream:
+def _has_blank_line(path: Path, name: str, reading: Reading) -> bool:
+    with opened(path, name, Reading(encoding=reading.encoding)) as stream:
         lines = stream.read(_HEAD).strip().split(b"\n")
     return any(not line.strip() for line in lines)
 
