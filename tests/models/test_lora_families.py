@@ -15,12 +15,14 @@ import torch
 from peft import PeftModel
 
 from burnish.core.errors import ModelError
+from burnish.core.events import Note
 from burnish.models.adapters import attach_lora, save_adapter
 from burnish.models.load import load_model, quiet_transformers
 from burnish.models.merge import merge_adapter
 from burnish.models.targets import LoraTargets, plan_targets, stacked_experts
 from burnish.specs.train import LoraSpec
-from burnish.testing import input_at
+from burnish.stages.training import with_method
+from burnish.testing import input_at, temporary_context
 from families import BUILDABLE, build, save, token_ids
 
 NOT_LOADED = {
@@ -184,6 +186,14 @@ def test_experts_that_stay_frozen_are_reported_with_their_share(family):
     assert not [note for note in with_experts.report() if "not trained" in note.text]
     by_name = plan_targets(model, LoraSpec(targets=["q_proj", "gate_up_proj"]))
     assert (by_name.modules, by_name.parameters) == (["q_proj"], ["gate_up_proj"])
+
+
+def test_a_training_says_what_its_adapter_covers(tmp_path):
+    ctx, events = temporary_context(tmp_path)
+    with_method(build("mixtral"), LoraSpec(), ctx)
+    told = [event.text for event in events if isinstance(event, Note)]
+    assert any("of the model's parameters" in text for text in told)
+    assert any("experts" in text and "not trained" in text for text in told)
 
 
 def test_experts_are_refused_where_they_cannot_be_trained():

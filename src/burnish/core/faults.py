@@ -4,6 +4,7 @@ import errno
 from collections.abc import Iterator
 
 from burnish.core.errors import BurnishError, MachineError, RunError
+from burnish.core.memory import is_out_of_memory
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LONGEST_REASON = 200
@@ -15,17 +16,21 @@ def as_known(error: Exception, advice: str) -> BurnishError:
         return error
     causes = list(_causes(error))
     first = reason(error)
-    if any(isinstance(cause, MemoryError) or _speaks_of_memory(cause) for cause in causes):
+    if any(is_out_of_memory(cause) for cause in causes):
         fix = "use a smaller batch, model or file, or shorter rows"
         return MachineError("machine.no-memory", f"memory ran out: {first}", fix)
-    if any(_speaks_of_a_full_disk(cause) for cause in causes):
-        return MachineError("machine.no-disk", f"the disk is full: {first}", "free some space and run it again")
+    full = next((cause for cause in causes if _speaks_of_a_full_disk(cause)), None)
+    if full is not None:
+        where = getattr(full, "filename", None) or first
+        fix = "free some space, or use another --workspace; run it again"
+        return MachineError("machine.no-disk", f"the disk is full: {where}", fix)
     for cause in causes:
         if isinstance(cause, ModuleNotFoundError) and cause.name:
             package = cause.name.partition(".")[0]
             return MachineError("machine.no-package", f"the package {package} is missing", f"pip install {package}")
         if isinstance(cause, OSError) and cause.filename:
-            return RunError("run.failed", f"{cause.filename}: {cause.strerror}", "check who may read and write there")
+            fix = f"check that it is there and who may read and write it; {advice}"
+            return RunError("run.failed", f"{cause.filename}: {cause.strerror}", fix)
     return RunError("run.failed", f"{type(error).__name__}: {first}", advice)
 
 
@@ -42,11 +47,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _speaks_of_memory(error: BaseException) -> bool:
-    """torch says it in its own words, on a GPU (OutOfMemoryError) and on a CPU."""
-    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
 
 
 def _speaks_of_a_full_disk(error: BaseException) -> bool:

@@ -6,7 +6,6 @@ process has the run; 128 and a signal's number that a second signal ended it at 
 """
 
 import contextlib
-import errno
 import faulthandler
 import json
 import logging
@@ -28,12 +27,12 @@ from burnish import __version__
 from burnish.core.artifact import record_files
 from burnish.core.catalog import Stage, stage
 from burnish.core.context import Context, Input, Outcome
-from burnish.core.errors import BurnishError, MachineError, RunError
+from burnish.core.errors import BurnishError, MachineError
 from burnish.core.events import Failed, Note
+from burnish.core.faults import as_known
 from burnish.core.files import publish_folder, write_json
 from burnish.core.inputs import InputWatch, check_fetched, write_base_record
 from burnish.core.ledger import ConsumptionLedger
-from burnish.core.memory import is_out_of_memory
 from burnish.core.processes import end_with_parent
 from burnish.core.references import fetched
 from burnish.core.run import Run
@@ -42,7 +41,6 @@ from burnish.core.workspace import Workspace
 from burnish.jobs.local import BUSY
 from burnish.specs.base import Spec
 
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SAME_REQUEST_SECONDS = 1.0
 _LONGEST_LOCAL, _SHOWN_OF_LOCAL = 100_000, 200
 _log = logging.getLogger("burnish")
@@ -207,7 +205,7 @@ def _fail(run: Run, error: Exception) -> int:
     """Write the traceback to run.log, the reason to events and run.json, and leave nothing half-made."""
     for unfinished in (run.partial, run.out):
         shutil.rmtree(unfinished, ignore_errors=True)
-    known = error if isinstance(error, BurnishError) else _unknown(run, error)
+    known = as_known(error, f"the traceback is in {run.log}; `burnish doctor {run.name}`")
     interrupted = known.code == "run.interrupted"
     with contextlib.suppress(OSError):  # a full disk: the exit status still tells our parent, who tells the person
         run.go("interrupted" if interrupted else "failed", reason=known.what, error=known.as_dict())
@@ -226,38 +224,6 @@ def _no_package(row: Stage, error: ModuleNotFoundError) -> Exception:
         f"stage '{row.name}' needs the package {missing}, which is not installed",
         f"pip install 'burnish[{row.extra}]'" if row.extra else f"pip install {missing}",
     )
-
-
-def _unknown(run: Run, error: Exception) -> BurnishError:
-    causes = list(_chain(error))
-    if any(is_out_of_memory(cause) for cause in causes):
-        first = str(error).strip().partition("\n")[0]
-        return MachineError(
-            "machine.no-memory", f"memory ran out: {first}", "use a smaller batch, model or file, or shorter rows"
-        )
-    full = next((cause for cause in causes if _speaks_of_a_full_disk(cause)), None)
-    if full is not None:
-        where = getattr(full, "filename", None) or run.folder
-        return MachineError(
-            "machine.no-disk", f"the disk is full: {where}", "free some space, or use another --workspace; run it again"
-        )
-    return RunError(
-        "run.failed", f"{type(error).__name__}: {error}", f"the traceback is in {run.log}; `burnish doctor {run.name}`"
-    )
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and those that led to it."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _speaks_of_a_full_disk(error: BaseException) -> bool:
-    """Libraries in other languages give no errno, only its words."""
-    return getattr(error, "errno", None) in _DISK_FULL or "No space left on device" in str(error)
 
 
 def _log_to(run: Run) -> None:

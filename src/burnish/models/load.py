@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from burnish.core.errors import MachineError, ModelError
 from burnish.core.faults import reason
+from burnish.core.memory import is_out_of_memory
 from burnish.models.bases import Source, chain_of, folder_of
 from burnish.models.weights import broken, read_json, read_tensors, refuse_integers
 
@@ -159,7 +160,7 @@ def refuse_unscaled(folder: Path, config: dict[str, Any]) -> None:
 
 def _raise_if_machine(error: Exception) -> None:
     """An error of the machine is no fault of the model: memory that ran out, a file that may not be read."""
-    if isinstance(error, (MemoryError, PermissionError)) or type(error).__name__ == "OutOfMemoryError":
+    if isinstance(error, PermissionError) or is_out_of_memory(error):
         raise error
 
 

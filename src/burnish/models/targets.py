@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-_TRIED = 16
+_TRIED = 64
 """Tokens of the text that shows which layers a model calls."""
 _SHOWN = 4
 """Names in a report, before it says how many more there are."""
@@ -259,7 +259,9 @@ def _idle(model: "PreTrainedModel", paths: list[str]) -> set[str]:
     was_training = model.training
     try:
         with torch.no_grad(), torch.random.fork_rng():
-            ids = torch.arange(_TRIED, device=model.device)[None] % model.config.get_text_config().vocab_size
+            text = model.config.get_text_config()
+            length = min(_TRIED, getattr(text, "max_position_embeddings", None) or _TRIED)
+            ids = torch.arange(length, device=model.device)[None] % text.vocab_size
             model.train()(input_ids=ids, use_cache=False)
     except Exception:  # a family's own demands: training itself reports them
         return set()
