@@ -169,6 +169,22 @@ def test_each_source_of_a_mix_may_have_columns_and_a_layout_of_its_own(tmp_path)
     assert [row["kind"] for row in read_rows(context.out, "train")] == ["chat", "prompt", "chat"]
 
 
+def test_a_source_of_a_mix_may_have_roles_of_its_own_or_none_of_the_steps(tmp_path):
+    for name, roles in (("a", ("klant", "agent")), ("b", ("bot-1", "bot-2")), ("c", ("user", "assistant"))):
+        turns = [{"role": role, "content": f"{name} {i}"} for i, role in enumerate(roles)]
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"messages": turns}) + "\n")
+    inputs = {f"source.{i}.ref": tmp_path / f"{name}.jsonl" for i, name in enumerate("abc")}
+    context, _ = temporary_context(tmp_path / "run", inputs)
+    sources = [
+        SourceSpec(ref="file:a"),
+        SourceSpec(ref="file:b", roles={"bot-1": "user", "bot-2": "assistant"}),
+        SourceSpec(ref="file:c", roles={}, columns={}),
+    ]
+    run(PrepareSpec(source=sources, roles={"klant": "user", "agent": "assistant"}), context)
+    rows = list(read_rows(context.out, "train"))
+    assert [[message["role"] for message in row["messages"]] for row in rows] == [["user", "assistant"]] * 3
+
+
 def test_equal_rows_are_not_taken_beyond_what_was_asked(tmp_path, qa):
     (tmp_path / "rows.jsonl").write_text(qa(1) * 9)
     context, _ = temporary_context(tmp_path / "run", {"source.0.ref": tmp_path / "rows.jsonl"})
