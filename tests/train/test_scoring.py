@@ -5,14 +5,16 @@ import pytest
 import torch
 from torch import nn
 
-from burnish.core.errors import AskError
+from burnish.core.errors import AskError, ModelError
 from burnish.models.adapters import attach_lora
-from burnish.models.load import load_model
+from burnish.models.load import load_model, quiet_transformers
 from burnish.specs.train import LoraSpec
 from burnish.testing import tiny_model
-from burnish.train.batches import make_batch
+from burnish.train import scoring
+from burnish.train.batches import TokenisedRows, make_batch
 from burnish.train.kernels import attention
 from burnish.train.scoring import Scorer
+from families import build, token_ids
 
 FAMILIES = {
     "qwen3": {"tie_word_embeddings": True},
@@ -37,7 +39,7 @@ def plain_twin(model, rows, normaliser):
     total, losses = 0.0, []
     for row in range(len(rows)):
         batch = make_batch(rows, np.array([row]))
-        logits = model(input_ids=batch.input_ids).logits[0, batch.positions].float()
+        logits = model(input_ids=batch.input_ids, use_cache=False).logits[0, batch.positions].float()
         ce = nn.functional.cross_entropy(logits, batch.targets, reduction="none")
         total = total + (ce * batch.weights).sum() / normaliser
         losses.append(ce.detach())
@@ -105,44 +107,111 @@ def test_a_model_that_reads_across_sequences_is_run_one_row_at_a_time(models, mo
     monkeypatch.setattr(attention, "NAME", "leaky")
     from transformers.masking_utils import AttentionMaskInterface
 
-    AttentionMaskInterface.register("leaky", lambda **_: None)
+    AttentionMaskInterface.register("leaky", attention.Sight)
     assert Scorer(load_model(models["llama"])).one_by_one
 
 
-RECURRENT = {
-    "layer_types": ["linear_attention", "full_attention"],
-    "linear_num_value_heads": 4,
-    "linear_num_key_heads": 2,
-}
-EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
-HYBRIDS = {
-    "mamba": {},
-    "qwen3_next": {
-        **RECURRENT,
-        **EXPERTS,
-        "linear_key_head_dim": 8,
-        "linear_value_head_dim": 8,
-        "shared_expert_intermediate_size": 16,
-    },
-    "gpt_oss": {"num_local_experts": 4, "layer_types": ["sliding_attention", "full_attention"]},
-    "llama4_text": {"num_local_experts": 2, "intermediate_size_mlp": 64, "attention_chunk_size": 16},
-}
+def gradient_error(scorer, plain, lengths):
+    """Relative distance of all gradients from those of transformers' own loss, row by row."""
+    ids = [token_ids(1, length, seed=length)[0].numpy() for length in lengths]
+    rows = TokenisedRows.of((str(number), row, row * 0 + 1) for number, row in enumerate(ids))
+    batches = [np.arange(len(rows))] if scorer.packs else [np.array([row]) for row in range(len(rows))]
+    loss = sum(scorer(make_batch(rows, batch), 7.0)[0] for batch in batches)
+    ours, theirs = trained_gradients(scorer.model, loss), trained_gradients(plain, plain_twin(plain, rows, 7.0)[0])
+    pairs = [(ours[name], theirs[name]) for name in theirs if theirs[name] is not None]
+    return float(sum((a - b).norm() ** 2 for a, b in pairs) / sum(b.norm() ** 2 for _, b in pairs)) ** 0.5
 
 
-@pytest.mark.parametrize("family", HYBRIDS)
-def test_recurrent_layers_attention_sinks_and_chunks_are_found_and_run_one_row_at_a_time(tmp_path, random_rows, family):
-    from burnish.models.load import quiet_transformers
-
+def scorer_and_twin(family, longest=None, **config):
     with quiet_transformers():
-        model = load_model(tiny_model(tmp_path, family, **HYBRIDS[family])).requires_grad_(True)
-        scorer = Scorer(model)
-        assert scorer.one_by_one
-        rows = random_rows(1)
-        loss, losses = scorer(make_batch(rows, np.arange(1)), 2.0)
-        expected, expected_losses = plain_twin(model, rows, 2.0)
-    torch.testing.assert_close(losses, expected_losses, rtol=1e-3, atol=1e-4)
-    assert torch.isfinite(next(iter(trained_gradients(model, loss).values()))).all()
-    torch.testing.assert_close(loss, expected, rtol=1e-3, atol=1e-4)
+        model = build(family, **config).requires_grad_(True)
+        return Scorer(model, longest=longest), build(family, **config).requires_grad_(True)
+
+
+@pytest.mark.parametrize("window", [700, 16])
+@pytest.mark.parametrize("family", ["llama4_text", "gemma3_text", "phimoe", "mistral", "modernbert-decoder", "gpt_neo"])
+def test_rows_longer_than_a_window_or_chunk_of_any_size_see_as_far_as_alone(family, window):
+    names = {"llama4_text": "attention_chunk_size", "modernbert-decoder": "sliding_window", "gpt_neo": "window_size"}
+    settings = {names.get(family, "sliding_window"): window, "max_position_embeddings": 2048}
+    if family == "modernbert-decoder":
+        settings["local_attention"] = 2 * window
+    scorer, plain = scorer_and_twin(family, **settings)
+    assert scorer.packs
+    assert gradient_error(scorer, plain, [5, window * 2 + 40, window + 1, 9]) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "family", ["qwen3_next", "gpt_oss", "mamba", "bamba", "doge", "deepseek_v32", "roberta", "xlnet"]
+)
+def test_layers_that_cannot_be_kept_apart_are_run_one_row_at_a_time_and_exactly(family):
+    scorer, plain = scorer_and_twin(family)
+    assert scorer.one_by_one
+    assert scorer.reason
+    assert gradient_error(scorer, plain, [5, 70, 33]) < 1e-5
+
+
+def test_positions_that_do_not_count_from_0_are_the_models_own():
+    """RoBERTa counts from the padding id on; its loss was computed with other positions, in silence."""
+    scorer, plain = scorer_and_twin("roberta")
+    assert scorer.reason == "its positions do not count from 0, so sequences cannot be told apart"
+    assert gradient_error(scorer, plain, [5, 20]) < 1e-5
+
+
+SPARSE = {"index_topk_blocks": 100, "index_block_size": 16, "max_position_embeddings": 32768}
+ROPE = {"rope_type": "longrope", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 800}
+LONGROPE = {"rope_parameters": ROPE | {"short_factor": [1.0] * 4, "long_factor": [7.0] * 4}}
+
+
+@pytest.mark.parametrize(("family", "config"), [("minimax_m3_vl_text", SPARSE), ("llama", LONGROPE)])
+def test_a_boundary_that_no_mask_shows_is_crossed_by_the_question_or_by_no_row(family, config):
+    near, plain = scorer_and_twin(family, longest=60, **config)
+    assert near.packs
+    assert gradient_error(near, plain, [5, 60, 33]) < 1e-5
+    far, plain = scorer_and_twin(family, **config)
+    assert far.one_by_one == (family == "llama")  # these sparse layers keep packed sequences apart at any length
+    assert gradient_error(far, plain, [5, 1700, 33]) < 1e-5
+
+
+def test_a_boundary_too_far_away_to_test_makes_long_rows_run_alone(monkeypatch):
+    monkeypatch.setattr(scoring, "_WORK", 1)
+    scorer, _ = scorer_and_twin("minimax_m3_vl_text", **SPARSE)
+    assert scorer.reason == "rows are longer than its index_topk_blocks (1600 tokens), which is too long to test"
+    assert scorer_and_twin("minimax_m3_vl_text", longest=1600, **SPARSE)[0].packs
+
+
+@pytest.mark.parametrize("family", ["modernbert-decoder", "xlstm", "rembert", "prophetnet"])
+def test_a_head_or_a_trunk_of_another_make_does_not_crash(family):
+    scorer, plain = scorer_and_twin(family)
+    assert gradient_error(scorer, plain, [5, 20]) < 1e-5
+
+
+def test_a_model_that_cannot_be_trained_is_refused_by_name(models, monkeypatch):
+    with pytest.raises(
+        ModelError, match="reformer model cannot be trained or measured here: its own forward"
+    ) as caught:
+        scorer_and_twin("reformer")
+    assert caught.value.code == "model.unsupported"
+    assert "another family" in caught.value.fix
+    model = load_model(models["llama"]).requires_grad_(True)
+    with torch.no_grad():
+        model.model.norm.weight[3] = float("nan")
+    with pytest.raises(ModelError, match="its logits are NaN or infinite"):
+        Scorer(model)
+
+
+def test_a_packed_gradient_that_is_wrong_where_the_states_are_right_is_found(models, monkeypatch):
+    """The states of a packed batch may be exact and its gradient not: here the keys get none."""
+
+    def careless(module, query, key, value, mask, **others):
+        return attention.attend(module, query, key.detach(), value, mask, **others)
+
+    from transformers import AttentionInterface
+    from transformers.masking_utils import AttentionMaskInterface
+
+    monkeypatch.setattr(attention, "register", lambda: AttentionInterface.register("careless", careless) or "careless")
+    monkeypatch.setattr(attention, "NAME", "careless")
+    AttentionMaskInterface.register("careless", attention.Sight)
+    assert "gradient" in Scorer(load_model(models["llama"]).requires_grad_(True)).reason
 
 
 def test_attention_sinks_make_a_model_run_one_row_at_a_time(models, monkeypatch):

@@ -80,7 +80,7 @@ def fit(
     balance, told = balance_of(causal_model(model), spec.router_aux_loss_coef)
     if told is not None:
         ctx.emit(told)
-    scorer = Scorer(model, spec.attention)
+    scorer = Scorer(model, spec.attention, _longest(rows, held_out))
     scorer.keeps_routing = balance is not None
     _tell_attention(spec, scorer, ctx.emit)
     optimizer = Optimizer(model, spec.optimizer, exact)
@@ -137,6 +137,10 @@ def _check_tokens(model: nn.Module, *splits: TokenisedRows | None) -> None:
         )
 
 
+def _longest(*splits: TokenisedRows | None) -> int:
+    return max(int(split.lengths.max(initial=0)) for split in splits if split is not None)
+
+
 def _cast_trained(model: nn.Module, dtype: torch.dtype) -> None:
     """Adapters, made in float32, compute in the run's dtype; their float32 masters lie in the optimizer.
 
@@ -161,12 +165,12 @@ def _tell_attention(spec: TrainSpec, scorer: Scorer, emit: Callable[[Event], Non
         value, reason = "varlen", "a packed batch gave each sequence the states that it has alone"
         if scorer.one_by_one:
             value = scorer.causal.config._attn_implementation or "eager"
-            reason = "layers of this model read across packed sequences: one sequence at a time"
+            reason = f"{scorer.reason}: one sequence at a time"
         emit(Chosen(field="attention", value=value, reason=reason))
     elif spec.attention == "varlen" and scorer.one_by_one:
         raise AskError(
             "ask.wrong-value",
-            "attention: varlen was asked for, but layers of this model read across packed sequences",
+            f"attention: varlen was asked for, but {scorer.reason}",
             "set attention: auto or attention: sdpa",
         )
     if scorer.uses_own_head:

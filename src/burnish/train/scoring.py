@@ -1,18 +1,19 @@
 """Runs a model over a flat batch and gives the loss of every learned token, by the fastest path that is exact.
 
-Which path that is, is not guessed from the model's name: two short questions are put to the model itself.
-Does a packed batch give the hidden states of its sequences alone? Do the hidden states and the head give the
-model's own logits? A model that answers no is run one sequence at a time, or through its own forward.
+Which path that is, is not guessed from the model's name: questions are put to the model itself. Do its positions count
+from 0? Do the hidden states and the head give the model's own logits? Does a packed batch give the hidden states of its
+sequences alone, and the gradient of its own loss? A model that answers no is run one sequence at a time, or through its
+own forward, and one that cannot be trained exactly in any way is refused by name.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from burnish.core.errors import AskError
+from burnish.core.errors import AskError, ModelError
+from burnish.models.probing import boundaries, causal_model, distance, evaluating, random_ids
 from burnish.train.batches import Batch, TokenisedRows, make_batch
 from burnish.train.kernels import attention as per_sequence
 from burnish.train.kernels.head import linear_cross_entropy, module_cross_entropy
@@ -21,37 +22,54 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
-_LONGEST_PROBE = 600
+_GRADIENT_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.2, torch.float16: 0.1}
+_SHORT = [7, 19, 23, 12]
+"""Tokens of the rows of a question."""
+_LONGEST, _WORK = 600, 5e11
+"""A question has at most so many tokens; a small model, so many that parameters times tokens stay below the second."""
 
 
 class Scorer:
     """`scorer(batch, normaliser)` is (loss, ce [K]): loss = Σ weight·ce / normaliser over the batch's learned tokens.
 
     `model` is a causal language model, with or without PEFT's adapters in it. `attention` is `auto`, `varlen`
-    (per sequence of a packed batch), `sdpa` or `eager`; `one_by_one` tells whether a batch may hold one
-    sequence only.
+    (per sequence of a packed batch), `sdpa` or `eager`; `longest` is the longest row that will come, None for any.
+    `one_by_one` says whether a batch may hold one sequence only, and `reason` why.
+
+    Errors: ModelError `model.unsupported` for a model that cannot be trained exactly; AskError `ask.wrong-value` for
+    an attention that it lacks.
     """
 
-    def __init__(self, model: nn.Module, attention: str = "auto"):
+    def __init__(self, model: nn.Module, attention: str = "auto", longest: int | None = None):
         self.model = model
         self.causal = causal_model(model)
         self.keeps_routing = False
         """Whether `routing` is filled: the router logits [T, experts] of each mixture of experts in the last batch."""
         self.routing: tuple[Tensor, ...] | None = None
-        decoder: Any = self.causal.get_decoder()
-        self._trunk = decoder.model if decoder is self.causal else decoder  # Llama 4 names the whole as its decoder
+        self.packs, self.reason = False, ""
         self._usual_attention: str = self.causal.config._attn_implementation or "eager"
         plain = attention if attention in ("sdpa", "eager") else self._usual_attention
-        self.packs = attention in ("auto", "varlen") and self._packing_is_exact(plain)
-        self._set_attention(per_sequence.NAME if self.packs else plain)
+        self._set_attention(plain)
         self.head: Any = self.causal.get_output_embeddings()
         self._scale, self._softcap = _after_head(self.causal.config.get_text_config())
-        self.uses_own_head = not self._head_is_exact()
         self._closed_form = type(self.head) is nn.Linear and self._softcap is None
+        self._trunk: Any = None
+        self._sends_positions = self._keeps_logits = True
+        with evaluating(self.model):
+            self._learn_the_forward()
+            if attention in ("auto", "varlen"):
+                self._learn_to_pack(plain, longest)
+            self._set_attention(per_sequence.NAME if self.packs else plain)
+            self._check_gradients(plain)
 
     @property
     def one_by_one(self) -> bool:
         return not self.packs
+
+    @property
+    def uses_own_head(self) -> bool:
+        """Whether the logits are computed by the model's own forward."""
+        return self._trunk is None
 
     def restore_attention(self) -> None:
         """Give the model back the attention that it came with."""
@@ -70,9 +88,7 @@ class Scorer:
     def __call__(self, batch: Batch, normaliser: float) -> tuple[Tensor, Tensor]:
         shares = batch.weights / normaliser
         if self.uses_own_head:
-            output = self.causal(**self._inputs(batch), logits_to_keep=batch.positions)
-            self.routing = output.get("router_logits")
-            logits = output.logits[0].float()  # [K, V]
+            logits = self._own_logits(batch, batch.positions).float()  # [K, V]
             losses = nn.functional.cross_entropy(logits, batch.targets, reduction="none")
             return (losses * shares).sum(), losses.detach()
         hidden = self.hidden(batch)[batch.positions]  # [K, d]
@@ -87,82 +103,202 @@ class Scorer:
         self.routing = output.get("router_logits")
         return output.last_hidden_state[0]
 
+    def _own_logits(self, batch: Batch, positions: Tensor | None = None) -> Tensor:
+        """The logits of the model's own forward, at some positions [K, V] or all [T, V]."""
+        kept = {} if positions is None or not self._keeps_logits else {"logits_to_keep": positions}
+        output = self.causal(**self._inputs(batch), **kept)
+        self.routing = output.get("router_logits")
+        return output.logits[0] if kept or positions is None else output.logits[0, positions]
+
     def _logits(self, hidden: Tensor) -> Tensor:
         logits = self.head(hidden)
         logits = logits if self._scale == 1.0 else logits * self._scale
         return logits if self._softcap is None else self._softcap * torch.tanh(logits / self._softcap)
 
     def _inputs(self, batch: Batch) -> dict[str, Any]:
-        inputs: dict[str, Any] = {
-            "input_ids": batch.input_ids,
-            "position_ids": batch.position_ids,
-            "use_cache": False,
-        }
+        inputs: dict[str, Any] = {"input_ids": batch.input_ids, "use_cache": False}
+        if self._sends_positions:
+            inputs["position_ids"] = batch.position_ids
         if self.keeps_routing:
             inputs["output_router_logits"] = True
         if self.packs:
             inputs |= {"sequence_bounds": batch.bounds, "cu_seq_lens_q": batch.cu_seqlens}
         return inputs
 
-    def _probe(self) -> tuple[TokenisedRows, torch.device]:
-        """A few short rows of random tokens, one of them longer than the attention window where that is cheap."""
-        config = self.causal.config.get_text_config()
-        longest = (getattr(config, "sliding_window", None) or 0) + 8
-        lengths = [7, 19, longest if 8 < longest <= _LONGEST_PROBE else 23, 12]
-        random = torch.Generator().manual_seed(0)
-        rows = [torch.randint(config.vocab_size, (length,), generator=random).numpy() for length in lengths]
-        return TokenisedRows.of((str(i), row, row * 0 + 1) for i, row in enumerate(rows)), self.causal.device
-
-    @torch.no_grad()
-    def _packing_is_exact(self, plain: str) -> bool:
-        """True when a packed batch gives each sequence the hidden states that it has alone."""
-        rows, device = self._probe()
+    def _question(self, lengths: list[int]) -> tuple[TokenisedRows, list[Batch]]:
+        """Rows of random tokens, and each as a batch of its own."""
+        ids = random_ids(self.causal.config, lengths)
+        rows = TokenisedRows.of((str(i), row.numpy(), row.numpy() * 0 + 1) for i, row in enumerate(ids))
         every = torch.arange(len(rows)).numpy()
-        with _evaluating(self.model):
-            self.packs = False
-            self._set_attention(plain)
-            alone = torch.cat([self.hidden(make_batch(rows, every[i : i + 1], device)) for i in every.tolist()])
-            self.packs = True
-            try:
-                self._set_attention(per_sequence.register())
-                packed = self.hidden(make_batch(rows, every, device))
-            except (per_sequence.UnsupportedAttentionError, AskError, ValueError, TypeError):
-                return False  # ValueError: some recurrent layers say themselves that they cannot keep sequences apart
-        return _agree(packed, alone)
+        return rows, [make_batch(rows, every[i : i + 1], self.causal.device) for i in every.tolist()]
 
     @torch.no_grad()
-    def _head_is_exact(self) -> bool:
-        """True when hidden states, head, scale and soft cap give the model's own logits."""
-        rows, device = self._probe()
-        batch = make_batch(rows, torch.arange(1).numpy(), device)
-        with _evaluating(self.model):
-            own = self.causal(**self._inputs(batch)).logits[0]
-            return _agree(self._logits(self.hidden(batch)), own)
+    def _learn_the_forward(self) -> None:
+        """Find positions, trunk and head that give the model's own logits, or none of these."""
+        batch = self._question(_SHORT)[1][0]
+        try:
+            own = self.causal(input_ids=batch.input_ids, use_cache=False).logits[0]
+        except Exception as error:  # any family may fail in any way here
+            raise self._unsupported(f"its own forward pass fails: {_said(error)}") from error
+        if not bool(own.isfinite().any(dim=-1).all()):
+            raise self._unsupported("its logits are NaN or infinite")
+
+        def agrees(logits: Callable[[], Tensor], expected: Tensor = own) -> bool:
+            return not _refusal(lambda: _far(logits(), expected, _TOLERANCE))
+
+        self._sends_positions = agrees(lambda: self._own_logits(batch))
+        some = batch.positions[1:]
+        self._keeps_logits = agrees(lambda: self._own_logits(batch, some), own[some])
+        for trunk in _trunks(self.causal):
+            self._trunk = trunk
+            if agrees(lambda: self._logits(self.hidden(batch))):
+                return
+        self._trunk = None
+        if not agrees(lambda: self._own_logits(batch)):
+            raise self._unsupported("its logits are not the same from one forward pass to the next")
+
+    @torch.no_grad()
+    def _learn_to_pack(self, plain: str, longest: int | None) -> None:
+        """Decide whether batches may hold several sequences, at any length up to the longest."""
+        if not self._sends_positions:
+            self.reason = "its positions do not count from 0, so sequences cannot be told apart"
+            return
+        per_sequence.Sight.sizes.clear()
+        self.reason = self._why_packing_fails(plain, _SHORT)
+        if not self.reason:
+            limits = boundaries(self.causal.config)
+            far = {
+                name: limit
+                for name, limit in limits.items()
+                if limit not in per_sequence.Sight.sizes
+                and limit >= max(_SHORT)
+                and (longest is None or longest > limit)
+            }
+            tokens = max(far.values(), default=0) + 8
+            if tokens > max(_LONGEST, min(8192, int(_WORK / max(self.causal.num_parameters(), 1)))):
+                name, limit = max(far.items(), key=lambda item: item[1])
+                self.reason = f"rows are longer than its {name} ({limit} tokens), which is too long to test"
+            elif far:
+                self.reason = self._why_packing_fails(plain, [tokens, *_SHORT[:2]])
+        self.packs = not self.reason
+
+    def _why_packing_fails(self, plain: str, lengths: list[int]) -> str:
+        """Empty when a packed batch gives each sequence the states that it has alone."""
+        rows, batches = self._question(lengths)
+        states = self._own_logits if self.uses_own_head else self.hidden
+        self.packs = False
+        self._set_attention(plain)
+        try:
+            alone = torch.cat([states(batch) for batch in batches])
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # any family may fail in any way here
+            raise self._unsupported(f"its own forward pass fails for {max(lengths)} tokens: {_said(error)}") from error
+        self.packs = True
+
+        def packed() -> str:
+            self._set_attention(per_sequence.register())
+            found = states(make_batch(rows, torch.arange(len(rows)).numpy(), self.causal.device))
+            return _far(found, alone, _TOLERANCE) and "layers of this model read across packed sequences"
+
+        return _refusal(packed)
+
+    def _check_gradients(self, plain: str) -> None:
+        """The gradient of a few trained weights must be that of the model's own loss; a slower path is tried first.
+
+        Errors: ModelError `model.unsupported`.
+        """
+        weights = _some_trained(self.model)
+        if not weights:
+            return
+        rows, batches = self._question(_SHORT[:2])
+        packed = make_batch(rows, torch.arange(len(rows)).numpy(), self.causal.device)
+
+        def own() -> Tensor:
+            logits = [self.causal(input_ids=batch.input_ids, use_cache=False).logits[0] for batch in batches]
+            kept = [scores[batch.positions].float() for scores, batch in zip(logits, batches, strict=True)]
+            return nn.functional.cross_entropy(torch.cat(kept), packed.targets, reduction="sum")
+
+        def ours() -> Tensor:
+            return torch.stack([self(batch, 1.0)[0] for batch in ([packed] if self.packs else batches)]).sum()
+
+        used = per_sequence.NAME if self.packs else plain
+        self._set_attention(plain)
+        try:
+            expected = _gradient(own, weights)
+        except Exception as error:  # any family may fail in any way here
+            raise self._unsupported(f"its own loss has no gradient: {_said(error)}") from error
+        self._set_attention(used)
+        if not (why := _refusal(lambda: _far(_gradient(ours, weights), expected, _GRADIENT_TOLERANCE))):
+            return
+        if self.packs:
+            self.packs, self.reason = False, f"a packed batch has another gradient ({why})"
+            self._set_attention(plain)
+        elif not self.uses_own_head:
+            self._trunk = None
+        else:
+            raise self._unsupported(f"its gradient differs from that of its own loss ({why})")
+        self._check_gradients(plain)
+
+    def _unsupported(self, why: str) -> ModelError:
+        return ModelError(
+            "model.unsupported",
+            f"this {self.causal.config.model_type} model cannot be trained or measured here: {why}",
+            "check that the model's files are whole, or choose a model of another family",
+        )
 
 
-def causal_model(model: Any) -> "PreTrainedModel":
-    """The causal language model itself, without PEFT's wrapper around it; its adapters stay in place."""
-    return model.get_base_model() if hasattr(model, "peft_config") else model
+def _trunks(causal: "PreTrainedModel") -> list[nn.Module]:
+    """What may give the last hidden states: the decoder that the model names, what that wraps, the base model."""
+    decoder: Any = getattr(causal, "get_decoder", lambda: None)()
+    inner = getattr(decoder, "model", None)  # Llama 4 names the whole as its decoder
+    candidates = [decoder, inner, causal.base_model]
+    return [module for module in candidates if isinstance(module, nn.Module) and module is not causal]
 
 
-def _agree(ours: Tensor, theirs: Tensor) -> bool:
-    """Equal up to rounding, by the relative distance of the whole tensors."""
-    distance = (ours.float() - theirs.float()).norm() / theirs.float().norm().clamp_min(1e-20)
-    return bool(distance <= _TOLERANCE[theirs.dtype])
+def _refusal(question: Callable[[], str]) -> str:
+    """The answer to a question that a model may also answer with any error; memory that runs out is no answer."""
+    try:
+        return question()
+    except torch.OutOfMemoryError:
+        raise
+    except per_sequence.UnsupportedAttentionError as error:
+        return str(error)
+    except Exception as error:
+        if per_sequence.Sight.__name__ in str(error):
+            return "its layers change the masks that they are given"
+        return _said(error)
+
+
+def _said(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else '-'}"
+
+
+def _far(ours: Tensor, theirs: Tensor, tolerance: dict[torch.dtype, float]) -> str:
+    """Empty when equal up to rounding, by the relative distance of the whole tensors."""
+    share = distance(ours, theirs)
+    return "" if share <= tolerance.get(theirs.dtype, 1e-4) else f"off by {share:.2g}"
+
+
+def _some_trained(model: nn.Module) -> list[nn.Parameter]:
+    """The first and the last trained weights, a few million numbers at most where one is not larger by itself."""
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    chosen: list[nn.Parameter] = []
+    for weight in [*trained[:4], *reversed(trained[-4:])]:
+        if not chosen or sum(map(torch.numel, chosen)) + weight.numel() < 1 << 22:
+            chosen += [weight] if all(weight is not other for other in chosen) else []
+    return chosen
+
+
+@torch.enable_grad()
+def _gradient(loss: Callable[[], Tensor], weights: list[nn.Parameter]) -> Tensor:
+    found = torch.autograd.grad(loss(), weights, allow_unused=True)
+    parts = [torch.zeros_like(w) if g is None else g for w, g in zip(weights, found, strict=True)]
+    return torch.cat([part.flatten().float() for part in parts]).to(weights[0].dtype)
 
 
 def _after_head(config: Any) -> tuple[float, float | None]:
     """(scale, soft cap) that a family applies to its logits: Cohere multiplies, Granite divides, Gemma 2 caps."""
     scale = float(getattr(config, "logit_scale", None) or 1.0) / float(getattr(config, "logits_scaling", None) or 1.0)
     return scale, getattr(config, "final_logit_softcapping", None)
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode for a while; no dropout, so no random number is drawn."""
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)

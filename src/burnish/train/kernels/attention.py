@@ -3,16 +3,21 @@
 The bounds of the sequences come with the call, as `sequence_bounds` and `cu_seq_lens_q`, which every
 model hands on from its forward to its attention. A packed mask would cost (ΣL)²; this costs ΣL². Its
 plain twin, one forward for each sequence, stands in the tests.
+
+What a layer sees is not guessed from its settings: where transformers would make a mask, a `Sight` is made of the same
+mask function, and the function is asked at the edges of what each token sees.
 """
 
 import itertools
+from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 NAME = "burnish_varlen"
+Kind = Literal["causal", "window", "chunk"]
 UNSUPPORTED = ("s_aux", "position_bias")
 """Attention sinks and learned biases: a layer that passes them is run one sequence at a time."""
 
@@ -27,8 +32,85 @@ def register() -> str:
     from transformers.masking_utils import AttentionMaskInterface
 
     AttentionInterface.register(NAME, attend)
-    AttentionMaskInterface.register(NAME, lambda **_: None)
+    AttentionMaskInterface.register(NAME, Sight)
     return NAME
+
+
+class Sight:
+    """What the tokens of a layer see, in place of the mask that transformers would hand to it.
+
+    The last `size` tokens (`window`), the tokens of their own chunk of `size` (`chunk`), or all before them (`causal`);
+    which of these it is, and that it is nothing else, is read off the mask function.
+    """
+
+    sizes: set[int] = set()  # noqa: RUF012
+    """Of all windows and chunks that were applied since it was cleared."""
+
+    def __init__(
+        self,
+        *,
+        batch_size: int,
+        q_length: int,
+        kv_length: int,
+        q_offset: Any,
+        kv_offset: Any,
+        mask_function: Callable[..., torch.Tensor],
+        attention_mask: torch.Tensor | None = None,
+        local_size: int | None = None,
+        use_vmap: bool = False,
+        device: torch.device | str = "cpu",
+        **others: Any,
+    ):
+        hides = attention_mask is not None and not bool(attention_mask.all())
+        if batch_size != 1 or q_length != kv_length or q_offset or kv_offset or hides or use_vmap:
+            raise UnsupportedAttentionError("the model makes a mask of its own")
+        self._function, self._size, self._device = mask_function, local_size, device
+        self._resolved: dict[tuple[int, ...], tuple[Kind, int]] = {}
+        self._chunked: dict[tuple[int, ...], tuple[tuple[int, ...], torch.Tensor]] = {}
+
+    def kind(self, bounds: tuple[int, ...]) -> tuple[Kind, int]:
+        """The kind and its size for sequences with these bounds.
+
+        Errors: UnsupportedAttentionError for a mask of any other kind.
+        """
+        if bounds not in self._resolved:
+            kinds: tuple[Kind, ...] = ("causal",) if self._size is None else ("window", "chunk", "causal")
+            lengths = torch.tensor([end - start for start, end in itertools.pairwise(bounds)], device=self._device)
+            starts = torch.tensor(bounds[:-1], device=self._device).repeat_interleave(lengths)  # [T]
+            ends = torch.tensor(bounds[1:], device=self._device).repeat_interleave(lengths)
+            found: Kind | None = next((kind for kind in kinds if self._is(kind, starts, ends)), None)
+            if found is None:
+                raise UnsupportedAttentionError("layers see something other than a window, a chunk or all before")
+            self._resolved[bounds] = found, self._size or 0
+            if found != "causal":
+                Sight.sizes.add(self._size or 0)
+        return self._resolved[bounds]
+
+    def chunks(self, bounds: tuple[int, ...]) -> tuple[tuple[int, ...], torch.Tensor]:
+        """The bounds of all chunks, as integers and as a tensor: each chunk of a sequence is a sequence by itself."""
+        if bounds not in self._chunked:
+            size = self._size or bounds[-1]
+            cut = [at for start, end in itertools.pairwise(bounds) for at in range(start, end, size)]
+            cut.append(bounds[-1])
+            self._chunked[bounds] = tuple(cut), torch.tensor(cut, dtype=torch.int32, device=self._device)
+        return self._chunked[bounds]
+
+    def _is(self, kind: str, starts: torch.Tensor, ends: torch.Tensor) -> bool:
+        """Ask for each token [T] at the edges of what it should see, and in the middle of it."""
+        tokens = torch.arange(len(starts), device=starts.device)
+        first = starts
+        if kind == "window":
+            first = torch.maximum(starts, tokens - (self._size or 0) + 1)
+        elif kind == "chunk":
+            first = starts + (tokens - starts) // (self._size or 1) * (self._size or 1)
+        sees = [self._sees(tokens, seen) for seen in (first, (first + tokens) // 2, tokens)]
+        before = self._sees(tokens, (first - 1).clamp(min=0)) & (first > starts)
+        after = self._sees(tokens, (tokens + 1).clamp(max=len(tokens) - 1)) & (tokens + 1 < ends)
+        return bool((torch.stack(sees).all(0) & ~before & ~after).all())
+
+    def _sees(self, tokens: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+        zero = torch.zeros_like(tokens)
+        return self._function(zero, zero, tokens, others).broadcast_to(tokens.shape)
 
 
 def attend(
@@ -36,7 +118,7 @@ def attend(
     query: torch.Tensor,  # [1, heads, T, head_dim]
     key: torch.Tensor,  # [1, kv_heads, T, head_dim]
     value: torch.Tensor,  # [1, kv_heads, T, head_dim]
-    attention_mask: torch.Tensor | None,
+    attention_mask: "torch.Tensor | Sight | None",
     *,
     sequence_bounds: tuple[int, ...] | None = None,
     cu_seq_lens_q: torch.Tensor | None = None,
@@ -48,19 +130,25 @@ def attend(
 ) -> tuple[torch.Tensor, None]:
     """Attention [1, T, heads, head_dim] in which no token sees another sequence.
 
-    A sliding window and a soft cap of the scores are honoured.
+    Windows and chunks are those of `attention_mask`, a Sight. A soft cap of the scores is honoured.
 
-    Errors: UnsupportedAttentionError when the model did not hand on the bounds, or asks for sinks, a bias or
-    attention that is not causal.
+    Errors: UnsupportedAttentionError when the model did not hand on the bounds, or asks for sinks, a bias, a mask of
+    another kind, or attention that is not causal.
     """
     if sequence_bounds is None:
         raise UnsupportedAttentionError("the model does not hand the bounds of sequences to its attention")
-    if attention_mask is not None or any(others.get(name) is not None for name in UNSUPPORTED):
+    if isinstance(attention_mask, torch.Tensor) or any(others.get(name) is not None for name in UNSUPPORTED):
         raise UnsupportedAttentionError(f"{type(module).__name__} needs a mask, a bias or sinks of its own")
     if others.get("is_causal") is False or getattr(module, "is_causal", True) is False:
         raise UnsupportedAttentionError(f"{type(module).__name__} is not causal")
+    if attention_mask is None and sliding_window is not None:
+        raise UnsupportedAttentionError(f"{type(module).__name__} has a window, but its model makes no mask")
+    kind, size = ("causal", 0) if attention_mask is None else attention_mask.kind(sequence_bounds)
+    if kind == "chunk" and attention_mask is not None:
+        sequence_bounds, cu_seq_lens_q = attention_mask.chunks(sequence_bounds)
+    window = size if kind == "window" else None
     if cu_seq_lens_q is not None and _flash_serves(query, dropout, softcap):
-        return _flash(query, key, value, cu_seq_lens_q, sequence_bounds, scaling, sliding_window), None
+        return _flash(query, key, value, cu_seq_lens_q, sequence_bounds, scaling, window), None
     dtype = query.dtype
     if not query.is_cuda:  # the backward pass of bf16 attention is several times slower than fp32 on a CPU
         query, key, value = query.float(), key.float(), value.float()
@@ -72,8 +160,8 @@ def attend(
     # one split, not a slice for each sequence: the backward pass of a slice fills a tensor as large as the batch
     for q, k, v in zip(*(states.split(lengths, 2) for states in (query, key, value)), strict=True):
         length, mask = q.shape[2], None
-        if sliding_window is not None and length > sliding_window:
-            mask = _window(length, sliding_window, query.device)
+        if window is not None and length > window:
+            mask = _window(length, window, query.device)
         if softcap is not None:
             parts.append(_softcapped(q, k, v, mask, softcap, scaling, dropout))
         else:
