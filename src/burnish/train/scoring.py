@@ -174,12 +174,13 @@ class Scorer:
                 and limit >= max(_SHORT)
                 and (longest is None or longest > limit)
             }
-            tokens = max(far.values(), default=0) + 8
-            if tokens > max(_LONGEST, min(8192, int(_WORK / max(self.causal.num_parameters(), 1)))):
-                name, limit = max(far.items(), key=lambda item: item[1])
-                self.reason = f"rows are longer than its {name} ({limit} tokens), which is too long to test"
-            elif far:
-                self.reason = self._why_packing_fails(plain, [tokens, *_SHORT[:2]])
+            side = _side_of_masks(self.causal)  # which a row may not pass, but a batch may
+            name, limit = max([*far.items(), ("mask of fixed size", side)], key=lambda item: item[1])
+            if limit > max(_LONGEST, min(8192, int(_WORK / max(self.causal.num_parameters(), 1)))):
+                self.reason = f"rows or batches are longer than its {name} ({limit}), which is too long to test"
+            elif limit:
+                rows = [max(far.values()) + 8] if far else []
+                self.reason = self._why_packing_fails(plain, [*rows, *_SHORT[:2], *[_SHORT[1]] * (side // _SHORT[1])])
         self.packs = not self.reason
 
     def _why_packing_fails(self, plain: str, lengths: list[int]) -> str:
@@ -254,6 +255,12 @@ def _trunks(causal: "PreTrainedModel") -> list[nn.Module]:
     inner = getattr(decoder, "model", None)  # Llama 4 names the whole as its decoder
     candidates = [decoder, inner, causal.base_model]
     return [module for module in candidates if isinstance(module, nn.Module) and module is not causal]
+
+
+def _side_of_masks(model: nn.Module) -> int:
+    """Tokens of the largest mask that layers keep as a square buffer, 0 for none."""
+    shapes = [buffer.shape for buffer in model.buffers() if buffer.dim() > 1]
+    return max((shape[-1] for shape in shapes if shape[-1] == shape[-2] > max(_SHORT)), default=0)
 
 
 def _refusal(question: Callable[[], str]) -> str:
