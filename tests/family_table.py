@@ -59,6 +59,8 @@ def row(family: str) -> Row:
     with tempfile.TemporaryDirectory() as folder, quiet_transformers():
         base = save(family, Path(folder) / "base")
         loads = _cell(lambda: _loads(base, family))
+        if loads != "yes":
+            return Row(family, loads, *["–"] * 5)
         full, packs = _trains(build(family).requires_grad_(True), build(family).requires_grad_(True))
         lora, merges = _adapts(Path(folder), base, family)
         return Row(family, loads, full, lora, packs, _cell(lambda: _generates(family)), merges)
