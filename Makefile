@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 WORKERS ?= 2
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup demo test torture check lint types layers format bench docs synthesize train train-debug clean
+.PHONY: help setup demo test torture check lint types layers format bench docs families synthesize train train-debug clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ bench: $(READY) ## Measure side by side, four minutes; docs/benchmarks.md holds 
 
 docs: $(READY) ## Write the generated reference pages
 	$(BIN)/python docs/generate.py
+
+families: $(READY) ## Try every model family and write the table of docs/reference/families.md (a few minutes)
+	$(BIN)/python tests/family_table.py
 
 synthesize: $(READY) ## Make the demo's rows only
 	$(BIN)/burnish run recipes/demo.yaml --only requests --only skills
