@@ -22,3 +22,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     if any(kind.__name__ in _TYPES for kind in type(error).__mro__):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _WORDS)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without the advice and the stack that libraries add below."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -25,6 +25,7 @@ from burnish.specs.train import MOST, FullSpec, PretrainSpec, SftSpec, TrainSpec
 from burnish.train import curve, ledger, trackers
 from burnish.train.batches import StepPlan, TokenisedRows
 from burnish.train.checkpoint import Checkpoint, CheckpointFolder, load, read, read_weights
+from burnish.train.dropout import TokenDropout
 from burnish.train.lineage import Origin
 from burnish.train.loop import Loop
 from burnish.train.objectives.balance import balance_of
@@ -84,6 +85,7 @@ def fit(
     scorer.keeps_routing = balance is not None
     _tell_attention(spec, scorer, ctx.emit)
     optimizer = Optimizer(model, spec.optimizer, exact)
+    dropout = TokenDropout(model, spec.seed)
     plan = _plan(spec, rows, ctx.emit)
     settings = _settings(spec, plan, held_out, resolved, ctx.emit)
     checkpoints = CheckpointFolder(ctx.scratch / "checkpoints", spec.checkpoint.keep)
@@ -97,6 +99,7 @@ def fit(
             settings,
             checkpoints=checkpoints,
             balance=balance,
+            dropout=dropout,
             ledger_path=ctx.scratch / "ledger" / "visits.bin",
             origin=_origin(spec, ctx, rows, held_out, optimizer),
             emit=ctx.emit,
@@ -113,6 +116,7 @@ def fit(
     if spec.track:
         shutil.copytree(_tracker_folder(ctx), ctx.out / "trackers", dirs_exist_ok=True)
     scorer.restore_attention()
+    dropout.remove()
     saved: dict[str, Any] = {}
     if save_dtype is not None:
         saved = give_whole_model(model, optimizer, save_dtype, start, ctx.emit)

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from burnish.core.errors import MachineError, RunError
 from burnish.core.events import CheckpointSaved, Event, Metric, Note
-from burnish.core.memory import is_out_of_memory
-from burnish.train.batches import StepPlan, TokenisedRows, make_batch, micro_batches
+from burnish.core.memory import first_line, is_out_of_memory
+from burnish.train.batches import Batch, StepPlan, TokenisedRows, make_batch, micro_batches
 from burnish.train.checkpoint import Checkpoint, CheckpointFolder, capture_randomness, restore_randomness
+from burnish.train.dropout import TokenDropout, generator_states
 from burnish.train.ledger import RowLedger, record
 from burnish.train.lineage import Change, Origin, compare, lineage_entry
 from burnish.train.objectives.balance import Balance
@@ -51,6 +52,7 @@ class Loop:
         *,
         checkpoints: CheckpointFolder,
         balance: Balance | None = None,
+        dropout: TokenDropout | None = None,
         ledger_path: Path,
         origin: Origin,
         emit: Callable[[Event], None],
@@ -58,7 +60,7 @@ class Loop:
     ):
         self.scorer, self.optimizer, self.rows, self.held_out = scorer, optimizer, rows, held_out
         self.plan, self.settings, self.checkpoints = plan, settings, checkpoints
-        self._balance = balance
+        self._balance, self._dropout = balance, dropout
         self._aux_loss = 0.0
         """Load-balancing loss of the last step, without its coefficient."""
         self._ledger_path, self.origin = ledger_path, origin
@@ -207,7 +209,7 @@ class Loop:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            reason = _first_line(error)
+            reason = first_line(error)
         else:
             return
         raise MachineError(
@@ -221,15 +223,18 @@ class Loop:
     def _gradient(self, rows: NDArray[np.int64]) -> tuple[float, list[NDArray[np.void]], float]:
         """The loss of a step, its rows' records and the gradient's norm; the clipped gradient is left in the masters.
 
-        When memory runs out the step is repeated in smaller parts: the divisor belongs to the whole step,
-        so the gradient is the same.
+        When memory runs out the step is repeated in smaller parts: the divisor belongs to the whole step, and masks of
+        dropout to their tokens, so the gradient is the same.
         """
-        normaliser = self.rows.weight_of(rows)
+        normaliser, repeated = self.rows.weight_of(rows), False
         while True:
-            randomness = capture_randomness()
+            randomness, drawn = capture_randomness(), generator_states(self._device)
             try:
                 loss, visits = self._accumulate(rows, normaliser)
-                return loss, visits, self.optimizer.clip(self.settings.max_grad_norm)
+                grad_norm = self.optimizer.clip(self.settings.max_grad_norm)
+                if repeated:
+                    self._tell_repeated(drawn)
+                return loss, visits, grad_norm
             except _StopAskedError:
                 self.optimizer.zero_grad()
                 restore_randomness(randomness)
@@ -237,10 +242,20 @@ class Loop:
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                reason = _first_line(error)
+                reason = first_line(error)
             self.optimizer.zero_grad()
             self._halve(self.rows, rows, reason)
             restore_randomness(randomness)
+            repeated = True
+
+    def _tell_repeated(self, drawn: list[torch.Tensor]) -> None:
+        """Say whether the repeated step is what it would have been, which random numbers drawn in it would change."""
+        step = self.standing.step + 1
+        if all(torch.equal(one, other) for one, other in zip(drawn, generator_states(self._device), strict=True)):
+            self.emit(Note(text=f"step {step} was repeated in smaller parts, with the same gradient up to rounding"))
+        else:
+            text = "the model draws dropout of its own for each part: the gradient is that of other masks"
+            self.emit(Note(level="warning", text=f"step {step} was repeated in smaller parts; {text}"))
 
     def _accumulate(self, rows: NDArray[np.int64], normaliser: float) -> tuple[float, list[NDArray[np.void]]]:
         total, parts = torch.zeros(2, device=self._device), []
@@ -248,7 +263,7 @@ class Loop:
         counts = self._count_experts(split) if self._balance is not None and len(split) > 1 else None
         for part in split:
             self._heed_a_stop()
-            scored = score(self.scorer, make_batch(self.rows, part, self._device), normaliser)
+            scored = score(self.scorer, self._batch(part), normaliser)
             loss = scored.loss
             if self._balance is not None and (routing := self.scorer.routing):
                 counted = self._balance.counts(routing) if counts is None else counts
@@ -266,6 +281,12 @@ class Loop:
         loss, self._aux_loss = total.tolist()
         return loss, visits
 
+    def _batch(self, part: NDArray[np.int64]) -> Batch:
+        batch = make_batch(self.rows, part, self._device)
+        if self._dropout is not None:
+            self._dropout.begin(self.standing.step, batch)
+        return batch
+
     @torch.no_grad()
     def _count_experts(self, split: list[NDArray[np.int64]]) -> torch.Tensor:
         """How often each expert is chosen in the whole step [experts]; the random numbers are those of the step."""
@@ -273,7 +294,7 @@ class Loop:
         randomness, counts = capture_randomness(), 0
         for part in split:
             self._heed_a_stop()
-            self.scorer.hidden(make_batch(self.rows, part, self._device))
+            self.scorer.hidden(self._batch(part))
             counts = counts + self._balance.counts(self.scorer.routing or ())
         restore_randomness(randomness)
         assert isinstance(counts, torch.Tensor)
@@ -300,7 +321,7 @@ class Loop:
         self.emit(
             Note(
                 level="warning",
-                text=f"memory ran out in step {self.standing.step + 1}; the work is repeated, with the same result, "
+                text=f"memory ran out in step {self.standing.step + 1}; the work is repeated "
                 f"in parts of at most {self.standing.micro_batch_tokens} tokens ({reason})",
             )
         )
@@ -369,7 +390,7 @@ class Loop:
                 except (RuntimeError, MemoryError) as error:
                     if not is_out_of_memory(error):
                         raise
-                    reason = _first_line(error)
+                    reason = first_line(error)
                 self._halve(held_out, every, reason)
         finally:
             self.scorer.model.train()
@@ -377,7 +398,3 @@ class Loop:
     def _part_loss(self, held_out: TokenisedRows, part: NDArray[np.int64], normaliser: float) -> float:
         self._heed_a_stop()
         return score(self.scorer, make_batch(held_out, part, self._device), normaliser).loss.item()
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,0 +1,88 @@
+"""Dropout whose mask belongs to the token: the same however a step is split into batches, and in every repetition.
+
+Whether a number is dropped is a hash of (seed, step, row, position in the row, layer, feature), not the next draw of a
+generator. It takes the place of every `nn.Dropout` that sees one vector for each token of a batch. Dropout that a
+model does otherwise (inside its attention, in a function, on what an expert was given) still draws from the generator.
+"""
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from burnish.train.batches import Batch
+
+_GOLDEN = 0x9E3779B9
+_AT_ONCE = {"cpu": 1 << 18}
+"""Numbers whose hashes exist at once: what a CPU's cache holds, elsewhere what memory bears."""
+_AT_ONCE_ELSEWHERE = 1 << 24
+
+
+class TokenDropout:
+    """Takes over the dropout modules of a model until `remove`; `begin` names the batch that comes next."""
+
+    def __init__(self, model: nn.Module, seed: int):
+        self._seed = seed
+        self._keys: Tensor | None = None  # [T] int32
+        self._modules = [
+            module for path, module in model.named_modules() if type(module) is nn.Dropout and "expert" not in path
+        ]
+        for place, module in enumerate(self._modules):
+            module.forward = partial(self._drop, module, place)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def begin(self, step: int, batch: Batch) -> None:
+        """The batch that the model sees next, forward and backward, in an optimiser step."""
+        rows = torch.as_tensor(batch.rows, device=batch.position_ids.device)
+        lengths = batch.cu_seqlens.diff()
+        row_keys = _hash(_hash(rows.int() ^ _word(self._seed)) ^ _word(step))
+        keys = torch.repeat_interleave(row_keys, lengths.long()) ^ _hash(batch.position_ids[0].int())
+        self._keys = _hash(keys)
+
+    def remove(self) -> None:
+        """Give the modules their own forward back."""
+        for module in self._modules:
+            del module.forward
+
+    def _drop(self, module: nn.Dropout, place: int, states: Tensor) -> Tensor:
+        if not module.training or module.p == 0.0:
+            return states
+        keys = self._keys
+        if keys is None or states.ndim < 2 or states.shape[-2] != len(keys):
+            return nn.functional.dropout(states, module.p)
+        return torch.where(_kept(keys, states.shape, place, module.p), states / (1 - module.p), 0.0)
+
+
+def _kept(keys: Tensor, shape: torch.Size, place: int, p: float) -> Tensor:
+    """True where a number stays; `shape` is [..., T, features], keys are [T]."""
+    tokens, width = shape[-2], shape[-1]
+    features = shape.numel() // max(tokens, 1)
+    columns = _hash(torch.arange(features, dtype=torch.int32, device=keys.device) ^ _word((place + 1) * _GOLDEN))
+    least = int(p * 2**32) - 2**31
+    rows = max(1, _AT_ONCE.get(keys.device.type, _AT_ONCE_ELSEWHERE) // max(features, 1))
+    kept = torch.cat([_hash(part[:, None] ^ columns) >= least for part in keys.split(rows)])  # [T, features]
+    return kept.view(tokens, -1, width).movedim(0, 1).reshape(shape)
+
+
+def _hash(words: Tensor) -> Tensor:
+    """The finaliser of MurmurHash3 on int32: each bit of the result depends on every bit of the word."""
+    steps: tuple[tuple[int, int], ...] = ((16, 0x85EBCA6B), (13, 0xC2B2AE35))
+    for shift, factor in steps:
+        words = words ^ ((words >> shift) & ((1 << (32 - shift)) - 1))
+        words.mul_(_word(factor))
+    return words.bitwise_xor_((words >> 16) & 0xFFFF)
+
+
+def _word(number: int) -> int:
+    """The lowest 32 bits as a signed number; larger ones are folded in."""
+    folded = 0
+    while True:
+        folded ^= number & 0xFFFFFFFF
+        number >>= 32
+        if not number:
+            return folded - (1 << 32) if folded >= 1 << 31 else folded
+
+
+def generator_states(device: torch.device) -> list[Tensor]:
+    """The states of the generators that dropout on a device draws from."""
+    states = [torch.get_rng_state()]
+    return states + ([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])

@@ -1,0 +1,100 @@
+"""A mask of dropout belongs to its token: however the batch is made up, and whatever was drawn before."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from burnish.testing import tiny_model
+from burnish.train.batches import make_batch
+from burnish.train.dropout import TokenDropout
+from burnish.train.loop import Loop
+
+LORA = {"kind": "lora", "rank": 4, "dropout": 0.3}
+
+
+def masks(random_rows, rows, *, seed=0, step=0, p=0.3, width=64, places=2):
+    """For each row its masks [places, T, width], 1 where a number stays."""
+    model = nn.Sequential(*(nn.Dropout(p) for _ in range(places)))
+    dropout = TokenDropout(model, seed)
+    data = random_rows(30)
+    batch = make_batch(data, np.array(rows))
+    dropout.begin(step, batch)
+    states = torch.ones(1, batch.tokens, width)
+    kept = torch.stack([module(states)[0] for module in model]) * (1 - p)
+    found = dict(zip(rows, kept.split(data.lengths[rows].tolist(), 1), strict=True))
+    dropout.remove()
+    return found
+
+
+def test_a_token_has_its_mask_in_every_batch(random_rows):
+    alone, together = masks(random_rows, [4]), masks(random_rows, [9, 4, 2])
+    assert torch.equal(alone[4], together[4])
+
+
+def test_seed_step_row_position_layer_and_feature_each_change_the_mask(random_rows):
+    mask = masks(random_rows, [4])[4]
+    others = [masks(random_rows, [4], seed=1)[4], masks(random_rows, [4], step=1)[4]]
+    shortest = min(mask.shape[1], (row := masks(random_rows, [5])[5]).shape[1])
+    pairs = [(mask, other) for other in others]
+    pairs += [(mask[:, :shortest], row[:, :shortest]), (mask[:, 1:], mask[:, :-1]), (mask[0], mask[1])]
+    pairs += [(mask[..., 1:], mask[..., :-1])]
+    for one, other in pairs:
+        agree = float((one == other).float().mean())
+        assert agree == pytest.approx(0.3**2 + 0.7**2, abs=0.08)
+
+
+@pytest.mark.parametrize("p", [0.01, 0.1, 0.5, 0.9])
+def test_the_share_that_is_dropped_is_that_which_was_asked_for(random_rows, p):
+    found = torch.cat([mask.flatten() for mask in masks(random_rows, list(range(30)), p=p, width=256).values()])
+    spread = math.sqrt(p * (1 - p) / len(found))
+    assert float((found == 0).float().mean()) == pytest.approx(p, abs=5 * spread)
+    assert found[found > 0].unique().tolist() == pytest.approx([1.0])
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_with_dropout_too_the_gradient_does_not_depend_on_how_a_step_is_split(run_fit, checkpointing):
+    settings = {"method": LORA, "max_steps": 3, "gradient_checkpointing": checkpointing}
+    whole = run_fit("whole", micro_batch_tokens=10_000, **settings)
+    split = run_fit("split", micro_batch_tokens=30, **settings)
+    assert split.metrics("grad_norm") == pytest.approx(whole.metrics("grad_norm"), rel=1e-4)
+    assert split.metrics("loss") == pytest.approx(whole.metrics("loss"), rel=1e-5)
+    other = run_fit("other", micro_batch_tokens=10_000, **(settings | {"method": LORA | {"dropout": 0.0}}))
+    assert other.metrics("loss")[1:] != pytest.approx(whole.metrics("loss")[1:], rel=1e-4)
+
+
+def out_of_memory_once(monkeypatch):
+    accumulate, failures = Loop._accumulate, []
+
+    def fails_once(self, rows, normaliser):
+        if self.standing.step == 1 and not failures:
+            failures.append(1)
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return accumulate(self, rows, normaliser)
+
+    monkeypatch.setattr(Loop, "_accumulate", fails_once)
+
+
+def test_a_repeated_step_with_dropout_has_the_gradient_that_its_note_promises(run_fit, monkeypatch):
+    settings = {"method": LORA, "max_steps": 3, "micro_batch_tokens": 10_000}
+    plain = run_fit("plain", **settings)
+    out_of_memory_once(monkeypatch)
+    repeated = run_fit("repeated", **settings)
+    assert repeated.metrics("grad_norm") == pytest.approx(plain.metrics("grad_norm"), rel=1e-4)
+    assert "step 2 was repeated in smaller parts, with the same gradient up to rounding" in repeated.notes("info")
+
+
+def test_a_model_that_draws_dropout_of_its_own_is_told_so_when_a_step_is_repeated(run_fit, monkeypatch, tmp_path):
+    base = tiny_model(tmp_path / "gpt2", "gpt2", attn_pdrop=0.3, resid_pdrop=0.0, embd_pdrop=0.0)
+    out_of_memory_once(monkeypatch)
+    ran = run_fit("ran", base=base, method={"kind": "full"}, max_steps=3, micro_batch_tokens=10_000)
+    assert any("the model draws dropout of its own" in note for note in ran.notes("warning"))
+    assert not any("same gradient" in note for note in ran.notes("info"))
+
+
+def test_modules_get_their_own_forward_back():
+    model = nn.Sequential(nn.Dropout(0.5))
+    TokenDropout(model, 0).remove()
+    assert "forward" not in vars(model[0])
