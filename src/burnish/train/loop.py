@@ -291,14 +291,13 @@ class Loop:
     def _count_experts(self, split: list[NDArray[np.int64]]) -> torch.Tensor:
         """How often each expert is chosen in the whole step [experts]; the random numbers are those of the step."""
         assert self._balance is not None
-        randomness, counts = capture_randomness(), 0
+        randomness, counts = capture_randomness(), []
         for part in split:
             self._heed_a_stop()
             self.scorer.hidden(self._batch(part))
-            counts = counts + self._balance.counts(self.scorer.routing or ())
+            counts.append(self._balance.counts(self.scorer.routing or ()))
         restore_randomness(randomness)
-        assert isinstance(counts, torch.Tensor)
-        return counts
+        return torch.stack(counts).sum(0)
 
     def _split(self, data: TokenisedRows, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         return micro_batches(data.lengths, rows, self.standing.micro_batch_tokens, self.scorer.one_by_one)
