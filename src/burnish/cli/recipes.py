@@ -8,7 +8,7 @@ import typer
 
 from burnish.cli import completion
 from burnish.cli.command import Command
-from burnish.cli.render import Face, duration, program
+from burnish.cli.render import Face, duration, plain, program
 from burnish.core.files import file_size
 
 Files = Annotated[
@@ -75,7 +75,7 @@ def plan(
     ]
     face.table(f"{made.recipe.name}", ("step", "stage", "action", "why", "took last time", "fingerprint"), rows)
     for note in made.notes:
-        face.console.print(note, markup=False)
+        face.console.print(plain(note), markup=False)
     times = [step.last_seconds for step in made.steps if step.action != "reuse"]
     known = f", about {duration(sum(t for t in times if t))} as measured before" if times and all(times) else ""
     face.console.print(

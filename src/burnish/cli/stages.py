@@ -13,7 +13,7 @@ import typer
 
 from burnish.cli import completion
 from burnish.cli.command import Command
-from burnish.cli.render import Face
+from burnish.cli.render import Face, plain
 from burnish.core.catalog import stage
 from burnish.core.errors import AskError
 from burnish.core.yaml import parse_yaml
@@ -82,6 +82,8 @@ def _say(face: Face, plan: Any) -> None:
     for warning in plan.warnings:
         face.warn(warning)
     face.table("", ("step", "action", "why"), [(s.step.name, s.action, s.reason) for s in plan.steps])
+    for note in plan.notes:
+        face.console.print(plain(note), markup=False)
 
 
 def _flags(spec_type: type[Spec], prefix: str = "") -> Iterator[tuple[str, tuple[Any, str, str]]]:
