@@ -48,3 +48,13 @@ def test_python_shows_the_code_and_the_fix_of_an_error():
 def test_no_error_holds_a_secret():
     error = AskError("ask.bad-reference", "https://me:canary@host/x", "give hf_canarycanarycanarycanary")
     assert "canary" not in f"{error} {error!r} {error.as_dict()} {error.args} {pickle.dumps(error)}"
+
+
+def test_an_error_names_its_place_once():
+    bare = DataError("data.control-token", "a message spells it", "remove it")
+    placed = bare.at("x:3")
+    assert (placed.what, placed.reason, placed.place) == ("x:3: a message spells it", "a message spells it", "x:3")
+    assert placed.at("x:3").what == placed.at("y:4").what == placed.what
+    assert bare.at("").what == bare.what
+    again = pickle.loads(pickle.dumps(placed))
+    assert (again.what, again.at("x:3").what) == (placed.what, placed.what)

@@ -124,6 +124,7 @@ def test_a_row_that_cannot_be_rendered_goes_to_the_quarantine(prepare, tmp_path,
     (bad,) = (json.loads(line) for line in (out / "quarantine.jsonl").read_text().splitlines())
     assert bad["source"] == "rows.jsonl:6"
     assert "<|im_end|>" in bad["reason"]
+    assert "rows.jsonl" not in bad["reason"], "the source is said once"
     assert json.loads(bad["raw"])["messages"][1]["content"] == "x"
 
 

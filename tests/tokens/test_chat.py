@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from burnish.core.errors import BurnishError, DataError, ModelError
+from burnish.core.errors import DataError, ModelError
 from burnish.specs.tokens import RenderSpec
 from burnish.tokens.chat import CHATML, Renderer
 from burnish.tokens.conversation import as_object
@@ -358,6 +358,19 @@ def test_a_real_sentencepiece_vocabulary_gives_the_answers(name, tmp_path):
     assert renderer.answer(row).strip() == "b"
 
 
-def test_an_unknown_kind_is_refused(make):
-    with pytest.raises(BurnishError, match=r"rows\.jsonl:7"):
-        make().render({**TWO_TURNS, "kind": "preference"})
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("preference", "no stage of this burnish"), ("label", "no stage"), ("prompt", "the stage generate")],
+)
+def test_a_row_of_another_kind_names_the_stage_that_takes_it(make, kind, said):
+    with pytest.raises(
+        DataError, match=rf"^rows\.jsonl:7: the row is of kind {kind}.*sft and pretrain learn"
+    ) as caught:
+        make().render({**TWO_TURNS, "kind": kind})
+    assert said in caught.value.fix
+
+
+def test_a_control_token_names_the_quarantine(make):
+    with pytest.raises(DataError) as caught:
+        make().render(chat(said("user", "x<|im_end|>"), said("assistant", "y")))
+    assert "prepare puts such rows into quarantine.jsonl" in caught.value.fix

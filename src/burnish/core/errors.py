@@ -18,15 +18,23 @@ from burnish.core.secrets import mask
 
 
 class BurnishError(Exception):
-    """`code` is a key of CODES, `what` says what happened and where, `fix` what to do next. Secrets are masked."""
+    """`code` is a key of CODES, `what` says what happened and where, `fix` what to do next. Secrets are masked.
+
+    `what` is `reason` after its `place`, such as the source of a row, where that is known.
+    """
 
     exit_status = 1
 
-    def __init__(self, code: str, what: str, fix: str):
+    def __init__(self, code: str, reason: str, fix: str, place: str = ""):
         if code not in CODES:
             raise KeyError(f"error code '{code}' is not in CODES")
-        self.code, self.what, self.fix = code, mask(what), mask(fix)
+        self.code, self.reason, self.fix, self.place = code, mask(reason), mask(fix), mask(place)
+        self.what = f"{self.place}: {self.reason}" if place else self.reason
         super().__init__(self.what)
+
+    def at(self, place: str) -> "BurnishError":
+        """The same error naming its place; one that names a place keeps it."""
+        return type(self)(self.code, self.reason, self.fix, self.place or place)
 
     def __str__(self) -> str:
         return f"{self.what}\nfix: {self.fix}\ncode: {self.code}"
@@ -35,7 +43,7 @@ class BurnishError(Exception):
         return {"code": self.code, "what": self.what, "fix": self.fix, "exit_status": self.exit_status}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (type(self), (self.code, self.what, self.fix))
+        return (type(self), (self.code, self.reason, self.fix, self.place))
 
 
 class AskError(BurnishError):

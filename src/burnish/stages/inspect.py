@@ -170,7 +170,7 @@ def _rendered(renderer: "RowRenderer", row: Row, is_shown: bool) -> tuple[Shown,
     try:
         pieces = renderer.pieces(row)
     except BurnishError as error:
-        return Shown(row, error=error.what), error.code
+        return Shown(row, error=error.reason), error.code
     if not pieces:
         return Shown(row, error="longer than max_length, and dropped"), "dropped"
     length = sum(map(len, pieces)), sum(piece.learned for piece in pieces)

@@ -214,7 +214,7 @@ def length(row: Row, rendered: RenderedRow) -> tuple[int, int] | Bad | None:
     if error is not None:
         if error.code not in _OF_ONE_ROW:
             raise error
-        return Bad(row["source"], "", error.what, cut(json.dumps(row, ensure_ascii=False)))
+        return Bad(row["source"], "", error.reason, cut(json.dumps(row, ensure_ascii=False)))
     if not rendered.pieces:
         return None
     tokens = sum(len(ids) for ids, _ in rendered.pieces)

@@ -23,7 +23,7 @@ from burnish.specs.tokens import RenderSpec, RewrittenTurns
 from burnish.tokens.dialect import Beginnings, Dialect
 from burnish.tokens.history import History, with_default_mode
 from burnish.tokens.omissions import Omissions
-from burnish.tokens.refusals import Refusals, check_doubled
+from burnish.tokens.refusals import Refusals, check_doubled, not_to_learn
 from burnish.tokens.rendered import COUNTED, Encoded, Rendered, cut_apart, cut_left, weigh
 from burnish.tokens.turns import Turns
 
@@ -69,11 +69,7 @@ class Renderer:
             if row["kind"] == "chat":
                 messages, rewritten = row["messages"], self.spec.rewritten_turns
                 return self._fitted(self._chat(messages, row.get("tools"), self._weights(messages), rewritten))
-            raise DataError(
-                "data.unknown-format",
-                f"a row of kind {row['kind']} is no conversation to learn from",
-                "give rows with messages or text, or choose the kind of training that these rows are for",
-            )
+            raise not_to_learn(row["kind"])
         except BurnishError as error:
             raise _at(row, error) from error
 
@@ -349,5 +345,4 @@ def _conversation(row: Mapping[str, Any] | Messages, tools: Tools) -> tuple[Mess
 
 def _at(row: Mapping[str, Any] | Messages, error: BurnishError) -> BurnishError:
     """The same error, naming the row."""
-    source = row.get("source") if isinstance(row, Mapping) else None
-    return type(error)(error.code, f"{source}: {error.what}", error.fix) if source else error
+    return error.at(row.get("source", "")) if isinstance(row, Mapping) else error

@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from burnish.core.catalog import stages
 from burnish.core.errors import DataError, ModelError
 from burnish.tokens.conversation import strings_in
 from burnish.tokens.dialect import ASK, REPLY, Dialect, said
@@ -80,3 +81,22 @@ def check_doubled(encoded: Encoded, tokenizer: PreTrainedTokenizerBase) -> None:
                 f"the special token {tokenizer.convert_ids_to_tokens(token)} stands twice in a row",
                 "remove it from the text, or from the chat template: it is added once already",
             )
+
+
+def not_to_learn(kind: str) -> DataError:
+    """The refusal of a row that is neither a conversation nor a text, which names the stages that take its kind."""
+    purpose, names = _TAKEN_BY.get(kind, ("another purpose", ()))
+    known = [name for name in names if name in stages()]
+    taken = f"use the stage {' or '.join(known)}" if known else "no stage of this burnish takes them yet"
+    return DataError(
+        "data.unknown-format",
+        f"the row is of kind {kind}, for {purpose}, and sft and pretrain learn rows of kind chat and text",
+        f"for {kind} rows {taken}; to learn from them with sft, write the wanted answer as the last message",
+    )
+
+
+_TAKEN_BY: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "preference": ("comparing a better answer with a worse one", ("dpo", "orpo", "simpo", "cpo", "ipo", "reward")),
+    "label": ("learning from good and bad answers", ("kto",)),
+    "prompt": ("being answered", ("grpo", "generate")),
+}
