@@ -115,6 +115,7 @@ CALLED = {"type": "tool_use", "name": "a", "input": {}}
         ("messages", {"messages": [USER, {"role": "assistant", "content": [CALLED, "x"]}]}, "messages.1.content.1"),
         ("messages", {"messages": [USER, {"role": "assistant", "content": [{"type": "tool_result"}]}]}, "messages.1"),
         ("messages", {"messages": [USER, BOT], "system": 7}, "system"),
+        ("messages", {"messages": [USER, {**BOT, "a": "b"}], "messages.1.a": "c"}, "messages.1.a"),
         ("gemini", {"contents": [{"role": "user", "parts": [{"inlineData": {"data": "x"}}]}]}, "contents.0.parts.0"),
         ("alpaca", {"instruction": "Hi", "input": [1], "output": "x"}, "input"),
         ("question_answer", {"question": [USER, BOT, USER], "answer": "x", "context": "c"}, "context"),
@@ -139,3 +140,9 @@ CALLED = {"type": "tool_use", "name": "a", "input": {}}
 )
 def test_a_row_that_does_not_fit_is_refused_by_field(format, raw, field):
     assert refused(raw, format).field == field
+
+
+def test_keys_of_parts_and_of_calls_among_them_do_not_meet_in_extra():
+    parts = [{"type": "text", "text": "Wait", "note": "one"}, {"type": "tool_use", "name": "now", "note": "two"}]
+    row = mapped({"messages": [USER, {"role": "assistant", "content": parts}]})
+    assert row["extra"] == {"messages.1.content.0.note": "one", "messages.1.content.calls.0.note": "two"}

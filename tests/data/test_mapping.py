@@ -1,5 +1,7 @@
 """Layouts are detected from the first rows, doubts are errors with a way out, columns are renamed and counted."""
 
+import re
+
 import pytest
 
 from burnish.core.errors import DataError
@@ -90,13 +92,15 @@ def test_columns_that_nothing_maps_are_named():
         ({"message_id": "b", "parent_id": "a", "text": "Hi", "role": "prompter"}, "one row each"),
         ({"message_tree_id": "a", "prompt": {"text": "Hi", "replies": []}}, "trees of replies"),
         ({"id": "1", "data": ["Hi", "Hello"]}, "do not say who speaks"),
+        ({"question": "Hi?", "choices": ["a", "b"], "answer": 1}, "multiple choice"),
+        ({"question": "Hi?", "choices": {"text": ["a", "b"]}, "answerKey": "A"}, "multiple choice"),
     ],
 )
 def test_a_layout_that_cannot_be_read_is_refused_by_name_with_what_to_write(raw, said):
     with pytest.raises(DataError, match=said) as caught:
         detected(raw)
     assert caught.value.code == "data.unknown-format"
-    assert "{messages: [{role, content}, …]}" in caught.value.fix
+    assert re.search(r"write .*`\{.*\}`", caught.value.fix)
 
 
 def test_a_row_that_fits_a_layout_is_not_refused_for_another_column():

@@ -215,7 +215,7 @@ CONVERSATIONS: Examples = {
         {
             "conversation": [
                 {"system": "Be kind", "input": "Hi", "output": "Hello"},
-                {"human": "Hi", "assistant": "Bah"},
+                {"human": "Hi", "gpt": "Bah"},
             ]
         },
         chat(SYSTEM, USER, BOT, USER, BAH),

@@ -128,6 +128,8 @@ class Columns:
             self._taken.add("tag")
             content["tag"] = tag or None
         rest = {name: value for name, value in self.raw.items() if name not in self._taken and value is not None}
+        if twice := rest.keys() & self.extra.keys():
+            raise RowError(min(twice), "a column has the name of a key that lies within another: rename it")
         return make_row(kind, source, **content, extra=rest | self.extra)
 
     def _with_system(self, messages: list[Message]) -> list[Message]:

@@ -23,7 +23,7 @@ class Pair:
     """Columns that make it another layout."""
 
     def fits(self, raw: Raw) -> str:
-        if not self.holds(raw) or _is_repeated(raw, self.asks):
+        if not self.holds(raw) or has_choices(raw) or _is_repeated(raw, self.asks):
             return ""
         more = "".join(f", with {name}" for name in (*self.above, *self.below) if name in raw)
         return f"{self.asks} and {self.answers}{more}"
@@ -72,6 +72,11 @@ FORMATS = tuple(Format(pair.name, ((pair.asks,), (pair.answers,)), pair.fits, pa
 def pair_in(raw: Raw) -> Pair | None:
     """The first pair whose columns a row has."""
     return next((pair for pair in PAIRS if pair.holds(raw)), None)
+
+
+def has_choices(raw: Raw) -> bool:
+    """A question of multiple choice, which its text alone does not ask."""
+    return any(isinstance(raw.get(name), list | dict) for name in ("choices", "options"))
 
 
 def asked(columns: Columns) -> list[Message]:

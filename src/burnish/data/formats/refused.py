@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from burnish.data.formats.columns import CONVERSATIONS, Raw
+from burnish.data.formats.pairs import has_choices
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ REFUSED = (
         "trees of replies (OpenAssistant), of which each holds many conversations",
         _is_tree,
         "choose a path through the replies, such as the best rank, and write `{messages: [{role, content}, …]}`",
+    ),
+    Refused(
+        "questions of multiple choice, whose choices stand in a column of their own",
+        has_choices,
+        "write the choices into the question and the right one as its answer: `{question, answer}`",
     ),
     Refused(
         "lists of texts that do not say who speaks",

@@ -4,7 +4,7 @@ from typing import Any
 
 from burnish.data.formats.columns import Columns, Raw
 from burnish.data.formats.format import Format
-from burnish.data.formats.pairs import Pair
+from burnish.data.formats.pairs import Pair, has_choices
 from burnish.data.formats.rest import keep_rest
 from burnish.data.record import RowError
 
@@ -13,7 +13,7 @@ _PAIR = Pair("squad", "question", "answers", above=("context",))
 
 def fits(raw: Raw) -> str:
     found = isinstance(raw.get("question"), str) and _texts(raw.get("answers")) is not None
-    return "question and a list of answers" if found else ""
+    return "question and a list of answers" if found and not has_choices(raw) else ""
 
 
 def map_row(columns: Columns) -> dict[str, Any]:

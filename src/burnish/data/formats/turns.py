@@ -20,7 +20,13 @@ _WEIGHTS = ("loss_weight", "weight", "train")
 _CALLS = ("tool_calls", "function_call")
 _NAMES = ("name", "tool_call_id")
 _MAPPED = {*_REASONING, *_WEIGHTS, *_CALLS, *_NAMES}
-_EXCHANGES = (("human", "assistant"), ("user", "assistant"), ("input", "output"), ("question", "answer"))
+_EXCHANGES = (
+    ("human", "assistant"),
+    ("human", "gpt"),
+    ("user", "assistant"),
+    ("input", "output"),
+    ("question", "answer"),
+)
 
 
 class TurnReader:
@@ -72,10 +78,11 @@ class TurnReader:
         self._rest(turn, {role_key, content_key, *_MAPPED}, path)
         value, here = turn.get(content_key), f"{path}.{content_key}"
         if role == FUNCTION_CALL:
-            parts, role = Parts(calls=call_list(value, here)), "assistant"
+            parts, role, calls_at = Parts(calls=call_list(value, here)), "assistant", here
         else:
             parts = self._content(value, here, role, any(turn.get(key) for key in _CALLS))
-        calls = self._calls(parts.calls, here) if parts.calls else []
+            calls_at = f"{here}.calls"  # a path apart from that of the parts
+        calls = self._calls(parts.calls, calls_at) if parts.calls else []
         calls = self._written_calls(turn, path, calls)
         thought = self._thought(turn, path, "".join(parts.thoughts))
         if thought and role != "assistant":
