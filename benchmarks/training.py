@@ -92,7 +92,7 @@ def train_with_burnish(model_folder: Path, folder: Path, dense: bool) -> dict[st
     model = attach_lora(load_model(model_folder, dtype=resolved.dtype), method)
     context, _ = temporary_context(folder)
     began = _now()
-    measures = fit(spec, context, model, data, None, resolved)
+    measures = fit(spec, context, model, data, None, resolved).measures
     return _since(began) | {"loss": measures["last_loss"]}
 
 
