@@ -106,3 +106,10 @@ def test_a_torn_memory_of_hashes_is_not_believed(tmp_path):
     path.write_text("one")
     for entry in (None, 3, [], ["x"], {"a": 1}, [[1], 2, 3]):
         assert of_path(path, {os.path.realpath(path): entry}) == of_path(path, {})
+
+
+def test_a_file_that_has_just_changed_is_not_remembered(tmp_path):
+    path, known = tmp_path / "a.txt", {}
+    path.write_text("one")
+    of_path(path, known)
+    assert known == {}
