@@ -78,3 +78,11 @@ def test_every_command_that_a_page_names_exists(page):
     named = re.findall(r"^\s*(?:\$ )?burnish ((?!-)[a-z]+)\b", "\n".join(re.findall(r"```.*?```", text, re.S)), re.M)
     named += re.findall(r"`burnish ([a-z]+)[ `]", text)
     assert set(named) <= known
+
+
+def test_every_decision_has_a_number_of_its_own_which_its_title_repeats():
+    pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    numbers = [int(page.name[:4]) for page in pages]
+    assert numbers == list(range(1, len(pages) + 1))
+    for number, page in zip(numbers, pages, strict=True):
+        assert page.read_text(encoding="utf-8").startswith(f"# {number}. "), page.name

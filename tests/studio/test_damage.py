@@ -167,7 +167,9 @@ def edit_and_undo(rows):
 
 
 @pytest.mark.parametrize(
-    "edit", [lambda rows: rows.write_text("two\n"), lambda rows: rows.unlink(), edit_and_undo], ids=str
+    "edit",
+    [lambda rows: rows.write_text("two\n"), lambda rows: rows.unlink(), edit_and_undo],
+    ids=["edited", "deleted", "edited and undone"],
 )
 def test_a_file_edited_while_its_own_step_runs_leaves_neither_artifact_nor_checkpoint(reading, edit):
     run, (error,) = reading(edit)
