@@ -143,6 +143,6 @@ def test_a_row_that_does_not_fit_is_refused_by_field(format, raw, field):
 
 
 def test_keys_of_parts_and_of_calls_among_them_do_not_meet_in_extra():
-    parts = [{"type": "text", "text": "Wait", "note": "one"}, {"type": "tool_use", "name": "now", "note": "two"}]
+    parts = [{"type": "text", "text": "Wait", "thought": "one"}, {"type": "tool_use", "name": "now", "note": "two"}]
     row = mapped({"messages": [USER, {"role": "assistant", "content": parts}]})
-    assert row["extra"] == {"messages.1.content.0.note": "one", "messages.1.content.calls.0.note": "two"}
+    assert row["extra"] == {"messages.1.content.0.thought": "one", "messages.1.content.calls.0.note": "two"}

@@ -17,7 +17,8 @@ from burnish.data.formats import COLUMNS, FORMATS
 from burnish.data.record import RowError
 from layouts import EXAMPLES
 
-_STRUCTURE = ("role", "from", "type", "winner", "label", "kto_tag", "schemaVersion")
+_VERDICTS = ("winner", "winner_model_a", "winner_model_b", "label", "kto_tag")
+_STRUCTURE = ("role", "from", "type", "schemaVersion", *_VERDICTS)
 """Keys whose values say how a row is to be read: the row says the same in its own words."""
 _KEYS = (
     *("content", "value", "text", "message", "parts", "name", "tool_call_id", "tool_calls", "function_call", "train"),

@@ -96,7 +96,8 @@ def _read(part: dict[str, Any], path: str, found: Parts, extra: dict[str, Any]) 
     kind = _kind(part)
     if kind in _TEXT:
         into = found.thoughts if part.get("thought") is True else found.texts
-        return {"thought", *_said(part, path, _SAID, into)}
+        used = _said(part, path, _SAID, into)
+        return {"thought", *used} if isinstance(part.get("thought"), bool) else used
     if kind in _THOUGHTS:
         return _said(part, path, (kind, *_SAID), found.thoughts)
     if kind == "refusal":
