@@ -208,7 +208,7 @@ class _Question:
         for _, scores in self._answers:
             refuse_not_finite(model, scores, "the first tokens of any answer")
         if not torch.equal(state, _random_state(model)):
-            raise _unsupported(model, "it draws random numbers as it answers, so no answer comes out twice")
+            raise _unsupported(model, "it draws random numbers as it answers, so answers may differ from run to run")
 
     def _alone(self, prompt: list[int], steps: int) -> tuple[Tensor, Tensor]:
         """Tokens [steps] and scores [steps, vocabulary] of `generate`."""
