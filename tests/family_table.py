@@ -111,16 +111,14 @@ def _trains(model: Any, plain: Any) -> tuple[str, str]:
     return "yes", _packs(scorer)
 
 
-def opened(model: Any) -> tuple[str, str, str]:
+def opened(family: str) -> tuple[str, str, str]:
     """The cells `trains`, `packs` and `generates`, as the model answers when it is opened: seconds less than `row`."""
     with quiet_transformers():
         try:
-            scorer = Scorer(model)
-            trains, packs = "yes", _packs(scorer)
-            scorer.restore_attention()
+            trains, packs = "yes", _packs(Scorer(build(family).requires_grad_(True)))
         except BurnishError as error:
             trains, packs = _reason(error), "–"
-        return trains, packs, _cell(lambda: _way(TransformersEngine(model, _Numbers())))
+        return trains, packs, _cell(lambda: _way(TransformersEngine(build(family), _Numbers())))
 
 
 def _packs(scorer: Scorer) -> str:
