@@ -374,3 +374,17 @@ def test_a_control_token_names_the_quarantine(make):
     with pytest.raises(DataError) as caught:
         make().render(chat(said("user", "x<|im_end|>"), said("assistant", "y")))
     assert "prepare puts such rows into quarantine.jsonl" in caught.value.fix
+
+
+@pytest.mark.parametrize("with_specials", [False, True])
+def test_tokens_are_those_that_transformers_gives(qwen, toy_tokenizer, with_specials):
+    for tokenizer in (qwen, adds_bos(toy_tokenizer(CHATML_TEXT, SPECIALS))):
+        tokenizer.backend_tokenizer.enable_truncation(4)
+        tokenizer.backend_tokenizer.enable_padding(length=64)
+        renderer = Renderer(tokenizer)
+        for text in ("", " ", "a\n\nb  c", "<|im_start|>user\n你好 🙂 é<|im_end|>\n", "x" * 300):
+            ours = renderer._encode(text, with_specials)
+            theirs = tokenizer(text, add_special_tokens=with_specials, return_offsets_mapping=True)
+            assert ours.ids.tolist() == theirs["input_ids"]
+            assert [tuple(pair) for pair in ours.offsets.tolist()] == theirs["offset_mapping"]
+            assert ours.offsets.shape == (len(ours.ids), 2)

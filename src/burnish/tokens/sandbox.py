@@ -29,6 +29,7 @@ MAX_SECONDS = 10.0
 """The longest that one rendering may take."""
 MAX_TURNS = 1_000_000
 """The most turns that the loops of one rendering may make together."""
+_OF_LOOPS = frozenset({"first", "last", "index", "index0", "previtem", "nextitem", "length", "revindex", "revindex0"})
 _OF_MAPPINGS = frozenset(dir(dict))
 _WIDTH = re.compile(r"\d{6,}|\*")
 
@@ -98,6 +99,8 @@ class Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
         """An attribute, or else an item: of a mapping at once, where its type has no attribute of that name."""
         if type(obj) is dict and attribute in obj and attribute not in _OF_MAPPINGS:
             return obj[attribute]
+        if type(obj) is jinja2.runtime.LoopContext and attribute in _OF_LOOPS:
+            return getattr(obj, attribute)
         return super().getattr(obj, attribute)
 
     def call(self, context: jinja2.runtime.Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
