@@ -98,10 +98,12 @@ class SlowSpec(Spec):
     """As training stages have it."""
     source: DataRef | None = None
     """Rows, read at the start."""
+    threads: Annotated[int, RUNTIME] = 1
+    """Where it runs, not what it makes."""
 
 
 def slow(spec: SlowSpec, ctx: Context) -> Outcome:
-    release, deaf, saves, _ = Path(spec.release), spec.deaf, spec.checkpoint, spec.resume
+    release, deaf, saves, _ = Path(spec.release), spec.deaf, spec.checkpoint, (spec.resume, spec.threads)
     if spec.numb:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     if spec.source is not None:

@@ -190,6 +190,28 @@ def test_a_run_that_was_killed_is_resumed_by_the_same_command(quick_stages, work
     assert actions(burnish.run(recipe, workspace=workspace.root)) == {"s": "reuse"}
 
 
+def test_a_resumed_step_takes_its_settings_and_inputs_as_they_are_given_now(
+    quick_stages, workspace, in_background, until, tmp_path
+):
+    """Where a file lies and how many threads work are no part of a step's identity, and may change before a resume."""
+    rows = workspace.root / "rows.txt"
+    rows.write_text("one\n")
+    step = {"stage": "quick-slow", "release": str(tmp_path / "go"), "source": "file:rows.txt"}
+    thread, _ = in_background({"name": "r", "steps": {"s": step}})
+    until(lambda: any(any(run.scratch.glob("*/1")) for run in workspace.all_runs()))
+    burnish.stop(workspace=workspace.root)
+    thread.join()
+    rows.rename(workspace.root / "moved.txt")
+    (tmp_path / "go").touch()
+    again = {"name": "r", "steps": {"s": {**step, "source": "file:moved.txt", "threads": 2}}}
+    result = burnish.run(again, workspace=workspace.root)
+    assert actions(result) == {"s": "resume"}
+    assert result["s"].metrics == {"resumed": True}
+    assert (result["s"].artifact.spec["source"], result["s"].artifact.spec["threads"]) == ("file:moved.txt", 2)
+    (shown,) = burnish.show("r", workspace=workspace.root)
+    assert (shown["inputs"]["source"], shown["settings"]["threads"]) == ("file:moved.txt", 2)
+
+
 def test_real_stages_say_what_is_missing(workspace):
     """A column, a model and a device that are not there: told with place and fix, and nothing is half made."""
     rows = workspace.root / "rows.jsonl"

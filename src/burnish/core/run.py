@@ -107,14 +107,24 @@ class Run:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         self.folder.mkdir(mode=0o700)
         self.scratch.mkdir()
-        write_json(self.folder / "job.json", job, mode=0o600)
-        write_json(self.folder / "spec.json", masked_value(job["spec"]))
+        self._write_job(job)
         keys = ("recipe", "number", "step", "stage", "fingerprint")
         write_json(
             self.folder / "run.json",
             {**{key: job[key] for key in keys}, "state": "planned", "created": time.time(), "attempts": 0},
         )
         self.events.append(StateChanged(state="planned"))
+
+    def renew(self, job: Mapping[str, Any]) -> None:
+        """Give a step that is resumed its settings and inputs as they are now.
+
+        Paths and settings that are no part of its identity may have changed.
+        """
+        self._write_job({**self.record_of("job.json"), "spec": job["spec"], "inputs": job["inputs"]})
+
+    def _write_job(self, job: Mapping[str, Any]) -> None:
+        write_json(self.folder / "job.json", job, mode=0o600)
+        write_json(self.folder / "spec.json", masked_value(job["spec"]))
 
     def go(self, state: State, reason: str = "", **more: Any) -> None:
         """Move to another state, if the table allows it, and say so."""

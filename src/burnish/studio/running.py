@@ -253,6 +253,8 @@ class _Execution:
         """Start a worker and watch it to its end."""
         if step.action == "run":
             run.create(self._job(step))
+        else:
+            run.renew(self._job(step))
         offset = (run.folder / "events.jsonl").stat().st_size
         self._tell(lambda: self._watcher.step_began(step, run))
         launcher = LocalLauncher()
