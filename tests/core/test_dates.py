@@ -18,7 +18,7 @@ FIRST, SECOND, THIRD = "1767225600", "1767312000", "1767398400"
 
 def model(folder: Path, template: str, file: str = "tokenizer_config.json") -> Path:
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text(json.dumps({"model_type": "llama"}))
     (folder / file).parent.mkdir(exist_ok=True)
     (folder / file).write_text(json.dumps({"chat_template": template}) if file.endswith(".json") else template)
     return folder
@@ -174,3 +174,19 @@ def test_a_model_that_is_not_fetched_yet_may_print_the_date(planned, workspace, 
     assert dated(planned({"tune": base})[0]["tune"]) == "2026-01-01"
     model(tmp_path / "hub" / "models--somebody--model" / "snapshots" / ("a" * 40), PLAIN)
     assert dated(planned({"tune": base})[0]["tune"]) == "auto"
+
+
+@pytest.mark.parametrize(("state", "action"), [("interrupted", "resume"), ("succeeded", "reuse")])
+def test_a_step_stays_the_same_when_its_model_is_fetched_meanwhile(
+    planned, workspace, monkeypatch, tmp_path, state, action
+):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    base = sft(f"hub:somebody/model@{'a' * 40}")
+    keep(workspace, planned({"tune": base})[0]["tune"], 1, state)
+    model(tmp_path / "hub" / "models--somebody--model" / "snapshots" / ("a" * 40), PLAIN)
+    steps, notes = planned({"tune": base}, SECOND)
+    assert steps["tune"].action == action
+    assert notes == ()
+    changed, _ = planned({"tune": {**base, "seed": 7}}, SECOND)
+    assert dated(changed["tune"]) == "auto"

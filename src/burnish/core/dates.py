@@ -60,6 +60,9 @@ class Dates:
                 date, reason = self._choose(step, path, models, inputs)
                 step = replace(step, spec=_with_date(step.spec, path, date))
                 notes.append(f"{name}: {date} ({reason}), for a chat template that prints the date")
+            elif value == "auto" and (date := self._earlier_date(step, path, inputs)) is not None:
+                # pinned before its model was fetched, when nobody knew the template
+                step = replace(step, spec=_with_date(step.spec, path, date))
             elif value != "auto" and not prints:
                 notes.append(f"{name} has no effect: the chat template prints no date")
         return step, notes
@@ -69,6 +72,11 @@ class Dates:
             trained = self._trained(model)
             if trained is not None:
                 return trained, f"as {model.ref} was trained"
+        earlier = self._earlier_date(step, path, inputs)
+        return (self._today, "today") if earlier is None else (earlier, "as in an earlier run")
+
+    def _earlier_date(self, step: Step, path: str, inputs: Mapping[str, Input]) -> str | None:
+        """The date with which the same step was run before."""
         fingerprints = {name: value.fingerprint for name, value in inputs.items()}
         tried: set[str] = set()
         for run in (run for runs in self._earlier.values() for run in runs):
@@ -78,8 +86,8 @@ class Dates:
             tried.add(date)
             made = of_step(step.stage.name, step.stage.version, _with_date(step.spec, path, date), fingerprints)
             if made in self._earlier:
-                return date, "as in an earlier run"
-        return self._today, "today"
+                return date
+        return None
 
     def _prints(self, model: Input) -> bool:
         """Whether the chat template of a model or tokenizer asks for the date; where that is unknown, it may."""
