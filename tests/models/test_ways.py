@@ -192,3 +192,19 @@ def test_no_random_id_stands_for_an_image():
 def test_a_context_that_a_config_does_not_limit_is_endless():
     assert context_of(build("xlnet")) == 1 << 30  # its config says -1
     assert context_of(build("mpt")) == 512
+
+
+@pytest.mark.parametrize("question", [0, 7, 9])
+def test_memory_that_runs_out_is_no_answer_of_the_model(monkeypatch, question):
+    model, forward, calls = build("qwen3"), torch.nn.Module._call_impl, []
+
+    def runs_out(module, *args, **kwargs):
+        if module is model:
+            calls.append(0)
+            if len(calls) == question + 1:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(module, *args, **kwargs)
+
+    monkeypatch.setattr(torch.nn.Module, "_call_impl", runs_out)
+    with pytest.raises(torch.OutOfMemoryError):
+        find_way(model)

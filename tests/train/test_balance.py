@@ -133,3 +133,23 @@ def test_a_split_step_with_dropout_resumes_bit_for_bit(run_fit, mixture):
         run_fit("cut", micro_batch_tokens=30, stop_before=2, **settings)
     resumed = run_fit("cut", micro_batch_tokens=30, **settings)
     assert all(torch.equal(weight, resumed.weights[name]) for name, weight in whole.weights.items())
+
+
+@pytest.mark.parametrize("fault", [torch.OutOfMemoryError("CUDA out of memory"), None], ids=["no memory", "NaN"])
+def test_a_loss_that_cannot_be_compared_is_not_taken_for_the_models_own(monkeypatch, fault):
+    model = build("qwen3_moe")
+
+    def answers(*_, **__):
+        if fault is not None:
+            raise fault
+        output = forward(*_, **__)
+        output.aux_loss = output.aux_loss * float("nan")
+        return output
+
+    forward = model.forward
+    monkeypatch.setattr(model, "forward", answers)
+    if fault is not None:
+        with pytest.raises(torch.OutOfMemoryError):
+            balance_of(model, "auto")
+    else:
+        assert balance_of(model, "auto")[0] is None

@@ -1,6 +1,8 @@
 """What rounding costs: exact masters at the start, and weights that are saved as they were learned."""
 
+import gc
 import json
+import weakref
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from burnish.specs.train import PretrainSpec, SftSpec
 from burnish.stages import pretrain, sft
 from burnish.testing import temporary_context, tiny_model
 from burnish.train.optimizers import Optimizer
+from burnish.train.precision import Start
 
 FULL = {"kind": "full"}
 LONG = torch.arange(200)[None] * 7 % 250 + 3
@@ -127,6 +130,21 @@ def test_a_module_that_is_trained_fully_beside_an_adapter_starts_exactly_too(mon
     assert torch.equal(head, load_model(base).lm_head.weight)
 
 
+def test_ends_that_are_tied_in_the_base_and_trained_fully_apart_have_masters_of_their_own(monkeypatch, rows, tmp_path):
+    tied = tiny_model(tmp_path / "tied", tie_word_embeddings=True)
+    places, step = [], Optimizer.step
+
+    def watched(self, rate):
+        places.append({master.data_ptr() for master in self.masters.values()})
+        assert len(places[-1]) == len(self.masters)
+        return step(self, rate)
+
+    monkeypatch.setattr(Optimizer, "step", watched)
+    method = {"kind": "lora", "rank": 2, "train_fully": ["lm_head", "embed_tokens"], "targets": ["q_proj"]}
+    train(sft, tmp_path / "run", rows, base=tied, method=method, dtype="bfloat16", max_steps=1)
+    assert places
+
+
 def test_masters_start_from_an_adapter_merged_in_float32(monkeypatch, rows, base, tmp_path):
     _, adapter, _ = train(sft, tmp_path / "adapter", rows, base=base, max_steps=3, learning_rate=1e-3)
     found = masters_at_the_start(monkeypatch, rows, tmp_path / "run", base=adapter, method=FULL)
@@ -152,3 +170,24 @@ def test_weights_that_a_family_keeps_in_float32_are_trained_and_saved_in_it(rows
 def test_save_dtype_is_no_setting_of_an_adapter():
     with pytest.raises(ValueError, match="save_dtype"):
         SftSpec(data="file:d", base="file:b", method={"kind": "lora", "save_dtype": "float32"})
+
+
+def test_the_exact_copy_of_a_base_becomes_the_masters_and_is_not_kept_beside_them(monkeypatch, rows, base, tmp_path):
+    exact, beside, masters, step = [], [], Start.masters, Optimizer.step
+
+    def watched_masters(self, model):
+        found = masters(self, model)
+        exact.extend(map(weakref.ref, found.values()))
+        return found
+
+    def watched_step(self, rate):
+        gc.collect()
+        places = {master.data_ptr() for master in self.masters.values()}
+        beside.extend(weight().shape for weight in exact if weight() is not None and weight().data_ptr() not in places)
+        return step(self, rate)
+
+    monkeypatch.setattr(Start, "masters", watched_masters)
+    monkeypatch.setattr(Optimizer, "step", watched_step)
+    train(sft, tmp_path / "run", rows, base=base, method=FULL, dtype="bfloat16", max_steps=1)
+    assert exact
+    assert beside == []

@@ -272,3 +272,22 @@ def test_asking_the_model_draws_no_random_number(models):
     Scorer(model)
     assert torch.equal(torch.get_rng_state(), before)
     assert model.training
+
+
+NO_MEMORY = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+
+
+@pytest.mark.parametrize("question", range(8))
+def test_memory_that_runs_out_is_no_answer_of_the_model(models, monkeypatch, question):
+    model, forward, calls = load_model(models["qwen3"]), nn.Module._call_impl, []
+
+    def runs_out(module, *args, **kwargs):
+        if module is model.model:
+            calls.append(0)
+            if len(calls) == question + 1:
+                raise RuntimeError(NO_MEMORY)
+        return forward(module, *args, **kwargs)
+
+    monkeypatch.setattr(nn.Module, "_call_impl", runs_out)
+    with pytest.raises(RuntimeError, match="ALLOC_FAILED"):
+        Scorer(model)

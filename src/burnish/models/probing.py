@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from burnish.core.memory import first_line, is_out_of_memory
+
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
@@ -80,6 +82,13 @@ def random_ids(config: "PreTrainedConfig", lengths: list[int], seed: int = 0) ->
     return [plain[torch.randint(len(plain), (length,), generator=random)] for length in lengths]
 
 
+def said(error: Exception) -> str:
+    """The error with which a model answers, on one line. Memory that ran out is no answer: it is raised again."""
+    if is_out_of_memory(error):
+        raise error
+    return f"{type(error).__name__}: {first_line(error) or '-'}"
+
+
 def distance(ours: Tensor, theirs: Tensor) -> float:
     """How far two tensors are apart, as a share of the second; infinite where one is not finite."""
     ours, theirs = ours.float(), theirs.float()
@@ -88,13 +97,19 @@ def distance(ours: Tensor, theirs: Tensor) -> float:
 
 
 @contextmanager
+def not_drawing(model: nn.Module) -> Iterator[None]:
+    """No random number of the run is drawn for a while, on the CPU and where the model lies."""
+    with torch.random.fork_rng(devices=list({weight.device for weight in model.parameters() if weight.is_cuda})):
+        yield
+
+
+@contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Eval mode for a while; no random number of the run is drawn."""
     was_training = model.training
-    devices = {parameter.device for parameter in model.parameters() if parameter.is_cuda}
     model.eval()
     try:
-        with torch.random.fork_rng(devices=list(devices)):
+        with not_drawing(model):
             yield
     finally:
         model.train(was_training)

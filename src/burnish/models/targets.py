@@ -253,17 +253,20 @@ def _idle(model: "PreTrainedModel", paths: list[str]) -> set[str]:
     """
     import torch
 
+    from burnish.models.probing import not_drawing, said
+
     called: set[str] = set()
     kinds = {model.get_submodule(path): _kind(path) for path in paths}
     hooks = [module.register_forward_pre_hook(lambda layer, _: called.add(kinds[layer])) for module in kinds]
     was_training = model.training
     try:
-        with torch.no_grad(), torch.random.fork_rng():
+        with torch.no_grad(), not_drawing(model):
             text = model.config.get_text_config()
             length = min(_TRIED, getattr(text, "max_position_embeddings", None) or _TRIED)
             ids = torch.arange(length, device=model.device)[None] % text.vocab_size
             model.train()(input_ids=ids, use_cache=False)
-    except Exception:  # a family's own demands: training itself reports them
+    except Exception as error:  # a family's own demands: training itself reports them
+        said(error)
         return set()
     finally:
         model.train(was_training)

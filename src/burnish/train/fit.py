@@ -73,7 +73,6 @@ def fit(
     _check_tokens(model, rows, held_out)
     method = spec.method if isinstance(spec, SftSpec | PretrainSpec) else None
     save_dtype = method.save_dtype if isinstance(method, FullSpec) else None
-    exact = {} if start is None else start.masters(model)
     if hasattr(model, "peft_config"):
         _cast_trained(model, resolved.dtype)
     if resolved.gradient_checkpointing:
@@ -84,7 +83,7 @@ def fit(
     scorer = Scorer(model, spec.attention, _longest(rows, held_out))
     scorer.keeps_routing = balance is not None
     _tell_attention(spec, scorer, ctx.emit)
-    optimizer = Optimizer(model, spec.optimizer, exact)
+    optimizer = Optimizer(model, spec.optimizer, {} if start is None else start.masters(model))
     dropout = TokenDropout(model, spec.seed)
     plan = _plan(spec, rows, ctx.emit)
     settings = _settings(spec, plan, held_out, resolved, ctx.emit)

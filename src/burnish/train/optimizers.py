@@ -20,14 +20,12 @@ class Optimizer:
     def __init__(
         self, model: nn.Module, spec: AdamWSpec | MuonSpec, exact: Mapping[str, Tensor] = MappingProxyType({})
     ):
-        """`exact` are the values, by name, of weights that were rounded when they were loaded."""
+        """`exact` are the values, by name, of weights that were rounded when they were loaded; they become masters."""
         self._weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self.masters: dict[str, Tensor] = {
-            name: weight if weight.dtype == torch.float32 else weight.detach().float().requires_grad_()
-            for name, weight in self._weights.items()
+            name: _master(weight, exact.get(name)) for name, weight in self._weights.items()
         }
-        if exact:
-            self.load_weights({**self.masters, **exact})
+        self._publish()
         ends, stacks = _ends(model), stacks_of(model)
         stacks = {
             name: stacks[name] for name, weight in self._weights.items() if name in stacks and id(weight) not in ends
@@ -123,6 +121,14 @@ class Optimizer:
         for name, weight in self._weights.items():
             if self.masters[name] is not weight:
                 weight.copy_(self.masters[name])
+
+
+@torch.no_grad()
+def _master(weight: Tensor, exact: Tensor | None) -> Tensor:
+    """The weight itself where it is float32, else its exact value in float32; no second copy is made of either."""
+    if weight.dtype != torch.float32:
+        return (weight if exact is None else exact).detach().to(weight.device, torch.float32).requires_grad_()
+    return weight if exact is None else weight.copy_(exact)
 
 
 def _ends(model: nn.Module) -> set[int]:

@@ -39,8 +39,13 @@ class Start:
         names = {name: plain_name(name) for name, weight in model.named_parameters() if weight.requires_grad}
         if all(".lora_" in name for name in names.values()):
             return {}
-        exact = self.weights()
-        return {name: exact[plain].float() for name, plain in names.items() if plain in exact}
+        exact, found = self.weights(), dict[str, Tensor]()
+        for name, plain in names.items():
+            if plain in exact:
+                value = exact[plain].detach().float()
+                is_taken = any(value.data_ptr() == other.data_ptr() for other in found.values())
+                found[name] = value.clone() if is_taken else value  # tied in the base, trained apart
+        return found
 
 
 def plain_name(name: str) -> str:

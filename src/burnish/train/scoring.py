@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from burnish.core.errors import AskError, ModelError
-from burnish.models.probing import boundaries, causal_model, distance, evaluating, random_ids
+from burnish.models.probing import boundaries, causal_model, distance, evaluating, random_ids, said
 from burnish.train.batches import Batch, TokenisedRows, make_batch
 from burnish.train.kernels import attention as per_sequence
 from burnish.train.kernels.head import linear_cross_entropy, module_cross_entropy
@@ -139,7 +139,7 @@ class Scorer:
         try:
             own = self.causal(input_ids=batch.input_ids, use_cache=False).logits[0]
         except Exception as error:  # any family may fail in any way here
-            raise self._unsupported(f"its own forward pass fails: {_said(error)}") from error
+            raise self._unsupported(f"its own forward pass fails: {said(error)}") from error
         if not bool(own.isfinite().any(dim=-1).all()):
             raise self._unsupported("its logits are NaN or infinite")
 
@@ -191,10 +191,8 @@ class Scorer:
         self._set_attention(plain)
         try:
             alone = torch.cat([states(batch) for batch in batches])
-        except torch.OutOfMemoryError:
-            raise
         except Exception as error:  # any family may fail in any way here
-            raise self._unsupported(f"its own forward pass fails for {max(lengths)} tokens: {_said(error)}") from error
+            raise self._unsupported(f"its own forward pass fails for {max(lengths)} tokens: {said(error)}") from error
         self.packs = True
 
         def packed() -> str:
@@ -228,7 +226,7 @@ class Scorer:
         try:
             expected = _gradient(own, weights)
         except Exception as error:  # any family may fail in any way here
-            raise self._unsupported(f"its own loss has no gradient: {_said(error)}") from error
+            raise self._unsupported(f"its own loss has no gradient: {said(error)}") from error
         self._set_attention(used)
         if not (why := _refusal(lambda: _far(_gradient(ours, weights), expected, _GRADIENT_TOLERANCE))):
             return
@@ -267,19 +265,12 @@ def _refusal(question: Callable[[], str]) -> str:
     """The answer to a question that a model may also answer with any error; memory that runs out is no answer."""
     try:
         return question()
-    except torch.OutOfMemoryError:
-        raise
     except per_sequence.UnsupportedAttentionError as error:
         return str(error)
     except Exception as error:
         if per_sequence.Sight.__name__ in str(error):
             return "its layers change the masks that they are given"
-        return _said(error)
-
-
-def _said(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else '-'}"
+        return said(error)
 
 
 def _far(ours: Tensor, theirs: Tensor, tolerance: dict[torch.dtype, float]) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from burnish.core.errors import ModelError, RunError
 from burnish.models.load import quiet_transformers
-from burnish.models.probing import boundaries, distance, evaluating, length_of_rope, random_ids, text_config
+from burnish.models.probing import boundaries, distance, evaluating, length_of_rope, random_ids, said, text_config
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -204,7 +204,7 @@ class _Question:
                 self._alone(prompt, _STEPS if row else _LEAVES_AFTER) for row, prompt in enumerate(self._prompts)
             ]
         except Exception as error:  # any family may fail in any way here
-            raise _unsupported(model, f"transformers' own generate fails: {_said(error)}") from error
+            raise _unsupported(model, f"transformers' own generate fails: {said(error)}") from error
         for _, scores in self._answers:
             refuse_not_finite(model, scores, "the first tokens of any answer")
         if not torch.equal(state, _random_state(model)):
@@ -234,7 +234,7 @@ class _Question:
                 return self._compare(way, [1, 1])
             return next(filter(None, (self._compare(way, [row]) for row in range(len(self._prompts)))), "")
         except Exception as error:  # a family may refuse what it cannot do with any error
-            return _said(error)
+            return said(error)
 
     def _compare(self, way: Way, rows: list[int]) -> str:
         """Run these prompts together along the answers of `generate`; the first leaves in the middle, where it can."""
@@ -311,11 +311,6 @@ def _padded(prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     for number, prompt in enumerate(prompts):
         ids[number, total - len(prompt) :] = torch.tensor(prompt)
     return ids, (torch.arange(total) >= (total - lengths)[:, None]).long()
-
-
-def _said(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else '-'}"
 
 
 def _unsupported(model: "PreTrainedModel | PeftModel", why: str) -> ModelError:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from burnish.core.errors import AskError
 from burnish.core.events import Chosen, Event, Note
+from burnish.models.probing import said
 
 _TOLERANCE = 1e-3
 
@@ -85,10 +86,10 @@ def _own_loss(model: Any) -> Balance | str:
         balance = Balance(logits[0].shape[-1], model.num_experts_per_tok, _coefficient(model))
         ours = balance.part_of_loss(logits, balance.counts(logits), ids.shape[1])
     except (AttributeError, IndexError, ValueError, RuntimeError, TypeError) as error:
-        return f"does not give its load-balancing loss ({error})"
+        return f"does not give its load-balancing loss ({said(error)})"
     finally:
         model.train(was_training)
-    if abs(float(ours - theirs)) > _TOLERANCE * abs(float(theirs)):
+    if not abs(float(ours - theirs)) <= _TOLERANCE * abs(float(theirs)):  # nor where one is NaN
         return "has a load-balancing loss of another kind"
     return balance
 
