@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from burnish.core import processes
 from burnish.core.errors import DataError, RunError
@@ -194,6 +195,34 @@ def test_a_stopped_rendering_leaves_nothing_that_looks_whole(tokenizer, data, tm
     with pytest.raises(RunError, match="tokenised"):
         tokenised_split(RowRenderer(tokenizer, RenderSpec()), input_at(data), "train", context)
     assert [path.name for path in (tmp_path / "cache" / "rendered").iterdir() if path.is_dir()] == []
+
+
+def test_rows_that_are_edited_while_they_are_rendered_leave_no_rendering(tokenizer, data, tmp_path):
+    """The edit may be undone later: what it became must not be found then under the name of the first content."""
+    before = data.read_text()
+
+    def edit() -> bool:
+        data.write_text(before.replace("Say", "Ask"))
+        return False
+
+    context, _ = temporary_context(tmp_path, stopping=edit)
+    with pytest.raises(RunError) as caught:
+        tokenised_split(RowRenderer(tokenizer, RenderSpec()), input_at(data), "train", context)
+    assert caught.value.code == "run.input-changed"
+    data.write_text(before)
+    again, _, notes = rendering(tokenizer, data, tmp_path)
+    assert not any("earlier rendering" in note for note in notes)
+    assert again.rows.digest() == plain(tokenizer, data)[0].digest()
+
+
+def test_what_killed_processes_leave_in_the_cache_is_removed_unless_somebody_is_at_it(tokenizer, data, tmp_path):
+    shelf = tmp_path / "cache" / "rendered"
+    for name in ("abandoned.partial", "in-progress.partial"):
+        (shelf / name).mkdir(parents=True)
+        (shelf / name / "ids.bin").write_bytes(b"1234")
+    with FileLock(shelf / "in-progress.lock"):
+        rendering(tokenizer, data, tmp_path)
+        assert [path.name for path in shelf.glob("*.partial")] == ["in-progress.partial"]
 
 
 def test_a_row_that_nobody_learns_from_is_named_by_its_source(tokenizer, tmp_path):

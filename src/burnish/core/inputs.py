@@ -1,6 +1,6 @@
 """What a step takes: whether it still is what the plan fingerprinted, and whether an adapter stands on its own base."""
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from burnish.core.records import broken, is_there, read_record
 from burnish.core.secrets import mask
 
 _SHOWN = 3
-_Stamp = tuple[int, int, int]
+Stamp = tuple[int, int, int]
 
 
 def check_input(value: Input, known: dict[str, Any], since: float | None = None, *, other_base: bool = False) -> None:
@@ -107,7 +107,7 @@ class InputWatch:
     def __init__(self, inputs: Mapping[str, Input], known: dict[str, Any], since: float):
         self._inputs, self._known, self._since = inputs, known, since
         self._read: set[str] = set()
-        self._stamps: dict[str, dict[str, _Stamp]] = {}
+        self._stamps: dict[str, dict[str, Stamp]] = {}
 
     def start(self) -> list[str]:
         """Refuse what changed since the plan; gives the references that cannot be checked.
@@ -115,7 +115,7 @@ class InputWatch:
         Errors: those of `check_input`.
         """
         for name, value in self._inputs.items():
-            self._stamps[name] = dict(_stamps(value))
+            self._stamps[name] = _stamps(value)
             self._check(name)
         return [value.ref for value in self._inputs.values() if _is_content(value) and not is_verifiable(value)]
 
@@ -134,7 +134,7 @@ class InputWatch:
         for name, value in self._inputs.items():
             if name not in self._read:
                 self._refuse_change(name)
-            elif self._stamps[name] != dict(_stamps(value)):
+            elif self._stamps[name] != _stamps(value):
                 changed.append(value.ref)
         return changed
 
@@ -143,16 +143,9 @@ class InputWatch:
         check_input(value, self._known, self._since, other_base=other_base)
 
     def _refuse_change(self, name: str) -> None:
-        value, before = self._inputs[name], self._stamps[name]
+        value = self._inputs[name]
         self._check(name)
-        after = dict(_stamps(value))
-        rewritten = sorted(file for file in before.keys() | after.keys() if before.get(file) != after.get(file))
-        if rewritten:
-            raise RunError(
-                "run.input-changed",
-                f"{value.ref} was written to while the step read it: {_named(rewritten)}",
-                "its content is again what was planned: run it again, and leave the input alone meanwhile",
-            )
+        refuse_rewritten(value.ref, self._stamps[name], _stamps(value))
 
 
 def _is_content(value: Input) -> bool:
@@ -212,13 +205,30 @@ def _newer(path: Path, since: float | None) -> str:
     return f"{_named(names)} changed" if names else f"files of {path} were added, removed, renamed or changed"
 
 
-def _stamps(value: Input) -> Iterator[tuple[str, _Stamp]]:
-    """Size, time and inode of every file of an input."""
-    if not _is_content(value) or not value.path.exists():
-        return
-    for file in [value.path] if value.path.is_file() else content_files(value.path):
+def stamps(path: Path) -> dict[str, Stamp]:
+    """Size, time and inode of a file, or of every file of a folder: a look at what is about to be read."""
+    if not path.exists():
+        return {}
+    found: dict[str, Stamp] = {}
+    for file in [path] if path.is_file() else content_files(path):
         status = file.stat()
-        yield str(file), (status.st_size, status.st_mtime_ns, status.st_ino)
+        found[str(file)] = status.st_size, status.st_mtime_ns, status.st_ino
+    return found
+
+
+def refuse_rewritten(ref: str, before: Mapping[str, Stamp], after: Mapping[str, Stamp]) -> None:
+    """RunError `run.input-changed` when files were written to between two looks, whatever they hold now."""
+    rewritten = sorted(file for file in before.keys() | after.keys() if before.get(file) != after.get(file))
+    if rewritten:
+        raise RunError(
+            "run.input-changed",
+            f"{ref} was written to while the step read it: {_named(rewritten)}",
+            "run it again, and leave the input alone meanwhile",
+        )
+
+
+def _stamps(value: Input) -> dict[str, Stamp]:
+    return stamps(value.path) if _is_content(value) else {}
 
 
 def _named(names: list[str]) -> str:

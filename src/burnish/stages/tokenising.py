@@ -6,7 +6,7 @@ renders. It is checked by its digest each time, and made anew when it is damaged
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -22,8 +22,10 @@ from burnish.core import fingerprint
 from burnish.core.context import Context, Input
 from burnish.core.errors import RunError
 from burnish.core.events import Note, Progress
+from burnish.core.inputs import refuse_rewritten, stamps
 from burnish.data.dataset import is_prepared, open_rows, row_count, split_file
 from burnish.data.document import Row
+from burnish.stages import rendering as rendering_module
 from burnish.stages.rendering import RenderedRow, RowRenderer, Tokens
 from burnish.tokens.tokenised import Rendering, RenderingWriter, open_rendering, remove_rendering
 
@@ -40,6 +42,7 @@ def tokenised_split(
 
     Raises what reading and rendering raise, and RunError `run.interrupted`.
     """
+    before = stamps(data.path)
     origin = origin_of(renderer, data, split)
     folder = _shelf(ctx) / origin[:32]
     with _alone(folder, split, ctx):
@@ -50,7 +53,10 @@ def tokenised_split(
             renderer.counts.clear()
             renderer.counts.update(rendering.counts)
             return rendering
-        rendering = _render(renderer, data, split, ctx, processes, folder, origin)
+        with RenderingWriter(folder.with_suffix(".partial")) as writer:
+            _render(renderer, data, split, ctx, processes, writer)
+            refuse_rewritten(data.ref, before, stamps(data.path))  # the origin stands for the content before
+            rendering = writer.publish(folder, origin, renderer.counts, renderer.read)
     _make_room(_shelf(ctx), folder)
     return rendering
 
@@ -78,6 +84,7 @@ def _code() -> str:
     """The fingerprint of the code that turns a file into tokens, so that no upgrade reuses what older code made."""
     folders = [Path(room.__path__[0]) for room in (burnish.data, burnish.tokens)]
     files = sorted(file for folder in folders for file in folder.rglob("*") if file.suffix in (".py", ".jinja"))
+    files += [Path(rendering_module.__file__), Path(__file__)]
     return fingerprint.of_value([[file.name, fingerprint.of_path(file, {})] for file in files])
 
 
@@ -108,23 +115,21 @@ def _alone(folder: Path, split: str, ctx: Context) -> Iterator[None]:
 
 
 def _render(
-    renderer: RowRenderer, data: Input, split: str, ctx: Context, processes: int | None, folder: Path, origin: str
-) -> Rendering:
+    renderer: RowRenderer, data: Input, split: str, ctx: Context, processes: int | None, writer: RenderingWriter
+) -> None:
     total = row_count(data.path, split) if is_prepared(data.path) else 0
-    done = 0
     renderer.counts.clear()
-    with RenderingWriter(folder.with_suffix(".partial")) as writer:
-        rows = open_rows(data, split, tell=lambda text: ctx.emit(Note(text=text)))
-        for row, rendered in renderer.stream(rows, lambda row: row, processes=processes, to_train=True):
-            assert rendered is not None
-            if rendered.error is not None:
-                raise rendered.error
-            _add_learned(writer, row["id"], done, rendered.pieces)
-            done += 1
-            if done % _ROWS_BETWEEN_REPORTS == 0:
-                ctx.emit(Progress(phase=f"tokenise {split}", done=done, total=total))
-            _heed_a_stop(ctx, done, split)
-        return writer.publish(folder, origin, renderer.counts, renderer.read)
+    rows = open_rows(data, split, tell=lambda text: ctx.emit(Note(text=text)))
+    stream = renderer.stream(rows, lambda row: row, processes=processes, to_train=True)
+    for number, (row, rendered) in enumerate(stream):
+        assert rendered is not None
+        if rendered.error is not None:
+            raise rendered.error
+        _add_learned(writer, row["id"], number, rendered.pieces)
+        done = number + 1
+        if done % _ROWS_BETWEEN_REPORTS == 0:
+            ctx.emit(Progress(phase=f"tokenise {split}", done=done, total=total))
+        _heed_a_stop(ctx, done, split)
 
 
 def _add_learned(writer: RenderingWriter, name: str, ordinal: int, pieces: list[Tokens]) -> None:
@@ -142,7 +147,7 @@ class KeptTokens:
 
     def __init__(self, renderer: RowRenderer, ctx: Context):
         self.renderer, self._ctx = renderer, ctx
-        self._writer = RenderingWriter(_shelf(ctx) / f"{fingerprint.of_value(str(ctx.out))[:32]}.kept")
+        self._writer = RenderingWriter(ctx.scratch / "kept-tokens")
         self._trainable = bytearray()
         self._counts: dict[int, Mapping[str, int]] = {}  # of rows at which more is counted than the row itself
 
@@ -198,13 +203,20 @@ def _heed_a_stop(ctx: Context, done: int, split: str) -> None:
 
 
 def _make_room(shelf: Path, newest: Path) -> None:
-    """Delete the renderings that were made first, until the rest fits; a training that maps one keeps its files."""
-    made = {
-        folder: sum(file.stat().st_size for file in folder.iterdir())
-        for folder in sorted(shelf.iterdir(), key=lambda folder: folder.stat().st_mtime_ns)
-        if (folder / "rendering.json").is_file()
-    }
-    for folder in list(made):
-        if folder != newest and sum(made.values()) > _MAX_CACHE_BYTES:
+    """Delete the renderings that were made first, until the rest fits, and what killed processes left half made.
+
+    A training that maps one keeps its files. Other processes may publish and delete meanwhile.
+    """
+    for partial in shelf.glob("*.partial"):
+        with suppress(Timeout), FileLock(partial.with_suffix(".lock"), blocking=False):
+            remove_rendering(partial)
+    made: list[tuple[int, Path, int]] = []
+    for record in shelf.glob("*/rendering.json"):
+        with suppress(FileNotFoundError):
+            size = sum(file.stat().st_size for file in record.parent.iterdir())
+            made.append((record.stat().st_mtime_ns, record.parent, size))
+    total = sum(size for _, _, size in made)
+    for _, folder, size in sorted(made):
+        if total > _MAX_CACHE_BYTES and folder != newest and folder.suffix != ".partial":
             remove_rendering(folder)
-            del made[folder]
+            total -= size
