@@ -6,8 +6,9 @@ import pytest
 import torch
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
-from burnish.core.errors import AskError
+from burnish.core.errors import AskError, ModelError
 from burnish.testing import tiny_model
+from burnish.train import scoring
 from burnish.train.batches import make_batch
 from burnish.train.objectives.balance import Balance, balance_of
 from burnish.train.scoring import Scorer
@@ -122,6 +123,23 @@ def test_the_loss_and_its_gradient_do_not_depend_on_how_a_step_is_split(run_fit,
     assert off.metrics("aux_loss") == []
     assert off.metrics("loss")[0] == pytest.approx(whole.metrics("loss")[0])
     assert off.metrics("grad_norm")[0] != pytest.approx(whole.metrics("grad_norm")[0], rel=1e-3)
+
+
+@pytest.mark.parametrize("way", ["own head", "checkpointing"])
+def test_a_mixture_that_runs_another_way_is_balanced_alike(run_fit, mixture, monkeypatch, way):
+    settings = {"base": mixture, "method": {"kind": "full"}, "max_steps": 2, "router_aux_loss_coef": 5.0}
+    usual = run_fit("usual", micro_batch_tokens=30, **settings)
+    if way == "own head":
+        monkeypatch.setattr(scoring, "_trunks", lambda causal: [])
+    other = run_fit("other", micro_batch_tokens=30, gradient_checkpointing=way == "checkpointing", **settings)
+    for name in ("loss", "aux_loss", "grad_norm"):
+        assert other.metrics(name) == pytest.approx(usual.metrics(name), rel=1e-4), name
+
+
+def test_a_mixture_that_gives_no_router_logits_in_training_is_refused(run_fit, mixture, monkeypatch):
+    monkeypatch.setattr(Scorer, "hidden", lambda self, batch: self._trunk(**self._inputs(batch)).last_hidden_state[0])
+    with pytest.raises(ModelError, match="no router logits"):
+        run_fit("silent", base=mixture, method={"kind": "full"}, max_steps=1, micro_batch_tokens=10_000)
 
 
 def test_a_split_step_with_dropout_resumes_bit_for_bit(run_fit, mixture):

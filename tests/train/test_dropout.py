@@ -10,7 +10,7 @@ from torch import nn
 from burnish.testing import tiny_model
 from burnish.train.batches import make_batch
 from burnish.train.dropout import TokenDropout
-from burnish.train.loop import Loop
+from burnish.train.passes import Passes
 
 LORA = {"kind": "lora", "rank": 4, "dropout": 0.3}
 
@@ -66,7 +66,7 @@ def test_with_dropout_too_the_gradient_does_not_depend_on_how_a_step_is_split(ru
 
 
 def out_of_memory_once(monkeypatch):
-    accumulate, failures = Loop._accumulate, []
+    accumulate, failures = Passes._accumulate, []
 
     def fails_once(self, rows, normaliser):
         if self.standing.step == 1 and not failures:
@@ -74,7 +74,7 @@ def out_of_memory_once(monkeypatch):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return accumulate(self, rows, normaliser)
 
-    monkeypatch.setattr(Loop, "_accumulate", fails_once)
+    monkeypatch.setattr(Passes, "_accumulate", fails_once)
 
 
 def test_a_repeated_step_with_dropout_has_the_gradient_that_its_note_promises(run_fit, monkeypatch):

@@ -9,7 +9,7 @@ import torch
 from burnish.core.errors import RunError
 from burnish.train.checkpoint import Checkpoint
 from burnish.train.lineage import Change, Origin, compare
-from burnish.train.loop import Loop
+from burnish.train.passes import Passes
 
 LORA = {"kind": "lora", "rank": 4, "dropout": 0.1}
 ORIGIN = Origin({"dtype": "auto", "seed": 0}, {"base": "a"}, {"train": "b"}, "c")
@@ -55,16 +55,16 @@ def checkpoint_of_step(ran, step: int) -> str:
 
 
 def test_a_named_checkpoint_may_be_resumed_with_a_lower_learning_rate(run_fit, monkeypatch):
-    accumulate = Loop._accumulate
+    accumulate = Passes._accumulate
 
     def poisoned(self, rows, normaliser):
-        loss, visits = accumulate(self, rows, normaliser)
-        return (float("nan") if self.standing.step == 4 else loss), visits
+        loss, aux_loss, visits = accumulate(self, rows, normaliser)
+        return (float("nan") if self.standing.step == 4 else loss), aux_loss, visits
 
-    monkeypatch.setattr(Loop, "_accumulate", poisoned)
+    monkeypatch.setattr(Passes, "_accumulate", poisoned)
     with pytest.raises(RunError) as caught:
         run_fit("wild")
-    monkeypatch.setattr(Loop, "_accumulate", accumulate)
+    monkeypatch.setattr(Passes, "_accumulate", accumulate)
     named = checkpoint_of_step(run_fit.last, 4)
     assert f"resume: {named}" in caught.value.fix  # the advice works when it is followed
     assert re.search(r"look at the rows of this step: row\d+, row\d+, row\d+ and 3 more", caught.value.fix)

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from burnish.core.errors import MachineError, RunError
-from burnish.train import loop as loop_module
+from burnish.train import passes
 from burnish.train.checkpoint import read_weights
-from burnish.train.loop import Loop
 from burnish.train.optimizers import Optimizer
+from burnish.train.passes import Passes
 
 LORA = {"kind": "lora", "rank": 4, "dropout": 0.1}
 
@@ -69,7 +69,7 @@ def test_computing_activations_again_does_not_change_the_weights(run_fit):
 
 def test_a_step_that_runs_out_of_memory_is_repeated_in_halves_with_the_same_gradient(run_fit, monkeypatch):
     plain = run_fit("plain", micro_batch_tokens=10_000, method={"kind": "full"})
-    accumulate, failures = Loop._accumulate, []
+    accumulate, failures = Passes._accumulate, []
 
     def fails_on_large_parts(self, rows, normaliser):
         if self.standing.step == 3 and self.standing.micro_batch_tokens > 60:
@@ -78,7 +78,7 @@ def test_a_step_that_runs_out_of_memory_is_repeated_in_halves_with_the_same_grad
             raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
         return accumulate(self, rows, normaliser)
 
-    monkeypatch.setattr(Loop, "_accumulate", fails_on_large_parts)
+    monkeypatch.setattr(Passes, "_accumulate", fails_on_large_parts)
     halved = run_fit("halved", micro_batch_tokens=10_000, method={"kind": "full"})
     assert failures
     assert halved.metrics("loss") == pytest.approx(plain.metrics("loss"), rel=1e-5)
@@ -86,7 +86,7 @@ def test_a_step_that_runs_out_of_memory_is_repeated_in_halves_with_the_same_grad
 
 
 def test_a_repeated_step_draws_the_random_numbers_of_its_first_try(run_fit, monkeypatch):
-    accumulate = Loop._accumulate
+    accumulate = Passes._accumulate
 
     def weights_when_it_fails_after_drawing(numbers):
         def fails(self, rows, normaliser):
@@ -95,7 +95,7 @@ def test_a_repeated_step_draws_the_random_numbers_of_its_first_try(run_fit, monk
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return accumulate(self, rows, normaliser)
 
-        monkeypatch.setattr(Loop, "_accumulate", fails)
+        monkeypatch.setattr(Passes, "_accumulate", fails)
         return run_fit(f"drew{numbers}", micro_batch_tokens=10_000, method=LORA).weights
 
     assert same(weights_when_it_fails_after_drawing(1), weights_when_it_fails_after_drawing(5))
@@ -140,7 +140,7 @@ def test_when_one_row_alone_does_not_fit_the_error_names_what_to_change(run_fit,
     def never_fits(self, rows, normaliser):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(Loop, "_accumulate", never_fits)
+    monkeypatch.setattr(Passes, "_accumulate", never_fits)
     with pytest.raises(MachineError) as caught:
         run_fit("full", micro_batch_tokens=64)
     assert caught.value.code == "machine.no-memory"
@@ -151,14 +151,14 @@ def test_an_evaluation_that_runs_out_of_memory_is_repeated_in_halves(run_fit, ra
     held_out = random_rows(40, seed=3)
     settings = {"held_out": held_out, "micro_batch_tokens": 10_000, "max_steps": 2, "keep_best": False}
     plain = run_fit("plain", **settings)
-    scored = loop_module.score
+    scored = passes.score
 
     def fails_on_large_batches(scorer, batch, normaliser):
         if not scorer.model.training and batch.tokens > 200:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return scored(scorer, batch, normaliser)
 
-    monkeypatch.setattr(loop_module, "score", fails_on_large_batches)
+    monkeypatch.setattr(passes, "score", fails_on_large_batches)
     halved = run_fit("halved", **settings)
     assert halved.metrics("eval_loss") == pytest.approx(plain.metrics("eval_loss"), rel=1e-5)
     assert halved.notes("warning")
@@ -168,7 +168,7 @@ def test_another_runtime_error_is_not_taken_for_lack_of_memory(run_fit, monkeypa
     def breaks(self, rows, normaliser):
         raise RuntimeError("shapes do not fit")
 
-    monkeypatch.setattr(Loop, "_accumulate", breaks)
+    monkeypatch.setattr(Passes, "_accumulate", breaks)
     with pytest.raises(RuntimeError, match="shapes do not fit"):
         run_fit("broken")
 
@@ -177,17 +177,17 @@ def test_another_runtime_error_is_not_taken_for_lack_of_memory(run_fit, monkeypa
 def test_a_number_that_is_not_finite_stops_the_run_in_that_step_and_names_the_last_checkpoint(
     run_fit, monkeypatch, place
 ):
-    accumulate = Loop._accumulate
+    accumulate = Passes._accumulate
 
     def poisoned(self, rows, normaliser):
-        loss, visits = accumulate(self, rows, normaliser)
+        loss, aux_loss, visits = accumulate(self, rows, normaliser)
         if self.standing.step == 4 and place == "loss":
-            return float("nan"), visits
+            return float("nan"), aux_loss, visits
         if self.standing.step == 4:
             next(iter(self.optimizer.masters.values())).grad[0, 0] = float("inf")
-        return loss, visits
+        return loss, aux_loss, visits
 
-    monkeypatch.setattr(Loop, "_accumulate", poisoned)
+    monkeypatch.setattr(Passes, "_accumulate", poisoned)
     with pytest.raises(RunError) as caught:
         run_fit("poisoned")
     assert caught.value.code == "run.not-finite"

@@ -10,7 +10,7 @@ from burnish.core.errors import RunError
 from burnish.specs.train import SftSpec
 from burnish.stages import sft
 from burnish.testing import temporary_context
-from burnish.train import loop as loop_module
+from burnish.train import passes
 from burnish.train.batches import TokenisedRows
 from burnish.train.checkpoint import CheckpointFolder, read, read_weights
 
@@ -26,13 +26,13 @@ def stop_after(monkeypatch):
     """`stop_after(count, training)`: give a wish to stop that comes once so many micro-batches of a kind are scored."""
 
     def make(count: int, training: bool):
-        scored, seen = loop_module.score, []
+        scored, seen = passes.score, []
 
         def counted(scorer, batch, normaliser):
             seen.append(scorer.model.training is training)
             return scored(scorer, batch, normaliser)
 
-        monkeypatch.setattr(loop_module, "score", counted)
+        monkeypatch.setattr(passes, "score", counted)
         return lambda: sum(seen) >= count
 
     return make
@@ -141,7 +141,7 @@ def test_no_best_checkpoint_is_kept_for_a_run_that_gives_the_last_weights(run_fi
 
 
 def test_weights_that_are_not_finite_are_never_saved(run_fit, monkeypatch):
-    step = loop_module.Optimizer.step
+    step = passes.Optimizer.step
 
     def overflows(self, rate):
         step(self, rate)
@@ -150,7 +150,7 @@ def test_weights_that_are_not_finite_are_never_saved(run_fit, monkeypatch):
         seen.add("passed")
 
     seen = set()
-    monkeypatch.setattr(loop_module.Optimizer, "step", overflows)
+    monkeypatch.setattr(passes.Optimizer, "step", overflows)
     with pytest.raises(RunError) as caught:
         run_fit("run", method={"kind": "full"})
     assert caught.value.code == "run.not-finite"
@@ -161,7 +161,7 @@ def test_weights_that_are_not_finite_are_never_saved(run_fit, monkeypatch):
 
 
 def test_a_validation_loss_that_is_not_finite_is_told_as_such(run_fit, random_rows, monkeypatch):
-    monkeypatch.setattr(loop_module.Loop, "_mean_loss", lambda *_: float("nan"))
+    monkeypatch.setattr(passes.Passes, "mean_loss", lambda *_: float("nan"))
     with pytest.raises(RunError, match="the validation loss after step 2 is not finite"):
         run_fit("run", held_out=random_rows(6, seed=5), eval_every=2)
 

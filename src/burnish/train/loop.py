@@ -1,10 +1,9 @@
-"""The training loop: steps, micro-batches, evaluation, checkpoints, and every way in which a run may stop.
+"""The training loop: steps, evaluation, checkpoints, and every way in which a run may stop.
 
 It knows nothing of where rows come from or what becomes of the weights. A run that was killed at any
 moment and is gone on with makes the same steps, bit for bit on a CPU. One process on one device.
 """
 
-import gc
 import math
 import shutil
 import time
@@ -13,29 +12,24 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from burnish.core.errors import MachineError, RunError
 from burnish.core.events import CheckpointSaved, Event, Metric, Note
 from burnish.core.memory import first_line, is_out_of_memory
-from burnish.train.batches import Batch, StepPlan, TokenisedRows, make_batch, micro_batches
+from burnish.train.batches import StepPlan, TokenisedRows
 from burnish.train.checkpoint import Checkpoint, CheckpointFolder, capture_randomness, restore_randomness
-from burnish.train.dropout import TokenDropout, generator_states
-from burnish.train.ledger import RowLedger, record
+from burnish.train.dropout import TokenDropout
+from burnish.train.ledger import RowLedger
 from burnish.train.lineage import Change, Origin, compare, lineage_entry
 from burnish.train.objectives.balance import Balance
-from burnish.train.objectives.causal import score
 from burnish.train.optimizers import Optimizer
+from burnish.train.passes import Passes, StopAskedError
 from burnish.train.reporting import Reporter
 from burnish.train.scoring import Scorer
 from burnish.train.standing import LoopSettings, Standing
 
 _ROWS_NAMED = 3
-
-
-class _StopAskedError(Exception):
-    """Somebody wants the run to end: whatever is half done is dropped, and what is done is saved."""
 
 
 class Loop:
@@ -60,13 +54,21 @@ class Loop:
     ):
         self.scorer, self.optimizer, self.rows, self.held_out = scorer, optimizer, rows, held_out
         self.plan, self.settings, self.checkpoints = plan, settings, checkpoints
-        self._balance, self._dropout = balance, dropout
-        self._aux_loss = 0.0
-        """Load-balancing loss of the last step, without its coefficient."""
+        self._reports_balance = balance is not None
         self._ledger_path, self.origin = ledger_path, origin
-        self.emit, self._is_stopping = emit, is_stopping
-        self._device = scorer.causal.device
+        self.emit = emit
         self.standing = Standing(micro_batch_tokens=settings.micro_batch_tokens)
+        self._passes = Passes(
+            scorer,
+            optimizer,
+            rows,
+            self.standing,
+            max_grad_norm=settings.max_grad_norm,
+            balance=balance,
+            dropout=dropout,
+            emit=emit,
+            is_stopping=is_stopping,
+        )
         self._ledger_offset = 0
         self._saved_step: int | None = None
         self.lineage: list[dict[str, Any]] = []
@@ -92,7 +94,7 @@ class Loop:
             standing.micro_batch_tokens = self.settings.micro_batch_tokens
         if changed & {"early_stop", "max_steps", "epochs"}:
             standing.stopped_early = False
-        self.standing = standing
+        self.standing = self._passes.standing = standing
         self.lineage = list(checkpoint.state["lineage"])
         if named is not None:
             self.lineage.append(lineage_entry(named, standing.step, changes))
@@ -131,7 +133,7 @@ class Loop:
                 if self.standing.step % self.settings.save_every == 0 or self._is_finished():
                     self.save()
             return self.standing
-        except _StopAskedError:
+        except StopAskedError:
             self.save()
             raise RunError(
                 "run.interrupted",
@@ -143,10 +145,6 @@ class Loop:
 
     def _is_finished(self) -> bool:
         return self.standing.step == self.settings.total_steps or self.standing.stopped_early
-
-    def _heed_a_stop(self) -> None:
-        if self._is_stopping():
-            raise _StopAskedError
 
     def save(self) -> None:
         """Publish a checkpoint of this very moment, unless there is one."""
@@ -182,16 +180,17 @@ class Loop:
         standing, settings = self.standing, self.settings
         rows = self.plan.rows(standing.cursor)
         rate = settings.learning_rate * settings.schedule(standing.step)
-        loss, visits, grad_norm = self._gradient(rows)
-        if not (math.isfinite(loss + self._aux_loss) and math.isfinite(grad_norm)):
-            what = "gradient" if math.isfinite(loss + self._aux_loss) else "loss"
+        found = self._passes.gradient(rows)
+        loss, grad_norm = found.loss, found.norm
+        if not (math.isfinite(loss + found.aux_loss) and math.isfinite(grad_norm)):
+            what = "gradient" if math.isfinite(loss + found.aux_loss) else "loss"
             self._refuse_not_finite(
                 f"the {what} of step {standing.step + 1}", f" (loss {loss}, grad_norm {grad_norm})", rows
             )
         self._update(rate)
         self.optimizer.zero_grad()
-        self._ledger.append(visits)
-        tokens, learned = int(self.rows.lengths[rows].sum()), int(sum(v["learned"].sum() for v in visits))
+        self._ledger.append(found.visits)
+        tokens, learned = int(self.rows.lengths[rows].sum()), int(sum(v["learned"].sum() for v in found.visits))
         standing.step += 1
         standing.cursor = self.plan.after(standing.cursor)
         standing.tokens += tokens
@@ -199,7 +198,7 @@ class Loop:
         standing.first_loss = loss if standing.first_loss is None else standing.first_loss
         standing.last_loss = loss
         if standing.step % settings.log_every == 0 or standing.step == settings.total_steps:
-            more = {} if self._balance is None else {"aux_loss": self._aux_loss}
+            more = {"aux_loss": found.aux_loss} if self._reports_balance else {}
             self._reporter.step({"loss": loss, "learning_rate": rate, "grad_norm": grad_norm} | more)
 
     def _update(self, rate: float) -> None:
@@ -218,111 +217,6 @@ class Loop:
             f"{reason}; {self._last_good()}",
             "run it again with more free memory, which resumes from there; or start anew with method: lora, a smaller "
             "micro_batch_tokens or gradient_checkpointing: true",
-        )
-
-    def _gradient(self, rows: NDArray[np.int64]) -> tuple[float, list[NDArray[np.void]], float]:
-        """The loss of a step, its rows' records and the gradient's norm; the clipped gradient is left in the masters.
-
-        When memory runs out the step is repeated in smaller parts: the divisor belongs to the whole step, and masks of
-        dropout to their tokens, so the gradient is the same.
-        """
-        normaliser, repeated = self.rows.weight_of(rows), False
-        while True:
-            randomness, drawn = capture_randomness(), generator_states(self._device)
-            try:
-                loss, visits = self._accumulate(rows, normaliser)
-                grad_norm = self.optimizer.clip(self.settings.max_grad_norm)
-                if repeated:
-                    self._tell_repeated(drawn)
-                return loss, visits, grad_norm
-            except _StopAskedError:
-                self.optimizer.zero_grad()
-                restore_randomness(randomness)
-                raise
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                reason = first_line(error)
-            self.optimizer.zero_grad()
-            self._halve(self.rows, rows, reason)
-            restore_randomness(randomness)
-            repeated = True
-
-    def _tell_repeated(self, drawn: list[torch.Tensor]) -> None:
-        """Say whether the repeated step is what it would have been, which random numbers drawn in it would change."""
-        step = self.standing.step + 1
-        if all(torch.equal(one, other) for one, other in zip(drawn, generator_states(self._device), strict=True)):
-            self.emit(Note(text=f"step {step} was repeated in smaller parts, with the same gradient up to rounding"))
-        else:
-            text = "the model draws dropout of its own for each part: the gradient is that of other masks"
-            self.emit(Note(level="warning", text=f"step {step} was repeated in smaller parts; {text}"))
-
-    def _accumulate(self, rows: NDArray[np.int64], normaliser: float) -> tuple[float, list[NDArray[np.void]]]:
-        total, parts = torch.zeros(2, device=self._device), []
-        split, tokens = self._split(self.rows, rows), int(self.rows.lengths[rows].sum())
-        counts = self._count_experts(split) if self._balance is not None and len(split) > 1 else None
-        for part in split:
-            self._heed_a_stop()
-            scored = score(self.scorer, self._batch(part), normaliser)
-            loss = scored.loss
-            if self._balance is not None and (routing := self.scorer.routing):
-                counted = self._balance.counts(routing) if counts is None else counts
-                uneven = self._balance.part_of_loss(routing, counted, tokens)
-                loss = loss + self._balance.coefficient * uneven
-                total[1] += uneven.detach()
-            loss.backward()
-            self.optimizer.gather()
-            total[0] += scored.loss.detach()
-            parts.append((part, scored.row_losses, scored.row_learned))
-        step, epoch = self.standing.step + 1, self.standing.cursor.epoch
-        visits = [
-            record(part, epoch, step, losses.cpu().numpy(), learned.cpu().numpy()) for part, losses, learned in parts
-        ]
-        loss, self._aux_loss = total.tolist()
-        return loss, visits
-
-    def _batch(self, part: NDArray[np.int64]) -> Batch:
-        batch = make_batch(self.rows, part, self._device)
-        if self._dropout is not None:
-            self._dropout.begin(self.standing.step, batch)
-        return batch
-
-    @torch.no_grad()
-    def _count_experts(self, split: list[NDArray[np.int64]]) -> torch.Tensor:
-        """How often each expert is chosen in the whole step [experts]; the random numbers are those of the step."""
-        assert self._balance is not None
-        randomness, counts = capture_randomness(), []
-        for part in split:
-            self._heed_a_stop()
-            self.scorer.hidden(self._batch(part))
-            counts.append(self._balance.counts(self.scorer.routing or ()))
-        restore_randomness(randomness)
-        return torch.stack(counts).sum(0)
-
-    def _split(self, data: TokenisedRows, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        return micro_batches(data.lengths, rows, self.standing.micro_batch_tokens, self.scorer.one_by_one)
-
-    def _halve(self, data: TokenisedRows, rows: NDArray[np.int64], reason: str) -> None:
-        """Half the micro-batch, or MachineError when every part is one row already."""
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        parts = self._split(data, rows)
-        if all(len(part) == 1 for part in parts):
-            longest = int(data.lengths[rows].max())
-            raise MachineError(
-                "machine.no-memory",
-                f"memory ran out in step {self.standing.step + 1} on a single row of {longest} tokens: {reason}",
-                "set gradient_checkpointing: true, lower render.max_length, or choose method: lora",
-            )
-        largest = max(int(data.lengths[part].sum()) for part in parts if len(part) > 1)
-        self.standing.micro_batch_tokens = largest // 2
-        self.emit(
-            Note(
-                level="warning",
-                text=f"memory ran out in step {self.standing.step + 1}; the work is repeated "
-                f"in parts of at most {self.standing.micro_batch_tokens} tokens ({reason})",
-            )
         )
 
     def _refuse_not_finite(self, what: str, numbers: str = "", rows: NDArray[np.int64] | None = None) -> NoReturn:
@@ -347,7 +241,7 @@ class Loop:
         is_due = step == settings.total_steps or (every is not None and step > 0 and step % every == 0)
         if self.held_out is None or not is_due or (standing.evaluations and standing.evaluations[-1][0] == step):
             return
-        loss = self._mean_loss(self.held_out)
+        loss = self._passes.mean_loss(self.held_out)
         if not math.isfinite(loss):
             self._refuse_not_finite(f"the validation loss after step {step}")
         standing.evaluations.append((step, loss))
@@ -375,25 +269,3 @@ class Loop:
         standing.evaluations_without_gain += 1
         is_out_of_patience = settings.patience is not None and standing.evaluations_without_gain >= settings.patience
         standing.stopped_early = is_out_of_patience and standing.step < settings.total_steps
-
-    @torch.no_grad()
-    def _mean_loss(self, held_out: TokenisedRows) -> float:
-        """Mean loss of the validation rows, Σ weight·ce / Σ weight over all of them."""
-        every = np.arange(len(held_out))
-        normaliser = held_out.weight_of(every)
-        self.scorer.model.eval()
-        try:
-            while True:
-                try:
-                    return sum(self._part_loss(held_out, part, normaliser) for part in self._split(held_out, every))
-                except (RuntimeError, MemoryError) as error:
-                    if not is_out_of_memory(error):
-                        raise
-                    reason = first_line(error)
-                self._halve(held_out, every, reason)
-        finally:
-            self.scorer.model.train()
-
-    def _part_loss(self, held_out: TokenisedRows, part: NDArray[np.int64], normaliser: float) -> float:
-        self._heed_a_stop()
-        return score(self.scorer, make_batch(held_out, part, self._device), normaliser).loss.item()

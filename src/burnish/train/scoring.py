@@ -103,6 +103,17 @@ class Scorer:
         self.routing = output.get("router_logits")
         return output.last_hidden_state[0]
 
+    def route(self, batch: Batch) -> tuple[Tensor, ...]:
+        """Run the model for its `routing` only. Errors: those of `routed`."""
+        _ = self._own_logits(batch, batch.positions[:1]) if self.uses_own_head else self.hidden(batch)
+        return self.routed()
+
+    def routed(self) -> tuple[Tensor, ...]:
+        """`routing` of the last batch. Errors: ModelError `model.unsupported` where the model gave none."""
+        if not self.routing:
+            raise self._unsupported("it gives no router logits in training, which its load-balancing loss needs")
+        return self.routing
+
     def _own_logits(self, batch: Batch, positions: Tensor | None = None) -> Tensor:
         """The logits of the model's own forward, at some positions [K, V] or all [T, V]."""
         kept = {} if positions is None or not self._keeps_logits else {"logits_to_keep": positions}

@@ -1,0 +1,196 @@
+"""Passes over rows in parts that memory can take: the gradient of an optimiser step, the loss of held-out rows.
+
+Where memory runs out, the parts are halved and the pass is repeated: divisors belong to all of its rows, and masks of
+dropout to their tokens, so the result is the same.
+"""
+
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from burnish.core.errors import MachineError
+from burnish.core.events import Event, Note
+from burnish.core.memory import first_line, is_out_of_memory
+from burnish.train.batches import Batch, TokenisedRows, make_batch, micro_batches
+from burnish.train.checkpoint import capture_randomness, restore_randomness
+from burnish.train.dropout import TokenDropout, generator_states
+from burnish.train.ledger import record
+from burnish.train.objectives.balance import Balance
+from burnish.train.objectives.causal import score
+from burnish.train.optimizers import Optimizer
+from burnish.train.scoring import Scorer
+from burnish.train.standing import Standing
+
+
+class StopAskedError(Exception):
+    """The run is asked to end: the pass is dropped."""
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """What a step found; the gradient itself, clipped, is in the masters."""
+
+    loss: float
+    aux_loss: float
+    """The load-balancing loss, without its coefficient."""
+    norm: float
+    """Before clipping."""
+    visits: list[NDArray[np.void]]
+    """Records for the row ledger."""
+
+
+class Passes:
+    """Runs the model over rows; `standing` says in which step, and how many tokens a part may hold."""
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        optimizer: Optimizer,
+        rows: TokenisedRows,
+        standing: Standing,
+        *,
+        max_grad_norm: float | None,
+        balance: Balance | None,
+        dropout: TokenDropout | None,
+        emit: Callable[[Event], None],
+        is_stopping: Callable[[], bool],
+    ):
+        self.scorer, self.optimizer, self.rows, self.standing = scorer, optimizer, rows, standing
+        self._max_grad_norm, self._balance, self._dropout = max_grad_norm, balance, dropout
+        self._emit, self._is_stopping = emit, is_stopping
+        self._device = scorer.causal.device
+
+    def gradient(self, rows: NDArray[np.int64]) -> Gradient:
+        """The gradient of a step on these rows.
+
+        Errors: StopAskedError; MachineError `machine.no-memory` where a single row does not fit.
+        """
+        normaliser, repeated = self.rows.weight_of(rows), False
+        while True:
+            randomness, drawn = capture_randomness(), generator_states(self._device)
+            try:
+                loss, aux_loss, visits = self._accumulate(rows, normaliser)
+                norm = self.optimizer.clip(self._max_grad_norm)
+                if repeated:
+                    self._tell_repeated(drawn)
+                return Gradient(loss, aux_loss, norm, visits)
+            except StopAskedError:
+                self.optimizer.zero_grad()
+                restore_randomness(randomness)
+                raise
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = first_line(error)
+            self.optimizer.zero_grad()
+            self._halve(self.rows, rows, reason)
+            restore_randomness(randomness)
+            repeated = True
+
+    @torch.no_grad()
+    def mean_loss(self, held_out: TokenisedRows) -> float:
+        """Mean loss of the validation rows, Σ weight·ce / Σ weight over all of them. Errors: those of `gradient`."""
+        every = np.arange(len(held_out))
+        normaliser = held_out.weight_of(every)
+        self.scorer.model.eval()
+        try:
+            while True:
+                try:
+                    return sum(self._part_loss(held_out, part, normaliser) for part in self._split(held_out, every))
+                except (RuntimeError, MemoryError) as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    reason = first_line(error)
+                self._halve(held_out, every, reason)
+        finally:
+            self.scorer.model.train()
+
+    def _part_loss(self, held_out: TokenisedRows, part: NDArray[np.int64], normaliser: float) -> float:
+        self._heed_a_stop()
+        return score(self.scorer, make_batch(held_out, part, self._device), normaliser).loss.item()
+
+    def _accumulate(self, rows: NDArray[np.int64], normaliser: float) -> tuple[float, float, list[NDArray[np.void]]]:
+        """Add up the gradients of all parts; gives loss, load-balancing loss and the rows' records."""
+        total, parts = torch.zeros(2, device=self._device), []
+        split, tokens = self._split(self.rows, rows), int(self.rows.lengths[rows].sum())
+        counts = self._count_experts(split) if self._balance is not None and len(split) > 1 else None
+        for part in split:
+            self._heed_a_stop()
+            scored = score(self.scorer, self._batch(part), normaliser)
+            loss = scored.loss
+            if self._balance is not None:
+                routing = self.scorer.routed()
+                counted = self._balance.counts(routing) if counts is None else counts
+                uneven = self._balance.part_of_loss(routing, counted, tokens)
+                loss = loss + self._balance.coefficient * uneven
+                total[1] += uneven.detach()
+            loss.backward()
+            self.optimizer.gather()
+            total[0] += scored.loss.detach()
+            parts.append((part, scored.row_losses, scored.row_learned))
+        step, epoch = self.standing.step + 1, self.standing.cursor.epoch
+        visits = [
+            record(part, epoch, step, losses.cpu().numpy(), learned.cpu().numpy()) for part, losses, learned in parts
+        ]
+        loss, aux_loss = total.tolist()
+        return loss, aux_loss, visits
+
+    @torch.no_grad()
+    def _count_experts(self, split: list[NDArray[np.int64]]) -> torch.Tensor:
+        """How often each expert is chosen in the whole step [experts]; the random numbers are those of the step."""
+        assert self._balance is not None
+        randomness, counts = capture_randomness(), []
+        for part in split:
+            self._heed_a_stop()
+            counts.append(self._balance.counts(self.scorer.route(self._batch(part))))
+        restore_randomness(randomness)
+        return torch.stack(counts).sum(0)
+
+    def _batch(self, part: NDArray[np.int64]) -> Batch:
+        batch = make_batch(self.rows, part, self._device)
+        if self._dropout is not None:
+            self._dropout.begin(self.standing.step, batch)
+        return batch
+
+    def _split(self, data: TokenisedRows, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        return micro_batches(data.lengths, rows, self.standing.micro_batch_tokens, self.scorer.one_by_one)
+
+    def _heed_a_stop(self) -> None:
+        if self._is_stopping():
+            raise StopAskedError
+
+    def _halve(self, data: TokenisedRows, rows: NDArray[np.int64], reason: str) -> None:
+        """Half the micro-batch, or MachineError when every part is one row already."""
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        parts = self._split(data, rows)
+        if all(len(part) == 1 for part in parts):
+            longest = int(data.lengths[rows].max())
+            raise MachineError(
+                "machine.no-memory",
+                f"memory ran out in step {self.standing.step + 1} on a single row of {longest} tokens: {reason}",
+                "set gradient_checkpointing: true, lower render.max_length, or choose method: lora",
+            )
+        largest = max(int(data.lengths[part].sum()) for part in parts if len(part) > 1)
+        self.standing.micro_batch_tokens = largest // 2
+        self._emit(
+            Note(
+                level="warning",
+                text=f"memory ran out in step {self.standing.step + 1}; the work is repeated "
+                f"in parts of at most {self.standing.micro_batch_tokens} tokens ({reason})",
+            )
+        )
+
+    def _tell_repeated(self, drawn: list[torch.Tensor]) -> None:
+        """Say whether the repeated step is what it would have been, which random numbers drawn in it would change."""
+        step = self.standing.step + 1
+        if all(torch.equal(one, other) for one, other in zip(drawn, generator_states(self._device), strict=True)):
+            self._emit(Note(text=f"step {step} was repeated in smaller parts, with the same gradient up to rounding"))
+        else:
+            text = "the model draws dropout of its own for each part: the gradient is that of other masks"
+            self._emit(Note(level="warning", text=f"step {step} was repeated in smaller parts; {text}"))
