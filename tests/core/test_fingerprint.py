@@ -113,3 +113,22 @@ def test_a_file_that_has_just_changed_is_not_remembered(tmp_path):
     path.write_text("one")
     of_path(path, known)
     assert known == {}
+
+
+def test_a_file_is_its_bytes_and_its_ending_wherever_it_lies(tmp_path):
+    """The ending says how a file is read: lines of JSON that were called .txt are another input than as .jsonl."""
+    found = {}
+    for name in ("rows.jsonl", "other.v2.JSONL", "rows.txt", "rows.jsonl.gz", "rows.txt.gz"):
+        (tmp_path / name).write_text('{"text": "a"}\n')
+        found[name] = of_path(tmp_path / name, {})
+    assert found["rows.jsonl"] == found["other.v2.JSONL"]
+    assert len(set(found.values())) == 4
+
+
+def test_a_folder_below_a_git_folder_has_content(tmp_path):
+    folder = tmp_path / ".git" / "worktrees" / "rows"
+    folder.mkdir(parents=True)
+    (folder / "a.txt").write_text("a")
+    before = of_path(folder, {})
+    (folder / "a.txt").write_text("b")
+    assert of_path(folder, {}) != before

@@ -18,6 +18,7 @@ _BLOCK = 1 << 20
 _SETTLED_NS = 2 * 10**9
 """A file that changed less than this before it was hashed is not remembered: a second change within the same tick of
 the file system's clock would leave its times as they are (git calls such a file racily clean)."""
+_PACKED = (".gz", ".zst")
 BASE_RECORD = "burnish_base.json"
 """Beside an adapter: the content of the base that it was trained on."""
 _MODEL_FILES = ("config.json", "adapter_config.json", BASE_RECORD, "*.safetensors", "*.safetensors.index.json")
@@ -60,18 +61,18 @@ def of_value(value: Any) -> str:
 
 
 def of_path(path: Path, known: dict[str, Any]) -> str:
-    """The fingerprint of a file's bytes, or of a folder's names and bytes.
+    """The fingerprint of a file's bytes and ending, which says how they are read, or of a folder's names and bytes.
 
     `known` remembers files by size, times and inode, so that a large file is read once.
     """
     if path.is_file():
-        return of_file(path, known)
+        return of_value([_ending(path), of_file(path, known)])
     return of_value([[str(file.relative_to(path)), of_file(file, known)] for file in content_files(path)])
 
 
 def content_files(folder: Path) -> list[Path]:
     """The files whose names and bytes make a folder's fingerprint: all but its git history."""
-    return sorted(file for file in folder.rglob("*") if file.is_file() and ".git" not in file.parts)
+    return sorted(file for file in folder.rglob("*") if file.is_file() and ".git" not in file.relative_to(folder).parts)
 
 
 def of_model(folder: Path, known: dict[str, Any]) -> dict[str, str]:
@@ -96,6 +97,12 @@ def of_file(path: Path, known: dict[str, Any]) -> str:
     if is_settled:
         known[key] = [stamp, digest.hexdigest()]
     return digest.hexdigest()
+
+
+def _ending(path: Path) -> str:
+    """`.jsonl` of `rows.v2.jsonl`, and `.jsonl.gz` of a packed one, in lower case."""
+    endings = path.suffixes[-2:] if path.suffix.lower() in _PACKED else path.suffixes[-1:]
+    return "".join(endings).lower()
 
 
 def _remove(settings: Any, path: str) -> None:
