@@ -3,6 +3,8 @@
 import gzip
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
@@ -86,3 +88,16 @@ def test_an_encoding_that_is_none_is_refused():
         with pytest.raises(ValidationError, match="is no text encoding"):
             PrepareSpec(source="file:x", encoding=name)
     assert PrepareSpec(source="file:x", subset=2024).subset == "2024"
+
+
+@pytest.mark.parametrize("kind", ["parquet", "byte-order mark"])
+def test_an_encoding_without_effect_is_reported(tmp_path, kind):
+    path = tmp_path / ("rows.parquet" if kind == "parquet" else "rows.jsonl")
+    if kind == "parquet":
+        pq.write_table(pa.table({"text": ["a"]}), path)
+    else:
+        path.write_text(json.dumps({"text": "a"}), encoding="utf-8-sig")
+    context, events = temporary_context(tmp_path, {"source": path})
+    run(PrepareSpec(source="file:x", encoding="gb18030"), context)
+    warned = [event.text for event in events if event.kind == "note" and event.level == "warning"]
+    assert any(text.startswith("encoding: gb18030 has no effect") for text in warned)

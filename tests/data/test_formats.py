@@ -81,6 +81,7 @@ def test_arguments_that_are_text_are_kept_letter_by_letter():
     assert row["messages"][1]["tool_calls"][0]["function"]["arguments"] == written
 
 
+THOUGHT = {"type": "thinking", "thinking": "a"}
 TWICE, F = "messages.1.function_call", "functions.0"
 CALLED = {"type": "tool_use", "name": "a", "input": {}}
 
@@ -114,6 +115,11 @@ CALLED = {"type": "tool_use", "name": "a", "input": {}}
         ("messages", {"messages": [USER, BOT], "tools": [{"name": "a"}], "functions": [{"name": "a", "x": 1}]}, F),
         ("messages", {"messages": [USER, {"role": "assistant", "content": [CALLED, "x"]}]}, "messages.1.content.1"),
         ("messages", {"messages": [USER, {"role": "assistant", "content": [{"type": "tool_result"}]}]}, "messages.1"),
+        (
+            "messages",
+            {"messages": [{"role": "tool", "content": [{"type": "tool_result", "content": [THOUGHT]}]}, BOT]},
+            "messages.0.content.0.content.0",
+        ),
         ("messages", {"messages": [USER, BOT], "system": 7}, "system"),
         ("messages", {"messages": [USER, {**BOT, "a": "b"}], "messages.1.a": "c"}, "messages.1.a"),
         ("gemini", {"contents": [{"role": "user", "parts": [{"inlineData": {"data": "x"}}]}]}, "contents.0.parts.0"),

@@ -69,8 +69,11 @@ class Part:
                 for row in read_rows(self.path, split):
                     yield Mapped(row, split)
         else:
-            reading.encoding = self.encoding
+            reading.encoding, reading.used_encoding = self.encoding, False
             yield from map_rows(renamed(read(self.path, reading, self.subset), self.columns), self.found)
+            if self.encoding is not None and not reading.used_encoding:
+                why = "none of its files is text without a byte-order mark"
+                reading.warn(f"encoding: {self.encoding} has no effect on {self.name}: {why}")
 
 
 def open_part(

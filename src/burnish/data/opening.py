@@ -109,6 +109,7 @@ def _decoded(stream: io.BufferedIOBase, name: str, reading: Reading) -> io.Buffe
             reading.say(f"{name} starts with a byte-order mark: read as {encoding.upper()}")
             return stream if encoding == "utf-8" else io.BufferedReader(_Transcoder(stream, encoding), _CHUNK)
     encoding = reading.encoding
+    reading.used_encoding |= encoding is not None
     if encoding is None and not is_utf8(sample := cast(Any, stream).peek(_CHUNK)) and is_gb18030(sample):
         encoding = "gb18030"
         reading.warn(f"{name} is not UTF-8, and read as GB18030, in which it is Chinese; `encoding` settles it")

@@ -63,6 +63,8 @@ class Reading:
     """Files and links that are not read, by name: the reason, and whether a person would expect rows in them."""
     encoding: str | None = None
     """How text of the current file is encoded, where a setting says so."""
+    used_encoding: bool = False
+    """Whether that setting decided how a file was read."""
     _finished_bytes: int = 0
 
     def at(self, offset: int) -> None:

@@ -153,7 +153,10 @@ def _result(value: Any, path: str, extra: dict[str, Any]) -> Result:
                 keep_rest(part, {"json"}, f"{path}.content.{i}", extra)
                 texts.append(json.dumps(part["json"], ensure_ascii=False))
             else:
-                texts += read_parts([part], f"{path}.content.{i}", extra).texts
+                within = read_parts([part], f"{path}.content.{i}", extra)
+                if within.thoughts or within.calls or within.results:
+                    raise RowError(f"{path}.content.{i}", f"a tool result cannot hold a part of type '{_kind(part)}'")
+                texts += within.texts
         text = "".join(texts)
     elif content is None or isinstance(content, str):
         text = content or ""
