@@ -97,6 +97,14 @@ def test_settings_that_act_from_the_next_step_on_may_change_at_a_named_checkpoin
     assert any(changed.startswith(name) for changed in entry["changed"])
 
 
+def test_the_format_of_the_saved_weights_may_change_at_a_named_checkpoint(run_fit):
+    full = {"kind": "full"}
+    first = run_fit("first", method=full, max_steps=2)
+    method = full | {"save_dtype": "bfloat16"}
+    ran = run_fit("second", method=method, max_steps=3, resume=checkpoint_of_step(first, 2))
+    assert {weight.dtype for weight in ran.weights.values()} == {torch.bfloat16}
+
+
 UNSAFE_CHANGES = {
     "seed": 7,
     "batch_size": 5,

@@ -13,6 +13,7 @@ from burnish.models.adapters import attach_lora, save_adapter, without_adapter
 from burnish.models.bases import folder_of, is_adapter, whole_model
 from burnish.models.load import describe, load_model, quiet_transformers, read_config, refuse_remote_code
 from burnish.models.targets import plan_targets
+from burnish.models.tensors import DTYPES
 from burnish.models.weights import read_tensors
 from burnish.specs.train import LoraSpec, TrainSpec
 from burnish.stages.rendering import RowRenderer
@@ -26,8 +27,6 @@ from burnish.train.resolve import Machine, ModelShape, Resolved, beyond_context,
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
-
-_DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
 def tokenised(
@@ -137,7 +136,7 @@ def config_of(base: Input) -> "PretrainedConfig":
 def start_of(base: Input, resolved: Resolved) -> Start:
     """The weights of a base as it lies on the disk, an adapter merged into it."""
     folder = folder_of(whole_model(base))
-    kept = {_DTYPES.get(tensor.dtype) for tensor in read_tensors(folder).values()}
+    kept = {DTYPES.get(tensor.dtype) for tensor in read_tensors(folder).values()}
     is_merged = is_adapter(base.path)
 
     def weights() -> dict[str, torch.Tensor]:
@@ -146,7 +145,7 @@ def start_of(base: Input, resolved: Resolved) -> Start:
 
     return Start(
         weights,
-        dtype=_DTYPES.get(describe(folder).dtype),
+        dtype=DTYPES.get(describe(folder).dtype),
         is_rounded=resolved.dtype != torch.float32 and (is_merged or kept != {resolved.dtype}),
     )
 

@@ -16,10 +16,10 @@ from burnish.train.checkpoint import Checkpoint
 SAFE = (
     *("learning_rate", "max_grad_norm", "schedule", "epochs", "max_steps", "dtype"),
     *("optimizer.weight_decay", "optimizer.beta1", "optimizer.beta2", "optimizer.eps", "optimizer.momentum"),
-    *("eval_every", "keep_best", "early_stop", "method.dropout"),
+    *("eval_every", "keep_best", "early_stop", "method.dropout", "method.save_dtype"),
     *("micro_batch_tokens", "gradient_checkpointing", "attention", "router_aux_loss_coef"),
 )
-"""Settings, with all below them, that act from the next step on: weights, rows and their order stay what they were."""
+"""Settings, with all below them, that act from the next step on, or at the end: weights and rows stay as they were."""
 
 
 @dataclass(frozen=True)
