@@ -46,7 +46,9 @@ class Stage:
 _BUILT_IN = (
     Stage("synthesize", "burnish.specs.data:SynthesizeSpec", "burnish.stages.synthesize:run", "dataset", "data"),
     Stage("prepare", "burnish.specs.data:PrepareSpec", "burnish.stages.prepare:run", "dataset", "data", version=3),
-    Stage("tokenizer", "burnish.specs.tokens:TokenizerTrainSpec", "burnish.stages.tokenizer:run", "tokenizer", "train"),
+    Stage(
+        "tokenizer", "burnish.specs.tokens:TokenizerTrainSpec", "burnish.stages.tokenizer:run", "tokenizer", "train", 2
+    ),
     Stage("pretrain", "burnish.specs.train:PretrainSpec", "burnish.stages.pretrain:run", "model", "train"),
     Stage("sft", "burnish.specs.train:SftSpec", "burnish.stages.sft:run", "adapter", "train"),
     Stage("evaluate", "burnish.specs.evals:EvaluateSpec", "burnish.stages.evaluate:run", "evaluation", "train", 2),

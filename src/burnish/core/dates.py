@@ -10,6 +10,7 @@ import datetime
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, cast
 
 from burnish.core import hub
@@ -79,8 +80,8 @@ class Dates:
         """The date with which the same step was run before."""
         fingerprints = {name: value.fingerprint for name, value in inputs.items()}
         tried: set[str] = set()
-        for run in (run for runs in self._earlier.values() for run in runs):
-            date = _value_at(_job_spec(run, step.stage.name), path)
+        for stage, settings in self._jobs:
+            date = _value_at(settings, path) if stage == step.stage.name else None
             if not isinstance(date, str) or date == "auto" or date in tried:
                 continue
             tried.add(date)
@@ -88,6 +89,16 @@ class Dates:
             if made in self._earlier:
                 return date
         return None
+
+    @cached_property
+    def _jobs(self) -> list[tuple[str, Any]]:
+        """Stage and settings of every earlier run whose record can be read."""
+        jobs: list[tuple[str, Any]] = []
+        for run in (run for runs in self._earlier.values() for run in runs):
+            with contextlib.suppress(BurnishError):
+                job = run.record_of("job.json")
+                jobs.append((job["stage"], job["spec"]))
+        return jobs
 
     def _prints(self, model: Input) -> bool:
         """Whether the chat template of a model or tokenizer asks for the date; where that is unknown, it may."""
@@ -124,14 +135,6 @@ def _with_tokenizer(spec: Spec, inputs: Mapping[str, Input]) -> list[Input]:
     """The inputs that may bring a chat template."""
     paths = [path for path, mark, _ in fields_with(spec, Takes) if {"tokenizer", "model"} & set(mark.kinds)]
     return [inputs[path] for path in paths if path in inputs]
-
-
-def _job_spec(run: Run, stage: str) -> Any:
-    """The settings of a run of a stage; nothing of another stage, or where the record is damaged."""
-    with contextlib.suppress(BurnishError):
-        job = run.record_of("job.json")
-        return job["spec"] if job["stage"] == stage else None
-    return None
 
 
 def _value_at(values: Any, path: str) -> Any:
