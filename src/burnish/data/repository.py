@@ -1,4 +1,4 @@
-"""Git repositories as text: the commit that an input was pinned to, checked out here, and its tracked files."""
+"""Git repositories as text: the commit that an input was pinned to, checked out here, and the files to read."""
 
 import re
 import shutil
@@ -28,8 +28,14 @@ def checkout(input: Input, scratch: Path) -> Path:
     return folder
 
 
-def tracked_files(path: Path) -> list[str]:
-    """The paths of a clone's tracked regular files, sorted; links and submodules are left out."""
-    listed = git.call(["-C", str(path), "ls-files", "-z", "--stage"], str(path))
+def files_of(path: Path) -> list[str]:
+    """The paths of a repository's regular files, tracked ones and new ones that are not ignored, sorted.
+
+    Links and submodules are left out.
+    """
+    at = ["-C", str(path), "ls-files", "-z"]
+    listed = git.call([*at, "--stage"], str(path))
     entries = [entry.split("\t", 1) for entry in listed.split("\0") if entry]
-    return sorted({name for meta, name in entries if meta.startswith("100")})
+    tracked = {name for meta, name in entries if meta.startswith("100")}
+    new = {name for name in git.call([*at, "--others", "--exclude-standard"], str(path)).split("\0") if name}
+    return sorted(name for name in tracked | new if (path / name).is_file() and not (path / name).is_symlink())

@@ -13,7 +13,7 @@ from burnish.data.folder import inside, names_below
 from burnish.data.readers import CODE, PROSE, STREAMED, ending_of, readers
 from burnish.data.readers.texts import read_whole
 from burnish.data.record import Read, Reading
-from burnish.data.repository import is_repository, tracked_files
+from burnish.data.repository import files_of, is_repository
 
 _NOT_ROWS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "config.json"}
 _ARCHIVE = ".zip"
@@ -172,9 +172,10 @@ def _described(folder: Path, entry: dict, reading: Reading) -> list[SourceFile]:
 
 
 def _repository(path: Path, reading: Reading) -> list[SourceFile]:
-    tracked = [name for name in tracked_files(path) if (path / name).is_file() and not (path / name).is_symlink()]
-    taken = [name for name in tracked if ending_of(Path(name)) in (*PROSE, *CODE)]
+    names = files_of(path)
+    taken = [name for name in names if ending_of(Path(name)) in (*PROSE, *CODE)]
     if not taken:
-        raise DataError("data.unreadable", f"{path.name} tracks no file of text or source code", "check the repository")
-    reading.say(f"{path.name}: {len(taken)} of its {len(tracked)} tracked files are text or source code, one row each")
+        raise DataError("data.unreadable", f"{path.name} holds no file of text or source code", "check the repository")
+    kinds = "text or source code, one row each; what Git ignores is not read"
+    reading.say(f"{path.name}: {len(taken)} of its {len(names)} files are {kinds}")
     return [SourceFile(path / name, name, read_whole, (path / name).stat().st_size) for name in taken]
