@@ -22,7 +22,8 @@ from burnish.core.dates import today
 from burnish.core.errors import BurnishError, DataError, ModelError
 from burnish.specs.tokens import RenderSpec, RewrittenTurns
 from burnish.tokens.dialect import Beginnings, Dialect
-from burnish.tokens.history import History, with_default_mode
+from burnish.tokens.forms import Forms
+from burnish.tokens.history import History, Samples, with_default_mode
 from burnish.tokens.omissions import Omissions
 from burnish.tokens.refusals import Refusals, check_doubled, not_to_learn
 from burnish.tokens.rendered import COUNTED, Encoded, Rendered, cut_apart, cut_left, weigh
@@ -53,6 +54,7 @@ class Renderer:
         self.tokenizer = tokenizer
         self.spec = spec
         self.counts: Counter[str] = Counter()
+        self._forms_made: dict[RewrittenTurns, Forms] = {}
         self._day = date.fromisoformat(today() if spec.date == "auto" else spec.date)
 
     # What a row becomes
@@ -235,9 +237,8 @@ class Renderer:
             text = self._dialect.trace(messages, tools).text
             self.counts.update(self._omissions.count([text], messages, tools))
             return [self._weighed(text, [(0, len(text), 1.0)])]
-        found = self._history.samples(messages, tools, wanted.keys(), rewritten)
+        found = self._samples(messages, tools, wanted, rewritten)
         self.counts.update(found.counts)
-        self.counts.update(self._omissions.count([sample.text for sample in found.samples], messages, tools))
         return [
             self._weighed(
                 sample.text,
@@ -245,6 +246,32 @@ class Renderer:
             )
             for sample in found.samples
         ]
+
+    def _samples(
+        self, messages: Messages, tools: Tools, wanted: Mapping[int, float], rewritten: RewrittenTurns
+    ) -> Samples:
+        """The samples of a conversation, with all that is counted: from the form of its shape, or rendered."""
+        fast = None if tools else self._forms(rewritten).samples(messages, wanted)
+        if fast is not None and not fast[1]:
+            return fast[0]
+        found = self._history.samples(messages, tools, wanted.keys(), rewritten)
+        omitted = self._omissions.count([sample.text for sample in found.samples], messages, tools)
+        found = Samples(found.samples, {**found.counts, **omitted})
+        if fast is not None and not fast[0].equals(found):
+            raise RuntimeError(
+                "the form of a conversation's shape differs from its rendering: please report the template"
+            )
+        return found
+
+    def _forms(self, rewritten: RewrittenTurns) -> Forms:
+        if rewritten not in self._forms_made:
+            self._forms_made[rewritten] = Forms(
+                self._dialect,
+                self._turns,
+                rewritten,
+                lambda texts, messages: self._omissions.count(texts, messages, None),
+            )
+        return self._forms_made[rewritten]
 
     def _weighed(self, text: str, spans: list[tuple[int, int, float]]) -> tuple[Encoded, Weights]:
         encoded = self._encode(text)

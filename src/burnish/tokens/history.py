@@ -5,6 +5,7 @@ conversation goes on: Qwen 3 drops its thought, gpt-oss its `<|return|>`. The wh
 turn in a shape that the model is never asked for, and it is learned from a sample of its own: messages[:i+1].
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,11 @@ class Samples:
 
     samples: Sequence[Sample]
     counts: Mapping[str, int]
+
+    def equals(self, other: "Samples") -> bool:
+        """The same texts and spans, and the same counts where a count of 0 is none."""
+        ours, theirs = ([(sample.text, list(sample.spans)) for sample in found.samples] for found in (self, other))
+        return ours == theirs and +Counter(self.counts) == +Counter(other.counts)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import jinja2.sandbox
 import jinja2.utils
 
 from burnish.tokens.conversation import Number
+from burnish.tokens.opaque import NotOpaqueError, Opaque, Probe, watched_filter
 
 MAX_TEXT = 16_000_000
 """The most characters that a rendering, or any string on its way, may have."""
@@ -71,8 +72,12 @@ class Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
         super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[*extensions, jinja2.ext.loopcontrols])
         self.trusted = frozenset(extensions)
         self.meter = Meter()
-        self.filters = {name: _bounded(weigh_filter, filter_) for name, filter_ in self.filters.items()}
-        self.filters["tojson"] = _tojson
+        self.probe: Probe | None = None
+        """Set while a template is rendered with opaque texts."""
+        filters = {name: _bounded(weigh_filter, filter_) for name, filter_ in self.filters.items()}
+        filters["tojson"] = _tojson
+        self.filters = {name: watched_filter(name, filter_, lambda: self.probe) for name, filter_ in filters.items()}
+        self.tests = {**self.tests, "in": _is_in}
         self.globals = {
             "range": jinja2.sandbox.safe_range,
             "cycler": jinja2.utils.Cycler,
@@ -83,16 +88,18 @@ class Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
             "strftime_now": _strftime(day),
         }
 
-    @staticmethod
-    def concat(parts: Iterable[str]) -> str:
+    def concat(self, parts: Iterable[str]) -> str:
         """Join what a macro or a block wrote, unless it is too long."""
         pieces = list(parts)
         if sum(map(len, pieces)) > MAX_TEXT:
             raise TooMuch(f"it writes more than {MAX_TEXT:,} characters")
-        return "".join(pieces)
+        text = "".join(pieces)
+        return text if self.probe is None else self.probe.joined(text)
 
     def call_binop(self, context: jinja2.runtime.Context, operator: str, left: Any, right: Any) -> Any:
         weigh_operation(operator, left, right)
+        if self.probe is not None and operator != "+" and (self.probe.marks(left) or self.probe.marks(right)):
+            raise NotOpaqueError(f"the template computes {operator} with a text")
         return super().call_binop(context, operator, left, right)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -112,6 +119,8 @@ class Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
         owner = getattr(getattr(obj, "__wrapped__", obj), "__self__", None)  # jinja wraps str.format
         if isinstance(owner, (str, bytes, list, tuple, int)):
             weigh_call(getattr(obj, "__name__", ""), owner, args, kwargs)
+        if self.probe is not None and isinstance(owner, str) and self.probe.marks([*args, *kwargs.values()]):
+            raise NotOpaqueError("the template passes a text to a method of another")
         return super().call(context, obj, *args, **kwargs)
 
 
@@ -219,6 +228,12 @@ def _tojson(
     plain = _held(value, written)
     text = json.dumps(plain, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
     return _HELD.sub(lambda match: written[int(match.group(1))], text) if written else text
+
+
+def _is_in(value: Any, container: Any) -> bool:
+    if isinstance(value, Opaque) and isinstance(container, str):
+        raise NotOpaqueError("the template looks for a text in another")
+    return value in container
 
 
 _HELD = re.compile(r'"number (\d+) of burnish"')

@@ -22,6 +22,7 @@ import jinja2.runtime
 
 from burnish.core.dates import CLOCK
 from burnish.core.errors import ModelError
+from burnish.tokens.opaque import probe_of
 from burnish.tokens.sandbox import MAX_TEXT, Sandbox, TooMuch
 
 
@@ -74,7 +75,7 @@ class Tracing(jinja2.ext.Extension):
 
     def _marked(self, caller: jinja2.runtime.Macro) -> str:
         text = caller()
-        self.tape.marked.append((self.tape.length, text, self.tape.current))
+        self.tape.marked.append((self.tape.length, str(text), self.tape.current))
         return text
 
     def _enter(self, item: Any) -> None:
@@ -114,11 +115,19 @@ class Tracing(jinja2.ext.Extension):
         return [node]
 
     def _joined(self, parts: list[Any]) -> str:
-        return Sandbox.concat(map(str, parts))
+        return self.environment.concat(map(str, parts))
 
     def _statement(self, method: str, args: list[jinja2.nodes.Expr], line: int) -> jinja2.nodes.Node:
         call = self.call_method(method, args, lineno=line)
         return jinja2.nodes.ExprStmt(call).set_lineno(line)
+
+
+def _looks_for_text(compare: jinja2.nodes.Compare) -> bool:
+    """Whether `x in y` may look for a message's text in a string, which no opaque text can notice."""
+    return not isinstance(compare.expr, jinja2.nodes.Const) and any(
+        operand.op in ("in", "notin") and not isinstance(operand.expr, jinja2.nodes.List | jinja2.nodes.Tuple)
+        for operand in compare.ops
+    )
 
 
 def _as_read(target: jinja2.nodes.Node) -> jinja2.nodes.Expr:
@@ -148,6 +157,7 @@ class ChatTemplate:
             )
             self.variables = jinja2.meta.find_undeclared_variables(tree)
             self.asks_for_the_date = any(name.name == CLOCK for name in tree.find_all(jinja2.nodes.Name))
+            self.looks_for_texts = any(map(_looks_for_text, tree.find_all(jinja2.nodes.Compare)))
             self._tracing.instrument(tree)
             self._template = self.environment.from_string(tree)
         except jinja2.TemplateSyntaxError as error:
@@ -176,6 +186,7 @@ class ChatTemplate:
         tape = _Tape({id(message): index for index, message in enumerate(messages)})
         self._tracing.tape = tape
         self.environment.meter.start()
+        self.environment.probe = probe_of(messages)
         parts: list[str] = []
         pieces: list[int] = []
         try:
@@ -192,6 +203,8 @@ class ChatTemplate:
         except Exception as error:  # a template is foreign code: whatever it raises is its own failure
             raise _bad(f"the chat template fails: {type(error).__name__}: {error}") from error
         text = "".join(parts)
+        if self.environment.probe is not None:
+            self.environment.probe.renderings.append(text)
         return Trace(text, tuple(pieces), _stretches(tape.changes, len(text)), _marked(tape.marked, text))
 
 
