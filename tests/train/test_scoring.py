@@ -1,5 +1,7 @@
 """Packed batches against their plain twin, one forward of transformers for each row, over families of models."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -291,3 +293,16 @@ def test_memory_that_runs_out_is_no_answer_of_the_model(models, monkeypatch, que
     monkeypatch.setattr(nn.Module, "_call_impl", runs_out)
     with pytest.raises(RuntimeError, match="ALLOC_FAILED"):
         Scorer(model)
+
+
+def test_a_packed_row_that_differs_beyond_a_boundary_only_is_found_in_bfloat16_too(monkeypatch):
+    attend = attention.attend
+
+    def forgets(*states, **others):
+        *tensors, _ = states
+        return attend(*tensors, SimpleNamespace(kind=lambda bounds: ("window", 600)), **others)
+
+    monkeypatch.setattr(attention, "attend", forgets)
+    monkeypatch.setattr(scoring, "boundaries", lambda config: {"index_topk": 600})
+    scorer = Scorer(build("qwen3", max_position_embeddings=2048).bfloat16())
+    assert scorer.reason == "layers of this model read across packed sequences"

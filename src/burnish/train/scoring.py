@@ -190,7 +190,7 @@ class Scorer:
             if limit > max(_LONGEST, min(8192, int(_WORK / max(self.causal.num_parameters(), 1)))):
                 self.reason = f"rows or batches are longer than its {name} ({limit}), which is too long to test"
             elif limit:
-                rows = [max(far.values()) + 8] if far else []
+                rows = [_beyond(max(far.values()))] if far else []
                 self.reason = self._why_packing_fails(plain, [*rows, *_SHORT[:2], *[_SHORT[1]] * (side // _SHORT[1])])
         self.packs = not self.reason
 
@@ -264,6 +264,11 @@ def _trunks(causal: "PreTrainedModel") -> list[nn.Module]:
     inner = getattr(decoder, "model", None)  # Llama 4 names the whole as its decoder
     candidates = [decoder, inner, causal.base_model]
     return [module for module in candidates if isinstance(module, nn.Module) and module is not causal]
+
+
+def _beyond(limit: int) -> int:
+    """Tokens of a row that passes a boundary so far that ignoring it is more than the rounding of bfloat16."""
+    return limit + max(8, limit // 4)
 
 
 def _side_of_masks(model: nn.Module) -> int:
