@@ -64,6 +64,10 @@ def settings_page() -> str:
     """One table for each stage's spec, and one for each spec within it."""
     lines = [_MADE, "# Settings", "", "Of each stage, as written in a recipe. *runtime* marks a setting that says"]
     lines += ["where or how fast a step runs; it is no part of the step's fingerprint.", ""]
+    lines += [
+        "On the command line a setting is a flag with dashes and dots: `weight_decay` of `optimizer` in a recipe is"
+    ]
+    lines += ["`--optimizer.weight-decay` there.", ""]
     told: set[type[Spec]] = set()
     for row in stages().values():
         lines += [f"## {row.name}", "", (row.spec_type().__doc__ or "").strip(), ""]
