@@ -83,6 +83,8 @@ def test_arguments_that_are_text_are_kept_letter_by_letter():
 
 THOUGHT = {"type": "thinking", "thinking": "a"}
 TWICE, F = "messages.1.function_call", "functions.0"
+SPAN, SPANS = {"begin_offset": 0, "end_offset": 3, "train": False}, "conversations.0.train_detail"
+MASKED = {"type": "text", "text": "a", "train": False}
 CALLED = {"type": "tool_use", "name": "a", "input": {}}
 
 
@@ -97,6 +99,16 @@ CALLED = {"type": "tool_use", "name": "a", "input": {}}
         ("messages", {"messages": [{"role": "user", "content": [{"type": "image_url"}]}, BOT]}, "messages.0.content.0"),
         ("messages", {"messages": [USER, {**BOT, "weight": -1}]}, "messages.1.weight"),
         ("messages", {"messages": [USER, {**BOT, "weight": "1"}]}, "messages.1.weight"),
+        ("messages", {"messages": [USER, {**BOT, "training": "no"}]}, "messages.1.training"),
+        ("messages", {"messages": [USER, {**BOT, "train": True, "training": False}]}, "messages.1.training"),
+        ("messages", {"messages": [USER, {**BOT, "train_detail": [SPAN]}]}, "messages.1.train_detail"),
+        ("sharegpt", {"conversations": [{"input": "Hi", "output": "x", "train_detail": [SPAN]}]}, SPANS),
+        (
+            "messages",
+            {"messages": [USER, {"role": "assistant", "content": [MASKED, "x"]}]},
+            "messages.1.content.0.train",
+        ),
+        ("messages", {"messages": [{"role": "user", "content": None, "refusal": "No"}, BOT]}, "messages.0.content"),
         ("messages", {"messages": [USER, {**BOT, "tool_calls": [{"function": {}}]}]}, "messages.1.tool_calls.0.name"),
         (
             "messages",
@@ -107,6 +119,7 @@ CALLED = {"type": "tool_use", "name": "a", "input": {}}
         ("messages", {"messages": [SYSTEM, USER, BOT], "system": "Be cruel"}, "system"),
         ("messages", {"messages": [USER, BOT], "tools": "no json"}, "tools"),
         ("messages", {"messages": [USER, BOT], "tools": [{"type": "function"}]}, "tools.0"),
+        ("messages", {"messages": [USER, BOT], "tools": [{"name": "a"}, {"name": "a", "x": 1}]}, "tools.1"),
         ("sharegpt", {"conversations": [{"from": "function_call", "value": "no json"}]}, "conversations.0.value"),
         ("messages", {"messages": [USER, {**BOT, "function_call": {"name": "a"}, "tool_calls": [CALL]}]}, TWICE),
         ("messages", {"messages": [USER, {**BOT, "reasoning": "a", "thinking": "b"}]}, "messages.1.thinking"),
@@ -133,6 +146,9 @@ CALLED = {"type": "tool_use", "name": "a", "input": {}}
         ("scored", {"prompt": "Hi", "responses": ["a", "b"], "scores": [1, "x"]}, "scores.1"),
         ("transcript", {"text": "Hi"}, "text"),
         ("alpaca", {"instruction": "Hi", "output": ""}, "output"),
+        ("alpaca", {"instruction": "", "input": " ", "output": "x"}, "instruction"),
+        ("alpaca", {"input": "Hi", "output": "x"}, "instruction"),
+        ("question_answer", {"question": "", "context": "c", "answer": "x"}, "question"),
         ("alpaca", {"instruction": "Hi", "output": "x", "history": [["one"]]}, "history.0"),
         ("question_answer", {"question": "Hi"}, "answer"),
         ("question_answer", {"question": "Hi", "answer": None}, "answer"),
@@ -152,3 +168,50 @@ def test_keys_of_parts_and_of_calls_among_them_do_not_meet_in_extra():
     parts = [{"type": "text", "text": "Wait", "thought": "one"}, {"type": "tool_use", "name": "now", "note": "two"}]
     row = mapped({"messages": [USER, {"role": "assistant", "content": parts}]})
     assert row["extra"] == {"messages.1.content.0.thought": "one", "messages.1.content.calls.0.note": "two"}
+
+
+@pytest.mark.parametrize("instruction", ["", " ", None])
+@pytest.mark.parametrize(("format", "answer"), [("alpaca", "output"), ("instruction_response", "response")])
+def test_the_input_of_an_empty_instruction_is_the_question(format, answer, instruction):
+    raw = {"instruction": instruction, "input": "Hi", answer: "Hello", "system": "Be kind"}
+    row, _ = FORMATS[format].read(raw, "x:1")
+    assert row["messages"] == [{"role": "system", "content": "Be kind"}, USER, BOT]
+    assert "extra" not in row
+
+
+def called(value: str) -> dict:
+    return {"conversations": [{"from": "human", "value": "Hi"}, {"from": "function_call", "value": value}]}
+
+
+@pytest.mark.parametrize("call", ['{"name": "now", "arguments": {}}', '[{"name": "now", "arguments": {}}]'])
+def test_a_thought_before_the_json_of_a_call_is_its_reasoning(call):
+    message = mapped(called(f"<think>\nI need [the] {{time}}.\n</think>\n\n{call}"))["messages"][1]
+    assert message["reasoning_content"] == "I need [the] {time}."
+    assert message["content"] == ""
+    assert message["tool_calls"] == mapped(called(call))["messages"][1]["tool_calls"]
+
+
+@pytest.mark.parametrize("text", ["Let me look.", "<think>hm", "<think>hm</think> So:", "<think>", "hm</think>"])
+def test_other_text_before_the_json_of_a_call_is_named(text):
+    error = refused(called(f'{text} {{"name": "now", "arguments": {{}}}}'), "sharegpt")
+    assert error.field == "conversations.1.value"
+    assert f"the text '{text.removeprefix('<think>hm</think> ')}' stands before the tool call" in error.reason
+
+
+def test_a_thought_without_a_call_is_refused():
+    assert refused(called("<think>hm</think>"), "sharegpt").field == "conversations.1.value"
+
+
+@pytest.mark.parametrize("key", ["weight", "loss_weight", "train", "training"])
+def test_a_turn_that_is_not_to_be_learned_has_a_weight_of_nothing(key):
+    row = mapped({"messages": [USER, {**BOT, key: False}]})
+    assert row["messages"][1] == {**BOT, "weight": 0.0}
+    row = mapped({"conversations": [{"input": "Hi", "output": "Hello", key: 0}]})
+    assert row["messages"] == [USER, {**BOT, "weight": 0.0}]
+    assert "extra" not in row
+
+
+def test_a_part_that_is_to_be_learned_whole_is_taken():
+    part = {"type": "text", "text": "Hello", "train": True}
+    row = mapped({"messages": [USER, {"role": "assistant", "content": [part]}]})
+    assert row["messages"] == [USER, BOT]

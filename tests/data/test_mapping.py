@@ -5,7 +5,8 @@ import re
 import pytest
 
 from burnish.core.errors import DataError
-from burnish.data.formats.tools import KEPT_NULLS, NULL_ARGUMENTS, NULLS_IN_SCHEMAS
+from burnish.data.formats.tools import KEPT_NULLS, NULL_ARGUMENTS, NULLS_IN_SCHEMAS, REPEATED_TOOLS
+from burnish.data.formats.turns import REFUSALS
 from burnish.data.mapping import SAMPLE, Found, Mapped, check_names, detect, map_rows, renamed
 from burnish.data.record import Bad, Record
 
@@ -166,3 +167,33 @@ def test_null_arguments_without_a_schema_are_kept_and_counted():
     assert isinstance(item, Mapped)
     assert item.remarks == (KEPT_NULLS,)
     assert item.row["messages"][1]["tool_calls"][0]["function"]["arguments"] == '{"zone": null}'
+
+
+@pytest.mark.parametrize("column", ["tools", "functions"])
+def test_a_tool_that_is_repeated_is_kept_once_and_counted(column):
+    tool = {"name": "now", "description": "The time", "parameters": {}}
+    raw = {"messages": [USER, BOT], "tools": [tool]}
+    raw[column] = [*raw.get(column, []), tool]
+    found, items = detect(iter([Record(raw, "x:1")]), "x")
+    (item,) = map_rows(items, found)
+    assert isinstance(item, Mapped)
+    assert item.remarks == (REPEATED_TOOLS,)
+    assert item.row["tools"] == [{"type": "function", "function": tool}]
+
+
+@pytest.mark.parametrize("content", [{}, {"content": None}, {"content": ""}, {"content": []}])
+def test_a_refusal_is_what_the_assistant_says_and_is_counted(content):
+    raw = {"messages": [USER, {"role": "assistant", **content, "refusal": "I cannot."}]}
+    found, items = detect(iter([Record(raw, "x:1")]), "x")
+    (item,) = map_rows(items, found)
+    assert isinstance(item, Mapped)
+    assert item.remarks == (REFUSALS,)
+    assert item.row["messages"][1] == {"role": "assistant", "content": "I cannot."}
+    assert item.unmapped == []
+
+
+def test_a_refusal_beside_a_content_is_kept_apart():
+    found, items = detect(iter([Record({"messages": [USER, {**BOT, "refusal": "I cannot."}]}, "x:1")]), "x")
+    (item,) = map_rows(items, found)
+    assert isinstance(item, Mapped)
+    assert (item.row["messages"][1], item.remarks, item.unmapped) == (BOT, (), ["messages.*.refusal"])

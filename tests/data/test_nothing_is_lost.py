@@ -25,6 +25,7 @@ _KEYS = (
     *("reasoning_content", "reasoning", "thinking", "thought", "refusal", "id", "index", "arguments", "parameters"),
     *("args", "input", "output", "description", "strict", "cache_control", "signature", "is_error", "citations", "tag"),
     *("function", "response", "model", "score", "images", "human", "assistant", "toolUseId", "call_id", "mood", "note"),
+    *("training", "train_detail", "weight", "loss_weight"),
 )
 _SPEAKER = re.compile(r"(?:### )?(?:Human|Assistant):")
 Path = tuple[str | int, ...]

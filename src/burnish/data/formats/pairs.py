@@ -37,8 +37,10 @@ class Pair:
 
     def question(self, columns: Columns) -> list[Message]:
         """The history, and the question with what stands above and below it."""
-        messages = columns.said(self.asks, "user")
         above, below = _texts(columns, self.above), _texts(columns, self.below)
+        # as LLaMA-Factory joins them, what stands below an empty question is the question
+        unasked = bool(below) and self.asks in columns.raw and _is_blank(columns.take(self.asks))
+        messages: list[Message] = [{"role": "user", "content": ""}] if unasked else columns.said(self.asks, "user")
         if above or below:
             if len(messages) > 1:
                 name = next(name for name in (*self.above, *self.below) if columns.raw.get(name))
@@ -99,6 +101,10 @@ def _is_repeated(raw: Raw, asks: str) -> bool:
     turns = next((raw[name] for name in CONVERSATIONS if isinstance(raw.get(name), list)), [])
     texts = (turn.get(key) for turn in turns if isinstance(turn, dict) for key in ("content", "value"))
     return isinstance(said, str) and any(isinstance(text, str) and text.strip() == said.strip() for text in texts)
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _texts(columns: Columns, names: tuple[str, ...]) -> list[str]:

@@ -9,6 +9,7 @@ from burnish.data.formats.rest import keep_rest
 from burnish.data.record import RowError, kind_of
 from burnish.data.strict_json import decoded
 
+WEIGHTS = ("loss_weight", "weight", "train", "training")
 _TEXT = ("text", "input_text", "output_text")
 _THOUGHTS = ("thinking", "reasoning", "thought")
 _SAID = ("text", "value")
@@ -77,6 +78,9 @@ def read_parts(parts: list[Any], path: str, extra: dict[str, Any]) -> Parts:
             raise RowError(here, f"a part must be an object or a text, not {kind_of(part)}")
         if found.calls and _kind(part) in (*_TEXT, *_THOUGHTS):
             raise RowError(here, "there is text after a tool call in one turn: write it as a turn of its own")
+        for key in WEIGHTS:
+            if isinstance(part.get(key), int | float) and part[key] != 1:
+                raise RowError(f"{here}.{key}", "a part cannot be weighted: weight whole turns with `weight`")
         used = _read(part, here, found, extra)
         keep_rest(part, used, here, extra)
     return found

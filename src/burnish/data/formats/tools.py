@@ -1,6 +1,7 @@
 """Tools and their calls: every vendor's way of writing them, brought to OpenAI's."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,28 +16,29 @@ _DECLARATIONS = ("functionDeclarations", "function_declarations")
 _ARGUMENTS = ("arguments", "parameters", "args", "input")
 _TYPES = ("function", "tool_use", "tool_call")
 _IDS = ("id", "toolUseId", "call_id")
+_OPENED = re.compile(r"[\[{]")
 _MAY_BE_NULL = ("default", "const", "example")
 NULLS_IN_SCHEMAS = "nulls dropped from tool schemas (Parquet fills absent keys with them)"
 NULL_ARGUMENTS = "null arguments dropped from tool calls, which the tool's schema does not allow"
+REPEATED_TOOLS = "tools described more than once in the same words, kept once"
 KEPT_NULLS = "null arguments kept in tool calls, since no tool schema says whether they belong"
 
 
 def tools_of(described: Mapping[str, Any], extra: dict[str, Any], remarks: list[str]) -> list[dict[str, Any]]:
-    """The tools of all columns that describe some. Two columns that describe one tool differently are an error.
+    """The tools of all columns that describe some. Two descriptions of one tool that differ are an error.
 
     What stands around a tool and nothing maps goes to `extra`.
     """
-    tools: list[dict[str, Any]] = []
+    tools: dict[str, dict[str, Any]] = {}
     for column, value in described.items():
-        before = {tool["function"]["name"]: tool for tool in tools}
         for i, tool in enumerate(_listed(value, column, extra)):
             canonical = _without_nulls(_tool(tool, f"{column}.{i}", extra), remarks)
             name = canonical["function"]["name"]
-            if name not in before:
-                tools.append(canonical)
-            elif before[name] != canonical:
-                raise RowError(f"{column}.{i}", f"another column describes the tool '{name}' differently")
-    return tools
+            if tools.setdefault(name, canonical) != canonical:
+                raise RowError(f"{column}.{i}", f"the tool '{name}' is described twice, and differently")
+            if tools[name] is not canonical:
+                remarks.append(REPEATED_TOOLS)
+    return list(tools.values())
 
 
 def schemas_of(tools: list[dict[str, Any]]) -> Schemas:
@@ -76,11 +78,23 @@ def calls_of(
 def call_list(value: Any, path: str) -> list[Any]:
     """The calls that a value holds: a list, one object, or either as JSON text."""
     if isinstance(value, str):
-        value = decoded(value, path)
+        value = _decoded_calls(value, path)
     listed = [value] if isinstance(value, dict) else value
     if not isinstance(listed, list) or not listed:
         raise RowError(path, "a tool call must be an object with name and arguments, or a list of them")
     return listed
+
+
+def _decoded_calls(text: str, path: str) -> Any:
+    try:
+        return decoded(text, path)
+    except RowError:
+        start = _OPENED.search(text)
+        before = text[: start.start()].strip() if start else ""
+        if not before:
+            raise
+        reason = f"the text '{before:.60}' stands before the tool call"
+        raise RowError(path, f"{reason}: write `{{role: assistant, content, tool_calls}}`") from None
 
 
 def _listed(value: Any, column: str, extra: dict[str, Any]) -> list[Any]:

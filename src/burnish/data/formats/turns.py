@@ -2,12 +2,13 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from burnish.data.document import Message
 from burnish.data.formats.media import MEDIA, holds_media
-from burnish.data.formats.parts import Parts, is_part, read_parts
+from burnish.data.formats.parts import WEIGHTS, Parts, is_part, read_parts
 from burnish.data.formats.rest import keep_rest
 from burnish.data.formats.roles import FUNCTION_CALL, role_of
 from burnish.data.formats.tools import Schemas, call_list, calls_of
@@ -16,10 +17,12 @@ from burnish.data.record import RowError, kind_of
 _ROLES = ("role", "from")
 _CONTENTS = ("content", "value", "parts", "text", "message")
 _REASONING = ("reasoning_content", "reasoning", "thinking")
-_WEIGHTS = ("loss_weight", "weight", "train")
 _CALLS = ("tool_calls", "function_call")
 _NAMES = ("name", "tool_call_id")
-_MAPPED = {*_REASONING, *_WEIGHTS, *_CALLS, *_NAMES}
+_MAPPED = {*_REASONING, *WEIGHTS, *_CALLS, *_NAMES}
+_SPANS = "train_detail"
+_THOUGHT = re.compile(r"\s*<think>(.*?)</think>\s*", re.DOTALL)
+REFUSALS = "refusals taken as what the assistant says"
 _EXCHANGES = (
     ("human", "assistant"),
     ("human", "gpt"),
@@ -57,6 +60,8 @@ class TurnReader:
         for key in MEDIA:
             if turn.get(key):
                 raise RowError(f"{path}.{key}", holds_media(key))
+        if turn.get(_SPANS):
+            raise RowError(f"{path}.{_SPANS}", "spans of a turn cannot be weighted: weight whole turns with `weight`")
         keep_rest(turn, used, path, self._extra)
 
     def _exchange(self, turn: dict[str, Any], keys: tuple[str, str], path: str) -> list[Message]:
@@ -66,8 +71,13 @@ class TurnReader:
         for key in said:
             if not isinstance(turn[key], str):
                 raise RowError(f"{path}.{key}", f"the content must be a text, not {kind_of(turn[key])}")
-        self._rest(turn, set(roles), path)
-        return [{"role": role, "content": turn[key]} for key, role in said.items()]
+        self._rest(turn, {*roles, *WEIGHTS}, path)
+        weight = _weight(turn, path)
+        messages: list[Message] = [{"role": role, "content": turn[key]} for key, role in said.items()]
+        for message in messages:
+            if message["role"] == "assistant" and weight is not None:
+                message["weight"] = weight
+        return messages
 
     def _turn(self, turn: dict[str, Any], path: str) -> list[Message]:
         """The messages of one turn: results of tools among its parts are messages of their own."""
@@ -75,10 +85,14 @@ class TurnReader:
         role = role_of(turn.get(role_key), self._roles, f"{path}.{role_key}")
         content_key = next((key for key in _CONTENTS if turn.get(key) is not None), None)
         content_key = content_key or ("value" if role_key == "from" else "content")
-        self._rest(turn, {role_key, content_key, *_MAPPED}, path)
+        used = {role_key, content_key, *_MAPPED}
+        if role == "assistant" and _is_refused(turn, content_key):
+            content_key = "refusal"
+            self._remarks.append(REFUSALS)
+        self._rest(turn, {*used, content_key}, path)
         value, here = turn.get(content_key), f"{path}.{content_key}"
         if role == FUNCTION_CALL:
-            parts, role, calls_at = Parts(calls=call_list(value, here)), "assistant", here
+            parts, role, calls_at = _called(value, here), "assistant", here
         else:
             parts = self._content(value, here, role, any(turn.get(key) for key in _CALLS))
             calls_at = f"{here}.calls"  # a path apart from that of the parts
@@ -165,9 +179,24 @@ def _exchange_of(turn: dict[str, Any]) -> tuple[str, str] | None:
     return next((pair for pair in _EXCHANGES if all(isinstance(turn.get(key), str) for key in pair)), None)
 
 
+def _called(value: Any, path: str) -> Parts:
+    """The calls that a value holds, and the `<think>…</think>` before them, as LLaMA-Factory reads it."""
+    thought = _THOUGHT.match(value) if isinstance(value, str) else None
+    if thought is None:
+        return Parts(calls=call_list(value, path))
+    return Parts(calls=call_list(value[thought.end() :], path), thoughts=[thought[1].strip("\n")])
+
+
+def _is_refused(turn: dict[str, Any], content_key: str) -> bool:
+    """OpenAI writes what an assistant says into `refusal`, and null into its content, when it refuses."""
+    content, refusal = turn.get(content_key), turn.get("refusal")
+    empty = content in (None, []) or (isinstance(content, str) and not content.strip())
+    return empty and isinstance(refusal, str) and bool(refusal.strip())
+
+
 def _weight(turn: dict[str, Any], path: str) -> float | None:
     weight = None
-    for key in _WEIGHTS:
+    for key in WEIGHTS:
         value = turn.get(key)
         if value is None:
             continue
