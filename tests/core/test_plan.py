@@ -235,3 +235,11 @@ def test_a_folder_that_holds_the_runs_is_no_input(planned, workspace):
     with pytest.raises(AskError, match="the workspace's own runs") as caught:
         planned({"name": "r", "steps": {"join": {"stage": "quick-join", "source": "file:."}}})
     assert caught.value.code == "ask.bad-reference"
+
+
+@pytest.mark.parametrize("path", ["/", "elsewhere", "elsewhere/runs"])
+def test_the_runs_are_found_behind_a_link_and_before_a_file_is_read(planned, workspace, path):
+    (workspace.root / "elsewhere/runs").mkdir(parents=True)
+    (workspace.root / "runs").symlink_to("elsewhere/runs")
+    with pytest.raises(AskError, match="the workspace's own runs"):
+        planned({"name": "r", "steps": {"join": {"stage": "quick-join", "source": f"file:{path}"}}})

@@ -27,6 +27,20 @@ def test_a_file_is_found_from_the_workspace_and_by_its_full_path(workspace):
         assert found.fingerprint
 
 
+@pytest.mark.parametrize("path", ["/dev/zero", "/proc/self/mem", "/proc/self/environ", "pipe"])
+def test_a_special_file_is_refused_by_name(workspace, path):
+    os.mkfifo(workspace.root / "pipe")
+    error = refused(f"file:{path}", DATA, workspace, {})
+    assert error.code == "ask.bad-reference"
+    assert f"file:{path}" in error.what
+
+
+@pytest.mark.parametrize("ref", ["file:~nosuchuser/x", "git:~nosuchuser/x"])
+def test_a_home_folder_that_is_unknown_is_refused_by_name(workspace, ref):
+    error = refused(ref, DATA, workspace, {})
+    assert (error.code, "~nosuchuser" in error.what) == ("ask.bad-reference", True)
+
+
 def test_a_missing_file_offers_the_nearest_name(workspace):
     (workspace.root / "rows.jsonl").write_text("{}\n")
     error = refused("file:row.jsonl", DATA, workspace, {})

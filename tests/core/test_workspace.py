@@ -1,5 +1,6 @@
 """The workspace: where it is, numbers that are never shared, and names that mean runs."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import pytest
 
 from burnish.core.errors import AskError
+from burnish.core.fingerprint import of_file
 from burnish.core.workspace import Workspace, plain_name
 
 
@@ -84,6 +86,46 @@ def test_a_broken_cache_of_hashes_is_begun_anew_and_an_unwritable_one_is_done_wi
     (workspace.root / ".burnish").write_text("a file where the folder should be")
     workspace.remember_hashes({"a": 1})
     assert workspace.hashes() == {}
+
+
+@pytest.mark.parametrize("change", [lambda s: s.replace("0", "1", 1), lambda s: s.replace("0000", "zzzz")])
+def test_hashes_that_were_changed_are_not_believed(workspace, change):
+    workspace.remember_hashes({"a": [[1, 2], "0" * 64]})
+    assert workspace.hashes() == {"a": [[1, 2], "0" * 64]}
+    text = workspace.hash_file.read_text()
+    before, files, rest = text.partition('"files"')
+    workspace.hash_file.write_text(before + files + change(rest))
+    assert workspace.hashes() == {}
+
+
+def test_a_remembered_hash_that_is_none_is_computed_again(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("a")
+    status = path.stat()
+    stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+    assert of_file(path, {str(path): [stamp, "no hash"]}) == hashlib.sha256(b"a").hexdigest()
+
+
+def test_only_numbered_folders_are_runs(workspace, finished):
+    run = finished("r", 1, "a")
+    for copy in ("1.bak", "01", "\u0661"):
+        shutil.copytree(run.folder.parent, workspace.runs / "r" / copy)
+    (workspace.runs / "q").mkdir()
+    shutil.copytree(run.folder.parent, workspace.runs / "q" / "1.bak")
+    assert [run.name for run in workspace.all_runs()] == ["r/1/a"]
+    assert (workspace.recipes(), workspace.numbers("r"), workspace.numbers("q")) == (["r"], [1], [])
+
+
+def test_a_current_folder_that_is_gone_and_an_unknown_home_are_told(tmp_path, monkeypatch):
+    monkeypatch.delenv("BURNISH_WORKSPACE", raising=False)
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for asked in (None, "work"):
+        with pytest.raises(AskError, match="the current folder"):
+            Workspace.find(asked)
+    with pytest.raises(AskError, match="~nosuchuser"):
+        Workspace.find("~nosuchuser/x")
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "-a", " a", "a\n", "ü", "a" * 101, "latest", "plan.json"])

@@ -212,6 +212,21 @@ def test_a_resumed_step_takes_its_settings_and_inputs_as_they_are_given_now(
     assert (shown["inputs"]["source"], shown["settings"]["threads"]) == ("file:moved.txt", 2)
 
 
+def test_a_stopped_step_without_its_events_is_resumed_with_a_new_log(
+    quick_stages, workspace, in_background, until, tmp_path
+):
+    recipe = {"name": "r", "steps": {"s": {"stage": "quick-slow", "release": str(tmp_path / "go")}}}
+    thread, _ = in_background(recipe)
+    until(lambda: any(any(run.scratch.glob("*/1")) for run in workspace.all_runs()))
+    burnish.stop(workspace=workspace.root)
+    thread.join()
+    (tmp_path / "go").touch()
+    (run,) = workspace.all_runs()
+    run.events.path.unlink()
+    assert actions(burnish.run(recipe, workspace=workspace.root)) == {"s": "resume"}
+    assert "was missing" in next(run.events.read())[0].text
+
+
 def test_real_stages_say_what_is_missing(workspace):
     """A column, a model and a device that are not there: told with place and fix, and nothing is half made."""
     rows = workspace.root / "rows.jsonl"

@@ -7,7 +7,6 @@ workroom: what cannot be read gives nothing.
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import wraps
-from pathlib import Path
 from typing import Any
 
 Completer = Callable[[Any, str], list[str]]
@@ -107,7 +106,10 @@ def _keys(spec_type: Any) -> Iterator[str]:
 
 def _paths(incomplete: str, suffixes: tuple[str, ...] = ()) -> Iterator[str]:
     """Files and folders that the word may become; only those of some suffixes, and the folders above them."""
-    parent = Path(incomplete).expanduser() if incomplete.endswith("/") else Path(incomplete).expanduser().parent
+    from burnish.core.paths import expanded
+
+    path = expanded(incomplete)
+    parent = path if incomplete.endswith("/") else path.parent
     before = incomplete[: incomplete.rfind("/") + 1]
     for path in parent.iterdir():
         if path.is_dir() and not path.name.startswith("."):

@@ -108,7 +108,7 @@ def init(
         return face.print_json({"made": [str(path) for path in made]})
     for path in made:
         face.console.print(f"made {path}")
-    if folder.resolve() != Path.cwd():
+    if folder.resolve() != Path().resolve():
         face.console.print(f"next: cd {shlex.quote(str(folder))}")
     face.console.print(f"next: {program(folder)} plan {made[-1].name}")
     return None

@@ -6,7 +6,6 @@ burnish sft config.yaml --learning-rate 1e-4 --method.rank 8 --set schedule.kind
 import inspect
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
@@ -16,6 +15,7 @@ from burnish.cli.command import Command
 from burnish.cli.render import Face, plain
 from burnish.core.catalog import stage
 from burnish.core.errors import AskError
+from burnish.core.paths import expanded
 from burnish.core.yaml import parse_yaml
 from burnish.specs.base import SCHEMES, Spec, Takes, marks_of
 
@@ -195,7 +195,7 @@ def _takes_words_only(annotation: Any) -> bool:
 def as_reference(text: str) -> str:
     """A path that exists is taken as one; relative paths on the command line start at the current folder."""
     scheme, colon, rest = text.partition(":")
-    path = Path(rest if colon and scheme == "file" else text).expanduser()
+    path = expanded(rest if colon and scheme == "file" else text)
     looks_like_a_path = path.exists() or text.startswith((".", "/", "~")) or path.suffix in _DATA_SUFFIXES
     if (scheme == "file" and colon) or (scheme not in SCHEMES and looks_like_a_path):
         return f"file:{path.resolve()}"

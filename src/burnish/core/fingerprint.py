@@ -7,10 +7,11 @@ of the references, for which the content stands that they point to.
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from burnish.specs.base import Runtime, Spec, Takes, fields_with
 
@@ -18,6 +19,7 @@ _BLOCK = 1 << 20
 _SETTLED_NS = 2 * 10**9
 """A file that changed less than this before it was hashed is not remembered: a second change within the same tick of
 the file system's clock would leave its times as they are (git calls such a file racily clean)."""
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _PACKED = (".gz", ".zst")
 BASE_RECORD = "burnish_base.json"
 """Beside an adapter: the content of the base that it was trained on."""
@@ -87,16 +89,19 @@ def of_file(path: Path, known: dict[str, Any]) -> str:
     stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
     key = os.path.realpath(path)
     before = known.get(key)
-    if isinstance(before, list) and len(cast(list[Any], before)) == 2 and before[0] == stamp:
-        return str(before[1])  # pyright: ignore[reportUnknownArgumentType]
+    match before:
+        case [seen, str(digest)] if seen == stamp and _SHA256.fullmatch(digest):
+            return digest
+        case _:
+            pass
     is_settled = time.time_ns() - status.st_ctime_ns > _SETTLED_NS
-    digest = hashlib.sha256()
+    content = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
-            digest.update(block)
+            content.update(block)
     if is_settled:
-        known[key] = [stamp, digest.hexdigest()]
-    return digest.hexdigest()
+        known[key] = [stamp, content.hexdigest()]
+    return content.hexdigest()
 
 
 def _ending(path: Path) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from burnish.core.errors import AskError, BurnishError, MachineError
 from burnish.core.naming import nearest
+from burnish.core.paths import expanded
 
 _SAFE = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
 """A repository's own configuration may name programs; reading it must run none of them."""
@@ -48,11 +49,11 @@ def pin(name: str, root: Path) -> Pin:
 
     MachineError `machine.no-network` where a host cannot be reached.
     """
-    address, revision = split_name(name, lambda path: (root / Path(path).expanduser()).exists())
+    address, revision = split_name(name, lambda path: (root / expanded(path)).exists())
     if revision and not _REVISION.fullmatch(revision):
         raise _bad(name, f"'{revision}' is no revision", "write a branch, a tag or a commit after the @")
     if not is_address(address):
-        return _pin_folder(name, root / Path(address).expanduser(), revision)
+        return _pin_folder(name, root / expanded(address), revision)
     if _COMMIT.fullmatch(revision):
         return Pin(revision, None, "")
     return _pin_address(name, address, revision)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.core.errors import AskError, MachineError
+from burnish.core.paths import expanded
 
 _NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+|[\w.-]+)(@(?P<revision>[\w./-]+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -32,7 +33,7 @@ def _no_hub_name(name: str) -> AskError:
 
 def cache_folder() -> Path:
     home = os.environ.get("HF_HOME", "~/.cache/huggingface")
-    return Path(os.environ.get("HF_HUB_CACHE", f"{home}/hub")).expanduser()
+    return expanded(os.environ.get("HF_HUB_CACHE", f"{home}/hub"))
 
 
 def pin(name: str, repo_type: str) -> str:

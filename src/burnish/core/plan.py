@@ -15,7 +15,7 @@ from burnish.core.inputs import artifact_at, check_input, has_other_base
 from burnish.core.naming import nearest
 from burnish.core.recipe import Recipe, Step
 from burnish.core.records import is_there
-from burnish.core.references import check_kind, inputs_as_fingerprints, refuse_secret, resolve
+from burnish.core.references import check_kind, inputs_as_fingerprints, refuse_runs_within, refuse_secret, resolve
 from burnish.core.run import Run
 from burnish.core.workspace import Workspace
 from burnish.core.yaml import Where, at
@@ -198,25 +198,15 @@ def _inputs(
         place = step.place(tuple(int(part) if part.isdigit() else part for part in path.split(".")))
         try:
             promised = ref.startswith("step:")
+            refuse_runs_within(ref, workspace)
             value = step_as_input(planned[ref[5:]]) if promised else resolve(ref, kinds, workspace, known, say)
             if not promised and (value.kind == "adapter" or artifact_at(value) is not None):
                 check_input(value, known, other_base=has_other_base(path, references))
         except BurnishError as error:
             raise type(error)(error.code, at(place, f"'{name}': {error.what}"), error.fix) from error
         check_kind(value, kinds, name, place)
-        _refuse_runs_within(value, workspace, at(place, name))
         inputs[path] = value
     return inputs
-
-
-def _refuse_runs_within(value: Input, workspace: Workspace, field: str) -> None:
-    """A folder around `runs/` changes with every step, and what earlier steps wrote would be read as data."""
-    if value.ref.startswith("file:") and workspace.runs.is_relative_to(value.path):
-        raise AskError(
-            "ask.bad-reference",
-            f"{field}: {value.ref} holds the workspace's own runs, which change while a step reads",
-            "put the files into a folder of their own and name that, or name the files",
-        )
 
 
 def step_as_input(planned: PlannedStep) -> Input:

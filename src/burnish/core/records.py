@@ -5,11 +5,12 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from burnish.core.errors import RunError
+from burnish.core.fingerprint import of_value
 
 
 class _Record(BaseModel):
@@ -134,6 +135,19 @@ def read_latest(path: Path) -> tuple[str, int]:
     if match is None:
         raise broken(path, "does not hold a run such as my-recipe/3")
     return match[1], int(match[2])
+
+
+def read_hashes(path: Path) -> dict[str, Any]:
+    """Remembered content hashes by file; none from an older burnish, which wrote no checksum of them."""
+    value = read_record(path)
+    if not value:
+        return {}
+    files = value.get("files")
+    if "sha256" not in value and not isinstance(files, dict):
+        return {}
+    if not isinstance(files, dict) or value.get("sha256") != of_value(files):
+        raise broken(path, "was changed: its hashes do not match its checksum")
+    return cast(dict[str, Any], files)
 
 
 def broken(path: Path, what: str) -> RunError:

@@ -16,6 +16,7 @@ from burnish.core.context import Input
 from burnish.core.errors import AskError, BurnishError
 from burnish.core.fingerprint import of_path, of_value
 from burnish.core.naming import nearest
+from burnish.core.paths import expanded
 from burnish.core.run import Run
 from burnish.core.secrets import secret_in
 from burnish.core.workspace import Workspace, refuse_undecodable
@@ -24,6 +25,7 @@ from burnish.core.yaml import at
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5")
 _SAID_OF_MODELS = {"model_type", "architectures", "auto_map", "hidden_size", "quantization_config"}
 _MOST_CONFIG_BYTES = 4 * 1024 * 1024
+_OF_THE_KERNEL = (Path("/proc"), Path("/sys"))
 _COMMON_KINDS = {"hub-model": "model", "hub-dataset": "folder"}
 
 
@@ -45,7 +47,7 @@ def resolve(
         return _artifact(ref, kinds, workspace, say)
     match scheme:
         case "file":
-            return _file(ref, workspace.root / Path(rest).expanduser(), kinds, known)
+            return _file(ref, workspace.root / expanded(rest), known)
         case "builtin":
             return _built_in(ref, rest, known)
         case "git":
@@ -123,7 +125,41 @@ def check_kind(value: Input, kinds: tuple[str, ...], field: str, place: str = ""
         )
 
 
-def _file(ref: str, path: Path, kinds: tuple[str, ...], known: dict[str, Any]) -> Input:
+def refuse_runs_within(ref: str, workspace: Workspace) -> None:
+    """A folder around `runs/` changes with every step, and what earlier steps wrote would be read as data."""
+    if not ref.startswith("file:"):
+        return
+    path = (workspace.root / expanded(ref[5:])).resolve()
+    if any(runs.is_relative_to(path) for runs in (workspace.runs, workspace.runs.resolve())):
+        raise AskError(
+            "ask.bad-reference",
+            f"{ref} holds the workspace's own runs, which change while a step reads",
+            "put the files into a folder of their own and name that, or name the files",
+        )
+
+
+def _file(ref: str, path: Path, known: dict[str, Any]) -> Input:
+    try:
+        return _file_or_folder(ref, path, known)
+    except OSError as error:
+        what = f"{ref}: {error.filename or path} cannot be read ({error.strerror})"
+        raise AskError("ask.bad-reference", what, "check who may read it, or name other files") from error
+
+
+def _refuse_special(ref: str, path: Path) -> None:
+    """Devices, pipes and the files of the kernel have no end, no fixed content, or neither."""
+    real = path.resolve()
+    kind = ""
+    if not (path.is_file() or path.is_dir()):
+        kind = "neither a regular file nor a folder"
+    elif any(real.is_relative_to(folder) for folder in _OF_THE_KERNEL):
+        kind = "made by the kernel, and no data"
+    if kind:
+        fix = "copy what it gives into a regular file, and name that"
+        raise AskError("ask.bad-reference", f"{ref}: {path} is {kind}", fix)
+
+
+def _file_or_folder(ref: str, path: Path, known: dict[str, Any]) -> Input:
     refuse_undecodable(path, ref)
     if not path.exists():
         parent = path.parent
@@ -133,6 +169,7 @@ def _file(ref: str, path: Path, kinds: tuple[str, ...], known: dict[str, Any]) -
             f"{ref}: there is no file or folder {path}",
             nearest(path.name, names) if names else f"there is no folder {parent} either; check the path",
         )
+    _refuse_special(ref, path)
     if path.is_dir():
         kind = folder_kind(path)
         folder = path.resolve().parent

@@ -22,11 +22,14 @@ from filelock import FileLock
 
 from burnish.core.errors import AskError, BurnishError
 from burnish.core.files import write_atomically, write_json
-from burnish.core.records import broken, is_there, read_record
+from burnish.core.fingerprint import of_value
+from burnish.core.paths import current_folder, expanded
+from burnish.core.records import broken, is_there, read_hashes, read_record
 from burnish.core.run import Run
 
 MARK = "burnish.yaml"
 _TAKEN = ("latest", "latest.txt", "plan.json", "plan.lock", "stop")
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -34,7 +37,7 @@ class Workspace:
     """Paths of runs, and the way from a name to a run."""
 
     def __init__(self, root: Path):
-        self.root = root.resolve()
+        self.root = (root if root.is_absolute() else current_folder() / root).resolve()
         refuse_undecodable(self.root, "the workspace")
 
     @classmethod
@@ -42,8 +45,8 @@ class Workspace:
         """The one asked for, `BURNISH_WORKSPACE`, the nearest parent with a burnish.yaml, or this folder."""
         asked = root or os.environ.get("BURNISH_WORKSPACE")
         if asked:
-            return cls(Path(asked).expanduser())
-        here = Path.cwd()
+            return cls(expanded(asked))
+        here = current_folder()
         return cls(next((folder for folder in (here, *here.parents) if (folder / MARK).is_file()), here))
 
     @property
@@ -54,7 +57,7 @@ class Workspace:
         """Take the next free number of a recipe; making the folder is the claim, so two callers never share one."""
         parent = self.runs / plain_name(recipe)
         parent.mkdir(parents=True, exist_ok=True)
-        number = max((int(folder.name) for folder in parent.iterdir() if folder.name.isdecimal()), default=0) + 1
+        number = max((int(folder.name) for folder in parent.iterdir() if _NUMBER.fullmatch(folder.name)), default=0) + 1
         while True:
             try:
                 (parent / str(number)).mkdir(mode=0o700)
@@ -66,21 +69,23 @@ class Workspace:
         return Run(self.runs / plain_name(recipe) / str(number) / plain_name(step))
 
     def all_runs(self, recipe: str = "*") -> list[Run]:
-        """Every run folder, newest first; of one recipe by number."""
-        found = [Run(path.parent) for path in self.runs.glob(f"{recipe}/*/*/run.json")]
+        """Every run folder, newest first; of one recipe by number. Only numbered folders hold runs: a copy such as
+        `3.bak` is none."""
+        paths = self.runs.glob(f"{recipe}/*/*/run.json")
+        found = [Run(path.parent) for path in paths if _NUMBER.fullmatch(path.parts[-3])]
         by_number = recipe != "*"
         return sorted(found, key=lambda run: _age(run, by_number=by_number), reverse=True)
 
     def recipes(self) -> list[str]:
         """The recipes that have runs."""
-        return sorted({path.parts[-3] for path in self.runs.glob("*/*/plan.json")})
+        return sorted({path.parts[-3] for path in self.runs.glob("*/*/plan.json") if _NUMBER.fullmatch(path.parts[-2])})
 
     def numbers(self, recipe: str) -> list[int]:
         """The numbers of a recipe's runs, newest first. A number without a plan is not begun yet, or never was."""
         if not _PLAIN.fullmatch(recipe):
             return []
         found = (path.parent.name for path in self.runs.glob(f"{recipe}/*/plan.json"))
-        return sorted((int(name) for name in found if name.isdecimal()), reverse=True)
+        return sorted((int(name) for name in found if _NUMBER.fullmatch(name)), reverse=True)
 
     def plan_of(self, recipe: str, number: int, *, resumable: bool = False) -> dict[str, Any]:
         """plan.json: what each step of one `burnish run` was to do, and its run folder below `runs/`.
@@ -122,7 +127,7 @@ class Workspace:
         """Recipe and number of the newest run: latest.txt, or the newest plan where that names no run."""
         with contextlib.suppress(OSError):
             match (self.runs / "latest.txt").read_text(encoding="utf-8", errors="replace").strip().split("/"):
-                case [recipe, number] if number.isdecimal() and int(number) in self.numbers(recipe):
+                case [recipe, number] if _NUMBER.fullmatch(number) and int(number) in self.numbers(recipe):
                     return recipe, int(number)
                 case _:
                     pass
@@ -155,7 +160,7 @@ class Workspace:
                 numbers = self.numbers(recipe)
                 if numbers:
                     return recipe, numbers[0]
-            case [recipe, number, *rest] if _PLAIN.fullmatch(recipe) and number.isdecimal() and len(rest) < 2:
+            case [recipe, number, *rest] if _PLAIN.fullmatch(recipe) and _NUMBER.fullmatch(number) and len(rest) < 2:
                 return recipe, int(number)
             case _:
                 pass
@@ -181,9 +186,9 @@ class Workspace:
         return self.root / ".burnish" / "hashes.json"
 
     def hashes(self) -> dict[str, Any]:
-        """Remembered content hashes; a cache, so an unreadable one is simply begun anew."""
+        """Remembered content hashes; a cache, so one that is unreadable or was changed by hand is begun anew."""
         try:
-            return read_record(self.hash_file)
+            return read_hashes(self.hash_file)
         except BurnishError:
             return {}
 
@@ -191,7 +196,7 @@ class Workspace:
         """Keep them for the next plan; where nothing can be written, the files are read again instead."""
         with contextlib.suppress(OSError):
             self.hash_file.parent.mkdir(parents=True, exist_ok=True)
-            write_json(self.hash_file, known)
+            write_json(self.hash_file, {"sha256": of_value(known), "files": known})
 
 
 def _age(run: Run, *, by_number: bool) -> tuple[float, ...]:
@@ -200,7 +205,7 @@ def _age(run: Run, *, by_number: bool) -> tuple[float, ...]:
     with contextlib.suppress(BurnishError, OSError, ValueError, KeyError, TypeError):
         created = float(run.record["created"])
     number = run.folder.parent.name
-    number = int(number) if number.isdecimal() else 0
+    number = int(number) if _NUMBER.fullmatch(number) else 0
     return (number, created) if by_number else (created, number)
 
 

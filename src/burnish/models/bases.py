@@ -13,6 +13,7 @@ from burnish.core.context import Input
 from burnish.core.errors import BurnishError, ModelError
 from burnish.core.fingerprint import BASE_RECORD
 from burnish.core.inputs import check_base
+from burnish.core.paths import expanded
 from burnish.models.weights import ADAPTER_CONFIG, read_json
 
 Source = Input | Path
@@ -42,7 +43,7 @@ def base_of(source: Source) -> Source:
     named, revision = config.get("base_model_name_or_path"), config.get("revision")
     if not isinstance(named, str) or not named:
         raise _not_found(folder, f"{ADAPTER_CONFIG} names none")
-    for candidate in (Path(named).expanduser(), folder / named):
+    for candidate in (expanded(named), folder / named):
         if is_adapter(candidate) or (candidate / "config.json").is_file():
             check_base(folder, candidate)
             return candidate
@@ -103,7 +104,7 @@ def other_name(adapter: Path, base: Source) -> str | None:
     if (adapter / BASE_RECORD).is_file() or not isinstance(named, str):
         return None
     given = _name(base).removeprefix("hub:").removeprefix("file:").partition("@")[0]
-    alike = Path(given).name == Path(named).name or folder_of(base).resolve() == Path(named).expanduser().resolve()
+    alike = Path(given).name == Path(named).name or folder_of(base).resolve() == expanded(named).resolve()
     return None if alike else f"the adapter {adapter} names '{named}' as its base, and gets {_name(base)}"
 
 

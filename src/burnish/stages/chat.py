@@ -18,7 +18,9 @@ from rich.console import Console
 from rich.text import Text
 
 from burnish.core.context import Input
+from burnish.core.errors import AskError
 from burnish.core.faults import as_known
+from burnish.core.paths import expanded
 from burnish.core.printable import printable
 from burnish.core.secrets import mask
 from burnish.core.validation import make_spec
@@ -179,9 +181,9 @@ def _obey(conversation: Conversation, command: str, rest: str) -> str:
         return "system message set" if rest else "no system message"
     if command == "/save" and rest:
         try:
-            conversation.save(Path(rest).expanduser())
-        except OSError as error:
-            return f"not saved: {error}"
+            conversation.save(expanded(rest))
+        except (OSError, AskError) as error:
+            return f"not saved: {error.what if isinstance(error, AskError) else error}"
         return f"appended to {rest}"
     return HELP
 

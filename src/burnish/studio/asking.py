@@ -7,6 +7,7 @@ from typing import Any, cast
 from burnish.core.catalog import stage
 from burnish.core.errors import AskError
 from burnish.core.naming import nearest
+from burnish.core.paths import expanded
 from burnish.core.plan import Plan, make_plan
 from burnish.core.recipe import Recipe, load_recipe, merged, nested, parse_setting, recipe_of, with_settings
 from burnish.core.workspace import MARK, Workspace
@@ -33,7 +34,7 @@ def as_recipe(given: RecipeLike | Iterable[str | Path], settings: Iterable[str] 
 
 
 def _recipe_file(given: str | Path) -> Path:
-    path = Path(given).expanduser()
+    path = expanded(given)
     shipped = shipped_recipes()
     if path.exists() or (path.suffix and path.name not in {p.name for p in shipped.values()}):
         return path

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from burnish.core.artifact import Artifact, in_short
 from burnish.core.errors import CODES, BurnishError, RunError
 from burnish.core.inputs import check_input
-from burnish.core.records import RECORDS, broken, is_there, read_latest, read_record
+from burnish.core.records import RECORDS, broken, is_there, read_hashes, read_latest, read_record
 from burnish.core.run import Run
 from burnish.core.secrets import mask
 from burnish.core.workspace import Workspace
@@ -108,7 +108,7 @@ def look_at_run(run: Run, *, deep: bool) -> Iterator[Finding]:
 
 def _torn_records(place: Workspace) -> Iterator[BurnishError]:
     """Of the workspace, of each run, and of each of its steps."""
-    for path, read in ((place.runs / "latest.txt", read_latest), (place.hash_file, read_record)):
+    for path, read in ((place.runs / "latest.txt", read_latest), (place.hash_file, read_hashes)):
         if is_there(path):
             yield from _errors_of(lambda path=path, read=read: read(path))
     for number in sorted(place.runs.glob("*/[0-9]*")):

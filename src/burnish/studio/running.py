@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from burnish.core.artifact import Artifact
 from burnish.core.context import Input
 from burnish.core.errors import BurnishError, RunError, error_from_dict
-from burnish.core.events import Event
+from burnish.core.events import Event, Note
 from burnish.core.plan import Plan, PlannedStep, make_plan, planned_again, with_own_base
 from burnish.core.run import Run
 from burnish.core.workspace import Workspace
@@ -255,7 +255,10 @@ class _Execution:
             run.create(self._job(step))
         else:
             run.renew(self._job(step))
-        offset = (run.folder / "events.jsonl").stat().st_size
+        offset = run.events.path.stat().st_size if run.events.path.exists() else 0
+        if not offset:
+            text = f"{run.events.path} was missing: what this step said before is lost, the log begins anew"
+            run.events.append(Note(level="warning", text=text))
         self._tell(lambda: self._watcher.step_began(step, run))
         launcher = LocalLauncher()
         process = launcher.start(run)
