@@ -322,3 +322,24 @@ def test_a_model_that_calls_nothing_scores_nothing_on_calls(
     notes = [event.text for event in events if isinstance(event, Note)]
     assert "tool_call: 1 of 8 rows expect a tool call: its score rests on few rows" in notes
     assert not any("not scored" in note for note in notes)
+
+
+def test_two_models_are_compared_on_the_rows_that_count_under_both(tmp_path: Path, make_dataset: Maker) -> None:
+    """The same weights with a shorter context: only the rows that fit both say anything of both."""
+    model = tiny_model(tmp_path / "model")
+    short = tmp_path / "short"
+    shutil.copytree(model, short)
+    config = json.loads((short / "config.json").read_text())
+    (short / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 64}))
+    data = make_dataset(test=[chat_row(i, "x" * (150 if i < 3 else 5), "yes", tag="a") for i in range(8)])
+    measures, _, events = evaluate(
+        tmp_path, model, data, compare_with=f"file:{short}", scorers=[{"kind": "exact_match"}], generation=SHORT
+    )
+    for name in ("perplexity", "bits_per_byte", "exact_match"):
+        assert measures[name] == pytest.approx(measures[f"{name}_base"], rel=1e-5)
+        assert measures[f"{name}_rows"] == 5
+    [table] = [event for event in events if isinstance(event, Table)]
+    assert [line[1] for line in table.rows] == ["5", "5", "5"]
+    notes = [event.text for event in events if isinstance(event, Note)]
+    assert "perplexity: 3 rows count under one model only, and are left out of both" in notes
+    assert "exact_match: 3 rows count under one model only, and are left out of both" in notes

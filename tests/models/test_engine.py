@@ -1,6 +1,7 @@
 """The transformers engine against plain twins: no batch, no cache, transformers' own generate."""
 
 import itertools
+import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from burnish.models.engines.transformers import TransformersEngine
 from burnish.models.load import load_model
 from burnish.specs.evals import GenerationSpec
 from burnish.testing import tiny_model
+from burnish.tokens.load import load_tokenizer
 
 FAMILIES = ["qwen3", "llama", "mistral", "gemma3_text", "gpt2"]
 GREEDY = GenerationSpec(max_new_tokens=24)
@@ -186,3 +188,15 @@ def test_progress_is_told_and_may_stop_the_work(tmp_path):
 
 def test_no_prompts_give_no_answers(tmp_path):
     assert engine_of(tmp_path).generate([], GenerationSpec(temperature=1.0), ()) == []
+
+
+def test_settings_of_the_generation_config_that_are_not_applied_are_reported(tmp_path):
+    folder = tiny_model(tmp_path)
+    tokenizer = load_tokenizer(folder)
+    said = []
+    TransformersEngine(load_model(folder), tokenizer, said.append)
+    assert said == []
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "repetition_penalty": 1.1, "num_beams": 1}))
+    TransformersEngine(load_model(folder), tokenizer, said.append)
+    assert ["repetition_penalty 1.1" in note.text and note.level == "warning" for note in said] == [True]

@@ -194,3 +194,10 @@ def test_weights_of_other_shapes_are_named(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps({**config, "intermediate_size": 48}))
     with pytest.raises(ModelError, match=r"weights have other shapes .* the first is 'model\.layers\.0\.mlp"):
         load_model(folder)
+
+
+def test_a_torn_generation_config_is_refused(tmp_path: Path) -> None:
+    folder = tiny_model(tmp_path / "model")
+    (folder / "generation_config.json").write_text('{"temperature": "hot", ')
+    with pytest.raises(ModelError, match=r"generation_config\.json"):
+        load_model(folder)

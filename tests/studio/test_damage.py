@@ -166,10 +166,18 @@ def edit_and_undo(rows):
     os.utime(rows, (1, 1))
 
 
+def edit_and_copy_back(rows):
+    """As `cp -p` does it: the same file with its old content, size and time of writing."""
+    before = rows.stat()
+    rows.write_text("two\n")
+    rows.write_text("one\n")
+    os.utime(rows, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
 @pytest.mark.parametrize(
     "edit",
-    [lambda rows: rows.write_text("two\n"), lambda rows: rows.unlink(), edit_and_undo],
-    ids=["edited", "deleted", "edited and undone"],
+    [lambda rows: rows.write_text("two\n"), lambda rows: rows.unlink(), edit_and_undo, edit_and_copy_back],
+    ids=["edited", "deleted", "edited and undone", "edited and copied back"],
 )
 def test_a_file_edited_while_its_own_step_runs_leaves_neither_artifact_nor_checkpoint(reading, edit):
     run, (error,) = reading(edit)

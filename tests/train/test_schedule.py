@@ -14,6 +14,8 @@ def factors(total: int, **settings) -> list[float]:
 def test_warm_up_rises_in_even_steps_and_its_first_step_already_moves():
     assert factors(10, kind="constant", warmup=4) == pytest.approx([0.25, 0.5, 0.75] + [1.0] * 7)
     assert factors(10, kind="constant", warmup=0.2)[:3] == pytest.approx([0.5, 1.0, 1.0])
+    assert factors(16, kind="constant", warmup=0.1)[:3] == pytest.approx([0.5, 1.0, 1.0]), "a share is rounded up"
+    assert factors(100, kind="constant", warmup=0.07)[6] == pytest.approx(1.0)
 
 
 def test_linear_falls_evenly_and_would_reach_its_final_share_one_step_after_the_last():

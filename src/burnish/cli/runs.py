@@ -112,7 +112,10 @@ def diff(
 
 @app.command(cls=Command)
 def stop(ctx: typer.Context, name: Name = "latest") -> None:
-    """Ask a run in progress to save its state and end; asked again, it ends at once."""
+    """Ask a run in progress to save its state and end.
+
+    Asked again, it ends at once.
+    """
     from burnish.studio.runs import stop as ask
 
     face: Face = ctx.obj

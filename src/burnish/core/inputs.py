@@ -13,7 +13,7 @@ from burnish.core.records import broken, is_there, read_record
 from burnish.core.secrets import mask
 
 _SHOWN = 3
-Stamp = tuple[int, int, int]
+Stamp = tuple[int, int, int, int]
 
 
 def check_input(value: Input, known: dict[str, Any], since: float | None = None, *, other_base: bool = False) -> None:
@@ -206,13 +206,16 @@ def _newer(path: Path, since: float | None) -> str:
 
 
 def stamps(path: Path) -> dict[str, Stamp]:
-    """Size, time and inode of a file, or of every file of a folder: a look at what is about to be read."""
+    """Size, times and inode of a file, or of every file of a folder: a look at what is about to be read.
+
+    The time of the last change of status cannot be set back, as `cp -p` sets back that of the last write.
+    """
     if not path.exists():
         return {}
     found: dict[str, Stamp] = {}
     for file in [path] if path.is_file() else content_files(path):
         status = file.stat()
-        found[str(file)] = status.st_size, status.st_mtime_ns, status.st_ino
+        found[str(file)] = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
     return found
 
 

@@ -5,7 +5,7 @@ few that stand in the artifact's record. Keys call the model that is compared wi
 people read calls it by its name.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -65,7 +65,7 @@ def measures(found: Mapping[str, Any]) -> dict[str, Any]:
     for name, entry in [*found["scores"].items(), *found["likelihood"].items()]:
         flat[name] = entry["model"]["value"]
         if "base" in entry:
-            flat[f"{name}_base"] = entry["base"]["value"]
+            flat |= {f"{name}_base": entry["base"]["value"], f"{name}_rows": entry["model"]["n"]}
         if "delta" in entry:
             flat |= {f"{name}_delta": entry["delta"], f"{name}_verdict": entry["verdict"]}
             flat |= {f"{name}_delta_{end}": entry[f"delta_{end}"] for end in ("low", "high") if f"delta_{end}" in entry}
@@ -117,6 +117,16 @@ def item_lines(sample: Sample) -> Iterator[dict[str, Any]]:
         yield line
 
 
+def unpaired(found: Mapping[str, Any]) -> dict[str, int]:
+    """How many rows of each measure count under one of two models only, and are left out of both, from `metrics`."""
+    entries = {**found["scores"], **found["likelihood"]}
+    counts = {
+        name: sum(entry[side].get("unpaired", 0) for side in ("model", "base") if side in entry)
+        for name, entry in entries.items()
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
 def unscored(sample: Sample, name: str) -> dict[str, int]:
     """Why rows were left unscored by a scorer under the model, and how many for each reason."""
     reasons: dict[str, int] = {}
@@ -129,9 +139,11 @@ def unscored(sample: Sample, name: str) -> dict[str, int]:
 def _section(sample: Sample, comparisons: Mapping[str, Comparison], *, with_verdict: bool) -> dict[str, Any]:
     scores: dict[str, Any] = {}
     for name in _score_names(sample):
-        sides = {side: _score(items, name, sample) for side, items in sample.sides.items()}
+        both = _in_both(sample, lambda item, name=name: isinstance(item.scores.get(name), Score))
+        sides = {side: _score(items, name, both, sample) for side, items in sample.sides.items()}
         scores[name] = sides | _compared(comparisons.get(name), with_verdict)
-    found = {side: _likelihood(items, sample) for side, items in sample.sides.items()}
+    both = _in_both(sample, lambda item: item.likelihood is not None)
+    found = {side: _likelihood(items, both, sample) for side, items in sample.sides.items()}
     likelihood: dict[str, Any] = {}
     if any(side["perplexity"]["n"] for side in found.values()):
         for name in ("perplexity", BITS):
@@ -149,17 +161,28 @@ def _score_names(sample: Sample) -> list[str]:
     return list(dict.fromkeys(name for item in sample.model for name in item.scores))
 
 
-def _score(items: Sequence[Item], name: str, sample: Sample) -> dict[str, Any]:
-    values = [score.value for item in items if isinstance(score := item.scores.get(name), Score)]
+def _in_both(sample: Sample, counts: Callable[[Item], bool]) -> list[bool]:
+    """Per row whether it counts under every model: what is compared is compared on the same rows."""
+    sides = list(sample.sides.values())
+    return [all(counts(items[index]) for items in sides) for index in range(len(sample.rows))]
+
+
+def _score(items: Sequence[Item], name: str, both: Sequence[bool], sample: Sample) -> dict[str, Any]:
+    scored = [isinstance(item.scores.get(name), Score) for item in items]
+    values = [item.scores[name].value for item, counts in zip(items, both, strict=True) if counts]  # pyright: ignore
     left = sum(isinstance(item.scores.get(name), Unscored) for item in items)
     entry: dict[str, Any] = {"n": len(values), "unscored": left, "value": float(np.mean(values)) if values else None}
+    if sample.base is not None:
+        entry["unpaired"] = sum(scored) - len(values)
     return entry | _ends(mean_interval(np.array(values), sample.confidence, sample.seed))
 
 
-def _likelihood(items: Sequence[Item], sample: Sample) -> dict[str, dict[str, Any]]:
-    rows = [item.likelihood for item in items if item.likelihood is not None]
+def _likelihood(items: Sequence[Item], both: Sequence[bool], sample: Sample) -> dict[str, dict[str, Any]]:
+    rows = [item.likelihood for item, counts in zip(items, both, strict=True) if counts and item.likelihood is not None]
     total = reduce(add, rows, Likelihood())
     counts = {"n": len(rows), "too_long": sum(item.too_long for item in items)}
+    if sample.base is not None:
+        counts["unpaired"] = sum(item.likelihood is not None for item in items) - len(rows)
     perplexity: dict[str, Any] = {**counts, "tokens": total.tokens, "value": total.perplexity if rows else None}
     interval = bootstrap(_columns(rows, "tokens"), ratio, sample.confidence, sample.seed)
     if interval is not None:

@@ -65,7 +65,8 @@ def describe(path: Path) -> ModelCard:
 def read_config(folder: Path) -> dict[str, Any]:
     """The `config.json` of a model folder.
 
-    Errors: ModelError `model.not-found` without folder or config, `model.broken` without a `model_type`.
+    Errors: ModelError `model.not-found` without folder or config, `model.broken` without a `model_type` or with a
+    generation config that cannot be read.
     """
     if not folder.is_dir():
         raise ModelError("model.not-found", f"there is no folder {folder}", "check the path or the name of the model")
@@ -78,6 +79,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     config = read_json(folder / "config.json")
     if not isinstance(config.get("model_type"), str):
         raise broken(folder / "config.json", "has no model_type")
+    if (folder / "generation_config.json").is_file():
+        read_json(folder / "generation_config.json")  # transformers would take a torn one for none
     return config
 
 

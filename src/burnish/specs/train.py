@@ -95,7 +95,8 @@ class ScheduleSpec(Spec):
     kind: Literal["cosine", "linear", "constant", "wsd"] = "cosine"
     """The shape; wsd is warm-up, stable, decay."""
     warmup: float = Field(default=0.03, ge=0.0, le=MOST)
-    """Below 1 a share of all steps, else a number of steps."""
+    """Below 1 a share of all steps (rounded up), else a number of steps. The rate rises from the first step and is
+    highest at step `warmup`: one step earlier than in transformers, whose first step has a rate of 0."""
     final: float = Field(default=0.0, ge=0.0, le=1.0)
     """Where the learning rate falls to, as a share of the highest: it would get there one step after the last."""
     decay: float | None = Field(default=None, gt=0.0, le=1.0)

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from burnish.core.context import Input
 from burnish.core.errors import AskError
+from burnish.core.events import Chosen, Event, Note
 from burnish.core.faults import as_known
 from burnish.core.paths import expanded
 from burnish.core.printable import printable
@@ -134,12 +135,25 @@ def _open(source: Input, generation: GenerationSpec, system: str | None, device:
     tokenizer = load_tokenizer(tokenizer_folder(source))
     renderer = Renderer(tokenizer, make_spec(RenderSpec, {"date": date}, lambda _: "--date"))
     if renderer.date is not None:
-        said = f"note: the chat template prints the date: {renderer.date}" + ", today" * (date == "auto")
-        Console(stderr=True, highlight=False, soft_wrap=True).print(Text(f"{said}; --date sets another", style="dim"))
+        said = f"the chat template prints the date: {renderer.date}" + ", today" * (date == "auto")
+        _note(f"{said}; --date sets another")
     renderer.prompt([{"role": "user", "content": "?"}])
     place = pick_device(device)
-    engine = TransformersEngine(load_model(source, dtype=inference_dtype(place), device=place), tokenizer)
+    model = load_model(source, dtype=inference_dtype(place), device=place)
+    engine = TransformersEngine(model, tokenizer, _report)
     return Conversation(engine, renderer, generation, system)
+
+
+def _report(event: Event) -> None:
+    """What the engine has to say of the model."""
+    if isinstance(event, Note):
+        _note(event.text)
+    elif isinstance(event, Chosen):
+        _note(f"{event.field}: {event.value} ({event.reason})")
+
+
+def _note(text: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(Text(f"note: {printable(text)}", style="dim"))
 
 
 def _title(source: Input) -> str:

@@ -20,7 +20,7 @@ from burnish.core.events import Chosen, Note, Progress, Table
 from burnish.core.files import jsonable, write_json
 from burnish.evals.chart import draw_scores
 from burnish.evals.measure import Item, answer_rows, measure_likelihoods
-from burnish.evals.report import Sample, item_lines, measures, metrics, table, tag_table, unscored
+from burnish.evals.report import Sample, item_lines, measures, metrics, table, tag_table, unpaired, unscored
 from burnish.evals.scorers import Row, Scorer, ToolCalls, build_scorers
 from burnish.models.bases import base_of, is_adapter
 from burnish.models.device import inference_dtype, pick_device, use_threads
@@ -213,6 +213,9 @@ def _report(plan: _Plan, ctx: Context, sample: Sample) -> dict[str, Any]:
     for scorer in plan.scorers:
         for why, rows in unscored(sample, scorer.name).items():
             ctx.emit(Note(level="warning", text=f"{scorer.name}: {rows} of {len(sample.rows)} rows not scored: {why}"))
+    for name, rows in unpaired(found).items():
+        text = f"{name}: {rows} rows count under one model only, and are left out of both"
+        ctx.emit(Note(level="warning", text=text))
     _warn_of_few_calls(plan, ctx, found)
     for side, items in sample.sides.items():
         broken = [row["source"] for row, item in zip(sample.rows, items, strict=True) if not _is_finite(item)]

@@ -27,7 +27,8 @@ class RowLedger:
             raise RunError(
                 "run.broken-checkpoint",
                 f"the row ledger {path} has {size} bytes, the checkpoint expects {offset}",
-                "restore the file, or start afresh with --set resume=never",
+                "restore the file, or start afresh: run the same command with --set STEP.resume=never, where STEP is "
+                "the name of this step (or --resume never for a stage by itself)",
             )
         self._file = path.open("ab", buffering=0)
         self._file.truncate(offset)

@@ -9,12 +9,12 @@ class Schedule:
     """`schedule(step)` for step 0 … total-1.
 
     The first step already moves, and `final` would be reached one step after the last: no step is wasted on a rate of
-    nothing.
+    nothing. A share of warm-up is rounded up to whole steps, as transformers does.
     """
 
     def __init__(self, spec: ScheduleSpec, total: int):
         self.kind, self.final, self.total = spec.kind, spec.final, total
-        self.warmup = round(spec.warmup * total) if spec.warmup < 1 else int(spec.warmup)
+        self.warmup = math.ceil(spec.warmup * total - 1e-9) if spec.warmup < 1 else int(spec.warmup)
         self.peak = max(0, self.warmup - 1)  # the last step at the highest rate
         if self.kind == "wsd":
             falling = max(1, round((0.2 if spec.decay is None else spec.decay) * total))

@@ -28,6 +28,30 @@ _DROP_BELOW = 0.75
 """Finished prompts leave the batch when fewer than this share are still open: leaving copies the cache."""
 
 
+_PLAIN_SETTINGS = {
+    "repetition_penalty": (None, 1.0),
+    "no_repeat_ngram_size": (None, 0),
+    "encoder_repetition_penalty": (None, 1.0),
+    "bad_words_ids": (None,),
+    "sequence_bias": (None,),
+    "suppress_tokens": (None, []),
+    "begin_suppress_tokens": (None, []),
+    "forced_bos_token_id": (None,),
+    "forced_eos_token_id": (None,),
+    "num_beams": (None, 1),
+    "min_length": (None, 0),
+    "min_new_tokens": (None, 0),
+}
+"""Settings of a generation config that change even the likeliest answer, with the values that change nothing."""
+
+
+def _ignored_settings(model: "PreTrainedModel") -> str:
+    """The settings of the model's generation config that would change an answer and that this engine does not know."""
+    config = model.generation_config
+    found = {name: getattr(config, name, None) for name in _PLAIN_SETTINGS}
+    return ", ".join(f"{name} {value}" for name, value in found.items() if value not in _PLAIN_SETTINGS[name])
+
+
 @dataclass
 class _Open:
     """A prompt that is being answered."""
@@ -59,6 +83,9 @@ class TransformersEngine:
         self._vocabulary: int = self._model.config.get_text_config().vocab_size
         ends = self._model.generation_config.eos_token_id
         self._own_stops: list[int] = ends if isinstance(ends, list) else [] if ends is None else [ends]
+        if ignored := _ignored_settings(self._model):
+            text = f"the model's generation config asks for {ignored}, which burnish does not apply"
+            emit(Note(level="warning", text=text))
         self._way, reason = find_way(self._model)
         if self._way != WAYS[0]:
             emit(
