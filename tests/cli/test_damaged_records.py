@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 import burnish as api
+from burnish.core.records import LOGS
 from burnish.core.workspace import Workspace
 from burnish.studio import machine
 
@@ -128,6 +129,25 @@ def test_a_damaged_file_is_named_and_no_command_meets_a_fault_of_its_own(
     if fault == "empty" and name in ("run.json", "artifact.json"):  # left for the person to look at
         assert path.read_bytes() == b""
         assert (workspace.runs / "r/2/make/artifact.json").is_file()
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_a_folder_in_the_place_of_a_log_is_named(burnish, workspace, monkeypatch, name):
+    monkeypatch.setattr(machine, "_devices", lambda: {"names": ["cpu"]})
+    path = workspace.runs / "r/1/make" / name
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    for words in (("doctor",), ("doctor", "r/1/make")):
+        found = burnish(*words)
+        assert found.status == 1
+        assert f"{path}isafolder" in "".join((found.out + found.err).split())
+    record = json.loads((workspace.runs / "r/1/make/run.json").read_text())
+    (workspace.runs / "r/1/make/artifact.json").unlink()
+    (workspace.runs / "r/1/make/scratch/checkpoints/1").mkdir(parents=True)
+    (workspace.runs / "r/1/make/run.json").write_text(json.dumps({**record, "state": "interrupted"}))
+    found = burnish("run", "r.yaml")
+    assert found.status == 6
+    assert f"{path}isafolder" in "".join(found.err.split())
 
 
 def test_doctor_finds_nothing_wrong_with_a_whole_workspace(burnish, workspace, monkeypatch):

@@ -227,6 +227,21 @@ def test_a_stopped_step_without_its_events_is_resumed_with_a_new_log(
     assert "was missing" in next(run.events.read())[0].text
 
 
+@pytest.mark.parametrize("removed", ["runs", "runs/r/1", "runs/r/1/s"])
+def test_a_run_folder_that_is_removed_while_it_runs_is_told(
+    quick_stages, workspace, in_background, until, tmp_path, removed
+):
+    recipe = {"name": "r", "steps": {"s": {"stage": "quick-slow", "release": str(tmp_path / "go")}}}
+    thread, errors = in_background(recipe)
+    until(lambda: any(any(run.scratch.glob("*/1")) for run in workspace.all_runs()))
+    shutil.rmtree(workspace.root / removed)
+    thread.join(30)
+    (error,) = errors
+    assert (error.exit_status, "was removed" in error.what) == (6, True)
+    (tmp_path / "go").touch()
+    assert burnish.run(recipe, workspace=workspace.root)["s"].metrics
+
+
 def test_real_stages_say_what_is_missing(workspace):
     """A column, a model and a device that are not there: told with place and fix, and nothing is half made."""
     rows = workspace.root / "rows.jsonl"

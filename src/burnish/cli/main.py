@@ -73,14 +73,17 @@ def entry() -> None:
     """The console script: errors are told as `error:` and `hint:`, with an exit status that scripts can read."""
     from typer.exceptions import Abort
 
-    from burnish.cli.render import as_burnish_error, lifted_options, print_any_text, report_error
+    from burnish.cli.render import as_burnish_error, lifted_options, open_closed_streams, print_any_text, report_error
 
+    open_closed_streams()
     print_any_text()
     arguments, lifted = lifted_options(sys.argv[1:])
     if arguments[len(lifted) : len(lifted) + 1] == ["help"]:  # `burnish help run` is `burnish run --help`
         arguments = [*arguments[len(lifted) + 1 :], "--help"]
     try:
-        sys.exit(app(args=arguments or ["--help"], prog_name="burnish", standalone_mode=False))
+        status = app(args=arguments or ["--help"], prog_name="burnish", standalone_mode=False)
+        sys.stdout.flush()  # an output that is full is told here, not at the end of the interpreter
+        sys.exit(status)
     except (KeyboardInterrupt, Abort):
         sys.exit(130)
     except BrokenPipeError:

@@ -4,18 +4,21 @@ import errno
 import io
 import json
 import math
+import os
 import shutil
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from typer.exceptions import TyperException
 
 from burnish.core.errors import AskError, BurnishError, MachineError, RunError
+from burnish.core.faults import in_the_way
 from burnish.core.files import jsonable
+from burnish.core.paths import current_folder_gone
 from burnish.core.printable import printable, printable_json
 from burnish.core.secrets import mask, masked, masked_value
 
@@ -24,14 +27,63 @@ if TYPE_CHECKING:
 
 _GLOBAL_FLAGS = ("--json", "--debug")
 _GLOBAL_VALUES = ("--workspace",)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_OUTPUT = "standard output"
 _TELLING = ("last_loss", "best_eval_loss")
 
 
+def open_closed_streams() -> None:
+    """Give the null device to each standard stream that the caller closed, as `>&-` does.
+
+    Python has no stream then, and the next file that is opened would take its number and what is printed.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w" if number else "r", encoding="utf-8"))  # noqa: SIM115
+
+
+class _NamedOutput:
+    """Standard output that names itself when it is full, so that it is not taken for the disk of the workspace."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            raise _named(error) from None
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            raise _named(error) from None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _named(error: OSError) -> OSError:
+    if error.errno in _FULL:
+        error.filename = _OUTPUT
+    return error
+
+
 def print_any_text() -> None:
-    """Let standard output and error take every character: what their encoding lacks is printed as `?`."""
+    """Let standard output and error take every character: what their encoding lacks is printed as `?`.
+
+    Standard output names itself from now on when it is full.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    if not isinstance(sys.stdout, _NamedOutput):
+        sys.stdout = cast(TextIO, _NamedOutput(sys.stdout))
 
 
 def lifted_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -111,8 +163,9 @@ def harmless(console: "Console") -> "Console":
     return console
 
 
-def json_text(value: Any, *, indent: bool = False) -> str:
-    """JSON that every program can read: secrets masked, and null for a number that is none."""
+def json_text(value: Any, *, indent: bool = False, stream: TextIO | None = None) -> str:
+    """JSON that every program can read: secrets masked, null for a number that is none, in what `stream` (standard
+    output) can encode."""
     import orjson
 
     options = orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if indent else 0)
@@ -123,7 +176,7 @@ def json_text(value: Any, *, indent: bool = False) -> str:
         readable = json.dumps(jsonable(shown), default=str, ensure_ascii=False).encode(errors="replace")
         text = orjson.dumps(orjson.loads(readable), option=options).decode()
     try:
-        text.encode(sys.stdout.encoding or "utf-8")
+        text.encode((stream or sys.stdout).encoding or "utf-8")
     except UnicodeEncodeError:  # a terminal that shows less
         text = json.dumps(orjson.loads(text), indent=2 if indent else None)
     return printable_json(text)
@@ -217,8 +270,17 @@ def as_burnish_error(error: Exception) -> BurnishError:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "burnish"
         return AskError("ask.wrong-value", error.format_message(), f"see `{command} --help`")
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if isinstance(error, OSError) and error.filename == _OUTPUT:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left cannot be printed at the end
+        fix = "print into another file, or through a pipe; finished steps are kept and reused"
+        return MachineError("machine.no-disk", "standard output cannot be written: it is full", fix)
+    if isinstance(error, OSError) and error.errno in _FULL:
         return MachineError("machine.no-disk", str(error), "free some space, or use another --workspace")
+    if isinstance(error, FileNotFoundError) and not error.filename and not _has_current_folder():
+        return current_folder_gone()
+    misplaced = in_the_way(error)
+    if misplaced is not None:
+        return misplaced
     if isinstance(error, OSError) and error.filename:
         return RunError("run.failed", str(error), "check who may read and write there, or use another --workspace")
 
@@ -231,10 +293,18 @@ def as_burnish_error(error: Exception) -> BurnishError:
     return RunError("run.failed", what, f"please report it, with the traceback in {file.name}")
 
 
+def _has_current_folder() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def report_error(error: BurnishError, origin: Exception, *, as_json: bool, debug: bool) -> int:
     """Print `error:` and `hint:` (or JSON) to stderr, with `debug` the traceback of `origin`; gives the status."""
     if as_json:
-        print(json_text({"error": error.as_dict()}, indent=True), file=sys.stderr)
+        print(json_text({"error": error.as_dict()}, indent=True, stream=sys.stderr), file=sys.stderr)
     else:
         from rich.console import Console
         from rich.text import Text

@@ -1,7 +1,9 @@
 """Faults of the machine that libraries raise in their own words: no memory, a full disk, a file nobody may read."""
 
 import errno
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from burnish.core.errors import BurnishError, MachineError, RunError
 from burnish.core.memory import is_out_of_memory
@@ -25,6 +27,8 @@ def as_known(error: Exception, advice: str) -> BurnishError:
         fix = "free some space, or use another --workspace; run it again"
         return MachineError("machine.no-disk", f"the disk is full: {where}", fix)
     for cause in causes:
+        if (misplaced := in_the_way(cause)) is not None:
+            return misplaced
         if isinstance(cause, ModuleNotFoundError) and cause.name:
             package = cause.name.partition(".")[0]
             return MachineError("machine.no-package", f"the package {package} is missing", f"pip install {package}")
@@ -32,6 +36,22 @@ def as_known(error: Exception, advice: str) -> BurnishError:
             fix = f"check that it is there and who may read and write it; {advice}"
             return RunError("run.failed", f"{cause.filename}: {cause.strerror}", fix)
     return RunError("run.failed", f"{type(error).__name__}: {first}", advice)
+
+
+def in_the_way(error: BaseException) -> RunError | None:
+    """The error of a folder where a file belongs, or of a file where a folder belongs: it names what is there."""
+    if not isinstance(error, IsADirectoryError | NotADirectoryError | FileExistsError):
+        return None
+    named = error.filename2 or error.filename  # of a replacement the second name is the one that is meant
+    if not isinstance(named, str):
+        return None
+    path = Path(named)
+    there = next((place for place in (path, *path.parents) if os.path.lexists(place)), path)
+    if there.is_dir() != isinstance(error, IsADirectoryError):
+        return None
+    kind, wanted = ("folder", "file") if there.is_dir() else ("file", "folder")
+    what = f"{there} is a {kind}, and a {wanted} belongs there"
+    return RunError("run.broken-record", what, "rename or remove it, and run the command again")
 
 
 def reason(error: BaseException) -> str:

@@ -102,6 +102,8 @@ _SHAPES: Mapping[str, tuple[type[_Record], str]] = {
 }
 RECORDS = ("run.json", "job.json", "spec.json", "artifact.json")
 """The records of a run folder; the last one only once the step has succeeded."""
+LOGS = ("events.jsonl", "run.log", "run.lock")
+"""The other files of a run folder; each may be missing."""
 _LATEST = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,99})/([0-9]{1,18})\s*")
 
 
@@ -152,8 +154,13 @@ def read_hashes(path: Path) -> dict[str, Any]:
 
 def broken(path: Path, what: str) -> RunError:
     """The error of a damaged record."""
-    _, repair = _SHAPES[path.name]
+    _, repair = _SHAPES.get(path.name, (_Record, "rename or remove {path}, and run the command again"))
     return RunError("run.broken-record", f"{path} {what}", repair.format(path=path, folder=path.parent))
+
+
+def misplaced_logs(folder: Path) -> list[RunError]:
+    """An error for each log or lock of a run folder whose place a folder took."""
+    return [broken(folder / name, "is a folder, not a file") for name in LOGS if (folder / name).is_dir()]
 
 
 def is_there(path: Path) -> bool:

@@ -18,7 +18,7 @@ from burnish.core.artifact import Artifact
 from burnish.core.errors import AskError, RunError
 from burnish.core.events import EventLog, StateChanged
 from burnish.core.files import write_json
-from burnish.core.records import is_there, read_record
+from burnish.core.records import is_there, misplaced_logs, read_record
 from burnish.core.secrets import mask, masked_value
 
 State = Literal["planned", "running", "succeeded", "failed", "interrupted"]
@@ -149,7 +149,13 @@ class Run:
         return FileLock(self.folder / "run.lock")
 
     def is_alive(self) -> bool:
+        self.refuse_misplaced_logs()
         return (self.folder / "run.lock").exists() and is_held(self.lock())
+
+    def refuse_misplaced_logs(self) -> None:
+        """RunError `run.broken-record` for a folder in the place of the events, the log or the lock."""
+        for error in misplaced_logs(self.folder):
+            raise error
 
     def artifact(self) -> Artifact | None:
         """The finished artifact, or None while there is none."""

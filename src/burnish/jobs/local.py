@@ -9,6 +9,7 @@ from pathlib import Path
 
 from burnish.core.errors import MachineError, RunError
 from burnish.core.events import Failed
+from burnish.core.records import is_there
 from burnish.core.run import Run
 from burnish.core.secrets import mask
 
@@ -53,8 +54,12 @@ class LocalLauncher:
         """The exit status, or None while it works. A worker that died without a word is given one.
 
         BUSY tells that another process has the run, whose state is then not ours to change.
+        Errors: RunError `run.failed` when the run folder was removed.
         """
         status = process.poll()
+        if not is_there(run.folder / "run.json"):
+            what = f"the run folder {run.folder}, or its run.json, was removed while the step ran"
+            raise RunError("run.failed", what, "run the same command again: the step is made anew")
         if status is not None and status != BUSY and run.record["state"] in ("running", "planned"):
             if (run.folder / "artifact.json").is_file():
                 run.go("succeeded")  # killed between the artifact's record and its own

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from burnish.core.artifact import Artifact, in_short
 from burnish.core.errors import CODES, BurnishError, RunError
 from burnish.core.inputs import check_input
-from burnish.core.records import RECORDS, broken, is_there, read_hashes, read_latest, read_record
+from burnish.core.records import RECORDS, broken, is_there, misplaced_logs, read_hashes, read_latest, read_record
 from burnish.core.run import Run
 from burnish.core.secrets import mask
 from burnish.core.workspace import Workspace
@@ -124,6 +124,7 @@ def _is_step(folder: Path) -> bool:
 
 
 def _torn_records_of(folder: Path) -> Iterator[BurnishError]:
+    yield from misplaced_logs(folder)
     for name in RECORDS:
         if name != "artifact.json" or is_there(folder / name):
             yield from _errors_of(lambda name=name: read_record(folder / name))

@@ -254,6 +254,7 @@ class _Execution:
         if step.action == "run":
             run.create(self._job(step))
         else:
+            run.refuse_misplaced_logs()
             run.renew(self._job(step))
         offset = run.events.path.stat().st_size if run.events.path.exists() else 0
         if not offset:

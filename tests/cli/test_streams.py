@@ -1,0 +1,66 @@
+"""The streams that a shell hands over: closed, full, and a current folder that is gone."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BURNISH = Path(sys.executable).with_name("burnish")
+
+
+@pytest.fixture
+def shell(quick_stages, workspace, monkeypatch):
+    """Run a line of a shell in which $B is burnish."""
+    monkeypatch.setenv("B", str(BURNISH))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+    def shell(line):
+        return subprocess.run(["sh", "-c", line], cwd=workspace.root, capture_output=True, text=True, check=False)
+
+    return shell
+
+
+def test_a_closed_output_is_no_fault(shell, recipe, workspace):
+    done = shell("$B run r.yaml <&- >&- 2>&-")
+    assert done.returncode == 0
+    assert workspace.latest() == ("r", 1)
+    for words in ("runs list", "runs list --json", "plan r.yaml", "inspect r.yaml"):
+        done = shell(f"$B {words} >&-")
+        assert done.returncode == 0, (words, done.stderr)
+        assert "Traceback" not in done.stderr
+        assert "fault of its own" not in done.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", ["run r.yaml", "runs list --json"])
+def test_a_full_output_is_not_called_a_full_disk(shell, recipe, monkeypatch, words, unbuffered):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    done = shell(f"$B {words} >/dev/full")
+    assert done.returncode == 5
+    assert "standard output" in done.stderr
+    assert "workspace" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+def test_a_current_folder_that_is_gone_is_told(shell):
+    done = shell("mkdir gone && cd gone && rmdir ../gone && $B runs list --json")
+    assert done.returncode == 2
+    assert "the current folder" in json.loads(done.stderr)["error"]["what"]
+
+
+@pytest.mark.parametrize(
+    ("path", "there"),
+    [(".burnish", "file"), ("runs", "file"), ("runs/r", "file"), ("runs/latest.txt", "folder")],
+)
+def test_what_stands_in_the_place_of_a_file_or_folder_is_named(burnish, recipe, workspace, path, there):
+    place = workspace.root / path
+    place.parent.mkdir(exist_ok=True)
+    place.mkdir() if there == "folder" else place.touch()
+    done = burnish("run", recipe)
+    said = "".join(done.err.split())
+    assert done.status == 6
+    assert f"{place}isa{there}" in said, done.err
+    assert "renameorremove" in said
+    assert "Errno" not in said
