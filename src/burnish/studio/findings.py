@@ -108,6 +108,9 @@ def look_at_run(run: Run, *, deep: bool) -> Iterator[Finding]:
 
 def _torn_records(place: Workspace) -> Iterator[BurnishError]:
     """Of the workspace, of each run, and of each of its steps."""
+    for folder in (place.runs, place.hash_file.parent):
+        if is_there(folder) and not folder.is_dir():
+            yield broken(folder, "is no folder")
     for path, read in ((place.runs / "latest.txt", read_latest), (place.hash_file, read_hashes)):
         if is_there(path):
             yield from _errors_of(lambda path=path, read=read: read(path))
