@@ -49,8 +49,9 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY) ## Measure side by side, four minutes; docs/benchmarks.md holds our results
+bench: $(READY) ## Measure side by side, five minutes; docs/benchmarks.md holds our results
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/rendering.py
 	$(BIN)/python benchmarks/training.py
 
 docs: $(READY) ## Write the generated reference pages
