@@ -104,6 +104,14 @@ def test_a_second_training_maps_what_the_first_rendered(tokenizer, data, tmp_pat
     assert +renderer.counts == {name: count for name, count in counts.items() if count}
 
 
+def test_a_reused_rendering_still_names_the_columns_that_nothing_maps(tokenizer, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({**row(number), "mood": "good"}) + "\n" for number in range(9)))
+    for _ in range(2):
+        _, _, notes = rendering(tokenizer, path, tmp_path)
+        assert any("mood" in note for note in notes)
+
+
 def test_settings_that_took_effect_count_as_read_when_a_rendering_is_reused(tokenizer, data, tmp_path):
     for attempt in ("first", "second"):
         spec = RenderSpec(max_length=100, over_length="drop", train_on="completion")

@@ -82,7 +82,7 @@ def entry() -> None:
         arguments = [*arguments[len(lifted) + 1 :], "--help"]
     try:
         status = app(args=arguments or ["--help"], prog_name="burnish", standalone_mode=False)
-        sys.stdout.flush()  # an output that is full is told here, not at the end of the interpreter
+        sys.stdout.flush()  # a full output is reported here, not when the interpreter ends
         sys.exit(status)
     except (KeyboardInterrupt, Abort):
         sys.exit(130)

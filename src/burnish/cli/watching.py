@@ -148,17 +148,17 @@ class TerminalWatcher:
             self._print_line(Text("next: ", "bold cyan") + Text(line))
 
     def _progress(self, phase: str, done: int, total: int, unit: str) -> None:
-        told = [f"{name} {cell(self._numbers[key])}" for key, name in _SHOWN.items() if key in self._numbers]
+        parts = [f"{name} {cell(self._numbers[key])}" for key, name in _SHOWN.items() if key in self._numbers]
         count = f"{done:,}/{total:,} {unit}" if total else f"{done:,} {unit}"
         if self._bar is not None and self._task is not None:
             room = self._console.width - len(phase) - len(count) - self._bar_width - _BESIDE_THE_BAR
-            numbers = as_many_as_fit(told, room)
+            numbers = as_many_as_fit(parts, room)
             self._bar.update(
                 self._task, description=phase, completed=done, total=total or None, count=count, numbers=numbers
             )
         elif not self._console.is_terminal and time.monotonic() - self._last_line > _PLAIN_EVERY:
             self._last_line = time.monotonic()
-            print(f"  {phase} {count}  {'  '.join(told)}".rstrip(), file=sys.stderr, flush=True)
+            print(f"  {phase} {count}  {'  '.join(parts)}".rstrip(), file=sys.stderr, flush=True)
 
     def _print(self, what: RenderableType) -> None:
         try:

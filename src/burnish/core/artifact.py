@@ -104,9 +104,9 @@ class Artifact:
 
     @property
     def repair(self) -> str:
-        """How a damaged artifact is made anew."""
+        """How to make a damaged artifact again."""
         recipe, number, _ = self.run.split("/")
-        return f"burnish runs resume {recipe}/{number} makes the damaged steps anew, as a new run of the recipe"
+        return f"burnish runs resume {recipe}/{number} makes the damaged steps again, as a new run of the recipe"
 
 
 def in_short(damage: list[Damage], most: int = 3) -> str:

@@ -40,7 +40,7 @@ class PlannedStep:
 
     @property
     def is_forced(self) -> bool:
-        """Whether it is run anew whatever there is."""
+        """Whether it runs even where it could be reused."""
         return self.reason in _FORCED
 
     @property

@@ -89,7 +89,7 @@ class _Settings(_Record):
     """spec.json: any settings."""
 
 
-_REMAKE = "move {folder} out of runs/, or remove it, and run the recipe again: the step is then made anew"
+_REMAKE = "move {folder} out of runs/, or remove it, and run the recipe again: the step is then made again"
 _SHAPES: Mapping[str, tuple[type[_Record], str]] = {
     "run.json": (_Run, _REMAKE),
     "artifact.json": (_Artifact, _REMAKE),

@@ -186,7 +186,7 @@ class Workspace:
         return self.root / ".burnish" / "hashes.json"
 
     def hashes(self) -> dict[str, Any]:
-        """Remembered content hashes; a cache, so one that is unreadable or was changed by hand is begun anew."""
+        """Remembered content hashes; a cache, so one that is unreadable or was changed by hand is dropped."""
         try:
             return read_hashes(self.hash_file)
         except BurnishError:

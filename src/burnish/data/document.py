@@ -63,6 +63,12 @@ def every_message(row: Row) -> Iterator[Message]:
         yield from row.get(name, ())
 
 
+def answers_of(row: Row) -> list[list[Message]]:
+    """The answers that stand apart from a row's messages: of a preference the chosen and the rejected one, of a label
+    its completion; of other kinds none."""
+    return [row[name] for name in ("chosen", "rejected", "completion") if name in row]
+
+
 def canonical_json(value: Any) -> bytes:
     """The one spelling of a value: keys sorted, no white space, UTF-8."""
     text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)

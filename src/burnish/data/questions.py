@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from burnish.data.document import Message, Row, every_message
+from burnish.data.document import Message, Row, answers_of, every_message
 
 _SPACES = re.compile(r"\s+")
 
@@ -48,17 +48,11 @@ def questions(row: Row, train_on: str = "assistant") -> Questions:
 def _contexts(row: Row, train_on: str) -> Iterator[tuple[int, int, bool]]:
     """(hash, turns, whether it is learned or asked) of every context with a question, the shortest first."""
     messages: list[Message] = row.get("messages", [])
-    match row["kind"]:
-        case "preference":
-            answers = [row["chosen"], row["rejected"]]
-        case "label":
-            answers = [row["completion"]]
-        case "prompt":
-            yield from _chain(messages, {_end_of_prompt(messages)})
-            return
-        case _:
-            yield from _chain(messages, _learned(messages, train_on))
-            return
+    answers = answers_of(row)
+    if not answers:
+        asked = {_end_of_prompt(messages)} if row["kind"] == "prompt" else _learned(messages, train_on)
+        yield from _chain(messages, asked)
+        return
     if not any(_asks(message) for message in messages):
         return  # two answers without a shared question
     for answer in answers:

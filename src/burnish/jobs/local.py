@@ -59,7 +59,7 @@ class LocalLauncher:
         status = process.poll()
         if not is_there(run.folder / "run.json"):
             what = f"the run folder {run.folder}, or its run.json, was removed while the step ran"
-            raise RunError("run.failed", what, "run the same command again: the step is made anew")
+            raise RunError("run.failed", what, "run the same command again: the step starts afresh")
         if status is not None and status != BUSY and run.record["state"] in ("running", "planned"):
             if (run.folder / "artifact.json").is_file():
                 run.go("succeeded")  # killed between the artifact's record and its own

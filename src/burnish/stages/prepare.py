@@ -108,7 +108,7 @@ def _rows_of_splits(splitter: Splitter, writer: DatasetWriter) -> dict[str, int]
 
 
 def _parts(spec: PrepareSpec, ctx: Context) -> list[Part]:
-    """Open every source; layouts are told from the first rows and said aloud."""
+    """Open every source; layouts are detected from the first rows and reported."""
     if isinstance(spec.source, str):
         part = _part(ctx, ctx.input("source"), spec.format, spec.columns, spec.subset, spec.roles, spec.encoding)
         part.refuse_settings(**_raw_settings(spec))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from burnish.core.context import Input
 from burnish.core.errors import BurnishError
 from burnish.core.processes import map_in_order, usable_cores
-from burnish.data.document import Row
+from burnish.data.document import Row, answers_of
 from burnish.data.profile import characters
 from burnish.data.record import Bad, cut
 from burnish.models.bases import tokenizer_folder
@@ -90,16 +90,12 @@ class RowRenderer:
 
         The list is empty when the row is dropped. Raises what the renderer raises, each naming the row's source.
         """
-        match row["kind"]:
-            case "preference":
-                answers = [row["chosen"], row["rejected"]]
-            case "label":
-                answers = [row["completion"]]
-            case "prompt":
-                text, ids = self._renderer.prompt(row)
-                return [Rendered(text, np.array(ids, np.int32), np.zeros(len(ids), np.float32))]
-            case _:
-                return self._renderer.render(row)
+        if row["kind"] == "prompt":
+            text, ids = self._renderer.prompt(row)
+            return [Rendered(text, np.array(ids, np.int32), np.zeros(len(ids), np.float32))]
+        answers = answers_of(row)
+        if not answers:
+            return self._renderer.render(row)
         asked, tools = row["messages"], row.get("tools")
         pieces = [self._renderer.render_answer(asked, answer, tools, row["source"]) for answer in answers]
         return [piece for piece in pieces if piece is not None] if None not in pieces else []

@@ -1,7 +1,7 @@
 """The tokens of a split: rendered once on all cores, kept in the workspace's cache, and mapped by every training.
 
 A rendering is found by its origin: the rows' bytes, the tokenizer, the settings, and burnish's own code that reads and
-renders. It is checked by its digest each time, and made anew when it is damaged.
+renders. It is checked by its digest each time, and made again when it is damaged.
 """
 
 from collections import Counter
@@ -45,18 +45,20 @@ def tokenised_split(
     before = stamps(data.path)
     origin = origin_of(renderer, data, split)
     folder = _shelf(ctx) / origin[:32]
-    with _alone(folder, split, ctx):
+    with _locked(folder, split, ctx):
         rendering = open_rendering(folder, origin)
         if rendering is not None:
             ctx.emit(Note(text=f"{split}: the tokens of an earlier rendering are used, {folder}"))
+            for text in rendering.notes:
+                ctx.emit(Note(text=text))
             renderer.were_read(rendering.read)
             renderer.counts.clear()
             renderer.counts.update(rendering.counts)
             return rendering
         with RenderingWriter(folder.with_suffix(".partial")) as writer:
-            _render(renderer, data, split, ctx, processes, writer)
+            notes = _render(renderer, data, split, ctx, processes, writer)
             refuse_rewritten(data.ref, before, stamps(data.path))  # the origin stands for the content before
-            rendering = writer.publish(folder, origin, renderer.counts, renderer.read)
+            rendering = writer.publish(folder, origin, renderer.counts, renderer.read, notes)
     _make_room(_shelf(ctx), folder)
     return rendering
 
@@ -95,7 +97,7 @@ def _shelf(ctx: Context) -> Path:
 
 
 @contextmanager
-def _alone(folder: Path, split: str, ctx: Context) -> Iterator[None]:
+def _locked(folder: Path, split: str, ctx: Context) -> Iterator[None]:
     """Hold the lock of a rendering: of several runs that need it, one makes it and the others wait."""
     lock = FileLock(folder.with_suffix(".lock"))
     waits = False
@@ -107,7 +109,7 @@ def _alone(folder: Path, split: str, ctx: Context) -> Iterator[None]:
             if not waits:
                 ctx.emit(Note(text=f"{split}: waiting for another run that renders the same rows"))
             waits = True
-            _heed_a_stop(ctx, 0, split)
+            _raise_if_stopping(ctx, 0, split)
     try:
         yield
     finally:
@@ -116,10 +118,17 @@ def _alone(folder: Path, split: str, ctx: Context) -> Iterator[None]:
 
 def _render(
     renderer: RowRenderer, data: Input, split: str, ctx: Context, processes: int | None, writer: RenderingWriter
-) -> None:
+) -> list[str]:
+    """Add every row to the writer; gives what was reported of the rows as they were read."""
+    notes: list[str] = []
+
+    def report(text: str) -> None:
+        notes.append(text)
+        ctx.emit(Note(text=text))
+
     total = row_count(data.path, split) if is_prepared(data.path) else 0
     renderer.counts.clear()
-    rows = open_rows(data, split, tell=lambda text: ctx.emit(Note(text=text)))
+    rows = open_rows(data, split, tell=report)
     stream = renderer.stream(rows, lambda row: row, processes=processes, to_train=True)
     for number, (row, rendered) in enumerate(stream):
         assert rendered is not None
@@ -129,7 +138,8 @@ def _render(
         done = number + 1
         if done % _ROWS_BETWEEN_REPORTS == 0:
             ctx.emit(Progress(phase=f"tokenise {split}", done=done, total=total))
-        _heed_a_stop(ctx, done, split)
+        _raise_if_stopping(ctx, done, split)
+    return notes
 
 
 def _add_learned(writer: RenderingWriter, name: str, ordinal: int, pieces: list[Tokens]) -> None:
@@ -180,7 +190,7 @@ class KeptTokens:
                 continue
             origin = origin_of(self.renderer, Input("", "dataset", dataset), split)
             folder = _shelf(self._ctx) / origin[:32]
-            with _alone(folder, split, self._ctx), RenderingWriter(folder.with_suffix(".partial")) as writer:
+            with _locked(folder, split, self._ctx), RenderingWriter(folder.with_suffix(".partial")) as writer:
                 ends = np.searchsorted(kept.ordinals, np.asarray(numbers)[:, None] + np.array([0, 1]))  # [rows, 2]
                 for ordinal, (begin, end) in enumerate(ends.tolist()):
                     for piece in range(begin, end):
@@ -197,7 +207,7 @@ class KeptTokens:
         return total
 
 
-def _heed_a_stop(ctx: Context, done: int, split: str) -> None:
+def _raise_if_stopping(ctx: Context, done: int, split: str) -> None:
     if ctx.stopping:
         raise RunError("run.interrupted", f"stopped after {done:,} rows of {split} were tokenised", "run it again")
 

@@ -55,7 +55,7 @@ def look_at_workspace(place: Workspace, *, deep: bool) -> Iterator[Finding]:
             "artifacts",
             f"{len(unrecorded):,} made by an older burnish, which recorded no hashes, cannot be checked: "
             f"{', '.join(unrecorded[:3])}{' …' if len(unrecorded) > 3 else ''}",
-            "make those that matter anew: burnish run RECIPE --force STEP",
+            "make those that matter again: burnish run RECIPE --force STEP",
         )
     if artifacts and not damaged:
         sizes = [file["size"] for _, artifact in artifacts for file in (artifact.files or {}).values()]
@@ -88,7 +88,7 @@ def look_at_run(run: Run, *, deep: bool) -> Iterator[Finding]:
         yield from damage
         if not damage and artifact.files is None:
             what = f"succeeded; output at {run.out}, made by an older burnish: its files cannot be checked"
-            yield Finding("warning", run.name, what, "to be sure, make it anew: burnish run RECIPE --force STEP")
+            yield Finding("warning", run.name, what, "to be sure, make it again: burnish run RECIPE --force STEP")
         elif not damage:
             how = "every file hashed" if deep else "sizes and times as recorded"
             yield Finding("ok", run.name, f"succeeded; output at {run.out}, {how}")

@@ -258,7 +258,7 @@ class _Execution:
             run.renew(self._job(step))
         offset = run.events.path.stat().st_size if run.events.path.exists() else 0
         if not offset:
-            text = f"{run.events.path} was missing: what this step said before is lost, the log begins anew"
+            text = f"{run.events.path} was missing: what this step said before is lost, and a new log begins"
             run.events.append(Note(level="warning", text=text))
         self._tell(lambda: self._watcher.step_began(step, run))
         launcher = LocalLauncher()

@@ -24,6 +24,7 @@ from burnish.core.errors import BurnishError
 from burnish.core.files import publish_folder, read_json, write_json
 
 Indices = NDArray[np.int64]
+_NOTHING: Mapping[str, Any] = MappingProxyType({"counts": {}, "read": (), "notes": ()})
 _ARRAYS: Mapping[str, Any] = {"ids": np.int32, "weights": np.float32, "offsets": np.int64, "ordinals": np.int64}
 
 
@@ -109,13 +110,15 @@ class Rendering:
     """A split's tokenised rows, and what was counted while they were rendered.
 
     `ordinals` [rows] number the dataset's rows that the tokenised ones come from: a row may be rendered as several
-    pieces, or as none. `read` names the settings that the rendering depended on.
+    pieces, or as none. `read` names the settings that the rendering depended on, `notes` are what was reported of the
+    rows as they were read: a training that reuses the rendering reports it too.
     """
 
     rows: TokenisedRows
     ordinals: Indices
     counts: Mapping[str, int]
     read: tuple[str, ...]
+    notes: tuple[str, ...]
 
     def of_first(self, rows: int | None) -> TokenisedRows:
         """What the first `rows` rows of the dataset became; all of it for None."""
@@ -158,16 +161,18 @@ class RenderingWriter:
         self._append("ordinals", ordinal)
         self._names.append(name)
 
-    def publish(self, folder: Path, origin: str, counts: Mapping[str, int], read: Iterable[str]) -> Rendering:
+    def publish(
+        self, folder: Path, origin: str, counts: Mapping[str, int], read: Iterable[str], notes: Iterable[str] = ()
+    ) -> Rendering:
         """Give the rendering its folder; `origin` is the fingerprint of everything that it was made from."""
-        record = {"origin": origin, "counts": dict(counts), "read": sorted(read)}
+        record = {"origin": origin, "counts": dict(counts), "read": sorted(read), "notes": list(notes)}
         rendering = self.mapped(record)
         write_json(self._partial / "rendering.json", {**record, "digest": _digest(rendering, origin)})
         remove_rendering(folder)
         publish_folder(self._partial, folder)
         return rendering
 
-    def mapped(self, record: Mapping[str, Any] = MappingProxyType({"counts": {}, "read": ()})) -> Rendering:
+    def mapped(self, record: Mapping[str, Any] = _NOTHING) -> Rendering:
         """What was added so far."""
         for file in self._files.values():
             file.flush()
@@ -194,7 +199,7 @@ def _mapped(folder: Path, record: Mapping[str, Any]) -> Rendering:
     arrays = {name: _map(folder / f"{name}.bin", dtype) for name, dtype in _ARRAYS.items()}
     names = tuple(read_json(folder / "rows.json"))
     rows = TokenisedRows(arrays["ids"], arrays["weights"], arrays["offsets"], names)
-    return Rendering(rows, arrays["ordinals"], record["counts"], tuple(record["read"]))
+    return Rendering(rows, arrays["ordinals"], record["counts"], tuple(record["read"]), tuple(record["notes"]))
 
 
 def _map(file: Path, dtype: Any) -> NDArray[Any]:
@@ -205,7 +210,7 @@ def _map(file: Path, dtype: Any) -> NDArray[Any]:
 
 def _digest(rendering: Rendering, origin: str) -> str:
     """Over all that a rendering holds; most of it is the rows' own digest, which a training needs anyway."""
-    about = [origin, dict(rendering.counts), list(rendering.read), rendering.rows.digest()]
+    about = [origin, dict(rendering.counts), rendering.read, rendering.notes, rendering.rows.digest()]
     total = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     total.update(np.ascontiguousarray(rendering.ordinals).data)
     return total.hexdigest()

@@ -215,7 +215,7 @@ class Loop:
             "machine.no-memory",
             f"memory ran out while step {self.standing.step + 1} changed the weights, which cannot be repeated: "
             f"{reason}; {self._last_good()}",
-            "run it again with more free memory, which resumes from there; or start anew with method: lora, a smaller "
+            "run it again with more free memory, which resumes from there; or restart with method: lora, a smaller "
             "micro_batch_tokens or gradient_checkpointing: true",
         )
 

@@ -110,7 +110,7 @@ class Passes:
             self.scorer.model.train()
 
     def _part_loss(self, held_out: TokenisedRows, part: NDArray[np.int64], normaliser: float) -> float:
-        self._heed_a_stop()
+        self._raise_if_stopping()
         return score(self.scorer, make_batch(held_out, part, self._device), normaliser).loss.item()
 
     def _accumulate(self, rows: NDArray[np.int64], normaliser: float) -> tuple[float, float, list[NDArray[np.void]]]:
@@ -119,7 +119,7 @@ class Passes:
         split, tokens = self._split(self.rows, rows), int(self.rows.lengths[rows].sum())
         counts = self._count_experts(split) if self._balance is not None and len(split) > 1 else None
         for part in split:
-            self._heed_a_stop()
+            self._raise_if_stopping()
             scored = score(self.scorer, self._batch(part), normaliser)
             loss = scored.loss
             if self._balance is not None:
@@ -145,7 +145,7 @@ class Passes:
         assert self._balance is not None
         randomness, counts = capture_randomness(), []
         for part in split:
-            self._heed_a_stop()
+            self._raise_if_stopping()
             counts.append(self._balance.counts(self.scorer.route(self._batch(part))))
         restore_randomness(randomness)
         return torch.stack(counts).sum(0)
@@ -159,7 +159,7 @@ class Passes:
     def _split(self, data: TokenisedRows, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         return micro_batches(data.lengths, rows, self.standing.micro_batch_tokens, self.scorer.one_by_one)
 
-    def _heed_a_stop(self) -> None:
+    def _raise_if_stopping(self) -> None:
         if self._is_stopping():
             raise StopAskedError
 
