@@ -5,6 +5,7 @@ from typing import Any, get_args, get_origin
 
 import typer
 
+from burnish.cli.command import StageEntry
 from burnish.cli.main import app
 from burnish.core.catalog import stages
 from burnish.core.errors import CODES, AskError, DataError, MachineError, ModelError, RunError
@@ -47,7 +48,8 @@ def _walk(command: Any, path: str) -> Any:
         yield path, command
         return
     for name in command.list_commands(context):
-        yield from _walk(command.get_command(context, name), f"{path} {name}")
+        found = command.get_command(context, name)
+        yield from _walk(found.command() if isinstance(found, StageEntry) else found, f"{path} {name}")
 
 
 def _option(parameter: Any) -> str:

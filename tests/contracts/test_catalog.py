@@ -21,6 +21,11 @@ def test_a_row_leads_to_a_documented_spec(row):
         assert info.description, f"{row.name}.{name} has no help"
 
 
+@pytest.mark.parametrize("row", list(stages().values()), ids=lambda row: row.name)
+def test_the_summary_of_a_row_is_the_first_line_of_its_spec(row):
+    assert row.summary == (row.spec_type().__doc__ or "").strip().splitlines()[0]
+
+
 def test_specs_are_reached_without_torch():
     code = (
         "import sys; from burnish.core.catalog import stages\n"

@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from burnish.cli import machine, recipes, runs, workrooms
+from burnish.cli.command import StageEntry
 
 
 class _Commands(TyperGroup):
@@ -23,11 +24,8 @@ class _Commands(TyperGroup):
             return written
         from burnish.core.catalog import stages
 
-        if cmd_name not in stages():
-            return None
-        from burnish.cli.stages import stage_command
-
-        return stage_command(cmd_name)
+        row = stages().get(cmd_name)
+        return None if row is None else StageEntry(row)
 
 
 app = typer.Typer(

@@ -13,7 +13,7 @@ import typer
 from burnish.cli import completion
 from burnish.cli.command import Command
 from burnish.cli.render import Face, plain
-from burnish.core.catalog import stage
+from burnish.core.catalog import Stage
 from burnish.core.errors import AskError
 from burnish.core.paths import expanded
 from burnish.core.yaml import parse_yaml
@@ -22,11 +22,10 @@ from burnish.specs.base import SCHEMES, Spec, Takes, marks_of
 _DATA_SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".arrow", ".gz", ".zst", ".txt", ".md", ".yaml")
 
 
-def stage_command(name: str) -> Any:
-    """The click command of a stage."""
+def stage_command(stage: Stage) -> Any:
+    """The command of a stage."""
     app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
-    row = stage(name)
-    spec_type = row.spec_type()
+    name, spec_type = stage.name, stage.spec_type()
     flags: dict[str, tuple[Any, str, str]] = {}
     for path, flag in _flags(spec_type):
         flags.setdefault(path, flag)  # two variants may share a field: it is one flag

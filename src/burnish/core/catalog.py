@@ -1,4 +1,4 @@
-"""The one crossing between the planes: stage name → spec, function, kind, extra, all of them strings.
+"""The one crossing between the planes: stage name → spec, function, kind, extra, summary, all of them strings.
 
 The control plane reads specs only; a worker resolves `run`. Other packages add rows through the
 entry-point group `burnish.stages`, whose values are `Stage` objects.
@@ -7,19 +7,22 @@ entry-point group `burnish.stages`, whose values are `Stage` objects.
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from burnish.core.errors import AskError
 from burnish.core.naming import nearest
-from burnish.specs.base import Spec
+from burnish.core.plugins import plugins
+
+if TYPE_CHECKING:
+    from burnish.specs.base import Spec
 
 
 @dataclass(frozen=True)
 class Stage:
     """One row: where its spec and its function lie, what it gives, which extra it needs.
 
-    `version` is part of every fingerprint: raise it when the same spec gives another result.
+    `version` is part of every fingerprint: raise it when the same spec gives another result. `summary` is the first
+    line of the spec's docstring, so that stages can be listed without importing their specs.
     """
 
     name: str
@@ -28,11 +31,12 @@ class Stage:
     gives: str
     extra: str = ""
     version: int = 1
+    summary: str = ""
 
-    def spec_type(self) -> type[Spec]:
+    def spec_type(self) -> "type[Spec]":
         return _resolve(self.spec)
 
-    def kind_for(self, spec: Spec) -> str:
+    def kind_for(self, spec: "Spec") -> str:
         """The kind of artifact this spec will give: an adapter, or a whole model when all weights are trained."""
         method = spec.__dict__.get("method")
         if self.gives in ("model", "adapter") and method is not None:
@@ -44,16 +48,73 @@ class Stage:
 
 
 _BUILT_IN = (
-    Stage("synthesize", "burnish.specs.data:SynthesizeSpec", "burnish.stages.synthesize:run", "dataset", "data"),
-    Stage("prepare", "burnish.specs.data:PrepareSpec", "burnish.stages.prepare:run", "dataset", "data", version=3),
     Stage(
-        "tokenizer", "burnish.specs.tokens:TokenizerTrainSpec", "burnish.stages.tokenizer:run", "tokenizer", "train", 2
+        name="synthesize",
+        spec="burnish.specs.data:SynthesizeSpec",
+        run="burnish.stages.synthesize:run",
+        gives="dataset",
+        extra="data",
+        summary="Make rows instead of reading them.",
     ),
-    Stage("pretrain", "burnish.specs.train:PretrainSpec", "burnish.stages.pretrain:run", "model", "train"),
-    Stage("sft", "burnish.specs.train:SftSpec", "burnish.stages.sft:run", "adapter", "train"),
-    Stage("evaluate", "burnish.specs.evals:EvaluateSpec", "burnish.stages.evaluate:run", "evaluation", "train", 2),
-    Stage("merge", "burnish.specs.models:MergeSpec", "burnish.stages.merge:run", "model", "train"),
-    Stage("generate", "burnish.specs.models:GenerateSpec", "burnish.stages.generate:run", "generations", "train"),
+    Stage(
+        name="prepare",
+        spec="burnish.specs.data:PrepareSpec",
+        run="burnish.stages.prepare:run",
+        gives="dataset",
+        extra="data",
+        version=3,
+        summary="Read, map, filter, split and measure rows of any layout.",
+    ),
+    Stage(
+        name="tokenizer",
+        spec="burnish.specs.tokens:TokenizerTrainSpec",
+        run="burnish.stages.tokenizer:run",
+        gives="tokenizer",
+        extra="train",
+        version=2,
+        summary="Train a byte-level BPE tokenizer on the rows of a dataset.",
+    ),
+    Stage(
+        name="pretrain",
+        spec="burnish.specs.train:PretrainSpec",
+        run="burnish.stages.pretrain:run",
+        gives="model",
+        extra="train",
+        summary="Pre-train a model, from its weights or from a config.",
+    ),
+    Stage(
+        name="sft",
+        spec="burnish.specs.train:SftSpec",
+        run="burnish.stages.sft:run",
+        gives="adapter",
+        extra="train",
+        summary="Supervised fine-tuning of a model on conversations or texts.",
+    ),
+    Stage(
+        name="evaluate",
+        spec="burnish.specs.evals:EvaluateSpec",
+        run="burnish.stages.evaluate:run",
+        gives="evaluation",
+        extra="train",
+        version=2,
+        summary="Score a model on rows, alone or against another model.",
+    ),
+    Stage(
+        name="merge",
+        spec="burnish.specs.models:MergeSpec",
+        run="burnish.stages.merge:run",
+        gives="model",
+        extra="train",
+        summary="Merge an adapter into its base, shard by shard.",
+    ),
+    Stage(
+        name="generate",
+        spec="burnish.specs.models:GenerateSpec",
+        run="burnish.stages.generate:run",
+        gives="generations",
+        extra="train",
+        summary="Write an answer beside every prompt of a file or dataset.",
+    ),
 )
 
 
@@ -61,8 +122,7 @@ _BUILT_IN = (
 def stages() -> dict[str, Stage]:
     """Every stage by name: the built-in ones, then those of installed packages."""
     table = {stage.name: stage for stage in _BUILT_IN}
-    for entry in entry_points(group="burnish.stages"):
-        stage = entry.load()
+    for stage in plugins("burnish.stages"):
         table[stage.name] = stage
     return table
 
