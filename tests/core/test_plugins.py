@@ -1,4 +1,4 @@
-"""Entry points of installed packages: found in folders and zip files, and not looked for where no package names them."""
+"""Entry points of installed packages: found in folders and zip files, and no scan where no package names the group."""
 
 import subprocess
 import sys
