@@ -14,8 +14,8 @@ from typing import Any
 
 import burnish
 from burnish.specs.tokens import RenderSpec
-from burnish.tokens.chat import Renderer
 from burnish.tokens.load import load_tokenizer
+from burnish.tokens.rendering.renderer import Renderer
 
 ROWS, PASSES = 1000, 3
 WORDS = (

@@ -74,7 +74,7 @@ def train_with_burnish(model_folder: Path, folder: Path, dense: bool) -> dict[st
     import matplotlib.figure  # noqa: F401  # imports are not timed
     import torch
 
-    from burnish.models.adapters import attach_lora
+    from burnish.models.adapters.attach import attach_lora
     from burnish.models.load import load_model
     from burnish.specs.train import LoraSpec, SftSpec
     from burnish.testing import temporary_context

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from burnish.core.catalog import stages
-from burnish.core.workspace import Workspace
+from burnish.core.runs.workspace import Workspace
 
 
 @pytest.fixture

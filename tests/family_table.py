@@ -14,11 +14,12 @@ from typing import Any
 import torch
 
 from burnish.core.errors import BurnishError
-from burnish.models.adapters import attach_lora, save_adapter
+from burnish.models.adapters.attach import attach_lora, save_adapter
 from burnish.models.engines.transformers import TransformersEngine
 from burnish.models.engines.ways import plain_generation
-from burnish.models.load import load_model, quiet_transformers
+from burnish.models.load import load_model
 from burnish.models.merge import merge_adapter
+from burnish.models.quiet import quiet_transformers
 from burnish.specs.evals import GenerationSpec
 from burnish.specs.train import LoraSpec
 from burnish.testing import input_at

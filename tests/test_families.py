@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from burnish.models.load import load_model, quiet_transformers
+from burnish.models.load import load_model
+from burnish.models.quiet import quiet_transformers
 from families import BUILDABLE, UNBUILDABLE, CannotBuildError, build, save, token_ids
 
 torch.set_num_threads(1)

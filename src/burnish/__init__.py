@@ -13,7 +13,9 @@ loaded when first used, and none of them imports torch here.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from burnish.core import version
+
+__version__ = version.VERSION
 
 _VERBS = {
     "BurnishError": "burnish.core.errors",

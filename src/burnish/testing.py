@@ -94,7 +94,7 @@ def tiny_model(
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from burnish.models.load import quiet_transformers
+    from burnish.models.quiet import quiet_transformers
 
     sizes = {
         "vocab_size": 264,

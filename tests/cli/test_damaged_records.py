@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 import burnish as api
-from burnish.core.records import LOGS
-from burnish.core.workspace import Workspace
+from burnish.core.runs.records import LOGS
+from burnish.core.runs.workspace import Workspace
 from burnish.studio import machine
 
 FILES = {

@@ -7,6 +7,8 @@ import signal
 import pytest
 
 from burnish.core.errors import CODES
+from burnish.core.version import VERSION
+from burnish.studio import machine
 
 TOKEN = "hf_" + "CANARY" * 6
 
@@ -17,9 +19,7 @@ def document(text: str):
 
 
 def test_the_version_and_the_help(burnish):
-    from burnish.studio import machine
-
-    assert burnish("--version").out.strip() == machine.burnish.__version__
+    assert burnish("--version").out.strip() == VERSION
     for words in (("--help",), ()):
         said = burnish(*words)
         assert said.status == 0
@@ -110,8 +110,6 @@ def test_json_is_one_document_on_stdout_and_nothing_else(burnish, recipe, words)
 
 
 def test_env_and_doctor_speak_json(burnish, monkeypatch):
-    from burnish.studio import machine
-
     monkeypatch.setattr(machine, "_devices", lambda: {"names": ["cpu (2 threads)"]})
     monkeypatch.setenv("HF_TOKEN", "environment-canary")
     assert document(burnish("env", "--json").out)["environment"]["HF_TOKEN"] is True
@@ -228,7 +226,7 @@ def test_a_full_disk_here_is_told_as_one_and_takes_no_number(burnish, monkeypatc
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("burnish.core.workspace.write_json", full)
+    monkeypatch.setattr("burnish.core.runs.workspace.write_json", full)
     said = burnish("run", recipe)
     assert (said.status, "No space left" in said.err) == (5, True)
     assert list((workspace.runs / "r").iterdir()) == []

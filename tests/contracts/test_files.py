@@ -11,6 +11,8 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 OTHERS = sorted(path for folder in ("docs", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
+MOST_FILES = 14
+ONE_IDEA = {"formats"}  # one file for each layout of rows
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "misc", "common", "manager", "managers"}
 
 
@@ -23,6 +25,12 @@ def test_a_file_is_a_noun_of_less_than_400_lines(path):
     assert path.stem not in EMPTY_NAMES
     assert path.parent.name not in EMPTY_NAMES
     assert len(path.read_text(encoding="utf-8").splitlines()) < 400
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in SOURCES}), ids=name)
+def test_a_folder_holds_about_a_dozen_files_unless_all_are_of_one_idea(folder):
+    if folder.name not in ONE_IDEA:
+        assert len([path for path in folder.glob("*.py") if path.stem != "__init__"]) <= MOST_FILES
 
 
 @pytest.mark.parametrize("path", [path for path in SOURCES if path.stat().st_size], ids=name)

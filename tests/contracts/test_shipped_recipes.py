@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from burnish.core.recipe import load_recipe
+from burnish.core.recipes.recipe import load_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from burnish.core.artifact import record_files
 from burnish.core.files import write_json
+from burnish.core.runs.artifact import record_files
 
 
 @pytest.fixture

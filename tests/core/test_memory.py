@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from burnish.core.memory import is_out_of_memory
+from burnish.core.faults import is_out_of_memory
 
 LACKING = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),

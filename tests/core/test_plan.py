@@ -6,7 +6,7 @@ from burnish.core import fingerprint
 from burnish.core.errors import AskError, RunError
 from burnish.core.files import write_json
 from burnish.core.plan import make_plan, step_as_input
-from burnish.core.recipe import load_recipe, recipe_of
+from burnish.core.recipes.recipe import load_recipe, recipe_of
 
 RECIPE = {
     "name": "r",

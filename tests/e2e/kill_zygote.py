@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from burnish.specs.train import SftSpec
-from burnish.stages import sft
+from burnish.stages.train import sft
 from burnish.testing import temporary_context, tiny_model
 
 STEPS = 24

@@ -41,11 +41,11 @@ def adapter(base_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from burnish.core.context import Input
-    from burnish.models.adapters import attach_lora, save_adapter
+    from burnish.models.adapters.attach import attach_lora, save_adapter
     from burnish.models.load import load_model
     from burnish.specs.train import LoraSpec
-    from burnish.tokens.chat import Renderer
     from burnish.tokens.load import load_tokenizer
+    from burnish.tokens.rendering.renderer import Renderer
 
     torch.manual_seed(0)
     tokenizer = load_tokenizer(base_model)

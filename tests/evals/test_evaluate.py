@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 from burnish.core.context import Context
 from burnish.core.errors import AskError, DataError, RunError
 from burnish.core.events import Event, Note, Progress, Table
-from burnish.core.ledger import ConsumptionLedger
+from burnish.core.runs.ledger import ConsumptionLedger
 from burnish.specs.evals import EvaluateSpec
-from burnish.stages.evaluate import run, short_name
+from burnish.stages.evals.evaluate import run, short_name
 from burnish.testing import temporary_context, tiny_model, tiny_tokenizer
-from burnish.tokens import chat
+from burnish.tokens.templates.chatml import CHATML
 
 Maker = Callable[..., Path]
 SHORT = {"max_new_tokens": 4, "batch_size": 3}
@@ -162,8 +162,8 @@ def test_a_model_alone_gets_intervals(tmp_path: Path, base_model: Path, make_dat
 
 def test_perplexity_is_transformers_own(tmp_path: Path, base_model: Path, make_dataset: Maker) -> None:
     from burnish.models.load import load_model
-    from burnish.tokens.chat import Renderer
     from burnish.tokens.load import load_tokenizer
+    from burnish.tokens.rendering.renderer import Renderer
 
     rows = [chat_row(0, "hi", "a short one"), chat_row(1, "and?", "ü")]
     measures, ctx, _ = evaluate(tmp_path, base_model, make_dataset(test=rows), scorers=[])
@@ -184,7 +184,7 @@ def test_perplexity_is_transformers_own(tmp_path: Path, base_model: Path, make_d
 def test_an_empty_list_of_scorers_generates_nothing(
     tmp_path: Path, base_model: Path, make_dataset: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("burnish.stages.evaluate.TransformersEngine", None)
+    monkeypatch.setattr("burnish.stages.evals.evaluate.TransformersEngine", None)
     measures, _, events = evaluate(tmp_path, base_model, make_dataset(test=yes_rows(2)), scorers=[])
     assert set(measures) == {"rows", "perplexity", "bits_per_byte"}
     assert not any(isinstance(event, Progress) and "answers" in event.phase for event in events)
@@ -310,7 +310,7 @@ def test_a_model_that_calls_nothing_scores_nothing_on_calls(
     turns = [{"role": "user", "content": "move"}, {"role": "assistant", "content": "", "tool_calls": [CALL]}]
     model = tmp_path / "model"
     shutil.copytree(base_model, model)
-    tiny_tokenizer(model, chat_template=chat.CHATML.read_text(encoding="utf-8"))  # one that shows tools
+    tiny_tokenizer(model, chat_template=CHATML)  # one that shows tools
     rows.append({**chat_row(7, "", ""), "messages": turns, "tools": TOOLS})
     measures, ctx, events = evaluate(
         tmp_path, model, make_dataset(test=rows), scorers=[{"kind": "tool_call"}], perplexity=False, generation=SHORT

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from burnish.evals.measure import Item, answer_rows, as_chat, measure_likelihoods
-from burnish.evals.scorers import Score, Unscored, build_scorers
+from burnish.evals.scoring.scorers import Score, Unscored, build_scorers
 from burnish.models.engines.protocol import Answer
 from burnish.models.load import load_model
 from burnish.specs.evals import ExactMatchSpec, GenerationSpec
 from burnish.testing import tiny_tokenizer
-from burnish.tokens.chat import Renderer
 from burnish.tokens.load import load_tokenizer
+from burnish.tokens.rendering.renderer import Renderer
 
 
 class ThinkingEngine:

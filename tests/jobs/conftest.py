@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from burnish.core.recipe import recipe_of
+from burnish.core.recipes.recipe import recipe_of
 from burnish.jobs.local import LocalLauncher
 
 

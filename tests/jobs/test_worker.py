@@ -190,7 +190,7 @@ def test_a_run_in_progress_is_left_alone_by_a_second_worker(prepared, started, f
 def test_the_worker_ends_when_its_parent_is_killed(prepared, until, tmp_path):
     run = prepared("quick-slow", release="never")
     code = (
-        "import sys, time; from pathlib import Path; from burnish.core.run import Run\n"
+        "import sys, time; from pathlib import Path; from burnish.core.runs.run import Run\n"
         "from burnish.jobs.local import LocalLauncher\n"
         "LocalLauncher().start(Run(Path(sys.argv[1]))); time.sleep(60)"
     )

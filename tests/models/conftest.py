@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from burnish.models.adapters import attach_lora, save_adapter
+from burnish.models.adapters.attach import attach_lora, save_adapter
 from burnish.models.load import load_model
 from burnish.specs.train import LoraSpec
 from burnish.testing import input_at

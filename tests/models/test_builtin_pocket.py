@@ -15,7 +15,7 @@ from burnish.data.dataset import DatasetWriter
 from burnish.data.document import make_row
 from burnish.data.synthesize.pocket import conversations
 from burnish.specs.evals import EvaluateSpec
-from burnish.stages import evaluate
+from burnish.stages.evals import evaluate
 from burnish.testing import temporary_context
 
 POCKET = Path(str(files("burnish") / "builtin" / "pocket"))

@@ -13,15 +13,15 @@ from safetensors.torch import load_file, save_file
 
 from burnish.core.context import Input
 from burnish.core.errors import BurnishError, ModelError
-from burnish.core.inputs import write_base_record
-from burnish.models.adapters import attach_lora, save_adapter
+from burnish.core.inputs.checks import write_base_record
+from burnish.models.adapters.attach import attach_lora, save_adapter
 from burnish.models.bases import base_of, tokenizer_folder
 from burnish.models.load import describe, load_model
 from burnish.models.merge import merge_adapter
 from burnish.specs.models import GenerateSpec, MergeSpec
 from burnish.specs.train import LoraSpec
-from burnish.stages import chat, generate, merge
-from burnish.stages.training import config_of
+from burnish.stages.models import chat, generate, merge
+from burnish.stages.train.training import config_of
 from burnish.testing import input_at, temporary_context, tiny_model
 
 Damage = Callable[[Path], None]

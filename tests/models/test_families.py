@@ -26,10 +26,11 @@ from burnish.models.load import describe, load_model
 from burnish.specs.evals import GenerationSpec
 from burnish.specs.models import MergeSpec
 from burnish.specs.train import SftSpec
-from burnish.stages import merge, sft
+from burnish.stages.models import merge
+from burnish.stages.train import sft
 from burnish.testing import temporary_context, tiny_model
-from burnish.tokens.chat import Renderer
 from burnish.tokens.load import load_tokenizer
+from burnish.tokens.rendering.renderer import Renderer
 
 CHATS = [
     ("What is the weather in Zürich?", "Fine. 天气很好 🙂"),

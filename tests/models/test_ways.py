@@ -6,8 +6,8 @@ import torch
 from burnish.core.errors import ModelError, RunError
 from burnish.models.engines.transformers import TransformersEngine
 from burnish.models.engines.ways import WAYS, Way, context_of, find_way, plain_generation, reach_of
-from burnish.models.load import quiet_transformers
 from burnish.models.probing import boundaries, random_ids
+from burnish.models.quiet import quiet_transformers
 from burnish.specs.evals import GenerationSpec
 from families import build, token_ids
 
@@ -75,7 +75,7 @@ def test_a_stream_is_the_answer_of_generate_too():
 
 
 def test_an_adapter_is_asked_with_its_matrices_in_place():
-    from burnish.models.adapters import attach_lora
+    from burnish.models.adapters.attach import attach_lora
     from burnish.specs.train import LoraSpec
 
     model = attach_lora(build("mamba"), LoraSpec(rank=4, targets=["in_proj", "x_proj"]))

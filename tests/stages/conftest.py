@@ -3,7 +3,7 @@ import json
 import pytest
 
 from burnish.specs.data import PrepareSpec
-from burnish.stages.prepare import run
+from burnish.stages.data.prepare import run
 from burnish.testing import temporary_context
 
 

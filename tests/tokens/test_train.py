@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from burnish.specs.tokens import TokenizerTrainSpec
-from burnish.tokens.train import CHATML, train_bpe
+from burnish.tokens.templates.chatml import CHATML
+from burnish.tokens.train import train_bpe
 
 TEXTS = [
     "The order A47 of Mira Olsen moves to 2024-05-13, please.",
@@ -32,7 +33,7 @@ def spec(**settings) -> TokenizerTrainSpec:
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return train_bpe(iter(TEXTS), spec(), CHATML.read_text(encoding="utf-8"))
+    return train_bpe(iter(TEXTS), spec(), CHATML)
 
 
 @pytest.mark.parametrize("text", STRANGE)
@@ -95,7 +96,7 @@ def test_a_rare_pair_is_not_merged():
 
 
 def test_the_same_texts_give_the_same_tokenizer(tokenizer):
-    again = train_bpe(iter(TEXTS), spec(), CHATML.read_text(encoding="utf-8"))
+    again = train_bpe(iter(TEXTS), spec(), CHATML)
     assert json.loads(again._tokenizer.to_str()) == json.loads(tokenizer._tokenizer.to_str())
 
 

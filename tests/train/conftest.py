@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from burnish.core.events import Event
-from burnish.models.adapters import attach_lora
+from burnish.models.adapters.attach import attach_lora
 from burnish.models.load import load_model
 from burnish.specs.train import LoraSpec, SftSpec
 from burnish.testing import temporary_context, tiny_model
@@ -90,7 +90,7 @@ def run_fit(base: Path, random_rows: Callable[..., TokenisedRows], tmp_path: Pat
 
         def counted(loop: Loop) -> None:
             step(loop)
-            made.append(loop.standing.step)
+            made.append(loop.state.step)
 
         ctx, events = temporary_context(
             tmp_path / name, stopping=stopping or (lambda: stop_before is not None and len(made) >= stop_before)

@@ -69,7 +69,7 @@ def out_of_memory_once(monkeypatch):
     accumulate, failures = Passes._accumulate, []
 
     def fails_once(self, rows, normaliser):
-        if self.standing.step == 1 and not failures:
+        if self.state.step == 1 and not failures:
             failures.append(1)
             raise torch.OutOfMemoryError("CUDA out of memory")
         return accumulate(self, rows, normaliser)

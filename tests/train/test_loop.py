@@ -7,8 +7,8 @@ import torch
 
 from burnish.core.errors import MachineError, RunError
 from burnish.train import passes
-from burnish.train.checkpoint import read_weights
-from burnish.train.optimizers import Optimizer
+from burnish.train.checkpoints.checkpoint import read_weights
+from burnish.train.optim.optimizers import Optimizer
 from burnish.train.passes import Passes
 
 LORA = {"kind": "lora", "rank": 4, "dropout": 0.1}
@@ -72,8 +72,8 @@ def test_a_step_that_runs_out_of_memory_is_repeated_in_halves_with_the_same_grad
     accumulate, failures = Passes._accumulate, []
 
     def fails_on_large_parts(self, rows, normaliser):
-        if self.standing.step == 3 and self.standing.micro_batch_tokens > 60:
-            failures.append(self.standing.micro_batch_tokens)
+        if self.state.step == 3 and self.state.micro_batch_tokens > 60:
+            failures.append(self.state.micro_batch_tokens)
             next(iter(self.optimizer.masters.values())).grad = torch.ones(264, 32)  # half a backward pass
             raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
         return accumulate(self, rows, normaliser)
@@ -90,7 +90,7 @@ def test_a_repeated_step_draws_the_random_numbers_of_its_first_try(run_fit, monk
 
     def weights_when_it_fails_after_drawing(numbers):
         def fails(self, rows, normaliser):
-            if self.standing.micro_batch_tokens > 60:
+            if self.state.micro_batch_tokens > 60:
                 torch.rand(numbers)
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return accumulate(self, rows, normaliser)
@@ -181,9 +181,9 @@ def test_a_number_that_is_not_finite_stops_the_run_in_that_step_and_names_the_la
 
     def poisoned(self, rows, normaliser):
         loss, aux_loss, visits = accumulate(self, rows, normaliser)
-        if self.standing.step == 4 and place == "loss":
+        if self.state.step == 4 and place == "loss":
             return float("nan"), aux_loss, visits
-        if self.standing.step == 4:
+        if self.state.step == 4:
             next(iter(self.optimizer.masters.values())).grad[0, 0] = float("inf")
         return loss, aux_loss, visits
 

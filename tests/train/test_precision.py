@@ -9,9 +9,9 @@ import torch
 
 from burnish.models.load import load_model
 from burnish.specs.train import PretrainSpec, SftSpec
-from burnish.stages import pretrain, sft
+from burnish.stages.train import pretrain, sft
 from burnish.testing import temporary_context, tiny_model
-from burnish.train.optimizers import Optimizer
+from burnish.train.optim.optimizers import Optimizer
 from burnish.train.precision import Start
 
 FULL = {"kind": "full"}

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from burnish.core.errors import AskError, ModelError
-from burnish.models.adapters import attach_lora
-from burnish.models.load import load_model, quiet_transformers
+from burnish.models.adapters.attach import attach_lora
+from burnish.models.load import load_model
+from burnish.models.quiet import quiet_transformers
 from burnish.specs.train import LoraSpec
 from burnish.testing import tiny_model
 from burnish.train import scoring

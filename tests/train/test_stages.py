@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from burnish.core.errors import AskError, DataError, MachineError, ModelError
-from burnish.core.ledger import ConsumptionLedger
+from burnish.core.runs.ledger import ConsumptionLedger
 from burnish.models.load import load_model
 from burnish.specs.train import PretrainSpec, SftSpec
-from burnish.stages import pretrain, sft
+from burnish.stages.train import pretrain, sft
 from burnish.testing import temporary_context, tiny_model
-from burnish.train import trackers
+from burnish.train.reporting import trackers
 
 ARCHITECTURE = {
     "model_type": "qwen3",

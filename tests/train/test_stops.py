@@ -8,11 +8,11 @@ import torch
 
 from burnish.core.errors import RunError
 from burnish.specs.train import SftSpec
-from burnish.stages import sft
+from burnish.stages.train import sft
 from burnish.testing import temporary_context
 from burnish.train import passes
 from burnish.train.batches import TokenisedRows
-from burnish.train.checkpoint import CheckpointFolder, read, read_weights
+from burnish.train.checkpoints.checkpoint import CheckpointFolder, read, read_weights
 
 LORA = {"kind": "lora", "rank": 4, "dropout": 0.1}
 

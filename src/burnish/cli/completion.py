@@ -77,7 +77,7 @@ def runs(ctx: Any, incomplete: str) -> Iterator[str]:
 @_quietly
 def references(ctx: Any, incomplete: str) -> Iterator[str]:
     """Artifacts (`recipe.step@latest`, `@3`), built-in models, and paths."""
-    from burnish.core.references import artifact_names, built_ins
+    from burnish.core.inputs.references import artifact_names, built_ins
 
     for name in artifact_names(_workspace(ctx)):
         yield from (name, f"{name.rpartition('@')[0]}@latest")
@@ -92,13 +92,13 @@ def _recipe(ctx: Any) -> Any:
 
 
 def _workspace(ctx: Any) -> Any:
-    from burnish.core.workspace import Workspace
+    from burnish.core.runs.workspace import Workspace
 
     return Workspace.find(ctx.find_root().params.get("workspace"))
 
 
 def _keys(spec_type: Any) -> Iterator[str]:
-    from burnish.core.validation import all_specs
+    from burnish.core.recipes.validation import all_specs
 
     for prefix, spec in all_specs(spec_type):
         yield from (f"{prefix}{name}" for name in spec.__pydantic_fields__)

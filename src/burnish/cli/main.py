@@ -41,9 +41,9 @@ app = typer.Typer(
 
 def _print_version(asked: bool) -> None:
     if asked:
-        import burnish
+        from burnish.core.version import VERSION
 
-        typer.echo(burnish.__version__)
+        typer.echo(VERSION)
         raise typer.Exit
 
 

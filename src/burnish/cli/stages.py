@@ -16,7 +16,7 @@ from burnish.cli.render import Face, plain
 from burnish.core.catalog import Stage
 from burnish.core.errors import AskError
 from burnish.core.paths import expanded
-from burnish.core.yaml import parse_yaml
+from burnish.core.recipes.yaml import parse_yaml
 from burnish.specs.base import SCHEMES, Spec, Takes, marks_of
 
 _DATA_SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".arrow", ".gz", ".zst", ".txt", ".md", ".yaml")
@@ -44,8 +44,8 @@ def stage_command(stage: Stage) -> Any:
 
 def _run(ctx: typer.Context, name: str, given: dict[str, Any], values: dict[str, Any]) -> None:
     from burnish.cli.watching import TerminalWatcher
-    from burnish.core.recipe import merged, nested, parse_setting
-    from burnish.core.workspace import Workspace
+    from burnish.core.recipes.recipe import merged, nested, parse_setting
+    from burnish.core.runs.workspace import Workspace
     from burnish.studio.asking import plan as make_plan
     from burnish.studio.asking import stage_recipe
     from burnish.studio.running import execute

@@ -16,7 +16,7 @@ from rich.text import Text
 from burnish.cli.render import cell, duration, make_table, measures_in_short, plain, program, sparkline
 from burnish.core.events import Event
 from burnish.core.plan import Plan, PlannedStep
-from burnish.core.run import Run
+from burnish.core.runs.run import Run
 from burnish.core.secrets import masked
 from burnish.studio.running import RunResult
 from burnish.studio.runs import curve

@@ -51,7 +51,7 @@ _BUILT_IN = (
     Stage(
         name="synthesize",
         spec="burnish.specs.data:SynthesizeSpec",
-        run="burnish.stages.synthesize:run",
+        run="burnish.stages.data.synthesize:run",
         gives="dataset",
         extra="data",
         summary="Make rows instead of reading them.",
@@ -59,7 +59,7 @@ _BUILT_IN = (
     Stage(
         name="prepare",
         spec="burnish.specs.data:PrepareSpec",
-        run="burnish.stages.prepare:run",
+        run="burnish.stages.data.prepare:run",
         gives="dataset",
         extra="data",
         version=3,
@@ -68,7 +68,7 @@ _BUILT_IN = (
     Stage(
         name="tokenizer",
         spec="burnish.specs.tokens:TokenizerTrainSpec",
-        run="burnish.stages.tokenizer:run",
+        run="burnish.stages.tokens.tokenizer:run",
         gives="tokenizer",
         extra="train",
         version=2,
@@ -77,7 +77,7 @@ _BUILT_IN = (
     Stage(
         name="pretrain",
         spec="burnish.specs.train:PretrainSpec",
-        run="burnish.stages.pretrain:run",
+        run="burnish.stages.train.pretrain:run",
         gives="model",
         extra="train",
         summary="Pre-train a model, from its weights or from a config.",
@@ -85,7 +85,7 @@ _BUILT_IN = (
     Stage(
         name="sft",
         spec="burnish.specs.train:SftSpec",
-        run="burnish.stages.sft:run",
+        run="burnish.stages.train.sft:run",
         gives="adapter",
         extra="train",
         summary="Supervised fine-tuning of a model on conversations or texts.",
@@ -93,7 +93,7 @@ _BUILT_IN = (
     Stage(
         name="evaluate",
         spec="burnish.specs.evals:EvaluateSpec",
-        run="burnish.stages.evaluate:run",
+        run="burnish.stages.evals.evaluate:run",
         gives="evaluation",
         extra="train",
         version=2,
@@ -102,7 +102,7 @@ _BUILT_IN = (
     Stage(
         name="merge",
         spec="burnish.specs.models:MergeSpec",
-        run="burnish.stages.merge:run",
+        run="burnish.stages.models.merge:run",
         gives="model",
         extra="train",
         summary="Merge an adapter into its base, shard by shard.",
@@ -110,7 +110,7 @@ _BUILT_IN = (
     Stage(
         name="generate",
         spec="burnish.specs.models:GenerateSpec",
-        run="burnish.stages.generate:run",
+        run="burnish.stages.models.generate:run",
         gives="generations",
         extra="train",
         summary="Write an answer beside every prompt of a file or dataset.",

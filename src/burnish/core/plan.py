@@ -5,20 +5,26 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
-from burnish import __version__
-from burnish.core.artifact import Artifact
 from burnish.core.context import Input
-from burnish.core.dates import Dates
 from burnish.core.errors import AskError, BurnishError
 from burnish.core.fingerprint import of_step
-from burnish.core.inputs import artifact_at, check_input, has_other_base
+from burnish.core.inputs.checks import artifact_at, check_input, has_other_base
+from burnish.core.inputs.dates import Dates
+from burnish.core.inputs.references import (
+    check_kind,
+    inputs_as_fingerprints,
+    refuse_runs_within,
+    refuse_secret,
+    resolve,
+)
 from burnish.core.naming import nearest
-from burnish.core.recipe import Recipe, Step
-from burnish.core.records import is_there
-from burnish.core.references import check_kind, inputs_as_fingerprints, refuse_runs_within, refuse_secret, resolve
-from burnish.core.run import Run
-from burnish.core.workspace import Workspace
-from burnish.core.yaml import Where, at
+from burnish.core.recipes.recipe import Recipe, Step
+from burnish.core.recipes.yaml import Where, at
+from burnish.core.runs.artifact import Artifact
+from burnish.core.runs.records import is_there
+from burnish.core.runs.run import Run
+from burnish.core.runs.workspace import Workspace
+from burnish.core.version import VERSION
 
 Action = Literal["run", "reuse", "resume", "wait"]
 """`wait`: another process does the step now. A plan has the first three; a run in progress may have the fourth."""
@@ -75,7 +81,7 @@ class Plan:
     def as_dict(self) -> dict[str, Any]:
         return {
             "recipe": self.recipe.name,
-            "burnish": __version__,
+            "burnish": VERSION,
             "free_bytes": self.free_bytes,
             "notes": list(self.notes),
             "warnings": list(self.warnings),

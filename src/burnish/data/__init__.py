@@ -1,0 +1,1 @@
+"""From files to rows: every line of every file is read, quarantined or dropped for a reason."""

@@ -16,7 +16,7 @@ from burnish.data.mapping import detect, map_rows
 from burnish.data.profile import Profile
 from burnish.data.reader import read
 from burnish.data.record import Bad, Reading
-from burnish.data.split import SPLITS
+from burnish.data.splits.split import SPLITS
 
 SAMPLE_ROWS = 20
 _BATCH_ROWS, _BATCH_CHARACTERS = 1000, 4_000_000

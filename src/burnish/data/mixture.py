@@ -9,13 +9,13 @@ from typing import Any
 
 from burnish.core.context import Input
 from burnish.core.errors import AskError
-from burnish.data import dataset_info
 from burnish.data.dataset import is_prepared, read_rows, splits
 from burnish.data.document import Row
 from burnish.data.mapping import Found, Mapped, check_names, detect, map_rows, renamed
 from burnish.data.reader import read
 from burnish.data.record import Bad, Reading
-from burnish.data.sources import find_files
+from burnish.data.sources import dataset_info
+from burnish.data.sources.listing import find_files
 
 
 @dataclass(frozen=True)

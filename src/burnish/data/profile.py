@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from burnish.data.document import Row, every_message
-from burnish.data.filters import language_of, spoken_text
+from burnish.data.filters.language import language_of, spoken_text
 from burnish.data.mapping import unmapped_columns
 
 _LANGUAGE_SAMPLE = 300

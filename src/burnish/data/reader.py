@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from burnish.data.record import Bad, Reading, Record
-from burnish.data.sources import find_files
+from burnish.data.sources.listing import find_files
 
 
 def read(path: Path, reading: Reading, subset: str | None = None) -> Iterator[Record | Bad]:

@@ -1,0 +1,1 @@
+"""Measures of a model, their intervals, and paired comparisons."""

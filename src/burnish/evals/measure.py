@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from burnish.evals.perplexity import Likelihood, likelihoods
-from burnish.evals.scorers import Row, Score, Scorer, Unscored, answering_turn, scorers_for, visible
+from burnish.evals.scoring.scorers import Row, Score, Scorer, Unscored, answering_turn, scorers_for, visible
 from burnish.models.engines.protocol import Engine
 from burnish.specs.evals import GenerationSpec
 from burnish.specs.tokens import RenderSpec, TrainOn
-from burnish.tokens.chat import Renderer
+from burnish.tokens.rendering.renderer import Renderer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

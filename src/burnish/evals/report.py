@@ -17,7 +17,7 @@ from burnish.evals.compare import Comparison, compare_ratios, compare_scores, co
 from burnish.evals.intervals import Floats, Interval, bootstrap, mean_interval, ratio
 from burnish.evals.measure import Item
 from burnish.evals.perplexity import Likelihood
-from burnish.evals.scorers import Row, Score, Unscored
+from burnish.evals.scoring.scorers import Row, Score, Unscored
 
 BITS = "bits_per_byte"
 

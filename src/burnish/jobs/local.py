@@ -9,8 +9,8 @@ from pathlib import Path
 
 from burnish.core.errors import MachineError, RunError
 from burnish.core.events import Failed
-from burnish.core.records import is_there
-from burnish.core.run import Run
+from burnish.core.runs.records import is_there
+from burnish.core.runs.run import Run
 from burnish.core.secrets import mask
 
 BUSY = 75

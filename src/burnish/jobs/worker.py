@@ -23,21 +23,21 @@ from typing import Any
 
 from filelock import Timeout
 
-from burnish import __version__
-from burnish.core.artifact import record_files
 from burnish.core.catalog import Stage, stage
 from burnish.core.context import Context, Input, Outcome
 from burnish.core.errors import BurnishError, MachineError
 from burnish.core.events import Failed, Note
 from burnish.core.faults import as_known
 from burnish.core.files import publish_folder, write_json
-from burnish.core.inputs import InputWatch, check_fetched, write_base_record
-from burnish.core.ledger import ConsumptionLedger
+from burnish.core.inputs.checks import InputWatch, check_fetched, write_base_record
+from burnish.core.inputs.references import fetched
 from burnish.core.processes import end_with_parent
-from burnish.core.references import fetched
-from burnish.core.run import Run
+from burnish.core.runs.artifact import record_files
+from burnish.core.runs.ledger import ConsumptionLedger
+from burnish.core.runs.run import Run
+from burnish.core.runs.workspace import Workspace
 from burnish.core.secrets import MASK, mask, masked, masked_value, names_a_secret
-from burnish.core.workspace import Workspace
+from burnish.core.version import VERSION
 from burnish.jobs.local import BUSY
 from burnish.specs.base import Spec
 
@@ -92,7 +92,7 @@ def work(run: Run) -> int:
         return BUSY
     with lock:
         stop = _Stop()
-        run.go("running", pid=os.getpid(), burnish=__version__)
+        run.go("running", pid=os.getpid(), burnish=VERSION)
         try:
             _log_to(run)
             started = time.time()
@@ -188,7 +188,7 @@ def _publish(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], outcome: 
             "spec": masked_value(spec.model_dump(mode="json")),
             "measures": dict(outcome.measures),
             "provenance": {
-                "burnish": __version__,
+                "burnish": VERSION,
                 "python": platform.python_version(),
                 "machine": platform.platform(),
                 "finished": time.time(),
@@ -238,7 +238,7 @@ def _log_to(run: Run) -> None:
     logging.captureWarnings(capture=True)
     for noisy in ("matplotlib", "PIL", "asyncio", "urllib3", "filelock", "numba", "fsspec"):
         logging.getLogger(noisy).setLevel(logging.INFO)
-    _log.debug("burnish %s, python %s, pid %s, run %s", __version__, platform.python_version(), os.getpid(), run.name)
+    _log.debug("burnish %s, python %s, pid %s, run %s", VERSION, platform.python_version(), os.getpid(), run.name)
     _log.debug("job %s", json.dumps(run.record_of("job.json"), ensure_ascii=False))
 
 

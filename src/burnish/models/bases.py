@@ -8,11 +8,11 @@ require_base(…)        compares the base's weights with the digest in `base.js
 from collections.abc import Iterator
 from pathlib import Path
 
-from burnish.core import hub
 from burnish.core.context import Input
 from burnish.core.errors import BurnishError, ModelError
 from burnish.core.fingerprint import BASE_RECORD
-from burnish.core.inputs import check_base
+from burnish.core.inputs import hub
+from burnish.core.inputs.checks import check_base
 from burnish.core.paths import expanded
 from burnish.models.weights import ADAPTER_CONFIG, read_json
 

@@ -4,17 +4,15 @@ A model with weights that are missing or left over is refused: transformers woul
 and only warn.
 """
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from burnish.core.errors import MachineError, ModelError
-from burnish.core.faults import reason
-from burnish.core.memory import is_out_of_memory
+from burnish.core.faults import is_out_of_memory, reason
+from burnish.models.adapters.attach import load_adapter, without_adapter
 from burnish.models.bases import Source, chain_of, folder_of
+from burnish.models.quiet import quiet_transformers
 from burnish.models.weights import broken, read_json, read_tensors, refuse_integers
 
 if TYPE_CHECKING:
@@ -103,8 +101,6 @@ def load_model(
     model: Any = _load_whole(folder_of(chain[-1]), dtype, device, attention)
     if len(chain) == 1:
         return model
-    from burnish.models.adapters import load_adapter, without_adapter
-
     for adapter in chain[-2::-1]:
         model = load_adapter(without_adapter(model), folder_of(adapter))
     return model
@@ -223,21 +219,3 @@ def check_vocabulary(folder: Path, config: dict[str, Any]) -> None:
             f"{path} has token ids up to {highest}, but the model in {folder} embeds only {rows} tokens",
             "use the tokenizer that belongs to the model, or resize the model's embedding",
         )
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Keep transformers from warning and drawing bars about what burnish checks itself."""
-    from transformers.utils import logging
-
-    verbosity, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if had_bars:
-            logging.enable_progress_bar()

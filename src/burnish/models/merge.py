@@ -16,8 +16,8 @@ import torch
 
 from burnish.core.errors import ModelError
 from burnish.core.faults import reason
+from burnish.models.adapters.changes import Change, LowRank, cannot_merge, changes_of, forget_stacks
 from burnish.models.bases import is_adapter
-from burnish.models.changes import Change, LowRank, cannot_merge, changes_of, forget_stacks
 from burnish.models.layout import Layout, Place, locate
 from burnish.models.load import (
     check_vocabulary,

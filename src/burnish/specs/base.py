@@ -1,7 +1,7 @@
 """What every spec is made of: the frozen base class, references to inputs, and the marks on fields.
 
 A spec says what a person asks for. It is read by the stage that does the work; each read is
-reported to the consumption ledger (`burnish.core.ledger`), so that a setting nothing reads is found.
+reported to the consumption ledger (`burnish.core.runs.ledger`), so that a setting nothing reads is found.
 """
 
 import datetime

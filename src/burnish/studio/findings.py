@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from burnish.core.artifact import Artifact, in_short
 from burnish.core.errors import CODES, BurnishError, RunError
-from burnish.core.inputs import check_input
-from burnish.core.records import RECORDS, broken, is_there, misplaced_logs, read_hashes, read_latest, read_record
-from burnish.core.run import Run
+from burnish.core.inputs.checks import check_input
+from burnish.core.runs.artifact import Artifact, in_short
+from burnish.core.runs.records import RECORDS, broken, is_there, misplaced_logs, read_hashes, read_latest, read_record
+from burnish.core.runs.run import Run
+from burnish.core.runs.workspace import Workspace
 from burnish.core.secrets import mask
-from burnish.core.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import burnish
-from burnish.core import hub
 from burnish.core.files import file_size
+from burnish.core.inputs import hub
 from burnish.core.processes import usable_cores
+from burnish.core.runs.workspace import Workspace
 from burnish.core.secrets import mask
-from burnish.core.workspace import Workspace
+from burnish.core.version import VERSION
 from burnish.jobs.local import worker_environment
 from burnish.studio.findings import Finding, look_at_runs, look_at_workspace
 
@@ -51,7 +51,7 @@ def env(*, devices: bool = True, workspace: Path | str | None = None) -> dict[st
     place = Workspace.find(workspace)
     memory = _memory_bytes()
     return {
-        "burnish": burnish.__version__,
+        "burnish": VERSION,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in _PACKAGES},
@@ -64,7 +64,7 @@ def env(*, devices: bool = True, workspace: Path | str | None = None) -> dict[st
         "paths": {
             "workspace": str(place.root),
             "runs": str(place.runs),
-            "package": str(Path(burnish.__file__).parent),
+            "package": str(Path(__file__).parents[1]),
             "python": sys.executable,
             "hub_cache": str(hub.cache_folder()),
         },

@@ -11,13 +11,13 @@ from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
-from burnish.core.artifact import Artifact
 from burnish.core.context import Input
 from burnish.core.errors import BurnishError, RunError, error_from_dict
 from burnish.core.events import Event, Note
 from burnish.core.plan import Plan, PlannedStep, make_plan, planned_again, with_own_base
-from burnish.core.run import Run
-from burnish.core.workspace import Workspace
+from burnish.core.runs.artifact import Artifact
+from burnish.core.runs.run import Run
+from burnish.core.runs.workspace import Workspace
 from burnish.jobs.local import BUSY, LocalLauncher
 from burnish.studio.asking import RecipeLike, as_recipe, stage_recipe
 from burnish.studio.stopping import StopRequests, interrupted, interruptible_planning

@@ -12,9 +12,9 @@ from burnish.core.errors import AskError, BurnishError
 from burnish.core.events import Event, Metric
 from burnish.core.fingerprint import flattened
 from burnish.core.plan import make_plan
-from burnish.core.recipe import recipe_of
-from burnish.core.run import Run, is_held
-from burnish.core.workspace import Workspace
+from burnish.core.recipes.recipe import recipe_of
+from burnish.core.runs.run import Run, is_held
+from burnish.core.runs.workspace import Workspace
 from burnish.studio.running import RunResult, Watcher, execute
 from burnish.studio.stopping import interruptible_planning, request_stop
 

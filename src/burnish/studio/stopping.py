@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.core.errors import RunError
-from burnish.core.run import Run
+from burnish.core.runs.run import Run
 
 _ONCE = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Sent by machines, and often twice, as by a shell and the system: they never count as a second request."""

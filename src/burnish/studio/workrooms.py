@@ -10,10 +10,10 @@ from typing import Any
 
 from burnish.core.context import Input
 from burnish.core.errors import MachineError, RunError, error_from_dict
-from burnish.core.inputs import check_fetched, check_input
-from burnish.core.references import check_kind, fetched, resolve
-from burnish.core.validation import make_spec
-from burnish.core.workspace import Workspace
+from burnish.core.inputs.checks import check_fetched, check_input
+from burnish.core.inputs.references import check_kind, fetched, resolve
+from burnish.core.recipes.validation import make_spec
+from burnish.core.runs.workspace import Workspace
 from burnish.jobs.local import worker_environment
 from burnish.specs.data import InspectSpec
 
@@ -37,7 +37,7 @@ def inspect(source: str, *, workspace: Path | str | None = None, **settings: Any
         "spec": spec.model_dump(mode="json", exclude_unset=True),
         "inputs": {name: check_fetched(fetched(value), known).to_json() for name, value in inputs.items()},
     }
-    found = _ask("burnish.stages.inspect", request)
+    found = _ask("burnish.stages.data.inspect", request)
     return {**found, "notes": [*notes, *found["notes"]]}
 
 
@@ -64,7 +64,7 @@ def chat(model: str, *, workspace: Path | str | None = None, arguments: Sequence
     """Talk to a model in this terminal; gives the exit status. `arguments` go to the chat itself (`--ask TEXT`)."""
     _require("torch", "train")
     value = resolve_model(model, workspace=workspace, say=lambda text: print(text, file=sys.stderr))
-    command = [sys.executable, "-m", "burnish.stages.chat", json.dumps(value.to_json()), *arguments]
+    command = [sys.executable, "-m", "burnish.stages.models.chat", json.dumps(value.to_json()), *arguments]
     return subprocess.run(command, env=worker_environment(), check=False).returncode
 
 

@@ -5,7 +5,6 @@ normalised, so that runtimes which know these patterns by heart, such as llama.c
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
@@ -16,7 +15,6 @@ from transformers import PreTrainedTokenizerFast
 
 from burnish.specs.tokens import TokenizerTrainSpec
 
-CHATML = Path(__file__).with_name("chatml.jinja")
 """The template that `chat_template: chatml` names: generation markers around what the assistant says, tool calls."""
 
 

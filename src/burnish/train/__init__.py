@@ -1,0 +1,1 @@
+"""Training: the loop, packed batches, and what they need of a model."""

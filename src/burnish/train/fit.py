@@ -22,19 +22,19 @@ from burnish.core.context import Context
 from burnish.core.errors import AskError, ModelError
 from burnish.core.events import Chosen, Event, Metric, Note
 from burnish.specs.train import MOST, FullSpec, PretrainSpec, SftSpec, TrainSpec
-from burnish.train import curve, ledger, trackers
 from burnish.train.batches import StepPlan, TokenisedRows
-from burnish.train.checkpoint import Checkpoint, CheckpointFolder, load, read, read_weights
+from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder, load, read, read_weights
+from burnish.train.checkpoints.lineage import Origin
+from burnish.train.checkpoints.state import LoopSettings, TrainState
 from burnish.train.dropout import TokenDropout
-from burnish.train.lineage import Origin
 from burnish.train.loop import Loop
 from burnish.train.objectives.balance import balance_of
-from burnish.train.optimizers import Optimizer
+from burnish.train.optim.optimizers import Optimizer
+from burnish.train.optim.schedule import Schedule
 from burnish.train.precision import Start, give_whole_model
+from burnish.train.reporting import curve, ledger, trackers
 from burnish.train.resolve import Resolved, save_every
-from burnish.train.schedule import Schedule
 from burnish.train.scoring import Scorer, causal_model
-from burnish.train.standing import LoopSettings, Standing
 
 _ROWS_WHEN_NOT_SAID = 16
 _EVALUATIONS = 10
@@ -109,9 +109,9 @@ def fit(
         ctx.settled()
         if resumed_from is None:
             checkpoints.clear()
-        loop.emit = _tracked(spec, ctx, stack, loop.standing.step)
-        standing = loop.run()
-    _take_best(settings, standing, checkpoints, optimizer, ctx.emit)
+        loop.emit = _tracked(spec, ctx, stack, loop.state.step)
+        state = loop.run()
+    _take_best(settings, state, checkpoints, optimizer, ctx.emit)
     if spec.track:
         shutil.copytree(_tracker_folder(ctx), ctx.out / "trackers", dirs_exist_ok=True)
     scorer.restore_attention()
@@ -123,9 +123,9 @@ def fit(
         optimizer.give_masters()
     model.eval()
     ledger.publish(ctx.scratch / "ledger" / "visits.bin", rows.row_ids, ctx.out / "rows.parquet")
-    curve.draw(ctx.scratch / "ledger" / "visits.bin", standing.evaluations, ctx.out / "loss.png")
+    curve.draw(ctx.scratch / "ledger" / "visits.bin", state.evaluations, ctx.out / "loss.png")
     provenance = {"resumed": loop.lineage} if loop.lineage else {}
-    return Fitted(_measures(standing, plan, rows, resumed_from) | saved, provenance)
+    return Fitted(_measures(state, plan, rows, resumed_from) | saved, provenance)
 
 
 def _check_tokens(model: nn.Module, *splits: TokenisedRows | None) -> None:
@@ -267,16 +267,16 @@ def _resume(asked: str, loop: Loop, checkpoints: CheckpointFolder, emit: Callabl
     if checkpoint is None:
         return None
     changes = loop.restore(checkpoint, named)
-    checkpoints.forget_after(loop.standing.step)
+    checkpoints.forget_after(loop.state.step)
     if named is not None:
         loop.take_ledger_of(named)
-        if loop.settings.keep_best and loop.standing.best_step is not None:
-            checkpoints.adopt(named.with_name(f"step-{loop.standing.best_step:08d}"))
-    emit(Note(text=f"resuming from the checkpoint of step {loop.standing.step}"))
+        if loop.settings.keep_best and loop.state.best_step is not None:
+            checkpoints.adopt(named.with_name(f"step-{loop.state.best_step:08d}"))
+    emit(Note(text=f"resuming from the checkpoint of step {loop.state.step}"))
     if changes:
         text = ", ".join(str(change) for change in changes)
-        emit(Note(level="warning", text=f"from step {loop.standing.step + 1} on other settings apply: {text}"))
-    return loop.standing.step
+        emit(Note(level="warning", text=f"from step {loop.state.step + 1} on other settings apply: {text}"))
+    return loop.state.step
 
 
 def _stands_on(checkpoint: Checkpoint, named: Path) -> bool:
@@ -310,13 +310,13 @@ def _tracked(spec: TrainSpec, ctx: Context, stack: ExitStack, step: int) -> Call
 
 def _take_best(
     settings: LoopSettings,
-    standing: Standing,
+    state: TrainState,
     checkpoints: CheckpointFolder,
     optimizer: Optimizer,
     emit: Callable[[Event], None],
 ) -> None:
-    best = standing.best_step
-    if not settings.keep_best or best is None or best == standing.step:
+    best = state.best_step
+    if not settings.keep_best or best is None or best == state.step:
         return
     folder = checkpoints.at(best)
     if folder is None:
@@ -328,25 +328,25 @@ def _take_best(
         )
         return
     optimizer.load_weights(read_weights(folder))
-    emit(Note(text=f"the weights of step {best} are given: validation loss {standing.best_loss:.4f}"))
+    emit(Note(text=f"the weights of step {best} are given: validation loss {state.best_loss:.4f}"))
 
 
-def _measures(standing: Standing, plan: StepPlan, rows: TokenisedRows, resumed_from: int | None) -> dict[str, Any]:
+def _measures(state: TrainState, plan: StepPlan, rows: TokenisedRows, resumed_from: int | None) -> dict[str, Any]:
     measures: dict[str, Any] = {
-        "steps": standing.step,
-        "epochs": round(plan.epochs_done(standing.cursor), 4),
+        "steps": state.step,
+        "epochs": round(plan.epochs_done(state.cursor), 4),
         "rows": len(rows),
-        "first_loss": standing.first_loss,
-        "last_loss": standing.last_loss,
-        "tokens": standing.tokens,
-        "learned_tokens": standing.learned_tokens,
-        "tokens_per_second": round(standing.tokens / max(standing.seconds, 1e-9), 1),
-        "seconds": round(standing.seconds, 2),
+        "first_loss": state.first_loss,
+        "last_loss": state.last_loss,
+        "tokens": state.tokens,
+        "learned_tokens": state.learned_tokens,
+        "tokens_per_second": round(state.tokens / max(state.seconds, 1e-9), 1),
+        "seconds": round(state.seconds, 2),
     }
-    if standing.evaluations:
-        measures |= {"best_eval_loss": standing.best_loss, "best_step": standing.best_step}
-        measures["last_eval_loss"] = standing.evaluations[-1][1]
-    if standing.stopped_early:
+    if state.evaluations:
+        measures |= {"best_eval_loss": state.best_loss, "best_step": state.best_step}
+        measures["last_eval_loss"] = state.evaluations[-1][1]
+    if state.stopped_early:
         measures["stopped_early"] = True
     if resumed_from is not None:
         measures["resumed_from"] = resumed_from

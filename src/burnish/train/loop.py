@@ -16,24 +16,24 @@ from numpy.typing import NDArray
 
 from burnish.core.errors import MachineError, RunError
 from burnish.core.events import CheckpointSaved, Event, Metric, Note
-from burnish.core.memory import first_line, is_out_of_memory
+from burnish.core.faults import first_line, is_out_of_memory
 from burnish.train.batches import StepPlan, TokenisedRows
-from burnish.train.checkpoint import Checkpoint, CheckpointFolder, capture_randomness, restore_randomness
+from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder, capture_randomness, restore_randomness
+from burnish.train.checkpoints.lineage import Change, Origin, compare, lineage_entry
+from burnish.train.checkpoints.state import LoopSettings, TrainState
 from burnish.train.dropout import TokenDropout
-from burnish.train.ledger import RowLedger
-from burnish.train.lineage import Change, Origin, compare, lineage_entry
 from burnish.train.objectives.balance import Balance
-from burnish.train.optimizers import Optimizer
+from burnish.train.optim.optimizers import Optimizer
 from burnish.train.passes import Passes, StopAskedError
-from burnish.train.reporting import Reporter
+from burnish.train.reporting.ledger import RowLedger
+from burnish.train.reporting.metrics import Reporter
 from burnish.train.scoring import Scorer
-from burnish.train.standing import LoopSettings, Standing
 
 _ROWS_NAMED = 3
 
 
 class Loop:
-    """One run over tokenised rows. `run()` goes from where `standing` is to the end."""
+    """One run over tokenised rows. `run()` goes from where `state` is to the end."""
 
     def __init__(
         self,
@@ -57,12 +57,12 @@ class Loop:
         self._reports_balance = balance is not None
         self._ledger_path, self.origin = ledger_path, origin
         self.emit = emit
-        self.standing = Standing(micro_batch_tokens=settings.micro_batch_tokens)
+        self.state = TrainState(micro_batch_tokens=settings.micro_batch_tokens)
         self._passes = Passes(
             scorer,
             optimizer,
             rows,
-            self.standing,
+            self.state,
             max_grad_norm=settings.max_grad_norm,
             balance=balance,
             dropout=dropout,
@@ -80,26 +80,26 @@ class Loop:
         Gives the changes. Errors: RunError `run.other-settings` when something differs that must not.
         """
         changes = compare(checkpoint, self.origin, may_change=named is not None)
-        standing = Standing.from_json(checkpoint.state["standing"])
-        if standing.step > self.settings.total_steps:
+        state = TrainState.from_json(checkpoint.state["standing"])
+        if state.step > self.settings.total_steps:
             raise RunError(
                 "run.other-settings",
-                f"the checkpoint is of step {standing.step}, and the run ends after {self.settings.total_steps}",
+                f"the checkpoint is of step {state.step}, and the run ends after {self.settings.total_steps}",
                 "give more max_steps or epochs, or an earlier checkpoint",
             )
         self.optimizer.load_weights(checkpoint.weights)
         self.optimizer.load_state(checkpoint.optimizer)
         changed = {change.name.partition(".")[0] for change in changes}
         if "micro_batch_tokens" in changed:
-            standing.micro_batch_tokens = self.settings.micro_batch_tokens
+            state.micro_batch_tokens = self.settings.micro_batch_tokens
         if changed & {"early_stop", "max_steps", "epochs"}:
-            standing.stopped_early = False
-        self.standing = self._passes.standing = standing
+            state.stopped_early = False
+        self.state = self._passes.state = state
         self.lineage = list(checkpoint.state["lineage"])
         if named is not None:
-            self.lineage.append(lineage_entry(named, standing.step, changes))
+            self.lineage.append(lineage_entry(named, state.step, changes))
         self._ledger_offset = checkpoint.state["ledger_offset"]
-        self._saved_step = self.standing.step
+        self._saved_step = self.state.step
         restore_randomness(checkpoint.randomness)
         return changes
 
@@ -114,41 +114,41 @@ class Loop:
         """About how large a checkpoint is: weights and two states of each, in float32."""
         return sum(3 * 4 * master.numel() for master in self.optimizer.masters.values())
 
-    def run(self) -> Standing:
-        """Train to the end of the run; gives the final standing.
+    def run(self) -> TrainState:
+        """Train to the end of the run; gives the final state.
 
         Errors: RunError `run.not-finite`, `run.interrupted`; MachineError `machine.no-memory`, `machine.no-disk`.
         """
         self._ledger = RowLedger(self._ledger_path, self._ledger_offset)
-        began, before = time.monotonic(), self.standing.seconds
-        self._reporter = Reporter(self.plan, self.settings, self.standing, self.emit)
+        began, before = time.monotonic(), self.state.seconds
+        self._reporter = Reporter(self.plan, self.settings, self.state, self.emit)
         self.scorer.model.train()
         self._reporter.progress()
         try:
             self._evaluate_when_due()  # where a stop cut an evaluation off
             while not self._is_finished():
                 self._step()
-                self.standing.seconds = before + time.monotonic() - began
+                self.state.seconds = before + time.monotonic() - began
                 self._evaluate_when_due()
-                if self.standing.step % self.settings.save_every == 0 or self._is_finished():
+                if self.state.step % self.settings.save_every == 0 or self._is_finished():
                     self.save()
-            return self.standing
+            return self.state
         except StopAskedError:
             self.save()
             raise RunError(
                 "run.interrupted",
-                f"the run was stopped after step {self.standing.step} of {self.settings.total_steps}; it is saved",
+                f"the run was stopped after step {self.state.step} of {self.settings.total_steps}; it is saved",
                 "run it again (with resume: auto, which is the default): it goes on from there",
             ) from None
         finally:
             self._ledger.close()
 
     def _is_finished(self) -> bool:
-        return self.standing.step == self.settings.total_steps or self.standing.stopped_early
+        return self.state.step == self.settings.total_steps or self.state.stopped_early
 
     def save(self) -> None:
         """Publish a checkpoint of this very moment, unless there is one."""
-        step = self.standing.step
+        step = self.state.step
         if self._saved_step == step:
             return
         if not self.optimizer.is_finite():
@@ -160,7 +160,7 @@ class Loop:
         checkpoint = Checkpoint(
             identity=self.origin.identity,
             state={
-                "standing": self.standing.as_json(),
+                "standing": self.state.as_json(),
                 "ledger_offset": ledger_offset,
                 "origin": self.origin.as_json(),
                 "lineage": self.lineage,
@@ -169,35 +169,33 @@ class Loop:
             optimizer=self.optimizer.state(),
             randomness=capture_randomness(),
         )
-        path = self.checkpoints.save(
-            step, checkpoint, best=self.standing.best_step if self.settings.keep_best else None
-        )
+        path = self.checkpoints.save(step, checkpoint, best=self.state.best_step if self.settings.keep_best else None)
         self._saved_step = step
         self.emit(CheckpointSaved(step=step, path=str(path)))
 
     def _step(self) -> None:
         """One optimiser step."""
-        standing, settings = self.standing, self.settings
-        rows = self.plan.rows(standing.cursor)
-        rate = settings.learning_rate * settings.schedule(standing.step)
+        state, settings = self.state, self.settings
+        rows = self.plan.rows(state.cursor)
+        rate = settings.learning_rate * settings.schedule(state.step)
         found = self._passes.gradient(rows)
         loss, grad_norm = found.loss, found.norm
         if not (math.isfinite(loss + found.aux_loss) and math.isfinite(grad_norm)):
             what = "gradient" if math.isfinite(loss + found.aux_loss) else "loss"
             self._refuse_not_finite(
-                f"the {what} of step {standing.step + 1}", f" (loss {loss}, grad_norm {grad_norm})", rows
+                f"the {what} of step {state.step + 1}", f" (loss {loss}, grad_norm {grad_norm})", rows
             )
         self._update(rate)
         self.optimizer.zero_grad()
         self._ledger.append(found.visits)
         tokens, learned = int(self.rows.lengths[rows].sum()), int(sum(v["learned"].sum() for v in found.visits))
-        standing.step += 1
-        standing.cursor = self.plan.after(standing.cursor)
-        standing.tokens += tokens
-        standing.learned_tokens += learned
-        standing.first_loss = loss if standing.first_loss is None else standing.first_loss
-        standing.last_loss = loss
-        if standing.step % settings.log_every == 0 or standing.step == settings.total_steps:
+        state.step += 1
+        state.cursor = self.plan.after(state.cursor)
+        state.tokens += tokens
+        state.learned_tokens += learned
+        state.first_loss = loss if state.first_loss is None else state.first_loss
+        state.last_loss = loss
+        if state.step % settings.log_every == 0 or state.step == settings.total_steps:
             more = {"aux_loss": found.aux_loss} if self._reports_balance else {}
             self._reporter.step({"loss": loss, "learning_rate": rate, "grad_norm": grad_norm} | more)
 
@@ -213,7 +211,7 @@ class Loop:
             return
         raise MachineError(
             "machine.no-memory",
-            f"memory ran out while step {self.standing.step + 1} changed the weights, which cannot be repeated: "
+            f"memory ran out while step {self.state.step + 1} changed the weights, which cannot be repeated: "
             f"{reason}; {self._last_good()}",
             "run it again with more free memory, which resumes from there; or restart with method: lora, a smaller "
             "micro_batch_tokens or gradient_checkpointing: true",
@@ -236,36 +234,36 @@ class Loop:
         return f"the last good checkpoint is {saved if saved is not None else 'none: no step was saved yet'}"
 
     def _evaluate_when_due(self) -> None:
-        standing, settings = self.standing, self.settings
-        step, every = standing.step, settings.eval_every
+        state, settings = self.state, self.settings
+        step, every = state.step, settings.eval_every
         is_due = step == settings.total_steps or (every is not None and step > 0 and step % every == 0)
-        if self.held_out is None or not is_due or (standing.evaluations and standing.evaluations[-1][0] == step):
+        if self.held_out is None or not is_due or (state.evaluations and state.evaluations[-1][0] == step):
             return
         loss = self._passes.mean_loss(self.held_out)
         if not math.isfinite(loss):
             self._refuse_not_finite(f"the validation loss after step {step}")
-        standing.evaluations.append((step, loss))
+        state.evaluations.append((step, loss))
         self.emit(Metric(step=step, values={"eval_loss": loss}))
         self._count_gain(loss)
-        if standing.best_loss is None or loss < standing.best_loss:
-            standing.best_loss, standing.best_step = loss, step
+        if state.best_loss is None or loss < state.best_loss:
+            state.best_loss, state.best_step = loss, step
             if settings.keep_best:
                 self.save()
-        if standing.stopped_early:
+        if state.stopped_early:
             self.emit(
                 Note(
                     text=f"stopped early after step {step}: the validation loss has not fallen in "
-                    f"{settings.patience} evaluations; the best was {standing.best_loss:.4f} after step "
-                    f"{standing.best_step}"
+                    f"{settings.patience} evaluations; the best was {state.best_loss:.4f} after step "
+                    f"{state.best_step}"
                 )
             )
 
     def _count_gain(self, loss: float) -> None:
         """Reset or use up patience."""
-        standing, settings = self.standing, self.settings
-        if standing.loss_to_beat is None or loss < standing.loss_to_beat - settings.min_delta:
-            standing.loss_to_beat, standing.evaluations_without_gain = loss, 0
+        state, settings = self.state, self.settings
+        if state.loss_to_beat is None or loss < state.loss_to_beat - settings.min_delta:
+            state.loss_to_beat, state.evaluations_without_gain = loss, 0
             return
-        standing.evaluations_without_gain += 1
-        is_out_of_patience = settings.patience is not None and standing.evaluations_without_gain >= settings.patience
-        standing.stopped_early = is_out_of_patience and standing.step < settings.total_steps
+        state.evaluations_without_gain += 1
+        is_out_of_patience = settings.patience is not None and state.evaluations_without_gain >= settings.patience
+        state.stopped_early = is_out_of_patience and state.step < settings.total_steps

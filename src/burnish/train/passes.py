@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from burnish.core.errors import MachineError
 from burnish.core.events import Event, Note
-from burnish.core.memory import first_line, is_out_of_memory
+from burnish.core.faults import first_line, is_out_of_memory
 from burnish.train.batches import Batch, TokenisedRows, make_batch, micro_batches
-from burnish.train.checkpoint import capture_randomness, restore_randomness
+from burnish.train.checkpoints.checkpoint import capture_randomness, restore_randomness
+from burnish.train.checkpoints.state import TrainState
 from burnish.train.dropout import TokenDropout, generator_states
-from burnish.train.ledger import record
 from burnish.train.objectives.balance import Balance
 from burnish.train.objectives.causal import score
-from burnish.train.optimizers import Optimizer
+from burnish.train.optim.optimizers import Optimizer
+from burnish.train.reporting.ledger import record
 from burnish.train.scoring import Scorer
-from burnish.train.standing import Standing
 
 
 class StopAskedError(Exception):
@@ -44,14 +44,14 @@ class Gradient:
 
 
 class Passes:
-    """Runs the model over rows; `standing` says in which step, and how many tokens a part may hold."""
+    """Runs the model over rows; `state` says in which step, and how many tokens a part may hold."""
 
     def __init__(
         self,
         scorer: Scorer,
         optimizer: Optimizer,
         rows: TokenisedRows,
-        standing: Standing,
+        state: TrainState,
         *,
         max_grad_norm: float | None,
         balance: Balance | None,
@@ -59,7 +59,7 @@ class Passes:
         emit: Callable[[Event], None],
         is_stopping: Callable[[], bool],
     ):
-        self.scorer, self.optimizer, self.rows, self.standing = scorer, optimizer, rows, standing
+        self.scorer, self.optimizer, self.rows, self.state = scorer, optimizer, rows, state
         self._max_grad_norm, self._balance, self._dropout = max_grad_norm, balance, dropout
         self._emit, self._is_stopping = emit, is_stopping
         self._device = scorer.causal.device
@@ -132,7 +132,7 @@ class Passes:
             self.optimizer.gather()
             total[0] += scored.loss.detach()
             parts.append((part, scored.row_losses, scored.row_learned))
-        step, epoch = self.standing.step + 1, self.standing.cursor.epoch
+        step, epoch = self.state.step + 1, self.state.cursor.epoch
         visits = [
             record(part, epoch, step, losses.cpu().numpy(), learned.cpu().numpy()) for part, losses, learned in parts
         ]
@@ -153,11 +153,11 @@ class Passes:
     def _batch(self, part: NDArray[np.int64]) -> Batch:
         batch = make_batch(self.rows, part, self._device)
         if self._dropout is not None:
-            self._dropout.begin(self.standing.step, batch)
+            self._dropout.begin(self.state.step, batch)
         return batch
 
     def _split(self, data: TokenisedRows, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        return micro_batches(data.lengths, rows, self.standing.micro_batch_tokens, self.scorer.one_by_one)
+        return micro_batches(data.lengths, rows, self.state.micro_batch_tokens, self.scorer.one_by_one)
 
     def _raise_if_stopping(self) -> None:
         if self._is_stopping():
@@ -173,22 +173,22 @@ class Passes:
             longest = int(data.lengths[rows].max())
             raise MachineError(
                 "machine.no-memory",
-                f"memory ran out in step {self.standing.step + 1} on a single row of {longest} tokens: {reason}",
+                f"memory ran out in step {self.state.step + 1} on a single row of {longest} tokens: {reason}",
                 "set gradient_checkpointing: true, lower render.max_length, or choose method: lora",
             )
         largest = max(int(data.lengths[part].sum()) for part in parts if len(part) > 1)
-        self.standing.micro_batch_tokens = largest // 2
+        self.state.micro_batch_tokens = largest // 2
         self._emit(
             Note(
                 level="warning",
-                text=f"memory ran out in step {self.standing.step + 1}; the work is repeated "
-                f"in parts of at most {self.standing.micro_batch_tokens} tokens ({reason})",
+                text=f"memory ran out in step {self.state.step + 1}; the work is repeated "
+                f"in parts of at most {self.state.micro_batch_tokens} tokens ({reason})",
             )
         )
 
     def _tell_repeated(self, drawn: list[torch.Tensor]) -> None:
         """Say whether the repeated step is what it would have been, which random numbers drawn in it would change."""
-        step = self.standing.step + 1
+        step = self.state.step + 1
         if all(torch.equal(one, other) for one, other in zip(drawn, generator_states(self._device), strict=True)):
             self._emit(Note(text=f"step {step} was repeated in smaller parts, with the same gradient up to rounding"))
         else:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from burnish.core.events import Chosen, Event, Note
-from burnish.train.optimizers import Optimizer
+from burnish.train.optim.optimizers import Optimizer
 from burnish.train.scoring import causal_model
 
 LOST_TO_TELL = 0.1

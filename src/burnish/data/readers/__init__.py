@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from burnish.data.opening import PACKED
+from burnish.data.files.opening import PACKED
 from burnish.data.readers.columnar import read_arrow, read_parquet
 from burnish.data.readers.json_document import read_json
 from burnish.data.readers.json_lines import read_json_lines

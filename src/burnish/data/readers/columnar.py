@@ -10,7 +10,7 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from burnish.core.errors import DataError
-from burnish.data.opening import opened, unreadable
+from burnish.data.files.opening import opened, unreadable
 from burnish.data.record import Bad, Reading, Record, RowError, cut
 from burnish.data.strict_json import check_value
 

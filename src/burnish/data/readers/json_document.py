@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from burnish.core.errors import DataError
-from burnish.data import hub_folder
-from burnish.data.opening import ByteStream, opened
+from burnish.data.files.opening import ByteStream, opened
 from burnish.data.readers.brackets import Brackets
 from burnish.data.readers.json_columns import columns_of, lengths_differ
 from burnish.data.readers.json_lines import as_object, read_json_lines
 from burnish.data.record import MAX_ROW_BYTES, Bad, Reading, Record, RowError, cut
+from burnish.data.splits.names import SPLIT_NAMES
 from burnish.data.strict_json import parse, parse_at
 
 _BLANK = re.compile(r"[ \t\r\n]*")
@@ -26,8 +26,7 @@ _KEY = re.compile(r'[ \t\r\n]*("(?:[^"\\\n]|\\.)*")[ \t\r\n]*:[ \t\r\n]*')
 _COMMA = re.compile(r"[ \t\r\n]*,")
 _OBJECTS = re.compile(r"\[[ \t\r\n]*(?:[{\]]|\Z)")
 _COLUMN = re.compile(r'\[[ \t\r\n]*[^ \t\r\n{\]]|\{[ \t\r\n]*"0"[ \t\r\n]*:')
-_SPLITS = hub_folder.SPLIT_NAMES
-_LISTS = ("data", "rows", "examples", "instances", "items", "records", *_SPLITS)
+_LISTS = ("data", "rows", "examples", "instances", "items", "records", *SPLIT_NAMES)
 """Keys under which a document may hold its rows; those of a split say which."""
 _MOST_OF_A_TABLE = 256 * 1024 * 1024
 _INDENT = re.compile(r"(?:^|\n)([ \t]*)\Z")
@@ -75,7 +74,7 @@ def _layout(head: str) -> _Layout:
     others: list[str] = []
     while (key := _KEY.match(head, at)) is not None:
         if _holds_rows(key[1][1:-1], head, key.end()):
-            return _Layout("list", key.end() + 1, _SPLITS.get(key[1][1:-1], ""), tuple(others))
+            return _Layout("list", key.end() + 1, SPLIT_NAMES.get(key[1][1:-1], ""), tuple(others))
         if not others and _COLUMN.match(head, key.end()):
             return _Layout("columns", start)
         try:
@@ -170,7 +169,7 @@ class _Splitter:
         while self.next_character() == "," and (key := self._next_key()) is not None:
             if _holds_rows(key, self.buffer, self.at):
                 self.advance(self.at + 1)
-                yield from self.rows(in_list=True, split=_SPLITS.get(key, ""))
+                yield from self.rows(in_list=True, split=SPLIT_NAMES.get(key, ""))
                 return
             self._reading.say(_not_read(self._name, [key]))
             if not self._pass_value():

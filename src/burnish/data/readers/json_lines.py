@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from burnish.data.opening import Line, opened
+from burnish.data.files.opening import Line, opened
 from burnish.data.record import MAX_ROW_BYTES, Bad, Reading, Record, RowError, cut, kind_of
 from burnish.data.strict_json import parse
 

@@ -1,0 +1,1 @@
+"""Engines generate text: one protocol, one module for each way."""

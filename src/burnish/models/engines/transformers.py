@@ -15,8 +15,8 @@ from burnish.models.engines.detokenize import Detokenizer, decode
 from burnish.models.engines.protocol import Answer, Progress
 from burnish.models.engines.sampling import Sampling, next_tokens
 from burnish.models.engines.ways import WAYS, Way, context_of, find_way, reach_of, refuse_not_finite
-from burnish.models.load import quiet_transformers
 from burnish.models.probing import causal_model
+from burnish.models.quiet import quiet_transformers
 from burnish.specs.evals import GenerationSpec
 
 if TYPE_CHECKING:

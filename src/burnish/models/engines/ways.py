@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from burnish.core.errors import ModelError, RunError
-from burnish.models.load import quiet_transformers
 from burnish.models.probing import boundaries, distance, evaluating, length_of_rope, random_ids, said, text_config
+from burnish.models.quiet import quiet_transformers
 
 if TYPE_CHECKING:
     from peft import PeftModel

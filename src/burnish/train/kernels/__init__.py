@@ -1,0 +1,1 @@
+"""Fast paths, each held against its plain twin by a test."""

@@ -1,0 +1,239 @@
+"""What a step takes: whether it still is what the plan fingerprinted, and whether an adapter stands on its own base."""
+
+from collections.abc import Container, Mapping
+from pathlib import Path
+from typing import Any
+
+from burnish.core.context import Input
+from burnish.core.errors import ModelError, RunError
+from burnish.core.files import write_json
+from burnish.core.fingerprint import BASE_RECORD, content_files, of_model, of_path
+from burnish.core.runs.artifact import Artifact
+from burnish.core.runs.records import broken, is_there, read_record
+from burnish.core.secrets import mask
+
+_SHOWN = 3
+Stamp = tuple[int, int, int, int]
+
+
+def check_input(value: Input, known: dict[str, Any], since: float | None = None, *, other_base: bool = False) -> None:
+    """Refuse an input whose files are not those that its fingerprint stands for; of an adapter, its base as well.
+
+    `known` remembers hashes; `since` is the time of the plan, which helps to name the file that changed. What a
+    revision pins (a hub's commit) is not looked at. With `other_base` the adapter is used on another base than its own.
+
+    Errors: RunError `run.input-changed`, `run.damaged-artifact`, `run.broken-record`; ModelError `model.wrong-adapter`,
+    `model.not-found`.
+    """
+    if _is_content(value):
+        artifact = artifact_at(value)
+        if artifact is not None:
+            artifact.refuse_damage(known, value.ref)
+        else:
+            _check_path(value, known, since)
+    base = value.inputs.get("base")
+    if value.kind == "adapter" and base is not None and not other_base:
+        _check_own_base(value, base, known)
+
+
+def check_base(adapter: Path, base: Path, known: dict[str, Any] | None = None) -> None:
+    """Refuse a base that is not the one the adapter was trained on, as `burnish_base.json` beside it says.
+
+    Adapters of other tools carry no such file and pass. Errors: ModelError `model.wrong-adapter` naming the files.
+    """
+    if not is_there(adapter / BASE_RECORD):
+        return
+    trained_on: dict[str, str] = read_record(adapter / BASE_RECORD)["files"]
+    found = of_model(base, _HASHES if known is None else known)
+    changed = sorted(name for name in trained_on.keys() | found.keys() if trained_on.get(name) != found.get(name))
+    if changed:
+        raise ModelError(
+            "model.wrong-adapter",
+            f"{base} is not the base that the adapter {adapter} was trained on: {_named(changed)} differ",
+            "give the base as it was, or train the adapter again on this one; without "
+            f"{adapter / BASE_RECORD} nothing is compared",
+        )
+
+
+def has_other_base(name: str, inputs: Container[str]) -> bool:
+    """Whether a step names a base for its adapter itself, as `merge --base` does; `name` is the adapter's field."""
+    return name == "model" and "base" in inputs
+
+
+def check_fetched(value: Input, known: dict[str, Any]) -> Input:
+    """The same input, once its files are on this disk; an adapter whose base came from a hub is checked against it."""
+    base = value.inputs.get("base")
+    if value.kind == "adapter" and base is not None and _is_pinned(base):
+        check_base(value.path, base.path, known)
+    return value
+
+
+_HASHES: dict[str, Any] = {}
+"""Hashes of this process, where the caller keeps none."""
+
+
+def write_base_record(adapter: Path, base: Input, known: dict[str, Any]) -> dict[str, str]:
+    """Put `burnish_base.json` beside an adapter, so that a copy can be checked; gives sha256 of the base's files."""
+    files = of_model(base.path, known)
+    write_json(adapter / BASE_RECORD, {"base": mask(base.ref), "files": files})
+    return files
+
+
+def artifact_at(value: Input) -> Artifact | None:
+    """The artifact whose output an input is; None for a plain file or folder.
+
+    Errors: RunError `run.broken-record` where the record is torn or lost.
+    """
+    folder = value.path.parent
+    if value.path.name != "out" or len(folder.parents) < 4:
+        return None
+    if not is_there(folder / "artifact.json"):
+        if is_there(folder / "run.json") and folder.parents[2].name == "runs":
+            raise broken(folder / "artifact.json", "is missing")
+        return None
+    artifact = Artifact.of(folder, folder.parents[3])
+    return artifact if artifact.fingerprint == value.fingerprint else None
+
+
+def is_verifiable(value: Input) -> bool:
+    """False for the artifact of an older burnish, which recorded no hashes of its files."""
+    artifact = artifact_at(value)
+    return artifact is None or artifact.files is not None
+
+
+class InputWatch:
+    """The inputs of one step, checked when it starts and again when it ends."""
+
+    def __init__(self, inputs: Mapping[str, Input], known: dict[str, Any], since: float):
+        self._inputs, self._known, self._since = inputs, known, since
+        self._read: set[str] = set()
+        self._stamps: dict[str, dict[str, Stamp]] = {}
+
+    def start(self) -> list[str]:
+        """Refuse what changed since the plan; gives the references that cannot be checked.
+
+        Errors: those of `check_input`.
+        """
+        for name, value in self._inputs.items():
+            self._stamps[name] = _stamps(value)
+            self._check(name)
+        return [value.ref for value in self._inputs.values() if _is_content(value) and not is_verifiable(value)]
+
+    def has_read(self, name: str) -> None:
+        """The stage needs this input no more: it is checked now, and a later change does not matter.
+
+        Weights stay under watch: libraries map them into memory and read them when they are used.
+        """
+        self._refuse_change(name)
+        if self._inputs[name].kind not in ("model", "adapter"):
+            self._read.add(name)
+
+    def end(self) -> list[str]:
+        """Refuse what changed since the start; gives the references that changed after they had been read."""
+        changed: list[str] = []
+        for name, value in self._inputs.items():
+            if name not in self._read:
+                self._refuse_change(name)
+            elif self._stamps[name] != _stamps(value):
+                changed.append(value.ref)
+        return changed
+
+    def _check(self, name: str) -> None:
+        value, other_base = self._inputs[name], has_other_base(name, self._inputs)
+        check_input(value, self._known, self._since, other_base=other_base)
+
+    def _refuse_change(self, name: str) -> None:
+        value = self._inputs[name]
+        self._check(name)
+        refuse_rewritten(value.ref, self._stamps[name], _stamps(value))
+
+
+def _is_content(value: Input) -> bool:
+    """Whether the fingerprint stands for files on this disk, and not for a pinned revision or a clone to be made."""
+    return bool(value.fingerprint) and not _is_pinned(value)
+
+
+def _is_pinned(value: Input) -> bool:
+    return value.ref.partition(":")[0] in ("hub", "git")
+
+
+def _check_path(value: Input, known: dict[str, Any], since: float | None) -> None:
+    if not value.path.exists():
+        raise RunError("run.input-changed", f"{value.ref}: {value.path} is gone", "put it back, or change the recipe")
+    if of_path(value.path, known) != value.fingerprint:
+        raise RunError(
+            "run.input-changed",
+            f"{value.ref} is not what it was when the run was planned: {_newer(value.path, since)}",
+            "run it again to take it in as it is now, or undo the change and run it again",
+        )
+
+
+def _check_own_base(adapter: Input, base: Input, known: dict[str, Any]) -> None:
+    """The base that an artifact names among its inputs; one on a hub is checked when it has been fetched."""
+    if _is_pinned(base) or not base.fingerprint:
+        return
+    if not base.path.exists():
+        raise ModelError(
+            "model.not-found",
+            f"the base of {adapter.ref} is gone: {base.ref} at {base.path}",
+            "put it back, or merge with another folder of the same model: burnish merge --base",
+        )
+    if artifact_at(base) is None and is_there(adapter.path / BASE_RECORD):
+        check_base(adapter.path, base.path, known)
+        return
+    try:
+        check_input(base, known)
+    except RunError as error:
+        if error.code != "run.input-changed":
+            raise
+        raise ModelError(
+            "model.wrong-adapter",
+            f"the base of {adapter.ref} changed after the training: {base.ref} at {base.path}",
+            "give the base as it was, or train the adapter again on this one",
+        ) from error
+
+
+def _newer(path: Path, since: float | None) -> str:
+    """The files of a folder that changed after the plan, as their times tell."""
+    if path.is_file():
+        return f"{path} changed"
+    names = [
+        file.relative_to(path).as_posix()
+        for file in content_files(path)
+        if since is not None and file.stat().st_ctime > since
+    ]
+    return f"{_named(names)} changed" if names else f"files of {path} were added, removed, renamed or changed"
+
+
+def stamps(path: Path) -> dict[str, Stamp]:
+    """Size, times and inode of a file, or of every file of a folder: a look at what is about to be read.
+
+    The time of the last change of status cannot be set back, as `cp -p` sets back that of the last write.
+    """
+    if not path.exists():
+        return {}
+    found: dict[str, Stamp] = {}
+    for file in [path] if path.is_file() else content_files(path):
+        status = file.stat()
+        found[str(file)] = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+    return found
+
+
+def refuse_rewritten(ref: str, before: Mapping[str, Stamp], after: Mapping[str, Stamp]) -> None:
+    """RunError `run.input-changed` when files were written to between two looks, whatever they hold now."""
+    rewritten = sorted(file for file in before.keys() | after.keys() if before.get(file) != after.get(file))
+    if rewritten:
+        raise RunError(
+            "run.input-changed",
+            f"{ref} was written to while the step read it: {_named(rewritten)}",
+            "run it again, and leave the input alone meanwhile",
+        )
+
+
+def _stamps(value: Input) -> dict[str, Stamp]:
+    return stamps(value.path) if _is_content(value) else {}
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

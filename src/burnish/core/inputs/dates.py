@@ -1,0 +1,164 @@
+"""Pins the dates that chat templates print, so that a step is the same tomorrow and two runs see the same text.
+
+Some templates ask for the date (`strftime_now`, as Llama 3.2's). A step with such a template gets its date when it is
+planned: the date that was given, the one that its model was trained with, the one of an earlier run of the same step,
+or today. Other steps keep `auto`, so that their identity does not change by the day.
+"""
+
+import contextlib
+import datetime
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, cast
+
+from burnish.core.context import Input
+from burnish.core.errors import BurnishError
+from burnish.core.fingerprint import of_step
+from burnish.core.inputs import hub
+from burnish.core.inputs.checks import artifact_at
+from burnish.core.recipes.recipe import Step
+from burnish.core.runs.run import Run
+from burnish.specs.base import Spec, Takes, TemplateDate, fields_with
+
+CLOCK = "strftime_now"
+_TEMPLATES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json", "additional_chat_templates/*.jinja")
+_WITH_TOKENIZER = ("hub-model", "model", "adapter", "tokenizer")
+
+
+def today() -> str:
+    """This day as YYYY-MM-DD; that of SOURCE_DATE_EPOCH (UTC) where it is set, as reproducible builds set it."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if epoch.isdecimal():
+        return datetime.datetime.fromtimestamp(int(epoch), datetime.UTC).date().isoformat()
+    return datetime.date.today().isoformat()
+
+
+class Dates:
+    """The dates of one plan; `earlier` are the runs by their fingerprints."""
+
+    def __init__(self, earlier: Mapping[str, Sequence[Run]]):
+        self._earlier = earlier
+        self._today = today()
+        self._promised: dict[str, tuple[Spec, Mapping[str, Input]]] = {}
+
+    def promise(self, fingerprint: str, spec: Spec, inputs: Mapping[str, Input]) -> None:
+        """Remember a planned step, whose artifact may not exist yet."""
+        self._promised[fingerprint] = spec, inputs
+
+    def pin(self, step: Step, inputs: Mapping[str, Input]) -> tuple[Step, list[str]]:
+        """The step with a date in place of `auto` wherever its chat template prints one, and what is to be said."""
+        notes: list[str] = []
+        for path, _, value in list(fields_with(step.spec, TemplateDate)):
+            models = _with_tokenizer(step.spec, inputs)
+            if not models:
+                continue
+            template = _sibling(step.spec, path, "chat_template")
+            prints = CLOCK in template if template is not None else any(map(self._prints, models))
+            name = f"{step.name}.{path}"
+            if value == "auto" and prints:
+                date, reason = self._choose(step, path, models, inputs)
+                step = replace(step, spec=_with_date(step.spec, path, date))
+                notes.append(f"{name}: {date} ({reason}), for a chat template that prints the date")
+            elif value == "auto" and (date := self._earlier_date(step, path, inputs)) is not None:
+                # pinned before its model was fetched, when nobody knew the template
+                step = replace(step, spec=_with_date(step.spec, path, date))
+            elif value != "auto" and not prints:
+                notes.append(f"{name} has no effect: the chat template prints no date")
+        return step, notes
+
+    def _choose(self, step: Step, path: str, models: list[Input], inputs: Mapping[str, Input]) -> tuple[str, str]:
+        for model in models:
+            trained = self._trained(model)
+            if trained is not None:
+                return trained, f"as {model.ref} was trained"
+        earlier = self._earlier_date(step, path, inputs)
+        return (self._today, "today") if earlier is None else (earlier, "as in an earlier run")
+
+    def _earlier_date(self, step: Step, path: str, inputs: Mapping[str, Input]) -> str | None:
+        """The date with which the same step was run before."""
+        fingerprints = {name: value.fingerprint for name, value in inputs.items()}
+        tried: set[str] = set()
+        for stage, settings in self._jobs:
+            date = _value_at(settings, path) if stage == step.stage.name else None
+            if not isinstance(date, str) or date == "auto" or date in tried:
+                continue
+            tried.add(date)
+            made = of_step(step.stage.name, step.stage.version, _with_date(step.spec, path, date), fingerprints)
+            if made in self._earlier:
+                return date
+        return None
+
+    @cached_property
+    def _jobs(self) -> list[tuple[str, Any]]:
+        """Stage and settings of every earlier run whose record can be read."""
+        jobs: list[tuple[str, Any]] = []
+        for run in (run for runs in self._earlier.values() for run in runs):
+            with contextlib.suppress(BurnishError):
+                job = run.record_of("job.json")
+                jobs.append((job["stage"], job["spec"]))
+        return jobs
+
+    def _prints(self, model: Input) -> bool:
+        """Whether the chat template of a model or tokenizer asks for the date; where that is unknown, it may."""
+        if model.fingerprint in self._promised and not model.path.is_dir():
+            spec, inputs = self._promised[model.fingerprint]
+            given = [text for text in _texts(spec, "chat_template") if CLOCK in text]
+            return bool(given) or any(map(self._prints, _with_tokenizer(spec, inputs)))
+        folder = model.path
+        if model.kind == "hub-model":
+            repo, _ = hub.split_name(model.ref.removeprefix("hub:"))
+            folder = hub.cache_folder() / f"models--{repo.replace('/', '--')}" / "snapshots" / model.revision
+        found = [file for pattern in _TEMPLATES for file in folder.glob(pattern)]
+        if found:
+            return any(CLOCK in file.read_text(encoding="utf-8", errors="replace") for file in found)
+        bases = [value for value in model.inputs.values() if value.kind in _WITH_TOKENIZER]
+        return any(map(self._prints, bases)) if bases else model.kind in ("hub-model", "adapter")
+
+    def _trained(self, model: Input) -> str | None:
+        """The date that a model was trained with, or its base."""
+        if model.fingerprint in self._promised:
+            spec, inputs = self._promised[model.fingerprint]
+            values = spec.model_dump(mode="json")
+        else:
+            artifact = artifact_at(model)
+            values, inputs = dict(artifact.spec) if artifact is not None else {}, model.inputs
+        date = _value_at(values, "render.date")
+        if isinstance(date, str) and date != "auto":
+            return date
+        bases = (value for value in inputs.values() if value.kind in _WITH_TOKENIZER)
+        return next((found for base in bases if (found := self._trained(base)) is not None), None)
+
+
+def _with_tokenizer(spec: Spec, inputs: Mapping[str, Input]) -> list[Input]:
+    """The inputs that may bring a chat template."""
+    paths = [path for path, mark, _ in fields_with(spec, Takes) if {"tokenizer", "model"} & set(mark.kinds)]
+    return [inputs[path] for path in paths if path in inputs]
+
+
+def _value_at(values: Any, path: str) -> Any:
+    for part in path.split("."):
+        values = cast(Mapping[str, Any], values).get(part) if isinstance(values, Mapping) else None
+    return values
+
+
+def _sibling(spec: Spec, path: str, name: str) -> str | None:
+    """The value of the field `name` beside the field at `path`; None where there is none."""
+    holder: Any = spec
+    for part in path.split(".")[:-1]:
+        holder = holder.__dict__[part]
+    return holder.__dict__.get(name)
+
+
+def _texts(spec: Spec, name: str) -> Iterator[str]:
+    for path, _, _ in fields_with(spec, TemplateDate):
+        text = _sibling(spec, path, name)
+        if text is not None:
+            yield text
+
+
+def _with_date(spec: Spec, path: str, date: str) -> Spec:
+    """A copy of a spec with another value at a dotted path."""
+    name, _, rest = path.partition(".")
+    return spec.model_copy(update={name: _with_date(spec.__dict__[name], rest, date) if rest else date})

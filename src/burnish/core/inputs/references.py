@@ -1,0 +1,249 @@
+"""From a reference in a spec to what it points to: a file, a hub name, a built-in, a registered artifact.
+
+`step:x` is the plan's own business; everything else is resolved here.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, cast
+
+from burnish.core.context import Input
+from burnish.core.errors import AskError, BurnishError
+from burnish.core.fingerprint import of_path, of_value
+from burnish.core.inputs import git, hub
+from burnish.core.naming import nearest
+from burnish.core.paths import expanded
+from burnish.core.recipes.yaml import at
+from burnish.core.runs.run import Run
+from burnish.core.runs.workspace import Workspace, refuse_undecodable
+from burnish.core.secrets import secret_in
+
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5")
+_SAID_OF_MODELS = {"model_type", "architectures", "auto_map", "hidden_size", "quantization_config"}
+_MOST_CONFIG_BYTES = 4 * 1024 * 1024
+_OF_THE_KERNEL = (Path("/proc"), Path("/sys"))
+_COMMON_KINDS = {"hub-model": "model", "hub-dataset": "folder"}
+
+
+def resolve(
+    ref: str,
+    kinds: tuple[str, ...],
+    workspace: Workspace,
+    known: dict[str, Any],
+    say: Callable[[str], None] = lambda _: None,
+) -> Input:
+    """The input that a reference means. Hub names and Git sources are pinned to a commit (`revision`), not fetched:
+    their kind is hub-model, hub-dataset or git.
+
+    `say` gets a sentence where the words leave open what is taken.
+    """
+    refuse_secret(ref, "the reference", is_reference=True)
+    scheme, colon, rest = ref.partition(":")
+    if not colon:
+        return _artifact(ref, kinds, workspace, say)
+    match scheme:
+        case "file":
+            return _file(ref, workspace.root / expanded(rest), known)
+        case "builtin":
+            return _built_in(ref, rest, known)
+        case "git":
+            pin = git.pin(rest, workspace.root)
+            if pin.said:
+                say(f"{ref} {pin.said}")
+            return Input(ref, "git", pin.path or Path(), of_value(["git", pin.commit]), revision=pin.commit)
+        case _:
+            repo_type = "model" if "model" in kinds or "tokenizer" in kinds else "dataset"
+            commit = hub.pin(rest, repo_type)
+            repo, _ = hub.split_name(rest)
+            fingerprint = of_value(["hub", repo_type, repo, commit])
+            return Input(ref, f"hub-{repo_type}", Path(), fingerprint, revision=commit)
+
+
+def refuse_secret(text: str, subject: str, *, is_reference: bool) -> None:
+    """What would be written down may hold no secret. AskError `ask.wrong-value`, which does not show it."""
+    kind = secret_in(text, is_reference=is_reference)
+    if kind:
+        where = "Git asks its credential helper, GIT_ASKPASS or ~/.netrc" if text.startswith("git:") else ""
+        where = where or "tokens are read from the environment, such as HF_TOKEN"
+        raise AskError("ask.wrong-value", f"{subject} holds {kind}, and is written to disk", f"take it out: {where}")
+
+
+def fetched(value: Input) -> Input:
+    """The same input with its files on this disk; only hub names, and an adapter's hub base, have any to fetch."""
+    if value.kind == "adapter" and "base" in value.inputs:
+        return replace(value, inputs={**value.inputs, "base": fetched(value.inputs["base"])})
+    kind = _COMMON_KINDS.get(value.kind)
+    if kind is None:
+        return value
+    path = hub.fetch(value.ref.removeprefix("hub:"), value.revision, value.kind.removeprefix("hub-"))
+    kind = "adapter" if kind == "model" and (path / "adapter_config.json").is_file() else kind
+    return replace(value, kind=kind, path=path)
+
+
+def folder_kind(path: Path) -> str:
+    """What a folder holds, by its files."""
+    if (path / "adapter_config.json").is_file():
+        return "adapter"
+    if _is_model(path):
+        return "model"
+    if any((path / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json", "tokenizer.model")):
+        return "tokenizer"
+    if (path / "stats.json").is_file() and any(path.glob("*.parquet")):
+        return "dataset"
+    return "folder"
+
+
+def _is_model(path: Path) -> bool:
+    """A `config.json` describes a model, unless it says nothing of one and other files than weights lie beside it."""
+    config = path / "config.json"
+    if not config.is_file():
+        return False
+    others = [file for file in path.iterdir() if file.name != config.name]
+    if not others or any(file.suffix in _WEIGHTS for file in others) or config.stat().st_size > _MOST_CONFIG_BYTES:
+        return True
+    try:
+        said: Any = json.loads(config.read_bytes())
+    except (ValueError, RecursionError, OSError):
+        return True  # torn: what loads the model names the file
+    return isinstance(said, dict) and not _SAID_OF_MODELS.isdisjoint(cast(dict[str, Any], said))
+
+
+def check_kind(value: Input, kinds: tuple[str, ...], field: str, place: str = "") -> None:
+    """An input of a kind that the field does not take is refused before anything runs; `place` is where it was said."""
+    kind = _COMMON_KINDS.get(value.kind, value.kind)
+    if kind == "git":
+        kind = "folder"
+    if kind not in kinds:
+        raise AskError(
+            "ask.wrong-kind",
+            at(place, f"'{field}' takes {' or '.join(kinds)}, and {value.ref} is a {value.kind}"),
+            f"point {field} to a {kinds[0]}",
+        )
+
+
+def refuse_runs_within(ref: str, workspace: Workspace) -> None:
+    """A folder around `runs/` changes with every step, and what earlier steps wrote would be read as data."""
+    if not ref.startswith("file:"):
+        return
+    path = (workspace.root / expanded(ref[5:])).resolve()
+    if any(runs.is_relative_to(path) for runs in (workspace.runs, workspace.runs.resolve())):
+        raise AskError(
+            "ask.bad-reference",
+            f"{ref} holds the workspace's own runs, which change while a step reads",
+            "put the files into a folder of their own and name that, or name the files",
+        )
+
+
+def _file(ref: str, path: Path, known: dict[str, Any]) -> Input:
+    try:
+        return _file_or_folder(ref, path, known)
+    except OSError as error:
+        what = f"{ref}: {error.filename or path} cannot be read ({error.strerror})"
+        raise AskError("ask.bad-reference", what, "check who may read it, or name other files") from error
+
+
+def _refuse_special(ref: str, path: Path) -> None:
+    """Devices, pipes and the files of the kernel have no end, no fixed content, or neither."""
+    real = path.resolve()
+    kind = ""
+    if not (path.is_file() or path.is_dir()):
+        kind = "neither a regular file nor a folder"
+    elif any(real.is_relative_to(folder) for folder in _OF_THE_KERNEL):
+        kind = "made by the kernel, and no data"
+    if kind:
+        fix = "copy what it gives into a regular file, and name that"
+        raise AskError("ask.bad-reference", f"{ref}: {path} is {kind}", fix)
+
+
+def _file_or_folder(ref: str, path: Path, known: dict[str, Any]) -> Input:
+    refuse_undecodable(path, ref)
+    if not path.exists():
+        parent = path.parent
+        names = [p.name for p in parent.iterdir()] if parent.is_dir() else []
+        raise AskError(
+            "ask.bad-reference",
+            f"{ref}: there is no file or folder {path}",
+            nearest(path.name, names) if names else f"there is no folder {parent} either; check the path",
+        )
+    _refuse_special(ref, path)
+    if path.is_dir():
+        kind = folder_kind(path)
+        folder = path.resolve().parent
+        lies_in_a_run = path.name == "out" and len(folder.parents) > 3 and folder.parents[2].name == "runs"
+        artifact = Run(folder).artifact() if lies_in_a_run else None
+        if artifact is not None:
+            return artifact.as_input(ref)
+        return Input(ref, kind, path.resolve(), of_path(path, known))
+    return Input(ref, "file", path.resolve(), of_path(path, known))
+
+
+def built_ins() -> dict[str, Path]:
+    """The models that come with burnish, by name."""
+    shelf = Path(str(files("burnish") / "builtin"))
+    return {folder.name: folder for folder in sorted(shelf.iterdir()) if folder.is_dir()} if shelf.is_dir() else {}
+
+
+def _built_in(ref: str, name: str, known: dict[str, Any]) -> Input:
+    shelf = built_ins()
+    if name not in shelf:
+        raise AskError("ask.bad-reference", f"there is no built-in '{name}'", nearest(name, shelf))
+    path = shelf[name]
+    return Input(ref, folder_kind(path), path, of_path(path, known))
+
+
+def _artifact(ref: str, kinds: tuple[str, ...], workspace: Workspace, say: Callable[[str], None]) -> Input:
+    """`recipe.step@3` is what run 3 of the recipe made of that step, or reused for it.
+
+    `@latest` is that of the newest run in which the step has an artifact; newer runs without one are named.
+    """
+    name, _, version = ref.rpartition("@")
+    recipe, _, step = name.rpartition(".")
+    passed: list[str] = []
+    for number in workspace.numbers(recipe):
+        if version not in ("latest", str(number)):
+            continue
+        run = workspace.steps_of(recipe, number).get(step)
+        artifact = run.artifact() if run is not None and run.out.is_dir() else None
+        if run is not None and artifact is not None:
+            if passed:
+                say(f"{ref} is that of run {recipe}/{number}: {_listed(passed)}")
+            return replace(artifact.as_input(ref), revision=run.name)
+        passed.append(f"{recipe}/{number} has none ({_why_none(run)})")
+    known = artifact_names(workspace)
+    fitting = [key for key, kind in known.items() if kind in kinds] or list(known)
+    why = f": {_listed(passed)}" if passed else ""
+    raise AskError("ask.bad-reference", f"there is no artifact '{ref}'{why}", nearest(ref, fitting))
+
+
+def _listed(passed: list[str]) -> str:
+    more = [f"and {len(passed) - 3} older ones"] if len(passed) > 3 else []
+    return ", ".join([*passed[:3], *more])
+
+
+def _why_none(run: Run | None) -> str:
+    if run is None:
+        return "not a step of that run"
+    if not (run.folder / "run.json").is_file():
+        return "the step did not start"
+    return "its output is gone" if run.state == "succeeded" else f"the step is {run.state}"
+
+
+def artifact_names(workspace: Workspace) -> dict[str, str]:
+    """Every `recipe.step@number` and its kind."""
+    found: dict[str, str] = {}
+    for recipe in workspace.recipes():
+        for number in workspace.numbers(recipe):
+            with contextlib.suppress(BurnishError):  # a torn record: what is offered need not be all
+                for step, run in workspace.steps_of(recipe, number).items():
+                    artifact = run.artifact()
+                    if artifact is not None:
+                        found[f"{recipe}.{step}@{number}"] = artifact.kind
+    return found
+
+
+def inputs_as_fingerprints(inputs: Mapping[str, Input]) -> dict[str, str]:
+    return {path: value.fingerprint for path, value in inputs.items()}

@@ -1,0 +1,1 @@
+"""Recipes as people write them: read, changed by `--set`, and validated."""

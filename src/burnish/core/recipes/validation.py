@@ -1,0 +1,215 @@
+"""From plain values to a spec: every fault is told with its place, its field and the fix."""
+
+import math
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar, cast, get_args
+
+from pydantic import ValidationError
+
+from burnish.core.errors import AskError
+from burnish.core.naming import nearest
+from burnish.core.recipes.aliases import HABITS, NOT_NEEDED
+from burnish.core.recipes.yaml import MAX_DEPTH, Where, at
+from burnish.specs.base import Spec, types_within
+
+S = TypeVar("S", bound=Spec)
+
+
+def make_spec(spec_type: type[S], values: Mapping[str, Any], where: Callable[[Where], str]) -> S:
+    """Validate; `where` gives the place (`recipe.yaml:7`) of a path for the message."""
+    _refuse_truth_as_number(spec_type, values, where, ())
+    try:
+        return spec_type.model_validate(dict(values))
+    except ValidationError as error:
+        raise _as_ask_error(spec_type, error, where) from None  # pydantic's own words repeat the values
+
+
+def _refuse_truth_as_number(spec_type: type[Spec], value: Any, where: Callable[[Where], str], path: Where) -> None:
+    """Python counts True as 1, and pydantic follows: `max_steps: true` would be one step."""
+    if isinstance(value, Mapping):
+        for key, member in cast(Mapping[str, Any], value).items():
+            _refuse_truth_as_number(spec_type, member, where, (*path, key))
+    elif isinstance(value, list | tuple):
+        for index, member in enumerate(cast(Sequence[Any], value)):
+            _refuse_truth_as_number(spec_type, member, where, (*path, index))
+    elif isinstance(value, bool) and path:
+        fields = [candidate.__pydantic_fields__.get(str(path[-1])) for candidate in _walk(spec_type, path[:-1])]
+        types = {kind for info in fields if info is not None for kind in types_within(info.annotation)}
+        if types & {int, float} and bool not in types:
+            raise AskError(
+                "ask.wrong-value",
+                at(where(path), f"'{'.'.join(map(str, path))}': {str(value).lower()} is not a number"),
+                _help(spec_type, path) or "write a number",
+            )
+
+
+def check_plain(value: Any, where: Callable[[Where], str], path: Where = ()) -> None:
+    """Values are what YAML can say: words, finite numbers, true, false, null, lists, and mappings with words as keys.
+
+    Specs may stand where their values may. Errors: AskError `ask.wrong-value`.
+    """
+    if value is None or isinstance(value, bool | int | Spec) or (isinstance(value, float) and math.isfinite(value)):
+        return
+    if isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value):
+        return
+    place, field = where(path), ".".join(map(str, path))
+    if len(path) > MAX_DEPTH:
+        what = at(place, f"'{field[:80]}…': nested deeper than {MAX_DEPTH} levels")
+        raise AskError("ask.wrong-value", what, "flatten it")
+    if isinstance(value, list | tuple):
+        for index, member in enumerate(cast(Sequence[Any], value)):
+            check_plain(member, where, (*path, index))
+    elif isinstance(value, dict):
+        for key, member in cast(dict[Any, Any], value).items():
+            if not isinstance(key, str):
+                raise AskError("ask.wrong-value", at(place, f"a key is {_short(key)}"), "use words as keys")
+            check_plain(key, where, path)
+            check_plain(member, where, (*path, key))
+    else:
+        subject = f"'{field}': " if field else ""
+        raise AskError(
+            "ask.wrong-value",
+            at(place, f"{subject}{_short(value)} is no plain value"),
+            "write a word, a finite number, true, false, null, a list or a mapping",
+        )
+
+
+_CODES = {"extra_forbidden": "ask.unknown-key", "missing": "ask.missing-key"}
+
+
+def _as_ask_error(spec_type: type[Spec], error: ValidationError, where: Callable[[Where], str]) -> AskError:
+    """One error for all faults; the first gives the code."""
+    found = error.errors(include_url=False, include_context=True)
+    paths = [_without_tags(spec_type, fault["loc"]) for fault in found]
+    telling = [i for i in range(len(found)) if not _is_outdone(i, found, paths)]
+    faults = [_describe(spec_type, found[i], paths[i], where) for i in telling]
+    code, _, fix = faults[0]
+    what = faults[0][1] if len(faults) == 1 else "\n".join(f"- {text}" for _, text, _ in faults)
+    if len(faults) > 1:
+        fix = "; ".join(dict.fromkeys(fix for _, _, fix in faults))
+    return AskError(code, what, fix)
+
+
+def _is_outdone(index: int, found: Sequence[Any], paths: list[Where]) -> bool:
+    """A union complains once for each of its types; the fault that got furthest tells what was meant."""
+    path = paths[index]
+    for other, its_path in enumerate(paths):
+        if len(its_path) > len(path) and its_path[: len(path)] == path:
+            return True
+        same_field = other != index and its_path == path
+        if same_field and found[index]["type"].endswith("_type") and not found[other]["type"].endswith("_type"):
+            return True
+    return False
+
+
+def _describe(spec_type: type[Spec], fault: Any, path: Where, where: Callable[[Where], str]) -> tuple[str, str, str]:
+    field, place = ".".join(map(str, path)), where(path)
+    code = _CODES.get(fault["type"], "ask.wrong-value")
+    if code == "ask.unknown-key":
+        return code, at(place, f"unknown key '{field}'"), _what_was_meant(spec_type, path)
+    if code == "ask.missing-key":
+        return code, at(place, f"'{field}' is missing"), f"add {path[-1]}: …"
+    message = _message(fault)
+    given = "" if fault["type"] == "value_error" and not field else f" (given: {_short(fault['input'])})"
+    subject = f"'{field}': " if field else ""
+    help_text = _help(spec_type, path)
+    return code, at(place, f"{subject}{message}{given}"), help_text or "mend the value"
+
+
+def _message(fault: Any) -> str:
+    """pydantic's words, or ours where its own speak of Python."""
+    match fault["type"]:
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return "needs settings of its own: write a mapping, such as {kind: …}"
+        case "union_tag_invalid":
+            return f"there is no kind '{fault['ctx']['tag']}': write one of {fault['ctx']['expected_tags']}"
+        case kind if fault["input"] is None and kind.endswith("_type"):
+            return "has no value (in a mapping, a colon is followed by a blank)"
+        case _:
+            return fault["msg"].removeprefix("Value error, ")
+
+
+def _what_was_meant(spec_type: type[Spec], path: Where) -> str:
+    """The setting that an unknown key may stand for: another tool's name, a nested one, or one that is spelt alike."""
+    name = str(path[-1])
+    everywhere = [f"{prefix}{key}" for prefix, spec in all_specs(spec_type) for key in spec.__pydantic_fields__]
+    habit = HABITS.get(name)
+    if habit in everywhere:
+        return f"burnish calls it {habit}"
+    if name in NOT_NEEDED:
+        return NOT_NEEDED[name]
+    if len(path) == 1:
+        nested = [key for key in everywhere if key.endswith(f".{name}")]
+        if nested:
+            return f"it is {' or '.join(dict.fromkeys(nested))}"
+    return nearest(name, _known_names(spec_type, path[:-1]), most=100)
+
+
+def all_specs(spec_type: type[Spec], prefix: str = "") -> Iterator[tuple[str, type[Spec]]]:
+    """A spec and those within it, with the dotted prefix of their fields."""
+    yield prefix, spec_type
+    for name, info in spec_type.__pydantic_fields__.items():
+        for inner in _specs_in(info.annotation):
+            yield from all_specs(inner, f"{prefix}{name}.")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _walk(spec_type: type[Spec], path: Where) -> Iterator[type[Spec]]:
+    """The specs that may stand at a path: a union gives several."""
+    candidates = [spec_type]
+    for part in path:
+        step: list[type[Spec]] = []
+        for candidate in candidates:
+            info = candidate.__pydantic_fields__.get(str(part))
+            step.extend(_specs_in(info.annotation) if info else ())
+        candidates = step or candidates
+    yield from candidates
+
+
+def _specs_in(annotation: Any) -> Iterator[type[Spec]]:
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias) and issubclass(annotation, Spec):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _specs_in(part)
+
+
+def _known_names(spec_type: type[Spec], path: Where) -> list[str]:
+    return sorted({name for candidate in _walk(spec_type, path) for name in candidate.__pydantic_fields__})
+
+
+def _without_tags(spec_type: type[Spec], location: Where) -> Where:
+    """pydantic puts the tags of variants and the names of tried types into a location; a person wrote neither."""
+    path: list[str | int] = []
+    candidates = [spec_type]
+    for index, part in enumerate(location):
+        known = {name for candidate in candidates for name in candidate.__pydantic_fields__}
+        is_last = index == len(location) - 1
+        if isinstance(part, int) or part in known or (is_last and not _is_tag(candidates, part)):
+            path.append(part)
+            candidates = [
+                s for c in candidates if (i := c.__pydantic_fields__.get(str(part))) for s in _specs_in(i.annotation)
+            ] or candidates
+    return tuple(path)
+
+
+def _is_tag(candidates: list[type[Spec]], part: str) -> bool:
+    if part in {"str", "int", "float", "bool", "none"} or "[" in part or part.startswith("literal"):
+        return True
+    kinds = {
+        get_args(c.__pydantic_fields__["kind"].annotation)[:1] for c in candidates if "kind" in c.__pydantic_fields__
+    }
+    return (part,) in kinds or part in {c.__name__ for c in candidates}
+
+
+def _help(spec_type: type[Spec], path: Where) -> str:
+    """The field's own help, as the hint."""
+    for candidate in _walk(spec_type, path[:-1]):
+        info = candidate.__pydantic_fields__.get(str(path[-1])) if path else None
+        if info is not None and info.description:
+            return f"{path[-1]}: {info.description}"
+    return ""

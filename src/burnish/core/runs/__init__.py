@@ -1,0 +1,1 @@
+"""What a step leaves: the workspace, its run folders, their records and artifacts."""

@@ -1,0 +1,132 @@
+"""What a step made: a folder, its record with the sha256 of every file, and whether the two still agree."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from burnish.core.context import Input
+from burnish.core.errors import RunError
+from burnish.core.fingerprint import of_file
+from burnish.core.runs.records import read_record
+
+_NOT_OURS = (".DS_Store",)
+"""Files that a desktop puts into any folder that somebody opens."""
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One file of an artifact that is not what the step wrote; `how` continues its name as a sentence."""
+
+    file: str
+    how: str
+
+    def __str__(self) -> str:
+        return f"{self.file} {self.how}"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What a step made: a folder and its record. It lives where it was made."""
+
+    kind: str
+    name: str
+    version: str
+    fingerprint: str
+    path: Path
+    inputs: Mapping[str, Input]
+    spec: Mapping[str, Any]
+    measures: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    files: Mapping[str, Mapping[str, Any]] | None = None
+    """Size, mtime_ns and sha256 by name; None when an older burnish made it, which recorded none."""
+
+    @classmethod
+    def of(cls, folder: Path, workspace: Path) -> "Artifact":
+        """The artifact of a run folder that has an artifact.json. RunError `run.broken-record` if it is torn."""
+        record = read_record(folder / "artifact.json")
+        return cls(
+            kind=record["kind"],
+            name=record["name"],
+            version=record["version"],
+            fingerprint=record["fingerprint"],
+            path=folder / "out",
+            inputs={key: Input.from_json(value, workspace) for key, value in record["inputs"].items()},
+            spec=record["spec"],
+            measures=record["measures"],
+            provenance=record["provenance"],
+            files=record.get("files"),
+        )
+
+    def as_input(self, ref: str) -> Input:
+        return Input(ref, self.kind, self.path, self.fingerprint, self.inputs)
+
+    @property
+    def run(self) -> str:
+        """The name of the run folder: `<recipe>/<number>/<step>`."""
+        return "/".join(self.path.parts[-4:-1])
+
+    def damage(self, known: dict[str, Any], *, deep: bool = False) -> list[Damage]:
+        """Every file that is missing, added or changed.
+
+        A file is hashed only where its time is not the recorded one, as in a copied workspace; `known` remembers the
+        hashes. With `deep` every file is hashed.
+        """
+        if not self.path.is_dir():
+            return [Damage("out/", "is missing")]
+        if self.files is None:
+            return []
+        found = dict(_entries(self.path))
+        damage: list[Damage] = []
+        for name, expected in self.files.items():
+            status = found.pop(name, None)
+            if status is None:
+                damage.append(Damage(name, "is missing"))
+            elif status.st_size != expected["size"]:
+                damage.append(Damage(name, f"has {status.st_size:,} bytes instead of {expected['size']:,}"))
+            elif deep or status.st_mtime_ns != expected["mtime_ns"]:
+                try:
+                    digest = of_file(self.path / name, {} if deep else known)
+                except OSError as error:
+                    damage.append(Damage(name, f"cannot be read ({error.strerror})"))
+                    continue
+                if digest != expected["sha256"]:
+                    damage.append(Damage(name, "has other bytes than the step wrote"))
+        return damage + [Damage(name, "was added after the step ended") for name in sorted(found)]
+
+    def refuse_damage(self, known: dict[str, Any], ref: str = "") -> None:
+        """Errors: RunError `run.damaged-artifact` that names the artifact, its files and the repair."""
+        damage = self.damage(known)
+        if damage:
+            named = f"{ref} ({self.path})" if ref else str(self.path)
+            raise RunError("run.damaged-artifact", f"the artifact {named} is damaged: {in_short(damage)}", self.repair)
+
+    @property
+    def repair(self) -> str:
+        """How to make a damaged artifact again."""
+        recipe, number, _ = self.run.split("/")
+        return f"burnish runs resume {recipe}/{number} makes the damaged steps again, as a new run of the recipe"
+
+
+def in_short(damage: list[Damage], most: int = 3) -> str:
+    """The first damaged files, and how many more there are."""
+    more = f" (and {len(damage) - most:,} more files)" if len(damage) > most else ""
+    return ", ".join(map(str, damage[:most])) + more
+
+
+def record_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Size, mtime_ns and sha256 of every file below a folder, for artifact.json."""
+    return {
+        name: {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": of_file(folder / name, {})}
+        for name, status in sorted(_entries(folder))
+    }
+
+
+def _entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Every file, and every link to a folder, by its path from the folder."""
+    for base, folders, files in os.walk(folder):
+        for name in (*files, *(name for name in folders if Path(base, name).is_symlink())):
+            if name not in _NOT_OURS:
+                path = Path(base, name)
+                yield path.relative_to(folder).as_posix(), path.stat() if path.exists() else path.lstat()

@@ -1,0 +1,162 @@
+"""One attempt at one step, as a folder: its state, its settings, its events, its logs, its output.
+
+run.json       state and times        events.jsonl   what it said, typed
+job.json       what the worker reads  run.log        everything, at DEBUG
+spec.json      settings, resolved     console.log    what the terminal showed
+out/           the artifact           artifact.json  its record, written last
+scratch/       checkpoints, row ledger: kept until the step succeeds
+"""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from burnish.core.errors import AskError, RunError
+from burnish.core.events import EventLog, StateChanged
+from burnish.core.files import write_json
+from burnish.core.runs.artifact import Artifact
+from burnish.core.runs.records import is_there, misplaced_logs, read_record
+from burnish.core.secrets import mask, masked_value
+
+State = Literal["planned", "running", "succeeded", "failed", "interrupted"]
+
+TRANSITIONS: Mapping[State, tuple[State, ...]] = {
+    "planned": ("running", "failed", "interrupted"),
+    "running": ("succeeded", "failed", "interrupted", "running"),
+    "failed": ("running",),
+    "interrupted": ("running",),
+    "succeeded": (),
+}
+"""`running` follows itself when a killed attempt is taken up again."""
+
+
+def is_held(lock: FileLock) -> bool:
+    """Whether another process holds a lock. Who only looks holds it for a moment: look for longer than that."""
+    try:
+        lock.acquire(timeout=0.1, poll_interval=0.01)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+class Run:
+    """A run folder. Its name is `<recipe>/<number>/<step>`."""
+
+    nowhere = Path("not-made-yet")
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.events = EventLog(folder / "events.jsonl")
+
+    @property
+    def name(self) -> str:
+        return "/".join(self.folder.parts[-3:])
+
+    @property
+    def workspace(self) -> Path:
+        return self.folder.parents[3]
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "out"
+
+    @property
+    def partial(self) -> Path:
+        return self.folder / "out.partial"
+
+    @property
+    def scratch(self) -> Path:
+        return self.folder / "scratch"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "run.log"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The content of run.json."""
+        path = self.folder / "run.json"
+        if not is_there(path):
+            raise AskError("ask.no-such-run", f"there is no run at {self.folder}", "see `burnish runs list`")
+        return read_record(path)
+
+    def record_of(self, name: str) -> dict[str, Any]:
+        """The content of one of the folder's other JSON files, such as spec.json."""
+        return read_record(self.folder / name)
+
+    @property
+    def state(self) -> str:
+        """The state as it truly is: a run that calls itself running and whose worker is gone is `killed`.
+
+        One killed between its artifact's record and its own has succeeded.
+        """
+        state = self.record["state"]
+        if state != "running" or self.is_alive():
+            return state
+        state = self.record["state"]  # it may have ended between the two looks
+        if state != "running":
+            return state
+        return "succeeded" if (self.folder / "artifact.json").is_file() else "killed"
+
+    def create(self, job: Mapping[str, Any]) -> None:
+        """Make the folder and write what the worker needs."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700)
+        self.scratch.mkdir()
+        self._write_job(job)
+        keys = ("recipe", "number", "step", "stage", "fingerprint")
+        write_json(
+            self.folder / "run.json",
+            {**{key: job[key] for key in keys}, "state": "planned", "created": time.time(), "attempts": 0},
+        )
+        self.events.append(StateChanged(state="planned"))
+
+    def renew(self, job: Mapping[str, Any]) -> None:
+        """Give a step that is resumed its settings and inputs as they are now.
+
+        Paths and settings that are no part of its identity may have changed.
+        """
+        self._write_job({**self.record_of("job.json"), "spec": job["spec"], "inputs": job["inputs"]})
+
+    def _write_job(self, job: Mapping[str, Any]) -> None:
+        write_json(self.folder / "job.json", job, mode=0o600)
+        write_json(self.folder / "spec.json", masked_value(job["spec"]))
+
+    def go(self, state: State, reason: str = "", **more: Any) -> None:
+        """Move to another state, if the table allows it, and say so."""
+        record = self.record
+        if state not in TRANSITIONS[record["state"]]:
+            raise RunError(
+                "run.bad-transition",
+                f"run {self.name} is {record['state']} and cannot become {state}",
+                "start a new run",
+            )
+        now = time.time()
+        if state == "running":
+            record |= {"started": now, "attempts": record["attempts"] + 1}
+            record.pop("ended", None)
+        else:
+            record["ended"] = now
+        write_json(self.folder / "run.json", {**record, "state": state, "reason": mask(reason), **masked_value(more)})
+        self.events.append(StateChanged(state=state, reason=reason))
+
+    def lock(self) -> FileLock:
+        """Held by the worker for as long as it lives; the system lets go of it when the worker dies."""
+        return FileLock(self.folder / "run.lock")
+
+    def is_alive(self) -> bool:
+        self.refuse_misplaced_logs()
+        return (self.folder / "run.lock").exists() and is_held(self.lock())
+
+    def refuse_misplaced_logs(self) -> None:
+        """RunError `run.broken-record` for a folder in the place of the events, the log or the lock."""
+        for error in misplaced_logs(self.folder):
+            raise error
+
+    def artifact(self) -> Artifact | None:
+        """The finished artifact, or None while there is none."""
+        return Artifact.of(self.folder, self.workspace) if is_there(self.folder / "artifact.json") else None

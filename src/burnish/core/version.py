@@ -1,0 +1,3 @@
+"""The version of this package, as records, plans and `burnish --version` name it."""
+
+VERSION = "0.1.0"

@@ -1,0 +1,195 @@
+"""Opening a file as a stream of UTF-8 bytes: unpacked if it is .gz or .zst, and decoded from what it is written in."""
+
+import codecs
+import gzip
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+from burnish.core.errors import DataError
+from burnish.data.files.archive import BROKEN, Member
+from burnish.data.files.chinese import is_gb18030, is_utf8
+from burnish.data.record import MAX_ROW_BYTES, Reading
+
+PACKED = (".gz", ".zst")
+_CHUNK = 1 << 20
+_MARKS = (  # the longer mark first: UTF-32's begins with UTF-16's
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+@contextmanager
+def opened(path: Path | Member, name: str, reading: Reading) -> Iterator["ByteStream"]:
+    """A buffered stream of a file's UTF-8 bytes. DataError `data.unreadable` when the file or its packing is broken."""
+    try:
+        with _open(path) as disk:
+            stream = ByteStream(_decoded(_unpacked(path, disk), name, reading), disk, reading)
+            try:
+                yield stream
+            finally:
+                stream.buffer.close()
+    except (OSError, EOFError, *BROKEN) as error:
+        raise unreadable(name, error) from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "zstandard":
+            raise
+        raise unreadable(name, error) from error
+
+
+def _open(path: Path | Member) -> IO[bytes]:
+    return path.open() if isinstance(path, Member) else path.open("rb", buffering=_CHUNK)
+
+
+def unreadable(name: str, error: Exception) -> DataError:
+    return DataError("data.unreadable", f"{name} cannot be read: {error}", "check the file, or fetch it again")
+
+
+@dataclass
+class Line:
+    """One line without its end. `size` is its whole length in bytes; a longer one than MAX_ROW_BYTES is cut short."""
+
+    number: int
+    data: bytes
+    size: int
+    end: bytes = b""
+    """How the line ends: LF, CR LF, or with the file."""
+
+
+class ByteStream:
+    """The bytes of one file, by line or by chunk, telling the tally how far the file on disk is read."""
+
+    def __init__(self, buffer: io.BufferedIOBase, disk: IO[bytes], reading: Reading):
+        self.buffer, self._disk, self._reading = buffer, disk, reading
+
+    def read(self, size: int = _CHUNK) -> bytes:
+        data = self.buffer.read(size)
+        self._reading.at(self._disk.tell())
+        return data
+
+    def lines(self) -> Iterator[Line]:
+        """Every line, numbered from 1. Memory is bounded by MAX_ROW_BYTES whatever the file holds."""
+        number = 0
+        while data := self.buffer.readline(MAX_ROW_BYTES + 1):
+            number += 1
+            size = len(data)
+            if size > MAX_ROW_BYTES and not data.endswith(b"\n"):
+                data = data[:_CHUNK]
+                while rest := self.buffer.readline(_CHUNK):
+                    size += len(rest)
+                    if rest.endswith(b"\n"):
+                        break
+            if number % 64 == 0:
+                self._reading.at(self._disk.tell())
+            end = b"\r\n" if data.endswith(b"\r\n") else b"\n" if data.endswith(b"\n") else b""
+            yield Line(number, data.removesuffix(end), size, end)
+
+
+def _unpacked(path: Path | Member, disk: IO[bytes]) -> io.BufferedIOBase:
+    packing = path.suffix.lower()
+    if packing == ".gz":
+        return io.BufferedReader(cast(Any, gzip.GzipFile(fileobj=disk, mode="rb")), _CHUNK)
+    if packing == ".zst":
+        return io.BufferedReader(_ZstdFrames(disk), _CHUNK)
+    return cast(io.BufferedIOBase, disk)
+
+
+def _decoded(stream: io.BufferedIOBase, name: str, reading: Reading) -> io.BufferedIOBase:
+    """The stream as UTF-8, after its byte-order mark: from what the mark or the setting says, or from GB18030."""
+    head = cast(Any, stream).peek(4)[:4]
+    for mark, encoding in _MARKS:
+        if head.startswith(mark):
+            stream.read(len(mark))
+            reading.say(f"{name} starts with a byte-order mark: read as {encoding.upper()}")
+            return stream if encoding == "utf-8" else io.BufferedReader(_Transcoder(stream, encoding), _CHUNK)
+    encoding = reading.encoding
+    reading.used_encoding |= encoding is not None
+    if encoding is None and not is_utf8(sample := cast(Any, stream).peek(_CHUNK)) and is_gb18030(sample):
+        encoding = "gb18030"
+        reading.warn(f"{name} is not UTF-8, and read as GB18030, in which it is Chinese; `encoding` settles it")
+    if encoding is None or codecs.lookup(encoding).name == "utf-8":
+        return stream
+    return io.BufferedReader(_Transcoder(stream, encoding), _CHUNK)
+
+
+class _Pieces(io.RawIOBase):
+    """A stream that is made piece by piece: `piece` gives the next bytes, or None at the end."""
+
+    _rest = b""
+
+    def piece(self) -> bytes | None:
+        raise NotImplementedError
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            made = self.piece()
+            if made is None:
+                return 0
+            self._rest = made
+        given = min(len(buffer), len(self._rest))
+        buffer[:given], self._rest = self._rest[:given], self._rest[given:]
+        return given
+
+
+class _ZstdFrames(_Pieces):
+    """Unpacks zstandard frames, and fails at a torn one, where the package's own reader just ends.
+
+    It is fed a little at a time: even of a bomb, that much unpacks to 32 MiB at most (128 KiB for 4 bytes).
+    """
+
+    _FED = 1024
+
+    def __init__(self, packed: IO[bytes]):
+        self._packed, self._left = packed, b""
+        self._frame: Any = None
+
+    def piece(self) -> bytes | None:
+        import zstandard
+
+        data = self._left or self._packed.read(self._FED)
+        self._left = b""
+        if not data:
+            if self._frame is not None:
+                raise EOFError("the archive ends in the middle")
+            return None
+        if self._frame is None:
+            self._frame = zstandard.ZstdDecompressor().decompressobj(write_size=32 * 1024)
+        made = self._frame.decompress(data)
+        if self._frame.eof:
+            self._left, self._frame = self._frame.unused_data, None
+        return made
+
+
+class _Transcoder(_Pieces):
+    """UTF-16 or UTF-32 to UTF-8. What is broken becomes bytes that are no UTF-8, so that its row is found bad."""
+
+    def __init__(self, stream: io.BufferedIOBase, encoding: str):
+        self._stream, self._ended = stream, False
+        self._decoder = codecs.getincrementaldecoder(encoding)(_MARKED)
+
+    def piece(self) -> bytes | None:
+        if self._ended:
+            return None
+        data = self._stream.read(_CHUNK)
+        self._ended = not data
+        return self._decoder.decode(data, final=self._ended).encode("utf-8", "surrogatepass")
+
+
+def _mark(error: UnicodeError) -> tuple[str, int]:
+    """Half a pair, which is no encoding of anything, in place of what cannot be decoded; the rest goes on."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "\udcff", error.end
+
+
+_MARKED = "burnish.marked"
+codecs.register_error(_MARKED, _mark)

@@ -1,0 +1,1 @@
+"""Splits: the names they have, and which rows may be held out."""

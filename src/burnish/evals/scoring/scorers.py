@@ -1,0 +1,354 @@
+"""Scorers: an answer, a reference and the row in, a score between 0 and 1 and its reason out.
+
+Built-in scorers are one class each, built from the spec of the same `kind`; `kind: custom` names one of
+another package, registered in the entry-point group `burnish.scorers` as a function that is given the
+settings and returns a Scorer.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+from burnish.core.errors import AskError
+from burnish.core.naming import nearest
+from burnish.evals.scoring.json_values import parse_json, same_json
+from burnish.evals.scoring.notations import parse_tool_calls
+from burnish.evals.scoring.numbers import last_number
+from burnish.evals.scoring.tool_calls import MalformedToolCallError, ToolCall, difference, reference_calls
+from burnish.specs.evals import (
+    ChrfSpec,
+    ContainsSpec,
+    CustomScorerSpec,
+    ExactMatchSpec,
+    JsonSpec,
+    LanguageScoreSpec,
+    NumberSpec,
+    RegexSpec,
+    RougeSpec,
+    ToolCallSpec,
+)
+from burnish.specs.evals import (
+    Scorer as ScorerSpec,
+)
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good an answer is, 0 to 1, and in a few words why."""
+
+    value: float
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Unscored:
+    """The row cannot be scored at all, which is no 0: it has no (usable) reference."""
+
+    why: str
+
+
+class Scorer(Protocol):
+    """Anything that scores. `name` labels the score; `reference` is None where the row has no answer."""
+
+    name: str
+
+    def __call__(self, answer: str, reference: str | None, row: Row) -> Score | Unscored: ...
+
+
+NO_REFERENCE = Unscored("the row has no reference answer")
+
+
+def visible(answer: str) -> str:
+    """The part of an answer that a person would be shown: what follows the thinking (`<think>…</think>`).
+
+    Thinking that never ends leaves "". Templates that open the thinking themselves leave only `</think>`
+    in the answer, which is covered too.
+    """
+    if "</think>" in answer:
+        return answer.rpartition("</think>")[2].lstrip("\n")
+    return "" if answer.lstrip().startswith("<think>") else answer
+
+
+def build_scorers(specs: Sequence[ScorerSpec]) -> list[Scorer]:
+    """The scorers of each spec, with names that are unique (a second `regex` is `regex_2`).
+
+    `tool_call` brings `no_call` with it, for the rows where right is not to call.
+    """
+    scorers: list[Scorer] = []
+    seen: Counter[str] = Counter()
+    for spec in specs:
+        built = _BUILT_IN[spec.kind](spec)
+        for scorer in [built, NoCall()] if isinstance(built, ToolCalls) else [built]:
+            seen[scorer.name] += 1
+            if seen[scorer.name] > 1:
+                scorer.name = f"{scorer.name}_{seen[scorer.name]}"
+            scorers.append(scorer)
+    return scorers
+
+
+def scorers_for(row: Row, scorers: Sequence[Scorer]) -> list[Scorer]:
+    """Those that the row is meant for: a scorer with a method `applies_to(row)` says so itself."""
+    return [scorer for scorer in scorers if getattr(scorer, "applies_to", _always)(row)]
+
+
+def _always(row: Row) -> bool:
+    return True
+
+
+class ExactMatch:
+    """Equality of two texts."""
+
+    name = "exact_match"
+
+    def __init__(self, spec: ExactMatchSpec):
+        self.ignore_case, self.strip = spec.ignore_case, spec.strip
+
+    def __call__(self, answer: str, reference: str | None, row: Row) -> Score | Unscored:
+        if reference is None:
+            return NO_REFERENCE
+        return _verdict(self._normal(answer) == self._normal(reference), "equal", "differs from the reference")
+
+    def _normal(self, text: str) -> str:
+        text = text.strip() if self.strip else text
+        return text.casefold() if self.ignore_case else text
+
+
+class Contains:
+    """The reference, or a fixed text, stands somewhere in the answer."""
+
+    name = "contains"
+
+    def __init__(self, spec: ContainsSpec):
+        self.text, self.ignore_case = spec.text, spec.ignore_case
+
+    def __call__(self, answer: str, reference: str | None, row: Row) -> Score | Unscored:
+        wanted = reference.strip() if self.text is None and reference is not None else self.text
+        if not wanted:
+            return NO_REFERENCE
+        where, what = (answer.casefold(), wanted.casefold()) if self.ignore_case else (answer, wanted)
+        return _verdict(what in where, "found", f"{wanted[:60]!r} is not in the answer")
+
+
+class Regex:
+    """The pattern's first match; with a group, its first group is compared with the reference's."""
+
+    name = "regex"
+
+    def __init__(self, spec: RegexSpec):
+        self.pattern = re.compile(spec.pattern)
+
+    def __call__(self, answer: str, reference: str | None, row: Row) -> Score | Unscored:
+        found = self.pattern.search(answer)
+        if not self.pattern.groups:
+            return _verdict(found is not None, "found", "the pattern is not found")
+        if reference is None:
+            return NO_REFERENCE
+        wanted = self.pattern.search(reference)
+        if wanted is None:
+            return Unscored("the pattern is not found in the reference")
+        if found is None:
+            return Score(0.0, "the pattern is not found")
+        return _verdict(found[1] == wanted[1], "equal", f"{found[1]!r} in place of {wanted[1]!r}")
+
+
+class Number:
+    """The last number of each; `burnish.evals.scoring.numbers` says what counts as one."""
+
+    name = "number"
+
+    def __init__(self, spec: NumberSpec):
+        self.tolerance = spec.tolerance
+
+    def __call__(self, answer: str, reference: str | None, row: Row) -> Score | Unscored:
+        if reference is None:
+            return NO_REFERENCE
+        wanted = last_number(reference)
+        if wanted is None:
+            return Unscored("the reference has no number")
+        found = last_number(answer)
+        if found is None:
+            return Score(0.0, "the answer has no number")
+        close = abs(found - wanted) <= self.tolerance * abs(wanted) if self.tolerance else found == wanted
+        return _verdict(close, "equal", f"{found} in place of {wanted}")
+
+
+class Json:
+    """Equality as JSON values: 1 is 1.0, the order of keys is nothing; a code fence around is allowed."""
+
+    name = "json"
+
+    def __init__(self, spec: JsonSpec):
+        pass
+
+    def __call__(self, answer: str, reference: str | None, row: Row) -> Score | Unscored:
+        if reference is None:
+            return NO_REFERENCE
+        try:
+            wanted = parse_json(reference)
+        except ValueError:
+            return Unscored("the reference is no JSON")
+        try:
+            found = parse_json(answer)
+        except ValueError as error:
+            return Score(0.0, f"the answer is no JSON: {error}")
+        return _verdict(same_json(found, wanted), "equal", "other JSON")
+
+
+class ToolCalls:
+    """The calls in the answer against the `tool_calls` of the row's last turn.
+
+    A row that offers tools and answers without a call is `NoCall`'s: an answer of any text would be right there, and
+    a model that never calls would score high.
+    """
+
+    name = "tool_call"
+
+    def __init__(self, spec: ToolCallSpec):
+        self.order = spec.order
+
+    def applies_to(self, row: Row) -> bool:
+        return not NoCall.applies_to(row)
+
+    def __call__(self, answer: str, reference: str | None, row: Row) -> Score | Unscored:
+        expected = expected_calls(row)
+        if not expected:
+            return Unscored("the row has neither a tool call nor tools")
+        return _verdict_on_calls(answer, expected, order=self.order)
+
+
+class NoCall:
+    """On rows that offer tools and answer without one: whether the answer calls none either."""
+
+    name = "no_call"
+
+    @staticmethod
+    def applies_to(row: Row) -> bool:
+        return answering_turn(row) is not None and bool(row.get("tools")) and not expected_calls(row)
+
+    def __call__(self, answer: str, reference: str | None, row: Row) -> Score | Unscored:
+        return _verdict_on_calls(answer, [], order=True)
+
+
+def expected_calls(row: Row) -> list[ToolCall]:
+    """The calls of the turn that a row ends with."""
+    turn = answering_turn(row)
+    return reference_calls(turn.get("tool_calls", ())) if turn else []
+
+
+def _verdict_on_calls(answer: str, expected: Sequence[ToolCall], *, order: bool) -> Score:
+    try:
+        problem = difference(parse_tool_calls(answer), expected, order=order)
+    except MalformedToolCallError as error:
+        problem = str(error)
+    return _verdict(not problem, "equal" if expected else "no call, as expected", problem)
+
+
+class Rouge:
+    """ROUGE F1 (Lin 2004) by rouge-score, unstemmed, with a tokenizer that keeps letters of every script."""
+
+    def __init__(self, spec: RougeSpec):
+        self.name = self.variant = spec.variant
+
+    @cached_property
+    def _scorer(self) -> Any:
+        from rouge_score.rouge_scorer import RougeScorer
+
+        return RougeScorer([self.variant], tokenizer=RougeTokenizer())
+
+    def __call__(self, answer: str, reference: str | None, row: Row) -> Score | Unscored:
+        if reference is None or not RougeTokenizer().tokenize(reference):
+            return NO_REFERENCE
+        return Score(self._scorer.score(reference, answer)[self.variant].fmeasure)
+
+
+class RougeTokenizer:
+    """Lower-case words; scripts without spaces are split into characters. On ASCII it is rouge-score's own rule.
+
+    rouge-score's default drops everything but ASCII, so that any Chinese answer would score 0.
+    """
+
+    _SPACELESS = r"\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff"
+    _MARKS = r"\u0300-\u036f\u0900-\u0dff"
+    _TOKEN = re.compile(rf"[{_SPACELESS}]|(?:(?![{_SPACELESS}])[^\W_]|[{_MARKS}])+")
+
+    def tokenize(self, text: str) -> list[str]:
+        return self._TOKEN.findall(text.lower())
+
+
+class Chrf:
+    """chrF2 (Popović 2015) by sacrebleu, divided by 100."""
+
+    name = "chrf"
+
+    def __init__(self, spec: ChrfSpec):
+        pass
+
+    @cached_property
+    def _metric(self) -> Any:
+        from sacrebleu.metrics.chrf import CHRF
+
+        return CHRF()
+
+    def __call__(self, answer: str, reference: str | None, row: Row) -> Score | Unscored:
+        if reference is None or not reference.strip():
+            return NO_REFERENCE
+        return Score(self._metric.sentence_score(answer, [reference]).score / 100)
+
+
+class Language:
+    """The language of the answer (py3langid) against a given one, or the reference's."""
+
+    name = "language"
+
+    def __init__(self, spec: LanguageScoreSpec):
+        self.expected = spec.expected
+
+    def __call__(self, answer: str, reference: str | None, row: Row) -> Score | Unscored:
+        import py3langid
+
+        if self.expected is None and (reference is None or not reference.strip()):
+            return NO_REFERENCE
+        expected = self.expected or py3langid.classify(reference)[0]
+        if not answer.strip():
+            return Score(0.0, "the answer is empty")
+        found = py3langid.classify(answer)[0]
+        return _verdict(found == expected, found, f"{found} in place of {expected}")
+
+
+def answering_turn(row: Row) -> Mapping[str, Any] | None:
+    """The assistant turn that a chat row ends with, whose text or tool calls are the reference; else None."""
+    turns = row.get("messages") or ()
+    return turns[-1] if turns and turns[-1]["role"] == "assistant" else None
+
+
+def _custom(spec: CustomScorerSpec) -> Scorer:
+    known = {entry.name: entry for entry in entry_points(group="burnish.scorers")}
+    if spec.name not in known:
+        raise AskError(
+            "ask.bad-reference", f"no installed package has a scorer '{spec.name}'", nearest(spec.name, known)
+        )
+    return known[spec.name].load()(spec.settings)
+
+
+def _verdict(is_right: bool, right: str, wrong: str) -> Score:
+    return Score(1.0, right) if is_right else Score(0.0, wrong)
+
+
+_BUILT_IN: dict[str, Callable[[Any], Scorer]] = {
+    "exact_match": ExactMatch,
+    "contains": Contains,
+    "regex": Regex,
+    "number": Number,
+    "json": Json,
+    "tool_call": ToolCalls,
+    "rouge": Rouge,
+    "chrf": Chrf,
+    "language": Language,
+    "custom": _custom,
+}

@@ -1,0 +1,175 @@
+"""What an adapter changes: for each weight of its base, two low-rank matrices or a tensor that takes its place.
+
+    W' = W + s·B·A                                     LoRA (arXiv 2106.09685), s = alpha/r; rsLoRA: alpha/√r
+    W' = m · (W + s·B·A) / ‖W + s·B·A‖  by output      DoRA (arXiv 2402.09353)
+    W'[e] = W[e] + s·B[e]·A[e]                         the experts of a stacked weight
+
+PEFT lays the adapter out on the base without weights, so that a merge accepts what loading accepts, and no more.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from burnish.core.errors import ModelError
+from burnish.models.adapters.attach import adapter_weights, fit_adapter
+from burnish.models.layout import Rows
+from burnish.models.tensors import read_tensor, refuse_not_finite
+from burnish.models.weights import ADAPTER_CONFIG, TensorInfo, read_header, read_json, refuse_integers
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_CHANGES_THE_FORMULA = (
+    *("bias", "lora_bias", "use_qalora", "use_bdlora", "trainable_token_indices"),
+    *("layer_replication", "alora_invocation_tokens", "arrow_config", "kasa_config", "velora_config"),
+    *("monteclora_config", "ensure_weight_tying"),
+)
+_CHANGES_THE_BASE = ("pissa", "corda", "olora", "loftq", "lora_ga")
+"""Initialisations that take a part out of the base: the file alone does not say what is left of it."""
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """The change of one weight: two matrices, their scale and, for DoRA, the magnitudes."""
+
+    a: TensorInfo
+    b: TensorInfo
+    scale: float
+    magnitude: TensorInfo | None
+    layer: Literal["linear", "transposed", "embedding"]
+    """`transposed`: the weight lies as [in, out] (GPT-2's Conv1D, some experts)."""
+    experts: int | None = None
+    """A stacked weight's number of experts: `a` is [experts · rank, in], `b` is [out, rank · experts]."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        rows, columns = self.b.shape[0], self.a.shape[1]
+        matrix = (rows, columns) if self.layer == "linear" else (columns, rows)
+        return matrix if self.experts is None else (self.experts, *matrix)
+
+    def apply(self, weight: torch.Tensor, expert: int | None = None, rows: Rows | None = None) -> torch.Tensor:
+        """The merged weight in float32; `weight` may be overwritten.
+
+        `weight` is the whole weight, the matrix of one expert, or those rows of either.
+        """
+        if self.experts is not None and expert is None:
+            weight = weight.float()
+            for number in range(self.experts):
+                weight[number] = self.apply(weight[number], number)
+            return weight
+        delta = self._delta(expert)
+        part = slice(None) if rows is None else slice(*rows)
+        merged = weight.float().add_(delta[part].mul_(self.scale))
+        if self.magnitude is None:
+            return merged
+        outputs = 0 if self.layer == "linear" else 1
+        norm = torch.linalg.norm(merged if outputs == 0 else merged.T, dim=1)  # [out]
+        magnitude = read_tensor(self.magnitude).float()
+        return merged.mul_(((magnitude[part] if outputs == 0 else magnitude) / norm).unsqueeze(1 - outputs))
+
+    def _delta(self, expert: int | None) -> torch.Tensor:
+        """B·A as the weight lies."""
+        if expert is None:
+            delta = read_tensor(self.b).float() @ read_tensor(self.a).float()  # [out, in]
+        else:
+            a, b = _stacked(self)
+            delta = b[:, :, expert] @ a[expert]
+        return delta if self.layer == "linear" else delta.T
+
+
+@lru_cache(maxsize=4)  # a file holds one expert's branches after another: each needs its stack again
+def _stacked(change: LowRank) -> tuple[torch.Tensor, torch.Tensor]:
+    """A as [experts, rank, in] and B as [out, rank, experts]."""
+    a, b = read_tensor(change.a).float(), read_tensor(change.b).float()
+    return a.reshape(change.experts or 1, -1, a.shape[-1]), b.reshape(b.shape[0], -1, change.experts or 1)
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """The tensor that takes a weight's place (a module trained fully)."""
+
+    tensor: TensorInfo
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.tensor.shape
+
+    def apply(self, weight: torch.Tensor, expert: int | None = None, rows: Rows | None = None) -> torch.Tensor:
+        """As `LowRank.apply`; `weight` is not read."""
+        found = read_tensor(self.tensor)
+        found = found if expert is None else found[expert]
+        return found if rows is None else found[slice(*rows)]
+
+
+Change = LowRank | Replaced
+
+
+def changes_of(adapter: Path, skeleton: "PreTrainedModel") -> dict[str, Change]:
+    """The adapter's changes by the name of the weight they change; `skeleton` gets the adapter on it.
+
+    Errors: those of `fit_adapter`; ModelError `model.wrong-adapter` for kinds that are not merged, `model.broken`
+    for values that are no finite numbers.
+    """
+    from peft.tuners.lora.layer import Embedding, LoraLayer, ParamWrapper
+    from transformers.pytorch_utils import Conv1D
+
+    weights = adapter_weights(adapter)
+    config = read_json(adapter / ADAPTER_CONFIG)
+    _refuse_other_kinds(adapter, config)
+    tensors = {tensor.name.removeprefix("base_model.model."): tensor for tensor in read_header(weights)}
+    refuse_integers(weights, tensors.values())
+    model: Any = fit_adapter(skeleton, adapter)
+    for name, tensor in tensors.items():
+        refuse_not_finite(weights, {name: read_tensor(tensor)})
+    changes: dict[str, Change] = {}
+    for path, layer in model.base_model.model.named_modules():
+        if not isinstance(layer, LoraLayer) or "default" not in layer.scaling:
+            continue
+        stacked = isinstance(layer, ParamWrapper)
+        is_embedding = isinstance(layer, Embedding)
+        ends = ("lora_embedding_A", "lora_embedding_B") if is_embedding else ("lora_A.weight", "lora_B.weight")
+        a, b = (tensors.pop(f"{path}.{end}") for end in ends)
+        if stacked:
+            weight = f"{path.replace('.base_layer', '')}.{layer.parameter_name}"
+            transposed = layer.get_param().dim() == 3 and not layer._did_swap_in_out_features
+        else:
+            weight = f"{path}.weight"
+            transposed = isinstance(layer.get_base_layer(), Conv1D)
+        changes[weight] = LowRank(
+            a=a,
+            b=b,
+            scale=layer.scaling["default"],
+            magnitude=tensors.pop(f"{path}.lora_magnitude_vector", None),
+            layer="embedding" if is_embedding else "transposed" if transposed else "linear",
+            experts=layer.num_experts if stacked and layer.get_param().dim() == 3 else None,
+        )
+    return changes | {name: Replaced(tensor) for name, tensor in tensors.items()}
+
+
+def forget_stacks() -> None:
+    """Free what `LowRank.apply` keeps of stacked matrices from call to call."""
+    _stacked.cache_clear()
+
+
+def _refuse_other_kinds(adapter: Path, config: dict[str, Any]) -> None:
+    """Only what `LowRank` computes may be merged; other kinds would give a wrong model in silence."""
+    if config.get("peft_type") != "LORA":
+        raise cannot_merge(adapter, f"it is a {config.get('peft_type')} adapter and only LoRA can be merged")
+    for field in _CHANGES_THE_FORMULA:
+        if config.get(field) not in (None, False, "none", [], {}):
+            raise cannot_merge(adapter, f"it was made with {field}: {config[field]}, which cannot be merged by burnish")
+    start = config.get("init_lora_weights")
+    if isinstance(start, str) and start.lower().startswith(_CHANGES_THE_BASE):
+        raise cannot_merge(adapter, f"it was made with init_lora_weights: {start}, which changed the base as well")
+
+
+def cannot_merge(adapter: Path, what: str) -> ModelError:
+    return ModelError(
+        "model.wrong-adapter",
+        f"the adapter {adapter} cannot be merged: {what}",
+        "give the base that it was trained on, as transformers saves it",
+    )

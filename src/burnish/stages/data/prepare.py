@@ -1,0 +1,307 @@
+"""prepare: read rows of any known layout, map them to conversations, filter, count tokens, split, and write a dataset.
+
+Every row that is read is kept, put into quarantine with its reason, or dropped under a counted reason.
+"""
+
+import shutil
+import time
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from burnish.core.context import Context, Input, Outcome
+from burnish.core.errors import DataError, RunError
+from burnish.core.events import Note, Progress, Table
+from burnish.core.files import write_json
+from burnish.data.accounts import Accounts, Quarantine
+from burnish.data.dataset import DatasetWriter
+from burnish.data.filters import Filter
+from burnish.data.filters.duplicates import Duplicates
+from burnish.data.filters.language import LanguageFilter
+from burnish.data.mapping import Mapped
+from burnish.data.mixture import Part, Taker, named, open_part, open_prepared
+from burnish.data.profile import Profile
+from burnish.data.record import Bad, Reading
+from burnish.data.sources.repository import checkout
+from burnish.data.splits.split import SPLITS, Splitter, shortfalls
+from burnish.specs.data import PrepareSpec, SourceSpec
+
+if TYPE_CHECKING:
+    from burnish.stages.tokens.tokenising import KeptTokens
+
+_SECONDS_BETWEEN_REPORTS = 0.5
+_COLUMNS_SHOWN = 12
+_OR_THE_STEPS = ("format", "subset", "encoding")
+Item = TypeVar("Item")
+
+
+def run(spec: PrepareSpec, ctx: Context) -> Outcome:
+    """Write `train.parquet`, `validation.parquet`, `test.parquet`, `quarantine.jsonl`, `sample.jsonl`, `stats.json`."""
+    with _kept_tokens(spec, ctx) as kept:
+        return _prepare(spec, ctx, kept)
+
+
+def _prepare(spec: PrepareSpec, ctx: Context, kept: "KeptTokens | None") -> Outcome:
+    parts = _parts(spec, ctx)
+    filters = _filters(spec)
+    splitter = _splitter(spec, ctx)
+    max_bad_share = spec.max_bad_share
+    if kept is None:  # a renderer reads its settings as rows of their kind come; the end of the step checks those
+        ctx.settled()
+
+    reading, accounts, profile = Reading(), Accounts(), Profile()
+    order = {split: array("q") for split in SPLITS}
+    with (
+        DatasetWriter(ctx.out, counted=kept is not None) as writer,
+        Quarantine(ctx.scratch / "quarantine.jsonl") as quarantine,
+    ):
+        for item, length, number in _rendered(_filtered(parts, filters, reading, ctx), kept):
+            accounts.read += 1
+            if isinstance(item, Bad):
+                accounts.quarantined += 1
+                quarantine.add(item)
+            elif isinstance(item, str):
+                accounts.dropped[item] += 1
+            else:
+                accounts.kept += 1
+                profile.add(item.row, *length, remarks=item.remarks)
+                if split := splitter.place(item.row, item.split, [number, *length]):
+                    writer.write(item.row, split, *length)
+                    order[split].append(number)
+        for row, split, (number, *length) in splitter.waiting():
+            writer.write(row, split, *length)
+            order[split].append(number)
+
+    for note in reading.notes:
+        ctx.emit(Note(text=note))
+    for sentence, matters in reading.told():
+        ctx.emit(Note(level="warning" if matters else "info", text=sentence))
+    for sentence in kept.renderer.told() if kept is not None else ():
+        ctx.emit(Note(level="warning", text=sentence))
+    accounts.balance()
+    quarantine.check_share(accounts.read, max_bad_share)
+    if not accounts.kept:
+        raise _nothing_left(accounts)
+    shutil.copyfile(quarantine.path, ctx.out / quarantine.path.name)
+    leaks = splitter.leaks()
+    _warn(ctx, accounts, quarantine, splitter, leaks, writer, profile, filters)
+    stats = {
+        **accounts.as_dict(),
+        "blank_lines": reading.blank,
+        "files": {"read": reading.files, "not_read": len(reading.skipped)},
+        "splits": _rows_of_splits(splitter, writer),
+        "sources": {name: _layout(part) for name, part in named(parts).items()},
+        "leaks": leaks,
+        **({"rendering": dict(kept.renderer.counts)} if kept is not None else {}),
+        **profile.as_dict(),
+    }
+    write_json(ctx.out / "stats.json", stats)
+    if kept is not None:
+        kept.publish(ctx.out, {split: numbers for split, numbers in order.items() if numbers})
+    ctx.emit(_table(accounts, reading, writer, profile))
+    return Outcome("dataset", _measures(stats), {"notes": reading.notes})
+
+
+def _rows_of_splits(splitter: Splitter, writer: DatasetWriter) -> dict[str, int]:
+    """Rows by split; a split that was asked for and came out empty stands with 0."""
+    return {name: writer.rows.get(name, 0) for name in SPLITS if name in writer.rows or name in splitter.wanted}
+
+
+def _parts(spec: PrepareSpec, ctx: Context) -> list[Part]:
+    """Open every source; layouts are detected from the first rows and reported."""
+    if isinstance(spec.source, str):
+        part = _part(ctx, ctx.input("source"), spec.format, spec.columns, spec.subset, spec.roles, spec.encoding)
+        part.refuse_settings(**_raw_settings(spec))
+        return [part]
+    parts: list[Part] = []
+    for i, source in enumerate(spec.source):
+        columns = spec.columns if source.columns is None else source.columns
+        roles = spec.roles if source.roles is None else source.roles
+        layout = (
+            source.format or spec.format,
+            columns,
+            source.subset or spec.subset,
+            roles,
+            source.encoding or spec.encoding,
+        )
+        part = _part(ctx, ctx.input(f"source.{i}.ref"), *layout)
+        part.refuse_settings(**_raw_settings(source))
+        parts.append(replace(part, take=source.take, tag=source.tag, is_mixed=len(spec.source) > 1))
+    if all(part.found is None for part in parts):
+        parts[0].refuse_settings(**_raw_settings(spec))
+    return parts
+
+
+def _raw_settings(spec: PrepareSpec | SourceSpec) -> dict[str, Any]:
+    return {name: getattr(spec, name) for name in ("format", "columns", "subset", "roles", "encoding")}
+
+
+def _part(
+    ctx: Context,
+    input: Input,
+    format: str,
+    columns: Mapping[str, str],
+    subset: str | None,
+    roles: Mapping[str, str],
+    encoding: str | None,
+) -> Part:
+    part = open_prepared(input)
+    if part is None:
+        part = open_part(input, checkout(input, ctx.scratch), format, columns, subset, roles, encoding)
+        ctx.emit(Note(text=f"{input.ref}: {_layout(part)}"))
+    return part
+
+
+def _layout(part: Part) -> str:
+    return "prepared" if part.found is None else f"format {part.found.format.name}, since {part.found.reason}"
+
+
+def _kept_tokens(spec: PrepareSpec, ctx: Context) -> "AbstractContextManager[KeptTokens | None]":
+    if spec.tokenizer is None:
+        return nullcontext()
+    from burnish.stages.tokens.rendering import RowRenderer  # brings transformers, which takes seconds to import
+    from burnish.stages.tokens.tokenising import KeptTokens
+
+    return KeptTokens(RowRenderer.of(ctx.input("tokenizer"), spec.render), ctx)
+
+
+def _splitter(spec: PrepareSpec, ctx: Context) -> Splitter:
+    """Without a tokenizer nothing says which turns will be learned: then every answer counts."""
+    train_on = spec.render.train_on if spec.tokenizer is not None else "assistant"
+    return Splitter(spec.split.validation, spec.split.test, spec.split.seed, ctx.scratch, train_on)
+
+
+def _filters(spec: PrepareSpec) -> list[Filter]:
+    filters: list[Filter] = []
+    if spec.languages is not None:
+        filters.append(LanguageFilter(spec.languages.keep, spec.languages.min_probability))
+    if spec.deduplicate:
+        filters.append(Duplicates(content_only=spec.deduplicate == "content"))
+    return filters
+
+
+def _filtered(parts: list[Part], filters: list[Filter], reading: Reading, ctx: Context) -> Iterator[Mapped | Bad | str]:
+    """Every row that passes its filters, every bad one, and of a dropped one the reason."""
+    for item, drops in _told(_rows(parts, filters, reading, ctx), "read", reading, ctx):
+        if isinstance(item, Bad):
+            yield item
+        else:
+            yield next((reason for drop in drops if (reason := drop(item.row))), "") or item
+
+
+def _rendered(
+    items: Iterable[Mapped | Bad | str], kept: "KeptTokens | None"
+) -> Iterator[tuple[Mapped | Bad | str, tuple[int, ...], int]]:
+    """Each item with its (tokens, learned tokens) where rows are rendered, and the number of its kept tokens.
+
+    A row that cannot be rendered becomes Bad, one that is too long the reason why it is dropped.
+    """
+    if kept is None:
+        yield from ((item, (), 0) for item in items)
+        return
+    from burnish.stages.tokens.rendering import length
+
+    for item, rendered in kept.renderer.stream(items, lambda item: item.row if isinstance(item, Mapped) else None):
+        if rendered is None or not isinstance(item, Mapped):
+            yield item, (), 0
+            continue
+        found = length(item.row, rendered)
+        if isinstance(found, tuple):
+            yield item, found, kept.add(item.row, rendered)
+        else:
+            yield found or "too long", (), 0
+
+
+def _rows(
+    parts: list[Part], filters: list[Filter], reading: Reading, ctx: Context
+) -> Iterator[tuple[Mapped | Bad, list[Filter]]]:
+    """Every row of every part with the filters it must pass."""
+    for part in parts:
+        drops = filters
+        if part.take is not None:
+            first = Reading()
+            drops = [Taker(_told(part.items(first), "choose", first, ctx), part.take), *filters]
+        for item in part.items(reading):
+            yield item, drops
+
+
+def _told(items: Iterable[Item], phase: str, reading: Reading, ctx: Context) -> Iterator[Item]:
+    """The items, while progress is told and a wish to stop is heard."""
+    reported, count = time.monotonic(), 0
+    for item in items:
+        yield item
+        count += 1
+        if count % 64 == 0 and time.monotonic() - reported > _SECONDS_BETWEEN_REPORTS:
+            reported = time.monotonic()
+            ctx.emit(_progress(phase, reading, count))
+            if ctx.stopping:
+                raise RunError("run.interrupted", f"stopped after {count:,} rows", "run it again: it starts anew")
+    ctx.emit(Progress(phase=phase, done=count, total=count))
+
+
+def _progress(phase: str, reading: Reading, rows: int) -> Progress:
+    if reading.total_bytes:
+        return Progress(phase=phase, done=reading.done_bytes, total=reading.total_bytes, unit="bytes")
+    return Progress(phase=phase, done=rows)
+
+
+def _nothing_left(accounts: Accounts) -> DataError:
+    if not accounts.read:
+        return DataError("data.empty", "the source holds no rows", "check the path and what lies there")
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in accounts.dropped.most_common(5))
+    what = f"none of {accounts.read:,} rows is left: {accounts.quarantined:,} bad, dropped: {reasons or 'none'}"
+    return DataError("data.empty", what, "loosen the filters, or raise max_length")
+
+
+def _warn(
+    ctx: Context,
+    accounts: Accounts,
+    quarantine: Quarantine,
+    splitter: Splitter,
+    leaks: int,
+    writer: DatasetWriter,
+    profile: Profile,
+    filters: list[Filter],
+) -> None:
+    """Say what a person would want to know before training on this."""
+    if accounts.quarantined:
+        text = f"bad rows, put aside in quarantine.jsonl: {accounts.quarantined:,}, such as {quarantine.examples}"
+        ctx.emit(Note(level="warning", text=text))
+    if len(profile.kinds) > 1 and not profile.kinds.keys() <= {"chat", "text"}:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in profile.kinds.most_common())
+        text = f"kinds of rows that no training takes together: {kinds} (prompt: a row that nothing answers)"
+        ctx.emit(Note(level="warning", text=text))
+    equal = [said for filter in filters if isinstance(filter, Duplicates) and (said := filter.told())]
+    for sentence in [*profile.told(), *equal]:
+        ctx.emit(Note(text=sentence))
+    for sentence in shortfalls(splitter, writer.rows):
+        ctx.emit(Note(level="warning", text=sentence))
+    if not writer.rows.get("train") and not splitter.placed:
+        text = "there are no rows to train on: the source's own files are all of held-out splits"
+        ctx.emit(Note(level="warning", text=text))
+    if leaks:
+        text = f"{leaks:,} held-out rows ask in the same context what a training row learns: the source was split so"
+        ctx.emit(Note(level="warning", text=text))
+    if profile.tokens.count and not profile.learned.total:
+        raise DataError("data.nothing-learned", "no token of any row would be learned", "check render.train_on")
+
+
+def _table(accounts: Accounts, reading: Reading, writer: DatasetWriter, profile: Profile) -> Table:
+    rows = [["read", f"{accounts.read:,}"]]
+    rows += [[split, f"{count:,}"] for split, count in writer.rows.items()]
+    rows += [["quarantined", f"{accounts.quarantined:,}"]]
+    rows += [[f"dropped: {reason}", f"{count:,}"] for reason, count in accounts.dropped.most_common()]
+    rows += [[f"not mapped: {name}", f"{count:,}"] for name, count in profile.unmapped.most_common(_COLUMNS_SHOWN)]
+    rows += [["files not read", f"{len(reading.skipped):,}"]] if reading.skipped else []
+    rows += [["blank, and no rows", f"{reading.blank:,}"]] if reading.blank else []
+    if profile.tokens.count:
+        rows += [["tokens", f"{profile.tokens.total:,}"], ["learned tokens", f"{profile.learned.total:,}"]]
+    return Table(title="Prepared rows", columns=["", "count"], rows=rows)
+
+
+def _measures(stats: dict[str, Any]) -> dict[str, Any]:
+    named = {key: stats[key] for key in ("read", "kept", "quarantined", "dropped", "splits")}
+    tokens = {key: stats[key]["total"] for key in ("tokens", "learned") if key in stats}
+    return named | tokens | {"rows": stats["kept"]}

@@ -1,0 +1,250 @@
+"""evaluate: score a model on rows, alone or against another on the same rows.
+
+Each model answers and is measured with its own tokenizer and template. An adapter that is compared with its
+base is loaded once: the base is the same model with the adapter switched off.
+"""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from burnish.core.context import Context, Input, Outcome
+from burnish.core.errors import AskError, RunError
+from burnish.core.events import Chosen, Note, Progress, Table
+from burnish.core.files import jsonable, write_json
+from burnish.evals.chart import draw_scores
+from burnish.evals.measure import Item, answer_rows, measure_likelihoods
+from burnish.evals.report import Sample, item_lines, measures, metrics, table, tag_table, unpaired, unscored
+from burnish.evals.scoring.scorers import Row, Scorer, ToolCalls, build_scorers
+from burnish.models.bases import base_of, is_adapter
+from burnish.models.device import inference_dtype, pick_device, use_threads
+from burnish.models.engines.transformers import TransformersEngine
+from burnish.models.engines.ways import context_of
+from burnish.models.load import load_model
+from burnish.specs.evals import EvaluateSpec, GenerationSpec
+from burnish.specs.tokens import RenderSpec, TrainOn
+from burnish.stages.models.answering import asked_rows, count_alike, tokenizers_of
+from burnish.tokens.rendering.renderer import Renderer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Source = Input | Path
+_FEW_ROWS, _FEW_SHARE = 20, 0.05
+"""Fewer rows than this, or a smaller share, is too little for a score to be read by itself."""
+
+
+def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
+    """Write metrics.json, items.jsonl and scores.png; give the measures that stand in the record.
+
+    In files and measures the model that is compared with is `base`, whichever it is.
+
+    Errors: AskError `ask.bad-reference` for `compare_with: base` of a model that is no adapter and
+    `ask.nothing-to-do`, DataError `data.not-prepared` for a split that is not there and `data.empty`,
+    RunError `run.interrupted`.
+    """
+    plan = _plan(spec, ctx)
+    ctx.settled()
+    tokenizers = tokenizers_of([plan.model, *([] if plan.base is None else [plan.base])], ctx)
+    if plan.learned is not None and not count_alike(tokenizers[0], tokenizers[-1]):
+        text = "the models have other tokens or templates, and perplexity depends on them: compare bits_per_byte"
+        ctx.emit(Note(level="warning", text=text))
+    model: Any = load_model(plan.model, dtype=plan.dtype, device=plan.device)
+    ours = _measure(plan, ctx, model, tokenizers[0], "")
+    theirs: list[Item] | None = None
+    if plan.base is not None:
+        off: AbstractContextManager[Any] = nullcontext()
+        if plan.base_is_under_adapter:
+            off = model.disable_adapter()
+        else:
+            del model
+            model = load_model(plan.base, dtype=plan.dtype, device=plan.device)
+        with off:
+            theirs = _measure(plan, ctx, model, tokenizers[1], f"{plan.base_name}: ")
+    sample = Sample(plan.rows, ours, theirs, plan.confidence, plan.seed)
+    return Outcome("evaluation", _report(plan, ctx, sample))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What will be done, every setting read."""
+
+    rows: Sequence[Row]
+    model: Input
+    base: Source | None
+    base_is_under_adapter: bool
+    base_name: str
+    """What people see the model that is compared with called."""
+    title: str
+    device: torch.device
+    dtype: torch.dtype | None
+    scorers: Sequence[Scorer]
+    generation: GenerationSpec | None
+    """None: nothing is generated."""
+    learned: tuple[TrainOn, int] | None
+    """Which turns perplexity is measured on, and the longest row; None: it is not measured."""
+    date: str
+    """What the chat template prints as the date."""
+    confidence: float
+    seed: int
+
+
+def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
+    if not spec.scorers and not spec.perplexity:
+        raise AskError(
+            "ask.nothing-to-do",
+            "scorers is empty and perplexity is off: nothing would be measured",
+            "name a scorer, or set perplexity: true",
+        )
+    model, under_adapter = ctx.input("model"), spec.compare_with == "base"
+    base: Source | None = None
+    if under_adapter:
+        base = _base_under(model)
+    elif spec.compare_with is not None:
+        base = ctx.input("compare_with")
+    use_threads(spec.threads)
+    device = pick_device(spec.device)
+    return _Plan(
+        rows=asked_rows(spec, ctx),
+        model=model,
+        base=base,
+        base_is_under_adapter=under_adapter,
+        base_name=short_name(spec.compare_with or "base"),
+        title=spec.model if spec.compare_with is None else f"{spec.model} against {spec.compare_with}",
+        device=device,
+        dtype=_dtype(spec, device, ctx),
+        scorers=build_scorers(spec.scorers),
+        generation=_generation(spec.generation) if spec.scorers else None,
+        learned=(spec.train_on, spec.max_length) if spec.perplexity else None,
+        date=spec.date,
+        confidence=spec.confidence,
+        seed=spec.seed,
+    )
+
+
+def short_name(ref: str) -> str:
+    """`tune` of step:tune, the last part of a path or of a hub's name, an artifact's name as it is."""
+    scheme, _, rest = ref.partition(":")
+    name = (rest if scheme == "step" else Path(rest).name) if rest else ref
+    return ref if name in ("", "model") else name  # "model" is the other column
+
+
+def _base_under(model: Input) -> Source:
+    if not is_adapter(model.path):
+        raise AskError(
+            "ask.bad-reference",
+            f"compare_with: base asks for the model under an adapter, and {model.ref} is a whole model",
+            "name the other model in compare_with, or leave compare_with out",
+        )
+    return base_of(model)
+
+
+def _dtype(spec: EvaluateSpec, device: torch.device, ctx: Context) -> torch.dtype | None:
+    """None keeps the dtype of the files."""
+    if spec.dtype != "auto":
+        return getattr(torch, spec.dtype)
+    dtype = inference_dtype(device)
+    if dtype is not None:
+        reason = "a CPU computes it faster and more exactly than bfloat16"
+        ctx.emit(Chosen(field="dtype", value=str(dtype).removeprefix("torch."), reason=reason))
+    return dtype
+
+
+def _generation(asked: GenerationSpec) -> GenerationSpec:
+    """The settings that act: taking the likeliest token, nothing of sampling does."""
+    acting: dict[str, Any] = {
+        "max_new_tokens": asked.max_new_tokens,
+        "temperature": asked.temperature,
+        "batch_size": asked.batch_size,
+    }
+    if asked.temperature > 0:
+        acting |= {"top_p": asked.top_p, "top_k": asked.top_k, "seed": asked.seed}
+    return GenerationSpec(**acting)
+
+
+def _measure(plan: _Plan, ctx: Context, model: Any, tokenizer: "PreTrainedTokenizerBase", name: str) -> list[Item]:
+    """One model on all rows; `name` stands before its phases."""
+    items, tick = [Item() for _ in plan.rows], _tick(ctx, name)
+    context = context_of(model)
+    if plan.learned is not None:
+        train_on, longest = plan.learned[0], min(plan.learned[1], context)
+        measure_likelihoods(
+            model, tokenizer, plan.rows, items, train_on=train_on, max_length=longest, date=plan.date, tick=tick
+        )
+        too_long = sum(item.too_long for item in items)
+        if too_long:
+            text = f"{name}{too_long} rows have more than {longest} tokens and are left out of perplexity"
+            ctx.emit(Note(level="warning", text=text))
+    if plan.generation is not None:
+        engine = TransformersEngine(model, tokenizer, ctx.emit)
+        renderer = Renderer(tokenizer, RenderSpec(date=plan.date))
+        answer_rows(engine, renderer, plan.rows, items, plan.scorers, plan.generation, context=context, tick=tick)
+    return items
+
+
+def _tick(ctx: Context, name: str) -> Callable[[str, int, int], None]:
+    """Tells the progress of a phase, and ends the run where that is wished."""
+
+    def tick(phase: str, done: int, total: int) -> None:
+        ctx.emit(Progress(phase=f"{name}{phase}", done=done, total=total))
+        if ctx.stopping:
+            raise RunError(
+                "run.interrupted",
+                f"the evaluation was stopped at {name}{phase}, row {done} of {total}",
+                "run it again: it starts from the first row",
+            )
+
+    return tick
+
+
+def _report(plan: _Plan, ctx: Context, sample: Sample) -> dict[str, Any]:
+    """Write and tell what was found; give its measures."""
+    found = metrics(sample)
+    write_json(ctx.out / "metrics.json", {"title": plan.title, **found})
+    with (ctx.out / "items.jsonl").open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(jsonable(line), ensure_ascii=False) + "\n" for line in item_lines(sample))
+    draw_scores(found, plan.title, ctx.out / "scores.png", plan.base_name)
+    for scorer in plan.scorers:
+        for why, rows in unscored(sample, scorer.name).items():
+            ctx.emit(Note(level="warning", text=f"{scorer.name}: {rows} of {len(sample.rows)} rows not scored: {why}"))
+    for name, rows in unpaired(found).items():
+        text = f"{name}: {rows} rows count under one model only, and are left out of both"
+        ctx.emit(Note(level="warning", text=text))
+    _warn_of_few_calls(plan, ctx, found)
+    for side, items in sample.sides.items():
+        broken = [row["source"] for row, item in zip(sample.rows, items, strict=True) if not _is_finite(item)]
+        if broken:
+            text = f"{side}: the loss of {len(broken)} of {len(items)} rows is not finite, first {broken[0]}"
+            ctx.emit(Note(level="warning", text=text))
+    columns, lines = table(found, plan.base_name)
+    ctx.emit(Table(title=plan.title, columns=columns, rows=lines))
+    columns, lines = tag_table(found, plan.base_name)
+    if lines:
+        ctx.emit(Table(title="By tag", columns=columns, rows=lines))
+    return measures(found)
+
+
+def _warn_of_few_calls(plan: _Plan, ctx: Context, found: dict[str, Any]) -> None:
+    """A score over a handful of rows that call a tool says little of all the rows that offer one."""
+    for scorer in plan.scorers:
+        if not isinstance(scorer, ToolCalls):
+            continue
+        scored = found["scores"].get(scorer.name, {"model": {"n": 0}})["model"]["n"]
+        rows = found["rows"]
+        if scored < max(_FEW_ROWS, _FEW_SHARE * rows):
+            text = f"{scorer.name}: {scored} of {rows} rows expect a tool call"
+            ctx.emit(
+                Note(
+                    level="warning", text=f"{text}: {'its score rests on few rows' if scored else 'it is not measured'}"
+                )
+            )
+
+
+def _is_finite(item: Item) -> bool:
+    return item.likelihood is None or math.isfinite(item.likelihood.nats)

@@ -1,0 +1,1 @@
+"""Stages that use or change a trained model."""

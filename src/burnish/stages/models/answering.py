@@ -1,0 +1,58 @@
+"""What `evaluate` and `generate` share: the rows they ask, and the tokenizers of one model or of two side by side."""
+
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from burnish.core.context import Context, Input
+from burnish.core.errors import DataError
+from burnish.core.events import Note
+from burnish.data.dataset import is_prepared, open_rows
+from burnish.evals.measure import as_chat
+from burnish.evals.scoring.scorers import Row
+from burnish.models.bases import tokenizer_folder
+from burnish.specs.evals import EvaluateSpec
+from burnish.specs.models import GenerateSpec
+from burnish.tokens.load import load_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def asked_rows(spec: EvaluateSpec | GenerateSpec, ctx: Context) -> list[Row]:
+    """The split's rows, or all of a file's, each with the answer that is wanted as last turn.
+
+    Errors: DataError `data.empty`, and those of reading the rows.
+    """
+    data = ctx.input("data")
+    split = spec.split if is_prepared(data.path) else "train"  # a raw file is one split
+    rows = [as_chat(row) for row in islice(open_rows(data, split), spec.max_rows)]
+    if not rows:
+        raise DataError("data.empty", f"{data.ref} has no rows to ask", "check the file, or name another split")
+    return rows
+
+
+def tokenizers_of(models: Sequence[Input | Path], ctx: Context) -> "list[PreTrainedTokenizerBase]":
+    """The tokenizer of each model; the first is the one in question, the others are compared with it.
+
+    Each model is asked by its own chat template. One of the others may have none, as the base of an adapter that was
+    trained with a template: it is then asked by the first one's, if their tokens are the same.
+    """
+    tokenizers = [load_tokenizer(tokenizer_folder(model)) for model in models]
+    first = tokenizers[0]
+    for model, tokenizer in zip(models[1:], tokenizers[1:], strict=True):
+        if tokenizer.chat_template is None and first.chat_template is not None and _same_tokens(tokenizer, first):
+            tokenizer.chat_template = first.chat_template
+            name = model.ref if isinstance(model, Input) else str(model)
+            ctx.emit(Note(text=f"{name} has no chat template, and is asked by that of the model beside it"))
+    return tokenizers
+
+
+def count_alike(one: "PreTrainedTokenizerBase", other: "PreTrainedTokenizerBase") -> bool:
+    """Whether two tokenizers learn the same tokens of a row, so that perplexities per token can be compared."""
+    return one.chat_template == other.chat_template and _same_tokens(one, other)
+
+
+def _same_tokens(one: "PreTrainedTokenizerBase", other: "PreTrainedTokenizerBase") -> bool:
+    return one.get_vocab() == other.get_vocab()

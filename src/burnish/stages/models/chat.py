@@ -1,0 +1,235 @@
+"""chat: talk to a model in the terminal. The command line starts this as a process of its own, terminal attached.
+
+python -m burnish.stages.models.chat INPUT_JSON [--ask TEXT] [--system TEXT] [--temperature N] [--max-new-tokens N]
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Generator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from burnish.core.context import Input
+from burnish.core.errors import AskError
+from burnish.core.events import Chosen, Event, Note
+from burnish.core.faults import as_known
+from burnish.core.paths import expanded
+from burnish.core.printable import printable
+from burnish.core.recipes.validation import make_spec
+from burnish.core.secrets import mask
+from burnish.models.bases import chain_of, folder_of, tokenizer_folder
+from burnish.models.device import inference_dtype, pick_device
+from burnish.models.engines.protocol import Engine
+from burnish.models.engines.transformers import TransformersEngine
+from burnish.models.load import describe, load_model
+from burnish.specs.evals import GenerationSpec
+from burnish.specs.tokens import RenderSpec
+from burnish.tokens.load import load_tokenizer
+from burnish.tokens.rendering.renderer import Renderer
+
+HELP = """/reset         forget the conversation
+/system TEXT   set the system message; without a text, take it away
+/save FILE     append the conversation to a JSONL file, as a row that can be trained on
+/quit          end (so does Ctrl-D); Ctrl-C stops an answer"""
+
+
+class Conversation:
+    """The turns so far, and the engine that goes on with them."""
+
+    def __init__(self, engine: Engine, renderer: Renderer, generation: GenerationSpec, system: str | None = None):
+        self._engine, self._renderer, self._generation = engine, renderer, generation
+        self.system = system
+        self.turns: list[dict[str, Any]] = []
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The conversation as a row of training data holds it."""
+        return ([{"role": "system", "content": self.system}] if self.system else []) + self.turns
+
+    def ask(self, text: str) -> Generator[str, None, None]:
+        """Stream the answer. What was written when the stream ends, or is closed, becomes the assistant's turn.
+
+        A question that cannot be asked (too long, or with a special token in it) is forgotten, and its error raised.
+        """
+        self.turns.append({"role": "user", "content": text})
+        written: list[str] = []
+        try:
+            _, ids = self._renderer.prompt(self.messages)
+            for piece in self._engine.stream(ids, self._generation, self._renderer.stop_ids):
+                written.append(piece)
+                yield piece
+        except Exception:
+            self.turns.pop()
+            written.clear()
+            raise
+        finally:
+            if written:
+                self.turns.append({"role": "assistant", "content": "".join(written)})
+            elif self.turns and self.turns[-1]["role"] == "user":
+                self.turns.append({"role": "assistant", "content": ""})
+
+    def reset(self) -> None:
+        """Forget the turns; the system message stays."""
+        self.turns.clear()
+
+    def save(self, path: Path) -> None:
+        """Append the conversation to a JSONL file."""
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"messages": self.messages}, ensure_ascii=False) + "\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Answer one question or talk until the person ends it; gives the exit status."""
+    asked = _parser().parse_args(arguments)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs deaf to it, and so us
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        source = Input.from_json(json.loads(asked.model))
+        seed = int.from_bytes(os.urandom(4)) if asked.seed is None else asked.seed
+        sampling = {"temperature": asked.temperature, "top_p": asked.top_p, "seed": seed}
+        generation = make_spec(GenerationSpec, {"max_new_tokens": asked.max_new_tokens, **sampling}, lambda _: "chat")
+        conversation = _open(source, generation, asked.system, asked.device, asked.date)
+        if asked.json:
+            answer = "".join(conversation.ask(asked.ask))
+            print(json.dumps({"model": source.ref, "question": asked.ask, "answer": answer}))
+        elif asked.ask is not None:
+            for piece in conversation.ask(asked.ask):
+                _show(console, piece)
+            console.print()
+        else:
+            console.print(f"[bold]{_title(source)}[/]\n[dim]/help lists what you can do besides asking[/]")
+            _talk(conversation, console, asked.debug)
+    except Exception as error:
+        return _tell(error, asked.debug)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="burnish chat", description="Talk to a model or adapter in the terminal.")
+    parser.add_argument("model", help="a resolved input, as JSON")
+    parser.add_argument("--ask", help="ask one question, print the answer, and end")
+    parser.add_argument("--json", action="store_true", help="print question and answer as JSON")
+    parser.add_argument("--system", help="the system message")
+    parser.add_argument("--temperature", type=float, default=0.0)
+    parser.add_argument("--top-p", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, help="of sampling; another one each time when not given")
+    parser.add_argument("--max-new-tokens", type=int, default=512)
+    parser.add_argument("--date", default="auto", help="what the chat template prints as the date; auto is today")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser
+
+
+def _open(source: Input, generation: GenerationSpec, system: str | None, device: str, date: str) -> Conversation:
+    """Load everything; a tokenizer without a chat template is told before the model is read."""
+    tokenizer = load_tokenizer(tokenizer_folder(source))
+    renderer = Renderer(tokenizer, make_spec(RenderSpec, {"date": date}, lambda _: "--date"))
+    if renderer.date is not None:
+        said = f"the chat template prints the date: {renderer.date}" + ", today" * (date == "auto")
+        _note(f"{said}; --date sets another")
+    renderer.prompt([{"role": "user", "content": "?"}])
+    place = pick_device(device)
+    model = load_model(source, dtype=inference_dtype(place), device=place)
+    engine = TransformersEngine(model, tokenizer, _report)
+    return Conversation(engine, renderer, generation, system)
+
+
+def _report(event: Event) -> None:
+    """What the engine has to say of the model."""
+    if isinstance(event, Note):
+        _note(event.text)
+    elif isinstance(event, Chosen):
+        _note(f"{event.field}: {event.value} ({event.reason})")
+
+
+def _note(text: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(Text(f"note: {printable(text)}", style="dim"))
+
+
+def _title(source: Input) -> str:
+    """Which model this is: family, size, and the base of an adapter."""
+    base = chain_of(source)[-1]
+    card = describe(folder_of(base))
+    on = "" if base is source else f", an adapter on {base.ref if isinstance(base, Input) else base}"
+    return f"{source.ref}{on} ({card.family}, {card.parameters:,} parameters)"
+
+
+def _talk(conversation: Conversation, console: Console, debug: bool) -> None:
+    with suppress(ImportError):
+        import readline  # noqa: F401  (editing and history of the input line)
+    while True:
+        try:
+            line = console.input("[bold green]you ›[/] ").strip()
+        except EOFError:
+            console.print()
+            return
+        except KeyboardInterrupt:
+            console.print("\n[dim]/quit ends[/]")
+            continue
+        command, _, rest = line.partition(" ")
+        if command in ("/quit", "/exit"):
+            return
+        if command.startswith("/"):
+            console.print(Text(_obey(conversation, command, rest.strip()), style="dim"))
+        elif line:
+            _answer(conversation, console, line, debug)
+
+
+def _obey(conversation: Conversation, command: str, rest: str) -> str:
+    """Do what a line that starts with a slash asks, and say what was done."""
+    if command == "/reset":
+        conversation.reset()
+        return "a new conversation"
+    if command == "/system":
+        conversation.system = rest or None
+        return "system message set" if rest else "no system message"
+    if command == "/save" and rest:
+        try:
+            conversation.save(expanded(rest))
+        except (OSError, AskError) as error:
+            return f"not saved: {error.what if isinstance(error, AskError) else error}"
+        return f"appended to {rest}"
+    return HELP
+
+
+def _answer(conversation: Conversation, console: Console, question: str, debug: bool) -> None:
+    answer = conversation.ask(question)
+    try:
+        for piece in answer:
+            _show(console, piece)
+        console.print()
+    except KeyboardInterrupt:
+        answer.close()
+        console.print("[dim] … stopped[/]")
+    except Exception as error:
+        _tell(error, debug)
+
+
+def _show(console: Console, piece: str) -> None:
+    """Print as it comes; control characters, with which a model could steer the terminal, are written out."""
+    console.print(Text(printable(piece)), end="")
+
+
+def _tell(error: Exception, debug: bool) -> int:
+    """Print the error with its fix, with `debug` its traceback; gives its exit status."""
+    known = as_known(error, "run it again with --debug to see the traceback")
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if debug:
+        sys.stderr.write(mask("".join(traceback.format_exception(error))))
+    console.print(Text.assemble(("error: ", "bold red"), printable(known.what)))
+    console.print(Text.assemble(("hint: ", "bold"), printable(known.fix)))
+    return known.exit_status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Stages and shared steps that turn rows into tokens."""

@@ -1,0 +1,217 @@
+"""Rows of every kind as tokens, for the stages that train on them, measure or show them."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from burnish.core.context import Input
+from burnish.core.errors import BurnishError
+from burnish.core.processes import map_in_order, usable_cores
+from burnish.data.document import Row, answers_of
+from burnish.data.profile import characters
+from burnish.data.record import Bad, cut
+from burnish.models.bases import tokenizer_folder
+from burnish.specs.base import watch
+from burnish.specs.tokens import RenderSpec
+from burnish.tokens.load import load_tokenizer
+from burnish.tokens.rendering.renderer import Rendered, Renderer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Tokens = tuple[NDArray[np.int32], NDArray[np.float32]]
+"""Ids [T] and weights [T] of a piece."""
+
+
+@dataclass(frozen=True)
+class RenderedRow:
+    """What became of a row: its pieces, or the error that it raised; and what was counted at it."""
+
+    pieces: list[Tokens]
+    counts: Mapping[str, int]
+    error: BurnishError | None = None
+
+
+Item = TypeVar("Item")
+_OF_ONE_ROW = ("data.control-token", "model.bad-template")
+"""Errors that concern the row at hand: it is put aside, and the rest goes on."""
+_CHUNK_ROWS, _CHUNK_CHARACTERS = 128, 1 << 20
+
+
+class RowRenderer:
+    """Renders rows of every kind with one tokenizer."""
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase", spec: RenderSpec):
+        self.tokenizer, self.spec = tokenizer, spec
+        self._renderer = Renderer(tokenizer, spec)
+        self.read: set[str] = set()
+        """The settings that took effect in `stream`, or in a rendering that was reused."""
+
+    @classmethod
+    def of(cls, tokenizer: Input, spec: RenderSpec) -> "RowRenderer":
+        """With the tokenizer of an input: a tokenizer alone, of a model, or of an adapter."""
+        return cls(load_tokenizer(tokenizer_folder(tokenizer)), spec)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """What the renderer counted, as its `counts` says."""
+        return self._renderer.counts
+
+    @property
+    def template(self) -> str:
+        """The chat template's text."""
+        return self._renderer.template
+
+    @property
+    def date(self) -> str | None:
+        """The date that the chat template prints; None where it prints none."""
+        return self._renderer.date
+
+    @property
+    def template_in_use(self) -> str:
+        """The template to save with a model that was trained on what `counts` counted."""
+        return self._renderer.template_in_use
+
+    def told(self) -> list[str]:
+        """What was left out, cut or not learned so far, counted in sentences."""
+        return self._renderer.told()
+
+    def render(self, row: Row) -> list[Rendered]:
+        """A row to train on, as `Renderer.render` gives it."""
+        return self._renderer.render(row)
+
+    def pieces(self, row: Row) -> list[Rendered]:
+        """What a model would be given of a row: its pieces, both answers of a preference, a prompt alone.
+
+        The list is empty when the row is dropped. Raises what the renderer raises, each naming the row's source.
+        """
+        if row["kind"] == "prompt":
+            text, ids = self._renderer.prompt(row)
+            return [Rendered(text, np.array(ids, np.int32), np.zeros(len(ids), np.float32))]
+        answers = answers_of(row)
+        if not answers:
+            return self._renderer.render(row)
+        asked, tools = row["messages"], row.get("tools")
+        pieces = [self._renderer.render_answer(asked, answer, tools, row["source"]) for answer in answers]
+        return [piece for piece in pieces if piece is not None] if None not in pieces else []
+
+    def shown(self, piece: Rendered) -> list[tuple[str, float]]:
+        """A piece as (token text, weight): weight 0 is not learned."""
+        return self._renderer.pieces(piece)
+
+    def stream(
+        self,
+        items: Iterable[Item],
+        row_of: Callable[[Item], Row | None],
+        *,
+        processes: int | None = None,
+        to_train: bool = False,
+    ) -> Iterator[tuple[Item, RenderedRow | None]]:
+        """Each item with its row rendered, in order; with None where `row_of` gives none.
+
+        Long work is shared by `processes`, all cores by default. Counts and reads of settings are those of rendering
+        here. `to_train` makes a row an error that is neither conversation nor text.
+        """
+        made = _Maker(self.tokenizer, self.spec, to_train)
+        chunks = _Chunks(items, row_of)
+        for rows, chunk in map_in_order(made, chunks, processes or usable_cores()):
+            self.were_read(chunk.read)
+            for item, rendered in zip(chunks.items_of(rows), chunk.results, strict=True):
+                if rendered is not None:
+                    self.counts.update(rendered.counts)
+                yield item, rendered
+
+    def were_read(self, names: Iterable[str]) -> None:
+        """Tell the consumption ledger which settings took effect in a rendering that was made elsewhere."""
+        self.read.update(names)
+        for name in names:
+            getattr(self.spec, name)
+
+
+class _Chunks(Generic[Item]):
+    """Items gathered to chunks of rows; the items themselves stay in this process."""
+
+    def __init__(self, items: Iterable[Item], row_of: Callable[[Item], Row | None]):
+        self._items, self._row_of = items, row_of
+        self._held: dict[int, list[Item]] = {}
+
+    def __iter__(self) -> Iterator[list[Row | None]]:
+        held, rows, size = [], [], 0
+        for item in self._items:
+            held.append(item)
+            rows.append(self._row_of(item))
+            size += characters(row) if (row := rows[-1]) is not None else 0
+            if len(rows) >= _CHUNK_ROWS or size >= _CHUNK_CHARACTERS:
+                self._held[id(rows)] = held
+                yield rows
+                held, rows, size = [], [], 0
+        if rows:
+            self._held[id(rows)] = held
+            yield rows
+
+    def items_of(self, rows: list[Row | None]) -> list[Item]:
+        """The items of a chunk, once."""
+        return self._held.pop(id(rows))
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """What became of a chunk of rows, and which settings were read."""
+
+    results: list[RenderedRow | None]
+    read: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes the function that renders chunks, in this process or another."""
+
+    tokenizer: "PreTrainedTokenizerBase"
+    spec: RenderSpec
+    to_train: bool
+
+    def __call__(self) -> Callable[[list[Row | None]], _Chunk]:
+        renderer = RowRenderer(self.tokenizer, self.spec)
+        pieces = renderer.render if self.to_train else renderer.pieces
+
+        def render(rows: list[Row | None]) -> _Chunk:
+            read: set[str] = set()
+            unwatch = watch(lambda spec, name: read.add(name) if spec is self.spec else None)
+            try:
+                results = [None if row is None else _render(renderer, pieces, row) for row in rows]
+            finally:
+                unwatch()
+            return _Chunk(results, frozenset(read))
+
+        return render
+
+
+def _render(renderer: RowRenderer, pieces_of: Callable[[Row], list[Rendered]], row: Row) -> RenderedRow:
+    before = dict(renderer.counts)
+    try:
+        pieces, error = [(piece.ids, piece.weights) for piece in pieces_of(row)], None
+    except BurnishError as raised:
+        pieces, error = [], raised
+    counts = {name: more for name, count in renderer.counts.items() if (more := count - before.get(name, 0))}
+    return RenderedRow(pieces, counts, error)
+
+
+def length(row: Row, rendered: RenderedRow) -> tuple[int, int] | Bad | None:
+    """(tokens, learned tokens) of a row; Bad when it cannot be rendered, None when it is too long and dropped.
+
+    Raises the row's error when it concerns more than this row.
+    """
+    error = rendered.error
+    if error is not None:
+        if error.code not in _OF_ONE_ROW:
+            raise error
+        return Bad(row["source"], "", error.reason, cut(json.dumps(row, ensure_ascii=False)))
+    if not rendered.pieces:
+        return None
+    tokens = sum(len(ids) for ids, _ in rendered.pieces)
+    return tokens, sum(int(np.count_nonzero(weights)) for _, weights in rendered.pieces)

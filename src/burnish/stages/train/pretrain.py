@@ -1,0 +1,81 @@
+"""pretrain: teach a model from random weights, or go on teaching one, on texts and conversations."""
+
+import copy
+from typing import TYPE_CHECKING
+
+from burnish.core.context import Context, Outcome
+from burnish.core.errors import AskError
+from burnish.models.bases import tokenizer_folder
+from burnish.models.load import load_model
+from burnish.models.quiet import quiet_transformers
+from burnish.specs.train import PretrainSpec
+from burnish.stages.train.training import config_of, resolve_run, save, start_of, tokenised, with_method
+from burnish.tokens.load import load_tokenizer
+from burnish.train.fit import fit, seed_everything
+from burnish.train.precision import Start
+from burnish.train.resolve import Resolved
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+def run(spec: PretrainSpec, ctx: Context) -> Outcome:
+    """Train on the data's train split; give the whole model (or the adapter) with its tokenizer."""
+    base = ctx.input("base") if spec.base is not None else None
+    tokenizer = load_tokenizer(tokenizer_folder(ctx.input("tokenizer" if spec.tokenizer is not None else "base")))
+    rows, held_out = tokenised(spec, ctx, tokenizer)
+    config = config_of(base) if base is not None else new_config(spec, tokenizer)
+    resolved = resolve_run(spec, ctx, config, rows, held_out, spec.method.kind == "full")
+
+    seed_everything(spec.seed)
+    if base is not None:
+        model, start = load_model(base, dtype=resolved.dtype, device=resolved.device), start_of(base, resolved)
+    else:
+        model, start = _new_model(config, resolved, spec.seed), _start_of_new(config, resolved, spec.seed)
+    model = with_method(model, spec.method, ctx)
+    fitted = fit(spec, ctx, model, rows, held_out, resolved, start)
+    return save(model, tokenizer, base, ctx, fitted)
+
+
+def _new_model(config: "PretrainedConfig", resolved: Resolved, seed: int) -> "PreTrainedModel":
+    """Random weights, made in the run's dtype: a cast of a whole model would round its rotary frequencies too."""
+    from transformers import AutoModelForCausalLM
+
+    seed_everything(seed)
+    return AutoModelForCausalLM.from_config(copy.deepcopy(config), dtype=resolved.dtype).to(resolved.device)
+
+
+def _start_of_new(config: "PretrainedConfig", resolved: Resolved, seed: int) -> Start:
+    def weights() -> dict[str, "Tensor"]:
+        return dict(_new_model(config, resolved, seed).cpu().named_parameters(remove_duplicate=False))
+
+    return Start(weights, dtype=None, is_rounded=False)
+
+
+def new_config(spec: PretrainSpec, tokenizer: "PreTrainedTokenizerBase") -> "PretrainedConfig":
+    """The config of a new architecture; vocabulary and special tokens are the tokenizer's unless said.
+
+    Errors: AskError `ask.missing-key` without a model_type, `ask.wrong-value` when transformers refuses the config.
+    """
+    from transformers import AutoConfig
+
+    settings = dict(spec.architecture or {})
+    family = settings.pop("model_type", None)
+    if family is None:
+        raise AskError("ask.missing-key", "architecture has no model_type", "add one, such as model_type: qwen3")
+    known = {
+        "vocab_size": len(tokenizer),
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    try:
+        with quiet_transformers():
+            return AutoConfig.for_model(family, **{**known, **settings})
+    except (ValueError, TypeError, KeyError) as error:
+        raise AskError(
+            "ask.wrong-value",
+            f"transformers refuses the architecture: {error}",
+            f"see the config of {family} in the documentation of transformers",
+        ) from error

@@ -1,0 +1,23 @@
+"""sft: fine-tune a model on conversations or texts, with an adapter or whole."""
+
+from burnish.core.context import Context, Outcome
+from burnish.models.bases import tokenizer_folder
+from burnish.models.load import load_model
+from burnish.specs.train import SftSpec
+from burnish.stages.train.training import config_of, resolve_run, save, start_of, tokenised, with_method
+from burnish.tokens.load import load_tokenizer
+from burnish.train.fit import fit, seed_everything
+
+
+def run(spec: SftSpec, ctx: Context) -> Outcome:
+    """Train on the data's train split; give the adapter, or the whole model, with its tokenizer."""
+    base = ctx.input("base")
+    tokenizer = load_tokenizer(tokenizer_folder(base))
+    rows, held_out = tokenised(spec, ctx, tokenizer)
+    trains_all = spec.method.kind == "full"
+    resolved = resolve_run(spec, ctx, config_of(base), rows, held_out, trains_all)
+
+    seed_everything(spec.seed)
+    model = with_method(load_model(base, dtype=resolved.dtype, device=resolved.device), spec.method, ctx)
+    fitted = fit(spec, ctx, model, rows, held_out, resolved, start_of(base, resolved))
+    return save(model, tokenizer, base, ctx, fitted)

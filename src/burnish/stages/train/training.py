@@ -1,0 +1,197 @@
+"""What the training stages share: rows become tokens, settings become values, weights become an artifact."""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from burnish.core.context import Context, Input, Outcome
+from burnish.core.errors import AskError, DataError, ModelError
+from burnish.core.events import Note, Progress
+from burnish.core.faults import reason
+from burnish.data.dataset import split_names
+from burnish.models.adapters.attach import attach_lora, save_adapter, without_adapter
+from burnish.models.adapters.targets import plan_targets
+from burnish.models.bases import folder_of, is_adapter, whole_model
+from burnish.models.load import describe, load_model, read_config, refuse_remote_code
+from burnish.models.quiet import quiet_transformers
+from burnish.models.tensors import DTYPES
+from burnish.models.weights import read_tensors
+from burnish.specs.train import LoraSpec, TrainSpec
+from burnish.stages.tokens.rendering import RowRenderer
+from burnish.stages.tokens.tokenising import tokenised_split
+from burnish.tokens.tokenised import TokenisedRows
+from burnish.train.fit import Fitted
+from burnish.train.precision import Start
+from burnish.train.reporting import trackers
+from burnish.train.resolve import Machine, ModelShape, Resolved, beyond_context, refuse_without_device, resolve
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+
+def tokenised(
+    spec: TrainSpec, ctx: Context, tokenizer: "PreTrainedTokenizerBase"
+) -> tuple[TokenisedRows, TokenisedRows | None]:
+    """The train split and, where there is one, the validation split, rendered.
+
+    A chat template that was asked for becomes the tokenizer's own: saved with the weights, it is met again in use.
+    So does the mode of thinking in which all turns were learned.
+
+    Errors: MachineError `machine.no-device`, `machine.no-package`; AskError `ask.wrong-value` when an evaluation is
+    asked for without validation rows; DataError `data.empty`, `data.nothing-learned`, and what reading and rendering
+    raise; RunError `run.interrupted`.
+    """
+    refuse_without_device(spec.device, Machine.here())  # what can be told at once is told before the long work
+    trackers.require(spec.track)
+    data, renderer = ctx.input("data"), RowRenderer(tokenizer, spec.render)
+    if spec.render.chat_template is not None:
+        tokenizer.chat_template = renderer.template
+    has_validation = "validation" in split_names(data)
+    if not has_validation:
+        _refuse_evaluations(spec)
+    rows = _tokens_of(renderer, data, "train", spec, ctx)
+    if not len(rows):
+        raise DataError(
+            "data.nothing-learned",
+            f"no token of {data.ref} would be learned",
+            "look at the rows with burnish inspect; render.train_on says which turns are learned",
+        )
+    in_use = renderer.template_in_use if renderer.counts["turns"] else None
+    held_out = _tokens_of(renderer, data, "validation", spec, ctx) if has_validation else None
+    ctx.has_read("data")
+    if in_use is not None and in_use != renderer.template:
+        tokenizer.chat_template = in_use
+        ctx.emit(
+            Note(text="all turns were learned in one mode of thinking: it is saved as the chat template's default")
+        )
+    if held_out is not None and not len(held_out):
+        _refuse_evaluations(spec)
+        return rows, None
+    return rows, held_out
+
+
+def _refuse_evaluations(spec: TrainSpec) -> None:
+    """AskError `ask.wrong-value` when an evaluation is asked for; to be called where there are no rows for it."""
+    for field in ("eval_every", "eval_rows", "early_stop", "keep_best"):
+        if field in spec.model_fields_set and getattr(spec, field) not in (None, False):
+            raise AskError(
+                "ask.wrong-value",
+                f"{field} needs validation rows, and the data has none of which anything is learned",
+                "give prepare a split with validation rows, or remove the setting",
+            )
+
+
+def resolve_run(
+    spec: TrainSpec,
+    ctx: Context,
+    config: "PretrainedConfig",
+    rows: TokenisedRows,
+    held_out: TokenisedRows | None,
+    trains_all: bool,
+) -> Resolved:
+    """Every `auto` as a value, told in the events; the threads are set."""
+    longest = max(int(split.lengths.max()) for split in (rows, held_out) if split is not None)
+    try:
+        shape = ModelShape.of(config)
+    except Exception as error:  # whatever transformers meets in a config that others wrote
+        raise ModelError(
+            "model.broken",
+            f"a {config.model_type} is no causal language model that transformers knows: {reason(error)}",
+            "choose a model that writes text, such as one of the families qwen3, llama, gemma3 or mistral",
+        ) from error
+    for name, split in (("train", rows), ("validation", held_out)):
+        if split is not None and (warning := beyond_context(split, shape)):
+            ctx.emit(Note(level="warning", text=f"{name}: {warning}"))
+    machine = Machine.here()
+    resolved, chosen = resolve(spec, machine, shape, longest, trains_all)
+    for choice in chosen:
+        ctx.emit(choice)
+    if resolved.threads > machine.cores:
+        text = f"threads: {resolved.threads}, but this process may use only {machine.cores} cores"
+        ctx.emit(Note(level="warning", text=text))
+    torch.set_num_threads(resolved.threads)
+    return resolved
+
+
+def config_of(base: Input) -> "PretrainedConfig":
+    """The config of a model, or of the model that an adapter stands on.
+
+    Errors: ModelError `model.not-found`, `model.broken`, `model.remote-code`.
+    """
+    from transformers import AutoConfig
+
+    folder = folder_of(whole_model(base))
+    stated = read_config(folder)
+    refuse_remote_code(folder / "config.json", stated)
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # whatever transformers meets in a config that others wrote
+        raise ModelError(
+            "model.broken",
+            f"{folder / 'config.json'}: transformers knows no such {stated['model_type']} model: {reason(error)}",
+            "upgrade transformers, or choose a model of a family that it knows",
+        ) from error
+
+
+def start_of(base: Input, resolved: Resolved) -> Start:
+    """The weights of a base as it lies on the disk, an adapter merged into it."""
+    folder = folder_of(whole_model(base))
+    kept = {DTYPES.get(tensor.dtype) for tensor in read_tensors(folder).values()}
+    is_merged = is_adapter(base.path)
+
+    def weights() -> dict[str, torch.Tensor]:
+        model = without_adapter(load_model(base, dtype=torch.float32))
+        return dict(model.named_parameters(remove_duplicate=False))
+
+    return Start(
+        weights,
+        dtype=DTYPES.get(describe(folder).dtype),
+        is_rounded=resolved.dtype != torch.float32 and (is_merged or kept != {resolved.dtype}),
+    )
+
+
+def with_method(model: Any, method: Any, ctx: Context) -> "nn.Module":
+    """The model made ready for a method: with fresh LoRA matrices on frozen weights, or with every weight trained.
+
+    What an adapter covers and leaves out is reported.
+    """
+    if isinstance(method, LoraSpec):
+        whole = without_adapter(model)
+        plan = plan_targets(whole, method)
+        for note in plan.report():
+            ctx.emit(note)
+        return attach_lora(whole, method, plan)
+    return without_adapter(model).requires_grad_(True)
+
+
+def save(
+    model: Any,
+    tokenizer: "PreTrainedTokenizerBase",
+    base: Input | None,
+    ctx: Context,
+    fitted: Fitted,
+) -> Outcome:
+    """Write an adapter as PEFT does, or a whole model in safetensors, with its tokenizer and chat template."""
+    is_lora = hasattr(model, "peft_config")
+    with quiet_transformers():
+        if is_lora:
+            assert base is not None
+            save_adapter(model, ctx.out, base)
+        else:
+            model.save_pretrained(ctx.out)
+        tokenizer.save_pretrained(ctx.out)
+    return Outcome("adapter" if is_lora else "model", fitted.measures, fitted.provenance)
+
+
+def _tokens_of(renderer: RowRenderer, data: Input, split: str, spec: TrainSpec, ctx: Context) -> TokenisedRows:
+    """Tokens and weights of every row that teaches something; what was left out, cut or not learned is reported."""
+    rendering = tokenised_split(renderer, data, split, ctx, processes=None if spec.threads == "auto" else spec.threads)
+    found = rendering.of_first(spec.eval_rows if split == "validation" else None)
+    rows = renderer.counts["rows"]
+    ctx.emit(Progress(phase=f"tokenise {split}", done=rows, total=rows))
+    said = f"{rows} rows" if len(found) == len(rendering.rows) else f"{spec.eval_rows} rows of {rows}"
+    ctx.emit(Note(text=f"{split}: {said}, {len(found.ids)} tokens, of which {found.learned} are learned"))
+    for sentence in renderer.told():
+        ctx.emit(Note(level="warning", text=f"{split}: {sentence}"))
+    return found

@@ -1,0 +1,159 @@
+"""Counts what of a row appears in none of its rendered texts, by kind, so that no template drops it in silence.
+
+Texts, arguments and tool schemas are looked for in what was rendered. Names and ids often stand elsewhere in the row
+by chance, so the template is asked about them by example, once.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from burnish.core.errors import BurnishError
+from burnish.tokens.templates.conversation import as_object
+from burnish.tokens.templates.dialect import ANSWERING, ASK, CALLING, REPLY, Dialect, said
+
+Messages = Sequence[Mapping[str, Any]]
+Tools = Sequence[Mapping[str, Any]] | None
+_NAME, _ID = "qzname", "qzcall009"
+
+
+class Omissions:
+    """Counts for one template."""
+
+    def __init__(self, dialect: Dialect):
+        self._dialect = dialect
+        self._shown: dict[tuple[str, str], bool] = {}
+
+    def count(self, texts: Sequence[str], messages: Messages, tools: Tools) -> Counter[str]:
+        """Messages, calls and rows of which something is missing from all `texts`, by the names of COUNTED."""
+        missing: Counter[str] = Counter()
+        present: list[str] = []
+        for message in messages:
+            for kind, string in _strings(message):
+                if not _appears(string, texts):
+                    missing[kind] += 1
+                elif kind == "content_left_out":
+                    present.append(string)
+            for kind, field in (("names_left_out", "name"), ("call_ids_left_out", "tool_call_id")):
+                if message.get(field) and not self._shows(message["role"], field):
+                    missing[kind] += 1
+            for call in message.get("tool_calls") or ():
+                missing["calls_left_out"] += not all(_appears(leaf, texts) for leaf in _leaves_of_call(call))
+                missing["call_ids_left_out"] += bool(call.get("id")) and not self._shows("assistant", "id")
+        missing["content_left_out"] += _hidden_twins(present, texts)
+        if tools and not all(_appears(leaf, texts) for tool in tools for leaf in _leaves_of_tool(tool)):
+            missing["tools_left_out"] += 1
+        return +missing
+
+    def _shows(self, role: str, field: str) -> bool:
+        """Whether the template writes a field of messages of a role; one that refuses the question may."""
+        if (role, field) not in self._shown:
+            messages, wanted = _example(role, field)
+            try:
+                self._shown[role, field] = wanted in self._dialect.trace(messages).text
+            except BurnishError:
+                self._shown[role, field] = True
+        return self._shown[role, field]
+
+
+def _strings(message: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for kind, field in (("content_left_out", "content"), ("thinking_left_out", "reasoning_content")):
+        text = message.get(field)
+        if isinstance(text, str) and (text := text.strip()):
+            yield kind, text
+
+
+def _appears(string: str, texts: Sequence[str]) -> bool:
+    """Whether a string stands in one of the texts: as it is, as JSON writes it, or in parts that stand there."""
+    if any(string in text for text in texts):
+        return True
+    return any(all(part in text for part in parts) for text in texts for parts in _writings(string))
+
+
+def _writings(string: str) -> Iterator[list[str]]:
+    """Other ways in which a template may write a string, each as the parts that must stand in the text."""
+    yield [json.dumps(string, ensure_ascii=False)[1:-1]]
+    yield [json.dumps(string)[1:-1]]
+    if "\n" in string:
+        yield [line.strip() for line in string.splitlines()]
+    leaves = list(_leaves(as_object(string))) if string[:1] == "{" else []
+    if leaves:
+        yield leaves
+
+
+def _hidden_twins(strings: list[str], texts: Sequence[str]) -> int:
+    """How many strings stand there only because another one holds the same words."""
+    if len(strings) < 2:
+        return 0
+    together, hidden = "\0".join(strings), 0
+    for string, count in Counter(strings).items():
+        lacking = together.count(string) - max(text.count(string) for text in texts)
+        if lacking > 0 and any(string in text for text in texts):
+            hidden += min(count, lacking)
+    return hidden
+
+
+def _leaves_of_call(call: Mapping[str, Any]) -> Iterator[str]:
+    yield call["function"]["name"]
+    arguments = as_object(call["function"].get("arguments", "{}"))
+    yield from _leaves(arguments)
+
+
+def _leaves_of_tool(tool: Mapping[str, Any]) -> Iterator[str]:
+    """The words of a tool that its author chose: names, descriptions, values; no words of JSON Schema."""
+    function = tool.get("function", tool)
+    yield from (function[key].strip() for key in ("name", "description") if isinstance(function.get(key), str))
+    yield from _leaves_of_schema(function.get("parameters"))
+
+
+def _leaves_of_schema(schema: Any) -> Iterator[str]:
+    if not isinstance(schema, Mapping):
+        return
+    for key, value in schema.items():
+        if key in ("properties", "$defs", "definitions") and isinstance(value, Mapping):
+            for name, child in value.items():
+                yield name
+                yield from _leaves_of_schema(child)
+        elif isinstance(value, Mapping):
+            yield from _leaves_of_schema(value)
+        elif isinstance(value, list) and key not in ("required", "type"):
+            for item in value:
+                yield from _leaves_of_schema(item) if isinstance(item, Mapping) else _leaves(item)
+        elif key not in ("type", "$ref", "required"):
+            yield from _leaves(value)
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    """Keys, strings and numbers of a JSON value; true, false and null are written in many ways."""
+    if isinstance(value, str):
+        if value.strip():
+            yield value.strip()
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield str(key)
+            yield from _leaves(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _leaves(item)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield str(value)
+
+
+def _example(role: str, field: str) -> tuple[list[dict[str, Any]], str]:
+    """A conversation in which a message of the role has the field, and the word that it holds there."""
+    user, reply = said("user", ASK), said("assistant", REPLY)
+    match role, field:
+        case _, "id":
+            return [user, CALLING], CALLING["tool_calls"][0]["id"]
+        case "tool", "name":
+            return [user, CALLING, {**ANSWERING, "name": _NAME}], _NAME
+        case "tool", _:
+            call = {**CALLING["tool_calls"][0]}
+            return [user, {**CALLING, "tool_calls": [{**call, "id": ""}]}, {**ANSWERING, field: _ID}], _ID
+        case "assistant", _:
+            return [user, {**reply, field: _NAME}], _NAME
+        case "system", _:
+            return [said("system", "qzsystem", **{field: _NAME}), user, reply], _NAME
+        case _:
+            return [{**user, field: _NAME}, reply], _NAME

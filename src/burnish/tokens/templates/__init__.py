@@ -1,0 +1,1 @@
+"""Chat templates: compiled, sandboxed, traced, and asked what they can express."""

@@ -1,0 +1,108 @@
+"""What a checkpoint was made under, and which of it a run that resumes from it may change.
+
+A checkpoint holds its origin: settings, inputs, rows and the shapes of weights. A run resumes only where all of it is
+the same, unless the checkpoint was named: then settings that act from the next step on may differ. They are reported
+and recorded in the artifact's provenance.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from burnish.core import fingerprint
+from burnish.core.errors import RunError
+from burnish.train.checkpoints.checkpoint import Checkpoint
+
+SAFE = (
+    *("learning_rate", "max_grad_norm", "schedule", "epochs", "max_steps", "dtype"),
+    *("optimizer.weight_decay", "optimizer.beta1", "optimizer.beta2", "optimizer.eps", "optimizer.momentum"),
+    *("eval_every", "keep_best", "early_stop", "method.dropout", "method.save_dtype"),
+    *("micro_batch_tokens", "gradient_checkpointing", "attention", "router_aux_loss_coef"),
+)
+"""Settings, with all below them, that act from the next step on, or at the end: weights and rows stay as they were."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A setting that differs between a checkpoint and the run that resumes from it; None where it was not given."""
+
+    name: str
+    before: Any
+    now: Any
+
+    def __str__(self) -> str:
+        return f"{self.name} {_word(self.before)} → {_word(self.now)}"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """All that must be the same for two runs to make the same steps."""
+
+    settings: dict[str, Any]
+    """By dotted name, without those that only say where or how fast a run goes."""
+    inputs: dict[str, str]
+    """Fingerprints by field."""
+    rows: dict[str, str]
+    """Digests of the tokenised splits."""
+    weights: str
+    """Of the names and shapes of what is trained."""
+
+    @property
+    def identity(self) -> str:
+        return fingerprint.of_value(self.as_json())
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def compare(checkpoint: Checkpoint, origin: Origin, *, may_change: bool) -> tuple[Change, ...]:
+    """The settings that changed since the checkpoint was written: only safe ones, and none unless `may_change`.
+
+    Errors: RunError `run.other-settings`, which names everything that differs and must not.
+    """
+    if checkpoint.identity == origin.identity:
+        return ()
+    if "origin" not in checkpoint.state:
+        raise _refused(["it does not say which"], may_change)
+    before = Origin(**checkpoint.state["origin"])
+    names = dict.fromkeys([*before.settings, *origin.settings])
+    changes = [
+        Change(name, before.settings.get(name), origin.settings.get(name))
+        for name in names
+        if before.settings.get(name) != origin.settings.get(name)
+    ]
+    refused = [str(change) for change in changes if not (may_change and _is_safe(change.name))]
+    refused += [f"the contents of {name}" for name in _differing(before.inputs, origin.inputs)]
+    refused += [f"the {name} rows" for name in _differing(before.rows, origin.rows)]
+    refused += ["the names or shapes of what is trained"] if before.weights != origin.weights else []
+    if refused:
+        raise _refused(refused, may_change)
+    return tuple(changes)
+
+
+def lineage_entry(checkpoint: Path, step: int, changes: tuple[Change, ...]) -> dict[str, Any]:
+    """What is recorded of a resume from a named checkpoint."""
+    changed = {change.name: [change.before, change.now] for change in changes}
+    return {"checkpoint": str(checkpoint), "step": step, "changed": changed}
+
+
+def _is_safe(name: str) -> bool:
+    return any(name == safe or name.startswith(f"{safe}.") for safe in SAFE)
+
+
+def _differing(before: dict[str, str], now: dict[str, str]) -> list[str]:
+    return [name for name in dict.fromkeys([*before, *now]) if before.get(name) != now.get(name)]
+
+
+def _refused(differences: list[str], may_change: bool) -> RunError:
+    start = "give them back, or set resume: never to start afresh"
+    hint = f"; resume: PATH of the checkpoint lets these change: {', '.join(SAFE)}"
+    return RunError(
+        "run.other-settings",
+        f"the checkpoint was written under other settings, rows or weights: {', '.join(differences)}",
+        start if may_change else start + hint,
+    )
+
+
+def _word(value: Any) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,54 @@
+"""Where a run stands and where it is going: the settings of the loop, and the state that a checkpoint keeps."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from burnish.train.batches import Cursor
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """What the loop needs to know, every `auto` already a value."""
+
+    total_steps: int
+    learning_rate: float
+    schedule: Callable[[int], float]
+    max_grad_norm: float | None
+    micro_batch_tokens: int
+    save_every: int
+    eval_every: int | None
+    keep_best: bool
+    patience: int | None = None
+    min_delta: float = 0.0
+    log_every: int = 1
+
+
+@dataclass
+class TrainState:
+    """Where a run stands: all of it lies in a checkpoint, and nothing else does."""
+
+    step: int = 0
+    cursor: Cursor = field(default_factory=Cursor)
+    micro_batch_tokens: int = 0
+    tokens: int = 0
+    learned_tokens: int = 0
+    first_loss: float | None = None
+    last_loss: float | None = None
+    best_loss: float | None = None
+    best_step: int | None = None
+    loss_to_beat: float | None = None
+    """By `min_delta`, or patience runs out: the best loss when it last fell by so much."""
+    evaluations: list[tuple[int, float]] = field(default_factory=list)
+    """(step, validation loss)."""
+    evaluations_without_gain: int = 0
+    stopped_early: bool = False
+    seconds: float = 0.0
+    """Of training, over all attempts."""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "TrainState":
+        return cls(**{**value, "cursor": Cursor(**value["cursor"])})

@@ -1,0 +1,167 @@
+"""How gradients become updates: AdamW, or Muon on the matrices with AdamW on the rest, on float32 masters.
+
+A weight that the model keeps in bfloat16 has a master in float32 here: gradients of micro-batches are added
+up in float32, the update is made there, and the model gets a rounded copy. Small updates do not vanish.
+"""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+import torch
+from torch import Tensor, nn
+
+from burnish.specs.train import AdamWSpec, MuonSpec
+from burnish.train.optim.muon import Stack, StackedMuon, is_bias, stacks_of
+
+
+class Optimizer:
+    """Every trained weight by name, its master, and torch's optimizers over the masters."""
+
+    def __init__(
+        self, model: nn.Module, spec: AdamWSpec | MuonSpec, exact: Mapping[str, Tensor] = MappingProxyType({})
+    ):
+        """`exact` are the values, by name, of weights that were rounded when they were loaded; they become masters."""
+        self._weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        self.masters: dict[str, Tensor] = {
+            name: _master(weight, exact.get(name)) for name, weight in self._weights.items()
+        }
+        self._publish()
+        ends, stacks = _ends(model), stacks_of(model)
+        stacks = {
+            name: stacks[name] for name, weight in self._weights.items() if name in stacks and id(weight) not in ends
+        }
+        matrices = {
+            name
+            for name, weight in self._weights.items()
+            if weight.ndim == 2 and id(weight) not in ends and name not in stacks and not is_bias(name)
+        }
+        self._optimizers = list(_build(self.masters, matrices, stacks, spec))
+
+    def gather(self) -> None:
+        """Add the gradients of the last backward pass to the masters'; to be called after each micro-batch."""
+        for name, weight in self._weights.items():
+            master = self.masters[name]
+            if master is weight or weight.grad is None:
+                continue
+            if master.grad is None:
+                master.grad = weight.grad.float()
+            else:
+                master.grad += weight.grad
+            weight.grad = None
+
+    def clip(self, max_norm: float | None) -> float:
+        """Scale the gradients to a norm of at most `max_norm`; gives the norm before."""
+        gradients = [master.grad for master in self.masters.values() if master.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        if max_norm is not None:
+            nn.utils.clip_grads_with_norm_(list(self.masters.values()), max_norm, norm)
+        return norm.item()
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        """Update the masters, then the model's rounded copies."""
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate
+            optimizer.step()
+        self._publish()
+
+    def zero_grad(self) -> None:
+        for name, master in self.masters.items():
+            master.grad = None
+            self._weights[name].grad = None
+
+    def is_finite(self) -> bool:
+        """False when any weight is infinite or no number."""
+        return all(bool(master.isfinite().all()) for master in self.masters.values())
+
+    def weights(self) -> dict[str, Tensor]:
+        """The trained weights in float32, by name."""
+        return {name: master.detach() for name, master in self.masters.items()}
+
+    @torch.no_grad()
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        """Set the masters and the model."""
+        for name, master in self.masters.items():
+            master.copy_(weights[name])
+        self._publish()
+
+    def give_masters(self, dtypes: Mapping[str, torch.dtype] = MappingProxyType({})) -> None:
+        """Put the masters into the model in place of their rounded copies, float32 unless said; ends the training."""
+        for name, weight in self._weights.items():
+            weight.data = self.masters[name].detach().to(dtypes.get(name, torch.float32))
+
+    def state(self) -> dict[str, Tensor]:
+        """The optimizers' tensors, as `name|key`."""
+        names = {id(master): name for name, master in self.masters.items()}
+        return {
+            f"{names[id(master)]}|{key}": value
+            for optimizer in self._optimizers
+            for master, state in optimizer.state.items()
+            for key, value in state.items()
+        }
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """The inverse of `state`."""
+        owners = {
+            id(master): optimizer
+            for optimizer in self._optimizers
+            for group in optimizer.param_groups
+            for master in group["params"]
+        }
+        for optimizer in self._optimizers:
+            optimizer.state.clear()
+        for address, value in tensors.items():
+            name, key = address.rsplit("|", 1)
+            master = self.masters[name]
+            owners[id(master)].state[master][key] = value.to(master.device).clone()
+
+    @torch.no_grad()
+    def _publish(self) -> None:
+        for name, weight in self._weights.items():
+            if self.masters[name] is not weight:
+                weight.copy_(self.masters[name])
+
+
+@torch.no_grad()
+def _master(weight: Tensor, exact: Tensor | None) -> Tensor:
+    """The weight itself where it is float32, else its exact value in float32; no second copy is made of either."""
+    if weight.dtype != torch.float32:
+        return (weight if exact is None else exact).detach().to(weight.device, torch.float32).requires_grad_()
+    return weight if exact is None else weight.copy_(exact)
+
+
+def _ends(model: nn.Module) -> set[int]:
+    """Identities of the weights of embeddings and head, adapters on them included: they map no hidden states."""
+    inside = {id(module) for module in model.modules() if isinstance(module, nn.Embedding)}
+    for name in ("get_input_embeddings", "get_output_embeddings"):
+        if hasattr(model, name):
+            inside.add(id(getattr(model, name)()))
+    return {id(weight) for module in model.modules() if id(module) in inside for weight in module.parameters()}
+
+
+def _build(
+    masters: dict[str, Tensor], matrices: set[str], stacks: dict[str, Stack], spec: AdamWSpec | MuonSpec
+) -> Iterable[torch.optim.Optimizer]:
+    if isinstance(spec, AdamWSpec):
+        decayed = {name for name, master in masters.items() if master.ndim >= 2 and not is_bias(name)}
+        groups = [
+            {"params": [m for n, m in masters.items() if n in decayed], "weight_decay": spec.weight_decay},
+            {"params": [m for n, m in masters.items() if n not in decayed], "weight_decay": 0.0},
+        ]
+        groups = [group for group in groups if group["params"]]
+        yield torch.optim.AdamW(groups, betas=(spec.beta1, spec.beta2), eps=spec.eps, fused=True)
+        return
+    rest = [master for name, master in masters.items() if name not in matrices and name not in stacks]
+    if matrices:
+        yield torch.optim.Muon(
+            [master for name, master in masters.items() if name in matrices],
+            momentum=spec.momentum,
+            weight_decay=spec.weight_decay,
+            adjust_lr_fn="match_rms_adamw",
+        )
+    if stacks:
+        laid_out = {masters[name]: stack for name, stack in stacks.items()}
+        yield StackedMuon(laid_out, momentum=spec.momentum, weight_decay=spec.weight_decay)
+    if rest:
+        yield torch.optim.AdamW(rest, betas=(spec.beta1, spec.beta2), weight_decay=0.0, fused=True)

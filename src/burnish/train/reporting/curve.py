@@ -1,0 +1,78 @@
+"""Draws the loss of a run, step by step, from the row ledger: whole even when the run was resumed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from burnish.evals.style import FAINT, INK, PALE, STRONG, WARM, dress, new_figure, write_heading
+from burnish.train.reporting.ledger import RECORD
+
+_SMOOTHED_FROM = 10
+_WINDOW_SHARE = 0.05
+
+
+def draw(visits: Path, evaluations: Sequence[Sequence[float]], target: Path) -> None:
+    """Write a picture of training and validation loss; `evaluations` are (step, loss).
+
+    The loss of each step is pale, and its centred moving average over about a twentieth of the run is strong.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    steps, losses = step_losses(visits)
+    width, height = 8.0, 4.4
+    figure = new_figure(width, height)
+    rows = f"{len(steps):,} steps" if len(steps) != 1 else "1 step"
+    write_heading(figure, "Loss per learned token", rows)
+    axes = figure.add_axes((0.09, 0.62 / height, 0.88, 1 - 1.55 / height))
+    dress(axes, grid="y")
+    if len(steps) < _SMOOTHED_FROM:
+        axes.plot(steps, losses, color=STRONG, lw=1.8, marker="o", ms=3.5, label="training")
+    else:
+        axes.plot(steps, losses, color=PALE, lw=1.0, label="training, each step")
+        axes.plot(steps, smoothed(losses), color=STRONG, lw=2.0, label="training, smoothed")
+    if evaluations:
+        axes.plot(*zip(*evaluations, strict=True), color=WARM, lw=1.5, marker="o", ms=4.5, label="validation")
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
+    axes.set_xlabel("step", size=9, color=FAINT)
+    axes.margins(x=0.01)
+    figure.legend(
+        loc="upper right",
+        ncols=3,
+        frameon=False,
+        fontsize=9.5,
+        labelcolor=INK,
+        bbox_to_anchor=(0.98, 1 - 0.42 / height),
+        handlelength=1.4,
+    )
+    figure.savefig(target)
+
+
+def step_losses(visits: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Steps [n] in which tokens were learned, and the mean loss [n] of those tokens, in nats."""
+    records = np.fromfile(visits, RECORD)
+    learned = np.bincount(records["step"], records["learned"])
+    losses = np.bincount(records["step"], records["loss"] * records["learned"].astype(float))
+    steps = np.flatnonzero(learned)
+    return steps, losses[steps] / learned[steps]
+
+
+def smoothed(losses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The centred moving average [n] of losses [n], over about a twentieth of them.
+
+    Where the window passes an end it is cut, and a straight line is fitted to what is left: a mean would lag there.
+    """
+    count = len(losses)
+    places = np.arange(count)
+    half = max(2, round(_WINDOW_SHARE * count / 2))
+    start, end = np.maximum(places - half, 0), np.minimum(places + half + 1, count)
+
+    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        totals = np.concatenate([[0.0], np.cumsum(values)])
+        return (totals[end] - totals[start]) / (end - start)
+
+    middle, level = (start + end - 1) / 2, mean(losses)
+    variance = np.maximum((end - start) ** 2.0 - 1, 1) / 12  # of consecutive integers
+    slope = (mean(places * losses) - middle * level) / variance
+    return level + slope * (places - middle)

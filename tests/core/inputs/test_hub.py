@@ -1,0 +1,135 @@
+"""Hub names, offline: pinned to the commit in the local cache, fetched from it, and told when they are not there."""
+
+import pytest
+
+from burnish.core.context import Input
+from burnish.core.errors import AskError, MachineError
+from burnish.core.inputs import hub
+from burnish.core.inputs.references import check_kind, fetched, resolve
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """A cache as the hub's own library lays it out."""
+    import huggingface_hub.constants as constants
+
+    home = tmp_path / "home"
+    monkeypatch.setenv("HF_HOME", str(home))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+
+    def add(kind: str, repo: str, files: dict[str, str]):
+        root = home / "hub" / f"{kind}s--{repo.replace('/', '--')}"
+        snapshot = root / "snapshots" / COMMIT
+        snapshot.mkdir(parents=True)
+        (root / "refs").mkdir()
+        (root / "refs" / "main").write_text(COMMIT)
+        for name, text in files.items():
+            (snapshot / name).write_text(text)
+        return snapshot
+
+    return add
+
+
+def test_a_model_in_the_cache_is_pinned_and_fetched_without_a_network(cache, workspace):
+    snapshot = cache("model", "owner/name", {"config.json": "{}", "model.safetensors": ""})
+    value = resolve("hub:owner/name", ("model", "adapter"), workspace, {})
+    assert (value.kind, value.revision) == ("hub-model", COMMIT)
+    check_kind(value, ("model", "adapter"), "base")
+    found = fetched(value)
+    assert (found.kind, found.path.resolve()) == ("model", snapshot)
+    assert resolve(f"hub:owner/name@{COMMIT}", ("model",), workspace, {}).fingerprint == value.fingerprint
+
+
+def test_an_adapter_is_known_as_one_when_it_is_fetched(cache, workspace):
+    cache("model", "owner/lora", {"adapter_config.json": "{}", "adapter_model.safetensors": ""})
+    assert fetched(resolve("hub:owner/lora", ("model", "adapter"), workspace, {})).kind == "adapter"
+
+
+def test_the_base_of_an_adapter_is_fetched_with_it(cache, workspace, tmp_path):
+    snapshot = cache("model", "owner/name", {"config.json": "{}"})
+    base = resolve("hub:owner/name", ("model",), workspace, {})
+    adapter = fetched(Input("r.tune@1", "adapter", tmp_path, inputs={"base": base}))
+    assert adapter.inputs["base"].path.resolve() == snapshot
+
+
+def test_a_dataset_is_a_folder(cache, workspace):
+    snapshot = cache("dataset", "owner/rows", {"train.jsonl": "{}\n"})
+    value = resolve("hub:owner/rows", ("dataset", "file", "folder"), workspace, {})
+    check_kind(value, ("dataset", "file", "folder"), "source")
+    assert (value.kind, fetched(value).kind, fetched(value).path.resolve()) == ("hub-dataset", "folder", snapshot)
+
+
+def test_a_name_that_is_not_in_the_cache_is_told_with_what_to_do(workspace):
+    with pytest.raises(MachineError) as caught:
+        resolve("hub:owner/absent", ("model",), workspace, {})
+    assert caught.value.code == "machine.no-network"
+    assert "hub:owner/absent" in caught.value.what
+    for way in ("HF_ENDPOINT", "file:"):
+        assert way in caught.value.fix
+
+
+def test_a_commit_that_is_not_in_the_cache_is_told_when_it_is_fetched(workspace):
+    value = resolve(f"hub:owner/absent@{COMMIT}", ("model",), workspace, {})
+    with pytest.raises(MachineError) as caught:
+        fetched(value)
+    assert caught.value.code == "machine.no-network"
+    assert COMMIT in caught.value.fix
+
+
+def test_the_same_name_as_model_and_as_dataset_are_two_things(cache, workspace):
+    cache("model", "owner/both", {})
+    cache("dataset", "owner/both", {})
+    one, other = (resolve("hub:owner/both", (kind,), workspace, {}) for kind in ("model", "dataset"))
+    assert one.fingerprint != other.fingerprint
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "a/b/c", "a/b@", "@x", "", "a//b", "../x", "a/..", "a/b@../../secret", "a--b/c"]
+)
+def test_no_name_leads_out_of_the_cache(workspace, name, tmp_path):
+    (tmp_path / "secret").write_text("x" * 40)
+    with pytest.raises((AskError, MachineError)):
+        fetched(resolve(f"hub:{name}", ("model",), workspace, {}))
+
+
+def test_a_ref_that_holds_no_commit_is_not_believed(cache, workspace, tmp_path):
+    snapshot = cache("model", "owner/name", {})
+    (snapshot.parents[1] / "refs" / "main").write_text("../../../../etc")
+    with pytest.raises(MachineError):
+        resolve("hub:owner/name", ("model",), workspace, {})
+
+
+def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "elsewhere"))
+    assert hub.cache_folder() == tmp_path / "elsewhere"
+
+
+def test_an_unreachable_hub_falls_back_to_the_cache_and_one_that_says_no_is_an_error(cache, workspace, monkeypatch):
+    import huggingface_hub
+
+    cache("model", "owner/name", {})
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    assert hub.pin("owner/name", "model") == COMMIT
+    with pytest.raises(MachineError) as unreachable:
+        hub.pin("owner/absent", "model")
+    assert unreachable.value.code == "machine.no-network"
+
+    def denied(*_, **__):
+        import httpx
+
+        response = httpx.Response(403, request=httpx.Request("GET", "https://hub"))
+        raise huggingface_hub.errors.HfHubHTTPError("denied", response=response)
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "repo_info", denied)
+    with pytest.raises(AskError) as caught:
+        hub.pin("owner/name", "model")
+    assert "403" in caught.value.what
+    assert "HF_TOKEN" in caught.value.fix

@@ -1,0 +1,191 @@
+"""Recipes: loaded, merged, changed by --set, validated as a whole, and told where they are wrong."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from burnish.core.errors import AskError
+from burnish.core.fingerprint import of_step
+from burnish.core.recipes.recipe import Recipe, load_recipe, merged, parse_setting, recipe_of
+
+GOOD = """name: words
+steps:
+  join:
+    stage: quick-join
+    source: step:make
+    voice: {kind: whisper, softness: 0.1}
+  make:
+    stage: quick-make
+    word: hi
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text: str, name: str = "r.yaml"):
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def refusal(paths, sets=()) -> AskError:
+    with pytest.raises(AskError) as caught:
+        load_recipe(paths, sets)
+    return caught.value
+
+
+def test_steps_stand_after_what_they_take(quick_stages, write):
+    recipe = load_recipe([write(GOOD)])
+    assert [step.name for step in recipe.steps] == ["make", "join"]
+    assert recipe_of(recipe.as_dict()) == recipe
+
+
+def test_later_files_go_over_earlier_ones_and_set_over_both(quick_stages, write):
+    above = write("steps: {make: {word: ho, times: 2}}\n", "above.yaml")
+    recipe = load_recipe([write(GOOD), above], ["make.times=3", "join.voice.softness=0.9", "name=other"])
+    assert recipe.name == "other"
+    assert (recipe.step("make").spec.word, recipe.step("make").spec.times) == ("ho", 3)
+    assert recipe.step("join").spec.voice.softness == 0.9
+
+
+def test_another_kind_of_a_variant_starts_afresh(quick_stages, write):
+    recipe = load_recipe([write(GOOD)], ["join.voice.kind=shout"])
+    assert recipe.step("join").spec.voice.kind == "shout"
+    assert merged({"a": {"kind": "x", "b": 1}}, {"a": {"kind": "x", "c": 2}}) == {"a": {"kind": "x", "b": 1, "c": 2}}
+
+
+def test_an_unknown_key_is_told_with_line_field_and_nearest_name(quick_stages, write):
+    path = write(GOOD.replace("word: hi", "wrod: hi"))
+    error = refusal([path])
+    assert error.code == "ask.unknown-key"
+    assert error.what == f"{path}:9: unknown key 'wrod'"
+    assert "did you mean 'word'?" in error.fix
+
+
+def test_a_nested_unknown_key_is_told_with_its_line(quick_stages, write):
+    path = write(GOOD.replace("softness: 0.1", "soft: 0.1"))
+    error = refusal([path])
+    assert error.what == f"{path}:6: unknown key 'voice.soft'"
+    assert "softness" in error.fix
+
+
+def test_a_wrong_type_is_told_with_line_field_value_and_help(quick_stages, write):
+    path = write(GOOD.replace("word: hi", "times: many"))
+    error = refusal([path])
+    assert error.code == "ask.wrong-value"
+    assert error.what.startswith(f"{path}:9: 'times': ")
+    assert "'many'" in error.what
+    assert "How often." in error.fix
+
+
+def test_what_set_said_wrong_is_told_as_set(quick_stages, write):
+    path = write(GOOD)
+    assert refusal([path], ["make.wrod=1"]).what.startswith("--set make.wrod: unknown key")
+    assert refusal([path], ["join.voice={kind: shout, mrks: 1}"]).what.startswith("--set join.voice: unknown key")
+    assert refusal([path], ["mak.word=x"]).fix == "did you mean 'make'?"
+    assert refusal([path], ["make.word"]).code == "ask.wrong-value"
+    assert refusal([path], ["make..word=1"]).code == "ask.wrong-value"
+    assert "--set make.word" in refusal([path], ["make.word=[1"]).what
+
+
+def test_several_faults_are_told_at_once(quick_stages, write):
+    path = write("name: a\nsteps:\n  x:\n    stage: quick-make\n    wrod: 1\n    times: 0\n")
+    error = refusal([path])
+    assert f"{path}:5" in error.what
+    assert f"{path}:6" in error.what
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "part"),
+    [
+        ("- a\n", "ask.recipe-unreadable", "mapping"),
+        ("", "ask.recipe-unreadable", "mapping"),
+        ("steps: {a: {stage: quick-make}}\n", "ask.missing-key", "'name' is missing"),
+        ("name: a\n", "ask.missing-key", "'steps' is missing"),
+        ("name: a\nsteps: [1]\n", "ask.wrong-value", "steps"),
+        ("name: 3\nsteps: {a: {stage: quick-make}}\n", "ask.wrong-value", "name"),
+        ("name: ../up\nsteps: {a: {stage: quick-make}}\n", "ask.wrong-value", "../up"),
+        ("name: a\nsteps: {../up: {stage: quick-make}}\n", "ask.wrong-value", "r.yaml:2"),
+        ("name: a\nsteps: {plan.json: {stage: quick-make}}\n", "ask.wrong-value", "plan.json"),
+        ("name: a\nsteps: {a: 1}\n", "ask.wrong-value", "no mapping"),
+        ("name: a\nsteps: {a: {}}\n", "ask.missing-key", "no stage"),
+        ("name: a\nsteps: {a: {stage: quick-mak}}\n", "ask.unknown-stage", "quick-mak"),
+        ("name: a\nsetps: {}\n", "ask.unknown-key", "setps"),
+        ("name: a\nsteps: {a: {stage: quick-join, source: step:b}}\n", "ask.bad-reference", "'b'"),
+        ("name: a\nsteps: {a: {stage: quick-join, source: step:a}}\n", "ask.cycle", "a → a"),
+        ("name: a\nsteps: {a: {stage: quick-join, source: nonsense}}\n", "ask.wrong-value", "reference"),
+        (
+            "name: a\nsteps: {a: {stage: quick-join, voice: {softness: .nan}, source: file:x}}\n",
+            "ask.wrong-value",
+            "nan",
+        ),
+    ],
+)
+def test_each_way_to_be_wrong_has_its_own_words(quick_stages, write, text, code, part):
+    error = refusal([write(text)])
+    assert error.code == code
+    assert part in error.what
+    assert "r.yaml" in error.what or code == "ask.wrong-value"
+    assert error.fix
+
+
+def test_a_circle_of_steps_is_drawn(quick_stages, write):
+    text = "name: a\nsteps:\n  x: {stage: quick-join, source: step:y}\n  y: {stage: quick-join, source: step:x}\n"
+    assert "x → y → x" in refusal([write(text)]).what
+
+
+def test_a_setting_keeps_its_equals_signs():
+    assert parse_setting("a.b=x=y") == (("a", "b"), "x=y")
+    assert parse_setting("a=[1, {b: 2}]") == (("a",), [1, {"b": 2}])
+
+
+def test_a_mapping_that_holds_itself_is_refused(quick_stages):
+    loop: dict = {}
+    loop["again"] = loop
+    with pytest.raises(AskError, match="deeper"):
+        recipe_of({"name": "a", "steps": {"a": {"stage": "quick-make", "word": loop}}})
+
+
+words = st.text(max_size=8) | st.sampled_from(
+    ["name", "steps", "stage", "quick-join", "quick-make", "source", "step:a", "file:x", "voice", "kind", "word", "sft"]
+)
+plain = st.none() | st.booleans() | st.integers() | st.floats() | words | st.binary(max_size=3)
+keys = words | st.integers(max_value=3)
+values = st.recursive(plain, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=4))
+stage_like = st.dictionaries(
+    st.sampled_from(["word", "times", "source", "voice", "threads", "base", "method", "architecture", "data", "x"]),
+    values,
+    max_size=4,
+).map(lambda given: {"stage": "quick-join", **given})
+stages = st.sampled_from(["quick-join", "quick-make", "sft", "pretrain", "prepare", "evaluate", "merge", "nothing"])
+steps = st.builds(lambda step, stage: {**step, "stage": stage}, stage_like, stages)
+recipes = st.builds(
+    lambda name, steps: {"name": name, "steps": steps},
+    st.sampled_from(["a", "b-1"]) | words,
+    st.dictionaries(st.sampled_from(["a", "b", "c"]), steps | values, max_size=3) | values,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(recipes | st.dictionaries(keys, values, max_size=3))
+def test_arbitrary_values_give_a_recipe_or_an_ask_error(given_values):
+    try:
+        recipe = recipe_of(given_values)
+    except AskError:
+        return
+    assert isinstance(recipe, Recipe)
+    assert recipe_of(recipe.as_dict()) == recipe
+    for step in recipe.steps:
+        of_step(step.stage.name, 1, step.spec, {})
+
+
+@pytest.fixture(autouse=True)
+def _the_quick_stages_are_there(quick_stages):
+    pass
+
+
+def test_a_step_name_has_no_dot_since_artifacts_and_settings_are_named_with_one():
+    with pytest.raises(AskError, match=r"the step name 'a\.b' has a dot"):
+        recipe_of({"name": "qwen2.5", "steps": {"a.b": {"stage": "synthesize"}}})

@@ -1,0 +1,71 @@
+"""From plain values to a spec: what was meant by an unknown key, and faults in the words of recipes."""
+
+import pytest
+
+from burnish.core.catalog import stages
+from burnish.core.errors import AskError
+from burnish.core.recipes.aliases import HABITS
+from burnish.core.recipes.recipe import nested
+from burnish.core.recipes.validation import all_specs, make_spec
+from burnish.specs.base import types_within
+from burnish.specs.train import SftSpec
+
+
+@pytest.mark.parametrize(
+    ("theirs", "hint"),
+    [
+        ("cutoff_len", "burnish calls it render.max_length"),
+        ("lora_rank", "burnish calls it method.rank"),
+        ("per_device_train_batch_size", "burnish calls it batch_size"),
+        ("save_steps", "burnish calls it checkpoint.every"),
+        ("packing", "burnish always packs"),
+        ("rank", "it is method.rank"),
+        ("learning_rat", "did you mean 'learning_rate'?"),
+    ],
+)
+def test_names_of_other_tools_and_nested_names_are_known(theirs, hint):
+    with pytest.raises(AskError) as caught:
+        make_spec(SftSpec, {"base": "hub:a/b", "data": "step:x", theirs: 1}, lambda _: "")
+    assert caught.value.fix.startswith(hint)
+
+
+def test_every_habit_points_to_a_setting_that_exists():
+    known = {
+        f"{prefix}{key}"
+        for row in stages().values()
+        for prefix, spec in all_specs(row.spec_type())
+        for key in spec.__pydantic_fields__
+    }
+    assert set(HABITS.values()) <= known
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"method": "lora"}, "'method': needs settings of its own: write a mapping"),
+        ({"method": {"kind": "qlora"}}, "there is no kind 'qlora': write one of 'lora', 'full'"),
+        ({"base": "Qwen/Qwen3-0.6B"}, "did you mean hub:Qwen/Qwen3-0.6B"),
+    ],
+)
+def test_faults_are_told_in_the_words_of_recipes(values, words):
+    with pytest.raises(AskError) as caught:
+        make_spec(SftSpec, {"base": "hub:a/b", "data": "step:x", **values}, lambda _: "")
+    assert words in caught.value.what
+
+
+def number_fields():
+    """(stage, dotted path) of every setting that is a number and cannot be true or false."""
+    for name, row in stages().items():
+        for prefix, spec in all_specs(row.spec_type()):
+            for field, info in spec.__pydantic_fields__.items():
+                types = set(types_within(info.annotation))
+                if types & {int, float} and bool not in types:
+                    yield name, f"{prefix}{field}"
+
+
+@pytest.mark.parametrize(("stage_name", "path"), sorted(set(number_fields())))
+def test_true_is_no_number(stage_name, path):
+    spec_type = stages()[stage_name].spec_type()
+    for value in (True, False):
+        with pytest.raises(AskError, match=f"'{path}': {str(value).lower()} is not a number"):
+            make_spec(spec_type, nested(tuple(path.split(".")), value), lambda _: "")

@@ -1,0 +1,109 @@
+"""A setting that was given and that nothing read is found by its name."""
+
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field
+
+from burnish.core.errors import RunError
+from burnish.core.runs.ledger import ConsumptionLedger
+from burnish.specs.base import DataRef, Spec
+
+
+class Leaf(Spec):
+    ref: DataRef | None = None
+    take: int = 1
+    tag: str = ""
+
+
+class Left(Spec):
+    kind: Literal["left"] = "left"
+    x: int = 1
+
+
+class Right(Spec):
+    kind: Literal["right"] = "right"
+    y: int = 1
+
+
+class Tree(Spec):
+    source: DataRef | list[Leaf] = "file:x"
+    side: Annotated[Left | Right, Field(discriminator="kind")] = Left()
+    table: dict[str, Leaf] = Field(default_factory=dict)
+    optional: Leaf | None = None
+    number: int = 0
+
+
+def test_defaults_that_nobody_read_are_no_fault():
+    with ConsumptionLedger(Tree()) as ledger:
+        ledger.check()
+
+
+def test_each_unread_setting_is_named_at_every_depth():
+    spec = Tree(
+        source=[Leaf(ref="file:a", take=2), Leaf(tag="t")],
+        side=Right(y=3),
+        table={"k": Leaf(take=4)},
+        optional=Leaf(tag="u"),
+        number=5,
+    )
+    with ConsumptionLedger(spec) as ledger:
+        assert ledger.unread() == ["number", "optional", "side", "source", "table"]
+        _ = spec.number, spec.optional, spec.side, spec.table, spec.source
+        assert ledger.unread() == [
+            "optional.tag",
+            "side.y",
+            "source.0.ref",
+            "source.0.take",
+            "source.1.tag",
+            "table.k.take",
+        ]
+        _ = spec.optional.tag, spec.side.y, spec.table["k"].take, spec.source[0].take, spec.source[1].tag
+        ledger.input_was_read("source.0.ref")
+        ledger.check()
+
+
+def test_an_input_that_was_asked_for_has_been_read():
+    spec = Tree(source="file:x")
+    with ConsumptionLedger(spec) as ledger:
+        with pytest.raises(RunError, match="source"):
+            ledger.check()
+        ledger.input_was_read("source")
+        ledger.check()
+
+
+def test_an_input_within_a_list_does_not_stand_for_its_neighbours():
+    spec = Tree(source=[Leaf(ref="file:a"), Leaf(ref="file:b", take=2)])
+    with ConsumptionLedger(spec) as ledger:
+        ledger.input_was_read("source.0.ref")
+        assert ledger.unread() == ["source.1.ref", "source.1.take"]
+
+
+def test_the_other_of_two_equal_specs_was_not_read():
+    spec = Tree(source=[Leaf(take=2), Leaf(take=2)])
+    with ConsumptionLedger(spec) as ledger:
+        _ = spec.source[0].take
+        assert ledger.unread() == ["source.1.take"]
+
+
+def test_printing_comparing_and_dumping_are_not_reading():
+    spec = Tree(number=5)
+    with ConsumptionLedger(spec) as ledger:
+        _ = repr(spec), spec == Tree(), spec.model_dump(), spec.model_dump_json(), dict(spec)
+        assert ledger.unread() == ["number"]
+
+
+def test_the_error_says_which_setting_and_what_to_do():
+    spec = Tree(number=5)
+    with ConsumptionLedger(spec) as ledger, pytest.raises(RunError) as caught:
+        ledger.check()
+    assert caught.value.code == "run.unread-setting"
+    assert caught.value.what.endswith("nothing read it: number")
+
+
+def test_reads_after_the_ledger_was_closed_do_not_count():
+    spec = Tree(number=5)
+    with ConsumptionLedger(spec) as ledger:
+        pass
+    _ = spec.number
+    assert ledger.unread() == ["number"]

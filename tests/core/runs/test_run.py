@@ -1,0 +1,100 @@
+"""A run folder: its states, its lock, its artifact."""
+
+import pytest
+
+from burnish.core.context import Input
+from burnish.core.errors import AskError, RunError
+from burnish.core.files import write_json
+from burnish.core.runs.run import TRANSITIONS, Run
+
+STATES = tuple(TRANSITIONS)
+
+
+@pytest.mark.parametrize("old", STATES)
+@pytest.mark.parametrize("new", STATES)
+def test_every_transition_is_allowed_or_refused_as_the_table_says(finished, old, new):
+    run = finished(state="running")
+    record = run.record
+    write_json(run.folder / "run.json", {**record, "state": old})
+    if new in TRANSITIONS[old]:
+        run.go(new)
+        assert run.record["state"] == new
+    else:
+        with pytest.raises(RunError) as caught:
+            run.go(new)
+        assert caught.value.code == "run.bad-transition"
+        assert run.record["state"] == old
+
+
+def test_a_run_counts_its_attempts_and_tells_its_states(finished):
+    run = finished(state="failed")
+    run.go("running")
+    assert run.record["attempts"] == 2
+    assert "ended" not in run.record
+    assert [event.state for event, _ in run.events.read() if event.kind == "state"] == [
+        "planned",
+        "running",
+        "failed",
+        "running",
+    ]
+
+
+def test_a_run_whose_worker_is_gone_is_killed(finished):
+    run = finished(state="running")
+    with run.lock():
+        assert run.is_alive()
+        assert run.state == "running"
+    assert not run.is_alive()
+    assert run.state == "killed"
+
+
+def test_a_run_that_was_killed_after_its_artifact_was_written_has_succeeded(finished):
+    run = finished()
+    write_json(run.folder / "run.json", {**run.record, "state": "running"})
+    assert run.state == "succeeded"
+
+
+def test_looking_at_a_run_leaves_no_file_and_needs_no_right_to_write(finished):
+    run = finished()
+    (run.folder / "run.lock").unlink()
+    before = sorted(run.folder.iterdir())
+    assert (run.state, run.is_alive()) == ("succeeded", False)
+    assert sorted(run.folder.iterdir()) == before
+
+
+def test_many_who_look_do_not_take_each_other_for_a_worker(finished):
+    from concurrent.futures import ThreadPoolExecutor
+
+    run = finished(state="running")
+    with ThreadPoolExecutor(8) as pool:
+        assert not any(pool.map(lambda _: Run(run.folder).is_alive(), range(200)))
+
+
+def test_an_artifact_finds_its_inputs_after_the_workspace_was_moved(finished, workspace, tmp_path):
+    base = finished("r", 1, "base", kind="model", fingerprint="b")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    inputs = {"base": base.artifact().as_input("step:base"), "data": Input("file:x", "folder", outside)}
+    finished("r", 1, "tune", kind="adapter", inputs=inputs)
+    moved = workspace.root.rename(tmp_path / "moved")
+    artifact = Run(moved / "runs/r/1/tune").artifact()
+    assert artifact.path == moved / "runs/r/1/tune/out"
+    assert artifact.inputs["base"].path == moved / "runs/r/1/base/out"
+    assert artifact.inputs["base"].path.is_dir()
+    assert artifact.inputs["data"].path == outside
+
+
+def test_a_folder_without_run_json_is_no_run(tmp_path):
+    with pytest.raises(AskError) as caught:
+        _ = Run(tmp_path / "runs/r/1/s").record
+    assert caught.value.code == "ask.no-such-run"
+
+
+def test_secrets_in_settings_and_reasons_are_not_written_for_people(workspace):
+    run = workspace.run("r", 1, "s")
+    token = "hf_" + "a" * 34
+    job = {"recipe": "r", "number": 1, "step": "s", "stage": "x", "fingerprint": "f", "inputs": {}}
+    run.create({**job, "spec": {"word": token}})
+    run.go("failed", reason=f"no {token}", error={"what": token})
+    for name in ("spec.json", "run.json", "events.jsonl"):
+        assert token not in (run.folder / name).read_text()

@@ -1,0 +1,166 @@
+"""The workspace: where it is, numbers that are never shared, and names that mean runs."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from burnish.core.errors import AskError
+from burnish.core.fingerprint import of_file
+from burnish.core.runs.workspace import Workspace, plain_name
+
+
+def test_it_is_the_one_asked_for_then_the_environments_then_the_marked_parent_then_here(tmp_path, monkeypatch):
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    monkeypatch.chdir(deep)
+    monkeypatch.delenv("BURNISH_WORKSPACE", raising=False)
+    assert Workspace.find().root == deep
+    (tmp_path / "burnish.yaml").write_text("")
+    assert Workspace.find().root == tmp_path
+    monkeypatch.setenv("BURNISH_WORKSPACE", str(tmp_path / "env"))
+    assert Workspace.find().root == tmp_path / "env"
+    assert Workspace.find(tmp_path / "asked").root == tmp_path / "asked"
+
+
+def test_processes_that_claim_at_once_never_share_a_number(workspace):
+    code = (
+        "import sys; from pathlib import Path; from burnish.core.runs.workspace import Workspace\n"
+        "w = Workspace(Path(sys.argv[1])); print(*(w.claim_number('r') for _ in range(40)))"
+    )
+    workers = [
+        subprocess.Popen([sys.executable, "-c", code, str(workspace.root)], stdout=subprocess.PIPE) for _ in range(4)
+    ]
+    numbers = [int(word) for worker in workers for word in worker.communicate()[0].split()]
+    assert sorted(numbers) == list(range(1, 161))
+
+
+def test_names_mean_runs(workspace, finished):
+    one, two = finished("r", 1, "a"), finished("r", 2, "a")
+    other = finished("q", 1, "b")
+    named = {name: [run.name for run in workspace.find_runs(name)] for name in ("latest", "r", "r/1", "r/2/a", "q/")}
+    assert named == {
+        "latest": [other.name],
+        "r": [two.name],
+        "r/1": [one.name],
+        "r/2/a": [two.name],
+        "q/": [other.name],
+    }
+    assert [run.name for run in workspace.all_runs()] == [other.name, two.name, one.name]
+    assert [run.name for run in workspace.all_runs("r")] == [two.name, one.name]
+
+
+def test_the_tenth_run_is_newer_than_the_ninth(workspace, finished):
+    finished("r", 9, "a")
+    ten = finished("r", 10, "a")
+    assert [run.name for run in workspace.find_runs("r")] == [ten.name]
+
+
+@pytest.mark.parametrize(
+    "name", ["", "/", "r/3", "r/1/x", "nothing", "r/x", "../etc", "r/1/a/b", "..", "r/²", "*", "r/../r/1", "."]
+)
+def test_other_names_mean_nothing_and_say_so(workspace, finished, name):
+    finished("r", 1, "a")
+    with pytest.raises(AskError) as caught:
+        workspace.find_runs(name)
+    assert caught.value.code == "ask.no-such-run"
+
+
+def test_an_empty_workspace_has_no_latest_run(workspace):
+    with pytest.raises(AskError, match="no runs"):
+        workspace.latest()
+    assert workspace.all_runs() == []
+
+
+def test_a_broken_cache_of_hashes_is_begun_anew_and_an_unwritable_one_is_done_without(workspace):
+    workspace.remember_hashes({"a": 1})
+    assert workspace.hashes() == {"a": 1}
+    for text in ("{", "[1]", "\x00"):
+        (workspace.root / ".burnish" / "hashes.json").write_text(text)
+        assert workspace.hashes() == {}
+    (workspace.root / ".burnish" / "hashes.json").unlink()
+    (workspace.root / ".burnish").rmdir()
+    (workspace.root / ".burnish").write_text("a file where the folder should be")
+    workspace.remember_hashes({"a": 1})
+    assert workspace.hashes() == {}
+
+
+@pytest.mark.parametrize("change", [lambda s: s.replace("0", "1", 1), lambda s: s.replace("0000", "zzzz")])
+def test_hashes_that_were_changed_are_not_believed(workspace, change):
+    workspace.remember_hashes({"a": [[1, 2], "0" * 64]})
+    assert workspace.hashes() == {"a": [[1, 2], "0" * 64]}
+    text = workspace.hash_file.read_text()
+    before, files, rest = text.partition('"files"')
+    workspace.hash_file.write_text(before + files + change(rest))
+    assert workspace.hashes() == {}
+
+
+def test_a_remembered_hash_that_is_none_is_computed_again(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("a")
+    status = path.stat()
+    stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+    assert of_file(path, {str(path): [stamp, "no hash"]}) == hashlib.sha256(b"a").hexdigest()
+
+
+def test_only_numbered_folders_are_runs(workspace, finished):
+    run = finished("r", 1, "a")
+    for copy in ("1.bak", "01", "\u0661"):
+        shutil.copytree(run.folder.parent, workspace.runs / "r" / copy)
+    (workspace.runs / "q").mkdir()
+    shutil.copytree(run.folder.parent, workspace.runs / "q" / "1.bak")
+    assert [run.name for run in workspace.all_runs()] == ["r/1/a"]
+    assert (workspace.recipes(), workspace.numbers("r"), workspace.numbers("q")) == (["r"], [1], [])
+
+
+def test_a_current_folder_that_is_gone_and_an_unknown_home_are_told(tmp_path, monkeypatch):
+    monkeypatch.delenv("BURNISH_WORKSPACE", raising=False)
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for asked in (None, "work"):
+        with pytest.raises(AskError, match="the current folder"):
+            Workspace.find(asked)
+    with pytest.raises(AskError, match="~nosuchuser"):
+        Workspace.find("~nosuchuser/x")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "-a", " a", "a\n", "ü", "a" * 101, "latest", "plan.json"])
+def test_names_that_could_leave_their_folder_are_refused(name):
+    with pytest.raises(AskError):
+        plain_name(name)
+
+
+def test_file_times_say_nothing(workspace, finished, tmp_path):
+    """A copy whose files are of any age gives the same answers."""
+    for recipe, number, step in (("r", 9, "a"), ("r", 10, "a"), ("q", 2, "a"), ("r", 11, "a"), ("q", 3, "a")):
+        finished(recipe, number, step)
+    (workspace.runs / "latest.txt").unlink()
+    copy = Workspace(shutil.copytree(workspace.root, tmp_path / "copy"))
+    for age, path in enumerate(sorted(copy.root.rglob("*"), reverse=True)):
+        os.utime(path, (10**9 + age, 10**9 + age))
+    for place in (workspace, copy):
+        assert [run.name for run in place.all_runs()] == ["q/3/a", "r/11/a", "q/2/a", "r/10/a", "r/9/a"]
+        assert [run.name for run in place.all_runs("r")] == ["r/11/a", "r/10/a", "r/9/a"]
+        assert place.latest() == ("q", 3)
+
+
+def test_a_latest_run_that_was_removed_gives_way_to_the_newest_there_is(workspace, finished):
+    finished("q", 1, "a")
+    finished("r", 1, "a")
+    finished("r", 2, "a")
+    shutil.rmtree(workspace.runs / "r" / "2")
+    assert workspace.latest() == ("r", 1)
+    (workspace.runs / "latest.txt").write_bytes(b"\xff")
+    assert workspace.latest() == ("r", 1)
+
+
+def test_a_run_that_started_no_step_is_told_as_one(workspace):
+    number = workspace.claim_number("r")
+    workspace.record_plan("r", number, {"recipe": "r", "steps": [{"step": "a", "folder": "r/1/a"}]})
+    with pytest.raises(AskError, match="r/1: no step has started") as caught:
+        workspace.find_runs()
+    assert "burnish runs resume r/1" in caught.value.fix

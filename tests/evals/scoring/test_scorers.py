@@ -1,0 +1,199 @@
+"""Each scorer on ground truths, tricky cases and rows that it cannot score."""
+
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from burnish.core.errors import AskError
+from burnish.evals.scoring.scorers import RougeTokenizer, Score, Unscored, build_scorers, scorers_for, visible
+from burnish.specs.evals import Scorer
+
+
+def score(
+    setting: dict[str, Any], answer: str, reference: str | None, row: dict[str, Any] | None = None
+) -> float | None:
+    """The value of one scorer; None when it leaves the row unscored."""
+    scorer, *_ = build_scorers([TypeAdapter(Scorer).validate_python(setting)])
+    result = scorer(answer, reference, row or {})
+    return result.value if isinstance(result, Score) else None
+
+
+@pytest.mark.parametrize(
+    ("setting", "answer", "reference", "value"),
+    [
+        ({"kind": "exact_match"}, " Paris\n", "Paris", 1),
+        ({"kind": "exact_match"}, "paris", "Paris", 0),
+        ({"kind": "exact_match", "ignore_case": True}, "STRASSE", "straße", 1),
+        ({"kind": "exact_match", "strip": False}, "Paris ", "Paris", 0),
+        ({"kind": "exact_match"}, "", "", 1),
+        ({"kind": "exact_match"}, "x", None, None),
+        ({"kind": "contains"}, "It is PARIS, of course", "Paris", 1),
+        ({"kind": "contains", "ignore_case": False}, "It is PARIS", "Paris", 0),
+        ({"kind": "contains", "text": "sorry"}, "I am sorry", None, 1),
+        ({"kind": "contains", "text": "sorry"}, "Paris", "Paris", 0),
+        ({"kind": "contains"}, "anything", " ", None),
+        ({"kind": "regex", "pattern": r"\d{4}"}, "in 1984", None, 1),
+        ({"kind": "regex", "pattern": r"\d{4}"}, "in 84", None, 0),
+        ({"kind": "regex", "pattern": r"answer: (\w)"}, "the answer: B", "answer: B", 1),
+        ({"kind": "regex", "pattern": r"answer: (\w)"}, "the answer: A", "answer: B", 0),
+        ({"kind": "regex", "pattern": r"answer: (\w)"}, "B", "answer: B", 0),
+        ({"kind": "regex", "pattern": r"answer: (\w)"}, "answer: B", "B", None),
+        ({"kind": "number"}, "so 3 * 4 = $12.00", "#### 12", 1),
+        ({"kind": "number"}, "12 or 13", "#### 12", 0),
+        ({"kind": "number"}, "twelve", "#### 12", 0),
+        ({"kind": "number"}, "0.3", "3/10", 1),
+        ({"kind": "number"}, "0.333", "1/3", 0),
+        ({"kind": "number", "tolerance": 0.01}, "0.333", "1/3", 1),
+        ({"kind": "number", "tolerance": 0.01}, "-0.333", "1/3", 0),
+        ({"kind": "number"}, "12", "twelve", None),
+        ({"kind": "json"}, '{"b": 1.0, "a": [true]}', '{"a": [true], "b": 1}', 1),
+        ({"kind": "json"}, '```json\n{"a": 1}\n```', '{"a": 1}', 1),
+        ({"kind": "json"}, 'Here you are: {"a": 1}', '{"a": 1}', 0),
+        ({"kind": "json"}, '{"a": 1}', '{"a": true}', 0),
+        ({"kind": "json"}, '{"a": NaN}', '{"a": 1}', 0),
+        ({"kind": "json"}, "[" * 100_000, "[]", 0),
+        ({"kind": "json"}, "0.1", "0.10", 1),
+        ({"kind": "json"}, "{}", "no json", None),
+        ({"kind": "language", "expected": "fr"}, "Je ne sais pas où se trouve la gare", None, 1),
+        ({"kind": "language"}, "Je ne sais pas où se trouve la gare", "I do not know where the station is", 0),
+        ({"kind": "language"}, "", "I do not know where the station is", 0),
+        ({"kind": "language"}, "anything", "", None),
+        ({"kind": "chrf"}, "the cat sat", "the cat sat", 1),
+        ({"kind": "chrf"}, "xyz", "abc", 0),
+        ({"kind": "chrf"}, "abc", "", None),
+        ({"kind": "rouge"}, "abc", "...", None),
+        ({"kind": "rouge", "variant": "rouge1"}, "the cat", "the cat sat", 0.8),  # P 1, R 2/3
+        ({"kind": "rouge", "variant": "rouge2"}, "the cat", "the cat sat", 2 / 3),  # P 1, R 1/2
+        ({"kind": "rouge", "variant": "rougeL"}, "cat the", "the cat sat", 0.4),  # LCS 1: P 1/2, R 1/3
+        ({"kind": "rouge", "variant": "rouge1"}, "我喜欢猫", "我喜欢狗", 0.75),  # three of four characters
+    ],
+)
+def test_scorer(setting: dict[str, Any], answer: str, reference: str | None, value: float | None) -> None:
+    assert score(setting, answer, reference) == (value if value is None else pytest.approx(value))
+
+
+def test_chrf_is_sacrebleus_sentence_score() -> None:
+    from sacrebleu import sentence_chrf
+
+    pair = "The quick brown dog jumps.", "The quick brown fox jumped."
+    assert score({"kind": "chrf"}, *pair) == pytest.approx(sentence_chrf(pair[0], [pair[1]]).score / 100)
+
+
+def test_the_rouge_tokenizer_is_rouge_scores_own_on_ascii() -> None:
+    from rouge_score.tokenizers import DefaultTokenizer
+
+    text = "Don't stop_at 3.5 snake_case e-mails,  OK? (v2)"
+    assert RougeTokenizer().tokenize(text) == DefaultTokenizer(use_stemmer=False).tokenize(text)
+    assert RougeTokenizer().tokenize("Ça va, 你好 मिल 안녕") == ["ça", "va", "你", "好", "मिल", "안녕"]
+
+
+CALL = {"type": "function", "function": {"name": "move", "arguments": '{"to": 3}'}}
+TOOLS = [{"type": "function", "function": {"name": "move", "description": "", "parameters": {}}}]
+
+
+def turns(**answer: Any) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": "?"}, {"role": "assistant", "content": "", **answer}]
+
+
+@pytest.mark.parametrize(
+    ("row", "answer", "value"),
+    [
+        (
+            {"messages": turns(tool_calls=[CALL])},
+            '<tool_call>{"name": "move", "arguments": {"to": 3.0}}</tool_call>',
+            1,
+        ),
+        (
+            {"messages": turns(tool_calls=[CALL])},
+            '<tool_call>{"name": "move", "arguments": {"to": "3"}}</tool_call>',
+            0,
+        ),
+        ({"messages": turns(tool_calls=[CALL])}, '<tool_call>{"name": "move", "argum', 0),
+        ({"messages": turns(tool_calls=[CALL])}, "I moved it.", 0),
+        ({"messages": turns(content="Hello")}, "Hello", None),
+        ({"text": "Hello"}, "Hello", None),
+    ],
+)
+def test_tool_calls_are_compared_with_the_rows_own(row: dict[str, Any], answer: str, value: float | None) -> None:
+    assert score({"kind": "tool_call"}, answer, "unused", row) == value
+
+
+WITHOUT_A_CALL = {"messages": turns(content="No tool fits."), "tools": TOOLS}
+WITH_A_CALL = {"messages": turns(tool_calls=[CALL]), "tools": TOOLS}
+
+
+@pytest.mark.parametrize(
+    ("row", "answer", "scores"),
+    [
+        (WITHOUT_A_CALL, "asdf jkl", {"no_call": 1.0}),
+        (WITHOUT_A_CALL, '{"name": "move", "arguments": {}}', {"no_call": 0.0}),
+        (WITHOUT_A_CALL, '<tool_call>{"name": "mo', {"no_call": 0.0}),
+        (WITH_A_CALL, "asdf jkl", {"tool_call": 0.0}),
+        ({"messages": turns(content="Hello")}, "asdf jkl", {"tool_call": None}),
+        ({"text": "Hello"}, "asdf jkl", {"tool_call": None}),
+    ],
+)
+def test_rows_without_a_call_are_another_measure(row: dict[str, Any], answer: str, scores: dict[str, Any]) -> None:
+    built = build_scorers([TypeAdapter(Scorer).validate_python({"kind": "tool_call"})])
+    given = {scorer.name: scorer(answer, "unused", row) for scorer in scorers_for(row, built)}
+    assert {name: getattr(value, "value", None) for name, value in given.items()} == scores
+
+
+@pytest.mark.parametrize(
+    ("answer", "seen"),
+    [
+        ("<think>\nhm\n</think>\n\nParis", "Paris"),
+        ("hm\n</think>\n\nParis", "Paris"),
+        ("<think>hm", ""),
+        ("Paris", "Paris"),
+    ],
+)
+def test_thinking_is_not_scored(answer: str, seen: str) -> None:
+    assert visible(answer) == seen
+
+
+def test_two_scorers_of_a_kind_have_two_names() -> None:
+    settings = [
+        {"kind": "contains"},
+        {"kind": "contains", "text": "x"},
+        {"kind": "rouge"},
+        {"kind": "rouge", "variant": "rouge1"},
+    ]
+    built = build_scorers([TypeAdapter(Scorer).validate_python(setting) for setting in settings])
+    assert [scorer.name for scorer in built] == ["contains", "contains_2", "rougeL", "rouge1"]
+
+
+def test_a_pattern_that_does_not_compile_is_refused_with_its_fault() -> None:
+    with pytest.raises(ValidationError, match="unterminated"):
+        TypeAdapter(Scorer).validate_python({"kind": "regex", "pattern": "(a"})
+
+
+class LengthScorer:
+    """What another package might bring: 1 for an answer of at most `words` words."""
+
+    name = "brief"
+
+    def __init__(self, settings: dict[str, Any]):
+        self.words = settings["words"]
+
+    def __call__(self, answer: str, reference: str | None, row: dict[str, Any]) -> Score | Unscored:
+        return Score(float(len(answer.split()) <= self.words))
+
+
+def test_a_scorer_of_another_package_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Entry:
+        name = "brief"
+
+        def load(self) -> type[LengthScorer]:
+            return LengthScorer
+
+    monkeypatch.setattr(
+        "burnish.evals.scoring.scorers.entry_points", lambda group: [Entry()] if group == "burnish.scorers" else []
+    )
+    setting = {"kind": "custom", "name": "brief", "settings": {"words": 2}}
+    assert score(setting, "two words", None) == 1
+    assert score(setting, "now three words", None) == 0
+    with pytest.raises(AskError, match="no installed package has a scorer 'brif'") as caught:
+        score({"kind": "custom", "name": "brif"}, "", None)
+    assert "did you mean 'brief'" in caught.value.fix

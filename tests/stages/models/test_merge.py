@@ -1,0 +1,105 @@
+"""The merge stage: finds the base, and merges a base that is itself an adapter first."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from burnish.core.context import Input
+from burnish.core.errors import AskError, ModelError
+from burnish.core.events import Note, Progress
+from burnish.models.adapters.attach import attach_lora, load_adapter, save_adapter
+from burnish.models.load import load_model
+from burnish.specs.models import MergeSpec
+from burnish.specs.train import LoraSpec
+from burnish.stages.models.merge import run
+from burnish.testing import input_at, temporary_context, tiny_model
+
+IDS = torch.arange(3, 30)[None]
+
+
+def adapter_on(base: Path, folder: Path, seed: int = 0, std: float = 0.05) -> Path:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = attach_lora(load_model(base), LoraSpec(rank=4))
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                torch.nn.init.normal_(parameter, std=std)
+    save_adapter(model, folder, input_at(base))
+    return folder
+
+
+def merged_by_peft(base: Path, adapter: Path) -> dict[str, torch.Tensor]:
+    """The weights in float32."""
+    model: Any = load_model(base, dtype=torch.float32)
+    return load_adapter(model, adapter).merge_and_unload().state_dict()
+
+
+def test_an_adapter_becomes_a_plain_model(tmp_path):
+    adapter = adapter_on(tiny_model(tmp_path / "base"), tmp_path / "adapter")
+    ctx, events = temporary_context(tmp_path, {"model": adapter})
+
+    outcome = run(MergeSpec(model="file:a"), ctx)
+
+    assert outcome.kind == "model"
+    assert outcome.measures["tensors_changed"] == 14
+    expected = load_model(adapter).merge_and_unload()(IDS).logits
+    assert torch.equal(load_model(ctx.out)(IDS).logits, expected)
+    assert events[-1] == Progress(at=events[-1].at, phase="merge", done=25, total=25, unit="tensors")
+
+
+def test_an_adapter_on_an_adapter_becomes_a_plain_model(tmp_path):
+    first = adapter_on(tiny_model(tmp_path / "base"), tmp_path / "first")
+    second = adapter_on(first, tmp_path / "second", seed=1)
+    ctx, _ = temporary_context(tmp_path, {"model": second})
+
+    run(MergeSpec(model="file:a"), ctx)
+
+    expected = load_model(second).merge_and_unload()(IDS).logits
+    assert torch.equal(load_model(ctx.out)(IDS).logits, expected)
+
+
+@pytest.mark.parametrize("dtype", ["keep", "float32"])
+def test_a_change_that_rounding_takes_is_told(tmp_path, dtype):
+    base = tiny_model(tmp_path / "base", dtype="bfloat16")
+    ctx, events = temporary_context(tmp_path, {"model": adapter_on(base, tmp_path / "adapter", std=0.005)})
+
+    outcome = run(MergeSpec(model="file:a", dtype=dtype), ctx)
+
+    told = [event for event in events if isinstance(event, Note) and "rounding" in event.text]
+    if dtype == "float32":
+        assert outcome.measures["rounded"] == 0.0
+        assert not told
+        return
+    before, after = load_model(base).state_dict(), load_model(ctx.out).state_dict()
+    wanted = merged_by_peft(base, tmp_path / "adapter")
+    layers = [name for name in wanted if "proj" in name]
+    rounding, change = (
+        sum(float((wanted[name] - other[name].float()).square().sum()) for name in layers) for other in (after, before)
+    )
+    assert outcome.measures["rounded"] == pytest.approx((rounding / change) ** 0.5, abs=1e-3)
+    assert outcome.measures["rounded"] > 0.1
+    assert [event.level for event in told] == ["warning"]
+
+
+def test_the_base_can_be_given(tmp_path):
+    base = tiny_model(tmp_path / "base")
+    adapter = adapter_on(base, tmp_path / "adapter")
+    moved = base.rename(tmp_path / "moved")
+
+    ctx, _ = temporary_context(tmp_path / "without", {"model": adapter})
+    with pytest.raises(ModelError):
+        run(MergeSpec(model="file:a"), ctx)
+    ctx, _ = temporary_context(tmp_path / "with", {"model": adapter, "base": moved})
+    run(MergeSpec(model="file:a", base="file:b"), ctx)
+    recorded = Input("step:sft", "adapter", adapter, inputs={"base": input_at(moved)})
+    ctx, _ = temporary_context(tmp_path / "recorded", {"model": recorded})
+    run(MergeSpec(model="step:sft"), ctx)
+
+
+def test_a_whole_model_has_nothing_to_merge(tmp_path):
+    ctx, _ = temporary_context(tmp_path, {"model": tiny_model(tmp_path / "base")})
+    with pytest.raises(AskError) as error:
+        run(MergeSpec(model="file:a"), ctx)
+    assert error.value.code == "ask.nothing-to-do"

@@ -1,0 +1,62 @@
+"""What becomes of rows that are longer than max_length."""
+
+from typing import Any
+
+import pytest
+
+from burnish.core.errors import DataError
+from burnish.specs.tokens import RenderSpec
+from burnish.tokens.rendering.renderer import Renderer
+from burnish.tokens.templates.chatml import CHATML
+
+TURNS = [
+    {"role": role, "content": text * 10} for _ in range(4) for role, text in (("user", "ab"), ("assistant", "xyz"))
+]
+
+
+@pytest.fixture
+def make(toy_tokenizer):
+    def renderer(template: str = CHATML, **settings: Any) -> Renderer:
+        return Renderer(toy_tokenizer(template), RenderSpec(**{"max_length": 4096, **settings}))
+
+    return renderer
+
+
+LONG = {"kind": "chat", "source": "rows.jsonl:7", "messages": TURNS}
+
+
+def test_a_row_that_is_too_long_is_an_error_with_its_length(make):
+    length = len(make().render(LONG)[0])
+    with pytest.raises(DataError, match=rf"rows.jsonl:7.*{length} tokens.*64") as caught:
+        make(max_length=64).render(LONG)
+    assert caught.value.code == "data.too-long"
+
+
+def test_a_row_that_is_too_long_is_dropped_or_cut_and_counted(make):
+    renderer = make(max_length=64, over_length="drop")
+    assert renderer.render(LONG) == []
+    assert renderer.counts["dropped"] == 1
+
+    renderer = make(max_length=64, over_length="truncate_left")
+    (cut,) = renderer.render(LONG)
+    (whole,) = make().render(LONG)
+    assert cut.ids.tolist() == whole.ids[-64:].tolist()
+    assert cut.weights[1:].tolist() == whole.weights[-63:].tolist()
+    assert whole.text.endswith(cut.text)
+    assert renderer.counts["truncated"] == 1
+
+
+@pytest.mark.parametrize("with_bos", [False, True])
+@pytest.mark.parametrize("length", [8, 33, 64])
+def test_a_row_that_is_split_learns_every_token_once(make, length, with_bos):
+    template = ("{{ bos_token }}" if with_bos else "") + CHATML
+    (whole,) = make(template).render(LONG)
+    renderer = make(template, max_length=length, over_length="split")
+    pieces = renderer.render(LONG)
+    assert all(len(piece) <= length and piece.weights[0] == 0.0 for piece in pieces)
+    spoken = [int(t) for piece in pieces for t, weight in zip(piece.ids, piece.weights, strict=True) if weight]
+    assert spoken == whole.ids[whole.weights > 0].tolist()
+    assert renderer.counts["split"] == 1
+    assert renderer.counts["pieces"] == len(pieces)
+    if with_bos:
+        assert {int(piece.ids[0]) for piece in pieces} == {renderer.tokenizer.bos_token_id}

@@ -1,0 +1,30 @@
+"""Weights that rows give their turns: where they do not act, that is told."""
+
+import pytest
+
+from burnish.specs.tokens import RenderSpec
+from burnish.tokens.rendering.renderer import Renderer
+from burnish.tokens.templates.chatml import CHATML
+
+
+@pytest.mark.parametrize(
+    ("train_on", "weights", "overruled"),
+    [
+        ("assistant", {1: 0.0, 3: 0.5}, 0),
+        ("assistant", {0: 1.0}, 1),
+        ("assistant", {0: 0.0}, 0),
+        ("completion", {1: 1.0, 3: 1.0}, 1),
+        ("completion", {1: 0.0}, 0),
+        ("all", {1: 0.0}, 1),
+        ("all", {1: 1.0}, 0),
+    ],
+)
+def test_a_weight_that_does_not_act_is_told(toy_tokenizer, train_on, weights, overruled):
+    roles = ("user", "assistant", "user", "assistant")
+    messages = [{"role": role, "content": f"turn {index}"} for index, role in enumerate(roles)]
+    for index, weight in weights.items():
+        messages[index]["weight"] = weight
+    renderer = Renderer(toy_tokenizer(CHATML), RenderSpec(train_on=train_on))
+    renderer.render({"kind": "chat", "source": "rows.jsonl:7", "messages": messages})
+    assert renderer.counts["overruled"] == overruled
+    assert renderer.told() == ["1 rows give a turn a weight that train_on overrules"] * overruled

@@ -1,0 +1,147 @@
+"""What may differ between a checkpoint and the run that resumes from it, and what is recorded of it."""
+
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+
+from burnish.core.errors import RunError
+from burnish.train.checkpoints.checkpoint import Checkpoint
+from burnish.train.checkpoints.lineage import Change, Origin, compare
+from burnish.train.passes import Passes
+
+LORA = {"kind": "lora", "rank": 4, "dropout": 0.1}
+ORIGIN = Origin({"dtype": "auto", "seed": 0}, {"base": "a"}, {"train": "b"}, "c")
+
+
+def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+def written_under(origin: Origin) -> Checkpoint:
+    return Checkpoint(origin.identity, {"origin": origin.as_json()}, {}, {}, {})
+
+
+def test_the_same_origin_has_no_changes():
+    assert compare(written_under(ORIGIN), ORIGIN, may_change=False) == ()
+
+
+def test_a_safe_change_is_given_where_the_checkpoint_was_named_and_refused_elsewhere():
+    now = replace(ORIGIN, settings={"dtype": "float32", "seed": 0})
+    assert compare(written_under(ORIGIN), now, may_change=True) == (Change("dtype", "auto", "float32"),)
+    with pytest.raises(RunError, match="dtype auto → float32") as caught:
+        compare(written_under(ORIGIN), now, may_change=False)
+    assert "resume: PATH" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("settings", {"dtype": "auto", "seed": 1}, "seed 0 → 1"),
+        ("settings", {"dtype": "auto"}, "seed 0 → null"),
+        ("inputs", {"base": "other"}, "the contents of base"),
+        ("rows", {"train": "b", "validation": "d"}, "the validation rows"),
+        ("weights", "other", "names or shapes"),
+    ],
+)
+def test_what_must_not_change_is_named(field, value, words):
+    with pytest.raises(RunError, match=words):
+        compare(written_under(ORIGIN), replace(ORIGIN, **{field: value}), may_change=True)
+
+
+def checkpoint_of_step(ran, step: int) -> str:
+    return str(ran.folder / f"scratch/checkpoints/step-{step:08d}")
+
+
+def test_a_named_checkpoint_may_be_resumed_with_a_lower_learning_rate(run_fit, monkeypatch):
+    accumulate = Passes._accumulate
+
+    def poisoned(self, rows, normaliser):
+        loss, aux_loss, visits = accumulate(self, rows, normaliser)
+        return (float("nan") if self.state.step == 4 else loss), aux_loss, visits
+
+    monkeypatch.setattr(Passes, "_accumulate", poisoned)
+    with pytest.raises(RunError) as caught:
+        run_fit("wild")
+    monkeypatch.setattr(Passes, "_accumulate", accumulate)
+    named = checkpoint_of_step(run_fit.last, 4)
+    assert f"resume: {named}" in caught.value.fix  # the advice works when it is followed
+    assert re.search(r"look at the rows of this step: row\d+, row\d+, row\d+ and 3 more", caught.value.fix)
+    calm = run_fit("calm", resume=named, learning_rate=1e-3)
+    assert calm.measures["resumed_from"] == 4
+    assert max(calm.metrics("learning_rate")) <= 1e-3
+    assert calm.notes("warning") == ["from step 5 on other settings apply: learning_rate 0.01 → 0.001"]
+    [entry] = calm.provenance["resumed"]
+    assert entry == {"checkpoint": named, "step": 4, "changed": {"learning_rate": [0.01, 0.001]}}
+
+
+SAFE_CHANGES = {
+    "max_grad_norm": None,
+    "schedule": {"kind": "linear"},
+    "max_steps": 12,
+    "optimizer": {"weight_decay": 0.1},
+    "method": {**LORA, "dropout": 0.0},
+    "eval_every": 3,
+    "keep_best": False,
+}
+
+
+@pytest.mark.parametrize("name", SAFE_CHANGES)
+def test_settings_that_act_from_the_next_step_on_may_change_at_a_named_checkpoint(run_fit, name):
+    first = run_fit("first", method=LORA, max_steps=4)
+    settings = {"method": LORA, "max_steps": 8} | {name: SAFE_CHANGES[name]}
+    ran = run_fit("second", resume=checkpoint_of_step(first, 4), **settings)
+    assert ran.measures["steps"] == settings["max_steps"]
+    [entry] = ran.provenance["resumed"]
+    assert any(changed.startswith(name) for changed in entry["changed"])
+
+
+def test_the_format_of_the_saved_weights_may_change_at_a_named_checkpoint(run_fit):
+    full = {"kind": "full"}
+    first = run_fit("first", method=full, max_steps=2)
+    method = full | {"save_dtype": "bfloat16"}
+    ran = run_fit("second", method=method, max_steps=3, resume=checkpoint_of_step(first, 2))
+    assert {weight.dtype for weight in ran.weights.values()} == {torch.bfloat16}
+
+
+UNSAFE_CHANGES = {
+    "seed": 7,
+    "batch_size": 5,
+    "shuffle": False,
+    "optimizer": {"kind": "muon"},
+    "method": {**LORA, "rank": 8},
+    "render": {"max_length": 100},
+}
+
+
+@pytest.mark.parametrize("name", UNSAFE_CHANGES)
+def test_settings_that_change_data_or_model_are_refused_by_name_at_a_named_checkpoint(run_fit, name):
+    first = run_fit("first", method=LORA, max_steps=2)
+    with pytest.raises(RunError, match=name) as caught:
+        run_fit("second", resume=checkpoint_of_step(first, 2), **({"method": LORA} | {name: UNSAFE_CHANGES[name]}))
+    assert caught.value.code == "run.other-settings"
+
+
+def test_other_rows_are_refused_by_name_at_a_named_checkpoint(run_fit, random_rows):
+    first = run_fit("first", max_steps=2)
+    with pytest.raises(RunError, match="the train rows"):
+        run_fit("second", resume=checkpoint_of_step(first, 2), rows=random_rows(30, seed=1))
+
+
+def test_a_run_that_ends_before_the_named_checkpoint_is_refused(run_fit):
+    first = run_fit("first", max_steps=4)
+    with pytest.raises(RunError, match="of step 4, and the run ends after 3"):
+        run_fit("second", resume=checkpoint_of_step(first, 4), max_steps=3)
+
+
+def test_a_run_that_was_resumed_from_a_named_checkpoint_and_cut_off_goes_on_from_its_own(run_fit):
+    first = run_fit("first", max_steps=4)
+    settings = {"resume": checkpoint_of_step(first, 4), "learning_rate": 1e-3, "checkpoint": {"every": 1, "keep": 9}}
+    whole = run_fit("whole", **settings)
+    with pytest.raises(RunError):
+        run_fit("cut", stop_before=3, **settings)
+    resumed = run_fit("cut", **settings)
+    assert resumed.measures["resumed_from"] == 7
+    assert same(whole.weights, resumed.weights)
+    assert resumed.provenance == whole.provenance

@@ -1,0 +1,46 @@
+"""The picture of a run's loss: its numbers are the ledger's, and it is drawn however short the run was."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from burnish.train.reporting.curve import draw, smoothed, step_losses
+from burnish.train.reporting.ledger import RowLedger, record
+
+
+def write_visits(path: Path, losses: list[list[float]], learned: list[list[int]]) -> Path:
+    ledger = RowLedger(path)
+    for step, (values, tokens) in enumerate(zip(losses, learned, strict=True), start=1):
+        ledger.append([record(np.arange(len(values)), 0, step, np.array(values), np.array(tokens))])
+    ledger.sync()
+    ledger.close()
+    return path
+
+
+def test_the_loss_of_a_step_weighs_rows_by_their_learned_tokens(tmp_path):
+    visits = write_visits(tmp_path / "ledger/visits.bin", [[1.0, 4.0], [2.0], [9.0]], [[1, 2], [5], [0]])
+    steps, losses = step_losses(visits)
+    assert steps.tolist() == [1, 2]
+    assert losses.tolist() == pytest.approx([3.0, 2.0])
+
+
+def test_the_smoothed_line_keeps_a_constant_and_a_straight_line_up_to_its_ends():
+    assert smoothed(np.full(50, 3.0)) == pytest.approx(np.full(50, 3.0))
+    falling = np.linspace(5, 1, 2000)
+    assert smoothed(falling) == pytest.approx(falling)
+    noisy = 2 + np.random.default_rng(0).normal(0, 1, 400)
+    assert smoothed(noisy).std() < 0.4
+
+
+def test_the_smoothed_line_does_not_lag_behind_a_fall():
+    losses = np.where(np.arange(2000) < 700, 4.0, 1.0)
+    assert abs(int(np.argmax(smoothed(losses) < 2.5)) - 700) <= 1
+
+
+@pytest.mark.parametrize("steps", [1, 3, 40])
+@pytest.mark.parametrize("evaluations", [[], [(1, 2.5)]])
+def test_a_run_of_any_length_is_drawn(tmp_path, steps, evaluations):
+    visits = write_visits(tmp_path / "ledger/visits.bin", [[3.0 / i] for i in range(1, steps + 1)], [[4]] * steps)
+    draw(visits, evaluations, tmp_path / "loss.png")
+    assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
