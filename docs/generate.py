@@ -5,7 +5,7 @@ from typing import Any, get_args, get_origin
 
 import typer
 
-from burnish.cli.command import StageEntry
+from burnish.cli.entry import StageEntry
 from burnish.cli.main import app
 from burnish.core.catalog import stages
 from burnish.core.errors import CODES, AskError, DataError, MachineError, ModelError, RunError

@@ -1,11 +1,10 @@
-"""Two kinds of command: one that refuses an option given twice, and a stage's, made from its spec when it runs."""
+"""A command that refuses an option given twice."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from typer.core import TyperCommand
 
-from burnish.core.catalog import Stage
 from burnish.core.errors import AskError
 
 
@@ -18,27 +17,6 @@ class Command(TyperCommand):
         elif args and args[-1].startswith("-"):  # completing an option's value: without it, no argument is parsed
             args = args[:-1]
         return super().parse_args(ctx, args)
-
-
-class StageEntry(TyperCommand):
-    """A stage in the list of commands. Its spec is imported and its flags are made when it is called."""
-
-    def __init__(self, stage: Stage):
-        super().__init__(stage.name, short_help=stage.summary or _first_line(stage), rich_markup_mode=None)
-        self._stage = stage
-
-    def command(self) -> TyperCommand:
-        """The stage's command, with a flag for each field of its spec."""
-        from burnish.cli.stages import stage_command
-
-        return stage_command(self._stage)
-
-    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        return self.command().make_context(info_name, args, parent, **extra)
-
-
-def _first_line(stage: Stage) -> str:
-    return (stage.spec_type().__doc__ or "").strip().partition("\n")[0]
 
 
 def refuse_repeated(parameters: Sequence[Any], arguments: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from burnish.cli import machine, recipes, runs, workrooms
-from burnish.cli.command import StageEntry
+from burnish.cli.entry import StageEntry
 
 
 class _Commands(TyperGroup):

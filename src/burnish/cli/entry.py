@@ -1,0 +1,28 @@
+"""A stage in the list of commands: its spec is imported only when it is called."""
+
+from typing import Any
+
+from typer.core import TyperCommand
+
+from burnish.core.catalog import Stage
+
+
+class StageEntry(TyperCommand):
+    """A stage in the list of commands. Its spec is imported and its flags are made when it is called."""
+
+    def __init__(self, stage: Stage):
+        super().__init__(stage.name, short_help=stage.summary or _first_line(stage), rich_markup_mode=None)
+        self._stage = stage
+
+    def command(self) -> TyperCommand:
+        """The stage's command, with a flag for each field of its spec."""
+        from burnish.cli.stages import stage_command
+
+        return stage_command(self._stage)
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        return self.command().make_context(info_name, args, parent, **extra)
+
+
+def _first_line(stage: Stage) -> str:
+    return (stage.spec_type().__doc__ or "").strip().partition("\n")[0]
