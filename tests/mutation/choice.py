@@ -1,0 +1,145 @@
+"""Which mutants are tried, and which tests run for each."""
+
+import random
+from dataclasses import dataclass
+
+from mutation.coverage import Coverage
+from mutation.hits import Spans
+from mutation.scope import Source
+from mutation.sites import Mutation, is_another_program, mutations
+
+SECONDS, COUNT = 30.0, 250
+"""The tests of one mutant: as many as usually take SECONDS, at most COUNT."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A mutation of a file of the package."""
+
+    source: Source
+    mutation: Mutation
+
+    @property
+    def name(self) -> str:
+        return f"{self.source.name}:{self.mutation.line}"
+
+    @property
+    def identity(self) -> tuple[str, str, str, str, str]:
+        """What stays the same when lines move."""
+        m = self.mutation
+        return (self.source.name, m.function, m.text, m.old, m.new)
+
+
+def all_mutants(files: list[Source]) -> list[Mutant]:
+    return [Mutant(source, mutation) for source in files for mutation in mutations(source.read())]
+
+
+def sampled(mutants: list[Mutant], size: int, seed: int) -> list[Mutant]:
+    """A sample stratified by room, in proportion to the mutants of each but at least a twelfth of it for any room."""
+    rooms: dict[str, list[Mutant]] = {}
+    for mutant in mutants:
+        rooms.setdefault(mutant.source.room, []).append(mutant)
+    chosen = []
+    for room, those in rooms.items():
+        share = max(size * len(those) / len(mutants), size / 12 if len(rooms) > 1 else 0)
+        order = those[:]
+        random.Random(f"{seed} {room}").shuffle(order)
+        valid = (m for m in order if is_another_program(m.source.read(), m.mutation))
+        chosen += [mutant for mutant, _ in zip(valid, range(round(share)), strict=False)]
+    return chosen
+
+
+class Chooser:
+    """Finds the tests of a mutant in the coverage."""
+
+    def __init__(self, coverage: Coverage, files: list[Source]):
+        self._coverage = coverage
+        self._spans = {source.name: Spans.of(source.read()) for source in files}
+
+    def covering(self, mutant: Mutant) -> set[str]:
+        """The tests that run the mutated statement.
+
+        A statement that runs at import has those that run a statement with the name it defines (a default: those that
+        run its function), in its own file, else in any; else those that run anything of its file.
+        """
+        name, spans = mutant.source.name, self._spans[mutant.source.name]
+        statement = spans.around(mutant.mutation)
+        if statement is not None:
+            return self._coverage.tests_of(name, [statement])
+        for tests in self._at_import(mutant):
+            if tests:
+                return tests
+        return set()
+
+    def _at_import(self, mutant: Mutant):
+        name, spans = mutant.source.name, self._spans[mutant.source.name]
+        start, end, defined = definition(mutant.source.read(), mutant.mutation.start)
+        yield self._coverage.tests_of(name, spans.within(start, end))
+        yield self._coverage.tests_of(name, _naming(spans, defined))
+        elsewhere = set()
+        for other, those in self._spans.items():
+            elsewhere |= self._coverage.tests_of(other, _naming(those, defined))
+        yield elsewhere & set(self._coverage.ran.get(name, {}))
+        yield self._coverage.tests_of(name, list(range(len(spans.spans))))
+
+    def tests(self, mutant: Mutant) -> tuple[dict[str, float], int]:
+        """The tests to run with their usual seconds, in order, and how many more run the statement."""
+        seconds = self._coverage.seconds
+        found = self.covering(mutant)
+        functions: dict[str, list[str]] = {}
+        for test in sorted(found, key=lambda test: (seconds[test], test)):
+            functions.setdefault(test.partition("[")[0], []).append(test)
+        near = sorted(functions, key=lambda name: (_distance(name, mutant.source.name), seconds[functions[name][0]]))
+        picked: list[str] = []
+        total = 0.0
+        for turn in range(max((len(tests) for tests in functions.values()), default=0)):
+            for name in near:
+                if turn < len(functions[name]) and len(picked) < COUNT:
+                    test = functions[name][turn]
+                    if not picked or total + seconds[test] <= SECONDS:
+                        picked.append(test)
+                        total += seconds[test]
+        files = list(dict.fromkeys(test.partition("::")[0] for test in picked))
+        picked.sort(key=lambda test: files.index(test.partition("::")[0]))
+        return {test: seconds[test] for test in picked}, len(found) - len(picked)
+
+
+def _naming(spans: Spans, names: set[str]) -> list[int]:
+    return [place for place, identifiers in enumerate(spans.identifiers) if identifiers & names]
+
+
+def _distance(test: str, source: str) -> int:
+    """0 for the test file of that name, 1 for its room, 2 for others."""
+    parts = test.partition("::")[0].split("/")
+    stem = source.rpartition("/")[2].removesuffix(".py")
+    if parts[-1] == f"test_{stem}.py":
+        return 0
+    return 1 if parts[1] == source.partition("/")[0] else 2
+
+
+def definition(source: bytes, at: int) -> tuple[int, int, set[str]]:
+    """The innermost definition, or statement of a module or class, around a place: its span and the names it gives."""
+    import ast
+
+    starts = [0]
+    for line in source.splitlines(keepends=True):
+        starts.append(starts[-1] + len(line))
+    found: tuple[int, int, set[str]] = (0, 0, set())
+    body: list[ast.stmt] = ast.parse(source).body
+    while body:
+        inner: list[ast.stmt] = []
+        for node in body:
+            start = starts[node.lineno - 1] + node.col_offset
+            end = starts[(node.end_lineno or 1) - 1] + (node.end_col_offset or 0)
+            if start <= at < end:
+                if isinstance(node, ast.ClassDef | ast.If | ast.Try | ast.With | ast.For):
+                    inner = node.body
+                    if isinstance(node, ast.ClassDef):
+                        found = (start, end, {node.name})
+                elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    found = (start, end, set())
+                else:
+                    stored = (n for n in ast.walk(node) if isinstance(getattr(n, "ctx", None), ast.Store))
+                    found = (start, end, {getattr(n, "id", "") or getattr(n, "attr", "") for n in stored})
+        body = inner
+    return found
