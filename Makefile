@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 WORKERS ?= 2
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup demo test torture check lint types layers format bench docs families synthesize train train-debug clean
+.PHONY: help setup demo test torture check lint types layers format bench mutants docs families synthesize train train-debug clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ bench: $(READY) ## Measure side by side, five minutes; docs/benchmarks.md holds 
 	$(BIN)/python benchmarks/rendering.py
 	$(BIN)/python benchmarks/training.py
 
+mutants: $(READY) ## Mutation testing: a seeded sample of small faults, and the score in docs/mutants.md (under 45 minutes)
+	PYTHONPATH=tests $(BIN)/python -m mutation --write
+
 docs: $(READY) ## Write the generated reference pages
 	$(BIN)/python docs/generate.py
 
@@ -70,4 +73,4 @@ train-debug: $(READY) ## Train the demo's adapter for a few steps, with tracebac
 	$(BIN)/burnish --debug run recipes/demo.yaml --only tune --set tune.max_steps=5 --force tune
 
 clean: ## Remove runs and caches, not the virtual environment
-	rm -rf runs .burnish .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf runs .burnish .mutants .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -79,7 +79,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1), help="mutants at a time")
     parser.add_argument("--coverage-only", action="store_true", help="measure which test runs what, and end")
     parser.add_argument("--write", action="store_true", help="write the result into docs/mutants.md")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.write and (options.only or options.survivors or options.room or options.tests):
+        parser.error("--write is for a sample of all rooms")
+    return options
 
 
 def _chosen(options: argparse.Namespace, mutants: list[Mutant]) -> list[Mutant]:
