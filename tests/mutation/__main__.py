@@ -55,6 +55,7 @@ def main() -> int:
     counts = page.counted(totals, tried)
     minutes = (time.monotonic() - began) / 60
     notes = [f"Stale entry in equivalent.toml: `{e.file}`: `{e.line}`" for e in stale(known, everything)]
+    notes += [f"Unstable, failed once without a mutant and judged none: `{test}`" for test in coverage.unstable]
     notes += [f"This test killed a mutant and fails without it: `{test}`" for test in flaky]
     facts = (
         f"{date.today()}, commit {page.commit()}, seed {options.seed}, {page.machine()}, {options.workers} processes, "

@@ -27,9 +27,14 @@ class Coverage:
     """Packages of others that the tests load; a fork server loads them once."""
     failed: dict[str, str] = field(default_factory=dict)
     """Tests that fail without any mutant."""
+    unstable: list[str] = field(default_factory=list)
+    """Tests that failed and, run again, passed: they judge no mutant."""
 
     def add(self, kept: dict[str, Any]) -> None:
+        self.unstable += kept["unstable"]
         for test, (seconds, masks) in kept["tests"].items():
+            if test in kept["unstable"]:
+                continue
             self.seconds[test] = seconds
             for name, mask in masks.items():
                 self.ran.setdefault(name, {})[test] = int(mask, 16)
@@ -66,24 +71,30 @@ def measured(server: Server, *, say: Callable[[str], None] = print, only: set[st
     for test in test_files():
         if only is not None and str(test) not in only:
             continue
-        kept = _kept(test, instrumentation.shas)
-        if kept is not None:
+        if (kept := _kept(test, instrumentation.shas)) is not None:
             coverage.add(kept)
-            continue
-        plan = instrumentation.plan(_key(test))
-        jobs.append(Job(str(test), (str(test),), plan, first_failure_ends=False, by_file=instrumentation.by_file))
+        else:
+            jobs.append(_job(str(test), instrumentation))
     if jobs:
-        say(f"coverage: {len(jobs)} test files to be run")
+        say(f"coverage: {len(jobs)} test files to run")
+    records = {}
     for number, result in enumerate(server.run(jobs), start=1):
-        kept = _record(result, instrumentation.shas)
-        result.job.plan.with_suffix(".hits").unlink()
-        result.job.plan.unlink()
-        if not kept["failed"]:
-            _place(Path(result.job.name)).write_text(json.dumps(kept))
+        records[result.job.name] = _keep(_record(result, instrumentation.shas), result.job.name)
+        say(f"coverage {number}/{len(jobs)}: {result.job.name}, {result.seconds:.0f} s, {result.outcome}")
+    again = [name for name, kept in records.items() if kept["failed"]]
+    for result in server.run(_job(name, instrumentation) for name in again):
+        say(f"coverage, again: {result.job.name}, {result.seconds:.0f} s, {result.outcome}")
+        unstable = sorted(records[result.job.name]["failed"])
+        kept = {**_record(result, instrumentation.shas), "unstable": unstable}
+        records[result.job.name] = _keep(kept, result.job.name)
+    for kept in records.values():
         coverage.add(kept)
-        failed = f", FAILED: {kept['failed']}" if kept["failed"] else ""
-        say(f"coverage {number}/{len(jobs)}: {result.job.name}, {result.seconds:.0f} s{failed}")
     return coverage
+
+
+def _job(test: str, instrumentation: Instrumentation) -> Job:
+    plan = instrumentation.plan(_key(Path(test)))
+    return Job(test, (test,), plan, first_failure_ends=False, by_file=instrumentation.by_file)
 
 
 def known_modules() -> list[str]:
@@ -113,7 +124,16 @@ def _kept(test: Path, shas: dict[str, str]) -> dict[str, Any] | None:
     return kept if is_same else None
 
 
+def _keep(kept: dict[str, Any], test: str) -> dict[str, Any]:
+    if not kept["failed"]:
+        _place(Path(test)).write_text(json.dumps(kept))
+    return kept
+
+
 def _record(result: Result, shas: dict[str, str]) -> dict[str, Any]:
+    """What is kept of a run; its plan is removed."""
+    result.job.plan.with_suffix(".hits").unlink()
+    result.job.plan.unlink()
     failed = dict(result.failed)
     if result.outcome in ("timeout", "crash"):
         failed[result.test or result.job.name] = f"{result.outcome}: {result.reason}\n{result.log}"
@@ -123,5 +143,6 @@ def _record(result: Result, shas: dict[str, str]) -> dict[str, Any]:
         "sources": {name: shas[name] for name in sorted(names)},
         "modules": result.modules,
         "failed": failed,
+        "unstable": [],
         "tests": result.ran,
     }
