@@ -144,7 +144,7 @@ ADAPTERS: dict[str, tuple[str, Damage, str, str]] = {
     "pickled weights": ("lora", to_pickle, "model.pickle", "pickle"),
     "no JSON": ("lora", lambda a: (a / CONFIG).write_text("{"), "model.broken", CONFIG),
     "a list as config": ("lora", lambda a: (a / CONFIG).write_text("[]"), "model.broken", CONFIG),
-    "its own base": ("lora", lambda a: set_config(a, base_model_name_or_path="."), "model.broken", "stands on itself"),
+    "its own base": ("lora", lambda a: set_config(a, base_model_name_or_path="."), "model.broken", "is its own base"),
     "no base named": ("lora", lambda a: set_config(a, base_model_name_or_path=None), "model.not-found", "names none"),
     "a base in a list": ("lora", lambda a: set_config(a, base_model_name_or_path=["x"]), "model.not-found", "base"),
 }
@@ -296,7 +296,7 @@ def test_a_card_of_int8_weights_is_refused(copy):
 
 def test_a_merge_that_does_not_stay_finite_is_refused(copy):
     tensors_of(copy / "lora", set_first("lora_B", 1e30))
-    with pytest.raises(ModelError, match="does not stay finite"):
+    with pytest.raises(ModelError, match="overflows"):
         merge_adapter(copy / "lora", copy / "base", copy / "merged", dtype="float16")
 
 

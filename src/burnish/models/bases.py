@@ -1,8 +1,9 @@
-"""From an adapter to its base: where it lies, down to the whole model, and whether it is the one it was trained on.
+"""Resolves the base of an adapter: its location, the chain down to the full model, and whether it is the right one.
 
 base_of(adapter)       the artifact's own input, a folder, or a name in the hub's cache
-chain_of(adapter)      adapter → its base → … → whole model; an adapter that leads back to itself is an error
-require_base(…)        compares the base's weights with the digest in `base.json`, which `record_base` wrote
+chain_of(adapter)      adapter → its base → … → full model; a cycle is an error
+
+The base is compared with the hashes in `burnish_base.json` (`core.inputs.checks.check_base`).
 """
 
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ Source = Input | Path
 
 
 def folder_of(source: Source) -> Path:
-    """The folder that a source stands for."""
+    """The folder of a source."""
     return source.path if isinstance(source, Input) else source
 
 
@@ -30,11 +31,11 @@ def is_adapter(folder: Path) -> bool:
 
 
 def base_of(source: Source) -> Source:
-    """Where the base of an adapter lies: the artifact's own input `base`, or else what PEFT wrote down.
+    """The base of an adapter: the artifact's own input `base`, or else `base_model_name_or_path` of PEFT's config.
 
-    A name that is no folder is a name on the hub, taken from its cache at the recorded revision or fetched.
-    Errors: ModelError `model.not-found` when neither leads to a folder, `model.wrong-adapter` for a base that is not
-    the one that `burnish_base.json` records. An artifact's own input was checked where the artifact was resolved.
+    A name that is not a folder is a name on the hub, read from its cache at the recorded revision or fetched.
+    Errors: ModelError `model.not-found` when neither resolves to a folder, `model.wrong-adapter` for a base that
+    differs from `burnish_base.json`. An artifact's own input is checked when the artifact is resolved.
     """
     folder = folder_of(source)
     if isinstance(source, Input) and "base" in source.inputs:
@@ -52,14 +53,16 @@ def base_of(source: Source) -> Source:
         commit = hub.pin(name, "model")
         path = hub.fetch(name, commit, "model")
     except BurnishError as error:
-        raise _not_found(folder, f"{ADAPTER_CONFIG} says '{named}', which is no folder, and: {error.what}") from error
+        raise _not_found(
+            folder, f"{ADAPTER_CONFIG} names '{named}', which is not a folder, and: {error.what}"
+        ) from error
     check_base(folder, path)
     kind = "adapter" if is_adapter(path) else "model"
     return Input(f"hub:{named}@{commit}", kind, path, revision=commit)
 
 
 def chain_of(source: Source) -> list[Source]:
-    """The source, then the base it stands on, and so on to the whole model, which is last.
+    """The source, then its base, and so on down to the full model, which is last.
 
     Errors: those of `base_of`; ModelError `model.broken` for an adapter that is its own base.
     """
@@ -73,8 +76,8 @@ def _links(source: Source) -> Iterator[Source]:
         if place in seen:
             raise ModelError(
                 "model.broken",
-                f"the adapter {place} stands on itself: following {ADAPTER_CONFIG} from base to base leads back to it",
-                "write the folder of the model it was trained on into base_model_name_or_path",
+                f"the adapter {place} is its own base: following base_model_name_or_path leads back to it",
+                "set base_model_name_or_path to the folder of the model that it was trained on",
             )
         seen.add(place)
         yield source
@@ -84,12 +87,12 @@ def _links(source: Source) -> Iterator[Source]:
 
 
 def whole_model(source: Source) -> Source:
-    """The model without adapter that a source stands on: itself, where it is none."""
+    """The full model below a source; the source itself when it is not an adapter."""
     return chain_of(source)[-1]
 
 
 def tokenizer_folder(source: Source) -> Path:
-    """Where a model's tokenizer lies: in its folder, or with the base where an adapter came without one."""
+    """The folder of a model's tokenizer: its own, or the base's for an adapter saved without one."""
     folder = folder_of(source)
     for link in _links(source):
         folder = folder_of(link)
@@ -99,13 +102,13 @@ def tokenizer_folder(source: Source) -> Path:
 
 
 def other_name(adapter: Path, base: Source) -> str | None:
-    """How the name of a base differs from the one in the adapter's config, where that is all that is recorded."""
+    """A warning when `base` has another name than the adapter's config records, and no hashes are recorded."""
     named = read_json(adapter / ADAPTER_CONFIG).get("base_model_name_or_path")
     if (adapter / BASE_RECORD).is_file() or not isinstance(named, str):
         return None
     given = _name(base).removeprefix("hub:").removeprefix("file:").partition("@")[0]
     alike = Path(given).name == Path(named).name or folder_of(base).resolve() == expanded(named).resolve()
-    return None if alike else f"the adapter {adapter} names '{named}' as its base, and gets {_name(base)}"
+    return None if alike else f"the adapter {adapter} names '{named}' as its base, but is used with {_name(base)}"
 
 
 def _name(base: Source) -> str:
@@ -115,6 +118,6 @@ def _name(base: Source) -> str:
 def _not_found(folder: Path, why: str) -> ModelError:
     return ModelError(
         "model.not-found",
-        f"the base of the adapter {folder} is not here: {why}",
-        "give the base: burnish merge --base, or write its folder into base_model_name_or_path",
+        f"the base of the adapter {folder} was not found: {why}",
+        "pass the base with --base (burnish merge), or set base_model_name_or_path to its folder",
     )

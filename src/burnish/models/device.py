@@ -1,4 +1,4 @@
-"""Which device the work runs on, told from what was asked for and what is there."""
+"""Selects the device from the setting and what is available."""
 
 import json
 
@@ -8,9 +8,9 @@ from burnish.core.errors import MachineError
 
 
 def pick_device(asked: str) -> torch.device:
-    """The device of `auto`, `cpu`, `cuda` or `mps`; `auto` takes the fastest that is there.
+    """The device of `auto`, `cpu`, `cuda` or `mps`; `auto` selects the fastest one available.
 
-    Errors: MachineError `machine.no-device` when cuda or mps was asked for and is not there.
+    Errors: MachineError `machine.no-device` when cuda or mps is requested but not available.
     """
     there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
     if asked == "auto":
@@ -18,29 +18,29 @@ def pick_device(asked: str) -> torch.device:
     elif asked in there and not there[asked]():
         raise MachineError(
             "machine.no-device",
-            f"device {asked} was asked for, but torch {torch.__version__} finds none on this machine",
-            "set device: auto or device: cpu, or install a torch that knows the device",
+            f"device {asked} was requested, but torch {torch.__version__} finds none on this machine",
+            "set device: auto or device: cpu, or install a torch build that supports it",
         )
     return torch.device(asked)
 
 
 def use_threads(asked: int | str) -> int:
-    """Let torch compute with that many CPU threads (`auto` leaves its own choice) and say how many they are."""
+    """Set torch's number of CPU threads (`auto` keeps torch's default) and return it."""
     if isinstance(asked, int):
         torch.set_num_threads(asked)
     return torch.get_num_threads()
 
 
 def inference_dtype(device: torch.device) -> torch.dtype | None:
-    """Of weights that only answer: float32 on a CPU, which computes it faster and more exactly than bfloat16.
+    """The dtype for inference: float32 on a CPU, where it is faster and more exact than bfloat16.
 
-    None, elsewhere, keeps the dtype of the files.
+    On other devices None: the dtype of the files is kept.
     """
     return torch.float32 if device.type == "cpu" else None
 
 
 def describe() -> dict[str, object]:
-    """The devices of this machine in words, and what torch was built for; `burnish env` shows it."""
+    """The devices of this machine and torch's build; shown by `burnish env`."""
     names = [f"cpu ({torch.get_num_threads()} threads)"]
     cuda = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
     names += [f"cuda:{index} {found.name}, {found.total_memory / 2**30:.0f} GiB" for index, found in enumerate(cuda)]

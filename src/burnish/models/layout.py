@@ -1,9 +1,9 @@
-"""Where the weights of a model lie in its files: transformers renames, stacks, joins and splits tensors as it loads.
+"""Maps the weights of a model to tensors of its files: transformers renames, stacks, joins and splits them on load.
 
     files:  experts.0.w1 … experts.7.w3           one matrix for each expert and branch
     model:  experts.gate_up_proj                  [experts, w1 rows + w3 rows, columns]
 
-`locate` asks transformers' own conversion tables, so that a weight can be changed where it lies on disk.
+`locate` reads transformers' own conversion tables, so that a weight can be changed on disk.
 """
 
 from collections.abc import Mapping
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Rows = tuple[int, int]
-"""First row, and the one after the last."""
+"""First row, and one past the last."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A tensor of the files that holds a weight of the model, or a part of one."""
+    """A tensor of the files that holds a weight of the model, or part of one."""
 
     tensor: str
     expert: int | None = None
-    """Which matrix of a stacked weight; None: the weight is not stacked, or the tensor holds the whole stack."""
+    """Index into a stacked weight; None if the weight is not stacked or the tensor holds the whole stack."""
     rows: Rows | None = None
-    """Which rows of the weight (of the expert) the tensor holds; None: all."""
+    """Rows of the weight (of the expert) that the tensor holds; None: all."""
     block: Rows | None = None
-    """Which rows of the tensor are the weight's; None: all."""
+    """Rows of the tensor that belong to the weight; None: all."""
 
     def shape_of(self, weight: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of this part of a weight of that shape."""
+        """The shape of this part of a weight of shape `weight`."""
         matrix = weight if self.expert is None else weight[1:]
         return matrix if self.rows is None else (self.rows[1] - self.rows[0], *matrix[1:])
 
     def shape_in(self, tensor: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of the weight's rows in a tensor of that shape."""
+        """The shape of the weight's rows in a tensor of shape `tensor`."""
         return tensor if self.block is None else (self.block[1] - self.block[0], *tensor[1:])
 
 
@@ -47,7 +47,7 @@ class Layout:
 
     places: Mapping[str, list[Place]]
     rearranged: Mapping[str, str]
-    """Weights that transformers computes from the files in a way that cannot be followed here, and its operations."""
+    """Weights that transformers computes by operations not supported here, and those operations."""
 
 
 def locate(skeleton: "PreTrainedModel", tensors: Mapping[str, TensorInfo]) -> Layout:
@@ -89,7 +89,7 @@ def locate(skeleton: "PreTrainedModel", tensors: Mapping[str, TensorInfo]) -> La
 def _follow(
     converter: Any, target: str, sources: Mapping[str, list[str]], tensors: Mapping[str, TensorInfo]
 ) -> dict[str, list[Place]] | None:
-    """The places of what a converter makes of `sources` (tensor names by pattern), or None."""
+    """The places of a converter's outputs from `sources` (tensor names by pattern); None if unsupported."""
     operations = [(type(operation).__name__, getattr(operation, "dim", 0)) for operation in converter.operations]
     ordered = [sources[pattern] for pattern in converter.source_patterns if pattern in sources]
     merged, joined = ("MergeModulelist", 0), ("Concatenate", 1)
@@ -120,14 +120,14 @@ def _follow(
 
 
 def _targets(converter: Any, target: str) -> list[str]:
-    """The names of all that a converter makes, where `target` is the first."""
+    """The names of all outputs of a converter, where `target` is the first."""
     patterns = converter.target_patterns
     start = target.removesuffix(patterns[0])
     return [start + pattern for pattern in patterns] if start != target else [target]
 
 
 def _rows_fit(parts: list[Place], shape: tuple[int, ...]) -> bool:
-    """Whether the parts cover the weight: every expert, and every row of each."""
+    """True if the parts cover the weight: every expert, and every row of each."""
     if any(part.expert is not None for part in parts):
         experts = {part.expert for part in parts}
         if len(shape) != 3 or experts != set(range(shape[0])):

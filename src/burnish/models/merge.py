@@ -1,7 +1,7 @@
-"""Folds a LoRA adapter into its base, tensor by tensor: memory is bounded by the largest tensor, not by the model.
+"""Merges a LoRA adapter into its base, tensor by tensor: peak memory is the largest tensor, not the model.
 
-The formulas are those of `changes`. The arithmetic is in float32 and in PEFT's order, so that the result has the
-same bits as `merge_and_unload` (stacked experts: to the rounding of float32).
+The formulas are in `adapters.changes`. The arithmetic is in float32 and in PEFT's order, so the result is equal to
+`merge_and_unload` bit for bit (stacked experts: up to float32 rounding).
 """
 
 import json
@@ -60,20 +60,20 @@ class Merged:
     files: int
     """Weights files written."""
     untied: bool
-    """The base shared its embedding with its head; the adapter changed one of them, so the model has two now."""
+    """The base ties its embedding and head; the adapter changed one of them, so the merged model has both."""
     rounded: float
-    """‖rounding‖ / ‖change‖ of the weights that low-rank matrices changed: 0 in float32, 1 if all of it may be lost."""
+    """‖rounding‖ / ‖change‖ over the weights with low-rank changes: 0 in float32, 1 if all of it may be lost."""
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """One tensor of the merged model: where it comes from and what changes it."""
+    """One tensor of the merged model: its source and its changes."""
 
     name: str
     dtype: str
     source: TensorInfo
     changes: tuple[tuple[Place, Change], ...] = ()
-    """Each with the part of the tensor that it is for."""
+    """Each with the part of the tensor that it applies to."""
 
     @property
     def bytes(self) -> int:
@@ -91,13 +91,13 @@ def merge_adapter(
 ) -> Merged:
     """Write the plain model `base` + `adapter` into the folder `out`, with config and tokenizer.
 
-    The adapter's own tokenizer, where it has one, goes before the base's. `progress` gets (tensors done, of all).
-    Errors: ModelError `model.wrong-adapter` for other kinds than LoRA, rsLoRA, DoRA, stacked experts and modules
-    trained fully, and where names or shapes do not fit; `model.broken` where the base is not whole or a value of
-    either is no finite number; those of reading either folder.
+    The adapter's tokenizer, if it has one, replaces the base's. `progress` is called with (tensors done, total).
+    Errors: ModelError `model.wrong-adapter` for kinds other than LoRA, rsLoRA, DoRA, stacked experts and fully trained
+    modules, and for names or shapes that do not match; `model.broken` for an incomplete base or a value that is not
+    finite; those of reading either folder.
     """
     if is_adapter(base):
-        raise ModelError("model.wrong-adapter", f"the base {base} is an adapter itself", "merge that one first")
+        raise ModelError("model.wrong-adapter", f"the base {base} is itself an adapter", "merge that one first")
     config = read_config(base)
     refuse_remote_code(base / "config.json", config)
     if "quantization_config" in config:
@@ -139,21 +139,23 @@ def merge_adapter(
 
 
 def _skeleton(base: Path, config: Mapping[str, Any]) -> "PreTrainedModel":
-    """The base's modules without weights: which layers lie transposed, what is tied, how tensors are named."""
+    """The base's modules without weights: transposed layers, tied weights, tensor names."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     with quiet_transformers(), torch.device("meta"):
         try:
             made = AutoConfig.from_pretrained(base, trust_remote_code=False, local_files_only=True)
             return AutoModelForCausalLM.from_config(made, trust_remote_code=False)
-        except Exception as error:  # whatever transformers meets in a config that others wrote
-            raise broken(base, f"is no {config['model_type']} causal language model: {reason(error)}") from error
+        except Exception as error:  # transformers may raise anything for a config from elsewhere
+            raise broken(
+                base, f"cannot be built as a {config['model_type']} causal language model: {reason(error)}"
+            ) from error
 
 
 def _plan(
     skeleton: "PreTrainedModel", tensors: dict[str, TensorInfo], dtype: str, adapter: Path, base: Path
 ) -> tuple[list[_Piece], bool]:
-    """Every tensor of the merged model, in the base's order, and whether embedding and head were untied."""
+    """Every tensor of the merged model, in the base's order, and whether embedding and head are untied."""
     layout, shapes = locate(skeleton, tensors), {k: tuple(v.shape) for k, v in skeleton.state_dict().items()}
     _refuse_half_a_base(skeleton, layout, base)
     embedding, head = _embedding_and_head(skeleton)
@@ -172,7 +174,7 @@ def _plan(
     for name, change in changes.items():
         if name in layout.rearranged:
             how = layout.rearranged[name]
-            raise cannot_merge(adapter, f"the base's files hold '{name}' in an arrangement of their own ({how})")
+            raise cannot_merge(adapter, f"the base's files store '{name}' in a layout that is not supported ({how})")
         if name not in places:
             raise cannot_merge(adapter, f"the base has no tensor '{name}'; it may share one with another layer")
         if change.shape != shapes[name]:
@@ -191,7 +193,7 @@ def _plan(
 
 
 def _refuse_half_a_base(skeleton: "PreTrainedModel", layout: Layout, base: Path) -> None:
-    """What `load_model` refuses: weights that are missing, and tensors that the model does not know."""
+    """Refuse what `load_model` refuses: missing weights, and tensors unknown to the model."""
     known = skeleton.state_dict()
     shared: Any = getattr(skeleton, "all_tied_weights_keys", None) or {}
     held = layout.places.keys() | layout.rearranged.keys()
@@ -200,16 +202,16 @@ def _refuse_half_a_base(skeleton: "PreTrainedModel", layout: Layout, base: Path)
     for names, ignored, what in zip(
         (missing, [name for name in layout.places if name not in known]),
         patterns,
-        ("weights that config.json needs are missing", "weights that config.json does not know are left over"),
+        ("weights that config.json needs are missing", "weights are not part of the model that config.json describes"),
         strict=True,
     ):
         found = sorted(name for name in names if not any(re.search(pattern, name) for pattern in ignored or ()))
         if found:
-            raise broken(base, f"is not whole: {len(found)} {what}, the first is '{found[0]}'")
+            raise broken(base, f"is incomplete or has extra tensors: {len(found)} {what}, the first is '{found[0]}'")
 
 
 def _embedding_and_head(skeleton: "PreTrainedModel") -> tuple[str, str]:
-    """The names of the two weights that a model may share; empty where it has none."""
+    """The names of the two weights that a model may tie; empty if it has none."""
     paths = {module: path for path, module in skeleton.named_modules()}
     ends: tuple[Any, Any] = (skeleton.get_input_embeddings(), skeleton.get_output_embeddings())
     embedding, head = (f"{paths[end]}.weight" if end in paths else "" for end in ends)
@@ -231,9 +233,9 @@ def _shards(pieces: list[_Piece], max_bytes: int) -> Iterator[list[_Piece]]:
 
 
 def _write(piece: _Piece, writer: StreamedWriter) -> tuple[float, float]:
-    """Write a tensor; give ‖rounding‖² and ‖change‖² where low-rank matrices changed it, else zeros.
+    """Write a tensor; return ‖rounding‖² and ‖change‖² of a low-rank change, else zeros.
 
-    Errors: ModelError `model.broken` for values that are no finite numbers, before the change or after it.
+    Errors: ModelError `model.broken` for values that are not finite, before or after the change.
     """
     source = piece.source
     if not piece.changes and piece.dtype == source.dtype:
@@ -255,7 +257,7 @@ def _write(piece: _Piece, writer: StreamedWriter) -> tuple[float, float]:
             tensor[slice(*place.block)] = change.apply(tensor[slice(*place.block)], place.expert, place.rows)
     written = tensor.to(DTYPES[piece.dtype])
     if not is_finite(written):
-        raise broken(source.file, f"'{source.name}' does not stay finite in {piece.dtype} with the adapter in it")
+        raise broken(source.file, f"'{source.name}' overflows {piece.dtype} when the adapter is merged")
     squares = 0.0, 0.0
     if any(isinstance(change, LowRank) for _, change in piece.changes):
         squares = _distance(tensor, written), _distance(tensor, read_tensor(source))
@@ -265,7 +267,7 @@ def _write(piece: _Piece, writer: StreamedWriter) -> tuple[float, float]:
 
 
 def _distance(one: torch.Tensor, other: torch.Tensor) -> float:
-    """‖one - other‖², some rows at a time, for memory."""
+    """‖one - other‖², in blocks of rows to bound memory."""
     rows = zip(one.split(_ROWS), other.split(_ROWS), strict=True)
     return sum(float((a.float() - b.float()).square().sum()) for a, b in rows)
 

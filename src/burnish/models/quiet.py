@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Keep transformers from warning and drawing bars about what burnish checks itself."""
+    """Silence transformers' warnings and progress bars; burnish checks the same conditions itself."""
     from transformers.utils import logging
 
     verbosity, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -1,4 +1,4 @@
-"""Safetensors files as they lie on disk: their headers, and a writer that holds one tensor at a time. No torch.
+"""Safetensors files: their headers, and a writer that holds one tensor at a time. No torch.
 
 The format is 8 bytes (the header's length, little-endian), a JSON header, then the tensors' bytes in order
 (https://github.com/huggingface/safetensors#format).
@@ -31,7 +31,7 @@ _BITS = {
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """One tensor of a safetensors file; `dtype` is the format's name, such as BF16, `start` its first byte's place."""
+    """A tensor of a safetensors file; `dtype` is the format's name, such as BF16, `start` the offset of its data."""
 
     name: str
     dtype: str
@@ -50,28 +50,28 @@ class TensorInfo:
 
 
 def size_in_bytes(dtype: str, shape: tuple[int, ...]) -> int:
-    """How many bytes such a tensor takes in a file."""
+    """Size in bytes of such a tensor in a file."""
     return prod(shape) * _BITS[dtype] // 8
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of a model's folder; anything else is ModelError `model.broken`."""
+    """A JSON object in a model's folder; anything else is ModelError `model.broken`."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise broken(path, f"is no readable JSON ({error})") from None
+        raise broken(path, f"is not readable JSON ({error})") from None
     if not isinstance(value, dict):
-        raise broken(path, "is no JSON object")
+        raise broken(path, "is not a JSON object")
     return value
 
 
 def broken(path: Path, what: str) -> ModelError:
-    """The error for a file that is missing or torn."""
+    """The error for a missing or truncated file."""
     return ModelError("model.broken", f"{path} {what}", "download or export the model again")
 
 
 def read_header(path: Path) -> list[TensorInfo]:
-    """The tensors of one file, in file order; a torn file is ModelError `model.broken`."""
+    """The tensors of one file, in file order; a truncated file is ModelError `model.broken`."""
     if not path.is_file():
         raise broken(path, "is missing")
     length_on_disk = path.stat().st_size
@@ -83,7 +83,7 @@ def read_header(path: Path) -> list[TensorInfo]:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
         if not 2 <= length <= min(_LONGEST_HEADER, length_on_disk - 8):
-            raise broken(path, "is torn: it has no whole safetensors header")
+            raise broken(path, "is truncated: its safetensors header is incomplete")
         try:
             header = json.loads(file.read(length))
             header.pop("__metadata__", None)
@@ -96,17 +96,17 @@ def read_header(path: Path) -> list[TensorInfo]:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise broken(path, f"has a damaged safetensors header ({error!r})") from None
     if unsized:
-        raise broken(path, f"has a damaged safetensors header: the size of '{unsized[0]}' does not fit its shape")
+        raise broken(path, f"has a damaged safetensors header: the size of '{unsized[0]}' does not match its shape")
     expected = max(ends.values(), default=8 + length)
     if expected != length_on_disk:
-        raise broken(path, f"is torn: it has {length_on_disk:,} bytes where its header says {expected:,}")
+        raise broken(path, f"has {length_on_disk:,} bytes where its header says {expected:,}")
     return sorted(tensors, key=lambda tensor: tensor.start)
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a model folder, as its index names them, each known to exist.
+    """The safetensors files of a model folder, as its index lists them, all present.
 
-    Errors: ModelError `model.pickle` where only pickle weights lie, `model.broken` where a file is missing.
+    Errors: ModelError `model.pickle` if there are only pickled weights, `model.broken` if a file is missing.
     """
     if (folder / WEIGHTS_INDEX).is_file():
         index = read_json(folder / WEIGHTS_INDEX).get("weight_map")
@@ -124,14 +124,14 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def refuse_pickle(folder: Path) -> None:
-    """ModelError `model.pickle` when a pickle of weights lies in the folder."""
+    """ModelError `model.pickle` when the folder has pickled weights."""
     pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
     if pickles:
         raise ModelError(
             "model.pickle",
-            f"{folder / pickles[0]} is a pickle, which can run code when it is read, and no safetensors file is there",
-            "convert it to safetensors where you trust it: AutoModelForCausalLM.from_pretrained(folder)"
-            ".save_pretrained(new_folder), or take the model's safetensors revision",
+            f"{folder / pickles[0]} is a pickle, which can run code when it is read, and there is no safetensors file",
+            "if you trust it, convert it to safetensors: AutoModelForCausalLM.from_pretrained(folder)"
+            ".save_pretrained(new_folder), or use the model's safetensors revision",
         )
 
 
@@ -141,7 +141,7 @@ def read_tensors(folder: Path) -> dict[str, TensorInfo]:
 
 
 def refuse_integers(where: Path, tensors: Iterable[TensorInfo]) -> None:
-    """ModelError `model.broken` for weights that lie as integers: without a quantization_config no scale is applied."""
+    """ModelError `model.broken` for integer weights: without a quantization_config no scale is applied."""
     for tensor in tensors:
         last = tensor.name.rpartition(".")[2]
         is_weight = len(tensor.shape) > 1 and ("weight" in last or "proj" in last or "lora" in tensor.name)
@@ -149,14 +149,14 @@ def refuse_integers(where: Path, tensors: Iterable[TensorInfo]) -> None:
             raise ModelError(
                 "model.broken",
                 f"{where}: '{tensor.name}' is {tensor.dtype}, integers, and no quantization_config says how to read it",
-                "take the original weights, or the config.json that belongs to the quantized ones",
+                "use the original weights, or the config.json of the quantized ones",
             )
 
 
 class StreamedWriter:
     """Writes one safetensors file tensor by tensor, in the order announced, so that memory holds only one.
 
-    `safetensors.torch.save_file` wants all tensors of the file at once.
+    `safetensors.torch.save_file` needs all tensors of the file at once.
     """
 
     def __init__(self, path: Path, tensors: list[tuple[str, str, tuple[int, ...]]]):
@@ -169,7 +169,7 @@ class StreamedWriter:
             header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, offset + size]}
             offset += size
         encoded = json.dumps(header, separators=(",", ":")).encode()
-        encoded += b" " * (-len(encoded) % 8)  # the format asks that tensors start at a multiple of 8
+        encoded += b" " * (-len(encoded) % 8)  # the format requires tensors to start at a multiple of 8
         self._file = path.open("wb")
         self._file.write(struct.pack("<Q", len(encoded)) + encoded)
 
@@ -181,7 +181,7 @@ class StreamedWriter:
         self._file.write(data)
 
     def copy(self, tensor: TensorInfo, name: str, look: Callable[[bytearray], None] = lambda block: None) -> None:
-        """The next tensor as it lies in another file, a few megabytes at a time; `look` sees each block first."""
+        """The next tensor, copied from another file a few megabytes at a time; `look` sees each block first."""
         expected, size = self._waiting.pop(0)
         if (expected, size) != (name, tensor.bytes):
             raise ValueError(f"{self._path}: {size} bytes of {expected} come next, not {tensor.bytes} of {name}")

@@ -1,4 +1,4 @@
-"""LoRA adapters: put one on a model, save it as PEFT does, load it, and refuse it where it does not fit."""
+"""Attaches, saves and loads LoRA adapters in PEFT's format, and refuses one that does not match its base."""
 
 import math
 import warnings
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 
 def attach_lora(model: "PreTrainedModel | PeftModel", spec: LoraSpec, plan: LoraTargets | None = None) -> "PeftModel":
-    """The model, frozen, with fresh LoRA matrices on the layers that `spec` names; it answers as before.
+    """The model, frozen, with new LoRA matrices on the layers that `spec` names; its outputs are unchanged.
 
-    What is trained is float32 whatever the model is. The head is left out of `all-linear`. A model that has an
-    adapter already gets it merged first. `plan` is that of `plan_targets` where it is known already.
+    Trained parameters are float32 in every model. `all-linear` excludes the head. An adapter that the model already
+    has is merged first. `plan` is the result of `plan_targets`, if already computed.
     Errors: ModelError `model.unknown-target`.
     """
     from peft import LoraConfig, get_peft_model
@@ -49,13 +49,13 @@ def attach_lora(model: "PreTrainedModel | PeftModel", spec: LoraSpec, plan: Lora
         target_parameters=plan.parameters or None,
         use_rslora=spec.rslora,
         use_dora=spec.dora,
-        fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),  # GPT-2's layers lie transposed
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),  # GPT-2 transposes its weights
         modules_to_save=list(spec.train_fully) or None,
     )
     with warnings.catch_warnings():
-        # PEFT warns that a tied head and embedding part when one is trained; our merge unties them
+        # PEFT warns that training one of a tied head and embedding separates them; our merge unties them
         warnings.filterwarnings("ignore", message=".*tie_word_embeddings.*")
-        warnings.filterwarnings("ignore", category=FutureWarning)  # PEFT asks transformers by names that have gone old
+        warnings.filterwarnings("ignore", category=FutureWarning)  # PEFT uses deprecated names of transformers
         adapted = get_peft_model(model, config)
     for parameter in adapted.parameters():
         if parameter.requires_grad:
@@ -64,7 +64,7 @@ def attach_lora(model: "PreTrainedModel | PeftModel", spec: LoraSpec, plan: Lora
 
 
 def _alpha(spec: LoraSpec) -> Any:
-    """Whole where it can be: other engines read `lora_alpha` as an integer."""
+    """An integer where possible: other engines read `lora_alpha` as one."""
     alpha = 2 * spec.rank if spec.alpha is None else spec.alpha
     return int(alpha) if alpha == int(alpha) else alpha
 
@@ -78,19 +78,19 @@ def save_adapter(model: "PeftModel", folder: Path, base: Input) -> None:
         config.revision = revision or base.revision or None
     config.base_model_name_or_path = name if scheme == "hub" else str(base.path)
     if isinstance(config.target_modules, set):
-        config.target_modules = sorted(config.target_modules)  # a set's order differs from process to process
+        config.target_modules = sorted(config.target_modules)  # the order of a set differs between processes
     if isinstance(config.target_parameters, set):
         config.target_parameters = sorted(config.target_parameters)
     model.save_pretrained(str(folder), save_embedding_layers=False)
 
 
 def without_adapter(model: "PreTrainedModel | PeftModel") -> "PreTrainedModel":
-    """The model itself, with its adapter merged in memory if it has one."""
+    """The plain model, with its adapter, if any, merged in memory."""
     return model.merge_and_unload() if hasattr(model, "peft_config") else model  # pyright: ignore
 
 
 def load_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
-    """The base with the adapter of that folder on it, frozen and in eval mode.
+    """The base with the adapter of `folder` attached, frozen and in eval mode.
 
     Errors: those of `fit_adapter` and `read_adapter`.
     """
@@ -100,14 +100,14 @@ def load_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
     found = read_adapter(folder)
     with torch.no_grad():
         for name, tensor in adapter_state(model).items():
-            tensor.copy_(found[name])  # not PEFT's setter: it renames as for old files, and drops what it renamed
+            tensor.copy_(found[name])  # not PEFT's setter: it renames keys as in old files, and drops the renamed ones
     return model.requires_grad_(False).eval()
 
 
 def fit_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
-    """The base with an empty adapter of that folder's config on it; `base` may lie on the meta device.
+    """The base with an empty adapter of the folder's config attached; `base` may be on the meta device.
 
-    Errors: ModelError `model.wrong-adapter` when the config is impossible or names or shapes do not fit,
+    Errors: ModelError `model.wrong-adapter` when the config is invalid or names or shapes do not match,
     `model.broken`, `model.pickle`.
     """
     from peft import PeftConfig, PeftModel
@@ -120,32 +120,32 @@ def fit_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
             config = PeftConfig.from_pretrained(str(folder))
             config.inference_mode = True
             model = PeftModel(base, config)
-        except Exception as error:  # whatever PEFT meets in a config that others wrote
+        except Exception as error:  # PEFT may raise anything for a config from elsewhere
             raise _wrong(folder, base, reason(error)) from error
         for name, parameter in model.named_parameters():
-            if ".lora_" in name:  # PEFT would round those of an embedding to the base's dtype
+            if ".lora_" in name:  # PEFT would round the matrices of an embedding to the base's dtype
                 parameter.data = parameter.data.float()
         expected = adapter_state(model)
     for name in sorted(expected.keys() ^ found.keys()):
         raise _wrong(folder, base, f"'{name}' is {'missing' if name in expected else 'unknown'}")
     for name, tensor in expected.items():
         if tuple(tensor.shape) != found[name]:
-            raise _wrong(folder, base, f"'{name}' is {list(found[name])} where {list(tensor.shape)} is needed")
+            raise _wrong(folder, base, f"'{name}' has shape {list(found[name])} where {list(tensor.shape)} is expected")
     for name, layer in model.named_modules():
         if isinstance(layer, LoraLayer) and not all(map(math.isfinite, layer.scaling.values())):
-            raise _wrong(folder, base, f"the scale of {name} is no finite number: check lora_alpha in {ADAPTER_CONFIG}")
+            raise _wrong(folder, base, f"the scale of {name} is not finite: check lora_alpha in {ADAPTER_CONFIG}")
     return model
 
 
 def adapter_state(model: "PeftModel") -> "dict[str, torch.Tensor]":
-    """The adapter's tensors by the names that PEFT gives them in files; they are those of the model itself."""
+    """The adapter's tensors by their names in PEFT's files; not copies."""
     from peft import get_peft_model_state_dict
 
     return get_peft_model_state_dict(model, save_embedding_layers=False)
 
 
 def read_adapter(folder: Path) -> "dict[str, torch.Tensor]":
-    """The tensors of an adapter's file, every value a finite number.
+    """The tensors of an adapter's file; all values are finite.
 
     Errors: ModelError `model.broken`, `model.pickle`, `model.not-found`.
     """
@@ -159,10 +159,12 @@ def read_adapter(folder: Path) -> "dict[str, torch.Tensor]":
 
 
 def adapter_weights(folder: Path) -> Path:
-    """The weights file of an adapter; ModelError when it is a pickle, or `folder` holds no adapter."""
+    """The weights file of an adapter; ModelError for a pickle, or a folder without an adapter."""
     if not is_adapter(folder):
         raise ModelError(
-            "model.not-found", f"{folder} is no adapter: it has no {ADAPTER_CONFIG}", "give the folder of an adapter"
+            "model.not-found",
+            f"{folder} is not an adapter: it has no {ADAPTER_CONFIG}",
+            "give the folder of an adapter",
         )
     if not (folder / ADAPTER_WEIGHTS).is_file():
         refuse_pickle(folder)
@@ -172,6 +174,6 @@ def adapter_weights(folder: Path) -> Path:
 def _wrong(folder: Path, base: "PreTrainedModel", what: str) -> ModelError:
     return ModelError(
         "model.wrong-adapter",
-        f"the adapter {folder} does not fit this {base.config.model_type} model: {what}",
-        "give the base that the adapter was trained on",
+        f"the adapter {folder} does not match this {base.config.model_type} model: {what}",
+        "use the base that the adapter was trained on",
     )

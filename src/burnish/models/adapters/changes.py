@@ -1,10 +1,10 @@
-"""What an adapter changes: for each weight of its base, two low-rank matrices or a tensor that takes its place.
+"""The changes of an adapter: for each weight of its base, two low-rank matrices or a replacement.
 
     W' = W + s·B·A                                     LoRA (arXiv 2106.09685), s = alpha/r; rsLoRA: alpha/√r
     W' = m · (W + s·B·A) / ‖W + s·B·A‖  by output      DoRA (arXiv 2402.09353)
     W'[e] = W[e] + s·B[e]·A[e]                         the experts of a stacked weight
 
-PEFT lays the adapter out on the base without weights, so that a merge accepts what loading accepts, and no more.
+PEFT itself attaches the adapter to the base without weights, so a merge accepts exactly what loading accepts.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ _CHANGES_THE_FORMULA = (
     *("monteclora_config", "ensure_weight_tying"),
 )
 _CHANGES_THE_BASE = ("pissa", "corda", "olora", "loftq", "lora_ga")
-"""Initialisations that take a part out of the base: the file alone does not say what is left of it."""
+"""Initialisations that also change the base: the adapter's file does not hold that change."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class LowRank:
     scale: float
     magnitude: TensorInfo | None
     layer: Literal["linear", "transposed", "embedding"]
-    """`transposed`: the weight lies as [in, out] (GPT-2's Conv1D, some experts)."""
+    """`transposed`: the weight is stored as [in, out] (GPT-2's Conv1D, some experts)."""
     experts: int | None = None
     """A stacked weight's number of experts: `a` is [experts · rank, in], `b` is [out, rank · experts]."""
 
@@ -72,7 +72,7 @@ class LowRank:
         return merged.mul_(((magnitude[part] if outputs == 0 else magnitude) / norm).unsqueeze(1 - outputs))
 
     def _delta(self, expert: int | None) -> torch.Tensor:
-        """B·A as the weight lies."""
+        """B·A in the weight's orientation."""
         if expert is None:
             delta = read_tensor(self.b).float() @ read_tensor(self.a).float()  # [out, in]
         else:
@@ -81,7 +81,7 @@ class LowRank:
         return delta if self.layer == "linear" else delta.T
 
 
-@lru_cache(maxsize=4)  # a file holds one expert's branches after another: each needs its stack again
+@lru_cache(maxsize=4)  # a file stores the branches of one expert after another: each needs its stack again
 def _stacked(change: LowRank) -> tuple[torch.Tensor, torch.Tensor]:
     """A as [experts, rank, in] and B as [out, rank, experts]."""
     a, b = read_tensor(change.a).float(), read_tensor(change.b).float()
@@ -90,7 +90,7 @@ def _stacked(change: LowRank) -> tuple[torch.Tensor, torch.Tensor]:
 
 @dataclass(frozen=True)
 class Replaced:
-    """The tensor that takes a weight's place (a module trained fully)."""
+    """The replacement of a weight (a fully trained module)."""
 
     tensor: TensorInfo
 
@@ -109,10 +109,10 @@ Change = LowRank | Replaced
 
 
 def changes_of(adapter: Path, skeleton: "PreTrainedModel") -> dict[str, Change]:
-    """The adapter's changes by the name of the weight they change; `skeleton` gets the adapter on it.
+    """The adapter's changes by weight name; attaches the adapter to `skeleton`.
 
     Errors: those of `fit_adapter`; ModelError `model.wrong-adapter` for kinds that are not merged, `model.broken`
-    for values that are no finite numbers.
+    for values that are not finite.
     """
     from peft.tuners.lora.layer import Embedding, LoraLayer, ParamWrapper
     from transformers.pytorch_utils import Conv1D
@@ -151,25 +151,25 @@ def changes_of(adapter: Path, skeleton: "PreTrainedModel") -> dict[str, Change]:
 
 
 def forget_stacks() -> None:
-    """Free what `LowRank.apply` keeps of stacked matrices from call to call."""
+    """Free the stacked matrices that `LowRank.apply` caches between calls."""
     _stacked.cache_clear()
 
 
 def _refuse_other_kinds(adapter: Path, config: dict[str, Any]) -> None:
-    """Only what `LowRank` computes may be merged; other kinds would give a wrong model in silence."""
+    """Only what `LowRank` computes may be merged; any other kind would silently give a wrong model."""
     if config.get("peft_type") != "LORA":
-        raise cannot_merge(adapter, f"it is a {config.get('peft_type')} adapter and only LoRA can be merged")
+        raise cannot_merge(adapter, f"it is a {config.get('peft_type')} adapter, and only LoRA can be merged")
     for field in _CHANGES_THE_FORMULA:
         if config.get(field) not in (None, False, "none", [], {}):
             raise cannot_merge(adapter, f"it was made with {field}: {config[field]}, which cannot be merged by burnish")
     start = config.get("init_lora_weights")
     if isinstance(start, str) and start.lower().startswith(_CHANGES_THE_BASE):
-        raise cannot_merge(adapter, f"it was made with init_lora_weights: {start}, which changed the base as well")
+        raise cannot_merge(adapter, f"it was made with init_lora_weights: {start}, which also changed the base")
 
 
 def cannot_merge(adapter: Path, what: str) -> ModelError:
     return ModelError(
         "model.wrong-adapter",
         f"the adapter {adapter} cannot be merged: {what}",
-        "give the base that it was trained on, as transformers saves it",
+        "use the base that it was trained on, as saved by transformers",
     )

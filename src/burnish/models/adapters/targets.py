@@ -1,11 +1,11 @@
-"""Which weights a LoRA adapter trains: layers that can take one, under names that make PEFT find exactly those.
+"""Selects the weights that a LoRA adapter trains, by names that PEFT matches to exactly those layers.
 
     plan = plan_targets(model, spec)     before attach_lora
     plan.modules, plan.parameters        PEFT's target_modules and target_parameters
-    plan.report()                        the covered share, and what is left out and why
+    plan.report()                        the covered share, and what is left out with the reason
 
-PEFT matches names by their end. A short name (`q_proj`) is used where it means the wanted layers and no other
-module; elsewhere it gets as many leading parts as it needs.
+PEFT matches names by suffix. A short name (`q_proj`) is used where it matches the selected layers and no other
+module; elsewhere it is extended by as many leading parts as needed.
 """
 
 import re
@@ -25,37 +25,37 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _TRIED = 64
-"""Tokens of the text that shows which layers a model calls."""
+"""Length of the input that finds the layers a model calls."""
 _SHOWN = 4
-"""Names in a report, before it says how many more there are."""
+"""Names listed in a report before the rest is counted."""
 _OTHER_TEXT = "outside the language model"
-_NO_PLAIN_PRODUCT = "no plain matrix product"
-_FUSED_BY_PEFT = "PEFT takes the name for the experts', and reaches the layer only without dropout and dora"
-_IDLE = "the model reads its weight past the layer, or never calls it in a text"
+_NO_PLAIN_PRODUCT = "not a plain matrix product"
+_FUSED_BY_PEFT = "PEFT matches its name to the experts, and supports the layer only without dropout and DoRA"
+_IDLE = "the model reads its weight without calling the layer, or never calls it on text"
 _BY_PEFT = "PEFT refuses it in this family"
 
 
 @dataclass(frozen=True)
 class LoraTargets:
-    """What an adapter trains, in PEFT's words, and what it leaves frozen."""
+    """What an adapter trains, as settings of PEFT, and what stays frozen."""
 
     modules: list[str]
     """PEFT's `target_modules`."""
     parameters: list[str]
-    """PEFT's `target_parameters`: stacked experts, and layers that PEFT reaches only so."""
+    """PEFT's `target_parameters`: stacked experts, and layers that PEFT supports only this way."""
     left_out: Mapping[str, list[str]]
-    """Paths of linear layers that take no adapter, by reason."""
+    """Paths of linear layers without an adapter, by reason."""
     frozen_experts: list[str]
     """Paths of stacked expert weights that are not trained."""
     covered: int
-    """Parameters of the weights that the adapter changes, and of modules trained fully."""
+    """Number of parameters in the weights that the adapter changes, and in fully trained modules."""
     expert_parameters: int
-    """Parameters of `frozen_experts`."""
+    """Number of parameters in `frozen_experts`."""
     total: int
-    """Parameters of the model."""
+    """Number of parameters of the model."""
 
     def report(self) -> list[Note]:
-        """The covered share, and each group that is left out."""
+        """Lines for the report: the covered share, and each group that is left out."""
         layers = "1 weight" if self.adapted == 1 else f"{self.adapted} weights"
         notes = [Note(text=f"the adapter is on {layers}, {_share(self.covered, self.total)} of the model's parameters")]
         if self.frozen_experts:
@@ -70,14 +70,14 @@ class LoraTargets:
         return notes
 
     adapted: int = 0
-    """Weights with an adapter of their own."""
+    """Number of weights with an adapter."""
 
 
 def plan_targets(model: "PreTrainedModel", spec: LoraSpec) -> LoraTargets:
-    """The targets of `spec` on a model without adapter.
+    """The targets of `spec` on a model without an adapter.
 
-    Errors: ModelError `model.unknown-target` for a name that no module has, where nothing that was named can take an
-    adapter, for `experts` of a model without stacked experts, and for experts together with dropout or DoRA.
+    Errors: ModelError `model.unknown-target` for a name that no module has, if no named layer supports an adapter,
+    for `experts` of a model without stacked experts, and for experts together with dropout or DoRA.
     """
     modules = dict(model.named_modules())
     experts = stacked_experts(model)
@@ -130,7 +130,7 @@ def plan_targets(model: "PreTrainedModel", spec: LoraSpec) -> LoraTargets:
         what = "; ".join(f"{_names(paths)}: {reason}" for reason, paths in left_out.items()) or "the model has none"
         raise ModelError(
             "model.unknown-target",
-            f"targets: no layer of this {model.config.model_type} model can take an adapter ({what})",
+            f"targets: no layer of this {model.config.model_type} model supports an adapter ({what})",
             "name other layers in method.targets, or train with method: full",
         )
     weights = dict(model.named_parameters(remove_duplicate=False))
@@ -150,7 +150,7 @@ def plan_targets(model: "PreTrainedModel", spec: LoraSpec) -> LoraTargets:
 
 
 def stacked_experts(model: "nn.Module") -> list[str]:
-    """Names of the parameters that hold a matrix for each expert, [experts, …, …], as transformers lays them out."""
+    """Names of the parameters with one matrix for each expert, [experts, …, …], as in transformers."""
     return [
         f"{path}.{name}"
         for path, module in model.named_modules()
@@ -161,7 +161,7 @@ def stacked_experts(model: "nn.Module") -> list[str]:
 
 
 def _check_names(model: "PreTrainedModel", asked: Iterable[str], field: str, also: Iterable[str]) -> None:
-    """Each name asked for must end the dotted path of a module that has weights of its own, or of one of `also`."""
+    """Each requested name must be a suffix of the path of a module with weights, or of one of `also`."""
     paths = [path for path, module in model.named_modules() if _has_weights(module)] + list(also)
     for name in asked:
         if not any(_ends(path, name) for path in paths):
@@ -173,18 +173,18 @@ def _check_names(model: "PreTrainedModel", asked: Iterable[str], field: str, als
 
 
 def _refuse_with_parameters(spec: LoraSpec) -> None:
-    """PEFT trains a stacked weight through a change of the weight itself, where these have no meaning."""
+    """PEFT changes a stacked weight itself, where these settings have no effect."""
     for field, value in (("dropout", spec.dropout), ("dora", spec.dora)):
         if value:
             raise ModelError(
                 "model.unknown-target",
                 f"experts cannot be trained with {field}: {value}: PEFT changes the stacked weight, not its input",
-                f"remove method.{field}, or leave the experts out",
+                f"remove method.{field}, or exclude the experts",
             )
 
 
 def _obstacle(model: "PreTrainedModel", path: str, modules: Mapping[str, "nn.Module"]) -> str | None:
-    """Why a module cannot take an adapter, or None."""
+    """Why a module does not support an adapter, or None."""
     module = modules[path]
     if model.config.get_text_config() is not model.config and not _is_text(model, module):
         return _OTHER_TEXT
@@ -203,7 +203,7 @@ def _ends_of(model: "PreTrainedModel") -> tuple[Any, Any]:
 
 
 def _refused_by_peft(model: "PreTrainedModel", name: str) -> bool:
-    """Asks PEFT's own check: some families read such a layer's weight past its forward (Mamba's `out_proj`)."""
+    """Runs PEFT's own check: some families read a layer's weight without its forward (Mamba's `out_proj`)."""
     from peft import LoraConfig, LoraModel
 
     check: Any = LoraModel._check_target_module_compatiblity
@@ -226,7 +226,7 @@ def _has_weights(module: "nn.Module") -> bool:
 
 
 def _multiplies(module: Any) -> bool:
-    """Whether a linear layer's answer is x·Wᵀ + b: families have routers that inherit from Linear and give more."""
+    """True if a linear layer computes x·Wᵀ + b: some routers inherit from Linear and return more."""
     import torch
     from torch.nn import Linear
     from transformers.pytorch_utils import Conv1D
@@ -234,7 +234,7 @@ def _multiplies(module: Any) -> bool:
     if type(module).forward in (Linear.forward, Conv1D.forward) or not type(module).__module__.startswith(
         "transformers"
     ):
-        return True  # a quantised layer of another library has a forward of its own, and PEFT knows it
+        return True  # a quantized layer of another library has its own forward, and PEFT supports it
     try:
         with torch.no_grad():
             sample = torch.linspace(-1, 1, module.in_features, device=module.weight.device, dtype=module.weight.dtype)
@@ -246,10 +246,10 @@ def _multiplies(module: Any) -> bool:
 
 
 def _idle(model: "PreTrainedModel", paths: list[str]) -> set[str]:
-    """Those that a text never calls: an adapter there would learn nothing, and yet change the merged model.
+    """Layers that are never called on text: an adapter there would learn nothing, yet change the merged model.
 
-    Layers that differ in their numbers only count as one, so that an expert that no token chose is kept. Where the
-    model cannot be tried so (it wants more than ids), none.
+    Layers whose paths differ only in numbers count as one, so an expert that no token selected is kept. Empty if the
+    model cannot run on ids alone.
     """
     import torch
 
@@ -265,7 +265,7 @@ def _idle(model: "PreTrainedModel", paths: list[str]) -> set[str]:
             length = min(_TRIED, getattr(text, "max_position_embeddings", None) or _TRIED)
             ids = torch.arange(length, device=model.device)[None] % text.vocab_size
             model.train()(input_ids=ids, use_cache=False)
-    except Exception as error:  # a family's own demands: training itself reports them
+    except Exception as error:  # the model needs other inputs: training itself reports the error
         said(error)
         return set()
     finally:
@@ -281,7 +281,7 @@ def _kind(path: str) -> str:
 
 
 def _diverted(model: "PreTrainedModel", paths: list[str]) -> set[str]:
-    """Those that PEFT would turn into the stacked experts: in some families it reads `gate_proj` as of old files."""
+    """Modules that PEFT would map to the stacked experts: in some families it reads `gate_proj` as in old files."""
     from peft import LoraConfig
     from peft.utils.transformers_weight_conversion import convert_peft_config_for_transformers
 
@@ -300,7 +300,7 @@ def _diverted(model: "PreTrainedModel", paths: list[str]) -> set[str]:
 
 
 def _shortest(wanted: Iterable[str], others: set[str]) -> list[str]:
-    """The shortest endings of `wanted` that end none of `others`."""
+    """The shortest suffixes of `wanted` that match none of `others`."""
     ends_of_others = {ending for path in others for ending in _endings(path)}
     found: set[str] = set()
     for path in wanted:
@@ -321,7 +321,7 @@ def _ends(path: str, name: str) -> bool:
 
 
 def _count(weights: Iterable["nn.Parameter"]) -> int:
-    """Parameters of distinct weights; a quantised one counts as it lies."""
+    """Number of parameters in distinct weights; a quantized one counts its stored elements."""
     return sum({id(weight): weight.numel() for weight in weights}.values())
 
 
@@ -330,7 +330,7 @@ def _share(part: int, whole: int) -> str:
 
 
 def _names(paths: Iterable[str]) -> str:
-    """The last parts of the paths, each once."""
+    """The distinct last parts of the paths."""
     counted = Counter(path.rpartition(".")[2] if "experts." not in path else _endings(path)[1] for path in paths)
     shown = sorted(counted)[:_SHOWN]
     more = len(counted) - len(shown)

@@ -1,4 +1,4 @@
-"""What answers prompts: one protocol for every engine, shared by evaluation, generation, chat and serving."""
+"""The protocol of every engine, shared by evaluation, generation, chat and serving."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from burnish.specs.evals import GenerationSpec
 
 Progress = Callable[[int, int], None]
-"""Called with (prompts answered, of all): first with 0, once every setting is read, then as answers come. May raise."""
+"""Called with (prompts answered, total): first with 0 once every setting is read, then for each answer. May raise."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class Engine(Protocol):
         stop_ids: Sequence[int],
         progress: Progress = lambda done, total: None,
     ) -> list[Answer]:
-        """Answer every prompt, in the order given. The answer to a prompt does not depend on its neighbours."""
+        """Answer every prompt, in order. An answer does not depend on the other prompts."""
         ...
 
     def stream(self, prompt: Sequence[int], spec: GenerationSpec, stop_ids: Sequence[int]) -> Iterator[str]:
-        """The answer to one prompt as pieces of text that hold whole characters."""
+        """The answer to one prompt as pieces of text; no piece splits a character."""
         ...
 
     def close(self) -> None:
-        """Free the memory; the engine is not used afterwards."""
+        """Free the memory; the engine cannot be used afterwards."""
         ...

@@ -1,4 +1,4 @@
-"""Which token comes next: the likeliest one, or one drawn with randomness that belongs to the prompt alone."""
+"""Selects the next token: the most likely one, or a sample whose randomness depends on the prompt alone."""
 
 import hashlib
 from collections import Counter
@@ -12,7 +12,7 @@ from burnish.specs.evals import GenerationSpec
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to draw; `None` in its place means greedy."""
+    """How to sample; None instead means greedy."""
 
     temperature: float
     top_p: float
@@ -21,7 +21,7 @@ class Sampling:
 
     @classmethod
     def of(cls, spec: GenerationSpec) -> "Sampling | None":
-        """What `spec` asks for; at temperature 0 the other settings mean nothing and are not read."""
+        """The sampling that `spec` requests; at temperature 0 the other settings have no effect and are not read."""
         if spec.temperature == 0:
             return None
         return cls(spec.temperature, spec.top_p, spec.top_k, spec.seed)
@@ -29,7 +29,7 @@ class Sampling:
     def draws(self, prompts: Sequence[Sequence[int]], count: int) -> torch.Tensor:
         """[prompts, count] uniform numbers in [0, 1): each row a function of the seed and its prompt.
 
-        Batches may thus be cut and ordered at will. A prompt that comes again gets other numbers.
+        Batches may therefore be split and ordered freely. A repeated prompt gets other numbers.
         """
         seen: Counter[tuple[int, ...]] = Counter()
         rows = []
@@ -45,7 +45,7 @@ class Sampling:
 def next_tokens(logits: torch.Tensor, sampling: Sampling | None, draws: torch.Tensor | None) -> torch.Tensor:
     """[rows] token ids from `logits` [rows, vocabulary]; `draws` [rows] are the uniform numbers of this step.
 
-    Top-k is cut before top-p; the token that crosses top-p is kept (Holtzman et al., arXiv 1904.09751).
+    Top-k is applied before top-p; the token that crosses top-p is kept (Holtzman et al., arXiv 1904.09751).
     """
     if sampling is None or draws is None:
         return logits.argmax(dim=-1)

@@ -1,6 +1,6 @@
-"""The engine that runs a model in this process, with a decoding loop of its own over transformers' forward pass.
+"""Generates in this process with its own decoding loop over transformers' forward pass.
 
-Its own loop, so that prompts leave the batch as they finish, and that chance belongs to each prompt alone.
+The loop is our own so that finished prompts leave the batch, and randomness depends on each prompt alone.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _VALUES = {"padded": "own cache", "equal": "equal lengths", "single": "one prompt at a time"}
 _DROP_BELOW = 0.75
-"""Finished prompts leave the batch when fewer than this share are still open: leaving copies the cache."""
+"""Finished prompts leave the batch when the unfinished share falls below this: leaving copies the cache."""
 
 
 _PLAIN_SETTINGS = {
@@ -42,11 +42,11 @@ _PLAIN_SETTINGS = {
     "min_length": (None, 0),
     "min_new_tokens": (None, 0),
 }
-"""Settings of a generation config that change even the likeliest answer, with the values that change nothing."""
+"""Settings of a generation config that change even the greedy answer, with their neutral values."""
 
 
 def _ignored_settings(model: "PreTrainedModel") -> str:
-    """The settings of the model's generation config that would change an answer and that this engine does not know."""
+    """Settings of the model's generation config that would change an answer and are not supported here."""
     config = model.generation_config
     found = {name: getattr(config, name, None) for name in _PLAIN_SETTINGS}
     return ", ".join(f"{name} {value}" for name, value in found.items() if value not in _PLAIN_SETTINGS[name])
@@ -54,22 +54,22 @@ def _ignored_settings(model: "PreTrainedModel") -> str:
 
 @dataclass
 class _Open:
-    """A prompt that is being answered."""
+    """A prompt and its answer so far."""
 
     place: int
     room: int
-    """Tokens that it may still write."""
+    """Tokens that it may still generate."""
     ids: list[int] = field(default_factory=list)
     reason: str = ""
 
 
 class TransformersEngine:
-    """Answers with a model that is loaded here (`burnish.models.load.load_model`).
+    """Answers with a model loaded in this process (`burnish.models.load.load_model`).
 
-    Answers also end where the model's own generation config ends them. `context` is that of `context_of`. The model
-    is asked once how it is to be run (`ways`); a way slower than the usual one is emitted as Chosen `generation`.
+    Answers also end at the stop tokens of the model's generation config. `context` is that of `context_of`. How the
+    model is run is tested once (`ways`); a way slower than the default is reported as Chosen `generation`.
 
-    Errors: ModelError `model.unsupported` for a model that cannot generate as transformers' own `generate` does.
+    Errors: ModelError `model.unsupported` for a model that cannot reproduce transformers' own `generate`.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class TransformersEngine:
         ends = self._model.generation_config.eos_token_id
         self._own_stops: list[int] = ends if isinstance(ends, list) else [] if ends is None else [ends]
         if ignored := _ignored_settings(self._model):
-            text = f"the model's generation config asks for {ignored}, which burnish does not apply"
+            text = f"the model's generation config sets {ignored}, which burnish does not apply"
             emit(Note(level="warning", text=text))
         self._way, reason = find_way(self._model)
         if self._way != WAYS[0]:
@@ -104,10 +104,10 @@ class TransformersEngine:
         stop_ids: Sequence[int],
         progress: Progress = lambda done, total: None,
     ) -> list[Answer]:
-        """As `Engine.generate`; an answer also ends, for length, at the end of the model's context.
+        """As `Engine.generate`; an answer also ends at the end of the model's context.
 
         Errors: DataError `data.too-long` for a prompt that fills the context, ModelError `model.broken` for ids
-        that the model does not embed.
+        outside the model's embedding.
         """
         sampling, longest, width = Sampling.of(spec), spec.max_new_tokens, spec.batch_size
         rooms = [self._room(prompt, longest) for prompt in prompts]
@@ -115,7 +115,9 @@ class TransformersEngine:
         progress(0, len(prompts))
         far = sum(len(prompt) + room > self._reach for prompt, room in zip(prompts, rooms, strict=True))
         if far and self._way != WAYS[-1]:
-            text = f"{far} prompts may pass {self._reach} tokens, where layers of this model change; each is run alone"
+            text = (
+                f"{far} prompts may exceed {self._reach} tokens, where layers of this model change; each is run alone"
+            )
             self._emit(Note(text=text))
         answers: dict[int, Answer] = {}
         for way, places in self._batches(prompts, rooms, width):
@@ -130,7 +132,7 @@ class TransformersEngine:
         return [answers[place] for place in range(len(prompts))]
 
     def stream(self, prompt: Sequence[int], spec: GenerationSpec, stop_ids: Sequence[int]) -> Iterator[str]:
-        """As `Engine.stream`: the pieces add up to the text that `generate` gives for this prompt alone."""
+        """As `Engine.stream`: the pieces add up to the answer of `generate` for this prompt."""
         sampling, longest = Sampling.of(spec), spec.max_new_tokens
         row, written = _Open(0, self._room(prompt, longest)), Detokenizer(self._tokenizer)
         draws = sampling.draws([prompt], longest) if sampling else None
@@ -145,25 +147,25 @@ class TransformersEngine:
         del self._model
 
     def _room(self, prompt: Sequence[int], longest: int) -> int:
-        """How many tokens may follow the prompt."""
+        """The most tokens that may follow the prompt."""
         if not prompt or max(prompt) >= self._vocabulary or min(prompt) < 0:
             raise ModelError(
                 "model.broken",
-                f"a prompt is empty or has ids outside the {self._vocabulary} tokens that the model embeds",
+                f"a prompt is empty or has ids outside the model's {self._vocabulary} embeddings",
                 "use the tokenizer that belongs to the model",
             )
         if len(prompt) >= self.context:
             raise DataError(
                 "data.too-long",
                 f"a prompt has {len(prompt)} tokens, and the model's context is {self.context}",
-                "shorten or leave out the row: the model could not answer it",
+                "shorten or remove the row: the model has no room for an answer",
             )
         return min(longest, self.context - len(prompt))
 
     def _batches(
         self, prompts: Sequence[Sequence[int]], rooms: Sequence[int], width: int
     ) -> Iterator[tuple[Way, list[int]]]:
-        """The places of prompts that are answered together, from the longest prompt to the shortest, and how."""
+        """Indices of prompts that are answered together, from the longest to the shortest, and how to run them."""
         together: list[int] = []
         for place in sorted(range(len(prompts)), key=lambda place: -len(prompts[place])):
             if len(prompts[place]) + rooms[place] > self._reach:
@@ -186,7 +188,7 @@ class TransformersEngine:
         sampling: Sampling | None,
         draws: torch.Tensor | None,
     ) -> Iterator[None]:
-        """Fill `rows` token by token; yields after each step. `draws` is [rows, longest answer]."""
+        """Extend `rows` token by token; yields after each step. `draws` is [rows, longest answer]."""
         device, stops = self._model.device, {*stop_ids, *self._own_stops}
         draws = None if draws is None else draws.to(device)
         alive, chosen = list(rows), None

@@ -1,8 +1,9 @@
-"""How a model is run token by token, and which of the ways gives what transformers' own `generate` gives.
+"""Ways to run a model token by token, and which of them reproduces transformers' own `generate`.
 
-Models differ in the cache that they take and in what padding does to them, and a wrong guess gives wrong text without
-an error. So the model is asked when an engine opens it: the next-token scores of a short answer, in a batch of unequal
-prompts from which one leaves, must be those of `generate` for each prompt alone. The first way that passes is taken.
+Models differ in the cache that they need and in how padding affects them, and a wrong guess gives wrong text without
+an error. So every model is tested when an engine opens it: the next-token scores of a short answer, in a batch of
+unequal prompts from which one leaves, must equal those of `generate` for each prompt alone. The first way that passes
+is used.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,26 +24,26 @@ if TYPE_CHECKING:
 
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
 _LONG, _SHORT = 24, 4
-"""Tokens of the two prompts of the question: the short one is mostly padding."""
+"""Lengths of the two test prompts: the short one is mostly padding."""
 _LONGEST = 200
-"""The long prompt is longer than every boundary of the model that is below this many tokens."""
+"""The long prompt exceeds every boundary of the model that is below this many tokens."""
 _LEAVES_AFTER, _STEPS = 2, 4
-"""The long prompt leaves the batch after so many tokens; the others go on to so many."""
+"""Tokens after which the long prompt leaves the batch, and after which the test ends."""
 
 
 @dataclass(frozen=True)
 class Way:
     """One way to run prompts.
 
-    `inputs` says who prepares each forward pass: `burnish`, with a DynamicCache, or the `model`, as `generate` does.
-    `batch` says which prompts may share one: any of them (`padded`), those of one length (`equal`), or none (`single`).
+    `inputs` names what prepares each forward pass: `burnish`, with a DynamicCache, or the `model`, as `generate` does.
+    `batch` names the prompts that may share one: any (`padded`), those of equal length (`equal`), or none (`single`).
     """
 
     inputs: Literal["burnish", "model"]
     batch: Literal["padded", "equal", "single"]
 
     def start(self, model: "PreTrainedModel | PeftModel", prompts: Sequence[Sequence[int]]) -> "Steps":
-        """Prompts ready for their first step. Errors: whatever the model raises for inputs that it cannot take."""
+        """Prompts prepared for their first step. Errors: any that the model raises for unsupported inputs."""
         ids, mask = _padded(prompts)
         ids, mask = ids.to(model.device), mask.to(model.device)
         return PlainSteps(model, ids, mask) if self.inputs == "burnish" else ModelSteps(model, ids, mask)
@@ -59,22 +60,22 @@ WAYS = (
 
 
 class Steps(Protocol):
-    """Rows that are answered together; `logits` is called once for each token."""
+    """Rows that are answered together; `logits` is called once per token."""
 
     leaving: bool
     """Whether rows can leave before the others end."""
 
     def logits(self, chosen: Tensor | None) -> Tensor:
-        """Scores of the next token [rows, vocabulary], after the tokens [rows] that were chosen last."""
+        """Scores of the next token [rows, vocabulary], given the last chosen tokens [rows]."""
         ...
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with these rows only."""
+        """Keep these rows only."""
         ...
 
 
 class PlainSteps:
-    """One forward for each token with a DynamicCache; rows leave as they end."""
+    """One forward pass per token with a DynamicCache; finished rows leave."""
 
     leaving = True
 
@@ -103,12 +104,12 @@ class PlainSteps:
 
     @torch.inference_mode()
     def keep(self, rows: Tensor) -> None:
-        self._cache.reorder_cache(rows)  # which every kind of layer knows, those of recurrent layers too
+        self._cache.reorder_cache(rows)  # supported by every kind of layer, recurrent ones too
         self._ids, self._positions, self._mask = self._ids[rows], self._positions[rows], self._mask[rows]
 
 
 class ModelSteps:
-    """Each forward takes the inputs that the model prepares for itself within `generate`; rows stay to the end."""
+    """Each forward pass uses the inputs that the model prepares within `generate`; rows stay to the end."""
 
     leaving = False
 
@@ -134,7 +135,7 @@ class ModelSteps:
         return output.logits[:, -1].float()
 
     def keep(self, rows: Tensor) -> None:
-        raise NotImplementedError("a model's own cache may be of any kind")
+        raise NotImplementedError("the model's cache may be of any type")
 
 
 def _prepared(
@@ -148,13 +149,13 @@ def _prepared(
     streamer: Any = None,
     **inputs: Any,
 ) -> tuple[Tensor, dict[str, Any]]:
-    """The decoding that `generate` is given: none; it hands back what `generate` has prepared."""
+    """A decoding loop for `generate` that decodes nothing and returns the prepared inputs."""
     return input_ids, inputs
 
 
 @contextmanager
 def plain_generation(model: "PreTrainedModel | PeftModel") -> Iterator[None]:
-    """`generate` is greedy and endless for a while, whatever the model's generation config asks."""
+    """Make `generate` greedy and endless, regardless of the model's generation config."""
     from transformers import GenerationConfig
 
     owner: Any = model
@@ -169,7 +170,7 @@ def plain_generation(model: "PreTrainedModel | PeftModel") -> Iterator[None]:
 
 
 def find_way(model: "PreTrainedModel | PeftModel") -> tuple[Way, str]:
-    """The fastest way that gives the scores of `generate`, and why not a faster one ("" for the fastest).
+    """The fastest way that reproduces the scores of `generate`, and why not a faster one ("" for the fastest).
 
     Errors: ModelError `model.unsupported` when `generate` itself fails, or differs from the model's own steps.
     """
@@ -180,11 +181,11 @@ def find_way(model: "PreTrainedModel | PeftModel") -> tuple[Way, str]:
             if not (reason := question.objection(way)):
                 return way, reasons[0] if reasons else ""
             reasons.append(reason)
-    raise _unsupported(model, f"no way to run it gives the answer of its own generate ({reasons[-1]})")
+    raise _unsupported(model, f"no way to run it reproduces its own generate ({reasons[-1]})")
 
 
 class _Question:
-    """Two prompts, and what `generate` scores after each of them, alone."""
+    """Two prompts, and the scores of `generate` after each of them alone."""
 
     def __init__(self, model: "PreTrainedModel | PeftModel"):
         self._model = model
@@ -195,7 +196,7 @@ class _Question:
         if room < 2:
             raise _unsupported(model, f"its context of {context_of(model)} tokens has no room for an answer")
         lengths = [min(long, room), min(_SHORT, room - 1)]
-        if near:  # a prompt with padding that reaches beyond every near boundary
+        if near:  # a padded prompt that exceeds every near boundary
             lengths.append(min(long - 6, room - 1))
         self._prompts = [row.tolist() for row in random_ids(model.config, lengths)]
         state = _random_state(model)
@@ -203,12 +204,12 @@ class _Question:
             self._answers = [
                 self._alone(prompt, _STEPS if row else _LEAVES_AFTER) for row, prompt in enumerate(self._prompts)
             ]
-        except Exception as error:  # any family may fail in any way here
+        except Exception as error:  # a family may raise any error here
             raise _unsupported(model, f"transformers' own generate fails: {said(error)}") from error
         for _, scores in self._answers:
             refuse_not_finite(model, scores, "the first tokens of any answer")
         if not torch.equal(state, _random_state(model)):
-            raise _unsupported(model, "it draws random numbers as it answers, so answers may differ from run to run")
+            raise _unsupported(model, "it draws random numbers while answering, so answers may differ between runs")
 
     def _alone(self, prompt: list[int], steps: int) -> tuple[Tensor, Tensor]:
         """Tokens [steps] and scores [steps, vocabulary] of `generate`."""
@@ -226,18 +227,18 @@ class _Question:
         return found.sequences[0, len(prompt) :], torch.cat(found.logits).float()
 
     def objection(self, way: Way) -> str:
-        """Why that way is not taken; empty when it gives the scores of `generate`."""
+        """Why a way is rejected; empty when it reproduces the scores of `generate`."""
         try:
             if way.batch == "padded":
                 return self._compare(way, list(range(len(self._prompts))))
             if way.batch == "equal":
                 return self._compare(way, [1, 1])
             return next(filter(None, (self._compare(way, [row]) for row in range(len(self._prompts)))), "")
-        except Exception as error:  # a family may refuse what it cannot do with any error
+        except Exception as error:  # a family may raise any error for what it does not support
             return said(error)
 
     def _compare(self, way: Way, rows: list[int]) -> str:
-        """Run these prompts together along the answers of `generate`; the first leaves in the middle, where it can."""
+        """Run the prompts together along the answers of `generate`; the first leaves midway if rows can leave."""
         steps = way.start(self._model, [self._prompts[row] for row in rows])
         chosen = None
         for step in range(max(len(self._answers[row][0]) for row in rows)):
@@ -256,10 +257,10 @@ class _Question:
 
 
 def reach_of(model: "PreTrainedModel | PeftModel") -> int:
-    """The most tokens of prompt and answer for which the question of `find_way` stands; 2³⁰ where there is no limit.
+    """The most tokens of prompt and answer that the test of `find_way` covers; 2³⁰ without a limit.
 
-    Windows and chunks are known to transformers' masks and caches at any length. What else a config names as a
-    boundary, such as the tokens that sparse attention keeps, counts where it is too far away to be asked about.
+    transformers' masks and caches handle windows and chunks at any length. Other boundaries of a config, such as the
+    tokens that sparse attention keeps, count if they are too far away to be tested.
     """
     far = [
         limit
@@ -271,7 +272,7 @@ def reach_of(model: "PreTrainedModel | PeftModel") -> int:
 
 
 def _differ(ours: Tensor, theirs: Tensor, dtype: torch.dtype) -> bool:
-    """By the share of what tells tokens apart: scores less their mean. Tokens may be ruled out with -inf."""
+    """Compared relative to the spread of scores around their mean. Tokens may be excluded with -inf."""
     possible = theirs > -torch.inf
     if not torch.equal(ours > -torch.inf, possible):
         return True
@@ -285,7 +286,7 @@ def refuse_not_finite(model: "PreTrainedModel | PeftModel", scores: Tensor, plac
         raise RunError(
             "run.not-finite",
             f"the model's scores for {place} are NaN or infinite, computed in {str(model.dtype).rpartition('.')[2]}",
-            "check the weights for NaN, or use a model whose weights fit that dtype",
+            "check the weights for NaN, or use a dtype with a larger range",
         )
 
 
@@ -294,7 +295,7 @@ def _random_state(model: "PreTrainedModel | PeftModel") -> Tensor:
 
 
 def context_of(model: "PreTrainedModel | PeftModel") -> int:
-    """The most tokens that a prompt and its answer may have together; 2³⁰ where the config names no limit."""
+    """The most tokens of a prompt and its answer together; 2³⁰ if the config has no limit."""
     text = text_config(model.config)
     for name in ("max_position_embeddings", "max_seq_len", "max_target_positions"):
         limit = getattr(text, name, None)
@@ -317,5 +318,5 @@ def _unsupported(model: "PreTrainedModel | PeftModel", why: str) -> ModelError:
     return ModelError(
         "model.unsupported",
         f"this {model.config.model_type} model cannot generate text here: {why}",
-        "measure it by perplexity, which needs no generation, or choose a model of another family",
+        "measure perplexity, which needs no generation, or use a model of another family",
     )
