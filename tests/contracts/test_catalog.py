@@ -44,10 +44,3 @@ def test_functions_are_reached_in_a_workroom_and_take_a_spec_and_a_context():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads(done.stdout) == {name: ["spec", "ctx"] for name in stages()}
-
-
-def test_an_extra_that_a_row_names_is_one_that_pip_knows():
-    from importlib.metadata import metadata
-
-    known = set(metadata("burnish").get_all("Provides-Extra") or ())
-    assert {row.extra for row in stages().values()} - {""} <= known

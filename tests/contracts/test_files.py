@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
-OTHERS = sorted(path for folder in ("docs", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
+OTHERS = sorted(path for folder in ("docs", "benchmarks", "tools") for path in (ROOT / folder).rglob("*.py"))
 MOST_FILES = 15
 ONE_IDEA = {"formats"}  # one file for each layout of rows
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "misc", "common", "manager", "managers"}

@@ -11,11 +11,12 @@ import json
 import logging
 import os
 import platform
+import re
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -215,15 +216,28 @@ def _fail(run: Run, error: Exception) -> int:
 
 
 def _no_package(row: Stage, error: ModuleNotFoundError) -> Exception:
-    """A missing package is told with the extra that brings it; a module that we ourselves misspelt is our fault."""
+    """A missing package, with the extra that brings it; a misspelt module of burnish itself stays what it is."""
+    from importlib.metadata import requires
+
     missing = (error.name or "").partition(".")[0]
     if not missing or find_spec(missing) is not None:
         return error
+    extra = extra_with(missing, requires("burnish") or ()) or row.extra
     return MachineError(
         "machine.no-package",
         f"stage '{row.name}' needs the package {missing}, which is not installed",
-        f"pip install 'burnish[{row.extra}]'" if row.extra else f"pip install {missing}",
+        f"pip install 'burnish[{extra}]'" if extra else f"pip install {missing}",
     )
+
+
+def extra_with(package: str, requirements: Iterable[str]) -> str | None:
+    """The extra, other than dev, whose lines (`numpy>=2; extra == 'tokens'`) list a package."""
+    name = package.replace("_", "-").lower()
+    for line in requirements:
+        found = re.match(rf"{re.escape(name)}\b.*extra == ['\"]([\w-]+)['\"]", line, re.IGNORECASE)
+        if found and found[1] != "dev":
+            return found[1]
+    return None
 
 
 def _log_to(run: Run) -> None:

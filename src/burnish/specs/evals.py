@@ -89,7 +89,7 @@ class ToolCallSpec(Spec):
 
 
 class RougeSpec(Spec):
-    """ROUGE F1 (rouge-score)."""
+    """ROUGE F1 (Lin 2004), unstemmed."""
 
     kind: Literal["rouge"] = "rouge"
     variant: Literal["rouge1", "rouge2", "rougeL"] = "rougeL"

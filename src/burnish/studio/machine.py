@@ -34,7 +34,6 @@ _PACKAGES = (
     "datasets",
     "sentencepiece",
     "sacrebleu",
-    "rouge-score",
     "py3langid",
     "matplotlib",
 )

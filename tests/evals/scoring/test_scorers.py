@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from burnish.core.errors import AskError
-from burnish.evals.scoring.scorers import RougeTokenizer, Score, Unscored, build_scorers, scorers_for, visible
+from burnish.evals.scoring.scorers import Score, Unscored, build_scorers, scorers_for, visible
 from burnish.specs.evals import Scorer
 
 
@@ -78,14 +78,6 @@ def test_chrf_is_sacrebleus_sentence_score() -> None:
 
     pair = "The quick brown dog jumps.", "The quick brown fox jumped."
     assert score({"kind": "chrf"}, *pair) == pytest.approx(sentence_chrf(pair[0], [pair[1]]).score / 100)
-
-
-def test_the_rouge_tokenizer_is_rouge_scores_own_on_ascii() -> None:
-    from rouge_score.tokenizers import DefaultTokenizer
-
-    text = "Don't stop_at 3.5 snake_case e-mails,  OK? (v2)"
-    assert RougeTokenizer().tokenize(text) == DefaultTokenizer(use_stemmer=False).tokenize(text)
-    assert RougeTokenizer().tokenize("Ça va, 你好 मिल 안녕") == ["ça", "va", "你", "好", "मिल", "안녕"]
 
 
 CALL = {"type": "function", "function": {"name": "move", "arguments": '{"to": 3}'}}

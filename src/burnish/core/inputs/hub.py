@@ -98,7 +98,7 @@ def _library() -> Any:
         import_module("huggingface_hub.errors")
     except ImportError as error:
         raise MachineError(
-            "machine.no-package", "hub: names need the package huggingface-hub", "pip install 'burnish[train]'"
+            "machine.no-package", "hub: names need the package huggingface-hub", "pip install 'burnish[data]'"
         ) from error
     return huggingface_hub
 

@@ -18,6 +18,7 @@ from burnish.core.naming import nearest
 from burnish.evals.scoring.json_values import parse_json, same_json
 from burnish.evals.scoring.notations import parse_tool_calls
 from burnish.evals.scoring.numbers import last_number
+from burnish.evals.scoring.rouge import rouge, words
 from burnish.evals.scoring.tool_calls import MalformedToolCallError, ToolCall, difference, reference_calls
 from burnish.specs.evals import (
     ChrfSpec,
@@ -250,35 +251,15 @@ def _verdict_on_calls(answer: str, expected: Sequence[ToolCall], *, order: bool)
 
 
 class Rouge:
-    """ROUGE F1 (Lin 2004) by rouge-score, unstemmed, with a tokenizer that keeps letters of every script."""
+    """ROUGE F1."""
 
     def __init__(self, spec: RougeSpec):
         self.name = self.variant = spec.variant
 
-    @cached_property
-    def _scorer(self) -> Any:
-        from rouge_score.rouge_scorer import RougeScorer
-
-        return RougeScorer([self.variant], tokenizer=RougeTokenizer())
-
     def __call__(self, answer: str, reference: str | None, row: Row) -> Score | Unscored:
-        if reference is None or not RougeTokenizer().tokenize(reference):
+        if reference is None or not words(reference):
             return NO_REFERENCE
-        return Score(self._scorer.score(reference, answer)[self.variant].fmeasure)
-
-
-class RougeTokenizer:
-    """Lower-case words; scripts without spaces are split into characters. On ASCII it is rouge-score's own rule.
-
-    rouge-score's default drops everything but ASCII, so that any Chinese answer would score 0.
-    """
-
-    _SPACELESS = r"\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff"
-    _MARKS = r"\u0300-\u036f\u0900-\u0dff"
-    _TOKEN = re.compile(rf"[{_SPACELESS}]|(?:(?![{_SPACELESS}])[^\W_]|[{_MARKS}])+")
-
-    def tokenize(self, text: str) -> list[str]:
-        return self._TOKEN.findall(text.lower())
+        return Score(rouge(self.variant, answer, reference))
 
 
 class Chrf:
