@@ -1,11 +1,14 @@
 """Which mutants are tried, and which tests run for each."""
 
+import ast
 import random
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mutation.coverage import Coverage
 from mutation.hits import Spans
-from mutation.scope import Source
+from mutation.scope import ROOT, Source
 from mutation.sites import Mutation, is_another_program, mutations
 
 SECONDS, COUNT = 30.0, 250
@@ -55,12 +58,18 @@ class Chooser:
     def __init__(self, coverage: Coverage, files: list[Source]):
         self._coverage = coverage
         self._spans = {source.name: Spans.of(source.read()) for source in files}
+        self._by_file: dict[str, list[str]] = {}
+        for test in coverage.seconds:
+            self._by_file.setdefault(test.partition("::")[0], []).append(test)
+        paths = {file: ROOT / file for file in self._by_file}
+        self._texts = {file: path.read_text(encoding="utf-8") for file, path in paths.items() if path.exists()}
 
     def covering(self, mutant: Mutant) -> set[str]:
         """The tests that run the mutated statement.
 
         A statement that runs at import has those that run a statement with the name it defines (a default: those that
-        run its function), in its own file, else in any; else those that run anything of its file.
+        run its function), in its own file, else in any, and those of test files with that name; else those that run
+        anything of its file.
         """
         name, spans = mutant.source.name, self._spans[mutant.source.name]
         statement = spans.around(mutant.mutation)
@@ -71,16 +80,26 @@ class Chooser:
                 return tests
         return set()
 
-    def _at_import(self, mutant: Mutant):
+    def _at_import(self, mutant: Mutant) -> Iterator[set[str]]:
         name, spans = mutant.source.name, self._spans[mutant.source.name]
         start, end, defined = definition(mutant.source.read(), mutant.mutation.start)
         yield self._coverage.tests_of(name, spans.within(start, end))
-        yield self._coverage.tests_of(name, _naming(spans, defined))
+        named = self._in_tests(defined)
+        if here := self._coverage.tests_of(name, _naming(spans, defined)):
+            yield here | named
         elsewhere = set()
         for other, those in self._spans.items():
             elsewhere |= self._coverage.tests_of(other, _naming(those, defined))
-        yield elsewhere & set(self._coverage.ran.get(name, {}))
+        yield elsewhere & set(self._coverage.ran.get(name, {})) | named
         yield self._coverage.tests_of(name, list(range(len(spans.spans))))
+
+    def _in_tests(self, names: set[str]) -> set[str]:
+        """The tests of files in which one of these names is a word."""
+        return {test for name in names for file in self._files_with(name) for test in self._by_file[file]}
+
+    def _files_with(self, name: str) -> list[str]:
+        pattern = re.compile(rf"\b{re.escape(name)}\b")
+        return [file for file, text in self._texts.items() if pattern.search(text)]
 
     def tests(self, mutant: Mutant) -> tuple[dict[str, float], int]:
         """The tests to run with their usual seconds, in order, and how many more run the statement."""
@@ -119,8 +138,6 @@ def _distance(test: str, source: str) -> int:
 
 def definition(source: bytes, at: int) -> tuple[int, int, set[str]]:
     """The innermost definition, or statement of a module or class, around a place: its span and the names it gives."""
-    import ast
-
     starts = [0]
     for line in source.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))

@@ -66,12 +66,12 @@ QUIET_OWNERS = {"_log", "log", "logger", "logging", "warnings"}
 
 
 def constant(value: Any) -> str | None:
-    """The text of the constant that stands in for one: 0 and 1 change places, other integers grow by one, floats halve
-    (below 1) or double, truth flips. None where a constant is left alone."""
+    """The text of what replaces a constant: integers below 100 grow by one, larger ones double, floats
+    halve (below 1) or double, truth flips. None where it is left alone."""
     if isinstance(value, bool):
         return str(not value)
     if isinstance(value, int):
-        return {0: "1", 1: "2"}.get(value, str(value + 1))
+        return str(value + 1 if value < 100 else value * 2)
     if isinstance(value, float):
         if value == 0:
             return "1.0"
