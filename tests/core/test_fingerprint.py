@@ -1,11 +1,13 @@
 """Two steps are the same when their stage, settings and inputs are; not when only place or speed differ."""
 
 import os
+from typing import Annotated
 
 import pytest
 
 from burnish.core import fingerprint
 from burnish.core.fingerprint import of_path, of_step, of_value
+from burnish.specs.base import RUNTIME, Spec
 from burnish.specs.data import PrepareSpec, SourceSpec
 from burnish.specs.train import SftSpec
 
@@ -132,3 +134,14 @@ def test_a_folder_below_a_git_folder_has_content(tmp_path):
     before = of_path(folder, {})
     (folder / "a.txt").write_text("b")
     assert of_path(folder, {}) != before
+
+
+class Words(Spec):
+    word: str = "hi"
+    threads: Annotated[int, RUNTIME] = 1
+
+
+def test_the_identity_of_a_step_is_the_hash_of_four_named_parts():
+    """Another name or part would make every step of every workspace new."""
+    parts = {"stage": "words", "version": 3, "settings": {"word": "hi"}, "inputs": {"source": "f"}}
+    assert of_step("words", 3, Words(), {"source": "f"}) == of_value(parts)

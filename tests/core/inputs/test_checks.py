@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +12,7 @@ from burnish.core.context import Input
 from burnish.core.errors import BurnishError, ModelError, RunError
 from burnish.core.files import write_json
 from burnish.core.fingerprint import BASE_RECORD, of_model
-from burnish.core.inputs.checks import InputWatch, check_base, check_input, write_base_record
+from burnish.core.inputs.checks import InputWatch, artifact_at, check_base, check_input, write_base_record
 from burnish.core.inputs.references import resolve
 
 DATA = ("file", "folder", "dataset")
@@ -201,3 +203,12 @@ def test_a_reference_to_a_torn_record_is_not_taken_for_a_plain_folder(finished, 
     run = finished()
     write_json(run.folder / "artifact.json", {"kind": "dataset"})
     assert "lacks 'name'" in refused(RunError, resolve, f"file:{run.out}", DATA, workspace, {}).what
+
+
+def test_only_the_output_of_a_run_stands_for_its_artifact(finished):
+    run = finished()
+    value = run.artifact().as_input("step:s")
+    assert artifact_at(value).fingerprint == value.fingerprint
+    assert artifact_at(replace(value, path=run.folder / "scratch")) is None
+    assert artifact_at(replace(value, fingerprint="of another")) is None
+    assert artifact_at(replace(value, path=Path("/out"))) is None

@@ -169,3 +169,14 @@ def test_a_folder_of_data_may_hold_a_config_json(tmp_path, files, kind):
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     assert folder_kind(tmp_path) == kind
+
+
+@pytest.mark.parametrize(
+    ("failed", "said"), [(1, "r/1 "), (3, "r/1 "), (4, "and 1 older ones"), (6, "and 3 older ones")]
+)
+def test_of_many_runs_without_the_artifact_the_newest_three_are_named(workspace, finished, failed, said):
+    for number in range(1, failed + 1):
+        finished("r", number, state="failed")
+    what = refused("r.s@latest", DATA, workspace, {}).what
+    assert said in what
+    assert [number for number in range(1, 7) if f"r/{number} " in what] == list(range(max(1, failed - 2), failed + 1))

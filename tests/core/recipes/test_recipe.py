@@ -136,6 +136,13 @@ def test_a_circle_of_steps_is_drawn(quick_stages, write):
     assert "x → y → x" in refusal([write(text)]).what
 
 
+def test_a_step_that_leads_into_a_circle_is_no_part_of_it(quick_stages, write):
+    steps = {"start": "x", "x": "y", "y": "x"}
+    text = "name: a\nsteps:\n" + "".join(f"  {a}: {{stage: quick-join, source: step:{b}}}\n" for a, b in steps.items())
+    what = refusal([write(text)]).what
+    assert what.endswith(": x → y → x")
+
+
 def test_a_setting_keeps_its_equals_signs():
     assert parse_setting("a.b=x=y") == (("a", "b"), "x=y")
     assert parse_setting("a=[1, {b: 2}]") == (("a",), [1, {"b": 2}])

@@ -6,7 +6,7 @@ from burnish.core.catalog import stages
 from burnish.core.errors import AskError
 from burnish.core.recipes.aliases import HABITS
 from burnish.core.recipes.recipe import nested
-from burnish.core.recipes.validation import all_specs, make_spec
+from burnish.core.recipes.validation import MAX_DEPTH, all_specs, check_plain, make_spec
 from burnish.specs.base import types_within
 from burnish.specs.train import SftSpec
 
@@ -69,3 +69,38 @@ def test_true_is_no_number(stage_name, path):
     for value in (True, False):
         with pytest.raises(AskError, match=f"'{path}': {str(value).lower()} is not a number"):
             make_spec(spec_type, nested(tuple(path.split(".")), value), lambda _: "")
+
+
+def refused(spec_type, values) -> AskError:
+    with pytest.raises(AskError) as caught:
+        make_spec(spec_type, values, lambda _: "")
+    return caught.value
+
+
+def test_only_a_missing_value_is_called_one():
+    known = {"base": "hub:a/b", "data": "step:x"}
+    assert "has no value" in refused(SftSpec, {**known, "seed": None}).what
+    assert "has no value" not in refused(SftSpec, {**known, "seed": [1]}).what
+
+
+def test_a_value_of_a_wrong_type_and_one_that_is_out_of_bounds_are_both_reported():
+    error = refused(SftSpec, {"base": "hub:a/b", "data": "step:x", "seed": [1], "batch_size": 0})
+    assert "'seed'" in error.what
+    assert "'batch_size'" in error.what
+
+
+@pytest.mark.parametrize("value", [[object()], {"a": [{1, 2}]}, ([float("nan")],), {"a": {1: 2}}, ["\ud800"]])
+def test_what_yaml_cannot_say_is_refused_at_any_depth(value):
+    with pytest.raises(AskError) as caught:
+        check_plain(value, lambda _: "", ("field",))
+    assert caught.value.code == "ask.wrong-value"
+    assert "field" in caught.value.what or "key" in caught.value.what
+
+
+def test_plain_values_are_nested_as_deep_as_allowed_and_no_deeper():
+    def nested(depth):
+        return [nested(depth - 1)] if depth else "word"
+
+    check_plain(nested(MAX_DEPTH), lambda _: "")
+    with pytest.raises(AskError, match=f"nested deeper than {MAX_DEPTH} levels"):
+        check_plain(nested(MAX_DEPTH + 2), lambda _: "")

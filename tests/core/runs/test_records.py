@@ -6,7 +6,8 @@ import random
 import pytest
 
 from burnish.core.errors import RunError
-from burnish.core.runs.records import _SHAPES, is_there, read_latest, read_record
+from burnish.core.fingerprint import of_value
+from burnish.core.runs.records import _SHAPES, is_there, read_hashes, read_latest, read_record
 
 INPUT = {"ref": "file:x", "kind": "file", "path": "x", "fingerprint": "f", "revision": "", "inputs": {}}
 STEP = {"recipe": "r", "number": 1, "step": "s", "stage": "quick-make", "fingerprint": "f"}
@@ -141,3 +142,15 @@ def test_a_record_that_is_a_folder_unreadable_or_gone_is_named(tmp_path, name, b
             read(path)
         said[fault] = caught.value.what
     assert all(f"{path} {fault}" in what for fault, what in said.items())
+
+
+def test_hashes_without_a_checksum_are_forgotten_and_changed_ones_refused(tmp_path):
+    path = tmp_path / "hashes.json"
+    files = {"a": [1, 2, "0"]}
+    for value, expected in (({}, {}), ({"a": [1, 2, "0"]}, {}), ({"files": files, "sha256": of_value(files)}, files)):
+        path.write_text(json.dumps(value))
+        assert read_hashes(path) == expected
+    for value in ({"files": files}, {"sha256": "0"}, {"files": files, "sha256": "0"}, {"files": [1], "sha256": "0"}):
+        path.write_text(json.dumps(value))
+        with pytest.raises(RunError, match="its hashes do not match its checksum"):
+            read_hashes(path)
