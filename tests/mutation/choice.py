@@ -11,7 +11,7 @@ from mutation.hits import Spans
 from mutation.scope import ROOT, Source
 from mutation.sites import Mutation, is_another_program, mutations
 
-SECONDS, COUNT = 30.0, 250
+SECONDS, COUNT = 20.0, 200
 """The tests of one mutant: as many as usually take SECONDS, at most COUNT."""
 
 
@@ -49,6 +49,7 @@ def sampled(mutants: list[Mutant], size: int, seed: int) -> list[Mutant]:
         random.Random(f"{seed} {room}").shuffle(order)
         valid = (m for m in order if is_another_program(m.source.read(), m.mutation))
         chosen += [mutant for mutant, _ in zip(valid, range(round(share)), strict=False)]
+    random.Random(seed).shuffle(chosen)
     return chosen
 
 
@@ -59,6 +60,7 @@ class Chooser:
         self._coverage = coverage
         self._spans = {source.name: Spans.of(source.read()) for source in files}
         self._by_file: dict[str, list[str]] = {}
+        self._with_name: dict[str, list[str]] = {}
         for test in coverage.seconds:
             self._by_file.setdefault(test.partition("::")[0], []).append(test)
         paths = {file: ROOT / file for file in self._by_file}
@@ -98,8 +100,11 @@ class Chooser:
         return {test for name in names for file in self._files_with(name) for test in self._by_file[file]}
 
     def _files_with(self, name: str) -> list[str]:
+        if name in self._with_name:
+            return self._with_name[name]
         pattern = re.compile(rf"\b{re.escape(name)}\b")
-        return [file for file, text in self._texts.items() if pattern.search(text)]
+        self._with_name[name] = [file for file, text in self._texts.items() if pattern.search(text)]
+        return self._with_name[name]
 
     def tests(self, mutant: Mutant) -> tuple[dict[str, float], int]:
         """The tests to run with their usual seconds, in order, and how many more run the statement."""
@@ -108,7 +113,10 @@ class Chooser:
         functions: dict[str, list[str]] = {}
         for test in sorted(found, key=lambda test: (seconds[test], test)):
             functions.setdefault(test.partition("[")[0], []).append(test)
-        near = sorted(functions, key=lambda name: (_distance(name, mutant.source.name), seconds[functions[name][0]]))
+        naming = self._naming_files(mutant)
+        near = sorted(
+            functions, key=lambda name: (_distance(name, mutant.source.name, naming), seconds[functions[name][0]])
+        )
         picked: list[str] = []
         total = 0.0
         for turn in range(max((len(tests) for tests in functions.values()), default=0)):
@@ -122,18 +130,24 @@ class Chooser:
         picked.sort(key=lambda test: files.index(test.partition("::")[0]))
         return {test: seconds[test] for test in picked}, len(found) - len(picked)
 
+    def _naming_files(self, mutant: Mutant) -> set[str]:
+        """The test files with the name that the mutant defines at import."""
+        if self._spans[mutant.source.name].around(mutant.mutation) is not None:
+            return set()
+        _, _, defined = definition(mutant.source.read(), mutant.mutation.start)
+        return {file for name in defined for file in self._files_with(name)}
+
+
+def _distance(test: str, source: str, naming: set[str]) -> int:
+    """0 for the test file of that name and those that name what is changed, 1 for its room, 2 for others."""
+    file = test.partition("::")[0]
+    if file in naming or file.endswith(f"/test_{source.rpartition('/')[2].removesuffix('.py')}.py"):
+        return 0
+    return 1 if file.split("/")[1] == source.partition("/")[0] else 2
+
 
 def _naming(spans: Spans, names: set[str]) -> list[int]:
     return [place for place, identifiers in enumerate(spans.identifiers) if identifiers & names]
-
-
-def _distance(test: str, source: str) -> int:
-    """0 for the test file of that name, 1 for its room, 2 for others."""
-    parts = test.partition("::")[0].split("/")
-    stem = source.rpartition("/")[2].removesuffix(".py")
-    if parts[-1] == f"test_{stem}.py":
-        return 0
-    return 1 if parts[1] == source.partition("/")[0] else 2
 
 
 def definition(source: bytes, at: int) -> tuple[int, int, set[str]]:

@@ -51,7 +51,7 @@ def test_a_statement_has_the_tests_that_ran_it_the_nearest_first(tmp_path):
 
 def test_tests_beyond_the_time_are_left_out_and_counted(tmp_path):
     files = tree(tmp_path, core=1)
-    seconds = {f"tests/core/test_a.py::t[{number}]": 10.0 for number in range(5)}
+    seconds = {f"tests/core/test_a.py::t[{number}]": 6.0 for number in range(5)}
     chooser = Chooser(Coverage(seconds, {"core/0.py": dict.fromkeys(seconds, 0b010)}), files)
     tests, left = chooser.tests(mutant_of(files, "+"))
     assert (len(tests), left) == (3, 2)

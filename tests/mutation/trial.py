@@ -143,6 +143,8 @@ def trials(
         trial = by_name[result.job.name]
         _take(trial, result)
         by = f" by {trial.by}" if trial.by else ""
+        if count % 20 == 0:
+            save([trial for trial in by_name.values() if trial.outcome], CACHE / "last.json")  # of a run cut short
         say(f"{count}/{len(jobs)} {trial.name} [{trial.operator}]: {trial.outcome}{by}, {trial.seconds:.1f} s")
     return list(by_name.values())
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from burnish.testing import tiny_model
 from burnish.train.batches import make_batch
-from burnish.train.dropout import TokenDropout
+from burnish.train.dropout import TokenDropout, _hash, _word
 from burnish.train.passes import Passes
 
 LORA = {"kind": "lora", "rank": 4, "dropout": 0.3}
@@ -98,3 +98,39 @@ def test_modules_get_their_own_forward_back():
     model = nn.Sequential(nn.Dropout(0.5))
     TokenDropout(model, 0).remove()
     assert "forward" not in vars(model[0])
+
+
+def finalised(word: int) -> int:
+    """The finaliser of MurmurHash3 in plain integers."""
+    word ^= word >> 16
+    word = word * 0x85EBCA6B & 0xFFFFFFFF
+    word ^= word >> 13
+    word = word * 0xC2B2AE35 & 0xFFFFFFFF
+    return word ^ word >> 16
+
+
+def test_the_hash_is_that_of_plain_integers():
+    words = [0, 1, 2, 255, 65_536, 0x7FFFFFFF, 0x80000000, 0xDEADBEEF, 0xFFFFFFFF]
+    found = _hash(torch.tensor([_word(word) for word in words], dtype=torch.int32))
+    assert [int(value) & 0xFFFFFFFF for value in found] == [finalised(word) for word in words]
+
+
+def test_a_number_of_more_than_32_bits_is_folded():
+    assert _word(5 << 32 | 3) == 6
+    assert _word(1 << 31) == -(1 << 31)
+    assert _word((1 << 31) - 1) == (1 << 31) - 1
+    assert _word(1 << 64 | 1 << 32 | 1) == 1
+
+
+def test_a_mask_is_that_of_plain_integers(random_rows):
+    """Seed, step, row, position, place and feature enter as they do in every version: a resumed run draws the same."""
+    p, width, seed, step, row = 0.3, 8, 11, 5, 4
+    found = masks(random_rows, [row], seed=seed, step=step, p=p, width=width, places=2)[row]
+    of_row = finalised(finalised(row ^ seed) ^ step)
+    for place in range(2):
+        golden = (place + 1) * 0x9E3779B9
+        columns = [finalised(feature ^ golden % 2**32 ^ golden >> 32) for feature in range(width)]
+        for position in range(found.shape[1]):
+            key = finalised(of_row ^ finalised(position))
+            signed = [(finalised(key ^ column) ^ 0x80000000) / 2**32 for column in columns]
+            assert [bool(kept) for kept in found[place, position]] == [value >= p for value in signed]

@@ -1,0 +1,55 @@
+"""Groups of keys are those that a plain union of sets gives, each named by its least deep key."""
+
+import random
+
+from burnish.data.splits.groups import Groups
+
+
+def roots_of(joins: list[list[tuple[int, int]]]) -> dict[int, int]:
+    """The root of every key, by joining sets. A key's depth is the one that it was first given."""
+    depths: dict[int, int] = {}
+    groups: list[set[int]] = []
+    for members in joins:
+        for key, depth in members:
+            depths.setdefault(key, depth)
+        keys = {key for key, _ in members}
+        touched = [group for group in groups if group & keys]
+        groups = [group for group in groups if not group & keys] + [keys.union(*touched)]
+    return {key: min(group, key=lambda k: (depths[k], k)) for group in groups for key in group}
+
+
+def test_the_groups_are_those_of_plain_sets():
+    draw = random.Random(0)
+    joins = [
+        [(draw.choice((draw.randrange(1, 900), 1024 * draw.randrange(1, 400))), draw.randrange(4)) for _ in range(size)]
+        for size in (2, 1, 3, 2) * 300
+    ]
+    groups = Groups()
+    for members in joins:
+        groups.join(members)
+    expected = roots_of(joins)
+    assert len(expected) > 1024 * 3 / 5  # they grew
+    assert {key: groups.find(key) for key in expected} == expected
+    assert {key: groups.find(key) for key in expected} == expected  # and after paths were shortened
+
+
+def test_a_key_that_was_never_joined_stands_alone_and_zero_counts_as_one():
+    groups = Groups()
+    assert (groups.find(5), groups.find(0)) == (5, 1)
+    groups.join([(0, 3), (7, 2)])
+    assert (groups.find(1), groups.find(0), groups.find(7), groups.find(5)) == (7, 7, 7, 5)
+
+
+def test_of_equal_depth_the_smaller_key_is_the_root():
+    groups = Groups()
+    groups.join([(9, 1), (4, 1), (2, 2)])
+    assert {groups.find(key) for key in (9, 4, 2)} == {4}
+
+
+def test_it_grows_when_three_fifths_are_used():
+    groups = Groups()
+    for key in range(1, 616):
+        groups.join([(key, 0)])
+    assert len(groups._keys) == 1024
+    groups.join([(616, 0)])
+    assert len(groups._keys) == 2048

@@ -1,0 +1,35 @@
+"""The set of hashes answers as Python's own does, and grows before it is full."""
+
+import random
+
+from burnish.data.hashset import HashSet
+
+
+def test_it_is_a_set():
+    draw, plain, ours = random.Random(0), set(), HashSet()
+    for _ in range(6000):
+        value = draw.choice((draw.randrange(1, 4000), draw.randrange(1, 1 << 64), 1024 * draw.randrange(1, 3000)))
+        assert (value in ours) == (value in plain)
+        assert ours.add(value) == (value not in plain)
+        plain.add(value)
+        assert len(ours) == len(plain)
+    assert all(value in ours for value in plain)
+    assert sum(value in ours for value in range(1, 9000)) == sum(value in plain for value in range(1, 9000))
+
+
+def test_it_grows_when_three_fifths_are_used():
+    values = HashSet()
+    for value in range(1, 615):
+        values.add(value)
+    assert len(values._slots) == 1024
+    values.add(615)
+    assert len(values._slots) == 2048
+
+
+def test_zero_counts_as_one():
+    values = HashSet()
+    assert 0 not in values
+    assert values.add(0)
+    assert 1 in values
+    assert not values.add(1)
+    assert len(values) == 1
