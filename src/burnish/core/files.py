@@ -67,8 +67,7 @@ def publish_folder(partial: Path, final: Path) -> None:
     Some libraries write through temporary files that only their owner may read: what is published is as readable
     as any file that the person makes.
     """
-    mask = os.umask(0)
-    os.umask(mask)
+    mask = _umask()
     for path in sorted(partial.rglob("*"), reverse=True):
         if path.is_file():
             path.chmod(0o666 & ~mask)
@@ -76,6 +75,20 @@ def publish_folder(partial: Path, final: Path) -> None:
     sync(partial)
     os.rename(partial, final)
     sync(final.parent)
+
+
+def _umask() -> int:
+    """This process's umask. To read it by setting it would give files that another thread makes meanwhile to all."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        status = ""
+    stated = [line.split()[1] for line in status.splitlines() if line.startswith("Umask:")]
+    if stated:
+        return int(stated[0], 8)
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def file_size(count: int) -> str:

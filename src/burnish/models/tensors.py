@@ -6,10 +6,11 @@ from pathlib import Path
 import torch
 
 from burnish.core.errors import ModelError
-from burnish.models.weights import TensorInfo
+from burnish.models.weights import StreamedWriter, TensorInfo
 
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}
 """Floating-point dtypes by their names in the file format."""
+_NAMES = {dtype: name for name, dtype in DTYPES.items()} | {torch.uint8: "U8", torch.int32: "I32", torch.int64: "I64"}
 
 
 def read_tensor(tensor: TensorInfo) -> torch.Tensor:
@@ -19,6 +20,14 @@ def read_tensor(tensor: TensorInfo) -> torch.Tensor:
         file.seek(tensor.start)
         file.readinto(buffer)
     return torch.frombuffer(buffer, dtype=DTYPES[tensor.dtype]).reshape(tensor.shape)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Write a safetensors file tensor by tensor: those of a device pass through main memory one at a time."""
+    with StreamedWriter(path, [(name, _NAMES[t.dtype], tuple(t.shape)) for name, t in tensors.items()]) as writer:
+        for name, tensor in tensors.items():
+            flat = tensor.detach().cpu().contiguous().reshape(-1)
+            writer.write(name, flat.view(torch.uint8).numpy().data)
 
 
 def is_finite(tensor: torch.Tensor) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burnish.core.errors import MachineError, RunError
-from burnish.core.events import CheckpointSaved, Event, Metric, Note
+from burnish.core.events import Event, Metric, Note
 from burnish.core.faults import first_line, is_out_of_memory
 from burnish.train.batches import StepPlan, TokenisedRows
 from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder, capture_randomness, restore_randomness
@@ -27,6 +27,7 @@ from burnish.train.optim.optimizers import Optimizer
 from burnish.train.passes import Passes, StopAskedError
 from burnish.train.reporting.ledger import RowLedger
 from burnish.train.reporting.metrics import Reporter
+from burnish.train.saving import CheckpointWriter
 from burnish.train.scoring import Scorer
 
 _ROWS_NAMED = 3
@@ -70,6 +71,7 @@ class Loop:
             is_stopping=is_stopping,
         )
         self._ledger_offset = 0
+        self._writer = CheckpointWriter(checkpoints, lambda event: self.emit(event))
         self._saved_step: int | None = None
         self.lineage: list[dict[str, Any]] = []
         """Named checkpoints that the run was resumed from, with the settings that changed there."""
@@ -127,34 +129,38 @@ class Loop:
         try:
             self._evaluate_when_due()  # where a stop cut an evaluation off
             while not self._is_finished():
+                self._writer.check()
                 self._step()
                 self.state.seconds = before + time.monotonic() - began
                 self._evaluate_when_due()
                 if self.state.step % self.settings.save_every == 0 or self._is_finished():
                     self.save()
+            self._writer.wait()
             return self.state
         except StopAskedError:
             self.save()
+            self._writer.wait()
             raise RunError(
                 "run.interrupted",
                 f"the run was stopped after step {self.state.step} of {self.settings.total_steps}; it is saved",
                 "run it again (with resume: auto, which is the default): it goes on from there",
             ) from None
         finally:
+            self._writer.close()
             self._ledger.close()
 
     def _is_finished(self) -> bool:
         return self.state.step == self.settings.total_steps or self.state.stopped_early
 
     def save(self) -> None:
-        """Publish a checkpoint of this very moment, unless there is one."""
+        """Begin to write a checkpoint of this step, unless there is one. Errors: those of a write before it."""
         step = self.state.step
         if self._saved_step == step:
             return
         if not self.optimizer.is_finite():
             self._refuse_not_finite(f"a weight after step {step}")
         try:
-            ledger_offset = self._ledger.sync()
+            ledger_offset = self._ledger.write()
         except OSError as error:
             raise self.checkpoints.no_room(step, error) from error
         checkpoint = Checkpoint(
@@ -169,9 +175,15 @@ class Loop:
             optimizer=self.optimizer.state(),
             randomness=capture_randomness(),
         )
-        path = self.checkpoints.save(step, checkpoint, best=self.state.best_step if self.settings.keep_best else None)
+        best = self.state.best_step if self.settings.keep_best else None
+        self._writer.save(step, checkpoint, best, first=lambda: self._flush_ledger(step))
         self._saved_step = step
-        self.emit(CheckpointSaved(step=step, path=str(path)))
+
+    def _flush_ledger(self, step: int) -> None:
+        try:
+            self._ledger.sync()
+        except OSError as error:
+            raise self.checkpoints.no_room(step, error) from error
 
     def _step(self) -> None:
         """One optimiser step."""
@@ -201,6 +213,7 @@ class Loop:
 
     def _update(self, rate: float) -> None:
         """Change the weights. Where memory runs out meanwhile, some are changed and some are not: that is not saved."""
+        self._writer.before_change()
         try:
             self.optimizer.step(rate)
         except (RuntimeError, MemoryError) as error:
@@ -218,6 +231,7 @@ class Loop:
         )
 
     def _refuse_not_finite(self, what: str, numbers: str = "", rows: NDArray[np.int64] | None = None) -> NoReturn:
+        self._writer.close()
         saved, _ = self.checkpoints.newest()
         names = [] if rows is None else [self.rows.row_ids[row] for row in rows[:_ROWS_NAMED].tolist()]
         more = f" and {len(rows) - len(names)} more" if rows is not None and len(rows) > len(names) else ""
@@ -230,6 +244,7 @@ class Loop:
         )
 
     def _last_good(self) -> str:
+        self._writer.close()
         saved, _ = self.checkpoints.newest()
         return f"the last good checkpoint is {saved if saved is not None else 'none: no step was saved yet'}"
 

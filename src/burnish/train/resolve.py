@@ -46,7 +46,7 @@ class Machine:
             cuda=cuda,
             mps=torch.backends.mps.is_available(),
             bf16_on_cpu=_cpu_multiplies_bf16(),
-            memory=_free_memory(),
+            memory=free_memory(),
             gpu_memory=torch.cuda.mem_get_info()[0] if cuda else 0,
         )
 
@@ -227,7 +227,7 @@ def _cpu_multiplies_bf16() -> bool:
     return not flags.isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
 
 
-def _free_memory() -> int:
+def free_memory() -> int:
     """Bytes of main memory that are available; 8 GB where the system does not say."""
     meminfo = Path("/proc/meminfo")
     lines = meminfo.read_text(encoding="ascii").splitlines() if meminfo.exists() else []

@@ -147,7 +147,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_says_what_to_do(folder, monk
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(module, "save_file", full)
+    monkeypatch.setattr(module, "write_tensors", full)
     with pytest.raises(MachineError) as caught:
         folder.save(2, state_of(2))
     assert caught.value.code == "machine.no-disk"

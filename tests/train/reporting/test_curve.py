@@ -13,7 +13,7 @@ def write_visits(path: Path, losses: list[list[float]], learned: list[list[int]]
     ledger = RowLedger(path)
     for step, (values, tokens) in enumerate(zip(losses, learned, strict=True), start=1):
         ledger.append([record(np.arange(len(values)), 0, step, np.array(values), np.array(tokens))])
-    ledger.sync()
+    ledger.write()
     ledger.close()
     return path
 

@@ -16,14 +16,14 @@ def test_visits_after_the_checkpoint_are_cut_off_on_resume(tmp_path):
     path = tmp_path / "ledger" / "visits.bin"
     ledger = RowLedger(path)
     ledger.append([visit(0, 1), visit(1, 1)])
-    offset = ledger.sync()
+    offset = ledger.write()
     ledger.append([visit(2, 2)])
     ledger.close()
     with path.open("ab") as file:
         file.write(b"torn")
     resumed = RowLedger(path, offset)
     resumed.append([visit(2, 2)])
-    resumed.sync()
+    resumed.write()
     resumed.close()
     publish(path, ("a", "b", "c"), tmp_path / "rows.parquet")
     table = pq.read_table(tmp_path / "rows.parquet").to_pydict()

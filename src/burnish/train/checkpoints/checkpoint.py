@@ -22,12 +22,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from burnish.core.errors import MachineError, RunError
 from burnish.core.files import file_size, publish_folder, sync
+from burnish.models.tensors import write_tensors
 
 MANIFEST = "manifest.json"
 _BLOCK = 1 << 20
@@ -65,7 +65,7 @@ class CheckpointFolder:
             if final.exists():  # a damaged one, or the run started again from an older one
                 self._remove(final)
             publish_folder(partial, final)
-        except (OSError, SafetensorError) as error:  # safetensors tells of a full disk in an error of its own
+        except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
             raise self.no_room(step, error) from error
         self._rotate(best)
@@ -261,7 +261,7 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
         ("optimizer", checkpoint.optimizer),
         ("random", randomness.pop("torch")),
     ):
-        save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, folder / f"{name}.safetensors")
+        write_tensors(folder / f"{name}.safetensors", tensors)
     (folder / "state.json").write_bytes(_canonical({**checkpoint.state, "randomness": randomness}))
     files = {path.name: {"size": path.stat().st_size, "sha256": _sha256(path)} for path in sorted(folder.iterdir())}
     manifest = {"identity": checkpoint.identity, "files": files}

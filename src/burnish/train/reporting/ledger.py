@@ -40,14 +40,17 @@ class RowLedger:
         """Add records of `RECORD`, in the order of the rows in the step."""
         self._unwritten += [records.tobytes() for records in visits]
 
-    def sync(self) -> int:
-        """Write what was added and flush it to the disk; gives the offset that a checkpoint keeps."""
+    def write(self) -> int:
+        """Write what was added; gives the offset that a checkpoint keeps, once it is on the disk by `sync`."""
         rest = memoryview(b"".join(self._unwritten))
         while rest:
             rest = rest[self._file.write(rest) :]
-        os.fsync(self._file.fileno())
         self._unwritten.clear()
         return self._file.tell()
+
+    def sync(self) -> None:
+        """Flush what was written to the disk; may be called from another thread."""
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         self._file.close()
