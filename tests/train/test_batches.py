@@ -4,10 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from burnish.train.batches import Cursor, StepPlan, TokenisedRows, make_batch, micro_batches
+from burnish.train.batches import Cursor, StepPlan, TokenisedRows, in_one_copy, make_batch, micro_batches
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=40).map(lambda lengths: np.array(lengths, np.int64))
 
@@ -28,6 +29,21 @@ def test_a_batch_lays_sequences_end_to_end_and_points_at_what_predicts_a_learned
     assert batch.targets.tolist() == [9, 7]
     assert batch.weights.tolist() == [0.5, 1.0]
     assert batch.sequences.tolist() == [0, 1]
+
+
+def test_arrays_that_go_to_a_device_in_one_copy_are_what_they_were():
+    arrays = {
+        "ids": np.arange(7, dtype=np.int64)[None],
+        "bounds": np.array([0, 3, 7], np.int32),
+        "weights": np.array([0.5, 1.5, -1.0], np.float32),
+        "none": np.zeros(0, np.int64),
+    }
+    found = in_one_copy(arrays, torch.device("cpu"))
+    for name, array in arrays.items():
+        assert found[name].numpy().dtype == array.dtype
+        assert np.array_equal(found[name].numpy(), array)
+    assert len({tensor.untyped_storage().data_ptr() for tensor in found.values()}) == 1
+    assert all(tensor.data_ptr() % 64 == 0 for tensor in found.values() if tensor.numel())
 
 
 @given(lengths=LENGTHS, seed=st.integers(0, 99), epoch=st.integers(0, 5), tokens=st.integers(1, 100))

@@ -180,12 +180,12 @@ def test_a_number_that_is_not_finite_stops_the_run_in_that_step_and_names_the_la
     accumulate = Passes._accumulate
 
     def poisoned(self, rows, normaliser):
-        loss, aux_loss, visits = accumulate(self, rows, normaliser)
+        losses, parts = accumulate(self, rows, normaliser)
         if self.state.step == 4 and place == "loss":
-            return float("nan"), aux_loss, visits
-        if self.state.step == 4:
+            losses[0] = float("nan")
+        elif self.state.step == 4:
             next(iter(self.optimizer.masters.values())).grad[0, 0] = float("inf")
-        return loss, aux_loss, visits
+        return losses, parts
 
     monkeypatch.setattr(Passes, "_accumulate", poisoned)
     with pytest.raises(RunError) as caught:
@@ -193,6 +193,33 @@ def test_a_number_that_is_not_finite_stops_the_run_in_that_step_and_names_the_la
     assert caught.value.code == "run.not-finite"
     assert re.search(rf"the {place} of step 5 is not finite .*step-00000004", caught.value.what)
     assert len(run_fit.last.metrics("loss")) == 4
+
+
+@pytest.mark.parametrize("then", ["continues", "breaks"])
+def test_between_logged_steps_too_the_step_is_named_and_nothing_after_it_is_saved(run_fit, monkeypatch, then):
+    accumulate = Passes._accumulate
+
+    def poisoned(self, rows, normaliser):
+        if self.state.step == 7 and then == "breaks":
+            raise RuntimeError("CUDA error: device-side assert triggered")
+        losses, parts = accumulate(self, rows, normaliser)
+        if self.state.step == 5:
+            next(iter(self.optimizer.masters.values())).grad[0, 0] = float("inf")
+        return losses, parts
+
+    monkeypatch.setattr(Passes, "_accumulate", poisoned)
+    with pytest.raises(RunError, match=r"the gradient of step 6 is not finite .*step-00000004") as caught:
+        run_fit("poisoned", log_every=10, max_steps=20, checkpoint={"every": 4})
+    assert caught.value.code == "run.not-finite"
+    assert [path.name for path in (run_fit.last.folder / "scratch/checkpoints").iterdir()] == ["step-00000004"]
+
+
+def test_how_often_metrics_are_logged_changes_neither_weights_nor_ledger(run_fit):
+    often, seldom = run_fit("often", method=LORA), run_fit("seldom", method=LORA, log_every=7)
+    assert same(often.weights, seldom.weights)
+    assert (often.folder / "out/rows.parquet").read_bytes() == (seldom.folder / "out/rows.parquet").read_bytes()
+    for measure in ("first_loss", "last_loss", "learned_tokens"):
+        assert often.measures[measure] == seldom.measures[measure]
 
 
 def test_weights_that_blow_up_are_found_without_injection(run_fit):

@@ -6,7 +6,7 @@ sequences without any padding; attention keeps them apart by `cu_seqlens`.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,6 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from burnish.tokens.tokenised import Indices, TokenisedRows
+
+_ALIGNED = 256
+"""Bytes: where an array may start in a buffer of several, so that kernels read it in their widest steps."""
+_TORCH = {np.dtype(np.int64): torch.int64, np.dtype(np.int32): torch.int32, np.dtype(np.float32): torch.float32}
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,9 @@ class Batch:
     targets: torch.Tensor  # [K], the learned tokens
     weights: torch.Tensor  # [K] float32
     sequences: torch.Tensor  # [K], the sequence each belongs to
-    rows: Indices  # [S], indices into the TokenisedRows
+    row_indices: torch.Tensor  # [S], indices into the TokenisedRows
+    rows: Indices  # [S], the same on the host
+    learned: Indices  # [S], learned tokens of each row
 
     @property
     def tokens(self) -> int:
@@ -37,7 +43,7 @@ class Batch:
 
 
 def make_batch(data: TokenisedRows, rows: Indices, device: torch.device | str = "cpu") -> Batch:
-    """Lay the named rows end to end."""
+    """Lay the named rows end to end; they are copied to a device at once, and the host does not wait for it."""
     spans = [data.span(r) for r in rows.tolist()]
     lengths = data.lengths[rows]
     bounds = np.concatenate([[0], np.cumsum(lengths)])
@@ -46,21 +52,37 @@ def make_batch(data: TokenisedRows, rows: Indices, device: torch.device | str = 
     learned = np.flatnonzero(weights)
     sequences = np.repeat(np.arange(len(spans)), lengths)
     positions = np.arange(len(ids)) - bounds[sequences]
+    arrays: dict[str, NDArray[np.generic]] = {
+        "input_ids": ids.astype(np.int64)[None],
+        "position_ids": positions.astype(np.int64)[None],
+        "cu_seqlens": bounds.astype(np.int32),
+        "positions": (learned - 1).astype(np.int64),
+        "targets": ids[learned].astype(np.int64),
+        "weights": weights[learned].astype(np.float32),
+        "sequences": sequences[learned].astype(np.int64),
+        "row_indices": rows.astype(np.int64),
+    }
+    device = torch.device(device)
+    if device.type == "cpu":
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    else:
+        tensors = in_one_copy(arrays, device)
+    counts = np.bincount(sequences[learned], minlength=len(spans))
+    return Batch(**tensors, bounds=tuple(bounds.tolist()), rows=rows, learned=counts)
 
-    def tensor(array: NDArray[np.generic], dtype: torch.dtype) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(device=device, dtype=dtype)
 
-    return Batch(
-        input_ids=tensor(ids, torch.long)[None],
-        position_ids=tensor(positions, torch.long)[None],
-        cu_seqlens=tensor(bounds, torch.int32),
-        bounds=tuple(bounds.tolist()),
-        positions=tensor(learned - 1, torch.long),
-        targets=tensor(ids[learned], torch.long),
-        weights=tensor(weights[learned], torch.float32),
-        sequences=tensor(sequences[learned], torch.long),
-        rows=rows,
-    )
+def in_one_copy(arrays: Mapping[str, NDArray[np.generic]], device: torch.device) -> dict[str, torch.Tensor]:
+    """The arrays on a device, as views of one buffer; for CUDA it is copied from pinned memory, asynchronously."""
+    starts = np.cumsum([0] + [-(-array.nbytes // _ALIGNED) * _ALIGNED for array in arrays.values()]).tolist()
+    host = torch.empty(starts[-1], dtype=torch.uint8, pin_memory=device.type == "cuda")
+    parts = list(zip(arrays.items(), starts, strict=False))
+    for (_, array), start in parts:
+        host.numpy()[start : start + array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    there = host.to(device, non_blocking=True)
+    return {
+        name: there[start : start + array.nbytes].view(_TORCH[array.dtype]).view(array.shape)
+        for (name, array), start in parts
+    }
 
 
 @dataclass(frozen=True)

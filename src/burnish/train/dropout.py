@@ -32,11 +32,11 @@ class TokenDropout:
 
     def begin(self, step: int, batch: Batch) -> None:
         """The batch that the model sees next, forward and backward, in an optimiser step."""
-        rows = torch.as_tensor(batch.rows, device=batch.position_ids.device)
         lengths = batch.cu_seqlens.diff()
-        row_keys = _hash(_hash(rows.int() ^ _word(self._seed)) ^ _word(step))
-        keys = torch.repeat_interleave(row_keys, lengths.long()) ^ _hash(batch.position_ids[0].int())
-        self._keys = _hash(keys)
+        row_keys = _hash(_hash(batch.row_indices.int() ^ _word(self._seed)) ^ _word(step))
+        # without the size, the host waits for the device to count it
+        keys = torch.repeat_interleave(row_keys, lengths.long(), output_size=batch.tokens)
+        self._keys = _hash(keys ^ _hash(batch.position_ids[0].int()))
 
     def remove(self) -> None:
         """Give the modules their own forward back."""

@@ -20,14 +20,14 @@ from burnish.core.faults import first_line, is_out_of_memory
 from burnish.train.batches import StepPlan, TokenisedRows
 from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder, capture_randomness, restore_randomness
 from burnish.train.checkpoints.lineage import Change, Origin, compare, lineage_entry
+from burnish.train.checkpoints.saving import CheckpointWriter
 from burnish.train.checkpoints.state import LoopSettings, TrainState
 from burnish.train.dropout import TokenDropout
 from burnish.train.objectives.balance import Balance
 from burnish.train.optim.optimizers import Optimizer
-from burnish.train.passes import Passes, StopAskedError
-from burnish.train.reporting.ledger import RowLedger
+from burnish.train.passes import Gradient, Passes, StopAskedError
+from burnish.train.reporting.ledger import RowLedger, record
 from burnish.train.reporting.metrics import Reporter
-from burnish.train.saving import CheckpointWriter
 from burnish.train.scoring import Scorer
 
 _ROWS_NAMED = 3
@@ -73,6 +73,8 @@ class Loop:
         self._ledger_offset = 0
         self._writer = CheckpointWriter(checkpoints, lambda event: self.emit(event))
         self._saved_step: int | None = None
+        self._unread: list[tuple[int, int, Gradient]] = []
+        """(step, epoch, what it found) of the steps since the host last waited for the device."""
         self.lineage: list[dict[str, Any]] = []
         """Named checkpoints that the run was resumed from, with the settings that changed there."""
 
@@ -145,6 +147,9 @@ class Loop:
                 f"the run was stopped after step {self.state.step} of {self.settings.total_steps}; it is saved",
                 "run it again (with resume: auto, which is the default): it goes on from there",
             ) from None
+        except RuntimeError:
+            self._read()  # an earlier step that is not finite, unread so far, may be the cause
+            raise
         finally:
             self._writer.close()
             self._ledger.close()
@@ -157,6 +162,7 @@ class Loop:
         step = self.state.step
         if self._saved_step == step:
             return
+        self._read()
         if not self.optimizer.is_finite():
             self._refuse_not_finite(f"a weight after step {step}")
         try:
@@ -191,25 +197,42 @@ class Loop:
         rows = self.plan.rows(state.cursor)
         rate = settings.learning_rate * settings.schedule(state.step)
         found = self._passes.gradient(rows)
-        loss, grad_norm = found.loss, found.norm
-        if not (math.isfinite(loss + found.aux_loss) and math.isfinite(grad_norm)):
-            what = "gradient" if math.isfinite(loss + found.aux_loss) else "loss"
-            self._refuse_not_finite(
-                f"the {what} of step {state.step + 1}", f" (loss {loss}, grad_norm {grad_norm})", rows
-            )
+        self._unread.append((state.step + 1, state.cursor.epoch, found))
+        after, is_last = self.plan.after(state.cursor), state.step + 1 == settings.total_steps
+        is_logged = is_last or (state.step + 1) % settings.log_every == 0
+        values: dict[str, float] = {}
+        if is_logged:  # the only steps in which the host waits for the device, before the weights change
+            if not is_last:
+                self._passes.prepare(self.plan.rows(after))
+            values = self._read()
         self._update(rate)
         self.optimizer.zero_grad()
-        self._ledger.append(found.visits)
-        tokens, learned = int(self.rows.lengths[rows].sum()), int(sum(v["learned"].sum() for v in found.visits))
         state.step += 1
-        state.cursor = self.plan.after(state.cursor)
-        state.tokens += tokens
-        state.learned_tokens += learned
-        state.first_loss = loss if state.first_loss is None else state.first_loss
-        state.last_loss = loss
-        if state.step % settings.log_every == 0 or state.step == settings.total_steps:
-            more = {"aux_loss": found.aux_loss} if self._reports_balance else {}
-            self._reporter.step({"loss": loss, "learning_rate": rate, "grad_norm": grad_norm} | more)
+        state.cursor = after
+        state.tokens += int(self.rows.lengths[rows].sum())
+        state.learned_tokens += int(found.learned.sum())
+        if is_logged:
+            self._reporter.step({"loss": values["loss"], "learning_rate": rate} | values)
+
+    def _read(self) -> dict[str, float]:
+        """Read what the last steps found, for the ledger and the metrics; gives the metrics of the last one.
+
+        Weights that came after a step that is not finite are never saved: this is called before a checkpoint, an
+        evaluation and the end. Errors: RunError `run.not-finite`, for the first such step.
+        """
+        state, values = self.state, dict[str, float]()
+        while self._unread:
+            step, epoch, found = self._unread.pop(0)
+            loss, aux_loss, grad_norm, row_losses = found.read()
+            if not (math.isfinite(loss + aux_loss) and math.isfinite(grad_norm)):
+                what = "gradient" if math.isfinite(loss + aux_loss) else "loss"
+                numbers = f" (loss {loss}, grad_norm {grad_norm})"
+                self._refuse_not_finite(f"the {what} of step {step}", numbers, found.rows)
+            self._ledger.append([record(found.rows, epoch, step, row_losses, found.learned)])
+            state.first_loss = loss if state.first_loss is None else state.first_loss
+            state.last_loss = loss
+            values = {"loss": loss, "grad_norm": grad_norm} | ({"aux_loss": aux_loss} if self._reports_balance else {})
+        return values
 
     def _update(self, rate: float) -> None:
         """Change the weights. Where memory runs out meanwhile, some are changed and some are not: that is not saved."""
@@ -254,6 +277,7 @@ class Loop:
         is_due = step == settings.total_steps or (every is not None and step > 0 and step % every == 0)
         if self.held_out is None or not is_due or (state.evaluations and state.evaluations[-1][0] == step):
             return
+        self._read()
         loss = self._passes.mean_loss(self.held_out)
         if not math.isfinite(loss):
             self._refuse_not_finite(f"the validation loss after step {step}")

@@ -22,7 +22,6 @@ from burnish.train.dropout import TokenDropout, generator_states
 from burnish.train.objectives.balance import Balance
 from burnish.train.objectives.causal import score
 from burnish.train.optim.optimizers import Optimizer
-from burnish.train.reporting.ledger import record
 from burnish.train.scoring import Scorer
 
 
@@ -32,15 +31,18 @@ class StopAskedError(Exception):
 
 @dataclass(frozen=True)
 class Gradient:
-    """What a step found; the gradient itself, clipped, is in the masters."""
+    """What a step found, on the device until `read`; the gradient itself, clipped, is in the masters."""
 
-    loss: float
-    aux_loss: float
-    """The load-balancing loss, without its coefficient."""
-    norm: float
-    """Before clipping."""
-    visits: list[NDArray[np.void]]
-    """Records for the row ledger."""
+    numbers: torch.Tensor  # [3]: loss, load-balancing loss without its coefficient, norm before clipping
+    row_losses: torch.Tensor  # [rows] float32
+    rows: NDArray[np.int64]  # [rows], in the order of the micro-batches
+    learned: NDArray[np.int64]  # [rows], learned tokens
+
+    def read(self) -> tuple[float, float, float, NDArray[np.float32]]:
+        """Loss, load-balancing loss, norm and `row_losses`: the host waits for the device, once."""
+        found = torch.cat([self.numbers, self.row_losses]).cpu().numpy()
+        loss, aux_loss, norm = found[:3].tolist()
+        return loss, aux_loss, norm, found[3:]
 
 
 class Passes:
@@ -63,6 +65,8 @@ class Passes:
         self._max_grad_norm, self._balance, self._dropout = max_grad_norm, balance, dropout
         self._emit, self._is_stopping = emit, is_stopping
         self._device = scorer.causal.device
+        self._runs_ahead = self._device.type != "cpu"  # which has nobody else to make the batch meanwhile
+        self._ahead: tuple[bytes, Batch] | None = None
 
     def gradient(self, rows: NDArray[np.int64]) -> Gradient:
         """The gradient of a step on these rows.
@@ -73,11 +77,16 @@ class Passes:
         while True:
             randomness, drawn = capture_randomness(), generator_states(self._device)
             try:
-                loss, aux_loss, visits = self._accumulate(rows, normaliser)
+                losses, parts = self._accumulate(rows, normaliser)
                 norm = self.optimizer.clip(self._max_grad_norm)
                 if repeated:
                     self._tell_repeated(drawn)
-                return Gradient(loss, aux_loss, norm, visits)
+                return Gradient(
+                    torch.cat([losses, norm.reshape(1)]),
+                    torch.cat([row_losses for _, row_losses in parts]),
+                    np.concatenate([batch.rows for batch, _ in parts]),
+                    np.concatenate([batch.learned for batch, _ in parts]),
+                )
             except StopAskedError:
                 self.optimizer.zero_grad()
                 restore_randomness(randomness)
@@ -91,6 +100,12 @@ class Passes:
             restore_randomness(randomness)
             repeated = True
 
+    def prepare(self, rows: NDArray[np.int64]) -> None:
+        """Make the first batch of the step that comes next, while the device still works on this one."""
+        if self._runs_ahead:
+            part = self._split(self.rows, rows)[0]
+            self._ahead = part.tobytes(), make_batch(self.rows, part, self._device)
+
     @torch.no_grad()
     def mean_loss(self, held_out: TokenisedRows) -> float:
         """Mean loss of the validation rows, Σ weight·ce / Σ weight over all of them. Errors: those of `gradient`."""
@@ -100,7 +115,8 @@ class Passes:
         try:
             while True:
                 try:
-                    return sum(self._part_loss(held_out, part, normaliser) for part in self._split(held_out, every))
+                    losses = [self._part_loss(held_out, part, normaliser) for part in self._split(held_out, every)]
+                    return sum(torch.stack(losses).tolist())
                 except (RuntimeError, MemoryError) as error:
                     if not is_out_of_memory(error):
                         raise
@@ -109,18 +125,21 @@ class Passes:
         finally:
             self.scorer.model.train()
 
-    def _part_loss(self, held_out: TokenisedRows, part: NDArray[np.int64], normaliser: float) -> float:
+    def _part_loss(self, held_out: TokenisedRows, part: NDArray[np.int64], normaliser: float) -> torch.Tensor:
         self._raise_if_stopping()
-        return score(self.scorer, make_batch(held_out, part, self._device), normaliser).loss.item()
+        return score(self.scorer, make_batch(held_out, part, self._device), normaliser).loss
 
-    def _accumulate(self, rows: NDArray[np.int64], normaliser: float) -> tuple[float, float, list[NDArray[np.void]]]:
-        """Add up the gradients of all parts; gives loss, load-balancing loss and the rows' records."""
-        total, parts = torch.zeros(2, device=self._device), []
+    def _accumulate(
+        self, rows: NDArray[np.int64], normaliser: float
+    ) -> tuple[torch.Tensor, list[tuple[Batch, torch.Tensor]]]:
+        """Add up the gradients of all parts; gives loss and load-balancing loss [2], and each batch's row losses."""
+        total, parts = torch.zeros(2, device=self._device), list[tuple[Batch, torch.Tensor]]()
         split, tokens = self._split(self.rows, rows), int(self.rows.lengths[rows].sum())
         counts = self._count_experts(split) if self._balance is not None and len(split) > 1 else None
         for part in split:
             self._raise_if_stopping()
-            scored = score(self.scorer, self._batch(part), normaliser)
+            batch = self._batch(part)
+            scored = score(self.scorer, batch, normaliser)
             loss = scored.loss
             if self._balance is not None:
                 routing = self.scorer.routed()
@@ -131,13 +150,8 @@ class Passes:
             loss.backward()
             self.optimizer.gather()
             total[0] += scored.loss.detach()
-            parts.append((part, scored.row_losses, scored.row_learned))
-        step, epoch = self.state.step + 1, self.state.cursor.epoch
-        visits = [
-            record(part, epoch, step, losses.cpu().numpy(), learned.cpu().numpy()) for part, losses, learned in parts
-        ]
-        loss, aux_loss = total.tolist()
-        return loss, aux_loss, visits
+            parts.append((batch, scored.row_losses))
+        return total, parts
 
     @torch.no_grad()
     def _count_experts(self, split: list[NDArray[np.int64]]) -> torch.Tensor:
@@ -151,7 +165,9 @@ class Passes:
         return torch.stack(counts).sum(0)
 
     def _batch(self, part: NDArray[np.int64]) -> Batch:
-        batch = make_batch(self.rows, part, self._device)
+        ahead, self._ahead = self._ahead, None
+        is_made = ahead is not None and ahead[0] == part.tobytes()
+        batch = ahead[1] if ahead is not None and is_made else make_batch(self.rows, part, self._device)
         if self._dropout is not None:
             self._dropout.begin(self.state.step, batch)
         return batch

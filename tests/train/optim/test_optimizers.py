@@ -1,5 +1,7 @@
 """Updates on float32 masters: small ones survive bfloat16, state survives a checkpoint."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -48,13 +50,35 @@ def test_gradients_of_micro_batches_are_added_up_in_float32():
     assert optimizer.masters["up.weight"].grad.unique().tolist() == [300.0]  # bfloat16 would stop at 256
 
 
+def test_the_gradient_of_a_large_weight_is_freed_as_soon_as_it_is_added_to_its_masters():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(1024, 1024), nn.Linear(1024, 1024), nn.Linear(1024, 4)).bfloat16()
+    exact = copy.deepcopy(model)
+    optimizer = Optimizer(model, AdamWSpec())
+    held, sums = [], {name: torch.zeros(weight.shape) for name, weight in exact.named_parameters()}
+    model[0].weight.register_post_accumulate_grad_hook(
+        lambda _: held.append([w.grad is None for w in model.parameters()])
+    )
+    for seed in range(3):
+        torch.manual_seed(seed)
+        states = torch.randn(5, 1024, dtype=torch.bfloat16)
+        for one in (model, exact):
+            one(states).square().mean().backward()
+        optimizer.gather()
+        for name, weight in exact.named_parameters():
+            sums[name] += weight.grad.float()
+            weight.grad = None
+    assert held == [[True, False, True, False, False, False]] * 3  # when the last one is there, the second is gone
+    assert all(torch.equal(optimizer.masters[name].grad, total) for name, total in sums.items())
+
+
 def test_clipping_scales_to_the_norm_and_tells_the_norm_before():
     model = layers()
     optimizer = Optimizer(model, AdamWSpec())
     backward(model, 1)
-    before = optimizer.clip(None)
-    assert optimizer.clip(before / 2) == pytest.approx(before)
-    assert optimizer.clip(None) == pytest.approx(before / 2, rel=1e-4)
+    before = float(optimizer.clip(None))
+    assert float(optimizer.clip(before / 2)) == pytest.approx(before)
+    assert float(optimizer.clip(None)) == pytest.approx(before / 2, rel=1e-4)
 
 
 @pytest.mark.parametrize("spec", [AdamWSpec(), MuonSpec()], ids=["adamw", "muon"])

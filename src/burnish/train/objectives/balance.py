@@ -33,8 +33,9 @@ class Balance:
 
     def counts(self, logits: Sequence[Tensor]) -> Tensor:
         """How often each expert is chosen [experts]; `logits` are a layer's [tokens, experts] each."""
-        chosen = [layer.softmax(-1).topk(self.top_k, -1).indices.flatten() for layer in logits]
-        return torch.bincount(torch.cat(chosen), minlength=self.experts).float()
+        chosen = torch.cat([layer.softmax(-1).topk(self.top_k, -1).indices.flatten() for layer in logits])
+        counts = torch.zeros(self.experts, dtype=torch.int64, device=chosen.device)
+        return counts.index_add_(0, chosen, torch.ones_like(chosen)).float()  # bincount would wait for the device
 
     def part_of_loss(self, logits: Sequence[Tensor], counts: Tensor, tokens: int) -> Tensor:
         """A micro-batch's part of the loss of a step of `tokens` tokens, in all of which experts were chosen `counts`.

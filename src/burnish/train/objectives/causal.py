@@ -19,14 +19,12 @@ class Scored:
 
     loss: Tensor  # scalar, differentiable
     row_losses: Tensor  # [S] float32, Σ weight·ce / Σ weight of the row
-    row_learned: Tensor  # [S] int64, learned tokens
 
 
 def score(scorer: Scorer, batch: Batch, normaliser: float) -> Scored:
     """Score one micro-batch; `normaliser` is Σ weight over the whole optimiser step."""
     loss, losses = scorer(batch, normaliser)
-    sums = torch.zeros(3, len(batch.rows), device=losses.device)
+    sums = torch.zeros(2, len(batch.rows), device=losses.device)
     sums[0].index_add_(0, batch.sequences, losses * batch.weights)
     sums[1].index_add_(0, batch.sequences, batch.weights)
-    sums[2].index_add_(0, batch.sequences, torch.ones_like(batch.weights))
-    return Scored(loss, sums[0] / sums[1], sums[2].long())
+    return Scored(loss, sums[0] / sums[1])

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from burnish.core.errors import MachineError, RunError
-from burnish.train import checkpoint, saving
-from burnish.train.checkpoint import CheckpointFolder, read
-from burnish.train.ledger import RowLedger
+from burnish.train.checkpoints import checkpoint, saving
+from burnish.train.checkpoints.checkpoint import CheckpointFolder, read
+from burnish.train.checkpoints.saving import StateCopy
 from burnish.train.loop import Loop
 from burnish.train.passes import Passes
-from burnish.train.saving import StateCopy
+from burnish.train.reporting.ledger import RowLedger
 
 LORA = {"kind": "lora", "rank": 4, "dropout": 0.1}
 FULL = {"kind": "full"}
@@ -31,7 +31,7 @@ def made(monkeypatch):
 
     def told(self):
         step(self)
-        steps[self.standing.step].set()
+        steps[self.state.step].set()
 
     monkeypatch.setattr(Loop, "_step", told)
     return steps
@@ -129,7 +129,7 @@ def test_a_stop_waits_for_the_checkpoint(run_fit, writing, made):
 
 def test_a_failed_write_is_reported_beside_the_error_that_ends_the_run(run_fit, writing, monkeypatch):
     def broken(self, rows):
-        if self.standing.step == 3:
+        if self.state.step == 3:
             raise ValueError("something else")
         return gradient(self, rows)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from burnish.core.events import CheckpointSaved, Event, Note
 from burnish.core.files import file_size
-from burnish.train.checkpoint import Checkpoint, CheckpointFolder
+from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder
 from burnish.train.resolve import free_memory
 
 _SHARE_OF_FREE = 0.5
