@@ -14,6 +14,18 @@ def test_workers_get_quiet_defaults_which_a_person_may_change(monkeypatch):
     assert (found["OMP_WAIT_POLICY"], found["TOKENIZERS_PARALLELISM"]) == ("PASSIVE", "true")
 
 
+def test_the_cuda_allocator_grows_its_segments_unless_a_person_set_it_up(monkeypatch):
+    names = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    assert worker_environment()["PYTORCH_ALLOC_CONF"] == "expandable_segments:True"
+    for name in names:
+        with monkeypatch.context() as one:
+            one.setenv(name, "max_split_size_mb:128")
+            found = worker_environment()
+            assert {key: found.get(key) for key in names} == dict.fromkeys(names) | {name: "max_split_size_mb:128"}
+
+
 class Dead:
     """A process that ended with a status."""
 

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from burnish.core.context import Input
 from burnish.core.errors import BurnishError, MachineError, ModelError
+from burnish.models import tensors
 from burnish.models.device import pick_device
 from burnish.models.load import describe, load_model
 from burnish.testing import tiny_model
@@ -201,3 +202,13 @@ def test_a_torn_generation_config_is_refused(tmp_path: Path) -> None:
     (folder / "generation_config.json").write_text('{"temperature": "hot", ')
     with pytest.raises(ModelError, match=r"generation_config\.json"):
         load_model(folder)
+
+
+def test_weights_are_read_onto_the_device_and_do_not_pass_through_main_memory(whole, monkeypatch) -> None:
+    devices: list[set[str]] = []
+    monkeypatch.setattr(
+        tensors, "refuse_not_finite", lambda _, named: devices.append({weight.device.type for weight in named.values()})
+    )
+    monkeypatch.setattr(torch.nn.Module, "to", lambda *_: pytest.fail("the model was moved"))
+    load_model(whole, device="meta")  # a device that every machine has
+    assert devices == [{"meta"}]

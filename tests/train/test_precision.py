@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from burnish.models.load import load_model
+from burnish.models.streaming import StreamedWeights
 from burnish.specs.train import PretrainSpec, SftSpec
-from burnish.stages.train import pretrain, sft
+from burnish.stages.train import pretrain, sft, training
 from burnish.testing import temporary_context, tiny_model
 from burnish.train.optim.optimizers import Optimizer
-from burnish.train.precision import Start
 
 FULL = {"kind": "full"}
 LONG = torch.arange(200)[None] * 7 % 250 + 3
@@ -173,11 +173,11 @@ def test_save_dtype_is_no_setting_of_an_adapter():
 
 
 def test_the_exact_copy_of_a_base_becomes_the_masters_and_is_not_kept_beside_them(monkeypatch, rows, base, tmp_path):
-    exact, beside, masters, step = [], [], Start.masters, Optimizer.step
+    exact, beside, read, step = [], [], StreamedWeights.__getitem__, Optimizer.step
 
-    def watched_masters(self, model):
-        found = masters(self, model)
-        exact.extend(map(weakref.ref, found.values()))
+    def watched_read(self, name):
+        found = read(self, name)
+        exact.append(weakref.ref(found))
         return found
 
     def watched_step(self, rate):
@@ -186,8 +186,35 @@ def test_the_exact_copy_of_a_base_becomes_the_masters_and_is_not_kept_beside_the
         beside.extend(weight().shape for weight in exact if weight() is not None and weight().data_ptr() not in places)
         return step(self, rate)
 
-    monkeypatch.setattr(Start, "masters", watched_masters)
+    monkeypatch.setattr(StreamedWeights, "__getitem__", watched_read)
     monkeypatch.setattr(Optimizer, "step", watched_step)
     train(sft, tmp_path / "run", rows, base=base, method=FULL, dtype="bfloat16", max_steps=1)
     assert exact
     assert beside == []
+
+
+def test_the_loss_by_rounding_is_measured_with_one_weight_of_the_base_in_memory(monkeypatch, rows, tmp_path):
+    base = tiny_model(tmp_path / "base", initializer_range=0.2, dtype="bfloat16")
+    read, before, alive = StreamedWeights.__getitem__, [], []
+
+    def watched(self, name):
+        alive.append(sum(weight() is not None for weight in before))
+        found = read(self, name)
+        before.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr(StreamedWeights, "__getitem__", watched)
+    loads = []
+    monkeypatch.setattr(training, "load_model", lambda *_, **__: loads.append(1))
+    outcome, _, _ = train(sft, tmp_path / "run", rows, base=base, method=FULL, dtype="bfloat16", max_steps=2)
+    assert "rounded" in outcome.measures
+    assert len(before) == len(dict(load_model(base).named_parameters()))
+    assert max(alive) <= 1
+    assert loads == []  # the stage itself loads the model by another door
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_run_in_float32_rounds_no_product_to_tf32(rows, base, tmp_path, dtype):
+    train(sft, tmp_path / "run", rows, base=base, max_steps=1, dtype=dtype)
+    allowed = dtype != "float32"
+    assert (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32) == (allowed, allowed)

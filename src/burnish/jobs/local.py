@@ -24,11 +24,17 @@ _DEFAULTS = {
     "PYTHONUNBUFFERED": "1",
     "MPLBACKEND": "Agg",
 }
+_ALLOCATOR = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
+"""The settings of torch's CUDA allocator, and their older name."""
 
 
 def worker_environment() -> dict[str, str]:
     """This process's environment, with defaults that a worker needs to be fast and quiet."""
-    return {**_DEFAULTS, **os.environ}
+    environment = {**_DEFAULTS, **os.environ}
+    if not any(name in environment for name in _ALLOCATOR):
+        # batches of many sizes leave holes between segments of fixed size, which are memory that is lost
+        environment[_ALLOCATOR[0]] = "expandable_segments:True"
+    return environment
 
 
 class LocalLauncher:

@@ -8,9 +8,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from burnish.models.weights import TensorInfo
+from burnish.core.faults import reason
+from burnish.models.quiet import quiet_transformers
+from burnish.models.weights import TensorInfo, broken
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -48,6 +51,24 @@ class Layout:
     places: Mapping[str, list[Place]]
     rearranged: Mapping[str, str]
     """Weights that transformers computes by operations not supported here, and those operations."""
+
+
+def skeleton_of(base: Path, config: Mapping[str, Any]) -> "PreTrainedModel":
+    """A model's modules without weights: transposed layers, tied weights, tensor names.
+
+    Errors: ModelError `model.broken`.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with quiet_transformers(), torch.device("meta"):
+        try:
+            made = AutoConfig.from_pretrained(base, trust_remote_code=False, local_files_only=True)
+            return AutoModelForCausalLM.from_config(made, trust_remote_code=False)
+        except Exception as error:  # transformers may raise anything for a config from elsewhere
+            raise broken(
+                base, f"cannot be built as a {config['model_type']} causal language model: {reason(error)}"
+            ) from error
 
 
 def locate(skeleton: "PreTrainedModel", tensors: Mapping[str, TensorInfo]) -> Layout:

@@ -123,6 +123,7 @@ def _load_whole(
                 folder,
                 dtype=dtype or "auto",
                 attn_implementation=attention,
+                device_map=None if torch.device(device).type == "cpu" else {"": torch.device(device)},
                 use_safetensors=True,
                 local_files_only=True,
                 trust_remote_code=False,
@@ -144,7 +145,7 @@ def _load_whole(
             ) from error
     model, found = loaded
     _refuse_half_a_model(folder, found)
-    model = model.to(device).eval()
+    model = model.eval()
     refuse_not_finite(folder, dict(model.named_parameters()))
     return model
 

@@ -7,7 +7,7 @@ The formulas are in `adapters.changes`. The arithmetic is in float32 and in PEFT
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from burnish.core.errors import ModelError
-from burnish.core.faults import reason
 from burnish.models.adapters.changes import Change, LowRank, cannot_merge, changes_of, forget_stacks
 from burnish.models.bases import is_adapter
-from burnish.models.layout import Layout, Place, locate
+from burnish.models.layout import Layout, Place, locate, skeleton_of
 from burnish.models.load import (
     check_vocabulary,
-    quiet_transformers,
     read_config,
     refuse_remote_code,
     refuse_unscaled,
@@ -106,7 +104,7 @@ def merge_adapter(
         )
     check_vocabulary(base, config)
     refuse_unscaled(base, config)
-    tensors, skeleton = read_tensors(base), _skeleton(base, config)
+    tensors, skeleton = read_tensors(base), skeleton_of(base, config)
     pieces, untied = _plan(skeleton, tensors, dtype, adapter, base)
     out.mkdir(parents=True, exist_ok=True)
     shards = list(_shards(pieces, max_shard_bytes))
@@ -136,20 +134,6 @@ def merge_adapter(
         untied=untied,
         rounded=(rounding / change) ** 0.5 if change else 0.0,
     )
-
-
-def _skeleton(base: Path, config: Mapping[str, Any]) -> "PreTrainedModel":
-    """The base's modules without weights: transposed layers, tied weights, tensor names."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    with quiet_transformers(), torch.device("meta"):
-        try:
-            made = AutoConfig.from_pretrained(base, trust_remote_code=False, local_files_only=True)
-            return AutoModelForCausalLM.from_config(made, trust_remote_code=False)
-        except Exception as error:  # transformers may raise anything for a config from elsewhere
-            raise broken(
-                base, f"cannot be built as a {config['model_type']} causal language model: {reason(error)}"
-            ) from error
 
 
 def _plan(

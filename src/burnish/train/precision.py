@@ -26,26 +26,42 @@ class Start:
     """The weights that a training starts from."""
 
     weights: Callable[[], Mapping[str, Tensor]]
-    """Makes or loads them, by their names in the plain model, as exactly as they are kept."""
+    """Makes, loads or opens them, by their names in the plain model, as exactly as they are kept."""
     dtype: torch.dtype | None
     """In which the base is kept; None where there is no base."""
     is_rounded: bool
     """The model that is trained was made from them by rounding."""
 
-    def masters(self, model: nn.Module) -> dict[str, Tensor]:
-        """The exact values of trained weights that were rounded, by their names in `model`; float32."""
+    def masters(self, model: nn.Module) -> Mapping[str, Tensor]:
+        """The exact values of trained weights that were rounded, by their names in `model`; float32, read one by one."""
         if not self.is_rounded:
             return {}
         names = {name: plain_name(name) for name, weight in model.named_parameters() if weight.requires_grad}
         if all(".lora_" in name for name in names.values()):
             return {}
-        exact, found = self.weights(), dict[str, Tensor]()
-        for name, plain in names.items():
-            if plain in exact:
-                value = exact[plain].detach().float()
-                is_taken = any(value.data_ptr() == other.data_ptr() for other in found.values())
-                found[name] = value.clone() if is_taken else value  # tied in the base, trained apart
-        return found
+        return _Named(self.weights(), names)
+
+
+class _Named(Mapping[str, Tensor]):
+    """Weights by other names, each in memory that no other one shares."""
+
+    def __init__(self, weights: Mapping[str, Tensor], names: Mapping[str, str]):
+        self._weights = weights
+        self._names = {name: plain for name, plain in names.items() if plain in weights}
+        self._given: set[int] = set()
+
+    def __getitem__(self, name: str) -> Tensor:
+        value = self._weights[self._names[name]].detach().float()
+        if value.data_ptr() in self._given:  # tied in the base, trained apart
+            value = value.clone()
+        self._given.add(value.data_ptr())
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def plain_name(name: str) -> str:

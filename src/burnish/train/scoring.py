@@ -59,7 +59,8 @@ class Scorer:
             self._learn_the_forward()
             if attention in ("auto", "varlen"):
                 self._learn_to_pack(plain, longest)
-            self._set_attention(per_sequence.NAME if self.packs else plain)
+            self._packed_attention = self._cheapest_attention() if self.packs else per_sequence.NAME
+            self._set_attention(self._packed_attention if self.packs else plain)
             self._check_gradients(plain)
 
     @property
@@ -213,6 +214,23 @@ class Scorer:
 
         return _refusal(packed)
 
+    @torch.no_grad()
+    def _cheapest_attention(self) -> str:
+        """The name of attention per sequence without masks where all of them are plainly causal at any length."""
+        from transformers.masking_utils import causal_mask_function
+
+        rows, batches = self._question(_SHORT)
+        packed = make_batch(rows, torch.arange(len(rows)).numpy(), self.causal.device)
+        states = self._own_logits if self.uses_own_head else self.hidden
+        self._set_attention(per_sequence.NAME)
+        expected = states(packed)
+        per_sequence.Sight.functions = functions = set()
+        states(batches[0])  # of one sequence: transformers puts packed ones behind a function of their own
+        per_sequence.Sight.functions, is_causal = None, functions <= {causal_mask_function}
+        self._set_attention(per_sequence.WITHOUT_MASKS)
+        is_same = is_causal and not _refusal(lambda: _far(states(packed), expected, _TOLERANCE))
+        return per_sequence.WITHOUT_MASKS if is_same else per_sequence.NAME
+
     def _check_gradients(self, plain: str) -> None:
         """The gradient of a few trained weights must be that of the model's own loss; a slower path is tried first.
 
@@ -232,7 +250,7 @@ class Scorer:
         def ours() -> Tensor:
             return torch.stack([self(batch, 1.0)[0] for batch in ([packed] if self.packs else batches)]).sum()
 
-        used = per_sequence.NAME if self.packs else plain
+        used = self._packed_attention if self.packs else plain
         self._set_attention(plain)
         try:
             expected = _gradient(own, weights)

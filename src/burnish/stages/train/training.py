@@ -1,11 +1,13 @@
 """What the training stages share: rows become tokens, settings become values, weights become an artifact."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from burnish.core.context import Context, Input, Outcome
-from burnish.core.errors import AskError, DataError, ModelError
+from burnish.core.errors import AskError, BurnishError, DataError, ModelError
 from burnish.core.events import Note, Progress
 from burnish.core.faults import reason
 from burnish.data.dataset import split_names
@@ -14,6 +16,7 @@ from burnish.models.adapters.targets import plan_targets
 from burnish.models.bases import folder_of, is_adapter, whole_model
 from burnish.models.load import describe, load_model, read_config, refuse_remote_code
 from burnish.models.quiet import quiet_transformers
+from burnish.models.streaming import StreamedWeights
 from burnish.models.tensors import DTYPES
 from burnish.models.weights import read_tensors
 from burnish.specs.train import LoraSpec, TrainSpec
@@ -111,6 +114,7 @@ def resolve_run(
         text = f"threads: {resolved.threads}, but this process may use only {machine.cores} cores"
         ctx.emit(Note(level="warning", text=text))
     torch.set_num_threads(resolved.threads)
+    set_float32_precision(resolved.dtype)
     return resolved
 
 
@@ -140,7 +144,9 @@ def start_of(base: Input, resolved: Resolved) -> Start:
     kept = {DTYPES.get(tensor.dtype) for tensor in read_tensors(folder).values()}
     is_merged = is_adapter(base.path)
 
-    def weights() -> dict[str, torch.Tensor]:
+    def weights() -> Mapping[str, torch.Tensor]:
+        with suppress(ValueError, BurnishError):  # where it cannot, the whole model takes more memory, and is as exact
+            return StreamedWeights(base)
         model = without_adapter(load_model(base, dtype=torch.float32))
         return dict(model.named_parameters(remove_duplicate=False))
 

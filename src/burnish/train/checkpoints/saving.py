@@ -9,6 +9,7 @@ CUDA device; where it does not fit, the training waits while the checkpoint is w
 
 from collections.abc import Callable, Mapping
 from threading import Thread
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,7 +33,7 @@ class StateCopy:
     def __init__(self) -> None:
         self._buffers: dict[str, Tensor] = {}
         self._stream: torch.cuda.Stream | None = None
-        self._copied: torch.cuda.Event | None = None
+        self._copied: Any = None
         """Recorded behind the last copy; read by the thread that writes, too."""
 
     def missing(self, tensors: Mapping[str, Tensor]) -> int:

@@ -17,6 +17,9 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 NAME = "burnish_varlen"
+WITHOUT_MASKS = "burnish_varlen_causal"
+"""The same attention, for which transformers makes no masks: to make one, it compares positions on the device in each
+forward pass, and waits for the result."""
 Kind = Literal["causal", "window", "chunk"]
 UNSUPPORTED = ("s_aux", "position_bias")
 """Attention sinks and learned biases: a layer that passes them is run one sequence at a time."""
@@ -33,6 +36,7 @@ def register() -> str:
 
     AttentionInterface.register(NAME, attend)
     AttentionMaskInterface.register(NAME, Sight)
+    AttentionInterface.register(WITHOUT_MASKS, attend)
     return NAME
 
 
@@ -45,6 +49,8 @@ class Sight:
 
     sizes: set[int] = set()  # noqa: RUF012
     """Of all windows and chunks that were applied since it was cleared."""
+    functions: set[Callable[..., torch.Tensor]] | None = None
+    """Where a set is put here, the mask functions that are given are added to it."""
 
     def __init__(
         self,
@@ -65,6 +71,8 @@ class Sight:
         if batch_size != 1 or q_length != kv_length or q_offset or kv_offset or hides or use_vmap:
             raise UnsupportedAttentionError("the model makes a mask of its own")
         self._function, self._size, self._device = mask_function, local_size, device
+        if Sight.functions is not None:
+            Sight.functions.add(mask_function)
         self._resolved: dict[tuple[int, ...], tuple[Kind, int]] = {}
         self._chunked: dict[tuple[int, ...], tuple[tuple[int, ...], torch.Tensor]] = {}
 

@@ -1,0 +1,78 @@
+"""The weights of a model by their names in it, read from the files one at a time: memory holds the largest, not all.
+
+Adapters on the model are merged into each weight as it is read, in float32 and in PEFT's order, as `merge` does it.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+
+from burnish.models.adapters.changes import Change, changes_of, forget_stacks
+from burnish.models.bases import Source, chain_of, folder_of
+from burnish.models.layout import Place, locate, skeleton_of
+from burnish.models.load import read_config
+from burnish.models.tensors import DTYPES, read_tensor
+from burnish.models.weights import TensorInfo, read_tensors
+
+
+class StreamedWeights(Mapping[str, torch.Tensor]):
+    """`weights[name]` is a float32 tensor of its own, read when it is asked for; names as in `named_parameters`.
+
+    Files are those that `load_model` accepted. Errors: ValueError for a model whose weights cannot be followed from the
+    files: quantized ones, some arrangements of transformers, an adapter on an embedding that is also the head.
+    """
+
+    def __init__(self, source: Source):
+        *adapters, base = map(folder_of, chain_of(source))
+        config = read_config(base)
+        skeleton = skeleton_of(base, config)
+        self._tensors = read_tensors(base)
+        layout = locate(skeleton, self._tensors)
+        named = dict(skeleton.named_parameters(remove_duplicate=False))
+        self._shapes = {name: tuple(weight.shape) for name, weight in named.items()}
+        stored = {id(weight): layout.places[name] for name, weight in named.items() if name in layout.places}
+        self._places = {name: stored.get(id(weight), []) for name, weight in named.items()}
+        self._changes: dict[str, list[Change]] = {}
+        shared = {name for name, weight in named.items() if sum(weight is other for other in named.values()) > 1}
+        for adapter in reversed(adapters):
+            for name, change in changes_of(adapter, skeleton_of(base, config)).items():
+                self._changes.setdefault(name, []).append(change)
+        self._refuse_what_cannot_be_followed(base, shared)
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        places, shape = self._places[name], self._shapes[name]
+        if len(places) == 1 and places[0] == Place(places[0].tensor):
+            weight = read_tensor(self._tensors[places[0].tensor]).float()
+        else:
+            weight = torch.empty(shape)
+            for place in places:
+                part = weight if place.expert is None else weight[place.expert]
+                tensor = read_tensor(self._tensors[place.tensor])
+                part[slice(*(place.rows or (None, None)))] = tensor[slice(*(place.block or (None, None)))].float()
+        with torch.no_grad():
+            for change in self._changes.get(name, ()):
+                weight = change.apply(weight).float()
+        forget_stacks()
+        return weight
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._shapes)
+
+    def __len__(self) -> int:
+        return len(self._shapes)
+
+    def _refuse_what_cannot_be_followed(self, base: Path, shared: set[str]) -> None:
+        for name, shape in self._shapes.items():
+            tensors = [self._tensors[place.tensor] for place in self._places[name]]
+            if not tensors or not all(_is_part(self._tensors[p.tensor], p, shape) for p in self._places[name]):
+                raise ValueError(f"{base}: '{name}' does not lie in the files as it does in the model")
+            if any(tensor.dtype not in DTYPES for tensor in tensors):
+                raise ValueError(f"{base}: '{name}' is quantized")
+        for name, changes in self._changes.items():
+            if name in shared or name not in self._shapes or any(c.shape != self._shapes[name] for c in changes):
+                raise ValueError(f"{base}: '{name}' is shared, or is not what its adapter was made for")
+
+
+def _is_part(tensor: TensorInfo, place: Place, shape: tuple[int, ...]) -> bool:
+    return place.shape_in(tensor.shape) == place.shape_of(shape)
