@@ -1,4 +1,4 @@
-"""Weights read one at a time are those of the loaded model, whatever its files look like, and take its place in memory."""
+"""Weights read one at a time are those of the loaded model, whatever its files look like."""
 
 import gc
 import weakref

@@ -33,7 +33,7 @@ class Start:
     """The model that is trained was made from them by rounding."""
 
     def masters(self, model: nn.Module) -> Mapping[str, Tensor]:
-        """The exact values of trained weights that were rounded, by their names in `model`; float32, read one by one."""
+        """The exact values of weights that were rounded, by their names in `model`: float32, read one by one."""
         if not self.is_rounded:
             return {}
         names = {name: plain_name(name) for name, weight in model.named_parameters() if weight.requires_grad}

@@ -14,6 +14,7 @@ from burnish.data.dataset import split_names
 from burnish.models.adapters.attach import attach_lora, save_adapter, without_adapter
 from burnish.models.adapters.targets import plan_targets
 from burnish.models.bases import folder_of, is_adapter, whole_model
+from burnish.models.device import set_float32_precision
 from burnish.models.load import describe, load_model, read_config, refuse_remote_code
 from burnish.models.quiet import quiet_transformers
 from burnish.models.streaming import StreamedWeights
