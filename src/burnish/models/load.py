@@ -113,6 +113,7 @@ def _load_whole(
     refuse_remote_code(folder / "config.json", config)
     refuse_unscaled(folder, config)
     check_vocabulary(folder, config)
+    import torch
     from transformers import AutoModelForCausalLM
 
     from burnish.models.tensors import refuse_not_finite

@@ -102,9 +102,14 @@ class Passes:
 
     def prepare(self, rows: NDArray[np.int64]) -> None:
         """Make the first batch of the step that comes next, while the device still works on this one."""
-        if self._runs_ahead:
-            part = self._split(self.rows, rows)[0]
+        if not self._runs_ahead:
+            return
+        part = self._split(self.rows, rows)[0]
+        try:
             self._ahead = part.tobytes(), make_batch(self.rows, part, self._device)
+        except (RuntimeError, MemoryError) as error:  # the step itself knows what to do then
+            if not is_out_of_memory(error):
+                raise
 
     @torch.no_grad()
     def mean_loss(self, held_out: TokenisedRows) -> float:

@@ -171,6 +171,18 @@ def test_training_waits_where_a_copy_does_not_fit_into_memory(run_fit, monkeypat
     assert same(whole.weights, waited.weights)
 
 
+def test_training_waits_where_memory_for_the_copy_runs_out(run_fit, monkeypatch):
+    whole = run_fit("whole", method=FULL, max_steps=3)
+
+    def runs_out(*_):
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(StateCopy, "take", runs_out)
+    waited = run_fit("waited", method=FULL, max_steps=3)
+    assert [text for text in waited.notes("info") if "does not fit into memory (CUDA error: out of memory)" in text]
+    assert same(whole.weights, waited.weights)
+
+
 def test_a_copy_keeps_what_tensors_were_whatever_becomes_of_them():
     copy, tensors = StateCopy(), {"a": torch.ones(3, 2, dtype=torch.bfloat16), "b": torch.tensor(5.0)}
     assert copy.missing(tensors) == 3 * 2 * 2 + 4

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from burnish.core.events import CheckpointSaved, Event, Note
+from burnish.core.faults import first_line, is_out_of_memory
 from burnish.core.files import file_size
 from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder
 from burnish.train.resolve import free_memory
@@ -75,6 +76,10 @@ class StateCopy:
         """Free the buffers that are cheap to make again; pinned ones are kept for the next copy."""
         self._buffers = {name: buffer for name, buffer in self._buffers.items() if buffer.is_pinned()}
 
+    def forget(self) -> None:
+        """Free all buffers."""
+        self._buffers.clear()
+
     def _fits(self, name: str, tensor: Tensor) -> bool:
         buffer = self._buffers.get(name)
         return buffer is not None and buffer.shape == tensor.shape and buffer.dtype == tensor.dtype
@@ -134,22 +139,27 @@ class CheckpointWriter:
         try:
             self.wait()
         except Exception as error:
-            self.emit(Note(level="warning", text=str(error)))
+            self.emit(Note(level="warning", text=first_line(error)))
 
     def _copied(self, checkpoint: Checkpoint) -> Checkpoint | None:
         """The checkpoint with copies of its tensors; None where these do not fit into memory."""
         groups = {"weights": checkpoint.weights, "optimizer": checkpoint.optimizer}
         tensors = {f"{group}/{name}": value for group, named in groups.items() for name, value in named.items()}
         size, free = self._copy.missing(tensors), free_memory()
+        waits = f"training waits while a checkpoint is written: a copy of {file_size(size)}"
         if size > _SHARE_OF_FREE * free:
-            self._note(
-                f"training waits while a checkpoint is written: a copy of {file_size(size)} would take more than "
-                f"half of the {file_size(free)} of main memory that are free"
-            )
+            self._note(f"{waits} would take more than half of the {file_size(free)} of main memory that are free")
+            return None
+        try:
+            copies = self._copy.take(tensors)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self._note(f"{waits} does not fit into memory ({first_line(error)})")
+            self._copy.forget()
             return None
         if size:
             self._note(f"checkpoints are written while training continues, from a copy of {file_size(size)} in memory")
-        copies = self._copy.take(tensors)
         kept = {group: {name: copies[f"{group}/{name}"] for name in named} for group, named in groups.items()}
         return Checkpoint(
             checkpoint.identity, checkpoint.state, kept["weights"], kept["optimizer"], checkpoint.randomness
