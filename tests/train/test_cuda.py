@@ -97,17 +97,10 @@ def test_a_resumed_run_goes_on_from_its_state(run_fit):
 def test_a_batch_that_went_in_one_copy_is_the_batch_of_the_host(random_rows):
     rows = random_rows()
     here, there = (make_batch(rows, np.arange(9), device) for device in ("cpu", "cuda"))
-    for name in (
-        "input_ids",
-        "position_ids",
-        "cu_seqlens",
-        "positions",
-        "targets",
-        "weights",
-        "sequences",
-        "row_indices",
-    ):
-        one, other = getattr(here, name), getattr(there, name)
+    tensors = {name: value for name, value in vars(here).items() if isinstance(value, torch.Tensor)}
+    assert len(tensors) == 8
+    for name, one in tensors.items():
+        other = getattr(there, name)
         assert other.is_cuda
         assert one.dtype == other.dtype
         assert torch.equal(one, other.cpu()), name
