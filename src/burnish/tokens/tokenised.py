@@ -64,6 +64,11 @@ class TokenisedRows:
         return np.diff(self.offsets)
 
     @property
+    def row_weights(self) -> NDArray[np.float64]:
+        """Sum of the weights of each row, [rows]."""
+        return np.array([self.weights[self.span(row)].sum(dtype=np.float64) for row in range(len(self))])
+
+    @property
     def learned(self) -> int:
         """How many tokens carry a weight."""
         return int(np.count_nonzero(self.weights))

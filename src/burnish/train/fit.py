@@ -123,7 +123,7 @@ def fit(
         optimizer.give_masters()
     model.eval()
     ledger.publish(ctx.scratch / "ledger" / "visits.bin", rows.row_ids, ctx.out / "rows.parquet")
-    curve.draw(ctx.scratch / "ledger" / "visits.bin", state.evaluations, ctx.out / "loss.png")
+    curve.draw(ctx.scratch / "ledger" / "visits.bin", rows, state.evaluations, ctx.out / "loss.png")
     provenance = {"resumed": loop.lineage} if loop.lineage else {}
     return Fitted(_measures(state, plan, rows, resumed_from) | saved, provenance)
 

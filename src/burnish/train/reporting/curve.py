@@ -7,20 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burnish.evals.style import FAINT, INK, PALE, STRONG, WARM, dress, new_figure, write_heading
+from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.reporting.ledger import RECORD
 
 _SMOOTHED_FROM = 10
 _WINDOW_SHARE = 0.05
 
 
-def draw(visits: Path, evaluations: Sequence[Sequence[float]], target: Path) -> None:
-    """Write a picture of training and validation loss; `evaluations` are (step, loss).
+def draw(visits: Path, rows: TokenisedRows, evaluations: Sequence[Sequence[float]], target: Path) -> None:
+    """Write a picture of training and validation loss; `evaluations` are (step, loss), `rows` those trained on.
 
     The loss of each step is pale, and its centred moving average over about a twentieth of the run is strong.
     """
     from matplotlib.ticker import MaxNLocator
 
-    steps, losses = step_losses(visits)
+    steps, losses = step_losses(visits, rows)
     width, height = 8.0, 4.4
     figure = new_figure(width, height)
     rows = f"{len(steps):,} steps" if len(steps) != 1 else "1 step"
@@ -49,13 +50,17 @@ def draw(visits: Path, evaluations: Sequence[Sequence[float]], target: Path) -> 
     figure.savefig(target)
 
 
-def step_losses(visits: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Steps [n] in which tokens were learned, and the mean loss [n] of those tokens, in nats."""
+def step_losses(visits: Path, rows: TokenisedRows) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Steps [n] in which tokens were learned, and the loss [n] of each as it was reported, in nats.
+
+    That is Σ weight·ce / Σ weight over the step: the mean of the row losses, weighed by the weight of each row.
+    """
     records = np.fromfile(visits, RECORD)
-    learned = np.bincount(records["step"], records["learned"])
-    losses = np.bincount(records["step"], records["loss"] * records["learned"].astype(float))
-    steps = np.flatnonzero(learned)
-    return steps, losses[steps] / learned[steps]
+    weights = rows.row_weights[records["row"]]
+    totals = np.bincount(records["step"], weights)
+    losses = np.bincount(records["step"], records["loss"] * weights)
+    steps = np.flatnonzero(totals)
+    return steps, losses[steps] / totals[steps]
 
 
 def smoothed(losses: NDArray[np.float64]) -> NDArray[np.float64]:
