@@ -102,6 +102,35 @@ def test_holm_multiplies_the_smallest_p_value_most() -> None:
     assert [found[name].verdict for name in "abc"] == ["not enough evidence", "better", "not enough evidence"]
 
 
+@pytest.mark.parametrize("higher_is_better", [True, False])
+@pytest.mark.parametrize(
+    ("low", "high", "p", "verdict"),
+    [
+        (0.1, 0.3, 0.001, "higher"),
+        (-0.3, -0.1, 0.001, "lower"),
+        (0.1, 0.3, 0.05, "higher"),
+        (0.1, 0.3, 0.0501, "not enough evidence"),
+        (-0.1, 0.3, 0.001, "not enough evidence"),
+        (-0.3, 0.1, 0.001, "not enough evidence"),
+        (0.0, 0.3, 0.001, "not enough evidence"),
+        (-0.3, 0.0, 0.001, "not enough evidence"),
+    ],
+)
+def test_a_verdict_needs_a_small_p_value_and_an_interval_on_one_side_of_0(
+    low: float, high: float, p: float, verdict: str, higher_is_better: bool
+) -> None:
+    delta = (low + high) / 2
+    comparison = Comparison("score", 50, 0.5, 0.5 + delta, Interval(low, high, ""), "", p, higher_is_better)
+    if verdict in ("higher", "lower"):
+        verdict = "better" if (verdict == "higher") == higher_is_better else "worse"
+    assert corrected([comparison], 0.95)[0].verdict == verdict
+
+
+def test_a_verdict_without_an_interval_is_none() -> None:
+    comparison = Comparison("score", 50, 0.5, 0.9, None, "", 1e-6)
+    assert corrected([comparison], 0.95)[0].verdict == "not enough evidence"
+
+
 @pytest.mark.parametrize("is_binary", [True, False])
 @pytest.mark.parametrize(
     ("rows", "confidence", "scores", "verdict"),

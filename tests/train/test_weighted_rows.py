@@ -18,7 +18,7 @@ STILL = {"max_steps": 1, "learning_rate": 1e-20, "method": {"kind": "full"}, "ke
 
 @pytest.fixture(scope="session")
 def weighted_rows(random_rows):
-    """`weighted_rows(count, seed)`: rows whose learned tokens have weights of 0.25 to 2, the first row 0.5 throughout."""
+    """`weighted_rows(count, seed)`: rows whose learned tokens weigh 0.25 to 2, those of the first row 0.5."""
 
     def make(count: int = 12, seed: int = 0) -> TokenisedRows:
         rows, random = random_rows(count, seed), np.random.default_rng(seed)
@@ -76,7 +76,7 @@ def test_the_ledger_keeps_the_weighted_mean_loss_and_the_learned_tokens_of_each_
     ran = run_fit("run", rows=rows, batch_size=len(rows), **STILL)
     table = pq.read_table(ran.folder / "out/rows.parquet").to_pydict()
     learned = [int((rows.weights[rows.span(row)] > 0).sum()) for row in range(len(rows))]
-    found = {name: (loss, count) for name, loss, count in zip(table["id"], table["loss"], table["learned_tokens"])}
+    found = dict(zip(table["id"], zip(table["loss"], table["learned_tokens"], strict=True), strict=True))
     expected = row_by_row(base, rows).losses
     for row, name in enumerate(rows.row_ids):
         assert found[name] == (pytest.approx(expected[row], rel=1e-4), learned[row]), name

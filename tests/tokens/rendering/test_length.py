@@ -60,3 +60,38 @@ def test_a_row_that_is_split_learns_every_token_once(make, length, with_bos):
     assert renderer.counts["pieces"] == len(pieces)
     if with_bos:
         assert {int(piece.ids[0]) for piece in pieces} == {renderer.tokenizer.bos_token_id}
+
+
+@pytest.mark.parametrize("length", [8, 33, 64])
+def test_a_row_that_is_cut_on_the_left_keeps_its_beginning_of_text(make, length):
+    """Every text that the model saw began with that token: without it the first tokens are met out of place."""
+    template = "{{ bos_token }}" + CHATML
+    (whole,) = make(template).render(LONG)
+    renderer = make(template, max_length=length, over_length="truncate_left")
+    (cut,) = renderer.render(LONG)
+    assert cut.ids.tolist() == [renderer.tokenizer.bos_token_id, *whole.ids[1 - length :].tolist()]
+    assert cut.weights.tolist() == [0.0, *whole.weights[1 - length :].tolist()]
+    assert cut.text.startswith("<bos>")
+    assert whole.text.endswith(cut.text.removeprefix("<bos>"))
+
+
+@pytest.mark.parametrize("over_length", ["raise", "drop", "truncate_left", "split"])
+def test_a_row_of_exactly_the_most_tokens_is_left_whole(make, over_length):
+    (whole,) = make().render(LONG)
+    renderer = make(max_length=len(whole), over_length=over_length)
+    (kept,) = renderer.render(LONG)
+    assert kept.ids.tolist() == whole.ids.tolist()
+    assert kept.weights.tolist() == whole.weights.tolist()
+    assert +renderer.counts == {"rows": 1, "turns": 4}
+
+
+def test_the_pieces_of_a_split_row_keep_the_weights_of_its_turns(make):
+    turns = [
+        turn | ({"weight": weight} if weight else {}) for turn, weight in zip(TURNS, [0, 0.5, 0, 2] * 2, strict=True)
+    ]
+    (whole,) = make().render({**LONG, "messages": turns})
+    pieces = make(max_length=33, over_length="split").render({**LONG, "messages": turns})
+    assert [weight for piece in pieces for weight in piece.weights.tolist() if weight] == [
+        weight for weight in whole.weights.tolist() if weight
+    ]
+    assert {0.5, 2.0} == {weight for weight in whole.weights.tolist() if weight}

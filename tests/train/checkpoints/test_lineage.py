@@ -129,6 +129,30 @@ def test_other_rows_are_refused_by_name_at_a_named_checkpoint(run_fit, random_ro
         run_fit("second", resume=checkpoint_of_step(first, 2), rows=random_rows(30, seed=1))
 
 
+HELD_OUT = {"other rows": (5, 8), "fewer rows": (4, 9), "none": None}
+
+
+@pytest.mark.parametrize("now", HELD_OUT.values(), ids=HELD_OUT)
+@pytest.mark.parametrize("is_named", [False, True])
+def test_other_held_out_rows_are_refused_by_name(run_fit, random_rows, now, is_named):
+    """The best weights are chosen by them, and the losses of two sets are not comparable."""
+    settings = {"max_steps": 3, "eval_every": 1}
+    with pytest.raises(RunError, match="it is saved"):
+        run_fit("run", stop_before=2, held_out=random_rows(5, 9), **settings)
+    named = {"resume": checkpoint_of_step(run_fit.last, 2)} if is_named else {}
+    held_out = None if now is None else random_rows(*now)
+    with pytest.raises(RunError, match="the validation rows") as caught:
+        run_fit("other" if is_named else "run", held_out=held_out, **settings, **named)
+    assert caught.value.code == "run.other-settings"
+
+
+def test_held_out_rows_that_come_to_a_run_without_any_are_refused(run_fit, random_rows):
+    with pytest.raises(RunError, match="it is saved"):
+        run_fit("run", stop_before=2, max_steps=3)
+    with pytest.raises(RunError, match="the validation rows"):
+        run_fit("run", held_out=random_rows(5, 9), max_steps=3)
+
+
 def test_a_run_that_ends_before_the_named_checkpoint_is_refused(run_fit):
     first = run_fit("first", max_steps=4)
     with pytest.raises(RunError, match="of step 4, and the run ends after 3"):

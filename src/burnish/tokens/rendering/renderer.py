@@ -69,8 +69,10 @@ class Renderer:
             if row["kind"] == "text":
                 return self._fitted([self._text(row["text"])])
             if row["kind"] == "chat":
-                messages, rewritten = row["messages"], self.spec.rewritten_turns
-                return self._fitted(self._chat(messages, row.get("tools"), self._weights(messages), rewritten))
+                messages, tools, rewritten = row["messages"], row.get("tools"), self.spec.rewritten_turns
+                if self.spec.train_on == "all":
+                    return self._fitted([self._everything(messages, tools)])
+                return self._fitted(self._chat(messages, tools, self._weights(messages), rewritten))
             raise not_to_learn(row["kind"])
         except BurnishError as error:
             raise _at(row, error) from error
@@ -232,10 +234,6 @@ class Renderer:
         """The samples of a conversation, each with the weights of its tokens; at least one."""
         self._refusals.check(messages, tools)
         self._count_overruled(messages, wanted)
-        if self.spec.train_on == "all":
-            text = self._dialect.trace(messages, tools).text
-            self.counts.update(self._omissions.count([text], messages, tools))
-            return [self._weighed(text, [(0, len(text), 1.0)])]
         found = self._samples(messages, tools, wanted, rewritten)
         self.counts.update(found.counts)
         return [
@@ -245,6 +243,14 @@ class Renderer:
             )
             for sample in found.samples
         ]
+
+    def _everything(self, messages: Messages, tools: Tools) -> tuple[Encoded, Weights]:
+        """A conversation of which every token is learned."""
+        self._refusals.check(messages, tools)
+        self._count_overruled(messages, dict.fromkeys(range(len(messages)), 1.0))
+        text = self._dialect.trace(messages, tools).text
+        self.counts.update(self._omissions.count([text], messages, tools))
+        return self._weighed(text, [(0, len(text), 1.0)])
 
     def _samples(
         self, messages: Messages, tools: Tools, wanted: Mapping[int, float], rewritten: RewrittenTurns
@@ -354,9 +360,8 @@ class Renderer:
     # What must not pass in silence
 
     def _count_overruled(self, messages: Messages, wanted: Mapping[int, float]) -> None:
-        acting = dict.fromkeys(range(len(messages)), 1.0) if self.spec.train_on == "all" else wanted
         given = {index: message["weight"] for index, message in enumerate(messages) if "weight" in message}
-        self.counts["overruled"] += any(weight != acting.get(index, 0.0) for index, weight in given.items())
+        self.counts["overruled"] += any(weight != wanted.get(index, 0.0) for index, weight in given.items())
 
 
 def before_answer(messages: Messages) -> Messages:

@@ -1,0 +1,61 @@
+"""The answers of preferences and labels: each is learned alone, whatever the prompt's turns say."""
+
+import pytest
+
+from burnish.core.errors import DataError
+from burnish.specs.tokens import RenderSpec
+from burnish.tokens.rendering.renderer import Renderer
+from burnish.tokens.templates.chatml import CHATML
+
+ASKED = [
+    {"role": "system", "content": "Be brief"},
+    {"role": "user", "content": "one"},
+    {"role": "assistant", "content": "two", "weight": 1.0},
+    {"role": "user", "content": "three"},
+]
+ANSWER = [{"role": "assistant", "content": "four"}]
+CALLING = [
+    {"role": "assistant", "content": "first"},
+    {"role": "user", "content": "and?"},
+    {"role": "assistant", "content": "second"},
+]
+
+
+@pytest.fixture
+def make(toy_tokenizer):
+    def renderer(**settings) -> Renderer:
+        return Renderer(toy_tokenizer(CHATML), RenderSpec(**{"max_length": 4096, **settings}))
+
+    return renderer
+
+
+def learned(renderer: Renderer, answer: list[dict]) -> str:
+    rendered = renderer.render_answer(ASKED, answer, source="rows.jsonl:1")
+    assert set(rendered.weights.tolist()) == {0.0, 1.0}
+    return renderer.tokenizer.decode(rendered.ids[rendered.weights > 0])
+
+
+@pytest.mark.parametrize("train_on", ["assistant", "completion", "all"])
+def test_the_turns_of_the_answer_are_learned_and_those_of_the_prompt_are_not(make, train_on):
+    renderer = make(train_on=train_on)
+    assert learned(renderer, ANSWER) == "four<|im_end|>\n"
+    assert learned(renderer, CALLING) == "first<|im_end|>\nsecond<|im_end|>\n"
+
+
+def test_both_answers_stand_behind_the_same_prompt(make):
+    renderer = make()
+    prompt = renderer.prompt(ASKED)[1]
+    for answer in (ANSWER, CALLING):
+        rendered = renderer.render_answer(ASKED, answer)
+        assert rendered.ids[: len(prompt)].tolist() == prompt
+        assert not rendered.weights[: len(prompt)].any()
+
+
+def test_an_answer_that_is_too_long_is_dropped_or_cut_on_the_left_and_never_split(make):
+    whole = make().render_answer(ASKED, CALLING)
+    assert make(max_length=16, over_length="drop").render_answer(ASKED, CALLING) is None
+    cut = make(max_length=16, over_length="truncate_left").render_answer(ASKED, CALLING)
+    assert cut.ids.tolist() == whole.ids[-16:].tolist()
+    with pytest.raises(DataError, match=r"^rows\.jsonl:1: the row has .* tokens") as caught:
+        make(max_length=16, over_length="split").render_answer(ASKED, CALLING, source="rows.jsonl:1")
+    assert caught.value.code == "data.too-long"
