@@ -145,3 +145,56 @@ def test_the_identity_of_a_step_is_the_hash_of_four_named_parts():
     """Another name or part would make every step of every workspace new."""
     parts = {"stage": "words", "version": 3, "settings": {"word": "hi"}, "inputs": {"source": "f"}}
     assert of_step("words", 3, Words(), {"source": "f"}) == of_value(parts)
+
+
+def test_a_folder_has_one_fingerprint_in_whatever_order_its_files_are_listed(tmp_path, monkeypatch):
+    for name in ("b/x", "a/y", "c"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    first = of_path(tmp_path, {})
+    listed = type(tmp_path).rglob
+
+    def turned(path, pattern):
+        return reversed(list(listed(path, pattern)))
+
+    monkeypatch.setattr(type(tmp_path), "rglob", turned)
+    assert of_path(tmp_path, {}) == first
+    monkeypatch.setattr(type(tmp_path), "rglob", lambda path, pattern: sorted(listed(path, pattern), reverse=True))
+    assert of_path(tmp_path, {}) == first
+
+
+def test_the_content_of_a_model_is_its_config_its_weights_and_its_base_and_nothing_else(tmp_path):
+    deciding = {
+        *("config.json", "adapter_config.json", "burnish_base.json", "model.safetensors", "adapter_model.safetensors"),
+        *("model-00001-of-00002.safetensors", "model.safetensors.index.json"),
+    }
+    others = {"README.md", "tokenizer.json", "generation_config.json", "rows.parquet", "loss.png"}
+    for name in deciding | others:
+        (tmp_path / name).write_text("before")
+    before = fingerprint.of_model(tmp_path, {})
+    assert before.keys() == deciding
+    for name in sorted(deciding | others):
+        (tmp_path / name).write_text("after!")
+        after = fingerprint.of_model(tmp_path, {})
+        assert {changed for changed in deciding if after[changed] != before[changed]} == {name} & deciding
+        before = after
+
+
+def test_a_remembered_file_is_read_again_when_size_time_or_inode_differ(tmp_path, monkeypatch):
+    monkeypatch.setattr(fingerprint, "_SETTLED_NS", -1)
+    path, known = tmp_path / "a.txt", {}
+    path.write_text("one")
+    first = fingerprint.of_file(path, known)
+    [(key, (stamp, _))] = known.items()
+    for place in range(4):
+        other = [value + (index == place) for index, value in enumerate(stamp)]
+        assert fingerprint.of_file(path, {key: [other, "0" * 64]}) == first
+    assert fingerprint.of_file(path, {key: [stamp, "0" * 64]}) == "0" * 64
+
+
+def test_the_dots_of_nested_settings_keep_them_apart():
+    assert fingerprint.flattened({"a": {"b": 1, "c": {}}, "d": [{"e": 2}], "f": None}) == {
+        "a.b": 1,
+        "d": [{"e": 2}],
+        "f": None,
+    }

@@ -129,8 +129,13 @@ def test_the_kind_of_a_step_not_yet_made_is_checked(planned):
     assert "'tune.base'" in caught.value.what
 
 
-def test_how_long_a_step_took_last_time_is_told(planned, all_made):
+def test_how_long_a_step_took_last_time_is_told(planned, all_made, finished, workspace):
     assert planned(force=["make"])["make"].last_seconds >= 0
+    for number, (state, seconds) in enumerate([("succeeded", 70), ("succeeded", 30), ("failed", 5)], start=2):
+        run = finished("r", number, "make", fingerprint=f"other{number}", state=state, plan=False)
+        write_json(run.folder / "run.json", {**run.record_of("run.json"), "started": 1000.0, "ended": 1000.0 + seconds})
+    finished("another", 1, "make", fingerprint="another", plan=False)
+    assert planned(force=["make"])["make"].last_seconds == 30, "the newest success of this recipe"
     assert planned()["make"].last_seconds is None
 
 

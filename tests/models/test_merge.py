@@ -1,5 +1,6 @@
 """The streamed merge against PEFT's own, bit by bit, and its memory."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -147,6 +148,28 @@ def test_merge_refuses_what_it_does_not_compute(tmp_path, make_adapter, change):
 
     with pytest.raises(ModelError, match=next(iter(change.values())) if "peft_type" in change else next(iter(change))):
         merge_adapter(adapter, base, tmp_path / "merged")
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # PEFT asks transformers by names that have gone old
+@pytest.mark.parametrize("is_cut_off", [False, True])
+def test_an_adapter_that_was_trained_again_in_its_place_is_merged_as_it_is_now(tmp_path, make_adapter, is_cut_off):
+    """The matrices of stacked experts are kept while a merge runs, and no longer: not even where it fails."""
+    sizes = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "decoder_sparse_step": 1}
+    base = tiny_model(tmp_path / "base", "qwen3_moe", tie_word_embeddings=False, **sizes)
+    spec = LoraSpec(rank=2, targets=["q_proj"], experts=True)
+
+    def stop(done: int, total: int) -> None:
+        if is_cut_off and done == total:
+            raise InterruptedError
+
+    with contextlib.suppress(InterruptedError):
+        merge_adapter(make_adapter(base, spec, seed=1), base, tmp_path / "first", progress=stop)
+    adapter = make_adapter(base, spec, seed=2)
+    merge_adapter(adapter, base, tmp_path / "second")
+
+    ours, theirs = load_model(tmp_path / "second").state_dict(), merged_by_peft(adapter)
+    for name, tensor in ours.items():
+        torch.testing.assert_close(tensor, theirs[name], atol=1e-5, rtol=1e-5)
 
 
 MEASURE = """

@@ -111,16 +111,19 @@ def merge_adapter(
     done = 0
     rounding = change = 0.0
     weight_map: dict[str, str] = {}
-    for number, shard in enumerate(shards, 1):
-        name = WEIGHTS if len(shards) == 1 else f"model-{number:05}-of-{len(shards):05}.safetensors"
-        with StreamedWriter(out / name, [(piece.name, piece.dtype, piece.source.shape) for piece in shard]) as writer:
-            for piece in shard:
-                squares = _write(piece, writer)
-                rounding, change = rounding + squares[0], change + squares[1]
-                weight_map[piece.name] = name
-                done += 1
-                progress(done, len(pieces))
-    forget_stacks()
+    try:
+        for number, shard in enumerate(shards, 1):
+            name = WEIGHTS if len(shards) == 1 else f"model-{number:05}-of-{len(shards):05}.safetensors"
+            held = [(piece.name, piece.dtype, piece.source.shape) for piece in shard]
+            with StreamedWriter(out / name, held) as writer:
+                for piece in shard:
+                    squares = _write(piece, writer)
+                    rounding, change = rounding + squares[0], change + squares[1]
+                    weight_map[piece.name] = name
+                    done += 1
+                    progress(done, len(pieces))
+    finally:
+        forget_stacks()
     if len(shards) > 1:
         index = {"metadata": {"total_size": sum(piece.bytes for piece in pieces)}, "weight_map": weight_map}
         (out / WEIGHTS_INDEX).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
