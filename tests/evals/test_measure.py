@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from burnish.evals.measure import Item, answer_rows, as_chat, measure_likelihoods
 from burnish.evals.scoring.scorers import Score, Unscored, build_scorers
 from burnish.models.engines.protocol import Answer
 from burnish.models.load import load_model
 from burnish.specs.evals import ExactMatchSpec, GenerationSpec
+from burnish.specs.tokens import RenderSpec
 from burnish.testing import tiny_tokenizer
 from burnish.tokens.load import load_tokenizer
 from burnish.tokens.rendering.renderer import Renderer
@@ -84,3 +86,23 @@ def test_a_long_text_is_read_in_pieces_and_a_long_conversation_is_left_out(base_
     assert not pieces.too_long
     assert conversation.too_long
     assert conversation.likelihood is None
+
+
+@pytest.mark.parametrize("train_on", ["assistant", "completion", "all"])
+def test_a_likelihood_is_of_the_turns_that_are_learned_with_their_weights(base_model: Path, train_on: str) -> None:
+    model, tokenizer = load_model(base_model), load_tokenizer(base_model)
+    said = [("user", "one?", None), ("assistant", "abcd", 0.5), ("user", "two?", None), ("assistant", "efghij", 0.25)]
+    turns = [{"role": role, "content": text} | ({"weight": w} if w else {}) for role, text, w in said]
+    given = {"id": "0", "source": "x:1", "kind": "chat", "messages": turns}
+    items = [Item()]
+    measure_likelihoods(model, tokenizer, [given], items, train_on=train_on, max_length=100, tick=lambda *_: None)
+    [rendered] = Renderer(tokenizer, RenderSpec(train_on=train_on)).render(given)
+    ids = torch.tensor(rendered.ids, dtype=torch.long)
+    with torch.no_grad():
+        nats = -model(input_ids=ids[None]).logits[0].log_softmax(-1)[:-1].gather(1, ids[1:, None])[:, 0]
+    expected = float((nats * torch.tensor(rendered.weights[1:])).sum())
+    first, last = len("abcd") + 1, len("efghij") + 1  # each with its end
+    tokens = {"assistant": 0.5 * first + 0.25 * last, "completion": 0.25 * last, "all": len(ids) - 1}[train_on]
+    assert items[0].likelihood is not None
+    assert items[0].likelihood.nats == pytest.approx(expected, rel=1e-5)
+    assert items[0].likelihood.tokens == pytest.approx(tokens)

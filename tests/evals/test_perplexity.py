@@ -86,6 +86,18 @@ def test_a_token_counts_with_its_weight(loaded: tuple[Any, Any]) -> None:
     assert half.bits_per_byte == pytest.approx(whole.bits_per_byte)
 
 
+def test_tokens_of_several_weights_in_one_row_each_count_with_their_own(loaded: tuple[Any, Any]) -> None:
+    model, tokenizer = loaded
+    row = rendered(tokenizer, "abcdefghijkl")  # a token is a letter, and a byte
+    row.weights[1:] = np.resize(np.array([0.5, 0.5, 1.0, 0.0, 0.25, 2.0], np.float32), len(row.weights) - 1)
+    ids = torch.tensor(row.ids, dtype=torch.long)
+    with torch.no_grad():
+        nats = -model(input_ids=ids[None]).logits[0].log_softmax(-1)[:-1].gather(1, ids[1:, None])[:, 0]
+    [found] = measured(model, tokenizer, [row], 64).values()
+    assert found.nats == pytest.approx(float((nats * torch.tensor(row.weights[1:])).sum()), rel=1e-5)
+    assert found.tokens == found.bytes == pytest.approx(float(row.weights.sum()))
+
+
 def test_bytes_are_those_of_the_learned_text_without_special_tokens(loaded: tuple[Any, Any]) -> None:
     _, tokenizer = loaded
     row = rendered(tokenizer, "Köln: 你好<|im_end|>", slice(0, None))

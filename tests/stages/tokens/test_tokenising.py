@@ -30,7 +30,8 @@ def tokenizer(tmp_path_factory):
 
 def row(number):
     asked = {"role": "user", "content": f"Say {number} " * (number % 7 + 1)}
-    return {"messages": [asked, {"role": "assistant", "content": "abcdefg"[: number % 7] + "h"}]}
+    weight = {} if number % 3 == 0 else {"weight": 0.25 * (number % 3)}
+    return {"messages": [asked, {"role": "assistant", "content": "abcdefg"[: number % 7] + "h", **weight}]}
 
 
 @pytest.fixture
