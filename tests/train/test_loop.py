@@ -1,6 +1,7 @@
 """The loop: exact resume, the same gradient however a step is split, and every way in which a run stops."""
 
 import re
+from collections import Counter
 
 import pytest
 import torch
@@ -65,6 +66,23 @@ def test_computing_activations_again_does_not_change_the_weights(run_fit):
     again = run_fit("again", method=LORA, gradient_checkpointing=True)
     for name, weight in kept.weights.items():
         torch.testing.assert_close(again.weights[name], weight, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", [LORA, {"kind": "full"}], ids=["lora", "full"])
+def test_every_layer_is_computed_again_in_the_backward_pass_exactly_when_asked(run_fit, method):
+    def calls(name, **settings):
+        counted = Counter()
+
+        def listen(model):
+            for path, module in model.named_modules():
+                if path.endswith(".mlp"):
+                    module.register_forward_pre_hook(lambda it, _, path=path: counted.update([path] * it.training))
+
+        run_fit(name, method=method, max_steps=1, batch_size=6, micro_batch_tokens=10_000, prepare=listen, **settings)
+        return list(counted.values())
+
+    assert calls("kept") == [1, 1]
+    assert calls("again", gradient_checkpointing=True) == [2, 2]
 
 
 def test_a_step_that_runs_out_of_memory_is_repeated_in_halves_with_the_same_gradient(run_fit, monkeypatch):

@@ -29,6 +29,16 @@ def test_languages_are_told_and_the_reason_names_what_was_found():
     assert keep(text("12 + 34 = 46")) == "language uncertain"
 
 
+def test_a_row_is_as_sure_of_its_language_as_was_asked():
+    """A row in two languages is told as one of them with some probability between."""
+    mixed = text("The weather Das Wette")
+    language, probability = LanguageFilter(["en", "de"], 0.0)._tell.classify(mixed["text"])
+    assert language == "en"
+    assert 0.6 < probability < 0.99
+    assert LanguageFilter(["en", "de"], probability - 1e-6)(mixed) == ""
+    assert LanguageFilter(["en", "de"], probability + 1e-6)(mixed) == "language uncertain"
+
+
 def test_a_language_that_nobody_speaks_is_refused():
     with pytest.raises(AskError, match="there is no language 'english'"):
         LanguageFilter(["english"], 0.5)
