@@ -6,9 +6,10 @@ USER := $(VENV)/.ready-user
 DEV := $(VENV)/.ready-dev
 SETUP := tools/environment.py
 WORKERS ?= 2
+TRACKERS := .venv-trackers
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup setup-dev demo test torture check lint types layers format bench mutants docs families synthesize train \
+.PHONY: help setup setup-dev demo test trackers torture check lint types layers format bench mutants docs families synthesize train \
 	train-debug clean
 .NOTPARALLEL:
 
@@ -30,6 +31,14 @@ demo: $(USER) ## The whole arc on the embedded model: data, adapter, evaluation,
 
 test: $(DEV) ## All tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not torture and not gpu" --durations 15
+
+trackers: $(DEV) ## The tests of all trackers, in an environment of their own: some need older packages than ours
+	@test -x $(TRACKERS)/bin/python || $(BIN)/python -m venv $(TRACKERS)
+	@cd $(TRACKERS)/lib/python3*/site-packages && \
+		echo "import site; site.addsitedir('$(CURDIR)/$(VENV)/lib/'+'$$(basename $$(dirname $$PWD))/site-packages')" > burnish.pth
+	@echo "trackers: installing wandb, swanlab, trackio and mlflow-skinny (200 MB, a minute)"
+	@$(TRACKERS)/bin/python -m pip --disable-pip-version-check install -qq --only-binary :all: wandb swanlab trackio mlflow-skinny
+	$(TRACKERS)/bin/python -m pytest tests/train/trackers
 
 torture: $(DEV) ## The long fault tests: 500 kills, 200 bit flips
 	$(BIN)/python -m pytest -m torture tests

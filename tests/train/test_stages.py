@@ -13,7 +13,7 @@ from burnish.models.load import load_model
 from burnish.specs.train import PretrainSpec, SftSpec
 from burnish.stages.train import pretrain, sft
 from burnish.testing import temporary_context, tiny_model
-from burnish.train.reporting import trackers
+from burnish.train.trackers import tracking
 
 ARCHITECTURE = {
     "model_type": "qwen3",
@@ -242,7 +242,7 @@ def test_what_was_tracked_stays_with_the_artifact(rows, base, tmp_path):
 @pytest.mark.parametrize(("setting", "value"), [("device", "cuda"), ("track", ["wandb"])])
 def test_what_this_machine_lacks_is_told_before_the_rows_are_read(base, tmp_path, monkeypatch, setting, value):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(trackers, "find_spec", lambda _: None)
+    monkeypatch.setattr(tracking, "find_spec", lambda _: None)
     with pytest.raises(MachineError):
         run(sft, SftSpec(data="file:d", base="file:b", **{setting: value}), tmp_path / "run", data=tmp_path, base=base)
 

@@ -6,9 +6,7 @@ weights. What is saved, and how, is the stage's business.
 
 import math
 import random
-import shutil
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from torch import nn
 from burnish.core import fingerprint
 from burnish.core.context import Context
 from burnish.core.errors import AskError, ModelError
-from burnish.core.events import Chosen, Event, Metric, Note
+from burnish.core.events import Chosen, Event, Note
 from burnish.specs.train import MOST, FullSpec, PretrainSpec, SftSpec, TrainSpec
 from burnish.train.batches import StepPlan, TokenisedRows
 from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder, load, read, read_weights
@@ -32,9 +30,10 @@ from burnish.train.objectives.balance import balance_of
 from burnish.train.optim.optimizers import Optimizer
 from burnish.train.optim.schedule import Schedule
 from burnish.train.precision import Start, give_whole_model
-from burnish.train.reporting import curve, ledger, trackers
+from burnish.train.reporting import curve, ledger
 from burnish.train.resolve import Resolved, save_every
 from burnish.train.scoring import Scorer, causal_model
+from burnish.train.trackers.tracking import Tracking
 
 _ROWS_WHEN_NOT_SAID = 16
 _EVALUATIONS = 10
@@ -88,32 +87,31 @@ def fit(
     plan = _plan(spec, rows, ctx.emit)
     settings = _settings(spec, plan, held_out, resolved, ctx.emit)
     checkpoints = CheckpointFolder(ctx.scratch / "checkpoints", spec.checkpoint.keep)
-    with ExitStack() as stack:
-        loop = Loop(
-            scorer,
-            optimizer,
-            rows,
-            held_out,
-            plan,
-            settings,
-            checkpoints=checkpoints,
-            balance=balance,
-            dropout=dropout,
-            ledger_path=ctx.scratch / "ledger" / "visits.bin",
-            origin=_origin(spec, ctx, rows, held_out, optimizer),
-            emit=ctx.emit,
-            is_stopping=lambda: ctx.stopping,
-        )
-        resumed_from = _resume(spec.resume, loop, checkpoints, ctx.emit)
-        checkpoints.refuse_without_room(loop.checkpoint_bytes())
-        ctx.settled()
-        if resumed_from is None:
-            checkpoints.clear()
-        loop.emit = _tracked(spec, ctx, stack, loop.state.step)
+    loop = Loop(
+        scorer,
+        optimizer,
+        rows,
+        held_out,
+        plan,
+        settings,
+        checkpoints=checkpoints,
+        balance=balance,
+        dropout=dropout,
+        ledger_path=ctx.scratch / "ledger" / "visits.bin",
+        origin=_origin(spec, ctx, rows, held_out, optimizer),
+        emit=ctx.emit,
+        is_stopping=lambda: ctx.stopping,
+    )
+    resumed_from, continues = _resume(spec.resume, loop, checkpoints, ctx.emit)
+    checkpoints.refuse_without_room(loop.checkpoint_bytes())
+    ctx.settled()
+    if resumed_from is None:
+        checkpoints.clear()
+    with _tracking(spec, ctx, loop.state.step, continues) as tracking:
+        loop.emit = tracking.emit
         state = loop.run()
     _take_best(settings, state, checkpoints, optimizer, ctx.emit)
-    if spec.track:
-        shutil.copytree(_tracker_folder(ctx), ctx.out / "trackers", dirs_exist_ok=True)
+    tracking.publish(ctx.out / "trackers")
     scorer.restore_attention()
     dropout.remove()
     saved: dict[str, Any] = {}
@@ -252,10 +250,12 @@ def _origin(
     )
 
 
-def _resume(asked: str, loop: Loop, checkpoints: CheckpointFolder, emit: Callable[[Event], None]) -> int | None:
-    """Take up the checkpoint that was requested; gives its step.
+def _resume(
+    asked: str, loop: Loop, checkpoints: CheckpointFolder, emit: Callable[[Event], None]
+) -> tuple[int | None, bool]:
+    """Restore the requested checkpoint; gives its step, and whether the run continues an earlier attempt of itself.
 
-    One that was named is left for a newer one of this run, once there is one.
+    A named checkpoint is left for a newer one of this run, once there is one.
     """
     newest, damaged = (None, []) if asked == "never" else checkpoints.newest()
     for sentence in damaged:
@@ -265,7 +265,7 @@ def _resume(asked: str, loop: Loop, checkpoints: CheckpointFolder, emit: Callabl
         named = Path(asked)
         checkpoint = read(named)
     if checkpoint is None:
-        return None
+        return None, asked != "never"
     changes = loop.restore(checkpoint, named)
     checkpoints.forget_after(loop.state.step)
     if named is not None:
@@ -276,7 +276,7 @@ def _resume(asked: str, loop: Loop, checkpoints: CheckpointFolder, emit: Callabl
     if changes:
         text = ", ".join(str(change) for change in changes)
         emit(Note(level="warning", text=f"from step {loop.state.step + 1} on other settings apply: {text}"))
-    return loop.state.step
+    return loop.state.step, named is None
 
 
 def _stands_on(checkpoint: Checkpoint, named: Path) -> bool:
@@ -285,27 +285,11 @@ def _stands_on(checkpoint: Checkpoint, named: Path) -> bool:
     return bool(lineage) and lineage[-1]["checkpoint"] == str(named)
 
 
-def _tracker_folder(ctx: Context) -> Path:
-    """Where trackers write while the run goes, so that a resumed run finds what was written before."""
-    return ctx.scratch / "trackers"
-
-
-def _tracked(spec: TrainSpec, ctx: Context, stack: ExitStack, step: int) -> Callable[[Event], None]:
-    """An `emit` that also sends metrics, of the steps after `step`, to the trackers that were asked for."""
-    if not spec.track:
-        return ctx.emit
-    settings: Mapping[str, Any] = spec.model_dump(mode="json")
-    opened = trackers.open_trackers(spec.track, _tracker_folder(ctx), ctx.out.parent.name, settings, step)
-    for tracker in opened:
-        stack.callback(tracker.close)
-
-    def emit(event: Event) -> None:
-        ctx.emit(event)
-        if isinstance(event, Metric):
-            for tracker in opened:
-                tracker.log(event.step, event.values)
-
-    return emit
+def _tracking(spec: TrainSpec, ctx: Context, step: int, continues: bool) -> Tracking:
+    folder = ctx.out.parent  # runs/<recipe>/<number>/<step>
+    name = "-".join(folder.parts[-3:])
+    settings = spec.model_dump(mode="json")
+    return Tracking(spec.track, ctx.scratch / "trackers", name, settings, ctx.emit, step=step, continues=continues)
 
 
 def _take_best(

@@ -26,8 +26,8 @@ from burnish.stages.tokens.tokenising import tokenised_split
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.fit import Fitted
 from burnish.train.precision import Start
-from burnish.train.reporting import trackers
 from burnish.train.resolve import Machine, ModelShape, Resolved, beyond_context, refuse_without_device, resolve
+from burnish.train.trackers import tracking
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,7 +47,7 @@ def tokenised(
     raise; RunError `run.interrupted`.
     """
     refuse_without_device(spec.device, Machine.here())  # what can be told at once is told before the long work
-    trackers.require(spec.track)
+    tracking.require(spec.track)
     data, renderer = ctx.input("data"), RowRenderer(tokenizer, spec.render)
     if spec.render.chat_template is not None:
         tokenizer.chat_template = renderer.template

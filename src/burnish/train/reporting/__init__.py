@@ -1,1 +1,1 @@
-"""What a run reports: metrics, the row ledger, the loss curve, and trackers."""
+"""What a run reports: metrics, the row ledger and the loss curve."""

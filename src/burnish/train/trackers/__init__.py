@@ -1,0 +1,1 @@
+"""Where metrics are also sent: TensorBoard, Weights & Biases, SwanLab, Trackio, MLflow."""

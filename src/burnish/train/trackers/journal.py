@@ -1,0 +1,46 @@
+"""The metrics of a run on disk, so that a resumed attempt can give a tracker what a killed one did not deliver."""
+
+import json
+from pathlib import Path
+
+from burnish.core.files import write_atomically
+from burnish.train.trackers.base import Point
+
+
+class Journal:
+    """Append-only JSON lines. Opening it for a run that resumes after `step` drops the points of later steps."""
+
+    def __init__(self, path: Path, step: int):
+        self.points = [point for point in _read(path) if point.step <= step]
+        self._known = {(point.step, name) for point in self.points for name in point.values}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, "".join(_line(point) for point in self.points))
+        self._path = path
+
+    def add(self, point: Point) -> Point | None:
+        """Append what is new of a point, and give that; None when all of it is known."""
+        values = {name: value for name, value in point.values.items() if (point.step, name) not in self._known}
+        if not values:
+            return None
+        new = Point(point.step, point.at, values)
+        self._known |= {(point.step, name) for name in values}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(_line(new))
+        return new
+
+
+def _line(point: Point) -> str:
+    return json.dumps({"step": point.step, "at": point.at, "values": dict(point.values)}) + "\n"
+
+
+def _read(path: Path) -> list[Point]:
+    """Every whole line; a kill can tear the last one."""
+    if not path.exists():
+        return []
+    points: list[Point] = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            points.append(Point(**json.loads(line)))
+        except (ValueError, TypeError):
+            continue
+    return points

@@ -1,0 +1,187 @@
+"""Sends the metrics of a run to the trackers that `track` names.
+
+A tracker never stops a training: one that fails is reported and receives no more. A resumed run continues the run that
+its first attempt began there, without lost and without doubled steps.
+"""
+
+import shutil
+import signal
+import threading
+import uuid
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from burnish.core.errors import BurnishError, MachineError
+from burnish.core.events import Event, Metric, Note
+from burnish.core.faults import reason
+from burnish.core.files import read_json, write_json
+from burnish.train.trackers.base import Point, State, TrackedRun, Tracker
+from burnish.train.trackers.journal import Journal
+
+TRACKERS = {
+    "tensorboard": "burnish.train.trackers.tensorboard:TensorBoard",
+    "wandb": "burnish.train.trackers.wandb:Wandb",
+    "swanlab": "burnish.train.trackers.swanlab:SwanLab",
+    "trackio": "burnish.train.trackers.trackio:Trackio",
+    "mlflow": "burnish.train.trackers.mlflow:MLflow",
+}
+"""Names as in `track`, which are those of the packages, and the class of each."""
+
+
+def require(names: Sequence[str]) -> None:
+    """MachineError `machine.no-package` for the first tracker whose package is not installed."""
+    for name in names:
+        if find_spec(name) is None:
+            raise MachineError(
+                "machine.no-package",
+                f"track names {name}, but the package is not installed",
+                f"pip install {name}, or take {name} out of track",
+            )
+
+
+class Tracking:
+    """The open trackers of one attempt of a run; leaving its `with` block closes them.
+
+    `step` is the step that the attempt resumes after, 0 for a start. With `continues` false the run is a new one to the
+    trackers, whatever an earlier attempt in the same folder sent.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        folder: Path,
+        run_name: str,
+        settings: Mapping[str, Any],
+        emit: Callable[[Event], None],
+        *,
+        step: int = 0,
+        continues: bool = True,
+    ):
+        self._files, self._emit = folder / "files", emit
+        self._journal: Journal | None = None
+        self._open: dict[str, Tracker] = {}
+        if not names:
+            return
+        private = folder / "private"
+        if not continues:
+            shutil.rmtree(folder, ignore_errors=True)
+        private.mkdir(parents=True, exist_ok=True)
+        run_id = _identity(private / "run.json")
+        self._journal = Journal(private / "metrics.jsonl", step)
+        for name in names:
+            run = TrackedRun(
+                run_id, run_name, settings, self._files / name, private / f"{name}.json", self._reporter(name)
+            )
+            self._start(name, run)
+
+    def publish(self, folder: Path) -> None:
+        """Copy what trackers wrote beside the run, once all are closed."""
+        if not self._files.is_dir():
+            return
+        try:
+            shutil.copytree(self._files, folder, ignore=_links)
+        except OSError as error:
+            self._warn(f"the files of trackers are not in the artifact: {reason(error)}")
+
+    def emit(self, event: Event) -> None:
+        """Pass an event on, and its metrics to every tracker."""
+        self._emit(event)
+        if not isinstance(event, Metric) or self._journal is None:
+            return
+        point: Point | None = Point(event.step, event.at, event.values)
+        try:
+            point = self._journal.add(point)
+        except OSError as error:
+            self._warn(f"metrics are not kept for a resumed run to send again: {reason(error)}")
+        if point is not None:
+            for name in list(self._open):
+                self._send(name, point)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        state, text = _state_of(error)
+        for name, tracker in self._open.items():
+            try:
+                tracker.close(state, text)
+            except Exception as failure:
+                self._warn(f"the tracker {name} did not close its run: {reason(failure)}")
+        self._open = {}
+
+    def _start(self, name: str, run: TrackedRun) -> None:
+        module, _, kind = TRACKERS[name].partition(":")
+        try:
+            with _untouched_process():
+                self._open[name] = getattr(import_module(module), kind)(run)
+        except Exception as error:
+            self._warn(f"the tracker {name} did not start, and the run is not tracked there: {reason(error)}")
+            return
+        assert self._journal is not None
+        for point in self._journal.points:
+            self._send(name, point)
+
+    def _send(self, name: str, point: Point) -> None:
+        tracker = self._open.get(name)
+        if tracker is None:
+            return
+        try:
+            new = {key: value for key, value in point.values.items() if not tracker.holds(point.step, key)}
+            if new:
+                tracker.log(Point(point.step, point.at, new))
+        except Exception as error:
+            del self._open[name]
+            self._warn(
+                f"the tracker {name} failed at step {point.step} and receives no more of this run: {reason(error)}"
+            )
+
+    def _reporter(self, name: str) -> Callable[[str], None]:
+        return lambda text: self._emit(Note(text=f"{name}: {text}"))
+
+    def _warn(self, text: str) -> None:
+        self._emit(Note(level="warning", text=text))
+
+
+def _identity(path: Path) -> str:
+    """The id of the run in every tracker, made by the first attempt: 16 lower-case hex digits."""
+    try:
+        return str(read_json(path)["id"])
+    except (OSError, ValueError, KeyError, TypeError):
+        made = uuid.uuid4().hex[:16]
+        write_json(path, {"id": made})
+        return made
+
+
+def _state_of(error: BaseException | None) -> tuple[State, str]:
+    if error is None:
+        return "finished", ""
+    if isinstance(error, BurnishError) and error.code == "run.interrupted":
+        return "stopped", error.what
+    return "failed", error.what if isinstance(error, BurnishError) else reason(error)
+
+
+def _links(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if Path(folder, name).is_symlink()]
+
+
+@contextmanager
+def _untouched_process() -> Generator[None]:
+    """Undo what a package changes in the process on its start: random numbers and the handlers of stop signals."""
+    from burnish.train.checkpoints.checkpoint import capture_randomness, restore_randomness
+
+    is_main = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)} if is_main else {}
+    randomness = capture_randomness()
+    try:
+        yield
+    finally:
+        restore_randomness(randomness)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
