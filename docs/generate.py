@@ -64,20 +64,20 @@ def _example_flag(name: str) -> str:
 
 def settings_page() -> str:
     """One table for each stage's spec, and one for each spec within it."""
-    lines = [_MADE, "# Settings", "", "Of each stage, as written in a recipe. *runtime* marks a setting that says"]
+    lines = [_MADE, "# Settings", "", "Of each stage, as written in a recipe. *runtime* marks a setting that affects"]
     lines += ["where or how fast a step runs; it is no part of the step's fingerprint.", ""]
     lines += [
         "On the command line a setting is a flag with dashes and dots: `weight_decay` of `optimizer` in a recipe is"
     ]
     lines += ["`--optimizer.weight-decay` there.", ""]
-    told: set[type[Spec]] = set()
+    done: set[type[Spec]] = set()
     for row in stages().values():
         lines += [f"## {row.name}", "", (row.spec_type().__doc__ or "").strip(), ""]
-        lines += [f"Gives: {row.gives}.{f' Needs: `burnish[{row.extra}]`.' if row.extra else ''}", ""]
+        lines += [f"Produces: {row.produces}.{f' Needs: `burnish[{row.extra}]`.' if row.extra else ''}", ""]
         lines += _fields(row.spec_type())
         for inner in _within(row.spec_type()):
-            if inner not in told:
-                told.add(inner)
+            if inner not in done:
+                done.add(inner)
                 lines += [f"### {_title(inner)}", "", (inner.__doc__ or "").strip(), "", *_fields(inner)]
     return "\n".join(lines)
 

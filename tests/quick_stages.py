@@ -68,8 +68,8 @@ class JoinSpec(Spec):
 
 def join(spec: JoinSpec, ctx: Context) -> Outcome:
     if spec.read == "nothing":
-        ctx.settled()
-        raise AssertionError("settled() let unread settings pass")
+        ctx.check_settings()
+        raise AssertionError("check_settings() let unread settings pass")
     if isinstance(spec.source, str):
         paths = [ctx.input("source").path]
     else:

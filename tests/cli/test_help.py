@@ -48,7 +48,7 @@ def test_a_step_to_run_anew_must_be_among_those_that_are_kept(burnish, recipe):
     for flag in ("--force", "--from"):
         said = burnish("plan", recipe, "--only", "make", flag, "join")
         assert said.status == 2
-        assert "'join' is to run anew" in said.err
+        assert "'join' is forced but excluded by --only" in said.err
     assert burnish("plan", recipe, "--only", "join", "--force", "make").status == 0
     assert burnish("plan", recipe, "--only", "make", "--force", "*").status == 0
 

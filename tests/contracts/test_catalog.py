@@ -16,7 +16,7 @@ KINDS = {"dataset", "model", "adapter", "tokenizer", "evaluation", "generations"
 def test_a_row_leads_to_a_documented_spec(row):
     assert issubclass(row.spec_type(), Spec)
     assert (row.spec_type().__doc__ or "").strip()
-    assert row.gives in KINDS
+    assert row.produces in KINDS
     for name, info in row.spec_type().__pydantic_fields__.items():
         assert info.description, f"{row.name}.{name} has no help"
 

@@ -1,4 +1,4 @@
-"""Runs that stand finished on disk without a worker having made them."""
+"""Run folders that are created without a worker."""
 
 import os
 import time
@@ -11,7 +11,7 @@ from burnish.core.runs.artifact import record_files
 
 @pytest.fixture
 def finished(workspace):
-    """Make a run folder with an artifact: `finished("recipe", 1, "step", kind="dataset", files={...})`."""
+    """Create a run folder with an artifact: `finished("recipe", 1, "step", kind="dataset", files={...})`."""
 
     def finished(
         recipe="r",
@@ -40,7 +40,7 @@ def finished(workspace):
             }
         )
         run.lock().acquire().lock.release()
-        run.go("running", pid=os.getpid())
+        run.transition("running", pid=os.getpid())
         if state == "succeeded":
             run.out.mkdir()
             for name, text in (files or {"words.txt": "w\n"}).items():
@@ -62,12 +62,12 @@ def finished(workspace):
                 },
             )
         if state not in ("running", "killed"):
-            run.go(state)
+            run.transition(state)
         if plan:
             planned = workspace.plan_of(recipe, number)["steps"] if number in workspace.numbers(recipe) else []
             steps = [*planned, {"step": step, "folder": run.name}]
             workspace.record_plan(recipe, number, {"recipe": recipe, "steps": steps})
-        time.sleep(0.002)  # runs are told apart by the time of their making
+        time.sleep(0.002)  # runs are ordered by their creation time
         return run
 
     return finished

@@ -1,4 +1,4 @@
-"""Errors carry a code, what happened and what to do, across processes too."""
+"""Errors have a code, a description and a fix, also across processes."""
 
 import json
 import pickle
@@ -28,7 +28,7 @@ def test_an_error_survives_json_and_pickle(code):
         assert (again.code, again.what, again.fix) == (code, "what", "fix")
 
 
-def test_each_family_has_an_exit_status_of_its_own():
+def test_each_family_has_its_own_exit_status():
     assert [family.exit_status for family in FAMILIES.values()] == [2, 3, 4, 5, 6]
     assert all(issubclass(family, BurnishError) for family in FAMILIES.values())
 
@@ -45,8 +45,8 @@ def test_python_shows_the_code_and_the_fix_of_an_error():
     assert shown.count("did you mean 'tune'?") == shown.count("ask.bad-reference") == 1
 
 
-def test_no_error_holds_a_secret():
-    error = AskError("ask.bad-reference", "https://me:canary@host/x", "give hf_canarycanarycanarycanary")
+def test_no_error_contains_a_secret():
+    error = AskError("ask.bad-reference", "https://me:canary@host/x", "use hf_canarycanarycanarycanary")
     assert "canary" not in f"{error} {error!r} {error.as_dict()} {error.args} {pickle.dumps(error)}"
 
 

@@ -1,4 +1,4 @@
-"""The event log: whole lines, torn ones survived, secrets masked, offsets that a reader can come back to."""
+"""The event log: complete lines, tolerance of partial ones, masked secrets, offsets to continue from."""
 
 import json
 import math
@@ -22,7 +22,7 @@ def test_what_is_appended_is_read_back_in_order(tmp_path):
     assert read_events(log.path) == sent
 
 
-def test_a_reader_goes_on_from_its_offset(tmp_path):
+def test_a_reader_continues_at_its_offset(tmp_path):
     log = EventLog(tmp_path / "events.jsonl")
     log.append(Note(text="one"))
     *_, (_, offset) = log.read()
@@ -30,7 +30,7 @@ def test_a_reader_goes_on_from_its_offset(tmp_path):
     assert [event.text for event, _ in log.read(offset)] == ["two"]
 
 
-def test_half_a_line_at_the_end_is_left_until_it_is_whole(tmp_path):
+def test_a_partial_last_line_is_read_once_it_is_complete(tmp_path):
     log = EventLog(tmp_path / "events.jsonl")
     log.append(Note(text="one"))
     whole = log.path.read_bytes()
@@ -41,7 +41,7 @@ def test_half_a_line_at_the_end_is_left_until_it_is_whole(tmp_path):
     assert texts(log) == ["one", "two"]
 
 
-def test_after_a_torn_line_the_next_event_stands_on_a_line_of_its_own(tmp_path):
+def test_after_a_partial_line_the_next_event_starts_a_new_line(tmp_path):
     log = EventLog(tmp_path / "events.jsonl")
     log.append(Note(text="one"))
     with log.path.open("ab") as file:
@@ -50,14 +50,14 @@ def test_after_a_torn_line_the_next_event_stands_on_a_line_of_its_own(tmp_path):
     assert texts(log) == ["one", "two"]
 
 
-def test_rubbish_and_unknown_events_are_passed_over(tmp_path):
+def test_invalid_and_unknown_events_are_skipped(tmp_path):
     log = EventLog(tmp_path / "events.jsonl")
     log.path.write_bytes(b'\x00\xff\n[]\n{"kind":"from-the-future","at":1}\n')
     log.append(Note(text="one"))
     assert texts(log) == ["one"]
 
 
-def test_a_file_cut_at_any_byte_gives_only_whole_events(tmp_path):
+def test_a_file_truncated_at_any_byte_yields_only_complete_events(tmp_path):
     log = EventLog(tmp_path / "events.jsonl")
     for word in ("one", "two", "three"):
         log.append(Note(text=word))
@@ -67,7 +67,7 @@ def test_a_file_cut_at_any_byte_gives_only_whole_events(tmp_path):
         assert texts(log) == ["one", "two", "three"][: whole[:length].count(b"\n")]
 
 
-def test_writers_at_once_do_not_mix_their_lines(tmp_path):
+def test_concurrent_writers_do_not_mix_their_lines(tmp_path):
     log = EventLog(tmp_path / "events.jsonl")
     writers = [
         threading.Thread(target=lambda i=i: [EventLog(log.path).append(Note(text=f"{i}" * 200)) for _ in range(50)])
@@ -94,7 +94,7 @@ def test_no_file_means_no_events(tmp_path):
     assert not os.path.exists(tmp_path / "absent.jsonl")
 
 
-def test_a_number_that_is_none_is_written_so_that_every_program_can_read_it(tmp_path):
+def test_nan_and_infinity_are_written_as_valid_json(tmp_path):
     log = EventLog(tmp_path / "events.jsonl")
     log.append(Metric(step=1, values={"loss": float("nan"), "grad_norm": float("inf")}))
     line = log.path.read_text()

@@ -1,11 +1,11 @@
-"""Any error becomes one with a code and a fix; those of the machine are told apart from faults of burnish."""
+"""Any error is converted to one with a code and a fix; machine errors are distinguished from bugs in burnish."""
 
 import errno
 
 import pytest
 
 from burnish.core.errors import AskError
-from burnish.core.faults import as_known, reason
+from burnish.core.faults import as_burnish_error, reason
 
 KNOWN = AskError("ask.wrong-value", "what", "fix")
 
@@ -18,7 +18,7 @@ def caused_by(cause: Exception) -> Exception:
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "told"),
+    ("error", "code", "expected"),
     [
         (KNOWN, "ask.wrong-value", "what"),
         (MemoryError(), "machine.no-memory", "memory"),
@@ -30,16 +30,16 @@ def caused_by(cause: Exception) -> Exception:
         (ZeroDivisionError("by zero"), "run.failed", "ZeroDivisionError: by zero"),
     ],
 )
-def test_an_error_gets_a_code(error, code, told):
-    known = as_known(error, "see the log")
+def test_an_error_gets_a_code(error, code, expected):
+    known = as_burnish_error(error, "see the log")
     assert known.code == code
-    assert told in known.what
+    assert expected in known.what
     assert known.fix
 
 
-def test_an_unforeseen_error_gets_the_advice():
-    assert as_known(KeyError("x"), "see the log").fix == "see the log"
-    assert as_known(KNOWN, "see the log") is KNOWN
+def test_an_unexpected_error_gets_the_advice():
+    assert as_burnish_error(KeyError("x"), "see the log").fix == "see the log"
+    assert as_burnish_error(KNOWN, "see the log") is KNOWN
 
 
 def test_a_reason_is_one_short_line():

@@ -1,4 +1,4 @@
-"""What is written survives a crash: seen whole or not at all, flushed before it is named."""
+"""Atomic writes: after a crash a file is complete or absent, and it is flushed before it is renamed."""
 
 import errno
 import json
@@ -55,7 +55,7 @@ def test_a_folder_is_flushed_whole_then_renamed_then_its_parent_is_flushed(tmp_p
 
 
 @pytest.mark.parametrize("failing", ["fsync", "replace"])
-def test_a_failed_write_leaves_the_old_content_and_no_rubbish(tmp_path, monkeypatch, failing):
+def test_a_failed_write_keeps_the_old_content_and_leaves_no_temporary_file(tmp_path, monkeypatch, failing):
     path = tmp_path / "a.json"
     write_json(path, {"old": True})
 
@@ -70,7 +70,7 @@ def test_a_failed_write_leaves_the_old_content_and_no_rubbish(tmp_path, monkeypa
     assert [found.name for found in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_an_interrupt_while_writing_leaves_no_rubbish(tmp_path, monkeypatch):
+def test_an_interrupt_while_writing_leaves_no_temporary_file(tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
@@ -90,7 +90,7 @@ def test_a_published_file_is_as_readable_as_any_other(tmp_path):
     assert (tmp_path / "out" / "model.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_numbers_that_are_not_finite_are_written_as_words(tmp_path):
+def test_non_finite_numbers_are_written_as_strings(tmp_path):
     write_json(tmp_path / "a.json", {"nan": math.nan, "list": [math.inf, (-math.inf, 1.5)], "in": {"x": math.nan}})
     text = (tmp_path / "a.json").read_text()
     read = json.loads(text, parse_constant=lambda word: pytest.fail(f"bare {word}"))
@@ -100,5 +100,5 @@ def test_numbers_that_are_not_finite_are_written_as_words(tmp_path):
 @pytest.mark.parametrize(
     ("count", "text"), [(0, "0 bytes"), (999, "999 bytes"), (64_321, "64.3 kB"), (5_000_000, "5 MB"), (141e9, "141 GB")]
 )
-def test_a_size_shows_its_digits_however_small_it_is(count, text):
+def test_a_size_has_three_significant_digits(count, text):
     assert file_size(int(count)) == text

@@ -1,4 +1,4 @@
-"""Two steps are the same when their stage, settings and inputs are; not when only place or speed differ."""
+"""Steps with the same stage, settings and inputs have the same fingerprint; place and speed do not matter."""
 
 import os
 from typing import Annotated
@@ -20,7 +20,7 @@ def sft(**values):
     return SftSpec(**{"base": "hub:x", "data": "file:y", **values})
 
 
-def test_a_default_that_is_written_out_changes_nothing():
+def test_an_explicit_default_changes_nothing():
     assert of(sft()) == of(sft(learning_rate=2e-4, method={"kind": "lora", "rank": 16}))
 
 
@@ -41,7 +41,7 @@ def test_where_and_how_fast_a_step_runs_changes_nothing():
     assert of(sft()) == of(sft(device="cpu", threads=3, resume="never", track=["tensorboard"], log_every=7))
 
 
-def test_the_words_of_a_reference_do_not_count_once_its_content_does():
+def test_a_reference_counts_by_its_content_and_not_by_its_text():
     one, other = sft(data="file:a"), sft(data="file:b")
     assert of(one, {"data": "same", "base": "b"}) == of(other, {"data": "same", "base": "b"})
     listed = [PrepareSpec(source=[SourceSpec(ref=f"file:{name}", take=1)]) for name in "ab"]
@@ -49,7 +49,7 @@ def test_the_words_of_a_reference_do_not_count_once_its_content_does():
     assert of(listed[0], {"source.0.ref": "f"}) != of(listed[1], {"source.0.ref": "g"})
 
 
-def test_values_are_the_same_whatever_the_order_of_their_keys():
+def test_the_order_of_keys_does_not_matter():
     assert of_value({"a": 1, "b": [2]}) == of_value({"b": [2], "a": 1})
     assert of_value({"a": 1}) != of_value({"a": 1.5})
 
@@ -81,20 +81,20 @@ def test_a_folder_is_its_names_and_bytes_without_its_git_history(tmp_path):
     assert of_path(folder, {}) != first
 
 
-def test_a_named_checkpoint_is_part_of_the_identity_and_auto_and_never_are_not():
+def test_a_named_checkpoint_is_part_of_the_fingerprint_and_auto_and_never_are_not():
     assert of(sft()) == of(sft(resume="never"))
     assert of(sft(resume="/some/step-00000004")) not in (of(sft()), of(sft(resume="/some/step-00000005")))
 
 
 @pytest.mark.parametrize("settled_after", [2 * 10**9, -1])
-def test_an_edit_that_keeps_size_and_time_is_seen(tmp_path, monkeypatch, until, settled_after):
+def test_an_edit_that_keeps_size_and_time_is_detected(tmp_path, monkeypatch, until, settled_after):
     monkeypatch.setattr(fingerprint, "_SETTLED_NS", settled_after)
     path, known = tmp_path / "a.txt", {}
     path.write_text("one")
     before = path.stat()
     first = of_path(path, known)
 
-    def edited():  # within one tick of the clock, the times may not tell
+    def edited():  # within one tick of the clock, the times may be equal
         path.write_text("two")
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
         return settled_after > 0 or path.stat().st_ctime_ns != before.st_ctime_ns
@@ -103,22 +103,22 @@ def test_an_edit_that_keeps_size_and_time_is_seen(tmp_path, monkeypatch, until, 
     assert of_path(path, known) != first
 
 
-def test_a_torn_memory_of_hashes_is_not_believed(tmp_path):
+def test_an_invalid_cached_hash_is_ignored(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("one")
     for entry in (None, 3, [], ["x"], {"a": 1}, [[1], 2, 3]):
         assert of_path(path, {os.path.realpath(path): entry}) == of_path(path, {})
 
 
-def test_a_file_that_has_just_changed_is_not_remembered(tmp_path):
+def test_a_file_that_has_just_changed_is_not_cached(tmp_path):
     path, known = tmp_path / "a.txt", {}
     path.write_text("one")
     of_path(path, known)
     assert known == {}
 
 
-def test_a_file_is_its_bytes_and_its_ending_wherever_it_lies(tmp_path):
-    """The ending says how a file is read: lines of JSON that were called .txt are another input than as .jsonl."""
+def test_a_file_is_its_bytes_and_its_suffix_at_any_path(tmp_path):
+    """The suffix decides how a file is read: the same lines as .txt and as .jsonl are different inputs."""
     found = {}
     for name in ("rows.jsonl", "other.v2.JSONL", "rows.txt", "rows.jsonl.gz", "rows.txt.gz"):
         (tmp_path / name).write_text('{"text": "a"}\n')

@@ -1,4 +1,4 @@
-"""A lack of memory is known by the words of each library that says so, and nothing else is taken for it."""
+"""Out-of-memory errors of each library are recognised by their messages; other errors are not."""
 
 import pytest
 import torch
@@ -23,12 +23,12 @@ OTHERS = [
     RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`"),
     RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasSgemm`"),
     RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
-    ValueError("a row that says: out of memory"),
+    ValueError("a row with the text: out of memory"),
 ]
 
 
 @pytest.mark.parametrize("error", LACKING, ids=str)
-def test_a_lack_of_memory_is_recognised(error):
+def test_an_out_of_memory_error_is_recognised(error):
     assert is_out_of_memory(error)
 
 
@@ -37,7 +37,7 @@ def test_another_error_is_not(error):
     assert not is_out_of_memory(error)
 
 
-def test_torchs_own_error_for_more_memory_than_there_is_is_recognised():
+def test_the_error_of_torch_for_too_much_memory_is_recognised():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 60, dtype=torch.uint8)
     assert is_out_of_memory(caught.value)

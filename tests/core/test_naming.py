@@ -1,9 +1,9 @@
-"""The hint that offers a name for one that is not known."""
+"""The hint that suggests a name for an unknown one."""
 
 from burnish.core.naming import MOST_NAMES, nearest
 
 
-def test_the_nearest_name_is_offered():
+def test_the_nearest_name_is_suggested():
     assert nearest("instuction", ["instruction", "output"]) == "did you mean 'instruction'?"
 
 
@@ -11,7 +11,7 @@ def test_names_are_listed_when_none_is_near():
     assert nearest("zzz", ["b", "a"]) == "known names: a, b"
 
 
-def test_a_long_list_of_names_is_cut_and_its_rest_counted():
+def test_a_long_list_of_names_is_truncated_and_the_rest_counted():
     hint = nearest("zzz", [f"file-{number:03}.jsonl" for number in range(300)])
     assert hint.endswith(f"file-{MOST_NAMES - 1:03}.jsonl and {300 - MOST_NAMES} more")
     assert hint.count(".jsonl") == MOST_NAMES

@@ -1,4 +1,4 @@
-"""What a run would do: what is new, what is reused, what goes on where it was cut off, and why."""
+"""The plan of a run: which steps run, which are reused, which are resumed, and why."""
 
 import pytest
 
@@ -51,7 +51,7 @@ def test_all_of_a_finished_recipe_is_reused(planned, all_made):
     assert steps["join"].reason == "made by r/1/join"
 
 
-def test_a_changed_step_and_what_stands_on_it_are_run(planned, all_made):
+def test_a_changed_step_and_its_dependents_are_run(planned, all_made):
     changed = {**RECIPE, "steps": {**RECIPE["steps"], "make": {"stage": "quick-make", "word": "new"}}}
     assert actions(planned(changed)) == {"make": "run", "other": "reuse", "join": "run", "end": "run"}
 
@@ -61,7 +61,7 @@ def test_a_runtime_setting_changes_nothing(planned, all_made):
     assert set(actions(planned(changed)).values()) == {"reuse"}
 
 
-def test_from_runs_a_step_and_all_that_stand_on_it(planned, all_made):
+def test_from_runs_a_step_and_its_dependents(planned, all_made):
     assert actions(planned(start="join")) == {"make": "reuse", "other": "reuse", "join": "run", "end": "run"}
     assert actions(planned(start="make")) == {"make": "run", "other": "reuse", "join": "run", "end": "run"}
 
@@ -78,7 +78,7 @@ def test_only_keeps_the_named_steps_and_what_they_need(planned):
 
 
 @pytest.mark.parametrize("option", [{"start": "jon"}, {"force": ["jon"]}, {"only": ["jon"]}])
-def test_a_step_that_is_not_there_offers_the_nearest(planned, option):
+def test_an_unknown_step_suggests_the_nearest(planned, option):
     with pytest.raises(AskError, match="no step 'jon'") as caught:
         planned(**option)
     assert caught.value.fix == "did you mean 'join'?"
@@ -88,7 +88,7 @@ def test_another_recipes_step_of_the_same_settings_is_reused(planned, all_made):
     assert planned({**RECIPE, "name": "another"})["make"].reason == "made by r/1/make"
 
 
-def test_an_artifact_whose_output_is_gone_is_made_again(planned, all_made, workspace):
+def test_an_artifact_whose_output_is_missing_is_made_again(planned, all_made, workspace):
     (workspace.run("r", 1, "make").out / "words.txt").unlink()
     workspace.run("r", 1, "make").out.rmdir()
     assert actions(planned())["make"] == "run"
@@ -104,14 +104,14 @@ def test_a_step_with_a_checkpoint_is_resumed(planned, finished, state):
     assert state in step.reason
 
 
-def test_a_step_that_is_in_progress_is_not_begun_a_second_time(planned, finished):
+def test_a_step_in_progress_is_not_started_twice(planned, finished):
     run = finished("r", 1, "make", fingerprint=planned()["make"].fingerprint, state="running", plan=False)
     with run.lock():
         step = planned()["make"]
     assert (step.action, step.reason) == ("resume", "r/1/make is in progress")
 
 
-def test_resume_never_starts_afresh(planned, finished):
+def test_resume_never_starts_from_scratch(planned, finished):
     recipe = {"name": "r", "steps": {"s": {"stage": "quick-slow", "release": "x", "resume": "never"}}}
     run = finished("r", 1, "s", fingerprint=planned(recipe)["s"].fingerprint, state="failed", plan=False)
     (run.scratch / "checkpoints" / "5").mkdir(parents=True)
@@ -129,7 +129,7 @@ def test_the_kind_of_a_step_not_yet_made_is_checked(planned):
     assert "'tune.base'" in caught.value.what
 
 
-def test_how_long_a_step_took_last_time_is_told(planned, all_made, finished, workspace):
+def test_the_last_duration_of_a_step_is_reported(planned, all_made, finished, workspace):
     assert planned(force=["make"])["make"].last_seconds >= 0
     for number, (state, seconds) in enumerate([("succeeded", 70), ("succeeded", 30), ("failed", 5)], start=2):
         run = finished("r", number, "make", fingerprint=f"other{number}", state=state, plan=False)
@@ -154,7 +154,7 @@ def test_planning_writes_nothing_but_the_cache_of_hashes(planned, workspace, mon
     assert sorted(path.name for path in workspace.root.iterdir()) == [".burnish", "rows.txt"]
 
 
-def test_an_input_that_is_not_there_is_told_with_the_line_that_names_it(tmp_path, workspace):
+def test_a_missing_input_is_reported_with_its_line(tmp_path, workspace):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("name: r\nsteps:\n  data:\n    stage: prepare\n    source:\n      - ref: file:none.jsonl\n")
     with pytest.raises(AskError) as caught:
@@ -170,7 +170,7 @@ def test_a_damaged_artifact_is_not_reused_and_the_reason_names_it(planned, all_m
     assert "words.txt has 11 bytes instead of 2" in steps["make"].reason
 
 
-def test_a_sound_artifact_of_the_same_fingerprint_stands_in_for_a_damaged_one(planned, all_made, workspace, finished):
+def test_an_intact_artifact_of_the_same_fingerprint_replaces_a_damaged_one(planned, all_made, workspace, finished):
     finished("r", 2, "make", fingerprint=planned()["make"].fingerprint, plan=False)
     (workspace.run("r", 2, "make").out / "words.txt").unlink()
     step = planned()["make"]
@@ -192,7 +192,7 @@ def test_an_adapter_whose_base_is_damaged_is_trained_again(planned, finished, wo
     assert "q/1/below" in steps["tune"].reason
 
 
-def test_a_damaged_artifact_of_another_recipe_is_refused_with_the_way_to_repair_it(planned, finished):
+def test_a_damaged_artifact_of_another_recipe_is_refused_with_its_repair(planned, finished):
     run = finished("r", 1, "data")
     (run.out / "words.txt").write_text("changed")
     with pytest.raises(RunError, match=r"'end\.source': the artifact r\.data@1 .* is damaged: words\.txt") as caught:
@@ -200,7 +200,7 @@ def test_a_damaged_artifact_of_another_recipe_is_refused_with_the_way_to_repair_
     assert "burnish runs resume r/1" in caught.value.fix
 
 
-def test_a_base_that_was_moved_leaves_its_adapter_reusable_and_whole(planned, finished, workspace):
+def test_an_adapter_stays_reusable_when_its_base_is_moved(planned, finished, workspace):
     base = workspace.root / "base"
     base.mkdir()
     (base / "config.json").write_text("{}")
@@ -213,7 +213,7 @@ def test_a_base_that_was_moved_leaves_its_adapter_reusable_and_whole(planned, fi
     assert step_as_input(step).inputs["base"].path == workspace.root / "moved"
 
 
-def test_a_run_with_a_torn_record_is_named_and_not_reused(planned, all_made, workspace):
+def test_a_run_with_a_broken_record_is_reported_and_not_reused(planned, all_made, workspace):
     (workspace.run("r", 1, "make").folder / "run.json").write_text('{"state": "succ')
     (workspace.run("r", 1, "other").folder / "artifact.json").write_text("")
     made = make_plan(recipe_of(RECIPE), workspace)
@@ -221,11 +221,11 @@ def test_a_run_with_a_torn_record_is_named_and_not_reused(planned, all_made, wor
     assert actions(steps) == {"make": "run", "other": "run", "join": "reuse", "end": "reuse"}
     assert "artifact.json is empty" in steps["other"].reason
     assert len(made.warnings) == 2  # one for each damaged file
-    assert "run.json is cut off" in made.warnings[0]
+    assert "run.json is not valid JSON" in made.warnings[0]
     assert "artifact.json is empty" in made.warnings[1]
 
 
-def test_an_artifact_of_an_older_burnish_is_reused_and_said_to_be_unchecked(planned, all_made, workspace):
+def test_an_artifact_of_an_older_version_is_reused_and_reported_as_unchecked(planned, all_made, workspace):
     run = workspace.run("r", 1, "make")
     record = run.record_of("artifact.json")
     del record["files"]
@@ -235,9 +235,9 @@ def test_an_artifact_of_an_older_burnish_is_reused_and_said_to_be_unchecked(plan
     assert "cannot be checked" in step.reason
 
 
-def test_a_folder_that_holds_the_runs_is_no_input(planned, workspace):
+def test_a_folder_that_contains_the_runs_is_refused_as_input(planned, workspace):
     (workspace.root / "rows.txt").write_text("a\n")
-    with pytest.raises(AskError, match="the workspace's own runs") as caught:
+    with pytest.raises(AskError, match="the workspace's runs") as caught:
         planned({"name": "r", "steps": {"join": {"stage": "quick-join", "source": "file:."}}})
     assert caught.value.code == "ask.bad-reference"
 
@@ -246,5 +246,5 @@ def test_a_folder_that_holds_the_runs_is_no_input(planned, workspace):
 def test_the_runs_are_found_behind_a_link_and_before_a_file_is_read(planned, workspace, path):
     (workspace.root / "elsewhere/runs").mkdir(parents=True)
     (workspace.root / "runs").symlink_to("elsewhere/runs")
-    with pytest.raises(AskError, match="the workspace's own runs"):
+    with pytest.raises(AskError, match="the workspace's runs"):
         planned({"name": "r", "steps": {"join": {"stage": "quick-join", "source": f"file:{path}"}}})

@@ -1,4 +1,4 @@
-"""Entry points of installed packages: found in folders and zip files, and no scan where no package names the group."""
+"""Entry points of installed packages: found in folders and zip files, without importing metadata if there are none."""
 
 import subprocess
 import sys

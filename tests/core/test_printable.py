@@ -1,4 +1,4 @@
-"""No control character reaches a screen as itself, and text that people write stays as it is."""
+"""Control characters are escaped before printing; other text is unchanged."""
 
 import json
 
@@ -20,7 +20,7 @@ def test_a_control_character_is_written_out(control):
     assert json.loads(spelled) == {f"k{control}": control}
 
 
-def test_half_a_surrogate_pair_can_be_printed():
+def test_a_lone_surrogate_can_be_printed():
     assert printable("\ud800").encode() == b"\\ud800"
 
 

@@ -1,4 +1,4 @@
-"""Work that is shared by child processes: the same results in the same order, and no child that stays behind."""
+"""Work in child processes: the same results in the same order, and no orphaned child."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ class Squares:
     def __call__(self):
         def work(number):
             if number == -1:
-                raise DataError("data.unreadable", "a negative number", "give another")
+                raise DataError("data.unreadable", "a negative number", "use another")
             if number == 13 and os.getpid() != self.parent:
                 os.kill(os.getpid(), signal.SIGKILL)
             return number * number, os.getpid()
@@ -43,13 +43,13 @@ def test_short_work_starts_no_process():
     assert {pid for _, (_, pid) in found} == {os.getpid()}
 
 
-def test_an_error_of_a_child_is_raised_as_it_was():
+def test_an_error_of_a_child_is_raised_unchanged():
     with pytest.raises(DataError, match="a negative number") as raised:
         list(map_in_order(Squares(), [1, 2, -1, 4], processes=2, alone_for=0.0))
-    assert raised.value.fix == "give another"
+    assert raised.value.fix == "use another"
 
 
-def test_a_killed_child_is_reported_as_lack_of_memory():
+def test_a_killed_child_is_reported_as_out_of_memory():
     with pytest.raises(MachineError, match="was killed") as raised:
         list(map_in_order(Squares(os.getpid()), [1, 2, 13, 4], processes=2, alone_for=0.0))
     assert raised.value.code == "machine.no-memory"

@@ -95,7 +95,7 @@ def test_a_masked_stream_masks_and_is_otherwise_the_stream():
         "git:https://host/x@github_pat_" + "a" * 30,
     ],
 )
-def test_a_reference_that_holds_a_secret_is_known(text):
+def test_a_secret_in_a_reference_is_detected(text):
     assert secret_in(text, is_reference=True)
 
 
@@ -111,11 +111,11 @@ def test_a_reference_that_holds_a_secret_is_known(text):
         "hub:owner/name@main",
     ],
 )
-def test_plain_references_hold_none(text):
+def test_plain_references_contain_no_secret(text):
     assert secret_in(text, is_reference=True) == ""
 
 
-def test_a_setting_may_speak_of_passwords_but_hold_no_key():
+def test_a_setting_may_mention_passwords_but_not_contain_a_key():
     assert secret_in("never say that password: 'x' opens https://user:word@host/") == ""
     assert secret_in(f"use {HF}") == "an access token"
     assert secret_in("use environment-canary-1") == "the value of $HF_TOKEN"

@@ -24,12 +24,12 @@ class Outer(Spec):
 @pytest.mark.parametrize(
     "ref", ["step:a", "file:/x y", "hub:o/n@main", "git:.", "builtin:pocket", "recipe.step@3", "a-b.c@latest"]
 )
-def test_references_are_known_by_their_scheme_or_version(ref):
+def test_references_have_a_scheme_or_a_version(ref):
     assert is_a_reference(ref) == ref
 
 
 @pytest.mark.parametrize("ref", ["", "plain", "ftp:x", "step:", "@1", "a@", "http://x", "C:\\x"])
-def test_anything_else_is_no_reference(ref):
+def test_anything_else_is_not_a_reference(ref):
     with pytest.raises(ValueError, match="not a reference"):
         is_a_reference(ref)
 
@@ -59,13 +59,13 @@ def test_reads_are_reported_until_the_watcher_ends():
     assert seen == ["ref"]
 
 
-def test_a_variant_that_was_given_as_an_object_is_still_itself_after_a_dump_without_defaults():
+def test_a_variant_given_as_an_object_survives_a_dump_without_defaults():
     spec = SftSpec(base="hub:x", data="file:y", method=FullSpec())
     again = SftSpec.model_validate(spec.model_dump(mode="json", exclude_unset=True))
     assert again.method == FullSpec()
 
 
-def test_a_spec_is_frozen_and_refuses_unknown_keys_and_numbers_that_are_none():
+def test_a_spec_is_frozen_and_refuses_unknown_keys_and_nan():
     with pytest.raises(ValueError):
         Inner(ref="file:a", other=1)
     with pytest.raises(ValueError):

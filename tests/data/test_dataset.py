@@ -33,7 +33,7 @@ def test_what_is_written_is_read_back(tmp_path):
     assert len(list(open_rows(input, "test"))) == 500
 
 
-def test_a_split_that_is_not_there_is_an_error_that_names_those_that_are(tmp_path, write):
+def test_an_unknown_split_is_an_error_that_lists_the_splits(tmp_path, write):
     with DatasetWriter(tmp_path / "set") as writer:
         writer.write(rows(1)[0], "train")
     (tmp_path / "set/stats.json").write_text("{}")

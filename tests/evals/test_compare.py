@@ -17,7 +17,7 @@ from burnish.evals.compare import (
 from burnish.evals.intervals import Interval, bootstrap, mean_interval, ratio, wilson
 
 
-def test_wilson_gives_the_textbook_values() -> None:
+def test_wilson_returns_the_textbook_values() -> None:
     ten_of_ten = wilson(10, 10, 0.95)
     assert ten_of_ten.low == pytest.approx(0.7225, abs=1e-4)
     assert ten_of_ten.high == 1.0
@@ -40,7 +40,7 @@ def test_bonett_price_adds_a_row_to_each_disagreement() -> None:
     assert (interval.low, interval.high) == pytest.approx((up - down - half, up - down + half))
 
 
-def test_models_that_never_differ_leave_an_interval_of_some_width() -> None:
+def test_models_that_never_differ_have_an_interval_of_positive_width() -> None:
     same = np.array([1.0, 0.0] * 10)
     comparison = corrected([compare_scores("exact_match", same, same, confidence=0.95, seed=0)], 0.95)[0]
     assert comparison.interval is not None
@@ -67,7 +67,7 @@ def test_the_interval_of_a_ratio_weighs_rows_by_their_length() -> None:
     assert 0.01 < interval.high - interval.low < 0.1
 
 
-def test_one_row_gives_no_interval_and_no_verdict() -> None:
+def test_one_row_has_no_interval_and_no_verdict() -> None:
     comparison = compare_ratios(
         "bits_per_byte", (np.array([8.0]), np.array([4.0])), (np.array([4.0]), np.array([4.0])), confidence=0.95, seed=0
     )
@@ -83,7 +83,7 @@ def test_sign_flip_counts_every_flip_of_few_rows() -> None:
     assert sign_flip(columns, lambda s: s[..., 2] / s[..., 3] - s[..., 0] / s[..., 1], 0) == pytest.approx(2 / 8)
 
 
-def test_a_lower_value_is_better_where_it_is_said_so() -> None:
+def test_a_lower_value_is_better_if_specified() -> None:
     random = np.random.default_rng(0)
     base, lengths = random.normal(100, 5, 60), np.full(60, 50.0)
     comparison = compare_ratios(
@@ -142,7 +142,7 @@ def test_a_verdict_without_an_interval_is_none() -> None:
         (6, 0.99, 1, "too few rows"),
     ],
 )
-def test_too_few_rows_for_any_verdict_are_told(
+def test_too_few_rows_for_any_verdict_are_reported(
     rows: int, confidence: float, scores: int, verdict: str, is_binary: bool
 ) -> None:
     wins = np.ones(rows) if is_binary else np.linspace(0.8, 0.9, rows)
@@ -162,7 +162,7 @@ def _binary_pair(
     return first, second
 
 
-def test_the_interval_of_right_and_wrong_holds_the_truth_about_95_times_in_100() -> None:
+def test_the_interval_of_proportions_contains_the_truth_about_95_times_in_100() -> None:
     random, held, truth = np.random.default_rng(7), 0, 0.4 * 0.2 - 0.6 * 0.1
     for seed in range(300):
         pair = _binary_pair(random, 80, 0.6, gain=0.2, loss=0.1)
@@ -173,7 +173,7 @@ def test_the_interval_of_right_and_wrong_holds_the_truth_about_95_times_in_100()
 
 
 @pytest.mark.parametrize("skew", [False, True])
-def test_the_bootstrap_interval_holds_the_truth_about_95_times_in_100(skew: bool) -> None:
+def test_the_bootstrap_interval_contains_the_truth_about_95_times_in_100(skew: bool) -> None:
     random, held = np.random.default_rng(7), 0
     for seed in range(300):
         differences = random.exponential(0.1, 60) - 0.05 if skew else random.normal(0.05, 0.1, 60)
@@ -184,7 +184,7 @@ def test_the_bootstrap_interval_holds_the_truth_about_95_times_in_100(skew: bool
     assert 0.915 <= held / 300 <= 0.985
 
 
-def test_one_row_far_out_does_not_break_the_interval() -> None:
+def test_an_outlier_does_not_break_the_interval() -> None:
     values = np.full(100, 0.5)
     values[0] = 0.0
     interval = mean_interval(values, 0.95, seed=0)

@@ -45,7 +45,7 @@ def evaluate(
     with ConsumptionLedger(spec) as ledger:
         for name in inputs:
             ledger.input_was_read(name)
-        ctx.settled = ledger.check
+        ctx.check_settings = ledger.check
         outcome = run(spec, ctx)
     assert outcome.kind == "evaluation"
     return dict(outcome.measures), ctx, events
@@ -190,7 +190,9 @@ def test_an_empty_list_of_scorers_generates_nothing(
     assert not any(isinstance(event, Progress) and "answers" in event.phase for event in events)
 
 
-def test_rows_that_cannot_be_scored_are_counted_and_told(tmp_path: Path, base_model: Path, make_dataset: Maker) -> None:
+def test_rows_that_cannot_be_scored_are_counted_and_reported(
+    tmp_path: Path, base_model: Path, make_dataset: Maker
+) -> None:
     asked = {"id": "a", "source": "p:1", "kind": "prompt", "messages": [{"role": "user", "content": "who?"}]}
     text = {"id": "b", "source": "p:2", "kind": "text", "text": "only text"}
     data = make_dataset(test=[*yes_rows(2), asked, text])
@@ -212,7 +214,7 @@ def test_a_preferred_answer_is_the_reference(tmp_path: Path, adapter: Path, make
     assert measures["exact_match"] == 1.0
 
 
-def test_rows_that_are_too_long_are_left_out_of_perplexity_and_counted(
+def test_rows_that_are_too_long_are_excluded_from_perplexity_and_counted(
     tmp_path: Path, base_model: Path, make_dataset: Maker
 ) -> None:
     data = make_dataset(test=[*yes_rows(3), chat_row(9, "why", "because " * 20)])
@@ -224,7 +226,7 @@ def test_rows_that_are_too_long_are_left_out_of_perplexity_and_counted(
     assert warnings == ["1 rows have more than 64 tokens and are left out of perplexity"]
 
 
-def test_a_file_is_scored_whole(tmp_path: Path, base_model: Path) -> None:
+def test_a_file_is_scored_completely(tmp_path: Path, base_model: Path) -> None:
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps({"messages": row["messages"]}) + "\n" for row in yes_rows(3)))
     measures, ctx, _ = evaluate(tmp_path, base_model, file, scorers=[])
@@ -232,7 +234,7 @@ def test_a_file_is_scored_whole(tmp_path: Path, base_model: Path) -> None:
     assert items(ctx)[2]["source"].endswith("rows.jsonl:3")
 
 
-def test_a_split_that_is_not_there_is_an_error_that_names_those_that_are(
+def test_an_unknown_split_is_an_error_that_lists_the_splits(
     tmp_path: Path, base_model: Path, make_dataset: Maker
 ) -> None:
     with pytest.raises(DataError, match="no split 'test': it has train, validation") as caught:
@@ -262,25 +264,25 @@ def test_nothing_to_measure_is_an_error(tmp_path: Path, base_model: Path, make_d
 def test_a_setting_without_effect_is_refused_before_the_long_work(
     tmp_path: Path, base_model: Path, make_dataset: Maker, settings: dict[str, Any], unread: str
 ) -> None:
-    with pytest.raises(RunError, match=f"nothing read it: {unread}"):
+    with pytest.raises(RunError, match=f"unused setting: {unread}"):
         evaluate(tmp_path, base_model, make_dataset(test=yes_rows(1)), **settings)
     assert not (tmp_path / "out" / "items.jsonl").exists()
 
 
-def test_a_wish_to_stop_is_heeded_between_batches(tmp_path: Path, base_model: Path, make_dataset: Maker) -> None:
+def test_a_stop_request_takes_effect_between_batches(tmp_path: Path, base_model: Path, make_dataset: Maker) -> None:
     asked = iter([False, False, False, True])
     with pytest.raises(RunError, match="answers, row 3 of 8") as caught:
         evaluate(tmp_path, base_model, make_dataset(test=yes_rows()), lambda: next(asked), generation=SHORT)
     assert caught.value.code == "run.interrupted"
 
 
-def test_a_second_evaluation_gives_the_same_numbers(tmp_path: Path, adapter: Path, make_dataset: Maker) -> None:
+def test_a_second_evaluation_returns_the_same_numbers(tmp_path: Path, adapter: Path, make_dataset: Maker) -> None:
     data = make_dataset(test=yes_rows(4))
     found = [evaluate(tmp_path / name, adapter, data, scorers=[], compare_with="base")[0] for name in ("one", "two")]
     assert found[0] == found[1]
 
 
-def test_a_model_that_gives_nan_is_reported_in_valid_json_and_drawn(
+def test_a_model_that_returns_nan_is_reported_in_valid_json_and_plotted(
     tmp_path: Path, base_model: Path, make_dataset: Maker
 ) -> None:
     from safetensors.torch import load_file, save_file
@@ -324,7 +326,7 @@ def test_a_model_that_calls_nothing_scores_nothing_on_calls(
     assert not any("not scored" in note for note in notes)
 
 
-def test_two_models_are_compared_on_the_rows_that_count_under_both(tmp_path: Path, make_dataset: Maker) -> None:
+def test_two_models_are_compared_on_the_rows_scored_for_both(tmp_path: Path, make_dataset: Maker) -> None:
     """The same weights with a shorter context: only the rows that fit both say anything of both."""
     model = tiny_model(tmp_path / "model")
     short = tmp_path / "short"

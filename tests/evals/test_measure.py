@@ -65,7 +65,7 @@ def test_only_a_good_completion_is_a_reference(label: bool, turns: int) -> None:
     assert len(as_chat(given)["messages"]) == turns
 
 
-def test_a_long_text_is_read_in_pieces_and_a_long_conversation_is_left_out(base_model: Path) -> None:
+def test_a_long_text_is_split_and_a_long_conversation_is_excluded(base_model: Path) -> None:
     """In pieces as many tokens are predicted, each once, but with less before them."""
     model, tokenizer = load_model(base_model), load_tokenizer(base_model)
     text = {"id": "0", "source": "x:1", "kind": "text", "text": "what is asked is answered, " * 8}

@@ -71,7 +71,7 @@ def test_the_likelihood_is_the_same_for_any_batch(loaded: tuple[Any, Any]) -> No
             assert likelihood.nats == pytest.approx(alone[index].nats, rel=1e-6)
 
 
-def test_a_row_without_learned_tokens_is_not_given(loaded: tuple[Any, Any]) -> None:
+def test_a_row_without_learned_tokens_is_skipped(loaded: tuple[Any, Any]) -> None:
     model, tokenizer = loaded
     rows = [rendered(tokenizer, "abc"), rendered(tokenizer, "abc", slice(0, 0)), rendered(tokenizer, "a")]
     assert list(measured(model, tokenizer, rows, 64)) == [0]

@@ -50,7 +50,7 @@ class Dead:
 )
 def test_a_worker_that_died_without_a_word_is_given_one(prepared, launcher, status, state, code):
     run = prepared("quick-make")
-    run.go("running")
+    run.transition("running")
     run.log.write_text("hf_" + "x" * 40 + "\nlast line\n")
     assert launcher.poll(Dead(status), run) == status
     assert (run.record["state"], run.record["error"]["code"]) == (state, code)
@@ -61,14 +61,14 @@ def test_a_worker_that_died_without_a_word_is_given_one(prepared, launcher, stat
 
 def test_a_worker_that_another_took_over_from_is_not_recorded_as_dead(prepared, launcher):
     run = prepared("quick-make")
-    run.go("running")
+    run.transition("running")
     assert launcher.poll(Dead(75), run) == 75
     assert run.record["state"] == "running"
 
 
 def test_a_worker_that_died_after_its_artifact_was_recorded_has_succeeded(prepared, launcher):
     run = prepared("quick-make")
-    run.go("running")
+    run.transition("running")
     (run.folder / "artifact.json").write_text("{}")
     launcher.poll(Dead(-signal.SIGKILL), run)
     assert run.record["state"] == "succeeded"

@@ -49,7 +49,7 @@ def test_a_setting_that_nothing_read_fails_the_run_by_its_name(prepared, finish,
     (run.folder / "job.json").write_text(json.dumps({**job, "inputs": {"source": given}}))
     ended = finish(run)
     assert (ended.status, ended.code) == (6, "run.unread-setting")
-    assert ended.what.endswith("nothing read it: voice")
+    assert ended.what.endswith("unused setting: voice")
     assert nothing_half_made(run)
 
 

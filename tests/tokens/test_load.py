@@ -32,7 +32,7 @@ def test_a_folder_without_a_readable_tokenizer_is_broken(content, tmp_path):
     assert caught.value.code == "model.broken"
 
 
-def test_code_of_a_tokenizer_is_never_run(tmp_path):
+def test_custom_code_of_a_tokenizer_is_never_run(tmp_path):
     canary = tmp_path / "canary"
     (tmp_path / "own.py").write_text(f"open({str(canary)!r}, 'w').close()\nclass Own: pass\n")
     settings = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["own.Own", None]}}
@@ -43,7 +43,7 @@ def test_code_of_a_tokenizer_is_never_run(tmp_path):
     assert not canary.exists()
 
 
-def test_a_tokenizer_with_code_of_its_own_and_plain_files_is_read_from_the_files(toy_tokenizer, tmp_path):
+def test_a_tokenizer_with_custom_code_and_plain_files_is_loaded_from_the_files(toy_tokenizer, tmp_path):
     toy_tokenizer("x").save_pretrained(tmp_path)
     canary = tmp_path / "canary"
     (tmp_path / "own.py").write_text(f"open({str(canary)!r}, 'w').close()\nclass Own: pass\n")

@@ -37,7 +37,7 @@ def tokenizer():
 
 
 @pytest.mark.parametrize("text", STRANGE)
-def test_any_text_comes_back_exactly(tokenizer, text):
+def test_any_text_round_trips(tokenizer, text):
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
 
 
@@ -53,7 +53,7 @@ def test_a_saved_tokenizer_gives_the_same_tokens(tokenizer, tmp_path):
     assert set(loaded.all_special_tokens) == {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}
 
 
-def test_the_vocabulary_has_the_size_that_was_asked_for():
+def test_the_vocabulary_has_the_requested_size():
     many = (f"word{number} another{number * 7} third{number * 13}" for number in range(3_000))
     assert len(train_bpe(many, spec(vocabulary=600, digits=3), "")) == 600
 
@@ -72,20 +72,20 @@ def test_visible_tokens_are_one_token_and_stay_in_the_text(tokenizer):
 
 
 @pytest.mark.parametrize(("digits", "longest"), [(1, 1), (3, 3), (4, 4)])
-def test_no_token_holds_more_digits_than_allowed(digits, longest):
+def test_no_token_has_more_digits_than_allowed(digits, longest):
     numbers = (str(number) for number in list(range(2015, 2030)) * 200)
     tokenizer = train_bpe(numbers, spec(digits=digits), "")
     runs = [token for token in tokenizer.get_vocab() if token.isdigit()]
     assert max(map(len, runs)) == longest
 
 
-def test_text_is_cut_as_llama_3_cuts_it(tokenizer):
+def test_text_is_split_as_by_llama_3(tokenizer):
     cut = tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str("don'T say_it 12345 !!\n\n  end")
     pieces = ["don", "'T", "Ġsay", "_it", "Ġ", "123", "45", "Ġ!!ĊĊ", "Ġ", "Ġend"]
     assert [piece for piece, _ in cut] == pieces
 
 
-def test_frequent_text_becomes_fewer_tokens_than_bytes(tokenizer):
+def test_frequent_text_takes_fewer_tokens_than_bytes(tokenizer):
     assert len(tokenizer(TEXTS[0])["input_ids"]) < len(TEXTS[0].encode()) / 2
 
 
@@ -104,10 +104,10 @@ def test_the_same_texts_give_the_same_tokenizer(tokenizer):
     ("settings", "message"),
     [
         ({"vocabulary": 260}, "265 tokens"),
-        ({"end_of_turn": "</s>"}, "none of special_tokens"),
+        ({"end_of_turn": "</s>"}, "not in special_tokens"),
         ({"special_tokens": ["<|im_end|>", "<think>"]}, "named twice"),
     ],
 )
-def test_settings_that_cannot_hold_are_refused(settings, message):
+def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(ValidationError, match=message):
         spec(**settings)

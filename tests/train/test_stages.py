@@ -44,7 +44,7 @@ def run(stage, spec, folder, **inputs):
     with ConsumptionLedger(spec) as ledger:
         for name in inputs:
             ledger.input_was_read(name)
-        context.settled = ledger.check
+        context.check_settings = ledger.check
         outcome = stage.run(spec, context)
     return outcome, context.out, events
 

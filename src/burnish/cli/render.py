@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 from typer.exceptions import TyperException
 
 from burnish.core.errors import AskError, BurnishError, MachineError, RunError
-from burnish.core.faults import in_the_way
+from burnish.core.faults import misplaced_path
 from burnish.core.files import jsonable
 from burnish.core.paths import current_folder_gone
 from burnish.core.printable import printable, printable_json
@@ -278,7 +278,7 @@ def as_burnish_error(error: Exception) -> BurnishError:
         return MachineError("machine.no-disk", str(error), "free some space, or use another --workspace")
     if isinstance(error, FileNotFoundError) and not error.filename and not _has_current_folder():
         return current_folder_gone()
-    misplaced = in_the_way(error)
+    misplaced = misplaced_path(error)
     if misplaced is not None:
         return misplaced
     if isinstance(error, OSError) and error.filename:

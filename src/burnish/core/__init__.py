@@ -1,1 +1,1 @@
-"""How anything runs: recipes, plans, inputs, runs, errors and events. No torch."""
+"""Recipes, plans, inputs, runs, errors and events. Never imports torch."""

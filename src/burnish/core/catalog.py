@@ -1,6 +1,6 @@
-"""The one crossing between the planes: stage name → spec, function, kind, extra, summary, all of them strings.
+"""The table of stages: name → spec, function, kind of output, extra, summary. All values are strings.
 
-The control plane reads specs only; a worker resolves `run`. Other packages add rows through the
+The control plane imports only specs; a worker resolves `run`. Other packages add stages through the
 entry-point group `burnish.stages`, whose values are `Stage` objects.
 """
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stage:
-    """One row: where its spec and its function lie, what it gives, which extra it needs.
+    """One stage: `spec` and `run` are `module:name`, `produces` is the kind of its artifact, `extra` its pip extra.
 
-    `version` is part of every fingerprint: raise it when the same spec gives another result. `summary` is the first
-    line of the spec's docstring, so that stages can be listed without importing their specs.
+    `version` is part of every fingerprint: increase it when the same spec produces a different result. `summary` is
+    the first line of the spec's docstring, so that stages can be listed without importing their specs.
     """
 
     name: str
     spec: str
     run: str
-    gives: str
+    produces: str
     extra: str = ""
     version: int = 1
     summary: str = ""
@@ -37,11 +37,11 @@ class Stage:
         return _resolve(self.spec)
 
     def kind_for(self, spec: "Spec") -> str:
-        """The kind of artifact this spec will give: an adapter, or a whole model when all weights are trained."""
+        """The kind of artifact for this spec: an adapter, or a model if all weights are trained."""
         method = spec.__dict__.get("method")
-        if self.gives in ("model", "adapter") and method is not None:
+        if self.produces in ("model", "adapter") and method is not None:
             return "adapter" if method.__dict__["kind"] == "lora" else "model"
-        return self.gives
+        return self.produces
 
     def function(self) -> Any:
         return _resolve(self.run)
@@ -52,15 +52,15 @@ _BUILT_IN = (
         name="synthesize",
         spec="burnish.specs.data:SynthesizeSpec",
         run="burnish.stages.data.synthesize:run",
-        gives="dataset",
+        produces="dataset",
         extra="data",
-        summary="Make rows instead of reading them.",
+        summary="Generate synthetic rows.",
     ),
     Stage(
         name="prepare",
         spec="burnish.specs.data:PrepareSpec",
         run="burnish.stages.data.prepare:run",
-        gives="dataset",
+        produces="dataset",
         extra="data",
         version=3,
         summary="Read, map, filter, split and measure rows of any layout.",
@@ -69,7 +69,7 @@ _BUILT_IN = (
         name="tokenizer",
         spec="burnish.specs.tokens:TokenizerTrainSpec",
         run="burnish.stages.tokens.tokenizer:run",
-        gives="tokenizer",
+        produces="tokenizer",
         extra="tokens",
         version=2,
         summary="Train a byte-level BPE tokenizer on the rows of a dataset.",
@@ -78,15 +78,15 @@ _BUILT_IN = (
         name="pretrain",
         spec="burnish.specs.train:PretrainSpec",
         run="burnish.stages.train.pretrain:run",
-        gives="model",
+        produces="model",
         extra="train",
-        summary="Pre-train a model, from its weights or from a config.",
+        summary="Pretrain a model, from existing weights or from a config.",
     ),
     Stage(
         name="sft",
         spec="burnish.specs.train:SftSpec",
         run="burnish.stages.train.sft:run",
-        gives="adapter",
+        produces="adapter",
         extra="train",
         summary="Supervised fine-tuning of a model on conversations or texts.",
     ),
@@ -94,7 +94,7 @@ _BUILT_IN = (
         name="evaluate",
         spec="burnish.specs.evals:EvaluateSpec",
         run="burnish.stages.evals.evaluate:run",
-        gives="evaluation",
+        produces="evaluation",
         extra="evals",
         version=2,
         summary="Score a model on rows, alone or against another model.",
@@ -103,7 +103,7 @@ _BUILT_IN = (
         name="merge",
         spec="burnish.specs.models:MergeSpec",
         run="burnish.stages.models.merge:run",
-        gives="model",
+        produces="model",
         extra="train",
         summary="Merge an adapter into its base, shard by shard.",
     ),
@@ -111,16 +111,16 @@ _BUILT_IN = (
         name="generate",
         spec="burnish.specs.models:GenerateSpec",
         run="burnish.stages.models.generate:run",
-        gives="generations",
+        produces="generations",
         extra="train",
-        summary="Write an answer beside every prompt of a file or dataset.",
+        summary="Generate an answer to every prompt of a file or dataset.",
     ),
 )
 
 
 @cache
 def stages() -> dict[str, Stage]:
-    """Every stage by name: the built-in ones, then those of installed packages."""
+    """All stages by name: built-in ones, then those of installed packages."""
     table = {stage.name: stage for stage in _BUILT_IN}
     for stage in plugins("burnish.stages"):
         table[stage.name] = stage
@@ -128,10 +128,10 @@ def stages() -> dict[str, Stage]:
 
 
 def stage(name: str) -> Stage:
-    """The stage of that name, or an error that offers the nearest one."""
+    """The stage with that name, or an error that suggests the nearest one."""
     table = stages()
     if name not in table:
-        raise AskError("ask.unknown-stage", f"there is no stage '{name}'", nearest(name, table))
+        raise AskError("ask.unknown-stage", f"unknown stage '{name}'", nearest(name, table))
     return table[name]
 
 

@@ -1,6 +1,6 @@
-"""What a stage gets besides its spec: its inputs, its output folder, a way to speak, and the wish to stop.
+"""The context of a stage: its inputs, its output folder, events, and requests to stop.
 
-A stage is one function, `run(spec, ctx) -> Outcome`.
+A stage is a function, `run(spec, ctx) -> Outcome`.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,10 +13,10 @@ from burnish.core.events import Event
 
 @dataclass(frozen=True)
 class Input:
-    """One resolved input of a step: `path` lies on this disk.
+    """One resolved input of a step; `path` is local.
 
     `kind` is dataset, model, adapter, tokenizer, evaluation, generations, file, folder, hub-model or hub-dataset.
-    `inputs` are an artifact's own inputs, so that an adapter finds its base as `adapter.inputs["base"]`.
+    `inputs` are the inputs of the artifact itself: an adapter's base is `adapter.inputs["base"]`.
     """
 
     ref: str
@@ -27,7 +27,7 @@ class Input:
     revision: str = ""
 
     def to_json(self, root: Path | None = None) -> dict[str, Any]:
-        """Plain JSON; a path below `root` is written relative to it, so that a workspace can be moved."""
+        """Plain JSON; a path below `root` becomes relative, so that a workspace can be moved."""
         inside = root is not None and self.path.is_relative_to(root)
         return {
             "ref": self.ref,
@@ -53,7 +53,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a stage made in `ctx.out`: the artifact's kind and the measures worth showing."""
+    """The result of a stage: the kind of the artifact in `ctx.out`, and its measures."""
 
     kind: str
     measures: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -62,10 +62,10 @@ class Outcome:
 
 @dataclass
 class Context:
-    """The stage's only door to the world.
+    """The interface of a stage to the run.
 
-    `out` is written freely and becomes the artifact when the stage returns. `scratch` outlives a killed
-    attempt and is found again on resume: checkpoints and the row ledger lie there.
+    `out` becomes the artifact when the stage returns. `scratch` holds checkpoints and the row ledger; it survives
+    a killed attempt and is available on resume.
     """
 
     out: Path
@@ -73,21 +73,21 @@ class Context:
     inputs: Mapping[str, Input]
     emit: Callable[[Event], None]
     is_stopping: Callable[[], bool]
-    settled: Callable[[], None]
-    """To be called when every setting has been read and before the long work: an unread one stops the run here."""
+    check_settings: Callable[[], None]
+    """Call after all settings have been read and before the long work. RunError `run.unread-setting` otherwise."""
     cache: Path
-    """A folder that all runs of the workspace share; what lies there can be made again, and is checked when read."""
-    has_read: Callable[[str], None] = lambda _: None
-    """To be called with the path of an input that is not read any more: a later change of its files is then harmless.
+    """A folder shared by all runs of the workspace, for reproducible files that are checked when read."""
+    release_input: Callable[[str], None] = lambda _: None
+    """Call with the field path of an input that is no longer needed: its files may change from then on.
 
-    Errors: RunError `run.input-changed` when it changed before.
+    Errors: RunError `run.input-changed` if it has changed already.
     """
 
     def input(self, name: str) -> Input:
-        """The input of a field by its dotted path, such as `data` or `source.0.ref`."""
+        """The input of a field, by its dotted path, such as `data` or `source.0.ref`."""
         return self.inputs[name]
 
     @property
     def stopping(self) -> bool:
-        """True once a person or a signal asked to stop: save what is needed, then raise RunError `run.interrupted`."""
+        """True once a stop is requested: save what is needed, then raise RunError `run.interrupted`."""
         return self.is_stopping()

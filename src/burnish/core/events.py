@@ -1,6 +1,6 @@
-"""What a run says while it works: typed events, appended to `events.jsonl`, one JSON object a line.
+"""Typed events of a run, appended to `events.jsonl`, one JSON object per line.
 
-The terminal, the page and `burnish runs tail` all read these same bytes.
+The terminal, the web page and `burnish runs tail` all read this file.
 """
 
 import json
@@ -16,14 +16,14 @@ from burnish.core.secrets import masked_value
 
 
 class _Event(BaseModel):
-    # NaN and infinity are written as words, since JSON has no numbers for them and a browser refuses them bare
+    # NaN and infinity are written as strings: JSON has no such numbers
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
     at: float = Field(default_factory=time.time)
     """Seconds since 1970."""
 
 
 class StateChanged(_Event):
-    """The run went to another state."""
+    """The state of the run changed."""
 
     kind: Literal["state"] = "state"
     state: str
@@ -31,7 +31,7 @@ class StateChanged(_Event):
 
 
 class Progress(_Event):
-    """`done` of `total` units of a phase are finished; total 0 means unknown."""
+    """`done` of `total` units of a phase are finished; a total of 0 means unknown."""
 
     kind: Literal["progress"] = "progress"
     phase: str
@@ -41,7 +41,7 @@ class Progress(_Event):
 
 
 class Metric(_Event):
-    """Numbers of one step, such as loss, learning_rate, grad_norm, tokens_per_second, eval_loss."""
+    """Metrics of one step, such as loss, learning_rate, grad_norm, tokens_per_second, eval_loss."""
 
     kind: Literal["metric"] = "metric"
     step: int
@@ -49,7 +49,7 @@ class Metric(_Event):
 
 
 class Chosen(_Event):
-    """An `auto` became a value, and why."""
+    """The value chosen for an `auto` setting, and why."""
 
     kind: Literal["chosen"] = "chosen"
     field: str
@@ -58,7 +58,7 @@ class Chosen(_Event):
 
 
 class Note(_Event):
-    """A sentence for the person; `warning` is shown in yellow and again at the end."""
+    """A message for the user; a `warning` is shown in yellow and repeated at the end."""
 
     kind: Literal["note"] = "note"
     level: Literal["info", "warning"] = "info"
@@ -66,7 +66,7 @@ class Note(_Event):
 
 
 class CheckpointSaved(_Event):
-    """A checkpoint was published."""
+    """A checkpoint was saved."""
 
     kind: Literal["checkpoint"] = "checkpoint"
     step: int
@@ -74,7 +74,7 @@ class CheckpointSaved(_Event):
 
 
 class Table(_Event):
-    """A small table for the terminal and the page."""
+    """A small table for the terminal and the web page."""
 
     kind: Literal["table"] = "table"
     title: str
@@ -99,7 +99,7 @@ _reader: TypeAdapter[Event] = TypeAdapter(Event)
 
 
 class EventLog:
-    """The append-only file of a run's events. Each event is one `write` of one whole line, secrets masked."""
+    """The append-only event file of a run. Each event is one `write` of one line, with secrets masked."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -111,19 +111,19 @@ class EventLog:
         )
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            if os.lseek(descriptor, 0, os.SEEK_END) and not self._ends_whole():
-                line = "\n" + line  # a killed writer left half a line: keep it apart
+            if os.lseek(descriptor, 0, os.SEEK_END) and not self._ends_with_newline():
+                line = "\n" + line  # separate it from the partial line of a killed writer
             os.write(descriptor, line.encode())
         finally:
             os.close(descriptor)
 
-    def _ends_whole(self) -> bool:
+    def _ends_with_newline(self) -> bool:
         with self.path.open("rb") as file:
             file.seek(-1, os.SEEK_END)
             return file.read(1) == b"\n"
 
     def read(self, offset: int = 0) -> Iterator[tuple[Event, int]]:
-        """Give (event, offset after it) from a byte offset on; half a line at the end is left for later."""
+        """Yield (event, offset after it) from a byte offset; a partial last line is left for the next read."""
         if not self.path.exists():
             return
         with self.path.open("rb") as file:
@@ -135,9 +135,9 @@ class EventLog:
                 try:
                     yield _reader.validate_json(line), offset
                 except ValueError:
-                    continue  # the torn line of a killed writer
+                    continue  # the partial line of a killed writer
 
 
 def read_events(path: Path) -> list[Event]:
-    """Every whole event of a run folder's `events.jsonl`."""
+    """All complete events of an `events.jsonl`."""
     return [event for event, _ in EventLog(path).read()]

@@ -1,4 +1,4 @@
-"""Faults of the machine that libraries raise in their own words: no memory, a full disk, a file nobody may read."""
+"""Turn machine errors raised by libraries (out of memory, disk full, unreadable files) into errors with a code."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 from burnish.core.errors import BurnishError, MachineError, RunError
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_LONGEST_REASON = 200
+_MAX_REASON = 200
 _NO_MEMORY_TYPES = ("MemoryError", "OutOfMemoryError")
 _NO_MEMORY_WORDS = (
     "out of memory",  # CUDA, its driver, Apple's MPS
@@ -26,8 +26,8 @@ _NO_MEMORY_WORDS = (
 )
 
 
-def as_known(error: Exception, advice: str) -> BurnishError:
-    """Any error as one with a code and a fix; `advice` is the fix of one that nobody foresaw."""
+def as_burnish_error(error: Exception, advice: str) -> BurnishError:
+    """Any error as one with a code and a fix; `advice` is the fix for an unexpected error."""
     if isinstance(error, BurnishError):
         return error
     causes = list(_causes(error))
@@ -35,59 +35,59 @@ def as_known(error: Exception, advice: str) -> BurnishError:
     if any(is_out_of_memory(cause) for cause in causes):
         fix = "use a smaller batch, model or file, or shorter rows"
         return MachineError("machine.no-memory", f"memory ran out: {first}", fix)
-    full = next((cause for cause in causes if _speaks_of_a_full_disk(cause)), None)
+    full = next((cause for cause in causes if _is_disk_full(cause)), None)
     if full is not None:
         where = getattr(full, "filename", None) or first
-        fix = "free some space, or use another --workspace; run it again"
+        fix = "free some space or use another --workspace, and run it again"
         return MachineError("machine.no-disk", f"the disk is full: {where}", fix)
     for cause in causes:
-        if (misplaced := in_the_way(cause)) is not None:
+        if (misplaced := misplaced_path(cause)) is not None:
             return misplaced
         if isinstance(cause, ModuleNotFoundError) and cause.name:
             package = cause.name.partition(".")[0]
             return MachineError("machine.no-package", f"the package {package} is missing", f"pip install {package}")
         if isinstance(cause, OSError) and cause.filename:
-            fix = f"check that it is there and who may read and write it; {advice}"
+            fix = f"check that the file exists and its permissions; {advice}"
             return RunError("run.failed", f"{cause.filename}: {cause.strerror}", fix)
     return RunError("run.failed", f"{type(error).__name__}: {first}", advice)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """True for an error of that type, or one of a library that says so in words."""
+    """True for an out-of-memory error, by its type or by its message."""
     if any(kind.__name__ in _NO_MEMORY_TYPES for kind in type(error).__mro__):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY_WORDS)
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, without the advice and the stack that libraries add below."""
+    """The first line of an error's message, without the advice and stack that libraries append."""
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def in_the_way(error: BaseException) -> RunError | None:
-    """The error of a folder where a file belongs, or of a file where a folder belongs: it names what is there."""
+def misplaced_path(error: BaseException) -> RunError | None:
+    """An error that names a folder where a file is expected, or a file where a folder is expected."""
     if not isinstance(error, IsADirectoryError | NotADirectoryError | FileExistsError):
         return None
-    named = error.filename2 or error.filename  # of a replacement the second name is the one that is meant
+    named = error.filename2 or error.filename  # for a replacement, the second name is the destination
     if not isinstance(named, str):
         return None
     path = Path(named)
-    there = next((place for place in (path, *path.parents) if os.path.lexists(place)), path)
-    if there.is_dir() != isinstance(error, IsADirectoryError):
+    existing = next((place for place in (path, *path.parents) if os.path.lexists(place)), path)
+    if existing.is_dir() != isinstance(error, IsADirectoryError):
         return None
-    kind, wanted = ("folder", "file") if there.is_dir() else ("file", "folder")
-    what = f"{there} is a {kind}, and a {wanted} belongs there"
+    kind, expected = ("folder", "file") if existing.is_dir() else ("file", "folder")
+    what = f"{existing} is a {kind}, expected a {expected}"
     return RunError("run.broken-record", what, "rename or remove it, and run the command again")
 
 
 def reason(error: BaseException) -> str:
-    """An error's own words on one line, and not too many of them."""
+    """An error's message on one line, truncated."""
     text = " ".join(str(error).split()) or repr(error)
-    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}…"
+    return text if len(text) <= _MAX_REASON else f"{text[:_MAX_REASON]}…"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and those that led to it."""
+    """An error and its causes."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -95,6 +95,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _speaks_of_a_full_disk(error: BaseException) -> bool:
-    """Libraries in other languages give no errno, only its words."""
+def _is_disk_full(error: BaseException) -> bool:
+    """Native libraries set no errno, only the message."""
     return getattr(error, "errno", None) in _DISK_FULL or "No space left on device" in str(error)

@@ -1,6 +1,6 @@
-"""Writing that survives a crash: a file is seen whole or not at all.
+"""Atomic writes: after a crash a file is either complete or absent.
 
-The order is write, fsync the file, rename, fsync the folder.
+Write, fsync the file, rename, fsync the folder.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from typing import Any, cast
 
 
 def sync(path: Path) -> None:
-    """Flush a file's or folder's own data to the disk."""
+    """Flush a file or folder to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -23,7 +23,7 @@ def sync(path: Path) -> None:
 
 
 def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
-    """Replace a file's content in one step; `mode` says who may read it."""
+    """Replace a file's content atomically; `mode` sets its permissions."""
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -40,13 +40,13 @@ def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
 
 
 def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
-    """Write JSON for people and programs: indented, keys in the order given, numbers that are not finite as words."""
+    """Write indented JSON: keys in the given order, non-finite numbers as strings."""
     text = json.dumps(jsonable(value), indent=2, ensure_ascii=False, default=str, allow_nan=False)
     write_atomically(path, text + "\n", mode)
 
 
 def jsonable(value: Any) -> Any:
-    """The same value with `NaN`, `Infinity` and `-Infinity` as strings, as in events: JSON has no such numbers."""
+    """Replace `NaN`, `Infinity` and `-Infinity`, which JSON lacks, by strings, as in events."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, Mapping):
@@ -57,15 +57,15 @@ def jsonable(value: Any) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """What a file holds, for readers that treat a torn file as absent; records go through `core.records`."""
+    """Parse a JSON file, for callers that treat a broken file as absent; records use `core.runs.records`."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def publish_folder(partial: Path, final: Path) -> None:
-    """Flush every file of a folder, then give it its name; the name is never seen on half a folder.
+    """Flush every file of a folder, then rename it, so that `final` is always complete.
 
-    Some libraries write through temporary files that only their owner may read: what is published is as readable
-    as any file that the person makes.
+    Some libraries write through temporary files that only the owner can read: published files get the permissions
+    of any new file.
     """
     mask = _umask()
     for path in sorted(partial.rglob("*"), reverse=True):
@@ -92,7 +92,7 @@ def _umask() -> int:
 
 
 def file_size(count: int) -> str:
-    """A size with three digits that count, such as `64.3 kB`."""
+    """A size with three significant digits, such as `64.3 kB`."""
     for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= size:
             return f"{count / size:.3g} {unit}" if count < 1000 * size else f"{count / size:,.0f} {unit}"

@@ -1,7 +1,7 @@
-"""What makes two steps the same: sha256 over the stage, its version, its settings and its inputs' fingerprints.
+"""Fingerprints of steps: sha256 over the stage, its version, its settings and its inputs' fingerprints.
 
-Settings that only say where or how fast a step runs (marked `Runtime`) are left out; so are the words
-of the references, for which the content stands that they point to.
+Settings that only affect where or how fast a step runs (marked `Runtime`) are excluded. References are replaced by
+the fingerprint of the content they point to.
 """
 
 import hashlib
@@ -17,12 +17,12 @@ from burnish.specs.base import Runtime, Spec, Takes, fields_with
 
 _BLOCK = 1 << 20
 _SETTLED_NS = 2 * 10**9
-"""A file that changed less than this before it was hashed is not remembered: a second change within the same tick of
-the file system's clock would leave its times as they are (git calls such a file racily clean)."""
+"""The hash of a file that changed more recently than this is not cached: a second change within the same tick of the
+file system's clock would not change its times (git calls such a file racily clean)."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_PACKED = (".gz", ".zst")
+_COMPRESSED = (".gz", ".zst")
 BASE_RECORD = "burnish_base.json"
-"""Beside an adapter: the content of the base that it was trained on."""
+"""Written next to an adapter: the content of the base it was trained on."""
 _MODEL_FILES = ("config.json", "adapter_config.json", BASE_RECORD, "*.safetensors", "*.safetensors.index.json")
 
 
@@ -30,13 +30,13 @@ def of_step(stage: str, version: int, spec: Spec, inputs: Mapping[str, str]) -> 
     """The fingerprint of a step; `inputs` maps dotted field paths to fingerprints."""
     settings = settings_of(spec, inputs)
     for path, mark, value in list(fields_with(spec, Runtime)):
-        if not mark.leaves_out(value):
+        if not mark.excludes(value):
             settings[path] = value
     return of_value({"stage": stage, "version": version, "settings": settings, "inputs": dict(inputs)})
 
 
 def settings_of(spec: Spec, inputs: Mapping[str, str]) -> dict[str, Any]:
-    """The settings of a step that say what it makes, as plain JSON: neither runtime settings nor references."""
+    """The settings that determine a step's output, as plain JSON: without runtime settings and references."""
     settings = spec.model_dump(mode="json")
     for path, _, _ in list(fields_with(spec, Runtime)):
         _remove(settings, path)
@@ -47,7 +47,7 @@ def settings_of(spec: Spec, inputs: Mapping[str, str]) -> dict[str, Any]:
 
 
 def flattened(values: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one: `{"a": {"b": 1}}` is `{"a.b": 1}`."""
+    """Flatten nested mappings: `{"a": {"b": 1}}` becomes `{"a.b": 1}`."""
     if not isinstance(values, dict):
         return {prefix.rstrip("."): values}
     flat: dict[str, Any] = {}
@@ -57,34 +57,34 @@ def flattened(values: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def of_value(value: Any) -> str:
-    """sha256 of canonical JSON: sorted keys, no white space."""
+    """sha256 of canonical JSON: sorted keys, no whitespace."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def of_path(path: Path, known: dict[str, Any]) -> str:
-    """The fingerprint of a file's bytes and ending, which says how they are read, or of a folder's names and bytes.
+    """The fingerprint of a file (bytes and suffix, which decides how it is read) or folder (names and bytes).
 
-    `known` remembers files by size, times and inode, so that a large file is read once.
+    `known` caches hashes by size, times and inode, so that a large file is read once.
     """
     if path.is_file():
-        return of_value([_ending(path), of_file(path, known)])
+        return of_value([_suffix(path), of_file(path, known)])
     return of_value([[str(file.relative_to(path)), of_file(file, known)] for file in content_files(path)])
 
 
 def content_files(folder: Path) -> list[Path]:
-    """The files whose names and bytes make a folder's fingerprint: all but its git history."""
+    """The files that enter a folder's fingerprint: all but its `.git` folder."""
     return sorted(file for file in folder.rglob("*") if file.is_file() and ".git" not in file.relative_to(folder).parts)
 
 
 def of_model(folder: Path, known: dict[str, Any]) -> dict[str, str]:
-    """sha256 of each file of a model or adapter folder that decides its weights, by name: the content of a base."""
+    """sha256 by file name of the files that determine the weights of a model or adapter folder."""
     files = {path for pattern in _MODEL_FILES for path in folder.glob(pattern) if path.is_file()}
     return {path.name: of_file(path, known) for path in sorted(files)}
 
 
 def of_file(path: Path, known: dict[str, Any]) -> str:
-    """sha256 of a file's bytes, from `known` while its size, times and inode are those of the last look."""
+    """sha256 of a file's bytes, from `known` if its size, times and inode have not changed."""
     status = path.stat()
     stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
     key = os.path.realpath(path)
@@ -104,14 +104,14 @@ def of_file(path: Path, known: dict[str, Any]) -> str:
     return content.hexdigest()
 
 
-def _ending(path: Path) -> str:
-    """`.jsonl` of `rows.v2.jsonl`, and `.jsonl.gz` of a packed one, in lower case."""
-    endings = path.suffixes[-2:] if path.suffix.lower() in _PACKED else path.suffixes[-1:]
+def _suffix(path: Path) -> str:
+    """`.jsonl` for `rows.v2.jsonl`, `.jsonl.gz` for a compressed file; lower case."""
+    endings = path.suffixes[-2:] if path.suffix.lower() in _COMPRESSED else path.suffixes[-1:]
     return "".join(endings).lower()
 
 
 def _remove(settings: Any, path: str) -> None:
-    """Take the value at a dotted path out of nested mappings and lists."""
+    """Remove the value at a dotted path from nested mappings and lists."""
     *parents, last = path.split(".")
     for part in parents:
         settings = settings[int(part) if part.isdigit() else part]

@@ -1,4 +1,4 @@
-"""Offer the nearest known name for one that is not known."""
+"""Suggest the nearest known name for an unknown one."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -7,12 +7,12 @@ MOST_NAMES = 16
 
 
 def nearest(name: str, known: Iterable[str], most: int = MOST_NAMES) -> str:
-    """A hint: `did you mean 'x'?`, or the names there are when none is near, the first of them where they are many."""
+    """A hint: `did you mean 'x'?`, or the first `most` known names when none is close."""
     names = sorted(known)
     close = get_close_matches(name, names, n=1, cutoff=0.6)
     if close:
         return f"did you mean '{close[0]}'?"
     if not names:
-        return "there is none yet"
+        return "there are none yet"
     rest = f" and {len(names) - most} more" if len(names) > most else ""
     return f"known names: {', '.join(names[:most])}{rest}"

@@ -1,4 +1,4 @@
-"""Paths as people write them: `~` and `~name` are home folders, a relative path starts at the current folder."""
+"""Paths as users write them: `~` and `~name` are home folders, relative paths start at the current folder."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from burnish.core.errors import AskError
 
 
 def expanded(path: str | Path) -> Path:
-    """The path with `~` and `~name` replaced. AskError `ask.bad-reference` for a user that this machine lacks."""
+    """Expand `~` and `~name`. AskError `ask.bad-reference` for an unknown user."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -20,7 +20,7 @@ def expanded(path: str | Path) -> Path:
 
 
 def current_folder() -> Path:
-    """Where this process stands. AskError `ask.bad-reference` when that folder was removed."""
+    """The current folder. AskError `ask.bad-reference` if it was removed."""
     try:
         return Path.cwd()
     except FileNotFoundError as error:
@@ -32,5 +32,5 @@ def current_folder_gone() -> AskError:
     return AskError(
         "ask.bad-reference",
         f"the current folder{f' {gone}' if gone else ''} was removed or renamed",
-        "go to a folder that exists (cd), and run the command again",
+        "change to an existing folder (cd), and run the command again",
     )

@@ -1,4 +1,4 @@
-"""What a recipe will do: per step, run it, reuse what was made before, or go on where it was cut off."""
+"""Plan a recipe: for each step, run it, reuse an existing artifact, or resume an interrupted run."""
 
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -22,18 +22,18 @@ from burnish.core.recipes.recipe import Recipe, Step
 from burnish.core.recipes.yaml import Where, at
 from burnish.core.runs.artifact import Artifact
 from burnish.core.runs.records import is_there
-from burnish.core.runs.run import Run
+from burnish.core.runs.run import NOT_YET_WRITTEN, Run
 from burnish.core.runs.workspace import Workspace
 from burnish.core.version import VERSION
 
 Action = Literal["run", "reuse", "resume", "wait"]
-"""`wait`: another process does the step now. A plan has the first three; a run in progress may have the fourth."""
-_FORCED = ("forced", "--from", "stands on --from")
+"""A plan uses the first three. `wait`, only during a run: another process is running the step."""
+_FORCED = ("forced", "--from", "depends on --from")
 
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """`run` is the folder to reuse or resume; a new one has none yet. `inputs` of steps not yet made have no path."""
+    """`run` is the folder to reuse or resume, None for a new run. `inputs` from unfinished steps have no path."""
 
     step: Step
     action: Action
@@ -42,16 +42,16 @@ class PlannedStep:
     inputs: dict[str, Input] = field(default_factory=dict[str, Input])
     run: Run | None = None
     last_seconds: float | None = None
-    """How long the same stage of the same recipe took last time."""
+    """How long this step of the recipe took last time."""
 
     @property
     def is_forced(self) -> bool:
-        """Whether it runs even where it could be reused."""
+        """Whether it runs even if it could be reused."""
         return self.reason in _FORCED
 
     @property
     def is_in_progress(self) -> bool:
-        """Whether a worker is at it now."""
+        """Whether a worker is running it now."""
         return self.run is not None and self.action == "resume" and self.run.is_alive()
 
     def as_dict(self) -> dict[str, Any]:
@@ -74,9 +74,9 @@ class Plan:
     steps: tuple[PlannedStep, ...]
     free_bytes: int
     notes: tuple[str, ...] = ()
-    """What references were taken to mean, where their words leave that open."""
+    """How ambiguous references were resolved."""
     warnings: tuple[str, ...] = ()
-    """Damaged records and artifacts, which are not reused."""
+    """Damaged records and artifacts that are not reused."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -98,10 +98,10 @@ def make_plan(
     force: Collection[str] = (),
     only: Iterable[str] = (),
 ) -> Plan:
-    """Compare each step's fingerprint with what the workspace holds.
+    """Compare each step's fingerprint with the runs of the workspace.
 
-    `start` runs that step and all that stand on it anew; `force` the named steps, or all of them when it
-    holds "*". `only` keeps the named steps and what they need.
+    `start` forces that step and all that depend on it; `force` the named steps, or all steps if it
+    contains "*". `only` keeps the named steps and their dependencies.
     """
     names = [step.name for step in recipe.steps]
     for name in (*([start] if start else []), *(n for n in force if n != "*"), *only):
@@ -118,13 +118,14 @@ def make_plan(
     notes: list[str] = []
     for step in needed:
         inputs = _inputs(step, planned, workspace, known, notes)
-        step, said = dates.pin(step, inputs)
-        notes += said
+        step, date_notes = dates.pin(step, inputs)
+        notes += date_notes
         fingerprint = of_step(step.stage.name, step.stage.version, step.spec, inputs_as_fingerprints(inputs))
-        dates.promise(fingerprint, step.spec, inputs)
-        anew = _must_be_anew(step, planned, start, force)
+        dates.add_planned(fingerprint, step.spec, inputs)
         candidates = earlier.get(fingerprint, [])
-        action, reason, run = ("run", anew, None) if anew else _choose(step, candidates, inputs, known, warnings.append)
+        action, reason, run = "run", _forced_reason(step, planned, start, force), None
+        if not reason:
+            action, reason, run = _choose(step, candidates, inputs, known, warnings.append)
         planned[step.name] = PlannedStep(
             step, action, reason, fingerprint, inputs, run, durations.get(step.name) if action != "reuse" else None
         )
@@ -135,19 +136,19 @@ def make_plan(
 
 
 def _refuse_steps_left_out(named: Iterable[str], needed: Iterable[Step]) -> None:
-    """A step to run anew that `only` leaves out would be left as it is, in silence."""
+    """Refuse a forced step that `only` excludes: it would be skipped silently."""
     kept = {step.name for step in needed}
     for name in named:
         if name != "*" and name not in kept:
             raise AskError(
                 "ask.wrong-value",
-                f"step '{name}' is to run anew, but it is not among what --only keeps: {', '.join(sorted(kept))}",
-                f"add --only {name}, or leave out --force {name} (or --from {name})",
+                f"step '{name}' is forced but excluded by --only, which keeps {', '.join(sorted(kept))}",
+                f"add --only {name}, or remove --force {name} (or --from {name})",
             )
 
 
-def planned_again(step: PlannedStep, workspace: Workspace) -> PlannedStep:
-    """The step as it stands now: since the plan was made, another process may have begun or finished it."""
+def replan_step(step: PlannedStep, workspace: Workspace) -> PlannedStep:
+    """Plan a step again: since the first plan another process may have started or finished it."""
     if step.is_forced:
         return step
     earlier, _, _ = _earlier_runs(workspace.all_runs(), step.step.name)
@@ -157,7 +158,7 @@ def planned_again(step: PlannedStep, workspace: Workspace) -> PlannedStep:
 
 
 def _refuse_secrets(recipe: Recipe) -> None:
-    """Settings are written to plan.json and job.json as they are: a recipe that holds a secret is not planned."""
+    """Refuse secrets in a recipe: settings are written to plan.json and job.json verbatim."""
     for step in recipe.steps:
         references = step.references()
         for path, text in _texts(step.spec.model_dump(mode="json", exclude_unset=True)):
@@ -166,7 +167,7 @@ def _refuse_secrets(recipe: Recipe) -> None:
 
 
 def _texts(value: Any, path: Where = ()) -> Iterator[tuple[Where, str]]:
-    """Every text in plain values, keys included, with its path."""
+    """Every string in plain values, keys included, with its path."""
     if isinstance(value, str):
         yield path, value
     members: dict[Any, Any] = {}
@@ -198,15 +199,15 @@ def _inputs(
     for path, (ref, kinds) in references.items():
         name = f"{step.name}.{path}"
 
-        def say(text: str, name: str = name) -> None:
+        def report(text: str, name: str = name) -> None:
             notes.append(f"{name}: {text}")
 
         place = step.place(tuple(int(part) if part.isdigit() else part for part in path.split(".")))
         try:
-            promised = ref.startswith("step:")
+            from_step = ref.startswith("step:")
             refuse_runs_within(ref, workspace)
-            value = step_as_input(planned[ref[5:]]) if promised else resolve(ref, kinds, workspace, known, say)
-            if not promised and (value.kind == "adapter" or artifact_at(value) is not None):
+            value = step_as_input(planned[ref[5:]]) if from_step else resolve(ref, kinds, workspace, known, report)
+            if not from_step and (value.kind == "adapter" or artifact_at(value) is not None):
                 check_input(value, known, other_base=has_other_base(path, references))
         except BurnishError as error:
             raise type(error)(error.code, at(place, f"'{name}': {error.what}"), error.fix) from error
@@ -216,23 +217,23 @@ def _inputs(
 
 
 def step_as_input(planned: PlannedStep) -> Input:
-    """What a step gives: the artifact when there is one, else a promise of its kind with the step's fingerprint."""
+    """The output of a step: its artifact, or a placeholder with its kind and fingerprint if it has not run."""
     artifact = planned.run.artifact() if planned.run is not None else None
     ref = f"step:{planned.step.name}"
     if artifact is not None:
         return with_own_base(artifact.as_input(ref), planned.inputs)
-    path = planned.run.out if planned.run is not None else Run.nowhere
+    path = planned.run.out if planned.run is not None else NOT_YET_WRITTEN
     return Input(ref, planned.step.stage.kind_for(planned.step.spec), path, planned.fingerprint, planned.inputs)
 
 
-def _must_be_anew(step: Step, planned: dict[str, PlannedStep], start: str | None, force: Collection[str]) -> str:
+def _forced_reason(step: Step, planned: dict[str, PlannedStep], start: str | None, force: Collection[str]) -> str:
     if "*" in force or step.name in force:
         return "forced"
     if step.name == start:
         return "--from"
-    below = [planned[ref[5:]] for ref, _ in step.references().values() if ref.startswith("step:")]
-    if start and any(other.reason in ("--from", "stands on --from") for other in below):
-        return "stands on --from"
+    dependencies = [planned[ref[5:]] for ref, _ in step.references().values() if ref.startswith("step:")]
+    if start and any(other.reason in ("--from", "depends on --from") for other in dependencies):
+        return "depends on --from"
     return ""
 
 
@@ -249,15 +250,15 @@ def _choose(
                 damaged.append(error.what)
                 warn(f"{step.name} is not reused: {error.what}")
                 continue
-            unchecked = "" if artifact.files is not None else ", by an older burnish: its files cannot be checked"
+            unchecked = "" if artifact.files is not None else ", by an older version: its files cannot be checked"
             return "reuse", "; ".join([f"made by {run.name}{unchecked}", *damaged]), run
-    sound = [run for run in earlier if not is_there(run.folder / "artifact.json")]
-    for run in sound:
+    unfinished = [run for run in earlier if not is_there(run.folder / "artifact.json")]
+    for run in unfinished:
         if run.state == "running":
             return "resume", f"{run.name} is in progress", run
     if getattr(step.spec, "resume", None) == "never":
         return "run", "; ".join(["resume is never", *damaged]), None
-    for run in sound:
+    for run in unfinished:
         if run.state in ("interrupted", "killed", "failed") and any(run.scratch.glob("checkpoints/*")):
             return "resume", "; ".join([f"{run.name} was {run.state}", *damaged]), run
     if damaged:
@@ -266,16 +267,16 @@ def _choose(
 
 
 def with_own_base(adapter: Input, inputs: Mapping[str, Input]) -> Input:
-    """An adapter with the base as the recipe names it now: the same content, perhaps at another place."""
+    """An adapter with the base that the recipe names: same content, possibly another path."""
     base = inputs.get("base")
-    is_promised = base is not None and base.ref.startswith("step:") and not base.path.is_dir()
-    if adapter.kind != "adapter" or base is None or is_promised:
+    is_pending = base is not None and base.ref.startswith("step:") and not base.path.is_dir()
+    if adapter.kind != "adapter" or base is None or is_pending:
         return adapter
     return replace(adapter, inputs={**adapter.inputs, "base": base})
 
 
 def _earlier_runs(runs: list[Run], recipe: str) -> tuple[dict[str, list[Run]], dict[str, float], list[str]]:
-    """The runs by fingerprint, the seconds of the newest success of each of the recipe's steps, and what is damaged."""
+    """Runs by fingerprint, the duration of the newest success of each step of the recipe, and damaged runs."""
     table: dict[str, list[Run]] = {}
     seconds: dict[str, float] = {}
     damaged: list[str] = []

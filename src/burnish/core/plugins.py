@@ -1,7 +1,7 @@
-"""Objects that installed packages add through entry points, found without a scan where no package adds any.
+"""Objects that installed packages register through entry points.
 
-Importing `importlib.metadata` and reading every package takes longer than `burnish --help` may, so the files
-`entry_points.txt` are first searched for the group's name.
+Importing `importlib.metadata` and reading every package is too slow for `burnish --help`, so the
+`entry_points.txt` files are first searched for the group's name.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def plugins(group: str) -> Iterator[Any]:
-    """The objects that the entry points of `group` name, in the order of `importlib.metadata`."""
+    """Load the objects registered in `group`, in the order of `importlib.metadata`."""
     if not any(_mentions(group, Path(folder)) for folder in sys.path):
         return
     from importlib.metadata import entry_points
@@ -22,7 +22,7 @@ def plugins(group: str) -> Iterator[Any]:
 
 
 def _mentions(group: str, folder: Path) -> bool:
-    """True when a package in `folder` names the group; also for a zip file, which is not searched here."""
+    """True if a package in `folder` names the group, and for a zip file, which is not searched here."""
     try:
         names = os.listdir(folder)
     except NotADirectoryError:

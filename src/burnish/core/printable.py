@@ -1,4 +1,4 @@
-"""Text from rows, models, libraries and paths as a screen may show it: what steers a terminal is written out."""
+"""Escape control characters in untrusted text (rows, models, libraries, paths) before it is printed."""
 
 import re
 
@@ -11,12 +11,12 @@ _CONTROLS = re.compile(
 
 
 def printable(text: str) -> str:
-    r"""The text with control characters as escapes: `\x1b`, `\u202e`. Tab and line feed stay."""
+    r"""Escape control characters: `\x1b`, `\u202e`. Tab and line feed are kept."""
     return _CONTROLS.sub(lambda found: _escape(found[0]), text)
 
 
 def printable_json(text: str) -> str:
-    r"""JSON with the same characters as `\u001b`: another spelling of the same values."""
+    r"""Escape the same characters in JSON as `\u001b`, which keeps its values."""
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

@@ -1,4 +1,4 @@
-"""Child processes for work that is split into chunks: results come in order, and no child outlives its parent."""
+"""Process chunks in child processes: results arrive in order, and no child outlives its parent."""
 
 import ctypes
 import os
@@ -17,9 +17,9 @@ from burnish.core.errors import MachineError
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
 _CHUNKS_AHEAD = 2
-"""Chunks in flight for each process: enough to keep it busy, few enough to bound memory."""
+"""Chunks in flight per process: enough to keep it busy, few enough to bound memory."""
 _work: Callable[[Any], Any] | None = None
-"""In a child process: what is done with each chunk."""
+"""In a child process: the function applied to each chunk."""
 
 
 def map_in_order(
@@ -28,12 +28,12 @@ def map_in_order(
     processes: int,
     alone_for: float = 5.0,
 ) -> Iterator[tuple[Chunk, Result]]:
-    """Each chunk with its result, in the order of the chunks.
+    """Yield each chunk with its result, in order.
 
-    `make` gives the function that works on a chunk; it is called once in each process and must be picklable. The
-    first `alone_for` seconds of work are done in this process, since starting others takes seconds too.
+    `make` returns the function that processes a chunk; it is called once per process and must be picklable. The
+    first `alone_for` seconds of work run in this process, since starting others takes seconds too.
 
-    Raises what the function raises; MachineError `machine.no-memory` when a child process was killed.
+    Errors: those of the function; MachineError `machine.no-memory` if a child process was killed.
     """
     work = make()
     left = iter(chunks)
@@ -70,7 +70,7 @@ def _map_in_children(
         raise MachineError(
             "machine.no-memory",
             f"one of {processes} worker processes was killed, most likely because memory ran out",
-            "free some memory, or set threads to a smaller number: it limits the processes too",
+            "free some memory, or set a smaller number of threads, which also limits the processes",
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
@@ -78,7 +78,7 @@ def _map_in_children(
 
 def _start(make: Callable[[], Callable[[Any], Any]], parent: int) -> None:
     global _work
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     end_with_parent(parent)
     _work = make()
 
@@ -89,13 +89,13 @@ def _work_on(chunk: Any) -> Any:
 
 
 def end_with_parent(parent: int) -> None:
-    """Ask Linux to send SIGTERM when the process that started this one is gone, so that no stray is left."""
+    """On Linux, request SIGTERM when the parent process exits, so that no orphan is left."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-        if os.getppid() != parent:  # it was gone before we asked
+        if os.getppid() != parent:  # it exited before the call
             sys.exit(128 + signal.SIGTERM)
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on."""
+    """Number of cores available to this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

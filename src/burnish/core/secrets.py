@@ -1,6 +1,6 @@
-"""Keep secrets out of everything that is written: values of secret-looking variables, and well-known key shapes.
+"""Mask secrets in everything that is written: values of environment variables named like secrets, and known tokens.
 
-What burnish writes is masked. What a run needs to keep word for word, its settings and references, may hold none.
+Logs and records are masked. Settings and references are stored verbatim, so secrets in them are refused.
 """
 
 import os
@@ -15,22 +15,22 @@ _SHAPES = re.compile(
     r"hf_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}"
     r"|\bsk-[A-Za-z0-9_-]{16,}|\bxox[bap]-[A-Za-z0-9-]{10,}"
 )
-_SURE_SHAPES = re.compile(
+_STRICT_SHAPES = re.compile(
     r"hf_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}"
     r"|\bsk-(?:[a-z]+-)*[A-Za-z0-9_]{20,}|\bxox[bap]-[A-Za-z0-9-]{10,}"
 )
 _ASSIGNED = re.compile(rf"(?i)\b(\w*(?:{_WORDS}))(['\"]?\s*[:=]\s*)(['\"])[^'\"]+\3")
 _IN_ADDRESS = re.compile(rf"(?i)([?&#](?:[\w-]*token|[\w-]*key|[\w-]*(?:{_WORDS}|signature))=)[^&\s'\"]+")
 _LOGIN = re.compile(r"(\w://)(?:[^/\s'\"]+|[^/\s'\"@\[]+:(?!\d{1,5}(?:[/?#\s'\"]|$))[^\s'\"]*)@")
-"""A user before the host; a colon that no port follows begins a password, whatever stands in it."""
+"""A user before the host. A colon that is not followed by a port starts a password, which may hold any character."""
 _USER_ONLY = re.compile(r"(?i)\b(?:git\+)?ssh://[^/\s:@]+@")
-_SURE_NAMES = re.compile(r"(?i)(?:api_?key|access_?key|secret|passw(?:or)?d|token)$")
+_STRICT_NAMES = re.compile(r"(?i)(?:api_?key|access_?key|secret|passw(?:or)?d|token)$")
 _BEARER = re.compile(r"(?i)(bearer\s+)[\w.~+/-]{12,}")
 MASK = "•••"
 
 
 def mask(text: str) -> str:
-    """The text with every secret replaced."""
+    """Replace every secret in a text."""
     for name, value in os.environ.items():
         if len(value) >= 8 and _NAMES.search(name):
             text = text.replace(value, MASK)
@@ -42,7 +42,7 @@ def mask(text: str) -> str:
 
 
 def masked_value(value: Any) -> Any:
-    """The same JSON-like value with secrets replaced: in every text, and whole where a key is named like a secret."""
+    """Replace secrets in a JSON-like value: in every string, and the whole string where its key is named like one."""
     if isinstance(value, str):
         return mask(value)
     if isinstance(value, Mapping):
@@ -56,14 +56,14 @@ def masked_value(value: Any) -> Any:
 
 
 def secret_in(text: str, *, is_reference: bool = False) -> str:
-    """The kind of secret that a setting holds, in words; empty where it holds none.
+    """Describe the kind of secret in a setting; empty if there is none.
 
-    Surer than `mask`, which may hide too much: prose may speak of passwords and addresses, a reference may not.
+    Stricter than `mask`, which may mask too much: text may mention passwords and addresses, a reference may not.
     """
     for name, value in os.environ.items():
-        if len(value) >= 8 and _SURE_NAMES.search(name) and not value.startswith("/") and value in text:
+        if len(value) >= 8 and _STRICT_NAMES.search(name) and not value.startswith("/") and value in text:
             return f"the value of ${name}"
-    if _SURE_SHAPES.search(text):
+    if _STRICT_SHAPES.search(text):
         return "an access token"
     if is_reference and _LOGIN.search(_USER_ONLY.sub("", text)):
         return "a user name or password in an address"
@@ -71,12 +71,12 @@ def secret_in(text: str, *, is_reference: bool = False) -> str:
 
 
 def names_a_secret(name: str) -> bool:
-    """Whether a variable or key of this name holds a secret."""
+    """Whether a variable or key with this name holds a secret."""
     return _KEYS.search(name) is not None
 
 
 class _MaskedStream:
-    """A text stream that masks what passes through it; everything else is the stream's own."""
+    """A text stream that masks what is written to it and delegates everything else."""
 
     def __init__(self, stream: TextIO):
         self._stream = stream
@@ -94,5 +94,5 @@ class _MaskedStream:
 
 
 def masked(stream: TextIO) -> TextIO:
-    """A stream that writes to another, with secrets masked."""
+    """Wrap a stream so that secrets are masked."""
     return cast(TextIO, _MaskedStream(stream))

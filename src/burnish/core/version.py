@@ -1,3 +1,3 @@
-"""The version of this package, as records, plans and `burnish --version` name it."""
+"""The version of burnish."""
 
 VERSION = "0.1.0"

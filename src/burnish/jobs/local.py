@@ -68,7 +68,7 @@ class LocalLauncher:
             raise RunError("run.failed", what, "run the same command again: the step starts afresh")
         if status is not None and status != BUSY and run.record["state"] in ("running", "planned"):
             if (run.folder / "artifact.json").is_file():
-                run.go("succeeded")  # killed between the artifact's record and its own
+                run.transition("succeeded")  # killed between the artifact's record and its own
             else:
                 self._record_death(process, run, status)
         return status
@@ -104,7 +104,7 @@ class LocalLauncher:
         run.events.append(Failed(code=code, what=what, fix=fix))
         status_of_family = MachineError.exit_status if code == "machine.no-disk" else RunError.exit_status
         error = {"code": code, "what": what, "fix": fix, "exit_status": status_of_family, "log": tail}
-        run.go("interrupted" if interrupted else "failed", reason=what, error=error)
+        run.transition("interrupted" if interrupted else "failed", reason=what, error=error)
 
 
 def _last_lines(path: Path, count: int) -> list[str]:

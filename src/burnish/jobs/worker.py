@@ -28,7 +28,7 @@ from burnish.core.catalog import Stage, stage
 from burnish.core.context import Context, Input, Outcome
 from burnish.core.errors import BurnishError, MachineError
 from burnish.core.events import Failed, Note
-from burnish.core.faults import as_known
+from burnish.core.faults import as_burnish_error
 from burnish.core.files import publish_folder, write_json
 from burnish.core.inputs.checks import InputWatch, check_fetched, write_base_record
 from burnish.core.inputs.references import fetched
@@ -93,7 +93,7 @@ def work(run: Run) -> int:
         return BUSY
     with lock:
         stop = _Stop()
-        run.go("running", pid=os.getpid(), burnish=VERSION)
+        run.transition("running", pid=os.getpid(), burnish=VERSION)
         try:
             _log_to(run)
             started = time.time()
@@ -104,7 +104,7 @@ def work(run: Run) -> int:
             _publish(run, row, spec, job, outcome, time.time() - started)
         except Exception as error:
             return _fail(run, error)
-        run.go("succeeded")
+        run.transition("succeeded")
         shutil.rmtree(run.scratch, ignore_errors=True)
     return 0
 
@@ -122,9 +122,9 @@ def _perform(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], stop: _St
             inputs=_Inputs(inputs, ledger, known),
             emit=run.events.append,
             is_stopping=lambda: stop.asked,
-            settled=ledger.check,
+            check_settings=ledger.check,
             cache=run.workspace / ".burnish" / "cache",
-            has_read=watch.has_read,
+            release_input=watch.release,
         )
         try:
             outcome: Outcome = row.function()(spec, context)
@@ -206,10 +206,10 @@ def _fail(run: Run, error: Exception) -> int:
     """Write the traceback to run.log, the reason to events and run.json, and leave nothing half-made."""
     for unfinished in (run.partial, run.out):
         shutil.rmtree(unfinished, ignore_errors=True)
-    known = as_known(error, f"the traceback is in {run.log}; `burnish doctor {run.name}`")
+    known = as_burnish_error(error, f"the traceback is in {run.log}; `burnish doctor {run.name}`")
     interrupted = known.code == "run.interrupted"
     with contextlib.suppress(OSError):  # a full disk: the exit status still tells our parent, who tells the person
-        run.go("interrupted" if interrupted else "failed", reason=known.what, error=known.as_dict())
+        run.transition("interrupted" if interrupted else "failed", reason=known.what, error=known.as_dict())
         run.events.append(Failed(code=known.code, what=known.what, fix=known.fix))
         _log_traceback(run, error)
     return known.exit_status

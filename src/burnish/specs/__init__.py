@@ -1,1 +1,1 @@
-"""What a person may ask for: frozen pydantic models, one file per family. No torch, no I/O."""
+"""Settings of all stages as frozen pydantic models, one file per family. No torch, no I/O."""

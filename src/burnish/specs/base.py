@@ -1,7 +1,7 @@
-"""What every spec is made of: the frozen base class, references to inputs, and the marks on fields.
+"""The base class of specs, references to inputs, and marks on fields.
 
-A spec says what a person asks for. It is read by the stage that does the work; each read is
-reported to the consumption ledger (`burnish.core.runs.ledger`), so that a setting nothing reads is found.
+A spec holds the settings of a stage. Each read of a field is reported to the consumption ledger
+(`burnish.core.runs.ledger`), which finds unused settings.
 """
 
 import datetime
@@ -18,7 +18,7 @@ _watchers: list[Watcher] = []
 
 
 def watch(watcher: Watcher) -> Callable[[], None]:
-    """Report every later read of a spec's field to `watcher`; the returned function ends it."""
+    """Report every read of a spec's field to `watcher`, until the returned function is called."""
     _watchers.append(watcher)
     return lambda: _watchers.remove(watcher)
 
@@ -35,7 +35,7 @@ class Spec(BaseModel):
     )
 
     def model_post_init(self, context: Any, /) -> None:
-        """A variant's tag counts as given, so that values written without defaults still say which variant it is."""
+        """Mark a variant's tag as set, so that dumps without defaults still contain it."""
         if "kind" in type(self).__pydantic_fields__:
             self.__pydantic_fields_set__.add("kind")
 
@@ -49,28 +49,28 @@ class Spec(BaseModel):
 
 @dataclass(frozen=True)
 class Takes:
-    """Mark of a field that names an input; `kinds` are the artifact kinds it accepts."""
+    """Marks a field that references an input; `kinds` are the accepted artifact kinds."""
 
     kinds: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """Mark of a field that says where or how fast a step runs, not what it makes: no part of its fingerprint.
+    """Marks a field that affects where or how fast a step runs, not its output: excluded from the fingerprint.
 
-    Where `values` are given, only they are meant, and any other value is part of it.
+    If `values` are given, only these values are excluded.
     """
 
     values: tuple[Any, ...] = ()
 
-    def leaves_out(self, value: Any) -> bool:
-        """True when this value is no part of the fingerprint."""
+    def excludes(self, value: Any) -> bool:
+        """True if this value is not part of the fingerprint."""
         return not self.values or value in self.values
 
 
 @dataclass(frozen=True)
 class TemplateDate:
-    """Mark of a field that holds the date which a chat template prints: planning replaces `auto` by a date."""
+    """Marks a field with the date that a chat template prints: planning replaces `auto` by a date."""
 
 
 RUNTIME = Runtime()
@@ -103,20 +103,20 @@ def is_a_date(value: str) -> str:
 
 
 PrintedDate = Annotated[str, TemplateDate(), AfterValidator(is_a_date)]
-"""The date that a chat template prints where it reads the clock, as Llama 3.2's does."""
+"""The date printed by a chat template that reads the clock, such as Llama 3.2's."""
 ModelRef = Annotated[str, Takes(("model", "adapter")), AfterValidator(is_a_reference)]
-"""A model: a folder, a hub name, `builtin:pocket`, or an adapter on its base."""
+"""A model: a folder, a hub name, `builtin:pocket`, or an adapter."""
 DataRef = Annotated[str, Takes(("dataset", "file", "folder")), AfterValidator(is_a_reference)]
 """Rows: a prepared dataset, a file, a folder, or a hub dataset."""
 TokenizerRef = Annotated[str, Takes(("tokenizer", "model", "adapter")), AfterValidator(is_a_reference)]
-"""A tokenizer, alone or inside a model."""
+"""A tokenizer, or a model that contains one."""
 
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], RUNTIME]
 Threads = Annotated[Annotated[int, Field(ge=1, le=1024)] | Literal["auto"], RUNTIME]
 
 
 def by_kind(default: str) -> Discriminator:
-    """Tell variants apart by their `kind`; `default` when it is not said, so that `method.rank=8` is enough."""
+    """Select a variant by its `kind`, or `default` if that is missing, so that `method.rank=8` is enough."""
 
     def kind_of(value: Any) -> str:
         if isinstance(value, Mapping):
@@ -127,9 +127,9 @@ def by_kind(default: str) -> Discriminator:
 
 
 def fields_with(spec: Spec, mark: type, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Walk a spec's tree; give (dotted path, mark, value) of every field marked with `mark`.
+    """Walk a spec's tree; yield (dotted path, mark, value) of every field marked with `mark`.
 
-    Lists are walked by position (`source.0.rows`). Reading this way is not reported to the ledger.
+    List items have their position as key (`source.0.rows`). These reads are not reported to the ledger.
     """
     values = spec.__dict__
     for name, info in type(spec).__pydantic_fields__.items():
@@ -142,7 +142,7 @@ def fields_with(spec: Spec, mark: type, prefix: str = "") -> Iterator[tuple[str,
 
 
 def specs_within(value: Any) -> Iterator[tuple[str, Spec]]:
-    """The specs that a field holds: itself (key ""), or the members of a list or mapping by their keys."""
+    """The specs in a field's value: the value itself (key ""), or the members of a list or mapping by key."""
     if isinstance(value, Spec):
         yield "", value
     members: dict[Any, Any] = {}
@@ -156,7 +156,7 @@ def specs_within(value: Any) -> Iterator[tuple[str, Spec]]:
 
 
 def types_within(annotation: Any) -> Iterator[Any]:
-    """The types that an annotation is made of: those of a union, of literals, and below `Annotated`."""
+    """The types in an annotation: members of unions, types of literals, and those inside `Annotated`."""
     if get_origin(annotation) is Literal:
         yield from map(type, get_args(annotation))
     elif get_origin(annotation) is Annotated:
@@ -169,7 +169,7 @@ def types_within(annotation: Any) -> Iterator[Any]:
 
 
 def marks_of(info: Any) -> Iterator[Any]:
-    """A field's marks: on the field itself, or on any member of its union (`DataRef | None`)."""
+    """The marks of a field, including those on members of its union (`DataRef | None`)."""
     yield from info.metadata
     yield from _marks_of_type(info.annotation)
 

@@ -1,4 +1,4 @@
-"""Where rows come from and how they are made ready: `synthesize` and `prepare`."""
+"""Settings of the data stages: `synthesize`, `prepare` and `inspect`."""
 
 from typing import Annotated, Any, Literal
 
@@ -35,16 +35,18 @@ Role = Literal["system", "user", "assistant", "tool", "function_call"]
 
 
 def _is_an_encoding(name: str) -> str:
-    """Accept the name of a text encoding that Python knows."""
+    """Accept the name of a text encoding known to Python."""
     try:
         b"a".decode(name, "replace")
     except LookupError:
-        raise ValueError(f"'{name}' is no text encoding: write utf-8, gb18030, latin-1, shift_jis or another") from None
+        raise ValueError(
+            f"unknown text encoding '{name}': write utf-8, gb18030, latin-1, shift_jis or another"
+        ) from None
     return name
 
 
 def _as_word(value: Any) -> Any:
-    """A whole number, such as the year 2024, as a word."""
+    """Convert an integer, such as the year 2024, to a string."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -53,98 +55,98 @@ Subset = Annotated[str, BeforeValidator(_as_word)]
 
 
 class PocketSpec(Spec):
-    """Seeded conversations of the embedded model's small world: dates, orders, tools, shell commands."""
+    """Seeded conversations in the domain of the built-in model: dates, orders, tools, shell commands."""
 
     kind: Literal["pocket"] = "pocket"
     skill: Literal["base", "move_order"] = "base"
-    """`base`: what the embedded model was trained on; `move_order`: a tool call that it has never seen."""
+    """`base`: what the built-in model was trained on; `move_order`: a tool call that it has not seen."""
     rows: int = Field(default=1000, ge=1)
-    """How many conversations."""
+    """Number of conversations."""
     seed: int = 0
-    """Another seed gives other rows."""
+    """Random seed of the rows."""
 
 
 class SynthesizeSpec(Spec):
-    """Make rows instead of reading them."""
+    """Generate synthetic rows."""
 
     generator: PocketSpec = PocketSpec()
-    """Who makes the rows."""
+    """The generator of the rows."""
 
 
 class SourceSpec(Spec):
-    """One source of several."""
+    """One of several sources."""
 
     ref: DataRef
-    """Where the rows lie."""
+    """Where the rows are read from."""
     take: int | None = Field(default=None, ge=1)
-    """How many rows to take at most, chosen by content hash; all when not said."""
+    """Maximum number of rows to take, selected by content hash; all by default."""
     tag: str | None = None
-    """A name that each of its rows carries, to evaluate by."""
+    """A label for each of its rows, to group evaluation results by."""
     format: Format | None = None
-    """The layout of its rows, where it is not that of the step."""
+    """The layout of its rows; overrides the step's."""
     columns: dict[str, str] | None = None
-    """Its renames, `{their_column: our_column}`, in place of the step's."""
+    """Columns to rename, `{their_column: our_column}`; overrides the step's."""
     roles: dict[str, Role] | None = None
-    """Its words for who speaks, `{their_role: our_role}`, in place of the step's."""
+    """Roles to rename, `{their_role: our_role}`; overrides the step's."""
     subset: Subset | None = None
-    """Of a hub dataset or a dataset_info.json: which of its parts, in place of the step's."""
+    """The subset of a hub dataset or a dataset_info.json; overrides the step's."""
     encoding: Encoding | None = None
-    """How its text files are encoded, in place of the step's."""
+    """The encoding of its text files; overrides the step's."""
 
 
 class SplitSpec(Spec):
-    """The shares that are held out. Rows that ask the same, at any turn that is learned, stay in one split."""
+    """Shares of rows to hold out. Rows with the same question, at any learned turn, stay in one split."""
 
     validation: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Share of rows for evaluation during training."""
     test: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Share of rows for evaluation after it."""
+    """Share of rows for evaluation after training."""
     seed: int = 0
-    """Another seed places rows differently."""
+    """Random seed of the assignment."""
 
     @model_validator(mode="after")
     def something_is_left_to_train_on(self) -> "SplitSpec":
         if self.__dict__["validation"] + self.__dict__["test"] >= 1.0:
-            raise ValueError("validation and test together leave nothing to train on: make them smaller")
+            raise ValueError("validation and test leave no rows to train on: make them smaller")
         return self
 
 
 class LanguageSpec(Spec):
-    """Keep the rows of some languages."""
+    """Keep rows in the given languages."""
 
     keep: list[str] = Field(min_length=1)
     """ISO 639-1 codes, such as en and zh."""
     min_probability: float = Field(default=0.5, ge=0.0, le=1.0)
-    """A row whose language is less sure than this is dropped."""
+    """Drop rows whose language is detected with a lower probability."""
 
 
 class PrepareSpec(Spec):
     """Read, map, filter, split and measure rows of any layout."""
 
     source: DataRef | list[SourceSpec]
-    """A file, a folder, a dataset, a step; or a list of them, to mix."""
+    """A file, a folder, a dataset or a step; or a list of sources to mix."""
     format: Format = "auto"
-    """The layout of the rows; `auto` detects it from the first rows and says so."""
+    """The layout of the rows; `auto` detects it from the first rows and reports it."""
     columns: dict[str, str] = {}
-    """Renames: `{their_column: our_column}`."""
+    """Columns to rename: `{their_column: our_column}`."""
     roles: dict[str, Role] = {}
-    """The data's own words for who speaks: `{customer: user, agent: assistant}`; the usual ones are known."""
+    """Roles to rename, such as `{customer: user, agent: assistant}`; common names are known."""
     subset: Subset | None = None
-    """Of a hub dataset or a dataset_info.json: which of its parts."""
+    """The subset of a hub dataset or a dataset_info.json."""
     encoding: Encoding | None = None
-    """Of text files: `gb18030`, `latin-1` and so on. Without it UTF-8, what a byte-order mark says, or GB18030."""
+    """The encoding of text files, such as `gb18030`. By default UTF-8, the one of a byte-order mark, or GB18030."""
     languages: LanguageSpec | None = None
-    """Keep these languages only."""
+    """Keep only these languages."""
     split: SplitSpec = SplitSpec()
-    """Shares to hold out."""
+    """Shares of rows to hold out."""
     deduplicate: bool | Literal["content"] = False
-    """Drop rows equal to an earlier one, counted: in all columns, or with `content` in what a model sees of them."""
+    """Drop and count duplicate rows: equal in all columns or, with `content`, in the part that a model sees."""
     tokenizer: TokenizerRef | None = None
-    """Render every row with this tokenizer: lengths, learned tokens and over-length rows are then known."""
+    """Render every row with this tokenizer, to measure lengths and learned tokens and to check max_length."""
     render: RenderSpec = RenderSpec()
-    """How to render when a tokenizer is named."""
+    """How to render rows if a tokenizer is set."""
     max_bad_share: float = Field(default=0.05, ge=0.0, le=1.0)
-    """More bad rows than this share stop the step; fewer go to the quarantine file."""
+    """The step fails if a larger share of rows is bad; otherwise bad rows are written to the quarantine file."""
 
 
 class InspectSpec(Spec):
@@ -155,22 +157,22 @@ class InspectSpec(Spec):
     format: Format = "auto"
     """The layout of the rows."""
     columns: dict[str, str] = {}
-    """Renames: `{their_column: our_column}`."""
+    """Columns to rename: `{their_column: our_column}`."""
     roles: dict[str, Role] = {}
-    """The data's own words for who speaks: `{customer: user, agent: assistant}`; the usual ones are known."""
+    """Roles to rename, such as `{customer: user, agent: assistant}`; common names are known."""
     subset: Subset | None = None
-    """Of a hub dataset or a dataset_info.json: which of its parts."""
+    """The subset of a hub dataset or a dataset_info.json."""
     encoding: Encoding | None = None
-    """Of text files: `gb18030`, `latin-1` and so on. Without it UTF-8, what a byte-order mark says, or GB18030."""
+    """The encoding of text files, such as `gb18030`. By default UTF-8, the one of a byte-order mark, or GB18030."""
     tokenizer: TokenizerRef | None = None
-    """Render with this tokenizer and colour the learned tokens."""
+    """Render rows with this tokenizer and color the learned tokens."""
     render: RenderSpec = RenderSpec()
-    """How to render."""
+    """How to render rows."""
     rows: Annotated[int, Field(ge=0)] = 3
-    """How many rows to show."""
+    """Number of rows to show."""
 
     @model_validator(mode="after")
     def rendering_needs_a_tokenizer(self) -> "InspectSpec":
         if "render" in self.__pydantic_fields_set__ and self.__dict__["tokenizer"] is None:
-            raise ValueError("train_on, max_length and the like have an effect with a tokenizer only: name one")
+            raise ValueError("train_on, max_length and other render settings need a tokenizer: set one")
         return self

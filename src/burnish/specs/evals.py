@@ -1,4 +1,4 @@
-"""How a model is scored: scorers, generation settings, and the comparison with another model."""
+"""Settings of `evaluate`: scorers, generation, and comparison with another model."""
 
 import re
 from typing import Annotated, Any, Literal
@@ -13,45 +13,45 @@ class GenerationSpec(Spec):
     """How answers are generated."""
 
     max_new_tokens: int = Field(default=256, ge=1)
-    """The longest answer."""
+    """Maximum length of an answer."""
     temperature: float = Field(default=0.0, ge=0.0)
-    """0 always takes the likeliest token."""
+    """0 always selects the most likely token."""
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
-    """Sample from the likeliest tokens that hold this share."""
+    """Sample from the most likely tokens with this total probability."""
     top_k: int | None = Field(default=None, ge=1)
-    """Sample from this many likeliest tokens."""
+    """Sample from this many most likely tokens."""
     seed: int = 0
-    """Of sampling."""
+    """Random seed of sampling."""
     batch_size: int = Field(default=64, ge=1)
-    """Prompts answered at once."""
+    """Number of prompts answered at once."""
 
 
 class ExactMatchSpec(Spec):
-    """1 when the answer equals the reference."""
+    """1 if the answer equals the reference."""
 
     kind: Literal["exact_match"] = "exact_match"
     ignore_case: bool = False
-    """Fold case before comparing."""
+    """Ignore case."""
     strip: bool = True
-    """Drop white space around both."""
+    """Strip whitespace from both."""
 
 
 class ContainsSpec(Spec):
-    """1 when the reference (or `text`) stands in the answer."""
+    """1 if the answer contains the reference (or `text`)."""
 
     kind: Literal["contains"] = "contains"
     text: str | None = None
-    """Look for this in place of the reference."""
+    """Search for this text instead of the reference."""
     ignore_case: bool = True
-    """Fold case before looking."""
+    """Ignore case."""
 
 
 class RegexSpec(Spec):
-    """1 when the pattern is found; with a group, 1 when the group equals the reference's."""
+    """1 if the pattern is found; with a group, 1 if the group equals the one found in the reference."""
 
     kind: Literal["regex"] = "regex"
     pattern: str
-    """A Python regular expression; its first match counts."""
+    """A Python regular expression; the first match is used."""
 
     @field_validator("pattern")
     @classmethod
@@ -59,33 +59,33 @@ class RegexSpec(Spec):
         try:
             re.compile(value)
         except re.error as error:
-            raise ValueError(f"no Python regular expression: {error}") from None
+            raise ValueError(f"invalid regular expression: {error}") from None
         return value
 
 
 class NumberSpec(Spec):
-    """1 when the last number of the answer equals the last number of the reference (GSM8K's rule)."""
+    """1 if the last number in the answer equals the last number in the reference (as for GSM8K)."""
 
     kind: Literal["number"] = "number"
     tolerance: float = Field(default=0.0, ge=0.0)
-    """The largest relative difference."""
+    """Maximum relative difference."""
 
 
 class JsonSpec(Spec):
-    """1 when both parse as JSON and are equal, whatever the order of keys."""
+    """1 if both parse as JSON and are equal, in any key order."""
 
     kind: Literal["json"] = "json"
 
 
 class ToolCallSpec(Spec):
-    """1 when the same tools are called with equal arguments.
+    """1 if the same tools are called with equal arguments.
 
-    Rows that offer tools and answer without a call are scored apart, as `no_call`: 1 when the answer calls none.
+    Rows with tools and a reference without a call are scored separately, as `no_call`: 1 if the answer has no call.
     """
 
     kind: Literal["tool_call"] = "tool_call"
     order: bool = True
-    """The order of several calls counts."""
+    """Whether the order of several calls matters."""
 
 
 class RougeSpec(Spec):
@@ -93,7 +93,7 @@ class RougeSpec(Spec):
 
     kind: Literal["rouge"] = "rouge"
     variant: Literal["rouge1", "rouge2", "rougeL"] = "rougeL"
-    """Which one."""
+    """The ROUGE variant."""
 
 
 class ChrfSpec(Spec):
@@ -103,7 +103,7 @@ class ChrfSpec(Spec):
 
 
 class LanguageScoreSpec(Spec):
-    """1 when the answer is in the language of the reference, or in `expected`."""
+    """1 if the answer is in the language of the reference, or in `expected`."""
 
     kind: Literal["language"] = "language"
     expected: str | None = None
@@ -111,13 +111,13 @@ class LanguageScoreSpec(Spec):
 
 
 class CustomScorerSpec(Spec):
-    """A scorer of another package, registered in the entry-point group `burnish.scorers`."""
+    """A scorer from another package, registered in the entry-point group `burnish.scorers`."""
 
     kind: Literal["custom"] = "custom"
     name: str
     """The name it is registered under."""
     settings: dict[str, Any] = {}
-    """What it is given when it is built."""
+    """Arguments of the scorer."""
 
 
 Scorer = Annotated[
@@ -138,7 +138,7 @@ Scorer = Annotated[
 class EvaluateSpec(Spec):
     """Score a model on rows, alone or against another model.
 
-    Both models get the same rows of one split.
+    Both models are scored on the same rows of one split.
     """
 
     model: ModelRef
@@ -146,11 +146,11 @@ class EvaluateSpec(Spec):
     data: DataRef
     """A prepared dataset, or a file."""
     split: str = "test"
-    """Which split of a prepared dataset; not to be said for a file, all of which is used."""
+    """The split of a prepared dataset. Do not set it for a file, which is used as a whole."""
     compare_with: ModelRef | Literal["base"] | None = None
-    """Another model, or `base`: the model that an adapter stands on."""
+    """Another model, or `base`: the adapter's base model."""
     scorers: list[Scorer] = [ExactMatchSpec()]
-    """How generated answers are scored; an empty list generates nothing."""
+    """Scorers of generated answers; with an empty list nothing is generated."""
     perplexity: bool = True
     """Also measure perplexity and bits per byte of the learned tokens."""
     train_on: TrainOn = "assistant"
@@ -160,18 +160,18 @@ class EvaluateSpec(Spec):
     max_rows: int | None = Field(default=None, ge=1)
     """Score the first rows only."""
     date: PrintedDate = "auto"
-    """The date that the chat template prints, YYYY-MM-DD. `auto`: the date that the model was trained with, else that
-    of an earlier run of the same step, else today; part of the step's identity where the template prints a date."""
+    """The date that the chat template prints, YYYY-MM-DD. `auto`: the date used in the model's training, else in an
+    earlier run of the same step, else today. Part of the fingerprint if the template prints a date."""
     max_length: int = Field(default=4096, ge=8)
-    """Conversations of more tokens than this, or than the model's context, are left out of perplexity, and counted;
-    texts are read in pieces of that length."""
+    """Conversations longer than this, or than the model's context, are excluded from perplexity and counted;
+    texts are split into chunks of this length."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
-    """Of the intervals."""
+    """Confidence level of the intervals."""
     seed: int = 0
-    """Of the bootstrap."""
+    """Random seed of the bootstrap."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Of the weights; `auto` is float32 on a CPU and that of the files elsewhere."""
+    """The dtype of the weights; `auto` is float32 on a CPU, else that of the files."""
     device: Device = "auto"
-    """Where to run."""
+    """The device to run on."""
     threads: Threads = "auto"
-    """CPU threads."""
+    """Number of CPU threads."""

@@ -1,4 +1,4 @@
-"""What may be asked of a finished model: merge its adapter, generate with it."""
+"""Settings of stages that use a trained model: `merge` and `generate`."""
 
 from typing import Literal
 
@@ -14,34 +14,34 @@ class MergeSpec(Spec):
     model: ModelRef
     """The adapter."""
     base: ModelRef | None = None
-    """The base to fold into, when the adapter does not say."""
+    """The base to merge into, if the adapter does not name it."""
     other_base: bool = False
-    """Fold into a base with other weights than those the adapter was trained on."""
+    """Allow a base with other weights than those the adapter was trained on."""
     dtype: Literal["keep", "float32", "bfloat16", "float16"] = "keep"
-    """Of the merged weights; `keep` is the base's."""
+    """The dtype of the merged weights; `keep` is the base's."""
     max_shard_bytes: int = Field(default=4_000_000_000, ge=1_000)
-    """The largest size of one weights file, in bytes."""
+    """Maximum size of one weights file, in bytes."""
 
 
 class GenerateSpec(Spec):
-    """Write an answer beside every prompt of a file or dataset."""
+    """Generate an answer to every prompt of a file or dataset."""
 
     model: ModelRef
     """The model or adapter that answers."""
     data: DataRef
-    """Prompts: rows of any known format; an answer that ends a row is left out."""
+    """Prompts: rows of any known format; a final answer is removed."""
     split: str = "test"
-    """Which split, when data is a prepared dataset."""
+    """The split of a prepared dataset."""
     compare_with: ModelRef | None = None
-    """A second model that answers the same prompts, side by side."""
+    """A second model that answers the same prompts."""
     generation: GenerationSpec = GenerationSpec()
     """How answers are generated."""
     max_rows: int | None = Field(default=None, ge=1)
     """Answer the first rows only."""
     date: PrintedDate = "auto"
-    """The date that the chat template prints, YYYY-MM-DD. `auto`: the date that the model was trained with, else that
-    of an earlier run of the same step, else today; part of the step's identity where the template prints a date."""
+    """The date that the chat template prints, YYYY-MM-DD. `auto`: the date used in the model's training, else in an
+    earlier run of the same step, else today. Part of the fingerprint if the template prints a date."""
     device: Device = "auto"
-    """Where to run."""
+    """The device to run on."""
     threads: Threads = "auto"
-    """CPU threads."""
+    """Number of CPU threads."""

@@ -1,4 +1,4 @@
-"""What a training run may be asked: method, optimiser, schedule, batches, checkpoints, evaluation."""
+"""Settings of training: method, optimizer, schedule, batches, checkpoints, evaluation."""
 
 from typing import Annotated, Any, Literal
 
@@ -7,33 +7,34 @@ from pydantic import Field, Tag, model_validator
 from burnish.specs.base import RUNTIME, DataRef, Device, ModelRef, Runtime, Spec, Threads, TokenizerRef, by_kind
 from burnish.specs.tokens import RenderSpec
 
-MOST = 2**31 - 1
-"""Of anything that is counted: the row ledger keeps steps in four bytes."""
+MAX_COUNT = 2**31 - 1
+"""Upper bound of all counts: the row ledger stores steps in four bytes."""
 
 Tracker = Literal["tensorboard", "wandb", "swanlab", "trackio", "mlflow"]
 
 
 class LoraSpec(Spec):
-    """Train two small matrices beside each frozen weight."""
+    """LoRA: train two small matrices next to each frozen weight."""
 
     kind: Literal["lora"] = "lora"
     rank: int = Field(default=16, ge=1)
     """Inner dimension of the two matrices."""
     alpha: float | None = Field(default=None, gt=0)
-    """Scale; twice the rank when not said."""
+    """Scaling factor; twice the rank by default."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Dropout on the adapter's input."""
     targets: Literal["all-linear"] | Annotated[list[str], Field(min_length=1)] = "all-linear"
-    """Which linear layers: all but the head, or module names; a name of a stacked expert weight trains the experts."""
+    """Linear layers to adapt: all but the output head, or module names; naming a stacked expert weight adapts the
+    experts."""
     experts: bool = False
-    """Also train the experts of a mixture-of-experts model that lie stacked in one weight: rank and alpha are each
-    expert's. Needs dropout 0 and no dora."""
+    """Also adapt the experts of a mixture-of-experts model that are stacked in one weight; rank and alpha are per
+    expert. Requires dropout 0 and no dora."""
     rslora: bool = False
-    """Scale by alpha/√rank in place of alpha/rank (rank-stabilised LoRA)."""
+    """Scale by alpha/√rank instead of alpha/rank (rank-stabilized LoRA)."""
     dora: bool = False
-    """Learn the magnitude of each weight apart from its direction (DoRA)."""
+    """Learn the magnitude and the direction of each weight separately (DoRA)."""
     train_fully: list[str] = []
-    """Modules that are trained whole and saved with the adapter, such as lm_head."""
+    """Modules to train fully and save with the adapter, such as lm_head."""
 
     @model_validator(mode="after")
     def experts_take_plain_lora(self) -> "LoraSpec":
@@ -47,12 +48,12 @@ class LoraSpec(Spec):
 
 
 class FullSpec(Spec):
-    """Train every weight."""
+    """Full fine-tuning: train all weights."""
 
     kind: Literal["full"] = "full"
     save_dtype: Literal["auto", "base", "float32", "bfloat16", "float16"] = "auto"
-    """Of the weights that are saved; `auto` is the base's, or float32 where rounding to that would lose more than a
-    tenth of what was learned, measured as ‖rounding‖ / ‖update‖."""
+    """The dtype of the saved weights; `auto` is the base's, or float32 if rounding to that would lose more than a tenth
+    of the update, measured as ‖rounding‖ / ‖update‖."""
 
 
 Method = Annotated[Annotated[LoraSpec, Tag("lora")] | Annotated[FullSpec, Tag("full")], by_kind("lora")]
@@ -63,44 +64,44 @@ class AdamWSpec(Spec):
 
     kind: Literal["adamw"] = "adamw"
     beta1: float = Field(default=0.9, ge=0.0, lt=1.0)
-    """Decay of the mean of gradients."""
+    """Decay rate of the mean of gradients."""
     beta2: float = Field(default=0.999, ge=0.0, lt=1.0)
-    """Decay of the mean of squared gradients."""
+    """Decay rate of the mean of squared gradients."""
     eps: float = Field(default=1e-8, gt=0)
     """Added to the denominator."""
     weight_decay: float = Field(default=0.0, ge=0.0)
-    """Decoupled decay of matrices; vectors are not decayed."""
+    """Decoupled weight decay of matrices; vectors are not decayed."""
 
 
 class MuonSpec(Spec):
-    """Orthogonalised momentum on the matrices, AdamW on the rest (Jordan et al. 2024)."""
+    """Muon: orthogonalized momentum for matrices, AdamW for the rest (Jordan et al. 2024)."""
 
     kind: Literal["muon"] = "muon"
     momentum: float = Field(default=0.95, ge=0.0, lt=1.0)
-    """Of the matrices."""
+    """Momentum of the matrices."""
     weight_decay: float = Field(default=0.01, ge=0.0)
-    """Decoupled decay of the matrices."""
+    """Decoupled weight decay of the matrices."""
     beta1: float = Field(default=0.9, ge=0.0, lt=1.0)
-    """AdamW's, on the rest."""
+    """AdamW's, for the rest."""
     beta2: float = Field(default=0.98, ge=0.0, lt=1.0)
-    """AdamW's, on the rest."""
+    """AdamW's, for the rest."""
 
 
 Optimizer = Annotated[Annotated[AdamWSpec, Tag("adamw")] | Annotated[MuonSpec, Tag("muon")], by_kind("adamw")]
 
 
 class ScheduleSpec(Spec):
-    """The learning rate over the run: warm-up, then a shape."""
+    """Learning rate schedule: warmup, then decay."""
 
     kind: Literal["cosine", "linear", "constant", "wsd"] = "cosine"
-    """The shape; wsd is warm-up, stable, decay."""
-    warmup: float = Field(default=0.03, ge=0.0, le=MOST)
-    """Below 1 a share of all steps (rounded up), else a number of steps. The rate rises from the first step and is
-    highest at step `warmup`: one step earlier than in transformers, whose first step has a rate of 0."""
+    """The shape; wsd is warmup, stable, decay."""
+    warmup: float = Field(default=0.03, ge=0.0, le=MAX_COUNT)
+    """Warmup steps; below 1, a share of all steps (rounded up). The rate rises from the first step and peaks at step
+    `warmup`: one step earlier than in transformers, where the rate of the first step is 0."""
     final: float = Field(default=0.0, ge=0.0, le=1.0)
-    """Where the learning rate falls to, as a share of the highest: it would get there one step after the last."""
+    """Final learning rate, as a share of the peak, reached one step after the last."""
     decay: float | None = Field(default=None, gt=0.0, le=1.0)
-    """wsd: share of all steps in which the rate falls (0.2 when not said)."""
+    """wsd: share of steps in the decay phase (default 0.2)."""
 
     @model_validator(mode="after")
     def decay_belongs_to_wsd(self) -> "ScheduleSpec":
@@ -110,88 +111,88 @@ class ScheduleSpec(Spec):
 
 
 class EarlyStopSpec(Spec):
-    """Stop when the validation loss no longer falls."""
+    """Stop when the validation loss no longer improves."""
 
-    patience: int = Field(default=3, ge=1, le=MOST)
-    """Evaluations without a gain before the run stops."""
+    patience: int = Field(default=3, ge=1, le=MAX_COUNT)
+    """Number of evaluations without improvement before training stops."""
     min_delta: float = Field(default=0.0, ge=0.0)
-    """A smaller fall is no gain."""
+    """Minimum decrease that counts as an improvement."""
 
 
 class CheckpointSpec(Spec):
-    """When the state of the run is saved, so that it can be resumed."""
+    """When to save the training state, for resuming."""
 
-    every: Annotated[int | None, RUNTIME] = Field(default=None, ge=1, le=MOST)
-    """Steps between saves; about every tenth of the run when not said."""
-    keep: Annotated[int, RUNTIME] = Field(default=2, ge=1, le=MOST)
-    """How many are kept, the best one apart."""
+    every: Annotated[int | None, RUNTIME] = Field(default=None, ge=1, le=MAX_COUNT)
+    """Steps between checkpoints; about a tenth of the run by default."""
+    keep: Annotated[int, RUNTIME] = Field(default=2, ge=1, le=MAX_COUNT)
+    """Number of checkpoints to keep, not counting the best one."""
 
 
 class TrainSpec(Spec):
-    """Settings that every kind of training shares."""
+    """Settings shared by all kinds of training."""
 
     data: DataRef
     """A prepared dataset (its train and validation splits are used), or a file."""
     render: RenderSpec = RenderSpec()
-    """How rows become tokens."""
+    """How rows are rendered to tokens."""
     epochs: float = Field(default=1.0, gt=0, le=100_000)
-    """Passes over the training rows; not used when max_steps is given."""
-    max_steps: int | None = Field(default=None, ge=1, le=MOST)
-    """Optimiser steps, in place of epochs."""
-    batch_size: int | None = Field(default=None, ge=1, le=MOST)
-    """Rows in an optimiser step (16 when neither this nor batch_tokens is said)."""
-    batch_tokens: int | None = Field(default=None, ge=8, le=MOST)
-    """Tokens in an optimiser step, in place of batch_size: rows are added until the next would pass it."""
-    micro_batch_tokens: Annotated[int, Field(ge=1, le=MOST)] | Literal["auto"] = "auto"
-    """Tokens that go through the model at once; a step is split into as many parts as it needs."""
+    """Number of passes over the training rows; ignored if max_steps is set."""
+    max_steps: int | None = Field(default=None, ge=1, le=MAX_COUNT)
+    """Number of optimizer steps; overrides epochs."""
+    batch_size: int | None = Field(default=None, ge=1, le=MAX_COUNT)
+    """Rows per optimizer step (16 if neither this nor batch_tokens is set)."""
+    batch_tokens: int | None = Field(default=None, ge=8, le=MAX_COUNT)
+    """Maximum tokens per optimizer step, instead of batch_size: rows are added while they fit."""
+    micro_batch_tokens: Annotated[int, Field(ge=1, le=MAX_COUNT)] | Literal["auto"] = "auto"
+    """Tokens per forward pass; a step is split into as many micro-batches as needed."""
     learning_rate: float = Field(default=2e-4, gt=0)
-    """The highest learning rate."""
+    """Peak learning rate."""
     optimizer: Optimizer = AdamWSpec()
-    """How gradients become updates."""
+    """The optimizer."""
     schedule: ScheduleSpec = ScheduleSpec()
-    """How the learning rate moves."""
+    """The learning rate schedule."""
     max_grad_norm: float | None = Field(default=1.0, gt=0)
-    """Gradients are clipped to this norm; null switches clipping off."""
+    """Gradients are clipped to this norm; null disables clipping."""
     router_aux_loss_coef: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
-    """Mixture of experts: the weight of the load-balancing loss, which is reported as aux_loss; `auto` takes the
-    model's own, 0 switches it off."""
+    """Mixture of experts: weight of the load-balancing loss, reported as aux_loss; `auto` uses the model's value,
+    0 disables it."""
     shuffle: bool = True
-    """Another order of rows in each epoch, a function of seed and epoch alone."""
+    """Shuffle rows in each epoch, depending only on seed and epoch."""
     seed: int = Field(default=0, ge=0, le=2**63 - 1)
-    """Of weights, order and dropout."""
-    eval_every: int | None = Field(default=None, ge=1, le=MOST)
-    """Steps between evaluations on the validation split; when not said, at the end only, or with early_stop about every
+    """Random seed of weights, row order and dropout."""
+    eval_every: int | None = Field(default=None, ge=1, le=MAX_COUNT)
+    """Steps between evaluations on the validation split. By default only at the end or, with early_stop, about every
     tenth of the run."""
-    eval_rows: int | None = Field(default=None, ge=1, le=MOST)
+    eval_rows: int | None = Field(default=None, ge=1, le=MAX_COUNT)
     """Evaluate on the first validation rows only."""
     keep_best: bool = True
-    """Give the weights with the lowest validation loss, not the last ones; needs validation rows."""
+    """Keep the weights with the lowest validation loss instead of the last ones; needs validation rows."""
     early_stop: EarlyStopSpec | None = None
-    """Stop when the validation loss no longer falls."""
+    """Stop when the validation loss no longer improves."""
     checkpoint: CheckpointSpec = CheckpointSpec()
-    """When the state of the run is saved."""
+    """When to save the training state."""
     gradient_checkpointing: bool | Literal["auto"] = "auto"
-    """Recompute activations in the backward pass: less memory, more time."""
+    """Recompute activations in the backward pass, which saves memory and takes time."""
     attention: Literal["auto", "varlen", "sdpa", "eager"] = "auto"
     """`varlen` runs attention per sequence of a packed batch; the others run one sequence at a time."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the forward pass; trained weights and optimiser states are kept in float32."""
+    """The dtype of the forward pass; trained weights and optimizer states are float32."""
     device: Device = "auto"
-    """Where to train."""
+    """The device to train on."""
     threads: Threads = "auto"
-    """CPU threads."""
+    """Number of CPU threads."""
     resume: Annotated[str, Runtime(("auto", "never"))] = "auto"
-    """`auto` resumes from the newest valid checkpoint of the same step, `never` starts afresh; a path names a
-    checkpoint, and settings such as learning_rate may then differ from those that it was written under."""
+    """`auto` resumes from the newest valid checkpoint of the same step, `never` starts from scratch, a path resumes
+    from that checkpoint, where settings such as learning_rate may differ."""
     track: Annotated[list[Tracker], RUNTIME] = []
-    """Where metrics are also sent."""
-    log_every: Annotated[int, RUNTIME] = Field(default=1, ge=1, le=MOST)
+    """Experiment trackers that also receive metrics."""
+    log_every: Annotated[int, RUNTIME] = Field(default=1, ge=1, le=MAX_COUNT)
     """Steps between metric events."""
 
     @model_validator(mode="after")
     def one_batch_measure(self) -> "TrainSpec":
         if self.__dict__["batch_size"] is not None and self.__dict__["batch_tokens"] is not None:
-            raise ValueError("batch_size and batch_tokens are two measures of one thing: keep one")
+            raise ValueError("batch_size and batch_tokens exclude each other: remove one")
         return self
 
 
@@ -199,30 +200,32 @@ class SftSpec(TrainSpec):
     """Supervised fine-tuning of a model on conversations or texts."""
 
     base: ModelRef
-    """The model to start from."""
+    """The model to fine-tune."""
     method: Method = LoraSpec()
-    """What is trained."""
+    """Which weights are trained."""
 
 
 class PretrainSpec(TrainSpec):
-    """Pre-train a model, from its weights or from a config."""
+    """Pretrain a model, from existing weights or from a config."""
 
     base: ModelRef | None = None
-    """The model to go on from."""
+    """The model to continue from."""
     architecture: dict[str, Any] | None = None
-    """A transformers config (`model_type: qwen3, hidden_size: …`), to start from random weights."""
+    """A transformers config (`model_type: qwen3, hidden_size: …`), initialized with random weights."""
     tokenizer: TokenizerRef | None = None
     """The tokenizer of a new architecture."""
     method: Method = FullSpec()
-    """What is trained."""
+    """Which weights are trained."""
 
     @model_validator(mode="after")
     def one_start(self) -> "PretrainSpec":
         values = self.__dict__
         if (values["base"] is None) == (values["architecture"] is None):
-            raise ValueError("give either base (a model to go on from) or architecture (a config to start from)")
+            raise ValueError("set either base (a model to continue from) or architecture (a config)")
         if values["architecture"] is not None and values["tokenizer"] is None:
-            raise ValueError("architecture needs a tokenizer")
+            raise ValueError("architecture needs a tokenizer: set one")
         if values["architecture"] is not None and values["method"].kind == "lora":
-            raise ValueError("method: lora needs a base: random weights are of no use when they stay frozen")
+            raise ValueError(
+                "method: lora needs a base: LoRA freezes the weights, and those of an architecture are random"
+            )
         return self

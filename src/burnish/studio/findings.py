@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from burnish.core.errors import CODES, BurnishError, RunError
 from burnish.core.inputs.checks import check_input
-from burnish.core.runs.artifact import Artifact, in_short
+from burnish.core.runs.artifact import Artifact, summary
 from burnish.core.runs.records import RECORDS, broken, is_there, misplaced_logs, read_hashes, read_latest, read_record
 from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
@@ -162,7 +162,7 @@ def _stopped(runs: list[Run]) -> Iterator[Finding]:
 def _damage(run: Run, artifact: Artifact, known: dict[str, Any], *, deep: bool) -> Iterator[Finding]:
     damage = artifact.damage(known, deep=deep)
     if damage:
-        yield Finding("problem", f"artifact {run.name}", in_short(damage, most=20), artifact.repair)
+        yield Finding("problem", f"artifact {run.name}", summary(damage, most=20), artifact.repair)
     elif deep:  # an adapter's base as well
         for error in _errors_of(lambda: check_input(artifact.as_input(run.name), known)):
             yield _of_error(f"artifact {run.name}", error)

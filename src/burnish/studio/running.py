@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from burnish.core.context import Input
 from burnish.core.errors import BurnishError, RunError, error_from_dict
 from burnish.core.events import Event, Note
-from burnish.core.plan import Plan, PlannedStep, make_plan, planned_again, with_own_base
+from burnish.core.plan import Plan, PlannedStep, make_plan, replan_step, with_own_base
 from burnish.core.runs.artifact import Artifact
 from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
@@ -225,7 +225,7 @@ class _Execution:
                 is_ours = lock.is_locked or _is_taken(lock)
                 if step.is_forced:
                     break
-                step = planned_again(step, self._workspace)
+                step = replan_step(step, self._workspace)
                 if is_ours and not step.is_in_progress:
                     break
                 self._wait(step, lock)
@@ -255,7 +255,7 @@ class _Execution:
             run.create(self._job(step))
         else:
             run.refuse_misplaced_logs()
-            run.renew(self._job(step))
+            run.update_job(self._job(step))
         offset = run.events.path.stat().st_size if run.events.path.exists() else 0
         if not offset:
             text = f"{run.events.path} was missing: what this step said before is lost, and a new log begins"

@@ -19,7 +19,7 @@ from burnish.core import fingerprint
 from burnish.core.context import Context
 from burnish.core.errors import AskError, ModelError
 from burnish.core.events import Chosen, Event, Note
-from burnish.specs.train import MOST, FullSpec, PretrainSpec, SftSpec, TrainSpec
+from burnish.specs.train import MAX_COUNT, FullSpec, PretrainSpec, SftSpec, TrainSpec
 from burnish.train.batches import StepPlan, TokenisedRows
 from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder, load, read, read_weights
 from burnish.train.checkpoints.lineage import Origin
@@ -104,7 +104,7 @@ def fit(
     )
     resumed_from, continues = _resume(spec.resume, loop, checkpoints, ctx.emit)
     checkpoints.refuse_without_room(loop.checkpoint_bytes())
-    ctx.settled()
+    ctx.check_settings()
     if resumed_from is None:
         checkpoints.clear()
     with _tracking(spec, ctx, loop.state.step, continues) as tracking:
@@ -196,7 +196,7 @@ def _settings(
     emit: Callable[[Event], None],
 ) -> LoopSettings:
     total = spec.max_steps if spec.max_steps is not None else plan.total_steps(spec.epochs)
-    if total > MOST:
+    if total > MAX_COUNT:
         raise AskError("ask.wrong-value", f"the run would have {total:,} steps", "give fewer epochs, or max_steps")
     every, chosen = save_every(spec.checkpoint.every, total)
     if chosen is not None:

@@ -1,4 +1,4 @@
-"""An input is what the plan fingerprinted, and an adapter stands on the base that it was trained on."""
+"""Inputs must match the fingerprints of the plan, and adapters the base that they were trained on."""
 
 import os
 import shutil
@@ -52,7 +52,7 @@ def test_a_file_that_changed_after_the_plan_is_refused_by_name(workspace, rows):
         True,
     )
     rows.unlink()
-    assert "is gone" in refused(RunError, check_input, value, {}).what
+    assert "is missing" in refused(RunError, check_input, value, {}).what
 
 
 def test_the_file_of_a_folder_that_changed_is_named(workspace, base):
@@ -67,13 +67,13 @@ def test_the_file_of_a_folder_that_changed_is_named(workspace, base):
     assert "README.md" not in what
 
 
-def test_what_a_revision_pins_is_not_looked_at(tmp_path):
+def test_a_pinned_revision_is_not_checked(tmp_path):
     for kind, ref in (("hub-model", "hub:a/b"), ("git", "git:https://host/x")):
         check_input(Input(ref, kind, tmp_path / "none", "f", revision="c"), {})
 
 
 @pytest.mark.parametrize("edit", ["new content", "same content", "same size and time", "deleted", "replaced"])
-def test_an_edit_while_the_step_works_is_refused_at_its_end(workspace, rows, edit, monkeypatch):
+def test_an_edit_while_the_step_runs_is_refused_at_its_end(workspace, rows, edit, monkeypatch):
     value = resolve("file:rows.jsonl", DATA, workspace, {})
     watch = InputWatch({"data": value}, {}, 0.0)
     assert watch.start() == []
@@ -100,23 +100,23 @@ def test_an_edit_while_the_step_works_is_refused_at_its_end(workspace, rows, edi
     assert "rows.jsonl" in error.what
 
 
-def test_an_edit_after_the_stage_has_read_the_input_is_told_and_not_refused(workspace, rows):
+def test_an_edit_after_the_input_is_released_is_reported_and_not_refused(workspace, rows):
     value = resolve("file:rows.jsonl", DATA, workspace, {})
     watch = InputWatch({"data": value}, {}, 0.0)
     watch.start()
-    watch.has_read("data")
+    watch.release("data")
     rows.write_text("other")
     assert watch.end() == ["file:rows.jsonl"]
     other = InputWatch({"data": resolve("file:rows.jsonl", DATA, workspace, {})}, {}, 0.0)
     other.start()
     rows.write_text("changed before it was read")
-    assert refused(RunError, other.has_read, "data").code == "run.input-changed"
+    assert refused(RunError, other.release, "data").code == "run.input-changed"
 
 
-def test_weights_stay_under_watch_after_they_were_read(workspace, base):
+def test_weights_are_checked_even_after_release(workspace, base):
     watch = InputWatch({"base": resolve("file:base", MODEL, workspace, {})}, {}, 0.0)
     watch.start()
-    watch.has_read("base")
+    watch.release("base")
     (base / "model.safetensors").write_text("other")
     assert refused(RunError, watch.end).code == "run.input-changed"
 
@@ -133,7 +133,7 @@ def test_an_adapter_whose_base_changed_is_refused(workspace, base, finished):
     check_input(adapter, {}, other_base=True)
 
 
-def test_an_adapter_that_is_merged_into_a_named_base_needs_its_own_no_more(workspace, base, finished):
+def test_an_adapter_merged_into_a_given_base_does_not_need_its_own(workspace, base, finished):
     value = resolve("file:base", MODEL, workspace, {})
     adapter = finished("r", 1, "tune", kind="adapter", inputs={"base": value}).artifact().as_input("r.tune@1")
     moved = base.rename(workspace.root / "moved")
@@ -152,10 +152,10 @@ def test_an_adapter_whose_base_is_a_damaged_artifact_is_refused(finished):
     assert refused(RunError, check_input, adapter, {}).code == "run.damaged-artifact"
 
 
-def test_a_copied_adapter_knows_its_base_by_the_content_that_decides(workspace, base, tmp_path):
+def test_a_copied_adapter_identifies_its_base_by_content(workspace, base, tmp_path):
     adapter = tmp_path / "adapter"
     adapter.mkdir()
-    check_base(adapter, base)  # of another tool: it says nothing of its base
+    check_base(adapter, base)  # of another tool: it does not record its base
     write_base_record(adapter, resolve("file:base", MODEL, workspace, {}), {})
     moved = shutil.copytree(base, tmp_path / "moved")
     (moved / "README.md").write_text("read me again")
@@ -167,12 +167,12 @@ def test_a_copied_adapter_knows_its_base_by_the_content_that_decides(workspace, 
     assert "config.json" not in error.what
 
 
-def test_a_torn_record_of_a_base_is_named(base, tmp_path):
+def test_a_broken_record_of_a_base_is_reported(base, tmp_path):
     (tmp_path / BASE_RECORD).write_text("{")
     assert BASE_RECORD in refused(RunError, check_base, tmp_path, base).what
 
 
-def test_the_content_of_a_model_is_told_by_file(base):
+def test_the_content_of_a_model_is_hashed_by_file(base):
     assert sorted(of_model(base, {})) == ["config.json", "model.safetensors"]
 
 
@@ -189,7 +189,7 @@ def test_an_output_folder_copied_elsewhere_is_a_plain_folder(finished, workspace
     check_input(resolve(f"file:{tmp_path / 'copy' / 'out'}", DATA, workspace, {}), {})
 
 
-def test_hashes_are_read_from_memory_while_files_stay_as_they_are(workspace, base, monkeypatch):
+def test_hashes_are_cached_while_files_do_not_change(workspace, base, monkeypatch):
     monkeypatch.setattr(fingerprint, "_SETTLED_NS", -1)
     known = {}
     value = resolve("file:base", MODEL, workspace, known)
@@ -199,7 +199,7 @@ def test_hashes_are_read_from_memory_while_files_stay_as_they_are(workspace, bas
     assert watch.end() == []
 
 
-def test_a_reference_to_a_torn_record_is_not_taken_for_a_plain_folder(finished, workspace):
+def test_a_reference_to_a_broken_record_is_not_a_plain_folder(finished, workspace):
     run = finished()
     write_json(run.folder / "artifact.json", {"kind": "dataset"})
     assert "lacks 'name'" in refused(RunError, resolve, f"file:{run.out}", DATA, workspace, {}).what

@@ -59,7 +59,7 @@ def keep(workspace, step, number: int, state: str = "interrupted") -> None:
     }
     run = workspace.run("r", number, step.step.name)
     run.create(job)
-    run.go("running")
+    run.transition("running")
     (run.scratch / "checkpoints" / "1").mkdir(parents=True)
     if state == "succeeded":
         run.out.mkdir()
@@ -75,14 +75,14 @@ def keep(workspace, step, number: int, state: str = "interrupted") -> None:
                 "provenance": {},
             },
         )
-    run.go(state)
+    run.transition(state)
 
 
 @pytest.mark.parametrize(
     "file",
     ["tokenizer_config.json", "chat_template.jinja", "chat_template.json", "additional_chat_templates/tool_use.jinja"],
 )
-def test_a_template_that_prints_the_date_gets_today_and_the_plan_says_so(planned, workspace, file):
+def test_a_template_that_prints_the_date_gets_today_and_the_plan_reports_it(planned, workspace, file):
     model(workspace.root / "base", DATED, file)
     steps, notes = planned({"tune": sft()})
     assert dated(steps["tune"]) == "2026-01-01"
@@ -111,7 +111,7 @@ def test_a_changed_step_gets_the_new_date(planned, workspace):
     assert (changed["tune"].action, dated(changed["tune"])) == ("run", "2026-01-02")
 
 
-def test_other_templates_keep_the_step_the_same_every_day(planned, workspace):
+def test_with_other_templates_the_step_is_the_same_every_day(planned, workspace):
     model(workspace.root / "base", PLAIN)
     one, notes = planned({"tune": sft()})
     two, _ = planned({"tune": sft()}, SECOND)
@@ -120,7 +120,7 @@ def test_other_templates_keep_the_step_the_same_every_day(planned, workspace):
     assert not any("date" in note for note in notes)
 
 
-def test_a_date_that_is_given_is_kept_and_part_of_the_identity(planned, workspace):
+def test_a_given_date_is_kept_and_part_of_the_fingerprint(planned, workspace):
     model(workspace.root / "base", DATED)
     given, notes = planned({"tune": sft(render={"date": "2025-12-31"})})
     assert dated(given["tune"]) == "2025-12-31"
@@ -132,17 +132,17 @@ def test_a_date_that_is_given_is_kept_and_part_of_the_identity(planned, workspac
 def test_a_date_without_effect_is_reported(planned, workspace):
     model(workspace.root / "base", PLAIN)
     _, notes = planned({"tune": sft(render={"date": "2025-12-31"})})
-    assert notes == ("tune.render.date has no effect: the chat template prints no date",)
+    assert notes == ("tune.render.date has no effect: the chat template does not print the date",)
 
 
 @pytest.mark.parametrize("date", ["yesterday", "2026-13-01", "20260101", "2026-1-1"])
-def test_what_is_no_date_is_refused(planned, workspace, date):
+def test_an_invalid_date_is_refused(planned, workspace, date):
     model(workspace.root / "base", DATED)
     with pytest.raises(AskError, match="YYYY-MM-DD"):
         planned({"tune": sft(render={"date": date})})
 
 
-def test_a_template_of_the_recipe_decides_before_that_of_the_model(planned, workspace):
+def test_a_template_in_the_recipe_overrides_that_of_the_model(planned, workspace):
     model(workspace.root / "base", DATED)
     assert dated(planned({"tune": sft(render={"chat_template": "chatml"})})[0]["tune"]) == "auto"
     model(workspace.root / "plain", PLAIN)
@@ -150,7 +150,7 @@ def test_a_template_of_the_recipe_decides_before_that_of_the_model(planned, work
     assert dated(planned({"tune": asked})[0]["tune"]) == "2026-01-01"
 
 
-def test_an_evaluation_asks_with_the_date_of_the_training(planned, workspace):
+def test_an_evaluation_uses_the_date_of_the_training(planned, workspace):
     model(workspace.root / "base", DATED)
     recipe = {
         "tune": sft(),
@@ -167,7 +167,7 @@ def test_an_evaluation_asks_with_the_date_of_the_training(planned, workspace):
     assert later["tune"].action == "reuse"
 
 
-def test_a_model_that_is_not_fetched_yet_may_print_the_date(planned, workspace, monkeypatch, tmp_path):
+def test_a_model_that_is_not_downloaded_yet_may_print_the_date(planned, workspace, monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     base = sft(f"hub:somebody/model@{'a' * 40}")
@@ -177,9 +177,7 @@ def test_a_model_that_is_not_fetched_yet_may_print_the_date(planned, workspace, 
 
 
 @pytest.mark.parametrize(("state", "action"), [("interrupted", "resume"), ("succeeded", "reuse")])
-def test_a_step_stays_the_same_when_its_model_is_fetched_meanwhile(
-    planned, workspace, monkeypatch, tmp_path, state, action
-):
+def test_a_step_stays_the_same_when_its_model_is_downloaded(planned, workspace, monkeypatch, tmp_path, state, action):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     base = sft(f"hub:somebody/model@{'a' * 40}")

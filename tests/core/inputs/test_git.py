@@ -1,4 +1,4 @@
-"""Git references: pinned to one commit when planned, and what is no repository, no revision or no commit is refused."""
+"""Git references: pinned to one commit when planned; invalid repositories, revisions and commits are refused."""
 
 import os
 import subprocess
@@ -48,12 +48,12 @@ def repository(workspace):
 
 @pytest.fixture(params=["path", "url"])
 def reference(request, repository):
-    """The same repository by its path and by a URL, as a server gives it."""
+    """The same repository by its path and by a URL."""
     return "git:repo" if request.param == "path" else f"git:file://{repository.folder}"
 
 
-def commit_of(ref, workspace, said=None):
-    return resolve(ref, FOLDER, workspace, {}, (said if said is not None else []).append).revision
+def commit_of(ref, workspace, notes=None):
+    return resolve(ref, FOLDER, workspace, {}, (notes if notes is not None else []).append).revision
 
 
 def refused(ref, workspace) -> BurnishError:
@@ -68,7 +68,7 @@ def text_of(ref, workspace, scratch) -> str:
     return (scratch / "a.txt").read_text()
 
 
-def test_a_source_that_moves_on_is_another_input(repository, reference, workspace):
+def test_a_new_commit_is_a_new_input(repository, reference, workspace):
     before = resolve(reference, FOLDER, workspace, {})
     check_kind(before, FOLDER, "source")
     assert resolve(reference, FOLDER, workspace, {}) == before
@@ -91,26 +91,26 @@ def test_branches_with_slashes_tags_and_commits_are_revisions(repository, refere
         assert commit_of(f"{reference}@{revision}", workspace) == commit, revision
         text = text_of(f"{reference}@{revision}", workspace, tmp_path / f"clone-{index}")
         assert text == {one: "one", two: "two", three: "three"}[commit]
-    said = []
-    commit_of(f"{reference}@feature/a/b", workspace, said)
-    assert two[:12] in said[0]
-    assert "feature/a/b" in said[0]
+    notes = []
+    commit_of(f"{reference}@feature/a/b", workspace, notes)
+    assert two[:12] in notes[0]
+    assert "feature/a/b" in notes[0]
 
 
-def test_a_commit_that_no_branch_has_any_more_is_fetched(repository, reference, workspace, tmp_path):
+def test_a_commit_that_is_on_no_branch_is_fetched(repository, reference, workspace, tmp_path):
     lost = repository.commit("lost")
     repository.git("reset", "-q", "--hard", "HEAD~1")
     repository.commit("two")
     assert text_of(f"{reference}@{lost}", workspace, tmp_path / "clone") == "lost"
 
 
-def test_a_clone_keeps_nothing_of_the_address(repository, workspace, tmp_path):
+def test_a_clone_does_not_contain_the_address(repository, workspace, tmp_path):
     text_of(f"git:file://{repository.folder}", workspace, tmp_path / "clone")
     for path in (tmp_path / "clone").rglob("*"):
         assert not path.is_file() or b"file://" not in path.read_bytes(), path
 
 
-def test_an_unknown_revision_offers_the_nearest(repository, reference, workspace):
+def test_an_unknown_revision_suggests_the_nearest(repository, reference, workspace):
     repository.git("branch", "feature/search")
     error = refused(f"{reference}@feature/serch", workspace)
     assert error.code == "ask.bad-reference"
@@ -126,23 +126,23 @@ def test_a_name_that_is_a_branch_and_a_tag_is_refused(repository, reference, wor
     assert commit_of(f"{reference}@refs/heads/both", workspace) == commit
 
 
-def test_a_short_commit_is_enough_where_the_repository_lies_here(repository, workspace):
+def test_a_short_commit_is_enough_in_a_local_repository(repository, workspace):
     commit = repository.git("rev-parse", "HEAD")
     assert commit_of(f"git:repo@{commit[:8]}", workspace) == commit
     error = refused(f"git:file://{repository.folder}@{commit[:8]}", workspace)
     assert "all 40 digits" in error.fix
 
 
-def test_a_folder_that_is_no_repository_is_refused_by_name(workspace):
+def test_a_folder_that_is_not_a_repository_is_refused_by_name(workspace):
     (workspace.root / "plain").mkdir()
     error = refused("git:plain", workspace)
     assert (type(error), error.code) == (AskError, "ask.bad-reference")
-    assert f"{workspace.root / 'plain'} is no Git repository" in error.what
+    assert f"{workspace.root / 'plain'} is not a Git repository" in error.what
     assert "file:plain" in error.fix
     (workspace.root / "words.txt").write_text("a")
-    assert "is no Git repository" in refused("git:words.txt", workspace).what
+    assert "is not a Git repository" in refused("git:words.txt", workspace).what
     assert "did you mean 'plain'?" in refused("git:plin", workspace).fix
-    assert "git says" in refused(f"git:file://{workspace.root}/plain", workspace).what
+    assert "git:" in refused(f"git:file://{workspace.root}/plain", workspace).what
 
 
 def test_a_folder_inside_a_repository_is_refused_and_the_repository_named(repository, workspace):
@@ -155,21 +155,21 @@ def test_a_folder_inside_a_repository_is_refused_and_the_repository_named(reposi
 def test_a_repository_without_a_commit_is_refused(workspace):
     Repository(workspace.root / "new")
     for ref in ("git:new", f"git:file://{workspace.root}/new"):
-        assert "no commit yet" in refused(ref, workspace).what
+        assert "no commits" in refused(ref, workspace).what
 
 
-def test_what_is_not_committed_is_named(repository, workspace):
-    said = []
-    commit_of("git:repo", workspace, said)
-    assert "not read" not in said[0]
+def test_uncommitted_changes_are_named(repository, workspace):
+    notes = []
+    commit_of("git:repo", workspace, notes)
+    assert "not read" not in notes[0]
     (repository.folder / "a.txt").write_text("changed")
     (repository.folder / "new.txt").write_text("new")
-    commit_of("git:repo", workspace, said)
-    assert "2 uncommitted changes are not read: a.txt, new.txt" in said[1]
-    assert "HEAD of main" in said[1]
+    commit_of("git:repo", workspace, notes)
+    assert "2 uncommitted changes are not read: a.txt, new.txt" in notes[1]
+    assert "HEAD of main" in notes[1]
 
 
-def test_looking_for_changes_runs_no_filter_of_the_repository(repository, workspace, tmp_path):
+def test_detecting_changes_runs_no_filter_of_the_repository(repository, workspace, tmp_path):
     (repository.folder / ".gitattributes").write_text("* filter=evil\n")
     repository.git("config", "filter.evil.clean", f"touch {tmp_path}/owned; cat")
     repository.git("config", "filter.evil.process", f"touch {tmp_path}/owned")
@@ -201,29 +201,29 @@ def test_a_bare_repository_and_a_folder_with_an_at_sign_are_repositories(reposit
         ("repo@v1", ("repo@v1", "")),
     ],
 )
-def test_the_revision_stands_after_the_last_at_sign_of_the_path(name, parts):
+def test_the_revision_follows_the_last_at_sign_of_the_path(name, parts):
     assert git.split_name(name, lambda _: False) == parts
 
 
-def test_the_environment_of_another_repository_is_not_taken(repository, workspace, monkeypatch, tmp_path):
+def test_the_environment_of_another_repository_is_ignored(repository, workspace, monkeypatch, tmp_path):
     other = Repository(tmp_path / "other")
     other.commit("other")
     monkeypatch.setenv("GIT_DIR", str(other.folder / ".git"))
     assert commit_of("git:repo", workspace) != run_git(other.folder, "rev-parse", "HEAD")
 
 
-def test_a_host_that_cannot_be_reached_is_told_as_one(workspace):
+def test_an_unreachable_host_is_reported(workspace):
     error = refused("git:http://127.0.0.1:9/owner/name", workspace)
     assert (type(error), error.code) == (MachineError, "machine.no-network")
 
 
-def test_no_git_command_is_told(workspace, monkeypatch, repository):
+def test_a_missing_git_command_is_reported(workspace, monkeypatch, repository):
     monkeypatch.setenv("PATH", "")
     error = refused("git:repo", workspace)
     assert (error.code, error.fix) == ("machine.no-package", "install git")
 
 
-def test_prepare_reads_the_commit_of_the_plan_and_is_planned_anew_when_it_moves(repository, workspace):
+def test_prepare_reads_the_planned_commit_and_runs_again_after_a_new_one(repository, workspace):
     def prepared():
         return burnish.run_stage("prepare", source=f"git:file://{repository.folder}", workspace=workspace.root)
 
@@ -232,7 +232,7 @@ def test_prepare_reads_the_commit_of_the_plan_and_is_planned_anew_when_it_moves(
     repository.commit("two")
     second = prepared()
     assert (first.action, second.action) == ("run", "run")
-    said = workspace.plan_of("prepare", 3)
-    assert repository.git("rev-parse", "HEAD") in said["steps"][0]["pinned"].values()
-    assert any("is commit" in note for note in said["notes"])
+    plan = workspace.plan_of("prepare", 3)
+    assert repository.git("rev-parse", "HEAD") in plan["steps"][0]["pinned"].values()
+    assert any("is commit" in note for note in plan["notes"])
     assert "two" in (second.path / "sample.jsonl").read_text()

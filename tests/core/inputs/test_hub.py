@@ -1,4 +1,4 @@
-"""Hub names, offline: pinned to the commit in the local cache, fetched from it, and told when they are not there."""
+"""Hub names, offline: pinned to the commit in the local cache and loaded from it; missing ones are reported."""
 
 import pytest
 
@@ -12,7 +12,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """A cache as the hub's own library lays it out."""
+    """A cache with the layout of huggingface_hub."""
     import huggingface_hub.constants as constants
 
     home = tmp_path / "home"
@@ -45,7 +45,7 @@ def test_a_model_in_the_cache_is_pinned_and_fetched_without_a_network(cache, wor
     assert resolve(f"hub:owner/name@{COMMIT}", ("model",), workspace, {}).fingerprint == value.fingerprint
 
 
-def test_an_adapter_is_known_as_one_when_it_is_fetched(cache, workspace):
+def test_an_adapter_is_detected_when_it_is_downloaded(cache, workspace):
     cache("model", "owner/lora", {"adapter_config.json": "{}", "adapter_model.safetensors": ""})
     assert fetched(resolve("hub:owner/lora", ("model", "adapter"), workspace, {})).kind == "adapter"
 
@@ -64,7 +64,7 @@ def test_a_dataset_is_a_folder(cache, workspace):
     assert (value.kind, fetched(value).kind, fetched(value).path.resolve()) == ("hub-dataset", "folder", snapshot)
 
 
-def test_a_name_that_is_not_in_the_cache_is_told_with_what_to_do(workspace):
+def test_a_name_that_is_not_in_the_cache_is_reported_with_a_fix(workspace):
     with pytest.raises(MachineError) as caught:
         resolve("hub:owner/absent", ("model",), workspace, {})
     assert caught.value.code == "machine.no-network"
@@ -73,7 +73,7 @@ def test_a_name_that_is_not_in_the_cache_is_told_with_what_to_do(workspace):
         assert way in caught.value.fix
 
 
-def test_a_commit_that_is_not_in_the_cache_is_told_when_it_is_fetched(workspace):
+def test_a_commit_that_is_not_in_the_cache_is_reported_when_it_is_downloaded(workspace):
     value = resolve(f"hub:owner/absent@{COMMIT}", ("model",), workspace, {})
     with pytest.raises(MachineError) as caught:
         fetched(value)
@@ -81,7 +81,7 @@ def test_a_commit_that_is_not_in_the_cache_is_told_when_it_is_fetched(workspace)
     assert COMMIT in caught.value.fix
 
 
-def test_the_same_name_as_model_and_as_dataset_are_two_things(cache, workspace):
+def test_a_model_and_a_dataset_may_have_the_same_name(cache, workspace):
     cache("model", "owner/both", {})
     cache("dataset", "owner/both", {})
     one, other = (resolve("hub:owner/both", (kind,), workspace, {}) for kind in ("model", "dataset"))
@@ -97,19 +97,19 @@ def test_no_name_leads_out_of_the_cache(workspace, name, tmp_path):
         fetched(resolve(f"hub:{name}", ("model",), workspace, {}))
 
 
-def test_a_ref_that_holds_no_commit_is_not_believed(cache, workspace, tmp_path):
+def test_a_ref_without_a_commit_is_ignored(cache, workspace, tmp_path):
     snapshot = cache("model", "owner/name", {})
     (snapshot.parents[1] / "refs" / "main").write_text("../../../../etc")
     with pytest.raises(MachineError):
         resolve("hub:owner/name", ("model",), workspace, {})
 
 
-def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
+def test_the_cache_folder_comes_from_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "elsewhere"))
     assert hub.cache_folder() == tmp_path / "elsewhere"
 
 
-def test_an_unreachable_hub_falls_back_to_the_cache_and_one_that_says_no_is_an_error(cache, workspace, monkeypatch):
+def test_an_unreachable_hub_falls_back_to_the_cache_and_a_refusal_is_an_error(cache, workspace, monkeypatch):
     import huggingface_hub
 
     cache("model", "owner/name", {})

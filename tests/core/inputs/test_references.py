@@ -1,4 +1,4 @@
-"""From a reference to what it points to."""
+"""Resolving references."""
 
 import os
 import shutil
@@ -36,12 +36,12 @@ def test_a_special_file_is_refused_by_name(workspace, path):
 
 
 @pytest.mark.parametrize("ref", ["file:~nosuchuser/x", "git:~nosuchuser/x"])
-def test_a_home_folder_that_is_unknown_is_refused_by_name(workspace, ref):
+def test_an_unknown_home_folder_is_refused_by_name(workspace, ref):
     error = refused(ref, DATA, workspace, {})
     assert (error.code, "~nosuchuser" in error.what) == ("ask.bad-reference", True)
 
 
-def test_a_missing_file_offers_the_nearest_name(workspace):
+def test_a_missing_file_suggests_the_nearest_name(workspace):
     (workspace.root / "rows.jsonl").write_text("{}\n")
     error = refused("file:row.jsonl", DATA, workspace, {})
     assert error.code == "ask.bad-reference"
@@ -60,7 +60,7 @@ def test_a_missing_file_offers_the_nearest_name(workspace):
         ([], "folder"),
     ],
 )
-def test_a_folder_is_what_its_files_make_it(tmp_path, files, kind):
+def test_the_kind_of_a_folder_is_detected_from_its_files(tmp_path, files, kind):
     for name in files:
         (tmp_path / name).write_text("{}")
     assert folder_kind(tmp_path) == kind
@@ -79,7 +79,7 @@ def test_an_artifact_is_found_by_name_and_version_and_keeps_its_lineage(workspac
 
 @pytest.fixture
 def planned_run(workspace):
-    """Record a run whose steps lie where earlier ones were made: `planned_run("r", 7, tune=run)`."""
+    """Record a run whose steps reuse earlier run folders: `planned_run("r", 7, tune=run)`."""
 
     def planned_run(recipe, number, **steps):
         (workspace.runs / recipe / str(number)).mkdir(parents=True)
@@ -105,17 +105,17 @@ def test_a_reused_step_is_found_by_the_number_of_the_run_that_reused_it(workspac
     assert path("r.tune@latest") == old.out
 
 
-def test_the_latest_artifact_of_a_step_that_failed_since_is_that_of_an_older_run_and_is_named(
+def test_the_latest_artifact_of_a_step_that_failed_since_is_an_older_one_and_is_reported(
     workspace, finished, planned_run
 ):
     made = finished("r", 1, "tune", kind="adapter")
     finished("r", 2, "tune", state="failed")
     planned_run("r", 3, data=made)
     planned_run("r", 4, tune=workspace.run("r", 4, "tune"))
-    said = []
-    assert resolve("r.tune@latest", ("adapter",), workspace, {}, said.append).revision == "r/1/tune"
-    assert said == [
-        "r.tune@latest is that of run r/1: r/4 has none (the step did not start), "
+    notes = []
+    assert resolve("r.tune@latest", ("adapter",), workspace, {}, notes.append).revision == "r/1/tune"
+    assert notes == [
+        "r.tune@latest is from run r/1: r/4 has none (the step did not start), "
         "r/3 has none (not a step of that run), r/2 has none (the step is failed)"
     ]
     assert "the step is failed" in refused("r.tune@2", ("adapter",), workspace, {}).what
@@ -128,14 +128,14 @@ def test_an_output_folder_that_was_copied_elsewhere_is_a_plain_folder(workspace,
     assert resolve(f"file:{tmp_path / 'copy' / 'out'}", DATA, workspace, {}).kind == "folder"
 
 
-def test_an_unknown_artifact_offers_one_of_a_fitting_kind(workspace, finished):
+def test_an_unknown_artifact_suggests_one_of_a_matching_kind(workspace, finished):
     finished("r", 1, "tune", kind="adapter")
     finished("r", 1, "data", kind="dataset")
     assert "did you mean 'r.tune@1'?" in refused("r.tun@1", ("adapter",), workspace, {}).fix
     assert "r.data@1" in refused("x.y@9", ("dataset",), workspace, {}).fix
 
 
-def test_an_unknown_built_in_offers_those_there_are(workspace):
+def test_an_unknown_built_in_model_lists_the_known_ones(workspace):
     error = refused("builtin:poket", ("model",), workspace, {})
     assert error.code == "ask.bad-reference"
     assert "pocket" in error.fix or "known names" in error.fix
@@ -146,11 +146,11 @@ def test_an_input_of_another_kind_is_refused_by_field_name(tmp_path):
     with pytest.raises(AskError) as caught:
         check_kind(value, ("model", "adapter"), "tune.base")
     assert caught.value.code == "ask.wrong-kind"
-    assert "'tune.base' takes model or adapter" in caught.value.what
+    assert "'tune.base' expects model or adapter" in caught.value.what
     assert "file:x is a dataset" in caught.value.what
 
 
-def test_what_lies_here_already_needs_no_fetching(tmp_path):
+def test_a_local_input_needs_no_download(tmp_path):
     value = Input("file:x", "adapter", tmp_path, inputs={"base": Input("file:y", "model", tmp_path)})
     assert fetched(value) == value
 
@@ -165,7 +165,7 @@ def test_what_lies_here_already_needs_no_fetching(tmp_path):
         ({"config.json": '{"model_type', "x.txt": ""}, "model"),
     ],
 )
-def test_a_folder_of_data_may_hold_a_config_json(tmp_path, files, kind):
+def test_a_data_folder_may_contain_a_config_json(tmp_path, files, kind):
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     assert folder_kind(tmp_path) == kind

@@ -1,4 +1,4 @@
-"""Recipes: loaded, merged, changed by --set, validated as a whole, and told where they are wrong."""
+"""Recipes: loaded, merged, overridden by --set, validated as a whole, with errors that name the place."""
 
 import pytest
 from hypothesis import given, settings
@@ -36,13 +36,13 @@ def refusal(paths, sets=()) -> AskError:
     return caught.value
 
 
-def test_steps_stand_after_what_they_take(quick_stages, write):
+def test_steps_come_after_their_dependencies(quick_stages, write):
     recipe = load_recipe([write(GOOD)])
     assert [step.name for step in recipe.steps] == ["make", "join"]
     assert recipe_of(recipe.as_dict()) == recipe
 
 
-def test_later_files_go_over_earlier_ones_and_set_over_both(quick_stages, write):
+def test_later_files_override_earlier_ones_and_set_overrides_both(quick_stages, write):
     above = write("steps: {make: {word: ho, times: 2}}\n", "above.yaml")
     recipe = load_recipe([write(GOOD), above], ["make.times=3", "join.voice.softness=0.9", "name=other"])
     assert recipe.name == "other"
@@ -50,13 +50,13 @@ def test_later_files_go_over_earlier_ones_and_set_over_both(quick_stages, write)
     assert recipe.step("join").spec.voice.softness == 0.9
 
 
-def test_another_kind_of_a_variant_starts_afresh(quick_stages, write):
+def test_another_kind_of_a_variant_replaces_its_settings(quick_stages, write):
     recipe = load_recipe([write(GOOD)], ["join.voice.kind=shout"])
     assert recipe.step("join").spec.voice.kind == "shout"
     assert merged({"a": {"kind": "x", "b": 1}}, {"a": {"kind": "x", "c": 2}}) == {"a": {"kind": "x", "b": 1, "c": 2}}
 
 
-def test_an_unknown_key_is_told_with_line_field_and_nearest_name(quick_stages, write):
+def test_an_unknown_key_is_reported_with_line_field_and_nearest_name(quick_stages, write):
     path = write(GOOD.replace("word: hi", "wrod: hi"))
     error = refusal([path])
     assert error.code == "ask.unknown-key"
@@ -64,14 +64,14 @@ def test_an_unknown_key_is_told_with_line_field_and_nearest_name(quick_stages, w
     assert "did you mean 'word'?" in error.fix
 
 
-def test_a_nested_unknown_key_is_told_with_its_line(quick_stages, write):
+def test_a_nested_unknown_key_is_reported_with_its_line(quick_stages, write):
     path = write(GOOD.replace("softness: 0.1", "soft: 0.1"))
     error = refusal([path])
     assert error.what == f"{path}:6: unknown key 'voice.soft'"
     assert "softness" in error.fix
 
 
-def test_a_wrong_type_is_told_with_line_field_value_and_help(quick_stages, write):
+def test_a_wrong_type_is_reported_with_line_field_value_and_help(quick_stages, write):
     path = write(GOOD.replace("word: hi", "times: many"))
     error = refusal([path])
     assert error.code == "ask.wrong-value"
@@ -80,7 +80,7 @@ def test_a_wrong_type_is_told_with_line_field_value_and_help(quick_stages, write
     assert "How often." in error.fix
 
 
-def test_what_set_said_wrong_is_told_as_set(quick_stages, write):
+def test_an_error_in_set_is_reported_as_set(quick_stages, write):
     path = write(GOOD)
     assert refusal([path], ["make.wrod=1"]).what.startswith("--set make.wrod: unknown key")
     assert refusal([path], ["join.voice={kind: shout, mrks: 1}"]).what.startswith("--set join.voice: unknown key")
@@ -90,7 +90,7 @@ def test_what_set_said_wrong_is_told_as_set(quick_stages, write):
     assert "--set make.word" in refusal([path], ["make.word=[1"]).what
 
 
-def test_several_faults_are_told_at_once(quick_stages, write):
+def test_several_errors_are_reported_at_once(quick_stages, write):
     path = write("name: a\nsteps:\n  x:\n    stage: quick-make\n    wrod: 1\n    times: 0\n")
     error = refusal([path])
     assert f"{path}:5" in error.what
@@ -109,7 +109,7 @@ def test_several_faults_are_told_at_once(quick_stages, write):
         ("name: ../up\nsteps: {a: {stage: quick-make}}\n", "ask.wrong-value", "../up"),
         ("name: a\nsteps: {../up: {stage: quick-make}}\n", "ask.wrong-value", "r.yaml:2"),
         ("name: a\nsteps: {plan.json: {stage: quick-make}}\n", "ask.wrong-value", "plan.json"),
-        ("name: a\nsteps: {a: 1}\n", "ask.wrong-value", "no mapping"),
+        ("name: a\nsteps: {a: 1}\n", "ask.wrong-value", "not a mapping"),
         ("name: a\nsteps: {a: {}}\n", "ask.missing-key", "no stage"),
         ("name: a\nsteps: {a: {stage: quick-mak}}\n", "ask.unknown-stage", "quick-mak"),
         ("name: a\nsetps: {}\n", "ask.unknown-key", "setps"),
@@ -123,7 +123,7 @@ def test_several_faults_are_told_at_once(quick_stages, write):
         ),
     ],
 )
-def test_each_way_to_be_wrong_has_its_own_words(quick_stages, write, text, code, part):
+def test_each_error_has_its_own_message(quick_stages, write, text, code, part):
     error = refusal([write(text)])
     assert error.code == code
     assert part in error.what
@@ -131,7 +131,7 @@ def test_each_way_to_be_wrong_has_its_own_words(quick_stages, write, text, code,
     assert error.fix
 
 
-def test_a_circle_of_steps_is_drawn(quick_stages, write):
+def test_a_cycle_of_steps_is_shown(quick_stages, write):
     text = "name: a\nsteps:\n  x: {stage: quick-join, source: step:y}\n  y: {stage: quick-join, source: step:x}\n"
     assert "x → y → x" in refusal([write(text)]).what
 
@@ -148,7 +148,7 @@ def test_a_setting_keeps_its_equals_signs():
     assert parse_setting("a=[1, {b: 2}]") == (("a",), [1, {"b": 2}])
 
 
-def test_a_mapping_that_holds_itself_is_refused(quick_stages):
+def test_a_mapping_that_contains_itself_is_refused(quick_stages):
     loop: dict = {}
     loop["again"] = loop
     with pytest.raises(AskError, match="deeper"):
@@ -193,6 +193,6 @@ def _the_quick_stages_are_there(quick_stages):
     pass
 
 
-def test_a_step_name_has_no_dot_since_artifacts_and_settings_are_named_with_one():
-    with pytest.raises(AskError, match=r"the step name 'a\.b' has a dot"):
+def test_a_step_name_has_no_dot_since_artifacts_and_settings_are_separated_by_one():
+    with pytest.raises(AskError, match=r"the step name 'a\.b' contains a dot"):
         recipe_of({"name": "qwen2.5", "steps": {"a.b": {"stage": "synthesize"}}})

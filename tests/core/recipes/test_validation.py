@@ -1,10 +1,10 @@
-"""From plain values to a spec: what was meant by an unknown key, and faults in the words of recipes."""
+"""Validation of plain values: suggestions for unknown keys, and errors in the terms of recipes."""
 
 import pytest
 
 from burnish.core.catalog import stages
 from burnish.core.errors import AskError
-from burnish.core.recipes.aliases import HABITS
+from burnish.core.recipes.aliases import ALIASES
 from burnish.core.recipes.recipe import nested
 from burnish.core.recipes.validation import MAX_DEPTH, all_specs, check_plain, make_spec
 from burnish.specs.base import types_within
@@ -29,25 +29,25 @@ def test_names_of_other_tools_and_nested_names_are_known(theirs, hint):
     assert caught.value.fix.startswith(hint)
 
 
-def test_every_habit_points_to_a_setting_that_exists():
+def test_every_alias_points_to_an_existing_setting():
     known = {
         f"{prefix}{key}"
         for row in stages().values()
         for prefix, spec in all_specs(row.spec_type())
         for key in spec.__pydantic_fields__
     }
-    assert set(HABITS.values()) <= known
+    assert set(ALIASES.values()) <= known
 
 
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"method": "lora"}, "'method': needs settings of its own: write a mapping"),
-        ({"method": {"kind": "qlora"}}, "there is no kind 'qlora': write one of 'lora', 'full'"),
+        ({"method": "lora"}, "'method': must be a mapping"),
+        ({"method": {"kind": "qlora"}}, "unknown kind 'qlora': write one of 'lora', 'full'"),
         ({"base": "Qwen/Qwen3-0.6B"}, "did you mean hub:Qwen/Qwen3-0.6B"),
     ],
 )
-def test_faults_are_told_in_the_words_of_recipes(values, words):
+def test_errors_use_the_terms_of_recipes(values, words):
     with pytest.raises(AskError) as caught:
         make_spec(SftSpec, {"base": "hub:a/b", "data": "step:x", **values}, lambda _: "")
     assert words in caught.value.what
@@ -64,7 +64,7 @@ def number_fields():
 
 
 @pytest.mark.parametrize(("stage_name", "path"), sorted(set(number_fields())))
-def test_true_is_no_number(stage_name, path):
+def test_true_is_not_a_number(stage_name, path):
     spec_type = stages()[stage_name].spec_type()
     for value in (True, False):
         with pytest.raises(AskError, match=f"'{path}': {str(value).lower()} is not a number"):

@@ -34,7 +34,7 @@ def made(finished):
 
 
 def strike(run, dice, how):
-    """Damage one file; gives its name."""
+    """Damage one file; returns its name."""
     paths = sorted(path for path in run.out.rglob("*") if path.is_file())
     path = dice.choice([path for path in paths if path.stat().st_size])
     content = bytearray(path.read_bytes())
@@ -78,7 +78,7 @@ def test_any_change_of_any_file_is_found_and_named(made, kind, how):
 
 
 @pytest.mark.parametrize("kind", LAYOUTS)
-def test_a_change_that_keeps_size_and_time_is_found_by_a_deep_look(made, kind):
+def test_a_change_that_keeps_size_and_time_is_found_by_a_deep_check(made, kind):
     for seed in range(10):
         dice = random.Random(f"{kind} {seed}")
         run = made(kind, dice, seed + 1)
@@ -88,7 +88,7 @@ def test_a_change_that_keeps_size_and_time_is_found_by_a_deep_look(made, kind):
         assert [damage.file for damage in run.artifact().damage(known, deep=True)] == [name]
 
 
-def test_a_copied_workspace_is_hashed_once_and_then_remembered(made, workspace, tmp_path, monkeypatch):
+def test_a_copied_workspace_is_hashed_once(made, workspace, tmp_path, monkeypatch):
     run = made("model", random.Random(0))
     shutil.copytree(workspace.root, tmp_path / "copy", copy_function=shutil.copy)  # without the times
     monkeypatch.setattr(fingerprint, "_SETTLED_NS", -1)
@@ -100,19 +100,19 @@ def test_a_copied_workspace_is_hashed_once_and_then_remembered(made, workspace, 
     assert copied.damage(known) == []
 
 
-def test_output_that_is_gone_is_damage(made):
+def test_missing_output_is_damage(made):
     run = made("dataset", random.Random(0))
     shutil.rmtree(run.out)
     assert [str(damage) for damage in run.artifact().damage({})] == ["out/ is missing"]
 
 
-def test_a_file_of_the_desktop_is_no_damage(made):
+def test_a_file_created_by_the_desktop_is_ignored(made):
     run = made("dataset", random.Random(0))
     (run.out / ".DS_Store").write_text("x")
     assert run.artifact().damage({}) == []
 
 
-def test_an_artifact_of_an_older_burnish_has_no_hashes_and_counts_as_whole(made):
+def test_an_artifact_of_an_older_version_has_no_hashes_and_counts_as_intact(made):
     run = made("dataset", random.Random(0))
     record = run.record_of("artifact.json")
     del record["files"]

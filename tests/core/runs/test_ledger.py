@@ -1,4 +1,4 @@
-"""A setting that was given and that nothing read is found by its name."""
+"""Unused settings are reported by name."""
 
 from typing import Annotated, Literal
 
@@ -34,7 +34,7 @@ class Tree(Spec):
     number: int = 0
 
 
-def test_defaults_that_nobody_read_are_no_fault():
+def test_unread_defaults_are_allowed():
     with ConsumptionLedger(Tree()) as ledger:
         ledger.check()
 
@@ -63,7 +63,7 @@ def test_each_unread_setting_is_named_at_every_depth():
         ledger.check()
 
 
-def test_an_input_that_was_asked_for_has_been_read():
+def test_a_requested_input_counts_as_read():
     spec = Tree(source="file:x")
     with ConsumptionLedger(spec) as ledger:
         with pytest.raises(RunError, match="source"):
@@ -72,7 +72,7 @@ def test_an_input_that_was_asked_for_has_been_read():
         ledger.check()
 
 
-def test_an_input_within_a_list_does_not_stand_for_its_neighbours():
+def test_an_input_in_a_list_does_not_count_for_its_neighbours():
     spec = Tree(source=[Leaf(ref="file:a"), Leaf(ref="file:b", take=2)])
     with ConsumptionLedger(spec) as ledger:
         ledger.input_was_read("source.0.ref")
@@ -93,12 +93,12 @@ def test_printing_comparing_and_dumping_are_not_reading():
         assert ledger.unread() == ["number"]
 
 
-def test_the_error_says_which_setting_and_what_to_do():
+def test_the_error_names_the_setting_and_the_fix():
     spec = Tree(number=5)
     with ConsumptionLedger(spec) as ledger, pytest.raises(RunError) as caught:
         ledger.check()
     assert caught.value.code == "run.unread-setting"
-    assert caught.value.what.endswith("nothing read it: number")
+    assert caught.value.what.endswith("unused setting: number")
 
 
 def test_reads_after_the_ledger_was_closed_do_not_count():

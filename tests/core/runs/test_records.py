@@ -1,4 +1,4 @@
-"""Every small file of a workspace: torn in any way, its reader names the file, what is wrong, and the repair."""
+"""Every record of a workspace: damaged in any way, the error names the file, the problem and the repair."""
 
 import json
 import random
@@ -41,12 +41,12 @@ def read(path):
     return read_latest(path) if path.name == "latest.txt" else read_record(path)
 
 
-def test_the_table_holds_every_record():
+def test_the_table_contains_every_record():
     assert WHOLE.keys() == _SHAPES.keys()
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_whole_record_is_read(tmp_path, name):
+def test_a_complete_record_is_read(tmp_path, name):
     (tmp_path / name).write_text(text_of(name))
     assert read(tmp_path / name) == (("my-recipe", 3) if name == "latest.txt" else WHOLE[name])
 
@@ -76,7 +76,7 @@ def every_fault():
 
 
 @pytest.mark.parametrize(("name", "raw"), list(every_fault()))
-def test_a_torn_record_is_named_with_its_repair(tmp_path, name, raw):
+def test_a_broken_record_is_reported_with_its_repair(tmp_path, name, raw):
     path = tmp_path / name
     path.write_bytes(raw)
     with pytest.raises(RunError) as caught:
@@ -87,7 +87,7 @@ def test_a_torn_record_is_named_with_its_repair(tmp_path, name, raw):
 
 
 def every_key(value, path=()):
-    """The path of every key in a record that must be there."""
+    """The path of every required key of a record."""
     if isinstance(value, dict) and path not in (("spec",), ("measures",), ("files",)):
         for key, child in value.items():
             if (*path, key) not in (("files",), ("inputs", "data"), ("base",)):
@@ -127,9 +127,9 @@ def test_a_missing_key_and_one_of_another_type_are_named(tmp_path, name, where):
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_record_that_is_a_folder_unreadable_or_gone_is_named(tmp_path, name, bound_by_permissions):
+def test_a_record_that_is_a_folder_unreadable_or_missing_is_reported(tmp_path, name, bound_by_permissions):
     path = tmp_path / name
-    said = {}
+    reported = {}
     for fault in ("is missing", "is a folder", "cannot be read"):
         if fault == "is a folder":
             path.mkdir()
@@ -140,8 +140,8 @@ def test_a_record_that_is_a_folder_unreadable_or_gone_is_named(tmp_path, name, b
         assert is_there(path) == (fault != "is missing")
         with bound_by_permissions(), pytest.raises(RunError) as caught:
             read(path)
-        said[fault] = caught.value.what
-    assert all(f"{path} {fault}" in what for fault, what in said.items())
+        reported[fault] = caught.value.what
+    assert all(f"{path} {fault}" in what for fault, what in reported.items())
 
 
 def test_hashes_without_a_checksum_are_forgotten_and_changed_ones_refused(tmp_path):

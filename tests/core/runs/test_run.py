@@ -12,23 +12,23 @@ STATES = tuple(TRANSITIONS)
 
 @pytest.mark.parametrize("old", STATES)
 @pytest.mark.parametrize("new", STATES)
-def test_every_transition_is_allowed_or_refused_as_the_table_says(finished, old, new):
+def test_every_transition_is_allowed_or_refused_as_in_the_table(finished, old, new):
     run = finished(state="running")
     record = run.record
     write_json(run.folder / "run.json", {**record, "state": old})
     if new in TRANSITIONS[old]:
-        run.go(new)
+        run.transition(new)
         assert run.record["state"] == new
     else:
         with pytest.raises(RunError) as caught:
-            run.go(new)
+            run.transition(new)
         assert caught.value.code == "run.bad-transition"
         assert run.record["state"] == old
 
 
-def test_a_run_counts_its_attempts_and_tells_its_states(finished):
+def test_a_run_counts_its_attempts_and_records_its_states(finished):
     run = finished(state="failed")
-    run.go("running")
+    run.transition("running")
     assert run.record["attempts"] == 2
     assert "ended" not in run.record
     assert [event.state for event, _ in run.events.read() if event.kind == "state"] == [
@@ -54,7 +54,7 @@ def test_a_run_that_was_killed_after_its_artifact_was_written_has_succeeded(fini
     assert run.state == "succeeded"
 
 
-def test_looking_at_a_run_leaves_no_file_and_needs_no_right_to_write(finished):
+def test_reading_a_run_creates_no_file_and_needs_no_write_permission(finished):
     run = finished()
     (run.folder / "run.lock").unlink()
     before = sorted(run.folder.iterdir())
@@ -62,7 +62,7 @@ def test_looking_at_a_run_leaves_no_file_and_needs_no_right_to_write(finished):
     assert sorted(run.folder.iterdir()) == before
 
 
-def test_many_who_look_do_not_take_each_other_for_a_worker(finished):
+def test_concurrent_checks_of_a_lock_do_not_report_a_worker(finished):
     from concurrent.futures import ThreadPoolExecutor
 
     run = finished(state="running")
@@ -84,17 +84,17 @@ def test_an_artifact_finds_its_inputs_after_the_workspace_was_moved(finished, wo
     assert artifact.inputs["data"].path == outside
 
 
-def test_a_folder_without_run_json_is_no_run(tmp_path):
+def test_a_folder_without_run_json_is_not_a_run(tmp_path):
     with pytest.raises(AskError) as caught:
         _ = Run(tmp_path / "runs/r/1/s").record
     assert caught.value.code == "ask.no-such-run"
 
 
-def test_secrets_in_settings_and_reasons_are_not_written_for_people(workspace):
+def test_secrets_in_settings_and_reasons_are_masked(workspace):
     run = workspace.run("r", 1, "s")
     token = "hf_" + "a" * 34
     job = {"recipe": "r", "number": 1, "step": "s", "stage": "x", "fingerprint": "f", "inputs": {}}
     run.create({**job, "spec": {"word": token}})
-    run.go("failed", reason=f"no {token}", error={"what": token})
+    run.transition("failed", reason=f"no {token}", error={"what": token})
     for name in ("spec.json", "run.json", "events.jsonl"):
         assert token not in (run.folder / name).read_text()

@@ -1,4 +1,4 @@
-"""The workspace: where it is, numbers that are never shared, and names that mean runs."""
+"""The workspace: its location, unique run numbers, and lookup of runs by name."""
 
 import hashlib
 import os
@@ -13,7 +13,9 @@ from burnish.core.fingerprint import of_file
 from burnish.core.runs.workspace import Workspace, plain_name
 
 
-def test_it_is_the_one_asked_for_then_the_environments_then_the_marked_parent_then_here(tmp_path, monkeypatch):
+def test_the_workspace_is_the_requested_one_then_the_environments_then_a_marked_parent_then_the_current_folder(
+    tmp_path, monkeypatch
+):
     deep = tmp_path / "a" / "b"
     deep.mkdir(parents=True)
     monkeypatch.chdir(deep)
@@ -26,7 +28,7 @@ def test_it_is_the_one_asked_for_then_the_environments_then_the_marked_parent_th
     assert Workspace.find(tmp_path / "asked").root == tmp_path / "asked"
 
 
-def test_processes_that_claim_at_once_never_share_a_number(workspace):
+def test_concurrent_processes_never_share_a_number(workspace):
     code = (
         "import sys; from pathlib import Path; from burnish.core.runs.workspace import Workspace\n"
         "w = Workspace(Path(sys.argv[1])); print(*(w.claim_number('r') for _ in range(40)))"
@@ -38,7 +40,7 @@ def test_processes_that_claim_at_once_never_share_a_number(workspace):
     assert sorted(numbers) == list(range(1, 161))
 
 
-def test_names_mean_runs(workspace, finished):
+def test_runs_are_found_by_name(workspace, finished):
     one, two = finished("r", 1, "a"), finished("r", 2, "a")
     other = finished("q", 1, "b")
     named = {name: [run.name for run in workspace.find_runs(name)] for name in ("latest", "r", "r/1", "r/2/a", "q/")}
@@ -62,7 +64,7 @@ def test_the_tenth_run_is_newer_than_the_ninth(workspace, finished):
 @pytest.mark.parametrize(
     "name", ["", "/", "r/3", "r/1/x", "nothing", "r/x", "../etc", "r/1/a/b", "..", "r/²", "*", "r/../r/1", "."]
 )
-def test_other_names_mean_nothing_and_say_so(workspace, finished, name):
+def test_other_names_are_refused(workspace, finished, name):
     finished("r", 1, "a")
     with pytest.raises(AskError) as caught:
         workspace.find_runs(name)
@@ -75,7 +77,7 @@ def test_an_empty_workspace_has_no_latest_run(workspace):
     assert workspace.all_runs() == []
 
 
-def test_a_broken_cache_of_hashes_is_begun_anew_and_an_unwritable_one_is_done_without(workspace):
+def test_a_broken_hash_cache_is_replaced_and_an_unwritable_one_ignored(workspace):
     workspace.remember_hashes({"a": 1})
     assert workspace.hashes() == {"a": 1}
     for text in ("{", "[1]", "\x00"):
@@ -89,7 +91,7 @@ def test_a_broken_cache_of_hashes_is_begun_anew_and_an_unwritable_one_is_done_wi
 
 
 @pytest.mark.parametrize("change", [lambda s: s.replace("0", "1", 1), lambda s: s.replace("0000", "zzzz")])
-def test_hashes_that_were_changed_are_not_believed(workspace, change):
+def test_modified_hashes_are_ignored(workspace, change):
     workspace.remember_hashes({"a": [[1, 2], "0" * 64]})
     assert workspace.hashes() == {"a": [[1, 2], "0" * 64]}
     text = workspace.hash_file.read_text()
@@ -98,7 +100,7 @@ def test_hashes_that_were_changed_are_not_believed(workspace, change):
     assert workspace.hashes() == {}
 
 
-def test_a_remembered_hash_that_is_none_is_computed_again(tmp_path):
+def test_an_invalid_cached_hash_is_computed_again(tmp_path):
     path = tmp_path / "a"
     path.write_text("a")
     status = path.stat()
@@ -116,7 +118,7 @@ def test_only_numbered_folders_are_runs(workspace, finished):
     assert (workspace.recipes(), workspace.numbers("r"), workspace.numbers("q")) == (["r"], [1], [])
 
 
-def test_a_current_folder_that_is_gone_and_an_unknown_home_are_told(tmp_path, monkeypatch):
+def test_a_missing_current_folder_and_an_unknown_home_are_reported(tmp_path, monkeypatch):
     monkeypatch.delenv("BURNISH_WORKSPACE", raising=False)
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
@@ -129,13 +131,13 @@ def test_a_current_folder_that_is_gone_and_an_unknown_home_are_told(tmp_path, mo
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "-a", " a", "a\n", "ü", "a" * 101, "latest", "plan.json"])
-def test_names_that_could_leave_their_folder_are_refused(name):
+def test_names_that_leave_their_folder_are_refused(name):
     with pytest.raises(AskError):
         plain_name(name)
 
 
-def test_file_times_say_nothing(workspace, finished, tmp_path):
-    """A copy whose files are of any age gives the same answers."""
+def test_file_times_do_not_matter(workspace, finished, tmp_path):
+    """A copy with arbitrary file times behaves the same."""
     for recipe, number, step in (("r", 9, "a"), ("r", 10, "a"), ("q", 2, "a"), ("r", 11, "a"), ("q", 3, "a")):
         finished(recipe, number, step)
     (workspace.runs / "latest.txt").unlink()
@@ -148,7 +150,7 @@ def test_file_times_say_nothing(workspace, finished, tmp_path):
         assert place.latest() == ("q", 3)
 
 
-def test_a_latest_run_that_was_removed_gives_way_to_the_newest_there_is(workspace, finished):
+def test_a_removed_latest_run_is_replaced_by_the_newest_run(workspace, finished):
     finished("q", 1, "a")
     finished("r", 1, "a")
     finished("r", 2, "a")
@@ -158,7 +160,7 @@ def test_a_latest_run_that_was_removed_gives_way_to_the_newest_there_is(workspac
     assert workspace.latest() == ("r", 1)
 
 
-def test_a_run_that_started_no_step_is_told_as_one(workspace):
+def test_a_run_without_a_started_step_is_reported(workspace):
     number = workspace.claim_number("r")
     workspace.record_plan("r", number, {"recipe": "r", "steps": [{"step": "a", "folder": "r/1/a"}]})
     with pytest.raises(AskError, match="r/1: no step has started") as caught:

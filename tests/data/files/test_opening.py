@@ -85,7 +85,7 @@ def test_each_source_has_its_encoding(tmp_path):
 
 def test_an_encoding_that_is_none_is_refused():
     for name in ("nope", "base64"):
-        with pytest.raises(ValidationError, match="is no text encoding"):
+        with pytest.raises(ValidationError, match="unknown text encoding"):
             PrepareSpec(source="file:x", encoding=name)
     assert PrepareSpec(source="file:x", subset=2024).subset == "2024"
 

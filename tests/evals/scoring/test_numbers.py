@@ -53,7 +53,7 @@ def test_last_number(text: str, number: Fraction | int | None) -> None:
     assert last_number(text) == number
 
 
-def test_a_run_of_digits_without_end_is_no_number() -> None:
+def test_an_endless_run_of_digits_is_not_a_number() -> None:
     assert last_number("It is 7, not " + "9" * 100_000) == 7
     assert last_number("1/" + "0" * 100_000) is None
     assert last_number("1," * 20_000 + "x") == 1

@@ -126,7 +126,7 @@ WITH_A_CALL = {"messages": turns(tool_calls=[CALL]), "tools": TOOLS}
         ({"text": "Hello"}, "asdf jkl", {"tool_call": None}),
     ],
 )
-def test_rows_without_a_call_are_another_measure(row: dict[str, Any], answer: str, scores: dict[str, Any]) -> None:
+def test_rows_without_a_call_are_a_separate_measure(row: dict[str, Any], answer: str, scores: dict[str, Any]) -> None:
     built = build_scorers([TypeAdapter(Scorer).validate_python({"kind": "tool_call"})])
     given = {scorer.name: scorer(answer, "unused", row) for scorer in scorers_for(row, built)}
     assert {name: getattr(value, "value", None) for name, value in given.items()} == scores
@@ -145,7 +145,7 @@ def test_thinking_is_not_scored(answer: str, seen: str) -> None:
     assert visible(answer) == seen
 
 
-def test_two_scorers_of_a_kind_have_two_names() -> None:
+def test_two_scorers_of_one_kind_have_two_names() -> None:
     settings = [
         {"kind": "contains"},
         {"kind": "contains", "text": "x"},
@@ -156,7 +156,7 @@ def test_two_scorers_of_a_kind_have_two_names() -> None:
     assert [scorer.name for scorer in built] == ["contains", "contains_2", "rougeL", "rouge1"]
 
 
-def test_a_pattern_that_does_not_compile_is_refused_with_its_fault() -> None:
+def test_an_invalid_pattern_is_refused_with_its_error() -> None:
     with pytest.raises(ValidationError, match="unterminated"):
         TypeAdapter(Scorer).validate_python({"kind": "regex", "pattern": "(a"})
 

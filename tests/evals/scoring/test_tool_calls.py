@@ -85,7 +85,7 @@ def test_two_calls_are_read_in_order(text: str) -> None:
         "[see (1)]",
     ],
 )
-def test_other_text_holds_no_call(text: str) -> None:
+def test_other_text_contains_no_call(text: str) -> None:
     assert parse_tool_calls(text) == []
 
 
@@ -108,7 +108,7 @@ def test_other_text_holds_no_call(text: str) -> None:
         "<|tool_call_start|>Paris",
     ],
 )
-def test_a_call_that_is_begun_and_broken_is_an_error(text: str) -> None:
+def test_an_incomplete_call_is_an_error(text: str) -> None:
     with pytest.raises(MalformedToolCallError):
         parse_tool_calls(text)
 
@@ -136,13 +136,13 @@ def test_arguments_are_compared_as_json_values(got: object, expected: object, eq
     assert (difference([ToolCall("f", {"x": got})], [ToolCall("f", {"x": expected})], order=True) == "") is equal
 
 
-def test_the_order_of_calls_counts_only_when_asked() -> None:
+def test_the_order_of_calls_counts_only_on_request() -> None:
     assert difference([TIME, WEATHER], [WEATHER, TIME], order=True) == "called get_time in place of get_weather"
     assert difference([TIME, WEATHER], [WEATHER, TIME], order=False) == ""
     assert difference([TIME, TIME], [WEATHER, TIME], order=False) == "no call equals get_weather(city, days)"
 
 
-def test_a_difference_is_told_in_words() -> None:
+def test_a_difference_is_described() -> None:
     assert difference([], [TIME], order=True) == "0 calls in place of 1"
     wrong = ToolCall("get_time", {"zone": "PST"})
     assert difference([wrong], [TIME], order=True) == "get_time: argument zone is 'PST', not 'CET'"
@@ -176,7 +176,7 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_a_real_template_renders_is_read_back(family: str, tmp_path: Path) -> None:
+def test_calls_rendered_by_a_real_template_are_parsed(family: str, tmp_path: Path) -> None:
     """The reference of a row, as its template writes it, must score full marks against the row itself."""
     import trl
 

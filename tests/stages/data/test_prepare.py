@@ -273,16 +273,16 @@ def test_settings_are_all_read_before_the_long_work(tmp_path, qa):
         source="file:rows.jsonl", format="question_answer", split=SplitSpec(test=0.1, seed=1), max_bad_share=0.2
     )
     read: set[str] = set()
-    settled: list[set[str]] = []
-    context.settled = lambda: settled.append(set(read))
+    read_before: list[set[str]] = []
+    context.check_settings = lambda: read_before.append(set(read))
     unwatch = watch(lambda _, field: read.add(field))
     try:
         run(spec, context)
     finally:
         unwatch()
     wanted = {"source", "format", "split", "test", "validation", "seed", "max_bad_share", "deduplicate", "languages"}
-    assert wanted <= settled[0]
-    assert read == settled[0], "a setting was read after settled()"
+    assert wanted <= read_before[0]
+    assert read == read_before[0], "a setting was read after check_settings()"
     assert "render" not in read, "render is only read where a tokenizer is named"
 
 

@@ -83,12 +83,12 @@ def agree(tokenizer: Any, seed: int, count: int, shapes: list[str], **settings: 
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES))
-def test_every_template_gives_filled_forms_what_it_renders(toy_tokenizer, name):
+def test_every_template_fills_forms_as_it_renders(toy_tokenizer, name):
     agree(toy_tokenizer(SOURCES[name]), 1, 60, SHAPES)
 
 
 @pytest.mark.parametrize("settings", [{"rewritten_turns": "mask"}, {"train_on": "completion"}], ids=str)
-def test_settings_have_forms_of_their_own(toy_tokenizer, settings):
+def test_each_setting_has_its_own_forms(toy_tokenizer, settings):
     for name in ("qwen3", "llama3", "gemma"):
         agree(toy_tokenizer(SOURCES[name]), 2, 60, SHAPES, **settings)
 
@@ -185,7 +185,7 @@ BODIES = [
 
 
 @pytest.mark.parametrize("part", range(8))
-def test_no_way_of_looking_into_a_text_is_missed(toy_tokenizer, part):
+def test_every_inspection_of_a_text_is_detected(toy_tokenizer, part):
     for body in BODIES[part::8]:
         tokenizer = toy_tokenizer(HEAD + body + TAIL, HEAD + TAIL)
         try:

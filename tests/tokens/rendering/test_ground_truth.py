@@ -124,7 +124,7 @@ def test_most_conversations_are_equal(outcomes):
 
 
 @pytest.mark.parametrize("name", MARKED)
-def test_markers_of_a_template_are_taken_as_they_stand(name, toy_tokenizer, conversations, weather_tools):
+def test_markers_of_a_template_are_used_as_they_are(name, toy_tokenizer, conversations, weather_tools):
     renderer = Renderer(toy_tokenizer(SOURCES[name]), ROOM)
     compared = 0
     for kind, messages in conversations.items():

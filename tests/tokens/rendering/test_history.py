@@ -134,7 +134,7 @@ def learned(renderer: Renderer, samples: list[Any]) -> list[list[str]]:
     ]
 
 
-def test_a_turn_that_the_template_rewrites_is_learned_from_a_sample_of_its_own(make):
+def test_a_turn_that_the_template_rewrites_is_learned_from_a_separate_sample(make):
     renderer = make()
     samples = renderer.render(row(TWO))
     assert learned(renderer, samples) == [
@@ -147,7 +147,7 @@ def test_a_turn_that_the_template_rewrites_is_learned_from_a_sample_of_its_own(m
     ]
 
 
-def test_a_rewritten_turn_is_masked_or_learned_as_it_is_shown_on_demand(make):
+def test_a_rewritten_turn_is_masked_or_learned_as_shown_on_request(make):
     renderer = make(rewritten_turns="mask")
     assert learned(renderer, renderer.render(row(TWO))) == [["<think>\n\n</think>\n\n2<|im_end|>\n"]]
     assert renderer.counts["rewritten_masked"] == 1
@@ -157,7 +157,7 @@ def test_a_rewritten_turn_is_masked_or_learned_as_it_is_shown_on_demand(make):
     assert renderer.counts["rewritten_as_shown"] == 1
 
 
-def test_turns_that_one_beginning_holds_share_a_sample(make, conversations, weather_tools):
+def test_turns_in_one_prefix_share_a_sample(make, conversations, weather_tools):
     renderer = make()
     messages = [
         *conversations["thinking and tools"],
@@ -192,7 +192,7 @@ def test_a_length_limit_holds_for_each_sample(make):
     assert (renderer.counts["samples_dropped"], renderer.counts["dropped"]) == (0, 1)
 
 
-def test_a_turn_that_no_rendering_holds_is_put_together_as_it_is_met(make, conversations, weather_tools):
+def test_a_turn_that_no_rendering_contains_is_composed_as_at_inference(make, conversations, weather_tools):
     """gpt-oss shows the thought before a call while the call is answered, and drops it from a finished answer."""
     renderer, messages = make("gptoss"), conversations["thinking and tools"]
     answer, _ = renderer.render(row(messages, weather_tools))
@@ -213,7 +213,7 @@ def test_an_answer_of_several_turns_stays_one_sample_for_preferences(make, conve
 
 
 @pytest.mark.parametrize("name", ["qwen3", "qwen3_5_nothink", "qwen2_5", "llama3", "gptoss"])
-def test_what_is_asked_for_is_what_was_learned(make, name):
+def test_inference_matches_what_was_learned(make, name):
     renderer = make(name)
     samples = [sample.ids.tolist() for sample in renderer.render(row(TWO))]
     for count in (2, 4):
@@ -222,7 +222,7 @@ def test_what_is_asked_for_is_what_was_learned(make, name):
         assert renderer.answer(row(TWO[:count])).endswith(TWO[count - 1]["content"])
 
 
-def test_turns_without_thoughts_are_rendered_as_they_are_met_without_thinking(make):
+def test_turns_without_reasoning_are_rendered_as_at_inference_without_thinking(make):
     renderer = make("qwen3_8")
     (sample,) = renderer.render(row(TWO))
     assert "Reasoning effort" not in sample.text

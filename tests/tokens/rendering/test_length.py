@@ -32,7 +32,7 @@ def test_a_row_that_is_too_long_is_an_error_with_its_length(make):
     assert caught.value.code == "data.too-long"
 
 
-def test_a_row_that_is_too_long_is_dropped_or_cut_and_counted(make):
+def test_a_row_that_is_too_long_is_dropped_or_truncated_and_counted(make):
     renderer = make(max_length=64, over_length="drop")
     assert renderer.render(LONG) == []
     assert renderer.counts["dropped"] == 1

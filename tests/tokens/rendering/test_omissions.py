@@ -106,7 +106,7 @@ def test_text_beside_a_call_is_reported_under_the_template_of_llama(toy_tokenize
     assert f"2 {said}" in renderer.told()
 
 
-def test_what_is_rendered_whole_is_not_reported(toy_tokenizer):
+def test_a_completely_rendered_row_is_not_reported(toy_tokenizer):
     renderer = Renderer(toy_tokenizer(CHATML), ROOM)
     twice = [ASK, REPLY, ASK, REPLY, {**ASK, "content": "w"}, {**REPLY, "content": 'a "quoted"\n\tline \\ é'}]
     for messages in (twice, MESSAGES["text beside a call"], MESSAGES["an earlier thought"]):

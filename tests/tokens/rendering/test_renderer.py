@@ -69,7 +69,7 @@ def test_every_answer_is_learned_with_its_end(make):
     assert learned(make(), TWO_TURNS) == ["two<|im_end|>\n", "four<|im_end|>\n"]
 
 
-def test_chatml_gives_the_same_tokens_with_its_markers_and_without(make, conversations, weather_tools):
+def test_chatml_renders_the_same_tokens_with_and_without_markers(make, conversations, weather_tools):
     marked, traced = make(), make(UNMARKED)
     assert (marked.method, traced.method) == ("generation markers", "traced turns")
     for kind, messages in conversations.items():
@@ -88,7 +88,7 @@ def test_a_template_that_cannot_be_traced_is_differenced(make):
 LAST_ANSWER = "i == messages | length - 1 and messages[i].role == 'assistant'"
 
 
-def test_a_template_that_rewrites_history_behind_positions_is_learned_by_samples(make):
+def test_a_template_that_rewrites_history_by_position_is_learned_from_separate_samples(make):
     rewriting = BARE.replace("}}<|end|>", "}}{{ '!' if " + LAST_ANSWER + " }}<|end|>")
     renderer = make(rewriting)
     four, two = renderer.render(TWO_TURNS)
@@ -102,7 +102,7 @@ def test_a_template_that_rewrites_history_behind_positions_is_learned_by_samples
     [(LAST_ANSWER, {"rewritten_turns": "as_shown"}), ("i == messages | length - 1", {})],
     ids=["learned as shown", "a question too"],
 )
-def test_a_template_that_rewrites_history_untold_is_refused(make, rewriting, settings):
+def test_a_template_that_rewrites_history_undetected_is_refused(make, rewriting, settings):
     template = BARE.replace("}}<|end|>", "}}{{ '!' if " + rewriting + " }}<|end|>")
     with pytest.raises(ModelError, match=r"rows\.jsonl:7") as caught:
         make(template, **settings).render(TWO_TURNS)
@@ -119,7 +119,7 @@ def test_a_template_that_never_ends_a_turn_is_refused(make):
     assert caught.value.code == "model.inexact-template"
 
 
-def test_a_turn_that_ends_in_the_next_one_learns_that_ones_opening(make):
+def test_a_turn_that_ends_in_the_next_one_learns_its_opening(make):
     opening = (
         "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}"
         "{% if add_generation_prompt %}<|assistant|>{% endif %}"
@@ -137,7 +137,7 @@ def test_markers_that_leave_out_the_end_of_a_turn_are_completed(make):
     assert learned(make(left_out), TWO_TURNS) == ["two<|im_end|>", "four<|im_end|>"]
 
 
-def test_only_the_completion_or_everything_is_learned_on_demand(make):
+def test_only_the_completion_or_everything_is_learned_on_request(make):
     assert learned(make(train_on="completion"), TWO_TURNS) == ["four<|im_end|>\n"]
     renderer = make(train_on="all")
     (rendered,) = renderer.render(TWO_TURNS)
@@ -173,7 +173,7 @@ def test_an_answer_is_rendered_for_preferences(make):
         make(max_length=8).render_answer([said("user", "one")], [said("assistant", "two")], source="rows.jsonl:1")
 
 
-def test_pieces_show_characters_whole(make):
+def test_pieces_show_complete_characters(make):
     renderer = make()
     (rendered,) = renderer.render(chat(said("user", "你🙂"), said("assistant", "é🙂")))
     pieces = renderer.pieces(rendered)
@@ -182,7 +182,7 @@ def test_pieces_show_characters_whole(make):
     assert ("🙂", 0.0) in pieces
 
 
-def test_text_is_learned_whole_and_ends(make):
+def test_text_is_learned_completely_and_ends(make):
     (rendered,) = make().render({"kind": "text", "source": "a.txt:1", "text": "hello 你好"})
     assert rendered.ids[-1] == make().tokenizer.eos_token_id
     assert rendered.weights.tolist() == [0.0] + [1.0] * (len(rendered) - 1)
@@ -232,7 +232,7 @@ def test_a_chat_gets_no_special_token_but_the_templates(make):
     ],
     ids=["user", "assistant", "thinking", "arguments", "tools"],
 )
-def test_data_cannot_spell_control_tokens(make, row):
+def test_data_cannot_contain_control_tokens(make, row):
     with pytest.raises(DataError, match=r"rows.jsonl:7.*control token") as caught:
         make().render(row)
     assert caught.value.code == "data.control-token"
@@ -243,7 +243,7 @@ def test_other_special_looking_text_is_data(make):
     assert learned(make(), row) == ["<tool_call><|im_end|>\n"]
 
 
-def test_rows_without_a_template_are_refused_and_chatml_mends_it(make):
+def test_rows_without_a_template_are_refused_and_chatml_fixes_it(make):
     with pytest.raises(ModelError, match="no chat template") as caught:
         make(None).render(TWO_TURNS)
     assert caught.value.code == "model.no-template"
@@ -251,7 +251,7 @@ def test_rows_without_a_template_are_refused_and_chatml_mends_it(make):
     assert make(None).stop_ids == (make(None).tokenizer.eos_token_id,)
 
 
-def test_what_the_template_would_leave_out_is_refused(make, conversations, weather_tools):
+def test_fields_that_the_template_omits_are_refused(make, conversations, weather_tools):
     deaf = (
         "{% for m in messages if m.role != 'system' %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
         "{% if add_generation_prompt %}<|assistant|>{% endif %}"
@@ -286,7 +286,7 @@ def test_typed_parts_are_given_to_templates_that_read_them(make):
     assert learned(make(seeing), TWO_TURNS) == ["two<|end|>", "four<|end|>"]
 
 
-def test_only_tokens_that_lie_wholly_in_a_span_are_learned():
+def test_only_tokens_entirely_in_a_span_are_learned():
     offsets = np.array([[0, 2], [2, 2], [2, 4], [4, 6], [5, 7], [7, 7], [7, 8]])
     encoded = Encoded("abcdefgh", np.arange(7, dtype=np.int32), offsets)
     weights, straddling = weigh(encoded, [(2, 6, 1.0), (7, 8, 0.5)])
@@ -318,7 +318,7 @@ def qwen() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=converted, eos_token="<|im_end|>", chat_template=CHATML)
 
 
-def test_a_token_that_reaches_over_the_border_of_an_answer_is_not_learned(qwen):
+def test_a_token_that_crosses_the_border_of_an_answer_is_not_learned(qwen):
     renderer = Renderer(qwen, RenderSpec())
     row = chat(said("user", "x"), said("assistant", "\nHello 你好🙂"))
     (rendered,) = renderer.render(row)
@@ -377,7 +377,7 @@ def test_a_control_token_names_the_quarantine(make):
 
 
 @pytest.mark.parametrize("with_specials", [False, True])
-def test_tokens_are_those_that_transformers_gives(qwen, toy_tokenizer, with_specials):
+def test_tokens_equal_those_of_transformers(qwen, toy_tokenizer, with_specials):
     for tokenizer in (qwen, adds_bos(toy_tokenizer(CHATML, SPECIALS))):
         tokenizer.backend_tokenizer.enable_truncation(4)
         tokenizer.backend_tokenizer.enable_padding(length=64)

@@ -19,7 +19,7 @@ from burnish.tokens.templates.chatml import CHATML
         ("all", {1: 1.0}, 0),
     ],
 )
-def test_a_weight_that_does_not_act_is_told(toy_tokenizer, train_on, weights, overruled):
+def test_a_weight_without_effect_is_reported(toy_tokenizer, train_on, weights, overruled):
     roles = ("user", "assistant", "user", "assistant")
     messages = [{"role": role, "content": f"turn {index}"} for index, role in enumerate(roles)]
     for index, weight in weights.items():

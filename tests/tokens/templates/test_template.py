@@ -84,7 +84,7 @@ def what_it_reaches(source: str) -> str:
 
 
 @pytest.mark.parametrize("source", OUT.values(), ids=OUT.keys())
-def test_a_template_cannot_get_out(source):
+def test_a_template_cannot_leave_the_sandbox(source):
     assert what_it_reaches(source) in ("model.bad-template", "")  # an undefined value writes nothing
 
 
@@ -119,7 +119,7 @@ def test_it_renders_as_transformers_does():
     assert render(source, bos_token="<s>") == theirs
 
 
-def test_a_template_that_refuses_says_so_in_its_own_words():
+def test_the_message_of_a_template_that_refuses_is_reported():
     with pytest.raises(ModelError, match="only users may speak"):
         render("{{ raise_exception('only users may speak') }}")
 
@@ -129,7 +129,7 @@ def test_a_template_with_an_error_names_its_line():
         ChatTemplate("a\n{% if %}", DAY)
 
 
-def test_every_stretch_of_the_text_knows_its_message():
+def test_every_part_of_the_text_has_its_message():
     source = "<s>{% for m in messages %}{% for x in messages %}{% endfor %}[{{ m.content }}]{% endfor %}</s>"
     trace = ChatTemplate(source, DAY).render(MESSAGES, None, {})
     found = [(trace.text[stretch.start : stretch.end], stretch.index) for stretch in trace.stretches]

@@ -1,1 +1,1 @@
-"""What a step takes: references to files, artifacts, Git and the Hub, pinned when planned and checked when read."""
+"""Inputs of steps: references to files, artifacts, Git and the Hub, pinned when planned and checked when read."""

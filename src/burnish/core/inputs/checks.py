@@ -1,4 +1,4 @@
-"""What a step takes: whether it still is what the plan fingerprinted, and whether an adapter stands on its own base."""
+"""Check that inputs match the fingerprints of the plan, and that an adapter is used with its own base."""
 
 from collections.abc import Container, Mapping
 from pathlib import Path
@@ -12,15 +12,15 @@ from burnish.core.runs.artifact import Artifact
 from burnish.core.runs.records import broken, is_there, read_record
 from burnish.core.secrets import mask
 
-_SHOWN = 3
+_MAX_SHOWN = 3
 Stamp = tuple[int, int, int, int]
 
 
 def check_input(value: Input, known: dict[str, Any], since: float | None = None, *, other_base: bool = False) -> None:
-    """Refuse an input whose files are not those that its fingerprint stands for; of an adapter, its base as well.
+    """Refuse an input whose files do not match its fingerprint; for an adapter, check its base as well.
 
-    `known` remembers hashes; `since` is the time of the plan, which helps to name the file that changed. What a
-    revision pins (a hub's commit) is not looked at. With `other_base` the adapter is used on another base than its own.
+    `known` caches hashes; `since` is the time of the plan, used to name the files that changed. Inputs pinned to a
+    revision (such as a hub commit) are not checked. With `other_base` the adapter is used on a base other than its own.
 
     Errors: RunError `run.input-changed`, `run.damaged-artifact`, `run.broken-record`; ModelError `model.wrong-adapter`,
     `model.not-found`.
@@ -37,9 +37,9 @@ def check_input(value: Input, known: dict[str, Any], since: float | None = None,
 
 
 def check_base(adapter: Path, base: Path, known: dict[str, Any] | None = None) -> None:
-    """Refuse a base that is not the one the adapter was trained on, as `burnish_base.json` beside it says.
+    """Refuse a base other than the one recorded in the adapter's `burnish_base.json`.
 
-    Adapters of other tools carry no such file and pass. Errors: ModelError `model.wrong-adapter` naming the files.
+    Adapters of other tools lack that file and pass. Errors: ModelError `model.wrong-adapter` naming the files.
     """
     if not is_there(adapter / BASE_RECORD):
         return
@@ -50,18 +50,18 @@ def check_base(adapter: Path, base: Path, known: dict[str, Any] | None = None) -
         raise ModelError(
             "model.wrong-adapter",
             f"{base} is not the base that the adapter {adapter} was trained on: {_named(changed)} differ",
-            "give the base as it was, or train the adapter again on this one; without "
-            f"{adapter / BASE_RECORD} nothing is compared",
+            "restore the base, or train the adapter again on this one; without "
+            f"{adapter / BASE_RECORD} the base is not checked",
         )
 
 
 def has_other_base(name: str, inputs: Container[str]) -> bool:
-    """Whether a step names a base for its adapter itself, as `merge --base` does; `name` is the adapter's field."""
+    """Whether a step sets another base for its adapter, as `merge --base` does; `name` is the adapter's field."""
     return name == "model" and "base" in inputs
 
 
 def check_fetched(value: Input, known: dict[str, Any]) -> Input:
-    """The same input, once its files are on this disk; an adapter whose base came from a hub is checked against it."""
+    """Check a downloaded input: an adapter with a base from a hub is compared with it. Returns the input."""
     base = value.inputs.get("base")
     if value.kind == "adapter" and base is not None and _is_pinned(base):
         check_base(value.path, base.path, known)
@@ -69,20 +69,20 @@ def check_fetched(value: Input, known: dict[str, Any]) -> Input:
 
 
 _HASHES: dict[str, Any] = {}
-"""Hashes of this process, where the caller keeps none."""
+"""Hashes of this process, for callers without a cache."""
 
 
 def write_base_record(adapter: Path, base: Input, known: dict[str, Any]) -> dict[str, str]:
-    """Put `burnish_base.json` beside an adapter, so that a copy can be checked; gives sha256 of the base's files."""
+    """Write `burnish_base.json` next to an adapter, to check copies of it; returns sha256 of the base's files."""
     files = of_model(base.path, known)
     write_json(adapter / BASE_RECORD, {"base": mask(base.ref), "files": files})
     return files
 
 
 def artifact_at(value: Input) -> Artifact | None:
-    """The artifact whose output an input is; None for a plain file or folder.
+    """The artifact that an input is the output of; None for a plain file or folder.
 
-    Errors: RunError `run.broken-record` where the record is torn or lost.
+    Errors: RunError `run.broken-record` if its record is broken or missing.
     """
     folder = value.path.parent
     if value.path.name != "out" or len(folder.parents) < 4:
@@ -96,7 +96,7 @@ def artifact_at(value: Input) -> Artifact | None:
 
 
 def is_verifiable(value: Input) -> bool:
-    """False for the artifact of an older burnish, which recorded no hashes of its files."""
+    """False for an artifact of an older version of burnish, which recorded no file hashes."""
     artifact = artifact_at(value)
     return artifact is None or artifact.files is not None
 
@@ -106,11 +106,11 @@ class InputWatch:
 
     def __init__(self, inputs: Mapping[str, Input], known: dict[str, Any], since: float):
         self._inputs, self._known, self._since = inputs, known, since
-        self._read: set[str] = set()
+        self._released: set[str] = set()
         self._stamps: dict[str, dict[str, Stamp]] = {}
 
     def start(self) -> list[str]:
-        """Refuse what changed since the plan; gives the references that cannot be checked.
+        """Refuse inputs that changed since the plan; returns the references that cannot be checked.
 
         Errors: those of `check_input`.
         """
@@ -119,20 +119,20 @@ class InputWatch:
             self._check(name)
         return [value.ref for value in self._inputs.values() if _is_content(value) and not is_verifiable(value)]
 
-    def has_read(self, name: str) -> None:
-        """The stage needs this input no more: it is checked now, and a later change does not matter.
+    def release(self, name: str) -> None:
+        """Check an input that the stage no longer needs; later changes are allowed.
 
-        Weights stay under watch: libraries map them into memory and read them when they are used.
+        Weights are still watched: libraries map them into memory and read them on use.
         """
         self._refuse_change(name)
         if self._inputs[name].kind not in ("model", "adapter"):
-            self._read.add(name)
+            self._released.add(name)
 
     def end(self) -> list[str]:
-        """Refuse what changed since the start; gives the references that changed after they had been read."""
+        """Refuse inputs that changed since the start; returns the released ones that changed later."""
         changed: list[str] = []
         for name, value in self._inputs.items():
-            if name not in self._read:
+            if name not in self._released:
                 self._refuse_change(name)
             elif self._stamps[name] != _stamps(value):
                 changed.append(value.ref)
@@ -149,7 +149,7 @@ class InputWatch:
 
 
 def _is_content(value: Input) -> bool:
-    """Whether the fingerprint stands for files on this disk, and not for a pinned revision or a clone to be made."""
+    """Whether the fingerprint is that of files on disk, not of a pinned revision."""
     return bool(value.fingerprint) and not _is_pinned(value)
 
 
@@ -159,24 +159,24 @@ def _is_pinned(value: Input) -> bool:
 
 def _check_path(value: Input, known: dict[str, Any], since: float | None) -> None:
     if not value.path.exists():
-        raise RunError("run.input-changed", f"{value.ref}: {value.path} is gone", "put it back, or change the recipe")
+        raise RunError("run.input-changed", f"{value.ref}: {value.path} is missing", "restore it, or change the recipe")
     if of_path(value.path, known) != value.fingerprint:
         raise RunError(
             "run.input-changed",
-            f"{value.ref} is not what it was when the run was planned: {_newer(value.path, since)}",
-            "run it again to take it in as it is now, or undo the change and run it again",
+            f"{value.ref} changed since the run was planned: {_newer(value.path, since)}",
+            "run it again to use the current content, or undo the change and run it again",
         )
 
 
 def _check_own_base(adapter: Input, base: Input, known: dict[str, Any]) -> None:
-    """The base that an artifact names among its inputs; one on a hub is checked when it has been fetched."""
+    """Check the base among an artifact's inputs; one from a hub is checked once it is downloaded."""
     if _is_pinned(base) or not base.fingerprint:
         return
     if not base.path.exists():
         raise ModelError(
             "model.not-found",
-            f"the base of {adapter.ref} is gone: {base.ref} at {base.path}",
-            "put it back, or merge with another folder of the same model: burnish merge --base",
+            f"the base of {adapter.ref} is missing: {base.ref} at {base.path}",
+            "restore it, or merge with another copy of the same model: burnish merge --base",
         )
     if artifact_at(base) is None and is_there(adapter.path / BASE_RECORD):
         check_base(adapter.path, base.path, known)
@@ -188,13 +188,13 @@ def _check_own_base(adapter: Input, base: Input, known: dict[str, Any]) -> None:
             raise
         raise ModelError(
             "model.wrong-adapter",
-            f"the base of {adapter.ref} changed after the training: {base.ref} at {base.path}",
-            "give the base as it was, or train the adapter again on this one",
+            f"the base of {adapter.ref} changed after training: {base.ref} at {base.path}",
+            "restore the base, or train the adapter again on this one",
         ) from error
 
 
 def _newer(path: Path, since: float | None) -> str:
-    """The files of a folder that changed after the plan, as their times tell."""
+    """The files of a folder that changed after the plan, by their times."""
     if path.is_file():
         return f"{path} changed"
     names = [
@@ -206,9 +206,9 @@ def _newer(path: Path, since: float | None) -> str:
 
 
 def stamps(path: Path) -> dict[str, Stamp]:
-    """Size, times and inode of a file, or of every file of a folder: a look at what is about to be read.
+    """Size, times and inode of a file, or of every file in a folder.
 
-    The time of the last change of status cannot be set back, as `cp -p` sets back that of the last write.
+    Includes ctime, which unlike mtime cannot be set back (`cp -p` does that).
     """
     if not path.exists():
         return {}
@@ -220,13 +220,13 @@ def stamps(path: Path) -> dict[str, Stamp]:
 
 
 def refuse_rewritten(ref: str, before: Mapping[str, Stamp], after: Mapping[str, Stamp]) -> None:
-    """RunError `run.input-changed` when files were written to between two looks, whatever they hold now."""
+    """RunError `run.input-changed` if files were written between two snapshots, even with the same content."""
     rewritten = sorted(file for file in before.keys() | after.keys() if before.get(file) != after.get(file))
     if rewritten:
         raise RunError(
             "run.input-changed",
-            f"{ref} was written to while the step read it: {_named(rewritten)}",
-            "run it again, and leave the input alone meanwhile",
+            f"{ref} changed while the step read it: {_named(rewritten)}",
+            "run it again, and do not change the input during the run",
         )
 
 
@@ -235,5 +235,5 @@ def _stamps(value: Input) -> dict[str, Stamp]:
 
 
 def _named(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    more = f" and {len(names) - _MAX_SHOWN:,} more" if len(names) > _MAX_SHOWN else ""
+    return ", ".join(names[:_MAX_SHOWN]) + more

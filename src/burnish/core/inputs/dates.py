@@ -1,8 +1,8 @@
-"""Pins the dates that chat templates print, so that a step is the same tomorrow and two runs see the same text.
+"""Pin the dates that chat templates print, so that a step's text and fingerprint do not change by the day.
 
-Some templates ask for the date (`strftime_now`, as Llama 3.2's). A step with such a template gets its date when it is
-planned: the date that was given, the one that its model was trained with, the one of an earlier run of the same step,
-or today. Other steps keep `auto`, so that their identity does not change by the day.
+Some templates print the date (`strftime_now`, as in Llama 3.2). Such a step gets its date when it is planned: the
+given date, the one its model was trained with, the one of an earlier run of the same step, or today. Other steps keep
+`auto`.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ _WITH_TOKENIZER = ("hub-model", "model", "adapter", "tokenizer")
 
 
 def today() -> str:
-    """This day as YYYY-MM-DD; that of SOURCE_DATE_EPOCH (UTC) where it is set, as reproducible builds set it."""
+    """Today as YYYY-MM-DD; the date of SOURCE_DATE_EPOCH (UTC) if set, as in reproducible builds."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
     if epoch.isdecimal():
         return datetime.datetime.fromtimestamp(int(epoch), datetime.UTC).date().isoformat()
@@ -36,19 +36,19 @@ def today() -> str:
 
 
 class Dates:
-    """The dates of one plan; `earlier` are the runs by their fingerprints."""
+    """The dates of one plan; `earlier` maps fingerprints to runs."""
 
     def __init__(self, earlier: Mapping[str, Sequence[Run]]):
         self._earlier = earlier
         self._today = today()
-        self._promised: dict[str, tuple[Spec, Mapping[str, Input]]] = {}
+        self._planned: dict[str, tuple[Spec, Mapping[str, Input]]] = {}
 
-    def promise(self, fingerprint: str, spec: Spec, inputs: Mapping[str, Input]) -> None:
-        """Remember a planned step, whose artifact may not exist yet."""
-        self._promised[fingerprint] = spec, inputs
+    def add_planned(self, fingerprint: str, spec: Spec, inputs: Mapping[str, Input]) -> None:
+        """Register a planned step, whose artifact may not exist yet."""
+        self._planned[fingerprint] = spec, inputs
 
     def pin(self, step: Step, inputs: Mapping[str, Input]) -> tuple[Step, list[str]]:
-        """The step with a date in place of `auto` wherever its chat template prints one, and what is to be said."""
+        """Replace `auto` by a date wherever the step's chat template prints one; also returns notes for the user."""
         notes: list[str] = []
         for path, _, value in list(fields_with(step.spec, TemplateDate)):
             models = _with_tokenizer(step.spec, inputs)
@@ -62,10 +62,10 @@ class Dates:
                 step = replace(step, spec=_with_date(step.spec, path, date))
                 notes.append(f"{name}: {date} ({reason}), for a chat template that prints the date")
             elif value == "auto" and (date := self._earlier_date(step, path, inputs)) is not None:
-                # pinned before its model was fetched, when nobody knew the template
+                # pinned before its model was downloaded, when the template was unknown
                 step = replace(step, spec=_with_date(step.spec, path, date))
             elif value != "auto" and not prints:
-                notes.append(f"{name} has no effect: the chat template prints no date")
+                notes.append(f"{name} has no effect: the chat template does not print the date")
         return step, notes
 
     def _choose(self, step: Step, path: str, models: list[Input], inputs: Mapping[str, Input]) -> tuple[str, str]:
@@ -77,7 +77,7 @@ class Dates:
         return (self._today, "today") if earlier is None else (earlier, "as in an earlier run")
 
     def _earlier_date(self, step: Step, path: str, inputs: Mapping[str, Input]) -> str | None:
-        """The date with which the same step was run before."""
+        """The date of an earlier run of the same step."""
         fingerprints = {name: value.fingerprint for name, value in inputs.items()}
         tried: set[str] = set()
         for stage, settings in self._jobs:
@@ -92,7 +92,7 @@ class Dates:
 
     @cached_property
     def _jobs(self) -> list[tuple[str, Any]]:
-        """Stage and settings of every earlier run whose record can be read."""
+        """Stage and settings of every earlier run with a readable record."""
         jobs: list[tuple[str, Any]] = []
         for run in (run for runs in self._earlier.values() for run in runs):
             with contextlib.suppress(BurnishError):
@@ -101,9 +101,9 @@ class Dates:
         return jobs
 
     def _prints(self, model: Input) -> bool:
-        """Whether the chat template of a model or tokenizer asks for the date; where that is unknown, it may."""
-        if model.fingerprint in self._promised and not model.path.is_dir():
-            spec, inputs = self._promised[model.fingerprint]
+        """Whether the chat template of a model or tokenizer prints the date; True if unknown."""
+        if model.fingerprint in self._planned and not model.path.is_dir():
+            spec, inputs = self._planned[model.fingerprint]
             given = [text for text in _texts(spec, "chat_template") if CLOCK in text]
             return bool(given) or any(map(self._prints, _with_tokenizer(spec, inputs)))
         folder = model.path
@@ -117,9 +117,9 @@ class Dates:
         return any(map(self._prints, bases)) if bases else model.kind in ("hub-model", "adapter")
 
     def _trained(self, model: Input) -> str | None:
-        """The date that a model was trained with, or its base."""
-        if model.fingerprint in self._promised:
-            spec, inputs = self._promised[model.fingerprint]
+        """The date that a model or its base was trained with."""
+        if model.fingerprint in self._planned:
+            spec, inputs = self._planned[model.fingerprint]
             values = spec.model_dump(mode="json")
         else:
             artifact = artifact_at(model)
@@ -132,7 +132,7 @@ class Dates:
 
 
 def _with_tokenizer(spec: Spec, inputs: Mapping[str, Input]) -> list[Input]:
-    """The inputs that may bring a chat template."""
+    """The inputs that may contain a chat template."""
     paths = [path for path, mark, _ in fields_with(spec, Takes) if {"tokenizer", "model"} & set(mark.kinds)]
     return [inputs[path] for path in paths if path in inputs]
 
@@ -144,7 +144,7 @@ def _value_at(values: Any, path: str) -> Any:
 
 
 def _sibling(spec: Spec, path: str, name: str) -> str | None:
-    """The value of the field `name` beside the field at `path`; None where there is none."""
+    """The value of the field `name` next to the field at `path`; None if there is none."""
     holder: Any = spec
     for part in path.split(".")[:-1]:
         holder = holder.__dict__[part]
@@ -159,6 +159,6 @@ def _texts(spec: Spec, name: str) -> Iterator[str]:
 
 
 def _with_date(spec: Spec, path: str, date: str) -> Spec:
-    """A copy of a spec with another value at a dotted path."""
+    """Copy a spec with another value at a dotted path."""
     name, _, rest = path.partition(".")
     return spec.model_copy(update={name: _with_date(spec.__dict__[name], rest, date) if rest else date})

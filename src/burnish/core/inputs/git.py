@@ -1,10 +1,10 @@
-"""Git repositories as inputs: pinned to a commit when planned, so that a source that moves on is another input.
+"""Git repositories as inputs, pinned to a commit when planned: a new commit is a new input.
 
     git:PATH        git:PATH@revision       a repository on this machine
     git:URL         git:URL@revision        https, ssh, git and file URLs, and user@host:path
 
-A revision is a branch, a tag or a commit; without one it is HEAD. What is read is a commit, never a working tree.
-Git asks for credentials where it always does: its credential helper, GIT_ASKPASS, ~/.netrc, an SSH agent.
+A revision is a branch, a tag or a commit; the default is HEAD. Only commits are read, never the working tree.
+Credentials come from Git's usual sources: its credential helper, GIT_ASKPASS, ~/.netrc, an SSH agent.
 """
 
 import os
@@ -20,8 +20,8 @@ from burnish.core.naming import nearest
 from burnish.core.paths import expanded
 
 _SAFE = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
-"""A repository's own configuration may name programs; reading it must run none of them."""
-_OF_ANOTHER_REPOSITORY = (
+"""A repository's configuration may name programs; none of them may run when it is read."""
+_REPOSITORY_VARIABLES = (
     "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_PREFIX", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE",
 )  # fmt: skip
@@ -36,22 +36,22 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Pin:
-    """The commit that a reference means now. `said` tells it to a person, with what of a working tree is not read."""
+    """The commit that a reference resolves to. `note` describes it, with uncommitted changes that are not read."""
 
     commit: str
     path: Path | None
-    """The repository, if it is a folder of this machine."""
-    said: str
+    """The repository, if it is local."""
+    note: str
 
 
 def pin(name: str, root: Path) -> Pin:
-    """Resolve what stands after `git:`; relative paths start at `root`. AskError `ask.bad-reference` if it is nothing.
+    """Resolve the part after `git:`; paths are relative to `root`.
 
-    MachineError `machine.no-network` where a host cannot be reached.
+    Errors: AskError `ask.bad-reference` if there is no such commit; MachineError `machine.no-network`.
     """
     address, revision = split_name(name, lambda path: (root / expanded(path)).exists())
     if revision and not _REVISION.fullmatch(revision):
-        raise _bad(name, f"'{revision}' is no revision", "write a branch, a tag or a commit after the @")
+        raise _bad(name, f"'{revision}' is not a valid revision", "write a branch, a tag or a commit after the @")
     if not is_address(address):
         return _pin_folder(name, root / expanded(address), revision)
     if _COMMIT.fullmatch(revision):
@@ -60,7 +60,7 @@ def pin(name: str, root: Path) -> Pin:
 
 
 def split_name(name: str, exists: Callable[[str], bool]) -> tuple[str, str]:
-    """`https://host/owner/name@feature/x` → (URL, `feature/x`). A path that exists is taken whole, @ or not."""
+    """`https://host/owner/name@feature/x` → (URL, `feature/x`). An existing path is not split at its @."""
     url = _URL.fullmatch(name)
     if url is not None:
         cut = url["path"].rfind("@")
@@ -78,30 +78,30 @@ def split_name(name: str, exists: Callable[[str], bool]) -> tuple[str, str]:
 
 
 def is_address(address: str) -> bool:
-    """Whether Git fetches it by a URL, and not from a folder."""
+    """Whether it is a URL rather than a folder."""
     return address.startswith(_FILE_URL) or _URL.fullmatch(address) is not None
 
 
 def address_of(name: str) -> str:
-    """The URL in what stands after `git:`, without its revision; empty where it is a folder."""
+    """The URL in the part after `git:`, without its revision; empty for a folder."""
     address, _ = split_name(name, lambda path: Path(path).exists())
     return address if is_address(address) else ""
 
 
 def fetch(address: str, commit: str, folder: Path, name: str) -> None:
-    """Check out one commit, without its history, into an empty folder. Nothing of the address is kept in there."""
+    """Check out one commit, without its history, into an empty folder. The address is not stored there."""
     kind = ["--object-format=sha256"] if len(commit) == 64 else []
     call(["init", "--quiet", "--template=", *kind, str(folder)], name)
     get = ["-C", str(folder), "fetch", "--quiet", "--no-recurse-submodules"]
     shallow = _run([*get, "--no-tags", "--depth", "1", "--", address, commit])
-    if shallow.returncode:  # an old server gives only what its refs name, or nothing without the history
+    if shallow.returncode:  # old servers only serve refs, or no shallow clones
         call([*get, "--", address, "+refs/*:refs/fetched/*"], name)
     (folder / ".git" / "FETCH_HEAD").unlink(missing_ok=True)
     call(["-c", "core.autocrlf=false", "-C", str(folder), "checkout", "--quiet", "--detach", commit], name)
 
 
 def call(arguments: list[str], name: str) -> str:
-    """What a git command prints. AskError `ask.bad-reference` in Git's words, MachineError without git or network."""
+    """The output of a git command. AskError `ask.bad-reference` with Git's message; MachineError without network."""
     done = _run(arguments)
     if done.returncode:
         raise _refused(name, done)
@@ -111,7 +111,7 @@ def call(arguments: list[str], name: str) -> str:
 def _run(arguments: list[str], timeout: float | None = None) -> "subprocess.CompletedProcess[bytes]":
     if shutil.which("git") is None:
         raise MachineError("machine.no-package", "git: references need the git command", "install git")
-    environment = {key: value for key, value in os.environ.items() if key not in _OF_ANOTHER_REPOSITORY}
+    environment = {key: value for key, value in os.environ.items() if key not in _REPOSITORY_VARIABLES}
     environment |= {
         "GIT_ALLOW_PROTOCOL": "https:http:ssh:git:file",
         "GIT_TERMINAL_PROMPT": "0",
@@ -126,13 +126,13 @@ def _run(arguments: list[str], timeout: float | None = None) -> "subprocess.Comp
 
 
 def _refused(name: str, done: "subprocess.CompletedProcess[bytes]") -> BurnishError:
-    said = done.stderr.decode("utf-8", "replace").strip()[-500:]
-    if _NO_NETWORK.search(said):
-        what = f"git:{name} cannot be reached: git says: {said}"
+    message = done.stderr.decode("utf-8", "replace").strip()[-500:]
+    if _NO_NETWORK.search(message):
+        what = f"git:{name} cannot be reached: {message}"
         return MachineError(
             "machine.no-network", what, "check the network and the host, or use a local clone: git:PATH"
         )
-    return _bad(name, f"git says: {said}", "check the address, the revision and your access")
+    return _bad(name, f"git: {message}", "check the address, the revision and your access")
 
 
 def _bad(name: str, what: str, fix: str) -> AskError:
@@ -144,30 +144,30 @@ def _pin_folder(name: str, path: Path, revision: str) -> Pin:
         names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         raise _bad(name, f"there is no folder {path}", nearest(path.name, names) if names else "check the path")
     at = ["-C", str(path)]
-    asked = _run([*at, "rev-parse", "--is-inside-git-dir", "--show-prefix"]) if path.is_dir() else None
-    if asked is None or asked.returncode:
-        said = "" if asked is None else asked.stderr.decode("utf-8", "replace").strip()
-        why = "" if asked is None or "not a git repository" in said else f" (git says: {said[-300:]})"
-        raise _bad(name, f"{path} is no Git repository{why}", f"write file:{name} to read its files")
-    is_bare, _, prefix = asked.stdout.decode("utf-8", "replace").partition("\n")
+    done = _run([*at, "rev-parse", "--is-inside-git-dir", "--show-prefix"]) if path.is_dir() else None
+    if done is None or done.returncode:
+        message = "" if done is None else done.stderr.decode("utf-8", "replace").strip()
+        why = "" if done is None or "not a git repository" in message else f" (git: {message[-300:]})"
+        raise _bad(name, f"{path} is not a Git repository{why}", f"write file:{name} to read its files")
+    is_bare, _, prefix = done.stdout.decode("utf-8", "replace").partition("\n")
     if prefix.strip():
         top = call([*at, "rev-parse", "--show-toplevel"], name).strip()
-        fix = f"write git:{top} for all of it, or file:{name} for this folder as it lies there"
+        fix = f"write git:{top} for the repository, or file:{name} for this folder in the working tree"
         raise _bad(name, f"{path} is a folder inside the repository {top}", fix)
     if revision:
         commit = _local_commit(name, at, revision)
         return Pin(commit, path.resolve(), f"is commit {commit[:12]} ({revision})")
     commit = _commit_of(at, "HEAD")
     if not commit:
-        raise _bad(name, "the repository has no commit yet", f"commit something, or write file:{name}")
+        raise _bad(name, "the repository has no commits", f"commit something, or write file:{name}")
     branch = _run([*at, "symbolic-ref", "--quiet", "--short", "HEAD"]).stdout.decode("utf-8", "replace").strip()
-    said = f"is commit {commit[:12]} ({f'HEAD of {branch}' if branch else 'HEAD'})"
+    note = f"is commit {commit[:12]} ({f'HEAD of {branch}' if branch else 'HEAD'})"
     changes = [] if is_bare == "true" else _changes(at, name)
     if changes:
         listed = ", ".join(changes[:_SHOWN]) + (", …" if len(changes) > _SHOWN else "")
         are = "1 uncommitted change is" if len(changes) == 1 else f"{len(changes)} uncommitted changes are"
-        said += f"; {are} not read: {listed} (commit, or use file:{name})"
-    return Pin(commit, path.resolve(), said)
+        note += f"; {are} not read: {listed} (commit, or use file:{name})"
+    return Pin(commit, path.resolve(), note)
 
 
 def _local_commit(name: str, at: list[str], revision: str) -> str:
@@ -176,8 +176,8 @@ def _local_commit(name: str, at: list[str], revision: str) -> str:
         raise _ambiguous(name, revision)
     commit = branch or tag or _commit_of(at, revision)
     if not commit:
-        there = call([*at, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags"], name).split()
-        raise _bad(name, f"the repository has no revision '{revision}'", nearest(revision, there))
+        existing = call([*at, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags"], name).split()
+        raise _bad(name, f"the repository has no revision '{revision}'", nearest(revision, existing))
     return commit
 
 
@@ -187,7 +187,7 @@ def _commit_of(at: list[str], revision: str) -> str:
 
 
 def _changes(at: list[str], name: str) -> list[str]:
-    """The paths that differ from HEAD. Filters that the repository itself configures are programs: none is run."""
+    """The paths that differ from HEAD. Filters configured by the repository are programs and are disabled."""
     named = _run([*at, "config", "--name-only", "-z", "--get-regexp", r"^filter\..*\.(clean|process)$"])
     filters = [key for key in named.stdout.decode("utf-8", "surrogateescape").split("\0") if key]
     without = [word for key in filters for word in ("-c", f"{key}=")]
@@ -218,15 +218,16 @@ def _pin_address(name: str, address: str, revision: str) -> Pin:
 
 def _ambiguous(name: str, revision: str) -> AskError:
     fix = f"write @refs/heads/{revision} or @refs/tags/{revision}"
-    return _bad(name, f"'{revision}' is a branch and a tag, which differ", fix)
+    return _bad(name, f"'{revision}' is both a branch and a tag, at different commits", fix)
 
 
 def _unknown_revision(name: str, address: str, revision: str) -> AskError:
     if not revision:
-        return _bad(name, "the repository has no commit yet", "check the address")
+        return _bad(name, "the repository has no commits", "check the address")
     listed = _run(["ls-remote", "--quiet", "--heads", "--tags", "--refs", "--", address], timeout=_SECONDS)
-    there = [
+    existing = [
         line.rpartition("\t")[2].split("/", 2)[-1] for line in listed.stdout.decode("utf-8", "replace").splitlines()
     ]
-    fix = "give all 40 digits of the commit" if re.fullmatch(r"[0-9a-f]{4,39}", revision) else nearest(revision, there)
+    is_short = re.fullmatch(r"[0-9a-f]{4,39}", revision)
+    fix = "write all 40 digits of the commit" if is_short else nearest(revision, existing)
     return _bad(name, f"the repository has no branch or tag '{revision}'", fix)

@@ -1,6 +1,6 @@
-"""Names on the Hugging Face Hub: pinned to a commit when planned, fetched into the cache when a step runs.
+"""Hugging Face Hub names: pinned to a commit when planned, downloaded to the cache when a step runs.
 
-`HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME` and `HF_HUB_OFFLINE` are honoured, as everywhere in that world.
+`HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME` and `HF_HUB_OFFLINE` are respected.
 """
 
 import os
@@ -18,7 +18,7 @@ _MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "*.tik
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """`owner/name@revision` → (repo, revision); the revision is `main` when not said."""
+    """`owner/name@revision` → (repo, revision); the revision defaults to `main`."""
     match = _NAME.fullmatch(name)
     if match is None or ".." in name or "--" in match["repo"]:
         raise _no_hub_name(name)
@@ -27,7 +27,7 @@ def split_name(name: str) -> tuple[str, str]:
 
 def _no_hub_name(name: str) -> AskError:
     return AskError(
-        "ask.bad-reference", f"'hub:{name}' is no hub name", "write hub:owner/name or hub:owner/name@commit"
+        "ask.bad-reference", f"'hub:{name}' is not a valid hub name", "write hub:owner/name or hub:owner/name@commit"
     )
 
 
@@ -37,7 +37,7 @@ def cache_folder() -> Path:
 
 
 def pin(name: str, repo_type: str) -> str:
-    """The commit that a name stands for now: asked of the hub, or, offline, read from the local cache."""
+    """The commit that a name resolves to: from the hub or, offline, from the local cache."""
     repo, revision = split_name(name)
     if _COMMIT.fullmatch(revision):
         return revision
@@ -51,13 +51,13 @@ def pin(name: str, repo_type: str) -> str:
         return commit
     raise MachineError(
         "machine.no-network",
-        f"hub:{name}: the hub cannot be reached, and {cached.parent.parent} holds no such revision",
-        "go online once, set HF_ENDPOINT to a mirror, or give a local folder: file:PATH",
+        f"hub:{name}: the hub cannot be reached, and {cached.parent.parent} lacks the revision",
+        "go online once, set HF_ENDPOINT to a mirror, or use a local folder: file:PATH",
     )
 
 
 def _ask_hub(repo: str, revision: str, repo_type: str) -> str | None:
-    """The commit, or None when nothing answers; a hub that answers no is an error."""
+    """The commit, or None if the hub cannot be reached; a refusal by the hub is an error."""
     hub: Any = _library()
     try:
         return hub.HfApi().repo_info(repo, revision=revision, repo_type=repo_type, timeout=10).sha
@@ -65,7 +65,7 @@ def _ask_hub(repo: str, revision: str, repo_type: str) -> str | None:
         status = getattr(error.response, "status_code", "no status")
         raise AskError(
             "ask.bad-reference",
-            f"hub:{repo}@{revision}: the hub answered {status}",
+            f"hub:{repo}@{revision}: the hub returned {status}",
             "check the name and revision; for a gated or private repository set HF_TOKEN",
         ) from error
     except hub.errors.HFValidationError as error:
@@ -75,7 +75,7 @@ def _ask_hub(repo: str, revision: str, repo_type: str) -> str | None:
 
 
 def fetch(name: str, revision: str, repo_type: str) -> Path:
-    """The local snapshot folder of a pinned name; downloads what the cache lacks."""
+    """The local snapshot folder of a pinned name; downloads files missing from the cache."""
     repo, _ = split_name(name)
     cached = cache_folder() / f"{repo_type}s--{repo.replace('/', '--')}" / "snapshots" / revision
     hub: Any = _library()
@@ -87,8 +87,8 @@ def fetch(name: str, revision: str, repo_type: str) -> Path:
     except _transport_errors(hub) as error:
         raise MachineError(
             "machine.no-network",
-            f"hub:{repo}@{revision} could not be fetched: {error}",
-            f"go online, set HF_ENDPOINT to a mirror, or put the files at {cached}",
+            f"hub:{repo}@{revision} could not be downloaded: {error}",
+            f"go online, set HF_ENDPOINT to a mirror, or put the files in {cached}",
         ) from error
 
 
@@ -104,5 +104,5 @@ def _library() -> Any:
 
 
 def _transport_errors(hub: Any) -> tuple[type[Exception], ...]:
-    """OSError and the HTTP client's own error, the parents of the hub's own: its client has changed before."""
+    """The parent classes of the hub's error (OSError and the HTTP client's error), since the client may change."""
     return hub.errors.HfHubHTTPError.__bases__

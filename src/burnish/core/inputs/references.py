@@ -1,6 +1,6 @@
-"""From a reference in a spec to what it points to: a file, a hub name, a built-in, a registered artifact.
+"""Resolve references in specs: files, hub names, Git sources, built-in models, artifacts.
 
-`step:x` is the plan's own business; everything else is resolved here.
+`step:x` is resolved by the plan.
 """
 
 import contextlib
@@ -23,9 +23,9 @@ from burnish.core.runs.workspace import Workspace, refuse_undecodable
 from burnish.core.secrets import secret_in
 
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5")
-_SAID_OF_MODELS = {"model_type", "architectures", "auto_map", "hidden_size", "quantization_config"}
-_MOST_CONFIG_BYTES = 4 * 1024 * 1024
-_OF_THE_KERNEL = (Path("/proc"), Path("/sys"))
+_MODEL_CONFIG_KEYS = {"model_type", "architectures", "auto_map", "hidden_size", "quantization_config"}
+_MAX_CONFIG_BYTES = 4 * 1024 * 1024
+_KERNEL_FOLDERS = (Path("/proc"), Path("/sys"))
 _COMMON_KINDS = {"hub-model": "model", "hub-dataset": "folder"}
 
 
@@ -34,17 +34,17 @@ def resolve(
     kinds: tuple[str, ...],
     workspace: Workspace,
     known: dict[str, Any],
-    say: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> Input:
-    """The input that a reference means. Hub names and Git sources are pinned to a commit (`revision`), not fetched:
+    """Resolve a reference. Hub names and Git sources are pinned to a commit (`revision`), not downloaded:
     their kind is hub-model, hub-dataset or git.
 
-    `say` gets a sentence where the words leave open what is taken.
+    `report` receives a sentence on how an ambiguous reference was resolved.
     """
     refuse_secret(ref, "the reference", is_reference=True)
     scheme, colon, rest = ref.partition(":")
     if not colon:
-        return _artifact(ref, kinds, workspace, say)
+        return _artifact(ref, kinds, workspace, report)
     match scheme:
         case "file":
             return _file(ref, workspace.root / expanded(rest), known)
@@ -52,8 +52,8 @@ def resolve(
             return _built_in(ref, rest, known)
         case "git":
             pin = git.pin(rest, workspace.root)
-            if pin.said:
-                say(f"{ref} {pin.said}")
+            if pin.note:
+                report(f"{ref} {pin.note}")
             return Input(ref, "git", pin.path or Path(), of_value(["git", pin.commit]), revision=pin.commit)
         case _:
             repo_type = "model" if "model" in kinds or "tokenizer" in kinds else "dataset"
@@ -64,16 +64,16 @@ def resolve(
 
 
 def refuse_secret(text: str, subject: str, *, is_reference: bool) -> None:
-    """What would be written down may hold no secret. AskError `ask.wrong-value`, which does not show it."""
+    """Refuse a secret in text that is written to disk. AskError `ask.wrong-value`, which does not show it."""
     kind = secret_in(text, is_reference=is_reference)
     if kind:
-        where = "Git asks its credential helper, GIT_ASKPASS or ~/.netrc" if text.startswith("git:") else ""
+        where = "Git uses its credential helper, GIT_ASKPASS or ~/.netrc" if text.startswith("git:") else ""
         where = where or "tokens are read from the environment, such as HF_TOKEN"
-        raise AskError("ask.wrong-value", f"{subject} holds {kind}, and is written to disk", f"take it out: {where}")
+        raise AskError("ask.wrong-value", f"{subject} contains {kind}, and is written to disk", f"remove it: {where}")
 
 
 def fetched(value: Input) -> Input:
-    """The same input with its files on this disk; only hub names, and an adapter's hub base, have any to fetch."""
+    """The same input with its files on disk: downloads hub names, and an adapter's base from the hub."""
     if value.kind == "adapter" and "base" in value.inputs:
         return replace(value, inputs={**value.inputs, "base": fetched(value.inputs["base"])})
     kind = _COMMON_KINDS.get(value.kind)
@@ -85,7 +85,7 @@ def fetched(value: Input) -> Input:
 
 
 def folder_kind(path: Path) -> str:
-    """What a folder holds, by its files."""
+    """The kind of a folder, by its files."""
     if (path / "adapter_config.json").is_file():
         return "adapter"
     if _is_model(path):
@@ -98,43 +98,43 @@ def folder_kind(path: Path) -> str:
 
 
 def _is_model(path: Path) -> bool:
-    """A `config.json` describes a model, unless it says nothing of one and other files than weights lie beside it."""
+    """True for a folder with `config.json`, unless that has no model keys and the other files are not weights."""
     config = path / "config.json"
     if not config.is_file():
         return False
     others = [file for file in path.iterdir() if file.name != config.name]
-    if not others or any(file.suffix in _WEIGHTS for file in others) or config.stat().st_size > _MOST_CONFIG_BYTES:
+    if not others or any(file.suffix in _WEIGHTS for file in others) or config.stat().st_size > _MAX_CONFIG_BYTES:
         return True
     try:
-        said: Any = json.loads(config.read_bytes())
+        content: Any = json.loads(config.read_bytes())
     except (ValueError, RecursionError, OSError):
-        return True  # torn: what loads the model names the file
-    return isinstance(said, dict) and not _SAID_OF_MODELS.isdisjoint(cast(dict[str, Any], said))
+        return True  # broken: loading the model reports the file
+    return isinstance(content, dict) and not _MODEL_CONFIG_KEYS.isdisjoint(cast(dict[str, Any], content))
 
 
 def check_kind(value: Input, kinds: tuple[str, ...], field: str, place: str = "") -> None:
-    """An input of a kind that the field does not take is refused before anything runs; `place` is where it was said."""
+    """Refuse an input of a kind that the field does not accept, before anything runs; `place` is for the message."""
     kind = _COMMON_KINDS.get(value.kind, value.kind)
     if kind == "git":
         kind = "folder"
     if kind not in kinds:
         raise AskError(
             "ask.wrong-kind",
-            at(place, f"'{field}' takes {' or '.join(kinds)}, and {value.ref} is a {value.kind}"),
-            f"point {field} to a {kinds[0]}",
+            at(place, f"'{field}' expects {' or '.join(kinds)}, but {value.ref} is a {value.kind}"),
+            f"set {field} to a {kinds[0]}",
         )
 
 
 def refuse_runs_within(ref: str, workspace: Workspace) -> None:
-    """A folder around `runs/` changes with every step, and what earlier steps wrote would be read as data."""
+    """Refuse a folder that contains `runs/`: it changes with every step, and outputs would be read as data."""
     if not ref.startswith("file:"):
         return
     path = (workspace.root / expanded(ref[5:])).resolve()
     if any(runs.is_relative_to(path) for runs in (workspace.runs, workspace.runs.resolve())):
         raise AskError(
             "ask.bad-reference",
-            f"{ref} holds the workspace's own runs, which change while a step reads",
-            "put the files into a folder of their own and name that, or name the files",
+            f"{ref} contains the workspace's runs, which change while a step reads",
+            "move the data to its own folder and use that, or name the files",
         )
 
 
@@ -143,19 +143,19 @@ def _file(ref: str, path: Path, known: dict[str, Any]) -> Input:
         return _file_or_folder(ref, path, known)
     except OSError as error:
         what = f"{ref}: {error.filename or path} cannot be read ({error.strerror})"
-        raise AskError("ask.bad-reference", what, "check who may read it, or name other files") from error
+        raise AskError("ask.bad-reference", what, "check its permissions, or use other files") from error
 
 
 def _refuse_special(ref: str, path: Path) -> None:
-    """Devices, pipes and the files of the kernel have no end, no fixed content, or neither."""
+    """Refuse devices, pipes and kernel files, which have no end or no fixed content."""
     real = path.resolve()
     kind = ""
     if not (path.is_file() or path.is_dir()):
         kind = "neither a regular file nor a folder"
-    elif any(real.is_relative_to(folder) for folder in _OF_THE_KERNEL):
-        kind = "made by the kernel, and no data"
+    elif any(real.is_relative_to(folder) for folder in _KERNEL_FOLDERS):
+        kind = "a kernel file, not data"
     if kind:
-        fix = "copy what it gives into a regular file, and name that"
+        fix = "copy its content to a regular file and use that"
         raise AskError("ask.bad-reference", f"{ref}: {path} is {kind}", fix)
 
 
@@ -173,8 +173,8 @@ def _file_or_folder(ref: str, path: Path, known: dict[str, Any]) -> Input:
     if path.is_dir():
         kind = folder_kind(path)
         folder = path.resolve().parent
-        lies_in_a_run = path.name == "out" and len(folder.parents) > 3 and folder.parents[2].name == "runs"
-        artifact = Run(folder).artifact() if lies_in_a_run else None
+        is_in_run = path.name == "out" and len(folder.parents) > 3 and folder.parents[2].name == "runs"
+        artifact = Run(folder).artifact() if is_in_run else None
         if artifact is not None:
             return artifact.as_input(ref)
         return Input(ref, kind, path.resolve(), of_path(path, known))
@@ -182,46 +182,46 @@ def _file_or_folder(ref: str, path: Path, known: dict[str, Any]) -> Input:
 
 
 def built_ins() -> dict[str, Path]:
-    """The models that come with burnish, by name."""
-    shelf = Path(str(files("burnish") / "builtin"))
-    return {folder.name: folder for folder in sorted(shelf.iterdir()) if folder.is_dir()} if shelf.is_dir() else {}
+    """The models shipped with burnish, by name."""
+    root = Path(str(files("burnish") / "builtin"))
+    return {folder.name: folder for folder in sorted(root.iterdir()) if folder.is_dir()} if root.is_dir() else {}
 
 
 def _built_in(ref: str, name: str, known: dict[str, Any]) -> Input:
-    shelf = built_ins()
-    if name not in shelf:
-        raise AskError("ask.bad-reference", f"there is no built-in '{name}'", nearest(name, shelf))
-    path = shelf[name]
+    known_models = built_ins()
+    if name not in known_models:
+        raise AskError("ask.bad-reference", f"there is no built-in model '{name}'", nearest(name, known_models))
+    path = known_models[name]
     return Input(ref, folder_kind(path), path, of_path(path, known))
 
 
-def _artifact(ref: str, kinds: tuple[str, ...], workspace: Workspace, say: Callable[[str], None]) -> Input:
-    """`recipe.step@3` is what run 3 of the recipe made of that step, or reused for it.
+def _artifact(ref: str, kinds: tuple[str, ...], workspace: Workspace, report: Callable[[str], None]) -> Input:
+    """`recipe.step@3` is the artifact that run 3 of the recipe wrote or reused for that step.
 
-    `@latest` is that of the newest run in which the step has an artifact; newer runs without one are named.
+    `@latest` is the artifact of the newest run that has one; newer runs without one are reported.
     """
     name, _, version = ref.rpartition("@")
     recipe, _, step = name.rpartition(".")
-    passed: list[str] = []
+    skipped: list[str] = []
     for number in workspace.numbers(recipe):
         if version not in ("latest", str(number)):
             continue
         run = workspace.steps_of(recipe, number).get(step)
         artifact = run.artifact() if run is not None and run.out.is_dir() else None
         if run is not None and artifact is not None:
-            if passed:
-                say(f"{ref} is that of run {recipe}/{number}: {_listed(passed)}")
+            if skipped:
+                report(f"{ref} is from run {recipe}/{number}: {_listed(skipped)}")
             return replace(artifact.as_input(ref), revision=run.name)
-        passed.append(f"{recipe}/{number} has none ({_why_none(run)})")
+        skipped.append(f"{recipe}/{number} has none ({_why_none(run)})")
     known = artifact_names(workspace)
     fitting = [key for key, kind in known.items() if kind in kinds] or list(known)
-    why = f": {_listed(passed)}" if passed else ""
+    why = f": {_listed(skipped)}" if skipped else ""
     raise AskError("ask.bad-reference", f"there is no artifact '{ref}'{why}", nearest(ref, fitting))
 
 
-def _listed(passed: list[str]) -> str:
-    more = [f"and {len(passed) - 3} older ones"] if len(passed) > 3 else []
-    return ", ".join([*passed[:3], *more])
+def _listed(skipped: list[str]) -> str:
+    more = [f"and {len(skipped) - 3} older runs"] if len(skipped) > 3 else []
+    return ", ".join([*skipped[:3], *more])
 
 
 def _why_none(run: Run | None) -> str:
@@ -229,7 +229,7 @@ def _why_none(run: Run | None) -> str:
         return "not a step of that run"
     if not (run.folder / "run.json").is_file():
         return "the step did not start"
-    return "its output is gone" if run.state == "succeeded" else f"the step is {run.state}"
+    return "its output is missing" if run.state == "succeeded" else f"the step is {run.state}"
 
 
 def artifact_names(workspace: Workspace) -> dict[str, str]:
@@ -237,7 +237,7 @@ def artifact_names(workspace: Workspace) -> dict[str, str]:
     found: dict[str, str] = {}
     for recipe in workspace.recipes():
         for number in workspace.numbers(recipe):
-            with contextlib.suppress(BurnishError):  # a torn record: what is offered need not be all
+            with contextlib.suppress(BurnishError):  # a broken record: suggestions need not be complete
                 for step, run in workspace.steps_of(recipe, number).items():
                     artifact = run.artifact()
                     if artifact is not None:

@@ -1,1 +1,1 @@
-"""Recipes as people write them: read, changed by `--set`, and validated."""
+"""Recipes: read from YAML, overridden by `--set`, and validated."""

@@ -1,9 +1,9 @@
-"""The names that other tools gave to settings, and where burnish has them: for hints on unknown keys.
+"""Names of settings in other tools and their equivalents in burnish, for hints on unknown keys.
 
-Names of LLaMA-Factory, Axolotl, TRL and transformers' TrainingArguments.
+From LLaMA-Factory, Axolotl, TRL and transformers' TrainingArguments.
 """
 
-HABITS = {
+ALIASES = {
     "cutoff_len": "render.max_length",
     "max_seq_length": "render.max_length",
     "max_seq_len": "render.max_length",
@@ -67,14 +67,14 @@ HABITS = {
     "val_set_size": "split.validation",
     "test_size": "split.test",
 }
-"""Their name → our dotted path, in whatever spec has it."""
+"""Other tool's name → dotted path in any spec that has it."""
 
 NOT_NEEDED = {
-    "packing": "burnish always packs, and packed rows never read each other; remove it",
-    "sample_packing": "burnish always packs, and packed rows never read each other; remove it",
+    "packing": "burnish always packs, and packed rows do not attend to each other; remove it",
+    "sample_packing": "burnish always packs, and packed rows do not attend to each other; remove it",
     "pad_to_sequence_len": "burnish does not pad; remove it",
-    "output_dir": "the output lies in runs/, see `burnish runs show`; remove it, or choose a --workspace",
+    "output_dir": "output is written to runs/, see `burnish runs show`; remove it, or set --workspace",
     "overwrite_output_dir": "a run never overwrites another; remove it",
-    "do_train": "the stage says what is done; remove it",
+    "do_train": "the stage decides what is done; remove it",
 }
-"""Their name → why there is no such setting here."""
+"""Other tool's name → why burnish has no such setting."""

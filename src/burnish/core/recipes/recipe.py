@@ -1,4 +1,4 @@
-"""A recipe: named steps, read from one or more YAML files, changed by `--set`, and validated as a whole."""
+"""A recipe: named steps, read from one or more YAML files, overridden by `--set`, and validated as a whole."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True)
 class Step:
-    """One step: its name, its stage, its spec, and where it was written (`recipe.yaml:7`), for messages."""
+    """One step: its name, its stage, its spec, and its place in the file (`recipe.yaml:7`) for messages."""
 
     name: str
     stage: Stage
@@ -26,7 +26,7 @@ class Step:
     place: Callable[[Where], str] = field(default=lambda _: "", compare=False, repr=False)
 
     def references(self) -> dict[str, tuple[str, tuple[str, ...]]]:
-        """Dotted field path → (reference, artifact kinds that the field takes)."""
+        """Dotted field path → (reference, artifact kinds that the field accepts)."""
         return {
             path: (value, mark.kinds)
             for path, mark, value in fields_with(self.spec, Takes)
@@ -36,13 +36,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Steps in an order in which each stands after what it takes."""
+    """Steps in dependency order: each comes after the steps it uses."""
 
     name: str
     steps: tuple[Step, ...]
 
     def as_dict(self) -> Values:
-        """The plain values that make this recipe again: what was asked for, `--set` included."""
+        """The plain values that reproduce this recipe, `--set` included."""
         return {
             "name": self.name,
             "steps": {
@@ -61,7 +61,7 @@ class Recipe:
 
 
 def load_recipe(paths: Iterable[Path], settings: Iterable[str] = ()) -> Recipe:
-    """Read files from left to right, later ones over earlier ones, then `--set step.field=value`."""
+    """Read files from left to right, where later ones override earlier ones, then apply `--set step.field=value`."""
     documents = [read_yaml(path) for path in paths]
     values: Values = {}
     for document in documents:
@@ -69,7 +69,7 @@ def load_recipe(paths: Iterable[Path], settings: Iterable[str] = ()) -> Recipe:
         if not isinstance(given, Mapping):
             raise AskError(
                 "ask.recipe-unreadable",
-                f"{document.name}: a recipe is a mapping with `name` and `steps`",
+                f"{document.name}: a recipe must be a mapping with `name` and `steps`",
                 "see docs/guides/first-run.md for an example",
             )
         values = merged(values, cast(Values, given))
@@ -79,7 +79,7 @@ def load_recipe(paths: Iterable[Path], settings: Iterable[str] = ()) -> Recipe:
 def with_settings(
     values: Values, settings: Iterable[str], documents: Iterable[Document] = ()
 ) -> tuple[Values, list[Document]]:
-    """The values of a recipe changed by `step.field=value`, and the documents that tell the places of both."""
+    """Override the values of a recipe by `step.field=value`; also returns the documents that locate both."""
     known, steps = list(documents), values.get("steps")
     for setting in settings:
         path, value = parse_setting(setting)
@@ -96,7 +96,7 @@ def with_settings(
 
 
 def recipe_of(values: Mapping[str, Any], documents: Iterable[Document] = ()) -> Recipe:
-    """Validate plain values as a recipe; documents give the lines for messages."""
+    """Validate plain values as a recipe; `documents` locate them for messages."""
     known = list(documents)
 
     def place(path: Where) -> str:
@@ -113,7 +113,9 @@ def recipe_of(values: Mapping[str, Any], documents: Iterable[Document] = ()) -> 
             raise AskError("ask.missing-key", at(place(()), f"'{key}' is missing"), f"add {key}: …")
     steps = values["steps"]
     if not isinstance(values["name"], str) or not isinstance(steps, dict):
-        raise AskError("ask.wrong-value", at(place(()), "`name` is a word and `steps` a mapping"), "mend the recipe")
+        raise AskError(
+            "ask.wrong-value", at(place(()), "`name` must be a string and `steps` a mapping"), "fix the recipe"
+        )
     plain_name(values["name"])
     made: dict[str, Step] = {}
     for name, given in cast(Values, steps).items():
@@ -131,13 +133,15 @@ def make_step(name: str, given: Any, where: Callable[[Where], str]) -> Step:
         plain_name(name)
     except AskError as error:
         raise AskError(error.code, at(where(()), error.what), error.fix) from None
-    if "." in name:  # `recipe.step@3` and `--set step.field` are cut at dots
-        raise AskError("ask.wrong-value", at(where(()), f"the step name '{name}' has a dot"), "write it with - or _")
+    if "." in name:  # `recipe.step@3` and `--set step.field` are split at dots
+        raise AskError("ask.wrong-value", at(where(()), f"the step name '{name}' contains a dot"), "use - or _ instead")
     if not isinstance(given, dict):
-        raise AskError("ask.wrong-value", at(where(()), f"step '{name}' is no mapping"), f"write {name}: {{stage: …}}")
+        raise AskError(
+            "ask.wrong-value", at(where(()), f"step '{name}' is not a mapping"), f"write {name}: {{stage: …}}"
+        )
     settings: Values = dict(cast(Values, given))
     if "stage" not in settings:
-        raise AskError("ask.missing-key", at(where(()), f"step '{name}' names no stage"), "add stage: …")
+        raise AskError("ask.missing-key", at(where(()), f"step '{name}' has no stage"), "add stage: …")
     try:
         row = stage(str(settings.pop("stage")))
     except AskError as error:
@@ -146,16 +150,16 @@ def make_step(name: str, given: Any, where: Callable[[Where], str]) -> Step:
 
 
 def parse_setting(text: str) -> tuple[tuple[str, ...], Any]:
-    """`a.b=value` → (("a", "b"), value), the value read as YAML."""
+    """`a.b=value` → (("a", "b"), value), with the value parsed as YAML."""
     key, sign, value = text.partition("=")
     path = tuple(part.strip() for part in key.split("."))
     if not sign or not all(path):
-        raise AskError("ask.wrong-value", f"--set {text}: not of the form key=value", "write --set learning_rate=1e-4")
+        raise AskError("ask.wrong-value", f"--set {text}: expected key=value", "write --set learning_rate=1e-4")
     if not value.strip():
         raise AskError(
             "ask.wrong-value",
             f"--set {text}: there is no value after the =",
-            f"give one, or write --set {key.strip()}=null to unset it",
+            f"add one, or write --set {key.strip()}=null to unset it",
         )
     return path, parse_yaml(value.encode(errors="replace"), f"--set {key.strip()}").value
 
@@ -167,7 +171,7 @@ def nested(path: tuple[str, ...], value: Any) -> Values:
 
 
 def merged(below: Values, above: Values) -> Values:
-    """`above` over `below`: mappings are merged, everything else is replaced. A change of `kind` starts afresh."""
+    """Merge `above` over `below`: mappings are merged, other values replaced. A new `kind` replaces the mapping."""
     result = dict(below)
     for key, value in above.items():
         old = result.get(key)
@@ -181,7 +185,7 @@ def merged(below: Values, above: Values) -> Values:
 
 
 def _in_order(steps: dict[str, Step], place: Callable[[Where], str]) -> list[Step]:
-    """Steps sorted so that each stands after those it takes; a missing one or a circle is an error."""
+    """Sort steps by their dependencies; a missing step or a cycle is an error."""
     done: list[Step] = []
     open_steps: list[str] = []
 
@@ -189,9 +193,9 @@ def _in_order(steps: dict[str, Step], place: Callable[[Where], str]) -> list[Ste
         if any(step.name == name for step in done):
             return
         if name in open_steps:
-            circle = " → ".join([*open_steps[open_steps.index(name) :], name])
+            cycle = " → ".join([*open_steps[open_steps.index(name) :], name])
             raise AskError(
-                "ask.cycle", at(place(("steps", name)), f"steps wait for each other: {circle}"), "break the circle"
+                "ask.cycle", at(place(("steps", name)), f"steps depend on each other: {cycle}"), "break the cycle"
             )
         open_steps.append(name)
         for path, (ref, _) in steps[name].references().items():

@@ -1,4 +1,4 @@
-"""From plain values to a spec: every fault is told with its place, its field and the fix."""
+"""Validate plain values as a spec: every problem is reported with its place, its field and a fix."""
 
 import math
 import types
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from burnish.core.errors import AskError
 from burnish.core.naming import nearest
-from burnish.core.recipes.aliases import HABITS, NOT_NEEDED
+from burnish.core.recipes.aliases import ALIASES, NOT_NEEDED
 from burnish.core.recipes.yaml import MAX_DEPTH, Where, at
 from burnish.specs.base import Spec, types_within
 
@@ -17,22 +17,22 @@ S = TypeVar("S", bound=Spec)
 
 
 def make_spec(spec_type: type[S], values: Mapping[str, Any], where: Callable[[Where], str]) -> S:
-    """Validate; `where` gives the place (`recipe.yaml:7`) of a path for the message."""
-    _refuse_truth_as_number(spec_type, values, where, ())
+    """Validate `values`; `where` maps a path to its place (`recipe.yaml:7`) for messages."""
+    _refuse_bool_as_number(spec_type, values, where, ())
     try:
         return spec_type.model_validate(dict(values))
     except ValidationError as error:
-        raise _as_ask_error(spec_type, error, where) from None  # pydantic's own words repeat the values
+        raise _as_ask_error(spec_type, error, where) from None  # pydantic's message repeats the values
 
 
-def _refuse_truth_as_number(spec_type: type[Spec], value: Any, where: Callable[[Where], str], path: Where) -> None:
-    """Python counts True as 1, and pydantic follows: `max_steps: true` would be one step."""
+def _refuse_bool_as_number(spec_type: type[Spec], value: Any, where: Callable[[Where], str], path: Where) -> None:
+    """In Python and pydantic True equals 1: `max_steps: true` would be one step."""
     if isinstance(value, Mapping):
         for key, member in cast(Mapping[str, Any], value).items():
-            _refuse_truth_as_number(spec_type, member, where, (*path, key))
+            _refuse_bool_as_number(spec_type, member, where, (*path, key))
     elif isinstance(value, list | tuple):
         for index, member in enumerate(cast(Sequence[Any], value)):
-            _refuse_truth_as_number(spec_type, member, where, (*path, index))
+            _refuse_bool_as_number(spec_type, member, where, (*path, index))
     elif isinstance(value, bool) and path:
         fields = [candidate.__pydantic_fields__.get(str(path[-1])) for candidate in _walk(spec_type, path[:-1])]
         types = {kind for info in fields if info is not None for kind in types_within(info.annotation)}
@@ -45,9 +45,9 @@ def _refuse_truth_as_number(spec_type: type[Spec], value: Any, where: Callable[[
 
 
 def check_plain(value: Any, where: Callable[[Where], str], path: Where = ()) -> None:
-    """Values are what YAML can say: words, finite numbers, true, false, null, lists, and mappings with words as keys.
+    """Check that values are plain: strings, finite numbers, true, false, null, lists, mappings with string keys, specs.
 
-    Specs may stand where their values may. Errors: AskError `ask.wrong-value`.
+    Errors: AskError `ask.wrong-value`.
     """
     if value is None or isinstance(value, bool | int | Spec) or (isinstance(value, float) and math.isfinite(value)):
         return
@@ -63,15 +63,15 @@ def check_plain(value: Any, where: Callable[[Where], str], path: Where = ()) -> 
     elif isinstance(value, dict):
         for key, member in cast(dict[Any, Any], value).items():
             if not isinstance(key, str):
-                raise AskError("ask.wrong-value", at(place, f"a key is {_short(key)}"), "use words as keys")
+                raise AskError("ask.wrong-value", at(place, f"a key is {_short(key)}"), "use strings as keys")
             check_plain(key, where, path)
             check_plain(member, where, (*path, key))
     else:
         subject = f"'{field}': " if field else ""
         raise AskError(
             "ask.wrong-value",
-            at(place, f"{subject}{_short(value)} is no plain value"),
-            "write a word, a finite number, true, false, null, a list or a mapping",
+            at(place, f"{subject}{_short(value)} is not a plain value"),
+            "write a string, a finite number, true, false, null, a list or a mapping",
         )
 
 
@@ -79,11 +79,11 @@ _CODES = {"extra_forbidden": "ask.unknown-key", "missing": "ask.missing-key"}
 
 
 def _as_ask_error(spec_type: type[Spec], error: ValidationError, where: Callable[[Where], str]) -> AskError:
-    """One error for all faults; the first gives the code."""
+    """Combine all problems into one error; the first sets the code."""
     found = error.errors(include_url=False, include_context=True)
     paths = [_without_tags(spec_type, fault["loc"]) for fault in found]
-    telling = [i for i in range(len(found)) if not _is_outdone(i, found, paths)]
-    faults = [_describe(spec_type, found[i], paths[i], where) for i in telling]
+    relevant = [i for i in range(len(found)) if not _is_redundant(i, found, paths)]
+    faults = [_describe(spec_type, found[i], paths[i], where) for i in relevant]
     code, _, fix = faults[0]
     what = faults[0][1] if len(faults) == 1 else "\n".join(f"- {text}" for _, text, _ in faults)
     if len(faults) > 1:
@@ -91,8 +91,8 @@ def _as_ask_error(spec_type: type[Spec], error: ValidationError, where: Callable
     return AskError(code, what, fix)
 
 
-def _is_outdone(index: int, found: Sequence[Any], paths: list[Where]) -> bool:
-    """A union complains once for each of its types; the fault that got furthest tells what was meant."""
+def _is_redundant(index: int, found: Sequence[Any], paths: list[Where]) -> bool:
+    """A union reports an error for each of its types; only the most specific one is useful."""
     path = paths[index]
     for other, its_path in enumerate(paths):
         if len(its_path) > len(path) and its_path[: len(path)] == path:
@@ -107,36 +107,36 @@ def _describe(spec_type: type[Spec], fault: Any, path: Where, where: Callable[[W
     field, place = ".".join(map(str, path)), where(path)
     code = _CODES.get(fault["type"], "ask.wrong-value")
     if code == "ask.unknown-key":
-        return code, at(place, f"unknown key '{field}'"), _what_was_meant(spec_type, path)
+        return code, at(place, f"unknown key '{field}'"), _suggestion(spec_type, path)
     if code == "ask.missing-key":
         return code, at(place, f"'{field}' is missing"), f"add {path[-1]}: …"
     message = _message(fault)
     given = "" if fault["type"] == "value_error" and not field else f" (given: {_short(fault['input'])})"
     subject = f"'{field}': " if field else ""
     help_text = _help(spec_type, path)
-    return code, at(place, f"{subject}{message}{given}"), help_text or "mend the value"
+    return code, at(place, f"{subject}{message}{given}"), help_text or "fix the value"
 
 
 def _message(fault: Any) -> str:
-    """pydantic's words, or ours where its own speak of Python."""
+    """pydantic's message, or ours where pydantic's refers to Python."""
     match fault["type"]:
         case "model_type" | "model_attributes_type" | "dict_type":
-            return "needs settings of its own: write a mapping, such as {kind: …}"
+            return "must be a mapping, such as {kind: …}"
         case "union_tag_invalid":
-            return f"there is no kind '{fault['ctx']['tag']}': write one of {fault['ctx']['expected_tags']}"
+            return f"unknown kind '{fault['ctx']['tag']}': write one of {fault['ctx']['expected_tags']}"
         case kind if fault["input"] is None and kind.endswith("_type"):
-            return "has no value (in a mapping, a colon is followed by a blank)"
+            return "has no value (in a mapping, a space follows the colon)"
         case _:
             return fault["msg"].removeprefix("Value error, ")
 
 
-def _what_was_meant(spec_type: type[Spec], path: Where) -> str:
-    """The setting that an unknown key may stand for: another tool's name, a nested one, or one that is spelt alike."""
+def _suggestion(spec_type: type[Spec], path: Where) -> str:
+    """A hint for an unknown key: another tool's name for a setting, a nested setting, or a similar name."""
     name = str(path[-1])
     everywhere = [f"{prefix}{key}" for prefix, spec in all_specs(spec_type) for key in spec.__pydantic_fields__]
-    habit = HABITS.get(name)
-    if habit in everywhere:
-        return f"burnish calls it {habit}"
+    alias = ALIASES.get(name)
+    if alias in everywhere:
+        return f"burnish calls it {alias}"
     if name in NOT_NEEDED:
         return NOT_NEEDED[name]
     if len(path) == 1:
@@ -147,7 +147,7 @@ def _what_was_meant(spec_type: type[Spec], path: Where) -> str:
 
 
 def all_specs(spec_type: type[Spec], prefix: str = "") -> Iterator[tuple[str, type[Spec]]]:
-    """A spec and those within it, with the dotted prefix of their fields."""
+    """A spec type and those nested in it, with the dotted prefix of their fields."""
     yield prefix, spec_type
     for name, info in spec_type.__pydantic_fields__.items():
         for inner in _specs_in(info.annotation):
@@ -160,7 +160,7 @@ def _short(value: Any) -> str:
 
 
 def _walk(spec_type: type[Spec], path: Where) -> Iterator[type[Spec]]:
-    """The specs that may stand at a path: a union gives several."""
+    """The spec types possible at a path; several for a union."""
     candidates = [spec_type]
     for part in path:
         step: list[type[Spec]] = []
@@ -183,7 +183,7 @@ def _known_names(spec_type: type[Spec], path: Where) -> list[str]:
 
 
 def _without_tags(spec_type: type[Spec], location: Where) -> Where:
-    """pydantic puts the tags of variants and the names of tried types into a location; a person wrote neither."""
+    """Remove the variant tags and type names that pydantic adds to a location."""
     path: list[str | int] = []
     candidates = [spec_type]
     for index, part in enumerate(location):
@@ -207,7 +207,7 @@ def _is_tag(candidates: list[type[Spec]], part: str) -> bool:
 
 
 def _help(spec_type: type[Spec], path: Where) -> str:
-    """The field's own help, as the hint."""
+    """The field's help, as the hint."""
     for candidate in _walk(spec_type, path[:-1]):
         info = candidate.__pydantic_fields__.get(str(path[-1])) if path else None
         if info is not None and info.description:

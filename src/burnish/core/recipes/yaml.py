@@ -1,7 +1,7 @@
-"""Read YAML that a stranger may have written: capped in size, depth and count, no tags, no aliases, no doubled keys.
+"""Parse untrusted YAML: limited in size, depth and number of values, without tags, aliases or duplicate keys.
 
-Plain words are read as YAML 1.2 reads them: `1e-4` is a number, `no`, `1:30` and `2024-01-01` are words.
-Each value's line is remembered, so that an error can name it.
+Plain scalars follow YAML 1.2: `1e-4` is a number; `no`, `1:30` and `2024-01-01` are strings.
+The line of each value is recorded for error messages.
 """
 
 import re
@@ -31,28 +31,28 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\
 
 @dataclass
 class Document:
-    """A parsed file: its value, and the line (from 1) on which each dotted path stands."""
+    """A parsed file: its value, and the line (from 1) of each dotted path."""
 
     value: Any
     name: str
     lines: dict[Where, int] = field(default_factory=dict[Where, int])
 
     def where(self, path: Where) -> str:
-        """`file:line` of a path or of its nearest parent that the file has; the name alone when it has no lines."""
+        """`file:line` of a path or of its nearest parent in the file; the name alone without line numbers."""
         line = self.lines.get(path[: self.depth_of(path)], 0)
         return f"{self.name}:{line}" if line else self.name
 
     def depth_of(self, path: Where) -> int:
-        """How many parts of a path this file knows."""
+        """How many leading parts of a path this file contains."""
         return next((depth for depth in range(len(path), 0, -1) if path[:depth] in self.lines), 0)
 
     def below(self, *parents: str) -> "Document":
-        """The same document as a part of a larger one."""
+        """The same document nested below `parents`."""
         return Document(self.value, self.name, {(*parents, *path): line for path, line in self.lines.items()})
 
 
 def place_of(path: Where, documents: Sequence[Document]) -> str:
-    """Where a path was said: in the document that knows most of it, of several the last; "" without documents."""
+    """The place of a path: in the last document that contains the most of it; "" without documents."""
     if not documents:
         return ""
     best = max(reversed(documents), key=lambda document: document.depth_of(path))
@@ -60,12 +60,12 @@ def place_of(path: Where, documents: Sequence[Document]) -> str:
 
 
 def at(place: str, what: str) -> str:
-    """A message that begins with its place, when that is known."""
+    """Prefix a message with its place, if known."""
     return f"{place}: {what}" if place else what
 
 
 def read_yaml(path: Path) -> Document:
-    """Parse a file. Errors name file, line and the fix."""
+    """Parse a file. Errors name the file, the line and the fix."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -78,7 +78,7 @@ def read_yaml(path: Path) -> Document:
 
 def parse_yaml(data: bytes, name: str) -> Document:
     if len(data) > MAX_BYTES:
-        raise _unreadable(name, f"more bytes than a recipe may have ({MAX_BYTES:,})", "rows belong into files of data")
+        raise _unreadable(name, f"larger than {MAX_BYTES:,} bytes", "move rows into data files")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -95,9 +95,7 @@ def parse_yaml(data: bytes, name: str) -> Document:
         mark = getattr(error, "problem_mark", None)
         place = f"{name}:{mark.line + 1}" if mark else name
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error).splitlines()[0]
-        raise _unreadable(
-            place, f"not readable as YAML: {problem}", "mend the line; check indentation and quotes"
-        ) from error
+        raise _unreadable(place, f"invalid YAML: {problem}", "fix the line; check indentation and quotes") from error
     finally:
         if loader is not None:
             loader.dispose()
@@ -110,7 +108,7 @@ def _check_shape(text: str, name: str) -> None:
     for event in parse(text, _Loader):
         line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
-            raise _unreadable(f"{name}:{line}", "aliases (*name) are not allowed", "write the value out")
+            raise _unreadable(f"{name}:{line}", "aliases (*name) are not allowed", "repeat the value")
         if isinstance(event, yaml.NodeEvent):
             count += 1
             if count > MAX_VALUES:
@@ -132,28 +130,28 @@ def _construct(loader: Any, node: Any, path: Where, document: Document) -> Any:
         value: dict[Any, Any] = {}
         for key_node, child in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
-                raise _unreadable(f"{document.name}:{line}", "a key is no plain word", "use plain words as keys")
+                raise _unreadable(f"{document.name}:{line}", "a key is not a string", "use strings as keys")
             key = str(key_node.value)
             key_line = key_node.start_mark.line + 1
             if key in value:
-                raise _unreadable(f"{document.name}:{key_line}", f"the key '{key}' stands twice", "remove one of them")
+                raise _unreadable(f"{document.name}:{key_line}", f"duplicate key '{key}'", "remove one of them")
             document.lines[(*path, key)] = key_line
             value[key] = _construct(loader, child, (*path, key), document)
         return value
     if isinstance(node, yaml.SequenceNode):
         return [_construct(loader, child, (*path, index), document) for index, child in enumerate(node.value)]
-    return node.value if node.style in ("'", '"', "|", ">") else _plain_word(node.value, f"{document.name}:{line}")
+    return node.value if node.style in ("'", '"', "|", ">") else _plain_scalar(node.value, f"{document.name}:{line}")
 
 
-def _plain_word(text: str, place: str) -> Any:
-    """The value of a word without quotes, by the core schema of YAML 1.2."""
+def _plain_scalar(text: str, place: str) -> Any:
+    """The value of a plain scalar in the YAML 1.2 core schema."""
     if text in _WORDS:
         return _WORDS[text]
     is_whole = _WHOLE.fullmatch(text) or _BASED.fullmatch(text)
     if not is_whole and not _FLOAT.fullmatch(text):
         return text
     if len(text) > MAX_DIGITS:
-        raise _unreadable(place, f"a number of more than {MAX_DIGITS} digits", "put it in quotes, if it is a word")
+        raise _unreadable(place, f"a number of more than {MAX_DIGITS} digits", "quote it if it is a string")
     if is_whole:
         return int(text, 0 if _BASED.fullmatch(text) else 10)
     return float(_DOTTED.sub("", text))

@@ -1,1 +1,1 @@
-"""What a step leaves: the workspace, its run folders, their records and artifacts."""
+"""The workspace, its run folders, their records and artifacts."""

@@ -1,4 +1,4 @@
-"""What a step made: a folder, its record with the sha256 of every file, and whether the two still agree."""
+"""Artifacts: the output folder of a step, and its record with the sha256 of every file."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -11,24 +11,24 @@ from burnish.core.errors import RunError
 from burnish.core.fingerprint import of_file
 from burnish.core.runs.records import read_record
 
-_NOT_OURS = (".DS_Store",)
-"""Files that a desktop puts into any folder that somebody opens."""
+_IGNORED = (".DS_Store",)
+"""Files that desktops create in any folder that is opened."""
 
 
 @dataclass(frozen=True)
 class Damage:
-    """One file of an artifact that is not what the step wrote; `how` continues its name as a sentence."""
+    """One file of an artifact that differs from what the step wrote; `problem` completes the sentence."""
 
     file: str
-    how: str
+    problem: str
 
     def __str__(self) -> str:
-        return f"{self.file} {self.how}"
+        return f"{self.file} {self.problem}"
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """What a step made: a folder and its record. It lives where it was made."""
+    """The output of a step: a folder and its record. It stays in the run that wrote it."""
 
     kind: str
     name: str
@@ -40,11 +40,11 @@ class Artifact:
     measures: Mapping[str, Any]
     provenance: Mapping[str, Any]
     files: Mapping[str, Mapping[str, Any]] | None = None
-    """Size, mtime_ns and sha256 by name; None when an older burnish made it, which recorded none."""
+    """Size, mtime_ns and sha256 by name; None for artifacts of older versions, which recorded none."""
 
     @classmethod
     def of(cls, folder: Path, workspace: Path) -> "Artifact":
-        """The artifact of a run folder that has an artifact.json. RunError `run.broken-record` if it is torn."""
+        """Read the artifact.json of a run folder. RunError `run.broken-record` if it is broken."""
         record = read_record(folder / "artifact.json")
         return cls(
             kind=record["kind"],
@@ -68,9 +68,9 @@ class Artifact:
         return "/".join(self.path.parts[-4:-1])
 
     def damage(self, known: dict[str, Any], *, deep: bool = False) -> list[Damage]:
-        """Every file that is missing, added or changed.
+        """All files that were removed, added or changed.
 
-        A file is hashed only where its time is not the recorded one, as in a copied workspace; `known` remembers the
+        A file is hashed only if its mtime differs from the record, as in a copied workspace; `known` caches the
         hashes. With `deep` every file is hashed.
         """
         if not self.path.is_dir():
@@ -92,31 +92,31 @@ class Artifact:
                     damage.append(Damage(name, f"cannot be read ({error.strerror})"))
                     continue
                 if digest != expected["sha256"]:
-                    damage.append(Damage(name, "has other bytes than the step wrote"))
+                    damage.append(Damage(name, "has changed since the step wrote it"))
         return damage + [Damage(name, "was added after the step ended") for name in sorted(found)]
 
     def refuse_damage(self, known: dict[str, Any], ref: str = "") -> None:
-        """Errors: RunError `run.damaged-artifact` that names the artifact, its files and the repair."""
+        """RunError `run.damaged-artifact` naming the artifact, its files and the repair."""
         damage = self.damage(known)
         if damage:
             named = f"{ref} ({self.path})" if ref else str(self.path)
-            raise RunError("run.damaged-artifact", f"the artifact {named} is damaged: {in_short(damage)}", self.repair)
+            raise RunError("run.damaged-artifact", f"the artifact {named} is damaged: {summary(damage)}", self.repair)
 
     @property
     def repair(self) -> str:
-        """How to make a damaged artifact again."""
+        """How to recreate a damaged artifact."""
         recipe, number, _ = self.run.split("/")
-        return f"burnish runs resume {recipe}/{number} makes the damaged steps again, as a new run of the recipe"
+        return f"run `burnish runs resume {recipe}/{number}`: it repeats the damaged steps as a new run of the recipe"
 
 
-def in_short(damage: list[Damage], most: int = 3) -> str:
-    """The first damaged files, and how many more there are."""
+def summary(damage: list[Damage], most: int = 3) -> str:
+    """The first damaged files, and the number of others."""
     more = f" (and {len(damage) - most:,} more files)" if len(damage) > most else ""
     return ", ".join(map(str, damage[:most])) + more
 
 
 def record_files(folder: Path) -> dict[str, dict[str, Any]]:
-    """Size, mtime_ns and sha256 of every file below a folder, for artifact.json."""
+    """Size, mtime_ns and sha256 of every file in a folder, for artifact.json."""
     return {
         name: {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": of_file(folder / name, {})}
         for name, status in sorted(_entries(folder))
@@ -124,9 +124,9 @@ def record_files(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Every file, and every link to a folder, by its path from the folder."""
+    """Every file, and every link to a folder, by its relative path."""
     for base, folders, files in os.walk(folder):
         for name in (*files, *(name for name in folders if Path(base, name).is_symlink())):
-            if name not in _NOT_OURS:
+            if name not in _IGNORED:
                 path = Path(base, name)
                 yield path.relative_to(folder).as_posix(), path.stat() if path.exists() else path.lstat()

@@ -1,6 +1,6 @@
-"""The consumption ledger: which settings were given, which were read, and which nothing read.
+"""The consumption ledger: finds settings that were given but never read.
 
-It listens to every read of a spec's field (`burnish.specs.base.watch`) while a stage runs.
+It records every read of a spec's field (`burnish.specs.base.watch`) while a stage runs.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from burnish.specs.base import Spec, specs_within, watch
 
 
 class ConsumptionLedger:
-    """Follows one spec. Use as a context manager around the stage's function."""
+    """Tracks reads of one spec. A context manager around the stage's function."""
 
     def __init__(self, spec: Spec):
         self._spec = spec
@@ -27,11 +27,11 @@ class ConsumptionLedger:
             self._unwatch()
 
     def input_was_read(self, path: str) -> None:
-        """An input counts as read when the stage asks the context for it."""
+        """Mark an input as read; called when the stage requests it from the context."""
         self._inputs_read.add(path)
 
     def unread(self) -> list[str]:
-        """Dotted paths of the settings that were given and that nothing has read so far."""
+        """Dotted paths of settings that were given but not read so far."""
         return list(self._unread_in(self._spec, ""))
 
     def check(self) -> None:
@@ -41,18 +41,17 @@ class ConsumptionLedger:
             names = ", ".join(unread)
             raise RunError(
                 "run.unread-setting",
-                f"{'a setting was' if len(unread) == 1 else 'settings were'} given and nothing read "
-                f"{'it' if len(unread) == 1 else 'them'}: {names}",
-                "remove it, or set what it depends on: with these other settings it has no effect",
+                f"{'unused setting' if len(unread) == 1 else 'unused settings'}: {names}",
+                "remove it, or change the settings that it depends on",
             )
 
     def _unread_in(self, spec: Spec, prefix: str) -> Iterator[str]:
         for name in sorted(spec.model_fields_set):
             path, value = f"{prefix}{name}", spec.__dict__[name]
-            if name == "kind":  # the tag of a variant is read by the validation that chose it
+            if name == "kind":  # a variant's tag is read by validation
                 continue
-            asked_for = any(read == path or read.startswith(f"{path}.") for read in self._inputs_read)
-            if not asked_for and (id(spec), name) not in self._reads:
+            is_read_input = any(read == path or read.startswith(f"{path}.") for read in self._inputs_read)
+            if not is_read_input and (id(spec), name) not in self._reads:
                 yield path
                 continue
             for key, child in specs_within(value):

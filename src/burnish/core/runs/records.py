@@ -1,4 +1,4 @@
-"""The small files of a workspace: what each must hold, and how a damaged one is repaired. All are read through here."""
+"""The records of a workspace (small JSON files): their schemas, and how to repair a damaged one."""
 
 import json
 import re
@@ -89,38 +89,38 @@ class _Settings(_Record):
     """spec.json: any settings."""
 
 
-_REMAKE = "move {folder} out of runs/, or remove it, and run the recipe again: the step is then made again"
+_RERUN = "remove {folder}, or move it out of runs/, and run the recipe again: the step then runs again"
 _SHAPES: Mapping[str, tuple[type[_Record], str]] = {
-    "run.json": (_Run, _REMAKE),
-    "artifact.json": (_Artifact, _REMAKE),
-    "job.json": (_Job, _REMAKE),
+    "run.json": (_Run, _RERUN),
+    "artifact.json": (_Artifact, _RERUN),
+    "job.json": (_Job, _RERUN),
     "spec.json": (_Settings, "copy the value of 'spec' from job.json beside it into the file"),
     "plan.json": (_Plan, "remove {path} and run the recipe again: finished steps are reused"),
-    "burnish_base.json": (_Base, "train the adapter again, or remove {path}: its base is then not checked"),
-    "latest.txt": (_Record, "remove {path}, or write the newest run into it, such as my-recipe/3"),
+    "burnish_base.json": (_Base, "train the adapter again, or remove {path}: the base is then not checked"),
+    "latest.txt": (_Record, "remove {path}, or write the newest run to it, such as my-recipe/3"),
     "hashes.json": (_Record, "remove {path}: the hashes are computed again"),
 }
 RECORDS = ("run.json", "job.json", "spec.json", "artifact.json")
-"""The records of a run folder; the last one only once the step has succeeded."""
+"""The records of a run folder; artifact.json exists only if the step succeeded."""
 LOGS = ("events.jsonl", "run.log", "run.lock")
-"""The other files of a run folder; each may be missing."""
+"""The other files of a run folder; any may be missing."""
 _LATEST = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,99})/([0-9]{1,18})\s*")
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """The content of one of a workspace's JSON files, checked for what its name promises.
+    """Read a JSON record and validate it against the schema for its name.
 
-    Errors: RunError `run.broken-record` with the file, what is wrong and the repair.
+    Errors: RunError `run.broken-record` with the file, the problem and the repair.
     """
     text = _read_text(path)
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        raise broken(path, f"is cut off or no JSON (line {error.lineno}, column {error.colno}: {error.msg})") from None
+        raise broken(path, f"is not valid JSON (line {error.lineno}, column {error.colno}: {error.msg})") from None
     except (ValueError, RecursionError) as error:
-        raise broken(path, f"is no readable JSON ({error})") from None
+        raise broken(path, f"is not valid JSON ({error})") from None
     if not isinstance(value, dict):
-        raise broken(path, f"holds a {type(value).__name__} instead of an object")
+        raise broken(path, f"contains a {type(value).__name__} instead of an object")
     shape, _ = _SHAPES[path.name]
     try:
         shape.model_validate(value)
@@ -132,15 +132,15 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def read_latest(path: Path) -> tuple[str, int]:
-    """Recipe and number of the newest run, as latest.txt holds them."""
+    """Recipe and number of the newest run, from latest.txt."""
     match = _LATEST.fullmatch(_read_text(path))
     if match is None:
-        raise broken(path, "does not hold a run such as my-recipe/3")
+        raise broken(path, "does not name a run such as my-recipe/3")
     return match[1], int(match[2])
 
 
 def read_hashes(path: Path) -> dict[str, Any]:
-    """Remembered content hashes by file; none from an older burnish, which wrote no checksum of them."""
+    """Cached content hashes by file; empty for files of older versions, which have no checksum."""
     value = read_record(path)
     if not value:
         return {}
@@ -148,7 +148,7 @@ def read_hashes(path: Path) -> dict[str, Any]:
     if "sha256" not in value and not isinstance(files, dict):
         return {}
     if not isinstance(files, dict) or value.get("sha256") != of_value(files):
-        raise broken(path, "was changed: its hashes do not match its checksum")
+        raise broken(path, "was modified: its hashes do not match its checksum")
     return cast(dict[str, Any], files)
 
 
@@ -159,12 +159,12 @@ def broken(path: Path, what: str) -> RunError:
 
 
 def misplaced_logs(folder: Path) -> list[RunError]:
-    """An error for each log or lock of a run folder whose place a folder took."""
+    """An error for each log or lock of a run folder that is itself a folder."""
     return [broken(folder / name, "is a folder, not a file") for name in LOGS if (folder / name).is_dir()]
 
 
 def is_there(path: Path) -> bool:
-    """Whether anything has that name: a file, or what took its place."""
+    """Whether anything exists at that path, broken links included."""
     try:
         path.lstat()
     except OSError:
@@ -175,7 +175,7 @@ def is_there(path: Path) -> bool:
 def _read_text(path: Path) -> str:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise broken(path, "is a folder, not a file" if path.is_dir() else "is no regular file")
+            raise broken(path, "is a folder, not a file" if path.is_dir() else "is not a regular file")
         raw = path.read_bytes()
     except FileNotFoundError:
         raise broken(path, "is missing") from None

@@ -1,8 +1,8 @@
-"""One attempt at one step, as a folder: its state, its settings, its events, its logs, its output.
+"""The folder of one run of one step: its state, settings, events, logs and output.
 
-run.json       state and times        events.jsonl   what it said, typed
-job.json       what the worker reads  run.log        everything, at DEBUG
-spec.json      settings, resolved     console.log    what the terminal showed
+run.json       state and times        events.jsonl   typed events
+job.json       input of the worker    run.log        full log, level DEBUG
+spec.json      settings, resolved     console.log    terminal output
 out/           the artifact           artifact.json  its record, written last
 scratch/       checkpoints, row ledger: kept until the step succeeds
 """
@@ -30,11 +30,11 @@ TRANSITIONS: Mapping[State, tuple[State, ...]] = {
     "interrupted": ("running",),
     "succeeded": (),
 }
-"""`running` follows itself when a killed attempt is taken up again."""
+"""`running` to `running` is the resumption of a killed attempt."""
 
 
 def is_held(lock: FileLock) -> bool:
-    """Whether another process holds a lock. Who only looks holds it for a moment: look for longer than that."""
+    """Whether another process holds a lock. Checks hold it briefly themselves, so wait longer than that."""
     try:
         lock.acquire(timeout=0.1, poll_interval=0.01)
     except Timeout:
@@ -43,10 +43,12 @@ def is_held(lock: FileLock) -> bool:
     return False
 
 
+NOT_YET_WRITTEN = Path("not-made-yet")
+"""The path of an artifact whose run does not exist yet."""
+
+
 class Run:
     """A run folder. Its name is `<recipe>/<number>/<step>`."""
-
-    nowhere = Path("not-made-yet")
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -85,25 +87,25 @@ class Run:
         return read_record(path)
 
     def record_of(self, name: str) -> dict[str, Any]:
-        """The content of one of the folder's other JSON files, such as spec.json."""
+        """The content of another JSON file of the folder, such as spec.json."""
         return read_record(self.folder / name)
 
     @property
     def state(self) -> str:
-        """The state as it truly is: a run that calls itself running and whose worker is gone is `killed`.
+        """The actual state: `killed` if the record says running but the worker is gone.
 
-        One killed between its artifact's record and its own has succeeded.
+        `succeeded` if the worker was killed after it wrote artifact.json.
         """
         state = self.record["state"]
         if state != "running" or self.is_alive():
             return state
-        state = self.record["state"]  # it may have ended between the two looks
+        state = self.record["state"]  # it may have ended since the first read
         if state != "running":
             return state
         return "succeeded" if (self.folder / "artifact.json").is_file() else "killed"
 
     def create(self, job: Mapping[str, Any]) -> None:
-        """Make the folder and write what the worker needs."""
+        """Create the folder and write the job for the worker."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         self.folder.mkdir(mode=0o700)
         self.scratch.mkdir()
@@ -115,10 +117,10 @@ class Run:
         )
         self.events.append(StateChanged(state="planned"))
 
-    def renew(self, job: Mapping[str, Any]) -> None:
-        """Give a step that is resumed its settings and inputs as they are now.
+    def update_job(self, job: Mapping[str, Any]) -> None:
+        """Update the settings and inputs of a run that is resumed.
 
-        Paths and settings that are no part of its identity may have changed.
+        Paths and settings outside its fingerprint may have changed.
         """
         self._write_job({**self.record_of("job.json"), "spec": job["spec"], "inputs": job["inputs"]})
 
@@ -126,8 +128,8 @@ class Run:
         write_json(self.folder / "job.json", job, mode=0o600)
         write_json(self.folder / "spec.json", masked_value(job["spec"]))
 
-    def go(self, state: State, reason: str = "", **more: Any) -> None:
-        """Move to another state, if the table allows it, and say so."""
+    def transition(self, state: State, reason: str = "", **more: Any) -> None:
+        """Change the state, if TRANSITIONS allows it, and emit an event."""
         record = self.record
         if state not in TRANSITIONS[record["state"]]:
             raise RunError(
@@ -145,7 +147,7 @@ class Run:
         self.events.append(StateChanged(state=state, reason=reason))
 
     def lock(self) -> FileLock:
-        """Held by the worker for as long as it lives; the system lets go of it when the worker dies."""
+        """Held by the worker; released by the system when the worker exits."""
         return FileLock(self.folder / "run.lock")
 
     def is_alive(self) -> bool:
@@ -153,10 +155,10 @@ class Run:
         return (self.folder / "run.lock").exists() and is_held(self.lock())
 
     def refuse_misplaced_logs(self) -> None:
-        """RunError `run.broken-record` for a folder in the place of the events, the log or the lock."""
+        """RunError `run.broken-record` if the events, the log or the lock is a folder."""
         for error in misplaced_logs(self.folder):
             raise error
 
     def artifact(self) -> Artifact | None:
-        """The finished artifact, or None while there is none."""
+        """The finished artifact, or None."""
         return Artifact.of(self.folder, self.workspace) if is_there(self.folder / "artifact.json") else None

@@ -49,7 +49,7 @@ def _prepare(spec: PrepareSpec, ctx: Context, kept: "KeptTokens | None") -> Outc
     splitter = _splitter(spec, ctx)
     max_bad_share = spec.max_bad_share
     if kept is None:  # a renderer reads its settings as rows of their kind come; the end of the step checks those
-        ctx.settled()
+        ctx.check_settings()
 
     reading, accounts, profile = Reading(), Accounts(), Profile()
     order = {split: array("q") for split in SPLITS}

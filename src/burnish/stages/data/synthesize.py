@@ -18,7 +18,7 @@ def run(spec: SynthesizeSpec, ctx: Context) -> Outcome:
     generator = spec.generator
     name, rows = f"{generator.kind}/{generator.skill}", generator.rows
     made = conversations(generator.skill, rows, generator.seed)
-    ctx.settled()
+    ctx.check_settings()
     tags: Counter[str] = Counter()
     with DatasetWriter(ctx.out) as dataset:
         for number, conversation in enumerate(made, start=1):

@@ -50,7 +50,7 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
     RunError `run.interrupted`.
     """
     plan = _plan(spec, ctx)
-    ctx.settled()
+    ctx.check_settings()
     tokenizers = tokenizers_of([plan.model, *([] if plan.base is None else [plan.base])], ctx)
     if plan.learned is not None and not count_alike(tokenizers[0], tokenizers[-1]):
         text = "the models have other tokens or templates, and perplexity depends on them: compare bits_per_byte"

@@ -20,7 +20,7 @@ from rich.text import Text
 from burnish.core.context import Input
 from burnish.core.errors import AskError
 from burnish.core.events import Chosen, Event, Note
-from burnish.core.faults import as_known
+from burnish.core.faults import as_burnish_error
 from burnish.core.paths import expanded
 from burnish.core.printable import printable
 from burnish.core.recipes.validation import make_spec
@@ -222,7 +222,7 @@ def _show(console: Console, piece: str) -> None:
 
 def _tell(error: Exception, debug: bool) -> int:
     """Print the error with its fix, with `debug` its traceback; gives its exit status."""
-    known = as_known(error, "run it again with --debug to see the traceback")
+    known = as_burnish_error(error, "run it again with --debug to see the traceback")
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if debug:
         sys.stderr.write(mask("".join(traceback.format_exception(error))))

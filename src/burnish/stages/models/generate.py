@@ -80,7 +80,7 @@ def _answer(
 
     def progress(done: int, total: int) -> None:
         if done == 0:
-            ctx.settled()
+            ctx.check_settings()
         ctx.emit(Progress(phase=phase, done=done, total=total))
         if ctx.stopping:
             raise RunError("run.interrupted", f"stopped after {done} of {total} {phase}", "run it again")

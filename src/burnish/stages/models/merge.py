@@ -29,7 +29,7 @@ def run(spec: MergeSpec, ctx: Context) -> Outcome:
     source: Source = ctx.input("base") if spec.base is not None else base_of(adapter)
     _check_base(adapter.path, source, spec.other_base, ctx)
     base = _plain(source, ctx.scratch / "base", spec.dtype)
-    ctx.settled()
+    ctx.check_settings()
 
     def progress(done: int, total: int) -> None:
         ctx.emit(Progress(phase="merge", done=done, total=total, unit="tensors"))

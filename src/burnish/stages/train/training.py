@@ -63,7 +63,7 @@ def tokenised(
         )
     in_use = renderer.template_in_use if renderer.counts["turns"] else None
     held_out = _tokens_of(renderer, data, "validation", spec, ctx) if has_validation else None
-    ctx.has_read("data")
+    ctx.release_input("data")
     if in_use is not None and in_use != renderer.template:
         tokenizer.chat_template = in_use
         ctx.emit(
