@@ -1,4 +1,4 @@
-"""From raw data to a fine-tuned, evaluated, exported language model, with proof at each step.
+"""Fine-tune, evaluate and export language models, from raw data, with checks at each step.
 
     import burnish
 
@@ -6,8 +6,8 @@
     result["tune"].metrics, result["tune"].path
     burnish.run_stage("sft", base="builtin:pocket", data="file:rows.jsonl", max_steps=20)
 
-The names below are the studio's verbs, and the error that they raise (with `.code`, `.what` and `.fix`). They are
-loaded when first used, and none of them imports torch here.
+Exports the functions of `burnish.studio` and the error that they raise (with `.code`, `.what` and `.fix`). They are
+imported on first use, and none imports torch in this process.
 """
 
 from importlib import import_module

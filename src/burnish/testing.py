@@ -1,4 +1,4 @@
-"""Public doubles for tests of stages, inside burnish and in packages that extend it."""
+"""Test doubles for stages, for burnish and for packages that extend it."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,10 +14,10 @@ def temporary_context(
     inputs: Mapping[str, Input | Path | str] = MappingProxyType({}),
     stopping: Callable[[], bool] = lambda: False,
 ) -> tuple[Context, list[Event]]:
-    """A context whose `out` and `scratch` lie in `folder`, and the list that every emitted event lands in.
+    """A context with `out` and `scratch` in `folder`, and the list that collects emitted events.
 
-    Paths become inputs by what lies there: a model, an adapter, a tokenizer, a prepared dataset, a folder or a file.
-    Calling it again with the same folder finds the same scratch, as a resumed run does.
+    Paths are converted to inputs; their kind is detected: model, adapter, tokenizer, dataset, folder or file.
+    A second call with the same folder reuses its scratch, as a resumed run does.
     """
     out, scratch = folder / "out", folder / "scratch"
     out.mkdir(parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ def temporary_context(
 
 
 def input_at(path: Path) -> Input:
-    """An input for what lies at `path`, its kind told from the files."""
+    """An input for `path`, with its kind detected from the files."""
     if not path.is_dir():
         kind = "file"
     elif (path / "adapter_config.json").exists():
@@ -58,7 +58,7 @@ CHATML = """{%- for message in messages %}
 
 
 def tiny_tokenizer(folder: Path, chat_template: str | None = CHATML) -> Path:
-    """A tokenizer of bytes in `folder`: `<|endoftext|>` 0 pads, `<|im_start|>` is 1, `<|im_end|>` 2 ends."""
+    """Save a byte tokenizer to `folder`: `<|endoftext|>` (0) is padding, `<|im_start|>` is 1, `<|im_end|>` (2) ends."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -86,10 +86,10 @@ def tiny_model(
     max_shard_bytes: int | None = None,
     **config: Any,
 ) -> Path:
-    """A model of two small layers with seeded random weights, laid out as a hub lays it out; its folder is given back.
+    """Save a model of two small layers with seeded random weights, as on a hub; returns the folder.
 
     `family` is a transformers model type (qwen2, qwen3, llama, mistral, gemma2, gemma3_text, gpt2), `config` overrides
-    its config. The tokenizer beside it is `tiny_tokenizer`, unless `tokenizer` is False.
+    its config. `tiny_tokenizer` is saved with it, unless `tokenizer` is False.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM

@@ -73,4 +73,4 @@ def test_a_wrong_kind_of_input_is_told_with_its_place_and_name(burnish, workspac
     path = workspace.root / "x.yaml"
     path.write_text("name: x\nsteps:\n  m:\n    stage: merge\n    model: file:rows.jsonl\n")
     said = burnish("plan", path)
-    assert f"{path}:5: 'm.model' takes model or adapter, and file:rows.jsonl is a file" in said.err
+    assert f"{path}:5: 'm.model' expects model or adapter, but file:rows.jsonl is a file" in said.err

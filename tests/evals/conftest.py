@@ -1,4 +1,4 @@
-"""A tiny model that has learned to answer, an adapter on another that has not, and rows of a prepared dataset."""
+"""A tiny model that has learned to answer, an adapter for a random model, and rows of a prepared dataset."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ Maker = Callable[..., Path]
 
 @pytest.fixture
 def make_dataset(tmp_path: Path) -> Maker:
-    """Writes rows as a prepared dataset: `make_dataset(test=[...])` gives its folder."""
+    """Write rows as a prepared dataset: `make_dataset(test=[...])` returns its folder."""
 
     def make(**splits: list[dict[str, Any]]) -> Path:
         folder = tmp_path / "data"
@@ -37,7 +37,7 @@ def base_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def adapter(base_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An adapter, trained on the spot, that makes the base answer every question with "yes"."""
+    """An adapter, trained here, that makes the base answer every question with "yes"."""
     import torch
 
     from burnish.core.context import Input

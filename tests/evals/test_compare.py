@@ -1,4 +1,4 @@
-"""Intervals and comparisons against known values, and against simulated truth."""
+"""Intervals and comparisons against known values and simulations."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The stage from end to end on tiny models: files, measures, events, and what it refuses."""
+"""The evaluate stage on tiny models: files, measures, events, and errors."""
 
 import json
 import math
@@ -37,7 +37,7 @@ def yes_rows(count: int = 8) -> list[dict[str, Any]]:
 def evaluate(
     folder: Path, model: Path, data: Path, stopping: Callable[[], bool] = lambda: False, **settings: Any
 ) -> tuple[dict[str, Any], Context, list[Event]]:
-    """Run the stage under the ledger, as a worker does; give its measures, its context and its events."""
+    """Run the stage under the ledger, as a worker does; return its measures, its context and its events."""
     other = settings.get("compare_with", "base")
     inputs = {"model": model, "data": data} | ({} if other == "base" else {"compare_with": Path(other[5:])})
     ctx, events = temporary_context(folder, inputs, stopping)
@@ -327,7 +327,7 @@ def test_a_model_that_calls_nothing_scores_nothing_on_calls(
 
 
 def test_two_models_are_compared_on_the_rows_scored_for_both(tmp_path: Path, make_dataset: Maker) -> None:
-    """The same weights with a shorter context: only the rows that fit both say anything of both."""
+    """The same weights with a shorter context: only rows that fit both are compared."""
     model = tiny_model(tmp_path / "model")
     short = tmp_path / "short"
     shutil.copytree(model, short)

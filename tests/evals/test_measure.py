@@ -1,4 +1,4 @@
-"""What stands between a model and its scores: thinking is dropped, prompts without room are told apart."""
+"""From a model's answers to scores: reasoning is removed, prompts that fill the context are unscored."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from burnish.tokens.rendering.renderer import Renderer
 
 
 class ThinkingEngine:
-    """Answers every prompt with a thought and "yes"."""
+    """Answers every prompt with reasoning and "yes"."""
 
     def generate(
         self, prompts: Sequence[Sequence[int]], spec: GenerationSpec, stop_ids: Sequence[int], progress: Any
@@ -66,7 +66,7 @@ def test_only_a_good_completion_is_a_reference(label: bool, turns: int) -> None:
 
 
 def test_a_long_text_is_split_and_a_long_conversation_is_excluded(base_model: Path) -> None:
-    """In pieces as many tokens are predicted, each once, but with less before them."""
+    """A split text predicts as many tokens, each once, but with less context."""
     model, tokenizer = load_model(base_model), load_tokenizer(base_model)
     text = {"id": "0", "source": "x:1", "kind": "text", "text": "what is asked is answered, " * 8}
 

@@ -1,4 +1,4 @@
-"""Likelihoods of rows against a plain loop over transformers' own loss, and bytes against the text itself."""
+"""Likelihoods against a plain loop with the loss of transformers, and bytes against the text."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from burnish.evals.perplexity import Likelihood, learned_bytes, likelihoods
 from burnish.models.load import load_model
 from burnish.testing import tiny_model
 
-TEXT = ["Grüße aus Köln", "ok", "a longer row, which stands for itself and more", "你好 world", "x"]
+TEXT = ["Grüße aus Köln", "ok", "a longer row, with more words than the others", "你好 world", "x"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def measured(model: Any, tokenizer: Any, rows: list[Rendered], batch_tokens: int
 
 
 def plain_loss(model: Any, row: Rendered) -> tuple[float, int]:
-    """transformers' own loss of one row alone, times its learned tokens."""
+    """The loss of transformers for one row, times its learned tokens."""
     labels = torch.where(torch.tensor(row.weights) > 0, torch.tensor(row.ids, dtype=torch.long), -100)
     ids = torch.tensor(row.ids, dtype=torch.long)[None]
     learned = int((labels != -100).sum())

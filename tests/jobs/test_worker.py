@@ -56,7 +56,7 @@ def test_a_setting_that_nothing_read_fails_the_run_by_its_name(prepared, finish,
 def test_unread_settings_are_found_before_the_long_work(prepared, finish):
     ended = finish(prepared("quick-join", source="file:x", read="nothing"))
     assert ended.code == "run.unread-setting"
-    assert ended.what.endswith("it: source")
+    assert ended.what.endswith("unused setting: source")
 
 
 FAULTS = {

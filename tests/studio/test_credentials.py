@@ -78,7 +78,7 @@ def test_a_key_in_a_setting_is_refused_and_shown_nowhere(workspace, quick_stages
         nowhere(workspace, words_of(caught.value))
     with pytest.raises(burnish.BurnishError) as caught:
         burnish.run({"name": "r", "steps": {"a": {"stage": "quick-make", "word": KEY}}}, workspace=workspace.root)
-    assert "'a.word' holds an access token" in caught.value.what
+    assert "'a.word' contains an access token" in caught.value.what
     assert "HF_TOKEN" in caught.value.fix
 
 

@@ -92,7 +92,7 @@ def test_a_file_edited_while_an_earlier_step_runs_is_refused_and_leaves_no_artif
 
 def test_a_file_that_was_deleted_while_an_earlier_step_runs_is_refused(quick_stages, two_steps):
     (error,) = two_steps(lambda rows: rows.unlink())
-    assert (error.code, "is gone" in error.what) == ("run.input-changed", True)
+    assert (error.code, "is missing" in error.what) == ("run.input-changed", True)
 
 
 @pytest.fixture

@@ -34,5 +34,5 @@ def test_the_schema_of_recipes_names_every_stage_and_resolves_its_references():
 
 
 def test_an_unknown_stage_offers_the_nearest():
-    with pytest.raises(AskError, match="no stage 'stf'"):
+    with pytest.raises(AskError, match="unknown stage 'stf'"):
         burnish.schema("stf")

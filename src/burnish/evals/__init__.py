@@ -1,1 +1,1 @@
-"""Measures of a model, their intervals, and paired comparisons."""
+"""Model evaluation: scores, likelihoods, confidence intervals, and paired comparisons."""

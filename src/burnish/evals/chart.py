@@ -1,11 +1,11 @@
-"""`scores.png`: each score as a bar with its interval, the model beside the base, and what the comparison says."""
+"""`scores.png`: a bar chart of all scores with intervals, the model next to the base, and verdicts."""
 
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from burnish.evals.style import BAD, FAINT, GOOD, INK, PALE, STRONG, dress, new_figure, write_heading
+from burnish.evals.style import BAD, FAINT, GOOD, INK, PALE, STRONG, new_figure, style_axes, write_heading
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -13,14 +13,13 @@ if TYPE_CHECKING:
 _COLORS = {"base": PALE, "model": STRONG}
 _VERDICTS = {"better": GOOD, "worse": BAD, "not enough evidence": FAINT, "too few rows": FAINT}
 _BAR = 0.34
-_LONGEST_TITLE, _LONGEST_NAME = 60, 30
+_MAX_TITLE, _MAX_NAME = 60, 30
 
 
 def draw_scores(found: Mapping[str, Any], title: str, path: Path, base_name: str = "base") -> None:
-    """Draw what `report.metrics` gives: scores from 0 to 1 on the left, bits per byte (lower is better) on the right.
+    """Plot `report.metrics`: scores from 0 to 1 on the left, bits per byte (lower is better) on the right.
 
-    A panel without anything to show is left out; without any, a page that says so is drawn.
-    The legend calls the model that is compared with `base_name`.
+    Empty panels are omitted; if all are empty, the chart says so. `base_name` is the legend of the model compared with.
     """
     scores = {name: entry for name, entry in found["scores"].items() if _has_values(entry)}
     likelihood = {
@@ -41,12 +40,12 @@ def draw_scores(found: Mapping[str, Any], title: str, path: Path, base_name: str
         bottom=0.62 / height,
         wspace=0.32,
     )
-    write_heading(figure, _cut(title, _LONGEST_TITLE), f"{found['rows']} rows, {found['confidence']:.0%} intervals")
+    write_heading(figure, _truncate(title, _MAX_TITLE), f"{found['rows']} rows, {found['confidence']:.0%} intervals")
     for position, (panel, which) in enumerate(panels):
         axes = figure.add_subplot(grid[0, position])
         _bars(axes, panel)
         axes.set_ylim(groups - 0.38, -0.55)
-        _dress(axes, which, _names(panel, which))
+        _style(axes, which, _names(panel, which))
     if not panels:
         figure.text(0.5, 0.4, "no finite score", ha="center", color=FAINT)
     elif is_compared:
@@ -74,8 +73,8 @@ def _bars(axes: "Axes", panel: Mapping[str, Any]) -> None:
             )
 
 
-def _dress(axes: "Axes", which: str, names: list[str]) -> None:
-    dress(axes, grid="x")
+def _style(axes: "Axes", which: str, names: list[str]) -> None:
+    style_axes(axes, grid="x")
     axes.set_yticks(range(len(names)), names, color=INK, size=10)
     if which == "scores":
         axes.set_xlim(0, 1.16)
@@ -93,7 +92,7 @@ def _names(panel: Mapping[str, Any], which: str) -> list[str]:
 def _legend(figure: Any, base_name: str) -> None:
     from matplotlib.patches import Patch
 
-    labels = {"base": _cut(base_name, _LONGEST_NAME), "model": "model"}
+    labels = {"base": _truncate(base_name, _MAX_NAME), "model": "model"}
     handles = [Patch(color=_COLORS[side], label=label) for side, label in labels.items()]
     figure.legend(
         handles=handles,
@@ -117,6 +116,6 @@ def _has_values(entry: Mapping[str, Any]) -> bool:
     return bool(_sides(entry))
 
 
-def _cut(text: str, longest: int) -> str:
-    """The end of a long text: references tell themselves apart there."""
-    return text if len(text) <= longest else f"…{text[1 - longest :]}"
+def _truncate(text: str, most: int) -> str:
+    """Truncate a text on the left: references differ at their end."""
+    return text if len(text) <= most else f"…{text[1 - most :]}"

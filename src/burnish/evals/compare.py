@@ -1,16 +1,15 @@
-"""Is one model better than another? Both answered the same rows, so their scores are compared pairwise.
+"""Paired comparison of two models on the same rows.
 
-- Right or wrong (0/1): the exact McNemar test (McNemar 1947; exact as a binomial test of the rows on which the
-  two differ) and Bonett and Price's adjusted interval (2012, J. Educ. Behav. Stat. 37), which keeps its width
-  when the models never differ.
-- Anything else: a sign-flip permutation test (Fisher 1935), all flips up to 12 rows and random ones beyond,
+- Binary scores (0/1): the exact McNemar test (McNemar 1947; a binomial test of the rows where the models differ)
+  and the Bonett-Price adjusted interval (2012, J. Educ. Behav. Stat. 37), which has a positive width even if the
+  models never differ.
+- Other scores: a sign-flip permutation test (Fisher 1935), with all flips up to 12 rows and random ones beyond,
   counted as in Phipson and Smyth (2010), and a BCa bootstrap interval.
 - Several scores of one evaluation: Holm's correction (1979) of the p-values.
 
-`better` or `worse` is said only when the corrected p-value is at most 1 - confidence and the interval leaves
-0 out. Where so few rows are compared that no answers of theirs could ever lead there, it is "too few rows": n rows
-on which one model always wins give p = 2^(1-n). All else is "not enough evidence", which is not the same as "equal".
-Intervals are per score, not corrected.
+The verdict is `better` or `worse` if the corrected p-value is at most 1 - confidence and the interval excludes 0.
+It is `too few rows` if no result on that many rows could be significant: n rows on which one model always wins have
+p = 2^(1-n). Otherwise it is `not enough evidence`, which does not mean equal. Intervals are per score, not corrected.
 """
 
 import math
@@ -32,14 +31,14 @@ _CHUNK = 2_000_000
 
 @dataclass(frozen=True)
 class Comparison:
-    """A candidate against a base on the same n rows; `delta` is candidate minus base, the p-values are two-sided."""
+    """A candidate compared with a base on the same n rows; `delta` is candidate minus base, p-values are two-sided."""
 
     name: str
     n: int
     base: float
     candidate: float
     interval: Interval | None
-    """Of delta; None for a single row."""
+    """The interval of delta; None for a single row."""
     test: str
     p_value: float
     higher_is_better: bool = True
@@ -51,13 +50,13 @@ class Comparison:
         return self.candidate - self.base
 
     @property
-    def least_p(self) -> float:
-        """The smallest p-value that either test can give on n rows: two of the 2^n ways to sign them are as far out."""
+    def min_p(self) -> float:
+        """The smallest p-value that either test can return on n rows: 2 of the 2^n sign patterns are that extreme."""
         return min(1.0, 2.0 ** (1 - self.n))
 
 
 def compare_scores(name: str, base: Floats, candidate: Floats, *, confidence: float, seed: int) -> Comparison:
-    """Scores [n] of two models, row by row; more is better."""
+    """Compare the scores [n] of two models; higher is better."""
     if is_binary(base) and is_binary(candidate):
         gained, lost = int((candidate > base).sum()), int((candidate < base).sum())
         interval = bonett_price(gained, lost, base.size, confidence)
@@ -76,9 +75,9 @@ def compare_ratios(
     seed: int,
     higher_is_better: bool = True,
 ) -> Comparison:
-    """Ratios of sums over rows, such as bits per byte: (numerators [n], denominators [n]) of both models.
+    """Compare ratios of sums over rows, such as bits per byte: (numerators [n], denominators [n]) of both models.
 
-    What the permutation test flips is which model a row's numbers belong to.
+    The permutation test swaps the models of a row.
     """
     columns = np.stack([*base, *candidate], axis=1)
     measured = columns.sum(axis=0)
@@ -95,7 +94,7 @@ def compare_ratios(
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """Two-sided exact p-value of `gained` and `lost` rows under "either is as likely": a fair coin's tail, doubled."""
+    """Two-sided exact p-value of `gained` and `lost` rows, if both are equally likely: twice the binomial tail."""
     n = gained + lost
     if n == 0:
         return 1.0
@@ -104,7 +103,7 @@ def mcnemar(gained: int, lost: int) -> float:
 
 
 def bonett_price(gained: int, lost: int, n: int, confidence: float) -> Interval:
-    """Interval of the difference of two paired shares: Wald's, with one row added to each kind of disagreement."""
+    """Interval of the difference of two paired proportions: Wald's, with one row added to each kind of disagreement."""
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
     up, down = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
     half = z * ((up + down - (up - down) ** 2) / (n + 2)) ** 0.5
@@ -112,22 +111,22 @@ def bonett_price(gained: int, lost: int, n: int, confidence: float) -> Interval:
 
 
 def sign_flip(columns: Floats, statistic: Statistic, seed: int) -> float:
-    """Two-sided p-value of a paired statistic of sums of `columns` [n, 2k]: base's k columns, then candidate's."""
+    """Two-sided p-value of a paired statistic of the sums of `columns` [n, 2k]: k of the base, k of the candidate."""
     n, k = len(columns), columns.shape[1] // 2
     total = (columns[:, :k] + columns[:, k:]).sum(axis=0)
-    apart = columns[:, :k] - columns[:, k:]  # [n, k]
+    differences = columns[:, :k] - columns[:, k:]  # [n, k]
     threshold = abs(float(statistic(columns.sum(axis=0)))) * (1 - 1e-9)
-    as_far = flips = 0
+    extreme = flips = 0
     for signs in _signs(n, seed):
-        moved = signs @ apart  # [flips, k]
+        moved = signs @ differences  # [flips, k]
         flipped = statistic(np.concatenate([total + moved, total - moved], axis=1) / 2)
-        as_far += int((np.abs(flipped) >= threshold).sum())
+        extreme += int((np.abs(flipped) >= threshold).sum())
         flips += len(signs)
-    return as_far / flips if n <= _EXACT_UP_TO else (as_far + 1) / (flips + 1)
+    return extreme / flips if n <= _EXACT_UP_TO else (extreme + 1) / (flips + 1)
 
 
 def _signs(n: int, seed: int) -> Iterator[Floats]:
-    """Rows of ±1 [flips, n]: every one there is up to 12 rows, else random ones, a few at a time."""
+    """Batches of sign patterns ±1 [flips, n]: all of them up to 12 rows, else random ones."""
     if n <= _EXACT_UP_TO:
         yield 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
         return
@@ -137,8 +136,8 @@ def _signs(n: int, seed: int) -> Iterator[Floats]:
 
 
 def corrected(comparisons: Sequence[Comparison], confidence: float) -> list[Comparison]:
-    """Holm's correction over all comparisons of one evaluation, and the verdicts that follow from it."""
-    reachable = holm([comparison.least_p for comparison in comparisons])
+    """Apply Holm's correction to all comparisons of one evaluation, and set their verdicts."""
+    reachable = holm([comparison.min_p for comparison in comparisons])
     done = []
     for comparison, p, least in zip(comparisons, holm([c.p_value for c in comparisons]), reachable, strict=True):
         verdict = "too few rows" if least > 1 - confidence else _verdict(comparison, is_significant=p <= 1 - confidence)
@@ -147,7 +146,7 @@ def corrected(comparisons: Sequence[Comparison], confidence: float) -> list[Comp
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The corrected p-values, in their order; none falls when any of `p_values` rises."""
+    """Holm-corrected p-values, in the given order; monotone in `p_values`."""
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])
     found, running = [1.0] * len(p_values), 0.0
     for rank, i in enumerate(order):

@@ -1,9 +1,8 @@
-"""Intervals for what is measured on a sample of rows: how far the true value may lie from the measured one.
+"""Confidence intervals of metrics measured on a sample of rows.
 
-Shares of right answers get Wilson's score interval (Wilson 1927, JASA 22), which stays honest at 0 % and
-100 %, where a bootstrap would give an interval of no width. Everything else gets the bias-corrected and
-accelerated bootstrap (BCa; Efron 1987, JASA 82) over rows, the unit that is drawn independently, widened
-for few rows as Hesterberg (2015, The American Statistician 69, "expanded percentile") advises.
+Proportions use Wilson's score interval (Wilson 1927, JASA 22), which is valid at 0 % and 100 %, where the width of a
+bootstrap interval is 0. Other metrics use the bias-corrected and accelerated bootstrap (BCa; Efron 1987, JASA 82)
+over rows, widened for few rows as in Hesterberg (2015, The American Statistician 69, "expanded percentile").
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Statistic = Callable[[Floats], Floats]
-"""From sums over rows [..., k] to the measured value [...]."""
+"""Maps sums over rows [..., k] to the measured value [...]."""
 
 RESAMPLES = 4000
 _CHUNK = 2_000_000
@@ -24,7 +23,7 @@ _NORMAL = NormalDist()
 
 @dataclass(frozen=True)
 class Interval:
-    """The range that holds the true value with the asked confidence, and how it was found."""
+    """A confidence interval and its method."""
 
     low: float
     high: float
@@ -32,12 +31,12 @@ class Interval:
 
 
 def is_binary(values: Floats) -> bool:
-    """True when every value is 0 or 1: right or wrong, with nothing between."""
+    """True if every value is 0 or 1."""
     return bool(np.isin(values, (0.0, 1.0)).all())
 
 
 def mean_interval(values: Floats, confidence: float, seed: int) -> Interval | None:
-    """Of the mean of values [n]; None for fewer than two, which say nothing about spread (right/wrong: for none)."""
+    """Interval of the mean of values [n]; None for fewer than two values (binary values: for none)."""
     if values.size and is_binary(values):
         return wilson(int(values.sum()), values.size, confidence)
     return bootstrap(np.stack([values, np.ones_like(values)], axis=1), ratio, confidence, seed)
@@ -62,7 +61,7 @@ def bootstrap(
 ) -> Interval | None:
     """BCa interval of a statistic of the column sums of `columns` [n, k]; None for fewer than two rows.
 
-    The same seed and rows give the same interval.
+    Deterministic for a given seed.
     """
     n = len(columns)
     if n < 2:
@@ -90,7 +89,7 @@ def _resampled(columns: Floats, statistic: Statistic, seed: int, resamples: int)
 
 
 def _acceleration(columns: Floats, statistic: Statistic) -> float:
-    """The skewness of the jackknife values over six (Efron 1987, eq. 7.3 for a nonparametric sample)."""
+    """The skewness of the jackknife values divided by six (Efron 1987, eq. 7.3 for a nonparametric sample)."""
     left_out = statistic(columns.sum(axis=0) - columns)
     pull = left_out.mean() - left_out
     spread = float((pull**2).sum())
@@ -98,10 +97,10 @@ def _acceleration(columns: Floats, statistic: Statistic) -> float:
 
 
 def _corrected(z: float, bias: float, acceleration: float) -> float:
-    """The share of resamples to cut at, in place of Φ(z) (Efron 1987, eq. 2.3)."""
+    """The quantile of the resamples to use instead of Φ(z) (Efron 1987, eq. 2.3)."""
     z += bias
     slope = 1 - acceleration * z
-    if slope <= 0:  # a row so far out that the correction runs past the last resample
+    if slope <= 0:  # an extreme outlier: the correction exceeds the last resample
         return float(z > 0)
     return _NORMAL.cdf(bias + z / slope)
 

@@ -1,7 +1,7 @@
-"""One model on all rows: its answers and their scores, and how likely it finds the learned tokens.
+"""Evaluate one model on all rows: its answers with their scores, and the likelihood of the learned tokens.
 
-chat, preference, label, prompt rows   are answered: the turns before the last answer, by the model's template
-the same and text rows                 are measured for perplexity, if they have something to learn
+chat, preference, label, prompt rows   answered, from the turns before the last answer, with the model's template
+the same and text rows                 measured for perplexity, if they have learned tokens
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Tick = Callable[[str, int, int], None]
-"""Told (phase, rows done, rows in all) between batches; it may raise to stop."""
+"""Called with (phase, rows done, total rows) between batches; it may raise to stop."""
 
 _NO_LIMIT = 2**31 - 1
 _NO_PROMPT = Unscored("the row has no prompt")
@@ -28,7 +28,7 @@ _NO_ROOM = Unscored("the prompt fills the model's context")
 
 @dataclass
 class Item:
-    """What came of one row under one model. `scores` is empty where nothing was generated."""
+    """The result of one model on one row. `scores` is empty if nothing was generated."""
 
     prompt: str = ""
     reference: str | None = None
@@ -37,11 +37,11 @@ class Item:
     scores: dict[str, Score | Unscored] = field(default_factory=dict)
     likelihood: Likelihood | None = None
     too_long: bool = False
-    """Longer than the limit, hence without a likelihood."""
+    """Whether it exceeds the length limit and has no likelihood."""
 
 
 def as_chat(row: Row) -> Row:
-    """The row with its answer as last turn: of preference rows the chosen one, of label rows a good completion."""
+    """Add the answer as last turn: the chosen one of preference rows, a good completion of label rows."""
     if row["kind"] == "preference":
         return {**row, "kind": "chat", "messages": [*row["messages"], *row["chosen"]]}
     if row["kind"] == "label" and row["label"]:
@@ -60,9 +60,9 @@ def answer_rows(
     context: int,
     tick: Tick,
 ) -> None:
-    """Answer every row that has messages, score the answers, and note both in the row's item.
+    """Answer every row with messages, score the answers, and store both in the row's item.
 
-    A prompt of `context` tokens or more leaves no room for an answer: its row is unscored.
+    Rows whose prompt has `context` tokens or more are unscored, since there is no space for an answer.
     """
     prompts: dict[int, Sequence[int]] = {}
     for index, (row, item) in enumerate(zip(rows, items, strict=True)):
@@ -104,17 +104,17 @@ def measure_likelihoods(
     date: str = "auto",
     tick: Tick,
 ) -> None:
-    """Note the likelihood of each row's learned tokens in its item.
+    """Store the likelihood of each row's learned tokens in its item.
 
-    A text of more than `max_length` tokens is read in pieces, as training splits it; such a conversation is marked.
+    A text of more than `max_length` tokens is split as in training; a conversation of that length is marked too long.
     """
-    whole = Renderer(tokenizer, RenderSpec(train_on=train_on, max_length=_NO_LIMIT, date=date))
-    in_pieces = Renderer(tokenizer, RenderSpec(max_length=max_length, over_length="split", date=date))
+    unsplit = Renderer(tokenizer, RenderSpec(train_on=train_on, max_length=_NO_LIMIT, date=date))
+    splitting = Renderer(tokenizer, RenderSpec(max_length=max_length, over_length="split", date=date))
     measured, rendered = [], []
     for index, row in enumerate(rows):
         if row["kind"] not in ("chat", "text"):
             continue
-        pieces = (in_pieces if row["kind"] == "text" else whole).render(row)
+        pieces = (splitting if row["kind"] == "text" else unsplit).render(row)
         items[index].too_long = any(len(piece.ids) > max_length for piece in pieces)
         if not items[index].too_long:
             measured += [index] * len(pieces)

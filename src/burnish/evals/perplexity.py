@@ -1,17 +1,16 @@
-"""How well a model foretells text: negative log-likelihood per row, perplexity, and bits per byte.
+"""Likelihood of text under a model: negative log-likelihood per row, perplexity, and bits per byte.
 
-Learned tokens are those of weight above 0, and each counts with its weight, as in training. With w the weights,
-p the model's probabilities and b the bytes of text that a token stands for:
+Learned tokens have a weight above 0 and are weighted as in training. With weights w, the model's
+probabilities p and the bytes b of the text of a token:
 
-    perplexity    = exp(Σ w·(-ln p) / Σ w)          per token, comparable between models of one tokenizer only
+    perplexity    = exp(Σ w·(-ln p) / Σ w)          per token, comparable only between models with the same tokenizer
     bits per byte = Σ w·(-log₂ p) / Σ w·b           comparable between tokenizers
 
-Bytes are those (in UTF-8) of the text that the learned tokens decode to, special tokens left out: an end-of-turn
-token costs its bits and adds no bytes. Sums are taken over all rows before dividing, so rows weigh by length.
+Bytes are the UTF-8 bytes of the decoded learned tokens without special tokens: an end-of-turn token adds bits
+but no bytes. Sums are taken over all rows before dividing, so rows are weighted by length.
 
-Rows are padded on the right and the padding is masked. Attention is causal, so no row sees it, and a row's
-likelihood does not depend on the batch it is in beyond the rounding of float32. Log-softmax is taken in float32
-whatever the model's dtype.
+Rows are padded on the right, and the padding is masked. Attention is causal, so a row's likelihood does not depend
+on its batch, up to float32 rounding. Log-softmax is always computed in float32.
 """
 
 import inspect
@@ -29,11 +28,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _POSITIONS = 256
-"""Logits that go through log-softmax at once, for memory."""
+"""Positions per log-softmax, to limit memory."""
 
 
 class LearnedRow(Protocol):
-    """What is asked of a rendered row: ids int [T], and float [T] weights of predicting each token."""
+    """A rendered row: ids int [T], and weights float [T] of predicting each token."""
 
     @property
     def ids(self) -> np.ndarray: ...
@@ -43,7 +42,7 @@ class LearnedRow(Protocol):
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Weighted sums over the learned tokens of a row, or of several."""
+    """Weighted sums over the learned tokens of one or more rows."""
 
     nats: float = 0.0
     """Σ w·(-ln p)"""
@@ -57,7 +56,7 @@ class Likelihood:
 
     @property
     def perplexity(self) -> float:
-        """Infinite where it is too large for a float."""
+        """Infinite if too large for a float."""
         mean = self.nats / self.tokens
         return math.exp(mean) if mean < 700 else math.inf
 
@@ -73,9 +72,9 @@ def likelihoods(
     *,
     batch_tokens: int = 4096,
 ) -> Iterator[tuple[int, Likelihood]]:
-    """Give (index of the row, its likelihood), longest rows first, as batches of at most `batch_tokens` are done.
+    """Yield (row index, likelihood), longest rows first, in batches of at most `batch_tokens`.
 
-    A row longer than that goes alone. Rows with no learned token are not given. The model is in eval mode.
+    A longer row is a batch by itself. Rows without learned tokens are skipped. The model must be in eval mode.
     """
     useful = [i for i, row in enumerate(rows) if (np.asarray(row.weights)[1:] > 0).any()]
     useful.sort(key=lambda i: -len(rows[i].ids))
@@ -90,7 +89,7 @@ def likelihoods(
 
 
 def learned_bytes(tokenizer: "PreTrainedTokenizerBase", row: LearnedRow) -> float:
-    """Σ w·b: for each run of equal weight, the growth in UTF-8 bytes of the text decoded up to its end."""
+    """Σ w·b: for each run of equal weights, the UTF-8 bytes that it adds to the decoded text."""
     weights = np.asarray(row.weights, dtype=np.float64)
     edges = [0, *(np.flatnonzero(np.diff(weights)) + 1).tolist(), len(weights)]
     total = 0.0
@@ -110,19 +109,19 @@ def _decoded_bytes(tokenizer: "PreTrainedTokenizerBase", row: LearnedRow, end: i
 
 @torch.inference_mode()
 def _nats(model: "PreTrainedModel", rows: Sequence[LearnedRow]) -> list[float]:
-    """Σ w·(-ln p) of each row, from one forward pass over all of them."""
+    """Σ w·(-ln p) of each row, from one forward pass over all rows."""
     longest = max(len(row.ids) for row in rows)
     ids = torch.zeros((len(rows), longest), dtype=torch.long)
     weights = torch.zeros((len(rows), longest))
-    there = torch.zeros((len(rows), longest), dtype=torch.long)
+    mask = torch.zeros((len(rows), longest), dtype=torch.long)
     for i, row in enumerate(rows):
         ids[i, : len(row.ids)] = torch.as_tensor(np.asarray(row.ids, dtype=np.int64))
         weights[i, : len(row.ids)] = torch.as_tensor(np.asarray(row.weights, dtype=np.float32))
-        there[i, : len(row.ids)] = 1
+        mask[i, : len(row.ids)] = 1
     row_of, predicting = torch.nonzero(weights[:, 1:], as_tuple=True)  # [K]: the position before each learned token
     targets, shares = ids[row_of, predicting + 1], weights[row_of, predicting + 1].double()
     kept, column = predicting.unique(return_inverse=True)
-    logits = _logits(model, ids.to(model.device), there.to(model.device), kept.to(model.device))  # [rows, kept, V]
+    logits = _logits(model, ids.to(model.device), mask.to(model.device), kept.to(model.device))  # [rows, kept, V]
     losses = torch.cat(
         [
             _cross_entropy(logits, row_of[part], column[part], targets[part])
@@ -133,9 +132,9 @@ def _nats(model: "PreTrainedModel", rows: Sequence[LearnedRow]) -> list[float]:
     return sums.tolist()
 
 
-def _logits(model: "PreTrainedModel", ids: Tensor, there: Tensor, kept: Tensor) -> Tensor:
-    """Logits at the positions `kept` only, where the model can leave out the others."""
-    inputs = {"input_ids": ids, "attention_mask": there, "use_cache": False}
+def _logits(model: "PreTrainedModel", ids: Tensor, mask: Tensor, kept: Tensor) -> Tensor:
+    """Logits at the positions `kept`; other positions are not computed if the model supports it."""
+    inputs = {"input_ids": ids, "attention_mask": mask, "use_cache": False}
     plain = model.get_base_model() if hasattr(model, "peft_config") else model  # pyright: ignore[reportCallIssue]
     if "logits_to_keep" in inspect.signature(plain.forward).parameters:
         return model(**inputs, logits_to_keep=kept).logits

@@ -1,8 +1,7 @@
-"""From the items of one model, or of two on the same rows, to what is written, shown and recorded.
+"""Report an evaluation: convert the items of one or two models to metrics, tables and lines.
 
-`metrics.json` has every number with its interval, `items.jsonl` every row, and the measures are the flat
-few that stand in the artifact's record. Keys call the model that is compared with `base`, whichever it is; what
-people read calls it by its name.
+`metrics.json` contains every number with its interval, `items.jsonl` every row, and the artifact's record a few flat
+measures. In keys the model compared with is always `base`; tables and charts show its name.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ BITS = "bits_per_byte"
 
 @dataclass(frozen=True)
 class Sample:
-    """The same rows under the model, and under the base where there is one."""
+    """The results of the model and, in a comparison, of the base on the same rows."""
 
     rows: Sequence[Row]
     model: Sequence[Item]
@@ -37,7 +36,7 @@ class Sample:
         return {"model": self.model} | ({"base": self.base} if self.base is not None else {})
 
     def of_tag(self, tag: str) -> "Sample":
-        """The part of the sample whose rows carry the tag."""
+        """The rows of the sample with the tag."""
         chosen = [i for i, row in enumerate(self.rows) if row.get("tag") == tag]
         base = None if self.base is None else [self.base[i] for i in chosen]
         rows, model = [self.rows[i] for i in chosen], [self.model[i] for i in chosen]
@@ -45,9 +44,9 @@ class Sample:
 
 
 def metrics(sample: Sample) -> dict[str, Any]:
-    """Everything that was measured, over all rows and by tag, as plain JSON.
+    """All metrics, over all rows and by tag, as plain JSON.
 
-    Only the comparisons over all rows get a verdict; those of tags have their difference and its interval.
+    Only comparisons over all rows have a verdict; those by tag have a difference and its interval.
     """
     comparisons = {found.name: found for found in corrected(_comparisons(sample), sample.confidence)}
     tags = sorted({row["tag"] for row in sample.rows if row.get("tag")})
@@ -60,7 +59,7 @@ def metrics(sample: Sample) -> dict[str, Any]:
 
 
 def measures(found: Mapping[str, Any]) -> dict[str, Any]:
-    """The flat numbers of an evaluation's record, from `metrics`."""
+    """The flat measures for the artifact's record, from `metrics`."""
     flat: dict[str, Any] = {"rows": found["rows"]}
     for name, entry in [*found["scores"].items(), *found["likelihood"].items()]:
         flat[name] = entry["model"]["value"]
@@ -73,7 +72,7 @@ def measures(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def table(found: Mapping[str, Any], base_name: str = "base") -> tuple[list[str], list[list[str]]]:
-    """Columns and rows for people, from `metrics`; the column of the model that is compared with has its name."""
+    """Columns and rows of the table of scores, from `metrics`; `base_name` is the column of the model compared with."""
     entries = {**found["scores"], **found["likelihood"]}
     verdict = ["verdict"] if _is_compared(entries) else []
     lines = [[name, *_line(entry), *([entry.get("verdict", "")] if verdict else [])] for name, entry in entries.items()]
@@ -81,7 +80,7 @@ def table(found: Mapping[str, Any], base_name: str = "base") -> tuple[list[str],
 
 
 def tag_table(found: Mapping[str, Any], base_name: str = "base") -> tuple[list[str], list[list[str]]]:
-    """The scores by tag, from `metrics`; no rows when the rows carry fewer than two tags."""
+    """Columns and rows of the table by tag, from `metrics`; empty for fewer than two tags."""
     if len(found["by_tag"]) < 2:
         return [], []
     lines = [
@@ -101,7 +100,7 @@ def _columns_for(entries: Mapping[str, Any], base_name: str) -> list[str]:
 
 
 def _line(entry: Mapping[str, Any]) -> list[str]:
-    """rows, model, then base and difference, or the interval."""
+    """The cells rows and model, then base and difference, or the interval."""
     start = [str(entry["model"]["n"]), _number(entry["model"]["value"])]
     if "base" in entry:
         return [*start, _number(entry["base"]["value"]), _difference(entry)]
@@ -109,7 +108,7 @@ def _line(entry: Mapping[str, Any]) -> list[str]:
 
 
 def item_lines(sample: Sample) -> Iterator[dict[str, Any]]:
-    """One dict per row for `items.jsonl`; what concerns the base is under `base`."""
+    """One dict per row for `items.jsonl`; results of the base are under `base`."""
     for index, row in enumerate(sample.rows):
         line = {"id": row["id"], "source": row["source"], "tag": row.get("tag"), **_item(sample.model[index])}
         if sample.base is not None:
@@ -118,7 +117,7 @@ def item_lines(sample: Sample) -> Iterator[dict[str, Any]]:
 
 
 def unpaired(found: Mapping[str, Any]) -> dict[str, int]:
-    """How many rows of each measure count under one of two models only, and are left out of both, from `metrics`."""
+    """For each metric, the number of rows scored for only one of two models and excluded from both, from `metrics`."""
     entries = {**found["scores"], **found["likelihood"]}
     counts = {
         name: sum(entry[side].get("unpaired", 0) for side in ("model", "base") if side in entry)
@@ -128,7 +127,7 @@ def unpaired(found: Mapping[str, Any]) -> dict[str, int]:
 
 
 def unscored(sample: Sample, name: str) -> dict[str, int]:
-    """Why rows were left unscored by a scorer under the model, and how many for each reason."""
+    """The number of rows that a scorer left unscored for the model, by reason."""
     reasons: dict[str, int] = {}
     for item in sample.model:
         if isinstance(score := item.scores.get(name), Unscored):
@@ -162,7 +161,7 @@ def _score_names(sample: Sample) -> list[str]:
 
 
 def _in_both(sample: Sample, counts: Callable[[Item], bool]) -> list[bool]:
-    """Per row whether it counts under every model: what is compared is compared on the same rows."""
+    """Per row, whether it counts for every model: comparisons use the same rows."""
     sides = list(sample.sides.values())
     return [all(counts(items[index]) for items in sides) for index in range(len(sample.rows))]
 
@@ -194,7 +193,7 @@ def _likelihood(items: Sequence[Item], both: Sequence[bool], sample: Sample) -> 
 
 
 def _comparisons(sample: Sample) -> list[Comparison]:
-    """Every score, and bits per byte, on the rows that count under both models."""
+    """Compare every score, and bits per byte, on the rows that count for both models."""
     if sample.base is None:
         return []
     settings = {"confidence": sample.confidence, "seed": sample.seed}
@@ -222,7 +221,7 @@ def _comparisons(sample: Sample) -> list[Comparison]:
 
 
 def _columns(rows: Sequence[Likelihood], per: str) -> Floats:
-    """[n, 2]: nats and tokens, or bits and bytes."""
+    """Nats and tokens, or bits and bytes: [n, 2]."""
     scale = np.log(2) if per == "bytes" else 1.0
     return np.array([(row.nats / scale, getattr(row, per)) for row in rows], dtype=np.float64).reshape(-1, 2)
 

@@ -1,4 +1,4 @@
-"""How every picture looks: its colours, its heading, and axes without a box."""
+"""The style of all charts: colors, heading, axes."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -12,7 +12,7 @@ GOOD, BAD = "#1b7f4b", "#b3261e"
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """An empty page, in inches, that draws without a screen."""
+    """An empty figure, size in inches, that needs no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -22,14 +22,14 @@ def new_figure(width: float, height: float) -> "Figure":
 
 
 def write_heading(figure: "Figure", title: str, subtitle: str) -> None:
-    """The title and the line under it, in the upper left; they take 0.75 inches."""
+    """Write title and subtitle at the upper left; they take 0.75 inches."""
     height = figure.get_figheight()
     figure.text(0.03, 1 - 0.32 / height, title, size=13, weight="bold", color=INK, va="center")
     figure.text(0.03, 1 - 0.6 / height, subtitle, size=9.5, color=FAINT, va="center")
 
 
-def dress(axes: "Axes", grid: Literal["x", "y"]) -> None:
-    """Take the box away but for the left edge, and lay a faint grid across one of them."""
+def style_axes(axes: "Axes", grid: Literal["x", "y"]) -> None:
+    """Remove all spines but the left one, and draw a faint grid along one axis."""
     axes.tick_params(axis="both", length=0, labelsize=8.5, labelcolor=FAINT)
     axes.grid(axis=grid, color="#e4e7eb", lw=0.8, zorder=0)
     for side in ("top", "right", "bottom"):

@@ -115,7 +115,7 @@ def test_an_unknown_revision_suggests_the_nearest(repository, reference, workspa
     error = refused(f"{reference}@feature/serch", workspace)
     assert error.code == "ask.bad-reference"
     assert "did you mean 'feature/search'?" in error.fix
-    assert "no revision" in refused("git:repo@-x", workspace).what
+    assert "not a valid revision" in refused("git:repo@-x", workspace).what
 
 
 def test_a_name_that_is_a_branch_and_a_tag_is_refused(repository, reference, workspace):

@@ -1,4 +1,4 @@
-"""The last number of a text, by the rule that numbers.py states."""
+"""The last number of a text, by the rule in numbers.py."""
 
 from fractions import Fraction
 

@@ -1,4 +1,4 @@
-"""Each scorer on ground truths, tricky cases and rows that it cannot score."""
+"""Each scorer on ground truth, edge cases and rows that it cannot score."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from burnish.specs.evals import Scorer
 def score(
     setting: dict[str, Any], answer: str, reference: str | None, row: dict[str, Any] | None = None
 ) -> float | None:
-    """The value of one scorer; None when it leaves the row unscored."""
+    """The value of one scorer; None if the row is unscored."""
     scorer, *_ = build_scorers([TypeAdapter(Scorer).validate_python(setting)])
     result = scorer(answer, reference, row or {})
     return result.value if isinstance(result, Score) else None
@@ -162,7 +162,7 @@ def test_an_invalid_pattern_is_refused_with_its_error() -> None:
 
 
 class LengthScorer:
-    """What another package might bring: 1 for an answer of at most `words` words."""
+    """A scorer of another package: 1 for an answer of at most `words` words."""
 
     name = "brief"
 
@@ -186,6 +186,6 @@ def test_a_scorer_of_another_package_is_found_by_its_name(monkeypatch: pytest.Mo
     setting = {"kind": "custom", "name": "brief", "settings": {"words": 2}}
     assert score(setting, "two words", None) == 1
     assert score(setting, "now three words", None) == 0
-    with pytest.raises(AskError, match="no installed package has a scorer 'brif'") as caught:
+    with pytest.raises(AskError, match="no installed package provides the scorer 'brif'") as caught:
         score({"kind": "custom", "name": "brif"}, "", None)
     assert "did you mean 'brief'" in caught.value.fix

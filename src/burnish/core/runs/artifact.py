@@ -106,7 +106,7 @@ class Artifact:
     def repair(self) -> str:
         """How to recreate a damaged artifact."""
         recipe, number, _ = self.run.split("/")
-        return f"run `burnish runs resume {recipe}/{number}`: it repeats the damaged steps as a new run of the recipe"
+        return f"burnish runs resume {recipe}/{number} repeats the damaged steps, as a new run of the recipe"
 
 
 def summary(damage: list[Damage], most: int = 3) -> str:

@@ -1,1 +1,1 @@
-"""Scores of single answers, and the readers of what models write: numbers, JSON, tool calls."""
+"""Scorers of single answers, and parsers of model output: numbers, JSON, tool calls."""

@@ -1,4 +1,4 @@
-"""JSON as scorers see it: read strictly, and compared as values, not as Python objects."""
+"""Strict JSON parsing and comparison by JSON values instead of Python objects."""
 
 import json
 import re
@@ -11,7 +11,7 @@ _FENCE = re.compile(r"```[\w-]*\s*\n(.*?)```", re.DOTALL)
 
 @dataclass(frozen=True)
 class Untyped:
-    """A value of a format without types (XML-like tool calls): it equals the string and what the string parses to."""
+    """A value from a format without types (XML-like tool calls): equals the string and its parsed value."""
 
     raw: str
 
@@ -21,13 +21,13 @@ def _refuse_constant(name: str) -> Any:
 
 
 decoder = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_constant)
-"""Numbers are exact (int or Decimal); NaN and Infinity are refused."""
+"""Numbers are exact (int or Decimal); NaN and Infinity are errors."""
 
 
 def parse_json(text: str) -> Any:
-    """The value of a JSON text, which may stand in a Markdown code fence.
+    """Parse a JSON text, optionally in a Markdown code fence.
 
-    Raises ValueError when the text is anything else: prose before or after the value counts as that.
+    Raises ValueError for anything else, including prose before or after the value.
     """
     text = text.strip()
     fences = _FENCE.findall(text)
@@ -40,7 +40,7 @@ def parse_json(text: str) -> Any:
 
 
 def same_json(left: Any, right: Any) -> bool:
-    """Equality of JSON values: 1 equals 1.0, true does not equal 1, the order of keys is nothing."""
+    """Equality of JSON values: 1 equals 1.0, true does not equal 1, key order does not matter."""
     if isinstance(left, Untyped):
         return _equals_untyped(left, right)
     if isinstance(right, Untyped):

@@ -1,4 +1,4 @@
-"""Tool calls read from what a model wrote, in the notation of its chat template.
+"""Parse tool calls from model output, in the notations of common chat templates.
 
     <tool_call>{"name": …, "arguments": {…}}</tool_call>               Hermes, Qwen 2.5 and 3
     <tool_call><function=f><parameter=k>v</parameter></function>…      Qwen 3 Coder and 3.5, Nemotron 3
@@ -14,7 +14,7 @@
     [f(k="v"), g()]                                                    LFM 2, Llama 4
     {"name": …, "arguments" | "parameters": {…}}, or a list of them    plain JSON, fenced or not
 
-The last two also cover a model whose markers are special tokens that decoding has dropped.
+The last two also cover models whose markers are special tokens that decoding skips.
 """
 
 import ast
@@ -48,15 +48,15 @@ _NAMES = {"true": True, "false": False, "null": None}
 
 
 def parse_tool_calls(text: str) -> list[ToolCall]:
-    """Every tool call of a model's text, in order; [] when there is none.
+    """All tool calls in a model's output, in order; [] if there are none.
 
-    Raises MalformedToolCallError when a call was begun, by its marker, and cannot be read.
+    Raises MalformedToolCallError if a call's marker is found and the call cannot be parsed.
     """
     for marker, read in _BY_MARKER.items():
         if marker in text:
             calls = read(text)
             if not calls:
-                raise MalformedToolCallError(f"a call was begun and cannot be read: {text.strip()[:60]!r}")
+                raise MalformedToolCallError(f"the tool call cannot be parsed: {text.strip()[:60]!r}")
             return calls
     if pythonic := _PYTHONIC.match(text.strip()):
         return _from_python(pythonic[1])
@@ -74,7 +74,7 @@ def _from_blocks(text: str) -> list[ToolCall]:
             arguments = {key.strip(): Untyped(value.strip()) for key, value in _ARGUMENT.findall(block)}
             calls.append(ToolCall(name[1], arguments))
         else:
-            raise MalformedToolCallError(f"no call can be read in {block.strip()[:60]!r}")
+            raise MalformedToolCallError(f"the tool call cannot be parsed: {block.strip()[:60]!r}")
     return calls
 
 
@@ -105,7 +105,7 @@ def _from_python_tag(text: str) -> list[ToolCall]:
 
 
 def _named_json(pattern: re.Pattern[str]) -> Callable[[str], list[ToolCall]]:
-    """A reader of notations where a JSON object follows each match of `pattern`, whose group is the name."""
+    """A parser for notations where a JSON object follows each match of `pattern`, whose group is the name."""
 
     def read(text: str) -> list[ToolCall]:
         return [
@@ -116,7 +116,7 @@ def _named_json(pattern: re.Pattern[str]) -> Callable[[str], list[ToolCall]]:
 
 
 def _from_gemma(text: str) -> list[ToolCall]:
-    """Gemma 4's own objects, turned into JSON: its quoted strings into JSON's, its bare keys into quoted ones."""
+    """Parse Gemma 4's notation by converting its quoted strings and bare keys to JSON."""
     calls = []
     for match in _GEMMA.finditer(text):
         pieces = text[match.end() :].partition("<tool_call|>")[0].split(_GEMMA_QUOTE)
@@ -140,7 +140,7 @@ def _from_marked_python(text: str) -> list[ToolCall]:
 
 
 def _from_python(text: str) -> list[ToolCall]:
-    """A list of calls with keyword arguments, read as Python's grammar has it; nothing is run."""
+    """Parse a list of calls with keyword arguments by Python's grammar; nothing is executed."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)
@@ -148,12 +148,12 @@ def _from_python(text: str) -> list[ToolCall]:
         assert isinstance(tree, ast.List)
         return [_from_python_call(node) for node in tree.elts]
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise MalformedToolCallError(f"the calls are no Python: {error}") from None
+        raise MalformedToolCallError(f"the calls are not valid Python: {error}") from None
 
 
 def _from_python_call(node: ast.expr) -> ToolCall:
     if not isinstance(node, ast.Call) or node.args:
-        raise ValueError("only calls with named arguments are tool calls")
+        raise ValueError("tool calls need keyword arguments")
     return ToolCall(ast.unparse(node.func), {str(word.arg): _literal(word.value) for word in node.keywords})
 
 
@@ -172,11 +172,11 @@ def _literal(node: ast.expr) -> Any:
         case ast.Dict(keys=keys, values=values):
             return {_literal(key): _literal(value) for key, value in zip(keys, values, strict=True) if key is not None}
         case _:
-            raise ValueError(f"{ast.unparse(node)} is no value")
+            raise ValueError(f"{ast.unparse(node)} is not a literal")
 
 
 def _from_plain_json(text: str) -> list[ToolCall]:
-    """A JSON value that is the whole text, or several one after another; [] when the text is anything else."""
+    """Parse a text that is one JSON value or a sequence of them; [] for any other text."""
     try:
         value = parse_json(text)
     except ValueError:
@@ -198,7 +198,7 @@ def _from_plain_sequence(text: str) -> list[ToolCall]:
 
 
 def _from_json_sequence(text: str, separator: str = "") -> list[ToolCall]:
-    """JSON values one after another; whatever follows the last one is left alone."""
+    """Parse a sequence of JSON values; text after the last one is ignored."""
     calls, position = [], 0
     while (position := _skip(text, position, separator)) < len(text):
         if calls and text[position] not in "{[":
@@ -218,7 +218,7 @@ def _decode(text: str, position: int) -> tuple[Any, int]:
     try:
         return decoder.raw_decode(text, position)
     except (ValueError, RecursionError) as error:
-        raise MalformedToolCallError(f"the call is no JSON: {error}") from None
+        raise MalformedToolCallError(f"the call is not valid JSON: {error}") from None
 
 
 def _looks_like_calls(value: Any) -> bool:

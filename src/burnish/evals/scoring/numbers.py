@@ -1,13 +1,14 @@
-"""The number that a text ends with, as an exact fraction.
+"""Parse the last number of a text as an exact fraction.
 
-The rule of GSM8K (arXiv 2110.14168), where the last number is the answer, made precise:
+Defines the rule of GSM8K (arXiv 2110.14168), where the last number is the answer:
 - thousands commas, currency signs and `%` are dropped: `$1,234.50` is 1234.5, `50%` is 50 (not 0.5);
-- a comma groups only whole threes: `1,234` is 1234, while `1,2,3` ends in 3 and a decimal comma, `1,5`, in 5;
-- a minus counts when no digit, letter or closing bracket stands right before it and the number follows at
-  once: `10-5` ends in 5, `- 5 eggs` (a list) in 5, `is -5` and `-$5` in -5;
+- a comma only separates groups of three digits: `1,234` is 1234, while `1,2,3` ends in 3 and a decimal comma,
+  `1,5`, in 5;
+- a minus counts if no digit, letter or closing bracket directly precedes it and the number follows
+  immediately: `10-5` ends in 5, `- 5 eggs` (a list) in 5, `is -5` and `-$5` in -5;
 - `3/4` and `\\frac{3}{4}` are fractions and `1 1/2` is 1.5; a date such as `12/05/2024` is three numbers;
-- `1.5e-3` is scientific notation; the full stop of `It is 5.` is no decimal point;
-- a number glued behind a letter, as in `CO2`, is part of a word.
+- `1.5e-3` is scientific notation; the full stop of `It is 5.` is not a decimal point;
+- a number directly after a letter, as in `CO2`, is part of a word.
 """
 
 import re
@@ -26,21 +27,21 @@ _NUMBER = re.compile(
     """,
     re.VERBOSE,
 )
-_LONGEST = 1000
+_MAX_LENGTH = 1000
 _VULGAR_FRACTION = re.compile("[¼½¾⅐-⅞]")
 _TO_ASCII = {0xFF01 + offset: 0x21 + offset for offset in range(94)} | {ord("−"): "-"}
 
 
 def last_number(text: str) -> Fraction | None:
-    """The last number of a text; None when it has none. Full-width digits, `½` and the Unicode minus are read too."""
+    """The last number of a text, or None. Full-width digits, `½` and the Unicode minus are supported."""
     text = _VULGAR_FRACTION.sub(lambda sign: f" {unicodedata.normalize('NFKC', sign[0]).replace('⁄', '/')}", text)
     matches = [match for match in _NUMBER.finditer(text.translate(_TO_ASCII)) if _is_number(match)]
     return _value(matches[-1]) if matches else None
 
 
 def _is_number(match: re.Match[str]) -> bool:
-    """False for a division by zero, and for runs of digits so long that they are noise."""
-    return len(match[0]) <= _LONGEST and all(int(match[name] or 1) for name in ("under", "bottom"))
+    """False for a division by zero, and for excessively long runs of digits."""
+    return len(match[0]) <= _MAX_LENGTH and all(int(match[name] or 1) for name in ("under", "bottom"))
 
 
 def _value(match: re.Match[str]) -> Fraction:

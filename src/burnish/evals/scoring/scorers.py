@@ -1,8 +1,8 @@
-"""Scorers: an answer, a reference and the row in, a score between 0 and 1 and its reason out.
+"""Scorers: functions of an answer, a reference and the row that return a score from 0 to 1 with a reason.
 
-Built-in scorers are one class each, built from the spec of the same `kind`; `kind: custom` names one of
-another package, registered in the entry-point group `burnish.scorers` as a function that is given the
-settings and returns a Scorer.
+Each built-in scorer is a class, built from the spec of the same `kind`. `kind: custom` names a scorer of
+another package, registered in the entry-point group `burnish.scorers` as a function of the settings that
+returns a Scorer.
 """
 
 import re
@@ -41,7 +41,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Score:
-    """How good an answer is, 0 to 1, and in a few words why."""
+    """The score of an answer, 0 to 1, with a short reason."""
 
     value: float
     why: str = ""
@@ -49,13 +49,13 @@ class Score:
 
 @dataclass(frozen=True)
 class Unscored:
-    """The row cannot be scored at all, which is no 0: it has no (usable) reference."""
+    """A row that cannot be scored, for example because it has no usable reference; not the same as 0."""
 
     why: str
 
 
 class Scorer(Protocol):
-    """Anything that scores. `name` labels the score; `reference` is None where the row has no answer."""
+    """The interface of scorers. `name` labels the score; `reference` is None if the row has no answer."""
 
     name: str
 
@@ -66,10 +66,9 @@ NO_REFERENCE = Unscored("the row has no reference answer")
 
 
 def visible(answer: str) -> str:
-    """The part of an answer that a person would be shown: what follows the thinking (`<think>…</think>`).
+    """The visible part of an answer: the text after the reasoning (`<think>…</think>`).
 
-    Thinking that never ends leaves "". Templates that open the thinking themselves leave only `</think>`
-    in the answer, which is covered too.
+    "" if the reasoning does not end. If the template opens the reasoning, the answer contains only `</think>`.
     """
     if "</think>" in answer:
         return answer.rpartition("</think>")[2].lstrip("\n")
@@ -77,9 +76,9 @@ def visible(answer: str) -> str:
 
 
 def build_scorers(specs: Sequence[ScorerSpec]) -> list[Scorer]:
-    """The scorers of each spec, with names that are unique (a second `regex` is `regex_2`).
+    """The scorers of the specs, with unique names (a second `regex` is `regex_2`).
 
-    `tool_call` brings `no_call` with it, for the rows where right is not to call.
+    `tool_call` adds `no_call`, for rows that expect no call.
     """
     scorers: list[Scorer] = []
     seen: Counter[str] = Counter()
@@ -94,7 +93,7 @@ def build_scorers(specs: Sequence[ScorerSpec]) -> list[Scorer]:
 
 
 def scorers_for(row: Row, scorers: Sequence[Scorer]) -> list[Scorer]:
-    """Those that the row is meant for: a scorer with a method `applies_to(row)` says so itself."""
+    """The scorers that apply to a row, by their optional method `applies_to(row)`."""
     return [scorer for scorer in scorers if getattr(scorer, "applies_to", _always)(row)]
 
 
@@ -121,7 +120,7 @@ class ExactMatch:
 
 
 class Contains:
-    """The reference, or a fixed text, stands somewhere in the answer."""
+    """Whether the answer contains the reference, or a fixed text."""
 
     name = "contains"
 
@@ -137,7 +136,7 @@ class Contains:
 
 
 class Regex:
-    """The pattern's first match; with a group, its first group is compared with the reference's."""
+    """The first match of the pattern; its first group, if any, is compared with that of the reference."""
 
     name = "regex"
 
@@ -155,11 +154,11 @@ class Regex:
             return Unscored("the pattern is not found in the reference")
         if found is None:
             return Score(0.0, "the pattern is not found")
-        return _verdict(found[1] == wanted[1], "equal", f"{found[1]!r} in place of {wanted[1]!r}")
+        return _verdict(found[1] == wanted[1], "equal", f"{found[1]!r} instead of {wanted[1]!r}")
 
 
 class Number:
-    """The last number of each; `burnish.evals.scoring.numbers` says what counts as one."""
+    """Equality of the last numbers; `burnish.evals.scoring.numbers` defines them."""
 
     name = "number"
 
@@ -176,11 +175,11 @@ class Number:
         if found is None:
             return Score(0.0, "the answer has no number")
         close = abs(found - wanted) <= self.tolerance * abs(wanted) if self.tolerance else found == wanted
-        return _verdict(close, "equal", f"{found} in place of {wanted}")
+        return _verdict(close, "equal", f"{found} instead of {wanted}")
 
 
 class Json:
-    """Equality as JSON values: 1 is 1.0, the order of keys is nothing; a code fence around is allowed."""
+    """Equality as JSON values: 1 equals 1.0, key order does not matter, a code fence is allowed."""
 
     name = "json"
 
@@ -193,18 +192,18 @@ class Json:
         try:
             wanted = parse_json(reference)
         except ValueError:
-            return Unscored("the reference is no JSON")
+            return Unscored("the reference is not JSON")
         try:
             found = parse_json(answer)
         except ValueError as error:
-            return Score(0.0, f"the answer is no JSON: {error}")
-        return _verdict(same_json(found, wanted), "equal", "other JSON")
+            return Score(0.0, f"the answer is not JSON: {error}")
+        return _verdict(same_json(found, wanted), "equal", "different JSON")
 
 
 class ToolCalls:
-    """The calls in the answer against the `tool_calls` of the row's last turn.
+    """The calls in the answer compared with the `tool_calls` of the row's last turn.
 
-    A row that offers tools and answers without a call is `NoCall`'s: an answer of any text would be right there, and
+    Rows with tools whose reference has no call are scored by `NoCall` instead: any text would be correct there, and
     a model that never calls would score high.
     """
 
@@ -224,7 +223,7 @@ class ToolCalls:
 
 
 class NoCall:
-    """On rows that offer tools and answer without one: whether the answer calls none either."""
+    """For rows with tools whose reference has no call: whether the answer has no call either."""
 
     name = "no_call"
 
@@ -237,7 +236,7 @@ class NoCall:
 
 
 def expected_calls(row: Row) -> list[ToolCall]:
-    """The calls of the turn that a row ends with."""
+    """The calls of a row's last turn."""
     turn = answering_turn(row)
     return reference_calls(turn.get("tool_calls", ())) if turn else []
 
@@ -283,7 +282,7 @@ class Chrf:
 
 
 class Language:
-    """The language of the answer (py3langid) against a given one, or the reference's."""
+    """The language of the answer (py3langid), compared with a given one or the reference's."""
 
     name = "language"
 
@@ -299,11 +298,11 @@ class Language:
         if not answer.strip():
             return Score(0.0, "the answer is empty")
         found = py3langid.classify(answer)[0]
-        return _verdict(found == expected, found, f"{found} in place of {expected}")
+        return _verdict(found == expected, found, f"{found} instead of {expected}")
 
 
 def answering_turn(row: Row) -> Mapping[str, Any] | None:
-    """The assistant turn that a chat row ends with, whose text or tool calls are the reference; else None."""
+    """The assistant turn at the end of a chat row, whose text or tool calls are the reference; else None."""
     turns = row.get("messages") or ()
     return turns[-1] if turns and turns[-1]["role"] == "assistant" else None
 
@@ -312,7 +311,7 @@ def _custom(spec: CustomScorerSpec) -> Scorer:
     known = {entry.name: entry for entry in entry_points(group="burnish.scorers")}
     if spec.name not in known:
         raise AskError(
-            "ask.bad-reference", f"no installed package has a scorer '{spec.name}'", nearest(spec.name, known)
+            "ask.bad-reference", f"no installed package provides the scorer '{spec.name}'", nearest(spec.name, known)
         )
     return known[spec.name].load()(spec.settings)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from burnish.evals.style import FAINT, INK, PALE, STRONG, WARM, dress, new_figure, write_heading
+from burnish.evals.style import FAINT, INK, PALE, STRONG, WARM, new_figure, style_axes, write_heading
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.reporting.ledger import RECORD
 
@@ -27,7 +27,7 @@ def draw(visits: Path, rows: TokenisedRows, evaluations: Sequence[Sequence[float
     rows = f"{len(steps):,} steps" if len(steps) != 1 else "1 step"
     write_heading(figure, "Loss per learned token", rows)
     axes = figure.add_axes((0.09, 0.62 / height, 0.88, 1 - 1.55 / height))
-    dress(axes, grid="y")
+    style_axes(axes, grid="y")
     if len(steps) < _SMOOTHED_FROM:
         axes.plot(steps, losses, color=STRONG, lw=1.8, marker="o", ms=3.5, label="training")
     else:
