@@ -137,13 +137,13 @@ def test_arguments_are_compared_as_json_values(got: object, expected: object, eq
 
 
 def test_the_order_of_calls_counts_only_on_request() -> None:
-    assert difference([TIME, WEATHER], [WEATHER, TIME], order=True) == "called get_time in place of get_weather"
+    assert difference([TIME, WEATHER], [WEATHER, TIME], order=True) == "called get_time instead of get_weather"
     assert difference([TIME, WEATHER], [WEATHER, TIME], order=False) == ""
     assert difference([TIME, TIME], [WEATHER, TIME], order=False) == "no call matches get_weather(city, days)"
 
 
 def test_a_difference_is_described() -> None:
-    assert difference([], [TIME], order=True) == "0 calls in place of 1"
+    assert difference([], [TIME], order=True) == "0 calls instead of 1"
     wrong = ToolCall("get_time", {"zone": "PST"})
     assert difference([wrong], [TIME], order=True) == "get_time: argument zone is 'PST', not 'CET'"
     assert difference([ToolCall("get_time", {})], [TIME], order=True) == "get_time: argument zone is missing"
