@@ -1,4 +1,4 @@
-"""ROUGE (Lin 2004): overlap of words, word pairs or the longest common subsequence, without stemming, for all scripts."""
+"""ROUGE (Lin 2004): overlap of words, word pairs or the longest common subsequence; no stemming, all scripts."""
 
 import re
 from collections import Counter
