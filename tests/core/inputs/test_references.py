@@ -172,7 +172,7 @@ def test_a_data_folder_may_contain_a_config_json(tmp_path, files, kind):
 
 
 @pytest.mark.parametrize(
-    ("failed", "said"), [(1, "r/1 "), (3, "r/1 "), (4, "and 1 older runs"), (6, "and 3 older ones")]
+    ("failed", "said"), [(1, "r/1 "), (3, "r/1 "), (4, "and 1 older run"), (6, "and 3 older runs")]
 )
 def test_of_many_runs_without_the_artifact_the_newest_three_are_named(workspace, finished, failed, said):
     for number in range(1, failed + 1):

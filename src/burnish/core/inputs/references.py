@@ -220,7 +220,8 @@ def _artifact(ref: str, kinds: tuple[str, ...], workspace: Workspace, report: Ca
 
 
 def _listed(skipped: list[str]) -> str:
-    more = [f"and {len(skipped) - 3} older runs"] if len(skipped) > 3 else []
+    older = len(skipped) - 3
+    more = [f"and {older} older run{'s' if older > 1 else ''}"] if older > 0 else []
     return ", ".join([*skipped[:3], *more])
 
 
