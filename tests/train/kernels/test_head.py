@@ -99,3 +99,29 @@ def test_no_learned_token_gives_a_loss_of_zero_and_no_gradient():
     loss.backward()
     assert loss.item() == 0.0
     assert not layer.weight.grad.any()
+
+
+def test_a_token_that_is_nearly_certain_keeps_its_small_gradient_in_bfloat16():
+    """softmax - onehot cancels there: it must be taken before it is rounded."""
+    torch.manual_seed(0)
+    weight = torch.randn(VOCABULARY, WIDTH).bfloat16()
+    targets = torch.arange(TOKENS) % VOCABULARY
+    hidden = (weight[targets].float() * 1.2).bfloat16().requires_grad_()
+    loss, losses = linear_cross_entropy(hidden, weight, None, targets, torch.ones(TOKENS))
+    rounded = (hidden.float() @ weight.float().T).bfloat16().float().requires_grad_()  # as the product gives them
+    expected, expected_losses = plain_twin(rounded, targets, torch.ones(TOKENS))
+    assert expected_losses.median() < 0.01
+    torch.testing.assert_close(losses, expected_losses, rtol=1e-4, atol=1e-6)
+    ours, theirs = gradients(loss, [hidden])[0], gradients(expected, [rounded])[0] @ weight.float()
+    certain = expected_losses < 0.01
+    assert ((ours - theirs)[certain].norm() / theirs[certain].norm()) < 1e-2
+
+
+def test_the_loss_of_an_impossible_token_is_a_number():
+    hidden = torch.full((1, WIDTH), 100.0, requires_grad=True)
+    weight = torch.linspace(-1, 1, VOCABULARY)[:, None].repeat(1, WIDTH)
+    loss, losses = linear_cross_entropy(hidden, weight, None, torch.tensor([0]), torch.ones(1))
+    _, expected = plain_twin(hidden @ weight.T, torch.tensor([0]), torch.ones(1))
+    torch.testing.assert_close(losses, expected)
+    assert expected > 3000
+    assert gradients(loss, [hidden])[0].isfinite().all()

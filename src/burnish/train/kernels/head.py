@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 CHUNK = 1024
-"""Positions whose logits exist at once."""
+"""Positions whose logits exist at once, at most."""
+_CPU_CHUNK, _CPU_LOGITS = 256, 1 << 23
+"""On a CPU fewer, so that a chunk's logits stay near its cache: so many numbers, but never fewer positions."""
 
 
 def linear_cross_entropy(
@@ -35,32 +37,45 @@ class _Linear(torch.autograd.Function):
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, shares: Tensor, scale: float
     ) -> tuple[Tensor, Tensor]:
         needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
+        needs_gradient = needs_hidden or needs_weight or needs_bias
         losses = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         d_hidden = torch.empty_like(hidden) if needs_hidden else None
         d_weight = torch.zeros_like(weight, dtype=torch.float32) if needs_weight else None
         d_bias = torch.zeros_like(bias, dtype=torch.float32) if needs_bias and bias is not None else None
-        for start in range(0, len(targets), CHUNK):
-            part = slice(start, start + CHUNK)
-            logits = torch.nn.functional.linear(hidden[part], weight, bias).float()  # [chunk, V]
+        chunk = _chunk(hidden, len(weight))
+        # two buffers for all chunks: fresh ones of this size would be mapped and unmapped by the kernel each time
+        products = hidden.new_empty(min(chunk, len(targets)), len(weight))
+        exact = products if hidden.dtype == torch.float32 else torch.empty_like(products, dtype=torch.float32)
+        for start in range(0, len(targets), chunk):
+            part = slice(start, start + chunk)
+            states, picks = hidden[part], targets[part, None]
+            rounded, logits = products[: len(states)], exact[: len(states)]  # [chunk, V]
+            if bias is None:
+                torch.mm(states, weight.T, out=rounded)
+            else:
+                torch.addmm(bias, states, weight.T, out=rounded)
+            if logits.dtype != rounded.dtype:
+                logits.copy_(rounded)
             if scale != 1.0:
                 logits *= scale
-            rows = torch.arange(len(logits), device=logits.device)
-            picked = logits[rows, targets[part]]
-            normaliser = torch.logsumexp(logits, -1)
-            losses[part] = normaliser - picked
-            if not any((needs_hidden, needs_weight, needs_bias)):
+            picked, highest = logits.gather(1, picks), logits.amax(-1, keepdim=True)
+            shares_of_tokens = torch.softmax(logits, -1, out=logits)
+            # the largest share is exp(0) / Σ exp(logit - highest), and never small
+            losses[part] = (highest - shares_of_tokens.amax(-1, keepdim=True).log() - picked)[:, 0]
+            if not needs_gradient:
                 continue
-            # d loss / d (hidden·weightᵀ + bias) = scale · share · (softmax - onehot), written over the logits
-            gradient = logits.sub_(normaliser[:, None]).exp_()
-            gradient[rows, targets[part]] -= 1.0
-            gradient *= (shares[part] * scale)[:, None]
+            # d loss / d (hidden·weightᵀ + bias) = factor · (softmax - onehot), written over the logits; the factor of
+            # a position goes to the narrow side of each product
+            gradient = shares_of_tokens.scatter_add_(1, picks, torch.full_like(picked, -1.0))
+            factor = (shares[part] * scale)[:, None]
             if d_bias is not None:
-                d_bias += gradient.sum(0)
-            gradient = gradient.to(weight.dtype)
+                d_bias += (gradient.T @ factor)[:, 0]
+            if logits.dtype != rounded.dtype:
+                gradient = rounded.copy_(gradient)
             if d_hidden is not None:
-                d_hidden[part] = gradient @ weight
+                d_hidden[part] = (gradient @ weight) * factor
             if d_weight is not None:
-                d_weight += gradient.T @ hidden[part]
+                d_weight += gradient.T @ (states * factor).to(states.dtype)
         ctx.save_for_backward(d_hidden, d_weight, d_bias)
         ctx.dtypes = weight.dtype, bias.dtype if bias is not None else None
         ctx.mark_non_differentiable(losses)
@@ -79,6 +94,11 @@ class _Linear(torch.autograd.Function):
             None,
             None,
         )
+
+
+def _chunk(hidden: Tensor, vocabulary: int) -> int:
+    """Positions whose logits exist at once."""
+    return CHUNK if hidden.device.type != "cpu" else min(CHUNK, max(_CPU_CHUNK, _CPU_LOGITS // vocabulary))
 
 
 def module_cross_entropy(
