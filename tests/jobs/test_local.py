@@ -1,6 +1,10 @@
 """The launcher: the environment of workers, and deaths that nobody explained."""
 
+import os
+import platform
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -24,6 +28,36 @@ def test_the_cuda_allocator_grows_its_segments_unless_a_person_set_it_up(monkeyp
             one.setenv(name, "max_split_size_mb:128")
             found = worker_environment()
             assert {key: found.get(key) for key in names} == dict.fromkeys(names) | {name: "max_split_size_mb:128"}
+
+
+FAULTS = """
+import resource
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+bytearray(64 << 20)
+before = faults()
+for _ in range(3):
+    bytearray(64 << 20)
+print((faults() - before) * resource.getpagesize())
+"""
+"""Bytes of pages that the kernel hands out for a buffer of 64 MiB which the process had before."""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="settings of glibc")
+@pytest.mark.parametrize(
+    ("variable", "value", "is_kept"),
+    [
+        ("MALLOC_ARENA_MAX", "2", True),
+        ("MALLOC_MMAP_THRESHOLD_", "1048576", False),
+        ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=1048576", False),
+    ],
+)
+def test_a_worker_keeps_freed_memory_unless_the_user_set_the_allocator(monkeypatch, variable, value, is_kept):
+    for name in [name for name in os.environ if name.startswith("MALLOC_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    monkeypatch.setenv(variable, value)
+    worker = subprocess.run([sys.executable, "-c", FAULTS], env=worker_environment(), capture_output=True, check=True)
+    assert (int(worker.stdout) < 1 << 20) == is_kept
 
 
 class Dead:

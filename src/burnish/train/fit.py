@@ -25,6 +25,7 @@ from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder, l
 from burnish.train.checkpoints.lineage import Origin
 from burnish.train.checkpoints.state import LoopSettings, TrainState
 from burnish.train.dropout import TokenDropout
+from burnish.train.kernels.lora import FusedLora
 from burnish.train.loop import Loop
 from burnish.train.objectives.balance import balance_of
 from burnish.train.optim.optimizers import Optimizer
@@ -83,7 +84,7 @@ def fit(
     scorer.keeps_routing = balance is not None
     _tell_attention(spec, scorer, ctx.emit)
     optimizer = Optimizer(model, spec.optimizer, {} if start is None else start.masters(model))
-    dropout = TokenDropout(model, spec.seed)
+    dropout, fused = TokenDropout(model, spec.seed), FusedLora(model)
     plan = _plan(spec, rows, ctx.emit)
     settings = _settings(spec, plan, held_out, resolved, ctx.emit)
     checkpoints = CheckpointFolder(ctx.scratch / "checkpoints", spec.checkpoint.keep)
@@ -114,6 +115,7 @@ def fit(
     tracking.publish(ctx.out / "trackers")
     scorer.restore_attention()
     dropout.remove()
+    fused.remove()
     saved: dict[str, Any] = {}
     if save_dtype is not None:
         saved = give_whole_model(model, optimizer, save_dtype, start, ctx.emit)

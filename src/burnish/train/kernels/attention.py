@@ -160,25 +160,41 @@ def attend(
     dtype = query.dtype
     if not query.is_cuda:  # the backward pass of bf16 attention is several times slower than fp32 on a CPU
         query, key, value = query.float(), key.float(), value.float()
-    groups = query.shape[1] // key.shape[1]
-    if groups > 1:
-        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-    lengths = [end - start for start, end in itertools.pairwise(sequence_bounds)]
+    shares_heads = query.shape[1] > key.shape[1]
+    if shares_heads and (query.is_cuda or softcap is not None):  # a CPU's kernel reads one key for several queries
+        groups = query.shape[1] // key.shape[1]
+        key, value, shares_heads = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1), False
+    runs = _runs(sequence_bounds)
     parts = []
     # one split, not a slice for each sequence: the backward pass of a slice fills a tensor as large as the batch
-    for q, k, v in zip(*(states.split(lengths, 2) for states in (query, key, value)), strict=True):
-        length, mask = q.shape[2], None
+    split = (states.split([length * count for length, count in runs], 2) for states in (query, key, value))
+    for (length, count), *run in zip(runs, *split, strict=True):
+        # [count, heads, length, head_dim]: sequences of one length that lie side by side make one call
+        q, k, v = (states[0].unflatten(1, (count, length)).transpose(0, 1) for states in run)
+        mask = None
         if window is not None and length > window:
             mask = _window(length, window, query.device)
         if softcap is not None:
-            parts.append(_softcapped(q, k, v, mask, softcap, scaling, dropout))
+            found = _softcapped(q, k, v, mask, softcap, scaling, dropout)
         else:
-            parts.append(
-                scaled_dot_product_attention(
-                    q, k, v, attn_mask=mask, is_causal=mask is None, scale=scaling, dropout_p=dropout
-                )
+            found = scaled_dot_product_attention(
+                q,
+                k,
+                v,
+                attn_mask=mask,
+                is_causal=mask is None,
+                scale=scaling,
+                dropout_p=dropout,
+                enable_gqa=shares_heads,
             )
-    return torch.cat(parts, 2).to(dtype).transpose(1, 2).contiguous(), None
+        parts.append(found.transpose(0, 1).flatten(1, 2))  # [heads, count · length, head_dim]
+    return torch.cat(parts, 1).to(dtype).transpose(0, 1).contiguous()[None], None
+
+
+def _runs(bounds: tuple[int, ...]) -> list[tuple[int, int]]:
+    """(length, count) of the sequences of one length that lie side by side, in their order."""
+    lengths = itertools.groupby(end - start for start, end in itertools.pairwise(bounds))
+    return [(length, len(list(found))) for length, found in lengths]
 
 
 def _window(length: int, window: int, device: torch.device) -> torch.Tensor:

@@ -1,0 +1,88 @@
+"""A linear layer with a LoRA adapter as one autograd function, in the place of PEFT's forward while a model is trained.
+
+PEFT computes `result + B(A(x)) · scaling`: two more passes over a tensor as large as the layer's output, and as many
+backward. Here the adapter's product is added by the matrix product itself, and the scale is put on its narrow side.
+Both compute the same; the tests compare loss and gradients with PEFT's. Layers that are anything else (dropout, DoRA,
+several adapters, embeddings, quantized or merged weights) keep PEFT's forward.
+"""
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+
+class FusedLora:
+    """Takes over the plain LoRA layers of a model until `remove`."""
+
+    def __init__(self, model: nn.Module):
+        self.layers: list[nn.Module] = []
+        if not hasattr(model, "peft_config"):
+            return
+        self.layers = [module for module in model.modules() if _is_plain(module)]
+        for layer in self.layers:
+            layer.forward = partial(_forward, layer)
+
+    def remove(self) -> None:
+        """Give the layers PEFT's forward back."""
+        for layer in self.layers:
+            del layer.forward
+
+
+def _is_plain(module: Any) -> bool:
+    """True for a linear layer with one adapter of two matrices, and nothing else between input and output."""
+    from peft.tuners.lora.layer import Linear
+
+    if type(module) is not Linear or len(module.active_adapters) != 1 or module.fan_in_fan_out:
+        return False
+    name, base = module.active_adapters[0], module.base_layer
+    if name not in module.lora_A or name in module.lora_variant or type(module.lora_dropout[name]) is not nn.Identity:
+        return False
+    parts = [base, module.lora_A[name], module.lora_B[name]]
+    narrow = module.lora_A[name].bias is None and module.lora_B[name].bias is None
+    return narrow and not base.weight.requires_grad and all(_is_bare(part) for part in parts)
+
+
+def _is_bare(part: nn.Module) -> bool:
+    hooks = (part._forward_hooks, part._forward_pre_hooks, part._backward_hooks, part._backward_pre_hooks)
+    return type(part) is nn.Linear and "forward" not in vars(part) and not any(hooks)
+
+
+def _forward(layer: Any, states: Tensor, *others: Any, **named: Any) -> Tensor:
+    name, base = layer.active_adapters[0], layer.base_layer
+    down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
+    is_usual = not (others or named or layer.disable_adapters or layer.merged or len(layer.active_adapters) != 1)
+    is_usual = is_usual and not torch.is_autocast_enabled(states.device.type)
+    if not (is_usual and states.dtype == base.weight.dtype == down.dtype == up.dtype):
+        return type(layer).forward(layer, states, *others, **named)
+    return _LoraLinear.apply(states, base.weight, base.bias, down, up, layer.scaling[name])  # pyright: ignore
+
+
+class _LoraLinear(torch.autograd.Function):
+    """states·weightᵀ + bias + scale·(states·downᵀ)·upᵀ, with gradients for states, down and up."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, states: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scale: float
+    ) -> Tensor:
+        flat = states.reshape(-1, states.shape[-1])  # [T, in]
+        narrow = (flat @ down.T).mul_(scale)  # [T, rank]
+        output = nn.functional.linear(flat, weight, bias).addmm_(narrow, up.T)
+        ctx.save_for_backward(states, weight, down, up, narrow)
+        ctx.scale = scale
+        return output.view(*states.shape[:-1], -1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        states, weight, down, up, narrow = ctx.saved_tensors
+        needs_states, needs_down, needs_up = (ctx.needs_input_grad[place] for place in (0, 3, 4))
+        outer = gradients[0].reshape(-1, gradients[0].shape[-1])  # [T, out]
+        d_narrow = (outer @ up).mul_(ctx.scale)  # [T, rank]
+        d_states = None
+        if needs_states:
+            d_states = (outer @ weight).addmm_(d_narrow, down).view(states.shape)
+        d_down = d_narrow.T @ states.reshape(-1, states.shape[-1]) if needs_down else None
+        return d_states, None, None, d_down, outer.T @ narrow if needs_up else None, None
