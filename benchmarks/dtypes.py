@@ -133,7 +133,8 @@ def main() -> None:
 def _measure(dtype: str, place: Path, given: argparse.Namespace) -> dict[str, float]:
     from burnish.jobs.local import worker_environment
 
-    command = [sys.executable, "-W", "ignore", __file__, "--one", dtype, str(place / "model"), str(place / "run")]
+    run = tempfile.mkdtemp(dir=place)  # a run in the folder of another would resume it
+    command = [sys.executable, "-W", "ignore", __file__, "--one", dtype, str(place / "model"), run]
     command += ["--steps", str(given.steps), "--median", str(given.median)]
     environment = worker_environment() | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)

@@ -277,7 +277,8 @@ def _rates(peak: dict[str, float]) -> str:
 
 
 def _measure(name: str, place: Path, dense: bool, *, checkout: Path | None = None, threads: int = 1) -> dict[str, Any]:
-    arguments = ["--one", name, str(place / "model"), str(place / "run")] + (["--dense"] if dense else [])
+    run = tempfile.mkdtemp(dir=place)  # a run in the folder of another would resume it
+    arguments = ["--one", name, str(place / "model"), run] + (["--dense"] if dense else [])
     if threads > 1:
         arguments += ["--threads", str(threads)]
     return _child(arguments, checkout, as_worker=name == BURNISH, threads=threads)
