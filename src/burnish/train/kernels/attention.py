@@ -161,7 +161,7 @@ def attend(
     if not query.is_cuda:  # the backward pass of bf16 attention is several times slower than fp32 on a CPU
         query, key, value = query.float(), key.float(), value.float()
     shares_heads = query.shape[1] > key.shape[1]
-    if shares_heads and (query.is_cuda or softcap is not None):  # a CPU's kernel reads one key for several queries
+    if shares_heads and (query.device.type != "cpu" or softcap is not None):  # a CPU reads one key for several queries
         groups = query.shape[1] // key.shape[1]
         key, value, shares_heads = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1), False
     runs = _runs(sequence_bounds)
