@@ -43,7 +43,7 @@ class Batch:
 
 
 def make_batch(data: TokenisedRows, rows: Indices, device: torch.device | str = "cpu") -> Batch:
-    """Lay the named rows end to end; they are copied to a device at once, and the host does not wait for it."""
+    """Lay the named rows end to end; they go to a CUDA device in one copy, which the host does not wait for."""
     spans = [data.span(r) for r in rows.tolist()]
     lengths = data.lengths[rows]
     bounds = np.concatenate([[0], np.cumsum(lengths)])
@@ -63,22 +63,22 @@ def make_batch(data: TokenisedRows, rows: Indices, device: torch.device | str = 
         "row_indices": rows.astype(np.int64),
     }
     device = torch.device(device)
-    if device.type == "cpu":
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    else:
+    if device.type == "cuda":
         tensors = in_one_copy(arrays, device)
+    else:
+        tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
     counts = np.bincount(sequences[learned], minlength=len(spans))
     return Batch(**tensors, bounds=tuple(bounds.tolist()), rows=rows, learned=counts)
 
 
 def in_one_copy(arrays: Mapping[str, NDArray[np.generic]], device: torch.device) -> dict[str, torch.Tensor]:
-    """The arrays on a device, as views of one buffer; for CUDA it is copied from pinned memory, asynchronously."""
+    """The arrays on a device, as views of one buffer; to CUDA it is copied from pinned memory, and not waited for."""
     starts = np.cumsum([0] + [-(-array.nbytes // _ALIGNED) * _ALIGNED for array in arrays.values()]).tolist()
     host = torch.empty(starts[-1], dtype=torch.uint8, pin_memory=device.type == "cuda")
     parts = list(zip(arrays.items(), starts, strict=False))
     for (_, array), start in parts:
         host.numpy()[start : start + array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    there = host.to(device, non_blocking=True)
+    there = host.to(device, non_blocking=host.is_pinned())
     return {
         name: there[start : start + array.nbytes].view(_TORCH[array.dtype]).view(array.shape)
         for (name, array), start in parts
