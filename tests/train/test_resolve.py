@@ -7,6 +7,7 @@ import torch
 
 from burnish.core.errors import DataError, MachineError
 from burnish.specs.train import SftSpec
+from burnish.train import resolve as resolve_module
 from burnish.train.resolve import Machine, ModelShape, beyond_context, resolve, save_every
 
 LAPTOP = Machine(cores=8, cuda=False, mps=False, bf16_on_cpu=True, memory=16_000_000_000)
@@ -125,3 +126,21 @@ def test_rows_beyond_the_context_are_reported_or_refused_where_positions_are_lea
     else:
         assert f"{longer} of 30 rows" in beyond_context(rows, shape)
         assert beyond_context(rows, replace(shape, context=30)) is None
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_memory_is_what_the_limits_of_all_groups_above_the_process_leave(tmp_path, version):
+    names = {1: ("limit_in_bytes", "usage_in_bytes", "total_inactive_file"), 2: ("max", "current", "inactive_file")}
+    limit, usage, cached = names[version]
+    top = tmp_path / "memory" if version == 1 else tmp_path
+    for group, most in (("", "max"), ("pod", "5000"), ("pod/container", "9000")):
+        (top / group).mkdir(parents=True, exist_ok=True)
+        (top / group / f"memory.{limit}").write_text(most + "\n")
+        (top / group / f"memory.{usage}").write_text("4000\n")
+        (top / group / "memory.stat").write_text(f"anon 1\n{cached} 300\n")
+    process = tmp_path / "process"
+    process.write_text("9:memory:/pod/container\n4:cpu:/\n" if version == 1 else "0::/pod/container\n")
+    assert sorted(resolve_module._left_in_cgroups(process, tmp_path)) == [1300, 5300]
+    process.write_text("9:memory:/elsewhere/not/mounted\n" if version == 1 else "0::/elsewhere\n")
+    assert resolve_module._left_in_cgroups(process, tmp_path) == []
+    assert resolve_module._left_in_cgroups(tmp_path / "none", tmp_path) == []

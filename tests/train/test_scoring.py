@@ -220,7 +220,8 @@ def test_a_packed_gradient_that_is_wrong_where_the_states_are_right_is_found(mod
     from transformers.masking_utils import AttentionMaskInterface
 
     monkeypatch.setattr(attention, "register", lambda: AttentionInterface.register("careless", careless) or "careless")
-    monkeypatch.setattr(attention, "NAME", "careless")
+    for name in ("NAME", "WITHOUT_MASKS"):
+        monkeypatch.setattr(attention, name, "careless")
     AttentionMaskInterface.register("careless", attention.Sight)
     assert "gradient" in Scorer(load_model(models["llama"]).requires_grad_(True)).reason
 

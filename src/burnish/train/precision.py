@@ -1,8 +1,8 @@
 """What rounding costs a training: exact masters at the start, and the number format of the weights at the end.
 
-A base in float32 that is trained in bfloat16 is loaded a second time, so that its masters start from what it is and not
-from what rounding left of it. At the end a whole model is saved in its base's format, unless rounding to that would
-lose more than a tenth of what was learned: ‖rounding‖ / ‖update‖ over all trained weights, as in merge's `rounded`.
+A base in float32 that is trained in bfloat16 is read a second time, weight by weight, so that its masters start from
+what it is and not from what rounding left of it. At the end a whole model is saved in its base's format, unless that
+would lose more than a tenth of what was learned: ‖rounding‖ / ‖update‖ over all trained weights, as in a merge.
 """
 
 import copy
