@@ -1,0 +1,101 @@
+"""Intervals are those of their papers: pinned numbers, plain twins, and limits."""
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+
+from burnish.evals import intervals
+from burnish.evals.intervals import (
+    _acceleration,
+    _corrected,
+    _expanded,
+    bootstrap,
+    is_binary,
+    mean_interval,
+    ratio,
+    wilson,
+)
+
+VALUES = np.array([0.1, 0.4, 0.2, 0.9, 0.7, 0.3, 0.05, 0.6])
+
+
+def test_wilson_is_that_of_the_textbook():
+    found = wilson(9, 10, 0.95)
+    assert (found.low, found.high, found.method) == (
+        pytest.approx(0.5958, abs=1e-4),
+        pytest.approx(0.9821, abs=1e-4),
+        "Wilson",
+    )
+    assert wilson(0, 10, 0.95).low == 0.0
+    assert wilson(0, 10, 0.95).high == pytest.approx(0.2775, abs=1e-4)
+    assert wilson(10, 10, 0.95).high == 1.0
+    assert wilson(10, 10, 0.95).low == pytest.approx(0.7225, abs=1e-4)
+    assert wilson(5, 10, 0.9).low == pytest.approx(0.2693, abs=1e-4)
+
+
+@pytest.mark.parametrize(("n", "quantile"), [(16, 2.13145), (31, 2.04227), (1001, 1.962339)])
+def test_the_widening_is_students_t_and_the_sample_standard_deviation(n, quantile):
+    assert _expanded(0.95, n) == pytest.approx(math.sqrt(n / (n - 1)) * quantile, rel=5e-4)
+
+
+def test_the_acceleration_is_the_skewness_of_the_jackknife_over_six():
+    columns = np.stack([VALUES, np.ones_like(VALUES)], axis=1)
+    means = [(sum(VALUES) - value) / (len(VALUES) - 1) for value in VALUES]
+    pulls = [sum(means) / len(means) - mean for mean in means]
+    expected = sum(p**3 for p in pulls) / (6 * sum(p**2 for p in pulls) ** 1.5)
+    assert _acceleration(columns, ratio) == pytest.approx(expected)
+    assert expected > 0.01
+    assert _acceleration(np.ones((4, 2)), ratio) == 0.0
+
+
+def test_the_correction_is_efrons_and_ends_at_the_last_resample():
+    normal = NormalDist()
+    assert _corrected(-1.96, 0.0, 0.0) == pytest.approx(0.025, abs=1e-4)
+    assert _corrected(1.5, 0.2, 0.05) == pytest.approx(normal.cdf(0.2 + 1.7 / (1 - 0.05 * 1.7)))
+    assert _corrected(4.0, 0.0, 0.25) == 1.0
+    assert _corrected(-4.0, 0.0, -0.25) == 0.0
+
+
+def test_a_bootstrap_is_that_of_plain_python():
+    columns = np.stack([VALUES, np.ones_like(VALUES)], axis=1)
+    found = bootstrap(columns, ratio, 0.9, seed=3, resamples=500)
+    random = np.random.default_rng(3)
+    drawn = sorted(float(VALUES[chosen].mean()) for chosen in random.integers(len(VALUES), size=(500, len(VALUES))))
+    measured = float(VALUES.mean())
+    below = (
+        sum(value < measured - 1e-12 for value in drawn) + sum(value <= measured + 1e-12 for value in drawn)
+    ) / 1000
+    bias, z = NormalDist().inv_cdf(below), _expanded(0.9, len(VALUES))
+    acceleration = _acceleration(columns, ratio)
+    for given, sign in ((found.low, -1), (found.high, 1)):
+        assert given == pytest.approx(np.quantile(drawn, _corrected(sign * z, bias, acceleration)), abs=2e-3)
+    assert found.low < measured < found.high
+    assert found == bootstrap(columns, ratio, 0.9, seed=3, resamples=500)
+    assert found != bootstrap(columns, ratio, 0.9, seed=4, resamples=500)
+    assert found.method == "BCa bootstrap"
+
+
+@pytest.mark.parametrize("chunk", [1, 100, 1 << 30])
+def test_resamples_are_as_many_as_said_however_many_are_drawn_at_once(monkeypatch, chunk):
+    monkeypatch.setattr(intervals, "_CHUNK", chunk)
+    columns = np.stack([VALUES, np.ones_like(VALUES)], axis=1)
+    assert sum(map(len, intervals._resampled(columns, ratio, 0, 37))) == 37
+
+
+def test_values_without_spread_have_an_interval_without_width_and_one_value_has_none():
+    found = bootstrap(np.full((5, 2), 3.0), ratio, 0.95, 0)
+    assert (found.low, found.high) == (1.0, 1.0)
+    assert bootstrap(np.ones((1, 2)), ratio, 0.95, 0) is None
+    assert bootstrap(np.array([[1.0, 1.0], [2.0, 1.0]]), ratio, 0.95, 0) is not None
+
+
+def test_right_and_wrong_answers_have_wilsons_interval_and_all_others_the_bootstrap():
+    assert is_binary(np.array([0.0, 1.0]))
+    assert not is_binary(np.array([0.0, 0.5]))
+    assert mean_interval(np.array([1.0, 0.0, 1.0]), 0.95, 0) == wilson(2, 3, 0.95)
+    assert mean_interval(np.array([1.0]), 0.95, 0) == wilson(1, 1, 0.95)
+    assert mean_interval(VALUES, 0.95, 0).method == "BCa bootstrap"
+    assert mean_interval(np.array([0.5]), 0.95, 0) is None
+    assert mean_interval(np.array([]), 0.95, 0) is None

@@ -1,0 +1,145 @@
+"""An opaque text may be written, stripped and asked whether it holds a word; whatever else is asked is refused."""
+
+import pytest
+
+from burnish.tokens.templates.opaque import NotOpaqueError, Opaque, Probe, probe_of, watched_filter
+
+TEXT = "  two words \n"
+
+
+@pytest.fixture
+def probe():
+    return Probe([TEXT, "other"])
+
+
+@pytest.fixture
+def text(probe):
+    return probe.opaque(TEXT)
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (lambda t: t.strip(), TEXT.strip()),
+        (lambda t: t.lstrip(), TEXT.lstrip()),
+        (lambda t: t.rstrip(), TEXT.rstrip()),
+        (lambda t: t + "!", TEXT + "!"),
+        (lambda t: "!" + t, "!" + TEXT),
+        (lambda t: t.replace("x", "y"), TEXT),
+        (lambda t: t.split("x")[0], TEXT),
+        (lambda t: t.rsplit("x")[-1], TEXT),
+        (lambda t: t.partition("x")[0], TEXT),
+        (lambda t: t.rpartition("x")[2], TEXT),
+    ],
+)
+def test_what_is_written_is_the_text_and_stays_opaque(text, probe, call, expected):
+    made = call(text)
+    assert str.__str__(made) == expected
+    assert isinstance(made, Opaque)
+    assert made.probe is probe
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda t: "x" in t,
+        lambda t: t == "x",
+        lambda t: t.__ne__("x") is False,
+        lambda t: t.startswith("x"),
+        lambda t: t.endswith("x"),
+        lambda t: t.startswith(("x", "x")),
+        lambda t: len(t.split("x")) > 1,
+        lambda t: len(t.rsplit("x")) > 1,
+        lambda t: bool(t.partition("x")[1]),
+        lambda t: bool(t.rpartition("x")[1]),
+        lambda t: "x" in t.strip(),
+    ],
+)
+def test_a_word_that_is_asked_for_is_not_there_and_is_noted(text, probe, call):
+    assert call(text) is False
+    assert probe.guards == {"x"}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda t: "two" in t,
+        lambda t: "" in t,
+        lambda t: t == "  two words \n",
+        lambda t: t.startswith("  "),
+        lambda t: t.startswith("x", 1),
+        lambda t: t.startswith(("x", "words")),
+        lambda t: t.endswith("\n"),
+        lambda t: t.split(),
+        lambda t: t.split(" "),
+        lambda t: t.rsplit(" "),
+        lambda t: t.partition(" "),
+        lambda t: t.rpartition(" "),
+        lambda t: t.replace(" ", ""),
+        lambda t: t.strip(" "),
+        lambda t: t.lstrip("x"),
+        lambda t: t.rstrip("x"),
+        lambda t: t + 1,
+        lambda t: t.__radd__(1),
+        lambda t: t in t.strip(),
+        lambda t: "x" in t + "!",
+        lambda t: hash(t),
+        lambda t: list(t),
+        lambda t: t[0],
+        lambda t: t.upper(),
+        lambda t: t < "x",
+        lambda t: t * 2,
+        lambda t: t % (),
+        lambda t: t.format(),
+        lambda t: t.count("x"),
+        lambda t: t.encode(),
+    ],
+)
+def test_any_other_question_is_refused(text, probe, call):
+    with pytest.raises(NotOpaqueError):
+        call(text)
+    assert probe.guards <= {"x"}
+
+
+def test_a_text_is_true_equal_to_itself_and_not_empty(text):
+    assert text
+    assert text == text
+    assert (text == "", text != "", text == 1) == (False, True, False)
+
+
+def test_a_probe_knows_its_texts_and_what_holds_them(probe):
+    for form in (TEXT, TEXT.strip(), TEXT.lstrip(), TEXT.rstrip(), "other"):
+        assert probe.is_pure(form)
+    assert not probe.is_pure("another")
+    for value in ("say two words!", ["a", ["other"]], ("other",), {"a": {"b": "another one"}}):
+        assert probe.marks(value)
+    for value in ("two", ["a"], {"other": 1}, {}, [], 1, None):
+        assert not probe.marks(value)
+    assert isinstance(probe.joined("the other"), Opaque)
+    assert type(probe.joined("two")) is str
+
+
+def test_filters_that_look_into_a_text_are_refused(probe, text):
+    def watched(name, probe=probe):
+        return watched_filter(name, lambda *args, **kwargs: (args, kwargs), lambda: probe)
+
+    for name in ("trim", "string", "default", "d"):
+        assert watched(name)(text)[0][0] is text
+    for name in ("length", "first", "map"):
+        assert watched(name)([text])[0][0][0] is text
+        with pytest.raises(NotOpaqueError, match=name):
+            watched(name)(text)
+    for given in (text, [text], (text,), {"a": text}):
+        with pytest.raises(NotOpaqueError, match="upper"):
+            watched("upper")(given)
+        with pytest.raises(NotOpaqueError, match="upper"):
+            watched("upper")("x", option=given)
+    assert watched("upper")("x", a=1) == (("x",), {"a": 1})
+    assert watched("upper", None)(text)[0][0] is text
+
+
+def test_messages_belong_to_the_probe_of_their_first_text(probe, text):
+    assert probe_of([{"role": "user"}, {"content": [{"text": text}]}, {"content": "x"}]) is probe
+    assert probe_of([{"content": None}, {"content": text}]) is probe
+    assert probe_of([{"content": "x"}, {"content": text}]) is None
+    assert probe_of([{"content": []}, {"role": "user"}]) is None

@@ -1,0 +1,160 @@
+"""Each operation of a template is weighed: the largest that is allowed passes, and one more is refused."""
+
+from datetime import date
+
+import pytest
+
+from burnish.tokens.templates import sandbox
+from burnish.tokens.templates.sandbox import Meter, Sandbox, TooMuch, weigh_call, weigh_filter, weigh_operation
+
+TEXT, NUMBER = 100, 1000
+WEIGHED = {
+    "text + text": lambda n: weigh_operation("+", "a" * 60, "b" * (n - 60)),
+    "list + list": lambda n: weigh_operation("+", [0] * 60, (0,) * (n - 60)),
+    "text * number": lambda n: weigh_operation("*", "a" * n, 1),
+    "number * list": lambda n: weigh_operation("*", 1, [0] * n),
+    "replace": lambda n: (
+        weigh_call("replace", "a" * 10, ("a", "b" * 9), {})
+        or weigh_call("replace", "a" * (n - 90) + "x" * 10, ("x", "b" * 8), {})
+    ),
+    "join": lambda n: weigh_call("join", "ab", (["x" * 6] * 12 + ["y" * (n - 98)],), {}),
+    "translate": lambda n: (
+        weigh_call("translate", "a" * (n // 2), ({97: "x", 98: "yy"},), {})
+        or (weigh_call("translate", "a" * n, ({},), {}))
+    ),
+    "expandtabs": lambda n: weigh_call("expandtabs", "\t" * 10 + "a" * (n - 60), (5,), {}),
+    "expandtabs of eight": lambda n: weigh_call("expandtabs", "\t" * 10 + "a" * (n - 90), (), {}),
+    "filter replace": lambda n: weigh_filter("do_replace", ("x" * 10 + "a" * (n - 90), "x", "b" * 8), {}),
+    "filter join": lambda n: weigh_filter("do_join", (["x" * 6] * 12 + ["y" * (n - 98)], "ab"), {}),
+    "filter sync join": lambda n: weigh_filter("sync_do_join", (["x"] * (n // 2), "a"), {}),
+    "filter indent": lambda n: weigh_filter("do_indent", ("a\n" * 4 + "b" * (n - 58), 10), {}),
+    "filter indent of four": lambda n: weigh_filter("do_indent", ("a\n" * 4 + "b" * (n - 28),), {}),
+    "filter indent by a text": lambda n: weigh_filter("do_indent", ("a\n" * 4 + "b" * (n - 23), "---"), {}),
+    "filter wordwrap": lambda n: weigh_filter("do_wordwrap", ("a" * (n // 4) + "b" * (n % 4),), {}),
+}
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(sandbox, "MAX_TEXT", TEXT)
+    monkeypatch.setattr(sandbox, "MAX_NUMBER", NUMBER)
+
+
+@pytest.mark.parametrize("name", WEIGHED)
+def test_a_text_of_the_largest_length_passes_and_a_longer_one_is_refused(small, name):
+    WEIGHED[name](TEXT)
+    with pytest.raises(TooMuch, match="text or list of more than 100"):
+        WEIGHED[name](TEXT + (2 if name == "filter sync join" else 1))
+
+
+def test_nothing_times_a_negative_number_is_small(small):
+    weigh_operation("*", "a" * 1000, -5)
+    weigh_operation("*", "a" * 1000, 0)
+    weigh_operation("**", 1 << 4096, -1)
+
+
+@pytest.mark.parametrize(
+    ("operator", "left", "right"),
+    [("*", 1 << 2047, 1 << 2047), ("**", 2, 2048), ("**", 1, 4096)],
+)
+def test_numbers_may_have_4096_bits(operator, left, right):
+    weigh_operation(operator, left, right)
+    with pytest.raises(TooMuch):
+        weigh_operation(operator, left << 1 if operator == "*" else left, right if operator == "*" else right + 1)
+
+
+@pytest.mark.parametrize("pattern", ["%100000d", "%*d", "%s %.123456f", b"%999999d"])
+def test_a_width_of_six_digits_is_refused_and_of_five_is_not(pattern):
+    with pytest.raises(TooMuch, match="huge width"):
+        weigh_operation("%", pattern, (1,))
+    weigh_operation("%", "%99999d", (1,))
+    text = pattern if isinstance(pattern, str) else pattern.decode()
+    for weigh in (lambda: weigh_call("format", text, (), {}), lambda: weigh_filter("do_format", ("a", text), {})):
+        with pytest.raises(TooMuch, match="huge width"):
+            weigh()
+
+
+@pytest.mark.parametrize(
+    "weigh",
+    [
+        lambda n: weigh_operation("%", "%d", n),
+        lambda n: weigh_operation("%", "%d", (1, n)),
+        lambda n: weigh_call("center", "a", (n,), {}),
+        lambda n: weigh_call("center", "a", (), {"width": n}),
+        lambda n: weigh_filter("do_center", ("a", n), {}),
+        lambda n: weigh_filter("do_center", ("a",), {"width": n}),
+    ],
+)
+def test_a_number_up_to_the_limit_passes_in_both_directions(small, weigh):
+    for number in (NUMBER, -NUMBER):
+        weigh(number)
+    for number in (NUMBER + 1, -NUMBER - 1):
+        with pytest.raises(TooMuch, match="a number above 1,000"):
+            weigh(number)
+
+
+def test_loops_turn_and_run_as_long_as_allowed(monkeypatch):
+    monkeypatch.setattr(sandbox, "MAX_TURNS", 100)
+    meter = Meter()
+    meter.start()
+    for _ in range(100):
+        meter.tick()
+    with pytest.raises(TooMuch, match="more than 100 times"):
+        meter.tick()
+    meter.start()
+    meter.tick()
+    assert meter.turns == 1
+    monkeypatch.setattr(sandbox, "MAX_SECONDS", -1.0)
+    meter.start()
+    for _ in range(63):
+        meter.tick()
+    with pytest.raises(TooMuch, match="runs for more than"):
+        meter.tick()
+
+
+def rendered(source: str, **values) -> str:
+    return Sandbox([], date(2026, 2, 3)).from_string(source).render(**values)
+
+
+def test_json_is_indented_up_to_64_and_not_deeper():
+    assert (
+        rendered(
+            "{{ [1] | tojson(indent=64) }}",
+        )
+        == "[\n" + " " * 64 + "1\n]"
+    )
+    for source in ("{{ [1] | tojson(indent=65) }}", "{{ [1] | tojson(separators=(',' * 65, ':')) }}"):
+        with pytest.raises(TooMuch, match="indents JSON too deep"):
+            rendered(source)
+    assert rendered("{{ {'b': 'é', 'a': 1} | tojson(sort_keys=true, separators=(',' * 64, ':')) }}").startswith(
+        '{"a":1,'
+    )
+    assert rendered("{{ 'é' | tojson }}{{ 'é' | tojson(ensure_ascii=true) }}") == '"é""\\u00e9"'
+
+
+def test_a_namespace_and_dict_lead_nowhere_private():
+    assert rendered("{% set n = namespace(a=1) %}{% set n.b = 2 %}{{ n.a }}{{ n.b }}") == "12"
+    assert rendered("{{ dict(a=1) }}{{ dict.fromkeys(['k'], 0) }}") == "{'a': 1}{'k': 0}"
+    for source in (
+        "{{ namespace(_a=1) }}",
+        "{{ namespace({'__class__': 1}) }}",
+        "{{ dict.__class__ }}",
+        "{{ ''.__class__ }}",
+    ):
+        with pytest.raises(Exception, match=r"underscore|undefined|unsafe"):
+            rendered(source + "{{ x.y.z }}")
+
+
+def test_a_macro_writes_as_much_as_allowed(small):
+    source = "{% macro m(n) %}{% for i in range(n) %}a{% endfor %}{% endmacro %}{{ m(n) | length }}"
+    assert rendered(source, n=TEXT) == str(TEXT)
+    with pytest.raises(TooMuch, match="writes more than 100 characters"):
+        rendered(source, n=TEXT + 1)
+
+
+def test_attributes_are_items_and_items_do_not_hide_methods():
+    assert rendered("{{ m.role }} {{ m.items() | list }}", m={"role": "user"}) == "user [('role', 'user')]"
+    assert rendered("{{ m.items() | list }}", m={"items": 1}) == "[('items', 1)]"
+    assert rendered("{% for x in 'ab' %}{{ loop.index }}{{ loop.first }}{{ loop.last }}{% endfor %}") == (
+        "1TrueFalse2FalseTrue"
+    )
