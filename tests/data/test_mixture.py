@@ -2,13 +2,15 @@
 
 import hashlib
 import random
+from dataclasses import replace
 
 import pytest
 
+from burnish.core.context import Input
 from burnish.data.document import make_row
 from burnish.data.mapping import Mapped
-from burnish.data.mixture import Part, Taker, named
-from burnish.data.record import Bad
+from burnish.data.mixture import Part, Taker, named, open_part
+from burnish.data.record import Bad, Reading
 
 ROWS = [make_row("text", f"x:{number}", text=f"text {number}") for number in range(50)]
 
@@ -54,6 +56,17 @@ def test_parts_have_names_of_their_own(tmp_path):
     table = named(parts)
     assert list(table) == ["a", "a (subset s)", "a #2", "b", "a #3"]
     assert list(table.values()) == parts
+
+
+def test_rows_of_a_part_carry_its_tag_and_in_a_mix_its_folder(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"text": "one"}\n{"text": 3}\n')
+    given = Input("file:some/rows.jsonl", "file", tmp_path / "rows.jsonl")
+    part = open_part(given, given.path, "auto", {}, None)
+    for is_mixed, folder in ((False, ""), (True, "some/")):
+        row, bad = replace(part, is_mixed=is_mixed, tag="t").items(Reading())
+        assert (row.row["source"], row.row["tag"], row.row["text"]) == (f"{folder}rows.jsonl:1", "t", "one")
+        assert bad.source == f"{folder}rows.jsonl:2"
+    assert "tag" not in next(part.items(Reading())).row
 
 
 @pytest.mark.parametrize(

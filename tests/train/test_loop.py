@@ -37,7 +37,8 @@ def test_a_run_that_was_stopped_twice_ends_bit_for_bit_like_one_that_was_not(run
     resumed = run_fit("stopped", **settings)
     assert resumed.measures["resumed_from"] == 7
     assert same(whole.weights, resumed.weights)
-    assert resumed.measures["first_loss"] == whole.measures["first_loss"]
+    assert resumed.measures["first_loss"] == whole.measures["first_loss"] == whole.metrics("loss")[0]
+    assert resumed.measures["last_loss"] == whole.measures["last_loss"] == whole.metrics("loss")[-1]
     assert (whole.folder / "out/rows.parquet").read_bytes() == (resumed.folder / "out/rows.parquet").read_bytes()
 
 

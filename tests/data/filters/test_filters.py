@@ -8,7 +8,7 @@ import pytest
 from burnish.core.errors import AskError
 from burnish.data.document import make_row
 from burnish.data.filters.duplicates import Duplicates
-from burnish.data.filters.language import LanguageFilter
+from burnish.data.filters.language import LanguageFilter, spoken_text
 from burnish.data.hashset import HashSet
 from burnish.data.profile import Distribution, Profile
 
@@ -124,3 +124,17 @@ def test_a_profile_counts_roles_turns_and_characters():
     assert shown["turns"]["max"] == 4
     assert (shown["tokens"]["total"], shown["learned"]["total"]) == (16, 9)
     assert shown["rows_with"] == {"tool_calls": 1}
+
+
+def test_the_language_is_read_from_a_share_of_every_turn():
+    turns = [{"role": role, "content": letter * 5000} for role, letter in (("user", "a"), ("assistant", "b"))]
+    row = make_row("chat", "x:1", messages=[{"role": "system", "content": "s" * 50}, *turns])
+    assert spoken_text(row) == ("a" * 1000 + "\n" + "b" * 1000)[:2000]
+    many = [{"role": ("user", "assistant")[i % 2], "content": f"{i:03}" + "x" * 200} for i in range(40)]
+    said = spoken_text(make_row("chat", "x:1", messages=many))
+    assert len(said) == 2000
+    assert [part[:3] for part in said.split("\n")] == [f"{i:03}" for i in range(20)]
+    assert {len(part) for part in said.split("\n")[:-1]} == {100}
+    assert spoken_text(text("t" * 3000)) == "t" * 2000
+    answered = make_row("prompt", "x:1", messages=[{"role": "user", "content": "hi"}])
+    assert spoken_text(answered) == "hi"

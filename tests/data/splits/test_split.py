@@ -8,6 +8,8 @@ from itertools import combinations, pairwise
 import pytest
 
 from burnish.data.document import make_row
+from burnish.data.hashset import HashSet
+from burnish.data.splits import split as splitting
 from burnish.data.splits.questions import questions
 from burnish.data.splits.split import Splitter, shortfalls
 
@@ -223,3 +225,21 @@ def test_a_context_is_a_prefix_of_the_next(splitter):
     assert asked.asked[:2] == shorter.asked
     assert asked.first == asked.asked[0]
     assert all(a < b for a, b in pairwise(asked.depths))
+
+
+def test_rows_and_keys_beyond_what_is_held_are_on_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(splitting, "_CHARACTERS_HELD", 20)
+    monkeypatch.setattr(splitting, "_KEYS_HELD", 3)
+    rows, keys = splitting._RowFile(tmp_path / "rows"), splitting._KeyFile(tmp_path / "keys")
+    for number in range(7):
+        rows.write({"n": number})
+        keys.write(number)
+    assert (tmp_path / "rows").stat().st_size == 6 * len('{"n":0}\n')
+    assert (tmp_path / "keys").stat().st_size == 6 * 8
+    assert [row["n"] for row in rows.read()] == list(range(7)) == [row["n"] for row in rows.read()]
+    wanted = HashSet()
+    for key in (1, 4, 6, 9):
+        wanted.add(key)
+    found = keys.among(wanted)
+    assert [key for key in range(10) if key in found and key] == [1, 4, 6]
+    assert len(found) == 3

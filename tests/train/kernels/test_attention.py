@@ -95,3 +95,25 @@ def test_attention_is_that_of_each_sequence_under_the_mask_of_transformers(kind)
     mine, theirs = (torch.autograd.grad((out.float() ** 2).sum(), states) for out in (ours, expected))
     for a, b in zip(mine, theirs, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
+
+
+PLAIN = {"batch_size": 1, "q_length": 70, "kv_length": 70, "q_offset": 0, "kv_offset": 0, "mask_function": None}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"batch_size": 2},
+        {"kv_length": 71},
+        {"q_offset": 1},
+        {"kv_offset": 1},
+        {"use_vmap": True},
+        {"attention_mask": torch.tensor([[True, False]])},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_a_layer_that_sees_anything_but_the_batch_itself_is_refused(other):
+    Sight(**PLAIN)
+    Sight(**PLAIN, attention_mask=torch.ones(1, 70, dtype=torch.bool))
+    with pytest.raises(UnsupportedAttentionError, match="a mask of its own"):
+        Sight(**(PLAIN | other))
