@@ -2,9 +2,11 @@
 
 from datetime import date
 
+import jinja2
 import pytest
 
 from burnish.tokens.templates import sandbox
+from burnish.tokens.templates.opaque import NotOpaqueError, Probe
 from burnish.tokens.templates.sandbox import Meter, Sandbox, TooMuch, weigh_call, weigh_filter, weigh_operation
 
 TEXT, NUMBER = 100, 1000
@@ -158,3 +160,111 @@ def test_attributes_are_items_and_items_do_not_hide_methods():
     assert rendered("{% for x in 'ab' %}{{ loop.index }}{{ loop.first }}{{ loop.last }}{% endfor %}") == (
         "1TrueFalse2FalseTrue"
     )
+
+
+def test_the_bounds_are_those_that_are_documented():
+    assert (sandbox.MAX_TEXT, sandbox.MAX_NUMBER) == (16_000_000, 1_000_000)
+    assert (sandbox.MAX_TURNS, sandbox.MAX_SECONDS) == (1_000_000, 10.0)
+    assert Meter().turns == 0
+
+
+def test_templates_have_the_functions_that_transformers_gives_them():
+    source = (
+        "{% set c = cycler('a', 'b') %}{{ c.next() }}{{ c.next() }}{{ c.next() }}"
+        "{% set j = joiner(',') %}{{ j() }}{{ j() }}{% for i in range(3) %}{{ i }}{% endfor %}"
+        "{{ strftime_now('%Y') }}{% if 2 in [1, 2] %}in{% endif %}{% if 3 in [1] %}!{% endif %}"
+    )
+    assert rendered(source) == "aba,0122026in"
+    with pytest.raises(jinja2.TemplateError, match="words"):
+        rendered("{{ raise_exception('words') }}")
+
+
+@pytest.mark.parametrize(
+    ("weigh", "arguments"),
+    [
+        (weigh_operation, ("+", "a" * 90, 90)),
+        (weigh_operation, ("+", 90, "a" * 90)),
+        (weigh_operation, ("*", "a" * 90, "a" * 90)),
+        (weigh_operation, ("*", 2.5, 1 << 4096)),
+        (weigh_operation, ("**", 2.5, 1 << 4096)),
+        (weigh_operation, ("%", 7, 1 << 4096)),
+        (weigh_call, ("replace", "a" * 90, ("a",), {})),
+        (weigh_call, ("replace", "a" * 90, (1, "b" * 90), {})),
+        (weigh_call, ("replace", "a" * 90, ("a", 1), {})),
+        (weigh_call, ("join", "a" * 90, (), {})),
+        (weigh_call, ("join", "a" * 90, (7,), {})),
+        (weigh_call, ("translate", "a" * 90, (), {})),
+        (weigh_call, ("translate", "a" * 90, ("b",), {})),
+        (weigh_call, ("translate", "a" * 50, ({97: 5, 98: "xy"},), {})),
+        (weigh_call, ("upper", "a" * 200, (), {})),
+        (weigh_call, ("append", ["a"] * 200, ("a",), {})),
+        (weigh_filter, ("do_replace", ("a" * 90, "a"), {})),
+        (weigh_filter, ("do_join", ("a" * 200,), {})),
+        (weigh_filter, ("do_indent", (["a"] * 200,), {})),
+        (weigh_filter, ("do_upper", ("a" * 200,), {})),
+        (weigh_filter, ("do_center", ("a", True), {})),
+    ],
+)
+def test_what_cannot_grow_passes(small, weigh, arguments):
+    weigh(*arguments)
+
+
+@pytest.mark.parametrize("name", ["do_wordwrap", "do_urlize", "do_batch", "do_slice", "sync_do_slice"])
+def test_filters_that_may_write_each_letter_again_take_a_quarter(small, name):
+    weigh_filter(name, ("a" * 20, 7, "b" * 5), {})
+    with pytest.raises(TooMuch):
+        weigh_filter(name, ("a" * 20, 7, "b" * 6), {})
+
+
+def test_a_text_in_a_list_is_translated_to_the_longest_of_its_values(small):
+    weigh_call("translate", "a" * 25, ({97: "x", 98: "y" * 4, 99: 5},), {})
+    with pytest.raises(TooMuch):
+        weigh_call("translate", "a" * 26, ({97: "x", 98: "y" * 4, 99: 5},), {})
+    with pytest.raises(TooMuch):
+        weigh_call("format_map", "{:999999}", (), {})
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ 'a'.center(n) }}",
+        "{{ 'a' | center(n) }}",
+        "{{ 'a' * n }}",
+        "{{ 'a'.join(['b'] * 101) }}",
+        "{{ ('a' * 60) + ('b' * 60) }}",
+        "{{ 'a' | indent(width=n) }}",
+        "{{ '%999999d' % 5 }}",
+        "{{ '{:999999}'.format(5) }}",
+    ],
+)
+def test_a_template_is_weighed_where_it_calls(small, source):
+    with pytest.raises(TooMuch):
+        rendered(source, n=NUMBER + 1)
+
+
+def opaque(source: str) -> str:
+    room = Sandbox([], date(2026, 2, 3))
+    template = room.from_string(source)
+    room.probe = Probe(["text one"])
+    return str.__str__(template.render(m=room.probe.opaque("text one"), a="-"))
+
+
+def test_a_template_may_put_opaque_texts_together_and_nothing_else():
+    assert (
+        opaque("{{ a + m + a }}{{ a ~ m }}{{ m | trim }}{{ '-'.strip('-') }}{{ 3 * 2 }}")
+        == "-text one--text onetext one6"
+    )
+    for source in (
+        "{{ m * 2 }}",
+        "{{ a * 2 + (m ~ a) * 2 }}",
+        "{{ a % m }}",
+        "{{ '%s' % m }}",
+        "{{ a.join([m]) }}",
+        "{{ a.replace('-', m) }}",
+        "{{ 'x'.format(k=m) }}",
+        "{{ m | upper }}",
+        "{% if m is in('text one two') %}{% endif %}",
+    ):
+        with pytest.raises(NotOpaqueError):
+            opaque(source)
+    assert opaque("{% macro w(x) %}<{{ x }}>{% endmacro %}{% if 'q' in w(m) %}!{% endif %}{{ w(a) }}") == "<->"
