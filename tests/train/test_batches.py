@@ -101,3 +101,20 @@ def test_rows_that_differ_in_one_weight_have_other_digests():
 def test_both_measures_of_a_step_or_none_are_refused():
     with pytest.raises(ValueError, match="either"):
         StepPlan(np.array([1]), seed=0)
+
+
+def test_epochs_of_other_orders_may_have_other_numbers_of_steps_and_each_is_counted():
+    lengths, several = np.array([35, 25, 15, 15, 5, 5, 20, 10]), 0
+    for seed in range(10):
+        plan = StepPlan(lengths, seed=seed, batch_tokens=40)
+        steps = [len(plan.epoch(epoch)) for epoch in range(4)]
+        several += len(set(steps)) > 1
+        assert [plan.total_steps(float(epochs)) for epochs in (1, 2, 3, 4)] == np.cumsum(steps).tolist()
+        assert plan.total_steps(2.5) == sum(steps[:2]) + -(-steps[2] // 2)
+    assert several
+
+
+def test_the_epochs_that_are_done_are_the_steps_before_the_cursor():
+    plan = StepPlan(np.full(10, 4), seed=0, batch_size=4)
+    done = [plan.epochs_done(Cursor(epoch, step)) for epoch, step in ((0, 0), (0, 1), (0, 2), (1, 0), (2, 1))]
+    assert done == pytest.approx([0, 1 / 3, 2 / 3, 1, 7 / 3])

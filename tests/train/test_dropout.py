@@ -134,3 +134,14 @@ def test_a_mask_is_that_of_plain_integers(random_rows):
             key = finalised(of_row ^ finalised(position))
             signed = [(finalised(key ^ column) ^ 0x80000000) / 2**32 for column in columns]
             assert [bool(kept) for kept in found[place, position]] == [value >= p for value in signed]
+
+
+def test_after_a_run_the_model_has_its_own_dropout_attention_and_mode(run_fit):
+    kept = []
+    run_fit("run", method=LORA, max_steps=1, prepare=kept.append)
+    [model] = kept
+    modules = [module for module in model.modules() if type(module) is nn.Dropout]
+    assert modules
+    assert not any("forward" in vars(module) for module in modules)
+    assert model.get_base_model().config._attn_implementation == "sdpa"
+    assert not any(module.training for module in model.modules())

@@ -1,11 +1,14 @@
 """Evaluations during a run measure the weights as they are in use, and change nothing of what is learned."""
 
+from itertools import count
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from burnish.core.errors import RunError
+from burnish.core.errors import ModelError, RunError
 from burnish.models.adapters.attach import attach_lora
 from burnish.models.load import load_model
 from burnish.specs.train import LoraSpec
@@ -67,6 +70,15 @@ def test_metrics_of_a_resumed_run_count_on_from_those_before(run_fit):
     assert after.measures["seconds"] > 0
 
 
+def test_the_seconds_of_a_run_are_those_of_all_its_attempts(run_fit, monkeypatch):
+    ticks = count(step=100)
+    monkeypatch.setattr("burnish.train.loop.time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    whole = run_fit("whole")
+    with pytest.raises(RunError):
+        run_fit("stopped", stop_before=4)
+    assert run_fit("stopped").measures["seconds"] == whole.measures["seconds"] == 1000
+
+
 def test_held_out_rows_that_are_longer_than_those_trained_on_decide_how_the_model_is_run(run_fit, tmp_path):
     """The angles of this model change for every token of a row beyond 64: then a batch holds one row."""
     rope = {"rope_type": "longrope", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 64}
@@ -82,3 +94,14 @@ def test_held_out_rows_that_are_longer_than_those_trained_on_decide_how_the_mode
 
     assert attention("short", 60) == "varlen"
     assert attention("long", 90) != "varlen"
+
+
+@pytest.mark.parametrize(("trained", "held_out"), [(264, 263), (263, 264)])
+def test_the_first_token_that_is_not_embedded_is_refused_in_either_split(run_fit, trained, held_out):
+    def rows(token: int) -> TokenisedRows:
+        return TokenisedRows.of([("row", np.array([5, token, 7], np.int32), np.ones(3, np.float32))])
+
+    run_fit("last", rows=rows(263), held_out=rows(263), max_steps=1, batch_size=1)
+    with pytest.raises(ModelError, match="token id 264, but the model embeds only 264") as caught:
+        run_fit("beyond", rows=rows(trained), held_out=rows(held_out), max_steps=1, batch_size=1)
+    assert caught.value.code == "model.broken"
