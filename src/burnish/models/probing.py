@@ -1,7 +1,7 @@
 """Questions that are put to a model before it is trusted with a faster path: what to ask, and when answers agree."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +94,54 @@ def distance(ours: Tensor, theirs: Tensor) -> float:
     ours, theirs = ours.float(), theirs.float()
     share = float((ours - theirs).norm() / theirs.norm().clamp_min(1e-20))
     return share if share == share else float("inf")
+
+
+def trunks(causal: "PreTrainedModel") -> list[nn.Module]:
+    """What may give the last hidden states: the decoder that the model names, what that wraps, the base model."""
+    decoder: Any = getattr(causal, "get_decoder", lambda: None)()
+    inner = getattr(decoder, "model", None)  # Llama 4 names the whole as its decoder
+    candidates = [decoder, inner, causal.base_model]
+    return [module for module in candidates if isinstance(module, nn.Module) and module is not causal]
+
+
+def side_of_masks(model: nn.Module, shortest: int) -> int:
+    """Tokens of the largest mask that layers keep as a square buffer, 0 for none longer than `shortest`."""
+    shapes = [buffer.shape for buffer in model.buffers() if buffer.dim() > 1]
+    return max((shape[-1] for shape in shapes if shape[-1] == shape[-2] > shortest), default=0)
+
+
+def drops_attention(config: Any) -> bool:
+    """Whether the shares of attention are dropped in training."""
+    settings = config.to_dict().items()
+    return any(re.search("att.*drop", name) and isinstance(value, float) and value > 0 for name, value in settings)
+
+
+def after_head(config: Any) -> tuple[float, float | None]:
+    """(scale, soft cap) that a family applies to its logits: Cohere multiplies, Granite divides, Gemma 2 caps."""
+    scale = float(getattr(config, "logit_scale", None) or 1.0) / float(getattr(config, "logits_scaling", None) or 1.0)
+    return scale, getattr(config, "final_logit_softcapping", None)
+
+
+def beyond(limit: int) -> int:
+    """Tokens of a row that passes a boundary so far that ignoring it is more than the rounding of bfloat16."""
+    return limit + max(8, limit // 4)
+
+
+def some_trained(model: nn.Module) -> list[nn.Parameter]:
+    """The first and the last trained weights, a few million numbers at most where one is not larger by itself."""
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    chosen: list[nn.Parameter] = []
+    for weight in [*trained[:4], *reversed(trained[-4:])]:
+        if not chosen or sum(map(torch.numel, chosen)) + weight.numel() < 1 << 22:
+            chosen += [weight] if all(weight is not other for other in chosen) else []
+    return chosen
+
+
+@torch.enable_grad()
+def gradient(loss: Callable[[], Tensor], weights: list[nn.Parameter]) -> Tensor:
+    found = torch.autograd.grad(loss(), weights, allow_unused=True)
+    parts = [torch.zeros_like(w) if g is None else g for w, g in zip(weights, found, strict=True)]
+    return torch.cat([part.flatten().float() for part in parts]).to(weights[0].dtype)
 
 
 @contextmanager

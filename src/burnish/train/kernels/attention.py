@@ -10,11 +10,12 @@ mask function, and the function is asked at the edges of what each token sees.
 
 import itertools
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any, Literal
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
+
+from burnish.train.kernels.flash import flash_on
 
 NAME = "burnish_varlen"
 WITHOUT_MASKS = "burnish_varlen_causal"
@@ -138,7 +139,8 @@ def attend(
 ) -> tuple[torch.Tensor, None]:
     """Attention [1, T, heads, head_dim] in which no token sees another sequence.
 
-    Windows and chunks are those of `attention_mask`, a Sight. A soft cap of the scores is honoured.
+    Windows and chunks are those of `attention_mask`, a Sight. A soft cap of the scores is honoured. Without
+    `cu_seq_lens_q` the sequences are computed one after the other, also where a kernel would serve them all.
 
     Errors: UnsupportedAttentionError when the model did not hand on the bounds, or asks for sinks, a bias, a mask of
     another kind, or attention that is not causal.
@@ -153,10 +155,14 @@ def attend(
         raise UnsupportedAttentionError(f"{type(module).__name__} has a window, but its model makes no mask")
     kind, size = ("causal", 0) if attention_mask is None else attention_mask.kind(sequence_bounds)
     if kind == "chunk" and attention_mask is not None:
-        sequence_bounds, cu_seq_lens_q = attention_mask.chunks(sequence_bounds)
+        sequence_bounds, ends = attention_mask.chunks(sequence_bounds)
+        cu_seq_lens_q = None if cu_seq_lens_q is None else ends
     window = size if kind == "window" else None
-    if cu_seq_lens_q is not None and _flash_serves(query, dropout, softcap):
-        return _flash(query, key, value, cu_seq_lens_q, sequence_bounds, scaling, window), None
+    flash = None if cu_seq_lens_q is None else flash_on(query.device)
+    if flash is not None and flash.serves(query, key, value, len(sequence_bounds) - 1, dropout, softcap):
+        assert cu_seq_lens_q is not None
+        longest = max(end - start for start, end in itertools.pairwise(sequence_bounds))
+        return flash(query, key, value, cu_seq_lens_q, longest, scaling, window), None
     dtype = query.dtype
     if not query.is_cuda:  # the backward pass of bf16 attention is several times slower than fp32 on a CPU
         query, key, value = query.float(), key.float(), value.float()
@@ -219,31 +225,3 @@ def _softcapped(
     visible = mask if mask is not None else _window(length, length, query.device)
     shares = scores.masked_fill(~visible, float("-inf")).softmax(-1, dtype=torch.float32).to(query.dtype)
     return torch.nn.functional.dropout(shares, dropout) @ value
-
-
-def _flash_serves(query: torch.Tensor, dropout: float, softcap: float | None) -> bool:
-    """True when torch's flash attention over variable lengths can take this call."""
-    suits = query.is_cuda and query.dtype in (torch.bfloat16, torch.float16) and query.shape[-1] <= 256
-    return suits and dropout == 0.0 and softcap is None and find_spec("torch.nn.attention.varlen") is not None
-
-
-def _flash(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    cu_seqlens: torch.Tensor,
-    bounds: tuple[int, ...],
-    scaling: float | None,
-    sliding_window: int | None,
-) -> torch.Tensor:
-    from torch.nn.attention.varlen import varlen_attn
-
-    longest = max(end - start for start, end in itertools.pairwise(bounds))
-    window = (sliding_window - 1 if sliding_window is not None and sliding_window < longest else -1, 0)
-    q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))  # [T, heads, head_dim]
-    groups = q.shape[1] // k.shape[1]
-    out = varlen_attn(
-        q, k, v, cu_seqlens, cu_seqlens, longest, longest, scale=scaling, window_size=window, enable_gqa=groups > 1
-    )
-    assert isinstance(out, torch.Tensor)
-    return out[None]
