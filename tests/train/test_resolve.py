@@ -8,14 +8,17 @@ import torch
 from burnish.core.errors import DataError, MachineError
 from burnish.specs.train import SftSpec
 from burnish.train import resolve as resolve_module
-from burnish.train.resolve import Machine, ModelShape, beyond_context, resolve, save_every
+from burnish.train.footprint import ModelShape
+from burnish.train.resolve import Machine, beyond_context, resolve, save_every, slow_dtype
 
 LAPTOP = Machine(cores=8, cuda=False, mps=False, bf16_on_cpu=True, memory=16_000_000_000)
 OLD_LAPTOP = Machine(cores=4, cuda=False, mps=False, bf16_on_cpu=False, memory=16_000_000_000)
 GPU = Machine(cores=16, cuda=True, mps=False, bf16_on_cpu=True, memory=16_000_000_000, gpu_memory=80_000_000_000)
-TINY = ModelShape(parameters=900_000, layers=4, hidden=128, intermediate=384)
-SMALL = ModelShape(parameters=600_000_000, layers=28, hidden=1024, intermediate=3072)
-LARGE = ModelShape(parameters=8_000_000_000, layers=36, hidden=4096, intermediate=12288)
+OLD_GPU = replace(GPU, bf16_on_gpu=False)
+MAC = Machine(cores=8, cuda=False, mps=True, bf16_on_cpu=False, memory=16_000_000_000)
+TINY = ModelShape(parameters=900_000, layers=4, hidden=128, intermediate=384, attention=256, vocabulary=1024)
+SMALL = ModelShape(600_000_000, layers=28, hidden=1024, intermediate=3072, attention=4096, vocabulary=151_936)
+LARGE = ModelShape(8_000_000_000, layers=36, hidden=4096, intermediate=12288, attention=6144, vocabulary=151_936)
 
 
 def settled(machine, shape, longest=1024, trains_all=False, **settings):
@@ -30,6 +33,8 @@ def settled(machine, shape, longest=1024, trains_all=False, **settings):
         (LAPTOP, SMALL, "cpu", torch.bfloat16, 8),
         (OLD_LAPTOP, SMALL, "cpu", torch.float32, 4),
         (GPU, SMALL, "cuda", torch.bfloat16, 16),
+        (OLD_GPU, SMALL, "cuda", torch.float32, 16),
+        (MAC, SMALL, "mps", torch.float32, 8),
     ],
 )
 def test_device_dtype_and_threads_follow_the_machine_and_the_model(machine, shape, device, dtype, threads):
@@ -46,6 +51,25 @@ def test_what_was_asked_for_is_taken_and_not_reported_as_chosen():
     assert (values.device, values.dtype, values.threads) == ("cpu", torch.float32, 3)
     assert (values.micro_batch_tokens, values.gradient_checkpointing) == (77, True)
     assert chosen == {}
+
+
+def test_a_gpu_without_bfloat16_is_reported_and_so_is_bfloat16_that_was_requested_for_it():
+    values, chosen = settled(OLD_GPU, SMALL)
+    assert "below 8.0" in chosen["dtype"].reason
+    assert slow_dtype(values, OLD_GPU) is None
+    requested, _ = settled(OLD_GPU, SMALL, dtype="bfloat16")
+    assert requested.dtype == torch.bfloat16
+    assert "slow here: this GPU has no bfloat16" in slow_dtype(requested, OLD_GPU)
+    assert slow_dtype(requested, GPU) is None
+    assert "this CPU has none" in slow_dtype(settled(OLD_LAPTOP, SMALL, dtype="bfloat16")[0], OLD_LAPTOP)
+
+
+def test_full_fine_tuning_counts_gradients_states_and_the_head_and_not_the_weights_alone():
+    """8B parameters: 16 GB of weights in bfloat16, but 160 GB while all are trained."""
+    gpu = replace(GPU, gpu_memory=192_000_000_000)
+    assert settled(gpu, LARGE, longest=1024, trains_all=True)[0].gradient_checkpointing
+    larger = replace(GPU, gpu_memory=288_000_000_000)
+    assert not settled(larger, LARGE, longest=1024, trains_all=True)[0].gradient_checkpointing
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])

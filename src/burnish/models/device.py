@@ -44,9 +44,17 @@ def set_float32_precision(dtype: torch.dtype) -> None:
 def inference_dtype(device: torch.device) -> torch.dtype | None:
     """The dtype for inference: float32 on a CPU, where it is faster and more exact than bfloat16.
 
-    On other devices None: the dtype of the files is kept.
+    The same on a GPU without bfloat16. On other devices None: the dtype of the files is kept.
     """
-    return torch.float32 if device.type == "cpu" else None
+    return torch.float32 if device.type == "cpu" or not has_bfloat16(device) else None
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """False for a CUDA device that has bfloat16 in software only: below compute capability 8.0."""
+    if device.type != "cuda":
+        return True
+    with torch.cuda.device(device):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def describe() -> dict[str, object]:

@@ -38,6 +38,7 @@ from burnish.train.trackers.tracking import Tracking
 
 _ROWS_WHEN_NOT_SAID = 16
 _EVALUATIONS = 10
+_NO_KERNEL = "torch's flash attention does not serve it, so its sequences are computed one after the other"
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,8 @@ def _tell_attention(spec: TrainSpec, scorer: Scorer, emit: Callable[[Event], Non
         if scorer.one_by_one:
             value = scorer.causal.config._attn_implementation or "eager"
             reason = f"{scorer.reason}: one sequence at a time"
+        elif scorer.kernel_reason:
+            reason = f"{reason}; {_NO_KERNEL}: {scorer.kernel_reason}"
         emit(Chosen(field="attention", value=value, reason=reason))
     elif spec.attention == "varlen" and scorer.one_by_one:
         raise AskError(
@@ -176,6 +179,8 @@ def _tell_attention(spec: TrainSpec, scorer: Scorer, emit: Callable[[Event], Non
             f"attention: varlen was asked for, but {scorer.reason}",
             "set attention: auto or attention: sdpa",
         )
+    elif spec.attention == "varlen" and scorer.kernel_reason:
+        emit(Note(text=f"attention: {_NO_KERNEL}: {scorer.kernel_reason}"))
     if scorer.uses_own_head:
         emit(Note(text="the head of this model is none that is known; its own forward computes all logits"))
 

@@ -1,7 +1,7 @@
 """Turns every `auto` of a training run into a value, by rule, and says why. Pure: the machine is an argument."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ import torch
 from burnish.core.errors import DataError, MachineError
 from burnish.core.events import Chosen
 from burnish.core.processes import usable_cores
+from burnish.models.device import has_bfloat16
 from burnish.specs.train import TrainSpec
 from burnish.tokens.tokenised import TokenisedRows
+from burnish.train.footprint import Footprint, ModelShape
 
 _CPU_MICRO_BATCH = 4096
 """Tokens: beyond this a larger product is no faster on a CPU, only larger."""
@@ -22,6 +24,7 @@ _LARGE_ENOUGH_FOR_THREADS = 5_000_000
 """Parameters: below, one thread is as fast, and far faster where other programs want the cores."""
 _SHARE_OF_MEMORY = 0.8
 _SAVES_IN_A_RUN = 10
+_NO_BF16_ON_GPU = "this GPU has no bfloat16 in hardware (its compute capability is below 8.0)"
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Machine:
     """Bytes of main memory that are free."""
     gpu_memory: int = 0
     """Bytes that are free on the CUDA device."""
+    bf16_on_gpu: bool = True
+    """The CUDA device has bfloat16 in hardware: from compute capability 8.0 on."""
 
     @classmethod
     def here(cls) -> "Machine":
@@ -48,53 +53,12 @@ class Machine:
             bf16_on_cpu=_cpu_multiplies_bf16(),
             memory=free_memory(),
             gpu_memory=torch.cuda.mem_get_info()[0] if cuda else 0,
+            bf16_on_gpu=cuda and has_bfloat16(torch.device("cuda")),
         )
 
     def memory_of(self, device: str) -> int:
         """Bytes that are free where a model on that device lies; an Apple GPU shares the main memory."""
         return self.gpu_memory if device == "cuda" else self.memory
-
-
-@dataclass(frozen=True)
-class ModelShape:
-    """What matters of the model."""
-
-    parameters: int
-    layers: int
-    hidden: int
-    intermediate: int
-    context: int | None = None
-    """Tokens of a row that the model has positions for; None where its config names no limit."""
-    learned_positions: bool = False
-    """Positions are rows of an embedding: a longer row cannot be computed at all."""
-
-    @classmethod
-    def of(cls, config: Any) -> "ModelShape":
-        """Count a transformers config's weights without making them."""
-        from transformers import AutoModelForCausalLM
-
-        with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config)
-        text = config.get_text_config()
-        hidden = text.hidden_size
-        context = getattr(text, "max_position_embeddings", None)
-        return cls(
-            parameters=sum(weight.numel() for weight in model.parameters()),
-            layers=text.num_hidden_layers,
-            hidden=hidden,
-            intermediate=getattr(text, "intermediate_size", None) or 4 * hidden,
-            context=context,
-            learned_positions=context is not None and _learns_positions(model, context),
-        )
-
-    def activation_bytes(self, itemsize: int, checkpointing: bool) -> int:
-        """Bytes that one token keeps for the backward pass, a rough upper estimate.
-
-        Per layer about 10 tensors of the hidden size and 4 of the intermediate size; only the layer's input
-        when activations are computed again.
-        """
-        layer = (10 * self.hidden + 4 * self.intermediate) * itemsize
-        return self.layers * self.hidden * itemsize + layer if checkpointing else self.layers * layer
 
 
 @dataclass(frozen=True)
@@ -130,16 +94,16 @@ def resolve(
     dtype = getattr(torch, choose("dtype", spec.dtype, *_dtype(device, machine, shape)))
     threads = choose("threads", spec.threads, *_threads(machine, shape))
     trained = shape.parameters if trains_all else shape.parameters // 50
-    # weights, and for each trained one its master, gradient and two states
-    spare = _SHARE_OF_MEMORY * machine.memory_of(device) - shape.parameters * dtype.itemsize - trained * 16
-    fits = spare > longest * shape.activation_bytes(dtype.itemsize, checkpointing=False)
+    room = _SHARE_OF_MEMORY * machine.memory_of(device)
+    kept = Footprint(shape, dtype, trained, checkpointing=False)
+    fits = kept.peak(longest) <= room
     checkpointing = choose(
         "gradient_checkpointing",
         spec.gradient_checkpointing,
         not fits,
         f"the longest row ({longest} tokens) {'fits' if fits else 'does not fit'} with its activations kept",
     )
-    rows_fit = max(longest, int(spare / shape.activation_bytes(dtype.itemsize, checkpointing)))
+    rows_fit = max(longest, replace(kept, checkpointing=checkpointing).tokens_within(room))
     if device == "cpu":
         tokens, why = max(longest, min(rows_fit, _CPU_MICRO_BATCH)), "more at once is no faster on a CPU"
     else:
@@ -147,6 +111,17 @@ def resolve(
         tokens = max(longest, min(tokens, 1 << 17))
     micro = choose("micro_batch_tokens", spec.micro_batch_tokens, tokens, why)
     return Resolved(device, dtype, threads, checkpointing, micro), chosen
+
+
+def slow_dtype(resolved: Resolved, machine: Machine) -> str | None:
+    """A sentence where bfloat16 was requested for a device that has it only in software; None elsewhere."""
+    if resolved.dtype != torch.bfloat16:
+        return None
+    if resolved.device == "cuda" and not machine.bf16_on_gpu:
+        return f"dtype: bfloat16 is slow here: {_NO_BF16_ON_GPU}; dtype: float32 is faster"
+    if resolved.device == "cpu" and not machine.bf16_on_cpu:
+        return "dtype: bfloat16 is slow here: this CPU has none in hardware; dtype: float32 is faster"
+    return None
 
 
 def beyond_context(rows: TokenisedRows, shape: ModelShape) -> str | None:
@@ -164,16 +139,6 @@ def beyond_context(rows: TokenisedRows, shape: ModelShape) -> str | None:
         fix = f"set render.max_length: {shape.context}; render.over_length says whether they are cut, split or dropped"
         raise DataError("data.too-long", f"{text}, and it has no positions beyond", fix)
     return f"{text}: it was not trained on such positions; render.max_length limits rows"
-
-
-def _learns_positions(model: torch.nn.Module, context: int) -> bool:
-    """True when an embedding of positions is about as long as the context (OPT's has two rows more)."""
-    return any(
-        isinstance(module, torch.nn.Embedding)
-        and context <= module.num_embeddings <= context + 2
-        and ("pos" in (name := path.rpartition(".")[2]) or name == "wpe")
-        for path, module in model.named_modules()
-    )
 
 
 def refuse_without_device(asked: str, machine: Machine) -> None:
@@ -203,8 +168,12 @@ def _device(machine: Machine) -> tuple[str, str]:
 
 
 def _dtype(device: str, machine: Machine, shape: ModelShape) -> tuple[str, str]:
-    if device == "cuda":
+    if device == "cuda" and machine.bf16_on_gpu:
         return "bfloat16", "the GPU multiplies it fastest; trained weights are kept in float32"
+    if device == "cuda":
+        return "float32", f"{_NO_BF16_ON_GPU}, and float16 needs a scaled loss, which burnish does not have"
+    if device == "mps":
+        return "float32", "bfloat16 was not tried on an Apple GPU"
     if device == "cpu" and machine.bf16_on_cpu:
         if shape.parameters >= _LARGE_ENOUGH_FOR_BF16:
             return "bfloat16", "the CPU multiplies it in hardware; trained weights are kept in float32"

@@ -370,7 +370,7 @@ class Scorer:
 
         _refusal(other_way)
         self._set_attention(plain)
-        return found[0] if found and found[0] < _MOST else 0.0
+        return min(found[0], _MOST) if found else 0.0
 
     def _unsupported(self, why: str) -> ModelError:
         return ModelError(

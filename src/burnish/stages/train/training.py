@@ -25,8 +25,9 @@ from burnish.stages.tokens.rendering import RowRenderer
 from burnish.stages.tokens.tokenising import tokenised_split
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.fit import Fitted
+from burnish.train.footprint import ModelShape
 from burnish.train.precision import Start
-from burnish.train.resolve import Machine, ModelShape, Resolved, beyond_context, refuse_without_device, resolve
+from burnish.train.resolve import Machine, Resolved, beyond_context, refuse_without_device, resolve, slow_dtype
 from burnish.train.trackers import tracking
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ def resolve_run(
     if resolved.threads > machine.cores:
         text = f"threads: {resolved.threads}, but this process may use only {machine.cores} cores"
         ctx.emit(Note(level="warning", text=text))
+    if (slow := slow_dtype(resolved, machine)) is not None:
+        ctx.emit(Note(level="warning", text=slow))
     torch.set_num_threads(resolved.threads)
     set_float32_precision(resolved.dtype)
     return resolved

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from burnish.core.memory import first_line, is_out_of_memory
+from burnish.core.faults import first_line, is_out_of_memory
 
 _LARGEST_HEAD = 256
 _MOST_SEQUENCES = 65_535

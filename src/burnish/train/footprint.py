@@ -1,0 +1,125 @@
+"""How much memory a training needs at its peak, estimated from a model's shape before anything is loaded.
+
+The rule was fitted to measured peaks (`tests/train/test_footprint.py`), and lies above them: what it says fits, fits.
+"""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from burnish.train.kernels.head import CHUNK
+
+_MASTER, _GRADIENT, _STATES = 4, 4, 8
+"""Bytes for each trained weight: its float32 master, the master's gradient, two float32 states."""
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """What matters of the model; widths are numbers for each token."""
+
+    parameters: int
+    layers: int
+    hidden: int
+    intermediate: int
+    attention: int
+    """Of queries, keys and values together."""
+    vocabulary: int
+    context: int | None = None
+    """Tokens of a row that the model has positions for; None where its config names no limit."""
+    learned_positions: bool = False
+    """Positions are rows of an embedding: a longer row cannot be computed at all."""
+
+    @classmethod
+    def of(cls, config: Any) -> "ModelShape":
+        """Count a transformers config's weights without making them."""
+        from transformers import AutoModelForCausalLM
+
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config)
+        text = config.get_text_config()
+        hidden, heads = text.hidden_size, _number(text, "num_attention_heads") or 1
+        keys = _number(text, "num_key_value_heads") or heads
+        dense = _number(text, "intermediate_size") or 4 * hidden
+        sparse = (_number(text, "moe_intermediate_size") or 0) * (_number(text, "num_experts_per_tok") or 1)
+        context = getattr(text, "max_position_embeddings", None)
+        return cls(
+            parameters=sum(weight.numel() for weight in model.parameters()),
+            layers=text.num_hidden_layers,
+            hidden=hidden,
+            intermediate=max(dense, sparse),
+            attention=(heads + 2 * keys) * (_number(text, "head_dim") or hidden // heads),
+            vocabulary=text.vocab_size,
+            context=context,
+            learned_positions=context is not None and _learns_positions(model, context),
+        )
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """The memory of one training, in bytes.
+
+    `frees_gradients` says that a weight's own gradient is gone as soon as it was added to its master's.
+    """
+
+    shape: ModelShape
+    dtype: torch.dtype
+    trained: int
+    """Weights that are trained."""
+    checkpointing: bool
+    frees_gradients: bool = False
+
+    @property
+    def held(self) -> int:
+        """What is there whatever the batch: weights and, for each trained one, master, gradient and states."""
+        master = 0 if self.dtype == torch.float32 else _MASTER
+        return self.shape.parameters * self.dtype.itemsize + self.trained * (master + _GRADIENT + _STATES)
+
+    def peak(self, tokens: int) -> int:
+        """At the peak of a step whose largest micro-batch has that many tokens.
+
+        Activations and the gradients of weights in bfloat16 take each other's place, and the larger of them counts: 20
+        bytes for each parameter where all are trained and nothing is freed, 18 where gradients are.
+        """
+        activations = tokens * self.token + self.head(tokens)
+        own = 0 if self.dtype == torch.float32 or self.frees_gradients else self.trained * self.dtype.itemsize
+        return self.held + max(activations, own)
+
+    @property
+    def token(self) -> int:
+        """What one token keeps for the backward pass.
+
+        In each layer: norms their inputs in float32; attention its states before and after rotation, and in float32 on
+        a CPU; the MLP four tensors. Where activations are computed again, only the layer's input, and one layer's.
+        """
+        shape, size = self.shape, self.dtype.itemsize
+        layer = shape.hidden * (12 + 3 * size) + shape.attention * (8 + 3 * size) + 4 * shape.intermediate * size
+        return shape.layers * shape.hidden * size + layer if self.checkpointing else shape.layers * layer
+
+    def head(self, tokens: int) -> int:
+        """The logits of a chunk, as they are multiplied and in float32, their gradient, and that of a trained head."""
+        size = self.dtype.itemsize
+        logits = min(tokens, CHUNK) * self.shape.vocabulary * (4 if size == 4 else 4 + 2 * size)
+        is_trained = self.trained >= self.shape.parameters
+        return logits + (self.shape.vocabulary * self.shape.hidden * (4 + size) if is_trained else 0)
+
+    def tokens_within(self, memory: float, most: int = 1 << 20) -> int:
+        """The largest micro-batch, up to `most` tokens, whose peak fits into so many bytes; 0 where none does."""
+        return bisect_right(range(1, most + 1), memory, key=self.peak)
+
+
+def _number(config: Any, name: str) -> int | None:
+    """A setting of a config, where it is one number for all layers."""
+    value = getattr(config, name, None)
+    return value if isinstance(value, int) and value > 0 else None
+
+
+def _learns_positions(model: torch.nn.Module, context: int) -> bool:
+    """True when an embedding of positions is about as long as the context (OPT's has two rows more)."""
+    return any(
+        isinstance(module, torch.nn.Embedding)
+        and context <= module.num_embeddings <= context + 2
+        and ("pos" in (name := path.rpartition(".")[2]) or name == "wpe")
+        for path, module in model.named_modules()
+    )
