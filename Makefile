@@ -9,8 +9,8 @@ WORKERS ?= 2
 TRACKERS := .venv-trackers
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup setup-dev demo test trackers torture check lint types layers format bench mutants docs families synthesize train \
-	train-debug clean
+.PHONY: help setup setup-dev demo test trackers torture check lint types layers format bench mutants gpu-check docs families synthesize \
+	train train-debug clean
 .NOTPARALLEL:
 
 help: ## Show the targets
@@ -66,6 +66,10 @@ bench: $(DEV) ## Measure side by side, five minutes; docs/benchmarks.md holds ou
 
 mutants: $(DEV) ## Mutation testing: a seeded sample of small faults, and the score in docs/mutants.md (under 45 minutes)
 	PYTHONPATH=tests $(BIN)/python -m mutation --write
+
+GPU_PYTHON := $(if $(filter file,$(origin PYTHON)),$(BIN)/python,$(PYTHON))
+gpu-check: $(if $(filter file,$(origin PYTHON)),$(DEV)) ## Confirm on a GPU what only it can (eight minutes); PYTHON=… names another python
+	PYTHONPATH=src:tests:$$PYTHONPATH $(GPU_PYTHON) benchmarks/gpu_check.py --out $(or $(OUT),gpu-check)
 
 docs: $(DEV) ## Write the generated reference pages
 	$(BIN)/python docs/generate.py
