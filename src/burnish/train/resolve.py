@@ -95,7 +95,7 @@ def resolve(
     threads = choose("threads", spec.threads, *_threads(machine, shape))
     trained = shape.parameters if trains_all else shape.parameters // 50
     room = _SHARE_OF_MEMORY * machine.memory_of(device)
-    kept = Footprint(shape, dtype, trained, checkpointing=False)
+    kept = Footprint(shape, dtype, trained, checkpointing=False, frees_gradients=True)  # Optimizer hands them over
     fits = kept.peak(longest) <= room
     checkpointing = choose(
         "gradient_checkpointing",
