@@ -32,12 +32,11 @@ def use_threads(asked: int | str) -> int:
 
 
 def set_float32_precision(dtype: torch.dtype) -> None:
-    """Let CUDA round float32 products to TF32 in a run of another `dtype`, and in none of float32.
+    """Allow TF32 for float32 products on CUDA, unless `dtype` is float32.
 
-    TF32 keeps 10 bits where bfloat16 keeps 7 and float32 23. torch rounds convolutions to it unless told otherwise. Has
-    no effect on a CPU.
+    TF32 has 10 mantissa bits, bfloat16 7, float32 23. torch allows it for convolutions by default. CUDA only.
     """
-    # torch's newer names for the two make its older ones, which libraries read, raise errors
+    # setting torch's newer names makes the older ones, which libraries read, raise errors
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = dtype != torch.float32
 
 

@@ -1,7 +1,7 @@
-"""Loads a model, or an adapter on its base, from a folder: whole, from safetensors, and without running its code.
+"""Loads a model, or an adapter on its base, from a folder: complete, from safetensors, without running its code.
 
-A model with weights that are missing or left over is refused: transformers would fill them with random numbers
-and only warn.
+A model with missing or unexpected weights is refused: transformers would initialise missing ones at random and only
+warn.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _OTHER_MODALITIES = ("image_token", "audio_token", "video_token")
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a model is, read from its config and the headers of its weights."""
+    """A summary of a model, from its config and the headers of its weights."""
 
     family: str
     parameters: int
@@ -36,11 +36,11 @@ class ModelCard:
     vocabulary: int
     context: int
     bytes: int
-    """Of all weights on disk."""
+    """Number of parameters on disk."""
 
 
 def describe(path: Path) -> ModelCard:
-    """The card of a model folder, in milliseconds and without torch; `dtype` is that of most weights."""
+    """The summary of a model folder, in milliseconds and without torch; `dtype` is that of most weights."""
     config = read_config(path)
     text = {**config, **config.get(_TEXT_CONFIG, {})}
     refuse_unscaled(path, config)
@@ -63,22 +63,22 @@ def describe(path: Path) -> ModelCard:
 def read_config(folder: Path) -> dict[str, Any]:
     """The `config.json` of a model folder.
 
-    Errors: ModelError `model.not-found` without folder or config, `model.broken` without a `model_type` or with a
-    generation config that cannot be read.
+    Errors: ModelError `model.not-found` if the folder or config is missing, `model.broken` if it has no `model_type` or
+    the generation config cannot be read.
     """
     if not folder.is_dir():
         raise ModelError("model.not-found", f"there is no folder {folder}", "check the path or the name of the model")
     if not (folder / "config.json").is_file():
         raise ModelError(
             "model.not-found",
-            f"{folder} is no model: it has no config.json",
-            "give the folder that holds config.json and the weights",
+            f"{folder} is not a model: it has no config.json",
+            "give the folder with config.json and the weights",
         )
     config = read_json(folder / "config.json")
     if not isinstance(config.get("model_type"), str):
         raise broken(folder / "config.json", "has no model_type")
     if (folder / "generation_config.json").is_file():
-        read_json(folder / "generation_config.json")  # transformers would take a torn one for none
+        read_json(folder / "generation_config.json")  # transformers would ignore a damaged one
     return config
 
 
@@ -89,13 +89,13 @@ def load_model(
     device: "str | torch.device" = "cpu",
     attention: str | None = None,
 ) -> "PreTrainedModel | PeftModel":
-    """A causal language model in eval mode; an adapter comes on its base, as a PeftModel.
+    """A causal language model in eval mode; an adapter is loaded on its base, as a PeftModel.
 
-    `dtype` None keeps the dtype of the files, `attention` None lets transformers choose. An adapter whose base
-    is itself an adapter stands on that one merged.
+    `dtype` None keeps the dtype of the files, `attention` None lets transformers choose. If the base of an adapter is
+    itself an adapter, that one is merged first.
 
     Errors: ModelError `model.not-found`, `model.broken`, `model.pickle`, `model.remote-code`, `model.wrong-adapter`;
-    MachineError `machine.no-package` where a quantized model needs a library.
+    MachineError `machine.no-package` when a quantized model needs a missing library.
     """
     chain = chain_of(source)
     model: Any = _load_whole(folder_of(chain[-1]), dtype, device, attention)
@@ -129,15 +129,15 @@ def _load_whole(
                 local_files_only=True,
                 trust_remote_code=False,
                 output_loading_info=True,
-                ignore_mismatched_sizes=True,  # they are found in the loading info, and refused by name
+                ignore_mismatched_sizes=True,  # listed in the loading info, and refused by name
             )
-        except ImportError as error:  # a quantized model wants its library
+        except ImportError as error:  # a quantized model needs its library
             raise MachineError(
                 "machine.no-package",
                 f"{folder} needs a package that is not installed: {reason(error)}",
-                "install it, or take the model's original weights",
+                "install it, or use the model's original weights",
             ) from error
-        except Exception as error:  # whatever transformers meets in files that others wrote
+        except Exception as error:  # transformers may raise anything for files from elsewhere
             _raise_if_machine(error)
             raise ModelError(
                 "model.broken",
@@ -160,7 +160,7 @@ def refuse_unscaled(folder: Path, config: dict[str, Any]) -> None:
 
 
 def _raise_if_machine(error: Exception) -> None:
-    """An error of the machine is no fault of the model: memory that ran out, a file that may not be read."""
+    """Re-raise errors that are not the model's: out of memory, a file without read permission."""
     if isinstance(error, PermissionError) or is_out_of_memory(error):
         raise error
 
@@ -168,8 +168,8 @@ def _raise_if_machine(error: Exception) -> None:
 def _refuse_half_a_model(folder: Path, found: dict[str, Any]) -> None:
     problems = {
         "weights that config.json needs are missing": found.get("missing_keys"),
-        "weights that config.json does not know are left over": found.get("unexpected_keys"),
-        "weights have other shapes than config.json says": [key for key, *_ in found.get("mismatched_keys") or ()],
+        "weights are not part of the model that config.json describes": found.get("unexpected_keys"),
+        "weights have other shapes than in config.json": [key for key, *_ in found.get("mismatched_keys") or ()],
         "weights cannot be read": found.get("error_msgs"),
     }
     for problem, keys in problems.items():
@@ -178,14 +178,14 @@ def _refuse_half_a_model(folder: Path, found: dict[str, Any]) -> None:
             raise ModelError(
                 "model.broken",
                 f"{folder}: {len(names)} {problem}, the first is '{names[0]}'",
-                "check that config.json and all weight files are of the same model and complete",
+                "check that config.json and all weight files are complete and of the same model",
             )
 
 
 def refuse_remote_code(path: Path, config: dict[str, Any]) -> None:
-    """ModelError `model.remote-code` when only code that came with the model could load it.
+    """ModelError `model.remote-code` when only the model's own code could load it.
 
-    Families that transformers knows are loaded by its own code, whatever `auto_map` says.
+    Families that transformers supports are loaded by its code, regardless of `auto_map`.
     """
     if "auto_map" not in config:
         return
@@ -194,8 +194,8 @@ def refuse_remote_code(path: Path, config: dict[str, Any]) -> None:
     if config.get("model_type") not in CONFIG_MAPPING:
         raise ModelError(
             "model.remote-code",
-            f"{path} asks to run code of its own (auto_map): transformers does not know '{config.get('model_type')}'",
-            "choose a model of a family that transformers knows; burnish never runs code that comes with a model",
+            f"{path} needs its own code (auto_map): transformers does not support '{config.get('model_type')}'",
+            "use a model of a family that transformers supports; burnish never runs a model's own code",
         )
 
 
@@ -208,7 +208,7 @@ def check_vocabulary(folder: Path, config: dict[str, Any]) -> None:
     tokenizer = read_json(path)
     settings = folder / "tokenizer_config.json"
     named = read_json(settings) if settings.is_file() else {}
-    # a text model of a family that also sees keeps the placeholder of an image, one past its embedding (Gemma 3 1B)
+    # a text model of a multimodal family may keep the image placeholder, one past its embedding (Gemma 3 1B)
     placeholders = [named.get(key) for key in _OTHER_MODALITIES]
     vocabulary = tokenizer.get("model", {}).get("vocab", {})
     highest = max(vocabulary.values(), default=-1) if isinstance(vocabulary, dict) else len(vocabulary) - 1
@@ -218,6 +218,6 @@ def check_vocabulary(folder: Path, config: dict[str, Any]) -> None:
     if highest >= rows:
         raise ModelError(
             "model.broken",
-            f"{path} has token ids up to {highest}, but the model in {folder} embeds only {rows} tokens",
+            f"{path} has token ids up to {highest}, but the model in {folder} has only {rows} embeddings",
             "use the tokenizer that belongs to the model, or resize the model's embedding",
         )

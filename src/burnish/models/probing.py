@@ -1,4 +1,4 @@
-"""Questions that are put to a model before it is trusted with a faster path: what to ask, and when answers agree."""
+"""Tests of a model before a faster path is used: their inputs, and when results agree."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 _LIMITS = re.compile(r"window|chunk|local_att|topk|budget|extent|block_size|mem_len|compress")
 _NO_LIMITS = re.compile(r"layers|pattern|moe|group|feed_forward")
 _ROPES_BY_LENGTH = {"longrope": "original_max_position_embeddings", "dynamic": "max_position_embeddings"}
-"""Kinds of rotary positions whose angles change for every token once the text is longer than that setting."""
+"""Kinds of rotary embeddings whose angles change for every token once the text is longer than this setting."""
 
 
 def causal_model(model: Any) -> "PreTrainedModel":
-    """The causal language model itself, without PEFT's wrapper around it; its adapters stay in place."""
+    """The causal language model inside PEFT's wrapper, if any; its adapters stay attached."""
     return model.get_base_model() if hasattr(model, "peft_config") else model
 
 
 def boundaries(config: "PreTrainedConfig") -> dict[str, int]:
-    """Lengths in tokens at which a layer may start to behave in another way, as the config names them.
+    """Lengths in tokens, by setting of the config, beyond which a layer may behave differently.
 
     Windows, chunks, the tokens or blocks that sparse attention keeps, and the length at which rotary angles change.
     """
@@ -35,7 +35,7 @@ def boundaries(config: "PreTrainedConfig") -> dict[str, int]:
             found[name] = max(value, found.get(name, 0))
     blocks = [value for name, value in found.items() if "block_size" in name or "compress" in name]
     for name in found:
-        if "topk" in name or "budget" in name:  # of blocks, where the config has blocks
+        if "topk" in name or "budget" in name:  # in blocks, if the config has blocks
             found[name] *= max(blocks, default=1)
     if (length := length_of_rope(config)) is not None:
         found["rope_parameters"] = length
@@ -43,7 +43,7 @@ def boundaries(config: "PreTrainedConfig") -> dict[str, int]:
 
 
 def length_of_rope(config: "PreTrainedConfig") -> int | None:
-    """The length beyond which the rotary angles of all tokens change (LongRoPE, dynamic NTK), where there is one."""
+    """The length beyond which the rotary angles of all tokens change (LongRoPE, dynamic NTK); None if they do not."""
     text = text_config(config)
     rope = getattr(text, "rope_parameters", None) or {}
     kinds = [rope, *(part for part in rope.values() if isinstance(part, dict))]
@@ -69,7 +69,7 @@ def _integers(record: dict[str, Any]) -> Iterator[tuple[str, int]]:
 
 
 def random_ids(config: "PreTrainedConfig", lengths: list[int], seed: int = 0) -> list[Tensor]:
-    """Rows of random token ids [length]; none stands for an image, a sound or another special token."""
+    """Rows of random token ids [length], without placeholders of images or audio and other special tokens."""
     special = {
         number
         for part in (config.to_dict(), text_config(config).to_dict())
@@ -83,14 +83,14 @@ def random_ids(config: "PreTrainedConfig", lengths: list[int], seed: int = 0) ->
 
 
 def said(error: Exception) -> str:
-    """The error with which a model answers, on one line. Memory that ran out is no answer: it is raised again."""
+    """The error of a failed test on one line. Running out of memory is not a result: it is raised again."""
     if is_out_of_memory(error):
         raise error
     return f"{type(error).__name__}: {first_line(error) or '-'}"
 
 
 def distance(ours: Tensor, theirs: Tensor) -> float:
-    """How far two tensors are apart, as a share of the second; infinite where one is not finite."""
+    """The distance of two tensors relative to the second; infinite if one is not finite."""
     ours, theirs = ours.float(), theirs.float()
     share = float((ours - theirs).norm() / theirs.norm().clamp_min(1e-20))
     return share if share == share else float("inf")
@@ -146,14 +146,14 @@ def gradient(loss: Callable[[], Tensor], weights: list[nn.Parameter]) -> Tensor:
 
 @contextmanager
 def not_drawing(model: nn.Module) -> Iterator[None]:
-    """No random number of the run is drawn for a while, on the CPU and where the model lies."""
+    """Restore the random states of the CPU and of the model's device afterwards."""
     with torch.random.fork_rng(devices=list({weight.device for weight in model.parameters() if weight.is_cuda})):
         yield
 
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode for a while; no random number of the run is drawn."""
+    """Eval mode inside the block; random states are restored afterwards."""
     was_training = model.training
     model.eval()
     try:

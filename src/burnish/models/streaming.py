@@ -1,6 +1,6 @@
-"""The weights of a model by their names in it, read from the files one at a time: memory holds the largest, not all.
+"""The weights of a model by name, read from its files one at a time: peak memory is the largest weight, not the model.
 
-Adapters on the model are merged into each weight as it is read, in float32 and in PEFT's order, as `merge` does it.
+Adapters on the model are merged into each weight as it is read, in float32 and in PEFT's order, as in `merge`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,10 +17,10 @@ from burnish.models.weights import TensorInfo, read_tensors
 
 
 class StreamedWeights(Mapping[str, torch.Tensor]):
-    """`weights[name]` is a float32 tensor of its own, read when it is asked for; names as in `named_parameters`.
+    """`weights[name]` reads a new float32 tensor; names as in `named_parameters`.
 
-    Files are those that `load_model` accepted. Errors: ValueError for a model whose weights cannot be followed from the
-    files: quantized ones, some arrangements of transformers, an adapter on an embedding that is also the head.
+    The files are those that `load_model` accepted. Errors: ValueError for weights that cannot be read one by one:
+    quantized ones, some layouts of transformers, an adapter on an embedding that is tied to the head.
     """
 
     def __init__(self, source: Source):
@@ -66,12 +66,12 @@ class StreamedWeights(Mapping[str, torch.Tensor]):
         for name, shape in self._shapes.items():
             tensors = [self._tensors[place.tensor] for place in self._places[name]]
             if not tensors or not all(_is_part(self._tensors[p.tensor], p, shape) for p in self._places[name]):
-                raise ValueError(f"{base}: '{name}' does not lie in the files as it does in the model")
+                raise ValueError(f"{base}: '{name}' has another layout in the files than in the model")
             if any(tensor.dtype not in DTYPES for tensor in tensors):
                 raise ValueError(f"{base}: '{name}' is quantized")
         for name, changes in self._changes.items():
             if name in shared or name not in self._shapes or any(c.shape != self._shapes[name] for c in changes):
-                raise ValueError(f"{base}: '{name}' is shared, or is not what its adapter was made for")
+                raise ValueError(f"{base}: '{name}' is tied, or its adapter does not match it")
 
 
 def _is_part(tensor: TensorInfo, place: Place, shape: tuple[int, ...]) -> bool:

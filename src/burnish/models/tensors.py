@@ -23,7 +23,7 @@ def read_tensor(tensor: TensorInfo) -> torch.Tensor:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Write a safetensors file tensor by tensor: those of a device pass through main memory one at a time."""
+    """Write a safetensors file tensor by tensor: device tensors are copied to main memory one at a time."""
     with StreamedWriter(path, [(name, _NAMES[t.dtype], tuple(t.shape)) for name, t in tensors.items()]) as writer:
         for name, tensor in tensors.items():
             flat = tensor.detach().cpu().contiguous().reshape(-1)

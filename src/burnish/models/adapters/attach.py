@@ -130,7 +130,7 @@ def fit_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
         raise _wrong(folder, base, f"'{name}' is {'missing' if name in expected else 'unknown'}")
     for name, tensor in expected.items():
         if tuple(tensor.shape) != found[name]:
-            raise _wrong(folder, base, f"'{name}' has shape {list(found[name])} where {list(tensor.shape)} is expected")
+            raise _wrong(folder, base, f"'{name}' is {list(found[name])} where {list(tensor.shape)} is expected")
     for name, layer in model.named_modules():
         if isinstance(layer, LoraLayer) and not all(map(math.isfinite, layer.scaling.values())):
             raise _wrong(folder, base, f"the scale of {name} is not finite: check lora_alpha in {ADAPTER_CONFIG}")
