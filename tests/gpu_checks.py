@@ -34,6 +34,7 @@ from burnish.train.optim.muon import StackedMuon
 from burnish.train.resolve import Machine, Resolved
 from burnish.train.scoring import Scorer
 from flash_stand_in import use_flash
+from gpu_host_checks import HOST_CHECKS
 
 Measured = dict[str, Any]
 VOCABULARY = 1024
@@ -386,5 +387,6 @@ CHECKS: dict[str, Callable[[Place], Measured]] = {
         a_stopped_run_is_resumed_to_the_same_weights,
         a_step_is_split_where_memory_runs_out,
         the_estimate_of_memory_is_above_the_peak,
+        *HOST_CHECKS,
     )
 }

@@ -78,7 +78,6 @@ def run_fit(base: Path, random_rows: Callable[..., TokenisedRows], tmp_path: Pat
         held_out: TokenisedRows | None = None,
         rows: TokenisedRows | None = None,
         dtype: torch.dtype = torch.float32,
-        device: str = "cpu",
         micro_batch_tokens: int = 64,
         gradient_checkpointing: bool = False,
         prepare: Callable[[torch.nn.Module], None] = lambda _: None,
@@ -97,11 +96,11 @@ def run_fit(base: Path, random_rows: Callable[..., TokenisedRows], tmp_path: Pat
             tmp_path / name, stopping=stopping or (lambda: stop_before is not None and len(made) >= stop_before)
         )
         seed_everything(spec.seed)
-        model = load_model(base, dtype=dtype, device=device)
+        model = load_model(base, dtype=dtype)
         is_lora = isinstance(spec.method, LoraSpec)
         model = attach_lora(model, spec.method) if is_lora else model.requires_grad_(True)
         prepare(model)
-        resolved = Resolved(device, dtype, 1, gradient_checkpointing, micro_batch_tokens)
+        resolved = Resolved("cpu", dtype, 1, gradient_checkpointing, micro_batch_tokens)
         ran = Ran({}, {}, events, tmp_path / name)
         run.last = ran  # what a run that raises has emitted
         with pytest.MonkeyPatch.context() as patch:
