@@ -120,3 +120,12 @@ def test_an_artifact_of_an_older_version_has_no_hashes_and_counts_as_intact(made
     (run.out / "train.parquet").write_text("other")
     assert run.artifact().files is None
     assert run.artifact().damage({}) == []
+
+
+def test_a_file_that_cannot_be_read_is_damage(finished, bound_by_permissions):
+    run = finished(files={"a.txt": "a", "b.txt": "b"})
+    artifact = run.artifact()
+    (run.out / "a.txt").chmod(0)
+    with bound_by_permissions():
+        damage = artifact.damage({}, deep=True)
+    assert [(found.file, "cannot be read" in found.problem) for found in damage] == [("a.txt", True)]

@@ -98,3 +98,16 @@ def test_secrets_in_settings_and_reasons_are_masked(workspace):
     run.transition("failed", reason=f"no {token}", error={"what": token})
     for name in ("spec.json", "run.json", "events.jsonl"):
         assert token not in (run.folder / name).read_text()
+
+
+def test_a_folder_that_is_gone_is_no_run_and_a_resumed_one_gets_its_new_settings(finished, tmp_path):
+    with pytest.raises(AskError) as caught:
+        _ = Run(tmp_path / "r/1/s").record
+    assert caught.value.code == "ask.no-such-run"
+    run = finished(state="failed")
+    before = run.record_of("job.json")
+    run.update_job({"spec": {"word": "new"}, "inputs": {}, "stage": "other"})
+    assert run.record_of("job.json") == {**before, "spec": {"word": "new"}, "inputs": {}}
+    assert run.record_of("spec.json") == {"word": "new"}
+    assert (run.folder / "job.json").stat().st_mode & 0o777 == 0o600
+    assert run.folder.stat().st_mode & 0o777 == 0o700

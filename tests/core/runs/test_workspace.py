@@ -5,12 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from burnish.core.errors import AskError
 from burnish.core.fingerprint import of_file
-from burnish.core.runs.workspace import Workspace, plain_name
+from burnish.core.runs.workspace import Workspace, plain_name, refuse_undecodable
 
 
 def test_the_workspace_is_the_requested_one_then_the_environments_then_a_marked_parent_then_the_current_folder(
@@ -166,3 +167,24 @@ def test_a_run_without_a_started_step_is_reported(workspace):
     with pytest.raises(AskError, match="r/1: no step has started") as caught:
         workspace.find_runs()
     assert "burnish runs resume r/1" in caught.value.fix
+
+
+def test_a_number_that_was_taken_meanwhile_is_passed_over(workspace, monkeypatch):
+    assert [workspace.claim_number("r") for _ in range(2)] == [1, 2]
+    monkeypatch.setattr("pathlib.Path.iterdir", lambda self: iter(()))  # as seen before another process claimed 1 and 2
+    assert workspace.claim_number("r") == 3
+
+
+def test_a_name_that_is_no_recipe_has_no_runs_and_a_missing_run_no_plan(workspace, finished):
+    finished("r", 2)
+    assert workspace.numbers("../r") == []
+    assert workspace.numbers("r") == [2]
+    with pytest.raises(AskError) as caught:
+        workspace.plan_of("r", 3)
+    assert caught.value.code == "ask.no-such-run"
+
+
+def test_a_path_that_is_not_utf_8_is_refused():
+    refuse_undecodable(Path("/data/é"), "the input")
+    with pytest.raises(AskError, match="the input"):
+        refuse_undecodable(Path("/data/\udcff"), "the input")
