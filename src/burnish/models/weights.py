@@ -93,7 +93,7 @@ def read_header(path: Path) -> list[TensorInfo]:
             ]
             ends = {name: 8 + length + entry["data_offsets"][1] for name, entry in header.items()}
             unsized = [tensor.name for tensor in tensors if tensor.start + tensor.bytes != ends[tensor.name]]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise broken(path, f"has a damaged safetensors header ({error!r})") from None
     if unsized:
         raise broken(path, f"has a damaged safetensors header: the size of '{unsized[0]}' does not match its shape")
