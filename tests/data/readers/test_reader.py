@@ -9,6 +9,8 @@ import pytest
 import zstandard
 
 from burnish.core.errors import DataError
+from burnish.data.files import opening
+from burnish.data.readers import json_lines, tables, texts
 from burnish.data.record import MAX_RAW_CHARACTERS, MAX_ROW_BYTES
 
 GOOD = [{"text": "one"}, {"text": "zwei ü"}, {"text": "三", "n": 12345678901234567890123}]
@@ -216,3 +218,51 @@ def test_an_empty_file_has_no_rows(write, read_all):
         records, bad, _ = read_all(write(name, ""))
         assert not records
         assert not bad
+
+
+def test_documents_end_at_blank_lines_or_at_each_line(write, read_all):
+    records, bad, reading = read_all(write("a.txt", "one\ntwo\n\n \nthree\n"))
+    assert [(r.raw["text"], r.source) for r in records] == [("one\ntwo", "a.txt:1"), ("three", "a.txt:5")]
+    assert (bad, reading.blank) == ([], 2)
+    records, _, _ = read_all(write("b.txt", "one\ntwo\nthree"))
+    assert [(r.raw["text"], r.source) for r in records] == [
+        ("one", "b.txt:1"),
+        ("two", "b.txt:2"),
+        ("three", "b.txt:3"),
+    ]
+
+
+def test_a_document_that_is_too_long_is_named_once_and_the_next_is_kept(write, read_all, monkeypatch):
+    monkeypatch.setattr(texts, "MAX_ROW_BYTES", 20)
+    monkeypatch.setattr(opening, "MAX_ROW_BYTES", 20)
+    monkeypatch.setattr(json_lines, "MAX_ROW_BYTES", 20)
+    lines = "".join(f"line {i}\n" for i in range(9))
+    records, bad, _ = read_all(write("a.txt", f"{lines}\nshort\n"))
+    assert [r.raw["text"] for r in records] == ["short"]
+    assert [b.source for b in bad] == ["a.txt:1"]
+    assert bad[0].raw.startswith("line 0\nline 1")
+
+
+def test_a_number_that_json_has_no_word_for_is_null_or_named(tmp_path, read_all):
+    table = pa.table({"a": [1.5, float("nan"), float("inf")], "b": [b"x", "é".encode(), b"\xff"]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    records, bad, reading = read_all(tmp_path / "a.parquet")
+    assert [r.raw for r in records] == [{"a": 1.5, "b": "x"}, {"a": None, "b": "é"}]
+    assert [(b.source, b.field) for b in bad] == [("a.parquet#3", "a")]
+    assert any("column 'b' is binary" in note for note in reading.notes)
+
+
+def test_a_parquet_file_inside_a_packed_one_is_refused(tmp_path, read_all):
+    pq.write_table(pa.table({"text": ["a"]}), tmp_path / "a.parquet")
+    (tmp_path / "b.parquet.gz").write_bytes(gzip.compress((tmp_path / "a.parquet").read_bytes()))
+    with pytest.raises(DataError, match="packed file does not allow"):
+        read_all(tmp_path / "b.parquet.gz")
+
+
+def test_a_csv_header_that_is_torn_is_refused_and_a_long_row_is_named(write, read_all, monkeypatch):
+    with pytest.raises(DataError, match="header"):
+        read_all(write("a.csv", 'text,"la\n1,2\n'))
+    monkeypatch.setattr(tables, "MAX_ROW_BYTES", 30)
+    records, bad, _ = read_all(write("b.csv", 'text,n\n"' + "x\n" * 40 + '",1\nlast,2\n'))
+    assert "more than 30 bytes: a quote may be open" in bad[0].reason
+    assert records[-1].raw == {"text": "last", "n": "2"}
