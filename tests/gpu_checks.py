@@ -148,6 +148,7 @@ def families_are_packed_and_score_as_alone(place: Place) -> Measured:
     lengths = [5, 120, 33, 70, 1, 64]
     for family, (config, refusal) in FAMILIES.items():
         with place.kernel():
+            config = {**config, "initializer_range": 0.1}  # or all losses are nearly those of a guess
             model = place.model(family, **config).requires_grad_(True)
             scorer = Scorer(model)
             assert scorer.packs, f"{family}: {scorer.reason}"
@@ -163,8 +164,9 @@ def families_are_packed_and_score_as_alone(place: Place) -> Measured:
                 batch = make_batch(rows, np.array([number]), place.device)
                 logits = exact.eval()(input_ids=batch.input_ids).logits[0, batch.positions]
                 alone.append(nn.functional.cross_entropy(logits, batch.targets, reduction="none"))
-        share = far(losses, torch.cat(alone))
-        assert share < 0.02, f"{family}: losses are off by {share:.2g}"
+        losses, expected = losses.cpu(), torch.cat(alone).cpu()
+        share = float((losses - expected).norm() / (expected - expected.mean()).norm())
+        assert share < 0.05, f"{family}: losses are off by {share:.2g} of how they differ"
         found[family] = share
     return found
 
