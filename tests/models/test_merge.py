@@ -203,3 +203,27 @@ def test_memory_is_bounded_by_the_largest_tensor(tmp_path, make_adapter):
     grown = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
     assert grown < 5 * largest + 15e6 < size / 4
+
+
+@pytest.mark.parametrize("start", ["pissa", "PiSSA_niter_16", "olora", "loftq", "corda", "lora_ga"])
+def test_merge_refuses_an_adapter_whose_start_changed_the_base(tmp_path, make_adapter, start):
+    base = tiny_model(tmp_path / "base")
+    adapter = make_adapter(base, LORA)
+    config = adapter / "adapter_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"init_lora_weights": start}))
+    with pytest.raises(ModelError) as error:
+        merge_adapter(adapter, base, tmp_path / "merged")
+    assert error.value.code == "model.wrong-adapter"
+    assert start in error.value.what
+
+
+def test_merge_refuses_a_base_that_is_an_adapter_or_quantized(tmp_path, make_adapter):
+    base = tiny_model(tmp_path / "base")
+    adapter = make_adapter(base, LORA)
+    with pytest.raises(ModelError, match="is itself an adapter"):
+        merge_adapter(adapter, adapter, tmp_path / "merged")
+    config = base / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"quantization_config": {"quant_method": "awq"}}))
+    with pytest.raises(ModelError, match="is quantized"):
+        merge_adapter(adapter, base, tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()

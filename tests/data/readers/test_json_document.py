@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from burnish.core.errors import DataError
 from burnish.data.dataset import read_rows
+from burnish.data.readers import json_document
 from burnish.data.record import Record
 from burnish.specs.data import PrepareSpec
 from burnish.stages.data.prepare import run
@@ -108,3 +110,25 @@ def test_splits_of_a_document_become_those_of_the_dataset(tmp_path):
     for split in document:
         (row,) = read_rows(context.out, split)
         assert row["messages"][0]["content"] == f"{split}?"
+
+
+@pytest.mark.parametrize("length", [1_500_000, 3_300_000])
+@pytest.mark.parametrize("is_cut_off", [False, True])
+def test_an_endless_element_is_left_behind_with_its_size(write, read_all, monkeypatch, length, is_cut_off):
+    monkeypatch.setattr(json_document, "MAX_ROW_BYTES", 200)
+    element = '{"text": "' + "x" * length + '"}'
+    rest = "" if is_cut_off else ', {"text": "after"}]'
+    text = '[{"text": "before"}, ' + (element[:-2] if is_cut_off else element) + rest
+    records, bad, _ = read_all(write("rows.json", text))
+    assert [r.raw["text"] for r in records] == ["before"] + ["after"] * (not is_cut_off)
+    assert len(bad) == 1
+    assert bad[0].source == "rows.json:1#2"
+    assert f"{len(element) - 2 * is_cut_off:,} characters" in bad[0].reason
+
+
+def test_a_table_that_is_too_long_to_be_held_is_refused(write, read_all, monkeypatch):
+    monkeypatch.setattr(json_document, "_MOST_OF_A_TABLE", 1_000_000)
+    with pytest.raises(DataError, match="looks column-wise"):
+        read_all(write("rows.json", json.dumps({"text": ["a word"] * 300_000})))
+    records, _, _ = read_all(write("short.json", json.dumps({"text": ["a word"] * 10})))
+    assert len(records) == 10
