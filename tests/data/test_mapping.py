@@ -197,3 +197,15 @@ def test_a_refusal_beside_a_content_is_kept_apart():
     (item,) = map_rows(items, found)
     assert isinstance(item, Mapped)
     assert (item.row["messages"][1], item.remarks, item.unmapped) == (BOT, (), ["messages.*.refusal"])
+
+
+def test_rows_that_fit_no_layout_name_their_columns_and_whether_files_differ():
+    def what(*sources: str) -> DataError:
+        with pytest.raises(DataError) as caught:
+            detect(iter([Record({"alien": 1, "other": 2}, source) for source in sources]), "x")
+        return caught.value
+
+    assert "alien, other" in what("a.jsonl:1").what
+    for same in (("a.jsonl:1", "a.jsonl:2"), ("a.json:1#1", "a.json:1#2"), ("a.parquet#1", "a.parquet#2")):
+        assert "if its files differ" not in what(*same).fix
+    assert "if its files differ" in what("a.jsonl:1", "b.jsonl:1").fix

@@ -13,7 +13,7 @@ from burnish.core.context import Input
 from burnish.core.errors import BurnishError, MachineError, ModelError
 from burnish.models import tensors
 from burnish.models.device import pick_device
-from burnish.models.load import describe, load_model
+from burnish.models.load import check_vocabulary, describe, load_model
 from burnish.testing import tiny_model
 
 
@@ -212,3 +212,32 @@ def test_weights_are_read_onto_the_device_and_do_not_pass_through_main_memory(wh
     monkeypatch.setattr(torch.nn.Module, "to", lambda *_: pytest.fail("the model was moved"))
     load_model(whole, device="meta")  # a device that every machine has
     assert devices == [{"meta"}]
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "settings", "fits"),
+    [
+        ({"model": {"vocab": {"a": 0, "b": 9}}}, None, True),
+        ({"model": {"vocab": {"a": 0, "b": 10}}}, None, False),
+        ({"model": {"vocab": [["a", 0.0]] * 10}}, None, True),
+        ({"model": {"vocab": [["a", 0.0]] * 11}}, None, False),
+        ({"model": {"vocab": {"a": 0}}, "added_tokens": [{"id": 9, "content": "x"}]}, None, True),
+        ({"model": {"vocab": {"a": 0}}, "added_tokens": [{"id": 10, "content": "x"}]}, None, False),
+        ({"added_tokens": [{"id": 10, "content": "<image>"}]}, {"image_token": "<image>"}, True),
+        ({"added_tokens": [{"id": 10, "content": "<video>"}]}, {"video_token": "<video>"}, True),
+        ({"added_tokens": [{"id": 10, "content": "<audio>"}]}, {"image_token": "<image>"}, False),
+        ({}, None, True),
+    ],
+)
+def test_every_token_has_a_row_in_the_embedding(tmp_path, tokenizer, settings, fits):
+    check_vocabulary(tmp_path, {"vocab_size": 10})
+    (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer))
+    if settings:
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    check_vocabulary(tmp_path, {})
+    for config in ({"vocab_size": 10}, {"vocab_size": 99, "text_config": {"vocab_size": 10}}):
+        if fits:
+            check_vocabulary(tmp_path, config)
+        else:
+            with pytest.raises(ModelError, match=r"up to 10.* 10 embeddings"):
+                check_vocabulary(tmp_path, config)

@@ -180,3 +180,8 @@ def test_of_many_runs_without_the_artifact_the_newest_three_are_named(workspace,
     what = refused("r.s@latest", DATA, workspace, {}).what
     assert said in what
     assert [number for number in range(1, 7) if f"r/{number} " in what] == list(range(max(1, failed - 2), failed + 1))
+
+
+def test_a_path_that_is_not_utf_8_is_refused_before_it_is_looked_for(workspace):
+    for ref in ("file:rows-\udcff.jsonl", f"file:{workspace.root}/\udcff/rows.jsonl"):
+        assert refused(ref, DATA, workspace, {}).code == "ask.wrong-value"
