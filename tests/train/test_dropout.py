@@ -90,7 +90,7 @@ def test_a_model_that_draws_dropout_of_its_own_is_told_so_when_a_step_is_repeate
     base = tiny_model(tmp_path / "gpt2", "gpt2", attn_pdrop=0.3, resid_pdrop=0.0, embd_pdrop=0.0)
     out_of_memory_once(monkeypatch)
     ran = run_fit("ran", base=base, method={"kind": "full"}, max_steps=3, micro_batch_tokens=10_000)
-    assert any("the model draws dropout of its own" in note for note in ran.notes("warning"))
+    assert any("the model draws its own dropout" in note for note in ran.notes("warning"))
     assert not any("same gradient" in note for note in ran.notes("info"))
 
 

@@ -302,7 +302,7 @@ def test_early_stop_without_eval_every_gets_evaluations_that_are_reported(run_fi
 
 def test_a_patience_that_cannot_run_out_is_reported(run_fit, random_rows):
     settings = {"held_out": random_rows(6, seed=5), "max_steps": 8, "eval_every": 2}
-    assert "early_stop cannot act" in run_fit("long", early_stop={"patience": 3}, **settings).notes("warning")[0]
+    assert "early_stop has no effect" in run_fit("long", early_stop={"patience": 3}, **settings).notes("warning")[0]
     assert run_fit("short", early_stop={"patience": 2}, **settings).notes("warning") == []
 
 

@@ -1,7 +1,7 @@
 """From tokenised rows to batches: the order of an epoch, the rows of a step, the sequences of a micro-batch.
 
-Everything here is a pure function of the rows, the settings and (seed, epoch), so that a run can be
-gone on with from two integers: the epoch and the step in it. A batch is one flat row of whole
+Everything here is a pure function of the rows, the settings and (seed, epoch), so a run can be
+resumed from two integers: the epoch and the step in it. A batch is one flat row of whole
 sequences without any padding; attention keeps them apart by `cu_seqlens`.
 """
 
@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from burnish.tokens.tokenised import Indices, TokenisedRows
 
 _ALIGNED = 256
-"""Bytes: where an array may start in a buffer of several, so that kernels read it in their widest steps."""
+"""Alignment in bytes of an array in the shared buffer, for the widest loads of kernels."""
 _TORCH = {np.dtype(np.int64): torch.int64, np.dtype(np.int32): torch.int32, np.dtype(np.float32): torch.float32}
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Whole sequences in one flat row, and the positions whose next token is learned."""
+    """Complete sequences in one flat row, and the positions whose next token is learned."""
 
     input_ids: torch.Tensor  # [1, T]
     position_ids: torch.Tensor  # [1, T], from 0 in each sequence
@@ -43,7 +43,7 @@ class Batch:
 
 
 def make_batch(data: TokenisedRows, rows: Indices, device: torch.device | str = "cpu") -> Batch:
-    """Lay the named rows end to end; they go to a CUDA device in one copy, which the host does not wait for."""
+    """Concatenate the rows with these indices; to a CUDA device they are sent in one copy, without waiting for it."""
     spans = [data.span(r) for r in rows.tolist()]
     lengths = data.lengths[rows]
     bounds = np.concatenate([[0], np.cumsum(lengths)])
@@ -72,7 +72,7 @@ def make_batch(data: TokenisedRows, rows: Indices, device: torch.device | str = 
 
 
 def in_one_copy(arrays: Mapping[str, NDArray[np.generic]], device: torch.device) -> dict[str, torch.Tensor]:
-    """The arrays on a device, as views of one buffer; to CUDA it is copied from pinned memory, and not waited for."""
+    """The arrays on a device, as views of one buffer; the copy to CUDA is from pinned memory and not waited for."""
     starts = np.cumsum([0] + [-(-array.nbytes // _ALIGNED) * _ALIGNED for array in arrays.values()]).tolist()
     host = torch.empty(starts[-1], dtype=torch.uint8, pin_memory=device.type == "cuda")
     parts = list(zip(arrays.items(), starts, strict=False))
@@ -87,17 +87,17 @@ def in_one_copy(arrays: Mapping[str, NDArray[np.generic]], device: torch.device)
 
 @dataclass(frozen=True)
 class Cursor:
-    """Where a run stands in its data: steps already done in an epoch."""
+    """The position of a run in its data: an epoch and the number of its finished steps."""
 
     epoch: int = 0
     step: int = 0
 
 
 class StepPlan:
-    """Which rows form which optimiser step, in every epoch.
+    """Which rows form which optimizer step, in every epoch.
 
-    `batch_size` counts rows, `batch_tokens` tokens (rows are added until the next would pass it); one of
-    them is given. The last step of an epoch takes what is left.
+    `batch_size` counts rows, `batch_tokens` tokens (rows are added until the next would exceed it); one of
+    them is given. The last step of an epoch takes the remainder.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class StepPlan:
         return Cursor(cursor.epoch + 1, 0)
 
     def total_steps(self, epochs: float) -> int:
-        """Steps of so many epochs; a broken epoch is rounded up to a whole step."""
+        """The number of steps of `epochs` epochs; a fraction of an epoch is rounded up to a whole step."""
         whole = int(epochs)
         steps = sum(len(self._epoch(epoch)) for epoch in range(whole)) if self._batch_tokens else 0
         if self._batch_size:
@@ -158,15 +158,15 @@ class StepPlan:
         return max(1, steps)
 
     def epochs_done(self, cursor: Cursor) -> float:
-        """Epochs as a number with a fraction."""
+        """The number of finished epochs, with a fraction."""
         return cursor.epoch + cursor.step / len(self.epoch(cursor.epoch))
 
 
 def micro_batches(lengths: Indices, rows: Indices, limit: int, one_by_one: bool = False) -> list[Indices]:
-    """Split a step's rows into parts of at most `limit` tokens: the longest first, each into the fullest part it fits.
+    """Split a step's rows into micro-batches of at most `limit` tokens: best fit, longest first.
 
-    A row longer than the limit is a part of its own. `one_by_one` gives each row its own part, for models
-    whose layers read across the bounds of sequences.
+    A row longer than the limit gets its own micro-batch. `one_by_one` does so for every row, for models whose layers
+    read across sequences.
     """
     if one_by_one:
         return [rows[i : i + 1] for i in range(len(rows))]

@@ -1,8 +1,8 @@
-"""Dropout whose mask belongs to the token: the same however a step is split into batches, and in every repetition.
+"""Dropout with a mask for each token: the same for every split of a step into micro-batches, and when it is repeated.
 
-Whether a number is dropped is a hash of (seed, step, row, position in the row, layer, feature), not the next draw of a
-generator. It takes the place of every `nn.Dropout` that sees one vector for each token of a batch. Dropout that a
-model does otherwise (inside its attention, in a function, on what an expert was given) still draws from the generator.
+Whether an element is dropped is a hash of (seed, step, row, position in the row, layer, feature), not the next draw of
+a generator. It replaces every `nn.Dropout` whose input has one vector for each token of a batch. Other dropout of a
+model (inside attention, functional, on the inputs of an expert) still draws from the generator.
 """
 
 from functools import partial
@@ -14,12 +14,12 @@ from burnish.train.batches import Batch
 
 _GOLDEN = 0x9E3779B9
 _AT_ONCE = {"cpu": 1 << 18}
-"""Numbers whose hashes exist at once: what a CPU's cache holds, elsewhere what memory bears."""
+"""Elements hashed at once: what fits a CPU's cache, on other devices memory."""
 _AT_ONCE_ELSEWHERE = 1 << 24
 
 
 class TokenDropout:
-    """Takes over the dropout modules of a model until `remove`; `begin` names the batch that comes next."""
+    """Replaces the forward of a model's dropout modules until `remove`; `begin` names the next batch."""
 
     def __init__(self, model: nn.Module, seed: int):
         self._seed = seed
@@ -31,7 +31,7 @@ class TokenDropout:
             module.forward = partial(self._drop, module, place)  # pyright: ignore[reportAttributeAccessIssue]
 
     def begin(self, step: int, batch: Batch) -> None:
-        """The batch that the model sees next, forward and backward, in an optimiser step."""
+        """Set the batch of the next forward and backward pass, and its optimizer step."""
         lengths = batch.cu_seqlens.diff()
         row_keys = _hash(_hash(batch.row_indices.int() ^ _word(self._seed)) ^ _word(step))
         # without the size, the host waits for the device to count it
@@ -39,7 +39,7 @@ class TokenDropout:
         self._keys = _hash(keys ^ _hash(batch.position_ids[0].int()))
 
     def remove(self) -> None:
-        """Give the modules their own forward back."""
+        """Restore the modules' own forward."""
         for module in self._modules:
             del module.forward
 
@@ -53,7 +53,7 @@ class TokenDropout:
 
 
 def _kept(keys: Tensor, shape: torch.Size, place: int, p: float) -> Tensor:
-    """True where a number stays; `shape` is [..., T, features], keys are [T]."""
+    """True for elements that are kept; `shape` is [..., T, features], keys are [T]."""
     tokens, width = shape[-2], shape[-1]
     features = shape.numel() // max(tokens, 1)
     columns = _hash(torch.arange(features, dtype=torch.int32, device=keys.device) ^ _word((place + 1) * _GOLDEN))
@@ -73,7 +73,7 @@ def _hash(words: Tensor) -> Tensor:
 
 
 def _word(number: int) -> int:
-    """The lowest 32 bits as a signed number; larger ones are folded in."""
+    """The lowest 32 bits as a signed integer; higher bits are folded in."""
     folded = 0
     while True:
         folded ^= number & 0xFFFFFFFF
@@ -83,6 +83,6 @@ def _word(number: int) -> int:
 
 
 def generator_states(device: torch.device) -> list[Tensor]:
-    """The states of the generators that dropout on a device draws from."""
+    """The states of the generators used by dropout on a device."""
     states = [torch.get_rng_state()]
     return states + ([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])

@@ -1,7 +1,7 @@
 """One training run from a model and its rows to trained weights: what sft and pretrain share.
 
-Builds the parts, finds the checkpoint to go on from, runs the loop, and leaves the model with its final
-weights. What is saved, and how, is the stage's business.
+Builds the parts, finds the checkpoint to resume from, runs the loop, and leaves the final weights in the
+model. The stage decides what is saved, and how.
 """
 
 import math
@@ -38,20 +38,20 @@ from burnish.train.trackers.tracking import Tracking
 
 _ROWS_WHEN_NOT_SAID = 16
 _EVALUATIONS = 10
-_NO_KERNEL = "torch's flash attention does not serve it, so its sequences are computed one after the other"
+_NO_KERNEL = "torch's flash attention does not support it, so sequences are computed one after the other"
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What is told of a run that ended well."""
+    """What a finished run reports."""
 
     measures: dict[str, Any]
     provenance: dict[str, Any]
-    """`resumed`: the checkpoints that were named, and what was changed there."""
+    """`resumed`: the named checkpoints that the run was resumed from, and the settings changed there."""
 
 
 def seed_everything(seed: int) -> None:
-    """Seed Python, NumPy and torch; to be called before the first weight is made."""
+    """Seed Python, NumPy and torch; call it before the first weight is initialised."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
@@ -68,8 +68,8 @@ def fit(
 ) -> Fitted:
     """Train `model` in place and write `rows.parquet`, `loss.png` and `trackers/` into `ctx.out`.
 
-    Errors: those of the loop; AskError `ask.wrong-value` when the model cannot do the attention asked for; ModelError
-    `model.broken` when the rows hold tokens that the model does not know.
+    Errors: those of the loop; AskError `ask.wrong-value` when the model does not support the requested attention;
+    ModelError `model.broken` when the rows have tokens outside the model's embedding.
     """
     _check_tokens(model, rows, held_out)
     method = spec.method if isinstance(spec, SftSpec | PretrainSpec) else None
@@ -120,7 +120,7 @@ def fit(
     saved: dict[str, Any] = {}
     if save_dtype is not None:
         saved = give_whole_model(model, optimizer, save_dtype, start, ctx.emit)
-    else:  # adapters are small: they are kept as exact as they were trained
+    else:  # adapters are small: they are saved in float32, as trained
         optimizer.give_masters()
     model.eval()
     ledger.publish(ctx.scratch / "ledger" / "visits.bin", rows.row_ids, ctx.out / "rows.parquet")
@@ -146,9 +146,9 @@ def _longest(*splits: TokenisedRows | None) -> int:
 
 
 def _cast_trained(model: nn.Module, dtype: torch.dtype) -> None:
-    """Adapters, made in float32, compute in the run's dtype; their float32 masters lie in the optimizer.
+    """Cast adapters to the run's dtype; their float32 masters are in the optimizer.
 
-    A whole model was loaded in that dtype, but for weights that its family keeps in float32.
+    A full model is loaded in that dtype, except for weights that its family keeps in float32.
     """
     for weight in model.parameters():
         if weight.requires_grad:
@@ -157,7 +157,7 @@ def _cast_trained(model: nn.Module, dtype: torch.dtype) -> None:
 
 def _recompute_activations(model: nn.Module) -> None:
     causal = causal_model(model)
-    try:  # older transformers know it by another name
+    try:  # older versions of transformers use another name
         enable = causal.activation_checkpointing_enable
     except AttributeError:
         enable = causal.gradient_checkpointing_enable
@@ -166,7 +166,7 @@ def _recompute_activations(model: nn.Module) -> None:
 
 def _tell_attention(spec: TrainSpec, scorer: Scorer, emit: Callable[[Event], None]) -> None:
     if spec.attention == "auto":
-        value, reason = "varlen", "a packed batch gave each sequence the states that it has alone"
+        value, reason = "varlen", "a packed batch gives each sequence the same hidden states as alone"
         if scorer.one_by_one:
             value = scorer.causal.config._attn_implementation or "eager"
             reason = f"{scorer.reason}: one sequence at a time"
@@ -176,20 +176,20 @@ def _tell_attention(spec: TrainSpec, scorer: Scorer, emit: Callable[[Event], Non
     elif spec.attention == "varlen" and scorer.one_by_one:
         raise AskError(
             "ask.wrong-value",
-            f"attention: varlen was asked for, but {scorer.reason}",
+            f"attention: varlen was requested, but {scorer.reason}",
             "set attention: auto or attention: sdpa",
         )
     elif spec.attention == "varlen" and scorer.kernel_reason:
         emit(Note(text=f"attention: {_NO_KERNEL}: {scorer.kernel_reason}"))
     if scorer.uses_own_head:
-        emit(Note(text="the head of this model is none that is known; its own forward computes all logits"))
+        emit(Note(text="the head of this model is of an unknown kind; the model's own forward computes all logits"))
 
 
 def _plan(spec: TrainSpec, rows: TokenisedRows, emit: Callable[[Event], None]) -> StepPlan:
     batch_size = spec.batch_size
     if batch_size is None and spec.batch_tokens is None:
         batch_size = min(_ROWS_WHEN_NOT_SAID, len(rows))
-        emit(Chosen(field="batch_size", value=batch_size, reason="neither batch_size nor batch_tokens was said"))
+        emit(Chosen(field="batch_size", value=batch_size, reason="neither batch_size nor batch_tokens is set"))
     return StepPlan(
         rows.lengths, seed=spec.seed, shuffle=spec.shuffle, batch_size=batch_size, batch_tokens=spec.batch_tokens
     )
@@ -204,7 +204,7 @@ def _settings(
 ) -> LoopSettings:
     total = spec.max_steps if spec.max_steps is not None else plan.total_steps(spec.epochs)
     if total > MAX_COUNT:
-        raise AskError("ask.wrong-value", f"the run would have {total:,} steps", "give fewer epochs, or max_steps")
+        raise AskError("ask.wrong-value", f"the run would have {total:,} steps", "lower epochs, or set max_steps")
     every, chosen = save_every(spec.checkpoint.every, total)
     if chosen is not None:
         emit(chosen)
@@ -230,7 +230,7 @@ def _settings(
 
 
 def _eval_every(spec: TrainSpec, total: int, emit: Callable[[Event], None]) -> int | None:
-    """Steps between evaluations; early_stop gets enough of them to use up its patience."""
+    """Steps between evaluations; with early_stop, small enough for its patience to run out."""
     stop, every = spec.early_stop, spec.eval_every
     if stop is None:
         return every
@@ -238,7 +238,7 @@ def _eval_every(spec: TrainSpec, total: int, emit: Callable[[Event], None]) -> i
         every = max(1, min(math.ceil(total / _EVALUATIONS), (total - 1) // (stop.patience + 1)))
         emit(Chosen(field="eval_every", value=every, reason="early_stop needs evaluations during the run"))
     if every * (stop.patience + 1) >= total:
-        text = f"early_stop cannot act: {total} steps with an evaluation every {every} do not use up a patience of"
+        text = f"early_stop has no effect: {total} steps with an evaluation every {every} cannot exhaust a patience of"
         emit(Note(level="warning", text=f"{text} {stop.patience}; lower eval_every or patience"))
     return every
 
@@ -260,9 +260,9 @@ def _origin(
 def _resume(
     asked: str, loop: Loop, checkpoints: CheckpointFolder, emit: Callable[[Event], None]
 ) -> tuple[int | None, bool]:
-    """Restore the requested checkpoint; gives its step, and whether the run continues an earlier attempt of itself.
+    """Restore the requested checkpoint; returns its step, and whether the run continues an earlier attempt of itself.
 
-    A named checkpoint is left for a newer one of this run, once there is one.
+    A named checkpoint is superseded by a newer one of this run, once there is one.
     """
     newest, damaged = (None, []) if asked == "never" else checkpoints.newest()
     for sentence in damaged:
@@ -282,12 +282,12 @@ def _resume(
     emit(Note(text=f"resuming from the checkpoint of step {loop.state.step}"))
     if changes:
         text = ", ".join(str(change) for change in changes)
-        emit(Note(level="warning", text=f"from step {loop.state.step + 1} on other settings apply: {text}"))
+        emit(Note(level="warning", text=f"settings changed from step {loop.state.step + 1} on: {text}"))
     return loop.state.step, named is None
 
 
 def _stands_on(checkpoint: Checkpoint, named: Path) -> bool:
-    """True when a checkpoint was made by a run that was resumed from the named one."""
+    """True when a checkpoint is from a run that was resumed from the named one."""
     lineage = checkpoint.state.get("lineage", [])
     return bool(lineage) and lineage[-1]["checkpoint"] == str(named)
 
@@ -314,12 +314,12 @@ def _take_best(
         emit(
             Note(
                 level="warning",
-                text=f"the best checkpoint (step {best}) is gone or damaged; the last weights are given",
+                text=f"the best checkpoint (step {best}) is missing or damaged; the last weights are used",
             )
         )
         return
     optimizer.load_weights(read_weights(folder))
-    emit(Note(text=f"the weights of step {best} are given: validation loss {state.best_loss:.4f}"))
+    emit(Note(text=f"using the weights of step {best}: validation loss {state.best_loss:.4f}"))
 
 
 def _measures(state: TrainState, plan: StepPlan, rows: TokenisedRows, resumed_from: int | None) -> dict[str, Any]:

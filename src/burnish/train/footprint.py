@@ -1,6 +1,7 @@
-"""How much memory a training needs at its peak, estimated from a model's shape before anything is loaded.
+"""Estimates the peak memory of a training from a model's shape, before anything is loaded.
 
-The rule was fitted to measured peaks (`tests/train/test_footprint.py`), and lies above them: what it says fits, fits.
+The rule is fitted to measured peaks (`tests/train/test_footprint.py`) as an upper bound: what it reports as fitting,
+fits.
 """
 
 from bisect import bisect_right
@@ -17,7 +18,7 @@ _MASTER, _GRADIENT, _STATES = 4, 4, 8
 
 @dataclass(frozen=True)
 class ModelShape:
-    """What matters of the model; widths are numbers for each token."""
+    """The facts about the model that the rules use; widths are elements per token."""
 
     parameters: int
     layers: int
@@ -27,13 +28,13 @@ class ModelShape:
     """Of queries, keys and values together."""
     vocabulary: int
     context: int | None = None
-    """Tokens of a row that the model has positions for; None where its config names no limit."""
+    """The most tokens of a row, by the model's positions; None if its config has no limit."""
     learned_positions: bool = False
-    """Positions are rows of an embedding: a longer row cannot be computed at all."""
+    """Positions are rows of an embedding: a longer row cannot be computed."""
 
     @classmethod
     def of(cls, config: Any) -> "ModelShape":
-        """Count a transformers config's weights without making them."""
+        """Count the weights of a transformers config without allocating them."""
         from transformers import AutoModelForCausalLM
 
         with torch.device("meta"):
@@ -60,24 +61,24 @@ class ModelShape:
 class Footprint:
     """The memory of one training, in bytes.
 
-    `frees_gradients` says that a weight's own gradient is gone as soon as it was added to its master's.
+    `frees_gradients`: a weight's own gradient is freed as soon as it is added to its master's.
     """
 
     shape: ModelShape
     dtype: torch.dtype
     trained: int
-    """Weights that are trained."""
+    """Number of trained weights."""
     checkpointing: bool
     frees_gradients: bool = False
 
     @property
     def held(self) -> int:
-        """What is there whatever the batch: weights and, for each trained one, master, gradient and states."""
+        """Memory independent of the batch: weights and, for each trained one, master, gradient and states."""
         master = 0 if self.dtype == torch.float32 else _MASTER
         return self.shape.parameters * self.dtype.itemsize + self.trained * (master + _GRADIENT + _STATES)
 
     def peak(self, tokens: int) -> int:
-        """At the peak of a step whose largest micro-batch has that many tokens.
+        """The peak of a step whose largest micro-batch has `tokens` tokens.
 
         Activations and the gradients of weights in bfloat16 take each other's place, and the larger of them counts: 20
         bytes for each parameter where all are trained and nothing is freed, 18 where gradients are.
@@ -88,35 +89,35 @@ class Footprint:
 
     @property
     def token(self) -> int:
-        """What one token keeps for the backward pass.
+        """Bytes that one token keeps for the backward pass.
 
         In each layer: norms their inputs in float32; attention its states before and after rotation, and in float32 on
-        a CPU; the MLP four tensors. Where activations are computed again, only the layer's input, and one layer's.
+        a CPU; the MLP four tensors. With gradient checkpointing, only the layer's input, and one layer's activations.
         """
         shape, size = self.shape, self.dtype.itemsize
         layer = shape.hidden * (12 + 3 * size) + shape.attention * (8 + 3 * size) + 4 * shape.intermediate * size
         return shape.layers * shape.hidden * size + layer if self.checkpointing else shape.layers * layer
 
     def head(self, tokens: int) -> int:
-        """The logits of a chunk, as they are multiplied and in float32, their gradient, and that of a trained head."""
+        """The logits of a chunk, in the product's dtype and in float32, their gradient, and that of a trained head."""
         size = self.dtype.itemsize
         logits = min(tokens, CHUNK) * self.shape.vocabulary * (4 if size == 4 else 4 + 2 * size)
         is_trained = self.trained >= self.shape.parameters
         return logits + (self.shape.vocabulary * self.shape.hidden * (4 + size) if is_trained else 0)
 
     def tokens_within(self, memory: float, most: int = 1 << 20) -> int:
-        """The largest micro-batch, up to `most` tokens, whose peak fits into so many bytes; 0 where none does."""
+        """The largest micro-batch, up to `most` tokens, whose peak fits into the given bytes; 0 if none does."""
         return bisect_right(range(1, most + 1), memory, key=self.peak)
 
 
 def _number(config: Any, name: str) -> int | None:
-    """A setting of a config, where it is one number for all layers."""
+    """A setting of a config, if it is one number for all layers."""
     value = getattr(config, name, None)
     return value if isinstance(value, int) and value > 0 else None
 
 
 def _learns_positions(model: torch.nn.Module, context: int) -> bool:
-    """True when an embedding of positions is about as long as the context (OPT's has two rows more)."""
+    """True when a position embedding is about as long as the context (OPT's has two more rows)."""
     return any(
         isinstance(module, torch.nn.Embedding)
         and context <= module.num_embeddings <= context + 2

@@ -1,7 +1,7 @@
 """The training loop: steps, evaluation, checkpoints, and every way in which a run may stop.
 
-It knows nothing of where rows come from or what becomes of the weights. A run that was killed at any
-moment and is gone on with makes the same steps, bit for bit on a CPU. One process on one device.
+It does not depend on the source of the rows or the use of the weights. A run that is killed at any moment and
+resumed makes the same steps, bit for bit on a CPU. One process on one device.
 """
 
 import math
@@ -34,7 +34,7 @@ _ROWS_NAMED = 3
 
 
 class Loop:
-    """One run over tokenised rows. `run()` goes from where `state` is to the end."""
+    """One run over tokenised rows. `run()` trains from `state` to the end."""
 
     def __init__(
         self,
@@ -74,14 +74,14 @@ class Loop:
         self._writer = CheckpointWriter(checkpoints, lambda event: self.emit(event))
         self._saved_step: int | None = None
         self._unread: list[tuple[int, int, Gradient]] = []
-        """(step, epoch, what it found) of the steps since the host last waited for the device."""
+        """(step, epoch, results) of the steps since the host last waited for the device."""
         self.lineage: list[dict[str, Any]] = []
         """Named checkpoints that the run was resumed from, with the settings that changed there."""
 
     def restore(self, checkpoint: Checkpoint, named: Path | None = None) -> tuple[Change, ...]:
-        """Take up the state of a checkpoint; one that was `named` may have been written under other settings.
+        """Load the state of a checkpoint; a `named` one may have been written under other settings.
 
-        Gives the changes. Errors: RunError `run.other-settings` when something differs that must not.
+        Returns the changes. Errors: RunError `run.other-settings` when something differs that must not.
         """
         changes = compare(checkpoint, self.origin, may_change=named is not None)
         state = TrainState.from_json(checkpoint.state["standing"])
@@ -89,7 +89,7 @@ class Loop:
             raise RunError(
                 "run.other-settings",
                 f"the checkpoint is of step {state.step}, and the run ends after {self.settings.total_steps}",
-                "give more max_steps or epochs, or an earlier checkpoint",
+                "raise max_steps or epochs, or use an earlier checkpoint",
             )
         self.optimizer.load_weights(checkpoint.weights)
         self.optimizer.load_state(checkpoint.optimizer)
@@ -108,18 +108,18 @@ class Loop:
         return changes
 
     def take_ledger_of(self, checkpoint: Path) -> None:
-        """Go on in a copy of the row ledger that lies beside another run's checkpoints."""
+        """Continue in a copy of the row ledger beside another run's checkpoints."""
         beside = checkpoint.parent.parent / self._ledger_path.parent.name / self._ledger_path.name
         if beside.exists() and beside.resolve() != self._ledger_path.resolve():
             self._ledger_path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(beside, self._ledger_path)
 
     def checkpoint_bytes(self) -> int:
-        """About how large a checkpoint is: weights and two states of each, in float32."""
+        """The approximate size of a checkpoint in bytes: weights and two states of each, in float32."""
         return sum(3 * 4 * master.numel() for master in self.optimizer.masters.values())
 
     def run(self) -> TrainState:
-        """Train to the end of the run; gives the final state.
+        """Train to the end of the run and return the final state.
 
         Errors: RunError `run.not-finite`, `run.interrupted`; MachineError `machine.no-memory`, `machine.no-disk`.
         """
@@ -129,7 +129,7 @@ class Loop:
         self.scorer.model.train()
         self._reporter.progress()
         try:
-            self._evaluate_when_due()  # where a stop cut an evaluation off
+            self._evaluate_when_due()  # an evaluation that a stop interrupted
             while not self._is_finished():
                 self._writer.check()
                 self._step()
@@ -145,10 +145,10 @@ class Loop:
             raise RunError(
                 "run.interrupted",
                 f"the run was stopped after step {self.state.step} of {self.settings.total_steps}; it is saved",
-                "run it again (with resume: auto, which is the default): it goes on from there",
+                "run it again with resume: auto, the default, to continue from there",
             ) from None
         except RuntimeError:
-            self._read()  # an earlier step that is not finite, unread so far, may be the cause
+            self._read()  # an earlier, unread step that is not finite may be the cause
             raise
         finally:
             self._writer.close()
@@ -158,7 +158,7 @@ class Loop:
         return self.state.step == self.settings.total_steps or self.state.stopped_early
 
     def save(self) -> None:
-        """Begin to write a checkpoint of this step, unless there is one. Errors: those of a write before it."""
+        """Start to write a checkpoint of this step, unless there is one. Errors: those of an earlier write."""
         step = self.state.step
         if self._saved_step == step:
             return
@@ -192,7 +192,7 @@ class Loop:
             raise self.checkpoints.no_room(step, error) from error
 
     def _step(self) -> None:
-        """One optimiser step."""
+        """One optimizer step."""
         state, settings = self.state, self.settings
         rows = self.plan.rows(state.cursor)
         rate = settings.learning_rate * settings.schedule(state.step)
@@ -215,9 +215,9 @@ class Loop:
             self._reporter.step({"loss": values["loss"], "learning_rate": rate} | values)
 
     def _read(self) -> dict[str, float]:
-        """Read what the last steps found, for the ledger and the metrics; gives the metrics of the last one.
+        """Read the results of the last steps, for the ledger and the metrics; returns the metrics of the last one.
 
-        Weights that came after a step that is not finite are never saved: this is called before a checkpoint, an
+        Weights after a step that is not finite are never saved: this is called before a checkpoint, an
         evaluation and the end. Errors: RunError `run.not-finite`, for the first such step.
         """
         state, values = self.state, dict[str, float]()
@@ -235,7 +235,7 @@ class Loop:
         return values
 
     def _update(self, rate: float) -> None:
-        """Change the weights. Where memory runs out meanwhile, some are changed and some are not: that is not saved."""
+        """Update the weights. If memory runs out meanwhile, only some are updated, so nothing is saved."""
         self._writer.before_change()
         try:
             self.optimizer.step(rate)
@@ -247,7 +247,7 @@ class Loop:
             return
         raise MachineError(
             "machine.no-memory",
-            f"memory ran out while step {self.state.step + 1} changed the weights, which cannot be repeated: "
+            f"memory ran out while step {self.state.step + 1} updated the weights, which cannot be repeated: "
             f"{reason}; {self._last_good()}",
             "run it again with more free memory, which resumes from there; or restart with method: lora, a smaller "
             "micro_batch_tokens or gradient_checkpointing: true",
@@ -298,7 +298,7 @@ class Loop:
             )
 
     def _count_gain(self, loss: float) -> None:
-        """Reset or use up patience."""
+        """Reset or reduce patience."""
         state, settings = self.state, self.settings
         if state.loss_to_beat is None or loss < state.loss_to_beat - settings.min_delta:
             state.loss_to_beat, state.evaluations_without_gain = loss, 0

@@ -1,7 +1,7 @@
-"""Passes over rows in parts that memory can take: the gradient of an optimiser step, the loss of held-out rows.
+"""Passes over rows in micro-batches that fit into memory: the gradient of a step, the loss of held-out rows.
 
-Where memory runs out, the parts are halved and the pass is repeated: divisors belong to all of its rows, and masks of
-dropout to their tokens, so the result is the same.
+When memory runs out, the micro-batches are halved and the pass is repeated: divisors are over all of its rows, and
+dropout masks depend on tokens alone, so the result is the same.
 """
 
 import gc
@@ -26,12 +26,12 @@ from burnish.train.scoring import Scorer
 
 
 class StopAskedError(Exception):
-    """The run is asked to end: the pass is dropped."""
+    """The run is requested to stop: the pass is discarded."""
 
 
 @dataclass(frozen=True)
 class Gradient:
-    """What a step found, on the device until `read`; the gradient itself, clipped, is in the masters."""
+    """The results of a step, on the device until `read`; the clipped gradient itself is in the masters."""
 
     numbers: torch.Tensor  # [3]: loss, load-balancing loss without its coefficient, norm before clipping
     row_losses: torch.Tensor  # [rows] float32
@@ -46,7 +46,7 @@ class Gradient:
 
 
 class Passes:
-    """Runs the model over rows; `state` says in which step, and how many tokens a part may hold."""
+    """Runs the model over rows; `state` has the step and the most tokens of a micro-batch."""
 
     def __init__(
         self,
@@ -65,13 +65,13 @@ class Passes:
         self._max_grad_norm, self._balance, self._dropout = max_grad_norm, balance, dropout
         self._emit, self._is_stopping = emit, is_stopping
         self._device = scorer.causal.device
-        self._runs_ahead = self._device.type != "cpu"  # which has nobody else to make the batch meanwhile
+        self._runs_ahead = self._device.type != "cpu"  # a CPU cannot prepare the batch meanwhile
         self._ahead: tuple[bytes, Batch] | None = None
 
     def gradient(self, rows: NDArray[np.int64]) -> Gradient:
         """The gradient of a step on these rows.
 
-        Errors: StopAskedError; MachineError `machine.no-memory` where a single row does not fit.
+        Errors: StopAskedError; MachineError `machine.no-memory` when a single row does not fit.
         """
         normaliser, repeated = self.rows.weight_of(rows), False
         while True:
@@ -101,13 +101,13 @@ class Passes:
             repeated = True
 
     def prepare(self, rows: NDArray[np.int64]) -> None:
-        """Make the first batch of the step that comes next, while the device still works on this one."""
+        """Prepare the first batch of the next step while the device works on this one."""
         if not self._runs_ahead:
             return
         part = self._split(self.rows, rows)[0]
         try:
             self._ahead = part.tobytes(), make_batch(self.rows, part, self._device)
-        except (RuntimeError, MemoryError) as error:  # the step itself knows what to do then
+        except (RuntimeError, MemoryError) as error:  # the step itself handles it
             if not is_out_of_memory(error):
                 raise
 
@@ -137,7 +137,7 @@ class Passes:
     def _accumulate(
         self, rows: NDArray[np.int64], normaliser: float
     ) -> tuple[torch.Tensor, list[tuple[Batch, torch.Tensor]]]:
-        """Add up the gradients of all parts; gives loss and load-balancing loss [2], and each batch's row losses."""
+        """Add the gradients of all micro-batches; returns the two losses [2], and each batch's row losses."""
         total, parts = torch.zeros(2, device=self._device), list[tuple[Batch, torch.Tensor]]()
         split, tokens = self._split(self.rows, rows), int(self.rows.lengths[rows].sum())
         counts = self._count_experts(split) if self._balance is not None and len(split) > 1 else None
@@ -160,7 +160,7 @@ class Passes:
 
     @torch.no_grad()
     def _count_experts(self, split: list[NDArray[np.int64]]) -> torch.Tensor:
-        """How often each expert is chosen in the whole step [experts]; the random numbers are those of the step."""
+        """How often each expert is chosen in the whole step [experts], with the step's own random numbers."""
         assert self._balance is not None
         randomness, counts = capture_randomness(), []
         for part in split:
@@ -195,7 +195,7 @@ class Passes:
             raise MachineError(
                 "machine.no-memory",
                 f"memory ran out in step {self.state.step + 1} on a single row of {longest} tokens: {reason}",
-                "set gradient_checkpointing: true, lower render.max_length, or choose method: lora",
+                "set gradient_checkpointing: true, lower render.max_length, or use method: lora",
             )
         largest = max(int(data.lengths[part].sum()) for part in parts if len(part) > 1)
         self.state.micro_batch_tokens = largest // 2
@@ -208,10 +208,10 @@ class Passes:
         )
 
     def _tell_repeated(self, drawn: list[torch.Tensor]) -> None:
-        """Say whether the repeated step is what it would have been, which random numbers drawn in it would change."""
+        """Report whether the repeated step is equal to the first try: random numbers drawn in it would change it."""
         step = self.state.step + 1
         if all(torch.equal(one, other) for one, other in zip(drawn, generator_states(self._device), strict=True)):
             self._emit(Note(text=f"step {step} was repeated in smaller parts, with the same gradient up to rounding"))
         else:
-            text = "the model draws dropout of its own for each part: the gradient is that of other masks"
+            text = "the model draws its own dropout for each part, so the gradient is that of other masks"
             self._emit(Note(level="warning", text=f"step {step} was repeated in smaller parts; {text}"))

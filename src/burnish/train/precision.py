@@ -1,8 +1,8 @@
-"""What rounding costs a training: exact masters at the start, and the number format of the weights at the end.
+"""The cost of rounding: exact masters at the start of a training, and the dtype of the saved weights at its end.
 
-A base in float32 that is trained in bfloat16 is read a second time, weight by weight, so that its masters start from
-what it is and not from what rounding left of it. At the end a whole model is saved in its base's format, unless that
-would lose more than a tenth of what was learned: ‖rounding‖ / ‖update‖ over all trained weights, as in a merge.
+A float32 base that is trained in bfloat16 is read a second time, weight by weight, so that its masters start from the
+exact weights and not from rounded ones. At the end a full model is saved in its base's dtype, unless that would lose
+more than a tenth of what was learned: ‖rounding‖ / ‖update‖ over all trained weights, as in a merge.
 """
 
 import copy
@@ -18,22 +18,22 @@ from burnish.train.optim.optimizers import Optimizer
 from burnish.train.scoring import causal_model
 
 LOST_TO_TELL = 0.1
-"""Of the update's norm: a larger loss by rounding is not taken by `save_dtype: auto`, and is reported otherwise."""
+"""Share of the update's norm: `save_dtype: auto` avoids a larger loss by rounding; otherwise it is reported."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """The weights that a training starts from."""
+    """The weights at the start of a training."""
 
     weights: Callable[[], Mapping[str, Tensor]]
-    """Makes, loads or opens them, by their names in the plain model, as exactly as they are kept."""
+    """Initialises, loads or opens them by name, without rounding."""
     dtype: torch.dtype | None
-    """In which the base is kept; None where there is no base."""
+    """The dtype of the base's files; None without a base."""
     is_rounded: bool
-    """The model that is trained was made from them by rounding."""
+    """True if the trained model was made from them by rounding."""
 
     def masters(self, model: nn.Module) -> Mapping[str, Tensor]:
-        """The exact values of weights that were rounded, by their names in `model`: float32, read one by one."""
+        """The exact float32 values of rounded weights, by their names in `model`; read one by one."""
         if not self.is_rounded:
             return {}
         names = {name: plain_name(name) for name, weight in model.named_parameters() if weight.requires_grad}
@@ -43,7 +43,7 @@ class Start:
 
 
 class _Named(Mapping[str, Tensor]):
-    """Weights by other names, each in memory that no other one shares."""
+    """Weights by other names, each without shared memory."""
 
     def __init__(self, weights: Mapping[str, Tensor], names: Mapping[str, str]):
         self._weights = weights
@@ -65,16 +65,16 @@ class _Named(Mapping[str, Tensor]):
 
 
 def plain_name(name: str) -> str:
-    """The name of a weight without what PEFT's wrappers add to it."""
+    """The name of a weight without the prefixes of PEFT's wrappers."""
     return name.removeprefix("base_model.model.").replace(".modules_to_save.default", "")
 
 
 def give_whole_model(
     model: nn.Module, optimizer: Optimizer, asked: str, start: Start | None, emit: Callable[[Event], None]
 ) -> dict[str, Any]:
-    """Put the masters into a whole model in the format that it is saved in; gives `saved_dtype` and `rounded`.
+    """Copy the masters into a full model in the dtype that it is saved in; returns `saved_dtype` and `rounded`.
 
-    `asked` is `auto`, `base` or a format.
+    `asked` is `auto`, `base` or a dtype.
     """
     lost = 0.0
     base = None if start is None else start.dtype
@@ -101,7 +101,7 @@ def give_whole_model(
 
 
 def _dtypes(model: nn.Module, dtype: torch.dtype) -> dict[str, torch.dtype]:
-    """The format of each weight in a model of that format: some are float32 in every one, as all not named here."""
+    """The dtype of each weight in a model of dtype `dtype`; weights not named here stay float32."""
     if dtype == torch.float32:
         return {}
     from transformers import AutoModelForCausalLM

@@ -1,4 +1,4 @@
-"""Turns every `auto` of a training run into a value, by rule, and says why. Pure: the machine is an argument."""
+"""Resolves every `auto` of a training run by rule, with the reason. Pure: the machine is an argument."""
 
 import math
 from dataclasses import dataclass, replace
@@ -17,11 +17,11 @@ from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.footprint import Footprint, ModelShape
 
 _CPU_MICRO_BATCH = 4096
-"""Tokens: beyond this a larger product is no faster on a CPU, only larger."""
+"""Tokens; beyond this a larger product is not faster on a CPU."""
 _LARGE_ENOUGH_FOR_BF16 = 20_000_000
-"""Parameters: below, the products are so small that casting eats what bfloat16 gains on a CPU."""
+"""Parameters; below this, casting costs more than bfloat16 gains on a CPU."""
 _LARGE_ENOUGH_FOR_THREADS = 5_000_000
-"""Parameters: below, one thread is as fast, and far faster where other programs want the cores."""
+"""Parameters; below this, one thread is as fast, and much faster if other programs use the cores."""
 _SHARE_OF_MEMORY = 0.8
 _SAVES_IN_A_RUN = 10
 _NO_BF16_ON_GPU = "this GPU has no bfloat16 in hardware (its compute capability is below 8.0)"
@@ -29,16 +29,16 @@ _NO_BF16_ON_GPU = "this GPU has no bfloat16 in hardware (its compute capability 
 
 @dataclass(frozen=True)
 class Machine:
-    """What matters of the machine."""
+    """The facts about the machine that the rules use."""
 
     cores: int
     cuda: bool
     mps: bool
     bf16_on_cpu: bool
     memory: int
-    """Bytes of main memory that are free."""
+    """Free main memory in bytes."""
     gpu_memory: int = 0
-    """Bytes that are free on the CUDA device."""
+    """Free memory of the CUDA device in bytes."""
     bf16_on_gpu: bool = True
     """The CUDA device has bfloat16 in hardware: from compute capability 8.0 on."""
 
@@ -57,7 +57,7 @@ class Machine:
         )
 
     def memory_of(self, device: str) -> int:
-        """Bytes that are free where a model on that device lies; an Apple GPU shares the main memory."""
+        """Free memory in bytes for a model on that device; an Apple GPU shares the main memory."""
         return self.gpu_memory if device == "cuda" else self.memory
 
 
@@ -95,7 +95,7 @@ def resolve(
     threads = choose("threads", spec.threads, *_threads(machine, shape))
     trained = shape.parameters if trains_all else shape.parameters // 50
     room = _SHARE_OF_MEMORY * machine.memory_of(device)
-    kept = Footprint(shape, dtype, trained, checkpointing=False, frees_gradients=True)  # Optimizer hands them over
+    kept = Footprint(shape, dtype, trained, checkpointing=False, frees_gradients=True)  # the optimizer frees them
     fits = kept.peak(longest) <= room
     checkpointing = choose(
         "gradient_checkpointing",
@@ -125,9 +125,9 @@ def slow_dtype(resolved: Resolved, machine: Machine) -> str | None:
 
 
 def beyond_context(rows: TokenisedRows, shape: ModelShape) -> str | None:
-    """A sentence about the rows that are longer than the model's context; None where all fit.
+    """A warning about rows that are longer than the model's context; None if all fit.
 
-    Errors: DataError `data.too-long` where the model has no positions for them.
+    Errors: DataError `data.too-long` when the model has no positions for them.
     """
     if shape.context is None or not (longer := np.flatnonzero(rows.lengths > shape.context)).size:
         return None
@@ -136,23 +136,23 @@ def beyond_context(rows: TokenisedRows, shape: ModelShape) -> str | None:
         f"(the longest has {int(rows.lengths.max())}; the first is row {rows.row_ids[longer[0]]})"
     )
     if shape.learned_positions:
-        fix = f"set render.max_length: {shape.context}; render.over_length says whether they are cut, split or dropped"
+        fix = f"set render.max_length: {shape.context}; render.over_length: cut, split or drop"
         raise DataError("data.too-long", f"{text}, and it has no positions beyond", fix)
     return f"{text}: it was not trained on such positions; render.max_length limits rows"
 
 
 def refuse_without_device(asked: str, machine: Machine) -> None:
-    """MachineError `machine.no-device` when the device that was asked for is not there."""
+    """MachineError `machine.no-device` when the requested device is not available."""
     if (asked == "cuda" and not machine.cuda) or (asked == "mps" and not machine.mps):
         raise MachineError(
             "machine.no-device",
-            f"device {asked} was asked for, but torch {torch.__version__} finds none on this machine",
-            "set device: auto or device: cpu, or install a torch that knows the device",
+            f"device {asked} was requested, but torch {torch.__version__} finds none on this machine",
+            "set device: auto or device: cpu, or install a torch build that supports it",
         )
 
 
 def save_every(asked: int | None, total_steps: int) -> tuple[int, Chosen | None]:
-    """Steps between checkpoints: about every tenth of the run when not said."""
+    """Steps between checkpoints; by default about a tenth of the run."""
     if asked is not None:
         return asked, None
     every = max(1, math.ceil(total_steps / _SAVES_IN_A_RUN))
@@ -161,9 +161,9 @@ def save_every(asked: int | None, total_steps: int) -> tuple[int, Chosen | None]
 
 def _device(machine: Machine) -> tuple[str, str]:
     if machine.cuda:
-        return "cuda", "a CUDA device is there"
+        return "cuda", "a CUDA device is available"
     if machine.mps:
-        return "mps", "an Apple GPU is there"
+        return "mps", "an Apple GPU is available"
     return "cpu", "there is no GPU"
 
 
@@ -188,7 +188,7 @@ def _threads(machine: Machine, shape: ModelShape) -> tuple[int, str]:
 
 
 def _cpu_multiplies_bf16() -> bool:
-    """True when the CPU says that it has bfloat16 products (x86: AVX512-BF16 or AMX, Arm: BF16)."""
+    """True when the CPU reports bfloat16 products (x86: AVX512-BF16 or AMX, Arm: BF16)."""
     try:
         flags = set(Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split())
     except OSError:

@@ -1,9 +1,9 @@
 """Runs a model over a flat batch and gives the loss of every learned token, by the fastest path that is exact.
 
-Which path that is, is not guessed from the model's name: questions are put to the model itself. Do its positions count
-from 0? Do the hidden states and the head give the model's own logits? Does a packed batch give the hidden states of its
-sequences alone, and the gradient of its own loss? A model that answers no is run one sequence at a time, or through its
-own forward, and one that cannot be trained exactly in any way is refused by name.
+The path is not guessed from the model's name: the model itself is tested. Do its positions count from 0? Do the hidden
+states and the head reproduce the model's own logits? Does a packed batch reproduce the hidden states of its sequences
+alone, and the gradient of the model's own loss? A model that fails a test is run one sequence at a time, or through its
+own forward; one that cannot be trained exactly in any way is refused by name.
 """
 
 from collections.abc import Callable
@@ -44,7 +44,7 @@ _MARGIN, _MOST, _COPIES = 4.0, 0.5, 3
 _SHARE_OF_LEAK, _LEAST_ROUNDING = 0.1, 1e-3
 """Of the rounding: what a row may change in another one. Without a leak it is zero, with one a quarter or more."""
 _SHORT = [7, 19, 23, 12]
-"""Tokens of the rows of a question."""
+"""Lengths of the rows of a test."""
 _LONGEST, _WORK = 600, 5e11
 """A question has at most so many tokens; a small model, so many that parameters times tokens stay below the second."""
 
@@ -53,18 +53,18 @@ class Scorer:
     """`scorer(batch, normaliser)` is (loss, ce [K]): loss = Σ weight·ce / normaliser over the batch's learned tokens.
 
     `model` is a causal language model, with or without PEFT's adapters in it. `attention` is `auto`, `varlen`
-    (per sequence of a packed batch), `sdpa` or `eager`; `longest` is the longest row that will come, None for any.
-    `one_by_one` says whether a batch may hold one sequence only, and `reason` why.
+    (per sequence of a packed batch), `sdpa` or `eager`; `longest` is the length of the longest row, None for any.
+    `one_by_one` is True if a batch may hold only one sequence, and `reason` says why.
 
     Errors: ModelError `model.unsupported` for a model that cannot be trained exactly; AskError `ask.wrong-value` for
-    an attention that it lacks.
+    an attention that it does not have.
     """
 
     def __init__(self, model: nn.Module, attention: str = "auto", longest: int | None = None):
         self.model = model
         self.causal = causal_model(model)
         self.keeps_routing = False
-        """Whether `routing` is filled: the router logits [T, experts] of each mixture of experts in the last batch."""
+        """True fills `routing`: the router logits [T, experts] of each mixture of experts in the last batch."""
         self.routing: tuple[Tensor, ...] | None = None
         self.packs, self.reason = False, ""
         self.kernel_reason = ""
@@ -99,11 +99,11 @@ class Scorer:
 
     @property
     def uses_own_head(self) -> bool:
-        """Whether the logits are computed by the model's own forward."""
+        """True if the model's own forward computes the logits."""
         return self._trunk is None
 
     def restore_attention(self) -> None:
-        """Give the model back the attention that it came with."""
+        """Restore the model's own attention."""
         self._set_attention(self._usual_attention)
 
     def _set_attention(self, name: str) -> None:
@@ -140,9 +140,9 @@ class Scorer:
         return self.routed()
 
     def routed(self) -> tuple[Tensor, ...]:
-        """`routing` of the last batch. Errors: ModelError `model.unsupported` where the model gave none."""
+        """`routing` of the last batch. Errors: ModelError `model.unsupported` when the model returned none."""
         if not self.routing:
-            raise self._unsupported("it gives no router logits in training, which its load-balancing loss needs")
+            raise self._unsupported("it returns no router logits in training, which its load-balancing loss needs")
         return self.routing
 
     def _own_logits(self, batch: Batch, positions: Tensor | None = None) -> Tensor:
@@ -173,7 +173,7 @@ class Scorer:
         return per_sequence.flash_on(self.causal.device)
 
     def _question(self, lengths: list[int], changed: int = 0) -> tuple[TokenisedRows, list[Batch]]:
-        """Rows of random tokens, and each as a batch of its own; every second row, from the first, may be `changed`."""
+        """Rows of random tokens, and a batch of each alone; every second row, from the first, may be `changed`."""
         ids = random_ids(self.causal.config, lengths)
         if changed:
             ids[::2] = random_ids(self.causal.config, lengths, seed=changed)[::2]
@@ -183,11 +183,11 @@ class Scorer:
 
     @torch.no_grad()
     def _learn_the_forward(self) -> None:
-        """Find positions, trunk and head that give the model's own logits, or none of these."""
+        """Find positions, trunk and head that reproduce the model's own logits, or none of these."""
         batch = self._question(_SHORT)[1][0]
         try:
             own = self.causal(input_ids=batch.input_ids, use_cache=False).logits[0]
-        except Exception as error:  # any family may fail in any way here
+        except Exception as error:  # a family may raise any error here
             raise self._unsupported(f"its own forward pass fails: {said(error)}") from error
         if not bool(own.isfinite().any(dim=-1).all()):
             raise self._unsupported("its logits are NaN or infinite")
@@ -204,16 +204,16 @@ class Scorer:
                 return
         self._trunk = None
         if not agrees(lambda: self._own_logits(batch)):
-            raise self._unsupported("its logits are not the same from one forward pass to the next")
+            raise self._unsupported("its logits differ between two forward passes of the same row")
 
     @torch.no_grad()
     def _learn_to_pack(self, plain: str, longest: int | None) -> None:
-        """Decide whether batches may hold several sequences, at any length up to the longest."""
+        """Decide whether a batch may hold several sequences, at any length up to the longest."""
         if not self._sends_positions:
             self.reason = "its positions do not count from 0, so sequences cannot be told apart"
             return
         self.reason = self._why_no_packing(plain, longest)
-        if self.reason and self._flash() is not None:  # the kernel may be at fault, not the model
+        if self.reason and self._flash() is not None:  # the kernel may be wrong, not the model
             first, self._trusts_kernel = self.reason, False
             self.reason = self._why_no_packing(plain, longest)
             self.kernel_reason = "" if self.reason else f"with it {first}"
@@ -231,7 +231,7 @@ class Scorer:
                 and limit >= max(_SHORT)
                 and (longest is None or longest > limit)
             }
-            side = side_of_masks(self.causal, max(_SHORT))  # which a row may not pass, but a batch may
+            side = side_of_masks(self.causal, max(_SHORT))  # a row may not exceed it, but a batch may
             name, limit = max([*far.items(), ("mask of fixed size", side)], key=lambda item: item[1])
             if limit > max(_LONGEST, min(8192, int(_WORK / max(self.causal.num_parameters(), 1)))):
                 return f"rows or batches are longer than its {name} ({limit}), which is too long to test"
@@ -241,14 +241,14 @@ class Scorer:
         return reason
 
     def _why_packing_fails(self, plain: str, lengths: list[int]) -> str:
-        """Empty when a packed batch gives each sequence the states that it has alone."""
+        """Empty when a packed batch gives each sequence the same hidden states as alone."""
         rows, batches = self._question(lengths)
         states = self._own_logits if self.uses_own_head else self.hidden
         self.packs = False
         self._set_attention(plain)
         try:
             alone = torch.cat([states(batch) for batch in batches])
-        except Exception as error:  # any family may fail in any way here
+        except Exception as error:  # a family may raise any error here
             raise self._unsupported(f"its own forward pass fails for {max(lengths)} tokens: {said(error)}") from error
         self.packs = True
 
@@ -258,7 +258,7 @@ class Scorer:
             found = states(batch := make_batch(rows, every, self.causal.device))
             reads = _far(found, alone, _TOLERANCE, self._rounding)
             if not reads and not self._is_exact and not self._has_experts():
-                # rounding may hide a leak: the same batch with other rows in it has the same rounding, bit for bit
+                # rounding may hide a leak: the same batch with other rows has the same rounding, bit for bit
                 others = states(make_batch(self._question(lengths, changed=1)[0], every, self.causal.device))
                 kept = [at for start, end in list(pairwise(batch.bounds))[1::2] for at in range(start, end)]
                 reads = distance(others[kept], found[kept]) > _SHARE_OF_LEAK * max(self._rounding, _LEAST_ROUNDING)
@@ -268,7 +268,7 @@ class Scorer:
 
     @torch.no_grad()
     def _cheapest_attention(self) -> str:
-        """The name of attention per sequence without masks where all of them are plainly causal at any length."""
+        """The name of attention per sequence without masks, if all masks are plainly causal at any length."""
         from transformers.masking_utils import causal_mask_function
 
         rows, batches = self._question(_SHORT)
@@ -277,7 +277,7 @@ class Scorer:
         self._set_attention(per_sequence.NAME)
         expected = states(packed)
         per_sequence.Sight.functions = functions = set()
-        states(batches[0])  # of one sequence: transformers puts packed ones behind a function of their own
+        states(batches[0])  # of one sequence: transformers wraps masks of packed ones in another function
         per_sequence.Sight.functions, is_causal = None, functions <= {causal_mask_function}
         self._set_attention(per_sequence.WITHOUT_MASKS)
         is_same = is_causal and not _refusal(lambda: "" if torch.equal(states(packed), expected) else "differs")
@@ -285,15 +285,15 @@ class Scorer:
 
     @property
     def _is_exact(self) -> bool:
-        """Float32 on a CPU, whose rounding hides nothing."""
+        """True for float32 on a CPU, where rounding cannot hide a difference."""
         return self.causal.dtype == torch.float32 and self.causal.device.type == "cpu"
 
     def _has_experts(self) -> bool:
-        """Whether the rounding of a token depends on how many others go to its expert."""
+        """True if the rounding of a token depends on how many others go to its expert."""
         return any("expert" in path for path, _ in self.causal.named_modules())
 
     def _check_gradients(self, plain: str) -> None:
-        """The gradient of a few trained weights must be that of the model's own loss; a slower path is tried first.
+        """Compare the gradient of a few trained weights with that of the model's own loss; a slower path is tried next.
 
         Errors: ModelError `model.unsupported`.
         """
@@ -316,7 +316,7 @@ class Scorer:
         self._set_attention(plain)
         try:
             expected = gradient(own, weights)
-        except Exception as error:  # any family may fail in any way here
+        except Exception as error:  # a family may raise any error here
             raise self._unsupported(f"its own loss has no gradient: {said(error)}") from error
         rounding = self._rounding_of(lambda: gradient(lambda: own(_COPIES), weights), expected, plain)
         self._set_attention(used)
@@ -335,9 +335,9 @@ class Scorer:
 
     @torch.no_grad()
     def _rounding_of_states(self, plain: str) -> float:
-        """How far the model's own logits are apart when other kernels compute them, as a share; 0 where that is little.
+        """The relative distance of the model's own logits between two kernels; 0 if it is small.
 
-        Depth, width and training decide it: 64 random layers in bfloat16 gave 0.014 to 0.08.
+        It depends on depth, width and training: 64 random layers in bfloat16 gave 0.014 to 0.08.
         """
         if self._is_exact:
             return 0.0
@@ -349,15 +349,15 @@ class Scorer:
 
         try:
             alone = logits(1)
-        except Exception as error:  # the next question names it
+        except Exception as error:  # the next test names it
             said(error)
             return 0.0
         return self._rounding_of(lambda: logits(_COPIES), alone, plain)
 
     def _rounding_of(self, copied: Callable[[], Tensor], alone: Tensor, plain: str) -> float:
-        """The distance between what rows give alone and as one of several copies, with attention written out.
+        """The distance between rows alone and as one of several copies, with eager attention.
 
-        Both are right; kernels for another shape add in another order.
+        Both are correct; kernels for another shape add in another order.
         """
         if self._is_exact:
             return 0.0
@@ -376,23 +376,23 @@ class Scorer:
         return ModelError(
             "model.unsupported",
             f"this {self.causal.config.model_type} model cannot be trained or measured here: {why}",
-            "check that the model's files are whole, or choose a model of another family",
+            "check that the model's files are complete, or use a model of another family",
         )
 
 
 def _refusal(question: Callable[[], str]) -> str:
-    """The answer to a question that a model may also answer with any error; memory that runs out is no answer."""
+    """The result of a test that may also fail with any error; running out of memory is not a result."""
     try:
         return question()
     except per_sequence.UnsupportedAttentionError as error:
         return str(error)
     except Exception as error:
         if per_sequence.Sight.__name__ in str(error):
-            return "its layers change the masks that they are given"
+            return "its layers modify their masks in place"
         return said(error)
 
 
 def _far(ours: Tensor, theirs: Tensor, least: dict[torch.dtype, float], rounding: float) -> str:
-    """Empty when equal up to rounding, by the relative distance of the whole tensors."""
+    """Empty when equal up to rounding, by the relative distance of the tensors."""
     share, allowed = distance(ours, theirs), max(least.get(theirs.dtype, 1e-4), min(_MARGIN * rounding, _MOST))
     return "" if share <= allowed else f"off by {share:.2g}, where rounding explains {allowed:.2g}"

@@ -1,4 +1,4 @@
-"""Every setting of an optimiser changes the step exactly as its textbook formula says, on the weights it is for."""
+"""Every setting of an optimizer changes the step exactly as its textbook formula says, on the weights it is for."""
 
 import math
 from itertools import chain

@@ -1,7 +1,7 @@
-"""Checkpoints that can be trusted: a checkpoint that can be seen is complete, and a damaged one is found.
+"""Checkpoints: a published one is complete, and a damaged one is detected.
 
-A checkpoint is written into a hidden folder, every file is flushed, a manifest with the size and sha256 of
-each is added, and only then the folder gets its name. Nothing in it is a pickle.
+A checkpoint is written into a hidden folder, every file is flushed, a manifest with the size and sha256 of each is
+added, and only then the folder is renamed. Nothing in it is a pickle.
 
     checkpoints/step-00000120/
         manifest.json           files with size and sha256, and a digest of itself
@@ -35,10 +35,10 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything a run needs to go on as if it had never stopped."""
+    """Everything a run needs to resume as if it had never stopped."""
 
     identity: str
-    """Of settings and data; a checkpoint of another identity is refused."""
+    """Fingerprint of settings and data; a checkpoint with another one is refused."""
     state: dict[str, Any]
     weights: dict[str, Tensor]
     optimizer: dict[str, Tensor]
@@ -54,7 +54,7 @@ class CheckpointFolder:
     def save(self, step: int, checkpoint: Checkpoint, best: int | None = None) -> Path:
         """Publish a checkpoint, then remove those that are older than the newest `keep` and not the best one.
 
-        Errors: MachineError `machine.no-disk`; the checkpoints that were there are untouched.
+        Errors: MachineError `machine.no-disk`; existing checkpoints are not changed.
         """
         final, partial = self._folder(step), self.path / f".saving-{step:08d}"
         try:
@@ -62,7 +62,7 @@ class CheckpointFolder:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
             _write(partial, checkpoint)
-            if final.exists():  # a damaged one, or the run started again from an older one
+            if final.exists():  # a damaged one, or the run was restarted from an older one
                 self._remove(final)
             publish_folder(partial, final)
         except OSError as error:
@@ -72,15 +72,15 @@ class CheckpointFolder:
         return final
 
     def no_room(self, step: int, error: Exception) -> MachineError:
-        """The error that says that the state of a step could not be written, and where the run will go on."""
+        """The error for a state that could not be written, with the checkpoint that the run will resume from."""
         return MachineError(
             "machine.no-disk",
             f"the checkpoint of step {step} could not be written to {self.path}: {error}",
-            f"free some disk space and run again: it goes on from {self._newest_name()}",
+            f"free some disk space and run again: it resumes from {self._newest_name()}",
         )
 
     def adopt(self, folder: Path) -> None:
-        """Copy a whole checkpoint of another run in here, unless there is one of its step."""
+        """Copy a valid checkpoint of another run here, unless there is one of its step."""
         if self.at(int(folder.name.removeprefix("step-"))) is None and damage(folder) is None:
             self._make()
             partial = self.path / f".saving-{folder.name}"
@@ -94,23 +94,23 @@ class CheckpointFolder:
         return sorted(int(name) for name in names if name.isdigit())
 
     def newest(self) -> tuple[Path | None, list[str]]:
-        """(newest valid checkpoint, one sentence for each newer one that is damaged)."""
+        """(newest valid checkpoint, one warning for each newer one that is damaged)."""
         damaged = []
         for step in reversed(self.steps()):
             folder = self._folder(step)
             reason = damage(folder)
             if reason is None:
                 return folder, damaged
-            damaged.append(f"checkpoint {folder.name} is damaged and not used: {reason}")
+            damaged.append(f"checkpoint {folder.name} is damaged and skipped: {reason}")
         return None, damaged
 
     def at(self, step: int) -> Path | None:
-        """The checkpoint of a step, if it is there and whole."""
+        """The checkpoint of a step, or None if it is missing or damaged."""
         folder = self._folder(step)
         return folder if folder.is_dir() and damage(folder) is None else None
 
     def forget_after(self, step: int) -> None:
-        """Remove the checkpoints of later steps, which the run is about to make again: damaged ones, or unwanted."""
+        """Remove the checkpoints of later steps, which the run is about to repeat."""
         for later in self.steps():
             if later > step:
                 self._remove(self._folder(later))
@@ -137,10 +137,10 @@ class CheckpointFolder:
     def _make(self) -> None:
         if not self.path.is_dir():
             self.path.mkdir(parents=True)
-            sync(self.path.parent)  # its name must last as long as what will lie in it
+            sync(self.path.parent)  # its name must be as durable as its contents
 
     def _sweep(self) -> None:
-        """Remove what a kill left half written or half removed."""
+        """Remove folders that a kill left half written or half removed."""
         for leftover in [*self.path.glob(".saving-*"), *self.path.glob(".removed-*")]:
             shutil.rmtree(leftover, ignore_errors=True)
 
@@ -158,7 +158,7 @@ class CheckpointFolder:
         self._sweep()
 
     def _remove(self, folder: Path) -> None:
-        """Take away the name first: a kill in between must not leave half a checkpoint that can be seen."""
+        """Rename it first: a kill in between must not leave a partial checkpoint under its published name."""
         hidden = self.path / f".removed-{folder.name}"
         shutil.rmtree(hidden, ignore_errors=True)
         os.rename(folder, hidden)
@@ -183,7 +183,7 @@ def read(folder: Path) -> Checkpoint:
 
 
 def load(folder: Path) -> Checkpoint:
-    """Read a checkpoint that is known to be whole."""
+    """Read a checkpoint that is known to be valid."""
     stored = json.loads((folder / "state.json").read_bytes())
     randomness = stored.pop("randomness") | {"torch": load_file(folder / "random.safetensors")}
     return Checkpoint(
@@ -201,7 +201,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def damage(folder: Path) -> str | None:
-    """What is wrong with a checkpoint: None when every file has the size and sha256 of the manifest."""
+    """Why a checkpoint is damaged; None when every file has the size and sha256 of the manifest."""
     try:
         raw = (folder / MANIFEST).read_bytes()
     except OSError as error:
@@ -211,7 +211,7 @@ def damage(folder: Path) -> str | None:
         digest = manifest.pop("digest")
         files = manifest["files"].items()
     except (ValueError, KeyError, AttributeError):
-        return "its manifest is no readable JSON"
+        return "its manifest is not readable JSON"
     if digest != _digest(manifest):
         return "its manifest was changed"
     for name, expected in files:
@@ -219,9 +219,9 @@ def damage(folder: Path) -> str | None:
         try:
             size = path.stat().st_size
             if size != expected["size"]:
-                return f"{name} has {size} bytes in place of {expected['size']}"
+                return f"{name} has {size} bytes instead of {expected['size']}"
             if _sha256(path) != expected["sha256"]:
-                return f"the bytes of {name} are not those that were written"
+                return f"the contents of {name} do not match its sha256"
         except OSError as error:
             return f"{name} cannot be read ({error.strerror})"
     return None

@@ -1,7 +1,7 @@
-"""What a checkpoint was made under, and which of it a run that resumes from it may change.
+"""The origin of a checkpoint, and which settings a run that resumes from it may change.
 
-A checkpoint holds its origin: settings, inputs, rows and the shapes of weights. A run resumes only where all of it is
-the same, unless the checkpoint was named: then settings that act from the next step on may differ. They are reported
+A checkpoint records its origin: settings, inputs, rows and the shapes of weights. A run resumes only if all of it is
+equal, unless the checkpoint is named: then settings that apply from the next step on may differ. They are reported
 and recorded in the artifact's provenance.
 """
 
@@ -19,12 +19,12 @@ SAFE = (
     *("eval_every", "keep_best", "early_stop", "method.dropout", "method.save_dtype"),
     *("micro_batch_tokens", "gradient_checkpointing", "attention", "router_aux_loss_coef"),
 )
-"""Settings, with all below them, that act from the next step on, or at the end: weights and rows stay as they were."""
+"""Settings, with their sub-settings, that apply from the next step on or at the end: weights and rows do not change."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """A setting that differs between a checkpoint and the run that resumes from it; None where it was not given."""
+    """A setting that differs between a checkpoint and the run that resumes from it; None if it was not set."""
 
     name: str
     before: Any
@@ -36,16 +36,16 @@ class Change:
 
 @dataclass(frozen=True)
 class Origin:
-    """All that must be the same for two runs to make the same steps."""
+    """Everything that must be equal for two runs to make the same steps."""
 
     settings: dict[str, Any]
-    """By dotted name, without those that only say where or how fast a run goes."""
+    """By dotted name, without paths and settings that only affect speed."""
     inputs: dict[str, str]
     """Fingerprints by field."""
     rows: dict[str, str]
     """Digests of the tokenised splits."""
     weights: str
-    """Of the names and shapes of what is trained."""
+    """Digest of the names and shapes of the trained weights."""
 
     @property
     def identity(self) -> str:
@@ -58,12 +58,12 @@ class Origin:
 def compare(checkpoint: Checkpoint, origin: Origin, *, may_change: bool) -> tuple[Change, ...]:
     """The settings that changed since the checkpoint was written: only safe ones, and none unless `may_change`.
 
-    Errors: RunError `run.other-settings`, which names everything that differs and must not.
+    Errors: RunError `run.other-settings`, which lists every difference that is not allowed.
     """
     if checkpoint.identity == origin.identity:
         return ()
     if "origin" not in checkpoint.state:
-        raise _refused(["it does not say which"], may_change)
+        raise _refused(["it does not record which"], may_change)
     before = Origin(**checkpoint.state["origin"])
     names = dict.fromkeys([*before.settings, *origin.settings])
     changes = [
@@ -74,14 +74,14 @@ def compare(checkpoint: Checkpoint, origin: Origin, *, may_change: bool) -> tupl
     refused = [str(change) for change in changes if not (may_change and _is_safe(change.name))]
     refused += [f"the contents of {name}" for name in _differing(before.inputs, origin.inputs)]
     refused += [f"the {name} rows" for name in _differing(before.rows, origin.rows)]
-    refused += ["the names or shapes of what is trained"] if before.weights != origin.weights else []
+    refused += ["the names or shapes of the trained weights"] if before.weights != origin.weights else []
     if refused:
         raise _refused(refused, may_change)
     return tuple(changes)
 
 
 def lineage_entry(checkpoint: Path, step: int, changes: tuple[Change, ...]) -> dict[str, Any]:
-    """What is recorded of a resume from a named checkpoint."""
+    """The record of a resume from a named checkpoint."""
     changed = {change.name: [change.before, change.now] for change in changes}
     return {"checkpoint": str(checkpoint), "step": step, "changed": changed}
 
@@ -95,7 +95,7 @@ def _differing(before: dict[str, str], now: dict[str, str]) -> list[str]:
 
 
 def _refused(differences: list[str], may_change: bool) -> RunError:
-    start = "give them back, or set resume: never to start afresh"
+    start = "restore them, or set resume: never to start over"
     hint = f"; resume: PATH of the checkpoint lets these change: {', '.join(SAFE)}"
     return RunError(
         "run.other-settings",

@@ -1,10 +1,10 @@
 """Writes checkpoints in a thread, from a copy of the training state, while the training continues.
 
-    training    step 40 | copy | step 41 | step 42 | … | the error of a write, if there was one | step 60 | copy …
+    training    step 40 | copy | step 41 | step 42 | … | raise the error of a write, if any | step 60 | copy …
     thread                     | flush the ledger, write, fsync, rename |
 
-One write is in flight at most: the next save waits for it. A copy needs main memory, pinned where the state is on a
-CUDA device; where it does not fit, the training waits while the checkpoint is written.
+One write is in flight at most: the next save waits for it. A copy needs main memory, pinned for state on a CUDA
+device; if it does not fit, training waits while the checkpoint is written.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,24 +21,24 @@ from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder
 from burnish.train.resolve import free_memory
 
 _SHARE_OF_FREE = 0.5
-"""Of the free main memory: a larger copy is not made, since the training needs memory too."""
+"""Share of the free main memory: no larger copy is made, since the training needs memory too."""
 
 
 class StateCopy:
     """Copies of tensors in main memory.
 
-    Those of a CUDA device are copied by a stream of its own, which the host does not wait for: the buffers are valid
-    after `wait`, and the tensors may change again after `before_change`.
+    Tensors of a CUDA device are copied on a separate stream, without waiting: the buffers are valid after `wait`, and
+    the tensors may change after `before_change`.
     """
 
     def __init__(self) -> None:
         self._buffers: dict[str, Tensor] = {}
         self._stream: torch.cuda.Stream | None = None
         self._copied: Any = None
-        """Recorded behind the last copy; read by the thread that writes, too."""
+        """Recorded after the last copy; also used by the writing thread."""
 
     def missing(self, tensors: Mapping[str, Tensor]) -> int:
-        """Bytes of main memory that a copy of these tensors takes beyond the buffers there are.
+        """Bytes of main memory that a copy of these tensors needs beyond the existing buffers.
 
         torch rounds pinned memory up to a power of two.
         """
@@ -46,7 +46,7 @@ class StateCopy:
         return sum(1 << (t.nbytes - 1).bit_length() if t.is_cuda and t.nbytes else t.nbytes for t in new)
 
     def take(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The buffers that hold, after `wait`, what the tensors are now; the last copy is overwritten."""
+        """Buffers that hold the tensors' current values after `wait`; the last copy is overwritten."""
         for name, tensor in tensors.items():
             if not self._fits(name, tensor):
                 self._buffers[name] = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
@@ -68,12 +68,12 @@ class StateCopy:
             self._copied.synchronize()
 
     def before_change(self) -> None:
-        """Let the device's current stream, not the host, wait for the last copy before it changes the tensors."""
+        """Make the device's current stream, not the host, wait for the last copy before the tensors change."""
         if self._copied is not None:
             self._copied.wait()
 
     def release(self) -> None:
-        """Free the buffers that are cheap to make again; pinned ones are kept for the next copy."""
+        """Free the buffers that are cheap to allocate; pinned ones are kept for the next copy."""
         self._buffers = {name: buffer for name, buffer in self._buffers.items() if buffer.is_pinned()}
 
     def forget(self) -> None:
@@ -101,9 +101,9 @@ class CheckpointWriter:
         self._last_note = ""
 
     def save(self, step: int, checkpoint: Checkpoint, best: int | None, first: Callable[[], None]) -> None:
-        """Copy the state and begin to write it, after the write in flight; `first` is called before, in the thread.
+        """Copy the state and start to write it, after the write in flight; the thread calls `first` before.
 
-        Errors: those of that write; MachineError `machine.no-disk` where this one is not left to the thread.
+        Errors: those of the write in flight; MachineError `machine.no-disk` if this one is written without a thread.
         """
         self.wait()
         copied = self._copied(checkpoint)
@@ -131,24 +131,24 @@ class CheckpointWriter:
         self.check()
 
     def before_change(self) -> None:
-        """To be called before the weights or the optimizer's state change."""
+        """Call it before the weights or the optimizer's state change."""
         self._copy.before_change()
 
     def close(self) -> None:
-        """Wait for the write in flight when the loop ends by another error; its own becomes a warning."""
+        """Wait for the write in flight when the loop ends with an error; an error of the write becomes a warning."""
         try:
             self.wait()
         except Exception as error:
             self.emit(Note(level="warning", text=first_line(error)))
 
     def _copied(self, checkpoint: Checkpoint) -> Checkpoint | None:
-        """The checkpoint with copies of its tensors; None where these do not fit into memory."""
+        """The checkpoint with copies of its tensors; None if they do not fit into memory."""
         groups = {"weights": checkpoint.weights, "optimizer": checkpoint.optimizer}
         tensors = {f"{group}/{name}": value for group, named in groups.items() for name, value in named.items()}
         size, free = self._copy.missing(tensors), free_memory()
         waits = f"training waits while a checkpoint is written: a copy of {file_size(size)}"
         if size > _SHARE_OF_FREE * free:
-            self._note(f"{waits} would take more than half of the {file_size(free)} of main memory that are free")
+            self._note(f"{waits} would take more than half of the {file_size(free)} of free main memory")
             return None
         try:
             copies = self._copy.take(tensors)

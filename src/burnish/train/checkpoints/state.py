@@ -1,4 +1,4 @@
-"""Where a run stands and where it is going: the settings of the loop, and the state that a checkpoint keeps."""
+"""The settings of the loop, and the state of a run that a checkpoint keeps."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -9,7 +9,7 @@ from burnish.train.batches import Cursor
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """What the loop needs to know, every `auto` already a value."""
+    """The settings of the loop, every `auto` resolved."""
 
     total_steps: int
     learning_rate: float
@@ -26,7 +26,7 @@ class LoopSettings:
 
 @dataclass
 class TrainState:
-    """Where a run stands: all of it lies in a checkpoint, and nothing else does."""
+    """The progress of a run; saved in every checkpoint."""
 
     step: int = 0
     cursor: Cursor = field(default_factory=Cursor)
@@ -38,13 +38,13 @@ class TrainState:
     best_loss: float | None = None
     best_step: int | None = None
     loss_to_beat: float | None = None
-    """By `min_delta`, or patience runs out: the best loss when it last fell by so much."""
+    """The loss when it last fell by `min_delta`; a loss must beat it by as much to reset patience."""
     evaluations: list[tuple[int, float]] = field(default_factory=list)
     """(step, validation loss)."""
     evaluations_without_gain: int = 0
     stopped_early: bool = False
     seconds: float = 0.0
-    """Of training, over all attempts."""
+    """Seconds of training, over all attempts."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -1,11 +1,11 @@
 """Causal attention of each sequence of a flat batch, registered with transformers as `burnish_varlen`.
 
-The bounds of the sequences come with the call, as `sequence_bounds` and `cu_seq_lens_q`, which every
-model hands on from its forward to its attention. A packed mask would cost (ΣL)²; this costs ΣL². Its
-plain twin, one forward for each sequence, stands in the tests.
+The bounds of the sequences are passed with the call, as `sequence_bounds` and `cu_seq_lens_q`, which every
+model forwards to its attention. A packed mask would cost (ΣL)²; this costs ΣL². Its plain twin, one forward
+pass for each sequence, is in the tests.
 
-What a layer sees is not guessed from its settings: where transformers would make a mask, a `Sight` is made of the same
-mask function, and the function is asked at the edges of what each token sees.
+What a layer sees is not guessed from its settings: where transformers would build a mask, a `Sight` is built from the
+same mask function, and the function is evaluated at the edges of what each token sees.
 """
 
 import itertools
@@ -19,19 +19,19 @@ from burnish.train.kernels.flash import flash_on
 
 NAME = "burnish_varlen"
 WITHOUT_MASKS = "burnish_varlen_causal"
-"""The same attention, for which transformers makes no masks: to make one, it compares positions on the device in each
-forward pass, and waits for the result."""
+"""The same attention, for which transformers builds no masks: to build one, it compares positions on the device in each
+forward pass and waits for the result."""
 Kind = Literal["causal", "window", "chunk"]
 UNSUPPORTED = ("s_aux", "position_bias")
 """Attention sinks and learned biases: a layer that passes them is run one sequence at a time."""
 
 
 class UnsupportedAttentionError(Exception):
-    """A layer asks for something that attention per sequence does not do."""
+    """A layer needs something that attention per sequence does not support."""
 
 
 def register() -> str:
-    """Make the attention known to transformers; gives the name under which a model takes it."""
+    """Register the attention with transformers and return its name."""
     from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface
 
@@ -42,16 +42,16 @@ def register() -> str:
 
 
 class Sight:
-    """What the tokens of a layer see, in place of the mask that transformers would hand to it.
+    """What the tokens of a layer see; passed instead of transformers' mask.
 
     The last `size` tokens (`window`), the tokens of their own chunk of `size` (`chunk`), or all before them (`causal`);
-    which of these it is, and that it is nothing else, is read off the mask function.
+    the kind is determined, and verified, from the mask function.
     """
 
     sizes: set[int] = set()  # noqa: RUF012
-    """Of all windows and chunks that were applied since it was cleared."""
+    """Sizes of all windows and chunks applied since it was cleared."""
     functions: set[Callable[..., torch.Tensor]] | None = None
-    """Where a set is put here, the mask functions that are given are added to it."""
+    """If set, mask functions are added to it."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Sight:
     ):
         hides = attention_mask is not None and not bool(attention_mask.all())
         if batch_size != 1 or q_length != kv_length or q_offset or kv_offset or hides or use_vmap:
-            raise UnsupportedAttentionError("the model makes a mask of its own")
+            raise UnsupportedAttentionError("the model builds its own mask")
         self._function, self._size, self._device = mask_function, local_size, device
         if Sight.functions is not None:
             Sight.functions.add(mask_function)
@@ -89,7 +89,7 @@ class Sight:
             ends = torch.tensor(bounds[1:], device=self._device).repeat_interleave(lengths)
             found: Kind | None = next((kind for kind in kinds if self._is(kind, starts, ends)), None)
             if found is None:
-                raise UnsupportedAttentionError("layers see something other than a window, a chunk or all before")
+                raise UnsupportedAttentionError("layers see something other than a window, a chunk or all before them")
             self._resolved[bounds] = found, self._size or 0
             if found != "causal":
                 Sight.sizes.add(self._size or 0)
@@ -105,7 +105,7 @@ class Sight:
         return self._chunked[bounds]
 
     def _is(self, kind: str, starts: torch.Tensor, ends: torch.Tensor) -> bool:
-        """Ask for each token [T] at the edges of what it should see, and in the middle of it."""
+        """Evaluate the mask for each token [T] at the edges and in the middle of what it should see."""
         tokens = torch.arange(len(starts), device=starts.device)
         first = starts
         if kind == "window":
@@ -139,20 +139,20 @@ def attend(
 ) -> tuple[torch.Tensor, None]:
     """Attention [1, T, heads, head_dim] in which no token sees another sequence.
 
-    Windows and chunks are those of `attention_mask`, a Sight. A soft cap of the scores is honoured. Without
-    `cu_seq_lens_q` the sequences are computed one after the other, also where a kernel would serve them all.
+    Windows and chunks are those of `attention_mask`, a Sight. A soft cap of the scores is applied. Without
+    `cu_seq_lens_q` the sequences are computed one after the other, even if a kernel supports them.
 
-    Errors: UnsupportedAttentionError when the model did not hand on the bounds, or asks for sinks, a bias, a mask of
-    another kind, or attention that is not causal.
+    Errors: UnsupportedAttentionError when the model does not forward the bounds, or needs sinks, a bias,
+    another kind of mask, or attention that is not causal.
     """
     if sequence_bounds is None:
-        raise UnsupportedAttentionError("the model does not hand the bounds of sequences to its attention")
+        raise UnsupportedAttentionError("the model does not pass the bounds of sequences to its attention")
     if isinstance(attention_mask, torch.Tensor) or any(others.get(name) is not None for name in UNSUPPORTED):
-        raise UnsupportedAttentionError(f"{type(module).__name__} needs a mask, a bias or sinks of its own")
+        raise UnsupportedAttentionError(f"{type(module).__name__} needs its own mask, bias or sinks")
     if others.get("is_causal") is False or getattr(module, "is_causal", True) is False:
         raise UnsupportedAttentionError(f"{type(module).__name__} is not causal")
     if attention_mask is None and sliding_window is not None:
-        raise UnsupportedAttentionError(f"{type(module).__name__} has a window, but its model makes no mask")
+        raise UnsupportedAttentionError(f"{type(module).__name__} has a window, but its model builds no mask")
     kind, size = ("causal", 0) if attention_mask is None else attention_mask.kind(sequence_bounds)
     if kind == "chunk" and attention_mask is not None:
         sequence_bounds, ends = attention_mask.chunks(sequence_bounds)
@@ -167,7 +167,7 @@ def attend(
     if not query.is_cuda:  # the backward pass of bf16 attention is several times slower than fp32 on a CPU
         query, key, value = query.float(), key.float(), value.float()
     shares_heads = query.shape[1] > key.shape[1]
-    if shares_heads and (query.device.type != "cpu" or softcap is not None):  # a CPU reads one key for several queries
+    if shares_heads and (query.device.type != "cpu" or softcap is not None):  # a CPU kernel shares keys itself
         groups = query.shape[1] // key.shape[1]
         key, value, shares_heads = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1), False
     runs = _runs(sequence_bounds)
@@ -175,7 +175,7 @@ def attend(
     # one split, not a slice for each sequence: the backward pass of a slice fills a tensor as large as the batch
     split = (states.split([length * count for length, count in runs], 2) for states in (query, key, value))
     for (length, count), *run in zip(runs, *split, strict=True):
-        # [count, heads, length, head_dim]: sequences of one length that lie side by side make one call
+        # [count, heads, length, head_dim]: adjacent sequences of one length share a call
         q, k, v = (states[0].unflatten(1, (count, length)).transpose(0, 1) for states in run)
         mask = None
         if window is not None and length > window:
@@ -198,7 +198,7 @@ def attend(
 
 
 def _runs(bounds: tuple[int, ...]) -> list[tuple[int, int]]:
-    """(length, count) of the sequences of one length that lie side by side, in their order."""
+    """(length, count) of each run of adjacent sequences of one length."""
     lengths = itertools.groupby(end - start for start, end in itertools.pairwise(bounds))
     return [(length, len(list(found))) for length, found in lengths]
 

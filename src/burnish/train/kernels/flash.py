@@ -1,11 +1,11 @@
-"""torch's flash attention over sequences of different lengths: which calls its kernel takes, and the call itself.
+"""torch's flash attention over sequences of different lengths: the calls that its kernel supports, and the call itself.
 
 The conditions are those of torch's sources (`flash_api.cpp`, `sdp_utils.cpp`, `nn/attention/varlen.py` of 2.11 to
-2.13). `enable_gqa` is passed where the signature has it (2.12); elsewhere keys and values are repeated. A call that the
-kernel does not take is served by `burnish.train.kernels.attention`, one sequence after the other.
+2.13). `enable_gqa` is passed if the signature has it (2.12); otherwise keys and values are repeated. A call that the
+kernel does not support is computed by `burnish.train.kernels.attention`, one sequence after the other.
 
 Before its first use for a shape of heads, the kernel is compared with plain attention on random numbers: a window that
-is one token too wide or a gradient of zero would be too small to notice in the states of a deep model.
+is one token too wide or a zero gradient would be too small to notice in the states of a deep model.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from burnish.core.faults import first_line, is_out_of_memory
 
 _LARGEST_HEAD = 256
 _MOST_SEQUENCES = 65_535
-"""The second dimension of a CUDA grid, on which sequences lie."""
+"""The limit of the second dimension of a CUDA grid, which indexes sequences."""
 _ALIGNMENT = 8
 """Elements of two bytes: the kernel loads 16 bytes at once."""
 _TOLERANCE = {torch.bfloat16: 5e-2, torch.float16: 1e-2}
@@ -32,17 +32,17 @@ _TEST_BOUNDS, _TEST_WINDOW = (0, 7, 8, 40, 51), 5
 class Flash:
     """`varlen_attn` of torch on one device.
 
-    `varlen_attn` is None where torch has none; `capability` is the device's compute capability.
+    `varlen_attn` is None if torch has none; `capability` is the device's compute capability.
     """
 
     def __init__(self, varlen_attn: Callable[..., Any] | None, capability: tuple[int, int]):
         self._varlen_attn, self._capability = varlen_attn, capability
         self._tested: dict[tuple[Any, ...], str] = {}
         self.refusals: set[str] = set()
-        """Why calls were not served, since it was cleared."""
+        """Reasons of unsupported calls, since it was cleared."""
 
     def serves(self, query: Tensor, key: Tensor, value: Tensor, sequences: int, dropout: float, softcap: Any) -> bool:
-        """Whether the kernel takes the call and is right for its shapes; query [1, heads, T, head_dim]."""
+        """True if the kernel supports the call and is correct for its shapes; query [1, heads, T, head_dim]."""
         why = self.refusal(query, key, value, sequences, dropout, softcap) or self._test(query, key)
         if why:
             self.refusals.add(why)
@@ -51,7 +51,7 @@ class Flash:
     def refusal(
         self, query: Tensor, key: Tensor, value: Tensor, sequences: int = 1, dropout: float = 0.0, softcap: Any = None
     ) -> str:
-        """Why the kernel does not take a call, empty where it does."""
+        """Why the kernel does not support a call; empty if it does."""
         head, major_minor = query.shape[-1], ".".join(map(str, self._capability))
         needs_gradient = torch.is_grad_enabled() and any(states.requires_grad for states in (query, key, value))
         if self._varlen_attn is None:
@@ -62,7 +62,7 @@ class Flash:
             return f"it needs compute capability 8.0, and this GPU has {major_minor}"
         if len({query.dtype, key.dtype, value.dtype}) > 1 or query.dtype not in _TOLERANCE:
             names = sorted({str(states.dtype).removeprefix("torch.") for states in (query, key, value)})
-            return f"it takes float16 or bfloat16, not {' with '.join(names)}"
+            return f"it supports float16 or bfloat16, not {' with '.join(names)}"
         if key.shape != value.shape:
             return f"values of size {value.shape[-1]} differ from keys of size {key.shape[-1]}"
         if head != key.shape[-1] or head % _ALIGNMENT or head > _LARGEST_HEAD:
@@ -72,7 +72,7 @@ class Flash:
         if 192 < head <= 224 and needs_gradient and ((8, 6) <= self._capability <= (8, 9) or self._capability[0] == 12):
             return f"it has no gradient for a head size of {head} on compute capability {major_minor}"
         if sequences > _MOST_SEQUENCES:
-            return f"it takes {_MOST_SEQUENCES} sequences at most"
+            return f"it supports {_MOST_SEQUENCES} sequences at most"
         if dropout > 0.0:
             return "it has no dropout"
         return "it has no soft cap of the scores" if softcap is not None else ""
@@ -89,10 +89,10 @@ class Flash:
     ) -> Tensor:
         """Causal attention [1, T, heads, head_dim] of query [1, heads, T, head_dim], key and value [1, kv_heads, T, …].
 
-        `window` counts the tokens that a token sees, itself included; the kernel counts those to its left.
+        `window` counts the tokens that a token sees, including itself; the kernel counts those to its left.
         """
         assert self._varlen_attn is not None
-        # (-1, 0) is how the kernel names causal attention, and a window that hides nothing must be named so too
+        # (-1, 0) is causal attention for the kernel; a window that hides nothing must be passed like this too
         span = (window - 1 if window is not None and window < longest else -1, 0)
         groups, options = query.shape[1] // key.shape[1], dict[str, Any]()
         if groups > 1 and "enable_gqa" in self._parameters:
@@ -110,7 +110,7 @@ class Flash:
         return frozenset(inspect.signature(self._varlen_attn).parameters) if self._varlen_attn else frozenset()
 
     def _test(self, query: Tensor, key: Tensor) -> str:
-        """Why the kernel is not trusted with heads of this shape; the answer is kept."""
+        """Why the kernel is not used for heads of this shape; cached."""
         shape = (query.shape[1], key.shape[1], query.shape[-1], query.dtype)
         if shape not in self._tested:
             self._tested[shape] = self._difference(*shape, query.device)
@@ -133,7 +133,7 @@ class Flash:
             except (RuntimeError, ValueError, NotImplementedError) as error:
                 if is_out_of_memory(error):
                     raise
-                return f"it refuses: {first_line(error)}"
+                return f"it raises: {first_line(error)}"
             exact = query, key, value = [part.detach().float().requires_grad_() for part in states]
             plain = _plain(query, key, value, window)
             theirs = [plain.detach(), *torch.autograd.grad(plain, exact, outer.float())]
@@ -147,7 +147,7 @@ class Flash:
 
 @cache
 def flash_on(device: torch.device) -> Flash | None:
-    """The kernel of a CUDA device; None on all others, and on AMD's GPUs, on which nothing of this has run."""
+    """The kernel of a CUDA device; None on other devices, and on AMD GPUs, where it has not been run."""
     if device.type != "cuda" or torch.version.hip:
         return None
     varlen_attn = None
@@ -158,7 +158,7 @@ def flash_on(device: torch.device) -> Flash | None:
 
 
 def _aligned(states: Tensor) -> Tensor:
-    """A copy where the kernel would meet an address that it cannot load: slices of a fused projection may be odd."""
+    """A copy if the kernel cannot load from the tensor's address: slices of a fused projection may be misaligned."""
     places = (states.storage_offset(), *states.stride()[:-1])
     return states if states.stride(-1) == 1 and not any(at % _ALIGNMENT for at in places) else states.contiguous()
 

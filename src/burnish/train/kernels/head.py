@@ -1,9 +1,9 @@
 """Cross-entropy of learned positions only, in chunks, with the gradient formed while the logits exist.
 
 Full logits of a 150k vocabulary would be the largest tensor of a run. Here a chunk of hidden states
-becomes logits, loss and gradient at once, and the logits are gone. Two heads: `linear_cross_entropy`
+becomes logits, loss and gradient at once, and its logits are freed. Two heads: `linear_cross_entropy`
 for a plain matrix, in closed form, and `module_cross_entropy` for anything else that maps hidden states
-to logits (an adapter on the head, a soft cap), through autograd. Both equal their plain twin in the tests.
+to logits (an adapter on the head, a soft cap), through autograd. Tests compare both with their plain twin.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from torch import Tensor
 CHUNK = 1024
 """Positions whose logits exist at once, at most."""
 _CPU_CHUNK, _CPU_LOGITS = 256, 1 << 23
-"""On a CPU fewer, so that a chunk's logits stay near its cache: so many numbers, but never fewer positions."""
+"""On a CPU: the most elements of a chunk's logits, so that they stay near its cache, and the fewest positions."""
 
 
 def linear_cross_entropy(
@@ -43,7 +43,7 @@ class _Linear(torch.autograd.Function):
         d_weight = torch.zeros_like(weight, dtype=torch.float32) if needs_weight else None
         d_bias = torch.zeros_like(bias, dtype=torch.float32) if needs_bias and bias is not None else None
         chunk = _chunk(hidden, len(weight))
-        # two buffers for all chunks: fresh ones of this size would be mapped and unmapped by the kernel each time
+        # two buffers for all chunks: new ones of this size would be mapped and unmapped by the OS each time
         products = hidden.new_empty(min(chunk, len(targets)), len(weight))
         exact = products if hidden.dtype == torch.float32 else torch.empty_like(products, dtype=torch.float32)
         for start in range(0, len(targets), chunk):
@@ -97,7 +97,7 @@ class _Linear(torch.autograd.Function):
 
 
 def _chunk(hidden: Tensor, vocabulary: int) -> int:
-    """Positions whose logits exist at once."""
+    """Positions whose logits exist at the same time."""
     return CHUNK if hidden.device.type != "cpu" else min(CHUNK, max(_CPU_CHUNK, _CPU_LOGITS // vocabulary))
 
 

@@ -1,9 +1,9 @@
-"""A linear layer with a LoRA adapter as one autograd function, in the place of PEFT's forward while a model is trained.
+"""A linear layer with a LoRA adapter as one autograd function; replaces PEFT's forward during training.
 
 PEFT computes `result + B(A(x)) · scaling`: two more passes over a tensor as large as the layer's output, and as many
-backward. Here the adapter's product is added by the matrix product itself, and the scale is put on its narrow side.
-Both compute the same; the tests compare loss and gradients with PEFT's. Layers that are anything else (dropout, DoRA,
-several adapters, embeddings, quantized or merged weights) keep PEFT's forward.
+backward. Here the matrix product itself adds the adapter's product, and the scale is applied to its narrow side.
+Tests compare loss and gradients with PEFT's. All other layers (dropout, DoRA, several adapters, embeddings, quantized
+or merged weights) keep PEFT's forward.
 """
 
 from functools import partial
@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 
 
 class FusedLora:
-    """Takes over the plain LoRA layers of a model until `remove`."""
+    """Replaces the forward of a model's plain LoRA layers until `remove`."""
 
     def __init__(self, model: nn.Module):
         self.layers: list[nn.Module] = []
@@ -26,7 +26,7 @@ class FusedLora:
             layer.forward = partial(_forward, layer)
 
     def remove(self) -> None:
-        """Give the layers PEFT's forward back."""
+        """Restore PEFT's forward."""
         for layer in self.layers:
             del layer.forward
 

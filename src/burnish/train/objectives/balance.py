@@ -2,10 +2,10 @@
 
     loss = E · Σ_e f_e · P_e      (Switch Transformer, arXiv 2101.03961, equations 4 to 6)
 
-f_e is how often expert e is among the chosen ones and P_e the mean probability that the router gives it, both over all
-tokens, learned or not, and all layers: here of the whole optimiser step. f_e has no gradient, but it is a factor of
-every part's gradient. So a step in several parts counts first, in a forward pass of its own, and the loss and its
-gradient do not depend on how the step is split. The parts' losses add up to that of the step.
+f_e is the frequency of expert e among the chosen ones and P_e its mean router probability, both over all tokens,
+learned or not, and all layers: here of the whole optimizer step. f_e has no gradient, but it is a factor of every
+micro-batch's gradient. So a step of several micro-batches counts first, in a separate forward pass, and the loss and
+its gradient do not depend on how the step is split. The losses of the micro-batches add up to that of the step.
 """
 
 import sys
@@ -38,7 +38,7 @@ class Balance:
         return counts.index_add_(0, chosen, torch.ones_like(chosen)).float()  # bincount would wait for the device
 
     def part_of_loss(self, logits: Sequence[Tensor], counts: Tensor, tokens: int) -> Tensor:
-        """A micro-batch's part of the loss of a step of `tokens` tokens, in all of which experts were chosen `counts`.
+        """A micro-batch's part of the loss of a step of `tokens` tokens, in which experts were chosen `counts` times.
 
         Differentiable in `logits`.
         """
@@ -48,10 +48,10 @@ class Balance:
 
 
 def balance_of(model: Any, asked: float | str) -> tuple[Balance | None, Event | None]:
-    """The loss of a causal language model, None where there is none or it is off, and what is to be told of it.
+    """The loss of a causal language model, or None if it has none or it is off, and what to report about it.
 
-    `asked` is a coefficient or `auto`, the model's own. The model is asked: it routes a few tokens.
-    Errors: AskError `ask.wrong-value` when a coefficient is asked for of a model without such a loss.
+    `asked` is a coefficient or `auto`, the model's own. The model is tested on a few tokens.
+    Errors: AskError `ask.wrong-value` for a coefficient when the model has no such loss.
     """
     found = _own_loss(model)
     if isinstance(found, Balance):
@@ -63,7 +63,7 @@ def balance_of(model: Any, asked: float | str) -> tuple[Balance | None, Event | 
     if asked not in ("auto", 0):
         raise AskError(
             "ask.wrong-value",
-            f"router_aux_loss_coef: {asked} was given, but this {model.config.model_type} model {found}",
+            f"router_aux_loss_coef is {asked}, but this {model.config.model_type} model {found}",
             "remove it, or set router_aux_loss_coef: auto",
         )
     if asked == "auto" and any(word in name for name, _ in model.named_parameters() for word in ("expert", "router")):
@@ -73,7 +73,7 @@ def balance_of(model: Any, asked: float | str) -> tuple[Balance | None, Event | 
 
 @torch.no_grad()
 def _own_loss(model: Any) -> Balance | str:
-    """The load-balancing loss that the model would add itself, or why there is none."""
+    """The load-balancing loss that the model itself would add, or why there is none."""
     if not hasattr(sys.modules[type(model).__module__], "load_balancing_loss_func"):
         return "has no load-balancing loss in transformers"
     ids = torch.arange(16, device=model.device)[None] % model.config.get_text_config().vocab_size
@@ -87,11 +87,11 @@ def _own_loss(model: Any) -> Balance | str:
         balance = Balance(logits[0].shape[-1], model.num_experts_per_tok, _coefficient(model))
         ours = balance.part_of_loss(logits, balance.counts(logits), ids.shape[1])
     except (AttributeError, IndexError, ValueError, RuntimeError, TypeError) as error:
-        return f"does not give its load-balancing loss ({said(error)})"
+        return f"does not compute its load-balancing loss ({said(error)})"
     finally:
         model.train(was_training)
     if not abs(float(ours - theirs)) <= _TOLERANCE * abs(float(theirs)):  # nor where one is NaN
-        return "has a load-balancing loss of another kind"
+        return "has an unknown kind of load-balancing loss"
     return balance
 
 

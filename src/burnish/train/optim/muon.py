@@ -1,6 +1,6 @@
-"""Muon on stacks of matrices: the experts of a layer lie in one tensor, and each expert's matrix is orthogonalised.
+"""Muon on stacks of matrices: the experts of a layer are one tensor, and each expert's matrix is orthogonalised.
 
-torch's own Muon takes single matrices, and is the plain twin in the tests: the update of each matrix is the same.
+torch's own Muon supports single matrices, and is the reference in the tests: the update of each matrix is the same.
 """
 
 import math
@@ -13,14 +13,14 @@ from torch.nn.modules.conv import _ConvNd  # pyright: ignore[reportPrivateUsage]
 _COEFFICIENTS = (3.4445, -4.775, 2.0315)  # torch's
 _STEPS, _EPS = 5, 1e-7
 _AT_ONCE = 1 << 26
-"""Elements of a stack that are orthogonalised at once, for memory."""
+"""Elements of a stack that are orthogonalised at once, to bound memory."""
 
 Stack = Callable[[Tensor], Tensor]
 """A weight as a view [matrices, rows, columns]."""
 
 
 class StackedMuon(torch.optim.Optimizer):
-    """Muon with Nesterov momentum and AdamW's scale of updates, on each matrix of weights that `stacks` lays out."""
+    """Muon with Nesterov momentum and AdamW's update scale, on each matrix of the weights that `stacks` lists."""
 
     def __init__(self, stacks: Mapping[Tensor, Stack], *, momentum: float, weight_decay: float):
         super().__init__(list(stacks), {"lr": 0.0, "momentum": momentum, "weight_decay": weight_decay})
@@ -28,7 +28,7 @@ class StackedMuon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Change every weight that has a gradient."""
+        """Update every weight that has a gradient."""
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is None:
@@ -51,10 +51,10 @@ class StackedMuon(torch.optim.Optimizer):
 
 
 def stacks_of(model: nn.Module) -> dict[str, Stack]:
-    """The trained weights, by name, that hold several matrices, and how these lie in them.
+    """The trained weights that hold several matrices, by name, with their layout.
 
-    Experts lie as [experts, out, in] or [experts, in, out]; LoRA's A of them as [experts · rank, in], B as
-    [out, rank · experts]. Kernels of convolutions are no matrices.
+    Experts are [experts, out, in] or [experts, in, out]; their LoRA A is [experts · rank, in], B is
+    [out, rank · experts]. Convolution kernels are not matrices.
     """
     found: dict[str, Stack] = {}
     for path, module in model.named_modules():
@@ -82,7 +82,7 @@ def _adapter_stacks(path: str, module: nn.Module, experts: int) -> Iterable[tupl
 
 
 def is_bias(name: str) -> bool:
-    """True for a vector for each output, whatever its shape: those of experts lie as [experts, out]."""
+    """True for one value per output, in any shape: those of experts are [experts, out]."""
     return name.rpartition(".")[2].endswith("bias")
 
 

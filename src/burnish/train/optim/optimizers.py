@@ -1,7 +1,7 @@
 """How gradients become updates: AdamW, or Muon on the matrices with AdamW on the rest, on float32 masters.
 
-A weight that the model keeps in bfloat16 has a master in float32 here: gradients of micro-batches are added
-up in float32, the update is made there, and the model gets a rounded copy. Small updates do not vanish.
+A weight that the model keeps in bfloat16 has a float32 master here: gradients of micro-batches are accumulated
+in float32, the update is applied there, and the model gets a rounded copy. Small updates do not vanish.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ from burnish.specs.train import AdamWSpec, MuonSpec
 from burnish.train.optim.muon import Stack, StackedMuon, is_bias, stacks_of
 
 _LARGE = 1 << 20
-"""Elements: the gradient of a larger weight is added to its master's as soon as it is there, and freed."""
+"""Elements; the gradient of a larger weight is added to its master's as soon as it is computed, and freed."""
 
 
 class Optimizer:
@@ -24,7 +24,7 @@ class Optimizer:
     def __init__(
         self, model: nn.Module, spec: AdamWSpec | MuonSpec, exact: Mapping[str, Tensor] = MappingProxyType({})
     ):
-        """`exact` are the values, by name, of weights that were rounded when they were loaded; they become masters."""
+        """`exact` are the unrounded values, by name, of weights that were rounded on load; they become masters."""
         self._weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self.masters: dict[str, Tensor] = {
             name: _master(weight, exact.get(name)) for name, weight in self._weights.items()
@@ -48,7 +48,7 @@ class Optimizer:
         self._optimizers = list(_build(self.masters, matrices, stacks, spec))
 
     def gather(self) -> None:
-        """Add the gradients of the last backward pass to the masters'; to be called after each micro-batch."""
+        """Add the gradients of the last backward pass to the masters'; call it after each micro-batch."""
         waiting = {name: weight.grad for name, weight in self._rounded.items() if weight.grad is not None}
         if not waiting:
             return
@@ -67,7 +67,7 @@ class Optimizer:
             self._rounded[name].grad = None
 
     def clip(self, max_norm: float | None) -> Tensor:
-        """Scale the gradients to a norm of at most `max_norm`; gives the norm before, a scalar on their device."""
+        """Scale the gradients to a norm of at most `max_norm`; returns the norm before, a scalar on their device."""
         gradients = [master.grad for master in self.masters.values() if master.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
         if max_norm is not None:
@@ -89,7 +89,7 @@ class Optimizer:
             self._weights[name].grad = None
 
     def is_finite(self) -> bool:
-        """False when any weight is infinite or no number."""
+        """False when any weight is infinite or NaN."""
         largest = torch._foreach_norm([master for master in self.masters.values() if master.numel()], float("inf"))
         return bool(torch.stack(largest).isfinite().all())  # read from the device once
 
@@ -99,13 +99,13 @@ class Optimizer:
 
     @torch.no_grad()
     def load_weights(self, weights: dict[str, Tensor]) -> None:
-        """Set the masters and the model."""
+        """Set the masters and the model's weights."""
         for name, master in self.masters.items():
             master.copy_(weights[name])
         self._publish()
 
     def give_masters(self, dtypes: Mapping[str, torch.dtype] = MappingProxyType({})) -> None:
-        """Put the masters into the model in place of their rounded copies, float32 unless said; ends the training."""
+        """Replace the model's rounded copies by the masters, in float32 by default; ends the training."""
         for hook in self._hooks:
             hook.remove()
         for name, weight in self._weights.items():
@@ -144,7 +144,7 @@ class Optimizer:
 
 @torch.no_grad()
 def _hand_over(master: Tensor, weight: Tensor) -> None:
-    """Add a weight's gradient to its master's and free it: in full fine-tuning, two bytes a parameter at the peak."""
+    """Add a weight's gradient to its master's and free it: saves two bytes per parameter in full fine-tuning."""
     assert weight.grad is not None
     if master.grad is None:
         master.grad = weight.grad.float()
@@ -155,14 +155,14 @@ def _hand_over(master: Tensor, weight: Tensor) -> None:
 
 @torch.no_grad()
 def _master(weight: Tensor, exact: Tensor | None) -> Tensor:
-    """The weight itself where it is float32, else its exact value in float32; no second copy is made of either."""
+    """The weight itself if it is float32, else its exact float32 value; neither is copied."""
     if weight.dtype != torch.float32:
         return (weight if exact is None else exact).detach().to(weight.device, torch.float32).requires_grad_()
     return weight if exact is None else weight.copy_(exact)
 
 
 def _ends(model: nn.Module) -> set[int]:
-    """Identities of the weights of embeddings and head, adapters on them included: they map no hidden states."""
+    """Ids of the weights of embeddings and head, adapters on them included: they do not map hidden states."""
     inside = {id(module) for module in model.modules() if isinstance(module, nn.Embedding)}
     for name in ("get_input_embeddings", "get_output_embeddings"):
         if hasattr(model, name):

@@ -1,4 +1,4 @@
-"""Draws the loss of a run, step by step, from the row ledger: whole even when the run was resumed."""
+"""Plots the loss of a run for each step, from the row ledger: complete even after a resume."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +15,9 @@ _WINDOW_SHARE = 0.05
 
 
 def draw(visits: Path, rows: TokenisedRows, evaluations: Sequence[Sequence[float]], target: Path) -> None:
-    """Write a picture of training and validation loss; `evaluations` are (step, loss), `rows` those trained on.
+    """Write a plot of training and validation loss; `evaluations` are (step, loss), `rows` the training rows.
 
-    The loss of each step is pale, and its centred moving average over about a twentieth of the run is strong.
+    The loss of each step is light; its centred moving average over about a twentieth of the run is dark.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -51,9 +51,9 @@ def draw(visits: Path, rows: TokenisedRows, evaluations: Sequence[Sequence[float
 
 
 def step_losses(visits: Path, rows: TokenisedRows) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Steps [n] in which tokens were learned, and the loss [n] of each as it was reported, in nats.
+    """Steps [n] in which tokens were learned, and the reported loss [n] of each, in nats.
 
-    That is Σ weight·ce / Σ weight over the step: the mean of the row losses, weighed by the weight of each row.
+    That is Σ weight·ce / Σ weight over the step: the mean of the row losses, weighted by the weight of each row.
     """
     records = np.fromfile(visits, RECORD)
     weights = rows.row_weights[records["row"]]
@@ -66,7 +66,7 @@ def step_losses(visits: Path, rows: TokenisedRows) -> tuple[NDArray[np.int64], N
 def smoothed(losses: NDArray[np.float64]) -> NDArray[np.float64]:
     """The centred moving average [n] of losses [n], over about a twentieth of them.
 
-    Where the window passes an end it is cut, and a straight line is fitted to what is left: a mean would lag there.
+    At the ends the window is cut and a straight line is fitted to it: a mean would lag there.
     """
     count = len(losses)
     places = np.arange(count)

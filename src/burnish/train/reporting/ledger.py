@@ -1,7 +1,7 @@
-"""The row ledger: the loss of every training row at every visit, appended while the run goes.
+"""The row ledger: the loss of every training row at every visit, appended during the run.
 
-A record is 20 bytes. Visits are written when a checkpoint is, which remembers how long the file then is; a
-resumed run cuts it there, so that no visit is lost or stands twice. At the end it becomes `rows.parquet`.
+A record is 20 bytes. Visits are written with each checkpoint, which records the length of the file; a resumed
+run truncates it there, so no visit is lost or repeated. At the end it becomes `rows.parquet`.
 """
 
 import os
@@ -17,7 +17,7 @@ RECORD = np.dtype([("row", "<i4"), ("epoch", "<i4"), ("step", "<i4"), ("loss", "
 
 
 class RowLedger:
-    """Appends visits to a binary file; `offset` bytes of it are kept when a run is gone on with."""
+    """Appends visits to a binary file; a resumed run keeps its first `offset` bytes."""
 
     def __init__(self, path: Path, offset: int = 0):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,12 +27,12 @@ class RowLedger:
             raise RunError(
                 "run.broken-checkpoint",
                 f"the row ledger {path} has {size} bytes, the checkpoint expects {offset}",
-                "restore the file, or start afresh: run the same command with --set STEP.resume=never, where STEP is "
+                "restore the file, or start over: run the same command with --set STEP.resume=never, where STEP is "
                 "the name of this step (or --resume never for a stage by itself)",
             )
         self._file = path.open("ab", buffering=0)
         self._file.truncate(offset)
-        for folder in (path.parent, path.parent.parent):  # the name of the file must last as long as its bytes
+        for folder in (path.parent, path.parent.parent):  # the file's name must be as durable as its bytes
             sync(folder)
         self._unwritten: list[bytes] = []
 
@@ -41,7 +41,7 @@ class RowLedger:
         self._unwritten += [records.tobytes() for records in visits]
 
     def write(self) -> int:
-        """Write what was added; gives the offset that a checkpoint keeps, once it is on the disk by `sync`."""
+        """Write all added records; returns the offset for a checkpoint, durable after `sync`."""
         rest = memoryview(b"".join(self._unwritten))
         while rest:
             rest = rest[self._file.write(rest) :]
@@ -49,7 +49,7 @@ class RowLedger:
         return self._file.tell()
 
     def sync(self) -> None:
-        """Flush what was written to the disk; may be called from another thread."""
+        """Flush the file to the disk; may be called from another thread."""
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
@@ -65,7 +65,7 @@ def record(rows: NDArray[np.int64], epoch: int, step: int, losses: NDArray, lear
 
 
 def publish(path: Path, row_ids: tuple[str, ...], target: Path) -> None:
-    """Write the ledger as parquet: id, epoch, step, loss, learned_tokens; one line for each visit of a row."""
+    """Write the ledger as parquet: id, epoch, step, loss, learned_tokens; one line per visit of a row."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""The metrics of a step: its own numbers, speed, and how long the rest of the run takes."""
+"""The metrics of a step: its own values, speed, and the remaining time."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from burnish.train.checkpoints.state import LoopSettings, TrainState
 
 
 class Reporter:
-    """Emits what a run did, from the state that the loop keeps in `state`."""
+    """Emits the metrics of a run, from the loop's `state`."""
 
     def __init__(self, plan: StepPlan, settings: LoopSettings, state: TrainState, emit: Callable[[Event], None]):
         self._plan, self._settings, self._state, self._emit = plan, settings, state, emit
@@ -17,7 +17,7 @@ class Reporter:
         self._first_step, self._tokens = state.step, state.tokens
 
     def step(self, values: Mapping[str, float]) -> None:
-        """One metric event: `values` with tokens per second since the last one, the epoch, and the time left."""
+        """One metric event: `values` with the speed since the last one, the epoch and the remaining time."""
         state = self._state
         now = time.monotonic()
         per_second = (state.tokens - self._tokens) / max(now - self._last, 1e-9)

@@ -1,1 +1,1 @@
-"""Where metrics are also sent: TensorBoard, Weights & Biases, SwanLab, Trackio, MLflow."""
+"""Trackers that receive metrics: TensorBoard, Weights & Biases, SwanLab, Trackio, MLflow."""

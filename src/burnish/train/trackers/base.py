@@ -1,4 +1,4 @@
-"""What a tracker is: a place outside burnish that receives the metrics of a run."""
+"""The protocol of a tracker: a service or store outside burnish that receives the metrics of a run."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from burnish.core.files import read_json, write_json
 
 PROJECT = "burnish"
 State = Literal["finished", "stopped", "failed"]
-"""How a run ended: all its steps, a stop that can be resumed, or an error."""
+"""How a run ended: finished, stopped and resumable, or failed."""
 
 
 @dataclass(frozen=True)
@@ -23,19 +23,19 @@ class Point:
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """What a tracker needs to know of a run. A resumed run has the `id` of its first attempt."""
+    """The facts about a run for a tracker. A resumed run has the `id` of its first attempt."""
 
     id: str
     name: str
     settings: Mapping[str, Any]
     folder: Path
-    """For files of this tracker alone; it is published with the artifact."""
+    """The folder of this tracker's files; published with the artifact."""
     memory: Path
-    """A JSON file that outlives a killed attempt, for what the tracker must know to continue its run."""
+    """A JSON file that survives a killed attempt, for the state needed to continue the run."""
     report: Callable[[str], None]
 
     def recall(self) -> dict[str, Any]:
-        """What `remember` wrote, or an empty dict."""
+        """The values that `remember` wrote, or an empty dict."""
         try:
             found = read_json(self.memory)
         except (OSError, ValueError):
@@ -57,7 +57,7 @@ class Tracker(Protocol):
     def log(self, point: Point) -> None: ...
 
     def close(self, state: State, error: str) -> None:
-        """Store what is left and mark the run; `error` is empty for a run that finished."""
+        """Store the remaining points and set the state of the run; `error` is empty for a finished run."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""The metrics of a run on disk, so that a resumed attempt can give a tracker what a killed one did not deliver."""
+"""The metrics of a run on disk, so that a resumed attempt can send what a killed one did not."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from burnish.train.trackers.base import Point
 
 
 class Journal:
-    """Append-only JSON lines. Opening it for a run that resumes after `step` drops the points of later steps."""
+    """Append-only JSON lines. Opening it for a run that resumes after `step` removes the points of later steps."""
 
     def __init__(self, path: Path, step: int):
         self.points = [point for point in _read(path) if point.step <= step]
@@ -18,7 +18,7 @@ class Journal:
         self._path = path
 
     def add(self, point: Point) -> Point | None:
-        """Append what is new of a point, and give that; None when all of it is known."""
+        """Append and return the new values of a point; None if there are none."""
         values = {name: value for name, value in point.values.items() if (point.step, name) not in self._known}
         if not values:
             return None
@@ -34,7 +34,7 @@ def _line(point: Point) -> str:
 
 
 def _read(path: Path) -> list[Point]:
-    """Every whole line; a kill can tear the last one."""
+    """Every complete line; a kill can truncate the last one."""
     if not path.exists():
         return []
     points: list[Point] = []

@@ -15,11 +15,11 @@ _DEFAULTS = {
 _STATES = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 _LONGEST_PARAM = 6000
 _MOST_PARAMS = 100
-"""Of one request, as MLflow's servers allow."""
+"""Limit of one request on MLflow's servers."""
 
 
 class MLflow:
-    """A resumed run continues the run that its first attempt made, in the same store."""
+    """A resumed run continues the run of its first attempt, in the same store."""
 
     def __init__(self, run: TrackedRun):
         for name, value in _DEFAULTS.items():

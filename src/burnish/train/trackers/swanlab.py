@@ -13,7 +13,7 @@ _STATES = {"finished": "success", "stopped": "aborted", "failed": "crashed"}
 
 
 class SwanLab:
-    """An online run is resumed by its id. Offline, a resumed run is written anew from the journal: one run to sync."""
+    """An online run is resumed by its id. Offline, a resumed run is rewritten from the journal: one run to sync."""
 
     def __init__(self, run: TrackedRun):
         mode = os.environ.get("SWANLAB_MODE", "online")

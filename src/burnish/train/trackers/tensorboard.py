@@ -6,7 +6,7 @@ from burnish.train.trackers.base import Point, State, TrackedRun
 
 
 class TensorBoard:
-    """A resumed run writes its files anew from the journal: TensorBoard keeps up to two minutes of points in memory."""
+    """A resumed run rewrites its files from the journal: TensorBoard keeps up to two minutes of points in memory."""
 
     def __init__(self, run: TrackedRun):
         from torch.utils.tensorboard.writer import SummaryWriter

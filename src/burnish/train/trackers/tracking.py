@@ -1,7 +1,7 @@
 """Sends the metrics of a run to the trackers that `track` names.
 
-A tracker never stops a training: one that fails is reported and receives no more. A resumed run continues the run that
-its first attempt began there, without lost and without doubled steps.
+A tracker never stops a training: one that fails is reported and receives nothing more. A resumed run continues the run
+of its first attempt, without lost or repeated steps.
 """
 
 import shutil
@@ -30,7 +30,7 @@ TRACKERS = {
     "trackio": "burnish.train.trackers.trackio:Trackio",
     "mlflow": "burnish.train.trackers.mlflow:MLflow",
 }
-"""Names as in `track`, which are those of the packages, and the class of each."""
+"""The class of each tracker by its name in `track`, which is that of its package."""
 
 
 def require(names: Sequence[str]) -> None:
@@ -40,15 +40,15 @@ def require(names: Sequence[str]) -> None:
             raise MachineError(
                 "machine.no-package",
                 f"track names {name}, but the package is not installed",
-                f"pip install {name}, or take {name} out of track",
+                f"pip install {name}, or remove {name} from track",
             )
 
 
 class Tracking:
     """The open trackers of one attempt of a run; leaving its `with` block closes them.
 
-    `step` is the step that the attempt resumes after, 0 for a start. With `continues` false the run is a new one to the
-    trackers, whatever an earlier attempt in the same folder sent.
+    `step` is the step that the attempt resumes after, 0 for a start. If `continues` is False, the run is new to the
+    trackers, regardless of earlier attempts in the same folder.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Tracking:
             self._start(name, run)
 
     def publish(self, folder: Path) -> None:
-        """Copy what trackers wrote beside the run, once all are closed."""
+        """Copy the trackers' files into the artifact, once all are closed."""
         if not self._files.is_dir():
             return
         try:
@@ -97,7 +97,7 @@ class Tracking:
         try:
             point = self._journal.add(point)
         except OSError as error:
-            self._warn(f"metrics are not kept for a resumed run to send again: {reason(error)}")
+            self._warn(f"metrics cannot be kept for a resumed run: {reason(error)}")
         if point is not None:
             for name in list(self._open):
                 self._send(name, point)
@@ -138,9 +138,7 @@ class Tracking:
                 tracker.log(Point(point.step, point.at, new))
         except Exception as error:
             del self._open[name]
-            self._warn(
-                f"the tracker {name} failed at step {point.step} and receives no more of this run: {reason(error)}"
-            )
+            self._warn(f"the tracker {name} failed at step {point.step} and receives nothing more: {reason(error)}")
 
     def _reporter(self, name: str) -> Callable[[str], None]:
         return lambda text: self._emit(Note(text=f"{name}: {text}"))
@@ -150,7 +148,7 @@ class Tracking:
 
 
 def _identity(path: Path) -> str:
-    """The id of the run in every tracker, made by the first attempt: 16 lower-case hex digits."""
+    """The id of the run in every tracker, created by the first attempt: 16 lower-case hex digits."""
     try:
         return str(read_json(path)["id"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -173,7 +171,7 @@ def _links(folder: str, names: list[str]) -> list[str]:
 
 @contextmanager
 def _untouched_process() -> Generator[None]:
-    """Undo what a package changes in the process on its start: random numbers and the handlers of stop signals."""
+    """Restore what a package changes when it starts: random states and the handlers of stop signals."""
     from burnish.train.checkpoints.checkpoint import capture_randomness, restore_randomness
 
     is_main = threading.current_thread() is threading.main_thread()

@@ -17,7 +17,7 @@ _DEFAULTS = {
 
 
 class Wandb:
-    """An online run is resumed by its id. Offline, a resumed run is written anew from the journal: one run to sync."""
+    """An online run is resumed by its id. Offline, a resumed run is rewritten from the journal: one run to sync."""
 
     def __init__(self, run: TrackedRun):
         for name, value in _DEFAULTS.items():
