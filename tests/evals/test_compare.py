@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from burnish.evals import compare
 from burnish.evals.compare import (
     Comparison,
     bonett_price,
@@ -212,3 +213,29 @@ def test_a_real_difference_is_found() -> None:
         pair = _binary_pair(random, 200, 0.5, gain=0.4, loss=0.1)
         found += corrected([compare_scores("score", *pair, confidence=0.95, seed=seed)], 0.95)[0].verdict == "better"
     assert found >= 18
+
+
+@pytest.mark.parametrize(("n", "flips"), [(13, 100), (40, 37)])
+def test_of_many_rows_random_flips_are_drawn_and_the_measured_one_counts(monkeypatch, n, flips) -> None:
+    monkeypatch.setattr(compare, "FLIPS", flips)
+    monkeypatch.setattr(compare, "_CHUNK", 200)
+    signs = list(compare._signs(n, 0))
+    assert sum(map(len, signs)) == flips
+    assert set(np.unique(np.concatenate(signs)).tolist()) == {-1.0, 1.0}
+    columns = np.stack([np.zeros(n), np.ones(n), np.full(n, 1.0), np.ones(n)], axis=1)
+    assert sign_flip(columns, compare._difference_of_ratios, 0) == pytest.approx(1 / (flips + 1))
+    assert len(next(compare._signs(12, 0))) == 4096
+
+
+def test_every_flip_of_few_rows_is_there_once() -> None:
+    (signs,) = compare._signs(3, 0)
+    assert sorted(map(tuple, signs.tolist())) == sorted(
+        (a, b, c) for a in (-1.0, 1.0) for b in (-1.0, 1.0) for c in (-1.0, 1.0)
+    )
+
+
+def test_holm_is_that_of_the_textbook() -> None:
+    assert compare.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert compare.holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
+    assert compare.holm([0.5]) == [0.5]
+    assert compare.holm([]) == []

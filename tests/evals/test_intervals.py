@@ -56,25 +56,45 @@ def test_the_correction_is_efrons_and_ends_at_the_last_resample():
     assert _corrected(1.5, 0.2, 0.05) == pytest.approx(normal.cdf(0.2 + 1.7 / (1 - 0.05 * 1.7)))
     assert _corrected(4.0, 0.0, 0.25) == 1.0
     assert _corrected(-4.0, 0.0, -0.25) == 0.0
+    assert _corrected(0.5, 0.0, 2.0) == 1.0
 
 
-def test_a_bootstrap_is_that_of_plain_python():
+def farthest(sums):
+    """The largest possible value is the measured one: no resample lies above it."""
+    return -((sums[..., 0] / sums[..., 1] - VALUES.mean()) ** 2)
+
+
+@pytest.mark.parametrize("statistic", [ratio, farthest])
+@pytest.mark.parametrize("resamples", [7, 500])
+def test_a_bootstrap_is_that_of_plain_python(statistic, resamples):
     columns = np.stack([VALUES, np.ones_like(VALUES)], axis=1)
-    found = bootstrap(columns, ratio, 0.9, seed=3, resamples=500)
-    random = np.random.default_rng(3)
-    drawn = sorted(float(VALUES[chosen].mean()) for chosen in random.integers(len(VALUES), size=(500, len(VALUES))))
-    measured = float(VALUES.mean())
-    below = (
-        sum(value < measured - 1e-12 for value in drawn) + sum(value <= measured + 1e-12 for value in drawn)
-    ) / 1000
+    found = bootstrap(columns, statistic, 0.9, seed=3, resamples=resamples)
+    chosen = np.random.default_rng(3).integers(len(VALUES), size=(resamples, len(VALUES)))
+    drawn = sorted(float(statistic(columns[rows].sum(axis=0))) for rows in chosen)
+    measured = float(statistic(columns.sum(axis=0)))
+    below = sum((value < measured) + (value <= measured) for value in drawn) / 2 / resamples
+    below = min(max(below, 1 / (2 * resamples)), 1 - 1 / (2 * resamples))
     bias, z = NormalDist().inv_cdf(below), _expanded(0.9, len(VALUES))
-    acceleration = _acceleration(columns, ratio)
+    acceleration = _acceleration(columns, statistic)
     for given, sign in ((found.low, -1), (found.high, 1)):
-        assert given == pytest.approx(np.quantile(drawn, _corrected(sign * z, bias, acceleration)), abs=2e-3)
-    assert found.low < measured < found.high
-    assert found == bootstrap(columns, ratio, 0.9, seed=3, resamples=500)
-    assert found != bootstrap(columns, ratio, 0.9, seed=4, resamples=500)
+        share = _corrected(sign * z, bias, acceleration)
+        assert given == pytest.approx(np.quantile(drawn, share), rel=0.02, abs=1e-9)
+    assert found == bootstrap(columns, statistic, 0.9, seed=3, resamples=resamples)
+    assert found != bootstrap(columns, statistic, 0.9, seed=4, resamples=resamples)
     assert found.method == "BCa bootstrap"
+
+
+def test_a_bootstrap_draws_4000_resamples_unless_said(monkeypatch):
+    counts = []
+    columns = np.stack([VALUES, np.ones_like(VALUES)], axis=1)
+    bootstrap(columns, lambda sums: counts.append(len(np.atleast_2d(sums))) or ratio(sums), 0.9, 0)
+    assert max(counts) == 4000
+
+
+def test_the_widening_is_the_printed_expansion():
+    """Abramowitz 26.7.5 with two terms: coefficients 1, 1 over 4 and 5, 16, 3 over 96."""
+    assert _expanded(0.95, 11) == pytest.approx(2.3340360899614536, rel=1e-12)
+    assert _expanded(0.95, 5) == pytest.approx(3.0516044045430593, rel=1e-12)
 
 
 @pytest.mark.parametrize("chunk", [1, 100, 1 << 30])
