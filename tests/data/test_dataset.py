@@ -2,9 +2,12 @@
 
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from burnish.core.errors import DataError
+from burnish.data import dataset
 from burnish.data.dataset import DatasetWriter, open_rows, read_counted, read_rows, row_count, split_names, splits
 from burnish.data.document import make_row
 from burnish.testing import input_at
@@ -61,3 +64,43 @@ def test_raw_rows_tell_their_layout_and_what_nothing_maps(write):
     assert len(list(open_rows(input_at(write("x.jsonl", rows)), "train", tell=said.append))) == 2
     assert "format question_answer, since" in said[0]
     assert "columns that nothing maps, kept in `extra` and not trained on: mood (1 of 2 rows)" in said[1]
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_the_columns_of_a_prepared_dataset_are_those_of_the_contract(tmp_path, counted):
+    with DatasetWriter(tmp_path, counted=counted) as writer:
+        for row in rows(2):
+            writer.write(row, "train", tokens=7, learned=3)
+    table = pq.read_table(tmp_path / "train.parquet")
+    assert table.column_names == ["id", "source", "kind", "tag", "row"] + ["tokens", "learned"] * counted
+    for line, row in zip(table.to_pylist(), rows(2), strict=True):
+        assert json.loads(line["row"]) == row
+        assert [line[key] for key in ("id", "source", "kind", "tag")] == [
+            row.get(key) for key in ("id", "source", "kind", "tag")
+        ]
+    assert [counts for _, counts in read_counted(tmp_path, "train")] == [
+        {"tokens": 7, "learned": 3} if counted else {}
+    ] * 2
+
+
+def test_rows_are_held_in_batches_by_number_and_by_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset, "_BATCH_ROWS", 4)
+    with DatasetWriter(tmp_path) as writer:
+        for row in rows(9):
+            writer.write(row, "train")
+    assert pq.read_metadata(tmp_path / "train.parquet").num_row_groups == 3
+    monkeypatch.setattr(dataset, "_BATCH_CHARACTERS", 1)
+    with DatasetWriter(tmp_path) as writer:
+        for row in rows(5):
+            writer.write(row, "test")
+    assert pq.read_metadata(tmp_path / "test.parquet").num_row_groups == 5
+    assert [row["source"] for row in read_rows(tmp_path, "test")] == [f"x:{i}" for i in range(5)]
+
+
+def test_a_parquet_file_of_others_is_not_prepared(tmp_path):
+    pq.write_table(pa.table({"text": ["a"]}), tmp_path / "train.parquet")
+    with pytest.raises(DataError) as caught:
+        list(read_rows(tmp_path, "train"))
+    assert caught.value.code == "data.not-prepared"
+    assert row_count(tmp_path, "train") == 1
+    assert row_count(tmp_path, "test") == 0
