@@ -27,7 +27,11 @@ def caused_by(cause: Exception) -> Exception:
         (OSError(errno.ENOSPC, "No space left on device", "/data/x"), "machine.no-disk", "/data/x"),
         (caused_by(OSError(errno.ENOSPC, "No space left on device", "/data/x")), "machine.no-disk", "/data/x"),
         (PermissionError(errno.EACCES, "Permission denied", "/data/x"), "run.failed", "/data/x: Permission denied"),
-        (ModuleNotFoundError("No module named 'hqq.core'", name="hqq.core"), "machine.no-package", "hqq"),
+        (
+            ModuleNotFoundError("No module named 'hqq.core.a'", name="hqq.core.a"),
+            "machine.no-package",
+            "package hqq is",
+        ),
         (ZeroDivisionError("by zero"), "run.failed", "ZeroDivisionError: by zero"),
     ],
 )

@@ -38,6 +38,9 @@ def main() -> int:
         if options.coverage_only:
             return 0
         chooser = Chooser(coverage, sources())
+        if options.uncovered:
+            _list_uncovered(chooser, [mutant for mutant in everything if mutant.source.room in rooms])
+            return 0
         _say(f"proved: a planted fault is killed, an unchanged copy lives ({prove(server, chooser, mutants)})")
         identities = {entry.identity for entry in known}
         tried = trials(server, chooser, mutants, lambda mutant: mutant.identity in identities, _say)
@@ -72,13 +75,14 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="mutation", description=__doc__)
     parser.add_argument("--room", action="append", choices=ROOMS, help="only this room; may be repeated")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
-    parser.add_argument("--sample", type=int, default=400, help="mutants to try")
+    parser.add_argument("--sample", type=int, default=600, help="mutants to try")
     parser.add_argument("--all", action="store_true", help="try every mutant")
     parser.add_argument("--only", metavar="FILE:LINE", help="the mutants of one line, as models/merge.py:12")
     parser.add_argument("--survivors", action="store_true", help="those that survived the last run")
     parser.add_argument("--tests", action="append", metavar="FILE", help="use only these test files")
     parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1), help="mutants at a time")
     parser.add_argument("--coverage-only", action="store_true", help="measure which test runs what, and end")
+    parser.add_argument("--uncovered", action="store_true", help="list the lines that no test runs, and end")
     parser.add_argument("--write", action="store_true", help="write the result into docs/mutants.md")
     options = parser.parse_args()
     if options.write and (options.only or options.survivors or options.room or options.tests):
@@ -95,6 +99,14 @@ def _chosen(options: argparse.Namespace, mutants: list[Mutant]) -> list[Mutant]:
     elif not options.all:
         return sampled(mutants, options.sample, options.seed)
     return [m for m in mutants if is_another_program(m.source.read(), m.mutation)]
+
+
+def _list_uncovered(chooser: Chooser, mutants: list[Mutant]) -> None:
+    """Every line whose mutants no test can see, since none runs it."""
+    lines = {mutant.name: mutant.mutation.text for mutant in mutants if not chooser.covering(mutant)}
+    for name, text in lines.items():
+        print(f"{name}: {text}")
+    print(f"{len(lines)} lines that can be mutated are run by no test")
 
 
 def _say(text: str) -> None:
