@@ -1,5 +1,9 @@
 """Hub names, offline: pinned to the commit in the local cache and loaded from it; missing ones are reported."""
 
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 import pytest
 
 from burnish.core.context import Input
@@ -133,3 +137,80 @@ def test_an_unreachable_hub_falls_back_to_the_cache_and_a_refusal_is_an_error(ca
         hub.pin("owner/name", "model")
     assert "403" in caught.value.what
     assert "HF_TOKEN" in caught.value.fix
+
+
+@pytest.fixture
+def online(monkeypatch):
+    """A hub on this machine: `online(status, **answer)` makes it answer so; gives the paths that were requested."""
+    import huggingface_hub.constants as constants
+
+    servers = []
+
+    def online(status: int, **answer) -> list[str]:
+        asked = []
+
+        class Hub(BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.append(self.path)
+                body = json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        monkeypatch.delenv("HF_HUB_OFFLINE")
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        return asked
+
+    yield online
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_online_the_hub_says_the_commit_and_the_cache_is_not_looked_into(cache, online, workspace):
+    cache("model", "owner/name", {"config.json": "{}"})
+    newer = "f" * 40
+    asked = online(200, id="owner/name", sha=newer)
+    assert resolve("hub:owner/name", ("model",), workspace, {}).revision == newer
+    assert hub.pin("owner/name@v1", "dataset") == newer
+    assert asked == ["/api/models/owner/name/revision/main", "/api/datasets/owner/name/revision/v1"]
+    assert hub.pin(f"owner/name@{COMMIT}", "model") == COMMIT
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_a_refusal_of_the_hub_is_an_error_although_the_cache_has_the_name(cache, online, workspace, status):
+    cache("model", "owner/name", {"config.json": "{}"})
+    online(status, error="no")
+    with pytest.raises(AskError, match=f"the hub returned {status}") as caught:
+        resolve("hub:owner/name", ("model",), workspace, {})
+    assert caught.value.code == "ask.bad-reference"
+
+
+def test_a_hub_that_cannot_be_reached_leaves_the_cache(cache, online, workspace, monkeypatch):
+    import huggingface_hub.constants as constants
+
+    online(200)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    cache("model", "owner/name", {"config.json": "{}"})
+    assert resolve("hub:owner/name", ("model",), workspace, {}).revision == COMMIT
+    with pytest.raises(MachineError) as caught:
+        resolve("hub:owner/other", ("model",), workspace, {})
+    assert caught.value.code == "machine.no-network"
+
+
+def test_a_name_that_no_hub_could_have_is_refused(online):
+    online(200)
+    for call in (lambda: hub.pin("owner/na--me..", "model"), lambda: hub.fetch("owner/na--me..", COMMIT, "model")):
+        with pytest.raises(AskError) as caught:
+            call()
+        assert caught.value.code == "ask.bad-reference"
