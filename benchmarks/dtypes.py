@@ -3,6 +3,7 @@
     .venv/bin/python benchmarks/dtypes.py                    LoRA on models of 1M to 93M parameters, one thread
     .venv/bin/python benchmarks/dtypes.py --sizes 1M 5M      some of them
     .venv/bin/python benchmarks/dtypes.py --steps 60         more steps, for the loss
+    .venv/bin/python benchmarks/dtypes.py --full             all weights are trained
 
 Rows are drawn from a random automaton, so that there is something to learn. The runs of the two formats alternate,
 each in a process of its own; the smaller of the rounds' times counts. Questions to the model and checkpoints are in it.
@@ -62,7 +63,7 @@ def rows(count: int, seed: int, median: int) -> list[tuple[str, np.ndarray, np.n
     return made
 
 
-def train(model_folder: Path, folder: Path, dtype: str, steps: int, median: int) -> dict[str, float]:
+def train(model_folder: Path, folder: Path, dtype: str, steps: int, median: int, full: bool) -> dict[str, float]:
     import time
 
     import matplotlib.figure  # noqa: F401  # imports are not timed
@@ -70,7 +71,7 @@ def train(model_folder: Path, folder: Path, dtype: str, steps: int, median: int)
 
     from burnish.models.adapters.attach import attach_lora
     from burnish.models.load import load_model
-    from burnish.specs.train import LoraSpec, SftSpec
+    from burnish.specs.train import FullSpec, LoraSpec, SftSpec
     from burnish.testing import temporary_context
     from burnish.train.batches import TokenisedRows
     from burnish.train.fit import fit, seed_everything
@@ -84,16 +85,17 @@ def train(model_folder: Path, folder: Path, dtype: str, steps: int, median: int)
         device="cpu",
         dtype=dtype,  # pyright: ignore[reportArgumentType]
         max_steps=steps,
-        learning_rate=2e-3,
-        method=LoraSpec(rank=16),
+        learning_rate=5e-4 if full else 2e-3,
+        method=FullSpec() if full else LoraSpec(rank=16),
     )
     data = TokenisedRows.of(rows(ROWS if steps <= ROWS // BATCH else BATCH * steps, 0, median))
     held_out = TokenisedRows.of(rows(HELD_OUT, 1, median)) if steps > ROWS // BATCH else None
     seed_everything(spec.seed)
     shape = ModelShape.of(load_model(model_folder).config)
-    resolved, _ = resolve(spec, Machine.here(), shape, int(data.lengths.max()), trains_all=False)
+    resolved, _ = resolve(spec, Machine.here(), shape, int(data.lengths.max()), trains_all=full)
     torch.set_num_threads(1)
-    model = attach_lora(load_model(model_folder, dtype=resolved.dtype), spec.method)  # pyright: ignore
+    model: Any = load_model(model_folder, dtype=resolved.dtype)
+    model = model.requires_grad_(True) if isinstance(spec.method, FullSpec) else attach_lora(model, spec.method)
     context, _ = temporary_context(folder)
     began = time.process_time()
     measures = fit(spec, context, model, data, held_out, resolved).measures
@@ -109,9 +111,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=ROWS // BATCH, help="Steps of 8 rows.")
     parser.add_argument("--median", type=int, default=150, help="Tokens of the row in the middle.")
     parser.add_argument("--rounds", type=int, default=2, help="Runs of each.")
+    parser.add_argument("--full", action="store_true", help="Train all weights, not an adapter.")
     given = parser.parse_args()
     if given.one:
-        print(json.dumps(train(Path(given.one[1]), Path(given.one[2]), given.one[0], given.steps, given.median)))
+        dtype, *folders = given.one
+        print(json.dumps(train(Path(folders[0]), Path(folders[1]), dtype, given.steps, given.median, given.full)))
         return
     print("model | parameters | float32 CPU-ms per token | bfloat16 | gain | loss float32 | loss bfloat16")
     for size in given.sizes:
@@ -135,7 +139,7 @@ def _measure(dtype: str, place: Path, given: argparse.Namespace) -> dict[str, fl
 
     run = tempfile.mkdtemp(dir=place)  # a run in the folder of another would resume it
     command = [sys.executable, "-W", "ignore", __file__, "--one", dtype, str(place / "model"), run]
-    command += ["--steps", str(given.steps), "--median", str(given.median)]
+    command += ["--steps", str(given.steps), "--median", str(given.median)] + (["--full"] if given.full else [])
     environment = worker_environment() | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

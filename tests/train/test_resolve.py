@@ -17,6 +17,7 @@ GPU = Machine(cores=16, cuda=True, mps=False, bf16_on_cpu=True, memory=16_000_00
 OLD_GPU = replace(GPU, bf16_on_gpu=False)
 MAC = Machine(cores=8, cuda=False, mps=True, bf16_on_cpu=False, memory=16_000_000_000)
 TINY = ModelShape(parameters=900_000, layers=4, hidden=128, intermediate=384, attention=256, vocabulary=1024)
+MODEST = ModelShape(5_600_000, layers=6, hidden=256, intermediate=768, attention=384, vocabulary=4096)
 SMALL = ModelShape(600_000_000, layers=28, hidden=1024, intermediate=3072, attention=4096, vocabulary=151_936)
 LARGE = ModelShape(8_000_000_000, layers=36, hidden=4096, intermediate=12288, attention=6144, vocabulary=151_936)
 
@@ -30,6 +31,8 @@ def settled(machine, shape, longest=1024, trains_all=False, **settings):
     ("machine", "shape", "device", "dtype", "threads"),
     [
         (LAPTOP, TINY, "cpu", torch.float32, 1),
+        (LAPTOP, MODEST, "cpu", torch.bfloat16, 8),
+        (OLD_LAPTOP, MODEST, "cpu", torch.float32, 4),
         (LAPTOP, SMALL, "cpu", torch.bfloat16, 8),
         (OLD_LAPTOP, SMALL, "cpu", torch.float32, 4),
         (GPU, SMALL, "cuda", torch.bfloat16, 16),
