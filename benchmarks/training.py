@@ -105,7 +105,7 @@ def peak_rates() -> dict[str, float]:
             for _ in range(4):
                 repeats, began = max(1, int(1e10 / work)), time.process_time()
                 for _ in range(repeats):
-                    left @ right
+                    torch.mm(left, right)
                 rates.append(work * repeats / (time.process_time() - began))
         found[str(dtype).removeprefix("torch.")] = max(rates)
     return found
