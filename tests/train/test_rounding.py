@@ -89,7 +89,7 @@ def test_the_kernel_of_a_gpu_is_used_where_it_serves_and_reported_where_it_does_
     assert scorer.packs
     assert scorer.kernel_reason == "a head size of 12 is not a multiple of 8 up to 256"
     assert "it has no dropout" in Scorer(build("llama", attention_dropout=0.1).bfloat16()).kernel_reason
-    assert Scorer(build("llama")).kernel_reason == "it takes float16 or bfloat16, not float32"
+    assert Scorer(build("llama")).kernel_reason == "it supports float16 or bfloat16, not float32"
 
 
 @pytest.mark.parametrize("fails", ["forward", "backward"])

@@ -34,7 +34,7 @@ SERVED = {
 # heads, keys, head size, size of values, dtype, capability, other arguments: the reason
 REFUSED = {
     "it needs compute capability 8.0, and this GPU has 7.5": (4, 2, 16, 16, torch.float16, (7, 5), {}),
-    "it takes float16 or bfloat16, not float32": (4, 2, 16, 16, torch.float32, (9, 0), {}),
+    "it supports float16 or bfloat16, not float32": (4, 2, 16, 16, torch.float32, (9, 0), {}),
     "values of size 8 differ from keys of size 16": (4, 2, 16, 8, torch.bfloat16, (9, 0), {}),
     "a head size of 20 is not a multiple of 8 up to 256": (4, 2, 20, 20, torch.bfloat16, (9, 0), {}),
     "a head size of 264 is not a multiple of 8 up to 256": (1, 1, 264, 264, torch.bfloat16, (9, 0), {}),
@@ -189,7 +189,7 @@ def without_gradient(self, query, key, *args, **options):
 
 
 WRONG = {
-    "it refuses: CUDA error: no kernel image is available": refuses,
+    "it raises: CUDA error: no kernel image is available": refuses,
     "its output is off by": sees_ahead,
     "with a window": wider,
     "appears to not have been used in the graph": without_gradient,
