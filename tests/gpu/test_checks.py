@@ -13,9 +13,9 @@ from gpu_checks import CHECKS, Place
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("check", CHECKS)
 def test_on_the_gpu(check, tmp_path):
-    assert torch.cuda.is_available(), "no CUDA device"
     CHECKS[check](Place(torch.device("cuda"), folder=tmp_path))
 
 
