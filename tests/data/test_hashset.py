@@ -33,3 +33,11 @@ def test_zero_counts_as_one():
     assert 1 in values
     assert not values.add(1)
     assert len(values) == 1
+
+
+def test_values_that_meet_at_the_end_of_the_table_go_on_at_its_start():
+    values = HashSet()
+    for value in (1023, 2047, 3071):
+        assert values.add(value)
+    assert all(value in values for value in (1023, 2047, 3071))
+    assert 4095 not in values

@@ -53,3 +53,10 @@ def test_it_grows_when_three_fifths_are_used():
     assert len(groups._keys) == 1024
     groups.join([(616, 0)])
     assert len(groups._keys) == 2048
+
+
+def test_keys_that_meet_at_the_end_of_the_table_go_on_at_its_start():
+    groups = Groups()
+    groups.join([(1023, 1), (2047, 0), (3071, 2)])
+    groups.join([(4095, 5)])
+    assert [groups.find(key) for key in (1023, 2047, 3071, 4095)] == [2047, 2047, 2047, 4095]

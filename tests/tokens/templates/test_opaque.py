@@ -143,3 +143,19 @@ def test_messages_belong_to_the_probe_of_their_first_text(probe, text):
     assert probe_of([{"content": None}, {"content": text}]) is probe
     assert probe_of([{"content": "x"}, {"content": text}]) is None
     assert probe_of([{"content": []}, {"role": "user"}]) is None
+
+
+def test_what_is_no_plain_text_cannot_be_looked_for(text, probe):
+    for needle in (7, None, probe.opaque("other")):
+        for call in (lambda n=needle: n in text, lambda n=needle: text.split(n) if n is not None else hash(text)):
+            with pytest.raises(NotOpaqueError):
+                call()
+    assert probe.guards == set()
+
+
+def test_a_watched_filter_keeps_the_marks_of_jinja():
+    def plain(value):
+        return value
+
+    plain.jinja_pass_arg = "environment"
+    assert watched_filter("upper", plain, lambda: None).jinja_pass_arg == "environment"
