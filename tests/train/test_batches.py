@@ -118,3 +118,34 @@ def test_the_epochs_that_are_done_are_the_steps_before_the_cursor():
     plan = StepPlan(np.full(10, 4), seed=0, batch_size=4)
     done = [plan.epochs_done(Cursor(epoch, step)) for epoch, step in ((0, 0), (0, 1), (0, 2), (1, 0), (2, 1))]
     assert done == pytest.approx([0, 1 / 3, 2 / 3, 1, 7 / 3])
+
+
+@pytest.mark.parametrize("tokens", [1, 7, 10, 40, 1000])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_the_steps_of_an_epoch_are_those_of_plain_python(tokens, shuffle):
+    """The order is numpy's permutation for (seed, epoch): another one would change what a resumed run sees next."""
+    lengths = np.random.default_rng(0).integers(1, 12, 60)
+    for epoch in (0, 3):
+        order = list(range(60))
+        if shuffle:
+            order = np.random.Generator(np.random.PCG64(np.random.SeedSequence([5, epoch]))).permutation(60).tolist()
+        steps: list[list[int]] = [[]]
+        for row in order:
+            if steps[-1] and int(lengths[steps[-1]].sum()) + int(lengths[row]) > tokens:
+                steps.append([])
+            steps[-1].append(row)
+        plan = StepPlan(lengths, seed=5, shuffle=shuffle, batch_tokens=tokens)
+        assert [step.tolist() for step in plan.epoch(epoch)] == steps
+        by_rows = StepPlan(lengths, seed=5, shuffle=shuffle, batch_size=7)
+        assert [step.tolist() for step in by_rows.epoch(epoch)] == [order[i : i + 7] for i in range(0, 60, 7)]
+
+
+def test_epochs_are_counted_with_their_fraction():
+    plan = StepPlan(np.full(10, 4), seed=0, batch_size=4)
+    assert [plan.epochs_done(Cursor(epoch, step)) for epoch, step in ((0, 0), (0, 1), (1, 0), (2, 2))] == pytest.approx(
+        [0, 1 / 3, 1, 2 + 2 / 3], abs=0.1
+    )
+    assert [plan.total_steps(epochs) for epochs in (0.1, 1 / 3, 0.5, 1, 2, 2.4)] == [1, 1, 2, 3, 6, 8]
+    for both in ({"batch_size": 1, "batch_tokens": 1}, {}):
+        with pytest.raises(ValueError, match="either"):
+            StepPlan(np.full(10, 4), seed=0, **both)
