@@ -95,3 +95,28 @@ def test_the_pieces_of_a_split_row_keep_the_weights_of_its_turns(make):
         weight for weight in whole.weights.tolist() if weight
     ]
     assert {0.5, 2.0} == {weight for weight in whole.weights.tolist() if weight}
+
+
+def test_a_tokenizer_that_was_saved_with_truncation_or_padding_gives_every_token(toy_tokenizer):
+    plain = Renderer(toy_tokenizer(CHATML), RenderSpec(max_length=4096)).render(LONG)[0]
+    tokenizer = toy_tokenizer(CHATML)
+    tokenizer.backend_tokenizer.enable_truncation(5)
+    tokenizer.backend_tokenizer.enable_padding(length=2000)
+    found = Renderer(tokenizer, RenderSpec(max_length=4096)).render(LONG)[0]
+    assert found.ids.tolist() == plain.ids.tolist()
+    assert found.weights.tolist() == plain.weights.tolist()
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "purpose"),
+    [
+        ("prompt", {}, "being answered"),
+        ("label", {"completion": TURNS[1:2], "label": True}, "good and bad answers"),
+        ("preference", {"chosen": TURNS[1:2], "rejected": TURNS[3:4]}, "a better answer with a worse one"),
+    ],
+)
+def test_rows_of_other_kinds_are_refused_with_what_they_are_for(make, kind, content, purpose):
+    row = {"kind": kind, "source": "rows.jsonl:7", "messages": TURNS[:1], **content}
+    with pytest.raises(DataError, match=purpose) as caught:
+        make().render(row)
+    assert caught.value.code == "data.unknown-format"
