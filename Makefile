@@ -1,4 +1,4 @@
-# burnish: `make demo` runs the demo, `make test` the tests; each sets up what is missing.
+# burnish: `make demo` runs the demo, `make test` the tests. Each target sets up what is missing.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,9 +16,9 @@ export TOKENIZERS_PARALLELISM := false
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-setup: $(USER) ## Make the virtual environment with what a user needs
+setup: $(USER) ## Create the virtual environment for users
 
-setup-dev: $(DEV) ## The same, with what the tests and linters need
+setup-dev: $(DEV) ## Create the virtual environment for developers
 
 $(USER): pyproject.toml constraints.txt $(SETUP)
 	@$(PYTHON) $(SETUP) user --venv $(VENV)
@@ -26,13 +26,13 @@ $(USER): pyproject.toml constraints.txt $(SETUP)
 $(DEV): pyproject.toml constraints.txt $(SETUP)
 	@$(PYTHON) $(SETUP) dev --venv $(VENV)
 
-demo: $(USER) ## The whole arc on the embedded model: data, adapter, evaluation, merge, answers
+demo: $(USER) ## Run the demo on the built-in model: data, adapter, evaluation, merge, answers
 	$(BIN)/burnish demo
 
-test: $(DEV) ## All tests
+test: $(DEV) ## Run all tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not torture and not gpu" --durations 15
 
-trackers: $(DEV) ## The tests of all trackers, in an environment of their own: some need older packages than ours
+trackers: $(DEV) ## Run the tests of all trackers, in their own environment (they need other package versions)
 	@test -x $(TRACKERS)/bin/python || $(BIN)/python -m venv $(TRACKERS)
 	@cd $(TRACKERS)/lib/python3*/site-packages && \
 		echo "import site; site.addsitedir('$(CURDIR)/$(VENV)/lib/'+'$$(basename $$(dirname $$PWD))/site-packages')" > burnish.pth
@@ -40,10 +40,10 @@ trackers: $(DEV) ## The tests of all trackers, in an environment of their own: s
 	@$(TRACKERS)/bin/python -m pip --disable-pip-version-check install -qq --only-binary :all: wandb swanlab trackio mlflow-skinny
 	$(TRACKERS)/bin/python -m pytest tests/train/trackers
 
-torture: $(DEV) ## The long fault tests: 500 kills, 200 bit flips
+torture: $(DEV) ## Run the long fault tests: 500 kills, 200 bit flips
 	$(BIN)/python -m pytest -m torture tests
 
-check: lint types layers ## Lint, types and layers
+check: lint types layers ## Check format, lint, types and layers
 
 lint: $(DEV)
 	$(BIN)/ruff format --check .
@@ -59,12 +59,12 @@ format: $(DEV) ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(DEV) ## Measure side by side, five minutes; docs/benchmarks.md holds our results
+bench: $(DEV) ## Run the benchmarks, about five minutes; results are in docs/benchmarks.md
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/rendering.py
 	$(BIN)/python benchmarks/training.py
 
-mutants: $(DEV) ## Mutation testing: a seeded sample of small faults, and the score in docs/mutants.md (under 45 minutes)
+mutants: $(DEV) ## Mutation testing: a seeded sample, score in docs/mutants.md (under 45 minutes)
 	PYTHONPATH=tests $(BIN)/python -m mutation --write
 
 GPU_PYTHON := $(if $(filter file,$(origin PYTHON)),$(BIN)/python,$(PYTHON))
@@ -74,16 +74,16 @@ gpu-check: $(if $(filter file,$(origin PYTHON)),$(DEV)) ## Confirm on a GPU what
 docs: $(DEV) ## Write the generated reference pages
 	$(BIN)/python docs/generate.py
 
-families: $(DEV) ## Try every model family and write the table of docs/reference/families.md (a few minutes)
+families: $(DEV) ## Test every model family and write docs/reference/families.md (a few minutes)
 	$(BIN)/python tests/family_table.py
 
-synthesize: $(USER) ## Make the demo's rows only
+synthesize: $(USER) ## Generate the demo's rows only
 	$(BIN)/burnish run recipes/demo.yaml --only requests --only skills
 
 train: $(USER) ## Train the demo's adapter only
 	$(BIN)/burnish run recipes/demo.yaml --only tune
 
-train-debug: $(USER) ## Train the demo's adapter for a few steps, with tracebacks
+train-debug: $(USER) ## Train the demo's adapter for five steps, with tracebacks
 	$(BIN)/burnish --debug run recipes/demo.yaml --only tune --set tune.max_steps=5 --force tune
 
 clean: ## Remove runs and caches, not the virtual environment

@@ -23,7 +23,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 from burnish.core.catalog import stages
 for stage in stages().values():
     stage.spec_type(), stage.function()
-import burnish.cli.main, burnish.cli.stages, burnish.cli.watching, burnish.jobs.worker, burnish.studio.running
+import burnish.cli.main, burnish.cli.stages, burnish.cli.progress, burnish.jobs.worker, burnish.studio.running
 import matplotlib.backends.backend_agg, peft, pyarrow.parquet, safetensors.torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.models.llama import modeling_llama
@@ -123,7 +123,7 @@ class Progress:
         download = re.findall(r"^\s+Downloading ([\w.]+)-\S+ \(([^)]+)\)$", said, re.M)
         if download and said.rstrip().endswith(f"({download[-1][1]})"):
             return f"found {found} packages, downloading {download[-1][0]} ({download[-1][1]})"
-        return f"found {found} packages"
+        return f"found {found} packages" if found else "reading requirements"
 
     def summary(self, said: str) -> str:
         """How many packages there are new ones of."""

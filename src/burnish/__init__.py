@@ -19,7 +19,7 @@ __version__ = version.VERSION
 
 _VERBS = {
     "BurnishError": "burnish.core.errors",
-    "plan": "burnish.studio.asking",
+    "plan": "burnish.studio.planning",
     "run": "burnish.studio.running",
     "run_stage": "burnish.studio.running",
     "runs": "burnish.studio.runs",
@@ -29,20 +29,20 @@ _VERBS = {
     "stop": "burnish.studio.runs",
     "resume": "burnish.studio.runs",
     "schema": "burnish.studio.schema",
-    "inspect": "burnish.studio.workrooms",
-    "chat": "burnish.studio.workrooms",
+    "inspect": "burnish.studio.exploration",
+    "chat": "burnish.studio.exploration",
     "env": "burnish.studio.machine",
     "doctor": "burnish.studio.machine",
 }
 
 if TYPE_CHECKING:
     from burnish.core.errors import BurnishError
-    from burnish.studio.asking import plan
+    from burnish.studio.exploration import chat, inspect
     from burnish.studio.machine import doctor, env
+    from burnish.studio.planning import plan
     from burnish.studio.running import run, run_stage
     from burnish.studio.runs import diff, resume, runs, show, stop, tail
     from burnish.studio.schema import schema
-    from burnish.studio.workrooms import chat, inspect
 
 __all__ = [
     "BurnishError",

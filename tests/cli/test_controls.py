@@ -1,4 +1,4 @@
-"""Rows cannot steer the terminal: no face prints a control character that a file holds."""
+"""Rows cannot steer the terminal: no output prints a control character that a file holds."""
 
 import io
 import json
@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from burnish.cli.inspection import print_inspection
-from burnish.cli.render import harmless
+from burnish.cli.render import safe_console
 
 STEERING = "".join(chr(code) for code in (*range(1, 9), *range(11, 32), *range(127, 160), 0x202E, 0x2066, 0x2028))
 STYLES = re.compile(r"\x1b\[[0-9;]*m")
@@ -67,7 +67,7 @@ def test_errors_steer_nothing(burnish, hostile):
 
 def test_a_terminal_gets_colours_and_nothing_else():
     screen = io.StringIO()
-    console = harmless(Console(file=screen, force_terminal=True, color_system="truecolor", width=100))
+    console = safe_console(Console(file=screen, force_terminal=True, color_system="truecolor", width=100))
     console.print(f"[bold]a{STEERING}b[/]")
     table = Table(STEERING, title=STEERING)
     table.add_row(STEERING)

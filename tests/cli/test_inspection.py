@@ -25,7 +25,7 @@ def shown(**found):
 
 
 def test_languages_say_how_many_rows_were_looked_at():
-    assert "languages: en 300 (of 300 rows looked at)" in shown(
+    assert "languages: en 300 (in a sample of 300 rows)" in shown(
         stats={"languages": {"sample": 300, "rows": {"en": 300}}}
     )
     assert "looked at" not in shown(stats={"languages": {"sample": 900, "rows": {"en": 900}}})
@@ -41,8 +41,8 @@ def test_lengths_of_a_sample_are_shown_as_such():
     length = {"count": 300, "total": 3000, "mean": 10.0, "min": 1, "p50": 10, "p90": 10, "p99": 10, "max": 10}
     stats = {"characters": length, "tokens": length, "learned": length | {"total": 1500}}
     said = shown(stats=stats, rendered=300, unrendered={"data.too-long": 2})
-    assert "a random sample of 300 rows; all 900 have about 9,000 tokens, 4,500 learned" in said
-    assert "2 rows (of 300 that were rendered) cannot be rendered" in said
+    assert "a random sample of 300 rows; all 900 rows: about 9,000 tokens, 4,500 learned" in said
+    assert "2 rows (of 300 rendered) cannot be rendered" in said
     said = shown(stats=stats, rendered=900, unrendered={"data.too-long": 2})
     assert "sample" not in said
     assert "2 rows cannot be rendered" in said

@@ -44,7 +44,7 @@ def test_running_printing_and_reusing(burnish, recipe, workspace):
 def test_plan_and_dry_run_say_the_same_and_do_nothing(burnish, recipe, workspace):
     planned = burnish("plan", recipe)
     assert planned.status == 0
-    assert "2 of 2 steps to do" in planned.out
+    assert "2 of 2 steps to run" in planned.out
     assert burnish("run", recipe, "--dry-run").out == planned.out
     assert not workspace.runs.exists()
 
@@ -213,7 +213,7 @@ def test_a_fault_of_our_own_is_one_line_and_a_file(burnish, monkeypatch, tmp_pat
     said = burnish("runs", "list", "--json")
     assert said.status == 6
     error = document(said.err)["error"]
-    assert error["what"].startswith("burnish met a fault of its own: ZeroDivisionError: by nought")
+    assert error["what"].startswith("internal error: ZeroDivisionError: by nought")
     (log,) = tmp_path.glob("burnish-fault-*.log")
     assert "Traceback" in log.read_text()
     assert "CANARY" not in log.read_text() + said.err

@@ -7,9 +7,9 @@ import pytest
 from burnish.cli.render import (
     duration,
     json_text,
-    lifted_options,
     make_table,
-    measures_in_short,
+    metrics_summary,
+    move_global_options,
     plain,
     program,
     sparkline,
@@ -35,13 +35,13 @@ def test_durations(seconds, words):
 
 
 def test_options_before_a_command_may_stand_anywhere_but_after_two_dashes():
-    assert lifted_options(["run", "x", "--json", "--workspace", "w", "--debug"]) == (
+    assert move_global_options(["run", "x", "--json", "--workspace", "w", "--debug"]) == (
         ["--json", "--workspace", "w", "--debug", "run", "x"],
         ["--json", "--workspace", "w", "--debug"],
     )
-    assert lifted_options(["chat", "m", "--", "--json"]) == (["chat", "m", "--", "--json"], [])
-    assert lifted_options(["--workspace=w", "plan"]) == (["--workspace=w", "plan"], ["--workspace=w"])
-    assert lifted_options(["plan", "--workspace"]) == (["plan", "--workspace"], [])
+    assert move_global_options(["chat", "m", "--", "--json"]) == (["chat", "m", "--", "--json"], [])
+    assert move_global_options(["--workspace=w", "plan"]) == (["--workspace=w", "plan"], ["--workspace=w"])
+    assert move_global_options(["plan", "--workspace"]) == (["plan", "--workspace"], [])
 
 
 def test_a_curve_keeps_its_shape_and_its_width():
@@ -55,12 +55,12 @@ def test_a_curve_keeps_its_shape_and_its_width():
 
 
 def test_only_numbers_are_measures_in_short():
-    assert measures_in_short({"a": 1, "b": 0.12346, "c": {"d": 1}, "e": "x"}) == "a 1, b 0.1235"
+    assert metrics_summary({"a": 1, "b": 0.12346, "c": {"d": 1}, "e": "x"}) == "a 1, b 0.1235"
 
 
 def test_where_a_loss_ended_is_told_before_where_it_began():
     metrics = {"steps": 9, "rows": 8, "first_loss": 4.0, "last_loss": 0.5, "best_eval_loss": 0.25}
-    assert measures_in_short(metrics, most=3) == "last_loss 0.5, best_eval_loss 0.25, steps 9"
+    assert metrics_summary(metrics, most=3) == "last_loss 0.5, best_eval_loss 0.25, steps 9"
 
 
 def test_the_program_is_called_as_the_shell_finds_it(monkeypatch, tmp_path):

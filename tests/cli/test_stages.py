@@ -28,7 +28,7 @@ def test_a_flag_is_read_as_its_field_says(path, text, value):
 def test_a_missing_setting_is_hinted_as_a_flag(burnish):
     said = burnish("sft")
     assert said.status == 2
-    assert "give --data …; give --base …; see `burnish sft --help`" in said.err
+    assert "add --data …; add --base …; see `burnish sft --help`" in said.err
 
 
 def test_a_recipe_given_to_a_stage_is_told_as_such(burnish, recipe):

@@ -10,7 +10,7 @@ import burnish
 from burnish.core.errors import RunError
 from burnish.core.files import write_json
 from burnish.core.fingerprint import BASE_RECORD
-from burnish.studio.workrooms import resolve_model
+from burnish.studio.exploration import resolve_model
 
 
 def flip(path):

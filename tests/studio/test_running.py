@@ -95,23 +95,23 @@ def _offline(monkeypatch, tmp_path):
 
 
 def test_a_watcher_hears_every_event_in_order(recipe, workspace):
-    heard = []
+    on_event = []
 
-    class Listening(running.Quiet):
-        def began(self, plan, number, folder):
-            heard.append(("began", number))
+    class Listening(running.SilentWatcher):
+        def on_run_start(self, plan, number, folder):
+            on_event.append(("began", number))
 
-        def step_began(self, step, run):
-            heard.append(("step", step.step.name))
+        def on_step_start(self, step, run):
+            on_event.append(("step", step.step.name))
 
-        def heard(self, step, event):
-            heard.append((step.step.name, event.kind))
+        def on_event(self, step, event):
+            on_event.append((step.step.name, event.kind))
 
-        def step_ended(self, step, run):
-            heard.append(("end", step.step.name, run.state))
+        def on_step_end(self, step, run):
+            on_event.append(("end", step.step.name, run.state))
 
     burnish.run(recipe, workspace=workspace.root, watcher=Listening())
-    assert heard == [
+    assert on_event == [
         ("began", 1),
         ("step", "make"),
         ("make", "state"),
@@ -126,11 +126,11 @@ def test_a_watcher_hears_every_event_in_order(recipe, workspace):
 
 
 def test_a_watcher_that_fails_lets_the_worker_save_and_leaves_none_behind(quick_stages, workspace):
-    class Broken(running.Quiet):
+    class Broken(running.SilentWatcher):
         def __init__(self, error):
             self.error = error
 
-        def heard(self, step, event):
+        def on_event(self, step, event):
             if event.kind == "progress":
                 raise self.error
 
@@ -152,9 +152,9 @@ def test_ctrl_c_saves_and_a_second_one_ends_at_once(quick_stages, workspace, unt
     script = tmp_path / "script.py"
     script.write_text(
         "import sys, burnish\n"
-        "from burnish.studio.running import Quiet\n"
-        "class Told(Quiet):\n"
-        "    def stopping(self, at_once): print('stopping', flush=True)\n"
+        "from burnish.studio.running import SilentWatcher\n"
+        "class Told(SilentWatcher):\n"
+        "    def on_stop(self, at_once): print('stopping', flush=True)\n"
         "try:\n"
         "    burnish.run_stage('quick-slow', release='never', numb=sys.argv[2] == 'numb', workspace=sys.argv[1],"
         " watcher=Told())\n"

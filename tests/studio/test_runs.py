@@ -72,23 +72,23 @@ def test_tail_gives_every_event_once_and_follows_to_the_end_of_the_last_step(
     }
     thread, errors = in_background(recipe)
     until(lambda: any(run.state == "running" for run in workspace.all_runs()))
-    heard = []
+    on_event = []
     listener = threading.Thread(
-        target=lambda: heard.extend(burnish.tail("r/1", follow=True, workspace=workspace.root)), daemon=True
+        target=lambda: on_event.extend(burnish.tail("r/1", follow=True, workspace=workspace.root)), daemon=True
     )
     listener.start()
-    until(lambda: any(event.kind == "progress" for _, event in heard))
+    until(lambda: any(event.kind == "progress" for _, event in on_event))
     (tmp_path / "go").touch()
     thread.join()
     listener.join(10)
     assert not listener.is_alive()
     assert [error.code for error in errors] == ["run.unread-setting"]
-    assert [event.state for name, event in heard if name == "r/1/slow" and event.kind == "state"] == [
+    assert [event.state for name, event in on_event if name == "r/1/slow" and event.kind == "state"] == [
         "planned",
         "running",
         "succeeded",
     ]
-    assert [event.code for name, event in heard if name == "r/1/after" and event.kind == "failed"] == [
+    assert [event.code for name, event in on_event if name == "r/1/after" and event.kind == "failed"] == [
         "run.unread-setting"
     ]
 

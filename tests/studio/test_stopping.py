@@ -82,8 +82,8 @@ def test_a_second_request_ends_a_step_that_does_not_listen(
 
 @pytest.mark.parametrize("how", ["signal", "file"])
 def test_a_request_between_two_steps_is_heard(recipe, workspace, how):
-    class Between(running.Quiet):
-        def step_ended(self, step, run):
+    class Between(running.SilentWatcher):
+        def on_step_end(self, step, run):
             if how == "signal":
                 signal.raise_signal(signal.SIGINT)
             else:
@@ -99,8 +99,8 @@ def test_a_request_between_two_steps_is_heard(recipe, workspace, how):
 
 
 def test_a_request_in_the_last_step_leaves_a_finished_run(recipe, workspace):
-    class Late(running.Quiet):
-        def step_ended(self, step, run):
+    class Late(running.SilentWatcher):
+        def on_step_end(self, step, run):
             if step.step.name == "join":
                 burnish.stop("r", workspace=workspace.root)
 
@@ -125,8 +125,8 @@ def test_ctrl_c_while_planning_starts_nothing(recipe, workspace, monkeypatch):
 def test_a_worker_that_does_not_listen_yet_is_stopped_as_one_that_does(quick_stages, workspace):
     """Its first tenth of a second is Python's own start."""
 
-    class AtOnce(running.Quiet):
-        def step_began(self, step, run):
+    class AtOnce(running.SilentWatcher):
+        def on_step_start(self, step, run):
             burnish.stop("r", workspace=workspace.root)
 
     recipe = {"name": "r", "steps": {"s": {"stage": "quick-slow", "release": "never"}}}
@@ -183,9 +183,9 @@ def test_a_signal_with_a_closed_output_is_one_request(command, workspace, until,
 
 def test_requests_are_counted_from_here_and_from_elsewhere(tmp_path):
     with StopRequests(tmp_path / "stop") as stops:
-        assert not stops.asked
+        assert not stops.requested
         request_stop(tmp_path / "stop")
-        assert stops.asked
+        assert stops.requested
         assert list(stops.new()) == [False]
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGINT)
@@ -193,10 +193,10 @@ def test_requests_are_counted_from_here_and_from_elsewhere(tmp_path):
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     with StopRequests(tmp_path / "other") as stops:
-        stops.ask_once()
+        stops.request_once()
         for expected in ([False], [True]):  # the first Ctrl-C may be what made us ask
             os.kill(os.getpid(), signal.SIGINT)
-            stops.ask_once()
+            stops.request_once()
             assert list(stops.new()) == expected
     counted = []
 

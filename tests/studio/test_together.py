@@ -131,14 +131,14 @@ def test_a_worker_that_outlives_its_killed_parent_is_waited_for(
     until(works(workspace))
     first.kill()
     first.wait()
-    heard = []
+    on_event = []
 
-    class Told(running.Quiet):
-        def waiting(self, step, run):
-            heard.append(run.name)
+    class Told(running.SilentWatcher):
+        def on_wait(self, step, run):
+            on_event.append(run.name)
 
     second, errors = in_background(slow, only=["tune"], watcher=Told())
-    until(lambda: heard == ["r/1/tune"])
+    until(lambda: on_event == ["r/1/tune"])
     time.sleep(0.3)
     assert second.is_alive()
     (tmp_path / "go").touch()

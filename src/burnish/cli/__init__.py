@@ -1,1 +1,1 @@
-"""The command line: parse, call one studio verb, render. It starts in under 300 ms and never imports torch."""
+"""The command line: parse arguments, call one function of `studio`, print the result. Never imports torch."""

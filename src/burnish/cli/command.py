@@ -9,18 +9,18 @@ from burnish.core.errors import AskError
 
 
 class Command(TyperCommand):
-    """A command of burnish: pass it as `cls` where a command is registered."""
+    """The class of burnish's commands: pass it as `cls` to `app.command`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not ctx.resilient_parsing:
             refuse_repeated(self.params, args)
-        elif args and args[-1].startswith("-"):  # completing an option's value: without it, no argument is parsed
+        elif args and args[-1].startswith("-"):  # completion of an option's value: parse without it
             args = args[:-1]
         return super().parse_args(ctx, args)
 
 
 def refuse_repeated(parameters: Sequence[Any], arguments: Sequence[str]) -> None:
-    """AskError `ask.wrong-value` when an option that takes one value stands twice: the last one would win."""
+    """Raise AskError `ask.wrong-value` if an option that takes one value is given twice: click keeps the last."""
     options = {name: parameter for parameter in parameters for name in parameter.opts if name.startswith("-")}
     seen: set[str] = set()
     words = iter(arguments)
@@ -36,5 +36,5 @@ def refuse_repeated(parameters: Sequence[Any], arguments: Sequence[str]) -> None
         if option.multiple:
             continue
         if option.name in seen:
-            raise AskError("ask.wrong-value", f"{name} is given twice, and takes one value", f"keep one {name}")
+            raise AskError("ask.wrong-value", f"{name} is given twice but takes one value", f"keep one {name}")
         seen.add(option.name)

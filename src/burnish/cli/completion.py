@@ -1,7 +1,7 @@
-"""What the shell completes besides commands: recipes, their steps and settings, runs, artifacts, references.
+"""Shell completion of recipes, their steps and settings, runs, artifacts and references.
 
-Each function gets the words so far and the beginning of the next one. A completion never fails and never imports a
-workroom: what cannot be read gives nothing.
+Each function gets the parsed arguments and the start of the next one. Completion never fails and never imports torch:
+an error gives no candidates.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,8 +12,8 @@ from typing import Any
 Completer = Callable[[Any, str], list[str]]
 
 
-def _quietly(complete: Callable[[Any, str], Iterable[str]]) -> Completer:
-    """Candidates that begin as the word does; none where looking for them fails."""
+def _without_errors(complete: Callable[[Any, str], Iterable[str]]) -> Completer:
+    """Keep the candidates that start with the incomplete word; none if an error occurs."""
 
     @wraps(complete)
     def completer(ctx: Any, incomplete: str) -> list[str]:
@@ -25,38 +25,38 @@ def _quietly(complete: Callable[[Any, str], Iterable[str]]) -> Completer:
     return completer
 
 
-@_quietly
+@_without_errors
 def recipes(ctx: Any, incomplete: str) -> Iterator[str]:
-    """Shipped recipes by name, and YAML files."""
-    from burnish.studio.asking import shipped_recipes
+    """Names of shipped recipes, and YAML files."""
+    from burnish.studio.planning import shipped_recipes
 
     yield from shipped_recipes()
     yield from _paths(incomplete, (".yaml", ".yml"))
 
 
-@_quietly
+@_without_errors
 def files(ctx: Any, incomplete: str) -> Iterator[str]:
     """YAML files with settings."""
     yield from _paths(incomplete, (".yaml", ".yml"))
 
 
-@_quietly
+@_without_errors
 def steps(ctx: Any, incomplete: str) -> Iterator[str]:
-    """The steps of the recipe that is named before."""
+    """The steps of the recipe on the command line."""
     yield from (step.name for step in _recipe(ctx).steps)
 
 
-@_quietly
+@_without_errors
 def settings(ctx: Any, incomplete: str) -> Iterator[str]:
-    """`step.field=` of the recipe that is named before."""
+    """`step.field=` for the recipe on the command line."""
     for step in _recipe(ctx).steps:
         yield from (f"{step.name}.{key}=" for key in _keys(step.stage.spec_type()))
 
 
 def settings_of(stage: str) -> Completer:
-    """`field=` of a stage."""
+    """`field=` for a stage."""
 
-    @_quietly
+    @_without_errors
     def complete(ctx: Any, incomplete: str) -> Iterator[str]:
         from burnish.core.catalog import stage as find
 
@@ -65,18 +65,18 @@ def settings_of(stage: str) -> Completer:
     return complete
 
 
-@_quietly
+@_without_errors
 def runs(ctx: Any, incomplete: str) -> Iterator[str]:
-    """`latest`, recipes that were run, their numbers and steps."""
+    """`latest`, and the recipes, run numbers and steps in the workspace."""
     yield "latest"
     for run in _workspace(ctx).all_runs():
         recipe, number, _ = run.name.split("/")
         yield from (recipe, f"{recipe}/{number}", run.name)
 
 
-@_quietly
+@_without_errors
 def references(ctx: Any, incomplete: str) -> Iterator[str]:
-    """Artifacts (`recipe.step@latest`, `@3`), built-in models, and paths."""
+    """Artifacts (`recipe.step@latest`, `@3`), built-in models and paths."""
     from burnish.core.inputs.references import artifact_names, built_ins
 
     for name in artifact_names(_workspace(ctx)):
@@ -86,7 +86,7 @@ def references(ctx: Any, incomplete: str) -> Iterator[str]:
 
 
 def _recipe(ctx: Any) -> Any:
-    from burnish.studio.asking import as_recipe
+    from burnish.studio.planning import as_recipe
 
     return as_recipe(ctx.params.get("files") or ())
 
@@ -105,7 +105,7 @@ def _keys(spec_type: Any) -> Iterator[str]:
 
 
 def _paths(incomplete: str, suffixes: tuple[str, ...] = ()) -> Iterator[str]:
-    """Files and folders that the word may become; only those of some suffixes, and the folders above them."""
+    """Folders, and files with one of the suffixes (all files by default), that start with the incomplete path."""
     from burnish.core.paths import expanded
 
     path = expanded(incomplete)

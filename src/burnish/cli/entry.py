@@ -1,4 +1,4 @@
-"""A stage in the list of commands: its spec is imported only when it is called."""
+"""A stage in the list of commands. Its spec is imported when the command is called."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from burnish.core.catalog import Stage
 
 
 class StageEntry(TyperCommand):
-    """A stage in the list of commands. Its spec is imported and its flags are made when it is called."""
+    """The entry of a stage in the list of commands; `command()` builds its flags from the spec."""
 
     def __init__(self, stage: Stage):
         super().__init__(stage.name, short_help=stage.summary or _first_line(stage), rich_markup_mode=None)
         self._stage = stage
 
     def command(self) -> TyperCommand:
-        """The stage's command, with a flag for each field of its spec."""
+        """The command of the stage, with a flag for each field of its spec."""
         from burnish.cli.stages import stage_command
 
         return stage_command(self._stage)

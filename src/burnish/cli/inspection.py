@@ -1,4 +1,4 @@
-"""An inspection as a person sees it: how rows are read, how long they are, and what is learned, in colour."""
+"""Print the result of `burnish inspect`: format, counts, lengths, and rows with the trained tokens in colour."""
 
 from collections.abc import Mapping
 from itertools import groupby
@@ -17,19 +17,19 @@ _LENGTHS = ("characters", "turns", *_RENDERED)
 
 
 def print_inspection(console: Console, found: Mapping[str, Any]) -> None:
-    """`found` is what `burnish.inspect` gives; nothing that a row holds can steer the terminal."""
+    """Print the result of `burnish.inspect`. Control characters in rows are escaped."""
     found = _printable(found)
-    console.print(Text("format: ", "bold") + Text(f"{found['format']}, since {found['reason']}"))
+    console.print(Text("format: ", "bold") + Text(f"{found['format']} ({found['reason']})"))
     counts = f"{found['rows']:,} rows, {found['bad']:,} bad, {found['blank']:,} blank lines"
     console.print(Text("counts: ", "bold") + Text(counts))
     stats = found["stats"]
     for name in ("kinds", "roles", "rows_with", "tags"):
         if stats.get(name):
-            console.print(Text(f"{name.replace('_', ' ')}: ", "bold") + Text(_listed(stats[name])))
+            console.print(Text(f"{name.replace('_', ' ')}: ", "bold") + Text(_joined(stats[name])))
     if stats.get("languages"):
         sample = stats["languages"]["sample"]
-        of = f" (of {sample:,} rows looked at)" if sample < found["rows"] else ""
-        console.print(Text("languages: ", "bold") + Text(_listed(stats["languages"]["rows"]) + of))
+        of = f" (in a sample of {sample:,} rows)" if sample < found["rows"] else ""
+        console.print(Text("languages: ", "bold") + Text(_joined(stats["languages"]["rows"]) + of))
     lengths = [(name, stats[name]) for name in _LENGTHS if stats.get(name, {}).get("count")]
     columns = ("min", "mean", "p50", "p90", "p99", "max", "total")
     is_sample = found["rendered"] < found["rows"]
@@ -39,10 +39,10 @@ def print_inspection(console: Console, found: Mapping[str, Any]) -> None:
         rows.append((name, *(cells | ({"total": "–"} if is_sample and name in _RENDERED else {})).values()))
     console.print(make_table("", ("per row", *columns), rows))
     if found["rendered"] and is_sample:
-        console.print(Text(_of_a_sample(found)))
-    of = f" (of {found['rendered']:,} that were rendered)" if is_sample else ""
+        console.print(Text(_sample_note(found)))
+    of = f" (of {found['rendered']:,} rendered)" if is_sample else ""
     for code, count in found["unrendered"].items():
-        console.print(Text(f"{count:,} rows{of} cannot be rendered as they are: {code}", "yellow"))
+        console.print(Text(f"{count:,} rows{of} cannot be rendered: {code}", "yellow"))
     for bad in found["first_bad"]:
         where = ": ".join(part for part in (bad["source"], bad["field"]) if part)
         console.print(Text(f"bad: {where}: {bad['reason']}", "red"))
@@ -55,7 +55,7 @@ def print_inspection(console: Console, found: Mapping[str, Any]) -> None:
 
 
 def _printable(value: Any) -> Any:
-    """The same value with the control characters of every text, keys included, written out."""
+    """Escape the control characters of all strings, keys included."""
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, Mapping):
@@ -63,18 +63,18 @@ def _printable(value: Any) -> Any:
     return [_printable(member) for member in value] if isinstance(value, list | tuple) else value
 
 
-def _of_a_sample(found: Mapping[str, Any]) -> str:
-    """What is known of all rows from those that were rendered."""
-    said = f"tokens and learned are of a random sample of {found['rendered']:,} rows"
+def _sample_note(found: Mapping[str, Any]) -> str:
+    """Say that token counts come from a sample, and extrapolate the totals."""
+    note = f"tokens and learned are counted on a random sample of {found['rendered']:,} rows"
     share, totals = found["rows"] / found["rendered"], list[str]()
     for name in _RENDERED:
         if found["stats"].get(name, {}).get("count"):
             about = float(f"{found['stats'][name]['total'] * share:.2g}")
             totals.append(f"{about:,.0f} {name}")
-    return f"{said}; all {found['rows']:,} have about {', '.join(totals)}" if totals else said
+    return f"{note}; all {found['rows']:,} rows: about {', '.join(totals)}" if totals else note
 
 
-def _listed(counts: Mapping[str, int]) -> str:
+def _joined(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
@@ -94,7 +94,7 @@ def _print_row(console: Console, shown: Mapping[str, Any]) -> None:
 
 
 def _coloured(console: Console, piece: list[tuple[str, float]]) -> Text:
-    """Learned tokens in colour; without colour they stand between ⟦ and ⟧. A weight other than 1 is written out."""
+    """Learned tokens in colour, or between ⟦ and ⟧ without colour. A weight other than 1 is shown."""
     text = Text()
     for weight, group in groupby(piece, key=lambda token: token[1]):
         words = "".join(token for token, _ in group)
@@ -112,16 +112,16 @@ def _conversation(row: Mapping[str, Any]) -> list[Text]:
     for part in ("messages", "chosen", "rejected", "completion"):
         for message in row.get(part) or ():
             name = message["role"] if part == "messages" else f"{part}: {message['role']}"
-            lines.append(Text(f"{name}: ", "bold cyan") + Text(_said(message)))
+            lines.append(Text(f"{name}: ", "bold cyan") + Text(_message_text(message)))
     return lines
 
 
-def _said(message: Mapping[str, Any]) -> str:
+def _message_text(message: Mapping[str, Any]) -> str:
     calls = [f"{call['function']['name']}({call['function']['arguments']})" for call in message.get("tool_calls") or ()]
     return " ".join([message.get("content") or "", *calls]).strip()
 
 
 def _legend(console: Console) -> Text:
     if console.is_terminal:
-        return Text("this is learned", _LEARNED) + Text("  this is only read", _READ)
-    return Text("⟦this is learned⟧ this is only read")
+        return Text("learned", _LEARNED) + Text("  not learned", _READ)
+    return Text("⟦learned⟧ not learned")

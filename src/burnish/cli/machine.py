@@ -1,4 +1,4 @@
-"""Commands about the machine: `env` and `doctor`."""
+"""The commands `env` and `doctor`."""
 
 from typing import Annotated, Any
 
@@ -6,7 +6,7 @@ import typer
 
 from burnish.cli import completion
 from burnish.cli.command import Command
-from burnish.cli.render import Face
+from burnish.cli.render import Output
 
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 _MARKS = {"ok": "✓", "warning": "!", "problem": "✗"}
@@ -14,41 +14,42 @@ _MARKS = {"ok": "✓", "warning": "!", "problem": "✗"}
 
 def env(ctx: typer.Context) -> None:
     """Show versions, devices, paths and endpoints."""
-    from burnish.studio.machine import env as look
+    from burnish.studio.machine import env as collect
 
-    face: Face = ctx.obj
-    found = look(workspace=face.workspace)
-    if face.json:
-        return face.print_json(found)
-    face.table("", ("what", "value"), list(_flat(found)))
+    output: Output = ctx.obj
+    found = collect(workspace=output.workspace)
+    if output.json:
+        return output.print_json(found)
+    output.table("", ("name", "value"), list(_flat(found)))
     return None
 
 
 def doctor(
     ctx: typer.Context,
     run: Annotated[
-        str | None, typer.Argument(help="A run, to find out why it failed.", autocompletion=completion.runs)
+        str | None,
+        typer.Argument(help="The run to check; without it, the whole workspace.", autocompletion=completion.runs),
     ] = None,
     deep: Annotated[bool, typer.Option("--deep", help="Hash every file of every artifact.")] = False,
 ) -> None:
     """Find problems of the machine, the workspace or a run.
 
-    Each finding says what to do.
+    Each problem is printed with its fix.
     """
-    from burnish.studio.machine import doctor as look
+    from burnish.studio.machine import doctor as collect
 
-    face: Face = ctx.obj
-    findings = look(run, deep=deep, workspace=face.workspace)
-    if face.json:
-        face.print_json([finding.as_dict() for finding in findings])
+    output: Output = ctx.obj
+    findings = collect(run, deep=deep, workspace=output.workspace)
+    if output.json:
+        output.print_json([finding.as_dict() for finding in findings])
     else:
         from rich.text import Text
 
         for found in findings:
             mark = Text(f"{_MARKS[found.level]} ", _COLOURS[found.level])
-            face.console.print(mark + Text(f"{found.subject}: ", "bold") + Text(found.what))
+            output.console.print(mark + Text(f"{found.subject}: ", "bold") + Text(found.what))
             if found.fix:
-                face.console.print(Text(f"    {found.fix}", "cyan"))
+                output.console.print(Text(f"    {found.fix}", "cyan"))
     if any(found.level == "problem" for found in findings):
         raise typer.Exit(1)
 
@@ -58,10 +59,10 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Any:
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", ", ".join(map(str, value)) if isinstance(value, list) else _word(value)
+            yield f"{prefix}{key}", ", ".join(map(str, value)) if isinstance(value, list) else _shown(value)
 
 
-def _word(value: Any) -> Any:
+def _shown(value: Any) -> Any:
     return "set" if value is True else value
 
 

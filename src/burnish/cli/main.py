@@ -1,4 +1,4 @@
-"""`burnish`: the commands. Stages are commands too; they are made from their specs when asked for."""
+"""The `burnish` command: commands written here, and one for each stage, built from its spec when it is called."""
 
 import sys
 from typing import Annotated, Any
@@ -6,12 +6,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from burnish.cli import machine, recipes, runs, workrooms
+from burnish.cli import exploration, machine, recipes, runs
 from burnish.cli.entry import StageEntry
 
 
 class _Commands(TyperGroup):
-    """Written commands, and one more for each stage of the catalog."""
+    """The commands of the modules below, and one for each stage of the catalog."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         from burnish.core.catalog import stages
@@ -19,9 +19,9 @@ class _Commands(TyperGroup):
         return [*super().list_commands(ctx), *stages()]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        written = super().get_command(ctx, cmd_name)
-        if written is not None:
-            return written
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            return command
         from burnish.core.catalog import stages
 
         row = stages().get(cmd_name)
@@ -39,8 +39,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         from burnish.core.version import VERSION
 
         typer.echo(VERSION)
@@ -50,37 +50,43 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def options(
     ctx: typer.Context,
-    workspace: Annotated[str | None, typer.Option(help="The folder to work in.", envvar="BURNISH_WORKSPACE")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    workspace: Annotated[str | None, typer.Option(help="The workspace folder.", envvar="BURNISH_WORKSPACE")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and end.", callback=_print_version, is_eager=True)
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Options that stand before the command; most commands take --workspace and --json as well."""
-    from burnish.cli.render import Face
+    """Global options. --workspace, --json and --debug are also accepted after the command."""
+    from burnish.cli.render import Output
 
-    ctx.obj = Face(workspace=workspace, json=json, debug=debug)
+    ctx.obj = Output(workspace=workspace, json=json, debug=debug)
 
 
-for module in (recipes, runs, workrooms, machine):
+for module in (recipes, runs, exploration, machine):
     module.register(app)
 
 
 def entry() -> None:
-    """The console script: errors are told as `error:` and `hint:`, with an exit status that scripts can read."""
+    """The console script. Errors are printed as `error:` and `hint:`; the exit status tells their family."""
     from typer.exceptions import Abort
 
-    from burnish.cli.render import as_burnish_error, lifted_options, open_closed_streams, print_any_text, report_error
+    from burnish.cli.render import (
+        as_burnish_error,
+        move_global_options,
+        reopen_closed_streams,
+        replace_unencodable,
+        report_error,
+    )
 
-    open_closed_streams()
-    print_any_text()
-    arguments, lifted = lifted_options(sys.argv[1:])
-    if arguments[len(lifted) : len(lifted) + 1] == ["help"]:  # `burnish help run` is `burnish run --help`
-        arguments = [*arguments[len(lifted) + 1 :], "--help"]
+    reopen_closed_streams()
+    replace_unencodable()
+    arguments, moved = move_global_options(sys.argv[1:])
+    if arguments[len(moved) : len(moved) + 1] == ["help"]:  # `burnish help run` is `burnish run --help`
+        arguments = [*arguments[len(moved) + 1 :], "--help"]
     try:
         status = app(args=arguments or ["--help"], prog_name="burnish", standalone_mode=False)
-        sys.stdout.flush()  # a full output is reported here, not when the interpreter ends
+        sys.stdout.flush()  # report a full output here, not at interpreter exit
         sys.exit(status)
     except (KeyboardInterrupt, Abort):
         sys.exit(130)
@@ -88,10 +94,10 @@ def entry() -> None:
         sys.stderr.close()
         sys.exit(0)
     except Exception as error:
-        if type(error).__name__ == "NoArgsIsHelpError":  # `burnish runs` alone
+        if type(error).__name__ == "NoArgsIsHelpError":  # `burnish runs` without a command
             print(error)
             sys.exit(2)
-        sys.exit(report_error(as_burnish_error(error), error, as_json="--json" in lifted, debug="--debug" in lifted))
+        sys.exit(report_error(as_burnish_error(error), error, as_json="--json" in moved, debug="--debug" in moved))
 
 
 if __name__ == "__main__":

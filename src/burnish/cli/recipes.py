@@ -1,4 +1,4 @@
-"""Commands about whole recipes: `run`, `plan`, `demo`, `init`, `schema`."""
+"""The commands on recipes: `run`, `plan`, `demo`, `init`, `schema`."""
 
 import shlex
 from pathlib import Path
@@ -8,31 +8,31 @@ import typer
 
 from burnish.cli import completion
 from burnish.cli.command import Command
-from burnish.cli.render import Face, duration, plain, program
+from burnish.cli.render import Output, duration, plain, program
 from burnish.core.files import file_size
 
 Files = Annotated[
     list[str],
     typer.Argument(
-        help="Recipe files, later ones over earlier ones; or a shipped recipe's name.",
+        help="Recipe files, later ones override earlier ones; or the name of a shipped recipe.",
         autocompletion=completion.recipes,
     ),
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="step.field=value; may be repeated.", autocompletion=completion.settings),
+    typer.Option("--set", help="step.field=value; repeatable.", autocompletion=completion.settings),
 ]
 From = Annotated[
     str | None,
-    typer.Option("--from", help="Run this step and all that stand on it anew.", autocompletion=completion.steps),
+    typer.Option("--from", help="Rerun this step and all steps that depend on it.", autocompletion=completion.steps),
 ]
 Force = Annotated[
     list[str] | None,
-    typer.Option("--force", help="Run this step anew ('*' for all); may be repeated.", autocompletion=completion.steps),
+    typer.Option("--force", help="Rerun this step ('*' for all); repeatable.", autocompletion=completion.steps),
 ]
 Only = Annotated[
     list[str] | None,
-    typer.Option("--only", help="Only this step and what it needs; may be repeated.", autocompletion=completion.steps),
+    typer.Option("--only", help="Run only this step and its inputs; repeatable.", autocompletion=completion.steps),
 ]
 
 
@@ -43,9 +43,9 @@ def run(
     start: From = None,
     force: Force = None,
     only: Only = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, run nothing.")] = False,
 ) -> None:
-    """Run a recipe: run what is new, reuse and resume the rest."""
+    """Run a recipe; finished steps are reused, stopped ones resumed."""
     if dry_run:
         return plan(ctx, files, set, start, force, only)
     _run(ctx.obj, files, set, start, force, only)
@@ -60,34 +60,36 @@ def plan(
     force: Force = None,
     only: Only = None,
 ) -> None:
-    """Show what a run would do, step by step, and why."""
-    from burnish.studio.asking import plan as make
+    """Show for each step of a recipe what `run` would do, and why."""
+    from burnish.studio.planning import plan as make_plan
 
-    face: Face = ctx.obj
-    made = make(files, settings=set or (), workspace=face.workspace, start=start, force=force or (), only=only or ())
-    for warning in made.warnings:
-        face.warn(warning)
-    if face.json:
-        return face.print_json(made.as_dict())
+    output: Output = ctx.obj
+    found = make_plan(
+        files, settings=set or (), workspace=output.workspace, start=start, force=force or (), only=only or ()
+    )
+    for warning in found.warnings:
+        output.warn(warning)
+    if output.json:
+        return output.print_json(found.as_dict())
     rows = [
         (s.step.name, s.step.stage.name, s.action, s.reason, duration(s.last_seconds), s.fingerprint[:12])
-        for s in made.steps
+        for s in found.steps
     ]
-    face.table(f"{made.recipe.name}", ("step", "stage", "action", "why", "took last time", "fingerprint"), rows)
-    for note in made.notes:
-        face.console.print(plain(note), markup=False)
-    times = [step.last_seconds for step in made.steps if step.action != "reuse"]
-    known = f", about {duration(sum(t for t in times if t))} as measured before" if times and all(times) else ""
-    face.console.print(
-        f"{len(times)} of {len(made.steps)} steps to do{known}; {file_size(made.free_bytes)} of disk free"
+    output.table(f"{found.recipe.name}", ("step", "stage", "action", "why", "last time", "fingerprint"), rows)
+    for note in found.notes:
+        output.console.print(plain(note), markup=False)
+    times = [step.last_seconds for step in found.steps if step.action != "reuse"]
+    estimate = f", about {duration(sum(t for t in times if t))}" if times and all(times) else ""
+    output.console.print(
+        f"{len(times)} of {len(found.steps)} steps to run{estimate}; {file_size(found.free_bytes)} of disk free"
     )
     return None
 
 
 def demo(ctx: typer.Context, set: Set = None, force: Force = None) -> None:
-    """Run the whole arc on the embedded model, offline.
+    """Run the demo recipe on the built-in model, offline.
 
-    Data, adapter, evaluation, merge and answers, in minutes.
+    Data, training, evaluation, merging and generation, in a few minutes on a CPU.
     """
     _run(ctx.obj, ["demo"], set, None, force, None)
 
@@ -95,62 +97,59 @@ def demo(ctx: typer.Context, set: Set = None, force: Force = None) -> None:
 def init(
     ctx: typer.Context,
     recipe: Annotated[
-        str, typer.Argument(help="Which shipped recipe to begin with.", autocompletion=completion.recipes)
+        str, typer.Argument(help="The shipped recipe to copy.", autocompletion=completion.recipes)
     ] = "first-adapter",
-    folder: Annotated[Path, typer.Option(help="Where to begin.")] = Path(),
+    folder: Annotated[Path, typer.Option(help="The folder of the workspace.")] = Path(),
 ) -> None:
-    """Make a folder a workspace, with a recipe to change."""
-    from burnish.studio.asking import begin
+    """Create a workspace with a copy of a shipped recipe."""
+    from burnish.studio.planning import init_workspace
 
-    face: Face = ctx.obj
-    made = begin(folder, recipe)
-    if face.json:
-        return face.print_json({"made": [str(path) for path in made]})
+    output: Output = ctx.obj
+    made = init_workspace(folder, recipe)
+    if output.json:
+        return output.print_json({"created": [str(path) for path in made]})
     for path in made:
-        face.console.print(f"made {path}")
+        output.console.print(f"created {path}")
     if folder.resolve() != Path().resolve():
-        face.console.print(f"next: cd {shlex.quote(str(folder))}")
-    face.console.print(f"next: {program(folder)} plan {made[-1].name}")
+        output.console.print(f"next: cd {shlex.quote(str(folder))}")
+    output.console.print(f"next: {program(folder)} plan {made[-1].name}")
     return None
 
 
 def schema(
     ctx: typer.Context,
-    stage: Annotated[str | None, typer.Argument(help="A stage; all of a recipe when not said.")] = None,
+    stage: Annotated[str | None, typer.Argument(help="A stage; default: a whole recipe.")] = None,
 ) -> None:
-    """Print the JSON Schema of a stage or of recipes.
+    """Print the JSON Schema of a stage or of recipes."""
+    from burnish.studio.schema import schema as make_schema
 
-    For editors and programs.
-    """
-    from burnish.studio.schema import schema as make
-
-    ctx.obj.print_json(make(stage))
+    ctx.obj.print_json(make_schema(stage))
 
 
 def _run(
-    face: Face,
+    output: Output,
     files: list[str],
     set: list[str] | None,
     start: str | None,
     force: list[str] | None,
     only: list[str] | None,
 ) -> None:
-    from burnish.cli.watching import TerminalWatcher
+    from burnish.cli.progress import TerminalWatcher
     from burnish.studio.running import run as do
 
-    watcher = None if face.json else TerminalWatcher(face.console)
+    watcher = None if output.json else TerminalWatcher(output.console)
     result = do(
         files,
         settings=set or (),
-        workspace=face.workspace,
+        workspace=output.workspace,
         start=start,
         force=force or (),
         only=only or (),
         watcher=watcher,
     )
     if watcher is None:
-        return face.print_json(result.as_dict())
-    watcher.closing(result)
+        return output.print_json(result.as_dict())
+    watcher.print_summary(result)
     return None
 
 

@@ -1,4 +1,4 @@
-"""How the command line speaks: one place for consoles, errors, tables and JSON."""
+"""Output of the command line: consoles, errors, tables and JSON."""
 
 import errno
 import io
@@ -29,13 +29,13 @@ _GLOBAL_FLAGS = ("--json", "--debug")
 _GLOBAL_VALUES = ("--workspace",)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _OUTPUT = "standard output"
-_TELLING = ("last_loss", "best_eval_loss")
+_KEY_METRICS = ("last_loss", "best_eval_loss")
 
 
-def open_closed_streams() -> None:
-    """Give the null device to each standard stream that the caller closed, as `>&-` does.
+def reopen_closed_streams() -> None:
+    """Open the null device for each standard stream that the caller closed, as `>&-` does.
 
-    Python has no stream then, and the next file that is opened would take its number and what is printed.
+    Otherwise the next opened file takes the descriptor, and with it everything printed.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -47,7 +47,7 @@ def open_closed_streams() -> None:
 
 
 class _NamedOutput:
-    """Standard output that names itself when it is full, so that it is not taken for the disk of the workspace."""
+    """Standard output that sets `filename` on its OSErrors, to tell them from errors of the workspace's disk."""
 
     def __init__(self, stream: TextIO):
         self._stream = stream
@@ -74,10 +74,10 @@ def _named(error: OSError) -> OSError:
     return error
 
 
-def print_any_text() -> None:
-    """Let standard output and error take every character: what their encoding lacks is printed as `?`.
+def replace_unencodable() -> None:
+    """Print `?` for characters that the encoding of standard output or error lacks.
 
-    Standard output names itself from now on when it is full.
+    Also wraps standard output in `_NamedOutput`.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -86,12 +86,12 @@ def print_any_text() -> None:
         sys.stdout = cast(TextIO, _NamedOutput(sys.stdout))
 
 
-def lifted_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """`--workspace`, `--json` and `--debug` may stand anywhere; they are moved before the command.
+def move_global_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Move `--workspace`, `--json` and `--debug`, which are accepted anywhere, before the command.
 
-    Gives all arguments in the new order, and the moved ones alone.
+    Returns all arguments in the new order, and the moved ones alone.
     """
-    lifted: list[str] = []
+    moved: list[str] = []
     rest: list[str] = []
     position = 0
     while position < len(arguments):
@@ -100,19 +100,19 @@ def lifted_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
             rest += arguments[position:]
             break
         if word in _GLOBAL_FLAGS or word.startswith("--workspace="):
-            lifted.append(word)
+            moved.append(word)
         elif word in _GLOBAL_VALUES and position + 1 < len(arguments):
-            lifted += arguments[position : position + 2]
+            moved += arguments[position : position + 2]
             position += 1
         else:
             rest.append(word)
         position += 1
-    return lifted + rest, lifted
+    return moved + rest, moved
 
 
 @dataclass(frozen=True)
-class Face:
-    """What the options before the command ask of the rendering."""
+class Output:
+    """How a command prints its result, from the global options."""
 
     workspace: str | None = None
     json: bool = False
@@ -120,18 +120,18 @@ class Face:
 
     @cached_property
     def console(self) -> "Console":
-        """Colour and width come from the terminal; piped output is plain and not cut."""
+        """The console of standard output. Piped output is plain and not truncated."""
         from rich.console import Console
 
         width = None if sys.stdout.isatty() else 160
         console = Console(file=masked(sys.stdout), width=width, highlight=False, soft_wrap=not sys.stdout.isatty())
-        return harmless(console)
+        return safe_console(console)
 
     def print_json(self, value: Any) -> None:
         print(json_text(value, indent=True))
 
     def warn(self, text: str) -> None:
-        """One line on stderr, so that JSON on stdout stays JSON."""
+        """Print a warning on stderr, so that JSON on stdout stays valid."""
         from rich.console import Console
         from rich.text import Text
 
@@ -142,8 +142,8 @@ class Face:
         self.console.print(make_table(title, columns, rows))
 
 
-def harmless(console: "Console") -> "Console":
-    """The console, which from now on writes out the control characters of whatever is printed on it."""
+def safe_console(console: "Console") -> "Console":
+    """Escape the control characters of everything printed on the console; returns the console."""
     from rich.console import RenderHook
     from rich.segment import Segment
 
@@ -164,20 +164,19 @@ def harmless(console: "Console") -> "Console":
 
 
 def json_text(value: Any, *, indent: bool = False, stream: TextIO | None = None) -> str:
-    """JSON that every program can read: secrets masked, null for a number that is none, in what `stream` (standard
-    output) can encode."""
+    """Valid JSON: secrets masked, null for NaN, in the encoding of `stream` (default: standard output)."""
     import orjson
 
     options = orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if indent else 0)
     shown = masked_value(value)
     try:
         text = orjson.dumps(shown, default=str, option=options).decode()
-    except orjson.JSONEncodeError:  # the name of a file that is no UTF-8
+    except orjson.JSONEncodeError:  # a file name that is not UTF-8
         readable = json.dumps(jsonable(shown), default=str, ensure_ascii=False).encode(errors="replace")
         text = orjson.dumps(orjson.loads(readable), option=options).decode()
     try:
         text.encode((stream or sys.stdout).encoding or "utf-8")
-    except UnicodeEncodeError:  # a terminal that shows less
+    except UnicodeEncodeError:  # the terminal lacks a character
         text = json.dumps(orjson.loads(text), indent=2 if indent else None)
     return printable_json(text)
 
@@ -185,7 +184,7 @@ def json_text(value: Any, *, indent: bool = False, stream: TextIO | None = None)
 def make_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], unbroken: Collection[str] = ()
 ) -> Any:
-    """A table without lines; a column of numbers is set right, and those in `unbroken` keep their words whole."""
+    """A table without lines. Columns of numbers are right-aligned, those in `unbroken` are not wrapped."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -201,7 +200,7 @@ def make_table(
 
 
 def cell(value: Any) -> str:
-    """A value as a table shows it: four digits, thousands parted, nothing that steers the terminal."""
+    """A value as text: four digits, thousands separators, control characters escaped."""
     if value is None:
         return "–"
     if isinstance(value, float):
@@ -210,7 +209,7 @@ def cell(value: Any) -> str:
 
 
 def plain(text: str) -> str:
-    """Text from rows, models or libraries as a terminal may show it: secrets masked, control characters as escapes."""
+    """Text for a terminal: secrets masked, control characters escaped."""
     return printable(mask(text))
 
 
@@ -232,15 +231,15 @@ def duration(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def measures_in_short(metrics: Mapping[str, Any], most: int = 4) -> str:
-    """The most telling numbers of an artifact's measures, else the first, as `name value`."""
+def metrics_summary(metrics: Mapping[str, Any], most: int = 4) -> str:
+    """Up to `most` numbers of an artifact's measures as `name value`, the key metrics first."""
     numbers = [name for name, value in metrics.items() if isinstance(value, int | float)]
-    numbers.sort(key=lambda name: name not in _TELLING)
+    numbers.sort(key=lambda name: name not in _KEY_METRICS)
     return ", ".join(f"{name} {cell(metrics[name])}" for name in numbers[:most])
 
 
 def program(start: Path | None = None) -> str:
-    """How to call burnish from a folder (the current one): by its name, or by its path if the shell cannot find it."""
+    """The command that starts burnish from a folder (default: the current one): its name if on PATH, else its path."""
     script, folder = Path(sys.executable).with_name("burnish"), (start or Path()).resolve()
     if shutil.which("burnish") or not script.is_file():
         return "burnish"
@@ -248,7 +247,7 @@ def program(start: Path | None = None) -> str:
 
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:
-    """A curve as one line of text: `█▆▄▃▂▁`."""
+    """A curve in one line of text: `█▆▄▃▂▁`."""
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return ""
@@ -260,9 +259,9 @@ def sparkline(values: Sequence[float], width: int = 40) -> str:
 
 
 def as_burnish_error(error: Exception) -> BurnishError:
-    """Any error as one that says what to do: a wrong option, a full disk, and at last a fault of burnish itself.
+    """Convert any exception to a BurnishError with a fix.
 
-    Of a fault the traceback goes to a file, not at the person.
+    An unexpected exception is a bug of burnish: its traceback is written to a file.
     """
     if isinstance(error, BurnishError):
         return error
@@ -271,26 +270,26 @@ def as_burnish_error(error: Exception) -> BurnishError:
         command = context.command_path if context is not None else "burnish"
         return AskError("ask.wrong-value", error.format_message(), f"see `{command} --help`")
     if isinstance(error, OSError) and error.filename == _OUTPUT:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left cannot be printed at the end
-        fix = "print into another file, or through a pipe; finished steps are kept and reused"
-        return MachineError("machine.no-disk", "standard output cannot be written: it is full", fix)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the rest of the buffer cannot be printed
+        fix = "redirect to another file or a pipe; finished steps are reused"
+        return MachineError("machine.no-disk", "cannot write to standard output: no space left", fix)
     if isinstance(error, OSError) and error.errno in _FULL:
-        return MachineError("machine.no-disk", str(error), "free some space, or use another --workspace")
+        return MachineError("machine.no-disk", str(error), "free disk space, or use another --workspace")
     if isinstance(error, FileNotFoundError) and not error.filename and not _has_current_folder():
         return current_folder_gone()
     misplaced = misplaced_path(error)
     if misplaced is not None:
         return misplaced
     if isinstance(error, OSError) and error.filename:
-        return RunError("run.failed", str(error), "check who may read and write there, or use another --workspace")
+        return RunError("run.failed", str(error), "check the permissions, or use another --workspace")
 
     import tempfile
     import traceback
 
     with tempfile.NamedTemporaryFile("w", prefix="burnish-fault-", suffix=".log", delete=False) as file:
         file.write(mask("".join(traceback.format_exception(error))))
-    what = f"burnish met a fault of its own: {type(error).__name__}: {error}"
-    return RunError("run.failed", what, f"please report it, with the traceback in {file.name}")
+    what = f"internal error: {type(error).__name__}: {error}"
+    return RunError("run.failed", what, f"report it, with the traceback in {file.name}")
 
 
 def _has_current_folder() -> bool:
@@ -302,7 +301,7 @@ def _has_current_folder() -> bool:
 
 
 def report_error(error: BurnishError, origin: Exception, *, as_json: bool, debug: bool) -> int:
-    """Print `error:` and `hint:` (or JSON) to stderr, with `debug` the traceback of `origin`; gives the status."""
+    """Print `error:` and `hint:` (or JSON) on stderr, with `debug` also the traceback; returns the exit status."""
     if as_json:
         print(json_text({"error": error.as_dict()}, indent=True, stream=sys.stderr), file=sys.stderr)
     else:

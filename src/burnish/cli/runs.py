@@ -1,4 +1,4 @@
-"""Commands about runs: `runs list | show | tail | diff | stop | resume`."""
+"""The commands `runs list | show | tail | diff | stop | resume`."""
 
 import json
 import time
@@ -8,9 +8,9 @@ import typer
 
 from burnish.cli import completion
 from burnish.cli.command import Command
-from burnish.cli.render import Face, duration, json_text, measures_in_short
+from burnish.cli.render import Output, duration, json_text, metrics_summary
 
-app = typer.Typer(help="Look at runs, compare them, stop and resume them.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="List, show, compare, stop and resume runs.", no_args_is_help=True, rich_markup_mode=None)
 Name = Annotated[
     str,
     typer.Argument(help="latest, recipe, recipe/number or recipe/number/step.", autocompletion=completion.runs),
@@ -18,19 +18,19 @@ Name = Annotated[
 
 
 @app.command("list", cls=Command)
-def list_(ctx: typer.Context, most: Annotated[int, typer.Option(help="How many at most.")] = 30) -> None:
-    """One line per step that was run, newest first."""
+def list_(ctx: typer.Context, most: Annotated[int, typer.Option(help="The maximum number of rows.")] = 30) -> None:
+    """List the steps that were run, newest first."""
     from burnish.studio.runs import runs
 
-    face: Face = ctx.obj
-    everything = runs(workspace=face.workspace)
+    output: Output = ctx.obj
+    everything = runs(workspace=output.workspace)
     damaged = sum(row["state"] == "damaged" for row in everything)
     if damaged:
-        face.warn(f"{damaged} of {len(everything)} runs have a damaged record: see `burnish doctor`")
+        output.warn(f"{damaged} of {len(everything)} runs have a damaged record: see `burnish doctor`")
     rows = everything[:most]
-    if face.json:
-        return face.print_json(rows)
-    face.table(
+    if output.json:
+        return output.print_json(rows)
+    output.table(
         "",
         ("run", "stage", "state", "when", "took", "measures"),
         [
@@ -40,8 +40,7 @@ def list_(ctx: typer.Context, most: Annotated[int, typer.Option(help="How many a
                 row["state"],
                 row["created"] and time.strftime("%Y-%m-%d %H:%M", time.localtime(row["created"])),
                 duration(row["seconds"]),
-                measures_in_short(row["metrics"])
-                or (row["reason"] if row["state"] == "damaged" else row["reason"][:80]),
+                metrics_summary(row["metrics"]) or (row["reason"] if row["state"] == "damaged" else row["reason"][:80]),
             )
             for row in rows
         ],
@@ -51,15 +50,15 @@ def list_(ctx: typer.Context, most: Annotated[int, typer.Option(help="How many a
 
 @app.command(cls=Command)
 def show(ctx: typer.Context, name: Name = "latest") -> None:
-    """Show a run: settings, chosen values, measures, errors, paths."""
+    """Show the settings, chosen values, measures, errors and paths of a run."""
     from burnish.studio.runs import show as look
 
-    face: Face = ctx.obj
-    shown = look(name, workspace=face.workspace)
-    if face.json:
-        return face.print_json(shown)
+    output: Output = ctx.obj
+    shown = look(name, workspace=output.workspace)
+    if output.json:
+        return output.print_json(shown)
     for step in shown:
-        face.table(f"{step['run']}  {step['state']}  {duration(step['seconds'])}", ("", ""), _lines(step))
+        output.table(f"{step['run']}  {step['state']}  {duration(step['seconds'])}", ("", ""), _lines(step))
     return None
 
 
@@ -67,19 +66,19 @@ def show(ctx: typer.Context, name: Name = "latest") -> None:
 def tail(
     ctx: typer.Context,
     name: Name = "latest",
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow until the run ends.")] = False,
 ) -> None:
-    """The events of a run, one a line, as the run wrote them."""
-    from burnish.studio.runs import tail as listen
+    """Print the events of a run, one per line."""
+    from burnish.studio.runs import tail as follow_events
 
-    face: Face = ctx.obj
-    for run, event in listen(name, follow=follow, workspace=face.workspace):
-        if face.json:
+    output: Output = ctx.obj
+    for run, event in follow_events(name, follow=follow, workspace=output.workspace):
+        if output.json:
             print(json_text({"run": run, **event.model_dump(mode="json")}))
         else:
-            said = event.model_dump(mode="json", exclude={"at", "kind"})
-            words = "  ".join(f"{key}={value}" for key, value in said.items() if value not in ("", None))
-            face.console.print(
+            fields = event.model_dump(mode="json", exclude={"at", "kind"})
+            words = "  ".join(f"{key}={value}" for key, value in fields.items() if value not in ("", None))
+            output.console.print(
                 f"{time.strftime('%H:%M:%S', time.localtime(event.at))} {run} {event.kind}: {words}", markup=False
             )
 
@@ -90,13 +89,13 @@ def diff(
     one: Name,
     other: Annotated[str, typer.Argument(help="Another run.", autocompletion=completion.runs)],
 ) -> None:
-    """What differs between two runs: settings, inputs and measures only."""
+    """Show the settings, inputs and measures that differ between two runs."""
     from burnish.studio.runs import diff as compare
 
-    face: Face = ctx.obj
-    found = compare(one, other, workspace=face.workspace)
-    if face.json:
-        return face.print_json(found)
+    output: Output = ctx.obj
+    found = compare(one, other, workspace=output.workspace)
+    if output.json:
+        return output.print_json(found)
     rows: list[tuple[Any, ...]] = []
     for step, parts in found["steps"].items():
         if "only_in" in parts:
@@ -104,25 +103,25 @@ def diff(
             continue
         rows += [(step, f"{part}: {key}", a, b) for part, changes in parts.items() for key, (a, b) in changes.items()]
     if not rows:
-        face.console.print("no difference in settings, inputs or measures")
+        output.console.print("no differences in settings, inputs or measures")
         return None
-    face.table("", ("step", "what", one, other), rows)
+    output.table("", ("step", "name", one, other), rows)
     return None
 
 
 @app.command(cls=Command)
 def stop(ctx: typer.Context, name: Name = "latest") -> None:
-    """Ask a run in progress to save its state and end.
+    """Stop a run after it saves its state.
 
-    Asked again, it ends at once.
+    A second request stops it at once.
     """
-    from burnish.studio.runs import stop as ask
+    from burnish.studio.runs import stop as request
 
-    face: Face = ctx.obj
-    asked = ask(name, workspace=face.workspace)
-    if face.json:
-        return face.print_json({"asked": asked})
-    face.console.print(f"asked to stop: {', '.join(asked)}")
+    output: Output = ctx.obj
+    requested = request(name, workspace=output.workspace)
+    if output.json:
+        return output.print_json({"requested": requested})
+    output.console.print(f"stop requested: {', '.join(requested)}")
     return None
 
 
@@ -132,15 +131,15 @@ def resume(ctx: typer.Context, name: Name = "latest") -> None:
 
     Finished steps are reused.
     """
-    from burnish.cli.watching import TerminalWatcher
-    from burnish.studio.runs import resume as go_on
+    from burnish.cli.progress import TerminalWatcher
+    from burnish.studio.runs import resume as resume_run
 
-    face: Face = ctx.obj
-    watcher = None if face.json else TerminalWatcher(face.console)
-    result = go_on(name, workspace=face.workspace, watcher=watcher)
+    output: Output = ctx.obj
+    watcher = None if output.json else TerminalWatcher(output.console)
+    result = resume_run(name, workspace=output.workspace, watcher=watcher)
     if watcher is None:
-        return face.print_json(result.as_dict())
-    watcher.closing(result)
+        return output.print_json(result.as_dict())
+    watcher.print_summary(result)
     return None
 
 
@@ -150,7 +149,7 @@ def _lines(step: dict[str, Any]) -> list[tuple[str, Any]]:
     lines += [
         ("setting", f"{key} = {json.dumps(value, ensure_ascii=False)}") for key, value in step["settings"].items()
     ]
-    # A resumed step chose and noted the same at each attempt: once is enough.
+    # a resumed step repeats them at each attempt
     chosen = dict.fromkeys(f"{c['field']} = {c['value']} ({c['reason']})" for c in step["chosen"])
     lines += [("chosen for you", text) for text in chosen]
     lines += [("measure", f"{key} = {value}") for key, value in step["metrics"].items()]

@@ -1,4 +1,4 @@
-"""A command for each stage, made from its spec: every field is a flag, and files and `--set` work as for recipes.
+"""A command for each stage, built from its spec: every field is a flag, and files and `--set` work as for recipes.
 
 burnish sft config.yaml --learning-rate 1e-4 --method.rank 8 --set schedule.kind=linear
 """
@@ -12,7 +12,7 @@ import typer
 
 from burnish.cli import completion
 from burnish.cli.command import Command
-from burnish.cli.render import Face, plain
+from burnish.cli.render import Output, plain
 from burnish.core.catalog import Stage
 from burnish.core.errors import AskError
 from burnish.core.paths import expanded
@@ -28,10 +28,10 @@ def stage_command(stage: Stage) -> Any:
     name, spec_type = stage.name, stage.spec_type()
     flags: dict[str, tuple[Any, str, str]] = {}
     for path, flag in _flags(spec_type):
-        flags.setdefault(path, flag)  # two variants may share a field: it is one flag
+        flags.setdefault(path, flag)  # variants that share a field share the flag
 
     def command(ctx: typer.Context, **given: Any) -> None:
-        values = {path: _plain(path, text, flags) for path, text in _given(given, flags)}
+        values = {path: _parsed(path, text, flags) for path, text in _given(given, flags)}
         _run(ctx, name, given, values)
 
     command.__doc__ = (spec_type.__doc__ or name).strip()
@@ -43,14 +43,14 @@ def stage_command(stage: Stage) -> Any:
 
 
 def _run(ctx: typer.Context, name: str, given: dict[str, Any], values: dict[str, Any]) -> None:
-    from burnish.cli.watching import TerminalWatcher
+    from burnish.cli.progress import TerminalWatcher
     from burnish.core.recipes.recipe import merged, nested, parse_setting
     from burnish.core.runs.workspace import Workspace
-    from burnish.studio.asking import plan as make_plan
-    from burnish.studio.asking import stage_recipe
+    from burnish.studio.planning import plan as make_plan
+    from burnish.studio.planning import stage_recipe
     from burnish.studio.running import execute
 
-    face: Face = ctx.obj
+    output: Output = ctx.obj
     settings: dict[str, Any] = {}
     for path, value in values.items():
         settings = merged(settings, nested(tuple(path.split(".")), value))
@@ -60,33 +60,33 @@ def _run(ctx: typer.Context, name: str, given: dict[str, Any], values: dict[str,
         recipe = stage_recipe(name, given["files"] or (), (), settings)
     except AskError as error:
         raise AskError(error.code, error.what, _in_flags(error.fix, name)) from error
-    plan = make_plan(recipe, workspace=face.workspace, force=("*",) if given["force"] else ())
+    plan = make_plan(recipe, workspace=output.workspace, force=("*",) if given["force"] else ())
     if given["dry_run"]:
-        return face.print_json(plan.as_dict()) if face.json else _say(face, plan)
-    watcher = None if face.json else TerminalWatcher(face.console)
-    result = execute(plan, Workspace.find(face.workspace), watcher)
+        return output.print_json(plan.as_dict()) if output.json else _print_plan(output, plan)
+    watcher = None if output.json else TerminalWatcher(output.console)
+    result = execute(plan, Workspace.find(output.workspace), watcher)
     if watcher is None:
-        return face.print_json(result.as_dict())
-    watcher.closing(result)
+        return output.print_json(result.as_dict())
+    watcher.print_summary(result)
     return None
 
 
 def _in_flags(fix: str, name: str) -> str:
-    """A hint that names a key in a file names the flag as well."""
-    told = re.sub(r"add ([\w.]+): …", lambda key: f"give --{key[1].replace('_', '-')} …", fix)
-    return told if told == fix else f"{told}; see `burnish {name} --help`"
+    """Name the flag in a hint that names a key of a file."""
+    hint = re.sub(r"add ([\w.]+): …", lambda key: f"add --{key[1].replace('_', '-')} …", fix)
+    return hint if hint == fix else f"{hint}; see `burnish {name} --help`"
 
 
-def _say(face: Face, plan: Any) -> None:
+def _print_plan(output: Output, plan: Any) -> None:
     for warning in plan.warnings:
-        face.warn(warning)
-    face.table("", ("step", "action", "why"), [(s.step.name, s.action, s.reason) for s in plan.steps])
+        output.warn(warning)
+    output.table("", ("step", "action", "reason"), [(s.step.name, s.action, s.reason) for s in plan.steps])
     for note in plan.notes:
-        face.console.print(plain(note), markup=False)
+        output.console.print(plain(note), markup=False)
 
 
 def _flags(spec_type: type[Spec], prefix: str = "") -> Iterator[tuple[str, tuple[Any, str, str]]]:
-    """(dotted path, (annotation, default as text, help)); settings within settings become `--method.rank`."""
+    """(dotted path, (annotation, default as text, help)) per field; nested fields become `--method.rank`."""
     for name, info in spec_type.__pydantic_fields__.items():
         path = f"{prefix}{name}"
         inner = list(_specs(info.annotation))
@@ -132,7 +132,9 @@ def _parameters(name: str, flags: dict[str, tuple[Any, str, str]]) -> list[inspe
             default=None,
             annotation=Annotated[
                 list[str] | None,
-                typer.Argument(help="Files with settings, later over earlier.", autocompletion=completion.files),
+                typer.Argument(
+                    help="Files with settings, later ones override earlier ones.", autocompletion=completion.files
+                ),
             ],
         ),
     ]
@@ -144,15 +146,15 @@ def _parameters(name: str, flags: dict[str, tuple[Any, str, str]]) -> list[inspe
         )
         made.append(inspect.Parameter(_identifier(path), kind, default=None, annotation=Annotated[str | None, option]))
     for field, flag, text in (
-        ("force", "--force", "Run it even if the same was made before."),
-        ("dry_run", "--dry-run", "Only say what would be done."),
+        ("force", "--force", "Rerun even if the result exists."),
+        ("dry_run", "--dry-run", "Show the plan, run nothing."),
     ):
         made.append(
             inspect.Parameter(field, kind, default=False, annotation=Annotated[bool, typer.Option(flag, help=text)])
         )
     option = typer.Option(
         "--set",
-        help="key=value; may be repeated.",
+        help="key=value; repeatable.",
         metavar="KEY=VALUE",
         autocompletion=completion.settings_of(name),
     )
@@ -171,8 +173,8 @@ def _given(given: dict[str, Any], flags: dict[str, Any]) -> Iterator[tuple[str, 
             yield path, text
 
 
-def _plain(path: str, text: str, flags: dict[str, Any]) -> Any:
-    """The value of a flag: a reference or word as it stands, anything else read as YAML."""
+def _parsed(path: str, text: str, flags: dict[str, Any]) -> Any:
+    """The value of a flag: references and words as they are, anything else parsed as YAML."""
     info = flags[path][0]
     if info is str or _takes_words_only(info.annotation):
         return as_reference(text) if "[reference]" in flags[path][2] else text
@@ -192,7 +194,7 @@ def _takes_words_only(annotation: Any) -> bool:
 
 
 def as_reference(text: str) -> str:
-    """A path that exists is taken as one; relative paths on the command line start at the current folder."""
+    """A reference from the command line: paths, relative to the current folder, become `file:` references."""
     scheme, colon, rest = text.partition(":")
     path = expanded(rest if colon and scheme == "file" else text)
     looks_like_a_path = path.exists() or text.startswith((".", "/", "~")) or path.suffix in _DATA_SUFFIXES

@@ -1,4 +1,4 @@
-"""Start, watch and stop workers on this machine. The launcher's three verbs are those of every launcher."""
+"""Start, poll and stop workers on this machine."""
 
 import os
 import shutil
@@ -14,10 +14,10 @@ from burnish.core.runs.run import Run
 from burnish.core.secrets import mask
 
 BUSY = 75
-"""The exit status of a worker that found its run in the hands of another."""
+"""The exit status of a worker whose run is in progress in another process."""
 _SECOND_SIGNAL = (128 + signal.SIGTERM, 128 + signal.SIGINT)
 _DEFAULTS = {
-    "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads took a step from 809 to 5,692 ms on a busy machine
+    "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads slowed a step from 809 to 5,692 ms on a busy machine
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -31,12 +31,12 @@ _KEEP_FREED_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(4 << 30), "MALLOC_TRIM_THRES
 
 
 def worker_environment() -> dict[str, str]:
-    """This process's environment, with defaults that a worker needs to be fast and quiet."""
+    """The environment of a worker: that of this process over the defaults above."""
     tuned_by_user = "glibc.malloc." in os.environ.get("GLIBC_TUNABLES", "")
     freed = _KEEP_FREED_MEMORY if _has_glibc() and not tuned_by_user else {}
     environment = {**_DEFAULTS, **freed, **os.environ}
     if not any(name in environment for name in _ALLOCATOR):
-        # batches of many sizes leave holes between segments of fixed size, which are memory that is lost
+        # batches of varying size fragment segments of fixed size
         environment[_ALLOCATOR[0]] = "expandable_segments:True"
     return environment
 
@@ -49,14 +49,14 @@ def _has_glibc() -> bool:
 
 
 class LocalLauncher:
-    """One worker process for each run, in a process group of its own so that Ctrl-C reaches only us."""
+    """Runs one worker process per run, each in its own session, so that Ctrl-C does not reach it."""
 
     def __init__(self) -> None:
-        self._asked_by_us: set[int] = set()
-        self._ended_by_us: set[int] = set()
+        self._terminated: set[int] = set()
+        self._killed: set[int] = set()
 
     def start(self, run: Run) -> subprocess.Popen[bytes]:
-        """Start the run's worker; what it prints goes to run.log."""
+        """Start the worker of a run; its output goes to run.log."""
         with run.log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "burnish.jobs.worker", str(run.folder), str(os.getpid())],
@@ -68,50 +68,50 @@ class LocalLauncher:
             )
 
     def poll(self, process: subprocess.Popen[bytes], run: Run) -> int | None:
-        """The exit status, or None while it works. A worker that died without a word is given one.
+        """The exit status, or None while the worker runs. Records why a worker died if it could not.
 
-        BUSY tells that another process has the run, whose state is then not ours to change.
-        Errors: RunError `run.failed` when the run folder was removed.
+        After BUSY the state of the run is left alone: another process has it.
+        Raises RunError `run.failed` if the run folder was removed.
         """
         status = process.poll()
         if not is_there(run.folder / "run.json"):
             what = f"the run folder {run.folder}, or its run.json, was removed while the step ran"
-            raise RunError("run.failed", what, "run the same command again: the step starts afresh")
+            raise RunError("run.failed", what, "run the same command again: the step starts over")
         if status is not None and status != BUSY and run.record["state"] in ("running", "planned"):
             if (run.folder / "artifact.json").is_file():
-                run.transition("succeeded")  # killed between the artifact's record and its own
+                run.transition("succeeded")  # killed before it could record success
             else:
-                self._record_death(process, run, status)
+                self._record_exit(process, run, status)
         return status
 
     def stop(self, process: subprocess.Popen[bytes], *, at_once: bool = False) -> None:
-        """Ask the worker to save and end; or end it."""
-        (self._ended_by_us if at_once else self._asked_by_us).add(process.pid)
+        """Tell the worker to save its state and exit, or kill it."""
+        (self._killed if at_once else self._terminated).add(process.pid)
         process.send_signal(signal.SIGKILL if at_once else signal.SIGTERM)
 
-    def _record_death(self, process: subprocess.Popen[bytes], run: Run, status: int) -> None:
+    def _record_exit(self, process: subprocess.Popen[bytes], run: Run, status: int) -> None:
         shutil.rmtree(run.partial, ignore_errors=True)
         tail = mask("\n".join(_last_lines(run.log, 50)))
-        not_begun = process.pid in self._asked_by_us and status == -signal.SIGTERM  # it did not listen yet
-        interrupted = process.pid in self._ended_by_us or status in _SECOND_SIGNAL or not_begun
-        if not_begun:
-            code, what = "run.interrupted", "the worker was stopped before it began"
+        not_started = process.pid in self._terminated and status == -signal.SIGTERM  # before it handled signals
+        interrupted = process.pid in self._killed or status in _SECOND_SIGNAL or not_started
+        if not_started:
+            code, what = "run.interrupted", "the worker was stopped before it started"
             fix = "run the same command again"
         elif interrupted:
-            code, what = "run.interrupted", "the worker was ended at once, before it could save its state"
-            fix = "run the same command again: it goes on from its last checkpoint, if it had one"
+            code, what = "run.interrupted", "the worker was killed before it saved its state"
+            fix = "run the same command again: it resumes from its last checkpoint, if any"
         elif status < 0:
             name = signal.Signals(-status).name
-            code, what = "run.killed", f"the worker was ended by {name}"
+            code, what = "run.killed", f"the worker was killed by {name}"
             fix = "run the same command again to resume"
             if name == "SIGKILL":
-                fix += "; if nobody killed it, memory ran out: use a smaller batch"
+                fix += "; if nobody killed it, it ran out of memory: use a smaller batch"
         elif status == MachineError.exit_status:
             code, what = "machine.no-disk", f"the disk is full: {run.folder}"
-            fix = "free some space, or use another --workspace; then run it again"
+            fix = "free disk space or use another --workspace, then run the command again"
         else:
-            code, what = "run.failed", f"the worker ended with status {status} before it could say why"
-            fix = f"the last lines of its log: burnish doctor {run.name}; all of it: {run.log}"
+            code, what = "run.failed", f"the worker exited with status {status} without an error message"
+            fix = f"see the end of its log with `burnish doctor {run.name}`, or all of it in {run.log}"
         run.events.append(Failed(code=code, what=what, fix=fix))
         status_of_family = MachineError.exit_status if code == "machine.no-disk" else RunError.exit_status
         error = {"code": code, "what": what, "fix": fix, "exit_status": status_of_family, "log": tail}

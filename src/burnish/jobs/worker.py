@@ -1,8 +1,8 @@
-"""Do one step, in a process of its own: `python -m burnish.jobs.worker RUN_FOLDER [PARENT_PID]`.
+"""Run one step in its own process: `python -m burnish.jobs.worker RUN_FOLDER [PARENT_PID]`.
 
-Reads job.json, runs the stage under the consumption ledger, publishes `out/`, and writes the record last.
-The exit status is the error's (see `burnish.core.errors`); 0 means that artifact.json exists; BUSY that another
-process has the run; 128 and a signal's number that a second signal ended it at once.
+Reads job.json, runs the stage under the consumption ledger, publishes `out/`, and writes artifact.json last.
+The exit status is that of the error (see `burnish.core.errors`), 0 if artifact.json exists, BUSY if another process has
+the run, and 128 plus the signal after a second signal.
 """
 
 import contextlib
@@ -50,24 +50,24 @@ _log = logging.getLogger("burnish")
 class _Stop:
     """Set by the first SIGTERM or SIGINT; a later one ends the process at once.
 
-    A service manager and our parent may both send one: what comes within a second is the same request.
+    A service manager and the parent may both send one: signals within a second are one request.
     """
 
     def __init__(self) -> None:
-        self.asked = False
-        self._asked_at = 0.0
+        self.requested = False
+        self._requested_at = 0.0
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._ask)
+            signal.signal(number, self._handle)
 
-    def _ask(self, number: int, _: Any) -> None:
-        if self.asked and time.monotonic() - self._asked_at > _SAME_REQUEST_SECONDS:
+    def _handle(self, number: int, _: Any) -> None:
+        if self.requested and time.monotonic() - self._requested_at > _SAME_REQUEST_SECONDS:
             os._exit(128 + number)
-        if not self.asked:
-            self.asked, self._asked_at = True, time.monotonic()
+        if not self.requested:
+            self.requested, self._requested_at = True, time.monotonic()
 
 
 class _Inputs(Mapping[str, Input]):
-    """Inputs that tell the ledger when they are asked for, and are fetched then."""
+    """Inputs that are fetched on access, which is reported to the ledger."""
 
     def __init__(self, inputs: dict[str, Input], ledger: ConsumptionLedger, known: dict[str, Any]):
         self._inputs, self._ledger, self._known = inputs, ledger, known
@@ -85,9 +85,9 @@ class _Inputs(Mapping[str, Input]):
 
 
 def work(run: Run) -> int:
-    """Run the step of a run folder to its end; returns the exit status."""
+    """Run the step of a run folder; returns the exit status."""
     try:
-        lock = run.lock().acquire(timeout=2)  # a moment, since looking whether a run is alive takes the lock too
+        lock = run.lock().acquire(timeout=2)  # others hold it briefly to see whether the run is alive
     except Timeout:
         print(f"run {run.name} is in progress in another process", file=sys.stderr)
         return BUSY
@@ -110,7 +110,7 @@ def work(run: Run) -> int:
 
 
 def _perform(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], stop: _Stop) -> Outcome:
-    for leftover in (run.partial, run.out):  # of an attempt that was killed before its record was written
+    for leftover in (run.partial, run.out):  # of an attempt killed before it wrote its record
         shutil.rmtree(leftover, ignore_errors=True)
     run.partial.mkdir()
     run.scratch.mkdir(exist_ok=True)
@@ -121,7 +121,7 @@ def _perform(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], stop: _St
             scratch=run.scratch,
             inputs=_Inputs(inputs, ledger, known),
             emit=run.events.append,
-            is_stopping=lambda: stop.asked,
+            is_stopping=lambda: stop.requested,
             check_settings=ledger.check,
             cache=run.workspace / ".burnish" / "cache",
             release_input=watch.release,
@@ -139,7 +139,7 @@ def _perform(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], stop: _St
 
 @contextlib.contextmanager
 def _hashes(run: Run) -> Generator[dict[str, Any]]:
-    """The workspace's remembered hashes; what is added is remembered."""
+    """The hashes cached in the workspace; new ones are saved."""
     place = Workspace(run.workspace)
     known = place.hashes()
     before = dict(known)
@@ -152,13 +152,13 @@ def _hashes(run: Run) -> Generator[dict[str, Any]]:
 
 @contextlib.contextmanager
 def _watched(run: Run, inputs: Mapping[str, Input], known: dict[str, Any]) -> Generator[InputWatch]:
-    """The inputs are what was planned when the stage starts and when it ends, however it ends.
+    """Check that the inputs are those of the plan, before and after the stage.
 
-    Checkpoints that were written while an input changed are removed: nobody knows what they learned.
+    If an input changed while the stage ran, its checkpoints are removed.
     """
     watch = InputWatch(inputs, known, run.record["created"])
     for ref in watch.start():
-        text = f"{ref} was made by an older burnish, which recorded no hashes: its files cannot be checked"
+        text = f"{ref} is from an older burnish without recorded hashes: its files cannot be checked"
         run.events.append(Note(level="warning", text=text))
     try:
         yield watch
@@ -169,12 +169,12 @@ def _watched(run: Run, inputs: Mapping[str, Input], known: dict[str, Any]) -> Ge
             shutil.rmtree(run.scratch, ignore_errors=True)
             raise
         for ref in changed:
-            text = f"{ref} changed after this step had read it: what was made stands on its earlier content"
+            text = f"{ref} changed after this step read it: the artifact was made from the earlier content"
             run.events.append(Note(level="warning", text=text))
 
 
 def _publish(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], outcome: Outcome, seconds: float) -> None:
-    """Flush and rename the output, then write the record: an artifact that can be seen is whole."""
+    """Flush and rename the output, then write its record: a visible artifact is complete."""
     publish_folder(run.partial, run.out)
     files = record_files(run.out)
     write_json(
@@ -203,12 +203,12 @@ def _publish(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], outcome: 
 
 
 def _fail(run: Run, error: Exception) -> int:
-    """Write the traceback to run.log, the reason to events and run.json, and leave nothing half-made."""
+    """Write the traceback to run.log, the error to events and run.json, and remove partial output."""
     for unfinished in (run.partial, run.out):
         shutil.rmtree(unfinished, ignore_errors=True)
     known = as_burnish_error(error, f"the traceback is in {run.log}; `burnish doctor {run.name}`")
     interrupted = known.code == "run.interrupted"
-    with contextlib.suppress(OSError):  # a full disk: the exit status still tells our parent, who tells the person
+    with contextlib.suppress(OSError):  # a full disk: the parent reports the exit status
         run.transition("interrupted" if interrupted else "failed", reason=known.what, error=known.as_dict())
         run.events.append(Failed(code=known.code, what=known.what, fix=known.fix))
         _log_traceback(run, error)
@@ -216,7 +216,7 @@ def _fail(run: Run, error: Exception) -> int:
 
 
 def _no_package(row: Stage, error: ModuleNotFoundError) -> Exception:
-    """A missing package, with the extra that brings it; a misspelt module of burnish itself stays what it is."""
+    """MachineError with the extra that provides the package; the error itself if the package is installed."""
     from importlib.metadata import requires
 
     missing = (error.name or "").partition(".")[0]
@@ -241,7 +241,7 @@ def extra_with(package: str, requirements: Iterable[str]) -> str | None:
 
 
 def _log_to(run: Run) -> None:
-    """Everything at DEBUG into run.log; what libraries print lands there too (the launcher sends it)."""
+    """Log everything at DEBUG to run.log, where the launcher also sends what libraries print."""
     faulthandler.enable()
     sys.stdout, sys.stderr = masked(sys.stdout), masked(sys.stderr)
     handler = logging.StreamHandler(sys.stderr)
@@ -257,7 +257,7 @@ def _log_to(run: Run) -> None:
 
 
 def _log_traceback(run: Run, error: Exception) -> None:
-    """A rich traceback with the values of locals, secrets masked: into the log only, never at the person."""
+    """Write a traceback with local variables to run.log, secrets masked."""
     from rich.console import Console
     from rich.traceback import Traceback
 
@@ -274,7 +274,7 @@ def _log_traceback(run: Run, error: Exception) -> None:
 
 
 def _mask_local(node: Any, name: str) -> None:
-    """Mask a value before it is cut or broken over lines, where a secret would no longer be known."""
+    """Mask a value before it is truncated or wrapped, when a secret would no longer match."""
     if node.value_repr and names_a_secret(name):
         node.value_repr = repr(MASK)
     elif node.value_repr:

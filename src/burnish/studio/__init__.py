@@ -1,4 +1,4 @@
-"""The typed verbs that every face calls: the command line, HTTP, the page, a notebook.
+"""The functions behind every interface: command line, HTTP, web page, Python.
 
-`burnish.run(...)` in Python is `burnish.studio.running.run`. None of them imports torch.
+`burnish.run(...)` is `burnish.studio.running.run`. None of them imports torch.
 """

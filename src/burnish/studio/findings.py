@@ -1,4 +1,4 @@
-"""What is wrong with a workspace and its runs: torn records, damaged artifacts, steps that failed or were killed."""
+"""Check a workspace and its runs: damaged records and artifacts, failed and killed steps."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from burnish.core.secrets import mask
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: `level` ok, warning or problem; `fix` says what to do."""
+    """The result of one check."""
 
     level: Literal["ok", "warning", "problem"]
     subject: str
@@ -28,22 +28,22 @@ class Finding:
         return asdict(self)
 
 
-def look_at_workspace(place: Workspace, *, deep: bool) -> Iterator[Finding]:
-    """Every damaged record and artifact, every killed run, and the newest failed one.
+def check_workspace(place: Workspace, *, deep: bool) -> Iterator[Finding]:
+    """Report damaged records and artifacts, killed runs, and the newest failed run.
 
-    An artifact's files are compared by size and time; with `deep` each one is hashed.
+    Files of artifacts are compared by size and time; with `deep` they are hashed.
     """
     folder = place.root
     while not folder.exists():
         folder = folder.parent
     if not os.access(folder, os.W_OK):
-        yield Finding("problem", "workspace", f"{folder} cannot be written", "choose another with --workspace")
+        yield Finding("problem", "workspace", f"{folder} is not writable", "use another --workspace")
         return
-    torn = [_of_error("record", error) for error in _torn_records(place)]
-    yield from torn
-    runs = [run for run in place.all_runs() if not list(_torn_records_of(run.folder))]
-    in_trouble = list(_stopped(runs))
-    yield from in_trouble
+    unreadable = [_of_error("record", error) for error in _damaged_records(place)]
+    yield from unreadable
+    runs = [run for run in place.all_runs() if not list(_damaged_records_of(run.folder))]
+    failed_runs = list(_stopped(runs))
+    yield from failed_runs
     artifacts = [(run, artifact) for run in runs if (artifact := run.artifact()) is not None]
     known = place.hashes()
     damaged = [found for run, artifact in artifacts for found in _damage(run, artifact, known, deep=deep)]
@@ -53,31 +53,33 @@ def look_at_workspace(place: Workspace, *, deep: bool) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "artifacts",
-            f"{len(unrecorded):,} made by an older burnish, which recorded no hashes, cannot be checked: "
+            f"{len(unrecorded):,} from an older burnish have no recorded hashes and cannot be checked: "
             f"{', '.join(unrecorded[:3])}{' …' if len(unrecorded) > 3 else ''}",
-            "make those that matter again: burnish run RECIPE --force STEP",
+            "rerun the steps that matter: burnish run RECIPE --force STEP",
         )
     if artifacts and not damaged:
         sizes = [file["size"] for _, artifact in artifacts for file in (artifact.files or {}).values()]
         how = "hashed" if deep else "compared by size and time; --deep hashes them"
-        yield Finding("ok", "artifacts", f"{len(artifacts):,} whole: {len(sizes):,} files, {sum(sizes):,} bytes, {how}")
-    if not (torn or in_trouble or damaged):
-        yield Finding("ok", "workspace", f"{place.root}: {len(runs)} runs, none in trouble")
+        yield Finding(
+            "ok", "artifacts", f"{len(artifacts):,} intact: {len(sizes):,} files, {sum(sizes):,} bytes, {how}"
+        )
+    if not (unreadable or failed_runs or damaged):
+        yield Finding("ok", "workspace", f"{place.root}: {len(runs)} runs, no problems")
 
 
-def look_at_runs(place: Workspace, name: str, *, deep: bool) -> list[Finding]:
-    """The findings of every step of a run. Errors: AskError `ask.no-such-run`."""
+def check_runs(place: Workspace, name: str, *, deep: bool) -> list[Finding]:
+    """Check every step of a run. Raises AskError `ask.no-such-run`."""
     try:
-        return [finding for run in place.find_runs(name) for finding in look_at_run(run, deep=deep)]
-    except RunError as error:  # the plan itself is torn
+        return [finding for run in place.find_runs(name) for finding in check_run(run, deep=deep)]
+    except RunError as error:  # the plan is damaged
         return [_of_error(name, error)]
 
 
-def look_at_run(run: Run, *, deep: bool) -> Iterator[Finding]:
-    """Why one step failed, or whether what it made is whole."""
-    torn = list(_torn_records_of(run.folder))
-    if torn:
-        for error in torn:
+def check_run(run: Run, *, deep: bool) -> Iterator[Finding]:
+    """Report why a step failed, or whether its artifact is intact."""
+    damaged = list(_damaged_records_of(run.folder))
+    if damaged:
+        for error in damaged:
             yield _of_error(run.name, error)
         return
     record, state = run.record, run.state
@@ -87,30 +89,28 @@ def look_at_run(run: Run, *, deep: bool) -> Iterator[Finding]:
         damage = list(_damage(run, artifact, {}, deep=deep))
         yield from damage
         if not damage and artifact.files is None:
-            what = f"succeeded; output at {run.out}, made by an older burnish: its files cannot be checked"
-            yield Finding("warning", run.name, what, "to be sure, make it again: burnish run RECIPE --force STEP")
+            what = f"succeeded; output at {run.out}, from an older burnish: its files cannot be checked"
+            yield Finding("warning", run.name, what, "rerun to be sure: burnish run RECIPE --force STEP")
         elif not damage:
-            how = "every file hashed" if deep else "sizes and times as recorded"
+            how = "hashes match" if deep else "sizes and times match"
             yield Finding("ok", run.name, f"succeeded; output at {run.out}, {how}")
     elif state == "killed":
-        yield Finding(
-            "problem", run.name, "its worker was ended from outside", "run the same command again: it resumes"
-        )
+        yield Finding("problem", run.name, "its worker was killed", "run the same command again to resume")
     elif state in ("failed", "interrupted") and error is not None:
         meaning = CODES.get(error["code"], "")
         yield Finding("problem", run.name, f"{error['what']} ({error['code']}: {meaning})", error["fix"])
         last = "\n".join(error.get("log", "").splitlines()[-10:]) or _last_error_lines(run)
         if last:
-            yield Finding("warning", f"{run.name} log", last, f"the whole log: {run.log}")
+            yield Finding("warning", f"{run.name} log", last, f"full log: {run.log}")
     else:
         yield Finding("ok", run.name, state)
 
 
-def _torn_records(place: Workspace) -> Iterator[BurnishError]:
-    """Of the workspace, of each run, and of each of its steps."""
+def _damaged_records(place: Workspace) -> Iterator[BurnishError]:
+    """Damaged records of the workspace, of its runs and of their steps."""
     for folder in (place.runs, place.hash_file.parent):
         if is_there(folder) and not folder.is_dir():
-            yield broken(folder, "is no folder")
+            yield broken(folder, "is not a folder")
     for path, read in ((place.runs / "latest.txt", read_latest), (place.hash_file, read_hashes)):
         if is_there(path):
             yield from _errors_of(lambda path=path, read=read: read(path))
@@ -119,14 +119,14 @@ def _torn_records(place: Workspace) -> Iterator[BurnishError]:
         if steps or is_there(number / "plan.json"):
             yield from _errors_of(lambda number=number: read_record(number / "plan.json"))
         for step in steps:
-            yield from _torn_records_of(step)
+            yield from _damaged_records_of(step)
 
 
 def _is_step(folder: Path) -> bool:
     return any(is_there(folder / name) for name in (*RECORDS, "out"))
 
 
-def _torn_records_of(folder: Path) -> Iterator[BurnishError]:
+def _damaged_records_of(folder: Path) -> Iterator[BurnishError]:
     yield from misplaced_logs(folder)
     for name in RECORDS:
         if name != "artifact.json" or is_there(folder / name):
@@ -152,7 +152,7 @@ def _errors_of(read: Callable[[], object]) -> Iterator[BurnishError]:
 def _stopped(runs: list[Run]) -> Iterator[Finding]:
     for run in runs:
         if run.state == "killed":
-            yield Finding("warning", f"run {run.name}", "its worker is gone", "run the same command again: it resumes")
+            yield Finding("warning", f"run {run.name}", "its worker was killed", "run the same command again to resume")
     failed = next((run for run in runs if run.state == "failed"), None)
     if failed is not None:
         reason = failed.record.get("reason", "failed")
@@ -163,7 +163,7 @@ def _damage(run: Run, artifact: Artifact, known: dict[str, Any], *, deep: bool) 
     damage = artifact.damage(known, deep=deep)
     if damage:
         yield Finding("problem", f"artifact {run.name}", summary(damage, most=20), artifact.repair)
-    elif deep:  # an adapter's base as well
+    elif deep:  # also checks the base of an adapter
         for error in _errors_of(lambda: check_input(artifact.as_input(run.name), known)):
             yield _of_error(f"artifact {run.name}", error)
 
@@ -176,5 +176,5 @@ def _last_error_lines(run: Run) -> str:
     if not run.log.is_file():
         return ""
     lines = run.log.read_text(encoding="utf-8", errors="replace").splitlines()
-    telling = [line.strip() for line in lines if "Error" in line or "ERROR" in line]
-    return mask("\n".join(telling[-3:]))
+    errors = [line.strip() for line in lines if "Error" in line or "ERROR" in line]
+    return mask("\n".join(errors[-3:]))

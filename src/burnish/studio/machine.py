@@ -1,4 +1,4 @@
-"""What this machine is, and what is wrong with it: `env` and `doctor`."""
+"""`env` describes this machine; `doctor` checks it, the workspace and runs."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from burnish.core.runs.workspace import Workspace
 from burnish.core.secrets import mask
 from burnish.core.version import VERSION
 from burnish.jobs.local import worker_environment
-from burnish.studio.findings import Finding, look_at_runs, look_at_workspace
+from burnish.studio.findings import Finding, check_runs, check_workspace
 
 _PACKAGES = (
     "torch",
@@ -43,9 +43,9 @@ _MIN_FREE = 2 * 10**9
 
 
 def env(*, devices: bool = True, workspace: Path | str | None = None) -> dict[str, Any]:
-    """The resolved runtime: versions, machine, devices (asked of torch in a child process), paths, endpoints.
+    """Versions, machine, devices (from torch in a child process), paths and endpoints.
 
-    Of a secret it is only told that it is set.
+    For secrets, only whether they are set.
     """
     place = Workspace.find(workspace)
     memory = _memory_bytes()
@@ -72,17 +72,17 @@ def env(*, devices: bool = True, workspace: Path | str | None = None) -> dict[st
 
 
 def doctor(run: str | None = None, *, deep: bool = False, workspace: Path | str | None = None) -> list[Finding]:
-    """Find what is wrong with this machine and workspace, or with one run, and say what to do.
+    """Check this machine and workspace, or one run. Each problem has a fix.
 
-    Artifacts are compared with their records by size and time; with `deep` every file of them is hashed.
+    Files of artifacts are compared by size and time; with `deep` they are hashed.
     """
     place = Workspace.find(workspace)
     if run is not None:
-        return look_at_runs(place, run, deep=deep)
-    return [*_look_at_packages(), *_look_at_machine(place), *look_at_workspace(place, deep=deep)]
+        return check_runs(place, run, deep=deep)
+    return [*_check_packages(), *_check_machine(place), *check_workspace(place, deep=deep)]
 
 
-def _look_at_packages() -> Iterator[Finding]:
+def _check_packages() -> Iterator[Finding]:
     missing = [name for name in _PACKAGES if _version(name) is None and name not in ("datasets",)]
     if missing:
         yield Finding("problem", "packages", f"not installed: {', '.join(missing)}", "pip install 'burnish[train]'")
@@ -90,17 +90,17 @@ def _look_at_packages() -> Iterator[Finding]:
         yield Finding("ok", "packages", f"torch {_version('torch')}, transformers {_version('transformers')}")
     devices = _devices()
     if "error" in devices:
-        yield Finding("problem", "torch", devices["error"], "install torch again: pip install --force-reinstall torch")
+        yield Finding("problem", "torch", devices["error"], "reinstall torch: pip install --force-reinstall torch")
     else:
         yield Finding("ok", "devices", ", ".join(devices["names"]))
 
 
-def _look_at_machine(place: Workspace) -> Iterator[Finding]:
+def _check_machine(place: Workspace) -> Iterator[Finding]:
     folder = _existing(place.root)
     free = shutil.disk_usage(folder).free
     if free < _MIN_FREE:
         yield Finding(
-            "problem", "disk", f"{file_size(free)} free at {folder}", "free some space, or use another workspace"
+            "problem", "disk", f"{file_size(free)} free at {folder}", "free disk space, or use another workspace"
         )
     else:
         yield Finding("ok", "disk", f"{file_size(free)} free")
@@ -111,7 +111,7 @@ def _look_at_machine(place: Workspace) -> Iterator[Finding]:
             "warning" if small else "ok",
             "memory",
             f"{memory / 1e9:.0f} GB",
-            "models above about 0.5B parameters will not fit" if small else "",
+            "models above about 0.5B parameters do not fit" if small else "",
         )
     threads = os.environ.get("OMP_NUM_THREADS")
     if threads is not None and threads.isdigit() and int(threads) > usable_cores():
@@ -123,13 +123,13 @@ def _look_at_machine(place: Workspace) -> Iterator[Finding]:
 
 
 def _devices() -> dict[str, Any]:
-    """Asked of torch in a child process, since this one never imports it."""
+    """The devices torch sees, from a child process: this one never imports torch."""
     done = subprocess.run(
         [sys.executable, "-m", "burnish.models.device"], capture_output=True, env=worker_environment(), check=False
     )
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
-        return {"error": lines[-1] if lines else f"ended with status {done.returncode}"}
+        return {"error": lines[-1] if lines else f"exit status {done.returncode}"}
     return json.loads(done.stdout)
 
 
@@ -141,7 +141,7 @@ def _version(name: str) -> str | None:
 
 
 def _shown(name: str) -> str | bool | None:
-    """What the environment says; of a secret only that it is set."""
+    """The value of an environment variable; True for a secret that is set."""
     value = os.environ.get(name)
     if value and "TOKEN" in name:
         return True

@@ -1,4 +1,4 @@
-"""Run a recipe: reuse what is there, do the rest in worker processes, and tell a watcher what happens."""
+"""Run a recipe: reuse finished steps, run the others in worker processes, and report to a watcher."""
 
 import errno
 import shutil
@@ -19,16 +19,16 @@ from burnish.core.runs.artifact import Artifact
 from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.local import BUSY, LocalLauncher
-from burnish.studio.asking import RecipeLike, as_recipe, stage_recipe
+from burnish.studio.planning import RecipeLike, as_recipe, stage_recipe
 from burnish.studio.stopping import StopRequests, interrupted, interruptible_planning
 
-_POLL_SECONDS, _LOOK_SECONDS = 0.05, 0.2
+_POLL_SECONDS, _WAIT_SECONDS = 0.05, 0.2
 _CLOSED_OUTPUT = (errno.EPIPE, errno.EIO, errno.EBADF)
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What became of a step. `metrics` are the artifact's measures, `path` is its folder."""
+    """The result of a step. `metrics` are the measures of its artifact, `path` is the folder."""
 
     name: str
     action: str
@@ -41,7 +41,7 @@ class StepResult:
 
     @property
     def path(self) -> Path:
-        """The artifact's folder. RunError `run.damaged-artifact` when its files are not those that the step wrote."""
+        """The artifact's folder. Raises RunError `run.damaged-artifact` if files changed since they were written."""
         self.artifact.refuse_damage({}, self.run.name)
         return self.artifact.path
 
@@ -82,25 +82,25 @@ class RunResult:
 
 
 class Watcher(Protocol):
-    """What a face hears while a recipe runs."""
+    """Callbacks of a running recipe."""
 
-    def began(self, plan: Plan, number: int, folder: Path) -> None: ...
-    def step_began(self, step: PlannedStep, run: Run) -> None: ...
-    def heard(self, step: PlannedStep, event: Event) -> None: ...
-    def step_ended(self, step: PlannedStep, run: Run) -> None: ...
-    def stopping(self, at_once: bool) -> None: ...
-    def waiting(self, step: PlannedStep, run: Run) -> None: ...
+    def on_run_start(self, plan: Plan, number: int, folder: Path) -> None: ...
+    def on_step_start(self, step: PlannedStep, run: Run) -> None: ...
+    def on_event(self, step: PlannedStep, event: Event) -> None: ...
+    def on_step_end(self, step: PlannedStep, run: Run) -> None: ...
+    def on_stop(self, at_once: bool) -> None: ...
+    def on_wait(self, step: PlannedStep, run: Run) -> None: ...
 
 
-class Quiet:
-    """A watcher that says nothing: the default in Python."""
+class SilentWatcher:
+    """A watcher that prints nothing: the default in Python."""
 
-    def began(self, plan: Plan, number: int, folder: Path) -> None: ...
-    def step_began(self, step: PlannedStep, run: Run) -> None: ...
-    def heard(self, step: PlannedStep, event: Event) -> None: ...
-    def step_ended(self, step: PlannedStep, run: Run) -> None: ...
-    def stopping(self, at_once: bool) -> None: ...
-    def waiting(self, step: PlannedStep, run: Run) -> None: ...
+    def on_run_start(self, plan: Plan, number: int, folder: Path) -> None: ...
+    def on_step_start(self, step: PlannedStep, run: Run) -> None: ...
+    def on_event(self, step: PlannedStep, event: Event) -> None: ...
+    def on_step_end(self, step: PlannedStep, run: Run) -> None: ...
+    def on_stop(self, at_once: bool) -> None: ...
+    def on_wait(self, step: PlannedStep, run: Run) -> None: ...
 
 
 def run(
@@ -113,10 +113,10 @@ def run(
     only: Iterable[str] = (),
     watcher: Watcher | None = None,
 ) -> RunResult:
-    """Run what is new and reuse what is not. Raises the BurnishError of the step that failed.
+    """Run a recipe and return its artifacts; finished steps are reused. Raises the BurnishError of a failed step.
 
-    `settings` are `step.field=value`; `start` runs that step and all that stand on it anew; `force` the
-    named steps ("*" for all); `only` the named steps and what they need.
+    `settings` are `step.field=value`. `start` reruns a step and all that depend on it, `force` reruns the named steps
+    ("*" for all), `only` runs the named steps and their inputs.
     """
     place = Workspace.find(workspace)
     with interruptible_planning():
@@ -134,7 +134,7 @@ def run_stage(
     watcher: Watcher | None = None,
     **values: Any,
 ) -> StepResult:
-    """Run one stage by itself: `run_stage("sft", base="builtin:pocket", data="file:rows.jsonl")`."""
+    """Run a single stage: `run_stage("sft", base="builtin:pocket", data="file:rows.jsonl")`."""
     place = Workspace.find(workspace)
     with interruptible_planning():
         plan = make_plan(stage_recipe(name, files, settings, values), place, force=("*",) if force else ())
@@ -142,20 +142,20 @@ def run_stage(
 
 
 def execute(plan: Plan, workspace: Workspace, watcher: Watcher | None = None) -> RunResult:
-    """Carry out a plan, step by step, each in a worker process.
+    """Run the steps of a plan, each in a worker process.
 
-    Of several processes that want the same step, one does it and the others wait for its result.
+    If several processes want the same step, one runs it and the others wait for its result.
     """
     number = workspace.claim_number(plan.recipe.name)
     with (
         workspace.lock_of(plan.recipe.name, number),
         StopRequests(workspace.stop_file(plan.recipe.name, number)) as stops,
     ):
-        return _Execution(plan, number, workspace, watcher or Quiet(), stops).carry_out()
+        return _Execution(plan, number, workspace, watcher or SilentWatcher(), stops).run()
 
 
 def error_of(run: Run) -> BurnishError:
-    """The error that ended a run, as it was raised in the worker."""
+    """The error that ended a run in its worker."""
     record = run.record.get("error")
     if record is None:
         return RunError("run.failed", f"run {run.name} ended without an artifact", f"see {run.log}")
@@ -163,7 +163,7 @@ def error_of(run: Run) -> BurnishError:
 
 
 class _Execution:
-    """One run of a plan. A watcher that fails stops the run as Ctrl-C does, and its error is raised at the end."""
+    """One run of a plan. An exception in a watcher stops the run like Ctrl-C and is raised at the end."""
 
     def __init__(self, plan: Plan, number: int, workspace: Workspace, watcher: Watcher, stops: StopRequests):
         self._plan, self._number, self._workspace, self._stops = plan, number, workspace, stops
@@ -174,14 +174,14 @@ class _Execution:
         self._steps = {step.step.name: step for step in plan.steps}
         self._runs = {name: self._folder_of(step) for name, step in self._steps.items()}
 
-    def carry_out(self) -> RunResult:
+    def run(self) -> RunResult:
         folder = self._workspace.runs / self._plan.recipe.name / str(self._number)
         try:
             self._workspace.record_plan(self._plan.recipe.name, self._number, self._record())
-        except OSError:  # a full disk: leave no number without a plan
+        except OSError:  # such as a full disk: leave no run without a plan
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        self._tell(lambda: self._watcher.began(self._plan, self._number, folder))
+        self._notify(lambda: self._watcher.on_run_start(self._plan, self._number, folder))
         for name, step in self._steps.items():
             self._result.steps[name] = self._step(step)
         if self._watcher_error is not None:
@@ -191,14 +191,14 @@ class _Execution:
     def _step(self, planned: PlannedStep) -> StepResult:
         name = planned.step.name
         if planned.action == "reuse":
-            self._show_reused(planned)
+            self._report_reused(planned)
         else:
-            with self._turn(planned) as step:
-                self._now(step)
+            with self._exclusive(planned) as step:
+                self._update(step)
                 if step.action == "reuse":
-                    self._show_reused(step)
+                    self._report_reused(step)
                 else:
-                    self._do(step, self._runs[name])
+                    self._work(step, self._runs[name])
         run = self._runs[name]
         artifact = run.artifact()
         if artifact is None:
@@ -206,27 +206,27 @@ class _Execution:
             raise self._interrupted(name, run) if error.code == "run.interrupted" else error
         return StepResult(name, self._steps[name].action, run, artifact)
 
-    def _show_reused(self, step: PlannedStep) -> None:
+    def _report_reused(self, step: PlannedStep) -> None:
         run = self._runs[step.step.name]
-        self._tell(lambda: self._watcher.step_began(step, run))
-        self._tell(lambda: self._watcher.step_ended(step, run))
+        self._notify(lambda: self._watcher.on_step_start(step, run))
+        self._notify(lambda: self._watcher.on_step_end(step, run))
 
     @contextmanager
-    def _turn(self, step: PlannedStep) -> Generator[PlannedStep]:
-        """Wait until no other process does this step, and keep others waiting; gives the step as it stands then.
+    def _exclusive(self, step: PlannedStep) -> Generator[PlannedStep]:
+        """Hold the lock of a step, after waiting for other processes; yields the step, planned again.
 
-        The lock dies with its holder. The worker of a killed holder may still be saving: it is waited for as well.
+        The lock is released when its holder dies. The worker of a killed holder may still be saving: wait for it too.
         """
         lock = self._workspace.step_lock(step.fingerprint)
         try:
             while True:
-                if self._stops.asked:
+                if self._stops.requested:
                     raise self._interrupted(step.step.name)
-                is_ours = lock.is_locked or _is_taken(lock)
+                is_locked = lock.is_locked or _acquire(lock)
                 if step.is_forced:
                     break
                 step = replan_step(step, self._workspace)
-                if is_ours and not step.is_in_progress:
+                if is_locked and not step.is_in_progress:
                     break
                 self._wait(step, lock)
             yield step
@@ -234,23 +234,23 @@ class _Execution:
             lock.release()
 
     def _wait(self, step: PlannedStep, lock: FileLock) -> None:
-        """Until the step's lock is ours, or the run in progress has ended; the run is named when it is known."""
+        """Wait until the lock is acquired or the run in progress has ended; report that run once it is known."""
         other = step.run if step.is_in_progress else None
         if other is None:
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_WAIT_SECONDS)
             return
         if self._steps[step.step.name].action != "wait":
-            self._now(replace(step, action="wait"))
-            self._tell(lambda: self._watcher.waiting(step, other))
-        while not self._stops.asked:
-            if not lock.is_locked and _is_taken(lock):
+            self._update(replace(step, action="wait"))
+            self._notify(lambda: self._watcher.on_wait(step, other))
+        while not self._stops.requested:
+            if not lock.is_locked and _acquire(lock):
                 return
             if lock.is_locked and not other.is_alive():
                 return
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_WAIT_SECONDS)
 
-    def _do(self, step: PlannedStep, run: Run) -> None:
-        """Start a worker and watch it to its end."""
+    def _work(self, step: PlannedStep, run: Run) -> None:
+        """Start a worker and report its events until it exits."""
         if step.action == "run":
             run.create(self._job(step))
         else:
@@ -258,9 +258,9 @@ class _Execution:
             run.update_job(self._job(step))
         offset = run.events.path.stat().st_size if run.events.path.exists() else 0
         if not offset:
-            text = f"{run.events.path} was missing: what this step said before is lost, and a new log begins"
+            text = f"{run.events.path} was missing: earlier events of this step are lost"
             run.events.append(Note(level="warning", text=text))
-        self._tell(lambda: self._watcher.step_began(step, run))
+        self._notify(lambda: self._watcher.on_step_start(step, run))
         launcher = LocalLauncher()
         process = launcher.start(run)
         try:
@@ -268,33 +268,33 @@ class _Execution:
                 status = launcher.poll(process, run)
                 for event, position in run.events.read(offset):
                     offset = position
-                    self._tell(lambda event=event: self._watcher.heard(step, event))
+                    self._notify(lambda event=event: self._watcher.on_event(step, event))
                 if status is not None:
                     break
                 for at_once in self._stops.new():
                     launcher.stop(process, at_once=at_once)
-                    self._tell(lambda at_once=at_once: self._watcher.stopping(at_once))
+                    self._notify(lambda at_once=at_once: self._watcher.on_stop(at_once))
                 time.sleep(_POLL_SECONDS)
-        except BaseException:  # nobody would watch the worker any more
+        except BaseException:  # the worker must not outlive this process
             launcher.stop(process, at_once=True)
             process.wait()
             launcher.poll(process, run)
             raise
-        self._tell(lambda: self._watcher.step_ended(step, run))
+        self._notify(lambda: self._watcher.on_step_end(step, run))
         if status == BUSY:
             raise _busy(step, run)
 
-    def _tell(self, word: Callable[[], None]) -> None:
+    def _notify(self, callback: Callable[[], None]) -> None:
         if self._watcher_error is not None:
             return
         try:
-            word()
+            callback()
         except Exception as error:
             self._watcher_error = error
-            self._stops.ask_once()
+            self._stops.request_once()
 
     def _interrupted(self, name: str, run: Run | None = None) -> Exception:
-        """The error of the stopped run: the watcher's own where that was the cause, unless its output was closed."""
+        """The error of a stopped run: the watcher's error if that was the cause, unless its output was closed."""
         error = self._watcher_error
         if error is not None and not (isinstance(error, OSError) and error.errno in _CLOSED_OUTPUT):
             return error
@@ -306,8 +306,8 @@ class _Execution:
     def _folder_of(self, step: PlannedStep) -> Run:
         return step.run or self._workspace.run(self._plan.recipe.name, self._number, step.step.name)
 
-    def _now(self, step: PlannedStep) -> None:
-        """Keep what has become of a step since the plan was made, in plan.json too."""
+    def _update(self, step: PlannedStep) -> None:
+        """Record a step that changed since the plan was made, also in plan.json."""
         name = step.step.name
         if step != self._steps[name]:
             self._steps[name], self._runs[name] = step, self._folder_of(step)
@@ -336,8 +336,8 @@ class _Execution:
         }
 
 
-def _is_taken(lock: FileLock) -> bool:
-    """Try to take a lock; it is ours, or another's."""
+def _acquire(lock: FileLock) -> bool:
+    """Try to acquire a lock; False if another process holds it."""
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -349,5 +349,5 @@ def _busy(step: PlannedStep, run: Run) -> RunError:
     return RunError(
         "run.busy",
         f"step '{step.step.name}' is in progress in another process (run {run.name})",
-        f"wait for it, follow it (burnish runs tail {run.name} --follow), or stop it (burnish runs stop {run.name})",
+        f"wait for it, follow it (burnish runs tail {run.name} --follow) or stop it (burnish runs stop {run.name})",
     )

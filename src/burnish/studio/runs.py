@@ -1,4 +1,4 @@
-"""Look at runs: list, show, tail, compare, stop, resume."""
+"""List, show, follow, compare, stop and resume runs."""
 
 import contextlib
 import os
@@ -20,9 +20,9 @@ from burnish.studio.stopping import interruptible_planning, request_stop
 
 
 def runs(*, workspace: Path | str | None = None) -> list[dict[str, Any]]:
-    """One row per run folder, newest first: name, stage, state, seconds, the main measures.
+    """One row per step that was run, newest first: name, stage, state, seconds, measures.
 
-    A run whose records are torn has the state `damaged`, and as reason the file and what is wrong with it.
+    A run with an unreadable record has the state `damaged`, and the error as reason.
     """
     return [_row_or_damage(run) for run in Workspace.find(workspace).all_runs()]
 
@@ -52,7 +52,7 @@ def _row(run: Run) -> dict[str, Any]:
 
 
 def show(name: str = "latest", *, workspace: Path | str | None = None) -> list[dict[str, Any]]:
-    """All that is known of a run's steps: row, settings, inputs, chosen values, error, path, provenance."""
+    """For each step of a run: its row, settings, inputs, chosen values, notes, error, path, provenance."""
     shown: list[dict[str, Any]] = []
     for run in Workspace.find(workspace).find_runs(name):
         artifact = run.artifact()
@@ -78,7 +78,7 @@ def show(name: str = "latest", *, workspace: Path | str | None = None) -> list[d
 def tail(
     name: str = "latest", *, follow: bool = False, workspace: Path | str | None = None
 ) -> Iterator[tuple[str, Event]]:
-    """(run name, event) of every step; with `follow`, goes on until nobody works on the run any more."""
+    """(run name, event) of every step; with `follow`, until the run ends."""
     offsets: dict[str, int] = {}
     place = Workspace.find(workspace)
     lock = place.lock_of(*place.number_of(name))
@@ -95,7 +95,7 @@ def tail(
 
 
 def curve(run: Run, key: str = "loss") -> list[tuple[int, float]]:
-    """(step, value) of one metric over a run; of a step that was repeated after a resume, the last."""
+    """(step, value) of a metric over a run; the last value of steps repeated after a resume."""
     points: dict[int, float] = {}
     for event, _ in run.events.read():
         if isinstance(event, Metric) and key in event.values:
@@ -104,10 +104,10 @@ def curve(run: Run, key: str = "loss") -> list[tuple[int, float]]:
 
 
 def diff(one: str, other: str, *, workspace: Path | str | None = None) -> dict[str, Any]:
-    """What differs between two runs, step by step: settings, input contents, measures."""
+    """The differences between two runs, step by step: settings, contents of inputs, measures."""
     place = Workspace.find(workspace)
     sides = [{run.folder.name: run for run in place.find_runs(name)} for name in (one, other)]
-    if all(len(side) == 1 for side in sides):  # two single steps are compared whatever their names
+    if all(len(side) == 1 for side in sides):  # compare two single steps whatever their names
         sides = [{"": next(iter(side.values()))} for side in sides]
     names = list(dict.fromkeys([*sides[0], *sides[1]]))
     steps: dict[str, Any] = {}
@@ -125,10 +125,9 @@ def diff(one: str, other: str, *, workspace: Path | str | None = None) -> dict[s
 
 
 def stop(name: str = "latest", *, workspace: Path | str | None = None) -> list[str]:
-    """Ask a run in progress to save its state and end; a second time, to end at once. Gives the names of what is asked.
+    """Stop a run after it saves its state; a second request stops it at once. Returns the names of the stopped runs.
 
-    The request is for the whole run, also while none of its steps is at work. A step that another run resumes or does
-    for this one is stopped by the name of that run.
+    The request is for the whole run. If another run does a step of this one, that run is stopped.
     """
     place = Workspace.find(workspace)
     recipe, number = place.number_of(name)
@@ -137,30 +136,30 @@ def stop(name: str = "latest", *, workspace: Path | str | None = None) -> list[s
     if is_held(place.lock_of(recipe, number)):
         request_stop(place.stop_file(recipe, number))
         return [f"{recipe}/{number}"]
-    asked: list[str] = []
+    requested: list[str] = []
     for run in place.find_runs(name):
         if not run.is_alive():
             continue
         driver = _driver(run, place)
         if driver is not None:
             request_stop(place.stop_file(*driver))
-            asked.append(f"{driver[0]}/{driver[1]}")
-        else:  # its parent is gone, and the worker has not noticed
+            requested.append(f"{driver[0]}/{driver[1]}")
+        else:  # its parent is gone, its worker still runs
             with contextlib.suppress(ProcessLookupError):
                 os.kill(run.record["pid"], signal.SIGTERM)
-                asked.append(run.name)
-    if not asked:
-        raise AskError("ask.nothing-to-do", f"nothing of run '{name}' is in progress", "see `burnish runs list`")
-    return asked
+                requested.append(run.name)
+    if not requested:
+        raise AskError("ask.nothing-to-do", f"run '{name}' is not in progress", "see `burnish runs list`")
+    return requested
 
 
 def _driver(run: Run, place: Workspace) -> tuple[str, int] | None:
-    """Recipe and number of the run in progress that does this step, in a folder that may be an older run's."""
+    """Recipe and number of the run in progress that does this step; its folder may be that of an older run."""
     for recipe in place.recipes():
         for number in place.numbers(recipe):
             try:
                 steps = place.plan_of(recipe, number)["steps"]
-            except BurnishError:  # a torn plan is not the one in progress
+            except BurnishError:  # a run in progress has a readable plan
                 continue
             does = any(step["folder"] == run.name and step.get("action") in ("run", "resume") for step in steps)
             if does and is_held(place.lock_of(recipe, number)):
@@ -169,7 +168,7 @@ def _driver(run: Run, place: Workspace) -> tuple[str, int] | None:
 
 
 def resume(name: str = "latest", *, workspace: Path | str | None = None, watcher: Watcher | None = None) -> RunResult:
-    """Run a run's recipe again: finished steps are reused, a cut-off one goes on from its checkpoint."""
+    """Run the recipe of a run again: finished steps are reused, a stopped one resumes from its checkpoint."""
     place = Workspace.find(workspace)
     plan = place.plan_of(*place.number_of(name), resumable=True)
     only = [step["step"] for step in plan["steps"]]
@@ -179,7 +178,7 @@ def resume(name: str = "latest", *, workspace: Path | str | None = None, watcher
 
 
 def _settings_of(a: Run, b: Run) -> list[dict[str, Any]]:
-    """All settings of both when both have finished, else what was asked for: the two are compared like with like."""
+    """All settings if both runs have finished, else the settings given to each."""
     made = [run.artifact() for run in (a, b)]
     whole = [dict(artifact.spec) for artifact in made if artifact is not None]
     return whole if len(whole) == 2 else [run.record_of("spec.json") for run in (a, b)]

@@ -1,4 +1,4 @@
-"""The JSON Schema of a stage's settings, or of a whole recipe: for editors, forms and other programs."""
+"""The JSON Schema of the settings of a stage, or of a whole recipe."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from burnish.core.catalog import stage, stages
 
 
 def schema(name: str | None = None) -> dict[str, Any]:
-    """The schema of one stage, or of a recipe with all stages when no name is given."""
+    """The schema of one stage; without a name, of a recipe with all stages."""
     if name is not None:
         return stage(name).spec_type().model_json_schema()
     definitions: dict[str, Any] = {}

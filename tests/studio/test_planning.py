@@ -4,7 +4,7 @@ import pytest
 
 import burnish
 from burnish.core.errors import AskError
-from burnish.studio.asking import as_recipe, begin, shipped_recipes, stage_recipe
+from burnish.studio.planning import as_recipe, begin, shipped_recipes, stage_recipe
 
 
 def test_shipped_recipes_are_found_by_name_and_by_path():

@@ -1,4 +1,4 @@
-"""Verbs that need a workroom but make no artifact: look at rows, talk to a model. Each runs in a child process."""
+"""`inspect` and `chat`: they import torch but make no artifact, so each runs in a child process."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ _MODEL_KINDS = ("model", "adapter")
 
 
 def inspect(source: str, *, workspace: Path | str | None = None, **settings: Any) -> dict[str, Any]:
-    """Rows, lengths, roles, and per token whether it is learned. Settings are those of `InspectSpec`."""
+    """Rows, lengths, roles, and for each token whether it is learned. Settings are those of `InspectSpec`."""
     place = Workspace.find(workspace)
     _require("pyarrow", "data")
     spec = make_spec(InspectSpec, {"source": source, **settings}, lambda _: "inspect")
@@ -29,7 +29,7 @@ def inspect(source: str, *, workspace: Path | str | None = None, **settings: Any
     notes: list[str] = []
     inputs = {"source": resolve(spec.source, ("dataset", "file", "folder"), place, known, notes.append)}
     if spec.tokenizer is not None:
-        _require("transformers", "train")
+        _require("transformers", "tokens")
         inputs["tokenizer"] = resolve(spec.tokenizer, ("tokenizer", "model", "adapter"), place, known, notes.append)
     for value in inputs.values():
         check_input(value, known)
@@ -48,9 +48,9 @@ def resolve_model(
     field: str = "model",
     say: Callable[[str], None] = lambda _: None,
 ) -> Input:
-    """A model reference, fetched: `builtin:pocket`, `file:runs/…/out`, `recipe.step@latest`, `hub:owner/name`.
+    """Resolve and fetch a model: `builtin:pocket`, `file:runs/…/out`, `recipe.step@latest`, `hub:owner/name`.
 
-    `say` gets a sentence where the words leave open what is taken.
+    `say` gets a note if the reference is ambiguous.
     """
     place = Workspace.find(workspace)
     known = place.hashes()
@@ -61,7 +61,7 @@ def resolve_model(
 
 
 def chat(model: str, *, workspace: Path | str | None = None, arguments: Sequence[str] = ()) -> int:
-    """Talk to a model in this terminal; gives the exit status. `arguments` go to the chat itself (`--ask TEXT`)."""
+    """Chat with a model in this terminal; returns the exit status. `arguments` are those of the chat (`--ask TEXT`)."""
     _require("torch", "train")
     value = resolve_model(model, workspace=workspace, say=lambda text: print(text, file=sys.stderr))
     command = [sys.executable, "-m", "burnish.stages.models.chat", json.dumps(value.to_json()), *arguments]
@@ -69,7 +69,7 @@ def chat(model: str, *, workspace: Path | str | None = None, arguments: Sequence
 
 
 def _require(package: str, extra: str) -> None:
-    """A workroom's package that is not installed is told here; the workroom itself could only end in a traceback."""
+    """Raise MachineError `machine.no-package` if a package of the child process is not installed."""
     if find_spec(package) is None:
         raise MachineError(
             "machine.no-package",
@@ -79,7 +79,7 @@ def _require(package: str, extra: str) -> None:
 
 
 def _ask(module: str, request: dict[str, Any]) -> dict[str, Any]:
-    """Send a request to a workroom's door and read its answer; an error there is raised here."""
+    """Run a module in a child process with a JSON request; returns its answer or raises its error."""
     done = subprocess.run(
         [sys.executable, "-m", module],
         input=json.dumps(request).encode(),
@@ -92,7 +92,7 @@ def _ask(module: str, request: dict[str, Any]) -> dict[str, Any]:
     except ValueError:
         tail = done.stderr.decode(errors="replace")[-2000:]
         raise RunError(
-            "run.failed", f"{module} ended with status {done.returncode}", tail or "no word was said"
+            "run.failed", f"{module} exited with status {done.returncode}", tail or "it printed nothing"
         ) from None
     if "error" in answer:
         raise error_from_dict(answer["error"])

@@ -1,4 +1,4 @@
-"""A running recipe as a person sees it: one bar, the notes, the tables, and a closing table; kept in console.log."""
+"""Show a running recipe in the terminal: a progress bar, notes, tables and a summary; also writes console.log."""
 
 import errno
 import sys
@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Column
 from rich.text import Text
 
-from burnish.cli.render import cell, duration, make_table, measures_in_short, plain, program, sparkline
+from burnish.cli.render import cell, duration, make_table, metrics_summary, plain, program, sparkline
 from burnish.core.events import Event
 from burnish.core.plan import Plan, PlannedStep
 from burnish.core.runs.run import Run
@@ -24,15 +24,15 @@ from burnish.studio.runs import curve
 _PLAIN_EVERY = 5.0
 _NARROW = 100
 _BESIDE_THE_BAR = 14
-"""Columns of the indent, the blanks between columns and the time that is left."""
-_WIDTH_WITHOUT_PLACES = 62
-"""The closing table has a column of paths when the terminal is wider than this and the longest path."""
+"""Columns of the indent, the gaps between columns and the remaining time."""
+_WIDTH_WITHOUT_PATHS = 62
+"""The summary has a column of paths if the terminal is wider than this plus the longest path."""
 _SHOWN = {"loss": "loss", "tokens_per_second": "tokens/s", "eval_loss": "eval", "learning_rate": "lr"}
-"""Metrics beside the bar, the most telling first: on a narrow terminal the last ones are left out."""
+"""Metrics beside the bar, most important first: a narrow terminal shows fewer."""
 
 
 class TerminalWatcher:
-    """Prints what happens, on a terminal with a live bar. Elsewhere progress goes to standard error, now and then."""
+    """Print the events of a run. A terminal has a live bar; elsewhere progress goes to stderr every few seconds."""
 
     def __init__(self, console: Console):
         self._console = console
@@ -42,28 +42,32 @@ class TerminalWatcher:
         self._task: TaskID | None = None
         self._numbers: dict[str, float] = {}
         self._last_line = 0.0
-        self._began_at = 0.0
+        self._started_at = 0.0
         self._warnings: list[str] = []
+        self._step = self._steps = 0
 
-    def began(self, plan: Plan, number: int, folder: Path) -> None:
-        again = sum(step.action == "reuse" for step in plan.steps)
+    def on_run_start(self, plan: Plan, number: int, folder: Path) -> None:
+        self._steps = len(plan.steps)
+        reused = sum(step.action == "reuse" for step in plan.steps)
         counted = f"{len(plan.steps)} steps" if len(plan.steps) > 1 else "1 step"
-        self._print(f"[bold]{plan.recipe.name}/{number}[/]  {counted}, {again} reused  [dim]{escape(str(folder))}[/]")
+        self._print(f"[bold]{plan.recipe.name}/{number}[/]  {counted}, {reused} reused  [dim]{escape(str(folder))}[/]")
         for note in plan.notes:
             self._print(f"  [dim]{escape(plain(note))}[/]")
         for warning in plan.warnings:
             self._print(f"  [yellow]{escape(plain(warning))}[/]")
             self._warnings.append(warning)
 
-    def step_began(self, step: PlannedStep, run: Run) -> None:
-        self._began_at = self._last_line = time.monotonic()
+    def on_step_start(self, step: PlannedStep, run: Run) -> None:
+        self._started_at = self._last_line = time.monotonic()
         self._numbers.clear()
+        self._step += 1
+        name = f"{self._step}/{self._steps} [bold]{step.step.name}[/]"
         if step.action == "reuse":
-            self._print(f"[green]✓[/] [bold]{step.step.name}[/] [dim]reused: {escape(step.reason)}[/]")
+            self._print(f"[green]✓[/] {name} [dim]reused: {escape(step.reason)}[/]")
             return
         self._open_log(run)
         verb = "resuming" if step.action == "resume" else "running"
-        self._print(f"[cyan]▸[/] [bold]{step.step.name}[/] [dim]{verb} {step.step.stage.name}[/]")
+        self._print(f"[cyan]▸[/] {name} [dim]{verb} {step.step.stage.name}[/]")
         if self._console.is_terminal:
             self._bar = Progress(
                 TextColumn("  {task.description}", table_column=Column(no_wrap=True)),
@@ -77,7 +81,7 @@ class TerminalWatcher:
             self._task = self._bar.add_task("starting", total=None, count="", numbers="")
             self._bar.start()
 
-    def heard(self, step: PlannedStep, event: Event) -> None:
+    def on_event(self, step: PlannedStep, event: Event) -> None:
         match event.kind:
             case "progress":
                 self._progress(event.phase, event.done, event.total, event.unit)
@@ -96,50 +100,56 @@ class TerminalWatcher:
             case "state" | "failed" | "checkpoint":
                 pass
 
-    def step_ended(self, step: PlannedStep, run: Run) -> None:
+    def on_step_end(self, step: PlannedStep, run: Run) -> None:
         if step.action == "reuse":
             return
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-        took = duration(time.monotonic() - self._began_at)
+        took = duration(time.monotonic() - self._started_at)
         artifact = run.artifact()
         if artifact is None:
             self._print(f"[red]✗[/] [bold]{step.step.name}[/] {run.record['state']} after {took}")
         else:
             losses = [value for _, value in curve(run)]
-            line = f"  loss {sparkline(losses)} {losses[0]:.3f} → {losses[-1]:.3f}" if len(losses) > 1 else ""
-            self._print(f"[green]✓[/] [bold]{step.step.name}[/] [dim]{took}[/]{line}")
+            line = f"✓ {step.step.name} {took}"
+            if len(losses) > 1:
+                ends = f"{losses[0]:.3f} → {losses[-1]:.3f}"
+                width = self._console.width - len(f"{line}  loss  {ends}") - 1
+                shown = f"  loss {sparkline(losses, width=min(40, max(8, width)))} {ends}"
+            else:
+                shown = ""
+            self._print(f"[green]✓[/] [bold]{step.step.name}[/] [dim]{took}[/]{shown}")
         self._close_log()
 
-    def stopping(self, at_once: bool) -> None:
+    def on_stop(self, at_once: bool) -> None:
         if at_once:
-            self._print("[yellow]ending at once[/]")
+            self._print("[yellow]stopping now[/]")
         else:
-            self._print("[yellow]stopping: a training saves its state first; press Ctrl-C again to end at once[/]")
+            self._print("[yellow]stopping after a checkpoint; press Ctrl-C again to stop now[/]")
 
-    def waiting(self, step: PlannedStep, run: Run) -> None:
+    def on_wait(self, step: PlannedStep, run: Run) -> None:
         self._print(
-            f"[cyan]…[/] [bold]{step.step.name}[/] waiting: another process is running the same step as {run.name}; "
+            f"[cyan]…[/] [bold]{step.step.name}[/] waiting: another process runs the same step as {run.name}; "
             f"[dim]{program()} runs tail {run.name} --follow[/]"
         )
 
-    def closing(self, result: RunResult) -> None:
-        """The table of what was made, where it lies, and what to type next."""
+    def print_summary(self, result: RunResult) -> None:
+        """The artifacts of the run, where they are, and commands to run next."""
         root = next(iter(result.steps.values())).run.workspace
         rows = [
-            (name, step.artifact.kind, step.action, measures_in_short(step.metrics))
+            (name, step.artifact.kind, step.action, metrics_summary(step.metrics))
             for name, step in result.steps.items()
         ]
-        places = [_short(step.path, root) for step in result.steps.values()]
-        beside = self._console.width >= _WIDTH_WITHOUT_PLACES + max(map(len, places))
+        paths = [_short(step.path, root) for step in result.steps.values()]
+        beside = self._console.width >= _WIDTH_WITHOUT_PATHS + max(map(len, paths))
         if beside:
-            rows = [(*row, place) for row, place in zip(rows, places, strict=True)]
-        columns = ("step", "kind", "how", "measures", *(("where",) if beside else ()))
-        self._print(make_table("What was made", columns, rows, unbroken=("step", "kind", "how", "where")))
-        for (name, *_), place in zip(rows, places, strict=True):
+            rows = [(*row, path) for row, path in zip(rows, paths, strict=True)]
+        columns = ("step", "kind", "how", "measures", *(("path",) if beside else ()))
+        self._print(make_table("Artifacts", columns, rows, unbroken=("step", "kind", "how", "path")))
+        for (name, *_), path in zip(rows, paths, strict=True):
             if not beside:
-                self._print_line(Text(f"{name}: ", "bold") + Text(place))
+                self._print_line(Text(f"{name}: ", "bold") + Text(path))
         for plot in (plot for step in result.steps.values() for plot in sorted(step.path.glob("*.png"))):
             self._print_line(Text("plot: ", "bold") + Text(_short(plot, root)))
         for warning in self._warnings:
@@ -151,8 +161,8 @@ class TerminalWatcher:
         parts = [f"{name} {cell(self._numbers[key])}" for key, name in _SHOWN.items() if key in self._numbers]
         count = f"{done:,}/{total:,} {unit}" if total else f"{done:,} {unit}"
         if self._bar is not None and self._task is not None:
-            room = self._console.width - len(phase) - len(count) - self._bar_width - _BESIDE_THE_BAR
-            numbers = as_many_as_fit(parts, room)
+            width = self._console.width - len(phase) - len(count) - self._bar_width - _BESIDE_THE_BAR
+            numbers = join_to_width(parts, width)
             self._bar.update(
                 self._task, description=phase, completed=done, total=total or None, count=count, numbers=numbers
             )
@@ -163,7 +173,7 @@ class TerminalWatcher:
     def _print(self, what: RenderableType) -> None:
         try:
             self._console.print(what)
-        except SystemExit as error:  # Rich's answer to a closed pipe would end us before the step is saved
+        except SystemExit as error:  # Rich exits on a closed pipe, before the step is saved
             raise BrokenPipeError(errno.EPIPE, "standard output was closed") from error
         if self._log is not None:
             self._log.print(what)
@@ -173,7 +183,7 @@ class TerminalWatcher:
         return 12 if self._console.width < _NARROW else 20
 
     def _print_line(self, text: Text) -> None:
-        """A line with a path or a command, which the terminal may wrap and nobody else, so that it can be copied."""
+        """Print a path or command without wrapping, so that it can be copied."""
         self._console.print(text, soft_wrap=True)
 
     def _open_log(self, run: Run) -> None:
@@ -186,12 +196,12 @@ class TerminalWatcher:
         self._log_file = self._log = None
 
 
-def as_many_as_fit(parts: Sequence[str], room: int) -> str:
-    """The first parts that fit into so many columns, two blanks between them."""
+def join_to_width(parts: Sequence[str], width: int) -> str:
+    """The first parts that fit into `width` columns, separated by two spaces."""
     text = ""
     for part in parts:
         longer = f"{text}  {part}" if text else part
-        if len(longer) > room:
+        if len(longer) > width:
             break
         text = longer
     return text
@@ -202,15 +212,15 @@ def _short(path: Path, root: Path) -> str:
 
 
 def _next_steps(result: RunResult) -> list[str]:
-    """Commands that make sense after what was made."""
+    """Commands that use the artifacts."""
     kinds: Mapping[str, str] = {step.artifact.kind: name for name, step in result.steps.items()}
     name, lines, call = result.recipe, list[str](), program()
-    talker = kinds.get("model") or kinds.get("adapter")
-    if talker:
-        lines.append(f"{call} chat {name}.{talker}@latest")
+    model = kinds.get("model") or kinds.get("adapter")
+    if model:
+        lines.append(f"{call} chat {name}.{model}@latest")
     if "adapter" in kinds and "model" not in kinds:
         lines.append(f"{call} merge --model {name}.{kinds['adapter']}@latest")
-    if "dataset" in kinds and not talker:
+    if "dataset" in kinds and not model:
         lines.append(f"{call} inspect {name}.{kinds['dataset']}@latest --tokenizer builtin:pocket")
     lines.append(f"{call} runs show {result.name}")
     return lines

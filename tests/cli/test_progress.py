@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 import burnish
-from burnish.cli.watching import TerminalWatcher
+from burnish.cli.progress import TerminalWatcher
 from burnish.core.events import Metric, Progress
 
 
@@ -63,9 +63,9 @@ def test_the_bar_and_the_time_left_fit_the_terminal(quick_stages, workspace, wid
     plan = burnish.plan({"name": "x", "steps": {"talk": {"stage": "quick-talk", "release": "go"}}})
     run = workspace.run("x", 1, "talk")
     run.folder.mkdir(parents=True)
-    watcher.step_began(plan.steps[0], run)
-    watcher.heard(plan.steps[0], Metric(step=1, values=NUMBERS))
-    watcher.heard(plan.steps[0], Progress(phase="tokenise validation", done=1234, total=200000))
+    watcher.on_step_start(plan.steps[0], run)
+    watcher.on_event(plan.steps[0], Metric(step=1, values=NUMBERS))
+    watcher.on_event(plan.steps[0], Progress(phase="tokenise validation", done=1234, total=200000))
     watcher._bar.refresh()
     watcher._bar.stop()
     watcher._close_log()
@@ -78,7 +78,7 @@ def test_the_bar_and_the_time_left_fit_the_terminal(quick_stages, workspace, wid
 
 
 def test_progress_goes_to_standard_error_where_there_is_no_terminal(watched, tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr("burnish.cli.watching._PLAIN_EVERY", 0.0)
+    monkeypatch.setattr("burnish.cli.progress._PLAIN_EVERY", 0.0)
     (tmp_path / "go").touch()
     shown = watched("quick-slow", False, release=str(tmp_path / "go"))
     assert "work 1/2" not in shown

@@ -1,4 +1,4 @@
-"""Commands that look at rows and talk to models: `inspect` and `chat`."""
+"""The commands `inspect` and `chat`."""
 
 import signal
 from typing import Annotated, Any
@@ -7,7 +7,7 @@ import typer
 
 from burnish.cli import completion
 from burnish.cli.command import Command
-from burnish.cli.render import Face
+from burnish.cli.render import Output
 from burnish.core.errors import AskError
 
 _MAX_LENGTH = 8192
@@ -21,35 +21,38 @@ def inspect(
     tokenizer: Annotated[
         str | None,
         typer.Option(
-            help="Render with this tokenizer or model, and colour what is learned.",
+            help="Render with this tokenizer or model and colour the trained tokens.",
             autocompletion=completion.references,
         ),
     ] = None,
-    rows: Annotated[int, typer.Option(help="How many rows to show.")] = 3,
-    format: Annotated[str, typer.Option(help="The layout of the rows.")] = "auto",
+    rows: Annotated[int, typer.Option(help="The number of rows to show.")] = 3,
+    format: Annotated[str, typer.Option(help="The format of the rows.")] = "auto",
     columns: Annotated[
-        list[str] | None, typer.Option("--column", help="Rename a column: theirs=ours; may be repeated.")
+        list[str] | None, typer.Option("--column", help="Rename a column: theirs=ours; repeatable.")
     ] = None,
     roles: Annotated[
-        list[str] | None, typer.Option("--role", help="Map a role: theirs=ours, such as agent=assistant.")
+        list[str] | None,
+        typer.Option("--role", help="Rename a role: theirs=ours, such as agent=assistant; repeatable."),
     ] = None,
-    subset: Annotated[str | None, typer.Option(help="Which part of a hub dataset or dataset_info.json.")] = None,
-    encoding: Annotated[str | None, typer.Option(help="Of text files that are not UTF-8, such as gb18030.")] = None,
+    subset: Annotated[str | None, typer.Option(help="The subset of a hub dataset or of dataset_info.json.")] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="The encoding of text files if not UTF-8, such as gb18030.")
+    ] = None,
     train_on: Annotated[
         str | None, typer.Option(help="With --tokenizer: assistant, completion or all. [assistant]")
     ] = None,
     max_length: Annotated[
-        int | None, typer.Option(help=f"With --tokenizer: the most tokens a row may have. [{_MAX_LENGTH}]")
+        int | None, typer.Option(help=f"With --tokenizer: the maximum tokens per row. [{_MAX_LENGTH}]")
     ] = None,
 ) -> None:
     """Show rows, their lengths, and which tokens are learned.
 
-    With --tokenizer, rows are rendered, and what is learned is coloured.
+    With --tokenizer, rows are rendered and the learned tokens coloured.
     """
     from burnish.cli.stages import as_reference
-    from burnish.studio.workrooms import inspect as look
+    from burnish.studio.exploration import inspect as inspect_rows
 
-    face: Face = ctx.obj
+    output: Output = ctx.obj
     settings: dict[str, Any] = {"rows": rows, "format": format}
     if columns:
         settings["columns"] = dict(_renaming("--column", text, "query=prompt") for text in columns)
@@ -62,19 +65,19 @@ def inspect(
         settings |= {"tokenizer": as_reference(tokenizer), "render": {"max_length": _MAX_LENGTH} | given}
     elif given:
         settings["render"] = given
-    found = look(as_reference(source), workspace=face.workspace, **settings)
-    if face.json:
-        return face.print_json(found)
+    found = inspect_rows(as_reference(source), workspace=output.workspace, **settings)
+    if output.json:
+        return output.print_json(found)
     from burnish.cli.inspection import print_inspection
 
-    print_inspection(face.console, found)
+    print_inspection(output.console, found)
     return None
 
 
 def _renaming(option: str, text: str, example: str) -> tuple[str, str]:
     theirs, sign, ours = text.partition("=")
     if not (theirs and sign and ours):
-        raise AskError("ask.wrong-value", f"{option} {text}: not of the form theirs=ours", f"write {option} {example}")
+        raise AskError("ask.wrong-value", f"{option} {text}: expected theirs=ours", f"write {option} {example}")
     return theirs, ours
 
 
@@ -86,38 +89,38 @@ def chat(
             help="builtin:pocket, a folder, recipe.step@latest, or a hub name.", autocompletion=completion.references
         ),
     ],
-    ask: Annotated[str | None, typer.Option(help="Ask one question, print the answer, and end.")] = None,
+    ask: Annotated[str | None, typer.Option(help="Ask one question, print the answer and exit.")] = None,
     system: Annotated[str | None, typer.Option(help="The system message.")] = None,
-    temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.")] = 0.0,
-    top_p: Annotated[float, typer.Option(help="Sample from the likeliest tokens that hold this share.")] = 1.0,
-    seed: Annotated[int | None, typer.Option(help="Of sampling; another one each time when not said.")] = None,
-    max_new_tokens: Annotated[int, typer.Option(help="The longest answer.")] = 512,
-    date: Annotated[str, typer.Option(help="What the chat template prints as the date; auto is today.")] = "auto",
+    temperature: Annotated[float, typer.Option(help="0 takes the most likely token.")] = 0.0,
+    top_p: Annotated[float, typer.Option(help="Sample from the most likely tokens with this total probability.")] = 1.0,
+    seed: Annotated[int | None, typer.Option(help="The seed of sampling; random by default.")] = None,
+    max_new_tokens: Annotated[int, typer.Option(help="The maximum length of an answer.")] = 512,
+    date: Annotated[str, typer.Option(help="The date in the chat template; auto is today.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
-    """Talk to a model or adapter in the terminal."""
+    """Chat with a model or adapter in the terminal."""
     from burnish.cli.stages import as_reference
-    from burnish.studio.workrooms import chat as talk
+    from burnish.studio.exploration import chat as start_chat
 
     arguments = [f"--temperature={temperature}", f"--top-p={top_p}", f"--max-new-tokens={max_new_tokens}"]
     arguments += [f"--device={device}", f"--date={date}"] + ([f"--seed={seed}"] if seed is not None else [])
     arguments += [f"--ask={ask}"] if ask is not None else []
     arguments += [f"--system={system}"] if system is not None else []
     if ctx.obj.json and ask is None:
-        raise AskError("ask.wrong-value", "chat --json has no question", "give one with --ask TEXT")
+        raise AskError("ask.wrong-value", "chat --json needs a question", "add --ask TEXT")
     if temperature == 0 and (top_p != 1.0 or seed is not None):
         flag = "--seed" if top_p == 1.0 else "--top-p"
         raise AskError(
             "ask.wrong-value",
-            f"{flag} has no effect at temperature 0, which always takes the likeliest token",
-            f"set --temperature above 0, or leave out {flag}",
+            f"{flag} has no effect at temperature 0",
+            f"set --temperature above 0, or remove {flag}",
         )
     arguments += ["--json"] if ctx.obj.json else []
     arguments += ["--debug"] if ctx.obj.debug else []
-    # Ctrl-C reaches the chat as well, and there it stops an answer. No SIG_IGN: the child would inherit that.
+    # Ctrl-C also reaches the child, where it stops an answer. Not SIG_IGN, which the child would inherit.
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
-        status = talk(as_reference(model), workspace=ctx.obj.workspace, arguments=arguments)
+        status = start_chat(as_reference(model), workspace=ctx.obj.workspace, arguments=arguments)
     finally:
         signal.signal(signal.SIGINT, before)
     if status:

@@ -1,4 +1,4 @@
-"""Turn what a person gave (files, a mapping, a stage and its settings) into a recipe, and plan it."""
+"""Make a recipe from files, a mapping, or a stage and its settings, and plan it."""
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -18,14 +18,14 @@ RecipeLike = str | Path | Mapping[str, Any] | Recipe
 
 
 def shipped_recipes() -> dict[str, Path]:
-    """The recipes that come with burnish, by name."""
+    """The recipes shipped with burnish, by name."""
     package = Path(__file__).parents[1]
     shelf = next((f for f in (package / "recipes", package.parents[1] / "recipes") if f.is_dir()), package / "recipes")
     return {path.stem: path for path in sorted(shelf.glob("*.yaml"))}
 
 
 def as_recipe(given: RecipeLike | Iterable[str | Path], settings: Iterable[str] = ()) -> Recipe:
-    """A recipe from files (left to right), from the name of a shipped one, or from a mapping."""
+    """A recipe from files (later ones override earlier ones), from the name of a shipped recipe, or from a mapping."""
     if isinstance(given, Recipe | Mapping):
         values = given.as_dict() if isinstance(given, Recipe) else dict(cast(Mapping[str, Any], given))
         return recipe_of(*with_settings(values, settings))
@@ -40,13 +40,13 @@ def _recipe_file(given: str | Path) -> Path:
         return path
     if path.stem in shipped and path.parent in (Path(), Path("recipes")):
         return shipped[path.stem]
-    raise AskError("ask.bad-reference", f"there is no recipe {given}", nearest(path.stem, shipped))
+    raise AskError("ask.bad-reference", f"unknown recipe {given}", nearest(path.stem, shipped))
 
 
 def stage_recipe(
     name: str, files: Iterable[str | Path] = (), settings: Iterable[str] = (), values: Mapping[str, Any] | None = None
 ) -> Recipe:
-    """A recipe of one step: settings from files of that stage, then `key=value`, then values."""
+    """A recipe of one step. `values` override `settings` (`key=value`), which override files."""
     stage(name)
     given: dict[str, Any] = {}
     documents = [read_yaml(Path(path)) for path in files]
@@ -55,16 +55,20 @@ def stage_recipe(
         if not isinstance(value, dict):
             raise AskError(
                 "ask.recipe-unreadable",
-                f"{document.name}: not a mapping of settings",
-                f"write settings as `key: value`; rows are given with a flag, see `burnish {name} --help`",
+                f"{document.name}: expected a mapping of settings",
+                f"write settings as `key: value`; pass rows with a flag, see `burnish {name} --help`",
             )
         if "steps" in value:
             raise AskError(
-                "ask.wrong-value", f"{document.name}: a whole recipe", f"run it with `burnish run {document.name}`"
+                "ask.wrong-value",
+                f"{document.name}: this is a whole recipe",
+                f"run it with `burnish run {document.name}`",
             )
         given = merged(given, value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
     if given.get("stage", name) != name:
-        raise AskError("ask.wrong-value", f"the file is for another stage than {name}", "use the command of that stage")
+        raise AskError(
+            "ask.wrong-value", f"the file is for stage {given['stage']}, not {name}", "use the command of that stage"
+        )
     known = [document.below("steps", name) for document in documents]
     recipe: dict[str, Any] = {"name": name, "steps": {name: {**given, "stage": name}}}
     for setting in settings:
@@ -83,21 +87,21 @@ def plan(
     force: Collection[str] = (),
     only: Iterable[str] = (),
 ) -> Plan:
-    """What `run` would do: per step run, reuse or resume, with the reason."""
+    """What `run` would do: for each step run, reuse or resume, and the reason."""
     with interruptible_planning():
         return make_plan(as_recipe(recipe, settings), Workspace.find(workspace), start=start, force=force, only=only)
 
 
-def begin(folder: Path, recipe: str) -> list[Path]:
-    """Mark a folder as a workspace and copy a shipped recipe into it; nothing that is there is overwritten."""
+def init_workspace(folder: Path, recipe: str) -> list[Path]:
+    """Mark a folder as a workspace and copy a shipped recipe into it. Returns the created files; overwrites none."""
     source = _recipe_file(recipe)
     target, mark = folder / source.name, folder / MARK
     if target.exists():
-        raise AskError("ask.wrong-value", f"{target} is there already", "remove it, or choose another --folder")
+        raise AskError("ask.wrong-value", f"{target} exists", "remove it, or use another --folder")
     folder.mkdir(parents=True, exist_ok=True)
     made: list[Path] = []
     if not mark.exists():
-        mark.write_text("# This file marks a burnish workspace: runs/ is made beside it.\n", encoding="utf-8")
+        mark.write_text("# This file marks a burnish workspace: runs/ is created beside it.\n", encoding="utf-8")
         made.append(mark)
     target.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
     return [*made, target]
