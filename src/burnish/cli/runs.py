@@ -50,7 +50,7 @@ def list_(ctx: typer.Context, most: Annotated[int, typer.Option(help="The maximu
 
 @app.command(cls=Command)
 def show(ctx: typer.Context, name: Name = "latest") -> None:
-    """Show the settings, chosen values, measures, errors and paths of a run."""
+    """Show settings, chosen values, measures, errors and paths."""
     from burnish.studio.runs import show as look
 
     output: Output = ctx.obj
@@ -89,7 +89,7 @@ def diff(
     one: Name,
     other: Annotated[str, typer.Argument(help="Another run.", autocompletion=completion.runs)],
 ) -> None:
-    """Show the settings, inputs and measures that differ between two runs."""
+    """Show what differs in settings, inputs and measures."""
     from burnish.studio.runs import diff as compare
 
     output: Output = ctx.obj
