@@ -1,4 +1,4 @@
-"""How long the command line takes to answer, warm: `burnish --help` and `burnish plan`. Prints medians.
+"""The start-up time of the command line, warm. Prints medians.
 
 .venv/bin/python benchmarks/startup.py
 """
@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 RUNS = 15
-COMMANDS = (["--help"], ["plan", "recipes/demo.yaml"], ["sft", "--help"])
+COMMANDS = (["--version"], ["--help"], ["plan", "recipes/demo.yaml"], ["sft", "--help"])
 
 
 def main() -> None:

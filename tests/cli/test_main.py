@@ -233,13 +233,13 @@ def test_a_full_disk_here_is_told_as_one_and_takes_no_number(burnish, monkeypatc
 
 
 def test_ctrl_c_is_for_the_chat_to_hear(burnish, monkeypatch):
-    from burnish.studio import workrooms
+    from burnish.studio import exploration
 
     def chat(*_, **__):
         signal.raise_signal(signal.SIGINT)
         return 3
 
-    monkeypatch.setattr(workrooms, "chat", chat)
+    monkeypatch.setattr(exploration, "chat", chat)
     before = signal.getsignal(signal.SIGINT)
     assert burnish("chat", "builtin:pocket").status == 3
     assert signal.getsignal(signal.SIGINT) is before

@@ -86,12 +86,12 @@ def test_progress_goes_to_standard_error_where_there_is_no_terminal(watched, tmp
 
 
 @pytest.mark.parametrize("width", [60, 80, 160])
-def test_paths_and_commands_of_the_closing_table_are_whole(quick_stages, workspace, width):
+def test_paths_and_commands_of_the_summary_are_not_broken(quick_stages, workspace, width):
     screen = io.StringIO()
     watcher = TerminalWatcher(Console(file=screen, force_terminal=False, width=width, highlight=False))
     name = "a-recipe-with-a-long-name"
     recipe = {"name": name, "steps": {"make-some-words": {"stage": "quick-make", "word": "x"}}}
-    watcher.closing(burnish.run(recipe, workspace=workspace.root))
+    watcher.print_summary(burnish.run(recipe, workspace=workspace.root))
     shown = screen.getvalue()
     assert f"runs/{name}/1/make-some-words/out" in shown
     assert re.search(rf"^next: .*runs show {name}/1$", shown, re.M)

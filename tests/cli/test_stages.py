@@ -2,7 +2,7 @@
 
 import pytest
 
-from burnish.cli.stages import _flags, _plain
+from burnish.cli.stages import _flags, _parsed
 from burnish.specs.train import SftSpec
 
 FLAGS = dict(reversed(list(_flags(SftSpec))))
@@ -22,7 +22,7 @@ FLAGS = dict(reversed(list(_flags(SftSpec))))
     ],
 )
 def test_a_flag_is_read_as_its_field_says(path, text, value):
-    assert _plain(path, text, FLAGS) == value
+    assert _parsed(path, text, FLAGS) == value
 
 
 def test_a_missing_setting_is_hinted_as_a_flag(burnish):

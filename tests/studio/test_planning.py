@@ -4,7 +4,7 @@ import pytest
 
 import burnish
 from burnish.core.errors import AskError
-from burnish.studio.planning import as_recipe, begin, shipped_recipes, stage_recipe
+from burnish.studio.planning import as_recipe, init_workspace, shipped_recipes, stage_recipe
 
 
 def test_shipped_recipes_are_found_by_name_and_by_path():
@@ -51,10 +51,10 @@ def test_a_fault_in_a_file_of_a_stage_is_told_by_line(quick_stages, tmp_path):
         stage_recipe("quick-make", [], ["wrod=2"])
     assert caught.value.what == "--set wrod: unknown key 'wrod'"
     path.write_text("stage: sft\n")
-    with pytest.raises(AskError, match="another stage"):
+    with pytest.raises(AskError, match="the file is for stage sft"):
         stage_recipe("quick-make", [path])
     path.write_text("- a\n")
-    with pytest.raises(AskError, match="not a mapping"):
+    with pytest.raises(AskError, match="expected a mapping"):
         stage_recipe("quick-make", [path])
 
 
@@ -67,14 +67,14 @@ def test_a_plan_says_what_would_be_done_without_doing_it(recipe, workspace):
 
 def test_beginning_copies_a_recipe_and_overwrites_nothing(tmp_path):
     folder = tmp_path / "new" / "place"
-    assert [path.name for path in begin(folder, "first-adapter")] == ["burnish.yaml", "first-adapter.yaml"]
+    assert [path.name for path in init_workspace(folder, "first-adapter")] == ["burnish.yaml", "first-adapter.yaml"]
     (folder / "first-adapter.yaml").write_text("mine")
-    with pytest.raises(AskError, match="there already"):
-        begin(folder, "first-adapter")
+    with pytest.raises(AskError, match="exists"):
+        init_workspace(folder, "first-adapter")
     assert (folder / "first-adapter.yaml").read_text() == "mine"
     other = tmp_path / "other"
     other.mkdir()
     (other / "demo.yaml").write_text("mine")
     with pytest.raises(AskError):
-        begin(other, "demo")
+        init_workspace(other, "demo")
     assert not (other / "burnish.yaml").exists(), "nothing half made"

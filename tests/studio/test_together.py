@@ -48,7 +48,7 @@ def test_the_second_of_two_waits_for_the_first_and_reuses_what_it_made(command, 
     assert said(first)[0] == 0
     status, text = said(second)
     assert status == 0
-    assert "tune waiting: another process is running the same step as r/1/tune" in text
+    assert "tune waiting: another process runs the same step as r/1/tune" in text
     assert "runs tail r/1/tune --follow" in text
     assert "tune reused: made by r/1/tune" in text
     assert [run.name for run in workspace.all_runs()] == ["r/1/tune"]

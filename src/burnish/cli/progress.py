@@ -126,7 +126,7 @@ class TerminalWatcher:
         if at_once:
             self._print("[yellow]stopping now[/]")
         else:
-            self._print("[yellow]stopping after a checkpoint; press Ctrl-C again to stop now[/]")
+            self._print("[yellow]stopping once the step has saved its state; press Ctrl-C again to stop now[/]")
 
     def on_wait(self, step: PlannedStep, run: Run) -> None:
         self._print(

@@ -45,7 +45,7 @@ def run(
     only: Only = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, run nothing.")] = False,
 ) -> None:
-    """Run a recipe; finished steps are reused, stopped ones resumed."""
+    """Run a recipe; reuse finished steps, resume stopped ones."""
     if dry_run:
         return plan(ctx, files, set, start, force, only)
     _run(ctx.obj, files, set, start, force, only)
@@ -60,7 +60,7 @@ def plan(
     force: Force = None,
     only: Only = None,
 ) -> None:
-    """Show for each step of a recipe what `run` would do, and why."""
+    """Show what `run` would do for each step, and why."""
     from burnish.studio.planning import plan as make_plan
 
     output: Output = ctx.obj

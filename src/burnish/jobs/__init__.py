@@ -1,1 +1,1 @@
-"""When and where a step runs: the launcher that starts workers, and the worker that does one step."""
+"""Running steps: the launcher starts workers, a worker runs one step."""

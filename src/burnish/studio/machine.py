@@ -85,7 +85,7 @@ def doctor(run: str | None = None, *, deep: bool = False, workspace: Path | str 
 def _check_packages() -> Iterator[Finding]:
     missing = [name for name in _PACKAGES if _version(name) is None and name not in ("datasets",)]
     if missing:
-        yield Finding("problem", "packages", f"not installed: {', '.join(missing)}", "pip install 'burnish[train]'")
+        yield Finding("problem", "packages", f"not installed: {', '.join(missing)}", "pip install 'burnish[evals]'")
     else:
         yield Finding("ok", "packages", f"torch {_version('torch')}, transformers {_version('transformers')}")
     devices = _devices()
