@@ -66,11 +66,15 @@ def test_training_continues_while_a_checkpoint_is_written(run_fit, made, writing
 def test_a_checkpoint_holds_the_state_of_its_own_step(run_fit, made, writing, settings, dtype):
     settings = {**settings, "dtype": dtype, "checkpoint": {"every": 3, "keep": 9}}
     run_fit("prompt", **settings)
-    writing(3, lambda: made[6].wait(30))
+    waited = []
+    for event in made.values():
+        event.clear()
+    writing(3, lambda: waited.append(made[6].wait(30)))
     run_fit("late", **settings)
-    [prompt, late] = [
+    assert waited == [True]
+    prompt, late = (
         read(run_fit.last.folder.parent / f"{name}/scratch/checkpoints/step-00000003") for name in ("prompt", "late")
-    ]
+    )
     assert same(prompt.weights, late.weights)
     assert same(prompt.optimizer, late.optimizer)
     assert same(prompt.randomness["torch"], late.randomness["torch"])
