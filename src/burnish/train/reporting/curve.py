@@ -24,8 +24,8 @@ def draw(visits: Path, rows: TokenisedRows, evaluations: Sequence[Sequence[float
     steps, losses = step_losses(visits, rows)
     width, height = 8.0, 4.4
     figure = new_figure(width, height)
-    rows = f"{len(steps):,} steps" if len(steps) != 1 else "1 step"
-    write_heading(figure, "Loss per learned token", rows)
+    subtitle = f"{len(steps):,} steps" if len(steps) != 1 else "1 step"
+    write_heading(figure, "Loss per learned token", subtitle)
     axes = figure.add_axes((0.09, 0.62 / height, 0.88, 1 - 1.55 / height))
     style_axes(axes, grid="y")
     if len(steps) < _SMOOTHED_FROM:
