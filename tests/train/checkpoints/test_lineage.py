@@ -2,13 +2,14 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from burnish.core.errors import RunError
 from burnish.train.checkpoints.checkpoint import Checkpoint
-from burnish.train.checkpoints.lineage import Change, Origin, compare
+from burnish.train.checkpoints.lineage import SAFE, Change, Origin, compare, lineage_entry
 from burnish.train.passes import Passes
 
 LORA = {"kind": "lora", "rank": 4, "dropout": 0.1}
@@ -169,3 +170,66 @@ def test_a_run_that_was_resumed_from_a_named_checkpoint_and_cut_off_goes_on_from
     assert resumed.measures["resumed_from"] == 7
     assert same(whole.weights, resumed.weights)
     assert resumed.provenance == whole.provenance
+
+
+FULL = Origin({"learning_rate": 0.1, "seed": 1, "shuffle": True}, {"data": "f"}, {"train": "r"}, "w")
+
+
+def refusal(before: Origin, now: Origin, *, may_change: bool) -> str:
+    with pytest.raises(RunError) as caught:
+        compare(written_under(before), now, may_change=may_change)
+    assert caught.value.code == "run.other-settings"
+    assert ("learning_rate" in caught.value.fix) == (not may_change)
+    return caught.value.what
+
+
+def test_an_equal_origin_changes_nothing_even_where_it_is_not_recorded():
+    assert compare(written_under(FULL), FULL, may_change=False) == ()
+    assert compare(replace(written_under(FULL), state={}), FULL, may_change=False) == ()
+    with pytest.raises(RunError, match="does not record which"):
+        compare(replace(written_under(FULL), state={}), replace(FULL, weights="other"), may_change=True)
+
+
+@pytest.mark.parametrize("name", [*SAFE, "schedule.warmup", "early_stop.patience"])
+def test_a_safe_setting_may_change_where_the_checkpoint_is_named(name):
+    now = replace(FULL, settings={**FULL.settings, name: "new"})
+    (change,) = compare(written_under(FULL), now, may_change=True)
+    assert (change.name, change.before, change.now) == (name, FULL.settings.get(name), "new")
+    assert name in refusal(FULL, now, may_change=False)
+
+
+@pytest.mark.parametrize(
+    "name", ["seed", "shuffle", "batch_size", "method.rank", "learning_rates", "optimizer.kind", "dtypes.x"]
+)
+def test_any_other_setting_may_not(name):
+    now = replace(FULL, settings={**FULL.settings, name: "new"})
+    for may_change in (False, True):
+        assert f"{name} " in refusal(FULL, now, may_change=may_change)
+        assert f"{name} " in refusal(now, FULL, may_change=may_change)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"inputs": {"data": "g"}}, "the contents of data"),
+        ({"inputs": {}}, "the contents of data"),
+        ({"inputs": {"data": "f", "base": "b"}}, "the contents of base"),
+        ({"rows": {"train": "s"}}, "the train rows"),
+        ({"weights": "x"}, "the names or shapes of the trained weights"),
+    ],
+)
+def test_other_inputs_rows_or_weights_are_refused(change, words):
+    safe = {"settings": {**FULL.settings, "learning_rate": 0.2}}
+    what = refusal(FULL, replace(FULL, **change, **safe), may_change=True)
+    assert what.endswith(f": {words}")
+    assert "learning_rate 0.1" in refusal(FULL, replace(FULL, **change, **safe), may_change=False)
+
+
+def test_a_change_is_spelled_as_in_a_recipe():
+    assert [str(Change("a", *pair)) for pair in ((None, 1), (True, False), ("x", None))] == [
+        "a null → 1",
+        "a true → false",
+        "a x → null",
+    ]
+    entry = lineage_entry(Path("/c"), 7, (Change("a", 1, 2),))
+    assert entry == {"checkpoint": "/c", "step": 7, "changed": {"a": [1, 2]}}
