@@ -1,4 +1,4 @@
-"""A small byte-level tokenizer with any template's special tokens, and conversations of every kind."""
+"""A small byte-level tokenizer with the special tokens of any template, and conversations of all kinds."""
 
 import re
 from collections.abc import Callable
@@ -20,7 +20,7 @@ ToyTokenizer = Callable[..., PreTrainedTokenizerFast]
 
 @pytest.fixture(scope="session")
 def toy_tokenizer() -> ToyTokenizer:
-    """Make a tokenizer for a template: a few merges on bytes, and the special tokens that `source` spells."""
+    """Make a tokenizer for a template: a few byte merges, and the special tokens in `source`."""
     trained = Tokenizer(models.BPE())
     trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trained.decoder = decoders.ByteLevel()
@@ -42,7 +42,7 @@ def toy_tokenizer() -> ToyTokenizer:
     return make
 
 
-def said(role: str, content: str, **more: Any) -> dict[str, Any]:
+def make_message(role: str, content: str, **more: Any) -> dict[str, Any]:
     return {"role": role, "content": content, **more}
 
 
@@ -55,7 +55,7 @@ def call(arguments: str = '{"place": "Köln", "days": 2}', number: int = 1) -> d
 
 
 def result(content: str, number: int = 1) -> dict[str, Any]:
-    return said("tool", content, name="weather", tool_call_id=f"callid00{number}")
+    return make_message("tool", content, name="weather", tool_call_id=f"callid00{number}")
 
 
 TOOLS = [
@@ -80,53 +80,56 @@ TWO_CALLS = [call(), call('{"place": "北京"}', 2)]
 
 @pytest.fixture(scope="session")
 def conversations() -> dict[str, list[dict[str, Any]]]:
-    """Messages by name; those with a tool call go with `tools`."""
+    """Messages by name; those with a tool call use `tools`."""
     return {
-        "single": [said("user", "Hello 你好"), said("assistant", "Hi 🙂 there, 天气很好")],
+        "single": [make_message("user", "Hello 你好"), make_message("assistant", "Hi 🙂 there, 天气很好")],
         "several turns": [
-            said("user", "Hello"),
-            said("assistant", "One"),
-            said("user", "And?"),
-            said("assistant", "Two 🙂"),
-            said("user", "Then?"),
-            said("assistant", "Three 三"),
+            make_message("user", "Hello"),
+            make_message("assistant", "One"),
+            make_message("user", "And?"),
+            make_message("assistant", "Two 🙂"),
+            make_message("user", "Then?"),
+            make_message("assistant", "Three 三"),
         ],
         "system": [
-            said("system", "Be brief. 简短"),
-            said("user", "Hello"),
-            said("assistant", "Hi"),
-            said("user", "More"),
-            said("assistant", "No"),
+            make_message("system", "Be brief. 简短"),
+            make_message("user", "Hello"),
+            make_message("assistant", "Hi"),
+            make_message("user", "More"),
+            make_message("assistant", "No"),
         ],
-        "tool call": [said("user", "Weather?"), said("assistant", "", tool_calls=[call()])],
+        "tool call": [make_message("user", "Weather?"), make_message("assistant", "", tool_calls=[call()])],
         "tool result": [
-            said("user", "Weather?"),
-            said("assistant", "", tool_calls=[call()]),
+            make_message("user", "Weather?"),
+            make_message("assistant", "", tool_calls=[call()]),
             result("sunny 🙂"),
-            said("assistant", "It is sunny"),
+            make_message("assistant", "It is sunny"),
         ],
         "two tool results": [
-            said("system", "S"),
-            said("user", "Weather?"),
-            said("assistant", "", tool_calls=TWO_CALLS),
+            make_message("system", "S"),
+            make_message("user", "Weather?"),
+            make_message("assistant", "", tool_calls=TWO_CALLS),
             result("sunny"),
             result("rain", 2),
-            said("assistant", "Mixed"),
-            said("user", "Thanks"),
-            said("assistant", "Welcome"),
+            make_message("assistant", "Mixed"),
+            make_message("user", "Thanks"),
+            make_message("assistant", "Welcome"),
         ],
-        "thinking": [said("user", "1+1?"), said("assistant", "2", reasoning_content="One and one, 想 🙂")],
+        "thinking": [
+            make_message("user", "1+1?"),
+            make_message("assistant", "2", reasoning_content="One and one, 想 🙂"),
+        ],
         "thinking in several turns": [
-            said("user", "1+1?"),
-            said("assistant", "2", reasoning_content="Hm"),
-            said("user", "2+2?"),
-            said("assistant", "4", reasoning_content="So"),
+            make_message("user", "1+1?"),
+            make_message("assistant", "2", reasoning_content="Hm"),
+            make_message("user", "2+2?"),
+            make_message("assistant", "4", reasoning_content="So"),
         ],
         "thinking and tools": [
-            said("user", "Weather?"),
-            said("assistant", "", reasoning_content="Ask", tool_calls=[call()]),
+            make_message("user", "Weather?"),
+            make_message("assistant", "", reasoning_content="Ask", tool_calls=[call()]),
             result("sunny"),
-            said("assistant", "Sun", reasoning_content="Good"),
+            make_message("assistant", "Sun", reasoning_content="Good"),
         ],
     }
 

@@ -1,4 +1,4 @@
-"""A tokenizer is loaded from its files, and what is wrong with them is said."""
+"""A tokenizer is loaded from its files, and errors in them are reported."""
 
 import json
 

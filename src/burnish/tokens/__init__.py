@@ -1,1 +1,1 @@
-"""Tokenizers, chat templates, and rows as tokens."""
+"""Tokenizers, chat templates, and rendering of rows to tokens."""

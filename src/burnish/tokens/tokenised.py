@@ -1,9 +1,9 @@
-"""Tokenised rows of a split as flat arrays: in memory, or mapped from the files of a rendering on disk.
+"""Tokenised rows of a split as flat arrays, in memory or memory-mapped from a rendering on disk.
 
-A rendering is a folder that is written once, in a stream, and read by every training that needs the same tokens:
+A rendering is a folder that is written once and read by every training that needs the same tokens:
 
 ids.bin     int32 [tokens]      offsets.bin   int64 [rows + 1]   rows.json       the names of the rows
-weights.bin float32 [tokens]    ordinals.bin  int64 [rows]       rendering.json  what it was made of, counts, digest
+weights.bin float32 [tokens]    ordinals.bin  int64 [rows]       rendering.json  origin, counts, digest
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from burnish.core.errors import BurnishError
 from burnish.core.files import publish_folder, read_json, write_json
 
 Indices = NDArray[np.int64]
-_NOTHING: Mapping[str, Any] = MappingProxyType({"counts": {}, "read": (), "notes": ()})
+_EMPTY_RECORD: Mapping[str, Any] = MappingProxyType({"counts": {}, "read": (), "notes": ()})
 _ARRAYS: Mapping[str, Any] = {"ids": np.int32, "weights": np.float32, "offsets": np.int64, "ordinals": np.int64}
 
 
@@ -33,13 +33,13 @@ class TokenisedRows:
     """All rows of a split in three flat arrays; row r is `ids[offsets[r]:offsets[r + 1]]`."""
 
     ids: NDArray[np.int32]  # [tokens]
-    weights: NDArray[np.float32]  # [tokens], of predicting that token from those before it; 0 is not learned
+    weights: NDArray[np.float32]  # [tokens], of predicting each token from the previous ones; 0 is not learned
     offsets: NDArray[np.int64]  # [rows + 1]
     row_ids: tuple[str, ...]
 
     @classmethod
     def of(cls, rows: Iterable[tuple[str, NDArray[np.int32], NDArray[np.float32]]]) -> "TokenisedRows":
-        """Gather (row id, ids [T], weights [T]); the first token of a row is never learned."""
+        """Collect (row id, ids [T], weights [T]); the first token of a row is never learned."""
         ids, weights, lengths, names = [], [], [0], []
         for name, row, weight in rows:
             row, weight = checked_row(name, row, weight)
@@ -60,7 +60,7 @@ class TokenisedRows:
 
     @cached_property
     def lengths(self) -> Indices:
-        """Tokens of each row, [rows]."""
+        """The number of tokens of each row, [rows]."""
         return np.diff(self.offsets)
 
     @property
@@ -70,15 +70,15 @@ class TokenisedRows:
 
     @property
     def learned(self) -> int:
-        """How many tokens carry a weight."""
+        """The number of tokens with a weight above 0."""
         return int(np.count_nonzero(self.weights))
 
     def weight_of(self, rows: Indices) -> float:
-        """Sum of the weights of some rows: what a step's loss is divided by."""
+        """The total weight of the given rows: the divisor of a step's loss."""
         return float(sum(self.weights[self.span(r)].sum(dtype=np.float64) for r in rows.tolist()))
 
     def digest(self) -> str:
-        """sha256 over ids, weights, bounds and row ids: equal digests train alike."""
+        """sha256 over ids, weights, offsets and row ids."""
         return self._digest
 
     @cached_property
@@ -90,7 +90,7 @@ class TokenisedRows:
         return total.hexdigest()
 
     def span(self, row: int) -> slice:
-        """Where a row's tokens lie in the flat arrays."""
+        """The slice of a row in the flat arrays."""
         return slice(self.offsets[row], self.offsets[row + 1])
 
     def first(self, rows: int) -> "TokenisedRows":
@@ -102,7 +102,7 @@ class TokenisedRows:
 def checked_row(
     name: str, ids: NDArray[np.int32], weights: NDArray[np.float32]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Ids and weights of one row as they are kept: of equal length, the first weight 0."""
+    """Check that ids and weights of a row have the same length, and set the first weight to 0."""
     if len(ids) != len(weights):
         raise ValueError(f"row {name} has {len(ids)} ids but {len(weights)} weights")
     weights = np.array(weights, np.float32)
@@ -112,11 +112,11 @@ def checked_row(
 
 @dataclass(frozen=True)
 class Rendering:
-    """A split's tokenised rows, and what was counted while they were rendered.
+    """A split's tokenised rows, and the counts of their rendering.
 
-    `ordinals` [rows] number the dataset's rows that the tokenised ones come from: a row may be rendered as several
-    pieces, or as none. `read` names the settings that the rendering depended on, `notes` are what was reported of the
-    rows as they were read: a training that reuses the rendering reports it too.
+    `ordinals` [rows] are the positions in the dataset of the source rows: a row may be rendered as several pieces, or
+    none. `read` names the settings that the rendering depends on; `notes` are the messages reported while rows were
+    read, which a training that reuses the rendering reports again.
     """
 
     rows: TokenisedRows
@@ -126,14 +126,14 @@ class Rendering:
     notes: tuple[str, ...]
 
     def of_first(self, rows: int | None) -> TokenisedRows:
-        """What the first `rows` rows of the dataset became; all of it for None."""
+        """The tokenised rows from the first `rows` rows of the dataset; all rows for None."""
         if rows is None:
             return self.rows
         return self.rows.first(int(np.searchsorted(self.ordinals, rows)))
 
 
 class RenderingWriter:
-    """Writes a rendering to the folder `partial` as rows come, and publishes it whole, or not at all."""
+    """Writes rows to the folder `partial` as they arrive, and publishes the complete rendering atomically."""
 
     def __init__(self, partial: Path):
         self._partial = partial
@@ -141,7 +141,7 @@ class RenderingWriter:
         self._end = 0
 
     def __enter__(self) -> "RenderingWriter":
-        remove_rendering(self._partial)  # of a process that was killed
+        remove_rendering(self._partial)  # left by a killed process
         self._partial.mkdir(parents=True)
         self._stack = ExitStack()
         self._files: dict[str, IO[bytes]] = {
@@ -157,7 +157,7 @@ class RenderingWriter:
         remove_rendering(self._partial)
 
     def add(self, name: str, ordinal: int, ids: NDArray[np.int32], weights: NDArray[np.float32]) -> None:
-        """Add one piece [T] of the dataset's row number `ordinal`; ordinals never fall."""
+        """Add one piece [T] of row `ordinal` of the dataset; ordinals must not decrease."""
         ids, weights = checked_row(name, ids, weights)
         self._files["ids"].write(ids.tobytes())
         self._files["weights"].write(weights.tobytes())
@@ -169,7 +169,7 @@ class RenderingWriter:
     def publish(
         self, folder: Path, origin: str, counts: Mapping[str, int], read: Iterable[str], notes: Iterable[str] = ()
     ) -> Rendering:
-        """Give the rendering its folder; `origin` is the fingerprint of everything that it was made from."""
+        """Move the rendering to its folder; `origin` is the fingerprint of all its inputs."""
         record = {"origin": origin, "counts": dict(counts), "read": sorted(read), "notes": list(notes)}
         rendering = self.mapped(record)
         write_json(self._partial / "rendering.json", {**record, "digest": _digest(rendering, origin)})
@@ -177,8 +177,8 @@ class RenderingWriter:
         publish_folder(self._partial, folder)
         return rendering
 
-    def mapped(self, record: Mapping[str, Any] = _NOTHING) -> Rendering:
-        """What was added so far."""
+    def mapped(self, record: Mapping[str, Any] = _EMPTY_RECORD) -> Rendering:
+        """The rows added so far."""
         for file in self._files.values():
             file.flush()
         write_json(self._partial / "rows.json", self._names)
@@ -189,7 +189,7 @@ class RenderingWriter:
 
 
 def open_rendering(folder: Path, origin: str) -> Rendering | None:
-    """The rendering in a folder, its arrays mapped; None where it is absent, of another origin, or damaged."""
+    """Memory-map the rendering in a folder; None if it is missing, has another origin, or is damaged."""
     try:
         record = read_json(folder / "rendering.json")
         if record["origin"] != origin:
@@ -214,7 +214,7 @@ def _map(file: Path, dtype: Any) -> NDArray[Any]:
 
 
 def _digest(rendering: Rendering, origin: str) -> str:
-    """Over all that a rendering holds; most of it is the rows' own digest, which a training needs anyway."""
+    """The digest of a rendering. It includes the digest of its rows, which training needs anyway."""
     about = [origin, dict(rendering.counts), rendering.read, rendering.notes, rendering.rows.digest()]
     total = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     total.update(np.ascontiguousarray(rendering.ordinals).data)
@@ -222,5 +222,5 @@ def _digest(rendering: Rendering, origin: str) -> str:
 
 
 def remove_rendering(folder: Path) -> None:
-    """Delete a rendering's folder; where it is mapped, the mapping stays good."""
+    """Delete a rendering's folder; existing memory maps stay valid."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""Training of a tokenizer: byte-level BPE, so that every text has tokens and comes back exactly as it was.
+"""Train a byte-level BPE tokenizer, which encodes any text without loss.
 
-The text is cut by the pattern of Llama 3 (runs of `digits` digits; with one digit it is Qwen 2's) and not
-normalised, so that runtimes which know these patterns by heart, such as llama.cpp, read the tokenizer alike.
+Text is split with the pattern of Llama 3 (up to `digits` digits per token; with one digit, that of Qwen 2) and not
+normalised, so that runtimes with hard-coded patterns, such as llama.cpp, support the tokenizer.
 """
 
 from collections.abc import Iterator
@@ -15,15 +15,13 @@ from transformers import PreTrainedTokenizerFast
 
 from burnish.specs.tokens import TokenizerTrainSpec
 
-"""The template that `chat_template: chatml` names: generation markers around what the assistant says, tool calls."""
-
 
 def train_bpe(texts: Iterator[str], spec: TokenizerTrainSpec, chat_template: str) -> PreTrainedTokenizerFast:
-    """Learn merges from `texts` and give a tokenizer of at most `spec.vocabulary` tokens.
+    """Train a tokenizer of at most `spec.vocabulary` tokens on `texts`.
 
-    Ids: the special tokens in their order, then bytes and merges, then the visible tokens. A small corpus may hold
-    fewer pairs than asked for; the vocabulary is then smaller. Neither special nor visible tokens are learned from:
-    `texts` should hold what stands between them.
+    Ids: the special tokens in the given order, then bytes and merges, then the visible tokens. The vocabulary is
+    smaller if a small corpus has too few pairs. `texts` should not contain special or visible tokens, only the text
+    between them.
     """
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = Sequence(
@@ -54,7 +52,7 @@ def train_bpe(texts: Iterator[str], spec: TokenizerTrainSpec, chat_template: str
 
 
 def _pattern(digits: int) -> str:
-    """How text is cut before merging: contractions, words with a sign before them, digits, signs, ends of lines."""
+    """The pre-tokenization pattern: contractions, words with a leading symbol, digits, symbols, line breaks."""
     number = r"\p{N}" if digits == 1 else rf"\p{{N}}{{1,{digits}}}"
     return (
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"

@@ -105,7 +105,7 @@ def test_what_rendering_cut_is_told(prepare, tmp_path, qa):
     long = json.dumps({"question": "x" * 100, "answer": "y"}) + "\n"
     _, _, events, _ = prepare(qa(2) + long, tokenizer=tmp_path / "tokenizer", render=render)
     said = [event.text for event in events if event.kind == "note"]
-    assert "1 rows were longer than max_length and cut on the left" in said
+    assert "1 rows are longer than max_length and were truncated on the left" in said
 
 
 def test_a_row_that_is_too_long_stops_the_step_when_asked(prepare, tmp_path, qa):

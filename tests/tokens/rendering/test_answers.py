@@ -1,4 +1,4 @@
-"""The answers of preferences and labels: each is learned alone, whatever the prompt's turns say."""
+"""The answers of preferences and labels: only the answer is learned, not the prompt's turns."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Rows filled into the form of their shape are exactly what the template renders, whatever it asks of their texts."""
+"""Rows rendered with a form are exactly what the template renders, whatever operations it applies to texts."""
 
 import itertools
 import random
@@ -40,7 +40,7 @@ ROLES = {"s": "system", "u": "user", "a": "assistant"}
 
 
 class Plain(Renderer):
-    """The plain twin: every row is rendered by the template."""
+    """The reference implementation: every row is rendered by the template."""
 
     def _samples(self, messages: Any, tools: Any, wanted: Any, rewritten: Any) -> Samples:
         found = self._history.samples(messages, tools, wanted.keys(), rewritten)
@@ -49,7 +49,7 @@ class Plain(Renderer):
 
 
 def rows(seed: int, count: int, shapes: list[str]) -> list[dict[str, Any]]:
-    """Conversations of all shapes, in turns, with contents by chance; some turns have a weight of their own."""
+    """Conversations of all shapes with random contents; some turns have a weight."""
     chance = random.Random(seed)
     made = []
     for shape in itertools.islice(itertools.cycle(shapes), count):

@@ -1,7 +1,7 @@
-"""Every learned turn follows the tokens that it follows in use, under every template that TRL carries.
+"""Every learned turn follows the same tokens as at inference, for every template in TRL.
 
-What precedes a turn in use is rendered by transformers itself here, and tokenised by itself: the generation prompt of
-the messages before the turn, in some mode of thinking.
+The tokens before a turn at inference are rendered and tokenised by transformers: the generation prompt of the messages
+before the turn, in some reasoning mode.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ TWO = [
     {"role": "assistant", "content": "2"},
 ]
 OWN_MARKERS = {"deepseek_r1_distill_training", "deepseekv3_training", "diffusion_gemma_training", "gptoss_training"}
-"""Their markers begin elsewhere than where their generation prompts end: taken as they stand, and counted."""
+"""Their markers do not start where their generation prompts end: used as they are, and counted."""
 REFUSED = {"deepseek_r1_distill", "deepseekv3"}
 
 
@@ -46,7 +46,7 @@ def runs(rendered: Any) -> Iterator[tuple[int, int]]:
 
 
 def prompts(renderer: Renderer, messages: list[dict[str, Any]], tools: Any) -> list[list[int]]:
-    """The tokens that ask for the turn after `messages`, in each mode of thinking, by transformers."""
+    """The prompt tokens for the turn after `messages`, in each reasoning mode, from transformers."""
     shaped = renderer._dialect.shape_for(messages).messages(messages)
     found = []
     for mode in ({}, *renderer._dialect.modes):
@@ -64,7 +64,7 @@ def prompts(renderer: Renderer, messages: list[dict[str, Any]], tools: Any) -> l
 
 @pytest.fixture(scope="module")
 def qwen_of(toy_tokenizer):
-    """A tokenizer for a template: for Qwen's with Qwen's real vocabulary, which dashscope carries."""
+    """A tokenizer for a template; for Qwen's with the real vocabulary, from dashscope."""
     dashscope = pytest.importorskip("dashscope")
     from transformers.convert_slow_tokenizer import TikTokenConverter
 
@@ -115,7 +115,7 @@ def test_every_learned_turn_follows_its_generation_prompt_or_is_counted(name, qw
 
 
 def follows(ids: list[int], prompt: list[int], start: int, end: int) -> bool:
-    """Whether `prompt` is how a sample begins, and its learned run [start, end) goes on from there, or from before."""
+    """Whether a sample starts with `prompt`, and its learned run [start, end) starts at its end or before."""
     return ids[: len(prompt)] == prompt and start <= len(prompt) <= end
 
 
@@ -128,7 +128,7 @@ def make(qwen_of):
 
 
 def learned(renderer: Renderer, samples: list[Any]) -> list[list[str]]:
-    """Per sample, the texts that are learned."""
+    """The learned texts of each sample."""
     return [
         [renderer.tokenizer.decode(sample.ids[start:end].tolist()) for start, end in runs(sample)] for sample in samples
     ]
@@ -142,8 +142,8 @@ def test_a_turn_that_the_template_rewrites_is_learned_from_a_separate_sample(mak
         ["<think>\n\n</think>\n\n1<|im_end|>\n"],
     ]
     assert samples[1].text.endswith("1<|im_end|>\n")
-    assert renderer.told() == [
-        "1 turns are rendered otherwise once the conversation goes on: learned from samples of their own"
+    assert renderer.warnings() == [
+        "1 turns are rendered differently when more turns follow: learned from separate samples"
     ]
 
 
@@ -193,7 +193,7 @@ def test_a_length_limit_holds_for_each_sample(make):
 
 
 def test_a_turn_that_no_rendering_contains_is_composed_as_at_inference(make, conversations, weather_tools):
-    """gpt-oss shows the thought before a call while the call is answered, and drops it from a finished answer."""
+    """gpt-oss renders the reasoning before a call until the call is answered, and drops it from finished answers."""
     renderer, messages = make("gptoss"), conversations["thinking and tools"]
     answer, _ = renderer.render(row(messages, weather_tools))
     text, ids = renderer.prompt(row(messages, weather_tools))
@@ -246,7 +246,7 @@ def test_the_mode_in_which_all_turns_were_learned_becomes_the_default(make, name
     assert other.prompt(row(messages))[1] != ids
     assert saved.render(row(messages))[0].ids.tolist() == sample.ids.tolist()
     assert saved.counts["thinking_on"] == saved.counts["thinking_off"] == 0
-    for mode in other._dialect.modes:  # who asks for a mode gets it, as before
+    for mode in other._dialect.modes:  # an explicit mode still has an effect
         asked = [each._dialect.trace(messages[:1], prompt=True, mode=mode).text for each in (saved, other)]
         assert asked[0] == asked[1]
 

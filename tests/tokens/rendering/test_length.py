@@ -1,4 +1,4 @@
-"""What becomes of rows that are longer than max_length."""
+"""Rows that are longer than max_length."""
 
 from typing import Any
 
@@ -64,7 +64,7 @@ def test_a_row_that_is_split_learns_every_token_once(make, length, with_bos):
 
 @pytest.mark.parametrize("length", [8, 33, 64])
 def test_a_row_that_is_cut_on_the_left_keeps_its_beginning_of_text(make, length):
-    """Every text that the model saw began with that token: without it the first tokens are met out of place."""
+    """In pretraining every text starts with that token; without it the first tokens have an unusual context."""
     template = "{{ bos_token }}" + CHATML
     (whole,) = make(template).render(LONG)
     renderer = make(template, max_length=length, over_length="truncate_left")

@@ -1,4 +1,4 @@
-"""Every string of a row appears in what is rendered, is refused, or is counted, under every template of TRL."""
+"""Every string of a row is rendered, refused, or counted, for every template in TRL."""
 
 import json
 import re
@@ -56,8 +56,8 @@ MESSAGES: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def said(messages: list[dict[str, Any]], tools: Any) -> dict[str, set[str]]:
-    """The words that only burnish's test spells, by the name under which their loss is counted."""
+def unique_words(messages: list[dict[str, Any]], tools: Any) -> dict[str, set[str]]:
+    """Unique words of the test's rows, by the counter of their omission."""
     found: dict[str, set[str]] = {}
     for message in messages:
         calls = message.get("tool_calls", [])
@@ -89,21 +89,21 @@ def test_every_string_appears_or_is_refused_or_counted(name, toy_tokenizer):
         except ModelError:
             continue
         rendered += 1
-        for counted, strings in said(messages, tools).items():
+        for counted, strings in unique_words(messages, tools).items():
             lost = {string for string in strings if string not in text}
-            if lost or counted not in ("names_left_out", "call_ids_left_out"):  # those may stand elsewhere by chance
+            if lost or counted not in ("names_left_out", "call_ids_left_out"):  # those may occur elsewhere by chance
                 assert bool(lost) == bool(renderer.counts[counted]), (kind, counted, lost, dict(renderer.counts))
     assert rendered >= 4 or name in ("deepseek_r1_distill", "deepseekv3")
 
 
 def test_text_beside_a_call_is_reported_under_the_template_of_llama(toy_tokenizer):
     renderer = Renderer(toy_tokenizer(SOURCES["llama3_2"]), ROOM)
-    for text in ("Let me look", "Sun", ""):  # the second one stands in the answer as well
+    for text in ("Let me look", "Sun", ""):  # the second one also occurs in the answer
         messages = [ASK, {**CALLING, "content": text}, RESULT, {**REPLY, "content": "Sun is out"}]
         renderer.render({"kind": "chat", "source": "rows.jsonl:1", "messages": messages, "tools": [TOOL]})
     assert renderer.counts["content_left_out"] == 2
-    said = "messages have text that the chat template leaves out, such as text beside a tool call"
-    assert f"2 {said}" in renderer.told()
+    warning = "messages have text that the chat template omits, such as text next to a tool call"
+    assert f"2 {warning}" in renderer.warnings()
 
 
 def test_a_completely_rendered_row_is_not_reported(toy_tokenizer):

@@ -1,4 +1,4 @@
-"""Weights that rows give their turns: where they do not act, that is told."""
+"""Turn weights of rows; weights without effect are reported."""
 
 import pytest
 
@@ -27,4 +27,4 @@ def test_a_weight_without_effect_is_reported(toy_tokenizer, train_on, weights, o
     renderer = Renderer(toy_tokenizer(CHATML), RenderSpec(train_on=train_on))
     renderer.render({"kind": "chat", "source": "rows.jsonl:7", "messages": messages})
     assert renderer.counts["overruled"] == overruled
-    assert renderer.told() == ["1 rows give a turn a weight that train_on overrules"] * overruled
+    assert renderer.warnings() == ["1 rows have a turn weight that train_on overrides"] * overruled

@@ -1,4 +1,4 @@
-"""Templates are foreign code: they render as in transformers, and cannot get out, hang or grow."""
+"""Templates are untrusted code: they render as in transformers, and cannot escape, hang or grow."""
 
 import time
 from datetime import date
@@ -41,7 +41,7 @@ GROWTH = {
     "a long list": "{{ ([0] * 10**9) | length }}",
     "doubling": "{% set n = namespace(s='a') %}{% for i in range(60) %}{% set n.s = n.s + n.s %}{% endfor %}x",
     "doubling by tilde": "{% set n = namespace(s='a') %}{% for i in range(60) %}{% set n.s = n.s ~ n.s %}{% endfor %}x",
-    "a huge power": "{{ 10 ** (10 ** 10) }}",
+    "a power that is too large": "{{ 10 ** (10 ** 10) }}",
     "a wide date": "{{ strftime_now('%1000000000d') }}",
     "a long date": "{{ strftime_now('%B' * 100000) }}",
     "squaring": "{% set n = namespace(x=9) %}{% for i in range(60) %}{% set n.x = n.x * n.x %}{% endfor %}{{ n.x }}",
@@ -76,7 +76,7 @@ def render(source: str, **more: object) -> str:
 
 
 def what_it_reaches(source: str) -> str:
-    """The text it writes, or the code of its refusal."""
+    """The rendered text, or the error code."""
     try:
         return render(source).strip()
     except ModelError as error:
@@ -85,7 +85,7 @@ def what_it_reaches(source: str) -> str:
 
 @pytest.mark.parametrize("source", OUT.values(), ids=OUT.keys())
 def test_a_template_cannot_leave_the_sandbox(source):
-    assert what_it_reaches(source) in ("model.bad-template", "")  # an undefined value writes nothing
+    assert what_it_reaches(source) in ("model.bad-template", "")  # an undefined value renders as nothing
 
 
 @pytest.mark.parametrize("source", GROWTH.values(), ids=GROWTH.keys())
@@ -132,7 +132,7 @@ def test_a_template_with_an_error_names_its_line():
 def test_every_part_of_the_text_has_its_message():
     source = "<s>{% for m in messages %}{% for x in messages %}{% endfor %}[{{ m.content }}]{% endfor %}</s>"
     trace = ChatTemplate(source, DAY).render(MESSAGES, None, {})
-    found = [(trace.text[stretch.start : stretch.end], stretch.index) for stretch in trace.stretches]
+    found = [(trace.text[segment.start : segment.end], segment.index) for segment in trace.segments]
     assert found == [("<s>", None), ("[hi]", 0), ("[ho]", 1), ("</s>", None)]
 
 
@@ -150,6 +150,6 @@ def test_the_date_is_the_given_one_as_transformers_writes_it():
 
 @pytest.mark.parametrize("format", ["%H:%M", "%c", "%s", "%f", "%X", "%T", "%Z", "%p", "%Ex"])
 def test_the_time_of_day_is_refused(format):
-    with pytest.raises(ModelError, match="more of the clock than a date") as caught:
+    with pytest.raises(ModelError, match="prints the time of day") as caught:
         render("{{ strftime_now('" + format + "') }}")
     assert caught.value.code == "model.bad-template"

@@ -78,7 +78,7 @@ def _prepare(spec: PrepareSpec, ctx: Context, kept: "KeptTokens | None") -> Outc
         ctx.emit(Note(text=note))
     for sentence, matters in reading.told():
         ctx.emit(Note(level="warning" if matters else "info", text=sentence))
-    for sentence in kept.renderer.told() if kept is not None else ():
+    for sentence in kept.renderer.warnings() if kept is not None else ():
         ctx.emit(Note(level="warning", text=sentence))
     accounts.balance()
     quarantine.check_share(accounts.read, max_bad_share)

@@ -77,9 +77,9 @@ class RowRenderer:
         """The template to save with a model that was trained on what `counts` counted."""
         return self._renderer.template_in_use
 
-    def told(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """What was left out, cut or not learned so far, counted in sentences."""
-        return self._renderer.told()
+        return self._renderer.warnings()
 
     def render(self, row: Row) -> list[Rendered]:
         """A row to train on, as `Renderer.render` gives it."""

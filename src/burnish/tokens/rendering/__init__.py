@@ -1,1 +1,1 @@
-"""From conversations to tokens and their weights."""
+"""Rendering of conversations to tokens and weights."""

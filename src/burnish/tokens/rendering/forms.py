@@ -1,9 +1,9 @@
-"""Forms: what a template makes of all plain conversations of one shape, so that most rows need no rendering at all.
+"""Forms: cached renderings of plain conversations with placeholders, so that most rows need no template execution.
 
-A shape is the roles of a conversation and which of its turns are learned. It is rendered once, the plain way, with
-opaque texts (`burnish.tokens.templates.opaque`): where the template only writes and strips them, every conversation
-of the shape whose texts pass the guards has the same literals around its texts, and its turns begin and end at the
-same literals.
+The shape of a conversation is its roles and which of its turns are learned. Each shape is rendered once with opaque
+texts (`burnish.tokens.templates.opaque`). If the template only writes and strips them, all conversations of the shape
+whose texts pass the guards have the same literals between their texts, and their turns start and end at the same
+literals.
 """
 
 import re
@@ -19,7 +19,7 @@ from burnish.tokens.templates.dialect import Dialect
 from burnish.tokens.templates.opaque import NotOpaqueError, Probe
 
 MAX_CHARACTERS = 1_000_000
-"""A longer conversation is rendered, so that the sandbox weighs it."""
+"""Longer conversations are rendered, so that the sandbox enforces its limits."""
 _MAX_SHAPES = 256
 _PLAIN = frozenset({"role", "content", "weight"})
 Shape = tuple[tuple[str, bool], ...]
@@ -27,7 +27,7 @@ Shape = tuple[tuple[str, bool], ...]
 
 @dataclass(frozen=True)
 class Slot:
-    """The place of a message's content in a text, and from which of its sides white space is stripped."""
+    """The place of a message's content in a text, and on which sides whitespace is stripped."""
 
     index: int
     left: bool
@@ -40,7 +40,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Place:
-    """`offset` characters into a literal."""
+    """A position: `offset` characters into a literal."""
 
     literal: int
     offset: int
@@ -48,7 +48,7 @@ class Place:
 
 @dataclass(frozen=True)
 class FormSample:
-    """A text: literal, slot, literal, slot, …, literal; and (begin, end, message) of its learned spans."""
+    """A text with placeholders: literal, slot, literal, …, literal; and (begin, end, message) of its learned spans."""
 
     literals: tuple[str, ...]
     slots: tuple[Slot, ...]
@@ -70,39 +70,39 @@ class FormSample:
 
 @dataclass(frozen=True)
 class Edges:
-    """Characters with which the text in a slot must not begin or end, since a rendering may have a literal there.
+    """Characters that the text in a slot must not start or end with, since a literal may be there.
 
-    Turns are told by comparing renderings: a text that goes on as the literal of another one would be taken for it.
+    Turns are located by comparing renderings: a text that starts like a literal could be mistaken for it.
     """
 
     slot: Slot
     first: frozenset[str]
     last: frozenset[str]
 
-    def take(self, content: str) -> bool:
+    def accepts(self, content: str) -> bool:
         text = self.slot.filled(content)
         return text[0] not in self.first and text[-1] not in self.last
 
 
 @dataclass(frozen=True)
 class Form:
-    """The samples of a shape, what is counted at each conversation, and what its texts must not hold."""
+    """The samples of a shape, the counts of each conversation, and the strings that its texts must not contain."""
 
     samples: tuple[FormSample, ...]
     counts: Mapping[str, int]
     guards: frozenset[str]
     edges: Mapping[int, "Edges"]
 
-    def takes(self, contents: Sequence[str]) -> bool:
-        """Whether the texts are treated as those that the form was made with."""
-        together = "\n".join(contents)
-        if any(guard in together for guard in self.guards):
+    def accepts(self, contents: Sequence[str]) -> bool:
+        """Whether the template treats the texts like those that the form was built with."""
+        joined = "\n".join(contents)
+        if any(guard in joined for guard in self.guards):
             return False
-        return all(edges.take(contents[index]) for index, edges in self.edges.items())
+        return all(edges.accepts(contents[index]) for index, edges in self.edges.items())
 
 
 class Forms:
-    """The forms of one template. `omitted` says what of a conversation is missing from texts (names of COUNTED)."""
+    """The forms of one template. `omitted` counts the parts of a conversation missing from texts (keys of COUNTED)."""
 
     def __init__(
         self,
@@ -117,51 +117,51 @@ class Forms:
         self._forms: OrderedDict[Shape, Form | None] = OrderedDict()
         self._seen: set[Shape] = set()
         self._special = dialect.special
-        self._may_be_opaque = not dialect.template.looks_for_texts
+        self._supports_opaque = not dialect.template.searches_texts
         self._uses: Counter[Shape] = Counter()
 
     def samples(self, messages: Messages, wanted: Mapping[int, float]) -> tuple[Samples, bool] | None:
-        """The samples of a conversation as `History.samples` gives them, or None where that is not sure.
+        """The samples of a conversation as from `History.samples`, or None if no form applies.
 
-        Also whether to compare them with those: at every use of a form whose number is a power of two.
+        Also whether to verify them: at every use of a form whose number is a power of two.
         """
-        contents = plain_contents(messages) if self._may_be_opaque else None
+        contents = plain_contents(messages) if self._supports_opaque else None
         if contents is None:
             return None
         shape = tuple((message["role"], index in wanted) for index, message in enumerate(messages))
         form = self._form(shape)
         if form is None:
             return None
-        if not form.takes(contents) or any(map(self._special.search, contents)):
+        if not form.accepts(contents) or any(map(self._special.search, contents)):
             return None
         self._uses[shape] += 1
         uses = self._uses[shape]
         return Samples([sample.filled(contents) for sample in form.samples], form.counts), uses & (uses - 1) == 0
 
     def _form(self, shape: Shape) -> Form | None:
-        """The form of a shape that is met for the second time or later."""
+        """The form of a shape, from its second occurrence on."""
         if shape in self._forms:
             self._forms.move_to_end(shape)
             return self._forms[shape]
         if shape not in self._seen:
             self._seen.add(shape)
             return None
-        form = self._forms[shape] = self._made(shape)
+        form = self._forms[shape] = self._build(shape)
         if len(self._forms) > _MAX_SHAPES:
             self._forms.popitem(last=False)
         return form
 
-    def _made(self, shape: Shape) -> Form | None:
-        """The form that two different sets of texts agree upon."""
+    def _build(self, shape: Shape) -> Form | None:
+        """Build a form from two different sets of texts; None if they disagree."""
         try:
-            first, second = (self._asked(shape, version) for version in _VERSIONS)
+            first, second = (self._probed(shape, version) for version in _VERSIONS)
         except (BurnishError, NotOpaqueError):
             return None
         if first is None or second is None:
             return None
         return first if first == second else None
 
-    def _asked(self, shape: Shape, version: tuple[str, str, str]) -> Form | None:
+    def _probed(self, shape: Shape, version: tuple[str, str, str]) -> Form | None:
         lead, core, trail = version
         cores = [f"{core}{index}q" for index in range(len(shape))]
         texts = [f"{lead}{core}{trail}" for core in cores]
@@ -172,8 +172,8 @@ class Forms:
         plain = [{"role": role, "content": text} for (role, _), text in zip(shape, texts, strict=True)]
         if any(self._omitted([sample.text for sample in found.samples], plain).values()):
             return None
-        edges = _edges([_cut(text, cores, lead, trail) for text in probe.renderings])
-        samples = [_form_sample(sample, _cut(sample.text, cores, lead, trail)) for sample in found.samples]
+        edges = _edges([_split_at_slots(text, cores, lead, trail) for text in probe.renderings])
+        samples = [_form_sample(sample, _split_at_slots(sample.text, cores, lead, trail)) for sample in found.samples]
         if None in samples or edges is None:
             return None
         kept = tuple(sample for sample in samples if sample is not None)
@@ -184,11 +184,11 @@ _VERSIONS = (
     (" \t\n ", "qzA é\"'<&>\\\n\n\tqz", " \n\t\n"),
     ("\n\n \t", 'QZb 漢 {{&}} </q> \n"qz', "\t \n "),
 )
-"""(white space before, words, white space after) of the texts of a question; no words occur in a template."""
+"""(whitespace before, text, whitespace after) of the opaque texts, which occur in no template."""
 
 
 def plain_contents(messages: Messages) -> list[str] | None:
-    """The texts of a conversation of nothing but texts, none of them blank; else None."""
+    """The contents of a conversation with only non-blank texts; else None."""
     contents: list[str] = []
     for message in messages:
         content = message.get("content")
@@ -199,15 +199,15 @@ def plain_contents(messages: Messages) -> list[str] | None:
 
 
 @dataclass(frozen=True)
-class _Cut:
-    """A rendered text, cut at its slots: literal, slot, literal, …; `bounds` are those of the literals."""
+class _Parts:
+    """A rendered text, split at its slots: literal, slot, literal, …; `bounds` are those of the literals."""
 
     literals: list[str]
     slots: list[Slot]
     bounds: list[tuple[int, int]]
 
 
-def _cut(text: str, cores: Sequence[str], lead: str, trail: str) -> _Cut:
+def _split_at_slots(text: str, cores: Sequence[str], lead: str, trail: str) -> _Parts:
     literals, slots, bounds, end = [], [], [], 0
     for match in re.finditer("|".join(map(re.escape, sorted(cores, key=len, reverse=True))), text):
         left, right = not text.endswith(lead, 0, match.start()), not text.startswith(trail, match.end())
@@ -218,40 +218,40 @@ def _cut(text: str, cores: Sequence[str], lead: str, trail: str) -> _Cut:
         bounds.append((end, begin))
         slots.append(Slot(cores.index(match.group()), left, right))
         end = match.end() + (0 if right else len(trail))
-    return _Cut([*literals, text[end:]], slots, [*bounds, (end, len(text))])
+    return _Parts([*literals, text[end:]], slots, [*bounds, (end, len(text))])
 
 
-def _form_sample(sample: Sample, cut: _Cut) -> FormSample | None:
-    """None where a span begins or ends inside a slot, or its end hangs on what stands in one."""
+def _form_sample(sample: Sample, parts: _Parts) -> FormSample | None:
+    """None if a span starts or ends inside a slot, or its end depends on the text in one."""
     spans = []
     for span in sample.spans:
-        begin, close = _place(span.start, cut.bounds), _place(span.end, cut.bounds)
+        begin, close = _place(span.start, parts.bounds), _place(span.end, parts.bounds)
         if begin is None or close is None or span.index is None:
             return None
-        if not cut.literals[close.literal][: close.offset].strip():
+        if not parts.literals[close.literal][: close.offset].strip():
             return None
         spans.append((begin, close, span.index))
-    return FormSample(tuple(cut.literals), tuple(cut.slots), tuple(spans))
+    return FormSample(tuple(parts.literals), tuple(parts.slots), tuple(spans))
 
 
-def _edges(cuts: Sequence[_Cut]) -> dict[int, Edges] | None:
-    """The edges of each slot over all renderings; None where one rendering strips a text and another does not."""
-    literals = {literal for cut in cuts for literal in cut.literals}
-    tails = {cut.literals[-1] for cut in cuts}
+def _edges(all_parts: Sequence[_Parts]) -> dict[int, Edges] | None:
+    """The edges of each slot over all renderings; None if one rendering strips a text and another does not."""
+    literals = {literal for parts in all_parts for literal in parts.literals}
+    tails = {parts.literals[-1] for parts in all_parts}
     slots: dict[int, Slot] = {}
     first: dict[int, set[str]] = {}
     last: dict[int, set[str]] = {}
-    for cut in cuts:
-        for number, slot in enumerate(cut.slots):
+    for parts in all_parts:
+        for number, slot in enumerate(parts.slots):
             if slots.setdefault(slot.index, slot) != slot:
                 return None
-            before = cut.literals[number]
+            before = parts.literals[number]
             begins = first.setdefault(slot.index, set())
             begins |= {text[len(before)] for text in literals if len(text) > len(before) and text.startswith(before)}
             for size in range(len(before) + 1):
                 part = before[len(before) - size :]
                 begins |= {tail[size] for tail in tails if len(tail) > size and tail.startswith(part)}
-            after = cut.literals[number + 1]
+            after = parts.literals[number + 1]
             ends = last.setdefault(slot.index, set())
             ends |= {tail[-len(after) - 1] for tail in tails if len(tail) > len(after) and tail.endswith(after)}
     return {index: Edges(slot, frozenset(first[index]), frozenset(last[index])) for index, slot in slots.items()}
@@ -262,4 +262,4 @@ def _place(position: int, bounds: Sequence[tuple[int, int]]) -> Place | None:
 
 
 def _refuse_tokens(text: str, place: int) -> bool:
-    raise NotOpaqueError("whether a token ends at a place hangs on the texts")
+    raise NotOpaqueError("token borders depend on the texts")

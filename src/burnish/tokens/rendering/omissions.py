@@ -1,7 +1,7 @@
-"""Counts what of a row appears in none of its rendered texts, by kind, so that no template drops it in silence.
+"""Count the parts of a row that its rendered texts omit, so that no template drops content silently.
 
-Texts, arguments and tool schemas are looked for in what was rendered. Names and ids often stand elsewhere in the row
-by chance, so the template is asked about them by example, once.
+Texts, arguments and tool schemas are searched for in the rendered text. Names and ids often occur elsewhere in a row
+by chance, so whether a template renders them is tested once with an example.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 from burnish.core.errors import BurnishError
 from burnish.tokens.templates.conversation import as_object
-from burnish.tokens.templates.dialect import ANSWERING, ASK, CALLING, REPLY, Dialect, said
+from burnish.tokens.templates.dialect import ASK, CALL_MESSAGE, REPLY, TOOL_MESSAGE, Dialect, make_message
 
 Messages = Sequence[Mapping[str, Any]]
 Tools = Sequence[Mapping[str, Any]] | None
@@ -19,14 +19,14 @@ _NAME, _ID = "qzname", "qzcall009"
 
 
 class Omissions:
-    """Counts for one template."""
+    """Counts omissions of one template."""
 
     def __init__(self, dialect: Dialect):
         self._dialect = dialect
         self._shown: dict[tuple[str, str], bool] = {}
 
     def count(self, texts: Sequence[str], messages: Messages, tools: Tools) -> Counter[str]:
-        """Messages, calls and rows of which something is missing from all `texts`, by the names of COUNTED."""
+        """The number of messages, calls and rows with a part that is missing from all `texts`, by keys of COUNTED."""
         missing: Counter[str] = Counter()
         present: list[str] = []
         for message in messages:
@@ -41,13 +41,13 @@ class Omissions:
             for call in message.get("tool_calls") or ():
                 missing["calls_left_out"] += not all(_appears(leaf, texts) for leaf in _leaves_of_call(call))
                 missing["call_ids_left_out"] += bool(call.get("id")) and not self._shows("assistant", "id")
-        missing["content_left_out"] += _hidden_twins(present, texts)
+        missing["content_left_out"] += _hidden_duplicates(present, texts)
         if tools and not all(_appears(leaf, texts) for tool in tools for leaf in _leaves_of_tool(tool)):
             missing["tools_left_out"] += 1
         return +missing
 
     def _shows(self, role: str, field: str) -> bool:
-        """Whether the template writes a field of messages of a role; one that refuses the question may."""
+        """Whether the template renders a field of messages with a role; True if it refuses the example."""
         if (role, field) not in self._shown:
             messages, wanted = _example(role, field)
             try:
@@ -65,14 +65,14 @@ def _strings(message: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _appears(string: str, texts: Sequence[str]) -> bool:
-    """Whether a string stands in one of the texts: as it is, as JSON writes it, or in parts that stand there."""
+    """Whether one of the texts contains a string: verbatim, JSON-encoded, or in parts."""
     if any(string in text for text in texts):
         return True
-    return any(all(part in text for part in parts) for text in texts for parts in _writings(string))
+    return any(all(part in text for part in parts) for text in texts for parts in _encodings(string))
 
 
-def _writings(string: str) -> Iterator[list[str]]:
-    """Other ways in which a template may write a string, each as the parts that must stand in the text."""
+def _encodings(string: str) -> Iterator[list[str]]:
+    """Other ways a template may write a string, each as a list of parts that the text must contain."""
     yield [json.dumps(string, ensure_ascii=False)[1:-1]]
     yield [json.dumps(string)[1:-1]]
     if "\n" in string:
@@ -82,8 +82,8 @@ def _writings(string: str) -> Iterator[list[str]]:
         yield leaves
 
 
-def _hidden_twins(strings: list[str], texts: Sequence[str]) -> int:
-    """How many strings stand there only because another one holds the same words."""
+def _hidden_duplicates(strings: list[str], texts: Sequence[str]) -> int:
+    """The number of strings that are found only as part of another string."""
     if len(strings) < 2:
         return 0
     together, hidden = "\0".join(strings), 0
@@ -101,7 +101,7 @@ def _leaves_of_call(call: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _leaves_of_tool(tool: Mapping[str, Any]) -> Iterator[str]:
-    """The words of a tool that its author chose: names, descriptions, values; no words of JSON Schema."""
+    """The author's strings in a tool: names, descriptions, values; no keywords of JSON Schema."""
     function = tool.get("function", tool)
     yield from (function[key].strip() for key in ("name", "description") if isinstance(function.get(key), str))
     yield from _leaves_of_schema(function.get("parameters"))
@@ -125,7 +125,7 @@ def _leaves_of_schema(schema: Any) -> Iterator[str]:
 
 
 def _leaves(value: Any) -> Iterator[str]:
-    """Keys, strings and numbers of a JSON value; true, false and null are written in many ways."""
+    """Keys, strings and numbers of a JSON value; true, false and null have many spellings."""
     if isinstance(value, str):
         if value.strip():
             yield value.strip()
@@ -141,19 +141,19 @@ def _leaves(value: Any) -> Iterator[str]:
 
 
 def _example(role: str, field: str) -> tuple[list[dict[str, Any]], str]:
-    """A conversation in which a message of the role has the field, and the word that it holds there."""
-    user, reply = said("user", ASK), said("assistant", REPLY)
+    """A conversation in which a message of the role has the field, and the field's value."""
+    user, reply = make_message("user", ASK), make_message("assistant", REPLY)
     match role, field:
         case _, "id":
-            return [user, CALLING], CALLING["tool_calls"][0]["id"]
+            return [user, CALL_MESSAGE], CALL_MESSAGE["tool_calls"][0]["id"]
         case "tool", "name":
-            return [user, CALLING, {**ANSWERING, "name": _NAME}], _NAME
+            return [user, CALL_MESSAGE, {**TOOL_MESSAGE, "name": _NAME}], _NAME
         case "tool", _:
-            call = {**CALLING["tool_calls"][0]}
-            return [user, {**CALLING, "tool_calls": [{**call, "id": ""}]}, {**ANSWERING, field: _ID}], _ID
+            call = {**CALL_MESSAGE["tool_calls"][0]}
+            return [user, {**CALL_MESSAGE, "tool_calls": [{**call, "id": ""}]}, {**TOOL_MESSAGE, field: _ID}], _ID
         case "assistant", _:
             return [user, {**reply, field: _NAME}], _NAME
         case "system", _:
-            return [said("system", "qzsystem", **{field: _NAME}), user, reply], _NAME
+            return [make_message("system", "qzsystem", **{field: _NAME}), user, reply], _NAME
         case _:
             return [{**user, field: _NAME}, reply], _NAME

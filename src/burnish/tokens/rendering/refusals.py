@@ -1,4 +1,4 @@
-"""Refuses rows that would be learned wrongly: forged control tokens, parts that the template omits, doubled ends."""
+"""Refuse rows that would be learned incorrectly: forged control tokens, omitted parts, repeated special tokens."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,14 @@ from burnish.core.catalog import stages
 from burnish.core.errors import DataError, ModelError
 from burnish.tokens.rendering.rendered import Encoded
 from burnish.tokens.templates.conversation import strings_in
-from burnish.tokens.templates.dialect import ASK, REPLY, Dialect, said
+from burnish.tokens.templates.dialect import ASK, REPLY, Dialect, make_message
 
 Messages = Sequence[Mapping[str, Any]]
 Tools = Sequence[Mapping[str, Any]] | None
 
 
 class Refusals:
-    """The refusals of one tokenizer and template; `ends` are the special tokens that end a turn."""
+    """Checks for one tokenizer and template; `ends` are the special tokens that end a turn."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, dialect: Dialect, ends: frozenset[str]):
         self._tokenizer, self._dialect, self._ends = tokenizer, dialect, ends
@@ -30,15 +30,15 @@ class Refusals:
 
     @cached_property
     def _control(self) -> tuple[str, ...]:
-        """Special tokens that shape a conversation: what the template writes around the simplest one."""
-        exchange = [said("user", ASK), said("assistant", REPLY), said("user", ASK)]
+        """Special tokens that structure a conversation: those that the template adds to a simple one."""
+        exchange = [make_message("user", ASK), make_message("assistant", REPLY), make_message("user", ASK)]
         text = self._dialect.trace(exchange).text + self._dialect.trace(exchange, prompt=True).text
         tokenizer = self._tokenizer
         ends = {str(token) for token in (tokenizer.bos_token, tokenizer.eos_token) if token is not None}
         return tuple(sorted(self._ends | ends | set(self._dialect.special.findall(text)), key=len, reverse=True))
 
     def _check_content(self, messages: Messages, tools: Tools) -> None:
-        """Refuse data that spells a token which shapes conversations: it could end a turn and forge another."""
+        """Refuse data that contains a control token: it could end a turn and forge another."""
         strings = "\n".join(text for value in (messages, tools or ()) for text in strings_in(value))
         if not any(token in strings for token in self._control):
             return
@@ -49,13 +49,13 @@ class Refusals:
                 if found := control.search(text):
                     raise DataError(
                         "data.control-token",
-                        f"{name} spells the control token {found.group()}, which would end or open a turn",
-                        "remove it from the row, or prepare the data with `tokenizer` set: prepare puts such rows "
-                        "into quarantine.jsonl and keeps the others",
+                        f"{name} contains the control token {found.group()}, which would end or open a turn",
+                        "remove it from the row, or run prepare with `tokenizer` set, which moves such rows to "
+                        "quarantine.jsonl",
                     )
 
     def _check_shown(self, messages: Messages, tools: Tools) -> None:
-        """Refuse rows of which the template would leave something out."""
+        """Refuse rows with tools or system messages that the template omits."""
         if tools and not self._dialect.shows_tools:
             missing = "tools"
         elif any(message["role"] == "system" for message in messages) and not self._dialect.shows_system:
@@ -64,13 +64,13 @@ class Refusals:
             return
         raise ModelError(
             "model.inexact-template",
-            f"the row has {missing}, and the chat template leaves {missing} out",
-            "give a render.chat_template that renders them, such as chatml, or remove them from the rows",
+            f"the row has {missing}, which the chat template omits",
+            "use a render.chat_template that renders them, such as chatml, or remove them from the rows",
         )
 
 
 def check_doubled(encoded: Encoded, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Refuse two beginnings or two ends of text in a row: ModelError `model.doubled-special`."""
+    """Refuse repeated BOS or EOS tokens: ModelError `model.doubled-special`."""
     for token in (tokenizer.bos_token_id, tokenizer.eos_token_id):
         if not isinstance(token, int):
             continue
@@ -78,25 +78,25 @@ def check_doubled(encoded: Encoded, tokenizer: PreTrainedTokenizerBase) -> None:
         if (same[1:] & same[:-1]).any():
             raise ModelError(
                 "model.doubled-special",
-                f"the special token {tokenizer.convert_ids_to_tokens(token)} stands twice in a row",
-                "remove it from the text, or from the chat template: it is added once already",
+                f"the special token {tokenizer.convert_ids_to_tokens(token)} occurs twice in succession",
+                "remove it from the text or from the chat template: the tokenizer adds it already",
             )
 
 
-def not_to_learn(kind: str) -> DataError:
-    """The refusal of a row that is neither a conversation nor a text, which names the stages that take its kind."""
-    purpose, names = _TAKEN_BY.get(kind, ("another purpose", ()))
+def not_trainable(kind: str) -> DataError:
+    """The error for a row that is neither a conversation nor a text; names the stages for its kind."""
+    purpose, names = _STAGES_FOR.get(kind, ("another purpose", ()))
     known = [name for name in names if name in stages()]
-    taken = f"use the stage {' or '.join(known)}" if known else "no stage of this burnish takes them yet"
+    advice = f"use the stage {' or '.join(known)}" if known else "no stage supports them yet"
     return DataError(
         "data.unknown-format",
-        f"the row is of kind {kind}, for {purpose}, and sft and pretrain learn rows of kind chat and text",
-        f"for {kind} rows {taken}; to learn from them with sft, write the wanted answer as the last message",
+        f"the row is of kind {kind}, for {purpose}; sft and pretrain support rows of kind chat and text",
+        f"for {kind} rows {advice}; to use them with sft, write the answer as the last message",
     )
 
 
-_TAKEN_BY: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "preference": ("comparing a better answer with a worse one", ("dpo", "orpo", "simpo", "cpo", "ipo", "reward")),
-    "label": ("learning from good and bad answers", ("kto",)),
-    "prompt": ("being answered", ("grpo", "generate")),
+_STAGES_FOR: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "preference": ("preference training", ("dpo", "orpo", "simpo", "cpo", "ipo", "reward")),
+    "label": ("training on good and bad answers", ("kto",)),
+    "prompt": ("generation", ("grpo", "generate")),
 }

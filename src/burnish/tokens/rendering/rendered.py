@@ -1,4 +1,4 @@
-"""A rendered row: its text, its tokens and how much each is learned; and how a row that is too long is fitted."""
+"""Rendered rows: text, tokens and weights, and truncation or splitting of rows that are too long."""
 
 from dataclasses import dataclass
 
@@ -6,35 +6,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 COUNTED = {
-    "dropped": "rows were longer than max_length and dropped",
-    "samples_dropped": "rows lost turns, whose own samples were longer than max_length and dropped",
-    "truncated": "rows were longer than max_length and cut on the left",
-    "split": "rows were longer than max_length and split",
-    "unlearned": "rows have no learned token and are left out of training",
-    "pieces_unlearned": "pieces of split rows have no learned token and are left out",
-    "straddling": "tokens reach over the border of a turn and are not learned",
-    "thinking_left_out": "turns lost their thinking to the chat template",
-    "content_left_out": "messages have text that the chat template leaves out, such as text beside a tool call",
-    "calls_left_out": "tool calls have a name or arguments that the chat template leaves out",
-    "tools_left_out": "rows have tools of which the chat template leaves descriptions or parameters out",
-    "names_left_out": "messages have a name that the chat template leaves out",
-    "call_ids_left_out": "tool calls or results have an id that the chat template leaves out",
-    "rewritten": "turns are rendered otherwise once the conversation goes on: learned from samples of their own",
-    "rewritten_masked": "turns are rendered otherwise once the conversation goes on: not learned",
-    "rewritten_as_shown": "turns are learned in a shape that is never met in use (rewritten_turns: as_shown)",
-    "thinking_on": "turns are met in use only with enable_thinking: true, which is not the chat template's default",
-    "thinking_off": "turns are met in use only with enable_thinking: false, which is not the chat template's default",
-    "unprompted": "turns begin otherwise than after any generation prompt of the chat template",
-    "overruled": "rows give a turn a weight that train_on overrules",
+    "dropped": "rows are longer than max_length and were dropped",
+    "samples_dropped": "rows have turns whose separate samples are longer than max_length and were dropped",
+    "truncated": "rows are longer than max_length and were truncated on the left",
+    "split": "rows are longer than max_length and were split",
+    "unlearned": "rows have no learned token and are excluded from training",
+    "pieces_unlearned": "pieces of split rows have no learned token and are excluded",
+    "straddling": "tokens cross the border of a turn and are not learned",
+    "thinking_left_out": "turns have reasoning that the chat template omits",
+    "content_left_out": "messages have text that the chat template omits, such as text next to a tool call",
+    "calls_left_out": "tool calls have a name or arguments that the chat template omits",
+    "tools_left_out": "rows have tools with descriptions or parameters that the chat template omits",
+    "names_left_out": "messages have a name that the chat template omits",
+    "call_ids_left_out": "tool calls or results have an id that the chat template omits",
+    "rewritten": "turns are rendered differently when more turns follow: learned from separate samples",
+    "rewritten_masked": "turns are rendered differently when more turns follow: not learned",
+    "rewritten_as_shown": "turns are learned in a form that differs from inference (rewritten_turns: as_shown)",
+    "thinking_on": "turns need enable_thinking: true at inference, which is not the chat template's default",
+    "thinking_off": "turns need enable_thinking: false at inference, which is not the chat template's default",
+    "unprompted": "turns start differently from every generation prompt of the chat template",
+    "overruled": "rows have a turn weight that train_on overrides",
 }
-"""What a renderer counts because a person should know: name → the sentence that a number goes before."""
+"""Counters reported to the user: name → sentence after the number."""
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """`ids` int32 [T] and `weights` float32 [T]: the weight of predicting that token from those before it.
+    """`ids` int32 [T] and `weights` float32 [T]: the weight of predicting each token from the previous ones.
 
-    0 means not learned; position 0 is always 0, for nothing stands before it.
+    0 means not learned; the first weight is always 0.
     """
 
     text: str
@@ -46,24 +46,24 @@ class Rendered:
 
     @property
     def learned(self) -> int:
-        """How many tokens are learned."""
+        """The number of learned tokens."""
         return int(np.count_nonzero(self.weights))
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A text's tokens: `ids` [T], and the characters [start, end) that each stands for as `offsets` int64 [T, 2]."""
+    """A tokenised text: `ids` [T], and the characters [start, end) of each token as `offsets` int64 [T, 2]."""
 
     text: str
     ids: NDArray[np.int32]
     offsets: NDArray[np.int64]
 
 
-def weigh(encoded: Encoded, spans: list[tuple[int, int, float]]) -> tuple[NDArray[np.float32], int]:
-    """The weight of each token from the weights of spans of characters, float32 [T], and how many tokens straddle.
+def token_weights(encoded: Encoded, spans: list[tuple[int, int, float]]) -> tuple[NDArray[np.float32], int]:
+    """Map weights of character spans to tokens: weights float32 [T], and the number of tokens that cross a border.
 
-    A token is learned when all of its characters lie in one span. One that reaches over a border is not: its first
-    characters stand in the prompt already, or its last ones belong to somebody else.
+    A token is learned if all of its characters are in one span. A token that crosses a border is not learned: its
+    first characters are in the prompt, or its last ones in another turn.
     """
     starts, ends = encoded.offsets[:, 0], encoded.offsets[:, 1]
     weights = np.zeros(len(encoded.ids), np.float32)
@@ -77,18 +77,18 @@ def weigh(encoded: Encoded, spans: list[tuple[int, int, float]]) -> tuple[NDArra
     return weights, straddling
 
 
-def cut_left(encoded: Encoded, weights: NDArray[np.float32], length: int, keeps_first: bool) -> Rendered:
-    """The last `length` tokens; with `keeps_first`, the first token (a beginning of text) and the last of the rest."""
+def truncate_left(encoded: Encoded, weights: NDArray[np.float32], length: int, keeps_first: bool) -> Rendered:
+    """The last `length` tokens; with `keeps_first`, the first (a BOS token) and the last `length - 1` tokens."""
     return _part(encoded, weights, len(encoded.ids) - length + keeps_first, len(encoded.ids), keeps_first)
 
 
-def cut_apart(
+def split_row(
     encoded: Encoded, weights: NDArray[np.float32], length: int, keeps_first: bool
 ) -> tuple[list[Rendered], int]:
-    """Consecutive pieces of at most `length` tokens, and how many were left out because they teach nothing.
+    """Consecutive pieces of at most `length` tokens, and the number of dropped pieces, which have no learned tokens.
 
-    Every learned token is learned in exactly one piece. A piece begins with the beginning-of-text token where the
-    row has one (`keeps_first`), else with the last token of the piece before, which is not learned again.
+    Every learned token is learned in exactly one piece. A piece starts with the BOS token if the row has one
+    (`keeps_first`), else with the last token of the previous piece, which is not learned again.
     """
     total = len(encoded.ids)
     pieces, left_out, begin = [], 0, 0

@@ -1,9 +1,9 @@
-"""The one renderer: training, evaluation and serving all turn conversations into tokens here.
+"""The renderer of conversations to tokens, shared by training, evaluation and serving.
 
-    row → messages in the template's shape → text, and the spans that the assistant writes (turns) → tokens → weights
+    row → messages in the template's shape → text and spans of the assistant's turns → tokens → weights
 
-The whole text is tokenised at once and spans are carried over by the tokens' offsets, so what is trained on is what
-is met in use. Special tokens come from the template alone: none is added, as transformers does in its chats.
+The whole text is tokenised at once and spans are mapped by token offsets, so that training matches inference.
+Special tokens come from the template only, as in chats of transformers.
 """
 
 from collections import Counter
@@ -23,11 +23,11 @@ from burnish.specs.tokens import RenderSpec, RewrittenTurns
 from burnish.tokens.rendering.forms import Forms
 from burnish.tokens.rendering.history import History, Samples, with_default_mode
 from burnish.tokens.rendering.omissions import Omissions
-from burnish.tokens.rendering.refusals import Refusals, check_doubled, not_to_learn
-from burnish.tokens.rendering.rendered import COUNTED, Encoded, Rendered, cut_apart, cut_left, weigh
+from burnish.tokens.rendering.refusals import Refusals, check_doubled, not_trainable
+from burnish.tokens.rendering.rendered import COUNTED, Encoded, Rendered, split_row, token_weights, truncate_left
 from burnish.tokens.rendering.turns import Turns
 from burnish.tokens.templates.chatml import CHATML
-from burnish.tokens.templates.dialect import Beginnings, Dialect
+from burnish.tokens.templates.dialect import Dialect, Prefixes
 
 DEFAULT = RenderSpec()
 Messages = Sequence[Mapping[str, Any]]
@@ -40,15 +40,15 @@ __all__ = ["Rendered", "Renderer"]
 class Renderer:
     """Renders rows with one tokenizer and one template.
 
-    `counts` counts `rows` rendered, the `pieces` of those that were split, and what COUNTED names.
+    `counts` has the number of `rows`, the `pieces` of split rows, and the counters in COUNTED.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, spec: RenderSpec = DEFAULT):
         if not tokenizer.is_fast:
             raise ModelError(
                 "model.broken",
-                "the tokenizer does not say which characters its tokens stand for (it has no tokenizer.json)",
-                "load the model once with a current transformers and save it: the tokenizer is converted",
+                "the tokenizer does not provide character offsets (it has no tokenizer.json)",
+                "load the model with a current transformers and save it, which converts the tokenizer",
             )
         self.tokenizer = tokenizer
         self.spec = spec
@@ -56,10 +56,10 @@ class Renderer:
         self._forms_made: dict[RewrittenTurns, Forms] = {}
         self._day = date.fromisoformat(today() if spec.date == "auto" else spec.date)
 
-    # What a row becomes
+    # Rendering
 
     def render(self, row: Mapping[str, Any]) -> list[Rendered]:
-        """A chat or text row as tokens: none when it is dropped, several when it is split.
+        """Render a chat or text row; empty if it is dropped, several items if it is split.
 
         Raises DataError `data.too-long` or `data.control-token` and ModelError `model.*-template`,
         `model.doubled-special`; each names the row's source.
@@ -73,16 +73,16 @@ class Renderer:
                 if self.spec.train_on == "all":
                     return self._fitted([self._everything(messages, tools)])
                 return self._fitted(self._chat(messages, tools, self._weights(messages), rewritten))
-            raise not_to_learn(row["kind"])
+            raise not_trainable(row["kind"])
         except BurnishError as error:
-            raise _at(row, error) from error
+            raise _with_source(row, error) from error
 
     def render_answer(
         self, messages: Messages, answer: Messages, tools: Tools = None, source: str = "a row"
     ) -> Rendered | None:
-        """`messages` and the answering turns after them, of which alone is learned; None when it is dropped.
+        """Render `messages` followed by `answer`, of which only the answer is learned; None if it is dropped.
 
-        For preferences and labels: each answer is rendered under the same prompt. A row cannot be split.
+        For preferences and labels, which render each answer after the same prompt. A row cannot be split.
         """
         whole = [*messages, *answer]
         wanted = {i: 1.0 for i, turn in enumerate(whole) if i >= len(messages) and turn["role"] == "assistant"}
@@ -93,33 +93,33 @@ class Renderer:
                 raise self._too_long(samples[0][0])
             return fitted[0] if fitted else None
         except BurnishError as error:
-            raise _at({"source": source}, error) from error
+            raise _with_source({"source": source}, error) from error
 
     def prompt(self, row: Mapping[str, Any] | Messages, tools: Tools = None) -> tuple[str, list[int]]:
-        """Text and ids that ask for an answer: the messages up to the closing answer, and the generation prompt."""
+        """Text and ids of the prompt: the messages before a final answer, and the generation prompt."""
         messages, tools = _conversation(row, tools)
         try:
             self._refusals.check(messages, tools)
-            text = self._dialect.trace(before_answer(messages), tools, prompt=True).text
+            text = self._dialect.trace(prompt_messages(messages), tools, prompt=True).text
         except BurnishError as error:
-            raise _at(row, error) from error
+            raise _with_source(row, error) from error
         return text, self._encode(text).ids.tolist()
 
     def answer(self, row: Mapping[str, Any]) -> str:
-        """What the model should write after `prompt(row)`: the rest of the last turn, without its end."""
+        """The reference answer after `prompt(row)`: the rest of the last turn, without its end token."""
         messages, tools = row["messages"], row.get("tools")
         last = len(messages) - 1
         try:
-            trace, spans = self._turns.find(Beginnings(self._dialect, messages, tools), len(messages), {last})
+            trace, spans = self._turns.find(Prefixes(self._dialect, messages, tools), len(messages), {last})
             prompt = self._dialect.trace(messages[:last], tools, prompt=True).text if last > 0 else ""
         except BurnishError as error:
-            raise _at(row, error) from error
+            raise _with_source(row, error) from error
         given = len(prompt) if trace.text.startswith(prompt) else 0
         text = "".join(trace.text[max(span.start, given) : span.end] for span in spans)
         return self._before_end(text)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Generated ids as text, up to the end of the turn: comparable with `answer`."""
+        """Decode generated ids up to the end of the turn; comparable with `answer`."""
         kept = list(ids)
         for position, token in enumerate(kept):
             if token in self.stop_ids:
@@ -128,7 +128,7 @@ class Renderer:
         return str(self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
     def pieces(self, rendered: Rendered) -> list[tuple[str, float]]:
-        """Token texts with their weights, to be shown; tokens that hold parts of one character come as one."""
+        """Token texts with their weights, for display; tokens that share a character are joined."""
         pieces: list[tuple[str, float]] = []
         held: list[int] = []
         for token, weight in zip(rendered.ids.tolist(), rendered.weights.tolist(), strict=True):
@@ -142,52 +142,52 @@ class Renderer:
             pieces.append((str(self.tokenizer.decode(held, skip_special_tokens=False)), rendered.weights[-1].item()))
         return pieces
 
-    def told(self) -> list[str]:
-        """What was left out, cut or not learned so far, counted in sentences."""
+    def warnings(self) -> list[str]:
+        """Sentences on everything omitted, truncated or not learned so far, with counts."""
         return [f"{self.counts[name]:,} {sentence}" for name, sentence in COUNTED.items() if self.counts[name]]
 
-    # What is known of the template
+    # Properties of the template
 
     @property
     def date(self) -> str | None:
-        """The date that the chat template prints, YYYY-MM-DD; None where it prints none, or there is no template."""
+        """The date that the chat template prints, YYYY-MM-DD; None if it prints none."""
         if self.spec.chat_template is None and self.tokenizer.chat_template is None:
             return None
-        return self._day.isoformat() if self._dialect.template.asks_for_the_date else None
+        return self._day.isoformat() if self._dialect.template.prints_date else None
 
     @property
     def method(self) -> str:
-        """How the learned tokens are told: by generation markers, traced turns or differenced prefixes."""
+        """How learned tokens are located: by generation markers, traced turns or differenced prefixes."""
         return self._turns.method
 
     @cached_property
     def stop_ids(self) -> tuple[int, ...]:
-        """Ids that end a turn: the tokenizer's end of text and the ends that the template writes."""
+        """Ids that end a turn: the tokenizer's EOS and the end tokens of the template."""
         ids = (self.tokenizer.convert_tokens_to_ids(token) for token in self._ends)
         return tuple(sorted({token for token in ids if isinstance(token, int)}))
 
     @cached_property
     def template(self) -> str:
-        """The template's text: the one asked for (`chatml` is the shipped one), else the tokenizer's."""
-        asked = self.spec.chat_template
-        if asked == "chatml":
+        """The template's source: the requested one (`chatml` is built in), else the tokenizer's."""
+        requested = self.spec.chat_template
+        if requested == "chatml":
             return CHATML
-        if asked is not None:
-            return asked
+        if requested is not None:
+            return requested
         own = self.tokenizer.chat_template
         if isinstance(own, dict):
             own = own.get("tool_use", own.get("default"))
         if own is None:
             raise ModelError(
                 "model.no-template",
-                "rows are conversations, and the tokenizer has no chat template",
-                "set render.chat_template: chatml (a base model learns it), or to the template of the model's family",
+                "the rows are conversations, and the tokenizer has no chat template",
+                "set render.chat_template to chatml (a base model learns it), or to the template of the model's family",
             )
         return own
 
     @property
     def template_in_use(self) -> str:
-        """The template to save with a model that was trained on what `counts` counted."""
+        """The template to save with a model trained on the rendered rows."""
         return with_default_mode(self.template, self._dialect.modes, self.counts)
 
     @cached_property
@@ -212,16 +212,16 @@ class Renderer:
 
     @cached_property
     def _ends(self) -> frozenset[str]:
-        """Special tokens that end a turn; without a template, the end of text."""
+        """Special tokens that end a turn; without a template, the EOS token."""
         if self.spec.chat_template is None and self.tokenizer.chat_template is None:
             end = self.tokenizer.eos_token
             return frozenset() if end is None else frozenset({str(end)})
         return self._turns.ends
 
-    # How it is done
+    # Implementation
 
     def _weights(self, messages: Messages) -> dict[int, float]:
-        """The weight of each turn that is learned, by its index."""
+        """The weights of the learned turns, by index."""
         turns = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
         if self.spec.train_on == "completion":
             turns = turns[-1:]
@@ -231,13 +231,13 @@ class Renderer:
     def _chat(
         self, messages: Messages, tools: Tools, wanted: Mapping[int, float], rewritten: RewrittenTurns
     ) -> list[tuple[Encoded, Weights]]:
-        """The samples of a conversation, each with the weights of its tokens; at least one."""
+        """The samples of a conversation with their token weights; at least one."""
         self._refusals.check(messages, tools)
         self._count_overruled(messages, wanted)
         found = self._samples(messages, tools, wanted, rewritten)
         self.counts.update(found.counts)
         return [
-            self._weighed(
+            self._weighted(
                 sample.text,
                 [(span.start, span.end, wanted[span.index]) for span in sample.spans if span.index is not None],
             )
@@ -250,12 +250,12 @@ class Renderer:
         self._count_overruled(messages, dict.fromkeys(range(len(messages)), 1.0))
         text = self._dialect.trace(messages, tools).text
         self.counts.update(self._omissions.count([text], messages, tools))
-        return self._weighed(text, [(0, len(text), 1.0)])
+        return self._weighted(text, [(0, len(text), 1.0)])
 
     def _samples(
         self, messages: Messages, tools: Tools, wanted: Mapping[int, float], rewritten: RewrittenTurns
     ) -> Samples:
-        """The samples of a conversation, with all that is counted: from the form of its shape, or rendered."""
+        """The samples of a conversation with all counts: from a form, or rendered."""
         fast = None if tools else self._forms(rewritten).samples(messages, wanted)
         if fast is not None and not fast[1]:
             return fast[0]
@@ -263,9 +263,7 @@ class Renderer:
         omitted = self._omissions.count([sample.text for sample in found.samples], messages, tools)
         found = Samples(found.samples, {**found.counts, **omitted})
         if fast is not None and not fast[0].equals(found):
-            raise RuntimeError(
-                "the form of a conversation's shape differs from its rendering: please report the template"
-            )
+            raise RuntimeError("a form differs from the rendering of its conversation: please report the template")
         return found
 
     def _forms(self, rewritten: RewrittenTurns) -> Forms:
@@ -278,15 +276,15 @@ class Renderer:
             )
         return self._forms_made[rewritten]
 
-    def _weighed(self, text: str, spans: list[tuple[int, int, float]]) -> tuple[Encoded, Weights]:
+    def _weighted(self, text: str, spans: list[tuple[int, int, float]]) -> tuple[Encoded, Weights]:
         encoded = self._encode(text)
         check_doubled(encoded, self.tokenizer)
-        weights, straddling = weigh(encoded, spans)
+        weights, straddling = token_weights(encoded, spans)
         self.counts["straddling"] += straddling
         return encoded, weights
 
     def _is_border(self, text: str, place: int) -> bool:
-        """Whether a token ends at `place`: asked of the text from the special token before it to the one after it."""
+        """Whether a token ends at `place`; tokenises the text between the nearest special tokens."""
         special = self._dialect.special
         begin = max((match.start() for match in special.finditer(text, 0, place)), default=0)
         after = special.search(text, place)
@@ -294,7 +292,7 @@ class Renderer:
         return not ((offsets[:, 0] < place) & (offsets[:, 1] > place)).any()
 
     def _text(self, text: str) -> tuple[Encoded, Weights]:
-        """A plain text: with the special tokens its tokenizer adds by itself, and the end of text; all learned."""
+        """Tokenise a plain text with the tokenizer's special tokens and EOS; all tokens are learned."""
         encoded = self._encode(text, add_special_tokens=True)
         end = self.tokenizer.eos_token_id
         if isinstance(end, int) and (len(encoded.ids) == 0 or encoded.ids[-1] != end):
@@ -306,7 +304,7 @@ class Renderer:
         return encoded, weights
 
     def _encode(self, text: str, add_special_tokens: bool = False) -> Encoded:
-        """The tokens that the tokenizer gives, asked of its core: transformers' own call costs half as much again."""
+        """Tokenise with the backend tokenizer: the wrapper of transformers takes 1.5 times as long."""
         core: Any = self.tokenizer.backend_tokenizer
         if core.truncation is not None:
             core.no_truncation()
@@ -318,7 +316,7 @@ class Renderer:
         return Encoded(text, np.array(found.ids, np.int32), offsets)
 
     def _fitted(self, samples: Sequence[tuple[Encoded, Weights]]) -> list[Rendered]:
-        """The pieces of a row; a sample that teaches nothing beside others that do is left out."""
+        """The pieces of a row; samples without learned tokens are dropped if others have some."""
         learned = [sample for sample in samples if sample[1].any()]
         self.counts["unlearned"] += not learned
         pieces = [self._fit(encoded, weights) for encoded, weights in learned or samples[:1]]
@@ -338,9 +336,9 @@ class Renderer:
                 return []
             case "truncate_left":
                 self.counts["truncated"] += 1
-                return [cut_left(encoded, weights, longest, keeps_first)]
+                return [truncate_left(encoded, weights, longest, keeps_first)]
             case "split":
-                pieces, left_out = cut_apart(encoded, weights, longest, keeps_first)
+                pieces, left_out = split_row(encoded, weights, longest, keeps_first)
                 self.counts["split"] += 1
                 self.counts["pieces"] += len(pieces)
                 self.counts["pieces_unlearned"] += left_out
@@ -349,7 +347,7 @@ class Renderer:
     def _too_long(self, encoded: Encoded) -> DataError:
         return DataError(
             "data.too-long",
-            f"the row has {len(encoded.ids):,} tokens, and max_length is {self.spec.max_length:,}",
+            f"the row has {len(encoded.ids):,} tokens, but max_length is {self.spec.max_length:,}",
             "raise render.max_length, or set render.over_length to drop, truncate_left or split",
         )
 
@@ -357,15 +355,15 @@ class Renderer:
         cuts = [place for place in (text.find(end) for end in self._ends) if place >= 0]
         return text[: min(cuts, default=len(text))]
 
-    # What must not pass in silence
+    # Warnings
 
     def _count_overruled(self, messages: Messages, wanted: Mapping[int, float]) -> None:
         given = {index: message["weight"] for index, message in enumerate(messages) if "weight" in message}
         self.counts["overruled"] += any(weight != wanted.get(index, 0.0) for index, weight in given.items())
 
 
-def before_answer(messages: Messages) -> Messages:
-    """The messages that ask: all but a closing turn of the assistant."""
+def prompt_messages(messages: Messages) -> Messages:
+    """The messages without a final turn of the assistant."""
     return messages[:-1] if messages and messages[-1]["role"] == "assistant" else messages
 
 
@@ -373,6 +371,6 @@ def _conversation(row: Mapping[str, Any] | Messages, tools: Tools) -> tuple[Mess
     return (row["messages"], row.get("tools", tools)) if isinstance(row, Mapping) else (row, tools)
 
 
-def _at(row: Mapping[str, Any] | Messages, error: BurnishError) -> BurnishError:
-    """The same error, naming the row."""
+def _with_source(row: Mapping[str, Any] | Messages, error: BurnishError) -> BurnishError:
+    """The same error with the row's source."""
     return error.at(row.get("source", "")) if isinstance(row, Mapping) else error

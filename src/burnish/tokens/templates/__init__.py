@@ -1,1 +1,1 @@
-"""Chat templates: compiled, sandboxed, traced, and asked what they can express."""
+"""Chat templates: compiled, sandboxed, traced, and probed for their features."""

@@ -1,4 +1,4 @@
-"""ChatML with tools, thinking and generation markers: the template of a tokenizer that has none of its own."""
+"""ChatML with tools, reasoning and generation markers, for tokenizers without a chat template."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Gives the messages of a row the shape that a template reads: arguments, thinking, content parts."""
+"""Convert the messages of a row to the shape that a template reads: arguments, reasoning, content parts."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,19 +11,19 @@ EMPTY: dict[str, Any] = {"absent": ..., "empty": "", "none": None}
 
 @dataclass(frozen=True)
 class Shape:
-    """What a template wants: typed parts or strings, arguments as an object or as text, and how "no content" looks."""
+    """A message shape: typed parts or strings, arguments as an object or as text, and the value of empty content."""
 
     parts: bool = False
     arguments: Literal["object", "text"] = "object"
     empty: Literal["absent", "empty", "none"] = "absent"
 
     def messages(self, messages: Sequence[Mapping[str, Any]]) -> list[Message]:
-        """`messages` as the template shall see them; the given ones stay as they are."""
+        """Converted copies of `messages`."""
         return [self._message(message) for message in messages]
 
     def _message(self, message: Mapping[str, Any]) -> Message:
         shaped = {key: value for key, value in message.items() if value is not None and key != "weight"}
-        if "reasoning_content" in shaped:  # gpt-oss and LFM2.5 read it under this name, as transformers sees to
+        if "reasoning_content" in shaped:  # gpt-oss and LFM2.5 read it under this name; transformers does the same
             shaped.setdefault("thinking", shaped["reasoning_content"])
         calls = shaped.get("tool_calls")
         if calls:
@@ -44,7 +44,7 @@ class Shape:
 
 
 def as_object(arguments: Any) -> Any:
-    """The JSON object in `arguments`, its keys in their order; what is no JSON object stays as it is."""
+    """Parse `arguments` as a JSON object with its key order; other values are returned unchanged."""
     if not isinstance(arguments, str):
         return arguments
     try:
@@ -55,7 +55,7 @@ def as_object(arguments: Any) -> Any:
 
 
 class Number(float):
-    """A number that is written as its author wrote it: 1.10 stays 1.10, and 1e5 stays 1e5."""
+    """A number that keeps its spelling: 1.10 stays 1.10, and 1e5 stays 1e5."""
 
     def __new__(cls, written: str) -> "Number":
         number = super().__new__(cls, written)

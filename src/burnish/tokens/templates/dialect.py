@@ -1,7 +1,7 @@
-"""Speaks to one template with one tokenizer's special tokens, and asks it by example what it can express.
+"""A chat template with a tokenizer's special tokens, and detection of its features by example.
 
-A template is asked with small conversations of words that occur nowhere else: which shape of message it reads,
-whether it shows tools, calls and roles at all, and how a turn of the assistant ends.
+Small conversations with unique words are rendered to detect which message shape a template reads, whether it renders
+tools, calls and system messages, and how a turn of the assistant ends.
 """
 
 import re
@@ -19,7 +19,7 @@ from burnish.tokens.templates.template import ChatTemplate, Trace, compiled
 ASK, REPLY, RESULT, SYSTEM, TOOL, VALUE = "qzask", "qzreply", "qzresult", "qzsystem", "qztool", "qzvalue"
 NO_MODE: Mapping[str, Any] = {}
 _THINKING = ("enable_thinking", "thinking")
-"""The names under which templates take the switch for thinking (Qwen 3 and GLM 4.5; DeepSeek 3.1 and Granite)."""
+"""Names of the variable that switches reasoning (Qwen 3 and GLM 4.5; DeepSeek 3.1 and Granite)."""
 _CALL: Message = {
     "id": "qzcall001",
     "type": "function",
@@ -39,19 +39,19 @@ _SCHEMA: Message = {
 }
 
 
-def said(role: str, content: str, **more: Any) -> Message:
+def make_message(role: str, content: str, **more: Any) -> Message:
     """A message."""
     return {"role": role, "content": content, **more}
 
 
-CALLING = said("assistant", "", tool_calls=[_CALL])
-ANSWERING = said("tool", RESULT, name=TOOL, tool_call_id="qzcall001")
+CALL_MESSAGE = make_message("assistant", "", tool_calls=[_CALL])
+TOOL_MESSAGE = make_message("tool", RESULT, name=TOOL, tool_call_id="qzcall001")
 
 
 class Dialect:
-    """A template and the special tokens it is rendered with.
+    """A template and its special tokens.
 
-    Raises ModelError `model.bad-template` or `model.inexact-template` from every rendering that fails.
+    Rendering raises ModelError `model.bad-template` or `model.inexact-template` if it fails.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, source: str, day: date):
@@ -62,7 +62,7 @@ class Dialect:
         specials |= {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
         longest_first = sorted((token for token in specials if token), key=len, reverse=True)
         self.special = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
-        """Matches any special token; the longest first."""
+        """Matches any special token, longest first."""
 
     def trace(
         self,
@@ -72,7 +72,7 @@ class Dialect:
         shape: Shape | None = None,
         mode: Mapping[str, Any] = NO_MODE,
     ) -> Trace:
-        """Render messages of a row; `mode` sets a switch of the template."""
+        """Render the messages of a row; `mode` sets template variables."""
         return self.render((shape or self.shape_for(messages)).messages(messages), tools, prompt, mode)
 
     def render(
@@ -82,45 +82,45 @@ class Dialect:
         prompt: bool = False,
         mode: Mapping[str, Any] = NO_MODE,
     ) -> Trace:
-        """Render messages that have the template's shape already."""
+        """Render messages that already have the template's shape."""
         return self.template.render(
             shaped, tools or None, {**self._variables, **mode} if mode else self._variables, prompt
         )
 
     @cached_property
     def modes(self) -> list[dict[str, bool]]:
-        """The settings of the template's switch for thinking, where it has one."""
+        """The values of the template's reasoning switch, if it has one."""
         switches = [name for name in _THINKING if name in self.template.variables]
         return [{name: value} for name in switches for value in (True, False)]
 
     def shape_for(self, messages: Sequence[Mapping[str, Any]]) -> Shape:
-        """The shape this template reads; it is only asked about calls when there are some."""
+        """The message shape of this template; tool calls are only probed if there are some."""
         if any(message.get("tool_calls") for message in messages):
             return self.shape_of_calls
         return Shape(parts=self.wants_parts)
 
     @cached_property
     def wants_parts(self) -> bool:
-        """Whether content must be a list of typed parts, as in templates of models that also see."""
-        exchange = [said("user", ASK), said("assistant", REPLY)]
+        """Whether content must be a list of typed parts, as in templates of multimodal models."""
+        exchange = [make_message("user", ASK), make_message("assistant", REPLY)]
         for shape in (Shape(), Shape(parts=True)):
             text = self._text(exchange, shape=shape)
             if ASK in text and REPLY in text:
                 return shape.parts
-        self.trace(exchange, shape=Shape())  # raises with the template's own words, where it fails
+        self.trace(exchange, shape=Shape())  # raises the template's own error, if it fails
         raise ModelError(
             "model.bad-template",
-            "the chat template shows neither what a user says nor what the assistant says",
-            "give another render.chat_template",
+            "the chat template renders neither user nor assistant messages",
+            "set another render.chat_template",
         )
 
     @cached_property
     def shape_of_calls(self) -> Shape:
-        """The shape in which the template shows a tool call.
+        """The message shape with which the template renders tool calls.
 
-        Raises ModelError `model.inexact-template` when it shows none.
+        Raises ModelError `model.inexact-template` if it renders none.
         """
-        calling = [said("user", ASK), CALLING]
+        calling = [make_message("user", ASK), CALL_MESSAGE]
         for arguments in ("object", "text"):
             for empty in ("absent", "empty", "none"):
                 shape = Shape(self.wants_parts, arguments, empty)
@@ -130,20 +130,22 @@ class Dialect:
                     return shape
         raise ModelError(
             "model.inexact-template",
-            "rows call tools, and the chat template leaves tool calls out",
-            "give a render.chat_template that renders message.tool_calls, such as chatml",
+            "the rows have tool calls, which the chat template omits",
+            "use a render.chat_template that renders message.tool_calls, such as chatml",
         )
 
     @cached_property
     def shows_tools(self) -> bool:
-        """Whether the template tells the model which tools there are."""
-        return TOOL in self._text([said("user", ASK)], [_SCHEMA], Shape(self.wants_parts))
+        """Whether the template renders tool definitions."""
+        return TOOL in self._text([make_message("user", ASK)], [_SCHEMA], Shape(self.wants_parts))
 
     @cached_property
     def shows_system(self) -> bool:
-        """Whether a system message appears (a template that refuses it says so itself)."""
+        """Whether the template renders system messages; True if it refuses them, which raises its own error."""
         try:
-            trace = self.trace([said("system", SYSTEM), said("user", ASK), said("assistant", REPLY)])
+            trace = self.trace(
+                [make_message("system", SYSTEM), make_message("user", ASK), make_message("assistant", REPLY)]
+            )
         except BurnishError:
             return True
         return SYSTEM in trace.text
@@ -151,15 +153,15 @@ class Dialect:
     def _text(
         self, messages: Sequence[Message], tools: Sequence[Message] | None = None, shape: Shape | None = None
     ) -> str:
-        """The rendered text, or nothing where the template refuses."""
+        """The rendered text; "" if the template refuses."""
         try:
             return self.trace(messages, tools, shape=shape).text
         except BurnishError:
             return ""
 
 
-class Beginnings:
-    """One conversation: each of its beginnings is rendered once in each mode."""
+class Prefixes:
+    """The prefixes of one conversation, each rendered once per mode."""
 
     def __init__(
         self,
@@ -175,12 +177,12 @@ class Beginnings:
     def __len__(self) -> int:
         return len(self.messages)
 
-    def shown(self, count: int, mode: Mapping[str, Any] = NO_MODE) -> Trace:
+    def render(self, count: int, mode: Mapping[str, Any] = NO_MODE) -> Trace:
         """The first `count` messages."""
         return self._rendered(count, False, mode)
 
     def prompt(self, count: int, mode: Mapping[str, Any] = NO_MODE) -> Trace:
-        """The first `count` messages and the generation prompt; a conversation that the assistant opens is as any."""
+        """The first `count` messages and the generation prompt; for 0 messages, that of an example conversation."""
         return self._rendered(count, True, mode)
 
     def _rendered(self, count: int, prompt: bool, mode: Mapping[str, Any]) -> Trace:
@@ -188,6 +190,6 @@ class Beginnings:
         if key not in self._traces:
             shaped = self._shaped[:count]
             if count == 0:
-                shaped = self._dialect.shape_for(()).messages([said("user", ASK)])
+                shaped = self._dialect.shape_for(()).messages([make_message("user", ASK)])
             self._traces[key] = self._dialect.render(shaped, self.tools, prompt, mode)
         return self._traces[key]

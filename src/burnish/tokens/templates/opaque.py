@@ -1,7 +1,7 @@
-"""Texts that show what a template asks of them: it may write and strip them, every other question is noted or refused.
+"""Opaque texts: strings that a template may write and strip; other operations are recorded or refused.
 
-A rendering with opaque texts proves that the template treats all texts alike which answer the noted questions with no:
-none of `guards` stands in them, and they are not blank.
+A rendering with opaque texts proves that the template treats all texts the same that are not blank and contain none of
+the recorded `guards`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -11,16 +11,16 @@ import jinja2.sandbox
 
 
 class NotOpaqueError(jinja2.sandbox.SecurityError):
-    """The template looks into a text."""
+    """The template inspects a text."""
 
 
 class Probe:
-    """The opaque texts of one question, and what was asked of them."""
+    """A set of opaque texts, and the strings that the template searched for in them."""
 
     def __init__(self, texts: list[str]):
         self.guards: set[str] = set()
         self.renderings: list[str] = []
-        """Every text that the template wrote."""
+        """All texts rendered with this probe."""
         self._cores = [text.strip() for text in texts]
         self._pure = {form for text in texts for form in (text, text.strip(), text.lstrip(), text.rstrip())}
 
@@ -30,30 +30,30 @@ class Probe:
         return made
 
     def is_pure(self, text: str) -> bool:
-        """Whether a text is one of the given ones, perhaps stripped; not one that the template put together."""
+        """Whether a text is one of the given ones, possibly stripped, and not a concatenation."""
         return str(text) in self._pure
 
-    def marks(self, value: Any) -> bool:
-        """Whether one of the texts stands in a value: in a string, or below a list or mapping."""
+    def occurs_in(self, value: Any) -> bool:
+        """Whether a value contains one of the texts: in a string, or nested in a list or mapping."""
         if isinstance(value, str):
             plain = str(value)
             return any(core in plain for core in self._cores)
         if isinstance(value, Mapping):
-            return any(map(self.marks, value.values()))
-        return isinstance(value, list | tuple) and any(map(self.marks, value))
+            return any(map(self.occurs_in, value.values()))
+        return isinstance(value, list | tuple) and any(map(self.occurs_in, value))
 
-    def joined(self, text: str) -> str:
-        """What a template put together: opaque where it holds one of the texts."""
-        return self.opaque(text) if self.marks(text) else text
+    def wrap(self, text: str) -> str:
+        """Make a concatenation opaque if it contains one of the texts."""
+        return self.opaque(text) if self.occurs_in(text) else text
 
 
 class Opaque(str):
-    """One such text."""
+    """An opaque text."""
 
     probe: Probe
 
-    def _asked(self, needle: Any) -> None:
-        """Note that `needle` must not stand in the text; refuse where that is no answer."""
+    def _require_absent(self, needle: Any) -> None:
+        """Record that the text must not contain `needle`, and refuse if that is not sufficient."""
         if not isinstance(needle, str) or isinstance(needle, Opaque) or not self.probe.is_pure(self):
             self._refuse()
         if not needle or str.__contains__(self, needle):
@@ -61,29 +61,29 @@ class Opaque(str):
         self.probe.guards.add(needle)
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise NotOpaqueError("the template looks into a text")
+        raise NotOpaqueError("the template inspects a text")
 
     def __contains__(self, needle: Any) -> bool:
-        self._asked(needle)
+        self._require_absent(needle)
         return False
 
     def __eq__(self, other: object) -> bool:
         if other is self:
             return True
         if isinstance(other, str) and other != "":
-            self._asked(other)
+            self._require_absent(other)
         return False
 
     def __ne__(self, other: object) -> bool:
         return not self == other
 
-    def __hash__(self) -> int:  # looking a text up in a mapping
+    def __hash__(self) -> int:  # a lookup in a mapping
         self._refuse()
 
     def __bool__(self) -> bool:
         return True
 
-    def __iter__(self) -> Iterator[str]:  # asking whether a text can be walked is no look into it; walking it is
+    def __iter__(self) -> Iterator[str]:  # the test `is iterable` calls iter(), which is allowed; iterating is not
         self._refuse()
         yield ""
 
@@ -103,36 +103,36 @@ class Opaque(str):
         return self.probe.opaque(str.rstrip(self)) if chars is None else self._refuse()
 
     def startswith(self, prefix: Any, *places: Any) -> bool:
-        return self._begins(prefix, places)
+        return self._has_affix(prefix, places)
 
     def endswith(self, suffix: Any, *places: Any) -> bool:
-        return self._begins(suffix, places)
+        return self._has_affix(suffix, places)
 
-    def _begins(self, needles: Any, places: Any) -> bool:
+    def _has_affix(self, needles: Any, places: Any) -> bool:
         if places:
             self._refuse()
         for needle in needles if isinstance(needles, tuple) else (needles,):
-            self._asked(needle)
+            self._require_absent(needle)
         return False
 
     def split(self, separator: Any = None, *most: Any) -> Any:
-        self._asked(separator)
+        self._require_absent(separator)
         return [self]
 
     def rsplit(self, separator: Any = None, *most: Any) -> Any:
-        self._asked(separator)
+        self._require_absent(separator)
         return [self]
 
     def partition(self, separator: Any) -> Any:
-        self._asked(separator)
+        self._require_absent(separator)
         return self, "", ""
 
     def rpartition(self, separator: Any) -> Any:
-        self._asked(separator)
+        self._require_absent(separator)
         return "", "", self
 
     def replace(self, old: Any, new: Any, *count: Any) -> Any:
-        self._asked(old)
+        self._require_absent(old)
         return self
 
 
@@ -143,23 +143,23 @@ for _name in dir(str):
     if _name not in _KEPT and _name not in vars(Opaque):
         setattr(Opaque, _name, Opaque._refuse)
 
-_FILTERS_OF_TEXTS = frozenset({"trim", "string", "default", "d"})
-_FILTERS_OF_LISTS = frozenset(
+_TEXT_FILTERS = frozenset({"trim", "string", "default", "d"})
+_LIST_FILTERS = frozenset(
     {"length", "count", "first", "last", "list", "selectattr", "rejectattr", "map", "select", "reject", "items", "attr"}
 )
 
 
 def watched_filter(name: str, function: Callable[..., Any], probe_of: Callable[[], Probe | None]) -> Callable[..., Any]:
-    """A filter that refuses texts of a probe, unless it only writes, strips or passes them on."""
+    """A filter that refuses opaque texts, unless it only writes, strips or passes them on."""
 
     def watched(*args: Any, **kwargs: Any) -> Any:
         probe = probe_of()
-        if probe is not None and name not in _FILTERS_OF_TEXTS:
+        if probe is not None and name not in _TEXT_FILTERS:
             values = [value for value in (*args, *kwargs.values()) if isinstance(value, str | list | tuple | Mapping)]
-            if name in _FILTERS_OF_LISTS:
+            if name in _LIST_FILTERS:
                 values = [value for value in values if isinstance(value, str)]
-            if any(map(probe.marks, values)):
-                raise NotOpaqueError(f"the filter {name} looks into a text")
+            if any(map(probe.occurs_in, values)):
+                raise NotOpaqueError(f"the filter {name} inspects a text")
         return function(*args, **kwargs)
 
     watched.__dict__.update(function.__dict__)
@@ -167,7 +167,7 @@ def watched_filter(name: str, function: Callable[..., Any], probe_of: Callable[[
 
 
 def probe_of(messages: Any) -> Probe | None:
-    """The probe that messages belong to, told by their first text."""
+    """The probe that messages belong to, from their first text."""
     for message in messages:
         content = message.get("content")
         if isinstance(content, list) and content:

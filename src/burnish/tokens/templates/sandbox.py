@@ -1,7 +1,7 @@
-"""The room in which a chat template may run: no attribute of Python's own, no unbounded number, string or loop.
+"""The sandbox for chat templates: no access to Python internals, no unbounded numbers, strings or loops.
 
-A chat template is code that came with somebody's model. It renders here exactly as in transformers (the same
-filters, functions and white space), but each operation that could grow without bound is weighed first.
+A chat template is untrusted code. It renders exactly as in transformers (same filters, functions and whitespace), but
+each operation that could grow without bound is checked first.
 """
 
 import functools
@@ -23,58 +23,57 @@ from burnish.tokens.templates.conversation import Number
 from burnish.tokens.templates.opaque import NotOpaqueError, Opaque, Probe, watched_filter
 
 MAX_TEXT = 16_000_000
-"""The most characters that a rendering, or any string on its way, may have."""
+"""Maximum number of characters of a rendering, or of any intermediate string."""
 MAX_NUMBER = 1_000_000
-"""The largest whole number that a filter or a method may be given: widths and repetitions."""
+"""Maximum integer argument of a filter or method, such as a width or a repetition."""
 MAX_SECONDS = 10.0
-"""The longest that one rendering may take."""
-MAX_TURNS = 1_000_000
-"""The most turns that the loops of one rendering may make together."""
-_OF_LOOPS = frozenset({"first", "last", "index", "index0", "previtem", "nextitem", "length", "revindex", "revindex0"})
-_OF_MAPPINGS = frozenset(dir(dict))
+"""Maximum duration of one rendering."""
+MAX_ITERATIONS = 1_000_000
+"""Maximum total number of loop iterations of one rendering."""
+_LOOP_ATTRIBUTES = frozenset(
+    {"first", "last", "index", "index0", "previtem", "nextitem", "length", "revindex", "revindex0"}
+)
+_DICT_ATTRIBUTES = frozenset(dir(dict))
 _WIDTH = re.compile(r"\d{6,}|\*")
 
 
-class TooMuch(jinja2.sandbox.SecurityError):
-    """A template asked for more text, time or turns than it may have."""
+class LimitExceededError(jinja2.sandbox.SecurityError):
+    """A template exceeded a limit of text, time or iterations."""
 
 
 class Meter:
-    """Counts the loop turns and the seconds of one rendering."""
+    """Counts loop iterations and measures the time of one rendering."""
 
     def __init__(self) -> None:
-        self.turns = 0
-        self.until = 0.0
+        self.iterations = 0
+        self.deadline = 0.0
 
     def start(self) -> None:
-        self.turns, self.until = 0, time.monotonic() + MAX_SECONDS
+        self.iterations, self.deadline = 0, time.monotonic() + MAX_SECONDS
 
     def tick(self) -> None:
-        """One turn of a loop or one call.
-
-        Raises TooMuch past MAX_TURNS or MAX_SECONDS.
-        """
-        self.turns += 1
-        if self.turns > MAX_TURNS:
-            raise TooMuch(f"its loops turn more than {MAX_TURNS:,} times")
-        if self.turns % 64 == 0 and time.monotonic() > self.until:
-            raise TooMuch(f"it runs for more than {MAX_SECONDS:g} seconds")
+        """Count one loop iteration or call. Raises LimitExceededError beyond MAX_ITERATIONS or MAX_SECONDS."""
+        self.iterations += 1
+        if self.iterations > MAX_ITERATIONS:
+            raise LimitExceededError(f"its loops take more than {MAX_ITERATIONS:,} iterations")
+        if self.iterations % 64 == 0 and time.monotonic() > self.deadline:
+            raise LimitExceededError(f"it runs for more than {MAX_SECONDS:g} seconds")
 
 
 class Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
-    """transformers' environment for chat templates, with bounds."""
+    """The environment of transformers for chat templates, with limits."""
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
     trusted: frozenset[type] = frozenset()
-    """Types whose methods are burnish's own: calls that no template can write."""
+    """Types of burnish whose methods are called without checks; templates cannot call them."""
 
     def __init__(self, extensions: list[Any], day: date):
         super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[*extensions, jinja2.ext.loopcontrols])
         self.trusted = frozenset(extensions)
         self.meter = Meter()
         self.probe: Probe | None = None
-        """Set while a template is rendered with opaque texts."""
-        filters = {name: _bounded(weigh_filter, filter_) for name, filter_ in self.filters.items()}
+        """Set during a rendering with opaque texts."""
+        filters = {name: _bounded(check_filter, filter_) for name, filter_ in self.filters.items()}
         filters["tojson"] = _tojson
         self.filters = {name: watched_filter(name, filter_, lambda: self.probe) for name, filter_ in filters.items()}
         self.tests = {**self.tests, "in": _is_in}
@@ -89,24 +88,24 @@ class Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
         }
 
     def concat(self, parts: Iterable[str]) -> str:
-        """Join what a macro or a block wrote, unless it is too long."""
+        """Join the output of a macro or a block, if it is not too long."""
         pieces = list(parts)
         if sum(map(len, pieces)) > MAX_TEXT:
-            raise TooMuch(f"it writes more than {MAX_TEXT:,} characters")
+            raise LimitExceededError(f"it writes more than {MAX_TEXT:,} characters")
         text = "".join(pieces)
-        return text if self.probe is None else self.probe.joined(text)
+        return text if self.probe is None else self.probe.wrap(text)
 
     def call_binop(self, context: jinja2.runtime.Context, operator: str, left: Any, right: Any) -> Any:
-        weigh_operation(operator, left, right)
-        if self.probe is not None and operator != "+" and (self.probe.marks(left) or self.probe.marks(right)):
+        check_operation(operator, left, right)
+        if self.probe is not None and operator != "+" and (self.probe.occurs_in(left) or self.probe.occurs_in(right)):
             raise NotOpaqueError(f"the template computes {operator} with a text")
         return super().call_binop(context, operator, left, right)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """An attribute, or else an item: of a mapping at once, where its type has no attribute of that name."""
-        if type(obj) is dict and attribute in obj and attribute not in _OF_MAPPINGS:
+        """An attribute, or else an item; a shortcut for items of a mapping whose name is not an attribute."""
+        if type(obj) is dict and attribute in obj and attribute not in _DICT_ATTRIBUTES:
             return obj[attribute]
-        if type(obj) is jinja2.runtime.LoopContext and attribute in _OF_LOOPS:
+        if type(obj) is jinja2.runtime.LoopContext and attribute in _LOOP_ATTRIBUTES:
             return getattr(obj, attribute)
         return super().getattr(obj, attribute)
 
@@ -118,14 +117,14 @@ class Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
         self.meter.tick()
         owner = getattr(getattr(obj, "__wrapped__", obj), "__self__", None)  # jinja wraps str.format
         if isinstance(owner, (str, bytes, list, tuple, int)):
-            weigh_call(getattr(obj, "__name__", ""), owner, args, kwargs)
-        if self.probe is not None and isinstance(owner, str) and self.probe.marks([*args, *kwargs.values()]):
+            check_call(getattr(obj, "__name__", ""), owner, args, kwargs)
+        if self.probe is not None and isinstance(owner, str) and self.probe.occurs_in([*args, *kwargs.values()]):
             raise NotOpaqueError("the template passes a text to a method of another")
         return super().call(context, obj, *args, **kwargs)
 
 
-def weigh_operation(operator: str, left: Any, right: Any) -> None:
-    """Refuse `left operator right` when its result could be huge."""
+def check_operation(operator: str, left: Any, right: Any) -> None:
+    """Refuse `left operator right` if its result could be too large."""
     if operator == "+":
         if isinstance(left, (str, list, tuple)) and isinstance(right, (str, list, tuple)):
             _refuse_length(len(left) + len(right))
@@ -134,17 +133,17 @@ def weigh_operation(operator: str, left: Any, right: Any) -> None:
             if isinstance(sequence, (str, bytes, list, tuple)) and isinstance(times, int):
                 _refuse_length(len(sequence) * max(times, 0))
         if isinstance(left, int) and isinstance(right, int) and left.bit_length() + right.bit_length() > 4096:
-            raise TooMuch("it multiplies huge numbers")
+            raise LimitExceededError("it multiplies numbers that are too large")
     elif operator == "**":
         if isinstance(left, int) and isinstance(right, int) and left.bit_length() * max(right, 0) > 4096:
-            raise TooMuch("it raises a number to a huge power")
+            raise LimitExceededError("it raises a number to a power that is too large")
     elif isinstance(left, (str, bytes)):
         _refuse_width(left if isinstance(left, str) else left.decode("latin-1"))
         _refuse_numbers(right if isinstance(right, tuple) else (right,))
 
 
-def weigh_call(name: str, owner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    """Refuse a method of a string or list whose result could be huge."""
+def check_call(name: str, owner: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Refuse a method call on a string or list if its result could be too large."""
     _refuse_numbers((*args, *kwargs.values()))
     if isinstance(owner, str):
         if name in ("format", "format_map"):
@@ -160,8 +159,8 @@ def weigh_call(name: str, owner: Any, args: tuple[Any, ...], kwargs: Mapping[str
             _refuse_length(len(owner) + owner.count("\t") * (args[0] if args and isinstance(args[0], int) else 8))
 
 
-def weigh_filter(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    """Refuse a filter whose result could be huge; `args` begins with what is filtered."""
+def check_filter(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Refuse a filter if its result could be too large; `args` starts with the filtered value."""
     values = (*args, *kwargs.values())
     _refuse_numbers(value for value in values if not isinstance(value, bool))
     if name == "do_replace":
@@ -186,32 +185,32 @@ def weigh_filter(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) ->
 
 def _refuse_length(length: int) -> None:
     if length > MAX_TEXT:
-        raise TooMuch(f"it builds a text or list of more than {MAX_TEXT:,}")
+        raise LimitExceededError(f"it builds a text or list of more than {MAX_TEXT:,}")
 
 
 def _refuse_numbers(values: Iterable[Any]) -> None:
     for value in values:
         if isinstance(value, int) and abs(value) > MAX_NUMBER:
-            raise TooMuch(f"it passes a number above {MAX_NUMBER:,} to a function")
+            raise LimitExceededError(f"it passes a number above {MAX_NUMBER:,} to a function")
 
 
 def _refuse_width(pattern: str) -> None:
     if _WIDTH.search(pattern):
-        raise TooMuch("it formats to a huge width")
+        raise LimitExceededError("it formats with a width that is too large")
 
 
-def _bounded(weigh: Callable[..., None], function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` behind a weighing; jinja's own marks on it (which context it wants) are kept."""
+def _bounded(check: Callable[..., None], function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap `function` in a check; jinja's attributes of it (such as the context it needs) are kept."""
     name = getattr(function, "__name__", "")
 
     @functools.wraps(function)
-    def weighed(*args: Any, **kwargs: Any) -> Any:
+    def checked(*args: Any, **kwargs: Any) -> Any:
         plain = tuple(arg for arg in args if not isinstance(arg, (jinja2.Environment, jinja2.runtime.Context)))
-        # What is filtered may be any number; only what it is asked to do is bounded.
-        weigh(name, plain if plain and not isinstance(plain[0], int) else plain[1:], kwargs)
+        # The filtered value may be any number; only the arguments are limited.
+        check(name, plain if plain and not isinstance(plain[0], int) else plain[1:], kwargs)
         return function(*args, **kwargs)
 
-    return weighed
+    return checked
 
 
 def _tojson(
@@ -221,33 +220,33 @@ def _tojson(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
-    """transformers' tojson: as json.dumps writes, without Jinja's escaping of HTML."""
+    """The tojson filter of transformers: json.dumps, without Jinja's HTML escaping."""
     if (isinstance(indent, int) and indent > 64) or any(len(part) > 64 for part in (separators or ())):
-        raise TooMuch("it indents JSON too deep")
-    written: list[str] = []
-    plain = _held(value, written)
+        raise LimitExceededError("its JSON indentation is too large")
+    spellings: list[str] = []
+    plain = _with_placeholders(value, spellings)
     text = json.dumps(plain, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
-    return _HELD.sub(lambda match: written[int(match.group(1))], text) if written else text
+    return _PLACEHOLDER.sub(lambda match: spellings[int(match.group(1))], text) if spellings else text
 
 
 def _is_in(value: Any, container: Any) -> bool:
     if isinstance(value, Opaque) and isinstance(container, str):
-        raise NotOpaqueError("the template looks for a text in another")
+        raise NotOpaqueError("the template searches for a text in another")
     return value in container
 
 
-_HELD = re.compile(r'"number (\d+) of burnish"')
+_PLACEHOLDER = re.compile(r'"number (\d+) of burnish"')
 
 
-def _held(value: Any, written: list[str]) -> Any:
-    """`value` with a place holder for each Number, whose own writing json.dumps does not know, put into `written`."""
+def _with_placeholders(value: Any, spellings: list[str]) -> Any:
+    """Replace each Number by a placeholder, since json.dumps would lose its spelling, which is added to `spellings`."""
     if isinstance(value, Number):
-        written.append(value.written)
-        return f"number {len(written) - 1} of burnish"
+        spellings.append(value.written)
+        return f"number {len(spellings) - 1} of burnish"
     if isinstance(value, dict):
-        return {key: _held(item, written) for key, item in value.items()}
+        return {key: _with_placeholders(item, spellings) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_held(item, written) for item in value]
+        return [_with_placeholders(item, spellings) for item in value]
     return value
 
 
@@ -255,12 +254,12 @@ _DATE_FORMAT = re.compile(r"(?:[^%]|%[-_^#]?[aAbBdDeFgGhjmnuUVwWyYtC%])*")
 
 
 def _strftime(day: date) -> Callable[[str], str]:
-    """transformers' `strftime_now`, which knows `day` and no clock: the time of day would differ in every run."""
+    """The `strftime_now` of transformers with a fixed `day`; the time of day is refused, since it changes every run."""
 
     def strftime_now(format: str) -> str:
         if not isinstance(format, str) or len(format) > 1000 or not _DATE_FORMAT.fullmatch(format):
             raise jinja2.sandbox.SecurityError(
-                f"it prints more of the clock than a date: strftime_now({str(format)[:40]!r})"
+                f"it prints the time of day, only dates are allowed: strftime_now({str(format)[:40]!r})"
             )
         return day.strftime(format)
 
@@ -272,7 +271,7 @@ def _raise_exception(message: str) -> None:
 
 
 class _Dict:
-    """`dict(...)` without the attributes of the type itself."""
+    """`dict(...)` without the attributes of the type."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
         return dict(*args, **kwargs)
@@ -282,7 +281,7 @@ class _Dict:
 
 
 class Namespace(jinja2.utils.Namespace):
-    """A namespace that takes no underscore-prefixed name: those lead into Python's own."""
+    """A namespace that refuses underscore-prefixed names, which give access to Python internals."""
 
     def __init__(*args: Any, **kwargs: Any) -> None:
         self, rest = args[0], args[1:]
@@ -298,4 +297,4 @@ class Namespace(jinja2.utils.Namespace):
 
 def _refuse_private(name: Any) -> None:
     if isinstance(name, str) and name.startswith("_"):
-        raise jinja2.sandbox.SecurityError(f"a namespace cannot hold the underscore-prefixed name {name!r}")
+        raise jinja2.sandbox.SecurityError(f"a namespace cannot contain the underscore-prefixed name {name!r}")

@@ -1,8 +1,8 @@
-"""Compiles a chat template and renders it, noting which message each stretch of its text was written for.
+"""Compile and render a chat template, and record which message each segment of its text was written for.
 
-The loops of a template are given one invisible call at the start of each turn. It notes how much text is written
-by then, and, when the loop's item is one of the messages, which one. So the origin of every stretch is known from
-the template's own run, without guessing from the text.
+The loops of a template are instrumented with a call at the start of each iteration, which records the length of the
+text so far and the message, if the loop's item is one. So the origin of every segment is known from the template's
+execution, without guessing from the text.
 """
 
 import itertools
@@ -23,12 +23,12 @@ import jinja2.runtime
 from burnish.core.errors import ModelError
 from burnish.core.inputs.dates import CLOCK
 from burnish.tokens.templates.opaque import probe_of
-from burnish.tokens.templates.sandbox import MAX_TEXT, Sandbox, TooMuch
+from burnish.tokens.templates.sandbox import MAX_TEXT, LimitExceededError, Sandbox
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Characters [start, end) of a text, written for message `index` (None: before, after or outside all)."""
+class Segment:
+    """Characters [start, end) of a text, written for message `index` (None: not in a message)."""
 
     start: int
     end: int
@@ -37,17 +37,17 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Trace:
-    """One rendering: its text, where its pieces end, whose each stretch is, and what generation markers enclose."""
+    """One rendering: its text, the ends of its outputs, the segments of messages, and the marked segments."""
 
     text: str
-    pieces: tuple[int, ...]  # offsets at which one output of the template ends
-    stretches: tuple[Stretch, ...]
-    marked: tuple[Stretch, ...]
+    pieces: tuple[int, ...]  # offsets at which an output of the template ends
+    segments: tuple[Segment, ...]
+    marked: tuple[Segment, ...]
 
 
 @dataclass
-class _Tape:
-    """What is noted while a template runs."""
+class _Recorder:
+    """Records the execution of a template."""
 
     index_of: dict[int, int] = field(default_factory=dict)
     length: int = 0
@@ -63,10 +63,10 @@ class _Tape:
 
 
 class Tracing(jinja2.ext.Extension):
-    """The `{% generation %}` block, and the calls that the loops are given."""
+    """The `{% generation %}` block, and the instrumentation of loops."""
 
     tags: ClassVar[set[str]] = {"generation"}
-    tape: _Tape
+    recorder: _Recorder
 
     def parse(self, parser: jinja2.parser.Parser) -> jinja2.nodes.Node:
         line = next(parser.stream).lineno
@@ -75,23 +75,23 @@ class Tracing(jinja2.ext.Extension):
 
     def _marked(self, caller: jinja2.runtime.Macro) -> str:
         text = caller()
-        self.tape.marked.append((self.tape.length, str(text), self.tape.current))
+        self.recorder.marked.append((self.recorder.length, str(text), self.recorder.current))
         return text
 
     def _enter(self, item: Any) -> None:
         self.environment.meter.tick()  # type: ignore[attr-defined]  # Sandbox is the only environment it serves
-        index = self.tape.index_of.get(id(item))
+        index = self.recorder.index_of.get(id(item))
         if index is not None:
-            self.tape.change(index)
+            self.recorder.change(index)
 
     def _push(self) -> None:
-        self.tape.outer.append(self.tape.current)
+        self.recorder.outer.append(self.recorder.current)
 
     def _pop(self) -> None:
-        self.tape.change(self.tape.outer.pop())
+        self.recorder.change(self.recorder.outer.pop())
 
     def instrument(self, node: jinja2.nodes.Node) -> None:
-        """Give every loop below `node` its calls, and every `~` a bound, in place."""
+        """Instrument every loop below `node`, and limit every `~`, in place."""
         for name in node.fields:
             child = getattr(node, name)
             if isinstance(child, list):
@@ -109,7 +109,7 @@ class Tracing(jinja2.ext.Extension):
             joined = self.call_method("_joined", [jinja2.nodes.List(node.nodes)], lineno=line)
             return [joined]
         if isinstance(node, jinja2.nodes.For):
-            item = _as_read(node.target)
+            item = _loaded(node.target)
             node.body.insert(0, self._statement("_enter", [item], line))
             return [self._statement("_push", [], line), node, self._statement("_pop", [], line)]
         return [node]
@@ -122,30 +122,30 @@ class Tracing(jinja2.ext.Extension):
         return jinja2.nodes.ExprStmt(call).set_lineno(line)
 
 
-def _looks_for_text(compare: jinja2.nodes.Compare) -> bool:
-    """Whether `x in y` may look for a message's text in a string, which no opaque text can notice."""
+def _searches_text(compare: jinja2.nodes.Compare) -> bool:
+    """Whether `x in y` may search for a message's text in a string, which opaque texts cannot detect."""
     return not isinstance(compare.expr, jinja2.nodes.Const) and any(
         operand.op in ("in", "notin") and not isinstance(operand.expr, jinja2.nodes.List | jinja2.nodes.Tuple)
         for operand in compare.ops
     )
 
 
-def _as_read(target: jinja2.nodes.Node) -> jinja2.nodes.Expr:
-    """A loop's variable, to be read; a loop over pairs walks no messages."""
+def _loaded(target: jinja2.nodes.Node) -> jinja2.nodes.Expr:
+    """A loop's variable as an expression; None for a loop over pairs, which cannot be messages."""
     if isinstance(target, jinja2.nodes.Name):
         return jinja2.nodes.Name(target.name, "load")
     return jinja2.nodes.Const(None)
 
 
 class ChatTemplate:
-    """A compiled chat template; `day` is the date that it prints where it asks for one.
+    """A compiled chat template; `day` is the date that it prints.
 
-    Raises ModelError `model.bad-template` where it cannot be compiled, fails, or asks for too much.
+    Raises ModelError `model.bad-template` if it cannot be compiled, fails, or exceeds a limit.
     """
 
     def __init__(self, source: str, day: date):
         self.environment = Sandbox([Tracing], day)
-        self._lock = threading.Lock()  # the tape and the meter serve one rendering at a time
+        self._lock = threading.Lock()  # the recorder and the meter are for one rendering at a time
         tracing = self.environment.extensions[Tracing.identifier]
         assert isinstance(tracing, Tracing)
         self._tracing = tracing
@@ -156,12 +156,12 @@ class ChatTemplate:
                 for block in tree.find_all(jinja2.nodes.CallBlock)
             )
             self.variables = jinja2.meta.find_undeclared_variables(tree)
-            self.asks_for_the_date = any(name.name == CLOCK for name in tree.find_all(jinja2.nodes.Name))
-            self.looks_for_texts = any(map(_looks_for_text, tree.find_all(jinja2.nodes.Compare)))
+            self.prints_date = any(name.name == CLOCK for name in tree.find_all(jinja2.nodes.Name))
+            self.searches_texts = any(map(_searches_text, tree.find_all(jinja2.nodes.Compare)))
             self._tracing.instrument(tree)
             self._template = self.environment.from_string(tree)
         except jinja2.TemplateSyntaxError as error:
-            raise _bad(f"the chat template cannot be read: line {error.lineno}: {error.message}") from error
+            raise _bad(f"the chat template has a syntax error: line {error.lineno}: {error.message}") from error
         except (RecursionError, MemoryError, SyntaxError, OverflowError, ValueError, AttributeError) as error:
             raise _bad(f"the chat template cannot be compiled: {type(error).__name__}: {error}") from error
 
@@ -183,8 +183,8 @@ class ChatTemplate:
         variables: Mapping[str, Any],
         prompt: bool,
     ) -> Trace:
-        tape = _Tape({id(message): index for index, message in enumerate(messages)})
-        self._tracing.tape = tape
+        recorder = _Recorder({id(message): index for index, message in enumerate(messages)})
+        self._tracing.recorder = recorder
         self.environment.meter.start()
         self.environment.probe = probe_of(messages)
         parts: list[str] = []
@@ -194,50 +194,50 @@ class ChatTemplate:
                 **variables, messages=messages, tools=tools, documents=None, add_generation_prompt=prompt
             ):
                 parts.append(part)
-                tape.length += len(part)
-                pieces.append(tape.length)
-                if tape.length > MAX_TEXT:
-                    raise TooMuch(f"it writes more than {MAX_TEXT:,} characters")
+                recorder.length += len(part)
+                pieces.append(recorder.length)
+                if recorder.length > MAX_TEXT:
+                    raise LimitExceededError(f"it writes more than {MAX_TEXT:,} characters")
         except jinja2.TemplateError as error:
             raise _bad(f"the chat template refuses the conversation: {error.message or error}") from error
-        except Exception as error:  # a template is foreign code: whatever it raises is its own failure
+        except Exception as error:  # a template is untrusted code and may raise anything
             raise _bad(f"the chat template fails: {type(error).__name__}: {error}") from error
         text = "".join(parts)
         if self.environment.probe is not None:
             self.environment.probe.renderings.append(text)
-        return Trace(text, tuple(pieces), _stretches(tape.changes, len(text)), _marked(tape.marked, text))
+        return Trace(text, tuple(pieces), _segments(recorder.changes, len(text)), _marked(recorder.marked, text))
 
 
 @lru_cache(maxsize=64)
 def compiled(source: str, day: date) -> ChatTemplate:
-    """`ChatTemplate(source, day)`, kept."""
+    """A cached `ChatTemplate(source, day)`."""
     return ChatTemplate(source, day)
 
 
-def _stretches(changes: list[tuple[int, int | None]], length: int) -> tuple[Stretch, ...]:
+def _segments(changes: list[tuple[int, int | None]], length: int) -> tuple[Segment, ...]:
     bounds = [(0, None), *changes, (length, None)]
-    return tuple(Stretch(start, end, index) for (start, index), (end, _) in itertools.pairwise(bounds) if end > start)
+    return tuple(Segment(start, end, index) for (start, index), (end, _) in itertools.pairwise(bounds) if end > start)
 
 
-def _marked(marks: list[tuple[int, str, int | None]], text: str) -> tuple[Stretch, ...]:
-    """The marked stretches; a block inside a macro or a captured block has no place of its own, and is refused."""
-    stretches = []
+def _marked(marks: list[tuple[int, str, int | None]], text: str) -> tuple[Segment, ...]:
+    """The marked segments; a block inside a macro or a captured block is refused, since its position is unknown."""
+    segments = []
     for start, inside, index in marks:
         if not text.startswith(inside, start):
             raise ModelError(
                 "model.inexact-template",
-                "a {% generation %} block of the chat template stands inside a macro or a captured block, "
-                "so that its place in the text is not known",
-                "move the block to the top level of the template, or give another render.chat_template",
+                "a {% generation %} block of the chat template is inside a macro or a captured block, "
+                "so its position in the text is unknown",
+                "move the block to the top level of the template, or set another render.chat_template",
             )
         if inside:
-            stretches.append(Stretch(start, start + len(inside), index))
-    return tuple(stretches)
+            segments.append(Segment(start, start + len(inside), index))
+    return tuple(segments)
 
 
 def _bad(what: str) -> ModelError:
     return ModelError(
         "model.bad-template",
         what,
-        "check that the rows have the turns the template knows, or give another render.chat_template",
+        "check that the template supports the roles and turns of the rows, or set another render.chat_template",
     )
