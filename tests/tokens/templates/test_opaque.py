@@ -1,4 +1,4 @@
-"""An opaque text may be written, stripped and asked whether it holds a word; whatever else is asked is refused."""
+"""Opaque texts may be written, stripped and searched for a string; other operations are refused."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def text(probe):
         (lambda t: t.rpartition("x")[2], TEXT),
     ],
 )
-def test_what_is_written_is_the_text_and_stays_opaque(text, probe, call, expected):
+def test_a_written_text_stays_opaque(text, probe, call, expected):
     made = call(text)
     assert str.__str__(made) == expected
     assert isinstance(made, Opaque)
@@ -55,7 +55,7 @@ def test_what_is_written_is_the_text_and_stays_opaque(text, probe, call, expecte
         lambda t: "x" in t.strip(),
     ],
 )
-def test_a_word_that_is_asked_for_is_not_there_and_is_noted(text, probe, call):
+def test_a_searched_string_is_absent_and_is_recorded(text, probe, call):
     assert call(text) is False
     assert probe.guards == {"x"}
 
@@ -95,7 +95,7 @@ def test_a_word_that_is_asked_for_is_not_there_and_is_noted(text, probe, call):
         lambda t: t.encode(),
     ],
 )
-def test_any_other_question_is_refused(text, probe, call):
+def test_any_other_operation_is_refused(text, probe, call):
     with pytest.raises(NotOpaqueError):
         call(text)
     assert probe.guards <= {"x"}
@@ -107,19 +107,19 @@ def test_a_text_is_true_equal_to_itself_and_not_empty(text):
     assert (text == "", text != "", text == 1) == (False, True, False)
 
 
-def test_a_probe_knows_its_texts_and_what_holds_them(probe):
+def test_a_probe_detects_its_texts_in_values(probe):
     for form in (TEXT, TEXT.strip(), TEXT.lstrip(), TEXT.rstrip(), "other"):
         assert probe.is_pure(form)
     assert not probe.is_pure("another")
     for value in ("say two words!", ["a", ["other"]], ("other",), {"a": {"b": "another one"}}):
-        assert probe.marks(value)
+        assert probe.occurs_in(value)
     for value in ("two", ["a"], {"other": 1}, {}, [], 1, None):
-        assert not probe.marks(value)
-    assert isinstance(probe.joined("the other"), Opaque)
-    assert type(probe.joined("two")) is str
+        assert not probe.occurs_in(value)
+    assert isinstance(probe.wrap("the other"), Opaque)
+    assert type(probe.wrap("two")) is str
 
 
-def test_filters_that_look_into_a_text_are_refused(probe, text):
+def test_filters_that_inspect_a_text_are_refused(probe, text):
     def watched(name, probe=probe):
         return watched_filter(name, lambda *args, **kwargs: (args, kwargs), lambda: probe)
 

@@ -1,4 +1,4 @@
-"""Each operation of a template is weighed: the largest that is allowed passes, and one more is refused."""
+"""Each operation of a template is checked: the largest allowed one passes, a larger one is refused."""
 
 from datetime import date
 
@@ -7,32 +7,39 @@ import pytest
 
 from burnish.tokens.templates import sandbox
 from burnish.tokens.templates.opaque import NotOpaqueError, Probe
-from burnish.tokens.templates.sandbox import Meter, Sandbox, TooMuch, weigh_call, weigh_filter, weigh_operation
+from burnish.tokens.templates.sandbox import (
+    LimitExceededError,
+    Meter,
+    Sandbox,
+    check_call,
+    check_filter,
+    check_operation,
+)
 
 TEXT, NUMBER = 100, 1000
 WEIGHED = {
-    "text + text": lambda n: weigh_operation("+", "a" * 60, "b" * (n - 60)),
-    "list + list": lambda n: weigh_operation("+", [0] * 60, (0,) * (n - 60)),
-    "text * number": lambda n: weigh_operation("*", "a" * n, 1),
-    "number * list": lambda n: weigh_operation("*", 1, [0] * n),
+    "text + text": lambda n: check_operation("+", "a" * 60, "b" * (n - 60)),
+    "list + list": lambda n: check_operation("+", [0] * 60, (0,) * (n - 60)),
+    "text * number": lambda n: check_operation("*", "a" * n, 1),
+    "number * list": lambda n: check_operation("*", 1, [0] * n),
     "replace": lambda n: (
-        weigh_call("replace", "a" * 10, ("a", "b" * 9), {})
-        or weigh_call("replace", "a" * (n - 90) + "x" * 10, ("x", "b" * 8), {})
+        check_call("replace", "a" * 10, ("a", "b" * 9), {})
+        or check_call("replace", "a" * (n - 90) + "x" * 10, ("x", "b" * 8), {})
     ),
-    "join": lambda n: weigh_call("join", "ab", (["x" * 6] * 12 + ["y" * (n - 98)],), {}),
+    "join": lambda n: check_call("join", "ab", (["x" * 6] * 12 + ["y" * (n - 98)],), {}),
     "translate": lambda n: (
-        weigh_call("translate", "a" * (n // 2), ({97: "x", 98: "yy"},), {})
-        or (weigh_call("translate", "a" * n, ({},), {}))
+        check_call("translate", "a" * (n // 2), ({97: "x", 98: "yy"},), {})
+        or (check_call("translate", "a" * n, ({},), {}))
     ),
-    "expandtabs": lambda n: weigh_call("expandtabs", "\t" * 10 + "a" * (n - 60), (5,), {}),
-    "expandtabs of eight": lambda n: weigh_call("expandtabs", "\t" * 10 + "a" * (n - 90), (), {}),
-    "filter replace": lambda n: weigh_filter("do_replace", ("x" * 10 + "a" * (n - 90), "x", "b" * 8), {}),
-    "filter join": lambda n: weigh_filter("do_join", (["x" * 6] * 12 + ["y" * (n - 98)], "ab"), {}),
-    "filter sync join": lambda n: weigh_filter("sync_do_join", (["x"] * (n // 2), "a"), {}),
-    "filter indent": lambda n: weigh_filter("do_indent", ("a\n" * 4 + "b" * (n - 58), 10), {}),
-    "filter indent of four": lambda n: weigh_filter("do_indent", ("a\n" * 4 + "b" * (n - 28),), {}),
-    "filter indent by a text": lambda n: weigh_filter("do_indent", ("a\n" * 4 + "b" * (n - 23), "---"), {}),
-    "filter wordwrap": lambda n: weigh_filter("do_wordwrap", ("a" * (n // 4) + "b" * (n % 4),), {}),
+    "expandtabs": lambda n: check_call("expandtabs", "\t" * 10 + "a" * (n - 60), (5,), {}),
+    "expandtabs of eight": lambda n: check_call("expandtabs", "\t" * 10 + "a" * (n - 90), (), {}),
+    "filter replace": lambda n: check_filter("do_replace", ("x" * 10 + "a" * (n - 90), "x", "b" * 8), {}),
+    "filter join": lambda n: check_filter("do_join", (["x" * 6] * 12 + ["y" * (n - 98)], "ab"), {}),
+    "filter sync join": lambda n: check_filter("sync_do_join", (["x"] * (n // 2), "a"), {}),
+    "filter indent": lambda n: check_filter("do_indent", ("a\n" * 4 + "b" * (n - 58), 10), {}),
+    "filter indent of four": lambda n: check_filter("do_indent", ("a\n" * 4 + "b" * (n - 28),), {}),
+    "filter indent by a text": lambda n: check_filter("do_indent", ("a\n" * 4 + "b" * (n - 23), "---"), {}),
+    "filter wordwrap": lambda n: check_filter("do_wordwrap", ("a" * (n // 4) + "b" * (n % 4),), {}),
 }
 
 
@@ -45,14 +52,14 @@ def small(monkeypatch):
 @pytest.mark.parametrize("name", WEIGHED)
 def test_a_text_of_the_largest_length_passes_and_a_longer_one_is_refused(small, name):
     WEIGHED[name](TEXT)
-    with pytest.raises(TooMuch, match="text or list of more than 100"):
+    with pytest.raises(LimitExceededError, match="text or list of more than 100"):
         WEIGHED[name](TEXT + (2 if name == "filter sync join" else 1))
 
 
 def test_nothing_times_a_negative_number_is_small(small):
-    weigh_operation("*", "a" * 1000, -5)
-    weigh_operation("*", "a" * 1000, 0)
-    weigh_operation("**", 1 << 4096, -1)
+    check_operation("*", "a" * 1000, -5)
+    check_operation("*", "a" * 1000, 0)
+    check_operation("**", 1 << 4096, -1)
 
 
 @pytest.mark.parametrize(
@@ -60,57 +67,57 @@ def test_nothing_times_a_negative_number_is_small(small):
     [("*", 1 << 2047, 1 << 2047), ("**", 2, 2048), ("**", 1, 4096)],
 )
 def test_numbers_may_have_4096_bits(operator, left, right):
-    weigh_operation(operator, left, right)
-    with pytest.raises(TooMuch):
-        weigh_operation(operator, left << 1 if operator == "*" else left, right if operator == "*" else right + 1)
+    check_operation(operator, left, right)
+    with pytest.raises(LimitExceededError):
+        check_operation(operator, left << 1 if operator == "*" else left, right if operator == "*" else right + 1)
 
 
 @pytest.mark.parametrize("pattern", ["%100000d", "%*d", "%s %.123456f", b"%999999d"])
 def test_a_width_of_six_digits_is_refused_and_of_five_is_not(pattern):
-    with pytest.raises(TooMuch, match="huge width"):
-        weigh_operation("%", pattern, (1,))
-    weigh_operation("%", "%99999d", (1,))
+    with pytest.raises(LimitExceededError, match="width that is too large"):
+        check_operation("%", pattern, (1,))
+    check_operation("%", "%99999d", (1,))
     text = pattern if isinstance(pattern, str) else pattern.decode()
-    for weigh in (lambda: weigh_call("format", text, (), {}), lambda: weigh_filter("do_format", ("a", text), {})):
-        with pytest.raises(TooMuch, match="huge width"):
-            weigh()
+    for check in (lambda: check_call("format", text, (), {}), lambda: check_filter("do_format", ("a", text), {})):
+        with pytest.raises(LimitExceededError, match="width that is too large"):
+            check()
 
 
 @pytest.mark.parametrize(
-    "weigh",
+    "check",
     [
-        lambda n: weigh_operation("%", "%d", n),
-        lambda n: weigh_operation("%", "%d", (1, n)),
-        lambda n: weigh_call("center", "a", (n,), {}),
-        lambda n: weigh_call("center", "a", (), {"width": n}),
-        lambda n: weigh_filter("do_center", ("a", n), {}),
-        lambda n: weigh_filter("do_center", ("a",), {"width": n}),
+        lambda n: check_operation("%", "%d", n),
+        lambda n: check_operation("%", "%d", (1, n)),
+        lambda n: check_call("center", "a", (n,), {}),
+        lambda n: check_call("center", "a", (), {"width": n}),
+        lambda n: check_filter("do_center", ("a", n), {}),
+        lambda n: check_filter("do_center", ("a",), {"width": n}),
     ],
 )
-def test_a_number_up_to_the_limit_passes_in_both_directions(small, weigh):
+def test_a_number_up_to_the_limit_passes_in_both_directions(small, check):
     for number in (NUMBER, -NUMBER):
-        weigh(number)
+        check(number)
     for number in (NUMBER + 1, -NUMBER - 1):
-        with pytest.raises(TooMuch, match="a number above 1,000"):
-            weigh(number)
+        with pytest.raises(LimitExceededError, match="a number above 1,000"):
+            check(number)
 
 
-def test_loops_turn_and_run_as_long_as_allowed(monkeypatch):
-    monkeypatch.setattr(sandbox, "MAX_TURNS", 100)
+def test_loops_run_as_long_as_allowed(monkeypatch):
+    monkeypatch.setattr(sandbox, "MAX_ITERATIONS", 100)
     meter = Meter()
     meter.start()
     for _ in range(100):
         meter.tick()
-    with pytest.raises(TooMuch, match="more than 100 times"):
+    with pytest.raises(LimitExceededError, match="more than 100 iterations"):
         meter.tick()
     meter.start()
     meter.tick()
-    assert meter.turns == 1
+    assert meter.iterations == 1
     monkeypatch.setattr(sandbox, "MAX_SECONDS", -1.0)
     meter.start()
     for _ in range(63):
         meter.tick()
-    with pytest.raises(TooMuch, match="runs for more than"):
+    with pytest.raises(LimitExceededError, match="runs for more than"):
         meter.tick()
 
 
@@ -126,7 +133,7 @@ def test_json_is_indented_up_to_64_and_not_deeper():
         == "[\n" + " " * 64 + "1\n]"
     )
     for source in ("{{ [1] | tojson(indent=65) }}", "{{ [1] | tojson(separators=(',' * 65, ':')) }}"):
-        with pytest.raises(TooMuch, match="indents JSON too deep"):
+        with pytest.raises(LimitExceededError, match="JSON indentation is too large"):
             rendered(source)
     assert rendered("{{ {'b': 'é', 'a': 1} | tojson(sort_keys=true, separators=(',' * 64, ':')) }}").startswith(
         '{"a":1,'
@@ -150,7 +157,7 @@ def test_a_namespace_and_dict_lead_nowhere_private():
 def test_a_macro_writes_as_much_as_allowed(small):
     source = "{% macro m(n) %}{% for i in range(n) %}a{% endfor %}{% endmacro %}{{ m(n) | length }}"
     assert rendered(source, n=TEXT) == str(TEXT)
-    with pytest.raises(TooMuch, match="writes more than 100 characters"):
+    with pytest.raises(LimitExceededError, match="writes more than 100 characters"):
         rendered(source, n=TEXT + 1)
 
 
@@ -164,11 +171,11 @@ def test_attributes_are_items_and_items_do_not_hide_methods():
 
 def test_the_bounds_are_those_that_are_documented():
     assert (sandbox.MAX_TEXT, sandbox.MAX_NUMBER) == (16_000_000, 1_000_000)
-    assert (sandbox.MAX_TURNS, sandbox.MAX_SECONDS) == (1_000_000, 10.0)
-    assert Meter().turns == 0
+    assert (sandbox.MAX_ITERATIONS, sandbox.MAX_SECONDS) == (1_000_000, 10.0)
+    assert Meter().iterations == 0
 
 
-def test_templates_have_the_functions_that_transformers_gives_them():
+def test_templates_have_the_functions_of_transformers():
     source = (
         "{% set c = cycler('a', 'b') %}{{ c.next() }}{{ c.next() }}{{ c.next() }}"
         "{% set j = joiner(',') %}{{ j() }}{{ j() }}{% for i in range(3) %}{{ i }}{% endfor %}"
@@ -180,48 +187,48 @@ def test_templates_have_the_functions_that_transformers_gives_them():
 
 
 @pytest.mark.parametrize(
-    ("weigh", "arguments"),
+    ("check", "arguments"),
     [
-        (weigh_operation, ("+", "a" * 90, 90)),
-        (weigh_operation, ("+", 90, "a" * 90)),
-        (weigh_operation, ("*", "a" * 90, "a" * 90)),
-        (weigh_operation, ("*", 2.5, 1 << 4096)),
-        (weigh_operation, ("**", 2.5, 1 << 4096)),
-        (weigh_operation, ("%", 7, 1 << 4096)),
-        (weigh_call, ("replace", "a" * 90, ("a",), {})),
-        (weigh_call, ("replace", "a" * 90, (1, "b" * 90), {})),
-        (weigh_call, ("replace", "a" * 90, ("a", 1), {})),
-        (weigh_call, ("join", "a" * 90, (), {})),
-        (weigh_call, ("join", "a" * 90, (7,), {})),
-        (weigh_call, ("translate", "a" * 90, (), {})),
-        (weigh_call, ("translate", "a" * 90, ("b",), {})),
-        (weigh_call, ("translate", "a" * 50, ({97: 5, 98: "xy"},), {})),
-        (weigh_call, ("upper", "a" * 200, (), {})),
-        (weigh_call, ("append", ["a"] * 200, ("a",), {})),
-        (weigh_filter, ("do_replace", ("a" * 90, "a"), {})),
-        (weigh_filter, ("do_join", ("a" * 200,), {})),
-        (weigh_filter, ("do_indent", (["a"] * 200,), {})),
-        (weigh_filter, ("do_upper", ("a" * 200,), {})),
-        (weigh_filter, ("do_center", ("a", True), {})),
+        (check_operation, ("+", "a" * 90, 90)),
+        (check_operation, ("+", 90, "a" * 90)),
+        (check_operation, ("*", "a" * 90, "a" * 90)),
+        (check_operation, ("*", 2.5, 1 << 4096)),
+        (check_operation, ("**", 2.5, 1 << 4096)),
+        (check_operation, ("%", 7, 1 << 4096)),
+        (check_call, ("replace", "a" * 90, ("a",), {})),
+        (check_call, ("replace", "a" * 90, (1, "b" * 90), {})),
+        (check_call, ("replace", "a" * 90, ("a", 1), {})),
+        (check_call, ("join", "a" * 90, (), {})),
+        (check_call, ("join", "a" * 90, (7,), {})),
+        (check_call, ("translate", "a" * 90, (), {})),
+        (check_call, ("translate", "a" * 90, ("b",), {})),
+        (check_call, ("translate", "a" * 50, ({97: 5, 98: "xy"},), {})),
+        (check_call, ("upper", "a" * 200, (), {})),
+        (check_call, ("append", ["a"] * 200, ("a",), {})),
+        (check_filter, ("do_replace", ("a" * 90, "a"), {})),
+        (check_filter, ("do_join", ("a" * 200,), {})),
+        (check_filter, ("do_indent", (["a"] * 200,), {})),
+        (check_filter, ("do_upper", ("a" * 200,), {})),
+        (check_filter, ("do_center", ("a", True), {})),
     ],
 )
-def test_what_cannot_grow_passes(small, weigh, arguments):
-    weigh(*arguments)
+def test_what_cannot_grow_passes(small, check, arguments):
+    check(*arguments)
 
 
 @pytest.mark.parametrize("name", ["do_wordwrap", "do_urlize", "do_batch", "do_slice", "sync_do_slice"])
 def test_filters_that_may_write_each_letter_again_take_a_quarter(small, name):
-    weigh_filter(name, ("a" * 20, 7, "b" * 5), {})
-    with pytest.raises(TooMuch):
-        weigh_filter(name, ("a" * 20, 7, "b" * 6), {})
+    check_filter(name, ("a" * 20, 7, "b" * 5), {})
+    with pytest.raises(LimitExceededError):
+        check_filter(name, ("a" * 20, 7, "b" * 6), {})
 
 
 def test_a_text_in_a_list_is_translated_to_the_longest_of_its_values(small):
-    weigh_call("translate", "a" * 25, ({97: "x", 98: "y" * 4, 99: 5},), {})
-    with pytest.raises(TooMuch):
-        weigh_call("translate", "a" * 26, ({97: "x", 98: "y" * 4, 99: 5},), {})
-    with pytest.raises(TooMuch):
-        weigh_call("format_map", "{:999999}", (), {})
+    check_call("translate", "a" * 25, ({97: "x", 98: "y" * 4, 99: 5},), {})
+    with pytest.raises(LimitExceededError):
+        check_call("translate", "a" * 26, ({97: "x", 98: "y" * 4, 99: 5},), {})
+    with pytest.raises(LimitExceededError):
+        check_call("format_map", "{:999999}", (), {})
 
 
 @pytest.mark.parametrize(
@@ -237,8 +244,8 @@ def test_a_text_in_a_list_is_translated_to_the_longest_of_its_values(small):
         "{{ '{:999999}'.format(5) }}",
     ],
 )
-def test_a_template_is_weighed_where_it_calls(small, source):
-    with pytest.raises(TooMuch):
+def test_operations_are_checked_in_templates(small, source):
+    with pytest.raises(LimitExceededError):
         rendered(source, n=NUMBER + 1)
 
 
@@ -249,7 +256,7 @@ def opaque(source: str) -> str:
     return str.__str__(template.render(m=room.probe.opaque("text one"), a="-"))
 
 
-def test_a_template_may_put_opaque_texts_together_and_nothing_else():
+def test_a_template_may_concatenate_opaque_texts_and_nothing_else():
     assert (
         opaque("{{ a + m + a }}{{ a ~ m }}{{ m | trim }}{{ '-'.strip('-') }}{{ 3 * 2 }}")
         == "-text one--text onetext one6"

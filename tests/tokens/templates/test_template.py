@@ -91,7 +91,7 @@ def test_a_template_cannot_leave_the_sandbox(source):
 @pytest.mark.parametrize("source", GROWTH.values(), ids=GROWTH.keys())
 def test_a_template_cannot_hang_or_grow(source, monkeypatch):
     monkeypatch.setattr(sandbox, "MAX_SECONDS", 0.3)
-    monkeypatch.setattr(sandbox, "MAX_TURNS", 100_000)
+    monkeypatch.setattr(sandbox, "MAX_ITERATIONS", 100_000)
     began = time.process_time()
     with pytest.raises(ModelError) as caught:
         render(source)
