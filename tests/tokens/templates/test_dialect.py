@@ -6,7 +6,7 @@ import pytest
 
 from burnish.core.errors import ModelError
 from burnish.tokens.templates.conversation import Shape
-from burnish.tokens.templates.dialect import Beginnings, Dialect
+from burnish.tokens.templates.dialect import Prefixes, Dialect
 
 PROMPT = "{% if add_generation_prompt %}<assistant>{% endif %}"
 PLAIN = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}" + PROMPT
@@ -92,11 +92,11 @@ def test_special_tokens_are_known_to_the_template_and_found_in_a_text(toy_tokeni
 
 
 def test_each_beginning_is_rendered_once(dialect):
-    beginnings = Beginnings(dialect(PLAIN), TURNS, None)
-    assert len(beginnings) == 3
-    assert beginnings.shown(2).text == "<user>one<assistant>two"
-    assert beginnings.prompt(1).text == "<user>one<assistant>"
-    assert beginnings.shown(2) is beginnings.shown(2)
-    assert beginnings.prompt(2) is not beginnings.shown(2)
-    assert beginnings.shown(2, {"x": 1}) is not beginnings.shown(2)
-    assert beginnings.prompt(0).text.endswith("<assistant>")
+    prefixes = Prefixes(dialect(PLAIN), TURNS, None)
+    assert len(prefixes) == 3
+    assert prefixes.render(2).text == "<user>one<assistant>two"
+    assert prefixes.prompt(1).text == "<user>one<assistant>"
+    assert prefixes.render(2) is prefixes.render(2)
+    assert prefixes.prompt(2) is not prefixes.render(2)
+    assert prefixes.render(2, {"x": 1}) is not prefixes.render(2)
+    assert prefixes.prompt(0).text.endswith("<assistant>")
