@@ -41,7 +41,7 @@ def test_a_file_is_flushed_then_renamed_then_its_folder_is_flushed(tmp_path, ord
     assert json.loads((tmp_path / "a.json").read_text()) == {"a": 1}
 
 
-def test_a_folder_is_flushed_whole_then_renamed_then_its_parent_is_flushed(tmp_path, order):
+def test_a_folder_is_flushed_then_renamed_then_its_parent_is_flushed(tmp_path, order):
     partial = tmp_path / "out.partial"
     (partial / "deep").mkdir(parents=True)
     (partial / "deep" / "b").write_text("x")

@@ -55,7 +55,7 @@ def test_a_killed_child_is_reported_as_out_of_memory():
     assert raised.value.code == "machine.no-memory"
 
 
-def test_only_a_few_chunks_are_taken_ahead():
+def test_only_a_few_chunks_are_in_flight():
     taken = []
 
     def chunks():

@@ -65,14 +65,14 @@ def test_plain_text_stays_as_it_is(text):
     assert mask(text) == text
 
 
-def test_masked_values_stay_json_and_keep_everything_else():
+def test_masked_values_stay_json():
     value = {"api_key": "x", "secret": "", "list": [HF, 1, None], "deep": {"eos_token": "<s>", "n": 0.5}}
     found = masked_value(value)
     assert found == {"api_key": MASK, "secret": "", "list": [MASK, 1, None], "deep": {"eos_token": "<s>", "n": 0.5}}
     json.dumps(found)
 
 
-def test_a_masked_stream_masks_and_is_otherwise_the_stream():
+def test_a_masked_stream_masks_and_delegates_everything_else():
     stream = io.StringIO()
     print("a", HF, file=masked(stream))
     masked(stream).writelines([HF, "\n"])

@@ -103,7 +103,7 @@ def test_the_base_under_an_adapter_scores_as_it_does_alone(
     assert [item["base"]["answer"] for item in items(ctx)] == [item["answer"] for item in items(alone_ctx)]
 
 
-def test_two_whole_models_are_compared_on_the_same_rows(tmp_path: Path, base_model: Path, make_dataset: Maker) -> None:
+def test_two_full_models_are_compared_on_the_same_rows(tmp_path: Path, base_model: Path, make_dataset: Maker) -> None:
     other = tiny_model(tmp_path / "other", "llama", seed=5)
     data = make_dataset(test=yes_rows(8))
     measures, ctx, events = evaluate(tmp_path, other, data, compare_with=f"file:{base_model}", generation=SHORT)
@@ -160,7 +160,7 @@ def test_a_model_alone_gets_intervals(tmp_path: Path, base_model: Path, make_dat
     assert table.columns == ["score", "rows", "model", "interval"]
 
 
-def test_perplexity_is_transformers_own(tmp_path: Path, base_model: Path, make_dataset: Maker) -> None:
+def test_perplexity_equals_that_of_transformers(tmp_path: Path, base_model: Path, make_dataset: Maker) -> None:
     from burnish.models.load import load_model
     from burnish.tokens.load import load_tokenizer
     from burnish.tokens.rendering.renderer import Renderer
@@ -242,7 +242,7 @@ def test_an_unknown_split_is_an_error_that_lists_the_splits(
     assert caught.value.code == "data.not-prepared"
 
 
-def test_a_whole_model_has_no_base_to_compare_with(tmp_path: Path, base_model: Path, make_dataset: Maker) -> None:
+def test_a_full_model_has_no_base_to_compare_with(tmp_path: Path, base_model: Path, make_dataset: Maker) -> None:
     with pytest.raises(AskError, match="is a whole model") as caught:
         evaluate(tmp_path, base_model, make_dataset(test=yes_rows(1)), compare_with="base")
     assert "leave compare_with out" in caught.value.fix

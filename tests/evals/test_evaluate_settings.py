@@ -1,4 +1,4 @@
-"""Every setting of an evaluation acts on the numbers it is for, and leaves the others as they are."""
+"""Every setting of an evaluation affects the numbers it is for, and no others."""
 
 import json
 from collections.abc import Callable

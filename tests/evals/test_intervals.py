@@ -98,7 +98,7 @@ def test_the_widening_is_the_printed_expansion():
 
 
 @pytest.mark.parametrize("chunk", [1, 100, 1 << 30])
-def test_resamples_are_as_many_as_said_however_many_are_drawn_at_once(monkeypatch, chunk):
+def test_the_number_of_resamples_does_not_depend_on_the_batch(monkeypatch, chunk):
     monkeypatch.setattr(intervals, "_CHUNK", chunk)
     columns = np.stack([VALUES, np.ones_like(VALUES)], axis=1)
     assert sum(map(len, intervals._resampled(columns, ratio, 0, 37))) == 37

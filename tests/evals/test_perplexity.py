@@ -50,7 +50,7 @@ def plain_loss(model: Any, row: Rendered) -> tuple[float, int]:
         return model(input_ids=ids, labels=labels[None]).loss.item() * learned, learned
 
 
-def test_the_likelihood_is_transformers_own_loss(loaded: tuple[Any, Any]) -> None:
+def test_the_likelihood_equals_the_loss_of_transformers(loaded: tuple[Any, Any]) -> None:
     model, tokenizer = loaded
     rows = [rendered(tokenizer, text, slice(len(text) // 2, None)) for text in TEXT[:-1]]
     found = measured(model, tokenizer, rows, batch_tokens=128)

@@ -1,4 +1,4 @@
-"""The numbers of an evaluation, from made-up items, against sums that anybody can follow."""
+"""The numbers of an evaluation, from made-up items, compared with explicit sums."""
 
 import math
 from typing import Any
@@ -109,7 +109,7 @@ def test_one_model_alone_counts_every_row_that_it_can() -> None:
     assert measures(found).keys() == {"rows", "graded", "right", "perplexity", "bits_per_byte"}
 
 
-def test_what_is_left_out_is_counted_with_its_reason() -> None:
+def test_excluded_rows_are_counted_by_reason() -> None:
     assert unpaired(metrics(SAMPLE)) == {"graded": 3, "right": 3, "perplexity": 3, "bits_per_byte": 3}
     assert unscored(SAMPLE, "graded") == {"no reference": 2}
 

@@ -41,7 +41,7 @@ def test_any_text_round_trips(tokenizer, text):
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
 
 
-def test_a_saved_tokenizer_gives_the_same_tokens(tokenizer, tmp_path):
+def test_a_saved_tokenizer_returns_the_same_tokens(tokenizer, tmp_path):
     from transformers import AutoTokenizer
 
     tokenizer.save_pretrained(tmp_path)

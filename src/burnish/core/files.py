@@ -78,7 +78,7 @@ def publish_folder(partial: Path, final: Path) -> None:
 
 
 def _umask() -> int:
-    """This process's umask. To read it by setting it would give files that another thread makes meanwhile to all."""
+    """This process's umask. Not read by setting it: files that another thread creates meanwhile would be public."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     except OSError:

@@ -15,7 +15,7 @@ def expanded(path: str | Path) -> Path:
         raise AskError(
             "ask.bad-reference",
             f"{path}: the home folder of {user} is unknown",
-            "write the full path; for a name that begins with ~ write ./~name",
+            "write the full path; for a name that starts with ~ write ./~name",
         ) from error
 
 

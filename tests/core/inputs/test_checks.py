@@ -205,7 +205,7 @@ def test_a_reference_to_a_broken_record_is_not_a_plain_folder(finished, workspac
     assert "lacks 'name'" in refused(RunError, resolve, f"file:{run.out}", DATA, workspace, {}).what
 
 
-def test_only_the_output_of_a_run_stands_for_its_artifact(finished):
+def test_only_the_output_folder_of_a_run_is_its_artifact(finished):
     run = finished()
     value = run.artifact().as_input("step:s")
     assert artifact_at(value).fingerprint == value.fingerprint

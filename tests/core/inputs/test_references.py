@@ -172,13 +172,13 @@ def test_a_data_folder_may_contain_a_config_json(tmp_path, files, kind):
 
 
 @pytest.mark.parametrize(
-    ("failed", "said"), [(1, "r/1 "), (3, "r/1 "), (4, "and 1 older run"), (6, "and 3 older runs")]
+    ("failed", "expected"), [(1, "r/1 "), (3, "r/1 "), (4, "and 1 older run"), (6, "and 3 older runs")]
 )
-def test_of_many_runs_without_the_artifact_the_newest_three_are_named(workspace, finished, failed, said):
+def test_of_many_runs_without_the_artifact_the_newest_three_are_named(workspace, finished, failed, expected):
     for number in range(1, failed + 1):
         finished("r", number, state="failed")
     what = refused("r.s@latest", DATA, workspace, {}).what
-    assert said in what
+    assert expected in what
     assert [number for number in range(1, 7) if f"r/{number} " in what] == list(range(max(1, failed - 2), failed + 1))
 
 

@@ -136,7 +136,7 @@ def test_a_cycle_of_steps_is_shown(quick_stages, write):
     assert "x → y → x" in refusal([write(text)]).what
 
 
-def test_a_step_that_leads_into_a_circle_is_no_part_of_it(quick_stages, write):
+def test_a_step_that_leads_into_a_cycle_is_not_part_of_it(quick_stages, write):
     steps = {"start": "x", "x": "y", "y": "x"}
     text = "name: a\nsteps:\n" + "".join(f"  {a}: {{stage: quick-join, source: step:{b}}}\n" for a, b in steps.items())
     what = refusal([write(text)]).what

@@ -144,7 +144,7 @@ def test_a_record_that_is_a_folder_unreadable_or_missing_is_reported(tmp_path, n
     assert all(f"{path} {fault}" in what for fault, what in reported.items())
 
 
-def test_hashes_without_a_checksum_are_forgotten_and_changed_ones_refused(tmp_path):
+def test_hashes_without_a_checksum_are_ignored_and_modified_ones_refused(tmp_path):
     path = tmp_path / "hashes.json"
     files = {"a": [1, 2, "0"]}
     for value, expected in (({}, {}), ({"a": [1, 2, "0"]}, {}), ({"files": files, "sha256": of_value(files)}, files)):

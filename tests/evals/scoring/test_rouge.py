@@ -1,4 +1,4 @@
-"""ROUGE against values that rouge-score 0.1.2 gave without a stemmer, and words of other scripts."""
+"""ROUGE compared with rouge-score 0.1.2 without a stemmer, and words of other scripts."""
 
 import pytest
 
@@ -16,7 +16,7 @@ RECORDED = [
 
 
 @pytest.mark.parametrize(("answer", "reference", "one", "two", "longest"), RECORDED)
-def test_rouge_gives_the_values_of_rouge_score(answer, reference, one, two, longest):
+def test_rouge_equals_rouge_score(answer, reference, one, two, longest):
     assert rouge("rouge1", answer, reference) == pytest.approx(one)
     assert rouge("rouge2", answer, reference) == pytest.approx(two)
     assert rouge("rougeL", answer, reference) == pytest.approx(longest)

@@ -42,7 +42,7 @@ def test_the_turns_of_the_answer_are_learned_and_those_of_the_prompt_are_not(mak
     assert learned(renderer, CALLING) == "first<|im_end|>\nsecond<|im_end|>\n"
 
 
-def test_both_answers_stand_behind_the_same_prompt(make):
+def test_both_answers_follow_the_same_prompt(make):
     renderer = make()
     prompt = renderer.prompt(ASKED)[1]
     for answer in (ANSWER, CALLING):

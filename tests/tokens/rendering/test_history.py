@@ -176,7 +176,7 @@ def test_samples_keep_the_weights_of_their_turns(make):
     assert weights == [{0.0, 2.0}, {0.0, 0.5}]
 
 
-def test_a_length_limit_holds_for_each_sample(make):
+def test_a_length_limit_applies_to_each_sample(make):
     renderer = make()
     longer, shorter = (len(sample) for sample in renderer.render(row(TWO)))
     assert shorter < longer

@@ -63,7 +63,7 @@ def test_a_row_that_is_split_learns_every_token_once(make, length, with_bos):
 
 
 @pytest.mark.parametrize("length", [8, 33, 64])
-def test_a_row_that_is_cut_on_the_left_keeps_its_beginning_of_text(make, length):
+def test_a_row_truncated_on_the_left_keeps_its_bos(make, length):
     """In pretraining every text starts with that token; without it the first tokens have an unusual context."""
     template = "{{ bos_token }}" + CHATML
     (whole,) = make(template).render(LONG)
@@ -76,7 +76,7 @@ def test_a_row_that_is_cut_on_the_left_keeps_its_beginning_of_text(make, length)
 
 
 @pytest.mark.parametrize("over_length", ["raise", "drop", "truncate_left", "split"])
-def test_a_row_of_exactly_the_most_tokens_is_left_whole(make, over_length):
+def test_a_row_of_exactly_max_length_is_unchanged(make, over_length):
     (whole,) = make().render(LONG)
     renderer = make(max_length=len(whole), over_length=over_length)
     (kept,) = renderer.render(LONG)

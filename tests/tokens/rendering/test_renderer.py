@@ -202,7 +202,7 @@ def test_text_is_learned_completely_and_ends(make):
     assert ended.ids.tolist() == rendered.ids.tolist()
 
 
-def test_a_doubled_beginning_of_text_is_refused(make):
+def test_a_repeated_bos_is_refused(make):
     with pytest.raises(ModelError, match="<bos>") as caught:
         make("{{ bos_token }}{{ bos_token }}" + CHATML).render(TWO_TURNS)
     assert caught.value.code == "model.doubled-special"
@@ -342,7 +342,7 @@ def test_a_token_that_crosses_the_border_of_an_answer_is_not_learned(qwen):
     assert renderer.counts["straddling"] == 2  # in both renderings
 
 
-def test_a_real_vocabulary_gives_the_answers(qwen, conversations, weather_tools):
+def test_answers_with_a_real_vocabulary(qwen, conversations, weather_tools):
     renderer = Renderer(qwen, RenderSpec())
     for kind, messages in conversations.items():
         row = chat(*messages, **({"tools": weather_tools} if "tool" in kind else {}))
@@ -352,7 +352,7 @@ def test_a_real_vocabulary_gives_the_answers(qwen, conversations, weather_tools)
 
 
 @pytest.mark.parametrize("name", ["tokenizer.model.v1", "mistral_instruct_tokenizer_240323.model.v3"])
-def test_a_real_sentencepiece_vocabulary_gives_the_answers(name, tmp_path):
+def test_answers_with_a_real_sentencepiece_vocabulary(name, tmp_path):
     mistral = pytest.importorskip("mistral_common")
     from burnish.tokens.load import load_tokenizer
 

@@ -94,7 +94,7 @@ _SHAPES: Mapping[str, tuple[type[_Record], str]] = {
     "run.json": (_Run, _RERUN),
     "artifact.json": (_Artifact, _RERUN),
     "job.json": (_Job, _RERUN),
-    "spec.json": (_Settings, "copy the value of 'spec' from job.json beside it into the file"),
+    "spec.json": (_Settings, "copy the value of 'spec' from job.json in the same folder to the file"),
     "plan.json": (_Plan, "remove {path} and run the recipe again: finished steps are reused"),
     "burnish_base.json": (_Base, "train the adapter again, or remove {path}: the base is then not checked"),
     "latest.txt": (_Record, "remove {path}, or write the newest run to it, such as my-recipe/3"),

@@ -245,7 +245,7 @@ class Renderer:
         ]
 
     def _everything(self, messages: Messages, tools: Tools) -> tuple[Encoded, Weights]:
-        """A conversation of which every token is learned."""
+        """A conversation with all tokens learned."""
         self._refusals.check(messages, tools)
         self._count_overruled(messages, dict.fromkeys(range(len(messages)), 1.0))
         text = self._dialect.trace(messages, tools).text
