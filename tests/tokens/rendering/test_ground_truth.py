@@ -199,4 +199,4 @@ def test_the_reference_page_is_up_to_date(outcomes, toy_tokenizer):
     page = table(outcomes, methods)
     if os.environ.get("BURNISH_WRITE_DOCS"):
         PAGE.write_text(page, encoding="utf-8")
-    assert PAGE.read_text(encoding="utf-8") == page, "write it anew with BURNISH_WRITE_DOCS=1"
+    assert PAGE.read_text(encoding="utf-8") == page, "update it with BURNISH_WRITE_DOCS=1"
