@@ -110,9 +110,9 @@ def test_a_tokenizer_that_was_saved_with_truncation_or_padding_gives_every_token
 @pytest.mark.parametrize(
     ("kind", "content", "purpose"),
     [
-        ("prompt", {}, "being answered"),
+        ("prompt", {}, "generation"),
         ("label", {"completion": TURNS[1:2], "label": True}, "good and bad answers"),
-        ("preference", {"chosen": TURNS[1:2], "rejected": TURNS[3:4]}, "a better answer with a worse one"),
+        ("preference", {"chosen": TURNS[1:2], "rejected": TURNS[3:4]}, "preference training"),
     ],
 )
 def test_rows_of_other_kinds_are_refused_with_what_they_are_for(make, kind, content, purpose):

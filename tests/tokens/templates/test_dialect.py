@@ -1,4 +1,4 @@
-"""What a template can express is asked by example: shapes, tools, system messages, modes, special tokens."""
+"""Features of a template are detected by example: shapes, tools, system messages, modes, special tokens."""
 
 from datetime import date
 
@@ -6,7 +6,7 @@ import pytest
 
 from burnish.core.errors import ModelError
 from burnish.tokens.templates.conversation import Shape
-from burnish.tokens.templates.dialect import Prefixes, Dialect
+from burnish.tokens.templates.dialect import Dialect, Prefixes
 
 PROMPT = "{% if add_generation_prompt %}<assistant>{% endif %}"
 PLAIN = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}" + PROMPT
