@@ -1,6 +1,7 @@
 """The numbers of an evaluation, from made-up items, compared with explicit sums."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,19 @@ def test_likelihoods_are_summed_before_they_are_divided_over_the_rows_of_both() 
     assert (entry["delta"], entry["delta_low"]) == pytest.approx((alone.delta, alone.interval.low))
     assert (entry["verdict"], entry["higher_is_better"]) == ("better", False)
     assert "delta" not in found["perplexity"]
+
+
+def test_rows_without_text_count_for_perplexity_but_not_for_bits_per_byte() -> None:
+    def end_alone(item: Item) -> Item:
+        return replace(item, likelihood=Likelihood(9.0, 1.0, 0.0))
+
+    ours, theirs = [end_alone(OURS[0]), *OURS[1:]], [end_alone(THEIRS[0]), end_alone(THEIRS[1]), *THEIRS[2:]]
+    found = metrics(Sample(ROWS, ours, theirs, 0.9, 7))["likelihood"]
+    assert found["perplexity"]["model"]["n"] == 37
+    entry = found["bits_per_byte"]
+    assert (entry["model"]["n"], entry["base"]["n"], entry["paired_rows"]) == (35, 35, 35)
+    assert entry["delta"] == pytest.approx(entry["model"]["value"] - entry["base"]["value"])
+    assert entry["model"]["unpaired"] == 2 + 1
 
 
 def test_the_models_the_other_way_round_have_the_opposite_verdicts() -> None:

@@ -141,8 +141,7 @@ def _section(sample: Sample, comparisons: Mapping[str, Comparison], *, with_verd
         both = _in_both(sample, lambda item, name=name: isinstance(item.scores.get(name), Score))
         sides = {side: _score(items, name, both, sample) for side, items in sample.sides.items()}
         scores[name] = sides | _compared(comparisons.get(name), with_verdict)
-    both = _in_both(sample, lambda item: item.likelihood is not None)
-    found = {side: _likelihood(items, both, sample) for side, items in sample.sides.items()}
+    found = {side: _likelihood(side, sample) for side in sample.sides}
     likelihood: dict[str, Any] = {}
     if any(side["perplexity"]["n"] for side in found.values()):
         for name in ("perplexity", BITS):
@@ -176,20 +175,35 @@ def _score(items: Sequence[Item], name: str, both: Sequence[bool], sample: Sampl
     return entry | _ends(mean_interval(np.array(values), sample.confidence, sample.seed))
 
 
-def _likelihood(items: Sequence[Item], both: Sequence[bool], sample: Sample) -> dict[str, dict[str, Any]]:
-    rows = [item.likelihood for item, counts in zip(items, both, strict=True) if counts and item.likelihood is not None]
-    total = reduce(add, rows, Likelihood())
-    counts = {"n": len(rows), "too_long": sum(item.too_long for item in items)}
-    if sample.base is not None:
-        counts["unpaired"] = sum(item.likelihood is not None for item in items) - len(rows)
-    perplexity: dict[str, Any] = {**counts, "tokens": total.tokens, "value": total.perplexity if rows else None}
-    interval = bootstrap(_columns(rows, "tokens"), ratio, sample.confidence, sample.seed)
-    if interval is not None:
-        perplexity |= _ends(Interval(_exp(interval.low), _exp(interval.high), interval.method))
-    with_bytes = [row for row in rows if row.bytes > 0]
-    bits: dict[str, Any] = {**counts, "bytes": total.bytes, "value": total.bits_per_byte if total.bytes > 0 else None}
-    bits |= _ends(bootstrap(_columns(with_bytes, "bytes"), ratio, sample.confidence, sample.seed))
-    return {"perplexity": perplexity, BITS: bits}
+def _likelihood(side: str, sample: Sample) -> dict[str, dict[str, Any]]:
+    """Perplexity of a model on the rows with a likelihood, and bits per byte on those of them that have text."""
+    items, entries = sample.sides[side], dict[str, dict[str, Any]]()
+    for name, has_value in (("perplexity", _has_likelihood), (BITS, _has_bytes)):
+        both = _in_both(sample, has_value)
+        rows = [item.likelihood for item, counts in zip(items, both, strict=True) if counts and item.likelihood]
+        entries[name] = {"n": len(rows), "too_long": sum(item.too_long for item in items)}
+        if sample.base is not None:
+            entries[name]["unpaired"] = sum(map(has_value, items)) - len(rows)
+        total = reduce(add, rows, Likelihood())
+        if name == BITS:
+            entries[name] |= {"bytes": total.bytes, "value": total.bits_per_byte if rows else None}
+            interval = bootstrap(_columns(rows, "bytes"), ratio, sample.confidence, sample.seed)
+        else:
+            entries[name] |= {"tokens": total.tokens, "value": total.perplexity if rows else None}
+            interval = bootstrap(_columns(rows, "tokens"), ratio, sample.confidence, sample.seed)
+            if interval is not None:
+                interval = Interval(_exp(interval.low), _exp(interval.high), interval.method)
+        entries[name] |= _ends(interval)
+    return entries
+
+
+def _has_likelihood(item: Item) -> bool:
+    return item.likelihood is not None
+
+
+def _has_bytes(item: Item) -> bool:
+    """True if the learned tokens decode to text: without it, bits per byte are not defined."""
+    return item.likelihood is not None and item.likelihood.bytes > 0
 
 
 def _comparisons(sample: Sample) -> list[Comparison]:
@@ -210,8 +224,7 @@ def _comparisons(sample: Sample) -> list[Comparison]:
     both = [
         (base.likelihood, model.likelihood)
         for base, model in zip(sample.base, sample.model, strict=True)
-        if base.likelihood is not None and model.likelihood is not None
-        if base.likelihood.bytes > 0 and model.likelihood.bytes > 0
+        if _has_bytes(base) and _has_bytes(model)
     ]
     if both:
         base, model = (_columns(side, "bytes").T for side in zip(*both, strict=True))
