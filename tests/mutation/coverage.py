@@ -66,7 +66,8 @@ def _support(test: Path) -> list[Path]:
 
 def measured(server: Server, *, say: Callable[[str], None] = print, only: set[str] | None = None) -> Coverage:
     """The coverage of all test files, or of those named; stale ones are run again."""
-    instrumentation = Instrumentation(sources(), CACHE / "map")
+    instrumentation = Instrumentation(sources(), server.folder)
+    (CACHE / "map").mkdir(parents=True, exist_ok=True)
     coverage, jobs = Coverage(), []
     for test in test_files():
         if only is not None and str(test) not in only:

@@ -127,7 +127,7 @@ class Server:
         if ours or threading.active_count() > 1 or len(os.listdir("/proc/self/task")) > 1:
             raise RuntimeError(f"the fork server is not clean: {ours}, {threading.enumerate()}")
         gc.collect()
-        self._folder = Path(tempfile.mkdtemp(prefix="mutants-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="mutants-"))
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Result]:
         """Results in the order in which they come."""
@@ -137,7 +137,7 @@ class Server:
                 while True:
                     while len(running) < self.workers and (job := next(waiting, None)) is not None:
                         count += 1
-                        folder = self._folder / str(count)
+                        folder = self.folder / str(count)
                         folder.mkdir()
                         one = _Child(job, folder)
                         running[one.pipe] = one
@@ -158,4 +158,4 @@ class Server:
                     one.end()
 
     def close(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -76,7 +76,7 @@ def prove(server: Server, chooser: Chooser, mutants: list[Mutant]) -> str:
             continue
         text = mutant.source.read()
         for name, source in (("planted", planted), ("unchanged", text)):
-            plan = _plan(CACHE / f"{name}.plan", mutant, source)
+            plan = _plan(server.folder / f"{name}.plan", mutant, source)
             result = next(iter(server.run([_job(name, tests, plan)])))
             if (name == "planted") != (result.outcome == "failed"):
                 raise HarnessError(f"{mutant.name}, {name}: {result.outcome}, {result.reason}\n{result.log}")
@@ -130,8 +130,7 @@ def trials(
         )
         by_name[str(number)] = trial
         if not outcome:
-            jobs.append(_job(str(number), tests, CACHE / "plans" / f"{number}.plan"))
-    (CACHE / "plans").mkdir(parents=True, exist_ok=True)
+            jobs.append(_job(str(number), tests, server.folder / f"{number}.plan"))
 
     def planned() -> Iterable[Job]:
         for job in jobs:
@@ -161,7 +160,7 @@ def control(server: Server, chooser_seconds: dict[str, float], tried: list[Trial
     files: dict[str, dict[str, float]] = {}
     for test in killers:
         files.setdefault(test.partition("::")[0], {})[test] = chooser_seconds[test]
-    plan = _plan(CACHE / "control.plan", None)
+    plan = _plan(server.folder / "control.plan", None)
     jobs = [Job(name, (name,), plan, tests, first_failure_ends=False) for name, tests in files.items()]
     failed: dict[str, str] = {}
     for result in server.run(jobs):
