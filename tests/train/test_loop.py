@@ -131,7 +131,7 @@ def test_memory_that_runs_out_while_weights_change_ends_the_run_and_names_the_la
 
     monkeypatch.setattr(Optimizer, "steps_made", 0, raising=False)
     monkeypatch.setattr(Optimizer, "step", half_made)
-    with pytest.raises(MachineError, match=r"step 4 changed the weights.*step-00000003") as caught:
+    with pytest.raises(MachineError, match=r"step 4 updated the weights.*step-00000003") as caught:
         run_fit("half")
     assert caught.value.code == "machine.no-memory"
     assert sorted(path.name for path in (run_fit.last.folder / "scratch/checkpoints").iterdir())[-1] == "step-00000003"
@@ -364,7 +364,7 @@ def test_a_damaged_checkpoint_is_named_aloud_and_the_one_before_it_used(run_fit)
     weights.write_bytes(content)
     resumed = run_fit("stopped")
     assert resumed.measures["resumed_from"] == 5
-    assert "step-00000006 is damaged and not used" in resumed.notes("warning")[0]
+    assert "step-00000006 is damaged and skipped" in resumed.notes("warning")[0]
     assert same(whole.weights, resumed.weights)
 
 

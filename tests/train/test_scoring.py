@@ -156,7 +156,7 @@ def test_layers_that_cannot_be_kept_apart_are_run_one_row_at_a_time_and_exactly(
 def test_positions_that_do_not_count_from_0_are_the_models_own():
     """RoBERTa counts from the padding id on; its loss was computed with other positions, in silence."""
     scorer, plain = scorer_and_twin("roberta")
-    assert scorer.reason == "its positions do not count from 0, so sequences cannot be told apart"
+    assert scorer.reason == "its positions do not count from 0, so sequences cannot be distinguished"
     assert gradient_error(scorer, plain, [5, 20]) < 1e-5
 
 

@@ -1,1 +1,1 @@
-"""Models on disk and in memory: loaded, changed by adapters, merged, and asked for text."""
+"""Models on disk and in memory: loaded, changed by adapters, merged, and used to generate text."""

@@ -82,7 +82,7 @@ def random_ids(config: "PreTrainedConfig", lengths: list[int], seed: int = 0) ->
     return [plain[torch.randint(len(plain), (length,), generator=random)] for length in lengths]
 
 
-def said(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     """The error of a failed test on one line. Running out of memory is not a result: it is raised again."""
     if is_out_of_memory(error):
         raise error

@@ -107,7 +107,7 @@ def diff(one: str, other: str, *, workspace: Path | str | None = None) -> dict[s
     """The differences between two runs, step by step: settings, contents of inputs, measures."""
     place = Workspace.find(workspace)
     sides = [{run.folder.name: run for run in place.find_runs(name)} for name in (one, other)]
-    if all(len(side) == 1 for side in sides):  # compare two single steps whatever their names
+    if all(len(side) == 1 for side in sides):  # compare two single steps by any names
         sides = [{"": next(iter(side.values()))} for side in sides]
     names = list(dict.fromkeys([*sides[0], *sides[1]]))
     steps: dict[str, Any] = {}

@@ -78,9 +78,9 @@ def fit(
         _cast_trained(model, resolved.dtype)
     if resolved.gradient_checkpointing:
         _recompute_activations(model)
-    balance, told = balance_of(causal_model(model), spec.router_aux_loss_coef)
-    if told is not None:
-        ctx.emit(told)
+    balance, note = balance_of(causal_model(model), spec.router_aux_loss_coef)
+    if note is not None:
+        ctx.emit(note)
     scorer = Scorer(model, spec.attention, _longest(rows, held_out))
     scorer.keeps_routing = balance is not None
     _tell_attention(spec, scorer, ctx.emit)

@@ -22,10 +22,10 @@ from burnish.models.probing import (
     causal_model,
     distance,
     drops_attention,
+    error_text,
     evaluating,
     gradient,
     random_ids,
-    said,
     side_of_masks,
     some_trained,
     trunks,
@@ -186,7 +186,7 @@ class Scorer:
         try:
             own = self.causal(input_ids=batch.input_ids, use_cache=False).logits[0]
         except Exception as error:  # a family may raise any error here
-            raise self._unsupported(f"its own forward pass fails: {said(error)}") from error
+            raise self._unsupported(f"its own forward pass fails: {error_text(error)}") from error
         if not bool(own.isfinite().any(dim=-1).all()):
             raise self._unsupported("its logits are NaN or infinite")
 
@@ -208,7 +208,7 @@ class Scorer:
     def _learn_to_pack(self, plain: str, longest: int | None) -> None:
         """Decide whether a batch may hold several sequences, at any length up to the longest."""
         if not self._sends_positions:
-            self.reason = "its positions do not count from 0, so sequences cannot be told apart"
+            self.reason = "its positions do not count from 0, so sequences cannot be distinguished"
             return
         self.reason = self._why_no_packing(plain, longest)
         if self.reason and self._flash is not None:  # the kernel may be wrong, not the model
@@ -247,7 +247,9 @@ class Scorer:
         try:
             alone = torch.cat([states(batch) for batch in batches])
         except Exception as error:  # a family may raise any error here
-            raise self._unsupported(f"its own forward pass fails for {max(lengths)} tokens: {said(error)}") from error
+            raise self._unsupported(
+                f"its own forward pass fails for {max(lengths)} tokens: {error_text(error)}"
+            ) from error
         self.packs = True
 
         def packed() -> str:
@@ -316,7 +318,7 @@ class Scorer:
         try:
             expected = gradient(own, weights)
         except Exception as error:  # a family may raise any error here
-            raise self._unsupported(f"its own loss has no gradient: {said(error)}") from error
+            raise self._unsupported(f"its own loss has no gradient: {error_text(error)}") from error
 
         def rounding() -> float:
             return self._rounding_of(lambda: gradient(lambda: own(_COPIES), weights), expected)
@@ -386,7 +388,7 @@ def _refusal(question: Callable[[], str]) -> str:
     except Exception as error:
         if per_sequence.Sight.__name__ in str(error):
             return "its layers modify their masks in place"
-        return said(error)
+        return error_text(error)
 
 
 def _far(ours: Tensor, theirs: Tensor, least: dict[torch.dtype, float], rounding: Callable[[], float]) -> str:

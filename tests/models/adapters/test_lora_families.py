@@ -31,7 +31,7 @@ NOT_LOADED = {
     "mllama": "transformers saves its text model under a type that it does not load as a causal language model",
 }
 NOT_MERGED = {
-    "inkling2_text": "in an arrangement of their own (Interleave)",
+    "inkling2_text": "in a layout that is not supported (Interleave)",
     "zamba": "may share one with another layer",
 }
 """What the refusal says."""

@@ -151,7 +151,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_says_what_to_do(folder, monk
     with pytest.raises(MachineError) as caught:
         folder.save(2, state_of(2))
     assert caught.value.code == "machine.no-disk"
-    assert "goes on from step 1" in caught.value.fix
+    assert "resumes from step 1" in caught.value.fix
     assert [path.name for path in folder.path.iterdir()] == ["step-00000001"]
     assert damage(folder.path / "step-00000001") is None
 

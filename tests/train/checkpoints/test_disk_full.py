@@ -40,7 +40,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_the_run_goes_on_when_there_i
         run_fit(str(small_disk / "run"), method=LORA)
     assert caught.value.code == "machine.no-disk"
     assert "step 6 could not be written" in caught.value.what
-    assert "goes on from step 5" in caught.value.fix
+    assert "resumes from step 5" in caught.value.fix
     checkpoints = small_disk / "run/scratch/checkpoints"
     assert sorted(path.name for path in checkpoints.iterdir()) == ["step-00000004", "step-00000005"]
     assert damage(checkpoints / "step-00000005") is None

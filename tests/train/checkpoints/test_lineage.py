@@ -72,7 +72,7 @@ def test_a_named_checkpoint_may_be_resumed_with_a_lower_learning_rate(run_fit, m
     calm = run_fit("calm", resume=named, learning_rate=1e-3)
     assert calm.measures["resumed_from"] == 4
     assert max(calm.metrics("learning_rate")) <= 1e-3
-    assert calm.notes("warning") == ["from step 5 on other settings apply: learning_rate 0.01 → 0.001"]
+    assert calm.notes("warning") == ["settings changed from step 5 on: learning_rate 0.01 → 0.001"]
     [entry] = calm.provenance["resumed"]
     assert entry == {"checkpoint": named, "step": 4, "changed": {"learning_rate": [0.01, 0.001]}}
 

@@ -60,7 +60,7 @@ def steps_of(names, folder, steps, **more):
     ("raises", "warning", "steps"),
     [
         ("start", "the tracker memory did not start, and the run is not tracked there: no route to the tracker", []),
-        ("log", "the tracker memory failed at step 2 and receives no more of this run: [Errno 28] No space", [1]),
+        ("log", "the tracker memory failed at step 2 and receives nothing more: [Errno 28] No space", [1]),
         ("close", "the tracker memory did not close its run: the upload takes too long", [1, 2, 3]),
     ],
 )
@@ -79,7 +79,7 @@ def test_a_training_survives_its_tracker(memory, run_fit, monkeypatch):
     ran = run_fit("run", track=["wandb"], max_steps=3)
     assert ran.measures["steps"] == 3
     assert ran.notes("warning") == [
-        "the tracker wandb failed at step 2 and receives no more of this run: [Errno 28] No space left on device"
+        "the tracker wandb failed at step 2 and receives nothing more: [Errno 28] No space left on device"
     ]
 
 

@@ -253,7 +253,7 @@ def _idle(model: "PreTrainedModel", paths: list[str]) -> set[str]:
     """
     import torch
 
-    from burnish.models.probing import not_drawing, said
+    from burnish.models.probing import error_text, not_drawing
 
     called: set[str] = set()
     kinds = {model.get_submodule(path): _kind(path) for path in paths}
@@ -266,7 +266,7 @@ def _idle(model: "PreTrainedModel", paths: list[str]) -> set[str]:
             ids = torch.arange(length, device=model.device)[None] % text.vocab_size
             model.train()(input_ids=ids, use_cache=False)
     except Exception as error:  # the model needs other inputs: training itself reports the error
-        said(error)
+        error_text(error)  # raises it again if memory ran out
         return set()
     finally:
         model.train(was_training)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from burnish.core.errors import ModelError, RunError
-from burnish.models.probing import boundaries, distance, evaluating, length_of_rope, random_ids, said, text_config
+from burnish.models.probing import boundaries, distance, error_text, evaluating, length_of_rope, random_ids, text_config
 from burnish.models.quiet import quiet_transformers
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class _Question:
                 self._alone(prompt, _STEPS if row else _LEAVES_AFTER) for row, prompt in enumerate(self._prompts)
             ]
         except Exception as error:  # a family may raise any error here
-            raise _unsupported(model, f"transformers' own generate fails: {said(error)}") from error
+            raise _unsupported(model, f"transformers' own generate fails: {error_text(error)}") from error
         for _, scores in self._answers:
             refuse_not_finite(model, scores, "the first tokens of any answer")
         if not torch.equal(state, _random_state(model)):
@@ -235,7 +235,7 @@ class _Question:
                 return self._compare(way, [1, 1])
             return next(filter(None, (self._compare(way, [row]) for row in range(len(self._prompts)))), "")
         except Exception as error:  # a family may raise any error for what it does not support
-            return said(error)
+            return error_text(error)
 
     def _compare(self, way: Way, rows: list[int]) -> str:
         """Run the prompts together along the answers of `generate`; the first leaves midway if rows can leave."""
@@ -249,7 +249,7 @@ class _Question:
             for place, row in enumerate(rows):
                 tokens, scores = self._answers[row]
                 if step < len(tokens) and _differ(logits[place], scores[step], self._model.dtype):
-                    batch = {"padded": "beside a longer one", "equal": "in a batch", "single": "alone"}[way.batch]
+                    batch = {"padded": "next to a longer one", "equal": "in a batch", "single": "alone"}[way.batch]
                     return f"token {step + 1} after a prompt {batch} has other scores than in generate"
             tokens = [self._answers[row][0] for row in rows]
             chosen = torch.stack([row[min(step, len(row) - 1)] for row in tokens])

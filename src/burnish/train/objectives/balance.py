@@ -18,7 +18,7 @@ from torch import Tensor
 
 from burnish.core.errors import AskError
 from burnish.core.events import Chosen, Event, Note
-from burnish.models.probing import said
+from burnish.models.probing import error_text
 
 _TOLERANCE = 1e-3
 
@@ -87,7 +87,7 @@ def _own_loss(model: Any) -> Balance | str:
         balance = Balance(logits[0].shape[-1], model.num_experts_per_tok, _coefficient(model))
         ours = balance.part_of_loss(logits, balance.counts(logits), ids.shape[1])
     except (AttributeError, IndexError, ValueError, RuntimeError, TypeError) as error:
-        return f"does not compute its load-balancing loss ({said(error)})"
+        return f"does not compute its load-balancing loss ({error_text(error)})"
     finally:
         model.train(was_training)
     if not abs(float(ours - theirs)) <= _TOLERANCE * abs(float(theirs)):  # nor where one is NaN

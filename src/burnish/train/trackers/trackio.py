@@ -21,7 +21,7 @@ class Trackio:
         )
         self._is_local = trackio.context_vars.current_server.get() is None
         self._held = _held(self._run) if self._is_local else set[tuple[int, str]]()
-        self._next_step: int = 0 if self._is_local else self._run._next_step  # what the server said of a resumed run
+        self._next_step: int = 0 if self._is_local else self._run._next_step  # reported by the server for a resumed run
 
     def holds(self, step: int, name: str) -> bool:
         return (step, name) in self._held or step < self._next_step
