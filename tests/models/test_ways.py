@@ -168,7 +168,7 @@ def test_rotary_angles_that_change_with_length_change_for_no_neighbour(family):
     engine = engine_of(family, emit=events.append, **LONGROPE)
     assert reach_of(engine._model) == 32
     assert answers(engine, 7) == [of_transformers(engine._model, prompt) for prompt in PROMPTS]
-    assert [event.text[:31] for event in events] == ["2 prompts may exceed 32 tokens, w"]
+    assert [event.text.partition(",")[0] for event in events] == ["2 prompts may exceed 32 tokens"]
 
 
 def test_the_boundaries_of_a_model_are_those_that_its_config_names():
