@@ -1,13 +1,18 @@
-"""How fast conversations become tokens and masks, beside transformers' own way, in one process and on one thread.
+"""How fast conversations become tokens and weights at 1, 10 and 40 turns, beside transformers, in one process.
 
-.venv/bin/python benchmarks/rendering.py
+.venv/bin/python benchmarks/rendering.py            rows per CPU-second beside transformers, under ChatML
+.venv/bin/python benchmarks/rendering.py --families burnish alone, under templates of several families
 
-Rows are made here: seeded words, one question and one answer of mixed lengths. The tokenizer and the template with its
-generation markers are the embedded model's. Prints rows per CPU-second; each is the best of three passes.
+A turn is a question and its answer, seeded words of mixed lengths; the tokenizer is the embedded model's. Both programs
+tokenize the same conversations on one thread. Prints medians of alternating passes: rows per CPU-second, CPU-ms for
+each turn (constant where the time is linear in turns), and the peak of Python's memory for each token of one row.
 """
 
+import argparse
 import random
+import statistics
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,68 +21,113 @@ import burnish
 from burnish.specs.tokens import RenderSpec
 from burnish.tokens.load import load_tokenizer
 from burnish.tokens.rendering.renderer import Renderer
+from burnish.tokens.templates.chatml import CHATML
 
-ROWS, PASSES = 1000, 3
-WORDS = (
-    "order",
-    "of",
-    "a",
-    "person",
-    "who",
-    "asks",
-    "where",
-    "it",
-    "is",
-    "and",
-    "what",
-    "the",
-    "weather",
-    "will",
-    "be",
-)
+TURNS = {1: 600, 10: 60, 40: 15}  # turns of a row: rows
+PASSES = 3
+WORDS = "order,of,a,person,who,asks,where,it,is,and,what,the,weather,will,be".split(",")  # noqa: SIM905
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "lookup",
+        "description": "Look a word up",
+        "parameters": {"type": "object", "properties": {"word": {"type": "string", "description": "The word"}}},
+    },
+}
+FAMILIES = ("qwen2_5", "qwen3_instruct_2507", "lfm2", "qwen3")
+WITH_TOOLS = ("qwen2_5", "qwen3_instruct_2507")
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--families", action="store_true", help="several chat templates, burnish alone")
     tokenizer = load_tokenizer(Path(burnish.__file__).parent / "builtin" / "pocket")
-    marked = Path(burnish.__file__).parent / "tokens" / "chatml.jinja"
-    template = marked.read_text(encoding="utf-8")
-    conversations = list(_conversations())
-    texts = [f"{asked['content']}\n{answer['content']}" for asked, answer in conversations]
-    core: Any = tokenizer.backend_tokenizer
-    measured = {
-        "the tokenizer alone, text only": lambda: [core.encode(text, add_special_tokens=False) for text in texts],
-        "burnish: tokens and weights": lambda: _with_burnish(tokenizer, template, conversations),
-        "transformers: tokens only": lambda: [
-            tokenizer.apply_chat_template(turns, chat_template=template) for turns in conversations
-        ],
-        "transformers: tokens and mask": lambda: [
-            tokenizer.apply_chat_template(
-                turns, chat_template=template, return_dict=True, return_assistant_tokens_mask=True
-            )
-            for turns in conversations
-        ],
-    }
-    for name, work in measured.items():
-        print(f"{name}: {ROWS / min(_seconds(work) for _ in range(PASSES)):,.0f} rows per CPU-second")
+    print("| program | turns | rows per CPU-second | CPU-ms a turn | learned and other tokens per CPU-second |")
+    print("|---|---|---|---|---|")
+    if parser.parse_args().families:
+        templates = _templates()
+        for name, template in templates.items():
+            for turns, count in TURNS.items():
+                rows = conversations(turns, count)
+                _report({name: lambda t=template, r=rows: _burnish(tokenizer, t, r)}, turns, count)
+        for name in WITH_TOOLS:
+            for turns, count in TURNS.items():
+                rows = conversations(turns, max(4, count // 4), with_tools=True)
+                work = {f"{name}, tools": lambda t=templates[name], r=rows: _burnish(tokenizer, t, r, [TOOL])}
+                _report(work, turns, len(rows))
+        return
+    for turns, count in TURNS.items():
+        rows = conversations(turns, count)
+        programs = {
+            "burnish, tokens and weights": lambda r=rows: _burnish(tokenizer, CHATML, r),
+            "transformers, tokens and mask": lambda r=rows: _transformers(tokenizer, r),
+        }
+        _report(programs, turns, count)
+    _report_memory(tokenizer)
 
 
-def _conversations() -> Any:
+def conversations(turns: int, count: int, with_tools: bool = False) -> list[list[dict[str, Any]]]:
+    """Rows of so many questions and answers; with tools, each answer follows a call and its result."""
     chance = random.Random(0)
-    for _ in range(ROWS):
-        said = [" ".join(chance.choices(WORDS, k=chance.randint(5, 60))) for _ in range(2)]
-        yield [{"role": role, "content": text} for role, text in zip(("user", "assistant"), said, strict=True)]
+
+    def said(role: str, **more: Any) -> dict[str, Any]:
+        return {"role": role, "content": " ".join(chance.choices(WORDS, k=chance.randint(5, 60))), **more}
+
+    rows = []
+    for _ in range(count):
+        row: list[dict[str, Any]] = []
+        for _ in range(turns):
+            row.append(said("user"))
+            if with_tools:
+                call = {"type": "function", "function": {"name": "lookup", "arguments": '{"word": "order"}'}}
+                row += [{"role": "assistant", "content": "", "tool_calls": [call]}, said("tool", name="lookup")]
+            row.append(said("assistant"))
+        rows.append(row)
+    return rows
 
 
-def _with_burnish(tokenizer: Any, template: str, conversations: list[Any]) -> None:
-    renderer = Renderer(tokenizer, RenderSpec(chat_template=template))
-    for turns in conversations:
-        renderer.render({"kind": "chat", "source": "made", "messages": turns})
+def _burnish(tokenizer: Any, template: str, rows: list[Any], tools: list[Any] | None = None) -> int:
+    renderer = Renderer(tokenizer, RenderSpec(chat_template=template, max_length=10**6))
+    more = {"tools": tools} if tools else {}
+    rendered = [renderer.render({"kind": "chat", "source": "made", "messages": row, **more}) for row in rows]
+    return sum(len(piece) for pieces in rendered for piece in pieces)
 
 
-def _seconds(work: Callable[[], Any]) -> float:
-    began = time.process_time()
-    work()
-    return time.process_time() - began
+def _transformers(tokenizer: Any, rows: list[Any]) -> int:
+    settings = {"chat_template": CHATML, "return_dict": True, "return_assistant_tokens_mask": True}
+    return sum(len(tokenizer.apply_chat_template(row, **settings)["input_ids"]) for row in rows)
+
+
+def _templates() -> dict[str, str]:
+    import trl
+
+    folder = Path(trl.__file__).parent / "chat_templates"
+    return {name: (folder / f"{name}.jinja").read_text(encoding="utf-8") for name in FAMILIES}
+
+
+def _report(programs: dict[str, Callable[[], int]], turns: int, rows: int) -> None:
+    seconds: dict[str, list[float]] = {name: [] for name in programs}
+    tokens = {}
+    for _ in range(PASSES):
+        for name, work in programs.items():
+            began = time.process_time()
+            tokens[name] = work()
+            seconds[name].append(time.process_time() - began)
+    for name, times in seconds.items():
+        each = statistics.median(times)
+        speed = f"{rows / each:,.0f} | {1000 * each / rows / turns:.2f} | {tokens[name] / each:,.0f}"
+        print(f"| {name} | {turns} | {speed} |", flush=True)
+
+
+def _report_memory(tokenizer: Any) -> None:
+    (row,) = conversations(400, 1)
+    renderer = Renderer(tokenizer, RenderSpec(chat_template=CHATML, max_length=10**6))
+    renderer.render({"kind": "chat", "source": "made", "messages": row[:4]})
+    tracemalloc.start()
+    (piece,) = renderer.render({"kind": "chat", "source": "made", "messages": row})
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    print(f"\nOne row of {len(piece):,} tokens: {peak / len(piece):.0f} bytes a token at the peak of Python's memory")
 
 
 if __name__ == "__main__":

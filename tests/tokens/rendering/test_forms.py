@@ -106,7 +106,7 @@ def test_forms_are_used_under_most_templates(toy_tokenizer):
             except BurnishError:
                 break
         used[name] = uses(renderer)
-    assert all(used[name] for name in ("llama3", "llama3_2", "phi3", "gemma3", "qwen2_5", "qwen3_instruct_2507"))
+    assert all(used[name] for name in ("llama3", "llama3_2", "phi3", "gemma3", "qwen2_5", "qwen3", "qwen3_instruct_2507"))
     assert sum(count > 0 for count in used.values()) >= 30, used
 
 
@@ -133,6 +133,12 @@ LOOKS = [
     "{{- m.content.split('</think>')[-1] }}",
     "{{- m.content.split('\\n') | length }}{{- m.content }}",
     "{{- m.content.strip('\\n') }}",
+    "{{- m.content.lstrip('\\n \\t') }}",
+    "{{- m.content.strip().lstrip('a') }}",
+    "{{- m.content.rstrip('b') + '!' }}",
+    "{{- m.content.lstrip(m.role) }}",
+    "{{- ('p' + m.content).lstrip('pa') }}",
+    "{{- ''.strip('\\n') }}{{- 'ab'.strip('a') }}{{- m.content }}",
     "{{- m.content.replace('a', 'b') }}",
     "{%- set t = 'p' + m.content %}{{- 'x' if 'pa' in t else 'y' }}{{- t }}",
     "{%- set t = 'p' ~ m.content ~ 's' %}{{- 'x' if 'as' in t else 'y' }}{{- t }}",

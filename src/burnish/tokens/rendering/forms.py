@@ -91,6 +91,8 @@ class Form:
     samples: tuple[FormSample, ...]
     counts: Mapping[str, int]
     guards: frozenset[str]
+    firsts: frozenset[str]
+    lasts: frozenset[str]
     edges: Mapping[int, "Edges"]
 
     def accepts(self, contents: Sequence[str]) -> bool:
@@ -98,6 +100,10 @@ class Form:
         joined = "\n".join(contents)
         if any(guard in joined for guard in self.guards):
             return False
+        for text in contents if self.firsts or self.lasts else ():
+            stripped = text.strip()
+            if {text[0], stripped[0]} & self.firsts or {text[-1], stripped[-1]} & self.lasts:
+                return False
         return all(edges.accepts(contents[index]) for index, edges in self.edges.items())
 
 
@@ -177,7 +183,9 @@ class Forms:
         if None in samples or edges is None:
             return None
         kept = tuple(sample for sample in samples if sample is not None)
-        return Form(kept, dict(found.counts), frozenset(probe.guards), edges)
+        return Form(
+            kept, dict(found.counts), frozenset(probe.guards), frozenset(probe.firsts), frozenset(probe.lasts), edges
+        )
 
 
 _VERSIONS = (

@@ -1,7 +1,7 @@
 """Opaque texts: strings that a template may write and strip; other operations are recorded or refused.
 
-A rendering with opaque texts proves that the template treats all texts the same that are not blank and contain none of
-the recorded `guards`.
+A rendering with opaque texts proves that the template treats all texts the same that are not blank, contain none of the
+recorded `guards`, and start with none of `firsts` and end with none of `lasts`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +19,8 @@ class Probe:
 
     def __init__(self, texts: list[str]):
         self.guards: set[str] = set()
+        self.firsts: set[str] = set()
+        self.lasts: set[str] = set()
         self.renderings: list[str] = []
         """All texts rendered with this probe."""
         self._cores = [text.strip() for text in texts]
@@ -94,13 +96,21 @@ class Opaque(str):
         return self.probe.opaque(str(other) + str(self)) if isinstance(other, str) else self._refuse()
 
     def strip(self, chars: str | None = None, /) -> str:
-        return self.probe.opaque(str.strip(self)) if chars is None else self._refuse()
+        return self.probe.opaque(str.strip(self)) if chars is None else self._kept(chars, chars)
 
     def lstrip(self, chars: str | None = None, /) -> str:
-        return self.probe.opaque(str.lstrip(self)) if chars is None else self._refuse()
+        return self.probe.opaque(str.lstrip(self)) if chars is None else self._kept(chars, "")
 
     def rstrip(self, chars: str | None = None, /) -> str:
-        return self.probe.opaque(str.rstrip(self)) if chars is None else self._refuse()
+        return self.probe.opaque(str.rstrip(self)) if chars is None else self._kept("", chars)
+
+    def _kept(self, first: Any, last: Any) -> str:
+        """Record that the text must not start or end with these characters: stripping them then changes nothing."""
+        if not all(type(chars) is str for chars in (first, last)) or not self.probe.is_pure(self):
+            self._refuse()
+        self.probe.firsts |= set(first)
+        self.probe.lasts |= set(last)
+        return self
 
     def startswith(self, prefix: Any, *places: Any) -> bool:
         return self._has_affix(prefix, places)

@@ -34,6 +34,8 @@ _LOOP_ATTRIBUTES = frozenset(
     {"first", "last", "index", "index0", "previtem", "nextitem", "length", "revindex", "revindex0"}
 )
 _DICT_ATTRIBUTES = frozenset(dir(dict))
+_CONTEXT_ARGUMENTS = frozenset({"_loop_vars", "_block_vars"})
+"""Keywords that jinja adds to every call in a loop or block, for functions that take the context."""
 _WIDTH = re.compile(r"\d{6,}|\*")
 
 
@@ -118,7 +120,8 @@ class Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
         owner = getattr(getattr(obj, "__wrapped__", obj), "__self__", None)  # jinja wraps str.format
         if isinstance(owner, (str, bytes, list, tuple, int)):
             check_call(getattr(obj, "__name__", ""), owner, args, kwargs)
-        if self.probe is not None and isinstance(owner, str) and self.probe.occurs_in([*args, *kwargs.values()]):
+        given = [*args, *(value for name, value in kwargs.items() if name not in _CONTEXT_ARGUMENTS)]
+        if self.probe is not None and isinstance(owner, str) and self.probe.occurs_in(given):
             raise NotOpaqueError("the template passes a text to a method of another")
         return super().call(context, obj, *args, **kwargs)
 
