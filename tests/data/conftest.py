@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from burnish.data.reader import read
-from burnish.data.record import Bad, Reading, Record
+from burnish.data.record import Bad, ReadReport, Record
 
 
 @pytest.fixture
@@ -24,11 +24,11 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def read_all() -> Callable[..., tuple[list[Record], list[Bad], Reading]]:
+def read_all() -> Callable[..., tuple[list[Record], list[Bad], ReadReport]]:
     """Everything a path holds: (records, bad rows, the tally)."""
 
-    def read_all(path: Path, subset: str | None = None) -> tuple[list[Record], list[Bad], Reading]:
-        reading = Reading()
+    def read_all(path: Path, subset: str | None = None) -> tuple[list[Record], list[Bad], ReadReport]:
+        reading = ReadReport()
         items = list(read(path, reading, subset))
         records = [item for item in items if isinstance(item, Record)]
         return records, [item for item in items if isinstance(item, Bad)], reading

@@ -18,7 +18,7 @@ ROWS = [make_row("text", f"x:{number}", text=f"text {number}") for number in ran
 def taken(rows: list[dict], take: int) -> list[int]:
     """The numbers of the rows that are taken."""
     items = [Mapped(row) for row in rows]
-    taker = Taker([Bad("x:0", "text", "empty", ""), *items], take)
+    taker = HashSampler([Bad("x:0", "text", "empty", ""), *items], take)
     reasons = [taker(row) for row in rows]
     assert set(reasons) <= {"", "beyond take"}
     return sorted(int(row["text"].split()[1]) for row, reason in zip(rows, reasons, strict=True) if not reason)

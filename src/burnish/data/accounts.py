@@ -1,4 +1,4 @@
-"""The books of a preparation: every row that was read is kept, quarantined, or dropped for a reason."""
+"""Accounting of a preparation: every row that was read is kept, quarantined, or dropped for a reason."""
 
 import json
 from collections import Counter
@@ -13,7 +13,7 @@ from burnish.data.record import Bad
 
 @dataclass
 class Accounts:
-    """Counts of rows. `read = kept + quarantined + dropped`, and `balance` says so or fails."""
+    """Counts of rows. `read = kept + quarantined + dropped`, and `balance` fails if that is wrong."""
 
     read: int = 0
     kept: int = 0
@@ -35,7 +35,7 @@ class Accounts:
 
 
 class Quarantine:
-    """Bad rows, one JSON object a line, each with its place and reason; nothing of them is lost."""
+    """Bad rows, one JSON object a line, each with its source and reason."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -63,7 +63,7 @@ class Quarantine:
 
     @property
     def examples(self) -> str:
-        """The first bad rows in words."""
+        """The first bad rows as text."""
         return "; ".join(str(bad) for bad in self.first)
 
     def check_share(self, read: int, most: float) -> None:
@@ -74,5 +74,5 @@ class Quarantine:
             "data.too-many-bad-rows",
             f"{self.count:,} of {read:,} rows are bad, more than the {most:.1%} that max_bad_share allows: "
             f"{self.examples}",
-            f"see {self.path}, mend the rows, or raise max_bad_share",
+            f"see {self.path}, fix the rows, or raise max_bad_share",
         )

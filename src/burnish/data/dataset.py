@@ -15,7 +15,7 @@ from burnish.data.document import Row
 from burnish.data.mapping import detect, map_rows
 from burnish.data.profile import Profile
 from burnish.data.reader import read
-from burnish.data.record import Bad, Reading
+from burnish.data.record import Bad, ReadReport
 from burnish.data.splits.split import SPLITS
 
 SAMPLE_ROWS = 20
@@ -107,7 +107,7 @@ def read_counted(path: Path, split: str) -> Iterator[tuple[Row, dict[str, int]]]
     """Rows with their `tokens` and `learned` where `prepare` rendered them (else an empty dict)."""
     file = split_file(path, split)
     if not file.exists():
-        raise _came_out_empty(path, split) if _was_asked(path, split) else _no_split(str(path), split, splits(path))
+        raise _empty_split(path, split) if _was_requested(path, split) else _no_split(str(path), split, splits(path))
     with pq.ParquetFile(file) as parquet:
         names = [name for name in ("row", "tokens", "learned") if name in parquet.schema_arrow.names]
         if "row" not in names:
@@ -118,7 +118,7 @@ def read_counted(path: Path, split: str) -> Iterator[tuple[Row, dict[str, int]]]
 
 
 def row_count(path: Path, split: str) -> int:
-    """How many rows a split of a prepared dataset has, told without reading them."""
+    """How many rows a split of a prepared dataset has, without reading them."""
     file = split_file(path, split)
     return pq.read_metadata(file).num_rows if file.exists() else 0
 
@@ -128,12 +128,12 @@ def split_names(input: Input) -> list[str]:
     return splits(input.path) if is_prepared(input.path) else ["train"]
 
 
-def open_rows(input: Input, split: str, tell: Callable[[str], None] | None = None) -> Iterator[Row]:
+def open_rows(input: Input, split: str, report: Callable[[str], None] | None = None) -> Iterator[Row]:
     """The rows of a split of a prepared dataset, or every row of a raw file or folder as split `train`.
 
-    Raw rows are mapped by their detected layout; `tell` gets the layout, and at the end what nothing maps. Here nobody
-    counts bad rows, so the first one is an error: DataError `data.too-many-bad-rows` with its file, line and field;
-    `burnish prepare` would put it aside.
+    Raw rows are mapped by their detected layout; `report` gets the layout, and at the end the unmapped columns. Bad
+    rows are not counted here: the first one is an error, DataError `data.too-many-bad-rows` with its file, line and field.
+    `burnish prepare` quarantines them.
     """
     if is_prepared(input.path):
         yield from read_rows(input.path, split)
@@ -143,44 +143,44 @@ def open_rows(input: Input, split: str, tell: Callable[[str], None] | None = Non
     if input.kind == "git":
         raise DataError(
             "data.not-prepared",
-            f"{input.ref} is a Git repository, and its commit is not checked out here",
+            f"{input.ref} is a Git repository, and its commit is not checked out",
             "make a dataset of it with `burnish prepare`, which fetches it, and give that",
         )
-    reading, profile = Reading(), Profile()
+    reading, profile = ReadReport(), Profile()
     found, items = detect(read(input.path, reading), input.ref)
-    if tell is not None:
-        tell(f"{input.ref}: format {found.format.name}, since {found.reason}")
+    if report is not None:
+        report(f"{input.ref}: format {found.format.name}, since {found.reason}")
     for item in map_rows(items, found):
         if isinstance(item, Bad):
             raise DataError(
                 "data.too-many-bad-rows",
                 str(item),
-                "mend the row, or run `burnish prepare` on the file first: it puts bad rows aside and counts them",
+                "fix the row, or run `burnish prepare` on the file first: it quarantines bad rows and counts them",
             )
-        if tell is not None:
+        if report is not None:
             profile.add(item.row, remarks=item.remarks)
         yield item.row
-    if tell is not None:
-        for sentence in [*reading.notes, *profile.told()]:
-            tell(sentence)
+    if report is not None:
+        for sentence in [*reading.notes, *profile.messages()]:
+            report(sentence)
 
 
-def _was_asked(path: Path, split: str) -> bool:
-    """Whether `prepare` was asked for the split: its statistics then tell of the split, if only that it has 0 rows."""
+def _was_requested(path: Path, split: str) -> bool:
+    """Whether `prepare` was asked for the split: its statistics then list the split, if only with 0 rows."""
     stats = path / "stats.json"
     return stats.exists() and split in json.loads(stats.read_text(encoding="utf-8")).get("splits", {})
 
 
-def _came_out_empty(path: Path, split: str) -> DataError:
+def _empty_split(path: Path, split: str) -> DataError:
     return DataError(
         "data.not-prepared",
-        f"the split '{split}' of {path} came out empty: it has {', '.join(splits(path))}",
+        f"the split '{split}' of {path} is empty: it has {', '.join(splits(path))}",
         f"prepare it with more rows, a larger share of `split.{split}` or another `split.seed`, or name another split",
     )
 
 
 def _no_split(name: str, split: str, there: list[str]) -> DataError:
-    has = f"it has {', '.join(there)}" if there else "it is no prepared dataset"
+    has = f"it has {', '.join(there)}" if there else "it is not a prepared dataset"
     return DataError(
         "data.not-prepared",
         f"{name} has no split '{split}': {has}",

@@ -105,7 +105,7 @@ def _check_answer(row: Row, name: str) -> None:
 def _check_message(message: Message, field: str) -> None:
     role, content, calls = message["role"], message["content"], message.get("tool_calls")
     _require(role in ROLES, f"{field}.role", f"the role '{role}' is unknown")
-    _require(isinstance(content, str), f"{field}.content", "the content is no text")
+    _require(isinstance(content, str), f"{field}.content", "the content is not text")
     answers = bool(calls) or bool(message.get("reasoning_content"))
     if role in ("user", "assistant"):
         _require(content.strip() != "" or answers, f"{field}.content", f"the {role} turn is empty")

@@ -1,4 +1,4 @@
-"""A set of 64-bit hashes in about 13 to 27 bytes each, for telling equal rows apart in files larger than memory.
+"""A set of 64-bit hashes in about 13 to 27 bytes each, to find equal rows in files larger than memory.
 
 A Python set takes 60 or more. Among n rows some two share a hash by chance with probability n²/2⁶⁵: 3 in a million
 for 10 million rows.

@@ -1,4 +1,4 @@
-"""From raw records to canonical rows: columns renamed, the layout detected from the first rows and said aloud."""
+"""From raw records to canonical rows: columns renamed, the layout detected from the first rows and reported."""
 
 import re
 from collections import Counter
@@ -16,16 +16,16 @@ from burnish.data.formats.roles import roles_in
 from burnish.data.record import Bad, Record, RowError, cut
 
 SAMPLE = 100
-"""How many rows at the start a layout is told from."""
+"""How many of the first rows a layout is detected from."""
 _MOST_BAD = 1000
-"""Bad rows among them that are read over."""
+"""How many bad rows among them are skipped."""
 
 _POSITION = re.compile(r"(?<=\.)\d+(?=\.|$)")
 
 
 @dataclass(frozen=True)
 class Found:
-    """A layout, and why it was taken. `roles` are the source's own words for who speaks."""
+    """A layout, and why it was taken. `roles` maps the source's names of roles to ours."""
 
     format: Format
     reason: str
@@ -34,7 +34,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Mapped:
-    """A canonical row, and the split that its file belongs to (empty where none is said)."""
+    """A canonical row, and the split that its file belongs to (empty where none is given)."""
 
     row: Row
     split: str = ""
@@ -59,27 +59,27 @@ def check_names(
 
     Reads only as far as needed: mostly the first row.
     """
-    missing, unheard = dict.fromkeys(columns), dict.fromkeys(roles)
+    missing, unused = dict.fromkeys(columns), dict.fromkeys(roles)
     there: dict[str, None] = {}
     heard: dict[str, None] = {}
     read = 0
     for item in items:
-        if not missing and not unheard:
+        if not missing and not unused:
             return
         if isinstance(item, Bad):
             continue
         read += 1
         there |= dict.fromkeys(item.raw)
         missing = {column: None for column in missing if column not in item.raw}
-        if unheard:
+        if unused:
             heard |= dict.fromkeys(roles_in(item.raw))
-            unheard = {role: None for role in unheard if role not in heard}
+            unused = {role: None for role in unused if role not in heard}
     if not read:
         return
     for column in missing:
         what = f"`{setting}` names '{column}', which no row of {name} has; its columns are: {', '.join(sorted(there))}"
         raise DataError("data.missing-column", what, f"{nearest(column, there)} correct the name, or remove it")
-    for role in unheard:
+    for role in unused:
         what = (
             f"`roles` names '{role}', which no turn of {name} has; its roles are: {', '.join(sorted(heard)) or 'none'}"
         )
@@ -87,7 +87,7 @@ def check_names(
 
 
 def renamed(items: Iterable[Record | Bad], columns: Mapping[str, str]) -> Iterator[Record | Bad]:
-    """Rename columns as `{theirs: ours}`; a row in which that would make two columns one is bad."""
+    """Rename columns as `{theirs: ours}`; a row in which two columns would get one name is bad."""
     for item in items:
         yield _renamed(item, columns) if columns and isinstance(item, Record) else item
 
@@ -97,7 +97,7 @@ def _renamed(record: Record, columns: Mapping[str, str]) -> Record | Bad:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is None:
         return replace(record, raw=dict(zip(names, record.raw.values(), strict=True)))
-    reason = f"`columns` makes two columns into '{twice}': rename the other one too"
+    reason = f"`columns` renames two columns to '{twice}': rename the other one too"
     return Bad(record.source, twice, reason, cut(canonical_json(record.raw).decode()))
 
 
@@ -122,9 +122,9 @@ def detect(
     head = _head(items)
     records = [item for item in head if isinstance(item, Record)]
     if format_name == "auto":
-        found = _told_from(records, name)
+        found = _detected(records, name)
     else:
-        found = Found(FORMATS[format_name], "as asked")
+        found = Found(FORMATS[format_name], "as requested")
         for names in found.format.needs if records else ():
             if not any(column in record.raw for record in records for column in names):
                 raise missing_column(name, names[0], {key for record in records for key in record.raw})
@@ -154,7 +154,7 @@ def _head(items: Iterator[Record | Bad]) -> list[Record | Bad]:
     return head
 
 
-def _told_from(records: list[Record], name: str) -> Found:
+def _detected(records: list[Record], name: str) -> Found:
     votes: Counter[str] = Counter()
     reasons: dict[str, str] = {}
     for record in records:
@@ -184,7 +184,7 @@ def _told_from(records: list[Record], name: str) -> Found:
         what = f"more than one layout fits {name}: {listed}"
     else:
         what = f"no layout fits most rows of {name}: {listed}" if listed else f"no known layout fits {name}"
-    fix = f"say which with `format: …` ({', '.join(FORMATS)}), or rename columns with `columns: {{their_column: ours}}`"
+    fix = f"set `format: …` ({', '.join(FORMATS)}), or rename columns with `columns: {{their_column: ours}}`"
     if len({re.split("[:#]", record.source)[0] for record in records}) > 1:
         fix += "; if its files differ, give each as a source of its own"
     raise DataError("data.unknown-format", f"{what}; its columns are: {', '.join(columns)}", fix)

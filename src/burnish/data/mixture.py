@@ -1,4 +1,4 @@
-"""The parts that a dataset is mixed from: each is opened, its layout told, and its rows given, as often as needed."""
+"""The sources of a mixed dataset: each is opened, its layout detected, and its rows read as often as needed."""
 
 import hashlib
 import heapq
@@ -13,7 +13,7 @@ from burnish.data.dataset import is_prepared, read_rows, splits
 from burnish.data.document import Row
 from burnish.data.mapping import Found, Mapped, check_names, detect, map_rows, renamed
 from burnish.data.reader import read
-from burnish.data.record import Bad, Reading
+from burnish.data.record import Bad, ReadReport
 from burnish.data.sources import dataset_info
 from burnish.data.sources.listing import find_files
 
@@ -49,11 +49,11 @@ class Part:
         if self.found is None and named:
             raise AskError(
                 "ask.wrong-value",
-                f"{self.name} is a prepared dataset, on which {' and '.join(named)} would have no effect",
+                f"{self.name} is a prepared dataset, where {' and '.join(named)} has no effect",
                 "remove the setting, or give it where the raw rows are prepared",
             )
 
-    def items(self, reading: Reading) -> Iterator[Mapped | Bad]:
+    def items(self, reading: ReadReport) -> Iterator[Mapped | Bad]:
         """Every row from the start on."""
         tag = {} if self.tag is None else {"tag": self.tag}
         folder = self.folder if self.is_mixed else ""
@@ -63,7 +63,7 @@ class Part:
             else:
                 yield replace(item, source=f"{folder}{item.source}")
 
-    def _mapped(self, reading: Reading) -> Iterator[Mapped | Bad]:
+    def _mapped(self, reading: ReadReport) -> Iterator[Mapped | Bad]:
         if self.found is None:
             for split in splits(self.path):
                 for row in read_rows(self.path, split):
@@ -89,13 +89,13 @@ def open_part(
 
     DataError when it is unknown, or when `columns`, `roles` or a dataset_info.json name what no row has.
     """
-    check_names(read(path, Reading(encoding=encoding), subset), columns, roles or {}, input.ref)
+    check_names(read(path, ReadReport(encoding=encoding), subset), columns, roles or {}, input.ref)
     if path.is_dir() and (described := dataset_info.entries(path)) is not None:
         adapt = dataset_info.adapter(dataset_info.chosen(described, subset, path.name))
-        once = Reading(encoding=encoding)
+        once = ReadReport(encoding=encoding)
         rows = (item for file in find_files(path, once, subset) for item in file.read(file.path, file.name, once))
         check_names(rows, adapt.columns, (), input.ref, f"columns of {dataset_info.FILE}")
-    found, _ = detect(renamed(read(path, Reading(encoding=encoding), subset), columns), input.ref, format, roles)
+    found, _ = detect(renamed(read(path, ReadReport(encoding=encoding), subset), columns), input.ref, format, roles)
     return Part(input.ref, path, found, columns, subset, encoding=encoding)
 
 
@@ -114,7 +114,7 @@ def named(parts: Iterable[Part]) -> dict[str, Part]:
     return table
 
 
-class Taker:
+class HashSampler:
     """Chooses `take` rows by their content's hash, so that the choice does not follow the order of the file.
 
     A first pass over all `items` finds the hash up to which rows are taken, holding `take` numbers.

@@ -1,4 +1,4 @@
-"""What a dataset looks like, gathered while its rows stream by: lengths, turns, roles, kinds, a sample of languages."""
+"""What a dataset looks like, collected while its rows are read: lengths, turns, roles, kinds, a sample of languages."""
 
 import math
 import random
@@ -13,7 +13,7 @@ from burnish.data.mapping import unmapped_columns
 _LANGUAGE_SAMPLE = 300
 _STEPS_PER_DOUBLING = 16
 _NAMES_COUNTED = 1000
-_COLUMNS_TOLD, _REMARKS_TOLD = 12, 20
+_COLUMNS_SHOWN, _REMARKS_SHOWN = 12, 20
 
 
 class Distribution:
@@ -103,17 +103,17 @@ class Profile:
         self.tokens.add(tokens)
         self.learned.add(learned)
 
-    def told(self) -> list[str]:
-        """What a person should know of columns and mapping, in sentences."""
+    def messages(self) -> list[str]:
+        """Messages about columns and the mapping."""
         rows = self.characters.count
         shown = [
             f"{name} ({'all' if count == rows else f'{count:,} of {rows:,}'} rows)"
-            for name, count in self.unmapped.most_common(_COLUMNS_TOLD)
+            for name, count in self.unmapped.most_common(_COLUMNS_SHOWN)
         ]
         more = len(self.unmapped) - len(shown)
         columns = ", ".join(shown) + (f" and {more} more" if more else "")
-        sentences = [f"columns that nothing maps, kept in `extra` and not trained on: {columns}"] if shown else []
-        return sentences + [f"{count:,} rows: {remark}" for remark, count in self.remarks.most_common(_REMARKS_TOLD)]
+        sentences = [f"unmapped columns, kept in `extra` and not trained on: {columns}"] if shown else []
+        return sentences + [f"{count:,} rows: {remark}" for remark, count in self.remarks.most_common(_REMARKS_SHOWN)]
 
     def as_dict(self) -> dict[str, Any]:
         languages = Counter(language_of(text) for text in self._sample)

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from burnish.data.record import Bad, Reading, Record
+from burnish.data.record import Bad, ReadReport, Record
 from burnish.data.sources.listing import find_files
 
 
-def read(path: Path, reading: Reading, subset: str | None = None) -> Iterator[Record | Bad]:
+def read(path: Path, reading: ReadReport, subset: str | None = None) -> Iterator[Record | Bad]:
     """Stream the rows of a file, a folder, a hub dataset's folder or a Git repository.
 
     Memory does not grow with the input. Nothing is dropped: what cannot be read comes as `Bad`, blank lines are

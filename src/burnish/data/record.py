@@ -1,4 +1,4 @@
-"""What every reader gives: a record or a bad row, each with the place it came from; and the tally of a reading."""
+"""What every reader gives: a record or a bad row, each with its source; and the report of reading."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -7,10 +7,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 MAX_ROW_BYTES = 16 * 1024 * 1024
-"""A longer row is bad: no single row may take the memory."""
-_NAMES_TOLD = 5
+"""A longer row is bad, so that no single row can exhaust the memory."""
+_NAMES_SHOWN = 5
 MAX_RAW_CHARACTERS = 64 * 1024
-"""How much of a bad row is kept word for word; its size and place are kept always."""
+"""How much of a bad row's text is kept; its size and source are always kept."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Bad:
-    """One row that cannot be used: where it stands, which field, why, and what stood there."""
+    """One row that cannot be used: its source, the field, the reason and the text."""
 
     source: str
     field: str
@@ -40,7 +40,7 @@ class Bad:
 
 
 class RowError(ValueError):
-    """A row is bad. Caught where rows are read and mapped, and turned into `Bad`; it never reaches a person."""
+    """A row is bad. Caught where rows are read and mapped, and turned into `Bad`; users never see it."""
 
     def __init__(self, field: str, reason: str):
         super().__init__(f"{field}: {reason}" if field else reason)
@@ -48,19 +48,19 @@ class RowError(ValueError):
 
 
 @dataclass
-class Reading:
-    """The tally of a reading in progress: what is done, what was blank, and what a person should be told."""
+class ReadReport:
+    """Progress and findings of reading files: bytes read, blank lines, notes and warnings."""
 
     total_bytes: int = 0
     done_bytes: int = 0
     blank: int = 0
-    """Blank lines and empty elements: counted, and no rows."""
+    """Blank lines and empty elements: counted, but not rows."""
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     files: int = 0
     """Files that were read."""
     skipped: dict[str, tuple[str, bool]] = field(default_factory=dict)
-    """Files and links that are not read, by name: the reason, and whether a person would expect rows in them."""
+    """Files and links that are not read, by name: the reason, and whether a user would expect rows in them."""
     encoding: str | None = None
     """How text of the current file is encoded, where a setting says so."""
     used_encoding: bool = False
@@ -77,35 +77,35 @@ class Reading:
         self.done_bytes = self._finished_bytes
 
     def skip(self, folder: str, names: Iterable[str], reason: str, matters: bool = True) -> None:
-        """Files that are not read, and why; `matters` where a person would expect rows in them."""
+        """Files that are not read, and why; `matters` where a user would expect rows in them."""
         self.skipped.update({f"{folder}/{name}": (reason, matters) for name in names})
 
-    def told(self) -> list[tuple[str, bool]]:
+    def messages(self) -> list[tuple[str, bool]]:
         """(sentence, whether it is a warning): the warnings, and for each reason the files that were not read."""
         by_reason: dict[tuple[str, bool], list[str]] = {}
         for name, why in self.skipped.items():
             by_reason.setdefault(why, []).append(name)
-        told = [(warning, True) for warning in self.warnings]
+        found = [(warning, True) for warning in self.warnings]
         for (reason, matters), names in by_reason.items():
-            shown = ", ".join(names[:_NAMES_TOLD])
-            if len(names) > _NAMES_TOLD:
-                endings = Counter(PurePosixPath(name).suffix or "no ending" for name in names[_NAMES_TOLD:])
+            shown = ", ".join(names[:_NAMES_SHOWN])
+            if len(names) > _NAMES_SHOWN:
+                endings = Counter(PurePosixPath(name).suffix or "no ending" for name in names[_NAMES_SHOWN:])
                 more = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(8))
-                shown = f"{shown} and {len(names) - _NAMES_TOLD:,} more ({more})"
+                shown = f"{shown} and {len(names) - _NAMES_SHOWN:,} more ({more})"
             count = f"{len(names):,} files are" if len(names) > 1 else "1 file is"
-            told.append((f"{count} not read ({reason}): {shown}", matters))
-        return told
+            found.append((f"{count} not read ({reason}): {shown}", matters))
+        return found
 
     def warn(self, text: str) -> None:
         if text not in self.warnings:
             self.warnings.append(text)
 
-    def say(self, text: str) -> None:
+    def note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
 
 
-Read = Callable[[Any, str, Reading], Iterator[Record | Bad]]
+Read = Callable[[Any, str, ReadReport], Iterator[Record | Bad]]
 """A reader of one kind of file: (path, the name to show, the tally) → its rows, each of them once.
 
 The path is a `pathlib.Path`, or for readers of `readers.STREAMED` also a `data.archive.Member`.
@@ -113,14 +113,14 @@ The path is a `pathlib.Path`, or for readers of `readers.STREAMED` also a `data.
 
 
 def cut(text: str) -> str:
-    """At most MAX_RAW_CHARACTERS of a bad row, made fit for a UTF-8 file."""
+    """At most MAX_RAW_CHARACTERS of a bad row, encodable as UTF-8."""
     if len(text) > MAX_RAW_CHARACTERS:
         text = f"{text[:MAX_RAW_CHARACTERS]}… ({len(text) - MAX_RAW_CHARACTERS:,} characters more)"
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def kind_of(value: object) -> str:
-    """A JSON value's kind in words."""
+    """The name of a JSON value's type."""
     if isinstance(value, bool):
         return "true or false"
     if value is None:

@@ -1,6 +1,6 @@
-"""JSON of one row, read strictly: what would be lost or changed in silence is an error that names the field.
+"""JSON of one row, read strictly: whatever would be silently lost or changed is an error that names the field.
 
-Python's own parser keeps every integer exact; on top of it, keys that stand twice, NaN and Infinity, numbers too
+Python's own parser keeps every integer exact; on top of it, duplicate keys, NaN and Infinity, numbers too
 large for a float, halves of surrogate pairs and endless nesting are refused.
 """
 
@@ -22,7 +22,7 @@ def parse(text: str) -> Any:
     try:
         value = _decoder.decode(text)
     except json.JSONDecodeError as error:
-        raise RowError("", f"no valid JSON: {error.msg} (character {error.pos + 1:,} of the row)") from None
+        raise RowError("", f"invalid JSON: {error.msg} (character {error.pos + 1:,} of the row)") from None
     except RecursionError:
         raise RowError("", f"nested deeper than {MAX_DEPTH} levels") from None
     except RowError:
@@ -51,7 +51,7 @@ def parse_at(text: str, start: int) -> tuple[Any, int]:
 
 
 def check_characters(text: str) -> None:
-    """Refuse bytes that were no UTF-8 (readers hand them on as surrogates) and NUL."""
+    """Refuse bytes that are not UTF-8 (readers pass them on as surrogates) and NUL."""
     if not text.isascii() and _SURROGATE.search(text):
         raise RowError("", "not UTF-8: the row holds bytes of another encoding")
     if "\0" in text:
@@ -59,7 +59,7 @@ def check_characters(text: str) -> None:
 
 
 def check_value(text: str, value: Any) -> None:
-    """Refuse nesting and halves of surrogate pairs; `text` is only asked whether a walk is needed."""
+    """Refuse nesting and halves of surrogate pairs; `text` only tells whether a walk is needed."""
     if text.count("[") + text.count("{") > MAX_DEPTH and any(depth > MAX_DEPTH for _, _, depth in _walk(value)):
         raise RowError("", f"nested deeper than {MAX_DEPTH} levels")
     if _SURROGATE_ESCAPE.search(text):
@@ -87,7 +87,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(table) != len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise RowError(twice, f"the key '{twice}' stands twice in one object")
+        raise RowError(twice, f"the key '{twice}' occurs twice in one object")
     return table
 
 
@@ -99,7 +99,7 @@ def _finite(text: str) -> float:
 
 
 def _no_constant(name: str) -> Any:
-    raise RowError("", f"{name} is no JSON number")
+    raise RowError("", f"{name} is not a JSON number")
 
 
 _decoder = json.JSONDecoder(object_pairs_hook=_object, parse_float=_finite, parse_constant=_no_constant)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from burnish.core.errors import DataError
-from burnish.data.record import Reading
+from burnish.data.record import ReadReport
 from burnish.data.sources.listing import find_files
 
 
@@ -71,7 +71,7 @@ def test_a_folder_that_cannot_be_listed_is_an_error():
             if user == 0:
                 os.seteuid(65534)  # root may list everything
             with pytest.raises(DataError, match="closed cannot be listed: Permission denied"):
-                find_files(folder, Reading())
+                find_files(folder, ReadReport())
         finally:
             os.seteuid(user)
             (folder / "closed").chmod(0o755)
@@ -87,7 +87,7 @@ def test_files_of_other_kinds_are_named_and_counted(write, read_all):
     records, bad, reading = read_all(folder)
     assert texts(records) == ["a"]
     assert not bad
-    assert dict(reading.told()) == {
+    assert dict(reading.messages()) == {
         "1 file is not read (a kind of file that is not read beside the others): set/more.xlsx": True,
         "9 files are not read (another kind of file): set/LICENSE, set/config.json, set/images/0.png, "
         "set/images/1.png, set/images/2.png and 4 more (4 .png)": False,

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from burnish.data.files.chinese import is_gb18030
 from burnish.data.reader import read
-from burnish.data.record import Bad, Reading
+from burnish.data.record import Bad, ReadReport
 from burnish.specs.data import PrepareSpec, SourceSpec
 from burnish.stages.data.prepare import run
 from burnish.testing import temporary_context
@@ -40,7 +40,7 @@ def test_clear_gb18030_is_read_and_reported(name, write, read_all):
     records, bad, reading = read_all(write(name, gzip.compress(data) if name.endswith(".gz") else data))
     assert [record.raw["text"] for record in records] == [CHINESE]
     assert not bad
-    assert [said for said, matters in reading.told() if matters] == [
+    assert [said for said, matters in reading.messages() if matters] == [
         f"{name} is not UTF-8, and read as GB18030, in which it is Chinese; `encoding` settles it"
     ]
 
@@ -52,7 +52,7 @@ def test_another_encoding_is_not_taken_for_it_and_read_as_a_setting_says(encodin
     records, bad, _ = read_all(path)
     assert not records
     assert "not UTF-8" in bad[0].reason
-    (record,) = read(path, Reading(encoding=encoding))
+    (record,) = read(path, ReadReport(encoding=encoding))
     assert not isinstance(record, Bad)
     assert record.raw == {"text": OTHERS[encoding]}
 
@@ -62,12 +62,12 @@ def test_a_broken_row_of_utf_8_stays_a_broken_row(write, read_all):
     lines[1] = lines[1].replace("国".encode(), b"\xb9\xfa")
     records, bad, reading = read_all(write("rows.jsonl", b"".join(lines)))
     assert (len(records), [one.source for one in bad]) == (2, ["rows.jsonl:2"])
-    assert not reading.told()
+    assert not reading.messages()
 
 
 def test_bytes_that_the_encoding_does_not_know_cost_their_row(write):
     path = write("rows.jsonl", row(CHINESE) + b'{"text": "\xff\xff"}\n' + row("好"))
-    items = list(read(path, Reading(encoding="gb18030")))
+    items = list(read(path, ReadReport(encoding="gb18030")))
     assert [isinstance(item, Bad) for item in items] == [False, True, False]
 
 

@@ -65,11 +65,11 @@ def test_all_columns_that_are_kept_are_compared_or_those_that_a_model_sees():
 
     drop = Duplicates()
     assert [drop(row) for row in rows()] == ["", "", "duplicate", "", "duplicate"]
-    assert "2 rows equal an earlier one but for columns that are not mapped (id)" in drop.told()
+    assert "2 rows equal an earlier one but for columns that are not mapped (id)" in drop.message()
     drop = Duplicates(content_only=True)
     near = "duplicate but for columns that are not mapped"
     assert [drop(row) for row in rows()] == ["", near, "duplicate", near, "duplicate"]
-    assert Duplicates().told() == ""
+    assert Duplicates().message() == ""
 
 
 def test_the_hash_set_agrees_with_pythons_own():

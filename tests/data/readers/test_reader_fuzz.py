@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from burnish.core.errors import DataError
 from burnish.data.mapping import Mapped, detect, map_rows
 from burnish.data.reader import read
-from burnish.data.record import Bad, Reading, Record
+from burnish.data.record import Bad, ReadReport, Record
 
 LOOSE = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -35,7 +35,7 @@ def test_arbitrary_bytes_give_rows_bad_rows_or_a_data_error(tmp_path, data, endi
     path = tmp_path / f"rows{ending}"
     path.write_bytes(data)
     try:
-        found, items = detect(read(path, Reading()), "rows")
+        found, items = detect(read(path, ReadReport()), "rows")
         for item in map_rows(items, found):
             assert isinstance(item, Mapped | Bad)
             if isinstance(item, Bad):
@@ -53,7 +53,7 @@ def test_every_line_that_is_not_blank_is_accounted_for(tmp_path, data):
     path.write_bytes(data)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return
-    reading = Reading()
+    reading = ReadReport()
     items = list(read(path, reading))
     lines = data.split(b"\n")
     lines = lines[:-1] if lines[-1] == b"" else lines
@@ -71,7 +71,7 @@ def test_no_row_is_altered(tmp_path, rows, ascii, indent, ending):
     else:
         text = "".join(json.dumps(row, ensure_ascii=ascii) + "\n" for row in rows)
     path.write_bytes(text.encode())
-    items = list(read(path, Reading()))
+    items = list(read(path, ReadReport()))
     good = [item.raw for item in items if isinstance(item, Record)]
     assert good == rows
     assert json.dumps(good) == json.dumps(rows)
@@ -87,7 +87,7 @@ def test_no_cell_of_a_csv_is_altered(tmp_path, rows):
     path = tmp_path / "rows.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, quoting=csv.QUOTE_ALL).writerows([["a", "b"], *rows])
-    good = [list(item.raw.values()) for item in read(path, Reading()) if isinstance(item, Record)]
+    good = [list(item.raw.values()) for item in read(path, ReadReport()) if isinstance(item, Record)]
     assert good == rows
 
 
@@ -99,6 +99,6 @@ def test_a_list_cut_anywhere_keeps_every_row_before_the_cut(tmp_path, rows, shar
     data = b"[" + b",".join(spelled) + b"]"
     cut = int(share * len(data))
     path.write_bytes(data[:cut])
-    good = [item.raw for item in read(path, Reading()) if isinstance(item, Record)]
+    good = [item.raw for item in read(path, ReadReport()) if isinstance(item, Record)]
     whole = sum(1 + sum(len(row) + 1 for row in spelled[: i + 1]) - 1 <= cut for i in range(len(spelled)))
     assert good == rows[:whole]

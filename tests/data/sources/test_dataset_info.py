@@ -9,7 +9,7 @@ from burnish.core.context import Input
 from burnish.core.errors import DataError
 from burnish.data.mapping import Mapped
 from burnish.data.mixture import open_part
-from burnish.data.record import Reading
+from burnish.data.record import ReadReport
 from burnish.data.sources import dataset_info
 from layouts.turns import BAH, BOT, CALL, SYSTEM, TOOL, TOOLS, USER
 
@@ -26,7 +26,7 @@ def read(write):
         write("set/rows.jsonl", list(rows))
         path = write("set/dataset_info.json", json.dumps({"x": {"file_name": "rows.jsonl"} | entry})).parent
         part = open_part(Input("file:set", "file", path), path, "auto", {}, None)
-        items = list(part.items(Reading()))
+        items = list(part.items(ReadReport()))
         assert all(isinstance(item, Mapped) for item in items), items
         return [{k: v for k, v in item.row.items() if k not in ("id", "source")} for item in items]
 

@@ -141,7 +141,7 @@ def test_a_folder_of_texts_and_code_has_a_row_a_file(write, read_all):
     assert raws(records) == [{"text": "# B\n\ntext\n", "path": "b.md"}, {"text": "print(1)\n", "path": "sub/a.py"}]
     assert [b.source for b in bad] == ["latin.txt:1"]
     assert reading.blank == 1
-    assert ("1 file is not read (another kind of file): docs/logo.png", False) in reading.told()
+    assert ("1 file is not read (another kind of file): docs/logo.png", False) in reading.messages()
 
 
 # Folders and hub layouts
@@ -160,7 +160,7 @@ def test_a_folder_of_rows_is_read_in_order_and_file_names_tell_splits(write, rea
         ("V", "validation"),
         ("T", "test"),
     ]
-    assert ("1 file is not read (another kind of file): set/notes.md", False) in reading.told()
+    assert ("1 file is not read (another kind of file): set/notes.md", False) in reading.messages()
 
 
 CARD = """---
@@ -221,7 +221,7 @@ def test_the_hubs_cache_links_to_its_blobs_and_nothing_else(tmp_path, write, rea
     records, _, reading = read_all(snapshot)
     assert raws(records) == [{"text": "blob"}]
     told = ("1 file is not read (a link that leads out of the folder): 0123/stolen.jsonl", True)
-    assert told in reading.told()
+    assert told in reading.messages()
 
 
 # dataset_info.json

@@ -106,7 +106,9 @@ def test_forms_are_used_under_most_templates(toy_tokenizer):
             except BurnishError:
                 break
         used[name] = uses(renderer)
-    assert all(used[name] for name in ("llama3", "llama3_2", "phi3", "gemma3", "qwen2_5", "qwen3", "qwen3_instruct_2507"))
+    assert all(
+        used[name] for name in ("llama3", "llama3_2", "phi3", "gemma3", "qwen2_5", "qwen3", "qwen3_instruct_2507")
+    )
     assert sum(count > 0 for count in used.values()) >= 30, used
 
 

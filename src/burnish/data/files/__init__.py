@@ -1,1 +1,1 @@
-"""Files as streams of bytes: where they lie (folder, archive), how they are unpacked and decoded."""
+"""Files as streams of bytes: from folders and archives, decompressed and decoded."""

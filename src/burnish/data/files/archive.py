@@ -1,4 +1,4 @@
-"""A .zip as a folder of files that are read where they lie: nothing is ever unpacked to the disk."""
+"""A .zip as a folder of files that are read in place: nothing is extracted to disk."""
 
 import io
 import lzma
@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from burnish.core.errors import DataError
 from burnish.data.files.folder import in_order, leads_outside
-from burnish.data.record import Reading
+from burnish.data.record import ReadReport
 
 BROKEN = (zipfile.BadZipFile, lzma.LZMAError, zlib.error, NotImplementedError)
 """What reading a damaged member raises, besides OSError and EOFError."""
@@ -45,7 +45,7 @@ class Member:
             return io.BufferedReader(cast(Any, opened.open(self._name)), 1 << 20)
 
 
-def members(path: Path, reading: Reading) -> dict[str, Member]:
+def members(path: Path, reading: ReadReport) -> dict[str, Member]:
     """The files of an archive by name. DataError `data.unreadable` for one that is broken, encrypted or hostile."""
     try:
         with zipfile.ZipFile(path) as archive:

@@ -6,10 +6,10 @@ from pathlib import Path, PurePosixPath
 
 from burnish.core.errors import DataError
 from burnish.core.naming import nearest
-from burnish.data.record import Reading
+from burnish.data.record import ReadReport
 
 
-def names_below(folder: Path, reading: Reading) -> list[str]:
+def names_below(folder: Path, reading: ReadReport) -> list[str]:
     """The paths of a folder's files. Hidden ones are left out, and links, with a word, unless they add a file.
 
     A link is read where it leads to a file of the folder that is not read itself, or from the hub's snapshots to its
@@ -46,7 +46,7 @@ def in_order(names: Iterable[str]) -> list[str]:
     return sorted(names, key=key)
 
 
-def _taken_links(folder: Path, links: list[str], files: list[str], reading: Reading) -> list[str]:
+def _taken_links(folder: Path, links: list[str], files: list[str], reading: ReadReport) -> list[str]:
     there = {(folder / name).resolve() for name in files}
     taken: list[str] = []
     for name in links:

@@ -12,7 +12,7 @@ from typing import IO, Any, cast
 from burnish.core.errors import DataError
 from burnish.data.files.archive import BROKEN, Member
 from burnish.data.files.chinese import is_gb18030, is_utf8
-from burnish.data.record import MAX_ROW_BYTES, Reading
+from burnish.data.record import MAX_ROW_BYTES, ReadReport
 
 PACKED = (".gz", ".zst")
 _CHUNK = 1 << 20
@@ -26,7 +26,7 @@ _MARKS = (  # the longer mark first: UTF-32's begins with UTF-16's
 
 
 @contextmanager
-def opened(path: Path | Member, name: str, reading: Reading) -> Iterator["ByteStream"]:
+def opened(path: Path | Member, name: str, reading: ReadReport) -> Iterator["ByteStream"]:
     """A buffered stream of a file's UTF-8 bytes. DataError `data.unreadable` when the file or its packing is broken."""
     try:
         with _open(path) as disk:
@@ -63,9 +63,9 @@ class Line:
 
 
 class ByteStream:
-    """The bytes of one file, by line or by chunk, telling the tally how far the file on disk is read."""
+    """The bytes of one file, by line or by chunk, reporting how much of the file on disk is read."""
 
-    def __init__(self, buffer: io.BufferedIOBase, disk: IO[bytes], reading: Reading):
+    def __init__(self, buffer: io.BufferedIOBase, disk: IO[bytes], reading: ReadReport):
         self.buffer, self._disk, self._reading = buffer, disk, reading
 
     def read(self, size: int = _CHUNK) -> bytes:
@@ -100,13 +100,13 @@ def _unpacked(path: Path | Member, disk: IO[bytes]) -> io.BufferedIOBase:
     return cast(io.BufferedIOBase, disk)
 
 
-def _decoded(stream: io.BufferedIOBase, name: str, reading: Reading) -> io.BufferedIOBase:
+def _decoded(stream: io.BufferedIOBase, name: str, reading: ReadReport) -> io.BufferedIOBase:
     """The stream as UTF-8, after its byte-order mark: from what the mark or the setting says, or from GB18030."""
     head = cast(Any, stream).peek(4)[:4]
     for mark, encoding in _MARKS:
         if head.startswith(mark):
             stream.read(len(mark))
-            reading.say(f"{name} starts with a byte-order mark: read as {encoding.upper()}")
+            reading.note(f"{name} starts with a byte-order mark: read as {encoding.upper()}")
             return stream if encoding == "utf-8" else io.BufferedReader(_Transcoder(stream, encoding), _CHUNK)
     encoding = reading.encoding
     reading.used_encoding |= encoding is not None
@@ -170,7 +170,7 @@ class _ZstdFrames(_Pieces):
 
 
 class _Transcoder(_Pieces):
-    """UTF-16 or UTF-32 to UTF-8. What is broken becomes bytes that are no UTF-8, so that its row is found bad."""
+    """UTF-16 or UTF-32 to UTF-8. What is broken becomes bytes that are not UTF-8, so that its row is found bad."""
 
     def __init__(self, stream: io.BufferedIOBase, encoding: str):
         self._stream, self._ended = stream, False
@@ -185,7 +185,7 @@ class _Transcoder(_Pieces):
 
 
 def _mark(error: UnicodeError) -> tuple[str, int]:
-    """Half a pair, which is no encoding of anything, in place of what cannot be decoded; the rest goes on."""
+    """A lone surrogate in place of what cannot be decoded; decoding continues after it."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     return "\udcff", error.end

@@ -33,12 +33,12 @@ class Duplicates:
         self.differing.update(["", *list(extra)[:_COLUMNS_COUNTED]])
         return "duplicate but for columns that are not mapped" if self._content_only else ""
 
-    def told(self) -> str:
+    def message(self) -> str:
         """What of equal content was kept or dropped, in a sentence; empty where there is nothing to say."""
         columns = ", ".join(name for name, _ in self.differing.most_common(5) if name)
         if not self.differing:
             return ""
         rows = f"{self.differing['']:,} rows equal an earlier one but for columns that are not mapped ({columns})"
         if self._content_only:
-            return f"{rows}: dropped, as deduplicate: content asks"
+            return f"{rows}: dropped by deduplicate: content"
         return f"{rows}: they are kept; deduplicate: content drops them"

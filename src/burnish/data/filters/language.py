@@ -13,32 +13,30 @@ WIDESPREAD = (
     *("hu", "id", "it", "ja", "ka", "kk", "kn", "ko", "lt", "lv", "ml", "mr", "ms", "nl", "no", "pa", "pl", "pt"),
     *("ro", "ru", "sk", "sl", "sr", "sv", "sw", "ta", "te", "th", "tl", "tr", "uk", "ur", "vi", "zh"),
 )
-"""The languages a text is told from, besides those to keep: rare ones draw short texts to themselves."""
+"""The candidates besides the languages to keep: with more, short texts are often taken for a rare language."""
 _CHARACTERS = 2000
 
 
 class LanguageFilter:
-    """Keep rows of some languages (ISO 639-1), told by py3langid from the first 2,000 characters that people say."""
+    """Keep rows of some languages (ISO 639-1), as py3langid detects in the first 2,000 characters of a row."""
 
     def __init__(self, keep: Sequence[str], min_probability: float):
         known = set(_identifier(()).nb_classes)
         for code in keep:
             if code not in known:
-                raise AskError(
-                    "ask.wrong-value", f"languages.keep: there is no language '{code}'", nearest(code, known)
-                )
+                raise AskError("ask.wrong-value", f"languages.keep: unknown language '{code}'", nearest(code, known))
         self._keep, self._min_probability = frozenset(keep), min_probability
         self._tell = _identifier(tuple(sorted({*WIDESPREAD, *keep} & known)))
 
     def __call__(self, row: Row) -> str:
         language, probability = self._tell.classify(spoken_text(row))
         if probability < self._min_probability:
-            return "language uncertain"  # said first: of a text without letters the language is any
+            return "language uncertain"  # first, since a text without letters has no language
         return "" if language in self._keep else f"language {language}"
 
 
 def spoken_text(row: Row) -> str:
-    """What a person or the model says in a row, cut short; system prompts and tool results are often English anyway."""
+    """Texts of the user and the assistant in a row, cut; system prompts and tool results are often English."""
     if row["kind"] == "text":
         return row["text"][:_CHARACTERS]
     said = [m["content"] for m in every_message(row) if m["role"] in ("user", "assistant") and m["content"]]

@@ -1,4 +1,4 @@
-"""The layouts that people write rows in, one module per family, in one table."""
+"""The known layouts of rows, one module per family, in one table."""
 
 from burnish.data.formats import conversation, kto, pairs, plain, preference, scored, squad
 from burnish.data.formats.columns import OPTIONAL

@@ -1,4 +1,4 @@
-"""One raw row while a format maps it: columns are taken by name, and what nobody takes is kept in `extra`."""
+"""One raw row while a format maps it: columns are taken by name, and the rest is kept in `extra`."""
 
 import json
 import math
@@ -46,7 +46,7 @@ class Columns:
         return self.raw[name]
 
     def text(self, name: str, empty: bool = False, numbers: bool = False) -> str:
-        """A column's text; where `numbers` may be, they are spelled as JSON. RowError when it is none, or empty."""
+        """A column's text; where `numbers` may be, they are written as JSON. RowError when it is not text, or empty."""
         value = self.take(name)
         if value is None and empty:
             return ""
@@ -59,7 +59,7 @@ class Columns:
         return value
 
     def turns(self, name: str) -> list[Message]:
-        """A column of turns: a list, itself or spelled as JSON (as CSV must), or one object for a list of one."""
+        """A column of turns: a list, itself or as JSON text (as in CSV), or one object for a list of one."""
         if not self.has(name):
             raise RowError(name, f"the column '{name}' is missing")
         return self.turns_of(self.take(name), name)
@@ -75,7 +75,7 @@ class Columns:
         return TurnReader(self._roles, schemas, self.extra, self.remarks).read(listed, field)
 
     def said(self, name: str, role: str) -> list[Message]:
-        """The turns of a column that holds a text said by `role`, a transcript, or a list of turns."""
+        """The turns of a column that holds a text of `role`, a transcript, or a list of turns."""
         value = self.raw.get(name)
         if isinstance(value, list | dict) or is_turns(value):
             return self.turns(name)
@@ -129,7 +129,7 @@ class Columns:
             content["tag"] = tag or None
         rest = {name: value for name, value in self.raw.items() if name not in self._taken and value is not None}
         if twice := rest.keys() & self.extra.keys():
-            raise RowError(min(twice), "a column has the name of a key that lies within another: rename it")
+            raise RowError(min(twice), "a column has the name of a key inside another: rename it")
         return make_row(kind, source, **content, extra=rest | self.extra)
 
     def _with_system(self, messages: list[Message]) -> list[Message]:
@@ -158,7 +158,7 @@ class Columns:
 
 
 def is_turns(value: Any) -> bool:
-    """A list of turns in one of the ways people write them, itself or spelled as JSON."""
+    """A list of turns in one of the known ways, itself or as JSON text."""
     if isinstance(value, str):
         if not value.lstrip().startswith("[{") or not ('"role"' in value or '"from"' in value):
             return False

@@ -20,7 +20,7 @@ def _format(name: str, columns_of_turns: tuple[str, ...], has: str) -> Format:
 
 
 def conversation(messages: list[Message]) -> dict[str, Any]:
-    """A chat, or a prompt where nobody answers."""
+    """A chat, or a prompt where no turn answers."""
     kind = "chat" if any(message["role"] == "assistant" for message in messages) else "prompt"
     return {"kind": kind, "messages": messages}
 

@@ -1,4 +1,4 @@
-"""Rows with images, video or audio are refused: only text is trained on, and a placeholder is no picture."""
+"""Rows with images, video or audio are refused: only text is trained on, and a placeholder is not a picture."""
 
 import re
 from typing import Any
@@ -10,7 +10,7 @@ _PLACEHOLDER = re.compile(r"<(image|video|audio)>")
 
 
 def refuse_media(raw: dict[str, Any], content: dict[str, Any]) -> None:
-    """RowError when a column holds media, or a turn a placeholder such as `<image>` that is no markup."""
+    """RowError when a column holds media, or a turn a placeholder such as `<image>` that is not markup."""
     for name in MEDIA:
         if raw.get(name):
             raise RowError(name, holds_media(name))

@@ -1,4 +1,4 @@
-"""A question and its answer in two columns: one table of the names that people give them."""
+"""A question and its answer in two columns: one table of the names in use."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Pair:
         if above or below:
             if len(messages) > 1:
                 name = next(name for name in (*self.above, *self.below) if columns.raw.get(name))
-                raise RowError(name, f"the column stands with the question, and '{self.asks}' holds several turns")
+                raise RowError(name, f"the column belongs to the question, but '{self.asks}' holds several turns")
             text = "\n".join(part for part in ("\n\n".join([*above, messages[0]["content"]]), *below) if part)
             messages = [messages[0] | {"content": text}]
         return [*columns.history(), *messages]

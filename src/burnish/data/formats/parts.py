@@ -68,7 +68,7 @@ def text_parts(value: Any, path: str, extra: dict[str, Any]) -> str:
 
 
 def read_parts(parts: list[Any], path: str, extra: dict[str, Any]) -> Parts:
-    """Sort the parts by kind. What nothing maps goes to `extra`; RowError names a part that is no text."""
+    """Sort the parts by kind. What nothing maps goes to `extra`; RowError names a part that is not text."""
     found = Parts()
     for i, part in enumerate(parts):
         here = f"{path}.{i}"
@@ -133,7 +133,7 @@ def _read(part: dict[str, Any], path: str, found: Parts, extra: dict[str, Any]) 
         key = "toolResult" if "toolResult" in part else None
         found.results.append(_result(part[key] if key else part, path, extra))
         return {"type", key} if key else set(part)
-    raise RowError(path, f"a part of type '{kind}' is no text: only text is trained on")
+    raise RowError(path, f"a part of type '{kind}' is not text: only text is trained on")
 
 
 def _said(part: Mapping[str, Any], path: str, keys: tuple[str, ...], into: list[str]) -> set[str]:

@@ -27,7 +27,7 @@ def _map_transcript(columns: Columns) -> dict[str, Any]:
 
 
 def _fits_prompt(raw: Raw) -> str:
-    """A column that looks like the answer makes it something else, which only a person can name."""
+    """A column that looks like the answer makes it something else, which only the user can name."""
     found = is_said(raw.get("prompt")) and not any(key in raw for key in ANSWERS)
     return "a prompt and no answer" if found else ""
 

@@ -1,4 +1,4 @@
-"""The words that people write for who speaks, and the roles that they stand for."""
+"""Names of roles in use, and the roles they mean."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -35,7 +35,7 @@ ROLE_OF = {
 
 
 def roles_in(raw: dict[str, Any]) -> Iterator[str]:
-    """The words for who speaks in the turns of a raw row, spelled as JSON or not, as deep as they lie."""
+    """The names of roles in the turns of a raw row, at any depth, as JSON text or not."""
     todo: list[Any] = [raw]
     while todo:
         value = todo.pop()

@@ -183,7 +183,7 @@ def _may_be_null(schema: Any) -> bool:
 
 
 def _arguments(value: Any, path: str) -> str:
-    """Arguments as JSON text: a text is kept letter by letter, an object is spelled with its keys in their order."""
+    """Arguments as JSON text: a text is kept as it is, an object is written with its keys in their order."""
     if value is None or value == "":
         return "{}"
     if not isinstance(value, str):

@@ -20,7 +20,7 @@ def is_transcript(value: Any) -> bool:
 
 
 def transcribed(text: str, field: str) -> list[Message]:
-    """The turns of a transcript; an empty `Assistant:` at its end, which asks for the answer, is left out."""
+    """The turns of a transcript; an empty `Assistant:` at its end, a prompt for the answer, is left out."""
     text = text.strip()
     start = _START.match(text)
     if start is None:

@@ -1,4 +1,4 @@
-"""The turns of a conversation, from any of the ways people write them: role/content, from/value, pairs, typed parts."""
+"""The turns of a conversation, in any known layout: role/content, from/value, pairs, typed parts."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Where an element of a JSON text ends, told from brackets and quotes alone, so that broken elements end too."""
+"""Where an element of a JSON text ends, found by brackets and quotes alone, so that broken elements end too."""
 
 import re
 
@@ -7,7 +7,7 @@ _INSIDE = re.compile(r'["\\\n]')
 
 
 class Brackets:
-    """Where an element ends, told from brackets and quotes; the state of a scan that can be continued."""
+    """Where an element ends, found by brackets and quotes; the state of a scan that can be continued."""
 
     def __init__(self, in_list: bool):
         self.in_list, self.inside, self.at = in_list, False, 0
@@ -19,7 +19,7 @@ class Brackets:
         return not self.open and not self.inside
 
     def scan(self, text: str, start: int) -> int | None:
-        """The end of the element, or None when it lies beyond the text; `at` then says where to go on."""
+        """The end of the element, or None when it is beyond the text; `at` is then where to continue."""
         at = start
         while True:
             match = (_INSIDE if self.inside else _OUTSIDE).search(text, at)

@@ -1,4 +1,4 @@
-"""Parquet and Arrow files, read in small batches. Dates, decimals and the like become text, which is said aloud."""
+"""Parquet and Arrow files, read in small batches. Dates, decimals and the like become text, which is reported."""
 
 import math
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 
 from burnish.core.errors import DataError
 from burnish.data.files.opening import opened, unreadable
-from burnish.data.record import Bad, Reading, Record, RowError, cut
+from burnish.data.record import Bad, ReadReport, Record, RowError, cut
 from burnish.data.strict_json import check_value
 
 _BATCH_ROWS = 64
 
 
-def read_parquet(path: Path, name: str, reading: Reading) -> Iterator[Record | Bad]:
+def read_parquet(path: Path, name: str, reading: ReadReport) -> Iterator[Record | Bad]:
     """Rows of a parquet file, numbered from 1 (`file#12`)."""
     if path.suffix.lower() != ".parquet":
         what = f"{name}: parquet must be read from its end, which a packed file does not allow"
@@ -33,7 +33,7 @@ def read_parquet(path: Path, name: str, reading: Reading) -> Iterator[Record | B
         raise unreadable(name, error) from error
 
 
-def read_arrow(path: Path, name: str, reading: Reading) -> Iterator[Record | Bad]:
+def read_arrow(path: Path, name: str, reading: ReadReport) -> Iterator[Record | Bad]:
     """Rows of an Arrow file or stream (what `datasets` saves), numbered from 1 (`file#12`)."""
     number = 0
     try:
@@ -56,13 +56,13 @@ def _batches(path: Path, stream: Any) -> Iterator[pa.RecordBatch]:
             yield from batches
 
 
-def _rows(batch: pa.RecordBatch, before: int, name: str, reading: Reading) -> Iterator[Record | Bad]:
+def _rows(batch: pa.RecordBatch, before: int, name: str, reading: ReadReport) -> Iterator[Record | Bad]:
     for field in batch.schema:
         if not _is_plain(field.type):
-            reading.say(f"{name}: column '{field.name}' is {field.type}: what JSON has no word for is kept as text")
+            reading.note(f"{name}: column '{field.name}' is {field.type}: values without a JSON type are kept as text")
         if _has_filled_arguments(field.type):
-            reading.say(
-                f"{name}: column '{field.name}' keeps arguments of calls as structs, in which whoever wrote the file"
+            reading.note(
+                f"{name}: column '{field.name}' keeps arguments of calls as structs: the program that wrote the file"
                 " may have put null for every argument that a call lacks: they are kept as they are"
             )
     for i, row in enumerate(batch.to_pylist(maps_as_pydicts="strict")):
@@ -84,7 +84,7 @@ def _is_plain(kind: pa.DataType) -> bool:
 
 
 def _has_filled_arguments(kind: pa.DataType) -> bool:
-    """A struct called `arguments` lies somewhere in the type: Arrow gives all of a column's structs the same fields."""
+    """A struct called `arguments` is somewhere in the type: Arrow gives all of a column's structs the same fields."""
     if not pa.types.is_nested(kind):
         return False
     inner = [kind.field(i) for i in range(kind.num_fields)]
@@ -103,10 +103,10 @@ def _plain(value: Any, field: str) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         if math.isnan(value):
             return None
-        raise RowError(field, "Infinity is no JSON number")
+        raise RowError(field, "Infinity is not a JSON number")
     if isinstance(value, bytes):
         try:
             return value.decode()
         except UnicodeDecodeError:
-            raise RowError(field, f"{len(value):,} bytes that are no text") from None
+            raise RowError(field, f"{len(value):,} bytes that are not text") from None
     return value if value is None or isinstance(value, str | int | float) else str(value)

@@ -18,7 +18,7 @@ def columns_of(value: Any) -> dict[str, list[Any]] | None:
 
 
 def lengths_differ(columns: dict[str, list[Any]]) -> str:
-    """Why columns are no table, empty where they are one."""
+    """Why columns are not a table; empty where they are one."""
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) == 1:
         return ""

@@ -1,7 +1,7 @@
 """A .json file: a list of rows, lists under keys such as `data` or `train`, columns, JSON lines, objects in a row.
 
 The list is split while it streams, so memory does not grow with the file. A broken element costs that element: the
-splitter goes on at the next comma, and where brackets do not balance, at the next line that opens like the element.
+splitter continues at the next comma, and where brackets do not balance, at the next line that opens like the element.
 """
 
 import re
@@ -16,7 +16,7 @@ from burnish.data.files.opening import ByteStream, opened
 from burnish.data.readers.brackets import Brackets
 from burnish.data.readers.json_columns import columns_of, lengths_differ
 from burnish.data.readers.json_lines import as_object, read_json_lines
-from burnish.data.record import MAX_ROW_BYTES, Bad, Reading, Record, RowError, cut
+from burnish.data.record import MAX_ROW_BYTES, Bad, ReadReport, Record, RowError, cut
 from burnish.data.splits.names import SPLIT_NAMES
 from burnish.data.strict_json import parse, parse_at
 
@@ -34,8 +34,8 @@ _UNBALANCED = "its brackets or quotes do not balance"
 _SHORT_PATIENCE = 256 * 1024
 
 
-def read_json(path: Path, name: str, reading: Reading) -> Iterator[Record | Bad]:
-    """The rows of a .json file; which of its layouts it has is told from its first bytes."""
+def read_json(path: Path, name: str, reading: ReadReport) -> Iterator[Record | Bad]:
+    """The rows of a .json file; its layout is detected from its first bytes."""
     with opened(path, name, reading) as stream:
         splitter = _Splitter(stream, name, reading)
         splitter.more()
@@ -43,12 +43,12 @@ def read_json(path: Path, name: str, reading: Reading) -> Iterator[Record | Bad]
         if layout.kind != "lines":
             splitter.advance(layout.start)
             if layout.others:
-                reading.say(_not_read(name, layout.others))
+                reading.note(_not_read(name, layout.others))
             if layout.kind == "columns":
                 yield from splitter.columns()
             yield from splitter.rows(layout.kind == "list", layout.split)
             return
-    reading.say(f"{name} holds JSON lines, one object a line, and is read so")
+    reading.note(f"{name} holds JSON lines and is read as such")
     yield from read_json_lines(path, name, reading)
 
 
@@ -108,17 +108,17 @@ def _is_object(line: str) -> bool:
 class _Splitter:
     """A window on the text of a file, cut into its elements. `at` is the place in the window, `line` its line.
 
-    Bytes that are no UTF-8 come through as lone surrogates, and make the element that holds them bad.
+    Bytes that are not UTF-8 come through as lone surrogates, and make the element that holds them bad.
     """
 
-    def __init__(self, stream: ByteStream, name: str, reading: Reading):
+    def __init__(self, stream: ByteStream, name: str, reading: ReadReport):
         self._stream, self._held, self._name, self._reading = stream, b"", name, reading
         self.buffer, self.at, self.line, self.ended = "", 0, 1, False
         self._patience = MAX_ROW_BYTES
         """How far to look for the end of an element before its brackets are taken for unbalanced."""
 
     def more(self) -> None:
-        """Read on, and forget what lies behind but for the line's indentation."""
+        """Read on, and drop what precedes except for the line's indentation."""
         data = self._held + (new := self._stream.read())
         self.ended = not new
         whole = len(data) if self.ended else _whole_characters(data)
@@ -147,7 +147,7 @@ class _Splitter:
             if in_list and character in ",]":
                 if not after_row and (character == "," or after_comma):
                     self._reading.blank += 1
-                    self._reading.say(f"{self._name}:{self.line}: a comma too many between rows, passed over")
+                    self._reading.note(f"{self._name}:{self.line}: an extra comma between rows is ignored")
                 self.advance(self.at + 1)
                 if character == "]":
                     yield from self._after_list()
@@ -159,7 +159,7 @@ class _Splitter:
             yield replace(row, split=split) if isinstance(row, Record) else row
             after_row, after_comma = True, False
         if in_list:
-            self._reading.say(f"{self._name} ends before its list is closed: rows may be missing at the end")
+            self._reading.note(f"{self._name} ends before its list is closed: rows at the end may be missing")
 
     _number = 0
     """Of the element, over all lists of the document."""
@@ -171,7 +171,7 @@ class _Splitter:
                 self.advance(self.at + 1)
                 yield from self.rows(in_list=True, split=SPLIT_NAMES.get(key, ""))
                 return
-            self._reading.say(_not_read(self._name, [key]))
+            self._reading.note(_not_read(self._name, [key]))
             if not self._pass_value():
                 break
         rest = self.next_character()
@@ -225,7 +225,7 @@ class _Splitter:
             yield Bad(f"{self._name}:{self.line}", "", reason, cut(self.buffer[self.at : end]))
         else:
             table = zip(*columns.values(), strict=True)
-            self._reading.say(f"{self._name} is column-wise: its columns are {', '.join(columns)}")
+            self._reading.note(f"{self._name} is column-wise: its columns are {', '.join(columns)}")
             for number, cells in enumerate(table, 1):
                 yield Record(dict(zip(columns, cells, strict=True)), f"{self._name}#{number}")
         self.advance(end)
@@ -265,7 +265,7 @@ class _Splitter:
         return value, end
 
     def _slow(self, in_list: bool) -> tuple[str, str]:
-        """(text of the element, why it is bad or nothing): its end is told by brackets alone, over many windows."""
+        """(text of the element, why it is bad or nothing): its end is found by brackets alone, over many windows."""
         indent = _INDENT.search(self.buffer, max(0, self.at - 200), self.at)
         brackets = Brackets(in_list)
         done = 0  # characters of the element that are scanned

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from burnish.data.files.opening import Line, opened
-from burnish.data.record import MAX_ROW_BYTES, Bad, Reading, Record, RowError, cut, kind_of
+from burnish.data.record import MAX_ROW_BYTES, Bad, ReadReport, Record, RowError, cut, kind_of
 from burnish.data.strict_json import parse
 
 
-def read_json_lines(path: Path, name: str, reading: Reading) -> Iterator[Record | Bad]:
+def read_json_lines(path: Path, name: str, reading: ReadReport) -> Iterator[Record | Bad]:
     """Each line that is not blank is one row: a Record, or Bad with its line number."""
     with opened(path, name, reading) as stream:
         for line in stream.lines():

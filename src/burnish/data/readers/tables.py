@@ -8,22 +8,22 @@ from pathlib import Path
 from burnish.core.errors import DataError
 from burnish.data.files.opening import Line, opened
 from burnish.data.readers.json_lines import text_of
-from burnish.data.record import MAX_ROW_BYTES, Bad, Reading, Record, RowError, cut
+from burnish.data.record import MAX_ROW_BYTES, Bad, ReadReport, Record, RowError, cut
 
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
-def read_csv(path: Path, name: str, reading: Reading) -> Iterator[Record | Bad]:
-    """Records of a .csv: commas, or what else the header is separated by, which is then said."""
+def read_csv(path: Path, name: str, reading: ReadReport) -> Iterator[Record | Bad]:
+    """Records of a .csv: commas, or another separator found in the header, which is then reported."""
     yield from _read(path, name, reading, ",")
 
 
-def read_tsv(path: Path, name: str, reading: Reading) -> Iterator[Record | Bad]:
+def read_tsv(path: Path, name: str, reading: ReadReport) -> Iterator[Record | Bad]:
     """Records of a .tsv: tabs."""
     yield from _read(path, name, reading, "\t")
 
 
-def _read(path: Path, name: str, reading: Reading, delimiter: str) -> Iterator[Record | Bad]:
+def _read(path: Path, name: str, reading: ReadReport, delimiter: str) -> Iterator[Record | Bad]:
     csv.field_size_limit(MAX_ROW_BYTES)
     with opened(path, name, reading) as stream:
         lines = _Lines(stream.lines())
@@ -34,7 +34,7 @@ def _read(path: Path, name: str, reading: Reading, delimiter: str) -> Iterator[R
             found = max(_DELIMITERS, key=header.count)
             if found in header:
                 delimiter = found
-                reading.say(f"{name} is separated by {_DELIMITERS[found]}, told from its header")
+                reading.note(f"{name} is separated by {_DELIMITERS[found]}, detected from its header")
         columns = _columns(header, delimiter, name, reading)
         while (start := lines.next_number()) is not None:
             yield from _record(lines, start, columns, delimiter, name, reading)
@@ -74,7 +74,7 @@ class _Lines:
 
 
 def _record(
-    lines: _Lines, start: int, columns: list[str], delimiter: str, name: str, reading: Reading
+    lines: _Lines, start: int, columns: list[str], delimiter: str, name: str, reading: ReadReport
 ) -> Iterator[Record | Bad]:
     source = f"{name}:{start}"
     try:
@@ -104,16 +104,16 @@ def _header(lines: _Lines, name: str) -> str | None:
     return None
 
 
-def _columns(header: str, delimiter: str, name: str, reading: Reading) -> list[str]:
+def _columns(header: str, delimiter: str, name: str, reading: ReadReport) -> list[str]:
     try:
         columns = next(csv.reader([header], delimiter=delimiter, strict=True))
     except csv.Error as error:
-        what = f"{name}: its header is no valid CSV: {error}"
+        what = f"{name}: its header is not valid CSV: {error}"
         raise DataError("data.unreadable", what, "write the column names on one line") from None
     for i, column in enumerate(columns):
         if not column.strip():
             columns[i] = f"unnamed_{i + 1}"
-            reading.say(f"{name}: column {i + 1} has no name and is called {columns[i]}")
+            reading.note(f"{name}: column {i + 1} has no name and is named{columns[i]}")
     twice = next((column for column in columns if columns.count(column) > 1), None)
     if twice is not None:
         what = f"{name}: two columns are called '{twice}'"

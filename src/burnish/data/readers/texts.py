@@ -5,18 +5,18 @@ from pathlib import Path
 
 from burnish.data.files.opening import Line, opened
 from burnish.data.readers.json_lines import text_of
-from burnish.data.record import MAX_ROW_BYTES, Bad, Reading, Record, RowError, cut
+from burnish.data.record import MAX_ROW_BYTES, Bad, ReadReport, Record, RowError, cut
 from burnish.data.strict_json import check_characters
 
 _HEAD = 1 << 20
 
 
-def read_text(path: Path, name: str, reading: Reading) -> Iterator[Record | Bad]:
-    """Documents of a .txt, by a rule that is said aloud: blank lines part documents if its first MiB has any; else
+def read_text(path: Path, name: str, reading: ReadReport) -> Iterator[Record | Bad]:
+    """Documents of a .txt, by a rule that is reported: blank lines part documents if its first MiB has any; else
     each line is one. A file of a single line, or without a line's end, is one document by either rule."""
     by_block = _has_blank_line(path, name, reading)
     rule = "documents are parted by blank lines" if by_block else "each line is one document"
-    reading.say(f"{name}: {rule}")
+    reading.note(f"{name}: {rule}")
     with opened(path, name, reading) as stream:
         block: list[Line] = []
         for line in stream.lines():
@@ -36,7 +36,7 @@ def read_text(path: Path, name: str, reading: Reading) -> Iterator[Record | Bad]
             yield _document(block, name)
 
 
-def read_whole(path: Path, name: str, reading: Reading) -> Iterator[Record | Bad]:
+def read_whole(path: Path, name: str, reading: ReadReport) -> Iterator[Record | Bad]:
     """The one row of a file that is a document: its text and its path, letter by letter."""
     with opened(path, name, reading) as stream:
         data = stream.read(MAX_ROW_BYTES + 1)
@@ -54,8 +54,8 @@ def read_whole(path: Path, name: str, reading: Reading) -> Iterator[Record | Bad
             yield Bad(source, error.field, error.reason, cut(data[:_HEAD].decode("utf-8", "backslashreplace")))
 
 
-def _has_blank_line(path: Path, name: str, reading: Reading) -> bool:
-    with opened(path, name, Reading(encoding=reading.encoding)) as stream:
+def _has_blank_line(path: Path, name: str, reading: ReadReport) -> bool:
+    with opened(path, name, ReadReport(encoding=reading.encoding)) as stream:
         lines = stream.read(_HEAD).strip().split(b"\n")
     return any(not line.strip() for line in lines)
 

@@ -1,6 +1,6 @@
-"""LLaMA-Factory's `dataset_info.json`: which files a name stands for, and how their columns and roles are called.
+"""LLaMA-Factory's `dataset_info.json`: the files of each dataset, and the names of their columns and roles.
 
-Every key that its documentation names is honoured, or refused with what to write instead; an unknown one is an error.
+Every key that its documentation names is supported, or refused with an alternative; an unknown one is an error.
 """
 
 import json
@@ -49,7 +49,7 @@ class Adapt:
     columns: Mapping[str, str]
     """The columns that the entry names, `{theirs: ours}`."""
     defaults: Mapping[str, str]
-    """Those that are meant where it names none."""
+    """Those that apply where it names none."""
     role_key: str = "from"
     text_key: str = "value"
     roles: Mapping[str, str] | None = None
@@ -92,7 +92,7 @@ def entries(folder: Path) -> dict[str, dict[str, Any]] | None:
     try:
         table = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise DataError("data.unreadable", f"{path.name} is no valid JSON: {error}", "correct the file") from None
+        raise DataError("data.unreadable", f"{path.name} is invalid JSON: {error}", "correct the file") from None
     described = isinstance(table, dict) and bool(table) and all(isinstance(entry, dict) for entry in table.values())
     sources = ("file_name", *_ELSEWHERE)
     return table if described and any(key in entry for entry in table.values() for key in sources) else None
@@ -104,7 +104,7 @@ def chosen(table: dict[str, dict[str, Any]], subset: str | None, name: str) -> d
         if len(table) == 1:
             return next(iter(table.values()))
         what = f"{name}/{FILE} describes {len(table)} datasets"
-        raise DataError("data.unreadable", what, f"say which with `subset: …`: {', '.join(sorted(table))}")
+        raise DataError("data.unreadable", what, f"choose one with `subset: …`: {', '.join(sorted(table))}")
     if subset not in table:
         raise DataError("data.unreadable", f"{name}/{FILE} has no dataset '{subset}'", nearest(subset, table))
     return table[subset]

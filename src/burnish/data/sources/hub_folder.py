@@ -14,7 +14,7 @@ _MOST_CHARACTERS = 1_000_000
 
 
 def configs(folder: Path) -> list[dict[str, Any]]:
-    """The `configs` that the card's head lists; none where there is no card or no such list.
+    """The `configs` that the card's head lists; none where there is no card or no list.
 
     Every value is read as a word, so that names such as 2024, 1.10 and no are as the card writes them.
     """
@@ -37,7 +37,7 @@ def configs(folder: Path) -> list[dict[str, Any]]:
 
 
 def chosen(listed: list[dict[str, Any]], subset: str | None, name: str) -> dict[str, Any]:
-    """The configuration asked for, or the default one, or the only one. DataError `data.unreadable` otherwise."""
+    """The requested configuration, or the default one, or the only one. DataError `data.unreadable` otherwise."""
     table = {str(config.get("config_name", "default")): config for config in listed}
     if subset is not None:
         if subset not in table:
@@ -47,7 +47,7 @@ def chosen(listed: list[dict[str, Any]], subset: str | None, name: str) -> dict[
         if len(table) == 1 or str(config.get("default")).lower() == "true" or config_name == "default":
             return config
     what = f"{name} has {len(table)} subsets"
-    raise DataError("data.unreadable", what, f"say which with `subset: …`: {', '.join(sorted(table))}")
+    raise DataError("data.unreadable", what, f"choose one with `subset: …`: {', '.join(sorted(table))}")
 
 
 def patterns(config: dict[str, Any]) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from burnish.data.files.archive import Member, members
 from burnish.data.files.folder import inside, names_below
 from burnish.data.readers import CODE, PROSE, STREAMED, ending_of, readers
 from burnish.data.readers.texts import read_whole
-from burnish.data.record import Read, Reading
+from burnish.data.record import Read, ReadReport
 from burnish.data.sources import dataset_info, hub_folder
 from burnish.data.sources.dataset_info import Adapt
 from burnish.data.sources.repository import files_of, is_repository
@@ -19,12 +19,12 @@ from burnish.data.splits.names import split_by_name
 _NOT_ROWS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "config.json"}
 _ARCHIVE = ".zip"
 _OFTEN_ROWS = (".txt", ".zip", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".xlsx", ".xls", ".pkl", ".db", ".sqlite")
-"""Kinds of files in which people keep rows: that one of them is not read is a warning."""
+"""File types that often hold rows: when one of them is not read, a warning says so."""
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file to read: where it lies, the name to show, who reads it, the split its name or card gives it."""
+    """One file to read: its path, the name to show, its reader, the split its name or card gives it."""
 
     path: Path | Member
     name: str
@@ -34,13 +34,13 @@ class SourceFile:
     adapt: Adapt | None = None
 
 
-def find_files(path: Path, reading: Reading, subset: str | None = None) -> list[SourceFile]:
+def find_files(path: Path, reading: ReadReport, subset: str | None = None) -> list[SourceFile]:
     """The files of a file, folder, hub dataset or repository. DataError `data.unreadable` when there are none."""
     if not path.exists():
         raise DataError("data.unreadable", f"there is no {path}", "check the path")
     is_archive = path.is_file() and path.suffix.lower() == _ARCHIVE
     if subset is not None and not is_archive and (path.is_file() or is_repository(path)):
-        what = f"{path.name} has no subsets, and '{subset}' was asked for"
+        what = f"{path.name} has no subsets, and `subset: {subset}` was requested"
         raise DataError("data.unreadable", what, "leave `subset` out, or name the folder of a dataset")
     if is_archive:
         return _of_archive(path, reading, subset)
@@ -72,7 +72,7 @@ def _one_file(path: Path, name: str, split: str = "", adapt: Adapt | None = None
     return SourceFile(path, name, read, path.stat().st_size, split, adapt)
 
 
-def _of_folder(folder: Path, names: list[str], reading: Reading) -> list[SourceFile]:
+def _of_folder(folder: Path, names: list[str], reading: ReadReport) -> list[SourceFile]:
     """Files of rows if there are any, else archives; else each file of text or source code is one row."""
     rows = [name for name in names if _holds_rows(name)]
     archives = [name for name in names if Path(name).suffix.lower() == _ARCHIVE]
@@ -87,7 +87,7 @@ def _of_folder(folder: Path, names: list[str], reading: Reading) -> list[SourceF
     return [SourceFile(folder / name, name, read_whole, (folder / name).stat().st_size) for name in taken]
 
 
-def _of_archive(path: Path, reading: Reading, subset: str | None, shown: str | None = None) -> list[SourceFile]:
+def _of_archive(path: Path, reading: ReadReport, subset: str | None, shown: str | None = None) -> list[SourceFile]:
     """The files of a .zip, as those of a folder; those that can only be read from the disk are refused."""
     shown = shown or path.name
     table = members(path, reading)
@@ -116,7 +116,7 @@ def _of_archive(path: Path, reading: Reading, subset: str | None, shown: str | N
     ]
 
 
-def _skip_others(folder: str, names: list[str], taken: list[str], reading: Reading) -> None:
+def _skip_others(folder: str, names: list[str], taken: list[str], reading: ReadReport) -> None:
     kept = set(taken)
     others = [name for name in names if name not in kept]
     rows = [name for name in others if ending_of(Path(name)) in _OFTEN_ROWS]
@@ -147,7 +147,7 @@ def _of_subset(names: list[str], subset: str, name: str) -> list[str]:
     return [path for path in names if subset in PurePosixPath(path).parent.parts]
 
 
-def _of_card(folder: Path, names: list[str], config: dict, reading: Reading) -> list[SourceFile]:
+def _of_card(folder: Path, names: list[str], config: dict, reading: ReadReport) -> list[SourceFile]:
     files: list[SourceFile] = []
     base = str(config.get("data_dir") or "").strip("/")
     for split, pattern in hub_folder.patterns(config):
@@ -155,7 +155,7 @@ def _of_card(folder: Path, names: list[str], config: dict, reading: Reading) -> 
         matched = [name for name in names if fnmatchcase(name, full.removeprefix("./"))]
         if not matched:
             what = f"the card of {folder.name} names {pattern}, and no file of that name is there"
-            raise DataError("data.unreadable", what, "fetch the dataset whole, or mend its README.md")
+            raise DataError("data.unreadable", what, "fetch the dataset whole, or fix its README.md")
         known = split_by_name(split)  # of `train_sft`: train
         files += [_one_file(folder / name, name, known or split_by_name(name)) for name in matched]
     found = {file.name: file for file in files}
@@ -164,7 +164,7 @@ def _of_card(folder: Path, names: list[str], config: dict, reading: Reading) -> 
     return list(found.values())
 
 
-def _described(folder: Path, entry: dict, reading: Reading) -> list[SourceFile]:
+def _described(folder: Path, entry: dict, reading: ReadReport) -> list[SourceFile]:
     path, adapt = inside(folder, dataset_info.file_name(entry)), dataset_info.adapter(entry)
     if path.is_file():
         return [_one_file(path, path.relative_to(folder).as_posix(), adapt=adapt)]
@@ -172,11 +172,11 @@ def _described(folder: Path, entry: dict, reading: Reading) -> list[SourceFile]:
     return [_one_file(path / name, f"{path.name}/{name}", adapt=adapt) for name in names]
 
 
-def _repository(path: Path, reading: Reading) -> list[SourceFile]:
+def _repository(path: Path, reading: ReadReport) -> list[SourceFile]:
     names = files_of(path)
     taken = [name for name in names if ending_of(Path(name)) in (*PROSE, *CODE)]
     if not taken:
         raise DataError("data.unreadable", f"{path.name} holds no file of text or source code", "check the repository")
     kinds = "text or source code, one row each; what Git ignores is not read"
-    reading.say(f"{path.name}: {len(taken)} of its {len(names)} files are {kinds}")
+    reading.note(f"{path.name}: {len(taken)} of its {len(names)} files are {kinds}")
     return [SourceFile(path / name, name, read_whole, (path / name).stat().st_size) for name in taken]

@@ -13,7 +13,7 @@ def is_repository(path: Path) -> bool:
 
 
 def checkout(input: Input, scratch: Path) -> Path:
-    """Where an input's files lie. Of a Git reference its commit is fetched into `scratch`, once."""
+    """The folder of an input's files. Of a Git reference its commit is fetched into `scratch`, once."""
     if input.kind != "git":
         return input.path
     name = input.ref.removeprefix("git:")

@@ -1,4 +1,4 @@
-"""What a row asks: a hash of the context before each of its turns that is learned or asked in an evaluation.
+"""The questions of a row: a hash of the context before each of its turns that is learned or asked in an evaluation.
 
 Two rows that share such a hash put the same question in the same context. Rows are placed into splits by these
 hashes, and leaks between splits are counted by them.

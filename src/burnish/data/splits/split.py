@@ -122,17 +122,17 @@ def shortfalls(splitter: Splitter, rows: Mapping[str, int]) -> list[str]:
             "add rows with other questions, or give test rows in a file of their own, such as test.jsonl"
         ]
     count = f"{groups:,}" + (" or more" if groups == COUNTED else "")
-    told = [
+    messages = [
         f"the split '{split}' has no rows: rows are placed by their question, and {count} different ones were too "
         "few for its share; give more rows, a larger share or another split.seed"
         for split in empty
     ]
     if groups > _FEW and largest > splitter.placed * _LARGE:
-        told.append(
+        messages.append(
             f"{largest:,} of {splitter.placed:,} rows begin with the same question, so they are in one split: "
             "the shares are met only roughly"
         )
-    return told
+    return messages
 
 
 class _KeyFile:

@@ -1,4 +1,4 @@
-"""inspect: what a file or dataset holds, how long its rows are, and which of their tokens would be learned."""
+"""inspect: the layout of a file or dataset, the lengths of its rows, and the tokens that would be learned."""
 
 import json
 import random
@@ -14,7 +14,7 @@ from burnish.core.errors import BurnishError, DataError
 from burnish.data.document import Row
 from burnish.data.mixture import Part, open_part, open_prepared
 from burnish.data.profile import Profile
-from burnish.data.record import Bad, Reading
+from burnish.data.record import Bad, ReadReport
 from burnish.data.sources.repository import checkout
 from burnish.specs.data import InspectSpec
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _BAD_SHOWN = 5
 _SAMPLE = 1000
-"""How many rows are rendered for their lengths; of more, a sample of so many."""
+"""How many rows are rendered to measure lengths; larger inputs are sampled."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Inspection:
     shown: list[Shown]
     notes: list[str]
     unrendered: dict[str, int]
-    """Rows of the rendered ones that gave an error or were dropped, by error code."""
+    """Rendered rows that failed or were dropped, by error code."""
     rendered: int
 
 
@@ -67,7 +67,7 @@ def inspect(spec: InspectSpec, input: Input, tokenizer: Input | None = None) -> 
     Rows that are too long or cannot be rendered are counted, not raised. `data.empty` where no row can be read.
     """
     renderer = _renderer(spec, tokenizer)
-    reading, profile = Reading(), Profile()
+    reading, profile = ReadReport(), Profile()
     splits: Counter[str] = Counter()
     first_bad: list[Bad] = []
     shown: list[Shown] = []
@@ -104,7 +104,7 @@ def inspect(spec: InspectSpec, input: Input, tokenizer: Input | None = None) -> 
         stats=stats,
         first_bad=first_bad,
         shown=shown,
-        notes=[*reading.notes, *(sentence for sentence, _ in reading.told()), *profile.told()],
+        notes=[*reading.notes, *(sentence for sentence, _ in reading.messages()), *profile.messages()],
         unrendered=dict(unrendered),
         rendered=len(lengths.kept),
     )
@@ -112,9 +112,9 @@ def inspect(spec: InspectSpec, input: Input, tokenizer: Input | None = None) -> 
 
 def _no_rows(input: Input, bad: int, first_bad: list[Bad]) -> DataError:
     if not bad:
-        return DataError("data.empty", f"{input.ref} holds no rows", "check the path and what lies there")
-    what = f"{input.ref} has no row that can be read: {bad:,} bad, the first is {first_bad[0]}"
-    return DataError("data.empty", what, "mend the file, or name its layout with --format or its columns with --column")
+        return DataError("data.empty", f"{input.ref} has no rows", "check the path and its content")
+    what = f"{input.ref} has no readable row: {bad:,} bad, the first is {first_bad[0]}"
+    return DataError("data.empty", what, "fix the file, or name its layout with --format or its columns with --column")
 
 
 def _renderer(spec: InspectSpec, tokenizer: Input | None) -> "RowRenderer | None":
@@ -135,7 +135,7 @@ def _open(spec: InspectSpec, input: Input, scratch: Path) -> Part:
 
 
 class _Lengths:
-    """(tokens, learned) or the error of a random sample of rows: each of n rows is in it equally likely.
+    """(tokens, learned) or the error of a random sample of rows: every row is equally likely.
 
     Vitter's algorithm R: a row takes a place in the sample with probability size/n, so few rows need to be rendered.
     """
@@ -145,7 +145,7 @@ class _Lengths:
         self._size, self._rows, self._random = size, 0, random.Random(0)
 
     def next_place(self) -> int | None:
-        """Where the length of the next row goes; None when it is not in the sample."""
+        """The index of the next row in the sample; None when it is not in it."""
         self._rows += 1
         place = self._rows - 1 if self._rows <= self._size else self._random.randrange(self._rows)
         return place if place < self._size else None
@@ -166,7 +166,7 @@ class _Lengths:
 
 
 def _rendered(renderer: "RowRenderer", row: Row, is_shown: bool) -> tuple[Shown, tuple[int, int] | str]:
-    """A row as it is shown, and its length or the code of its error."""
+    """A row for display, and its length or error code."""
     try:
         pieces = renderer.pieces(row)
     except BurnishError as error:
@@ -178,7 +178,7 @@ def _rendered(renderer: "RowRenderer", row: Row, is_shown: bool) -> tuple[Shown,
 
 
 def main() -> None:
-    """The door for the control plane: a request as JSON on stdin, the inspection or an error as JSON on stdout."""
+    """Entry point for the control plane: a request as JSON on stdin, the inspection or an error as JSON on stdout."""
     request = json.load(sys.stdin)
     inputs = {name: Input.from_json(value) for name, value in request["inputs"].items()}
     try:

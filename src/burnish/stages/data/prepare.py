@@ -21,9 +21,9 @@ from burnish.data.filters import Filter
 from burnish.data.filters.duplicates import Duplicates
 from burnish.data.filters.language import LanguageFilter
 from burnish.data.mapping import Mapped
-from burnish.data.mixture import Part, Taker, named, open_part, open_prepared
+from burnish.data.mixture import HashSampler, Part, named, open_part, open_prepared
 from burnish.data.profile import Profile
-from burnish.data.record import Bad, Reading
+from burnish.data.record import Bad, ReadReport
 from burnish.data.sources.repository import checkout
 from burnish.data.splits.split import SPLITS, Splitter, shortfalls
 from burnish.specs.data import PrepareSpec, SourceSpec
@@ -51,7 +51,7 @@ def _prepare(spec: PrepareSpec, ctx: Context, kept: "KeptTokens | None") -> Outc
     if kept is None:  # a renderer reads its settings as rows of their kind come; the end of the step checks those
         ctx.check_settings()
 
-    reading, accounts, profile = Reading(), Accounts(), Profile()
+    reading, accounts, profile = ReadReport(), Accounts(), Profile()
     order = {split: array("q") for split in SPLITS}
     with (
         DatasetWriter(ctx.out, counted=kept is not None) as writer,
@@ -76,7 +76,7 @@ def _prepare(spec: PrepareSpec, ctx: Context, kept: "KeptTokens | None") -> Outc
 
     for note in reading.notes:
         ctx.emit(Note(text=note))
-    for sentence, matters in reading.told():
+    for sentence, matters in reading.messages():
         ctx.emit(Note(level="warning" if matters else "info", text=sentence))
     for sentence in kept.renderer.warnings() if kept is not None else ():
         ctx.emit(Note(level="warning", text=sentence))
@@ -105,7 +105,7 @@ def _prepare(spec: PrepareSpec, ctx: Context, kept: "KeptTokens | None") -> Outc
 
 
 def _rows_of_splits(splitter: Splitter, writer: DatasetWriter) -> dict[str, int]:
-    """Rows by split; a split that was asked for and came out empty stands with 0."""
+    """Rows by split; a split that was requested and is empty counts 0 rows."""
     return {name: writer.rows.get(name, 0) for name in SPLITS if name in writer.rows or name in splitter.wanted}
 
 
@@ -168,7 +168,7 @@ def _kept_tokens(spec: PrepareSpec, ctx: Context) -> "AbstractContextManager[Kep
 
 
 def _splitter(spec: PrepareSpec, ctx: Context) -> Splitter:
-    """Without a tokenizer nothing says which turns will be learned: then every answer counts."""
+    """Without a tokenizer it is unknown which turns will be learned: every answer counts."""
     train_on = spec.render.train_on if spec.tokenizer is not None else "assistant"
     return Splitter(spec.split.validation, spec.split.test, spec.split.seed, ctx.scratch, train_on)
 
@@ -182,9 +182,11 @@ def _filters(spec: PrepareSpec) -> list[Filter]:
     return filters
 
 
-def _filtered(parts: list[Part], filters: list[Filter], reading: Reading, ctx: Context) -> Iterator[Mapped | Bad | str]:
-    """Every row that passes its filters, every bad one, and of a dropped one the reason."""
-    for item, drops in _told(_rows(parts, filters, reading, ctx), "read", reading, ctx):
+def _filtered(
+    parts: list[Part], filters: list[Filter], reading: ReadReport, ctx: Context
+) -> Iterator[Mapped | Bad | str]:
+    """Every row that passes the filters, every bad row, and the reason for each dropped one."""
+    for item, drops in _reported(_rows(parts, filters, reading, ctx), "read", reading, ctx):
         if isinstance(item, Bad):
             yield item
         else:
@@ -215,20 +217,20 @@ def _rendered(
 
 
 def _rows(
-    parts: list[Part], filters: list[Filter], reading: Reading, ctx: Context
+    parts: list[Part], filters: list[Filter], reading: ReadReport, ctx: Context
 ) -> Iterator[tuple[Mapped | Bad, list[Filter]]]:
-    """Every row of every part with the filters it must pass."""
+    """Every row of every source with the filters it must pass."""
     for part in parts:
         drops = filters
         if part.take is not None:
-            first = Reading()
-            drops = [Taker(_told(part.items(first), "choose", first, ctx), part.take), *filters]
+            first = ReadReport()
+            drops = [HashSampler(_reported(part.items(first), "choose", first, ctx), part.take), *filters]
         for item in part.items(reading):
             yield item, drops
 
 
-def _told(items: Iterable[Item], phase: str, reading: Reading, ctx: Context) -> Iterator[Item]:
-    """The items, while progress is told and a wish to stop is heard."""
+def _reported(items: Iterable[Item], phase: str, reading: ReadReport, ctx: Context) -> Iterator[Item]:
+    """The items, reporting progress and stopping when requested."""
     reported, count = time.monotonic(), 0
     for item in items:
         yield item
@@ -237,11 +239,11 @@ def _told(items: Iterable[Item], phase: str, reading: Reading, ctx: Context) -> 
             reported = time.monotonic()
             ctx.emit(_progress(phase, reading, count))
             if ctx.stopping:
-                raise RunError("run.interrupted", f"stopped after {count:,} rows", "run it again: it starts anew")
+                raise RunError("run.interrupted", f"stopped after {count:,} rows", "run it again: it starts over")
     ctx.emit(Progress(phase=phase, done=count, total=count))
 
 
-def _progress(phase: str, reading: Reading, rows: int) -> Progress:
+def _progress(phase: str, reading: ReadReport, rows: int) -> Progress:
     if reading.total_bytes:
         return Progress(phase=phase, done=reading.done_bytes, total=reading.total_bytes, unit="bytes")
     return Progress(phase=phase, done=rows)
@@ -249,7 +251,7 @@ def _progress(phase: str, reading: Reading, rows: int) -> Progress:
 
 def _nothing_left(accounts: Accounts) -> DataError:
     if not accounts.read:
-        return DataError("data.empty", "the source holds no rows", "check the path and what lies there")
+        return DataError("data.empty", "the source has no rows", "check the path and its content")
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in accounts.dropped.most_common(5))
     what = f"none of {accounts.read:,} rows is left: {accounts.quarantined:,} bad, dropped: {reasons or 'none'}"
     return DataError("data.empty", what, "loosen the filters, or raise max_length")
@@ -265,37 +267,39 @@ def _warn(
     profile: Profile,
     filters: list[Filter],
 ) -> None:
-    """Say what a person would want to know before training on this."""
+    """Report what a user should know before training on this."""
     if accounts.quarantined:
-        text = f"bad rows, put aside in quarantine.jsonl: {accounts.quarantined:,}, such as {quarantine.examples}"
+        text = f"bad rows, written to quarantine.jsonl: {accounts.quarantined:,}, such as {quarantine.examples}"
         ctx.emit(Note(level="warning", text=text))
     if len(profile.kinds) > 1 and not profile.kinds.keys() <= {"chat", "text"}:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in profile.kinds.most_common())
-        text = f"kinds of rows that no training takes together: {kinds} (prompt: a row that nothing answers)"
+        text = f"kinds of rows that no training stage accepts together: {kinds} (prompt: a row without an answer)"
         ctx.emit(Note(level="warning", text=text))
-    equal = [said for filter in filters if isinstance(filter, Duplicates) and (said := filter.told())]
-    for sentence in [*profile.told(), *equal]:
+    equal = [text for filter in filters if isinstance(filter, Duplicates) and (text := filter.message())]
+    for sentence in [*profile.messages(), *equal]:
         ctx.emit(Note(text=sentence))
     for sentence in shortfalls(splitter, writer.rows):
         ctx.emit(Note(level="warning", text=sentence))
     if not writer.rows.get("train") and not splitter.placed:
-        text = "there are no rows to train on: the source's own files are all of held-out splits"
+        text = "there are no rows to train on: all files of the source belong to held-out splits"
         ctx.emit(Note(level="warning", text=text))
     if leaks:
-        text = f"{leaks:,} held-out rows ask in the same context what a training row learns: the source was split so"
+        text = (
+            f"{leaks:,} held-out rows repeat the question and context of a training row: the source was split this way"
+        )
         ctx.emit(Note(level="warning", text=text))
     if profile.tokens.count and not profile.learned.total:
         raise DataError("data.nothing-learned", "no token of any row would be learned", "check render.train_on")
 
 
-def _table(accounts: Accounts, reading: Reading, writer: DatasetWriter, profile: Profile) -> Table:
+def _table(accounts: Accounts, reading: ReadReport, writer: DatasetWriter, profile: Profile) -> Table:
     rows = [["read", f"{accounts.read:,}"]]
     rows += [[split, f"{count:,}"] for split, count in writer.rows.items()]
     rows += [["quarantined", f"{accounts.quarantined:,}"]]
     rows += [[f"dropped: {reason}", f"{count:,}"] for reason, count in accounts.dropped.most_common()]
     rows += [[f"not mapped: {name}", f"{count:,}"] for name, count in profile.unmapped.most_common(_COLUMNS_SHOWN)]
     rows += [["files not read", f"{len(reading.skipped):,}"]] if reading.skipped else []
-    rows += [["blank, and no rows", f"{reading.blank:,}"]] if reading.blank else []
+    rows += [["blank lines", f"{reading.blank:,}"]] if reading.blank else []
     if profile.tokens.count:
         rows += [["tokens", f"{profile.tokens.total:,}"], ["learned tokens", f"{profile.learned.total:,}"]]
     return Table(title="Prepared rows", columns=["", "count"], rows=rows)

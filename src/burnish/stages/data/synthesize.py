@@ -1,4 +1,4 @@
-"""Make rows instead of reading them, and write them as a dataset with one split, `train`."""
+"""Generate rows and write them as a dataset with one split, `train`."""
 
 from collections import Counter
 

@@ -37,15 +37,15 @@ if TYPE_CHECKING:
 
 Source = Input | Path
 _FEW_ROWS, _FEW_SHARE = 20, 0.05
-"""Fewer rows than this, or a smaller share, is too little for a score to be read by itself."""
+"""Fewer rows than this, or a smaller share, makes a score unreliable."""
 
 
 def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
-    """Write metrics.json, items.jsonl and scores.png; give the measures that stand in the record.
+    """Write metrics.json, items.jsonl and scores.png; return the measures for the record.
 
-    In files and measures the model that is compared with is `base`, whichever it is.
+    Files and measures call the model that is compared with `base`.
 
-    Errors: AskError `ask.bad-reference` for `compare_with: base` of a model that is no adapter and
+    Errors: AskError `ask.bad-reference` for `compare_with: base` of a model that is not an adapter and
     `ask.nothing-to-do`, DataError `data.not-prepared` for a split that is not there and `data.empty`,
     RunError `run.interrupted`.
     """
@@ -73,14 +73,14 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What will be done, every setting read."""
+    """The work to do, with every setting read."""
 
     rows: Sequence[Row]
     model: Input
     base: Source | None
     base_is_under_adapter: bool
     base_name: str
-    """What people see the model that is compared with called."""
+    """The displayed name of the model that is compared with."""
     title: str
     device: torch.device
     dtype: torch.dtype | None
@@ -139,7 +139,7 @@ def _base_under(model: Input) -> Source:
     if not is_adapter(model.path):
         raise AskError(
             "ask.bad-reference",
-            f"compare_with: base asks for the model under an adapter, and {model.ref} is a whole model",
+            f"compare_with: base means the base of an adapter, and {model.ref} is a whole model",
             "name the other model in compare_with, or leave compare_with out",
         )
     return base_of(model)
@@ -156,15 +156,15 @@ def _dtype(spec: EvaluateSpec, device: torch.device, ctx: Context) -> torch.dtyp
     return dtype
 
 
-def _generation(asked: GenerationSpec) -> GenerationSpec:
-    """The settings that act: taking the likeliest token, nothing of sampling does."""
+def _generation(spec: GenerationSpec) -> GenerationSpec:
+    """The settings in effect: without sampling, those of sampling have none."""
     acting: dict[str, Any] = {
-        "max_new_tokens": asked.max_new_tokens,
-        "temperature": asked.temperature,
-        "batch_size": asked.batch_size,
+        "max_new_tokens": spec.max_new_tokens,
+        "temperature": spec.temperature,
+        "batch_size": spec.batch_size,
     }
-    if asked.temperature > 0:
-        acting |= {"top_p": asked.top_p, "top_k": asked.top_k, "seed": asked.seed}
+    if spec.temperature > 0:
+        acting |= {"top_p": spec.top_p, "top_k": spec.top_k, "seed": spec.seed}
     return GenerationSpec(**acting)
 
 
@@ -189,7 +189,7 @@ def _measure(plan: _Plan, ctx: Context, model: Any, tokenizer: "PreTrainedTokeni
 
 
 def _tick(ctx: Context, name: str) -> Callable[[str, int, int], None]:
-    """Tells the progress of a phase, and ends the run where that is wished."""
+    """Reports the progress of a phase, and ends the run when a stop is requested."""
 
     def tick(phase: str, done: int, total: int) -> None:
         ctx.emit(Progress(phase=f"{name}{phase}", done=done, total=total))
@@ -204,7 +204,7 @@ def _tick(ctx: Context, name: str) -> Callable[[str, int, int], None]:
 
 
 def _report(plan: _Plan, ctx: Context, sample: Sample) -> dict[str, Any]:
-    """Write and tell what was found; give its measures."""
+    """Write and report the results; return the measures."""
     found = metrics(sample)
     write_json(ctx.out / "metrics.json", {"title": plan.title, **found})
     with (ctx.out / "items.jsonl").open("w", encoding="utf-8") as file:
@@ -231,7 +231,7 @@ def _report(plan: _Plan, ctx: Context, sample: Sample) -> dict[str, Any]:
 
 
 def _warn_of_few_calls(plan: _Plan, ctx: Context, found: dict[str, Any]) -> None:
-    """A score over a handful of rows that call a tool says little of all the rows that offer one."""
+    """Warn when few of the rows that offer tools expect a call: the score then says little."""
     for scorer in plan.scorers:
         if not isinstance(scorer, ToolCalls):
             continue

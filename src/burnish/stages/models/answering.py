@@ -1,4 +1,4 @@
-"""What `evaluate` and `generate` share: the rows they ask, and the tokenizers of one model or of two side by side."""
+"""What `evaluate` and `generate` share: the rows to answer, and the tokenizers of one or two models."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def asked_rows(spec: EvaluateSpec | GenerateSpec, ctx: Context) -> list[Row]:
-    """The split's rows, or all of a file's, each with the answer that is wanted as last turn.
+    """The split's rows, or all of a file's, each with the reference answer as its last turn.
 
     Errors: DataError `data.empty`, and those of reading the rows.
     """
@@ -29,15 +29,15 @@ def asked_rows(spec: EvaluateSpec | GenerateSpec, ctx: Context) -> list[Row]:
     split = spec.split if is_prepared(data.path) else "train"  # a raw file is one split
     rows = [as_chat(row) for row in islice(open_rows(data, split), spec.max_rows)]
     if not rows:
-        raise DataError("data.empty", f"{data.ref} has no rows to ask", "check the file, or name another split")
+        raise DataError("data.empty", f"{data.ref} has no rows to answer", "check the file, or name another split")
     return rows
 
 
 def tokenizers_of(models: Sequence[Input | Path], ctx: Context) -> "list[PreTrainedTokenizerBase]":
-    """The tokenizer of each model; the first is the one in question, the others are compared with it.
+    """The tokenizer of each model: the first is the evaluated one, the others are compared with it.
 
-    Each model is asked by its own chat template. One of the others may have none, as the base of an adapter that was
-    trained with a template: it is then asked by the first one's, if their tokens are the same.
+    Each model is prompted with its own chat template. One of the others may have none, such as the
+    base of an adapter trained with a template: it gets the first one's, if their tokens are the same.
     """
     tokenizers = [load_tokenizer(tokenizer_folder(model)) for model in models]
     first = tokenizers[0]
@@ -45,7 +45,7 @@ def tokenizers_of(models: Sequence[Input | Path], ctx: Context) -> "list[PreTrai
         if tokenizer.chat_template is None and first.chat_template is not None and _same_tokens(tokenizer, first):
             tokenizer.chat_template = first.chat_template
             name = model.ref if isinstance(model, Input) else str(model)
-            ctx.emit(Note(text=f"{name} has no chat template, and is asked by that of the model beside it"))
+            ctx.emit(Note(text=f"{name} has no chat template, and is prompted with that of the other model"))
     return tokenizers
 
 

@@ -1,4 +1,4 @@
-"""chat: talk to a model in the terminal. The command line starts this as a process of its own, terminal attached.
+"""chat: talk to a model in the terminal. The command line starts it as its own process, attached to the terminal.
 
 python -m burnish.stages.models.chat INPUT_JSON [--ask TEXT] [--system TEXT] [--temperature N] [--max-new-tokens N]
 """
@@ -42,7 +42,7 @@ HELP = """/reset         forget the conversation
 
 
 class Conversation:
-    """The turns so far, and the engine that goes on with them."""
+    """The turns so far, and the engine that continues them."""
 
     def __init__(self, engine: Engine, renderer: Renderer, generation: GenerationSpec, system: str | None = None):
         self._engine, self._renderer, self._generation = engine, renderer, generation
@@ -51,13 +51,13 @@ class Conversation:
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """The conversation as a row of training data holds it."""
+        """The conversation as the messages of a training row."""
         return ([{"role": "system", "content": self.system}] if self.system else []) + self.turns
 
     def ask(self, text: str) -> Generator[str, None, None]:
-        """Stream the answer. What was written when the stream ends, or is closed, becomes the assistant's turn.
+        """Stream the answer. The text streamed so far becomes the assistant's turn when the stream ends or is closed.
 
-        A question that cannot be asked (too long, or with a special token in it) is forgotten, and its error raised.
+        A question that cannot be sent (too long, or with a special token in it) is forgotten, and its error raised.
         """
         self.turns.append({"role": "user", "content": text})
         written: list[str] = []
@@ -87,28 +87,28 @@ class Conversation:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Answer one question or talk until the person ends it; gives the exit status."""
-    asked = _parser().parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs deaf to it, and so us
+    """Answer one question, or chat until the user ends it; returns the exit status."""
+    given = _parser().parse_args(arguments)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with SIGINT ignored
     console = Console(highlight=False, soft_wrap=True)
     try:
-        source = Input.from_json(json.loads(asked.model))
-        seed = int.from_bytes(os.urandom(4)) if asked.seed is None else asked.seed
-        sampling = {"temperature": asked.temperature, "top_p": asked.top_p, "seed": seed}
-        generation = make_spec(GenerationSpec, {"max_new_tokens": asked.max_new_tokens, **sampling}, lambda _: "chat")
-        conversation = _open(source, generation, asked.system, asked.device, asked.date)
-        if asked.json:
-            answer = "".join(conversation.ask(asked.ask))
-            print(json.dumps({"model": source.ref, "question": asked.ask, "answer": answer}))
-        elif asked.ask is not None:
-            for piece in conversation.ask(asked.ask):
+        source = Input.from_json(json.loads(given.model))
+        seed = int.from_bytes(os.urandom(4)) if given.seed is None else given.seed
+        sampling = {"temperature": given.temperature, "top_p": given.top_p, "seed": seed}
+        generation = make_spec(GenerationSpec, {"max_new_tokens": given.max_new_tokens, **sampling}, lambda _: "chat")
+        conversation = _open(source, generation, given.system, given.device, given.date)
+        if given.json:
+            answer = "".join(conversation.ask(given.ask))
+            print(json.dumps({"model": source.ref, "question": given.ask, "answer": answer}))
+        elif given.ask is not None:
+            for piece in conversation.ask(given.ask):
                 _show(console, piece)
             console.print()
         else:
-            console.print(f"[bold]{_title(source)}[/]\n[dim]/help lists what you can do besides asking[/]")
-            _talk(conversation, console, asked.debug)
+            console.print(f"[bold]{_title(source)}[/]\n[dim]/help lists the commands[/]")
+            _talk(conversation, console, given.debug)
     except Exception as error:
-        return _tell(error, asked.debug)
+        return _report(error, given.debug)
     except KeyboardInterrupt:
         return 130
     return 0
@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--system", help="the system message")
     parser.add_argument("--temperature", type=float, default=0.0)
     parser.add_argument("--top-p", type=float, default=1.0)
-    parser.add_argument("--seed", type=int, help="of sampling; another one each time when not given")
+    parser.add_argument("--seed", type=int, help="the seed of sampling; random by default")
     parser.add_argument("--max-new-tokens", type=int, default=512)
     parser.add_argument("--date", default="auto", help="what the chat template prints as the date; auto is today")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
@@ -131,12 +131,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _open(source: Input, generation: GenerationSpec, system: str | None, device: str, date: str) -> Conversation:
-    """Load everything; a tokenizer without a chat template is told before the model is read."""
+    """Load everything; a tokenizer without a chat template is reported before the model is loaded."""
     tokenizer = load_tokenizer(tokenizer_folder(source))
     renderer = Renderer(tokenizer, make_spec(RenderSpec, {"date": date}, lambda _: "--date"))
     if renderer.date is not None:
-        said = f"the chat template prints the date: {renderer.date}" + ", today" * (date == "auto")
-        _note(f"{said}; --date sets another")
+        text = f"the chat template prints the date: {renderer.date}" + ", today" * (date == "auto")
+        _note(f"{text}; --date sets another")
     renderer.prompt([{"role": "user", "content": "?"}])
     place = pick_device(device)
     model = load_model(source, dtype=inference_dtype(place), device=place)
@@ -145,7 +145,7 @@ def _open(source: Input, generation: GenerationSpec, system: str | None, device:
 
 
 def _report(event: Event) -> None:
-    """What the engine has to say of the model."""
+    """Notes of the engine about the model."""
     if isinstance(event, Note):
         _note(event.text)
     elif isinstance(event, Chosen):
@@ -186,7 +186,7 @@ def _talk(conversation: Conversation, console: Console, debug: bool) -> None:
 
 
 def _obey(conversation: Conversation, command: str, rest: str) -> str:
-    """Do what a line that starts with a slash asks, and say what was done."""
+    """Run a command, a line that starts with a slash, and report the result."""
     if command == "/reset":
         conversation.reset()
         return "a new conversation"
@@ -212,11 +212,11 @@ def _answer(conversation: Conversation, console: Console, question: str, debug: 
         answer.close()
         console.print("[dim] … stopped[/]")
     except Exception as error:
-        _tell(error, debug)
+        _report(error, debug)
 
 
 def _show(console: Console, piece: str) -> None:
-    """Print as it comes; control characters, with which a model could steer the terminal, are written out."""
+    """Print as it comes; control characters, which could control the terminal, are escaped."""
     console.print(Text(printable(piece)), end="")
 
 

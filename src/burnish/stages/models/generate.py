@@ -1,4 +1,4 @@
-"""generate: answer every prompt of a file or dataset with a model, or with two side by side."""
+"""generate: answer every prompt of a file or dataset with one or two models."""
 
 import json
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ _SHOWN, _SHOWN_CHARACTERS = 5, 400
 
 @dataclass(frozen=True)
 class Prompt:
-    """What one model is asked: its ids, and the reference as that model would write it."""
+    """The prompt of one model as ids, and the reference as that model would write it."""
 
     ids: list[int]
     reference: str | None
@@ -94,7 +94,7 @@ def _answer(
 
 
 def _prompt(renderer: Renderer, row: Row) -> Prompt:
-    """Messages are asked with the template; a text is gone on with."""
+    """Messages are rendered with the template; a text is continued."""
     if row["kind"] == "text":
         return Prompt([int(token) for token in renderer.tokenizer(row["text"])["input_ids"]], None)
     has_answer = row["messages"][-1]["role"] == "assistant"
@@ -120,7 +120,7 @@ def _counts(answers: list[Answer | None], before: str) -> dict[str, int]:
 
 
 def _same_answers(lines: list[dict[str, Any]]) -> dict[str, int]:
-    """How many rows both models answered with the same letters; nothing where one answered alone."""
+    """How many rows both models answered identically; empty for one model."""
     pairs = [(line["answer"], line["other_answer"]) for line in lines if "other_answer" in line]
     return {"same_answers": sum(ours is not None and ours == theirs for ours, theirs in pairs)} if pairs else {}
 

@@ -1,4 +1,4 @@
-"""merge: fold an adapter into its base, shard by shard, and give a plain model."""
+"""merge: merge an adapter into its base, shard by shard, and write a plain model."""
 
 from pathlib import Path
 
@@ -18,11 +18,11 @@ from burnish.models.merge import merge_adapter
 from burnish.specs.models import MergeSpec
 
 _ROUNDED_TO_TELL = 0.1
-"""Of the adapter's change; more is told."""
+"""Relative to the adapter's change; more is reported."""
 
 
 def run(spec: MergeSpec, ctx: Context) -> Outcome:
-    """Write base + adapter; a base that is an adapter itself is merged first, in scratch."""
+    """Write base + adapter; a base that is itself an adapter is merged first, in scratch."""
     adapter = ctx.input("model")
     if not is_adapter(adapter.path):
         raise AskError("ask.nothing-to-do", f"{adapter.ref} is a whole model, with nothing to merge", "name an adapter")
@@ -39,7 +39,7 @@ def run(spec: MergeSpec, ctx: Context) -> Outcome:
     )
     if merged.rounded > _ROUNDED_TO_TELL:
         share = f"{merged.rounded:.0%}"
-        text = f"rounding moved the merged weights {share} as far as the adapter did: dtype float32 keeps them whole"
+        text = f"rounding moved the merged weights {share} as far as the adapter did: dtype float32 keeps them exact"
         ctx.emit(Note(level="warning", text=text))
     if merged.untied:
         ctx.emit(Note(text="embedding and head were shared and are two tensors now: the adapter changed one of them"))
@@ -48,13 +48,13 @@ def run(spec: MergeSpec, ctx: Context) -> Outcome:
 
 
 def _check_base(adapter: Path, base: Source, may_differ: bool, ctx: Context) -> None:
-    """The base must be the one that the adapter was trained on, unless that was waived."""
+    """The base must be the one that the adapter was trained on, unless `other_base` is set."""
     what = other_name(adapter, base)
     try:
         check_base(adapter, folder_of(base))
     except ModelError as error:
         if not may_differ:
-            raise ModelError(error.code, error.what, f"{error.fix}; other_base: true merges nevertheless") from error
+            raise ModelError(error.code, error.what, f"{error.fix}; other_base: true merges anyway") from error
         what = error.what
     if what:
         ctx.emit(Note(level="warning", text=f"{what}: evaluate the merged model before you use it"))

@@ -30,7 +30,7 @@ Tokens = tuple[NDArray[np.int32], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class RenderedRow:
-    """What became of a row: its pieces, or the error that it raised; and what was counted at it."""
+    """The result of a row: its pieces or its error, and its counts."""
 
     pieces: list[Tokens]
     counts: Mapping[str, int]
@@ -39,7 +39,7 @@ class RenderedRow:
 
 Item = TypeVar("Item")
 _OF_ONE_ROW = ("data.control-token", "model.bad-template")
-"""Errors that concern the row at hand: it is put aside, and the rest goes on."""
+"""Errors of a single row: it is quarantined, and the other rows are processed."""
 _CHUNK_ROWS, _CHUNK_CHARACTERS = 128, 1 << 20
 
 
@@ -59,7 +59,7 @@ class RowRenderer:
 
     @property
     def counts(self) -> Counter[str]:
-        """What the renderer counted, as its `counts` says."""
+        """The renderer's counts."""
         return self._renderer.counts
 
     @property
@@ -86,7 +86,7 @@ class RowRenderer:
         return self._renderer.render(row)
 
     def pieces(self, row: Row) -> list[Rendered]:
-        """What a model would be given of a row: its pieces, both answers of a preference, a prompt alone.
+        """The input of a model for a row: its pieces, both answers of a preference, or the prompt alone.
 
         The list is empty when the row is dropped. Raises what the renderer raises, each naming the row's source.
         """
@@ -96,8 +96,8 @@ class RowRenderer:
         answers = answers_of(row)
         if not answers:
             return self._renderer.render(row)
-        asked, tools = row["messages"], row.get("tools")
-        pieces = [self._renderer.render_answer(asked, answer, tools, row["source"]) for answer in answers]
+        prompt, tools = row["messages"], row.get("tools")
+        pieces = [self._renderer.render_answer(prompt, answer, tools, row["source"]) for answer in answers]
         return [piece for piece in pieces if piece is not None] if None not in pieces else []
 
     def shown(self, piece: Rendered) -> list[tuple[str, float]]:
@@ -127,14 +127,14 @@ class RowRenderer:
                 yield item, rendered
 
     def were_read(self, names: Iterable[str]) -> None:
-        """Tell the consumption ledger which settings took effect in a rendering that was made elsewhere."""
+        """Tell the consumption ledger which settings took effect in a rendering made by another run."""
         self.read.update(names)
         for name in names:
             getattr(self.spec, name)
 
 
 class _Chunks(Generic[Item]):
-    """Items gathered to chunks of rows; the items themselves stay in this process."""
+    """Items grouped into chunks of rows; the items themselves stay in this process."""
 
     def __init__(self, items: Iterable[Item], row_of: Callable[[Item], Row | None]):
         self._items, self._row_of = items, row_of
@@ -161,7 +161,7 @@ class _Chunks(Generic[Item]):
 
 @dataclass(frozen=True)
 class _Chunk:
-    """What became of a chunk of rows, and which settings were read."""
+    """The results of a chunk of rows, and the settings that were read."""
 
     results: list[RenderedRow | None]
     read: frozenset[str]
@@ -204,7 +204,7 @@ def _render(renderer: RowRenderer, pieces_of: Callable[[Row], list[Rendered]], r
 def length(row: Row, rendered: RenderedRow) -> tuple[int, int] | Bad | None:
     """(tokens, learned tokens) of a row; Bad when it cannot be rendered, None when it is too long and dropped.
 
-    Raises the row's error when it concerns more than this row.
+    Raises the row's error when it affects other rows too.
     """
     error = rendered.error
     if error is not None:

@@ -1,4 +1,4 @@
-"""The tokens of a split: rendered once on all cores, kept in the workspace's cache, and mapped by every training.
+"""The tokens of a split: rendered once on all cores, cached in the workspace, and memory-mapped by every training.
 
 A rendering is found by its origin: the rows' bytes, the tokenizer, the settings, and burnish's own code that reads and
 renders. It is checked by its digest each time, and made again when it is damaged.
@@ -48,7 +48,7 @@ def tokenised_split(
     with _locked(folder, split, ctx):
         rendering = open_rendering(folder, origin)
         if rendering is not None:
-            ctx.emit(Note(text=f"{split}: the tokens of an earlier rendering are used, {folder}"))
+            ctx.emit(Note(text=f"{split}: using the cached tokens in {folder}"))
             for text in rendering.notes:
                 ctx.emit(Note(text=text))
             renderer.were_read(rendering.read)
@@ -57,7 +57,7 @@ def tokenised_split(
             return rendering
         with RenderingWriter(folder.with_suffix(".partial")) as writer:
             notes = _render(renderer, data, split, ctx, processes, writer)
-            refuse_rewritten(data.ref, before, stamps(data.path))  # the origin stands for the content before
+            refuse_rewritten(data.ref, before, stamps(data.path))  # the origin identifies the content before
             rendering = writer.publish(folder, origin, renderer.counts, renderer.read, notes)
     _make_room(_shelf(ctx), folder)
     return rendering
@@ -83,7 +83,7 @@ def origin_of(renderer: RowRenderer, data: Input, split: str) -> str:
 
 @cache
 def _code() -> str:
-    """The fingerprint of the code that turns a file into tokens, so that no upgrade reuses what older code made."""
+    """The fingerprint of the code that turns a file into tokens, so that an upgrade does not reuse older renderings."""
     folders = [Path(room.__path__[0]) for room in (burnish.data, burnish.tokens)]
     files = sorted(file for folder in folders for file in folder.rglob("*") if file.suffix in (".py", ".jinja"))
     files += [Path(rendering_module.__file__), Path(__file__)]
@@ -98,7 +98,7 @@ def _shelf(ctx: Context) -> Path:
 
 @contextmanager
 def _locked(folder: Path, split: str, ctx: Context) -> Iterator[None]:
-    """Hold the lock of a rendering: of several runs that need it, one makes it and the others wait."""
+    """Hold the lock of a rendering: of several runs that need it, one renders and the others wait."""
     lock = FileLock(folder.with_suffix(".lock"))
     waits = False
     while True:
@@ -107,7 +107,7 @@ def _locked(folder: Path, split: str, ctx: Context) -> Iterator[None]:
             break
         except Timeout:
             if not waits:
-                ctx.emit(Note(text=f"{split}: waiting for another run that renders the same rows"))
+                ctx.emit(Note(text=f"{split}: waiting for another run that is rendering the same rows"))
             waits = True
             _raise_if_stopping(ctx, 0, split)
     try:
@@ -119,7 +119,7 @@ def _locked(folder: Path, split: str, ctx: Context) -> Iterator[None]:
 def _render(
     renderer: RowRenderer, data: Input, split: str, ctx: Context, processes: int | None, writer: RenderingWriter
 ) -> list[str]:
-    """Add every row to the writer; gives what was reported of the rows as they were read."""
+    """Add every row to the writer; returns the notes of the reader."""
     notes: list[str] = []
 
     def report(text: str) -> None:
@@ -128,7 +128,7 @@ def _render(
 
     total = row_count(data.path, split) if is_prepared(data.path) else 0
     renderer.counts.clear()
-    rows = open_rows(data, split, tell=report)
+    rows = open_rows(data, split, report=report)
     stream = renderer.stream(rows, lambda row: row, processes=processes, to_train=True)
     for number, (row, rendered) in enumerate(stream):
         assert rendered is not None
@@ -143,14 +143,14 @@ def _render(
 
 
 def _add_learned(writer: RenderingWriter, name: str, ordinal: int, pieces: list[Tokens]) -> None:
-    """Add the pieces of a row of which something is learned; several pieces of one row are numbered."""
+    """Add the pieces of a row that have learned tokens; several pieces of one row are numbered."""
     for number, (ids, weights) in enumerate(pieces, start=1):
         if weights.any():
             writer.add(name if len(pieces) == 1 else f"{name}#{number}", ordinal, ids, weights)
 
 
 class KeptTokens:
-    """The tokens of the rows that `prepare` keeps, for the trainings that will take the dataset.
+    """The tokens of the rows that `prepare` keeps, for the trainings that will use the dataset.
 
     Rows are added as they are rendered, before their splits are known; `publish` sorts them by split.
     """
@@ -171,7 +171,7 @@ class KeptTokens:
         self._writer.__exit__(kind, error, trace)
 
     def add(self, row: Row, rendered: RenderedRow) -> int:
-        """Keep a row's tokens; gives the number that stands for it in `publish`."""
+        """Keep a row's tokens; returns its number for `publish`."""
         number = len(self._trainable)
         self._trainable.append(row["kind"] in ("chat", "text"))
         _add_learned(self._writer, row["id"], number, rendered.pieces)
@@ -215,7 +215,7 @@ def _raise_if_stopping(ctx: Context, done: int, split: str) -> None:
 def _make_room(shelf: Path, newest: Path) -> None:
     """Delete the renderings that were made first, until the rest fits, and what killed processes left half made.
 
-    A training that maps one keeps its files. Other processes may publish and delete meanwhile.
+    A training that maps one keeps its files. Other processes may publish and delete at the same time.
     """
     for partial in shelf.glob("*.partial"):
         with suppress(Timeout), FileLock(partial.with_suffix(".lock"), blocking=False):

@@ -28,14 +28,14 @@ def run(spec: TokenizerTrainSpec, ctx: Context) -> Outcome:
         ctx.emit(
             Note(
                 level="warning",
-                text=f"the rows hold pairs for {len(tokenizer):,} tokens only, of {spec.vocabulary:,} that were asked "
-                "for: give more rows or a smaller vocabulary",
+                text=f"the rows have pairs for only {len(tokenizer):,} tokens of {spec.vocabulary:,} requested: "
+                "give more rows or a smaller vocabulary",
             )
         )
     tokenizer.save_pretrained(ctx.out)
     held_out = next((split for split in ("validation", "test") if split in split_names(data)), "train")
     if held_out == "train":
-        ctx.emit(Note(text="the dataset holds no rows out, so the tokenizer is measured on rows that it has seen"))
+        ctx.emit(Note(text="the dataset has no held-out rows, so the tokenizer is measured on rows that it has seen"))
     measured = islice(open_rows(data, held_out), MEASURED_ROWS)
     return Outcome(
         "tokenizer", {"vocabulary": len(tokenizer), "measured_on": held_out, **_measure(tokenizer, measured)}
@@ -43,7 +43,7 @@ def run(spec: TokenizerTrainSpec, ctx: Context) -> Outcome:
 
 
 def texts_of(row: dict[str, Any]) -> Iterator[str]:
-    """What a row is made of between special tokens: texts, turns headed by their role, thoughts, tool calls, tools."""
+    """The texts of a row between special tokens: texts, turns headed by their role, thoughts, tool calls, tools."""
     if "text" in row:
         yield row["text"]
     for tool in row.get("tools", ()):

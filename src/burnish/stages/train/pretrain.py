@@ -1,4 +1,4 @@
-"""pretrain: teach a model from random weights, or go on teaching one, on texts and conversations."""
+"""pretrain: train a model from random weights, or continue training one, on texts and conversations."""
 
 import copy
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def run(spec: PretrainSpec, ctx: Context) -> Outcome:
-    """Train on the data's train split; give the whole model (or the adapter) with its tokenizer."""
+    """Train on the train split; save the whole model (or the adapter) with its tokenizer."""
     base = ctx.input("base") if spec.base is not None else None
     tokenizer = load_tokenizer(tokenizer_folder(ctx.input("tokenizer" if spec.tokenizer is not None else "base")))
     rows, held_out = tokenised(spec, ctx, tokenizer)
@@ -54,7 +54,7 @@ def _start_of_new(config: "PretrainedConfig", resolved: Resolved, seed: int) -> 
 
 
 def new_config(spec: PretrainSpec, tokenizer: "PreTrainedTokenizerBase") -> "PretrainedConfig":
-    """The config of a new architecture; vocabulary and special tokens are the tokenizer's unless said.
+    """The config of a new architecture; vocabulary and special tokens are the tokenizer's unless given.
 
     Errors: AskError `ask.missing-key` without a model_type, `ask.wrong-value` when transformers refuses the config.
     """

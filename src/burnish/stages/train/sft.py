@@ -10,7 +10,7 @@ from burnish.train.fit import fit, seed_everything
 
 
 def run(spec: SftSpec, ctx: Context) -> Outcome:
-    """Train on the data's train split; give the adapter, or the whole model, with its tokenizer."""
+    """Train on the train split; save the adapter, or the whole model, with its tokenizer."""
     base = ctx.input("base")
     tokenizer = load_tokenizer(tokenizer_folder(base))
     rows, held_out = tokenised(spec, ctx, tokenizer)

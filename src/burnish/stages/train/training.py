@@ -1,4 +1,4 @@
-"""What the training stages share: rows become tokens, settings become values, weights become an artifact."""
+"""Shared by the training stages: rendering rows, resolving settings, saving weights."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -40,14 +40,14 @@ def tokenised(
 ) -> tuple[TokenisedRows, TokenisedRows | None]:
     """The train split and, where there is one, the validation split, rendered.
 
-    A chat template that was asked for becomes the tokenizer's own: saved with the weights, it is met again in use.
+    A requested chat template becomes the tokenizer's own, and is saved with the weights.
     So does the mode of thinking in which all turns were learned.
 
     Errors: MachineError `machine.no-device`, `machine.no-package`; AskError `ask.wrong-value` when an evaluation is
-    asked for without validation rows; DataError `data.empty`, `data.nothing-learned`, and what reading and rendering
+    requested without validation rows; DataError `data.empty`, `data.nothing-learned`, and what reading and rendering
     raise; RunError `run.interrupted`.
     """
-    refuse_without_device(spec.device, Machine.here())  # what can be told at once is told before the long work
+    refuse_without_device(spec.device, Machine.here())  # fails before the long work
     tracking.require(spec.track)
     data, renderer = ctx.input("data"), RowRenderer(tokenizer, spec.render)
     if spec.render.chat_template is not None:
@@ -77,13 +77,13 @@ def tokenised(
 
 
 def _refuse_evaluations(spec: TrainSpec) -> None:
-    """AskError `ask.wrong-value` when an evaluation is asked for; to be called where there are no rows for it."""
+    """AskError `ask.wrong-value` when an evaluation is requested; to be called where there are no rows for it."""
     for field in ("eval_every", "eval_rows", "early_stop", "keep_best"):
         if field in spec.model_fields_set and getattr(spec, field) not in (None, False):
             raise AskError(
                 "ask.wrong-value",
-                f"{field} needs validation rows, and the data has none of which anything is learned",
-                "give prepare a split with validation rows, or remove the setting",
+                f"{field} needs validation rows, and the data has none with learned tokens",
+                "add a validation split in prepare, or remove the setting",
             )
 
 
@@ -95,14 +95,14 @@ def resolve_run(
     held_out: TokenisedRows | None,
     trains_all: bool,
 ) -> Resolved:
-    """Every `auto` as a value, told in the events; the threads are set."""
+    """Resolve every `auto`, report the choices in the events, and set the threads."""
     longest = max(int(split.lengths.max()) for split in (rows, held_out) if split is not None)
     try:
         shape = ModelShape.of(config)
-    except Exception as error:  # whatever transformers meets in a config that others wrote
+    except Exception as error:  # any error of transformers for a foreign config
         raise ModelError(
             "model.broken",
-            f"a {config.model_type} is no causal language model that transformers knows: {reason(error)}",
+            f"a {config.model_type} is not a causal language model known to transformers: {reason(error)}",
             "choose a model that writes text, such as one of the families qwen3, llama, gemma3 or mistral",
         ) from error
     for name, split in (("train", rows), ("validation", held_out)):
@@ -123,7 +123,7 @@ def resolve_run(
 
 
 def config_of(base: Input) -> "PretrainedConfig":
-    """The config of a model, or of the model that an adapter stands on.
+    """The config of a model, or of an adapter's base.
 
     Errors: ModelError `model.not-found`, `model.broken`, `model.remote-code`.
     """
@@ -134,16 +134,16 @@ def config_of(base: Input) -> "PretrainedConfig":
     refuse_remote_code(folder / "config.json", stated)
     try:
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # whatever transformers meets in a config that others wrote
+    except Exception as error:  # any error of transformers for a foreign config
         raise ModelError(
             "model.broken",
-            f"{folder / 'config.json'}: transformers knows no such {stated['model_type']} model: {reason(error)}",
+            f"{folder / 'config.json'}: transformers does not know the type {stated['model_type']}: {reason(error)}",
             "upgrade transformers, or choose a model of a family that it knows",
         ) from error
 
 
 def start_of(base: Input, resolved: Resolved) -> Start:
-    """The weights of a base as it lies on the disk, an adapter merged into it."""
+    """The weights of a base as it is on disk, an adapter merged into it."""
     folder = folder_of(whole_model(base))
     kept = {DTYPES.get(tensor.dtype) for tensor in read_tensors(folder).values()}
     is_merged = is_adapter(base.path)
@@ -162,7 +162,7 @@ def start_of(base: Input, resolved: Resolved) -> Start:
 
 
 def with_method(model: Any, method: Any, ctx: Context) -> "nn.Module":
-    """The model made ready for a method: with fresh LoRA matrices on frozen weights, or with every weight trained.
+    """Prepare the model for a method: with fresh LoRA matrices on frozen weights, or with every weight trained.
 
     What an adapter covers and leaves out is reported.
     """
@@ -195,7 +195,7 @@ def save(
 
 
 def _tokens_of(renderer: RowRenderer, data: Input, split: str, spec: TrainSpec, ctx: Context) -> TokenisedRows:
-    """Tokens and weights of every row that teaches something; what was left out, cut or not learned is reported."""
+    """Tokens and weights of every row with learned tokens; what was left out, cut or not learned is reported."""
     rendering = tokenised_split(renderer, data, split, ctx, processes=None if spec.threads == "auto" else spec.threads)
     found = rendering.of_first(spec.eval_rows if split == "validation" else None)
     rows = renderer.counts["rows"]
