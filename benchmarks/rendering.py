@@ -23,7 +23,7 @@ from burnish.tokens.load import load_tokenizer
 from burnish.tokens.rendering.renderer import Renderer
 from burnish.tokens.templates.chatml import CHATML
 
-TURNS = {1: 600, 10: 60, 40: 15}  # turns of a row: rows
+TURNS = {1: 1000, 10: 200, 40: 100}  # turns of a row: rows
 PASSES = 3
 WORDS = "order,of,a,person,who,asks,where,it,is,and,what,the,weather,will,be".split(",")  # noqa: SIM905
 TOOL = {
@@ -52,7 +52,7 @@ def main() -> None:
                 _report({name: lambda t=template, r=rows: _burnish(tokenizer, t, r)}, turns, count)
         for name in WITH_TOOLS:
             for turns, count in TURNS.items():
-                rows = conversations(turns, max(4, count // 4), with_tools=True)
+                rows = conversations(turns, max(5, count // 20), with_tools=True)
                 work = {f"{name}, tools": lambda t=templates[name], r=rows: _burnish(tokenizer, t, r, [TOOL])}
                 _report(work, turns, len(rows))
         return

@@ -195,7 +195,7 @@ def test_a_thought_before_the_json_of_a_call_is_its_reasoning(call):
 def test_other_text_before_the_json_of_a_call_is_named(text):
     error = refused(called(f'{text} {{"name": "now", "arguments": {{}}}}'), "sharegpt")
     assert error.field == "conversations.1.value"
-    assert f"the text '{text.removeprefix('<think>hm</think> ')}' stands before the tool call" in error.reason
+    assert f"the text '{text.removeprefix('<think>hm</think> ')}' precedes the tool call" in error.reason
 
 
 def test_a_thought_without_a_call_is_refused():

@@ -60,13 +60,13 @@ class DatasetWriter:
 
     def write(self, row: Row, split: str, tokens: int = 0, learned: int = 0) -> None:
         """Add one row; `tokens` and `learned` are kept where the dataset was opened as counted."""
-        spelled = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
-        line = {"id": row["id"], "source": row["source"], "kind": row["kind"], "tag": row.get("tag"), "row": spelled}
+        encoded = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+        line = {"id": row["id"], "source": row["source"], "kind": row["kind"], "tag": row.get("tag"), "row": encoded}
         if self._counted:
             line |= {"tokens": tokens, "learned": learned}
         batch = self._batches.setdefault(split, [])
         batch.append(line)
-        self._characters[split] = self._characters.get(split, 0) + len(spelled)
+        self._characters[split] = self._characters.get(split, 0) + len(encoded)
         self.rows[split] = self.rows.get(split, 0) + 1
         if self.rows[split] <= SAMPLE_ROWS and self._sample is not None:
             self._sample.write(json.dumps({"split": split} | row, ensure_ascii=False, separators=(",", ":")) + "\n")
@@ -132,7 +132,7 @@ def open_rows(input: Input, split: str, report: Callable[[str], None] | None = N
     """The rows of a split of a prepared dataset, or every row of a raw file or folder as split `train`.
 
     Raw rows are mapped by their detected layout; `report` gets the layout, and at the end the unmapped columns. Bad
-    rows are not counted here: the first one is an error, DataError `data.too-many-bad-rows` with its file, line and field.
+    rows are not counted here: the first one is DataError `data.too-many-bad-rows` with its file, line and field.
     `burnish prepare` quarantines them.
     """
     if is_prepared(input.path):
@@ -166,7 +166,7 @@ def open_rows(input: Input, split: str, report: Callable[[str], None] | None = N
 
 
 def _was_requested(path: Path, split: str) -> bool:
-    """Whether `prepare` was asked for the split: its statistics then list the split, if only with 0 rows."""
+    """Whether `prepare` was given the split: its statistics then list the split, if only with 0 rows."""
     stats = path / "stats.json"
     return stats.exists() and split in json.loads(stats.read_text(encoding="utf-8")).get("splits", {})
 

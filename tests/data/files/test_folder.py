@@ -48,11 +48,11 @@ def test_every_link_is_read_once_or_named(write, read_all, tmp_path):
     assert {name.removeprefix("set/"): reason for name, (reason, _) in reading.skipped.items()} == {
         "same.jsonl": "a link to a file that is read itself",
         "sub/again.jsonl": "a link to a file that is read itself",
-        "broken.jsonl": "a link that leads nowhere",
-        "loop.jsonl": "a link that leads nowhere",
-        "stolen.jsonl": "a link that leads out of the folder",
+        "broken.jsonl": "a broken link",
+        "loop.jsonl": "a broken link",
+        "stolen.jsonl": "a link to outside the folder",
         "inner": "a link to a folder",
-        "outer": "a link that leads out of the folder",
+        "outer": "a link to outside the folder",
         "round": "a link to a folder",
     }
 

@@ -41,7 +41,7 @@ def test_clear_gb18030_is_read_and_reported(name, write, read_all):
     assert [record.raw["text"] for record in records] == [CHINESE]
     assert not bad
     assert [said for said, matters in reading.messages() if matters] == [
-        f"{name} is not UTF-8, and read as GB18030, in which it is Chinese; `encoding` settles it"
+        f"{name} is not UTF-8, and is read as GB18030 (Chinese); set `encoding` to choose"
     ]
 
 

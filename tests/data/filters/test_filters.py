@@ -65,9 +65,9 @@ def test_all_columns_that_are_kept_are_compared_or_those_that_a_model_sees():
 
     drop = Duplicates()
     assert [drop(row) for row in rows()] == ["", "", "duplicate", "", "duplicate"]
-    assert "2 rows equal an earlier one but for columns that are not mapped (id)" in drop.message()
+    assert "2 rows equal an earlier one except for unmapped columns (id)" in drop.message()
     drop = Duplicates(content_only=True)
-    near = "duplicate but for columns that are not mapped"
+    near = "duplicate except for unmapped columns"
     assert [drop(row) for row in rows()] == ["", near, "duplicate", near, "duplicate"]
     assert Duplicates().message() == ""
 

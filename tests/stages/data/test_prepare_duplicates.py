@@ -59,7 +59,7 @@ def test_without_deduplicate_equal_rows_of_several_sources_are_kept(mix):
 def test_rows_of_two_sources_that_differ_in_columns_alone_are_dropped_by_content_only(mix):
     rows = question(1, mood="glad"), question(1, mood="sad")
     assert mix(*rows, deduplicate=True)[0]["dropped"] == {}
-    assert mix(*rows, deduplicate="content")[0]["dropped"] == {"duplicate but for columns that are not mapped": 1}
+    assert mix(*rows, deduplicate="content")[0]["dropped"] == {"duplicate except for unmapped columns": 1}
 
 
 def test_the_tag_of_a_source_does_not_make_its_rows_others(mix):

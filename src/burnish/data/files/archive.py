@@ -14,14 +14,14 @@ from burnish.data.files.folder import in_order, leads_outside
 from burnish.data.record import ReadReport
 
 BROKEN = (zipfile.BadZipFile, lzma.LZMAError, zlib.error, NotImplementedError)
-"""What reading a damaged member raises, besides OSError and EOFError."""
+"""Errors of reading a damaged member, besides OSError and EOFError."""
 _MOST_MEMBERS = 100_000
 _LARGE, _MOST_RATIO = 100 * 1024 * 1024, 250
-"""A member that unpacks to more bytes than this, and to so many times its packed size, is taken for a bomb."""
+"""A member that unpacks to more bytes than this, and to so many times its packed size, is treated as a bomb."""
 
 
 class Member:
-    """A file inside a .zip, with as much of `Path` as readers of streams need."""
+    """A file inside a .zip, with the part of `Path` that stream readers need."""
 
     def __init__(self, archive: Path, name: str, size: int):
         self.archive, self.size = archive, size
@@ -40,7 +40,7 @@ class Member:
         return self._path.suffix
 
     def open(self, mode: str = "rb") -> io.BufferedReader:
-        """Its unpacked bytes, at most as many as the archive says; more or others are an error of zipfile."""
+        """Its unpacked bytes, at most as many as the archive declares; more or others are an error of zipfile."""
         with zipfile.ZipFile(self.archive) as opened:  # the member keeps the file open
             return io.BufferedReader(cast(Any, opened.open(self._name)), 1 << 20)
 
@@ -57,7 +57,7 @@ def members(path: Path, reading: ReadReport) -> dict[str, Member]:
     for info in listed:
         problem = problem or _problem(info, names[info.filename])
     if problem:
-        raise DataError("data.unreadable", f"{path.name} {problem}", "unpack it yourself, and give the folder")
+        raise DataError("data.unreadable", f"{path.name} {problem}", "extract it yourself, and use the folder")
     links = [info.filename for info in listed if stat.S_ISLNK(info.external_attr >> 16)]
     reading.skip(path.name, links, "a link in an archive")
     sizes = {info.filename: info.file_size for info in listed}
@@ -68,7 +68,7 @@ def members(path: Path, reading: ReadReport) -> dict[str, Member]:
 def _problem(info: zipfile.ZipInfo, count: int) -> str:
     name = info.filename
     if leads_outside(name):
-        return f"holds '{name}', which leads out of it"
+        return f"holds '{name}', which is outside it"
     if count > 1:
         return f"holds {count} files called '{name}'"
     if info.flag_bits & 1:

@@ -1,4 +1,4 @@
-"""Telling GB18030 (with GBK and GB2312 in it) from UTF-8 and from other encodings, by what it spells."""
+"""Tells GB18030 (including GBK and GB2312) from UTF-8 and other encodings by the decoded characters."""
 
 import codecs
 
@@ -10,12 +10,12 @@ _LEAST_CHARACTERS, _LEAST_COMMON, _LEAST_FREQUENT = 10, 0.95, 0.1
 
 
 def is_utf8(sample: bytes) -> bool:
-    """The start of a file is UTF-8; a character that is cut at its end counts."""
+    """Whether the start of a file is UTF-8; a character cut off at its end is allowed."""
     return _decoded(sample, "utf-8") is not None
 
 
 def is_gb18030(sample: bytes) -> bool:
-    """The start of a file is Chinese in GB18030: it decodes, to common characters, the most frequent ones among them.
+    """Whether the start of a file is Chinese in GB18030: it decodes to common characters, frequent ones among them.
 
     Most bytes of any encoding decode as GB18030; Korean in EUC-KR even gives common characters, but not the frequent.
     """
@@ -30,8 +30,8 @@ def is_gb18030(sample: bytes) -> bool:
 
 def _is_common(character: str) -> bool:
     """Punctuation and full-width forms, or one of the 3,755 characters of GB2312's first level."""
-    spelled = character.encode("gb18030")
-    return len(spelled) == 2 and (0xA1 <= spelled[0] <= 0xA3 or 0xB0 <= spelled[0] <= 0xD7) and spelled[1] >= 0xA1
+    encoded = character.encode("gb18030")
+    return len(encoded) == 2 and (0xA1 <= encoded[0] <= 0xA3 or 0xB0 <= encoded[0] <= 0xD7) and encoded[1] >= 0xA1
 
 
 def _decoded(sample: bytes, encoding: str) -> str | None:

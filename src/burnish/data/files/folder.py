@@ -1,4 +1,4 @@
-"""The files of a folder in a fixed order: each is given, or named as one that is not read."""
+"""The files of a folder in a fixed order: each is listed, or reported as not read."""
 
 import os
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from burnish.data.record import ReadReport
 
 
 def names_below(folder: Path, reading: ReadReport) -> list[str]:
-    """The paths of a folder's files. Hidden ones are left out, and links, with a word, unless they add a file.
+    """The paths of a folder's files. Left out are hidden ones, and links that add no file, which is reported.
 
     A link is read where it leads to a file of the folder that is not read itself, or from the hub's snapshots to its
     blobs. DataError `data.unreadable` when a folder below cannot be listed.
@@ -20,7 +20,7 @@ def names_below(folder: Path, reading: ReadReport) -> list[str]:
         at = Path(error.filename or folder)
         name = at.relative_to(folder) if at.is_relative_to(folder) and at != folder else folder.name
         what = f"the folder {name} cannot be listed: {error.strerror or error}"
-        raise DataError("data.unreadable", what, "make it readable, or give a source without it") from error
+        raise DataError("data.unreadable", what, "make it readable, or use a source without it") from error
 
     files: list[str] = []
     links: list[str] = []
@@ -52,9 +52,9 @@ def _taken_links(folder: Path, links: list[str], files: list[str], reading: Read
     for name in links:
         path = folder / name
         if not path.exists():
-            reading.skip(folder.name, [name], "a link that leads nowhere")
+            reading.skip(folder.name, [name], "a broken link")
         elif not stays(folder, path):
-            reading.skip(folder.name, [name], "a link that leads out of the folder")
+            reading.skip(folder.name, [name], "a link to outside the folder")
         elif path.is_dir():
             reading.skip(folder.name, [name], "a link to a folder")
         elif path.resolve() in there:
@@ -65,7 +65,7 @@ def _taken_links(folder: Path, links: list[str], files: list[str], reading: Read
 
 
 def inside(folder: Path, name: str) -> Path:
-    """The path of a name that a file of the folder gave. DataError `data.unreadable` when it leads outside."""
+    """The path of a name in a file of the folder. DataError `data.unreadable` when it leads outside."""
     path = folder / PurePosixPath(name.replace("\\", "/"))
     if leads_outside(name) or not stays(folder, path):
         raise DataError("data.unreadable", f"'{name}' leads out of {folder.name}", "name a file inside the folder")
@@ -76,13 +76,13 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def leads_outside(name: str) -> bool:
-    """A relative path that would lead out of its folder by its spelling, on any system."""
+    """Whether a relative path would leave its folder, on any system."""
     parts = PurePosixPath(name.replace("\\", "/"))
     return parts.is_absolute() or not parts.parts or ":" in parts.parts[0] or ".." in parts.parts
 
 
 def stays(folder: Path, path: Path) -> bool:
-    """A path lies in the folder after links are followed; the hub's cache links from snapshots/ to blobs/ beside it."""
+    """Whether a resolved path is in the folder; the hub's cache links from snapshots/ to blobs/ beside it."""
     root, target = folder.resolve(), path.resolve()
     if target.is_relative_to(root):
         return True

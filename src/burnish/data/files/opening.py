@@ -1,4 +1,4 @@
-"""Opening a file as a stream of UTF-8 bytes: unpacked if it is .gz or .zst, and decoded from what it is written in."""
+"""Opening a file as a stream of UTF-8 bytes: decompressed if it is .gz or .zst, and decoded from its encoding."""
 
 import codecs
 import gzip
@@ -27,7 +27,7 @@ _MARKS = (  # the longer mark first: UTF-32's begins with UTF-16's
 
 @contextmanager
 def opened(path: Path | Member, name: str, reading: ReadReport) -> Iterator["ByteStream"]:
-    """A buffered stream of a file's UTF-8 bytes. DataError `data.unreadable` when the file or its packing is broken."""
+    """A buffered stream of a file's UTF-8 bytes. DataError `data.unreadable` when the file cannot be unpacked."""
     try:
         with _open(path) as disk:
             stream = ByteStream(_decoded(_unpacked(path, disk), name, reading), disk, reading)
@@ -53,7 +53,7 @@ def unreadable(name: str, error: Exception) -> DataError:
 
 @dataclass
 class Line:
-    """One line without its end. `size` is its whole length in bytes; a longer one than MAX_ROW_BYTES is cut short."""
+    """One line without its end. `size` is its whole length in bytes; a line longer than MAX_ROW_BYTES is cut."""
 
     number: int
     data: bytes
@@ -101,7 +101,7 @@ def _unpacked(path: Path | Member, disk: IO[bytes]) -> io.BufferedIOBase:
 
 
 def _decoded(stream: io.BufferedIOBase, name: str, reading: ReadReport) -> io.BufferedIOBase:
-    """The stream as UTF-8, after its byte-order mark: from what the mark or the setting says, or from GB18030."""
+    """The stream as UTF-8, after its byte-order mark: decoded as the mark or the setting says, or from GB18030."""
     head = cast(Any, stream).peek(4)[:4]
     for mark, encoding in _MARKS:
         if head.startswith(mark):
@@ -112,14 +112,14 @@ def _decoded(stream: io.BufferedIOBase, name: str, reading: ReadReport) -> io.Bu
     reading.used_encoding |= encoding is not None
     if encoding is None and not is_utf8(sample := cast(Any, stream).peek(_CHUNK)) and is_gb18030(sample):
         encoding = "gb18030"
-        reading.warn(f"{name} is not UTF-8, and read as GB18030, in which it is Chinese; `encoding` settles it")
+        reading.warn(f"{name} is not UTF-8, and is read as GB18030 (Chinese); set `encoding` to choose")
     if encoding is None or codecs.lookup(encoding).name == "utf-8":
         return stream
     return io.BufferedReader(_Transcoder(stream, encoding), _CHUNK)
 
 
 class _Pieces(io.RawIOBase):
-    """A stream that is made piece by piece: `piece` gives the next bytes, or None at the end."""
+    """A stream produced piece by piece: `piece` gives the next bytes, or None at the end."""
 
     _rest = b""
 
@@ -141,7 +141,7 @@ class _Pieces(io.RawIOBase):
 
 
 class _ZstdFrames(_Pieces):
-    """Unpacks zstandard frames, and fails at a torn one, where the package's own reader just ends.
+    """Decompresses zstandard frames, and fails at a truncated one, where the package's own reader just ends.
 
     It is fed a little at a time: even of a bomb, that much unpacks to 32 MiB at most (128 KiB for 4 bytes).
     """

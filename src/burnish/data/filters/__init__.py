@@ -1,4 +1,4 @@
-"""Filters: each is called with a row and gives nothing (keep it) or the reason to drop it, which is the statistic."""
+"""Filters: each is called with a row and returns "" (keep it) or the reason to drop it, which is also the statistic."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Drops rows that were seen before, by 64-bit hashes, and counts those that differ in columns nothing maps."""
+"""Drops rows that were seen before, by 64-bit hashes, and counts those that differ only in unmapped columns."""
 
 import hashlib
 from collections import Counter
@@ -23,22 +23,22 @@ class Duplicates:
 
     def __call__(self, row: Row) -> str:
         content, extra = int(row["id"], 16), row.get("extra", {})
-        spelled = f"whole:{row['id']}:".encode() + canonical_json(extra)
-        is_new = self._seen.add(int.from_bytes(hashlib.sha256(spelled).digest()[:8], "big"))
+        encoded = f"whole:{row['id']}:".encode() + canonical_json(extra)
+        is_new = self._seen.add(int.from_bytes(hashlib.sha256(encoded).digest()[:8], "big"))
         is_new_content = self._seen.add(content)
         if not is_new:
             return "duplicate"
         if is_new_content:
             return ""
         self.differing.update(["", *list(extra)[:_COLUMNS_COUNTED]])
-        return "duplicate but for columns that are not mapped" if self._content_only else ""
+        return "duplicate except for unmapped columns" if self._content_only else ""
 
     def message(self) -> str:
-        """What of equal content was kept or dropped, in a sentence; empty where there is nothing to say."""
+        """A message about rows of equal content; empty without any."""
         columns = ", ".join(name for name, _ in self.differing.most_common(5) if name)
         if not self.differing:
             return ""
-        rows = f"{self.differing['']:,} rows equal an earlier one but for columns that are not mapped ({columns})"
+        rows = f"{self.differing['']:,} rows equal an earlier one except for unmapped columns ({columns})"
         if self._content_only:
             return f"{rows}: dropped by deduplicate: content"
         return f"{rows}: they are kept; deduplicate: content drops them"

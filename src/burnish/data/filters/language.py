@@ -39,13 +39,13 @@ def spoken_text(row: Row) -> str:
     """Texts of the user and the assistant in a row, cut; system prompts and tool results are often English."""
     if row["kind"] == "text":
         return row["text"][:_CHARACTERS]
-    said = [m["content"] for m in every_message(row) if m["role"] in ("user", "assistant") and m["content"]]
-    share = max(100, _CHARACTERS // max(1, len(said)))
-    return "\n".join(text[:share] for text in said)[:_CHARACTERS]
+    texts = [m["content"] for m in every_message(row) if m["role"] in ("user", "assistant") and m["content"]]
+    share = max(100, _CHARACTERS // max(1, len(texts)))
+    return "\n".join(text[:share] for text in texts)[:_CHARACTERS]
 
 
 def language_of(text: str) -> str:
-    """The likeliest language of a text, ISO 639-1."""
+    """The most likely language of a text, ISO 639-1."""
     return _identifier(WIDESPREAD).classify(text)[0]
 
 

@@ -19,11 +19,11 @@ CONVERSATIONS = ("messages", "conversations", "conversation")
 SYSTEM = ("system", "system_prompt", "systemInstruction", "system_instruction")
 _TOOLS = ("tools", "functions", "toolConfig")
 OPTIONAL = (*SYSTEM, *_TOOLS, "history", "input", "context")
-"""Columns that formats take where they are there."""
+"""Optional columns that formats take."""
 
 
 class Columns:
-    """The columns of one row. `roles` maps the source's words to ours before the known words are looked up."""
+    """The columns of one row. `roles` maps the source's names of roles to ours, before the known names."""
 
     def __init__(self, raw: Raw, roles: Mapping[str, str]):
         self.raw = raw
@@ -35,7 +35,7 @@ class Columns:
         self._nested_tools: dict[str, Any] = {}
 
     def has(self, *names: str) -> bool:
-        """Every one of these columns is there and is not null."""
+        """Whether all of these columns exist and are not null."""
         return all(self.raw.get(name) is not None for name in names)
 
     def take(self, name: str) -> Any:
@@ -65,7 +65,7 @@ class Columns:
         return self.turns_of(self.take(name), name)
 
     def turns_of(self, value: Any, field: str) -> list[Message]:
-        """The turns that a value holds; keys of a turn that nothing maps go to `extra` under their dotted path."""
+        """The turns of a value; unmapped keys of a turn go to `extra` under their dotted path."""
         if isinstance(value, str):
             value = decoded(value, field)
         listed = [value] if isinstance(value, dict) else value
@@ -74,7 +74,7 @@ class Columns:
         schemas = schemas_of(self._all_tools() or [])
         return TurnReader(self._roles, schemas, self.extra, self.remarks).read(listed, field)
 
-    def said(self, name: str, role: str) -> list[Message]:
+    def turns_from(self, name: str, role: str) -> list[Message]:
         """The turns of a column that holds a text of `role`, a transcript, or a list of turns."""
         value = self.raw.get(name)
         if isinstance(value, list | dict) or is_turns(value):
@@ -83,7 +83,7 @@ class Columns:
         return transcribed(text, name) if is_transcript(text) else [{"role": role, "content": text}]
 
     def conversation(self) -> list[Message]:
-        """The turns of whichever conversation column is there, or nothing."""
+        """The turns of the first conversation column that exists; empty without one."""
         name = next((name for name in CONVERSATIONS if is_turns(self.raw.get(name))), None)
         return self.turns(name) if name is not None else []
 
@@ -118,7 +118,7 @@ class Columns:
         return value
 
     def row(self, source: str, kind: str, **content: Any) -> Row:
-        """The canonical row, with the system prompt, tools and tag of columns of their own, and the rest as extra."""
+        """The canonical row, with the system prompt, tools and tag from their columns, and the rest as extra."""
         if "messages" in content:
             content["messages"] = self._with_system(content["messages"])
             content["tools"] = self._all_tools()
@@ -133,20 +133,20 @@ class Columns:
         return make_row(kind, source, **content, extra=rest | self.extra)
 
     def _with_system(self, messages: list[Message]) -> list[Message]:
-        """The messages after the system prompt of a column of its own; two different prompts are an error."""
+        """The messages with the system prompt of its column before them; two different prompts are an error."""
         system = ""
         for name in SYSTEM:
             if not self.has(name):
                 continue
             said = text_parts(self.take(name), name, self.extra)
             if said.strip() and system and said != system:
-                raise RowError(name, "two columns hold two different system prompts")
+                raise RowError(name, "two columns have different system prompts")
             system = said if said.strip() else system
         if not system:
             return messages
         if messages and messages[0]["role"] == "system":
             if messages[0]["content"] != system:
-                raise RowError("system", "the column and the first turn are two different system prompts")
+                raise RowError("system", "the column and the first turn have different system prompts")
             return messages
         return [{"role": "system", "content": system}, *messages]
 
@@ -171,6 +171,6 @@ def is_turns(value: Any) -> bool:
     return TurnReader.looks_like_a_turn(value[0])
 
 
-def is_said(value: Any) -> bool:
+def is_content(value: Any) -> bool:
     """A text, a number, or turns."""
     return isinstance(value, str | int | float) or is_turns(value)

@@ -1,4 +1,4 @@
-"""The protocol of a format: a name, the columns it cannot do without, whether a row fits, and the mapping.
+"""The protocol of a format: a name, the required columns, whether a row fits, and the mapping.
 
 `fits` gives the reason why a raw row looks like this format, or nothing; it must be cheap and must not raise.
 `map` takes the columns it knows and gives the content of the canonical row, or raises RowError with the wrong field.
@@ -12,12 +12,12 @@ from burnish.data.document import Row
 from burnish.data.formats.columns import Columns, Raw
 
 JUDGED, ANSWERED, WEAK = 0, 1, 2
-"""Ranks: answers that are compared or labelled; answers that are shown; rows without an answer."""
+"""Ranks: compared or labelled answers; plain answers; rows without an answer."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """`needs` are columns without which no row can be read, each with its other names. The lowest rank is taken."""
+    """`needs` are the required columns, each with its alternative names. The format with the lowest rank wins."""
 
     name: str
     needs: tuple[tuple[str, ...], ...]
@@ -26,6 +26,6 @@ class Format:
     rank: int = ANSWERED
 
     def read(self, raw: Raw, source: str, roles: Mapping[str, str] | None = None) -> tuple[Row, tuple[str, ...]]:
-        """(the canonical row, the remarks on it, each once). RowError names the field that is wrong."""
+        """(the canonical row, its distinct remarks). RowError names the field that is wrong."""
         columns = Columns(raw, roles or {})
         return columns.row(source, **self.map(columns)), tuple(dict.fromkeys(columns.remarks))

@@ -1,4 +1,4 @@
-"""One answer to a prompt and whether it is wanted: `label` or `kto_tag` beside any of the chat layouts."""
+"""One answer to a prompt and whether it is desirable: `label` or `kto_tag` beside any of the chat layouts."""
 
 from typing import Any
 

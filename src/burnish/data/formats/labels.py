@@ -1,4 +1,4 @@
-"""Words and numbers that say whether an answer is wanted."""
+"""Values of labels: desirable or undesirable."""
 
 from typing import Any
 
@@ -7,6 +7,6 @@ UNWANTED = ("false", "0", "0.0", "no", "bad", "undesirable", "negative", "reject
 
 
 def label_of(value: Any) -> bool | None:
-    """Whether a label says wanted or unwanted; None where it says neither."""
+    """Whether a label means desirable; None for an unknown label."""
     word = str(value).strip().lower() if isinstance(value, bool | int | float | str) else ""
     return True if word in WANTED else False if word in UNWANTED else None

@@ -23,7 +23,7 @@ def refuse_media(raw: dict[str, Any], content: dict[str, Any]) -> None:
 
 
 def holds_media(name: str) -> str:
-    """The reason for which a column or key of media is refused."""
+    """Why a column or key of media is refused."""
     return (
         f"the row has '{name}': only text is trained on; leave such rows out, or where it only describes "
         f"the row rename it with `columns: {{{name}: {name}_file}}`"

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from burnish.data.document import Message
-from burnish.data.formats.columns import CONVERSATIONS, Columns, Raw, is_said
+from burnish.data.formats.columns import CONVERSATIONS, Columns, Raw, is_content
 from burnish.data.formats.format import Format
 from burnish.data.record import RowError, kind_of
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two columns, and those whose text stands above or below the question, where they hold one."""
+    """Two columns, and the optional columns whose text goes above or below the question."""
 
     name: str
     asks: str
@@ -30,17 +30,19 @@ class Pair:
 
     def holds(self, raw: Raw) -> bool:
         return (
-            is_said(raw.get(self.asks))
-            and is_said(raw.get(self.answers))
+            is_content(raw.get(self.asks))
+            and is_content(raw.get(self.answers))
             and not any(name in raw for name in self.without)
         )
 
     def question(self, columns: Columns) -> list[Message]:
-        """The history, and the question with what stands above and below it."""
+        """The history, and the question with the texts above and below it."""
         above, below = _texts(columns, self.above), _texts(columns, self.below)
         # as LLaMA-Factory joins them, what stands below an empty question is the question
         unasked = bool(below) and self.asks in columns.raw and _is_blank(columns.take(self.asks))
-        messages: list[Message] = [{"role": "user", "content": ""}] if unasked else columns.said(self.asks, "user")
+        messages: list[Message] = (
+            [{"role": "user", "content": ""}] if unasked else columns.turns_from(self.asks, "user")
+        )
         if above or below:
             if len(messages) > 1:
                 name = next(name for name in (*self.above, *self.below) if columns.raw.get(name))
@@ -50,7 +52,7 @@ class Pair:
         return [*columns.history(), *messages]
 
     def answer(self, columns: Columns) -> list[Message]:
-        return columns.said(self.answers, "assistant")
+        return columns.turns_from(self.answers, "assistant")
 
     def map(self, columns: Columns) -> dict[str, Any]:
         return {"kind": "chat", "messages": [*self.question(columns), *self.answer(columns)]}
@@ -77,12 +79,12 @@ def pair_in(raw: Raw) -> Pair | None:
 
 
 def has_choices(raw: Raw) -> bool:
-    """A question of multiple choice, which its text alone does not ask."""
+    """A multiple-choice question, which needs its choices."""
     return any(isinstance(raw.get(name), list | dict) for name in ("choices", "options"))
 
 
-def asked(columns: Columns) -> list[Message]:
-    """The turns before an answer, from whichever column holds them; none where no column does."""
+def prompt_turns(columns: Columns) -> list[Message]:
+    """The turns before an answer, from the first column that has them; empty without one."""
     if messages := columns.conversation():
         return messages
     if isinstance(columns.raw.get("input"), dict):
@@ -96,7 +98,7 @@ def _by_question(columns: Columns) -> Iterator[Pair]:
 
 
 def _is_repeated(raw: Raw, asks: str) -> bool:
-    """The question stands in a conversation of the same row: the pair only repeats it."""
+    """The question is part of a conversation in the same row: the pair only repeats it."""
     said = raw.get(asks)
     turns = next((raw[name] for name in CONVERSATIONS if isinstance(raw.get(name), list)), [])
     texts = (turn.get(key) for turn in turns if isinstance(turn, dict) for key in ("content", "value"))
@@ -108,13 +110,13 @@ def _is_blank(value: Any) -> bool:
 
 
 def _texts(columns: Columns, names: tuple[str, ...]) -> list[str]:
-    """The texts that stand with the question, those that are not empty."""
+    """The non-empty texts that belong to the question."""
     texts: list[str] = []
     for name in names:
         if not columns.has(name):
             continue
         if not isinstance(columns.raw[name], str | int | float):
-            reason = f"the column stands with the question and must be a text, not {kind_of(columns.raw[name])}"
+            reason = f"the column belongs to the question and must be a text, not {kind_of(columns.raw[name])}"
             raise RowError(name, f"{reason}; to keep it out rename it with `columns: {{{name}: other_{name}}}`")
         texts.append(columns.text(name, empty=True, numbers=True))
     return [text for text in texts if text.strip()]

@@ -12,7 +12,7 @@ from burnish.data.strict_json import decoded
 WEIGHTS = ("loss_weight", "weight", "train", "training")
 _TEXT = ("text", "input_text", "output_text")
 _THOUGHTS = ("thinking", "reasoning", "thought")
-_SAID = ("text", "value")
+_TEXT_KEYS = ("text", "value")
 _TYPED = (*_TEXT, *_THOUGHTS, "refusal", "tool_use", "tool_call", "tool_result", "input_image", "input_audio", "file")
 _UNTYPED = {
     "toolUse": "tool_use",
@@ -27,7 +27,7 @@ _UNTYPED = {
 
 @dataclass
 class Result:
-    """What a tool gave back."""
+    """The result of a tool."""
 
     content: str
     call_id: str | None = None
@@ -45,7 +45,7 @@ class Parts:
 
 
 def is_part(value: Any) -> bool:
-    """An object of a type that vendors give to parts, and no data that happens to have a `type`."""
+    """Whether an object has a type that vendors use for parts, and is not data with a `type` key."""
     kind = value.get("type") if isinstance(value, dict) else None
     return isinstance(kind, str) and (kind in _TYPED or kind.partition("_")[0] in ("image", "audio", "video"))
 
@@ -68,7 +68,7 @@ def text_parts(value: Any, path: str, extra: dict[str, Any]) -> str:
 
 
 def read_parts(parts: list[Any], path: str, extra: dict[str, Any]) -> Parts:
-    """Sort the parts by kind. What nothing maps goes to `extra`; RowError names a part that is not text."""
+    """Sort the parts by kind. Unmapped keys go to `extra`; RowError names a part that is not text."""
     found = Parts()
     for i, part in enumerate(parts):
         here = f"{path}.{i}"
@@ -100,18 +100,18 @@ def _read(part: dict[str, Any], path: str, found: Parts, extra: dict[str, Any]) 
     kind = _kind(part)
     if kind in _TEXT:
         into = found.thoughts if part.get("thought") is True else found.texts
-        used = _said(part, path, _SAID, into)
+        used = _text_of(part, path, _TEXT_KEYS, into)
         return {"thought", *used} if isinstance(part.get("thought"), bool) else used
     if kind in _THOUGHTS:
-        return _said(part, path, (kind, *_SAID), found.thoughts)
+        return _text_of(part, path, (kind, *_TEXT_KEYS), found.thoughts)
     if kind == "refusal":
-        return _said(part, path, ("refusal",), found.texts)
+        return _text_of(part, path, ("refusal",), found.texts)
     if kind == "reasoningContent":
         value = part[kind]
         inner = value.get("reasoningText") if isinstance(value, dict) else None
         if not isinstance(inner, dict):
             raise RowError(path, "the part holds no text")
-        keep_rest(inner, _said(inner, path, ("text",), found.thoughts), path, extra)
+        keep_rest(inner, _text_of(inner, path, ("text",), found.thoughts), path, extra)
         keep_rest(value, {"reasoningText"}, path, extra)
         return {"type", kind}
     if kind == "tool_call" and "value" in part:
@@ -136,7 +136,7 @@ def _read(part: dict[str, Any], path: str, found: Parts, extra: dict[str, Any]) 
     raise RowError(path, f"a part of type '{kind}' is not text: only text is trained on")
 
 
-def _said(part: Mapping[str, Any], path: str, keys: tuple[str, ...], into: list[str]) -> set[str]:
+def _text_of(part: Mapping[str, Any], path: str, keys: tuple[str, ...], into: list[str]) -> set[str]:
     key = next((key for key in keys if part.get(key) is not None), None)
     if key is None or not isinstance(part[key], str):
         raise RowError(path, "the part holds no text")

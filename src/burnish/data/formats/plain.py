@@ -1,8 +1,8 @@
-"""Rows without an answer: a `text` to continue, a transcript in a `text`, or a `prompt` that nothing answers."""
+"""Rows without an answer: a `text` to continue, a transcript in a `text`, or a `prompt` without an answer."""
 
 from typing import Any
 
-from burnish.data.formats.columns import Columns, Raw, is_said
+from burnish.data.formats.columns import Columns, Raw, is_content
 from burnish.data.formats.conversation import conversation
 from burnish.data.formats.format import WEAK, Format
 from burnish.data.formats.transcript import is_transcript, transcribed
@@ -27,13 +27,13 @@ def _map_transcript(columns: Columns) -> dict[str, Any]:
 
 
 def _fits_prompt(raw: Raw) -> str:
-    """A column that looks like the answer makes it something else, which only the user can name."""
-    found = is_said(raw.get("prompt")) and not any(key in raw for key in ANSWERS)
+    """A column that looks like the answer makes it another layout, which only the user can name."""
+    found = is_content(raw.get("prompt")) and not any(key in raw for key in ANSWERS)
     return "a prompt and no answer" if found else ""
 
 
 def _map_prompt(columns: Columns) -> dict[str, Any]:
-    return {"kind": "prompt", "messages": columns.said("prompt", "user")}
+    return {"kind": "prompt", "messages": columns.turns_from("prompt", "user")}
 
 
 TEXT = Format("text", (("text",),), _fits_text, _map_text, rank=WEAK)

@@ -1,4 +1,4 @@
-"""Two answers to one prompt, the better one known by its column's name or by a column that names the winner."""
+"""Two answers to one prompt, the better one given by its column's name or by a column that names the winner."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,7 +7,7 @@ from burnish.data.document import Message
 from burnish.data.formats.columns import Columns, Raw
 from burnish.data.formats.format import JUDGED, Format
 from burnish.data.formats.labels import label_of
-from burnish.data.formats.pairs import asked
+from burnish.data.formats.pairs import prompt_turns
 from burnish.data.record import RowError
 
 _CHOSEN = (
@@ -29,7 +29,9 @@ def _fits_chosen(raw: Raw) -> str:
 
 def _map_chosen(columns: Columns) -> dict[str, Any]:
     better, worse = next((pair for pair in _CHOSEN if columns.has(*pair)), _CHOSEN[0])
-    return two_answers(asked(columns), columns.said(better, "assistant"), columns.said(worse, "assistant"))
+    return two_answers(
+        prompt_turns(columns), columns.turns_from(better, "assistant"), columns.turns_from(worse, "assistant")
+    )
 
 
 def _fits_compared(raw: Raw) -> str:
@@ -41,8 +43,8 @@ def _fits_compared(raw: Raw) -> str:
 def _map_compared(columns: Columns) -> dict[str, Any]:
     pair = next((pair for pair in _COMPARED if columns.has(*pair)), _COMPARED[0])
     better = _winner(columns, [name.rpartition("_")[2] for name in pair])
-    answers = [columns.said(name, "assistant") for name in pair]
-    return two_answers(asked(columns), answers[better], answers[1 - better])
+    answers = [columns.turns_from(name, "assistant") for name in pair]
+    return two_answers(prompt_turns(columns), answers[better], answers[1 - better])
 
 
 def _both(raw: Raw, *names: str) -> bool:
@@ -56,7 +58,7 @@ def _verdict_column(raw: Raw) -> str:
 
 
 def _winner(columns: Columns, names: list[str]) -> int:
-    """Which of the two wins. RowError when neither does, or the verdict is unknown."""
+    """The index of the winner. RowError when there is none, or the verdict is unknown."""
     column = _verdict_column(columns.raw)
     if not column:
         raise RowError("winner", f"no column says which answer is better (known: {', '.join(_VERDICTS)})")

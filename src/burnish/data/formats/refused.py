@@ -1,4 +1,4 @@
-"""Layouts that are known and refused by name, each with what to write instead."""
+"""Known layouts that are refused by name, each with an alternative."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from burnish.data.formats.pairs import has_choices
 
 @dataclass(frozen=True)
 class Refused:
-    """`name` completes "the rows are …", `fix` says what to write instead."""
+    """`name` completes "the rows are …", `fix` is the alternative."""
 
     name: str
     fits: Callable[[Raw], bool]
@@ -49,12 +49,12 @@ REFUSED = (
         "choose a path through the replies, such as the best rank, and write `{messages: [{role, content}, …]}`",
     ),
     Refused(
-        "questions of multiple choice, whose choices stand in a column of their own",
+        "multiple-choice questions, with the choices in their own column",
         has_choices,
         "write the choices into the question and the right one as its answer: `{question, answer}`",
     ),
     Refused(
-        "lists of texts that do not say who speaks",
+        "lists of texts without roles",
         _is_list_of_texts,
         "write each turn with its role: `{messages: [{role, content}, …]}`",
     ),

@@ -1,4 +1,4 @@
-"""What a format does not map of an object: kept in `extra` under its dotted path, so that it is named and counted."""
+"""Unmapped keys of an object: kept in `extra` under its dotted path, so that it is named and counted."""
 
 from collections.abc import Collection
 from typing import Any

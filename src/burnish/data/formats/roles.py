@@ -50,7 +50,7 @@ def roles_in(raw: dict[str, Any]) -> Iterator[str]:
 
 
 def role_of(written: Any, roles: Mapping[str, str], field: str) -> str:
-    """The role of a word, in any letter case; `roles` are the source's own words. RowError when it is unknown."""
+    """The role of a word, in any letter case; `roles` are the source's names. RowError when it is unknown."""
     if isinstance(written, str):
         role = roles.get(written) or ROLE_OF.get(written.strip().lower())
         if role is not None:

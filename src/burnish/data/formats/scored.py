@@ -5,7 +5,7 @@ from typing import Any
 
 from burnish.data.formats.columns import Columns, Raw
 from burnish.data.formats.format import JUDGED, Format
-from burnish.data.formats.pairs import asked
+from burnish.data.formats.pairs import prompt_turns
 from burnish.data.formats.preference import two_answers
 from burnish.data.formats.rest import keep_rest
 from burnish.data.record import RowError
@@ -57,7 +57,7 @@ def map_row(columns: Columns) -> dict[str, Any]:
         if i not in (best, worst):
             columns.extra[f"{column}.{i}"] = text
     chosen, rejected = ([{"role": "assistant", "content": answers[i][0]}] for i in (best, worst))
-    return two_answers(asked(columns), chosen, rejected)
+    return two_answers(prompt_turns(columns), chosen, rejected)
 
 
 def _answer(item: Any, score: str, path: str, extra: dict[str, Any]) -> tuple[str, Any]:

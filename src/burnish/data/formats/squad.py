@@ -1,4 +1,4 @@
-"""SQuAD's layout: a question about a context, and a list of answers of which the first is taken."""
+"""SQuAD's layout: a question about a context, and a list of answers, of which the first is used."""
 
 from typing import Any
 

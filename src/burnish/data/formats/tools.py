@@ -1,4 +1,4 @@
-"""Tools and their calls: every vendor's way of writing them, brought to OpenAI's."""
+"""Tools and their calls: the layouts of all vendors, converted to OpenAI's."""
 
 import json
 import re
@@ -20,14 +20,14 @@ _OPENED = re.compile(r"[\[{]")
 _MAY_BE_NULL = ("default", "const", "example")
 NULLS_IN_SCHEMAS = "nulls dropped from tool schemas (Parquet fills absent keys with them)"
 NULL_ARGUMENTS = "null arguments dropped from tool calls, which the tool's schema does not allow"
-REPEATED_TOOLS = "tools described more than once in the same words, kept once"
-KEPT_NULLS = "null arguments kept in tool calls, since no tool schema says whether they belong"
+REPEATED_TOOLS = "tools described more than once, identically, and kept once"
+KEPT_NULLS = "null arguments kept in tool calls, since no tool schema covers them"
 
 
 def tools_of(described: Mapping[str, Any], extra: dict[str, Any], remarks: list[str]) -> list[dict[str, Any]]:
     """The tools of all columns that describe some. Two descriptions of one tool that differ are an error.
 
-    What stands around a tool and nothing maps goes to `extra`.
+    Unmapped keys around a tool go to `extra`.
     """
     tools: dict[str, dict[str, Any]] = {}
     for column, value in described.items():
@@ -35,7 +35,7 @@ def tools_of(described: Mapping[str, Any], extra: dict[str, Any], remarks: list[
             canonical = _without_nulls(_tool(tool, f"{column}.{i}", extra), remarks)
             name = canonical["function"]["name"]
             if tools.setdefault(name, canonical) != canonical:
-                raise RowError(f"{column}.{i}", f"the tool '{name}' is described twice, and differently")
+                raise RowError(f"{column}.{i}", f"the tool '{name}' has two different descriptions")
             if tools[name] is not canonical:
                 remarks.append(REPEATED_TOOLS)
     return list(tools.values())
@@ -48,7 +48,7 @@ def schemas_of(tools: list[dict[str, Any]]) -> Schemas:
 def calls_of(
     listed: list[Any], path: str, schemas: Schemas, extra: dict[str, Any], remarks: list[str]
 ) -> list[dict[str, Any]]:
-    """Canonical calls; keys that nothing maps go to `extra`."""
+    """Canonical calls; unmapped keys go to `extra`."""
     calls = []
     for i, call in enumerate(listed):
         here = f"{path}.{i}"
@@ -76,7 +76,7 @@ def calls_of(
 
 
 def call_list(value: Any, path: str) -> list[Any]:
-    """The calls that a value holds: a list, one object, or either as JSON text."""
+    """The calls in a value: a list, one object, or either as JSON text."""
     if isinstance(value, str):
         value = _decoded_calls(value, path)
     listed = [value] if isinstance(value, dict) else value
@@ -93,7 +93,7 @@ def _decoded_calls(text: str, path: str) -> Any:
         before = text[: start.start()].strip() if start else ""
         if not before:
             raise
-        reason = f"the text '{before:.60}' stands before the tool call"
+        reason = f"the text '{before:.60}' precedes the tool call"
         raise RowError(path, f"{reason}: write `{{role: assistant, content, tool_calls}}`") from None
 
 
@@ -143,7 +143,7 @@ def _tool(tool: Any, path: str, extra: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_nulls(tool: dict[str, Any], remarks: list[str]) -> dict[str, Any]:
-    """A tool's description without keys that are null, which no schema means."""
+    """A tool's description without null keys, which have no meaning in a schema."""
 
     def cleaned(value: Any) -> Any:
         if isinstance(value, list):
@@ -159,7 +159,7 @@ def _without_nulls(tool: dict[str, Any], remarks: list[str]) -> dict[str, Any]:
 
 
 def _without_null_arguments(value: dict[str, Any], schema: Any, remarks: list[str]) -> dict[str, Any]:
-    """Arguments without the nulls that a schema does not allow: Arrow gives every call the keys of all calls."""
+    """Arguments without nulls that the schema does not allow: Arrow gives every call the keys of all calls."""
     nulls = [key for key, child in value.items() if child is None]
     if not nulls:
         return value
@@ -191,5 +191,5 @@ def _arguments(value: Any, path: str) -> str:
             raise RowError(path, f"arguments must be an object, not {kind_of(value)}")
         return json.dumps(value, ensure_ascii=False)
     if not isinstance(decoded(value, path), dict):
-        raise RowError(path, "arguments must spell a JSON object")
+        raise RowError(path, "arguments must be the text of a JSON object")
     return value

@@ -22,7 +22,7 @@ _NAMES = ("name", "tool_call_id")
 _MAPPED = {*_REASONING, *WEIGHTS, *_CALLS, *_NAMES}
 _SPANS = "train_detail"
 _THOUGHT = re.compile(r"\s*<think>(.*?)</think>\s*", re.DOTALL)
-REFUSALS = "refusals taken as what the assistant says"
+REFUSALS = "refusals used as the assistant's text"
 _EXCHANGES = (
     ("human", "assistant"),
     ("human", "gpt"),
@@ -33,7 +33,7 @@ _EXCHANGES = (
 
 
 class TurnReader:
-    """Reads the turns of one row. What nothing maps is put into `extra` under its dotted path."""
+    """Reads the turns of one row. Unmapped keys go to `extra` under its dotted path."""
 
     def __init__(self, roles: Mapping[str, str], schemas: Schemas, extra: dict[str, Any], remarks: list[str]):
         self._roles, self._schemas, self._extra, self._remarks = roles, schemas, extra, remarks
@@ -119,7 +119,7 @@ class TurnReader:
         return self._with_results(parts, message, path)
 
     def _with_results(self, parts: Parts, message: Message, path: str) -> list[Message]:
-        """The results of tools in a turn, each as a tool's message, before what else the turn says."""
+        """The results of tools in a turn, each as a tool's message, before the rest of the turn."""
         if message["role"] == "assistant":
             raise RowError(path, "an assistant turn cannot hold the result of a tool")
         messages: list[Message] = []
@@ -155,19 +155,19 @@ class TurnReader:
                 continue
             written = self._calls(call_list(turn[key], f"{path}.{key}"), f"{path}.{key}")
             if calls and not all(call["function"] in [other["function"] for other in calls] for call in written):
-                raise RowError(f"{path}.{key}", "the turn holds other tool calls in another place")
+                raise RowError(f"{path}.{key}", "the turn has different tool calls in another place")
             calls = calls or written
         return calls
 
     def _thought(self, turn: dict[str, Any], path: str, thought: str) -> str:
-        """The reasoning of a turn; the same thought may stand in two places, two thoughts may not."""
+        """The reasoning of a turn; the same text may occur in two places, different texts may not."""
         for key in _REASONING:
             if not turn.get(key):
                 continue
             if not isinstance(turn[key], str):
                 raise RowError(f"{path}.{key}", "reasoning must be a text")
             if thought and thought != turn[key]:
-                raise RowError(f"{path}.{key}", "the turn holds other reasoning in another place")
+                raise RowError(f"{path}.{key}", "the turn has different reasoning in another place")
             thought = turn[key]
         return thought
 
@@ -180,7 +180,7 @@ def _exchange_of(turn: dict[str, Any]) -> tuple[str, str] | None:
 
 
 def _called(value: Any, path: str) -> Parts:
-    """The calls that a value holds, and the `<think>…</think>` before them, as LLaMA-Factory reads it."""
+    """The calls in a value, and the `<think>…</think>` before them, as LLaMA-Factory reads it."""
     thought = _THOUGHT.match(value) if isinstance(value, str) else None
     if thought is None:
         return Parts(calls=call_list(value, path))
@@ -188,7 +188,7 @@ def _called(value: Any, path: str) -> Parts:
 
 
 def _is_refused(turn: dict[str, Any], content_key: str) -> bool:
-    """OpenAI writes what an assistant says into `refusal`, and null into its content, when it refuses."""
+    """Whether the turn is a refusal as OpenAI writes it: the text in `refusal`, null in the content."""
     content, refusal = turn.get(content_key), turn.get("refusal")
     empty = content in (None, []) or (isinstance(content, str) and not content.strip())
     return empty and isinstance(refusal, str) and bool(refusal.strip())
@@ -203,6 +203,6 @@ def _weight(turn: dict[str, Any], path: str) -> float | None:
         if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
             raise RowError(f"{path}.{key}", "must be true, false, or a number of 0 or more")
         if weight is not None and weight != value:
-            raise RowError(f"{path}.{key}", "the turn has another weight in another place")
+            raise RowError(f"{path}.{key}", "the turn has a different weight in another place")
         weight = float(value)
     return weight

@@ -51,5 +51,5 @@ def readers() -> dict[str, Read]:
 
 
 def ending_of(path: Path) -> str:
-    """The ending that says what a file holds, without .gz or .zst: `.jsonl` of `rows.jsonl.gz`."""
+    """The ending that names the file type, without .gz or .zst: `.jsonl` of `rows.jsonl.gz`."""
     return (Path(path.stem) if path.suffix.lower() in PACKED else path).suffix.lower()

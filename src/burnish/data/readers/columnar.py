@@ -20,8 +20,8 @@ _BATCH_ROWS = 64
 def read_parquet(path: Path, name: str, reading: ReadReport) -> Iterator[Record | Bad]:
     """Rows of a parquet file, numbered from 1 (`file#12`)."""
     if path.suffix.lower() != ".parquet":
-        what = f"{name}: parquet must be read from its end, which a packed file does not allow"
-        raise DataError("data.unreadable", what, "unpack it: parquet is compressed inside anyway")
+        what = f"{name}: parquet is read from its end, which a compressed file does not allow"
+        raise DataError("data.unreadable", what, "decompress it: parquet is compressed internally")
     try:
         with pq.ParquetFile(path) as parquet:
             total, size, number = parquet.metadata.num_rows, path.stat().st_size, 0
@@ -95,7 +95,7 @@ def _has_filled_arguments(kind: pa.DataType) -> bool:
 
 
 def _plain(value: Any, field: str) -> Any:
-    """A value as JSON can spell it. A missing float, which pandas writes as NaN, is null."""
+    """A value as JSON can represent it. A missing float, which pandas writes as NaN, is null."""
     if isinstance(value, dict):
         return {key: _plain(child, f"{field}.{key}") for key, child in value.items()}
     if isinstance(value, list):

@@ -27,7 +27,7 @@ _COMMA = re.compile(r"[ \t\r\n]*,")
 _OBJECTS = re.compile(r"\[[ \t\r\n]*(?:[{\]]|\Z)")
 _COLUMN = re.compile(r'\[[ \t\r\n]*[^ \t\r\n{\]]|\{[ \t\r\n]*"0"[ \t\r\n]*:')
 _LISTS = ("data", "rows", "examples", "instances", "items", "records", *SPLIT_NAMES)
-"""Keys under which a document may hold its rows; those of a split say which."""
+"""Keys under which a document may hold its rows; those of a split name it."""
 _MOST_OF_A_TABLE = 256 * 1024 * 1024
 _INDENT = re.compile(r"(?:^|\n)([ \t]*)\Z")
 _UNBALANCED = "its brackets or quotes do not balance"
@@ -90,7 +90,7 @@ def _layout(head: str) -> _Layout:
 
 
 def _holds_rows(key: str, text: str, at: int) -> bool:
-    """A list of rows starts here, under a name that says so: `data`, `rows`, the name of a split."""
+    """A list of rows starts here, under a known name: `data`, `rows`, the name of a split."""
     return text[at : at + 1] == "[" and (key == "data" or (key in _LISTS and _OBJECTS.match(text, at) is not None))
 
 
@@ -115,7 +115,7 @@ class _Splitter:
         self._stream, self._held, self._name, self._reading = stream, b"", name, reading
         self.buffer, self.at, self.line, self.ended = "", 0, 1, False
         self._patience = MAX_ROW_BYTES
-        """How far to look for the end of an element before its brackets are taken for unbalanced."""
+        """How far to look for the end of an element before its brackets count as unbalanced."""
 
     def more(self) -> None:
         """Read on, and drop what precedes except for the line's indentation."""
@@ -128,12 +128,12 @@ class _Splitter:
         self.at -= behind
 
     def advance(self, to: int) -> None:
-        """Go on to a place in the window."""
+        """Move to a place in the window."""
         self.line += self.buffer.count("\n", self.at, to)
         self.at = to
 
     def next_character(self) -> str:
-        """What comes after white space; empty at the end of the file."""
+        """The text after white space; empty at the end of the file."""
         while True:
             self.advance(_after(_BLANK, self.buffer, self.at))
             if self.at < len(self.buffer) or self.ended:
@@ -141,7 +141,7 @@ class _Splitter:
             self.more()
 
     def rows(self, in_list: bool, split: str = "") -> Iterator[Record | Bad]:
-        """Every element as a row. In a list they stand between commas; else they follow each other."""
+        """Every element as a row. In a list they are separated by commas; else they follow each other."""
         after_row = after_comma = False
         while character := self.next_character():
             if in_list and character in ",]":
@@ -180,7 +180,7 @@ class _Splitter:
             rest = self.next_character()
         if rest:
             source, head = f"{self._name}:{self.line}", self.buffer[self.at :]
-            yield Bad(source, "", "text after the end of the list; JSON lines belong into a .jsonl file", cut(head))
+            yield Bad(source, "", "text after the end of the list; JSON lines belong in a .jsonl file", cut(head))
 
     def _next_key(self) -> str | None:
         """The key after a comma; None, and nothing passed, where none follows."""
@@ -194,7 +194,7 @@ class _Splitter:
         return key[1][1:-1]
 
     def _pass_value(self) -> bool:
-        """Leave the value of a key behind; False where it is broken or longer than a row may be."""
+        """Skip the value of a key; False where it is broken or longer than a row may be."""
         while True:
             with suppress(ValueError, RecursionError):
                 _, end = parse_at(self.buffer, self.at)
@@ -206,7 +206,7 @@ class _Splitter:
             self.more()
 
     def columns(self) -> Iterator[Record | Bad]:
-        """The rows of a column-wise table, which must be held whole; nothing where the object is a row after all."""
+        """The rows of a column-wise table, which must be held whole; none where the object is a row."""
         brackets, done = Brackets(in_list=False), self.at
         while (end := brackets.scan(self.buffer, done)) is None and not self.ended:
             if len(self.buffer) > _MOST_OF_A_TABLE:
@@ -252,7 +252,7 @@ class _Splitter:
             return Bad(source, error.field, error.reason, cut(raw))
 
     def _quick(self, in_list: bool) -> tuple[Any, int] | None:
-        """The element and its end, if it is whole, sound and inside the window: nearly always."""
+        """The element and its end, if it is whole, valid and inside the window: the usual case."""
         try:
             value, end = parse_at(self.buffer, self.at)
         except (ValueError, RecursionError):
@@ -297,7 +297,7 @@ class _Splitter:
         return self._pass_over(brackets)
 
     def _pass_over(self, brackets: Brackets) -> tuple[str, str]:
-        """Leave an endless element behind without holding it."""
+        """Skip an endless element without keeping it in memory."""
         head, size = self.buffer[self.at : self.at + 1024 * 1024], 0
         while not self.ended:
             size += brackets.at - self.at

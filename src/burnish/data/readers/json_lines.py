@@ -23,7 +23,7 @@ def read_json_lines(path: Path, name: str, reading: ReadReport) -> Iterator[Reco
 
 
 def text_of(line: Line) -> str:
-    """A line's text, or RowError when it is too long or no UTF-8."""
+    """A line's text, or RowError when it is too long or not UTF-8."""
     if line.size > MAX_ROW_BYTES:
         raise RowError("", f"the row has {line.size:,} bytes, more than {MAX_ROW_BYTES:,}")
     try:

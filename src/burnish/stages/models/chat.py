@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.print(f"[bold]{_title(source)}[/]\n[dim]/help lists the commands[/]")
             _talk(conversation, console, given.debug)
     except Exception as error:
-        return _report(error, given.debug)
+        return _print_error(error, given.debug)
     except KeyboardInterrupt:
         return 130
     return 0
@@ -212,7 +212,7 @@ def _answer(conversation: Conversation, console: Console, question: str, debug: 
         answer.close()
         console.print("[dim] … stopped[/]")
     except Exception as error:
-        _report(error, debug)
+        _print_error(error, debug)
 
 
 def _show(console: Console, piece: str) -> None:
