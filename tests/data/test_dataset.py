@@ -61,9 +61,9 @@ def test_a_bad_row_of_a_raw_file_is_an_error_that_says_where(write):
 def test_raw_rows_tell_their_layout_and_what_nothing_maps(write):
     said: list[str] = []
     rows = [{"question": "Hi", "answer": "Hello", "mood": "good"}, {"question": "Why?", "answer": "So."}]
-    assert len(list(open_rows(input_at(write("x.jsonl", rows)), "train", tell=said.append))) == 2
+    assert len(list(open_rows(input_at(write("x.jsonl", rows)), "train", report=said.append))) == 2
     assert "format question_answer, since" in said[0]
-    assert "columns that nothing maps, kept in `extra` and not trained on: mood (1 of 2 rows)" in said[1]
+    assert "unmapped columns, kept in `extra` and not trained on: mood (1 of 2 rows)" in said[1]
 
 
 @pytest.mark.parametrize("counted", [False, True])

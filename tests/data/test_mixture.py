@@ -9,8 +9,8 @@ import pytest
 from burnish.core.context import Input
 from burnish.data.document import make_row
 from burnish.data.mapping import Mapped
-from burnish.data.mixture import Part, Taker, named, open_part
-from burnish.data.record import Bad, Reading
+from burnish.data.mixture import HashSampler, Part, named, open_part
+from burnish.data.record import Bad, ReadReport
 
 ROWS = [make_row("text", f"x:{number}", text=f"text {number}") for number in range(50)]
 
@@ -63,10 +63,10 @@ def test_rows_of_a_part_carry_its_tag_and_in_a_mix_its_folder(tmp_path):
     given = Input("file:some/rows.jsonl", "file", tmp_path / "rows.jsonl")
     part = open_part(given, given.path, "auto", {}, None)
     for is_mixed, folder in ((False, ""), (True, "some/")):
-        row, bad = replace(part, is_mixed=is_mixed, tag="t").items(Reading())
+        row, bad = replace(part, is_mixed=is_mixed, tag="t").items(ReadReport())
         assert (row.row["source"], row.row["tag"], row.row["text"]) == (f"{folder}rows.jsonl:1", "t", "one")
         assert bad.source == f"{folder}rows.jsonl:2"
-    assert "tag" not in next(part.items(Reading())).row
+    assert "tag" not in next(part.items(ReadReport())).row
 
 
 @pytest.mark.parametrize(

@@ -90,15 +90,15 @@ def test_a_profile_counts_kinds_roles_tags_and_what_rows_hold():
 
 
 def test_what_a_person_should_know_is_said_with_its_counts(monkeypatch):
-    monkeypatch.setattr(profiles, "_COLUMNS_TOLD", 2)
+    monkeypatch.setattr(profiles, "_COLUMNS_SHOWN", 2)
     found = Profile()
     for number in range(3):
         extra = {"a": 1} | ({"b": 1, "c": 1} if number else {})
         found.add(make_row("text", f"x:{number}", text="t", extra=extra), remarks=["cut"])
-    columns, remarks = found.told()
+    columns, remarks = found.messages()
     assert "a (all rows), b (2 of 3 rows) and 1 more" in columns
     assert remarks == "3 rows: cut"
-    assert Profile().told() == []
+    assert Profile().messages() == []
 
 
 def test_names_beyond_the_limit_count_as_one(monkeypatch):

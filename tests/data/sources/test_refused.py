@@ -5,7 +5,7 @@ import json
 import pytest
 
 from burnish.core.errors import DataError
-from burnish.data.record import Reading
+from burnish.data.record import ReadReport
 from burnish.data.sources import dataset_info, hub_folder
 from burnish.data.sources.listing import find_files
 
@@ -131,6 +131,7 @@ def test_the_files_of_an_entry_that_names_a_folder_are_those_with_rows(tmp_path)
     for name in ("b.jsonl", "a.txt", "image.png", "c.csv"):
         (tmp_path / "part" / name).write_text("x")
     table(tmp_path, {"x": {"file_name": "part"}})
-    assert [file.name for file in find_files(tmp_path, Reading(), None)] == ["part/a.txt", "part/b.jsonl", "part/c.csv"]
+    names = [file.name for file in find_files(tmp_path, ReadReport(), None)]
+    assert names == ["part/a.txt", "part/b.jsonl", "part/c.csv"]
     table(tmp_path, {"x": {"file_name": "part/b.jsonl"}})
-    assert [file.name for file in find_files(tmp_path, Reading(), None)] == ["part/b.jsonl"]
+    assert [file.name for file in find_files(tmp_path, ReadReport(), None)] == ["part/b.jsonl"]

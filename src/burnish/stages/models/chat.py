@@ -220,8 +220,8 @@ def _show(console: Console, piece: str) -> None:
     console.print(Text(printable(piece)), end="")
 
 
-def _tell(error: Exception, debug: bool) -> int:
-    """Print the error with its fix, with `debug` its traceback; gives its exit status."""
+def _print_error(error: Exception, debug: bool) -> int:
+    """Print the error with its fix, with `debug` its traceback; returns its exit status."""
     known = as_burnish_error(error, "run it again with --debug to see the traceback")
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if debug:

@@ -59,7 +59,7 @@ def texts_of(row: dict[str, Any]) -> Iterator[str]:
 
 
 def _texts_to_learn(rows: Iterable[dict[str, Any]], ctx: Context) -> Iterator[str]:
-    ctx.check_settings()  # reached when the trainer asks for its first text: it has read its settings by then
+    ctx.check_settings()  # reached when the trainer reads its first text: it has read its settings by then
     for number, row in enumerate(rows, start=1):
         if number % ROWS_PER_EVENT == 0:
             ctx.emit(Progress(phase="read", done=number))
