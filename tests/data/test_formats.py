@@ -1,4 +1,4 @@
-"""Every layout that people write rows in is told apart, and mapped to the canonical row without loss."""
+"""Every known layout is detected, and mapped to the canonical row without loss."""
 
 import json
 import random

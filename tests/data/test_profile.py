@@ -71,18 +71,18 @@ def test_a_profile_counts_kinds_roles_tags_and_what_rows_hold():
     found.add(ROWS[0], tokens=9, learned=8, remarks=["cut"])
     found.add(ROWS[1], tokens=20, learned=5, remarks=["cut", "joined"])
     found.add(ROWS[2])
-    told = found.as_dict()
-    assert told["kinds"] == {"text": 1, "chat": 1, "preference": 1}
-    assert told["roles"] == {"system": 1, "user": 2, "assistant": 3}
-    assert told["tags"] == {"a": 2}
-    assert told["rows_with"] == {"system": 1, "tools": 1, "tool_calls": 1, "reasoning": 1}
-    assert told["unmapped"] == {"topic": 1}
-    assert told["remarks"] == {"cut": 2, "joined": 1}
-    assert (told["characters"]["total"], told["characters"]["count"]) == (58, 3)
-    assert (told["turns"]["count"], told["turns"]["total"]) == (2, 6)
-    assert (told["tokens"]["total"], told["learned"]["total"]) == (29, 13)
-    assert told["languages"]["sample"] == 3
-    assert told["languages"]["rows"]["en"] >= 1
+    found_dict = found.as_dict()
+    assert found_dict["kinds"] == {"text": 1, "chat": 1, "preference": 1}
+    assert found_dict["roles"] == {"system": 1, "user": 2, "assistant": 3}
+    assert found_dict["tags"] == {"a": 2}
+    assert found_dict["rows_with"] == {"system": 1, "tools": 1, "tool_calls": 1, "reasoning": 1}
+    assert found_dict["unmapped"] == {"topic": 1}
+    assert found_dict["remarks"] == {"cut": 2, "joined": 1}
+    assert (found_dict["characters"]["total"], found_dict["characters"]["count"]) == (58, 3)
+    assert (found_dict["turns"]["count"], found_dict["turns"]["total"]) == (2, 6)
+    assert (found_dict["tokens"]["total"], found_dict["learned"]["total"]) == (29, 13)
+    assert found_dict["languages"]["sample"] == 3
+    assert found_dict["languages"]["rows"]["en"] >= 1
     alone = Profile()
     alone.add(ROWS[2])
     assert "tokens" not in alone.as_dict()

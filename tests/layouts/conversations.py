@@ -68,7 +68,7 @@ CONVERSATIONS: Examples = {
             extra={"messages.0.mood": "good"},
         ),
     ),
-    "messages spelled as JSON": (
+    "messages as JSON text": (
         {"messages": json.dumps([USER, BOT]), "source": "csv"},
         chat(USER, BOT, extra={"source": "csv"}),
     ),

@@ -254,7 +254,7 @@ def test_an_adapter_on_random_weights_is_refused_before_anything_is_run():
 
 def test_an_architecture_that_writes_no_text_is_refused(rows, base, tmp_path):
     spec = PretrainSpec(data="file:d", tokenizer="file:t", architecture={"model_type": "vit"}, max_steps=1)
-    with pytest.raises(ModelError, match="vit is no causal language model") as caught:
+    with pytest.raises(ModelError, match="vit is not a causal language model") as caught:
         run(pretrain, spec, tmp_path / "run", data=rows, tokenizer=base)
     assert len(caught.value.what) < 300
 

@@ -30,7 +30,7 @@ def test_languages_are_told_and_the_reason_names_what_was_found():
 
 
 def test_a_row_is_as_sure_of_its_language_as_was_asked():
-    """A row in two languages is told as one of them with some probability between."""
+    """A row in two languages is detected as one of them with some probability between."""
     mixed = text("The weather Das Wette")
     language, probability = LanguageFilter(["en", "de"], 0.0)._tell.classify(mixed["text"])
     assert language == "en"
@@ -40,7 +40,7 @@ def test_a_row_is_as_sure_of_its_language_as_was_asked():
 
 
 def test_a_language_that_nobody_speaks_is_refused():
-    with pytest.raises(AskError, match="there is no language 'english'"):
+    with pytest.raises(AskError, match="unknown language 'english'"):
         LanguageFilter(["english"], 0.5)
 
 

@@ -25,8 +25,8 @@ BAD_LINES = {
     "minus infinity": (b'{"n": -Infinity}', "-Infinity is not a JSON number"),
     "a number beyond floats": (b'{"n": 1e999}', "too large"),
     "a number of too many digits": (b'{"n": ' + b"9" * 5000 + b"}", "too many digits"),
-    "a key twice": (b'{"text": "a", "text": "b"}', "the key 'text' stands twice"),
-    "a key twice inside": (b'{"m": {"role": 1, "role": 2}}', "the key 'role' stands twice"),
+    "a key twice": (b'{"text": "a", "text": "b"}', "the key 'text' occurs twice"),
+    "a key twice inside": (b'{"m": {"role": 1, "role": 2}}', "the key 'role' occurs twice"),
     "half a surrogate pair": (b'{"text": "\\ud83d"}', "half of a surrogate pair"),
     "half a pair in a key": (b'{"\\udc00": 1}', "half of a surrogate pair"),
     "nested too deeply for Python": (b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested deeper"),
@@ -255,7 +255,7 @@ def test_a_number_that_json_has_no_word_for_is_null_or_named(tmp_path, read_all)
 def test_a_parquet_file_inside_a_packed_one_is_refused(tmp_path, read_all):
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "a.parquet")
     (tmp_path / "b.parquet.gz").write_bytes(gzip.compress((tmp_path / "a.parquet").read_bytes()))
-    with pytest.raises(DataError, match="packed file does not allow"):
+    with pytest.raises(DataError, match="compressed file does not allow"):
         read_all(tmp_path / "b.parquet.gz")
 
 

@@ -1,4 +1,4 @@
-"""Every key that LLaMA-Factory documents for dataset_info.json is honoured, or refused with what to write instead."""
+"""Every key that LLaMA-Factory documents for dataset_info.json is supported, or refused with an alternative."""
 
 import json
 from typing import Any

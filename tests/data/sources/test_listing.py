@@ -220,8 +220,8 @@ def test_the_hubs_cache_links_to_its_blobs_and_nothing_else(tmp_path, write, rea
     (snapshot / "stolen.jsonl").symlink_to(secret)
     records, _, reading = read_all(snapshot)
     assert raws(records) == [{"text": "blob"}]
-    told = ("1 file is not read (a link to outside the folder): 0123/stolen.jsonl", True)
-    assert told in reading.messages()
+    expected = ("1 file is not read (a link to outside the folder): 0123/stolen.jsonl", True)
+    assert expected in reading.messages()
 
 
 # dataset_info.json

@@ -83,10 +83,10 @@ def test_examples_that_are_not_learned_do_not_tie_rows_together(splitter):
 def test_rows_without_a_question_are_placed_by_all_of_their_text(splitter):
     greetings = [make_row("chat", "x:1", messages=[{"role": "assistant", "content": f"Hello {i}"}]) for i in range(100)]
     persona = {"role": "system", "content": "You are a pirate."}
-    told = [
+    thanks = [
         make_row("chat", "x:1", messages=[persona, {"role": "assistant", "content": f"Arr {i}"}]) for i in range(100)
     ]
-    for rows in (greetings, told):
+    for rows in (greetings, thanks):
         assert len(set(placed(splitter(), rows))) == 3
 
 
@@ -104,17 +104,17 @@ def test_held_out_rows_of_a_source_stay_and_leaks_are_counted_whatever_comes_fir
 
 
 def test_shares_that_cannot_be_met_are_explained(splitter):
-    def told(rows: list[dict], given: str = "", **shares: float) -> str:
+    def warning(rows: list[dict], given: str = "", **shares: float) -> str:
         split = splitter(**shares)
         return " | ".join(shortfalls(split, Counter(placed(split, rows, given))))
 
-    assert "all 9 rows ask the same question" in told([ask("a", str(i)) for i in range(9)], validation=0.0)
-    assert "one row cannot be in two splits" in told([ask("a")])
-    assert "2 different ones were too few" in told([ask("a"), ask("b")], validation=0.0, test=0.001)
+    assert "all 9 rows ask the same question" in warning([ask("a", str(i)) for i in range(9)], validation=0.0)
+    assert "one row cannot be in two splits" in warning([ask("a")])
+    assert "2 different ones were too few" in warning([ask("a"), ask("b")], validation=0.0, test=0.001)
     rows = [ask("Hi", str(i)) for i in range(30)] + [ask(f"question {i}") for i in range(40)]
-    assert "30 of 70 rows begin with the same question" in told(rows)
-    assert "the files of the source say" in told([ask("a")], given="test", test=0.0)
-    assert told([ask(f"question {i}") for i in range(100)]) == ""
+    assert "30 of 70 rows begin with the same question" in warning(rows)
+    assert "the files of the source say" in warning([ask("a")], given="test", test=0.0)
+    assert warning([ask(f"question {i}") for i in range(100)]) == ""
 
 
 def test_what_two_held_out_splits_ask_alike_is_no_leak(splitter):

@@ -92,7 +92,7 @@ def test_settings_for_raw_rows_are_refused_on_a_prepared_dataset(tmp_path, qa):
     prepare(PrepareSpec(source="file:rows.jsonl"), context)
     settings = {"format": "alpaca", "columns": {"a": "b"}, "subset": "x"}
     for name, value in settings.items():
-        with pytest.raises(AskError, match=f"prepared dataset, on which {name} would have no effect"):
+        with pytest.raises(AskError, match=f"prepared dataset, where {name} has no effect"):
             inspect(InspectSpec(source="step:x", **{name: value}), input_at(context.out))
         again, _ = temporary_context(tmp_path / "again", {"source": context.out})
         with pytest.raises(AskError, match=name):

@@ -1,4 +1,4 @@
-"""prepare and equal rows: found over every source, layout and split, counted, and dropped where that was asked."""
+"""prepare and equal rows: found over every source, layout and split, counted, and dropped where requested."""
 
 import json
 

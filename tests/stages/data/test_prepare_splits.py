@@ -28,7 +28,7 @@ def test_an_empty_split_is_said(prepare, qa):
     (warning,) = (event.text for event in events if event.kind == "note" and event.level == "warning")
     assert "'test' has no rows: rows are placed by their question, and 2 different ones were too few" in warning
     assert stats["splits"] == {"train": 6, "test": 0}
-    with pytest.raises(DataError, match=r"'test' of .* came out empty: it has train") as caught:
+    with pytest.raises(DataError, match=r"'test' of .* is empty: it has train") as caught:
         list(read_rows(out, "test"))
     assert "another `split.seed`" in caught.value.fix
     with pytest.raises(DataError, match="has no split 'validation': it has train"):
@@ -54,7 +54,7 @@ def test_a_source_with_splits_of_its_own_keeps_them(tmp_path, qa):
     stats = json.loads((context.out / "stats.json").read_text())
     assert stats["splits"] == {"train": 20, "test": 5}
     assert stats["leaks"] == 2
-    assert any(event.kind == "note" and "2 held-out rows ask in the same context" in event.text for event in events)
+    assert any(event.kind == "note" and "2 held-out rows repeat the question and context" in event.text for event in events)
 
 
 def conversation(*contents: str) -> dict:

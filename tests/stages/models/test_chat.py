@@ -107,9 +107,9 @@ def test_a_model_without_template_is_told_before_it_is_loaded(model, tmp_path, c
     (plain / "chat_template.jinja").unlink()
     (plain / "model.safetensors").unlink()
     assert main([json.dumps(input_at(plain).to_json()), "--ask", "Hi"]) == 4
-    assert "error:" in (told := capsys.readouterr().err)
-    assert "hint:" in told
-    assert "template" in told
+    assert "error:" in (printed := capsys.readouterr().err)
+    assert "hint:" in printed
+    assert "template" in printed
 
 
 class Terminal:

@@ -67,10 +67,10 @@ def test_a_change_that_rounding_takes_is_told(tmp_path, dtype):
 
     outcome = run(MergeSpec(model="file:a", dtype=dtype), ctx)
 
-    told = [event for event in events if isinstance(event, Note) and "rounding" in event.text]
+    notes = [event for event in events if isinstance(event, Note) and "rounding" in event.text]
     if dtype == "float32":
         assert outcome.measures["rounded"] == 0.0
-        assert not told
+        assert not notes
         return
     before, after = load_model(base).state_dict(), load_model(ctx.out).state_dict()
     wanted = merged_by_peft(base, tmp_path / "adapter")
@@ -80,7 +80,7 @@ def test_a_change_that_rounding_takes_is_told(tmp_path, dtype):
     )
     assert outcome.measures["rounded"] == pytest.approx((rounding / change) ** 0.5, abs=1e-3)
     assert outcome.measures["rounded"] > 0.1
-    assert [event.level for event in told] == ["warning"]
+    assert [event.level for event in notes] == ["warning"]
 
 
 def test_the_base_can_be_given(tmp_path):

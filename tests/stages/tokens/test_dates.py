@@ -52,7 +52,7 @@ def test_a_training_that_is_stopped_today_goes_on_tomorrow(rows, base, tmp_path,
         sft.run(spec, context)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", DAYS[1])
     context, _ = temporary_context(tmp_path / "sft", {"data": rows, "base": base})
-    context.cache = tmp_path / "another cache"  # rendered anew
+    context.cache = tmp_path / "another cache"  # rendered again
     outcome = sft.run(spec, context)
     assert outcome.measures["steps"] == 4
     assert outcome.measures["resumed_from"] >= 1

@@ -81,7 +81,7 @@ def test_several_processes_give_the_tokens_and_counts_of_one(tokenizer, data, tm
 
 
 def map_at_once(monkeypatch) -> list[int]:
-    """Let child processes start with the second chunk; the list tells with how many."""
+    """Let child processes start with the second chunk; the list says with how many."""
     started = []
 
     def in_children(make, chunks, count):
