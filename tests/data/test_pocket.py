@@ -65,7 +65,7 @@ def test_requests_of_both_skills_have_the_same_forms():
     assert forms("base", "request") == forms("move_order", "move_order") == {"Please", "Hi", "Reschedule"}
 
 
-def test_the_called_date_is_the_asked_date():
+def test_the_called_date_is_the_requested_date():
     """Read the date back out of the sentence with a parser of its own, and compare."""
     for row in conversations("move_order", 300, seed=6):
         arguments = json.loads(row.messages[1]["tool_calls"][0]["function"]["arguments"])

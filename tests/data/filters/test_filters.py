@@ -21,7 +21,7 @@ def text(content: str) -> dict:
     return make_row("text", "x:1", text=content)
 
 
-def test_languages_are_told_and_the_reason_names_what_was_found():
+def test_languages_are_detected_and_the_reason_names_what_was_found():
     keep = LanguageFilter(["en", "zh"], 0.5)
     assert keep(text(ENGLISH)) == ""
     assert keep(text(CHINESE)) == ""
@@ -29,7 +29,7 @@ def test_languages_are_told_and_the_reason_names_what_was_found():
     assert keep(text("12 + 34 = 46")) == "language uncertain"
 
 
-def test_a_row_is_as_sure_of_its_language_as_was_asked():
+def test_a_row_is_as_sure_of_its_language_as_requested():
     """A row in two languages is detected as one of them with some probability between."""
     mixed = text("The weather Das Wette")
     language, probability = LanguageFilter(["en", "de"], 0.0)._tell.classify(mixed["text"])

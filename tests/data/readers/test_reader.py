@@ -178,7 +178,7 @@ def test_objects_that_follow_each_other_are_rows(write, read_all):
     assert not bad
 
 
-def test_a_comma_too_many_is_passed_over_aloud(write, read_all):
+def test_an_extra_comma_is_ignored_and_reported(write, read_all):
     records, bad, reading = read_all(write("rows.json", '[{"a": 1},,{"a": 2},]'))
     assert len(records) == 2
     assert not bad

@@ -46,7 +46,7 @@ def test_bad_records_of_a_csv_cost_themselves_only(write, read_all):
     assert "not UTF-8" in bad[2].reason
 
 
-def test_another_separator_is_told_from_the_header_aloud(write, read_all):
+def test_another_separator_is_detected_in_the_header_and_reported(write, read_all):
     records, _, reading = read_all(write("x.csv", "a;b\n1,5;2\n"))
     assert raws(records) == [{"a": "1,5", "b": "2"}]
     assert any("semicolons" in note for note in reading.notes)
@@ -62,7 +62,7 @@ def test_two_columns_of_one_name_are_an_error(write, read_all):
         read_all(write("x.csv", "a,a\n1,2\n"))
 
 
-def test_parquet_rows_are_numbered_and_dates_become_text_aloud(tmp_path, read_all):
+def test_parquet_rows_are_numbered_and_dates_become_text_which_is_reported(tmp_path, read_all):
     table = pa.table(
         {
             "text": [f"row {i}" for i in range(150)],
@@ -81,7 +81,7 @@ def test_parquet_rows_are_numbered_and_dates_become_text_aloud(tmp_path, read_al
     assert reading.done_bytes == reading.total_bytes
 
 
-def test_arguments_kept_as_structs_are_told_of(tmp_path, read_all):
+def test_arguments_kept_as_structs_are_reported(tmp_path, read_all):
     calls = [[{"name": "f", "arguments": {"a": 1}}], [{"name": "g", "arguments": {"b": 2}}]]
     pq.write_table(pa.table({"calls": calls}), tmp_path / "x.parquet")
     records, _, reading = read_all(tmp_path / "x.parquet")

@@ -99,7 +99,7 @@ def test_tokens_are_counted_with_a_tokenizer(prepare, tmp_path, qa):
     assert all(0 < numbers["learned"] < numbers["tokens"] <= 60 for numbers in counted)
 
 
-def test_what_rendering_cut_is_told(prepare, tmp_path, qa):
+def test_what_rendering_cut_is_reported(prepare, tmp_path, qa):
     tiny_tokenizer(tmp_path / "tokenizer")
     render = RenderSpec(max_length=60, over_length="truncate_left")
     long = json.dumps({"question": "x" * 100, "answer": "y"}) + "\n"
@@ -108,7 +108,7 @@ def test_what_rendering_cut_is_told(prepare, tmp_path, qa):
     assert "1 rows are longer than max_length and were truncated on the left" in said
 
 
-def test_a_row_that_is_too_long_stops_the_step_when_asked(prepare, tmp_path, qa):
+def test_a_row_that_is_too_long_stops_the_step_when_requested(prepare, tmp_path, qa):
     tiny_tokenizer(tmp_path / "tokenizer")
     with pytest.raises(DataError) as caught:
         prepare(qa(3), tokenizer=tmp_path / "tokenizer", render=RenderSpec(max_length=8))
@@ -186,14 +186,14 @@ def test_a_source_of_a_mix_may_have_roles_of_its_own_or_none_of_the_steps(tmp_pa
     assert [[message["role"] for message in row["messages"]] for row in rows] == [["user", "assistant"]] * 3
 
 
-def test_equal_rows_are_not_taken_beyond_what_was_asked(tmp_path, qa):
+def test_equal_rows_are_not_taken_beyond_what_was_requested(tmp_path, qa):
     (tmp_path / "rows.jsonl").write_text(qa(1) * 9)
     context, _ = temporary_context(tmp_path / "run", {"source.0.ref": tmp_path / "rows.jsonl"})
     run(PrepareSpec(source=[SourceSpec(ref="file:rows.jsonl", take=4)]), context)
     assert len(list(read_rows(context.out, "train"))) == 4
 
 
-def test_rows_of_two_files_of_one_name_can_be_told_apart(tmp_path, qa):
+def test_rows_of_two_files_of_one_name_can_be_distinguished(tmp_path, qa):
     for folder, first in (("a", 0), ("b", 10), ("c", 20)):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "data.jsonl").write_text(qa(2, start=first) + ("{\n" if folder == "b" else ""))
@@ -218,7 +218,7 @@ def test_choosing_rows_tells_its_progress_and_hears_a_wish_to_stop(tmp_path, mon
     assert [event.phase for event in events if event.kind == "progress"] == ["choose"]
 
 
-def test_rows_that_no_training_takes_together_are_told(prepare):
+def test_rows_that_no_training_takes_together_are_reported(prepare):
     answered = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]}
     open_end = {"messages": [{"role": "user", "content": "Hi"}]}
     content = "".join(json.dumps(row) + "\n" for row in (answered, answered, open_end))

@@ -54,7 +54,9 @@ def test_a_source_with_splits_of_its_own_keeps_them(tmp_path, qa):
     stats = json.loads((context.out / "stats.json").read_text())
     assert stats["splits"] == {"train": 20, "test": 5}
     assert stats["leaks"] == 2
-    assert any(event.kind == "note" and "2 held-out rows repeat the question and context" in event.text for event in events)
+    assert any(
+        event.kind == "note" and "2 held-out rows repeat the question and context" in event.text for event in events
+    )
 
 
 def conversation(*contents: str) -> dict:

@@ -102,7 +102,7 @@ def test_one_question_is_answered_for_scripts(model, capsys):
     assert capsys.readouterr() != first
 
 
-def test_a_model_without_template_is_told_before_it_is_loaded(model, tmp_path, capsys):
+def test_a_model_without_template_is_reported_before_it_is_loaded(model, tmp_path, capsys):
     plain = tiny_model(tmp_path / "plain")
     (plain / "chat_template.jinja").unlink()
     (plain / "model.safetensors").unlink()

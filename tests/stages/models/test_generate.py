@@ -77,7 +77,7 @@ def test_equal_answers_of_two_models_are_counted(tmp_path, data, model):
     assert run(spec_of(compare_with="file:o"), ctx).measures["same_answers"] == 3
 
 
-def test_a_prompt_that_fills_the_context_is_told_and_not_lost(tmp_path, data):
+def test_a_prompt_that_fills_the_context_is_reported_and_not_lost(tmp_path, data):
     model = tiny_model(tmp_path / "short", max_position_embeddings=48)
     ctx, events = temporary_context(tmp_path, {"model": model, "data": data})
 
@@ -88,7 +88,7 @@ def test_a_prompt_that_fills_the_context_is_told_and_not_lost(tmp_path, data):
     assert any(isinstance(event, Note) and event.level == "warning" for event in events)
 
 
-def test_texts_are_gone_on_with(tmp_path, model):
+def test_texts_are_continued(tmp_path, model):
     data = tmp_path / "texts.jsonl"
     data.write_text('{"text": "once upon"}\n')
     ctx, _ = temporary_context(tmp_path, {"model": model, "data": data})
@@ -98,7 +98,7 @@ def test_texts_are_gone_on_with(tmp_path, model):
     assert line["answer"]
 
 
-def test_it_stops_when_asked(tmp_path, data, model):
+def test_it_stops_when_requested(tmp_path, data, model):
     ctx, _ = temporary_context(tmp_path, {"model": model, "data": data}, stopping=lambda: True)
     with pytest.raises(RunError) as error:
         run(spec_of(), ctx)

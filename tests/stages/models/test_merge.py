@@ -61,7 +61,7 @@ def test_an_adapter_on_an_adapter_becomes_a_plain_model(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["keep", "float32"])
-def test_a_change_that_rounding_takes_is_told(tmp_path, dtype):
+def test_a_change_that_rounding_loses_is_reported(tmp_path, dtype):
     base = tiny_model(tmp_path / "base", dtype="bfloat16")
     ctx, events = temporary_context(tmp_path, {"model": adapter_on(base, tmp_path / "adapter", std=0.005)})
 

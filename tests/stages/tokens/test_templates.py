@@ -49,7 +49,7 @@ def notes(events):
     return [event.text for event in events if isinstance(event, Note)]
 
 
-def test_a_template_that_was_asked_for_is_saved_with_the_weights(base, adapter):
+def test_a_requested_template_is_saved_with_the_weights(base, adapter):
     trained = Renderer(load_tokenizer(base), RenderSpec(chat_template="chatml"))
     (wanted,) = trained.render({"kind": "chat", **ROW})
     (met,) = Renderer(load_tokenizer(adapter)).render({"kind": "chat", **ROW})
@@ -94,7 +94,7 @@ def test_a_model_alone_without_template_is_refused(rows, base, tmp_path):
 
 
 @pytest.mark.parametrize("template", ["another", "the same"])
-def test_perplexities_that_count_other_tokens_are_told(template, rows, tmp_path):
+def test_perplexities_that_count_other_tokens_are_reported(template, rows, tmp_path):
     model, other = tiny_model(tmp_path / "one"), tiny_model(tmp_path / "two", seed=1, tokenizer=False)
     tiny_tokenizer(other, **({"chat_template": OTHER} if template == "another" else {}))
     context, events = temporary_context(tmp_path / "run", {"model": model, "data": rows, "compare_with": other})
@@ -102,7 +102,7 @@ def test_perplexities_that_count_other_tokens_are_told(template, rows, tmp_path)
     assert any("compare bits_per_byte" in note for note in notes(events)) == (template == "another")
 
 
-def test_a_model_that_learned_no_thoughts_is_asked_without_them(rows, tmp_path):
+def test_a_model_that_learned_no_thoughts_is_prompted_without_them(rows, tmp_path):
     switched = (
         "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' %}<think>\n\n</think>\n\n"
         "{% endif %}{{ m.content }}<|im_end|>{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"

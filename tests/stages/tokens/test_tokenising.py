@@ -160,7 +160,7 @@ def test_another_row_setting_template_or_tokenizer_has_another_origin(tokenizer,
     assert len(origins) == 6
 
 
-def test_any_damage_of_a_rendering_is_found_and_it_is_made_anew(tokenizer, data, tmp_path):
+def test_any_damage_of_a_rendering_is_found_and_it_is_made_again(tokenizer, data, tmp_path):
     good, _, _ = rendering(tokenizer, data, tmp_path)
     [folder] = [path.parent for path in tmp_path.rglob("rendering.json")]
     origin = json.loads((folder / "rendering.json").read_text())["origin"]

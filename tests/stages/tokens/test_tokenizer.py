@@ -70,7 +70,7 @@ def test_more_tokens_take_more_bytes_each(corpus, tmp_path):
     assert large.measures["bytes_per_token"] > small.measures["bytes_per_token"] > 1
 
 
-def test_fewer_rows_are_learned_from_when_asked(corpus, tmp_path):
+def test_fewer_rows_are_learned_from_when_requested(corpus, tmp_path):
     few, events, _ = train(tmp_path / "few", corpus, max_rows=5, vocabulary=2_000)
     every, _, _ = train(tmp_path / "every", corpus, vocabulary=2_000)
     assert few.measures["vocabulary"] < every.measures["vocabulary"] / 2
