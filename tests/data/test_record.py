@@ -2,11 +2,11 @@
 
 import pytest
 
-from burnish.data.record import MAX_RAW_CHARACTERS, Bad, Reading, RowError, cut, kind_of
+from burnish.data.record import MAX_RAW_CHARACTERS, Bad, ReadReport, RowError, cut, kind_of
 
 
 def test_bytes_that_are_done_add_up_over_files():
-    reading = Reading(total_bytes=30)
+    reading = ReadReport(total_bytes=30)
     reading.at(4)
     assert reading.done_bytes == 4
     reading.finished(10)
@@ -18,12 +18,12 @@ def test_bytes_that_are_done_add_up_over_files():
 
 
 def test_files_that_are_not_read_are_named_with_their_reason():
-    reading = Reading()
+    reading = ReadReport()
     reading.warn("careful")
     reading.warn("careful")
     reading.skip("set", ["one.png"], "no rows", matters=False)
     reading.skip("set", [f"{i}.csv" for i in range(5)] + ["a.pdf", "b.pdf", "plain"], "unknown")
-    (warning, is_warning), *told = reading.told()
+    (warning, is_warning), *told = reading.messages()
     assert (warning, is_warning) == ("careful", True)
     assert told[0] == ("1 file is not read (no rows): set/one.png", False)
     text, matters = told[1]
@@ -33,13 +33,13 @@ def test_files_that_are_not_read_are_named_with_their_reason():
     )
     assert "2 .pdf" in text
     assert "1 no ending" in text
-    assert Reading().told() == []
+    assert ReadReport().told() == []
 
 
 def test_a_note_is_said_once():
-    reading = Reading()
+    reading = ReadReport()
     for text in ("a", "b", "a"):
-        reading.say(text)
+        reading.note(text)
     assert reading.notes == ["a", "b"]
 
 

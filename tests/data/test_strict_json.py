@@ -17,12 +17,12 @@ def refused(call, *args) -> RowError:
 @pytest.mark.parametrize(
     ("text", "field", "reason"),
     [
-        ('{"a": ', "", "no valid JSON: Expecting value (character 7 of the row)"),
+        ('{"a": ', "", "invalid JSON: Expecting value (character 7 of the row)"),
         ("[" * 100_000 + "]" * 100_000, "", "nested deeper than 100 levels"),
         ("9" * 5000, "", "too many digits"),
         ("1e999", "", "the number 1e999 is too large"),
         ("-1e999", "", "the number -1e999 is too large"),
-        ("NaN", "", "NaN is no JSON number"),
+        ("NaN", "", "NaN is not a JSON number"),
         ('{"a": {"b": 1, "c": 2, "b": 3}}', "b", "the key 'b' stands twice"),
         ('"\udcff"', "", "not UTF-8"),
         ('"a\0"', "", "NUL byte"),
