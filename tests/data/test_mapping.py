@@ -93,8 +93,8 @@ def test_columns_that_nothing_maps_are_named():
         ({"message_id": "b", "parent_id": "a", "text": "Hi", "role": "prompter"}, "one row each"),
         ({"message_tree_id": "a", "prompt": {"text": "Hi", "replies": []}}, "trees of replies"),
         ({"id": "1", "data": ["Hi", "Hello"]}, "lists of texts without roles"),
-        ({"question": "Hi?", "choices": ["a", "b"], "answer": 1}, "multiple choice"),
-        ({"question": "Hi?", "choices": {"text": ["a", "b"]}, "answerKey": "A"}, "multiple choice"),
+        ({"question": "Hi?", "choices": ["a", "b"], "answer": 1}, "multiple-choice"),
+        ({"question": "Hi?", "choices": {"text": ["a", "b"]}, "answerKey": "A"}, "multiple-choice"),
     ],
 )
 def test_a_layout_that_cannot_be_read_is_refused_by_name_with_what_to_write(raw, said):

@@ -44,7 +44,7 @@ def test_a_part_that_is_no_text_refuses_the_row(kind):
         turns = [{"role": role, "content": [{"type": "text", "text": "What?"}, part]}, BOT]
         if role == "tool" and kind == "document":
             continue  # data of a tool may have any type
-        with pytest.raises(RowError, match=f"a part of type '{kind}' is no text"):
+        with pytest.raises(RowError, match=f"a part of type '{kind}' is not text"):
             FORMATS["messages"].read({"messages": turns}, "x:1")
 
 

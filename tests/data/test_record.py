@@ -23,17 +23,17 @@ def test_files_that_are_not_read_are_named_with_their_reason():
     reading.warn("careful")
     reading.skip("set", ["one.png"], "no rows", matters=False)
     reading.skip("set", [f"{i}.csv" for i in range(5)] + ["a.pdf", "b.pdf", "plain"], "unknown")
-    (warning, is_warning), *told = reading.messages()
+    (warning, is_warning), *others = reading.messages()
     assert (warning, is_warning) == ("careful", True)
-    assert told[0] == ("1 file is not read (no rows): set/one.png", False)
-    text, matters = told[1]
+    assert others[0] == ("1 file is not read (no rows): set/one.png", False)
+    text, matters = others[1]
     assert matters
     assert text.startswith(
         "8 files are not read (unknown): set/0.csv, set/1.csv, set/2.csv, set/3.csv, set/4.csv and 3 more"
     )
     assert "2 .pdf" in text
     assert "1 no ending" in text
-    assert ReadReport().told() == []
+    assert ReadReport().messages() == []
 
 
 def test_a_note_is_said_once():

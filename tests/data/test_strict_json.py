@@ -23,7 +23,7 @@ def refused(call, *args) -> RowError:
         ("1e999", "", "the number 1e999 is too large"),
         ("-1e999", "", "the number -1e999 is too large"),
         ("NaN", "", "NaN is not a JSON number"),
-        ('{"a": {"b": 1, "c": 2, "b": 3}}', "b", "the key 'b' stands twice"),
+        ('{"a": {"b": 1, "c": 2, "b": 3}}', "b", "the key 'b' occurs twice"),
         ('"\udcff"', "", "not UTF-8"),
         ('"a\0"', "", "NUL byte"),
         ('{"a": ["x", {"b": "\\ud83d"}]}', "a.1.b", "half of a surrogate pair"),

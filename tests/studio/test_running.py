@@ -142,7 +142,7 @@ def test_a_watcher_that_fails_lets_the_worker_save_and_leaves_none_behind(quick_
         (run,) = workspace.all_runs()
         assert not run.is_alive()
         assert run.state == "interrupted"
-        assert run.record["error"]["what"] == "stopped at step 1", "it was requested, not killed"
+        assert run.record["error"]["what"] == "stopped at step 1", "it was asked, not killed"
         assert not run.partial.exists()
     assert caught.value.code == "run.interrupted"
     assert caught.value.what.startswith("the output was closed: run r/2 was stopped in step 's', saved")

@@ -16,9 +16,9 @@ from burnish.data.record import MAX_RAW_CHARACTERS, MAX_ROW_BYTES
 GOOD = [{"text": "one"}, {"text": "zwei ü"}, {"text": "三", "n": 12345678901234567890123}]
 
 BAD_LINES = {
-    "truncated": (b'{"text": "a', "no valid JSON"),
-    "trailing comma": (b'{"text": "a",}', "no valid JSON"),
-    "single quotes": (b"{'text': 'a'}", "no valid JSON"),
+    "truncated": (b'{"text": "a', "invalid JSON"),
+    "trailing comma": (b'{"text": "a",}', "invalid JSON"),
+    "single quotes": (b"{'text': 'a'}", "invalid JSON"),
     "latin-1": ('{"text": "Grüße"}'.encode("latin-1"), "not UTF-8: byte 0xfc at byte 13"),
     "raw NUL": (b'{"text": "a\0b"}', "NUL byte"),
     "NaN": (b'{"text": "a", "n": NaN}', "NaN is not a JSON number"),
@@ -35,8 +35,8 @@ BAD_LINES = {
     "a number": (b"7", "not a number"),
     "null": (b"null", "not null"),
     "no columns": (b"{}", "no columns"),
-    "two objects": (b'{"text": "a"} {"text": "b"}', "no valid JSON"),
-    "an open quote": (b'{"text: 1}', "no valid JSON"),
+    "two objects": (b'{"text": "a"} {"text": "b"}', "invalid JSON"),
+    "an open quote": (b'{"text: 1}', "invalid JSON"),
 }
 
 

@@ -128,7 +128,7 @@ REFUSED = {
     "columns of a ranking": ({"columns": {"chosen": "c"}}, "names 'chosen'", "`ranking: true`"),
     "a ranking that is no truth": ({"ranking": "yes"}, "'ranking' must be true or false", "correct it"),
     "a column named twice": ({"columns": {"prompt": "a", "query": "a"}}, "named twice", "once"),
-    "a column that is no text": ({"columns": {"prompt": 7}}, "'columns.prompt' must be a text", "correct it"),
+    "a column that is not text": ({"columns": {"prompt": 7}}, "'columns.prompt' must be a text", "correct it"),
 }
 
 

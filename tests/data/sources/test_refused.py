@@ -29,7 +29,7 @@ def test_a_table_that_is_no_table_is_refused_or_passed_over(tmp_path, monkeypatc
     assert dataset_info.entries(tmp_path) is None
     for text in ("{", "", "[" * 100_000):
         table(tmp_path, text)
-        assert "is no valid JSON" in refused(dataset_info.entries, tmp_path)
+        assert "is not valid JSON" in refused(dataset_info.entries, tmp_path)
     for value in ({}, [], 7, {"x": 7}, {"x": {"features": {}}}, {"x": {"file_name": "a"}, "y": 7}):
         table(tmp_path, value)
         assert dataset_info.entries(tmp_path) is None

@@ -47,8 +47,8 @@ def test_inspect_needs_no_tokenizer(tmp_path, qa):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", r"rows\.json holds no rows"),
-        ("[1,2", r"rows\.json has no row that can be read: \d bad, the first is rows\.json:1#1: "),
+        ("", r"rows\.json has no rows"),
+        ("[1,2", r"rows\.json has no readable row: \d bad, the first is rows\.json:1#1: "),
     ],
 )
 def test_inspect_of_a_file_without_a_readable_row_is_an_error(tmp_path, content, said):

@@ -98,10 +98,10 @@ def map_at_once(monkeypatch) -> list[int]:
 def test_a_second_training_maps_what_the_first_rendered(tokenizer, data, tmp_path, monkeypatch):
     first, renderer, notes = rendering(tokenizer, data, tmp_path)
     counts = dict(renderer.counts)
-    assert not any("earlier rendering" in note for note in notes)
+    assert not any("cached tokens" in note for note in notes)
     monkeypatch.setattr(RowRenderer, "stream", None)  # rendering again would fail
     second, renderer, notes = rendering(tokenizer, data, tmp_path)
-    assert any("earlier rendering" in note for note in notes)
+    assert any("cached tokens" in note for note in notes)
     assert second.rows.digest() == first.rows.digest()
     assert +renderer.counts == {name: count for name, count in counts.items() if count}
 
@@ -179,7 +179,7 @@ def test_any_damage_of_a_rendering_is_found_and_it_is_made_again(tokenizer, data
             assert open_rendering(folder, origin) is None, f"{damage.__name__} {name}"
     again, _, notes = rendering(tokenizer, data, tmp_path)
     assert again.rows.digest() == digest
-    assert not any("earlier rendering" in note for note in notes)
+    assert not any("cached tokens" in note for note in notes)
 
 
 def flipped(path):
@@ -221,7 +221,7 @@ def test_rows_that_are_edited_while_they_are_rendered_leave_no_rendering(tokeniz
     assert caught.value.code == "run.input-changed"
     data.write_text(before)
     again, _, notes = rendering(tokenizer, data, tmp_path)
-    assert not any("earlier rendering" in note for note in notes)
+    assert not any("cached tokens" in note for note in notes)
     assert again.rows.digest() == plain(tokenizer, data)[0].digest()
 
 

@@ -92,7 +92,7 @@ def entries(folder: Path) -> dict[str, dict[str, Any]] | None:
     try:
         table = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise DataError("data.unreadable", f"{path.name} is invalid JSON: {error}", "correct the file") from None
+        raise DataError("data.unreadable", f"{path.name} is not valid JSON: {error}", "correct the file") from None
     described = isinstance(table, dict) and bool(table) and all(isinstance(entry, dict) for entry in table.values())
     sources = ("file_name", *_ELSEWHERE)
     return table if described and any(key in entry for entry in table.values() for key in sources) else None
