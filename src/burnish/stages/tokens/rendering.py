@@ -78,7 +78,7 @@ class RowRenderer:
         return self._renderer.template_in_use
 
     def warnings(self) -> list[str]:
-        """What was left out, cut or not learned so far, counted in sentences."""
+        """Messages with counts of what was left out, cut or not learned."""
         return self._renderer.warnings()
 
     def render(self, row: Row) -> list[Rendered]:

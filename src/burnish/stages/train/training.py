@@ -200,8 +200,8 @@ def _tokens_of(renderer: RowRenderer, data: Input, split: str, spec: TrainSpec, 
     found = rendering.of_first(spec.eval_rows if split == "validation" else None)
     rows = renderer.counts["rows"]
     ctx.emit(Progress(phase=f"tokenise {split}", done=rows, total=rows))
-    said = f"{rows} rows" if len(found) == len(rendering.rows) else f"{spec.eval_rows} rows of {rows}"
-    ctx.emit(Note(text=f"{split}: {said}, {len(found.ids)} tokens, of which {found.learned} are learned"))
+    shown = f"{rows} rows" if len(found) == len(rendering.rows) else f"{spec.eval_rows} rows of {rows}"
+    ctx.emit(Note(text=f"{split}: {shown}, {len(found.ids)} tokens, of which {found.learned} are learned"))
     for sentence in renderer.warnings():
         ctx.emit(Note(level="warning", text=f"{split}: {sentence}"))
     return found
