@@ -61,6 +61,19 @@ def test_a_searched_string_is_absent_and_is_recorded(text, probe, call):
 
 
 @pytest.mark.parametrize(
+    ("call", "firsts", "lasts"),
+    [
+        (lambda t: t.lstrip("xy"), "xy", ""),
+        (lambda t: t.rstrip("\n"), "", "\n"),
+        (lambda t: t.strip().strip("x"), "x", "x"),
+    ],
+)
+def test_stripping_of_characters_changes_nothing_and_is_recorded(text, probe, call, firsts, lasts):
+    assert str.__str__(call(text)).strip() == TEXT.strip()
+    assert (probe.firsts, probe.lasts, probe.guards) == (set(firsts), set(lasts), set())
+
+
+@pytest.mark.parametrize(
     "call",
     [
         lambda t: "two" in t,
@@ -76,9 +89,9 @@ def test_a_searched_string_is_absent_and_is_recorded(text, probe, call):
         lambda t: t.partition(" "),
         lambda t: t.rpartition(" "),
         lambda t: t.replace(" ", ""),
-        lambda t: t.strip(" "),
-        lambda t: t.lstrip("x"),
-        lambda t: t.rstrip("x"),
+        lambda t: t.strip(1),
+        lambda t: t.lstrip(t),
+        lambda t: (t + "!").rstrip("x"),
         lambda t: t + 1,
         lambda t: t.__radd__(1),
         lambda t: t in t.strip(),
