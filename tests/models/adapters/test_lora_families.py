@@ -24,6 +24,7 @@ from burnish.models.quiet import quiet_transformers
 from burnish.specs.train import LoraSpec
 from burnish.stages.train.training import with_method
 from burnish.testing import input_at, temporary_context
+from burnish.train.kernels.lora import FusedLora
 from families import BUILDABLE, build, save, token_ids
 
 NOT_LOADED = {
@@ -48,6 +49,13 @@ def logits(model: Any) -> torch.Tensor:
         return model(input_ids=IDS, use_cache=False).logits
 
 
+def gradients_of(model: Any) -> list[torch.Tensor]:
+    model.zero_grad()
+    with quiet_transformers():
+        model(input_ids=IDS, use_cache=False).logits.float().log_softmax(-1)[..., 7].sum().backward()
+    return [weight.grad for weight in model.parameters() if weight.grad is not None]
+
+
 @pytest.mark.parametrize("family", sorted(set(BUILDABLE) - NOT_LOADED.keys()))
 def test_a_family_takes_an_adapter_saves_it_loads_it_and_merges_it(family, tmp_path):
     base = save(family, tmp_path / "base")
@@ -64,11 +72,12 @@ def test_a_family_takes_an_adapter_saves_it_loads_it_and_merges_it(family, tmp_p
 
     give_noise(adapted)
     if family not in WITHOUT_GRADIENT:
-        with quiet_transformers():
-            adapted(input_ids=IDS, use_cache=False).logits.float().log_softmax(-1)[..., 7].sum().backward()
-        gradients = [weight.grad for weight in adapted.parameters() if weight.grad is not None]
+        gradients = gradients_of(adapted)
         assert any(gradient.abs().sum() > 0 for gradient in gradients)
         assert all(gradient.isfinite().all() for gradient in gradients)
+        fused = FusedLora(adapted)
+        torch.testing.assert_close(gradients_of(adapted), gradients, atol=1e-5, rtol=1e-3)
+        fused.remove()
 
     with quiet_transformers():
         save_adapter(adapted, tmp_path / "adapter", input_at(base))

@@ -56,6 +56,26 @@ def test_loss_and_gradients_are_those_of_peft(monkeypatch, tmp_path, settings, b
         torch.testing.assert_close(gradient, expected_gradients[name], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("family", ["olmo", "olmoe"])
+def test_a_model_may_change_the_output_in_place(monkeypatch, tmp_path, family):
+    model = adapted(tiny_model(tmp_path / "base", family, clip_qkv=0.1, initializer_range=0.2))
+    expected, expected_gradients = loss_and_gradients(model)
+    made = calls(monkeypatch)
+    FusedLora(model)
+    loss, gradients = loss_and_gradients(model)
+    assert made
+    torch.testing.assert_close(loss, expected, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(gradients, expected_gradients, rtol=1e-4, atol=1e-6)
+
+
+def test_a_layer_whose_bias_is_trained_keeps_the_forward_of_peft(tmp_path):
+    model = adapted(tiny_model(tmp_path / "base", "qwen3", attention_bias=True))
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(weight.requires_grad or name.endswith("q_proj.base_layer.bias"))
+    assert len(FusedLora(model).layers) == LINEAR_LAYERS - 2
+    assert any(name.endswith("q_proj.base_layer.bias") for name in loss_and_gradients(model)[1])
+
+
 def test_in_bfloat16_its_gradients_are_as_near_to_exact_ones_as_those_of_peft(base):
     exact = loss_and_gradients(adapted(base))[1]
     model = adapted(base, torch.bfloat16)

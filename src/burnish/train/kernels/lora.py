@@ -41,8 +41,9 @@ def _is_plain(module: Any) -> bool:
     if name not in module.lora_A or name in module.lora_variant or type(module.lora_dropout[name]) is not nn.Identity:
         return False
     parts = [base, module.lora_A[name], module.lora_B[name]]
-    narrow = module.lora_A[name].bias is None and module.lora_B[name].bias is None
-    return narrow and not base.weight.requires_grad and all(_is_bare(part) for part in parts)
+    is_narrow = module.lora_A[name].bias is None and module.lora_B[name].bias is None
+    is_frozen = not any(parameter.requires_grad for parameter in base.parameters())
+    return is_narrow and is_frozen and all(_is_bare(part) for part in parts)
 
 
 def _is_bare(part: nn.Module) -> bool:
@@ -52,11 +53,13 @@ def _is_bare(part: nn.Module) -> bool:
 
 def _forward(layer: Any, states: Tensor, *others: Any, **named: Any) -> Tensor:
     name, base = layer.active_adapters[0], layer.base_layer
-    down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
     is_usual = not (others or named or layer.disable_adapters or layer.merged or len(layer.active_adapters) != 1)
-    is_usual = is_usual and not torch.is_autocast_enabled(states.device.type)
-    if not (is_usual and states.dtype == base.weight.dtype == down.dtype == up.dtype):
+    is_usual = is_usual and name in layer.lora_A and not torch.is_autocast_enabled(states.device.type)
+    if not is_usual:
         return type(layer).forward(layer, states, *others, **named)
+    down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
+    if not states.dtype == base.weight.dtype == down.dtype == up.dtype:
+        return type(layer).forward(layer, states)
     return _LoraLinear.apply(states, base.weight, base.bias, down, up, layer.scaling[name])  # pyright: ignore
 
 
@@ -69,10 +72,14 @@ class _LoraLinear(torch.autograd.Function):
     ) -> Tensor:
         flat = states.reshape(-1, states.shape[-1])  # [T, in]
         narrow = (flat @ down.T).mul_(scale)  # [T, rank]
-        output = nn.functional.linear(flat, weight, bias).addmm_(narrow, up.T)
+        # not a view: some models change it in place (OLMo's clip_qkv), which autograd forbids for a function's view
+        output = states.new_empty(*states.shape[:-1], weight.shape[0])
+        wide = output.view(-1, weight.shape[0])  # [T, out]
+        torch.mm(flat, weight.T, out=wide) if bias is None else torch.addmm(bias, flat, weight.T, out=wide)
+        wide.addmm_(narrow, up.T)
         ctx.save_for_backward(states, weight, down, up, narrow)
         ctx.scale = scale
-        return output.view(*states.shape[:-1], -1)
+        return output
 
     @staticmethod
     @once_differentiable
