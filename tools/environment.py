@@ -47,8 +47,13 @@ def main() -> int:
     constraints = ("--constraint", str(ROOT / "constraints.txt"))
     log = given.venv / "install.log"
     step(1, f"virtual environment in {shown(given.venv)}")
-    if not (python.parent / "pip").exists():
-        subprocess.run([sys.executable, "-m", "venv", str(given.venv)], check=True)
+    if not ((python.parent / "pip").exists() and python.exists()):
+        again = ["--clear"] if (given.venv / "pyvenv.cfg").exists() else []  # its Python was removed
+        made = subprocess.run([sys.executable, "-m", "venv", *again, str(given.venv)], check=False)
+        if made.returncode != 0:
+            return failed(
+                f"no virtual environment could be made in {shown(given.venv)}", "see the message above, or use --venv"
+            )
     log.write_text("")
     step(2, "PyTorch, about 200 MB on a CPU, several GB with CUDA")
     if not install(python, [*constraints, "torch"], log):
@@ -197,4 +202,8 @@ def duration(seconds: float) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("\nsetup: interrupted; run the same command again to finish it", file=sys.stderr)
+        sys.exit(130)

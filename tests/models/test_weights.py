@@ -121,7 +121,7 @@ def test_the_weights_of_a_folder_are_those_of_its_index_or_its_one_file(tmp_path
     (tmp_path / "model.safetensors").write_bytes(b"")
     assert weight_files(tmp_path) == [tmp_path / "model.safetensors"]
     index = tmp_path / "model.safetensors.index.json"
-    for value in ({}, {"weight_map": {}}, {"weight_map": ["a"]}):
+    for value in ({}, {"weight_map": {}}, {"weight_map": ["a"]}, {"weight_map": {"a": 3}}):
         index.write_text(json.dumps(value))
         assert "has no weight_map" in broken(weight_files, tmp_path)
     index.write_text(json.dumps({"weight_map": {"x": "two", "y": "one", "z": "two"}}))

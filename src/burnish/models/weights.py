@@ -110,8 +110,8 @@ def weight_files(folder: Path) -> list[Path]:
     """
     if (folder / WEIGHTS_INDEX).is_file():
         index = read_json(folder / WEIGHTS_INDEX).get("weight_map")
-        if not isinstance(index, dict) or not index:
-            raise broken(folder / WEIGHTS_INDEX, "has no weight_map")
+        if not isinstance(index, dict) or not index or not all(isinstance(name, str) for name in index.values()):
+            raise broken(folder / WEIGHTS_INDEX, "has no weight_map of file names")
         files = [folder / name for name in sorted(set(index.values()))]
         for file in files:
             if not file.is_file() or file.resolve().is_dir():

@@ -3,6 +3,7 @@
 import random
 import signal
 import sys
+from concurrent.futures import CancelledError
 from types import ModuleType
 
 import pytest
@@ -71,6 +72,17 @@ def test_a_tracker_that_fails_is_reported_once_and_the_run_goes_to_its_end(
     (warned,) = steps_of(["memory"], tmp_path, (1, 2, 3))
     assert warned.startswith(warning)
     assert [step for step, _ in memory.points] == steps
+
+
+@pytest.mark.parametrize("method", ["log", "close"])
+@pytest.mark.parametrize("error", [SystemExit(5), CancelledError()], ids=["exit", "cancelled"])
+def test_a_tracker_that_would_end_the_process_is_reported_too(memory, tmp_path, monkeypatch, method, error):
+    def ends(*_):
+        raise error
+
+    monkeypatch.setattr(memory, method, ends)
+    (warned,) = steps_of(["memory"], tmp_path, (1, 2, 3))
+    assert warned.startswith("the tracker memory")
 
 
 def test_a_training_survives_its_tracker(memory, run_fit, monkeypatch):

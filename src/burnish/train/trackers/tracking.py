@@ -9,6 +9,7 @@ import signal
 import threading
 import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
@@ -23,6 +24,8 @@ from burnish.core.files import read_json, write_json
 from burnish.train.trackers.base import Point, State, TrackedRun, Tracker
 from burnish.train.trackers.journal import Journal
 
+FAILURES = (Exception, SystemExit, CancelledError)
+"""What a package may raise without stopping the training; a stop signal is not among them."""
 TRACKERS = {
     "tensorboard": "burnish.train.trackers.tensorboard:TensorBoard",
     "wandb": "burnish.train.trackers.wandb:Wandb",
@@ -112,7 +115,7 @@ class Tracking:
         for name, tracker in self._open.items():
             try:
                 tracker.close(state, text)
-            except Exception as failure:
+            except FAILURES as failure:
                 self._warn(f"the tracker {name} did not close its run: {reason(failure)}")
         self._open = {}
 
@@ -121,7 +124,7 @@ class Tracking:
         try:
             with _untouched_process():
                 self._open[name] = getattr(import_module(module), kind)(run)
-        except Exception as error:
+        except FAILURES as error:
             self._warn(f"the tracker {name} did not start, and the run is not tracked there: {reason(error)}")
             return
         assert self._journal is not None
@@ -136,7 +139,7 @@ class Tracking:
             new = {key: value for key, value in point.values.items() if not tracker.holds(point.step, key)}
             if new:
                 tracker.log(Point(point.step, point.at, new))
-        except Exception as error:
+        except FAILURES as error:
             del self._open[name]
             self._warn(f"the tracker {name} failed at step {point.step} and receives nothing more: {reason(error)}")
 
