@@ -157,7 +157,7 @@ def test_an_answer_ends_with_the_context(tmp_path):
 
 def test_ids_that_the_model_does_not_know_are_an_error(tmp_path):
     engine = engine_of(tmp_path)
-    with pytest.raises(ModelError, match="264 tokens"):
+    with pytest.raises(ModelError, match="264 embeddings"):
         engine.generate([[3, 264]], GREEDY, ())
 
 
