@@ -100,10 +100,15 @@ def imports(module):
     )
 
 
+@cache
+def installed():
+    return packages_distributions()
+
+
 def distributions(modules):
     """The distributions that provide those of the modules which are neither ours nor Python's."""
     top = {name.partition(".")[0] for name in modules} - sys.stdlib_module_names - {"burnish"}
-    known = packages_distributions()
+    known = installed()
     return {normalized(known[name][0]) if name in known else normalized(name) for name in top}
 
 
