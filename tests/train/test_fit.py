@@ -8,7 +8,7 @@ from burnish.core.errors import AskError
 from burnish.core.events import Chosen
 from burnish.specs.train import SftSpec
 from burnish.train.batches import Cursor
-from burnish.train.fit import _eval_every, _plan, _settings, _tell_attention
+from burnish.train.fit import _eval_every, _plan, _report_attention, _settings
 from burnish.train.resolve import Resolved
 
 
@@ -42,7 +42,7 @@ def scorer(*, one_by_one=False, kernel_reason="", uses_own_head=False, implement
 )
 def test_the_attention_is_reported_with_its_reason(asked, given, chosen, words):
     events = []
-    _tell_attention(spec(attention=asked), scorer(**given), events.append)
+    _report_attention(spec(attention=asked), scorer(**given), events.append)
     picked = [event for event in events if isinstance(event, Chosen)]
     assert [(event.field, event.value) for event in picked] == ([("attention", chosen)] if chosen else [])
     said = " ".join(event.reason if isinstance(event, Chosen) else event.text for event in events)
@@ -52,7 +52,7 @@ def test_the_attention_is_reported_with_its_reason(asked, given, chosen, words):
 
 def test_attention_that_was_requested_and_cannot_be_given_is_refused():
     with pytest.raises(AskError, match="its mask is its own") as caught:
-        _tell_attention(spec(attention="varlen"), scorer(one_by_one=True, kernel_reason="x"), [].append)
+        _report_attention(spec(attention="varlen"), scorer(one_by_one=True, kernel_reason="x"), [].append)
     assert caught.value.code == "ask.wrong-value"
 
 

@@ -7,27 +7,27 @@ import torch
 from burnish.core.errors import MachineError
 
 
-def pick_device(asked: str) -> torch.device:
+def pick_device(requested: str) -> torch.device:
     """The device of `auto`, `cpu`, `cuda` or `mps`; `auto` selects the fastest one available.
 
     Errors: MachineError `machine.no-device` when cuda or mps is requested but not available.
     """
     there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
-    if asked == "auto":
-        asked = next((name for name, is_there in there.items() if is_there()), "cpu")
-    elif asked in there and not there[asked]():
+    if requested == "auto":
+        requested = next((name for name, is_there in there.items() if is_there()), "cpu")
+    elif requested in there and not there[requested]():
         raise MachineError(
             "machine.no-device",
-            f"device {asked} was requested, but torch {torch.__version__} finds none on this machine",
+            f"device {requested} was requested, but torch {torch.__version__} finds none on this machine",
             "set device: auto or device: cpu, or install a torch build that supports it",
         )
-    return torch.device(asked)
+    return torch.device(requested)
 
 
-def use_threads(asked: int | str) -> int:
+def use_threads(requested: int | str) -> int:
     """Set torch's number of CPU threads (`auto` keeps torch's default) and return it."""
-    if isinstance(asked, int):
-        torch.set_num_threads(asked)
+    if isinstance(requested, int):
+        torch.set_num_threads(requested)
     return torch.get_num_threads()
 
 

@@ -83,7 +83,7 @@ def fit(
         ctx.emit(note)
     scorer = Scorer(model, spec.attention, _longest(rows, held_out))
     scorer.keeps_routing = balance is not None
-    _tell_attention(spec, scorer, ctx.emit)
+    _report_attention(spec, scorer, ctx.emit)
     optimizer = Optimizer(model, spec.optimizer, {} if start is None else start.masters(model))
     dropout, fused = TokenDropout(model, spec.seed), FusedLora(model)
     plan = _plan(spec, rows, ctx.emit)
@@ -164,7 +164,7 @@ def _recompute_activations(model: nn.Module) -> None:
     enable({"use_reentrant": False})
 
 
-def _tell_attention(spec: TrainSpec, scorer: Scorer, emit: Callable[[Event], None]) -> None:
+def _report_attention(spec: TrainSpec, scorer: Scorer, emit: Callable[[Event], None]) -> None:
     if spec.attention == "auto":
         value, reason = "varlen", "a packed batch gives each sequence the same hidden states as alone"
         if scorer.one_by_one:
@@ -258,21 +258,21 @@ def _origin(
 
 
 def _resume(
-    asked: str, loop: Loop, checkpoints: CheckpointFolder, emit: Callable[[Event], None]
+    requested: str, loop: Loop, checkpoints: CheckpointFolder, emit: Callable[[Event], None]
 ) -> tuple[int | None, bool]:
     """Restore the requested checkpoint; returns its step, and whether the run continues an earlier attempt of itself.
 
     A named checkpoint is superseded by a newer one of this run, once there is one.
     """
-    newest, damaged = (None, []) if asked == "never" else checkpoints.newest()
+    newest, damaged = (None, []) if requested == "never" else checkpoints.newest()
     for sentence in damaged:
         emit(Note(level="warning", text=sentence))
     checkpoint, named = None if newest is None else load(newest), None
-    if asked not in ("auto", "never") and (checkpoint is None or not _stands_on(checkpoint, Path(asked))):
-        named = Path(asked)
+    if requested not in ("auto", "never") and (checkpoint is None or not _continues_from(checkpoint, Path(requested))):
+        named = Path(requested)
         checkpoint = read(named)
     if checkpoint is None:
-        return None, asked != "never"
+        return None, requested != "never"
     changes = loop.restore(checkpoint, named)
     checkpoints.forget_after(loop.state.step)
     if named is not None:
@@ -286,7 +286,7 @@ def _resume(
     return loop.state.step, named is None
 
 
-def _stands_on(checkpoint: Checkpoint, named: Path) -> bool:
+def _continues_from(checkpoint: Checkpoint, named: Path) -> bool:
     """True when a checkpoint is from a run that was resumed from the named one."""
     lineage = checkpoint.state.get("lineage", [])
     return bool(lineage) and lineage[-1]["checkpoint"] == str(named)

@@ -9,7 +9,7 @@ own forward; one that cannot be trained exactly in any way is refused by name.
 from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,9 +33,6 @@ from burnish.models.probing import (
 from burnish.train.batches import Batch, TokenisedRows, make_batch
 from burnish.train.kernels import attention as per_sequence
 from burnish.train.kernels.head import linear_cross_entropy, module_cross_entropy
-
-if TYPE_CHECKING:
-    pass
 
 _TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
 _GRADIENT_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
