@@ -16,12 +16,17 @@ def pick_device(requested: str) -> torch.device:
     if requested == "auto":
         requested = next((name for name, is_there in there.items() if is_there()), "cpu")
     elif requested in there and not there[requested]():
-        raise MachineError(
-            "machine.no-device",
-            f"device {requested} was requested, but torch {torch.__version__} finds none on this machine",
-            "set device: auto or device: cpu, or install a torch build that supports it",
-        )
+        raise no_device(requested)
     return torch.device(requested)
+
+
+def no_device(requested: str) -> MachineError:
+    """The error for a requested device that is not available."""
+    return MachineError(
+        "machine.no-device",
+        f"device {requested} was requested, but torch {torch.__version__} finds none on this machine",
+        "set device: auto or device: cpu, or install a torch build that supports it",
+    )
 
 
 def use_threads(requested: int | str) -> int:

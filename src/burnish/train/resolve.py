@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from burnish.core.errors import DataError, MachineError
+from burnish.core.errors import DataError
 from burnish.core.events import Chosen
 from burnish.core.processes import usable_cores
-from burnish.models.device import has_bfloat16
+from burnish.models.device import has_bfloat16, no_device
 from burnish.specs.train import TrainSpec
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.footprint import Footprint, ModelShape
@@ -144,11 +144,7 @@ def beyond_context(rows: TokenisedRows, shape: ModelShape) -> str | None:
 def refuse_without_device(asked: str, machine: Machine) -> None:
     """MachineError `machine.no-device` when the requested device is not available."""
     if (asked == "cuda" and not machine.cuda) or (asked == "mps" and not machine.mps):
-        raise MachineError(
-            "machine.no-device",
-            f"device {asked} was requested, but torch {torch.__version__} finds none on this machine",
-            "set device: auto or device: cpu, or install a torch build that supports it",
-        )
+        raise no_device(asked)
 
 
 def save_every(asked: int | None, total_steps: int) -> tuple[int, Chosen | None]:
