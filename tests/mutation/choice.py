@@ -56,8 +56,8 @@ def sampled(mutants: list[Mutant], size: int, seed: int) -> list[Mutant]:
 class Chooser:
     """Finds the tests of a mutant in the coverage."""
 
-    def __init__(self, coverage: Coverage, files: list[Source]):
-        self._coverage = coverage
+    def __init__(self, coverage: Coverage, files: list[Source], seconds: float = SECONDS):
+        self._coverage, self._allowed = coverage, seconds
         self._spans = {source.name: Spans.of(source.read()) for source in files}
         self._by_file: dict[str, list[str]] = {}
         self._with_name: dict[str, list[str]] = {}
@@ -123,7 +123,7 @@ class Chooser:
             for name in near:
                 if turn < len(functions[name]) and len(picked) < COUNT:
                     test = functions[name][turn]
-                    if not picked or total + seconds[test] <= SECONDS:
+                    if not picked or total + seconds[test] <= self._allowed:
                         picked.append(test)
                         total += seconds[test]
         files = list(dict.fromkeys(test.partition("::")[0] for test in picked))

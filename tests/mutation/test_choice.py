@@ -2,7 +2,7 @@
 
 from mutation.choice import Chooser, all_mutants, definition, sampled
 from mutation.coverage import Coverage
-from mutation.equivalent import Equivalent, stale
+from mutation.equivalent import Equivalent, are_equivalent, stale
 from mutation.scope import Source
 
 TEXT = "LIMIT = 3\n\n\ndef f(a, b=2):\n    return a + LIMIT\n\n\ndef g(a):\n    return a - 1\n"
@@ -78,8 +78,21 @@ def test_a_definition_is_found_in_a_class():
 
 def test_an_equivalent_mutant_is_known_after_its_line_moved_and_stale_after_it_changed(tmp_path):
     files = tree(tmp_path, core=1)
-    entry = Equivalent(*mutant_of(files, "+").identity, reason="r")
+    file, function, line, old, new = mutant_of(files, "+").identity
+    entry = Equivalent(file, function, line, "r", old, new)
     files[0].path.write_text("# a comment\n" + TEXT)
     assert stale([entry], all_mutants(files)) == []
     files[0].path.write_text(TEXT.replace("a + LIMIT", "b + LIMIT"))
     assert stale([entry], all_mutants(files)) == [entry]
+
+
+def test_an_entry_without_a_change_is_for_every_mutant_of_its_line_and_no_other(tmp_path):
+    files = tree(tmp_path, core=1)
+    file, function, line, *change = mutant_of(files, "+").identity
+    everything = all_mutants(files)
+    of_line = {mutant.identity for mutant in everything if mutant.identity[:3] == (file, function, line)}
+    assert 1 < len(of_line) < len(everything)
+    assert are_equivalent([Equivalent(file, function, line, "r")], everything) == of_line
+    assert are_equivalent([Equivalent(file, function, line, "r", *change)], everything) == {
+        mutant_of(files, "+").identity
+    }
