@@ -23,6 +23,7 @@ def finished(workspace):
         stage="quick-make",
         inputs=None,
         files=None,
+        spec=None,
         state="succeeded",
         plan=True,
     ):
@@ -35,7 +36,7 @@ def finished(workspace):
                 "step": step,
                 "stage": stage,
                 "fingerprint": fingerprint,
-                "spec": {"word": "w"},
+                "spec": {"word": "w"} if spec is None else spec,
                 "inputs": inputs,
             }
         )

@@ -198,3 +198,80 @@ def test_the_dots_of_nested_settings_keep_them_apart():
         "d": [{"e": 2}],
         "f": None,
     }
+
+
+HUB_FILES = {
+    "config.json": True,
+    "generation_config.json": True,
+    "model-00001-of-00002.safetensors": True,
+    "model.safetensors.index.json": True,
+    "pytorch_model.bin": True,
+    "consolidated.00.pth": True,
+    "model.gguf": True,
+    "adapter_config.json": True,
+    "adapter_model.safetensors": True,
+    "burnish_base.json": True,
+    "tokenizer.json": True,
+    "tokenizer_config.json": True,
+    "special_tokens_map.json": True,
+    "added_tokens.json": True,
+    "vocab.json": True,
+    "vocab.txt": True,
+    "merges.txt": True,
+    "tokenizer.model": True,
+    "spiece.model": True,
+    "qwen.tiktoken": True,
+    "chat_template.jinja": True,
+    "chat_template.json": True,
+    "additional_chat_templates/tools.jinja": True,
+    "additional_chat_templates/readme.jinja": True,
+    "preprocessor_config.json": True,
+    "modeling_custom.py": True,
+    "USAGE_POLICY": True,
+    "LICENSE": True,
+    "LICENSE.md": True,
+    "LICENSE.txt": True,
+    "NOTICE.md": True,
+    "README.md": False,
+    "README_CN.md": False,
+    "ReadMe.MD": False,
+    "README": False,
+    "readme.txt": False,
+    "CHANGELOG.md": False,
+    "original/README.md": False,
+    "original/params.json": True,
+    ".gitattributes": False,
+    ".gitignore": False,
+    ".git/HEAD": False,
+    ".cache/huggingface/download/config.json.metadata": False,
+    ".cache/huggingface/.gitignore": False,
+    "figures/benchmark.png": False,
+    "assets/logo.SVG": False,
+    "loss.jpg": False,
+    "paper.pdf": False,
+}
+
+
+@pytest.mark.parametrize("kind", ["model", "adapter", "tokenizer"])
+@pytest.mark.parametrize("name", HUB_FILES)
+def test_the_fingerprint_of_a_model_changes_with_the_files_that_a_step_may_read(tmp_path, kind, name):
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "config.json").write_text("{}")
+    without = of_path(tmp_path, {}, kind)
+    path.write_text("before")
+    before = of_path(tmp_path, {}, kind)
+    path.write_text("after")
+    found = (before != of_path(tmp_path, {}, kind), name != "config.json" and without != before)
+    assert found == (HUB_FILES[name], HUB_FILES[name] and name != "config.json")
+
+
+@pytest.mark.parametrize("kind", ["folder", "dataset"])
+@pytest.mark.parametrize("name", [name for name in HUB_FILES if not name.startswith(".git/")])
+def test_every_file_of_a_folder_of_data_is_part_of_its_fingerprint(tmp_path, kind, name):
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("before")
+    before = of_path(tmp_path, {}, kind)
+    path.write_text("after")
+    assert of_path(tmp_path, {}, kind) != before

@@ -248,3 +248,96 @@ def test_the_runs_are_found_behind_a_link_and_before_a_file_is_read(planned, wor
     (workspace.root / "runs").symlink_to("elsewhere/runs")
     with pytest.raises(AskError, match="the workspace's runs"):
         planned({"name": "r", "steps": {"join": {"stage": "quick-join", "source": f"file:{path}"}}})
+
+
+@pytest.fixture
+def stopped(planned, finished):
+    """Start a run of a recipe's step, save a checkpoint, and stop it: `stopped(recipe, "tune")`."""
+
+    def stopped(recipe, name, number=1, state="interrupted"):
+        step = planned(recipe)[name]
+        spec = step.step.spec.model_dump(mode="json", exclude_unset=True)
+        run = finished(
+            recipe["name"], number, name, stage=step.step.stage.name, fingerprint=step.fingerprint, state=state,
+            inputs=step.inputs, spec=spec, plan=False,
+        )  # fmt: skip
+        (run.scratch / "checkpoints" / "5").mkdir(parents=True)
+        assert planned(recipe)[name].action == "resume"
+        return run
+
+    return stopped
+
+
+def one(stage="quick-make", **settings):
+    return {"name": "r", "steps": {"s": {"stage": stage, **settings}}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changed"),
+    [
+        (one(word="a"), one(word="b"), 'word was "a" and is "b"'),
+        (one(), one(times=2), "times was 1 and is 2"),
+        (one(times=2, word="a"), one(seed=1), 'word was "a" and is "hello", times was 2 and is 1, seed was 0 and is 1'),
+        (one("quick-make", word="x"), one("quick-talk", release="x"), "its stage was quick-make and is quick-talk"),
+        (
+            one("quick-join", source="file:a.txt"),
+            one("quick-join", source="file:b.txt"),
+            "source was file:a.txt and is file:b.txt",
+        ),
+        (
+            one("quick-join", source=[{"ref": "file:a.txt"}]),
+            one("quick-join", source=[{"ref": "file:b.txt"}]),
+            "source.0.ref was file:a.txt and is file:b.txt",
+        ),
+        (
+            one("quick-join", source="file:a.txt"),
+            one("quick-join", source="file:a.txt", voice={"kind": "whisper"}),
+            'voice.kind was "shout" and is "whisper", voice.marks was 1 and is not set, '
+            "voice.softness was not set and is 0.5",
+        ),
+    ],
+)
+def test_an_unfinished_run_that_is_left_behind_is_named_with_what_changed(
+    planned, stopped, workspace, before, after, changed
+):
+    for name in "ab":
+        (workspace.root / f"{name}.txt").write_text(name)
+    stopped(before, "s")
+    step = planned(after)["s"]
+    assert (step.action, step.run) == ("run", None)
+    assert step.reason == f"new: r/1/s (interrupted) is not resumed, since {changed}"
+    assert any(step.reason.endswith(note.removeprefix("s: ")) for note in make_plan(recipe_of(after), workspace).notes)
+
+
+def test_the_edited_file_of_an_input_is_named(planned, stopped, workspace):
+    base = workspace.root / "base"
+    base.mkdir()
+    for name in ("config.json", "README.md", "tokenizer.json"):
+        (base / name).write_text('{"model_type": "x"}')
+    recipe = one("quick-model", base="file:base")
+    run = stopped(recipe, "s", state="failed")
+    (base / "README.md").write_text("# Edited")
+    assert planned(recipe)["s"].action == "resume"
+    while (base / "tokenizer.json").stat().st_ctime <= run.record["created"]:
+        (base / "tokenizer.json").write_text('{"a": 1}')
+    reason = planned(recipe)["s"].reason
+    assert reason == "new: r/1/s (failed) is not resumed, since base (file:base): tokenizer.json changed"
+
+
+def test_an_unfinished_run_older_than_a_finished_one_is_not_named(planned, stopped, finished):
+    stopped(one(word="a"), "s")
+    finished("r", 2, "s", fingerprint=planned(one(word="b"))["s"].fingerprint, plan=False)
+    assert planned(one(word="c"))["s"].reason == "new"
+    stopped(one(word="d"), "s", number=3)
+    assert planned(one(word="c"))["s"].reason.startswith("new: r/3/s (interrupted)")
+    assert planned({**one(word="c"), "name": "other"})["s"].reason == "new"
+
+
+def test_a_left_behind_run_of_another_version_of_a_stage_says_so(planned, stopped, workspace):
+    run = stopped(one(word="a"), "s")
+    write_json(run.folder / "run.json", {**run.record_of("run.json"), "fingerprint": "of version 0"})
+    assert planned(one(word="a"))["s"].reason.endswith("since the version of the stage quick-make changed")
+    write_json(run.folder / "job.json", {**run.record_of("job.json"), "spec": {"gone": 1}})
+    assert planned(one(word="a"))["s"].reason.endswith(
+        "since the settings of its stage changed with the version of burnish"
+    )

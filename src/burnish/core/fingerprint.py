@@ -10,7 +10,8 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePath
 from typing import Any
 
 from burnish.specs.base import Runtime, Spec, Takes, fields_with
@@ -24,15 +25,32 @@ _COMPRESSED = (".gz", ".zst")
 BASE_RECORD = "burnish_base.json"
 """Written next to an adapter: the content of the base it was trained on."""
 _MODEL_FILES = ("config.json", "adapter_config.json", BASE_RECORD, "*.safetensors", "*.safetensors.index.json")
+_MODEL_KINDS = ("model", "adapter", "tokenizer")
+NOT_READ = (
+    *("*.md", "README", "README.txt", "README.rst", ".gitattributes", ".gitignore"),
+    *("*.png", "*.jpg", "*.jpeg", "*.gif", "*.webp", "*.svg", "*.pdf"),
+)
+"""Files of a model, adapter or tokenizer folder that no step reads, in any of its folders and in any case of letters.
+See docs/decisions/0029-documentation-of-a-model-is-not-part-of-it.md."""
+NOTICES = ("LICENSE*", "NOTICE*")
+"""Read although they are documentation: `merge` copies them into the merged model."""
+_DOWNLOAD_RECORDS = (".cache", "huggingface")
+"""The folder of `hf download --local-dir`, which writes the time of each download."""
 
 
 def of_step(stage: str, version: int, spec: Spec, inputs: Mapping[str, str]) -> str:
     """The fingerprint of a step; `inputs` maps dotted field paths to fingerprints."""
+    settings = identifying_settings(spec, inputs)
+    return of_value({"stage": stage, "version": version, "settings": settings, "inputs": dict(inputs)})
+
+
+def identifying_settings(spec: Spec, inputs: Mapping[str, str]) -> dict[str, Any]:
+    """The settings in a step's fingerprint: those that determine its output, and runtime settings that do so here."""
     settings = settings_of(spec, inputs)
     for path, mark, value in list(fields_with(spec, Runtime)):
         if not mark.excludes(value):
             settings[path] = value
-    return of_value({"stage": stage, "version": version, "settings": settings, "inputs": dict(inputs)})
+    return settings
 
 
 def settings_of(spec: Spec, inputs: Mapping[str, str]) -> dict[str, Any]:
@@ -62,19 +80,36 @@ def of_value(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def of_path(path: Path, known: dict[str, Any]) -> str:
+def of_path(path: Path, known: dict[str, Any], kind: str = "folder") -> str:
     """The fingerprint of a file (bytes and suffix, which decides how it is read) or folder (names and bytes).
 
-    `known` caches hashes by size, times and inode, so that a large file is read once.
+    `kind` is that of the folder: `content_files` leaves out the documentation of a model. `known` caches hashes by
+    size, times and inode, so that a large file is read once.
     """
     if path.is_file():
         return of_value([_suffix(path), of_file(path, known)])
-    return of_value([[str(file.relative_to(path)), of_file(file, known)] for file in content_files(path)])
+    return of_value([[str(file.relative_to(path)), of_file(file, known)] for file in content_files(path, kind)])
 
 
-def content_files(folder: Path) -> list[Path]:
-    """The files that enter a folder's fingerprint: all but its `.git` folder."""
-    return sorted(file for file in folder.rglob("*") if file.is_file() and ".git" not in file.relative_to(folder).parts)
+def content_files(folder: Path, kind: str = "folder") -> list[Path]:
+    """The files that enter a folder's fingerprint: all but `.git`, and for a model, adapter or tokenizer `NOT_READ`."""
+    is_model = kind in _MODEL_KINDS
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if ".git" not in file.relative_to(folder).parts
+        and not (is_model and _is_never_read(file.relative_to(folder)))
+        and file.is_file()
+    )
+
+
+def _is_never_read(file: PurePath) -> bool:
+    """Whether a file of a model folder, by its relative path, is a download record or documentation."""
+    if file.parts[:2] == _DOWNLOAD_RECORDS:
+        return True
+    if any(fnmatchcase(file.name, pattern) for pattern in NOTICES):
+        return False
+    return any(fnmatchcase(file.name.lower(), pattern.lower()) for pattern in NOT_READ)
 
 
 def of_model(folder: Path, known: dict[str, Any]) -> dict[str, str]:

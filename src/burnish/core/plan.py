@@ -17,6 +17,7 @@ from burnish.core.inputs.references import (
     refuse_secret,
     resolve,
 )
+from burnish.core.inputs.unfinished import has_checkpoint, left_behind
 from burnish.core.naming import nearest
 from burnish.core.recipes.recipe import Recipe, Step
 from burnish.core.recipes.yaml import Where, at
@@ -28,6 +29,7 @@ from burnish.core.version import VERSION
 
 Action = Literal["run", "reuse", "resume", "wait"]
 """A plan uses the first three. `wait`, only during a run: another process is running the step."""
+_NEW = "new"
 _FORCED = ("forced", "--from", "depends on --from")
 
 
@@ -74,7 +76,7 @@ class Plan:
     steps: tuple[PlannedStep, ...]
     free_bytes: int
     notes: tuple[str, ...] = ()
-    """How ambiguous references were resolved."""
+    """How ambiguous references were resolved, and which unfinished runs are left behind."""
     warnings: tuple[str, ...] = ()
     """Damaged records and artifacts that are not reused."""
 
@@ -112,7 +114,8 @@ def make_plan(
     _refuse_secrets(recipe)
     known = workspace.hashes()
     known_before = dict(known)
-    earlier, durations, warnings = _earlier_runs(workspace.all_runs(), recipe.name)
+    runs = workspace.all_runs()
+    earlier, durations, warnings = _earlier_runs(runs, recipe.name)
     dates = Dates(earlier)
     planned: dict[str, PlannedStep] = {}
     notes: list[str] = []
@@ -126,6 +129,9 @@ def make_plan(
         action, reason, run = "run", _forced_reason(step, planned, start, force), None
         if not reason:
             action, reason, run = _choose(step, candidates, inputs, known, warnings.append)
+            if reason == _NEW and (behind := left_behind(runs, recipe.name, step, inputs)):
+                reason = f"{_NEW}: {behind}"
+                notes.append(f"{step.name}: {behind}")
         planned[step.name] = PlannedStep(
             step, action, reason, fingerprint, inputs, run, durations.get(step.name) if action != "reuse" else None
         )
@@ -259,11 +265,11 @@ def _choose(
     if getattr(step.spec, "resume", None) == "never":
         return "run", "; ".join(["resume is never", *damaged]), None
     for run in unfinished:
-        if run.state in ("interrupted", "killed", "failed") and any(run.scratch.glob("checkpoints/*")):
+        if has_checkpoint(run):
             return "resume", "; ".join([f"{run.name} was {run.state}", *damaged]), run
     if damaged:
         return "run", "; ".join(damaged), None
-    return "run", "new" if not earlier else f"{earlier[0].name} {earlier[0].state}", None
+    return "run", _NEW if not earlier else f"{earlier[0].name} {earlier[0].state}", None
 
 
 def with_own_base(adapter: Input, inputs: Mapping[str, Input]) -> Input:

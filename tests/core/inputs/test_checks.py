@@ -212,3 +212,13 @@ def test_only_the_output_folder_of_a_run_is_its_artifact(finished):
     assert artifact_at(replace(value, path=run.folder / "scratch")) is None
     assert artifact_at(replace(value, fingerprint="of another")) is None
     assert artifact_at(replace(value, path=Path("/out"))) is None
+
+
+def test_the_readme_of_a_model_may_change_while_a_step_reads_the_model(workspace, base):
+    watch = InputWatch({"base": resolve("file:base", MODEL, workspace, {})}, {}, 0.0)
+    watch.start()
+    (base / "README.md").write_text("edited")
+    (base / "curve.png").write_bytes(b"new")
+    assert watch.end() == []
+    (base / "LICENSE").write_text("a file that merge copies")
+    assert refused(RunError, watch.end).code == "run.input-changed"

@@ -160,10 +160,10 @@ def _is_pinned(value: Input) -> bool:
 def _check_path(value: Input, known: dict[str, Any], since: float | None) -> None:
     if not value.path.exists():
         raise RunError("run.input-changed", f"{value.ref}: {value.path} is missing", "restore it, or change the recipe")
-    if of_path(value.path, known) != value.fingerprint:
+    if of_path(value.path, known, value.kind) != value.fingerprint:
         raise RunError(
             "run.input-changed",
-            f"{value.ref} changed since the run was planned: {_newer(value.path, since)}",
+            f"{value.ref} changed since the run was planned: {changed_files(value, since)}",
             "run it again to use the current content, or undo the change and run it again",
         )
 
@@ -193,27 +193,28 @@ def _check_own_base(adapter: Input, base: Input, known: dict[str, Any]) -> None:
         ) from error
 
 
-def _newer(path: Path, since: float | None) -> str:
-    """The files of a folder that changed after the plan, by their times."""
+def changed_files(value: Input, since: float | None) -> str:
+    """A clause that names the file, or the files of a folder that changed after a time."""
+    path = value.path
     if path.is_file():
         return f"{path} changed"
     names = [
         file.relative_to(path).as_posix()
-        for file in content_files(path)
+        for file in content_files(path, value.kind)
         if since is not None and file.stat().st_ctime > since
     ]
     return f"{_named(names)} changed" if names else f"files of {path} were added, removed, renamed or changed"
 
 
-def stamps(path: Path) -> dict[str, Stamp]:
-    """Size, times and inode of a file, or of every file in a folder.
+def stamps(path: Path, kind: str = "folder") -> dict[str, Stamp]:
+    """Size, times and inode of a file, or of every file in a folder that enters its fingerprint.
 
     Includes ctime, which unlike mtime cannot be set back (`cp -p` does that).
     """
     if not path.exists():
         return {}
     found: dict[str, Stamp] = {}
-    for file in [path] if path.is_file() else content_files(path):
+    for file in [path] if path.is_file() else content_files(path, kind):
         status = file.stat()
         found[str(file)] = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
     return found
@@ -231,7 +232,7 @@ def refuse_rewritten(ref: str, before: Mapping[str, Stamp], after: Mapping[str, 
 
 
 def _stamps(value: Input) -> dict[str, Stamp]:
-    return stamps(value.path) if _is_content(value) else {}
+    return stamps(value.path, value.kind) if _is_content(value) else {}
 
 
 def _named(names: list[str]) -> str:

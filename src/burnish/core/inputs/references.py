@@ -177,7 +177,7 @@ def _file_or_folder(ref: str, path: Path, known: dict[str, Any]) -> Input:
         artifact = Run(folder).artifact() if is_in_run else None
         if artifact is not None:
             return artifact.as_input(ref)
-        return Input(ref, kind, path.resolve(), of_path(path, known))
+        return Input(ref, kind, path.resolve(), of_path(path, known, kind))
     return Input(ref, "file", path.resolve(), of_path(path, known))
 
 
@@ -192,7 +192,8 @@ def _built_in(ref: str, name: str, known: dict[str, Any]) -> Input:
     if name not in known_models:
         raise AskError("ask.bad-reference", f"there is no built-in model '{name}'", nearest(name, known_models))
     path = known_models[name]
-    return Input(ref, folder_kind(path), path, of_path(path, known))
+    kind = folder_kind(path)
+    return Input(ref, kind, path, of_path(path, known, kind))
 
 
 def _artifact(ref: str, kinds: tuple[str, ...], workspace: Workspace, report: Callable[[str], None]) -> Input:
