@@ -274,6 +274,9 @@ def _resume(
     if checkpoint is None:
         return None, requested != "never"
     changes = loop.restore(checkpoint, named)
+    if "ledger_sha256" not in checkpoint.state:
+        text = f"the checkpoint of step {loop.state.step} has no digest of the row ledger: rows.parquet is not checked"
+        emit(Note(level="warning", text=f"{text} up to that step"))
     checkpoints.forget_after(loop.state.step)
     if named is not None:
         loop.take_ledger_of(named)

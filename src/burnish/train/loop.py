@@ -7,7 +7,7 @@ resumed makes the same steps, bit for bit on a CPU. One process on one device.
 import math
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,7 +18,13 @@ from burnish.core.errors import MachineError, RunError
 from burnish.core.events import Event, Metric, Note
 from burnish.core.faults import first_line, is_out_of_memory
 from burnish.train.batches import StepPlan, TokenisedRows
-from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder, capture_randomness, restore_randomness
+from burnish.train.checkpoints.checkpoint import (
+    Checkpoint,
+    CheckpointFolder,
+    capture_randomness,
+    read_state,
+    restore_randomness,
+)
 from burnish.train.checkpoints.lineage import Change, Origin, compare, lineage_entry
 from burnish.train.checkpoints.saving import CheckpointWriter
 from burnish.train.checkpoints.state import LoopSettings, TrainState
@@ -26,6 +32,7 @@ from burnish.train.dropout import TokenDropout
 from burnish.train.objectives.balance import Balance
 from burnish.train.optim.optimizers import Optimizer
 from burnish.train.passes import Gradient, Passes, StopAskedError
+from burnish.train.reporting import ledger
 from burnish.train.reporting.ledger import RowLedger, record
 from burnish.train.reporting.metrics import Reporter
 from burnish.train.scoring import Scorer
@@ -81,9 +88,12 @@ class Loop:
     def restore(self, checkpoint: Checkpoint, named: Path | None = None) -> tuple[Change, ...]:
         """Load the state of a checkpoint; a `named` one may have been written under other settings.
 
-        Returns the changes. Errors: RunError `run.other-settings` when something differs that must not.
+        Returns the changes. Errors: RunError `run.other-settings` when something differs that must not;
+        `run.broken-checkpoint` when the row ledger is not the one of the checkpoint.
         """
         changes = compare(checkpoint, self.origin, may_change=named is not None)
+        found = self._ledger_path if named is None else self._ledger_beside(named)
+        self._refuse_damaged_ledger(found, checkpoint.state["standing"]["step"], *_ledger_of(checkpoint.state))
         state = TrainState.from_json(checkpoint.state["standing"])
         if state.step > self.settings.total_steps:
             raise RunError(
@@ -109,10 +119,29 @@ class Loop:
 
     def take_ledger_of(self, checkpoint: Path) -> None:
         """Continue in a copy of the row ledger beside another run's checkpoints."""
-        beside = checkpoint.parent.parent / self._ledger_path.parent.name / self._ledger_path.name
+        beside = self._ledger_beside(checkpoint)
         if beside.exists() and beside.resolve() != self._ledger_path.resolve():
             self._ledger_path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(beside, self._ledger_path)
+
+    def _ledger_beside(self, checkpoint: Path) -> Path:
+        return checkpoint.parent.parent / self._ledger_path.parent.name / self._ledger_path.name
+
+    def _refuse_damaged_ledger(self, path: Path, step: int, offset: int, sha256: str) -> None:
+        """RunError `run.broken-checkpoint` with the newest earlier checkpoint whose part of the ledger is whole."""
+        reason = ledger.damage(path, offset, sha256)
+        if reason is None:
+            return
+        what = f"the row ledger {path} is not that of step {step}: {reason}"
+        fix = "restore the file from a copy, or set resume: never to start over"
+        folder = CheckpointFolder(path.parent.parent / self.checkpoints.path.name)
+        for place in filter(None, (folder.at(earlier) for earlier in reversed(folder.steps()) if earlier < step)):
+            state = read_state(place)
+            kept, digest = _ledger_of(state)
+            if ledger.damage(path, kept, digest) is None:
+                known = f"its first {kept:,} bytes ({ledger.visits(kept)}), up to step {state['standing']['step']}"
+                raise RunError("run.broken-checkpoint", f"{what}; {known}, are whole", f"set resume: {place}, or {fix}")
+        raise RunError("run.broken-checkpoint", what, fix)
 
     def checkpoint_bytes(self) -> int:
         """The approximate size of a checkpoint in bytes: weights and two states of each, in float32."""
@@ -138,6 +167,7 @@ class Loop:
                 if self.state.step % self.settings.save_every == 0 or self._is_finished():
                     self.save()
             self._writer.wait()
+            self._refuse_damaged_ledger(self._ledger_path, self.state.step, self._ledger.write(), self._ledger.sha256)
             return self.state
         except StopAskedError:
             self.save()
@@ -174,6 +204,7 @@ class Loop:
             state={
                 "standing": self.state.as_json(),
                 "ledger_offset": ledger_offset,
+                "ledger_sha256": self._ledger.sha256,
                 "origin": self.origin.as_json(),
                 "lineage": self.lineage,
             },
@@ -249,8 +280,8 @@ class Loop:
             "machine.no-memory",
             f"memory ran out while step {self.state.step + 1} updated the weights, which cannot be repeated: "
             f"{reason}; {self._last_good()}",
-            "run it again with more free memory, which resumes from there; or restart with method: lora, a smaller "
-            "micro_batch_tokens or gradient_checkpointing: true",
+            "run it again with more free memory: it resumes from the last checkpoint, if any; or restart with method: "
+            "lora, a smaller micro_batch_tokens or gradient_checkpointing: true",
         )
 
     def _refuse_not_finite(self, what: str, numbers: str = "", rows: NDArray[np.int64] | None = None) -> NoReturn:
@@ -269,7 +300,7 @@ class Loop:
     def _last_good(self) -> str:
         self._writer.close()
         saved, _ = self.checkpoints.newest()
-        return f"the last good checkpoint is {saved if saved is not None else 'none: no step was saved yet'}"
+        return "no checkpoint was saved" if saved is None else f"the last good checkpoint is {saved}"
 
     def _evaluate_when_due(self) -> None:
         state, settings = self.state, self.settings
@@ -306,3 +337,8 @@ class Loop:
         state.evaluations_without_gain += 1
         is_out_of_patience = settings.patience is not None and state.evaluations_without_gain >= settings.patience
         state.stopped_early = is_out_of_patience and state.step < settings.total_steps
+
+
+def _ledger_of(state: Mapping[str, Any]) -> tuple[int, str]:
+    """The length and the digest of the row ledger in the state of a checkpoint; "" in one of an older burnish."""
+    return state["ledger_offset"], state.get("ledger_sha256", "")

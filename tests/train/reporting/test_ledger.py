@@ -5,7 +5,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from burnish.core.errors import RunError
-from burnish.train.reporting.ledger import RowLedger, publish, record
+from burnish.train.checkpoints import checkpoint
+from burnish.train.loop import Loop
+from burnish.train.reporting.ledger import RowLedger, damage, publish, record
 
 
 def visit(row: int, step: int):
@@ -36,9 +38,132 @@ def test_visits_after_the_checkpoint_are_cut_off_on_resume(tmp_path):
     }
 
 
-def test_a_ledger_shorter_than_its_checkpoint_says_is_refused(tmp_path):
-    with pytest.raises(RunError, match="expects 40"):
-        RowLedger(tmp_path / "visits.bin", 40)
+@pytest.fixture
+def written(tmp_path):
+    """A ledger of five visits: its path, its offset and its digest."""
+    ledger = RowLedger(tmp_path / "ledger" / "visits.bin")
+    ledger.append([visit(0, 1), visit(1, 1)])
+    ledger.write()
+    ledger.append([visit(row, 2) for row in range(3)])
+    offset = ledger.write()
+    ledger.close()
+    return ledger.path, offset, ledger.sha256
+
+
+def test_a_changed_byte_anywhere_before_the_offset_of_a_checkpoint_is_damage(written):
+    path, offset, digest = written
+    whole = path.read_bytes()
+    assert len(whole) == offset == 100
+    assert damage(path, offset, digest) is None
+    for place in range(offset):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << place % 8
+        path.write_bytes(changed)
+        assert damage(path, offset, digest) == "its first 100 bytes (5 visits of rows) do not match their sha256"
+    path.write_bytes(whole + b"later")
+    assert damage(path, offset, digest) is None
+
+
+def test_a_short_missing_or_unreadable_ledger_is_damage(written, bound_by_permissions):
+    path, offset, digest = written
+    path.write_bytes(path.read_bytes()[:99])
+    assert damage(path, offset, digest) == "it has 99 bytes instead of 100"
+    path.chmod(0)
+    with bound_by_permissions():
+        assert damage(path, offset, digest) == "it cannot be read (Permission denied)"
+    path.unlink()
+    assert damage(path, offset, digest) == "it is missing"
+    assert damage(path, 0, digest) is None
+
+
+def test_a_digest_continues_where_a_resumed_run_continues(written):
+    path, offset, digest = written
+    with path.open("ab") as file:
+        file.write(b"torn")
+    resumed = RowLedger(path, offset)
+    assert (resumed.write(), resumed.sha256) == (offset, digest)
+    resumed.append([visit(4, 3)])
+    assert damage(path, resumed.write(), resumed.sha256) is None
+    resumed.close()
+
+
+LORA = {"method": {"kind": "lora", "rank": 4}}
+
+
+def flip(path, place):
+    with path.open("r+b") as file:
+        file.seek(place)
+        byte = file.read(1)[0]
+        file.seek(place)
+        file.write(bytes([byte ^ 4]))
+
+
+@pytest.fixture
+def stopped(run_fit):
+    """A run that was stopped after step 5; there are checkpoints of 4 and 5."""
+    with pytest.raises(RunError, match="it is saved"):
+        run_fit("run", stop_before=5, **LORA)
+    return run_fit.last.folder / "scratch/ledger/visits.bin"
+
+
+def test_a_changed_ledger_is_refused_with_a_checkpoint_before_the_damage_that_resumes(run_fit, stopped):
+    whole = run_fit("whole", **LORA)
+    flip(stopped, 4 * 6 * 20 + 13)  # in a loss of step 5
+    checkpoints = sorted((stopped.parent.parent / "checkpoints").iterdir())
+    with pytest.raises(RunError) as caught:
+        run_fit("run", **LORA)
+    assert caught.value.code == "run.broken-checkpoint"
+    assert f"the row ledger {stopped} is not that of step 5: its first 600 bytes (30 visits" in caught.value.what
+    assert "its first 480 bytes (24 visits of rows), up to step 4, are whole" in caught.value.what
+    assert caught.value.fix.startswith(f"set resume: {checkpoints[0]}, or")
+    assert sorted((stopped.parent.parent / "checkpoints").iterdir()) == checkpoints
+    resumed = run_fit("run", resume=str(checkpoints[0]), **LORA)
+    assert resumed.measures["resumed_from"] == 4
+    assert (whole.folder / "out/rows.parquet").read_bytes() == (resumed.folder / "out/rows.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("break_it", [lambda path: flip(path, 3), lambda path: path.unlink()], ids=["first", "gone"])
+def test_a_ledger_that_is_damaged_before_every_checkpoint_needs_a_fresh_run(run_fit, stopped, break_it):
+    break_it(stopped)
+    with pytest.raises(RunError) as caught:
+        run_fit("run", **LORA)
+    assert caught.value.code == "run.broken-checkpoint"
+    assert caught.value.fix == "restore the file from a copy, or set resume: never to start over"
+    assert run_fit("run", resume="never", **LORA).measures["steps"] == 10
+
+
+@pytest.mark.parametrize("break_it", [lambda path: flip(path, 3), lambda path: path.unlink()], ids=["changed", "gone"])
+def test_a_damaged_ledger_beside_a_named_checkpoint_is_named_as_that_of_its_run(run_fit, stopped, break_it):
+    named = stopped.parent.parent / "checkpoints/step-00000004"
+    run_fit("other", max_steps=5, **LORA)
+    break_it(stopped)
+    with pytest.raises(RunError, match=f"the row ledger {stopped} is not that of step 4"):
+        run_fit("other", resume=str(named), **LORA)
+
+
+def test_a_ledger_that_changes_while_the_run_goes_on_is_found_at_its_end(run_fit, monkeypatch):
+    step = Loop._step
+
+    def flips(self):
+        step(self)
+        if self.state.step == 8:
+            flip(self._ledger_path, 3)
+
+    monkeypatch.setattr(Loop, "_step", flips)
+    with pytest.raises(RunError, match="is not that of step 10: its first 1,200 bytes"):
+        run_fit("run", **LORA)
+
+
+def test_a_checkpoint_without_a_digest_of_its_ledger_resumes_with_a_warning(run_fit, stopped, monkeypatch):
+    read_state = checkpoint.read_state
+    monkeypatch.setattr(checkpoint, "read_state", lambda folder: without(read_state(folder), "ledger_sha256"))
+    resumed = run_fit("run", **LORA)
+    (warning,) = resumed.notes("warning")
+    assert warning.startswith("the checkpoint of step 5 has no digest of the row ledger")
+
+
+def without(state, name):
+    return {key: value for key, value in state.items() if key != name}
 
 
 def test_the_ledger_of_a_run_holds_each_rows_own_loss_at_each_visit(run_fit, random_rows):

@@ -182,9 +182,14 @@ def read(folder: Path) -> Checkpoint:
     return load(folder)
 
 
+def read_state(folder: Path) -> dict[str, Any]:
+    """The state of a checkpoint that is known to be valid, and under `randomness` that of Python and NumPy."""
+    return json.loads((folder / "state.json").read_bytes())
+
+
 def load(folder: Path) -> Checkpoint:
     """Read a checkpoint that is known to be valid."""
-    stored = json.loads((folder / "state.json").read_bytes())
+    stored = read_state(folder)
     randomness = stored.pop("randomness") | {"torch": load_file(folder / "random.safetensors")}
     return Checkpoint(
         identity=json.loads((folder / MANIFEST).read_bytes())["identity"],

@@ -1,40 +1,46 @@
 """The row ledger: the loss of every training row at every visit, appended during the run.
 
-A record is 20 bytes. Visits are written with each checkpoint, which records the length of the file; a resumed
-run truncates it there, so no visit is lost or repeated. At the end it becomes `rows.parquet`.
+A record is 20 bytes. Visits are written with each checkpoint, which records the length of the file and its sha256; a
+resumed run checks and truncates it there, so no visit is lost, repeated or changed. At the end it becomes
+`rows.parquet`.
 """
 
+import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from burnish.core.errors import RunError
 from burnish.core.files import sync
 
 RECORD = np.dtype([("row", "<i4"), ("epoch", "<i4"), ("step", "<i4"), ("loss", "<f4"), ("learned", "<i4")])
 
 
+_BLOCK = 1 << 20
+
+
 class RowLedger:
-    """Appends visits to a binary file; a resumed run keeps its first `offset` bytes."""
+    """Appends visits to a binary file; a resumed run keeps its first `offset` bytes, which `damage` checked."""
 
     def __init__(self, path: Path, offset: int = 0):
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        size = path.stat().st_size if path.exists() else 0
-        if size < offset:
-            raise RunError(
-                "run.broken-checkpoint",
-                f"the row ledger {path} has {size} bytes, the checkpoint expects {offset}",
-                "restore the file, or start over: run the same command with --set STEP.resume=never, where STEP is "
-                "the name of this step (or --resume never for a stage by itself)",
-            )
         self._file = path.open("ab", buffering=0)
         self._file.truncate(offset)
+        self._file.seek(offset)
         for folder in (path.parent, path.parent.parent):  # the file's name must be as durable as its bytes
             sync(folder)
+        self._hash = hashlib.sha256()
+        for block in _blocks(path, offset):
+            self._hash.update(block)
         self._unwritten: list[bytes] = []
+
+    @property
+    def sha256(self) -> str:
+        """The digest of everything written."""
+        return self._hash.hexdigest()
 
     def append(self, visits: list[NDArray[np.void]]) -> None:
         """Add records of `RECORD`, in the order of the rows in the step."""
@@ -42,9 +48,11 @@ class RowLedger:
 
     def write(self) -> int:
         """Write all added records; returns the offset for a checkpoint, durable after `sync`."""
-        rest = memoryview(b"".join(self._unwritten))
+        new = b"".join(self._unwritten)
+        rest = memoryview(new)
         while rest:
             rest = rest[self._file.write(rest) :]
+        self._hash.update(new)
         self._unwritten.clear()
         return self._file.tell()
 
@@ -54,6 +62,37 @@ class RowLedger:
 
     def close(self) -> None:
         self._file.close()
+
+
+def damage(path: Path, offset: int, sha256: str) -> str | None:
+    """Why the first `offset` bytes of a ledger are not those of a checkpoint; None if they are."""
+    found, size = hashlib.sha256(), 0
+    try:
+        for block in _blocks(path, offset):
+            found.update(block)
+            size += len(block)
+    except FileNotFoundError:
+        return None if offset == 0 else "it is missing"
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+    if size < offset:
+        return f"it has {size:,} bytes instead of {offset:,}"
+    if sha256 not in ("", found.hexdigest()):
+        return f"its first {offset:,} bytes ({visits(offset)}) do not match their sha256"
+    return None
+
+
+def visits(offset: int) -> str:
+    """The number of visits in so many bytes."""
+    return f"{offset // RECORD.itemsize:,} visits of rows"
+
+
+def _blocks(path: Path, size: int) -> Iterator[bytes]:
+    """The first `size` bytes of a file, or fewer if it is shorter."""
+    with path.open("rb") as file:
+        while size > 0 and (block := file.read(min(size, _BLOCK))):
+            size -= len(block)
+            yield block
 
 
 def record(rows: NDArray[np.int64], epoch: int, step: int, losses: NDArray, learned: NDArray) -> NDArray[np.void]:
