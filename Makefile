@@ -65,7 +65,7 @@ bench: $(DEV) ## Run the benchmarks, about five minutes; results are in docs/ben
 	$(BIN)/python benchmarks/training.py
 
 mutants: $(DEV) ## Mutation testing: a seeded sample, score in docs/mutants.md (under 45 minutes)
-	PYTHONPATH=tests $(BIN)/python -m mutation --write
+	PYTHONPATH=$(CURDIR)/tests $(BIN)/python -m mutation --write
 
 GPU_PYTHON := $(if $(filter file,$(origin PYTHON)),$(BIN)/python,$(PYTHON))
 gpu-check: $(if $(filter file,$(origin PYTHON)),$(DEV)) ## Confirm on a GPU what only it can (eight minutes); PYTHON=… names another python

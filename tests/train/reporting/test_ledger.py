@@ -1,5 +1,8 @@
 """The row ledger: every visit once, whatever happened in between."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -36,6 +39,31 @@ def test_visits_after_the_checkpoint_are_cut_off_on_resume(tmp_path):
         "loss": [0.5, 0.5, 0.5],
         "learned_tokens": [3, 3, 3],
     }
+
+
+def test_names_of_any_script_and_a_ledger_without_visits_are_published(tmp_path):
+    path, target = tmp_path / "visits.bin", tmp_path / "rows.parquet"
+    path.write_bytes(b"".join(visit(row, 1).tobytes() for row in (2, 0, 2, 1)))
+    publish(path, ("a", "bö", "", "€ 4"), target)
+    assert pq.read_table(target).to_pydict()["id"] == ["", "a", "", "bö"]
+    assert list(map(str, pq.read_schema(target).types)) == ["string", "int32", "int32", "float", "int32"]
+    path.write_bytes(b"")
+    publish(path, (), target)
+    assert pq.read_table(target).to_pydict() == {n: [] for n in ("id", "epoch", "step", "loss", "learned_tokens")}
+
+
+def test_a_ledger_is_published_without_pandas_which_takes_longer_to_import_than_all_else(tmp_path):
+    pytest.importorskip("pandas")
+    path = tmp_path / "visits.bin"
+    path.write_bytes(visit(0, 1).tobytes())
+    program = """if True:
+        import sys
+        from pathlib import Path
+        from burnish.train.reporting.ledger import publish
+        publish(Path(sys.argv[1]), ("a",), Path(sys.argv[2]))
+        sys.exit("pandas" in sys.modules)
+    """
+    subprocess.run([sys.executable, "-c", program, path, tmp_path / "rows.parquet"], check=True)
 
 
 @pytest.fixture
