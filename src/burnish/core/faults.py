@@ -7,7 +7,7 @@ from pathlib import Path
 
 from burnish.core.errors import BurnishError, MachineError, RunError
 
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _MAX_REASON = 200
 _NO_MEMORY_TYPES = ("MemoryError", "OutOfMemoryError")
 _NO_MEMORY_WORDS = (
@@ -24,6 +24,10 @@ _NO_MEMORY_WORDS = (
     "CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
     "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
 )
+_NO_MEMORY = "Cannot allocate memory"
+"""ENOMEM of libraries that set no errno; "cannot allocate memory in static TLS block" is another fault."""
+_UNMAPPED_LIBRARY = "failed to map segment from shared object"
+"""glibc appends the reason for any other failure, such as a disk mounted noexec."""
 
 
 def as_burnish_error(error: Exception, advice: str) -> BurnishError:
@@ -35,10 +39,13 @@ def as_burnish_error(error: Exception, advice: str) -> BurnishError:
     if any(is_out_of_memory(cause) for cause in causes):
         fix = "use a smaller batch, model or file, or shorter rows"
         return MachineError("machine.no-memory", f"memory ran out: {first}", fix)
-    full = next((cause for cause in causes if _is_disk_full(cause)), None)
+    full = next((cause for cause in causes if is_disk_full(cause) or _is_too_large(cause)), None)
     if full is not None:
         where = getattr(full, "filename", None) or first
         fix = "free some space or use another --workspace, and run it again"
+        if _is_too_large(full):
+            fix = "raise the limit of file sizes (ulimit -f), or use a --workspace on another file system"
+            return MachineError("machine.no-disk", f"the file is too large: {where}", fix)
         return MachineError("machine.no-disk", f"the disk is full: {where}", fix)
     for cause in causes:
         if (misplaced := misplaced_path(cause)) is not None:
@@ -56,7 +63,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     """True for an out-of-memory error, by its type or by its message."""
     if any(kind.__name__ in _NO_MEMORY_TYPES for kind in type(error).__mro__):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY_WORDS)
+    text = str(error)
+    if isinstance(error, RuntimeError) and any(words in text for words in _NO_MEMORY_WORDS):
+        return True
+    is_mapping = isinstance(error, OSError | ImportError | RuntimeError)  # of a file, or of a library's code
+    return is_mapping and (
+        getattr(error, "errno", None) == errno.ENOMEM or _NO_MEMORY in text or text.endswith(_UNMAPPED_LIBRARY)
+    )
 
 
 def first_line(error: BaseException) -> str:
@@ -95,6 +108,10 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _is_disk_full(error: BaseException) -> bool:
-    """Native libraries set no errno, only the message."""
+def is_disk_full(error: BaseException) -> bool:
+    """True for a full disk or quota. Native libraries set no errno, only the message."""
     return getattr(error, "errno", None) in _DISK_FULL or "No space left on device" in str(error)
+
+
+def _is_too_large(error: BaseException) -> bool:
+    return getattr(error, "errno", None) == errno.EFBIG

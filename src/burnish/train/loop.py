@@ -150,7 +150,8 @@ class Loop:
     def run(self) -> TrainState:
         """Train to the end of the run and return the final state.
 
-        Errors: RunError `run.not-finite`, `run.interrupted`; MachineError `machine.no-memory`, `machine.no-disk`.
+        Errors: RunError `run.not-finite`, `run.interrupted`, `run.broken-checkpoint`; MachineError `machine.no-memory`,
+        `machine.no-disk`; those of a checkpoint that cannot be written.
         """
         self._ledger = RowLedger(self._ledger_path, self._ledger_offset)
         began, before = time.monotonic(), self.state.seconds
@@ -198,7 +199,7 @@ class Loop:
         try:
             ledger_offset = self._ledger.write()
         except OSError as error:
-            raise self.checkpoints.no_room(step, error) from error
+            raise self.checkpoints.save_error(step, error) from error
         checkpoint = Checkpoint(
             identity=self.origin.identity,
             state={
@@ -220,7 +221,7 @@ class Loop:
         try:
             self._ledger.sync()
         except OSError as error:
-            raise self.checkpoints.no_room(step, error) from error
+            raise self.checkpoints.save_error(step, error) from error
 
     def _step(self) -> None:
         """One optimizer step."""

@@ -183,6 +183,44 @@ def test_reading_what_is_damaged_or_missing_is_an_error(folder):
     assert caught.value.code == "run.no-checkpoint"
 
 
+def refusal(path) -> RunError:
+    with pytest.raises(RunError) as caught:
+        read(path)
+    assert caught.value.code == "run.no-checkpoint"
+    return caught.value
+
+
+def test_a_folder_around_checkpoints_is_refused_with_the_newest_whole_one(tmp_path):
+    run = tmp_path / "runs/demo/1/tune"
+    folder = CheckpointFolder(run / "scratch/checkpoints", keep=9)
+    for step in (1, 2, 3):
+        folder.save(step, state_of(step))
+    (folder.path / "step-00000003/weights.safetensors").write_bytes(b"")
+    named = folder.path / "step-00000002"
+    for path in (folder.path, run / "scratch", run, folder.path / "step-00000009", folder.path / "last"):
+        error = refusal(path)
+        assert str(path) in error.what
+        assert "damaged" not in error.what
+        assert error.fix == f"set resume: {named}, the newest undamaged one"
+    assert refusal(folder.path).what.endswith("is not a checkpoint; it is a folder of checkpoints")
+    assert refusal(run).what.endswith(f"is not a checkpoint; the checkpoints are in {folder.path}")
+    for step in (1, 2):
+        (folder.path / f"step-0000000{step}/weights.safetensors").write_bytes(b"")
+    assert refusal(run).what.endswith(f"; all checkpoints in {folder.path} are damaged")
+    (tmp_path / "model").mkdir()
+    assert refusal(tmp_path / "model").what == f"{tmp_path / 'model'} is not a checkpoint"
+    assert refusal(tmp_path / "none").what == f"there is no checkpoint {tmp_path / 'none'}"
+
+
+def test_a_damaged_checkpoint_is_refused_with_another(folder):
+    for step in (1, 2):
+        path = folder.save(step, state_of(step))
+    (path / "manifest.json").unlink()
+    with pytest.raises(RunError, match=f"{path} is damaged") as caught:
+        read(path)
+    assert caught.value.fix == f"set resume: {folder.path / 'step-00000001'}, the newest undamaged one there"
+
+
 def test_nothing_in_a_checkpoint_is_a_pickle(folder):
     names = {path.name for path in folder.save(1, state_of(1)).iterdir()}
     assert names == {

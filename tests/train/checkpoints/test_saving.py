@@ -6,7 +6,7 @@ import threading
 import pytest
 import torch
 
-from burnish.core.errors import MachineError, RunError
+from burnish.core.errors import BurnishError, MachineError, RunError
 from burnish.train.checkpoints import checkpoint, saving
 from burnish.train.checkpoints.checkpoint import CheckpointFolder, read
 from burnish.train.checkpoints.saving import StateCopy
@@ -102,7 +102,7 @@ def test_a_write_that_fails_ends_the_run_at_the_next_step(run_fit, writing, monk
         joined(self)
 
     monkeypatch.setattr(Loop, "_step", slowly)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(MachineError, match=r"step 4 could not be written to .*No space left"):
         run_fit("run", method=LORA, checkpoint={"every": 2, "keep": 9}, max_steps=12)
     assert run_fit.last.metrics("loss")[4:5]
     assert len(run_fit.last.metrics("loss")) <= 5
@@ -114,6 +114,57 @@ def test_a_last_write_that_fails_ends_the_run(run_fit, monkeypatch):
         run_fit("run", method=LORA, checkpoint={"every": 50}, max_steps=4)
     assert caught.value.code == "machine.no-disk"
     assert "step 4 could not be written" in caught.value.what
+
+
+class CancelledError(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (MemoryError("12 GB"), "machine.no-memory"),
+        (ValueError("no good"), "run.failed"),
+        (SystemExit(0), "run.failed"),
+        (CancelledError("by a library"), "run.failed"),
+        (PermissionError(errno.EACCES, "Permission denied", "/x"), "run.failed"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("in_a_thread", [True, False])
+def test_whatever_a_write_raises_ends_the_run_by_the_name_of_its_checkpoint(
+    run_fit, writing, monkeypatch, error, code, in_a_thread
+):
+    def raises():
+        raise error
+
+    writing(4, raises)
+    if not in_a_thread:
+        monkeypatch.setattr(saving, "free_memory", lambda: 1000)
+    with pytest.raises(BurnishError) as caught:
+        run_fit("run", method=LORA, checkpoint={"every": 2, "keep": 9})
+    checkpoints = run_fit.last.folder / "scratch/checkpoints"
+    assert caught.value.code == code
+    assert f"the checkpoint of step 4 could not be written to {checkpoints}: " in caught.value.what
+    assert "from step 2" in caught.value.fix
+    assert CheckpointFolder(checkpoints).steps() == [2]
+
+
+def test_a_checkpoint_is_written_without_a_thread_where_none_can_be_started(run_fit, monkeypatch):
+    whole = run_fit("whole", method=LORA, max_steps=6)
+    start = threading.Thread.start
+
+    def refuses(self):
+        if self.name.startswith("checkpoint-"):
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", refuses)
+    waited = run_fit("waited", method=LORA, max_steps=6)
+    (warning,) = waited.notes("warning")
+    assert warning.startswith("no thread could be started for checkpoints (can't start new thread): training waits")
+    assert [event.step for event in waited.events if event.kind == "checkpoint"] == [1, 2, 3, 4, 5, 6]
+    assert same(whole.weights, waited.weights)
 
 
 def test_a_ledger_that_cannot_be_flushed_is_an_error_of_its_step(run_fit, monkeypatch):

@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +26,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from burnish.core.errors import MachineError, RunError
+from burnish.core.errors import BurnishError, MachineError, RunError
 from burnish.core.files import file_size, publish_folder, sync
 from burnish.models.tensors import write_tensors
+from burnish.train.checkpoints.failure import save_error
 
 MANIFEST = "manifest.json"
+_NAME = re.compile(r"step-\d+")
 _BLOCK = 1 << 20
 
 
@@ -54,7 +57,7 @@ class CheckpointFolder:
     def save(self, step: int, checkpoint: Checkpoint, best: int | None = None) -> Path:
         """Publish a checkpoint, then remove those that are older than the newest `keep` and not the best one.
 
-        Errors: MachineError `machine.no-disk`; existing checkpoints are not changed.
+        Errors: those of `save_error`; existing checkpoints are not changed.
         """
         final, partial = self._folder(step), self.path / f".saving-{step:08d}"
         try:
@@ -65,19 +68,15 @@ class CheckpointFolder:
             if final.exists():  # a damaged one, or the run was restarted from an older one
                 self._remove(final)
             publish_folder(partial, final)
-        except OSError as error:
+        except Exception as error:
             shutil.rmtree(partial, ignore_errors=True)
-            raise self.no_room(step, error) from error
+            raise self.save_error(step, error) from error
         self._rotate(best)
         return final
 
-    def no_room(self, step: int, error: Exception) -> MachineError:
+    def save_error(self, step: int, error: BaseException) -> BurnishError:
         """The error for a state that could not be written, with the checkpoint that the run will resume from."""
-        return MachineError(
-            "machine.no-disk",
-            f"the checkpoint of step {step} could not be written to {self.path}: {error}",
-            f"free some disk space and run again: it resumes from {self._newest_name()}",
-        )
+        return save_error(step, self.path, error, self._newest_name())
 
     def adopt(self, folder: Path) -> None:
         """Copy a valid checkpoint of another run here, unless there is one of its step."""
@@ -154,7 +153,12 @@ class CheckpointFolder:
     def _rotate(self, best: int | None) -> None:
         for step in self.steps()[: -self.keep]:
             if step != best:
-                self._remove(self._folder(step))
+                try:
+                    self._remove(self._folder(step))
+                except OSError as error:
+                    what = f"the old checkpoint {self._folder(step)} could not be removed: {error.strerror or error}"
+                    fix = f"check its permissions and the disk, and run again: it resumes from {self._newest_name()}"
+                    raise RunError("run.failed", what, fix) from error
         self._sweep()
 
     def _remove(self, folder: Path) -> None:
@@ -170,16 +174,33 @@ def read(folder: Path) -> Checkpoint:
 
     Errors: RunError `run.no-checkpoint`, `run.broken-checkpoint`.
     """
-    if not folder.is_dir():
-        raise RunError("run.no-checkpoint", f"there is no checkpoint {folder}", "check the path, or set resume: auto")
+    if not (folder / MANIFEST).is_file() and not (folder.is_dir() and _NAME.fullmatch(folder.name)):
+        raise _no_checkpoint(folder)
     reason = damage(folder)
     if reason is not None:
-        raise RunError(
-            "run.broken-checkpoint",
-            f"the checkpoint {folder} is damaged: {reason}",
-            "name another checkpoint, or set resume: auto for the newest valid one",
-        )
+        other, _ = CheckpointFolder(folder.parent).newest()
+        fix = "name another checkpoint, or set resume: auto for the newest undamaged one of this run"
+        if other is not None:
+            fix = f"set resume: {other}, the newest undamaged one there"
+        raise RunError("run.broken-checkpoint", f"the checkpoint {folder} is damaged: {reason}", fix)
     return load(folder)
+
+
+def _no_checkpoint(folder: Path) -> RunError:
+    """The error for a path that is no checkpoint; names the newest one below or beside it."""
+    places = (folder, folder / "checkpoints", folder / "scratch" / "checkpoints", folder.parent)
+    found = next((place for place in map(CheckpointFolder, places) if place.steps()), None)
+    what = f"{folder} is not a checkpoint" if folder.exists() else f"there is no checkpoint {folder}"
+    fix = "name a folder such as runs/RECIPE/1/STEP/scratch/checkpoints/step-00000120, or set resume: auto"
+    if found is not None:
+        newest, _ = found.newest()
+        if newest is None:
+            what += f"; all checkpoints in {found.path} are damaged"
+        else:
+            it = found.path == folder
+            what += "; it is a folder of checkpoints" if it else f"; the checkpoints are in {found.path}"
+            fix = f"set resume: {newest}, the newest undamaged one"
+    return RunError("run.no-checkpoint", what, fix)
 
 
 def read_state(folder: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from burnish.core.events import CheckpointSaved, Event, Note
-from burnish.core.faults import first_line, is_out_of_memory
+from burnish.core.faults import first_line, is_out_of_memory, reason
 from burnish.core.files import file_size
 from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder
 from burnish.train.resolve import free_memory
@@ -99,20 +99,22 @@ class CheckpointWriter:
         self._done: list[Event] = []
         self._error: BaseException | None = None
         self._last_note = ""
+        self._lacks_threads = False
 
     def save(self, step: int, checkpoint: Checkpoint, best: int | None, first: Callable[[], None]) -> None:
         """Copy the state and start to write it, after the write in flight; the thread calls `first` before.
 
-        Errors: those of the write in flight; MachineError `machine.no-disk` if this one is written without a thread.
+        Errors: those of the write in flight, or of this one if it is written without a thread.
         """
         self.wait()
         copied = self._copied(checkpoint)
-        if copied is None:
-            self._write(step, checkpoint, best, first)
-            self.check()
+        thread = Thread(target=self._write, args=(step, copied or checkpoint, best, first), name=f"checkpoint-{step}")
+        if copied is not None and self._started(thread):
+            self._thread = thread
             return
-        self._thread = Thread(target=self._write, args=(step, copied, best, first), name=f"checkpoint-{step}")
-        self._thread.start()
+        self._write(step, copied or checkpoint, best, first)
+        self._copy.release()
+        self.check()
 
     def check(self) -> None:
         """Report what was published; raise what the last write raised. Does not wait."""
@@ -165,6 +167,18 @@ class CheckpointWriter:
             checkpoint.identity, checkpoint.state, kept["weights"], kept["optimizer"], checkpoint.randomness
         )
 
+    def _started(self, thread: Thread) -> bool:
+        """Start a thread; without one, training waits for the write, which is reported once."""
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError) as error:
+            if not self._lacks_threads:
+                text = f"no thread could be started for checkpoints ({reason(error)}): training waits for their writes"
+                self.emit(Note(level="warning", text=text))
+            self._lacks_threads = True
+            return False
+        return True
+
     def _note(self, text: str) -> None:
         kind = text.split()[0]
         if kind != self._last_note:
@@ -177,5 +191,9 @@ class CheckpointWriter:
             first()
             path = self._folder.save(step, checkpoint, best)
             self._done.append(CheckpointSaved(step=step, path=str(path)))
-        except BaseException as error:  # raised again in the loop's thread
+        except KeyboardInterrupt as error:
             self._error = error
+        except BaseException as error:  # raised in the loop's thread
+            self._error = self._folder.save_error(step, error)
+            if self._error is not error:
+                self._error.__cause__ = error
