@@ -21,8 +21,9 @@ def test_only_a_full_disk_or_quota_is_reported_as_one(tmp_path, number):
         assert (found.code == "machine.no-disk") == (number in FULL)
         assert (found.code == "machine.no-memory") == (number == errno.ENOMEM)
         assert found.what.startswith(f"the checkpoint of step 7 could not be written to {tmp_path}: ")
-        assert os.strerror(number) in found.what or "expected a fi" in found.what or "expected a fo" in found.what
-        assert (str(path) in found.what) == (error.filename is not None)
+        if "expected a file" not in found.what:
+            assert os.strerror(number) in found.what
+            assert (str(path) in found.what) == (error.filename is not None)
         assert "it resumes from step 6" in found.fix
         assert ("disk" in found.fix.split(", and")[0] and "free" in found.fix) == (number in FULL)
 
