@@ -49,6 +49,34 @@ def quick_stages(quick_site, monkeypatch):
 
 
 @pytest.fixture
+def install(tmp_path_factory, monkeypatch):
+    """Install a package as pip would: `install("extra", {"burnish.stages": {"x": "extra:X"}}, "X = 1")`."""
+    installed = []
+
+    def install(package, groups, code="", version="1.0"):
+        site = tmp_path_factory.mktemp("site")
+        info = site / f"{package}-{version}.dist-info"
+        info.mkdir()
+        (site / f"{package.replace('-', '_')}.py").write_text(code)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+        sections = (
+            "\n".join([f"[{group}]", *(f"{name} = {target}" for name, target in entries.items())])
+            for group, entries in groups.items()
+        )
+        (info / "entry_points.txt").write_text("\n".join(sections) + "\n")
+        monkeypatch.syspath_prepend(str(site))
+        monkeypatch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
+        installed.append(package.replace("-", "_"))
+        stages.cache_clear()
+        return site
+
+    yield install
+    for module in installed:
+        sys.modules.pop(module, None)
+    stages.cache_clear()
+
+
+@pytest.fixture
 def until():
     """Wait until something holds."""
 

@@ -3,7 +3,8 @@
 import pytest
 
 from burnish.core.catalog import Stage, stage, stages
-from burnish.core.errors import AskError
+from burnish.core.errors import AskError, MachineError
+from burnish.core.plugins import PluginWarning
 from burnish.specs.train import PretrainSpec, SftSpec
 
 
@@ -30,5 +31,61 @@ def test_the_kind_of_a_trained_artifact_follows_from_its_method():
 
 def test_a_stage_is_plain_text_until_it_is_resolved():
     row = Stage("x", "no_such_module:Spec", "no_such_module:run", "dataset")
-    with pytest.raises(ModuleNotFoundError):
+    with pytest.raises(MachineError, match=r"no_such_module:Spec of stage 'x' cannot be loaded") as caught:
         row.spec_type()
+    assert caught.value.code == "machine.broken-plugin"
+
+
+ROW = """
+from burnish.core.catalog import Stage
+X = Stage("{0}", "burnish.specs.data:SynthesizeSpec", "{1}:run", "dataset")
+"""
+BROKEN = {
+    "import a_package_that_nobody_has": "ModuleNotFoundError: No module named 'a_package_that_nobody_has'",
+    "from burnish.core.catalog import Stag as X": "ImportError: cannot import name 'Stag'",
+    "def (": "SyntaxError: ",
+    "X = 1 / 0": "ZeroDivisionError: division by zero",
+    "Y = 1": "AttributeError: module 'extra_stages' has no attribute 'X'",
+    "raise SystemExit(3)": "SystemExit: 3",
+    "X = 7": "is of type int, not a burnish.core.catalog.Stage",
+}
+
+
+@pytest.mark.parametrize("code", BROKEN)
+def test_a_plugin_that_does_not_load_is_named_and_all_other_stages_work(install, code):
+    install("extra-stages", {"burnish.stages": {"more": "extra_stages:X"}}, code)
+    with pytest.warns(PluginWarning) as warned:
+        assert stage("sft").spec_type() is SftSpec
+    said = str(warned[0].message)
+    assert "the plugin 'more' of extra-stages 1.0 (burnish.stages: extra_stages:X)" in said
+    assert BROKEN[code] in said
+    assert "pip uninstall extra-stages" in said
+    with pytest.raises(MachineError, match="unknown stage 'more'") as caught:
+        stage("more")
+    assert caught.value.code == "machine.broken-plugin"
+    assert BROKEN[code] in caught.value.what
+
+
+@pytest.mark.parametrize("name", ["sft", "prepare", "merge"])
+def test_a_plugin_cannot_replace_a_built_in_stage(install, name):
+    install("other-stages", {"burnish.stages": {name: "other_stages:X"}}, ROW.format(name, "other"))
+    with pytest.warns(
+        PluginWarning, match=f"of other-stages 1.0 .* adds a stage '{name}', which is built in and stays"
+    ):
+        row = stage(name)
+    assert row.run.startswith("burnish.stages.")
+
+
+def test_of_two_plugins_that_add_the_same_stage_neither_is_used(install):
+    for package in ("one", "two"):
+        install(package, {"burnish.stages": {"x": f"{package}:X"}}, ROW.format("twice", package))
+    install("good", {"burnish.stages": {"x": "good:X", "same": "good:X"}}, ROW.format("good", "good"))
+    with pytest.warns(PluginWarning) as warned:
+        found = stages()
+    assert [str(one.message).partition(" (")[0] for one in warned] == [
+        "the plugin 'x' of one 1.0",
+        "the plugin 'x' of two 1.0",
+    ]
+    assert all("adds a stage 'twice', and so does" in str(one.message) for one in warned)
+    assert "twice" not in found
+    assert found["good"].run == "good:run"

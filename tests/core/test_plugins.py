@@ -36,7 +36,8 @@ def installed(request, tmp_path, monkeypatch):
 
 
 def test_an_entry_point_is_loaded(installed):
-    assert list(plugins("burnish.stages")) == [7]
+    [plugin] = plugins("burnish.stages")
+    assert (plugin.name, plugin.package, plugin.target, plugin.load()) == ("x", "extra-stages 1.0", "extra_stages:X", 7)
 
 
 def test_a_group_that_no_package_names_is_empty(installed):

@@ -5,6 +5,7 @@ from typing import Any
 from typer.core import TyperCommand
 
 from burnish.core.catalog import Stage
+from burnish.core.errors import MachineError
 
 
 class StageEntry(TyperCommand):
@@ -25,4 +26,7 @@ class StageEntry(TyperCommand):
 
 
 def _first_line(stage: Stage) -> str:
-    return (stage.spec_type().__doc__ or "").strip().partition("\n")[0]
+    try:
+        return (stage.spec_type().__doc__ or "").strip().partition("\n")[0]
+    except MachineError as error:  # of a plugin; the other commands are listed
+        return error.what

@@ -16,7 +16,8 @@ class _Commands(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         from burnish.core.catalog import stages
 
-        return [*super().list_commands(ctx), *stages()]
+        own = super().list_commands(ctx)
+        return [*own, *(name for name in stages() if name not in own)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         command = super().get_command(ctx, cmd_name)
@@ -77,10 +78,12 @@ def entry() -> None:
         reopen_closed_streams,
         replace_unencodable,
         report_error,
+        show_plugin_warnings,
     )
 
     reopen_closed_streams()
     replace_unencodable()
+    show_plugin_warnings()
     arguments, moved = move_global_options(sys.argv[1:])
     if arguments[len(moved) : len(moved) + 1] == ["help"]:  # `burnish help run` is `burnish run --help`
         arguments = [*arguments[len(moved) + 1 :], "--help"]

@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,7 @@ from burnish.core.errors import AskError, BurnishError, MachineError, RunError
 from burnish.core.faults import misplaced_path
 from burnish.core.files import jsonable
 from burnish.core.paths import current_folder_gone
+from burnish.core.plugins import PluginWarning
 from burnish.core.printable import printable, printable_json
 from burnish.core.secrets import mask, masked, masked_value
 
@@ -132,14 +134,32 @@ class Output:
 
     def warn(self, text: str) -> None:
         """Print a warning on stderr, so that JSON on stdout stays valid."""
-        from rich.console import Console
-        from rich.text import Text
-
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
-        console.print(Text("warning: ", "bold yellow") + Text(plain(text)))
+        warn(text)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         self.console.print(make_table(title, columns, rows))
+
+
+def warn(text: str) -> None:
+    """Print a warning on stderr."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(Text("warning: ", "bold yellow") + Text(plain(text)))
+
+
+def show_plugin_warnings() -> None:
+    """Print each `PluginWarning` as a warning of the command line; none while the shell completes a word."""
+    show = warnings.showwarning
+
+    def shown(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if not issubclass(category, PluginWarning):
+            show(message, category, *place, **more)
+        elif "_BURNISH_COMPLETE" not in os.environ:
+            warn(str(message))
+
+    warnings.showwarning = shown
 
 
 def safe_console(console: "Console") -> "Console":

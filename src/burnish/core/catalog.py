@@ -9,9 +9,10 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from burnish.core.errors import AskError
+from burnish.core.errors import AskError, MachineError
+from burnish.core.faults import reason
 from burnish.core.naming import nearest
-from burnish.core.plugins import plugins
+from burnish.core.plugins import Plugin, plugins, warn_left_out
 
 if TYPE_CHECKING:
     from burnish.specs.base import Spec
@@ -34,7 +35,13 @@ class Stage:
     summary: str = ""
 
     def spec_type(self) -> "type[Spec]":
-        return _resolve(self.spec)
+        """The spec's class. MachineError `machine.broken-plugin` if its module fails."""
+        try:
+            return _resolve(self.spec)
+        except Exception as error:
+            what = f"the spec {self.spec} of stage '{self.name}' cannot be loaded: {type(error).__name__}"
+            fix = "update or remove the package that adds the stage"
+            raise MachineError("machine.broken-plugin", f"{what}: {reason(error)}", fix) from error
 
     def kind_for(self, spec: "Spec") -> str:
         """The kind of artifact for this spec: an adapter, or a model if all weights are trained."""
@@ -118,21 +125,61 @@ _BUILT_IN = (
 )
 
 
+class Catalog(dict[str, Stage]):
+    """Stages by name. `left_out` has an error for each plugin that could not be used."""
+
+    def __init__(self, built_in: "tuple[Stage, ...]"):
+        super().__init__({row.name: row for row in built_in})
+        self.left_out: list[MachineError] = []
+
+    def leave_out(self, error: MachineError) -> None:
+        self.left_out.append(error)
+        warn_left_out(error)
+
+
 @cache
-def stages() -> dict[str, Stage]:
-    """All stages by name: built-in ones, then those of installed packages."""
-    table = {stage.name: stage for stage in _BUILT_IN}
-    for stage in plugins("burnish.stages"):
-        table[stage.name] = stage
+def stages() -> Catalog:
+    """All stages by name: built-in ones, then those of installed packages.
+
+    A plugin that cannot be loaded, or whose stage has the name of another, is left out with a `PluginWarning`.
+    """
+    table = Catalog(_BUILT_IN)
+    by_name: dict[str, list[tuple[Plugin, Stage]]] = {}
+    for plugin in plugins("burnish.stages"):
+        try:
+            row = plugin.load()
+            if not isinstance(row, Stage):
+                raise plugin.refused(f"is of type {type(row).__name__}, not a burnish.core.catalog.Stage")
+            if row.name in table:
+                raise plugin.refused(f"adds a stage '{row.name}', which is built in and stays")
+        except MachineError as error:
+            table.leave_out(error)
+            continue
+        by_name.setdefault(row.name, []).append((plugin, row))
+    for name, found in by_name.items():
+        if all(row == found[0][1] for _, row in found):
+            table[name] = found[0][1]
+            continue
+        for plugin, _ in found:
+            others = " and ".join(str(other) for other, _ in found if other is not plugin)
+            table.leave_out(plugin.refused(f"adds a stage '{name}', and so does {others}: none of them is used"))
     return table
 
 
 def stage(name: str) -> Stage:
-    """The stage with that name, or an error that suggests the nearest one."""
+    """The stage with that name, or an error that suggests the nearest one.
+
+    Errors: AskError `ask.unknown-stage`; MachineError `machine.broken-plugin` if it may be a stage of a plugin that is
+    left out.
+    """
     table = stages()
-    if name not in table:
-        raise AskError("ask.unknown-stage", f"unknown stage '{name}'", nearest(name, table))
-    return table[name]
+    if name in table:
+        return table[name]
+    if table.left_out:
+        what = "; ".join(error.what for error in table.left_out)
+        fix = "; ".join(dict.fromkeys(error.fix for error in table.left_out))
+        raise MachineError("machine.broken-plugin", f"unknown stage '{name}'; left out: {what}", fix)
+    raise AskError("ask.unknown-stage", f"unknown stage '{name}'", nearest(name, table))
 
 
 def _resolve(address: str) -> Any:

@@ -109,6 +109,7 @@ CODES = {
     # the machine
     "machine.no-device": "The requested device is not available.",
     "machine.no-package": "A required Python package is not installed.",
+    "machine.broken-plugin": "An installed package that extends burnish cannot be loaded, or a name it adds is taken.",
     "machine.no-disk": "There is not enough disk space.",
     "machine.no-memory": "The machine is out of memory.",
     "machine.no-network": "A hub cannot be reached and its cache lacks the files.",

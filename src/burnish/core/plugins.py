@@ -6,19 +6,72 @@ Importing `importlib.metadata` and reading every package is too slow for `burnis
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from burnish.core.errors import MachineError
+from burnish.core.faults import reason
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 
-def plugins(group: str) -> Iterator[Any]:
-    """Load the objects registered in `group`, in the order of `importlib.metadata`."""
+class PluginWarning(UserWarning):
+    """A plugin is left out; the message names its package, its entry point, the reason and the fix."""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One entry point of an installed package; its code is imported by `load`."""
+
+    group: str
+    name: str
+    package: str
+    """Name and version of the distribution: `quick-stages 1.0`."""
+    target: str
+    """`module:object`."""
+    _entry: "EntryPoint" = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"the plugin '{self.name}' of {self.package} ({self.group}: {self.target})"
+
+    @property
+    def repair(self) -> str:
+        return f"update {self.package.partition(' ')[0]}, or remove it: pip uninstall {self.package.partition(' ')[0]}"
+
+    def load(self) -> Any:
+        """Import the object. MachineError `machine.broken-plugin` if its module fails in any way."""
+        try:
+            return self._entry.load()
+        except (Exception, SystemExit) as error:
+            raise self.refused(f"cannot be loaded: {type(error).__name__}: {reason(error)}") from error
+
+    def refused(self, why: str, fix: str = "") -> MachineError:
+        """The error of a plugin that cannot be used; `why` completes the sentence."""
+        return MachineError("machine.broken-plugin", f"{self} {why}", fix or self.repair)
+
+
+def plugins(group: str) -> Iterator[Plugin]:
+    """The entry points of a group, sorted by package and name, so that the order of `sys.path` does not matter."""
     if not any(_mentions(group, Path(folder)) for folder in sys.path):
         return
     from importlib.metadata import entry_points
 
-    for entry in entry_points(group=group):
-        yield entry.load()
+    found = [Plugin(group, entry.name, _package(entry), entry.value, entry) for entry in entry_points(group=group)]
+    yield from sorted(found, key=lambda plugin: (plugin.package, plugin.name, plugin.target))
+
+
+def warn_left_out(error: MachineError) -> None:
+    """Warn that a plugin is left out. The command line and the worker show the warning in their own way."""
+    warnings.warn(f"{error.what}; it is left out ({error.fix})", PluginWarning, stacklevel=3)
+
+
+def _package(entry: "EntryPoint") -> str:
+    distribution = entry.dist
+    return "an unknown package" if distribution is None else f"{distribution.name} {distribution.version}"
 
 
 def _mentions(group: str, folder: Path) -> bool:

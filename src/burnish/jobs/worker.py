@@ -16,6 +16,7 @@ import shutil
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
@@ -32,6 +33,7 @@ from burnish.core.faults import as_burnish_error
 from burnish.core.files import publish_folder, write_json
 from burnish.core.inputs.checks import InputWatch, check_fetched, write_base_record
 from burnish.core.inputs.references import fetched
+from burnish.core.plugins import PluginWarning
 from burnish.core.processes import end_with_parent
 from burnish.core.runs.artifact import record_files
 from burnish.core.runs.ledger import ConsumptionLedger
@@ -115,7 +117,12 @@ def _perform(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], stop: _St
     run.partial.mkdir()
     run.scratch.mkdir(exist_ok=True)
     inputs = {path: Input.from_json(value, run.workspace) for path, value in job["inputs"].items()}
-    with _hashes(run) as known, _watched(run, inputs, known) as watch, ConsumptionLedger(spec) as ledger:
+    with (
+        _hashes(run) as known,
+        _watched(run, inputs, known) as watch,
+        ConsumptionLedger(spec) as ledger,
+        _plugins_reported(run),
+    ):
         context = Context(
             out=run.partial,
             scratch=run.scratch,
@@ -135,6 +142,23 @@ def _perform(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], stop: _St
             base = write_base_record(run.partial, fetched(inputs["base"]), known)
             outcome = replace(outcome, provenance={**outcome.provenance, "base": base})
     return outcome
+
+
+@contextlib.contextmanager
+def _plugins_reported(run: Run) -> Generator[None]:
+    """Report the plugins that the stage leaves out, such as readers of files, as notes of the run."""
+    show = warnings.showwarning
+
+    def report(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, PluginWarning):
+            run.events.append(Note(level="warning", text=str(message)))
+        show(message, category, *place, **more)
+
+    warnings.showwarning = report
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
 
 
 @contextlib.contextmanager

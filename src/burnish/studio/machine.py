@@ -6,13 +6,16 @@ import platform
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from burnish.core.catalog import stages
 from burnish.core.files import file_size
 from burnish.core.inputs import hub
+from burnish.core.plugins import PluginWarning
 from burnish.core.processes import usable_cores
 from burnish.core.runs.workspace import Workspace
 from burnish.core.secrets import mask
@@ -79,7 +82,7 @@ def doctor(run: str | None = None, *, deep: bool = False, workspace: Path | str 
     place = Workspace.find(workspace)
     if run is not None:
         return check_runs(place, run, deep=deep)
-    return [*_check_packages(), *_check_machine(place), *check_workspace(place, deep=deep)]
+    return [*_check_packages(), *_check_plugins(), *_check_machine(place), *check_workspace(place, deep=deep)]
 
 
 def _check_packages() -> Iterator[Finding]:
@@ -93,6 +96,13 @@ def _check_packages() -> Iterator[Finding]:
         yield Finding("problem", "torch", devices["error"], "reinstall torch: pip install --force-reinstall torch")
     else:
         yield Finding("ok", "devices", ", ".join(devices["names"]))
+
+
+def _check_plugins() -> Iterator[Finding]:
+    """A problem for each plugin that adds no stage although it should."""
+    with warnings.catch_warnings(action="ignore", category=PluginWarning):
+        found = stages()
+    yield from (Finding("problem", "plugin", error.what, error.fix) for error in found.left_out)
 
 
 def _check_machine(place: Workspace) -> Iterator[Finding]:

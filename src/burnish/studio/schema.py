@@ -3,6 +3,8 @@
 from typing import Any
 
 from burnish.core.catalog import stage, stages
+from burnish.core.errors import MachineError
+from burnish.core.plugins import warn_left_out
 
 
 def schema(name: str | None = None) -> dict[str, Any]:
@@ -12,7 +14,12 @@ def schema(name: str | None = None) -> dict[str, Any]:
     definitions: dict[str, Any] = {}
     choices: list[dict[str, Any]] = []
     for row in stages().values():
-        made = row.spec_type().model_json_schema(ref_template="#/$defs/{model}")
+        try:
+            spec_type = row.spec_type()
+        except MachineError as error:
+            warn_left_out(error)
+            continue
+        made = spec_type.model_json_schema(ref_template="#/$defs/{model}")
         definitions |= made.pop("$defs", {})
         made["properties"] = {"stage": {"const": row.name}, **made.get("properties", {})}
         made["required"] = ["stage", *made.get("required", [])]

@@ -3,13 +3,13 @@
 import datetime
 import decimal
 import json
-import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from burnish.core.errors import DataError
+from burnish.core.errors import DataError, MachineError
+from burnish.core.plugins import PluginWarning
 from burnish.data.mapping import Mapped, detect, map_rows
 from burnish.data.readers import readers
 from burnish.data.record import Record
@@ -290,18 +290,42 @@ def test_a_missing_file_and_an_empty_folder_are_errors(tmp_path, read_all):
             read_all(path)
 
 
-def test_another_package_can_add_a_kind_of_file(write, read_all, monkeypatch):
-    from importlib.metadata import EntryPoint
+WORDS = """
+from burnish.data.record import Record
 
-    def read_words(path, name, reading):
-        for number, word in enumerate(path.read_text().split(), 1):
-            yield Record({"text": word}, f"{name}:{number}")
+def read(path, name, reading):
+    for number, word in enumerate(path.read_text().split(), 1):
+        yield Record({"text": word}, f"{name}:{number}")
+"""
 
-    monkeypatch.setattr(sys.modules["burnish.data.readers"], "entry_points", lambda group: [entry])
-    entry = EntryPoint(".words", "x:y", "burnish.readers")
-    monkeypatch.setattr(EntryPoint, "load", lambda self: read_words)
+
+@pytest.fixture
+def new_readers():
     readers.cache_clear()
-    try:
-        assert raws(read_all(write("x.words", "one two"))[0]) == [{"text": "one"}, {"text": "two"}]
-    finally:
-        readers.cache_clear()
+    yield
+    readers.cache_clear()
+
+
+@pytest.mark.usefixtures("new_readers")
+def test_another_package_can_add_a_kind_of_file(write, read_all, install):
+    install("words", {"burnish.readers": {".words": "words:read"}}, WORDS)
+    assert raws(read_all(write("x.words", "one two"))[0]) == [{"text": "one"}, {"text": "two"}]
+
+
+@pytest.mark.usefixtures("new_readers")
+def test_another_package_cannot_replace_the_reader_of_a_kind_of_file(write, read_all, install):
+    install("words", {"burnish.readers": {".txt": "words:read"}}, WORDS)
+    with pytest.warns(PluginWarning, match=r"words 1\.0 .* reads \.txt, whose reader is built in and stays"):
+        assert raws(read_all(write("x.txt", "one two"))[0]) == [{"text": "one two"}]
+
+
+@pytest.mark.usefixtures("new_readers")
+def test_a_broken_reader_is_named_when_a_file_of_its_kind_is_read(write, read_all, install):
+    install("words", {"burnish.readers": {".words": "words:gone"}}, WORDS)
+    for package in ("one", "two"):
+        install(package, {"burnish.readers": {".both": f"{package}:read"}}, WORDS)
+    assert raws(read_all(write("x.txt", "one"))[0]) == [{"text": "one"}]
+    with pytest.raises(MachineError, match=r"'\.words' of words 1\.0 .* has no attribute 'gone'"):
+        read_all(write("x.words", "one"))
+    with pytest.raises(MachineError, match=r"of two 1\.0 .* reads \.both, as the plugin '\.both' of one 1\.0"):
+        read_all(write("x.both", "one"))

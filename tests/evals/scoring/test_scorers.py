@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from burnish.core.errors import AskError
-from burnish.evals.scoring.scorers import Score, Unscored, build_scorers, scorers_for, visible
+from burnish.core.errors import AskError, MachineError
+from burnish.evals.scoring.scorers import Score, build_scorers, scorers_for, visible
 from burnish.specs.evals import Scorer
 
 
@@ -161,31 +161,34 @@ def test_an_invalid_pattern_is_refused_with_its_error() -> None:
         TypeAdapter(Scorer).validate_python({"kind": "regex", "pattern": "(a"})
 
 
-class LengthScorer:
-    """A scorer of another package: 1 for an answer of at most `words` words."""
+LENGTH = """
+from burnish.evals.scoring.scorers import Score
 
+class LengthScorer:
     name = "brief"
 
-    def __init__(self, settings: dict[str, Any]):
+    def __init__(self, settings):
         self.words = settings["words"]
 
-    def __call__(self, answer: str, reference: str | None, row: dict[str, Any]) -> Score | Unscored:
+    def __call__(self, answer, reference, row):
         return Score(float(len(answer.split()) <= self.words))
+"""
 
 
-def test_a_scorer_of_another_package_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Entry:
-        name = "brief"
-
-        def load(self) -> type[LengthScorer]:
-            return LengthScorer
-
-    monkeypatch.setattr(
-        "burnish.evals.scoring.scorers.entry_points", lambda group: [Entry()] if group == "burnish.scorers" else []
-    )
+def test_a_scorer_of_another_package_is_found_by_its_name(install: Any) -> None:
+    install("brevity", {"burnish.scorers": {"brief": "brevity:LengthScorer"}}, LENGTH)
     setting = {"kind": "custom", "name": "brief", "settings": {"words": 2}}
     assert score(setting, "two words", None) == 1
     assert score(setting, "now three words", None) == 0
     with pytest.raises(AskError, match="no installed package provides the scorer 'brif'") as caught:
         score({"kind": "custom", "name": "brif"}, "", None)
     assert "did you mean 'brief'" in caught.value.fix
+
+
+def test_a_scorer_that_does_not_load_or_has_a_name_of_two_packages_is_refused_by_name(install: Any) -> None:
+    install("brevity", {"burnish.scorers": {"brief": "brevity:Gone", "both": "brevity:LengthScorer"}}, LENGTH)
+    install("length", {"burnish.scorers": {"both": "length:LengthScorer"}}, LENGTH)
+    with pytest.raises(MachineError, match=r"'brief' of brevity 1\.0 .* has no attribute 'Gone'"):
+        score({"kind": "custom", "name": "brief"}, "", None)
+    with pytest.raises(MachineError, match=r"of brevity 1\.0 .* has the same name as .* of length 1\.0"):
+        score({"kind": "custom", "name": "both"}, "", None)

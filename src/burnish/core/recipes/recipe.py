@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from burnish.core.catalog import Stage, stage
-from burnish.core.errors import AskError
+from burnish.core.errors import AskError, BurnishError
 from burnish.core.naming import nearest
 from burnish.core.recipes.validation import check_plain, make_spec
 from burnish.core.recipes.yaml import Document, Where, at, parse_yaml, place_of, read_yaml
@@ -144,9 +144,10 @@ def make_step(name: str, given: Any, where: Callable[[Where], str]) -> Step:
         raise AskError("ask.missing-key", at(where(()), f"step '{name}' has no stage"), "add stage: …")
     try:
         row = stage(str(settings.pop("stage")))
-    except AskError as error:
-        raise AskError(error.code, at(where(("stage",)), error.what), error.fix) from None
-    return Step(name, row, make_spec(row.spec_type(), settings, where), where)
+        spec_type = row.spec_type()
+    except BurnishError as error:
+        raise type(error)(error.code, at(where(("stage",)), error.what), error.fix) from None
+    return Step(name, row, make_spec(spec_type, settings, where), where)
 
 
 def parse_setting(text: str) -> tuple[tuple[str, ...], Any]:

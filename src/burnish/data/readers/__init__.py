@@ -5,9 +5,11 @@ Other packages add kinds of files through the entry-point group `burnish.readers
 """
 
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
+from typing import NoReturn
 
+from burnish.core.errors import MachineError
+from burnish.core.plugins import Plugin, plugins, warn_left_out
 from burnish.data.files.opening import PACKED
 from burnish.data.readers.columnar import read_arrow, read_parquet
 from burnish.data.readers.json_document import read_json
@@ -45,9 +47,30 @@ def readers() -> dict[str, Read]:
         ".arrow": read_arrow,
         ".txt": read_text,
     }
-    for entry in entry_points(group="burnish.readers"):
-        table[entry.name] = entry.load()
+    added: dict[str, Plugin] = {}
+    for plugin in plugins("burnish.readers"):
+        ending = plugin.name.lower()
+        if ending in added:
+            error = plugin.refused(f"reads {ending}, as {added[ending]} does: neither is used")
+            table[ending] = _refusing(error)
+        elif ending in table:
+            warn_left_out(plugin.refused(f"reads {ending}, whose reader is built in and stays"))
+        else:
+            added[ending] = plugin
+            try:
+                table[ending] = plugin.load()
+            except MachineError as error:
+                table[ending] = _refusing(error)
     return table
+
+
+def _refusing(error: MachineError) -> Read:
+    """A reader that refuses every file, so that files of other endings can still be read."""
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise error
+
+    return refuse
 
 
 def ending_of(path: Path) -> str:

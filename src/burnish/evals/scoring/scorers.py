@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import entry_points
 from typing import Any, Protocol
 
 from burnish.core.errors import AskError
 from burnish.core.naming import nearest
+from burnish.core.plugins import plugins
 from burnish.evals.scoring.json_values import parse_json, same_json
 from burnish.evals.scoring.notations import parse_tool_calls
 from burnish.evals.scoring.numbers import last_number
@@ -308,12 +308,16 @@ def answering_turn(row: Row) -> Mapping[str, Any] | None:
 
 
 def _custom(spec: CustomScorerSpec) -> Scorer:
-    known = {entry.name: entry for entry in entry_points(group="burnish.scorers")}
-    if spec.name not in known:
+    known = list(plugins("burnish.scorers"))
+    found = [plugin for plugin in known if plugin.name == spec.name]
+    if not found:
+        names = {plugin.name for plugin in known}
         raise AskError(
-            "ask.bad-reference", f"no installed package provides the scorer '{spec.name}'", nearest(spec.name, known)
+            "ask.bad-reference", f"no installed package provides the scorer '{spec.name}'", nearest(spec.name, names)
         )
-    return known[spec.name].load()(spec.settings)
+    if len({plugin.target for plugin in found}) > 1:
+        raise found[0].refused(f"has the same name as {found[1]}", "remove one of the two packages")
+    return found[0].load()(spec.settings)
 
 
 def _verdict(is_right: bool, right: str, wrong: str) -> Score:
