@@ -60,7 +60,9 @@ def check_characters(text: str) -> None:
 
 def check_value(text: str, value: Any) -> None:
     """Refuse nesting and halves of surrogate pairs; `text` only tells whether a walk is needed."""
-    if text.count("[") + text.count("{") > MAX_DEPTH and any(depth > MAX_DEPTH for _, _, depth in _walk(value)):
+    if text.count("[") + text.count("{") > MAX_DEPTH and any(
+        depth >= MAX_DEPTH and isinstance(part, dict | list) for _, part, depth in _walk(value)
+    ):
         raise RowError("", f"nested deeper than {MAX_DEPTH} levels")
     if _SURROGATE_ESCAPE.search(text):
         for path, part, _ in _walk(value):

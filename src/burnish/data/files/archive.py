@@ -73,7 +73,7 @@ def _problem(info: zipfile.ZipInfo, count: int) -> str:
         return f"holds {count} files called '{name}'"
     if info.flag_bits & 1:
         return f"is encrypted: '{name}'"
-    if info.file_size > _LARGE and info.file_size > _MOST_RATIO * max(1, info.compress_size):
+    if info.file_size > _LARGE and info.file_size > _MOST_RATIO * info.compress_size:
         return f"holds '{name}', which unpacks to {info.file_size:,} bytes from {info.compress_size:,}"
     return ""
 

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from burnish.core.errors import DataError
 from burnish.data.files.opening import opened, unreadable
+from burnish.data.readers.tables import refuse_same_names
 from burnish.data.record import Bad, ReadReport, Record, RowError, cut
-from burnish.data.strict_json import check_value
 
 _BATCH_ROWS = 64
 
@@ -57,6 +57,7 @@ def _batches(path: Path, stream: Any) -> Iterator[pa.RecordBatch]:
 
 
 def _rows(batch: pa.RecordBatch, before: int, name: str, reading: ReadReport) -> Iterator[Record | Bad]:
+    refuse_same_names(batch.schema.names, name)
     for field in batch.schema:
         if not _is_plain(field.type):
             reading.note(f"{name}: column '{field.name}' is {field.type}: values without a JSON type are kept as text")
@@ -65,22 +66,42 @@ def _rows(batch: pa.RecordBatch, before: int, name: str, reading: ReadReport) ->
                 f"{name}: column '{field.name}' keeps arguments of calls as structs: the program that wrote the file"
                 " may have put null for every argument that a call lacks: they are kept as they are"
             )
-    for i, row in enumerate(batch.to_pylist(maps_as_pydicts="strict")):
+    for i, row in enumerate(_values(batch)):
         source = f"{name}#{before + i + 1}"
         try:
-            plain = {key: _plain(value, key) for key, value in row.items()}
-            check_value("", plain)
-            yield Record(plain, source)
+            if isinstance(row, Exception):
+                raise RowError("", f"a value cannot be read: {row.args[0] if isinstance(row, KeyError) else row}")
+            yield Record({key: _plain(value, key) for key, value in row.items()}, source)
         except RowError as error:
-            yield Bad(source, error.field, error.reason, cut(repr(row)))
+            shown = repr(row) if isinstance(row, dict) else str(batch.slice(i, 1))
+            yield Bad(source, error.field, error.reason, cut(shown))
+
+
+def _values(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | Exception]:
+    """The rows; of one that Python cannot represent (text that is not UTF-8, a map with one key twice) the error."""
+    try:
+        yield from batch.to_pylist(maps_as_pydicts="strict")
+    except (ValueError, KeyError, OverflowError) as error:
+        if batch.num_rows == 1:
+            yield error
+        else:
+            for i in range(batch.num_rows):
+                yield from _values(batch.slice(i, 1))
 
 
 def _is_plain(kind: pa.DataType) -> bool:
+    if pa.types.is_map(kind):
+        return _is_text(kind.key_type) and _is_plain(kind.item_type)
     if pa.types.is_nested(kind):
         return all(_is_plain(kind.field(i).type) for i in range(kind.num_fields))
-    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
-    return pa.types.is_dictionary(kind) or any(test(kind) for test in (*texts, *numbers))
+    if pa.types.is_dictionary(kind):
+        return _is_plain(kind.value_type)
+    others = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
+    return _is_text(kind) or any(test(kind) for test in others)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
 def _has_filled_arguments(kind: pa.DataType) -> bool:
@@ -97,7 +118,7 @@ def _has_filled_arguments(kind: pa.DataType) -> bool:
 def _plain(value: Any, field: str) -> Any:
     """A value as JSON can represent it. A missing float, which pandas writes as NaN, is null."""
     if isinstance(value, dict):
-        return {key: _plain(child, f"{field}.{key}") for key, child in value.items()}
+        return {_key(key, field): _plain(child, f"{field}.{key}") for key, child in value.items()}
     if isinstance(value, list):
         return [_plain(child, f"{field}.{i}") for i, child in enumerate(value)]
     if isinstance(value, float) and not math.isfinite(value):
@@ -110,3 +131,8 @@ def _plain(value: Any, field: str) -> Any:
         except UnicodeDecodeError:
             raise RowError(field, f"{len(value):,} bytes that are not text") from None
     return value if value is None or isinstance(value, str | int | float) else str(value)
+
+
+def _key(key: Any, field: str) -> str:
+    """The key of a struct, or of a map, whose keys may be of any type."""
+    return key if isinstance(key, str) else str(_plain(key, field))

@@ -115,7 +115,7 @@ class _Splitter:
         self._stream, self._held, self._name, self._reading = stream, b"", name, reading
         self.buffer, self.at, self.line, self.ended = "", 0, 1, False
         self._patience = MAX_ROW_BYTES
-        """How far to look for the end of an element before its brackets count as unbalanced."""
+        """How far to look for the end of an element before a line that opens like it counts as the next one."""
 
     def more(self) -> None:
         """Read on, and drop what precedes except for the line's indentation."""
@@ -278,23 +278,27 @@ class _Splitter:
                 self.advance(end)
                 return raw.rstrip(" \t\r\n"), ""
             done = brackets.at - self.at
-            if end is not None or self.ended or done > self._patience:
+            if end is not None or self.ended or done > MAX_ROW_BYTES:
+                break
+            if done > self._patience and self._next_like(indent) != -1:
                 break
             before = self.at
             self.more()
             brackets.at += self.at - before
-        if indent is not None:
-            like = self.buffer.find(f"\n{indent[1]}{self.buffer[self.at]}", self.at + 1)
-            if like != -1:
-                raw = self.buffer[self.at : like]
-                self.advance(like)
-                self._patience = _SHORT_PATIENCE
-                return raw, _UNBALANCED
+        if (like := self._next_like(indent)) != -1:
+            raw = self.buffer[self.at : like]
+            self.advance(like)
+            self._patience = _SHORT_PATIENCE
+            return raw, _UNBALANCED
         if end is not None:
             raw = self.buffer[self.at : end]
             self.advance(end)
             return raw, _UNBALANCED
         return self._pass_over(brackets)
+
+    def _next_like(self, indent: re.Match[str] | None) -> int:
+        """Where the next line begins that opens like the element, which has its line for itself; -1 without one."""
+        return -1 if indent is None else self.buffer.find(f"\n{indent[1]}{self.buffer[self.at]}", self.at + 1)
 
     def _pass_over(self, brackets: Brackets) -> tuple[str, str]:
         """Skip an endless element without keeping it in memory."""

@@ -114,8 +114,13 @@ def _columns(header: str, delimiter: str, name: str, reading: ReadReport) -> lis
         if not column.strip():
             columns[i] = f"unnamed_{i + 1}"
             reading.note(f"{name}: column {i + 1} has no name and is named{columns[i]}")
+    refuse_same_names(columns, name)
+    return columns
+
+
+def refuse_same_names(columns: list[str], name: str) -> None:
+    """DataError `data.unreadable` when two columns have one name: a row can hold only one of them."""
     twice = next((column for column in columns if columns.count(column) > 1), None)
     if twice is not None:
         what = f"{name}: two columns are called '{twice}'"
         raise DataError("data.unreadable", what, "give each column a name of its own")
-    return columns
