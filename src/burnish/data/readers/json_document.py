@@ -234,7 +234,7 @@ class _Splitter:
         quick = self._quick(in_list)
         if quick is not None:
             value, end = quick
-            raw = self.buffer[self.at : end] if not isinstance(value, dict) else ""
+            raw = "" if isinstance(value, dict) and value else self.buffer[self.at : end]
             self.advance(end)
         else:
             raw, reason = self._slow(in_list)
