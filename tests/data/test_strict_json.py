@@ -5,7 +5,7 @@ import json
 import pytest
 
 from burnish.data.record import RowError
-from burnish.data.strict_json import MAX_DEPTH, check_value, decoded, parse, parse_at
+from burnish.data.strict_json import MAX_DEPTH, check_characters, check_value, decoded, parse, parse_at
 
 
 def refused(call, *args) -> RowError:
@@ -50,15 +50,66 @@ def test_a_plain_text_is_what_it_spells(text):
     assert type(parse(text)) is type(json.loads(text))
 
 
-def test_the_depth_is_counted_and_not_the_brackets():
-    def nested(depth: int) -> str:
-        return "[" * depth + "]" * depth
+def nested(depth: int, inner: str = "") -> str:
+    return "[" * depth + inner + "]" * depth
 
-    parse(nested(MAX_DEPTH))
-    parse('{"a": ' + nested(MAX_DEPTH - 1) + "}")
-    parse(json.dumps([[]] * 1000))
-    for text in (nested(MAX_DEPTH + 2), '{"a": ' * (MAX_DEPTH + 2) + "1" + "}" * (MAX_DEPTH + 2)):
-        assert "nested deeper" in refused(parse, text).reason
+
+@pytest.mark.parametrize("inner", ["", "1", '"a"', "{}", '{"a": 1}'])
+def test_a_hundred_levels_are_read_and_one_more_is_refused(inner):
+    levels = 100 - inner.startswith("{")
+    assert parse(nested(levels, inner)) == json.loads(nested(levels, inner))
+    for text in (nested(levels + 1, inner), '{"a": ' + nested(levels, inner) + "}"):
+        assert refused(parse, text).reason == "nested deeper than 100 levels"
+    assert parse('{"a": ' + nested(levels - 1, inner) + "}")
+    assert refused(parse, f'[1, {nested(levels, inner)}, {{"a": 2}}]').field == ""
+
+
+def test_the_depth_is_counted_and_not_the_brackets():
+    assert MAX_DEPTH == 100
+    for text in ("[" + ", ".join(["[]"] * 1000) + "]", "[" + ", ".join(['{"a": [1]}'] * 1000) + "]"):
+        assert parse(text) == json.loads(text)
+    objects = '{"a": ' * 101 + "1" + "}" * 101
+    assert parse(objects[6:-1]) == json.loads(objects[6:-1])
+    assert refused(parse, objects).reason == "nested deeper than 100 levels"
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ('{"a": 1, "b": 2, "b": 3}', "b"),
+        ('{"c": {"x": 1}, "a": {"x": 1, "y": 2, "x": 3, "y": 4}}', "x"),
+        ('[{"a": 1}, {"a": 1, "a": 1}]', "a"),
+    ],
+)
+def test_a_key_that_occurs_twice_is_the_field(text, field):
+    error = refused(parse, text)
+    assert (error.field, error.reason) == (field, f"the key '{field}' occurs twice in one object")
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        ({"a": "b", "c": "x\ud800"}, "c"),
+        ({"a": {"b": ["c", "d", "\udfff"]}}, "a.b.2"),
+        ({"a": {"b\ud800": "c"}}, "a"),
+        ({"\ud800": {"b": "c"}}, ""),
+        (["a", ["b", {"c": "\udc00d"}]], "1.1.c"),
+        ("\ud800", ""),
+    ],
+)
+def test_half_a_pair_is_found_where_it_is(value, field):
+    error = refused(parse, json.dumps(value))
+    assert error.field == field
+    assert error.reason == "half of a surrogate pair (\\ud800 to \\udfff alone) is no character"
+
+
+def test_characters_that_no_row_may_hold_are_refused_wherever_they_stand():
+    for text in ("a\udc80", "\ud800ü", "ü\udfff"):
+        assert refused(check_characters, text).reason == "not UTF-8: the row holds bytes of another encoding"
+    for text in ("\0", "a\0b", "ü\0"):
+        assert refused(check_characters, text).reason == "the row holds a NUL byte"
+    for text in ("", "a", "ü\ud7ff\ue000\x01"):
+        check_characters(text)
 
 
 def test_a_value_is_found_at_its_place():

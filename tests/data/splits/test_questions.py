@@ -1,5 +1,9 @@
 """What a row asks: the contexts before the turns that are learned, with spelling folded."""
 
+import hashlib
+import random
+import unicodedata
+
 import pytest
 
 from burnish.data.document import make_row
@@ -103,3 +107,80 @@ def test_the_hashes_are_those_of_earlier_versions():
     assert questions(chat(turn(U, "Why not?"), turn(A, "a"))).first == PINNED
     assert questions(make_row("text", "x:1", text="Why not?")).first == PINNED_TEXT
     assert questions(chat(turn(S, "s"), turn(A, "a"))).first == PINNED_ROW
+
+
+# The slow twin: every context written out in full, and hashed by the definition.
+
+
+def spelled(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
+
+
+def hashed(text: str) -> int:
+    """The first 64 bits of a sha256."""
+    return int(hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16], 16)
+
+
+def asked_by_hand(row: dict, train_on: str) -> tuple[int, dict[int, int]]:
+    """(the shortest context, {context: its turns} of those that are asked)."""
+    turns = row.get("messages", [])
+    answers = [row[name] for name in ("chosen", "rejected", "completion") if name in row]
+    said = [i for i, message in enumerate(turns) if message["role"] == A]
+    if row["kind"] == "prompt":
+        end = len(turns) - 1 if turns[-1]["role"] == A else len(turns)
+        chains = [(turns, {end}, {*said, end})]
+    elif answers:
+        chains = []
+        for answer in answers if any(message["role"] in (U, "tool") for message in turns) else []:
+            whole = [*turns, *answer]
+            spoken = {i for i, message in enumerate(whole) if message["role"] == A}
+            chains.append((whole, {i for i in spoken if i >= len(turns)}, spoken))
+    else:
+        learned = {i for i in said if train_on == "all" or turns[i].get("weight", 1) > 0} | {said[-1]}
+        chains = [(turns, {said[-1]} if train_on == "completion" else learned, set(said))]
+    contexts, asked = [], {}
+    for whole, wanted, places in chains:
+        for i in sorted(places):
+            if any(message["role"] in (U, "tool") for message in whole[:i]):
+                parts = [f"{message['role']}\x1f{spelled(message['content'])}\x1e" for message in whole[:i]]
+                contexts.append(hashed("".join(parts)))
+                if i in wanted:
+                    asked[contexts[-1]] = i
+    if not asked:
+        texts = [message for name in ("messages", "chosen", "rejected", "completion") for message in row.get(name, [])]
+        key = hashed("row\x1f" + "\x1e".join(spelled(f"{m['role']}\x1f{m['content']}") for m in texts))
+        return key, {key: 0}
+    return contexts[0], asked
+
+
+def drawn(draw: random.Random) -> dict:
+    def said(role: str) -> dict:
+        words = draw.choices(["Why", "not", " ", "\uff37", "ﬁne", "\n", "ß", "x\x1e"], k=3)
+        more = {"weight": draw.choice([0.0, 0.5, 1.0])} if role == A and draw.random() < 0.6 else {}
+        return turn(role, "a" + "".join(words), **more)
+
+    roles = draw.choices([U, A, S, "tool"], k=draw.randrange(7))
+    turns = [said(role) for role in roles]
+    kind = draw.choice(["chat", "chat", "prompt", "label", "preference"])
+    answers = [[*(said(role) for role in draw.choices([U, A], k=draw.randrange(3))), said(A)] for _ in range(2)]
+    if kind == "preference":
+        answers[1][-1]["content"] += "other"
+        return make_row(kind, "x:1", messages=turns or None, chosen=answers[0], rejected=answers[1])
+    turns = turns or [said(U)]
+    if kind == "label":
+        return make_row(kind, "x:1", messages=turns, completion=answers[0], label=True)
+    return make_row(kind, "x:1", messages=turns if kind == "prompt" else [*turns, said(A), *turns[:1]])
+
+
+@pytest.mark.parametrize("train_on", ["assistant", "all", "completion"])
+def test_the_questions_are_those_that_are_written_out_in_full(train_on):
+    draw = random.Random(0)
+    for _ in range(400):
+        row = drawn(draw)
+        first, asked = asked_by_hand(row, train_on)
+        found = questions(row, train_on)
+        assert (found.first, found.asked, found.depths) == (first, tuple(asked), tuple(asked.values())), row
+
+
+def test_a_text_is_hashed_by_its_folded_words():
+    assert questions(make_row("text", "x:1", text=" \uff37hy\n NOT ")).asked == (hashed("text\x1fwhy not"),)
