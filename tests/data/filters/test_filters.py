@@ -8,7 +8,7 @@ import pytest
 from burnish.core.errors import AskError
 from burnish.data.document import make_row
 from burnish.data.filters.duplicates import Duplicates
-from burnish.data.filters.language import LanguageFilter, spoken_text
+from burnish.data.filters.language import LanguageFilter, language_of, spoken_text
 from burnish.data.hashset import HashSet
 from burnish.data.profile import Distribution, Profile
 
@@ -138,3 +138,69 @@ def test_the_language_is_read_from_a_share_of_every_turn():
     assert spoken_text(text("t" * 3000)) == "t" * 2000
     answered = make_row("prompt", "x:1", messages=[{"role": "user", "content": "hi"}])
     assert spoken_text(answered) == "hi"
+
+
+def test_what_is_said_of_rows_of_equal_content_is_counted_by_column():
+    assert Duplicates().message() == ""
+    rows = [{}, {"a": 1}, {"a": 2, "b": 1}, {"b": 2, "c": 1}, {"d": 1, "e": 1, "f": 1}, {"a": 1}]
+    for content_only, end in (
+        (False, "they are kept; deduplicate: content drops them"),
+        (True, "dropped by deduplicate: content"),
+    ):
+        drop = Duplicates(content_only)
+        reasons = [drop(make_row("text", f"x:{i}", text="a", extra=extra)) for i, extra in enumerate(rows)]
+        near = "duplicate except for unmapped columns" if content_only else ""
+        assert reasons == ["", near, near, near, near, "duplicate"]
+        assert drop.differing == {"": 4, "a": 2, "b": 2, "c": 1, "d": 1, "e": 1, "f": 1}
+        assert drop.message() == f"4 rows equal an earlier one except for unmapped columns (a, b, c, d): {end}"
+
+
+def test_of_a_row_of_many_columns_twenty_are_counted():
+    drop = Duplicates()
+    for value in (1, 2):
+        drop(make_row("text", "x:1", text="a", extra={f"c{i}": value for i in range(25)}))
+    assert drop.differing == {"": 1} | {f"c{i}": 1 for i in range(20)}
+
+
+def test_source_and_tag_are_not_compared():
+    drop = Duplicates()
+    assert drop(make_row("text", "x:1", text="a", tag="t", extra={"n": 1})) == ""
+    assert drop(make_row("text", "y:2", text="a", extra={"n": 1})) == "duplicate"
+
+
+def test_rows_of_many_turns_are_read_from_a_hundred_characters_of_each_at_least():
+    def said(*lengths: int) -> str:
+        turns = [{"role": ("user", "assistant")[i % 2], "content": f"{i % 10}" * n} for i, n in enumerate(lengths)]
+        return spoken_text(make_row("chat", "x:1", messages=turns))
+
+    assert said(700, 700, 700, 700) == "\n".join(f"{i}" * 500 for i in range(4))[:2000]
+    assert said(*[200] * 20) == "\n".join(f"{i % 10}" * 100 for i in range(20))[:2000]
+    assert said(*[200] * 18) == "\n".join(f"{i % 10}" * 111 for i in range(18))[:2000]
+    assert said(*[90] * 30) == "\n".join(f"{i % 10}" * 90 for i in range(30))[:2000]
+    assert said(3, 2) == "000\n11"
+    tools = {"role": "assistant", "content": "", "reasoning_content": "x"}
+    turns = [{"role": "user", "content": "a" * 1500}, tools, {"role": "tool", "content": "b"}]
+    assert spoken_text(make_row("chat", "x:1", messages=turns)) == "a" * 1500
+    call = {"type": "function", "function": {"name": "f", "arguments": "{}"}}
+    silent = [{"role": "system", "content": "s"}, {"role": "assistant", "content": "", "tool_calls": [call]}]
+    assert spoken_text(make_row("chat", "x:1", messages=silent)) == ""
+
+
+def test_an_unknown_language_is_refused_with_the_nearest_and_the_requested_may_be_rare():
+    with pytest.raises(AskError) as caught:
+        LanguageFilter(["en", "dee"], 0.5)
+    assert caught.value.code == "ask.wrong-value"
+    assert caught.value.what == "languages.keep: unknown language 'dee'"
+    assert "de" in caught.value.fix
+    latin = "Gallia est omnis divisa in partes tres, quarum unam incolunt Belgae, aliam Aquitani, tertiam qui ipsorum."
+    assert LanguageFilter(["la"], 0.5)(text(latin)) == ""
+    assert LanguageFilter(["en"], 0.5)(text(latin)).startswith("language")
+
+
+def test_a_row_at_the_least_probability_is_kept():
+    sure = LanguageFilter(["en"], 0.0)
+    _, probability = sure._tell.classify(ENGLISH)
+    assert LanguageFilter(["en"], float(probability))(text(ENGLISH)) == ""
+    assert LanguageFilter(["de"], 0.0)(text(ENGLISH)) == "language en"
+    assert language_of(GERMAN) == "de"
+    assert language_of(CHINESE) == "zh"

@@ -107,3 +107,61 @@ def test_listing_a_repository_runs_no_program_of_its_own(repository, tmp_path, r
     git(repository, "config", "core.fsmonitor", str(program))
     read_all(repository)
     assert not (tmp_path / "owned").exists()
+
+
+def test_a_checkout_is_named_by_its_repository_and_commit(repository, tmp_path):
+    scratch = tmp_path / "scratch"
+    other = tmp_path / "deep" / "other.git"
+    other.parent.mkdir()
+    git(tmp_path, "clone", "-q", "--bare", str(repository), str(other))
+    for reference, stem in (
+        (f"git:{repository}", "repo"),
+        (f"git:file://{repository}/", "repo"),
+        (f"git:{other}", "other"),
+    ):
+        wanted = resolve(reference, ("folder",), Workspace(tmp_path), {})
+        folder = checkout(wanted, scratch)
+        assert folder == scratch / f"{stem}-{wanted.revision[:12]}"
+        assert len(wanted.revision) == 40
+        assert (folder / ".git/burnish-complete").exists()
+
+
+def test_a_checkout_that_broke_off_is_made_again_and_another_input_is_where_it_is(repository, tmp_path):
+    wanted = resolve(f"git:{repository}", ("folder",), Workspace(tmp_path), {})
+    folder = checkout(wanted, tmp_path / "scratch")
+    (folder / ".git/burnish-complete").unlink()
+    (folder / "left.py").write_text("over")
+    assert checkout(wanted, tmp_path / "scratch") == folder
+    assert not (folder / "left.py").exists()
+    assert checkout(Input("file:x", "folder", tmp_path / "x"), tmp_path / "scratch") == tmp_path / "x"
+
+
+def test_the_files_of_a_repository_are_regular_and_there_and_sorted(repository, read_all):
+    from burnish.data.sources.repository import files_of
+
+    for name in ("z.py", "b/c.py", "b.py", "gone.py", "é.py", "run.sh"):
+        (repository / name).parent.mkdir(exist_ok=True)
+        (repository / name).write_text(name)
+    (repository / "run.sh").chmod(0o755)
+    (repository / "late.py").symlink_to("a.py")
+    git(repository, "add", "z.py", "gone.py", "run.sh", "é.py")
+    (repository / "gone.py").unlink()
+    inner = repository / "inner"
+    inner.mkdir()
+    git(inner, "init", "-q")
+    (inner / "x.py").write_text("x")
+    assert files_of(repository) == ["a.py", "b.py", "b/c.py", "logo.bin", "run.sh", "z.py", "é.py"]
+    records, _, reading = read_all(repository)
+    assert [record.raw["path"] for record in records] == ["a.py", "b.py", "b/c.py", "run.sh", "z.py", "é.py"]
+    assert reading.notes == [
+        "repo: 6 of its 7 files are text or source code, one row each; what Git ignores is not read"
+    ]
+    assert reading.total_bytes == sum((repository / record.raw["path"]).stat().st_size for record in records)
+
+
+def test_a_repository_without_text_is_refused(write, read_all):
+    folder = write("pictures/a.png", b"\x89PNG").parent
+    git(folder, "init", "-q")
+    with pytest.raises(DataError) as caught:
+        read_all(folder)
+    assert caught.value.what == "pictures holds no file of text or source code"

@@ -60,3 +60,27 @@ def test_keys_that_meet_at_the_end_of_the_table_go_on_at_its_start():
     groups.join([(1023, 1), (2047, 0), (3071, 2)])
     groups.join([(4095, 5)])
     assert [groups.find(key) for key in (1023, 2047, 3071, 4095)] == [2047, 2047, 2047, 4095]
+
+
+def test_groups_stay_through_several_doublings():
+    keys = [i * 2654435761 % (1 << 64) for i in range(1, 1600)]
+    groups = Groups()
+    for i, key in enumerate(keys):
+        groups.join([(key, i), (keys[i - 7], i - 7)] if i >= 7 else [(key, i)])
+    assert len(groups._keys) == 4096
+    assert [groups.find(key) for key in keys] == [keys[i % 7] for i in range(len(keys))]
+    assert [groups.find(key + 1) for key in keys] == [key + 1 for key in keys]
+
+
+def test_a_long_chain_leads_to_its_root():
+    groups = Groups()
+    for key in range(200, 1, -1):
+        groups.join([(key, key), (key - 1, key - 1)])
+    assert {groups.find(key) for key in range(1, 201)} == {1}
+
+
+def test_a_depth_is_that_which_a_key_was_first_given():
+    groups = Groups()
+    groups.join([(5, 3), (9, 2)])
+    groups.join([(5, 0), (7, 2)])
+    assert {groups.find(key) for key in (5, 7, 9)} == {7}
