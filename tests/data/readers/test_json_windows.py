@@ -183,6 +183,11 @@ def test_a_list_is_the_same_through_windows_of_any_size(name, window, found):
     assert found(text, window) == ([(f"x.json:{place}", item) for place, item in items], notes, blank)
 
 
+def test_an_indentation_wider_than_two_hundred_characters_is_not_looked_for(found):
+    rest = f'{{"a": {{"b": 2}},\n{" " * 200}{{"a": 3}}'
+    assert found(f"[\n{' ' * 200}{rest}]")[0] == [("x.json:2#1", (UNBALANCED, rest))]
+
+
 OBJECTS = {
     "pretty": ('{\n"a": 1\n}\n{\n"a": 2\n}\n', [("1#1", {"a": 1}), ("4#2", {"a": 2})]),
     "one": ('{"a": 1}', [("1#1", {"a": 1})]),
@@ -230,7 +235,7 @@ DOCUMENT = {
     "about": {"b": [4]},
     "train": [{"a": 1}, {"a": "ü" * 300}],
     "notes": {"x": "y" * 700},
-    "empty": None,
+    "number": 12345678901234567890,
     "dev": [],
     "items": [7],
     "test": [{"a": 5}],
@@ -238,7 +243,7 @@ DOCUMENT = {
 
 
 @pytest.mark.parametrize("indent", [None, 1])
-@pytest.mark.parametrize("window", [90, 101, 300, WIDE])
+@pytest.mark.parametrize("window", [*range(90, 130), 300, WIDE])
 def test_the_lists_of_a_document_are_the_same_through_windows_of_any_size(indent, window, tmp_path, monkeypatch):
     monkeypatch.setattr(ByteStream.read, "__defaults__", (window,))
     path, reading = tmp_path / "x.json", ReadReport()
@@ -254,7 +259,7 @@ def test_the_lists_of_a_document_are_the_same_through_windows_of_any_size(indent
         Record({"a": 5}, f"x.json:{lines[2]}#3", "test"),
     ]
     said = "x.json: beside its rows, these are not read: "
-    assert reading.notes == [f"{said}version, about", f"{said}notes", f"{said}empty", f"{said}items"]
+    assert reading.notes == [f"{said}version, about", f"{said}notes", f"{said}number", f"{said}items"]
 
 
 @pytest.mark.parametrize(

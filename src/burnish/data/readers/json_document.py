@@ -157,7 +157,7 @@ class _Splitter:
             self._number += 1
             row = self._row(f"{self._name}:{self.line}#{self._number}", in_list)
             yield replace(row, split=split) if isinstance(row, Record) else row
-            after_row, after_comma = True, False
+            after_row = True
         if in_list:
             self._reading.note(f"{self._name} ends before its list is closed: rows at the end may be missing")
 
@@ -282,9 +282,7 @@ class _Splitter:
                 break
             if done > self._patience and self._next_like(indent) != -1:
                 break
-            before = self.at
             self.more()
-            brackets.at += self.at - before
         if (like := self._next_like(indent)) != -1:
             raw = self.buffer[self.at : like]
             self.advance(like)
