@@ -195,10 +195,7 @@ def test_the_sample_of_languages_is_of_three_hundred_rows_and_each_row_is_as_lik
     assert len(set(numbers)) == 300
     assert 20 <= sum(number < 300 for number in numbers) <= 42
     assert abs(sum(numbers) / 300 - 1500) < 150
-    again = Profile()
-    for number in range(3000):
-        again.add(text(f"{number}"))
-    assert again._sample == found._sample
+    assert sum(numbers) == 435_829  # as in earlier versions: the same rows have the same report
 
 
 def test_the_sample_holds_what_people_say(monkeypatch):

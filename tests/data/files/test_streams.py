@@ -83,6 +83,8 @@ def test_progress_is_the_place_in_the_file_on_the_disk(tmp_path):
 @pytest.mark.parametrize("encoding", MARKS)
 def test_a_mark_names_the_encoding_and_is_no_text(encoding, tmp_path):
     assert {codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE} <= set(MARKS.values())
+    (tmp_path / "x").write_bytes(MARKS[encoding] + (b"\xff" if encoding == "utf-8" else b""))
+    assert read(tmp_path / "x") == (b"\xff" if encoding == "utf-8" else b"")
     (tmp_path / "x").write_bytes(MARKS[encoding] + TEXT.encode(encoding))
     reading = ReadReport(encoding="latin-1")
     assert read(tmp_path / "x", reading) == TEXT.encode()
@@ -110,7 +112,7 @@ def test_chinese_is_looked_for_in_the_first_mebibyte_of_what_is_no_utf_8(tmp_pat
     for data, is_read in (
         (text.encode("gb18030"), True),
         (text.encode(), False),
-        (b"a" * (1 << 21) + text.encode("gb18030"), False),
+        (b"a" * ((1 << 20) + 9) + text.encode("gb18030"), False),
     ):
         (tmp_path / "x").write_bytes(data)
         reading = ReadReport()

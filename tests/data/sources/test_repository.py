@@ -139,22 +139,32 @@ def test_a_checkout_that_broke_off_is_made_again_and_another_input_is_where_it_i
 def test_the_files_of_a_repository_are_regular_and_there_and_sorted(repository, read_all):
     from burnish.data.sources.repository import files_of
 
-    for name in ("z.py", "b/c.py", "b.py", "gone.py", "é.py", "run.sh"):
+    for name in ("z.py", "b/c.py", "b.py", "gone.py", "é.py", "run.sh", "tab\t\t.py", "new\t\t.py"):
         (repository / name).parent.mkdir(exist_ok=True)
         (repository / name).write_text(name)
     (repository / "run.sh").chmod(0o755)
     (repository / "late.py").symlink_to("a.py")
-    git(repository, "add", "z.py", "gone.py", "run.sh", "é.py")
+    git(repository, "add", "z.py", "gone.py", "run.sh", "é.py", "tab\t\t.py")
     (repository / "gone.py").unlink()
     inner = repository / "inner"
     inner.mkdir()
     git(inner, "init", "-q")
     (inner / "x.py").write_text("x")
-    assert files_of(repository) == ["a.py", "b.py", "b/c.py", "logo.bin", "run.sh", "z.py", "é.py"]
+    assert files_of(repository) == [
+        "a.py",
+        "b.py",
+        "b/c.py",
+        "logo.bin",
+        "new\t\t.py",
+        "run.sh",
+        "tab\t\t.py",
+        "z.py",
+        "é.py",
+    ]
     records, _, reading = read_all(repository)
-    assert [record.raw["path"] for record in records] == ["a.py", "b.py", "b/c.py", "run.sh", "z.py", "é.py"]
+    assert [record.raw["path"] for record in records] == [name for name in files_of(repository) if name != "logo.bin"]
     assert reading.notes == [
-        "repo: 6 of its 7 files are text or source code, one row each; what Git ignores is not read"
+        "repo: 8 of its 9 files are text or source code, one row each; what Git ignores is not read"
     ]
     assert reading.total_bytes == sum((repository / record.raw["path"]).stat().st_size for record in records)
 

@@ -102,7 +102,7 @@ def _unpacked(path: Path | Member, disk: IO[bytes]) -> io.BufferedIOBase:
 
 def _decoded(stream: io.BufferedIOBase, name: str, reading: ReadReport) -> io.BufferedIOBase:
     """The stream as UTF-8, after its byte-order mark: decoded as the mark or the setting says, or from GB18030."""
-    head = cast(Any, stream).peek(4)[:4]
+    head = cast(Any, stream).peek(4)
     for mark, encoding in _MARKS:
         if head.startswith(mark):
             stream.read(len(mark))

@@ -26,7 +26,7 @@ class LanguageFilter:
             if code not in known:
                 raise AskError("ask.wrong-value", f"languages.keep: unknown language '{code}'", nearest(code, known))
         self._keep, self._min_probability = frozenset(keep), min_probability
-        self._tell = _identifier(tuple(sorted({*WIDESPREAD, *keep} & known)))
+        self._tell = _identifier(tuple(sorted({*WIDESPREAD, *keep})))
 
     def __call__(self, row: Row) -> str:
         language, probability = self._tell.classify(spoken_text(row))
