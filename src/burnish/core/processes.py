@@ -88,10 +88,10 @@ def _work_on(chunk: Any) -> Any:
     return _work(chunk)
 
 
-def end_with_parent(parent: int) -> None:
-    """On Linux, request SIGTERM when the parent process exits, so that no orphan is left."""
+def end_with_parent(parent: int, number: int = signal.SIGTERM) -> None:
+    """On Linux, request a signal when the parent process exits, so that no orphan is left."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(1, number)
         if os.getppid() != parent:  # it exited before the call
             sys.exit(128 + signal.SIGTERM)
 

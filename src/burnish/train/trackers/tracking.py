@@ -1,17 +1,13 @@
 """Sends the metrics of a run to the trackers that `track` names.
 
-A tracker never stops a training: one that fails is reported and receives nothing more. A resumed run continues the run
-of its first attempt, without lost or repeated steps.
+A tracker never stops, delays or changes a training: it runs in a process of its own, and one that fails or does not
+reply is reported and receives nothing more. A resumed run continues the run of its first attempt, without lost or
+repeated steps, also in a tracker that was not named before.
 """
 
 import shutil
-import signal
-import threading
 import uuid
-from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import CancelledError
-from contextlib import contextmanager
-from importlib import import_module
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -21,11 +17,10 @@ from burnish.core.errors import BurnishError, MachineError
 from burnish.core.events import Event, Metric, Note
 from burnish.core.faults import reason
 from burnish.core.files import read_json, write_json
-from burnish.train.trackers.base import Point, State, TrackedRun, Tracker
+from burnish.train.trackers.base import Point, State, TrackedRun
 from burnish.train.trackers.journal import Journal
+from burnish.train.trackers.sender import Sender
 
-FAILURES = (Exception, SystemExit, CancelledError)
-"""What a package may raise without stopping the training; a stop signal is not among them."""
 TRACKERS = {
     "tensorboard": "burnish.train.trackers.tensorboard:TensorBoard",
     "wandb": "burnish.train.trackers.wandb:Wandb",
@@ -67,20 +62,25 @@ class Tracking:
     ):
         self._files, self._emit = folder / "files", emit
         self._journal: Journal | None = None
-        self._open: dict[str, Tracker] = {}
-        if not names:
-            return
+        self._keeps = True
+        self._senders: list[Sender] = []
         private = folder / "private"
-        if not continues:
-            shutil.rmtree(folder, ignore_errors=True)
-        private.mkdir(parents=True, exist_ok=True)
-        run_id = _identity(private / "run.json")
-        self._journal = Journal(private / "metrics.jsonl", step)
+        try:
+            if not continues:
+                shutil.rmtree(folder, ignore_errors=True)
+            private.mkdir(parents=True, exist_ok=True)
+            # kept without trackers too: a resumed run may name one
+            self._journal = Journal(private / "metrics.jsonl", step)
+            run_id = _identity(private / "run.json") if names else ""
+        except OSError as error:
+            not_tracked = f", and the run is not tracked by {', '.join(names)}" if names else ""
+            self._warn(f"metrics cannot be kept for a resumed run{not_tracked}: {reason(error)}")
+            return
         for name in names:
             run = TrackedRun(
                 run_id, run_name, settings, self._files / name, private / f"{name}.json", self._reporter(name)
             )
-            self._start(name, run)
+            self._senders.append(Sender(name, TRACKERS[name], run, self._journal.points, self._warn))
 
     def publish(self, folder: Path) -> None:
         """Copy the trackers' files into the artifact, once all are closed."""
@@ -100,10 +100,12 @@ class Tracking:
         try:
             point = self._journal.add(point)
         except OSError as error:
-            self._warn(f"metrics cannot be kept for a resumed run: {reason(error)}")
+            if self._keeps:
+                self._warn(f"metrics cannot be kept for a resumed run: {reason(error)}")
+            self._keeps = False
         if point is not None:
-            for name in list(self._open):
-                self._send(name, point)
+            for sender in self._senders:
+                sender.send(point)
 
     def __enter__(self) -> Self:
         return self
@@ -112,36 +114,10 @@ class Tracking:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         state, text = _state_of(error)
-        for name, tracker in self._open.items():
-            try:
-                tracker.close(state, text)
-            except FAILURES as failure:
-                self._warn(f"the tracker {name} did not close its run: {reason(failure)}")
-        self._open = {}
-
-    def _start(self, name: str, run: TrackedRun) -> None:
-        module, _, kind = TRACKERS[name].partition(":")
-        try:
-            with _untouched_process():
-                self._open[name] = getattr(import_module(module), kind)(run)
-        except FAILURES as error:
-            self._warn(f"the tracker {name} did not start, and the run is not tracked there: {reason(error)}")
-            return
-        assert self._journal is not None
-        for point in self._journal.points:
-            self._send(name, point)
-
-    def _send(self, name: str, point: Point) -> None:
-        tracker = self._open.get(name)
-        if tracker is None:
-            return
-        try:
-            new = {key: value for key, value in point.values.items() if not tracker.holds(point.step, key)}
-            if new:
-                tracker.log(Point(point.step, point.at, new))
-        except FAILURES as error:
-            del self._open[name]
-            self._warn(f"the tracker {name} failed at step {point.step} and receives nothing more: {reason(error)}")
+        for sender in self._senders:
+            sender.close(state, text)
+        for sender in self._senders:
+            sender.wait()
 
     def _reporter(self, name: str) -> Callable[[str], None]:
         return lambda text: self._emit(Note(text=f"{name}: {text}"))
@@ -170,19 +146,3 @@ def _state_of(error: BaseException | None) -> tuple[State, str]:
 
 def _links(folder: str, names: list[str]) -> list[str]:
     return [name for name in names if Path(folder, name).is_symlink()]
-
-
-@contextmanager
-def _untouched_process() -> Generator[None]:
-    """Restore what a package changes when it starts: random states and the handlers of stop signals."""
-    from burnish.train.checkpoints.checkpoint import capture_randomness, restore_randomness
-
-    is_main = threading.current_thread() is threading.main_thread()
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)} if is_main else {}
-    randomness = capture_randomness()
-    try:
-        yield
-    finally:
-        restore_randomness(randomness)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
