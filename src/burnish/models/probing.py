@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _LIMITS = re.compile(r"window|chunk|local_att|topk|budget|extent|block_size|mem_len|compress")
 _NO_LIMITS = re.compile(r"layers|pattern|moe|group|feed_forward")
+MARGIN, MOST = 4.0, 0.5
+"""A difference of so many times the rounding of the model is explained by it, up to `MOST` of all."""
 _ROPES_BY_LENGTH = {"longrope": "original_max_position_embeddings", "dynamic": "max_position_embeddings"}
 """Kinds of rotary embeddings whose angles change for every token once the text is longer than this setting."""
 
@@ -96,6 +98,14 @@ def distance(ours: Tensor, theirs: Tensor) -> float:
     return share if share == share else float("inf")
 
 
+def off_by(ours: Tensor, theirs: Tensor, least: dict[torch.dtype, float], rounding: Callable[[], float]) -> str:
+    """Empty when equal up to rounding, by the relative distance of the whole tensors."""
+    share, allowed = distance(ours, theirs), least.get(theirs.dtype, 1e-4)
+    if not share <= allowed:
+        allowed = max(allowed, min(MARGIN * rounding(), MOST))
+    return "" if share <= allowed else f"off by {share:.2g}, where rounding explains {allowed:.2g}"
+
+
 def trunks(causal: "PreTrainedModel") -> list[nn.Module]:
     """What may give the last hidden states: the decoder that the model names, what that wraps, the base model."""
     decoder: Any = getattr(causal, "get_decoder", lambda: None)()
@@ -114,6 +124,11 @@ def drops_attention(config: Any) -> bool:
     """Whether the shares of attention are dropped in training."""
     settings = config.to_dict().items()
     return any(re.search("att.*drop", name) and isinstance(value, float) and value > 0 for name, value in settings)
+
+
+def has_experts(model: nn.Module) -> bool:
+    """True if the rounding of a token depends on how many others go to its expert."""
+    return any("expert" in path for path, _ in model.named_modules())
 
 
 def after_head(config: Any) -> tuple[float, float | None]:

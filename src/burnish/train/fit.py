@@ -81,11 +81,15 @@ def fit(
     balance, note = balance_of(causal_model(model), spec.router_aux_loss_coef)
     if note is not None:
         ctx.emit(note)
-    scorer = Scorer(model, spec.attention, _longest(rows, held_out))
+    fused = FusedLora(model)
+    is_fused = bool(fused.layers)
+    scorer = Scorer(model, spec.attention, _longest(rows, held_out), fused)
     scorer.keeps_routing = balance is not None
+    if is_fused and not fused.layers:
+        ctx.emit(Note(text="the adapters are computed by PEFT: burnish's own layers differ from them for this model"))
     _report_attention(spec, scorer, ctx.emit)
     optimizer = Optimizer(model, spec.optimizer, {} if start is None else start.masters(model))
-    dropout, fused = TokenDropout(model, spec.seed), FusedLora(model)
+    dropout = TokenDropout(model, spec.seed)
     plan = _plan(spec, rows, ctx.emit)
     settings = _settings(spec, plan, held_out, resolved, ctx.emit)
     checkpoints = CheckpointFolder(ctx.scratch / "checkpoints", spec.checkpoint.keep)

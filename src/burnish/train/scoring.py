@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from burnish.core.errors import AskError, ModelError
 from burnish.models.probing import (
+    MOST,
     after_head,
     beyond,
     boundaries,
@@ -25,6 +26,8 @@ from burnish.models.probing import (
     error_text,
     evaluating,
     gradient,
+    has_experts,
+    off_by,
     random_ids,
     side_of_masks,
     some_trained,
@@ -33,11 +36,12 @@ from burnish.models.probing import (
 from burnish.train.batches import Batch, TokenisedRows, make_batch
 from burnish.train.kernels import attention as per_sequence
 from burnish.train.kernels.head import linear_cross_entropy, module_cross_entropy
+from burnish.train.kernels.lora import FusedLora
 
 _TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
 _GRADIENT_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
-"""Least tolerances; a model that rounds more is allowed `_MARGIN` times what it rounds, up to `_MOST` of all."""
-_MARGIN, _MOST, _COPIES = 4.0, 0.5, 3
+"""Least tolerances; a model that rounds more is allowed a multiple of what it rounds."""
+_COPIES = 3
 _SHARE_OF_LEAK, _LEAST_ROUNDING = 0.1, 1e-3
 """Of the rounding: what a row may change in another one. Without a leak it is zero, with one a quarter or more."""
 _SHORT = [7, 19, 23, 12]
@@ -51,14 +55,18 @@ class Scorer:
 
     `model` is a causal language model, with or without PEFT's adapters in it. `attention` is `auto`, `varlen`
     (per sequence of a packed batch), `sdpa` or `eager`; `longest` is the length of the longest row, None for any.
-    `one_by_one` is True if a batch may hold only one sequence, and `reason` says why.
+    `one_by_one` is True if a batch may hold only one sequence, and `reason` says why. `fused` are layers that a kernel
+    of ours computes: they are compared too, and removed if they differ from the model's own.
 
     Errors: ModelError `model.unsupported` for a model that cannot be trained exactly; AskError `ask.wrong-value` for
     an attention that it does not have.
     """
 
-    def __init__(self, model: nn.Module, attention: str = "auto", longest: int | None = None):
+    def __init__(
+        self, model: nn.Module, attention: str = "auto", longest: int | None = None, fused: FusedLora | None = None
+    ):
         self.model = model
+        self._fused = fused or FusedLora(nn.Module())
         self.causal = causal_model(model)
         self.keeps_routing = False
         """True fills `routing`: the router logits [T, experts] of each mixture of experts in the last batch."""
@@ -87,8 +95,8 @@ class Scorer:
             self._set_attention(self._packed_attention if self.packs else plain)
             self._check_gradients(plain)
         if flash is not None and self.packs and not self.kernel_reason:
-            drops = ["it has no dropout"] if drops_attention(self.causal.config.get_text_config()) else []
-            self.kernel_reason = "; ".join(sorted({*flash.refusals, *drops}))
+            drops = {"it has no dropout"} if drops_attention(self.causal.config.get_text_config()) else set()
+            self.kernel_reason = "; ".join(sorted(flash.refusals | drops))
 
     @property
     def one_by_one(self) -> bool:
@@ -181,25 +189,32 @@ class Scorer:
         """Find positions, trunk and head that reproduce the model's own logits, or none of these."""
         batch = self._question(_SHORT)[1][0]
         try:
-            own = self.causal(input_ids=batch.input_ids, use_cache=False).logits[0]
+            with self._fused.removed():
+                own = self.causal(input_ids=batch.input_ids, use_cache=False).logits[0]
         except Exception as error:  # a family may raise any error here
             raise self._unsupported(f"its own forward pass fails: {error_text(error)}") from error
         if not bool(own.isfinite().any(dim=-1).all()):
             raise self._unsupported("its logits are NaN or infinite")
 
         def agrees(logits: Callable[[], Tensor], expected: Tensor = own) -> bool:
-            return not _refusal(lambda: _far(logits(), expected, _TOLERANCE, self._rounding))
+            return not _refusal(lambda: off_by(logits(), expected, _TOLERANCE, self._rounding))
 
-        self._sends_positions = agrees(lambda: self._own_logits(batch))
         some = batch.positions[1:]
-        self._keeps_logits = agrees(lambda: self._own_logits(batch, some), own[some])
+        if not agrees(lambda: self._own_logits(batch, some), own[some]):  # one of the two, or both
+            self._sends_positions = agrees(lambda: self._own_logits(batch))
+            self._keeps_logits = agrees(lambda: self._own_logits(batch, some), own[some])
         for trunk in trunks(self.causal):
             self._trunk = trunk
             if agrees(lambda: self._logits(self.hidden(batch))):
                 return
         self._trunk = None
-        if not agrees(lambda: self._own_logits(batch)):
+        if agrees(lambda: self._own_logits(batch)):
+            return
+        if not self._fused.layers:
             raise self._unsupported("its logits differ between two forward passes of the same row")
+        self._fused.remove()
+        self._sends_positions = self._keeps_logits = True
+        self._learn_the_forward()
 
     @torch.no_grad()
     def _learn_to_pack(self, plain: str, longest: int | None) -> None:
@@ -218,13 +233,10 @@ class Scorer:
         per_sequence.Sight.sizes.clear()
         reason = self._why_packing_fails(plain, _SHORT)
         if not reason:
-            limits = boundaries(self.causal.config)
+            tested = per_sequence.Sight.sizes | set(range(max(_SHORT)))
+            limits = boundaries(self.causal.config).items()
             far = {
-                name: limit
-                for name, limit in limits.items()
-                if limit not in per_sequence.Sight.sizes
-                and limit >= max(_SHORT)
-                and (longest is None or longest > limit)
+                name: limit for name, limit in limits if limit not in tested and (longest is None or longest > limit)
             }
             side = side_of_masks(self.causal, max(_SHORT))  # a row may not exceed it, but a batch may
             name, limit = max([*far.items(), ("mask of fixed size", side)], key=lambda item: item[1])
@@ -253,8 +265,8 @@ class Scorer:
             self._set_attention(per_sequence.register())
             every = torch.arange(len(rows)).numpy()
             found = states(batch := make_batch(rows, every, self.causal.device))
-            reads = _far(found, alone, _TOLERANCE, self._rounding)
-            if not reads and not self._is_exact and not self._has_experts():
+            reads = off_by(found, alone, _TOLERANCE, self._rounding)
+            if not reads and not self._is_exact and not has_experts(self.causal):
                 # rounding may hide a leak: the same batch with other rows has the same rounding, bit for bit
                 others = states(make_batch(self._question(lengths, changed=1)[0], every, self.causal.device))
                 kept = [at for start, end in list(pairwise(batch.bounds))[1::2] for at in range(start, end)]
@@ -286,10 +298,6 @@ class Scorer:
         """True for float32 on a CPU, where rounding cannot hide a difference."""
         return self.causal.dtype == torch.float32 and self.causal.device.type == "cpu"
 
-    def _has_experts(self) -> bool:
-        """True if the rounding of a token depends on how many others go to its expert."""
-        return any("expert" in path for path, _ in self.causal.named_modules())
-
     def _check_gradients(self, plain: str) -> None:
         """Compare the gradient of a few trained weights with that of the model's own loss; a slower path is tried next.
 
@@ -313,7 +321,8 @@ class Scorer:
         used = self._packed_attention if self.packs else plain
         self._set_attention(plain)
         try:
-            expected = gradient(own, weights)
+            with self._fused.removed():
+                expected = gradient(own, weights)
         except Exception as error:  # a family may raise any error here
             raise self._unsupported(f"its own loss has no gradient: {error_text(error)}") from error
 
@@ -321,9 +330,11 @@ class Scorer:
             return self._rounding_of(lambda: gradient(lambda: own(_COPIES), weights), expected)
 
         self._set_attention(used)
-        if not (why := _refusal(lambda: _far(gradient(ours, weights), expected, _GRADIENT_TOLERANCE, rounding))):
+        if not (why := _refusal(lambda: off_by(gradient(ours, weights), expected, _GRADIENT_TOLERANCE, rounding))):
             return
-        if self.packs and self._trusts_kernel and self._flash is not None:
+        if self._fused.layers:
+            self._fused.remove()
+        elif self.packs and self._trusts_kernel and self._flash is not None:
             self._trusts_kernel, self.kernel_reason = False, f"with it a packed batch has another gradient ({why})"
         elif self.packs:
             self.packs, self.reason = False, f"a packed batch has another gradient ({why})"
@@ -366,7 +377,7 @@ class Scorer:
         if not self._is_exact:
             _refusal(other_way)
             self._set_attention(used)
-        return min(found[0], _MOST) if found else 0.0
+        return min(found[0], MOST) if found else 0.0
 
     def _unsupported(self, why: str) -> ModelError:
         return ModelError(
@@ -386,11 +397,3 @@ def _refusal(question: Callable[[], str]) -> str:
         if per_sequence.Sight.__name__ in str(error):
             return "its layers modify their masks in place"
         return error_text(error)
-
-
-def _far(ours: Tensor, theirs: Tensor, least: dict[torch.dtype, float], rounding: Callable[[], float]) -> str:
-    """Empty when equal up to rounding, by the relative distance of the whole tensors."""
-    share, allowed = distance(ours, theirs), least.get(theirs.dtype, 1e-4)
-    if not share <= allowed:
-        allowed = max(allowed, min(_MARGIN * rounding(), _MOST))
-    return "" if share <= allowed else f"off by {share:.2g}, where rounding explains {allowed:.2g}"

@@ -4,12 +4,14 @@ import pytest
 import torch
 from torch import nn
 
+from burnish.core.events import Note
 from burnish.models.adapters.attach import attach_lora
 from burnish.models.load import load_model
 from burnish.specs.train import LoraSpec
 from burnish.testing import tiny_model
 from burnish.train import fit as fitting
 from burnish.train.kernels.lora import FusedLora, _LoraLinear
+from burnish.train.scoring import Scorer
 
 IDS = torch.arange(40)[None] * 7 % 250 + 3
 LINEAR_LAYERS = 14
@@ -128,6 +130,31 @@ def test_a_second_adapter_or_one_that_is_switched_off_is_left_to_peft(base, monk
     fused.remove()
     torch.testing.assert_close(loss_and_gradients(model)[0], both)
     assert all("forward" not in vars(module) for module in model.modules())
+
+
+@pytest.mark.parametrize("broken", ["forward", "backward"])
+def test_layers_that_differ_from_those_of_peft_are_removed_before_the_run(base, monkeypatch, broken):
+    model, right = adapted(base), getattr(_LoraLinear, broken)
+
+    def wrong(*given):
+        found = right(*given)
+        return found * 1.1 if broken == "forward" else (*found[:3], found[3] * 1.5, *found[4:])
+
+    fused = FusedLora(model)
+    whole = Scorer(model, fused=fused)
+    whole.restore_attention()
+    assert len(fused.layers) == LINEAR_LAYERS
+    monkeypatch.setattr(_LoraLinear, broken, staticmethod(wrong))
+    scorer = Scorer(model, fused=fused)
+    assert fused.layers == []
+    assert (scorer.packs, scorer.uses_own_head) == (whole.packs, whole.uses_own_head) == (True, False)
+    assert all("forward" not in vars(module) for module in model.modules())
+
+
+def test_a_run_whose_layers_were_removed_says_so(run_fit, monkeypatch):
+    monkeypatch.setattr(_LoraLinear, "forward", staticmethod(lambda *given: 1 / 0))
+    run = run_fit("plain", method={"kind": "lora", "rank": 4}, max_steps=1)
+    assert any("the adapters are computed by PEFT" in event.text for event in run.events if isinstance(event, Note))
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])

@@ -2,10 +2,12 @@
 
 PEFT computes `result + B(A(x)) · scaling`: two more passes over a tensor as large as the layer's output, and as many
 backward. Here the matrix product itself adds the adapter's product, and the scale is applied to its narrow side.
-Tests compare loss and gradients with PEFT's. All other layers (dropout, DoRA, several adapters, embeddings, quantized
-or merged weights) keep PEFT's forward.
+The Scorer compares logits and gradients with those of PEFT's forward before a run. All other layers (dropout, DoRA,
+several adapters, embeddings, quantized or merged weights) keep PEFT's forward.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -19,16 +21,28 @@ class FusedLora:
 
     def __init__(self, model: nn.Module):
         self.layers: list[nn.Module] = []
-        if not hasattr(model, "peft_config"):
-            return
-        self.layers = [module for module in model.modules() if _is_plain(module)]
+        if hasattr(model, "peft_config"):
+            self.layers = [module for module in model.modules() if _is_plain(module)]
+        self._replace()
+
+    def _replace(self) -> None:
         for layer in self.layers:
             layer.forward = partial(_forward, layer)
 
     def remove(self) -> None:
-        """Restore PEFT's forward."""
+        """Restore PEFT's forward, for good."""
+        with self.removed():
+            self.layers = []
+
+    @contextmanager
+    def removed(self) -> Iterator[None]:
+        """PEFT's forward inside the block."""
         for layer in self.layers:
             del layer.forward
+        try:
+            yield
+        finally:
+            self._replace()
 
 
 def _is_plain(module: Any) -> bool:
