@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from burnish.train import batches
 from burnish.train.batches import Cursor, StepPlan, TokenisedRows, in_one_copy, make_batch, micro_batches
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=40).map(lambda lengths: np.array(lengths, np.int64))
@@ -149,3 +150,122 @@ def test_epochs_are_counted_with_their_fraction():
     for both in ({"batch_size": 1, "batch_tokens": 1}, {}):
         with pytest.raises(ValueError, match="either"):
             StepPlan(np.full(10, 4), seed=0, **both)
+
+
+ROWS = TokenisedRows.of(
+    (name, np.arange(first, first + length, dtype=np.int32), np.array(weights, np.float32))
+    for name, first, length, weights in (
+        ("a", 10, 4, [0, 0.5, 0, 2]),
+        ("b", 20, 2, [0, 1]),
+        ("c", 30, 3, [0, 0, 0]),
+    )
+)
+
+
+def test_a_batch_counts_the_learned_tokens_of_each_row_and_knows_its_rows():
+    batch = make_batch(ROWS, np.array([0, 1, 2]))
+    assert batch.tokens == 9
+    assert batch.learned.tolist() == [2, 1, 0]  # the last row has none
+    assert batch.rows.tolist() == batch.row_indices.tolist() == [0, 1, 2]
+    assert (batch.positions.tolist(), batch.sequences.tolist()) == ([0, 2, 4], [0, 0, 1])
+    assert batch.position_ids.tolist() == [[0, 1, 2, 3, 0, 1, 0, 1, 2]]
+    dtypes = {name: value.dtype for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
+    assert dtypes.pop("cu_seqlens") == torch.int32
+    assert dtypes.pop("weights") == torch.float32
+    assert set(dtypes.values()) == {torch.int64}
+
+
+def test_a_batch_goes_to_a_cuda_device_in_one_copy(monkeypatch):
+    sent = []
+
+    def one_copy(arrays, device):
+        sent.append(device)
+        return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+
+    monkeypatch.setattr(batches, "in_one_copy", one_copy)
+    batch, plain = make_batch(ROWS, np.array([1, 0]), "cuda"), make_batch(ROWS, np.array([1, 0]), "cpu")
+    assert sent == [torch.device("cuda")]
+    for name, value in vars(plain).items():
+        assert np.array_equal(getattr(batch, name), value), name
+
+
+def test_the_copy_to_a_cuda_device_is_from_pinned_memory_and_not_waited_for(monkeypatch):
+    asked, empty, to = [], torch.empty, torch.Tensor.to
+
+    def pinned(*sizes, pin_memory=False, **options):
+        asked.append(("pinned", pin_memory))
+        return empty(*sizes, **options)
+
+    def sent(tensor, device, *others, non_blocking=False):
+        asked.append((device, non_blocking))
+        return to(tensor, "cpu")
+
+    monkeypatch.setattr(torch, "empty", pinned)
+    monkeypatch.setattr(torch.Tensor, "to", sent)
+    for device, is_pinned in (("cuda", True), ("cpu", False)):
+        monkeypatch.setattr(torch.Tensor, "is_pinned", lambda tensor, it=is_pinned: it)
+        array = np.arange(70, dtype=np.int64).reshape(7, 10)
+        found = in_one_copy({"one": array, "two": array[:1]}, torch.device(device))
+        assert np.array_equal(found["one"], array)
+        assert np.array_equal(found["two"], array[:1])
+        assert asked == [("pinned", is_pinned), (torch.device(device), is_pinned)]
+        asked.clear()
+
+
+def test_each_array_of_one_copy_starts_at_a_multiple_of_256_bytes():
+    sizes = {"none": 0, "small": 1, "whole": 32, "more": 33, "last": 5}
+    found = in_one_copy({name: np.arange(size) for name, size in sizes.items()}, torch.device("cpu"))
+    starts = [tensor.storage_offset() * tensor.element_size() for tensor in found.values()]
+    assert starts == [0, 0, 256, 512, 1024]
+    assert found["last"].untyped_storage().nbytes() == 1280
+
+
+def best_fit(lengths, rows, limit):
+    """Longest first, into the fullest part with room for the row, the earliest of equals."""
+    parts = []
+    for row in sorted(rows, key=lambda row: -lengths[row]):
+        fitting = [part for part in parts if sum(lengths[i] for i in part) + lengths[row] <= limit]
+        if fitting:
+            max(fitting, key=lambda part: sum(lengths[i] for i in part)).append(row)
+        else:
+            parts.append([row])
+    return parts
+
+
+@pytest.mark.parametrize("limit", [1, 5, 10, 17, 30, 200])
+def test_micro_batches_are_those_of_plain_best_fit(limit):
+    lengths = np.random.default_rng(3).integers(1, 16, 50)
+    rows = np.random.default_rng(4).permutation(50)[:40]
+    found = micro_batches(lengths, rows, limit)
+    assert [part.tolist() for part in found] == best_fit(lengths.tolist(), rows.tolist(), limit)
+    assert all(part.dtype == np.int64 for part in found)
+
+
+def test_a_row_that_just_fills_a_micro_batch_goes_into_it():
+    lengths = np.array([6, 4, 7, 3, 5])
+    assert [part.tolist() for part in micro_batches(lengths, np.arange(5), 10)] == [[2, 3], [0, 1], [4]]
+    assert [part.tolist() for part in micro_batches(lengths, np.arange(5), 10, True)] == [[0], [1], [2], [3], [4]]
+
+
+def test_a_cursor_starts_at_the_first_step_and_moves_by_one():
+    plan = StepPlan(np.full(9, 4), seed=0, batch_size=4)
+    cursor, seen = Cursor(), []
+    for _ in range(7):
+        seen.append((cursor.epoch, cursor.step, len(plan.rows(cursor))))
+        cursor = plan.after(cursor)
+    assert seen == [(0, 0, 4), (0, 1, 4), (0, 2, 1), (1, 0, 4), (1, 1, 4), (1, 2, 1), (2, 0, 4)]
+    assert plan.epoch(0) is plan.epoch(0)
+
+
+def test_a_plan_shuffles_unless_told_otherwise():
+    plan = StepPlan(np.full(50, 4), seed=0, batch_size=50)
+    assert plan.rows(Cursor()).tolist() == StepPlan(np.full(50, 4), seed=0, batch_size=50, shuffle=True).rows(
+        Cursor()
+    ).tolist()
+    assert plan.rows(Cursor()).tolist() != list(range(50))
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(1, 7), (2, 14), (0.5, 4), (3 / 7, 3), (3.001, 22), (0.0, 1)])
+def test_a_fraction_of_an_epoch_is_rounded_up_to_a_step(epochs, steps):
+    for sizes in ({"batch_size": 3}, {"batch_tokens": 12}):
+        assert StepPlan(np.full(20, 4), seed=0, **sizes).total_steps(epochs) == steps

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from burnish.testing import tiny_model
+from burnish.train import dropout as dropout_module
 from burnish.train.batches import make_batch
-from burnish.train.dropout import TokenDropout, _hash, _word
+from burnish.train.dropout import TokenDropout, _hash, _word, generator_states
 from burnish.train.passes import Passes
 
 LORA = {"kind": "lora", "rank": 4, "dropout": 0.3}
@@ -145,3 +146,106 @@ def test_after_a_run_the_model_has_its_own_dropout_attention_and_mode(run_fit):
     assert not any("forward" in vars(module) for module in modules)
     assert model.get_base_model().config._attn_implementation == "sdpa"
     assert not any(module.training for module in model.modules())
+
+
+def begun(random_rows, model, rows=(4, 7), seed=3, step=2):
+    """A model whose next batch has begun, with that batch."""
+    dropout, batch = TokenDropout(model, seed), make_batch(random_rows(30), np.array(rows))
+    dropout.begin(step, batch)
+    return dropout, batch
+
+
+def keys_of(batch, seed=3, step=2):
+    """The key of each token, in plain integers."""
+    rows = np.repeat(batch.rows, np.diff(batch.bounds)).tolist()
+    places = batch.position_ids[0].tolist()
+    return [finalised(finalised(finalised(row ^ seed) ^ step) ^ finalised(at)) for row, at in zip(rows, places)]  # noqa: B905
+
+
+@pytest.mark.parametrize("outer", [(), (1,), (3,), (2, 3)])
+def test_features_are_counted_over_all_dimensions_but_that_of_the_tokens(random_rows, outer):
+    model, p, width = nn.Sequential(nn.Dropout(0.4)), 0.4, 5
+    _, batch = begun(random_rows, model)
+    found = model(torch.full((*outer, batch.tokens, width), 3.0))
+    assert found.shape == (*outer, batch.tokens, width)
+    columns = [finalised(feature ^ 0x9E3779B9) for feature in range(math.prod(outer) * width)]
+    expected = [[(finalised(key ^ c) ^ 0x80000000) / 2**32 >= p for c in columns] for key in keys_of(batch)]
+    kept = torch.tensor(expected).view(batch.tokens, *outer, width).movedim(0, -2)
+    torch.testing.assert_close(found, torch.where(kept, 5.0, 0.0))
+
+
+def test_an_element_whose_hash_is_the_share_itself_is_kept(random_rows):
+    model = nn.Sequential(nn.Dropout(0.5))
+    _, batch = begun(random_rows, model)
+    states = torch.ones(batch.tokens, 1)
+    value = (finalised(keys_of(batch)[5] ^ finalised(0x9E3779B9)) ^ 0x80000000) / 2**32
+    for p, kept in ((value, True), (value + 2**-32, False)):
+        model[0].p = p
+        assert bool(model(states)[5, 0] > 0) is kept
+
+
+def test_wide_states_are_hashed_in_parts_that_change_nothing(random_rows, monkeypatch):
+    model = nn.Sequential(nn.Dropout(0.5))
+    _, batch = begun(random_rows, model)
+    states = torch.ones(1, batch.tokens, 8)
+    expected = model(states)
+    for at_once in (1, 7, 8, 9, 24, 1000):
+        monkeypatch.setattr(dropout_module, "_AT_ONCE", {"cpu": at_once})
+        assert torch.equal(model(states), expected)
+
+
+def test_states_are_left_alone_in_evaluation_and_where_nothing_is_to_drop(random_rows):
+    model = nn.Sequential(nn.Dropout(0.5), nn.Dropout(0.0))
+    _, batch = begun(random_rows, model)
+    states = torch.ones(1, batch.tokens, 4)
+    assert model[1](states) is states
+    model.eval()
+    assert model[0](states) is states
+
+
+@pytest.mark.parametrize("case", ["no batch yet", "one number a token", "other rows", "tokens elsewhere"])
+def test_states_without_one_vector_for_each_token_are_dropped_by_the_generator(random_rows, case):
+    model = nn.Sequential(nn.Dropout(0.5))
+    dropout, batch = begun(random_rows, model)
+    shape = {"one number a token": (batch.tokens,), "other rows": (batch.tokens + 1, 9)}.get(case, (batch.tokens, 9))
+    if case == "no batch yet":
+        dropout.remove()
+        TokenDropout(model, 3)
+    if case == "tokens elsewhere":
+        shape = (9, batch.tokens)
+    states = torch.ones(shape)
+    torch.manual_seed(5)
+    expected = nn.functional.dropout(states, 0.5)
+    torch.manual_seed(5)
+    assert torch.equal(model(states), expected)
+
+
+def test_only_plain_dropout_outside_of_experts_is_replaced():
+    class Other(nn.Dropout):
+        pass
+
+    model = nn.ModuleDict({"drop": nn.Dropout(0.5), "other": Other(0.5), "layer": nn.Linear(2, 2)})
+    model["experts"] = nn.ModuleList([nn.Dropout(0.5)])
+    dropout = TokenDropout(model, 0)
+    replaced = [path for path, module in model.named_modules() if "forward" in vars(module)]
+    assert replaced == ["drop"]
+    dropout.remove()
+    assert "forward" not in vars(model["drop"])
+
+
+def test_the_generators_of_a_device_are_that_of_the_cpu_and_its_own(monkeypatch):
+    own = torch.arange(3)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: own + device.index)
+    assert len(generator_states(torch.device("cpu"))) == 1
+    first, second = generator_states(torch.device("cuda", 1))
+    assert torch.equal(first, torch.get_rng_state())
+    assert second.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("number", [0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x1FFFFFFFF, 0xDEADBEEF12345678, 3**70])
+def test_a_word_is_the_exclusive_or_of_all_words_of_a_number(number):
+    digits = f"{number:x}".zfill(120)
+    expected = 0
+    for start in range(0, 120, 8):
+        expected ^= int(digits[start : start + 8], 16)
+    assert _word(number) == int.from_bytes(expected.to_bytes(4, "big"), "big", signed=True)
