@@ -1,5 +1,7 @@
 """The shapes of the learning rate, as numbers."""
 
+import math
+
 import pytest
 
 from burnish.specs.train import ScheduleSpec
@@ -44,3 +46,40 @@ def test_no_step_is_wasted_on_a_rate_of_nothing(kind, total):
 @pytest.mark.parametrize("kind", ["cosine", "linear", "constant", "wsd"])
 def test_a_run_of_one_step_moves(kind):
     assert factors(1, kind=kind, warmup=0.03, final=0.5)[0] > 0
+
+
+def by_the_words(total, step, kind, warmup, final, decay):
+    """The factor as its documentation says it: `warmup` and `decay` in steps."""
+    if step < warmup:
+        return (step + 1) / warmup
+    last_at_peak = max(warmup - 1, 0) if kind != "wsd" else max(warmup - 1, total - decay - 1, 0)
+    if kind == "constant" or step <= last_at_peak:
+        return 1.0
+    share = (step - last_at_peak) / (total - last_at_peak)  # 1 would be reached one step after the last
+    fallen = share if kind != "cosine" else math.sin(math.pi * share / 2) ** 2
+    return 1.0 + (final - 1.0) * fallen
+
+
+@pytest.mark.parametrize("final", [0.0, 0.3])
+@pytest.mark.parametrize("kind", ["cosine", "linear", "constant", "wsd"])
+def test_every_step_of_every_shape_has_the_factor_of_its_definition(kind, final):
+    for total in (1, 2, 7, 20):
+        for warmup, steps in ((0, 0), (1, 1), (3, 3), (0.5, -(-total // 2)), (0.999, total), (25, 25)):
+            shares = [(None, round(0.2 * total)), (0.5, round(0.5 * total)), (1.0, total)] if kind == "wsd" else [(None, 0)]
+            for decay, falling in shares:
+                found = factors(total, kind=kind, warmup=warmup, final=final, decay=decay)
+                falling = max(1, falling)
+                expected = [by_the_words(total, step, kind, steps, final, falling) for step in range(total)]
+                assert found == pytest.approx(expected), (total, warmup, decay)
+
+
+def test_the_warm_up_of_a_run_is_a_whole_number_of_steps():
+    for warmup, total, steps in ((0.1, 10, 1), (0.1, 11, 2), (0.3, 10, 3), (0.07, 100, 7), (0.0, 9, 0), (1, 9, 1), (5, 9, 5)):
+        schedule = Schedule(ScheduleSpec(kind="linear", warmup=warmup), total)
+        assert (schedule.warmup, type(schedule.warmup)) == (steps, int)
+        assert schedule.peak == max(0, steps - 1)
+
+
+@pytest.mark.parametrize(("total", "decay", "peak"), [(10, 0.25, 7), (10, 0.35, 5), (9, 0.1, 7), (100, None, 79)])
+def test_the_decay_of_wsd_is_rounded_to_steps(total, decay, peak):
+    assert Schedule(ScheduleSpec(kind="wsd", warmup=0, decay=decay), total).peak == peak
