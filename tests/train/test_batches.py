@@ -259,9 +259,10 @@ def test_a_cursor_starts_at_the_first_step_and_moves_by_one():
 
 def test_a_plan_shuffles_unless_told_otherwise():
     plan = StepPlan(np.full(50, 4), seed=0, batch_size=50)
-    assert plan.rows(Cursor()).tolist() == StepPlan(np.full(50, 4), seed=0, batch_size=50, shuffle=True).rows(
-        Cursor()
-    ).tolist()
+    assert (
+        plan.rows(Cursor()).tolist()
+        == StepPlan(np.full(50, 4), seed=0, batch_size=50, shuffle=True).rows(Cursor()).tolist()
+    )
     assert plan.rows(Cursor()).tolist() != list(range(50))
 
 

@@ -53,7 +53,9 @@ def in_files(monkeypatch, texts):
     )
 
 
-MEMINFO = "MemTotal:       900 kB\nMemFree:        1 kB\nMemAvailable:   500 kB\nSwapFree:  7 kB\nHuge MemAvailable: 3 kB\n"
+MEMINFO = (
+    "MemTotal:       900 kB\nMemFree:        1 kB\nMemAvailable:   500 kB\nSwapFree:  7 kB\nHuge MemAvailable: 3 kB\n"
+)
 
 
 @pytest.mark.parametrize(("groups", "free"), [([], 512_000), ([600_000], 512_000), ([600_000, 400_000], 400_000)])
@@ -293,7 +295,9 @@ def test_rows_are_beyond_the_context_from_the_first_token_too_many(is_learned):
     assert beyond_context(rows, shapes[None]) is beyond_context(rows, shapes[8]) is None
     for limit, words in ((7, "1 of 4 rows are"), (5, "2 of 4 rows are")):
         first = "d" if limit == 7 else "b"
-        text = f"{words} longer than the model's context of {limit} tokens (the longest has 8; the first is row {first})"
+        text = (
+            f"{words} longer than the model's context of {limit} tokens (the longest has 8; the first is row {first})"
+        )
         if is_learned:
             with pytest.raises(DataError) as caught:
                 beyond_context(rows, shapes[limit])

@@ -171,7 +171,9 @@ def test_why_a_model_has_no_such_loss_is_reported_where_it_has_experts(why):
         assert balance_of(Mixture(answer, names=("norm",), **settings), "auto") == (None, None)
         assert balance_of(Mixture(answer, names=("a.experts.w",), **settings), 0) == (None, None)
         for asked in (1, 0.5):
-            with pytest.raises(AskError, match=f"router_aux_loss_coef is {asked}, but this mixture model {why}") as caught:
+            with pytest.raises(
+                AskError, match=f"router_aux_loss_coef is {asked}, but this mixture model {why}"
+            ) as caught:
                 balance_of(Mixture(answer, names=("a.experts.w",), **settings), asked)
             assert caught.value.code == "ask.wrong-value"
 

@@ -120,7 +120,8 @@ def test_a_model_without_a_start_is_saved_as_requested(asked):
 
 
 @pytest.mark.parametrize(
-    ("kept", "exact"), [(None, []), (["norm"], ["norm"]), (["mlp", "nowhere"], ["mlp"]), (["mlp", "norm"], ["mlp", "norm"])]
+    ("kept", "exact"),
+    [(None, []), (["norm"], ["norm"]), (["mlp", "nowhere"], ["mlp"]), (["mlp", "norm"], ["mlp", "norm"])],
 )
 def test_weights_that_a_family_keeps_in_float32_stay_in_it(monkeypatch, kept, exact):
     model = build("qwen3")
@@ -128,7 +129,8 @@ def test_weights_that_a_family_keeps_in_float32_stay_in_it(monkeypatch, kept, ex
     assert _dtypes(model, torch.float32) == {}
     for dtype in (HALF, torch.float16):
         expected = {
-            name: torch.float32 if any(part in name for part in exact) else dtype for name, _ in model.named_parameters()
+            name: torch.float32 if any(part in name for part in exact) else dtype
+            for name, _ in model.named_parameters()
         }
         assert _dtypes(model, dtype) == expected
 

@@ -65,7 +65,9 @@ def test_the_head_keeps_a_chunk_of_logits_and_its_own_gradient_if_all_is_trained
         (HALF, False, 999, 2, 2 * 1390 + 176),
     ],
 )
-def test_the_peak_is_what_is_held_and_the_larger_of_activations_and_own_gradients(dtype, frees, trained, tokens, beyond):
+def test_the_peak_is_what_is_held_and_the_larger_of_activations_and_own_gradients(
+    dtype, frees, trained, tokens, beyond
+):
     found = footprint(dtype, trained, frees_gradients=frees)
     assert found.peak(tokens) == found.held + beyond
     if not frees:
@@ -84,19 +86,24 @@ def test_the_largest_micro_batch_is_found_at_every_boundary():
 
 
 COMMON = {"hidden_size": 64, "num_hidden_layers": 3, "vocab_size": 100, "intermediate_size": 96}
+FOUR = {"num_attention_heads": 4, "num_key_value_heads": 4}
+THREE = {"num_attention_heads": 3, "num_key_value_heads": 3, "hidden_size": 66}
+SIZED = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32}
+GPT2 = {"n_head": 4, "n_positions": 50, "intermediate_size": None}
+EXPERTS = {"moe_intermediate_size": 30}
 # family, settings: (intermediate, attention, context, whether positions are learned)
 SHAPES = {
-    "heads share keys": ("llama", {"num_attention_heads": 8, "num_key_value_heads": 2}, (96, (8 + 4) * 8, 2048, False)),
-    "one key": ("llama", {"num_attention_heads": 8, "num_key_value_heads": 1}, (96, (8 + 2) * 8, 2048, False)),
-    "a head size": ("qwen3", {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32}, (96, 256, 32768, False)),
-    "one key for each head": ("gpt2", {"n_head": 4, "n_positions": 50, "intermediate_size": None}, (256, 3 * 64, 50, True)),
-    "an odd number of heads": ("llama", {"num_attention_heads": 3, "num_key_value_heads": 3, "hidden_size": 66}, (96, 9 * 22, 2048, False)),
+    "heads share keys": ("llama", {"num_attention_heads": 8, "num_key_value_heads": 2}, (96, 96, 2048, False)),
+    "one key": ("llama", {"num_attention_heads": 8, "num_key_value_heads": 1}, (96, 80, 2048, False)),
+    "a head size": ("qwen3", SIZED, (96, (4 + 4) * 32, 32768, False)),
+    "one key for each head": ("gpt2", GPT2, (4 * 64, 3 * 64, 50, True)),
+    "an odd number of heads": ("llama", THREE, (96, 9 * 22, 2048, False)),
     "no heads": ("mamba", {}, (96, 3 * 64, None, False)),
-    "small experts": ("llama", {"num_attention_heads": 4, "num_key_value_heads": 4, "moe_intermediate_size": 200}, (200, 192, 2048, False)),
-    "many experts": ("llama", {"num_attention_heads": 4, "num_key_value_heads": 4, "moe_intermediate_size": 30, "num_experts_per_tok": 5}, (150, 192, 2048, False)),
-    "few experts": ("llama", {"num_attention_heads": 4, "num_key_value_heads": 4, "moe_intermediate_size": 30, "num_experts_per_tok": 3}, (96, 192, 2048, False)),
-    "experts of one size": ("llama", {"num_attention_heads": 4, "num_key_value_heads": 4, "intermediate_size": 2, "num_experts_per_tok": 5}, (2, 192, 2048, False)),
-}  # fmt: skip
+    "one large expert": ("llama", FOUR | {"moe_intermediate_size": 200}, (200, 192, 2048, False)),
+    "many experts": ("llama", FOUR | EXPERTS | {"num_experts_per_tok": 5}, (150, 192, 2048, False)),
+    "few experts": ("llama", FOUR | EXPERTS | {"num_experts_per_tok": 3}, (96, 192, 2048, False)),
+    "experts of one size": ("llama", FOUR | {"intermediate_size": 2, "num_experts_per_tok": 5}, (2, 192, 2048, False)),
+}
 
 
 @pytest.mark.parametrize("kind", SHAPES)

@@ -1,4 +1,4 @@
-"""The chunked heads for every set of trained tensors, against full logits in float64; and what they must not compute."""
+"""The chunked heads for every set of trained tensors, against full logits in float64."""
 
 import itertools
 

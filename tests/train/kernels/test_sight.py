@@ -268,7 +268,11 @@ class Recorded(FlashStandIn):
 
 @pytest.mark.parametrize(
     ("kind", "bounds", "longest", "window"),
-    [("causal", BOUNDS, 11, (-1, 0)), ("window", BOUNDS, 11, (3, 0)), ("chunk", (0, 4, 8, 9, 10, 14, 18, 22, 25), 4, (-1, 0))],
+    [
+        ("causal", BOUNDS, 11, (-1, 0)),
+        ("window", BOUNDS, 11, (3, 0)),
+        ("chunk", (0, 4, 8, 9, 10, 14, 18, 22, 25), 4, (-1, 0)),
+    ],
 )
 @pytest.mark.parametrize("keys", [2, 4])
 def test_the_kernel_is_given_the_sequences_or_chunks_and_the_longest(monkeypatch, kind, bounds, longest, window, keys):

@@ -65,7 +65,9 @@ def by_the_words(total, step, kind, warmup, final, decay):
 def test_every_step_of_every_shape_has_the_factor_of_its_definition(kind, final):
     for total in (1, 2, 7, 20):
         for warmup, steps in ((0, 0), (1, 1), (3, 3), (0.5, -(-total // 2)), (0.999, total), (25, 25)):
-            shares = [(None, round(0.2 * total)), (0.5, round(0.5 * total)), (1.0, total)] if kind == "wsd" else [(None, 0)]
+            shares = (
+                [(None, round(0.2 * total)), (0.5, round(0.5 * total)), (1.0, total)] if kind == "wsd" else [(None, 0)]
+            )
             for decay, falling in shares:
                 found = factors(total, kind=kind, warmup=warmup, final=final, decay=decay)
                 falling = max(1, falling)
@@ -74,7 +76,15 @@ def test_every_step_of_every_shape_has_the_factor_of_its_definition(kind, final)
 
 
 def test_the_warm_up_of_a_run_is_a_whole_number_of_steps():
-    for warmup, total, steps in ((0.1, 10, 1), (0.1, 11, 2), (0.3, 10, 3), (0.07, 100, 7), (0.0, 9, 0), (1, 9, 1), (5, 9, 5)):
+    for warmup, total, steps in (
+        (0.1, 10, 1),
+        (0.1, 11, 2),
+        (0.3, 10, 3),
+        (0.07, 100, 7),
+        (0.0, 9, 0),
+        (1, 9, 1),
+        (5, 9, 5),
+    ):
         schedule = Schedule(ScheduleSpec(kind="linear", warmup=warmup), total)
         assert (schedule.warmup, type(schedule.warmup)) == (steps, int)
         assert schedule.peak == max(0, steps - 1)
