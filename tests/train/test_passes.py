@@ -178,9 +178,8 @@ def test_memory_that_runs_out_halves_the_parts_and_repeats_the_step(most, tokens
     *warnings, last = events
     assert [event.level for event in warnings] == ["warning"] * len(limits)
     for event, limit in zip(warnings, limits, strict=True):
-        assert event.text.startswith(
-            f"memory ran out in step 5; the work is repeated in parts of at most {limit} tokens (CUDA out of memory with"
-        )
+        again = f"the work is repeated in parts of at most {limit} tokens"
+        assert event.text.startswith(f"memory ran out in step 5; {again} (CUDA out of memory with")
         assert "\n" not in event.text
     assert (last.level, last.text) == (
         "info",

@@ -1,0 +1,112 @@
+"""What a loop restores from a checkpoint, and the ledger that it takes from another run."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from burnish.core.errors import RunError
+from burnish.specs.train import AdamWSpec
+from burnish.tokens.tokenised import TokenisedRows
+from burnish.train.batches import Cursor, StepPlan
+from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder, capture_randomness
+from burnish.train.checkpoints.lineage import Origin
+from burnish.train.checkpoints.state import LoopSettings, TrainState
+from burnish.train.loop import Loop
+from burnish.train.optim.optimizers import Optimizer
+
+
+def loop_in(folder, total=10, settings=None, **more) -> Loop:
+    """A loop that is not run."""
+    model = nn.Linear(3, 2)
+    causal = SimpleNamespace(device=torch.device("cpu"))
+    given = {"total_steps": total, "learning_rate": 0.1, "schedule": float, "max_grad_norm": None} | more
+    given = {"micro_batch_tokens": 32, "save_every": 1, "eval_every": None, "keep_best": False} | given
+    rows = TokenisedRows.of((f"r{n}", np.arange(3, dtype=np.int32), np.ones(3, np.float32)) for n in range(3))
+    return Loop(
+        SimpleNamespace(model=model, causal=causal), Optimizer(model, AdamWSpec()), rows, None,
+        StepPlan(rows.lengths, seed=0, batch_size=1), LoopSettings(**given),
+        checkpoints=CheckpointFolder(folder / "checkpoints"), ledger_path=folder / "ledger/visits.bin",
+        origin=Origin({"learning_rate": 0.1} | (settings or {}), {}, {}, "w"), emit=lambda event: None,
+        is_stopping=lambda: False,
+    )  # fmt: skip
+
+
+def checkpoint_of(loop, step=4, **standing) -> Checkpoint:
+    state = TrainState(step=step, cursor=Cursor(1, 1), micro_batch_tokens=7, stopped_early=True, **standing).as_json()
+    weights = {name: torch.full_like(weight, 0.5) for name, weight in loop.optimizer.weights().items()}
+    kept = {"standing": state, "ledger_offset": 40, "origin": loop.origin.as_json(), "lineage": [{"first": 1}]}
+    return Checkpoint(loop.origin.identity, kept, weights, {}, capture_randomness())
+
+
+def test_everything_of_a_checkpoint_is_restored(tmp_path):
+    loop = loop_in(tmp_path)
+    torch.manual_seed(5)
+    checkpoint = checkpoint_of(loop, evaluations=[(2, 0.5)])
+    expected = torch.rand(3)
+    assert loop.restore(checkpoint) == ()
+    assert torch.equal(torch.rand(3), expected)
+    assert loop.state.as_json() == checkpoint.state["standing"]
+    assert loop._passes.state is loop.state
+    assert (loop._ledger_offset, loop._saved_step, loop.lineage) == (40, 4, [{"first": 1}])
+    assert all((weight == 0.5).all() for weight in loop.optimizer.weights().values())
+    assert checkpoint.state["lineage"] == [{"first": 1}]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "tokens", "stopped"),
+    [
+        ({"micro_batch_tokens": 7}, {"micro_batch_tokens": 32}, 32, True),
+        ({"early_stop.patience": 1}, {"early_stop.patience": 2}, 7, False),
+        ({"max_steps": 5}, {"max_steps": 10}, 7, False),
+        ({"epochs": 1}, {"epochs": 2}, 7, False),
+        ({"eval_every": 1}, {"eval_every": 2}, 7, True),
+        ({"schedule.warmup": 1}, {}, 7, True),
+    ],
+)
+def test_settings_that_changed_at_a_named_checkpoint_take_effect(tmp_path, before, now, tokens, stopped):
+    checkpoint = checkpoint_of(loop_in(tmp_path, settings=before))
+    loop = loop_in(tmp_path, settings=now)
+    with pytest.raises(RunError) as caught:
+        loop.restore(checkpoint)
+    assert caught.value.code == "run.other-settings"
+    named = Path("there/step-00000004")
+    changes = loop.restore(checkpoint, named)
+    [name] = before
+    assert [(change.name, change.before, change.now) for change in changes] == [(name, before[name], now.get(name))]
+    assert (loop.state.micro_batch_tokens, loop.state.stopped_early) == (tokens, stopped)
+    entry = {"checkpoint": str(named), "step": 4, "changed": {name: [before[name], now.get(name)]}}
+    assert loop.lineage == [{"first": 1}, entry]
+
+
+def test_a_checkpoint_beyond_the_end_of_the_run_is_refused(tmp_path):
+    loop = loop_in(tmp_path, total=4)
+    loop.restore(checkpoint_of(loop, step=4))
+    with pytest.raises(RunError, match="the checkpoint is of step 5, and the run ends after 4") as caught:
+        loop.restore(checkpoint_of(loop, step=5))
+    assert caught.value.code == "run.other-settings"
+
+
+def test_the_ledger_beside_a_named_checkpoint_is_copied_unless_it_is_the_runs_own(tmp_path):
+    loop = loop_in(tmp_path / "own")
+    theirs = tmp_path / "theirs/ledger/visits.bin"
+    loop.take_ledger_of(tmp_path / "theirs/checkpoints/step-00000004")
+    assert not loop._ledger_path.exists()
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"1234")
+    for _ in range(2):
+        loop.take_ledger_of(tmp_path / "theirs/checkpoints/step-00000004")
+        assert loop._ledger_path.read_bytes() == b"1234"
+    (tmp_path / "link").symlink_to(tmp_path / "own")
+    for own in ("own", "link"):
+        loop.take_ledger_of(tmp_path / own / "checkpoints/step-00000004")
+    linked = loop_in(tmp_path / "link")
+    linked.take_ledger_of(tmp_path / "own/checkpoints/step-00000004")
+    assert loop._ledger_path.read_bytes() == b"1234"
+
+
+def test_a_checkpoint_is_about_three_float32_numbers_for_each_trained_weight(tmp_path):
+    assert loop_in(tmp_path).checkpoint_bytes() == 3 * 4 * (3 * 2 + 2)
