@@ -22,6 +22,14 @@ VOCABULARY = 7
 EVERY = np.arange(9)
 
 
+@pytest.fixture(autouse=True)
+def collected(monkeypatch):
+    """The times that garbage was to be collected, which takes long in a process of many tests."""
+    times = []
+    monkeypatch.setattr(module, "gc", SimpleNamespace(collect=lambda: times.append(1)))
+    return times
+
+
 class Toy:
     """A scorer of one matrix [V, V]: the logits of the next token are the row of the present one."""
 
@@ -164,7 +172,7 @@ def halved(most, tokens):
 
 
 @pytest.mark.parametrize(("most", "tokens"), [(12, 46), (9, 46), (9, 12), (30, 1000), (22, 23)])
-def test_memory_that_runs_out_halves_the_parts_and_repeats_the_step(most, tokens):
+def test_memory_that_runs_out_halves_the_parts_and_repeats_the_step(collected, most, tokens):
     scorer = Toy()
     scorer.most = most
     passes, events = made(scorer, tokens=tokens)
@@ -175,6 +183,7 @@ def test_memory_that_runs_out_halves_the_parts_and_repeats_the_step(most, tokens
     limits = halved(most, tokens)[1:]
     assert limits
     assert passes.state.micro_batch_tokens == limits[-1]
+    assert len(collected) == len(limits)
     *warnings, last = events
     assert [event.level for event in warnings] == ["warning"] * len(limits)
     for event, limit in zip(warnings, limits, strict=True):
