@@ -1,9 +1,11 @@
 """Stages that do next to nothing; a fixture lays them out as an installed package, and workers find them there."""
 
+import atexit
 import errno
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Annotated, Literal
@@ -146,7 +148,8 @@ class FailSpec(Spec):
     """Fail in one of many ways."""
 
     how: Literal[
-        "value", "disk", "arrow-disk", "memory", "torch-memory", "package", "exit", "abrupt", "segfault", "print", "big"
+        *("value", "disk", "arrow-disk", "memory", "torch-memory", "package", "exit", "abrupt", "segfault", "print"),
+        *("big", "status-5", "unwritable", "thread", "exit-handler"),
     ]
     """The way."""
     token: str = ""
@@ -175,6 +178,17 @@ def fail(spec: FailSpec, ctx: Context) -> Outcome:
         case "abrupt":
             print("last words", flush=True)
             os._exit(3)
+        case "status-5":
+            os._exit(5)
+        case "unwritable":
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+            raise OSError(errno.EIO, "Input/output error", "/somewhere")
+        case "thread":
+            threading.Thread(target=time.sleep, args=(1000,), name="left-over").start()
+        case "exit-handler":
+            atexit.register(time.sleep, 1000)
         case "segfault":
             import faulthandler
 

@@ -79,7 +79,8 @@ class Dead:
         (-signal.SIGTERM, "failed", "run.killed"),
         (128 + signal.SIGTERM, "interrupted", "run.interrupted"),
         (1, "failed", "run.failed"),
-        (5, "failed", "machine.no-disk"),
+        (-signal.SIGRTMIN - 1, "failed", "run.killed"),
+        (5, "failed", "run.failed"),
     ],
 )
 def test_a_worker_that_died_without_a_word_is_given_one(prepared, launcher, status, state, code):

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from burnish.core.errors import RunError
 from burnish.core.events import read_events
 
 TOKEN = "hf_" + "CANARY" * 6
@@ -68,6 +69,7 @@ FAULTS = {
     "package": (5, "machine.no-package", "a_package_that_nobody_has"),
     "exit": (9, "run.failed", "status 9"),
     "abrupt": (3, "run.failed", "status 3"),
+    "status-5": (5, "run.failed", "status 5"),
     "segfault": (-signal.SIGSEGV, "run.killed", "SIGSEGV"),
 }
 
@@ -94,6 +96,37 @@ def test_each_way_to_fail_is_told_and_leaves_nothing_half_made(prepared, finish,
         assert "Traceback" in log
         assert "hidden" in log, "the values of locals are shown"
         assert "short1" not in log, "but not those named like a secret"
+
+
+def test_an_error_that_a_worker_cannot_record_is_recorded_for_it(prepared, finish):
+    run = prepared("quick-fail", how="unwritable")
+    ended = finish(run)
+    assert (ended.status, ended.state, ended.code) == (6, "failed", "run.failed")
+    assert ended.what == "/somewhere: Input/output error"
+    assert [event.code for event in read_events(run.events.path) if event.kind == "failed"] == ["run.failed"]
+
+
+def test_an_error_that_nobody_can_record_is_raised(prepared, started, launcher):
+    run = prepared("quick-fail", how="unwritable")
+    process = started(run)
+    process.wait(30)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        for _ in range(2):
+            with pytest.raises(RunError, match="/somewhere: Input/output error"):
+                launcher.poll(process, run)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("how", ["thread", "exit-handler"])
+def test_a_worker_ends_although_a_thread_or_an_exit_handler_of_a_library_does_not(prepared, finish, how):
+    run = prepared("quick-fail", how=how)
+    ended = finish(run)  # it takes the three seconds that libraries are given
+    assert (ended.status, ended.state) == (0, "succeeded")
+    assert run.artifact().kind == "dataset"
+    assert "exits without waiting any longer for threads and exit handlers" in run.log.read_text()
 
 
 def test_nothing_a_stage_prints_or_says_shows_a_secret(prepared, finish, monkeypatch):

@@ -1,13 +1,15 @@
 """Start, poll and stop workers on this machine."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-from burnish.core.errors import MachineError, RunError
+from burnish.core.errors import RunError, error_from_dict
 from burnish.core.events import Failed
 from burnish.core.runs.records import is_there
 from burnish.core.runs.run import Run
@@ -54,26 +56,43 @@ class LocalLauncher:
     def __init__(self) -> None:
         self._terminated: set[int] = set()
         self._killed: set[int] = set()
+        self._reports: dict[int, int] = {}
+        """The descriptor of a pipe for the error of each worker that cannot write its run folder, by process id."""
+        self._reported: dict[int, dict[str, Any]] = {}
 
     def start(self, run: Run) -> subprocess.Popen[bytes]:
         """Start the worker of a run; its output goes to run.log."""
-        with run.log.open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "burnish.jobs.worker", str(run.folder), str(os.getpid())],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=worker_environment(),
-                start_new_session=True,
-            )
+        reports, report = os.pipe()
+        try:
+            with run.log.open("ab") as log:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "burnish.jobs.worker", str(run.folder), str(os.getpid()), str(report)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=worker_environment(),
+                    start_new_session=True,
+                    pass_fds=(report,),
+                )
+        except BaseException:
+            os.close(reports)
+            raise
+        finally:
+            os.close(report)
+        os.set_blocking(reports, False)
+        self._reports[process.pid] = reports
+        return process
 
     def poll(self, process: subprocess.Popen[bytes], run: Run) -> int | None:
         """The exit status, or None while the worker runs. Records why a worker died if it could not.
 
         After BUSY the state of the run is left alone: another process has it.
-        Raises RunError `run.failed` if the run folder was removed.
+        Raises RunError `run.failed` if the run folder was removed, and the worker's own error if neither process can
+        record it.
         """
         status = process.poll()
+        if status is not None:
+            self._take_report(process)
         if not is_there(run.folder / "run.json"):
             what = f"the run folder {run.folder}, or its run.json, was removed while the step ran"
             raise RunError("run.failed", what, "run the same command again: the step starts over")
@@ -94,28 +113,49 @@ class LocalLauncher:
         tail = mask("\n".join(_last_lines(run.log, 50)))
         not_started = process.pid in self._terminated and status == -signal.SIGTERM  # before it handled signals
         interrupted = process.pid in self._killed or status in _SECOND_SIGNAL or not_started
-        if not_started:
+        reported = self._reported.get(process.pid)
+        if reported is not None:
+            code, what, fix = reported["code"], reported["what"], reported["fix"]
+            interrupted = code == "run.interrupted"
+        elif not_started:
             code, what = "run.interrupted", "the worker was stopped before it started"
             fix = "run the same command again"
         elif interrupted:
             code, what = "run.interrupted", "the worker was killed before it saved its state"
             fix = "run the same command again: it resumes from its last checkpoint, if any"
         elif status < 0:
-            name = signal.Signals(-status).name
+            name = _signal_name(-status)
             code, what = "run.killed", f"the worker was killed by {name}"
             fix = "run the same command again to resume"
             if name == "SIGKILL":
                 fix += "; if nobody killed it, it ran out of memory: use a smaller batch"
-        elif status == MachineError.exit_status:
-            code, what = "machine.no-disk", f"the disk is full: {run.folder}"
-            fix = "free disk space or use another --workspace, then run the command again"
         else:
             code, what = "run.failed", f"the worker exited with status {status} without an error message"
             fix = f"see the end of its log with `burnish doctor {run.name}`, or all of it in {run.log}"
-        run.events.append(Failed(code=code, what=what, fix=fix))
-        status_of_family = MachineError.exit_status if code == "machine.no-disk" else RunError.exit_status
-        error = {"code": code, "what": what, "fix": fix, "exit_status": status_of_family, "log": tail}
-        run.transition("interrupted" if interrupted else "failed", reason=what, error=error)
+        family = RunError.exit_status if reported is None else reported["exit_status"]
+        error = {"code": code, "what": what, "fix": fix, "exit_status": family, "log": tail}
+        try:
+            run.transition("interrupted" if interrupted else "failed", reason=what, error=error)
+            run.events.append(Failed(code=code, what=what, fix=fix))
+        except OSError as failure:
+            raise error_from_dict(error) from failure
+
+    def _take_report(self, process: subprocess.Popen[bytes]) -> None:
+        """Read what an ended worker reported instead of recording it; nothing is waited for."""
+        reports = self._reports.pop(process.pid, None)
+        if reports is None:
+            return
+        with os.fdopen(reports, "rb", buffering=0) as pipe:
+            text = pipe.read() or b""  # None while a child of the worker holds the pipe open
+        if text:
+            self._reported[process.pid] = json.loads(text)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
 
 
 def _last_lines(path: Path, count: int) -> list[str]:

@@ -1,6 +1,7 @@
-"""Run one step in its own process: `python -m burnish.jobs.worker RUN_FOLDER [PARENT_PID]`.
+"""Run one step in its own process: `python -m burnish.jobs.worker RUN_FOLDER [PARENT_PID [REPORT_DESCRIPTOR]]`.
 
-Reads job.json, runs the stage under the consumption ledger, publishes `out/`, and writes artifact.json last.
+Reads job.json, runs the stage under the consumption ledger, publishes `out/`, and writes artifact.json last. An error
+that cannot be written into the run folder goes to the report descriptor, as JSON.
 The exit status is that of the error (see `burnish.core.errors`), 0 if artifact.json exists, BUSY if another process has
 the run, and 128 plus the signal after a second signal.
 """
@@ -15,13 +16,15 @@ import re
 import shutil
 import signal
 import sys
+import threading
 import time
+import traceback
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from filelock import Timeout
 
@@ -45,6 +48,10 @@ from burnish.jobs.local import BUSY
 from burnish.specs.base import Spec
 
 _SAME_REQUEST_SECONDS = 1.0
+_EXIT_SECONDS = 3.0
+"""What the threads and exit handlers of libraries get, once the run is recorded."""
+_LONGEST_REPORT = 5_000
+"""Characters of a text: a pipe holds 64 KiB, and is read after the exit."""
 _LONGEST_LOCAL, _SHOWN_OF_LOCAL = 100_000, 200
 _log = logging.getLogger("burnish")
 
@@ -86,8 +93,8 @@ class _Inputs(Mapping[str, Input]):
         return len(self._inputs)
 
 
-def work(run: Run) -> int:
-    """Run the step of a run folder; returns the exit status."""
+def work(run: Run, report: int | None = None) -> int:
+    """Run the step of a run folder; returns the exit status. `report` takes an error that cannot be recorded there."""
     try:
         lock = run.lock().acquire(timeout=2)  # others hold it briefly to see whether the run is alive
     except Timeout:
@@ -105,7 +112,7 @@ def work(run: Run) -> int:
             outcome = _perform(run, row, spec, job, stop)
             _publish(run, row, spec, job, outcome, time.time() - started)
         except Exception as error:
-            return _fail(run, error)
+            return _fail(run, error, report)
         run.transition("succeeded")
         shutil.rmtree(run.scratch, ignore_errors=True)
     return 0
@@ -226,17 +233,57 @@ def _publish(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], outcome: 
     )
 
 
-def _fail(run: Run, error: Exception) -> int:
+def _fail(run: Run, error: Exception, report: int | None) -> int:
     """Write the traceback to run.log, the error to events and run.json, and remove partial output."""
     for unfinished in (run.partial, run.out):
         shutil.rmtree(unfinished, ignore_errors=True)
     known = as_burnish_error(error, f"the traceback is in {run.log}; `burnish doctor {run.name}`")
     interrupted = known.code == "run.interrupted"
-    with contextlib.suppress(OSError):  # a full disk: the parent reports the exit status
+    try:
         run.transition("interrupted" if interrupted else "failed", reason=known.what, error=known.as_dict())
+    except OSError:  # such as a full disk: the parent records it, once it can
+        short = {
+            name: value[:_LONGEST_REPORT] if isinstance(value, str) else value
+            for name, value in known.as_dict().items()
+        }
+        with contextlib.suppress(OSError):  # no parent
+            if report is not None:
+                os.write(report, json.dumps(short).encode())
+        return known.exit_status
+    with contextlib.suppress(OSError):
         run.events.append(Failed(code=known.code, what=known.what, fix=known.fix))
         _log_traceback(run, error)
     return known.exit_status
+
+
+def _end(status: int) -> NoReturn:
+    """Exit, at the latest after `_EXIT_SECONDS`: the run is recorded, and threads of libraries may never end."""
+
+    def end_at_once() -> None:
+        time.sleep(_EXIT_SECONDS)
+        names = [thread.name for thread in threading.enumerate() if not thread.daemon]
+        _log.warning("the worker exits without waiting any longer for threads and exit handlers: %s", ", ".join(names))
+        os._exit(status)
+
+    threading.Thread(target=end_at_once, daemon=True).start()
+    sys.exit(status)
+
+
+def _main() -> NoReturn:
+    folder, *more = sys.argv[1:]
+    if more:
+        end_with_parent(int(more[0]))
+    report = int(more[1]) if len(more) > 1 else None
+    if report is not None:
+        os.set_inheritable(report, False)
+    try:
+        status = work(Run(Path(folder)), report)
+    except SystemExit as ended:  # of a library
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    _end(status)
 
 
 def _no_package(row: Stage, error: ModuleNotFoundError) -> Exception:
@@ -311,6 +358,4 @@ def _mask_local(node: Any, name: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        end_with_parent(int(sys.argv[2]))
-    sys.exit(work(Run(Path(sys.argv[1]))))
+    _main()
