@@ -57,3 +57,16 @@ def test_a_workspace_that_cannot_be_read_offers_nothing(offered, workspace):
     (workspace.runs / "x" / "1" / "y" / "run.json").write_text("{")
     assert offered("run", "broken.yaml", "--only", "") == []
     assert "Traceback" not in " ".join(offered("runs", "show", ""))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"COMP_CWORD": "x"}, {"COMP_CWORD": ""}, {"COMP_CWORD": "-1"}, {}, {"COMP_CWORD": "1", "COMP_WORDS": "burnish '"}],
+)
+def test_a_broken_request_of_the_shell_prints_nothing(given, tmp_path):
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("COMP_")}
+    environment |= {"_BURNISH_COMPLETE": "complete_bash", "COMP_WORDS": "burnish ru", **given}
+    command = [sys.executable, "-m", "burnish.cli.main"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    assert done.stderr == ""
+    assert "internal error" not in done.stdout

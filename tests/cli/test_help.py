@@ -74,3 +74,28 @@ def test_a_wrong_kind_of_input_is_told_with_its_place_and_name(burnish, workspac
     path.write_text("name: x\nsteps:\n  m:\n    stage: merge\n    model: file:rows.jsonl\n")
     said = burnish("plan", path)
     assert f"{path}:5: 'm.model' expects model or adapter, but file:rows.jsonl is a file" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "command", "hint"),
+    [
+        (("sftt",), "burnish sftt", "did you mean 'sft'?"),
+        (("helpp",), "burnish helpp", "did you mean 'help'?"),
+        (("paln", "demo"), "burnish paln", "did you mean 'plan'?"),
+        (("quick-mak",), "burnish quick-mak", "did you mean 'quick-make'?"),
+        (("runs", "lst"), "burnish runs lst", "did you mean 'list'?"),
+        (("qqq",), "burnish qqq", "known names: "),
+        (("mine.yaml",), "burnish mine.yaml", "run a recipe with `burnish run mine.yaml`"),
+        (("help", "sftt"), "burnish sftt", "did you mean 'sft'?"),
+    ],
+)
+def test_an_unknown_command_suggests_the_nearest(burnish, words, command, hint):
+    done = burnish(*words)
+    assert done.status == 2
+    assert f"there is no command '{command}'" in done.err
+    assert hint in done.err
+
+
+def test_help_may_be_asked_for_more_than_once(burnish):
+    assert burnish("help", "help").out == burnish("--help").out == burnish("help", "help", "--help").out
+    assert burnish("help", "help", "runs").out == burnish("runs", "--help").out

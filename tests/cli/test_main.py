@@ -274,3 +274,24 @@ def test_a_row_cannot_drive_the_terminal(burnish, workspace):
     assert "\x1b" not in said.out
     assert "\x07" not in said.out
     assert "plain2" in said.out
+
+
+@pytest.mark.parametrize(
+    "words", ["runs list", "runs show", "runs show r/1", "runs tail r", "runs diff a b", "runs stop", "runs resume"]
+)
+@pytest.mark.parametrize("place", ["none", "a-file"])
+def test_a_workspace_that_does_not_exist_is_named(burnish, workspace, words, place):
+    (workspace.root / "a-file").touch()
+    done = burnish("--workspace", workspace.root / place, *words.split())
+    assert done.status == 2
+    assert (
+        f"the workspace {workspace.root / place} {'does not exist' if place == 'none' else 'is not a folder'}"
+        in done.err
+    )
+    assert "check --workspace" in done.err
+    assert not (workspace.root / "none").exists()
+
+
+def test_a_workspace_without_runs_says_so(burnish):
+    assert burnish("runs", "list").out == "there are no runs in this workspace; start one: burnish demo\n"
+    assert burnish("runs", "list", "--json").out.strip() == "[]"

@@ -1,10 +1,15 @@
 """Numbers, durations, tables and curves in words; options that may stand anywhere."""
 
+import io
 import sys
+from collections import Counter
 
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 
 from burnish.cli.render import (
+    cell,
     duration,
     json_text,
     make_table,
@@ -78,9 +83,57 @@ def test_the_program_is_called_as_the_shell_finds_it(monkeypatch, tmp_path):
     assert program() == "burnish"
 
 
+def printed(table, width):
+    screen = io.StringIO()
+    Console(file=screen, width=width, color_system=None).print(table)
+    return screen.getvalue()
+
+
 def test_a_column_of_numbers_stands_right():
-    table = make_table("t", ("name", "count"), [("a", 1), ("b", 2500.0)])
-    assert [column.justify for column in table.columns] == ["left", "right"]
+    lines = printed(make_table("t", ("name", "count"), [("a", 1), ("b", 2500.0)]), 80).splitlines()
+    assert [line.rstrip() for line in lines[4:6]] == [" a          1", " b      2,500"]
+
+
+PLAN = ("step", "stage", "action", "why", "last time", "fingerprint")
+TABLES = {
+    "a plan": (PLAN, [("tune", "sft", "run", "new: r/1/tune (interrupted) is not resumed", "3 min 20 s", "a" * 12)]),
+    "runs": (
+        ("run", "stage", "state", "when", "took", "measures"),
+        [(f"r/{n}/a-long-step", "evaluate", "succeeded", "2026-11-21 20:00", "12 s", "loss 1.25") for n in range(3)],
+    ),
+    "numbers": (("per row", "min", "mean", "p50", "p90", "p99", "max", "total"), [("tokens", *[123456] * 7)]),
+    "pairs": (("", ""), [("stage", "sft"), ("folder", "/a/long/path/" + "x" * 90)]),
+    "one column": (("name",), [("x" * 70,)]),
+    "no rows": (("run", "stage", "state", "when", "took", "measures"), []),
+    "wide letters": (("字段", "意味"), [("数据" * 20, "模型")]),
+}
+
+
+@pytest.mark.parametrize("unbroken", [(), ("step", "run", "stage", "fingerprint")], ids=["any", "unbroken"])
+@pytest.mark.parametrize("width", [1, 5, 10, 20, 30, 40, 50, 60, 80, 100, 160])
+@pytest.mark.parametrize("name", TABLES)
+def test_no_letter_of_a_table_is_lost_at_any_width(name, width, unbroken):
+    if (name, width) == ("wide letters", 1):
+        return  # no such letter fits into one column
+    columns, rows = TABLES[name]
+    shown = printed(make_table("A title", columns, rows, unbroken=unbroken), width)
+    wanted = Counter("".join(["A title", *columns, *(str(cell(value)) for row in rows for value in row)]))
+    missing = wanted - Counter(shown)
+    del missing[" "]
+    assert not +missing
+    assert "…" not in shown
+    assert max(map(cell_len, shown.splitlines())) <= width
+
+
+def test_a_table_that_does_not_fit_has_a_line_for_each_cell():
+    columns, rows = ("step", "why"), [("tune", "made by r/1/tune"), ("score", "new")]
+    narrow = printed(
+        make_table("r", (*columns, "fingerprint"), [(*row, "0" * 12) for row in rows], ("fingerprint",)), 28
+    )
+    assert narrow.splitlines() == [
+        *("r", "step: tune", "why: made by r/1/tune", "fingerprint: 000000000000", ""),
+        *("step: score", "why: new", "fingerprint: 000000000000"),
+    ]
 
 
 def test_json_holds_no_number_that_is_none():

@@ -1,6 +1,7 @@
 """The streams that a shell hands over: closed, full, and a current folder that is gone."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -71,3 +72,24 @@ def test_what_stands_in_the_place_of_a_file_or_folder_is_named(burnish, recipe, 
     monkeypatch.setattr(machine, "_devices", lambda: {"names": ["cpu"]})
     found = burnish("doctor")
     assert (found.status, str(place) in "".join(found.out.split())) == (1, True)
+
+
+CLOSED = ("plan r.yaml", "runs list", "runs list --json", "runs show", "schema", "schema sft", "--help", "runs --help",
+          "help", "plan r.yaml --json", "runs tail", "--version", "sft --help")  # fmt: skip
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_pipe_whose_reader_is_gone_ends_a_command_quietly(shell, recipe, workspace, monkeypatch, unbuffered):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    assert shell("$B run r.yaml").returncode == 0
+    found = {}
+    for words in CLOSED:
+        reader, writer = os.pipe()
+        os.close(reader)
+        command = [BURNISH, *words.split()]
+        done = subprocess.run(
+            command, cwd=workspace.root, stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+        )
+        os.close(writer)
+        found[words] = (done.returncode, done.stderr)
+    assert found == dict.fromkeys(CLOSED, (0, ""))

@@ -19,7 +19,10 @@ def test_runs_are_listed_newest_first_with_their_measures(made, workspace):
         ("r/1/join", "succeeded", {"words": 1}),
         ("r/1/make", "succeeded", {"words": 1}),
     ]
+    (workspace.root / "empty").mkdir()
     assert burnish.runs(workspace=workspace.root / "empty") == []
+    with pytest.raises(burnish.BurnishError, match="none does not exist"):
+        burnish.runs(workspace=workspace.root / "none")
 
 
 def test_show_tells_settings_inputs_notes_and_path(made, workspace):

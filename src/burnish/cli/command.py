@@ -1,11 +1,12 @@
-"""A command that refuses an option given twice."""
+"""A command that refuses an option given twice, and a group of commands that suggests the nearest name."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from burnish.core.errors import AskError
+from burnish.core.naming import nearest
 
 
 class Command(TyperCommand):
@@ -17,6 +18,21 @@ class Command(TyperCommand):
         elif args and args[-1].startswith("-"):  # completion of an option's value: parse without it
             args = args[:-1]
         return super().parse_args(ctx, args)
+
+
+class Commands(TyperGroup):
+    """The class of burnish's groups of commands: pass it as `cls` to `typer.Typer`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command of the first word. AskError `ask.wrong-value` that suggests the nearest name of all commands."""
+        name = args[0]
+        if not ctx.resilient_parsing and not name.startswith("-") and self.get_command(ctx, name) is None:
+            called = f"{ctx.command_path} --help"
+            hint = f"{nearest(name, [*self.list_commands(ctx), 'help'])}; see `{called}`"
+            if name.endswith((".yaml", ".yml")):
+                hint = f"run a recipe with `burnish run {name}`"
+            raise AskError("ask.wrong-value", f"there is no command '{ctx.command_path} {name}'", hint)
+        return super().resolve_command(ctx, args)
 
 
 def refuse_repeated(parameters: Sequence[Any], arguments: Sequence[str]) -> None:

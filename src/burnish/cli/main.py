@@ -1,16 +1,17 @@
 """The `burnish` command: commands written here, and one for each stage, built from its spec when it is called."""
 
+import os
 import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from burnish.cli import exploration, machine, recipes, runs
+from burnish.cli.command import Commands
 from burnish.cli.entry import StageEntry
 
 
-class _Commands(TyperGroup):
+class _Commands(Commands):
     """The commands of the modules below, and one for each stage of the catalog."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -74,6 +75,7 @@ def entry() -> None:
 
     from burnish.cli.render import (
         as_burnish_error,
+        discard_output,
         move_global_options,
         reopen_closed_streams,
         replace_unencodable,
@@ -85,18 +87,24 @@ def entry() -> None:
     replace_unencodable()
     show_plugin_warnings()
     arguments, moved = move_global_options(sys.argv[1:])
-    if arguments[len(moved) : len(moved) + 1] == ["help"]:  # `burnish help run` is `burnish run --help`
-        arguments = [*arguments[len(moved) + 1 :], "--help"]
+    is_help = False
+    while arguments[len(moved) : len(moved) + 1] == ["help"]:  # `burnish help run` is `burnish run --help`
+        is_help = True
+        del arguments[len(moved)]
+    if is_help:
+        arguments.append("--help")
     try:
         status = app(args=arguments or ["--help"], prog_name="burnish", standalone_mode=False)
         sys.stdout.flush()  # report a full output here, not at interpreter exit
         sys.exit(status)
     except (KeyboardInterrupt, Abort):
         sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # as of `| head`
+        discard_output()
         sys.exit(0)
     except Exception as error:
+        if "_BURNISH_COMPLETE" in os.environ:  # the shell shows what is printed at its prompt
+            sys.exit(1)
         if type(error).__name__ == "NoArgsIsHelpError":  # `burnish runs` without a command
             print(error)
             sys.exit(2)

@@ -1,6 +1,5 @@
 """Show a running recipe in the terminal: a progress bar, notes, tables and a summary; also writes console.log."""
 
-import errno
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -171,10 +170,7 @@ class TerminalWatcher:
             print(f"  {phase} {count}  {'  '.join(parts)}".rstrip(), file=sys.stderr, flush=True)
 
     def _print(self, what: RenderableType) -> None:
-        try:
-            self._console.print(what)
-        except SystemExit as error:  # Rich exits on a closed pipe, before the step is saved
-            raise BrokenPipeError(errno.EPIPE, "standard output was closed") from error
+        self._console.print(what)
         if self._log is not None:
             self._log.print(what)
 

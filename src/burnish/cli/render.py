@@ -1,5 +1,6 @@
 """Output of the command line: consoles, errors, tables and JSON."""
 
+import contextlib
 import errno
 import io
 import json
@@ -27,10 +28,14 @@ from burnish.core.secrets import mask, masked, masked_value
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from burnish.cli.table import StackingTable
+
 _GLOBAL_FLAGS = ("--json", "--debug")
 _GLOBAL_VALUES = ("--workspace",)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _OUTPUT = "standard output"
+_CLOSED = "standard output was closed"
+"""The only argument of its error: click ends with status 1 on an error with the number EPIPE."""
 _KEY_METRICS = ("last_loss", "best_eval_loss")
 
 
@@ -71,6 +76,8 @@ class _NamedOutput:
 
 
 def _named(error: OSError) -> OSError:
+    if isinstance(error, BrokenPipeError):
+        return BrokenPipeError(_CLOSED)
     if error.errno in _FULL:
         error.filename = _OUTPUT
     return error
@@ -180,7 +187,23 @@ def safe_console(console: "Console") -> "Console":
             return [Shown(renderable) for renderable in renderables]
 
     console.push_render_hook(Hook())
+    console.on_broken_pipe = lambda: _refuse_closed(console)
     return console
+
+
+def _refuse_closed(console: "Console") -> None:
+    """Print nothing more, and raise BrokenPipeError; Rich would exit with status 1."""
+    console.quiet = True
+    discard_output()
+    raise BrokenPipeError(_CLOSED)
+
+
+def discard_output() -> None:
+    """Send what is still buffered for standard output to the null device: its reader is gone."""
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
 
 
 def json_text(value: Any, *, indent: bool = False, stream: TextIO | None = None) -> str:
@@ -203,20 +226,11 @@ def json_text(value: Any, *, indent: bool = False, stream: TextIO | None = None)
 
 def make_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], unbroken: Collection[str] = ()
-) -> Any:
-    """A table without lines. Columns of numbers are right-aligned, those in `unbroken` are not wrapped."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
+) -> "StackingTable":
+    """A table of values. Columns of numbers are right-aligned, those in `unbroken` are not wrapped."""
+    from burnish.cli.table import StackingTable
 
-    shown = [[cell(value) for value in row] for row in rows]
-    table = Table(title=title or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    for index, column in enumerate(columns):
-        numbers = bool(shown) and all(_is_number(row[index]) for row in shown)
-        table.add_column(column, justify="right" if numbers else "left", overflow="fold", no_wrap=column in unbroken)
-    for row in shown:
-        table.add_row(*(Text(cell) for cell in row))
-    return table
+    return StackingTable(title, columns, [[cell(value) for value in row] for row in rows], unbroken)
 
 
 def cell(value: Any) -> str:
@@ -231,10 +245,6 @@ def cell(value: Any) -> str:
 def plain(text: str) -> str:
     """Text for a terminal: secrets masked, control characters escaped."""
     return printable(mask(text))
-
-
-def _is_number(text: str) -> bool:
-    return text in ("–", "") or text.replace(",", "").replace(".", "").lstrip("+-−").replace("%", "").isdigit()
 
 
 def duration(seconds: float | None) -> str:
@@ -290,7 +300,7 @@ def as_burnish_error(error: Exception) -> BurnishError:
         command = context.command_path if context is not None else "burnish"
         return AskError("ask.wrong-value", error.format_message(), f"see `{command} --help`")
     if isinstance(error, OSError) and error.filename == _OUTPUT:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the rest of the buffer cannot be printed
+        discard_output()
         fix = "redirect to another file or a pipe; finished steps are reused"
         return MachineError("machine.no-disk", "cannot write to standard output: no space left", fix)
     if isinstance(error, OSError) and error.errno in _FULL:

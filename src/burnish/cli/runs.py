@@ -7,10 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from burnish.cli import completion
-from burnish.cli.command import Command
+from burnish.cli.command import Command, Commands
 from burnish.cli.render import Output, duration, json_text, metrics_summary
 
-app = typer.Typer(help="List, show, compare, stop and resume runs.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    cls=Commands, help="List, show, compare, stop and resume runs.", no_args_is_help=True, rich_markup_mode=None
+)
 Name = Annotated[
     str,
     typer.Argument(help="latest, recipe, recipe/number or recipe/number/step.", autocompletion=completion.runs),
@@ -30,6 +32,9 @@ def list_(ctx: typer.Context, most: Annotated[int, typer.Option(help="The maximu
     rows = everything[:most]
     if output.json:
         return output.print_json(rows)
+    if not rows:
+        output.console.print("there are no runs in this workspace; start one: burnish demo")
+        return None
     output.table(
         "",
         ("run", "stage", "state", "when", "took", "measures"),

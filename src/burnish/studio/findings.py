@@ -39,6 +39,10 @@ def check_workspace(place: Workspace, *, deep: bool) -> Iterator[Finding]:
     if not os.access(folder, os.W_OK):
         yield Finding("problem", "workspace", f"{folder} is not writable", "use another --workspace")
         return
+    if folder != place.root:
+        fix = "check --workspace and BURNISH_WORKSPACE; a first run creates the folder"
+        yield Finding("warning", "workspace", f"{place.root} does not exist", fix)
+        return
     unreadable = [_of_error("record", error) for error in _damaged_records(place)]
     yield from unreadable
     runs = [run for run in place.all_runs() if not list(_damaged_records_of(run.folder))]

@@ -22,9 +22,12 @@ from burnish.studio.stopping import interruptible_planning, request_stop
 def runs(*, workspace: Path | str | None = None) -> list[dict[str, Any]]:
     """One row per step that was run, newest first: name, stage, state, seconds, measures.
 
-    A run with an unreadable record has the state `damaged`, and the error as reason.
+    A run with an unreadable record has the state `damaged`, and the error as reason. Raises AskError `ask.no-such-run`
+    if the workspace does not exist.
     """
-    return [_row_or_damage(run) for run in Workspace.find(workspace).all_runs()]
+    place = Workspace.find(workspace)
+    place.refuse_missing()
+    return [_row_or_damage(run) for run in place.all_runs()]
 
 
 def _row_or_damage(run: Run) -> dict[str, Any]:

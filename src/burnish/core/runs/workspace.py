@@ -53,6 +53,13 @@ class Workspace:
     def runs(self) -> Path:
         return self.root / "runs"
 
+    def refuse_missing(self) -> None:
+        """AskError `ask.no-such-run` if the folder does not exist; a run would create it."""
+        if not self.root.is_dir():
+            problem = "is not a folder" if self.root.exists() else "does not exist"
+            fix = "check --workspace and BURNISH_WORKSPACE; a first run creates the folder"
+            raise AskError("ask.no-such-run", f"the workspace {self.root} {problem}", fix)
+
     def claim_number(self, recipe: str) -> int:
         """Claim the next free number of a recipe by creating its folder, so that two callers never share one."""
         parent = self.runs / plain_name(recipe)
@@ -132,6 +139,7 @@ class Workspace:
                     pass
         found = [(recipe, number) for recipe in self.recipes() for number in self.numbers(recipe)]
         if not found:
+            self.refuse_missing()
             raise AskError("ask.no-such-run", f"there are no runs in {self.root}", "start one: burnish demo")
         return max(found, key=lambda name: (self._created(*name), name[1]))
 
@@ -166,6 +174,7 @@ class Workspace:
         raise self._no_such_run(name)
 
     def _no_such_run(self, name: str) -> AskError:
+        self.refuse_missing()
         return AskError("ask.no-such-run", f"there is no run '{name}' in {self.root}", "see `burnish runs list`")
 
     def steps_of(self, recipe: str, number: int) -> dict[str, Run]:
