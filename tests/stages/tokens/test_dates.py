@@ -18,15 +18,7 @@ from burnish.testing import CHATML, input_at, temporary_context, tiny_model, tin
 DATED = "{{ 'Today is ' + strftime_now('%d %b %Y') + '\\n' }}" + CHATML
 DAYS = ("1767225600", "1767312000")
 """The first two days of 2026, in seconds since 1970."""
-ROW = {"messages": [{"role": "user", "content": "Say a"}, {"role": "assistant", "content": "aaa"}]}
 SHORT = GenerationSpec(max_new_tokens=2)
-
-
-@pytest.fixture
-def rows(tmp_path):
-    path = tmp_path / "rows.jsonl"
-    path.write_text((json.dumps(ROW) + "\n") * 4)
-    return path
 
 
 @pytest.fixture

@@ -18,16 +18,8 @@ from burnish.tokens.load import load_tokenizer
 from burnish.tokens.rendering.renderer import Renderer
 
 SHORT = GenerationSpec(max_new_tokens=3)
-ROW = {"messages": [{"role": "user", "content": "Say a"}, {"role": "assistant", "content": "aaa"}]}
 OTHER = "{% for m in messages %}<|im_start|>{{ m.role }}:{{ m.content }}<|im_end|>{% endfor %}"
 OTHER += "{% if add_generation_prompt %}<|im_start|>assistant:{% endif %}"
-
-
-@pytest.fixture
-def rows(tmp_path):
-    path = tmp_path / "rows.jsonl"
-    path.write_text((json.dumps(ROW) + "\n") * 4)
-    return path
 
 
 @pytest.fixture
@@ -49,10 +41,10 @@ def notes(events):
     return [event.text for event in events if isinstance(event, Note)]
 
 
-def test_a_requested_template_is_saved_with_the_weights(base, adapter):
+def test_a_requested_template_is_saved_with_the_weights(row, base, adapter):
     trained = Renderer(load_tokenizer(base), RenderSpec(chat_template="chatml"))
-    (wanted,) = trained.render({"kind": "chat", **ROW})
-    (met,) = Renderer(load_tokenizer(adapter)).render({"kind": "chat", **ROW})
+    (wanted,) = trained.render({"kind": "chat", **row})
+    (met,) = Renderer(load_tokenizer(adapter)).render({"kind": "chat", **row})
     assert met.text == wanted.text
     assert met.weights.tolist() == wanted.weights.tolist()
 
@@ -102,7 +94,7 @@ def test_perplexities_that_count_other_tokens_are_reported(template, rows, tmp_p
     assert any("compare bits_per_byte" in note for note in notes(events)) == (template == "another")
 
 
-def test_a_model_that_learned_no_thoughts_is_prompted_without_them(rows, tmp_path):
+def test_a_model_that_learned_no_thoughts_is_prompted_without_them(row, rows, tmp_path):
     switched = (
         "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' %}<think>\n\n</think>\n\n"
         "{% endif %}{{ m.content }}<|im_end|>{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"
@@ -112,7 +104,7 @@ def test_a_model_that_learned_no_thoughts_is_prompted_without_them(rows, tmp_pat
     base = tiny_tokenizer(tiny_model(tmp_path / "thinker", tokenizer=False), chat_template=switched)
     context, events = temporary_context(tmp_path / "sft", {"data": rows, "base": base})
     sft.run(SftSpec(data="file:d", base="file:b", max_steps=1), context)
-    question = ROW["messages"][:1]
+    question = row["messages"][:1]
     assert Renderer(load_tokenizer(base)).prompt(question)[0].endswith("<think> ")
     assert Renderer(load_tokenizer(context.out)).prompt(question)[0].endswith("</think>\n\n")
     assert any("saved as the chat template's default" in note for note in notes(events))
