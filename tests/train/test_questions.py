@@ -9,10 +9,12 @@ from torch import nn
 from transformers import LlamaConfig
 
 from burnish.core.errors import AskError, ModelError
+from burnish.models.probing import has_experts, off_by
 from burnish.train import scoring as module
 from burnish.train.kernels import attention as per_sequence
 from burnish.train.kernels.attention import UnsupportedAttentionError
-from burnish.train.scoring import Scorer, _far, _refusal
+from burnish.train.kernels.lora import FusedLora
+from burnish.train.scoring import Scorer, _refusal
 
 CPU = torch.device("cpu")
 
@@ -78,6 +80,7 @@ def bare(causal=None, **attributes) -> Scorer:
     usual |= {"_trusts_kernel": True, "_flash": None, "_trunk": causal.trunk, "_scale": 1.0, "_softcap": None}
     usual |= {"_sends_positions": True, "_keeps_logits": True, "keeps_routing": False, "routing": None}
     usual |= {"_closed_form": True, "_attention": "sdpa", "_rounding": lambda: 0.0, "_packed_attention": "packed"}
+    usual |= {"_fused": FusedLora(nn.Module())}
     vars(scorer).update(usual | attributes)
     return scorer
 
@@ -279,7 +282,7 @@ def test_results_agree_up_to_a_tolerance_or_what_rounding_explains(dtype, of_sta
         theirs = torch.ones(1000, dtype=dtype)
 
         def told(share, rounding, table=table, theirs=theirs):
-            return _far(theirs.float() * (1 + share), theirs, table, rounding)
+            return off_by(theirs.float() * (1 + share), theirs, table, rounding)
 
         never = lambda: pytest.fail("measured")  # noqa: E731
         assert told(least * 0.9, never) == ""
@@ -330,10 +333,10 @@ def test_the_rounding_of_states_compares_copies_with_rows_alone():
 
 
 def test_experts_are_known_by_the_paths_of_modules():
-    assert bare()._has_experts() is False
+    assert has_experts(Causal()) is False
     causal = Causal()
     causal.expert_of_one = nn.Identity()
-    assert bare(causal)._has_experts() is True
+    assert has_experts(causal) is True
 
 
 def test_an_attention_that_a_model_lacks_is_refused_by_name():

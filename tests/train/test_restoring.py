@@ -1,6 +1,6 @@
 """What a loop restores from a checkpoint, and the ledger that it takes from another run."""
 
-from pathlib import Path
+import hashlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -35,14 +35,24 @@ def loop_in(folder, total=10, settings=None, **more) -> Loop:
     )  # fmt: skip
 
 
-def checkpoint_of(loop, step=4, **standing) -> Checkpoint:
+BYTES = bytes(range(60))
+
+
+def write_ledger(folder, content=BYTES):
+    (folder / "ledger").mkdir(parents=True, exist_ok=True)
+    (folder / "ledger/visits.bin").write_bytes(content)
+
+
+def checkpoint_of(loop, step=4, digest=None, offset=40, **standing) -> Checkpoint:
     state = TrainState(step=step, cursor=Cursor(1, 1), micro_batch_tokens=7, stopped_early=True, **standing).as_json()
     weights = {name: torch.full_like(weight, 0.5) for name, weight in loop.optimizer.weights().items()}
-    kept = {"standing": state, "ledger_offset": 40, "origin": loop.origin.as_json(), "lineage": [{"first": 1}]}
+    kept = {"standing": state, "ledger_offset": offset, "origin": loop.origin.as_json(), "lineage": [{"first": 1}]}
+    kept |= {} if digest is None else {"ledger_sha256": digest}
     return Checkpoint(loop.origin.identity, kept, weights, {}, capture_randomness())
 
 
 def test_everything_of_a_checkpoint_is_restored(tmp_path):
+    write_ledger(tmp_path)
     loop = loop_in(tmp_path)
     torch.manual_seed(5)
     checkpoint = checkpoint_of(loop, evaluations=[(2, 0.5)])
@@ -73,7 +83,8 @@ def test_settings_that_changed_at_a_named_checkpoint_take_effect(tmp_path, befor
     with pytest.raises(RunError) as caught:
         loop.restore(checkpoint)
     assert caught.value.code == "run.other-settings"
-    named = Path("there/step-00000004")
+    named = tmp_path / "there/checkpoints/step-00000004"
+    write_ledger(tmp_path / "there")
     changes = loop.restore(checkpoint, named)
     [name] = before
     assert [(change.name, change.before, change.now) for change in changes] == [(name, before[name], now.get(name))]
@@ -83,6 +94,7 @@ def test_settings_that_changed_at_a_named_checkpoint_take_effect(tmp_path, befor
 
 
 def test_a_checkpoint_beyond_the_end_of_the_run_is_refused(tmp_path):
+    write_ledger(tmp_path)
     loop = loop_in(tmp_path, total=4)
     loop.restore(checkpoint_of(loop, step=4))
     with pytest.raises(RunError, match="the checkpoint is of step 5, and the run ends after 4") as caught:
@@ -110,3 +122,57 @@ def test_the_ledger_beside_a_named_checkpoint_is_copied_unless_it_is_the_runs_ow
 
 def test_a_checkpoint_is_about_three_float32_numbers_for_each_trained_weight(tmp_path):
     assert loop_in(tmp_path).checkpoint_bytes() == 3 * 4 * (3 * 2 + 2)
+
+
+def digest_of(size):
+    return hashlib.sha256(BYTES[:size]).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("content", "digest", "reason"),
+    [
+        (BYTES, digest_of(40), None),
+        (BYTES[:40], digest_of(40), None),
+        (BYTES, None, None),
+        (BYTES[:39], digest_of(40), "it has 39 bytes instead of 40"),
+        (
+            BYTES[:20] + b"x" + BYTES[21:],
+            digest_of(40),
+            "its first 40 bytes (2 visits of rows) do not match their sha256",
+        ),
+        (None, digest_of(40), "it is missing"),
+    ],
+)
+@pytest.mark.parametrize("is_named", [False, True])
+def test_a_ledger_that_is_not_that_of_its_checkpoint_is_refused(tmp_path, content, digest, reason, is_named):
+    place = tmp_path / ("theirs" if is_named else "own")
+    if content is not None:
+        write_ledger(place, content)
+    loop = loop_in(tmp_path / "own")
+    named = place / "checkpoints/step-00000004" if is_named else None
+    checkpoint = checkpoint_of(loop, digest=digest)
+    if reason is None:
+        loop.restore(checkpoint, named)
+        return
+    with pytest.raises(RunError) as caught:
+        loop.restore(checkpoint, named)
+    assert caught.value.code == "run.broken-checkpoint"
+    assert caught.value.what == f"the row ledger {place / 'ledger/visits.bin'} is not that of step 4: {reason}"
+    assert caught.value.fix == "restore the file from a copy, or set resume: never to start over"
+    assert loop.state.step == 0
+
+
+def test_the_newest_earlier_checkpoint_with_a_whole_ledger_is_named(tmp_path):
+    loop = loop_in(tmp_path)
+    folder = loop.checkpoints
+    folder.keep = 99
+    for step, offset in ((1, 0), (2, 20), (3, 40), (5, 60)):
+        folder.save(step, checkpoint_of(loop, step, digest_of(offset), offset))
+    for broken, known in ((45, 40), (30, 20), (10, 0)):
+        write_ledger(tmp_path, BYTES[:broken] + b"x" + BYTES[broken + 1 :])
+        with pytest.raises(RunError) as caught:
+            loop.restore(checkpoint_of(loop, 5, digest_of(60), 60))
+        step = {40: 3, 20: 2, 0: 1}[known]
+        part = f"its first {known} bytes ({known // 20} visits of rows), up to step {step}, are whole"
+        assert caught.value.what.endswith(f"do not match their sha256; {part}")
+        assert caught.value.fix.startswith(f"set resume: {folder.path / f'step-{step:08d}'}, or restore the file")

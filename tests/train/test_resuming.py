@@ -219,8 +219,10 @@ class Resumed:
         self.ledgers.append(named)
 
 
-def saved(folder, step, lineage=()):
+def saved(folder, step, lineage=(), digest=({"ledger_sha256": "x"},)):
     state = {"standing": TrainState(step=step).as_json(), "lineage": list(lineage), "ledger_offset": 0}
+    for known in digest:
+        state |= known
     weights = {"w": torch.full((2,), float(step))}
     return CheckpointFolder(folder, keep=99).save(step, Checkpoint("id", state, weights, {}, capture_randomness()))
 
@@ -271,6 +273,13 @@ def test_a_named_checkpoint_is_taken_with_its_ledger_its_best_one_and_its_change
         ("info", "resuming from the checkpoint of step 5"),
         ("warning", "settings changed from step 6 on: a 1 → 2, b null → 3"),
     ]
+
+
+def test_a_checkpoint_without_a_digest_of_the_ledger_is_reported(tmp_path):
+    saved(tmp_path, 4, digest=())
+    _, told = resumed("auto", Resumed(), tmp_path)
+    text = "the checkpoint of step 4 has no digest of the row ledger: rows.parquet is not checked up to that step"
+    assert told == [("warning", text), ("info", "resuming from the checkpoint of step 4")]
 
 
 def test_a_named_checkpoint_is_superseded_by_one_of_the_run_that_resumed_from_it(tmp_path):

@@ -10,6 +10,7 @@ from burnish.core.errors import ModelError
 from burnish.train import scoring as module
 from burnish.train.kernels import attention as per_sequence
 from burnish.train.kernels.attention import Sight
+from burnish.train.kernels.lora import FusedLora
 from burnish.train.scoring import Scorer
 
 KERNEL = "the kernel has no window"
@@ -125,7 +126,7 @@ def bare(causal=None, **attributes) -> Scorer:
     scorer, causal = Scorer.__new__(Scorer), causal or Causal()
     usual = {"model": causal, "causal": causal, "packs": False, "reason": "", "kernel_reason": "", "_trunk": "trunk"}
     usual |= {"_trusts_kernel": True, "_flash": None, "_attention": "sdpa", "_packed_attention": "packed"}
-    usual |= {"_rounding": lambda: 0.0}
+    usual |= {"_rounding": lambda: 0.0, "_fused": FusedLora(nn.Module())}
     vars(scorer).update(usual | attributes)
     scorer._question = lambda lengths, changed=0: (list(lengths), [SimpleNamespace(rows=[n]) for n in lengths])
     return scorer
