@@ -1,8 +1,10 @@
 """The tally of a reading says once what a person should know, and raw rows are kept to a limit."""
 
+from dataclasses import asdict
+
 import pytest
 
-from burnish.data.record import MAX_RAW_CHARACTERS, Bad, ReadReport, RowError, cut, kind_of
+from burnish.data.record import MAX_RAW_CHARACTERS, MAX_ROW_BYTES, Bad, ReadReport, Record, RowError, cut, kind_of
 
 
 def test_bytes_that_are_done_add_up_over_files():
@@ -70,3 +72,72 @@ def test_a_bad_row_and_its_error_name_the_field_where_there_is_one():
 )
 def test_a_value_is_called_by_its_json_kind(value, words):
     assert kind_of(value) == words
+
+
+def test_a_row_has_at_most_sixteen_mebibytes_and_keeps_64_kibi_of_its_text_when_bad():
+    assert MAX_ROW_BYTES == 16_777_216
+    assert MAX_RAW_CHARACTERS == 65_536
+    assert cut("x" * 65_537) == "x" * 65_536 + "… (1 characters more)"
+    assert cut("x" * 66_536).endswith("x… (1,000 characters more)")
+
+
+def test_a_reading_begins_with_nothing():
+    assert asdict(ReadReport()) == {
+        **dict.fromkeys(["total_bytes", "done_bytes", "blank", "files", "_finished_bytes"], 0),
+        "notes": [],
+        "warnings": [],
+        "skipped": {},
+        "encoding": None,
+        "used_encoding": False,
+    }
+    reading = ReadReport()
+    reading.at(3)
+    assert reading.done_bytes == 3
+    assert ReadReport().notes is not reading.notes
+    assert Record({"a": 1}, "x:1").split == ""
+    error = RowError("a", "r")
+    assert (error.field, error.reason, error.args) == ("a", "r", ("a: r",))
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a.x"], "1 file is not read (why): f/a.x"),
+        (["b.x", "a"], "2 files are not read (why): f/b.x, f/a"),
+        (["1", "2", "3", "4", "5"], "5 files are not read (why): f/1, f/2, f/3, f/4, f/5"),
+        (
+            ["1", "2", "3", "4", "5", "6"],
+            "6 files are not read (why): f/1, f/2, f/3, f/4, f/5 and 1 more (1 no ending)",
+        ),
+        (
+            [*"12345", "a.x", "b.y", "c.y", "d.tar.gz", ".e"],
+            "10 files are not read (why): f/1, f/2, f/3, f/4, f/5 and 5 more (2 .y, 1 .x, 1 .gz, 1 no ending)",
+        ),
+        (
+            [*"12345", *(f"a.{ending}" for ending in "abcdefghi"), "b.i"],
+            "15 files are not read (why): f/1, f/2, f/3, f/4, f/5 and 10 more "
+            "(2 .i, 1 .a, 1 .b, 1 .c, 1 .d, 1 .e, 1 .f, 1 .g)",
+        ),
+        (
+            [f"{i}.x" for i in range(2005)],
+            "2,005 files are not read (why): f/0.x, f/1.x, f/2.x, f/3.x, f/4.x and 2,000 more (2000 .x)",
+        ),
+    ],
+)
+def test_files_that_are_not_read_are_listed_by_reason(names, message):
+    reading = ReadReport()
+    reading.warn("first")
+    reading.skip("f", names, "why")
+    reading.skip("g", ["a", "b"], "other", matters=False)
+    other = ("2 files are not read (other): g/a, g/b", False)
+    assert reading.messages() == [("first", True), (message, True), other]
+    assert set(reading.skipped) == {*(f"f/{name}" for name in names), "g/a", "g/b"}
+
+
+def test_warnings_are_listed_once_in_their_order():
+    reading = ReadReport()
+    for text in ("b", "a", "b", "c"):
+        reading.warn(text)
+    assert reading.warnings == ["b", "a", "c"]
+    assert reading.messages() == [("b", True), ("a", True), ("c", True)]
+    assert reading.notes == []

@@ -112,6 +112,24 @@ def test_parts_are_sorted_by_kind(part, found, extra):
     assert rest == {f"p.0.{key}": value for key, value in extra.items()}
 
 
+@pytest.mark.parametrize(
+    ("part", "found"),
+    [
+        ({"text": "a"}, Parts(texts=["a"])),
+        ({"reasoningContent": {"reasoningText": {"text": "a"}}}, Parts(thoughts=["a"])),
+        ({"toolUse": {"name": "f"}}, Parts(calls=[{"name": "f"}])),
+        ({"functionCall": {"name": "f"}}, Parts(calls=[{"name": "f"}])),
+        ({"toolResult": {"content": "a"}}, Parts(results=[Result("a")])),
+        ({"functionResponse": {"name": "f", "response": 1}}, Parts(results=[Result("1", None, "f")])),
+    ],
+)
+def test_a_part_without_a_type_is_known_by_any_of_its_keys(part, found):
+    for value in ({"note": 1} | part, part | {"note": 1}, {"type": None, "note": 1} | part):
+        rest: dict[str, Any] = {}
+        assert read_parts([value], "p", rest) == found
+        assert rest == {"p.0.note": 1}
+
+
 def test_parts_of_one_turn_keep_their_order_within_each_kind():
     parts = ["a", {"type": "thinking", "thinking": "t"}, {"text": "b"}, {"type": "thought", "thought": "u"}]
     parts += [{"type": "tool_use", "name": "f"}, {"functionCall": {"name": "g"}}, {"type": "tool_result"}]
@@ -137,6 +155,7 @@ def kind(word: str) -> str:
         ({"type": 7}, kind("7")),
         ({"type": ["text"], "text": "a"}, kind("['text']")),
         ({"json": {}}, kind("json")),
+        ({"note": 1, "json": {}}, kind("json")),
         ({"inlineData": {"data": "x"}}, kind("inlineData")),
         ({"type": "text"}, NO_TEXT),
         ({"type": "text", "text": 7, "value": "a"}, NO_TEXT),
