@@ -62,19 +62,19 @@ def check_names(
     missing, unused = dict.fromkeys(columns), dict.fromkeys(roles)
     there: dict[str, None] = {}
     heard: dict[str, None] = {}
-    read = 0
+    is_empty = True
     for item in items:
         if not missing and not unused:
             return
         if isinstance(item, Bad):
             continue
-        read += 1
+        is_empty = False
         there |= dict.fromkeys(item.raw)
         missing = {column: None for column in missing if column not in item.raw}
         if unused:
             heard |= dict.fromkeys(roles_in(item.raw))
             unused = {role: None for role in unused if role not in heard}
-    if not read:
+    if is_empty:
         return
     for column in missing:
         what = f"`{setting}` names '{column}', which no row of {name} has; its columns are: {', '.join(sorted(there))}"

@@ -140,6 +140,13 @@ def test_answers_that_begin_with_another_prompt_are_refused(prompt, chosen, reje
     assert str(caught.value) == "chosen: both answers begin with turns that are not those of the prompt"
 
 
+@pytest.mark.parametrize(("prompt", "chosen", "rejected"), [("", "b", "x"), ("b", "b", "x"), ("ub", "ub", "x")])
+def test_a_prompt_that_is_only_the_better_answer_is_none(prompt, chosen, rejected):
+    with pytest.raises(RowError) as caught:
+        two_answers(*([TURNS[turn] for turn in turns] for turns in (prompt, chosen, rejected)))
+    assert str(caught.value) == "prompt: there is no prompt: neither a column nor turns that both answers share"
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [("response_a", "response_b"), ("conversation_a", "conversation_b"), ("response_0", "response_1")],

@@ -54,7 +54,7 @@ def test_a_part_is_an_object_with_a_type_of_parts(value, expected):
         ({"type": "refusal", "refusal": "a", "text": "b"}, Parts(texts=["a"]), {"text": "b"}),
         ({"reasoningContent": {"reasoningText": {"text": "a"}}}, Parts(thoughts=["a"]), {}),
         (
-            {"reasoningContent": {"reasoningText": {"text": "a", "type": "t", "s": 1}, "more": 2}, "over": 3},
+            {"reasoningContent": {"reasoningText": {"text": "a", "s": 1}, "more": 2}, "over": 3},
             Parts(thoughts=["a"]),
             {"s": 1, "more": 2, "over": 3},
         ),

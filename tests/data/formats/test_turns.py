@@ -183,6 +183,21 @@ def test_keys_that_a_turn_does_not_map_are_kept_in_extra(turn, message, extra):
     assert read(turn) == ([message], {f"m.0.{key}": value for key, value in extra.items()}, [])
 
 
+@pytest.mark.parametrize("role", ["user", "system"])
+def test_what_a_turn_of_results_alone_says_of_itself_is_kept_in_extra(role):
+    turn = {"role": role, "content": [RESULT, NAMED], "name": "ann", "tool_call_id": "9", "weight": 0.5, "mood": 1}
+    extra = {"m.0.name": "ann", "m.0.tool_call_id": "9", "m.0.weight": 0.5, "m.0.mood": 1}
+    assert read(turn) == ([tool("r"), tool("2", name="f", tool_call_id="1")], extra, [])
+
+
+@pytest.mark.parametrize("role", ["user", "system", "tool"])
+def test_calls_in_a_turn_of_results_stay_in_it_and_are_refused(role, refusal):
+    turn = {"role": role, "content": [RESULT], "tool_calls": [{"name": "f"}]}
+    called = {"role": role, "content": "", "tool_calls": [CALL]}
+    assert read(turn) == ([tool("r"), called], {}, [])
+    assert refusal("messages", {"messages": [turn]}) == f"messages.1.tool_calls: a {role} turn cannot call tools"
+
+
 def test_keys_that_an_exchange_does_not_map_are_kept_in_extra():
     assert read({"input": "a", "output": "b", "mood": 1})[1] == {"m.0.mood": 1}
 

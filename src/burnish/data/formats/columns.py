@@ -89,10 +89,9 @@ class Columns:
 
     def history(self) -> list[Message]:
         """Earlier turns from a `history` column: a list of [question, answer], or of turns."""
-        value = self.raw.get("history")
-        if value is None or value == "":
+        value = self.take("history") if self.has("history") else ""
+        if value == "":
             return []
-        value = self.take("history")
         listed = decoded(value, "history") if isinstance(value, str) else value
         if not isinstance(listed, list):
             raise RowError("history", "must be a list of [question, answer]")

@@ -39,7 +39,7 @@ class Pair:
         """The history, and the question with the texts above and below it."""
         above, below = _texts(columns, self.above), _texts(columns, self.below)
         # as LLaMA-Factory joins them, what stands below an empty question is the question
-        unasked = bool(below) and self.asks in columns.raw and _is_blank(columns.take(self.asks))
+        unasked = bool(below) and _is_blank(columns.take(self.asks))
         messages: list[Message] = (
             [{"role": "user", "content": ""}] if unasked else columns.turns_from(self.asks, "user")
         )

@@ -92,11 +92,9 @@ def _apart(prompt: list[Message], chosen: list[Message], rejected: list[Message]
     while shared < min(len(chosen), len(rejected)) - 1 and chosen[shared] == rejected[shared]:
         shared += 1
     repeated = chosen[:shared]
-    if not prompt:
+    if not prompt or prompt == chosen:  # UltraFeedback's `messages` are the whole conversation with the better answer
         if not repeated:
             raise RowError("prompt", "there is no prompt: neither a column nor turns that both answers share")
-        return repeated, chosen[shared:], rejected[shared:]
-    if prompt == chosen:  # the whole conversation with the better answer, as in UltraFeedback's `messages`
         return repeated, chosen[shared:], rejected[shared:]
     if repeated:
         without_system = [m for m in prompt if m["role"] != "system"]

@@ -132,7 +132,7 @@ def _tool(tool: Any, path: str, extra: dict[str, Any]) -> dict[str, Any]:
     written = [key for key in _PARAMETERS if flat.get(key) is not None]
     if len(written) > 1:
         raise RowError(f"{path}.{written[1]}", f"a tool has both '{written[0]}' and '{written[1]}'")
-    if written and written[0] != "parameters":
+    if written:
         schema = flat[written[0]]
         if written[0] == "inputSchema" and isinstance(schema, dict) and isinstance(schema.get("json"), dict):
             keep_rest(schema, {"json"}, f"{path}.inputSchema", extra)

@@ -16,7 +16,7 @@ def is_transcript(value: Any) -> bool:
     """A text that begins with `Human:` and holds an `Assistant:` after it."""
     if not isinstance(value, str) or "Assistant:" not in value or (start := _START.match(value)) is None:
         return False
-    return any(found[1] == "Assistant" for found in _marks(start).finditer(value.strip()))
+    return any(found[1] == "Assistant" for found in _marks(start).finditer(value))
 
 
 def transcribed(text: str, field: str) -> list[Message]:

@@ -126,10 +126,13 @@ class TurnReader:
         for result in parts.results:
             given = {"name": result.name, "tool_call_id": result.call_id}
             messages.append({"role": "tool", "content": result.content} | {k: v for k, v in given.items() if v})
-        if message["role"] == "tool" and not message["content"]:
-            rest = {key: value for key, value in message.items() if key not in ("role", "content")}
+        if message["content"] or "tool_calls" in message:  # the check of the row refuses such calls
+            return [*messages, message]
+        rest = {key: value for key, value in message.items() if key not in ("role", "content")}
+        if message["role"] == "tool":
             return [one | rest for one in messages]
-        return [*messages, message] if message["content"] else messages
+        keep_rest(rest, (), path, self._extra)
+        return messages
 
     def _content(self, value: Any, path: str, role: str, calls: bool) -> Parts:
         """A content: a text, typed parts, or nothing where tools are called."""
