@@ -129,7 +129,7 @@ class HashSampler:
                     heapq.heappush(heap, point)
                 elif point > heap[0]:
                     heapq.heapreplace(heap, point)
-        self._most = -heap[0] if heap else 0
+        self._most = -min(heap, default=0)
         self._left = take
 
     def __call__(self, row: Row) -> str:
