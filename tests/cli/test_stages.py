@@ -35,3 +35,11 @@ def test_a_recipe_given_to_a_stage_is_told_as_such(burnish, recipe):
     said = burnish("sft", recipe)
     assert said.status == 2
     assert f"run it with `burnish run {recipe}`" in said.err
+
+
+def test_a_list_is_shown_in_the_help_and_in_errors_as_it_is_written(burnish):
+    assert "Several: '[A, B]'" in " ".join(burnish("sft", "--help").out.split())
+    said = burnish("sft", "--data", "builtin:x", "--base", "builtin:pocket", "--track", "tensorboard,wandb")
+    assert said.status == 2
+    assert "given: 'tensorboard,wandb'" in said.err
+    assert "Several are written as [A, B]" in " ".join(said.err.split())

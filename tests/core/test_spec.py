@@ -6,8 +6,21 @@ from typing import Annotated
 import pytest
 from pydantic import Field, ValidationError
 
-from burnish.specs.base import RUNTIME, DataRef, ModelRef, Runtime, Spec, Takes, fields_with, is_a_reference, watch
-from burnish.specs.train import CheckpointSpec, EarlyStopSpec, FullSpec, SftSpec, TrainSpec
+from burnish.core.catalog import stages
+from burnish.core.recipes.validation import all_specs
+from burnish.specs.base import (
+    RUNTIME,
+    DataRef,
+    ModelRef,
+    Runtime,
+    Spec,
+    Takes,
+    fields_with,
+    is_a_reference,
+    takes_list_of_plain,
+    watch,
+)
+from burnish.specs.train import CheckpointSpec, EarlyStopSpec, FullSpec, LoraSpec, SftSpec, TrainSpec
 
 
 class Inner(Spec):
@@ -44,6 +57,52 @@ def test_marked_fields_are_found_in_unions_lists_and_mappings():
         "table.k.ref": "step:c",
     }
     assert [path for path, _, _ in fields_with(spec, Runtime)] == ["one.0.device", "one.1.device", "table.k.device"]
+
+
+LISTS = sorted(
+    {
+        (spec_type, name)
+        for row in stages().values()
+        for _, spec_type in all_specs(row.spec_type())
+        for name, info in spec_type.__pydantic_fields__.items()
+        if takes_list_of_plain(info.annotation)
+    },
+    key=str,
+)
+
+
+def faults_of(spec_type, name, value) -> list[str]:
+    """The faults of one field, in a spec that may lack others."""
+    try:
+        spec_type.model_validate({name: value})
+    except ValidationError as error:
+        return [fault["msg"] for fault in error.errors() if fault["loc"][0] == name]
+    return []
+
+
+def test_the_lists_of_words_among_all_settings_are_known():
+    assert {name for _, name in LISTS} == {
+        *("track", "targets", "train_fully", "keep"),
+        *("special_tokens", "visible_tokens"),
+    }
+
+
+@pytest.mark.parametrize(("spec_type", "name"), LISTS, ids=lambda value: getattr(value, "__name__", value))
+def test_one_word_is_a_list_of_one(spec_type, name):
+    word = "wandb" if name == "track" else "<word>"
+    assert faults_of(spec_type, name, word) == faults_of(spec_type, name, [word]) == []
+    assert faults_of(spec_type, name, True)
+    assert faults_of(spec_type, name, "")
+    assert faults_of(spec_type, name, {"a": 1})
+
+
+def test_a_word_that_a_setting_takes_by_itself_is_not_made_a_list():
+    assert LoraSpec(targets="all-linear").targets == "all-linear"
+    assert LoraSpec.model_validate({"targets": "q_proj"}).targets == ["q_proj"]
+    assert SftSpec.model_validate({"data": "file:a", "base": "file:b", "track": "wandb"}).track == ["wandb"]
+    assert Outer.model_validate({"one": "file:a"}).one == "file:a"
+    with pytest.raises(ValidationError, match="wand"):
+        SftSpec.model_validate({"data": "file:a", "base": "file:b", "track": "wand"})
 
 
 def test_reads_are_reported_until_the_watcher_ends():

@@ -17,7 +17,7 @@ from burnish.core.catalog import Stage
 from burnish.core.errors import AskError
 from burnish.core.paths import expanded
 from burnish.core.recipes.yaml import parse_yaml
-from burnish.specs.base import SCHEMES, Spec, Takes, marks_of
+from burnish.specs.base import SCHEMES, Spec, Takes, marks_of, takes_list_of_plain
 
 _DATA_SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".arrow", ".gz", ".zst", ".txt", ".md", ".yaml")
 
@@ -100,7 +100,8 @@ def _flags(spec_type: type[Spec], prefix: str = "") -> Iterator[tuple[str, tuple
                         yield key, (annotation, default, f"{text} ({_kind(kind)})" if len(inner) > 1 else text)
         else:
             marks = [m for m in marks_of(info) if isinstance(m, Takes)]
-            yield path, (info, _shown(info), ("[reference] " if marks else "") + (info.description or ""))
+            several = " Several: '[A, B]'." if takes_list_of_plain(info.annotation) else ""
+            yield path, (info, _shown(info), ("[reference] " if marks else "") + (info.description or "") + several)
 
 
 def _specs(annotation: Any) -> Iterator[type[Spec]]:

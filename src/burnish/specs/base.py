@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, model_validator
 
 Watcher = Callable[["Spec", str], None]
 _watchers: list[Watcher] = []
@@ -33,6 +33,20 @@ class Spec(BaseModel):
         validate_default=True,
         allow_inf_nan=False,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_one_for_a_list(cls, values: Any) -> Any:
+        """`track: wandb` is `track: [wandb]`."""
+        if not isinstance(values, Mapping):
+            return values
+        given = cast(Mapping[str, Any], values)
+        alone = {
+            name: [value]
+            for name, value in given.items()
+            if value and isinstance(value, str | int | float) and takes_one_for_a_list(cls, name, value)
+        }
+        return {**given, **alone}
 
     def model_post_init(self, context: Any, /) -> None:
         """Mark a variant's tag as set, so that dumps without defaults still contain it."""
@@ -166,6 +180,41 @@ def types_within(annotation: Any) -> Iterator[Any]:
             yield from types_within(part)
     else:
         yield annotation
+
+
+def takes_list_of_plain(annotation: Any) -> bool:
+    """Whether a value may be a list of strings or numbers."""
+    lists = [part for part in types_within(annotation) if get_origin(part) is list]
+    return any(
+        isinstance(item, type) and issubclass(item, str | int | float)
+        for part in lists
+        for item in types_within(get_args(part)[0])
+    )
+
+
+def takes_one_for_a_list(spec_type: type[Spec], name: str, value: object) -> bool:
+    """Whether a field takes a list of plain values, and this value only as the member of one."""
+    info = spec_type.__pydantic_fields__.get(name)
+    if info is None or isinstance(value, bool) or not takes_list_of_plain(info.annotation):
+        return False
+    return not any(_accepts(part, value) for part in _members(info.annotation))
+
+
+def _members(annotation: Any) -> Iterator[Any]:
+    """The members of a union, literals whole."""
+    if get_origin(annotation) is Annotated:
+        yield from _members(get_args(annotation)[0])
+    elif get_origin(annotation) in (Union, UnionType):
+        for part in get_args(annotation):
+            yield from _members(part)
+    else:
+        yield annotation
+
+
+def _accepts(part: Any, value: object) -> bool:
+    if get_origin(part) is Literal:
+        return value in get_args(part)
+    return isinstance(part, type) and get_origin(part) is None and isinstance(value, part)
 
 
 def marks_of(info: Any) -> Iterator[Any]:

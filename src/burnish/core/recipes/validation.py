@@ -11,7 +11,7 @@ from burnish.core.errors import AskError
 from burnish.core.naming import nearest
 from burnish.core.recipes.aliases import ALIASES, NOT_NEEDED
 from burnish.core.recipes.yaml import MAX_DEPTH, Where, at
-from burnish.specs.base import Spec, types_within
+from burnish.specs.base import Spec, takes_list_of_plain, types_within
 
 S = TypeVar("S", bound=Spec)
 
@@ -208,8 +208,11 @@ def _is_tag(candidates: list[type[Spec]], part: str) -> bool:
 
 def _help(spec_type: type[Spec], path: Where) -> str:
     """The field's help, as the hint."""
+    while path and isinstance(path[-1], int):  # an item of a list
+        path = path[:-1]
     for candidate in _walk(spec_type, path[:-1]):
         info = candidate.__pydantic_fields__.get(str(path[-1])) if path else None
         if info is not None and info.description:
-            return f"{path[-1]}: {info.description}"
+            several = " Several are written as [A, B]." if takes_list_of_plain(info.annotation) else ""
+            return f"{path[-1]}: {info.description}{several}"
     return ""
