@@ -42,6 +42,27 @@ def toy_tokenizer() -> ToyTokenizer:
     return make
 
 
+LETTER_SPECIALS = ["<bos>", "<eos>", "<|im_start|>", "<|im_end|>"]
+LETTER_SPECIALS += ["<|user|>", "<|assistant|>", "<|system|>", "<|tool|>", "<|end|>", "<|call|>"]
+
+
+@pytest.fixture(scope="session")
+def letters() -> ToyTokenizer:
+    """Make a tokenizer in which each character, or byte outside ASCII, is a token, and each of LETTER_SPECIALS."""
+    vocabulary = {letter: number for number, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+
+    def make(template: str | None, eos: str | None = "<eos>", more: tuple[str, ...] = ()) -> PreTrainedTokenizerFast:
+        tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        tokenizer.add_special_tokens([*LETTER_SPECIALS, *more])
+        return PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer, bos_token="<bos>", eos_token=eos, chat_template=template
+        )
+
+    return make
+
+
 def make_message(role: str, content: str, **more: Any) -> dict[str, Any]:
     return {"role": role, "content": content, **more}
 
