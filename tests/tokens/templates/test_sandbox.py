@@ -6,6 +6,7 @@ import jinja2
 import pytest
 
 from burnish.tokens.templates import sandbox
+from burnish.tokens.templates.conversation import Number
 from burnish.tokens.templates.opaque import NotOpaqueError, Probe
 from burnish.tokens.templates.sandbox import (
     LimitExceededError,
@@ -39,6 +40,15 @@ WEIGHED = {
     "filter indent": lambda n: check_filter("do_indent", ("a\n" * 4 + "b" * (n - 58), 10), {}),
     "filter indent of four": lambda n: check_filter("do_indent", ("a\n" * 4 + "b" * (n - 28),), {}),
     "filter indent by a text": lambda n: check_filter("do_indent", ("a\n" * 4 + "b" * (n - 23), "---"), {}),
+    "replace with a count": lambda n: check_call("replace", "x" * 10 + "a" * (n - 90), ("x", "b" * 8, 99), {}),
+    "translate to nothing": lambda n: check_call("translate", "a" * n, ({97: "", 98: ""},), {}),
+    "expandtabs of no number": lambda n: check_call("expandtabs", "\t" * 10 + "a" * (n - 90), ("x",), {}),
+    "filter join without a glue": lambda n: check_filter("do_join", (["y" * n],), {}),
+    "filter join by an attribute": lambda n: check_filter("do_join", ([1] * 10 + ["x" * (n - 77)], "a", "seven77"), {}),
+    "filter indent of all lines": lambda n: check_filter("do_indent", ("a\n" * 4 + "b" * (n - 58), 10, True), {}),
+    "keywords of a filter": lambda n: check_filter("do_indent", ("a\n" * 4 + "b" * (n - 58),), {"width": 10}),
+    "join of a dict": lambda n: check_call("join", "ab", (dict.fromkeys(["x" * (n - 5), "y"]),), {}),
+    "join of a text": lambda n: check_call("join", "a" * (n - 1), ("x",), {}),
     "filter wordwrap": lambda n: check_filter("do_wordwrap", ("a" * (n // 4) + "b" * (n % 4),), {}),
 }
 
@@ -275,3 +285,83 @@ def test_a_template_may_concatenate_opaque_texts_and_nothing_else():
     ):
         with pytest.raises(NotOpaqueError):
             opaque(source)
+
+
+def test_a_filter_without_a_text_cannot_grow(small):
+    check_filter("do_replace", (7,), {})
+    check_filter("do_indent", (7, 5), {})
+    check_filter("do_join", (7, "a" * 90), {})
+    check_filter("do_format", (7, ["%999999d"]), {})
+
+
+def test_numbers_are_limited_as_arguments_and_not_as_values(small):
+    assert rendered("{{ 12345 | string }}{{ 12345 | abs }}{{ 5 | center(3) }}") == "1234512345 5 "
+    for source in (
+        "{{ 5 | center(n) }}",
+        "{{ '5' | center(n) }}",
+        "{{ 12345 | center(width=n) }}",
+        "{{ (7).to_bytes(n) }}",
+    ):
+        with pytest.raises(LimitExceededError, match="a number above 1,000"):
+            rendered(source, n=NUMBER + 1)
+
+
+def test_attributes_of_the_loop_are_the_public_ones():
+    shown = "{{ loop.index0 }}{{ loop.revindex }}{{ loop.length }}{{ loop.depth }}{{ loop.previtem }} "
+    assert rendered("{% for x in 'abc' %}" + shown + "{% endfor %}") == "0331 1231a 2131b "
+    for name in ("_iterable", "_length", "__class__"):
+        assert rendered("{% for x in 'ab' %}{{ loop.length }}{{ loop." + name + " }}{% endfor %}") == "22"
+    assert rendered("{{ m.length }}|{{ m.first }}|{{ m.x }}|{{ 'aba'.index('b') }}", m={}) == "|||1"
+
+
+def test_json_keeps_order_numbers_and_nesting():
+    value = {"b": Number("1.10"), "a": [Number("1e5"), (Number("2.00"), None), {"c": 7}], "t": "number 0 of burnish?"}
+    assert rendered("{{ v | tojson }}", v=value) == (
+        '{"b": 1.10, "a": [1e5, [2.00, null], {"c": 7}], "t": "number 0 of burnish?"}'
+    )
+    assert rendered("{{ v | tojson(indent=1) }}", v=[Number("0.50")]) == "[\n 0.50\n]"
+    assert rendered("{{ v | tojson }}", v="number 0 of burnish") == '"number 0 of burnish"'
+
+
+def test_the_date_takes_formats_of_a_thousand_characters():
+    assert rendered("{{ strftime_now('x' * 998 ~ '%Y') }}") == "x" * 998 + "2026"
+    for format in ("'x' * 999 ~ '%Y'", "5", "'%H'", "none"):
+        with pytest.raises(jinja2.sandbox.SecurityError, match="it prints the time of day, only dates are allowed"):
+            rendered("{{ strftime_now(" + format + ") }}")
+
+
+@pytest.mark.parametrize(
+    ("source", "is_refused"),
+    [
+        ("namespace(_a=1)", True),
+        ("namespace({'_a': 1})", True),
+        ("namespace([('__a', 1)])", True),
+        ("namespace(a_=1)", False),
+        ("namespace({1: 2})", False),
+        ("namespace(a=1, b=2)", False),
+        ("namespace({'b': 3}, a=1)", False),
+    ],
+)
+def test_a_namespace_refuses_private_names(source, is_refused):
+    whole = "{% set n = " + source + " %}{{ n.a_ }}{{ n.a }}{{ n.b }}"
+    if is_refused:
+        with pytest.raises(
+            jinja2.sandbox.SecurityError, match="a namespace cannot contain the underscore-prefixed name"
+        ):
+            rendered(whole)
+    else:
+        assert rendered(whole) == {"namespace(a_=1)": "1", "namespace({1: 2})": "", "namespace(a=1, b=2)": "12"}.get(
+            source, "13"
+        )
+    with pytest.raises(jinja2.sandbox.SecurityError, match="underscore-prefixed"):
+        rendered("{% set n = namespace() %}{% set n._x = 1 %}")
+
+
+def test_an_opaque_text_may_be_in_scope_and_in_lists():
+    assert opaque("{% for x in [1] %}{% set y = m %}{{ 'a'.upper() }}{{ y }}{% endfor %}") == "Atext one"
+    assert (
+        opaque("{{ ['q', 'z'].count(m) }}{{ m is in(['q']) }}{{ 'a' is in('abc') }}{{ 2 is in([1]) }}")
+        == "0FalseTrueFalse"
+    )
+    assert opaque("{% macro w(x) %}<{{ x }}>{% endmacro %}{{ w(m) }}{{ w('a') }}") == "<text one><a>"
+    assert opaque("{% block b %}{{ 'a'.upper() }}{{ m }}{% endblock %}") == "Atext one"
