@@ -52,3 +52,44 @@ def test_a_tokenizer_with_custom_code_and_plain_files_is_loaded_from_the_files(t
     config.write_text(json.dumps(settings))
     load_tokenizer(tmp_path)
     assert not canary.exists()
+
+
+@pytest.mark.parametrize("content", ["{torn", "[]", "7", b"\xff\xfe"], ids=["torn", "list", "number", "no UTF-8"])
+def test_a_tokenizer_config_that_is_no_json_object_is_named(content, toy_tokenizer, tmp_path):
+    toy_tokenizer("x").save_pretrained(tmp_path)
+    config = tmp_path / "tokenizer_config.json"
+    config.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ModelError) as caught:
+        load_tokenizer(tmp_path)
+    assert caught.value.code == "model.broken"
+    assert caught.value.what.startswith(f"{config}: not valid JSON")
+    assert caught.value.fix == "copy the model again"
+
+
+@pytest.mark.parametrize("code", [{}, {"AutoModel": "own.Own"}], ids=str)
+def test_a_tokenizer_without_code_of_its_own_is_loaded(code, toy_tokenizer, tmp_path):
+    saved = toy_tokenizer("x")
+    saved.save_pretrained(tmp_path)
+    config = tmp_path / "tokenizer_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "auto_map": code}))
+    assert load_tokenizer(tmp_path)("hello")["input_ids"] == saved("hello")["input_ids"]
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.raises(ModelError) as caught:
+        load_tokenizer(tmp_path)
+    assert caught.value.code == "model.broken"
+
+
+def test_a_list_of_code_that_is_null_is_left_to_transformers(toy_tokenizer, tmp_path):
+    toy_tokenizer("x").save_pretrained(tmp_path)
+    config = tmp_path / "tokenizer_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "auto_map": None}))
+    with pytest.raises(ModelError, match="the tokenizer cannot be loaded") as caught:
+        load_tokenizer(tmp_path)
+    assert caught.value.code == "model.broken"
+
+
+def test_a_file_is_no_folder_of_a_tokenizer(tmp_path):
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(ModelError, match="no such folder") as caught:
+        load_tokenizer(tmp_path / "tokenizer.json")
+    assert caught.value.code == "model.not-found"

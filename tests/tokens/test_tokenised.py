@@ -1,5 +1,6 @@
 """Tokenised rows lie end to end, on disk as in memory; a rendering is published whole and believed only whole."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -112,3 +113,82 @@ def test_the_record_of_a_rendering_is_under_its_digest(tmp_path, key):
     assert open_rendering(tmp_path / "r", "origin") is None
     path.write_text(json.dumps({name: value for name, value in record.items() if name != key}))
     assert open_rendering(tmp_path / "r", "origin") is None
+
+
+def test_weights_are_summed_in_double_precision():
+    weights = np.array([0.0, 2.0**24, 1.0, 1.0], np.float32)
+    rows = TokenisedRows.of([("a", np.arange(4, dtype=np.int32), weights)] * 2)
+    assert rows.row_weights.tolist() == [2.0**24 + 2] * 2
+    assert rows.weight_of(np.array([0])) == 2.0**24 + 2
+    assert rows.weight_of(np.array([0, 1])) == 2.0**25 + 4
+    assert rows.weight_of(np.array([], np.int64)) == 0.0
+    assert (rows.row_weights.dtype, rows.lengths.dtype, rows.lengths.tolist()) == (np.float64, np.int64, [4, 4])
+    assert TokenisedRows.of([]).row_weights.tolist() == []
+
+
+@pytest.mark.parametrize(
+    "rows", [TokenisedRows.of([]), TokenisedRows.of(ROWS).first(0)], ids=["none", "the first none"]
+)
+def test_no_rows_are_empty_arrays(rows):
+    assert (rows.ids.tolist(), rows.weights.tolist(), rows.offsets.tolist(), rows.row_ids) == ([], [], [0], ())
+    assert (rows.ids.dtype, rows.weights.dtype, rows.offsets.dtype) == (np.int32, np.float32, np.int64)
+    assert (len(rows), rows.learned, rows.lengths.tolist()) == (0, 0, [])
+
+
+def test_a_digest_is_sha256_of_ids_weights_offsets_and_names():
+    data = np.array([1, 2, 3, 4, 5, 6], np.int32).tobytes()
+    data += np.array([0, 0.5, 0.25, 0, 0, 1], np.float32).tobytes() + np.array([0, 3, 4, 6], np.int64).tobytes()
+    assert TokenisedRows.of(ROWS).digest() == hashlib.sha256(data + b"a\0b\0c").hexdigest()
+
+
+def test_a_rendering_replaces_an_earlier_one_and_needs_no_folder_above(tmp_path):
+    folder, partial = tmp_path / "r", tmp_path / "deep" / "er" / "partial"
+    written(folder, partial, ROWS[:1])
+    (folder / "other").write_text("left")
+    made = written(folder, partial)
+    assert len(open_rendering(folder, "origin").rows) == 3
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *("ids.bin", "offsets.bin", "ordinals.bin", "rendering.json", "rows.json", "weights.bin"),
+    ]
+    assert made.rows.row_ids == ("a", "b", "c")
+    assert (folder / "offsets.bin").read_bytes() == np.array([0, 3, 4, 6], np.int64).tobytes()
+    assert (folder / "ordinals.bin").read_bytes() == np.array([0, 0, 3], np.int64).tobytes()
+    assert (folder / "weights.bin").read_bytes() == np.array([0, 0.5, 0.25, 0, 0, 1], np.float32).tobytes()
+    assert json.loads((folder / "rendering.json").read_text()) | {"digest": ""} == {
+        "origin": "origin",
+        "counts": {"cut": 2},
+        "read": ["a", "b"],
+        "notes": ["note"],
+        "digest": "",
+    }
+
+
+def test_rows_can_be_read_while_they_are_written(tmp_path):
+    with RenderingWriter(tmp_path / "partial") as writer:
+        assert len(writer.mapped().rows) == 0
+        writer.add(ROWS[0][0], 4, *ROWS[0][1:])
+        found = writer.mapped()
+        assert found.rows.digest() == TokenisedRows.of(ROWS[:1]).digest()
+        assert found.ordinals.tolist() == [4]
+        assert (found.counts, found.read, found.notes) == ({}, (), ())
+        made = writer.publish(tmp_path / "r", "o", {}, ())
+        assert made.notes == ()
+        assert made.rows.ids.dtype == np.int32
+    assert type(found.rows.ids) is np.ndarray
+
+
+def test_the_order_of_counts_and_settings_does_not_change_a_rendering(tmp_path):
+    digests = []
+    for number, (counts, read) in enumerate([({"a": 1, "b": 2}, ["x", "y"]), ({"b": 2, "a": 1}, ["y", "x"])]):
+        with RenderingWriter(tmp_path / "partial") as writer:
+            writer.publish(tmp_path / str(number), "origin", counts, read)
+        digests.append(json.loads((tmp_path / str(number) / "rendering.json").read_text())["digest"])
+    assert digests[0] == digests[1]
+
+
+def test_the_first_rows_are_those_of_the_dataset_and_not_pieces(tmp_path):
+    made = written(tmp_path / "r", tmp_path / "partial")
+    assert [made.of_first(rows).row_ids for rows in (None, 0, 1, 2, 3, 4)] == [
+        *(("a", "b", "c"), (), ("a", "b"), ("a", "b"), ("a", "b"), ("a", "b", "c")),
+    ]
+    assert made.of_first(1).digest() == TokenisedRows.of(ROWS[:2]).digest()

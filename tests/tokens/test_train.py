@@ -111,3 +111,45 @@ def test_the_same_texts_give_the_same_tokenizer(tokenizer):
 def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(ValidationError, match=message):
         spec(**settings)
+
+
+LLAMA_3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
+LLAMA_3 += r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+QWEN_2 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+@pytest.mark.parametrize(
+    ("digits", "pattern"),
+    [(1, QWEN_2), (2, LLAMA_3.replace("{1,3}", "{1,2}")), (3, LLAMA_3), (9, LLAMA_3.replace("3}", "9}"))],
+)
+def test_the_saved_pattern_is_the_one_that_other_programs_know(digits, pattern):
+    made = json.loads(train_bpe(iter(["a b"]), spec(digits=digits), "").backend_tokenizer.to_str())
+    split, bytes_ = made["pre_tokenizer"]["pretokenizers"]
+    assert (split["type"], split["pattern"], split["behavior"], split["invert"]) == (
+        "Split",
+        {"Regex": pattern},
+        "Isolated",
+        False,
+    )
+    assert (bytes_["type"], bytes_["add_prefix_space"], bytes_["use_regex"]) == ("ByteLevel", False, False)
+    assert made["normalizer"] is None
+
+
+def test_the_given_tokens_have_their_roles_and_nothing_is_printed(capfd):
+    made = train_bpe(
+        iter(["a , b ."] * 3),
+        spec(special_tokens=["<pad>", "<x>", "<end>"], end_of_turn="<end>", visible_tokens=["<see>"], min_frequency=9),
+        "template",
+    )
+    assert (made.pad_token, made.eos_token, made.chat_template) == ("<pad>", "<end>", "template")
+    assert sorted(made.all_special_tokens) == ["<end>", "<pad>", "<x>"]
+    assert made.convert_tokens_to_ids(["<pad>", "<x>", "<end>", "<see>"]) == [0, 1, 2, len(made) - 1]
+    assert len(made) == 3 + 256 + 1
+    assert made.decode(made("a , b . <see><x>")["input_ids"]) == "a , b . <see><x>"
+    assert made.decode(made("a<see><x>")["input_ids"], skip_special_tokens=True) == "a<see>"
+    added = {token.content: (token.special, token.normalized) for token in made.added_tokens_decoder.values()}
+    assert added["<see>"] == (False, False)
+    assert all(added[token] == (True, False) for token in ("<pad>", "<x>", "<end>"))
+    assert capfd.readouterr() == ("", "")

@@ -43,6 +43,8 @@ def _wants_code(path: Path) -> bool:
         return False
     try:
         settings = json.loads(config.read_text(encoding="utf-8"))
+        if not isinstance(settings, dict):
+            raise ValueError(f"an object is expected, not {type(settings).__name__}")
     except (OSError, ValueError) as error:
         raise ModelError("model.broken", f"{config}: not valid JSON: {error}", "copy the model again") from error
     return "AutoTokenizer" in (settings.get("auto_map") or {}) and not (path / "tokenizer.json").is_file()

@@ -47,11 +47,11 @@ class TokenisedRows:
             weights.append(weight)
             lengths.append(len(row))
             names.append(name)
-        empty = [np.zeros(0)]
+        empty = [np.array([])]
         return cls(
             np.concatenate(ids or empty).astype(np.int32),
             np.concatenate(weights or empty).astype(np.float32),
-            np.cumsum(lengths, dtype=np.int64),
+            np.cumsum(lengths),
             tuple(names),
         )
 
@@ -209,7 +209,7 @@ def _mapped(folder: Path, record: Mapping[str, Any]) -> Rendering:
 
 def _map(file: Path, dtype: Any) -> NDArray[Any]:
     if not file.stat().st_size:
-        return np.zeros(0, dtype)
+        return np.array([], dtype)
     return np.memmap(file, dtype, "r").view(np.ndarray)
 
 

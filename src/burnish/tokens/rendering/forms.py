@@ -163,8 +163,6 @@ class Forms:
             first, second = (self._probed(shape, version) for version in _VERSIONS)
         except (BurnishError, NotOpaqueError):
             return None
-        if first is None or second is None:
-            return None
         return first if first == second else None
 
     def _probed(self, shape: Shape, version: tuple[str, str, str]) -> Form | None:
@@ -217,7 +215,7 @@ class _Parts:
 
 def _split_at_slots(text: str, cores: Sequence[str], lead: str, trail: str) -> _Parts:
     literals, slots, bounds, end = [], [], [], 0
-    for match in re.finditer("|".join(map(re.escape, sorted(cores, key=len, reverse=True))), text):
+    for match in re.finditer("|".join(map(re.escape, cores)), text):
         left, right = not text.endswith(lead, 0, match.start()), not text.startswith(trail, match.end())
         begin = match.start() - (0 if left else len(lead))
         if begin < end:

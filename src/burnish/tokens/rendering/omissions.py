@@ -89,8 +89,8 @@ def _hidden_duplicates(strings: list[str], texts: Sequence[str]) -> int:
     together, hidden = "\0".join(strings), 0
     for string, count in Counter(strings).items():
         lacking = together.count(string) - max(text.count(string) for text in texts)
-        if lacking > 0 and any(string in text for text in texts):
-            hidden += min(count, lacking)
+        if any(string in text for text in texts):
+            hidden += min(count, max(lacking, 0))
     return hidden
 
 

@@ -35,7 +35,8 @@ class Refusals:
         text = self._dialect.trace(exchange).text + self._dialect.trace(exchange, prompt=True).text
         tokenizer = self._tokenizer
         ends = {str(token) for token in (tokenizer.bos_token, tokenizer.eos_token) if token is not None}
-        return tuple(sorted(self._ends | ends | set(self._dialect.special.findall(text)), key=len, reverse=True))
+        # in this order a token comes before its prefixes
+        return tuple(sorted(self._ends | ends | set(self._dialect.special.findall(text)), reverse=True))
 
     def _check_content(self, messages: Messages, tools: Tools) -> None:
         """Refuse data that contains a control token: it could end a turn and forge another."""

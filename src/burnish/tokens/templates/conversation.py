@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Message = dict[str, Any]
-EMPTY: dict[str, Any] = {"absent": ..., "empty": "", "none": None}
+EMPTY: dict[str, Any] = {"empty": "", "none": None}
 
 
 @dataclass(frozen=True)

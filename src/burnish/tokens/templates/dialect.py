@@ -60,7 +60,7 @@ class Dialect:
         self.eos: str | None = None if tokenizer.eos_token is None else str(tokenizer.eos_token)
         specials = {str(token) for token in tokenizer.all_special_tokens}
         specials |= {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
-        longest_first = sorted((token for token in specials if token), key=len, reverse=True)
+        longest_first = sorted((token for token in specials if token), reverse=True)  # a token before its prefixes
         self.special = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
         """Matches any special token, longest first."""
 

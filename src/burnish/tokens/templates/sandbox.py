@@ -165,7 +165,7 @@ def check_call(name: str, owner: Any, args: tuple[Any, ...], kwargs: Mapping[str
 def check_filter(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     """Refuse a filter if its result could be too large; `args` starts with the filtered value."""
     values = (*args, *kwargs.values())
-    _refuse_numbers(value for value in values if not isinstance(value, bool))
+    _refuse_numbers(values)
     if name == "do_replace":
         text, *rest = [arg for arg in values if isinstance(arg, str)] or [""]
         if len(rest) >= 2:
@@ -210,7 +210,7 @@ def _bounded(check: Callable[..., None], function: Callable[..., Any]) -> Callab
     def checked(*args: Any, **kwargs: Any) -> Any:
         plain = tuple(arg for arg in args if not isinstance(arg, (jinja2.Environment, jinja2.runtime.Context)))
         # The filtered value may be any number; only the arguments are limited.
-        check(name, plain if plain and not isinstance(plain[0], int) else plain[1:], kwargs)
+        check(name, plain[1:] if isinstance(plain[0], int) else plain, kwargs)
         return function(*args, **kwargs)
 
     return checked

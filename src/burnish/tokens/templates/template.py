@@ -106,7 +106,7 @@ class Tracing(jinja2.ext.Extension):
         self.instrument(node)
         line = node.lineno
         if isinstance(node, jinja2.nodes.Concat):
-            joined = self.call_method("_joined", [jinja2.nodes.List(node.nodes)], lineno=line)
+            joined = self.call_method("_joined", [jinja2.nodes.List(node.nodes)])
             return [joined]
         if isinstance(node, jinja2.nodes.For):
             item = _loaded(node.target)
@@ -118,8 +118,7 @@ class Tracing(jinja2.ext.Extension):
         return self.environment.concat(map(str, parts))
 
     def _statement(self, method: str, args: list[jinja2.nodes.Expr], line: int) -> jinja2.nodes.Node:
-        call = self.call_method(method, args, lineno=line)
-        return jinja2.nodes.ExprStmt(call).set_lineno(line)
+        return jinja2.nodes.ExprStmt(self.call_method(method, args)).set_lineno(line)
 
 
 def _searches_text(compare: jinja2.nodes.Compare) -> bool:
