@@ -8,7 +8,8 @@ from transformers.utils.chat_template_utils import render_jinja_template
 
 from burnish.core.errors import ModelError
 from burnish.tokens.templates import sandbox
-from burnish.tokens.templates.template import ChatTemplate
+from burnish.tokens.templates import template as template_module
+from burnish.tokens.templates.template import ChatTemplate, Trace, compiled
 
 MESSAGES = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
 
@@ -153,3 +154,158 @@ def test_the_time_of_day_is_refused(format):
     with pytest.raises(ModelError, match="prints the time of day") as caught:
         render("{{ strftime_now('" + format + "') }}")
     assert caught.value.code == "model.bad-template"
+
+
+def segments(trace) -> list[tuple[str, int | None]]:
+    return [(trace.text[segment.start : segment.end], segment.index) for segment in trace.segments]
+
+
+def test_the_segments_are_exact_in_nested_loops_blocks_and_macros():
+    source = (
+        "<s>{% macro said(m) %}{% for c in m.content %}{{ c }}{% endfor %}{% endmacro %}{% block body %}"
+        "{% for m in messages %}{{ '[' }}{% for k, v in m.items() %}{{ k }}{% for n in [1, 2] %}{{ n }}{% endfor %}"
+        "{% endfor %}{% for x in messages %}{{ '-' }}{% endfor %}{{ said(m) }}]{% else %}{% endfor %}{% endblock %}"
+        "{% for m in messages %}{% endfor %}{% if true %}{% for x in [] %}{% else %}none{% endfor %}{% endif %}</s>"
+    )
+    trace = ChatTemplate(source, DAY).render(MESSAGES, None, {})
+    assert trace.text == "<s>[role12content12--hi][role12content12--ho]none</s>"
+    assert segments(trace) == [
+        ("<s>", None),
+        ("[role12content12-", 0),
+        ("-", 1),
+        ("hi]", 0),
+        ("[role12content12", 1),
+        ("-", 0),
+        ("-ho]", 1),
+        ("none</s>", None),
+    ]
+
+
+def test_the_pieces_are_the_ends_of_outputs():
+    trace = ChatTemplate("ab{{ messages[0].content }}{% for m in messages %}x{% endfor %}", DAY).render(
+        MESSAGES, None, {}
+    )
+    assert (trace.text, trace.pieces) == ("abhixx", (2, 4, 5, 6))
+    assert ChatTemplate("", DAY).render(MESSAGES, None, {}) == Trace("", (), (), ())
+
+
+def test_marked_blocks_are_exact_and_an_empty_one_is_none():
+    source = (
+        "{% generation %}pre{% endgeneration %}{% for m in messages %}<"
+        "{% generation %}{{ m.content }}{% endgeneration %}>"
+        "{% generation %}{% endgeneration %}{% endfor %}{% generation %}post{% endgeneration %}"
+    )
+    trace = ChatTemplate(source, DAY).render(MESSAGES, None, {})
+    assert trace.text == "pre<hi><ho>post"
+    assert [(trace.text[mark.start : mark.end], mark.index) for mark in trace.marked] == [
+        ("pre", None),
+        ("hi", 0),
+        ("ho", 1),
+        ("post", None),
+    ]
+    assert [mark.start for mark in trace.marked] == [0, 4, 8, 11]
+
+
+def test_each_rendering_starts_anew():
+    template = ChatTemplate("{% for m in messages %}{% for x in 'ab' %}{{ x.upper() }}{% endfor %}{% endfor %}!", DAY)
+    traces = [template.render(MESSAGES, None, {}) for _ in range(2)]
+    assert traces[0] == traces[1]
+    assert template.environment.meter.iterations == 2 + 2 * 2 + 4  # messages, letters, calls
+    with pytest.raises(ModelError):
+        ChatTemplate("{{ x.y.z }}", DAY).render(MESSAGES, None, {})
+
+
+@pytest.mark.parametrize(
+    ("source", "searches"),
+    [
+        ("{{ 'x' in m.content }}", False),
+        ("{{ 'x' not in m.content }}", False),
+        ("{{ m.content in 'abc' }}", True),
+        ("{{ m.content not in names }}", True),
+        ("{{ m.role in ['a', 'b'] }}", False),
+        ("{{ m.role not in ('a', 'b') }}", False),
+        ("{{ m.role == names }}", False),
+        ("{{ a < b in c }}", True),
+        ("{{ a in [1] in c }}", True),
+        ("{{ 1 < 2 }}{% if a in b %}{% endif %}", True),
+        ("text", False),
+    ],
+)
+def test_a_search_for_a_text_in_another_is_seen(source, searches):
+    assert ChatTemplate(source, DAY).searches_texts is searches
+
+
+@pytest.mark.parametrize(
+    ("source", "has_markers", "prints_date", "variables"),
+    [
+        ("text", False, False, set()),
+        ("{% generation %}{% endgeneration %}", True, False, set()),
+        ("{% macro f() %}{% endmacro %}{% call f() %}x{% endcall %}", False, False, set()),
+        (
+            "{% macro f() %}{% endmacro %}{% call f() %}{% endcall %}{% generation %}{% endgeneration %}",
+            True,
+            False,
+            set(),
+        ),
+        ("{{ strftime_now('%Y') }}{{ other }}", False, True, {"other", "strftime_now"}),
+        ("{{ x.strftime_now }}{{ enable_thinking }}", False, False, {"x", "enable_thinking"}),
+    ],
+)
+def test_a_template_is_read_before_it_is_rendered(source, has_markers, prints_date, variables):
+    template = ChatTemplate(source, DAY)
+    assert (template.has_markers, template.prints_date) == (has_markers, prints_date)
+    assert template.variables - {"strftime_now"} == variables - {"strftime_now"}
+
+
+def test_a_text_may_have_the_largest_length(monkeypatch):
+    monkeypatch.setattr(template_module, "MAX_TEXT", 100)
+    assert len(render("{% for i in range(10) %}{{ 'a' * 10 }}{% endfor %}")) == 100
+    with pytest.raises(ModelError, match="it writes more than 100 characters"):
+        render("{% for i in range(10) %}{{ 'a' * 10 }}{% endfor %}b")
+
+
+def test_tilde_joins_any_values_up_to_the_largest_length(monkeypatch):
+    assert render("{{ 1 ~ 'a' ~ none ~ [2] }}") == "1aNone[2]"
+    monkeypatch.setattr(sandbox, "MAX_TEXT", 10)
+    assert render("{{ 'abcde' ~ 12345 }}") == "abcde12345"
+    with pytest.raises(ModelError, match="it writes more than 10 characters"):
+        render("{{ 'abcde' ~ 123456 }}")
+
+
+def test_messages_tools_prompt_and_variables_reach_the_template():
+    source = "{{ messages | length }}{{ tools }}{{ documents }}{{ add_generation_prompt }}{{ x }}"
+    template = ChatTemplate(source, DAY)
+    assert template.render(MESSAGES, [{"a": 1}], {"x": 7}, True).text == "2[{'a': 1}]NoneTrue7"
+    assert template.render(MESSAGES[:1], None, {}).text == "1NoneNoneFalse"
+
+
+def test_a_template_is_compiled_once_for_each_date():
+    assert compiled("a", DAY) is compiled("a", DAY)
+    assert compiled("{{ strftime_now('%d') }}", date(2026, 2, 4)).render([], None, {}).text == "04"
+    assert compiled("{{ strftime_now('%d') }}", DAY).render([], None, {}).text == "03"
+
+
+@pytest.mark.parametrize(
+    "source", ["{{ 1 // 0 }}", "{{ messages[0].content.index('x') }}", "{{ {}['a'].b }}", "{{ 5() }}"]
+)
+def test_any_failure_of_a_template_is_its_error(source):
+    with pytest.raises(ModelError, match="the chat template") as caught:
+        render(source)
+    assert caught.value.code == "model.bad-template"
+    assert caught.value.fix.startswith("check that the template supports the roles and turns of the rows")
+
+
+def test_an_error_before_rendering_is_a_broken_template():
+    for source in ("{% generation %}", "{% for %}", "{{ x | nofilter }}", "{% break %}"):
+        with pytest.raises(
+            ModelError, match=r"the chat template (has a syntax error: line 1|cannot be compiled)"
+        ) as caught:
+            ChatTemplate(source, DAY)
+        assert caught.value.code == "model.bad-template"
+
+
+def test_a_marked_block_in_a_macro_is_refused_unless_it_is_written_in_place():
+    source = "{% macro f() %}{% generation %}x{% endgeneration %}{% endmacro %}a{{ f() }}"
+    assert render(source) == "ax"
+    with pytest.raises(ModelError, match="is inside a macro or a captured block"):
+        render(source.replace("f() }}", "'b' ~ f() }}"))

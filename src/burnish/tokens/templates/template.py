@@ -154,9 +154,9 @@ class ChatTemplate:
                 isinstance(block.call.node, jinja2.nodes.ExtensionAttribute)
                 for block in tree.find_all(jinja2.nodes.CallBlock)
             )
-            self.variables = jinja2.meta.find_undeclared_variables(tree)
             self.prints_date = any(name.name == CLOCK for name in tree.find_all(jinja2.nodes.Name))
             self.searches_texts = any(map(_searches_text, tree.find_all(jinja2.nodes.Compare)))
+            self.variables = jinja2.meta.find_undeclared_variables(tree)  # folds constants of the tree, so comes last
             self._tracing.instrument(tree)
             self._template = self.environment.from_string(tree)
         except jinja2.TemplateSyntaxError as error:
