@@ -152,4 +152,5 @@ def test_the_given_tokens_have_their_roles_and_nothing_is_printed(capfd):
     added = {token.content: (token.special, token.normalized) for token in made.added_tokens_decoder.values()}
     assert added["<see>"] == (False, False)
     assert all(added[token] == (True, False) for token in ("<pad>", "<x>", "<end>"))
+    assert made.clean_up_tokenization_spaces is False
     assert capfd.readouterr() == ("", "")

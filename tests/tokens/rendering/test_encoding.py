@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tokenizers import AddedToken
 
-from burnish.core.errors import ModelError
+from burnish.core.errors import DataError, ModelError
 from burnish.specs.tokens import RenderSpec
 from burnish.tokens.rendering.rendered import Rendered
 from burnish.tokens.rendering.renderer import Renderer
@@ -114,6 +115,8 @@ def test_ids_are_decoded_up_to_the_first_end_of_a_turn(letters):
     tokenizer = letters(CHATML)
     renderer = Renderer(tokenizer)
     assert renderer.stop_ids == tuple(sorted(ids_of(tokenizer, "<eos>", "<|im_end|>")))
+    other = Renderer(letters(PLAIN))
+    assert other.stop_ids == (*ids_of(tokenizer, "<eos>"), *ids_of(tokenizer, "<|end|>"))
     for text, expected in (
         ("a . b<|im_end|>c<eos>", "a . b"),
         ("a 'm<eos>c<|im_end|>", "a 'm"),
@@ -138,7 +141,13 @@ def test_pieces_join_the_tokens_of_a_character_and_eight_at_most(letters):
     assert pieces(text) == [("a", 0.0), ("<|im_end|>", 1.0), ("é", 3.0), ("🙂", 7.0), (" ", 8.0), (".", 9.0)]
     torn = ids_of(tokenizer, "🙂")[1] * np.ones(10, int)
     assert pieces(torn.tolist()) == [("\N{REPLACEMENT CHARACTER}" * 8, 7.0), ("\N{REPLACEMENT CHARACTER}" * 2, 9.0)]
+    first = ids_of(tokenizer, "🙂")[:1]
+    assert pieces([*first, *ids_of(tokenizer, "ab")]) == [("\N{REPLACEMENT CHARACTER}a", 1.0), ("b", 2.0)]
+    assert pieces(first) == [("\N{REPLACEMENT CHARACTER}", 0.0)]
     assert pieces([]) == []
+    spaced = Renderer(letters(CHATML, more=(" .",)))
+    shown_dot = spaced.pieces(Rendered("", np.array(ids_of(spaced.tokenizer, " .")), np.ones(1, np.float32)))
+    assert shown_dot == [(" .", 1.0)]
 
 
 # Templates
@@ -208,6 +217,43 @@ def test_an_answer_without_a_question_is_the_whole_turn(letters):
     assert Renderer(letters(CHATML)).answer({**ROW, "messages": last_has_calls}) == "new<think>"
 
 
+COUNTING = PLAIN.replace("{{ m.content }}", "{{ m.content }}{{ tools | length if tools else 0 }}")
+TWO_PARTS = (
+    "{% for m in messages %}<|{{ m.role }}|>{% generation %}{{ m.content }}{% endgeneration %}-"
+    "{% generation %}!<|end|>{% endgeneration %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+THINKING = PLAIN.replace("{{ m.content }}", "{{ '<t>' if m.role == 'assistant' }}{{ m.content }}")
+THINKING = THINKING.replace("<|assistant|>{% endif", "{{ '<|assistant|>' }}{{ '<n>' if thinking else '<t>' }}{% endif")
+FIRST = "{% if messages[0].role == 'system' %}!{% endif %}" + PLAIN
+OTHER_END = PLAIN.replace("<|end|>", "{{ '<|call|>' if m.content == 'two' else '<|end|>' }}")
+
+
+@pytest.mark.parametrize(
+    ("template", "row", "answer"),
+    [
+        (PLAIN, {}, "two"),
+        (PLAIN.replace("<|end|>", "<|end|>{{ '<eos>' if loop.last }}"), {}, "two"),
+        (PLAIN, {"messages": [ASKED[0], {"role": "assistant", "content": ""}]}, ""),
+        (COUNTING, {}, "two0"),
+        (COUNTING, {"tools": [{"function": {"name": "f"}}]}, "two1"),
+        (TWO_PARTS, {}, "two!"),
+        (THINKING, {}, "two"),
+        (FIRST, {"messages": ASKED[1:]}, "two"),
+        (OTHER_END, {}, "two<|call|>"),
+        (OTHER_END.replace("<|call|>", "<|call|><|end|>"), {}, "two<|call|>"),
+    ],
+)
+def test_an_answer_is_what_follows_the_prompt_before_the_end_of_the_turn(letters, template, row, answer):
+    if "tools" in row:
+        template = "{% for t in tools or [] %}{{ t.function.name }}{% endfor %}" + template
+    assert Renderer(letters(template)).answer({**ROW, **row}) == answer
+
+
+def test_a_prompt_of_no_message_is_the_generation_prompt(letters):
+    assert Renderer(letters(PLAIN)).prompt([])[0] == "<|assistant|>"
+    assert Renderer(letters(PLAIN)).prompt(ASKED[1:])[0] == "<|assistant|>"
+
+
 REFUSING = "{% if messages | length > 3 %}{{ raise_exception('too many') }}{% endif %}" + PLAIN
 
 
@@ -252,6 +298,47 @@ def test_the_answer_has_weight_one_and_other_weights_are_counted(letters):
     assert renderer.counts["overruled"] == 1
     renderer.render_answer([{**ASKED[0], "weight": 0.0}], [{**ASKED[1], "weight": 1.0}])
     assert renderer.counts["overruled"] == 1
+
+
+def test_an_answer_is_not_split_into_two(letters):
+    renderer = Renderer(letters(PLAIN), RenderSpec(max_length=8, over_length="split"))
+    with pytest.raises(DataError, match="the row has 10 tokens, but max_length is 8") as caught:
+        renderer.render_answer(ASKED[:1], ASKED[1:], source="y:2")
+    assert caught.value.what.startswith("y:2: ")
+
+
+STAR = PLAIN.replace("}}<|end|>", "}}{{ '*' if loop.last and m.role == 'assistant' }}<|end|>")
+TWICE = {**ROW, "messages": [*ASKED, *ASKED]}
+
+
+def test_a_sample_that_is_too_long_is_dropped_and_counted_apart_from_its_row(letters):
+    for length, kept, counts in ((20, 1, {"samples_dropped": 1}), (21, 2, {}), (8, 0, {"dropped": 1})):
+        renderer = Renderer(letters(STAR), RenderSpec(max_length=length, over_length="drop"))
+        assert len(renderer.render(TWICE)) == kept
+        assert +renderer.counts == {"rows": 1, "turns": 2, "rewritten": 1, **counts}
+
+
+def broken(template: str) -> str:
+    """The template with a line break after each header."""
+    return template.replace("|>{{", "|>\n{{").replace("<|assistant|>{%", "<|assistant|>\n{%")
+
+
+def test_a_token_across_the_start_of_a_turn_is_counted_and_not_learned(letters):
+    tokenizer = letters(broken(PLAIN))
+    tokenizer.add_tokens(["\ntw"])
+    renderer = Renderer(tokenizer)
+    (found,) = renderer.render(ROW)
+    assert [text for text, weight in renderer.pieces(found) if weight] == ["o", "<|end|>"]
+    assert +renderer.counts == {"rows": 1, "turns": 1, "straddling": 1}
+
+
+def test_a_row_of_which_no_sample_has_a_learned_token_is_one_piece(letters):
+    tokenizer = letters(broken(STAR))
+    tokenizer.add_tokens([AddedToken("\ntwo*<|end|>", normalized=False)])
+    renderer = Renderer(tokenizer)
+    (found,) = renderer.render(TWICE)
+    assert found.learned == 0
+    assert +renderer.counts == {"rows": 1, "turns": 2, "rewritten": 1, "straddling": 2, "unlearned": 1}
 
 
 def test_a_form_that_differs_from_its_template_is_reported(letters):

@@ -3,7 +3,7 @@
 from datetime import date
 
 import pytest
-from tests.tokens.rendering.test_turns import BY_PLACE, LOOP, PROMPT, TURNS
+from tests.tokens.rendering.test_turns import BY_PLACE, CALLING, LOOP, MARKED, PROMPT, RESULT, RESULTS_INSIDE, TURNS
 
 from burnish.core.errors import ModelError
 from burnish.specs.tokens import RenderSpec
@@ -182,6 +182,7 @@ def test_turns_are_counted_by_their_mode(letters):
     for template, messages, counts in (
         (MODES, TURNS, {"turns": 2, "thinking_off": 2}),
         (MODES, [*TURNS[:2], *THOUGHT[2:]], {"turns": 2, "thinking_off": 1, "rewritten": 1}),
+        (MODES, [*THOUGHT[:2], *TURNS[2:]], {"turns": 2, "thinking_off": 1, "rewritten": 1}),
         (on, TURNS, {"turns": 2}),
         (on, THOUGHT, {"turns": 2, "thinking_on": 2}),
         (sure, TURNS, {"turns": 2, "unprompted": 2}),
@@ -209,6 +210,25 @@ def test_turns_are_counted_by_their_mode(letters):
 )
 def test_the_mode_of_all_turns_becomes_the_default(counts, head):
     assert with_default_mode("text", [{"thinking": True}, {"thinking": False}], counts) == f"{head}text"
+
+
+TAGGED = (
+    RESULTS_INSIDE.replace("{{ m.content or '' }}", "{{ '<t></t>' if m.role == 'assistant' }}{{ m.content or '' }}")
+    + "{% if add_generation_prompt %}{{ '<|assistant|>' }}{{ '<t></t>' if "
+    + OFF
+    + " else '<t>' }}{% endif %}"
+)
+
+
+def test_a_turn_that_starts_elsewhere_in_a_longer_text_is_learned_from_a_shorter_one(samples):
+    """With results, turns are located by their prompts, and without by their headers, which are shorter."""
+    messages = [*TURNS, TURNS[0], CALLING, RESULT, {"role": "assistant", "content": "six"}]
+    texts, counts = samples(TAGGED, messages, [1, 3, 5, 7])
+    assert [spans for _, spans in texts] == [
+        [(7, "</t>six<|end|>")],
+        [(1, "<t></t>two<|end|>"), (3, "<t></t>four<|end|>"), (5, "<t></t>f(here)<|end|>")],
+    ]
+    assert counts == {"turns": 4, "rewritten": 3}
 
 
 # Composed turns
@@ -243,5 +263,7 @@ def test_a_turn_that_no_rendering_has_with_its_prompt_is_composed(samples):
 
 def test_a_turn_without_a_header_is_not_composed(samples):
     """The generation prompt is empty: the turn's own text is learned, and counted."""
+    without = MARKED.replace("|>{% gen", "|>\n{% gen")  # no prompt at all
+    assert samples(without, TURNS[:2], [1])[1] == {"turns": 1, "unprompted": 1}
     marked = HIDING.replace("{{ m.content }}", "{% generation %}{{ m.content }}{% endgeneration %}")
     assert samples(marked, HIDDEN, [3]) == ([(WHOLE, [(3, "four<|end|>")])], {"turns": 1, "unprompted": 1})

@@ -165,6 +165,14 @@ def test_a_turn_without_an_end_gets_the_opening_of_the_next_one(turns):
     assert each.ends == {"<eos>", "<|user|>"}
 
 
+@pytest.mark.parametrize("template", [LOOP, BY_PLACE, MARKED, OPEN])
+def test_spans_are_in_the_order_of_the_text(turns, template):
+    each = turns(template + PROMPT)
+    prefixes = Prefixes(each.dialect, TURNS, None)
+    _, spans = each.find(prefixes, 4, dict.fromkeys((3, 1)).keys())
+    assert [span.index for span in spans] == [1, 3]
+
+
 def test_a_turn_without_any_end_is_refused(turns):
     endless = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
     endless += "{% if add_generation_prompt %}assistant: {% endif %}"
@@ -172,6 +180,10 @@ def test_a_turn_without_any_end_is_refused(turns):
     assert refusal(lambda: found(turns(endless), long, [1])) == (
         "a turn of the assistant ends without a special token, after ' than twenty letters': "
         "a model trained on it would never stop"
+    )
+    many = [{"role": ("assistant", "user")[place % 2], "content": f"turn {place}"} for place in range(1, 11)]
+    assert "after 'turn 2'" in refusal(
+        lambda: found(turns(endless), [{"role": "system", "content": "s"}, *many], [2, 8])
     )
     needs_user_last = (
         "{% if messages[-1].role == 'user' and messages | length > 2 %}{{ raise_exception('no') }}{% endif %}" + OPEN
@@ -205,6 +217,7 @@ def test_a_call_without_an_end_gets_the_opening_of_its_result(turns):
     assert found(each, answered, [1, 3])[1] == [(1, "f(here)<|result:f:call01|>"), (3, "four<|user|>")]
     simple = OBSERVED.replace("<|result:{{ m.name }}:{{ m.tool_call_id }}|>", "<|tool|>")
     assert turns(simple + PROMPT).ends == {"<eos>", "<|user|>", "<|tool|>"}
+    assert found(each, answered, [1], 2)[1] == [(1, "f(here)<|result:f:call01|>")]
     assert CALLING["tool_calls"] == [CALL]
 
 

@@ -120,7 +120,7 @@ class History:
     ) -> None:
         text = prefixes.render(count, mode).text
         last = {count - 1} & remaining
-        matched = last | {index for index in remaining if index < count - 1 and _is_prefix_of(turns[index], text)}
+        matched = last | {index for index in remaining if _is_prefix_of(turns[index], text)}
         try:
             trace, spans = self._turns.find(prefixes, count, matched, mode)
         except ModelError:  # the turns cannot be located in this text
@@ -150,7 +150,7 @@ class History:
         text = stem + trace.text[start:]
         if (
             header
-            and trace.text.endswith(header, 0, start)
+            and trace.text[:start].endswith(header)
             and self._continues(prefixes.prompt(index).text, text, len(stem))
         ):
             moved = [Span(span.start + len(stem) - start, span.end + len(stem) - start, index) for span in spans]

@@ -114,8 +114,9 @@ class Renderer:
             prompt = self._dialect.trace(messages[:last], tools, prompt=True).text if last > 0 else ""
         except BurnishError as error:
             raise _with_source(row, error) from error
-        given = len(prompt) if trace.text.startswith(prompt) else 0
-        text = "".join(trace.text[max(span.start, given) : span.end] for span in spans)
+        if not trace.text.startswith(prompt):
+            prompt = ""
+        text = "".join(trace.text[max(span.start, len(prompt)) : span.end] for span in spans)
         return self._before_end(text)
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -131,15 +132,14 @@ class Renderer:
         """Token texts with their weights, for display; tokens that share a character are joined."""
         pieces: list[tuple[str, float]] = []
         held: list[int] = []
-        for token, weight in zip(rendered.ids.tolist(), rendered.weights.tolist(), strict=True):
+        for place, (token, weight) in enumerate(zip(rendered.ids.tolist(), rendered.weights.tolist(), strict=True)):
             held.append(token)
             text = str(self.tokenizer.decode(held, skip_special_tokens=False, clean_up_tokenization_spaces=False))
-            if text.endswith("\N{REPLACEMENT CHARACTER}") and len(held) < 8:
+            is_torn = text.endswith("\N{REPLACEMENT CHARACTER}") and len(held) < 8
+            if is_torn and place + 1 < len(rendered):
                 continue
             pieces.append((text, weight))
             held = []
-        if held:
-            pieces.append((str(self.tokenizer.decode(held, skip_special_tokens=False)), rendered.weights[-1].item()))
         return pieces
 
     def warnings(self) -> list[str]:
@@ -286,7 +286,7 @@ class Renderer:
     def _is_border(self, text: str, place: int) -> bool:
         """Whether a token ends at `place`; tokenises the text between the nearest special tokens."""
         special = self._dialect.special
-        begin = max((match.start() for match in special.finditer(text, 0, place)), default=0)
+        begin = max((match.start() for match in special.finditer(text[:place])), default=0)
         after = special.search(text, place)
         offsets = self._encode(text[begin : after.end() if after else len(text)]).offsets + begin
         return not ((offsets[:, 0] < place) & (offsets[:, 1] > place)).any()
