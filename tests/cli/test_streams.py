@@ -93,3 +93,13 @@ def test_a_pipe_whose_reader_is_gone_ends_a_command_quietly(shell, recipe, works
         os.close(writer)
         found[words] = (done.returncode, done.stderr)
     assert found == dict.fromkeys(CLOSED, (0, ""))
+
+
+def test_a_run_whose_reader_is_gone_stops_and_says_so(shell, recipe, workspace):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [BURNISH, "run", "r.yaml"]
+    done = subprocess.run(command, cwd=workspace.root, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert done.returncode == 6
+    assert done.stderr.startswith("error: the output was closed: run r/1 was stopped")

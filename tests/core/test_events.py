@@ -102,3 +102,9 @@ def test_nan_and_infinity_are_written_as_valid_json(tmp_path):
     [(event, _)] = log.read()
     assert math.isnan(event.values["loss"])
     assert event.values["grad_norm"] == math.inf
+
+
+def test_a_log_that_is_removed_while_it_is_looked_for_has_no_events(tmp_path, monkeypatch):
+    log = EventLog(tmp_path / "events.jsonl")
+    monkeypatch.setattr(type(tmp_path), "exists", lambda _: True)
+    assert list(log.read()) == []

@@ -124,9 +124,11 @@ class EventLog:
 
     def read(self, offset: int = 0) -> Iterator[tuple[Event, int]]:
         """Yield (event, offset after it) from a byte offset; a partial last line is left for the next read."""
-        if not self.path.exists():
+        try:
+            file = self.path.open("rb")
+        except FileNotFoundError:  # not written yet, or removed with its run
             return
-        with self.path.open("rb") as file:
+        with file:
             file.seek(offset)
             for line in file:
                 if not line.endswith(b"\n"):

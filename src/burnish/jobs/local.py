@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from burnish.core.errors import RunError, error_from_dict
+from burnish.core.errors import BurnishError, RunError, error_from_dict
 from burnish.core.events import Failed
 from burnish.core.runs.records import is_there
 from burnish.core.runs.run import Run
@@ -93,15 +93,23 @@ class LocalLauncher:
         status = process.poll()
         if status is not None:
             self._take_report(process)
+        try:
+            self._record_end(process, run, status)
+        except (BurnishError, OSError):
+            if is_there(run.folder / "run.json"):
+                raise
         if not is_there(run.folder / "run.json"):
             what = f"the run folder {run.folder}, or its run.json, was removed while the step ran"
             raise RunError("run.failed", what, "run the same command again: the step starts over")
+        return status
+
+    def _record_end(self, process: subprocess.Popen[bytes], run: Run, status: int | None) -> None:
+        """Record why a worker died if it could not."""
         if status is not None and status != BUSY and run.record["state"] in ("running", "planned"):
             if (run.folder / "artifact.json").is_file():
                 run.transition("succeeded")  # killed before it could record success
             else:
                 self._record_exit(process, run, status)
-        return status
 
     def stop(self, process: subprocess.Popen[bytes], *, at_once: bool = False) -> None:
         """Tell the worker to save its state and exit, or kill it."""

@@ -296,7 +296,8 @@ class _Execution:
     def _interrupted(self, name: str, run: Run | None = None) -> Exception:
         """The error of a stopped run: the watcher's error if that was the cause, unless its output was closed."""
         error = self._watcher_error
-        if error is not None and not (isinstance(error, OSError) and error.errno in _CLOSED_OUTPUT):
+        is_closed = isinstance(error, OSError) and (isinstance(error, BrokenPipeError) or error.errno in _CLOSED_OUTPUT)
+        if error is not None and not is_closed:
             return error
         why = "" if error is None else "the output was closed"
         stopped = interrupted(self._result.name, self._result.steps, name, run, why)

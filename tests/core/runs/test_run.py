@@ -1,5 +1,8 @@
 """A run folder: its states, its lock, its artifact."""
 
+import fcntl
+import time
+
 import pytest
 
 from burnish.core.context import Input
@@ -68,6 +71,21 @@ def test_concurrent_checks_of_a_lock_do_not_report_a_worker(finished):
     run = finished(state="running")
     with ThreadPoolExecutor(8) as pool:
         assert not any(pool.map(lambda _: Run(run.folder).is_alive(), range(200)))
+
+
+def test_a_check_of_a_lock_waits_for_no_other_check_and_sees_its_holder_at_once(finished):
+    """Several checks overlap for as long as the system likes: none may take another for a worker."""
+    run = finished(state="running")
+    with (run.folder / "run.lock").open() as other:
+        fcntl.flock(other, fcntl.LOCK_SH)  # a check that the system has suspended
+        began = time.monotonic()
+        assert not run.is_alive()
+        assert time.monotonic() - began < 0.1
+    with run.lock():
+        assert run.is_alive()
+    (run.folder / "run.lock").unlink()
+    assert not run.is_alive()
+    assert not (run.folder / "run.lock").exists()
 
 
 def test_an_artifact_finds_its_inputs_after_the_workspace_was_moved(finished, workspace, tmp_path):

@@ -7,12 +7,14 @@ out/           the artifact           artifact.json  its record, written last
 scratch/       checkpoints, row ledger: kept until the step succeeds
 """
 
+import fcntl
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from burnish.core.errors import AskError, RunError
 from burnish.core.events import EventLog, StateChanged
@@ -34,12 +36,20 @@ TRANSITIONS: Mapping[State, tuple[State, ...]] = {
 
 
 def is_held(lock: FileLock) -> bool:
-    """Whether another process holds a lock. Checks hold it briefly themselves, so wait longer than that."""
+    """Whether a process holds a lock. Creates no file, and any number of processes may check at the same time.
+
+    A holder locks the file exclusively; a check asks for a shared lock, which other checks do not prevent.
+    """
     try:
-        lock.acquire(timeout=0.1, poll_interval=0.01)
-    except Timeout:
+        descriptor = os.open(lock.lock_file, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
-    lock.release()
+    finally:
+        os.close(descriptor)
     return False
 
 
@@ -152,7 +162,7 @@ class Run:
 
     def is_alive(self) -> bool:
         self.refuse_misplaced_logs()
-        return (self.folder / "run.lock").exists() and is_held(self.lock())
+        return is_held(self.lock())
 
     def refuse_misplaced_logs(self) -> None:
         """RunError `run.broken-record` if the events, the log or the lock is a folder."""
