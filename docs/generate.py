@@ -9,6 +9,7 @@ from burnish.cli.entry import StageEntry
 from burnish.cli.main import app
 from burnish.core.catalog import stages
 from burnish.core.errors import CODES, AskError, DataError, MachineError, ModelError, RunError
+from burnish.core.recipes.aliases import ALIASES, NOT_NEEDED
 from burnish.specs.base import Runtime, Spec, Takes, marks_of
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -21,7 +22,28 @@ def pages() -> dict[Path, str]:
         REFERENCE / "commands.md": commands_page(),
         REFERENCE / "settings.md": settings_page(),
         REFERENCE / "errors.md": errors_page(),
+        REFERENCE / "names.md": names_page(),
     }
+
+
+def names_page() -> str:
+    """Names of settings in other tools: what burnish calls them, or why it has none."""
+    lines = [_MADE, "# Names in other tools", ""]
+    lines += [
+        "Settings of TRL and transformers, PEFT, LLaMA-Factory and Axolotl, and their names in burnish. A recipe that"
+    ]
+    lines += [
+        "uses one of them is refused with this hint. Values may have another form: see [the settings](settings.md).",
+        "",
+    ]
+    lines += ["| in burnish | elsewhere |", "| --- | --- |"]
+    theirs: dict[str, list[str]] = {}
+    for name, ours in ALIASES.items():
+        theirs.setdefault(ours, []).append(f"`{name}`")
+    lines += [f"| `{ours}` | {', '.join(theirs[ours])} |" for ours in sorted(theirs)]
+    lines += ["", "## Not needed", "", "| elsewhere | |", "| --- | --- |"]
+    lines += [f"| `{name}` | {why} |" for name, why in sorted(NOT_NEEDED.items())]
+    return "\n".join([*lines, ""])
 
 
 def commands_page() -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from burnish.core.catalog import stages
 from burnish.core.errors import AskError
-from burnish.core.recipes.aliases import ALIASES
+from burnish.core.recipes.aliases import ALIASES, NOT_NEEDED
 from burnish.core.recipes.recipe import nested
 from burnish.core.recipes.validation import MAX_DEPTH, all_specs, check_plain, make_spec
 from burnish.specs.base import types_within
@@ -37,6 +37,45 @@ def test_every_alias_points_to_an_existing_setting():
         for key in spec.__pydantic_fields__
     }
     assert set(ALIASES.values()) <= known
+    assert not ALIASES.keys() & NOT_NEEDED.keys()
+    own = {name for name in known if "." not in name}
+    assert not own & NOT_NEEDED.keys()
+
+
+TRAINER_FIELDS = """
+learning_rate num_train_epochs max_steps per_device_train_batch_size gradient_accumulation_steps warmup_steps
+lr_scheduler_type weight_decay adam_beta1 adam_beta2 adam_epsilon optim max_grad_norm max_length packing padding_free
+eval_packing pad_to_multiple_of assistant_only_loss completion_only_loss gradient_checkpointing bf16 fp16 logging_steps
+logging_strategy eval_steps eval_strategy per_device_eval_batch_size save_steps save_strategy save_total_limit
+load_best_model_at_end metric_for_best_model greater_is_better seed data_seed output_dir report_to run_name
+resume_from_checkpoint dataset_num_proc dataset_text_field dataloader_num_workers remove_unused_columns push_to_hub
+shuffle_dataset truncation_mode do_train
+"""
+PEFT_FIELDS = "r lora_alpha lora_dropout target_modules modules_to_save use_dora use_rslora target_parameters"
+LLAMA_FACTORY_FIELDS = """
+model_name_or_path finetuning_type lora_rank lora_target additional_target template cutoff_len dataset val_size
+overwrite_output_dir preprocessing_num_workers neat_packing mask_history train_on_prompt flash_attn trust_remote_code
+"""
+AXOLOTL_FIELDS = """
+base_model adapter sequence_len sample_packing pad_to_sequence_len eval_sample_packing lora_r lora_target_modules
+lora_modules_to_save peft_use_dora peft_use_rslora micro_batch_size num_epochs optimizer lr_scheduler
+cosine_min_lr_ratio train_on_inputs train_on_eos val_set_size datasets dataset_processes excess_length_strategy
+early_stopping_patience flash_attention evals_per_epoch saves_per_epoch
+"""
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted({*" ".join([TRAINER_FIELDS, PEFT_FIELDS, LLAMA_FACTORY_FIELDS, AXOLOTL_FIELDS]).split()}),
+)
+def test_a_common_setting_of_another_tool_is_known_or_said_to_be_not_needed(name):
+    known = {
+        f"{prefix}{key}"
+        for stage in ("prepare", "sft")
+        for prefix, spec in all_specs(stages()[stage].spec_type())
+        for key in spec.__pydantic_fields__
+    }
+    assert name in known or ALIASES.get(name) in known or name in NOT_NEEDED
 
 
 @pytest.mark.parametrize(
