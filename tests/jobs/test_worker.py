@@ -11,6 +11,7 @@ import pytest
 
 from burnish.core.errors import RunError
 from burnish.core.events import read_events
+from burnish.core.fingerprint import of_path
 
 TOKEN = "hf_" + "CANARY" * 6
 
@@ -208,6 +209,36 @@ def test_a_killed_worker_is_told_as_killed_and_goes_on_from_its_checkpoint(prepa
     assert finish(run).state == "succeeded"
     assert run.artifact().measures == {"resumed": True}
     assert run.record["attempts"] == 2
+
+
+@pytest.mark.parametrize(
+    ("edit", "resume", "warns"), [(True, "auto", True), (True, "never", False), (False, "auto", False)]
+)
+def test_an_input_that_was_edited_and_put_back_around_a_kill_is_reported(
+    prepared, started, finish, until, workspace, tmp_path, edit, resume, warns
+):
+    words = workspace.root / "words.txt"
+    words.write_text("a\n")
+    run = prepared("quick-slow", release=str(tmp_path / "go"), source="file:words.txt", resume=resume)
+    job = json.loads((run.folder / "job.json").read_text())
+    fingerprint = of_path(words, {})
+    given = {"ref": "file:x", "kind": "file", "path": "words.txt", "fingerprint": fingerprint}
+    inputs = {"source": given | {"revision": "", "inputs": {}}}
+    (run.folder / "job.json").write_text(json.dumps({**job, "inputs": inputs}))
+    process = started(run)
+    until(working(run))
+    if edit:
+        words.write_text("b\n")
+    process.kill()
+    finish(run, process)
+    if edit:
+        words.write_text("a\n")
+    (tmp_path / "go").touch()
+    assert finish(run).state == "succeeded"
+    warnings = [event.text for event in read_events(run.events.path) if getattr(event, "level", "") == "warning"]
+    assert bool(warnings) == warns
+    if warns:
+        assert f"file:x was written ({words}) since this step first started" in warnings[0]
 
 
 def test_a_run_in_progress_is_left_alone_by_a_second_worker(prepared, started, finish, launcher, until):

@@ -126,7 +126,7 @@ def _perform(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], stop: _St
     inputs = {path: Input.from_json(value, run.workspace) for path, value in job["inputs"].items()}
     with (
         _hashes(run) as known,
-        _watched(run, inputs, known) as watch,
+        _watched(run, inputs, known, job) as watch,
         ConsumptionLedger(spec) as ledger,
         _plugins_reported(run),
     ):
@@ -182,12 +182,21 @@ def _hashes(run: Run) -> Generator[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def _watched(run: Run, inputs: Mapping[str, Input], known: dict[str, Any]) -> Generator[InputWatch]:
+def _watched(
+    run: Run, inputs: Mapping[str, Input], known: dict[str, Any], job: Mapping[str, Any]
+) -> Generator[InputWatch]:
     """Check that the inputs are those of the plan, before and after the stage.
 
-    If an input changed while the stage ran, its checkpoints are removed.
+    If an input changed while the stage ran, its checkpoints are removed. If the worker was killed before that check,
+    the next attempt finds that the input was written.
     """
-    watch = InputWatch(inputs, known, run.record["created"])
+    record = run.scratch / "inputs.json"
+    if job["spec"].get("resume") == "never" or not any(run.scratch.glob("checkpoints/*")):
+        record.unlink(missing_ok=True)
+    watch = InputWatch(inputs, known, run.record["created"], record)
+    for clause in watch.rewritten():
+        text = f"{clause} since this step first started: checkpoints may be of another content than the present one"
+        run.events.append(Note(level="warning", text=f"{text}; resume: never starts over"))
     for ref in watch.start():
         text = f"{ref} is from an older burnish without recorded hashes: its files cannot be checked"
         run.events.append(Note(level="warning", text=text))

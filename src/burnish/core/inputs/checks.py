@@ -2,11 +2,11 @@
 
 from collections.abc import Container, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from burnish.core.context import Input
 from burnish.core.errors import ModelError, RunError
-from burnish.core.files import write_json
+from burnish.core.files import read_json, write_json
 from burnish.core.fingerprint import BASE_RECORD, content_files, of_model, of_path
 from burnish.core.runs.artifact import Artifact
 from burnish.core.runs.records import broken, is_there, read_record
@@ -102,10 +102,13 @@ def is_verifiable(value: Input) -> bool:
 
 
 class InputWatch:
-    """The inputs of one step, checked when it starts and again when it ends."""
+    """The inputs of one step, checked when it starts and again when it ends.
 
-    def __init__(self, inputs: Mapping[str, Input], known: dict[str, Any], since: float):
-        self._inputs, self._known, self._since = inputs, known, since
+    `record` is a file that keeps the stamps of watched inputs for a later attempt, which a kill leaves unchecked.
+    """
+
+    def __init__(self, inputs: Mapping[str, Input], known: dict[str, Any], since: float, record: Path | None = None):
+        self._inputs, self._known, self._since, self._record = inputs, known, since, record
         self._released: set[str] = set()
         self._stamps: dict[str, dict[str, Stamp]] = {}
 
@@ -117,7 +120,35 @@ class InputWatch:
         for name, value in self._inputs.items():
             self._stamps[name] = _stamps(value)
             self._check(name)
+        self._keep()
         return [value.ref for value in self._inputs.values() if _is_content(value) and not is_verifiable(value)]
+
+    def rewritten(self) -> list[str]:
+        """A clause for each input written since an earlier attempt recorded it; call it before `start`.
+
+        Its content may be that of the plan again, after the earlier attempt read another.
+        """
+        clauses: list[str] = []
+        for name, before in self._recorded().items():
+            now = _stamps(self._inputs[name]) if name in self._inputs else {}
+            written = sorted(file for file in before.keys() & now.keys() if tuple(before[file]) != now[file])
+            if written:
+                clauses.append(f"{self._inputs[name].ref} was written ({_named(written)})")
+        return clauses
+
+    def _recorded(self) -> dict[str, dict[str, Stamp]]:
+        try:
+            found = None if self._record is None else read_json(self._record)
+        except (OSError, ValueError):
+            return {}
+        return cast(dict[str, dict[str, Stamp]], found) if isinstance(found, dict) else {}
+
+    def _keep(self) -> None:
+        """Record inputs that are not released; the stamps of the first attempt are kept."""
+        if self._record is not None:
+            watched = {name: stamps for name, stamps in self._stamps.items() if name not in self._released and stamps}
+            earlier = {name: stamps for name, stamps in self._recorded().items() if name in watched}
+            write_json(self._record, {**watched, **earlier})
 
     def release(self, name: str) -> None:
         """Check an input that the stage no longer needs; later changes are allowed.
@@ -127,6 +158,7 @@ class InputWatch:
         self._refuse_change(name)
         if self._inputs[name].kind not in ("model", "adapter"):
             self._released.add(name)
+            self._keep()
 
     def end(self) -> list[str]:
         """Refuse inputs that changed since the start; returns the released ones that changed later."""
