@@ -47,7 +47,7 @@ def read_arrow(path: Path, name: str, reading: ReadReport) -> Iterator[Record | 
 
 
 def _batches(path: Path, stream: Any) -> Iterator[pa.RecordBatch]:
-    if stream.peek(6)[:6] == b"ARROW1":
+    if stream.peek(6).startswith(b"ARROW1"):
         with pa.ipc.open_file(pa.memory_map(str(path))) as file:
             for index in range(file.num_record_batches):
                 yield file.get_batch(index)

@@ -323,8 +323,7 @@ def _too_long(size: int) -> str:
 
 def _whole_characters(data: bytes) -> int:
     """How many of the bytes can be decoded without the next chunk: all but a started character."""
-    for back in range(1, min(4, len(data)) + 1):
-        byte = data[-back]
+    for back, byte in enumerate(reversed(data[-4:]), 1):
         if byte >= 0xC0:
             return len(data) - back
         if byte < 0x80:
