@@ -367,6 +367,17 @@ def test_a_key_or_a_value_beyond_the_limit_ends_the_search_for_lists(found, monk
         assert (rows[1:] == [{"a": 2}]) is is_read
 
 
+def test_a_value_is_passed_over_up_to_the_window_that_ends_beyond_the_limit(found, monkeypatch):
+    monkeypatch.setattr(json_document, "MAX_ROW_BYTES", 300)
+    for blanks in range(10):
+        for length in range(292, 318):
+            head = f'[{{"a": 1}}], "k": {" " * blanks}'
+            items, _, _ = found(f'{head}"{"v" * (length - 2)}", "test": [{{"a": 2}}]}}', 10)
+            end_of_window = (len(head) + 300) // 10 * 10 + 10
+            is_read = len(head) + length < end_of_window
+            assert (len(items), items[-1][1] == {"a": 2}) == (2, is_read), (blanks, length)
+
+
 def test_a_bad_row_is_a_bad_row_with_its_field(tmp_path):
     (tmp_path / "x.json").write_text('[{"a": {"b": "\\ud800"}}]')
     (bad,) = read_json(tmp_path / "x.json", "x.json", ReadReport())
