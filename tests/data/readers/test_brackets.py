@@ -54,7 +54,7 @@ def test_a_scan_goes_on_where_the_text_ended(in_list):
         text = "".join(draw.choices('{}[]"",\\\\\n a', k=14))
         whole = Brackets(in_list).scan(text, 0)
         brackets, found = Brackets(in_list), None
-        for length in range(len(text) + 1):
+        for length in range(1, len(text) + 1):
             if (found := brackets.scan(text[:length], brackets.at)) is not None:
                 break
         assert found == whole, text

@@ -308,7 +308,8 @@ def new_readers():
 
 @pytest.mark.usefixtures("new_readers")
 def test_another_package_can_add_a_kind_of_file(write, read_all, install):
-    install("words", {"burnish.readers": {".words": "words:read"}}, WORDS)
+    install("words", {"burnish.readers": {".Words": "words:read"}}, WORDS)
+    assert raws(read_all(write("X.WORDS", "one"))[0]) == [{"text": "one"}]
     assert raws(read_all(write("x.words", "one two"))[0]) == [{"text": "one"}, {"text": "two"}]
 
 

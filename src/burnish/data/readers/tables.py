@@ -57,7 +57,6 @@ class _Lines:
 
     def put_back_all_but_first(self) -> None:
         self._back.extendleft(reversed(self.taken[1:]))
-        self.taken = self.taken[:1]
 
     def __iter__(self) -> Iterator[str]:
         return self
