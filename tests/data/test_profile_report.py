@@ -112,6 +112,7 @@ def test_of_many_names_the_report_shows_a_hundred(name):
 
 
 def test_the_least_and_the_most_are_those_of_the_numbers_in_any_order():
+    assert (Distribution().count, Distribution().total, Distribution().least, Distribution().most) == (0, 0, 0, 0)
     assert (distribution(5, 9, 2).least, distribution(5, 9, 2).most) == (2, 9)
     assert (distribution(0, 3).least, distribution(3, 0).least, distribution(0).most) == (0, 0, 0)
     assert distribution(4).as_dict() == {

@@ -214,6 +214,9 @@ def test_keys_and_rows_are_held_up_to_a_limit_and_begin_empty(tmp_path):
     assert (tmp_path / "rows").stat().st_size == 0
     rows.write("ü")
     assert (tmp_path / "rows").stat().st_size == (1 << 20) + len('"\\u00fc"\n')
+    for _ in range(2):
+        rows.write(row)
+    assert (tmp_path / "rows").stat().st_size == (1 << 20) + len('"\\u00fc"\n')
     rows.write([1])
-    assert list(rows.read()) == [row, row, "ü", [1]]
-    assert list(rows.read()) == [row, row, "ü", [1]]
+    assert list(rows.read()) == [row, row, "ü", row, row, [1]]
+    assert list(rows.read()) == [row, row, "ü", row, row, [1]]
