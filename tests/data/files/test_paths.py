@@ -48,6 +48,21 @@ def test_what_is_not_a_visible_file_is_left_out_and_links_are_read_once(tmp_path
     assert names_below(folder / "c/d", ReadReport()) == ["e"]
 
 
+def test_what_is_not_read_is_reported_in_order(tmp_path):
+    folder = tmp_path / "set"
+    for place in ("b", "a", "c"):
+        (folder / place).mkdir(parents=True)
+        for name in "zxywvu":
+            os.mkfifo(folder / place / f"pipe-{name}")
+            (folder / place / name).symlink_to("nothing")
+        (folder / place / "m").symlink_to("../a")
+    reading = ReadReport()
+    assert names_below(folder, reading) == []
+    pipes = [f"set/{place}/pipe-{name}" for place in "abc" for name in "uvwxyz"]
+    links = [f"set/{place}/{name}" for place in "abc" for name in ("m", *"uvwxyz")]
+    assert list(reading.skipped) == [*pipes, *links]
+
+
 def test_a_folder_that_is_not_there_cannot_be_listed(tmp_path):
     what, fix = refused(names_below, tmp_path / "gone", ReadReport())
     assert what == "the folder gone cannot be listed: No such file or directory"

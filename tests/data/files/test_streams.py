@@ -111,12 +111,13 @@ def test_chinese_is_looked_for_in_the_first_mebibyte_of_what_is_no_utf_8(tmp_pat
     text = "这是一个关于我们的国家和人民的故事" * 9
     for data, is_read in (
         (text.encode("gb18030"), True),
+        (b"a" * 500_000 + text.encode("gb18030"), True),
         (text.encode(), False),
         (b"a" * ((1 << 20) + 9) + text.encode("gb18030"), False),
     ):
         (tmp_path / "x").write_bytes(data)
         reading = ReadReport()
-        assert read(tmp_path / "x", reading) == (text.encode() if is_read else data)
+        assert read(tmp_path / "x", reading) == (data.decode("gb18030").encode() if is_read else data)
         warned = ["x is not UTF-8, and is read as GB18030 (Chinese); set `encoding` to choose"]
         assert (reading.warnings, reading.used_encoding) == (warned if is_read else [], False)
 

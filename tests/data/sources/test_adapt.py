@@ -200,9 +200,9 @@ def test_turns_are_renamed_wherever_a_row_has_them():
         "topic": [turn],
     }
     assert adapt({"talk": "text", "good": 7, "bad": None}) == {"conversations": "text", "chosen": 7, "rejected": None}
-    assert adapt({"talk": [{"who": 7}, {"who": None, "said": None}]}) == {
-        "conversations": [{"from": 7, "value": None}, {"from": None, "value": None}]
-    }
+    odd = [{"who": ["x"], "said": 1}, {"who": 7}, {"who": None, "said": None}]
+    ours = [{"from": ["x"], "value": 1}, {"from": 7, "value": None}, {"from": None, "value": None}]
+    assert adapt({"talk": odd}) == {"conversations": ours}
 
 
 def test_turns_stay_as_they_are_without_a_formatting_of_turns():
