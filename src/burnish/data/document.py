@@ -107,8 +107,10 @@ def _check_message(message: Message, field: str) -> None:
     _require(role in ROLES, f"{field}.role", f"the role '{role}' is unknown")
     _require(isinstance(content, str), f"{field}.content", "the content is not text")
     answers = bool(calls) or bool(message.get("reasoning_content"))
-    if role in ("user", "assistant"):
-        _require(content.strip() != "" or answers, f"{field}.content", f"the {role} turn is empty")
+    if role == "assistant":
+        _require(content.strip() != "" or answers, f"{field}.content", "the assistant turn is empty")
+    if role == "user":  # whitespace is a question that a template renders, and its answer can be learned
+        _require(content != "", f"{field}.content", "the user turn is empty")
     _require(calls is None or role == "assistant", f"{field}.tool_calls", f"a {role} turn cannot call tools")
     weight = message.get("weight")
     _require(

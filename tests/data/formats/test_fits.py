@@ -97,6 +97,16 @@ def test_remarks_of_a_row_are_distinct_and_in_their_order(content):
     )
 
 
+@pytest.mark.parametrize("blank", [" ", "\n", "\t  ", "\u3000"])
+def test_a_question_of_whitespace_is_kept_as_it_is_and_counted(content, blank):
+    question = {"role": "user", "content": blank}
+    assert content("messages", {"messages": [question, BOT, USER, BOT]}) == {
+        **content("messages", {"messages": [USER, BOT, USER, BOT]}),
+        "messages": [question, BOT, USER, BOT],
+        "remarks": ("user turns with nothing but whitespace, kept",),
+    }
+
+
 NODE = {"message_id": "b", "parent_id": None, "text": "Hi", "role": "prompter"}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from burnish.data.document import Row
 from burnish.data.formats.columns import Columns, Raw
 
+BLANK_QUESTIONS = "user turns with nothing but whitespace, kept"
 JUDGED, ANSWERED, WEAK = 0, 1, 2
 """Ranks: compared or labelled answers; plain answers; rows without an answer."""
 
@@ -28,4 +29,7 @@ class Format:
     def read(self, raw: Raw, source: str, roles: Mapping[str, str] | None = None) -> tuple[Row, tuple[str, ...]]:
         """(the canonical row, its distinct remarks). RowError names the field that is wrong."""
         columns = Columns(raw, roles or {})
-        return columns.row(source, **self.map(columns)), tuple(dict.fromkeys(columns.remarks))
+        row = columns.row(source, **self.map(columns))
+        if any(turn["role"] == "user" and not turn["content"].strip() for turn in row.get("messages", ())):
+            columns.remarks.append(BLANK_QUESTIONS)
+        return row, tuple(dict.fromkeys(columns.remarks))
