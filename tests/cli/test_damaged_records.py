@@ -61,7 +61,7 @@ def made(quick_site, tmp_path_factory):
         stages.cache_clear()
         api.run(root / "r.yaml", workspace=root)
         stages.cache_clear()
-    Workspace(root).remember_hashes({"/some/file": [[1, 2, 3, 4], "0" * 64]})
+    Workspace(root).remember_hashes({str(root): [[1, 2, 3, 4], "0" * 64]})
     return root
 
 

@@ -52,7 +52,7 @@ CALL = {"type": "function", "function": {"name": "f", "arguments": "{}"}}
         ("label", {"completion": [A], "label": True}, "messages"),
         ("chat", {"messages": [{**U, "role": "alien"}, A]}, "messages.0.role"),
         ("chat", {"messages": [{**U, "content": None}, A]}, "messages.0.content"),
-        ("chat", {"messages": [{**U, "content": " "}, A]}, "messages.0.content"),
+        ("chat", {"messages": [{**U, "content": ""}, A]}, "messages.0.content"),
         ("chat", {"messages": [U, {**A, "content": ""}]}, "messages.1.content"),
         ("chat", {"messages": [{**U, "tool_calls": [CALL]}, A]}, "messages.0.tool_calls"),
         ("chat", {"messages": [U, {**A, "weight": -0.5}]}, "messages.1.weight"),

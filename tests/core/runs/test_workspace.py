@@ -5,12 +5,15 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from burnish.core.errors import AskError
 from burnish.core.fingerprint import of_file
+from burnish.core.runs import workspace as workspace_module
+from burnish.core.runs.run import is_held
 from burnish.core.runs.workspace import Workspace, plain_name, refuse_undecodable
 
 
@@ -79,8 +82,9 @@ def test_an_empty_workspace_has_no_latest_run(workspace):
 
 
 def test_a_broken_hash_cache_is_replaced_and_an_unwritable_one_ignored(workspace):
-    workspace.remember_hashes({"a": 1})
-    assert workspace.hashes() == {"a": 1}
+    known = {str(workspace.root): 1}
+    workspace.remember_hashes(known)
+    assert workspace.hashes() == known
     for text in ("{", "[1]", "\x00"):
         (workspace.root / ".burnish" / "hashes.json").write_text(text)
         assert workspace.hashes() == {}
@@ -93,8 +97,9 @@ def test_a_broken_hash_cache_is_replaced_and_an_unwritable_one_ignored(workspace
 
 @pytest.mark.parametrize("change", [lambda s: s.replace("0", "1", 1), lambda s: s.replace("0000", "zzzz")])
 def test_modified_hashes_are_ignored(workspace, change):
-    workspace.remember_hashes({"a": [[1, 2], "0" * 64]})
-    assert workspace.hashes() == {"a": [[1, 2], "0" * 64]}
+    known = {str(workspace.root): [[1, 2], "0" * 64]}
+    workspace.remember_hashes(known)
+    assert workspace.hashes() == known
     text = workspace.hash_file.read_text()
     before, files, rest = text.partition('"files"')
     workspace.hash_file.write_text(before + files + change(rest))
@@ -188,3 +193,33 @@ def test_a_path_that_is_not_utf_8_is_refused():
     refuse_undecodable(Path("/data/é"), "the input")
     with pytest.raises(AskError, match="the input"):
         refuse_undecodable(Path("/data/\udcff"), "the input")
+
+
+def test_hashes_of_files_that_are_gone_are_forgotten_and_the_rest_is_bounded(workspace, monkeypatch):
+    files = [workspace.root / f"{number}.txt" for number in range(5)]
+    for file in files:
+        file.touch()
+    known = {str(file): [[1], "0" * 64] for file in files}
+    workspace.remember_hashes(known)
+    assert workspace.hashes() == known
+    files[1].unlink()
+    workspace.remember_hashes(known)
+    assert list(workspace.hashes()) == [str(files[number]) for number in (0, 2, 3, 4)]
+    monkeypatch.setattr(workspace_module, "MOST_HASHES", 2)
+    workspace.remember_hashes(known)
+    assert list(workspace.hashes()) == [str(file) for file in files[3:]]
+
+
+def test_old_locks_that_nobody_holds_are_removed_once_there_are_many(workspace):
+    locks = [workspace.step_lock(f"{number:064}") for number in range(workspace_module.MOST_LOCKS + 3)]
+    held, used, *others = (Path(lock.lock_file) for lock in locks)
+    for lock in (held, *others):
+        os.utime(lock, (time.time() - 8 * 86_400,) * 2)
+    with locks[0]:
+        workspace.step_lock("new")
+        assert {path.name for path in held.parent.iterdir()} == {held.name, used.name, "new.lock"}
+        assert is_held(locks[0])
+    for lock in (held, used):
+        os.utime(lock, (time.time() - 8 * 86_400,) * 2)
+    workspace.step_lock("another")
+    assert held.exists(), "few locks are left alone"

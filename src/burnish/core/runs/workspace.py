@@ -25,9 +25,13 @@ from burnish.core.files import write_atomically, write_json
 from burnish.core.fingerprint import of_value
 from burnish.core.paths import current_folder, expanded
 from burnish.core.runs.records import broken, is_there, read_hashes, read_record
-from burnish.core.runs.run import Run
+from burnish.core.runs.run import Run, is_held
 
 MARK = "burnish.yaml"
+MOST_HASHES = 50_000
+"""Entries of hashes.json; one has about 200 bytes."""
+MOST_LOCKS = 100
+_LOCK_DAYS = 7
 _RESERVED = ("latest", "latest.txt", "plan.json", "plan.lock", "stop")
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -127,7 +131,10 @@ class Workspace:
         """Held by the process that runs the step with this fingerprint, in any recipe."""
         folder = self.root / ".burnish" / "locks"
         folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / f"{fingerprint}.lock")
+        _prune_locks(folder)
+        path = folder / f"{fingerprint}.lock"
+        path.touch()  # in use, for `_prune_locks`
+        return FileLock(path)
 
     def latest(self) -> tuple[str, int]:
         """Recipe and number of the newest run: from latest.txt, or the newest plan if that names no run."""
@@ -201,10 +208,29 @@ class Workspace:
             return {}
 
     def remember_hashes(self, known: dict[str, Any]) -> None:
-        """Save the hashes for the next plan; ignored if the folder is not writable."""
+        """Save the hashes of files that still exist, the newest `MOST_HASHES`, for the next plan.
+
+        Ignored if the folder is not writable.
+        """
+        existing = [path for path in known if os.path.exists(path)]
+        known = {path: known[path] for path in existing[-MOST_HASHES:]}
         with contextlib.suppress(OSError):
             self.hash_file.parent.mkdir(parents=True, exist_ok=True)
             write_json(self.hash_file, {"sha256": of_value(known), "files": known})
+
+
+def _prune_locks(folder: Path) -> None:
+    """Remove the locks that no process used for `_LOCK_DAYS`, once there are more than `MOST_LOCKS`.
+
+    A lock that is held stays. A process that is about to take one has just touched it.
+    """
+    locks = list(folder.glob("*.lock"))
+    if len(locks) <= MOST_LOCKS:
+        return
+    for path in locks:
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _LOCK_DAYS * 86_400 and not is_held(FileLock(path)):
+                path.unlink()
 
 
 def _age(run: Run, *, by_number: bool) -> tuple[float, ...]:
