@@ -77,6 +77,7 @@ def test_the_longest_row_is_that_of_all_splits():
     assert _longest(rows_of(3, 5), None) == 5
     assert _longest(rows_of(3, 5), rows_of(9, 2)) == 9
     assert _longest(rows_of(9, 2), rows_of(3, 5)) == 9
+    assert _longest(rows_of(), None) == 0
 
 
 def test_only_trained_weights_are_cast():

@@ -348,3 +348,22 @@ def test_an_update_that_fails_is_not_repeated(make, monkeypatch, fault):
             loop.run()
     assert loop.checkpoints.steps() == [1, 2]
     assert loop._ledger._file.closed
+
+
+def test_a_ledger_that_changes_during_the_run_ends_it(make, monkeypatch):
+    loop = make(total=4)
+    step = Loop._step
+
+    def changes(self):
+        step(self)
+        if self.state.step == 3:
+            content = bytearray(self._ledger_path.read_bytes())
+            content[5] ^= 1
+            self._ledger_path.write_bytes(content)
+
+    monkeypatch.setattr(Loop, "_step", changes)
+    with pytest.raises(
+        RunError, match=r"visits.bin is not that of step 4: its first .* do not match their sha256"
+    ) as caught:
+        loop.run()
+    assert caught.value.code == "run.broken-checkpoint"

@@ -322,3 +322,26 @@ def test_a_loss_without_a_gradient_is_refused(monkeypatch, batches):
     with pytest.raises(ModelError, match="its own loss has no gradient: RuntimeError: no graph"):
         scorer._check_gradients("sdpa")
     assert scorer.causal.attentions == ["sdpa"]
+
+
+def test_the_models_own_loss_is_that_of_its_rows_in_float32(monkeypatch, batches):
+    causal = Causal()
+    scorer, found = Judged.__new__(Judged), []
+    vars(scorer).update(vars(bare(causal)))
+    del scorer._question
+    targets = torch.tensor([1, 0])
+    monkeypatch.setattr(module, "make_batch", lambda *_: SimpleNamespace(targets=targets))
+    logits = torch.tensor([[0.5, 1.0, -1.0], [2.0, 0.25, 0.0]]).bfloat16()
+    causal.forward = lambda input_ids, use_cache: SimpleNamespace(logits=logits.expand(len(input_ids), 2, 3))
+
+    def gradient(loss, weights):
+        found.append(loss())
+        return torch.ones(3)
+
+    monkeypatch.setattr(module, "gradient", gradient)
+    monkeypatch.setattr(Judged, "__call__", lambda *_: (torch.zeros(()), None))
+    scorer._check_gradients("sdpa")
+    rows = logits[0].double()
+    expected = 2 * rows.logsumexp(-1) - rows[1] - rows[0]
+    assert found[0].dtype == torch.float32
+    torch.testing.assert_close(found[0].double(), expected, rtol=1e-6, atol=1e-6)
