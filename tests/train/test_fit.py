@@ -1,10 +1,11 @@
 """What a run decides before its first step: attention, rows of a step, how often it saves and evaluates."""
 
+import shutil
 from types import SimpleNamespace
 
 import pytest
 
-from burnish.core.errors import AskError
+from burnish.core.errors import AskError, MachineError
 from burnish.core.events import Chosen
 from burnish.specs.train import SftSpec
 from burnish.train.batches import Cursor
@@ -126,3 +127,11 @@ def test_a_warm_up_that_is_longer_than_the_run_is_reported(random_rows, warmup, 
     resolved = Resolved("cpu", None, 1, False, 64)
     _settings(given, _plan(given, random_rows(9), events.append), None, resolved, events.append)
     assert any("warm" in getattr(event, "text", "") for event in events) == warns
+
+
+def test_a_run_whose_checkpoints_would_not_fit_is_refused_before_its_first_step(run_fit, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(MachineError, match="would not fit") as caught:
+        run_fit("run")
+    assert caught.value.code == "machine.no-disk"
+    assert run_fit.last.metrics("loss") == []

@@ -101,7 +101,8 @@ def test_a_run_reports_each_step_and_saves_and_records_its_rows(make):
     assert (state.step, state.cursor.epoch, state.cursor.step) == (5, 1, 2)
     assert metrics(loop, "learning_rate") == pytest.approx({step + 1: 0.5 / (step + 1) for step in range(5)})
     assert list(metrics(loop, "loss")) == list(metrics(loop, "grad_norm")) == [1, 2, 3, 4, 5]
-    assert metrics(loop, "aux_loss") == {}
+    names = {"loss", "grad_norm", "learning_rate", "tokens_per_second", "learned_tokens", "epoch", "eta_seconds"}
+    assert all(set(event.values) == names for event in loop.events if event.kind == "metric")
     progress = [(event.done, event.total) for event in loop.events if event.kind == "progress"]
     assert progress == [(0, 5), (1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
     losses = metrics(loop, "loss")
@@ -286,6 +287,21 @@ def test_a_step_that_is_not_finite_is_named_with_its_first_rows(make, monkeypatc
     assert len(set(names.split(", "))) == min(3, len(rows))
     assert more == (f"{len(rows) - 3} more" if len(rows) > 3 else "")
     assert loop.checkpoints.steps() == [2]
+
+
+def test_a_step_that_is_not_finite_is_found_before_the_evaluation_after_it(make, monkeypatch):
+    gradient = Passes.gradient
+
+    def poisoned(self, rows):
+        found = gradient(self, rows)
+        found.numbers[0] = float("nan") if self.state.step == 2 else found.numbers[0]
+        return found
+
+    monkeypatch.setattr(Passes, "gradient", poisoned)
+    loop = make(held_out=rows_of(3), eval_every=2, log_every=50, save_every=50)
+    with pytest.raises(RunError, match="the loss of step 3 is not finite"):
+        loop.run()
+    assert list(metrics(loop, "eval_loss")) == [2]
 
 
 @pytest.mark.parametrize("number", [1, 2])

@@ -150,9 +150,10 @@ class StepPlan:
     def total_steps(self, epochs: float) -> int:
         """The number of steps of `epochs` epochs; a fraction of an epoch is rounded up to a whole step."""
         whole = int(epochs)
-        steps = sum(len(self._epoch(epoch)) for epoch in range(whole)) if self._batch_tokens else 0
-        if self._batch_size:
+        if self._batch_size is not None:  # every epoch has as many
             steps = whole * len(self.epoch(0))
+        else:
+            steps = sum(len(self._epoch(epoch)) for epoch in range(whole))
         if epochs > whole:
             steps += int(np.ceil((epochs - whole) * len(self.epoch(whole)) - 1e-9))
         return max(1, steps)

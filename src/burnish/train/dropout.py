@@ -55,10 +55,10 @@ class TokenDropout:
 def _kept(keys: Tensor, shape: torch.Size, place: int, p: float) -> Tensor:
     """True for elements that are kept; `shape` is [..., T, features], keys are [T]."""
     tokens, width = shape[-2], shape[-1]
-    features = shape.numel() // max(tokens, 1)
+    features = shape.numel() // tokens
     columns = _hash(torch.arange(features, dtype=torch.int32, device=keys.device) ^ _word((place + 1) * _GOLDEN))
     least = int(p * 2**32) - 2**31
-    rows = max(1, _AT_ONCE.get(keys.device.type, _AT_ONCE_ELSEWHERE) // max(features, 1))
+    rows = max(1, _AT_ONCE.get(keys.device.type, _AT_ONCE_ELSEWHERE) // features)
     kept = torch.cat([_hash(part[:, None] ^ columns) >= least for part in keys.split(rows)])  # [T, features]
     return kept.view(tokens, -1, width).movedim(0, 1).reshape(shape)
 

@@ -236,7 +236,7 @@ def damage(folder: Path) -> str | None:
         manifest = json.loads(raw)
         digest = manifest.pop("digest")
         files = manifest["files"].items()
-    except (ValueError, KeyError, AttributeError):
+    except (ValueError, KeyError, AttributeError, TypeError):
         return "its manifest is not readable JSON"
     if digest != _digest(manifest):
         return "its manifest was changed"
