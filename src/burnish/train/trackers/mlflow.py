@@ -9,7 +9,7 @@ from burnish.train.trackers.base import PROJECT, Point, State, TrackedRun, flat
 
 _DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # a step waits for the server: the package's own default is minutes
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the package tries for minutes; a tracker is given up after two
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # seconds
 }
 _STATES = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
