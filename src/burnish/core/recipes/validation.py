@@ -33,7 +33,7 @@ def _refuse_bool_as_number(spec_type: type[Spec], value: Any, where: Callable[[W
     elif isinstance(value, list | tuple):
         for index, member in enumerate(cast(Sequence[Any], value)):
             _refuse_bool_as_number(spec_type, member, where, (*path, index))
-    elif isinstance(value, bool) and path:
+    elif isinstance(value, bool):
         fields = [candidate.__pydantic_fields__.get(str(path[-1])) for candidate in _walk(spec_type, path[:-1])]
         types = {kind for info in fields if info is not None for kind in types_within(info.annotation)}
         if types & {int, float} and bool not in types:
@@ -81,14 +81,11 @@ _CODES = {"extra_forbidden": "ask.unknown-key", "missing": "ask.missing-key"}
 def _as_ask_error(spec_type: type[Spec], error: ValidationError, where: Callable[[Where], str]) -> AskError:
     """Combine all problems into one error; the first sets the code."""
     found = error.errors(include_url=False, include_context=True)
-    paths = [_without_tags(spec_type, fault["loc"]) for fault in found]
+    paths = [_without_tags(spec_type, fault["loc"], ends_with_key=fault["type"] in _CODES) for fault in found]
     relevant = [i for i in range(len(found)) if not _is_redundant(i, found, paths)]
-    faults = [_describe(spec_type, found[i], paths[i], where) for i in relevant]
-    code, _, fix = faults[0]
+    faults = list(dict.fromkeys(_describe(spec_type, found[i], paths[i], where) for i in relevant))
     what = faults[0][1] if len(faults) == 1 else "\n".join(f"- {text}" for _, text, _ in faults)
-    if len(faults) > 1:
-        fix = "; ".join(dict.fromkeys(fix for _, _, fix in faults))
-    return AskError(code, what, fix)
+    return AskError(faults[0][0], what, "; ".join(dict.fromkeys(fix for _, _, fix in faults)))
 
 
 def _is_redundant(index: int, found: Sequence[Any], paths: list[Where]) -> bool:
@@ -143,6 +140,9 @@ def _suggestion(spec_type: type[Spec], path: Where) -> str:
         nested = [key for key in everywhere if key.endswith(f".{name}")]
         if nested:
             return f"it is {' or '.join(dict.fromkeys(nested))}"
+    kinds = [kind for spec in _walk(spec_type, path[:-1]) if name in spec.__pydantic_fields__ for kind in _kinds(spec)]
+    if kinds:
+        return f"only kind {' or '.join(kinds)} has it"
     return nearest(name, _known_names(spec_type, path[:-1]), most=100)
 
 
@@ -178,18 +178,24 @@ def _specs_in(annotation: Any) -> Iterator[type[Spec]]:
         yield from _specs_in(part)
 
 
-def _known_names(spec_type: type[Spec], path: Where) -> list[str]:
-    return sorted({name for candidate in _walk(spec_type, path) for name in candidate.__pydantic_fields__})
+def _known_names(spec_type: type[Spec], path: Where) -> set[str]:
+    return {name for candidate in _walk(spec_type, path) for name in candidate.__pydantic_fields__}
 
 
-def _without_tags(spec_type: type[Spec], location: Where) -> Where:
-    """Remove the variant tags and type names that pydantic adds to a location."""
+def _kinds(spec_type: type[Spec]) -> tuple[str, ...]:
+    """The variant tags of a spec type."""
+    info = spec_type.__pydantic_fields__.get("kind")
+    return get_args(info.annotation) if info is not None else ()
+
+
+def _without_tags(spec_type: type[Spec], location: Where, *, ends_with_key: bool) -> Where:
+    """Remove the variant tags and type names that pydantic adds to a location; the last part may be any key."""
     path: list[str | int] = []
     candidates = [spec_type]
     for index, part in enumerate(location):
         known = {name for candidate in candidates for name in candidate.__pydantic_fields__}
         is_last = index == len(location) - 1
-        if isinstance(part, int) or part in known or (is_last and not _is_tag(candidates, part)):
+        if isinstance(part, int) or part in known or (is_last and (ends_with_key or not _is_tag(candidates, part))):
             path.append(part)
             candidates = [
                 s for c in candidates if (i := c.__pydantic_fields__.get(str(part))) for s in _specs_in(i.annotation)
@@ -198,12 +204,9 @@ def _without_tags(spec_type: type[Spec], location: Where) -> Where:
 
 
 def _is_tag(candidates: list[type[Spec]], part: str) -> bool:
-    if part in {"str", "int", "float", "bool", "none"} or "[" in part or part.startswith("literal"):
+    if part in {"str", "int", "float", "bool"} or "[" in part:
         return True
-    kinds = {
-        get_args(c.__pydantic_fields__["kind"].annotation)[:1] for c in candidates if "kind" in c.__pydantic_fields__
-    }
-    return (part,) in kinds or part in {c.__name__ for c in candidates}
+    return any(part == candidate.__name__ or part in _kinds(candidate) for candidate in candidates)
 
 
 def _help(spec_type: type[Spec], path: Where) -> str:

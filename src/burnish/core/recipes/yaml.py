@@ -94,7 +94,7 @@ def parse_yaml(data: bytes, name: str) -> Document:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{name}:{mark.line + 1}" if mark else name
-        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error).splitlines()[0]
+        problem = getattr(error, "problem", None) or getattr(error, "reason", "")  # of a character, only a reason
         raise _unreadable(place, f"invalid YAML: {problem}", "fix the line; check indentation and quotes") from error
     finally:
         if loader is not None:
@@ -129,10 +129,10 @@ def _construct(loader: Any, node: Any, path: Where, document: Document) -> Any:
     if isinstance(node, yaml.MappingNode):
         value: dict[Any, Any] = {}
         for key_node, child in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise _unreadable(f"{document.name}:{line}", "a key is not a string", "use strings as keys")
-            key = str(key_node.value)
             key_line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise _unreadable(f"{document.name}:{key_line}", "a key is not a string", "use strings as keys")
+            key = str(key_node.value)
             if key in value:
                 raise _unreadable(f"{document.name}:{key_line}", f"duplicate key '{key}'", "remove one of them")
             document.lines[(*path, key)] = key_line
