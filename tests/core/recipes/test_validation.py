@@ -8,6 +8,7 @@ from burnish.core.recipes.aliases import ALIASES, NOT_NEEDED
 from burnish.core.recipes.recipe import nested
 from burnish.core.recipes.validation import MAX_DEPTH, all_specs, check_plain, make_spec
 from burnish.specs.base import types_within
+from burnish.specs.data import PrepareSpec
 from burnish.specs.train import SftSpec
 
 
@@ -143,3 +144,73 @@ def test_plain_values_are_nested_as_deep_as_allowed_and_no_deeper():
     check_plain(nested(MAX_DEPTH), lambda _: "")
     with pytest.raises(AskError, match=f"nested deeper than {MAX_DEPTH} levels"):
         check_plain(nested(MAX_DEPTH + 2), lambda _: "")
+
+
+NAMES_OF_OTHER_TOOLS = {
+    "render.max_length": ("cutoff_len", "max_seq_length", "max_seq_len", "max_length", "sequence_len"),
+    "render.chat_template": ("template", "chat_template"),
+    "render.train_on": ("train_on_inputs", "train_on_prompt", "assistant_only_loss", "completion_only_loss"),
+    "epochs": ("num_train_epochs", "num_epochs"),
+    "learning_rate": ("lr",),
+    "method.rank": ("lora_r", "lora_rank"),
+    "method.alpha": ("lora_alpha",),
+    "method.dropout": ("lora_dropout",),
+    "method.targets": ("lora_target", "lora_target_modules", "target_modules"),
+    "method.train_fully": ("modules_to_save",),
+    "method.dora": ("use_dora",),
+    "method.rslora": ("use_rslora",),
+    "method.kind": ("finetuning_type", "adapter"),
+    "batch_size": ("per_device_train_batch_size", "gradient_accumulation_steps", "train_batch_size"),
+    "micro_batch_tokens": ("micro_batch_size",),
+    "base": ("model_name_or_path", "base_model", "model"),
+    "data": ("dataset", "datasets", "train_dataset"),
+    "schedule.warmup": ("warmup_ratio", "warmup_steps"),
+    "schedule.kind": ("lr_scheduler_type", "lr_scheduler"),
+    "optimizer.weight_decay": ("weight_decay",),
+    "optimizer.kind": ("optim",),
+    "optimizer.beta1": ("adam_beta1",),
+    "optimizer.beta2": ("adam_beta2",),
+    "optimizer.eps": ("adam_epsilon",),
+    "checkpoint.every": ("save_steps",),
+    "checkpoint.keep": ("save_total_limit",),
+    "log_every": ("logging_steps",),
+    "eval_every": ("eval_steps",),
+    "early_stop.patience": ("early_stopping_patience",),
+    "keep_best": ("load_best_model_at_end",),
+    "resume": ("resume_from_checkpoint",),
+    "dtype": ("bf16", "fp16", "torch_dtype"),
+    "track": ("report_to",),
+    "attention": ("flash_attn", "flash_attention", "attn_implementation"),
+}
+"""What LLaMA-Factory, Axolotl, TRL and transformers call a setting of sft."""
+
+
+@pytest.mark.parametrize("ours", NAMES_OF_OTHER_TOOLS)
+def test_the_names_that_other_tools_have_for_a_setting_lead_to_it(ours):
+    for theirs in NAMES_OF_OTHER_TOOLS[ours]:
+        error = refused(SftSpec, {"base": "hub:a/b", "data": "step:x", theirs: 1})
+        assert (error.what, error.fix) == (f"unknown key '{theirs}'", f"burnish calls it {ours}")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"), [("val_size", "validation"), ("val_set_size", "validation"), ("test_size", "test")]
+)
+def test_the_names_that_other_tools_have_for_the_size_of_a_split_lead_to_it(theirs, ours):
+    error = refused(PrepareSpec, {"source": "file:x", theirs: 0.1})
+    assert error.fix == f"burnish calls it split.{ours}"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "why"),
+    [
+        *((name, "burnish always packs") for name in ("packing", "sample_packing")),
+        ("pad_to_sequence_len", "burnish does not pad"),
+        ("output_dir", "output is written to runs/"),
+        ("overwrite_output_dir", "a run never overwrites another"),
+        ("do_train", "the stage decides what is done"),
+    ],
+)
+def test_a_setting_of_other_tools_that_burnish_does_not_need_is_explained(theirs, why):
+    fix = refused(SftSpec, {"base": "hub:a/b", "data": "step:x", theirs: 1}).fix
+    assert fix.startswith(why)
+    assert "; remove it" in fix
