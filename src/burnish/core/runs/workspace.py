@@ -234,12 +234,11 @@ def _prune_locks(folder: Path) -> None:
 
 
 def _age(run: Run, *, by_number: bool) -> tuple[float, ...]:
-    """Sort key of runs, oldest first; an unreadable record sorts as oldest."""
+    """Sort key of numbered runs, oldest first; an unreadable record sorts as oldest."""
     created = 0.0
     with contextlib.suppress(BurnishError, OSError, ValueError, KeyError, TypeError):
         created = float(run.record["created"])
-    number = run.folder.parent.name
-    number = int(number) if _NUMBER.fullmatch(number) else 0
+    number = int(run.folder.parent.name)
     return (number, created) if by_number else (created, number)
 
 
