@@ -2,12 +2,23 @@
 
 import os
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from burnish.core.context import Input
 from burnish.core.errors import AskError
-from burnish.core.inputs.references import check_kind, fetched, folder_kind, resolve
+from burnish.core.fingerprint import of_path
+from burnish.core.inputs.references import (
+    artifact_names,
+    built_ins,
+    fetched,
+    inputs_as_fingerprints,
+    refuse_runs_within,
+    refuse_secret,
+    resolve,
+)
 
 DATA = ("dataset", "file", "folder")
 
@@ -47,23 +58,6 @@ def test_a_missing_file_suggests_the_nearest_name(workspace):
     assert error.code == "ask.bad-reference"
     assert "did you mean 'rows.jsonl'?" in error.fix
     assert "no folder" in refused("file:gone/row.jsonl", DATA, workspace, {}).fix
-
-
-@pytest.mark.parametrize(
-    ("files", "kind"),
-    [
-        (["config.json"], "model"),
-        (["adapter_config.json", "config.json"], "adapter"),
-        (["tokenizer.json"], "tokenizer"),
-        (["stats.json", "train.parquet"], "dataset"),
-        (["stats.json"], "folder"),
-        ([], "folder"),
-    ],
-)
-def test_the_kind_of_a_folder_is_detected_from_its_files(tmp_path, files, kind):
-    for name in files:
-        (tmp_path / name).write_text("{}")
-    assert folder_kind(tmp_path) == kind
 
 
 def test_an_artifact_is_found_by_name_and_version_and_keeps_its_lineage(workspace, finished):
@@ -141,34 +135,9 @@ def test_an_unknown_built_in_model_lists_the_known_ones(workspace):
     assert "pocket" in error.fix or "known names" in error.fix
 
 
-def test_an_input_of_another_kind_is_refused_by_field_name(tmp_path):
-    value = Input("file:x", "dataset", tmp_path)
-    with pytest.raises(AskError) as caught:
-        check_kind(value, ("model", "adapter"), "tune.base")
-    assert caught.value.code == "ask.wrong-kind"
-    assert "'tune.base' expects model or adapter" in caught.value.what
-    assert "file:x is a dataset" in caught.value.what
-
-
 def test_a_local_input_needs_no_download(tmp_path):
     value = Input("file:x", "adapter", tmp_path, inputs={"base": Input("file:y", "model", tmp_path)})
     assert fetched(value) == value
-
-
-@pytest.mark.parametrize(
-    ("files", "kind"),
-    [
-        ({"config.json": '{"learning_rate": 1}', "rows.jsonl": "{}"}, "folder"),
-        ({"config.json": "[]", "rows.jsonl": "{}"}, "folder"),
-        ({"config.json": '{"model_type": "llama"}'}, "model"),
-        ({"config.json": '{"learning_rate": 1}', "model.safetensors": ""}, "model"),
-        ({"config.json": '{"model_type', "x.txt": ""}, "model"),
-    ],
-)
-def test_a_data_folder_may_contain_a_config_json(tmp_path, files, kind):
-    for name, content in files.items():
-        (tmp_path / name).write_text(content)
-    assert folder_kind(tmp_path) == kind
 
 
 @pytest.mark.parametrize(
@@ -185,3 +154,185 @@ def test_of_many_runs_without_the_artifact_the_newest_three_are_named(workspace,
 def test_a_path_that_is_not_utf_8_is_refused_before_it_is_looked_for(workspace):
     for ref in ("file:rows-\udcff.jsonl", f"file:{workspace.root}/\udcff/rows.jsonl"):
         assert refused(ref, DATA, workspace, {}).code == "ask.wrong-value"
+
+
+def said(call, *args, **named) -> str:
+    with pytest.raises(AskError) as caught:
+        call(*args, **named)
+    return f"{caught.value.code} | {caught.value.what} | {caught.value.fix}"
+
+
+def test_a_path_may_contain_a_colon_and_is_the_real_one(workspace):
+    (workspace.root / "a:b.txt").write_text("a")
+    (workspace.root / "folder").mkdir()
+    (workspace.root / "folder" / "c.txt").write_text("c")
+    (workspace.root / "link").symlink_to("folder")
+    (workspace.root / "c.txt").symlink_to("folder/c.txt")
+    root = workspace.root
+    assert resolve("file:a:b.txt", DATA, workspace, {}).path == root / "a:b.txt"
+    assert resolve("file:link", DATA, workspace, {}) == Input(
+        "file:link", "folder", root / "folder", of_path(root / "folder", {})
+    )
+    assert resolve("file:c.txt", DATA, workspace, {}) == Input(
+        "file:c.txt", "file", root / "folder/c.txt", of_path(root / "folder/c.txt", {})
+    )
+
+
+def test_a_reference_with_a_secret_is_refused_and_the_fix_names_where_secrets_belong(workspace):
+    token = "hf_" + "Q" * 34
+    for ref, kind, where in (
+        (f"hub:a/{token}", "an access token", "tokens are read from the environment, such as HF_TOKEN"),
+        (
+            "git:https://user:word@host/x",
+            "a user name or password in an address",
+            "Git uses its credential helper, GIT_ASKPASS or ~/.netrc",
+        ),
+    ):
+        what = f"the reference contains {kind}, and is written to disk"
+        assert said(resolve, ref, DATA, workspace, {}) == f"ask.wrong-value | {what} | remove it: {where}"
+    refuse_secret("open https://user:word@host/x", "'s.text'", is_reference=False)
+    assert said(refuse_secret, token, "'s.text'", is_reference=False).startswith(
+        "ask.wrong-value | 's.text' contains an access token"
+    )
+
+
+def test_a_missing_path_and_one_that_cannot_be_read_are_named(workspace, bound_by_permissions):
+    root = workspace.root
+    (root / "secret.txt").write_text("x")
+    (root / "secret.txt").chmod(0)
+    assert said(resolve, "file:none.txt", DATA, workspace, {}) == (
+        f"ask.bad-reference | file:none.txt: there is no file or folder {root}/none.txt | known names: secret.txt"
+    )
+    assert said(resolve, "file:no/none.txt", DATA, workspace, {}) == (
+        f"ask.bad-reference | file:no/none.txt: there is no file or folder {root}/no/none.txt | "
+        f"there is no folder {root}/no either; check the path"
+    )
+    with bound_by_permissions():
+        assert said(resolve, "file:secret.txt", DATA, workspace, {}) == (
+            f"ask.bad-reference | file:secret.txt: {root}/secret.txt cannot be read (Permission denied) | "
+            "check its permissions, or use other files"
+        )
+
+
+def test_a_kernel_file_is_one_behind_a_link_too(workspace):
+    (workspace.root / "version.txt").symlink_to("/proc/version")
+    os.mkfifo(workspace.root / "pipe")
+    fix = "copy its content to a regular file and use that"
+    assert said(resolve, "file:version.txt", DATA, workspace, {}) == (
+        f"ask.bad-reference | file:version.txt: {workspace.root}/version.txt is a kernel file, not data | {fix}"
+    )
+    assert said(resolve, "file:pipe", DATA, workspace, {}) == (
+        f"ask.bad-reference | file:pipe: {workspace.root}/pipe is neither a regular file nor a folder | {fix}"
+    )
+
+
+@pytest.mark.parametrize("path", [".", "..", "/", "rows/..", "./rows/../", "runs", "runs/../rows/.."])
+def test_a_folder_around_the_runs_is_refused_however_it_is_written(workspace, path):
+    (workspace.root / "rows").mkdir()
+    assert said(refuse_runs_within, f"file:{path}", workspace) == (
+        f"ask.bad-reference | file:{path} contains the workspace's runs, which change while a step reads | "
+        "move the data to its own folder and use that, or name the files"
+    )
+    refuse_runs_within(f"git:{path}", workspace)
+
+
+@pytest.mark.parametrize("path", ["rows", "runs/r/1/s/out", "/srv", "rows/../rows", "file:"])
+def test_another_folder_is_not_around_the_runs(workspace, path):
+    (workspace.root / "rows").mkdir()
+    refuse_runs_within(f"file:{path}", workspace)
+
+
+def test_the_artifact_of_a_run_is_its_output_folder_and_no_other_folder(workspace, finished):
+    run = finished("r", 1, "tune", kind="adapter")
+    (run.folder / "outer").mkdir()
+    (workspace.root / "link").symlink_to(run.out)
+    artifact = run.artifact()
+    for path in ("runs/r/1/tune/out", "runs/r/1/tune/scratch/../out", "link"):
+        assert resolve(f"file:{path}", DATA, workspace, {}) == artifact.as_input(f"file:{path}")
+    for path in ("scratch", "outer"):
+        found = resolve(f"file:runs/r/1/tune/{path}", DATA, workspace, {})
+        assert (found.kind, found.path, found.inputs) == ("folder", run.folder / path, {})
+
+
+def test_an_artifact_is_an_input_with_the_run_it_is_from(workspace, finished):
+    run = finished("qwen2.5", 2, "tune", kind="adapter", fingerprint="t")
+    found = resolve("qwen2.5.tune@2", ("adapter",), workspace, {})
+    assert found == replace(run.artifact().as_input("qwen2.5.tune@2"), revision="qwen2.5/2/tune")
+    notes = []
+    resolve("qwen2.5.tune@latest", ("adapter",), workspace, {}, notes.append)
+    assert notes == []
+
+
+def test_why_a_run_has_no_artifact_is_said_whole(workspace, finished):
+    run = finished("r", 1, "data")
+    shutil.rmtree(run.out)
+    fix = "did you mean 'r.data@1'?"
+    assert said(resolve, "r.data@1", DATA, workspace, {}) == (
+        f"ask.bad-reference | there is no artifact 'r.data@1': r/1 has none (its output is missing) | {fix}"
+    )
+    finished("r", 2, "data", state="interrupted")
+    assert said(resolve, "r.data@2", DATA, workspace, {}) == (
+        f"ask.bad-reference | there is no artifact 'r.data@2': r/2 has none (the step is interrupted) | {fix}"
+    )
+    assert said(resolve, "r.data@3", DATA, workspace, {}) == (
+        f"ask.bad-reference | there is no artifact 'r.data@3' | {fix}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("failed", "listed"),
+    [
+        (3, "r/3 has none (the step is failed), r/2 has none (the step is failed), r/1 has none (the step is failed)"),
+        (
+            4,
+            "r/4 has none (the step is failed), r/3 has none (the step is failed), r/2 has none (the step is failed), "
+            "and 1 older run",
+        ),
+        (
+            5,
+            "r/5 has none (the step is failed), r/4 has none (the step is failed), r/3 has none (the step is failed), "
+            "and 2 older runs",
+        ),
+    ],
+)
+def test_three_runs_without_the_artifact_are_listed_and_the_others_counted(workspace, finished, failed, listed):
+    for number in range(1, failed + 1):
+        finished("r", number, state="failed")
+    assert said(resolve, "r.s@latest", DATA, workspace, {}) == (
+        f"ask.bad-reference | there is no artifact 'r.s@latest': {listed} | there are none yet"
+    )
+
+
+def test_artifacts_of_a_fitting_kind_are_suggested_and_all_where_there_is_none(workspace, finished):
+    finished("r", 1, "tune", kind="adapter")
+    finished("r", 1, "data", kind="dataset")
+    broken = finished("q", 1, "data", kind="dataset")
+    (broken.folder / "artifact.json").write_text("{")
+    assert artifact_names(workspace) == {"r.tune@1": "adapter", "r.data@1": "dataset"}
+    for kinds, names in ((DATA, "r.data@1"), (("adapter",), "r.tune@1"), (("model",), "r.data@1, r.tune@1")):
+        assert said(resolve, "zzz@9", kinds, workspace, {}).endswith(f" | known names: {names}")
+
+
+def test_a_built_in_model_is_an_input_of_its_files(workspace):
+    path = built_ins()["pocket"]
+    assert resolve("builtin:pocket", ("model",), workspace, {}) == Input(
+        "builtin:pocket", "model", path, of_path(path, {})
+    )
+    assert said(resolve, "builtin:poket", ("model",), workspace, {}) == (
+        "ask.bad-reference | there is no built-in model 'poket' | did you mean 'pocket'?"
+    )
+
+
+def test_only_an_adapters_base_is_fetched_with_it(tmp_path):
+    pinned = Input("hub:a/b", "hub-model", Path(), "f", revision="0" * 40)
+    for value in (
+        Input("r.merged@1", "model", tmp_path, "f", {"base": pinned}),
+        Input("file:x", "adapter", tmp_path, "f"),
+        Input("file:x", "adapter", tmp_path, "f", {"data": pinned, "base": Input("file:y", "model", tmp_path)}),
+    ):
+        assert fetched(value) == value
+
+
+def test_the_fingerprints_of_inputs_keep_their_names(tmp_path):
+    inputs = {"data": Input("file:x", "file", tmp_path, "f1"), "source.0.ref": Input("file:y", "file", tmp_path)}
+    assert inputs_as_fingerprints(inputs) == {"data": "f1", "source.0.ref": ""}

@@ -10,6 +10,7 @@ from burnish.core.files import read_json, write_json
 from burnish.core.fingerprint import BASE_RECORD, content_files, of_model, of_path
 from burnish.core.runs.artifact import Artifact
 from burnish.core.runs.records import broken, is_there, read_record
+from burnish.core.runs.run import run_of_output
 from burnish.core.secrets import mask
 
 _MAX_SHOWN = 3
@@ -84,15 +85,11 @@ def artifact_at(value: Input) -> Artifact | None:
 
     Errors: RunError `run.broken-record` if its record is broken or missing.
     """
-    folder = value.path.parent
-    if value.path.name != "out" or len(folder.parents) < 4:
-        return None
-    if not is_there(folder / "artifact.json"):
-        if is_there(folder / "run.json") and folder.parents[2].name == "runs":
-            raise broken(folder / "artifact.json", "is missing")
-        return None
-    artifact = Artifact.of(folder, folder.parents[3])
-    return artifact if artifact.fingerprint == value.fingerprint else None
+    run = run_of_output(value.path)
+    artifact = run.artifact() if run is not None else None
+    if run is not None and artifact is None and is_there(run.folder / "run.json"):
+        raise broken(run.folder / "artifact.json", "is missing")
+    return artifact if artifact is not None and artifact.fingerprint == value.fingerprint else None
 
 
 def is_verifiable(value: Input) -> bool:

@@ -18,7 +18,7 @@ from burnish.core.inputs import git, hub
 from burnish.core.naming import nearest
 from burnish.core.paths import expanded
 from burnish.core.recipes.yaml import at
-from burnish.core.runs.run import Run
+from burnish.core.runs.run import Run, run_of_output
 from burnish.core.runs.workspace import Workspace, refuse_undecodable
 from burnish.core.secrets import secret_in
 
@@ -171,12 +171,11 @@ def _file_or_folder(ref: str, path: Path, known: dict[str, Any]) -> Input:
         )
     _refuse_special(ref, path)
     if path.is_dir():
-        kind = folder_kind(path)
-        folder = path.resolve().parent
-        is_in_run = path.name == "out" and len(folder.parents) > 3 and folder.parents[2].name == "runs"
-        artifact = Run(folder).artifact() if is_in_run else None
+        run = run_of_output(path.resolve())
+        artifact = run.artifact() if run is not None else None
         if artifact is not None:
             return artifact.as_input(ref)
+        kind = folder_kind(path)
         return Input(ref, kind, path.resolve(), of_path(path, known, kind))
     return Input(ref, "file", path.resolve(), of_path(path, known))
 
@@ -184,7 +183,7 @@ def _file_or_folder(ref: str, path: Path, known: dict[str, Any]) -> Input:
 def built_ins() -> dict[str, Path]:
     """The models shipped with burnish, by name."""
     root = Path(str(files("burnish") / "builtin"))
-    return {folder.name: folder for folder in sorted(root.iterdir()) if folder.is_dir()} if root.is_dir() else {}
+    return {folder.name: folder for folder in root.iterdir() if folder.is_dir()}
 
 
 def _built_in(ref: str, name: str, known: dict[str, Any]) -> Input:

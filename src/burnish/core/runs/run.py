@@ -57,6 +57,11 @@ NOT_YET_WRITTEN = Path("not-made-yet")
 """The path of an artifact whose run does not exist yet."""
 
 
+def run_of_output(path: Path) -> "Run | None":
+    """The run whose output folder is at this path, `…/runs/<recipe>/<number>/<step>/out`; None for another path."""
+    return Run(path.parent) if path.name == "out" and path.parts[-5:-4] == ("runs",) else None
+
+
 class Run:
     """A run folder. Its name is `<recipe>/<number>/<step>`."""
 
