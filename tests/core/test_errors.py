@@ -2,7 +2,9 @@
 
 import json
 import pickle
+import re
 import traceback
+from pathlib import Path
 
 import pytest
 
@@ -58,3 +60,30 @@ def test_an_error_names_its_place_once():
     assert bare.at("").what == bare.what
     again = pickle.loads(pickle.dumps(placed))
     assert (again.what, again.at("x:3").what) == (placed.what, placed.what)
+
+
+def test_the_codes_are_those_of_the_reference_with_the_exit_status_of_their_family():
+    page = (Path(__file__).parents[2] / "docs/reference/errors.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z.-]+)` \| (\d) \| (.+) \|$", page, re.MULTILINE)
+    assert {code: meaning for code, _, meaning in rows} == CODES
+    for code, status, _ in rows:
+        error = FAMILIES[code.partition(".")[0]](code, "what", "fix")
+        assert error.as_dict() == {"code": code, "what": "what", "fix": "fix", "exit_status": int(status)}
+    assert BurnishError("run.failed", "what", "fix").as_dict()["exit_status"] == 1
+
+
+def test_an_error_gives_its_parts_to_whoever_catches_it():
+    error = RunError("run.failed", "it broke", "mend it", "x:1")
+    assert (error.code, error.what, error.reason, error.fix, error.place) == (
+        "run.failed",
+        "x:1: it broke",
+        "it broke",
+        "mend it",
+        "x:1",
+    )
+    assert error.args == ("x:1: it broke",)
+    assert RunError("run.failed", "it broke", "mend it").args == ("it broke",)
+    other = error.at("y:2")
+    assert (type(other), other is error, other.what, other.fix) == (RunError, False, "x:1: it broke", "mend it")
+    with pytest.raises(KeyError, match=r"error code 'run\.invented' is not in CODES"):
+        RunError("run.invented", "", "")

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from burnish.core.events import EventLog, Metric, Note, Progress, read_events
+from burnish.core.events import EventLog, Metric, Note, Progress, StateChanged, read_events
 
 
 def texts(log):
@@ -108,3 +108,57 @@ def test_a_log_that_is_removed_while_it_is_looked_for_has_no_events(tmp_path, mo
     log = EventLog(tmp_path / "events.jsonl")
     monkeypatch.setattr(type(tmp_path), "exists", lambda _: True)
     assert list(log.read()) == []
+
+
+def test_each_event_is_one_line_of_plain_json_and_the_file_is_as_readable_as_others(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    before = os.umask(0)
+    try:
+        log.append(Note(text="é", at=1.5))
+    finally:
+        os.umask(before)
+    for event in (Progress(phase="p", done=1, at=2.0), StateChanged(state="planned", at=3.0)):
+        log.append(event)
+    assert log.path.read_text(encoding="utf-8") == (
+        '{"at":1.5,"kind":"note","level":"info","text":"é"}\n'
+        '{"at":2.0,"kind":"progress","phase":"p","done":1,"total":0,"unit":"rows"}\n'
+        '{"at":3.0,"kind":"state","state":"planned","reason":""}\n'
+    )
+    assert log.path.stat().st_mode & 0o7777 == 0o644
+    offsets = [offset for _, offset in log.read()]
+    assert offsets == [52, 126, 182]
+    assert [offset for _, offset in log.read(52)] == offsets[1:]
+
+
+def test_the_partial_line_of_a_killed_writer_is_ended_once(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    log.path.write_bytes(b'{"kind"')
+    log.append(Note(text="one", at=1.0))
+    log.append(Note(text="two", at=1.0))
+    assert log.path.read_text().splitlines() == [
+        '{"kind"',
+        *(f'{{"at":1.0,"kind":"note","level":"info","text":"{word}"}}' for word in ("one", "two")),
+    ]
+    assert texts(log) == ["one", "two"]
+
+
+def test_an_event_that_another_process_writes_in_between_is_kept(tmp_path):
+    class Late(EventLog):
+        def _ends_with_newline(self):
+            EventLog(self.path).append(Note(text="in between, and longer than the other"))
+            return True
+
+    log = Late(tmp_path / "events.jsonl")
+    EventLog(log.path).append(Note(text="first"))
+    log.append(Note(text="last"))
+    assert texts(log) == ["first", "in between, and longer than the other", "last"]
+
+
+def test_an_event_cannot_be_changed_and_nothing_stays_open(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    before = os.listdir("/proc/self/fd")
+    log.append(Note(text="a"))
+    list(log.read())
+    assert os.listdir("/proc/self/fd") == before
+    with pytest.raises(ValueError, match="frozen"):
+        read_events(log.path)[0].text = "b"

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from burnish.core.files import file_size, publish_folder, write_atomically, write_json
+from burnish.core.files import file_size, publish_folder, read_json, sync, write_atomically, write_json
 
 
 @pytest.fixture
@@ -102,3 +102,120 @@ def test_non_finite_numbers_are_written_as_strings(tmp_path):
 )
 def test_a_size_has_three_significant_digits(count, text):
     assert file_size(int(count)) == text
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_nothing_stays_open_after_a_write_or_a_flush(tmp_path):
+    before = descriptors()
+    write_json(tmp_path / "a.json", 1)
+    sync(tmp_path / "a.json")
+    sync(tmp_path)
+    assert descriptors() == before
+
+
+def test_all_of_the_text_is_flushed_before_the_file_is_renamed(tmp_path, monkeypatch):
+    sizes = []
+    real = os.fsync
+
+    def fsync(descriptor):
+        sizes.append(os.fstat(descriptor).st_size)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_atomically(tmp_path / "a", "é" * 100)
+    assert sizes[0] == 200
+
+
+@pytest.fixture
+def umask():
+    """Set the umask of this process for the test."""
+    before = os.umask(0o022)
+    yield os.umask
+    os.umask(before)
+
+
+def mode(path) -> int:
+    return path.stat().st_mode & 0o7777
+
+
+def test_a_written_file_has_the_given_permissions_whatever_the_umask(tmp_path, umask):
+    umask(0o077)
+    write_json(tmp_path / "json", 1)
+    write_json(tmp_path / "private json", 1, mode=0o600)
+    write_atomically(tmp_path / "text", "x")
+    write_atomically(tmp_path / "group text", "x", mode=0o640)
+    assert {path.name: oct(mode(path)) for path in tmp_path.iterdir()} == {
+        "json": "0o644",
+        "private json": "0o600",
+        "text": "0o644",
+        "group text": "0o640",
+    }
+
+
+def test_json_is_indented_and_keeps_its_order_and_its_letters(tmp_path):
+    write_json(tmp_path / "a.json", {"b": [1, {"é": None}], "a": tmp_path, "t": (True, 0.5)})
+    assert (tmp_path / "a.json").read_text(encoding="utf-8") == (
+        '{\n  "b": [\n    1,\n    {\n      "é": null\n    }\n  ],\n  "a": "' + str(tmp_path) + '",\n'
+        '  "t": [\n    true,\n    0.5\n  ]\n}\n'
+    )
+    assert read_json(tmp_path / "a.json") == {"b": [1, {"é": None}], "a": str(tmp_path), "t": [True, 0.5]}
+
+
+def test_what_is_in_a_folder_is_flushed_before_the_folder(tmp_path, order):
+    partial = tmp_path / "out.partial"
+    for name in ("b/c/d", "b/a", "a", "c"):
+        (partial / name).parent.mkdir(parents=True, exist_ok=True)
+        (partial / name).write_text("x")
+    publish_folder(partial, tmp_path / "out")
+    assert [path.removeprefix("out.partial") for name, path in order if name == "fsync"] == [
+        *("/c", "/b/c/d", "/b/c", "/b/a", "/b", "/a", "", ".")
+    ]
+
+
+@pytest.mark.parametrize("is_stated", [True, False])
+def test_published_files_have_the_permissions_of_new_ones_and_the_umask_stays(tmp_path, umask, monkeypatch, is_stated):
+    """The kernel states the umask; where it does not, it is read by setting a stricter one for a moment."""
+    umask(0o027)
+    for name in ("a", "b"):
+        (tmp_path / "partial").mkdir(exist_ok=True)
+        (tmp_path / "partial" / name).write_text("x")
+        (tmp_path / "partial" / name).chmod(0o600)
+    asked = []
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "umask", lambda mask: asked.append(mask) or umask(mask))
+        if not is_stated:
+
+            def unreadable(*_, **__):
+                raise OSError
+
+            patched.setattr("pathlib.Path.read_text", unreadable)
+        publish_folder(tmp_path / "partial", tmp_path / "out")
+    assert asked == ([] if is_stated else [0o077, 0o027])
+    assert [mode(path) for path in sorted((tmp_path / "out").iterdir())] == [0o640, 0o640]
+    assert umask(0) == 0o027
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (1, "1 bytes"),
+        (1_000, "1 kB"),
+        (1_234, "1.23 kB"),
+        (999_499, "999 kB"),
+        (999_500, "1,000 kB"),
+        (999_999, "1,000 kB"),
+        (1_000_000, "1 MB"),
+        (12_345_678, "12.3 MB"),
+        (999_999_999, "1,000 MB"),
+        (1_000_000_000, "1 GB"),
+        (10**12 - 1, "1,000 GB"),
+        (10**12, "1 TB"),
+        (1_500 * 10**12, "1,500 TB"),
+        (999 * 10**12, "999 TB"),
+    ],
+)
+def test_the_unit_of_a_size_changes_at_a_thousand(count, text):
+    assert file_size(count) == text

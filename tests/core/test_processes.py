@@ -1,5 +1,6 @@
 """Work in child processes: the same results in the same order, and no orphaned child."""
 
+import ctypes
 import os
 import shutil
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from burnish.core.errors import DataError, MachineError
-from burnish.core.processes import map_in_order
+from burnish.core.processes import map_in_order, usable_cores
 
 
 @dataclass(frozen=True)
@@ -55,25 +56,10 @@ def test_a_killed_child_is_reported_as_out_of_memory():
     assert raised.value.code == "machine.no-memory"
 
 
-def test_only_a_few_chunks_are_in_flight():
-    taken = []
-
-    def chunks():
-        for number in range(100, 200):
-            taken.append(number)
-            yield number
-
-    stream = map_in_order(Squares(), chunks(), processes=2, alone_for=0.0)
-    for _ in range(3):
-        next(stream)
-    assert len(taken) <= 8
-    stream.close()
-
-
 PARENT = """
 import sys
 from tests_of_processes import Squares
-from burnish.core.processes import map_in_order
+from burnish.core.processes import map_in_order, usable_cores
 stream = map_in_order(Squares(), range(100, 10_000), processes=2, alone_for=0.0)
 pids = {next(stream)[1][1] for _ in range(50)}
 print(*pids, flush=True)
@@ -103,3 +89,83 @@ def is_alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
     except OSError:
         return False
+
+
+@dataclass(frozen=True)
+class State:
+    """Reports the state of the process that works: its id, and what of its parent it has."""
+
+    def __call__(self):
+        def work(_):
+            signal_of_death = ctypes.c_int(0)
+            if sys.platform == "linux":
+                ctypes.CDLL(None).prctl(2, ctypes.byref(signal_of_death))
+            ignores = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+            return os.getpid(), signal_of_death.value, ignores, list(REMEMBERED)
+
+        return work
+
+
+REMEMBERED: list[str] = []
+
+
+def test_a_child_starts_anew_and_leaves_ctrl_c_to_its_parent_and_ends_with_it(monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "REMEMBERED", ["by the parent"])
+    own, *others = (result for _, result in map_in_order(State(), range(4), processes=2, alone_for=0.0))
+    assert (own[0], own[3]) == (os.getpid(), ["by the parent"])
+    assert {other[1:3] for other in others} == {(signal.SIGTERM if sys.platform == "linux" else 0, True)}
+    assert [other[3] for other in others] == [[], [], []]
+
+
+def test_one_process_is_this_one():
+    found = list(map_in_order(Squares(os.getpid()), range(20), processes=1, alone_for=0.0))
+    assert found == [(number, (number * number, os.getpid())) for number in range(20)]
+    assert list(map_in_order(Squares(), [], processes=2)) == []
+
+
+def test_two_chunks_for_each_process_are_in_flight_and_one_more_for_each_result():
+    taken = []
+
+    def chunks():
+        for number in range(100, 200):
+            taken.append(number)
+            yield number
+
+    stream = map_in_order(Squares(), chunks(), processes=2, alone_for=0.0)
+    counts = []
+    for _ in range(4):
+        next(stream)
+        counts.append(len(taken))
+    stream.close()
+    assert counts == [1, 5, 6, 7]
+
+
+def test_no_child_is_left_when_the_stream_is_closed():
+    stream = map_in_order(Squares(), range(100, 200), processes=2, alone_for=0.0)
+    pids = {next(stream)[1][1] for _ in range(20)} - {os.getpid()}
+    assert all(map(is_alive, pids))
+    stream.close()
+    assert not any(map(is_alive, pids))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux to end children with their parent")
+def test_a_process_whose_parent_is_already_gone_ends():
+    code = "import os, sys; from burnish.core.processes import end_with_parent; end_with_parent({}); print('on')"
+    for parent, status, printed in (("os.getppid()", 0, "on\n"), ("os.getppid() + 1", 143, "")):
+        done = subprocess.run([sys.executable, "-c", code.format(parent)], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (status, printed)
+
+
+def test_the_usable_cores_are_those_this_process_may_use(monkeypatch):
+    if hasattr(os, "sched_setaffinity"):
+        before = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {min(before)})
+        try:
+            assert usable_cores() == 1
+        finally:
+            os.sched_setaffinity(0, before)
+        assert usable_cores() == len(before)
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    for count, expected in ((7, 7), (None, 1)):
+        monkeypatch.setattr(os, "cpu_count", lambda count=count: count)
+        assert usable_cores() == expected

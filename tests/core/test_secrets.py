@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from burnish.core.secrets import MASK, mask, masked, masked_value, secret_in
+from burnish.core.secrets import MASK, mask, masked, masked_value, names_a_secret, secret_in
 
 HF = "hf_" + "Q" * 34
 
@@ -119,3 +119,89 @@ def test_a_setting_may_mention_passwords_but_not_contain_a_key():
     assert secret_in("never say that password: 'x' opens https://user:word@host/") == ""
     assert secret_in(f"use {HF}") == "an access token"
     assert secret_in("use environment-canary-1") == "the value of $HF_TOKEN"
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        (f"a {HF} b {HF}", f"a {MASK} b {MASK}"),
+        (f"glued{HF}", f"glued{MASK}"),
+        ("x environment-canary-1 environment-canary-2", f"x {MASK} {MASK}"),
+        ("api_key='one' password: \"two\"", f"api_key='{MASK}' password: \"{MASK}\""),
+        ('{"my_secret": "one", "n": "two"}', f'{{"my_secret": "{MASK}", "n": "two"}}'),
+        ("https://user:word@host:80/x", f"https://{MASK}@host:80/x"),
+        ("git+ssh://user@host/x", f"git+ssh://{MASK}@host/x"),
+        (
+            "https://host/x?a=1&my-token=two&b=3#signature=four",
+            f"https://host/x?a=1&my-token={MASK}&b=3#signature={MASK}",
+        ),
+        ("Bearer abcdefghijkl", f"Bearer {MASK}"),
+        ("Bearer abcdefghijk", "Bearer abcdefghijk"),
+        (
+            "sk-aaaaaaaaaaaaaaaa gho_aaaaaaaaaaaaaaaaaaaa glpat-aaaaaaaaaaaaaaaaaaaa xoxb-aaaaaaaaaa",
+            f"{MASK} {MASK} {MASK} {MASK}",
+        ),
+    ],
+)
+def test_only_the_secret_is_replaced(text, masked):
+    assert mask(text) == masked
+
+
+def test_a_variable_is_a_secret_by_its_name_and_with_eight_characters(monkeypatch):
+    values = {
+        "EIGHT_TOKEN": "12345678",
+        "SEVEN_TOKEN": "abcdefg",
+        "PLAIN_WORDS": "words and no secret",
+        "PATH_TOKEN": "/run/secrets/of/burnish",
+        "SLASH_TOKEN": "slashed-at-end/",
+        "SORT_KEY": "sorted-by-date",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    text = " | ".join(values.values())
+    assert mask(text) == f"{MASK} | abcdefg | words and no secret | {MASK} | {MASK} | {MASK}"
+    found = {name: secret_in(f"use {value}!") for name, value in values.items()}
+    assert found == {
+        **dict.fromkeys(values, ""),
+        "EIGHT_TOKEN": "the value of $EIGHT_TOKEN",
+        "SLASH_TOKEN": "the value of $SLASH_TOKEN",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("git:https://user:word@host/x", "a user name or password in an address"),
+        ("git:https://user@host/x", "a user name or password in an address"),
+        ("git:https://host/x?token=abc", "a token in an address"),
+        (f"git:https://host/{HF}", "an access token"),
+        ("git:ssh://git@host/x", ""),
+    ],
+)
+def test_the_kind_of_a_secret_in_a_reference_is_named(text, kind):
+    assert secret_in(text, is_reference=True) == kind
+    assert secret_in(text) == (kind if kind == "an access token" else "")
+
+
+def test_values_under_a_name_of_a_secret_are_masked_whole_and_other_types_are_kept():
+    value = {"password": "x y", "n": {"api_key": 5, "hf_token": None, "SECRET": ["one", ("two",)]}, "t": (HF, True)}
+    assert masked_value(value) == {
+        "password": MASK,
+        "n": {"api_key": 5, "hf_token": None, "SECRET": ["one", ["two"]]},
+        "t": [MASK, True],
+    }
+    assert masked_value({3: "a"}) == {3: "a"}
+
+
+def test_a_masked_stream_counts_the_characters_it_was_given():
+    stream = io.StringIO()
+    assert masked(stream).write(f"{HF}\n") == len(HF) + 1
+    assert masked(stream).getvalue() == f"{MASK}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [("api_key", True), ("'my-password'", True), ("HF_TOKEN", True), ("eos_token", False), ("secrets", False)],
+)
+def test_a_name_of_a_secret_ends_in_a_word_for_it(name, is_one):
+    assert names_a_secret(name) is is_one

@@ -28,11 +28,13 @@ class Input:
 
     def to_json(self, root: Path | None = None) -> dict[str, Any]:
         """Plain JSON; a path below `root` becomes relative, so that a workspace can be moved."""
-        inside = root is not None and self.path.is_relative_to(root)
+        path = self.path
+        if root is not None and path.is_relative_to(root):
+            path = path.relative_to(root)
         return {
             "ref": self.ref,
             "kind": self.kind,
-            "path": str(self.path.relative_to(root)) if root is not None and inside else str(self.path),
+            "path": str(path),
             "fingerprint": self.fingerprint,
             "revision": self.revision,
             "inputs": {name: child.to_json(root) for name, child in self.inputs.items()},

@@ -120,7 +120,7 @@ class EventLog:
     def _ends_with_newline(self) -> bool:
         with self.path.open("rb") as file:
             file.seek(-1, os.SEEK_END)
-            return file.read(1) == b"\n"
+            return file.read() == b"\n"
 
     def read(self, offset: int = 0) -> Iterator[tuple[Event, int]]:
         """Yield (event, offset after it) from a byte offset; a partial last line is left for the next read."""

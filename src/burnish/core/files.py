@@ -41,7 +41,7 @@ def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
 
 def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
     """Write indented JSON: keys in the given order, non-finite numbers as strings."""
-    text = json.dumps(jsonable(value), indent=2, ensure_ascii=False, default=str, allow_nan=False)
+    text = json.dumps(jsonable(value), indent=2, ensure_ascii=False, default=str)
     write_atomically(path, text + "\n", mode)
 
 
@@ -92,8 +92,8 @@ def _umask() -> int:
 
 
 def file_size(count: int) -> str:
-    """A size with three significant digits, such as `64.3 kB`."""
+    """A size with three significant digits, such as `64.3 kB`; a thousand of a unit is `1,000 kB`."""
     for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= size:
-            return f"{count / size:.3g} {unit}" if count < 1000 * size else f"{count / size:,.0f} {unit}"
+            return f"{count / size:.3g} {unit}" if count < 999.5 * size else f"{count / size:,.0f} {unit}"
     return f"{count} bytes"

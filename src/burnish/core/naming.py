@@ -9,7 +9,7 @@ MOST_NAMES = 16
 def nearest(name: str, known: Iterable[str], most: int = MOST_NAMES) -> str:
     """A hint: `did you mean 'x'?`, or the first `most` known names when none is close."""
     names = sorted(known)
-    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    close = get_close_matches(name, names)  # the nearest first
     if close:
         return f"did you mean '{close[0]}'?"
     if not names:

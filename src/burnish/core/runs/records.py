@@ -142,8 +142,6 @@ def read_latest(path: Path) -> tuple[str, int]:
 def read_hashes(path: Path) -> dict[str, Any]:
     """Cached content hashes by file; empty for files of older versions, which have no checksum."""
     value = read_record(path)
-    if not value:
-        return {}
     files = value.get("files")
     if "sha256" not in value and not isinstance(files, dict):
         return {}
