@@ -1,8 +1,10 @@
 """Hub names, offline: pinned to the commit in the local cache and loaded from it; missing ones are reported."""
 
 import json
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -214,3 +216,135 @@ def test_a_name_that_no_hub_could_have_is_refused(online):
         with pytest.raises(AskError) as caught:
             call()
         assert caught.value.code == "ask.bad-reference"
+
+
+def said(call, *args) -> str:
+    with pytest.raises((AskError, MachineError)) as caught:
+        call(*args)
+    return f"{caught.value.code} | {caught.value.what} | {caught.value.fix}"
+
+
+NAME_FIX = "write hub:owner/name or hub:owner/name@commit"
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("owner/name", ("owner/name", "main")),
+        ("gpt2", ("gpt2", "main")),
+        ("a-b.c/d_e@v1.0", ("a-b.c/d_e", "v1.0")),
+        ("a/b@refs/pr/1--x", ("a/b", "refs/pr/1--x")),
+    ],
+)
+def test_a_name_is_a_repository_and_a_revision(name, parts):
+    assert hub.split_name(name) == parts
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a b", "a/b/c", "a/b@", "a/b@c@d", "..", "a/..", "a/b@..", "a/b@x/../y", "a--b", "a/b--c@d"]
+)
+def test_another_name_is_refused_as_a_whole(name):
+    assert said(hub.split_name, name) == f"ask.bad-reference | 'hub:{name}' is not a valid hub name | {NAME_FIX}"
+
+
+def test_the_cache_is_in_its_own_folder_that_of_the_hub_or_the_home(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("HF_HOME", "~/hf")
+    assert hub.cache_folder() == Path("/home/me/hf/hub")
+    monkeypatch.delenv("HF_HOME")
+    assert hub.cache_folder() == Path("/home/me/.cache/huggingface/hub")
+    monkeypatch.setenv("HF_HUB_CACHE", "~/cache")
+    assert hub.cache_folder() == Path("/home/me/cache")
+
+
+@pytest.mark.parametrize(
+    ("setting", "is_offline"),
+    [
+        *((word, True) for word in ("1", "true", "yes", "on", "TRUE", "On")),
+        *((word, False) for word in ("0", "", "no")),
+    ],
+)
+def test_offline_the_hub_is_not_asked(cache, online, monkeypatch, setting, is_offline):
+    snapshot = cache("model", "owner/name", {})
+    (snapshot.parents[1] / "refs" / "main").write_text(f" {COMMIT}\n")
+    asked = online(200, id="owner/name", sha="f" * 40)
+    monkeypatch.setenv("HF_HUB_OFFLINE", setting)
+    assert hub.pin("owner/name", "model") == (COMMIT if is_offline else "f" * 40)
+    assert len(asked) == (0 if is_offline else 1)
+
+
+def test_each_refusal_names_the_repository_and_the_fix(cache, online, monkeypatch, tmp_path):
+    folder = tmp_path / "home" / "hub"
+    assert said(hub.pin, "owner/name@v1", "dataset") == (
+        f"machine.no-network | hub:owner/name@v1: the hub cannot be reached, and {folder}/datasets--owner--name "
+        "lacks the revision | go online once, set HF_ENDPOINT to a mirror, or use a local folder: file:PATH"
+    )
+    with pytest.raises(MachineError) as caught:
+        hub.fetch("owner/name@v1", COMMIT, "model")
+    assert caught.value.what.startswith(f"hub:owner/name@{COMMIT} could not be downloaded: ")
+    assert caught.value.fix == (
+        f"go online, set HF_ENDPOINT to a mirror, or put the files in {folder}/models--owner--name/snapshots/{COMMIT}"
+    )
+    online(404, error="no")
+    assert said(hub.pin, "owner/name", "model") == (
+        "ask.bad-reference | hub:owner/name@main: the hub returned 404 | "
+        "check the name and revision; for a gated or private repository set HF_TOKEN"
+    )
+    for call in (lambda: hub.pin("owner/name.", "model"), lambda: hub.fetch("owner/name.", COMMIT, "model")):
+        assert said(call) == f"ask.bad-reference | 'hub:owner/name.' is not a valid hub name | {NAME_FIX}"
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    assert said(hub.pin, "owner/name", "model") == (
+        "machine.no-package | hub: names need the package huggingface-hub | pip install 'burnish[data]'"
+    )
+
+
+@pytest.fixture
+def repository_online(monkeypatch):
+    """A hub on this machine with one repository, `owner/name`, of the given files."""
+    import huggingface_hub.constants as constants
+
+    files: dict[str, str] = {}
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_GET(self):
+            *_, name = self.path.partition(f"owner/name/resolve/{COMMIT}/")
+            listed = [{"type": "file", "path": path, "size": len(text), "oid": "0"} for path, text in files.items()]
+            about = {"id": "owner/name", "sha": COMMIT, "siblings": [{"rfilename": path} for path in files]}
+            answer = listed if "/tree/" in self.path else about
+            body = (files[name] if name else json.dumps(answer)).encode()
+            self.send_response(200)
+            for key, value in (("ETag", f'"{name}"'), ("X-Repo-Commit", COMMIT), ("Content-Length", str(len(body)))):
+                self.send_header(key, value)
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        def do_HEAD(self):
+            self.do_GET()
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    address = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    yield files
+    server.shutdown()
+    server.server_close()
+
+
+def test_of_a_model_only_the_files_that_are_used_are_downloaded_and_all_of_a_dataset(repository_online, tmp_path):
+    used = {"config.json", "model.safetensors", "tokenizer.model", "chat_template.jinja", "merges.txt", "a.tiktoken"}
+    others = {"pytorch_model.bin", "rows.parquet", "README.md"}
+    repository_online.update({name: f"content of {name}" for name in used | others})
+    for repo_type, expected in (("model", used), ("dataset", used | others)):
+        folder = hub.fetch("owner/name@v1", COMMIT, repo_type)
+        assert folder == tmp_path / "home/hub" / f"{repo_type}s--owner--name" / "snapshots" / COMMIT
+        assert {path.name: path.read_text() for path in folder.iterdir()} == {
+            name: f"content of {name}" for name in expected
+        }

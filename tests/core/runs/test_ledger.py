@@ -34,6 +34,18 @@ class Tree(Spec):
     number: int = 0
 
 
+class Many(Spec):
+    kind: Literal["many"] = "many"
+    a: int = 0
+    b: int = 0
+    c: int = 0
+    d: int = 0
+    e: int = 0
+    f: int = 0
+    g: int = 0
+    h: int = 0
+
+
 def test_unread_defaults_are_allowed():
     with ConsumptionLedger(Tree()) as ledger:
         ledger.check()
@@ -107,3 +119,22 @@ def test_reads_after_the_ledger_was_closed_do_not_count():
         pass
     _ = spec.number
     assert ledger.unread() == ["number"]
+
+
+def test_several_inputs_count_each_for_itself_and_for_what_holds_it():
+    spec = Tree(source=[Leaf(ref="file:a"), Leaf(ref="file:b"), Leaf(ref="file:c")], optional=Leaf(ref="file:d"))
+    with ConsumptionLedger(spec) as ledger:
+        for path in ("source.0.ref", "source.2.ref", "optional.ref", "sources", "xsource.1.ref"):
+            ledger.input_was_read(path)
+        assert ledger.unread() == ["source.1.ref"]
+
+
+def test_unread_settings_are_listed_in_the_order_of_their_names():
+    spec = Many(**dict.fromkeys("hbdafcge", 1), kind="many")
+    with ConsumptionLedger(spec) as ledger:
+        assert ledger.unread() == list("abcdefgh")
+        _ = spec.a, spec.c
+        with pytest.raises(RunError) as caught:
+            ledger.check()
+    assert caught.value.what == "unused settings: b, d, e, f, g, h"
+    assert caught.value.fix == "remove it, or change the settings that it depends on"

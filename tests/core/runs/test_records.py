@@ -1,13 +1,14 @@
 """Every record of a workspace: damaged in any way, the error names the file, the problem and the repair."""
 
 import json
+import os
 import random
 
 import pytest
 
 from burnish.core.errors import RunError
 from burnish.core.fingerprint import of_value
-from burnish.core.runs.records import _SHAPES, is_there, read_hashes, read_latest, read_record
+from burnish.core.runs.records import _SHAPES, is_there, misplaced_logs, read_hashes, read_latest, read_record
 
 INPUT = {"ref": "file:x", "kind": "file", "path": "x", "fingerprint": "f", "revision": "", "inputs": {}}
 STEP = {"recipe": "r", "number": 1, "step": "s", "stage": "quick-make", "fingerprint": "f"}
@@ -154,3 +155,100 @@ def test_hashes_without_a_checksum_are_ignored_and_modified_ones_refused(tmp_pat
         path.write_text(json.dumps(value))
         with pytest.raises(RunError, match="its hashes do not match its checksum"):
             read_hashes(path)
+
+
+def said(call, path) -> str:
+    with pytest.raises(RunError) as caught:
+        call(path)
+    assert caught.value.code == "run.broken-record"
+    return f"{caught.value.what.removeprefix(str(path))} | {caught.value.fix.replace(str(path.parent), 'F')}"
+
+
+RERUN = "remove F, or move it out of runs/, and run the recipe again: the step then runs again"
+REPAIRS = {
+    "run.json": RERUN,
+    "artifact.json": RERUN,
+    "job.json": RERUN,
+    "spec.json": "copy the value of 'spec' from job.json in the same folder to the file",
+    "plan.json": "remove F/plan.json and run the recipe again: finished steps are reused",
+    "burnish_base.json": "train the adapter again, or remove F/burnish_base.json: the base is then not checked",
+    "latest.txt": "remove F/latest.txt, or write the newest run to it, such as my-recipe/3",
+    "hashes.json": "remove F/hashes.json: the hashes are computed again",
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_each_record_has_its_own_repair(tmp_path, name):
+    path = tmp_path / name
+    assert said(read, path) == f" is missing | {REPAIRS[name]}"
+    path.mkdir()
+    assert said(read, path) == f" is a folder, not a file | {REPAIRS[name]}"
+    path.rmdir()
+    os.mkfifo(path)
+    assert said(read, path) == f" is not a regular file | {REPAIRS[name]}"
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        (b"", "is empty"),
+        (b" \n\t", "is empty"),
+        (b'{"recipe":\n  ,}', "is not valid JSON (line 2, column 3: Expecting value)"),
+        (b"1" * 5000, "is not valid JSON (Exceeds the limit (4300 digits) for integer string conversion"),
+        (b"[1]", "contains a list instead of an object"),
+        (b'"a"', "contains a str instead of an object"),
+        (b"null", "contains a NoneType instead of an object"),
+        (b'{"\xc3', "is not UTF-8 text (byte 2)"),
+        (b"{}", "lacks 'recipe'"),
+        (b'{"recipe": "r"}', "lacks 'steps'"),
+        (b'{"recipe": "r", "steps": [{"step": "s"}]}', "lacks 'steps.0.folder'"),
+        (b'{"recipe": 3, "steps": []}', "'recipe': Input should be a valid string"),
+    ],
+)
+def test_what_is_wrong_with_a_record_is_said_with_its_place(tmp_path, raw, problem):
+    (tmp_path / "plan.json").write_bytes(raw)
+    found = said(read_record, tmp_path / "plan.json")
+    assert found.startswith(f" {problem}")
+    assert found.endswith(f" | {REPAIRS['plan.json']}")
+
+
+def test_a_number_written_as_text_is_not_a_number(tmp_path):
+    (tmp_path / "run.json").write_text(json.dumps({**WHOLE["run.json"], "number": "1"}))
+    assert said(read_record, tmp_path / "run.json") == f" 'number': Input should be a valid integer | {RERUN}"
+
+
+@pytest.mark.parametrize("text", ["r", "r/x", "r/1/s", "/1", "r/ 1", "-r/1", "r/1\nq/2"])
+def test_the_newest_run_is_a_recipe_and_a_number(tmp_path, text):
+    path = tmp_path / "latest.txt"
+    path.write_text(text)
+    assert said(read_latest, path) == f" does not name a run such as my-recipe/3 | {REPAIRS['latest.txt']}"
+    path.write_text("a.b-C_1/20 \n")
+    assert read_latest(path) == ("a.b-C_1", 20)
+
+
+def test_logs_that_are_folders_are_listed_and_other_files_have_a_general_repair(tmp_path):
+    assert misplaced_logs(tmp_path) == []
+    (tmp_path / "events.jsonl").write_text("")
+    for name in ("run.lock", "run.log"):
+        (tmp_path / name).mkdir()
+    found = [(error.what, error.fix) for error in misplaced_logs(tmp_path)]
+    assert found == [
+        (
+            f"{tmp_path / name} is a folder, not a file",
+            f"rename or remove {tmp_path / name}, and run the command again",
+        )
+        for name in ("run.log", "run.lock")
+    ]
+
+
+def test_a_broken_link_is_there(tmp_path):
+    (tmp_path / "link").symlink_to("nowhere")
+    assert [is_there(tmp_path / name) for name in ("link", "none")] == [True, False]
+    (tmp_path / "file").write_text("")
+    assert [is_there(path) for path in (tmp_path, tmp_path / "file", tmp_path / "file" / "x")] == [True, True, False]
+
+
+def test_edited_hashes_are_named_with_their_repair(tmp_path):
+    path = tmp_path / "hashes.json"
+    path.write_text(json.dumps({"files": {"a": 1}, "sha256": of_value({"a": 2})}))
+    assert said(read_hashes, path) == f" was modified: its hashes do not match its checksum | {REPAIRS['hashes.json']}"

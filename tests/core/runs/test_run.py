@@ -2,13 +2,14 @@
 
 import fcntl
 import time
+from pathlib import Path
 
 import pytest
 
 from burnish.core.context import Input
 from burnish.core.errors import AskError, RunError
 from burnish.core.files import write_json
-from burnish.core.runs.run import TRANSITIONS, Run
+from burnish.core.runs.run import TRANSITIONS, Run, run_of_output
 
 STATES = tuple(TRANSITIONS)
 
@@ -129,3 +130,120 @@ def test_a_folder_that_is_gone_is_no_run_and_a_resumed_one_gets_its_new_settings
     assert run.record_of("spec.json") == {"word": "new"}
     assert (run.folder / "job.json").stat().st_mode & 0o777 == 0o600
     assert run.folder.stat().st_mode & 0o777 == 0o700
+
+
+JOB = {"recipe": "r", "number": 4, "step": "s", "stage": "x", "fingerprint": "f", "spec": {"a": 1}, "inputs": {}}
+
+
+def test_a_new_run_has_its_folder_its_records_and_its_first_event(workspace):
+    before = time.time()
+    run = workspace.run("r", 4, "s")
+    run.create({**JOB, "more": "x"})
+    root = workspace.root
+    assert (run.name, run.workspace, run.folder) == ("r/4/s", root, root / "runs/r/4/s")
+    assert (run.out, run.partial) == (run.folder / "out", run.folder / "out.partial")
+    assert (run.scratch, run.log) == (run.folder / "scratch", run.folder / "run.log")
+    assert run.lock().lock_file == str(run.folder / "run.lock")
+    record = run.record
+    assert before <= record.pop("created") <= time.time()
+    common = {key: JOB[key] for key in ("recipe", "number", "step", "stage", "fingerprint")}
+    assert record == {**common, "state": "planned", "attempts": 0}
+    assert (run.record_of("job.json"), run.record_of("spec.json")) == ({**JOB, "more": "x"}, {"a": 1})
+    assert sorted(path.name for path in run.folder.iterdir()) == [
+        *("events.jsonl", "job.json", "run.json", "scratch", "spec.json")
+    ]
+    modes = {name: (run.folder / name).stat().st_mode & 0o777 for name in (".", "job.json", "run.json", "spec.json")}
+    assert modes == {".": 0o700, "job.json": 0o600, "run.json": 0o644, "spec.json": 0o644}
+    assert (run.artifact(), run.state, run.is_alive()) == (None, "planned", False)
+    with pytest.raises(FileExistsError):
+        run.create(JOB)
+    workspace.run("r", 4, "t").create({**JOB, "step": "t"})
+
+
+def test_each_change_of_state_is_recorded_with_its_time_reason_and_details(workspace):
+    run = workspace.run("r", 4, "s")
+    run.create(JOB)
+    common = {key: value for key, value in run.record.items() if key != "state"}
+    times = []
+    for state, reason, more in (
+        ("running", "", {"pid": 7}),
+        ("failed", "no disk", {"error": {"code": "c"}}),
+        ("running", "", {"pid": 8}),
+        ("succeeded", "", {}),
+    ):
+        run.transition(state, reason, **more)
+        record = run.record
+        times.append(record["started"] if state == "running" else record["ended"])
+        assert ("ended" in record) == (state != "running")
+        assert (record["state"], record["reason"]) == (state, reason)
+        assert {key: record[key] for key in more} == more
+    assert times == sorted(times)
+    assert run.record == {
+        **common,
+        "state": "succeeded",
+        "reason": "",
+        "attempts": 2,
+        "started": times[2],
+        "ended": times[3],
+        "pid": 8,
+        "error": {"code": "c"},
+    }
+    assert [(event.state, event.reason) for event, _ in run.events.read()] == [
+        *(("planned", ""), ("running", ""), ("failed", "no disk"), ("running", ""), ("succeeded", ""))
+    ]
+    with pytest.raises(RunError) as caught:
+        run.transition("running")
+    assert (caught.value.what, caught.value.fix) == (
+        "run r/4/s is succeeded and cannot become running",
+        "start a new run",
+    )
+
+
+def test_a_run_that_ends_while_its_state_is_read_has_the_state_it_ended_in(finished):
+    class Ending(Run):
+        def is_alive(self):
+            Run(self.folder).transition("failed")
+            return False
+
+    assert Ending(finished(state="running").folder).state == "failed"
+
+
+@pytest.mark.parametrize("name", ["events.jsonl", "run.log", "run.lock"])
+def test_a_log_or_lock_that_is_a_folder_is_reported_with_its_repair(finished, name):
+    run = finished(state="running")
+    (run.folder / name).unlink(missing_ok=True)
+    (run.folder / name).mkdir()
+    for call in (run.is_alive, run.refuse_misplaced_logs):
+        with pytest.raises(RunError) as caught:
+            call()
+        assert caught.value.code == "run.broken-record"
+        assert caught.value.what == f"{run.folder / name} is a folder, not a file"
+        assert caught.value.fix == f"rename or remove {run.folder / name}, and run the command again"
+
+
+def test_a_missing_run_is_reported_with_its_folder(tmp_path):
+    with pytest.raises(AskError) as caught:
+        _ = Run(tmp_path / "r/1/s").record
+    assert (caught.value.what, caught.value.fix) == (
+        f"there is no run at {tmp_path}/r/1/s",
+        "see `burnish runs list`",
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "run"),
+    [
+        ("/work/runs/r/1/s/out", "/work/runs/r/1/s"),
+        ("/runs/r/1/s/out", "/runs/r/1/s"),
+        ("/runs/runs/runs/1/s/out", "/runs/runs/runs/1/s"),
+        ("/work/runs/r/1/s/scratch", None),
+        ("/work/run/r/1/s/out", None),
+        ("/work/runs/a/r/1/s/out", None),
+        ("/work/runs/1/s/out", None),
+        ("/out", None),
+        ("out", None),
+    ],
+)
+def test_the_run_of_an_output_folder_is_known_by_its_path(path, run):
+    found = run_of_output(Path(path))
+    assert (str(found.folder) if found is not None else None) == run
