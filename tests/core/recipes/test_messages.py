@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, Tag, create_model, model_validator
 from burnish.core.errors import AskError
 from burnish.core.recipes.validation import check_plain, make_spec
 from burnish.specs.base import DataRef, Spec, by_kind
+from burnish.specs.data import PrepareSpec
 from burnish.specs.train import SftSpec
 
 
@@ -109,6 +110,11 @@ def refused(spec, values) -> tuple[str, str, str]:
             "leaf/inner/take: unknown key 'leaf.inner.take'",
             "known names: kind, size",
         ),
+        (
+            {"shape": {"kind": "big", "deep": {"ref": "file:x", "weight": 1}}},
+            "shape/deep/weight: unknown key 'shape.deep.weight'",
+            "known names: inner, ref, take",
+        ),
         ({"str": 1}, "str: unknown key 'str'", NAMES),
         ({"a[0]": 1}, "a[0]: unknown key 'a[0]'", NAMES),
         ({"packing": 1}, "packing: unknown key 'packing'", None),
@@ -143,6 +149,7 @@ def test_an_unknown_key_is_named_with_the_nearest_setting(values, what, fix):
         ({"pairs": None}, f"'pairs': {NO_VALUE}", FIX),
         ({"text": "bad"}, "text and seed do not agree", FIX),
         ({"text": 1}, "'text': Input should be a valid string (given: 1)", FIX),
+        ({"text": True}, "'text': Input should be a valid string (given: True)", FIX),
         ({"names": [1]}, "'names.0': Input should be a valid string (given: 1)", FIX),
         ({"data": "x"}, f"'data': 'x' {NO_REFERENCE} (given: 'x')", ROWS),
         ({"leaf": {"ref": "x"}}, f"'leaf.ref': 'x' {NO_REFERENCE} (given: 'x')", "ref: Where the rows are."),
@@ -274,6 +281,17 @@ def test_the_settings_of_the_other_method_are_named_with_it():
     assert refused(SftSpec, {**given, "method": {"lora_alpha": 8}})[2] == "burnish calls it method.alpha"
 
 
+def test_a_mapping_of_names_is_one_and_its_keys_are_named():
+    help_text = PrepareSpec.__pydantic_fields__["columns"].description
+    for columns, what in (
+        (3, f"columns: 'columns': {MAPPING} (given: 3)"),
+        ({"a": 3}, "columns/a: 'columns.a': Input should be a valid string (given: 3)"),
+    ):
+        code, found, fix = refused(PrepareSpec, {"source": "file:x", "columns": columns})
+        assert (code, found) == ("ask.wrong-value", what)
+        assert fix == (f"columns: {help_text}" if columns == 3 else FIX)
+
+
 def plain(value) -> str:
     with pytest.raises(AskError) as caught:
         check_plain(value, lambda path: "/".join(map(str, path)))
@@ -287,6 +305,8 @@ NOT_PLAIN = "is not a plain value | write a string, a finite number, true, false
 def test_what_is_not_plain_is_named_with_its_place():
     assert plain({"a": [1, {"b": {2}}]}) == f"a/1/b: 'a.1.b': {{2}} {NOT_PLAIN}"
     assert plain({2}) == f"{{2}} {NOT_PLAIN}"
+    assert plain({"x" * 56}) == f"{{'{'x' * 56}'}} {NOT_PLAIN}"  # 60 characters
+    assert plain({"x" * 57}) == f"{{'{'x' * 55}… {NOT_PLAIN}"
     assert plain(("x", float("inf"))) == f"1: '1': inf {NOT_PLAIN}"
     assert plain({"a": {3: 1}}) == "a: a key is 3 | use strings as keys"
     for text in ("a\ud800", "\ud800", "\udfff", "\udabcz"):

@@ -200,6 +200,15 @@ def test_the_names_that_other_tools_have_for_the_size_of_a_split_lead_to_it(thei
     assert error.fix == f"burnish calls it split.{ours}"
 
 
+NEEDLESS = {"packing", "sample_packing", "pad_to_sequence_len", "output_dir", "overwrite_output_dir", "do_train"}
+
+
+def test_the_names_of_other_tools_are_those_of_the_tables_here():
+    sizes = {"val_size", "val_set_size", "test_size"}
+    assert set(ALIASES) == {name for names in NAMES_OF_OTHER_TOOLS.values() for name in names} | sizes
+    assert set(NOT_NEEDED) == NEEDLESS
+
+
 @pytest.mark.parametrize(
     ("theirs", "why"),
     [

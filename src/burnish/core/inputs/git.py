@@ -96,7 +96,7 @@ def fetch(address: str, commit: str, folder: Path, name: str) -> None:
     shallow = _run([*get, "--no-tags", "--depth", "1", "--", address, commit])
     if shallow.returncode:  # old servers only serve refs, or no shallow clones
         call([*get, "--", address, "+refs/*:refs/fetched/*"], name)
-    (folder / ".git" / "FETCH_HEAD").unlink(missing_ok=True)
+    (folder / ".git" / "FETCH_HEAD").unlink()
     call(["-c", "core.autocrlf=false", "-C", str(folder), "checkout", "--quiet", "--detach", commit], name)
 
 
@@ -204,15 +204,15 @@ def _pin_address(name: str, address: str, revision: str) -> Pin:
     done = _run(["ls-remote", "--quiet", "--", address, *wanted], timeout=_SECONDS)
     if done.returncode:
         raise _refused(name, done)
-    lines = (line.split("\t", 1) for line in done.stdout.decode("utf-8", "replace").splitlines())
-    refs = {line[1]: line[0] for line in lines if len(line) == 2}
+    lines = (line.partition("\t") for line in done.stdout.decode("utf-8", "replace").splitlines())
+    refs = {ref: commit for commit, _, ref in lines}
     commits = {ref: refs.get(f"{ref}^{{}}", refs[ref]) for ref in wanted if ref in refs}  # ^{} is what a tag points to
-    if len({commits[ref] for ref in commits if not ref.endswith("^{}")}) > 1:
+    if len(set(commits.values())) > 1:
         raise _ambiguous(name, revision)
     if not commits:
         raise _unknown_revision(name, address, revision)
     ref, commit = next(iter(commits.items()))
-    kind = {"refs/heads/": "branch ", "refs/tags/": "tag "}.get(ref[: ref.find("/", 5) + 1], "")
+    kind = "branch " if ref.startswith("refs/heads/") else "tag " if ref.startswith("refs/tags/") else ""
     return Pin(commit, None, f"is commit {commit[:12]} ({kind}{revision or 'HEAD'})")
 
 
