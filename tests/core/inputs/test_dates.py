@@ -1,5 +1,6 @@
 """The date that a chat template prints is pinned by the plan, and stays the same on other days."""
 
+import datetime
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from burnish.core.errors import AskError
 from burnish.core.files import write_json
+from burnish.core.inputs.dates import today
 from burnish.core.plan import make_plan
 from burnish.core.recipes.recipe import recipe_of
 
@@ -188,3 +190,120 @@ def test_a_step_stays_the_same_when_its_model_is_downloaded(planned, workspace, 
     assert notes == ()
     changed, _ = planned({"tune": {**base, "seed": 7}}, SECOND)
     assert dated(changed["tune"]) == "auto"
+
+
+def test_today_is_the_date_of_the_build_or_of_the_calendar(monkeypatch):
+    for epoch, date in (("0", "1970-01-01"), ("86399", "1970-01-01"), ("86400", "1970-01-02"), (FIRST, "2026-01-01")):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+        assert today() == date
+    for epoch in ("", "tomorrow", "-1", None):
+        if epoch is None:
+            monkeypatch.delenv("SOURCE_DATE_EPOCH")
+        else:
+            monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+        before = datetime.date.today().isoformat()
+        assert before <= today() <= datetime.date.today().isoformat()
+
+
+PRINTED = "for a chat template that prints the date"
+
+
+def test_every_place_of_a_step_that_prints_a_date_is_pinned_and_noted(planned, workspace):
+    model(workspace.root / "base", DATED)
+    model(workspace.root / "plain", PLAIN)
+    steps = {
+        "tune": sft(),
+        "prepare": {"stage": "prepare", "source": "file:rows.jsonl", "tokenizer": "file:base"},
+        "unread": {"stage": "prepare", "source": "file:rows.jsonl"},
+        "score": {"stage": "evaluate", "model": "file:plain", "data": "file:rows.jsonl"},
+        "given": {"stage": "evaluate", "model": "file:plain", "data": "file:rows.jsonl", "date": "2024-02-29"},
+        "kept": {"stage": "evaluate", "model": "file:base", "data": "file:rows.jsonl", "date": "2024-02-29"},
+    }
+    made, notes = planned(steps)
+    assert {name: dated(step) for name, step in made.items()} == {
+        "tune": "2026-01-01",
+        "prepare": "2026-01-01",
+        "unread": "auto",
+        "score": "auto",
+        "given": "2024-02-29",
+        "kept": "2024-02-29",
+    }
+    assert notes == (
+        f"tune.render.date: 2026-01-01 (today), {PRINTED}",
+        f"prepare.render.date: 2026-01-01 (today), {PRINTED}",
+        "given.date has no effect: the chat template does not print the date",
+    )
+
+
+def test_one_of_two_templates_is_enough_to_print_the_date(planned, workspace):
+    folder = model(workspace.root / "base", PLAIN)
+    (folder / "chat_template.jinja").write_text(DATED)
+    assert dated(planned({"tune": sft()})[0]["tune"]) == "2026-01-01"
+    model(workspace.root / "other", PLAIN)
+    score = {"stage": "evaluate", "model": "file:other", "data": "file:rows.jsonl", "compare_with": "file:base"}
+    assert dated(planned({"score": score})[0]["score"]) == "2026-01-01"
+
+
+def test_the_template_of_a_step_that_is_not_made_yet_is_that_of_its_recipe_or_its_base(planned, workspace):
+    model(workspace.root / "dated", DATED)
+    model(workspace.root / "plain", PLAIN)
+    score = {"stage": "evaluate", "data": "file:rows.jsonl"}
+    steps = {
+        "by-base": sft("file:dated", render={"date": "2025-05-05"}),
+        "by-recipe": sft("file:plain", render={"chat_template": DATED, "date": "2025-06-06"}),
+        "by-neither": sft("file:plain"),
+        "merged": {"stage": "merge", "model": "step:by-base"},
+        **{
+            f"score-{name}": {**score, "model": f"step:{name}"}
+            for name in ("by-base", "by-recipe", "by-neither", "merged")
+        },
+    }
+    made, notes = planned(steps)
+    assert {name: dated(made[name]) for name in made if name.startswith("score")} == {
+        "score-by-base": "2025-05-05",
+        "score-by-recipe": "2025-06-06",
+        "score-by-neither": "auto",
+        "score-merged": "2025-05-05",
+    }
+    assert notes == (
+        f"score-by-base.date: 2025-05-05 (as step:by-base was trained), {PRINTED}",
+        f"score-by-recipe.date: 2025-06-06 (as step:by-recipe was trained), {PRINTED}",
+        f"score-merged.date: 2025-05-05 (as step:merged was trained), {PRINTED}",
+    )
+
+
+def test_of_several_earlier_runs_the_date_is_that_of_the_same_step(planned, workspace):
+    model(workspace.root / "base", DATED)
+    for number, (seed, day) in enumerate([(1, FIRST), (2, SECOND), (2, SECOND), (3, THIRD)], start=1):
+        steps, _ = planned({"tune": sft(seed=seed)}, day)
+        keep(workspace, steps["tune"], number)
+    plain = {"stage": "prepare", "source": "file:rows.jsonl"}
+    keep(workspace, planned({"rows": plain})[0]["rows"], 5)
+    (workspace.run("r", 4, "tune").folder / "job.json").write_text("{")
+    later = "1798761600"
+    for seed, date in ((1, "2026-01-01"), (2, "2026-01-02"), (3, "2027-01-01"), (4, "2027-01-01")):
+        steps, notes = planned({"tune": sft(seed=seed)}, later)
+        assert dated(steps["tune"]) == date
+        reason = "as in an earlier run" if seed < 3 else "today"
+        assert [note for note in notes if "date" in note] == [f"tune.render.date: {date} ({reason}), {PRINTED}"]
+
+
+def test_a_step_of_another_stage_gives_no_date(planned, workspace):
+    model(workspace.root / "base", DATED)
+    steps, _ = planned({"tune": {**sft(), "stage": "pretrain"}})
+    keep(workspace, steps["tune"], 1)
+    assert dated(planned({"tune": sft()}, SECOND)[0]["tune"]) == "2026-01-02"
+
+
+def test_the_date_of_a_trained_model_is_found_through_what_was_made_of_it(planned, workspace):
+    model(workspace.root / "base", DATED)
+    recipe = {"tune": sft(), "merged": {"stage": "merge", "model": "step:tune"}}
+    steps, _ = planned(recipe)
+    keep(workspace, steps["tune"], 1, "succeeded")
+    workspace.record_plan("r", 1, {"recipe": "r", "steps": [{"step": "tune", "folder": "r/1/tune"}]})
+    score = {"stage": "evaluate", "model": "r.tune@1", "data": "file:rows.jsonl"}
+    made, notes = planned({"score": score}, SECOND)
+    assert dated(made["score"]) == "2026-01-01"
+    assert f"score.date: 2026-01-01 (as r.tune@1 was trained), {PRINTED}" in notes
+    again, _ = planned({"tune": sft("file:base", seed=2), "merged": recipe["merged"]}, SECOND)
+    assert dated(again["tune"]) == "2026-01-02"

@@ -201,14 +201,8 @@ def test_git_runs_in_english_without_prompts_and_without_the_callers_repository(
     monkeypatch.setenv("PATH", str(wrapper.parent), prepend=os.pathsep)
     monkeypatch.setenv("GIT_ALLOW_PROTOCOL", "ext")
     monkeypatch.setenv("MY_OWN", "kept")
-    for name in (
-        "GIT_DIR",
-        "GIT_WORK_TREE",
-        "GIT_INDEX_FILE",
-        "GIT_OBJECT_DIRECTORY",
-        "GIT_COMMON_DIR",
-        "GIT_NAMESPACE",
-    ):
+    elsewhere = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR")
+    for name in elsewhere:
         monkeypatch.setenv(name, str(tmp_path / "none"))
     git.pin("repo", root)
     seen = dict(pair.split("=", 1) for pair in (tmp_path / "seen").read_text().split("\0") if pair)
