@@ -43,7 +43,8 @@ def map_in_order(
         result = work(chunk)
         busy += time.monotonic() - began
         yield chunk, result
-        if processes > 1 and busy > alone_for:
+        is_long = busy > alone_for
+        if processes > 1 and is_long:
             break
     else:
         return

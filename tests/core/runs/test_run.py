@@ -5,13 +5,21 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from burnish.core.context import Input
 from burnish.core.errors import AskError, RunError
 from burnish.core.files import write_json
-from burnish.core.runs.run import TRANSITIONS, Run, run_of_output
+from burnish.core.runs.run import TRANSITIONS, Run, is_held, run_of_output
 
-STATES = tuple(TRANSITIONS)
+ALLOWED = {
+    "planned": {"running", "failed", "interrupted"},
+    "running": {"succeeded", "failed", "interrupted", "running"},  # the last: a killed attempt is resumed
+    "failed": {"running"},
+    "interrupted": {"running"},
+    "succeeded": set(),
+}
+STATES = tuple(ALLOWED)
 
 
 @pytest.mark.parametrize("old", STATES)
@@ -20,7 +28,7 @@ def test_every_transition_is_allowed_or_refused_as_in_the_table(finished, old, n
     run = finished(state="running")
     record = run.record
     write_json(run.folder / "run.json", {**record, "state": old})
-    if new in TRANSITIONS[old]:
+    if new in ALLOWED[old]:
         run.transition(new)
         assert run.record["state"] == new
     else:
@@ -28,6 +36,19 @@ def test_every_transition_is_allowed_or_refused_as_in_the_table(finished, old, n
             run.transition(new)
         assert caught.value.code == "run.bad-transition"
         assert run.record["state"] == old
+
+
+def test_the_table_of_transitions_has_every_state():
+    assert {old: set(new) for old, new in TRANSITIONS.items()} == ALLOWED
+
+
+def test_a_check_of_a_lock_does_not_keep_it(tmp_path):
+    lock, other = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock")
+    assert not is_held(lock)
+    assert not lock.is_locked
+    with other:
+        assert is_held(lock)
+    assert not is_held(lock)
 
 
 def test_a_run_counts_its_attempts_and_records_its_states(finished):

@@ -175,9 +175,9 @@ def test_a_run_without_a_started_step_is_reported(workspace):
 
 
 def test_a_number_that_was_taken_meanwhile_is_passed_over(workspace, monkeypatch):
-    assert [workspace.claim_number("r") for _ in range(2)] == [1, 2]
-    monkeypatch.setattr("pathlib.Path.iterdir", lambda self: iter(()))  # as seen before another process claimed 1 and 2
-    assert workspace.claim_number("r") == 3
+    assert [workspace.claim_number("r") for _ in range(3)] == [1, 2, 3]
+    monkeypatch.setattr("pathlib.Path.iterdir", lambda self: iter(()))  # as seen before another process claimed them
+    assert workspace.claim_number("r") == 4
 
 
 def test_a_name_that_is_no_recipe_has_no_runs_and_a_missing_run_no_plan(workspace, finished):

@@ -14,7 +14,11 @@ from burnish.core.fingerprint import of_value
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(strict=True, extra="allow", defer_build=True)
+    model_config = ConfigDict(
+        strict=True,
+        extra="allow",
+        defer_build=True,  # the start of every command would pay for schemas that it does not use
+    )
 
 
 class _Run(_Record):
