@@ -37,7 +37,7 @@ def said(call, *args, **named) -> str:
 
 def model(folder: Path, **files: str) -> Path:
     folder.mkdir()
-    for name, text in {"config.json": "{}", "model.safetensors": "w", "README.md": "read", **files}.items():
+    for name, text in {"config.json": "{}", "model.safetensors": "w", "tokenizer.json": "read", **files}.items():
         (folder / name).write_text(text)
     return folder
 
@@ -48,7 +48,7 @@ def base(workspace):
 
 
 def as_input(path: Path, kind: str = "model", **more) -> Input:
-    return Input(f"file:{path.name}", kind, path, of_path(path, {}), **more)
+    return Input(f"file:{path.name}", kind, path, of_path(path, {}, kind), **more)
 
 
 @pytest.fixture
@@ -95,13 +95,13 @@ def test_the_files_of_a_base_that_differ_are_named_three_at_most(tmp_path, base)
 def test_an_adapter_is_compared_with_the_base_among_its_inputs(adapter, base):
     value = adapter()
     check_input(value, {})
-    (base / "README.md").write_text("changed")
+    (base / "tokenizer.json").write_text("changed")
     changed = f"model.wrong-adapter | the base of r.tune@1 changed after training: file:base at {base} | {RESTORE}"
     assert said(check_input, value, {}) == changed
     write_json(value.path / BASE_RECORD, {"base": "file:base", "files": of_model(base, {})})
     (value.path.parent / "artifact.json").unlink()
     (value.path.parent / "run.json").unlink()
-    copied = replace(value, fingerprint=of_path(value.path, {}))
+    copied = replace(value, fingerprint=of_path(value.path, {}, "adapter"))
     check_input(copied, {})  # its own record names the files that matter
     (base / "config.json").write_text("changed")
     assert "the adapter" in said(check_input, copied, {})
@@ -164,13 +164,15 @@ def test_what_changed_since_the_plan_is_named(tmp_path, base):
     start = "run.input-changed | file:base changed since the run was planned: "
     files = f"files of {base} were added, removed, renamed or changed"
     assert said(check_input, value, {}) == f"{start}{files} | {UNDO}"
-    assert said(check_input, value, {}, 0.0) == f"{start}README.md, config.json, model.safetensors changed | {UNDO}"
+    assert (
+        said(check_input, value, {}, 0.0) == f"{start}config.json, model.safetensors, tokenizer.json changed | {UNDO}"
+    )
     assert said(check_input, value, {}, times["config.json"]) == f"{start}{files} | {UNDO}"
     (base / "sub").mkdir()
     (base / "sub" / "a").write_text("")
     assert (
         said(check_input, value, {}, 0.0)
-        == f"{start}README.md, config.json, model.safetensors and 1 more changed | {UNDO}"
+        == f"{start}config.json, model.safetensors, tokenizer.json and 1 more changed | {UNDO}"
     )
     single = tmp_path / "a.txt"
     single.write_text("a")
@@ -249,7 +251,7 @@ def test_weights_are_watched_to_the_end_and_other_inputs_until_they_are_released
     assert watch.start() == []
     for name in ("in", "other"):
         watch.release(name)
-    (folder / "README.md").write_text("changed")
+    (folder / "tokenizer.json").write_text("changed")
     if kind in ("model", "adapter"):
         assert said(watch.end).startswith("run.input-changed | file:in changed since the run was planned: ")
     else:
@@ -278,7 +280,7 @@ def test_a_file_is_rewritten_when_any_part_of_its_stamp_differs(tmp_path):
     (folder / ".git").mkdir()
     (folder / ".git" / "HEAD").write_text("x")
     found = stamps(folder)
-    assert sorted(found) == [str(folder / name) for name in ("README.md", "config.json", "model.safetensors")]
+    assert sorted(found) == [str(folder / name) for name in ("config.json", "model.safetensors", "tokenizer.json")]
     assert stamps(folder / "config.json") == {str(folder / "config.json"): found[str(folder / "config.json")]}
     status = os.stat(folder / "config.json")
     assert found[str(folder / "config.json")] == (2, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)

@@ -316,7 +316,7 @@ def test_artifacts_of_a_fitting_kind_are_suggested_and_all_where_there_is_none(w
 def test_a_built_in_model_is_an_input_of_its_files(workspace):
     path = built_ins()["pocket"]
     assert resolve("builtin:pocket", ("model",), workspace, {}) == Input(
-        "builtin:pocket", "model", path, of_path(path, {})
+        "builtin:pocket", "model", path, of_path(path, {}, "model")
     )
     assert said(resolve, "builtin:poket", ("model",), workspace, {}) == (
         "ask.bad-reference | there is no built-in model 'poket' | did you mean 'pocket'?"

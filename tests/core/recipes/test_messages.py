@@ -139,7 +139,7 @@ def test_an_unknown_key_is_named_with_the_nearest_setting(values, what, fix):
         ({"shape": 3}, f"'shape': {MAPPING} (given: 3)", FIX),
         ({"leaf": 3}, f"'leaf': {MAPPING} (given: 3)", "leaf: A leaf."),
         ({"judged": [3]}, f"'judged.0': {MAPPING} (given: 3)", FIX),
-        ({"data": [1]}, f"'data.0': {MAPPING} (given: 1)", FIX),
+        ({"data": [1]}, f"'data.0': {MAPPING} (given: 1)", ROWS),
         ({"shape": {"size": 0}}, "'shape.size': Input should be greater than or equal to 1 (given: 0)", SIZE),
         ({"shape": {"size": None}}, f"'shape.size': {NO_VALUE}", SIZE),
         ({"seed": None}, f"'seed': {NO_VALUE}", FIX),
