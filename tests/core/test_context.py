@@ -10,10 +10,10 @@ from burnish.core.events import Note
 
 
 def test_an_input_below_the_workspace_moves_with_it():
-    base = Input("step:base", "model", Path("/work/runs/r/1/base/out"), "b")
+    base = Input("step:base", "model", Path("/place/runs/r/1/base/out"), "b")
     other = Input("file:/data", "folder", Path("/data"), "d", revision="c0")
-    value = Input("step:tune", "adapter", Path("/work/runs/r/1/tune/out"), "t", {"base": base, "data": other})
-    plain = value.to_json(Path("/work"))
+    value = Input("step:tune", "adapter", Path("/place/runs/r/1/tune/out"), "t", {"base": base, "data": other})
+    plain = value.to_json(Path("/place"))
     assert plain == {
         "ref": "step:tune",
         "kind": "adapter",
@@ -40,10 +40,10 @@ def test_an_input_below_the_workspace_moves_with_it():
         },
     }
     assert json.loads(json.dumps(plain)) == plain
-    assert Input.from_json(plain, Path("/work")) == value
+    assert Input.from_json(plain, Path("/place")) == value
     assert Input.from_json(plain, Path("/moved")).inputs["base"].path == Path("/moved/runs/r/1/base/out")
     assert Input.from_json(plain).path == Path("runs/r/1/tune/out")
-    assert value.to_json()["path"] == "/work/runs/r/1/tune/out"
+    assert value.to_json()["path"] == "/place/runs/r/1/tune/out"
     assert Input.from_json(value.to_json()) == value
 
 

@@ -248,13 +248,13 @@ def test_another_name_is_refused_as_a_whole(name):
 
 
 def test_the_cache_is_in_its_own_folder_that_of_the_hub_or_the_home(monkeypatch):
-    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("HOME", "/homes/me")
     monkeypatch.setenv("HF_HOME", "~/hf")
-    assert hub.cache_folder() == Path("/home/me/hf/hub")
+    assert hub.cache_folder() == Path("/homes/me/hf/hub")
     monkeypatch.delenv("HF_HOME")
-    assert hub.cache_folder() == Path("/home/me/.cache/huggingface/hub")
+    assert hub.cache_folder() == Path("/homes/me/.cache/huggingface/hub")
     monkeypatch.setenv("HF_HUB_CACHE", "~/cache")
-    assert hub.cache_folder() == Path("/home/me/cache")
+    assert hub.cache_folder() == Path("/homes/me/cache")
 
 
 @pytest.mark.parametrize(

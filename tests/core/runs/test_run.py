@@ -254,13 +254,13 @@ def test_a_missing_run_is_reported_with_its_folder(tmp_path):
 @pytest.mark.parametrize(
     ("path", "run"),
     [
-        ("/work/runs/r/1/s/out", "/work/runs/r/1/s"),
+        ("/place/runs/r/1/s/out", "/place/runs/r/1/s"),
         ("/runs/r/1/s/out", "/runs/r/1/s"),
         ("/runs/runs/runs/1/s/out", "/runs/runs/runs/1/s"),
-        ("/work/runs/r/1/s/scratch", None),
-        ("/work/run/r/1/s/out", None),
-        ("/work/runs/a/r/1/s/out", None),
-        ("/work/runs/1/s/out", None),
+        ("/place/runs/r/1/s/scratch", None),
+        ("/place/run/r/1/s/out", None),
+        ("/place/runs/a/r/1/s/out", None),
+        ("/place/runs/1/s/out", None),
         ("/out", None),
         ("out", None),
     ],
