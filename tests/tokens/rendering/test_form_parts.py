@@ -167,6 +167,9 @@ def edges_of(*texts: str) -> dict[int, tuple[str, str]] | None:
         (["<a>one<b>"], {0: ("<", "")}),
         (["<a>one", "<a>one<b>x", "<a>one<b>"], {0: ("<", ">x")}),
         (["pq!one;two", "pq!one;two!rs"], {0: ("!r", ""), 1: ("!", "s")}),
+        (["abonebxyz"], {0: ("bx", "")}),
+        (["xyonexyz"], {0: ("xz", "")}),
+        (["a;one;"], {0: (";", "")}),
         (["ab;one", "ab;one;", "ab;one;c"], {0: (";c", ";c")}),
     ],
 )

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from burnish.core.errors import ModelError
-from burnish.tokens.rendering.turns import Turns
+from burnish.tokens.rendering.turns import Span, Turns
 from burnish.tokens.templates.dialect import Dialect, Prefixes
 
 PROMPT = "{% if add_generation_prompt %}<|assistant|>{% endif %}"
@@ -252,6 +252,35 @@ def test_the_ends_of_turns_are_those_after_an_answer_and_the_last_of_a_call(turn
     assert turns(template + PROMPT, eos).ends == ends
 
 
+def test_the_ends_of_calls_are_found_though_an_answer_has_none(turns):
+    plain = "{% for m in messages %}{{ m.role }}: {{ m.content or '' }}{% for c in m.tool_calls or [] %}"
+    plain += "{{ c.function.name }}({{ c.function.arguments.place }})<|call|>{% endfor %}\n{% endfor %}"
+    assert turns(plain).ends == {"<eos>", "<|call|>"}
+    closed = OPEN + "{% if not add_generation_prompt %}{{ '\n' }}{% endif %}" + PROMPT
+    assert turns(closed).ends == {"<eos>", "<|user|>"}
+
+
+def test_an_end_is_looked_for_turn_by_turn_and_in_the_mode_of_the_text(turns):
+    mixed = LOOP.replace(
+        "{{ m.content }}<|end|>",
+        "{% generation %}{{ m.content }}{{ '<|end|>' if m.content == 'two' }}{% endgeneration %}"
+        "{{ '<|end|>' if m.content != 'two' }}",
+    )
+    assert found(turns(mixed + PROMPT), TURNS, [1, 3])[1] == [(1, "two<|end|>"), (3, "four<|end|>")]
+    by_mode = OPEN.replace(
+        "<|{{ m.role }}|>", "{{ '<|system|>' if thinking and m.role == 'user' else '<|' + m.role + '|>' }}"
+    )
+    assert found(turns(by_mode + PROMPT), TURNS[:2], [1])[1] == [(1, "two<|user|>")]
+    assert found(turns(by_mode + PROMPT), TURNS[:2], [1], mode={"thinking": True})[1] == [(1, "two<|system|>")]
+
+
+def test_a_header_written_apart_from_its_turn_gives_no_empty_span(turns):
+    apart = LOOP.replace("|>{{", "|>{% for x in messages %}{% endfor %}{{") + PROMPT
+    prefixes = Prefixes(turns(apart).dialect, TURNS, None)
+    _, spans = turns(apart).find(prefixes, 2, {1})
+    assert spans == [Span(31, 41, 1)]
+
+
 # Headers
 
 
@@ -304,6 +333,13 @@ THINK = "{% if enable_thinking is defined and not enable_thinking %}{{ '<think><
         ("{{ '<|assistant|>a\nb' + ('' if enable_thinking else '</think>') }}", "<|assistant|>a\n"),
         ("{{ '<|assistant|>a\n<|call|>b' + ('' if enable_thinking else '</think>') }}", "<|assistant|>a\n<|call|>"),
         ("{{ '<|assistant|>' if enable_thinking else '<|call|>' }}", ""),
+        ("{{ '#' }}{{ 'a' if enable_thinking else 'b' }}", "#"),
+        ("{{ 'assistant: a\nb\n' if enable_thinking else 'assistant: a\n' }}", "assistant: a\n"),
+        ("{{ 'assistant: a\n' if enable_thinking else 'assistant: a\nb\n' }}", "assistant: a\n"),
+        (
+            "{{ '<|assistant|>ab' if enable_thinking else '<|assistant|>' }}{{ '' if enable_thinking else 'a' }}",
+            "<|assistant|>",
+        ),
         ("{{ 'assistant: ' + ('a' if enable_thinking else 'b') }}", ""),
     ],
 )

@@ -254,7 +254,7 @@ def _edges(all_parts: Sequence[_Parts]) -> dict[int, Edges] | None:
             before = parts.literals[number]
             begins = first.setdefault(slot.index, set())
             begins |= {text[len(before)] for text in literals if len(text) > len(before) and text.startswith(before)}
-            for size in range(len(before) + 1):
+            for size in range(len(before)):
                 part = before[len(before) - size :]
                 begins |= {tail[size] for tail in tails if len(tail) > size and tail.startswith(part)}
             after = parts.literals[number + 1]

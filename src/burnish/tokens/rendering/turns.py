@@ -142,19 +142,17 @@ class Turns:
     def _after_header(self, trace: Trace, begin: int, prefixes: Prefixes, index: int, mode: Mapping[str, Any]) -> int:
         """The position in turn `index`, which starts at `begin`, after the text of the generation prompt."""
         prompt = prefixes.prompt(index, mode)
-        if self.dialect.modes:
-            header = self.header(prefixes, index, mode)
+        continues = begin <= len(prompt.text) and trace.text.startswith(prompt.text)
+        if continues and not self.dialect.modes:
+            return len(prompt.text)
+        tail, _ = _tail(prompt)
+        for header in (self.header(prefixes, index, mode), tail):
             if header and trace.text.startswith(header, begin):
                 return begin + len(header)
-        elif begin <= len(prompt.text) and trace.text.startswith(prompt.text):
-            return len(prompt.text)
-        header, _ = _tail(prompt)
-        if header and trace.text.startswith(header, begin):
-            return begin + len(header)
-        if begin <= len(prompt.text) and trace.text.startswith(prompt.text):
+        if continues:
             return len(prompt.text)
         raise inexact(
-            f"the turn of the assistant does not start with the generation prompt {header!r}: "
+            f"the turn of the assistant does not start with the generation prompt {tail!r}: "
             f"{trace.text[begin : begin + 40]!r}"
         )
 
@@ -173,7 +171,7 @@ class Turns:
                 tail, others = _tail(prefixes.prompt(index, other))
                 ends &= others
                 common = common[: _common_length(common, tail)]
-            end = max((end for end in ends if 0 < end <= len(common)), default=0)
+            end = max((end for end in ends if end <= len(common)), default=0)
             marks = [match.end() for match in self.dialect.special.finditer(common)]
             self._headers[key] = common[: end or max([*marks, common.rfind("\n") + 1])]
         return self._headers[key]
