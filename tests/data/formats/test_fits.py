@@ -7,6 +7,8 @@ import pytest
 from burnish.data.formats import FORMATS
 from burnish.data.formats.format import ANSWERED, JUDGED, WEAK
 from burnish.data.formats.refused import REFUSED
+from burnish.data.mapping import detect
+from burnish.data.record import Record
 from layouts import EXAMPLES
 
 USER, BOT = {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}
@@ -51,6 +53,30 @@ def test_an_example_fits_its_format_with_the_lowest_rank(name):
     found = fitting(raw)
     lowest = min(FORMATS[format].rank for format in found)
     assert [format for format in found if FORMATS[format].rank == lowest] == [name.split(" ")[0]]
+
+
+@pytest.mark.parametrize(
+    ("name", "raw"),
+    [
+        ("preference", {"chosen": "a", "rejected": "b"}),
+        ("compared", {"response_a": "a", "response_b": "b", "winner": "a"}),
+        ("scored", {"responses": ["a", "b"], "scores": [1, 2]}),
+        ("kto", {"label": True}),
+    ],
+)
+def test_a_judged_row_is_no_plain_answer(name, raw):
+    both = raw | {"question": "Hi", "answer": "Hello"}
+    assert FORMATS[name].fits(both)
+    assert FORMATS["question_answer"].fits(both)
+    assert detect(iter([Record(both, "x:1")]), "x")[0].format.name == name
+
+
+@pytest.mark.parametrize("name", ["text", "prompt"])
+def test_an_answer_is_preferred_to_a_row_without_one(name):
+    both = {name: "a", "messages": [USER, BOT]}
+    assert FORMATS[name].fits(both)
+    assert detect(iter([Record(both, "x:1")]), "x")[0].format.name == "messages"
+    assert detect(iter([Record({name: "a"}, "x:1")]), "x")[0].format.name == name
 
 
 @pytest.mark.parametrize(
