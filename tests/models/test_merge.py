@@ -227,3 +227,26 @@ def test_merge_refuses_a_base_that_is_an_adapter_or_quantized(tmp_path, make_ada
     with pytest.raises(ModelError, match="is quantized"):
         merge_adapter(adapter, base, tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "fix"),
+    [
+        ("bias", "all", "train again without bias"),
+        ("lora_bias", True, "train again without lora_bias"),
+        ("layer_replication", [[0, 1]], "train again without layer_replication"),
+        ("init_lora_weights", "pissa", "on the changed base"),
+    ],
+)
+def test_a_setting_of_an_adapter_that_is_not_merged_is_named_with_its_file(tmp_path, make_adapter, field, value, fix):
+    base = tiny_model(tmp_path / "base")
+    adapter = make_adapter(base, LORA)
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps({**config, field: value}))
+    with pytest.raises(ModelError) as caught:
+        merge_adapter(adapter, base, tmp_path / "merged")
+    assert caught.value.code == "model.wrong-adapter"
+    assert str(adapter) in caught.value.what
+    assert "adapter_config.json" in caught.value.what
+    assert f"{field}: {value}" in caught.value.what
+    assert fix in caught.value.fix

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from burnish.core.errors import ModelError
+from burnish.testing import tiny_tokenizer
 from burnish.tokens.load import load_tokenizer
 
 
@@ -93,3 +94,13 @@ def test_a_file_is_no_folder_of_a_tokenizer(tmp_path):
     with pytest.raises(ModelError, match="no such folder") as caught:
         load_tokenizer(tmp_path / "tokenizer.json")
     assert caught.value.code == "model.not-found"
+
+
+@pytest.mark.parametrize("text", ["{", "", "[]", "\xff{}", "7"])
+def test_a_broken_config_of_the_model_is_named_and_not_the_tokenizer(tmp_path, text):
+    folder = tiny_tokenizer(tmp_path / "model")
+    (folder / "config.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ModelError) as caught:
+        load_tokenizer(folder)
+    assert caught.value.what.startswith(f"{folder / 'config.json'}: not ")
+    assert caught.value.code == "model.broken"

@@ -244,7 +244,12 @@ def _write(piece: _Piece, writer: StreamedWriter) -> tuple[float, float]:
             tensor[slice(*place.block)] = change.apply(tensor[slice(*place.block)], place.expert, place.rows)
     written = tensor.to(DTYPES[piece.dtype])
     if not is_finite(written):
-        raise broken(source.file, f"'{source.name}' overflows {piece.dtype} when the adapter is merged")
+        raise ModelError(
+            "model.broken",
+            f"'{source.name}' of {source.file}: merged values overflow {piece.dtype}",
+            "store the merged weights in a dtype with a larger range: set `dtype: float32` in the merge step, or "
+            "--dtype float32",
+        )
     squares = 0.0, 0.0
     if any(isinstance(change, LowRank) for _, change in piece.changes):
         squares = _distance(tensor, written), _distance(tensor, read_tensor(source))

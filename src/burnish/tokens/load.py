@@ -17,6 +17,7 @@ def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
     """
     if not path.is_dir():
         raise ModelError("model.not-found", f"{path}: no such folder", "check the path of the model or tokenizer")
+    _refuse_broken_config(path / "config.json")
     if _wants_code(path):
         raise ModelError(
             "model.remote-code",
@@ -34,6 +35,18 @@ def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
     if not isinstance(tokenizer, PreTrainedTokenizerBase):
         raise ModelError("model.broken", f"{path}: not a text tokenizer", "use the folder of a language model")
     return tokenizer
+
+
+def _refuse_broken_config(config: Path) -> None:
+    """Refuse an invalid config.json of the model: transformers reads it to find the tokenizer's class."""
+    if not config.is_file():
+        return
+    try:
+        settings = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError("model.broken", f"{config}: not valid JSON: {error}", "copy the model again") from error
+    if not isinstance(settings, dict):
+        raise ModelError("model.broken", f"{config}: not a JSON object", "copy the model again")
 
 
 def _wants_code(path: Path) -> bool:

@@ -161,10 +161,20 @@ def _refuse_other_kinds(adapter: Path, config: dict[str, Any]) -> None:
         raise cannot_merge(adapter, f"it is a {config.get('peft_type')} adapter, and only LoRA can be merged")
     for field in _CHANGES_THE_FORMULA:
         if config.get(field) not in (None, False, "none", [], {}):
-            raise cannot_merge(adapter, f"it was made with {field}: {config[field]}, which cannot be merged by burnish")
+            raise _unsupported(adapter, f"{field}: {config[field]}")
     start = config.get("init_lora_weights")
     if isinstance(start, str) and start.lower().startswith(_CHANGES_THE_BASE):
-        raise cannot_merge(adapter, f"it was made with init_lora_weights: {start}, which also changed the base")
+        what = f"{adapter / ADAPTER_CONFIG}: init_lora_weights: {start} means that training also changed the base"
+        fix = "merge it with PEFT's merge_and_unload on the changed base, or train again with another initialisation"
+        raise ModelError("model.wrong-adapter", what, fix)
+
+
+def _unsupported(adapter: Path, setting: str) -> ModelError:
+    return ModelError(
+        "model.wrong-adapter",
+        f"the adapter {adapter} cannot be merged: {ADAPTER_CONFIG} has {setting}, which burnish does not merge",
+        f"merge it with PEFT's merge_and_unload, or train again without {setting.partition(':')[0]}",
+    )
 
 
 def cannot_merge(adapter: Path, what: str) -> ModelError:

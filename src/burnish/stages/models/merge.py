@@ -39,7 +39,7 @@ def run(spec: MergeSpec, ctx: Context) -> Outcome:
     )
     if merged.rounded > _ROUNDED_TO_TELL:
         share = f"{merged.rounded:.0%}"
-        text = f"rounding moved the merged weights {share} as far as the adapter did: dtype float32 keeps them exact"
+        text = f"rounding moved the merged weights {share} as far as the adapter did; `dtype: float32` keeps them exact"
         ctx.emit(Note(level="warning", text=text))
     if merged.untied:
         ctx.emit(Note(text="embedding and head were shared and are two tensors now: the adapter changed one of them"))
