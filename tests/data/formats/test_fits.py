@@ -167,3 +167,12 @@ def test_a_layout_is_refused_by_name(raw, place):
     ]
     assert [refused.name for refused in REFUSED] == names
     assert [refused.fits(raw) for refused in REFUSED] == [number == place for number in range(4)]
+
+
+def test_only_blank_questions_are_counted(content):
+    blank = [{"role": role, "content": " "} for role in ("system", "tool")]
+    called = {"role": "assistant", "content": " ", "reasoning_content": "a"}
+    assert content("messages", {"messages": [*blank, USER, called]}) == {
+        "kind": "chat",
+        "messages": [*blank, USER, called],
+    }

@@ -191,11 +191,12 @@ def test_what_a_turn_of_results_alone_says_of_itself_is_kept_in_extra(role):
 
 
 @pytest.mark.parametrize("role", ["user", "system", "tool"])
-def test_calls_in_a_turn_of_results_stay_in_it_and_are_refused(role, refusal):
-    turn = {"role": role, "content": [RESULT], "tool_calls": [{"name": "f"}]}
-    called = {"role": role, "content": "", "tool_calls": [CALL]}
-    assert read(turn) == ([tool("r"), called], {}, [])
-    assert refusal("messages", {"messages": [turn]}) == f"messages.1.tool_calls: a {role} turn cannot call tools"
+def test_calls_beside_results_are_refused(role):
+    for text in ([], [{"type": "text", "text": "a"}]):
+        turn = {"role": role, "content": [RESULT, *text], "tool_calls": [{"name": "f"}]}
+        with pytest.raises(RowError) as caught:
+            read(turn)
+        assert str(caught.value) == f"m.0: a {role} turn cannot call tools"
 
 
 def test_keys_that_an_exchange_does_not_map_are_kept_in_extra():

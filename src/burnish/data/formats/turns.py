@@ -122,11 +122,13 @@ class TurnReader:
         """The results of tools in a turn, each as a tool's message, before the rest of the turn."""
         if message["role"] == "assistant":
             raise RowError(path, "an assistant turn cannot hold the result of a tool")
+        if "tool_calls" in message:
+            raise RowError(path, f"a {message['role']} turn cannot call tools")
         messages: list[Message] = []
         for result in parts.results:
             given = {"name": result.name, "tool_call_id": result.call_id}
             messages.append({"role": "tool", "content": result.content} | {k: v for k, v in given.items() if v})
-        if message["content"] or "tool_calls" in message:  # the check of the row refuses such calls
+        if message["content"]:
             return [*messages, message]
         rest = {key: value for key, value in message.items() if key not in ("role", "content")}
         if message["role"] == "tool":
