@@ -6,6 +6,7 @@ standard library alone, since it runs before anything is installed.
 """
 
 import argparse
+import fcntl
 import os
 import re
 import shutil
@@ -29,6 +30,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.models.llama import modeling_llama
 """
 QUIET_SECONDS = 10.0
+_UNREACHABLE = re.compile(
+    r"NewConnectionError|NameResolutionError|Temporary failure in name resolution|Network is unreachable"
+    r"|ConnectTimeoutError|ReadTimeoutError|ProxyError|Connection refused|Connection reset"
+)
 PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input")
 INSTALL = ("install", "--progress-bar", "off", "--no-compile", "--only-binary", ":all:")
 
@@ -54,6 +59,15 @@ def main() -> int:
             return failed(
                 f"no virtual environment could be made in {shown(given.venv)}", "see the message above, or use --venv"
             )
+    lock = (given.venv / ".setup.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"setup: waiting for another set-up of {shown(given.venv)}", flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)  # held until this process ends
+    problem = unusable(python)
+    if problem:
+        return failed(problem, f"remove it and run make again: rm -r {shown(given.venv)}")
     log.write_text("")
     step(2, "PyTorch, about 200 MB on a CPU, several GB with CUDA")
     if not install(python, [*constraints, "torch"], log):
@@ -78,6 +92,17 @@ def main() -> int:
     return 0
 
 
+def unusable(python: Path) -> str:
+    """Why an existing environment does not fit the Python that runs this; empty if it does."""
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    done = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=False)
+    wanted = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if done.returncode != 0:
+        return f"{shown(python)} does not start: {(done.stderr.strip().splitlines() or ['no message'])[-1]}"
+    found = done.stdout.strip()
+    return "" if found == wanted else f"{shown(python.parent.parent)} has Python {found}, and make uses {wanted}"
+
+
 def install(python: Path, wanted: list[str], log: Path) -> bool:
     """Run pip and show how far it is; its own output goes to the log."""
     command = [str(python), *PIP, *INSTALL, *wanted]
@@ -99,7 +124,21 @@ def install(python: Path, wanted: list[str], log: Path) -> bool:
         return True
     line.end("failed")
     missing = re.search(r"No matching distribution found for (\S+)", said)
-    if missing:
+    conflict = re.search(r"ResolutionImpossible|conflicting dependencies", said)
+    if _UNREACHABLE.search(said):
+        failed(
+            "the package index cannot be reached",
+            "check the network and proxy (HTTPS_PROXY), or name a mirror: PIP_INDEX_URL=https://… make setup; "
+            f"pip's messages are in {shown(log)}",
+        )
+    elif conflict:
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        failed(
+            f"the versions in constraints.txt have no wheels that fit together for Python {version} on {sys.platform}, "
+            "or the package index cannot be reached",
+            f"use Python 3.11, 3.12 or 3.13 with make PYTHON=python3.12; pip names the packages in {shown(log)}",
+        )
+    elif missing:
         platform = f"Python {sys.version_info.major}.{sys.version_info.minor} on {sys.platform}"
         failed(
             f"no wheel of {missing[1]} for {platform} was found; burnish installs wheels only",
