@@ -152,6 +152,10 @@ def calling(*arguments: str) -> list[dict[str, Any]]:
         ('say "a\\b"', ['{"x": "say \\"a\\\\b\\""}'], 0),
         ('say "a"', ["say a"], 1),
         ("schön\t!", ["sch\\u00f6n\\t!"], 0),
+        ('say "a"', ['xay \\"a\\"'], 1),
+        ('a "b" c', ['a \\"b\\" x'], 1),
+        ("sé!", ["x\\u00e9!"], 1),
+        ("sé!", ["s\\u00e9?"], 1),
         ('schön "a"', ['schön \\"a\\"'], 0),
         ("one\n  two \n\nthree", ["three; one; two"], 0),
         ("one\n  two \n\nthree", ["one; two"], 1),
@@ -286,6 +290,7 @@ EVERYTHING = [
         ("{{ m.tool_call_id }}", 5, 1),
         ("{% for c in m.tool_calls or [] %}{{ c.id }}{% endfor %}", 5, 1),
         ("{% for c in m.tool_calls or [] %}{{ c.id }}{% endfor %}{{ m.tool_call_id }}", 5, 0),
+        ("{% if m.role == 'tool' %}{{ loop.previtem.tool_calls[0].id or m.tool_call_id }}{% endif %}", 5, 1),
         ("{% if m.name is defined and m.role != 'tool' %}{{ raise_exception('no') }}{% endif %}", 1, 2),
     ],
 )
