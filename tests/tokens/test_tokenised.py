@@ -175,6 +175,7 @@ def test_rows_can_be_read_while_they_are_written(tmp_path):
         assert made.notes == ()
         assert made.rows.ids.dtype == np.int32
     assert type(found.rows.ids) is np.ndarray
+    assert all(file.closed for file in writer._files.values())
 
 
 def test_the_order_of_counts_and_settings_does_not_change_a_rendering(tmp_path):

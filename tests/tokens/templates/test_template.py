@@ -304,6 +304,12 @@ def test_an_error_before_rendering_is_a_broken_template():
         assert caught.value.code == "model.bad-template"
 
 
+def test_a_template_that_is_nested_too_deeply_cannot_be_compiled():
+    with pytest.raises(ModelError, match="the chat template cannot be compiled: RecursionError") as caught:
+        ChatTemplate(GROWTH["deep nesting"], DAY)
+    assert caught.value.code == "model.bad-template"
+
+
 def test_a_marked_block_in_a_macro_is_refused_unless_it_is_written_in_place():
     source = "{% macro f() %}{% generation %}x{% endgeneration %}{% endmacro %}a{{ f() }}"
     assert render(source) == "ax"

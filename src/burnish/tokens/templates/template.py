@@ -49,7 +49,7 @@ class Trace:
 class _Recorder:
     """Records the execution of a template."""
 
-    index_of: dict[int, int] = field(default_factory=dict)
+    index_of: dict[int, int]
     length: int = 0
     current: int | None = None
     outer: list[int | None] = field(default_factory=list)
