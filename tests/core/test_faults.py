@@ -97,3 +97,86 @@ def test_memory_is_recognised_by_type_and_by_message():
     assert not is_out_of_memory(ValueError("CUDA out of memory"))
     assert first_line(ValueError("one\ntwo")) == "one"
     assert first_line(ValueError()) == "ValueError"
+
+
+def said(error: Exception) -> str:
+    known = as_burnish_error(error, "see the log")
+    return f"{known.code} | {known.what} | {known.fix}"
+
+
+MEMORY = "use a smaller batch, model or file, or shorter rows"
+SPACE = "free some space or use another --workspace, and run it again"
+LIMIT = "raise the limit of file sizes (ulimit -f), or use a --workspace on another file system"
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError(), f"machine.no-memory | memory ran out: MemoryError() | {MEMORY}"),
+        (caused_by(MemoryError("x")), f"machine.no-memory | memory ran out: on top | {MEMORY}"),
+        (OSError(errno.ENOSPC, "full", "/d/x"), f"machine.no-disk | the disk is full: /d/x | {SPACE}"),
+        (OSError(errno.EDQUOT, "quota"), f"machine.no-disk | the disk is full: [Errno {errno.EDQUOT}] quota | {SPACE}"),
+        (caused_by(OSError(errno.ENOSPC, "full")), f"machine.no-disk | the disk is full: on top | {SPACE}"),
+        (
+            RuntimeError("write: No space left on device"),
+            f"machine.no-disk | the disk is full: write: No space left on device | {SPACE}",
+        ),
+        (OSError(errno.EFBIG, "large", "/d/x"), f"machine.no-disk | the file is too large: /d/x | {LIMIT}"),
+        (
+            ModuleNotFoundError("x", name="a.b.c"),
+            "machine.no-package | the package a is missing | pip install a",
+        ),
+        (
+            caused_by(ModuleNotFoundError("x", name="a")),
+            "machine.no-package | the package a is missing | pip install a",
+        ),
+        (ModuleNotFoundError("x"), "run.failed | ModuleNotFoundError: x | see the log"),
+        (ImportError("x", name="a"), "run.failed | ImportError: x | see the log"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/d/x"),
+            "run.failed | /d/x: Permission denied | check that the file exists and its permissions; see the log",
+        ),
+        (
+            caused_by(FileNotFoundError(errno.ENOENT, "No such file", "/d/x")),
+            "run.failed | /d/x: No such file | check that the file exists and its permissions; see the log",
+        ),
+        (OSError("no file"), "run.failed | OSError: no file | see the log"),
+        (ZeroDivisionError("by\n zero"), "run.failed | ZeroDivisionError: by zero | see the log"),
+    ],
+)
+def test_what_is_said_of_an_error_and_how_to_go_on(error, message):
+    assert said(error) == message
+
+
+def test_the_cause_of_a_cause_and_the_context_of_an_error_count():
+    last, bare = KeyError("last"), KeyError("last")
+    last.__context__ = caused_by(MemoryError())
+    assert as_burnish_error(last, "").code == "machine.no-memory"
+    assert said(bare) == "run.failed | KeyError: 'last' | see the log"
+    first, second = ValueError("first"), ValueError("second")
+    first.__cause__, second.__cause__ = second, first
+    assert said(first) == "run.failed | ValueError: first | see the log"
+    both = ValueError("x")
+    both.__cause__, both.__context__ = KeyError("cause"), MemoryError()
+    assert as_burnish_error(both, "").code == "run.failed"
+
+
+@pytest.mark.parametrize(("length", "shown"), [(199, 199), (200, 200), (201, 200)])
+def test_a_long_reason_is_cut_at_two_hundred_characters(length, shown):
+    assert reason(ValueError("x" * length)) == "x" * shown + ("…" if length > shown else "")
+
+
+def test_a_misplaced_path_is_said_with_its_repair(tmp_path):
+    (tmp_path / "file").write_text("x")
+    known = misplaced_path(NotADirectoryError(errno.ENOTDIR, "x", str(tmp_path / "file" / "a" / "b")))
+    assert (known.code, known.what, known.fix) == (
+        "run.broken-record",
+        f"{tmp_path / 'file'} is a file, expected a folder",
+        "rename or remove it, and run the command again",
+    )
+    replaced = IsADirectoryError(errno.EISDIR, "x", str(tmp_path / "file"), None, str(tmp_path))
+    assert misplaced_path(replaced).what == f"{tmp_path} is a folder, expected a file"
+    (tmp_path / "link").symlink_to("nowhere")
+    linked = misplaced_path(FileExistsError(errno.EEXIST, "x", str(tmp_path / "link")))
+    assert linked.what == f"{tmp_path / 'link'} is a file, expected a folder"
+    assert misplaced_path(FileExistsError(errno.EEXIST, "x", str(tmp_path))) is None

@@ -1,5 +1,6 @@
 """Steps with the same stage, settings and inputs have the same fingerprint; place and speed do not matter."""
 
+import hashlib
 import os
 from typing import Annotated
 
@@ -7,7 +8,7 @@ import pytest
 
 from burnish.core import fingerprint
 from burnish.core.fingerprint import of_path, of_step, of_value
-from burnish.specs.base import RUNTIME, Spec
+from burnish.specs.base import RUNTIME, DataRef, Runtime, Spec
 from burnish.specs.data import PrepareSpec, SourceSpec
 from burnish.specs.train import SftSpec
 
@@ -275,3 +276,89 @@ def test_every_file_of_a_folder_of_data_is_part_of_its_fingerprint(tmp_path, kin
     before = of_path(tmp_path, {}, kind)
     path.write_text("after")
     assert of_path(tmp_path, {}, kind) != before
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_a_value_is_hashed_as_canonical_json():
+    assert of_value({"b": None, "a": [1, "é", {"z": True, "y": 0.5}]}) == sha(
+        '{"a":[1,"é",{"y":0.5,"z":true}],"b":null}'.encode()
+    )
+    with pytest.raises(ValueError, match="JSON"):
+        of_value([float("nan")])
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [
+        ("rows", ""),
+        (".hidden", ""),
+        ("rows.txt", ".txt"),
+        ("rows.v2.JSONL", ".jsonl"),
+        ("rows.zst", ".zst"),
+        ("a.b.rows.jsonl.zst", ".jsonl.zst"),
+        ("a.rows.JSON.GZ", ".json.gz"),
+        ("rows.gz.txt", ".txt"),
+    ],
+)
+def test_a_file_is_its_suffix_in_small_letters_and_its_bytes(tmp_path, name, suffix):
+    data = b"x" * (1 << 20) + b"yz"
+    (tmp_path / name).write_bytes(data)
+    assert fingerprint.of_file(tmp_path / name, {}) == sha(data)
+    assert of_path(tmp_path / name, {}) == sha(f'["{suffix}","{sha(data)}"]'.encode())
+
+
+def test_a_folder_is_the_sorted_list_of_its_files(tmp_path):
+    for name in ("b", "a/z", "a/B", "c"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    listed = ",".join(f'["{name}","{sha(name.encode())}"]' for name in ("a/B", "a/z", "b", "c"))
+    assert of_path(tmp_path, {}) == sha(f"[{listed}]".encode())
+    names = [f"{letter}.safetensors" for letter in "hgfedcba"]
+    for name in names:
+        (tmp_path / name).write_text(name)
+    (tmp_path / "config.json").mkdir()
+    assert list(fingerprint.of_model(tmp_path, {})) == sorted(names)
+
+
+def test_a_hash_is_remembered_two_seconds_after_the_last_change(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    path.write_text("one")
+    status = path.stat()
+    for later, is_kept in ((0, False), (2_000_000_000, False), (2_000_000_001, True)):
+        monkeypatch.setattr("time.time_ns", lambda later=later: status.st_ctime_ns + later)
+        known = {}
+        digest = fingerprint.of_file(path, known)
+        stamp = [3, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+        assert known == ({str(path): [stamp, sha(b"one")]} if is_kept else {})
+        assert digest == sha(b"one")
+
+
+class Part(Spec):
+    ref: DataRef
+    take: int = 1
+    threads: Annotated[int, RUNTIME] = 1
+
+
+class Parts(Spec):
+    source: DataRef | list[Part]
+    base: DataRef | None = None
+    where: Annotated[str, Runtime(("auto", "never"))] = "auto"
+    part: Part | None = None
+
+
+def test_the_settings_of_a_step_are_without_its_references_and_without_where_it_runs():
+    parts = [Part(ref="file:a"), Part(ref="file:b", take=2, threads=3)]
+    spec = Parts(source=parts, base="file:c", where="here", part=Part(ref="file:d"))
+    inputs = {"source.0.ref": "1", "source.1.ref": "2", "base": "3"}
+    settings = {"source": [{"take": 1}, {"take": 2}], "part": {"ref": "file:d", "take": 1}}
+    assert fingerprint.settings_of(spec, inputs) == settings
+    assert fingerprint.identifying_settings(spec, inputs) == {**settings, "where": "here"}
+    for where in ("auto", "never"):
+        other = spec.model_copy(update={"where": where})
+        assert fingerprint.identifying_settings(other, inputs) == settings
+    single = Parts(source="file:a")
+    assert fingerprint.settings_of(single, {"source": "1"}) == {"base": None, "part": None}
+    assert fingerprint.settings_of(single, {}) == {"source": "file:a", "base": None, "part": None}
