@@ -5,7 +5,8 @@ import pytest
 from burnish.core.catalog import Stage, stage, stages
 from burnish.core.errors import AskError, MachineError
 from burnish.core.plugins import PluginWarning
-from burnish.specs.train import PretrainSpec, SftSpec
+from burnish.specs.base import Spec
+from burnish.specs.train import FullSpec, LoraSpec, PretrainSpec, SftSpec
 
 
 def test_an_installed_package_adds_its_stages_through_its_entry_points(quick_stages):
@@ -89,3 +90,68 @@ def test_of_two_plugins_that_add_the_same_stage_neither_is_used(install):
     assert all("adds a stage 'twice', and so does" in str(one.message) for one in warned)
     assert "twice" not in found
     assert found["good"].run == "good:run"
+
+
+def test_the_version_of_a_stage_is_part_of_every_fingerprint_of_its_steps():
+    """Another number makes every finished step of that stage new, in every workspace."""
+    changed = {"prepare": 3, "tokenizer": 2, "evaluate": 2}
+    assert {name: row.version for name, row in stages().items()} == {**dict.fromkeys(stages(), 1), **changed}
+    assert Stage("x", "a:b", "a:c", "dataset").version == 1
+
+
+def test_each_built_in_stage_has_its_spec_and_the_kind_it_produces():
+    kinds = {
+        "synthesize": ("SynthesizeSpec", "dataset"),
+        "prepare": ("PrepareSpec", "dataset"),
+        "tokenizer": ("TokenizerTrainSpec", "tokenizer"),
+        "pretrain": ("PretrainSpec", "model"),
+        "sft": ("SftSpec", "adapter"),
+        "evaluate": ("EvaluateSpec", "evaluation"),
+        "merge": ("MergeSpec", "model"),
+        "generate": ("GenerateSpec", "generations"),
+    }
+    assert {name: (row.spec_type().__name__, row.produces) for name, row in stages().items()} == kinds
+
+
+class Tuned(Spec):
+    method: FullSpec | LoraSpec | None = None
+
+
+@pytest.mark.parametrize("produces", ["adapter", "model", "dataset"])
+def test_only_a_method_of_training_changes_the_kind(produces):
+    row = Stage("x", "a:b", "a:c", produces)
+    trains = produces != "dataset"
+    assert row.kind_for(Tuned()) == produces
+    assert row.kind_for(Tuned(method=LoraSpec())) == ("adapter" if trains else produces)
+    assert row.kind_for(Tuned(method=FullSpec())) == ("model" if trains else produces)
+
+
+def test_a_good_plugin_is_used_although_another_is_broken(install):
+    install("a-broken", {"burnish.stages": {"x": "a_broken:X"}}, "X = 7")
+    install("b-good", {"burnish.stages": {"x": "b_good:X"}}, ROW.format("good", "good"))
+    with pytest.warns(PluginWarning, match="of type int"):
+        found = stages()
+    assert found["good"].run == "good:run"
+    assert stage("good") is found["good"]
+    with pytest.raises(MachineError) as caught:
+        stage("goood")
+    assert (caught.value.what, caught.value.fix) == (
+        "unknown stage 'goood'; left out: the plugin 'x' of a-broken 1.0 (burnish.stages: a_broken:X) "
+        "is of type int, not a burnish.core.catalog.Stage",
+        "update a-broken, or remove it: pip uninstall a-broken",
+    )
+
+
+def test_plugins_that_add_equal_stages_do_not_stand_in_each_others_way(install):
+    for package in ("one", "two", "three"):
+        install(package, {"burnish.stages": {"x": f"{package}:X"}}, ROW.format("same", "same"))
+    assert stages()["same"].run == "same:run"
+    install("four", {"burnish.stages": {"x": "four:X"}}, ROW.format("same", "other"))
+    with pytest.warns(PluginWarning) as warned:
+        assert "same" not in stages()
+    assert len(warned) == 4
+    assert (
+        "adds a stage 'same', and so does the plugin 'x' of one 1.0 (burnish.stages: one:X) and the plugin 'x' of "
+        "three 1.0 (burnish.stages: three:X) and the plugin 'x' of two 1.0 (burnish.stages: two:X): none of them is "
+        "used"
+    ) in str(warned[0].message)

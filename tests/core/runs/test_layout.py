@@ -101,7 +101,10 @@ def test_a_lock_of_a_step_needs_no_folder_before_it(tmp_path):
 
 def test_hashes_are_replaced_by_newer_ones_and_need_no_folder_before_them(tmp_path):
     workspace = Workspace(tmp_path / "new" / "deep")
-    for known in ({"a": 1}, {"a": 2, "b": 3}):
+    a, b = (str(tmp_path / name) for name in "ab")
+    for path in (a, b):
+        Path(path).touch()
+    for known in ({a: 1}, {a: 2, b: 3}):
         workspace.remember_hashes(known)
         assert workspace.hashes() == known
 
@@ -224,3 +227,13 @@ def test_a_name_that_the_layout_needs_or_no_folder_should_have_is_refused(name):
 @pytest.mark.parametrize("name", ["a", "7", "Latest", "stop.txt", "a" * 100, "a.b-c_D"])
 def test_any_other_name_is_kept(name):
     assert plain_name(name) == name
+
+
+def test_a_workspace_that_is_missing_or_a_file_is_named(tmp_path):
+    fix = "check --workspace and BURNISH_WORKSPACE; a first run creates the folder"
+    (tmp_path / "file").write_text("")
+    for name, problem in (("none", "does not exist"), ("file", "is not a folder")):
+        workspace = Workspace(tmp_path / name)
+        for call in (workspace.refuse_missing, workspace.latest, lambda w=workspace: w.find_runs("r/1")):
+            assert refused(call) == f"ask.no-such-run | the workspace {tmp_path / name} {problem} | {fix}"
+    Workspace(tmp_path).refuse_missing()
