@@ -6,9 +6,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from burnish.core.context import Input
 from burnish.core.errors import DataError
 from burnish.data import dataset
-from burnish.data.dataset import DatasetWriter, open_rows, read_counted, read_rows, row_count, split_names, splits
+from burnish.data.dataset import (
+    DatasetWriter,
+    is_prepared,
+    open_rows,
+    read_counted,
+    read_rows,
+    row_count,
+    split_file,
+    split_names,
+    splits,
+)
 from burnish.data.document import make_row
 from burnish.testing import input_at
 
@@ -104,3 +115,167 @@ def test_a_parquet_file_of_others_is_not_prepared(tmp_path):
     assert caught.value.code == "data.not-prepared"
     assert row_count(tmp_path, "train") == 1
     assert row_count(tmp_path, "test") == 0
+
+
+# The folder: when a batch is written, what the sample holds, and what is refused
+
+
+def row(number: int = 0, size: int = 1) -> dict:
+    return make_row("text", f"x:{number}", text="é" * size, tag="t")
+
+
+def groups(path) -> list[int]:
+    metadata = pq.read_metadata(path)
+    return [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+
+
+def refused(call, *args) -> DataError:
+    with pytest.raises(DataError) as caught:
+        list(call(*args))
+    assert caught.value.code == "data.not-prepared"
+    return caught.value
+
+
+def test_a_batch_is_a_thousand_rows_of_its_split(tmp_path):
+    with DatasetWriter(tmp_path) as writer:
+        for number in range(2001):
+            writer.write(row(number), "train")
+            if number % 2:
+                writer.write(row(number), "test")
+    assert groups(tmp_path / "train.parquet") == [1000, 1000, 1]
+    assert groups(tmp_path / "test.parquet") == [1000]
+    assert writer.rows == {"train": 2001, "test": 1000}
+    assert [one["source"] for one in read_rows(tmp_path, "train")] == [f"x:{i}" for i in range(2001)]
+
+
+def test_a_batch_is_four_million_characters_of_its_split(tmp_path):
+    spelled = len(json.dumps(row(), ensure_ascii=False, separators=(",", ":"))) - 1
+    half = 2_000_000 - spelled
+    with DatasetWriter(tmp_path) as writer:
+        for size in (half, half, half, half - 1, 1, half, half):
+            writer.write(row(size=size), "train")
+            writer.write(row(), "test")
+    assert groups(tmp_path / "train.parquet") == [2, 3, 2]
+    assert groups(tmp_path / "test.parquet") == [7]
+
+
+def test_the_sample_is_the_first_twenty_rows_of_each_split_as_they_come(tmp_path):
+    with DatasetWriter(tmp_path) as writer:
+        for number in range(25):
+            writer.write(row(number), "train")
+            if number > 22:
+                writer.write(row(number), "test")
+    lines = (tmp_path / "sample.jsonl").read_text(encoding="utf-8").splitlines()
+    expected = [("train", i) for i in range(20)] + [("test", 23), ("test", 24)]
+    assert [json.loads(line) for line in lines] == [{"split": split} | row(i) for split, i in expected]
+    assert lines[0].startswith('{"split":"train","id":"')
+    assert "é" in lines[0]
+
+
+def test_the_bytes_of_a_row_are_its_shortest_json(tmp_path):
+    with DatasetWriter(tmp_path / "new/set", counted=True) as writer:
+        writer.write(row(), "validation", 7, 3)
+        writer.write(row(), "validation")
+    table = pq.read_table(tmp_path / "new/set/validation.parquet")
+    assert table.to_pylist()[0] == {
+        "id": row()["id"],
+        "source": "x:0",
+        "kind": "text",
+        "tag": "t",
+        "row": f'{{"id":"{row()["id"]}","source":"x:0","kind":"text","text":"é","tag":"t"}}',
+        "tokens": 7,
+        "learned": 3,
+    }
+    assert [str(field.type) for field in table.schema] == ["string"] * 5 + ["int32"] * 2
+    assert [counts for _, counts in read_counted(tmp_path / "new/set", "validation")] == [
+        {"tokens": 7, "learned": 3},
+        {"tokens": 0, "learned": 0},
+    ]
+    assert pq.ParquetFile(tmp_path / "new/set/validation.parquet").metadata.row_group(0).column(0).compression == "ZSTD"
+
+
+def test_an_error_while_writing_leaves_whole_files(tmp_path):
+    def fail() -> None:
+        with DatasetWriter(tmp_path) as writer:
+            writer.write(row(), "train")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert row_count(tmp_path, "train") == 1
+    assert (tmp_path / "sample.jsonl").read_text(encoding="utf-8").count("\n") == 1
+
+
+def test_rows_are_read_in_their_order_through_batches(tmp_path):
+    with DatasetWriter(tmp_path, counted=True) as writer:
+        for number in range(600):
+            writer.write(row(number), "train", number, 2 * number)
+    assert list(read_counted(tmp_path, "train")) == [(row(i), {"tokens": i, "learned": 2 * i}) for i in range(600)]
+
+
+def test_a_folder_is_prepared_with_its_statistics_and_a_split(tmp_path):
+    folder = tmp_path / "set"
+    with DatasetWriter(folder) as writer:
+        assert (is_prepared(folder), splits(folder)) == (False, [])
+        writer.write(row(), "test")
+    assert not is_prepared(folder)
+    (folder / "stats.json").write_text("{}")
+    assert is_prepared(folder)
+    assert (splits(folder), split_names(input_at(folder))) == (["test"], ["test"])
+    assert split_file(folder, "test") == folder / "test.parquet"
+    assert not is_prepared(folder / "stats.json")
+    assert not is_prepared(tmp_path / "gone")
+    (folder / "test.parquet").rename(folder / "other.parquet")
+    assert not is_prepared(folder)
+    assert (row_count(folder, "test"), row_count(folder, "other")) == (0, 1)
+
+
+def test_splits_stand_in_their_order(tmp_path):
+    with DatasetWriter(tmp_path) as writer:
+        for split in ("test", "validation", "train"):
+            writer.write(row(), split)
+    assert splits(tmp_path) == ["train", "validation", "test"]
+
+
+def test_a_split_that_is_not_there_is_empty_or_was_never_wanted(tmp_path):
+    with DatasetWriter(tmp_path) as writer:
+        writer.write(row(), "train")
+        writer.write(row(), "validation")
+    never = f"{tmp_path} has no split 'test': it has train, validation"
+    for stats in (None, {}, {"splits": {"train": 1}}):
+        if stats is not None:
+            (tmp_path / "stats.json").write_text(json.dumps(stats))
+        assert refused(read_rows, tmp_path, "test").what == never
+    (tmp_path / "stats.json").write_text('{"splits": {"train": 1, "test": 0}}')
+    error = refused(read_rows, tmp_path, "test")
+    assert error.what == f"the split 'test' of {tmp_path} is empty: it has train, validation"
+    assert "`split.test`" in error.fix
+    assert refused(read_rows, tmp_path / "gone", "test").what == (
+        f"{tmp_path / 'gone'} has no split 'test': it is not a prepared dataset"
+    )
+
+
+def test_a_table_without_rows_of_burnish_is_refused(tmp_path):
+    pq.write_table(pa.table({"tokens": [1], "text": ["a"]}), tmp_path / "train.parquet")
+    assert refused(read_rows, tmp_path, "train").what == f"{tmp_path / 'train.parquet'} has no column 'row'"
+
+
+def test_a_raw_source_has_one_split_and_its_report_is_whole(write):
+    rows = [{"question": "Hi", "answer": "Hello", "mood": "good"}, {"question": " Why?", "answer": "So."}]
+    source = input_at(write("x.jsonl", rows))
+    said: list[str] = []
+    found = list(open_rows(source, "train", said.append))
+    assert [one["messages"][0]["content"] for one in found] == ["Hi", " Why?"]
+    assert said[0].startswith(f"{source.ref}: format question_answer, since ")
+    assert said[1:] == ["unmapped columns, kept in `extra` and not trained on: mood (1 of 2 rows)"]
+    assert list(open_rows(source, "train")) == found
+    for split in ("test", "validation"):
+        assert refused(open_rows, source, split).what == f"{source.ref} has no split '{split}': it has train"
+    git = Input("git:x", "git", source.path)
+    assert refused(open_rows, git, "train").what == "git:x is a Git repository, and its commit is not checked out"
+
+
+def test_the_report_of_a_raw_source_has_the_notes_of_its_reader(write):
+    said: list[str] = []
+    list(open_rows(input_at(write("x.txt", "one\ntwo\n")), "train", said.append))
+    assert said[1] == "x.txt: each line is one document"

@@ -118,6 +118,8 @@ def test_a_value_is_found_at_its_place():
         parse_at("x {", 2)
     assert "half of" in refused(parse_at, '["\\ud83d"]', 0).reason
     assert parse_at('["\\ud83d"] 7', 11) == (7, 12)
+    assert parse_at("\udcff 7 \0", 2) == (7, 3)
+    assert parse_at("\0 [7] \udcff", 2) == ([7], 5)
 
 
 def test_values_of_other_readers_are_walked_only_where_they_may_be_wrong():

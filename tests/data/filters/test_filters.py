@@ -5,10 +5,8 @@ import statistics
 
 import pytest
 
-from burnish.core.errors import AskError
 from burnish.data.document import make_row
 from burnish.data.filters.duplicates import Duplicates
-from burnish.data.filters.language import LanguageFilter, language_of, spoken_text
 from burnish.data.hashset import HashSet
 from burnish.data.profile import Distribution, Profile
 
@@ -19,38 +17,6 @@ CHINESE = "今天天气很好，我们打算和朋友们一起去公园散步。
 
 def text(content: str) -> dict:
     return make_row("text", "x:1", text=content)
-
-
-def test_languages_are_detected_and_the_reason_names_what_was_found():
-    keep = LanguageFilter(["en", "zh"], 0.5)
-    assert keep(text(ENGLISH)) == ""
-    assert keep(text(CHINESE)) == ""
-    assert keep(text(GERMAN)) == "language de"
-    assert keep(text("12 + 34 = 46")) == "language uncertain"
-
-
-def test_a_row_is_as_sure_of_its_language_as_requested():
-    """A row in two languages is detected as one of them with some probability between."""
-    mixed = text("The weather Das Wette")
-    language, probability = LanguageFilter(["en", "de"], 0.0)._tell.classify(mixed["text"])
-    assert language == "en"
-    assert 0.6 < probability < 0.99
-    assert LanguageFilter(["en", "de"], probability - 1e-6)(mixed) == ""
-    assert LanguageFilter(["en", "de"], probability + 1e-6)(mixed) == "language uncertain"
-
-
-def test_a_language_that_nobody_speaks_is_refused():
-    with pytest.raises(AskError, match="unknown language 'english'"):
-        LanguageFilter(["english"], 0.5)
-
-
-def test_the_language_of_a_conversation_is_that_of_its_people():
-    turns = [
-        {"role": "system", "content": ENGLISH * 5},
-        {"role": "user", "content": GERMAN},
-        {"role": "assistant", "content": GERMAN},
-    ]
-    assert LanguageFilter(["de"], 0.5)(make_row("chat", "x:1", messages=turns)) == ""
 
 
 def test_the_second_of_two_equal_rows_is_a_duplicate():
@@ -126,20 +92,6 @@ def test_a_profile_counts_roles_turns_and_characters():
     assert shown["rows_with"] == {"tool_calls": 1}
 
 
-def test_the_language_is_read_from_a_share_of_every_turn():
-    turns = [{"role": role, "content": letter * 5000} for role, letter in (("user", "a"), ("assistant", "b"))]
-    row = make_row("chat", "x:1", messages=[{"role": "system", "content": "s" * 50}, *turns])
-    assert spoken_text(row) == ("a" * 1000 + "\n" + "b" * 1000)[:2000]
-    many = [{"role": ("user", "assistant")[i % 2], "content": f"{i:03}" + "x" * 200} for i in range(40)]
-    said = spoken_text(make_row("chat", "x:1", messages=many))
-    assert len(said) == 2000
-    assert [part[:3] for part in said.split("\n")] == [f"{i:03}" for i in range(20)]
-    assert {len(part) for part in said.split("\n")[:-1]} == {100}
-    assert spoken_text(text("t" * 3000)) == "t" * 2000
-    answered = make_row("prompt", "x:1", messages=[{"role": "user", "content": "hi"}])
-    assert spoken_text(answered) == "hi"
-
-
 def test_what_is_said_of_rows_of_equal_content_is_counted_by_column():
     assert Duplicates().message() == ""
     rows = [{}, {"a": 1}, {"a": 2, "b": 1}, {"b": 2, "c": 1}, {"d": 1, "e": 1, "f": 1}, {"a": 1}]
@@ -166,41 +118,3 @@ def test_source_and_tag_are_not_compared():
     drop = Duplicates()
     assert drop(make_row("text", "x:1", text="a", tag="t", extra={"n": 1})) == ""
     assert drop(make_row("text", "y:2", text="a", extra={"n": 1})) == "duplicate"
-
-
-def test_rows_of_many_turns_are_read_from_a_hundred_characters_of_each_at_least():
-    def said(*lengths: int) -> str:
-        turns = [{"role": ("user", "assistant")[i % 2], "content": f"{i % 10}" * n} for i, n in enumerate(lengths)]
-        return spoken_text(make_row("chat", "x:1", messages=turns))
-
-    assert said(700, 700, 700, 700) == "\n".join(f"{i}" * 500 for i in range(4))[:2000]
-    assert said(*[200] * 20) == "\n".join(f"{i % 10}" * 100 for i in range(20))[:2000]
-    assert said(*[200] * 18) == "\n".join(f"{i % 10}" * 111 for i in range(18))[:2000]
-    assert said(*[90] * 30) == "\n".join(f"{i % 10}" * 90 for i in range(30))[:2000]
-    assert said(3, 2) == "000\n11"
-    tools = {"role": "assistant", "content": "", "reasoning_content": "x"}
-    turns = [{"role": "user", "content": "a" * 1500}, tools, {"role": "tool", "content": "b"}]
-    assert spoken_text(make_row("chat", "x:1", messages=turns)) == "a" * 1500
-    call = {"type": "function", "function": {"name": "f", "arguments": "{}"}}
-    silent = [{"role": "system", "content": "s"}, {"role": "assistant", "content": "", "tool_calls": [call]}]
-    assert spoken_text(make_row("chat", "x:1", messages=silent)) == ""
-
-
-def test_an_unknown_language_is_refused_with_the_nearest_and_the_requested_may_be_rare():
-    with pytest.raises(AskError) as caught:
-        LanguageFilter(["en", "dee"], 0.5)
-    assert caught.value.code == "ask.wrong-value"
-    assert caught.value.what == "languages.keep: unknown language 'dee'"
-    assert "de" in caught.value.fix
-    latin = "Gallia est omnis divisa in partes tres, quarum unam incolunt Belgae, aliam Aquitani, tertiam qui ipsorum."
-    assert LanguageFilter(["la"], 0.5)(text(latin)) == ""
-    assert LanguageFilter(["en"], 0.5)(text(latin)).startswith("language")
-
-
-def test_a_row_at_the_least_probability_is_kept():
-    sure = LanguageFilter(["en"], 0.0)
-    _, probability = sure._tell.classify(ENGLISH)
-    assert LanguageFilter(["en"], float(probability))(text(ENGLISH)) == ""
-    assert LanguageFilter(["de"], 0.0)(text(ENGLISH)) == "language en"
-    assert language_of(GERMAN) == "de"
-    assert language_of(CHINESE) == "zh"

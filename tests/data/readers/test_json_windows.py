@@ -268,6 +268,7 @@ def test_the_lists_of_a_document_are_the_same_through_windows_of_any_size(indent
         ('{"train": [{"a": 1}]', [{"a": 1}], []),
         ('{"train": [{"a": 1}]}\n', [{"a": 1}], []),
         ('{"train": [{"a": 1}]} }', [{"a": 1}, (LATER, "}")], []),
+        ('{"train": [{"a": 1}]}}', [{"a": 1}, (LATER, "}")], []),
         ('{"train": [{"a": 1}]} more', [{"a": 1}, (LATER, "more")], []),
         ('{"train": [{"a": 1}], "test" [{"a": 2}]}', [{"a": 1}, (LATER, ', "test" [{"a": 2}]}')], []),
         ('{"train": [{"a": 1}], "test": [{"a": 2}', [{"a": 1}, {"a": 2}], [OPEN]),

@@ -216,18 +216,6 @@ def test_turns_stay_as_they_are_without_a_formatting_of_turns():
     }
 
 
-def test_a_table_of_entries_may_be_four_mebibytes_long(tmp_path):
-    path = tmp_path / "dataset_info.json"
-    text = '{"x": {"file_name": "a"}}'
-    path.write_text(text + " " * (4 * 1024 * 1024 - len(text)))
-    assert dataset_info.entries(tmp_path) == {"x": {"file_name": "a"}}
-    path.write_text(text + " " * (4 * 1024 * 1024 + 1 - len(text)))
-    assert refused(dataset_info.entries, tmp_path) == (
-        "dataset_info.json has more than 4,194,304 bytes",
-        "check the file",
-    )
-
-
 @pytest.mark.parametrize(
     "key", ["file_name", "hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name"]
 )

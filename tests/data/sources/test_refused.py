@@ -135,3 +135,12 @@ def test_the_files_of_an_entry_that_names_a_folder_are_those_with_rows(tmp_path)
     assert names == ["part/a.txt", "part/b.jsonl", "part/c.csv"]
     table(tmp_path, {"x": {"file_name": "part/b.jsonl"}})
     assert [file.name for file in find_files(tmp_path, ReadReport(), None)] == ["part/b.jsonl"]
+
+
+def test_a_table_of_entries_may_be_four_mebibytes_long(tmp_path):
+    path = tmp_path / "dataset_info.json"
+    text = '{"x": {"file_name": "a"}}'
+    path.write_text(text + " " * (4 * 1024 * 1024 - len(text)))
+    assert dataset_info.entries(tmp_path) == {"x": {"file_name": "a"}}
+    path.write_text(text + " " * (4 * 1024 * 1024 + 1 - len(text)))
+    assert refused(dataset_info.entries, tmp_path) == "dataset_info.json has more than 4,194,304 bytes"

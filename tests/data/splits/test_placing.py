@@ -1,16 +1,13 @@
 """Where a row is placed is a hash that anybody can compute; what cannot be met is explained in whole sentences."""
 
 import hashlib
-import json
 from collections import Counter
 
 import pytest
 
 from burnish.data.document import make_row
-from burnish.data.hashset import HashSet
-from burnish.data.splits import split as splitting
 from burnish.data.splits.questions import questions
-from burnish.data.splits.split import Splitter, shortfalls
+from burnish.data.splits.split import Splitter
 
 
 def text(number: int | str) -> dict:
@@ -114,109 +111,3 @@ def test_each_held_out_row_that_a_training_row_learns_is_one_leak(tmp_path):
     assert (splitter.leaks(), splitter.leaks()) == (3, 3)
     splitter.place(text(9), "")
     assert splitter.leaks() == 4
-
-
-ONE = "; add rows with other questions, or give test rows in a file of their own, such as test.jsonl"
-FEW = " different ones were too few for its share; give more rows, a larger share or another split.seed"
-ROUGH = " rows begin with the same question, so they are in one split: the shares are met only roughly"
-BY_FILES = "' has no rows: the files of the source say which split their rows are in"
-
-
-def explained(tmp_path, groups: dict[int, int], rows: dict[str, int], wanted: tuple[str, ...] = ("test",)) -> list[str]:
-    splitter = Splitter(0.1 * ("validation" in wanted), 0.1 * ("test" in wanted), 0, tmp_path)
-    splitter.groups, splitter.placed = Counter(groups), sum(groups.values())
-    return shortfalls(splitter, rows)
-
-
-@pytest.mark.parametrize(
-    ("groups", "rows", "wanted", "messages"),
-    [
-        ({}, {}, (), []),
-        ({}, {"train": 9}, ("validation", "test"), [f"the split 'validation{BY_FILES}", f"the split 'test{BY_FILES}"]),
-        ({}, {"test": 1}, ("validation", "test"), [f"the split 'validation{BY_FILES}"]),
-        ({}, {"validation": 1, "test": 0}, ("test",), [f"the split 'test{BY_FILES}"]),
-        (
-            {1: 1},
-            {"train": 1},
-            ("validation", "test"),
-            [
-                "no rows for 'validation' and 'test': one row cannot be in two splits, whatever the share or"
-                f" split.seed{ONE}"
-            ],
-        ),
-        (
-            {1: 1500},
-            {"test": 1500},
-            ("test",),
-            [
-                "no rows for 'train': all 1,500 rows ask the same question, and such rows cannot be in two splits,"
-                f" whatever the share or split.seed{ONE}"
-            ],
-        ),
-        ({1: 2}, {"train": 1, "test": 1}, ("test",), []),
-        (
-            {1: 1, 2: 1},
-            {"train": 2},
-            ("validation", "test"),
-            [
-                f"the split '{split}' has no rows: rows are placed by their question, and 2{FEW}"
-                for split in ("validation", "test")
-            ],
-        ),
-        (
-            dict.fromkeys(range(999), 1),
-            {"train": 999},
-            ("test",),
-            [f"the split 'test' has no rows: rows are placed by their question, and 999{FEW}"],
-        ),
-        (
-            dict.fromkeys(range(1000), 1),
-            {"train": 1000},
-            ("test",),
-            [f"the split 'test' has no rows: rows are placed by their question, and 1,000 or more{FEW}"],
-        ),
-        ({**dict.fromkeys(range(10), 1), 10: 2}, {"train": 6, "test": 6}, ("test",), []),
-        ({**dict.fromkeys(range(12), 1), 12: 3}, {"train": 6, "test": 9}, ("test",), []),
-        ({**dict.fromkeys(range(11), 1), 12: 3}, {"train": 6, "test": 9}, ("test",), [f"3 of 14{ROUGH}"]),
-        ({**dict.fromkeys(range(9), 1), 9: 50}, {"train": 50, "test": 9}, ("test",), []),
-        ({**dict.fromkeys(range(10), 1), 10: 5000}, {"train": 50, "test": 9}, ("test",), [f"5,000 of 5,010{ROUGH}"]),
-        (
-            {**dict.fromkeys(range(10), 1), 10: 5},
-            {"train": 15},
-            ("test",),
-            [f"the split 'test' has no rows: rows are placed by their question, and 11{FEW}", f"5 of 15{ROUGH}"],
-        ),
-    ],
-)
-def test_what_the_shares_missed_is_said_in_whole_sentences(groups, rows, wanted, messages, tmp_path):
-    assert explained(tmp_path, groups, rows, wanted) == messages
-
-
-def test_keys_and_rows_are_held_up_to_a_limit_and_begin_empty(tmp_path):
-    (tmp_path / "keys").write_bytes(b"x" * 80)
-    (tmp_path / "rows").write_text("old\n")
-    keys, rows = splitting._KeyFile(tmp_path / "keys"), splitting._RowFile(tmp_path / "rows")
-    assert (tmp_path / "keys").stat().st_size == (tmp_path / "rows").stat().st_size == 0
-    for number in range((1 << 16) + 1):
-        keys.write(number)
-        if number == (1 << 16) - 2:
-            assert (tmp_path / "keys").stat().st_size == 0
-    assert (tmp_path / "keys").stat().st_size == 8 << 16
-    wanted = HashSet()
-    for key in (0, 5, 1 << 16, 1 << 17):
-        wanted.add(key)
-    found = keys.among(wanted)
-    assert [key in found for key in (1, 5, 1 << 16, 1 << 17)] == [True, True, True, False]
-    row = "x" * ((1 << 19) - 3)
-    assert len(json.dumps(row)) + 1 == 1 << 19
-    for _ in range(2):
-        rows.write(row)
-    assert (tmp_path / "rows").stat().st_size == 0
-    rows.write("ü")
-    assert (tmp_path / "rows").stat().st_size == (1 << 20) + len('"\\u00fc"\n')
-    for _ in range(2):
-        rows.write(row)
-    assert (tmp_path / "rows").stat().st_size == (1 << 20) + len('"\\u00fc"\n')
-    rows.write([1])
-    assert list(rows.read()) == [row, row, "ü", row, row, [1]]
-    assert list(rows.read()) == [row, row, "ü", row, row, [1]]

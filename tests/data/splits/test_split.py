@@ -1,5 +1,6 @@
 """Splits follow what rows ask and learn: stable, near their shares, and no held-out row asks what another learns."""
 
+import json
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -243,3 +244,109 @@ def test_rows_and_keys_beyond_what_is_held_are_on_the_disk(tmp_path, monkeypatch
     found = keys.among(wanted)
     assert [key for key in range(10) if key in found and key] == [1, 4, 6]
     assert len(found) == 3
+
+
+ONE = "; add rows with other questions, or give test rows in a file of their own, such as test.jsonl"
+FEW = " different ones were too few for its share; give more rows, a larger share or another split.seed"
+ROUGH = " rows begin with the same question, so they are in one split: the shares are met only roughly"
+BY_FILES = "' has no rows: the files of the source say which split their rows are in"
+
+
+def explained(tmp_path, groups: dict[int, int], rows: dict[str, int], wanted: tuple[str, ...] = ("test",)) -> list[str]:
+    splitter = Splitter(0.1 * ("validation" in wanted), 0.1 * ("test" in wanted), 0, tmp_path)
+    splitter.groups, splitter.placed = Counter(groups), sum(groups.values())
+    return shortfalls(splitter, rows)
+
+
+SHORTFALLS = [
+    ({}, {}, (), []),
+    ({}, {"train": 9}, ("validation", "test"), [f"the split 'validation{BY_FILES}", f"the split 'test{BY_FILES}"]),
+    ({}, {"test": 1}, ("validation", "test"), [f"the split 'validation{BY_FILES}"]),
+    ({}, {"validation": 1, "test": 0}, ("test",), [f"the split 'test{BY_FILES}"]),
+    (
+        {1: 1},
+        {"train": 1},
+        ("validation", "test"),
+        [
+            "no rows for 'validation' and 'test': one row cannot be in two splits, whatever the share or"
+            f" split.seed{ONE}"
+        ],
+    ),
+    (
+        {1: 1500},
+        {"test": 1500},
+        ("test",),
+        [
+            "no rows for 'train': all 1,500 rows ask the same question, and such rows cannot be in two splits,"
+            f" whatever the share or split.seed{ONE}"
+        ],
+    ),
+    ({1: 2}, {"train": 1, "test": 1}, ("test",), []),
+    (
+        {1: 1, 2: 1},
+        {"train": 2},
+        ("validation", "test"),
+        [
+            f"the split '{split}' has no rows: rows are placed by their question, and 2{FEW}"
+            for split in ("validation", "test")
+        ],
+    ),
+    (
+        dict.fromkeys(range(999), 1),
+        {"train": 999},
+        ("test",),
+        [f"the split 'test' has no rows: rows are placed by their question, and 999{FEW}"],
+    ),
+    (
+        dict.fromkeys(range(1000), 1),
+        {"train": 1000},
+        ("test",),
+        [f"the split 'test' has no rows: rows are placed by their question, and 1,000 or more{FEW}"],
+    ),
+    ({**dict.fromkeys(range(10), 1), 10: 2}, {"train": 6, "test": 6}, ("test",), []),
+    ({**dict.fromkeys(range(12), 1), 12: 3}, {"train": 6, "test": 9}, ("test",), []),
+    ({**dict.fromkeys(range(11), 1), 12: 3}, {"train": 6, "test": 9}, ("test",), [f"3 of 14{ROUGH}"]),
+    ({**dict.fromkeys(range(9), 1), 9: 50}, {"train": 50, "test": 9}, ("test",), []),
+    ({**dict.fromkeys(range(10), 1), 10: 5000}, {"train": 50, "test": 9}, ("test",), [f"5,000 of 5,010{ROUGH}"]),
+    (
+        {**dict.fromkeys(range(10), 1), 10: 5},
+        {"train": 15},
+        ("test",),
+        [f"the split 'test' has no rows: rows are placed by their question, and 11{FEW}", f"5 of 15{ROUGH}"],
+    ),
+]
+
+
+def test_what_the_shares_missed_is_said_in_whole_sentences(tmp_path):
+    for groups, rows, wanted, messages in SHORTFALLS:
+        assert explained(tmp_path, groups, rows, wanted) == messages
+
+
+def test_keys_and_rows_are_held_up_to_a_limit_and_begin_empty(tmp_path):
+    (tmp_path / "keys").write_bytes(b"x" * 80)
+    (tmp_path / "rows").write_text("old\n")
+    keys, rows = splitting._KeyFile(tmp_path / "keys"), splitting._RowFile(tmp_path / "rows")
+    assert (tmp_path / "keys").stat().st_size == (tmp_path / "rows").stat().st_size == 0
+    for number in range((1 << 16) + 1):
+        keys.write(number)
+        if number == (1 << 16) - 2:
+            assert (tmp_path / "keys").stat().st_size == 0
+    assert (tmp_path / "keys").stat().st_size == 8 << 16
+    wanted = HashSet()
+    for key in (0, 5, 1 << 16, 1 << 17):
+        wanted.add(key)
+    found = keys.among(wanted)
+    assert [key in found for key in (1, 5, 1 << 16, 1 << 17)] == [True, True, True, False]
+    row = "x" * ((1 << 19) - 3)
+    assert len(json.dumps(row)) + 1 == 1 << 19
+    for _ in range(2):
+        rows.write(row)
+    assert (tmp_path / "rows").stat().st_size == 0
+    rows.write("ü")
+    assert (tmp_path / "rows").stat().st_size == (1 << 20) + len('"\\u00fc"\n')
+    for _ in range(2):
+        rows.write(row)
+    assert (tmp_path / "rows").stat().st_size == (1 << 20) + len('"\\u00fc"\n')
+    rows.write([1])
+    assert list(rows.read()) == [row, row, "ü", row, row, [1]]
+    assert list(rows.read()) == [row, row, "ü", row, row, [1]]
