@@ -239,3 +239,78 @@ def test_holm_is_that_of_the_textbook() -> None:
     assert compare.holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
     assert compare.holm([0.5]) == [0.5]
     assert compare.holm([]) == []
+
+
+def test_a_proportion_ends_at_minus_one_and_one() -> None:
+    assert bonett_price(0, 1, 1, 0.95).low == -1.0
+    assert bonett_price(1, 0, 1, 0.95).high == 1.0
+
+
+@pytest.mark.parametrize("sides", ["binary and graded", "graded and binary"])
+def test_one_graded_score_makes_both_graded(sides: str) -> None:
+    binary, graded = np.array([0.0, 1.0, 1.0, 0.0]), np.array([0.5, 0.75, 0.25, 1.0])
+    pair = (binary, graded) if sides == "binary and graded" else (graded, binary)
+    found = compare_scores("score", *pair, confidence=0.9, seed=0)
+    assert (found.test, found.n, found.higher_is_better) == ("sign-flip permutation", 4, True)
+    assert (found.base, found.candidate) == pytest.approx((pair[0].mean(), pair[1].mean()))
+
+
+@pytest.mark.parametrize(("n", "p"), [(11, 2 / 2**11), (12, 2 / 2**12), (13, None), (14, None)])
+def test_up_to_twelve_rows_have_the_exact_p_value(n: int, p: float | None) -> None:
+    columns = np.stack([np.zeros(n), np.ones(n), np.ones(n), np.ones(n)], axis=1)
+    found = sign_flip(columns, compare._difference_of_ratios, 0)
+    if p is None:  # the measured signs count once more, and chance finds them again a few times
+        assert found in [(extreme + 1) / 10_001 for extreme in range(10)]
+    else:
+        assert found == pytest.approx(p, rel=1e-12)
+
+
+def test_a_permutation_test_of_ratios_is_that_of_plain_python() -> None:
+    """Rows of unequal lengths: every way to swap the models of some rows, counted one by one."""
+    base = [(3.0, 2.0), (1.0, 5.0), (4.0, 1.0), (2.0, 2.0), (6.0, 3.0)]
+    ours = [(2.0, 2.5), (2.0, 4.0), (5.0, 1.0), (1.0, 2.0), (2.0, 3.0)]
+
+    def delta(swapped: int) -> float:
+        left = [ours[i] if swapped >> i & 1 else base[i] for i in range(5)]
+        right = [base[i] if swapped >> i & 1 else ours[i] for i in range(5)]
+        return sum(a for a, _ in right) / sum(b for _, b in right) - sum(a for a, _ in left) / sum(b for _, b in left)
+
+    extreme = sum(abs(delta(swapped)) >= abs(delta(0)) - 1e-12 for swapped in range(32))
+    found = compare_ratios(
+        "x",
+        (np.array(base)[:, 0], np.array(base)[:, 1]),
+        (np.array(ours)[:, 0], np.array(ours)[:, 1]),
+        confidence=0.9,
+        seed=0,
+    )
+    assert found.p_value == pytest.approx(extreme / 32)
+    assert 2 < extreme < 30
+    assert (found.base, found.candidate) == (pytest.approx(16 / 13), pytest.approx(12 / 12.5))
+
+
+def test_graded_models_that_never_differ_have_a_p_value_of_one() -> None:
+    same = np.array([0.5, 0.25, 0.75])
+    assert compare_scores("score", same, same, confidence=0.95, seed=0).p_value == 1.0
+
+
+@pytest.mark.parametrize(("n", "least"), [(0, 1.0), (1, 1.0), (2, 0.5), (3, 0.25), (7, 1 / 64)])
+def test_no_result_on_few_rows_is_rarer_than_two_of_all_sign_patterns(n: int, least: float) -> None:
+    assert Comparison("score", n, 0.0, 1.0, None, "", 1.0).min_p == least
+
+
+def test_a_p_value_that_is_exactly_the_allowed_one_is_significant() -> None:
+    found = Comparison("score", 3, 0.5, 0.65, Interval(0.1, 0.2, ""), "", 0.25)
+    assert corrected([found], 0.75)[0].verdict == "better"
+    assert corrected([Comparison("score", 2, 0.5, 0.65, Interval(0.1, 0.2, ""), "", 0.25)], 0.75)[0].verdict == (
+        "too few rows"
+    )
+
+
+def test_a_comparison_is_undecided_until_it_is_corrected() -> None:
+    found = Comparison("score", 9, 0.25, 0.5, None, "", 0.001)
+    assert (found.delta, found.p_corrected, found.verdict, found.higher_is_better) == (
+        0.25,
+        1.0,
+        "not enough evidence",
+        True,
+    )

@@ -84,6 +84,47 @@ def test_a_bootstrap_is_that_of_plain_python(statistic, resamples):
     assert found.method == "BCa bootstrap"
 
 
+def nearest(sums):
+    """The smallest possible value is the measured one."""
+    return -farthest(sums)
+
+
+def quantile(ordered, share):
+    """Linear between the two values around the place."""
+    place = share * (len(ordered) - 1)
+    first = min(int(place), len(ordered) - 2) if len(ordered) > 1 else 0
+    after = ordered[min(first + 1, len(ordered) - 1)]
+    return ordered[first] + (place - first) * (after - ordered[first])
+
+
+@pytest.mark.parametrize("statistic", [ratio, farthest, nearest])
+@pytest.mark.parametrize("resamples", [1, 2, 3, 5, 40])
+def test_a_bootstrap_of_few_resamples_is_efrons(statistic, resamples):
+    """The definition: bias from the share of resamples below, acceleration from the jackknife, Student's t."""
+    normal, n = NormalDist(), len(VALUES)
+    measured = float(statistic(np.array([sum(VALUES), n])))
+    left_out = [float(statistic(np.array([sum(VALUES) - value, n - 1]))) for value in VALUES]
+    pulls = [sum(left_out) / n - value for value in left_out]
+    acceleration = sum(p**3 for p in pulls) / (6 * sum(p**2 for p in pulls) ** 1.5)
+    z, v = normal.inv_cdf(0.95), n - 1
+    t = z + (z**3 + z) / (4 * v) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
+    for seed in range(20):
+        chosen = np.random.default_rng(seed).integers(n, size=(resamples, n))
+        drawn = sorted(float(statistic(np.array([sum(VALUES[rows]), n]))) for rows in chosen)
+        columns = np.stack([VALUES, np.ones(n)], axis=1)
+        found = bootstrap(columns, statistic, 0.9, seed, resamples)
+        if drawn[0] == drawn[-1]:
+            assert (found.low, found.high) == (pytest.approx(measured), pytest.approx(measured))
+            continue
+        below = sum((value < measured) + (value <= measured) for value in drawn) / (2 * resamples)
+        bias = normal.inv_cdf(min(max(below, 0.5 / resamples), 1 - 0.5 / resamples))
+        for given, sign in ((found.low, -1), (found.high, 1)):
+            moved = bias + sign * (n / v) ** 0.5 * t
+            slope = 1 - acceleration * moved
+            share = normal.cdf(bias + moved / slope) if slope > 0 else float(moved > 0)
+            assert given == pytest.approx(quantile(drawn, share), abs=1e-9)
+
+
 def test_a_bootstrap_draws_4000_resamples_unless_said(monkeypatch):
     counts = []
     columns = np.stack([VALUES, np.ones_like(VALUES)], axis=1)

@@ -65,6 +65,119 @@ def test_only_a_good_completion_is_a_reference(label: bool, turns: int) -> None:
     assert len(as_chat(given)["messages"]) == turns
 
 
+def test_the_chosen_turns_and_a_good_completion_end_the_conversation() -> None:
+    ask, yes, no = ({"role": "user", "content": "?"}, *({"role": "assistant", "content": text} for text in ("y", "n")))
+    pair = {"id": "1", "kind": "preference", "messages": [ask], "chosen": [yes], "rejected": [no]}
+    assert as_chat(pair) == {**pair, "kind": "chat", "messages": [ask, yes]}
+    good = {"id": "2", "kind": "label", "messages": [ask], "completion": [yes], "label": True}
+    assert as_chat(good) == {**good, "kind": "chat", "messages": [ask, yes]}
+    for row in ({**good, "label": False}, {"id": "3", "kind": "chat", "messages": [ask, no]}, {"kind": "text"}):
+        assert as_chat(row) is row
+
+
+class CountingEngine(ThinkingEngine):
+    """Answers each prompt with its length, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+
+    def generate(
+        self, prompts: Sequence[Sequence[int]], spec: GenerationSpec, stop_ids: Sequence[int], progress: Any
+    ) -> list[Answer]:
+        self.asked.append((list(prompts), spec, list(stop_ids)))
+        progress(1, 7)
+        return [Answer([1], str(len(prompt)), "length") for prompt in prompts]
+
+
+def test_every_row_with_a_prompt_that_leaves_room_is_answered_in_its_place(tmp_path: Path) -> None:
+    renderer = Renderer(load_tokenizer(tiny_tokenizer(tmp_path)))
+    length = len(renderer.prompt(row("12345678"))[1])
+    bare = {"id": "1", "kind": "prompt", "messages": [{"role": "user", "content": "12345"}]}
+    text = {"id": "0", "kind": "text", "text": "x"}
+    rows = [text, row("12345678"), row("1234567"), text, bare]
+    items, engine, ticks, spec = [Item() for _ in rows], CountingEngine(), [], GenerationSpec(max_new_tokens=3)
+    answer_rows(
+        engine,
+        renderer,
+        rows,
+        items,
+        build_scorers([ExactMatchSpec()]),
+        spec,
+        context=length,
+        tick=lambda *words: ticks.append(words),
+    )
+    prompts = [renderer.prompt(rows[place])[1] for place in (2, 4)]
+    assert [list(prompt) for prompt in engine.asked[0][0]] == [list(prompt) for prompt in prompts]
+    assert (len(engine.asked), engine.asked[0][1:]) == (1, (spec, list(renderer.stop_ids)))
+    assert ticks == [("answers", 1, 7)]
+    no_prompt = {"exact_match": Unscored("the row has no prompt")}
+    no_room = {"exact_match": Unscored("the prompt fills the model's context")}
+    wrong = {"exact_match": Score(0.0, "differs from the reference")}
+    no_reference = {"exact_match": Unscored("the row has no reference answer")}
+    shown = [renderer.prompt(one)[0] if "messages" in one else "" for one in rows]
+    assert items == [
+        Item("", None, None, "", no_prompt),
+        Item(shown[1], "yes", None, "", no_room),
+        Item(shown[2], "yes", str(length - 1), "length", wrong),
+        Item("", None, None, "", no_prompt),
+        Item(shown[4], None, str(length - 3), "length", no_reference),
+    ]
+
+
+def test_likelihoods_tick_once_in_64_rows_and_at_the_end(base_model: Path) -> None:
+    model, tokenizer, ticks = load_model(base_model), load_tokenizer(base_model), []
+    asked = {"id": "a", "kind": "prompt", "messages": [{"role": "user", "content": "?"}]}
+    rows = [asked, *({"id": str(n), "source": "x:1", "kind": "text", "text": "ab"} for n in range(130))]
+    items = [Item() for _ in rows]
+    measure_likelihoods(
+        model, tokenizer, rows, items, train_on="all", max_length=9, tick=lambda *words: ticks.append(words)
+    )
+    assert ticks == [("perplexity", done, 130) for done in (0, 64, 128, 130)]
+    assert items[0] == Item()
+    assert len({item.likelihood for item in items[1:]}) == 1
+
+
+@pytest.mark.parametrize(("more", "too_long"), [(-1, False), (0, False), (1, True)])
+def test_a_conversation_may_have_as_many_tokens_as_allowed(base_model: Path, more: int, too_long: bool) -> None:
+    model, tokenizer = load_model(base_model), load_tokenizer(base_model)
+    given = row("a" * 200)
+    [rendered] = Renderer(tokenizer, RenderSpec(max_length=10_000)).render(given)
+    items = [Item()]
+    longest = len(rendered.ids) - more
+    measure_likelihoods(
+        model, tokenizer, [given], items, train_on="assistant", max_length=longest, tick=lambda *_: None
+    )
+    assert (items[0].too_long, items[0].likelihood is None) == (too_long, too_long)
+
+
+def test_a_conversation_longer_than_the_settings_default_is_measured(base_model: Path) -> None:
+    """The limit is the model's, not the default of the render settings."""
+    model, tokenizer = load_model(base_model), load_tokenizer(base_model)
+    given = row("a" * 5000)
+    items = [Item()]
+    measure_likelihoods(model, tokenizer, [given], items, train_on="assistant", max_length=9000, tick=lambda *_: None)
+    assert (items[0].too_long, items[0].likelihood.tokens) == (False, 4)
+
+
+DATED = """{{ strftime_now('%Y-%m-%d') }}
+{%- for message in messages %}|{% if message.role == 'assistant' -%}
+{% generation %}{{ message.content }}{% endgeneration %}{% else %}{{ message.content }}{% endif %}{% endfor %}"""
+
+
+def test_the_date_of_the_prompt_is_the_given_one(tmp_path: Path, base_model: Path) -> None:
+    model, tokenizer = load_model(base_model), load_tokenizer(tiny_tokenizer(tmp_path, DATED))
+    nats = []
+    for date in ("2024-01-02", "2024-01-02", "1999-12-31"):
+        items = [Item()]
+        measure_likelihoods(
+            model, tokenizer, [row("?")], items, train_on="all", max_length=99, date=date, tick=lambda *_: None
+        )
+        nats.append(items[0].likelihood.nats)
+    [rendered] = Renderer(tokenizer, RenderSpec(train_on="all", date="1999-12-31")).render(row("?"))
+    assert "1999-12-31" in tokenizer.decode(rendered.ids)
+    assert nats[0] == nats[1] != nats[2]
+
+
 def test_a_long_text_is_split_and_a_long_conversation_is_excluded(base_model: Path) -> None:
     """A split text predicts as many tokens, each once, but with less context."""
     model, tokenizer = load_model(base_model), load_tokenizer(base_model)

@@ -112,3 +112,86 @@ def test_sums_are_taken_before_dividing() -> None:
     assert total.perplexity == pytest.approx(2 ** ((2 + 12) / 8))
     assert total.bits_per_byte == pytest.approx(14 / 16)
     assert Likelihood(1e6, 1, 1).perplexity == math.inf
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
+    from transformers import AutoTokenizer
+
+    folder = tiny_model(tmp_path_factory.mktemp("plain"))
+    return load_model(folder), AutoTokenizer.from_pretrained(folder)
+
+
+@pytest.fixture
+def watched(plain: tuple[Any, Any]) -> Any:
+    """The model, its tokenizer, and the inputs and logits of each forward pass."""
+    model, tokenizer = plain
+    passes: list[tuple[dict[str, Any], torch.Tensor]] = []
+    hook = model.register_forward_hook(
+        lambda _, args, inputs, found: passes.append((inputs, found.logits)), with_kwargs=True
+    )
+    yield model, tokenizer, passes
+    hook.remove()
+
+
+def test_the_longest_rows_come_first_in_batches_of_as_many_tokens_as_allowed(watched: Any) -> None:
+    model, tokenizer, passes = watched
+    lengths = [3, 8, 2, 5, 8, 13, 4, 2]
+    rows = [rendered(tokenizer, "x" * length) for length in lengths]
+    found = [index for index, _ in likelihoods(model, tokenizer, rows, batch_tokens=12)]
+    assert found == [5, 1, 4, 3, 6, 0, 2, 7]  # those of one length in their order
+    shapes = [tuple(inputs["input_ids"].shape) for inputs, _ in passes]
+    assert shapes == [(1, 13), (1, 8), (1, 8), (2, 5), (3, 3)]
+    assert list(likelihoods(model, tokenizer, [])) == []
+
+
+def test_padding_is_masked_and_only_the_logits_before_learned_tokens_are_computed(watched: Any) -> None:
+    model, tokenizer, passes = watched
+    rows = [rendered(tokenizer, "abcdef", slice(4, None)), rendered(tokenizer, "abcd", slice(3, None))]
+    list(likelihoods(model, tokenizer, rows))
+    [(inputs, logits)] = passes
+    ids = [row.ids.tolist() for row in rows]
+    assert inputs["input_ids"].tolist() == [ids[0], [*ids[1], 0, 0]]
+    assert inputs["attention_mask"].tolist() == [[1] * 6, [1] * 4 + [0] * 2]
+    assert inputs["attention_mask"].dtype == torch.long
+    assert inputs["use_cache"] is False
+    assert logits.shape[:2] == (2, 3)  # before the tokens 3, 4 and 5
+
+
+def test_a_model_that_computes_all_logits_gives_the_same_likelihoods(plain: tuple[Any, Any], monkeypatch: Any) -> None:
+    model, tokenizer = plain
+    rows = [rendered(tokenizer, "abcdef", slice(4, None)), rendered(tokenizer, "abcd", slice(1, 3))]
+    expected = measured(model, tokenizer, rows, 64)
+
+    class WithoutSelection(type(model)):
+        def forward(self, input_ids: Any, attention_mask: Any, use_cache: bool) -> Any:
+            return super().forward(input_ids=input_ids, attention_mask=attention_mask, use_cache=use_cache)
+
+    monkeypatch.setattr(model, "__class__", WithoutSelection)
+    found = measured(model, tokenizer, rows, 64)
+    assert found.keys() == expected.keys() == {0, 1}
+    for index, likelihood in found.items():
+        assert likelihood.nats == pytest.approx(expected[index].nats, rel=1e-6)
+
+
+def test_the_softmax_is_in_float32_whatever_the_model(tmp_path: Any) -> None:
+    from transformers import AutoTokenizer
+
+    folder = tiny_model(tmp_path, dtype="bfloat16")
+    model, tokenizer = load_model(folder, dtype=torch.bfloat16), AutoTokenizer.from_pretrained(folder)
+    row = rendered(tokenizer, "abcdefghijkl", weight=0.1)
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor(row.ids, dtype=torch.long)[None]).logits[0, :-1]
+    assert logits.dtype == torch.bfloat16
+    nats = -logits.double().log_softmax(-1).gather(1, torch.tensor(row.ids[1:, None], dtype=torch.long)).sum()
+    [found] = measured(model, tokenizer, [row], 64).values()
+    weight = float(np.float32(0.1))
+    assert found.nats == pytest.approx(float(nats) * weight, rel=1e-6)
+    assert found.tokens == pytest.approx(11 * weight, rel=1e-14)  # summed in float64
+
+
+def test_blanks_before_signs_are_counted(plain: tuple[Any, Any]) -> None:
+    """Decoders may clean up such blanks."""
+    _, tokenizer = plain
+    text = "a , b . c ! do n't"
+    assert learned_bytes(tokenizer, rendered(tokenizer, text)) == len(text) - 1

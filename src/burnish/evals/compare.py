@@ -96,8 +96,6 @@ def compare_ratios(
 def mcnemar(gained: int, lost: int) -> float:
     """Two-sided exact p-value of `gained` and `lost` rows, if both are equally likely: twice the binomial tail."""
     n = gained + lost
-    if n == 0:
-        return 1.0
     logs = [math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in range(min(gained, lost) + 1)]
     return min(1.0, 2 * math.fsum(math.exp(log - n * math.log(2)) for log in logs))
 

@@ -109,7 +109,7 @@ def measure_likelihoods(
     A text of more than `max_length` tokens is split as in training; a conversation of that length is marked too long.
     """
     unsplit = Renderer(tokenizer, RenderSpec(train_on=train_on, max_length=_NO_LIMIT, date=date))
-    splitting = Renderer(tokenizer, RenderSpec(max_length=max_length, over_length="split", date=date))
+    splitting = Renderer(tokenizer, RenderSpec(max_length=max_length, over_length="split"))
     measured, rendered = [], []
     for index, row in enumerate(rows):
         if row["kind"] not in ("chat", "text"):

@@ -90,7 +90,7 @@ def likelihoods(
 
 def learned_bytes(tokenizer: "PreTrainedTokenizerBase", row: LearnedRow) -> float:
     """Σ w·b: for each run of equal weights, the UTF-8 bytes that it adds to the decoded text."""
-    weights = np.asarray(row.weights, dtype=np.float64)
+    weights = np.asarray(row.weights)
     edges = [0, *(np.flatnonzero(np.diff(weights)) + 1).tolist(), len(weights)]
     total = 0.0
     for start, end in pairwise(edges):
@@ -115,8 +115,8 @@ def _nats(model: "PreTrainedModel", rows: Sequence[LearnedRow]) -> list[float]:
     weights = torch.zeros((len(rows), longest))
     mask = torch.zeros((len(rows), longest), dtype=torch.long)
     for i, row in enumerate(rows):
-        ids[i, : len(row.ids)] = torch.as_tensor(np.asarray(row.ids, dtype=np.int64))
-        weights[i, : len(row.ids)] = torch.as_tensor(np.asarray(row.weights, dtype=np.float32))
+        ids[i, : len(row.ids)] = torch.as_tensor(np.asarray(row.ids))
+        weights[i, : len(row.ids)] = torch.as_tensor(np.asarray(row.weights))
         mask[i, : len(row.ids)] = 1
     row_of, predicting = torch.nonzero(weights[:, 1:], as_tuple=True)  # [K]: the position before each learned token
     targets, shares = ids[row_of, predicting + 1], weights[row_of, predicting + 1].double()
@@ -128,7 +128,7 @@ def _nats(model: "PreTrainedModel", rows: Sequence[LearnedRow]) -> list[float]:
             for part in torch.arange(len(targets)).split(_POSITIONS)
         ]
     )
-    sums = torch.zeros(len(rows), dtype=torch.float64).index_add_(0, row_of, shares * losses.double())
+    sums = torch.zeros(len(rows), dtype=torch.float64).index_add_(0, row_of, shares * losses)
     return sums.tolist()
 
 

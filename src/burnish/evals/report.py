@@ -236,7 +236,7 @@ def _comparisons(sample: Sample) -> list[Comparison]:
 def _columns(rows: Sequence[Likelihood], per: str) -> Floats:
     """Nats and tokens, or bits and bytes: [n, 2]."""
     scale = np.log(2) if per == "bytes" else 1.0
-    return np.array([(row.nats / scale, getattr(row, per)) for row in rows], dtype=np.float64).reshape(-1, 2)
+    return np.array([(row.nats / scale, getattr(row, per)) for row in rows]).reshape(-1, 2)
 
 
 def _compared(comparison: Comparison | None, with_verdict: bool) -> dict[str, Any]:

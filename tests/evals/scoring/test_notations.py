@@ -24,6 +24,7 @@ TWO = '{"name": "g", "parameters": {}}'
         (f"{ONE};{TWO}", [("f", {"a": 1}), ("g", {})]),
         (f"{ONE}, {TWO} ", [("f", {"a": 1}), ("g", {})]),
         (f"{ONE}\n{TWO}\n", [("f", {"a": 1}), ("g", {})]),
+        (f" \n{ONE};{TWO}", [("f", {"a": 1}), ("g", {})]),
         ('{"tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}]}', [("f", {"a": 1})]),
         ('{"function": {"name": "f", "arguments": {"a": 1}}}', [("f", {"a": 1})]),
         ("[]", []),
@@ -48,6 +49,7 @@ def test_a_sequence_ends_where_something_else_begins():
     assert calls(_from_json_sequence(f"{ONE} {TWO} and so on")) == [("f", {"a": 1}), ("g", {})]
     assert calls(_from_json_sequence(f"{ONE}; {TWO}", ";")) == [("f", {"a": 1}), ("g", {})]
     assert calls(_from_json_sequence(f"{ONE}; {TWO}")) == [("f", {"a": 1})]
+    assert calls(_from_json_sequence(f"{ONE} ~ {TWO}")) == [("f", {"a": 1})]
     assert calls(_from_json_sequence(f"{ONE} [{TWO}]")) == [("f", {"a": 1}), ("g", {})]
     for broken in ("prose", '{"name": ', f'{ONE} {{"name"'):
         with pytest.raises(notations.MalformedToolCallError):
@@ -69,6 +71,7 @@ def test_blanks_and_separators_are_skipped():
         ("'a'", "a"),
         ("True", True),
         ("true", True),
+        ("false", False),
         ("null", None),
         ("None", None),
         ("[1, (2, 'a')]", [1, [2, "a"]]),
@@ -98,3 +101,33 @@ def test_what_looks_like_calls():
         assert _looks_like_calls(value)
     for value in ([], [call, 1], {}, {"name": "f"}, {"tool_calls": []}, {"tool_calls": [1]}, 1, None, "f"):
         assert not _looks_like_calls(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<tool_call>f\n<arg_key> a </arg_key>\n<arg_value>\n b \n</arg_value></tool_call>", [("f", {"a": "b"})]),
+        ('<function=f>\n{"a": 1}\n</function>', [("f", {"a": 1})]),
+        ('<|python_tag|>{"name": "f", "parameters": {"a": "<|python_tag|>"}}', [("f", {"a": "<|python_tag|>"})]),
+        ("<|tool_call>call:f{a:1}", [("f", {"a": 1})]),
+        ('<|tool_call>call:f{a:1}<tool_call|><|tool_call>call:g{b:<|"|>', "the call is not valid JSON"),
+        ("<|tool_call>call:f{a:1}<tool_call|><|tool_call>call:g{}<tool_call|>", [("f", {"a": 1}), ("g", {})]),
+        ("Sure. <|tool_call_start|>[f(a=1)]<|tool_call_end|>", [("f", {"a": 1})]),
+        ("<|tool_call_start|>[f(a=1)]", [("f", {"a": 1})]),
+        ("<|tool_call_start|>[f(a=1)]<|tool_call_end|> [g()]<|tool_call_end|>", [("f", {"a": 1})]),
+        (" \n[f(a=1)] ", [("f", {"a": 1})]),
+        (f"<tool_call>{ONE}</tool_call><tool_call> !! </tool_call>", "the tool call cannot be parsed: '!!'"),
+        ("<tool_call>{oops}</tool_call>", "the call is not valid JSON"),
+        ("[TOOL_CALLS]{}", "the tool call cannot be parsed: '[TOOL_CALLS]{}'"),
+        ("[f(1)]", "the calls are not valid Python: tool calls need keyword arguments"),
+    ],
+)
+def test_marked_calls_are_read_whatever_stands_around_them(text, expected):
+    if isinstance(expected, str):
+        with pytest.raises(notations.MalformedToolCallError) as caught:
+            notations.parse_tool_calls(text)
+        assert str(caught.value).startswith(expected)
+    else:
+        found = notations.parse_tool_calls(text)
+        shown = [(call.name, {k: getattr(v, "raw", v) for k, v in call.arguments.items()}) for call in found]
+        assert shown == expected

@@ -44,6 +44,7 @@ from burnish.evals.scoring.numbers import last_number
         ("5 tons of CO2", 5),
         ("答案是42。", 42),
         ("答案是４２", 42),
+        ("答案是－４２", -42),
         ("10 m²", 10),
         ("none at all", None),
         ("", None),
@@ -56,4 +57,6 @@ def test_last_number(text: str, number: Fraction | int | None) -> None:
 def test_an_endless_run_of_digits_is_not_a_number() -> None:
     assert last_number("It is 7, not " + "9" * 100_000) == 7
     assert last_number("1/" + "0" * 100_000) is None
+    assert last_number("9" * 1000) == 10**1000 - 1
+    assert last_number("9" * 1001) is None
     assert last_number("1," * 20_000 + "x") == 1

@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from burnish.core.errors import AskError, MachineError
-from burnish.evals.scoring.scorers import Score, build_scorers, scorers_for, visible
+from burnish.evals.scoring.scorers import Score, Unscored, answering_turn, build_scorers, scorers_for, visible
 from burnish.specs.evals import Scorer
 
 
@@ -71,6 +71,76 @@ def score(
 )
 def test_scorer(setting: dict[str, Any], answer: str, reference: str | None, value: float | None) -> None:
     assert score(setting, answer, reference) == (value if value is None else pytest.approx(value))
+
+
+NO_REFERENCE = Unscored("the row has no reference answer")
+
+
+@pytest.mark.parametrize(
+    ("setting", "answer", "reference", "result"),
+    [
+        ({"kind": "exact_match"}, "x", None, NO_REFERENCE),
+        ({"kind": "exact_match"}, "x", "x", Score(1.0, "equal")),
+        ({"kind": "exact_match"}, "x", "y", Score(0.0, "differs from the reference")),
+        ({"kind": "contains"}, "x", None, NO_REFERENCE),
+        ({"kind": "contains"}, "x", " ", NO_REFERENCE),
+        ({"kind": "contains"}, "axb", "x", Score(1.0, "found")),
+        ({"kind": "contains"}, "ab", "x" * 99, Score(0.0, f"{'x' * 60!r} is not in the answer")),
+        ({"kind": "regex", "pattern": "a(.)"}, "ab", None, NO_REFERENCE),
+        ({"kind": "regex", "pattern": "a(.)"}, "ab", "b", Unscored("the pattern is not found in the reference")),
+        ({"kind": "regex", "pattern": "a(.)"}, "b", "ab", Score(0.0, "the pattern is not found")),
+        ({"kind": "regex", "pattern": "a(.)"}, "ab", "ac", Score(0.0, "'b' instead of 'c'")),
+        ({"kind": "regex", "pattern": "a(.)"}, "ab", "xab", Score(1.0, "equal")),
+        ({"kind": "regex", "pattern": "a."}, "b", None, Score(0.0, "the pattern is not found")),
+        ({"kind": "number"}, "1", None, NO_REFERENCE),
+        ({"kind": "number"}, "1", "one", Unscored("the reference has no number")),
+        ({"kind": "number"}, "one", "1", Score(0.0, "the answer has no number")),
+        ({"kind": "number"}, "1/2", "1", Score(0.0, "1/2 instead of 1")),
+        ({"kind": "number", "tolerance": 0.5}, "6", "4", Score(1.0, "equal")),
+        ({"kind": "number", "tolerance": 0.5}, "-6", "-4", Score(1.0, "equal")),
+        ({"kind": "number", "tolerance": 0.5}, "6.01", "4", Score(0.0, "601/100 instead of 4")),
+        ({"kind": "number", "tolerance": 0.5}, "0", "0", Score(1.0, "equal")),
+        ({"kind": "json"}, "1", None, NO_REFERENCE),
+        ({"kind": "json"}, "1", "one", Unscored("the reference is not JSON")),
+        ({"kind": "json"}, "1", "2", Score(0.0, "different JSON")),
+        ({"kind": "rouge"}, "a", None, NO_REFERENCE),
+        ({"kind": "rouge"}, "a", ".", NO_REFERENCE),
+        ({"kind": "rouge"}, "a", "a", Score(1.0)),
+        ({"kind": "chrf"}, "a", None, NO_REFERENCE),
+        ({"kind": "chrf"}, "a", " ", NO_REFERENCE),
+        ({"kind": "language"}, "a", None, NO_REFERENCE),
+        ({"kind": "language"}, "a", " ", NO_REFERENCE),
+        ({"kind": "language", "expected": "fr"}, " ", None, Score(0.0, "the answer is empty")),
+        ({"kind": "language", "expected": "de"}, "Où est la gare ?", None, Score(0.0, "fr instead of de")),
+        ({"kind": "language"}, "Où est la gare ?", "Je ne sais pas où se trouve la gare", Score(1.0, "fr")),
+        ({"kind": "tool_call"}, "a", "b", Unscored("the row has neither a tool call nor tools")),
+    ],
+)
+def test_a_result_has_its_reason(setting: dict[str, Any], answer: str, reference: str | None, result: object) -> None:
+    scorer, *_ = build_scorers([TypeAdapter(Scorer).validate_python(setting)])
+    assert scorer(answer, reference, {}) == result
+
+
+@pytest.mark.parametrize(
+    ("roles", "is_answered"),
+    [
+        ([], False),
+        (["user"], False),
+        (["assistant"], True),
+        (["system", "user", "assistant"], True),
+        (["user", "assistant", "user"], False),
+        (["user", "assistant", "user", "assistant"], True),
+    ],
+)
+def test_the_last_turn_is_the_reference_if_the_assistant_has_it(roles: list[str], is_answered: bool) -> None:
+    messages = [{"role": role, "content": str(place)} for place, role in enumerate(roles)]
+    assert answering_turn({"messages": messages}) == (messages[-1] if is_answered else None)
+    assert answering_turn({}) is None
+
+
+def test_a_scorer_applies_to_every_row_unless_it_says_otherwise() -> None:
+    built = build_scorers([TypeAdapter(Scorer).validate_python({"kind": "exact_match"})])
+    assert scorers_for({}, built) == scorers_for({"messages": []}, built) == built
 
 
 def test_chrf_is_sacrebleus_sentence_score() -> None:
@@ -138,6 +208,8 @@ def test_rows_without_a_call_are_a_separate_measure(row: dict[str, Any], answer:
         ("<think>\nhm\n</think>\n\nParis", "Paris"),
         ("hm\n</think>\n\nParis", "Paris"),
         ("<think>hm", ""),
+        (" \n<think>hm", ""),
+        ("<think>a</think>b</think>\n\nc", "c"),
         ("Paris", "Paris"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from burnish.evals.scoring.json_values import Untyped
 from burnish.evals.scoring.notations import parse_tool_calls
 from burnish.evals.scoring.scorers import visible
-from burnish.evals.scoring.tool_calls import MalformedToolCallError, ToolCall, difference, reference_calls
+from burnish.evals.scoring.tool_calls import MalformedToolCallError, ToolCall, call_of, difference, reference_calls
 from burnish.tokens.load import load_tokenizer
 from burnish.tokens.rendering.renderer import Renderer
 
@@ -140,6 +140,7 @@ def test_the_order_of_calls_counts_only_on_request() -> None:
     assert difference([TIME, WEATHER], [WEATHER, TIME], order=True) == "called get_time instead of get_weather"
     assert difference([TIME, WEATHER], [WEATHER, TIME], order=False) == ""
     assert difference([TIME, TIME], [WEATHER, TIME], order=False) == "no call matches get_weather(city, days)"
+    assert difference([TIME, WEATHER], [TIME, TIME], order=False) == "no call matches get_time(zone)"
 
 
 def test_a_difference_is_described() -> None:
@@ -149,6 +150,32 @@ def test_a_difference_is_described() -> None:
     assert difference([ToolCall("get_time", {})], [TIME], order=True) == "get_time: argument zone is missing"
     surplus = ToolCall("get_time", {"zone": "CET", "format": "h"})
     assert difference([surplus], [TIME], order=True) == "get_time: unexpected argument format"
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ({"name": "f"}, {}),
+        ({"name": "f", "arguments": None}, {}),
+        ({"name": "f", "arguments": " "}, {}),
+        ({"name": "f", "arguments": {"a": 1}, "parameters": {"b": 2}}, {"a": 1}),
+        ({"function": {"name": "f", "parameters": '{"a": 1}'}}, {"a": 1}),
+        ({"name": "f", "arguments": "{a"}, "the arguments of f are not valid JSON"),
+        ({"name": "f", "arguments": "[1]"}, "the arguments of f are not a JSON object"),
+        ({"name": "f", "arguments": 7}, "the arguments of f are not a JSON object"),
+        ({"name": 7}, "the call has no name"),
+        ({"function": {}}, "the call has no name"),
+        ({"function": "f", "name": "g"}, {}),
+        ("f", "the call has no name"),
+    ],
+)
+def test_a_call_has_a_name_and_an_object_of_arguments(call: object, expected: object) -> None:
+    if isinstance(expected, str):
+        with pytest.raises(MalformedToolCallError) as caught:
+            call_of(call)
+        assert str(caught.value) == expected
+    else:
+        assert call_of(call).arguments == expected
 
 
 def test_reference_arguments_are_json_strings() -> None:

@@ -58,7 +58,7 @@ def parse_tool_calls(text: str) -> list[ToolCall]:
             if not calls:
                 raise MalformedToolCallError(f"the tool call cannot be parsed: {text.strip()[:60]!r}")
             return calls
-    if pythonic := _PYTHONIC.match(text.strip()):
+    if pythonic := _PYTHONIC.match(text):
         return _from_python(pythonic[1])
     return _from_plain_json(text)
 
@@ -135,7 +135,7 @@ def _from_invocations(text: str) -> list[ToolCall]:
 
 
 def _from_marked_python(text: str) -> list[ToolCall]:
-    match = _PYTHONIC.match(text[text.index("<|tool_call_start|>") :].partition("<|tool_call_end|>")[0].strip())
+    match = _PYTHONIC.match(text[text.index("<|tool_call_start|>") :].partition("<|tool_call_end|>")[0])
     return _from_python(match[1]) if match else []
 
 
