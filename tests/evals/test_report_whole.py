@@ -281,7 +281,9 @@ def test_the_lines_of_the_items_are_these() -> None:
             **said,
             "scores": right,
             "too_long": False,
-            **{"nll": 2 * LN2, "tokens": 2, "bytes": 4},
+            "nll": 2 * LN2,
+            "tokens": 2,
+            "bytes": 4,
             "base": {**said, "scores": right, "too_long": False, "nll": 4 * LN2, "tokens": 2, "bytes": 4},
         },
         {
@@ -295,7 +297,9 @@ def test_the_lines_of_the_items_are_these() -> None:
                 **said,
                 "scores": {"number": {"value": 0.0, "why": "scored 0.0"}},
                 "too_long": False,
-                **{"nll": 9 * LN2, "tokens": 9, "bytes": 9},
+                "nll": 9 * LN2,
+                "tokens": 9,
+                "bytes": 9,
             },
         },
     ]

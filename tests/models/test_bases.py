@@ -7,6 +7,8 @@ import pytest
 
 from burnish.core.context import Input
 from burnish.core.errors import ModelError
+from burnish.core.inputs import hub
+from burnish.core.inputs.checks import write_base_record
 from burnish.models.bases import base_of, chain_of, folder_of, is_adapter, other_name, tokenizer_folder, whole_model
 
 
@@ -103,3 +105,69 @@ def test_a_base_of_another_name_is_reported_unless_hashes_are_recorded(folders):
     assert other_name(adapter, other) is None
     (folders("nameless", "x") / "adapter_config.json").write_text("{}")
     assert other_name(adapter.parent / "nameless", other) is None
+
+
+@pytest.mark.parametrize("revision", ["v1", "", None, 7])
+def test_a_name_on_the_hub_is_asked_for_at_the_recorded_revision(folders, tmp_path, monkeypatch, revision):
+    """The hub is played: it cannot be reached from a test."""
+    model, asked = folders("model"), []
+    monkeypatch.setattr(hub, "pin", lambda name, kind: asked.append((name, kind)) or "c0ffee")
+    monkeypatch.setattr(hub, "fetch", lambda *words: asked.append(words) or model)
+    adapter = folders("adapter", "owner/x", revision=revision)
+    name = "owner/x@v1" if revision == "v1" else "owner/x"
+    assert base_of(adapter) == Input("hub:owner/x@c0ffee", "model", model, revision="c0ffee")
+    assert asked == [(name, "model"), (name, "c0ffee", "model")]
+    inner = folders("inner", str(model))
+    monkeypatch.setattr(hub, "fetch", lambda *words: inner)
+    assert base_of(adapter) == Input("hub:owner/x@c0ffee", "adapter", inner, revision="c0ffee")
+
+
+def test_a_base_with_other_bytes_than_recorded_is_refused_wherever_it_lies(folders, monkeypatch):
+    good, other = folders("good"), folders("other")
+    for folder, data in ((good, b"one"), (other, b"two")):
+        (folder / "model.safetensors").write_bytes(data)
+    adapter = folders("adapter", str(good))
+    write_base_record(adapter, Input("file:good", "model", good), {})
+    assert base_of(adapter) == good
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(other)}))
+    assert refused(base_of, adapter).code == "model.wrong-adapter"
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "owner/x"}))
+    monkeypatch.setattr(hub, "pin", lambda name, kind: "c0ffee")
+    monkeypatch.setattr(hub, "fetch", lambda *words: other)
+    assert refused(base_of, adapter).code == "model.wrong-adapter"
+
+
+def test_a_circle_is_seen_through_relative_names(folders):
+    assert refused(chain_of, folders("self", "../self")).code == "model.broken"
+
+
+def test_a_longer_chain_ends_at_the_whole_model(folders):
+    model = folders("model")
+    links = [model]
+    for name in ("first", "second", "third"):
+        links.append(folders(name, str(links[-1])))
+    assert chain_of(links[-1]) == links[::-1]
+    assert whole_model(links[-1]) == model
+
+
+@pytest.mark.parametrize(
+    ("named", "ref", "is_alike"),
+    [
+        ("owner/model", "hub:model@main", True),
+        ("owner/model", "file:model", True),
+        ("owner/model", "step:model", False),
+        ("owner/model", "model", True),
+        ("owner/model", "hub:owner/other@model", False),
+    ],
+)
+def test_a_reference_is_compared_by_its_last_part(folders, named, ref, is_alike):
+    adapter, base = folders("adapter", named), folders("base")
+    warning = f"the adapter {adapter} names '{named}' as its base, but is used with {ref}"
+    assert other_name(adapter, Input(ref, "model", base)) == (None if is_alike else warning)
+
+
+def test_one_folder_under_two_names_is_one_base(folders, tmp_path):
+    model = folders("model")
+    (tmp_path / "link").symlink_to(model)
+    assert other_name(folders("one", str(tmp_path / "link")), model) is None
+    assert other_name(folders("two", str(model)), tmp_path / "link") is None

@@ -5,6 +5,7 @@ import weakref
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from burnish.core.context import Input
 from burnish.models.adapters.attach import attach_lora, save_adapter, without_adapter
@@ -78,3 +79,47 @@ def test_a_weight_is_not_kept_once_it_is_not_used(tmp_path):
     gc.collect()
     assert len(read) > 10
     assert all(weight() is None for weight in read)
+
+
+def test_three_adapters_are_merged_from_the_lowest_up(tmp_path):
+    """DoRA scales what lies below it, so the order is seen."""
+    base = tiny_model(tmp_path / "base", "qwen3", tokenizer=False, dtype="bfloat16")
+    source = base
+    for number, spec in enumerate((LoraSpec(rank=2, dora=True), LoraSpec(rank=1), LoraSpec(rank=2, dora=True))):
+        source = adapter_on(source, tmp_path / str(number), spec)
+    merged = without_adapter(load_model(source, dtype=torch.float32))
+    streamed = StreamedWeights(source)
+    assert len(streamed) == len(list(streamed)) == len(dict(merged.named_parameters(remove_duplicate=False)))
+    for name, weight in merged.named_parameters(remove_duplicate=False):
+        assert torch.equal(streamed[name], weight), name
+
+
+def test_a_model_with_weights_of_another_layout_or_dtype_is_refused(tmp_path):
+    base = tiny_model(tmp_path / "base", "qwen3", tokenizer=False)
+    tensors = load_file(base / "model.safetensors")
+    name = "model.layers.1.mlp.down_proj.weight"
+
+    def refused(**changed) -> str:
+        save_file({**tensors, **changed}, base / "model.safetensors", {"format": "pt"})
+        with pytest.raises(ValueError, match=str(base)) as caught:
+            StreamedWeights(base)
+        return str(caught.value)
+
+    assert refused(**{name: tensors[name].T.contiguous()}) == (
+        f"{base}: '{name}' has another layout in the files than in the model"
+    )
+    assert refused(**{name: tensors[name].to(torch.int8)}) == f"{base}: '{name}' is quantized"
+    gone = {key: tensor for key, tensor in tensors.items() if key != name}
+    save_file(gone, base / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match="has another layout"):
+        StreamedWeights(base)
+
+
+def test_one_expert_of_another_shape_or_dtype_is_seen(tmp_path):
+    base = tiny_model(tmp_path / "base", "mixtral", tokenizer=False, num_local_experts=3)
+    tensors = load_file(base / "model.safetensors")
+    name = next(key for key in sorted(tensors) if key.endswith("experts.1.w2.weight"))
+    for changed, what in ((tensors[name][:, :-1].contiguous(), "another layout"), (tensors[name].byte(), "quantized")):
+        save_file({**tensors, name: changed}, base / "model.safetensors", {"format": "pt"})
+        with pytest.raises(ValueError, match=what):
+            StreamedWeights(base)

@@ -10,7 +10,16 @@ from safetensors.torch import load_file, save_file
 from burnish.core.errors import ModelError
 from burnish.models import tensors as reading
 from burnish.models.tensors import is_finite, read_tensor, refuse_not_finite, write_tensors
-from burnish.models.weights import StreamedWriter, read_header, read_json, weight_files
+from burnish.models.weights import (
+    StreamedWriter,
+    TensorInfo,
+    read_header,
+    read_json,
+    refuse_integers,
+    refuse_pickle,
+    size_in_bytes,
+    weight_files,
+)
 
 NAMED = {
     "b": torch.arange(6, dtype=torch.float32).reshape(2, 3),
@@ -121,7 +130,7 @@ def test_the_weights_of_a_folder_are_those_of_its_index_or_its_one_file(tmp_path
     (tmp_path / "model.safetensors").write_bytes(b"")
     assert weight_files(tmp_path) == [tmp_path / "model.safetensors"]
     index = tmp_path / "model.safetensors.index.json"
-    for value in ({}, {"weight_map": {}}, {"weight_map": ["a"]}, {"weight_map": {"a": 3}}):
+    for value in ({}, {"weight_map": {}}, {"weight_map": ["a"]}, {"weight_map": {"a": 3, "b": "c"}}):
         index.write_text(json.dumps(value))
         assert "has no weight_map" in broken(weight_files, tmp_path)
     index.write_text(json.dumps({"weight_map": {"x": "two", "y": "one", "z": "two"}}))
@@ -151,3 +160,115 @@ def test_only_finite_values_pass():
 
 def test_every_dtype_has_a_name_of_its_own():
     assert len(set(reading.DTYPES.values())) == len(reading.DTYPES)
+
+
+def test_a_file_without_tensors_is_whole(tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(struct.pack("<Q", 2) + b"{}")
+    assert read_header(path) == []
+    path.write_bytes(struct.pack("<Q", 2) + b"{}\0")
+    assert "has 11 bytes where its header says 10" in broken(read_header, path)
+    for length in range(3, 20):
+        path.write_bytes(struct.pack("<Q", length) + b"{}")
+        assert "header is incomplete" in broken(read_header, path)
+
+
+def test_a_header_may_have_a_hundred_million_bytes_and_no_more(tmp_path):
+    path = tmp_path / "model.safetensors"
+    for length, what in ((100_000_000, "damaged safetensors header"), (100_000_001, "header is incomplete")):
+        with path.open("wb") as file:  # sparse: it takes no space
+            file.write(struct.pack("<Q", length) + b"?")
+            file.truncate(100_000_100)
+        assert what in broken(read_header, path)
+
+
+def test_tensors_are_listed_in_the_order_of_the_file(tmp_path):
+    path = tmp_path / "model.safetensors"
+    entry = {"dtype": "F32", "shape": [1]}
+    header(path, {"b": {**entry, "data_offsets": [4, 8]}, "a": {**entry, "data_offsets": [0, 4]}})
+    assert [info.name for info in read_header(path)] == ["a", "b"]
+
+
+def test_the_bytes_of_a_file_are_those_of_the_format(tmp_path):
+    path = tmp_path / "model.safetensors"
+    write_tensors(path, {"a": torch.tensor([1.0, 2.0]), "b": torch.nn.Parameter(torch.tensor([[3.0]]))})
+    text = b'{"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},'
+    text += b'"b":{"dtype":"F32","shape":[1,1],"data_offsets":[8,12]}}'
+    text += b" " * (-len(text) % 8)
+    assert path.read_bytes() == struct.pack("<Q", len(text)) + text + struct.pack("<3f", 1, 2, 3)
+
+
+def test_the_size_of_each_dtype_is_that_of_torch_and_numpy():
+    sizes = {"BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "U16": 2, "I16": 2, "F16": 2}
+    sizes |= {"BF16": 2, "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8, "C64": 8}
+    for dtype, size in sizes.items():
+        assert [size_in_bytes(dtype, shape) for shape in ((5, 8), (), (3, 0))] == [40 * size, size, 0]
+        info = TensorInfo("x", dtype, (5, 8), None, 0)
+        assert (info.size, info.bytes) == (40, 40 * size)
+
+
+INTEGERS = ("I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64", "BOOL")
+
+
+@pytest.mark.parametrize("dtype", [*INTEGERS, "F32", "F8_E4M3"])
+@pytest.mark.parametrize(
+    ("name", "shape", "is_weight"),
+    [
+        ("model.layers.0.q_proj.weight", (2, 2), True),
+        ("model.layers.0.experts.gate_up_proj", (2, 2, 2), True),
+        ("x.lora_A.default", (2, 2), True),
+        ("weight", (2, 2), True),
+        ("model.layers.0.q_proj.weight", (2,), False),
+        ("model.layers.0.q_proj.weight", (), False),
+        ("model.weight.attn.mask", (2, 2), False),
+        ("model.q_proj.bias", (2, 2), False),
+        ("position_ids", (2, 2), False),
+    ],
+)
+def test_integer_weights_without_a_scale_are_refused(dtype, name, shape, is_weight):
+    fine = TensorInfo("norm.weight", "F32", (2,), None, 0)
+    call = refuse_integers, "here", [fine, TensorInfo(name, dtype, shape, None, 0)]
+    if is_weight and dtype in INTEGERS:
+        assert broken(*call) == f"here: '{name}' is {dtype}, integers, and no quantization_config says how to read it"
+    else:
+        call[0](*call[1:])
+
+
+def test_the_first_pickle_by_name_is_reported(tmp_path):
+    refuse_pickle(tmp_path)
+    names = ["z.ckpt", "pytorch_model-1.bin", "adapter_model.bin", "b.pt", "a.pth"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+        with pytest.raises(ModelError) as caught:
+            refuse_pickle(tmp_path)
+        assert caught.value.code == "model.pickle"
+    assert caught.value.what.startswith(f"{tmp_path / 'a.pth'} is a pickle")
+
+
+def test_values_that_are_not_finite_are_counted_in_every_dtype():
+    for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.float8_e5m2):
+        bad = torch.tensor([1.0, float("nan"), float("nan"), 2.0]).to(dtype)
+        assert "2 of 4 values of 'x' are NaN or infinite" in broken(refuse_not_finite, "here", {"x": bad})
+        assert is_finite(torch.zeros(0, dtype=dtype))
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("F32", torch.float32),
+        ("F16", torch.float16),
+        ("BF16", torch.bfloat16),
+        ("F64", torch.float64),
+        ("U8", torch.uint8),
+        ("I32", torch.int32),
+        ("I64", torch.int64),
+    ],
+)
+def test_each_dtype_is_written_under_the_name_of_the_format(tmp_path, name, dtype):
+    values = torch.tensor([[1, 2, 3]]).to(dtype)
+    write_tensors(tmp_path / "x", {"x": values})
+    [info] = read_header(tmp_path / "x")
+    assert (info.dtype, info.shape) == (name, (1, 3))
+    assert torch.equal(load_file(tmp_path / "x")["x"], values)
+    if dtype.is_floating_point:
+        assert torch.equal(read_tensor(info), values)
