@@ -81,7 +81,7 @@ def test_integer_weights_need_a_scale_from_the_config(tmp_path, config, is_scale
     if is_scaled:
         refuse_unscaled(folder, config)
     else:
-        with pytest.raises(ModelError, match="'q_proj.weight' is I8, integers"):
+        with pytest.raises(ModelError, match=r"'q_proj\.weight' is I8, integers"):
             refuse_unscaled(folder, config)
 
 
