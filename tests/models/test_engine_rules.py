@@ -291,9 +291,11 @@ def test_plain_generation_is_greedy_and_endless_and_ends(model, pad, used):
     before = GenerationConfig(do_sample=True, temperature=0.5, eos_token_id=3)
     before.pad_token_id = pad
     model.generation_config = before
-    with pytest.raises(KeyError), plain_generation(model):
+    with plain_generation(model):
         within = model.generation_config
         assert (within.pad_token_id, within.eos_token_id, bool(within.do_sample)) == (used, None, False)
+    assert model.generation_config is before
+    with pytest.raises(KeyError), plain_generation(model):
         raise KeyError
     assert model.generation_config is before
 

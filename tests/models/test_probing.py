@@ -251,10 +251,13 @@ def test_random_states_and_modes_are_restored():
     assert torch.equal(torch.get_rng_state(), before)
     for training in (True, False):
         model.train(training)
-        with pytest.raises(KeyError), evaluating(model):
+        with evaluating(model):
             assert not model.training
             assert not model[1].training
             torch.rand(3)
+        assert (model.training, model[1].training) == (training, training)
+        assert torch.equal(torch.get_rng_state(), before)
+        with pytest.raises(KeyError), evaluating(model):
             raise KeyError
         assert (model.training, model[1].training) == (training, training)
         assert torch.equal(torch.get_rng_state(), before)
