@@ -156,6 +156,7 @@ def test_the_metrics_of_two_models_are_these() -> None:
 def test_the_flat_measures_of_both_are_these() -> None:
     alone = measures(metrics(Sample(ROWS, MODEL, None, 0.8, 3)))
     numbers = {"number": 2 / 3, "perplexity": 2 ** (12 / 8), "bits_per_byte": 0.75}
+    assert unpaired(metrics(Sample(ROWS, MODEL, None, 0.8, 3))) == {}
     assert alone == {"rows": 4} | {name: pytest.approx(value) for name, value in numbers.items()}
     found = metrics(Sample(ROWS, MODEL, BASE, 0.8, 3))
     number, bits = found["scores"]["number"], found["likelihood"]["bits_per_byte"]

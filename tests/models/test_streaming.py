@@ -9,10 +9,12 @@ from safetensors.torch import load_file, save_file
 
 from burnish.core.context import Input
 from burnish.models.adapters.attach import attach_lora, save_adapter, without_adapter
+from burnish.models.adapters.changes import _stacked
 from burnish.models.load import load_model
 from burnish.models.streaming import StreamedWeights
 from burnish.specs.train import LoraSpec
 from burnish.testing import tiny_model
+from families import save
 
 EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "decoder_sparse_step": 1}
 FAMILIES = {
@@ -35,6 +37,25 @@ def test_each_weight_is_that_of_the_loaded_model(tmp_path, family, dtype):
     assert streamed.keys() == loaded.keys()
     for name, weight in loaded.items():
         assert streamed[name].dtype == torch.float32
+        assert torch.equal(streamed[name], weight), name
+
+
+REARRANGED = {
+    "hrm_text": "one tensor of the files is split into several weights",
+    "olmo_hybrid": "tensors are joined by rows",
+    "kimi_linear": "tensors are joined by rows, and experts are stacked",
+    "deepseek_v4": "a rule for other names also fits a name that is right",
+    "laguna": "a rule for other names also fits a name that is right",
+}
+
+
+@pytest.mark.parametrize("family", REARRANGED)
+def test_weights_that_the_files_hold_in_other_parts_are_put_together(tmp_path, family):
+    base = save(family, tmp_path)
+    streamed = StreamedWeights(base)
+    loaded = dict(load_model(base, dtype=torch.float32).named_parameters(remove_duplicate=False))
+    assert streamed.keys() == loaded.keys()
+    for name, weight in loaded.items():
         assert torch.equal(streamed[name], weight), name
 
 
@@ -69,6 +90,24 @@ def test_what_cannot_be_followed_is_refused_and_not_guessed(tmp_path):
     adapter = adapter_on(tied, tmp_path / "adapter", LoraSpec(rank=2, targets=["q_proj", "embed_tokens"]))
     with pytest.raises(ValueError, match="tied"):
         StreamedWeights(adapter)
+
+
+def test_a_replaced_head_is_float32_whatever_its_file(tmp_path):
+    base = tiny_model(tmp_path / "base", "qwen3", tokenizer=False, dtype="bfloat16")
+    adapter = adapter_on(base, tmp_path / "adapter", LoraSpec(rank=2, train_fully=["lm_head"], targets=["q_proj"]))
+    file = adapter / "adapter_model.safetensors"
+    save_file({name: weight.bfloat16() for name, weight in load_file(file).items()}, file, {"format": "pt"})
+    head = StreamedWeights(adapter)["lm_head.weight"]
+    assert head.dtype == torch.float32
+    assert torch.equal(head, load_file(file)["base_model.model.lm_head.weight"].float())
+
+
+def test_the_matrices_of_experts_are_not_kept_between_weights(tmp_path):
+    base = tiny_model(tmp_path / "base", "mixtral", tokenizer=False, num_local_experts=4)
+    adapter = adapter_on(base, tmp_path / "adapter", LoraSpec(rank=2, experts=True))
+    streamed = StreamedWeights(adapter)
+    assert streamed["model.layers.0.mlp.experts.down_proj"].shape == (4, 32, 64)
+    assert _stacked.cache_info().currsize == 0
 
 
 def test_a_weight_is_not_kept_once_it_is_not_used(tmp_path):

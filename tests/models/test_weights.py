@@ -246,7 +246,7 @@ def test_the_first_pickle_by_name_is_reported(tmp_path):
 
 
 def test_values_that_are_not_finite_are_counted_in_every_dtype():
-    for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.float8_e5m2):
+    for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.float8_e5m2, torch.float8_e4m3fn):
         bad = torch.tensor([1.0, float("nan"), float("nan"), 2.0]).to(dtype)
         assert "2 of 4 values of 'x' are NaN or infinite" in broken(refuse_not_finite, "here", {"x": bad})
         assert is_finite(torch.zeros(0, dtype=dtype))

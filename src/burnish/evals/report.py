@@ -143,7 +143,7 @@ def _section(sample: Sample, comparisons: Mapping[str, Comparison], *, with_verd
         scores[name] = sides | _compared(comparisons.get(name), with_verdict)
     found = {side: _likelihood(side, sample) for side in sample.sides}
     likelihood: dict[str, Any] = {}
-    if any(side["perplexity"]["n"] for side in found.values()):
+    if found["model"]["perplexity"]["n"]:  # the same rows for both
         for name in ("perplexity", BITS):
             sides = {side: values[name] for side, values in found.items()}
             likelihood[name] = sides | _compared(comparisons.get(name), with_verdict)

@@ -146,7 +146,6 @@ def _load_whole(
             ) from error
     model, found = loaded
     _refuse_half_a_model(folder, found)
-    model = model.eval()
     refuse_not_finite(folder, dict(model.named_parameters()))
     return model
 

@@ -49,7 +49,7 @@ class StreamedWeights(Mapping[str, torch.Tensor]):
             for place in places:
                 part = weight if place.expert is None else weight[place.expert]
                 tensor = read_tensor(self._tensors[place.tensor])
-                part[slice(*(place.rows or (None, None)))] = tensor[slice(*(place.block or (None, None)))].float()
+                part[slice(*(place.rows or (None, None)))] = tensor[slice(*(place.block or (None, None)))]
         with torch.no_grad():
             for change in self._changes.get(name, ()):
                 weight = change.apply(weight).float()

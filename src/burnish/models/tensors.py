@@ -26,7 +26,7 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     """Write a safetensors file tensor by tensor: device tensors are copied to main memory one at a time."""
     with StreamedWriter(path, [(name, _NAMES[t.dtype], tuple(t.shape)) for name, t in tensors.items()]) as writer:
         for name, tensor in tensors.items():
-            flat = tensor.detach().cpu().contiguous().reshape(-1)
+            flat = tensor.cpu().contiguous().reshape(-1)
             writer.write(name, flat.view(torch.uint8).numpy().data)
 
 

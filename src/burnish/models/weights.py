@@ -114,7 +114,7 @@ def weight_files(folder: Path) -> list[Path]:
             raise broken(folder / WEIGHTS_INDEX, "has no weight_map of file names")
         files = [folder / name for name in sorted(set(index.values()))]
         for file in files:
-            if not file.is_file() or file.resolve().is_dir():
+            if not file.is_file():
                 raise broken(file, f"is missing, but {WEIGHTS_INDEX} names it")
         return files
     if (folder / WEIGHTS).is_file():
