@@ -42,7 +42,7 @@ class StreamedWeights(Mapping[str, torch.Tensor]):
 
     def __getitem__(self, name: str) -> torch.Tensor:
         places, shape = self._places[name], self._shapes[name]
-        if len(places) == 1 and places[0] == Place(places[0].tensor):
+        if places == [Place(places[0].tensor)]:
             weight = read_tensor(self._tensors[places[0].tensor]).float()
         else:
             weight = torch.empty(shape)

@@ -80,8 +80,7 @@ def read_header(path: Path) -> list[TensorInfo]:
     except OSError as error:
         raise broken(path, f"cannot be read ({error.strerror})") from None
     with file:
-        start = file.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        length = int.from_bytes(file.read(8), "little")
         if not 2 <= length <= min(_LONGEST_HEADER, length_on_disk - 8):
             raise broken(path, "is truncated: its safetensors header is incomplete")
         try:

@@ -319,3 +319,78 @@ def test_peft_takes_names_of_layers_for_experts_in_some_families():
         paths = list(linear_layers(sparse))
         names = ("down_proj", "gate_proj", "up_proj")
         assert _diverted(sparse, paths) == {path for path in paths if path.endswith(names)}
+
+
+OTHER_TEXT, BY_PEFT, NO_PRODUCT, IDLE, FUSED = (
+    "outside the language model",
+    "PEFT refuses it in this family",
+    "not a plain matrix product",
+    "the model reads its weight without calling the layer, or never calls it on text",
+    "PEFT matches its name to the experts, and supports the layer only without dropout and DoRA",
+)
+
+
+def in_layers(start, *names):
+    return [f"{start}.{layer}.{name}" for layer in (0, 1) for name in names]
+
+
+LEFT_OUT = [
+    (
+        "mamba",
+        {},
+        {
+            BY_PEFT: in_layers("backbone.layers", "mixer.out_proj"),
+            IDLE: in_layers("backbone.layers", "mixer.dt_proj"),
+        },
+    ),
+    ("llama4_text", {}, {NO_PRODUCT: in_layers("model.layers", "feed_forward.router")}),
+    (
+        "bart",
+        {},
+        {
+            IDLE: in_layers(
+                "model.decoder.layers", *(f"encoder_attn.{n}" for n in ("k_proj", "out_proj", "q_proj", "v_proj"))
+            )
+        },
+    ),
+    *(
+        (
+            "deepseek_v3",
+            setting,
+            {FUSED: in_layers("model.layers", *(f"mlp.{name}" for name in ("down_proj", "gate_proj", "up_proj")))},
+        )
+        for setting in ({"dropout": 0.1}, {"dora": True})
+    ),
+    ("deepseek_v3", {}, {}),
+    ("mixtral", {"dropout": 0.1}, {}),
+]
+
+
+@pytest.mark.parametrize(("family", "spec", "left_out"), LEFT_OUT)
+def test_each_layer_that_is_left_out_has_its_reason(family, spec, left_out):
+    model = build(family)
+    found = plan_of(model=model, **spec)
+    assert found.left_out == left_out
+    layers = linear_layers(model)
+    kept = layers.keys() - {path for paths in left_out.values() for path in paths}
+    assert found.adapted == len(kept)
+    assert found.covered == sum(layers[path].weight.numel() for path in kept)
+
+
+def test_the_layers_of_images_are_left_out_and_the_ends_of_the_text_are_not():
+    model = build("gemma3")
+    found = plan_of(model=model)
+    tower = sorted(path for path in linear_layers(model) if ".vision_tower." in path)
+    assert {reason: sorted(paths) for reason, paths in found.left_out.items()} == {OTHER_TEXT: tower}
+    assert len(tower) > 8
+    by_name = plan_of(model=model, targets=["embed_tokens", "lm_head", "fc1"])
+    assert by_name.modules == ["embed_tokens", "lm_head"]
+    assert list(by_name.left_out) == [OTHER_TEXT]
+
+
+def test_an_expert_named_by_its_module_is_no_layer_of_its_own():
+    plan = plan_of("mixtral", targets=["q_proj", "experts.down_proj", "0.mlp.experts.gate_up_proj"])
+    assert plan.modules == ["q_proj"]
+    assert plan.parameters == ["0.mlp.experts.gate_up_proj", "down_proj"]
+    with pytest.raises(ModelError, match="supports an adapter"):
+        plan_of("mixtral", targets=["experts"])
