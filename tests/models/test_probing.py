@@ -17,8 +17,10 @@ from burnish.models.probing import (
     error_text,
     evaluating,
     gradient,
+    has_experts,
     length_of_rope,
     not_drawing,
+    off_by,
     random_ids,
     side_of_masks,
     some_trained,
@@ -261,3 +263,37 @@ def test_random_states_and_modes_are_restored():
             raise KeyError
         assert (model.training, model[1].training) == (training, training)
         assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("share", "least", "rounding", "text"),
+    [
+        (0.5e-4, {}, None, ""),
+        (0.25, {torch.float32: 0.25}, None, ""),
+        (0.25, {torch.bfloat16: 0.25}, 0.0, "off by 0.25, where rounding explains 0.0001"),
+        (0.25, {}, 0.0625, ""),
+        (0.25, {}, 0.05, "off by 0.25, where rounding explains 0.2"),
+        (0.25, {torch.float32: 0.125}, 0.01, "off by 0.25, where rounding explains 0.12"),
+        (0.5, {}, 9.0, ""),
+        (0.625, {}, 9.0, "off by 0.62, where rounding explains 0.5"),
+        (0.625, {torch.float32: 0.75}, None, ""),
+    ],
+)
+def test_rounding_explains_a_difference_up_to_a_limit(share, least, rounding, text):
+    """The rounding of the model is measured only where it is needed."""
+    theirs = torch.tensor([1.0])
+    found = off_by(
+        theirs * (1 + share),
+        theirs,
+        least,
+        lambda: rounding if rounding is not None else pytest.fail("it is not needed"),
+    )
+    assert found == text
+
+
+def test_experts_are_known_by_the_paths_of_modules():
+    model = nn.Module()
+    model.mlp = nn.ModuleDict({"gate": nn.Linear(1, 1)})
+    assert not has_experts(model)
+    model.mlp["experts"] = nn.ModuleList([nn.Linear(1, 1)])
+    assert has_experts(model)
