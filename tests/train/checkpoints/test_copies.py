@@ -215,3 +215,66 @@ def test_a_checkpoint_is_written_by_the_run_itself_where_no_thread_starts(writer
     writer.folder.errors = [ValueError("broken")]
     with pytest.raises(RunError, match="step 3: broken"):
         writer.save(3, checkpoint(), None, nothing)
+
+
+class OnDevice(torch.Tensor):
+    """A tensor of the CPU that says it is on a CUDA device; its copies say whether they are waited for."""
+
+    is_cuda = property(lambda self: True)
+    device = property(lambda self: torch.device("cuda", 1))
+
+
+def test_tensors_of_a_device_are_copied_on_one_stream_of_its_own_into_pinned_memory(monkeypatch):
+    calls, empty, copy_ = [], torch.empty, torch.Tensor.copy_
+
+    class Stream:
+        def __init__(self, device):
+            calls.append(("stream", device))
+
+        def wait_stream(self, other):
+            calls.append(("wait", other))
+
+        def record_event(self):
+            calls.append(("event",))
+            return SimpleNamespace(synchronize=lambda: calls.append(("synchronized",)))
+
+        def __enter__(self):
+            calls.append(("enter",))
+
+        def __exit__(self, *_):
+            calls.append(("exit",))
+
+    def made(shape, *, dtype, pin_memory):
+        calls.append(("empty", tuple(shape), dtype, pin_memory))
+        return empty(shape, dtype=dtype)
+
+    def copied(target, source, non_blocking=False):
+        calls.append(("copy", tuple(source.shape), non_blocking))
+        return copy_(target, source.as_subclass(torch.Tensor))
+
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: ("current", device))
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: stream)
+    monkeypatch.setattr(torch, "empty", made)
+    monkeypatch.setattr(torch.Tensor, "copy_", copied)
+    device = torch.device("cuda", 1)
+    tensors = {"host": torch.ones(2), "a": torch.arange(3.0).as_subclass(OnDevice)}
+    copy = StateCopy()
+    found = copy.take(tensors)
+    assert found["a"].tolist() == [0.0, 1.0, 2.0]
+    assert calls == [
+        ("empty", (2,), torch.float32, False),
+        ("empty", (3,), torch.float32, True),
+        ("stream", device),
+        ("wait", ("current", device)),
+        ("enter",),
+        ("copy", (2,), False),
+        ("copy", (3,), True),
+        ("event",),
+        ("exit",),
+    ]
+    calls.clear()
+    copy.wait()
+    copy.take(tensors)
+    assert calls[:2] == [("synchronized",), ("wait", ("current", device))]
+    assert ("stream", device) not in calls
