@@ -383,3 +383,18 @@ def test_a_ledger_that_changes_during_the_run_ends_it(make, monkeypatch):
     ) as caught:
         loop.run()
     assert caught.value.code == "run.broken-checkpoint"
+
+
+def test_a_model_that_was_evaluated_before_is_trained(make, monkeypatch):
+    score, modes = Toy.__call__, []
+
+    def noted(self, batch, normaliser):
+        modes.append(self.model.training)
+        return score(self, batch, normaliser)
+
+    monkeypatch.setattr(Toy, "__call__", noted)
+    loop = make(total=2)
+    loop.scorer.model.eval()
+    loop.run()
+    assert modes
+    assert all(modes)
