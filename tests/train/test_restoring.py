@@ -17,6 +17,7 @@ from burnish.train.checkpoints.lineage import Origin
 from burnish.train.checkpoints.state import LoopSettings, TrainState
 from burnish.train.loop import Loop
 from burnish.train.optim.optimizers import Optimizer
+from burnish.train.reporting import ledger
 
 
 def loop_in(folder, total=10, settings=None, **more) -> Loop:
@@ -176,3 +177,23 @@ def test_the_newest_earlier_checkpoint_with_a_whole_ledger_is_named(tmp_path):
         part = f"its first {known} bytes ({known // 20} visits of rows), up to step {step}, are whole"
         assert caught.value.what.endswith(f"do not match their sha256; {part}")
         assert caught.value.fix.startswith(f"set resume: {folder.path / f'step-{step:08d}'}, or restore the file")
+
+
+@pytest.mark.parametrize("block", [1, 19, 20, 39, 1 << 20])
+def test_the_digest_of_a_ledger_is_that_of_its_first_bytes_whatever_the_blocks(tmp_path, monkeypatch, block):
+    monkeypatch.setattr(ledger, "_BLOCK", block)
+    write_ledger(tmp_path)
+    path = tmp_path / "ledger/visits.bin"
+    for size in (0, 1, 2, 20, 40, 60):
+        assert ledger.damage(path, size, digest_of(size)) is None
+        assert ledger.damage(path, size, digest_of(size + 1 if size < 60 else 0)) is not None
+        assert ledger.damage(path, size, "") is None
+        assert ledger.damage(tmp_path / "none", size, digest_of(size)) == (None if size == 0 else "it is missing")
+    assert ledger.damage(path, 61, "") == "it has 60 bytes instead of 61"
+    for size in (0, 20, 40):
+        again = ledger.RowLedger(path, size)
+        assert again.sha256 == digest_of(size)
+        assert again.write() == size
+        again.close()
+        assert path.read_bytes() == BYTES[:size]
+        path.write_bytes(BYTES)

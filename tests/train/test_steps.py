@@ -11,7 +11,6 @@ from torch import nn
 from burnish.core.errors import MachineError, RunError
 from burnish.specs.train import AdamWSpec
 from burnish.tokens.tokenised import TokenisedRows
-from burnish.train import loop as module
 from burnish.train.batches import StepPlan
 from burnish.train.checkpoints.checkpoint import CheckpointFolder, read
 from burnish.train.checkpoints.lineage import Origin
@@ -249,14 +248,6 @@ def test_a_run_that_is_stopped_anywhere_goes_on_as_if_it_had_not_been(make, aske
     for name in ("loss", "eval_loss", "grad_norm"):
         assert metrics(stopped, name) | metrics(loop, name) == metrics(whole, name)
     assert loop.lineage == []
-
-
-def test_the_seconds_of_all_attempts_are_added_up(make, monkeypatch):
-    clock = iter(range(0, 10_000, 10))
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    loop = make(total=3)
-    loop.state.seconds = 1000.0
-    assert loop.run().seconds == 1000.0 + 30
 
 
 @pytest.mark.parametrize("count", [1, 2, 6, 8, 9, 10])
