@@ -135,3 +135,12 @@ def test_a_run_whose_checkpoints_would_not_fit_is_refused_before_its_first_step(
         run_fit("run")
     assert caught.value.code == "machine.no-disk"
     assert run_fit.last.metrics("loss") == []
+
+
+def test_a_usual_run_reports_its_choices_and_nothing_else(run_fit):
+    ran = run_fit("run", method={"kind": "lora", "rank": 2}, max_steps=1)
+    assert ran.notes("warning") == []
+    [told] = ran.notes("info")
+    assert told.startswith("checkpoints are written while training continues")
+    assert [event.field for event in ran.events if isinstance(event, Chosen)] == ["attention"]
+    assert ran.provenance == {}
