@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from burnish.core.errors import AskError, RunError
 from burnish.core.files import write_json
@@ -237,3 +238,27 @@ def test_a_workspace_that_is_missing_or_a_file_is_named(tmp_path):
         for call in (workspace.refuse_missing, workspace.latest, lambda w=workspace: w.find_runs("r/1")):
             assert refused(call) == f"ask.no-such-run | the workspace {tmp_path / name} {problem} | {fix}"
     Workspace(tmp_path).refuse_missing()
+
+
+def test_locks_of_a_week_ago_are_removed_once_there_are_more_than_a_hundred(workspace):
+    folder = workspace.root / ".burnish" / "locks"
+    folder.mkdir(parents=True)
+    week, now = 7 * 86_400, time.time()
+
+    def lock(name: str, age: float) -> Path:
+        path = folder / f"{name}.lock"
+        path.touch()
+        os.utime(path, (now - age, now - age))
+        return path
+
+    fresh = {lock(f"fresh-{number}", 0).stem for number in range(98)}
+    lock("young", week - 60)
+    used, old = lock("used", week + 60), week + 60
+    workspace.step_lock("used")  # there are a hundred: none is removed, and this one is in use
+    assert len(list(folder.iterdir())) == 100
+    assert used.stat().st_mtime >= now - 60
+    lock("old", old)
+    with FileLock(lock("held", old)):
+        lock("held", old)
+        workspace.step_lock("new")
+        assert {path.stem for path in folder.iterdir()} == {*fresh, "young", "used", "held", "new"}
