@@ -294,3 +294,43 @@ def test_a_file_is_rewritten_when_any_part_of_its_stamp_differs(tmp_path):
             "run.input-changed | file:in changed while the step read it: a, b, c and 2 more | "
             "run it again, and do not change the input during the run"
         )
+
+
+def test_an_input_that_was_written_since_an_earlier_attempt_is_named(tmp_path, base):
+    rows = [tmp_path / f"{name}.txt" for name in "abcde"]
+    for path in rows:
+        path.write_text("one")
+    record = tmp_path / "inputs.json"
+    values = {path.stem: as_input(path, "file") for path in rows} | {"model": as_input(base)}
+    pinned = {"hub": Input("hub:a/b", "model", base, "f")}
+
+    def attempt(inputs=values):
+        return InputWatch({**inputs, **pinned}, {}, 0.0, record)
+
+    first = attempt()
+    assert first.rewritten() == []
+    first.start()
+    recorded = json.loads(record.read_text())
+    assert {name: {file: tuple(stamp) for file, stamp in files.items()} for name, files in recorded.items()} == {
+        name: stamps(value.path, value.kind) for name, value in values.items()
+    }
+    for name in ("b", "model"):
+        first.release(name)
+    assert set(json.loads(record.read_text())) == {"a", "c", "d", "e", "model"}
+    before = rows[0].stat().st_mtime_ns
+    while rows[0].stat().st_mtime_ns == before:
+        rows[0].write_text("one")
+    for path in (rows[1], rows[2]):
+        os.utime(path, ns=(1, 1))
+    rows[3].unlink()
+    without = {name: value for name, value in values.items() if name not in ("d", "e")}
+    second = attempt(without)
+    written = [f"file:a.txt was written ({rows[0]})", f"file:c.txt was written ({rows[2]})"]
+    assert second.rewritten() == written
+    second.start()
+    assert attempt(without).rewritten() == written, "the stamps of the first attempt are kept"
+    assert set(json.loads(record.read_text())) == {"a", "b", "c", "model"}
+    for broken in ("{", "[1]", "3"):
+        record.write_text(broken)
+        assert attempt(without).rewritten() == []
+    assert InputWatch(without, {}, 0.0).rewritten() == []
