@@ -290,7 +290,7 @@ def test_a_process_that_does_not_exit_is_reported(world):
 
 def test_the_limits_are_those_that_the_guide_promises():
     assert (module.QUEUE, module.PATIENCE, module.END_PATIENCE) == (100_000, 120.0, 600.0)
-    assert (module.STOP_PATIENCE, module.EXIT_PATIENCE) == (20.0, 5.0)
+    assert (module.STOP_PATIENCE, module.EXIT_PATIENCE) == (20.0, 20.0)
 
 
 def process(monkeypatch, code):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from burnish.core.context import Input
 from burnish.core.errors import ModelError
 from burnish.core.faults import reason
+from burnish.models.adapters.config import read_adapter_config
 from burnish.models.adapters.targets import LoraTargets, plan_targets
 from burnish.models.bases import is_adapter
 from burnish.models.quiet import quiet_transformers
@@ -16,7 +17,6 @@ from burnish.models.weights import (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
     read_header,
-    read_json,
     refuse_integers,
     refuse_pickle,
 )
@@ -114,7 +114,7 @@ def fit_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
     from peft.tuners.lora import LoraLayer
 
     found = {tensor.name: tensor.shape for tensor in read_header(adapter_weights(folder))}
-    read_json(folder / ADAPTER_CONFIG)
+    read_adapter_config(folder)
     with quiet_transformers():
         try:
             config = PeftConfig.from_pretrained(str(folder))
@@ -126,6 +126,13 @@ def fit_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
             if ".lora_" in name:  # PEFT would round the matrices of an embedding to the base's dtype
                 parameter.data = parameter.data.float()
         expected = adapter_state(model)
+    if of_base := sorted(name for name in found.keys() - expected.keys() if _is_of_the_base(name, model)):
+        raise ModelError(
+            "model.wrong-adapter",
+            f"the adapter {folder} also holds weights of the base: '{of_base[0]}'",
+            "save it with PEFT's save_pretrained(save_embedding_layers=False); where the embedding was resized or "
+            "trained, save the merged model instead",
+        )
     for name in sorted(expected.keys() ^ found.keys()):
         raise _wrong(folder, base, f"'{name}' is {'missing' if name in expected else 'unknown'}")
     for name, tensor in expected.items():
@@ -169,6 +176,12 @@ def adapter_weights(folder: Path) -> Path:
     if not (folder / ADAPTER_WEIGHTS).is_file():
         refuse_pickle(folder)
     return folder / ADAPTER_WEIGHTS
+
+
+def _is_of_the_base(name: str, model: "PeftModel") -> bool:
+    """True for a frozen weight of the base: PEFT saves embeddings that are targets, or were resized."""
+    parameter = dict(model.named_parameters()).get(name)
+    return parameter is not None and ".lora_" not in name and ".modules_to_save." not in name
 
 
 def _wrong(folder: Path, base: "PreTrainedModel", what: str) -> ModelError:

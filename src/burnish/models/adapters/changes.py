@@ -16,9 +16,10 @@ import torch
 
 from burnish.core.errors import ModelError
 from burnish.models.adapters.attach import adapter_weights, fit_adapter
+from burnish.models.adapters.config import read_adapter_config
 from burnish.models.layout import Rows
 from burnish.models.tensors import read_tensor, refuse_not_finite
-from burnish.models.weights import ADAPTER_CONFIG, TensorInfo, read_header, read_json, refuse_integers
+from burnish.models.weights import ADAPTER_CONFIG, TensorInfo, read_header, refuse_integers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -118,7 +119,7 @@ def changes_of(adapter: Path, skeleton: "PreTrainedModel") -> dict[str, Change]:
     from transformers.pytorch_utils import Conv1D
 
     weights = adapter_weights(adapter)
-    config = read_json(adapter / ADAPTER_CONFIG)
+    config = read_adapter_config(adapter)
     _refuse_other_kinds(adapter, config)
     tensors = {tensor.name.removeprefix("base_model.model."): tensor for tensor in read_header(weights)}
     refuse_integers(weights, tensors.values())

@@ -28,7 +28,7 @@ END_PATIENCE = 600.0
 """Seconds that a finished run waits for a tracker that does reply."""
 STOP_PATIENCE = 20.0
 """The same for a run that was stopped: a scheduler kills it soon."""
-EXIT_PATIENCE = 5.0
+EXIT_PATIENCE = 20.0
 """Seconds that a process may take to exit after it closed its run."""
 _READ = 1 << 16
 
