@@ -123,6 +123,9 @@ def test_a_second_adapter_or_one_that_is_switched_off_is_left_to_peft(base, monk
         plain = model(input_ids=IDS).logits
     assert made == []
     torch.testing.assert_close(plain, load_model(base)(input_ids=IDS).logits)
+    model.base_model.set_adapter([])
+    torch.testing.assert_close(model(input_ids=IDS).logits, plain)
+    model.base_model.set_adapter("default")
     model.add_adapter("other", LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False))
     model.base_model.set_adapter(["default", "other"])
     both = loss_and_gradients(model)[0]

@@ -66,11 +66,11 @@ def _is_bare(part: nn.Module) -> bool:
 
 
 def _forward(layer: Any, states: Tensor, *others: Any, **named: Any) -> Tensor:
-    name, base = layer.active_adapters[0], layer.base_layer
-    is_usual = not (others or named or layer.disable_adapters or layer.merged or len(layer.active_adapters) != 1)
-    is_usual = is_usual and name in layer.lora_A and not torch.is_autocast_enabled(states.device.type)
-    if not is_usual:
+    names, base = layer.active_adapters, layer.base_layer
+    is_usual = not (others or named or layer.disable_adapters or layer.merged) and len(names) == 1
+    if not is_usual or names[0] not in layer.lora_A or torch.is_autocast_enabled(states.device.type):
         return type(layer).forward(layer, states, *others, **named)
+    name = names[0]
     down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
     if not states.dtype == base.weight.dtype == down.dtype == up.dtype:
         return type(layer).forward(layer, states)
