@@ -21,9 +21,9 @@ RIGHT = {
     "target_modules": ["all-linear", ["q_proj"], [], None],
     "modules_to_save": [["lm_head"], [], None],
     "lora_dropout": [0, 0.0, 0.5],
-    "use_dora": [True, False, 0, 1],
-    "use_rslora": [True, False, 0, 1],
-    "fan_in_fan_out": [True, False, 0, 1],
+    "use_dora": [True, False, 0, 1, None],
+    "use_rslora": [True, False, 0, 1, None],
+    "fan_in_fan_out": [True, False, 0, 1, None],
     "bias": ["none", "all", "lora_only"],
 }
 WRONG = {
@@ -34,9 +34,9 @@ WRONG = {
     "target_modules": [3, True, [3], ["q_proj", None], {"q_proj": 1}],
     "modules_to_save": ["lm_head", 3, [3], {}],
     "lora_dropout": ["0", None, True, []],
-    "use_dora": ["yes", None, 2, []],
-    "use_rslora": ["no", None, 2, []],
-    "fan_in_fan_out": ["", None, 2, []],
+    "use_dora": ["yes", 2, []],
+    "use_rslora": ["no", 2, []],
+    "fan_in_fan_out": ["", 2, []],
     "bias": ["some", None, True, []],
 }
 

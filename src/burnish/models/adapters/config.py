@@ -56,7 +56,10 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "fan_in_fan_out": (_is_flag, "true or false"),
     "bias": (lambda value: value in ("none", "all", "lora_only"), "none, all or lora_only"),
 }
-_MAY_BE_NULL = ("rank_pattern", "alpha_pattern", "target_modules", "modules_to_save")
+_MAY_BE_NULL = (
+    *("rank_pattern", "alpha_pattern", "target_modules", "modules_to_save"),
+    *("use_dora", "use_rslora", "fan_in_fan_out"),
+)
 
 
 def read_adapter_config(folder: Path) -> dict[str, Any]:
