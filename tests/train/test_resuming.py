@@ -12,7 +12,9 @@ from torch import nn
 from burnish.core import fingerprint
 from burnish.core.errors import AskError, ModelError
 from burnish.core.events import Chosen
-from burnish.specs.train import MAX_COUNT, AdamWSpec, PretrainSpec, SftSpec
+from burnish.models.adapters.attach import attach_lora
+from burnish.models.load import load_model
+from burnish.specs.train import MAX_COUNT, AdamWSpec, LoraSpec, PretrainSpec, SftSpec
 from burnish.testing import temporary_context
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train import fit as module
@@ -84,6 +86,17 @@ def test_only_trained_weights_are_cast():
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).requires_grad_(False))
     _cast_trained(model, torch.bfloat16)
     assert [weight.dtype for weight in model.parameters()] == [torch.bfloat16] * 2 + [torch.float32] * 2
+
+
+@pytest.mark.parametrize("dora", [False, True])
+def test_the_adapters_of_dora_stay_in_float32_as_in_peft(base, dora):
+    spec = LoraSpec(rank=2, dora=dora, train_fully=["lm_head"])
+    model = attach_lora(load_model(base, dtype=torch.bfloat16), spec)
+    _cast_trained(model, torch.bfloat16)
+    found = {
+        "lora" if ".lora_" in name else "whole": w.dtype for name, w in model.named_parameters() if w.requires_grad
+    }
+    assert found == {"lora": torch.float32 if dora else torch.bfloat16, "whole": torch.bfloat16}
 
 
 @pytest.mark.parametrize("name", ["activation_checkpointing_enable", "gradient_checkpointing_enable"])

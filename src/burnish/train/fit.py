@@ -152,10 +152,13 @@ def _longest(*splits: TokenisedRows | None) -> int:
 def _cast_trained(model: nn.Module, dtype: torch.dtype) -> None:
     """Cast adapters to the run's dtype; their float32 masters are in the optimizer.
 
+    Those of DoRA stay in float32, as in PEFT: the norm of weight and change together loses more than rounding.
     A full model is loaded in that dtype, except for weights that its family keeps in float32.
     """
-    for weight in model.parameters():
-        if weight.requires_grad:
+    configs: Any = getattr(model, "peft_config", {})
+    is_dora = any(getattr(config, "use_dora", False) for config in configs.values())
+    for name, weight in model.named_parameters():
+        if weight.requires_grad and not (is_dora and ".lora_" in name):
             weight.data = weight.data.to(dtype)
 
 

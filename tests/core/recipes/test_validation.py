@@ -4,7 +4,7 @@ import pytest
 
 from burnish.core.catalog import stages
 from burnish.core.errors import AskError
-from burnish.core.recipes.aliases import ALIASES, NOT_NEEDED
+from burnish.core.recipes.aliases import ALIASES, DIFFERS, NOT_NEEDED
 from burnish.core.recipes.recipe import nested
 from burnish.core.recipes.validation import MAX_DEPTH, all_specs, check_plain, make_spec
 from burnish.specs.base import types_within
@@ -39,6 +39,7 @@ def test_every_alias_points_to_an_existing_setting():
     }
     assert set(ALIASES.values()) <= known
     assert not ALIASES.keys() & NOT_NEEDED.keys()
+    assert DIFFERS.keys() <= ALIASES.keys()
     own = {name for name in known if "." not in name}
     assert not own & NOT_NEEDED.keys()
 
@@ -160,8 +161,12 @@ NAMES_OF_OTHER_TOOLS = {
     "method.dora": ("use_dora", "peft_use_dora"),
     "method.rslora": ("use_rslora", "peft_use_rslora"),
     "method.kind": ("finetuning_type", "adapter"),
-    "batch_size": ("per_device_train_batch_size", "gradient_accumulation_steps", "train_batch_size"),
-    "micro_batch_tokens": ("micro_batch_size",),
+    "batch_size": (
+        "per_device_train_batch_size",
+        "gradient_accumulation_steps",
+        "train_batch_size",
+        "micro_batch_size",
+    ),
     "base": ("model_name_or_path", "base_model", "model"),
     "data": ("dataset", "datasets", "train_dataset"),
     "schedule.warmup": ("warmup_ratio", "warmup_steps"),
@@ -199,7 +204,20 @@ NAMES_OF_OTHER_TOOLS = {
 def test_the_names_that_other_tools_have_for_a_setting_lead_to_it(ours):
     for theirs in NAMES_OF_OTHER_TOOLS[ours]:
         error = refused(SftSpec, {"base": "hub:a/b", "data": "step:x", theirs: 1})
-        assert (error.what, error.fix) == (f"unknown key '{theirs}'", f"burnish calls it {ours}")
+        differs = f", {DIFFERS[theirs]}" if theirs in DIFFERS else ""
+        assert (error.what, error.fix) == (f"unknown key '{theirs}'", f"burnish calls it {ours}{differs}")
+
+
+@pytest.mark.parametrize("theirs", ["per_device_train_batch_size", "micro_batch_size", "gradient_accumulation_steps"])
+def test_a_batch_of_other_tools_is_multiplied_out(theirs):
+    fix = "burnish calls it batch_size, the rows of one optimizer step: rows per device × accumulated steps × devices"
+    assert refused(SftSpec, {"base": "hub:a/b", "data": "step:x", theirs: 2}).fix == fix
+
+
+@pytest.mark.parametrize("theirs", ["val_size", "val_set_size", "test_size"])
+def test_a_setting_of_another_stage_is_named(theirs):
+    fix = f"burnish calls it {ALIASES[theirs]}, a setting of another stage"
+    assert refused(SftSpec, {"base": "hub:a/b", "data": "step:x", theirs: 2}).fix == fix
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ ALIASES = {
     "per_device_train_batch_size": "batch_size",
     "gradient_accumulation_steps": "batch_size",
     "train_batch_size": "batch_size",
-    "micro_batch_size": "micro_batch_tokens",
+    "micro_batch_size": "batch_size",
     "model_name_or_path": "base",
     "base_model": "base",
     "model": "base",
@@ -86,6 +86,18 @@ ALIASES = {
     "test_size": "split.test",
 }
 """Other tool's name → dotted path in any spec that has it."""
+
+_STEP = "the rows of one optimizer step: rows per device × accumulated steps × devices"
+DIFFERS = {
+    "per_device_train_batch_size": _STEP,
+    "gradient_accumulation_steps": _STEP,
+    "micro_batch_size": _STEP,
+    "target_parameters": "true adapts the weights of all experts",
+    "lora_target_parameters": "true adapts the weights of all experts",
+    "shuffle_dataset": "false trains in the order of the file; TRL's sampler shuffles whatever it is",
+    "load_best_model_at_end": "it is true unless set to false",
+}
+"""Other tool's name → how the setting of burnish differs from it."""
 
 NOT_NEEDED = {
     "packing": "burnish always packs, and packed rows do not attend to each other; remove it",

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from burnish.core.errors import AskError
 from burnish.core.naming import nearest
-from burnish.core.recipes.aliases import ALIASES, NOT_NEEDED
+from burnish.core.recipes.aliases import ALIASES, DIFFERS, NOT_NEEDED
 from burnish.core.recipes.yaml import MAX_DEPTH, Where, at
 from burnish.specs.base import Spec, takes_list_of_plain, types_within
 
@@ -133,7 +133,7 @@ def _suggestion(spec_type: type[Spec], path: Where) -> str:
     everywhere = [f"{prefix}{key}" for prefix, spec in all_specs(spec_type) for key in spec.__pydantic_fields__]
     alias = ALIASES.get(name)
     if alias in everywhere:
-        return f"burnish calls it {alias}"
+        return f"burnish calls it {alias}{', ' + DIFFERS[name] if name in DIFFERS else ''}"
     if name in NOT_NEEDED:
         return NOT_NEEDED[name]
     if len(path) == 1:
@@ -143,6 +143,8 @@ def _suggestion(spec_type: type[Spec], path: Where) -> str:
     kinds = [kind for spec in _walk(spec_type, path[:-1]) if name in spec.__pydantic_fields__ for kind in _kinds(spec)]
     if kinds:
         return f"only kind {' or '.join(kinds)} has it"
+    if alias is not None:
+        return f"burnish calls it {alias}, a setting of another stage"
     return nearest(name, _known_names(spec_type, path[:-1]), most=100)
 
 
