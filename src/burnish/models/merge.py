@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from burnish.core.errors import ModelError
-from burnish.models.adapters.changes import Change, LowRank, cannot_merge, changes_of, forget_stacks
+from burnish.models.adapters.attach import is_same, other_base
+from burnish.models.adapters.changes import Change, LowRank, cannot_merge, changes_of, copies_of, forget_stacks
 from burnish.models.bases import is_adapter
 from burnish.models.layout import Layout, Place, locate, skeleton_of
 from burnish.models.load import (
@@ -149,6 +150,10 @@ def _plan(
     tied = bool(getattr(skeleton.config.get_text_config(), "tie_word_embeddings", False))
     changes = changes_of(adapter, skeleton)
     sources, places = dict(tensors), dict(layout.places)
+    for name, copy in copies_of(adapter).items():
+        at = (places.get(name) or places.get(embedding) or [None])[0]
+        if at is None or not is_same(read_tensor(copy), read_tensor(tensors[at.tensor])):
+            raise other_base(adapter, copy.name)
     untied = tied and (embedding in changes or head in changes)
     if untied:
         at = (places.get(embedding) or places.get(head) or [None])[0]

@@ -3,7 +3,9 @@
 import json
 
 import pytest
+import torch
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
 
 from burnish.core.errors import ModelError
 from burnish.models.adapters.config import read_adapter_config
@@ -63,18 +65,29 @@ def test_a_config_without_fields_is_that_of_peft(tmp_path):
     assert read_adapter_config(written(tmp_path)) == {"peft_type": "LORA"}
 
 
-@pytest.mark.filterwarnings("ignore:Setting `save_embedding_layers`")
+@pytest.mark.filterwarnings("ignore::UserWarning")  # PEFT on copies and tied weights
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # PEFT asks transformers by names that have gone old
+@pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("target", ["embed_tokens", "lm_head"])
-def test_weights_of_the_base_beside_an_adapter_are_named_and_without_them_it_is_read(tmp_path, target):
-    base = tiny_model(tmp_path / "base")
+def test_a_copy_of_the_base_beside_an_adapter_is_read_over_if_it_is_one_and_refused_if_not(tmp_path, target, tied):
+    base = tiny_model(tmp_path / "base", tie_word_embeddings=tied)
     config = LoraConfig(r=2, target_modules=["q_proj", target], init_lora_weights=False)
     model = get_peft_model(load_model(base), config)
     model.save_pretrained(tmp_path / "with")
-    for use in (load_model, lambda folder: merge_adapter(folder, base, tmp_path / "refused")):
-        with pytest.raises(ModelError, match=f"also holds weights of the base: '.*{target}") as caught:
-            use(tmp_path / "with")
-        assert "save_embedding_layers=False" in caught.value.fix
     model.save_pretrained(tmp_path / "without", save_embedding_layers=False)
-    load_model(tmp_path / "without")
-    merge_adapter(tmp_path / "without", base, tmp_path / "merged")
+    with_copy, without = (load_model(tmp_path / name).state_dict() for name in ("with", "without"))
+    assert all(torch.equal(weight, without[name]) for name, weight in with_copy.items())
+    for name in ("with", "without"):
+        merge_adapter(tmp_path / name, base, tmp_path / f"merged-{name}")
+    merged = [load_file(tmp_path / f"merged-{name}" / "model.safetensors") for name in ("with", "without")]
+    assert merged[0].keys() == merged[1].keys()
+    assert all(torch.equal(weight, merged[1][name]) for name, weight in merged[0].items())
+    file = tmp_path / "with" / "adapter_model.safetensors"
+    tensors = load_file(file)
+    (copy,) = (name for name in tensors if name.endswith(".base_layer.weight"))
+    tensors[copy][3, 1] += 0.5
+    save_file(tensors, file)
+    for use in (load_model, lambda folder: merge_adapter(folder, base, tmp_path / "refused")):
+        with pytest.raises(ModelError, match="with other values than the base has") as caught:
+            use(tmp_path / "with")
+        assert (caught.value.code, f"'{copy}'" in caught.value.what) == ("model.wrong-adapter", True)

@@ -98,6 +98,10 @@ def load_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
 
     model = fit_adapter(base, folder)
     found = read_adapter(folder)
+    weights = dict(model.named_parameters(remove_duplicate=False))  # tied ones too
+    for name in filter(is_copy, found):
+        if name not in weights or not is_same(found[name], weights[name]):
+            raise other_base(folder, name)
     with torch.no_grad():
         for name, tensor in adapter_state(model).items():
             tensor.copy_(found[name])  # not PEFT's setter: it renames keys as in old files, and drops the renamed ones
@@ -126,6 +130,7 @@ def fit_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
             if ".lora_" in name:  # PEFT would round the matrices of an embedding to the base's dtype
                 parameter.data = parameter.data.float()
         expected = adapter_state(model)
+    found = {name: shape for name, shape in found.items() if not is_copy(name)}
     if of_base := sorted(name for name in found.keys() - expected.keys() if _is_of_the_base(name, model)):
         raise ModelError(
             "model.wrong-adapter",
@@ -178,8 +183,30 @@ def adapter_weights(folder: Path) -> Path:
     return folder / ADAPTER_WEIGHTS
 
 
+def is_copy(name: str) -> bool:
+    """True for the weight of the base that PEFT saves beside an adapter of an embedding or a head."""
+    return name.endswith(".base_layer.weight")
+
+
+def is_same(copy: "torch.Tensor", weight: "torch.Tensor") -> bool:
+    """True if a copy has the values of the base's weight, in the narrower dtype of the two."""
+    import torch
+
+    narrow = min(copy.dtype, weight.dtype, key=lambda dtype: dtype.itemsize)
+    return copy.shape == weight.shape and torch.equal(copy.to(narrow), weight.detach().to(narrow))
+
+
+def other_base(folder: Path, name: str) -> ModelError:
+    """The error for a copy with other values than the base has."""
+    return ModelError(
+        "model.wrong-adapter",
+        f"the adapter {folder} holds the base's weight '{name}' with other values than the base has",
+        "use the base that the adapter was trained on; if that weight was trained too, save the merged model instead",
+    )
+
+
 def _is_of_the_base(name: str, model: "PeftModel") -> bool:
-    """True for a frozen weight of the base: PEFT saves embeddings that are targets, or were resized."""
+    """True for a frozen weight of the base: PEFT saves embeddings that were resized."""
     parameter = dict(model.named_parameters()).get(name)
     return parameter is not None and ".lora_" not in name and ".modules_to_save." not in name
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from burnish.core.errors import ModelError
-from burnish.models.adapters.attach import adapter_weights, fit_adapter
+from burnish.models.adapters.attach import adapter_weights, fit_adapter, is_copy
 from burnish.models.adapters.config import read_adapter_config
 from burnish.models.layout import Rows
 from burnish.models.tensors import read_tensor, refuse_not_finite
@@ -148,7 +148,17 @@ def changes_of(adapter: Path, skeleton: "PreTrainedModel") -> dict[str, Change]:
             layer="embedding" if is_embedding else "transposed" if transposed else "linear",
             experts=layer.num_experts if stacked and layer.get_param().dim() == 3 else None,
         )
-    return changes | {name: Replaced(tensor) for name, tensor in tensors.items()}
+    return changes | {name: Replaced(tensor) for name, tensor in tensors.items() if not is_copy(name)}
+
+
+def copies_of(adapter: Path) -> dict[str, TensorInfo]:
+    """The weights of the base that the adapter's file holds a copy of, by their names in the base."""
+    header = read_header(adapter_weights(adapter))
+    return {
+        tensor.name.removeprefix("base_model.model.").replace(".base_layer.weight", ".weight"): tensor
+        for tensor in header
+        if is_copy(tensor.name)
+    }
 
 
 def forget_stacks() -> None:
