@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from burnish.evals.measure import Item, answer_rows, as_chat, measure_likelihoods
+from burnish.core.errors import MachineError
+from burnish.evals.measure import Item, _checked, answer_rows, as_chat, measure_likelihoods
 from burnish.evals.scoring.scorers import Score, Unscored, build_scorers
 from burnish.models.engines.protocol import Answer
 from burnish.models.load import load_model
@@ -219,3 +220,19 @@ def test_a_likelihood_is_of_the_turns_that_are_learned_with_their_weights(base_m
     assert items[0].likelihood is not None
     assert items[0].likelihood.nats == pytest.approx(expected, rel=1e-5)
     assert items[0].likelihood.tokens == pytest.approx(tokens)
+
+
+@pytest.mark.parametrize(
+    "found", [Score(0), Score(1), Score(0.5, "half"), Score(True), Unscored("no reference")], ids=str
+)
+def test_a_score_from_0_to_1_is_kept(found: Score | Unscored) -> None:
+    assert _checked(build_scorers([ExactMatchSpec()])[0], found, {"id": "7"}) is found
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.01, 1.01, 7, None, "1"], ids=str)
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_any_other_answer_of_a_plugin_names_the_scorer_the_row_and_the_value(value: Any, wrapped: bool) -> None:
+    with pytest.raises(MachineError) as caught:
+        _checked(build_scorers([ExactMatchSpec()])[0], Score(value) if wrapped else value, {"id": "7"})
+    what = f"the scorer 'exact_match' gave {value!r} for row 7: a score is a number from 0 to 1"
+    assert (caught.value.code, caught.value.what) == ("machine.broken-plugin", what)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from burnish.core.errors import MachineError
 from burnish.evals.perplexity import Likelihood, likelihoods
 from burnish.evals.scoring.scorers import Row, Score, Scorer, Unscored, answering_turn, scorers_for, visible
 from burnish.models.engines.protocol import Engine
@@ -86,7 +87,25 @@ def answer_rows(
 def _scores(scorers: Sequence[Scorer], item: Item, row: Row) -> dict[str, Score | Unscored]:
     answer = visible(item.answer or "")
     reference = None if item.reference is None else visible(item.reference)
-    return {scorer.name: scorer(answer, reference, row) for scorer in scorers_for(row, scorers)}
+    return {scorer.name: _checked(scorer, scorer(answer, reference, row), row) for scorer in scorers_for(row, scorers)}
+
+
+def _checked(scorer: Scorer, found: Score | Unscored, row: Row) -> Score | Unscored:
+    """What a scorer gave; that of a plugin may be anything.
+
+    Errors: MachineError `machine.broken-plugin` for anything but an Unscored or a Score from 0 to 1.
+    """
+    if isinstance(found, Unscored):
+        return found
+    value = found.value if isinstance(found, Score) else found  # pyright: ignore[reportUnnecessaryIsInstance]
+    is_number = isinstance(value, int | float)  # pyright: ignore[reportUnnecessaryIsInstance]
+    if isinstance(found, Score) and is_number and 0 <= value <= 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+        return found
+    raise MachineError(
+        "machine.broken-plugin",
+        f"the scorer '{scorer.name}' gave {value!r} for row {row.get('id')}: a score is a number from 0 to 1",
+        "correct the plugin, or remove the scorer from the recipe",
+    )
 
 
 def _unscored(row: Row, scorers: Sequence[Scorer], why: Unscored) -> dict[str, Score | Unscored]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, Tag, model_validator
+from pydantic import Field, Tag, field_validator, model_validator
 
 from burnish.specs.base import RUNTIME, DataRef, Device, ModelRef, Runtime, Spec, Threads, TokenizerRef, by_kind
 from burnish.specs.tokens import RenderSpec
@@ -194,6 +194,13 @@ class TrainSpec(Spec):
         if self.__dict__["batch_size"] is not None and self.__dict__["batch_tokens"] is not None:
             raise ValueError("batch_size and batch_tokens exclude each other: remove one")
         return self
+
+    @field_validator("track")
+    @classmethod
+    def each_tracker_once(cls, track: list[Tracker]) -> list[Tracker]:
+        if len(set(track)) < len(track):
+            raise ValueError("a tracker is named twice: name each once")
+        return track
 
 
 class SftSpec(TrainSpec):

@@ -330,7 +330,21 @@ def test_an_input_that_was_written_since_an_earlier_attempt_is_named(tmp_path, b
     second.start()
     assert attempt(without).rewritten() == written, "the stamps of the first attempt are kept"
     assert set(json.loads(record.read_text())) == {"a", "b", "c", "model"}
-    for broken in ("{", "[1]", "3"):
-        record.write_text(broken)
-        assert attempt(without).rewritten() == []
+    for broken in ("{", "[1]", "3", '{"a": 1}', '{"a": {"b": [1]}}', "\xff"):
+        record.write_text(broken, encoding="latin-1")
+        assert attempt(without).rewritten() == [f"{record} is damaged: inputs may have been written"]
+
+
+def test_an_input_that_was_moved_since_an_earlier_attempt_is_named(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.txt").write_text("one")
+    record = tmp_path / "inputs.json"
+    InputWatch({"in": as_input(tmp_path / "in", "folder")}, {}, 0.0, record).start()
+    moved = (tmp_path / "in").rename(tmp_path / "elsewhere")
+    (clause,) = InputWatch({"in": as_input(moved, "folder")}, {}, 0.0, record).rewritten()
+    assert "was moved, and may have been written" in clause
+
+
+def test_without_a_record_nothing_is_known_to_be_written(tmp_path):
+    without = {"a": as_input(tmp_path, "folder")}
     assert InputWatch(without, {}, 0.0).rewritten() == []

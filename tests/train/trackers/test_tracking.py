@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from burnish.core.errors import MachineError, RunError
 from burnish.core.events import Metric
+from burnish.specs.train import SftSpec
 from burnish.train.trackers import sender, tracking
 from burnish.train.trackers.tracking import TRACKERS, Tracking, require
 
@@ -292,3 +294,9 @@ def test_a_tracker_that_is_not_installed_is_reported_with_the_way_to_install_it(
         require(["wandb"])
     assert caught.value.code == "machine.no-package"
     assert caught.value.fix.startswith("pip install wandb")
+
+
+def test_a_tracker_is_named_once():
+    with pytest.raises(ValidationError, match="a tracker is named twice"):
+        SftSpec(base="hub:a/b", data="step:x", track=["wandb", "tensorboard", "wandb"])
+    assert SftSpec(base="hub:a/b", data="step:x", track=["wandb", "tensorboard"]).track == ["wandb", "tensorboard"]

@@ -2,11 +2,11 @@
 
 from collections.abc import Container, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from burnish.core.context import Input
 from burnish.core.errors import ModelError, RunError
-from burnish.core.files import read_json, write_json
+from burnish.core.files import write_json
 from burnish.core.fingerprint import BASE_RECORD, content_files, of_model, of_path
 from burnish.core.runs.artifact import Artifact
 from burnish.core.runs.records import broken, is_there, read_record
@@ -125,26 +125,36 @@ class InputWatch:
 
         Its content may be that of the plan again, after the earlier attempt read another.
         """
+        recorded = self._recorded()
+        if recorded is None:
+            return [f"{self._record} is damaged: inputs may have been written"]
         clauses: list[str] = []
-        for name, before in self._recorded().items():
-            now = _stamps(self._inputs[name]) if name in self._inputs else {}
-            written = sorted(file for file in before.keys() & now.keys() if tuple(before[file]) != now[file])
+        for name, before in recorded.items():
+            now = _stamps(self._inputs[name]) if name in self._inputs else before
+            moved = sorted(before.keys() ^ now.keys())
+            written = sorted(file for file in before.keys() & now.keys() if list(now[file]) != list(before[file]))
             if written:
                 clauses.append(f"{self._inputs[name].ref} was written ({_named(written)})")
+            elif moved:
+                clauses.append(f"{self._inputs[name].ref} was moved, and may have been written ({_named(moved)}),")
         return clauses
 
-    def _recorded(self) -> dict[str, dict[str, Stamp]]:
-        try:
-            found = None if self._record is None else read_json(self._record)
-        except (OSError, ValueError):
+    def _recorded(self) -> dict[str, dict[str, Stamp]] | None:
+        """The stamps of an earlier attempt; None if the record is damaged."""
+        from pydantic import TypeAdapter
+
+        if self._record is None or not self._record.exists():
             return {}
-        return cast(dict[str, dict[str, Stamp]], found) if isinstance(found, dict) else {}
+        try:
+            return TypeAdapter(dict[str, dict[str, Stamp]]).validate_json(self._record.read_bytes(), strict=True)
+        except (OSError, ValueError):
+            return None
 
     def _keep(self) -> None:
         """Record inputs that are not released; the stamps of the first attempt are kept."""
         if self._record is not None:
             watched = {name: stamps for name, stamps in self._stamps.items() if name not in self._released and stamps}
-            earlier = {name: stamps for name, stamps in self._recorded().items() if name in watched}
+            earlier = {name: stamps for name, stamps in (self._recorded() or {}).items() if name in watched}
             write_json(self._record, {**watched, **earlier})
 
     def release(self, name: str) -> None:

@@ -125,7 +125,10 @@ class Sender:
                 return
             *lines, self._unread = (self._unread + data).split(b"\n")
             for line in lines:
-                self._handle(json.loads(line))
+                try:
+                    self._handle(json.loads(line))
+                except (ValueError, AttributeError, IndexError):  # the tracker wrote into the pipe itself
+                    self._give_up(f"{self._failing()}: its reply is not readable: {line[:40]!r}")
             if not data and self._is_open:
                 self._give_up(f"{self._failing()}: {self._process.ending()}")
 
