@@ -155,3 +155,14 @@ def test_plugins_that_add_equal_stages_do_not_stand_in_each_others_way(install):
         "three 1.0 (burnish.stages: three:X) and the plugin 'x' of two 1.0 (burnish.stages: two:X): none of them is "
         "used"
     ) in str(warned[0].message)
+
+
+def test_a_package_whose_entry_points_cannot_be_read_is_left_out_by_name(install):
+    install("good", {"burnish.stages": {"more": "good:X"}}, ROW.format("more", "good"))
+    site = install("torn", {"burnish.stages": {"other": "torn:X"}})
+    with (site / "torn-1.0.dist-info" / "entry_points.txt").open("ab") as file:
+        file.write(b"\xff")
+    with pytest.warns(PluginWarning, match="the entry_points.txt of torn cannot be read: UnicodeDecodeError"):
+        found = stages()
+    assert "more" in found
+    assert "other" not in found

@@ -7,6 +7,7 @@ from typing import Annotated
 import pytest
 
 from burnish.core import fingerprint
+from burnish.core.errors import AskError
 from burnish.core.fingerprint import of_path, of_step, of_value
 from burnish.specs.base import RUNTIME, DataRef, Runtime, Spec
 from burnish.specs.data import PrepareSpec, SourceSpec
@@ -362,3 +363,11 @@ def test_the_settings_of_a_step_are_without_its_references_and_without_where_it_
     single = Parts(source="file:a")
     assert fingerprint.settings_of(single, {"source": "1"}) == {"base": None, "part": None}
     assert fingerprint.settings_of(single, {}) == {"source": "file:a", "base": None, "part": None}
+
+
+def test_a_file_whose_name_is_not_utf8_is_named(tmp_path):
+    (tmp_path / "ok.txt").write_text("x")
+    (tmp_path / "r\udcff.txt").write_text("x")
+    with pytest.raises(AskError, match="is not UTF-8") as caught:
+        of_path(tmp_path, {})
+    assert "r\udcff.txt" in caught.value.what

@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 from typing import Any
 
+from burnish.core.paths import refuse_undecodable
 from burnish.specs.base import Runtime, Spec, Takes, fields_with
 
 _BLOCK = 1 << 20
@@ -92,15 +93,21 @@ def of_path(path: Path, known: dict[str, Any], kind: str = "folder") -> str:
 
 
 def content_files(folder: Path, kind: str = "folder") -> list[Path]:
-    """The files that enter a folder's fingerprint: all but `.git`, and for a model, adapter or tokenizer `NOT_READ`."""
+    """The files that enter a folder's fingerprint: all but `.git`, and for a model, adapter or tokenizer `NOT_READ`.
+
+    Errors: AskError `ask.wrong-value` for a name that is not UTF-8.
+    """
     is_model = kind in _MODEL_KINDS
-    return sorted(
+    found = sorted(
         file
         for file in folder.rglob("*")
         if ".git" not in file.relative_to(folder).parts
         and not (is_model and _is_never_read(file.relative_to(folder)))
         and file.is_file()
     )
+    for file in found:
+        refuse_undecodable(file, str(folder))
+    return found
 
 
 def _is_never_read(file: PurePath) -> bool:

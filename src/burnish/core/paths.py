@@ -34,3 +34,13 @@ def current_folder_gone() -> AskError:
         f"the current folder{f' {gone}' if gone else ''} was removed or renamed",
         "change to an existing folder (cd), and run the command again",
     )
+
+
+def refuse_undecodable(path: Path, subject: str) -> None:
+    """AskError `ask.wrong-value` for a path that is not UTF-8: records contain paths, and are UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise AskError(
+            "ask.wrong-value", f"{subject}: the path {path} is not UTF-8", "rename the file or folder, or use another"
+        ) from error

@@ -58,10 +58,29 @@ def plugins(group: str) -> Iterator[Plugin]:
     """The entry points of a group, sorted by package and name, so that the order of `sys.path` does not matter."""
     if not any(_mentions(group, Path(folder)) for folder in sys.path):
         return
-    from importlib.metadata import entry_points
-
-    found = [Plugin(group, entry.name, _package(entry), entry.value, entry) for entry in entry_points(group=group)]
+    found = [Plugin(group, entry.name, _package(entry), entry.value, entry) for entry in _entry_points(group)]
     yield from sorted(found, key=lambda plugin: (plugin.package, plugin.name, plugin.target))
+
+
+def _entry_points(group: str) -> "Iterator[EntryPoint]":
+    """The entry points of a group; a package whose list of them cannot be read is left out by name."""
+    from importlib.metadata import distributions, entry_points
+
+    try:
+        yield from entry_points(group=group)
+        return
+    except Exception:  # the parser raises anything, and names no package
+        seen = set[str]()
+    for distribution in distributions():
+        package = distribution.metadata["Name"]
+        if package in seen:  # the first on the path counts
+            continue
+        seen.add(package)
+        try:
+            yield from distribution.entry_points.select(group=group)
+        except Exception as error:
+            what = f"the entry_points.txt of {package} cannot be read: {type(error).__name__}: {reason(error)}"
+            warn_left_out(MachineError("machine.broken-plugin", what, f"install {package} again, or remove it"))
 
 
 def warn_left_out(error: MachineError) -> None:

@@ -16,10 +16,10 @@ from burnish.core.errors import AskError, BurnishError
 from burnish.core.fingerprint import of_path, of_value
 from burnish.core.inputs import git, hub
 from burnish.core.naming import nearest
-from burnish.core.paths import expanded
+from burnish.core.paths import expanded, refuse_undecodable
 from burnish.core.recipes.yaml import at
 from burnish.core.runs.run import Run, run_of_output
-from burnish.core.runs.workspace import Workspace, refuse_undecodable
+from burnish.core.runs.workspace import Workspace
 from burnish.core.secrets import secret_in
 
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5")

@@ -23,7 +23,7 @@ from filelock import FileLock
 from burnish.core.errors import AskError, BurnishError
 from burnish.core.files import write_atomically, write_json
 from burnish.core.fingerprint import of_value
-from burnish.core.paths import current_folder, expanded
+from burnish.core.paths import current_folder, expanded, refuse_undecodable
 from burnish.core.runs.records import broken, is_there, read_hashes, read_record
 from burnish.core.runs.run import Run, is_held
 
@@ -240,16 +240,6 @@ def _age(run: Run, *, by_number: bool) -> tuple[float, ...]:
         created = float(run.record["created"])
     number = int(run.folder.parent.name)
     return (number, created) if by_number else (created, number)
-
-
-def refuse_undecodable(path: Path, subject: str) -> None:
-    """AskError `ask.wrong-value` for a path that is not UTF-8: records contain paths, and are UTF-8."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError as error:
-        raise AskError(
-            "ask.wrong-value", f"{subject}: the path {path} is not UTF-8", "rename the file or folder, or use another"
-        ) from error
 
 
 def plain_name(name: str) -> str:

@@ -13,10 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from burnish.core.errors import BurnishError, MachineError
+from burnish.core.errors import AskError, BurnishError, MachineError
 from burnish.core.events import Event, Metric, Note
 from burnish.core.faults import reason
 from burnish.core.files import read_json, write_json
+from burnish.core.paths import refuse_undecodable
 from burnish.train.trackers.base import Point, State, TrackedRun
 from burnish.train.trackers.journal import Journal
 from burnish.train.trackers.sender import Sender
@@ -88,7 +89,10 @@ class Tracking:
             return
         try:
             shutil.copytree(self._files, folder, ignore=_links)
-        except OSError as error:
+            for file in folder.rglob("*"):
+                refuse_undecodable(file, "a file of a tracker")
+        except (OSError, AskError) as error:
+            shutil.rmtree(folder, ignore_errors=True)
             self._warn(f"the files of trackers are not in the artifact: {reason(error)}")
 
     def emit(self, event: Event) -> None:
