@@ -300,3 +300,19 @@ def test_a_tracker_is_named_once():
     with pytest.raises(ValidationError, match="a tracker is named twice"):
         SftSpec(base="hub:a/b", data="step:x", track=["wandb", "tensorboard", "wandb"])
     assert SftSpec(base="hub:a/b", data="step:x", track=["wandb", "tensorboard"]).track == ["wandb", "tensorboard"]
+
+
+@pytest.mark.parametrize("name", ["plain", "r\udcff"])
+def test_files_of_trackers_are_in_the_artifact_unless_a_name_is_not_utf8(tmp_path, name):
+    events = []
+    with Tracking([], tmp_path / "trackers", "one", {}, events.append) as tracking:
+        (tmp_path / "trackers" / "files" / "it").mkdir(parents=True)
+        (tmp_path / "trackers" / "files" / "it" / name).write_text("x")
+    tracking.publish(tmp_path / "out")
+    notes = [event.text for event in events]
+    if name == "plain":
+        assert (notes, (tmp_path / "out" / "it" / name).read_text()) == ([], "x")
+    else:
+        (note,) = notes
+        assert note.startswith("the files of trackers are not in the artifact: a file of a tracker: the path ")
+        assert not (tmp_path / "out").exists()
