@@ -131,15 +131,13 @@ class Server:
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Result]:
         """Results in the order in which they come."""
-        waiting, running, count = iter(jobs), {}, 0
+        waiting, running = iter(jobs), {}
         with selectors.DefaultSelector() as selector:
             try:
                 while True:
                     while len(running) < self.workers and (job := next(waiting, None)) is not None:
-                        count += 1
-                        folder = self.folder / str(count)
-                        folder.mkdir()
-                        one = _Child(job, folder)
+                        # a new name for each: a process that a killed child left may still write into its folder
+                        one = _Child(job, Path(tempfile.mkdtemp(dir=self.folder)))
                         running[one.pipe] = one
                         selector.register(one.pipe, selectors.EVENT_READ)
                     if not running:
