@@ -1,4 +1,4 @@
-"""The rules of an engine, one by one: rooms, batches, leaving, settings that are not applied, and limits of a model."""
+"""The rules of an engine, one by one: rooms, batches, leaving, and limits of a model."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from transformers import DynamicCache, GenerationConfig
 
 from burnish.core.errors import DataError, ModelError, RunError
 from burnish.models.engines.protocol import Answer
-from burnish.models.engines.transformers import TransformersEngine, _ignored_settings, _Open
+from burnish.models.engines.transformers import TransformersEngine, _Open
 from burnish.models.engines.ways import (
     WAYS,
     ModelSteps,
@@ -55,41 +55,6 @@ def engine(model):
 
 def prompt(length, seed=0):
     return torch.randint(3, 250, (length,), generator=torch.Generator().manual_seed(seed)).tolist()
-
-
-SETTINGS = {
-    "repetition_penalty": (1.0, 1.1),
-    "no_repeat_ngram_size": (0, 3),
-    "encoder_repetition_penalty": (1.0, 1.1),
-    "bad_words_ids": (None, [[3]]),
-    "sequence_bias": (None, [[[3], 1.0]]),
-    "suppress_tokens": ([], [3]),
-    "begin_suppress_tokens": ([], [3]),
-    "forced_bos_token_id": (None, 3),
-    "forced_eos_token_id": (None, 3),
-    "num_beams": (1, 2),
-    "min_length": (0, 3),
-    "min_new_tokens": (0, 3),
-}
-
-
-@pytest.mark.parametrize("name", SETTINGS)
-def test_each_setting_that_would_change_an_answer_is_reported_with_its_value(model, name):
-    neutral, other = SETTINGS[name]
-    for value in (None, neutral):
-        setattr(model.generation_config, name, value)
-        assert _ignored_settings(model) == ""
-    setattr(model.generation_config, name, other)
-    assert _ignored_settings(model) == f"{name} {other}"
-    notes = []
-    TransformersEngine(model, Numbers(), notes.append)
-    assert [(note.kind, note.level) for note in notes] == [("note", "warning")]
-    assert f"generation config sets {name} {other}, which burnish does not apply" in notes[0].text
-
-
-def test_two_settings_are_reported_together(model):
-    model.generation_config.num_beams, model.generation_config.min_length = 2, 3
-    assert _ignored_settings(model) == "num_beams 2, min_length 3"
 
 
 @pytest.mark.parametrize(("ends", "stops"), [(None, []), (7, [7]), ([7, 8], [7, 8]), ([], []), (0, [0])])

@@ -32,3 +32,18 @@ def test_a_torn_line_is_dropped_and_the_next_point_has_a_line_of_its_own(tmp_pat
     second = Journal(path, 5)
     second.add(Point(2, 12.0, {"loss": 1.0}))
     assert Journal(path, 5).points == [Point(1, 10.0, {"loss": math.inf}), Point(2, 12.0, {"loss": 1.0})]
+
+
+def test_damaged_lines_are_counted_but_for_a_torn_last_one(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    for step in (1, 2, 3):
+        Journal(path, step).add(Point(step, 10.0, {"loss": 1.0}))
+    lines = path.read_text().splitlines(keepends=True)
+    for text, damaged in (
+        ("".join(lines), 0),
+        (lines[0] + "{torn\n" + lines[2], 1),
+        ("[]\n" + lines[0] + "{torn\n", 2),
+        (lines[0] + lines[1][:9], 0),
+    ):
+        path.write_text(text)
+        assert Journal(path, 3).damaged == damaged

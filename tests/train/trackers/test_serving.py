@@ -141,16 +141,19 @@ def test_points_are_kept_in_lines_and_those_after_a_step_are_removed(tmp_path):
 
 
 def test_the_id_of_a_run_is_made_once(tmp_path):
-    path = tmp_path / "run.json"
-    made = _identity(path)
+    path, warned = tmp_path / "run.json", []
+    made = _identity(path, warned.append)
     assert re.fullmatch("[0-9a-f]{16}", made)
     assert json.loads(path.read_text()) == {"id": made}
-    assert _identity(path) == made
+    assert _identity(path, warned.append) == made
+    assert warned == []
     for text in ("{torn", "[]", "{}", "3"):
         path.write_text(text)
-        other = _identity(path)
+        other = _identity(path, warned.append)
         assert other != made
-        assert _identity(path) == other
+        assert _identity(path, warned.append) == other
+        assert warned.pop().startswith(f"{path} is damaged (")
+        assert warned == []
 
 
 def test_how_a_run_ended_is_told_by_its_error():

@@ -316,3 +316,15 @@ def test_files_of_trackers_are_in_the_artifact_unless_a_name_is_not_utf8(tmp_pat
         (note,) = notes
         assert note.startswith("the files of trackers are not in the artifact: a file of a tracker: the path ")
         assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_journal_is_reported(tmp_path):
+    private = tmp_path / "trackers" / "private"
+    private.mkdir(parents=True)
+    (private / "metrics.jsonl").write_text("{torn\n")
+    events = []
+    with Tracking([], tmp_path / "trackers", "one", {}, events.append, step=3):
+        pass
+    (note,) = events
+    assert note.text.startswith("1 lines of ")
+    assert note.level == "warning"

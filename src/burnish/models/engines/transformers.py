@@ -41,6 +41,17 @@ _PLAIN_SETTINGS = {
     "num_beams": (None, 1),
     "min_length": (None, 0),
     "min_new_tokens": (None, 0),
+    "encoder_no_repeat_ngram_size": (None, 0),
+    "stop_strings": (None, [], ""),
+    "exponential_decay_length_penalty": (None,),
+    "guidance_scale": (None, 1.0),
+    "watermarking_config": (None,),
+    "token_healing": (None, False),
+    "max_time": (None,),
+    "penalty_alpha": (None, 0.0),
+    "dola_layers": (None,),
+    "constraints": (None,),
+    "force_words_ids": (None,),
 }
 """Settings of a generation config that change even the greedy answer, with their neutral values."""
 

@@ -11,7 +11,9 @@ class Journal:
     """Append-only JSON lines. Opening it for a run that resumes after `step` removes the points of later steps."""
 
     def __init__(self, path: Path, step: int):
-        self.points = [point for point in _read(path) if point.step <= step]
+        points, self.damaged = _read(path)
+        """Lines that could not be read; a kill may tear the last one."""
+        self.points = [point for point in points if point.step <= step]
         self._known = {(point.step, name) for point in self.points for name in point.values}
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, "".join(_line(point) for point in self.points))
@@ -33,14 +35,16 @@ def _line(point: Point) -> str:
     return json.dumps({"step": point.step, "at": point.at, "values": dict(point.values)}) + "\n"
 
 
-def _read(path: Path) -> list[Point]:
-    """Every complete line; a kill can truncate the last one."""
+def _read(path: Path) -> tuple[list[Point], int]:
+    """Every complete line, and the number of damaged ones; a kill can truncate the last."""
     if not path.exists():
-        return []
+        return [], 0
     points: list[Point] = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    damaged = 0
+    for line in lines:
         try:
             points.append(Point(**json.loads(line)))
         except (ValueError, TypeError):
-            continue
-    return points
+            damaged += line.endswith("\n")
+    return points, damaged

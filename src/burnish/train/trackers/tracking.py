@@ -72,7 +72,10 @@ class Tracking:
             private.mkdir(parents=True, exist_ok=True)
             # kept without trackers too: a resumed run may name one
             self._journal = Journal(private / "metrics.jsonl", step)
-            run_id = _identity(private / "run.json") if names else ""
+            if self._journal.damaged:
+                text = f"{self._journal.damaged} lines of {private / 'metrics.jsonl'} are damaged"
+                self._warn(f"{text}: trackers do not receive these metrics of earlier steps")
+            run_id = _identity(private / "run.json", self._warn) if names else ""
         except OSError as error:
             not_tracked = f", and the run is not tracked by {', '.join(names)}" if names else ""
             self._warn(f"metrics cannot be kept for a resumed run{not_tracked}: {reason(error)}")
@@ -130,14 +133,17 @@ class Tracking:
         self._emit(Note(level="warning", text=text))
 
 
-def _identity(path: Path) -> str:
+def _identity(path: Path, warn: Callable[[str], None]) -> str:
     """The id of the run in every tracker, created by the first attempt: 16 lower-case hex digits."""
     try:
         return str(read_json(path)["id"])
-    except (OSError, ValueError, KeyError, TypeError):
-        made = uuid.uuid4().hex[:16]
-        write_json(path, {"id": made})
-        return made
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        warn(f"{path} is damaged ({reason(error)}): to trackers the resumed run is a new one")
+    made = uuid.uuid4().hex[:16]
+    write_json(path, {"id": made})
+    return made
 
 
 def _state_of(error: BaseException | None) -> tuple[State, str]:
