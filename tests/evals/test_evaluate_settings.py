@@ -166,4 +166,4 @@ def test_the_base_under_an_adapter_of_any_kind_is_measured_without_it(
     items = [json.loads(line) for line in (ctx.out / "items.jsonl").read_text(encoding="utf-8").splitlines()]
     alone = losses(measured({"scorers": []}))
     assert [item["base"]["nll"] for item in items] == pytest.approx(alone, rel=1e-6)
-    assert all(abs(item["nll"] - base) > 1e-3 for item, base in zip(items, alone, strict=True))
+    assert all(abs(item["nll"] - base) > 3e-4 for item, base in zip(items, alone, strict=True))
