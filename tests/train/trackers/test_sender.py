@@ -329,7 +329,7 @@ def test_a_process_that_outlives_its_patience_is_killed_and_its_pipes_closed(mon
         assert made.replies.closed
 
 
-@pytest.mark.parametrize("raw", [b"not json", b"[1, 2]", b"{}", b"\xff", b'{"sent": 1}', b"3"])
+@pytest.mark.parametrize("raw", [b"not json", b"[1, 2]", b"{}", b"\xff", b'{"sent": 1}', b"3", b'{"other": 1}'])
 def test_a_reply_that_cannot_be_read_gives_the_tracker_up(world, raw):
     sender = world.make()
     world.pipes._replying.write(raw + b"\n")

@@ -143,8 +143,10 @@ class Sender:
             self._awaited.popleft()
         elif verb == "failed":
             self._give_up(f"{self._failing()}: {value}")
-        else:  # closed
+        elif verb == "closed":
             self._is_open = False
+        else:
+            raise ValueError(f"unknown reply: {verb}")
 
     def _write(self) -> None:
         assert self._process is not None
