@@ -6,7 +6,7 @@ the same and text rows                 measured for perplexity, if they have lea
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from burnish.core.errors import MachineError
 from burnish.evals.perplexity import Likelihood, likelihoods
@@ -90,16 +90,13 @@ def _scores(scorers: Sequence[Scorer], item: Item, row: Row) -> dict[str, Score 
     return {scorer.name: _checked(scorer, scorer(answer, reference, row), row) for scorer in scorers_for(row, scorers)}
 
 
-def _checked(scorer: Scorer, found: Score | Unscored, row: Row) -> Score | Unscored:
+def _checked(scorer: Scorer, found: Any, row: Row) -> Score | Unscored:
     """What a scorer gave; that of a plugin may be anything.
 
     Errors: MachineError `machine.broken-plugin` for anything but an Unscored or a Score from 0 to 1.
     """
-    if isinstance(found, Unscored):
-        return found
-    value = found.value if isinstance(found, Score) else found  # pyright: ignore[reportUnnecessaryIsInstance]
-    is_number = isinstance(value, int | float)  # pyright: ignore[reportUnnecessaryIsInstance]
-    if isinstance(found, Score) and is_number and 0 <= value <= 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+    value: Any = getattr(found, "value", found)
+    if isinstance(found, Unscored) or (isinstance(found, Score) and isinstance(value, int | float) and 0 <= value <= 1):
         return found
     raise MachineError(
         "machine.broken-plugin",

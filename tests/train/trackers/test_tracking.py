@@ -326,5 +326,7 @@ def test_a_damaged_journal_is_reported(tmp_path):
     with Tracking([], tmp_path / "trackers", "one", {}, events.append, step=3):
         pass
     (note,) = events
-    assert note.text.startswith("1 lines of ")
+    assert note.text == (
+        f"{private / 'metrics.jsonl'} is damaged: trackers do not receive the metrics of 1 of its lines"
+    )
     assert note.level == "warning"

@@ -73,8 +73,8 @@ class Tracking:
             # kept without trackers too: a resumed run may name one
             self._journal = Journal(private / "metrics.jsonl", step)
             if self._journal.damaged:
-                text = f"{self._journal.damaged} lines of {private / 'metrics.jsonl'} are damaged"
-                self._warn(f"{text}: trackers do not receive these metrics of earlier steps")
+                text = f"{private / 'metrics.jsonl'} is damaged"
+                self._warn(f"{text}: trackers do not receive the metrics of {self._journal.damaged} of its lines")
             run_id = _identity(private / "run.json", self._warn) if names else ""
         except OSError as error:
             not_tracked = f", and the run is not tracked by {', '.join(names)}" if names else ""
