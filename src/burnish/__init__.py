@@ -29,6 +29,7 @@ _VERBS = {
     "stop": "burnish.studio.runs",
     "resume": "burnish.studio.runs",
     "schema": "burnish.studio.schema",
+    "rows": "burnish.studio.rows",
     "inspect": "burnish.studio.exploration",
     "chat": "burnish.studio.exploration",
     "env": "burnish.studio.machine",
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from burnish.studio.exploration import chat, inspect
     from burnish.studio.machine import doctor, env
     from burnish.studio.planning import plan
+    from burnish.studio.rows import rows
     from burnish.studio.running import run, run_stage
     from burnish.studio.runs import diff, resume, runs, show, stop, tail
     from burnish.studio.schema import schema
@@ -54,6 +56,7 @@ __all__ = [
     "inspect",
     "plan",
     "resume",
+    "rows",
     "run",
     "run_stage",
     "runs",

@@ -44,7 +44,7 @@ def test_every_command_stands_in_the_reference(command):
 
 def test_the_commands_are_those_that_were_promised():
     promised = {"run", "plan", "demo", "init", "schema", "inspect", "chat", "env", "doctor", *stages()}
-    promised |= {f"runs {verb}" for verb in ("list", "show", "tail", "diff", "stop", "resume")}
+    promised |= {f"runs {verb}" for verb in ("list", "show", "rows", "tail", "diff", "stop", "resume")}
     assert promised <= set(commands())
 
 

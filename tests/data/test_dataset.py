@@ -11,6 +11,7 @@ from burnish.core.errors import DataError
 from burnish.data import dataset
 from burnish.data.dataset import (
     DatasetWriter,
+    find_rows,
     is_prepared,
     open_rows,
     read_counted,
@@ -279,3 +280,19 @@ def test_the_report_of_a_raw_source_has_the_notes_of_its_reader(write):
     said: list[str] = []
     list(open_rows(input_at(write("x.txt", "one\ntwo\n")), "train", said.append))
     assert said[1] == "x.txt: each line is one document"
+
+
+def test_rows_are_found_by_id_as_often_as_they_occur(tmp_path):
+    rows = [{"prompt": f"question {number % 1500}", "completion": "yes"} for number in range(2500)]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    raw = list(open_rows(input_at(file), "train"))
+    with DatasetWriter(tmp_path / "made") as writer:
+        for row in raw:
+            writer.write(row, "train")
+    (tmp_path / "made" / "stats.json").write_text("{}")
+    wanted = {raw[3]["id"], raw[1400]["id"]}
+    for path in (file, tmp_path / "made"):
+        found = [row["source"] for row in find_rows(input_at(path), "train", wanted)]
+        assert found == ["rows.jsonl:4", "rows.jsonl:1401", "rows.jsonl:1504"]
+    assert list(find_rows(input_at(file), "train", {"unknown"})) == []

@@ -4,7 +4,7 @@ import pytest
 
 import burnish
 from burnish.core.errors import BurnishError
-from burnish.studio import exploration
+from burnish.studio import workrooms
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from burnish.studio import exploration
     ],
 )
 def test_a_package_that_is_not_installed_is_told_with_the_extra_that_brings_it(monkeypatch, package, extra, ask):
-    monkeypatch.setattr(exploration, "find_spec", lambda name: None if name == package else object())
+    monkeypatch.setattr(workrooms, "find_spec", lambda name: None if name == package else object())
     with pytest.raises(BurnishError) as caught:
         ask()
     assert caught.value.code == "machine.no-package"

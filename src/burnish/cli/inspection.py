@@ -89,8 +89,8 @@ def _print_row(console: Console, shown: Mapping[str, Any]) -> None:
     for piece in shown["pieces"]:
         console.print(_coloured(console, piece))
     if not shown["pieces"]:
-        for line in _conversation(row):
-            console.print(line)
+        for label, text in conversation(row):
+            console.print(Text(label and f"{label}: ", "bold cyan") + Text(text))
 
 
 def _coloured(console: Console, piece: list[tuple[str, float]]) -> Text:
@@ -107,12 +107,14 @@ def _coloured(console: Console, piece: list[tuple[str, float]]) -> Text:
     return text
 
 
-def _conversation(row: Mapping[str, Any]) -> list[Text]:
-    lines = [Text(row["text"])] if row.get("text") else []
+def conversation(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(speaker, text) of each part of a row; a text alone has no speaker."""
+    lines = [("", row["text"])] if row.get("text") else []
     for part in ("messages", "chosen", "rejected", "completion"):
         for message in row.get(part) or ():
-            name = message["role"] if part == "messages" else f"{part}: {message['role']}"
-            lines.append(Text(f"{name}: ", "bold cyan") + Text(_message_text(message)))
+            lines.append(
+                (message["role"] if part == "messages" else f"{part}: {message['role']}", _message_text(message))
+            )
     return lines
 
 

@@ -1,4 +1,4 @@
-"""The commands `runs list | show | tail | diff | stop | resume`."""
+"""The commands `runs list | show | tail | diff | stop | resume`; `rows` has a file of its own."""
 
 import json
 import time
@@ -9,6 +9,7 @@ import typer
 from burnish.cli import completion
 from burnish.cli.command import Command, Commands
 from burnish.cli.render import Output, duration, json_text, metrics_summary
+from burnish.cli.rows import rows
 
 app = typer.Typer(
     cls=Commands, help="List, show, compare, stop and resume runs.", no_args_is_help=True, rich_markup_mode=None
@@ -167,4 +168,5 @@ def _lines(step: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def register(main: typer.Typer) -> None:
+    app.command(cls=Command)(rows)
     main.add_typer(app, name="runs")

@@ -1,7 +1,7 @@
 """A prepared dataset on disk: written as a stream, and read back row by row (docs/architecture/contracts.md)."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -105,9 +105,7 @@ def read_rows(path: Path, split: str) -> Iterator[Row]:
 
 def read_counted(path: Path, split: str) -> Iterator[tuple[Row, dict[str, int]]]:
     """Rows with their `tokens` and `learned` where `prepare` rendered them (else an empty dict)."""
-    file = split_file(path, split)
-    if not file.exists():
-        raise _empty_split(path, split) if _was_requested(path, split) else _no_split(str(path), split, splits(path))
+    file = _rows_file(path, split)
     with pq.ParquetFile(file) as parquet:
         names = [name for name in ("row", "tokens", "learned") if name in parquet.schema_arrow.names]
         if "row" not in names:
@@ -117,10 +115,35 @@ def read_counted(path: Path, split: str) -> Iterator[tuple[Row, dict[str, int]]]
                 yield json.loads(line.pop("row")), line
 
 
+def find_rows(input: Input, split: str, ids: Collection[str]) -> Iterator[Row]:
+    """The rows of a split with these ids, in their order; each occurrence of equal rows. Errors: those of `open_rows`.
+
+    Of a prepared dataset only the groups of rows that have one are read.
+    """
+    if not is_prepared(input.path):
+        yield from (row for row in open_rows(input, split) if row["id"] in ids)
+        return
+    with pq.ParquetFile(_rows_file(input.path, split)) as parquet:
+        for group in range(parquet.num_row_groups):
+            names = parquet.read_row_group(group, columns=["id"])["id"].to_pylist()
+            places = [place for place, name in enumerate(names) if name in ids]
+            if places:
+                found = parquet.read_row_group(group, columns=["row"]).take(places)["row"]
+                yield from map(json.loads, found.to_pylist())
+
+
 def row_count(path: Path, split: str) -> int:
     """How many rows a split of a prepared dataset has, without reading them."""
     file = split_file(path, split)
     return pq.read_metadata(file).num_rows if file.exists() else 0
+
+
+def _rows_file(path: Path, split: str) -> Path:
+    """The file of a split. DataError `data.not-prepared` when there is none."""
+    file = split_file(path, split)
+    if not file.exists():
+        raise _empty_split(path, split) if _was_requested(path, split) else _no_split(str(path), split, splits(path))
+    return file
 
 
 def split_names(input: Input) -> list[str]:

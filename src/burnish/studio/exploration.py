@@ -4,18 +4,17 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from burnish.core.context import Input
-from burnish.core.errors import MachineError, RunError, error_from_dict
 from burnish.core.inputs.checks import check_fetched, check_input
 from burnish.core.inputs.references import check_kind, fetched, resolve
 from burnish.core.recipes.validation import make_spec
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.local import worker_environment
 from burnish.specs.data import InspectSpec
+from burnish.studio.workrooms import ask, require
 
 _MODEL_KINDS = ("model", "adapter")
 
@@ -23,13 +22,13 @@ _MODEL_KINDS = ("model", "adapter")
 def inspect(source: str, *, workspace: Path | str | None = None, **settings: Any) -> dict[str, Any]:
     """Rows, lengths, roles, and for each token whether it is learned. Settings are those of `InspectSpec`."""
     place = Workspace.find(workspace)
-    _require("pyarrow", "data")
+    require("pyarrow", "data")
     spec = make_spec(InspectSpec, {"source": source, **settings}, lambda _: "inspect")
     known = place.hashes()
     notes: list[str] = []
     inputs = {"source": resolve(spec.source, ("dataset", "file", "folder"), place, known, notes.append)}
     if spec.tokenizer is not None:
-        _require("transformers", "tokens")
+        require("transformers", "tokens")
         inputs["tokenizer"] = resolve(spec.tokenizer, ("tokenizer", "model", "adapter"), place, known, notes.append)
     for value in inputs.values():
         check_input(value, known)
@@ -37,7 +36,7 @@ def inspect(source: str, *, workspace: Path | str | None = None, **settings: Any
         "spec": spec.model_dump(mode="json", exclude_unset=True),
         "inputs": {name: check_fetched(fetched(value), known).to_json() for name, value in inputs.items()},
     }
-    found = _ask("burnish.stages.data.inspect", request)
+    found = ask("burnish.stages.data.inspect", request)
     return {**found, "notes": [*notes, *found["notes"]]}
 
 
@@ -62,38 +61,7 @@ def resolve_model(
 
 def chat(model: str, *, workspace: Path | str | None = None, arguments: Sequence[str] = ()) -> int:
     """Chat with a model in this terminal; returns the exit status. `arguments` are those of the chat (`--ask TEXT`)."""
-    _require("torch", "train")
+    require("torch", "train")
     value = resolve_model(model, workspace=workspace, say=lambda text: print(text, file=sys.stderr))
     command = [sys.executable, "-m", "burnish.stages.models.chat", json.dumps(value.to_json()), *arguments]
     return subprocess.run(command, env=worker_environment(), check=False).returncode
-
-
-def _require(package: str, extra: str) -> None:
-    """Raise MachineError `machine.no-package` if a package of the child process is not installed."""
-    if find_spec(package) is None:
-        raise MachineError(
-            "machine.no-package",
-            f"this needs the package {package}, which is not installed",
-            f"pip install 'burnish[{extra}]'",
-        )
-
-
-def _ask(module: str, request: dict[str, Any]) -> dict[str, Any]:
-    """Run a module in a child process with a JSON request; returns its answer or raises its error."""
-    done = subprocess.run(
-        [sys.executable, "-m", module],
-        input=json.dumps(request).encode(),
-        capture_output=True,
-        env=worker_environment(),
-        check=False,
-    )
-    try:
-        answer = json.loads(done.stdout)
-    except ValueError:
-        tail = done.stderr.decode(errors="replace")[-2000:]
-        raise RunError(
-            "run.failed", f"{module} exited with status {done.returncode}", tail or "it printed nothing"
-        ) from None
-    if "error" in answer:
-        raise error_from_dict(answer["error"])
-    return answer

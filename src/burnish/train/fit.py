@@ -113,6 +113,7 @@ def fit(
     ctx.check_settings()
     if resumed_from is None:
         checkpoints.clear()
+    ledger.name_rows(ctx.scratch / "ledger" / "visits.bin", rows.row_ids)
     with _tracking(spec, ctx, loop.state.step, continues) as tracking:
         loop.emit = tracking.emit
         state = loop.run()

@@ -92,6 +92,13 @@ def fetch(name: str, revision: str, repo_type: str) -> Path:
         ) from error
 
 
+def cached(name: str, revision: str, repo_type: str) -> Path | None:
+    """The snapshot folder of a pinned name, if it was downloaded."""
+    repo, _ = split_name(name)
+    folder = cache_folder() / f"{repo_type}s--{repo.replace('/', '--')}" / "snapshots" / revision
+    return folder if folder.is_dir() else None
+
+
 def _library() -> Any:
     try:
         huggingface_hub: Any = import_module("huggingface_hub")

@@ -2,18 +2,22 @@
 
 A record is 20 bytes. Visits are written with each checkpoint, which records the length of the file and its sha256; a
 resumed run checks and truncates it there, so no visit is lost, repeated or changed. At the end it becomes
-`rows.parquet`.
+`rows.parquet`. `rows.json` beside it holds the ids of the rows, so that it can be read before (`reporting.visits`).
 """
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from burnish.core.files import sync
+from burnish.core.files import sync, write_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 RECORD = np.dtype([("row", "<i4"), ("epoch", "<i4"), ("step", "<i4"), ("loss", "<f4"), ("learned", "<i4")])
 
@@ -103,12 +107,22 @@ def record(rows: NDArray[np.int64], epoch: int, step: int, losses: NDArray, lear
     return records
 
 
-def publish(path: Path, row_ids: tuple[str, ...], target: Path) -> None:
-    """Write the ledger as parquet: id, epoch, step, loss, learned_tokens; one line per visit of a row."""
-    import pyarrow as pa
+def name_rows(path: Path, row_ids: Sequence[str]) -> None:
+    """Write the ids of the rows that a ledger counts from 0, beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path.with_name("rows.json"), row_ids)
+
+
+def publish(path: Path, row_ids: Sequence[str], target: Path) -> None:
+    """Write the ledger as parquet, with the columns of `as_table`."""
     import pyarrow.parquet as pq
 
-    records = np.fromfile(path, RECORD)
+    pq.write_table(as_table(np.fromfile(path, RECORD), row_ids), target)
+
+
+def as_table(records: NDArray[np.void], row_ids: Sequence[str]) -> "pa.Table":
+    """The columns id, epoch, step, loss, learned_tokens; one line per visit of a row."""
+    import pyarrow as pa
 
     def column(name: str) -> pa.Array:
         values = np.ascontiguousarray(records[name])
@@ -121,4 +135,4 @@ def publish(path: Path, row_ids: tuple[str, ...], target: Path) -> None:
     ids = names.take(column("row")).cast(pa.string())
     numbers = {"epoch": "epoch", "step": "step", "loss": "loss", "learned_tokens": "learned"}
     columns = {"id": ids} | {title: column(name) for title, name in numbers.items()}
-    pq.write_table(pa.Table.from_arrays(list(columns.values()), names=list(columns)), target)
+    return pa.Table.from_arrays(list(columns.values()), names=list(columns))

@@ -1,0 +1,149 @@
+"""Rows of a training step with their losses: the row ledger of `burnish.train.reporting`, for people."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from burnish.core.context import Input
+from burnish.core.errors import AskError, BurnishError, RunError
+from burnish.core.inputs import hub
+from burnish.core.inputs.checks import check_input
+from burnish.core.naming import nearest
+from burnish.core.runs.artifact import Artifact, summary
+from burnish.core.runs.run import Run
+from burnish.core.runs.workspace import Workspace
+from burnish.studio.workrooms import ask, require
+
+SORTS = ("last", "mean", "rise")
+WORST = 20
+_PUBLISHED, _UNFINISHED = "rows.parquet", Path("ledger") / "visits.bin"
+
+
+def rows(
+    name: str = "latest",
+    *,
+    step: str | None = None,
+    worst: int | None = None,
+    best: int | None = None,
+    row: str | Sequence[str] = (),
+    sort: str = "last",
+    workspace: Path | str | None = None,
+) -> dict[str, Any]:
+    """Rows of a training step with their text and their loss at each visit.
+
+    `worst` (20 by default) have the highest and `best` the lowest loss, sorted by the `last` one, the `mean`, or the
+    `rise` from the first to the last; `row` names rows by id. `step` names the step of a run with several training
+    steps. Of a run that has not ended, the visits up to its last save are known.
+
+    Returns a dict: `run`, `state`, `data`, counts, `columns`, `notes`, and the lists `worst`, `best` and `named` of
+    rows: `id`, `visits`, `first`, `last`, `mean`, `rise`, `copies`, and `row`, or `missing`, why its text is not there.
+    """
+    ids = [row] if isinstance(row, str) else list(row)
+    if sort not in SORTS:
+        raise AskError("ask.wrong-value", f"sort: '{sort}' is unknown", nearest(sort, SORTS))
+    for field, number in (("worst", worst), ("best", best)):
+        if number is not None and number < 0:
+            raise AskError("ask.wrong-value", f"{field} is {number}, which is below 0", f"set {field} to 1 or more")
+    if worst is None:
+        worst = 0 if ids or best else WORST
+    require("pyarrow", "data")
+    place = Workspace.find(workspace)
+    run = _training_step(place.find_runs(name), name, step)
+    known = place.hashes()
+    known_before = dict(known)
+    ledger, notes = _ledger(run, known)
+    data, reason = _data(run, known)
+    if known != known_before:
+        place.remember_hashes(known)
+    request = {
+        "ledger": str(ledger),
+        "data": None if data is None else data.to_json(),
+        "reason": reason,
+        "choice": {"worst": worst, "best": best or 0, "rows": ids, "sort": sort},
+    }
+    found = ask("burnish.stages.train.rows", request)
+    if sort == "rise" and found["visited_once"]:
+        notes.append(f"{found['visited_once']:,} rows were visited once: they have no rise, and are left out")
+    ref = data.ref if data is not None else None
+    return {"run": run.name, "state": run.state, "data": ref, "sort": sort, **found, "notes": notes}
+
+
+def _training_step(found: Sequence[Run], name: str, step: str | None) -> Run:
+    """The step that has a row ledger. AskError `ask.wrong-value` with the choices if there is none, or several."""
+    with_ledger = {run.folder.name: run for run in found if _has_ledger(run)}
+    if step is not None:
+        names = [run.folder.name for run in found]
+        if step not in names:
+            raise AskError("ask.no-such-run", f"run '{name}' has no step '{step}'", nearest(step, names))
+        if step not in with_ledger:
+            raise _no_ledger(step, next(run for run in found if run.folder.name == step))
+        return with_ledger[step]
+    if len(with_ledger) > 1:
+        names = ", ".join(with_ledger)
+        fix = (
+            f"add --step {next(iter(with_ledger))}, or name one: {', '.join(run.name for run in with_ledger.values())}"
+        )
+        raise AskError("ask.wrong-value", f"run '{name}' has several training steps: {names}", fix)
+    if not with_ledger:
+        if len(found) == 1:
+            raise _no_ledger(found[0].folder.name, found[0])
+        what = f"no step of run '{name}' has a row ledger: {', '.join(run.folder.name for run in found)}"
+        raise AskError("ask.wrong-value", what, "training steps have one, from their first checkpoint on")
+    return next(iter(with_ledger.values()))
+
+
+def _has_ledger(run: Run) -> bool:
+    return (run.out / _PUBLISHED).exists() or (run.scratch / _UNFINISHED).exists()
+
+
+def _no_ledger(step: str, run: Run) -> AskError:
+    what = f"step '{step}' ({run.record['stage']}) has no row ledger"
+    return AskError("ask.wrong-value", what, "training steps have one, from their first checkpoint on")
+
+
+def _ledger(run: Run, known: dict[str, Any]) -> tuple[Path, list[str]]:
+    """The file with the visits, and notes on it. RunError `run.damaged-artifact` if it is not as the step wrote it."""
+    artifact = run.artifact()
+    if artifact is not None:
+        _refuse_damage(artifact, known)
+        return artifact.path / _PUBLISHED, []
+    state = run.state
+    if not (run.scratch / _UNFINISHED).with_name("rows.json").exists():
+        what = f"the ids of the rows of {run.name} are not recorded: the step was started by an older burnish"
+        raise RunError("run.broken-record", what, f"resume it: burnish runs resume {'/'.join(run.name.split('/')[:2])}")
+    return run.scratch / _UNFINISHED, [f"the step is {state}: its ledger ends with its last save"]
+
+
+def _refuse_damage(artifact: Artifact, known: dict[str, Any]) -> None:
+    damage = [damage for damage in artifact.damage(known) if damage.file in (_PUBLISHED, "out/")]
+    if damage:
+        what = f"the artifact {artifact.path} is damaged: {summary(damage)}"
+        raise RunError("run.damaged-artifact", what, artifact.repair)
+
+
+def _data(run: Run, known: dict[str, Any]) -> tuple[Input | None, str]:
+    """The data of a training, None if it is gone; and why its rows may not be those that the step visited."""
+    artifact = run.artifact()
+    if artifact is not None:
+        data = artifact.inputs.get("data")
+    else:
+        recorded = run.record_of("job.json")["inputs"].get("data")
+        data = Input.from_json(recorded, run.workspace) if recorded is not None else None
+    if data is None:
+        return None, "the step has no input named data"
+    if data.kind == "hub-dataset":
+        folder = hub.cached(data.ref.removeprefix("hub:"), data.revision, "dataset")
+        if folder is None:
+            return None, f"{data.ref} is no longer in {hub.cache_folder()}"
+        return replace(data, path=folder, kind="folder"), ""
+    if not data.path.exists():
+        return None, f"{data.ref} is gone: there is no {data.path}"
+    try:
+        check_input(data, known)
+    except BurnishError as error:
+        reason = error.what
+        if error.code == "run.input-changed":
+            reason = f"{data.ref} changed after the step read it, and this row is no longer in it"
+        return data, reason
+    return data, ""

@@ -1,0 +1,41 @@
+"""Ask a workroom in a child process: it needs packages that the control plane does not import."""
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from typing import Any
+
+from burnish.core.errors import MachineError, RunError, error_from_dict
+from burnish.jobs.local import worker_environment
+
+
+def require(package: str, extra: str) -> None:
+    """Raise MachineError `machine.no-package` if a package of the child process is not installed."""
+    if find_spec(package) is None:
+        raise MachineError(
+            "machine.no-package",
+            f"this needs the package {package}, which is not installed",
+            f"pip install 'burnish[{extra}]'",
+        )
+
+
+def ask(module: str, request: dict[str, Any]) -> dict[str, Any]:
+    """Run a module in a child process with a JSON request; returns its answer or raises its error."""
+    done = subprocess.run(
+        [sys.executable, "-m", module],
+        input=json.dumps(request).encode(),
+        capture_output=True,
+        env=worker_environment(),
+        check=False,
+    )
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        tail = done.stderr.decode(errors="replace")[-2000:]
+        raise RunError(
+            "run.failed", f"{module} exited with status {done.returncode}", tail or "it printed nothing"
+        ) from None
+    if "error" in answer:
+        raise error_from_dict(answer["error"])
+    return answer
