@@ -35,6 +35,13 @@ class LoraSpec(Spec):
     """Learn the magnitude and the direction of each weight separately (DoRA)."""
     train_fully: list[str] = []
     """Modules to train fully and save with the adapter, such as lm_head."""
+    init: Literal["default", "gaussian", "orthogonal", "pissa", "pissa_niter", "olora"] = "default"
+    """Initial values of the two matrices: A uniform or gaussian and B zero; both random and orthogonal to each other;
+    or taken from the base's weights by singular values (pissa, arXiv 2404.02948; pissa_niter: a faster approximation)
+    or a QR decomposition (olora, arXiv 2406.01775). The outputs of the model are unchanged in each case."""
+    lora_plus: float | None = Field(default=None, ge=1.0)
+    """Learning rate of B, and of DoRA's magnitudes, as a multiple of learning_rate (LoRA+, arXiv 2402.12354; 16 is
+    common). Adapters of embeddings and fully trained modules keep learning_rate. Requires AdamW."""
 
     @model_validator(mode="after")
     def experts_take_plain_lora(self) -> "LoraSpec":
@@ -44,6 +51,26 @@ class LoraSpec(Spec):
                 raise ValueError(
                     f"experts: true cannot be combined with {field}: remove {field}, or set experts: false"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def init_fits_the_other_settings(self) -> "LoraSpec":
+        values, init = self.__dict__, self.__dict__["init"]
+        if init == "orthogonal" and values["rank"] % 2:
+            raise ValueError(f"init: orthogonal needs an even rank, not {values['rank']}")
+        if init not in ("default", "gaussian") and values["experts"]:
+            raise ValueError(
+                f"experts: true cannot be combined with init: {init}, which is for single matrices: set init: gaussian "
+                "or remove it"
+            )
+        if init in ("pissa", "pissa_niter", "olora"):
+            reasons = {
+                "dora": "the magnitudes would be those of the initial adapter",
+                "dropout": "it would drop parts of the base's own weights",
+            }
+            for field, reason in reasons.items():
+                if values[field]:
+                    raise ValueError(f"init: {init} cannot be combined with {field}: {reason}; remove one of them")
         return self
 
 
@@ -193,6 +220,16 @@ class TrainSpec(Spec):
     def one_batch_measure(self) -> "TrainSpec":
         if self.__dict__["batch_size"] is not None and self.__dict__["batch_tokens"] is not None:
             raise ValueError("batch_size and batch_tokens exclude each other: remove one")
+        return self
+
+    @model_validator(mode="after")
+    def lora_plus_takes_adamw(self) -> "TrainSpec":
+        method, optimizer = self.__dict__.get("method"), self.__dict__["optimizer"]
+        if method is not None and method.__dict__.get("lora_plus") is not None and optimizer.kind == "muon":
+            raise ValueError(
+                "method.lora_plus cannot be combined with optimizer: muon, which gives every matrix an update of the "
+                "same size: remove lora_plus, or set optimizer: adamw"
+            )
         return self
 
     @field_validator("track")

@@ -19,7 +19,8 @@ from burnish.core import fingerprint
 from burnish.core.context import Context
 from burnish.core.errors import AskError, ModelError
 from burnish.core.events import Chosen, Event, Note
-from burnish.specs.train import MAX_COUNT, FullSpec, PretrainSpec, SftSpec, TrainSpec
+from burnish.models.adapters.initial import fixed_matrices
+from burnish.specs.train import MAX_COUNT, FullSpec, LoraSpec, PretrainSpec, SftSpec, TrainSpec
 from burnish.train.batches import StepPlan, TokenisedRows
 from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder, load, read, read_weights
 from burnish.train.checkpoints.lineage import Origin
@@ -88,7 +89,8 @@ def fit(
     if is_fused and not fused.layers:
         ctx.emit(Note(text="the adapters are computed by PEFT: burnish's own layers differ from them for this model"))
     _report_attention(spec, scorer, ctx.emit)
-    optimizer = Optimizer(model, spec.optimizer, {} if start is None else start.masters(model))
+    lora_plus = method.lora_plus if isinstance(method, LoraSpec) else None
+    optimizer = Optimizer(model, spec.optimizer, {} if start is None else start.masters(model), lora_plus)
     dropout = TokenDropout(model, spec.seed)
     plan = _plan(spec, rows, ctx.emit)
     settings = _settings(spec, plan, held_out, resolved, ctx.emit)
@@ -153,13 +155,15 @@ def _longest(*splits: TokenisedRows | None) -> int:
 def _cast_trained(model: nn.Module, dtype: torch.dtype) -> None:
     """Cast adapters to the run's dtype; their float32 masters are in the optimizer.
 
-    Those of DoRA stay in float32, as in PEFT: the norm of weight and change together loses more than rounding.
+    Those of DoRA stay in float32, as in PEFT: the norm of weight and change together loses more than rounding. So do
+    those that start from the base's weights: an update is small beside them.
     A full model is loaded in that dtype, except for weights that its family keeps in float32.
     """
     configs: Any = getattr(model, "peft_config", {})
     is_dora = any(getattr(config, "use_dora", False) for config in configs.values())
+    stays = is_dora or bool(fixed_matrices(model))
     for name, weight in model.named_parameters():
-        if weight.requires_grad and not (is_dora and ".lora_" in name):
+        if weight.requires_grad and not (stays and ".lora_" in name):
             weight.data = weight.data.to(dtype)
 
 

@@ -144,8 +144,9 @@ class Loop:
         raise RunError("run.broken-checkpoint", what, fix)
 
     def checkpoint_bytes(self) -> int:
-        """The approximate size of a checkpoint in bytes: weights and two states of each, in float32."""
-        return sum(3 * 4 * master.numel() for master in self.optimizer.masters.values())
+        """The approximate size of a checkpoint in bytes: weights, and two float32 states of each trained one."""
+        weights = sum(weight.nbytes for weight in self.optimizer.weights().values())
+        return weights + sum(2 * 4 * master.numel() for master in self.optimizer.masters.values())
 
     def run(self) -> TrainState:
         """Train to the end of the run and return the final state.

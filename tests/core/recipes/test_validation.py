@@ -195,6 +195,8 @@ NAMES_OF_OTHER_TOOLS = {
     "render.over_length": ("truncation_mode", "excess_length_strategy"),
     "router_aux_loss_coef": ("moe_aux_loss_coef",),
     "device": ("use_cpu",),
+    "method.lora_plus": ("loraplus_lr_ratio",),
+    "method.init": ("init_lora_weights", "peft_init_lora_weights", "pissa_init", "pissa_iter"),
     "attention": ("flash_attn", "flash_attention", "attn_implementation"),
 }
 """What LLaMA-Factory, Axolotl, TRL and transformers call a setting of sft."""
@@ -248,6 +250,8 @@ NEEDLESS = {
     "burnish does not upload": ("push_to_hub",),
     "a run is named after its recipe": ("run_name",),
     "the stage decides what is done": ("do_train",),
+    "the saved adapter is always a plain one": ("pissa_convert",),
+    "adapters of embeddings are trained at learning_rate": ("loraplus_lr_embedding",),
 }
 """Why a setting of other tools is not one of burnish: the beginning of the hint."""
 

@@ -326,7 +326,8 @@ OTHER_TEXT, BY_PEFT, NO_PRODUCT, IDLE, FUSED = (
     "PEFT refuses it in this family",
     "not a plain matrix product",
     "the model reads its weight without calling the layer, or never calls it on text",
-    "PEFT matches its name to the experts, and supports the layer only without dropout and DoRA",
+    "PEFT matches its name to the experts, and supports the layer only without dropout and DoRA, with init default or "
+    "gaussian",
 )
 
 

@@ -35,6 +35,11 @@ ALIASES = {
     "peft_use_rslora": "method.rslora",
     "use_dora": "method.dora",
     "use_rslora": "method.rslora",
+    "loraplus_lr_ratio": "method.lora_plus",
+    "init_lora_weights": "method.init",
+    "peft_init_lora_weights": "method.init",
+    "pissa_init": "method.init",
+    "pissa_iter": "method.init",
     "finetuning_type": "method.kind",
     "adapter": "method.kind",
     "per_device_train_batch_size": "batch_size",
@@ -94,6 +99,8 @@ DIFFERS = {
     "micro_batch_size": _STEP,
     "target_parameters": "true adapts the weights of all experts",
     "lora_target_parameters": "true adapts the weights of all experts",
+    "pissa_init": "pissa is the exact decomposition, pissa_niter the fast one",
+    "pissa_iter": "pissa_niter is the fast decomposition, with 16 iterations",
     "shuffle_dataset": "false trains in the order of the file; TRL's sampler shuffles whatever it is",
     "load_best_model_at_end": "it is true unless set to false",
 }
@@ -132,6 +139,8 @@ NOT_NEEDED = {
     "trust_remote_code": "burnish runs no code of a model; remove it",
     "push_to_hub": "burnish does not upload; remove it",
     "run_name": "a run is named after its recipe; change `name` of the recipe",
+    "pissa_convert": "the saved adapter is always a plain one for the unchanged base; remove it",
+    "loraplus_lr_embedding": "adapters of embeddings are trained at learning_rate; remove it",
     "do_train": "the stage decides what is done; remove it",
 }
 """Other tool's name → why burnish has no such setting."""

@@ -1,5 +1,6 @@
 """Attaches, saves and loads LoRA adapters in PEFT's format, and refuses one that does not match its base."""
 
+import json
 import math
 import warnings
 from pathlib import Path
@@ -9,6 +10,7 @@ from burnish.core.context import Input
 from burnish.core.errors import ModelError
 from burnish.core.faults import reason
 from burnish.models.adapters.config import read_adapter_config
+from burnish.models.adapters.initial import FROM_BASE, fixed_matrices, plain_settings, plain_tensors, start_from_base
 from burnish.models.adapters.targets import LoraTargets, plan_targets
 from burnish.models.bases import is_adapter
 from burnish.models.quiet import quiet_transformers
@@ -17,6 +19,7 @@ from burnish.models.weights import (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
     read_header,
+    read_json,
     refuse_integers,
     refuse_pickle,
 )
@@ -51,12 +54,16 @@ def attach_lora(model: "PreTrainedModel | PeftModel", spec: LoraSpec, plan: Lora
         use_dora=spec.dora,
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),  # GPT-2 transposes its weights
         modules_to_save=list(spec.train_fully) or None,
+        init_lora_weights=spec.init if spec.init in ("gaussian", "orthogonal") else True,
     )
     with warnings.catch_warnings():
         # PEFT warns that training one of a tied head and embedding separates them; our merge unties them
         warnings.filterwarnings("ignore", message=".*tie_word_embeddings.*")
         warnings.filterwarnings("ignore", category=FutureWarning)  # PEFT uses deprecated names of transformers
         adapted = get_peft_model(model, config)
+    if spec.init in FROM_BASE:
+        start_from_base(adapted, spec.init)
+    config.init_lora_weights = True  # a saved adapter is not initialised again when it is loaded
     for parameter in adapted.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
@@ -70,7 +77,12 @@ def _alpha(spec: LoraSpec) -> Any:
 
 
 def save_adapter(model: "PeftModel", folder: Path, base: Input) -> None:
-    """Write the adapter as PEFT does, with the base's hub name or folder in `base_model_name_or_path`."""
+    """Write the adapter as PEFT does, with the base's hub name or folder in `base_model_name_or_path`.
+
+    One that was initialised from the base's weights becomes a plain adapter of twice the rank.
+    """
+    from safetensors.torch import save_file
+
     config: Any = model.peft_config["default"]
     scheme, _, name = base.ref.partition(":")
     if scheme == "hub":
@@ -82,6 +94,11 @@ def save_adapter(model: "PeftModel", folder: Path, base: Input) -> None:
     if isinstance(config.target_parameters, set):
         config.target_parameters = sorted(config.target_parameters)
     model.save_pretrained(str(folder), save_embedding_layers=False)
+    if fixed_matrices(model):
+        tensors = plain_tensors(model, adapter_state(model))
+        save_file(tensors, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+        settings = plain_settings(read_json(folder / ADAPTER_CONFIG))
+        (folder / ADAPTER_CONFIG).write_text(json.dumps(settings, indent=2, sort_keys=True), encoding="utf-8")
 
 
 def without_adapter(model: "PreTrainedModel | PeftModel") -> "PreTrainedModel":
@@ -150,10 +167,11 @@ def fit_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
 
 
 def adapter_state(model: "PeftModel") -> "dict[str, torch.Tensor]":
-    """The adapter's tensors by their names in PEFT's files; not copies."""
+    """The adapter's trained tensors by their names in PEFT's files; not copies."""
     from peft import get_peft_model_state_dict
 
-    return get_peft_model_state_dict(model, save_embedding_layers=False)
+    found, fixed = get_peft_model_state_dict(model, save_embedding_layers=False), fixed_matrices(model)
+    return {name: tensor for name, tensor in found.items() if name not in fixed}
 
 
 def read_adapter(folder: Path) -> "dict[str, torch.Tensor]":

@@ -30,7 +30,12 @@ _SHOWN = 4
 """Names listed in a report before the rest is counted."""
 _OTHER_TEXT = "outside the language model"
 _NO_PLAIN_PRODUCT = "not a plain matrix product"
-_FUSED_BY_PEFT = "PEFT matches its name to the experts, and supports the layer only without dropout and DoRA"
+_FUSED_BY_PEFT = (
+    "PEFT matches its name to the experts, and supports the layer only without dropout and DoRA, with init default or "
+    "gaussian"
+)
+_OF_STACKS = ("default", "gaussian")
+"""Initialisations that PEFT has for stacked weights."""
 _IDLE = "the model reads its weight without calling the layer, or never calls it on text"
 _BY_PEFT = "PEFT refuses it in this family"
 
@@ -108,6 +113,7 @@ def plan_targets(model: "PreTrainedModel", spec: LoraSpec) -> LoraTargets:
     if wanted_experts:
         _refuse_with_parameters(spec)
     wanted = [path for path in wanted if path not in in_full]
+    _refuse_with_init(spec, {path: modules[path] for path in wanted})
     left_out: dict[str, list[str]] = {}
     kept: list[str] = []
     for path in wanted:
@@ -122,7 +128,7 @@ def plan_targets(model: "PreTrainedModel", spec: LoraSpec) -> LoraTargets:
     diverted = _diverted(model, kept)
     as_parameters = [f"{path}.weight" for path in kept if path in diverted]
     kept = [path for path in kept if path not in diverted]
-    if as_parameters and (spec.dropout or spec.dora):
+    if as_parameters and (spec.dropout or spec.dora or spec.init not in _OF_STACKS):
         left_out[_FUSED_BY_PEFT] = sorted(path.removesuffix(".weight") for path in as_parameters)
         as_parameters = []
     as_parameters += sorted(wanted_experts - in_full)
@@ -174,13 +180,25 @@ def _check_names(model: "PreTrainedModel", asked: Iterable[str], field: str, als
 
 def _refuse_with_parameters(spec: LoraSpec) -> None:
     """PEFT changes a stacked weight itself, where these settings have no effect."""
-    for field, value in (("dropout", spec.dropout), ("dora", spec.dora)):
+    init = "" if spec.init in _OF_STACKS else spec.init
+    for field, value in (("dropout", spec.dropout), ("dora", spec.dora), ("init", init)):
         if value:
             raise ModelError(
                 "model.unknown-target",
                 f"experts cannot be trained with {field}: {value}: PEFT changes the stacked weight, not its input",
                 f"remove method.{field}, or exclude the experts",
             )
+
+
+def _refuse_with_init(spec: LoraSpec, named: Mapping[str, "nn.Module"]) -> None:
+    """PEFT initialises embeddings in one way, whatever `init` says."""
+    others = [path for path, module in named.items() if not _is_linear(module)]
+    if spec.init != "default" and others:
+        raise ModelError(
+            "model.unknown-target",
+            f"init: {spec.init} is for linear layers, and '{others[0]}' is of another kind",
+            "remove method.init, or exclude the layer from method.targets",
+        )
 
 
 def _obstacle(model: "PreTrainedModel", path: str, modules: Mapping[str, "nn.Module"]) -> str | None:

@@ -11,20 +11,32 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
+from burnish.models.adapters.initial import fixed_matrices
 from burnish.specs.train import AdamWSpec, MuonSpec
 from burnish.train.optim.muon import Stack, StackedMuon, is_bias, stacks_of
 
 _LARGE = 1 << 20
 """Elements; the gradient of a larger weight is added to its master's as soon as it is computed, and freed."""
 
+_FASTER = (".lora_B.", ".lora_magnitude_vector.")
+"""Parts of the names of weights with the learning rate of LoRA+, as in PEFT's `create_loraplus_optimizer`."""
+
 
 class Optimizer:
     """Every trained weight by name, its master, and torch's optimizers over the masters."""
 
     def __init__(
-        self, model: nn.Module, spec: AdamWSpec | MuonSpec, exact: Mapping[str, Tensor] = MappingProxyType({})
+        self,
+        model: nn.Module,
+        spec: AdamWSpec | MuonSpec,
+        exact: Mapping[str, Tensor] = MappingProxyType({}),
+        lora_plus: float | None = None,
     ):
-        """`exact` are the unrounded values, by name, of weights that were rounded on load; they become masters."""
+        """`exact` are the unrounded values, by name, of weights that were rounded on load; they become masters.
+
+        `lora_plus` is the learning rate of LoRA's B as a multiple of that of all other weights.
+        """
+        self._fixed = fixed_matrices(model)
         self._weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self.masters: dict[str, Tensor] = {
             name: _master(weight, exact.get(name)) for name, weight in self._weights.items()
@@ -45,7 +57,7 @@ class Optimizer:
             for name, weight in self._weights.items()
             if weight.ndim == 2 and id(weight) not in ends and name not in stacks and not is_bias(name)
         }
-        self._optimizers = list(_build(self.masters, matrices, stacks, spec))
+        self._optimizers = list(_build(self.masters, matrices, stacks, spec, lora_plus or 1.0))
 
     def gather(self) -> None:
         """Add the gradients of the last backward pass to the masters'; call it after each micro-batch."""
@@ -79,7 +91,7 @@ class Optimizer:
         """Update the masters, then the model's rounded copies."""
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate
+                group["lr"] = learning_rate * group.get("ratio", 1.0)
             optimizer.step()
         self._publish()
 
@@ -94,14 +106,16 @@ class Optimizer:
         return bool(torch.stack(largest).isfinite().all())  # read from the device once
 
     def weights(self) -> dict[str, Tensor]:
-        """The trained weights in float32, by name."""
-        return {name: master.detach() for name, master in self.masters.items()}
+        """The trained weights in float32, by name, and the matrices that an adapter was initialised with."""
+        return {name: master.detach() for name, master in self.masters.items()} | self._fixed
 
     @torch.no_grad()
     def load_weights(self, weights: dict[str, Tensor]) -> None:
         """Set the masters and the model's weights."""
         for name, master in self.masters.items():
             master.copy_(weights[name])
+        for name, matrix in self._fixed.items():  # another machine may decompose the base's weights to other values
+            matrix.copy_(weights[name])
         self._publish()
 
     def give_masters(self, dtypes: Mapping[str, torch.dtype] = MappingProxyType({})) -> None:
@@ -171,15 +185,19 @@ def _ends(model: nn.Module) -> set[int]:
 
 
 def _build(
-    masters: dict[str, Tensor], matrices: set[str], stacks: dict[str, Stack], spec: AdamWSpec | MuonSpec
+    masters: dict[str, Tensor],
+    matrices: set[str],
+    stacks: dict[str, Stack],
+    spec: AdamWSpec | MuonSpec,
+    lora_plus: float,
 ) -> Iterable[torch.optim.Optimizer]:
     if isinstance(spec, AdamWSpec):
-        decayed = {name for name, master in masters.items() if master.ndim >= 2 and not is_bias(name)}
-        groups = [
-            {"params": [m for n, m in masters.items() if n in decayed], "weight_decay": spec.weight_decay},
-            {"params": [m for n, m in masters.items() if n not in decayed], "weight_decay": 0.0},
-        ]
-        groups = [group for group in groups if group["params"]]
+        found: dict[tuple[float, float], list[Tensor]] = {}
+        for name, master in masters.items():
+            weight_decay = spec.weight_decay if master.ndim >= 2 and not is_bias(name) else 0.0
+            ratio = lora_plus if any(part in name for part in _FASTER) else 1.0
+            found.setdefault((weight_decay, ratio), []).append(master)
+        groups = [{"params": some, "weight_decay": decay, "ratio": ratio} for (decay, ratio), some in found.items()]
         yield torch.optim.AdamW(groups, betas=(spec.beta1, spec.beta2), eps=spec.eps, fused=True)
         return
     rest = [master for name, master in masters.items() if name not in matrices and name not in stacks]

@@ -1,1 +1,0 @@
-"""Calls to OpenAI-compatible URLs, with retries, a cache on disk and a limit of calls."""

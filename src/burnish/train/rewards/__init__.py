@@ -1,1 +1,0 @@
-"""Rewards of answers for `grpo` and `ppo`: one file per kind, built from `burnish.specs.rewards`."""
