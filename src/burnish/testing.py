@@ -1,6 +1,9 @@
 """Test doubles for stages, for burnish and for packages that extend it."""
 
+import json
+import threading
 from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -122,3 +125,91 @@ def tiny_model(
     if tokenizer:
         tiny_tokenizer(folder)
     return folder
+
+
+class ChatServer:
+    """A local HTTP server that speaks the chat-completions protocol, for tests of judges and other endpoints.
+
+    `answer` maps a request's JSON to the reply's text. `faults` are consumed first, one per request: a status, or
+    "reset", "half", "garbage", "empty", "slow", "drip" or "not-a-chat". `seen` lists the requests, `keys` the keys.
+    """
+
+    def __init__(self, answer: Callable[[dict[str, Any]], str] = lambda request: "Score: 10"):
+        self.answer = answer
+        self.faults: list[int | str] = []
+        self.headers: dict[str, str] = {}
+        self.finish_reason = "stop"
+        self.seen: list[dict[str, Any]] = []
+        self.keys: list[str | None] = []
+        self.released = threading.Event()
+        self.most_at_once = self._at_once = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> "ChatServer":
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                with outer._lock:
+                    outer._at_once += 1
+                    outer.most_at_once = max(outer.most_at_once, outer._at_once)
+                try:
+                    outer._serve(self)
+                finally:
+                    with outer._lock:
+                        outer._at_once -= 1
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                """A client that gave up is part of the tests."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.released.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _serve(self, handler: BaseHTTPRequestHandler) -> None:
+        content = handler.rfile.read(int(handler.headers["Content-Length"]))
+        request = json.loads(content)
+        with self._lock:
+            self.seen.append(request)
+            self.keys.append(handler.headers["Authorization"])
+            fault = self.faults.pop(0) if self.faults else None
+        choice = {"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": self.finish_reason}
+        body: dict[str, Any] = {"choices": [choice], "usage": {"total_tokens": 10}}
+        if isinstance(fault, int):
+            body = {"error": {"message": f"fault {fault}"}}
+        elif fault == "not-a-chat":
+            body = {"hello": "world"}
+        else:
+            choice["message"]["content"] = self.answer(request)
+        text = "<html>oops" if fault == "garbage" else "" if fault == "empty" else json.dumps(body)
+        data = text.encode()
+        if fault == "reset":
+            handler.connection.close()
+            return
+        if fault == "slow":
+            self.released.wait(30)
+            return
+        handler.send_response(fault if isinstance(fault, int) else 200)
+        for name, value in {**self.headers, "Content-Length": str(len(data))}.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        if fault == "drip":
+            for place in range(len(data)):
+                handler.wfile.write(data[place : place + 1])
+                if self.released.wait(0.05):
+                    return
+        handler.wfile.write(data[: len(data) // 2] if fault == "half" else data)

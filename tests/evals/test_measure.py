@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from burnish.core.errors import MachineError
-from burnish.evals.measure import Item, _checked, answer_rows, as_chat, measure_likelihoods
-from burnish.evals.scoring.scorers import Score, Unscored, build_scorers
+from burnish.evals.measure import Item, answer_rows, as_chat, measure_likelihoods
+from burnish.evals.scoring.scorers import Score, Unscored, _checked, build_scorers
 from burnish.models.engines.protocol import Answer
 from burnish.models.load import load_model
 from burnish.specs.evals import ExactMatchSpec, GenerationSpec

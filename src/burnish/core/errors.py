@@ -113,9 +113,12 @@ CODES = {
     "machine.no-disk": "There is not enough disk space.",
     "machine.no-memory": "The machine is out of memory.",
     "machine.no-network": "A hub cannot be reached and its cache lacks the files.",
+    "machine.no-answer": "An endpoint does not answer, refuses the request, or gives an unreadable reply.",
     # the run
     "run.unread-setting": "A setting was given but never read.",
     "run.not-finite": "A loss, a gradient or the logits of a next token are not finite.",
+    "run.bad-reward": "A reward failed, or gave something other than one finite number for each completion.",
+    "run.call-limit": "The limit of calls to an endpoint, or of the tokens that it counts, is reached.",
     "run.no-checkpoint": "There is no valid checkpoint to resume from.",
     "run.broken-checkpoint": "A checkpoint's files do not match its manifest.",
     "run.other-settings": "A checkpoint was written with different settings, data or code.",

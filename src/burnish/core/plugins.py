@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from burnish.core.errors import MachineError
+from burnish.core.errors import AskError, MachineError
 from burnish.core.faults import reason
+from burnish.core.naming import nearest
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -60,6 +61,21 @@ def plugins(group: str) -> Iterator[Plugin]:
         return
     found = [Plugin(group, entry.name, _package(entry), entry.value, entry) for entry in _entry_points(group)]
     yield from sorted(found, key=lambda plugin: (plugin.package, plugin.name, plugin.target))
+
+
+def plugin_named(group: str, name: str, noun: str) -> Plugin:
+    """The entry point of a group with this name; `noun` is what it provides, such as `scorer`.
+
+    Errors: AskError `ask.bad-reference` if no package provides it, MachineError `machine.broken-plugin` if two do.
+    """
+    known = list(plugins(group))
+    found = [plugin for plugin in known if plugin.name == name]
+    if not found:
+        hint = nearest(name, {plugin.name for plugin in known})
+        raise AskError("ask.bad-reference", f"no installed package provides the {noun} '{name}'", hint)
+    if len({plugin.target for plugin in found}) > 1:
+        raise found[0].refused(f"has the same name as {found[1]}", "remove one of the two packages")
+    return found[0]
 
 
 def _entry_points(group: str) -> "Iterator[EntryPoint]":

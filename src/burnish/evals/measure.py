@@ -6,11 +6,19 @@ the same and text rows                 measured for perplexity, if they have lea
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from burnish.core.errors import MachineError
 from burnish.evals.perplexity import Likelihood, likelihoods
-from burnish.evals.scoring.scorers import Row, Score, Scorer, Unscored, answering_turn, scorers_for, visible
+from burnish.evals.scoring.scorers import (
+    Row,
+    Score,
+    Scorer,
+    Unscored,
+    answering_turn,
+    score_answer,
+    scorers_for,
+    visible,
+)
 from burnish.models.engines.protocol import Engine
 from burnish.specs.evals import GenerationSpec
 from burnish.specs.tokens import RenderSpec, TrainOn
@@ -87,22 +95,7 @@ def answer_rows(
 def _scores(scorers: Sequence[Scorer], item: Item, row: Row) -> dict[str, Score | Unscored]:
     answer = visible(item.answer or "")
     reference = None if item.reference is None else visible(item.reference)
-    return {scorer.name: _checked(scorer, scorer(answer, reference, row), row) for scorer in scorers_for(row, scorers)}
-
-
-def _checked(scorer: Scorer, found: Any, row: Row) -> Score | Unscored:
-    """What a scorer gave; that of a plugin may be anything.
-
-    Errors: MachineError `machine.broken-plugin` for anything but an Unscored or a Score from 0 to 1.
-    """
-    value: Any = getattr(found, "value", found)
-    if isinstance(found, Unscored) or (isinstance(found, Score) and isinstance(value, int | float) and 0 <= value <= 1):
-        return found
-    raise MachineError(
-        "machine.broken-plugin",
-        f"the scorer '{scorer.name}' gave {value!r} for row {row.get('id')}: a score is a number from 0 to 1",
-        "correct the plugin, or remove the scorer from the recipe",
-    )
+    return score_answer(scorers, answer, reference, row)
 
 
 def _unscored(row: Row, scorers: Sequence[Scorer], why: Unscored) -> dict[str, Score | Unscored]:

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
-from burnish.core.errors import AskError
-from burnish.core.naming import nearest
-from burnish.core.plugins import plugins
+from burnish.core.errors import MachineError
+from burnish.core.plugins import plugin_named
 from burnish.evals.scoring.json_values import parse_json, same_json
 from burnish.evals.scoring.notations import parse_tool_calls
 from burnish.evals.scoring.numbers import last_number
@@ -95,6 +94,31 @@ def build_scorers(specs: Sequence[ScorerSpec]) -> list[Scorer]:
 def scorers_for(row: Row, scorers: Sequence[Scorer]) -> list[Scorer]:
     """The scorers that apply to a row, by their optional method `applies_to(row)`."""
     return [scorer for scorer in scorers if getattr(scorer, "applies_to", _always)(row)]
+
+
+def score_answer(
+    scorers: Sequence[Scorer], answer: str, reference: str | None, row: Row
+) -> dict[str, Score | Unscored]:
+    """The scores of the scorers that apply to a row, by name; `answer` and `reference` are without reasoning.
+
+    Errors: MachineError `machine.broken-plugin` for a scorer that gives no score.
+    """
+    return {scorer.name: _checked(scorer, scorer(answer, reference, row), row) for scorer in scorers_for(row, scorers)}
+
+
+def _checked(scorer: Scorer, found: Any, row: Row) -> Score | Unscored:
+    """What a scorer gave; that of a plugin may be anything.
+
+    Errors: MachineError `machine.broken-plugin` for anything but an Unscored or a Score from 0 to 1.
+    """
+    value: Any = getattr(found, "value", found)
+    if isinstance(found, Unscored) or (isinstance(found, Score) and isinstance(value, int | float) and 0 <= value <= 1):
+        return found
+    raise MachineError(
+        "machine.broken-plugin",
+        f"the scorer '{scorer.name}' gave {value!r} for row {row.get('id')}: a score is a number from 0 to 1",
+        "correct the plugin, or remove the scorer from the recipe",
+    )
 
 
 def _always(row: Row) -> bool:
@@ -308,16 +332,7 @@ def answering_turn(row: Row) -> Mapping[str, Any] | None:
 
 
 def _custom(spec: CustomScorerSpec) -> Scorer:
-    known = list(plugins("burnish.scorers"))
-    found = [plugin for plugin in known if plugin.name == spec.name]
-    if not found:
-        names = {plugin.name for plugin in known}
-        raise AskError(
-            "ask.bad-reference", f"no installed package provides the scorer '{spec.name}'", nearest(spec.name, names)
-        )
-    if len({plugin.target for plugin in found}) > 1:
-        raise found[0].refused(f"has the same name as {found[1]}", "remove one of the two packages")
-    return found[0].load()(spec.settings)
+    return plugin_named("burnish.scorers", spec.name, "scorer").load()(spec.settings)
 
 
 def _verdict(is_right: bool, right: str, wrong: str) -> Score:

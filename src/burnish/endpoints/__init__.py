@@ -1,0 +1,1 @@
+"""Calls to OpenAI-compatible URLs, with retries, a cache on disk and a limit of calls."""

@@ -1,0 +1,103 @@
+"""One HTTP POST of JSON with a deadline for the whole exchange; standard library only."""
+
+import contextlib
+import http.client
+import json
+import socket
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MOST_BYTES = 32 << 20
+"""A longer reply is unreadable."""
+
+
+@dataclass(frozen=True)
+class Posted:
+    """The status, headers and body of a reply; a body that is no JSON object is None."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: dict[str, Any] | None
+    text: str
+    """The start of the body, for messages."""
+
+
+def post_json(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Posted:
+    """POST a JSON text. Proxies are those of the environment; a redirect is a reply, not followed: it would receive
+    the key.
+
+    Errors: OSError or HTTPException if there is no complete reply within `timeout` seconds.
+    """
+    sockets: list[socket.socket] = []
+    late = threading.Event()
+
+    def give_up() -> None:
+        late.set()
+        for connected in sockets:
+            with contextlib.suppress(OSError):
+                connected.shutdown(socket.SHUT_RDWR)
+
+    watch = threading.Timer(timeout, give_up)  # the socket's own timeout is per read: a slow reply would never end
+    watch.daemon = True
+    opener = urllib.request.build_opener(_Unredirected, _handler(False, sockets), _handler(True, sockets))
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json", **headers}, method="POST")
+    watch.start()
+    try:
+        try:
+            with opener.open(request, timeout=timeout) as reply:
+                return _posted(reply.status, dict(reply.headers), _read(reply))
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return _posted(refused.code, dict(refused.headers), _read(refused))
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        if late.is_set():
+            raise TimeoutError(f"no complete reply within {timeout:g} s") from error
+        if isinstance(error, ValueError) and not isinstance(error, OSError):  # a closed connection in mid-read
+            raise http.client.HTTPException(str(error)) from error
+        raise
+    finally:
+        watch.cancel()
+
+
+def _read(reply: Any) -> bytes:
+    content = reply.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise http.client.HTTPException(f"the reply is longer than {MOST_BYTES:,} bytes")
+    if reply.length:  # read(n) reports no truncated body
+        raise http.client.IncompleteRead(content, reply.length)
+    return content
+
+
+def _posted(status: int, headers: Mapping[str, str], content: bytes) -> Posted:
+    text = content.decode("utf-8", "replace")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    return Posted(status, headers, value if isinstance(value, dict) else None, text[:500])
+
+
+class _Unredirected(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def _handler(is_https: bool, sockets: list[socket.socket]) -> Any:
+    """A handler of urllib that lists the sockets it connects, so that they can be ended."""
+    parent: Any = urllib.request.HTTPSHandler if is_https else urllib.request.HTTPHandler
+    kind: Any = http.client.HTTPSConnection if is_https else http.client.HTTPConnection
+
+    class Connection(kind):
+        def connect(self) -> None:
+            super().connect()
+            sockets.append(self.sock)
+
+    class Handler(parent):
+        def do_open(self, http_class: Any, req: Any, **arguments: Any) -> Any:
+            return super().do_open(Connection, req, **arguments)
+
+    return Handler()

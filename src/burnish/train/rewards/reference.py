@@ -1,0 +1,61 @@
+"""The reference answer of a row, and the columns of a row that rewards read."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from burnish.core.errors import DataError
+from burnish.core.naming import nearest
+from burnish.evals.measure import as_chat
+from burnish.evals.scoring.scorers import answering_turn
+
+Row = Mapping[str, Any]
+
+
+def reference_of(row: Row, column: str | None = None, write: Callable[[Row], str] | None = None) -> str | None:
+    """The reference answer of a row, or None if it has none.
+
+    With `column`, its value: a text as it is, anything else as JSON; null is None. Otherwise the text of the last
+    assistant turn (of a preference the chosen one, of a label row a good completion), as `write` writes it: give
+    `Renderer.answer` to get tool calls in the model's own notation. Without `write`, a turn without text has no
+    reference.
+
+    Errors: DataError `data.missing-column` if the row has no such column.
+    """
+    if column is not None:
+        value = column_of(row, column)
+        return value if isinstance(value, str) or value is None else json.dumps(value, ensure_ascii=False)
+    if row["kind"] == "text":
+        return None
+    chat = as_chat(dict(row))
+    turn = answering_turn(chat)
+    if turn is None:
+        return None
+    return write(chat) if write is not None else turn["content"] or None
+
+
+def column_of(row: Row, column: str) -> Any:
+    """The value of a column that no format mapped (`extra`); a dotted name reads a field of an object.
+
+    Errors: DataError `data.missing-column`, with the columns that the row has.
+    """
+    extra: Mapping[str, Any] = row.get("extra") or {}
+    if column in extra:
+        return extra[column]
+    value: Any = extra
+    for part in column.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            raise _missing(row, column, extra)
+        value = value[part]
+    return value
+
+
+def _missing(row: Row, column: str, extra: Mapping[str, Any]) -> DataError:
+    known = nearest(column, extra) if extra else "it has no columns besides its turns"
+    has = f"; its columns: {', '.join(sorted(extra))}" if extra else ""
+    return DataError(
+        "data.missing-column",
+        f"the row has no column '{column}'{has}",
+        f"{known}; `burnish inspect` shows the columns of a file",
+        place=str(row.get("source", "")),
+    )

@@ -1,0 +1,146 @@
+"""What a reward is: a function of completions that gives each one a number, or says why it has none.
+
+`total` adds the rewards up; `build.build_rewards` makes them from their settings.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, Protocol
+
+from burnish.core.errors import BurnishError, RunError
+from burnish.core.faults import is_out_of_memory, reason
+from burnish.evals.scoring.scorers import visible
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One answer to one prompt."""
+
+    row: Mapping[str, Any]
+    """The canonical row: messages, tools, the columns in `extra`."""
+    prompt: Sequence[Mapping[str, Any]]
+    """The messages that were answered."""
+    text: str
+    """The answer, without the token that ended it."""
+    ids: Sequence[int]
+    """Its tokens, without the one that ended it."""
+    finish_reason: Literal["stop", "length"]
+    reference: str | None
+    """The row's reference answer (`reference_of`), if it has one."""
+
+    @property
+    def visible(self) -> str:
+        """The answer without its reasoning."""
+        return visible(self.text)
+
+    @property
+    def place(self) -> str:
+        """Where its row comes from, for messages."""
+        return str(self.row.get("source") or self.row.get("id") or "a row without a source")
+
+
+@dataclass(frozen=True)
+class Rewarded:
+    """The value that one reward gives to one completion; None: it does not apply. `why` is a short reason."""
+
+    value: float | None
+    why: str = ""
+
+
+class Reward(Protocol):
+    """The interface of rewards. Equal completions get equal values, whatever else is in the batch."""
+
+    name: str
+    weight: float
+
+    def __call__(self, completions: Sequence[Completion]) -> list[Rewarded]:
+        """One for each completion, in order."""
+        ...
+
+    def close(self) -> None:
+        """Free what it holds: a model, connections, processes."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rewards:
+    """The rewards of a batch of completions, in its order."""
+
+    totals: list[float | None]
+    """The weighted sum of each completion; None if no reward with a weight applies to it."""
+    values: dict[str, list[Rewarded]]
+    """What each reward gave, by its name."""
+
+    @cached_property
+    def unrewarded(self) -> list[int]:
+        """The completions that no reward with a weight applies to."""
+        return [index for index, value in enumerate(self.totals) if value is None]
+
+    @cached_property
+    def applied(self) -> Counter[str]:
+        """How many completions each reward applies to; 0 is listed."""
+        return Counter({name: sum(item.value is not None for item in found) for name, found in self.values.items()})
+
+    def why_none(self, index: int) -> str:
+        """Why a completion has no reward: the reason of each reward that does not apply."""
+        whys = [f"{name}: {found[index].why or 'does not apply'}" for name, found in self.values.items()]
+        return "; ".join(whys)
+
+
+def total(rewards: Sequence[Reward], completions: Sequence[Completion]) -> Rewards:
+    """Apply every reward to every completion, and add them up with their weights.
+
+    Errors: RunError `run.bad-reward` if a reward raises, gives a wrong number of values, or one that is not finite; it
+    names the reward and the row. A BurnishError of a reward is raised as it is, with the reward's name in front.
+    """
+    values = {reward.name: _values(reward, completions) for reward in rewards}
+    totals: list[float | None] = []
+    for index in range(len(completions)):
+        found = [(reward.weight, values[reward.name][index].value) for reward in rewards]
+        parts = [weight * value for weight, value in found if value is not None and weight != 0.0]
+        totals.append(sum(parts) if parts else None)
+    return Rewards(totals, values)
+
+
+def _values(reward: Reward, completions: Sequence[Completion]) -> list[Rewarded]:
+    where = _places(completions)
+    try:
+        found: Any = reward(completions)
+    except BurnishError as error:
+        raise type(error)(error.code, f"reward '{reward.name}': {error.what}", error.fix) from error
+    except (Exception, SystemExit) as error:
+        if is_out_of_memory(error):
+            raise
+        what = f"failed for {where}: {type(error).__name__}: {reason(error)}"
+        raise bad_reward(reward.name, what) from error
+    if not isinstance(found, list | tuple) or len(found) != len(completions):
+        got = f"{len(found)} values" if isinstance(found, list | tuple) else type(found).__name__
+        raise bad_reward(reward.name, f"gave {got} for {len(completions)} completions of {where}")
+    return [_checked(reward.name, item, completion) for item, completion in zip(found, completions, strict=True)]
+
+
+def _checked(name: str, found: Any, completion: Completion) -> Rewarded:
+    value: Any = getattr(found, "value", found)
+    if isinstance(found, Rewarded):
+        if value is None:
+            return found
+        if isinstance(value, int | float) and math.isfinite(value):
+            return Rewarded(float(value), str(found.why))
+    raise bad_reward(
+        name, f"gave {value!r} for row {completion.place}: a reward is a finite number, or None where it does not apply"
+    )
+
+
+def bad_reward(name: str, what: str) -> RunError:
+    """The error of a reward that fails; `what` completes the sentence."""
+    return RunError("run.bad-reward", f"reward '{name}' {what}", "correct it, or remove it from the recipe")
+
+
+def _places(completions: Sequence[Completion]) -> str:
+    places = list(dict.fromkeys(completion.place for completion in completions))
+    if len(places) < 2:
+        return f"row {places[0]}" if places else "no rows"
+    return f"{len(places)} rows, {places[0]} to {places[-1]}"

@@ -1,0 +1,186 @@
+"""The client of an endpoint, against a real server with faults."""
+
+import json
+import time
+
+import pytest
+
+from burnish.core.errors import AskError, MachineError, RunError
+from burnish.endpoints.client import Endpoint
+from burnish.endpoints.post import post_json
+from burnish.specs.endpoints import EndpointSpec
+
+HELLO = [{"role": "user", "content": "hello"}]
+
+
+def endpoint(server, tmp_path=None, calls=None, **settings):
+    settings = {"url": server.url, "model": "judge", "backoff": 0.01, "timeout": 5, **settings}
+    return Endpoint(EndpointSpec(**settings), tmp_path, calls)
+
+
+def test_a_reply_is_the_text_of_the_first_choice(server):
+    server.answer = lambda request: request["messages"][-1]["content"].upper()
+    (reply,) = endpoint(server, parameters={"seed": 7}).reply_to([HELLO])
+    assert (reply.text, reply.finish_reason, reply.is_cached) == ("HELLO", "stop", False)
+    assert server.seen == [
+        {"model": "judge", "temperature": 0.0, "max_tokens": 512, "seed": 7, "messages": HELLO},
+    ]
+
+
+def test_replies_have_the_order_of_the_requests_and_equal_requests_are_sent_once(server):
+    server.answer = lambda request: request["messages"][0]["content"]
+    asked = [[{"role": "user", "content": str(number % 10)}] for number in range(30)]
+    client = endpoint(server, concurrency=3)
+    assert [reply.text for reply in client.reply_to(asked)] == [str(number % 10) for number in range(30)]
+    assert len(server.seen) == client.calls == 10
+    assert server.most_at_once <= 3
+
+
+@pytest.mark.parametrize(
+    "fault", [408, 425, 429, 500, 502, 503, 504, 529, "reset", "half", "garbage", "empty", "not-a-chat", "slow", "drip"]
+)
+def test_a_fault_that_may_pass_is_retried(server, fault):
+    server.faults = [fault, fault]
+    timeout = 0.2 if fault in ("slow", "drip") else 5
+    client = endpoint(server, timeout=timeout)
+    assert client.reply_to([HELLO])[0].text == "Score: 10"
+    assert (client.calls, client.counts["retries"]) == (3, 2)
+
+
+@pytest.mark.parametrize("fault", [400, 401, 403, 404, 422, 301, 307])
+def test_a_refusal_is_not_retried_and_says_why(server, fault):
+    server.faults = [fault] * 9
+    server.headers = {"Location": server.url} if fault < 400 else {}
+    with pytest.raises(
+        MachineError, match=rf"judge at {server.url} refuses the request: status {fault}: fault {fault}"
+    ):
+        endpoint(server).reply_to([HELLO])
+    assert len(server.seen) == 1
+
+
+def test_after_the_last_retry_the_last_problem_is_reported(server):
+    server.faults = [500, 500, 429]
+    with pytest.raises(
+        MachineError, match="gave no answer in 3 attempts; the last one: status 429: fault 429"
+    ) as caught:
+        endpoint(server, retries=2).reply_to([HELLO])
+    assert caught.value.code == "machine.no-answer"
+
+
+def test_an_endpoint_that_is_not_there_is_an_error(server):
+    url = server.url
+    server.__exit__()
+    with pytest.raises(MachineError, match=r"ConnectionRefusedError|URLError"):
+        Endpoint(EndpointSpec(url=url, model="judge", retries=1, backoff=0)).reply_to([HELLO])
+
+
+@pytest.mark.parametrize("fault", ["slow", "drip"])
+def test_a_timeout_covers_the_whole_reply(server, fault):
+    server.faults = [fault]
+    began = time.monotonic()
+    with pytest.raises(TimeoutError, match=r"no complete reply within 0\.3 s"):
+        post_json(f"{server.url}/chat/completions", json.dumps({"messages": []}).encode(), {}, 0.3)
+    assert time.monotonic() - began < 2
+
+
+def test_retry_after_is_respected(server):
+    server.faults, server.headers = [429], {"Retry-After": "0.5"}
+    began = time.monotonic()
+    endpoint(server, backoff=0).reply_to([HELLO])
+    assert 0.5 <= time.monotonic() - began < 3
+
+
+def test_a_reply_is_cached_by_the_whole_request(server, tmp_path):
+    first = endpoint(server, tmp_path).reply_to([HELLO])
+    again = endpoint(server, tmp_path).reply_to([HELLO])
+    assert [reply.text for reply in first] == [reply.text for reply in again]
+    assert again[0].is_cached
+    assert len(server.seen) == 1
+    for change in ({"temperature": 1.0}, {"model": "other"}, {"max_tokens": 5}, {"parameters": {"seed": 1}}):
+        endpoint(server, tmp_path, **change).reply_to([HELLO])
+    assert len(server.seen) == 5
+
+
+def test_a_fault_is_not_cached(server, tmp_path):
+    server.faults = ["not-a-chat", "garbage", 500]
+    endpoint(server, tmp_path).reply_to([HELLO])
+    assert len(list(tmp_path.rglob("*.json"))) == 1
+    assert endpoint(server, tmp_path).reply_to([HELLO])[0].text == "Score: 10"
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"\xff", b'{"key": 1}', None])
+def test_a_damaged_cached_reply_is_asked_again(server, tmp_path, damage):
+    endpoint(server, tmp_path).reply_to([HELLO])
+    (file,) = tmp_path.rglob("*.json")
+    file.write_bytes(file.read_bytes().replace(b"Score: 10", b"Score: 01") if damage is None else damage)
+    assert endpoint(server, tmp_path).reply_to([HELLO])[0].text == "Score: 10"
+    assert len(server.seen) == 2
+    assert endpoint(server, tmp_path).reply_to([HELLO])[0].is_cached
+
+
+def test_calls_are_limited_across_the_attempts_of_a_run(server, tmp_path):
+    calls = tmp_path / "calls.txt"
+    asked = [[{"role": "user", "content": str(number)}] for number in range(5)]
+    server.faults = [500]
+    with pytest.raises(RunError, match="max_calls: 3, 3 calls") as caught:
+        endpoint(server, tmp_path / "cache", calls, max_calls=3, concurrency=1).reply_to(asked)
+    assert caught.value.code == "run.call-limit"
+    assert len(server.seen) == 3
+    resumed = endpoint(server, tmp_path / "cache", calls, max_calls=5, concurrency=1)
+    with pytest.raises(RunError, match="max_calls: 5"):
+        resumed.reply_to(asked)
+    assert (len(server.seen), resumed.counts["cached"]) == (5, 2)
+
+
+def test_tokens_are_limited(server):
+    client = endpoint(server, max_cost_tokens=15, concurrency=1)
+    asked = [[{"role": "user", "content": str(number)}] for number in range(5)]
+    with pytest.raises(RunError, match=r"max_cost_tokens: 15 \(20 are used\)"):
+        client.reply_to(asked)
+    assert (client.tokens, len(server.seen)) == (20, 2)
+
+
+def test_the_key_comes_from_the_environment(server, monkeypatch):
+    monkeypatch.delenv("JUDGE_KEY", raising=False)
+    with pytest.raises(AskError, match="JUDGE_KEY, named in api_key_env, is not set"):
+        endpoint(server, api_key_env="JUDGE_KEY")
+    monkeypatch.setenv("JUDGE_KEY", "a secret key\nsecond")
+    with pytest.raises(AskError, match="characters that a header cannot hold"):
+        endpoint(server, api_key_env="JUDGE_KEY")
+    monkeypatch.setenv("JUDGE_KEY", "very-secret-key")
+    endpoint(server, api_key_env="JUDGE_KEY").reply_to([HELLO])
+    endpoint(server).reply_to([HELLO])
+    assert server.keys == ["Bearer very-secret-key", None]
+
+
+def test_a_key_is_never_in_an_error_or_in_the_cache(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("JUDGE_API_KEY", "very-secret-key")
+    server.answer = lambda request: "fine"
+    endpoint(server, tmp_path, api_key_env="JUDGE_API_KEY").reply_to([HELLO])
+    assert all(b"very-secret-key" not in file.read_bytes() for file in tmp_path.rglob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("api.openai.com/v1", "is not an address"),
+        ("ftp://host/v1", "is not an address"),
+        ("https://user:word@host/v1", "no user, password"),
+        ("https://host/v1?key=1", "no user, password"),
+    ],
+)
+def test_an_address_is_plain(url, problem):
+    with pytest.raises(ValueError, match=problem):
+        EndpointSpec(url=url, model="judge")
+
+
+def test_the_path_of_the_completions_may_be_in_the_address():
+    for url in ("http://host/v1", "http://host/v1/", "http://host/v1/chat/completions"):
+        assert EndpointSpec(url=url, model="judge").url == "http://host/v1"
+
+
+def test_a_key_in_place_of_a_variable_is_refused():
+    with pytest.raises(ValueError, match="name of an environment variable"):
+        EndpointSpec(url="http://host/v1", model="judge", api_key_env="sk-123-456")
+    with pytest.raises(ValueError, match="messages cannot be set in parameters"):
+        EndpointSpec(url="http://host/v1", model="judge", parameters={"messages": []})

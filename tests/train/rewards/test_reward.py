@@ -1,0 +1,124 @@
+"""The sum of rewards, and what happens when one of them fails."""
+
+import math
+
+import pytest
+
+from burnish.core.errors import AskError, RunError
+from burnish.train.rewards.build import close_rewards
+from burnish.train.rewards.reward import Rewarded, total
+from completions import completion
+
+
+class Fixed:
+    """A reward that gives what it is told."""
+
+    def __init__(self, name, weight, found):
+        self.name, self.weight, self.found = name, weight, found
+        self.is_closed = False
+
+    def __call__(self, completions):
+        return self.found(completions) if callable(self.found) else self.found
+
+    def close(self):
+        self.is_closed = True
+        if self.name == "stuck":
+            raise OSError("stuck")
+
+
+ONE, TWO = completion("one"), completion("two")
+
+
+def test_the_total_is_the_weighted_sum_of_the_rewards_that_apply():
+    found = total(
+        [
+            Fixed("right", 2.0, [Rewarded(1.0, "equal"), Rewarded(None, "no reference")]),
+            Fixed("short", -0.5, [Rewarded(0.5), Rewarded(1.0)]),
+            Fixed("seen", 0.0, [Rewarded(9.0), Rewarded(9.0)]),
+        ],
+        [ONE, TWO],
+    )
+    assert found.totals == [1.75, -0.5]
+    assert found.values["right"] == [Rewarded(1.0, "equal"), Rewarded(None, "no reference")]
+    assert found.applied == {"right": 1, "short": 2, "seen": 2}
+    assert found.unrewarded == []
+
+
+def test_a_completion_that_no_reward_applies_to_has_no_total_and_is_named_with_the_reasons():
+    found = total(
+        [
+            Fixed("right", 1.0, [Rewarded(None, "no reference"), Rewarded(0.0)]),
+            Fixed("other", 1.0, [Rewarded(None), Rewarded(None)]),
+            Fixed("seen", 0.0, [Rewarded(1.0), Rewarded(1.0)]),
+        ],
+        [ONE, TWO],
+    )
+    assert found.totals == [None, 0.0]
+    assert found.unrewarded == [0]
+    assert found.why_none(0).startswith("right: no reference; other: does not apply")
+    assert found.applied["other"] == 0
+
+
+def test_without_completions_there_are_no_rewards():
+    assert total([Fixed("right", 1.0, [])], []).totals == []
+
+
+@pytest.mark.parametrize(
+    ("found", "problem"),
+    [
+        ([Rewarded(1.0)], "gave 1 values for 2 completions of row rows.jsonl:1"),
+        ([Rewarded(1.0)] * 3, "gave 3 values for 2 completions"),
+        (None, "gave NoneType for 2 completions"),
+        ("ab", "gave str for 2 completions"),
+        ([Rewarded(1.0), Rewarded(math.nan)], "gave nan for row rows.jsonl:1"),
+        ([Rewarded(math.inf), Rewarded(1.0)], "gave inf for row rows.jsonl:1"),
+        ([Rewarded("1"), Rewarded(1.0)], "gave '1' for row rows.jsonl:1"),
+        ([Rewarded(1.0), 1.0], "gave 1.0 for row rows.jsonl:1"),
+        ([Rewarded(1.0), None], "gave None for row rows.jsonl:1"),
+    ],
+)
+def test_anything_but_one_finite_number_for_each_is_an_error_with_the_reward_and_the_row(found, problem):
+    with pytest.raises(RunError, match=f"reward 'right' {problem}") as caught:
+        total([Fixed("right", 1.0, found)], [ONE, TWO])
+    assert caught.value.code == "run.bad-reward"
+
+
+@pytest.mark.parametrize("raised", [ValueError("no"), SystemExit(0), KeyError("x"), AssertionError()])
+def test_a_reward_that_raises_is_an_error_with_its_name_and_the_row(raised):
+    def fail(completions):
+        raise raised
+
+    with pytest.raises(RunError, match=f"reward 'right' failed for row rows.jsonl:1: {type(raised).__name__}"):
+        total([Fixed("right", 1.0, fail)], [ONE])
+
+
+def test_an_error_with_a_fix_keeps_its_code_and_gains_the_name_of_the_reward():
+    def fail(completions):
+        raise AskError("ask.missing-key", "no key", "set it")
+
+    with pytest.raises(AskError, match="reward 'right': no key") as caught:
+        total([Fixed("right", 1.0, fail)], [ONE])
+    assert (caught.value.code, caught.value.fix) == ("ask.missing-key", "set it")
+
+
+def test_a_stop_is_no_failure_of_a_reward():
+    def stop(completions):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        total([Fixed("right", 1.0, stop)], [ONE])
+
+
+def test_every_reward_is_closed_although_one_fails():
+    rewards = [Fixed("stuck", 1.0, []), Fixed("last", 1.0, [])]
+    with pytest.raises(OSError, match="stuck"):
+        close_rewards(rewards)
+    assert rewards[1].is_closed
+
+
+def test_names_are_the_kinds_numbered_unless_given(build):
+    number, contains = {"kind": "number"}, {"kind": "contains"}
+    built = build(number, number, {**contains, "name": "number_2"}, number, contains)
+    assert [reward.name for reward in built] == ["number", "number_3", "number_2", "number_4", "contains"]
+    with pytest.raises(AskError, match="two rewards are named 'right'"):
+        build({**number, "name": "right"}, {**contains, "name": "right"})
