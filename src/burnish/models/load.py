@@ -6,12 +6,12 @@ warn.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from burnish.core.errors import MachineError, ModelError
 from burnish.core.faults import is_out_of_memory, reason
 from burnish.models.adapters.attach import load_adapter, without_adapter
-from burnish.models.bases import Source, chain_of, folder_of
+from burnish.models.bases import Source, chain_of, folder_of, is_adapter
 from burnish.models.quiet import quiet_transformers
 from burnish.models.weights import broken, read_json, read_tensors, refuse_integers
 
@@ -106,21 +106,45 @@ def load_model(
     return model
 
 
+def load_reward_model(
+    source: Source, *, dtype: "torch.dtype | None" = None, device: "str | torch.device" = "cpu"
+) -> "PreTrainedModel":
+    """A sequence classifier with one label, in eval mode; a causal language model has no such head and is refused.
+
+    Errors: those of `load_model`; ModelError `model.unsupported` for an adapter or another number of labels.
+    """
+    folder = folder_of(source)
+    if is_adapter(folder):
+        what = f"{folder} is an adapter, and a reward model is loaded whole"
+        raise ModelError("model.unsupported", what, "merge it into its base, with its score head")
+    model = _load_whole(folder, dtype, device, None, "sequence classifier")
+    labels = model.config.num_labels
+    if labels != 1:
+        what = f"{folder} has {labels} labels, and a reward model has one"
+        raise ModelError("model.unsupported", what, "use a model that was trained as a reward model")
+    return model
+
+
 def _load_whole(
-    folder: Path, dtype: "torch.dtype | None", device: "str | torch.device", attention: str | None
+    folder: Path,
+    dtype: "torch.dtype | None",
+    device: "str | torch.device",
+    attention: str | None,
+    role: Literal["causal language model", "sequence classifier"] = "causal language model",
 ) -> "PreTrainedModel":
     config = read_config(folder)
     refuse_remote_code(folder / "config.json", config)
     refuse_unscaled(folder, config)
     check_vocabulary(folder, config)
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
     from burnish.models.tensors import refuse_not_finite
 
+    kind = AutoModelForCausalLM if role == "causal language model" else AutoModelForSequenceClassification
     with quiet_transformers():
         try:
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = kind.from_pretrained(
                 folder,
                 dtype=dtype or "auto",
                 attn_implementation=attention,
@@ -141,7 +165,7 @@ def _load_whole(
             _raise_if_machine(error)
             raise ModelError(
                 "model.broken",
-                f"{folder} cannot be loaded as a {config['model_type']} causal language model: {reason(error)}",
+                f"{folder} cannot be loaded as a {config['model_type']} {role}: {reason(error)}",
                 "check that config.json and the weights belong together",
             ) from error
     model, found = loaded

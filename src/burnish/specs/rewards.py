@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from burnish.specs.base import RUNTIME, Spec, Takes, Threads, is_a_reference
+from burnish.specs.base import Spec, Takes, Threads, is_a_reference
 from burnish.specs.endpoints import EndpointSpec
 from burnish.specs.evals import (
     ChrfSpec,
@@ -156,8 +156,6 @@ class RewardModelReward(RewardSettings):
     """Maximum tokens of prompt and answer; the model's context by default. Longer ones have no reward."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """The dtype of the weights; `auto` is float32 on a CPU, else that of the files."""
-    batch_tokens: Annotated[int, RUNTIME] = Field(default=16_384, ge=1)
-    """Maximum tokens per forward pass; answers are never padded, so only those of one length share a pass."""
 
 
 class JudgeReward(RewardSettings):
@@ -260,6 +258,7 @@ Reward = Annotated[
     | FormatReward
     | LengthReward
     | RepetitionReward
+    | RewardModelReward
     | JudgeReward
     | PythonReward,
     Field(discriminator="kind"),

@@ -17,6 +17,7 @@ from burnish.specs.rewards import (
     LengthReward,
     PythonReward,
     RepetitionReward,
+    RewardModelReward,
 )
 from burnish.specs.rewards import (
     Reward as RewardSpec,
@@ -32,11 +33,17 @@ if TYPE_CHECKING:
 
 
 def build_rewards(
-    specs: Sequence[RewardSpec], ctx: Context, *, field: str = "rewards", device: "str | torch.device" = "cpu"
+    specs: Sequence[RewardSpec],
+    ctx: Context,
+    *,
+    field: str = "rewards",
+    device: "str | torch.device" = "cpu",
+    date: str = "auto",
 ) -> list[Reward]:
     """The rewards of the specs, with unique names: every setting is read, and what they need is loaded or tried.
 
-    `field` is the name of the list in the stage's spec; a reward model is the input `{field}.{index}.model`.
+    `field` is the name of the list in the stage's spec: a reward model is the input `{field}.{index}.model`. It runs on
+    `device`, and its chat template prints `date`.
     Errors: AskError for two equal names or a missing key or plugin; those of loading a model; MachineError
     `machine.no-sandbox`. Close them with `close_rewards`.
     """
@@ -44,7 +51,7 @@ def build_rewards(
     rewards: list[Reward] = []
     try:
         for index, (spec, name) in enumerate(zip(specs, names, strict=True)):
-            rewards.append(_build(spec, name, ctx, f"{field}.{index}", device))
+            rewards.append(_build(spec, name, ctx, f"{field}.{index}", device, date))
     except BaseException:
         with suppress(BurnishError):
             close_rewards(rewards)
@@ -64,7 +71,7 @@ def close_rewards(rewards: Sequence[Reward]) -> None:
         raise problem
 
 
-def _build(spec: RewardSpec, name: str, ctx: Context, place: str, device: "str | torch.device") -> Reward:
+def _build(spec: RewardSpec, name: str, ctx: Context, place: str, device: "str | torch.device", date: str) -> Reward:
     match spec:
         case FormatReward():
             return Format(spec, name)
@@ -72,6 +79,10 @@ def _build(spec: RewardSpec, name: str, ctx: Context, place: str, device: "str |
             return Length(spec, name)
         case RepetitionReward():
             return Repetition(spec, name)
+        case RewardModelReward():
+            from burnish.train.rewards.reward_model import RewardModel  # imports torch
+
+            return RewardModel(spec, name, ctx.input(f"{place}.model"), device, date)
         case JudgeReward():
             calls = ctx.scratch / f"calls-{name}.txt"
             return Judge(spec, name, Endpoint(spec.endpoint, ctx.cache / "replies", calls))
