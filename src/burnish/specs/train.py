@@ -247,6 +247,9 @@ class SftSpec(TrainSpec):
     """The model to fine-tune."""
     method: Method = LoraSpec()
     """Which weights are trained."""
+    neftune_alpha: float | None = Field(default=None, gt=0)
+    """Add uniform noise of ±alpha/√(length·width) to the embeddings of each row in training (NEFTune, arXiv
+    2310.05914; 5 is common)."""
 
 
 class PretrainSpec(TrainSpec):
@@ -260,6 +263,9 @@ class PretrainSpec(TrainSpec):
     """The tokenizer of a new architecture."""
     method: Method = FullSpec()
     """Which weights are trained."""
+    neftune_alpha: float | None = Field(default=None, gt=0)
+    """Add uniform noise of ±alpha/√(length·width) to the embeddings of each row in training (NEFTune, arXiv
+    2310.05914; 5 is common)."""
 
     @model_validator(mode="after")
     def one_start(self) -> "PretrainSpec":

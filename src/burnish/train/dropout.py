@@ -5,6 +5,7 @@ a generator. It replaces every `nn.Dropout` whose input has one vector for each 
 model (inside attention, functional, on the inputs of an expert) still draws from the generator.
 """
 
+from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -23,7 +24,8 @@ class TokenDropout:
 
     def __init__(self, model: nn.Module, seed: int):
         self._seed = seed
-        self._keys: Tensor | None = None  # [T] int32
+        self.keys: Tensor | None = None  # [T] int32, of the batch of the next passes
+        self.lengths: Tensor | None = None  # [T] float32, of the sequence that each token is in
         self._modules = [
             module for path, module in model.named_modules() if type(module) is nn.Dropout and "expert" not in path
         ]
@@ -36,7 +38,8 @@ class TokenDropout:
         row_keys = _hash(_hash(batch.row_indices.int() ^ _word(self._seed)) ^ _word(step))
         # without the size, the host waits for the device to count it
         keys = torch.repeat_interleave(row_keys, lengths.long(), output_size=batch.tokens)
-        self._keys = _hash(keys ^ _hash(batch.position_ids[0].int()))
+        self.keys = _hash(keys ^ _hash(batch.position_ids[0].int()))
+        self.lengths = torch.repeat_interleave(lengths.float(), lengths.long(), output_size=batch.tokens)
 
     def remove(self) -> None:
         """Restore the modules' own forward."""
@@ -46,7 +49,7 @@ class TokenDropout:
     def _drop(self, module: nn.Dropout, place: int, states: Tensor) -> Tensor:
         if not module.training or module.p == 0.0:
             return states
-        keys = self._keys
+        keys = self.keys
         if keys is None or states.ndim < 2 or states.shape[-2] != len(keys):
             return nn.functional.dropout(states, module.p)
         return torch.where(_kept(keys, states.shape, place, module.p), states / (1 - module.p), 0.0)
@@ -56,11 +59,21 @@ def _kept(keys: Tensor, shape: torch.Size, place: int, p: float) -> Tensor:
     """True for elements that are kept; `shape` is [..., T, features], keys are [T]."""
     tokens, width = shape[-2], shape[-1]
     features = shape.numel() // tokens
-    columns = _hash(torch.arange(features, dtype=torch.int32, device=keys.device) ^ _word((place + 1) * _GOLDEN))
     least = int(p * 2**32) - 2**31
-    rows = max(1, _AT_ONCE.get(keys.device.type, _AT_ONCE_ELSEWHERE) // features)
-    kept = torch.cat([_hash(part[:, None] ^ columns) >= least for part in keys.split(rows)])  # [T, features]
+    kept = torch.cat([words >= least for words in _words(keys, features, place)])  # [T, features]
     return kept.view(tokens, -1, width).movedim(0, 1).reshape(shape)
+
+
+def hashed_words(keys: Tensor, features: int, place: int) -> Tensor:
+    """A random word [T, features] int32 for each feature of each token; `place` tells apart who asks."""
+    return torch.cat(list(_words(keys, features, place)))
+
+
+def _words(keys: Tensor, features: int, place: int) -> Iterator[Tensor]:
+    """`hashed_words` in parts, in order."""
+    columns = _hash(torch.arange(features, dtype=torch.int32, device=keys.device) ^ _word((place + 1) * _GOLDEN))
+    rows = max(1, _AT_ONCE.get(keys.device.type, _AT_ONCE_ELSEWHERE) // features)
+    return (_hash(part[:, None] ^ columns) for part in keys.split(rows))
 
 
 def _hash(words: Tensor) -> Tensor:

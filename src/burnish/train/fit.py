@@ -28,6 +28,7 @@ from burnish.train.checkpoints.state import LoopSettings, TrainState
 from burnish.train.dropout import TokenDropout
 from burnish.train.kernels.lora import FusedLora
 from burnish.train.loop import Loop
+from burnish.train.neftune import EmbeddingNoise
 from burnish.train.objectives.balance import balance_of
 from burnish.train.optim.optimizers import Optimizer
 from burnish.train.optim.schedule import Schedule
@@ -92,6 +93,8 @@ def fit(
     lora_plus = method.lora_plus if isinstance(method, LoraSpec) else None
     optimizer = Optimizer(model, spec.optimizer, {} if start is None else start.masters(model), lora_plus)
     dropout = TokenDropout(model, spec.seed)
+    alpha = spec.neftune_alpha if isinstance(spec, SftSpec | PretrainSpec) else None
+    noise = EmbeddingNoise(causal_model(model), dropout, alpha)
     plan = _plan(spec, rows, ctx.emit)
     settings = _settings(spec, plan, held_out, resolved, ctx.emit)
     checkpoints = CheckpointFolder(ctx.scratch / "checkpoints", spec.checkpoint.keep)
@@ -122,6 +125,7 @@ def fit(
     _take_best(settings, state, checkpoints, optimizer, ctx.emit)
     tracking.publish(ctx.out / "trackers")
     scorer.restore_attention()
+    noise.remove()
     dropout.remove()
     fused.remove()
     saved: dict[str, Any] = {}

@@ -195,6 +195,7 @@ NAMES_OF_OTHER_TOOLS = {
     "render.over_length": ("truncation_mode", "excess_length_strategy"),
     "router_aux_loss_coef": ("moe_aux_loss_coef",),
     "device": ("use_cpu",),
+    "neftune_alpha": ("neftune_noise_alpha", "noisy_embedding_alpha"),
     "method.lora_plus": ("loraplus_lr_ratio",),
     "method.init": ("init_lora_weights", "peft_init_lora_weights", "pissa_init", "pissa_iter"),
     "attention": ("flash_attn", "flash_attention", "attn_implementation"),

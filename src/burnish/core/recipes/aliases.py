@@ -40,6 +40,8 @@ ALIASES = {
     "peft_init_lora_weights": "method.init",
     "pissa_init": "method.init",
     "pissa_iter": "method.init",
+    "neftune_noise_alpha": "neftune_alpha",
+    "noisy_embedding_alpha": "neftune_alpha",
     "finetuning_type": "method.kind",
     "adapter": "method.kind",
     "per_device_train_batch_size": "batch_size",

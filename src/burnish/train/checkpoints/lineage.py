@@ -16,7 +16,15 @@ from burnish.train.checkpoints.checkpoint import Checkpoint
 SAFE = (
     *("learning_rate", "max_grad_norm", "schedule", "epochs", "max_steps", "dtype"),
     *("optimizer.weight_decay", "optimizer.beta1", "optimizer.beta2", "optimizer.eps", "optimizer.momentum"),
-    *("eval_every", "keep_best", "early_stop", "method.dropout", "method.save_dtype", "method.lora_plus"),
+    *(
+        "eval_every",
+        "keep_best",
+        "early_stop",
+        "method.dropout",
+        "method.save_dtype",
+        "method.lora_plus",
+        "neftune_alpha",
+    ),
     *("micro_batch_tokens", "gradient_checkpointing", "attention", "router_aux_loss_coef"),
 )
 """Settings, with their sub-settings, that apply from the next step on or at the end: weights and rows do not change."""
