@@ -1,7 +1,8 @@
-"""NEFTune: uniform noise on the embedding output in training (arXiv 2310.05914), the same for every split of a step.
+"""NEFTune: uniform noise on the embedding output in training (arXiv 2310.05914), independent of how a step is split.
 
 A sequence of L tokens and embeddings of d features get noise of ±alpha/√(L·d). L is the length of the sequence, not of
-the batch that it is packed into. Each value is a hash of (seed, step, row, position, feature), as in `train/dropout.py`.
+the batch that it is packed into. Each value is a hash of (seed, step, row, position, feature), as in
+`train/dropout.py`.
 """
 
 from typing import Any
