@@ -5,8 +5,15 @@ import os
 
 import pytest
 
-from burnish.core.errors import AskError
-from burnish.core.faults import as_burnish_error, first_line, is_out_of_memory, misplaced_path, reason
+from burnish.core.errors import AskError, BurnishError, MachineError
+from burnish.core.faults import (
+    as_burnish_error,
+    first_line,
+    is_out_of_memory,
+    misplaced_path,
+    out_of_memory_line,
+    reason,
+)
 
 KNOWN = AskError("ask.wrong-value", "what", "fix")
 
@@ -180,3 +187,49 @@ def test_a_misplaced_path_is_said_with_its_repair(tmp_path):
     linked = misplaced_path(FileExistsError(errno.EEXIST, "x", str(tmp_path / "link")))
     assert linked.what == f"{tmp_path / 'link'} is a file, expected a folder"
     assert misplaced_path(FileExistsError(errno.EEXIST, "x", str(tmp_path))) is None
+
+
+@pytest.mark.parametrize("code", ["model.broken", "data.unreadable", "run.failed"])
+def test_an_error_that_was_caused_by_a_lack_of_memory_is_one(code):
+    """As of the loader of a model, which reports any error of a library as a broken model."""
+    try:
+        try:
+            raise MemoryError
+        except MemoryError as cause:
+            raise BurnishError(code, "the files are broken", "copy them again") from cause
+    except BurnishError as error:
+        known = as_burnish_error(error, "")
+    assert known.code == "machine.no-memory"
+    assert known.what == "memory ran out: MemoryError() (the files are broken)"
+
+
+def test_an_error_of_the_machine_stays_what_it_is_whatever_caused_it():
+    error = MachineError("machine.no-disk", "full", "free some")
+    error.__cause__ = MemoryError()
+    assert as_burnish_error(error, "") is error
+
+
+OUT_OF_MEMORY = [
+    "MemoryError",
+    "MemoryError: Unable to allocate 3.1 GiB for an array",
+    "numpy._core._exceptions._ArrayMemoryError: Unable to allocate 8 GiB",
+    "OSError: [Errno 12] Cannot allocate memory",
+    "ImportError: libtorch_cpu.so: failed to map segment from shared object",
+    "Fatal Python error: _PyRuntimeState_Init: memory allocation failed",
+    "terminate called after throwing an instance of 'std::bad_alloc'",
+    "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.",
+]
+
+
+@pytest.mark.parametrize("line", OUT_OF_MEMORY)
+def test_a_log_that_ends_for_lack_of_memory_is_understood(line):
+    assert out_of_memory_line(f"loading\n{line}\nthe end") == line
+
+
+def test_a_log_of_another_end_is_not_taken_for_a_lack_of_memory():
+    others = [
+        "ImportError: libgomp.so: cannot allocate memory in static TLS block",
+        "ImportError: x.so: failed to map segment from shared object: Operation not permitted",
+        "test_memory_errors passed",
+    ]
+    assert out_of_memory_line("\n".join(others)) is None

@@ -64,7 +64,7 @@ def finish(launcher, started):
         status = launcher.poll(process, run)
         error = run.record.get("error") or {}
         return SimpleNamespace(
-            status=status, state=run.state, **{"code": "", "what": "", "fix": "", "log": "", **error}
+            status=status, state=run.state, **{"code": "", "what": "", "fix": "", "log": "", "exit_status": 0, **error}
         )
 
     return finish

@@ -94,6 +94,31 @@ def test_a_worker_that_died_without_a_word_is_given_one(prepared, launcher, stat
     assert [event.code for event, _ in run.events.read() if event.kind == "failed"] == [code]
 
 
+STARVED = """import resource
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 20),) * 2)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of address space")
+def test_a_worker_that_finds_no_memory_to_start_is_told_as_such(prepared, finish, monkeypatch, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(STARVED)
+    run = prepared("quick-make")
+    with monkeypatch.context() as limited:
+        limited.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+        found = finish(run)
+    assert (found.state, found.code, found.exit_status) == ("failed", "machine.no-memory", 5)
+    assert found.what.startswith("the worker ran out of memory: ")
+
+
+def test_a_lack_of_memory_in_an_earlier_attempt_is_not_that_of_the_last(prepared, finish, monkeypatch, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import os; os._exit(1)")
+    run = prepared("quick-make")
+    run.log.write_text("MemoryError\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    assert finish(run).code == "run.failed"
+
+
 def test_a_worker_that_another_took_over_from_is_not_recorded_as_dead(prepared, launcher):
     run = prepared("quick-make")
     run.transition("running")

@@ -9,6 +9,7 @@ from burnish.core.errors import BurnishError, MachineError, RunError
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _MAX_REASON = 200
+LESS_MEMORY = "use a smaller batch, model or file, or shorter rows"
 _NO_MEMORY_TYPES = ("MemoryError", "OutOfMemoryError")
 _NO_MEMORY_WORDS = (
     "out of memory",  # CUDA, its driver, Apple's MPS
@@ -33,12 +34,11 @@ _UNMAPPED_LIBRARY = "failed to map segment from shared object"
 def as_burnish_error(error: Exception, advice: str) -> BurnishError:
     """Any error as one with a code and a fix; `advice` is the fix for an unexpected error."""
     if isinstance(error, BurnishError):
-        return error
+        return _of_memory(error) or error
     causes = list(_causes(error))
     first = reason(error)
     if any(is_out_of_memory(cause) for cause in causes):
-        fix = "use a smaller batch, model or file, or shorter rows"
-        return MachineError("machine.no-memory", f"memory ran out: {first}", fix)
+        return MachineError("machine.no-memory", f"memory ran out: {first}", LESS_MEMORY)
     full = next((cause for cause in causes if is_disk_full(cause) or _is_too_large(cause)), None)
     if full is not None:
         where = getattr(full, "filename", None) or first
@@ -57,6 +57,24 @@ def as_burnish_error(error: Exception, advice: str) -> BurnishError:
             fix = f"check that the file exists and its permissions; {advice}"
             return RunError("run.failed", f"{cause.filename}: {cause.strerror}", fix)
     return RunError("run.failed", f"{type(error).__name__}: {first}", advice)
+
+
+def _of_memory(error: BurnishError) -> BurnishError | None:
+    """The lack of memory that was taken for another error, such as a broken model; None if there is none."""
+    cause = next(filter(is_out_of_memory, _causes(error.__cause__)), None)
+    if cause is None or isinstance(error, MachineError):
+        return None
+    return MachineError("machine.no-memory", f"memory ran out: {reason(cause)} ({error.what})", LESS_MEMORY)
+
+
+def out_of_memory_line(log: str) -> str | None:
+    """The last line of a log which says that memory ran out; None if no line does."""
+    for line in reversed(log.splitlines()):
+        kind = line.partition(":")[0].rpartition(".")[2].strip()
+        said = any(words in line for words in (*_NO_MEMORY_WORDS, _NO_MEMORY, "memory allocation failed"))
+        if said or kind.endswith(_NO_MEMORY_TYPES) or line.endswith(_UNMAPPED_LIBRARY):
+            return line.strip()
+    return None
 
 
 def is_out_of_memory(error: BaseException) -> bool:

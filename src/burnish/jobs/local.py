@@ -9,14 +9,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from burnish.core.errors import BurnishError, RunError, error_from_dict
+from burnish.core.errors import BurnishError, MachineError, RunError, error_from_dict
 from burnish.core.events import Failed
+from burnish.core.faults import LESS_MEMORY, out_of_memory_line
 from burnish.core.runs.records import is_there
 from burnish.core.runs.run import Run
 from burnish.core.secrets import mask
 
 BUSY = 75
 """The exit status of a worker whose run is in progress in another process."""
+_FATAL_SIGNALS = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS)
+"""Signals by which a program ends itself, when memory ran out among others."""
 _SECOND_SIGNAL = (128 + signal.SIGTERM, 128 + signal.SIGINT)
 _DEFAULTS = {
     "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads slowed a step from 809 to 5,692 ms on a busy machine
@@ -59,12 +62,15 @@ class LocalLauncher:
         self._reports: dict[int, int] = {}
         """The descriptor of a pipe for the error of each worker that cannot write its run folder, by process id."""
         self._reported: dict[int, dict[str, Any]] = {}
+        self._logged_before: dict[int, int] = {}
+        """Bytes of run.log when each worker started."""
 
     def start(self, run: Run) -> subprocess.Popen[bytes]:
         """Start the worker of a run; its output goes to run.log."""
         reports, report = os.pipe()
         try:
             with run.log.open("ab") as log:
+                before = log.tell()
                 process = subprocess.Popen(
                     [sys.executable, "-m", "burnish.jobs.worker", str(run.folder), str(os.getpid()), str(report)],
                     stdin=subprocess.DEVNULL,
@@ -81,6 +87,7 @@ class LocalLauncher:
             os.close(report)
         os.set_blocking(reports, False)
         self._reports[process.pid] = reports
+        self._logged_before[process.pid] = before
         return process
 
     def poll(self, process: subprocess.Popen[bytes], run: Run) -> int | None:
@@ -119,11 +126,13 @@ class LocalLauncher:
     def _record_exit(self, process: subprocess.Popen[bytes], run: Run, status: int) -> None:
         shutil.rmtree(run.partial, ignore_errors=True)
         tail = mask("\n".join(_last_lines(run.log, 50)))
+        starved = out_of_memory_line("\n".join(_last_lines(run.log, 50, self._logged_before.get(process.pid, 0))))
+        family = RunError.exit_status
         not_started = process.pid in self._terminated and status == -signal.SIGTERM  # before it handled signals
         interrupted = process.pid in self._killed or status in _SECOND_SIGNAL or not_started
         reported = self._reported.get(process.pid)
         if reported is not None:
-            code, what, fix = reported["code"], reported["what"], reported["fix"]
+            code, what, fix, family = (reported[key] for key in ("code", "what", "fix", "exit_status"))
             interrupted = code == "run.interrupted"
         elif not_started:
             code, what = "run.interrupted", "the worker was stopped before it started"
@@ -131,6 +140,13 @@ class LocalLauncher:
         elif interrupted:
             code, what = "run.interrupted", "the worker was killed before it saved its state"
             fix = "run the same command again: it resumes from its last checkpoint, if any"
+        elif starved is not None and (status > 0 or -status in _FATAL_SIGNALS):
+            code, what, family = (
+                "machine.no-memory",
+                f"the worker ran out of memory: {starved}",
+                MachineError.exit_status,
+            )
+            fix = f"{LESS_MEMORY}; or raise a limit on the memory (ulimit -v, a container's)"
         elif status < 0:
             name = _signal_name(-status)
             code, what = "run.killed", f"the worker was killed by {name}"
@@ -140,7 +156,6 @@ class LocalLauncher:
         else:
             code, what = "run.failed", f"the worker exited with status {status} without an error message"
             fix = f"see the end of its log with `burnish doctor {run.name}`, or all of it in {run.log}"
-        family = RunError.exit_status if reported is None else reported["exit_status"]
         error = {"code": code, "what": what, "fix": fix, "exit_status": family, "log": tail}
         try:
             run.transition("interrupted" if interrupted else "failed", reason=what, error=error)
@@ -166,10 +181,11 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _last_lines(path: Path, count: int) -> list[str]:
+def _last_lines(path: Path, count: int, start: int = 0) -> list[str]:
+    """The last lines of a file, of what comes after its first `start` bytes."""
     if not path.is_file():
         return []
     with path.open("rb") as file:
         file.seek(0, os.SEEK_END)
-        file.seek(max(0, file.tell() - 16_384))
+        file.seek(max(start, file.tell() - 16_384))
         return file.read().decode(errors="replace").splitlines()[-count:]

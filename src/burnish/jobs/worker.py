@@ -274,7 +274,8 @@ def _end(status: int) -> NoReturn:
         _log.warning("the worker exits without waiting any longer for threads and exit handlers: %s", ", ".join(names))
         os._exit(status)
 
-    threading.Thread(target=end_at_once, daemon=True).start()
+    with contextlib.suppress(RuntimeError, MemoryError):  # no memory for a thread
+        threading.Thread(target=end_at_once, daemon=True).start()
     sys.exit(status)
 
 
