@@ -7,13 +7,14 @@ Importing `importlib.metadata` and reading every package is too slow for `burnis
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from burnish.core.errors import AskError, MachineError
-from burnish.core.faults import reason
+from burnish.core.errors import AskError, BurnishError, MachineError
+from burnish.core.faults import is_disk_full, is_out_of_memory, reason
 from burnish.core.naming import nearest
 
 if TYPE_CHECKING:
@@ -49,6 +50,23 @@ class Plugin:
             return self._entry.load()
         except (Exception, SystemExit) as error:
             raise self.refused(f"cannot be loaded: {type(error).__name__}: {reason(error)}") from error
+
+    @contextmanager
+    def guarded(self, what: str = "failed") -> Generator[None]:
+        """Name the plugin in any error of its code: `what` completes the sentence.
+
+        Errors of burnish, and a lack of memory or disk, pass.
+
+        Errors: MachineError `machine.broken-plugin`.
+        """
+        try:
+            yield
+        except BurnishError:
+            raise
+        except (Exception, SystemExit) as error:
+            if is_out_of_memory(error) or is_disk_full(error):
+                raise
+            raise self.refused(f"{what}: {type(error).__name__}: {reason(error)}") from error
 
     def refused(self, why: str, fix: str = "") -> MachineError:
         """The error of a plugin that cannot be used; `why` completes the sentence."""

@@ -330,3 +330,63 @@ def test_a_broken_reader_is_named_when_a_file_of_its_kind_is_read(write, read_al
         read_all(write("x.words", "one"))
     with pytest.raises(MachineError, match=r"of two 1\.0 .* reads \.both, as the plugin '\.both' of one 1\.0"):
         read_all(write("x.both", "one"))
+
+
+@pytest.mark.usefixtures("new_readers")
+@pytest.mark.parametrize("name", ["words", "Words", ".WORDS"])
+def test_a_reader_is_registered_by_its_ending_with_or_without_the_dot(write, read_all, install, name):
+    install("words", {"burnish.readers": {name: "words:read"}}, WORDS)
+    assert raws(read_all(write("x.words", "one"))[0]) == [{"text": "one"}]
+
+
+@pytest.mark.usefixtures("new_readers")
+def test_two_readers_of_one_ending_are_refused_however_they_write_it(write, read_all, install):
+    install("one", {"burnish.readers": {"both": "one:read"}}, WORDS)
+    install("two", {"burnish.readers": {".both": "two:read"}}, WORDS)
+    with pytest.raises(MachineError, match=r"of two 1\.0 .* reads \.both, as the plugin 'both' of one 1\.0"):
+        read_all(write("x.both", "one"))
+
+
+BROKEN = """
+import sys
+from burnish.data.record import Record
+from burnish.core.errors import DataError
+
+def late(path, name, reading):
+    yield Record({"text": "one"}, f"{name}:1")
+    raise ValueError("no second word")
+
+def leaves(path, name, reading):
+    sys.exit("no words")
+
+def plain(path, name, reading):
+    yield {"text": "one"}
+
+def refuses(path, name, reading):
+    raise DataError("data.unreadable", "it is torn", "copy it again")
+"""
+
+
+@pytest.mark.usefixtures("new_readers")
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        ("late", "failed: ValueError: no second word"),
+        ("leaves", "failed: SystemExit: no words"),
+        ("plain", "gave a dict instead of a burnish.data.record.Record or Bad"),
+    ],
+)
+def test_an_error_in_a_reader_of_another_package_names_it_and_the_file(write, read_all, install, function, words):
+    install("words", {"burnish.readers": {".words": f"words:{function}"}}, BROKEN)
+    with pytest.raises(MachineError) as caught:
+        read_all(write("x.words", "one"))
+    assert caught.value.code == "machine.broken-plugin"
+    assert caught.value.what.startswith("x.words: the plugin '.words' of words 1.0")
+    assert caught.value.what.endswith(words)
+
+
+@pytest.mark.usefixtures("new_readers")
+def test_what_a_reader_of_another_package_refuses_stays_its_own_error(write, read_all, install):
+    install("words", {"burnish.readers": {".words": "words:refuses"}}, BROKEN)
+    with pytest.raises(DataError, match="it is torn"):
+        read_all(write("x.words", "one"))

@@ -264,3 +264,68 @@ def test_a_scorer_that_does_not_load_or_has_a_name_of_two_packages_is_refused_by
         score({"kind": "custom", "name": "brief"}, "", None)
     with pytest.raises(MachineError, match=r"of brevity 1\.0 .* has the same name as .* of length 1\.0"):
         score({"kind": "custom", "name": "both"}, "", None)
+
+
+FAILING = """
+import sys
+
+class Failing:
+    name = "failing"
+
+    def __init__(self, settings):
+        if settings.get("at") == "start":
+            settings["words"]
+        self.at = settings.get("at")
+
+    def applies_to(self, row):
+        if self.at == "applies":
+            raise ValueError("no such row")
+        return True
+
+    def __call__(self, answer, reference, row):
+        if self.at == "exit":
+            sys.exit(3)
+        return 1 / 0
+
+def nameless(settings):
+    return lambda answer, reference, row: None
+"""
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        ("start", "KeyError: 'words'"),
+        ("applies", "ValueError: no such row"),
+        ("call", "ZeroDivisionError: division by zero"),
+        ("exit", "SystemExit: 3"),
+    ],
+)
+def test_an_error_in_a_scorer_of_another_package_names_it(install: Any, at: str, words: str) -> None:
+    install("brevity", {"burnish.scorers": {"failing": "brevity:Failing"}}, FAILING)
+    spec = TypeAdapter(Scorer).validate_python({"kind": "custom", "name": "failing", "settings": {"at": at}})
+    row = {"id": "1", "messages": []}
+
+    def use() -> None:
+        for applying in scorers_for(row, build_scorers([spec])):
+            applying("answer", None, row)
+
+    with pytest.raises(MachineError) as caught:
+        use()
+    assert caught.value.code == "machine.broken-plugin"
+    assert caught.value.what.startswith("the plugin 'failing' of brevity 1.0")
+    assert caught.value.what.endswith(f"failed: {words}")
+
+
+def test_a_scorer_of_another_package_without_a_name_is_refused(install: Any) -> None:
+    install("brevity", {"burnish.scorers": {"failing": "brevity:nameless"}}, FAILING)
+    with pytest.raises(MachineError, match=r"of brevity 1\.0 .* has no attribute 'name'"):
+        score({"kind": "custom", "name": "failing"}, "", None)
+
+
+def test_scorers_of_another_package_get_unique_names_like_others(install: Any) -> None:
+    install("brevity", {"burnish.scorers": {"brief": "brevity:LengthScorer"}}, LENGTH)
+    spec = TypeAdapter(Scorer).validate_python({"kind": "custom", "name": "brief", "settings": {"words": 2}})
+    built = build_scorers([spec, spec])
+    assert [scorer.name for scorer in built] == ["brief", "brief_2"]
+    assert scorers_for({"id": "1"}, built) == built

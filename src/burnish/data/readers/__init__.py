@@ -1,12 +1,13 @@
 """Readers of files, one module per kind, in one table by file ending.
 
 Other packages add kinds of files through the entry-point group `burnish.readers`: the entry's name is the ending
-(`.xlsx`), its value a function (path, name, reading) → records and bad rows, as `burnish.data.record.Read` says.
+(`.xlsx` or `xlsx`), its value a function (path, name, reading) → records and bad rows, as `data.record.Read` says.
 """
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from burnish.core.errors import MachineError
 from burnish.core.plugins import Plugin, plugins, warn_left_out
@@ -16,7 +17,7 @@ from burnish.data.readers.json_document import read_json
 from burnish.data.readers.json_lines import read_json_lines
 from burnish.data.readers.tables import read_csv, read_tsv
 from burnish.data.readers.texts import read_text
-from burnish.data.record import Read
+from burnish.data.record import Bad, Read, ReadReport, Record
 
 PROSE = (".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org", ".adoc", ".html", ".htm", ".xml")
 CODE = (
@@ -49,7 +50,7 @@ def readers() -> dict[str, Read]:
     }
     added: dict[str, Plugin] = {}
     for plugin in plugins("burnish.readers"):
-        ending = plugin.name.lower()
+        ending = f".{plugin.name.lower().removeprefix('.')}"
         if ending in added:
             error = plugin.refused(f"reads {ending}, as {added[ending]} does: neither is used")
             table[ending] = _refusing(error)
@@ -58,10 +59,28 @@ def readers() -> dict[str, Read]:
         else:
             added[ending] = plugin
             try:
-                table[ending] = plugin.load()
+                table[ending] = _named(plugin, plugin.load())
             except MachineError as error:
                 table[ending] = _refusing(error)
     return table
+
+
+def _named(plugin: Plugin, read: Read) -> Read:
+    """A reader whose errors name its package and the file. Errors: MachineError `machine.broken-plugin`."""
+
+    def named(path: Any, name: str, reading: ReadReport) -> Iterator[Record | Bad]:
+        try:
+            with plugin.guarded():
+                for item in read(path, name, reading):
+                    if not isinstance(item, Record | Bad):
+                        raise plugin.refused(
+                            f"gave a {type(item).__name__} instead of a {Record.__module__}.Record or Bad"
+                        )
+                    yield item
+        except MachineError as error:
+            raise error.at(name) from error.__cause__
+
+    return named
 
 
 def _refusing(error: MachineError) -> Read:

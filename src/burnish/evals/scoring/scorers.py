@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from burnish.core.errors import MachineError
-from burnish.core.plugins import plugin_named
+from burnish.core.plugins import Plugin, plugin_named
 from burnish.evals.scoring.json_values import parse_json, same_json
 from burnish.evals.scoring.notations import parse_tool_calls
 from burnish.evals.scoring.numbers import last_number
@@ -332,7 +332,28 @@ def answering_turn(row: Row) -> Mapping[str, Any] | None:
 
 
 def _custom(spec: CustomScorerSpec) -> Scorer:
-    return plugin_named("burnish.scorers", spec.name, "scorer").load()(spec.settings)
+    return _PluginScorer(plugin_named("burnish.scorers", spec.name, "scorer"), spec.settings)
+
+
+class _PluginScorer:
+    """A scorer of another package; its errors name the package. Errors: MachineError `machine.broken-plugin`."""
+
+    def __init__(self, plugin: Plugin, settings: Mapping[str, Any]):
+        self._plugin, make = plugin, plugin.load()
+        with plugin.guarded():
+            self._scorer = make(settings)
+        name: Any = getattr(self._scorer, "name", None)
+        if not isinstance(name, str):
+            raise plugin.refused("makes a scorer that has no attribute 'name'")
+        self.name = name
+
+    def applies_to(self, row: Row) -> bool:
+        with self._plugin.guarded():
+            return getattr(self._scorer, "applies_to", _always)(row)
+
+    def __call__(self, answer: str, reference: str | None, row: Row) -> Score | Unscored:
+        with self._plugin.guarded():
+            return self._scorer(answer, reference, row)
 
 
 def _verdict(is_right: bool, right: str, wrong: str) -> Score:

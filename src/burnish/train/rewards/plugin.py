@@ -7,8 +7,6 @@ recipe may come from elsewhere, and what is installed was chosen (see the decisi
 from collections.abc import Sequence
 from typing import Any
 
-from burnish.core.errors import BurnishError
-from burnish.core.faults import is_out_of_memory, reason
 from burnish.core.plugins import plugin_named
 from burnish.specs.rewards import PythonReward
 from burnish.train.rewards.reward import Completion, Rewarded
@@ -26,7 +24,8 @@ class PluginReward:
         self.name, self.weight = name, spec.weight
         self._plugin = plugin_named(GROUP, spec.plugin, "reward")
         made = self._plugin.load()
-        self._reward: Any = self._guarded("cannot be created", made, spec.settings)
+        with self._plugin.guarded("cannot be created"):
+            self._reward: Any = made(spec.settings)
         if not callable(self._reward):
             raise self._plugin.refused(f"gave {type(self._reward).__name__}, which is not a function of completions")
 
@@ -34,19 +33,11 @@ class PluginReward:
         where = f"row {completions[0].place}" if len(completions) == 1 else f"{len(completions)} completions"
         if len(completions) > 1:
             where += f", the first of row {completions[0].place}"
-        return self._guarded(f"failed for {where}", self._reward, completions)
+        with self._plugin.guarded(f"failed for {where}"):
+            return self._reward(completions)
 
     def close(self) -> None:
         """Close the plugin's reward, if it can be closed."""
         if (close := getattr(self._reward, "close", None)) is not None:
-            self._guarded("cannot be closed", close)
-
-    def _guarded(self, what: str, call: Any, *arguments: Any) -> Any:
-        try:
-            return call(*arguments)
-        except BurnishError:
-            raise
-        except (Exception, SystemExit) as error:
-            if is_out_of_memory(error):
-                raise
-            raise self._plugin.refused(f"{what}: {type(error).__name__}: {reason(error)}") from error
+            with self._plugin.guarded("cannot be closed"):
+                close()
