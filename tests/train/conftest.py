@@ -11,8 +11,9 @@ import torch
 
 from burnish.core.events import Event
 from burnish.models.adapters.attach import attach_lora
+from burnish.models.freezing import freeze
 from burnish.models.load import load_model
-from burnish.specs.train import LoraSpec, SftSpec
+from burnish.specs.train import FreezeSpec, LoraSpec, SftSpec
 from burnish.testing import temporary_context, tiny_model
 from burnish.train.batches import TokenisedRows
 from burnish.train.fit import fit, seed_everything
@@ -99,6 +100,8 @@ def run_fit(base: Path, random_rows: Callable[..., TokenisedRows], tmp_path: Pat
         model = load_model(base, dtype=dtype)
         is_lora = isinstance(spec.method, LoraSpec)
         model = attach_lora(model, spec.method) if is_lora else model.requires_grad_(True)
+        if isinstance(spec.method, FreezeSpec):
+            freeze(model, spec.method)
         prepare(model)
         resolved = Resolved("cpu", dtype, 1, gradient_checkpointing, micro_batch_tokens)
         ran = Ran({}, {}, events, tmp_path / name)

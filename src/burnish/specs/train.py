@@ -74,16 +74,47 @@ class LoraSpec(Spec):
         return self
 
 
-class FullSpec(Spec):
-    """Full fine-tuning: train all weights."""
+class WholeModelSpec(Spec):
+    """What methods share whose result is a whole model."""
 
-    kind: Literal["full"] = "full"
     save_dtype: Literal["auto", "base", "float32", "bfloat16", "float16"] = "auto"
     """The dtype of the saved weights; `auto` is the base's, or float32 if rounding to that would lose more than a tenth
     of the update, measured as ‖rounding‖ / ‖update‖."""
 
 
-Method = Annotated[Annotated[LoraSpec, Tag("lora")] | Annotated[FullSpec, Tag("full")], by_kind("lora")]
+class FullSpec(WholeModelSpec):
+    """Full fine-tuning: train all weights."""
+
+    kind: Literal["full"] = "full"
+
+
+class FreezeSpec(WholeModelSpec):
+    """Freeze fine-tuning: train the last layers, or named modules; the rest stays as it is."""
+
+    kind: Literal["freeze"] = "freeze"
+    layers: int | None = Field(default=None, ge=1)
+    """Train so many of the last transformer layers."""
+    modules: list[str] = []
+    """Train the modules whose paths end with these names, such as layers.3.mlp, v_proj or norm."""
+    train_head: bool = False
+    """Also train the output head; a head that shares its weight with the embedding trains both."""
+    train_embeddings: bool = False
+    """Also train the input embedding."""
+
+    @model_validator(mode="after")
+    def something_is_trained_and_named_once(self) -> "FreezeSpec":
+        values = self.__dict__
+        if values["layers"] is not None and values["modules"]:
+            raise ValueError("layers and modules exclude each other: name the layers in modules, such as layers.3.mlp")
+        if not any(values[name] for name in ("layers", "modules", "train_head", "train_embeddings")):
+            raise ValueError("kind: freeze trains nothing: set layers, modules, train_head or train_embeddings")
+        return self
+
+
+Method = Annotated[
+    Annotated[LoraSpec, Tag("lora")] | Annotated[FullSpec, Tag("full")] | Annotated[FreezeSpec, Tag("freeze")],
+    by_kind("lora"),
+]
 
 
 class AdamWSpec(Spec):
@@ -274,8 +305,9 @@ class PretrainSpec(TrainSpec):
             raise ValueError("set either base (a model to continue from) or architecture (a config)")
         if values["architecture"] is not None and values["tokenizer"] is None:
             raise ValueError("architecture needs a tokenizer: set one")
-        if values["architecture"] is not None and values["method"].kind == "lora":
+        kind = values["method"].kind
+        if values["architecture"] is not None and kind != "full":
             raise ValueError(
-                "method: lora needs a base: LoRA freezes the weights, and those of an architecture are random"
+                f"method: {kind} needs a base: it freezes weights, and those of an architecture are random"
             )
         return self

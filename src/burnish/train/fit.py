@@ -20,7 +20,7 @@ from burnish.core.context import Context
 from burnish.core.errors import AskError, ModelError
 from burnish.core.events import Chosen, Event, Note
 from burnish.models.adapters.initial import fixed_matrices
-from burnish.specs.train import MAX_COUNT, FullSpec, LoraSpec, PretrainSpec, SftSpec, TrainSpec
+from burnish.specs.train import MAX_COUNT, LoraSpec, PretrainSpec, SftSpec, TrainSpec, WholeModelSpec
 from burnish.train.batches import StepPlan, TokenisedRows
 from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder, load, read, read_weights
 from burnish.train.checkpoints.lineage import Origin
@@ -75,7 +75,7 @@ def fit(
     """
     _check_tokens(model, rows, held_out)
     method = spec.method if isinstance(spec, SftSpec | PretrainSpec) else None
-    save_dtype = method.save_dtype if isinstance(method, FullSpec) else None
+    save_dtype = method.save_dtype if isinstance(method, WholeModelSpec) else None
     if hasattr(model, "peft_config"):
         _cast_trained(model, resolved.dtype)
     if resolved.gradient_checkpointing:

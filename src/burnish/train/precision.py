@@ -97,7 +97,19 @@ def give_whole_model(
         text = f"rounding to {_name(dtype)} lost {lost:.0%} of what was learned: method.save_dtype: float32 keeps it"
         emit(Note(level="warning", text=text))
     optimizer.give_masters(dtypes)
+    _give_frozen(model, optimizer, dtypes, start)
     return {"saved_dtype": _name(dtype), "rounded": round(lost, 4)}
+
+
+@torch.no_grad()
+def _give_frozen(
+    model: nn.Module, optimizer: Optimizer, dtypes: Mapping[str, torch.dtype], start: Start | None
+) -> None:
+    """Give frozen weights the values of the base, which the run may have rounded, in the dtype to save."""
+    frozen = {name: weight for name, weight in model.named_parameters() if name not in optimizer.masters}
+    exact = start.weights() if frozen and start is not None and start.is_rounded else {}
+    for name, weight in frozen.items():
+        weight.data = exact.get(name, weight).to(weight.device, dtypes.get(name, torch.float32))
 
 
 def _dtypes(model: nn.Module, dtype: torch.dtype) -> dict[str, torch.dtype]:

@@ -196,6 +196,8 @@ NAMES_OF_OTHER_TOOLS = {
     "router_aux_loss_coef": ("moe_aux_loss_coef",),
     "device": ("use_cpu",),
     "neftune_alpha": ("neftune_noise_alpha", "noisy_embedding_alpha"),
+    "method.layers": ("freeze_trainable_layers",),
+    "method.modules": ("freeze_trainable_modules", "freeze_extra_modules", "unfrozen_parameters"),
     "method.lora_plus": ("loraplus_lr_ratio",),
     "method.init": ("init_lora_weights", "peft_init_lora_weights", "pissa_init", "pissa_iter"),
     "attention": ("flash_attn", "flash_attention", "attn_implementation"),

@@ -12,15 +12,15 @@ from burnish.models.adapters.targets import (
     _count,
     _diverted,
     _endings,
-    _ends,
     _has_weights,
     _idle,
     _kind,
     _multiplies,
     _names,
-    _share,
     _shortest,
+    ends_with,
     plan_targets,
+    share,
     stacked_experts,
 )
 from burnish.models.quiet import quiet_transformers
@@ -176,7 +176,7 @@ def test_names_are_the_last_parts_and_four_of_them():
     [(1, 8, "12.5%"), (1, 4, "25%"), (0, 0, "0%"), (1, 1, "100%"), (1, 1000, "0.1%"), (3, 0, "300%"), (1, 3, "33.3%")],
 )
 def test_a_share_is_rounded_to_a_tenth_of_a_percent(part, whole, text):
-    assert _share(part, whole) == text
+    assert share(part, whole) == text
 
 
 @pytest.mark.parametrize(
@@ -194,14 +194,14 @@ def test_a_share_is_rounded_to_a_tenth_of_a_percent(part, whole, text):
 def test_names_are_as_short_as_they_are_exact(wanted, others, names):
     found = _shortest(wanted, others)
     assert found == names
-    assert all(any(_ends(path, name) for name in found) for path in wanted)
+    assert all(any(ends_with(path, name) for name in found) for path in wanted)
 
 
 def test_the_ends_of_a_path_are_whole_parts():
     assert _endings("a.b.c") == ["c", "b.c", "a.b.c"]
     assert _endings("a") == ["a"]
-    assert [_ends("a.b.c", name) for name in ("c", "b.c", "a.b.c", "b", "a", ".c", "")] == [True] * 3 + [False] * 4
-    assert not _ends("a.bc", "c")
+    assert [ends_with("a.b.c", name) for name in ("c", "b.c", "a.b.c", "b", "a", ".c", "")] == [True] * 3 + [False] * 4
+    assert not ends_with("a.bc", "c")
     assert _kind("layers.12.mlp.3.w10") == "layers.*.mlp.*.w*"
 
 

@@ -62,10 +62,10 @@ class LoraTargets:
     def report(self) -> list[Note]:
         """Lines for the report: the covered share, and each group that is left out."""
         layers = "1 weight" if self.adapted == 1 else f"{self.adapted} weights"
-        notes = [Note(text=f"the adapter is on {layers}, {_share(self.covered, self.total)} of the model's parameters")]
+        notes = [Note(text=f"the adapter is on {layers}, {share(self.covered, self.total)} of the model's parameters")]
         if self.frozen_experts:
             text = (
-                f"the experts ({_names(self.frozen_experts)}), {_share(self.expert_parameters, self.total)} of the "
+                f"the experts ({_names(self.frozen_experts)}), {share(self.expert_parameters, self.total)} of the "
                 f"parameters, are not trained: method.experts: true trains them"
             )
             notes.append(Note(level="warning", text=text))
@@ -87,7 +87,7 @@ def plan_targets(model: "PreTrainedModel", spec: LoraSpec) -> LoraTargets:
     modules = dict(model.named_modules())
     experts = stacked_experts(model)
     _check_names(model, spec.train_fully, "train_fully", ())
-    fully = [path for path in modules if any(_ends(path, name) for name in spec.train_fully)]
+    fully = [path for path in modules if any(ends_with(path, name) for name in spec.train_fully)]
     in_full = {path for path in modules if any(path == whole or path.startswith(f"{whole}.") for whole in fully)}
     if spec.targets == "all-linear":
         head = model.get_output_embeddings()
@@ -98,9 +98,9 @@ def plan_targets(model: "PreTrainedModel", spec: LoraSpec) -> LoraTargets:
         wanted = [
             path
             for path, module in modules.items()
-            if _has_weights(module) and any(_ends(path, t) for t in spec.targets)
+            if _has_weights(module) and any(ends_with(path, t) for t in spec.targets)
         ]
-        wanted_experts = {path for path in experts if any(_ends(path, name) for name in spec.targets)}
+        wanted_experts = {path for path in experts if any(ends_with(path, name) for name in spec.targets)}
         wanted = [path for path in wanted if not any(expert.startswith(f"{path}.") for expert in experts)]
     if spec.experts:
         if not experts:
@@ -170,7 +170,7 @@ def _check_names(model: "PreTrainedModel", asked: Iterable[str], field: str, als
     """Each requested name must be a suffix of the path of a module with weights, or of one of `also`."""
     paths = [path for path, module in model.named_modules() if _has_weights(module)] + list(also)
     for name in asked:
-        if not any(_ends(path, name) for path in paths):
+        if not any(ends_with(path, name) for path in paths):
             raise ModelError(
                 "model.unknown-target",
                 f"{field}: no module of this {model.config.model_type} model is named '{name}'",
@@ -334,7 +334,8 @@ def _endings(path: str) -> list[str]:
     return [".".join(parts[start:]) for start in range(len(parts) - 1, -1, -1)]
 
 
-def _ends(path: str, name: str) -> bool:
+def ends_with(path: str, name: str) -> bool:
+    """True if a dotted path is the name, or ends with it."""
     return path == name or path.endswith(f".{name}")
 
 
@@ -343,7 +344,8 @@ def _count(weights: Iterable["nn.Parameter"]) -> int:
     return sum({id(weight): weight.numel() for weight in weights}.values())
 
 
-def _share(part: int, whole: int) -> str:
+def share(part: int, whole: int) -> str:
+    """A part as a percentage."""
     return f"{part / max(whole, 1):.1%}".replace(".0%", "%")
 
 

@@ -26,7 +26,7 @@ def run(spec: PretrainSpec, ctx: Context) -> Outcome:
     tokenizer = load_tokenizer(tokenizer_folder(ctx.input("tokenizer" if spec.tokenizer is not None else "base")))
     rows, held_out = tokenised(spec, ctx, tokenizer)
     config = config_of(base) if base is not None else new_config(spec, tokenizer)
-    resolved = resolve_run(spec, ctx, config, rows, held_out, spec.method.kind == "full")
+    resolved = resolve_run(spec, ctx, config, rows, held_out, spec.method.kind in ("full", "freeze"))
 
     seed_everything(spec.seed)
     if base is not None:

@@ -14,7 +14,7 @@ def run(spec: SftSpec, ctx: Context) -> Outcome:
     base = ctx.input("base")
     tokenizer = load_tokenizer(tokenizer_folder(base))
     rows, held_out = tokenised(spec, ctx, tokenizer)
-    trains_all = spec.method.kind == "full"
+    trains_all = spec.method.kind in ("full", "freeze")
     resolved = resolve_run(spec, ctx, config_of(base), rows, held_out, trains_all)
 
     seed_everything(spec.seed)

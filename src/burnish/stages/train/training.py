@@ -15,12 +15,13 @@ from burnish.models.adapters.attach import attach_lora, save_adapter, without_ad
 from burnish.models.adapters.targets import plan_targets
 from burnish.models.bases import folder_of, is_adapter, whole_model
 from burnish.models.device import set_float32_precision
+from burnish.models.freezing import freeze
 from burnish.models.load import describe, load_model, read_config, refuse_remote_code
 from burnish.models.quiet import quiet_transformers
 from burnish.models.streaming import StreamedWeights
 from burnish.models.tensors import DTYPES
 from burnish.models.weights import read_tensors
-from burnish.specs.train import LoraSpec, TrainSpec
+from burnish.specs.train import FreezeSpec, LoraSpec, TrainSpec
 from burnish.stages.tokens.rendering import RowRenderer
 from burnish.stages.tokens.tokenising import tokenised_split
 from burnish.tokens.tokenised import TokenisedRows
@@ -162,9 +163,9 @@ def start_of(base: Input, resolved: Resolved) -> Start:
 
 
 def with_method(model: Any, method: Any, ctx: Context) -> "nn.Module":
-    """Prepare the model for a method: with fresh LoRA matrices on frozen weights, or with every weight trained.
+    """Prepare the model for a method: with fresh LoRA matrices on frozen weights, or with some or all weights trained.
 
-    What an adapter covers and leaves out is reported.
+    What an adapter covers and leaves out, and what is frozen, is reported.
     """
     if isinstance(method, LoraSpec):
         whole = without_adapter(model)
@@ -172,7 +173,11 @@ def with_method(model: Any, method: Any, ctx: Context) -> "nn.Module":
         for note in plan.report():
             ctx.emit(note)
         return attach_lora(whole, method, plan)
-    return without_adapter(model).requires_grad_(True)
+    whole = without_adapter(model).requires_grad_(True)
+    if isinstance(method, FreezeSpec):
+        for note in freeze(whole, method):
+            ctx.emit(note)
+    return whole
 
 
 def save(

@@ -1,0 +1,63 @@
+"""`method: freeze` as a run: only what is named changes, and the rest of the saved model is the base, bit for bit."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from burnish.core.errors import RunError
+from burnish.models.load import load_model
+from burnish.specs.train import PretrainSpec, SftSpec
+from burnish.stages.train import pretrain, sft
+from burnish.testing import temporary_context, tiny_model
+
+LAST = {"kind": "freeze", "layers": 1}
+
+
+@pytest.fixture
+def rows(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(f'{{"text": "one two three {i}"}}\n' for i in range(8)))
+    return path
+
+
+@pytest.mark.parametrize("saved", ["auto", "base", "float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("kept", ["float32", "bfloat16"])
+def test_frozen_weights_are_those_of_the_base(tmp_path, rows, kept, dtype, saved):
+    base = tiny_model(tmp_path / "base", dtype=kept, tie_word_embeddings=True)
+    method = {**LAST, "save_dtype": saved}
+    spec = SftSpec(data="file:d", base="file:b", method=method, max_steps=3, learning_rate=3e-2, dtype=dtype)
+    context, _ = temporary_context(tmp_path / "run", {"data": rows, "base": base})
+    outcome = sft.run(spec, context)
+    assert outcome.kind == "model"
+    before, after = (load_file(folder / "model.safetensors") for folder in (base, context.out))
+    assert before.keys() == after.keys()
+    assert {weight.dtype for weight in after.values()} == {getattr(torch, outcome.measures["saved_dtype"])}
+    for name, weight in after.items():
+        is_same = torch.equal(weight, before[name].to(weight.dtype))
+        assert is_same == ("layers.1." not in name), name
+    load_model(context.out)
+
+
+def test_pretrain_takes_it_too(tmp_path, rows, base):
+    spec = PretrainSpec(data="file:d", base="file:b", method={"kind": "freeze", "train_head": True}, max_steps=1)
+    context, events = temporary_context(tmp_path / "run", {"data": rows, "base": base})
+    assert pretrain.run(spec, context).kind == "model"
+    notes = [event.text for event in events if event.kind == "note"]
+    assert "embedding and head share one weight, so both are trained" in notes
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_run_that_is_stopped_and_resumed_ends_with_the_same_bits(run_fit, optimizer):
+    settings = {"max_steps": 6, "method": LAST, "optimizer": {"kind": optimizer}}
+    whole = run_fit("whole", **settings)
+    with pytest.raises(RunError, match="was stopped"):
+        run_fit("parts", stop_before=3, **settings)
+    parts = run_fit("parts", **settings)
+    assert all(torch.equal(parts.weights[name], whole.weights[name]) for name in whole.weights)
+
+
+def test_recomputed_activations_give_the_same_run(run_fit):
+    settings = {"max_steps": 3, "method": {"kind": "freeze", "modules": ["layers.1.mlp"]}}
+    plain, again = (run_fit(str(i), gradient_checkpointing=bool(i), **settings) for i in range(2))
+    assert plain.metrics("grad_norm") == pytest.approx(again.metrics("grad_norm"), rel=1e-5)
