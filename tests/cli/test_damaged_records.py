@@ -35,7 +35,7 @@ COMMANDS = {
 NAMES = {
     "run.json": {"plan", "list", "list as JSON", "show", "doctor", "doctor RUN", "run"},
     "artifact.json": set(COMMANDS),
-    "job.json": {"show", "doctor", "doctor RUN"},
+    "job.json": {"doctor", "doctor RUN"},
     "spec.json": {"show", "doctor", "doctor RUN"},
     "plan.json": {"show", "doctor", "doctor RUN", "chat", "inspect"},
     "latest.txt": {"doctor"},

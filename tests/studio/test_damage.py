@@ -1,5 +1,6 @@
 """What was damaged or changed behind a run's back is found, named, and made anew; nothing wrong is reused."""
 
+import contextlib
 import json
 import os
 import threading
@@ -222,3 +223,52 @@ def test_a_recipe_in_a_torn_plan_is_not_resumed(recipe, workspace):
     path.write_text(json.dumps(plan))
     with pytest.raises(RunError, match=r"plan\.json lacks 'values'"):
         burnish.resume("r/1", workspace=workspace.root)
+
+
+def test_a_finished_step_without_its_record_is_named_before_it_runs_again(recipe, workspace):
+    made = burnish.run(recipe, workspace=workspace.root)["make"].run
+    (made.folder / "artifact.json").unlink()
+    plan = burnish.plan(recipe, workspace=workspace.root)
+    [warning] = plan.warnings
+    assert warning.startswith(
+        f"make is not reused: {made.folder / 'artifact.json'} is missing, though r/1/make succeeded"
+    )
+    assert f"the files in {made.out} stay" in warning
+    assert [step.action for step in plan.steps] == ["run", "reuse"]
+    burnish.run(recipe, workspace=workspace.root)
+    assert burnish.plan(recipe, workspace=workspace.root).warnings == ()
+
+
+def test_a_finished_step_is_shown_and_compared_without_its_job(recipe, workspace):
+    burnish.run(recipe, workspace=workspace.root)
+    burnish.run(recipe, workspace=workspace.root, settings=["make.times=2"])
+    shown, compared = (
+        burnish.show("r/1", workspace=workspace.root),
+        burnish.diff("r/1", "r/2", workspace=workspace.root),
+    )
+    for name in ("make", "join"):
+        (workspace.run("r", 1, name).folder / "job.json").unlink()
+    assert burnish.show("r/1", workspace=workspace.root) == shown
+    assert burnish.diff("r/1", "r/2", workspace=workspace.root) == compared
+    assert not [found for found in burnish.doctor("r/1", workspace=workspace.root) if found.level != "ok"]
+
+
+def test_a_step_resumes_although_its_job_was_emptied(quick_stages, workspace, until):
+    release = workspace.root / "release"
+    recipe = {"name": "r", "steps": {"slow": {"stage": "quick-slow", "release": str(release)}}}
+    run = workspace.run("r", 1, "slow")
+
+    def run_once():
+        with contextlib.suppress(RunError):
+            burnish.run(recipe, workspace=workspace.root)
+
+    thread = threading.Thread(target=run_once)
+    thread.start()
+    until((run.scratch / "checkpoints/1").exists)
+    burnish.stop("r", workspace=workspace.root)
+    thread.join(20)
+    (run.folder / "job.json").write_bytes(b"")
+    release.touch()
+    found = burnish.run(recipe, workspace=workspace.root)
+    assert found["slow"].action == "resume"
+    assert run.record_of("job.json")["stage"] == "quick-slow"

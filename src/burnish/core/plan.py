@@ -258,6 +258,11 @@ def _choose(
                 continue
             unchecked = "" if artifact.files is not None else ", by an older version: its files cannot be checked"
             return "reuse", "; ".join([f"made by {run.name}{unchecked}", *damaged]), run
+        if run.record["state"] == "succeeded":
+            record = run.folder / "artifact.json"
+            damaged.append(f"{record} is missing, though {run.name} succeeded")
+            fix = f"restore it from a copy; otherwise the step runs again, and the files in {run.out} stay"
+            warn(f"{step.name} is not reused: {damaged[-1]} ({fix})")
     unfinished = [run for run in earlier if not is_there(run.folder / "artifact.json")]
     for run in unfinished:
         if run.state == "running":

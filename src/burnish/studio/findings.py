@@ -133,10 +133,14 @@ def _is_step(folder: Path) -> bool:
 def _damaged_records_of(folder: Path) -> Iterator[BurnishError]:
     yield from misplaced_logs(folder)
     for name in RECORDS:
-        if name != "artifact.json" or is_there(folder / name):
+        if is_there(folder / name) or not _may_be_missing(folder, name):
             yield from _errors_of(lambda name=name: read_record(folder / name))
-        elif _has_succeeded(folder):
-            yield broken(folder / name, "is missing")
+
+
+def _may_be_missing(folder: Path, name: str) -> bool:
+    """A step that has not succeeded has no artifact.json; one that has does not need its job.json."""
+    has_artifact = is_there(folder / "artifact.json")
+    return (name == "artifact.json" and not _has_succeeded(folder)) or (name == "job.json" and has_artifact)
 
 
 def _has_succeeded(folder: Path) -> bool:

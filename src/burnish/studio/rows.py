@@ -124,14 +124,10 @@ def _refuse_damage(artifact: Artifact, known: dict[str, Any]) -> None:
 
 def _data(run: Run, known: dict[str, Any]) -> tuple[Input | None, str]:
     """The data of a training, None if it is gone; and why its rows may not be those that the step visited."""
-    artifact = run.artifact()
-    if artifact is not None:
-        data = artifact.inputs.get("data")
-    else:
-        recorded = run.record_of("job.json")["inputs"].get("data")
-        data = Input.from_json(recorded, run.workspace) if recorded is not None else None
-    if data is None:
+    recorded = run.job["inputs"].get("data")
+    if recorded is None:
         return None, "the step has no input named data"
+    data = Input.from_json(recorded, run.workspace)
     if data.kind == "hub-dataset":
         folder = hub.cached(data.ref.removeprefix("hub:"), data.revision, "dataset")
         if folder is None:

@@ -65,7 +65,7 @@ def show(name: str = "latest", *, workspace: Path | str | None = None) -> list[d
                 **_row(run),
                 "folder": str(run.folder),
                 "settings": run.record_of("spec.json"),
-                "inputs": {path: value["ref"] for path, value in run.record_of("job.json")["inputs"].items()},
+                "inputs": {path: value["ref"] for path, value in run.job["inputs"].items()},
                 "chosen": [
                     {"field": e.field, "value": e.value, "reason": e.reason} for e in events if e.kind == "chosen"
                 ],
@@ -188,7 +188,7 @@ def _settings_of(a: Run, b: Run) -> list[dict[str, Any]]:
 
 
 def _fingerprints(run: Run) -> dict[str, Any]:
-    return {path: value["fingerprint"][:12] for path, value in run.record_of("job.json")["inputs"].items()}
+    return {path: value["fingerprint"][:12] for path, value in run.job["inputs"].items()}
 
 
 def _measures(run: Run) -> dict[str, Any]:

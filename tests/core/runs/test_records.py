@@ -84,7 +84,7 @@ def test_a_broken_record_is_reported_with_its_repair(tmp_path, name, raw):
         read(path)
     assert caught.value.code == "run.broken-record"
     assert str(path) in caught.value.what
-    assert str(tmp_path) in caught.value.fix or "job.json" in caught.value.fix
+    assert "remove" not in caught.value.fix or str(path) in caught.value.fix
 
 
 def every_key(value, path=()):
@@ -164,11 +164,11 @@ def said(call, path) -> str:
     return f"{caught.value.what.removeprefix(str(path))} | {caught.value.fix.replace(str(path.parent), 'F')}"
 
 
-RERUN = "remove F, or move it out of runs/, and run the recipe again: the step then runs again"
+RERUN = "restore it from a copy, or run the recipe again: the step then runs again"
 REPAIRS = {
-    "run.json": RERUN,
-    "artifact.json": RERUN,
-    "job.json": RERUN,
+    "run.json": f"{RERUN}, in a folder of its own",
+    "artifact.json": f"{RERUN}; the files in F/out stay",
+    "job.json": "run the recipe again: a step that resumes writes the file again",
     "spec.json": "copy the value of 'spec' from job.json in the same folder to the file",
     "plan.json": "remove F/plan.json and run the recipe again: finished steps are reused",
     "burnish_base.json": "train the adapter again, or remove F/burnish_base.json: the base is then not checked",
@@ -214,7 +214,10 @@ def test_what_is_wrong_with_a_record_is_said_with_its_place(tmp_path, raw, probl
 
 def test_a_number_written_as_text_is_not_a_number(tmp_path):
     (tmp_path / "run.json").write_text(json.dumps({**WHOLE["run.json"], "number": "1"}))
-    assert said(read_record, tmp_path / "run.json") == f" 'number': Input should be a valid integer | {RERUN}"
+    assert (
+        said(read_record, tmp_path / "run.json")
+        == f" 'number': Input should be a valid integer | {REPAIRS['run.json']}"
+    )
 
 
 @pytest.mark.parametrize("text", ["r", "r/x", "r/1/s", "/1", "r/ 1", "-r/1", "r/1\nq/2"])
@@ -252,3 +255,28 @@ def test_edited_hashes_are_named_with_their_repair(tmp_path):
     path = tmp_path / "hashes.json"
     path.write_text(json.dumps({"files": {"a": 1}, "sha256": of_value({"a": 2})}))
     assert said(read_hashes, path) == f" was modified: its hashes do not match its checksum | {REPAIRS['hashes.json']}"
+
+
+@pytest.mark.parametrize(("beside", "state"), [("artifact.json", "succeeded"), ("job.json", "failed")])
+def test_a_broken_run_record_is_repaired_with_what_its_neighbours_hold(tmp_path, beside, state):
+    folder = tmp_path / "runs/r/3/tune"
+    folder.mkdir(parents=True)
+    path = folder / "run.json"
+    path.touch()
+    (folder / beside).write_text(json.dumps({**WHOLE[beside], "stage": "sft"}))
+    with pytest.raises(RunError) as caught:
+        read_record(path)
+    written, _, content = caught.value.fix.partition(": ")
+    assert written == f"write this to {path}"
+    path.write_text(content)
+    found = read_record(path)
+    neighbour = WHOLE[beside]
+    assert (found["recipe"], found["number"], found["step"], found["state"]) == ("r", 3, "tune", state)
+    assert found["fingerprint"] == neighbour["fingerprint"]
+
+
+def test_a_broken_job_of_a_finished_step_is_no_longer_needed(tmp_path):
+    (tmp_path / "job.json").touch()
+    (tmp_path / "artifact.json").write_text(text_of("artifact.json"))
+    fix = "remove F/job.json: the step has succeeded, and its other records hold the same"
+    assert said(read_record, tmp_path / "job.json") == f" is empty | {fix}"

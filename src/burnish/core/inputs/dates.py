@@ -96,7 +96,7 @@ class Dates:
         jobs: list[tuple[str, Any]] = []
         for run in (run for runs in self._earlier.values() for run in runs):
             with contextlib.suppress(BurnishError):
-                job = run.record_of("job.json")
+                job = run.job
                 jobs.append((job["stage"], job["spec"]))
         return jobs
 

@@ -47,7 +47,7 @@ def left_behind(runs: Iterable[Run], recipe: str, step: Step, inputs: Mapping[st
 
 def _changes(run: Run, record: Mapping[str, Any], step: Step, inputs: Mapping[str, Input]) -> list[str]:
     """Sentences such as `learning_rate was 0.0001 and is 0.0002`."""
-    job = run.record_of("job.json")
+    job = run.job
     if job["stage"] != step.stage.name:
         return [f"its stage was {job['stage']} and is {step.stage.name}"]
     workspace = run.folder.parents[3]

@@ -93,11 +93,11 @@ class _Settings(_Record):
     """spec.json: any settings."""
 
 
-_RERUN = "remove {folder}, or move it out of runs/, and run the recipe again: the step then runs again"
+_RERUN = "restore it from a copy, or run the recipe again: the step then runs again"
 _SHAPES: Mapping[str, tuple[type[_Record], str]] = {
-    "run.json": (_Run, _RERUN),
-    "artifact.json": (_Artifact, _RERUN),
-    "job.json": (_Job, _RERUN),
+    "run.json": (_Run, f"{_RERUN}, in a folder of its own"),
+    "artifact.json": (_Artifact, f"{_RERUN}; the files in {{folder}}/out stay"),
+    "job.json": (_Job, "run the recipe again: a step that resumes writes the file again"),
     "spec.json": (_Settings, "copy the value of 'spec' from job.json in the same folder to the file"),
     "plan.json": (_Plan, "remove {path} and run the recipe again: finished steps are reused"),
     "burnish_base.json": (_Base, "train the adapter again, or remove {path}: the base is then not checked"),
@@ -156,8 +156,37 @@ def read_hashes(path: Path) -> dict[str, Any]:
 
 def broken(path: Path, what: str) -> RunError:
     """The error of a damaged record."""
+    return RunError("run.broken-record", f"{path} {what}", _repair(path))
+
+
+def _repair(path: Path) -> str:
+    """How to repair a record with the least loss: with what the other records of its folder hold, where they do."""
+    if path.name == "run.json" and (content := _run_record(path.parent)) is not None:
+        return f"write this to {path}: {json.dumps(content)}"
+    if path.name == "job.json" and _is_whole(path.with_name("artifact.json")):
+        return f"remove {path}: the step has succeeded, and its other records hold the same"
     _, repair = _SHAPES.get(path.name, (_Record, "rename or remove {path}, and run the command again"))
-    return RunError("run.broken-record", f"{path} {what}", repair.format(path=path, folder=path.parent))
+    return repair.format(path=path, folder=path.parent)
+
+
+def _run_record(folder: Path) -> dict[str, Any] | None:
+    """What run.json must hold, from the job or the artifact of the same folder; None if neither is readable."""
+    for name, state in (("artifact.json", "succeeded"), ("job.json", "failed")):
+        if is_there(folder / name) and _is_whole(folder / name):
+            found, (recipe, number, step) = read_record(folder / name), folder.parts[-3:]
+            if isinstance(found.get("stage"), str) and number.isdigit():
+                named = {"recipe": recipe, "number": int(number), "step": step, "stage": found["stage"]}
+                created = float(int((folder / name).stat().st_mtime))
+                return {**named, "fingerprint": found["fingerprint"], "state": state, "created": created, "attempts": 1}
+    return None
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        read_record(path)
+    except RunError:
+        return False
+    return True
 
 
 def misplaced_logs(folder: Path) -> list[RunError]:

@@ -53,6 +53,8 @@ def is_held(lock: FileLock) -> bool:
     return False
 
 
+_JOB_KEYS = ("recipe", "number", "step", "stage", "fingerprint")
+"""What run.json and job.json both hold."""
 NOT_YET_WRITTEN = Path("not-made-yet")
 """The path of an artifact whose run does not exist yet."""
 
@@ -106,6 +108,17 @@ class Run:
         return read_record(self.folder / name)
 
     @property
+    def job(self) -> dict[str, Any]:
+        """The content of job.json; of a finished step without a readable one, the same from its other records."""
+        try:
+            return self.record_of("job.json")
+        except RunError:
+            if not is_there(self.folder / "artifact.json"):
+                raise
+            record, artifact = self.record, self.record_of("artifact.json")
+            return {**{key: record[key] for key in _JOB_KEYS}, "spec": artifact["spec"], "inputs": artifact["inputs"]}
+
+    @property
     def state(self) -> str:
         """The actual state: `killed` if the record says running but the worker is gone.
 
@@ -125,10 +138,9 @@ class Run:
         self.folder.mkdir(mode=0o700)
         self.scratch.mkdir()
         self._write_job(job)
-        keys = ("recipe", "number", "step", "stage", "fingerprint")
         write_json(
             self.folder / "run.json",
-            {**{key: job[key] for key in keys}, "state": "planned", "created": time.time(), "attempts": 0},
+            {**{key: job[key] for key in _JOB_KEYS}, "state": "planned", "created": time.time(), "attempts": 0},
         )
         self.events.append(StateChanged(state="planned"))
 
@@ -137,7 +149,9 @@ class Run:
 
         Paths and settings outside its fingerprint may have changed.
         """
-        self._write_job({**self.record_of("job.json"), "spec": job["spec"], "inputs": job["inputs"]})
+        record = self.record
+        named = {key: record[key] for key in _JOB_KEYS}
+        self._write_job({**named, "spec": job["spec"], "inputs": job["inputs"]})
 
     def _write_job(self, job: Mapping[str, Any]) -> None:
         write_json(self.folder / "job.json", job, mode=0o600)
