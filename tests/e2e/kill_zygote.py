@@ -22,7 +22,11 @@ from burnish.stages.train import sft
 from burnish.testing import temporary_context, tiny_model
 
 STEPS = 24
-METHODS = {"lora": {"kind": "lora", "rank": 4, "dropout": 0.1}, "full": {"kind": "full"}}
+METHODS = {
+    "lora": {"kind": "lora", "rank": 4, "dropout": 0.1},
+    "qlora": {"kind": "qlora", "rank": 4, "dropout": 0.1},
+    "full": {"kind": "full"},
+}
 
 
 def train(folder: Path, method: str, steps: int = STEPS) -> None:

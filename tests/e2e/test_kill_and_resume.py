@@ -31,14 +31,14 @@ def assert_every_kill_was_survived(result: dict, kills: int) -> None:
     assert result["wrong"] == 0, "a resumed run ended with other weights, or another row ledger"
 
 
-@pytest.mark.parametrize("method", ["lora", "full"])
-def test_twenty_kills_of_each_kind_of_run_are_survived_with_the_same_weights(tmp_path, method):
-    assert_every_kill_was_survived(killed_runs(tmp_path, 20, method, seed=0), 20)
+@pytest.mark.parametrize(("method", "kills"), [("lora", 20), ("qlora", 6), ("full", 20)])
+def test_some_kills_of_each_kind_of_run_are_survived_with_the_same_weights(tmp_path, method, kills):
+    assert_every_kill_was_survived(killed_runs(tmp_path, kills, method, seed=0), kills)
 
 
 @pytest.mark.torture
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("method", ["lora", "full"])
-def test_hundreds_of_kills_are_survived_with_the_same_weights(tmp_path, method):
-    kills = int(os.environ.get("BURNISH_KILLS", "500")) // 2
+@pytest.mark.parametrize(("method", "share"), [("lora", 0.5), ("full", 0.5), ("qlora", 0.14)])
+def test_hundreds_of_kills_are_survived_with_the_same_weights(tmp_path, method, share):
+    kills = int(share * int(os.environ.get("BURNISH_KILLS", "500")))
     assert_every_kill_was_survived(killed_runs(tmp_path, kills, method, seed=1), kills)

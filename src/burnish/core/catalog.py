@@ -47,7 +47,7 @@ class Stage:
         """The kind of artifact for this spec: an adapter, or a model if all weights are trained."""
         method = spec.__dict__.get("method")
         if self.produces in ("model", "adapter") and method is not None:
-            return "adapter" if method.__dict__["kind"] == "lora" else "model"
+            return "adapter" if method.__dict__["kind"] in ("lora", "qlora") else "model"
         return self.produces
 
     def function(self) -> Any:

@@ -25,7 +25,12 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COMPRESSED = (".gz", ".zst")
 BASE_RECORD = "burnish_base.json"
 """Written next to an adapter: the content of the base it was trained on."""
-_MODEL_FILES = ("config.json", "adapter_config.json", BASE_RECORD, "*.safetensors", "*.safetensors.index.json")
+QUANTIZATION_RECORD = "burnish_quantization.json"
+"""Written next to an adapter whose base was quantized in its training: how, and which layers."""
+_MODEL_FILES = (
+    *("config.json", "adapter_config.json", BASE_RECORD, QUANTIZATION_RECORD),
+    *("*.safetensors", "*.safetensors.index.json"),
+)
 _MODEL_KINDS = ("model", "adapter", "tokenizer")
 NOT_READ = (
     *("*.md", "README", "README.txt", "README.rst", ".gitattributes", ".gitignore"),

@@ -12,6 +12,7 @@ from burnish.core.errors import MachineError, ModelError
 from burnish.core.faults import is_out_of_memory, reason
 from burnish.models.adapters.attach import load_adapter, without_adapter
 from burnish.models.bases import Source, chain_of, folder_of, is_adapter
+from burnish.models.quantization.record import Quantization, read_quantization
 from burnish.models.quiet import quiet_transformers
 from burnish.models.weights import broken, read_json, read_tensors, refuse_integers
 
@@ -92,17 +93,63 @@ def load_model(
     """A causal language model in eval mode; an adapter is loaded on its base, as a PeftModel.
 
     `dtype` None keeps the dtype of the files, `attention` None lets transformers choose. If the base of an adapter is
-    itself an adapter, that one is merged first.
+    itself an adapter, that one is merged first. A base is quantized if it was in the training of the adapter.
 
     Errors: ModelError `model.not-found`, `model.broken`, `model.pickle`, `model.remote-code`, `model.wrong-adapter`;
     MachineError `machine.no-package` when a quantized model needs a missing library.
     """
     chain = chain_of(source)
-    model: Any = _load_whole(folder_of(chain[-1]), dtype, device, attention)
     if len(chain) == 1:
+        return load_plain(source, dtype=dtype, device=device, attention=attention)
+    adapter = folder_of(chain[0])
+    quantization = read_quantization(adapter)
+    base = load_plain(chain[1], dtype=dtype, device=device, attention=attention, quantization=quantization)
+    return load_adapter(base, adapter)
+
+
+def load_plain(
+    source: Source,
+    *,
+    dtype: "torch.dtype | None" = None,
+    device: "str | torch.device" = "cpu",
+    attention: str | None = None,
+    quantization: Quantization | None = None,
+) -> "PreTrainedModel":
+    """As `load_model`, with adapters merged and then, if `quantization` is given, the linear layers in 4 bits.
+
+    An adapter is merged into the weights that it was trained on: those of a quantized base are dequantized first.
+    Errors: those of `load_model`; MachineError `machine.no-device` for 4 bits on an Apple GPU.
+    """
+    *adapters, whole = map(folder_of, chain_of(source))
+    records = [read_quantization(adapter) for adapter in adapters]
+    if not any([quantization, *records]):
+        model: Any = _load_whole(whole, dtype, device, attention)
+        for adapter in reversed(adapters):
+            model = without_adapter(load_adapter(model, adapter))
         return model
-    for adapter in chain[-2::-1]:
-        model = load_adapter(without_adapter(model), folder_of(adapter))
+    import torch
+
+    from burnish.models.quantization import layers
+    from burnish.models.quantization.library import require
+    from burnish.models.tensors import DTYPES
+
+    require("a base in 4 bits", torch.device(device).type)
+    in_files = DTYPES.get(describe(whole).dtype, torch.float32)
+    dtype = dtype or in_files
+    if not adapters:  # a narrower dtype would round the weights before they are quantized
+        model = _load_whole(whole, dtype if dtype == in_files else torch.float32, device, attention, quantization)
+    else:
+        model = _load_whole(whole, torch.float32, device, attention)
+        for adapter, record in reversed(list(zip(adapters, records, strict=True))):
+            if record is not None:
+                layers.dequantize(model, record)
+            model = without_adapter(load_adapter(model, adapter))
+        if quantization is not None:
+            layers.quantize(model, quantization)
+    if quantization is not None and quantization.layers:
+        layers.refuse_other_layers(whole, tuple(layers.in_four_bits(model)), quantization.layers)
+    layers.prepare(model)
+    layers.cast(model, dtype)
     return model
 
 
@@ -131,6 +178,7 @@ def _load_whole(
     device: "str | torch.device",
     attention: str | None,
     role: Literal["causal language model", "sequence classifier"] = "causal language model",
+    quantization: Quantization | None = None,
 ) -> "PreTrainedModel":
     config = read_config(folder)
     refuse_remote_code(folder / "config.json", config)
@@ -139,16 +187,20 @@ def _load_whole(
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
+    from burnish.models.quantization.layers import prepare, refuse_other_shapes
     from burnish.models.tensors import refuse_not_finite
 
     kind = AutoModelForCausalLM if role == "causal language model" else AutoModelForSequenceClassification
+    settings = {} if quantization is None else _in_four_bits(folder, config, quantization)
+    is_moved = torch.device(device).type != "cpu" or quantization is not None
     with quiet_transformers():
         try:
             loaded: Any = kind.from_pretrained(
                 folder,
                 dtype=dtype or "auto",
                 attn_implementation=attention,
-                device_map=None if torch.device(device).type == "cpu" else {"": torch.device(device)},
+                device_map={"": torch.device(device)} if is_moved else None,
+                **settings,
                 use_safetensors=True,
                 local_files_only=True,
                 trust_remote_code=False,
@@ -171,7 +223,39 @@ def _load_whole(
     model, found = loaded
     _refuse_half_a_model(folder, found)
     refuse_not_finite(folder, dict(model.named_parameters()))
+    refuse_other_shapes(folder, model)
+    prepare(model)
     return model
+
+
+def _in_four_bits(folder: Path, config: dict[str, Any], quantization: Quantization) -> dict[str, Any]:
+    """The arguments with which transformers quantizes each weight as it reads it.
+
+    The weights are checked in the files: 4-bit ones have any shape for transformers, and hide values that are not
+    finite. Errors: ModelError `model.broken`, `model.unsupported`.
+    """
+    from burnish.models.layout import skeleton_of
+    from burnish.models.quantization.layers import config_of, with_layers
+    from burnish.models.tensors import DTYPES, read_tensor, refuse_not_finite
+
+    if "quantization_config" in config:
+        raise ModelError(
+            "model.unsupported",
+            f"{folder} is quantized already, so its layers cannot be quantized to {quantization.kind}",
+            "use method: lora, which trains an adapter on the weights as they are, or the original weights",
+        )
+    skeleton = skeleton_of(folder, config)
+    quantization = with_layers(quantization, skeleton)
+    if not quantization.layers:
+        raise ModelError(
+            "model.unsupported",
+            f"{folder}: this {config['model_type']} model has no linear layer that bitsandbytes can quantize",
+            "use method: lora",
+        )
+    for tensor in read_tensors(folder).values():
+        if tensor.dtype in DTYPES:
+            refuse_not_finite(tensor.file, {tensor.name: read_tensor(tensor)})
+    return {"quantization_config": config_of(skeleton, quantization)}
 
 
 def refuse_unscaled(folder: Path, config: dict[str, Any]) -> None:

@@ -8,7 +8,8 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,16 @@ import torch
 
 from burnish.core.errors import ModelError
 from burnish.models.adapters.attach import is_same, other_base
-from burnish.models.adapters.changes import Change, LowRank, cannot_merge, changes_of, copies_of, forget_stacks
+from burnish.models.adapters.changes import (
+    Change,
+    Dequantized,
+    LowRank,
+    cannot_merge,
+    changes_of,
+    copies_of,
+    dequantized,
+    forget_stacks,
+)
 from burnish.models.bases import is_adapter
 from burnish.models.layout import Layout, Place, locate, skeleton_of
 from burnish.models.load import (
@@ -25,7 +35,8 @@ from burnish.models.load import (
     refuse_remote_code,
     refuse_unscaled,
 )
-from burnish.models.tensors import DTYPES, is_finite, read_tensor, refuse_not_finite
+from burnish.models.quantization.record import Quantization
+from burnish.models.tensors import DTYPES, is_finite, read_tensor, read_weight, refuse_not_finite
 from burnish.models.weights import (
     WEIGHTS,
     WEIGHTS_INDEX,
@@ -86,11 +97,13 @@ def merge_adapter(
     *,
     dtype: str = "keep",
     max_shard_bytes: int = 4_000_000_000,
+    quantization: Quantization | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Merged:
     """Write the plain model `base` + `adapter` into the folder `out`, with config and tokenizer.
 
-    The adapter's tokenizer, if it has one, replaces the base's. `progress` is called with (tensors done, total).
+    With `quantization`, the adapter is added to the values that the base's layers have in 4 bits. The adapter's
+    tokenizer, if it has one, replaces the base's. `progress` is called with (tensors done, total).
     Errors: ModelError `model.wrong-adapter` for kinds other than LoRA, rsLoRA, DoRA, stacked experts and fully trained
     modules, and for names or shapes that do not match; `model.broken` for an incomplete base or a value that is not
     finite; those of reading either folder.
@@ -106,7 +119,7 @@ def merge_adapter(
     check_vocabulary(base, config)
     refuse_unscaled(base, config)
     tensors, skeleton = read_tensors(base), skeleton_of(base, config)
-    pieces, untied = _plan(skeleton, tensors, dtype, adapter, base)
+    pieces, untied = _plan(skeleton, tensors, dtype, adapter, base, quantization)
     out.mkdir(parents=True, exist_ok=True)
     shards = list(_shards(pieces, max_shard_bytes))
     done = 0
@@ -133,7 +146,7 @@ def merge_adapter(
         _copy_companions(folder, out)
     return Merged(
         parameters=sum(piece.source.size for piece in pieces),
-        changed=sum(bool(piece.changes) for piece in pieces),
+        changed=sum(not all(isinstance(change, Dequantized) for _, change in piece.changes) for piece in pieces),
         files=len(shards),
         untied=untied,
         rounded=(rounding / change) ** 0.5 if change else 0.0,
@@ -141,13 +154,19 @@ def merge_adapter(
 
 
 def _plan(
-    skeleton: "PreTrainedModel", tensors: dict[str, TensorInfo], dtype: str, adapter: Path, base: Path
+    skeleton: "PreTrainedModel",
+    tensors: dict[str, TensorInfo],
+    dtype: str,
+    adapter: Path,
+    base: Path,
+    quantization: Quantization | None,
 ) -> tuple[list[_Piece], bool]:
     """Every tensor of the merged model, in the base's order, and whether embedding and head are untied."""
     layout, shapes = locate(skeleton, tensors), {k: tuple(v.shape) for k, v in skeleton.state_dict().items()}
     _refuse_half_a_base(skeleton, layout, base)
     embedding, head = _embedding_and_head(skeleton)
     tied = bool(getattr(skeleton.config.get_text_config(), "tie_word_embeddings", False))
+    first = dequantized(quantization, skeleton)
     changes = changes_of(adapter, skeleton)
     sources, places = dict(tensors), dict(layout.places)
     for name, copy in copies_of(adapter).items():
@@ -163,7 +182,7 @@ def _plan(
             if name not in places:
                 sources[name], places[name] = tensors[at.tensor], [Place(name)]
     of_tensor: dict[str, list[tuple[Place, Change]]] = {}
-    for name, change in changes.items():
+    for name, change in [*first, *changes.items()]:
         if name in layout.rearranged:
             how = layout.rearranged[name]
             raise cannot_merge(adapter, f"the base's files store '{name}' in a layout that is not supported ({how})")
@@ -171,6 +190,8 @@ def _plan(
             raise cannot_merge(adapter, f"the base has no tensor '{name}'; it may share one with another layer")
         if change.shape != shapes[name]:
             raise cannot_merge(adapter, f"'{name}' is {list(shapes[name])} but its change is {list(change.shape)}")
+        if isinstance(change, Dequantized):
+            change = replace(change, whole=partial(read_weight, places[name], tensors, change.shape))
         for place in places[name]:
             found = place.shape_in(sources[place.tensor].shape)
             if found != place.shape_of(change.shape):
@@ -241,7 +262,10 @@ def _write(piece: _Piece, writer: StreamedWriter) -> tuple[float, float]:
         return 0.0, 0.0
     tensor = read_tensor(source)
     refuse_not_finite(source.file, {source.name: tensor})
+    before: torch.Tensor | None = None
     for place, change in piece.changes:
+        if not isinstance(change, Dequantized) and before is None:
+            before = tensor.clone() if any(isinstance(other, Dequantized) for _, other in piece.changes) else None
         if place.block is None:
             tensor = change.apply(tensor, place.expert, place.rows)
         else:
@@ -257,7 +281,7 @@ def _write(piece: _Piece, writer: StreamedWriter) -> tuple[float, float]:
         )
     squares = 0.0, 0.0
     if any(isinstance(change, LowRank) for _, change in piece.changes):
-        squares = _distance(tensor, written), _distance(tensor, read_tensor(source))
+        squares = _distance(tensor, written), _distance(tensor, read_tensor(source) if before is None else before)
     flat = written.contiguous().reshape(-1)
     writer.write(piece.name, flat.view(torch.uint8).numpy().data)
     return squares

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 
-from burnish.models.adapters.changes import Change, changes_of, forget_stacks
+from burnish.models.adapters.changes import Change, changes_of, dequantized, forget_stacks
 from burnish.models.bases import Source, chain_of, folder_of
 from burnish.models.layout import Place, locate, skeleton_of
 from burnish.models.load import read_config
-from burnish.models.tensors import DTYPES, read_tensor
+from burnish.models.quantization.record import read_quantization
+from burnish.models.tensors import DTYPES, read_weight
 from burnish.models.weights import TensorInfo, read_tensors
 
 
@@ -36,20 +37,13 @@ class StreamedWeights(Mapping[str, torch.Tensor]):
         self._changes: dict[str, list[Change]] = {}
         shared = {name for name, weight in named.items() if sum(weight is other for other in named.values()) > 1}
         for adapter in reversed(adapters):
-            for name, change in changes_of(adapter, skeleton_of(base, config)).items():
+            quantized = dequantized(read_quantization(adapter), skeleton)
+            for name, change in [*quantized, *changes_of(adapter, skeleton_of(base, config)).items()]:
                 self._changes.setdefault(name, []).append(change)
         self._refuse_what_cannot_be_followed(base, shared)
 
     def __getitem__(self, name: str) -> torch.Tensor:
-        places, shape = self._places[name], self._shapes[name]
-        if places == [Place(places[0].tensor)]:
-            weight = read_tensor(self._tensors[places[0].tensor]).float()
-        else:
-            weight = torch.empty(shape)
-            for place in places:
-                part = weight if place.expert is None else weight[place.expert]
-                tensor = read_tensor(self._tensors[place.tensor])
-                part[slice(*(place.rows or (None, None)))] = tensor[slice(*(place.block or (None, None)))]
+        weight = read_weight(self._places[name], self._tensors, self._shapes[name])
         with torch.no_grad():
             for change in self._changes.get(name, ()):
                 weight = change.apply(weight).float()

@@ -1,11 +1,12 @@
 """Reads tensors of weights files with torch, one at a time, and refuses values that are not finite."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 
 from burnish.core.errors import ModelError
+from burnish.models.layout import Place
 from burnish.models.weights import StreamedWriter, TensorInfo
 
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}
@@ -20,6 +21,18 @@ def read_tensor(tensor: TensorInfo) -> torch.Tensor:
         file.seek(tensor.start)
         file.readinto(buffer)
     return torch.frombuffer(buffer, dtype=DTYPES[tensor.dtype]).reshape(tensor.shape)
+
+
+def read_weight(places: Sequence[Place], tensors: Mapping[str, TensorInfo], shape: tuple[int, ...]) -> torch.Tensor:
+    """A weight of the model in float32, put together from the tensors of the files that hold its parts."""
+    if list(places) == [Place(places[0].tensor)]:
+        return read_tensor(tensors[places[0].tensor]).float()
+    weight = torch.empty(shape)
+    for place in places:
+        part = weight if place.expert is None else weight[place.expert]
+        tensor = read_tensor(tensors[place.tensor])
+        part[slice(*(place.rows or (None, None)))] = tensor[slice(*(place.block or (None, None)))]
+    return weight
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:

@@ -19,6 +19,9 @@ class MergeSpec(Spec):
     """Allow a base with other weights than those the adapter was trained on."""
     dtype: Literal["keep", "float32", "bfloat16", "float16"] = "keep"
     """The dtype of the merged weights; `keep` is the base's."""
+    into: Literal["original", "dequantized"] = "original"
+    """For an adapter of QLoRA: merge it into the base's weights as they are in its files, or into the values that they
+    had in 4 bits during the training. How far the merged model is from the trained one is measured and reported."""
     max_shard_bytes: int = Field(default=4_000_000_000, ge=1_000)
     """Maximum size of one weights file, in bytes."""
 

@@ -74,6 +74,16 @@ class LoraSpec(Spec):
         return self
 
 
+class QloraSpec(LoraSpec):
+    """QLoRA: LoRA on a base whose linear layers are held in 4 bits (arXiv 2305.14314)."""
+
+    kind: Literal["qlora"] = "qlora"  # pyright: ignore[reportIncompatibleVariableOverride]
+    quantization: Literal["nf4", "fp4"] = "nf4"
+    """The 16 values of a 4-bit weight: those of a normal distribution, or floating-point numbers."""
+    double_quantization: bool = True
+    """Also quantize the scales of the blocks of 64 weights, to 8 bits: saves 0.4 bits for each weight."""
+
+
 class WholeModelSpec(Spec):
     """What methods share whose result is a whole model."""
 
@@ -112,7 +122,10 @@ class FreezeSpec(WholeModelSpec):
 
 
 Method = Annotated[
-    Annotated[LoraSpec, Tag("lora")] | Annotated[FullSpec, Tag("full")] | Annotated[FreezeSpec, Tag("freeze")],
+    Annotated[LoraSpec, Tag("lora")]
+    | Annotated[QloraSpec, Tag("qlora")]
+    | Annotated[FullSpec, Tag("full")]
+    | Annotated[FreezeSpec, Tag("freeze")],
     by_kind("lora"),
 ]
 
@@ -131,6 +144,13 @@ class AdamWSpec(Spec):
     """Decoupled weight decay of matrices; vectors are not decayed."""
 
 
+class AdamW8bitSpec(AdamWSpec):
+    """AdamW with its two states in 8 bits (arXiv 2110.02861), as bitsandbytes computes it: 2 bytes for each trained
+    weight instead of 8. States of weights with fewer than 4,096 elements stay in 32 bits."""
+
+    kind: Literal["adamw8bit"] = "adamw8bit"  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
 class MuonSpec(Spec):
     """Muon: orthogonalized momentum for matrices, AdamW for the rest (Jordan et al. 2024)."""
 
@@ -145,7 +165,10 @@ class MuonSpec(Spec):
     """AdamW's, for the rest."""
 
 
-Optimizer = Annotated[Annotated[AdamWSpec, Tag("adamw")] | Annotated[MuonSpec, Tag("muon")], by_kind("adamw")]
+Optimizer = Annotated[
+    Annotated[AdamWSpec, Tag("adamw")] | Annotated[AdamW8bitSpec, Tag("adamw8bit")] | Annotated[MuonSpec, Tag("muon")],
+    by_kind("adamw"),
+]
 
 
 class ScheduleSpec(Spec):

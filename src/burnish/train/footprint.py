@@ -10,10 +10,15 @@ from typing import Any
 
 import torch
 
+from burnish.models.quantization.layers import layers_of
 from burnish.train.kernels.head import CHUNK
 
 _MASTER, _GRADIENT, _STATES = 4, 4, 8
 """Bytes for each trained weight: its float32 master, the master's gradient, two float32 states."""
+_FOUR_BITS = 0.5 + 4 / 64
+"""Bytes for each weight in 4 bits: two weights in a byte, and a float32 scale for 64."""
+STATES_IN_8_BITS = 2.1
+"""Bytes of two states in 8 bits, with a float32 scale for 256 each."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,8 @@ class ModelShape:
     """The most tokens of a row, by the model's positions; None if its config has no limit."""
     learned_positions: bool = False
     """Positions are rows of an embedding: a longer row cannot be computed."""
+    linear: int = 0
+    """Parameters in the linear layers that can be held in 4 bits."""
 
     @classmethod
     def of(cls, config: Any) -> "ModelShape":
@@ -54,6 +61,7 @@ class ModelShape:
             vocabulary=text.vocab_size,
             context=context,
             learned_positions=context is not None and _learns_positions(model, context),
+            linear=sum(model.get_submodule(path).weight.numel() for path in layers_of(model)),  # pyright: ignore
         )
 
 
@@ -70,12 +78,17 @@ class Footprint:
     """Number of trained weights."""
     checkpointing: bool
     frees_gradients: bool = False
+    quantized: int = 0
+    """Number of frozen weights in 4 bits."""
+    states: float = _STATES
+    """Bytes of the optimizer's states for each trained weight."""
 
     @property
     def held(self) -> int:
         """Memory independent of the batch: weights and, for each trained one, master, gradient and states."""
         master = 0 if self.dtype == torch.float32 else _MASTER
-        return self.shape.parameters * self.dtype.itemsize + self.trained * (master + _GRADIENT + _STATES)
+        weights = (self.shape.parameters - self.quantized) * self.dtype.itemsize + int(self.quantized * _FOUR_BITS)
+        return weights + int(self.trained * (master + _GRADIENT + self.states))
 
     def peak(self, tokens: int) -> int:
         """The peak of a step whose largest micro-batch has `tokens` tokens.
@@ -84,6 +97,8 @@ class Footprint:
         bytes for each parameter where all are trained and nothing is freed, 18 where gradients are.
         """
         activations = tokens * self.token + self.head(tokens)
+        if self.quantized:  # a layer's weight is dequantized, in both passes
+            activations += max(self.shape.intermediate, self.shape.attention) * self.shape.hidden * self.dtype.itemsize
         own = 0 if self.dtype == torch.float32 or self.frees_gradients else self.trained * self.dtype.itemsize
         return self.held + max(activations, own)
 

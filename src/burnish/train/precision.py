@@ -5,7 +5,6 @@ exact weights and not from rounded ones. At the end a full model is saved in its
 more than a tenth of what was learned: ‖rounding‖ / ‖update‖ over all trained weights, as in a merge.
 """
 
-import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from burnish.core.events import Chosen, Event, Note
+from burnish.models.dtypes import dtypes_in
 from burnish.train.optim.optimizers import Optimizer
 from burnish.train.scoring import causal_model
 
@@ -114,18 +114,7 @@ def _give_frozen(
 
 def _dtypes(model: nn.Module, dtype: torch.dtype) -> dict[str, torch.dtype]:
     """The dtype of each weight in a model of dtype `dtype`; weights not named here stay float32."""
-    if dtype == torch.float32:
-        return {}
-    from transformers import AutoModelForCausalLM
-
-    causal = causal_model(model)
-    with torch.device("meta"):
-        built = AutoModelForCausalLM.from_config(copy.deepcopy(causal.config), dtype=dtype)
-    kept = tuple(causal._keep_in_fp32_modules_strict or ())
-    return {
-        name: torch.float32 if any(part in name for part in kept) else weight.dtype
-        for name, weight in built.named_parameters()
-    }
+    return {} if dtype == torch.float32 else dtypes_in(causal_model(model), dtype)
 
 
 @torch.no_grad()

@@ -12,9 +12,9 @@ from burnish.core.errors import DataError
 from burnish.core.events import Chosen
 from burnish.core.processes import usable_cores
 from burnish.models.device import has_bfloat16, no_device
-from burnish.specs.train import TrainSpec
+from burnish.specs.train import AdamW8bitSpec, QloraSpec, TrainSpec
 from burnish.tokens.tokenised import TokenisedRows
-from burnish.train.footprint import Footprint, ModelShape
+from burnish.train.footprint import STATES_IN_8_BITS, Footprint, ModelShape
 
 _CPU_MICRO_BATCH = 4096
 """Tokens; beyond this a larger product is not faster on a CPU."""
@@ -95,7 +95,15 @@ def resolve(
     threads = choose("threads", spec.threads, *_threads(machine, shape))
     trained = shape.parameters if trains_all else shape.parameters // 50
     room = _SHARE_OF_MEMORY * machine.memory_of(device)
-    kept = Footprint(shape, dtype, trained, checkpointing=False, frees_gradients=True)  # the optimizer frees them
+    kept = Footprint(
+        shape,
+        dtype,
+        trained,
+        checkpointing=False,
+        frees_gradients=True,  # by the optimizer
+        quantized=shape.linear if isinstance(getattr(spec, "method", None), QloraSpec) else 0,
+        **({"states": STATES_IN_8_BITS} if isinstance(spec.optimizer, AdamW8bitSpec) else {}),
+    )
     fits = kept.peak(longest) <= room
     checkpointing = choose(
         "gradient_checkpointing",

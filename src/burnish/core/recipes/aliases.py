@@ -46,6 +46,14 @@ ALIASES = {
     "freeze_trainable_modules": "method.modules",
     "freeze_extra_modules": "method.modules",
     "unfrozen_parameters": "method.modules",
+    "load_in_4bit": "method.kind",
+    "load_in_8bit": "method.kind",
+    "quantization_bit": "method.kind",
+    "bnb_4bit_quant_type": "method.quantization",
+    "quantization_type": "method.quantization",
+    "bnb_4bit_use_double_quant": "method.double_quantization",
+    "use_bnb_nested_quant": "method.double_quantization",
+    "bnb_4bit_compute_dtype": "dtype",
     "finetuning_type": "method.kind",
     "adapter": "method.kind",
     "per_device_train_batch_size": "batch_size",
@@ -98,11 +106,17 @@ ALIASES = {
 }
 """Other tool's name → dotted path in any spec that has it."""
 
+_QLORA = "4 bits are kind: qlora"
 _STEP = "the rows of one optimizer step: rows per device × accumulated steps × devices"
 DIFFERS = {
     "per_device_train_batch_size": _STEP,
     "gradient_accumulation_steps": _STEP,
     "micro_batch_size": _STEP,
+    "load_in_4bit": _QLORA,
+    "quantization_bit": _QLORA,
+    "load_in_8bit": "which has no 8-bit base; kind: qlora holds it in 4 bits",
+    "adapter": "kind: qlora is QLoRA",
+    "optim": "adamw8bit is bitsandbytes' 8-bit AdamW",
     "target_parameters": "true adapts the weights of all experts",
     "lora_target_parameters": "true adapts the weights of all experts",
     "pissa_init": "pissa is the exact decomposition, pissa_niter the fast one",

@@ -13,7 +13,9 @@ from burnish.models.adapters.config import read_adapter_config
 from burnish.models.adapters.initial import FROM_BASE, fixed_matrices, plain_settings, plain_tensors, start_from_base
 from burnish.models.adapters.targets import LoraTargets, plan_targets
 from burnish.models.bases import is_adapter
-from burnish.models.quiet import quiet_transformers
+from burnish.models.quantization.layers import quantization_of
+from burnish.models.quantization.record import write_quantization
+from burnish.models.quiet import quiet_bitsandbytes, quiet_transformers
 from burnish.models.tensors import refuse_not_finite
 from burnish.models.weights import (
     ADAPTER_CONFIG,
@@ -56,7 +58,7 @@ def attach_lora(model: "PreTrainedModel | PeftModel", spec: LoraSpec, plan: Lora
         modules_to_save=list(spec.train_fully) or None,
         init_lora_weights=spec.init if spec.init in ("gaussian", "orthogonal") else True,
     )
-    with warnings.catch_warnings():
+    with quiet_bitsandbytes(), warnings.catch_warnings():
         # PEFT warns that training one of a tied head and embedding separates them; our merge unties them
         warnings.filterwarnings("ignore", message=".*tie_word_embeddings.*")
         warnings.filterwarnings("ignore", category=FutureWarning)  # PEFT uses deprecated names of transformers
@@ -79,7 +81,8 @@ def _alpha(spec: LoraSpec) -> Any:
 def save_adapter(model: "PeftModel", folder: Path, base: Input) -> None:
     """Write the adapter as PEFT does, with the base's hub name or folder in `base_model_name_or_path`.
 
-    One that was initialised from the base's weights becomes a plain adapter of twice the rank.
+    One that was initialised from the base's weights becomes a plain adapter of twice the rank. How a base in 4 bits was
+    quantized is recorded in a file of its own.
     """
     from safetensors.torch import save_file
 
@@ -99,6 +102,8 @@ def save_adapter(model: "PeftModel", folder: Path, base: Input) -> None:
         save_file(tensors, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
         settings = plain_settings(read_json(folder / ADAPTER_CONFIG))
         (folder / ADAPTER_CONFIG).write_text(json.dumps(settings, indent=2, sort_keys=True), encoding="utf-8")
+    if (quantization := quantization_of(model)) is not None:
+        write_quantization(folder, quantization)
 
 
 def without_adapter(model: "PreTrainedModel | PeftModel") -> "PreTrainedModel":

@@ -3,10 +3,12 @@
     W' = W + s·B·A                                     LoRA (arXiv 2106.09685), s = alpha/r; rsLoRA: alpha/√r
     W' = m · (W + s·B·A) / ‖W + s·B·A‖  by output      DoRA (arXiv 2402.09353)
     W'[e] = W[e] + s·B[e]·A[e]                         the experts of a stacked weight
+    W' = dequantize(quantize(W))                       QLoRA, before its adapter's own change
 
 PEFT itself attaches the adapter to the base without weights, so a merge accepts exactly what loading accepts.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +20,8 @@ from burnish.core.errors import ModelError
 from burnish.models.adapters.attach import adapter_weights, fit_adapter, is_copy
 from burnish.models.adapters.config import read_adapter_config
 from burnish.models.layout import Rows
+from burnish.models.quantization.layers import round_trip
+from burnish.models.quantization.record import Quantization
 from burnish.models.tensors import read_tensor, refuse_not_finite
 from burnish.models.weights import ADAPTER_CONFIG, TensorInfo, read_header, refuse_integers
 
@@ -106,7 +110,48 @@ class Replaced:
         return found if rows is None else found[slice(*rows)]
 
 
-Change = LowRank | Replaced
+@dataclass(frozen=True)
+class Dequantized:
+    """The replacement of a weight by the values that it has in 4 bits."""
+
+    quantization: Quantization
+    shape: tuple[int, ...]
+    transposed: bool
+    """The weight is stored as [in, out] (GPT-2's Conv1D)."""
+    whole: Callable[[], torch.Tensor] | None = None
+    """Reads the whole weight where `apply` gets a part of it: 64 weights have one scale, whatever the files hold."""
+
+    def apply(self, weight: torch.Tensor, expert: int | None = None, rows: Rows | None = None) -> torch.Tensor:
+        """As `LowRank.apply`."""
+        if tuple(weight.shape) == self.shape or self.whole is None:
+            return round_trip(weight.float(), self.quantization, self.transposed)
+        found = round_trip(self.whole(), self.quantization, self.transposed)
+        return found if rows is None else found[slice(*rows)]
+
+
+Change = LowRank | Replaced | Dequantized
+
+
+def dequantized(quantization: Quantization | None, skeleton: "PreTrainedModel") -> "list[tuple[str, Dequantized]]":
+    """The changes that give a base its values in 4 bits, by weight name; none if it was not quantized.
+
+    Errors: ModelError `model.wrong-adapter` for a layer that the model does not have.
+    """
+    from transformers.pytorch_utils import Conv1D
+
+    found: list[tuple[str, Dequantized]] = []
+    modules = dict(skeleton.named_modules())
+    for path in () if quantization is None else quantization.layers:
+        layer: Any = modules.get(path)
+        if layer is None or quantization is None:
+            raise ModelError(
+                "model.wrong-adapter",
+                f"the adapter was trained on a base in 4 bits with a layer '{path}', which this model does not have",
+                "use the base that the adapter was trained on",
+            )
+        shape = tuple(layer.weight.shape)
+        found.append((f"{path}.weight", Dequantized(quantization, shape, isinstance(layer, Conv1D))))
+    return found
 
 
 def changes_of(adapter: Path, skeleton: "PreTrainedModel") -> dict[str, Change]:

@@ -8,6 +8,7 @@ PEFT matches names by suffix. A short name (`q_proj`) is used where it matches t
 module; elsewhere it is extended by as many leading parts as needed.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -340,8 +341,13 @@ def ends_with(path: str, name: str) -> bool:
 
 
 def _count(weights: Iterable["nn.Parameter"]) -> int:
-    """Number of parameters in distinct weights; a quantized one counts its stored elements."""
-    return sum({id(weight): weight.numel() for weight in weights}.values())
+    """Number of parameters in distinct weights; one in 4 bits counts the elements that it stands for."""
+    return sum({id(weight): _elements(weight) for weight in weights}.values())
+
+
+def _elements(weight: "nn.Parameter") -> int:
+    state = getattr(weight, "quant_state", None)
+    return weight.numel() if state is None else math.prod(state.shape)
 
 
 def share(part: int, whole: int) -> str:

@@ -27,6 +27,7 @@ from burnish.models.device import inference_dtype, pick_device, use_threads
 from burnish.models.engines.transformers import TransformersEngine
 from burnish.models.engines.ways import context_of
 from burnish.models.load import load_model
+from burnish.models.quantization.layers import report
 from burnish.specs.evals import EvaluateSpec, GenerationSpec
 from burnish.specs.tokens import RenderSpec, TrainOn
 from burnish.stages.models.answering import asked_rows, count_alike, tokenizers_of
@@ -56,6 +57,8 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
         text = "the models have other tokens or templates, and perplexity depends on them: compare bits_per_byte"
         ctx.emit(Note(level="warning", text=text))
     model: Any = load_model(plan.model, dtype=plan.dtype, device=plan.device)
+    for note in report(model):
+        ctx.emit(note)
     ours = _measure(plan, ctx, model, tokenizers[0], "")
     theirs: list[Item] | None = None
     if plan.base is not None:

@@ -30,6 +30,7 @@ from burnish.models.device import inference_dtype, pick_device
 from burnish.models.engines.protocol import Engine
 from burnish.models.engines.transformers import TransformersEngine
 from burnish.models.load import describe, load_model
+from burnish.models.quantization.layers import report
 from burnish.specs.evals import GenerationSpec
 from burnish.specs.tokens import RenderSpec
 from burnish.tokens.load import load_tokenizer
@@ -140,6 +141,8 @@ def _open(source: Input, generation: GenerationSpec, system: str | None, device:
     renderer.prompt([{"role": "user", "content": "?"}])
     place = pick_device(device)
     model = load_model(source, dtype=inference_dtype(place), device=place)
+    for note in report(model):
+        _report(note)
     engine = TransformersEngine(model, tokenizer, _report)
     return Conversation(engine, renderer, generation, system)
 

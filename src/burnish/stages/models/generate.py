@@ -13,6 +13,7 @@ from burnish.models.device import inference_dtype, pick_device, use_threads
 from burnish.models.engines.protocol import Answer
 from burnish.models.engines.transformers import TransformersEngine
 from burnish.models.load import load_model
+from burnish.models.quantization.layers import report
 from burnish.specs.models import GenerateSpec
 from burnish.specs.tokens import RenderSpec
 from burnish.stages.models.answering import asked_rows, tokenizers_of
@@ -75,6 +76,8 @@ def _answer(
     prompts = [_prompt(renderer, row) for row in rows]
     device = pick_device(spec.device)
     model = load_model(source, dtype=inference_dtype(device), device=device)
+    for note in report(model):
+        ctx.emit(note)
     engine = TransformersEngine(model, tokenizer, ctx.emit)
     fitting = [place for place, prompt in enumerate(prompts) if len(prompt.ids) < engine.context]
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from burnish.core.context import Context, Outcome
+from burnish.core.context import Context, Input, Outcome
 from burnish.core.errors import AskError, ModelError
 from burnish.core.events import Note, Progress
 from burnish.core.inputs.checks import check_base
@@ -15,10 +15,14 @@ from burnish.models.bases import (
     other_name,
 )
 from burnish.models.merge import merge_adapter
+from burnish.models.quantization.record import Quantization, read_quantization
 from burnish.specs.models import MergeSpec
+from burnish.stages.models.deviation import Deviation, deviation
 
 _ROUNDED_TO_TELL = 0.1
 """Relative to the adapter's change; more is reported."""
+_DEVIATES_TO_TELL = 0.1
+"""Of the divergence that the adapter itself makes; more is a warning."""
 
 
 def run(spec: MergeSpec, ctx: Context) -> Outcome:
@@ -28,6 +32,8 @@ def run(spec: MergeSpec, ctx: Context) -> Outcome:
         raise AskError("ask.nothing-to-do", f"{adapter.ref} is a whole model, with nothing to merge", "name an adapter")
     source: Source = ctx.input("base") if spec.base is not None else base_of(adapter)
     _check_base(adapter.path, source, spec.other_base, ctx)
+    quantization = read_quantization(adapter.path)
+    _refuse_without_quantization(adapter, spec.into, quantization)
     base = _plain(source, ctx.scratch / "base", spec.dtype)
     ctx.check_settings()
 
@@ -35,7 +41,13 @@ def run(spec: MergeSpec, ctx: Context) -> Outcome:
         ctx.emit(Progress(phase="merge", done=done, total=total, unit="tensors"))
 
     merged = merge_adapter(
-        adapter.path, base, ctx.out, dtype=spec.dtype, max_shard_bytes=spec.max_shard_bytes, progress=progress
+        adapter.path,
+        base,
+        ctx.out,
+        dtype=spec.dtype,
+        max_shard_bytes=spec.max_shard_bytes,
+        quantization=quantization if spec.into == "dequantized" else None,
+        progress=progress,
     )
     if merged.rounded > _ROUNDED_TO_TELL:
         share = f"{merged.rounded:.0%}"
@@ -44,7 +56,34 @@ def run(spec: MergeSpec, ctx: Context) -> Outcome:
     if merged.untied:
         ctx.emit(Note(text="embedding and head were shared and are two tensors now: the adapter changed one of them"))
     measures = {"parameters": merged.parameters, "tensors_changed": merged.changed, "weight_files": merged.files}
-    return Outcome("model", {**measures, "rounded": round(merged.rounded, 4)})
+    measures |= {"rounded": round(merged.rounded, 4)}
+    if quantization is not None:
+        measures |= _deviation(deviation(adapter.path, source, quantization, ctx.out), spec.into, ctx)
+    return Outcome("model", measures)
+
+
+def _refuse_without_quantization(adapter: Input, into: str, quantization: Quantization | None) -> None:
+    if into == "dequantized" and quantization is None:
+        raise AskError(
+            "ask.wrong-value",
+            f"into: dequantized is for adapters of QLoRA, and the base of {adapter.ref} was not quantized in training",
+            "remove into",
+        )
+
+
+def _deviation(found: Deviation | str, into: str, ctx: Context) -> dict[str, float]:
+    """Report how far the merged model is from the trained one, as measures too."""
+    where = f"the adapter was trained on a base in 4 bits and is merged into its {into} weights"
+    if isinstance(found, str):
+        how = "evaluate compares the two: model: the merged model, compare_with: the adapter"
+        ctx.emit(Note(level="warning", text=f"{where}: the difference was not measured ({found}); {how}"))
+        return {}
+    kl = f"a divergence of {found.kl:.2g} nats per token where the adapter itself makes {found.adapter_kl:.2g}"
+    text = f"{where}: on {found.tokens} tokens of text, {kl}; the likeliest token is the same for {found.same_top:.0%}"
+    is_large = found.kl > _DEVIATES_TO_TELL * found.adapter_kl
+    advice = "; into: dequantized is closer to what was trained" if is_large and into == "original" else ""
+    ctx.emit(Note(level="warning" if is_large else "info", text=f"{text}{advice}"))
+    return {"deviation": found.kl, "same_top_token": round(found.same_top, 4), "adapter_effect": found.adapter_kl}
 
 
 def _check_base(adapter: Path, base: Source, may_differ: bool, ctx: Context) -> None:
@@ -61,10 +100,14 @@ def _check_base(adapter: Path, base: Source, may_differ: bool, ctx: Context) -> 
 
 
 def _plain(base: Source, folder: Path, dtype: str) -> Path:
-    """The folder of a whole model: the base's own, or one below `folder` with its adapters merged into it."""
+    """The folder of a whole model: the base's own, or one below `folder` with its adapters merged into it.
+
+    They are merged into the weights that they were trained on.
+    """
     *adapters, whole = chain_of(base)
     path = folder_of(whole)
     for number, adapter in enumerate(reversed(adapters)):
-        merge_adapter(folder_of(adapter), path, folder / str(number), dtype=dtype)
+        quantization = read_quantization(folder_of(adapter))
+        merge_adapter(folder_of(adapter), path, folder / str(number), dtype=dtype, quantization=quantization)
         path = folder / str(number)
     return path

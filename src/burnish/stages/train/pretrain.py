@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 from burnish.core.context import Context, Outcome
 from burnish.core.errors import AskError
 from burnish.models.bases import tokenizer_folder
-from burnish.models.load import load_model
 from burnish.models.quiet import quiet_transformers
 from burnish.specs.train import PretrainSpec
-from burnish.stages.train.training import config_of, resolve_run, save, start_of, tokenised, with_method
+from burnish.stages.train.training import base_model, config_of, resolve_run, save, start_of, tokenised, with_method
 from burnish.tokens.load import load_tokenizer
 from burnish.train.fit import fit, seed_everything
 from burnish.train.precision import Start
@@ -30,7 +29,7 @@ def run(spec: PretrainSpec, ctx: Context) -> Outcome:
 
     seed_everything(spec.seed)
     if base is not None:
-        model, start = load_model(base, dtype=resolved.dtype, device=resolved.device), start_of(base, resolved)
+        model, start = base_model(base, spec.method, resolved), start_of(base, resolved)
     else:
         model, start = _new_model(config, resolved, spec.seed), _start_of_new(config, resolved, spec.seed)
     model = with_method(model, spec.method, ctx)

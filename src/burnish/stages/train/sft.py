@@ -2,9 +2,8 @@
 
 from burnish.core.context import Context, Outcome
 from burnish.models.bases import tokenizer_folder
-from burnish.models.load import load_model
 from burnish.specs.train import SftSpec
-from burnish.stages.train.training import config_of, resolve_run, save, start_of, tokenised, with_method
+from burnish.stages.train.training import base_model, config_of, resolve_run, save, start_of, tokenised, with_method
 from burnish.tokens.load import load_tokenizer
 from burnish.train.fit import fit, seed_everything
 
@@ -18,6 +17,6 @@ def run(spec: SftSpec, ctx: Context) -> Outcome:
     resolved = resolve_run(spec, ctx, config_of(base), rows, held_out, trains_all)
 
     seed_everything(spec.seed)
-    model = with_method(load_model(base, dtype=resolved.dtype, device=resolved.device), spec.method, ctx)
+    model = with_method(base_model(base, spec.method, resolved), spec.method, ctx)
     fitted = fit(spec, ctx, model, rows, held_out, resolved, start_of(base, resolved))
     return save(model, tokenizer, base, ctx, fitted)

@@ -14,14 +14,17 @@ from burnish.data.dataset import split_names
 from burnish.models.adapters.attach import attach_lora, save_adapter, without_adapter
 from burnish.models.adapters.targets import plan_targets
 from burnish.models.bases import folder_of, is_adapter, whole_model
-from burnish.models.device import set_float32_precision
+from burnish.models.device import pick_device, set_float32_precision
 from burnish.models.freezing import freeze
-from burnish.models.load import describe, load_model, read_config, refuse_remote_code
+from burnish.models.load import describe, load_plain, read_config, refuse_remote_code
+from burnish.models.quantization.layers import report
+from burnish.models.quantization.library import require
+from burnish.models.quantization.record import Quantization
 from burnish.models.quiet import quiet_transformers
 from burnish.models.streaming import StreamedWeights
 from burnish.models.tensors import DTYPES
 from burnish.models.weights import read_tensors
-from burnish.specs.train import FreezeSpec, LoraSpec, TrainSpec
+from burnish.specs.train import AdamW8bitSpec, FreezeSpec, LoraSpec, Method, QloraSpec, TrainSpec
 from burnish.stages.tokens.rendering import RowRenderer
 from burnish.stages.tokens.tokenising import tokenised_split
 from burnish.tokens.tokenised import TokenisedRows
@@ -33,7 +36,7 @@ from burnish.train.trackers import tracking
 
 if TYPE_CHECKING:
     from torch import nn
-    from transformers import PretrainedConfig, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 def tokenised(
@@ -50,6 +53,7 @@ def tokenised(
     """
     refuse_without_device(spec.device, Machine.here())  # fails before the long work
     tracking.require(spec.track)
+    _require_bitsandbytes(spec)
     data, renderer = ctx.input("data"), RowRenderer(tokenizer, spec.render)
     if spec.render.chat_template is not None:
         tokenizer.chat_template = renderer.template
@@ -75,6 +79,15 @@ def tokenised(
         _refuse_evaluations(spec)
         return rows, None
     return rows, held_out
+
+
+def _require_bitsandbytes(spec: TrainSpec) -> None:
+    """MachineError `machine.no-package` or `machine.no-device` for a setting that needs bitsandbytes."""
+    method = getattr(spec, "method", None)
+    if isinstance(method, QloraSpec):
+        require(f"method: {method.kind}", pick_device(spec.device).type)
+    if isinstance(spec.optimizer, AdamW8bitSpec):
+        require(f"optimizer: {spec.optimizer.kind}", pick_device(spec.device).type)
 
 
 def _refuse_evaluations(spec: TrainSpec) -> None:
@@ -143,6 +156,17 @@ def config_of(base: Input) -> "PretrainedConfig":
         ) from error
 
 
+def base_model(base: Input, method: Method, resolved: Resolved) -> "PreTrainedModel":
+    """The model to train: an adapter merged into its base, and for QLoRA the linear layers in 4 bits.
+
+    Errors: those of `load_plain`.
+    """
+    quantization = None
+    if isinstance(method, QloraSpec):
+        quantization = Quantization(method.quantization, method.double_quantization, skip=tuple(method.train_fully))
+    return load_plain(base, dtype=resolved.dtype, device=resolved.device, quantization=quantization)
+
+
 def start_of(base: Input, resolved: Resolved) -> Start:
     """The weights of a base as it is on disk, an adapter merged into it."""
     folder = folder_of(whole_model(base))
@@ -152,8 +176,7 @@ def start_of(base: Input, resolved: Resolved) -> Start:
     def weights() -> Mapping[str, torch.Tensor]:
         with suppress(ValueError, BurnishError):  # where it cannot, the whole model takes more memory, and is as exact
             return StreamedWeights(base)
-        model = without_adapter(load_model(base, dtype=torch.float32))
-        return dict(model.named_parameters(remove_duplicate=False))
+        return dict(load_plain(base, dtype=torch.float32).named_parameters(remove_duplicate=False))
 
     return Start(
         weights,
@@ -170,7 +193,7 @@ def with_method(model: Any, method: Any, ctx: Context) -> "nn.Module":
     if isinstance(method, LoraSpec):
         whole = without_adapter(model)
         plan = plan_targets(whole, method)
-        for note in plan.report():
+        for note in [*report(whole), *plan.report()]:
             ctx.emit(note)
         return attach_lora(whole, method, plan)
     whole = without_adapter(model).requires_grad_(True)

@@ -1,4 +1,4 @@
-"""How gradients become updates: AdamW, or Muon on the matrices with AdamW on the rest, on float32 masters.
+"""How gradients become updates: AdamW, also in 8 bits, or Muon on matrices with AdamW on the rest, on float32 masters.
 
 A weight that the model keeps in bfloat16 has a float32 master here: gradients of micro-batches are accumulated
 in float32, the update is applied there, and the model gets a rounded copy. Small updates do not vanish.
@@ -7,12 +7,14 @@ in float32, the update is applied there, and the model gets a rounded copy. Smal
 from collections.abc import Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from burnish.models.adapters.initial import fixed_matrices
-from burnish.specs.train import AdamWSpec, MuonSpec
+from burnish.models.quantization.library import require
+from burnish.specs.train import AdamW8bitSpec, AdamWSpec, MuonSpec
 from burnish.train.optim.muon import Stack, StackedMuon, is_bias, stacks_of
 
 _LARGE = 1 << 20
@@ -129,7 +131,7 @@ class Optimizer:
         """The optimizers' tensors, as `name|key`."""
         names = {id(master): name for name, master in self.masters.items()}
         return {
-            f"{names[id(master)]}|{key}": value
+            f"{names[id(master)]}|{key}": value if isinstance(value, Tensor) else torch.tensor(value)
             for optimizer in self._optimizers
             for master, state in optimizer.state.items()
             for key, value in state.items()
@@ -148,7 +150,8 @@ class Optimizer:
         for address, value in tensors.items():
             name, key = address.rsplit("|", 1)
             master = self.masters[name]
-            owners[id(master)].state[master][key] = value.to(master.device).clone()
+            is_number = value.dtype == torch.int64 and not value.ndim  # bitsandbytes counts steps on the host
+            owners[id(master)].state[master][key] = int(value) if is_number else value.to(master.device).clone()
 
     @torch.no_grad()
     def _publish(self) -> None:
@@ -198,7 +201,12 @@ def _build(
             ratio = lora_plus if any(part in name for part in _FASTER) else 1.0
             found.setdefault((weight_decay, ratio), []).append(master)
         groups = [{"params": some, "weight_decay": decay, "ratio": ratio} for (decay, ratio), some in found.items()]
-        yield torch.optim.AdamW(groups, betas=(spec.beta1, spec.beta2), eps=spec.eps, fused=True)
+        settings: dict[str, Any] = {"betas": (spec.beta1, spec.beta2), "eps": spec.eps}
+        if isinstance(spec, AdamW8bitSpec):
+            bnb = require(f"optimizer: {spec.kind}", next(iter(masters.values())).device.type)
+            yield bnb.optim.AdamW8bit(groups, **settings)
+        else:
+            yield torch.optim.AdamW(groups, **settings, fused=True)
         return
     rest = [master for name, master in masters.items() if name not in matrices and name not in stacks]
     if matrices:

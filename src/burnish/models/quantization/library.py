@@ -1,0 +1,30 @@
+"""Imports bitsandbytes where a setting needs it, with an error that names the setting and the fix."""
+
+from typing import Any
+
+from burnish.core.errors import MachineError
+from burnish.core.faults import reason
+from burnish.models.quiet import quiet_bitsandbytes
+
+
+def require(what: str, device: str = "cpu") -> Any:
+    """The package; `what` needs it, on `device`.
+
+    Errors: MachineError `machine.no-package`, `machine.no-device`.
+    """
+    if device == "mps":
+        raise MachineError(
+            "machine.no-device",
+            f"{what} does not run on an Apple GPU here: bitsandbytes was not tested there",
+            "set device: cpu, or use method: lora and optimizer: adamw",
+        )
+    try:
+        with quiet_bitsandbytes():
+            import bitsandbytes
+    except ImportError as error:
+        raise MachineError(
+            "machine.no-package",
+            f"{what} needs the package bitsandbytes: {reason(error)}",
+            "pip install 'burnish[qlora]'",
+        ) from error
+    return bitsandbytes

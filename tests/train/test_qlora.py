@@ -1,0 +1,240 @@
+"""QLoRA: an adapter on a base in 4 bits trains, resumes to the same bits, and is evaluated and merged as trained."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from burnish.core.errors import AskError, MachineError, RunError
+from burnish.core.events import Note
+from burnish.core.fingerprint import QUANTIZATION_RECORD
+from burnish.core.runs.ledger import ConsumptionLedger
+from burnish.models.adapters.attach import attach_lora, read_adapter
+from burnish.models.load import load_model, load_plain
+from burnish.models.quantization.layers import in_four_bits
+from burnish.models.quantization.record import Quantization, read_quantization
+from burnish.models.quiet import quiet_transformers
+from burnish.models.streaming import StreamedWeights
+from burnish.specs.evals import EvaluateSpec
+from burnish.specs.models import MergeSpec
+from burnish.specs.train import QloraSpec, SftSpec
+from burnish.stages.evals import evaluate
+from burnish.stages.models import merge
+from burnish.stages.train import sft
+from burnish.testing import temporary_context, tiny_model
+from burnish.train.fit import _cast_trained
+from burnish.train.scoring import Scorer
+from families import save
+
+IDS = torch.arange(3, 30)[None]
+QLORA = {"kind": "qlora", "rank": 4}
+
+
+@pytest.fixture(scope="session")
+def rows(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
+    chats = [
+        [{"role": "user", "content": f"Say {i % 3}"}, {"role": "assistant", "content": "abc"[i % 3] * (i % 7 + 2)}]
+        for i in range(24)
+    ]
+    path.write_text("".join(json.dumps({"messages": chat}) + "\n" for chat in chats))
+    return path
+
+
+def train(folder, rows, base, stopping=lambda: False, **settings):
+    values = {"max_steps": 8, "batch_size": 6, "learning_rate": 1e-2, "threads": 1, "device": "cpu", "method": QLORA}
+    spec = SftSpec(data="file:d", base="file:b", **values | settings)
+    context, events = temporary_context(folder, {"data": rows, "base": base}, stopping)
+    with ConsumptionLedger(spec) as ledger:
+        for name in ("data", "base"):
+            ledger.input_was_read(name)
+        context.check_settings = ledger.check
+        sft.run(spec, context)
+    return context.out, events
+
+
+def logits(model: Any) -> torch.Tensor:
+    with torch.no_grad():
+        return model.eval()(IDS).logits
+
+
+@pytest.fixture(scope="session")
+def adapter(rows, base, tmp_path_factory) -> Path:
+    return train(tmp_path_factory.mktemp("trained"), rows, base)[0]
+
+
+def texts(events) -> list[str]:
+    return [event.text for event in events if isinstance(event, Note)]
+
+
+def test_what_is_loaded_is_what_was_trained(rows, base, tmp_path, monkeypatch):
+    ended: dict[str, Any] = {}
+    save = sft.save
+
+    def watched(model, *others):
+        ended["logits"] = logits(model)
+        return save(model, *others)
+
+    monkeypatch.setattr(sft, "save", watched)
+    out, events = train(tmp_path, rows, base)
+    record = json.loads((out / QUANTIZATION_RECORD).read_text())
+    assert (record["kind"], record["double"], len(record["layers"])) == ("nf4", True, 14)
+    assert any("14 linear layers are held in nf4" in text for text in texts(events))
+    model = load_model(out, dtype=torch.float32)
+    assert len(in_four_bits(model)) == 14
+    assert torch.equal(logits(model), ended["logits"])
+    assert not torch.allclose(logits(load_plain(base, quantization=Quantization("nf4", True))), ended["logits"])
+
+
+def test_stock_peft_loads_the_adapter_on_the_base_in_any_form(adapter, base, tmp_path):
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    four_bits = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)
+    with quiet_transformers():
+        theirs: Any = AutoModelForCausalLM.from_pretrained(base, quantization_config=four_bits)
+        stock = PeftModel.from_pretrained(
+            theirs, str(adapter)
+        ).train()  # in eval mode bitsandbytes computes in bfloat16
+        plain: Any = PeftModel.from_pretrained(load_plain(base, dtype=torch.float32), str(adapter))
+    with torch.no_grad():
+        expected = stock(IDS).logits
+    torch.testing.assert_close(logits(load_model(adapter, dtype=torch.float32)), expected)
+    ctx, _ = temporary_context(tmp_path, {"model": adapter})
+    merge.run(MergeSpec(model="file:a"), ctx)
+    torch.testing.assert_close(logits(load_model(ctx.out)), logits(plain), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_stopped_run_resumes_to_the_same_bits(rows, base, tmp_path, dtype):
+    method = {**QLORA, "dropout": 0.1}
+    settings = {"method": method, "dtype": dtype, "micro_batch_tokens": 64, "checkpoint": {"every": 1}}
+    whole, _ = train(tmp_path / "whole", rows, base, **settings)
+    third = tmp_path / "parts" / "scratch" / "checkpoints" / "step-00000003"
+    with pytest.raises(RunError) as error:
+        train(tmp_path / "parts", rows, base, stopping=third.exists, **settings)
+    assert error.value.code == "run.interrupted"
+    resumed, events = train(tmp_path / "parts", rows, base, **settings)
+    assert any("resuming from the checkpoint of step" in text for text in texts(events))
+    assert (resumed / "adapter_model.safetensors").read_bytes() == (whole / "adapter_model.safetensors").read_bytes()
+    assert (resumed / "rows.parquet").read_bytes() == (whole / "rows.parquet").read_bytes()
+
+
+def test_the_gradient_after_an_evaluation_is_that_before_it(tmp_path):
+    base = tiny_model(tmp_path, "llama", hidden_size=128, intermediate_size=256, head_dim=32, dtype="bfloat16")
+    model = attach_lora(load_plain(base, quantization=Quantization("nf4", True)), QloraSpec(rank=4))
+    _cast_trained(model, torch.bfloat16)
+    Scorer(model).restore_attention()
+
+    def gradients():
+        model.train().zero_grad()
+        model(input_ids=IDS, labels=IDS).loss.backward()
+        return [weight.grad.clone() for weight in model.parameters() if weight.requires_grad]
+
+    before = gradients()
+    logits(model)
+    assert all(torch.equal(one, other) for one, other in zip(gradients(), before, strict=True))
+
+
+@pytest.mark.parametrize("family", ["qwen3", "gpt2", "phi3", "mixtral", "gemma2", "falcon_h1", "olmo"])
+def test_a_family_is_merged_into_the_weights_that_it_was_trained_on(family, rows, tmp_path):
+    base = save(family, tmp_path / "base")
+    out, _ = train(tmp_path / "trained", rows, base, max_steps=2)
+    trained = logits(load_model(out, dtype=torch.float32))
+    merged = {}
+    for into in ("original", "dequantized"):
+        ctx, events = temporary_context(tmp_path / into, {"model": out})
+        outcome = merge.run(MergeSpec(model="file:a", into=into), ctx)
+        merged[into] = logits(load_model(ctx.out, dtype=torch.float32))
+        [note] = [text for text in texts(events) if "4 bits" in text]
+        assert f"merged into its {into} weights" in note
+        assert outcome.measures["deviation"] < (1e-6 if into == "dequantized" else 5)
+    torch.testing.assert_close(merged["dequantized"], trained, atol=1e-4, rtol=1e-4)
+    assert (merged["original"] - trained).abs().max() > 1e-3
+
+
+def test_the_deviation_of_a_merge_is_measured_and_named(adapter, tmp_path):
+    ctx, events = temporary_context(tmp_path, {"model": adapter})
+    outcome = merge.run(MergeSpec(model="file:a"), ctx)
+    [note] = [event for event in events if isinstance(event, Note) and "4 bits" in event.text]
+    assert outcome.measures["deviation"] > 1e-4
+    assert f"{outcome.measures['deviation']:.2g} nats per token" in note.text
+    assert outcome.measures["adapter_effect"] > 0
+    assert ("into: dequantized is closer" in note.text) == (note.level == "warning")
+
+
+def test_into_dequantized_needs_an_adapter_of_qlora(rows, base, tmp_path):
+    plain, _ = train(tmp_path / "lora", rows, base, method={"rank": 4})
+    assert read_quantization(plain) is None
+    ctx, _ = temporary_context(tmp_path / "merge", {"model": plain})
+    with pytest.raises(AskError, match="into: dequantized is for adapters of QLoRA"):
+        merge.run(MergeSpec(model="file:a", into="dequantized"), ctx)
+
+
+def test_an_evaluation_uses_the_base_in_four_bits(adapter, rows, tmp_path):
+    ctx, events = temporary_context(tmp_path, {"model": adapter, "data": rows})
+    spec = EvaluateSpec(model="file:a", data="file:d", scorers=[], perplexity=True, compare_with="base", max_rows=4)
+    outcome = evaluate.run(spec, ctx)
+    assert any("14 linear layers are held in nf4" in text for text in texts(events))
+    assert outcome.measures
+
+
+@pytest.mark.parametrize("method", [{"kind": "lora", "rank": 4}, QLORA, {"kind": "full"}])
+def test_a_later_training_starts_from_what_was_trained(adapter, rows, base, tmp_path, method):
+    """On the dequantized weights with the adapter merged; for QLoRA they are then quantized again."""
+    start = load_plain(adapter, dtype=torch.float32)
+    torch.testing.assert_close(logits(start), logits(load_model(adapter, dtype=torch.float32)), atol=1e-4, rtol=1e-4)
+    assert not in_four_bits(start)
+    streamed = StreamedWeights(adapter)
+    for name, weight in start.named_parameters():
+        torch.testing.assert_close(streamed[name], weight, atol=1e-6, rtol=1e-6)
+    out, _ = train(tmp_path / "second", rows, adapter, max_steps=2, method=method)
+    trained = load_model(out, dtype=torch.float32)
+    assert bool(in_four_bits(trained)) == (method["kind"] == "qlora")
+    if method["kind"] == "full":
+        return
+    ctx, _ = temporary_context(tmp_path / "merge", {"model": out})
+    into = "dequantized" if method["kind"] == "qlora" else "original"
+    merge.run(MergeSpec(model="file:a", into=into), ctx)
+    merged = logits(load_model(ctx.out, dtype=torch.float32))
+    torch.testing.assert_close(merged, logits(trained), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"dora": True}, {"rslora": True, "alpha": 3.0}, {"train_fully": ["lm_head", "up_proj"]}, {"targets": ["q_proj"]}],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_what_qlora_is_combined_with_is_loaded_and_merged_as_trained(rows, tmp_path, settings):
+    base = tiny_model(tmp_path / "base", initializer_range=0.2)
+    out, _ = train(tmp_path / "trained", rows, base, max_steps=3, method={**QLORA, **settings})
+    trained = load_model(out, dtype=torch.float32)
+    expected = 12 if "train_fully" in settings else 14
+    assert len(in_four_bits(trained)) == expected
+    ctx, _ = temporary_context(tmp_path / "merge", {"model": out})
+    merge.run(MergeSpec(model="file:a", into="dequantized"), ctx)
+    merged = logits(load_model(ctx.out, dtype=torch.float32))
+    torch.testing.assert_close(merged, logits(trained), atol=1e-4, rtol=1e-4)
+
+
+def test_experts_may_be_trained_beside_layers_in_four_bits(rows, tmp_path):
+    base = save("mixtral", tmp_path / "base")
+    out, events = train(tmp_path / "trained", rows, base, max_steps=2, method={**QLORA, "experts": True})
+    assert any("stacked weights of experts are not quantized" in text for text in texts(events))
+    assert any("experts" in name for name in read_adapter(out))
+    trained = logits(load_model(out, dtype=torch.float32))
+    ctx, _ = temporary_context(tmp_path / "merge", {"model": out})
+    merge.run(MergeSpec(model="file:a", into="dequantized"), ctx)
+    torch.testing.assert_close(logits(load_model(ctx.out, dtype=torch.float32)), trained, atol=1e-4, rtol=1e-4)
+
+
+def test_a_missing_package_is_named_before_any_work(rows, base, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    for settings in ({"method": QLORA}, {"method": {"rank": 4}, "optimizer": {"kind": "adamw8bit"}}):
+        with pytest.raises(MachineError, match="bitsandbytes") as error:
+            train(tmp_path / "run", rows, base, **settings)
+        assert error.value.fix == "pip install 'burnish[qlora]'"
+        assert not any((tmp_path / "run" / "cache").rglob("*"))
