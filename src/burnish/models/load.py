@@ -137,7 +137,9 @@ def load_plain(
     in_files = DTYPES.get(describe(whole).dtype, torch.float32)
     dtype = dtype or in_files
     if not adapters:  # a narrower dtype would round the weights before they are quantized
-        model = _load_whole(whole, dtype if dtype == in_files else torch.float32, device, attention, quantization)
+        model = _load_whole(
+            whole, dtype if dtype == in_files else torch.float32, device, attention, quantization=quantization
+        )
     else:
         model = _load_whole(whole, torch.float32, device, attention)
         for adapter, record in reversed(list(zip(adapters, records, strict=True))):

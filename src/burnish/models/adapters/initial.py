@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from burnish.models.quantization.layers import float_weight
+
 if TYPE_CHECKING:
     from peft import PeftModel
 
@@ -91,9 +93,10 @@ def _layers(model: nn.Module) -> Iterator[tuple[str, Any]]:
 def _decomposed(layer: Any, init: str) -> tuple[Tensor, Tensor]:
     """A₀ [r, in] and B₀ [out, r] of a layer, by PEFT's own functions; the base is unchanged."""
     base, rank = layer.get_base_layer(), layer.r[_TRAINED]
-    weight, is_transposed = base.weight.data, layer.fan_in_fan_out
-    base.weight.data = (weight.T if is_transposed else weight).to(torch.float32, copy=True)  # PEFT changes it
-    layer.fan_in_fan_out = False
+    kept, is_transposed = base.weight, layer.fan_in_fan_out
+    weight = float_weight(base)
+    copied = (weight.T if is_transposed else weight).to(torch.float32, copy=True)
+    base.weight, layer.fan_in_fan_out = nn.Parameter(copied, requires_grad=False), False  # PEFT changes it
     try:
         if init == "olora":
             layer.olora_init(_TRAINED)
@@ -101,7 +104,7 @@ def _decomposed(layer: Any, init: str) -> tuple[Tensor, Tensor]:
             is_whole = rank >= min(weight.shape)  # more than the fast decomposition gives
             layer.pissa_init(_TRAINED, "pissa" if is_whole else FROM_BASE[init])
     finally:
-        base.weight.data, layer.fan_in_fan_out = weight, is_transposed
+        base.weight, layer.fan_in_fan_out = kept, is_transposed
     a, b = (part[_TRAINED].weight.data.float() for part in (layer.lora_A, layer.lora_B))
     missing = rank - len(a)
     return nn.functional.pad(a, (0, 0, 0, missing)), nn.functional.pad(b, (0, missing))

@@ -187,6 +187,15 @@ def dequantize(model: "PreTrainedModel", quantization: Quantization) -> None:
         layer.weight.copy_(round_trip(layer.weight, quantization, isinstance(layer, Conv1D)))
 
 
+def float_weight(layer: Any) -> Tensor:
+    """The weight of a layer; one in 4 bits is dequantized."""
+    weight: Any = layer.weight.detach()
+    state = getattr(layer.weight, "quant_state", None)
+    if state is None:
+        return weight
+    return require("a base in 4 bits", weight.device.type).functional.dequantize_4bit(weight.data, state)
+
+
 def with_layers(quantization: Quantization, skeleton: "PreTrainedModel") -> Quantization:
     """The quantization with the paths of its layers."""
     return quantization if quantization.layers else replace(quantization, layers=layers_of(skeleton, quantization.skip))
