@@ -277,7 +277,7 @@ def test_of_many_names_the_first_hundred_are_listed(extra, rest):
 
 def test_the_settings_of_the_other_method_are_named_with_it():
     given = {"base": "hub:a/b", "data": "file:x"}
-    assert refused(SftSpec, {**given, "method": {"kind": "full", "rank": 8}})[2] == "only kind lora has it"
+    assert refused(SftSpec, {**given, "method": {"kind": "full", "rank": 8}})[2] == "only kind lora or qlora has it"
     assert refused(SftSpec, {**given, "method": {"lora_alpha": 8}})[2] == "burnish calls it method.alpha"
 
 

@@ -84,7 +84,7 @@ def test_a_common_setting_of_another_tool_is_known_or_said_to_be_not_needed(name
     ("values", "words"),
     [
         ({"method": "lora"}, "'method': must be a mapping"),
-        ({"method": {"kind": "qlora"}}, "unknown kind 'qlora': write one of 'lora', 'full'"),
+        ({"method": {"kind": "dora"}}, "unknown kind 'dora': write one of 'lora', 'qlora', 'full'"),
         ({"base": "Qwen/Qwen3-0.6B"}, "did you mean hub:Qwen/Qwen3-0.6B"),
     ],
 )
@@ -160,7 +160,9 @@ NAMES_OF_OTHER_TOOLS = {
     "method.train_fully": ("modules_to_save", "additional_target", "lora_modules_to_save"),
     "method.dora": ("use_dora", "peft_use_dora"),
     "method.rslora": ("use_rslora", "peft_use_rslora"),
-    "method.kind": ("finetuning_type", "adapter"),
+    "method.kind": ("finetuning_type", "adapter", "load_in_4bit", "load_in_8bit", "quantization_bit"),
+    "method.quantization": ("bnb_4bit_quant_type", "quantization_type"),
+    "method.double_quantization": ("bnb_4bit_use_double_quant", "use_bnb_nested_quant"),
     "batch_size": (
         "per_device_train_batch_size",
         "gradient_accumulation_steps",
@@ -183,7 +185,7 @@ NAMES_OF_OTHER_TOOLS = {
     "early_stop.patience": ("early_stopping_patience",),
     "keep_best": ("load_best_model_at_end",),
     "resume": ("resume_from_checkpoint",),
-    "dtype": ("bf16", "fp16", "torch_dtype"),
+    "dtype": ("bf16", "fp16", "torch_dtype", "bnb_4bit_compute_dtype"),
     "track": ("report_to",),
     "method.experts": ("target_parameters", "lora_target_parameters"),
     "schedule.final": ("min_lr_ratio", "cosine_min_lr_ratio"),
