@@ -21,7 +21,7 @@ from burnish.testing import temporary_context
 POCKET = Path(str(files("burnish") / "builtin" / "pocket"))
 STEPS = 30
 DISTANCE = 0.05
-"""Between held-out losses, in nats per token: of LoRA and QLoRA (measured: 0.01), of the trained and the merged model."""
+"""Between held-out losses, in nats per token: of LoRA and QLoRA (measured: 0.01), of the trained and merged model."""
 
 
 @pytest.fixture(scope="module")
