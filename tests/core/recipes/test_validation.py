@@ -84,7 +84,7 @@ def test_a_common_setting_of_another_tool_is_known_or_said_to_be_not_needed(name
     ("values", "words"),
     [
         ({"method": "lora"}, "'method': must be a mapping"),
-        ({"method": {"kind": "dora"}}, "unknown kind 'dora': write one of 'lora', 'qlora', 'full'"),
+        ({"method": {"kind": "dora"}}, "unknown kind 'dora': write one of 'lora', 'qlora', 'full', 'freeze'"),
         ({"base": "Qwen/Qwen3-0.6B"}, "did you mean hub:Qwen/Qwen3-0.6B"),
     ],
 )
