@@ -170,3 +170,29 @@ def test_a_person_talks_in_a_terminal(tmp_path):
     assert [turn["content"] for turn in row["messages"][:2]] == ["Be brief", "Hi"]
     assert row["messages"][2]["role"] == "assistant"
     assert row["messages"][2]["content"]
+
+
+NOT_UTF8 = b"caf\xe9?\n/system br\xe8f\nHi\n"
+
+
+@pytest.mark.parametrize(
+    "locale", [{}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}], ids=["utf-8", "c"]
+)
+def test_a_line_that_is_not_utf8_is_refused_and_the_conversation_goes_on(model, locale):
+    command = [sys.executable, "-m", "burnish.stages.models.chat", json.dumps(input_at(model).to_json())]
+    command += ["--max-new-tokens", "2"]
+    done = subprocess.run(command, input=NOT_UTF8, capture_output=True, env={**os.environ, **locale}, check=False)
+    errors = done.stderr.decode()
+    assert done.returncode == 0, errors
+    assert errors.count("error: the text is not UTF-8 at character") == 2
+    assert "caf" in errors
+    assert "TypeError" not in errors
+    assert "system message set" not in done.stdout.decode(errors="replace")
+
+
+@pytest.mark.parametrize("option", ["--ask", "--system"])
+def test_an_argument_that_is_not_utf8_is_refused(model, capsys, option):
+    arguments = {"--ask": "Hi"} | {option: "caf\udce9"}
+    status = main([json.dumps(input_at(model).to_json()), *(word for pair in arguments.items() for word in pair)])
+    assert status == 2
+    assert "error: the text is not UTF-8 at character 4: caf\\udce9" in capsys.readouterr().err

@@ -4,6 +4,7 @@ python -m burnish.stages.models.chat INPUT_JSON [--ask TEXT] [--system TEXT] [--
 """
 
 import argparse
+import io
 import json
 import os
 import signal
@@ -36,6 +37,8 @@ from burnish.specs.tokens import RenderSpec
 from burnish.tokens.load import load_tokenizer
 from burnish.tokens.rendering.renderer import Renderer
 
+_SHOWN = 60
+"""Characters of a refused text."""
 HELP = """/reset         forget the conversation
 /system TEXT   set the system message; without a text, take it away
 /save FILE     append the conversation to a JSONL file, as a row that can be trained on
@@ -58,8 +61,10 @@ class Conversation:
     def ask(self, text: str) -> Generator[str, None, None]:
         """Stream the answer. The text streamed so far becomes the assistant's turn when the stream ends or is closed.
 
-        A question that cannot be sent (too long, or with a special token in it) is forgotten, and its error raised.
+        A question that cannot be sent (too long, with a special token in it, or not UTF-8) is forgotten, and its error
+        raised.
         """
+        refuse_undecodable(text)
         self.turns.append({"role": "user", "content": text})
         written: list[str] = []
         try:
@@ -87,12 +92,26 @@ class Conversation:
             file.write(json.dumps({"messages": self.messages}, ensure_ascii=False) + "\n")
 
 
+def refuse_undecodable(text: str) -> None:
+    """AskError `ask.wrong-value` for a text with bytes that were not decoded."""
+    place = next((place for place, letter in enumerate(text, start=1) if "\ud800" <= letter <= "\udfff"), None)
+    if place is not None:
+        shown = printable(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+        what = f"the text is not UTF-8 at character {place}: {shown}"
+        raise AskError("ask.wrong-value", what, "write it in UTF-8, for example with iconv -t utf-8")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Answer one question, or chat until the user ends it; returns the exit status."""
     given = _parser().parse_args(arguments)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with SIGINT ignored
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape" if stream is sys.stdin else "replace")
     console = Console(highlight=False, soft_wrap=True)
     try:
+        for given_text in filter(None, (given.ask, given.system)):
+            refuse_undecodable(given_text)
         source = Input.from_json(json.loads(given.model))
         seed = int.from_bytes(os.urandom(4)) if given.seed is None else given.seed
         sampling = {"temperature": given.temperature, "top_p": given.top_p, "seed": seed}
@@ -183,7 +202,10 @@ def _talk(conversation: Conversation, console: Console, debug: bool) -> None:
         if command in ("/quit", "/exit"):
             return
         if command.startswith("/"):
-            console.print(Text(_obey(conversation, command, rest.strip()), style="dim"))
+            try:
+                console.print(Text(_obey(conversation, command, rest.strip()), style="dim"))
+            except AskError as error:
+                _print_error(error, debug)
         elif line:
             _answer(conversation, console, line, debug)
 
@@ -194,6 +216,7 @@ def _obey(conversation: Conversation, command: str, rest: str) -> str:
         conversation.reset()
         return "a new conversation"
     if command == "/system":
+        refuse_undecodable(rest)
         conversation.system = rest or None
         return "system message set" if rest else "no system message"
     if command == "/save" and rest:
