@@ -337,3 +337,32 @@ def test_a_reply_that_cannot_be_read_gives_the_tracker_up(world, raw):
     (warned,) = world.warned
     assert warned.endswith(f"its reply is not readable: {raw!r}")
     assert world.pipes.killed == 1
+
+
+BEARS = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"])
+print(child.pid, flush=True)
+{end}
+"""
+
+
+@pytest.mark.parametrize("end", ["child.wait()", "sys.exit(3)"], ids=["hangs", "has exited"])
+def test_the_children_of_a_killed_process_are_killed(monkeypatch, until, end):
+    made = process(monkeypatch, BEARS.format(end=end))
+    os.set_blocking(made.replies.fileno(), True)
+    child = int(made.replies.readline())
+    if end != "child.wait()":
+        assert made._popen.wait(10) == 3
+    assert is_running(child)
+    made.kill()
+    until(lambda: not is_running(child), 10)
+    made.end()
+
+
+def is_running(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -6,6 +6,7 @@
 The queue is bounded, and so is the time without a reply: then the tracker is given up and its process killed.
 """
 
+import contextlib
 import json
 import os
 import select
@@ -189,7 +190,9 @@ class _Process:
 
     def __init__(self) -> None:
         command = [sys.executable, "-m", "burnish.train.trackers.process", str(os.getpid())]
-        self._popen = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        self._popen = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, process_group=0
+        )
         assert self._popen.stdin is not None
         assert self._popen.stdout is not None
         self.requests, self.replies = self._popen.stdin, self._popen.stdout
@@ -197,7 +200,9 @@ class _Process:
             os.set_blocking(pipe.fileno(), False)
 
     def kill(self) -> None:
-        self._popen.kill()
+        """Kill the process and the children of the tracker, which stay in its group."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._popen.pid, signal.SIGKILL)
 
     def ending(self) -> str:
         """How the process ended, once there are no more replies."""
