@@ -114,6 +114,7 @@ CODES = {
     "machine.no-memory": "The machine is out of memory.",
     "machine.no-network": "A hub cannot be reached and its cache lacks the files.",
     "machine.no-answer": "An endpoint does not answer, refuses the request, or gives an unreadable reply.",
+    "machine.no-sandbox": "The system cannot isolate a process as requested.",
     # the run
     "run.unread-setting": "A setting was given but never read.",
     "run.not-finite": "A loss, a gradient or the logits of a next token are not finite.",

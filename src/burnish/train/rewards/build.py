@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from burnish.core.context import Context
 from burnish.core.errors import AskError, BurnishError
+from burnish.core.events import Note
 from burnish.endpoints.client import Endpoint
 from burnish.evals.scoring.scorers import build_scorers
 from burnish.specs.evals import CustomScorerSpec
 from burnish.specs.rewards import (
+    CodeReward,
     CustomReward,
     FormatReward,
     JudgeReward,
@@ -22,6 +24,7 @@ from burnish.specs.rewards import (
 from burnish.specs.rewards import (
     Reward as RewardSpec,
 )
+from burnish.train.rewards.code import Code
 from burnish.train.rewards.judge import Judge
 from burnish.train.rewards.length import Length, Repetition
 from burnish.train.rewards.plugin import PluginReward
@@ -86,6 +89,8 @@ def _build(spec: RewardSpec, name: str, ctx: Context, place: str, device: "str |
         case JudgeReward():
             calls = ctx.scratch / f"calls-{name}.txt"
             return Judge(spec, name, Endpoint(spec.endpoint, ctx.cache / "replies", calls))
+        case CodeReward():
+            return Code(spec, name, lambda text: ctx.emit(Note(text=text)))
         case PythonReward():
             return PluginReward(spec, name)
         case CustomReward():

@@ -1,0 +1,118 @@
+"""The tests of a row for the code of an answer: asserts, or inputs with their expected outputs."""
+
+import ast
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from burnish.core.errors import DataError
+
+_FORMS = 'asserts (a text or a list of texts), [{"input", "output"}], or {"inputs": […], "outputs": […]}'
+
+
+@dataclass(frozen=True)
+class Asserts:
+    """Texts with asserts, and the number of tests in each."""
+
+    texts: Sequence[str]
+    counts: Sequence[int]
+    setup: str
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Pairs of input and expected output."""
+
+    pairs: Sequence[tuple[str, str]]
+
+
+def row_tests(value: Any, setup: Any, entry_point: Any, place: str) -> Asserts | Programs:
+    """The tests in a column.
+
+    Each `assert` at the top level of a text is a test; a text without one is a test as a whole. Where a text only
+    defines `check(candidate)`, as in HumanEval, `check(entry_point)` is called.
+    Errors: DataError `data.unknown-format` for another form, and for tests that cannot fail.
+    """
+    if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
+        with suppress(ValueError):  # Python code may start with a bracket too
+            value = json.loads(value)
+    if isinstance(value, Mapping):
+        return Programs(_columns(value, place))
+    if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+        return Programs([_pair(item, place) for item in value])
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+        raise _unknown(f"the tests are {_shown(value)}", place)
+    if setup is not None and not isinstance(setup, str):
+        setup = "\n".join(setup) if _is_texts(setup) else None
+        if setup is None:
+            raise _unknown("the setup is neither a text nor a list of texts", place)
+    _parsed(setup or "", "setup", place)
+    texts = [_called(text, entry_point, place) for text in texts]
+    return Asserts(texts, [_count(text, place) for text in texts], setup or "")
+
+
+def _columns(value: Mapping[str, Any], place: str) -> list[tuple[str, str]]:
+    inputs, outputs = value.get("inputs", value.get("input")), value.get("outputs", value.get("output"))
+    if "fn_name" in value:
+        raise _unknown("tests with `fn_name` call a function", place)
+    if not isinstance(inputs, list) or not isinstance(outputs, list) or len(inputs) != len(outputs) or not inputs:
+        raise _unknown("inputs and outputs are not two lists of the same length", place)
+    return [_pair({"input": one, "output": other}, place) for one, other in zip(inputs, outputs, strict=True)]
+
+
+def _pair(item: Mapping[str, Any], place: str) -> tuple[str, str]:
+    given, wanted = item.get("input", item.get("stdin")), item.get("output", item.get("expected_output"))
+    if item.get("testtype", "stdin") != "stdin":
+        raise _unknown(f"a test has the type {item['testtype']!r}", place)
+    texts = [
+        part if isinstance(part, str) else "\n".join(part) if _is_texts(part) else None for part in (given, wanted)
+    ]
+    if texts[0] is None or texts[1] is None:
+        raise _unknown("a test lacks input or output as text", place)
+    return texts[0], texts[1]
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(line, str) for line in value)
+
+
+def _called(text: str, entry_point: Any, place: str) -> str:
+    """The text, with a call of its `check` if nothing calls it."""
+    body = _parsed(text, "tests", place).body
+    defines = any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in body)
+    calls = any(isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) for node in body)
+    if defines and not calls:
+        if not isinstance(entry_point, str) or not entry_point.isidentifier():
+            raise _unknown("the tests define check(candidate), and the row has no `entry_point`", place)
+        return f"{text}\n\ncheck({entry_point})\n"
+    return text
+
+
+def _count(text: str, place: str) -> int:
+    body = _parsed(text, "tests", place).body
+    count = sum(isinstance(node, ast.Assert) for node in body)
+    inert = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom
+    acts = [node for node in body if not isinstance(node, inert)]
+    checks = any(isinstance(node, ast.Assert | ast.Raise) for node in ast.walk(ast.Module(body, [])))
+    if not count and not (acts and checks):
+        raise _unknown("the tests have no assert, or nothing calls it", place)
+    return count or 1
+
+
+def _parsed(text: str, what: str, place: str) -> ast.Module:
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise _unknown(f"the {what} are not Python: {error}", place) from None
+
+
+def _unknown(what: str, place: str) -> DataError:
+    return DataError("data.unknown-format", f"reward code: {what}", f"give {_FORMS}", place=place)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"

@@ -1,0 +1,1 @@
+"""Runs the Python code of answers in child processes that can do little else; imported there without other packages."""
