@@ -43,3 +43,26 @@ def test_a_list_is_shown_in_the_help_and_in_errors_as_it_is_written(burnish):
     assert said.status == 2
     assert "given: 'tensorboard,wandb'" in said.err
     assert "Several are written as [A, B]" in " ".join(said.err.split())
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        ("--lora-rank", "burnish calls it --method.rank"),
+        ("--lora_rank", "burnish calls it --method.rank"),
+        ("--lr", "burnish calls it --learning-rate"),
+        ("--rank", "it is --method.rank"),
+        ("--output-dir", "output is written to runs/, see `burnish runs show`; remove it, or set --workspace"),
+        ("--val-size", "burnish calls it split.validation, a setting of another stage"),
+    ],
+)
+def test_the_flag_of_another_tool_leads_to_that_of_burnish(burnish, option, hint):
+    found = burnish("sft", option, "8")
+    assert found.status == 2
+    assert f"there is no option {option}" in found.err
+    assert f"{hint}; see `burnish sft --help`" in found.err
+
+
+def test_a_flag_that_nobody_knows_is_refused_as_such(burnish):
+    found = burnish("sft", "--zzzz", "8")
+    assert (found.status, "No such option: --zzzz" in found.err) == (2, True)

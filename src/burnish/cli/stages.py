@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
+from typer.exceptions import TyperException
 
 from burnish.cli import completion
 from burnish.cli.command import Command
@@ -16,6 +17,7 @@ from burnish.cli.render import Output, plain
 from burnish.core.catalog import Stage
 from burnish.core.errors import AskError
 from burnish.core.paths import expanded
+from burnish.core.recipes.validation import suggestion
 from burnish.core.recipes.yaml import parse_yaml
 from burnish.specs.base import SCHEMES, Spec, Takes, marks_of, takes_list_of_plain
 
@@ -38,8 +40,31 @@ def stage_command(stage: Stage) -> Any:
     parameters = _parameters(name, flags)
     command.__signature__ = inspect.Signature(parameters)
     command.__annotations__ = {p.name: p.annotation for p in parameters}
-    app.command(name, cls=Command)(command)
+    app.command(name, cls=_command_class(spec_type))(command)
     return typer.main.get_command(app)
+
+
+def _command_class(spec_type: type[Spec]) -> type[Command]:
+    """The class of a stage's command: for an unknown option it suggests the flag of the same setting."""
+
+    class StageCommand(Command):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            try:
+                return super().parse_args(ctx, args)
+            except TyperException as error:
+                option: Any = getattr(error, "option_name", None)
+                if not isinstance(option, str) or not option.startswith("--") or ctx.resilient_parsing:
+                    raise
+                hint = suggestion(spec_type, (option.removeprefix("--").replace("-", "_"),))
+                if hint.startswith(("known names", "did you mean")):
+                    raise
+                if hint.startswith(("burnish calls it ", "it is ")) and "another stage" not in hint:
+                    names = r"(calls it |^it is |(?<=\w) or (?=\w+\.))([\w.]+)"
+                    hint = re.sub(names, lambda found: found[1] + _flag(found[2]), hint)
+                what, help_text = f"there is no option {option}", f"see `burnish {self.name} --help`"
+                raise AskError("ask.unknown-key", what, f"{hint}; {help_text}") from error
+
+    return StageCommand
 
 
 def _run(ctx: typer.Context, name: str, given: dict[str, Any], values: dict[str, Any]) -> None:
@@ -73,8 +98,15 @@ def _run(ctx: typer.Context, name: str, given: dict[str, Any], values: dict[str,
 
 def _in_flags(fix: str, name: str) -> str:
     """Name the flag in a hint that names a key of a file."""
-    hint = re.sub(r"add ([\w.]+): …", lambda key: f"add --{key[1].replace('_', '-')} …", fix)
-    return hint if hint == fix else f"{hint}; see `burnish {name} --help`"
+    hint = re.sub(r"add ([\w.]+): …", lambda key: f"add {_flag(key[1])} …", fix)
+    if hint == fix:
+        return hint
+    separator = "\n" if "\n" in hint else "; "
+    return f"{hint}{separator}see `burnish {name} --help`"
+
+
+def _flag(path: str) -> str:
+    return f"--{path.replace('_', '-')}"
 
 
 def _print_plan(output: Output, plan: Any) -> None:
@@ -142,9 +174,7 @@ def _parameters(name: str, flags: dict[str, tuple[Any, str, str]]) -> list[inspe
     for path, (_, default, text) in flags.items():
         shown = f"{text} [{default}]" if default else text
         complete = completion.references if "[reference]" in text else None
-        option = typer.Option(
-            f"--{path.replace('_', '-')}", help=shown, metavar="VALUE", show_default=False, autocompletion=complete
-        )
+        option = typer.Option(_flag(path), help=shown, metavar="VALUE", show_default=False, autocompletion=complete)
         made.append(inspect.Parameter(_identifier(path), kind, default=None, annotation=Annotated[str | None, option]))
     for field, flag, text in (
         ("force", "--force", "Rerun even if the result exists."),
@@ -179,7 +209,7 @@ def _parsed(path: str, text: str, flags: dict[str, Any]) -> Any:
     info = flags[path][0]
     if info is str or _takes_words_only(info.annotation):
         return as_reference(text) if "[reference]" in flags[path][2] else text
-    value = parse_yaml(text.encode(), f"--{path.replace('_', '-')}").value
+    value = parse_yaml(text.encode(), _flag(path)).value
     return as_reference(value) if isinstance(value, str) and "[reference]" in flags[path][2] else value
 
 

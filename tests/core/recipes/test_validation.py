@@ -5,7 +5,7 @@ import pytest
 from burnish.core.catalog import stages
 from burnish.core.errors import AskError
 from burnish.core.recipes.aliases import ALIASES, DIFFERS, NOT_NEEDED
-from burnish.core.recipes.recipe import nested
+from burnish.core.recipes.recipe import nested, recipe_of
 from burnish.core.recipes.validation import MAX_DEPTH, all_specs, check_plain, make_spec
 from burnish.specs.base import types_within
 from burnish.specs.data import PrepareSpec
@@ -57,12 +57,19 @@ PEFT_FIELDS = "r lora_alpha lora_dropout target_modules modules_to_save use_dora
 LLAMA_FACTORY_FIELDS = """
 model_name_or_path finetuning_type lora_rank lora_target additional_target template cutoff_len dataset val_size
 overwrite_output_dir preprocessing_num_workers neat_packing mask_history train_on_prompt flash_attn trust_remote_code
+max_samples overwrite_cache dataloader_num_workers plot_loss save_only_model ddp_timeout eval_dataset streaming
+adapter_name_or_path tokenized_path deepspeed enable_liger_kernel use_unsloth disable_gradient_checkpointing
+upcast_layernorm pure_bf16 include_num_input_tokens_seen predict_with_generate
 """
 AXOLOTL_FIELDS = """
 base_model adapter sequence_len sample_packing pad_to_sequence_len eval_sample_packing lora_r lora_target_modules
 lora_modules_to_save peft_use_dora peft_use_rslora micro_batch_size num_epochs optimizer lr_scheduler
 cosine_min_lr_ratio train_on_inputs train_on_eos val_set_size datasets dataset_processes excess_length_strategy
-early_stopping_patience flash_attention evals_per_epoch saves_per_epoch
+early_stopping_patience flash_attention evals_per_epoch saves_per_epoch model_type tokenizer_type strict tf32
+dataset_prepared_path lora_model_dir lora_target_linear wandb_project wandb_entity wandb_watch wandb_name
+wandb_log_model loss_watchdog_threshold loss_watchdog_patience special_tokens xformers_attention fsdp fsdp_config
+gradient_checkpointing_kwargs hub_model_id eval_table_size eval_max_new_tokens save_safetensors test_datasets
+dataset_exact_deduplication
 """
 
 
@@ -73,7 +80,7 @@ early_stopping_patience flash_attention evals_per_epoch saves_per_epoch
 def test_a_common_setting_of_another_tool_is_known_or_said_to_be_not_needed(name):
     known = {
         f"{prefix}{key}"
-        for stage in ("prepare", "sft")
+        for stage in ("prepare", "sft", "tokenizer")
         for prefix, spec in all_specs(stages()[stage].spec_type())
         for key in spec.__pydantic_fields__
     }
@@ -156,7 +163,7 @@ NAMES_OF_OTHER_TOOLS = {
     "method.rank": ("lora_r", "lora_rank", "r"),
     "method.alpha": ("lora_alpha",),
     "method.dropout": ("lora_dropout",),
-    "method.targets": ("lora_target", "lora_target_modules", "target_modules"),
+    "method.targets": ("lora_target", "lora_target_modules", "target_modules", "lora_target_linear"),
     "method.train_fully": ("modules_to_save", "additional_target", "lora_modules_to_save"),
     "method.dora": ("use_dora", "peft_use_dora"),
     "method.rslora": ("use_rslora", "peft_use_rslora"),
@@ -169,8 +176,11 @@ NAMES_OF_OTHER_TOOLS = {
         "train_batch_size",
         "micro_batch_size",
     ),
-    "base": ("model_name_or_path", "base_model", "model"),
-    "data": ("dataset", "datasets", "train_dataset"),
+    "base": (
+        *("model_name_or_path", "base_model", "model", "model_revision"),
+        *("adapter_name_or_path", "lora_model_dir"),
+    ),
+    "data": ("dataset", "datasets", "train_dataset", "eval_dataset", "test_datasets"),
     "schedule.warmup": ("warmup_ratio", "warmup_steps"),
     "schedule.kind": ("lr_scheduler_type", "lr_scheduler"),
     "optimizer.weight_decay": ("weight_decay",),
@@ -190,7 +200,7 @@ NAMES_OF_OTHER_TOOLS = {
     "method.experts": ("target_parameters", "lora_target_parameters"),
     "schedule.final": ("min_lr_ratio", "cosine_min_lr_ratio"),
     "eval_rows": ("max_eval_samples",),
-    "gradient_checkpointing": ("activation_checkpointing",),
+    "gradient_checkpointing": ("activation_checkpointing", "disable_gradient_checkpointing"),
     "early_stop.min_delta": ("early_stopping_threshold",),
     "seed": ("data_seed",),
     "shuffle": ("shuffle_dataset",),
@@ -202,7 +212,11 @@ NAMES_OF_OTHER_TOOLS = {
     "method.modules": ("freeze_trainable_modules", "freeze_extra_modules", "unfrozen_parameters"),
     "method.lora_plus": ("loraplus_lr_ratio",),
     "method.init": ("init_lora_weights", "peft_init_lora_weights", "pissa_init", "pissa_iter"),
-    "attention": ("flash_attn", "flash_attention", "attn_implementation"),
+    "attention": (
+        *("flash_attn", "flash_attention", "attn_implementation"),
+        *("xformers_attention", "sdp_attention", "eager_attention"),
+    ),
+    "schedule": ("lr_scheduler_kwargs",),
 }
 """What LLaMA-Factory, Axolotl, TRL and transformers call a setting of sft."""
 
@@ -243,17 +257,44 @@ NEEDLESS = {
     "the size of an evaluation's batches": ("per_device_eval_batch_size", "eval_batch_size"),
     "set eval_every": ("evals_per_epoch", "eval_strategy", "evaluation_strategy"),
     "set checkpoint.every": ("saves_per_epoch", "save_strategy"),
-    "set log_every": ("logging_strategy",),
+    "set log_every": ("logging_strategy", "logging_first_step"),
+    "a run uses one process and one device": (
+        *("deepspeed", "fsdp", "fsdp_config", "ddp_timeout", "ddp_find_unused_parameters"),
+    ),
+    "it is read from the model's files": ("model_type", "tokenizer_type"),
+    "rendered rows are cached": ("overwrite_cache", "dataset_prepared_path", "tokenized_path"),
+    "burnish has kernels of its own": ("use_liger_kernel", "enable_liger_kernel", "use_unsloth"),
+    "answers are scored by the stage evaluate": ("predict_with_generate", "eval_table_size", "eval_max_new_tokens"),
+    "trackers receive metrics only": ("wandb_watch", "wandb_log_model"),
+    "tokens are always counted": ("include_num_input_tokens_seen", "include_tokens_per_second"),
+    "trained weights are float32": ("upcast_layernorm", "upcast_lmhead_output", "pure_bf16"),
+    "a loss that is not finite stops": ("loss_watchdog_threshold", "loss_watchdog_patience"),
+    "limit the rows where they are prepared": ("max_samples",),
+    "set track: wandb": ("wandb_project", "wandb_entity"),
+    "loss.png is always drawn": ("plot_loss",),
+    "checkpoints are removed": ("save_only_model",),
+    "weights are always saved": ("save_safetensors",),
+    "activations are always recomputed": ("gradient_checkpointing_kwargs",),
+    "how float32 is multiplied": ("tf32",),
+    "an evaluation runs at the end": ("do_eval",),
+    "rows are memory-mapped": ("streaming",),
+    "an unknown key is always an error": ("strict",),
+    "set HF_TOKEN": ("hub_token",),
+    "set HF_HOME": ("cache_dir",),
     "the best state is that of the lowest evaluation loss": ("metric_for_best_model", "greater_is_better"),
     "the end of a learned turn is always learned": ("train_on_eos",),
     "write render: {train_on: completion}": ("mask_history",),
     "rows are rendered by all cores": ("dataset_num_proc", "preprocessing_num_workers", "dataset_processes"),
-    "batches are prepared in a thread": ("dataloader_num_workers",),
+    "batches are prepared in a thread": (
+        "dataloader_num_workers",
+        "dataloader_pin_memory",
+        "dataloader_prefetch_factor",
+    ),
     "columns that are not used are kept": ("remove_unused_columns",),
     "the layout is detected; rename a column": ("dataset_text_field",),
     "burnish runs no code of a model": ("trust_remote_code",),
-    "burnish does not upload": ("push_to_hub",),
-    "a run is named after its recipe": ("run_name",),
+    "burnish does not upload": ("push_to_hub", "hub_model_id", "hub_strategy"),
+    "a run is named after its recipe": ("run_name", "wandb_name"),
     "the stage decides what is done": ("do_train",),
     "the saved adapter is always a plain one": ("pissa_convert",),
     "adapters of embeddings are trained at learning_rate": ("loraplus_lr_embedding",),
@@ -262,7 +303,7 @@ NEEDLESS = {
 
 
 def test_the_names_of_other_tools_are_those_of_the_tables_here():
-    sizes = {"val_size", "val_set_size", "test_size"}
+    sizes = {"val_size", "val_set_size", "test_size", "dataset_exact_deduplication", "special_tokens"}
     assert set(ALIASES) == {name for names in NAMES_OF_OTHER_TOOLS.values() for name in names} | sizes
     assert set(NOT_NEEDED) == {name for names in NEEDLESS.values() for name in names}
 
@@ -271,3 +312,33 @@ def test_the_names_of_other_tools_are_those_of_the_tables_here():
 def test_a_setting_of_other_tools_that_burnish_does_not_need_is_explained(why):
     for theirs in NEEDLESS[why]:
         assert refused(SftSpec, {"base": "hub:a/b", "data": "step:x", theirs: 1}).fix.startswith(why)
+
+
+def names_of(fields):
+    known = SftSpec.__pydantic_fields__
+    return [name for name in " ".join(fields).split() if name not in known]
+
+
+@pytest.mark.parametrize("fields", [[LLAMA_FACTORY_FIELDS], [AXOLOTL_FIELDS]], ids=["LLaMA-Factory", "Axolotl"])
+def test_a_file_of_another_tool_is_refused_once_with_a_hint_for_each_of_its_settings(fields):
+    names = names_of(fields)
+    values = dict.fromkeys(names, "x")
+    of_step = refused(SftSpec, {"base": "hub:a/b", "data": "step:x", **values})
+    with pytest.raises(AskError) as caught:
+        recipe_of({**values, "stage": "sft", "learning_rate": 1e-4})
+    of_recipe = caught.value
+    assert of_recipe.fix.startswith("a recipe has `name` and `steps`")
+    assert "- learning_rate: it belongs in a step" in of_recipe.fix
+    for name in names:
+        alone = refused(SftSpec, {"base": "hub:a/b", "data": "step:x", name: "x"})
+        for error in (of_step, of_recipe):
+            assert f"- unknown key '{name}'" in error.what.splitlines()
+            assert f"- {name}: {alone.fix}" in error.fix.splitlines()
+        assert "known names" not in alone.fix
+
+
+def test_several_unknown_keys_beside_steps_are_all_named():
+    with pytest.raises(AskError) as caught:
+        recipe_of({"name": "r", "setps": {}, "nmae": "x", "steps": {}})
+    assert caught.value.what == "- unknown key 'setps'\n- unknown key 'nmae'"
+    assert caught.value.fix == "did you mean 'steps'?; did you mean 'name'?"

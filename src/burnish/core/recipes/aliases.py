@@ -25,6 +25,7 @@ ALIASES = {
     "lora_dropout": "method.dropout",
     "lora_target": "method.targets",
     "lora_target_modules": "method.targets",
+    "lora_target_linear": "method.targets",
     "target_modules": "method.targets",
     "modules_to_save": "method.train_fully",
     "additional_target": "method.train_fully",
@@ -63,13 +64,19 @@ ALIASES = {
     "model_name_or_path": "base",
     "base_model": "base",
     "model": "base",
+    "model_revision": "base",
+    "adapter_name_or_path": "base",
+    "lora_model_dir": "base",
     "dataset": "data",
     "datasets": "data",
     "train_dataset": "data",
+    "eval_dataset": "data",
+    "test_datasets": "data",
     "warmup_ratio": "schedule.warmup",
     "warmup_steps": "schedule.warmup",
     "lr_scheduler_type": "schedule.kind",
     "lr_scheduler": "schedule.kind",
+    "lr_scheduler_kwargs": "schedule",
     "min_lr_ratio": "schedule.final",
     "cosine_min_lr_ratio": "schedule.final",
     "weight_decay": "optimizer.weight_decay",
@@ -83,6 +90,7 @@ ALIASES = {
     "eval_steps": "eval_every",
     "max_eval_samples": "eval_rows",
     "activation_checkpointing": "gradient_checkpointing",
+    "disable_gradient_checkpointing": "gradient_checkpointing",
     "early_stopping_threshold": "early_stop.min_delta",
     "data_seed": "seed",
     "shuffle_dataset": "shuffle",
@@ -99,15 +107,22 @@ ALIASES = {
     "report_to": "track",
     "flash_attn": "attention",
     "flash_attention": "attention",
+    "xformers_attention": "attention",
+    "sdp_attention": "attention",
+    "eager_attention": "attention",
     "attn_implementation": "attention",
     "val_size": "split.validation",
     "val_set_size": "split.validation",
     "test_size": "split.test",
+    "dataset_exact_deduplication": "deduplicate",
+    "special_tokens": "special_tokens",
 }
 """Other tool's name → dotted path in any spec that has it."""
 
 _QLORA = "4 bits are kind: qlora"
 _STEP = "the rows of one optimizer step: rows per device × accumulated steps × devices"
+_CONTINUED = "where an adapter is merged first, and a new one is trained on it"
+_HELD_OUT = "whose validation split is evaluated: set split.validation where the rows are prepared"
 DIFFERS = {
     "per_device_train_batch_size": _STEP,
     "gradient_accumulation_steps": _STEP,
@@ -127,10 +142,54 @@ DIFFERS = {
     "unfrozen_parameters": "names, where Axolotl takes regular expressions",
     "shuffle_dataset": "false trains in the order of the file; TRL's sampler shuffles whatever it is",
     "load_best_model_at_end": "it is true unless set to false",
+    "model_revision": "as in hub:OWNER/NAME@REVISION",
+    "adapter_name_or_path": _CONTINUED,
+    "lora_model_dir": _CONTINUED,
+    "eval_dataset": _HELD_OUT,
+    "test_datasets": _HELD_OUT,
+    "disable_gradient_checkpointing": "the opposite: false disables it",
+    "lora_target_linear": "all-linear, the default",
 }
 """Other tool's name → how the setting of burnish differs from it."""
 
+_ONE_DEVICE = "a run uses one process and one device; remove it"
+_FROM_FILES = "it is read from the model's files; remove it"
+_CACHED = "rendered rows are cached in the workspace and found by their content; remove it"
+_OWN_KERNELS = "burnish has kernels of its own, compared with the model's before a run; remove it"
+_IN_A_THREAD = "batches are prepared in a thread; remove it"
+_ANSWERS = "answers are scored by the stage evaluate; remove it"
+_ONLY_METRICS = "trackers receive metrics only; remove it"
+_NO_UPLOAD = "burnish does not upload; remove it"
+_COUNTED = "tokens are always counted; remove it"
+_FLOAT32 = "trained weights are float32, whatever dtype is; remove it"
+_WATCHED = "a loss that is not finite stops the run; remove it"
 NOT_NEEDED = {
+    **dict.fromkeys(("deepspeed", "fsdp", "fsdp_config", "ddp_timeout", "ddp_find_unused_parameters"), _ONE_DEVICE),
+    **dict.fromkeys(("model_type", "tokenizer_type"), _FROM_FILES),
+    **dict.fromkeys(("overwrite_cache", "dataset_prepared_path", "tokenized_path"), _CACHED),
+    **dict.fromkeys(("use_liger_kernel", "enable_liger_kernel", "use_unsloth"), _OWN_KERNELS),
+    **dict.fromkeys(("dataloader_pin_memory", "dataloader_prefetch_factor"), _IN_A_THREAD),
+    **dict.fromkeys(("predict_with_generate", "eval_table_size", "eval_max_new_tokens"), _ANSWERS),
+    **dict.fromkeys(("wandb_watch", "wandb_log_model"), _ONLY_METRICS),
+    **dict.fromkeys(("hub_model_id", "hub_strategy", "push_to_hub"), _NO_UPLOAD),
+    **dict.fromkeys(("include_num_input_tokens_seen", "include_tokens_per_second"), _COUNTED),
+    **dict.fromkeys(("upcast_layernorm", "upcast_lmhead_output", "pure_bf16"), _FLOAT32),
+    **dict.fromkeys(("loss_watchdog_threshold", "loss_watchdog_patience"), _WATCHED),
+    "max_samples": "limit the rows where they are prepared: source: {ref: …, take: N}; remove it",
+    "wandb_project": "set track: wandb, and WANDB_PROJECT in the environment; remove it",
+    "wandb_entity": "set track: wandb, and WANDB_ENTITY in the environment; remove it",
+    "wandb_name": "a run is named after its recipe; change `name` of the recipe",
+    "plot_loss": "loss.png is always drawn; remove it",
+    "save_only_model": "checkpoints are removed once the step succeeds; remove it",
+    "save_safetensors": "weights are always saved as safetensors; remove it",
+    "gradient_checkpointing_kwargs": "activations are always recomputed without reentrance; remove it",
+    "tf32": "how float32 is multiplied follows from dtype; remove it",
+    "do_eval": "an evaluation runs at the end, and every eval_every steps; remove it",
+    "streaming": "rows are memory-mapped, so a corpus need not fit into memory; remove it",
+    "logging_first_step": "set log_every; remove it",
+    "strict": "an unknown key is always an error; remove it",
+    "hub_token": "set HF_TOKEN in the environment; remove it",
+    "cache_dir": "set HF_HOME in the environment; remove it",
     "packing": "burnish always packs, and packed rows do not attend to each other; remove it",
     "sample_packing": "burnish always packs, and packed rows do not attend to each other; remove it",
     "pad_to_sequence_len": "burnish does not pad; remove it",
@@ -157,11 +216,10 @@ NOT_NEEDED = {
     "dataset_num_proc": "rows are rendered by all cores; remove it",
     "preprocessing_num_workers": "rows are rendered by all cores; remove it",
     "dataset_processes": "rows are rendered by all cores; remove it",
-    "dataloader_num_workers": "batches are prepared in a thread; remove it",
+    "dataloader_num_workers": _IN_A_THREAD,
     "remove_unused_columns": "columns that are not used are kept in `extra`; remove it",
     "dataset_text_field": "the layout is detected; rename a column in the step that prepares: columns: {theirs: text}",
     "trust_remote_code": "burnish runs no code of a model; remove it",
-    "push_to_hub": "burnish does not upload; remove it",
     "run_name": "a run is named after its recipe; change `name` of the recipe",
     "pissa_convert": "the saved adapter is always a plain one for the unchanged base; remove it",
     "loraplus_lr_embedding": "adapters of embeddings are trained at learning_rate; remove it",

@@ -1,14 +1,14 @@
 """A recipe: named steps, read from one or more YAML files, overridden by `--set`, and validated as a whole."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 from burnish.core.catalog import Stage, stage
 from burnish.core.errors import AskError, BurnishError
 from burnish.core.naming import nearest
-from burnish.core.recipes.validation import check_plain, make_spec
+from burnish.core.recipes.validation import Fault, check_plain, error_of, make_spec, stray_settings
 from burnish.core.recipes.yaml import Document, Where, at, parse_yaml, place_of, read_yaml
 from burnish.core.runs.workspace import plain_name
 from burnish.specs.base import Spec, Takes, fields_with
@@ -103,11 +103,7 @@ def recipe_of(values: Mapping[str, Any], documents: Iterable[Document] = ()) -> 
         return place_of(path, known)
 
     check_plain(dict(values), place)
-    for key in values:
-        if key not in ("name", "steps"):
-            raise AskError(
-                "ask.unknown-key", at(place((key,)), f"unknown key '{key}'"), nearest(key, ["name", "steps"])
-            )
+    _refuse_unknown_keys(values, place)
     for key in ("name", "steps"):
         if not values.get(key):
             raise AskError("ask.missing-key", at(place(()), f"'{key}' is missing"), f"add {key}: …")
@@ -125,6 +121,23 @@ def recipe_of(values: Mapping[str, Any], documents: Iterable[Document] = ()) -> 
 
         made[name] = make_step(name, given, in_step)
     return Recipe(values["name"], tuple(_in_order(made, place)))
+
+
+def _refuse_unknown_keys(values: Mapping[str, Any], place: Callable[[Where], str]) -> None:
+    """Refuse all keys beside `name` and `steps`; without steps they may be the settings of a training."""
+    unknown = [key for key in values if key not in ("name", "steps")]
+    if not unknown:
+        return
+    hints = stray_settings(stage("sft").spec_type(), unknown) if "steps" not in values else None
+    faults = [
+        Fault(key, "ask.unknown-key", at(place((key,)), f"unknown key '{key}'"), nearest(key, ["name", "steps"]))
+        for key in unknown
+    ]
+    error = error_of([replace(fault, fix=hints[fault.field]) for fault in faults] if hints else faults)
+    if hints:
+        start = "a recipe has `name` and `steps`; a file with the settings of one step is run with `burnish sft FILE`"
+        error = AskError(error.code, error.what, f"{start}; {error.fix}")
+    raise error
 
 
 def make_step(name: str, given: Any, where: Callable[[Where], str]) -> Step:

@@ -3,6 +3,7 @@
 import math
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast, get_args
 
 from pydantic import ValidationError
@@ -75,6 +76,10 @@ def check_plain(value: Any, where: Callable[[Where], str], path: Where = ()) -> 
         )
 
 
+_FEW = 3
+"""Faults whose fixes stand in one line."""
+_MAPPINGS = ("model_type", "model_attributes_type", "dict_type")
+"""pydantic's errors for a value that must be a mapping."""
 _CODES = {"extra_forbidden": "ask.unknown-key", "missing": "ask.missing-key"}
 
 
@@ -83,9 +88,42 @@ def _as_ask_error(spec_type: type[Spec], error: ValidationError, where: Callable
     found = error.errors(include_url=False, include_context=True)
     paths = [_without_tags(spec_type, fault["loc"], ends_with_key=fault["type"] in _CODES) for fault in found]
     relevant = [i for i in range(len(found)) if not _is_redundant(i, found, paths)]
-    faults = list(dict.fromkeys(_describe(spec_type, found[i], paths[i], where) for i in relevant))
-    what = faults[0][1] if len(faults) == 1 else "\n".join(f"- {text}" for _, text, _ in faults)
-    return AskError(faults[0][0], what, "; ".join(dict.fromkeys(fix for _, _, fix in faults)))
+    return error_of(list(dict.fromkeys(_describe(spec_type, found[i], paths[i], where) for i in relevant)))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A problem of one field; `field` is its dotted path."""
+
+    field: str
+    code: str
+    what: str
+    fix: str
+
+
+def error_of(faults: Sequence[Fault]) -> AskError:
+    """One error of all faults; the first gives the code. Many fixes are listed by field."""
+    what, fix = faults[0].what, faults[0].fix
+    if len(faults) > 1:
+        what = "\n".join(f"- {fault.what}" for fault in faults)
+        fix = "; ".join(dict.fromkeys(fault.fix for fault in faults))
+    if len(faults) > _FEW:
+        fix = "\n".join(["one for each:", *(f"- {fault.field}: {_brief(fault.fix)}" for fault in faults)])
+    return AskError(faults[0].code, what, fix)
+
+
+def stray_settings(spec_type: type[Spec], keys: Sequence[str]) -> dict[str, str] | None:
+    """A hint for each key that stands outside a step; None if no key is a setting of the spec or of another tool."""
+    own = spec_type.__pydantic_fields__
+    if not any(key in own or key in ALIASES or key in NOT_NEEDED for key in keys):
+        return None
+    known = {*own, "stage"}
+    return {key: "it belongs in a step" if key in known else suggestion(spec_type, (key,)) for key in keys}
+
+
+def _brief(fix: str) -> str:
+    """A hint for one of many faults: without the list of all known names."""
+    return "unknown here; remove it" if fix.startswith("known names: ") else fix
 
 
 def _is_redundant(index: int, found: Sequence[Any], paths: list[Where]) -> bool:
@@ -100,24 +138,28 @@ def _is_redundant(index: int, found: Sequence[Any], paths: list[Where]) -> bool:
     return False
 
 
-def _describe(spec_type: type[Spec], fault: Any, path: Where, where: Callable[[Where], str]) -> tuple[str, str, str]:
+def _describe(spec_type: type[Spec], fault: Any, path: Where, where: Callable[[Where], str]) -> Fault:
     field, place = ".".join(map(str, path)), where(path)
     code = _CODES.get(fault["type"], "ask.wrong-value")
     if code == "ask.unknown-key":
-        return code, at(place, f"unknown key '{field}'"), _suggestion(spec_type, path)
+        return Fault(field, code, at(place, f"unknown key '{field}'"), suggestion(spec_type, path))
     if code == "ask.missing-key":
-        return code, at(place, f"'{field}' is missing"), f"add {path[-1]}: …"
+        return Fault(field, code, at(place, f"'{field}' is missing"), f"add {path[-1]}: …")
     message = _message(fault)
     given = "" if fault["type"] == "value_error" and not field else f" (given: {_short(fault['input'])})"
     subject = f"'{field}': " if field else ""
-    help_text = _help(spec_type, path)
-    return code, at(place, f"{subject}{message}{given}"), help_text or "fix the value"
+    fix = _help(spec_type, path) or "fix the value"
+    kinds = dict.fromkeys(kind for spec in _walk(spec_type, path) for kind in _kinds(spec))
+    if fault["type"] in _MAPPINGS and kinds and isinstance(path[-1], str):
+        examples = " or ".join(f"{path[-1]}: {{kind: {kind}}}" for kind in kinds)
+        fix = f"write {examples}"
+    return Fault(field, code, at(place, f"{subject}{message}{given}"), fix)
 
 
 def _message(fault: Any) -> str:
     """pydantic's message, or ours where pydantic's refers to Python."""
     match fault["type"]:
-        case "model_type" | "model_attributes_type" | "dict_type":
+        case kind if kind in _MAPPINGS:
             return "must be a mapping, such as {kind: …}"
         case "union_tag_invalid":
             return f"unknown kind '{fault['ctx']['tag']}': write one of {fault['ctx']['expected_tags']}"
@@ -127,7 +169,7 @@ def _message(fault: Any) -> str:
             return fault["msg"].removeprefix("Value error, ")
 
 
-def _suggestion(spec_type: type[Spec], path: Where) -> str:
+def suggestion(spec_type: type[Spec], path: Where) -> str:
     """A hint for an unknown key: another tool's name for a setting, a nested setting, or a similar name."""
     name = str(path[-1])
     everywhere = [f"{prefix}{key}" for prefix, spec in all_specs(spec_type) for key in spec.__pydantic_fields__]
