@@ -1,18 +1,21 @@
 """Tokenised rows of a split as flat arrays, in memory or memory-mapped from a rendering on disk.
 
-A rendering is a folder that is written once and read by every training that needs the same tokens:
+A row is one sequence, or several that belong together: the chosen and the rejected answer to a prompt. A rendering is a
+folder that is written once and read by every training that needs the same tokens:
 
-ids.bin     int32 [tokens]      offsets.bin   int64 [rows + 1]   rows.json       the names of the rows
-weights.bin float32 [tokens]    ordinals.bin  int64 [rows]       rendering.json  origin, counts, digest
+ids.bin     int32 [tokens]      offsets.bin   int64 [sequences + 1]   rows.json       the names of the rows
+weights.bin float32 [tokens]    ordinals.bin  int64 [rows]            rendering.json  origin, counts, digest
+NAME.bin    float32 [rows]      for each value of the rows, such as label
 """
 
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import IO, Any
@@ -25,27 +28,45 @@ from burnish.core.files import publish_folder, read_json, write_json
 
 Indices = NDArray[np.int64]
 _EMPTY_RECORD: Mapping[str, Any] = MappingProxyType({"counts": {}, "read": (), "notes": ()})
+_NO_VALUES: Mapping[str, NDArray[np.float32]] = MappingProxyType({})
 _ARRAYS: Mapping[str, Any] = {"ids": np.int32, "weights": np.float32, "offsets": np.int64, "ordinals": np.int64}
 
 
 @dataclass(frozen=True)
 class TokenisedRows:
-    """All rows of a split in three flat arrays; row r is `ids[offsets[r]:offsets[r + 1]]`."""
+    """All rows of a split in three flat arrays; sequence s is `ids[offsets[s]:offsets[s + 1]]`.
+
+    Row r is the sequences from `r · width` up to `(r + 1) · width`, which a micro-batch never separates.
+    """
 
     ids: NDArray[np.int32]  # [tokens]
     weights: NDArray[np.float32]  # [tokens], of predicting each token from the previous ones; 0 is not learned
-    offsets: NDArray[np.int64]  # [rows + 1]
+    offsets: NDArray[np.int64]  # [sequences + 1]
     row_ids: tuple[str, ...]
+    width: int = 1
+    """Sequences of each row."""
+    values: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """Further numbers of each row by name, [rows] or [rows, width], such as `label`."""
 
     @classmethod
     def of(cls, rows: Iterable[tuple[str, NDArray[np.int32], NDArray[np.float32]]]) -> "TokenisedRows":
         """Collect (row id, ids [T], weights [T]); the first token of a row is never learned."""
+        return cls.of_groups((name, [(ids, weights)]) for name, ids, weights in rows)
+
+    @classmethod
+    def of_groups(
+        cls,
+        rows: Iterable[tuple[str, Sequence[tuple[NDArray[np.int32], NDArray[np.float32]]]]],
+        width: int = 1,
+        values: Mapping[str, NDArray[np.float32]] = _NO_VALUES,
+    ) -> "TokenisedRows":
+        """Collect (row id, `width` sequences of ids [T] and weights [T])."""
         ids, weights, lengths, names = [], [], [0], []
-        for name, row, weight in rows:
-            row, weight = checked_row(name, row, weight)
-            ids.append(row)
-            weights.append(weight)
-            lengths.append(len(row))
+        for name, sequences in rows:
+            for sequence, weight in checked_group(name, sequences, width):
+                ids.append(sequence)
+                weights.append(weight)
+                lengths.append(len(sequence))
             names.append(name)
         empty = [np.array([])]
         return cls(
@@ -53,6 +74,8 @@ class TokenisedRows:
             np.concatenate(weights or empty).astype(np.float32),
             np.cumsum(lengths),
             tuple(names),
+            width,
+            values,
         )
 
     def __len__(self) -> int:
@@ -61,6 +84,11 @@ class TokenisedRows:
     @cached_property
     def lengths(self) -> Indices:
         """The number of tokens of each row, [rows]."""
+        return self.sequence_lengths.reshape(-1, self.width).sum(1)
+
+    @cached_property
+    def sequence_lengths(self) -> Indices:
+        """The number of tokens of each sequence, [rows · width]."""
         return np.diff(self.offsets)
 
     @property
@@ -78,7 +106,7 @@ class TokenisedRows:
         return float(sum(self.weights[self.span(r)].sum(dtype=np.float64) for r in rows.tolist()))
 
     def digest(self) -> str:
-        """sha256 over ids, weights, offsets and row ids."""
+        """sha256 over ids, weights, offsets, row ids and values."""
         return self._digest
 
     @cached_property
@@ -87,16 +115,36 @@ class TokenisedRows:
         for array in (self.ids, self.weights, self.offsets):
             total.update(np.ascontiguousarray(array).data)
         total.update("\0".join(self.row_ids).encode())
+        for name, array in sorted(self.values.items()):
+            total.update(name.encode())
+            total.update(np.ascontiguousarray(array).data)
         return total.hexdigest()
 
     def span(self, row: int) -> slice:
         """The slice of a row in the flat arrays."""
-        return slice(self.offsets[row], self.offsets[row + 1])
+        return slice(self.offsets[row * self.width], self.offsets[(row + 1) * self.width])
+
+    def spans(self, row: int) -> list[slice]:
+        """The slices of a row's sequences, [width]."""
+        bounds = self.offsets[row * self.width : (row + 1) * self.width + 1].tolist()
+        return [slice(start, end) for start, end in pairwise(bounds)]
+
+    def with_values(self, **values: NDArray[np.float32]) -> "TokenisedRows":
+        """The same rows with further values."""
+        return replace(self, values={**self.values, **values})
 
     def first(self, rows: int) -> "TokenisedRows":
         """The first `rows` rows, as views."""
-        end = int(self.offsets[rows])
-        return TokenisedRows(self.ids[:end], self.weights[:end], self.offsets[: rows + 1], self.row_ids[:rows])
+        rows = min(rows, len(self))
+        end = int(self.offsets[rows * self.width])
+        return TokenisedRows(
+            self.ids[:end],
+            self.weights[:end],
+            self.offsets[: rows * self.width + 1],
+            self.row_ids[:rows],
+            self.width,
+            {name: array[:rows] for name, array in self.values.items()},
+        )
 
 
 def checked_row(
@@ -108,6 +156,15 @@ def checked_row(
     weights = np.array(weights, np.float32)
     weights[:1] = 0.0
     return np.asarray(ids, np.int32), weights
+
+
+def checked_group(
+    name: str, sequences: Sequence[tuple[NDArray[np.int32], NDArray[np.float32]]], width: int
+) -> list[tuple[NDArray[np.int32], NDArray[np.float32]]]:
+    """Check that a row has `width` sequences, and each of them."""
+    if len(sequences) != width:
+        raise ValueError(f"row {name} has {len(sequences)} sequences instead of {width}")
+    return [checked_row(name, ids, weights) for ids, weights in sequences]
 
 
 @dataclass(frozen=True)
@@ -133,10 +190,13 @@ class Rendering:
 
 
 class RenderingWriter:
-    """Writes rows to the folder `partial` as they arrive, and publishes the complete rendering atomically."""
+    """Writes rows to the folder `partial` as they arrive, and publishes the complete rendering atomically.
 
-    def __init__(self, partial: Path):
-        self._partial = partial
+    Every row has `width` sequences, and a number for each of `values`.
+    """
+
+    def __init__(self, partial: Path, width: int = 1, values: Sequence[str] = ()):
+        self._partial, self._width, self._values = partial, width, tuple(values)
         self._names: list[str] = []
         self._end = 0
 
@@ -145,7 +205,8 @@ class RenderingWriter:
         self._partial.mkdir(parents=True)
         self._stack = ExitStack()
         self._files: dict[str, IO[bytes]] = {
-            name: self._stack.enter_context((self._partial / f"{name}.bin").open("wb")) for name in _ARRAYS
+            name: self._stack.enter_context((self._partial / f"{name}.bin").open("wb"))
+            for name in (*_ARRAYS, *self._values)
         }
         self._append("offsets", 0)
         return self
@@ -158,12 +219,24 @@ class RenderingWriter:
 
     def add(self, name: str, ordinal: int, ids: NDArray[np.int32], weights: NDArray[np.float32]) -> None:
         """Add one piece [T] of row `ordinal` of the dataset; ordinals must not decrease."""
-        ids, weights = checked_row(name, ids, weights)
-        self._files["ids"].write(ids.tobytes())
-        self._files["weights"].write(weights.tobytes())
-        self._end += len(ids)
-        self._append("offsets", self._end)
+        self.add_group(name, ordinal, [(ids, weights)])
+
+    def add_group(
+        self,
+        name: str,
+        ordinal: int,
+        sequences: Sequence[tuple[NDArray[np.int32], NDArray[np.float32]]],
+        values: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
+        """Add the sequences (ids [T], weights [T]) of row `ordinal` of the dataset, with its values."""
+        for ids, weights in checked_group(name, sequences, self._width):
+            self._files["ids"].write(ids.tobytes())
+            self._files["weights"].write(weights.tobytes())
+            self._end += len(ids)
+            self._append("offsets", self._end)
         self._append("ordinals", ordinal)
+        for value in self._values:
+            self._files[value].write(np.float32(values[value]).tobytes())
         self._names.append(name)
 
     def publish(
@@ -171,6 +244,7 @@ class RenderingWriter:
     ) -> Rendering:
         """Move the rendering to its folder; `origin` is the fingerprint of all its inputs."""
         record = {"origin": origin, "counts": dict(counts), "read": sorted(read), "notes": list(notes)}
+        record |= self._layout
         rendering = self.mapped(record)
         write_json(self._partial / "rendering.json", {**record, "digest": _digest(rendering, origin)})
         remove_rendering(folder)
@@ -182,7 +256,11 @@ class RenderingWriter:
         for file in self._files.values():
             file.flush()
         write_json(self._partial / "rows.json", self._names)
-        return _mapped(self._partial, record)
+        return _mapped(self._partial, {**record, **self._layout})
+
+    @property
+    def _layout(self) -> dict[str, Any]:
+        return {"width": self._width, "values": list(self._values)}
 
     def _append(self, name: str, number: int) -> None:
         self._files[name].write(np.int64(number).tobytes())
@@ -203,7 +281,8 @@ def open_rendering(folder: Path, origin: str) -> Rendering | None:
 def _mapped(folder: Path, record: Mapping[str, Any]) -> Rendering:
     arrays = {name: _map(folder / f"{name}.bin", dtype) for name, dtype in _ARRAYS.items()}
     names = tuple(read_json(folder / "rows.json"))
-    rows = TokenisedRows(arrays["ids"], arrays["weights"], arrays["offsets"], names)
+    values = {name: _map(folder / f"{name}.bin", np.float32) for name in record["values"]}
+    rows = TokenisedRows(arrays["ids"], arrays["weights"], arrays["offsets"], names, record["width"], values)
     return Rendering(rows, arrays["ordinals"], record["counts"], tuple(record["read"]), tuple(record["notes"]))
 
 
@@ -215,7 +294,8 @@ def _map(file: Path, dtype: Any) -> NDArray[Any]:
 
 def _digest(rendering: Rendering, origin: str) -> str:
     """The digest of a rendering. It includes the digest of its rows, which training needs anyway."""
-    about = [origin, dict(rendering.counts), rendering.read, rendering.notes, rendering.rows.digest()]
+    about = [origin, dict(rendering.counts), rendering.read, rendering.notes, rendering.rows.width]
+    about.append(rendering.rows.digest())
     total = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     total.update(np.ascontiguousarray(rendering.ordinals).data)
     return total.hexdigest()

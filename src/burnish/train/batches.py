@@ -7,8 +7,10 @@ sequences without any padding; attention keeps them apart by `cu_seqlens`.
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -23,52 +25,125 @@ _TORCH = {np.dtype(np.int64): torch.int64, np.dtype(np.int32): torch.int32, np.d
 
 @dataclass(frozen=True)
 class Batch:
-    """Complete sequences in one flat row, and the positions whose next token is learned."""
+    """Complete sequences in one flat row, and the positions whose next token is learned.
+
+    Where `gather` is given, the sequences of a row share the tokens of their prompt: the flat row holds them once, and
+    attention runs on `states[gather]`, of which it keeps `[keep]`.
+    """
 
     input_ids: torch.Tensor  # [1, T]
     position_ids: torch.Tensor  # [1, T], from 0 in each sequence
-    cu_seqlens: torch.Tensor  # [S + 1] int32
+    cu_seqlens: torch.Tensor  # [S + 1] int32, of the sequences before any tokens are shared
     bounds: tuple[int, ...]  # cu_seqlens as plain integers
     positions: torch.Tensor  # [K], hidden states that predict a learned token
     targets: torch.Tensor  # [K], the learned tokens
     weights: torch.Tensor  # [K] float32
     sequences: torch.Tensor  # [K], the sequence each belongs to
-    row_indices: torch.Tensor  # [S], indices into the TokenisedRows
-    rows: Indices  # [S], the same on the host
-    learned: Indices  # [S], learned tokens of each row
+    owners: torch.Tensor  # [T] int32, row · width + sequence in the row: names each token's dropout mask
+    values: Mapping[str, torch.Tensor]  # float32 [R, …], the rows' values
+    rows: Indices  # [R], indices into the TokenisedRows, on the host
+    learned: Indices  # [R], learned tokens of each row
+    width: int = 1
+    gather: torch.Tensor | None = None  # [bounds[-1]]
+    keep: torch.Tensor | None = None  # [T]
 
     @property
     def tokens(self) -> int:
-        return self.bounds[-1]
+        """T, the tokens of the flat row."""
+        return self.input_ids.shape[1]
+
+    def sums(self, numbers: torch.Tensor) -> torch.Tensor:
+        """The sum of a number of each learned token [K] over each sequence [S]; differentiable."""
+        return numbers.new_zeros(len(self.bounds) - 1).index_add(0, self.sequences, numbers)
+
+    def alone(self) -> "list[Batch]":
+        """Each sequence as a batch by itself, for a model that cannot compute several at once; [S]."""
+        return [self._alone(place, start, end) for place, (start, end) in enumerate(pairwise(self.bounds))]
+
+    def _alone(self, place: int, start: int, end: int) -> "Batch":
+        mine = self.sequences == place
+        return replace(
+            self,
+            input_ids=self.input_ids[:, start:end],
+            position_ids=self.position_ids[:, start:end],
+            cu_seqlens=self.cu_seqlens[place : place + 2] - start,
+            bounds=(0, end - start),
+            positions=self.positions[mine] - start,
+            targets=self.targets[mine],
+            weights=self.weights[mine],
+            sequences=self.sequences[mine] - place,
+            owners=self.owners[start:end],
+        )
+
+    @property
+    def counts(self) -> torch.Tensor:
+        """Learned tokens of each sequence [S], float32."""
+        return self.sums(torch.ones_like(self.weights))
 
 
-def make_batch(data: TokenisedRows, rows: Indices, device: torch.device | str = "cpu") -> Batch:
-    """Concatenate the rows with these indices; to a CUDA device they are sent in one copy, without waiting for it."""
-    spans = [data.span(r) for r in rows.tolist()]
-    lengths = data.lengths[rows]
-    bounds = np.concatenate([[0], np.cumsum(lengths)])
+def make_batch(
+    data: TokenisedRows, rows: Indices, device: torch.device | str = "cpu", *, share_prompts: bool = False
+) -> Batch:
+    """Concatenate the rows with these indices; to a CUDA device they are sent in one copy, without waiting for it.
+
+    `share_prompts` lays out the common tokens before the first learned one of a row's sequences once.
+    """
+    width = data.width
+    spans = [span for row in rows.tolist() for span in data.spans(row)]
     ids = np.concatenate([data.ids[span] for span in spans])
     weights = np.concatenate([data.weights[span] for span in spans])
-    learned = np.flatnonzero(weights)
+    lengths = data.sequence_lengths.reshape(-1, width)[rows].reshape(-1)
+    bounds = np.concatenate([[0], np.cumsum(lengths)])
     sequences = np.repeat(np.arange(len(spans)), lengths)
-    positions = np.arange(len(ids)) - bounds[sequences]
     arrays: dict[str, NDArray[np.generic]] = {
-        "input_ids": ids.astype(np.int64)[None],
-        "position_ids": positions.astype(np.int64)[None],
+        "position_ids": (np.arange(len(ids)) - bounds[sequences]).astype(np.int64),
+        "owners": (rows[sequences // width] * width + sequences % width).astype(np.int32),
+    }
+    learned = np.flatnonzero(weights)
+    before, gather = learned - 1, None
+    if share_prompts and width > 1:
+        gather, keep = _shared(ids, weights, bounds, width)
+        before = gather[before]
+        arrays = {name: array[keep] for name, array in arrays.items()} | {"gather": gather, "keep": keep}
+    arrays |= {
+        "input_ids": (ids if gather is None else ids[arrays["keep"].astype(np.int64)]).astype(np.int64)[None],
+        "position_ids": arrays["position_ids"][None],
         "cu_seqlens": bounds.astype(np.int32),
-        "positions": (learned - 1).astype(np.int64),
+        "positions": before.astype(np.int64),
         "targets": ids[learned].astype(np.int64),
         "weights": weights[learned].astype(np.float32),
         "sequences": sequences[learned].astype(np.int64),
-        "row_indices": rows.astype(np.int64),
     }
+    arrays |= {f"values/{name}": array[rows].astype(np.float32) for name, array in data.values.items()}
     device = torch.device(device)
     if device.type == "cuda":
         tensors = in_one_copy(arrays, device)
     else:
         tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
-    counts = np.bincount(sequences[learned], minlength=len(spans))
-    return Batch(**tensors, bounds=tuple(bounds.tolist()), rows=rows, learned=counts)
+    values = {name: tensors.pop(f"values/{name}") for name in data.values}
+    counts = np.bincount(sequences[learned] // width, minlength=len(rows))
+    return Batch(**tensors, values=values, bounds=tuple(bounds.tolist()), rows=rows, learned=counts, width=width)
+
+
+def _shared(
+    ids: NDArray[np.int32], weights: NDArray[np.float32], bounds: Indices, width: int
+) -> tuple[Indices, Indices]:
+    """(gather, keep): where each token is in the flat row that holds common prompts once, and which tokens it holds."""
+    at = np.arange(len(ids))
+    first = at.copy()  # the token that stands for each token
+    for row in range(0, len(bounds) - 1, width):
+        starts, ends = bounds[row : row + width], bounds[row + 1 : row + width + 1]
+        shared = min(
+            int(np.argmax(weights[start:end] > 0)) if weights[start:end].any() else int(end - start)
+            for start, end in zip(starts, ends, strict=True)
+        )
+        for start in starts[1:]:
+            same = ids[starts[0] : starts[0] + shared] == ids[start : start + shared]
+            shared = shared if same.all() else int(np.argmin(same))
+        for start in starts[1:]:
+            first[start : start + shared] = at[starts[0] : starts[0] + shared]
+    keep = np.flatnonzero(first == at)
+    return np.searchsorted(keep, first), keep
 
 
 def in_one_copy(arrays: Mapping[str, NDArray[np.generic]], device: torch.device) -> dict[str, torch.Tensor]:
@@ -161,6 +236,29 @@ class StepPlan:
     def epochs_done(self, cursor: Cursor) -> float:
         """The number of finished epochs, with a fraction."""
         return cursor.epoch + cursor.step / len(self.epoch(cursor.epoch))
+
+
+class Material(Protocol):
+    """What the steps of a run are made of."""
+
+    is_fixed: bool
+    """True if the rows of a step are known before the steps before it are done."""
+
+    def at(self, cursor: Cursor) -> tuple[TokenisedRows, Indices]:
+        """The rows of a step: indices into tokenised rows."""
+        ...
+
+
+@dataclass(frozen=True)
+class FixedRows:
+    """The same rows in every epoch, in the order of a plan."""
+
+    data: TokenisedRows
+    plan: StepPlan
+    is_fixed = True
+
+    def at(self, cursor: Cursor) -> tuple[TokenisedRows, Indices]:
+        return self.data, self.plan.rows(cursor)
 
 
 def micro_batches(lengths: Indices, rows: Indices, limit: int, one_by_one: bool = False) -> list[Indices]:

@@ -34,12 +34,12 @@ class TokenDropout:
 
     def begin(self, step: int, batch: Batch) -> None:
         """Set the batch of the next forward and backward pass, and its optimizer step."""
-        lengths = batch.cu_seqlens.diff()
-        row_keys = _hash(_hash(batch.row_indices.int() ^ _word(self._seed)) ^ _word(step))
-        # without the size, the host waits for the device to count it
-        keys = torch.repeat_interleave(row_keys, lengths.long(), output_size=batch.tokens)
+        keys = _hash(_hash(batch.owners ^ _word(self._seed)) ^ _word(step))
         self.keys = _hash(keys ^ _hash(batch.position_ids[0].int()))
-        self.lengths = torch.repeat_interleave(lengths.float(), lengths.long(), output_size=batch.tokens)
+        each = batch.cu_seqlens.diff()
+        # without the size, the host waits for the device to count it
+        lengths = torch.repeat_interleave(each.float(), each.long(), output_size=batch.bounds[-1])
+        self.lengths = lengths if batch.keep is None else lengths[batch.keep]
 
     def remove(self) -> None:
         """Restore the modules' own forward."""

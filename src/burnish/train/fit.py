@@ -20,8 +20,9 @@ from burnish.core.context import Context
 from burnish.core.errors import AskError, ModelError
 from burnish.core.events import Chosen, Event, Note
 from burnish.models.adapters.initial import fixed_matrices
+from burnish.models.probing import causal_model
 from burnish.specs.train import MAX_COUNT, LoraSpec, PretrainSpec, SftSpec, TrainSpec, WholeModelSpec
-from burnish.train.batches import StepPlan, TokenisedRows
+from burnish.train.batches import FixedRows, StepPlan, TokenisedRows
 from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder, load, read, read_weights
 from burnish.train.checkpoints.lineage import Origin
 from burnish.train.checkpoints.state import LoopSettings, TrainState
@@ -30,17 +31,30 @@ from burnish.train.kernels.lora import FusedLora
 from burnish.train.loop import Loop
 from burnish.train.neftune import EmbeddingNoise
 from burnish.train.objectives.balance import balance_of
+from burnish.train.objectives.causal import Causal
+from burnish.train.objectives.objective import Objective
 from burnish.train.optim.optimizers import Optimizer
 from burnish.train.optim.schedule import Schedule
+from burnish.train.passes import ForwardPasses, Passes
 from burnish.train.precision import Start, give_whole_model
 from burnish.train.reporting import curve, ledger
+from burnish.train.reporting.ledger import LedgerType
 from burnish.train.resolve import Resolved, save_every
-from burnish.train.scoring import Scorer, causal_model
+from burnish.train.scoring import Scorer
 from burnish.train.trackers.tracking import Tracking
 
 _ROWS_WHEN_NOT_SAID = 16
 _EVALUATIONS = 10
+_CAUSAL = Causal()
 _NO_KERNEL = "torch's flash attention does not support it, so sequences are computed one after the other"
+
+
+Complete = Callable[[ForwardPasses, TokenisedRows, str], TokenisedRows]
+"""Called with the passes of the untrained model, the rows of a split, and its name."""
+
+
+def _as_they_are(passes: ForwardPasses, rows: TokenisedRows, split: str) -> TokenisedRows:
+    return rows
 
 
 @dataclass(frozen=True)
@@ -67,8 +81,12 @@ def fit(
     held_out: TokenisedRows | None,
     resolved: Resolved,
     start: Start | None = None,
+    objective: Objective = _CAUSAL,
+    complete: Complete = _as_they_are,
 ) -> Fitted:
     """Train `model` in place and write `rows.parquet`, `loss.png` and `trackers/` into `ctx.out`.
+
+    `complete` adds to a split what the objective needs of the model before the first step.
 
     Errors: those of the loop; AskError `ask.wrong-value` when the model does not support the requested attention;
     ModelError `model.broken` when the rows have tokens outside the model's embedding.
@@ -85,7 +103,7 @@ def fit(
         ctx.emit(note)
     fused = FusedLora(model)
     is_fused = bool(fused.layers)
-    scorer = Scorer(model, spec.attention, _longest(rows, held_out), fused)
+    scorer = Scorer(model, spec.attention, _longest(rows, held_out), fused, rows.width)
     scorer.keeps_routing = balance is not None
     if is_fused and not fused.layers:
         ctx.emit(Note(text="the adapters are computed by PEFT: burnish's own layers differ from them for this model"))
@@ -98,27 +116,38 @@ def fit(
     plan = _plan(spec, rows, ctx.emit)
     settings = _settings(spec, plan, held_out, resolved, ctx.emit)
     checkpoints = CheckpointFolder(ctx.scratch / "checkpoints", spec.checkpoint.keep)
-    loop = Loop(
+    passes = Passes(
         scorer,
+        objective,
         optimizer,
-        rows,
+        TrainState(micro_batch_tokens=settings.micro_batch_tokens),
+        max_grad_norm=settings.max_grad_norm,
+        balance=balance,
+        dropout=dropout,
+        emit=ctx.emit,
+        is_stopping=lambda: ctx.stopping,
+    )
+    origin = _origin(spec, ctx, rows, held_out, optimizer)
+    rows = complete(passes, rows, "train")
+    held_out = None if held_out is None else complete(passes, held_out, "validation")
+    loop = Loop(
+        passes,
+        FixedRows(rows, plan),
         held_out,
         plan,
         settings,
         checkpoints=checkpoints,
-        balance=balance,
-        dropout=dropout,
         ledger_path=ctx.scratch / "ledger" / "visits.bin",
-        origin=_origin(spec, ctx, rows, held_out, optimizer),
+        origin=origin,
         emit=ctx.emit,
-        is_stopping=lambda: ctx.stopping,
     )
     resumed_from, continues = _resume(spec.resume, loop, checkpoints, ctx.emit)
     checkpoints.refuse_without_room(loop.checkpoint_bytes())
     ctx.check_settings()
     if resumed_from is None:
         checkpoints.clear()
-    ledger.name_rows(ctx.scratch / "ledger" / "visits.bin", rows.row_ids)
+    visits, type = ctx.scratch / "ledger" / "visits.bin", LedgerType(objective.row_values)
+    ledger.name_rows(visits, rows.row_ids, type)
     with _tracking(spec, ctx, loop.state.step, continues) as tracking:
         loop.emit = tracking.emit
         state = loop.run()
@@ -134,8 +163,9 @@ def fit(
     else:  # adapters are small: they are saved in float32, as trained
         optimizer.give_masters()
     model.eval()
-    ledger.publish(ctx.scratch / "ledger" / "visits.bin", rows.row_ids, ctx.out / "rows.parquet")
-    curve.draw(ctx.scratch / "ledger" / "visits.bin", rows, state.evaluations, ctx.out / "loss.png")
+    ledger.publish(visits, rows.row_ids, ctx.out / "rows.parquet", type)
+    weights = objective.row_weights(rows, np.arange(len(rows)))
+    curve.draw(type.read(visits), weights, state.evaluations, ctx.out / "loss.png", objective.per)
     provenance = {"resumed": loop.lineage} if loop.lineage else {}
     return Fitted(_measures(state, plan, rows, resumed_from) | saved, provenance)
 
@@ -153,7 +183,7 @@ def _check_tokens(model: nn.Module, *splits: TokenisedRows | None) -> None:
 
 
 def _longest(*splits: TokenisedRows | None) -> int:
-    return max(int(split.lengths.max(initial=0)) for split in splits if split is not None)
+    return max(int(split.sequence_lengths.max(initial=0)) for split in splits if split is not None)
 
 
 def _cast_trained(model: nn.Module, dtype: torch.dtype) -> None:
@@ -353,6 +383,7 @@ def _measures(state: TrainState, plan: StepPlan, rows: TokenisedRows, resumed_fr
         "tokens_per_second": round(state.tokens / max(state.seconds, 1e-9), 1),
         "seconds": round(state.seconds, 2),
     }
+    measures |= {f"last_eval_{name}": value for name, value in state.last_metrics.items()}
     if state.evaluations:
         measures |= {"best_eval_loss": state.best_loss, "best_step": state.best_step}
         measures["last_eval_loss"] = state.evaluations[-1][1]

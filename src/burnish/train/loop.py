@@ -7,17 +7,14 @@ resumed makes the same steps, bit for bit on a CPU. One process on one device.
 import math
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
-
-import numpy as np
-from numpy.typing import NDArray
 
 from burnish.core.errors import MachineError, RunError
 from burnish.core.events import Event, Metric, Note
 from burnish.core.faults import first_line, is_out_of_memory
-from burnish.train.batches import StepPlan, TokenisedRows
+from burnish.train.batches import Material, StepPlan, TokenisedRows
 from burnish.train.checkpoints.checkpoint import (
     Checkpoint,
     CheckpointFolder,
@@ -28,14 +25,10 @@ from burnish.train.checkpoints.checkpoint import (
 from burnish.train.checkpoints.lineage import Change, Origin, compare, lineage_entry
 from burnish.train.checkpoints.saving import CheckpointWriter
 from burnish.train.checkpoints.state import LoopSettings, TrainState
-from burnish.train.dropout import TokenDropout
-from burnish.train.objectives.balance import Balance
-from burnish.train.optim.optimizers import Optimizer
 from burnish.train.passes import Gradient, Passes, StopAskedError
 from burnish.train.reporting import ledger
-from burnish.train.reporting.ledger import RowLedger, record
+from burnish.train.reporting.ledger import LedgerType, RowLedger
 from burnish.train.reporting.metrics import Reporter
-from burnish.train.scoring import Scorer
 
 _ROWS_NAMED = 3
 
@@ -45,43 +38,29 @@ class Loop:
 
     def __init__(
         self,
-        scorer: Scorer,
-        optimizer: Optimizer,
-        rows: TokenisedRows,
+        passes: Passes,
+        material: Material,
         held_out: TokenisedRows | None,
         plan: StepPlan,
         settings: LoopSettings,
         *,
         checkpoints: CheckpointFolder,
-        balance: Balance | None = None,
-        dropout: TokenDropout | None = None,
         ledger_path: Path,
         origin: Origin,
         emit: Callable[[Event], None],
-        is_stopping: Callable[[], bool],
     ):
-        self.scorer, self.optimizer, self.rows, self.held_out = scorer, optimizer, rows, held_out
+        self._passes, self.optimizer, self.objective = passes, passes.optimizer, passes.objective
+        self.material, self.held_out = material, held_out
         self.plan, self.settings, self.checkpoints = plan, settings, checkpoints
-        self._reports_balance = balance is not None
         self._ledger_path, self.origin = ledger_path, origin
+        self._ledger_type = LedgerType(self.objective.row_values)
         self.emit = emit
-        self.state = TrainState(micro_batch_tokens=settings.micro_batch_tokens)
-        self._passes = Passes(
-            scorer,
-            optimizer,
-            rows,
-            self.state,
-            max_grad_norm=settings.max_grad_norm,
-            balance=balance,
-            dropout=dropout,
-            emit=emit,
-            is_stopping=is_stopping,
-        )
+        self.state = passes.state
         self._ledger_offset = 0
         self._writer = CheckpointWriter(checkpoints, lambda event: self.emit(event))
         self._saved_step: int | None = None
-        self._unread: list[tuple[int, int, Gradient]] = []
-        """(step, epoch, results) of the steps since the host last waited for the device."""
+        self._unread: list[tuple[int, int, Gradient, TokenisedRows]] = []
+        """(step, epoch, results, rows) of the steps since the host last waited for the device."""
         self.lineage: list[dict[str, Any]] = []
         """Named checkpoints that the run was resumed from, with the settings that changed there."""
 
@@ -93,7 +72,7 @@ class Loop:
         """
         changes = compare(checkpoint, self.origin, may_change=named is not None)
         found = self._ledger_path if named is None else self._ledger_beside(named)
-        self._refuse_damaged_ledger(found, checkpoint.state["standing"]["step"], *_ledger_of(checkpoint.state))
+        self._refuse_damaged_ledger(found, _step_of(checkpoint.state), *_ledger_of(checkpoint.state))
         state = TrainState.from_json(checkpoint.state["standing"])
         if state.step > self.settings.total_steps:
             raise RunError(
@@ -129,7 +108,7 @@ class Loop:
 
     def _refuse_damaged_ledger(self, path: Path, step: int, offset: int, sha256: str) -> None:
         """RunError `run.broken-checkpoint` with the newest earlier checkpoint whose part of the ledger is whole."""
-        reason = ledger.damage(path, offset, sha256)
+        reason = ledger.damage(path, offset, sha256, self._ledger_type)
         if reason is None:
             return
         what = f"the row ledger {path} is not that of step {step}: {reason}"
@@ -138,8 +117,8 @@ class Loop:
         for place in filter(None, (folder.at(earlier) for earlier in reversed(folder.steps()) if earlier < step)):
             state = read_state(place)
             kept, digest = _ledger_of(state)
-            if ledger.damage(path, kept, digest) is None:
-                known = f"its first {kept:,} bytes ({ledger.visits(kept)}), up to step {state['standing']['step']}"
+            if ledger.damage(path, kept, digest, self._ledger_type) is None:
+                known = f"its first {kept:,} bytes ({self._ledger_type.visits(kept)}), up to step {_step_of(state)}"
                 raise RunError("run.broken-checkpoint", f"{what}; {known}, are whole", f"set resume: {place}, or {fix}")
         raise RunError("run.broken-checkpoint", what, fix)
 
@@ -157,7 +136,7 @@ class Loop:
         self._ledger = RowLedger(self._ledger_path, self._ledger_offset)
         began, before = time.monotonic(), self.state.seconds
         self._reporter = Reporter(self.plan, self.settings, self.state, self.emit)
-        self.scorer.model.train()
+        self._passes.scorer.model.train()
         self._reporter.progress()
         try:
             self._evaluate_when_due()  # an evaluation that a stop interrupted
@@ -227,22 +206,22 @@ class Loop:
     def _step(self) -> None:
         """One optimizer step."""
         state, settings = self.state, self.settings
-        rows = self.plan.rows(state.cursor)
+        data, rows = self.material.at(state.cursor)
         rate = settings.learning_rate * settings.schedule(state.step)
-        found = self._passes.gradient(rows)
-        self._unread.append((state.step + 1, state.cursor.epoch, found))
+        found = self._passes.gradient(data, rows)
+        self._unread.append((state.step + 1, state.cursor.epoch, found, data))
         after, is_last = self.plan.after(state.cursor), state.step + 1 == settings.total_steps
         is_logged = is_last or (state.step + 1) % settings.log_every == 0
         values: dict[str, float] = {}
         if is_logged:  # the only steps in which the host waits for the device, before the weights change
-            if not is_last:
-                self._passes.prepare(self.plan.rows(after))
+            if not is_last and self.material.is_fixed:
+                self._passes.prepare(*self.material.at(after))
             values = self._read()
         self._update(rate)
         self.optimizer.zero_grad()
         state.step += 1
         state.cursor = after
-        state.tokens += int(self.rows.lengths[rows].sum())
+        state.tokens += int(data.lengths[rows].sum())
         state.learned_tokens += int(found.learned.sum())
         if is_logged:
             self._reporter.step({"loss": values["loss"], "learning_rate": rate} | values)
@@ -255,16 +234,19 @@ class Loop:
         """
         state, values = self.state, dict[str, float]()
         while self._unread:
-            step, epoch, found = self._unread.pop(0)
-            loss, aux_loss, grad_norm, row_losses = found.read()
+            step, epoch, found, data = self._unread.pop(0)
+            (loss, aux_loss, grad_norm, *metrics), row_values = found.read()
             if not (math.isfinite(loss + aux_loss) and math.isfinite(grad_norm)):
                 what = "gradient" if math.isfinite(loss + aux_loss) else "loss"
                 numbers = f" (loss {loss}, grad_norm {grad_norm})"
-                self._refuse_not_finite(f"the {what} of step {step}", numbers, found.rows)
-            self._ledger.append([record(found.rows, epoch, step, row_losses, found.learned)])
+                self._refuse_not_finite(
+                    f"the {what} of step {step}", numbers, [data.row_ids[row] for row in found.rows]
+                )
+            self._ledger.append([self._ledger_type.record(found.rows, epoch, step, row_values, found.learned)])
             state.first_loss = loss if state.first_loss is None else state.first_loss
             state.last_loss = loss
-            values = {"loss": loss, "grad_norm": grad_norm} | ({"aux_loss": aux_loss} if self._reports_balance else {})
+            values = {"loss": loss, "grad_norm": grad_norm} | dict(zip(self.objective.metrics, metrics, strict=True))
+            values |= {"aux_loss": aux_loss} if self._passes.balances else {}
         return values
 
     def _update(self, rate: float) -> None:
@@ -286,11 +268,11 @@ class Loop:
             "lora, a smaller micro_batch_tokens or gradient_checkpointing: true",
         )
 
-    def _refuse_not_finite(self, what: str, numbers: str = "", rows: NDArray[np.int64] | None = None) -> NoReturn:
+    def _refuse_not_finite(self, what: str, numbers: str = "", rows: Sequence[str] = ()) -> NoReturn:
         self._writer.close()
         saved, _ = self.checkpoints.newest()
-        names = [] if rows is None else [self.rows.row_ids[row] for row in rows[:_ROWS_NAMED].tolist()]
-        more = f" and {len(rows) - len(names)} more" if rows is not None and len(rows) > len(names) else ""
+        names = rows[:_ROWS_NAMED]
+        more = f" and {len(rows) - len(names)} more" if len(rows) > len(names) else ""
         look = f"; look at the rows of this step: {', '.join(names)}{more}" if names else ""
         change = "a lower learning_rate or max_grad_norm, or dtype: float32"
         raise RunError(
@@ -311,11 +293,15 @@ class Loop:
         if self.held_out is None or not is_due or (state.evaluations and state.evaluations[-1][0] == step):
             return
         self._read()
-        loss = self._passes.mean_loss(self.held_out)
+        loss, *metrics = self._passes.evaluate(self.held_out)
         if not math.isfinite(loss):
             self._refuse_not_finite(f"the validation loss after step {step}")
         state.evaluations.append((step, loss))
-        self.emit(Metric(step=step, values={"eval_loss": loss}))
+        named = dict(zip(self.objective.metrics, metrics, strict=True))
+        self.emit(
+            Metric(step=step, values={"eval_loss": loss} | {f"eval_{name}": value for name, value in named.items()})
+        )
+        state.last_metrics = named
         self._count_gain(loss)
         if state.best_loss is None or loss < state.best_loss:
             state.best_loss, state.best_step = loss, step
@@ -339,6 +325,10 @@ class Loop:
         state.evaluations_without_gain += 1
         is_out_of_patience = settings.patience is not None and state.evaluations_without_gain >= settings.patience
         state.stopped_early = is_out_of_patience and state.step < settings.total_steps
+
+
+def _step_of(state: Mapping[str, Any]) -> int:
+    return state["standing"]["step"]
 
 
 def _ledger_of(state: Mapping[str, Any]) -> tuple[int, str]:

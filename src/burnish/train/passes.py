@@ -7,6 +7,7 @@ dropout masks depend on tokens alone, so the result is the same.
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from burnish.train.checkpoints.checkpoint import capture_randomness, restore_ran
 from burnish.train.checkpoints.state import TrainState
 from burnish.train.dropout import TokenDropout, generator_states
 from burnish.train.objectives.balance import Balance
-from burnish.train.objectives.causal import score
+from burnish.train.objectives.objective import Objective
 from burnish.train.optim.optimizers import Optimizer
 from burnish.train.scoring import Scorer
 
@@ -33,149 +34,57 @@ class StopAskedError(Exception):
 class Gradient:
     """The results of a step, on the device until `read`; the clipped gradient itself is in the masters."""
 
-    numbers: torch.Tensor  # [3]: loss, load-balancing loss without its coefficient, norm before clipping
-    row_losses: torch.Tensor  # [rows] float32
+    numbers: torch.Tensor  # [3 + M]: loss, load-balancing loss without its coefficient, norm before clipping, metrics
+    row_values: torch.Tensor  # [1 + N, rows] float32: the loss of each row, and its further values
     rows: NDArray[np.int64]  # [rows], in the order of the micro-batches
     learned: NDArray[np.int64]  # [rows], learned tokens
 
-    def read(self) -> tuple[float, float, float, NDArray[np.float32]]:
-        """Loss, load-balancing loss, norm and `row_losses`: the host waits for the device, once."""
-        found = torch.cat([self.numbers, self.row_losses]).cpu().numpy()
-        loss, aux_loss, norm = found[:3].tolist()
-        return loss, aux_loss, norm, found[3:]
+    def read(self) -> tuple[list[float], NDArray[np.float32]]:
+        """`numbers` and `row_values`: the host waits for the device, once."""
+        count = len(self.numbers)
+        found = torch.cat([self.numbers, self.row_values.flatten()]).cpu().numpy()
+        return found[:count].tolist(), found[count:].reshape(self.row_values.shape)
 
 
-class Passes:
-    """Runs the model over rows; `state` has the step and the most tokens of a micro-batch."""
+class ForwardPasses:
+    """Runs a model over rows without a gradient; `state` has the step and the most tokens of a micro-batch."""
 
     def __init__(
         self,
         scorer: Scorer,
-        optimizer: Optimizer,
-        rows: TokenisedRows,
         state: TrainState,
         *,
-        max_grad_norm: float | None,
-        balance: Balance | None,
-        dropout: TokenDropout | None,
         emit: Callable[[Event], None],
         is_stopping: Callable[[], bool],
     ):
-        self.scorer, self.optimizer, self.rows, self.state = scorer, optimizer, rows, state
-        self._max_grad_norm, self._balance, self._dropout = max_grad_norm, balance, dropout
+        self.scorer, self.state = scorer, state
         self._emit, self._is_stopping = emit, is_stopping
         self._device = scorer.causal.device
-        self._runs_ahead = self._device.type != "cpu"  # a CPU cannot prepare the batch meanwhile
-        self._ahead: tuple[bytes, Batch] | None = None
-
-    def gradient(self, rows: NDArray[np.int64]) -> Gradient:
-        """The gradient of a step on these rows.
-
-        Errors: StopAskedError; MachineError `machine.no-memory` when a single row does not fit.
-        """
-        normaliser, repeated = self.rows.weight_of(rows), False
-        while True:
-            randomness, drawn = capture_randomness(), generator_states(self._device)
-            try:
-                losses, parts = self._accumulate(rows, normaliser)
-                norm = self.optimizer.clip(self._max_grad_norm)
-                if repeated:
-                    self._tell_repeated(drawn)
-                return Gradient(
-                    torch.cat([losses, norm.reshape(1)]),
-                    torch.cat([row_losses for _, row_losses in parts]),
-                    np.concatenate([batch.rows for batch, _ in parts]),
-                    np.concatenate([batch.learned for batch, _ in parts]),
-                )
-            except StopAskedError:
-                self.optimizer.zero_grad()
-                restore_randomness(randomness)
-                raise
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                reason = first_line(error)
-            self.optimizer.zero_grad()
-            self._halve(self.rows, rows, reason)
-            restore_randomness(randomness)
-            repeated = True
-
-    def prepare(self, rows: NDArray[np.int64]) -> None:
-        """Prepare the first batch of the next step while the device works on this one."""
-        if not self._runs_ahead:
-            return
-        part = self._split(self.rows, rows)[0]
-        try:
-            self._ahead = part.tobytes(), make_batch(self.rows, part, self._device)
-        except (RuntimeError, MemoryError) as error:  # the step itself handles it
-            if not is_out_of_memory(error):
-                raise
 
     @torch.no_grad()
-    def mean_loss(self, held_out: TokenisedRows) -> float:
-        """Mean loss of the validation rows, Σ weight·ce / Σ weight over all of them. Errors: those of `gradient`."""
-        every = np.arange(len(held_out))
-        normaliser = held_out.weight_of(every)
+    def each(
+        self, data: TokenisedRows, rows: NDArray[np.int64], run: Callable[[Batch], Any]
+    ) -> list[tuple[NDArray[np.int64], Any]]:
+        """(rows, result) of each micro-batch of these rows, in eval mode. Errors: those of `gradient`."""
         self.scorer.model.eval()
         try:
             while True:
                 try:
-                    losses = [self._part_loss(held_out, part, normaliser) for part in self._split(held_out, every)]
-                    return sum(torch.stack(losses).tolist())
+                    found = list[tuple[NDArray[np.int64], Any]]()
+                    for part in self._split(data, rows):
+                        self._raise_if_stopping()
+                        found.append((part, run(self._made(data, part))))
+                    return found
                 except (RuntimeError, MemoryError) as error:
                     if not is_out_of_memory(error):
                         raise
                     reason = first_line(error)
-                self._halve(held_out, every, reason)
+                self._halve(data, rows, reason)
         finally:
             self.scorer.model.train()
 
-    def _part_loss(self, held_out: TokenisedRows, part: NDArray[np.int64], normaliser: float) -> torch.Tensor:
-        self._raise_if_stopping()
-        return score(self.scorer, make_batch(held_out, part, self._device), normaliser).loss
-
-    def _accumulate(
-        self, rows: NDArray[np.int64], normaliser: float
-    ) -> tuple[torch.Tensor, list[tuple[Batch, torch.Tensor]]]:
-        """Add the gradients of all micro-batches; returns the two losses [2], and each batch's row losses."""
-        total, parts = torch.zeros(2, device=self._device), list[tuple[Batch, torch.Tensor]]()
-        split, tokens = self._split(self.rows, rows), int(self.rows.lengths[rows].sum())
-        counts = self._count_experts(split) if self._balance is not None and len(split) > 1 else None
-        for part in split:
-            self._raise_if_stopping()
-            batch = self._batch(part)
-            scored = score(self.scorer, batch, normaliser)
-            loss = scored.loss
-            if self._balance is not None:
-                routing = self.scorer.routed()
-                counted = self._balance.counts(routing) if counts is None else counts
-                uneven = self._balance.part_of_loss(routing, counted, tokens)
-                loss = loss + self._balance.coefficient * uneven
-                total[1] += uneven.detach()
-            loss.backward()
-            self.optimizer.gather()
-            total[0] += scored.loss.detach()
-            parts.append((batch, scored.row_losses))
-        return total, parts
-
-    @torch.no_grad()
-    def _count_experts(self, split: list[NDArray[np.int64]]) -> torch.Tensor:
-        """How often each expert is chosen in the whole step [experts], with the step's own random numbers."""
-        assert self._balance is not None
-        randomness, counts = capture_randomness(), []
-        for part in split:
-            self._raise_if_stopping()
-            counts.append(self._balance.counts(self.scorer.route(self._batch(part))))
-        restore_randomness(randomness)
-        return torch.stack(counts).sum(0)
-
-    def _batch(self, part: NDArray[np.int64]) -> Batch:
-        ahead, self._ahead = self._ahead, None
-        is_made = ahead is not None and ahead[0] == part.tobytes()
-        batch = ahead[1] if ahead is not None and is_made else make_batch(self.rows, part, self._device)
-        if self._dropout is not None:
-            self._dropout.begin(self.state.step, batch)
-        return batch
+    def _made(self, data: TokenisedRows, part: NDArray[np.int64]) -> Batch:
+        return make_batch(data, part, self._device, share_prompts=self.scorer.shares_prompts)
 
     def _split(self, data: TokenisedRows, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         return micro_batches(data.lengths, rows, self.state.micro_batch_tokens, self.scorer.one_by_one)
@@ -206,6 +115,151 @@ class Passes:
                 f"in parts of at most {self.state.micro_batch_tokens} tokens ({reason})",
             )
         )
+
+
+class Passes(ForwardPasses):
+    """The passes of a training: gradients of steps, and evaluations."""
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        objective: Objective,
+        optimizer: Optimizer,
+        state: TrainState,
+        *,
+        max_grad_norm: float | None,
+        balance: Balance | None,
+        dropout: TokenDropout | None,
+        emit: Callable[[Event], None],
+        is_stopping: Callable[[], bool],
+    ):
+        super().__init__(scorer, state, emit=emit, is_stopping=is_stopping)
+        self.objective, self.optimizer = objective, optimizer
+        self._max_grad_norm, self._balance, self._dropout = max_grad_norm, balance, dropout
+        self._runs_ahead = self._device.type != "cpu"  # a CPU cannot prepare the batch meanwhile
+        self._ahead: tuple[bytes, Batch] | None = None
+        self.balances = balance is not None
+        """True if a load-balancing loss of experts is added."""
+
+    def gradient(self, data: TokenisedRows, rows: NDArray[np.int64]) -> Gradient:
+        """The gradient of a step on these rows.
+
+        Errors: StopAskedError; MachineError `machine.no-memory` when a single row does not fit.
+        """
+        divisor, repeated = self._divisor(data, rows), False
+        while True:
+            randomness, drawn = capture_randomness(), generator_states(self._device)
+            try:
+                numbers, parts = self._accumulate(data, rows, divisor)
+                norm = self.optimizer.clip(self._max_grad_norm)
+                if repeated:
+                    self._tell_repeated(drawn)
+                return Gradient(
+                    torch.cat([numbers[:2], norm.reshape(1), numbers[2:]]),
+                    torch.cat([row_values for _, row_values in parts], 1),
+                    np.concatenate([batch.rows for batch, _ in parts]),
+                    np.concatenate([batch.learned for batch, _ in parts]),
+                )
+            except StopAskedError:
+                self.optimizer.zero_grad()
+                restore_randomness(randomness)
+                raise
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = first_line(error)
+            self.optimizer.zero_grad()
+            self._halve(data, rows, reason)
+            restore_randomness(randomness)
+            repeated = True
+
+    def prepare(self, data: TokenisedRows, rows: NDArray[np.int64]) -> None:
+        """Prepare the first batch of the next step while the device works on this one."""
+        if not self._runs_ahead:
+            return
+        part = self._split(data, rows)[0]
+        try:
+            self._ahead = part.tobytes(), self._made(data, part)
+        except (RuntimeError, MemoryError) as error:  # the step itself handles it
+            if not is_out_of_memory(error):
+                raise
+
+    def evaluate(self, held_out: TokenisedRows) -> list[float]:
+        """Loss and metrics [1 + M] of the validation rows, as of one step over all of them. Errors: as `each`."""
+        every = np.arange(len(held_out))
+        divisor = self._divisor(held_out, every)
+
+        def score(batch: Batch, surveyed: torch.Tensor | None) -> torch.Tensor:
+            scored = self.objective.score(self.scorer, batch, divisor, surveyed)
+            return torch.cat([scored.loss.reshape(1), scored.metrics])
+
+        def survey(batch: Batch) -> torch.Tensor | None:
+            return self.objective.survey(self.scorer, batch)
+
+        parts = [part for _, part in self.each(held_out, every, survey)] if self.objective.surveys else []
+        surveyed = torch.stack(parts).sum(0) if parts else None
+        losses = [part for _, part in self.each(held_out, every, lambda batch: score(batch, surveyed))]
+        return torch.stack(losses).sum(0).tolist()
+
+    def _accumulate(
+        self, data: TokenisedRows, rows: NDArray[np.int64], divisor: float
+    ) -> tuple[torch.Tensor, list[tuple[Batch, torch.Tensor]]]:
+        """Add the gradients of all micro-batches; returns losses and metrics [2 + M], and the row values of each."""
+        objective, parts = self.objective, list[tuple[Batch, torch.Tensor]]()
+        total = torch.zeros(2 + len(objective.metrics), device=self._device)
+        split, tokens = self._split(data, rows), int(data.lengths[rows].sum())
+        surveyed, counts = self._survey(data, split)
+        for part in split:
+            self._raise_if_stopping()
+            batch = self._batch(data, part)
+            scored = objective.score(self.scorer, batch, divisor, surveyed)
+            loss = scored.loss
+            if self._balance is not None:
+                routing = self.scorer.routed()
+                counted = self._balance.counts(routing) if counts is None else counts
+                uneven = self._balance.part_of_loss(routing, counted, tokens)
+                loss = loss + self._balance.coefficient * uneven
+                total[1] += uneven.detach()
+            loss.backward()
+            self.optimizer.gather()
+            total[0] += scored.loss.detach()
+            total[2:] += scored.metrics
+            parts.append((batch, torch.cat([scored.row_losses.detach()[None], scored.row_values])))
+        return total, parts
+
+    @torch.no_grad()
+    def _survey(
+        self, data: TokenisedRows, split: list[NDArray[np.int64]]
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """What the objective needs of the whole step, and how often each expert is chosen in it [experts].
+
+        The passes draw the step's own random numbers.
+        """
+        counts_experts = self._balance is not None and len(split) > 1
+        if not counts_experts and not self.objective.surveys:
+            return None, None
+        randomness = capture_randomness()
+        found, counts = list[torch.Tensor](), list[torch.Tensor]()
+        for part in split:
+            self._raise_if_stopping()
+            batch = self._batch(data, part)
+            if self.objective.surveys and (surveyed := self.objective.survey(self.scorer, batch)) is not None:
+                found.append(surveyed)
+            if counts_experts and self._balance is not None:
+                counts.append(self._balance.counts(self.scorer.route(batch)))
+        restore_randomness(randomness)
+        return torch.stack(found).sum(0) if found else None, torch.stack(counts).sum(0) if counts else None
+
+    def _batch(self, data: TokenisedRows, part: NDArray[np.int64]) -> Batch:
+        ahead, self._ahead = self._ahead, None
+        is_made = ahead is not None and ahead[0] == part.tobytes()
+        batch = ahead[1] if ahead is not None and is_made else self._made(data, part)
+        if self._dropout is not None:
+            self._dropout.begin(self.state.step, batch)
+        return batch
+
+    def _divisor(self, data: TokenisedRows, rows: NDArray[np.int64]) -> float:
+        return float(self.objective.row_weights(data, rows).sum())
 
     def _tell_repeated(self, drawn: list[torch.Tensor]) -> None:
         """Report whether the repeated step is equal to the first try: random numbers drawn in it would change it."""

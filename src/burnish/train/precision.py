@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from burnish.core.events import Chosen, Event, Note
 from burnish.models.dtypes import dtypes_in
+from burnish.models.probing import causal_model
 from burnish.train.optim.optimizers import Optimizer
-from burnish.train.scoring import causal_model
 
 LOST_TO_TELL = 0.1
 """Share of the update's norm: `save_dtype: auto` avoids a larger loss by rounding; otherwise it is reported."""

@@ -9,18 +9,16 @@ own forward; one that cannot be trained exactly in any way is refused by name.
 from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
-from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from burnish.core.errors import AskError, ModelError
 from burnish.models.probing import (
     MOST,
-    after_head,
     beyond,
     boundaries,
-    causal_model,
     distance,
     drops_attention,
     error_text,
@@ -34,8 +32,8 @@ from burnish.models.probing import (
     trunks,
 )
 from burnish.train.batches import Batch, TokenisedRows, make_batch
+from burnish.train.forward import Forward
 from burnish.train.kernels import attention as per_sequence
-from burnish.train.kernels.head import linear_cross_entropy, module_cross_entropy
 from burnish.train.kernels.lora import FusedLora
 
 _TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
@@ -50,39 +48,31 @@ _LONGEST, _WORK = 600, 5e11
 """A question has at most so many tokens; a small model, so many that parameters times tokens stay below the second."""
 
 
-class Scorer:
-    """`scorer(batch, normaliser)` is (loss, ce [K]): loss = Σ weight·ce / normaliser over the batch's learned tokens.
+class Scorer(Forward):
+    """The fastest exact way to run a model.
 
     `model` is a causal language model, with or without PEFT's adapters in it. `attention` is `auto`, `varlen`
     (per sequence of a packed batch), `sdpa` or `eager`; `longest` is the length of the longest row, None for any.
     `one_by_one` is True if a batch may hold only one sequence, and `reason` says why. `fused` are layers that a kernel
-    of ours computes: they are compared too, and removed if they differ from the model's own.
+    of ours computes: they are compared too, and removed if they differ from the model's own. `width` is the number of
+    sequences of a row: with several, it is tested whether their common prompt can be computed once.
 
     Errors: ModelError `model.unsupported` for a model that cannot be trained exactly; AskError `ask.wrong-value` for
     an attention that it does not have.
     """
 
     def __init__(
-        self, model: nn.Module, attention: str = "auto", longest: int | None = None, fused: FusedLora | None = None
+        self,
+        model: nn.Module,
+        attention: str = "auto",
+        longest: int | None = None,
+        fused: FusedLora | None = None,
+        width: int = 1,
     ):
-        self.model = model
-        self._fused = fused or FusedLora(nn.Module())
-        self.causal = causal_model(model)
-        self.keeps_routing = False
-        """True fills `routing`: the router logits [T, experts] of each mixture of experts in the last batch."""
-        self.routing: tuple[Tensor, ...] | None = None
-        self.packs, self.reason = False, ""
+        super().__init__(model, attention, fused)
+        plain = self._plain_attention
         self.kernel_reason = ""
         """Why a packed batch is not given to the kernel for all of its sequences; empty where it is, and on a CPU."""
-        self._trusts_kernel = True
-        self._usual_attention: str = self.causal.config._attn_implementation or "eager"
-        plain = attention if attention in ("sdpa", "eager") else self._usual_attention
-        self._set_attention(plain)
-        self.head: Any = self.causal.get_output_embeddings()
-        self._scale, self._softcap = after_head(self.causal.config.get_text_config())
-        self._closed_form = type(self.head) is nn.Linear and self._softcap is None
-        self._trunk: Any = None
-        self._sends_positions = self._keeps_logits = True
         flash = self._flash = per_sequence.flash_on(self.causal.device)
         if flash is not None:
             flash.refusals.clear()
@@ -94,86 +84,11 @@ class Scorer:
             self._packed_attention = self._cheapest_attention() if self.packs else per_sequence.NAME
             self._set_attention(self._packed_attention if self.packs else plain)
             self._check_gradients(plain)
+            drops = drops_attention(self.causal.config.get_text_config())
+            if width > 1 and self.packs and self._packed_attention == per_sequence.WITHOUT_MASKS and not drops:
+                self.shares_prompts = not _refusal(lambda: self._why_no_sharing(width))
         if flash is not None and self.packs and not self.kernel_reason:
-            drops = {"it has no dropout"} if drops_attention(self.causal.config.get_text_config()) else set()
-            self.kernel_reason = "; ".join(sorted(flash.refusals | drops))
-
-    @property
-    def one_by_one(self) -> bool:
-        return not self.packs
-
-    @property
-    def uses_own_head(self) -> bool:
-        """True if the model's own forward computes the logits."""
-        return self._trunk is None
-
-    def restore_attention(self) -> None:
-        """Restore the model's own attention."""
-        self._set_attention(self._usual_attention)
-
-    def _set_attention(self, name: str) -> None:
-        self._attention = name
-        try:
-            self.causal.set_attn_implementation(name)
-        except ValueError as error:
-            raise AskError(
-                "ask.wrong-value",
-                f"this {self.causal.config.model_type} model has no attention '{name}'",
-                "set attention: auto",
-            ) from error
-
-    def __call__(self, batch: Batch, normaliser: float) -> tuple[Tensor, Tensor]:
-        shares = batch.weights / normaliser
-        if self.uses_own_head:
-            logits = self._own_logits(batch, batch.positions).float()  # [K, V]
-            losses = nn.functional.cross_entropy(logits, batch.targets, reduction="none")
-            return (losses * shares).sum(), losses.detach()
-        hidden = self.hidden(batch)[batch.positions]  # [K, d]
-        if self._closed_form:
-            return linear_cross_entropy(hidden, self.head.weight, self.head.bias, batch.targets, shares, self._scale)
-        trained = [parameter for parameter in self.head.parameters() if parameter.requires_grad]
-        return module_cross_entropy(hidden, self._logits, trained, batch.targets, shares)
-
-    def hidden(self, batch: Batch) -> Tensor:
-        """The last hidden states, [T, d]."""
-        output = self._trunk(**self._inputs(batch))
-        self.routing = output.get("router_logits")
-        return output.last_hidden_state[0]
-
-    def route(self, batch: Batch) -> tuple[Tensor, ...]:
-        """Run the model for its `routing` only. Errors: those of `routed`."""
-        _ = self._own_logits(batch, batch.positions[:1]) if self.uses_own_head else self.hidden(batch)
-        return self.routed()
-
-    def routed(self) -> tuple[Tensor, ...]:
-        """`routing` of the last batch. Errors: ModelError `model.unsupported` when the model returned none."""
-        if not self.routing:
-            raise self._unsupported("it returns no router logits in training, which its load-balancing loss needs")
-        return self.routing
-
-    def _own_logits(self, batch: Batch, positions: Tensor | None = None) -> Tensor:
-        """The logits of the model's own forward, at some positions [K, V] or all [T, V]."""
-        kept = {} if positions is None or not self._keeps_logits else {"logits_to_keep": positions}
-        output = self.causal(**self._inputs(batch), **kept)
-        self.routing = output.get("router_logits")
-        return output.logits[0] if kept or positions is None else output.logits[0, positions]
-
-    def _logits(self, hidden: Tensor) -> Tensor:
-        logits = self.head(hidden)
-        logits = logits if self._scale == 1.0 else logits * self._scale
-        return logits if self._softcap is None else self._softcap * torch.tanh(logits / self._softcap)
-
-    def _inputs(self, batch: Batch) -> dict[str, Any]:
-        inputs: dict[str, Any] = {"input_ids": batch.input_ids, "use_cache": False}
-        if self._sends_positions:
-            inputs["position_ids"] = batch.position_ids
-        if self.keeps_routing:
-            inputs["output_router_logits"] = True
-        if self.packs:
-            inputs["sequence_bounds"] = batch.bounds
-            if self._trusts_kernel:
-                inputs["cu_seq_lens_q"] = batch.cu_seqlens
-        return inputs
+            self.kernel_reason = "; ".join(sorted(flash.refusals | ({"it has no dropout"} if drops else set())))
 
     def _question(self, lengths: list[int], changed: int = 0) -> tuple[TokenisedRows, list[Batch]]:
         """Rows of random tokens, and a batch of each alone; every second row, from the first, may be `changed`."""
@@ -293,6 +208,28 @@ class Scorer:
         is_same = is_causal and not _refusal(lambda: "" if torch.equal(states(packed), expected) else "differs")
         return per_sequence.WITHOUT_MASKS if is_same else per_sequence.NAME
 
+    def _why_no_sharing(self, width: int) -> str:
+        """Empty when sequences with their prompt computed once have the losses and the gradient of whole ones."""
+        parts = [part.numpy() for part in random_ids(self.causal.config, _SHORT * (1 + width))]
+        groups: list[tuple[str, list[tuple[NDArray[np.int32], NDArray[np.float32]]]]] = []
+        for row, prompt in enumerate(parts[: len(_SHORT)]):
+            whole = [np.concatenate([prompt, answer]) for answer in parts[len(_SHORT) + row :: len(_SHORT)]]
+            groups.append((str(row), [(ids, (np.arange(len(ids)) >= len(prompt)).astype(np.float32)) for ids in whole]))
+        rows, every = TokenisedRows.of_groups(groups, width), np.arange(len(groups))
+        apart, shared = (make_batch(rows, every, self.causal.device, share_prompts=share) for share in (False, True))
+        signs = torch.linspace(-1, 2, len(apart.targets), device=self.causal.device)  # each token has its own gradient
+
+        def loss(batch: Batch) -> Tensor:
+            return (self.token_losses(batch) * signs).sum()
+
+        with torch.no_grad():
+            found = off_by(self.token_losses(shared), self.token_losses(apart), _TOLERANCE, self._rounding)
+        weights = some_trained(self.model)
+        if found or not weights:
+            return found
+        expected = gradient(lambda: loss(apart), weights)
+        return off_by(gradient(lambda: loss(shared), weights), expected, _GRADIENT_TOLERANCE, self._rounding)
+
     @property
     def _is_exact(self) -> bool:
         """True for float32 on a CPU, where rounding cannot hide a difference."""
@@ -378,13 +315,6 @@ class Scorer:
             _refusal(other_way)
             self._set_attention(used)
         return min(found[0], MOST) if found else 0.0
-
-    def _unsupported(self, why: str) -> ModelError:
-        return ModelError(
-            "model.unsupported",
-            f"this {self.causal.config.model_type} model cannot be trained or measured here: {why}",
-            "check that the model's files are complete, or use a model of another family",
-        )
 
 
 def _refusal(question: Callable[[], str]) -> str:

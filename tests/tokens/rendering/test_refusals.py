@@ -6,7 +6,7 @@ from tests.tokens.conftest import LETTER_SPECIALS
 from burnish.core.catalog import stages
 from burnish.core.errors import BurnishError, DataError
 from burnish.specs.tokens import RenderSpec
-from burnish.tokens.rendering.refusals import not_trainable
+from burnish.tokens.rendering.refusals import wrong_kind
 from burnish.tokens.rendering.renderer import Renderer
 
 CALLS = (
@@ -141,7 +141,7 @@ def test_tools_and_system_messages_that_are_omitted_are_refused(letters, templat
     ],
 )
 def test_a_row_of_another_kind_names_the_stages_that_exist(kind, purpose, known):
-    error = not_trainable(kind)
+    error = wrong_kind(kind)
     assert isinstance(error, DataError)
     assert (
         error.what == f"the row is of kind {kind}, for {purpose}; sft and pretrain support rows of kind chat and text"

@@ -19,6 +19,7 @@ from burnish.models.bases import tokenizer_folder
 from burnish.specs.base import watch
 from burnish.specs.tokens import RenderSpec
 from burnish.tokens.load import load_tokenizer
+from burnish.tokens.rendering.refusals import wrong_kind
 from burnish.tokens.rendering.renderer import Rendered, Renderer
 
 if TYPE_CHECKING:
@@ -26,6 +27,25 @@ if TYPE_CHECKING:
 
 Tokens = tuple[NDArray[np.int32], NDArray[np.float32]]
 """Ids [T] and weights [T] of a piece."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which kinds of rows a training takes, and what each becomes: `width` sequences and some values."""
+
+    kinds: tuple[str, ...]
+    width: int = 1
+    values: tuple[str, ...] = ()
+
+    def values_of(self, row: Row) -> dict[str, float]:
+        """The values of a row by name."""
+        return {name: float(row[name]) for name in self.values}
+
+
+TEXTS = Layout(("chat", "text"))
+PAIRS = Layout(("preference",), width=2)
+LABELS = Layout(("label",), values=("label",))
+LAYOUTS = (TEXTS, PAIRS, LABELS)
 
 
 @dataclass(frozen=True)
@@ -81,10 +101,6 @@ class RowRenderer:
         """Messages with counts of what was left out, cut or not learned."""
         return self._renderer.warnings()
 
-    def render(self, row: Row) -> list[Rendered]:
-        """A row to train on, as `Renderer.render` gives it."""
-        return self._renderer.render(row)
-
     def pieces(self, row: Row) -> list[Rendered]:
         """The input of a model for a row: its pieces, both answers of a preference, or the prompt alone.
 
@@ -94,11 +110,16 @@ class RowRenderer:
             text, ids = self._renderer.prompt(row)
             return [Rendered(text, np.array(ids, np.int32), np.zeros(len(ids), np.float32))]
         answers = answers_of(row)
-        if not answers:
-            return self._renderer.render(row)
-        prompt, tools = row["messages"], row.get("tools")
-        pieces = [self._renderer.render_answer(prompt, answer, tools, row["source"]) for answer in answers]
-        return [piece for piece in pieces if piece is not None] if None not in pieces else []
+        return self._renderer.render_answers(row, answers) if answers else self._renderer.render(row)
+
+    def to_train(self, row: Row, layout: Layout) -> list[Rendered]:
+        """The sequences of a row to train on; empty when it is dropped, or an answer has no learned token.
+
+        Errors: DataError `data.unknown-format` for a row of another kind; those of `pieces`.
+        """
+        if row["kind"] not in layout.kinds:
+            raise wrong_kind(row["kind"], layout.kinds).at(row["source"])
+        return self.pieces(row)
 
     def shown(self, piece: Rendered) -> list[tuple[str, float]]:
         """A piece as (token text, weight): weight 0 is not learned."""
@@ -110,14 +131,14 @@ class RowRenderer:
         row_of: Callable[[Item], Row | None],
         *,
         processes: int | None = None,
-        to_train: bool = False,
+        layout: Layout | None = None,
     ) -> Iterator[tuple[Item, RenderedRow | None]]:
         """Each item with its row rendered, in order; with None where `row_of` gives none.
 
         Long work is shared by `processes`, all cores by default. Counts and reads of settings are those of rendering
-        here. `to_train` makes a row an error that is neither conversation nor text.
+        here. A row of a kind that the `layout` of a training does not take is an error.
         """
-        made = _Maker(self.tokenizer, self.spec, to_train)
+        made = _Maker(self.tokenizer, self.spec, layout)
         chunks = _Chunks(items, row_of)
         for rows, chunk in map_in_order(made, chunks, processes or usable_cores()):
             self.were_read(chunk.read)
@@ -173,11 +194,11 @@ class _Maker:
 
     tokenizer: "PreTrainedTokenizerBase"
     spec: RenderSpec
-    to_train: bool
+    layout: Layout | None
 
     def __call__(self) -> Callable[[list[Row | None]], _Chunk]:
-        renderer = RowRenderer(self.tokenizer, self.spec)
-        pieces = renderer.render if self.to_train else renderer.pieces
+        renderer, layout = RowRenderer(self.tokenizer, self.spec), self.layout
+        pieces = renderer.pieces if layout is None else lambda row: renderer.to_train(row, layout)
 
         def render(rows: list[Row | None]) -> _Chunk:
             read: set[str] = set()

@@ -6,7 +6,8 @@ renders. It is checked by its digest each time, and made again when it is damage
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +27,7 @@ from burnish.core.inputs.checks import refuse_rewritten, stamps
 from burnish.data.dataset import is_prepared, open_rows, row_count, split_file
 from burnish.data.document import Row
 from burnish.stages.tokens import rendering as rendering_module
-from burnish.stages.tokens.rendering import RenderedRow, RowRenderer, Tokens
+from burnish.stages.tokens.rendering import LAYOUTS, TEXTS, Layout, RenderedRow, RowRenderer, Tokens
 from burnish.tokens.tokenised import Rendering, RenderingWriter, open_rendering, remove_rendering
 
 _LIBRARIES = ("tokenizers", "transformers", "jinja2")
@@ -36,14 +37,20 @@ _MAX_CACHE_BYTES = 20 * 10**9
 
 
 def tokenised_split(
-    renderer: RowRenderer, data: Input, split: str, ctx: Context, *, processes: int | None = None
+    renderer: RowRenderer,
+    data: Input,
+    split: str,
+    ctx: Context,
+    *,
+    layout: Layout = TEXTS,
+    processes: int | None = None,
 ) -> Rendering:
-    """The learned pieces of a split's chat and text rows; what was left out is in the renderer's counts.
+    """The learned sequences of a split's rows; what was left out is in the renderer's counts.
 
     Raises what reading and rendering raise, and RunError `run.interrupted`.
     """
     before = stamps(data.path)
-    origin = origin_of(renderer, data, split)
+    origin = origin_of(renderer, data, split, layout)
     folder = _shelf(ctx) / origin[:32]
     with _locked(folder, split, ctx):
         rendering = open_rendering(folder, origin)
@@ -55,21 +62,22 @@ def tokenised_split(
             renderer.counts.clear()
             renderer.counts.update(rendering.counts)
             return rendering
-        with RenderingWriter(folder.with_suffix(".partial")) as writer:
-            notes = _render(renderer, data, split, ctx, processes, writer)
+        with RenderingWriter(folder.with_suffix(".partial"), layout.width, layout.values) as writer:
+            notes = _render(renderer, data, split, ctx, layout, processes, writer)
             refuse_rewritten(data.ref, before, stamps(data.path))  # the origin identifies the content before
             rendering = writer.publish(folder, origin, renderer.counts, renderer.read, notes)
     _make_room(_shelf(ctx), folder)
     return rendering
 
 
-def origin_of(renderer: RowRenderer, data: Input, split: str) -> str:
+def origin_of(renderer: RowRenderer, data: Input, split: str, layout: Layout = TEXTS) -> str:
     """The fingerprint of all that a split's rendering depends on."""
     tokenizer: Any = renderer.tokenizer
     return fingerprint.of_value(
         {
             "rows": fingerprint.of_path(split_file(data.path, split) if is_prepared(data.path) else data.path, {}),
             "split": split,
+            "layout": asdict(layout),
             "tokenizer": tokenizer.backend_tokenizer.to_str(),
             "special": {name: str(token) for name, token in tokenizer.special_tokens_map.items()},
             "template": tokenizer.chat_template,
@@ -117,7 +125,13 @@ def _locked(folder: Path, split: str, ctx: Context) -> Iterator[None]:
 
 
 def _render(
-    renderer: RowRenderer, data: Input, split: str, ctx: Context, processes: int | None, writer: RenderingWriter
+    renderer: RowRenderer,
+    data: Input,
+    split: str,
+    ctx: Context,
+    layout: Layout,
+    processes: int | None,
+    writer: RenderingWriter,
 ) -> list[str]:
     """Add every row to the writer; returns the notes of the reader."""
     notes: list[str] = []
@@ -129,12 +143,12 @@ def _render(
     total = row_count(data.path, split) if is_prepared(data.path) else 0
     renderer.counts.clear()
     rows = open_rows(data, split, report=report)
-    stream = renderer.stream(rows, lambda row: row, processes=processes, to_train=True)
+    stream = renderer.stream(rows, lambda row: row, processes=processes, layout=layout)
     for number, (row, rendered) in enumerate(stream):
         assert rendered is not None
         if rendered.error is not None:
             raise rendered.error
-        _add_learned(writer, row["id"], number, rendered.pieces)
+        _add_learned(writer, row, number, rendered.pieces, layout)
         done = number + 1
         if done % _ROWS_BETWEEN_REPORTS == 0:
             ctx.emit(Progress(phase=f"tokenise {split}", done=done, total=total))
@@ -142,11 +156,15 @@ def _render(
     return notes
 
 
-def _add_learned(writer: RenderingWriter, name: str, ordinal: int, pieces: list[Tokens]) -> None:
-    """Add the pieces of a row that have learned tokens; several pieces of one row are numbered."""
+def _add_learned(writer: RenderingWriter, row: Row, ordinal: int, pieces: list[Tokens], layout: Layout) -> None:
+    """Add what is learned of a row: a group of sequences, or each piece; several pieces of one row are numbered."""
+    if layout != TEXTS:
+        if pieces:
+            writer.add_group(row["id"], ordinal, pieces, layout.values_of(row))
+        return
     for number, (ids, weights) in enumerate(pieces, start=1):
         if weights.any():
-            writer.add(name if len(pieces) == 1 else f"{name}#{number}", ordinal, ids, weights)
+            writer.add(row["id"] if len(pieces) == 1 else f"{row['id']}#{number}", ordinal, ids, weights)
 
 
 class KeptTokens:
@@ -157,24 +175,31 @@ class KeptTokens:
 
     def __init__(self, renderer: RowRenderer, ctx: Context):
         self.renderer, self._ctx = renderer, ctx
-        self._writer = RenderingWriter(ctx.scratch / "kept-tokens")
-        self._trainable = bytearray()
+        self._writers = {
+            layout: RenderingWriter(ctx.scratch / "kept-tokens" / layout.kinds[0], layout.width, layout.values)
+            for layout in LAYOUTS
+        }
+        self._layouts: list[Layout | None] = []
         self._counts: dict[int, Mapping[str, int]] = {}  # of rows at which more is counted than the row itself
 
     def __enter__(self) -> "KeptTokens":
-        self._writer.__enter__()
+        self._stack = ExitStack()
+        for writer in self._writers.values():
+            self._stack.enter_context(writer)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.__exit__(kind, error, trace)
+        self._stack.__exit__(kind, error, trace)
 
     def add(self, row: Row, rendered: RenderedRow) -> int:
         """Keep a row's tokens; returns its number for `publish`."""
-        number = len(self._trainable)
-        self._trainable.append(row["kind"] in ("chat", "text"))
-        _add_learned(self._writer, row["id"], number, rendered.pieces)
+        number = len(self._layouts)
+        layout = next((layout for layout in LAYOUTS if row["kind"] in layout.kinds), None)
+        self._layouts.append(layout)
+        if layout is not None:
+            _add_learned(self._writers[layout], row, number, rendered.pieces, layout)
         if rendered.counts != {"rows": 1}:
             self._counts[number] = rendered.counts
         return number
@@ -184,18 +209,17 @@ class KeptTokens:
 
         To be called when the dataset is written.
         """
-        kept = self._writer.mapped()
+        kept = {layout: writer.mapped() for layout, writer in self._writers.items()}
         for split, numbers in order.items():
-            if not all(self._trainable[number] for number in numbers):
+            layouts = {self._layouts[number] for number in numbers}
+            layout = layouts.pop()
+            if layouts or layout is None:  # no training takes rows of several layouts, or of this kind
                 continue
-            origin = origin_of(self.renderer, Input("", "dataset", dataset), split)
+            origin = origin_of(self.renderer, Input("", "dataset", dataset), split, layout)
             folder = _shelf(self._ctx) / origin[:32]
-            with _locked(folder, split, self._ctx), RenderingWriter(folder.with_suffix(".partial")) as writer:
-                ends = np.searchsorted(kept.ordinals, np.asarray(numbers)[:, None] + np.array([0, 1]))  # [rows, 2]
-                for ordinal, (begin, end) in enumerate(ends.tolist()):
-                    for piece in range(begin, end):
-                        span = kept.rows.span(piece)
-                        writer.add(kept.rows.row_ids[piece], ordinal, kept.rows.ids[span], kept.rows.weights[span])
+            partial = RenderingWriter(folder.with_suffix(".partial"), layout.width, layout.values)
+            with _locked(folder, split, self._ctx), partial as writer:
+                _copy_rows(kept[layout], numbers, writer)
                 writer.publish(folder, origin, self._counts_of(numbers), self.renderer.read)
             _make_room(_shelf(self._ctx), folder)
 
@@ -205,6 +229,17 @@ class KeptTokens:
         for counts in counted:
             total.update(counts)
         return total
+
+
+def _copy_rows(kept: Rendering, numbers: Sequence[int], writer: RenderingWriter) -> None:
+    """Add the tokens of the rows with these ordinals, in this order."""
+    rows = kept.rows
+    ends = np.searchsorted(kept.ordinals, np.asarray(numbers)[:, None] + np.array([0, 1]))  # [rows, 2]
+    for ordinal, (begin, end) in enumerate(ends.tolist()):
+        for row in range(begin, end):
+            sequences = [(rows.ids[span], rows.weights[span]) for span in rows.spans(row)]
+            values = {name: float(array[row]) for name, array in rows.values.items()}
+            writer.add_group(rows.row_ids[row], ordinal, sequences, values)
 
 
 def _raise_if_stopping(ctx: Context, done: int, split: str) -> None:

@@ -84,20 +84,23 @@ def check_doubled(encoded: Encoded, tokenizer: PreTrainedTokenizerBase) -> None:
             )
 
 
-def not_trainable(kind: str) -> DataError:
-    """The error for a row that is neither a conversation nor a text; names the stages for its kind."""
+def wrong_kind(kind: str, accepted: Sequence[str] = ("chat", "text")) -> DataError:
+    """The error for a row whose kind a stage does not take; names the stages that take it."""
     purpose, names = _STAGES_FOR.get(kind, ("another purpose", ()))
     known = [name for name in names if name in stages()]
     advice = f"use the stage {' or '.join(known)}" if known else "no stage supports them yet"
+    as_chat = "; to use them with sft, write the answer as the last message" if "chat" in accepted else ""
     return DataError(
         "data.unknown-format",
-        f"the row is of kind {kind}, for {purpose}; sft and pretrain support rows of kind chat and text",
-        f"for {kind} rows {advice}; to use them with sft, write the answer as the last message",
+        f"the row is of kind {kind}, for {purpose}; this stage supports rows of kind {' and '.join(accepted)}",
+        f"for {kind} rows {advice}{as_chat}",
     )
 
 
 _STAGES_FOR: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "preference": ("preference training", ("dpo", "orpo", "simpo", "cpo", "ipo", "reward")),
+    "chat": ("supervised fine-tuning", ("sft", "pretrain")),
+    "text": ("pretraining", ("pretrain", "sft")),
+    "preference": ("preference training", ("dpo", "orpo", "simpo", "reward")),
     "label": ("training on good and bad answers", ("kto",)),
     "prompt": ("generation", ("grpo", "generate")),
 }

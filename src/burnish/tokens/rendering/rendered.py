@@ -28,6 +28,8 @@ COUNTED = {
     "overruled": "rows have a turn weight that train_on overrides",
 }
 """Counters reported to the user: name → sentence after the number."""
+COUNTED_BY_ROW = tuple(name for name, sentence in COUNTED.items() if sentence.startswith("rows "))
+"""Counters of rows; the others count turns, messages or pieces."""
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,16 @@ from burnish.specs.tokens import RenderSpec, RewrittenTurns
 from burnish.tokens.rendering.forms import Forms
 from burnish.tokens.rendering.history import History, Samples, with_default_mode
 from burnish.tokens.rendering.omissions import Omissions
-from burnish.tokens.rendering.refusals import Refusals, check_doubled, not_trainable
-from burnish.tokens.rendering.rendered import COUNTED, Encoded, Rendered, split_row, token_weights, truncate_left
+from burnish.tokens.rendering.refusals import Refusals, check_doubled, wrong_kind
+from burnish.tokens.rendering.rendered import (
+    COUNTED,
+    COUNTED_BY_ROW,
+    Encoded,
+    Rendered,
+    split_row,
+    token_weights,
+    truncate_left,
+)
 from burnish.tokens.rendering.turns import Turns
 from burnish.tokens.templates.chatml import CHATML
 from burnish.tokens.templates.dialect import Dialect, Prefixes
@@ -73,9 +81,19 @@ class Renderer:
                 if self.spec.train_on == "all":
                     return self._fitted([self._everything(messages, tools)])
                 return self._fitted(self._chat(messages, tools, self._weights(messages), rewritten))
-            raise not_trainable(row["kind"])
+            raise wrong_kind(row["kind"])
         except BurnishError as error:
             raise _with_source(row, error) from error
+
+    def render_answers(self, row: Mapping[str, Any], answers: Sequence[Messages]) -> list[Rendered]:
+        """Render each answer after the row's messages, as `render_answer` does; empty if one of them is dropped."""
+        before = Counter(self.counts)
+        found = [self.render_answer(row["messages"], answer, row.get("tools"), row["source"]) for answer in answers]
+        for name in COUNTED_BY_ROW:  # each answer counted the row
+            self.counts[name] = min(self.counts[name], before[name] + 1)
+        self.counts["rows"] += 1
+        pieces = [piece for piece in found if piece is not None and piece.learned]
+        return pieces if len(pieces) == len(answers) else []
 
     def render_answer(
         self, messages: Messages, answer: Messages, tools: Tools = None, source: str = "a row"

@@ -41,6 +41,8 @@ class TrainState:
     """The loss when it last fell by `min_delta`; a loss must beat it by as much to reset patience."""
     evaluations: list[tuple[int, float]] = field(default_factory=list)
     """(step, validation loss)."""
+    last_metrics: dict[str, float] = field(default_factory=dict)
+    """The objective's metrics in the last evaluation."""
     evaluations_without_gain: int = 0
     stopped_early: bool = False
     seconds: float = 0.0

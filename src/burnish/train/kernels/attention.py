@@ -131,6 +131,8 @@ def attend(
     *,
     sequence_bounds: tuple[int, ...] | None = None,
     cu_seq_lens_q: torch.Tensor | None = None,
+    sequence_gather: torch.Tensor | None = None,
+    sequence_keep: torch.Tensor | None = None,
     dropout: float = 0.0,
     scaling: float | None = None,
     sliding_window: int | None = None,
@@ -138,6 +140,9 @@ def attend(
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention [1, T, heads, head_dim] in which no token sees another sequence.
+
+    Sequences may share tokens of a prompt: attention is computed for `states[sequence_gather]`, to which the bounds
+    refer, and its rows `[sequence_keep]` are returned.
 
     Windows and chunks are those of `attention_mask`, a Sight. A soft cap of the scores is applied. Without
     `cu_seq_lens_q` the sequences are computed one after the other, even if a kernel supports them.
@@ -151,6 +156,14 @@ def attend(
         raise UnsupportedAttentionError(f"{type(module).__name__} needs its own mask, bias or sinks")
     if others.get("is_causal") is False or getattr(module, "is_causal", True) is False:
         raise UnsupportedAttentionError(f"{type(module).__name__} is not causal")
+    if sequence_gather is not None and sequence_keep is not None:
+        if attention_mask is not None or dropout:
+            raise UnsupportedAttentionError(f"{type(module).__name__} has a mask or dropout, and prompts are shared")
+        query, key, value = (states.index_select(2, sequence_gather) for states in (query, key, value))
+        settings: dict[str, Any] = {"sequence_bounds": sequence_bounds, "cu_seq_lens_q": cu_seq_lens_q}
+        settings |= {"scaling": scaling, "sliding_window": sliding_window, "softcap": softcap}
+        found, _ = attend(module, query, key, value, None, **settings)
+        return found.index_select(1, sequence_keep), None
     if attention_mask is None and sliding_window is not None:
         raise UnsupportedAttentionError(f"{type(module).__name__} has a window, but its model builds no mask")
     kind, size = ("causal", 0) if attention_mask is None else attention_mask.kind(sequence_bounds)

@@ -1,30 +1,28 @@
 """The objective of sft and pretrain: cross-entropy of the learned tokens, each with its weight.
 
-Loss = Σ weight·ce / Σ weight over the whole optimizer step. The divisor is known before the first
-micro-batch, so the gradient does not depend on how the step is split.
+loss = Σ weight·ce / Σ weight, over the whole optimizer step
 """
 
-from dataclasses import dataclass
-
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
+from burnish.tokens.tokenised import Indices, TokenisedRows
 from burnish.train.batches import Batch
-from burnish.train.scoring import Scorer
+from burnish.train.forward import Forward
+from burnish.train.objectives.objective import Scored, Separable, no_metrics, no_row_values
 
 
-@dataclass(frozen=True)
-class Scored:
-    """A micro-batch's part of the step's loss, and the values of each row for the row ledger."""
+class Causal(Separable):
+    """Cross-entropy of the next token."""
 
-    loss: Tensor  # scalar, differentiable
-    row_losses: Tensor  # [S] float32, Σ weight·ce / Σ weight of the row
+    per = "learned token"
 
+    def row_weights(self, data: TokenisedRows, rows: Indices) -> NDArray[np.float64]:
+        """Σ weight of each row."""
+        return np.array([data.weights[data.span(row)].sum(dtype=np.float64) for row in rows.tolist()])
 
-def score(scorer: Scorer, batch: Batch, normaliser: float) -> Scored:
-    """Score one micro-batch; `normaliser` is Σ weight over the whole optimizer step."""
-    loss, losses = scorer(batch, normaliser)
-    sums = torch.zeros(2, len(batch.rows), device=losses.device)
-    sums[0].index_add_(0, batch.sequences, losses * batch.weights)
-    sums[1].index_add_(0, batch.sequences, batch.weights)
-    return Scored(loss, sums[0] / sums[1])
+    def score(self, forward: Forward, batch: Batch, divisor: float, surveyed: Tensor | None) -> Scored:
+        loss, losses = forward(batch, divisor)
+        row_losses = batch.sums(losses * batch.weights) / batch.sums(batch.weights)
+        return Scored(loss, row_losses, no_metrics(loss), no_row_values(loss, len(batch.rows)))

@@ -7,25 +7,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burnish.evals.style import FAINT, INK, PALE, STRONG, WARM, new_figure, style_axes, write_heading
-from burnish.tokens.tokenised import TokenisedRows
-from burnish.train.reporting.ledger import RECORD
 
 _SMOOTHED_FROM = 10
 _WINDOW_SHARE = 0.05
 
 
-def draw(visits: Path, rows: TokenisedRows, evaluations: Sequence[Sequence[float]], target: Path) -> None:
-    """Write a plot of training and validation loss; `evaluations` are (step, loss), `rows` the training rows.
+def draw(
+    visits: NDArray[np.void],
+    weights: NDArray[np.float64],
+    evaluations: Sequence[Sequence[float]],
+    target: Path,
+    per: str = "learned token",
+) -> None:
+    """Write a plot of training and validation loss.
+
+    `visits` are the records of the row ledger, `weights` [rows] those of the training rows in the loss of a step;
+    `evaluations` are (step, loss); `per` names what the loss is a mean over.
 
     The loss of each step is light; its centred moving average over about a twentieth of the run is dark.
     """
     from matplotlib.ticker import MaxNLocator
 
-    steps, losses = step_losses(visits, rows)
+    steps, losses = step_losses(visits, weights)
     width, height = 8.0, 4.4
     figure = new_figure(width, height)
     subtitle = f"{len(steps):,} steps" if len(steps) != 1 else "1 step"
-    write_heading(figure, "Loss per learned token", subtitle)
+    write_heading(figure, f"Loss per {per}", subtitle)
     axes = figure.add_axes((0.09, 0.62 / height, 0.88, 1 - 1.55 / height))
     style_axes(axes, grid="y")
     if len(steps) < _SMOOTHED_FROM:
@@ -50,15 +57,16 @@ def draw(visits: Path, rows: TokenisedRows, evaluations: Sequence[Sequence[float
     figure.savefig(target)
 
 
-def step_losses(visits: Path, rows: TokenisedRows) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Steps [n] in which tokens were learned, and the reported loss [n] of each, in nats.
+def step_losses(
+    visits: NDArray[np.void], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Steps [n] in which something was learned, and the reported loss [n] of each.
 
-    That is Σ weight·ce / Σ weight over the step: the mean of the row losses, weighted by the weight of each row.
+    That is the mean of the row losses, weighted by the weight of each row.
     """
-    records = np.fromfile(visits, RECORD)
-    weights = rows.row_weights[records["row"]]
-    totals = np.bincount(records["step"], weights)
-    losses = np.bincount(records["step"], records["loss"] * weights)
+    each = weights[visits["row"]]
+    totals = np.bincount(visits["step"], each)
+    losses = np.bincount(visits["step"], visits["loss"] * each)
     steps = np.flatnonzero(totals)
     return steps, losses[steps] / totals[steps]
 

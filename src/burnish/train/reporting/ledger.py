@@ -1,13 +1,15 @@
 """The row ledger: the loss of every training row at every visit, appended during the run.
 
-A record is 20 bytes. Visits are written with each checkpoint, which records the length of the file and its sha256; a
-resumed run checks and truncates it there, so no visit is lost, repeated or changed. At the end it becomes
-`rows.parquet`. `rows.json` beside it holds the ids of the rows, so that it can be read before (`reporting.visits`).
+A record has 20 bytes, and 4 for each further value of a row that the objective gives. Visits are written with each
+checkpoint, which records the length of the file and its sha256; a resumed run checks and truncates it there, so no
+visit is lost, repeated or changed. At the end it becomes `rows.parquet`. `rows.json` beside it holds the ids of the
+rows and the names of the values, so that it can be read before (`reporting.visits`).
 """
 
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +22,36 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 RECORD = np.dtype([("row", "<i4"), ("epoch", "<i4"), ("step", "<i4"), ("loss", "<f4"), ("learned", "<i4")])
-
-
 _BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class LedgerType:
+    """The records of a ledger: those of `RECORD`, and a float32 for each of `values`."""
+
+    values: tuple[str, ...] = ()
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype([*RECORD.descr, *((name, "<f4") for name in self.values)])
+
+    def visits(self, offset: int) -> str:
+        """The number of visits in so many bytes."""
+        return f"{offset // self.dtype.itemsize:,} visits of rows"
+
+    def read(self, path: Path) -> NDArray[np.void]:
+        """All records of a file."""
+        return np.fromfile(path, self.dtype)
+
+    def record(
+        self, rows: NDArray[np.int64], epoch: int, step: int, values: NDArray, learned: NDArray
+    ) -> NDArray[np.void]:
+        """Records of one step's rows; `values` [1 + N, rows] are their losses, then the further values."""
+        records = np.zeros(len(rows), self.dtype)
+        records["row"], records["epoch"], records["step"], records["learned"] = rows, epoch, step, learned
+        for name, numbers in zip(("loss", *self.values), values, strict=True):
+            records[name] = numbers
+        return records
 
 
 class RowLedger:
@@ -47,7 +76,7 @@ class RowLedger:
         return self._hash.hexdigest()
 
     def append(self, visits: list[NDArray[np.void]]) -> None:
-        """Add records of `RECORD`, in the order of the rows in the step."""
+        """Add records of a `LedgerType`, in the order of the rows in the step."""
         self._unwritten += [records.tobytes() for records in visits]
 
     def write(self) -> int:
@@ -68,7 +97,7 @@ class RowLedger:
         self._file.close()
 
 
-def damage(path: Path, offset: int, sha256: str) -> str | None:
+def damage(path: Path, offset: int, sha256: str, type: LedgerType = LedgerType()) -> str | None:
     """Why the first `offset` bytes of a ledger are not those of a checkpoint; None if they are."""
     found, size = hashlib.sha256(), 0
     try:
@@ -82,13 +111,8 @@ def damage(path: Path, offset: int, sha256: str) -> str | None:
     if size < offset:
         return f"it has {size:,} bytes instead of {offset:,}"
     if sha256 not in ("", found.hexdigest()):
-        return f"its first {offset:,} bytes ({visits(offset)}) do not match their sha256"
+        return f"its first {offset:,} bytes ({type.visits(offset)}) do not match their sha256"
     return None
-
-
-def visits(offset: int) -> str:
-    """The number of visits in so many bytes."""
-    return f"{offset // RECORD.itemsize:,} visits of rows"
 
 
 def _blocks(path: Path, size: int) -> Iterator[bytes]:
@@ -99,29 +123,21 @@ def _blocks(path: Path, size: int) -> Iterator[bytes]:
             yield block
 
 
-def record(rows: NDArray[np.int64], epoch: int, step: int, losses: NDArray, learned: NDArray) -> NDArray[np.void]:
-    """Records of one micro-batch's rows."""
-    records = np.zeros(len(rows), RECORD)
-    records["row"], records["epoch"], records["step"] = rows, epoch, step
-    records["loss"], records["learned"] = losses, learned
-    return records
-
-
-def name_rows(path: Path, row_ids: Sequence[str]) -> None:
-    """Write the ids of the rows that a ledger counts from 0, beside it."""
+def name_rows(path: Path, row_ids: Sequence[str], type: LedgerType = LedgerType()) -> None:
+    """Write the ids of the rows that a ledger counts from 0, and the names of its values, beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path.with_name("rows.json"), row_ids)
+    write_json(path.with_name("rows.json"), {"ids": row_ids, "values": type.values})
 
 
-def publish(path: Path, row_ids: Sequence[str], target: Path) -> None:
+def publish(path: Path, row_ids: Sequence[str], target: Path, type: LedgerType = LedgerType()) -> None:
     """Write the ledger as parquet, with the columns of `as_table`."""
     import pyarrow.parquet as pq
 
-    pq.write_table(as_table(np.fromfile(path, RECORD), row_ids), target)
+    pq.write_table(as_table(type.read(path), row_ids), target)
 
 
 def as_table(records: NDArray[np.void], row_ids: Sequence[str]) -> "pa.Table":
-    """The columns id, epoch, step, loss, learned_tokens; one line per visit of a row."""
+    """The columns id, epoch, step, loss, learned_tokens and values; one line per visit of a row."""
     import pyarrow as pa
 
     def column(name: str) -> pa.Array:
@@ -134,5 +150,6 @@ def as_table(records: NDArray[np.void], row_ids: Sequence[str]) -> "pa.Table":
     # from buffers, since pa.array imports pandas where it is installed, which takes 0.7 s
     ids = names.take(column("row")).cast(pa.string())
     numbers = {"epoch": "epoch", "step": "step", "loss": "loss", "learned_tokens": "learned"}
+    numbers |= {name: name for name in records.dtype.names or () if name not in (RECORD.names or ())}
     columns = {"id": ids} | {title: column(name) for title, name in numbers.items()}
     return pa.Table.from_arrays(list(columns.values()), names=list(columns))

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from burnish.core.errors import RunError
-from burnish.train.reporting.ledger import RECORD, as_table
+from burnish.train.reporting.ledger import LedgerType, as_table
 
 _REQUIRED = ("id", "step", "loss")
 
@@ -40,7 +40,7 @@ class Visits:
         """
         try:
             return cls(_read_parquet(path) if path.suffix == ".parquet" else _read_unfinished(path))
-        except (OSError, ValueError, pa.ArrowException) as error:
+        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
             fix = "run the command again if the run has just ended; otherwise restore the file, or run the step again"
             raise RunError("run.failed", f"the row ledger {path} cannot be read: {error}", fix) from error
 
@@ -128,6 +128,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _read_unfinished(path: Path) -> pa.Table:
-    whole = path.stat().st_size // RECORD.itemsize  # a record may be half written
-    records = np.fromfile(path, RECORD, count=whole)
-    return as_table(records, json.loads(path.with_name("rows.json").read_bytes()))
+    named = json.loads(path.with_name("rows.json").read_bytes())
+    type = LedgerType(tuple(named["values"])).dtype
+    whole = path.stat().st_size // type.itemsize  # a record may be half written
+    return as_table(np.fromfile(path, type, count=whole), named["ids"])
