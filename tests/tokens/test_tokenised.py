@@ -159,6 +159,8 @@ def test_a_rendering_replaces_an_earlier_one_and_needs_no_folder_above(tmp_path)
         "counts": {"cut": 2},
         "read": ["a", "b"],
         "notes": ["note"],
+        "width": 1,
+        "values": [],
         "digest": "",
     }
 

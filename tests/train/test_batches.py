@@ -166,11 +166,12 @@ def test_a_batch_counts_the_learned_tokens_of_each_row_and_knows_its_rows():
     batch = make_batch(ROWS, np.array([0, 1, 2]))
     assert batch.tokens == 9
     assert batch.learned.tolist() == [2, 1, 0]  # the last row has none
-    assert batch.rows.tolist() == batch.row_indices.tolist() == [0, 1, 2]
+    assert batch.rows.tolist() == [0, 1, 2]
+    assert batch.owners.tolist() == [0, 0, 0, 0, 1, 1, 2, 2, 2]
     assert (batch.positions.tolist(), batch.sequences.tolist()) == ([0, 2, 4], [0, 0, 1])
     assert batch.position_ids.tolist() == [[0, 1, 2, 3, 0, 1, 0, 1, 2]]
     dtypes = {name: value.dtype for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
-    assert dtypes.pop("cu_seqlens") == torch.int32
+    assert dtypes.pop("cu_seqlens") == dtypes.pop("owners") == torch.int32
     assert dtypes.pop("weights") == torch.float32
     assert set(dtypes.values()) == {torch.int64}
 

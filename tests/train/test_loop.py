@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from burnish.core.errors import MachineError, RunError
-from burnish.train import passes
 from burnish.train.checkpoints.checkpoint import read_weights
+from burnish.train.objectives.causal import Causal
 from burnish.train.optim.optimizers import Optimizer
 from burnish.train.passes import Passes
 
@@ -90,12 +90,12 @@ def test_a_step_that_runs_out_of_memory_is_repeated_in_halves_with_the_same_grad
     plain = run_fit("plain", micro_batch_tokens=10_000, method={"kind": "full"})
     accumulate, failures = Passes._accumulate, []
 
-    def fails_on_large_parts(self, rows, normaliser):
+    def fails_on_large_parts(self, *asked):
         if self.state.step == 3 and self.state.micro_batch_tokens > 60:
             failures.append(self.state.micro_batch_tokens)
             next(iter(self.optimizer.masters.values())).grad = torch.ones(264, 32)  # half a backward pass
             raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
-        return accumulate(self, rows, normaliser)
+        return accumulate(self, *asked)
 
     monkeypatch.setattr(Passes, "_accumulate", fails_on_large_parts)
     halved = run_fit("halved", micro_batch_tokens=10_000, method={"kind": "full"})
@@ -108,11 +108,11 @@ def test_a_repeated_step_draws_the_random_numbers_of_its_first_try(run_fit, monk
     accumulate = Passes._accumulate
 
     def weights_when_it_fails_after_drawing(numbers):
-        def fails(self, rows, normaliser):
+        def fails(self, *asked):
             if self.state.micro_batch_tokens > 60:
                 torch.rand(numbers)
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            return accumulate(self, rows, normaliser)
+            return accumulate(self, *asked)
 
         monkeypatch.setattr(Passes, "_accumulate", fails)
         return run_fit(f"drew{numbers}", micro_batch_tokens=10_000, method=LORA).weights
@@ -156,7 +156,7 @@ def test_memory_that_runs_out_while_gradients_are_clipped_repeats_the_step(run_f
 
 
 def test_when_one_row_alone_does_not_fit_the_error_names_what_to_change(run_fit, monkeypatch):
-    def never_fits(self, rows, normaliser):
+    def never_fits(self, *asked):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(Passes, "_accumulate", never_fits)
@@ -170,21 +170,21 @@ def test_an_evaluation_that_runs_out_of_memory_is_repeated_in_halves(run_fit, ra
     held_out = random_rows(40, seed=3)
     settings = {"held_out": held_out, "micro_batch_tokens": 10_000, "max_steps": 2, "keep_best": False}
     plain = run_fit("plain", **settings)
-    scored = passes.score
+    scored = Causal.score
 
-    def fails_on_large_batches(scorer, batch, normaliser):
+    def fails_on_large_batches(self, scorer, batch, *others):
         if not scorer.model.training and batch.tokens > 200:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return scored(scorer, batch, normaliser)
+        return scored(self, scorer, batch, *others)
 
-    monkeypatch.setattr(passes, "score", fails_on_large_batches)
+    monkeypatch.setattr(Causal, "score", fails_on_large_batches)
     halved = run_fit("halved", **settings)
     assert halved.metrics("eval_loss") == pytest.approx(plain.metrics("eval_loss"), rel=1e-5)
     assert halved.notes("warning")
 
 
 def test_another_runtime_error_is_not_taken_for_lack_of_memory(run_fit, monkeypatch):
-    def breaks(self, rows, normaliser):
+    def breaks(self, *asked):
         raise RuntimeError("shapes do not fit")
 
     monkeypatch.setattr(Passes, "_accumulate", breaks)
@@ -198,8 +198,8 @@ def test_a_number_that_is_not_finite_stops_the_run_in_that_step_and_names_the_la
 ):
     accumulate = Passes._accumulate
 
-    def poisoned(self, rows, normaliser):
-        losses, parts = accumulate(self, rows, normaliser)
+    def poisoned(self, *asked):
+        losses, parts = accumulate(self, *asked)
         if self.state.step == 4 and place == "loss":
             losses[0] = float("nan")
         elif self.state.step == 4:
@@ -218,10 +218,10 @@ def test_a_number_that_is_not_finite_stops_the_run_in_that_step_and_names_the_la
 def test_between_logged_steps_too_the_step_is_named_and_nothing_after_it_is_saved(run_fit, monkeypatch, then):
     accumulate = Passes._accumulate
 
-    def poisoned(self, rows, normaliser):
+    def poisoned(self, *asked):
         if self.state.step == 7 and then == "breaks":
             raise RuntimeError("CUDA error: device-side assert triggered")
-        losses, parts = accumulate(self, rows, normaliser)
+        losses, parts = accumulate(self, *asked)
         if self.state.step == 5:
             next(iter(self.optimizer.masters.values())).grad[0, 0] = float("inf")
         return losses, parts

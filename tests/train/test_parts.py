@@ -11,7 +11,7 @@ from burnish.core.errors import AskError
 from burnish.train.batches import Cursor, StepPlan, TokenisedRows, make_batch
 from burnish.train.checkpoints.state import LoopSettings, TrainState
 from burnish.train.objectives.balance import Balance, balance_of
-from burnish.train.objectives.causal import score
+from burnish.train.objectives.causal import Causal
 from burnish.train.reporting import metrics
 from burnish.train.reporting.metrics import Reporter
 
@@ -29,17 +29,19 @@ def test_the_loss_of_a_row_is_the_weighted_mean_of_its_learned_tokens():
         asked.append((given, normaliser))
         return torch.tensor(9.5), losses
 
-    found = score(scorer, batch, 10.5)
+    found = Causal().score(scorer, batch, 10.5, None)
     assert asked == [(batch, 10.5)]
     assert float(found.loss) == 9.5
     assert found.row_losses.tolist() == pytest.approx([(3 * 1 + 5) / 4, (0.5 * 2 + 2 * 7) / 2.5, 11.0])
 
 
 def test_row_losses_are_where_the_losses_are():
-    batch = SimpleNamespace(rows=range(2), sequences=torch.zeros(3, dtype=torch.long, device="meta"))
-    batch.weights = torch.ones(3, device="meta")
-    found = score(lambda *_: (torch.zeros(()), torch.ones(3, device="meta")), batch, 1.0)
+    rows = TokenisedRows.of((name, np.arange(3, dtype=np.int32), np.ones(3, np.float32)) for name in "ab")
+    batch = make_batch(rows, np.arange(2), "meta")
+    losses = torch.ones(4, device="meta")
+    found = Causal().score(lambda *_: (losses.sum(), losses), batch, 1.0, None)
     assert (found.row_losses.device.type, found.row_losses.shape) == ("meta", (2,))
+    assert (found.metrics.device.type, found.row_values.device.type) == ("meta", "meta")
 
 
 LAYERS = [[[0.0, 3.0, 1.0], [2.0, 0.0, 1.0]], [[0.0, 1.0, 2.0], [5.0, 1.0, 0.0]]]
@@ -213,7 +215,7 @@ def test_a_run_begins_with_nothing_done_and_its_state_survives_json():
     none = ("first_loss", "last_loss", "best_loss", "best_step", "loss_to_beat")
     zero = ("step", "micro_batch_tokens", "tokens", "learned_tokens", "evaluations_without_gain", "seconds")
     expected = dict.fromkeys(none) | dict.fromkeys(zero, 0)
-    expected |= {"cursor": {"epoch": 0, "step": 0}, "evaluations": [], "stopped_early": False}
+    expected |= {"cursor": {"epoch": 0, "step": 0}, "evaluations": [], "stopped_early": False, "last_metrics": {}}
     assert TrainState().as_json() == expected
     state = TrainState(step=3, cursor=Cursor(1, 2), evaluations=[(3, 0.5)], stopped_early=True, best_loss=0.5)
     again = TrainState.from_json(json.loads(json.dumps(state.as_json())))

@@ -15,6 +15,7 @@ from burnish.train.batches import make_batch, micro_batches
 from burnish.train.checkpoints.checkpoint import capture_randomness
 from burnish.train.checkpoints.state import TrainState
 from burnish.train.objectives.balance import Balance
+from burnish.train.objectives.causal import Causal
 from burnish.train.optim.optimizers import Optimizer
 from burnish.train.passes import Gradient, Passes, StopAskedError
 
@@ -38,6 +39,7 @@ class Toy:
         self.model = nn.Module()
         self.model.table = nn.Parameter(torch.randn(VOCABULARY, VOCABULARY))
         self.causal, self.one_by_one, self.noise = SimpleNamespace(device=torch.device("cpu")), one_by_one, noise
+        self.shares_prompts = False
         self.tokens, self.most, self.modes = [], None, []
         self.routing = None
 
@@ -76,7 +78,7 @@ def made(scorer=None, *, tokens=12, stopping=lambda: False, norm=None, balance=N
     state = TrainState(step=step, micro_batch_tokens=tokens)
     optimizer = Optimizer(scorer.model, AdamWSpec())
     passes = Passes(
-        scorer, optimizer, rows_of(), state, max_grad_norm=norm, balance=balance, dropout=dropout,
+        scorer, Causal(), optimizer, state, max_grad_norm=norm, balance=balance, dropout=dropout,
         emit=events.append, is_stopping=stopping,
     )  # fmt: skip
     return passes, events
@@ -111,8 +113,8 @@ def test_the_gradient_of_a_step_is_that_of_its_rows_however_it_is_split(tokens, 
     balance = None if coefficient is None else Balance(3, 1, coefficient)
     passes, events = made(tokens=tokens, balance=balance)
     before = capture_randomness()
-    found = passes.gradient(rows)
-    loss, aux_loss, norm, row_losses = found.read()
+    found = passes.gradient(rows_of(), rows)
+    (loss, aux_loss, norm), (row_losses,) = found.read()
     expected, uneven, gradient, of_rows = exact(rows, balance)
     assert loss == pytest.approx(expected, rel=1e-5)
     assert aux_loss == pytest.approx(0.0 if balance is None else uneven, rel=1e-5)
@@ -136,27 +138,27 @@ def test_experts_are_counted_before_only_where_a_step_has_several_parts(monkeypa
         monkeypatch.setattr(
             scorer, "route", lambda batch, it=routed, route=route: it.append(batch.tokens) or route(batch)
         )
-        made(scorer, tokens=tokens, balance=Balance(3, 1, 0.5))[0].gradient(EVERY)
+        made(scorer, tokens=tokens, balance=Balance(3, 1, 0.5))[0].gradient(rows_of(), EVERY)
         assert routed == ([] if tokens == 1000 else scorer.tokens)
 
 
 def test_a_gradient_is_clipped_and_its_norm_before_is_told():
     norm = float(exact()[2].norm())
     passes, _ = made(norm=norm / 4)
-    assert passes.gradient(EVERY).read()[2] == pytest.approx(norm, rel=1e-5)
+    assert passes.gradient(rows_of(), EVERY).read()[0][2] == pytest.approx(norm, rel=1e-5)
     assert float(master(passes).grad.norm()) == pytest.approx(norm / 4, rel=1e-4)
 
 
 def test_results_are_read_in_one_copy():
-    losses = torch.tensor([3.0, 4.0])
-    found = Gradient(torch.tensor([1.0, 2.0, 9.0]), losses, np.arange(2), np.arange(2)).read()
-    assert found[:3] == (1.0, 2.0, 9.0)
-    assert found[3].tolist() == [3.0, 4.0]
+    values = torch.tensor([[3.0, 4.0], [5.0, 6.0]])
+    found = Gradient(torch.tensor([1.0, 2.0, 9.0, 8.0]), values, np.arange(2), np.arange(2)).read()
+    assert found[0] == [1.0, 2.0, 9.0, 8.0]
+    assert found[1].tolist() == values.tolist()
 
 
 def test_models_that_cannot_pack_get_one_row_at_a_time():
     scorer = Toy(one_by_one=True)
-    made(scorer, tokens=1000)[0].gradient(EVERY)
+    made(scorer, tokens=1000)[0].gradient(rows_of(), EVERY)
     assert scorer.tokens == rows_of().lengths.tolist()
 
 
@@ -176,7 +178,7 @@ def test_memory_that_runs_out_halves_the_parts_and_repeats_the_step(collected, m
     scorer = Toy()
     scorer.most = most
     passes, events = made(scorer, tokens=tokens)
-    found = passes.gradient(EVERY).read()
+    found, _ = passes.gradient(rows_of(), EVERY).read()
     loss, _, gradient, _ = exact()
     assert found[0] == pytest.approx(loss, rel=1e-5)
     torch.testing.assert_close(master(passes).grad.double(), gradient, rtol=1e-4, atol=1e-6)
@@ -202,7 +204,7 @@ def test_a_repeated_step_that_draws_random_numbers_is_reported_and_draws_those_o
     scorer.most = 12
     passes, events = made(scorer, tokens=1000)
     torch.manual_seed(3)
-    passes.gradient(EVERY)
+    passes.gradient(rows_of(), EVERY)
     parts = len(micro_batches(rows_of().lengths, EVERY, passes.state.micro_batch_tokens))
     after = torch.rand(1)
     torch.manual_seed(3)
@@ -219,7 +221,7 @@ def test_a_row_that_does_not_fit_alone_ends_the_run():
     with pytest.raises(
         MachineError, match="memory ran out in step 5 on a single row of 9 tokens: CUDA out of"
     ) as caught:
-        passes.gradient(EVERY)
+        passes.gradient(rows_of(), EVERY)
     assert caught.value.code == "machine.no-memory"
     assert master(passes).grad is None
     assert all(event.level == "warning" for event in events)
@@ -232,8 +234,8 @@ def test_any_other_error_is_not_repeated(monkeypatch, fault):
     def breaks(*_):
         raise fault
 
-    monkeypatch.setattr(module, "score", breaks)
-    for call in (lambda: passes.gradient(EVERY), lambda: passes.mean_loss(rows_of())):
+    monkeypatch.setattr(Causal, "score", breaks)
+    for call in (lambda: passes.gradient(rows_of(), EVERY), lambda: passes.evaluate(rows_of())):
         with pytest.raises(type(fault), match=str(fault)):
             call()
     assert events == []
@@ -247,7 +249,7 @@ def test_a_stop_discards_the_pass_and_leaves_no_trace(before, balance):
     passes, events = made(Toy(noise=1.0), stopping=lambda: next(asked), balance=balance)
     state = torch.get_rng_state()
     with pytest.raises(StopAskedError):
-        passes.gradient(EVERY)
+        passes.gradient(rows_of(), EVERY)
     assert torch.equal(torch.get_rng_state(), state)
     assert master(passes).grad is None
     assert events == []
@@ -259,7 +261,7 @@ def test_the_loss_of_held_out_rows_is_their_mean_in_evaluation(most, tokens):
     scorer = Toy()
     scorer.most = most
     passes, events = made(scorer, tokens=tokens)
-    assert passes.mean_loss(rows_of()) == pytest.approx(exact()[0], rel=1e-5)
+    assert passes.evaluate(rows_of()) == [pytest.approx(exact()[0], rel=1e-5)]
     assert set(scorer.modes) == {False}
     assert scorer.model.training
     assert bool(events) is (most is not None)
@@ -270,7 +272,7 @@ def test_a_stop_ends_an_evaluation():
     asked = iter([False, True])
     passes, _ = made(tokens=1, stopping=lambda: next(asked))
     with pytest.raises(StopAskedError):
-        passes.mean_loss(rows_of())
+        passes.evaluate(rows_of())
     assert passes.scorer.model.training
     assert len(passes.scorer.tokens) == 1
 
@@ -286,7 +288,7 @@ class Began:
 def test_dropout_is_told_the_step_and_each_batch():
     dropout = Began()
     passes, _ = made(dropout=dropout, tokens=20)
-    found = passes.gradient(EVERY)
+    found = passes.gradient(rows_of(), EVERY)
     assert {step for step, _ in dropout.seen} == {4}
     assert [row for _, rows in dropout.seen for row in rows] == found.rows.tolist()
 
@@ -296,24 +298,24 @@ def test_the_first_batch_of_the_next_step_is_made_ahead_on_a_device(monkeypatch)
     parts = [part.tolist() for part in micro_batches(rows_of().lengths, EVERY, 20)]
     batches = []
 
-    def counted(data, rows, device):
+    def counted(data, rows, device, **options):
         assert device == torch.device("cpu")
         batches.append(rows.tolist())
-        return make_batch(data, rows, device)
+        return make_batch(data, rows, device, **options)
 
     monkeypatch.setattr(module, "make_batch", counted)
-    passes.prepare(EVERY)
+    passes.prepare(rows_of(), EVERY)
     assert batches == []  # on a CPU
     passes._runs_ahead = True
-    passes.prepare(EVERY)
+    passes.prepare(rows_of(), EVERY)
     assert batches == parts[:1]
-    passes.gradient(EVERY)
+    passes.gradient(rows_of(), EVERY)
     assert batches == parts
-    passes.prepare(np.array([0]))  # of another step than the next one
-    passes.gradient(EVERY)
+    passes.prepare(rows_of(), np.array([0]))  # of another step than the next one
+    passes.gradient(rows_of(), EVERY)
     assert batches == [*parts, [0], *parts]
     batches.clear()
-    passes.gradient(EVERY)
+    passes.gradient(rows_of(), EVERY)
     assert batches == parts
 
 
@@ -322,17 +324,17 @@ def test_a_batch_that_could_not_be_made_ahead_is_made_in_its_step(monkeypatch, f
     passes, _ = made()
     passes._runs_ahead = True
 
-    def fails(*_):
+    def fails(*_, **options):
         raise fault
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "make_batch", fails)
         if isinstance(fault, torch.OutOfMemoryError):
-            passes.prepare(EVERY)
+            passes.prepare(rows_of(), EVERY)
         else:
             with pytest.raises(RuntimeError, match="a real fault"):
-                passes.prepare(EVERY)
-    assert passes.gradient(EVERY).read()[0] == pytest.approx(exact()[0], rel=1e-5)
+                passes.prepare(rows_of(), EVERY)
+    assert passes.gradient(rows_of(), EVERY).read()[0][0] == pytest.approx(exact()[0], rel=1e-5)
 
 
 @pytest.mark.parametrize(("device", "ahead"), [("cpu", False), ("meta", True)])
@@ -342,8 +344,8 @@ def test_only_a_cpu_does_not_run_ahead(device, ahead):
     scorer.model.to(device)
     passes, _ = made(scorer)
     assert passes._runs_ahead is ahead
-    found = passes.gradient(EVERY)
-    assert (found.numbers.device.type, found.row_losses.device.type) == (device, device)
+    found = passes.gradient(rows_of(), EVERY)
+    assert (found.numbers.device.type, found.row_values.device.type) == (device, device)
 
 
 @pytest.mark.parametrize("there", [False, True])
@@ -356,5 +358,5 @@ def test_the_cache_of_a_cuda_device_is_emptied_before_a_step_is_repeated(monkeyp
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     if there:
         monkeypatch.setattr(torch.cuda, "get_rng_state_all", list)
-    passes.gradient(EVERY)
+    passes.gradient(rows_of(), EVERY)
     assert bool(emptied) is there

@@ -11,12 +11,14 @@ from torch import nn
 from burnish.core.errors import RunError
 from burnish.specs.train import AdamWSpec
 from burnish.tokens.tokenised import TokenisedRows
-from burnish.train.batches import Cursor, StepPlan
+from burnish.train.batches import Cursor, FixedRows, StepPlan
 from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder, capture_randomness
 from burnish.train.checkpoints.lineage import Origin
 from burnish.train.checkpoints.state import LoopSettings, TrainState
 from burnish.train.loop import Loop
+from burnish.train.objectives.causal import Causal
 from burnish.train.optim.optimizers import Optimizer
+from burnish.train.passes import Passes
 from burnish.train.reporting import ledger
 
 
@@ -27,12 +29,15 @@ def loop_in(folder, total=10, settings=None, **more) -> Loop:
     given = {"total_steps": total, "learning_rate": 0.1, "schedule": float, "max_grad_norm": None} | more
     given = {"micro_batch_tokens": 32, "save_every": 1, "eval_every": None, "keep_best": False} | given
     rows = TokenisedRows.of((f"r{n}", np.arange(3, dtype=np.int32), np.ones(3, np.float32)) for n in range(3))
+    plan = StepPlan(rows.lengths, seed=0, batch_size=1)
+    passes = Passes(
+        SimpleNamespace(model=model, causal=causal), Causal(), Optimizer(model, AdamWSpec()), TrainState(),
+        max_grad_norm=None, balance=None, dropout=None, emit=lambda event: None, is_stopping=lambda: False,
+    )  # fmt: skip
     return Loop(
-        SimpleNamespace(model=model, causal=causal), Optimizer(model, AdamWSpec()), rows, None,
-        StepPlan(rows.lengths, seed=0, batch_size=1), LoopSettings(**given),
+        passes, FixedRows(rows, plan), None, plan, LoopSettings(**given),
         checkpoints=CheckpointFolder(folder / "checkpoints"), ledger_path=folder / "ledger/visits.bin",
         origin=Origin({"learning_rate": 0.1} | (settings or {}), {}, {}, "w"), emit=lambda event: None,
-        is_stopping=lambda: False,
     )  # fmt: skip
 
 

@@ -11,14 +11,15 @@ from torch import nn
 from burnish.core.errors import MachineError, RunError
 from burnish.specs.train import AdamWSpec
 from burnish.tokens.tokenised import TokenisedRows
-from burnish.train.batches import StepPlan
+from burnish.train.batches import FixedRows, StepPlan
 from burnish.train.checkpoints.checkpoint import CheckpointFolder, read
 from burnish.train.checkpoints.lineage import Origin
-from burnish.train.checkpoints.state import LoopSettings
+from burnish.train.checkpoints.state import LoopSettings, TrainState
 from burnish.train.loop import Loop
+from burnish.train.objectives.causal import Causal
 from burnish.train.optim.optimizers import Optimizer
 from burnish.train.passes import Passes
-from burnish.train.reporting.ledger import RECORD
+from burnish.train.reporting.ledger import LedgerType
 
 VOCABULARY, COUNT = 7, 10
 
@@ -26,7 +27,7 @@ VOCABULARY, COUNT = 7, 10
 class Toy:
     """A scorer of one matrix [V, V]: the logits of the next token are the row of the present one."""
 
-    one_by_one = False
+    one_by_one = shares_prompts = False
 
     def __init__(self):
         torch.manual_seed(0)
@@ -63,20 +64,31 @@ def make(tmp_path):
         scorer, events, rows = Toy(), [], rows_of()
         settings = {"total_steps": total, "learning_rate": 0.5, "schedule": lambda step: 1 / (step + 1)}
         settings |= {"max_grad_norm": 0.3, "micro_batch_tokens": 9, "save_every": 2, "eval_every": None}
-        loop = Loop(
+        plan = StepPlan(rows.lengths, seed=0, batch_size=batch)
+        given = LoopSettings(**(settings | {"keep_best": False} | more))
+        passes = Passes(
             scorer,
+            Causal(),
             Optimizer(scorer.model, AdamWSpec()),
-            rows,
+            TrainState(micro_batch_tokens=given.micro_batch_tokens),
+            max_grad_norm=given.max_grad_norm,
+            balance=None,
+            dropout=None,
+            emit=events.append,
+            is_stopping=stopping,
+        )
+        loop = Loop(
+            passes,
+            FixedRows(rows, plan),
             held_out,
-            StepPlan(rows.lengths, seed=0, batch_size=batch),
-            LoopSettings(**(settings | {"keep_best": False} | more)),
+            plan,
+            given,
             checkpoints=CheckpointFolder(tmp_path / name / "checkpoints", keep),
             ledger_path=tmp_path / name / "ledger" / "visits.bin",
             origin=origin_of(**(settings_of or {})),
             emit=events.append,
-            is_stopping=stopping,
         )
-        loop.events = events
+        loop.events, loop.scorer = events, scorer
         return loop
 
     return build
@@ -91,7 +103,7 @@ def notes(loop, level):
 
 
 def visits(loop):
-    return np.fromfile(loop._ledger_path, RECORD)
+    return LedgerType().read(loop._ledger_path)
 
 
 def test_a_run_reports_each_step_and_saves_and_records_its_rows(make):
@@ -146,7 +158,7 @@ def test_evaluations_are_those_of_every_nth_step_and_the_end(make, every):
 def scripted(monkeypatch, losses):
     """Let validation losses be these."""
     given = iter(losses)
-    monkeypatch.setattr(Passes, "mean_loss", lambda *_: next(given))
+    monkeypatch.setattr(Passes, "evaluate", lambda *_: [next(given)])
 
 
 def simulated(losses, total, patience, min_delta):
@@ -255,8 +267,8 @@ def test_a_run_that_is_stopped_anywhere_goes_on_as_if_it_had_not_been(make, aske
 def test_a_step_that_is_not_finite_is_named_with_its_first_rows(make, monkeypatch, place, count):
     gradient = Passes.gradient
 
-    def poisoned(self, rows):
-        found = gradient(self, rows)
+    def poisoned(self, *asked):
+        found = gradient(self, *asked)
         if self.state.step == 3:
             found.numbers[[0, 2] if place == "both" else 0 if place == "loss" else 2] = float("nan")
         return found
@@ -283,8 +295,8 @@ def test_a_step_that_is_not_finite_is_named_with_its_first_rows(make, monkeypatc
 def test_a_step_that_is_not_finite_is_found_before_the_evaluation_after_it(make, monkeypatch):
     gradient = Passes.gradient
 
-    def poisoned(self, rows):
-        found = gradient(self, rows)
+    def poisoned(self, *asked):
+        found = gradient(self, *asked)
         found.numbers[0] = float("nan") if self.state.step == 2 else found.numbers[0]
         return found
 
@@ -299,8 +311,8 @@ def test_a_step_that_is_not_finite_is_found_before_the_evaluation_after_it(make,
 def test_a_balance_loss_that_is_not_finite_is_a_loss_that_is_not(make, monkeypatch, number):
     gradient = Passes.gradient
 
-    def poisoned(self, rows):
-        found = gradient(self, rows)
+    def poisoned(self, *asked):
+        found = gradient(self, *asked)
         found.numbers[number] = float("inf")
         return found
 

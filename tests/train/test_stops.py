@@ -13,6 +13,7 @@ from burnish.testing import temporary_context
 from burnish.train import passes
 from burnish.train.batches import TokenisedRows
 from burnish.train.checkpoints.checkpoint import CheckpointFolder, read, read_weights
+from burnish.train.objectives.causal import Causal
 
 LORA = {"kind": "lora", "rank": 4, "dropout": 0.1}
 
@@ -26,13 +27,13 @@ def stop_after(monkeypatch):
     """`stop_after(count, training)`: give a wish to stop that comes once so many micro-batches of a kind are scored."""
 
     def make(count: int, training: bool):
-        scored, seen = passes.score, []
+        scored, seen = Causal.score, []
 
-        def counted(scorer, batch, normaliser):
+        def counted(self, scorer, *others):
             seen.append(scorer.model.training is training)
-            return scored(scorer, batch, normaliser)
+            return scored(self, scorer, *others)
 
-        monkeypatch.setattr(passes, "score", counted)
+        monkeypatch.setattr(Causal, "score", counted)
         return lambda: sum(seen) >= count
 
     return make
@@ -161,7 +162,7 @@ def test_weights_that_are_not_finite_are_never_saved(run_fit, monkeypatch):
 
 
 def test_a_validation_loss_that_is_not_finite_is_told_as_such(run_fit, random_rows, monkeypatch):
-    monkeypatch.setattr(passes.Passes, "mean_loss", lambda *_: float("nan"))
+    monkeypatch.setattr(passes.Passes, "evaluate", lambda *_: [float("nan")])
     with pytest.raises(RunError, match="the validation loss after step 2 is not finite"):
         run_fit("run", held_out=random_rows(6, seed=5), eval_every=2)
 

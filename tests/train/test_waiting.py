@@ -102,10 +102,10 @@ def test_a_step_that_is_not_logged_waits_for_nothing(run_fit, waits, method, opt
 def test_the_guard_sees_a_wait(run_fit, waits, monkeypatch):
     gradient = Passes.gradient
 
-    def reads(self, rows):
-        found = gradient(self, rows)
+    def reads(self, *asked):
+        found = gradient(self, *asked)
         found.numbers[0].item()
-        found.row_losses[found.row_losses > 0].repeat_interleave(torch.from_numpy(found.rows) * 0)
+        found.row_values[found.row_values > 0].repeat_interleave(torch.from_numpy(found.rows) * 0)
         return found
 
     monkeypatch.setattr(Passes, "gradient", reads)
@@ -137,9 +137,9 @@ def test_batches_made_ahead_change_nothing(run_fit, monkeypatch):
     plain = run_fit("plain", method=LORA)
     made, make = [], passes.make_batch
 
-    def counted(data, rows, device):
+    def counted(data, rows, device, **options):
         made.append(rows)
-        return make(data, rows, device)
+        return make(data, rows, device, **options)
 
     monkeypatch.setattr(passes, "make_batch", counted)
     init = Passes.__init__

@@ -11,6 +11,7 @@ from torch import nn
 from burnish.models.load import load_model
 from burnish.train.batches import TokenisedRows, make_batch
 from burnish.train.reporting.curve import step_losses
+from burnish.train.reporting.ledger import LedgerType
 
 STILL = {"max_steps": 1, "learning_rate": 1e-20, "method": {"kind": "full"}, "keep_best": False}
 """A step that changes no weight: its numbers are those of the base."""
@@ -86,7 +87,7 @@ def test_the_ledger_keeps_the_weighted_mean_loss_and_the_learned_tokens_of_each_
 def test_the_curve_shows_the_loss_that_each_step_reported(run_fit, weighted_rows):
     rows = weighted_rows()
     ran = run_fit("run", rows=rows, batch_size=5, max_steps=4)
-    steps, losses = step_losses(ran.folder / "scratch/ledger/visits.bin", rows)
+    steps, losses = step_losses(LedgerType().read(ran.folder / "scratch/ledger/visits.bin"), rows.row_weights)
     assert steps.tolist() == [1, 2, 3, 4]
     assert losses.tolist() == pytest.approx(ran.metrics("loss"), rel=1e-4)
 

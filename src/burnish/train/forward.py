@@ -33,7 +33,8 @@ class Forward:
         self._fused = fused or FusedLora(nn.Module())
         self.causal = causal_model(model)
         self.keeps_routing = False
-        """True fills `routing`: the router logits [T, experts] of each mixture of experts in the last batch."""
+        """True fills `routing`: the router logits [T, experts] of each mixture of experts in the last batch, in which a
+        prompt counts for each of its sequences."""
         self.routing: tuple[Tensor, ...] | None = None
         self.packs, self.reason = False, ""
         self.shares_prompts = False
@@ -86,13 +87,15 @@ class Forward:
     def token_losses(self, batch: Batch, temperature: float = 1.0) -> Tensor:
         """ce [K] of the learned tokens with logits / temperature, differentiable: a loss may be any function of it."""
         if self.uses_own_head:
-            logits = self._own_logits(batch, batch.positions).float() / temperature  # [K, V]
-            return nn.functional.cross_entropy(logits, batch.targets, reduction="none")
+            logits = self._own_logits(batch, batch.positions).float()  # [K, V]
+            return nn.functional.cross_entropy(_cooled(logits, temperature), batch.targets, reduction="none")
         hidden, trained = self.hidden(batch)[batch.positions], self._trained_in_head()
         if self._closed_form and not trained:
             scale = self._scale / temperature
             return linear_token_losses(hidden, self.head.weight, self.head.bias, batch.targets, scale)
-        return module_token_losses(hidden, lambda states: self._logits(states) / temperature, trained, batch.targets)
+        return module_token_losses(
+            hidden, lambda states: _cooled(self._logits(states), temperature), trained, batch.targets
+        )
 
     def hidden(self, batch: Batch) -> Tensor:
         """The last hidden states, [T, d]."""
@@ -114,10 +117,12 @@ class Forward:
         parts = [batch] if self.packs or len(batch.bounds) == 2 else batch.alone()
         outputs = [run(part) for part in parts]
         routing = [output.get("router_logits") for output in outputs]
-        self.routing = None
-        if all(routing):
+        self.routing = routing[0] if len(routing) == 1 else None
+        if batch.gather is not None and self.routing:
+            self.routing = tuple(layer[batch.gather] for layer in self.routing)
+        if len(routing) > 1 and all(routing):
             self.routing = tuple(torch.cat(layer) for layer in zip(*routing, strict=True))
-        return torch.cat([output[name][0] for output in outputs])
+        return torch.cat([getattr(output, name)[0] for output in outputs])
 
     def _own_logits(self, batch: Batch, positions: Tensor | None = None) -> Tensor:
         """The logits of the model's own forward, at some positions [K, V] or all [T, V]."""
@@ -154,3 +159,7 @@ class Forward:
             f"this {self.causal.config.model_type} model cannot be trained or measured here: {why}",
             "check that the model's files are complete, or use a model of another family",
         )
+
+
+def _cooled(logits: Tensor, temperature: float) -> Tensor:
+    return logits if temperature == 1.0 else logits / temperature

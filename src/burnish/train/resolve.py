@@ -133,15 +133,16 @@ def slow_dtype(resolved: Resolved, machine: Machine) -> str | None:
 
 
 def beyond_context(rows: TokenisedRows, shape: ModelShape) -> str | None:
-    """A warning about rows that are longer than the model's context; None if all fit.
+    """A warning about rows with a sequence longer than the model's context; None if all fit.
 
     Errors: DataError `data.too-long` when the model has no positions for them.
     """
-    if shape.context is None or not (longer := np.flatnonzero(rows.lengths > shape.context)).size:
+    longest = rows.sequence_lengths.reshape(-1, rows.width).max(1, initial=0)
+    if shape.context is None or not (longer := np.flatnonzero(longest > shape.context)).size:
         return None
     text = (
         f"{len(longer)} of {len(rows)} rows are longer than the model's context of {shape.context} tokens "
-        f"(the longest has {int(rows.lengths.max())}; the first is row {rows.row_ids[longer[0]]})"
+        f"(the longest has {int(longest.max())}; the first is row {rows.row_ids[longer[0]]})"
     )
     if shape.learned_positions:
         fix = f"set render.max_length: {shape.context}; render.over_length: cut, split or drop"

@@ -11,11 +11,12 @@ from burnish.core import processes
 from burnish.core.errors import DataError, RunError
 from burnish.core.runs.ledger import ConsumptionLedger
 from burnish.data.dataset import open_rows
+from burnish.data.document import answers_of
 from burnish.specs.data import PrepareSpec
 from burnish.specs.tokens import RenderSpec
 from burnish.stages.data import prepare
 from burnish.stages.tokens import tokenising
-from burnish.stages.tokens.rendering import RowRenderer
+from burnish.stages.tokens.rendering import LABELS, PAIRS, RowRenderer
 from burnish.stages.tokens.tokenising import origin_of, tokenised_split
 from burnish.testing import input_at, temporary_context, tiny_tokenizer
 from burnish.tokens.load import load_tokenizer
@@ -294,11 +295,54 @@ def test_what_prepare_renders_is_what_a_training_maps(tmp_path, over_length, pro
         assert +renderer.counts == {name: count for name, count in counts.items() if count}
 
 
-def test_prepared_preferences_are_measured_and_leave_no_rendering(tokenizer, tmp_path):
+def pair(number):
+    """Of some pairs the first answer is longer than 60 tokens, of some the second, of some both."""
+    too_long = {1: (90, 0), 2: (0, 90), 3: (90, 80)}.get(number % 5, (0, 0))
+    chosen, rejected = (letter * (more + number % 7 + 1) for letter, more in zip("bc", too_long, strict=True))
+    return {"prompt": f"Ask {number} " * (number % 4 + 1), "chosen": chosen, "rejected": rejected}
+
+
+def labelled(number):
+    return {"prompt": f"Ask {number}", "completion": "b" * (number % 90 + 1), "label": number % 3 == 0}
+
+
+def plain_answers(tokenizer, data, layout, split, **settings):
+    """The plain twin: a row is the sequences of all its answers, or nothing."""
+    renderer = Renderer(tokenizer, RenderSpec(**settings))
+    groups, values = [], {name: [] for name in layout.values}
+    for item in open_rows(input_at(data), split):
+        found = [renderer.render_answer(item["messages"], answer, source=item["source"]) for answer in answers_of(item)]
+        if all(piece is not None and piece.learned for piece in found):
+            groups.append((item["id"], [(piece.ids, piece.weights) for piece in found]))
+            for name, numbers in values.items():
+                numbers.append(item[name])
+    arrays = {name: np.array(numbers, np.float32) for name, numbers in values.items()}
+    return TokenisedRows.of_groups(groups, layout.width, arrays)
+
+
+@pytest.mark.parametrize("over_length", ["drop", "truncate_left"])
+@pytest.mark.parametrize(("layout", "example"), [(PAIRS, pair), (LABELS, labelled)], ids=["pairs", "labels"])
+def test_prepared_answers_are_measured_and_leave_the_rendering_of_a_training(
+    tokenizer, tmp_path, monkeypatch, layout, example, over_length
+):
     path = tmp_path / "rows.jsonl"
-    path.write_text("".join(json.dumps({"prompt": f"a{i}", "chosen": "b", "rejected": "c"}) + "\n" for i in range(9)))
-    tokenizer_folder = tiny_tokenizer(tmp_path / "tokenizer")
-    context, _ = temporary_context(tmp_path, {"source": path, "tokenizer": tokenizer_folder})
-    outcome = prepare.run(PrepareSpec(source="file:x", tokenizer="file:t"), context)
+    path.write_text("".join(json.dumps(example(number)) + "\n" for number in range(120)))
+    tokenizer_folder, render = tiny_tokenizer(tmp_path / "tokenizer"), {"max_length": 60, "over_length": over_length}
+    context, _ = temporary_context(tmp_path / "a", {"source": path, "tokenizer": tokenizer_folder})
+    spec = PrepareSpec(source="file:x", tokenizer="file:t", render=render, split={"validation": 0.2, "seed": 3})
+    outcome = prepare.run(spec, context)
     assert outcome.measures["tokens"] > 0
-    assert not list(tmp_path.rglob("rendering.json"))
+    fresh, again = temporary_context(tmp_path / "b")[0], temporary_context(tmp_path / "a")[0]
+    for split in ("train", "validation"):
+        first, second = (RowRenderer(tokenizer, RenderSpec(**render)) for _ in range(2))
+        rendered = tokenised_split(first, input_at(context.out), split, fresh, layout=layout)
+        with monkeypatch.context() as patch:
+            patch.setattr(RowRenderer, "stream", None)  # a training that renders again would fail
+            kept = tokenised_split(second, input_at(context.out), split, again, layout=layout)
+        expected = plain_answers(tokenizer, context.out, layout, split, **render)
+        assert len(expected) > 5
+        assert (expected.width, set(expected.values)) == (layout.width, set(layout.values))
+        assert kept.rows.digest() == rendered.rows.digest() == expected.digest()
+        assert kept.ordinals.tolist() == rendered.ordinals.tolist()
+        assert +first.counts == +second.counts
+        assert first.counts["rows"] == len(list(open_rows(input_at(context.out), split)))

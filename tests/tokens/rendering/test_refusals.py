@@ -143,9 +143,7 @@ def test_tools_and_system_messages_that_are_omitted_are_refused(letters, templat
 def test_a_row_of_another_kind_names_the_stages_that_exist(kind, purpose, known):
     error = wrong_kind(kind)
     assert isinstance(error, DataError)
-    assert (
-        error.what == f"the row is of kind {kind}, for {purpose}; sft and pretrain support rows of kind chat and text"
-    )
+    assert error.what == f"the row is of kind {kind}, for {purpose}; this stage supports rows of kind chat and text"
     present = [name for name in error.fix.split() if name.strip(";,") in known]
     assert {name.strip(";,") for name in present} == known & set(stages())
     begin = f"for {kind} rows use the stage " if present else f"for {kind} rows no stage supports them yet; "

@@ -183,10 +183,10 @@ def test_a_stop_waits_for_the_checkpoint(run_fit, writing, made):
 
 
 def test_a_failed_write_is_reported_beside_the_error_that_ends_the_run(run_fit, writing, monkeypatch):
-    def broken(self, rows):
+    def broken(self, *asked):
         if self.state.step == 3:
             raise ValueError("something else")
-        return gradient(self, rows)
+        return gradient(self, *asked)
 
     gradient = Passes.gradient
     monkeypatch.setattr(Passes, "gradient", broken)

@@ -7,16 +7,16 @@ import pytest
 
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.reporting.curve import draw, smoothed, step_losses
-from burnish.train.reporting.ledger import RowLedger, record
+from burnish.train.reporting.ledger import LedgerType, RowLedger
 
 
-def write_visits(path: Path, losses: list[list[float]], learned: list[list[int]]) -> Path:
-    ledger = RowLedger(path)
+def write_visits(path: Path, losses: list[list[float]], learned: list[list[int]]) -> np.ndarray:
+    ledger, type = RowLedger(path), LedgerType()
     for step, (values, tokens) in enumerate(zip(losses, learned, strict=True), start=1):
-        ledger.append([record(np.arange(len(values)), 0, step, np.array(values), np.array(tokens))])
+        ledger.append([type.record(np.arange(len(values)), 0, step, np.array([values]), np.array(tokens))])
     ledger.write()
     ledger.close()
-    return path
+    return type.read(path)
 
 
 def rows_of(*weights: list[float]) -> TokenisedRows:
@@ -29,7 +29,7 @@ def rows_of(*weights: list[float]) -> TokenisedRows:
 
 def test_the_loss_of_a_step_weighs_rows_by_the_weight_of_their_tokens(tmp_path):
     visits = write_visits(tmp_path / "ledger/visits.bin", [[1.0, 4.0], [2.0], [9.0]], [[1, 2], [1], [0]])
-    steps, losses = step_losses(visits, rows_of([0.5], [0.5, 0.5]))
+    steps, losses = step_losses(visits, rows_of([0.5], [0.5, 0.5]).row_weights)
     assert steps.tolist() == [1, 2, 3]
     assert losses.tolist() == pytest.approx([3.0, 2.0, 9.0])
 
@@ -37,7 +37,7 @@ def test_the_loss_of_a_step_weighs_rows_by_the_weight_of_their_tokens(tmp_path):
 def test_a_step_in_which_nothing_is_learned_is_left_out(tmp_path):
     visits = write_visits(tmp_path / "ledger/visits.bin", [[0.0], [2.0]], [[0], [1]])
     rows = rows_of([0.0])
-    assert step_losses(visits, rows)[0].tolist() == []
+    assert step_losses(visits, rows.row_weights)[0].tolist() == []
 
 
 def test_the_smoothed_line_keeps_a_constant_and_a_straight_line_up_to_its_ends():
@@ -57,5 +57,5 @@ def test_the_smoothed_line_does_not_lag_behind_a_fall():
 @pytest.mark.parametrize("evaluations", [[], [(1, 2.5)]])
 def test_a_run_of_any_length_is_drawn(tmp_path, steps, evaluations):
     visits = write_visits(tmp_path / "ledger/visits.bin", [[3.0 / i] for i in range(1, steps + 1)], [[4]] * steps)
-    draw(visits, rows_of([1.0]), evaluations, tmp_path / "loss.png")
+    draw(visits, rows_of([1.0]).row_weights, evaluations, tmp_path / "loss.png")
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")

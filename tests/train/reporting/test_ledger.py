@@ -10,11 +10,11 @@ import pytest
 from burnish.core.errors import RunError
 from burnish.train.checkpoints import checkpoint
 from burnish.train.loop import Loop
-from burnish.train.reporting.ledger import RowLedger, damage, publish, record
+from burnish.train.reporting.ledger import LedgerType, RowLedger, damage, publish
 
 
 def visit(row: int, step: int):
-    return record(np.array([row]), 0, step, np.array([0.5]), np.array([3]))
+    return LedgerType().record(np.array([row]), 0, step, np.array([[0.5]]), np.array([3]))
 
 
 def test_visits_after_the_checkpoint_are_cut_off_on_resume(tmp_path):

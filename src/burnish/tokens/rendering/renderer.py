@@ -87,11 +87,12 @@ class Renderer:
 
     def render_answers(self, row: Mapping[str, Any], answers: Sequence[Messages]) -> list[Rendered]:
         """Render each answer after the row's messages, as `render_answer` does; empty if one of them is dropped."""
+        self.counts["rows"] += 1
         before = Counter(self.counts)
         found = [self.render_answer(row["messages"], answer, row.get("tools"), row["source"]) for answer in answers]
         for name in COUNTED_BY_ROW:  # each answer counted the row
-            self.counts[name] = min(self.counts[name], before[name] + 1)
-        self.counts["rows"] += 1
+            if self.counts[name] > before[name]:
+                self.counts[name] = before[name] + 1
         pieces = [piece for piece in found if piece is not None and piece.learned]
         return pieces if len(pieces) == len(answers) else []
 

@@ -86,6 +86,8 @@ def linear_token_losses(
     For losses that are no weighted sum of tokens. The gradient of each token is formed with its logits and scaled in
     the backward pass, so no logits are computed twice.
     """
+    if not torch.is_grad_enabled():
+        hidden = hidden.detach()
     return _LinearTokens.apply(hidden, weight.detach(), None if bias is None else bias.detach(), targets, scale)  # pyright: ignore[reportReturnType]
 
 
@@ -211,7 +213,7 @@ class _ModuleTokens(torch.autograd.Function):
         ctx: Any, hidden: Tensor, score: Callable[[Tensor], Tensor], targets: Tensor, *parameters: Tensor
     ) -> Tensor:
         ctx.save_for_backward(hidden, targets, *parameters)
-        ctx.score = score
+        ctx.score, ctx.randomness = score, [state() for state, _ in _generators(hidden)]
         parts = zip(hidden.split(CHUNK), targets.split(CHUNK), strict=True)
         return torch.cat([_token_losses(score(states), picks) for states, picks in parts])
 
@@ -220,7 +222,12 @@ class _ModuleTokens(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         hidden, targets, *parameters = ctx.saved_tensors
         needed = [ctx.needs_input_grad[0], *ctx.needs_input_grad[3:]]
+        after = [state() for state, _ in _generators(hidden)]
+        for (_, restore), state in zip(_generators(hidden), ctx.randomness, strict=True):  # dropout inside `score`
+            restore(state)
         _, totals = _gradients(hidden, ctx.score, targets, gradients[0], parameters, needed)
+        for (_, restore), state in zip(_generators(hidden), after, strict=True):
+            restore(state)
         first, *rest = (
             None if total is None else total.to(tensor.dtype)
             for total, tensor in zip(totals, (hidden, *parameters), strict=True)
@@ -259,6 +266,18 @@ def _gradients(
             elif total is not None:
                 total += next(found)
     return losses, totals
+
+
+def _generators(near: Tensor) -> list[tuple[Callable[[], Tensor], Callable[[Tensor], None]]]:
+    """How the state of each generator that dropout on this device draws from is read and set."""
+    here = [(torch.get_rng_state, torch.set_rng_state)]
+    if near.device.type != "cuda":
+        return here
+    device = near.device
+    return [
+        *here,
+        (lambda: torch.cuda.get_rng_state(device), lambda state: torch.cuda.set_rng_state(state, device)),
+    ]
 
 
 def _token_losses(logits: Tensor, targets: Tensor) -> Tensor:
