@@ -41,6 +41,20 @@ def test_visits_after_the_checkpoint_are_cut_off_on_resume(tmp_path):
     }
 
 
+def test_further_values_of_rows_are_columns_of_their_own(tmp_path):
+    type, path = LedgerType(("margin", "correct")), tmp_path / "ledger" / "visits.bin"
+    ledger = RowLedger(path)
+    ledger.append([type.record(np.array([1, 0]), 2, 5, np.array([[0.5, 0.25], [7, 8], [1, 0]]), np.array([3, 4]))])
+    assert ledger.write() == 2 * 28
+    ledger.close()
+    publish(path, ("a", "b"), tmp_path / "rows.parquet", type)
+    table = pq.read_table(tmp_path / "rows.parquet").to_pydict()
+    assert table["id"] == ["b", "a"]
+    assert (table["loss"], table["margin"], table["correct"]) == ([0.5, 0.25], [7, 8], [1, 0])
+    assert list(table)[-3:] == ["learned_tokens", "margin", "correct"]
+    assert "(1 visits of rows)" in damage(path, 28, "not this", type)
+
+
 def test_names_of_any_script_and_a_ledger_without_visits_are_published(tmp_path):
     path, target = tmp_path / "visits.bin", tmp_path / "rows.parquet"
     path.write_bytes(b"".join(visit(row, 1).tobytes() for row in (2, 0, 2, 1)))

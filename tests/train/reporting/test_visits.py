@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from burnish.core.errors import RunError
-from burnish.train.reporting.ledger import RowLedger, name_rows, record
+from burnish.train.reporting.ledger import LedgerType, RowLedger, name_rows
 from burnish.train.reporting.visits import Visits
 
 
@@ -56,13 +56,16 @@ def test_a_row_is_named_by_its_id_or_by_one_of_its_pieces():
     assert visits.named("b") == []
 
 
-def test_an_unfinished_ledger_is_read_up_to_its_last_whole_record(tmp_path):
-    path = tmp_path / "ledger" / "visits.bin"
+@pytest.mark.parametrize("names", [(), ("margin",), ("chosen", "rejected")], ids=len)
+def test_an_unfinished_ledger_is_read_up_to_its_last_whole_record(tmp_path, names):
+    path, type = tmp_path / "ledger" / "visits.bin", LedgerType(names)
     ledger = RowLedger(path)
-    ledger.append([record(np.array([1, 0]), 0, step, np.array([0.5, step]), np.array([3, 4])) for step in (1, 2)])
+    for step in (1, 2):
+        values = np.array([[0.5, step], *([7 + place, 8 * step] for place in range(len(names)))])
+        ledger.append([type.record(np.array([1, 0]), 0, step, values, np.array([3, 4]))])
     ledger.write()
     ledger.close()
-    name_rows(path, ("a", "b", "never visited"))
+    name_rows(path, ("a", "b", "never visited"), type)
     with path.open("ab") as file:
         file.write(b"torn")
     visits = Visits.read(path)
@@ -70,6 +73,8 @@ def test_an_unfinished_ledger_is_read_up_to_its_last_whole_record(tmp_path):
     entry = visits.of(visits.named("a")[0])
     assert [visit["loss"] for visit in entry["visits"]] == [1.0, 2.0]
     assert [visit["learned_tokens"] for visit in entry["visits"]] == [4, 4]
+    assert visits.columns == ["epoch", "step", "loss", "learned_tokens", *names]
+    assert [[visit[name] for name in names] for visit in entry["visits"]] == [[8] * len(names), [16] * len(names)]
 
 
 def test_a_ledger_without_visits_has_no_rows(tmp_path):
