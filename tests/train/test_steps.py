@@ -67,16 +67,9 @@ def make(tmp_path):
         plan = StepPlan(rows.lengths, seed=0, batch_size=batch)
         given = LoopSettings(**(settings | {"keep_best": False} | more))
         passes = Passes(
-            scorer,
-            Causal(),
-            Optimizer(scorer.model, AdamWSpec()),
-            TrainState(micro_batch_tokens=given.micro_batch_tokens),
-            max_grad_norm=given.max_grad_norm,
-            balance=None,
-            dropout=None,
-            emit=events.append,
-            is_stopping=stopping,
-        )
+            scorer, Causal(), Optimizer(scorer.model, AdamWSpec()), TrainState(micro_batch_tokens=9),
+            max_grad_norm=given.max_grad_norm, balance=None, dropout=None, emit=events.append, is_stopping=stopping,
+        )  # fmt: skip
         loop = Loop(
             passes,
             FixedRows(rows, plan),
