@@ -131,6 +131,13 @@ WITHOUT_AN_ANSWER = {
 }
 
 
+@pytest.mark.parametrize("attack", ["exit before the tests", "an object that equals everything", "patched builtins"])
+def test_tests_are_as_strict_without_a_kernels_filter(attack):
+    verdicts = run_tests(textwrap.dedent(WITHOUT_AN_ANSWER[attack]), "", [TESTS], [2], PYTHON)
+    assert [verdict.passed for verdict in verdicts] == [False, False]
+    assert all(verdict.passed for verdict in run_tests(RIGHT, "", [TESTS], [2], PYTHON))
+
+
 @pytest.mark.parametrize("attack", WITHOUT_AN_ANSWER)
 def test_code_that_does_not_answer_passes_no_test(attack):
     code = textwrap.dedent(WITHOUT_AN_ANSWER[attack])
@@ -172,6 +179,16 @@ FORBIDDEN = {
     "a process": "os.kill(VICTIM, 9)",
     "a socket": "import socket; socket.socket()",
     "a unix socket": "import socket; socket.socket(socket.AF_UNIX)",
+    "a datagram to a unix socket": """
+        import socket
+        one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        one.sendto(b'x', '/dev/log')
+    """,
+    "a connected datagram socket": """
+        import socket
+        one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        one.connect('/dev/log')
+    """,
     "a page": "import urllib.request; urllib.request.urlopen('http://127.0.0.1:1/', timeout=1)",
     "a new file": "open('new', 'w')",
     "a new file by number": "os.open('new', os.O_CREAT | os.O_WRONLY)",

@@ -74,6 +74,9 @@ def test_arguments_decide_on_opening_cloning_and_limits(machine):
         assert verdict(machine, openat, (0, 0, flags)) == ERROR | 30
     assert verdict(machine, clone, (0x3D0F00,)) == ALLOW  # a thread
     assert verdict(machine, clone, (17,)) == ERROR | 1  # a process
+    send = jail._SPECIAL["sendto"][column]
+    assert verdict(machine, send, (3, 7, 7, 0, 0, 0)) == ALLOW
+    assert verdict(machine, send, (3, 7, 7, 0, 7, 7)) == ERROR | 1
     limits = jail._SPECIAL["prlimit64"][column]
     assert verdict(machine, limits, (0, 7, 0)) == ALLOW
     assert verdict(machine, limits, (0, 7, 0x7FFF)) == verdict(machine, limits, (0, 7, 1 << 32)) == ERROR | 1

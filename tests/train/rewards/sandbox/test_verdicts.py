@@ -152,6 +152,10 @@ CASES = {
         "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\n    y: int = 2",
         "assert P(1) == P(1, 2)\nassert P(1) != P(2)\nassert P(1).x == 1",
     ),
+    "asyncio": (
+        "import asyncio\nasync def g(): await asyncio.sleep(0); return 1\ndef f(): return asyncio.run(g())",
+        "assert f() == 1",
+    ),
     "threads": (
         "import threading\ndef f():\n    xs = []\n    t = threading.Thread(target=xs.append, args=(1,))\n"
         "    t.start(); t.join()\n    return xs",
@@ -170,7 +174,7 @@ def test_a_right_answer_passes(case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_same_tests_pass_in_one_process(case):
-    """The twin: what passes here would pass if tests and answer were one module."""
+    """The twin of the sandbox: what passes here would pass if tests and answer were one module."""
     if case in ("a built-in function that the answer hides",):
         pytest.skip("there the tests' own function differs on purpose")
     code, tests = (textwrap.dedent(text) for text in CASES[case])

@@ -73,7 +73,10 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {
     "execve": (59, 221),
     "execveat": (322, 281),
     "socket": (41, 198),
-    "socketpair": (53, 199),
+    "connect": (42, 203),
+    "bind": (49, 200),
+    "sendmsg": (46, 211),
+    "sendmmsg": (307, 269),
     "kill": (62, 129),
     "tkill": (200, 130),
     "tgkill": (234, 131),
@@ -151,6 +154,7 @@ _SPECIAL: dict[str, tuple[int | None, int | None]] = {
     "clone": (56, 220),
     "clone3": (435, 435),
     "prlimit64": (302, 261),
+    "sendto": (44, 206),
 }
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 """The column of the numbers, and the name of the architecture in a filter."""
@@ -278,17 +282,19 @@ def filter_for(machine: str) -> list[tuple[int, int, int, int]]:
         (_RETURN, 0, 0, _ALLOW),
     )
     when("clone3", (_RETURN, 0, 0, missing))  # its flags are in memory; glibc falls back to clone
-    new_limit = _ARGUMENTS + 16
-    when(
-        "prlimit64",
-        (_LOAD, 0, 0, new_limit),
-        (_EQUAL, 1, 0, 0),
-        (_RETURN, 0, 0, refuse),
-        (_LOAD, 0, 0, new_limit + 4),
-        (_EQUAL, 1, 0, 0),
-        (_RETURN, 0, 0, refuse),
-        (_RETURN, 0, 0, _ALLOW),
-    )
+    # a new limit, and an address to send to; `socketpair`, which asyncio needs, leads nowhere without one
+    for name, argument in (("prlimit64", 2), ("sendto", 4)):
+        pointer = _ARGUMENTS + 8 * argument
+        when(
+            name,
+            (_LOAD, 0, 0, pointer),
+            (_EQUAL, 1, 0, 0),
+            (_RETURN, 0, 0, refuse),
+            (_LOAD, 0, 0, pointer + 4),
+            (_EQUAL, 1, 0, 0),
+            (_RETURN, 0, 0, refuse),
+            (_RETURN, 0, 0, _ALLOW),
+        )
     for numbers, verdict in ((_FILES, read_only), (_REFUSED, refuse)):
         for number in numbers.values():
             if number[column] is not None:
