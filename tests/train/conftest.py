@@ -11,6 +11,7 @@ import torch
 
 from burnish.core.events import Event
 from burnish.models.adapters.attach import attach_lora
+from burnish.models.adapters.new_tokens import TrainedTokens
 from burnish.models.freezing import freeze
 from burnish.models.load import load_model
 from burnish.specs.train import FreezeSpec, LoraSpec, SftSpec
@@ -82,6 +83,7 @@ def run_fit(base: Path, random_rows: Callable[..., TokenisedRows], tmp_path: Pat
         micro_batch_tokens: int = 64,
         gradient_checkpointing: bool = False,
         prepare: Callable[[torch.nn.Module], None] = lambda _: None,
+        tokens: TrainedTokens | None = None,
         **settings: Any,
     ) -> Ran:
         asked = {"max_steps": 10, "batch_size": 6, "learning_rate": 1e-2, "checkpoint": {"every": 1}} | settings
@@ -99,7 +101,7 @@ def run_fit(base: Path, random_rows: Callable[..., TokenisedRows], tmp_path: Pat
         seed_everything(spec.seed)
         model = load_model(base, dtype=dtype)
         is_lora = isinstance(spec.method, LoraSpec)
-        model = attach_lora(model, spec.method) if is_lora else model.requires_grad_(True)
+        model = attach_lora(model, spec.method, tokens=tokens) if is_lora else model.requires_grad_(True)
         if isinstance(spec.method, FreezeSpec):
             freeze(model, spec.method)
         prepare(model)

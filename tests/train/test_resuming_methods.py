@@ -5,6 +5,7 @@ import torch
 
 from burnish.core.errors import RunError
 from burnish.models.adapters import initial
+from burnish.models.adapters.new_tokens import TrainedTokens
 
 
 @pytest.mark.parametrize("init", ["orthogonal", *initial.FROM_BASE])
@@ -37,3 +38,20 @@ def test_a_decomposition_with_other_values_does_not_change_a_resumed_run(run_fit
     assert all(torch.equal(parts.weights[name], whole.weights[name]) for name in whole.weights)
     found = initial.fixed_matrices(models[0])
     assert all(torch.equal(found[name], fixed[name]) for name in fixed)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_new_tokens_resume_bit_for_bit(run_fit, random_rows, dtype):
+    settings = {"method": {"kind": "lora", "rank": 4, "lora_plus": 4}, "max_steps": 6, "dtype": dtype}
+    settings |= {"tokens": TrainedTokens([9, 264, 265], [264, 265]), "rows": random_rows(30, vocabulary=266)}
+    whole = run_fit("whole", **settings)
+    with pytest.raises(RunError, match="was stopped"):
+        run_fit("parts", stop_before=3, **settings)
+    parts = run_fit("parts", **settings)
+    assert all(torch.equal(parts.weights[name], whole.weights[name]) for name in whole.weights)
+    [name] = [name for name in whole.weights if "trainable_tokens" in name]
+    assert whole.weights[name].shape == (3, 32)
+    split = run_fit("split", micro_batch_tokens=16, **settings)
+    assert split.metrics("grad_norm")[0] == pytest.approx(
+        whole.metrics("grad_norm")[0], rel=1e-4 if dtype == torch.float32 else 0.1
+    )

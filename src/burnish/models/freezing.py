@@ -35,7 +35,8 @@ def freeze(model: "PreTrainedModel", spec: FreezeSpec) -> list[Note]:
         trained |= _ids(layer.parameters())
     for name in spec.modules:
         trained |= _named(model, name)
-    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    embedding: Any = model.get_input_embeddings()
+    head: Any = model.get_output_embeddings()
     for field, wanted, module in (
         ("train_embeddings", spec.train_embeddings, embedding),
         ("train_head", spec.train_head, head),

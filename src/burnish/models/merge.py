@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from burnish.models.adapters.changes import (
     Change,
     Dequantized,
     LowRank,
+    TrainedRows,
     cannot_merge,
     changes_of,
     copies_of,
@@ -86,8 +88,14 @@ class _Piece:
     """Each with the part of the tensor that it applies to."""
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the source, with the rows of new tokens."""
+        rows = [change.rows for _, change in self.changes if isinstance(change, TrainedRows)]
+        return (max(rows), *self.source.shape[1:]) if rows else self.source.shape
+
+    @property
     def bytes(self) -> int:
-        return size_in_bytes(self.dtype, self.source.shape)
+        return size_in_bytes(self.dtype, self.shape)
 
 
 def merge_adapter(
@@ -128,7 +136,7 @@ def merge_adapter(
     try:
         for number, shard in enumerate(shards, 1):
             name = WEIGHTS if len(shards) == 1 else f"model-{number:05}-of-{len(shards):05}.safetensors"
-            held = [(piece.name, piece.dtype, piece.source.shape) for piece in shard]
+            held = [(piece.name, piece.dtype, piece.shape) for piece in shard]
             with StreamedWriter(out / name, held) as writer:
                 for piece in shard:
                     squares = _write(piece, writer)
@@ -141,11 +149,12 @@ def merge_adapter(
     if len(shards) > 1:
         index = {"metadata": {"total_size": sum(piece.bytes for piece in pieces)}, "weight_map": weight_map}
         (out / WEIGHTS_INDEX).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    _write_config(config, out, dtype, untied)
+    rows = [change.rows for piece in pieces for _, change in piece.changes if isinstance(change, TrainedRows)]
+    _write_config(config, out, dtype, untied, max(rows, default=None))
     for folder in (base, adapter):
         _copy_companions(folder, out)
     return Merged(
-        parameters=sum(piece.source.size for piece in pieces),
+        parameters=sum(prod(piece.shape) for piece in pieces),
         changed=sum(not all(isinstance(change, Dequantized) for _, change in piece.changes) for piece in pieces),
         files=len(shards),
         untied=untied,
@@ -173,7 +182,12 @@ def _plan(
         at = (places.get(name) or places.get(embedding) or [None])[0]
         if at is None or not is_same(read_tensor(copy), read_tensor(tensors[at.tensor])):
             raise other_base(adapter, copy.name)
-    untied = tied and (embedding in changes or head in changes)
+    if tied and isinstance(changes.get(embedding), TrainedRows) and head not in changes:
+        untied = False  # the rows belong to both
+        if head in places:
+            changes[head] = changes[embedding]
+    else:
+        untied = tied and (embedding in changes or head in changes)
     if untied:
         at = (places.get(embedding) or places.get(head) or [None])[0]
         if at is None:
@@ -293,8 +307,11 @@ def _distance(one: torch.Tensor, other: torch.Tensor) -> float:
     return sum(float((a.float() - b.float()).square().sum()) for a, b in rows)
 
 
-def _write_config(config: dict[str, Any], out: Path, dtype: str, untied: bool) -> None:
+def _write_config(config: dict[str, Any], out: Path, dtype: str, untied: bool, rows: int | None = None) -> None:
+    """`rows`: those of the embedding, if tokens were trained."""
     for part in (config, config.get("text_config", {})):
+        if rows is not None and "vocab_size" in part:
+            part["vocab_size"] = rows
         if dtype != "keep":
             part.update({key: dtype for key in ("dtype", "torch_dtype") if key in part})
         if untied and (part is config or "tie_word_embeddings" in part):

@@ -35,6 +35,11 @@ class LoraSpec(Spec):
     """Learn the magnitude and the direction of each weight separately (DoRA)."""
     train_fully: list[str] = []
     """Modules to train fully and save with the adapter, such as lm_head."""
+    new_tokens: list[str] = []
+    """Tokens to add to the tokenizer. Their rows in embedding and head start at the mean of all others, are trained
+    and saved with the adapter. A token that the tokenizer has already is trained from its own row."""
+    new_special_tokens: list[str] = []
+    """As new_tokens, for special tokens: they structure conversations, and are no part of a decoded text."""
     init: Literal["default", "gaussian", "orthogonal", "pissa", "pissa_niter", "olora"] = "default"
     """Initial values of the two matrices: A uniform or gaussian and B zero; both random and orthogonal to each other;
     or taken from the base's weights by singular values (pissa, arXiv 2404.02948; pissa_niter: a faster approximation)
@@ -53,6 +58,22 @@ class LoraSpec(Spec):
                 )
         return self
 
+    @field_validator("new_tokens", "new_special_tokens")
+    @classmethod
+    def tokens_are_visible(cls, tokens: list[str]) -> list[str]:
+        if len(set(tokens)) < len(tokens):
+            raise ValueError("a token is named twice: name each once")
+        if any(not token or token != token.strip() for token in tokens):
+            raise ValueError("a token is empty, or has spaces at an end")
+        return tokens
+
+    @model_validator(mode="after")
+    def a_token_is_plain_or_special(self) -> "LoraSpec":
+        both = sorted(set(self.__dict__["new_tokens"]) & set(self.__dict__["new_special_tokens"]))
+        if both:
+            raise ValueError(f"new_tokens and new_special_tokens both name {both[0]}: remove it from one")
+        return self
+
     @model_validator(mode="after")
     def init_fits_the_other_settings(self) -> "LoraSpec":
         values, init = self.__dict__, self.__dict__["init"]
@@ -64,6 +85,8 @@ class LoraSpec(Spec):
                 "or remove it"
             )
         if init in ("pissa", "pissa_niter", "olora"):
+            if values["kind"] != "lora":
+                raise ValueError(f"init: {init} cannot be combined with method: {values['kind']}: remove one of them")
             reasons = {
                 "dora": "the magnitudes would be those of the initial adapter",
                 "dropout": "it would drop parts of the base's own weights",

@@ -37,7 +37,7 @@ class Start:
         if not self.is_rounded:
             return {}
         names = {name: plain_name(name) for name, weight in model.named_parameters() if weight.requires_grad}
-        if all(".lora_" in name for name in names.values()):
+        if all(".lora_" in name or ".token_adapter." in name for name in names.values()):
             return {}
         return _Named(self.weights(), names)
 

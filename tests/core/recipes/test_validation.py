@@ -210,6 +210,8 @@ NAMES_OF_OTHER_TOOLS = {
     "neftune_alpha": ("neftune_noise_alpha", "noisy_embedding_alpha"),
     "method.layers": ("freeze_trainable_layers",),
     "method.modules": ("freeze_trainable_modules", "freeze_extra_modules", "unfrozen_parameters"),
+    "method.new_tokens": ("add_tokens", "tokens", "trainable_token_indices", "peft_trainable_token_indices"),
+    "method.new_special_tokens": ("add_special_tokens", "new_special_tokens_config"),
     "method.lora_plus": ("loraplus_lr_ratio",),
     "method.init": ("init_lora_weights", "peft_init_lora_weights", "pissa_init", "pissa_iter"),
     "attention": (
@@ -297,6 +299,8 @@ NEEDLESS = {
     "a run is named after its recipe": ("run_name", "wandb_name"),
     "the stage decides what is done": ("do_train",),
     "the saved adapter is always a plain one": ("pissa_convert",),
+    "the embedding grows for method.new_tokens": ("resize_vocab",),
+    "new rows start at the mean of the others": ("mean_resizing",),
     "adapters of embeddings are trained at learning_rate": ("loraplus_lr_embedding",),
 }
 """Why a setting of other tools is not one of burnish: the beginning of the hint."""

@@ -45,7 +45,6 @@ REFUSED: dict[str, Any] = {
     "lora_bias": True,
     "use_qalora": True,
     "use_bdlora": {"target_modules_bd_a": []},
-    "trainable_token_indices": [3],
     "layer_replication": [[0, 2]],
     "alora_invocation_tokens": [5],
     "arrow_config": {"top_k": 1},

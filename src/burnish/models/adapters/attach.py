@@ -3,6 +3,7 @@
 import json
 import math
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,14 @@ from burnish.core.errors import ModelError
 from burnish.core.faults import reason
 from burnish.models.adapters.config import read_adapter_config
 from burnish.models.adapters.initial import FROM_BASE, fixed_matrices, plain_settings, plain_tensors, start_from_base
+from burnish.models.adapters.new_tokens import (
+    TrainedTokens,
+    grow,
+    peft_setting,
+    start_at_mean,
+    tokens_of,
+    unchanged_outputs,
+)
 from burnish.models.adapters.targets import LoraTargets, plan_targets
 from burnish.models.bases import is_adapter
 from burnish.models.quantization.layers import quantization_of
@@ -33,18 +42,28 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def attach_lora(model: "PreTrainedModel | PeftModel", spec: LoraSpec, plan: LoraTargets | None = None) -> "PeftModel":
+def attach_lora(
+    model: "PreTrainedModel | PeftModel",
+    spec: LoraSpec,
+    plan: LoraTargets | None = None,
+    tokens: TrainedTokens | None = None,
+) -> "PeftModel":
     """The model, frozen, with new LoRA matrices on the layers that `spec` names; its outputs are unchanged.
 
     Trained parameters are float32 in every model. `all-linear` excludes the head. An adapter that the model already
-    has is merged first. `plan` is the result of `plan_targets`, if already computed.
-    Errors: ModelError `model.unknown-target`.
+    has is merged first. `plan` is the result of `plan_targets`, if already computed. The rows of `tokens` in embedding
+    and head are trained too.
+    Errors: ModelError `model.unknown-target`, `model.unsupported`.
     """
     from peft import LoraConfig, get_peft_model
     from transformers.pytorch_utils import Conv1D
 
     model = without_adapter(model)
     plan = plan or plan_targets(model, spec)
+    rows: Any = None
+    if tokens is not None:
+        rows = peft_setting(model, tokens, {"train_fully": spec.train_fully, "targets": plan.modules})
+        grow(model, max(tokens.ids) + 1)
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=spec.rank,
@@ -56,13 +75,17 @@ def attach_lora(model: "PreTrainedModel | PeftModel", spec: LoraSpec, plan: Lora
         use_dora=spec.dora,
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),  # GPT-2 transposes its weights
         modules_to_save=list(spec.train_fully) or None,
+        trainable_token_indices=rows,
         init_lora_weights=spec.init if spec.init in ("gaussian", "orthogonal") else True,
     )
     with quiet_bitsandbytes(), warnings.catch_warnings():
         # PEFT warns that training one of a tied head and embedding separates them; our merge unties them
         warnings.filterwarnings("ignore", message=".*tie_word_embeddings.*")
         warnings.filterwarnings("ignore", category=FutureWarning)  # PEFT uses deprecated names of transformers
-        adapted = get_peft_model(model, config)
+        with nullcontext() if tokens is None else unchanged_outputs(model, tokens):
+            adapted = get_peft_model(model, config)
+    if tokens is not None:
+        start_at_mean(adapted, tokens)
     if spec.init in FROM_BASE:
         start_from_base(adapted, spec.init)
     config.init_lora_weights = True  # a saved adapter is not initialised again when it is loaded
@@ -140,7 +163,8 @@ def fit_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
     from peft.tuners.lora import LoraLayer
 
     found = {tensor.name: tensor.shape for tensor in read_header(adapter_weights(folder))}
-    read_adapter_config(folder)
+    trained = tokens_of(read_adapter_config(folder))
+    _grow_for(base, trained, folder)
     with quiet_transformers():
         try:
             config = PeftConfig.from_pretrained(str(folder))
@@ -169,6 +193,17 @@ def fit_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
         if isinstance(layer, LoraLayer) and not all(map(math.isfinite, layer.scaling.values())):
             raise _wrong(folder, base, f"the scale of {name} is not finite: check lora_alpha in {ADAPTER_CONFIG}")
     return model
+
+
+def _grow_for(base: "PreTrainedModel", trained: list[int], folder: Path) -> None:
+    """Give the base rows for the tokens that an adapter trains beyond its embedding; each new row must be trained."""
+    rows: int = base.get_input_embeddings().weight.shape[0]  # pyright: ignore
+    beyond = [number for number in trained if number >= rows]
+    if beyond != list(range(rows, rows + len(beyond))):
+        raise _wrong(folder, base, f"it trains token {beyond[-1]}, and the base has {rows} embeddings")
+    if beyond:
+        with quiet_transformers():
+            grow(base, beyond[-1] + 1)
 
 
 def adapter_state(model: "PeftModel") -> "dict[str, torch.Tensor]":

@@ -1,4 +1,4 @@
-"""The changes of an adapter: for each weight of its base, two low-rank matrices or a replacement.
+"""The changes of an adapter: for each weight of its base, two low-rank matrices, or a replacement of it or of rows.
 
     W' = W + s·B·A                                     LoRA (arXiv 2106.09685), s = alpha/r; rsLoRA: alpha/√r
     W' = m · (W + s·B·A) / ‖W + s·B·A‖  by output      DoRA (arXiv 2402.09353)
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _CHANGES_THE_FORMULA = (
-    *("bias", "lora_bias", "use_qalora", "use_bdlora", "trainable_token_indices"),
+    *("bias", "lora_bias", "use_qalora", "use_bdlora"),
     *("layer_replication", "alora_invocation_tokens", "arrow_config", "kasa_config", "velora_config"),
     *("monteclora_config", "ensure_weight_tying"),
 )
@@ -111,6 +111,32 @@ class Replaced:
 
 
 @dataclass(frozen=True)
+class TrainedRows:
+    """Rows of an embedding or a head that are replaced, or added at its end (trained tokens)."""
+
+    tensor: TensorInfo  # [ids, width]
+    ids: tuple[int, ...]
+    before: int
+    """Rows of the base's weight."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the base's weight."""
+        return (self.before, *self.tensor.shape[1:])
+
+    @property
+    def rows(self) -> int:
+        """Rows of the merged weight."""
+        return max(self.before, max(self.ids) + 1)
+
+    def apply(self, weight: torch.Tensor, expert: int | None = None, rows: Rows | None = None) -> torch.Tensor:
+        """The whole merged weight in float32; a part of it is not supported."""
+        merged = torch.cat([weight.float(), torch.zeros(self.rows - self.before, *weight.shape[1:])])
+        merged[list(self.ids)] = read_tensor(self.tensor).float()
+        return merged
+
+
+@dataclass(frozen=True)
 class Dequantized:
     """The replacement of a weight by the values that it has in 4 bits."""
 
@@ -129,7 +155,7 @@ class Dequantized:
         return found if rows is None else found[slice(*rows)]
 
 
-Change = LowRank | Replaced | Dequantized
+Change = LowRank | Replaced | TrainedRows | Dequantized
 
 
 def dequantized(quantization: Quantization | None, skeleton: "PreTrainedModel") -> "list[tuple[str, Dequantized]]":
@@ -161,6 +187,7 @@ def changes_of(adapter: Path, skeleton: "PreTrainedModel") -> dict[str, Change]:
     for values that are not finite.
     """
     from peft.tuners.lora.layer import Embedding, LoraLayer, ParamWrapper
+    from peft.tuners.trainable_tokens import TrainableTokensLayer
     from transformers.pytorch_utils import Conv1D
 
     weights = adapter_weights(adapter)
@@ -168,11 +195,16 @@ def changes_of(adapter: Path, skeleton: "PreTrainedModel") -> dict[str, Change]:
     _refuse_other_kinds(adapter, config)
     tensors = {tensor.name.removeprefix("base_model.model."): tensor for tensor in read_header(weights)}
     refuse_integers(weights, tensors.values())
+    before: int = skeleton.get_input_embeddings().weight.shape[0]  # pyright: ignore
     model: Any = fit_adapter(skeleton, adapter)
     for name, tensor in tensors.items():
         refuse_not_finite(weights, {name: read_tensor(tensor)})
     changes: dict[str, Change] = {}
     for path, layer in model.base_model.model.named_modules():
+        if isinstance(layer, TrainableTokensLayer) and layer.tied_adapter is None:
+            rows = tensors.pop(f"{path}.trainable_tokens_delta")
+            weight = path.removesuffix(".token_adapter") + ".weight"
+            changes[weight] = TrainedRows(rows, tuple(layer.token_indices["default"]), before)
         if not isinstance(layer, LoraLayer) or "default" not in layer.scaling:
             continue
         stacked = isinstance(layer, ParamWrapper)

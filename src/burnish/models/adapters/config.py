@@ -37,6 +37,15 @@ def _compiles(expression: str) -> bool:
     return True
 
 
+def _are_ids(value: Any) -> bool:
+    lists = value.values() if isinstance(value, dict) else [value]
+    return all(
+        isinstance(ids, list)
+        and all(isinstance(number, int) and not isinstance(number, bool) and number >= 0 for number in ids)
+        for ids in lists
+    )
+
+
 _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "r": (_is_rank, "a positive integer"),
     "lora_alpha": (_is_number, "a number"),
@@ -50,6 +59,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "target_modules": (lambda value: isinstance(value, str) or _are_names(value), "a name or a list of names"),
     "modules_to_save": (_are_names, "a list of names"),
+    "trainable_token_indices": (_are_ids, "a list of token ids, or an object of names of modules with such lists"),
     "lora_dropout": (_is_number, "a number"),
     "use_dora": (_is_flag, "true or false"),
     "use_rslora": (_is_flag, "true or false"),
@@ -57,7 +67,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "bias": (lambda value: value in ("none", "all", "lora_only"), "none, all or lora_only"),
 }
 _MAY_BE_NULL = (
-    *("rank_pattern", "alpha_pattern", "target_modules", "modules_to_save"),
+    *("rank_pattern", "alpha_pattern", "target_modules", "modules_to_save", "trainable_token_indices"),
     *("use_dora", "use_rslora", "fan_in_fan_out"),
 )
 

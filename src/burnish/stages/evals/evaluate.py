@@ -22,6 +22,8 @@ from burnish.evals.chart import draw_scores
 from burnish.evals.measure import Item, answer_rows, measure_likelihoods
 from burnish.evals.report import Sample, item_lines, measures, metrics, table, tag_table, unpaired, unscored
 from burnish.evals.scoring.scorers import Row, Scorer, ToolCalls, build_scorers
+from burnish.models.adapters.config import read_adapter_config
+from burnish.models.adapters.new_tokens import tokens_of
 from burnish.models.bases import base_of, is_adapter
 from burnish.models.device import inference_dtype, pick_device, use_threads
 from burnish.models.engines.transformers import TransformersEngine
@@ -117,7 +119,7 @@ def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
         rows=asked_rows(spec, ctx),
         model=model,
         base=base,
-        base_is_under_adapter=under_adapter,
+        base_is_under_adapter=under_adapter and not tokens_of(read_adapter_config(model.path)),  # it may add rows
         base_name=short_name(spec.compare_with or "base"),
         title=spec.model if spec.compare_with is None else f"{spec.model} against {spec.compare_with}",
         device=device,

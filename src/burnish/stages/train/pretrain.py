@@ -8,7 +8,16 @@ from burnish.core.errors import AskError
 from burnish.models.bases import tokenizer_folder
 from burnish.models.quiet import quiet_transformers
 from burnish.specs.train import PretrainSpec
-from burnish.stages.train.training import base_model, config_of, resolve_run, save, start_of, tokenised, with_method
+from burnish.stages.train.training import (
+    base_model,
+    config_of,
+    resolve_run,
+    save,
+    start_of,
+    tokenised,
+    trained_tokens,
+    with_method,
+)
 from burnish.tokens.load import load_tokenizer
 from burnish.train.fit import fit, seed_everything
 from burnish.train.precision import Start
@@ -23,6 +32,7 @@ def run(spec: PretrainSpec, ctx: Context) -> Outcome:
     """Train on the train split; save the whole model (or the adapter) with its tokenizer."""
     base = ctx.input("base") if spec.base is not None else None
     tokenizer = load_tokenizer(tokenizer_folder(ctx.input("tokenizer" if spec.tokenizer is not None else "base")))
+    tokens = trained_tokens(tokenizer, spec.method, ctx)
     rows, held_out = tokenised(spec, ctx, tokenizer)
     config = config_of(base) if base is not None else new_config(spec, tokenizer)
     resolved = resolve_run(spec, ctx, config, rows, held_out, spec.method.kind in ("full", "freeze"))
@@ -32,7 +42,7 @@ def run(spec: PretrainSpec, ctx: Context) -> Outcome:
         model, start = base_model(base, spec.method, resolved), start_of(base, resolved)
     else:
         model, start = _new_model(config, resolved, spec.seed), _start_of_new(config, resolved, spec.seed)
-    model = with_method(model, spec.method, ctx)
+    model = with_method(model, spec.method, ctx, tokens)
     fitted = fit(spec, ctx, model, rows, held_out, resolved, start)
     return save(model, tokenizer, base, ctx, fitted)
 

@@ -12,6 +12,7 @@ from burnish.core.events import Note, Progress
 from burnish.core.faults import reason
 from burnish.data.dataset import split_names
 from burnish.models.adapters.attach import attach_lora, save_adapter, without_adapter
+from burnish.models.adapters.new_tokens import TrainedTokens
 from burnish.models.adapters.targets import plan_targets
 from burnish.models.bases import folder_of, is_adapter, whole_model
 from burnish.models.device import pick_device, set_float32_precision
@@ -27,6 +28,7 @@ from burnish.models.weights import read_tensors
 from burnish.specs.train import AdamW8bitSpec, FreezeSpec, LoraSpec, Method, QloraSpec, TrainSpec
 from burnish.stages.tokens.rendering import RowRenderer
 from burnish.stages.tokens.tokenising import tokenised_split
+from burnish.tokens.added import add_tokens
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.fit import Fitted
 from burnish.train.footprint import ModelShape
@@ -185,17 +187,34 @@ def start_of(base: Input, resolved: Resolved) -> Start:
     )
 
 
-def with_method(model: Any, method: Any, ctx: Context) -> "nn.Module":
+def trained_tokens(tokenizer: "PreTrainedTokenizerBase", method: Any, ctx: Context) -> TrainedTokens | None:
+    """Add the method's new tokens to the tokenizer; what is new and what is known is reported.
+
+    To be called before rows are rendered. None without new tokens. Errors: ModelError `model.unsupported`.
+    """
+    if not isinstance(method, LoraSpec) or not (method.new_tokens or method.new_special_tokens):
+        return None
+    found = add_tokens(tokenizer, method.new_tokens, method.new_special_tokens)
+    numbers: dict[str, int] = {token: tokenizer.convert_tokens_to_ids(token) for token in found}  # pyright: ignore
+    new, known = ([token for token in found if found[token] is is_new] for is_new in (True, False))
+    if new:
+        ctx.emit(Note(text=f"new tokens: {', '.join(new)}; their embeddings start at the mean of all others"))
+    if known:
+        ctx.emit(Note(text=f"the tokenizer has {', '.join(known)} already: trained from the embeddings of the base"))
+    return TrainedTokens(sorted(numbers.values()), sorted(numbers[token] for token in new))
+
+
+def with_method(model: Any, method: Any, ctx: Context, tokens: TrainedTokens | None = None) -> "nn.Module":
     """Prepare the model for a method: with fresh LoRA matrices on frozen weights, or with some or all weights trained.
 
-    What an adapter covers and leaves out, and what is frozen, is reported.
+    What an adapter covers and leaves out, and what is frozen, is reported. `tokens` is the result of `trained_tokens`.
     """
     if isinstance(method, LoraSpec):
         whole = without_adapter(model)
         plan = plan_targets(whole, method)
         for note in [*report(whole), *plan.report()]:
             ctx.emit(note)
-        return attach_lora(whole, method, plan)
+        return attach_lora(whole, method, plan, tokens)
     whole = without_adapter(model).requires_grad_(True)
     if isinstance(method, FreezeSpec):
         for note in freeze(whole, method):
