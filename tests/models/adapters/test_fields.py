@@ -28,11 +28,13 @@ ACTING: dict[str, dict[str, Any]] = {
     "layers_pattern": {"layers_to_transform": [1], "layers_pattern": "layers"},
     "modules_to_save": {"modules_to_save": ["lm_head", "embed_tokens"]},
     "target_parameters": {"target_modules": [Q], "target_parameters": ["o_proj.weight"]},
+    "trainable_token_indices": {"trainable_token_indices": [3, 7, 100]},
 }
 """Another value for each field that changes the model, with what it needs."""
 TOGETHER: dict[str, dict[str, Any]] = {
     "both patterns": ACTING["rank_pattern"] | ACTING["alpha_pattern"],
     "both patterns, rslora": ACTING["rank_pattern"] | ACTING["alpha_pattern"] | {"use_rslora": True},
+    "tokens of both ends": {"trainable_token_indices": {"embed_tokens": [3, 7], "lm_head": [9]}},
     "both patterns, dora": ACTING["rank_pattern"] | ACTING["alpha_pattern"] | {"use_dora": True},
     "patterns of an embedding": {
         "target_modules": [Q, "embed_tokens"],
