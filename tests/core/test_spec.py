@@ -7,7 +7,8 @@ import pytest
 from pydantic import Field, ValidationError
 
 from burnish.core.catalog import stages
-from burnish.core.recipes.validation import all_specs
+from burnish.core.errors import AskError
+from burnish.core.recipes.validation import all_specs, make_spec
 from burnish.specs.base import (
     RUNTIME,
     DataRef,
@@ -20,7 +21,8 @@ from burnish.specs.base import (
     takes_list_of_plain,
     watch,
 )
-from burnish.specs.train import CheckpointSpec, EarlyStopSpec, FullSpec, LoraSpec, SftSpec, TrainSpec
+from burnish.specs.tokens import RenderSpec
+from burnish.specs.train import CheckpointSpec, EarlyStopSpec, FullSpec, LoraSpec, ScheduleSpec, SftSpec, TrainSpec
 
 
 class Inner(Spec):
@@ -82,7 +84,7 @@ def faults_of(spec_type, name, value) -> list[str]:
 
 def test_the_lists_of_words_among_all_settings_are_known():
     assert {name for _, name in LISTS} == {
-        *("track", "targets", "train_fully", "keep"),
+        *("track", "targets", "train_fully", "modules", "keep"),
         *("special_tokens", "visible_tokens"),
     }
 
@@ -154,3 +156,46 @@ def test_epochs_and_warm_up_have_a_bound():
         TrainSpec(data="file:x", epochs=1e300)
     with pytest.raises(ValidationError, match="less than or equal to"):
         TrainSpec(data="file:x", schedule={"warmup": 1e300})
+
+
+@pytest.mark.parametrize("kind", ["lora", "qlora"])
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("targets", "all", "'all' is written all-linear"),
+        ("targets", ["all"], "'all' is written all-linear"),
+        ("targets", "all_linear", "'all_linear' is written all-linear"),
+        ("targets", "q_proj,v_proj", "'q_proj,v_proj' is more than one name: write [q_proj, v_proj]"),
+        ("targets", ["o_proj", "q_proj v_proj"], "'q_proj v_proj' is more than one name: write [q_proj, v_proj]"),
+        ("train_fully", "lm_head, embed_tokens", "'lm_head, embed_tokens' is more than one name"),
+    ],
+)
+def test_targets_of_other_tools_are_refused_before_anything_runs(kind, field, value, words):
+    settings = {"base": "hub:a/b", "data": "step:x", "method": {"kind": kind, field: value}}
+    with pytest.raises(AskError) as caught:
+        make_spec(SftSpec, settings, lambda _: "")
+    assert caught.value.what.startswith(f"'method.{field}': {words}")
+    assert "\n" not in caught.value.what
+
+
+@pytest.mark.parametrize("template", ["llama3", "qwen", "chat_template.jinja", "### Instruction:"])
+def test_the_name_of_a_template_is_no_template(template):
+    settings = {"base": "hub:a/b", "data": "step:x", "render": {"chat_template": template}}
+    with pytest.raises(AskError) as caught:
+        make_spec(SftSpec, settings, lambda _: "")
+    expected = f"'render.chat_template': '{template}' is neither chatml nor a Jinja template"
+    assert caught.value.what.startswith(expected)
+    assert "remove the setting to use the tokenizer's own" in caught.value.what
+
+
+def test_a_template_of_jinja_and_a_built_in_one_are_accepted():
+    for template in ("chatml", "{{ messages }}", "{% for message in messages %}x{% endfor %}", None):
+        assert RenderSpec(chat_template=template).chat_template == template
+
+
+def test_a_warm_up_is_a_share_or_a_whole_number_of_steps():
+    for warmup in (0, 0.5, 0.999, 1, 1.0, 250):
+        assert ScheduleSpec(warmup=warmup).warmup == warmup
+    for warmup in (1.5, 2.7):
+        with pytest.raises(ValidationError, match="a number of steps is whole, and a share of all steps is below 1"):
+            ScheduleSpec(warmup=warmup)

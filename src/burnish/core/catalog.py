@@ -87,6 +87,7 @@ _BUILT_IN = (
         run="burnish.stages.train.pretrain:run",
         produces="model",
         extra="train",
+        version=2,
         summary="Pretrain a model, from existing weights or from a config.",
     ),
     Stage(
@@ -95,6 +96,7 @@ _BUILT_IN = (
         run="burnish.stages.train.sft:run",
         produces="adapter",
         extra="train",
+        version=2,
         summary="Supervised fine-tuning of a model on conversations or texts.",
     ),
     Stage(

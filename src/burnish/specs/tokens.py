@@ -1,8 +1,9 @@
 """Settings of rendering (conversations to tokens) and of tokenizer training."""
 
+import re
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from burnish.specs.base import DataRef, PrintedDate, Spec, TokenizerRef
 
@@ -28,6 +29,16 @@ class RenderSpec(Spec):
     date: PrintedDate = "auto"
     """The date that the chat template prints, YYYY-MM-DD. `auto`: the date used in the model's training, else in an
     earlier run of the same step, else today. Part of the fingerprint if the template prints a date."""
+
+    @field_validator("chat_template")
+    @classmethod
+    def a_template_is_written_in_jinja(cls, template: str | None) -> str | None:
+        if template not in (None, "chatml") and not re.search(r"\{[{%#]", template):
+            raise ValueError(
+                f"'{template}' is neither chatml nor a Jinja template: write the text of one, "
+                "or remove the setting to use the tokenizer's own"
+            )
+        return template
 
 
 class TokenizerTrainSpec(Spec):

@@ -1,8 +1,9 @@
 """Settings of training: method, optimizer, schedule, batches, checkpoints, evaluation."""
 
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field, Tag, field_validator, model_validator
+from pydantic import Field, Tag, ValidationInfo, field_validator, model_validator
 
 from burnish.specs.base import RUNTIME, DataRef, Device, ModelRef, Runtime, Spec, Threads, TokenizerRef, by_kind
 from burnish.specs.tokens import RenderSpec
@@ -11,6 +12,10 @@ MAX_COUNT = 2**31 - 1
 """Upper bound of all counts: the row ledger stores steps in four bytes."""
 
 Tracker = Literal["tensorboard", "wandb", "swanlab", "trackio", "mlflow"]
+
+
+_ALL_OF_OTHER_TOOLS = ("all", "all_linear")
+"""What other tools call `targets: all-linear`."""
 
 
 class LoraSpec(Spec):
@@ -47,6 +52,17 @@ class LoraSpec(Spec):
     lora_plus: float | None = Field(default=None, ge=1.0)
     """Learning rate of B, and of DoRA's magnitudes, as a multiple of learning_rate (LoRA+, arXiv 2402.12354; 16 is
     common). Adapters of embeddings and fully trained modules keep learning_rate. Requires AdamW."""
+
+    @field_validator("targets", "train_fully", mode="before")
+    @classmethod
+    def each_name_is_one_module(cls, given: Any, info: ValidationInfo) -> Any:
+        for name in cast(list[Any], given) if isinstance(given, list) else [given]:
+            if name in _ALL_OF_OTHER_TOOLS and info.field_name == "targets":
+                raise ValueError(f"'{name}' is written all-linear")
+            words = re.split(r"[,\s]+", name.strip()) if isinstance(name, str) else []
+            if len(words) > 1:
+                raise ValueError(f"'{name}' is more than one name: write [{', '.join(words)}]")
+        return given  # pyright: ignore[reportUnknownVariableType]
 
     @model_validator(mode="after")
     def experts_take_plain_lora(self) -> "LoraSpec":
@@ -205,7 +221,14 @@ class ScheduleSpec(Spec):
     final: float = Field(default=0.0, ge=0.0, le=1.0)
     """Final learning rate, as a share of the peak, reached one step after the last."""
     decay: float | None = Field(default=None, gt=0.0, le=1.0)
-    """wsd: share of steps in the decay phase (default 0.2)."""
+    """wsd: share of steps in the decay phase (default 0.2), which begins at the full rate, as in transformers."""
+
+    @field_validator("warmup")
+    @classmethod
+    def warmup_is_a_share_or_whole_steps(cls, warmup: float) -> float:
+        if warmup >= 1 and warmup != int(warmup):
+            raise ValueError("a number of steps is whole, and a share of all steps is below 1")
+        return warmup
 
     @model_validator(mode="after")
     def decay_belongs_to_wsd(self) -> "ScheduleSpec":

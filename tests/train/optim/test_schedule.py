@@ -3,6 +3,8 @@
 import math
 
 import pytest
+import torch
+from transformers import get_wsd_schedule
 
 from burnish.specs.train import ScheduleSpec
 from burnish.train.optim.schedule import Schedule
@@ -32,8 +34,8 @@ def test_cosine_is_half_way_down_in_the_middle():
 
 
 def test_wsd_is_stable_until_its_decay_begins():
-    assert factors(10, kind="wsd", warmup=0, decay=0.4) == pytest.approx([1.0] * 6 + [0.8, 0.6, 0.4, 0.2])
-    assert factors(10, kind="wsd", warmup=0)[7:] == pytest.approx([1.0, 2 / 3, 1 / 3])
+    assert factors(10, kind="wsd", warmup=0, decay=0.4) == pytest.approx([1.0] * 7 + [0.75, 0.5, 0.25])
+    assert factors(10, kind="wsd", warmup=0)[7:] == pytest.approx([1.0, 1.0, 0.5])
     assert factors(4, kind="wsd", warmup=0, decay=1.0) == pytest.approx([1.0, 0.75, 0.5, 0.25])
 
 
@@ -52,7 +54,7 @@ def by_the_words(total, step, kind, warmup, final, decay):
     """The factor as its documentation says it: `warmup` and `decay` in steps."""
     if step < warmup:
         return (step + 1) / warmup
-    last_at_peak = max(warmup - 1, 0) if kind != "wsd" else max(warmup - 1, total - decay - 1, 0)
+    last_at_peak = max(warmup - 1, 0) if kind != "wsd" else max(warmup - 1, total - decay, 0)
     if kind == "constant" or step <= last_at_peak:
         return 1.0
     share = (step - last_at_peak) / (total - last_at_peak)  # 1 would be reached one step after the last
@@ -90,6 +92,27 @@ def test_the_warm_up_of_a_run_is_a_whole_number_of_steps():
         assert schedule.peak == max(0, steps - 1)
 
 
-@pytest.mark.parametrize(("total", "decay", "peak"), [(10, 0.25, 7), (10, 0.35, 5), (9, 0.1, 7), (100, None, 79)])
+@pytest.mark.parametrize(("total", "decay", "peak"), [(10, 0.25, 7), (10, 0.35, 6), (9, 0.1, 8), (100, None, 80)])
 def test_the_decay_of_wsd_is_rounded_to_steps(total, decay, peak):
     assert Schedule(ScheduleSpec(kind="wsd", warmup=0, decay=decay), total).peak == peak
+
+
+@pytest.mark.parametrize(("total", "decay", "final"), [(10, 0.4, 0.0), (50, 0.2, 0.1), (20, 0.05, 0.0), (4, 1.0, 0.0)])
+def test_wsd_decays_as_in_transformers(total, decay, final):
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    falling = round(decay * total)
+    theirs = get_wsd_schedule(
+        optimizer,
+        num_warmup_steps=0,
+        num_stable_steps=total - falling,
+        num_decay_steps=falling,
+        decay_type="linear",
+        min_lr_ratio=final,
+    )
+    rates = []
+    for _ in range(total):
+        rates.append(theirs.get_last_lr()[0])
+        optimizer.step()
+        theirs.step()
+    assert factors(total, kind="wsd", warmup=0, decay=decay, final=final) == pytest.approx(rates)

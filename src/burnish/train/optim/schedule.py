@@ -18,7 +18,7 @@ class Schedule:
         self.peak = max(0, self.warmup - 1)  # the last step at the peak rate
         if self.kind == "wsd":
             falling = max(1, round((0.2 if spec.decay is None else spec.decay) * total))
-            self.peak = max(self.peak, total - falling - 1)
+            self.peak = max(self.peak, total - falling)
 
     def __call__(self, step: int) -> float:
         if step < self.warmup:
