@@ -126,7 +126,7 @@ def test_a_check_of_a_candidate_is_called(build):
     wrong = ADD.replace("a + b", "0")
     found = total([reward], [completion(ADD, **row), completion(wrong, **row)])
     assert found.totals == [1.0, 0.0]
-    assert found.values["code"][1].why == "0 of 1 tests pass; false"
+    assert found.values["code"][1].why == "0 of 1 tests pass; check(add): false"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from burnish.core.errors import DataError
+from burnish.train.rewards.sandbox.statements import contains_check, tests_in
 
 _FORMS = 'asserts (a text or a list of texts), [{"input", "output"}], or {"inputs": […], "outputs": […]}'
 
@@ -31,7 +32,7 @@ class Programs:
 def row_tests(value: Any, setup: Any, entry_point: Any, place: str) -> Asserts | Programs:
     """The tests in a column.
 
-    Each `assert` at the top level of a text is a test; a text without one is a test as a whole. Where a text only
+    The tests of a text are its statements with asserts (`tests_in`); a text without one is a test as a whole. Where a text only
     defines `check(candidate)`, as in HumanEval, `check(entry_point)` is called.
     Errors: DataError `data.unknown-format` for another form, and for tests that cannot fail.
     """
@@ -92,12 +93,11 @@ def _called(text: str, entry_point: Any, place: str) -> str:
 
 
 def _count(text: str, place: str) -> int:
-    body = _parsed(text, "tests", place).body
-    count = sum(isinstance(node, ast.Assert) for node in body)
+    tree = _parsed(text, "tests", place)
     inert = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom
-    acts = [node for node in body if not isinstance(node, inert)]
-    checks = any(isinstance(node, ast.Assert | ast.Raise) for node in ast.walk(ast.Module(body, [])))
-    if not count and not (acts and checks):
+    acts = any(not isinstance(node, inert) for node in tree.body)
+    count = len(tests_in(tree))
+    if not count and not (acts and contains_check(tree)):
         raise _unknown("the tests have no assert, or nothing calls it", place)
     return count or 1
 

@@ -92,6 +92,33 @@ WITHOUT_AN_ANSWER = {
             PEER.send(['gave', ['yours', 0]])
             return 0
     """,
+    "a forged request": """
+        import sys
+        frame = sys._getframe()
+        while frame:
+            for value in list(frame.f_locals.values()):
+                if type(value).__name__ == 'Peer':
+                    PEER = value
+            frame = frame.f_back
+        VERDICTS = '''
+        import os, sys
+        frame = sys._getframe()
+        while frame:
+            if 'report' in frame.f_locals:
+                for number in (b'0', b'1'):
+                    frame.f_locals['report'].write(b'[0, ' + number + b', true, ""]' + bytes([10]))
+                os._exit(0)
+            frame = frame.f_back
+        '''
+        import textwrap
+        def double(x):
+            for name in ('exec', 'eval'):
+                PEER.send(['ask', 'call', ['list', [['name', 'builtins', name], ['list', [textwrap.dedent(VERDICTS)]],
+                                                    ['dict', []]]]])
+                PEER.receive()
+            return 0
+    """,
+    "a function of the harness as result": "def double(x): return exec",
     "frames and garbage": """
         import gc, sys
         def double(x):
@@ -129,6 +156,56 @@ WITHOUT_AN_ANSWER = {
     "null bytes": "x = '\0'",
     "nested too deeply": "(" * 5000 + ")" * 5000,
 }
+
+
+TOLERANT = ["assert abs(f(1) - 2.5) < 1e-6", "assert -1e-6 < f(1) - 2.5 < 1e-6", "assert round(f(1) - 2.5, 3) == 0"]
+TOLERANT += [
+    "assert (f(1) - 2.5) ** 2 < 1e-6",
+    "assert not f(1) - 2.5",
+    "assert 2.4 <= f(1) <= 2.6",
+    "assert f(1) >= 2.5",
+]
+TOLERANT += [
+    "import math\nassert math.isclose(f(1), 2.5)",
+    "assert max(abs(f(1) - 2.5), 0) == 0",
+    "assert f(1) in [2.5]",
+]
+TOLERANT += ["assert abs(sum([f(1), -2.5])) < 1e-6", "assert [2.5] == [f(1)]", "assert {f(1)} == {2.5}"]
+CLOSE_TO_ALL = """
+class f(BASE):
+    def __init__(self, *x): self.x = x
+    def __new__(cls, *x): return BASE.__new__(cls)
+    def same(self, *x): return self
+    def zero(self, *x): return ZERO
+    def true(self, *x): return True
+    __add__ = __radd__ = __rsub__ = __sub__ = __pow__ = same
+    __abs__ = __neg__ = __round__ = __float__ = __int__ = zero
+    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = true
+    def __bool__(self): return False
+    def __hash__(self): return hash(2.5)
+"""
+
+
+@pytest.mark.parametrize("base", ["object", "float", "int"])
+@pytest.mark.parametrize("zero", ["0.0", "self"])
+def test_a_class_named_as_the_function_is_not_close_to_everything(base, zero):
+    code = CLOSE_TO_ALL.replace("BASE", base).replace("ZERO", zero)
+    verdicts = run_tests(code, "", TOLERANT, [1] * len(TOLERANT), KERNEL)
+    assert [test for test, verdict in zip(TOLERANT, verdicts, strict=True) if verdict.passed] == []
+
+
+@pytest.mark.parametrize(
+    ("code", "tests"),
+    [
+        ("range = lambda n: ()", "for i in range(3):\n    assert f(i) == i"),
+        ("range = lambda n: ()\ndef f(x): return 7", "for i in range(3):\n    assert f(i) == i"),
+        ("len = lambda x: 3", "xs = f(1)\nassert len(xs) == 3"),
+        ("f = all = lambda x: True", "assert all(f(i) is False for i in range(3))"),
+        ("class tuple: pass\nisinstance = lambda *a: True", "assert isinstance(f(1), tuple)"),
+    ],
+)
+def test_an_answer_does_not_replace_the_built_in_functions_of_its_tests(code, tests):
+    assert not run_tests(code, "", [tests], [1], KERNEL)[0].passed
 
 
 @pytest.mark.parametrize("attack", ["exit before the tests", "an object that equals everything", "patched builtins"])

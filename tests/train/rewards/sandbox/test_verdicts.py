@@ -106,6 +106,7 @@ CASES = {
         assert repr(s) == str(s) == 'Stack(1, 2, 3)' and f'{s}' == 'Stack(1, 2, 3)'
         assert s == Stack(1, 2, 3) and s != Stack(1) and Stack(1) + Stack(2) == Stack(1, 2)
         assert Stack(1) < s and 2 * Stack(1) == Stack(1, 1) == Stack(1) * 2 and 2 in s and 7 not in s
+        assert list(Stack(1) * 2) == [1, 1] and len(3 * Stack(1)) == 3 and (Stack(4) * 2).top == 4
         assert isinstance(s, Stack) and not isinstance(1, Stack) and Stack.size == 3
         s.label = 'x'
         assert s.label == 'x' and not hasattr(s, 'gone') and sorted(s, reverse=True) == [3, 2, 1]
@@ -201,7 +202,7 @@ WRONG = {
     "an object compared by order": (
         "class N: pass\ndef f(x): return N()",
         "assert f(1) < 5",
-        "which the tests do not name",
+        "TypeError: __lt__ of N with int",
     ),
 }
 
@@ -223,6 +224,30 @@ def test_each_assert_of_each_text_has_its_verdict():
     ]
     verdicts = run_tests(code, "", texts, [4, 1, 1], LIMITS)
     assert [verdict.passed for verdict in verdicts] == [True, False, False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "verdicts"),
+    [
+        ("assert f(1) == 1\nfor i in (1, 3): assert f(i) == i", [True, False]),
+        ("if f(3) == 3:\n    assert f(1) == 1", [False]),
+        ("assert f(1) == 1\nf(3)", [False]),
+        ("assert f(1) == 1\nassert f(2) == 2\nx = f(3)", [True, False]),
+        (
+            "def test_one(): assert f(1) == 1\ndef test_three(): assert f(3) == 3\ntest_one()\ntest_three()",
+            [True, False],
+        ),
+        ("with open('/dev/null'):\n    assert f(1) == 2", [False]),
+        ("try:\n    f(3)\nexcept ValueError: pass\nelse: raise AssertionError", [True]),
+        ("assert f(1) == 1\nprint(f(2))", [True]),
+    ],
+)
+def test_a_statement_with_asserts_is_a_test_and_no_failing_statement_is_lost(text, verdicts):
+    from burnish.train.rewards.code_tests import row_tests
+
+    code = "def f(x):\n    if x == 3: raise ValueError\n    return x"
+    found = row_tests(text, None, None, "x")
+    assert [one.passed for one in run_tests(code, "", found.texts, found.counts, LIMITS)] == verdicts
 
 
 def test_the_setup_runs_before_the_tests_and_belongs_to_them():

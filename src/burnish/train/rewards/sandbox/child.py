@@ -18,6 +18,7 @@ from typing import Any
 
 from burnish.train.rewards.sandbox.jail import UnconfinedError, confine
 from burnish.train.rewards.sandbox.peer import GoneError, Peer
+from burnish.train.rewards.sandbox.statements import tests_in, unbound_names
 
 READY, UNCONFINED = b"ready\n", b"unconfined: "
 _SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache", "/dev/urandom")
@@ -75,54 +76,57 @@ def _run_tests(job: dict[str, Any], report: Any) -> None:
     """Write one JSON line for each test: [text, test, passed, reason]."""
     pieces = [ast.parse(text) for text in job["tests"]]
     setup = ast.parse(job["setup"])
-    used = {node.id for tree in [setup, *pieces] for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    whole = ast.Module([node for tree in [setup, *pieces] for node in tree.body], [])
+    used = {node.id for node in ast.walk(whole) if isinstance(node, ast.Name)}
     peer = Peer(job["socket"], _is_offered, lambda kind: kind in used)
     try:
         loaded = peer.receive()
         if loaded[0] != "ready":
             raise RuntimeError(loaded[1] if len(loaded) > 1 else "it cannot be loaded")
-        scope = {"__name__": "tests", **_names_for_tests(peer, used)}
+        scope = {"__name__": "tests", **_names_for_tests(peer, used, unbound_names(whole))}
         exec(compile(setup, "setup", "exec"), scope)
     except BaseException as error:
-        reason = _reason(error) if not isinstance(error, RuntimeError) else str(error)
+        reason = str(error) if type(error) is RuntimeError else _reason(error)
         for number in range(len(pieces)):
-            _report(report, number, None, False, reason)
+            _report(report, number, None, reason)
         return
     for number, tree in enumerate(pieces):
         _run_text(tree, number, scope, report)
 
 
-def _names_for_tests(peer: Peer, used: set[str]) -> dict[str, Any]:
+def _names_for_tests(peer: Peer, used: set[str], needed: set[str]) -> dict[str, Any]:
     """The names that the tests use and the answer defines.
 
-    The tests' own built-in functions stay as they are, unless the answer defines nothing else that is used.
+    The tests' own built-in functions stay as they are, unless the tests need nothing else: `assert sum(3, 4) == 12`.
     """
     defined = peer.ask("names", sorted(used))
     if not isinstance(defined, dict):
         raise GoneError
-    own = {name: value for name, value in defined.items() if not hasattr(builtins, str(name))}
-    return own or defined
+    keep = bool(needed - set(dir(builtins)))
+    return {name: value for name, value in defined.items() if name in used and not (keep and hasattr(builtins, name))}
 
 
 def _run_text(tree: ast.Module, number: int, scope: dict[str, Any], report: Any) -> None:
-    """Run a text: each assert at its top level is a test, or else the whole text."""
-    asserts = sum(isinstance(node, ast.Assert) for node in tree.body)
-    test, problem = 0, ""
+    """Run a text and report its tests. A failing statement that is no test fails those after it, or the last one."""
+    tests = tests_in(tree)
+    reasons: list[str] = []
+    problem = ""
     for node in tree.body:
-        is_test = isinstance(node, ast.Assert)
         reason = problem
         if not problem:
             try:
                 exec(compile(ast.Module([node], []), f"test {number + 1}", "exec"), scope)
             except BaseException as error:
-                reason = f"{_shown(node)}: {_reason(error)}" if is_test else _reason(error)
-                if not is_test or isinstance(error, GoneError):
+                reason = f"{_shown(node)}: {_reason(error)}"
+                if node not in tests or isinstance(error, GoneError):
                     problem = reason
-        if is_test:
-            _report(report, number, test, not reason, reason)
-            test += 1
-    if not asserts:
-        _report(report, number, 0, not problem, problem)
+        if node in tests:
+            if reasons:
+                _report(report, number, len(reasons) - 1, reasons[-1])
+            reasons.append(reason)
+    if not reasons or (problem and not reasons[-1]):
+        reasons[-1:] = [problem]
+    _report(report, number, len(reasons) - 1, reasons[-1])
 
 
 def _is_offered(subject: Any, operation: str, name: str) -> bool:
@@ -137,8 +141,8 @@ def _is_offered(subject: Any, operation: str, name: str) -> bool:
     return operation == "special" or type(subject).__module__ == "tests"
 
 
-def _report(report: Any, text: int, test: int | None, passed: bool, reason: str) -> None:
-    report.write(json.dumps([text, test, passed, reason[:_LONGEST_REASON]]).encode() + b"\n")
+def _report(report: Any, text: int, test: int | None, reason: str) -> None:
+    report.write(json.dumps([text, test, not reason, reason[:_LONGEST_REASON]]).encode() + b"\n")
 
 
 def _shown(node: ast.AST) -> str:

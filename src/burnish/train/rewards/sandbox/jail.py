@@ -19,7 +19,7 @@ import struct
 import sys
 from collections.abc import Iterable
 
-_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 1, 22, 38, 2
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 1, 4, 22, 38, 2
 _CLONE_THREAD = 0x10000
 _CHANGES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 """Flags of `open` that create or change a file."""
@@ -205,7 +205,7 @@ def confine(*, isolation: str, seconds: int, memory: int, output: int, readable:
 
     Errors: UnconfinedError if `isolation` is `kernel` and this kernel or machine has no such filter.
     """
-    end_with_parent()
+    _shield()
     for limit, value in (
         (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_AS, memory),
@@ -224,10 +224,12 @@ def confine(*, isolation: str, seconds: int, memory: int, output: int, readable:
     return "seccomp and Landlock" if landlock else "seccomp"
 
 
-def end_with_parent() -> None:
-    """Be killed when the parent ends, on Linux."""
+def _shield() -> None:
+    """Be killed when the parent ends, and hide this process's memory from others of the same user, on Linux."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc = ctypes.CDLL(None)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc.prctl(_PR_SET_DUMPABLE, 0)
 
 
 # seccomp: https://docs.kernel.org/userspace-api/seccomp_filter.html

@@ -40,6 +40,7 @@ UNARY: dict[str, Callable[..., Any]] = {
     "__exit__": lambda value, *error: type(value).__exit__(value, None, None, None),
 }
 """Special methods that tell the object nothing of what is expected of it."""
+_NUMBERS = ("__bool__", "__int__", "__float__", "__index__", "__abs__", "__neg__", "__round__", "__complex__")
 _NAMES = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift")
 ARITHMETIC = {f"__{name.strip('_')}__": getattr(operator, name) for name in _NAMES}
 REFLECTED = {f"__r{name.strip('_')}__": getattr(operator, name) for name in _NAMES}
@@ -184,7 +185,8 @@ class Peer:
         raise ValueError(f"unknown operation {operation!r}")
 
     def _check(self, subject: Any, operation: str, name: str) -> None:
-        if isinstance(subject, Handle) or not self._allows(subject, operation, name):
+        is_offered = id(subject) in self._numbers  # not a function that the other side only named
+        if not is_offered or not self._allows(subject, operation, name):
             raise PermissionError(f"{operation} {name} is not allowed on {type(subject).__name__}")
 
     # objects
@@ -258,13 +260,14 @@ class Handle:
     """An object of the other process. Attributes, calls and special methods are passed on.
 
     Comparison with plain data uses the data that came with it, or is false: what an object of an answer says of itself
-    is no evidence.
+    is no evidence. Arithmetic with plain data tells the object what it is compared with, as in `abs(f(1) - 2.5) < 0.1`:
+    the result is `_h_told`, and gives no numbers.
     """
 
-    __slots__ = ("_h_data", "_h_kind", "_h_number", "_h_peer")
+    __slots__ = ("_h_data", "_h_kind", "_h_number", "_h_peer", "_h_told")
 
     def __init__(self, peer: Peer, number: int, kind: str, data: Any):
-        for name, value in (("peer", peer), ("number", number), ("kind", kind), ("data", data)):
+        for name, value in (("peer", peer), ("number", number), ("kind", kind), ("data", data), ("told", False)):
             object.__setattr__(self, f"_h_{name}", value)
 
     def __getattr__(self, name: str) -> Any:
@@ -316,6 +319,8 @@ def _plain(value: Any) -> Any:
 
 def _passed(name: str) -> Callable[..., Any]:
     def method(self: Any, *arguments: Any) -> Any:
+        if self._h_told and name in _NUMBERS:
+            raise TypeError(f"{name} of {self._h_kind} after arithmetic with plain data is not used")
         if name in ("__bool__", "__hash__") and self._h_data is not NOTHING:
             return bool(self._h_data)
         if name == "__exit__":
@@ -327,16 +332,25 @@ def _passed(name: str) -> Callable[..., Any]:
 
 def _operator(name: str, function: Callable[..., Any], operation: str) -> Callable[..., Any]:
     def method(self: Any, other: Any) -> Any:
-        if self._h_data is not NOTHING and name in ORDER:
-            return function(self._h_data, _plain(other))
-        if self._h_peer.is_open(self._h_kind):
+        is_open, is_plain = self._h_peer.is_open(self._h_kind), not isinstance(other, Handle)
+        if is_open and not is_plain:
             return self._h_peer.ask(operation, self, name, other)
+        if is_open and name not in ORDER and not isinstance(self._h_data, int | float):
+            found = self._h_peer.ask(operation, self, name, other)
+            if isinstance(found, Handle):
+                object.__setattr__(found, "_h_told", True)
+                object.__setattr__(found, "_h_data", NOTHING)
+                return found
         if self._h_data is not NOTHING:
             mine, others = self._h_data, _plain(other)
             return function(others, mine) if operation == "reflected" else function(mine, others)
-        raise TypeError(f"{name} of {self._h_kind}, which the tests do not name, is not used")
+        raise TypeError(f"{name} of {self._h_kind} with {_kind(other)} is not used: it would be the answer's word")
 
     return method
+
+
+def _kind(value: Any) -> str:
+    return value._h_kind if isinstance(value, Handle) else type(value).__name__
 
 
 for _name in UNARY:

@@ -21,7 +21,7 @@ from burnish.train.rewards.sandbox.child import READY, UNCONFINED
 
 _ROOT = Path(__file__).parents[4]
 _BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from burnish.train.rewards.sandbox.child import main; main()"
-_LONGEST_REPORT = 1 << 20
+_LONGEST_REPORT = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ class _Workplace:
             "isolation": limits.isolation,
             "seconds": limits.seconds,
             "memory": limits.memory << 20,
-            "output": limits.output,
+            "output": _LONGEST_REPORT if job["role"] == "tests" else limits.output,
         }
         whole = {**job, "report": report.fileno(), "packages": limits.packages, "limits": confined}
         written = self.file(json.dumps(whole).encode())

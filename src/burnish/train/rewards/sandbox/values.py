@@ -32,10 +32,12 @@ _OPEN_MODULES = (
         "re",
     ),
     *("heapq", "bisect", "statistics", "datetime", "decimal", "fractions", "typing", "json", "copy", "random", "array"),
-    *("abc", "dataclasses", "enum", "numbers", "time", "sys", "os", "io", "textwrap", "hashlib", "struct", "calendar"),
+    *("abc", "dataclasses", "enum", "numbers", "time", "textwrap", "hashlib", "struct", "calendar"),
 )
 """Modules whose public classes and functions are the other side's own. Not `unittest.mock`, for one: it has an object
 that equals everything."""
+_CLOSED = ("exec", "eval", "compile", "open", "input", "breakpoint", "getattr", "setattr", "delattr", "vars", "globals")
+"""Built-in functions that are not passed on."""
 _PLAIN = (str, int, float, complex, bytes, bytearray, list, tuple, set, frozenset, dict)
 
 Export = Callable[[Any], list[Any]]
@@ -143,14 +145,14 @@ def _standard_name(value: Any) -> tuple[str, str] | None:
         return None
     name = value.__name__
     for module in _OPEN_MODULES:
-        if not name.startswith("_") and getattr(sys.modules.get(module), name, None) is value:
+        if _is_open(name) and getattr(sys.modules.get(module), name, None) is value:
             return module, name
     return None
 
 
 def _standard(module: str, name: str) -> Any:
     """This process's own object of that name."""
-    if module not in _OPEN_MODULES or name.startswith("_"):
+    if module not in _OPEN_MODULES or not _is_open(name):
         raise ValueError(f"{module}.{name} is not passed on")
     found = importlib.import_module(module)
     if not name:
@@ -159,3 +161,7 @@ def _standard(module: str, name: str) -> Any:
     if not isinstance(value, _NAMED):
         raise ValueError(f"{module}.{name} is neither a class nor a function")
     return value
+
+
+def _is_open(name: str) -> bool:
+    return not name.startswith("_") and name not in _CLOSED
