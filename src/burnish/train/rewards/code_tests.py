@@ -32,8 +32,8 @@ class Programs:
 def row_tests(value: Any, setup: Any, entry_point: Any, place: str) -> Asserts | Programs:
     """The tests in a column.
 
-    The tests of a text are its statements with asserts (`tests_in`); a text without one is a test as a whole. Where a text only
-    defines `check(candidate)`, as in HumanEval, `check(entry_point)` is called.
+    The tests of a text are its statements with asserts (`tests_in`); a text without one is a test as a whole. Where a
+    text only defines `check(candidate)`, as in HumanEval, `check(entry_point)` is called.
     Errors: DataError `data.unknown-format` for another form, and for tests that cannot fail.
     """
     if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
