@@ -100,6 +100,14 @@ _BUILT_IN = (
         summary="Supervised fine-tuning of a model on conversations or texts.",
     ),
     Stage(
+        name="dpo",
+        spec="burnish.specs.preferences:DpoSpec",
+        run="burnish.stages.train.dpo:run",
+        produces="adapter",
+        extra="train",
+        summary="Direct preference optimization: prefer the chosen answer of a pair, relative to a reference model.",
+    ),
+    Stage(
         name="evaluate",
         spec="burnish.specs.evals:EvaluateSpec",
         run="burnish.stages.evals.evaluate:run",

@@ -91,6 +91,11 @@ class TokenisedRows:
         """The number of tokens of each sequence, [rows · width]."""
         return np.diff(self.offsets)
 
+    def learned_of(self, rows: Indices) -> Indices:
+        """The number of learned tokens of each sequence of the given rows, [len(rows), width]."""
+        counts = [np.count_nonzero(self.weights[span]) for row in rows.tolist() for span in self.spans(row)]
+        return np.array(counts, np.int64).reshape(-1, self.width)
+
     @property
     def row_weights(self) -> NDArray[np.float64]:
         """Sum of the weights of each row, [rows]."""

@@ -233,6 +233,13 @@ class StepPlan:
             steps += int(np.ceil((epochs - whole) * len(self.epoch(whole)) - 1e-9))
         return max(1, steps)
 
+    def visited(self, steps: int) -> Indices:
+        """The rows of the first `steps` steps, ascending."""
+        first = self.epoch(0)
+        if steps >= len(first):
+            return np.arange(len(self._lengths))
+        return np.sort(np.concatenate(first[:steps]))
+
     def epochs_done(self, cursor: Cursor) -> float:
         """The number of finished epochs, with a fraction."""
         return cursor.epoch + cursor.step / len(self.epoch(cursor.epoch))

@@ -21,8 +21,9 @@ from burnish.core.errors import AskError, ModelError
 from burnish.core.events import Chosen, Event, Note
 from burnish.models.adapters.initial import fixed_matrices
 from burnish.models.probing import causal_model
-from burnish.specs.train import MAX_COUNT, LoraSpec, PretrainSpec, SftSpec, TrainSpec, WholeModelSpec
-from burnish.train.batches import FixedRows, StepPlan, TokenisedRows
+from burnish.specs.train import MAX_COUNT, LoraSpec, TrainSpec, WholeModelSpec
+from burnish.tokens.tokenised import Indices, TokenisedRows
+from burnish.train.batches import FixedRows, StepPlan
 from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder, load, read, read_weights
 from burnish.train.checkpoints.lineage import Origin
 from burnish.train.checkpoints.state import LoopSettings, TrainState
@@ -45,15 +46,16 @@ from burnish.train.trackers.tracking import Tracking
 
 _ROWS_WHEN_NOT_SAID = 16
 _EVALUATIONS = 10
-_CAUSAL = Causal()
+CAUSAL = Causal()
 _NO_KERNEL = "torch's flash attention does not support it, so sequences are computed one after the other"
 
 
-Complete = Callable[[ForwardPasses, TokenisedRows, str], TokenisedRows]
-"""Called with the passes of the untrained model, the rows of a split, and its name."""
+Complete = Callable[[ForwardPasses, TokenisedRows, str, Indices], TokenisedRows]
+"""Called with the passes of the untrained model, the rows of a split, its name, and the indices of rows in use."""
 
 
-def _as_they_are(passes: ForwardPasses, rows: TokenisedRows, split: str) -> TokenisedRows:
+def as_they_are(passes: ForwardPasses, rows: TokenisedRows, split: str, visited: Indices) -> TokenisedRows:
+    """The rows of an objective that needs nothing else."""
     return rows
 
 
@@ -81,8 +83,8 @@ def fit(
     held_out: TokenisedRows | None,
     resolved: Resolved,
     start: Start | None = None,
-    objective: Objective = _CAUSAL,
-    complete: Complete = _as_they_are,
+    objective: Objective = CAUSAL,
+    complete: Complete = as_they_are,
 ) -> Fitted:
     """Train `model` in place and write `rows.parquet`, `loss.png` and `trackers/` into `ctx.out`.
 
@@ -92,7 +94,7 @@ def fit(
     ModelError `model.broken` when the rows have tokens outside the model's embedding.
     """
     _check_tokens(model, rows, held_out)
-    method = spec.method if isinstance(spec, SftSpec | PretrainSpec) else None
+    method = getattr(spec, "method", None)
     save_dtype = method.save_dtype if isinstance(method, WholeModelSpec) else None
     if hasattr(model, "peft_config"):
         _cast_trained(model, resolved.dtype)
@@ -128,8 +130,9 @@ def fit(
         is_stopping=lambda: ctx.stopping,
     )
     origin = _origin(spec, ctx, rows, held_out, optimizer)
-    rows = complete(passes, rows, "train")
-    held_out = None if held_out is None else complete(passes, held_out, "validation")
+    rows = complete(passes, rows, "train", plan.visited(settings.total_steps))
+    if held_out is not None:
+        held_out = complete(passes, held_out, "validation", np.arange(len(held_out)))
     loop = Loop(
         passes,
         FixedRows(rows, plan),

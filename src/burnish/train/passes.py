@@ -6,7 +6,7 @@ dropout masks depend on tokens alone, so the result is the same.
 
 import gc
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from burnish.train.checkpoints.checkpoint import capture_randomness, restore_ran
 from burnish.train.checkpoints.state import TrainState
 from burnish.train.dropout import TokenDropout, generator_states
 from burnish.train.objectives.balance import Balance
-from burnish.train.objectives.objective import Objective
+from burnish.train.objectives.objective import Objective, Whole
 from burnish.train.optim.optimizers import Optimizer
 from burnish.train.scoring import Scorer
 
@@ -58,7 +58,7 @@ class ForwardPasses:
         is_stopping: Callable[[], bool],
     ):
         self.scorer, self.state = scorer, state
-        self._emit, self._is_stopping = emit, is_stopping
+        self.emit, self._is_stopping = emit, is_stopping
         self._device = scorer.causal.device
 
     @torch.no_grad()
@@ -108,7 +108,7 @@ class ForwardPasses:
             )
         largest = max(int(data.lengths[part].sum()) for part in parts if len(part) > 1)
         self.state.micro_batch_tokens = largest // 2
-        self._emit(
+        self.emit(
             Note(
                 level="warning",
                 text=f"memory ran out in step {self.state.step + 1}; the work is repeated "
@@ -146,11 +146,11 @@ class Passes(ForwardPasses):
 
         Errors: StopAskedError; MachineError `machine.no-memory` when a single row does not fit.
         """
-        divisor, repeated = self._divisor(data, rows), False
+        whole, repeated = self._whole(data, rows), False
         while True:
             randomness, drawn = capture_randomness(), generator_states(self._device)
             try:
-                numbers, parts = self._accumulate(data, rows, divisor)
+                numbers, parts = self._accumulate(data, rows, whole)
                 norm = self.optimizer.clip(self._max_grad_norm)
                 if repeated:
                     self._tell_repeated(drawn)
@@ -187,32 +187,30 @@ class Passes(ForwardPasses):
     def evaluate(self, held_out: TokenisedRows) -> list[float]:
         """Loss and metrics [1 + M] of the validation rows, as of one step over all of them. Errors: as `each`."""
         every = np.arange(len(held_out))
-        divisor = self._divisor(held_out, every)
+        whole = self._whole(held_out, every)
+        if self.objective.surveys:
+            parts = self.each(held_out, every, lambda batch: self.objective.survey(self.scorer, batch))
+            whole = replace(whole, surveyed=torch.stack([part for _, part in parts]).sum(0))
 
-        def score(batch: Batch, surveyed: torch.Tensor | None) -> torch.Tensor:
-            scored = self.objective.score(self.scorer, batch, divisor, surveyed)
+        def score(batch: Batch) -> torch.Tensor:
+            scored = self.objective.score(self.scorer, batch, whole)
             return torch.cat([scored.loss.reshape(1), scored.metrics])
 
-        def survey(batch: Batch) -> torch.Tensor | None:
-            return self.objective.survey(self.scorer, batch)
-
-        parts = [part for _, part in self.each(held_out, every, survey)] if self.objective.surveys else []
-        surveyed = torch.stack(parts).sum(0) if parts else None
-        losses = [part for _, part in self.each(held_out, every, lambda batch: score(batch, surveyed))]
-        return torch.stack(losses).sum(0).tolist()
+        return torch.stack([part for _, part in self.each(held_out, every, score)]).sum(0).tolist()
 
     def _accumulate(
-        self, data: TokenisedRows, rows: NDArray[np.int64], divisor: float
+        self, data: TokenisedRows, rows: NDArray[np.int64], whole: Whole
     ) -> tuple[torch.Tensor, list[tuple[Batch, torch.Tensor]]]:
         """Add the gradients of all micro-batches; returns losses and metrics [2 + M], and the row values of each."""
         objective, parts = self.objective, list[tuple[Batch, torch.Tensor]]()
         total = torch.zeros(2 + len(objective.metrics), device=self._device)
         split, tokens = self._split(data, rows), int(data.lengths[rows].sum())
         surveyed, counts = self._survey(data, split)
+        whole = replace(whole, surveyed=surveyed)
         for part in split:
             self._raise_if_stopping()
             batch = self._batch(data, part)
-            scored = objective.score(self.scorer, batch, divisor, surveyed)
+            scored = objective.score(self.scorer, batch, whole)
             loss = scored.loss
             if self._balance is not None:
                 routing = self.scorer.routed()
@@ -243,8 +241,8 @@ class Passes(ForwardPasses):
         for part in split:
             self._raise_if_stopping()
             batch = self._batch(data, part)
-            if self.objective.surveys and (surveyed := self.objective.survey(self.scorer, batch)) is not None:
-                found.append(surveyed)
+            if self.objective.surveys:
+                found.append(self.objective.survey(self.scorer, batch))
             if counts_experts and self._balance is not None:
                 counts.append(self._balance.counts(self.scorer.route(batch)))
         restore_randomness(randomness)
@@ -258,14 +256,15 @@ class Passes(ForwardPasses):
             self._dropout.begin(self.state.step, batch)
         return batch
 
-    def _divisor(self, data: TokenisedRows, rows: NDArray[np.int64]) -> float:
-        return float(self.objective.row_weights(data, rows).sum())
+    def _whole(self, data: TokenisedRows, rows: NDArray[np.int64]) -> Whole:
+        learned = data.learned_of(rows).sum(0).tolist()
+        return Whole(float(self.objective.row_weights(data, rows).sum()), tuple(learned))
 
     def _tell_repeated(self, drawn: list[torch.Tensor]) -> None:
         """Report whether the repeated step is equal to the first try: random numbers drawn in it would change it."""
         step = self.state.step + 1
         if all(torch.equal(one, other) for one, other in zip(drawn, generator_states(self._device), strict=True)):
-            self._emit(Note(text=f"step {step} was repeated in smaller parts, with the same gradient up to rounding"))
+            self.emit(Note(text=f"step {step} was repeated in smaller parts, with the same gradient up to rounding"))
         else:
             text = "the model draws its own dropout for each part, so the gradient is that of other masks"
-            self._emit(Note(level="warning", text=f"step {step} was repeated in smaller parts; {text}"))
+            self.emit(Note(level="warning", text=f"step {step} was repeated in smaller parts; {text}"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,7 +15,7 @@ from burnish.data.dataset import split_names
 from burnish.models.adapters.attach import attach_lora, save_adapter, without_adapter
 from burnish.models.adapters.new_tokens import TrainedTokens
 from burnish.models.adapters.targets import plan_targets
-from burnish.models.bases import folder_of, is_adapter, whole_model
+from burnish.models.bases import folder_of, is_adapter, tokenizer_folder, whole_model
 from burnish.models.device import pick_device, set_float32_precision
 from burnish.models.freezing import freeze
 from burnish.models.load import describe, load_plain, read_config, refuse_remote_code
@@ -26,12 +27,14 @@ from burnish.models.streaming import StreamedWeights
 from burnish.models.tensors import DTYPES
 from burnish.models.weights import read_tensors
 from burnish.specs.train import AdamW8bitSpec, FreezeSpec, LoraSpec, Method, QloraSpec, TrainSpec
-from burnish.stages.tokens.rendering import RowRenderer
+from burnish.stages.tokens.rendering import TEXTS, Layout, RowRenderer
 from burnish.stages.tokens.tokenising import tokenised_split
 from burnish.tokens.added import add_tokens
+from burnish.tokens.load import load_tokenizer
 from burnish.tokens.tokenised import TokenisedRows
-from burnish.train.fit import Fitted
+from burnish.train.fit import CAUSAL, Complete, Fitted, as_they_are, fit, seed_everything
 from burnish.train.footprint import ModelShape
+from burnish.train.objectives.objective import Objective
 from burnish.train.precision import Start
 from burnish.train.resolve import Machine, Resolved, beyond_context, refuse_without_device, resolve, slow_dtype
 from burnish.train.trackers import tracking
@@ -41,8 +44,43 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
+@dataclass(frozen=True)
+class Run:
+    """One training of a base: its rows are rendered, every `auto` is resolved, and no weights are loaded yet."""
+
+    spec: "TrainSpec"
+    ctx: Context
+    base: Input
+    tokenizer: "PreTrainedTokenizerBase"
+    rows: TokenisedRows
+    held_out: TokenisedRows | None
+    resolved: Resolved
+    tokens: TrainedTokens | None
+    """Tokens whose embeddings are trained with an adapter."""
+
+    @classmethod
+    def of(cls, spec: Any, ctx: Context, layout: Layout) -> "Run":
+        """Prepare a training of `spec.base` with `spec.method`. Errors: those of `tokenised` and `resolve_run`."""
+        base = ctx.input("base")
+        tokenizer = load_tokenizer(tokenizer_folder(base))
+        tokens = trained_tokens(tokenizer, spec.method, ctx)
+        rows, held_out = tokenised(spec, ctx, tokenizer, layout)
+        trains_all = spec.method.kind in ("full", "freeze")
+        resolved = resolve_run(spec, ctx, config_of(base), rows, held_out, trains_all)
+        return cls(spec, ctx, base, tokenizer, rows, held_out, resolved, tokens)
+
+    def train(self, objective: Objective = CAUSAL, complete: Complete = as_they_are) -> Outcome:
+        """Load the base, train it, and save the adapter, or the whole model, with its tokenizer."""
+        spec: Any = self.spec
+        seed_everything(spec.seed)
+        model = with_method(base_model(self.base, spec.method, self.resolved), spec.method, self.ctx, self.tokens)
+        start = start_of(self.base, self.resolved)
+        fitted = fit(spec, self.ctx, model, self.rows, self.held_out, self.resolved, start, objective, complete)
+        return save(model, self.tokenizer, self.base, self.ctx, fitted)
+
+
 def tokenised(
-    spec: TrainSpec, ctx: Context, tokenizer: "PreTrainedTokenizerBase"
+    spec: TrainSpec, ctx: Context, tokenizer: "PreTrainedTokenizerBase", layout: Layout = TEXTS
 ) -> tuple[TokenisedRows, TokenisedRows | None]:
     """The train split and, where there is one, the validation split, rendered.
 
@@ -62,7 +100,7 @@ def tokenised(
     has_validation = "validation" in split_names(data)
     if not has_validation:
         _refuse_evaluations(spec)
-    rows = _tokens_of(renderer, data, "train", spec, ctx)
+    rows = _tokens_of(renderer, data, "train", spec, ctx, layout)
     if not len(rows):
         raise DataError(
             "data.nothing-learned",
@@ -70,7 +108,7 @@ def tokenised(
             "look at the rows with burnish inspect; render.train_on says which turns are learned",
         )
     in_use = renderer.template_in_use if renderer.counts["turns"] else None
-    held_out = _tokens_of(renderer, data, "validation", spec, ctx) if has_validation else None
+    held_out = _tokens_of(renderer, data, "validation", spec, ctx, layout) if has_validation else None
     ctx.release_input("data")
     if in_use is not None and in_use != renderer.template:
         tokenizer.chat_template = in_use
@@ -241,9 +279,12 @@ def save(
     return Outcome("adapter" if is_lora else "model", fitted.measures, fitted.provenance)
 
 
-def _tokens_of(renderer: RowRenderer, data: Input, split: str, spec: TrainSpec, ctx: Context) -> TokenisedRows:
+def _tokens_of(
+    renderer: RowRenderer, data: Input, split: str, spec: TrainSpec, ctx: Context, layout: Layout
+) -> TokenisedRows:
     """Tokens and weights of every row with learned tokens; what was left out, cut or not learned is reported."""
-    rendering = tokenised_split(renderer, data, split, ctx, processes=None if spec.threads == "auto" else spec.threads)
+    processes = None if spec.threads == "auto" else spec.threads
+    rendering = tokenised_split(renderer, data, split, ctx, layout=layout, processes=processes)
     found = rendering.of_first(spec.eval_rows if split == "validation" else None)
     rows = renderer.counts["rows"]
     ctx.emit(Progress(phase=f"tokenise {split}", done=rows, total=rows))

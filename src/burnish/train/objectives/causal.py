@@ -5,12 +5,11 @@ loss = Σ weight·ce / Σ weight, over the whole optimizer step
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from burnish.tokens.tokenised import Indices, TokenisedRows
 from burnish.train.batches import Batch
 from burnish.train.forward import Forward
-from burnish.train.objectives.objective import Scored, Separable, no_metrics, no_row_values
+from burnish.train.objectives.objective import Scored, Separable, Whole, no_metrics, no_row_values
 
 
 class Causal(Separable):
@@ -22,7 +21,7 @@ class Causal(Separable):
         """Σ weight of each row."""
         return np.array([data.weights[data.span(row)].sum(dtype=np.float64) for row in rows.tolist()])
 
-    def score(self, forward: Forward, batch: Batch, divisor: float, surveyed: Tensor | None) -> Scored:
-        loss, losses = forward(batch, divisor)
+    def score(self, forward: Forward, batch: Batch, whole: Whole) -> Scored:
+        loss, losses = forward(batch, whole.divisor)
         row_losses = batch.sums(losses * batch.weights) / batch.sums(batch.weights)
         return Scored(loss, row_losses, no_metrics(loss), no_row_values(loss, len(batch.rows)))

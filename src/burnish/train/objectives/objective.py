@@ -29,17 +29,40 @@ class Scored:
     row_values: Tensor  # [N, R] float32, named by `Objective.row_values`
 
 
+@dataclass(frozen=True)
+class Whole:
+    """What is known of a step before its first micro-batch, or of all held-out rows."""
+
+    divisor: float
+    """Σ `row_weights`."""
+    learned: tuple[int, ...]
+    """Learned tokens of the first, the second … sequence of the rows, [width]."""
+    surveyed: Tensor | None = None
+    """The sum of what `Objective.survey` returned."""
+
+
 class Objective(Protocol):
     """One file for each objective; none of them knows of steps, checkpoints or devices."""
 
-    per: str
-    """What the loss is a mean over: `learned token`, `pair`."""
-    metrics: tuple[str, ...]
-    """The names of the metrics of a step, without its loss."""
-    row_values: tuple[str, ...]
-    """The names of the numbers of a row that the row ledger keeps beside its loss."""
-    surveys: bool
-    """True if the loss of a row depends on other rows of its step, through `survey`."""
+    @property
+    def per(self) -> str:
+        """What the loss is a mean over: `learned token`, `pair`."""
+        ...
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of the metrics of a step, without its loss."""
+        ...
+
+    @property
+    def row_values(self) -> tuple[str, ...]:
+        """The names of the numbers of a row that the row ledger keeps beside its loss."""
+        ...
+
+    @property
+    def surveys(self) -> bool:
+        """True if the loss of a row depends on other rows of its step, through `survey`."""
+        ...
 
     def row_weights(self, data: TokenisedRows, rows: Indices) -> NDArray[np.float64]:
         """The weight of each of these rows in the loss of a step [R]; their sum is the step's divisor."""
@@ -49,8 +72,8 @@ class Objective(Protocol):
         """A micro-batch's part of what the loss needs of the whole step, without a gradient; parts are added up."""
         ...
 
-    def score(self, forward: Forward, batch: Batch, divisor: float, surveyed: Tensor | None) -> Scored:
-        """Score one micro-batch of a step with this divisor, and the sum of what `survey` returned for all of them."""
+    def score(self, forward: Forward, batch: Batch, whole: Whole) -> Scored:
+        """Score one micro-batch of a step."""
         ...
 
 

@@ -1,0 +1,17 @@
+"""dpo: train a model to prefer the chosen answer of each pair, relative to a reference model."""
+
+from burnish.core.context import Context, Outcome
+from burnish.specs.preferences import DpoSpec
+from burnish.stages.tokens.rendering import PAIRS
+from burnish.stages.train.references import Reference
+from burnish.stages.train.training import Run
+from burnish.train.objectives.dpo import Dpo
+
+
+def run(spec: DpoSpec, ctx: Context) -> Outcome:
+    """Train on the preference rows of the train split; save the adapter, or the whole model, with its tokenizer."""
+    run = Run.of(spec, ctx, PAIRS)
+    if spec.reference_log_probs == "each_step":
+        return run.train(Dpo(spec))
+    reference = Reference(run, None if spec.reference == "base" else ctx.input("reference"))
+    return run.train(Dpo(spec), reference.complete)
