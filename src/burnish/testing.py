@@ -42,6 +42,8 @@ def input_at(path: Path) -> Input:
         kind = "tokenizer"
     elif (path / "stats.json").exists() and any(path.glob("*.parquet")):
         kind = "dataset"
+    elif (path / "reference.json").exists():
+        kind = "log-probabilities"
     else:
         kind = "folder"
     return Input(ref=f"file:{path}", kind=kind, path=path)

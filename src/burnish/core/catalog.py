@@ -108,6 +108,49 @@ _BUILT_IN = (
         summary="Direct preference optimization: prefer the chosen answer of a pair, relative to a reference model.",
     ),
     Stage(
+        name="kto",
+        spec="burnish.specs.preferences:KtoSpec",
+        run="burnish.stages.train.kto:run",
+        produces="adapter",
+        extra="train",
+        summary="Kahneman-Tversky optimization: learn from single answers labelled good or bad, relative "
+        "to a reference model.",
+    ),
+    Stage(
+        name="orpo",
+        spec="burnish.specs.preferences:OrpoSpec",
+        run="burnish.stages.train.orpo:run",
+        produces="adapter",
+        extra="train",
+        summary="Odds ratio preference optimization: fine-tune on chosen answers and penalise rejected "
+        "ones, without reference.",
+    ),
+    Stage(
+        name="simpo",
+        spec="burnish.specs.preferences:SimpoSpec",
+        run="burnish.stages.train.simpo:run",
+        produces="adapter",
+        extra="train",
+        summary="Simple preference optimization: prefer the chosen answer by a margin per token, without reference.",
+    ),
+    Stage(
+        name="reward",
+        spec="burnish.specs.preferences:RewardSpec",
+        run="burnish.stages.train.reward:run",
+        produces="adapter",
+        extra="train",
+        summary="Train a reward model: a score of a conversation that is higher for chosen answers than "
+        "for rejected ones.",
+    ),
+    Stage(
+        name="reference",
+        spec="burnish.specs.preferences:ReferenceSpec",
+        run="burnish.stages.train.reference:run",
+        produces="log-probabilities",
+        extra="train",
+        summary="Compute the log-probabilities of judged answers under a reference model, for dpo and kto.",
+    ),
+    Stage(
         name="evaluate",
         spec="burnish.specs.evals:EvaluateSpec",
         run="burnish.stages.evals.evaluate:run",

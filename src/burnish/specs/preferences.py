@@ -1,11 +1,12 @@
-"""Settings of training on judged answers: dpo."""
+"""Settings of training on judged answers: dpo, kto, orpo, simpo and reward, and of the stage `reference`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from burnish.specs.base import ModelRef, Takes, is_a_reference
-from burnish.specs.train import LoraSpec, Method, TrainSpec
+from burnish.specs.base import DataRef, Device, ModelRef, Spec, Takes, Threads, is_a_reference
+from burnish.specs.tokens import RenderSpec
+from burnish.specs.train import MAX_COUNT, LoraSpec, Method, TrainSpec
 
 ReferenceRef = Annotated[str, Takes(("model", "adapter", "log-probabilities")), AfterValidator(is_a_reference)]
 """A reference model, or the log-probabilities that the stage `reference` computed with one."""
@@ -22,20 +23,11 @@ class PreferenceSpec(TrainSpec):
     """Peak learning rate."""
 
 
-class DpoSpec(PreferenceSpec):
-    """Direct preference optimization: prefer the chosen answer of a pair, relative to a reference model."""
+class ReferencedSpec(PreferenceSpec):
+    """Settings shared by trainings relative to a reference model."""
 
-    loss: Literal["sigmoid", "ipo", "hinge", "robust"] = "sigmoid"
-    """sigmoid (DPO), ipo (on log-probabilities per token), hinge (SLiC), or robust, which expects a share of
-    label_smoothing flipped labels."""
     beta: float = Field(default=0.1, gt=0)
     """How far the model may move from the reference: larger is closer. For ipo, the paper's τ."""
-    label_smoothing: float = Field(default=0.0, ge=0.0, lt=0.5)
-    """Share of pairs whose label is expected to be wrong, for sigmoid (conservative DPO) and robust."""
-    length_normalised: bool = False
-    """Use log-probabilities per token instead of those of whole answers; always so for ipo."""
-    sft_weight: float = Field(default=0.0, ge=0.0)
-    """Weight of the cross-entropy of the chosen answers, which is added to the loss (RPO)."""
     reference: Literal["base"] | ReferenceRef = "base"
     """The reference: `base`, the model before training, another model, or log-probabilities of the stage
     `reference`."""
@@ -44,13 +36,120 @@ class DpoSpec(PreferenceSpec):
     adapter switched off."""
 
     @model_validator(mode="after")
-    def settings_belong_together(self) -> "DpoSpec":
+    def each_step_needs_an_adapter(self) -> "ReferencedSpec":
         values = self.__dict__
-        if values["label_smoothing"] and values["loss"] not in ("sigmoid", "robust"):
-            raise ValueError(f"label_smoothing has no meaning for loss: {values['loss']}; use sigmoid or robust")
         if values["reference_log_probs"] == "each_step":
             if values["reference"] != "base":
                 raise ValueError("reference_log_probs: each_step needs reference: base; use cached for another model")
             if values["method"].kind not in ("lora", "qlora"):
                 raise ValueError("reference_log_probs: each_step switches an adapter off: use method: lora, or cached")
         return self
+
+
+class DpoSpec(ReferencedSpec):
+    """Direct preference optimization: prefer the chosen answer of a pair, relative to a reference model."""
+
+    loss: Literal["sigmoid", "ipo", "hinge", "robust"] = "sigmoid"
+    """sigmoid (DPO), ipo (on log-probabilities per token), hinge (SLiC), or robust, which expects a share of
+    label_smoothing flipped labels."""
+    label_smoothing: float = Field(default=0.0, ge=0.0, lt=0.5)
+    """Share of pairs whose label is expected to be wrong, for sigmoid (conservative DPO) and robust."""
+    length_normalised: bool = False
+    """Use log-probabilities per token instead of those of whole answers; always so for ipo."""
+    sft_weight: float = Field(default=0.0, ge=0.0)
+    """Weight of the cross-entropy of the chosen answers, which is added to the loss (RPO)."""
+
+    @model_validator(mode="after")
+    def smoothing_belongs_to_the_loss(self) -> "DpoSpec":
+        _refuse_smoothing(self, ("sigmoid", "robust"))
+        return self
+
+
+class KtoSpec(ReferencedSpec):
+    """Kahneman-Tversky optimization: learn from single answers labelled good or bad, relative to a reference model."""
+
+    loss: Literal["kto", "apo_zero_unpaired"] = "kto"
+    """kto compares each answer with the KL divergence of the step; apo_zero_unpaired does not."""
+    desirable_weight: float = Field(default=1.0, gt=0.0)
+    """Weight of rows with label true in the loss."""
+    undesirable_weight: float = Field(default=1.0, gt=0.0)
+    """Weight of rows with label false in the loss. Choose both so that weight × rows are about equal."""
+
+    @model_validator(mode="after")
+    def the_divergence_needs_two_rows(self) -> "KtoSpec":
+        values = self.__dict__
+        if values["loss"] == "kto" and values["batch_size"] == 1:
+            raise ValueError("loss: kto pairs prompts and answers of different rows: set batch_size to 2 or more")
+        return self
+
+
+class OrpoSpec(PreferenceSpec):
+    """Odds ratio preference optimization: fine-tune on chosen answers and penalise rejected ones, without reference."""
+
+    learning_rate: float = Field(default=5e-5, gt=0)
+    """Peak learning rate."""
+    beta: float = Field(default=0.1, gt=0)
+    """Weight of the odds ratio beside the cross-entropy of the chosen answers; the paper's λ."""
+
+
+class SimpoSpec(PreferenceSpec):
+    """Simple preference optimization: prefer the chosen answer by a margin per token, without reference."""
+
+    loss: Literal["simpo", "sigmoid", "hinge", "ipo"] = "simpo"
+    """simpo, or those of contrastive preference optimization (CPO): sigmoid, hinge, ipo. simpo and ipo use
+    log-probabilities per token."""
+    beta: float = Field(default=2.0, gt=0)
+    """Scale of the log-probabilities: about 2 for simpo, 0.1 for the others."""
+    gamma: float = Field(default=1.0, ge=0.0)
+    """simpo: the margin by which the chosen answer's reward must be larger."""
+    label_smoothing: float = Field(default=0.0, ge=0.0, lt=0.5)
+    """Share of pairs whose label is expected to be wrong, for simpo and sigmoid."""
+    sft_weight: float = Field(default=0.0, ge=0.0)
+    """Weight of the cross-entropy of the chosen answers, which is added to the loss (CPO's alpha)."""
+
+    @model_validator(mode="after")
+    def settings_belong_to_the_loss(self) -> "SimpoSpec":
+        _refuse_smoothing(self, ("simpo", "sigmoid"))
+        if "gamma" in self.__pydantic_fields_set__ and self.__dict__["loss"] != "simpo":
+            raise ValueError(f"gamma has no meaning for loss: {self.__dict__['loss']}; use simpo")
+        return self
+
+
+class RewardSpec(PreferenceSpec):
+    """Train a reward model: a score of a conversation that is higher for chosen answers than for rejected ones."""
+
+    learning_rate: float = Field(default=1e-4, gt=0)
+    """Peak learning rate."""
+    margin: bool = True
+    """Use the column `margin` of rows that have one: the score of the chosen answer must be larger by it."""
+    center_coefficient: float = Field(default=0.0, ge=0.0)
+    """Weight of the squared sum of both scores, which centres them at 0 (arXiv 2312.09244); 0.01 is usual."""
+
+
+class ReferenceSpec(Spec):
+    """Compute the log-probabilities of judged answers under a reference model, for dpo and kto."""
+
+    data: DataRef
+    """A prepared dataset, or a file, of preference or label rows."""
+    model: ModelRef
+    """The reference model."""
+    render: RenderSpec = RenderSpec()
+    """How rows are rendered to tokens: the same as in the training."""
+    micro_batch_tokens: Annotated[int, Field(ge=1, le=MAX_COUNT)] | Literal["auto"] = "auto"
+    """Tokens per forward pass."""
+    attention: Literal["auto", "varlen", "sdpa", "eager"] = "auto"
+    """`varlen` runs attention per sequence of a packed batch; the others run one sequence at a time."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """The dtype of the forward pass: the same as in the training."""
+    device: Device = "auto"
+    """The device to compute on."""
+    threads: Threads = "auto"
+    """Number of CPU threads."""
+    gradient_checkpointing: ClassVar[bool] = False
+
+
+def _refuse_smoothing(spec: DpoSpec | SimpoSpec, losses: tuple[str, ...]) -> None:
+    values = spec.__dict__
+    if values["label_smoothing"] and values["loss"] not in losses:
+        choice = " or ".join(losses)
+        raise ValueError(f"label_smoothing has no meaning for loss: {values['loss']}; use {choice}")

@@ -6,10 +6,10 @@ sequences without any padding; attention keeps them apart by `cu_seqlens`.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, count, islice, pairwise
 from typing import Protocol
 
 import numpy as np
@@ -55,6 +55,12 @@ class Batch:
     def sums(self, numbers: torch.Tensor) -> torch.Tensor:
         """The sum of a number of each learned token [K] over each sequence [S]; differentiable."""
         return numbers.new_zeros(len(self.bounds) - 1).index_add(0, self.sequences, numbers)
+
+    @property
+    def last(self) -> torch.Tensor:
+        """The place of the last token of each sequence in the flat row, [S]."""
+        ends = self.cu_seqlens[1:].long() - 1
+        return ends if self.gather is None else self.gather[ends]
 
     def alone(self) -> "list[Batch]":
         """Each sequence as a batch by itself, for a model that cannot compute several at once; [S]."""
@@ -168,6 +174,20 @@ class Cursor:
     step: int = 0
 
 
+@dataclass(frozen=True)
+class Visits:
+    """What a run reads of a split: its rows, ascending, and the rows of each step."""
+
+    rows: Indices
+    steps: Callable[[], Iterable[Indices]]
+
+    @classmethod
+    def once(cls, rows: int) -> "Visits":
+        """All rows in one step, as in an evaluation."""
+        every = np.arange(rows)
+        return cls(every, lambda: [every])
+
+
 class StepPlan:
     """Which rows form which optimizer step, in every epoch.
 
@@ -192,13 +212,13 @@ class StepPlan:
 
     def _epoch(self, epoch: int) -> tuple[Indices, ...]:
         """The row indices of each step of an epoch."""
-        count = len(self._lengths)
+        rows = len(self._lengths)
         if self._shuffle:
-            order = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self._seed, epoch]))).permutation(count)
+            order = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self._seed, epoch]))).permutation(rows)
         else:
-            order = np.arange(count)
+            order = np.arange(rows)
         if self._batch_size is not None:
-            cuts = np.arange(self._batch_size, count, self._batch_size)
+            cuts = np.arange(self._batch_size, rows, self._batch_size)
         else:
             cuts = np.array(list(self._cuts(self._lengths[order])), dtype=np.int64)
         return tuple(np.split(order, cuts))
@@ -233,12 +253,15 @@ class StepPlan:
             steps += int(np.ceil((epochs - whole) * len(self.epoch(whole)) - 1e-9))
         return max(1, steps)
 
-    def visited(self, steps: int) -> Indices:
-        """The rows of the first `steps` steps, ascending."""
+    def visits(self, steps: int) -> "Visits":
+        """What the first `steps` steps read."""
         first = self.epoch(0)
-        if steps >= len(first):
-            return np.arange(len(self._lengths))
-        return np.sort(np.concatenate(first[:steps]))
+        all_rows = np.arange(len(self._lengths))
+        rows = all_rows if steps >= len(first) else np.sort(np.concatenate(first[:steps]))
+        return Visits(rows, lambda: islice(self._steps(), steps))
+
+    def _steps(self) -> Iterator[Indices]:
+        return chain.from_iterable(self._epoch(epoch) for epoch in count())
 
     def epochs_done(self, cursor: Cursor) -> float:
         """The number of finished epochs, with a fraction."""

@@ -21,9 +21,9 @@ from burnish.core.errors import AskError, ModelError
 from burnish.core.events import Chosen, Event, Note
 from burnish.models.adapters.initial import fixed_matrices
 from burnish.models.probing import causal_model
-from burnish.specs.train import MAX_COUNT, LoraSpec, TrainSpec, WholeModelSpec
-from burnish.tokens.tokenised import Indices, TokenisedRows
-from burnish.train.batches import FixedRows, StepPlan
+from burnish.specs.train import MAX_COUNT, LoraSpec, PretrainSpec, SftSpec, TrainSpec, WholeModelSpec
+from burnish.tokens.tokenised import TokenisedRows
+from burnish.train.batches import FixedRows, StepPlan, Visits
 from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder, load, read, read_weights
 from burnish.train.checkpoints.lineage import Origin
 from burnish.train.checkpoints.state import LoopSettings, TrainState
@@ -50,11 +50,11 @@ CAUSAL = Causal()
 _NO_KERNEL = "torch's flash attention does not support it, so sequences are computed one after the other"
 
 
-Complete = Callable[[ForwardPasses, TokenisedRows, str, Indices], TokenisedRows]
-"""Called with the passes of the untrained model, the rows of a split, its name, and the indices of rows in use."""
+Complete = Callable[[ForwardPasses, TokenisedRows, str, Visits], TokenisedRows]
+"""Called with the passes of the untrained model, the rows of a split, its name, and what the run reads of it."""
 
 
-def as_they_are(passes: ForwardPasses, rows: TokenisedRows, split: str, visited: Indices) -> TokenisedRows:
+def as_they_are(passes: ForwardPasses, rows: TokenisedRows, split: str, visits: Visits) -> TokenisedRows:
     """The rows of an objective that needs nothing else."""
     return rows
 
@@ -130,9 +130,9 @@ def fit(
         is_stopping=lambda: ctx.stopping,
     )
     origin = _origin(spec, ctx, rows, held_out, optimizer)
-    rows = complete(passes, rows, "train", plan.visited(settings.total_steps))
+    rows = complete(passes, rows, "train", plan.visits(settings.total_steps))
     if held_out is not None:
-        held_out = complete(passes, held_out, "validation", np.arange(len(held_out)))
+        held_out = complete(passes, held_out, "validation", Visits.once(len(held_out)))
     loop = Loop(
         passes,
         FixedRows(rows, plan),

@@ -4,7 +4,8 @@ How the model may be run (packed or one sequence at a time, through its trunk or
 `burnish.train.scoring`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -96,6 +97,18 @@ class Forward:
         return module_token_losses(
             hidden, lambda states: _cooled(self._logits(states), temperature), trained, batch.targets
         )
+
+    @contextmanager
+    def untrained(self) -> Iterator[None]:
+        """The model with its adapter switched off, without dropout and without gradients inside the block."""
+        model: Any = self.model
+        was_training = model.training
+        model.eval()
+        try:
+            with torch.no_grad(), model.disable_adapter() if hasattr(model, "disable_adapter") else nullcontext():
+                yield
+        finally:
+            model.train(was_training)
 
     def hidden(self, batch: Batch) -> Tensor:
         """The last hidden states, [T, d]."""

@@ -245,9 +245,14 @@ class Loop:
             self._ledger.append([self._ledger_type.record(found.rows, epoch, step, row_values, found.learned)])
             state.first_loss = loss if state.first_loss is None else state.first_loss
             state.last_loss = loss
-            values = {"loss": loss, "grad_norm": grad_norm} | dict(zip(self.objective.metrics, metrics, strict=True))
+            values = {"loss": loss, "grad_norm": grad_norm} | self._named(metrics)
             values |= {"aux_loss": aux_loss} if self._passes.balances else {}
         return values
+
+    def _named(self, metrics: Sequence[float]) -> dict[str, float]:
+        """The objective's metrics by name; without those that are NaN: means over no rows."""
+        named = zip(self.objective.metrics, metrics, strict=True)
+        return {name: value for name, value in named if not math.isnan(value)}
 
     def _update(self, rate: float) -> None:
         """Update the weights. If memory runs out meanwhile, only some are updated, so nothing is saved."""
@@ -297,7 +302,7 @@ class Loop:
         if not math.isfinite(loss):
             self._refuse_not_finite(f"the validation loss after step {step}")
         state.evaluations.append((step, loss))
-        named = dict(zip(self.objective.metrics, metrics, strict=True))
+        named = self._named(metrics)
         self.emit(
             Metric(step=step, values={"eval_loss": loss} | {f"eval_{name}": value for name, value in named.items()})
         )

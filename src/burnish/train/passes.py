@@ -146,7 +146,7 @@ class Passes(ForwardPasses):
 
         Errors: StopAskedError; MachineError `machine.no-memory` when a single row does not fit.
         """
-        whole, repeated = self._whole(data, rows), False
+        whole, repeated = self._surveyed(data, rows), False
         while True:
             randomness, drawn = capture_randomness(), generator_states(self._device)
             try:
@@ -187,10 +187,7 @@ class Passes(ForwardPasses):
     def evaluate(self, held_out: TokenisedRows) -> list[float]:
         """Loss and metrics [1 + M] of the validation rows, as of one step over all of them. Errors: as `each`."""
         every = np.arange(len(held_out))
-        whole = self._whole(held_out, every)
-        if self.objective.surveys:
-            parts = self.each(held_out, every, lambda batch: self.objective.survey(self.scorer, batch))
-            whole = replace(whole, surveyed=torch.stack([part for _, part in parts]).sum(0))
+        whole = self._surveyed(held_out, every)
 
         def score(batch: Batch) -> torch.Tensor:
             scored = self.objective.score(self.scorer, batch, whole)
@@ -205,8 +202,7 @@ class Passes(ForwardPasses):
         objective, parts = self.objective, list[tuple[Batch, torch.Tensor]]()
         total = torch.zeros(2 + len(objective.metrics), device=self._device)
         split, tokens = self._split(data, rows), int(data.lengths[rows].sum())
-        surveyed, counts = self._survey(data, split)
-        whole = replace(whole, surveyed=surveyed)
+        counts = self._expert_counts(data, split)
         for part in split:
             self._raise_if_stopping()
             batch = self._batch(data, part)
@@ -225,28 +221,27 @@ class Passes(ForwardPasses):
             parts.append((batch, torch.cat([scored.row_losses.detach()[None], scored.row_values])))
         return total, parts
 
-    @torch.no_grad()
-    def _survey(
-        self, data: TokenisedRows, split: list[NDArray[np.int64]]
-    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """What the objective needs of the whole step, and how often each expert is chosen in it [experts].
+    def _surveyed(self, data: TokenisedRows, rows: NDArray[np.int64]) -> Whole:
+        """What is known of a step before its first micro-batch; no part of it depends on the split."""
+        whole = self._whole(data, rows)
+        if not self.objective.surveys:
+            return whole
+        parts = self.each(
+            *self.objective.survey_rows(data, rows), lambda batch: self.objective.survey(self.scorer, batch)
+        )
+        return replace(whole, surveyed=torch.stack([part for _, part in parts]).sum(0))
 
-        The passes draw the step's own random numbers.
-        """
-        counts_experts = self._balance is not None and len(split) > 1
-        if not counts_experts and not self.objective.surveys:
-            return None, None
-        randomness = capture_randomness()
-        found, counts = list[torch.Tensor](), list[torch.Tensor]()
+    @torch.no_grad()
+    def _expert_counts(self, data: TokenisedRows, split: list[NDArray[np.int64]]) -> torch.Tensor | None:
+        """How often each expert is chosen in the step [experts]; the passes draw the step's own random numbers."""
+        if self._balance is None or len(split) == 1:
+            return None
+        randomness, counts = capture_randomness(), list[torch.Tensor]()
         for part in split:
             self._raise_if_stopping()
-            batch = self._batch(data, part)
-            if self.objective.surveys:
-                found.append(self.objective.survey(self.scorer, batch))
-            if counts_experts and self._balance is not None:
-                counts.append(self._balance.counts(self.scorer.route(batch)))
+            counts.append(self._balance.counts(self.scorer.route(self._batch(data, part))))
         restore_randomness(randomness)
-        return torch.stack(found).sum(0) if found else None, torch.stack(counts).sum(0) if counts else None
+        return torch.stack(counts).sum(0)
 
     def _batch(self, data: TokenisedRows, part: NDArray[np.int64]) -> Batch:
         ahead, self._ahead = self._ahead, None
@@ -258,7 +253,8 @@ class Passes(ForwardPasses):
 
     def _whole(self, data: TokenisedRows, rows: NDArray[np.int64]) -> Whole:
         learned = data.learned_of(rows).sum(0).tolist()
-        return Whole(float(self.objective.row_weights(data, rows).sum()), tuple(learned))
+        totals = {name: float(array[rows].sum()) for name, array in data.values.items() if array.ndim == 1}
+        return Whole(float(self.objective.row_weights(data, rows).sum()), tuple(learned), totals)
 
     def _tell_repeated(self, drawn: list[torch.Tensor]) -> None:
         """Report whether the repeated step is equal to the first try: random numbers drawn in it would change it."""

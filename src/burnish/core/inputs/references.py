@@ -94,6 +94,8 @@ def folder_kind(path: Path) -> str:
         return "tokenizer"
     if (path / "stats.json").is_file() and any(path.glob("*.parquet")):
         return "dataset"
+    if (path / "reference.json").is_file() and (path / "log_probs.parquet").is_file():
+        return "log-probabilities"
     return "folder"
 
 

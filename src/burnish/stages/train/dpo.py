@@ -13,5 +13,4 @@ def run(spec: DpoSpec, ctx: Context) -> Outcome:
     run = Run.of(spec, ctx, PAIRS)
     if spec.reference_log_probs == "each_step":
         return run.train(Dpo(spec))
-    reference = Reference(run, None if spec.reference == "base" else ctx.input("reference"))
-    return run.train(Dpo(spec), reference.complete)
+    return run.train(Dpo(spec), Reference(run).complete)

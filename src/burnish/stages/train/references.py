@@ -1,43 +1,91 @@
-"""The reference of a preference training: the model before training, or another one."""
+"""The reference of a preference training: the model before training, another one, or log-probabilities of the stage
+`reference`."""
 
 import gc
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from burnish.core import fingerprint
 from burnish.core.context import Input
-from burnish.core.errors import ModelError
+from burnish.core.errors import AskError, ModelError
+from burnish.core.events import Note
 from burnish.models.bases import tokenizer_folder
 from burnish.models.load import load_model
+from burnish.stages.train.log_probs import KIND, SavedLogProbs
 from burnish.stages.train.training import Run
 from burnish.tokens.load import load_tokenizer
 from burnish.tokens.tokenised import Indices, TokenisedRows
+from burnish.train.batches import Visits
 from burnish.train.checkpoints.state import TrainState
+from burnish.train.objectives.kto import WithMismatched, all_keys, mismatched_rows, pairs_of_keys
+from burnish.train.objectives.pairs import REFERENCE
 from burnish.train.passes import ForwardPasses
-from burnish.train.reference import with_reference
+from burnish.train.reference import LogProbs, RowsOf, reference_log_probs
 from burnish.train.scoring import Scorer
 
 
 class Reference:
-    """Adds the reference's log-probabilities to the rows of a run."""
+    """Adds the reference's log-probabilities to the rows of a run; with `mismatched`, those of kto's divergence too."""
 
-    def __init__(self, run: Run, other: Input | None):
-        self._run, self._other = run, other
-        if other is not None:
-            _refuse_other_tokens(run, other)
+    def __init__(self, run: Run, *, mismatched: bool = False):
+        spec: Any = run.spec
+        self._run, self._mismatched = run, mismatched
+        self._other = None if spec.reference == "base" else run.ctx.input("reference")
+        self._saved: SavedLogProbs | None = None
+        if self._other is not None and self._other.kind == KIND:
+            self._saved = SavedLogProbs.read(self._other)
+            self._saved.refuse_other_tokenizer(run.tokenizer, run.base.ref)
+            if mismatched and not self._is_of_base(self._saved):
+                raise AskError(
+                    "ask.wrong-value",
+                    f"{self._other.ref} has no log-probabilities of mismatched prompts and answers, which loss: kto "
+                    f"needs in each step, and the base is not its model {self._saved.model}",
+                    f"set reference: {self._saved.model}, or loss: apo_zero_unpaired",
+                )
+        elif self._other is not None:
+            _refuse_other_tokens(run, self._other)
 
-    def complete(self, passes: ForwardPasses, data: TokenisedRows, split: str, visited: Indices) -> TokenisedRows:
+    def complete(self, passes: ForwardPasses, data: TokenisedRows, split: str, visits: Visits) -> TokenisedRows:
         """The rows with their value `reference`; `passes` are those of the untrained model."""
-        run = self._run
-        reference = run.base if self._other is None else self._other
+        count, width = len(data), data.width
+        if self._saved is not None:
+            found = self._saved.of(data, visits.rows, split)
+            self._run.ctx.emit(Note(text=f"{split}: the reference's log-probabilities are those of {self._saved.ref}"))
+        else:
+            found = self._computed(passes, data, visits.rows, lambda keys: (data, keys), split)
+        values = np.full((count, width), np.nan, np.float32)
+        values[visits.rows] = found.of(visits.rows)
+        data = data.with_values(**{REFERENCE: values})
+        if not self._mismatched:
+            return data
+
+        def pairs(keys: Indices) -> tuple[TokenisedRows, Indices]:
+            return mismatched_rows(data, pairs_of_keys(keys, count)), np.arange(len(keys))
+
+        keys = all_keys(visits.steps(), count)
+        table = self._computed(passes, data, keys, pairs, f"{split}-mismatched")
+        return _with_mismatched(data, table)
+
+    def _computed(
+        self, passes: ForwardPasses, data: TokenisedRows, keys: Indices, rows_of: RowsOf, name: str
+    ) -> LogProbs:
+        run, other = self._run, None if self._saved is not None else self._other
+        model = run.base if other is None else other
         origin = fingerprint.of_value(
-            {"model": reference.fingerprint, "rows": data.digest(), "dtype": str(run.resolved.dtype)}
+            {"model": model.fingerprint, "rows": _tokens_of(data), "dtype": str(run.resolved.dtype)}
         )
-        folder = run.ctx.scratch / "reference" / split
-        if self._other is None:
-            return with_reference(passes, data, visited, folder, origin)
+        folders = [run.ctx.scratch / "reference" / name, *_beside_checkpoint(run.spec.resume, name)]
+
+        def passes_of() -> ForwardPasses:
+            return passes if other is None else self._passes(other, data)
+
         try:
-            return with_reference(self._passes(self._other, data), data, visited, folder, origin)
+            return reference_log_probs(passes_of, keys, rows_of, data.width, folders, origin)
         finally:
-            gc.collect()
+            gc.collect()  # the other model
 
     def _passes(self, other: Input, data: TokenisedRows) -> ForwardPasses:
         run = self._run
@@ -46,6 +94,23 @@ class Reference:
         scorer = Scorer(model.requires_grad_(False), run.spec.attention, longest, width=data.width)
         state = TrainState(micro_batch_tokens=run.resolved.micro_batch_tokens)
         return ForwardPasses(scorer, state, emit=run.ctx.emit, is_stopping=lambda: run.ctx.stopping)
+
+    def _is_of_base(self, saved: SavedLogProbs) -> bool:
+        return bool(saved.model_fingerprint) and saved.model_fingerprint == self._run.base.fingerprint
+
+
+def _tokens_of(data: TokenisedRows) -> str:
+    """The digest of the rows without their values, of which the log-probabilities are one."""
+    return TokenisedRows(data.ids, data.weights, data.offsets, data.row_ids, data.width).digest()
+
+
+def _with_mismatched(data: TokenisedRows, table: LogProbs) -> WithMismatched:
+    return WithMismatched(**{field.name: getattr(data, field.name) for field in fields(data)}, mismatched=table.of)
+
+
+def _beside_checkpoint(resume: str, name: str) -> list[Path]:
+    """Where the run of a named checkpoint keeps its log-probabilities."""
+    return [] if resume in ("auto", "never") else [Path(resume).parent.parent / "reference" / name]
 
 
 def _refuse_other_tokens(run: Run, other: Input) -> None:

@@ -5,8 +5,8 @@ before, by `survey`. So the losses and the metrics of micro-batches add up to th
 the gradient depend on how the step is split.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -37,6 +37,8 @@ class Whole:
     """Σ `row_weights`."""
     learned: tuple[int, ...]
     """Learned tokens of the first, the second … sequence of the rows, [width]."""
+    totals: Mapping[str, float] = field(default_factory=dict)
+    """The sum of each value of the rows that is one number for each row, such as `label`."""
     surveyed: Tensor | None = None
     """The sum of what `Objective.survey` returned."""
 
@@ -68,8 +70,12 @@ class Objective(Protocol):
         """The weight of each of these rows in the loss of a step [R]; their sum is the step's divisor."""
         ...
 
+    def survey_rows(self, data: TokenisedRows, rows: Indices) -> tuple[TokenisedRows, Indices]:
+        """What `survey` reads for a step on these rows: indices into tokenised rows, which may be made of several."""
+        ...
+
     def survey(self, forward: Forward, batch: Batch) -> Tensor:
-        """A micro-batch's part of what the loss needs of the whole step, without a gradient; parts are added up."""
+        """A batch's part of what the loss needs of the whole step, in eval mode without a gradient; parts are added."""
         ...
 
     def score(self, forward: Forward, batch: Batch, whole: Whole) -> Scored:
@@ -93,7 +99,7 @@ def shares(values: Sequence[Tensor], divisor: float) -> Tensor:
 
 
 class Separable:
-    """The part shared by objectives in which the loss of a row depends on no other row, and every row counts 1."""
+    """The part shared by objectives in which every row counts 1, and the loss of a row depends on no other row."""
 
     per = "row"
     metrics: tuple[str, ...] = ()
@@ -102,6 +108,9 @@ class Separable:
 
     def row_weights(self, data: TokenisedRows, rows: Indices) -> NDArray[np.float64]:
         return np.ones(len(rows))
+
+    def survey_rows(self, data: TokenisedRows, rows: Indices) -> tuple[TokenisedRows, Indices]:
+        return data, rows
 
     def survey(self, forward: Forward, batch: Batch) -> Tensor:
         raise NotImplementedError
