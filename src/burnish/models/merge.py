@@ -38,6 +38,7 @@ from burnish.models.load import (
     refuse_unscaled,
 )
 from burnish.models.quantization.record import Quantization
+from burnish.models.reward import HEAD, add_score_head, head_tensor, is_reward_adapter, merged_config
 from burnish.models.tensors import DTYPES, is_finite, read_tensor, read_weight, refuse_not_finite
 from burnish.models.weights import (
     WEIGHTS,
@@ -149,6 +150,8 @@ def merge_adapter(
     if len(shards) > 1:
         index = {"metadata": {"total_size": sum(piece.bytes for piece in pieces)}, "weight_map": weight_map}
         (out / WEIGHTS_INDEX).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    if is_reward_adapter(adapter):
+        config = merged_config(config, skeleton, adapter)
     rows = [change.rows for piece in pieces for _, change in piece.changes if isinstance(change, TrainedRows)]
     _write_config(config, out, dtype, untied, max(rows, default=None))
     for folder in (base, adapter):
@@ -176,8 +179,10 @@ def _plan(
     embedding, head = _embedding_and_head(skeleton)
     tied = bool(getattr(skeleton.config.get_text_config(), "tie_word_embeddings", False))
     first = dequantized(quantization, skeleton)
-    changes = changes_of(adapter, skeleton)
     sources, places = dict(tensors), dict(layout.places)
+    if is_reward_adapter(adapter):
+        _take_score_head(skeleton, sources, places, shapes, adapter, "" if tied else head)
+    changes = changes_of(adapter, skeleton)
     for name, copy in copies_of(adapter).items():
         at = (places.get(name) or places.get(embedding) or [None])[0]
         if at is None or not is_same(read_tensor(copy), read_tensor(tensors[at.tensor])):
@@ -217,6 +222,24 @@ def _plan(
         for name, source in sources.items()
     ]
     return pieces, untied
+
+
+def _take_score_head(
+    skeleton: "PreTrainedModel",
+    sources: dict[str, TensorInfo],
+    places: dict[str, list[Place]],
+    shapes: dict[str, tuple[int, ...]],
+    adapter: Path,
+    replaced: str,
+) -> None:
+    """Replace the head of a language model by that of a reward model: the adapter's file holds it whole."""
+    add_score_head(skeleton)
+    for name in (replaced, f"{replaced.removesuffix('.weight')}.bias"):
+        for place in places.pop(name, []):
+            sources.pop(place.tensor)
+    name = f"{HEAD}.weight"
+    sources[name], places[name] = head_tensor(adapter), [Place(name)]
+    shapes[name] = sources[name].shape
 
 
 def _refuse_half_a_base(skeleton: "PreTrainedModel", layout: Layout, base: Path) -> None:

@@ -121,6 +121,8 @@ def _dtypes(model: nn.Module, dtype: torch.dtype) -> dict[str, torch.dtype]:
 def _share_lost(optimizer: Optimizer, dtypes: Mapping[str, torch.dtype], before: Mapping[str, Tensor]) -> float:
     rounding = update = 0.0
     for name, master in _on_cpu(optimizer):
+        if name not in before:  # a new head
+            continue
         rounding += float((master - master.to(dtypes[name]).float()).square().sum())
         update += float((master - before[name].float()).square().sum())
     return (rounding / update) ** 0.5 if update else float(rounding > 0)

@@ -9,11 +9,14 @@ import pytest
 import torch
 
 from burnish.models.load import load_model
-from burnish.specs.preferences import DpoSpec, KtoSpec, OrpoSpec, SimpoSpec
+from burnish.models.probing import causal_model
+from burnish.models.reward import add_score_head, as_classifier
+from burnish.specs.preferences import DpoSpec, KtoSpec, OrpoSpec, RewardSpec, SimpoSpec
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.objectives.dpo import Dpo
 from burnish.train.objectives.kto import Kto
 from burnish.train.objectives.orpo import Orpo
+from burnish.train.objectives.reward import Reward
 from burnish.train.objectives.simpo import Simpo
 
 # TRL and the packages below it warn of their own future; this is not about them
@@ -222,3 +225,48 @@ def test_simpo(base, policy, judged, step, tmp_path, method, ours, trl):
     found = step(Simpo(spec_of(SimpoSpec, **ours)), policy(method), rows)
     trainer = trainer_of(CPOTrainer, CPOConfig, policy(method), base, tmp_path, TEXTS, **trl)
     assert_same(found, *theirs(trainer, concatenated(rows)))
+
+
+REWARD = [
+    ({}, {}, False),
+    ({}, {}, True),
+    ({"center_coefficient": 0.3}, {"center_rewards_coefficient": 0.3}, True),
+]
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize(("ours", "trl", "has_margin"), REWARD, ids=["plain", "margin", "centred"])
+def test_reward(base, policy, judged, step, tmp_path, method, ours, trl, has_margin):
+    from trl import RewardConfig, RewardTrainer
+    from trl.trainer.reward_trainer import DataCollatorForPreference
+
+    rows = judged(2)
+    margins = rows.values["margin"]
+    rows = rows if has_margin else rows.with_values(margin=margins * 0)
+    model = with_head(policy(method))
+    found = step(Reward(spec_of(RewardSpec, **ours)), model, rows)
+    other = with_head(policy(method))
+    classifier = as_classifier(causal_model(other), 0)  # shares the weights of `other`
+    text = {"chosen": "a b", "rejected": "c"}
+    trainer = trainer_of(RewardTrainer, RewardConfig, classifier, base, tmp_path, text, **trl)
+    assert classifier.config.pad_token_id == 0
+    examples = [
+        {f"{name}_ids": row["prompt"] + ids for name, ids in zip(("chosen", "rejected"), row["answers"], strict=True)}
+        | ({"margin": float(margin)} if has_margin else {})
+        for row, margin in zip(split(rows), margins, strict=True)
+    ]
+    loss, _ = theirs(trainer, DataCollatorForPreference(pad_token_id=0)(examples))
+    gradient = {name: weight.grad for name, weight in other.named_parameters() if weight.grad is not None}
+    assert_same(found, loss, gradient)
+    assert any("score" in name for name in gradient)
+    logged = {name: values[-1] for name, values in trainer._metrics["train"].items()}
+    assert (found.metrics["accuracy"], found.metrics["margin"]) == pytest.approx(
+        (logged["accuracy"], logged["margin"]), rel=1e-4, abs=1e-5
+    )
+
+
+def with_head(model: Any) -> Any:
+    """The model with a seeded head."""
+    torch.manual_seed(8)
+    add_score_head(causal_model(model))
+    return model

@@ -163,7 +163,14 @@ def fit_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
     from peft.tuners.lora import LoraLayer
 
     found = {tensor.name: tensor.shape for tensor in read_header(adapter_weights(folder))}
-    trained = tokens_of(read_adapter_config(folder))
+    settings = read_adapter_config(folder)
+    if settings.get("task_type") == "SEQ_CLS" and not hasattr(base, "score"):
+        raise ModelError(
+            "model.wrong-adapter",
+            f"the adapter {folder} is of a reward model (task_type SEQ_CLS), which scores text and writes none",
+            "merge it, and use the result as a reward model; or name the adapter of a language model",
+        )
+    trained = tokens_of(settings)
     _grow_for(base, trained, folder)
     with quiet_transformers():
         try:

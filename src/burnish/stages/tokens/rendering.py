@@ -1,8 +1,10 @@
 """Rows of every kind as tokens, for the stages that train on them, measure or show them."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -10,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burnish.core.context import Input
-from burnish.core.errors import BurnishError
+from burnish.core.errors import BurnishError, DataError
 from burnish.core.processes import map_in_order, usable_cores
 from burnish.data.document import Row, answers_of
 from burnish.data.profile import characters
@@ -38,14 +40,32 @@ class Layout:
     values: tuple[str, ...] = ()
 
     def values_of(self, row: Row) -> dict[str, float]:
-        """The values of a row by name."""
-        return {name: float(row[name]) for name in self.values}
+        """The values of a row by name: its fields, or else extra columns, 0 where there is none.
+
+        Errors: DataError `data.unknown-format` for a column that is not a finite number.
+        """
+        return {name: _number(row, name) for name in self.values}
 
 
 TEXTS = Layout(("chat", "text"))
 PAIRS = Layout(("preference",), width=2)
+PAIRS_WITH_MARGIN = Layout(("preference",), width=2, values=("margin",))
 LABELS = Layout(("label",), values=("label",))
 LAYOUTS = (TEXTS, PAIRS, LABELS)
+
+
+def _number(row: Row, name: str) -> float:
+    value = row.get(name, row.get("extra", {}).get(name))
+    if value is None:
+        return 0.0
+    with suppress(TypeError, ValueError):
+        if math.isfinite(number := float(value)):
+            return number
+    raise DataError(
+        "data.unknown-format",
+        f"the column '{name}' is {value!r}, and a number is expected",
+        f"set it to a number, or {name}: false in the training to ignore it",
+    ).at(row["source"])
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,123 @@
+"""Every objective: neither loss, gradient nor metrics depend on how a step is split, packed or repeated."""
+
+import numpy as np
+import pytest
+import torch
+
+from burnish.models.probing import causal_model
+from burnish.models.reward import add_score_head
+from burnish.specs.preferences import DpoSpec, KtoSpec, OrpoSpec, RewardSpec, SimpoSpec
+from burnish.train.objectives.causal import Causal
+from burnish.train.objectives.dpo import Dpo
+from burnish.train.objectives.kto import Kto
+from burnish.train.objectives.orpo import Orpo
+from burnish.train.objectives.reward import Reward
+from burnish.train.objectives.simpo import Simpo
+from burnish.train.passes import Passes
+
+NAMES = {"data": "file:d", "base": "file:b"}
+CASES = {
+    "sft": (lambda: Causal(), 1),
+    "dpo": (lambda: Dpo(DpoSpec(**NAMES, sft_weight=0.5)), 2),
+    "dpo-each-step": (lambda: Dpo(DpoSpec(**NAMES, reference_log_probs="each_step")), 2),
+    "ipo": (lambda: Dpo(DpoSpec(**NAMES, loss="ipo")), 2),
+    "kto": (lambda: Kto(KtoSpec(**NAMES, undesirable_weight=0.5)), 1),
+    "kto-each-step": (lambda: Kto(KtoSpec(**NAMES, reference_log_probs="each_step")), 1),
+    "orpo": (lambda: Orpo(OrpoSpec(**NAMES)), 2),
+    "simpo": (lambda: Simpo(SimpoSpec(**NAMES, sft_weight=0.5)), 2),
+    "reward": (lambda: Reward(RewardSpec(**NAMES, center_coefficient=0.1)), 2),
+}
+CLOSE = {"rtol": 2e-4, "atol": 2e-6}
+
+
+@pytest.fixture
+def made(policy, judged, with_base):
+    """`made(name, dropout, steps)`: objective, model and rows, with the reference's log-probabilities for such steps."""
+
+    def make(name, dropout=0.0, steps=None):
+        objective, width = CASES[name]
+        model = policy("lora", dropout)
+        if name == "reward":
+            torch.manual_seed(1)
+            add_score_head(causal_model(model))
+        return objective(), model, with_base(judged(width, 8), steps)
+
+    return make
+
+
+def assert_same(one, other):
+    assert one.loss == pytest.approx(other.loss, rel=1e-5)
+    assert one.metrics == pytest.approx(other.metrics, rel=1e-4, abs=1e-6, nan_ok=True)
+    for name, values in other.rows.items():
+        assert one.rows[name] == pytest.approx(values, rel=1e-4, abs=1e-5)
+    assert one.gradient.keys() == other.gradient.keys()
+    for name, gradient in other.gradient.items():
+        torch.testing.assert_close(one.gradient[name], gradient, msg=lambda text, n=name: f"{n}: {text}", **CLOSE)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("name", CASES)
+def test_a_step_is_the_same_however_it_is_split(made, step, name, dropout):
+    whole = step(*made(name, dropout), tokens=10_000, dropout=True)
+    assert abs(whole.loss) > 1e-3
+    for tokens in (1, 50):
+        assert_same(step(*made(name, dropout), tokens=tokens, dropout=True), whole)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_step_is_the_same_packed_and_one_sequence_at_a_time(made, step, name):
+    packed = step(*made(name))
+    alone = step(*made(name), attention="sdpa")
+    assert (packed.passes.scorer.one_by_one, alone.passes.scorer.one_by_one) == (False, True)
+    assert_same(alone, packed)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_step_that_runs_out_of_memory_is_repeated_with_the_same_gradient(made, step, name):
+    whole = step(*made(name, 0.3), tokens=10_000, dropout=True)
+    sizes = []
+
+    def little_memory(passes: Passes) -> None:
+        forward = passes.scorer.hidden
+
+        def hidden(batch):
+            sizes.append(batch.tokens)
+            if batch.tokens > 60:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return forward(batch)
+
+        passes.scorer.hidden = hidden
+
+    halved = step(*made(name, 0.3), tokens=10_000, dropout=True, change=little_memory)
+    assert max(sizes) > 60
+    assert [event.level for event in halved.events].count("warning") >= 1
+    assert_same(halved, whole)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_losses_of_the_rows_are_that_of_the_step(made, step, name):
+    order = np.array([5, 1, 7, 2])
+    objective, model, rows = made(name, steps=[order])
+    found = step(objective, model, rows, rows=order)
+    weights = dict(zip(order.tolist(), objective.row_weights(rows, order).tolist(), strict=True))
+    total = sum(found.rows["loss"][row] * weight for row, weight in weights.items())
+    assert total / sum(weights.values()) == pytest.approx(found.loss, rel=1e-5)
+
+
+def test_a_reference_at_each_step_is_the_cached_one(made, step):
+    for name in ("dpo-each-step", "kto-each-step"):
+        objective, model, rows = made(name)
+        cached = {"dpo-each-step": Dpo(DpoSpec(**NAMES)), "kto-each-step": Kto(KtoSpec(**NAMES))}[name]
+        assert_same(step(objective, model, rows), step(cached, made(name)[1], rows))
+
+
+def test_the_divergence_of_kto_has_the_pairs_of_the_step_in_its_order(policy, judged, with_base, step):
+    rows, order = judged(1, 8), np.array([6, 2, 5])
+    objective = Kto(KtoSpec(**NAMES))
+    found = step(objective, policy(), with_base(rows, [order]), rows=order)
+    pairs, which = objective.survey_rows(rows, order)
+    assert pairs.row_ids == ("row6+row5", "row2+row6", "row5+row2")
+    assert which.tolist() == [0, 1, 2]
+    assert found.metrics["kl"] >= 0.0
+    alone = step(Kto(KtoSpec(**NAMES)), policy(), with_base(rows, [order[[1, 2, 0]]]), rows=order[[1, 2, 0]])
+    assert alone.metrics["kl"] == pytest.approx(found.metrics["kl"], abs=1e-6)  # a rotation keeps the pairs
