@@ -11,7 +11,7 @@ from burnish.core.errors import AskError, DataError, MachineError, ModelError
 from burnish.core.runs.ledger import ConsumptionLedger
 from burnish.models.load import load_model
 from burnish.specs.train import PretrainSpec, SftSpec
-from burnish.stages.train import pretrain, sft
+from burnish.stages.train import pretrain, sft, training
 from burnish.testing import temporary_context, tiny_model
 from burnish.train.trackers import tracking
 
@@ -65,7 +65,7 @@ def test_sft_gives_an_adapter_that_learned_the_rows_and_loads_on_its_base(rows, 
 
 def test_the_saved_adapter_gives_the_logits_that_training_ended_with(rows, base, tmp_path, monkeypatch):
     ended = {}
-    save = sft.save
+    save = training.save
 
     def watched(model, *others):
         ids = torch.arange(3, 20)[None]
@@ -73,7 +73,7 @@ def test_the_saved_adapter_gives_the_logits_that_training_ended_with(rows, base,
             ended["logits"] = model(ids).logits
         return save(model, *others)
 
-    monkeypatch.setattr(sft, "save", watched)
+    monkeypatch.setattr(training, "save", watched)
     spec = SftSpec(data="file:d", base="file:b", max_steps=5, batch_size=8, learning_rate=3e-2)
     _, out, _ = run(sft, spec, tmp_path / "run", data=rows, base=base)
     torch.testing.assert_close(load_model(out)(torch.arange(3, 20)[None]).logits, ended["logits"])

@@ -32,7 +32,7 @@ CLOSE = {"rtol": 2e-4, "atol": 2e-6}
 
 @pytest.fixture
 def made(policy, judged, with_base):
-    """`made(name, dropout, steps)`: objective, model and rows, with the reference's log-probabilities for such steps."""
+    """`made(name, dropout, steps)`: objective, model and rows; the reference's log-probabilities are for such steps."""
 
     def make(name, dropout=0.0, steps=None):
         objective, width = CASES[name]

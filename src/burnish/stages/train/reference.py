@@ -9,7 +9,7 @@ from burnish.core.context import Context, Outcome
 from burnish.core.errors import DataError
 from burnish.data.dataset import open_rows, split_names
 from burnish.models.bases import tokenizer_folder
-from burnish.models.load import load_model
+from burnish.models.load import load_plain
 from burnish.specs.preferences import ReferenceSpec
 from burnish.stages.tokens.rendering import LABELS, PAIRS, Layout, RowRenderer
 from burnish.stages.tokens.tokenising import tokenised_split
@@ -48,7 +48,7 @@ def run(spec: ReferenceSpec, ctx: Context) -> Outcome:
     settings: Any = spec
     resolved = resolve_run(settings, ctx, config_of(model), largest, None, trains_all=False)
     ctx.check_settings()
-    loaded = load_model(model, dtype=resolved.dtype, device=resolved.device).requires_grad_(False)
+    loaded = load_plain(model, dtype=resolved.dtype, device=resolved.device).requires_grad_(False)
     longest = max(int(found.sequence_lengths.max()) for found in rows.values())
     scorer = Scorer(loaded, spec.attention, longest, width=layout.width)
     state = TrainState(micro_batch_tokens=resolved.micro_batch_tokens)

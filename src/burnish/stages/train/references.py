@@ -13,7 +13,7 @@ from burnish.core.context import Input
 from burnish.core.errors import AskError, ModelError
 from burnish.core.events import Note
 from burnish.models.bases import tokenizer_folder
-from burnish.models.load import load_model
+from burnish.models.load import load_plain
 from burnish.stages.train.log_probs import KIND, SavedLogProbs
 from burnish.stages.train.training import Run
 from burnish.tokens.load import load_tokenizer
@@ -89,7 +89,7 @@ class Reference:
 
     def _passes(self, other: Input, data: TokenisedRows) -> ForwardPasses:
         run = self._run
-        model = load_model(other, dtype=run.resolved.dtype, device=run.resolved.device)
+        model = load_plain(other, dtype=run.resolved.dtype, device=run.resolved.device)
         longest = int(data.sequence_lengths.max(initial=0))
         scorer = Scorer(model.requires_grad_(False), run.spec.attention, longest, width=data.width)
         state = TrainState(micro_batch_tokens=run.resolved.micro_batch_tokens)

@@ -8,7 +8,6 @@ import torch
 from burnish.core.context import Context, Outcome
 from burnish.core.errors import ModelError
 from burnish.core.events import Chosen, Note
-from burnish.models.load import load_model
 from burnish.models.probing import causal_model
 from burnish.models.quiet import quiet_transformers
 from burnish.models.reward import (
@@ -20,7 +19,7 @@ from burnish.models.reward import (
 )
 from burnish.specs.preferences import RewardSpec
 from burnish.stages.tokens.rendering import PAIRS, PAIRS_WITH_MARGIN
-from burnish.stages.train.training import Run, start_of, with_method
+from burnish.stages.train.training import Run, base_model, start_of, with_method
 from burnish.train.fit import fit, seed_everything
 from burnish.train.objectives.reward import MARGIN, Reward
 
@@ -34,8 +33,7 @@ def run(spec: RewardSpec, ctx: Context) -> Outcome:
     if spec.margin and (margins := int(np.count_nonzero(run.rows.values[MARGIN]))):
         ctx.emit(Note(text=f"{margins:,} of {len(run.rows):,} rows have a margin"))
     seed_everything(spec.seed)
-    loaded = load_model(run.base, dtype=run.resolved.dtype, device=run.resolved.device)
-    model: Any = with_method(loaded, spec.method, ctx)
+    model: Any = with_method(base_model(run.base, spec.method, run.resolved), spec.method, ctx)
     causal: Any = causal_model(model)
     add_score_head(causal)  # after the adapter, which would cover it
     causal.get_output_embeddings().requires_grad_(_is_tied(causal) and not hasattr(model, "peft_config"))
