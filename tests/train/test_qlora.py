@@ -23,7 +23,7 @@ from burnish.specs.models import MergeSpec
 from burnish.specs.train import QloraSpec, SftSpec
 from burnish.stages.evals import evaluate
 from burnish.stages.models import merge
-from burnish.stages.train import sft
+from burnish.stages.train import sft, training
 from burnish.testing import temporary_context, tiny_model
 from burnish.train.fit import _cast_trained
 from burnish.train.scoring import Scorer
@@ -72,13 +72,13 @@ def texts(events) -> list[str]:
 
 def test_what_is_loaded_is_what_was_trained(rows, base, tmp_path, monkeypatch):
     ended: dict[str, Any] = {}
-    save = sft.save
+    save = training.save
 
     def watched(model, *others):
         ended["logits"] = logits(model)
         return save(model, *others)
 
-    monkeypatch.setattr(sft, "save", watched)
+    monkeypatch.setattr(training, "save", watched)
     out, events = train(tmp_path, rows, base)
     record = json.loads((out / QUANTIZATION_RECORD).read_text())
     assert (record["kind"], record["double"], len(record["layers"])) == ("nf4", True, 14)
