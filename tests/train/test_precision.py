@@ -31,15 +31,15 @@ def rows(tmp_path):
 def ended(monkeypatch):
     """The logits [200, V] of the model that a stage saved, as it lay in memory."""
     logits = []
-    for stage in (sft, pretrain):
-        save = stage.save
+    for room in (training, pretrain):
+        save = room.save
 
         def watched(model, *others, save=save):
             with torch.no_grad():
                 logits.append(model(LONG).logits[0])
             return save(model, *others)
 
-        monkeypatch.setattr(stage, "save", watched)
+        monkeypatch.setattr(room, "save", watched)
     return logits
 
 

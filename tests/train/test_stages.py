@@ -278,7 +278,7 @@ def test_a_setting_out_of_its_bounds_is_refused_by_the_spec(setting):
 
 
 def test_without_validation_rows_evaluations_are_refused_before_the_model_is_loaded(rows, base, tmp_path, monkeypatch):
-    monkeypatch.setattr(sft, "base_model", None)
+    monkeypatch.setattr(training, "base_model", None)
     for setting in ({"eval_every": 1}, {"early_stop": {}}):
         with pytest.raises(AskError, match="needs validation rows"):
             run(sft, SftSpec(data="file:d", base="file:b", **setting), tmp_path / "run", data=rows, base=base)
