@@ -1,5 +1,6 @@
 """Layouts are detected from the first rows, doubts are errors with a way out, columns are renamed and counted."""
 
+import json
 import re
 
 import pytest
@@ -190,6 +191,25 @@ def test_a_refusal_is_what_the_assistant_says_and_is_counted(content):
     assert item.remarks == (REFUSALS,)
     assert item.row["messages"][1] == {"role": "assistant", "content": "I cannot."}
     assert item.unmapped == []
+
+
+@pytest.mark.parametrize(
+    ("column", "raw"),
+    [
+        ("input", {"instruction": "Say hi", "output": "hi"}),
+        ("context", {"question": "Who?", "answer": "I"}),
+        ("system", {"messages": [USER, BOT]}),
+    ],
+)
+@pytest.mark.parametrize(("value", "is_counted"), [("  \n", True), ("\u3000", True), ("", False), (None, False)])
+def test_a_column_of_the_question_that_is_blank_is_left_out_and_counted(column, raw, value, is_counted):
+    found, items = detect(
+        iter([Record({**raw, column: "Some text"}, "x:1"), Record({**raw, column: value}, "x:2")]), "x"
+    )
+    whole, item = map_rows(items, found)
+    assert "Some text" in json.dumps(whole.row["messages"])
+    assert item.remarks == ((f"the column '{column}' with nothing but whitespace, left out",) if is_counted else ())
+    assert not any(message["content"].isspace() for message in item.row["messages"])
 
 
 def test_a_refusal_beside_a_content_is_kept_apart():

@@ -278,7 +278,10 @@ def test_a_column_with_the_name_of_a_key_in_another_is_refused(refusal):
 )
 def test_a_system_prompt_in_a_column_is_the_first_turn(content, raw, system):
     first = [] if system is None else [{"role": "system", "content": system}]
-    assert content("messages", CHAT | raw) == {"kind": "chat", "messages": [*first, USER, BOT]}
+    row = content("messages", CHAT | raw)
+    blank = [name for name, text in raw.items() if text == " "]
+    assert row.pop("remarks", ()) == tuple(f"the column '{n}' with nothing but whitespace, left out" for n in blank)
+    assert row == {"kind": "chat", "messages": [*first, USER, BOT]}
 
 
 def test_a_system_prompt_is_not_said_twice(content, refusal):

@@ -84,7 +84,6 @@ def test_a_pair_that_repeats_a_conversation_does_not_fit(name, asks, answers):
     [
         ("alpaca", {"input": "a"}, ", with input", "Hi\na"),
         ("alpaca", {"input": ""}, ", with input", "Hi"),
-        ("alpaca", {"input": " "}, ", with input", "Hi"),
         ("alpaca", {"context": "a"}, ", with context", "Hi\na"),
         ("alpaca", {"input": None, "context": "a"}, ", with input, with context", "Hi\na"),
         ("alpaca", {"context": "b", "input": " a "}, ", with input, with context", "Hi\n a \nb"),

@@ -15,6 +15,8 @@ from burnish.data.record import RowError, kind_of
 from burnish.data.strict_json import decoded, parse
 
 Raw = dict[str, Any]
+BLANK_COLUMN = "the column '{}' with nothing but whitespace, left out"
+"""A remark on a row."""
 CONVERSATIONS = ("messages", "conversations", "conversation")
 SYSTEM = ("system", "system_prompt", "systemInstruction", "system_instruction")
 _TOOLS = ("tools", "functions", "toolConfig")
@@ -140,6 +142,8 @@ class Columns:
             said = text_parts(self.take(name), name, self.extra)
             if said.strip() and system and said != system:
                 raise RowError(name, "two columns have different system prompts")
+            if said and not said.strip():
+                self.remarks.append(BLANK_COLUMN.format(name))
             system = said if said.strip() else system
         if not system:
             return messages

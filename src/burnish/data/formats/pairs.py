@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from burnish.data.document import Message
-from burnish.data.formats.columns import CONVERSATIONS, Columns, Raw, is_content
+from burnish.data.formats.columns import BLANK_COLUMN, CONVERSATIONS, Columns, Raw, is_content
 from burnish.data.formats.format import Format
 from burnish.data.record import RowError, kind_of
 
@@ -118,5 +118,9 @@ def _texts(columns: Columns, names: tuple[str, ...]) -> list[str]:
         if not isinstance(columns.raw[name], str | int | float):
             reason = f"the column belongs to the question and must be a text, not {kind_of(columns.raw[name])}"
             raise RowError(name, f"{reason}; to keep it out rename it with `columns: {{{name}: other_{name}}}`")
-        texts.append(columns.text(name, empty=True, numbers=True))
-    return [text for text in texts if text.strip()]
+        text = columns.text(name, empty=True, numbers=True)
+        if text.strip():
+            texts.append(text)
+        elif text:
+            columns.remarks.append(BLANK_COLUMN.format(name))
+    return texts

@@ -3,9 +3,9 @@
 The loop is our own so that finished prompts leave the batch, and randomness depends on each prompt alone.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -56,11 +56,23 @@ _PLAIN_SETTINGS = {
 """Settings of a generation config that change even the greedy answer, with their neutral values."""
 
 
-def _ignored_settings(model: "PreTrainedModel") -> str:
+_SAMPLE_SETTINGS = {
+    "min_p": (None, 0.0),
+    "top_h": (None, 1.0),
+    "typical_p": (None, 1.0),
+    "epsilon_cutoff": (None, 0.0),
+    "eta_cutoff": (None, 0.0),
+}
+"""Settings that change a sample only."""
+_OWN_SAMPLE_SETTINGS = {"top_k": (None, 0), "top_p": (None, 1.0)}
+"""Those of them that burnish has, too: its own values decide."""
+
+
+def _ignored_settings(model: "PreTrainedModel", neutral: Mapping[str, tuple[Any, ...]] = _PLAIN_SETTINGS) -> str:
     """Settings of the model's generation config that would change an answer and are not supported here."""
     config = model.generation_config
-    found = {name: getattr(config, name, None) for name in _PLAIN_SETTINGS}
-    return ", ".join(f"{name} {value}" for name, value in found.items() if value not in _PLAIN_SETTINGS[name])
+    found = {name: getattr(config, name, None) for name in neutral}
+    return ", ".join(f"{name} {value}" for name, value in found.items() if value not in neutral[name])
 
 
 @dataclass
@@ -107,6 +119,7 @@ class TransformersEngine:
                 )
             )
         self._reach, self._emit = reach_of(self._model), emit
+        self._has_sampled = False
 
     def generate(
         self,
@@ -120,7 +133,7 @@ class TransformersEngine:
         Errors: DataError `data.too-long` for a prompt that fills the context, ModelError `model.broken` for ids
         outside the model's embedding.
         """
-        sampling, longest, width = Sampling.of(spec), spec.max_new_tokens, spec.batch_size
+        sampling, longest, width = self._sampling(spec), spec.max_new_tokens, spec.batch_size
         rooms = [self._room(prompt, longest) for prompt in prompts]
         draws = sampling.draws(prompts, longest) if sampling and prompts else None
         progress(0, len(prompts))
@@ -144,7 +157,7 @@ class TransformersEngine:
 
     def stream(self, prompt: Sequence[int], spec: GenerationSpec, stop_ids: Sequence[int]) -> Iterator[str]:
         """As `Engine.stream`: the pieces add up to the answer of `generate` for this prompt."""
-        sampling, longest = Sampling.of(spec), spec.max_new_tokens
+        sampling, longest = self._sampling(spec), spec.max_new_tokens
         row, written = _Open(0, self._room(prompt, longest)), Detokenizer(self._tokenizer)
         draws = sampling.draws([prompt], longest) if sampling else None
         [(way, _)] = self._batches([prompt], [row.room], 1)
@@ -156,6 +169,22 @@ class TransformersEngine:
 
     def close(self) -> None:
         del self._model
+
+    def _sampling(self, spec: GenerationSpec) -> Sampling | None:
+        """The requested sampling; reports once which settings of the model's generation config it leaves out."""
+        sampling = Sampling.of(spec)
+        if sampling is None or self._has_sampled:
+            return sampling
+        self._has_sampled = True
+        own = {name: neutral for name, neutral in _OWN_SAMPLE_SETTINGS.items() if name not in spec.model_fields_set}
+        config = "generation config"
+        if ignored := _ignored_settings(self._model, _SAMPLE_SETTINGS):
+            text = f"when sampling, the model's {config} sets {ignored}, which burnish does not apply"
+            self._emit(Note(level="warning", text=text))
+        if ignored := _ignored_settings(self._model, own):
+            text = f"when sampling, the settings of the model's {config} are used only if they are set: {ignored}"
+            self._emit(Note(level="warning", text=text))
+        return sampling
 
     def _room(self, prompt: Sequence[int], longest: int) -> int:
         """The most tokens that may follow the prompt."""

@@ -114,7 +114,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             refuse_undecodable(given_text)
         source = Input.from_json(json.loads(given.model))
         seed = int.from_bytes(os.urandom(4)) if given.seed is None else given.seed
-        sampling = {"temperature": given.temperature, "top_p": given.top_p, "seed": seed}
+        sampling = {"temperature": given.temperature, "seed": seed}
+        sampling |= {"top_p": given.top_p} if given.top_p != 1.0 else {}
         generation = make_spec(GenerationSpec, {"max_new_tokens": given.max_new_tokens, **sampling}, lambda _: "chat")
         conversation = _open(source, generation, given.system, given.device, given.date)
         if given.json:
