@@ -34,6 +34,7 @@ from burnish.train.optim.muon import StackedMuon
 from burnish.train.resolve import Machine, Resolved
 from burnish.train.scoring import Scorer
 from flash_stand_in import use_flash
+from gpu_four_bits_checks import FOUR_BITS_CHECKS, quantized
 from gpu_host_checks import HOST_CHECKS
 
 Measured = dict[str, Any]
@@ -261,7 +262,7 @@ def train(place: Place, name: str, **settings: Any) -> tuple[dict[str, Tensor], 
 
     ctx, events = temporary_context(place.folder / name, stopping=stopping)
     seed_everything(spec.seed)
-    model = place.model()
+    model = quantized(place.model(), spec.method)
     model = attach_lora(model, spec.method) if isinstance(spec.method, LoraSpec) else model.requires_grad_(True)
     prepare(model)
     dtype = torch.bfloat16
@@ -390,5 +391,6 @@ CHECKS: dict[str, Callable[[Place], Measured]] = {
         a_step_is_split_where_memory_runs_out,
         the_estimate_of_memory_is_above_the_peak,
         *HOST_CHECKS,
+        *FOUR_BITS_CHECKS,
     )
 }

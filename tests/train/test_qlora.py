@@ -1,14 +1,17 @@
 """QLoRA: an adapter on a base in 4 bits trains, resumes to the same bits, and is evaluated and merged as trained."""
 
 import json
+import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-from burnish.core.errors import AskError, MachineError, RunError
+from burnish.core.errors import AskError, MachineError, ModelError, RunError
 from burnish.core.events import Note
 from burnish.core.fingerprint import QUANTIZATION_RECORD
 from burnish.core.runs.ledger import ConsumptionLedger
@@ -20,12 +23,14 @@ from burnish.models.quiet import quiet_transformers
 from burnish.models.streaming import StreamedWeights
 from burnish.specs.evals import EvaluateSpec
 from burnish.specs.models import MergeSpec
-from burnish.specs.train import QloraSpec, SftSpec
+from burnish.specs.train import LoraSpec, QloraSpec, SftSpec
 from burnish.stages.evals import evaluate
 from burnish.stages.models import merge
 from burnish.stages.train import sft, training
 from burnish.testing import temporary_context, tiny_model
 from burnish.train.fit import _cast_trained
+from burnish.train.footprint import Footprint, ModelShape
+from burnish.train.resolve import Machine, resolve
 from burnish.train.scoring import Scorer
 from families import save
 
@@ -91,7 +96,6 @@ def test_what_is_loaded_is_what_was_trained(rows, base, tmp_path, monkeypatch):
 
 def test_stock_peft_loads_the_adapter_on_the_base_in_any_form(adapter, base, tmp_path):
     from peft import PeftModel
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     four_bits = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)
     with quiet_transformers():
@@ -231,6 +235,64 @@ def test_experts_may_be_trained_beside_layers_in_four_bits(rows, tmp_path):
     ctx, _ = temporary_context(tmp_path / "merge", {"model": out})
     merge.run(MergeSpec(model="file:a", into="dequantized"), ctx)
     torch.testing.assert_close(logits(load_model(ctx.out, dtype=torch.float32)), trained, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", [{"kind": "full"}, {"kind": "freeze", "layers": 1}])
+def test_a_base_with_quantized_files_takes_an_adapter_and_no_training_of_its_weights(rows, base, tmp_path, method):
+    shutil.copytree(base, tmp_path / "base")
+    with quiet_transformers():
+        config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
+        AutoModelForCausalLM.from_pretrained(base, quantization_config=config).save_pretrained(tmp_path / "base")
+    with pytest.raises(ModelError, match=f"method: {method['kind']} trains the base's weights") as error:
+        train(tmp_path / "refused", rows, tmp_path / "base", method=method)
+    assert error.value.fix.startswith("use method: lora")
+    with pytest.raises(ModelError, match="quantized already"):
+        train(tmp_path / "twice", rows, tmp_path / "base")
+    out, _ = train(tmp_path / "lora", rows, tmp_path / "base", max_steps=2, method={"rank": 4})
+    assert read_quantization(out) is None
+    assert len(in_four_bits(load_model(out))) == 14
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("family", ["qwen3", "llama", "gemma2", "gemma3_text", "gpt2", "mixtral", "falcon_h1", "olmo"])
+def test_a_base_in_four_bits_is_trained_as_the_one_in_float_is(family, dtype, tmp_path):
+    """The same packing and the same head, by the comparisons of the scorer."""
+    base = save(family, tmp_path)
+    found = []
+    for quantization in (None, Quantization("nf4", True)):
+        model = attach_lora(load_plain(base, dtype=dtype, quantization=quantization), LoraSpec(rank=4))
+        _cast_trained(model, dtype)
+        scorer = Scorer(model, longest=40)
+        found.append((scorer.one_by_one, scorer.uses_own_head))
+    assert found[0] == found[1]
+
+
+def test_activations_computed_again_give_the_same_weights(rows, base, tmp_path):
+    kept, _ = train(tmp_path / "kept", rows, base, gradient_checkpointing=False)
+    again, _ = train(tmp_path / "again", rows, base, gradient_checkpointing=True)
+    first, second = read_adapter(kept), read_adapter(again)
+    for name, tensor in first.items():
+        torch.testing.assert_close(second[name], tensor, atol=1e-5, rtol=1e-4)
+
+
+def test_the_estimate_of_memory_knows_the_weights_in_four_bits(tmp_path):
+    base = tiny_model(tmp_path, "llama", hidden_size=256, intermediate_size=512, head_dim=64)
+    model = load_plain(base, dtype=torch.float32, quantization=Quantization("nf4", False))
+    shape = ModelShape.of(model.config)
+    assert shape.linear == sum(layer.in_features * layer.out_features for layer in in_four_bits(model).values())
+    held = sum(weight.numel() * weight.element_size() for weight in model.parameters())
+    held += sum(4 * layer.weight.quant_state.absmax.numel() for layer in in_four_bits(model).values())
+    estimated = Footprint(shape, torch.float32, 0, checkpointing=False, quantized=shape.linear).held
+    assert held == estimated
+    peaks = [
+        Footprint(shape, torch.float32, shape.parameters // 50, False, frees_gradients=True, quantized=count).peak(64)
+        for count in (shape.linear, 0)
+    ]
+    assert peaks[0] < peaks[1]
+    between = replace(Machine.here(), cuda=False, mps=False, memory=int(sum(peaks) / 2 / 0.8))
+    for method, keeps_activations in ((QLORA, True), ({"kind": "lora"}, False)):
+        spec = SftSpec(data="file:d", base="file:b", method=method, dtype="float32")
+        assert resolve(spec, between, shape, 64, False)[0].gradient_checkpointing is not keeps_activations
 
 
 def test_a_missing_package_is_named_before_any_work(rows, base, tmp_path, monkeypatch):

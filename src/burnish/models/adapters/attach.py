@@ -24,7 +24,7 @@ from burnish.models.adapters.targets import LoraTargets, plan_targets
 from burnish.models.bases import is_adapter
 from burnish.models.quantization.layers import quantization_of
 from burnish.models.quantization.record import write_quantization
-from burnish.models.quiet import quiet_bitsandbytes, quiet_transformers
+from burnish.models.quiet import quiet_transformers
 from burnish.models.tensors import refuse_not_finite
 from burnish.models.weights import (
     ADAPTER_CONFIG,
@@ -78,7 +78,7 @@ def attach_lora(
         trainable_token_indices=rows,
         init_lora_weights=spec.init if spec.init in ("gaussian", "orthogonal") else True,
     )
-    with quiet_bitsandbytes(), warnings.catch_warnings():
+    with warnings.catch_warnings():
         # PEFT warns that training one of a tied head and embedding separates them; our merge unties them
         warnings.filterwarnings("ignore", message=".*tie_word_embeddings.*")
         warnings.filterwarnings("ignore", category=FutureWarning)  # PEFT uses deprecated names of transformers

@@ -4,7 +4,6 @@ from typing import Any
 
 from burnish.core.errors import MachineError
 from burnish.core.faults import reason
-from burnish.models.quiet import quiet_bitsandbytes
 
 
 def require(what: str, device: str = "cpu") -> Any:
@@ -19,8 +18,7 @@ def require(what: str, device: str = "cpu") -> Any:
             "set device: cpu, or use method: lora and optimizer: adamw",
         )
     try:
-        with quiet_bitsandbytes():
-            import bitsandbytes
+        import bitsandbytes
     except ImportError as error:
         raise MachineError(
             "machine.no-package",

@@ -252,12 +252,30 @@ def with_method(model: Any, method: Any, ctx: Context, tokens: TrainedTokens | N
         plan = plan_targets(whole, method)
         for note in [*report(whole), *plan.report()]:
             ctx.emit(note)
+<<<<<<< HEAD
         return attach_lora(whole, method, plan, tokens)
     whole = without_adapter(model).requires_grad_(True)
+=======
+        return attach_lora(whole, method, plan)
+    whole = without_adapter(model)
+    _refuse_quantized(whole, method)
+    whole.requires_grad_(True)
+>>>>>>> 66f8432 (QLoRA: checks for a GPU, refusals of quantized files, the estimate of memory)
     if isinstance(method, FreezeSpec):
         for note in freeze(whole, method):
             ctx.emit(note)
     return whole
+
+
+def _refuse_quantized(model: "PreTrainedModel", method: Method) -> None:
+    """ModelError `model.unsupported` for a method that trains weights which are integers in the model's files."""
+    packed = next((name for name, weight in model.named_parameters() if not weight.is_floating_point()), None)
+    if packed is not None:
+        raise ModelError(
+            "model.unsupported",
+            f"method: {method.kind} trains the base's weights, and those of this base are quantized: '{packed}'",
+            "use method: lora, or the model's original weights",
+        )
 
 
 def save(
