@@ -17,7 +17,7 @@ from burnish.core.fingerprint import QUANTIZATION_RECORD
 from burnish.core.runs.ledger import ConsumptionLedger
 from burnish.models.adapters.attach import attach_lora, read_adapter
 from burnish.models.load import load_model, load_plain
-from burnish.models.quantization.layers import in_four_bits
+from burnish.models.quantization.layers import in_four_bits, report
 from burnish.models.quantization.record import Quantization, read_quantization
 from burnish.models.quiet import quiet_transformers
 from burnish.models.streaming import StreamedWeights
@@ -90,6 +90,8 @@ def test_what_is_loaded_is_what_was_trained(rows, base, tmp_path, monkeypatch):
     assert any("14 linear layers are held in nf4" in text for text in texts(events))
     model = load_model(out, dtype=torch.float32)
     assert len(in_four_bits(model)) == 14
+    start = load_plain(base, dtype=torch.float32, quantization=read_quantization(out))
+    assert texts(report(model)) == texts(report(start))
     assert torch.equal(logits(model), ended["logits"])
     assert not torch.allclose(logits(load_plain(base, quantization=Quantization("nf4", True))), ended["logits"])
 

@@ -180,6 +180,8 @@ def test_what_is_in_four_bits_and_what_is_not_is_reported(tmp_path):
     assert "experts" in first.text
     assert experts.level == "warning"
     assert "the stacked weights of experts are not quantized" in experts.text
+    [note] = report(load_plain(save("falcon_h1", tmp_path / "convolutions"), quantization=NF4))
+    assert "conv1d" in note.text
 
 
 def test_a_weight_that_is_not_finite_or_has_another_shape_is_refused(tmp_path):

@@ -5,6 +5,7 @@ as they are in the files, and the rest of the model is cast afterwards.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -207,16 +208,21 @@ def report(model: nn.Module) -> list[Note]:
     if not layers:
         return []
     packed = sum(map(_stored, layers.values()))
-    others = [(name, weight) for name, weight in model.named_parameters() if type(weight).__name__ != "Params4bit"]
     dtype = next(iter(layers.values())).compute_dtype or torch.float32
     before = sum(layer.in_features * layer.out_features for layer in layers.values()) * dtype.itemsize
-    kept = sum(weight.numel() * weight.element_size() for _, weight in others if weight.ndim > 1)
-    names = sorted({name.rsplit(".", 2)[-2] for name, weight in others if weight.ndim > 1})
+    others = {
+        name.replace(".original_module.", ".").replace(".base_layer.", "."): weight
+        for name, weight in model.named_parameters()
+        if type(weight).__name__ != "Params4bit" and ".lora_" not in name and ".modules_to_save." not in name
+    }
+    matrices = {name: weight for name, weight in others.items() if weight.ndim > 1}
+    kept = _bytes(matrices.values())
+    names = sorted({name.rsplit(".", 2)[-2] for name in matrices})
     shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
     kind = next(iter(layers.values())).weight.quant_type
     text = f"{len(layers)} linear layers are held in {kind}: {file_size(packed)} instead of {file_size(before)}"
     notes = [Note(text=f"{text}; not quantized: {shown} ({file_size(kept)}) and vectors")]
-    experts = sum(weight.numel() * weight.element_size() for _, weight in others if weight.ndim == 3)
+    experts = _bytes(weight for name, weight in matrices.items() if weight.ndim == 3 and "expert" in name)
     if experts:
         text = f"the stacked weights of experts are not quantized ({file_size(experts)})"
         notes.append(Note(level="warning", text=f"{text}: bitsandbytes has no layer for them"))
@@ -226,5 +232,8 @@ def report(model: nn.Module) -> list[Note]:
 def _stored(layer: Any) -> int:
     """Bytes of a 4-bit weight, its scales included."""
     state = layer.weight.quant_state
-    scales = [state.absmax] + ([state.state2.absmax] if state.nested else [])
-    return sum(tensor.numel() * tensor.element_size() for tensor in (layer.weight, *scales))
+    return _bytes([layer.weight, state.absmax] + ([state.state2.absmax] if state.nested else []))
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
