@@ -252,15 +252,10 @@ def with_method(model: Any, method: Any, ctx: Context, tokens: TrainedTokens | N
         plan = plan_targets(whole, method)
         for note in [*report(whole), *plan.report()]:
             ctx.emit(note)
-<<<<<<< HEAD
         return attach_lora(whole, method, plan, tokens)
-    whole = without_adapter(model).requires_grad_(True)
-=======
-        return attach_lora(whole, method, plan)
     whole = without_adapter(model)
     _refuse_quantized(whole, method)
     whole.requires_grad_(True)
->>>>>>> 66f8432 (QLoRA: checks for a GPU, refusals of quantized files, the estimate of memory)
     if isinstance(method, FreezeSpec):
         for note in freeze(whole, method):
             ctx.emit(note)
