@@ -213,7 +213,7 @@ def test_a_later_training_starts_from_what_was_trained(adapter, rows, base, tmp_
     "settings",
     [{"dora": True}, {"rslora": True, "alpha": 3.0}, {"train_fully": ["lm_head", "up_proj"]}, {"targets": ["q_proj"]}]
     + [{"init": init} for init in ("gaussian", "pissa", "olora")]
-    + [{"lora_plus": 4.0}],
+    + [{"lora_plus": 4.0}, {"new_tokens": ["<one>", "<two>"]}],
     ids=lambda settings: "-".join(map(str, *settings.items())) if "init" in settings else next(iter(settings)),
 )
 def test_what_qlora_is_combined_with_is_loaded_and_merged_as_trained(rows, tmp_path, settings):
