@@ -101,8 +101,6 @@ class LoraSpec(Spec):
                 "or remove it"
             )
         if init in ("pissa", "pissa_niter", "olora"):
-            if values["kind"] != "lora":
-                raise ValueError(f"init: {init} cannot be combined with method: {values['kind']}: remove one of them")
             reasons = {
                 "dora": "the magnitudes would be those of the initial adapter",
                 "dropout": "it would drop parts of the base's own weights",
