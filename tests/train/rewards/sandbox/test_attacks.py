@@ -144,6 +144,10 @@ WITHOUT_AN_ANSWER = {
     "an endless answer": "def double(x):\n    while True: yield x",
     "a bomb of memory": "data = []\nwhile True: data.append(bytearray(1 << 24))",
     "a bomb of memory in the answer": "def double(x): return 'a' * (1 << 34)",
+    "a bomb of threads": """
+        import threading, time
+        while True: threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    """,
     "a large answer": "def double(x): return [0] * 20_000_000",
     "a deep answer": "def double(x):\n    value = []\n    for _ in range(10**5): value = [value]\n    return value",
     "an answer that contains itself": "def double(x):\n    value = []\n    value.append(value)\n    return value",

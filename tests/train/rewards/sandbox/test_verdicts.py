@@ -278,6 +278,8 @@ def test_sets_have_the_same_order_in_every_run():
         ("while True: pass", "", b"", "of processor time"),
         ("import os\nos.abort()", "", b"", "it was ended by SIG"),
         ("print('a' * 5000)", "", b"a" * 1000, "File too large"),
+        ("print(len(bytearray(100 << 20)))", "", b"104857600\n", ""),
+        ("bytearray(400 << 20)", "", b"", "MemoryError"),
     ],
 )
 def test_a_program(code, given, output, problem):
