@@ -220,7 +220,8 @@ class CodeReward(RewardSettings):
     score: Literal["all", "share"] = "all"
     """`all`: 1 if every test passes, else 0. `share`: the share of the tests that pass."""
     time_limit: int = Field(default=5, ge=1, le=3600)
-    """Seconds of processor time for the asserts of a row or for one input; on the clock, six times as many."""
+    """Seconds of processor time for the asserts of a row or for one input; on the clock, six times as many. An answer
+    that takes longer fails the tests that are left."""
     memory: int = Field(default=512, ge=64)
     """Address space of the process, in MiB."""
     output: int = Field(default=1_000_000, ge=1)

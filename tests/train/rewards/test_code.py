@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+import time
 
 import pytest
 
@@ -57,6 +58,17 @@ def test_programs_are_compared_line_by_line(build):
     assert "for the input '3\\n': printed '3\\n6\\n' instead of '6'" in found.values["code"][0].why
 
 
+def test_after_an_input_that_takes_too_long_the_others_are_not_run(build):
+    (reward,) = build({"kind": "code", "score": "share", "time_limit": 1})
+    pairs = [{"input": str(number), "output": "1"} for number in (1, 2, *range(50))]
+    slow = completion("if input() == '1': print(1)\nelse:\n    while True: pass", tests=pairs)
+    began = time.monotonic()
+    found = total([reward], [slow])
+    assert found.totals == [pytest.approx(1 / 52)]
+    assert "more than 1 s" in found.values["code"][0].why
+    assert time.monotonic() - began < 30  # each of the others would take a second
+
+
 def test_the_reasoning_is_not_run(build):
     (reward,) = build({"kind": "code"})
     one = completion(f"<think>```python\nexit()\n```</think>{ADD}", tests=TESTS[:2])
@@ -101,6 +113,7 @@ def test_the_isolation_is_reported_and_a_machine_without_it_is_refused(tmp_path,
     ("value", "entry_point", "expected"),
     [
         ("assert f() == 1", None, Asserts(["assert f() == 1"], [1], "")),
+        ("assert f('\\d') is 1", None, Asserts(["assert f('\\d') is 1"], [1], "")),  # Python warns of both
         (["assert f() == 1\nassert f()", "g = f()\nif g != 1: raise ValueError"], None, [2, 1]),
         ("def check(candidate):\n    assert candidate() == 1\n", "f", [1]),
         ("def check(candidate):\n    assert candidate() == 1\ncheck(f)", None, [1]),

@@ -11,7 +11,7 @@ from burnish.specs.rewards import CodeReward
 from burnish.train.rewards.code_tests import Asserts, Programs, row_tests
 from burnish.train.rewards.reference import column_of
 from burnish.train.rewards.reward import Completion, Rewarded
-from burnish.train.rewards.sandbox.process import Limits, Verdict, isolation_of, run_program, run_tests
+from burnish.train.rewards.sandbox.process import Finished, Limits, Verdict, isolation_of, run_program, run_tests
 
 _FENCE = re.compile(
     r"^[ \t]*(`{3,}|~{3,})[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
@@ -76,19 +76,12 @@ class Code:
             return run_tests(code, tests.setup, tests.texts, tests.counts, self.limits)
         verdicts: list[Verdict] = []
         for given, wanted in tests.pairs:
-            verdicts.append(self._compared(code, given, wanted))
-            if not self.shares and not verdicts[-1].passed:
+            done = run_program(code, given, self.limits)
+            verdicts.append(_compared(done, given, wanted))
+            if done.is_late or (not self.shares and not verdicts[-1].passed):
                 break
-        return verdicts
-
-    def _compared(self, code: str, given: str, wanted: str) -> Verdict:
-        done = run_program(code, given, self.limits)
-        if done.problem:
-            return Verdict(False, f"for the input {_shown(given)}: {done.problem}")
-        printed = done.output.decode("utf-8", "replace")
-        if _lines(printed) == _lines(wanted):
-            return Verdict(True, "")
-        return Verdict(False, f"for the input {_shown(given)}: printed {_shown(printed)} instead of {_shown(wanted)}")
+        missing = [Verdict(False, "not run")] * (len(tests.pairs) - len(verdicts))
+        return [*verdicts, *missing]
 
     def _rewarded(self, verdicts: list[Verdict]) -> Rewarded:
         passed = sum(verdict.passed for verdict in verdicts)
@@ -101,6 +94,15 @@ def code_in(answer: str) -> str:
     """The last fenced block of Python or of no language, to the end if it is not closed; else the whole answer."""
     blocks = [block for _, language, block in _FENCE.findall(answer) if language.lower() in _PYTHON]
     return blocks[-1] if blocks else answer
+
+
+def _compared(done: Finished, given: str, wanted: str) -> Verdict:
+    if done.problem:
+        return Verdict(False, f"for the input {_shown(given)}: {done.problem}")
+    printed = done.output.decode("utf-8", "replace")
+    if _lines(printed) == _lines(wanted):
+        return Verdict(True, "")
+    return Verdict(False, f"for the input {_shown(given)}: printed {_shown(printed)} instead of {_shown(wanted)}")
 
 
 def _lines(text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -104,7 +105,9 @@ def _count(text: str, place: str) -> int:
 
 def _parsed(text: str, what: str, place: str) -> ast.Module:
     try:
-        return ast.parse(text)
+        with warnings.catch_warnings():  # such as for the escape in "\\d"
+            warnings.simplefilter("ignore")
+            return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise _unknown(f"the {what} are not Python: {error}", place) from None
 

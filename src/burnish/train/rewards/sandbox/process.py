@@ -22,6 +22,7 @@ from burnish.train.rewards.sandbox.child import READY, UNCONFINED
 _ROOT = Path(__file__).parents[4]
 _BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from burnish.train.rewards.sandbox.child import main; main()"
 _LONGEST_REPORT = 1 << 22
+_LATE = "it took more than"
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Finished:
-    """How a program ended; `problem` is "" if it ended by itself with status 0."""
+    """How a program ended; `problem` is "" if it ended by itself with status 0. `is_late`: its time was up."""
 
     output: bytes
     problem: str
+    is_late: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def run_program(code: str, given: str, limits: Limits) -> Finished:
         child = place.start({"role": "program", "code": code}, limits, stdin, stdout)
         problem = child.wait(limits)
         stdout.seek(0)
-        return Finished(stdout.read(limits.output), problem)
+        return Finished(stdout.read(limits.output), problem, problem.startswith(_LATE))
 
 
 def run_tests(code: str, setup: str, tests: Sequence[str], counts: Sequence[int], limits: Limits) -> list[Verdict]:
@@ -75,7 +77,7 @@ def run_tests(code: str, setup: str, tests: Sequence[str], counts: Sequence[int]
             job = {"role": "tests", "setup": setup, "tests": list(tests), "socket": right.fileno()}
             judge = place.start(job, limits)
         problem = judge.wait(limits)
-        if not problem.startswith("it took"):
+        if not problem.startswith(_LATE):
             answer.end()
             problem = answer.problem(limits) or problem
         found = judge.verdicts()
@@ -125,7 +127,7 @@ class _Child:
             self.process.wait(max(0.0, self._began + limits.clock - time.monotonic()))
         late = self.process.poll() is None
         self.end()
-        return f"it took more than {limits.clock:g} s" if late else self.problem(limits)
+        return f"{_LATE} {limits.clock:g} s" if late else self.problem(limits)
 
     def problem(self, limits: Limits) -> str:
         """Why it ended, in words; "" for status 0, and for a process that was ended from here."""
@@ -133,7 +135,7 @@ class _Child:
         if not status or self._was_ended:
             return ""
         if status in (-signal.SIGXCPU, -signal.SIGKILL):
-            return f"it took more than {limits.seconds} s of processor time"
+            return f"{_LATE} {limits.seconds} s of processor time"
         if status < 0:
             return f"it was ended by {signal.Signals(-status).name}"
         return f"it ended with status {status}{': ' if self.errors() else ''}{self.errors()}"
