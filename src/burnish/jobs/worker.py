@@ -114,8 +114,14 @@ def work(run: Run, report: int | None = None) -> int:
         except Exception as error:
             return _fail(run, error, report)
         run.transition("succeeded")
-        shutil.rmtree(run.scratch, ignore_errors=True)
+        if not _archives(spec):
+            shutil.rmtree(run.scratch, ignore_errors=True)
     return 0
+
+
+def _archives(spec: Spec) -> bool:
+    """True if the checkpoints are kept after the run."""
+    return bool(getattr(getattr(spec, "checkpoint", None), "archive", False))
 
 
 def _perform(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], stop: _Stop) -> Outcome:

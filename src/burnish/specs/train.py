@@ -251,6 +251,8 @@ class CheckpointSpec(Spec):
     """Steps between checkpoints; about a tenth of the run by default."""
     keep: Annotated[int, RUNTIME] = Field(default=2, ge=1, le=MAX_COUNT)
     """Number of checkpoints to keep, not counting the best one."""
+    archive: Annotated[bool, RUNTIME] = False
+    """Keep all checkpoints after the run too, so that `burnish replay` can start from one of them."""
 
 
 class TrainSpec(Spec):
@@ -283,6 +285,8 @@ class TrainSpec(Spec):
     0 disables it."""
     shuffle: bool = True
     """Shuffle rows in each epoch, depending only on seed and epoch."""
+    without_rows: list[str] = []
+    """Ids of rows that no step learns; the other rows of a step and the number of steps stay as they are."""
     seed: int = Field(default=0, ge=0, le=2**63 - 1)
     """Random seed of weights, row order and dropout."""
     eval_every: int | None = Field(default=None, ge=1, le=MAX_COUNT)

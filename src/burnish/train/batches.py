@@ -6,7 +6,7 @@ sequences without any padding; attention keeps them apart by `cu_seqlens`.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain, count, islice, pairwise
@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from burnish.core.errors import AskError
+from burnish.core.naming import nearest
 from burnish.tokens.tokenised import Indices, TokenisedRows
 
 _ALIGNED = 256
@@ -192,7 +194,8 @@ class StepPlan:
     """Which rows form which optimizer step, in every epoch.
 
     `batch_size` counts rows, `batch_tokens` tokens (rows are added until the next would exceed it); one of
-    them is given. The last step of an epoch takes the remainder.
+    them is given. The last step of an epoch takes the remainder. Rows in `without` are left out of their steps, which
+    keep their other rows: a step may be empty.
     """
 
     def __init__(
@@ -203,11 +206,13 @@ class StepPlan:
         shuffle: bool = True,
         batch_size: int | None = None,
         batch_tokens: int | None = None,
+        without: Indices | None = None,
     ):
         if (batch_size is None) == (batch_tokens is None):
             raise ValueError("give either batch_size or batch_tokens")
         self._lengths, self._seed, self._shuffle = lengths, seed, shuffle
         self._batch_size, self._batch_tokens = batch_size, batch_tokens
+        self.without = np.array([], np.int64) if without is None else without
         self.epoch = lru_cache(maxsize=2)(self._epoch)
 
     def _epoch(self, epoch: int) -> tuple[Indices, ...]:
@@ -221,7 +226,10 @@ class StepPlan:
             cuts = np.arange(self._batch_size, rows, self._batch_size)
         else:
             cuts = np.array(list(self._cuts(self._lengths[order])), dtype=np.int64)
-        return tuple(np.split(order, cuts))
+        steps = np.split(order, cuts)
+        if len(self.without):
+            steps = [some[~np.isin(some, self.without)] for some in steps]
+        return tuple(steps)
 
     def _cuts(self, lengths: Indices) -> Iterator[int]:
         assert self._batch_tokens is not None
@@ -266,6 +274,23 @@ class StepPlan:
     def epochs_done(self, cursor: Cursor) -> float:
         """The number of finished epochs, with a fraction."""
         return cursor.epoch + cursor.step / len(self.epoch(cursor.epoch))
+
+
+def indices_of(ids: Sequence[str], row_ids: Sequence[str]) -> Indices:
+    """The indices of the rows with these ids, ascending; pieces of a row, `ID#2`, belong to it.
+
+    Errors: AskError `ask.wrong-value` for an id that no row has.
+    """
+    places: dict[str, list[int]] = {}
+    for index, name in enumerate(row_ids):
+        places.setdefault(name, []).append(index)
+        if "#" in name:
+            places.setdefault(name.partition("#")[0], []).append(index)
+    for name in ids:
+        if name not in places:
+            what = f"without_rows names {name}, which is no row with learned tokens"
+            raise AskError("ask.wrong-value", what, f"{nearest(name, places)}; `burnish runs rows` lists ids")
+    return np.unique(np.array([index for name in ids for index in places[name]], np.int64))
 
 
 class Material(Protocol):

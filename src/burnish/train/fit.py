@@ -23,7 +23,7 @@ from burnish.models.adapters.initial import fixed_matrices
 from burnish.models.probing import causal_model
 from burnish.specs.train import MAX_COUNT, LoraSpec, PretrainSpec, SftSpec, TrainSpec, WholeModelSpec
 from burnish.tokens.tokenised import TokenisedRows
-from burnish.train.batches import FixedRows, StepPlan, Visits
+from burnish.train.batches import FixedRows, StepPlan, Visits, indices_of
 from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder, load, read, read_weights
 from burnish.train.checkpoints.lineage import Origin
 from burnish.train.checkpoints.state import LoopSettings, TrainState
@@ -117,7 +117,8 @@ def fit(
     noise = EmbeddingNoise(causal_model(model), dropout, alpha)
     plan = _plan(spec, rows, ctx.emit)
     settings = _settings(spec, plan, held_out, resolved, ctx.emit)
-    checkpoints = CheckpointFolder(ctx.scratch / "checkpoints", spec.checkpoint.keep)
+    keep = MAX_COUNT if spec.checkpoint.archive else spec.checkpoint.keep
+    checkpoints = CheckpointFolder(ctx.scratch / "checkpoints", keep)
     passes = Passes(
         scorer,
         objective,
@@ -239,8 +240,18 @@ def _plan(spec: TrainSpec, rows: TokenisedRows, emit: Callable[[Event], None]) -
     if batch_size is None and spec.batch_tokens is None:
         batch_size = min(_ROWS_WHEN_NOT_SAID, len(rows))
         emit(Chosen(field="batch_size", value=batch_size, reason="neither batch_size nor batch_tokens is set"))
+    without = indices_of(spec.without_rows, rows.row_ids)
+    if len(without) == len(rows):
+        raise AskError("ask.wrong-value", "without_rows names every row", "name fewer rows, or remove it")
+    if len(without):
+        emit(Note(text=f"{len(without)} of {len(rows)} rows are left out of their steps (without_rows)"))
     return StepPlan(
-        rows.lengths, seed=spec.seed, shuffle=spec.shuffle, batch_size=batch_size, batch_tokens=spec.batch_tokens
+        rows.lengths,
+        seed=spec.seed,
+        shuffle=spec.shuffle,
+        batch_size=batch_size,
+        batch_tokens=spec.batch_tokens,
+        without=without,
     )
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
+
 from burnish.core.errors import MachineError, RunError
 from burnish.core.events import Event, Metric, Note
 from burnish.core.faults import first_line, is_out_of_memory
@@ -74,6 +76,8 @@ class Loop:
         found = self._ledger_path if named is None else self._ledger_beside(named)
         self._refuse_damaged_ledger(found, _step_of(checkpoint.state), *_ledger_of(checkpoint.state))
         state = TrainState.from_json(checkpoint.state["standing"])
+        if named is not None:
+            self._refuse_seen(found, checkpoint.state["ledger_offset"], state.step)
         if state.step > self.settings.total_steps:
             raise RunError(
                 "run.other-settings",
@@ -121,6 +125,17 @@ class Loop:
                 known = f"its first {kept:,} bytes ({self._ledger_type.visits(kept)}), up to step {_step_of(state)}"
                 raise RunError("run.broken-checkpoint", f"{what}; {known}, are whole", f"set resume: {place}, or {fix}")
         raise RunError("run.broken-checkpoint", what, fix)
+
+    def _refuse_seen(self, path: Path, offset: int, step: int) -> None:
+        """RunError `run.other-settings` when a row that is left out was learned before the checkpoint."""
+        if not offset or not len(self.plan.without):
+            return
+        visits = self._ledger_type.read(path, offset)
+        steps = visits["step"][np.isin(visits["row"], self.plan.without)]
+        if len(steps):
+            first = int(steps.min())
+            what = f"the checkpoint of step {step} has learned a row of without_rows in step {first}"
+            raise RunError("run.other-settings", what, "resume from an earlier checkpoint, or start over")
 
     def checkpoint_bytes(self) -> int:
         """The approximate size of a checkpoint in bytes: weights, and two float32 states of each trained one."""
@@ -207,6 +222,9 @@ class Loop:
         """One optimizer step."""
         state, settings = self.state, self.settings
         data, rows = self.material.at(state.cursor)
+        if not len(rows):
+            self._pass_over()
+            return
         rate = settings.learning_rate * settings.schedule(state.step)
         found = self._passes.gradient(data, rows)
         self._unread.append((state.step + 1, state.cursor.epoch, found, data))
@@ -214,7 +232,7 @@ class Loop:
         is_logged = is_last or (state.step + 1) % settings.log_every == 0
         values: dict[str, float] = {}
         if is_logged:  # the only steps in which the host waits for the device, before the weights change
-            if not is_last and self.material.is_fixed:
+            if not is_last and self.material.is_fixed and len(self.material.at(after)[1]):
                 self._passes.prepare(*self.material.at(after))
             values = self._read()
         self._update(rate)
@@ -225,6 +243,11 @@ class Loop:
         state.learned_tokens += int(found.learned.sum())
         if is_logged:
             self._reporter.step({"loss": values["loss"], "learning_rate": rate} | values)
+
+    def _pass_over(self) -> None:
+        """A step whose rows are all left out: nothing is learned, and the schedule goes on."""
+        self.state.step += 1
+        self.state.cursor = self.plan.after(self.state.cursor)
 
     def _read(self) -> dict[str, float]:
         """Read the results of the last steps, for the ledger and the metrics; returns the metrics of the last one.
