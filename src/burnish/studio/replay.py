@@ -1,0 +1,74 @@
+"""Train a step again without some of its rows, from the last checkpoint that had not seen them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from burnish.core.errors import AskError
+from burnish.core.plan import make_plan
+from burnish.core.recipes.recipe import recipe_of
+from burnish.core.runs.workspace import Workspace
+from burnish.studio.rows import ledger_of, training_step
+from burnish.studio.running import RunResult, Watcher, execute
+from burnish.studio.stopping import interruptible_planning
+from burnish.studio.workrooms import ask, require
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A run without some rows: where it started, and why there."""
+
+    result: RunResult
+    step: str
+    """The name of the training step."""
+    checkpoint: Path | None
+    """The checkpoint that it started from; None for the beginning."""
+    first_visit: int
+    """The step of the original run that first learned one of the rows."""
+    reason: str
+
+
+def replay(
+    name: str = "latest",
+    *,
+    without: str | Sequence[str],
+    step: str | None = None,
+    workspace: Path | str | None = None,
+    watcher: Watcher | None = None,
+) -> Replay:
+    """Train a step of a run again, without the rows with these ids, as a new run of its recipe.
+
+    All other rows stay in their steps, so that the weights are those of a training that never had the rows. It starts
+    from the newest valid checkpoint before their first visit, if checkpoints were kept (`checkpoint.archive`), else
+    from the beginning. Only the training step is run; `burnish run` with the same settings runs what depends on it.
+
+    Errors: AskError `ask.bad-reference` for a row that the step has not learned; those of a run.
+    """
+    ids = [without] if isinstance(without, str) else list(dict.fromkeys(without))
+    if not ids:
+        raise AskError("ask.nothing-to-do", "no row is named", "name rows by id: --without ID")
+    require("pyarrow", "data")
+    place = Workspace.find(workspace)
+    run = training_step(place.find_runs(name), name, step)
+    ledger, _ = ledger_of(run, place.hashes())
+    found = ask(
+        "burnish.stages.train.replay",
+        {"ledger": str(ledger), "checkpoints": str(run.scratch / "checkpoints"), "without": ids},
+    )
+    checkpoint = None if found["checkpoint"] is None else Path(found["checkpoint"])
+    values = place.plan_of(*place.number_of(name), resumable=True)["values"]
+    trained = run.folder.name
+    with interruptible_planning():
+        plan = make_plan(recipe_of(_without(values, trained, ids, checkpoint)), place, only=[trained])
+    return Replay(execute(plan, place, watcher), trained, checkpoint, found["first_visit"], found["reason"])
+
+
+def _without(values: dict[str, Any], step: str, ids: list[str], checkpoint: Path | None) -> dict[str, Any]:
+    """The recipe with the rows left out of a step, which starts from the checkpoint."""
+    settings = dict(values["steps"][step])
+    settings["without_rows"] = list(dict.fromkeys([*settings.get("without_rows", ()), *ids]))
+    settings.pop("resume", None)
+    if checkpoint is not None:
+        settings["resume"] = str(checkpoint)
+    return {**values, "steps": {**values["steps"], step: settings}}
