@@ -30,6 +30,7 @@ _VERBS = {
     "resume": "burnish.studio.runs",
     "schema": "burnish.studio.schema",
     "rows": "burnish.studio.rows",
+    "replay": "burnish.studio.replay",
     "inspect": "burnish.studio.exploration",
     "chat": "burnish.studio.exploration",
     "env": "burnish.studio.machine",
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from burnish.studio.exploration import chat, inspect
     from burnish.studio.machine import doctor, env
     from burnish.studio.planning import plan
+    from burnish.studio.replay import replay
     from burnish.studio.rows import rows
     from burnish.studio.running import run, run_stage
     from burnish.studio.runs import diff, resume, runs, show, stop, tail
@@ -55,6 +57,7 @@ __all__ = [
     "env",
     "inspect",
     "plan",
+    "replay",
     "resume",
     "rows",
     "run",

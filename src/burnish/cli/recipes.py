@@ -94,6 +94,36 @@ def demo(ctx: typer.Context, set: Set = None, force: Force = None) -> None:
     _run(ctx.obj, ["demo"], set, None, force, None)
 
 
+def replay(
+    ctx: typer.Context,
+    name: Annotated[
+        str,
+        typer.Argument(help="latest, recipe, recipe/number or recipe/number/step.", autocompletion=completion.runs),
+    ] = "latest",
+    without: Annotated[list[str] | None, typer.Option(help="The id of a row to leave out; repeatable.")] = None,
+    step: Annotated[str | None, typer.Option(help="The step, if the run has several training steps.")] = None,
+) -> None:
+    """Train a step again without some of its rows.
+
+    Starts from the last checkpoint that had not seen them, if checkpoints were kept (checkpoint.archive: true).
+    """
+    from burnish.cli.progress import TerminalWatcher
+    from burnish.studio.replay import replay as again
+
+    output: Output = ctx.obj
+    watcher = None if output.json else TerminalWatcher(output.console)
+    found = again(name, without=without or (), step=step, workspace=output.workspace, watcher=watcher)
+    if watcher is None:
+        started = None if found.checkpoint is None else str(found.checkpoint)
+        start = {"step": found.step, "checkpoint": started, "first_visit": found.first_visit, "reason": found.reason}
+        return output.print_json({**found.result.as_dict(), "replay": start})
+    watcher.print_summary(found.result)
+    where = "the beginning" if found.checkpoint is None else found.checkpoint.name
+    text = f"{found.step} started from {where}: the rows were first learned in step {found.first_visit}"
+    output.console.print(plain(f"{text}; {found.reason}"), markup=False)
+    return None
+
+
 def init(
     ctx: typer.Context,
     recipe: Annotated[
@@ -154,5 +184,5 @@ def _run(
 
 
 def register(app: typer.Typer) -> None:
-    for command in (demo, run, plan, init, schema):
+    for command in (demo, run, plan, replay, init, schema):
         app.command(cls=Command)(command)

@@ -49,10 +49,10 @@ def rows(
         worst = 0 if ids or best else WORST
     require("pyarrow", "data")
     place = Workspace.find(workspace)
-    run = _training_step(place.find_runs(name), name, step)
+    run = training_step(place.find_runs(name), name, step)
     known = place.hashes()
     known_before = dict(known)
-    ledger, notes = _ledger(run, known)
+    ledger, notes = ledger_of(run, known)
     data, reason = _data(run, known)
     if known != known_before:
         place.remember_hashes(known)
@@ -69,7 +69,7 @@ def rows(
     return {"run": run.name, "state": run.state, "data": ref, "sort": sort, **found, "notes": notes}
 
 
-def _training_step(found: Sequence[Run], name: str, step: str | None) -> Run:
+def training_step(found: Sequence[Run], name: str, step: str | None) -> Run:
     """The step that has a row ledger. AskError `ask.wrong-value` with the choices if there is none, or several."""
     with_ledger = {run.folder.name: run for run in found if _has_ledger(run)}
     if step is not None:
@@ -102,7 +102,7 @@ def _no_ledger(step: str, run: Run) -> AskError:
     return AskError("ask.wrong-value", what, "training steps have one, from their first checkpoint on")
 
 
-def _ledger(run: Run, known: dict[str, Any]) -> tuple[Path, list[str]]:
+def ledger_of(run: Run, known: dict[str, Any]) -> tuple[Path, list[str]]:
     """The file with the visits, and notes on it. RunError `run.damaged-artifact` if it is not as the step wrote it."""
     artifact = run.artifact()
     if artifact is not None:

@@ -4,7 +4,6 @@ Builds the parts, finds the checkpoint to resume from, runs the loop, and leaves
 model. The stage decides what is saved, and how.
 """
 
-import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from burnish.models.adapters.initial import fixed_matrices
 from burnish.models.probing import causal_model
 from burnish.specs.train import MAX_COUNT, LoraSpec, PretrainSpec, SftSpec, TrainSpec, WholeModelSpec
 from burnish.tokens.tokenised import TokenisedRows
-from burnish.train.batches import FixedRows, StepPlan, Visits, indices_of
+from burnish.train.batches import FixedRows, StepPlan, Visits
 from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder, load, read, read_weights
 from burnish.train.checkpoints.lineage import Origin
 from burnish.train.checkpoints.state import LoopSettings, TrainState
@@ -35,17 +34,15 @@ from burnish.train.objectives.balance import balance_of
 from burnish.train.objectives.causal import Causal
 from burnish.train.objectives.objective import Objective
 from burnish.train.optim.optimizers import Optimizer
-from burnish.train.optim.schedule import Schedule
 from burnish.train.passes import ForwardPasses, Passes
 from burnish.train.precision import Start, give_whole_model
 from burnish.train.reporting import curve, ledger
 from burnish.train.reporting.ledger import LedgerType
-from burnish.train.resolve import Resolved, save_every
+from burnish.train.resolve import Resolved
 from burnish.train.scoring import Scorer
+from burnish.train.settings import plan_of, settings_of
 from burnish.train.trackers.tracking import Tracking
 
-_ROWS_WHEN_NOT_SAID = 16
-_EVALUATIONS = 10
 CAUSAL = Causal()
 _NO_KERNEL = "torch's flash attention does not support it, so sequences are computed one after the other"
 
@@ -115,8 +112,8 @@ def fit(
     dropout = TokenDropout(model, spec.seed)
     alpha = spec.neftune_alpha if isinstance(spec, SftSpec | PretrainSpec) else None
     noise = EmbeddingNoise(causal_model(model), dropout, alpha)
-    plan = _plan(spec, rows, ctx.emit)
-    settings = _settings(spec, plan, held_out, resolved, ctx.emit)
+    plan = plan_of(spec, rows, ctx.emit)
+    settings = settings_of(spec, plan, resolved, ctx.emit)
     keep = MAX_COUNT if spec.checkpoint.archive else spec.checkpoint.keep
     checkpoints = CheckpointFolder(ctx.scratch / "checkpoints", keep)
     passes = Passes(
@@ -233,74 +230,6 @@ def _report_attention(spec: TrainSpec, scorer: Scorer, emit: Callable[[Event], N
         emit(Note(text=f"attention: {_NO_KERNEL}: {scorer.kernel_reason}"))
     if scorer.uses_own_head:
         emit(Note(text="the head of this model is of an unknown kind; the model's own forward computes all logits"))
-
-
-def _plan(spec: TrainSpec, rows: TokenisedRows, emit: Callable[[Event], None]) -> StepPlan:
-    batch_size = spec.batch_size
-    if batch_size is None and spec.batch_tokens is None:
-        batch_size = min(_ROWS_WHEN_NOT_SAID, len(rows))
-        emit(Chosen(field="batch_size", value=batch_size, reason="neither batch_size nor batch_tokens is set"))
-    without = indices_of(spec.without_rows, rows.row_ids)
-    if len(without) == len(rows):
-        raise AskError("ask.wrong-value", "without_rows names every row", "name fewer rows, or remove it")
-    if len(without):
-        emit(Note(text=f"{len(without)} of {len(rows)} rows are left out of their steps (without_rows)"))
-    return StepPlan(
-        rows.lengths,
-        seed=spec.seed,
-        shuffle=spec.shuffle,
-        batch_size=batch_size,
-        batch_tokens=spec.batch_tokens,
-        without=without,
-    )
-
-
-def _settings(
-    spec: TrainSpec,
-    plan: StepPlan,
-    held_out: TokenisedRows | None,
-    resolved: Resolved,
-    emit: Callable[[Event], None],
-) -> LoopSettings:
-    total = spec.max_steps if spec.max_steps is not None else plan.total_steps(spec.epochs)
-    if total > MAX_COUNT:
-        raise AskError("ask.wrong-value", f"the run would have {total:,} steps", "lower epochs, or set max_steps")
-    every, chosen = save_every(spec.checkpoint.every, total)
-    if chosen is not None:
-        emit(chosen)
-    stop = spec.early_stop
-    schedule = Schedule(spec.schedule, total)
-    if schedule.warmup > total:
-        share = f"{schedule(total - 1):.0%}"
-        text = f"the warm-up of {schedule.warmup} steps is longer than the run of {total}: the learning rate only rises"
-        emit(Note(level="warning", text=f"{text}, to {share} of learning_rate; lower schedule.warmup"))
-    return LoopSettings(
-        total_steps=total,
-        learning_rate=spec.learning_rate,
-        schedule=schedule,
-        max_grad_norm=spec.max_grad_norm,
-        micro_batch_tokens=resolved.micro_batch_tokens,
-        save_every=every,
-        eval_every=_eval_every(spec, total, emit),
-        keep_best=spec.keep_best,
-        patience=None if stop is None else stop.patience,
-        min_delta=0.0 if stop is None else stop.min_delta,
-        log_every=spec.log_every,
-    )
-
-
-def _eval_every(spec: TrainSpec, total: int, emit: Callable[[Event], None]) -> int | None:
-    """Steps between evaluations; with early_stop, small enough for its patience to run out."""
-    stop, every = spec.early_stop, spec.eval_every
-    if stop is None:
-        return every
-    if every is None:
-        every = max(1, min(math.ceil(total / _EVALUATIONS), (total - 1) // (stop.patience + 1)))
-        emit(Chosen(field="eval_every", value=every, reason="early_stop needs evaluations during the run"))
-    if every * (stop.patience + 1) >= total:
-        text = f"early_stop has no effect: {total} steps with an evaluation every {every} cannot exhaust a patience of"
-        emit(Note(level="warning", text=f"{text} {stop.patience}; lower eval_every or patience"))
-    return every
 
 
 def _origin(

@@ -28,7 +28,11 @@ def start_without(ledger: Path, checkpoints: Path, without: Sequence[str]) -> di
     folder = CheckpointFolder(checkpoints)
     kept = [step for step in folder.steps() if step < first]
     chosen = next((place for step in reversed(kept) if (place := folder.at(step)) is not None), None)
-    return {"checkpoint": None if chosen is None else str(chosen), "first_visit": first, "reason": _reason(folder, kept)}
+    return {
+        "checkpoint": None if chosen is None else str(chosen),
+        "first_visit": first,
+        "reason": _reason(folder, kept),
+    }
 
 
 def _reason(folder: CheckpointFolder, kept: Sequence[int]) -> str:
