@@ -1,0 +1,131 @@
+"""A training again without some rows: equal to one that never had them, from the last checkpoint before them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from safetensors.numpy import load_file
+
+import burnish
+from burnish.core.errors import BurnishError
+from burnish.core.runs.workspace import Workspace
+from burnish.stages.train.replay import start_without
+from burnish.testing import tiny_model
+
+EVERY, STEPS = 2, 8
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """A workspace with a run of 8 steps over 32 rows, whose checkpoints were kept."""
+    root = tmp_path_factory.mktemp("work")
+    tiny_model(root / "model")
+    rows = [{"prompt": f"{n}?", "completion": f"it is {n}"} for n in range(32)]
+    (root / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    burnish.run(recipe(), workspace=root)
+    return root
+
+
+def recipe(**settings) -> dict:
+    tune = {"stage": "sft", "base": "file:model", "data": "file:rows.jsonl", "batch_size": 4, "epochs": 1}
+    tune |= {"method": {"kind": "lora", "rank": 2, "dropout": 0.1}, "learning_rate": 1e-2, "threads": 1}
+    return {"name": "r", "steps": {"tune": {**tune, "checkpoint": {"every": EVERY, "archive": True}, **settings}}}
+
+
+def visits(root: Path, run: str) -> dict[str, int]:
+    """The step of each row."""
+    table = pq.read_table(root / "runs" / run / "tune" / "out" / "rows.parquet").to_pydict()
+    return dict(zip(table["id"], table["step"], strict=True))
+
+
+def row_of_step(root: Path, step: int) -> str:
+    return next(row for row, at in visits(root, "r/1").items() if at == step)
+
+
+def weights(path: Path) -> dict[str, list]:
+    return {name: value.tolist() for name, value in load_file(path / "adapter_model.safetensors").items()}
+
+
+@pytest.mark.parametrize(("step", "start"), [(2, None), (8, 6)])
+def test_a_replay_equals_a_training_that_never_had_the_row(root, step, start):
+    row = row_of_step(root, step)
+    found = burnish.replay("r/1", without=row, workspace=root)
+    assert (None if start is None else f"step-{start:08d}") == (found.checkpoint and found.checkpoint.name)
+    assert found.first_visit == step
+    plain = burnish.run(recipe(without_rows=[row]), workspace=root)
+    replayed = found.result["tune"].path
+    assert weights(replayed) == weights(plain["tune"].path) != weights(root / "runs/r/1/tune/out")
+    others = visits(root, "r/1")
+    assert others.pop(row) == step
+    assert visits(root, found.result.name) == others
+
+
+def start(root: Path, *steps: int) -> dict:
+    """Where a replay without a row of each of these steps starts."""
+    folder = root / "runs/r/1/tune"
+    rows = [row_of_step(root, step) for step in steps]
+    return start_without(folder / "out" / "rows.parquet", folder / "scratch" / "checkpoints", rows)
+
+
+@pytest.mark.parametrize(("steps", "kept"), [((1,), None), ((2,), None), ((3,), 2), ((4,), 2), ((8,), 6), ((7, 5), 4)])
+def test_it_starts_from_the_last_checkpoint_before_the_first_of_the_rows(root, steps, kept):
+    found = start(root, *steps)
+    assert found["first_visit"] == min(steps)
+    assert (found["checkpoint"] and Path(found["checkpoint"]).name) == (kept and f"step-{kept:08d}")
+
+
+def test_a_damaged_checkpoint_is_not_started_from(root, tmp_path):
+    copied = shutil.copytree(root, tmp_path / "work", symlinks=True)
+    kept = copied / "runs/r/1/tune/scratch/checkpoints/step-00000006/weights.safetensors"
+    kept.write_bytes(kept.read_bytes()[:-1] + b"x")
+    assert Path(start(copied, 8)["checkpoint"]).name == "step-00000004"
+
+
+def test_without_checkpoints_it_starts_over_and_says_why(root, tmp_path):
+    copied = shutil.copytree(root, tmp_path / "work", symlinks=True)
+    shutil.rmtree(copied / "runs/r/1/tune/scratch")
+    found = start(copied, 8)
+    assert found["checkpoint"] is None
+    assert "checkpoint.archive" in found["reason"]
+
+
+def test_a_step_whose_rows_are_all_left_out_learns_nothing(root):
+    left_out = [row for row, step in visits(root, "r/1").items() if step in (2, 8)]
+    found = burnish.replay("r/1", without=left_out, workspace=root)
+    assert sorted(set(visits(root, found.result.name).values())) == [1, 3, 4, 5, 6, 7]
+    assert found.result["tune"].metrics["steps"] == STEPS
+
+
+def test_a_checkpoint_that_has_learned_the_row_is_refused(root):
+    row, folder = row_of_step(root, 3), root / "runs/r/1/tune/scratch/checkpoints/step-00000004"
+    with pytest.raises(BurnishError, match="has learned a row of without_rows in step 3") as caught:
+        burnish.run(recipe(without_rows=[row], resume=str(folder)), workspace=root)
+    assert caught.value.code == "run.other-settings"
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        (lambda root: burnish.replay("r/1", without="nothing", workspace=root), "has learned the row nothing"),
+        (lambda root: burnish.replay("r/1", without=[], workspace=root), "no row is named"),
+        (lambda root: burnish.run(recipe(without_rows=["nothing"]), workspace=root), "without_rows names nothing"),
+        (
+            lambda root: burnish.run(recipe(without_rows=list(visits(root, "r/1"))), workspace=root),
+            "without_rows names every row",
+        ),
+    ],
+)
+def test_rows_that_cannot_be_left_out_are_named(root, call, what):
+    with pytest.raises(BurnishError, match=what):
+        call(root)
+
+
+def test_the_checkpoints_of_a_finished_run_are_kept_only_where_asked(root):
+    kept = root / "runs/r/1/tune/scratch/checkpoints"
+    assert [folder.name for folder in sorted(kept.iterdir())] == [
+        f"step-{n:08d}" for n in range(EVERY, STEPS + 1, EVERY)
+    ]
+    result = burnish.run(recipe(checkpoint={"every": EVERY}, max_steps=2), workspace=root)
+    assert not Workspace.find(root).find_runs(result.name)[0].scratch.exists()
