@@ -9,7 +9,8 @@ from burnish.core.errors import AskError, MachineError
 from burnish.core.events import Chosen
 from burnish.specs.train import SftSpec
 from burnish.train.batches import Cursor
-from burnish.train.fit import _eval_every, _plan, _report_attention, _settings
+from burnish.train.fit import _report_attention
+from burnish.train.settings import _eval_every, plan_of, settings_of
 from burnish.train.resolve import Resolved
 
 
@@ -63,7 +64,7 @@ def test_attention_that_was_requested_and_cannot_be_given_is_refused():
 )
 def test_the_rows_of_a_step_are_chosen_only_where_nothing_says_them(random_rows, settings, rows, chosen):
     events = []
-    plan = _plan(spec(**settings), random_rows(rows), events.append)
+    plan = plan_of(spec(**settings), random_rows(rows), events.append)
     assert [event.value for event in events] == ([chosen] if chosen else [])
     if "batch_tokens" not in settings:
         assert len(plan.rows(Cursor())) == settings.get("batch_size", chosen)
@@ -112,12 +113,12 @@ def test_the_settings_of_the_loop_are_those_of_the_spec(random_rows):
     )
     rows, events = random_rows(30), []
     resolved = Resolved("cpu", None, 1, False, 64)
-    found = _settings(given, _plan(given, rows, events.append), rows, resolved, events.append)
+    found = settings_of(given, plan_of(given, rows, events.append), resolved, events.append)
     assert (found.total_steps, found.learning_rate, found.max_grad_norm) == (40, 0.5, 2.0)
     assert (found.micro_batch_tokens, found.save_every, found.eval_every, found.log_every) == (64, 6, 5, 7)
     assert (found.patience, found.min_delta, found.keep_best) == (2, 0.25, False)
     plain = spec(epochs=2.0, batch_size=10)
-    found = _settings(plain, _plan(plain, rows, events.append), rows, resolved, events.append)
+    found = settings_of(plain, plan_of(plain, rows, events.append), resolved, events.append)
     assert (found.total_steps, found.patience, found.min_delta) == (6, None, 0.0)
 
 
@@ -125,7 +126,7 @@ def test_the_settings_of_the_loop_are_those_of_the_spec(random_rows):
 def test_a_warm_up_that_is_longer_than_the_run_is_reported(random_rows, warmup, warns):
     given, events = spec(max_steps=10, batch_size=3, schedule={"warmup": warmup}), []
     resolved = Resolved("cpu", None, 1, False, 64)
-    _settings(given, _plan(given, random_rows(9), events.append), None, resolved, events.append)
+    settings_of(given, plan_of(given, random_rows(9), events.append), resolved, events.append)
     assert any("warm" in getattr(event, "text", "") for event in events) == warns
 
 

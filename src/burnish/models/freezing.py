@@ -43,7 +43,7 @@ def freeze(model: "PreTrainedModel", spec: FreezeSpec) -> list[Note]:
     ):
         if wanted and module is None:
             raise _unsupported(model, f"{field}: this family has none that can be found", "name it in method.modules")
-        trained |= _ids(module.parameters()) if wanted else set()
+        trained |= _ids(module.parameters()) if wanted and module is not None else set()
     for weight in model.parameters():
         weight.requires_grad_(id(weight) in trained)
     return _report(model, layers, spec.layers or 0, embedding, head)

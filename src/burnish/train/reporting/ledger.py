@@ -39,9 +39,9 @@ class LedgerType:
         """The number of visits in so many bytes."""
         return f"{offset // self.dtype.itemsize:,} visits of rows"
 
-    def read(self, path: Path) -> NDArray[np.void]:
-        """All records of a file."""
-        return np.fromfile(path, self.dtype)
+    def read(self, path: Path, size: int | None = None) -> NDArray[np.void]:
+        """The records of a file, or those that are whole in its first `size` bytes."""
+        return np.fromfile(path, self.dtype, -1 if size is None else size // self.dtype.itemsize)
 
     def record(
         self, rows: NDArray[np.int64], epoch: int, step: int, values: NDArray, learned: NDArray

@@ -129,6 +129,5 @@ def _is_number(kind: pa.DataType) -> bool:
 
 def _read_unfinished(path: Path) -> pa.Table:
     named = json.loads(path.with_name("rows.json").read_bytes())
-    type = LedgerType(tuple(named["values"])).dtype
-    whole = path.stat().st_size // type.itemsize  # a record may be half written
-    return as_table(np.fromfile(path, type, count=whole), named["ids"])
+    records = LedgerType(tuple(named["values"])).read(path, path.stat().st_size)  # the last may be half written
+    return as_table(records, named["ids"])
