@@ -10,8 +10,8 @@ from burnish.core.events import Chosen
 from burnish.specs.train import SftSpec
 from burnish.train.batches import Cursor
 from burnish.train.fit import _report_attention
-from burnish.train.settings import _eval_every, plan_of, settings_of
 from burnish.train.resolve import Resolved
+from burnish.train.settings import _eval_every, plan_of, settings_of
 
 
 def spec(**settings) -> SftSpec:
