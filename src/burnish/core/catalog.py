@@ -105,7 +105,7 @@ _BUILT_IN = (
         run="burnish.stages.train.dpo:run",
         produces="adapter",
         extra="train",
-        summary="Direct preference optimization: prefer the chosen answer of a pair, relative to a reference model.",
+        summary="Train a model to prefer the chosen answer of each pair (DPO).",
     ),
     Stage(
         name="kto",
