@@ -84,7 +84,7 @@ def faults_of(spec_type, name, value) -> list[str]:
 
 def test_the_lists_of_words_among_all_settings_are_known():
     assert {name for _, name in LISTS} == {
-        *("track", "targets", "train_fully", "modules", "keep", "without_rows"),
+        *("track", "targets", "train_fully", "modules", "keep", "without_rows", "new_tokens", "new_special_tokens"),
         *("special_tokens", "visible_tokens"),
     }
 

@@ -113,8 +113,7 @@ _BUILT_IN = (
         run="burnish.stages.train.kto:run",
         produces="adapter",
         extra="train",
-        summary="Kahneman-Tversky optimization: learn from single answers labelled good or bad, relative "
-        "to a reference model.",
+        summary="Train on single answers labelled good or bad (KTO).",
     ),
     Stage(
         name="orpo",
@@ -122,8 +121,7 @@ _BUILT_IN = (
         run="burnish.stages.train.orpo:run",
         produces="adapter",
         extra="train",
-        summary="Odds ratio preference optimization: fine-tune on chosen answers and penalise rejected "
-        "ones, without reference.",
+        summary="Fine-tune on chosen answers, penalise rejected ones (ORPO).",
     ),
     Stage(
         name="simpo",
@@ -131,7 +129,7 @@ _BUILT_IN = (
         run="burnish.stages.train.simpo:run",
         produces="adapter",
         extra="train",
-        summary="Simple preference optimization: prefer the chosen answer by a margin per token, without reference.",
+        summary="Prefer chosen answers by a margin, without reference (SimPO).",
     ),
     Stage(
         name="reward",
@@ -139,8 +137,7 @@ _BUILT_IN = (
         run="burnish.stages.train.reward:run",
         produces="adapter",
         extra="train",
-        summary="Train a reward model: a score of a conversation that is higher for chosen answers than "
-        "for rejected ones.",
+        summary="Train a reward model on pairs of answers.",
     ),
     Stage(
         name="reference",
@@ -148,7 +145,7 @@ _BUILT_IN = (
         run="burnish.stages.train.reference:run",
         produces="log-probabilities",
         extra="train",
-        summary="Compute the log-probabilities of judged answers under a reference model, for dpo and kto.",
+        summary="Compute a reference's log-probabilities, for dpo and kto.",
     ),
     Stage(
         name="evaluate",

@@ -47,7 +47,7 @@ class ReferencedSpec(PreferenceSpec):
 
 
 class DpoSpec(ReferencedSpec):
-    """Direct preference optimization: prefer the chosen answer of a pair, relative to a reference model."""
+    """Train a model to prefer the chosen answer of each pair (DPO)."""
 
     loss: Literal["sigmoid", "ipo", "hinge", "robust"] = "sigmoid"
     """sigmoid (DPO), ipo (on log-probabilities per token), hinge (SLiC), or robust, which expects a share of
@@ -66,7 +66,7 @@ class DpoSpec(ReferencedSpec):
 
 
 class KtoSpec(ReferencedSpec):
-    """Kahneman-Tversky optimization: learn from single answers labelled good or bad, relative to a reference model."""
+    """Train on single answers labelled good or bad (KTO)."""
 
     loss: Literal["kto", "apo_zero_unpaired"] = "kto"
     """kto compares each answer with the KL divergence of the step; apo_zero_unpaired does not."""
@@ -84,7 +84,7 @@ class KtoSpec(ReferencedSpec):
 
 
 class OrpoSpec(PreferenceSpec):
-    """Odds ratio preference optimization: fine-tune on chosen answers and penalise rejected ones, without reference."""
+    """Fine-tune on chosen answers, penalise rejected ones (ORPO)."""
 
     learning_rate: float = Field(default=5e-5, gt=0)
     """Peak learning rate."""
@@ -93,7 +93,7 @@ class OrpoSpec(PreferenceSpec):
 
 
 class SimpoSpec(PreferenceSpec):
-    """Simple preference optimization: prefer the chosen answer by a margin per token, without reference."""
+    """Prefer chosen answers by a margin, without reference (SimPO)."""
 
     loss: Literal["simpo", "sigmoid", "hinge", "ipo"] = "simpo"
     """simpo, or those of contrastive preference optimization (CPO): sigmoid, hinge, ipo. simpo and ipo use
@@ -116,7 +116,7 @@ class SimpoSpec(PreferenceSpec):
 
 
 class RewardSpec(PreferenceSpec):
-    """Train a reward model: a score of a conversation that is higher for chosen answers than for rejected ones."""
+    """Train a reward model on pairs of answers."""
 
     learning_rate: float = Field(default=1e-4, gt=0)
     """Peak learning rate."""
@@ -127,7 +127,7 @@ class RewardSpec(PreferenceSpec):
 
 
 class ReferenceSpec(Spec):
-    """Compute the log-probabilities of judged answers under a reference model, for dpo and kto."""
+    """Compute a reference's log-probabilities, for dpo and kto."""
 
     data: DataRef
     """A prepared dataset, or a file, of preference or label rows."""
