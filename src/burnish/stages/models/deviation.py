@@ -16,6 +16,7 @@ from burnish.models.bases import Source, tokenizer_folder
 from burnish.models.device import inference_dtype, pick_device
 from burnish.models.load import describe, load_model, load_plain
 from burnish.models.quantization.record import Quantization
+from burnish.models.reward import is_reward_adapter
 from burnish.tokens.load import load_tokenizer
 from burnish.train.resolve import Machine
 
@@ -51,6 +52,8 @@ class Deviation:
 
 def deviation(adapter: Path, base: Source, quantization: Quantization, merged: Path) -> Deviation | str:
     """The deviation of the model in `merged`, or why it was not measured."""
+    if is_reward_adapter(adapter):
+        return "a reward model has no next token"
     device = pick_device("auto")
     dtype = inference_dtype(device) or torch.bfloat16
     needed, free = describe(merged).parameters * dtype.itemsize, Machine.here().memory_of(device.type)

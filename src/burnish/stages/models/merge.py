@@ -75,8 +75,7 @@ def _deviation(found: Deviation | str, into: str, ctx: Context) -> dict[str, flo
     """Report how far the merged model is from the trained one, as measures too."""
     where = f"the adapter was trained on a base in 4 bits and is merged into its {into} weights"
     if isinstance(found, str):
-        how = "evaluate compares the two: model: the merged model, compare_with: the adapter"
-        ctx.emit(Note(level="warning", text=f"{where}: the difference was not measured ({found}); {how}"))
+        ctx.emit(Note(level="warning", text=f"{where}: the difference was not measured ({found})"))
         return {}
     kl = f"a divergence of {found.kl:.2g} nats per token where the adapter itself makes {found.adapter_kl:.2g}"
     text = f"{where}: on {found.tokens} tokens of text, {kl}; the likeliest token is the same for {found.same_top:.0%}"
