@@ -1,14 +1,20 @@
 """`method: freeze` as a run: only what is named changes, and the rest of the saved model is the base, bit for bit."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoConfig
 
-from burnish.core.errors import RunError
+from burnish.core.errors import ModelError, RunError
+from burnish.models.freezing import trained_parameters
 from burnish.models.load import load_model
-from burnish.specs.train import PretrainSpec, SftSpec
+from burnish.specs.train import FreezeSpec, PretrainSpec, SftSpec
 from burnish.stages.train import pretrain, sft
 from burnish.testing import temporary_context, tiny_model
+from burnish.train.footprint import Footprint, ModelShape
+from burnish.train.resolve import Machine, resolve
 
 LAST = {"kind": "freeze", "layers": 1}
 
@@ -61,3 +67,24 @@ def test_recomputed_activations_give_the_same_run(run_fit):
     settings = {"max_steps": 3, "method": {"kind": "freeze", "modules": ["layers.1.mlp"]}}
     plain, again = (run_fit(str(i), gradient_checkpointing=bool(i), **settings) for i in range(2))
     assert plain.metrics("grad_norm") == pytest.approx(again.metrics("grad_norm"), rel=1e-5)
+
+
+def test_memory_is_estimated_for_what_is_trained(base):
+    config = AutoConfig.from_pretrained(base)
+    trained = trained_parameters(config, FreezeSpec(layers=1))
+    model = load_model(base)
+    assert trained == sum(weight.numel() for weight in model.model.layers[1].parameters())
+    shape = ModelShape.of(config)
+    spec = SftSpec(data="file:d", base="file:b", method=LAST, device="cpu")
+    room = Footprint(shape, torch.float32, trained, checkpointing=False).peak(64) / 0.8
+    machine = replace(Machine.here(), memory=int(1.1 * room), cuda=False)
+    assert not resolve(spec, machine, shape, 64, True, trained)[0].gradient_checkpointing
+    assert resolve(spec, machine, shape, 64, True)[0].gradient_checkpointing
+
+
+def test_a_wrong_name_is_refused_before_the_model_is_loaded(tmp_path, rows, base, monkeypatch):
+    monkeypatch.setattr(sft, "base_model", None)
+    spec = SftSpec(data="file:d", base="file:b", method={"kind": "freeze", "modules": ["down_prj"]})
+    context, _ = temporary_context(tmp_path / "run", {"data": rows, "base": base})
+    with pytest.raises(ModelError, match="down_prj"):
+        sft.run(spec, context)

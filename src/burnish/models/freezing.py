@@ -3,6 +3,7 @@
 freeze(model, spec)      sets `requires_grad` of every weight, and returns what to report
 """
 
+import copy
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from burnish.specs.train import FreezeSpec
 
 if TYPE_CHECKING:
     from torch import nn
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
 
 def freeze(model: "PreTrainedModel", spec: FreezeSpec) -> list[Note]:
@@ -47,6 +48,17 @@ def freeze(model: "PreTrainedModel", spec: FreezeSpec) -> list[Note]:
     for weight in model.parameters():
         weight.requires_grad_(id(weight) in trained)
     return _report(model, layers, spec.layers or 0, embedding, head)
+
+
+def trained_parameters(config: "PretrainedConfig", spec: FreezeSpec) -> int:
+    """How many parameters `freeze` trains in a model of this config, without its weights. Errors: those of `freeze`."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(copy.deepcopy(config))
+    freeze(model, spec)
+    return sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
 
 
 def _report(model: "PreTrainedModel", layers: "list[nn.Module]", wanted: int, embedding: Any, head: Any) -> list[Note]:

@@ -100,6 +100,8 @@ class LoraSpec(Spec):
                 f"experts: true cannot be combined with init: {init}, which is for single matrices: set init: gaussian "
                 "or remove it"
             )
+        if init not in ("default", "gaussian") and values["kind"] != "lora":
+            raise ValueError(f"init: {init} cannot be combined with method: {values['kind']}: remove one of them")
         if init in ("pissa", "pissa_niter", "olora"):
             reasons = {
                 "dora": "the magnitudes would be those of the initial adapter",

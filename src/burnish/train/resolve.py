@@ -73,9 +73,16 @@ class Resolved:
 
 
 def resolve(
-    spec: TrainSpec, machine: Machine, shape: ModelShape, longest: int, trains_all: bool
+    spec: TrainSpec,
+    machine: Machine,
+    shape: ModelShape,
+    longest: int,
+    trains_all: bool,
+    trained: int | None = None,
 ) -> tuple[Resolved, list[Chosen]]:
     """The values for a run on rows of at most `longest` tokens, and one `Chosen` for each `auto`.
+
+    `trained` is the number of trained weights where it is known.
 
     `attention: auto` is left to the model itself (`burnish.train.scoring`).
 
@@ -93,7 +100,8 @@ def resolve(
     refuse_without_device(device, machine)
     dtype = getattr(torch, choose("dtype", spec.dtype, *_dtype(device, machine, shape)))
     threads = choose("threads", spec.threads, *_threads(machine, shape))
-    trained = shape.parameters if trains_all else shape.parameters // 50
+    if trained is None:
+        trained = shape.parameters if trains_all else shape.parameters // 50
     room = _SHARE_OF_MEMORY * machine.memory_of(device)
     kept = Footprint(
         shape,

@@ -157,7 +157,7 @@ def test_an_odd_rank_cannot_be_orthogonal():
 
 @pytest.mark.parametrize("init", INITS)
 def test_an_embedding_is_refused(tmp_path, init):
-    with pytest.raises(ModelError, match=f"init: {init} is for linear layers, and 'model.embed_tokens'") as caught:
+    with pytest.raises(ModelError, match=f"combined with init: {init}: 'model.embed_tokens' is no linear") as caught:
         attached(tiny_model(tmp_path), init, targets=["embed_tokens", "q_proj"])
     assert caught.value.code == "model.unknown-target"
 

@@ -180,7 +180,7 @@ REFUSED = {
     **dict.fromkeys(("blt", "deepseek_v4", "gemma3n_text", "gemma4", "gemma4_text", "reformer"), ENTRY),
     **dict.fromkeys(("cpmant", "moshi"), "differ in size"),
     "inkling2_text": "its config has another unpadded_vocab_size",
-    "inkling_text": "its config has another unpadded_vocab_size",
+    "inkling_text": "PEFT computes another embedding",
     "marian": "its config has another decoder_vocab_size",
     "xlstm": "transformers cannot resize its embedding",
 }

@@ -43,7 +43,8 @@ class _Fixed(nn.Module):
 def start_from_base(model: "PeftModel", init: str) -> None:
     """Set A and B of every linear LoRA layer to A₀ and B₀, in float32, and add the fixed pair.
 
-    Matrices of a layer whose smaller side is below the rank are padded with zeros.
+    Matrices of a layer whose smaller side is below the rank are padded with zeros. Errors: ModelError
+    `model.unsupported` for a quantized base.
     """
     for _, layer in _layers(model):
         a, b = _decomposed(layer, init)

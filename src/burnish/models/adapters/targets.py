@@ -197,7 +197,7 @@ def _refuse_with_init(spec: LoraSpec, named: Mapping[str, "nn.Module"]) -> None:
     if spec.init != "default" and others:
         raise ModelError(
             "model.unknown-target",
-            f"init: {spec.init} is for linear layers, and '{others[0]}' is of another kind",
+            f"targets cannot be combined with init: {spec.init}: '{others[0]}' is no linear layer",
             "remove method.init, or exclude the layer from method.targets",
         )
 

@@ -17,7 +17,7 @@ from burnish.models.adapters.new_tokens import TrainedTokens
 from burnish.models.adapters.targets import plan_targets
 from burnish.models.bases import folder_of, is_adapter, tokenizer_folder, whole_model
 from burnish.models.device import pick_device, set_float32_precision
-from burnish.models.freezing import freeze
+from burnish.models.freezing import freeze, trained_parameters
 from burnish.models.load import describe, load_plain, read_config, refuse_remote_code
 from burnish.models.quantization.layers import report
 from burnish.models.quantization.library import require
@@ -163,7 +163,9 @@ def resolve_run(
         if split is not None and (warning := beyond_context(split, shape)):
             ctx.emit(Note(level="warning", text=f"{name}: {warning}"))
     machine = Machine.here()
-    resolved, chosen = resolve(spec, machine, shape, longest, trains_all)
+    method = getattr(spec, "method", None)
+    trained = trained_parameters(config, method) if isinstance(method, FreezeSpec) else None
+    resolved, chosen = resolve(spec, machine, shape, longest, trains_all, trained)
     for choice in chosen:
         ctx.emit(choice)
     if resolved.threads > machine.cores:
