@@ -125,6 +125,16 @@ class RewardSpec(PreferenceSpec):
     center_coefficient: float = Field(default=0.0, ge=0.0)
     """Weight of the squared sum of both scores, which centres them at 0 (arXiv 2312.09244); 0.01 is usual."""
 
+    @model_validator(mode="after")
+    def no_tokens_are_added(self) -> "RewardSpec":
+        method = self.__dict__["method"].__dict__
+        if method.get("new_tokens") or method.get("new_special_tokens"):
+            raise ValueError(
+                "method.new_tokens cannot be combined with the stage reward, whose classifier has no output head: "
+                "train them with sft first"
+            )
+        return self
+
 
 class ReferenceSpec(Spec):
     """Compute a reference's log-probabilities, for dpo and kto."""
