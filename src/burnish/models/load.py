@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from burnish.core.errors import MachineError, ModelError
 from burnish.core.faults import is_out_of_memory, reason
 from burnish.models.adapters.attach import load_adapter, without_adapter
-from burnish.models.bases import Source, chain_of, folder_of, is_adapter
+from burnish.models.bases import Source, chain_of, folder_of
 from burnish.models.quantization.record import Quantization, read_quantization
 from burnish.models.quiet import quiet_transformers
 from burnish.models.weights import broken, read_json, read_tensors, refuse_integers
@@ -155,23 +155,14 @@ def load_plain(
     return model
 
 
-def load_reward_model(
-    source: Source, *, dtype: "torch.dtype | None" = None, device: "str | torch.device" = "cpu"
+def load_classifier(
+    folder: Path, *, dtype: "torch.dtype | None" = None, device: "str | torch.device" = "cpu"
 ) -> "PreTrainedModel":
-    """A sequence classifier with one label, in eval mode; a causal language model has no such head and is refused.
+    """A sequence classifier in eval mode; a language model has no such head and is refused.
 
-    Errors: those of `load_model`; ModelError `model.unsupported` for an adapter or another number of labels.
+    Errors: those of `load_model`.
     """
-    folder = folder_of(source)
-    if is_adapter(folder):
-        what = f"{folder} is an adapter, and a reward model is loaded whole"
-        raise ModelError("model.unsupported", what, "merge it into its base, with its score head")
-    model = _load_whole(folder, dtype, device, None, "sequence classifier")
-    labels = model.config.num_labels
-    if labels != 1:
-        what = f"{folder} has {labels} labels, and a reward model has one"
-        raise ModelError("model.unsupported", what, "use a model that was trained as a reward model")
-    return model
+    return _load_whole(folder, dtype, device, None, "sequence classifier")
 
 
 def _load_whole(

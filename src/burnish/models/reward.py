@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from burnish.core.context import Input
 from burnish.core.errors import ModelError
-from burnish.models.adapters.attach import adapter_weights, save_adapter
+from burnish.models.adapters.attach import adapter_weights, load_adapter, save_adapter
+from burnish.models.bases import Source, base_of, folder_of, is_adapter
+from burnish.models.load import load_classifier, load_plain
+from burnish.models.quantization.record import read_quantization
 from burnish.models.quiet import quiet_transformers
 from burnish.models.weights import ADAPTER_CONFIG, ADAPTER_WEIGHTS, TensorInfo, read_header, read_json
 
@@ -99,6 +102,34 @@ def save_reward_adapter(model: "PeftModel", folder: Path, base: Input) -> None:
     settings = read_json(folder / ADAPTER_CONFIG)
     settings |= {"task_type": TASK, "modules_to_save": [*(settings.get("modules_to_save") or []), HEAD]}
     (folder / ADAPTER_CONFIG).write_text(json.dumps(settings, indent=2, sort_keys=True), encoding="utf-8")
+
+
+def load_reward_model(
+    source: Source, *, dtype: "torch.dtype | None" = None, device: "str | torch.device" = "cpu"
+) -> "PreTrainedModel":
+    """A sequence classifier with one label, in eval mode: a whole one, or an adapter with its head on its base.
+
+    Errors: those of `load_model`; ModelError `model.unsupported` for another number of labels, `model.wrong-adapter`
+    for the adapter of a language model.
+    """
+    folder = folder_of(source)
+    if not is_adapter(folder):
+        model = load_classifier(folder, dtype=dtype, device=device)
+        if model.config.num_labels != 1:
+            what = f"{folder} has {model.config.num_labels} labels, and a reward model has one"
+            raise ModelError("model.unsupported", what, "use a model that was trained as a reward model")
+        return model
+    if not is_reward_adapter(folder):
+        what = f"{folder} is the adapter of a language model, and has no head '{HEAD}'"
+        raise ModelError("model.wrong-adapter", what, "use a model that was trained as a reward model")
+    import torch
+
+    head_tensor(folder)
+    base = load_plain(base_of(source), dtype=dtype, device=device, quantization=read_quantization(folder))
+    with torch.random.fork_rng(devices=[]):  # for weights that those of the adapter replace
+        add_score_head(base)
+        causal: Any = load_adapter(base, folder).get_base_model()
+    return as_classifier(causal, _saved_padding(folder))
 
 
 def distance_to_classifier(causal: "PreTrainedModel", pad: int, ids: "list[torch.Tensor]") -> float:

@@ -3,9 +3,9 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from burnish.specs.base import Spec, Takes, Threads, is_a_reference
+from burnish.specs.base import ModelRef, Spec, Threads
 from burnish.specs.endpoints import EndpointSpec
 from burnish.specs.evals import (
     ChrfSpec,
@@ -150,8 +150,8 @@ class RewardModelReward(RewardSettings):
     """The score of a reward model: a sequence classifier with one label, which reads the prompt and the answer."""
 
     kind: Literal["reward_model"] = "reward_model"
-    model: Annotated[str, Takes(("model",)), AfterValidator(is_a_reference)]
-    """The model, as transformers saves an AutoModelForSequenceClassification."""
+    model: ModelRef
+    """The result of the stage `reward`, or any model that transformers loads as AutoModelForSequenceClassification."""
     max_length: int | None = Field(default=None, ge=8)
     """Maximum tokens of prompt and answer; the model's context by default. Longer ones have no reward."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -11,8 +11,12 @@ from burnish.core.context import Input
 from burnish.core.errors import ModelError
 from burnish.models.load import load_model
 from burnish.specs.models import MergeSpec
+from burnish.specs.rewards import RewardModelReward
 from burnish.stages.models import merge
 from burnish.testing import temporary_context
+from burnish.train.rewards.build import build_rewards
+from burnish.train.rewards.reward import total
+from completions import completion
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # PEFT uses deprecated names of transformers
 SETTINGS = {"max_steps": 12, "batch_size": 6, "learning_rate": 1e-2, "threads": 1}
@@ -76,6 +80,32 @@ def test_a_merged_reward_model_has_the_scores_of_its_adapter(trained, base, tmp_
     expected = scores(*loaded(out, base))
     torch.testing.assert_close(scores(*loaded(context.out)), expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(scores(*loaded(context.out), "right"), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_reward_of_grpo_is_the_score_of_an_adapter_of_its_merge_and_of_a_whole_model(trained, base, tmp_path):
+    out = trained["lora"][1]
+    adapter = Input("file:a", "adapter", out, inputs={"base": Input("file:b", "model", base)})
+    context, _ = temporary_context(tmp_path / "merge", {"model": adapter})
+    merge.run(MergeSpec(model="file:a"), context)
+    for source, expected in (
+        (adapter, loaded(out, base)),
+        (Input("file:m", "model", context.out), loaded(out, base)),
+        (Input("file:w", "model", trained["full"][1]), loaded(trained["full"][1])),
+    ):
+        state = torch.random.get_rng_state()
+        context, _ = temporary_context(tmp_path / "grpo", {"rewards.0.model": source})
+        (reward,) = build_rewards([RewardModelReward(model="file:a")], context)
+        assert torch.equal(torch.random.get_rng_state(), state)
+        found = total([reward], [completion(answer, question=asked) for asked, answer in CONVERSATIONS]).totals
+        torch.testing.assert_close(torch.tensor(found), scores(*expected), rtol=1e-4, atol=1e-5)
+
+
+def test_the_adapter_of_a_language_model_is_no_reward_model(base, rows, run_stage, tmp_path):
+    outcome, out, _ = run_stage("sft", "sft", {"data": rows("chat"), "base": base}, max_steps=1, threads=1)
+    source = Input("file:a", outcome.kind, out, inputs={"base": Input("file:b", "model", base)})
+    context, _ = temporary_context(tmp_path / "grpo", {"rewards.0.model": source})
+    with pytest.raises(ModelError, match="is the adapter of a language model"):
+        build_rewards([RewardModelReward(model="file:a")], context)
 
 
 def test_the_adapter_of_a_reward_model_is_no_language_model(trained, base):

@@ -120,7 +120,7 @@ def test_a_damaged_reward_model_is_refused(tmp_path, build, damage):
         (folder / "adapter_config.json").write_text("{}")
     with pytest.raises(ModelError) as caught:
         reward_of(build, folder)
-    codes = {"pickle": "model.pickle", "two labels": "model.unsupported", "adapter": "model.unsupported"}
+    codes = {"pickle": "model.pickle", "two labels": "model.unsupported", "adapter": "model.wrong-adapter"}
     assert caught.value.code == codes.get(damage, "model.broken")
     assert ("score.weight" in caught.value.what) == (damage in ("no head", "nan head", "other shape"))
 

@@ -10,7 +10,7 @@ from burnish.core.errors import BurnishError, ModelError
 from burnish.models.bases import tokenizer_folder
 from burnish.models.device import inference_dtype
 from burnish.models.engines.ways import context_of
-from burnish.models.load import load_reward_model
+from burnish.models.reward import load_reward_model
 from burnish.specs.rewards import RewardModelReward
 from burnish.specs.tokens import RenderSpec
 from burnish.tokens.load import load_tokenizer
