@@ -83,6 +83,18 @@ def test_a_timeout_covers_the_whole_reply(server, fault):
     assert time.monotonic() - began < 2
 
 
+def test_a_proxy_is_used_except_to_this_machine(server, monkeypatch):
+    proxy = server.url.removesuffix("/v1")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert endpoint(server).reply_to([HELLO])[0].text == "Score: 10"
+    monkeypatch.setenv("http_proxy", proxy)
+    (reply,) = endpoint(server, url="http://judge.invalid/v1").reply_to([HELLO])
+    assert reply.text == "Score: 10"
+    assert len(server.seen) == 2
+
+
 def test_retry_after_is_respected(server):
     server.faults, server.headers = [429], {"Retry-After": "0.5"}
     began = time.monotonic()

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 MOST_BYTES = 32 << 20
 """A longer reply is unreadable."""
@@ -27,8 +28,8 @@ class Posted:
 
 
 def post_json(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Posted:
-    """POST a JSON text. Proxies are those of the environment; a redirect is a reply, not followed: it would receive
-    the key.
+    """POST a JSON text. Proxies are those of the environment, except to this machine; a redirect is a reply, not
+    followed: it would receive the key.
 
     Errors: OSError or HTTPException if there is no complete reply within `timeout` seconds.
     """
@@ -43,7 +44,8 @@ def post_json(url: str, body: bytes, headers: Mapping[str, str], timeout: float)
 
     watch = threading.Timer(timeout, give_up)  # the socket's own timeout is per read: a slow reply would never end
     watch.daemon = True
-    opener = urllib.request.build_opener(_Unredirected, _handler(False, sockets), _handler(True, sockets))
+    direct = [urllib.request.ProxyHandler({})] if _is_this_machine(url) else []
+    opener = urllib.request.build_opener(_Unredirected, _handler(False, sockets), _handler(True, sockets), *direct)
     request = urllib.request.Request(url, body, {"Content-Type": "application/json", **headers}, method="POST")
     watch.start()
     try:
@@ -61,6 +63,11 @@ def post_json(url: str, body: bytes, headers: Mapping[str, str], timeout: float)
         raise
     finally:
         watch.cancel()
+
+
+def _is_this_machine(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _read(reply: Any) -> bytes:
