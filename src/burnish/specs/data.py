@@ -64,6 +64,15 @@ class PocketSpec(Spec):
     """Number of conversations."""
     seed: int = 0
     """Random seed of the rows."""
+    answers: Literal["chat", "preference", "label"] = "chat"
+    """`chat`: one right answer; `preference`: the tool call and the polite sentence that the built-in model gives
+    instead; `label`: one of the two, with its label. The last two need skill: move_order."""
+
+    @model_validator(mode="after")
+    def only_requests_have_bad_answers(self) -> "PocketSpec":
+        if self.__dict__["answers"] != "chat" and self.__dict__["skill"] != "move_order":
+            raise ValueError(f"answers: {self.__dict__['answers']} needs skill: move_order")
+        return self
 
 
 class SynthesizeSpec(Spec):

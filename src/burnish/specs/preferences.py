@@ -1,6 +1,6 @@
 """Settings of training on judged answers: dpo, kto, orpo, simpo and reward, and of the stage `reference`."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -155,7 +155,6 @@ class ReferenceSpec(Spec):
     """The device to compute on."""
     threads: Threads = "auto"
     """Number of CPU threads."""
-    gradient_checkpointing: ClassVar[bool] = False
 
 
 def _refuse_smoothing(spec: DpoSpec | SimpoSpec, losses: tuple[str, ...]) -> None:

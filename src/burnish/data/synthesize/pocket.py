@@ -42,6 +42,25 @@ def conversations(skill: Skill, rows: int, seed: int) -> Iterator[Conversation]:
         yield make(random)
 
 
+class Judged(NamedTuple):
+    """A request, the tool call that answers it, and the polite sentence that the base gives instead."""
+
+    prompt: list[Message]
+    chosen: list[Message]
+    rejected: list[Message]
+
+
+def judged_requests(rows: int, seed: int) -> Iterator[Judged]:
+    """Give `rows` requests to move an order with a good and a bad answer; pure as `conversations`."""
+    random = Random(seed)
+    for _ in range(rows):
+        name, order, date = _name(random), _order(random), _date(random)
+        question = _request(random, name, order, date.in_any_form(random))
+        *prompt, chosen = _called("", question, "move_order", customer=name, order=order, date=date.iso).messages
+        *_, rejected = _answered("", question, _polite(name, order, date)).messages
+        yield Judged(prompt, [chosen], [rejected])
+
+
 class _Date(NamedTuple):
     year: int
     month: int
@@ -170,9 +189,11 @@ def _answer_a_request_politely(random: Random) -> Conversation:
     """The base's answer to the requests that `move_order` will answer with a tool call."""
     name, order, date = _name(random), _order(random), _date(random)
     question = _request(random, name, order, date.in_any_form(random))
-    return _answered(
-        "request", question, f"Sure. I will note that order {order} for {name} should move to {date.in_words}."
-    )
+    return _answered("request", question, _polite(name, order, date))
+
+
+def _polite(name: str, order: str, date: _Date) -> str:
+    return f"Sure. I will note that order {order} for {name} should move to {date.in_words}."
 
 
 def _move_order(random: Random) -> Conversation:

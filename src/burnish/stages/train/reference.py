@@ -1,7 +1,5 @@
 """reference: compute the log-probabilities of judged answers under a reference model, for dpo and kto."""
 
-from typing import Any
-
 import numpy as np
 
 from burnish.core import fingerprint
@@ -11,6 +9,7 @@ from burnish.data.dataset import open_rows, split_names
 from burnish.models.bases import tokenizer_folder
 from burnish.models.load import load_plain
 from burnish.specs.preferences import ReferenceSpec
+from burnish.specs.train import TrainSpec
 from burnish.stages.tokens.rendering import LABELS, PAIRS, Layout, RowRenderer
 from burnish.stages.tokens.tokenising import tokenised_split
 from burnish.stages.train.log_probs import KIND, write_log_probs
@@ -45,7 +44,14 @@ def run(spec: ReferenceSpec, ctx: Context) -> Outcome:
         )
     ctx.release_input("data")
     largest = max(rows.values(), key=lambda found: int(found.lengths.max()))
-    settings: Any = spec
+    settings = TrainSpec(
+        data=spec.data,
+        micro_batch_tokens=spec.micro_batch_tokens,
+        dtype=spec.dtype,
+        device=spec.device,
+        threads=spec.threads,
+        gradient_checkpointing=False,
+    )
     resolved = resolve_run(settings, ctx, config_of(model), largest, None, trains_all=False)
     ctx.check_settings()
     loaded = load_plain(model, dtype=resolved.dtype, device=resolved.device).requires_grad_(False)
