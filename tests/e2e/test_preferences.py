@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(600)  # processes that import torch and train: 
 def test_a_recipe_runs_and_its_objective_learns(name, tmp_path):
     settings = ["answers.generator.rows=200", "tune.max_steps=16", "tune.eval_every=1", "tune.checkpoint.every=16"]
     run = burnish.run(RECIPES / f"{name}.yaml", settings=[*settings, "tune.threads=1"], workspace=tmp_path)
-    folder = {step.name: step.path for step in run.steps.values()}["tune"]
+    folder = run["tune"].path
     events = [json.loads(line) for line in (folder.parent / "events.jsonl").read_text().splitlines()]
     found = [event["values"] for event in events if event["kind"] == "metric" and "eval_loss" in event["values"]]
     assert found[-1]["eval_margin"] - found[0]["eval_margin"] >= RISES[name]

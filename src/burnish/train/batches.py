@@ -264,9 +264,7 @@ class StepPlan:
     def visits(self, steps: int) -> "Visits":
         """What the first `steps` steps read."""
         first = self.epoch(0)
-        all_rows = np.arange(len(self._lengths))
-        rows = all_rows if steps >= len(first) else np.sort(np.concatenate(first[:steps]))
-        return Visits(rows, lambda: islice(self._steps(), steps))
+        return Visits(np.sort(np.concatenate(first[:steps])), lambda: islice(self._steps(), steps))
 
     def _steps(self) -> Iterator[Indices]:
         return chain.from_iterable(self._epoch(epoch) for epoch in count())

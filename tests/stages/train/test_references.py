@@ -96,14 +96,14 @@ def as_input(folder):
 
 def refused(run_stage, inputs, stage="dpo", **settings):
     with pytest.raises(BurnishError) as caught:
-        run_stage(stage, "refused", inputs, **SETTINGS, **settings)
+        run_stage(stage, "refused", inputs, **{**SETTINGS, **settings})
     assert caught.value.fix
     return caught.value
 
 
 def test_log_probabilities_of_other_rows_are_refused(saved, rows, base, run_stage):
     more = rows("preference", 17, name="more")
-    error = refused(run_stage, {"data": more, "base": base, "reference": as_input(saved)}, epochs=1, max_steps=None)
+    error = refused(run_stage, {"data": more, "base": base, "reference": as_input(saved)}, max_steps=9)
     assert error.code == "data.other-rows"
     assert "lacks 3 of 17 train rows" in error.what
 
