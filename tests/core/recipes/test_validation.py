@@ -223,6 +223,33 @@ NAMES_OF_OTHER_TOOLS = {
 """What LLaMA-Factory, Axolotl, TRL and transformers call a setting of sft."""
 
 
+NAMES_FOR_JUDGED_ROWS = {
+    ("dpo", "beta"): ("pref_beta", "dpo_beta"),
+    ("kto", "beta"): ("kto_beta",),
+    ("orpo", "beta"): ("orpo_alpha",),
+    ("simpo", "beta"): ("cpo_beta",),
+    ("dpo", "loss"): ("pref_loss", "loss_type"),
+    ("dpo", "sft_weight"): ("pref_ftx", "rpo_alpha"),
+    ("simpo", "sft_weight"): ("cpo_alpha",),
+    ("simpo", "gamma"): ("simpo_gamma",),
+    ("dpo", "label_smoothing"): ("dpo_label_smoothing",),
+    ("dpo", "length_normalised"): ("dpo_norm_loss",),
+    ("kto", "desirable_weight"): ("kto_chosen_weight", "kto_desirable_weight"),
+    ("kto", "undesirable_weight"): ("kto_rejected_weight", "kto_undesirable_weight"),
+    ("dpo", "reference"): ("ref_model", "ref_model_name_or_path", "reference_model"),
+    ("dpo", "reference_log_probs"): ("precompute_ref_log_probs",),
+    ("reward", "center_coefficient"): ("center_rewards_coefficient",),
+}
+
+
+@pytest.mark.parametrize(("stage", "ours"), NAMES_FOR_JUDGED_ROWS)
+def test_the_names_that_other_tools_have_for_a_setting_of_a_preference_training_lead_to_it(stage, ours):
+    for theirs in NAMES_FOR_JUDGED_ROWS[stage, ours]:
+        error = refused(stages()[stage].spec_type(), {"base": "hub:a/b", "data": "step:x", theirs: 1})
+        differs = f", {DIFFERS[theirs]}" if theirs in DIFFERS else ""
+        assert (error.what, error.fix) == (f"unknown key '{theirs}'", f"burnish calls it {ours}{differs}")
+
+
 @pytest.mark.parametrize("ours", NAMES_OF_OTHER_TOOLS)
 def test_the_names_that_other_tools_have_for_a_setting_lead_to_it(ours):
     for theirs in NAMES_OF_OTHER_TOOLS[ours]:
@@ -253,6 +280,11 @@ def test_the_names_that_other_tools_have_for_the_size_of_a_split_lead_to_it(thei
 
 NEEDLESS = {
     "burnish always packs": ("packing", "sample_packing", "eval_packing", "eval_sample_packing", "neat_packing"),
+    "name the stage: dpo, kto": ("rl",),
+    "burnish has no weighted preference": ("dpo_use_weighting",),
+    "micro_batch_tokens holds for the reference": ("precompute_ref_batch_size",),
+    "the reference does not change": ("sync_ref_model",),
+    "set render: {max_length: …}, for prompt and answer": ("max_prompt_length", "max_completion_length"),
     "burnish does not pad": ("pad_to_sequence_len", "padding_free", "pad_to_multiple_of", "group_by_length"),
     "output is written to runs/": ("output_dir",),
     "a run never overwrites another": ("overwrite_output_dir",),
@@ -308,7 +340,8 @@ NEEDLESS = {
 
 def test_the_names_of_other_tools_are_those_of_the_tables_here():
     sizes = {"val_size", "val_set_size", "test_size", "dataset_exact_deduplication", "special_tokens"}
-    assert set(ALIASES) == {name for names in NAMES_OF_OTHER_TOOLS.values() for name in names} | sizes
+    tables = (NAMES_OF_OTHER_TOOLS, NAMES_FOR_JUDGED_ROWS)
+    assert set(ALIASES) == {name for table in tables for names in table.values() for name in names} | sizes
     assert set(NOT_NEEDED) == {name for names in NEEDLESS.values() for name in names}
 
 
