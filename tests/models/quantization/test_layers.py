@@ -17,6 +17,7 @@ from burnish.models.quantization.record import Quantization
 from burnish.models.quiet import quiet_transformers
 from burnish.testing import tiny_model
 from families import BUILDABLE, build, save, token_ids
+from peak_memory import peak_memory
 
 NF4 = Quantization("nf4", True)
 IDS = token_ids(2, 9)
@@ -104,6 +105,16 @@ def test_four_bits_do_not_depend_on_the_dtype_of_the_run(tmp_path, family, files
             assert torch.equal(tensor, others[name]), name
     assert {layer.weight.quant_state.dtype for layer in in_four_bits(model).values()} == {run}
     assert model.dtype == run
+
+
+def test_one_weight_at_a_time_is_in_float_while_loading(tmp_path):
+    sizes = {"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 8, "head_dim": 32}
+    base = tiny_model(tmp_path, "llama", num_attention_heads=8, dtype="bfloat16", **sizes)
+    with peak_memory() as peak:
+        model = load_plain(base, dtype=torch.float32, quantization=NF4)
+    in_float = 4 * model.num_parameters()
+    assert peak.now < 0.2 * in_float
+    assert peak.bytes < peak.now + 2 * 4 * 256 * 512
 
 
 def test_a_loaded_model_is_quantized_as_while_loading(tmp_path):
