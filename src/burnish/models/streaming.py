@@ -50,6 +50,9 @@ class StreamedWeights(Mapping[str, torch.Tensor]):
         forget_stacks()
         return weight
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._shapes  # a mapping's own would read the weight
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._shapes)
 

@@ -114,7 +114,11 @@ def _give_frozen(
 
 def _dtypes(model: nn.Module, dtype: torch.dtype) -> dict[str, torch.dtype]:
     """The dtype of each weight in a model of dtype `dtype`; weights not named here stay float32."""
-    return {} if dtype == torch.float32 else dtypes_in(causal_model(model), dtype)
+    if dtype == torch.float32:
+        return {}
+    causal = causal_model(model)
+    found = dtypes_in(causal, dtype)
+    return {name: found[name] for name, _ in causal.named_parameters() if name in found}
 
 
 @torch.no_grad()
