@@ -3,6 +3,7 @@
 import json
 import sys
 
+import bitsandbytes
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -230,6 +231,12 @@ def test_a_missing_package_and_an_apple_gpu_are_named(monkeypatch):
     with pytest.raises(MachineError) as error:
         require("method: qlora", "mps")
     assert error.value.code == "machine.no-device"
+    with monkeypatch.context() as patch:
+        missing = bitsandbytes.cextension.ErrorHandlerMockBNBNativeLibrary("no library for CUDA 99")
+        patch.setattr(bitsandbytes.cextension, "lib", missing)
+        with pytest.raises(MachineError, match="library does not load") as error:
+            require("optimizer: adamw8bit")
+        assert error.value.fix.startswith("python -m bitsandbytes says why")
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     with pytest.raises(MachineError) as error:
         require("method: qlora")

@@ -2,8 +2,12 @@
 
 from typing import Any
 
+import torch
+
 from burnish.core.errors import MachineError
 from burnish.core.faults import reason
+
+_NOT_LOADED = "ErrorHandlerMockBNBNativeLibrary"
 
 
 def require(what: str, device: str = "cpu") -> Any:
@@ -25,4 +29,11 @@ def require(what: str, device: str = "cpu") -> Any:
             f"{what} needs the package bitsandbytes: {reason(error)}",
             "pip install 'burnish[qlora]'",
         ) from error
+    native = getattr(getattr(bitsandbytes, "cextension", None), "lib", None)
+    if type(native).__name__ == _NOT_LOADED:  # it would fail at its first use
+        raise MachineError(
+            "machine.no-package",
+            f"{what} needs bitsandbytes, whose library does not load for this machine and torch {torch.__version__}",
+            "python -m bitsandbytes says why; or use method: lora and optimizer: adamw",
+        )
     return bitsandbytes
