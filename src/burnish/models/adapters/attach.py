@@ -204,6 +204,8 @@ def fit_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
 
 def _grow_for(base: "PreTrainedModel", trained: list[int], folder: Path) -> None:
     """Give the base rows for the tokens that an adapter trains beyond its embedding; each new row must be trained."""
+    if not trained:
+        return
     rows: int = base.get_input_embeddings().weight.shape[0]  # pyright: ignore
     beyond = [number for number in trained if number >= rows]
     if beyond != list(range(rows, rows + len(beyond))):

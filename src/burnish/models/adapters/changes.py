@@ -19,6 +19,7 @@ import torch
 from burnish.core.errors import ModelError
 from burnish.models.adapters.attach import adapter_weights, fit_adapter, is_copy
 from burnish.models.adapters.config import read_adapter_config
+from burnish.models.adapters.new_tokens import tokens_of
 from burnish.models.layout import Rows
 from burnish.models.quantization.layers import round_trip
 from burnish.models.quantization.record import Quantization
@@ -195,7 +196,7 @@ def changes_of(adapter: Path, skeleton: "PreTrainedModel") -> dict[str, Change]:
     _refuse_other_kinds(adapter, config)
     tensors = {tensor.name.removeprefix("base_model.model."): tensor for tensor in read_header(weights)}
     refuse_integers(weights, tensors.values())
-    before: int = skeleton.get_input_embeddings().weight.shape[0]  # pyright: ignore
+    before: int = skeleton.get_input_embeddings().weight.shape[0] if tokens_of(config) else 0  # pyright: ignore
     model: Any = fit_adapter(skeleton, adapter)
     for name, tensor in tensors.items():
         refuse_not_finite(weights, {name: read_tensor(tensor)})
