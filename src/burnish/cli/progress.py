@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from burnish.cli.render import cell, duration, make_table, metrics_summary, plain, program, sparkline
 from burnish.core.events import Event
+from burnish.core.files import read_json
 from burnish.core.plan import Plan, PlannedStep
 from burnish.core.runs.run import Run
 from burnish.core.secrets import masked
@@ -207,12 +209,22 @@ def _short(path: Path, root: Path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
+def _is_reward_model(folder: Path) -> bool:
+    """A model or adapter that scores text, and cannot chat."""
+    for name, key in (("adapter_config.json", "task_type"), ("config.json", "architectures")):
+        with suppress(OSError, ValueError, AttributeError):
+            found = str(read_json(folder / name).get(key))
+            if "SEQ_CLS" in found or "ForSequenceClassification" in found:
+                return True
+    return False
+
+
 def _next_steps(result: RunResult) -> list[str]:
     """Commands that use the artifacts."""
     kinds: Mapping[str, str] = {step.artifact.kind: name for name, step in result.steps.items()}
     name, lines, call = result.recipe, list[str](), program()
     model = kinds.get("model") or kinds.get("adapter")
-    if model:
+    if model and not _is_reward_model(result[model].artifact.path):
         lines.append(f"{call} chat {name}.{model}@latest")
     if "adapter" in kinds and "model" not in kinds:
         lines.append(f"{call} merge --model {name}.{kinds['adapter']}@latest")

@@ -7,13 +7,14 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from burnish.cli.progress import _is_reward_model
 from burnish.core.context import Input
-from burnish.core.errors import ModelError
+from burnish.core.errors import DataError, ModelError
 from burnish.models.load import load_model
 from burnish.specs.models import MergeSpec
 from burnish.specs.rewards import RewardModelReward
 from burnish.stages.models import merge
-from burnish.testing import temporary_context
+from burnish.testing import temporary_context, tiny_model
 from burnish.train.rewards.build import build_rewards
 from burnish.train.rewards.reward import total
 from completions import completion
@@ -109,8 +110,54 @@ def test_the_adapter_of_a_language_model_is_no_reward_model(base, rows, run_stag
 
 
 def test_the_adapter_of_a_reward_model_is_no_language_model(trained, base):
+    assert all(_is_reward_model(out) for _, out, _ in trained.values())
+    assert not _is_reward_model(base)
     for kind, said in (("lora", "of a reward model"), ("full", "score.weight")):
         out = trained[kind][1]
         source = Input("file:a", "adapter", out, inputs={"base": Input("file:b", "model", base)})
         with pytest.raises(ModelError, match=said):
             load_model(source if kind == "lora" else out)
+
+
+@pytest.mark.parametrize("kept", ["bfloat16", "float32"])
+def test_a_whole_reward_model_of_a_base_in_any_dtype_is_saved_and_loads(rows, run_stage, tmp_path, kept):
+    base = tiny_model(tmp_path / "base", initializer_range=0.2, dtype=kept)
+    inputs = {"data": rows("preference"), "base": base}
+    settings = {**SETTINGS, "method": {"kind": "full", "save_dtype": "base"}, "dtype": "bfloat16"}
+    outcome, out, _ = run_stage("reward", "run", inputs, **settings)
+    assert outcome.measures["saved_dtype"] == kept
+    model, tokenizer = loaded(out)
+    assert str(model.dtype) == f"torch.{kept}"
+    alone = scores(model, tokenizer).float()
+    torch.testing.assert_close(scores(model, tokenizer, "right").float(), alone, rtol=0.05, atol=0.05)
+
+
+def test_a_reward_model_and_dpo_train_on_a_base_in_four_bits(rows, base, run_stage, tmp_path):
+    for stage, settings in (("reward", {}), ("dpo", {"reference_log_probs": "each_step"}), ("dpo", {})):
+        inputs = {"data": rows("preference"), "base": base}
+        method = {"kind": "qlora", "rank": 4}
+        name = f"{stage}-{len(settings)}"
+        outcome, out, _ = run_stage(stage, name, inputs, **SETTINGS, **settings, method=method)
+        assert outcome.measures["last_loss"] < outcome.measures["first_loss"]
+        if stage == "reward":
+            adapter = Input("file:a", "adapter", out, inputs={"base": Input("file:b", "model", base)})
+            context, _ = temporary_context(tmp_path / "merge", {"model": adapter})
+            assert merge.run(MergeSpec(model="file:a"), context).kind == "model"
+            model, tokenizer = loaded(context.out)
+            assert scores(model, tokenizer).isfinite().all()
+
+
+def test_margins_are_a_column_of_the_rows(rows, base, run_stage):
+    listed = [json.loads(line) for line in rows("preference").read_text().splitlines()]
+    for number, row in enumerate(listed[:5]):
+        row["margin"] = 0.5 * (number + 1)
+    data = rows(listed)
+    _, _, events = run_stage("reward", "with", {"data": data, "base": base}, **SETTINGS)
+    assert any("5 of 12 rows have a margin" in event.text for event in events if event.kind == "note")
+    first = next(event.values["loss"] for event in events if event.kind == "metric")
+    _, _, events = run_stage("reward", "without", {"data": data, "base": base}, **SETTINGS, margin=False)
+    assert next(event.values["loss"] for event in events if event.kind == "metric") < first
+    listed[7]["margin"] = "much"
+    with pytest.raises(DataError, match=r"the column 'margin' is 'much'.*") as caught:
+        run_stage("reward", "wrong", {"data": rows(listed, name="wrong"), "base": base}, **SETTINGS)
+    assert "wrong.jsonl:8" in caught.value.what
