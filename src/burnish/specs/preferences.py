@@ -60,8 +60,11 @@ class DpoSpec(ReferencedSpec):
     """Weight of the cross-entropy of the chosen answers, which is added to the loss (RPO)."""
 
     @model_validator(mode="after")
-    def smoothing_belongs_to_the_loss(self) -> "DpoSpec":
+    def settings_belong_to_the_loss(self) -> "DpoSpec":
         _refuse_smoothing(self, ("sigmoid", "robust"))
+        values, given = self.__dict__, self.__pydantic_fields_set__
+        if values["loss"] == "ipo" and "length_normalised" in given and not values["length_normalised"]:
+            raise ValueError("loss: ipo is per token: remove length_normalised")
         return self
 
 

@@ -5,11 +5,13 @@ import json
 import pytest
 
 from burnish.core.context import Input
+from burnish.data.document import make_row
 from burnish.specs.tokens import RenderSpec
 from burnish.stages.tokens.rendering import LABELS, PAIRS, RowRenderer
 from burnish.stages.tokens.tokenising import tokenised_split
 from burnish.testing import temporary_context
 from burnish.tokens.load import load_tokenizer
+from burnish.tokens.rendering.renderer import Renderer
 
 TEMPLATE = (
     "{% if tools %}<|im_start|>tools\n{{ tools | tojson }}<|im_end|>\n{% endif %}"
@@ -72,3 +74,13 @@ def test_prompt_and_answers_are_rendered_whole_and_only_the_answers_turns_are_le
         assert tokenizer.decode(learned) == LEARNED[name]
     if kind == "label":
         assert rows.values["label"].tolist() == [0.0]
+
+
+def test_a_reward_model_is_trained_on_the_tokens_that_it_scores_as_a_reward(base, tmp_path):
+    tokenizer = load_tokenizer(base)
+    row = make_row("preference", "a:1", messages=PROMPT, chosen=GOOD[-1:], rejected=BAD)
+    trained = RowRenderer(tokenizer, RenderSpec()).to_train(row, PAIRS)
+    scorer = Renderer(tokenizer, RenderSpec(train_on="all", max_length=512, over_length="drop"))  # as RewardModel does
+    for piece, answer in zip(trained, (GOOD[-1:], BAD), strict=True):
+        (scored,) = scorer.render(make_row("chat", "a:1", messages=PROMPT + answer))
+        assert piece.ids.tolist() == scored.ids.tolist()

@@ -48,7 +48,7 @@ def test_a_reference_may_be_the_base_cached_or_at_each_step_itself_as_another_mo
         losses(run_stage(stage, name, {**inputs, **more}, **SETTINGS, **settings)[2])
         for name, more, settings in (
             ("cached", {}, {}),
-            ("each-step", {}, {"reference_log_probs": "each_step"}),
+            ("each-step", {}, {"reference_log_probs": "each_step", "reference": "base"}),
             ("other", {"reference": base}, {}),
             ("listed", {"reference": artifact}, {}),
         )

@@ -11,6 +11,6 @@ from burnish.train.objectives.dpo import Dpo
 def run(spec: DpoSpec, ctx: Context) -> Outcome:
     """Train on the preference rows of the train split; save the adapter, or the whole model, with its tokenizer."""
     run = Run.of(spec, ctx, PAIRS)
-    if spec.reference_log_probs == "each_step":
+    if spec.reference_log_probs == "each_step" and spec.reference == "base":
         return run.train(Dpo(spec))
     return run.train(Dpo(spec), Reference(run).complete)

@@ -24,7 +24,8 @@ def run(spec: KtoSpec, ctx: Context) -> Outcome:
                 f"the {split} split has one row, and loss: kto pairs prompts and answers of different rows",
                 "add rows, or set loss: apo_zero_unpaired",
             )
-    reference = None if spec.reference_log_probs == "each_step" else Reference(run, mismatched=needs_pairs)
+    is_at_each_step = spec.reference_log_probs == "each_step" and spec.reference == "base"
+    reference = None if is_at_each_step else Reference(run, mismatched=needs_pairs)
 
     def complete(passes: ForwardPasses, data: TokenisedRows, split: str, visits: Visits) -> TokenisedRows:
         for note in _about_labels(data, split, visits):

@@ -37,7 +37,7 @@ class Dpo(Separable):
     def __init__(self, spec: DpoSpec):
         self.beta, self._sft_weight = spec.beta, spec.sft_weight
         self._loss = losses(spec.loss, spec.label_smoothing)
-        self._per_token = spec.loss == "ipo" or spec.length_normalised
+        self._per_token = spec.length_normalised or spec.loss == "ipo"
         self._each_step = spec.reference_log_probs == "each_step"
 
     def score(self, forward: Forward, batch: Batch, whole: Whole) -> Scored:
