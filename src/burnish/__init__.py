@@ -20,6 +20,7 @@ __version__ = version.VERSION
 _VERBS = {
     "BurnishError": "burnish.core.errors",
     "plan": "burnish.studio.planning",
+    "prove": "burnish.studio.proving",
     "run": "burnish.studio.running",
     "run_stage": "burnish.studio.running",
     "runs": "burnish.studio.runs",
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from burnish.studio.exploration import chat, inspect
     from burnish.studio.machine import doctor, env
     from burnish.studio.planning import plan
+    from burnish.studio.proving import prove
     from burnish.studio.replay import replay
     from burnish.studio.rows import rows
     from burnish.studio.running import run, run_stage
@@ -57,6 +59,7 @@ __all__ = [
     "env",
     "inspect",
     "plan",
+    "prove",
     "replay",
     "resume",
     "rows",

@@ -86,7 +86,8 @@ def run_fit(base: Path, random_rows: Callable[..., TokenisedRows], tmp_path: Pat
         tokens: TrainedTokens | None = None,
         **settings: Any,
     ) -> Ran:
-        asked = {"max_steps": 10, "batch_size": 6, "learning_rate": 1e-2, "checkpoint": {"every": 1}} | settings
+        asked = {"max_steps": 10, "batch_size": 6, "learning_rate": 1e-2, "checkpoint": {"every": 1}, "prove": "off"}
+        asked |= settings
         spec = SftSpec(data="file:rows", base="file:base", **asked)
 
         made, step = [], Loop._step

@@ -10,9 +10,9 @@ from burnish.models.load import quiet_transformers
 from burnish.models.probing import causal_model
 from burnish.specs.train import AdamWSpec, LoraSpec
 from burnish.train.batches import TokenisedRows, make_batch
-from burnish.train.fit import _recompute_activations
 from burnish.train.footprint import Footprint, ModelShape
 from burnish.train.optim.optimizers import Optimizer
+from burnish.train.ready import recompute_activations
 from burnish.train.scoring import Scorer
 from families import build
 from peak_memory import peak_memory
@@ -39,7 +39,7 @@ def measured(family, sizes, dtype, lora, checkpointing, tokens):
         for weight in model.parameters():
             weight.data = weight.data.to(dtype)
         if checkpointing:
-            _recompute_activations(model)
+            recompute_activations(model)
         scorer, optimizer = Scorer(model), Optimizer(model, AdamWSpec())
     random = np.random.default_rng(0)
     rows = TokenisedRows.of(

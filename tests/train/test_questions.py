@@ -79,8 +79,8 @@ def bare(causal=None, **attributes) -> Scorer:
     usual = {"model": causal, "causal": causal, "head": causal.head, "packs": False, "reason": "", "kernel_reason": ""}
     usual |= {"_trusts_kernel": True, "_flash": None, "_trunk": causal.trunk, "_scale": 1.0, "_softcap": None}
     usual |= {"_sends_positions": True, "_keeps_logits": True, "keeps_routing": False, "routing": None}
-    usual |= {"_closed_form": True, "_attention": "sdpa", "_rounding": lambda: 0.0, "_packed_attention": "packed"}
-    usual |= {"_fused": FusedLora(nn.Module())}
+    usual |= {"_closed_form": True, "_attention": "sdpa", "rounding": lambda: 0.0, "_packed_attention": "packed"}
+    usual |= {"fused": FusedLora(nn.Module())}
     vars(scorer).update(usual | attributes)
     return scorer
 

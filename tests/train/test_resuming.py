@@ -30,7 +30,6 @@ from burnish.train.fit import (
     _measures,
     _origin,
     _plan,
-    _recompute_activations,
     _report_attention,
     _resume,
     _settings,
@@ -39,6 +38,7 @@ from burnish.train.fit import (
     seed_everything,
 )
 from burnish.train.optim.optimizers import Optimizer
+from burnish.train.ready import recompute_activations
 from burnish.train.resolve import Resolved
 
 
@@ -102,7 +102,7 @@ def test_the_adapters_of_dora_stay_in_float32_as_in_peft(base, dora):
 @pytest.mark.parametrize("name", ["activation_checkpointing_enable", "gradient_checkpointing_enable"])
 def test_activations_are_recomputed_without_reentrance_under_either_name(name):
     asked = []
-    _recompute_activations(SimpleNamespace(**{name: asked.append}))
+    recompute_activations(SimpleNamespace(**{name: asked.append}))
     assert asked == [{"use_reentrant": False}]
 
 

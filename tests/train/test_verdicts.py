@@ -126,7 +126,7 @@ def bare(causal=None, **attributes) -> Scorer:
     scorer, causal = Scorer.__new__(Scorer), causal or Causal()
     usual = {"model": causal, "causal": causal, "packs": False, "reason": "", "kernel_reason": "", "_trunk": "trunk"}
     usual |= {"_trusts_kernel": True, "_flash": None, "_attention": "sdpa", "_packed_attention": "packed"}
-    usual |= {"_rounding": lambda: 0.0, "_fused": FusedLora(nn.Module())}
+    usual |= {"rounding": lambda: 0.0, "fused": FusedLora(nn.Module())}
     vars(scorer).update(usual | attributes)
     scorer._question = lambda lengths, changed=0: (list(lengths), [SimpleNamespace(rows=[n]) for n in lengths])
     return scorer
@@ -186,7 +186,7 @@ def test_in_bfloat16_what_a_row_changes_in_another_is_compared_with_rounding(
     causal.dtype = torch.bfloat16
     if experts:
         causal.experts = nn.Identity()
-    scorer, questions = bare(causal, _rounding=lambda: rounding), []
+    scorer, questions = bare(causal, rounding=lambda: rounding), []
     usual = scorer._question
 
     def question(lengths, changed=0):

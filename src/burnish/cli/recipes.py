@@ -1,4 +1,4 @@
-"""The commands on recipes: `run`, `plan`, `demo`, `init`, `schema`."""
+"""The commands on recipes: `run`, `plan`, `prove`, `demo`, `init`, `schema`."""
 
 import shlex
 from pathlib import Path
@@ -84,6 +84,45 @@ def plan(
         f"{len(times)} of {len(found.steps)} steps to run{estimate}; {file_size(found.free_bytes)} of disk free"
     )
     return None
+
+
+def prove(
+    ctx: typer.Context,
+    files: Files,
+    step: Annotated[
+        str | None, typer.Option(help="The training step; default: the only one.", autocompletion=completion.steps)
+    ] = None,
+    set: Set = None,
+) -> None:
+    """Check a training step on its own model and rows, and train nothing.
+
+    Steps before it are run. The exit status is 1 if a check does not hold.
+    """
+    from burnish.cli.progress import TerminalWatcher
+    from burnish.studio.proving import prove as check
+
+    output: Output = ctx.obj
+    watcher = None if output.json else TerminalWatcher(output.console)
+    found = check(files, step=step, settings=set or (), workspace=output.workspace, watcher=watcher)
+    if output.json:
+        output.print_json(found.as_dict())
+    else:
+        rows = [
+            (check["name"], check["verdict"], check["found"], _number(check["measured"]), _number(check["allowed"]))
+            for check in found.proof["checks"]
+        ]
+        title = f"{found.step}  {found.proof['sample']}"
+        output.table(title, ("check", "verdict", "what was found", "measured", "allowed"), rows)
+        for check_ in found.proof["checks"]:
+            if check_["fix"]:
+                output.console.print(plain(f"{check_['name']}: {check_['fix']}"), markup=False)
+        output.console.print(str(found.path), markup=False)
+    if not found.holds:
+        raise typer.Exit(1)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2g}"
 
 
 def demo(ctx: typer.Context, set: Set = None, force: Force = None) -> None:
@@ -184,5 +223,5 @@ def _run(
 
 
 def register(app: typer.Typer) -> None:
-    for command in (demo, run, plan, replay, init, schema):
+    for command in (demo, run, plan, prove, replay, init, schema):
         app.command(cls=Command)(command)

@@ -159,6 +159,7 @@ def _lines(step: dict[str, Any]) -> list[tuple[str, Any]]:
     chosen = dict.fromkeys(f"{c['field']} = {c['value']} ({c['reason']})" for c in step["chosen"])
     lines += [("chosen for you", text) for text in chosen]
     lines += [("measure", f"{key} = {value}") for key, value in step["metrics"].items()]
+    lines += [("check", f"{check['name']}: {check['verdict']}, {check['found']}") for check in step["checks"]]
     lines += [("note", text) for text in dict.fromkeys(step["notes"])]
     if step["error"] and step["state"] != "succeeded":
         lines += [("error", step["error"]["what"]), ("hint", step["error"]["fix"])]

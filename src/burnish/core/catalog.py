@@ -44,7 +44,9 @@ class Stage:
             raise MachineError("machine.broken-plugin", f"{what}: {reason(error)}", fix) from error
 
     def kind_for(self, spec: "Spec") -> str:
-        """The kind of artifact for this spec: an adapter, or a model if all weights are trained."""
+        """The kind of artifact for this spec: a model if all weights are trained, a proof with prove: only."""
+        if spec.__dict__.get("prove") == "only":
+            return "proof"
         method = spec.__dict__.get("method")
         if self.produces in ("model", "adapter") and method is not None:
             return "adapter" if method.__dict__["kind"] in ("lora", "qlora") else "model"

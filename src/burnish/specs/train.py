@@ -315,6 +315,9 @@ class TrainSpec(Spec):
     resume: Annotated[str, Runtime(("auto", "never"))] = "auto"
     """`auto` resumes from the newest valid checkpoint of the same step, `never` starts from scratch, a path resumes
     from that checkpoint, where settings such as learning_rate may differ."""
+    prove: Annotated[Literal["auto", "off", "only"], Runtime(("auto", "off"))] = "auto"
+    """`auto` checks the training on a few of its rows before the first step, and stops if a check does not hold; `only`
+    ends there, as `burnish prove` does."""
     track: Annotated[list[Tracker], RUNTIME] = []
     """Experiment trackers that also receive metrics."""
     log_every: Annotated[int, RUNTIME] = Field(default=1, ge=1, le=MAX_COUNT)

@@ -10,6 +10,7 @@ from typing import Any
 
 from burnish.core.errors import AskError, BurnishError
 from burnish.core.events import Event, Metric
+from burnish.core.files import read_json
 from burnish.core.fingerprint import flattened
 from burnish.core.plan import make_plan
 from burnish.core.recipes.recipe import recipe_of
@@ -55,7 +56,7 @@ def _row(run: Run) -> dict[str, Any]:
 
 
 def show(name: str = "latest", *, workspace: Path | str | None = None) -> list[dict[str, Any]]:
-    """For each step of a run: its row, settings, inputs, chosen values, notes, error, path, provenance."""
+    """For each step of a run: its row, settings, inputs, chosen values, notes, error, path, checks, provenance."""
     shown: list[dict[str, Any]] = []
     for run in Workspace.find(workspace).find_runs(name):
         artifact = run.artifact()
@@ -72,10 +73,18 @@ def show(name: str = "latest", *, workspace: Path | str | None = None) -> list[d
                 "notes": [e.text for e in events if e.kind == "note"],
                 "error": run.record.get("error"),
                 "path": str(artifact.path) if artifact else None,
+                "checks": _checks(artifact.path) if artifact else [],
                 "provenance": dict(artifact.provenance) if artifact else {},
             }
         )
     return shown
+
+
+def _checks(folder: Path) -> list[dict[str, Any]]:
+    """The checks in the `proof.json` of an artifact, if it has one."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return read_json(folder / "proof.json")["checks"]
+    return []
 
 
 def tail(

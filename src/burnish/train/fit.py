@@ -16,12 +16,12 @@ from torch import nn
 
 from burnish.core import fingerprint
 from burnish.core.context import Context
-from burnish.core.errors import AskError, ModelError
+from burnish.core.errors import AskError
 from burnish.core.events import Chosen, Event, Note
-from burnish.models.adapters.initial import fixed_matrices
 from burnish.models.probing import causal_model
 from burnish.specs.train import MAX_COUNT, LoraSpec, PretrainSpec, SftSpec, TrainSpec, WholeModelSpec
 from burnish.tokens.tokenised import TokenisedRows
+from burnish.train import ready
 from burnish.train.batches import FixedRows, StepPlan, Visits
 from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder, load, read, read_weights
 from burnish.train.checkpoints.lineage import Origin
@@ -36,6 +36,8 @@ from burnish.train.objectives.objective import Objective
 from burnish.train.optim.optimizers import Optimizer
 from burnish.train.passes import ForwardPasses, Passes
 from burnish.train.precision import Start, give_whole_model
+from burnish.train.proofs import running as proofs
+from burnish.train.proofs.subject import NOTHING, Known, Subject
 from burnish.train.reporting import curve, ledger
 from burnish.train.reporting.ledger import LedgerType
 from burnish.train.resolve import Resolved
@@ -63,6 +65,8 @@ class Fitted:
     measures: dict[str, Any]
     provenance: dict[str, Any]
     """`resumed`: the named checkpoints that the run was resumed from, and the settings changed there."""
+    is_proof: bool = False
+    """True if nothing was trained: prove: only."""
 
 
 def seed_everything(seed: int) -> None:
@@ -82,27 +86,29 @@ def fit(
     start: Start | None = None,
     objective: Objective = CAUSAL,
     complete: Complete = as_they_are,
+    known: Known = NOTHING,
 ) -> Fitted:
     """Train `model` in place and write `rows.parquet`, `loss.png` and `trackers/` into `ctx.out`.
 
-    `complete` adds to a split what the objective needs of the model before the first step.
+    `complete` adds to a split what the objective needs of the model before the first step. `known` is what some checks
+    need; with `prove: only`, nothing is trained after them.
 
     Errors: those of the loop; AskError `ask.wrong-value` when the model does not support the requested attention;
     ModelError `model.broken` when the rows have tokens outside the model's embedding.
     """
-    _check_tokens(model, rows, held_out)
+    ready.check_tokens(model, rows, held_out)
     method = getattr(spec, "method", None)
     save_dtype = method.save_dtype if isinstance(method, WholeModelSpec) else None
     if hasattr(model, "peft_config"):
-        _cast_trained(model, resolved.dtype)
+        ready.cast_trained(model, resolved.dtype)
     if resolved.gradient_checkpointing:
-        _recompute_activations(model)
+        ready.recompute_activations(model)
     balance, note = balance_of(causal_model(model), spec.router_aux_loss_coef)
     if note is not None:
         ctx.emit(note)
     fused = FusedLora(model)
     is_fused = bool(fused.layers)
-    scorer = Scorer(model, spec.attention, _longest(rows, held_out), fused, rows.width)
+    scorer = Scorer(model, spec.attention, ready.longest(rows, held_out), fused, rows.width)
     scorer.keeps_routing = balance is not None
     if is_fused and not fused.layers:
         ctx.emit(Note(text="the adapters are computed by PEFT: burnish's own layers differ from them for this model"))
@@ -128,8 +134,9 @@ def fit(
         is_stopping=lambda: ctx.stopping,
     )
     origin = _origin(spec, ctx, rows, held_out, optimizer)
-    rows = complete(passes, rows, "train", plan.visits(settings.total_steps))
-    if held_out is not None:
+    visits, only_proves = plan.visits(settings.total_steps), spec.prove == "only"
+    rows = complete(passes, rows, "train", proofs.sampled(rows, visits.rows, model) if only_proves else visits)
+    if held_out is not None and not only_proves:
         held_out = complete(passes, held_out, "validation", Visits.once(len(held_out)))
     loop = Loop(
         passes,
@@ -145,10 +152,14 @@ def fit(
     resumed_from, continues = _resume(spec.resume, loop, checkpoints, ctx.emit)
     checkpoints.refuse_without_room(loop.checkpoint_bytes())
     ctx.check_settings()
+    proved = proofs.prove_once(Subject(passes, rows, spec, visits.rows, known, resumed_from is not None), ctx)
+    if only_proves:
+        proofs.publish(ctx)
+        return Fitted(dict(proved), {}, is_proof=True)
     if resumed_from is None:
         checkpoints.clear()
-    visits, type = ctx.scratch / "ledger" / "visits.bin", LedgerType(objective.row_values)
-    ledger.name_rows(visits, rows.row_ids, type)
+    journal, type = ctx.scratch / "ledger" / "visits.bin", LedgerType(objective.row_values)
+    ledger.name_rows(journal, rows.row_ids, type)
     with _tracking(spec, ctx, loop.state.step, continues) as tracking:
         loop.emit = tracking.emit
         state = loop.run()
@@ -164,51 +175,12 @@ def fit(
     else:  # adapters are small: they are saved in float32, as trained
         optimizer.give_masters()
     model.eval()
-    ledger.publish(visits, rows.row_ids, ctx.out / "rows.parquet", type)
+    proofs.publish(ctx)
+    ledger.publish(journal, rows.row_ids, ctx.out / "rows.parquet", type)
     weights = objective.row_weights(rows, np.arange(len(rows)))
-    curve.draw(type.read(visits), weights, state.evaluations, ctx.out / "loss.png", objective.per)
+    curve.draw(type.read(journal), weights, state.evaluations, ctx.out / "loss.png", objective.per)
     provenance = {"resumed": loop.lineage} if loop.lineage else {}
     return Fitted(_measures(state, plan, rows, resumed_from) | saved, provenance)
-
-
-def _check_tokens(model: nn.Module, *splits: TokenisedRows | None) -> None:
-    embedding: Any = causal_model(model).get_input_embeddings()
-    embedded = len(embedding.weight)
-    highest = max(int(split.ids.max()) for split in splits if split is not None)
-    if highest >= embedded:
-        raise ModelError(
-            "model.broken",
-            f"the rows hold token id {highest}, but the model embeds only {embedded} tokens",
-            "use the tokenizer that belongs to the model, or resize the model's embedding",
-        )
-
-
-def _longest(*splits: TokenisedRows | None) -> int:
-    return max(int(split.sequence_lengths.max(initial=0)) for split in splits if split is not None)
-
-
-def _cast_trained(model: nn.Module, dtype: torch.dtype) -> None:
-    """Cast adapters to the run's dtype; their float32 masters are in the optimizer.
-
-    Those of DoRA stay in float32, as in PEFT: the norm of weight and change together loses more than rounding. So do
-    those that start from the base's weights: an update is small beside them.
-    A full model is loaded in that dtype, except for weights that its family keeps in float32.
-    """
-    configs: Any = getattr(model, "peft_config", {})
-    is_dora = any(getattr(config, "use_dora", False) for config in configs.values())
-    stays = is_dora or bool(fixed_matrices(model))
-    for name, weight in model.named_parameters():
-        if weight.requires_grad and not (stays and ".lora_" in name):
-            weight.data = weight.data.to(dtype)
-
-
-def _recompute_activations(model: nn.Module) -> None:
-    causal = causal_model(model)
-    try:  # older versions of transformers use another name
-        enable = causal.activation_checkpointing_enable
-    except AttributeError:
-        enable = causal.gradient_checkpointing_enable
-    enable({"use_reentrant": False})
 
 
 def _report_attention(spec: TrainSpec, scorer: Scorer, emit: Callable[[Event], None]) -> None:

@@ -31,7 +31,7 @@ class Forward:
 
     def __init__(self, model: nn.Module, attention: str = "auto", fused: FusedLora | None = None):
         self.model = model
-        self._fused = fused or FusedLora(nn.Module())
+        self.fused = fused or FusedLora(nn.Module())
         self.causal = causal_model(model)
         self.keeps_routing = False
         """True fills `routing`: the router logits [T, experts] of each mixture of experts in the last batch, in which a
@@ -58,6 +58,17 @@ class Forward:
     def uses_own_head(self) -> bool:
         """True if the model's own forward computes the logits."""
         return self._trunk is None
+
+    @contextmanager
+    def plain(self) -> Iterator[None]:
+        """The model's own attention and layers inside the block."""
+        used = self._attention
+        self._set_attention(self._plain_attention)
+        try:
+            with self.fused.removed():
+                yield
+        finally:
+            self._set_attention(used)
 
     def restore_attention(self) -> None:
         """Restore the model's own attention."""
@@ -112,7 +123,7 @@ class Forward:
 
     def hidden(self, batch: Batch) -> Tensor:
         """The last hidden states, [T, d]."""
-        return self._joined(batch, lambda part: self._trunk(**self._inputs(part)), "last_hidden_state")
+        return self.joined(batch, lambda part: self._trunk(**self._inputs(part)), "last_hidden_state")
 
     def route(self, batch: Batch) -> tuple[Tensor, ...]:
         """Run the model for its `routing` only. Errors: those of `routed`."""
@@ -125,7 +136,7 @@ class Forward:
             raise self._unsupported("it returns no router logits in training, which its load-balancing loss needs")
         return self.routing
 
-    def _joined(self, batch: Batch, run: Callable[[Batch], Any], name: str) -> Tensor:
+    def joined(self, batch: Batch, run: Callable[[Batch], Any], name: str) -> Tensor:
         """A result of `run` [T, …]; sequences that may not share a pass are run one after the other, and joined."""
         parts = [batch] if self.packs or len(batch.bounds) == 2 else batch.alone()
         outputs = [run(part) for part in parts]
@@ -141,7 +152,7 @@ class Forward:
         """The logits of the model's own forward, at some positions [K, V] or all [T, V]."""
         is_whole = self.packs or len(batch.bounds) == 2
         kept = {} if positions is None or not self._keeps_logits or not is_whole else {"logits_to_keep": positions}
-        logits = self._joined(batch, lambda part: self.causal(**self._inputs(part), **kept), "logits")
+        logits = self.joined(batch, lambda part: self.causal(**self._inputs(part), **kept), "logits")
         return logits if kept or positions is None else logits[positions]
 
     def _trained_in_head(self) -> list[nn.Parameter]:

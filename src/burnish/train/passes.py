@@ -135,7 +135,9 @@ class Passes(ForwardPasses):
     ):
         super().__init__(scorer, state, emit=emit, is_stopping=is_stopping)
         self.objective, self.optimizer = objective, optimizer
-        self._max_grad_norm, self._balance, self._dropout = max_grad_norm, balance, dropout
+        self.max_grad_norm, self.balance, self._dropout = max_grad_norm, balance, dropout
+        self.assumed: torch.Tensor | None = None
+        """If set, it stands for what the objective surveys."""
         self._runs_ahead = self._device.type != "cpu"  # a CPU cannot prepare the batch meanwhile
         self._ahead: tuple[bytes, Batch] | None = None
         self.balances = balance is not None
@@ -151,7 +153,7 @@ class Passes(ForwardPasses):
             randomness, drawn = capture_randomness(), generator_states(self._device)
             try:
                 numbers, parts = self._accumulate(data, rows, whole)
-                norm = self.optimizer.clip(self._max_grad_norm)
+                norm = self.optimizer.clip(self.max_grad_norm)
                 if repeated:
                     self._tell_repeated(drawn)
                 return Gradient(
@@ -208,11 +210,11 @@ class Passes(ForwardPasses):
             batch = self._batch(data, part)
             scored = objective.score(self.scorer, batch, whole)
             loss = scored.loss
-            if self._balance is not None:
+            if self.balance is not None:
                 routing = self.scorer.routed()
-                counted = self._balance.counts(routing) if counts is None else counts
-                uneven = self._balance.part_of_loss(routing, counted, tokens)
-                loss = loss + self._balance.coefficient * uneven
+                counted = self.balance.counts(routing) if counts is None else counts
+                uneven = self.balance.part_of_loss(routing, counted, tokens)
+                loss = loss + self.balance.coefficient * uneven
                 total[1] += uneven.detach()
             loss.backward()
             self.optimizer.gather()
@@ -223,9 +225,9 @@ class Passes(ForwardPasses):
 
     def _surveyed(self, data: TokenisedRows, rows: NDArray[np.int64]) -> Whole:
         """What is known of a step before its first micro-batch; no part of it depends on the split."""
-        whole = self._whole(data, rows)
-        if not self.objective.surveys:
-            return whole
+        whole = self.whole(data, rows)
+        if not self.objective.surveys or self.assumed is not None:
+            return replace(whole, surveyed=self.assumed)
         parts = self.each(
             *self.objective.survey_rows(data, rows), lambda batch: self.objective.survey(self.scorer, batch)
         )
@@ -234,12 +236,12 @@ class Passes(ForwardPasses):
     @torch.no_grad()
     def _expert_counts(self, data: TokenisedRows, split: list[NDArray[np.int64]]) -> torch.Tensor | None:
         """How often each expert is chosen in the step [experts]; the passes draw the step's own random numbers."""
-        if self._balance is None or len(split) == 1:
+        if self.balance is None or len(split) == 1:
             return None
         randomness, counts = capture_randomness(), list[torch.Tensor]()
         for part in split:
             self._raise_if_stopping()
-            counts.append(self._balance.counts(self.scorer.route(self._batch(data, part))))
+            counts.append(self.balance.counts(self.scorer.route(self._batch(data, part))))
         restore_randomness(randomness)
         return torch.stack(counts).sum(0)
 
@@ -247,11 +249,16 @@ class Passes(ForwardPasses):
         ahead, self._ahead = self._ahead, None
         is_made = ahead is not None and ahead[0] == part.tobytes()
         batch = ahead[1] if ahead is not None and is_made else self._made(data, part)
-        if self._dropout is not None:
-            self._dropout.begin(self.state.step, batch)
+        self.begin(batch)
         return batch
 
-    def _whole(self, data: TokenisedRows, rows: NDArray[np.int64]) -> Whole:
+    def begin(self, batch: Batch) -> None:
+        """Name the batch of the next pass for dropout."""
+        if self._dropout is not None:
+            self._dropout.begin(self.state.step, batch)
+
+    def whole(self, data: TokenisedRows, rows: NDArray[np.int64]) -> Whole:
+        """What the rows of a step say of it."""
         learned = data.learned_of(rows).sum(0).tolist()
         totals = {name: float(array[rows].sum()) for name, array in data.values.items() if array.ndim == 1}
         return Whole(float(self.objective.row_weights(data, rows).sum()), tuple(learned), totals)

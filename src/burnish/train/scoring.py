@@ -35,6 +35,7 @@ from burnish.train.batches import Batch, TokenisedRows, make_batch
 from burnish.train.forward import Forward
 from burnish.train.kernels import attention as per_sequence
 from burnish.train.kernels.lora import FusedLora
+from burnish.train.proofs.question import Check
 
 _TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
 _GRADIENT_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
@@ -73,11 +74,13 @@ class Scorer(Forward):
         plain = self._plain_attention
         self.kernel_reason = ""
         """Why a packed batch is not given to the kernel for all of its sequences; empty where it is, and on a CPU."""
+        self.checks: list[Check] = []
+        """The tests of the model, with their verdicts."""
         flash = self._flash = per_sequence.flash_on(self.causal.device)
         if flash is not None:
             flash.refusals.clear()
         with evaluating(self.model):
-            self._rounding = cache(lambda: self._rounding_of_states(plain))  # measured once a comparison needs it
+            self.rounding = cache(lambda: self._rounding_of_states(plain))  # measured once a comparison needs it
             self._learn_the_forward()
             if attention in ("auto", "varlen"):
                 self._learn_to_pack(plain, longest)
@@ -104,7 +107,7 @@ class Scorer(Forward):
         """Find positions, trunk and head that reproduce the model's own logits, or none of these."""
         batch = self._question(_SHORT)[1][0]
         try:
-            with self._fused.removed():
+            with self.fused.removed():
                 own = self.causal(input_ids=batch.input_ids, use_cache=False).logits[0]
         except Exception as error:  # a family may raise any error here
             raise self._unsupported(f"its own forward pass fails: {error_text(error)}") from error
@@ -112,7 +115,7 @@ class Scorer(Forward):
             raise self._unsupported("its logits are NaN or infinite")
 
         def agrees(logits: Callable[[], Tensor], expected: Tensor = own) -> bool:
-            return not _refusal(lambda: off_by(logits(), expected, _TOLERANCE, self._rounding))
+            return not _refusal(lambda: off_by(logits(), expected, _TOLERANCE, self.rounding))
 
         some = batch.positions[1:]
         if not agrees(lambda: self._own_logits(batch, some), own[some]):  # one of the two, or both
@@ -125,9 +128,9 @@ class Scorer(Forward):
         self._trunk = None
         if agrees(lambda: self._own_logits(batch)):
             return
-        if not self._fused.layers:
+        if not self.fused.layers:
             raise self._unsupported("its logits differ between two forward passes of the same row")
-        self._fused.remove()
+        self.fused.remove()
         self._sends_positions = self._keeps_logits = True
         self._learn_the_forward()
 
@@ -180,13 +183,13 @@ class Scorer(Forward):
             self._set_attention(per_sequence.register())
             every = torch.arange(len(rows)).numpy()
             found = states(batch := make_batch(rows, every, self.causal.device))
-            reads = off_by(found, alone, _TOLERANCE, self._rounding)
+            reads = off_by(found, alone, _TOLERANCE, self.rounding)
             if not reads and not self._is_exact and not has_experts(self.causal):
                 # rounding may hide a leak: the same batch with other rows has the same rounding, bit for bit
                 others = states(make_batch(self._question(lengths, changed=1)[0], every, self.causal.device))
                 kept = [at for start, end in list(pairwise(batch.bounds))[1::2] for at in range(start, end)]
                 changed = distance(others[kept], found[kept])
-                reads = changed > 0 and changed > _SHARE_OF_LEAK * max(self._rounding(), _LEAST_ROUNDING)
+                reads = changed > 0 and changed > _SHARE_OF_LEAK * max(self.rounding(), _LEAST_ROUNDING)
             return "layers of this model read across packed sequences" if reads else ""
 
         return _refusal(packed)
@@ -223,12 +226,12 @@ class Scorer(Forward):
             return (self.token_losses(batch) * signs).sum()
 
         with torch.no_grad():
-            found = off_by(self.token_losses(shared), self.token_losses(apart), _TOLERANCE, self._rounding)
+            found = off_by(self.token_losses(shared), self.token_losses(apart), _TOLERANCE, self.rounding)
         weights = some_trained(self.model)
         if found or not weights:
             return found
         expected = gradient(lambda: loss(apart), weights)
-        return off_by(gradient(lambda: loss(shared), weights), expected, _GRADIENT_TOLERANCE, self._rounding)
+        return off_by(gradient(lambda: loss(shared), weights), expected, _GRADIENT_TOLERANCE, self.rounding)
 
     @property
     def _is_exact(self) -> bool:
@@ -258,7 +261,7 @@ class Scorer(Forward):
         used = self._packed_attention if self.packs else plain
         self._set_attention(plain)
         try:
-            with self._fused.removed():
+            with self.fused.removed():
                 expected = gradient(own, weights)
         except Exception as error:  # a family may raise any error here
             raise self._unsupported(f"its own loss has no gradient: {error_text(error)}") from error
@@ -269,8 +272,8 @@ class Scorer(Forward):
         self._set_attention(used)
         if not (why := _refusal(lambda: off_by(gradient(ours, weights), expected, _GRADIENT_TOLERANCE, rounding))):
             return
-        if self._fused.layers:
-            self._fused.remove()
+        if self.fused.layers:
+            self.fused.remove()
         elif self.packs and self._trusts_kernel and self._flash is not None:
             self._trusts_kernel, self.kernel_reason = False, f"with it a packed batch has another gradient ({why})"
         elif self.packs:

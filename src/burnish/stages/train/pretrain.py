@@ -21,6 +21,7 @@ from burnish.stages.train.training import (
 from burnish.tokens.load import load_tokenizer
 from burnish.train.fit import fit, seed_everything
 from burnish.train.precision import Start
+from burnish.train.proofs.subject import Known
 from burnish.train.resolve import Resolved
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def run(spec: PretrainSpec, ctx: Context) -> Outcome:
     else:
         model, start = _new_model(config, resolved, spec.seed), _start_of_new(config, resolved, spec.seed)
     model = with_method(model, spec.method, ctx, tokens)
-    fitted = fit(spec, ctx, model, rows, held_out, resolved, start)
+    fitted = fit(spec, ctx, model, rows, held_out, resolved, start, known=Known(tokenizer, base))
     return save(model, tokenizer, base, ctx, fitted)
 
 

@@ -40,6 +40,8 @@ def run(spec: RewardSpec, ctx: Context) -> Outcome:
     pad = _padding(run, causal)
     _check_classifier(run, causal, pad)
     fitted = fit(spec, ctx, model, run.rows, run.held_out, run.resolved, start_of(run.base, run.resolved), Reward(spec))
+    if fitted.is_proof:
+        return Outcome("proof", fitted.measures)
     is_adapter = hasattr(model, "peft_config")
     run.tokenizer.pad_token_id = pad
     with quiet_transformers():

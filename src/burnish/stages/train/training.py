@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,7 +13,7 @@ from burnish.core.context import Context, Input, Outcome
 from burnish.core.errors import AskError, BurnishError, DataError, ModelError
 from burnish.core.events import Note, Progress
 from burnish.core.faults import reason
-from burnish.data.dataset import split_names
+from burnish.data.dataset import open_rows, split_names
 from burnish.models.adapters.attach import attach_lora, save_adapter, without_adapter
 from burnish.models.adapters.new_tokens import TrainedTokens
 from burnish.models.adapters.targets import plan_targets
@@ -31,17 +33,23 @@ from burnish.stages.tokens.rendering import TEXTS, Layout, RowRenderer
 from burnish.stages.tokens.tokenising import tokenised_split
 from burnish.tokens.added import add_tokens
 from burnish.tokens.load import load_tokenizer
+from burnish.tokens.rendering.renderer import Renderer
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.fit import CAUSAL, Complete, Fitted, as_they_are, fit, seed_everything
 from burnish.train.footprint import ModelShape
 from burnish.train.objectives.objective import Objective
 from burnish.train.precision import Start
+from burnish.train.proofs.examples import Example, examples_of
+from burnish.train.proofs.subject import Known
 from burnish.train.resolve import Machine, Resolved, beyond_context, refuse_without_device, resolve, slow_dtype
 from burnish.train.trackers import tracking
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+_EXAMPLES = 8
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,8 @@ class Run:
     resolved: Resolved
     tokens: TrainedTokens | None
     """Tokens whose embeddings are trained with an adapter."""
+    examples: tuple[Example, ...] = ()
+    """The first conversations of the train split, as they are served."""
 
     @classmethod
     def of(cls, spec: Any, ctx: Context, layout: Layout) -> "Run":
@@ -64,19 +74,32 @@ class Run:
         base = ctx.input("base")
         tokenizer = load_tokenizer(tokenizer_folder(base))
         tokens = trained_tokens(tokenizer, spec.method, ctx)
+        shown = first_examples(spec, ctx, tokenizer)
         rows, held_out = tokenised(spec, ctx, tokenizer, layout)
         trains_all = spec.method.kind in ("full", "freeze")
         resolved = resolve_run(spec, ctx, config_of(base), rows, held_out, trains_all)
-        return cls(spec, ctx, base, tokenizer, rows, held_out, resolved, tokens)
+        return cls(spec, ctx, base, tokenizer, rows, held_out, resolved, tokens, shown)
 
     def train(self, objective: Objective = CAUSAL, complete: Complete = as_they_are) -> Outcome:
         """Load the base, train it, and save the adapter, or the whole model, with its tokenizer."""
+        model, start = self.made(self.ctx), start_of(self.base, self.resolved)
+        quiet = replace(self.ctx, emit=lambda event: None)
+        known = Known(
+            self.tokenizer,
+            self.base,
+            self.examples,
+            make=lambda: self.made(quiet),
+            save=lambda model, folder: write(model, self.tokenizer, self.base, folder),
+        )
+        rows, held_out = self.rows, self.held_out
+        fitted = fit(self.spec, self.ctx, model, rows, held_out, self.resolved, start, objective, complete, known)
+        return save(model, self.tokenizer, self.base, self.ctx, fitted)
+
+    def made(self, ctx: Context) -> "nn.Module":
+        """The model before its first step: the seed alone determines the new weights."""
         spec: Any = self.spec
         seed_everything(spec.seed)
-        model = with_method(base_model(self.base, spec.method, self.resolved), spec.method, self.ctx, self.tokens)
-        start = start_of(self.base, self.resolved)
-        fitted = fit(spec, self.ctx, model, self.rows, self.held_out, self.resolved, start, objective, complete)
-        return save(model, self.tokenizer, self.base, self.ctx, fitted)
+        return with_method(base_model(self.base, spec.method, self.resolved), spec.method, ctx, self.tokens)
 
 
 def tokenised(
@@ -119,6 +142,17 @@ def tokenised(
         _refuse_evaluations(spec)
         return rows, None
     return rows, held_out
+
+
+def first_examples(spec: TrainSpec, ctx: Context, tokenizer: "PreTrainedTokenizerBase") -> tuple[Example, ...]:
+    """The first conversations of the train split, for a check that they are trained as they are served."""
+    if spec.prove == "off":
+        return ()
+    settings = spec.render.model_copy()  # these reads are not the training's
+    with suppress(BurnishError):  # reading the rows for training reports it
+        rows = islice(open_rows(ctx.input("data"), "train", report=lambda text: None), _EXAMPLES)
+        return examples_of(rows, Renderer(tokenizer, settings))
+    return ()
 
 
 def _require_bitsandbytes(spec: TrainSpec) -> None:
@@ -283,15 +317,21 @@ def save(
     fitted: Fitted,
 ) -> Outcome:
     """Write an adapter as PEFT does, or a whole model in safetensors, with its tokenizer and chat template."""
-    is_lora = hasattr(model, "peft_config")
+    if fitted.is_proof:
+        return Outcome("proof", fitted.measures)
+    write(model, tokenizer, base, ctx.out)
+    return Outcome("adapter" if hasattr(model, "peft_config") else "model", fitted.measures, fitted.provenance)
+
+
+def write(model: Any, tokenizer: "PreTrainedTokenizerBase", base: Input | None, folder: Path) -> None:
+    """Write an adapter or a whole model, and its tokenizer, to a folder."""
     with quiet_transformers():
-        if is_lora:
+        if hasattr(model, "peft_config"):
             assert base is not None
-            save_adapter(model, ctx.out, base)
+            save_adapter(model, folder, base)
         else:
-            model.save_pretrained(ctx.out)
-        tokenizer.save_pretrained(ctx.out)
-    return Outcome("adapter" if is_lora else "model", fitted.measures, fitted.provenance)
+            model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
 
 
 def _tokens_of(

@@ -61,6 +61,13 @@ class Optimizer:
         }
         self._optimizers = list(_build(self.masters, matrices, stacks, spec, lora_plus or 1.0))
 
+    @property
+    def decayed(self) -> list[str]:
+        """The names of the weights to which weight decay is applied."""
+        names = {id(master): name for name, master in self.masters.items()}
+        groups = [group for optimizer in self._optimizers for group in optimizer.param_groups]
+        return [names[id(master)] for group in groups if group["weight_decay"] for master in group["params"]]
+
     def gather(self) -> None:
         """Add the gradients of the last backward pass to the masters'; call it after each micro-batch."""
         waiting = {name: weight.grad for name, weight in self._rounded.items() if weight.grad is not None}

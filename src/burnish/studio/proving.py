@@ -1,0 +1,75 @@
+"""Prove a step of a recipe: run what it needs and its checks, and train nothing."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from burnish.core.errors import AskError
+from burnish.core.files import read_json
+from burnish.core.naming import nearest
+from burnish.core.plan import make_plan
+from burnish.core.recipes.recipe import Recipe, recipe_of, with_settings
+from burnish.core.runs.workspace import Workspace
+from burnish.studio.planning import RecipeLike, as_recipe
+from burnish.studio.running import Watcher, execute
+from burnish.studio.stopping import interruptible_planning
+
+FILE = "proof.json"
+
+
+@dataclass(frozen=True)
+class ProofResult:
+    """The checks of a step, each with name, question, verdict, numbers, and the fix of one that does not hold."""
+
+    run: str
+    step: str
+    path: Path
+    proof: Mapping[str, Any]
+
+    @property
+    def holds(self) -> bool:
+        """True if no check failed."""
+        return self.proof["failed"] == 0
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"run": self.run, "step": self.step, "path": str(self.path), **self.proof}
+
+
+def prove(
+    recipe: RecipeLike | Iterable[str | Path],
+    *,
+    step: str | None = None,
+    settings: Iterable[str] = (),
+    workspace: Path | str | None = None,
+    watcher: Watcher | None = None,
+) -> ProofResult:
+    """Check a training step on its own model and rows. The steps before it are run, or reused.
+
+    The checks are a run of their own, named `<recipe>-proof`. Errors: AskError `ask.bad-reference` for an unknown step,
+    `ask.missing-key` where several steps train; those of a run.
+    """
+    place = Workspace.find(workspace)
+    with interruptible_planning():
+        asked = as_recipe(recipe, settings)
+        name = _step(asked, step)
+        values = {**asked.as_dict(), "name": f"{asked.name}-proof"}
+        only = recipe_of(with_settings(values, [f"{name}.prove=only"])[0])
+        plan = make_plan(only, place, only=[name], force=[name])
+    found = execute(plan, place, watcher)
+    path = found[name].path / FILE
+    return ProofResult(found.name, name, path, read_json(path))
+
+
+def _step(recipe: Recipe, requested: str | None) -> str:
+    """The requested training step, or the only one."""
+    trains = [step.name for step in recipe.steps if "prove" in type(step.spec).model_fields]
+    if requested is None and len(trains) == 1:
+        return trains[0]
+    if requested is None:
+        what = f"the recipe has {len(trains)} training steps"
+        raise AskError("ask.missing-key", what, f"add --step: {', '.join(trains)}" if trains else "name another recipe")
+    if requested not in trains:
+        what = f"the recipe has no training step '{requested}'"
+        raise AskError("ask.bad-reference", what, nearest(requested, trains))
+    return requested

@@ -1,0 +1,111 @@
+"""Checks of the model before the first step: adapters, the seed, and what is saved."""
+
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from burnish.core.context import Input
+from burnish.models.load import load_model
+from burnish.models.probing import evaluating
+from burnish.train.proofs.question import Answer, Question, fails, holds, skipped
+from burnish.train.proofs.subject import Subject
+from burnish.train.proofs.twin import Plain
+
+_MOST_LOADED, _MOST_WRITTEN = 10**9, 10**8
+"""Parameters of a model that is loaded a second time, and of one that is written to disk whole."""
+_ORDINARY = (True, False, "gaussian", "orthogonal")
+"""Initialisations of LoRA that leave the base's weights as they are."""
+
+
+def off(subject: Subject) -> Answer:
+    if not hasattr(subject.model, "peft_config"):
+        return skipped("there is no adapter")
+    model: Any = subject.model
+    with subject.in_evaluation() as plain:
+        with model.disable_adapter():
+            disabled = plain.all_losses()
+        with subject.base_layers_only():
+            expected = plain.all_losses()
+    return subject.compare(disabled, expected, "losses with the adapter disabled, and of the base's own layers")
+
+
+def start(subject: Subject) -> Answer:
+    if subject.is_started:
+        return skipped("the training is resumed")
+    if not hasattr(subject.model, "peft_config"):
+        return skipped("there is no adapter")
+    if (how := _initialisation(subject.model)) not in _ORDINARY:
+        return skipped(f"{how} moves a part of the base's weights into the adapter")
+    with subject.in_evaluation() as plain:
+        found = plain.all_losses()
+        with subject.base_layers_only():
+            expected = plain.all_losses()
+    return subject.compare(found, expected, "losses with the fresh adapter, and of the base's own layers")
+
+
+def seed(subject: Subject) -> Answer:
+    if subject.known.make is None or subject.is_started:
+        return skipped("the training is resumed" if subject.is_started else "the model was made by the caller")
+    if subject.parameters > _MOST_LOADED:
+        return skipped(f"not checked: {subject.parameters:,} parameters are too many to load twice")
+    again = {name: weight for name, weight in subject.known.make().named_parameters() if weight.requires_grad}
+    if set(again) != set(subject.trained):
+        return fails("a second model made with the same seed has other trained weights")
+    for name, weight in subject.trained.items():
+        if not torch.equal(again[name].detach().to(weight.dtype), weight.detach()):
+            return fails(f"{name} has other values in a second model made with the same seed")
+    return holds(f"{len(again)} trained weights are the same bit for bit in a second model made with the same seed")
+
+
+def saved(subject: Subject) -> Answer:
+    save, is_adapter = subject.known.save, hasattr(subject.model, "peft_config")
+    if save is None:
+        return skipped("the model was made by the caller")
+    most = _MOST_LOADED if is_adapter else _MOST_WRITTEN
+    if subject.parameters > most:
+        return skipped(f"not checked: {subject.parameters:,} parameters are too many to save and load")
+    with tempfile.TemporaryDirectory(prefix="burnish-proof-") as folder:
+        with subject.plain():
+            save(subject.model, Path(folder))
+        inputs = {} if subject.known.base is None else {"base": subject.known.base}
+        written = Input("file:proof", "adapter" if is_adapter else "model", Path(folder), inputs=inputs)
+        loaded = load_model(written, dtype=subject.scorer.causal.dtype, device=subject.device)
+        with torch.no_grad(), evaluating(loaded):
+            found = Plain(loaded, nullcontext, subject.sample.rows).all_losses()
+    return subject.compare(found, subject.plain_losses, "losses of the model, and of the one saved and loaded")
+
+
+def _initialisation(model: nn.Module) -> Any:
+    configs: Any = getattr(model, "peft_config", {})
+    return next((getattr(config, "init_lora_weights", True) for config in configs.values()), True)
+
+
+QUESTIONS = (
+    Question(
+        "adapter off",
+        "Is the model with its adapter disabled the base?",
+        "report this as a bug; until then use method: full, or a reference model of its own",
+        off,
+    ),
+    Question("saved", "Does the saved model give the same losses when it is loaded?", "report this as a bug", saved),
+)
+AT_START = (
+    Question(
+        "fresh adapter",
+        "Is the model with its fresh adapter the base?",
+        "report this as a bug",
+        start,
+        at_start=True,
+    ),
+    Question(
+        "seed",
+        "Does the seed determine the weights at the start?",
+        "report this as a bug: a run cannot be repeated",
+        seed,
+        at_start=True,
+    ),
+)

@@ -1,0 +1,62 @@
+"""The list of checks, and `prove`, which makes them on a training before its first step."""
+
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+import torch
+
+from burnish.core.faults import first_line, is_out_of_memory
+from burnish.train.checkpoints.checkpoint import capture_randomness, restore_randomness
+from burnish.train.proofs import adapters, examples, gradients, optimizing, packing, pairs, tokens
+from burnish.train.proofs.proof import Proof
+from burnish.train.proofs.question import Answer, Check, Question, fails, skipped
+from burnish.train.proofs.subject import Subject
+
+_ERRORS = (RuntimeError, MemoryError, OSError, ValueError, TypeError, LookupError, AttributeError, Warning)
+BUDGET = 60.0
+"""Seconds after which no further check is started."""
+QUESTIONS: tuple[Question, ...] = (
+    *tokens.AT_START,
+    *examples.AT_START,
+    *adapters.AT_START,
+    *gradients.AT_START,
+    *optimizing.AT_START,
+    *pairs.AT_START,
+    *tokens.QUESTIONS,
+    *gradients.QUESTIONS,
+    *packing.QUESTIONS,
+    *adapters.QUESTIONS,
+    *optimizing.QUESTIONS,
+)
+
+
+def prove(subject: Subject, questions: Sequence[Question] = QUESTIONS, budget: float = BUDGET) -> Proof:
+    """Make the checks in their order, and those of the objective after them.
+
+    The training is left as it was: weights, gradients, random states, train or eval mode.
+    """
+    began = time.monotonic()
+    randomness, was_training = capture_randomness(), subject.model.training
+    checks = list[Check](subject.scorer.checks)
+    try:
+        for question in (*questions, *getattr(subject.objective, "questions", ())):
+            start = time.monotonic()
+            late = start - began > budget
+            answer = skipped(f"not checked: the budget of {budget:.0f} s is spent") if late else _ask(question, subject)
+            checks.append(Check(question.name, question.asks, answer, question.fix, time.monotonic() - start))
+    finally:
+        subject.model.train(was_training)
+        restore_randomness(randomness)
+    return Proof(tuple(checks), subject.sample.note, time.monotonic() - began)
+
+
+def _ask(question: Question, subject: Subject) -> Answer:
+    """The answer; an error is one too: the training itself would meet it."""
+    try:
+        with nullcontext() if question.at_start else subject.awake(), torch.enable_grad():
+            return question.answer(subject)
+    except _ERRORS as error:
+        if is_out_of_memory(error):
+            return skipped(f"not checked: {first_line(error)}")
+        return fails(f"{type(error).__name__}: {first_line(error)}")

@@ -1,0 +1,107 @@
+"""Checks of gradients: equal to those of the plain twin, on every trained weight, on no frozen one."""
+
+import torch
+from torch import Tensor
+
+from burnish.models.probing import evaluating
+from burnish.train.batches import make_batch
+from burnish.train.objectives.reward import HEAD
+from burnish.train.proofs.question import Answer, Question, fails, holds, skipped
+from burnish.train.proofs.subject import GRADIENT_TOLERANCE, Subject
+
+_NAMED = 3
+_OF_ADAPTERS = (".lora_", ".modules_to_save.", ".trainable_tokens", f".{HEAD}.")
+
+
+def shift(subject: Subject) -> Answer:
+    ours = subject.losses(subject.batches())
+    if len(ours) != len(subject.plain_losses):
+        return fails(f"{len(ours)} tokens are learned, where the rows have {len(subject.plain_losses)}")
+    return subject.compare(
+        ours, subject.plain_losses, "losses of learned tokens, and transformers' own, token by token"
+    )
+
+
+def twin(subject: Subject) -> Answer:
+    expected, gradient = _plain_step(subject)
+    found = subject.in_one
+    answer = subject.compare(
+        torch.tensor([found.loss]), torch.tensor([expected]), "the loss, and that of the plain twin"
+    )
+    if answer.verdict == "does not hold":
+        return answer
+    where = "the gradient, and that of transformers' forward with torch's cross-entropy"
+    return subject.compare(found.gradient, gradient, where, GRADIENT_TOLERANCE)
+
+
+def _plain_step(subject: Subject) -> tuple[float, Tensor]:
+    batch = make_batch(subject.sample.rows, subject.every, subject.device)  # no prompt is shared
+    weights = [subject.trained[name] for name in subject.compared]
+    with evaluating(subject.model), subject.plain() as plain:
+        loss = subject.objective.score(plain, batch, subject.whole).loss
+        found = torch.autograd.grad(loss, weights, allow_unused=True)
+    return float(loss.detach()), subject.flat(dict(zip(subject.compared, found, strict=True)))
+
+
+def reached(subject: Subject) -> Answer:
+    if set(subject.trained) != set(subject.passes.optimizer.masters):
+        return fails("the optimizer does not have exactly the trained weights")
+    if hasattr(subject.model, "peft_config"):
+        others = [name for name in subject.trained if not any(part in name for part in _OF_ADAPTERS)]
+        if others:
+            return fails(f"{len(others)} trained weights are not part of the adapter and would be lost: {others[0]}")
+    found = subject.step(subject.sample.rows, 1 << 30, training=True)
+    if found.frozen:
+        return fails(f"{len(found.frozen)} frozen weights have a gradient, such as {found.frozen[0]}")
+    missed = [name for name, has in found.reached.items() if not has]
+    experts = [name for name in missed if "expert" in name]
+    missed = [name for name in missed if name not in experts]
+    if missed:
+        names = ", ".join(missed[:_NAMED])
+        return fails(f"{len(missed)} of {len(found.reached)} trained weights have no gradient: {names}")
+    note = f"; {len(experts)} weights of experts were not used by these rows" if experts else ""
+    return holds(f"{len(found.reached) - len(experts)} trained weights have a gradient, no frozen one{note}")
+
+
+def stuck(subject: Subject) -> Answer:
+    if subject.is_started:
+        return skipped("the training is resumed")
+    zero = [name for name, weight in subject.trained.items() if not bool(weight.any())]
+    if not zero:
+        return skipped("no trained weight is zero")
+    found = subject.step(subject.sample.rows, 1 << 30, training=True)
+    missed = [name for name in zero if not found.reached.get(name) and "expert" not in name]
+    if missed:
+        return fails(f"{len(missed)} weights are zero and have no gradient, so they stay zero: {missed[0]}")
+    return holds(f"each of the {len(zero)} trained weights that are zero has a gradient")
+
+
+AT_START = (
+    Question(
+        "first step",
+        "Do weights that start at zero have a gradient?",
+        "report this as a bug: the adapter would never change",
+        stuck,
+        at_start=True,
+    ),
+)
+QUESTIONS = (
+    Question(
+        "shift",
+        "Does the loss of position t belong to token t + 1, as in transformers?",
+        "set attention: sdpa, and report this as a bug",
+        shift,
+    ),
+    Question(
+        "plain twin",
+        "Do the fast kernels give the loss and the gradient of transformers and torch?",
+        "set attention: sdpa, and report this as a bug",
+        twin,
+    ),
+    Question(
+        "reached",
+        "Does the gradient reach every trained weight and no frozen one?",
+        "train fewer modules: freeze or leave out those that are named",
+        reached,
+    ),
+)

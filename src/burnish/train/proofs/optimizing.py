@@ -1,0 +1,111 @@
+"""Checks of what happens around the gradient: weight decay, masters, evaluation, and a resumed step."""
+
+import random
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from burnish.train.checkpoints.checkpoint import (
+    Checkpoint,
+    CheckpointFolder,
+    capture_randomness,
+    load,
+    restore_randomness,
+)
+from burnish.train.proofs.question import Answer, Question, fails, holds, skipped, within
+from burnish.train.proofs.subject import Subject
+
+_MOST_WRITTEN = 10**8
+"""Trained numbers of a checkpoint that is written to disk."""
+
+
+def decay(subject: Subject) -> Answer:
+    decayed = subject.passes.optimizer.decayed
+    if not decayed:
+        return skipped("weight_decay is 0")
+    norms = {
+        f"{path}.{name}"
+        for path, module in subject.model.named_modules()
+        if "norm" in type(module).__name__.lower()
+        for name, _ in module.named_parameters(recurse=False)
+    }
+    wrong = [name for name in decayed if name in norms or name.endswith("bias") or subject.trained[name].ndim < 2]
+    if wrong:
+        return fails(f"weight decay is applied to {len(wrong)} norms or biases, such as {wrong[0]}")
+    missed = len([w for n, w in subject.trained.items() if w.ndim >= 2 and n not in decayed])
+    return holds(f"{len(decayed)} matrices decay, no norm and no bias; {missed} other weights do not")
+
+
+def masters(subject: Subject) -> Answer:
+    found = subject.passes.optimizer.masters
+    rounded = [name for name, master in found.items() if master.dtype != torch.float32]
+    if rounded:
+        return fails(f"{len(rounded)} weights are updated in {found[rounded[0]].dtype}: small updates are lost")
+    worst = 0.0
+    for name, master in found.items():
+        worst = max(worst, float((master.to(subject.trained[name].dtype) != subject.trained[name]).float().mean()))
+    return within(worst, 0.0, "weights that differ from their float32 masters")
+
+
+def evaluation(subject: Subject) -> Answer:
+    rows, passes = subject.sample.rows, subject.passes
+    subject.model.train()
+    with torch.no_grad():
+        parts = passes.each(rows, subject.every, lambda batch: batch.sums(subject.scorer.token_losses(batch)))
+    order = np.argsort(np.concatenate([part for part, _ in parts]), kind="stable")
+    found = torch.cat([sums.reshape(len(part), -1) for part, sums in parts])[torch.from_numpy(order)]
+    with subject.in_evaluation() as plain:
+        expected = torch.stack([-plain.log_probs(row) for row in range(len(rows))])
+    return subject.compare(found, expected, "losses as in an evaluation, and those of the plain twin without dropout")
+
+
+def resumed(subject: Subject) -> Answer:
+    """What a checkpoint keeps is written, read and restored; then random numbers and weights are compared."""
+    optimizer = subject.passes.optimizer
+    if sum(master.numel() for master in optimizer.masters.values()) > _MOST_WRITTEN:
+        return skipped("not checked: the trained weights are too many to write twice")
+    before = capture_randomness()
+    checkpoint = Checkpoint("proof", {}, optimizer.weights(), optimizer.state(), before)
+    with tempfile.TemporaryDirectory(prefix="burnish-proof-") as folder:
+        read = load(CheckpointFolder(Path(folder)).save(1, checkpoint))
+    first = _draw(subject)
+    restore_randomness(read.randomness)
+    if _draw(subject) != first:
+        return fails("random numbers after a restored checkpoint differ from those of the run that wrote it")
+    for name, master in optimizer.masters.items():
+        if name not in read.weights or not torch.equal(read.weights[name].to(master.device), master):
+            return fails(f"{name} has other values in the checkpoint")
+    return holds("weights, optimizer state and random states are the same after a checkpoint is written and read")
+
+
+def _draw(subject: Subject) -> list[float]:
+    numbers = [random.random(), float(np.random.random()), float(torch.rand(()))]
+    return [*numbers, float(torch.rand((), device=subject.device))]
+
+
+QUESTIONS = (
+    Question(
+        "weight decay",
+        "Is weight decay applied to matrices only?",
+        "set optimizer.weight_decay: 0, and report this as a bug",
+        decay,
+    ),
+    Question("evaluation", "Is dropout off in an evaluation?", "report this as a bug", evaluation),
+    Question(
+        "checkpoint",
+        "Does a checkpoint keep weights, optimizer state and random states?",
+        "report this as a bug; until then train without a stop",
+        resumed,
+    ),
+)
+AT_START = (
+    Question(
+        "masters",
+        "Are weights updated in float32?",
+        "set dtype: float32, and report this as a bug",
+        masters,
+        at_start=True,
+    ),
+)

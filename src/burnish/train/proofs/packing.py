@@ -1,0 +1,111 @@
+"""Checks of batches: rows packed, alone and split in any way give the same numbers."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+from burnish.models.probing import beyond, boundaries
+from burnish.tokens.tokenised import TokenisedRows
+from burnish.train.dropout import generator_states
+from burnish.train.proofs.question import Answer, Question, fails, holds, skipped, within
+from burnish.train.proofs.subject import GRADIENT_TOLERANCE, Subject
+
+_LONGEST = 1024
+
+
+def packed(subject: Subject) -> Answer:
+    rows = subject.sample.rows
+    if subject.scorer.one_by_one:
+        return skipped(f"rows are computed one at a time: {subject.scorer.reason or 'attention is not varlen'}")
+    if len(rows) * rows.width < 2:
+        return skipped("there is only one row")
+    together = subject.losses([subject.batch()])
+    alone = replace(rows, width=1, values={}, row_ids=tuple(map(str, range(len(rows) * rows.width))))
+    apart = subject.losses([subject.batch(alone, np.array([place])) for place in range(len(alone))])
+    return subject.compare(together, apart, "losses of the learned tokens, packed and alone")
+
+
+def positions(subject: Subject) -> Answer:
+    for batch in subject.batches():
+        gather = batch.gather if batch.gather is not None else torch.arange(batch.tokens, device=subject.device)
+        whole = batch.position_ids[0][gather]
+        for start, end in pairwise(batch.bounds):
+            if whole[start:end].tolist() != list(range(end - start)):
+                return fails("the positions of a packed sequence do not count from 0")
+    return holds("the positions of each sequence count from 0")
+
+
+def split(subject: Subject) -> Answer:
+    rows = subject.sample.rows
+    if len(rows) < 2:
+        return skipped("there is only one row")
+    training = not _draws(subject)
+    whole = subject.step(rows, 1 << 30, training)
+    apart = subject.step(rows, int(rows.lengths.max()), training)
+    where = "loss, metrics and gradient in one micro-batch and in several" + ("" if training else ", without dropout")
+    numbers = [torch.tensor([step.loss, *step.metrics]) for step in (whole, apart)]
+    answer = subject.compare(numbers[1], numbers[0], where)
+    if answer.verdict == "does not hold":
+        return answer
+    return subject.compare(apart.gradient, whole.gradient, where, GRADIENT_TOLERANCE)
+
+
+def row_losses(subject: Subject) -> Answer:
+    rows, found = subject.sample.rows, subject.in_one
+    weights = subject.objective.row_weights(rows, subject.every)
+    mean = float((found.row_losses * weights).sum() / weights.sum())
+    return within(
+        abs(mean - found.loss) / max(abs(found.loss), 1e-6), 1e-3, "the mean of the rows' losses, and the loss"
+    )
+
+
+def window(subject: Subject) -> Answer:
+    limits = boundaries(subject.scorer.causal.config)
+    longest = int(subject.rows.sequence_lengths.max())
+    crossed = {name: limit for name, limit in limits.items() if limit < longest}
+    if not crossed:
+        return skipped("no row is longer than a window of the model" if limits else "the model has no window")
+    name, limit = max(crossed.items(), key=lambda item: item[1])
+    length = beyond(limit)
+    if length > _LONGEST or length * subject.parameters > 4e11:
+        return skipped(f"not checked: rows are longer than its {name} ({limit}), which takes too long")
+    ids = subject.sample.rows.ids
+    ids = ids.repeat(-(-length // len(ids)))[:length]
+    weights = (ids * 0 + 1).astype("float32")
+    rows = TokenisedRows.of_groups([("long", [(ids, weights)]), ("short", [(ids[:20], weights[:20])])])
+    with subject.in_evaluation(rows) as twin:
+        expected = twin.all_losses()
+    return subject.compare(subject.losses(subject.batches(rows)), expected, f"losses beyond its {name} ({limit})")
+
+
+def _draws(subject: Subject) -> bool:
+    """Whether a pass in training draws random numbers of its own, as dropout inside attention does."""
+    before = generator_states(subject.device)
+    subject.model.train()
+    with torch.no_grad():
+        for batch in subject.batches():
+            subject.passes.begin(batch)
+            subject.scorer.token_losses(batch)
+    after = generator_states(subject.device)
+    return not all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+
+
+QUESTIONS = (
+    Question("positions", "Do the positions of each packed sequence count from 0?", "report this as a bug", positions),
+    Question(
+        "packed",
+        "Does a packed batch give each row the losses that it has alone?",
+        "set attention: sdpa, which computes one row at a time",
+        packed,
+    ),
+    Question("window", "Do rows beyond a window see as far as in transformers?", "set attention: sdpa", window),
+    Question(
+        "micro-batches",
+        "Is the gradient of a step the same for every split into micro-batches?",
+        "set micro_batch_tokens to the tokens of the longest row, and report this as a bug",
+        split,
+    ),
+    Question("row losses", "Is the loss of a step the mean of the rows' losses?", "report this as a bug", row_losses),
+)

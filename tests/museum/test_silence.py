@@ -1,0 +1,71 @@
+"""`prove` finds nothing in right models of many families, with an adapter and whole, in float32 and bfloat16."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from burnish.models.adapters.attach import attach_lora
+from burnish.models.quiet import quiet_transformers
+from burnish.specs.train import SftSpec
+from burnish.testing import temporary_context
+from burnish.train.batches import TokenisedRows
+from burnish.train.fit import fit, seed_everything
+from burnish.train.resolve import Resolved
+from families import build
+
+FAMILIES = {
+    "llama": {},
+    "qwen2": {"tie_word_embeddings": True},
+    "qwen3": {"tie_word_embeddings": False},
+    "gpt2": {},
+    "mistral": {"sliding_window": 16},
+    "gemma2": {"final_logit_softcapping": 2.0, "sliding_window": 16},
+    "gemma3_text": {"sliding_window": 16},
+    "cohere": {"logit_scale": 0.25},
+    "granite": {"logits_scaling": 4.0},
+    "phi3": {},
+    "mixtral": {},
+    "qwen3_moe": {},
+    "olmoe": {},
+    "bamba": {},
+    "qwen3_next": {},
+    "jamba": {},
+    "mamba": {},
+    "gpt_oss": {},
+    "opt": {},
+    "falcon": {},
+}
+
+
+def rows():
+    random = np.random.default_rng(0)
+    made = []
+    for number in range(8):
+        length = int(random.integers(6, 40))
+        weights = (random.random(length) < 0.5).astype(np.float32)
+        weights[-1] = 1.0
+        made.append((f"row{number}", random.integers(4, 200, length).astype(np.int32), weights))
+    return TokenisedRows.of(made)
+
+
+@pytest.mark.parametrize(
+    ("method", "dtype"),
+    [({"kind": "lora"}, "float32"), ({"kind": "full"}, "float32"), ({"kind": "lora"}, "bfloat16")],
+    ids=["lora", "full", "lora in bfloat16"],
+)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_right_model_of_any_family_is_found_right(family, method, dtype, tmp_path):
+    optimizer = {"weight_decay": 0.1}
+    spec = SftSpec(data="file:r", base="file:b", prove="only", method=method, max_steps=2, optimizer=optimizer)
+    context, _ = temporary_context(tmp_path)
+    seed_everything(0)
+    with quiet_transformers():
+        model = build(family, **FAMILIES[family]).to(getattr(torch, dtype))
+        model = attach_lora(model, spec.method) if method["kind"] == "lora" else model.requires_grad_(True)
+        fit(spec, context, model, rows(), None, Resolved("cpu", getattr(torch, dtype), 1, False, 64))
+    checks = [SimpleNamespace(**check) for check in json.loads((context.out / "proof.json").read_text())["checks"]]
+    assert [f"{check.name}: {check.found}" for check in checks if check.verdict == "does not hold"] == []
+    assert len([check for check in checks if check.verdict == "holds"]) >= 9

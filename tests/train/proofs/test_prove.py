@@ -1,0 +1,119 @@
+"""The checks inside a run: the training is left as it was, and one that does not hold stops it."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from burnish.core.errors import RunError
+from burnish.train.objectives.causal import Causal
+from burnish.train.proofs import checks as module
+from burnish.train.proofs import running
+from burnish.train.proofs.question import Question, fails, holds
+
+
+def checks_of(folder):
+    return {check["name"]: check for check in json.loads((folder / "proof.json").read_text())["checks"]}
+
+
+@pytest.mark.parametrize("method", [{"kind": "lora", "dropout": 0.3}, {"kind": "full"}], ids=["lora", "full"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_training_with_checks_gives_the_weights_of_one_without(run_fit, method, dtype):
+    with_checks = run_fit("with", prove="auto", method=method, dtype=dtype, max_steps=4)
+    without = run_fit("without", prove="off", method=method, dtype=dtype, max_steps=4)
+    assert with_checks.metrics("loss") == without.metrics("loss")
+    for name, weight in without.weights.items():
+        assert torch.equal(with_checks.weights[name], weight), name
+    assert (with_checks.folder / "out" / "proof.json").exists()
+    assert not (without.folder / "out" / "proof.json").exists()
+
+
+def test_what_was_found_is_reported_and_kept(run_fit):
+    ran = run_fit("run", prove="auto", max_steps=2)
+    note = next(text for text in ran.notes("info") if text.startswith("prove: "))
+    assert "0 do not" in note
+    found = checks_of(ran.folder / "out")
+    assert found["plain twin"]["verdict"] == "holds"
+    assert found["plain twin"]["measured"] <= found["plain twin"]["allowed"]
+    assert found["adapter off"]["verdict"] == "holds"
+    assert found["shared prompt"]["verdict"] == "does not apply"
+
+
+def test_a_check_that_does_not_hold_stops_the_run_with_its_fix(run_fit, monkeypatch):
+    wrong = Question("moon", "Is the moon full?", "wait a week", lambda subject: fails("it is half"))
+    monkeypatch.setattr(Causal, "questions", (wrong,), raising=False)
+    with pytest.raises(RunError, match="moon: it is half") as caught:
+        run_fit("run", prove="auto", max_steps=2)
+    assert caught.value.code == "run.not-proven"
+    assert caught.value.fix == "wait a week; prove: off trains without these checks"
+    scratch = run_fit.last.folder / "scratch"
+    assert str(scratch / "proof.json") in caught.value.what
+    assert checks_of(scratch)["moon"]["fix"] == "wait a week"
+    with pytest.raises(RunError, match="moon"):  # a second attempt does not take it for granted
+        run_fit("run", prove="auto", max_steps=2)
+    run_fit("run", prove="off", max_steps=2)
+
+
+def test_an_error_in_a_check_is_one_that_does_not_hold_and_no_memory_is_not(run_fit, monkeypatch):
+    def raises(error):
+        def answer(subject):
+            raise error
+
+        return answer
+
+    wrong = Question("broken", "?", "mend it", raises(ValueError("no such size")))
+    large = Question("large", "?", "", raises(torch.OutOfMemoryError("CUDA out of memory")))
+    monkeypatch.setattr(Causal, "questions", (wrong, large), raising=False)
+    with pytest.raises(RunError, match="broken: ValueError: no such size"):
+        run_fit("run", prove="auto", max_steps=2)
+    assert checks_of(run_fit.last.folder / "scratch")["large"]["verdict"] == "does not apply"
+
+
+def test_a_resumed_run_does_not_repeat_the_checks(run_fit, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        Causal, "questions", (Question("counted", "?", "", lambda s: asked.append(s) or holds("yes")),), raising=False
+    )
+    with pytest.raises(RunError, match="stopped after step 2"):
+        run_fit("run", prove="auto", max_steps=4, stop_before=2)
+    ran = run_fit("run", prove="auto", max_steps=4)
+    assert len(asked) == 1
+    assert checks_of(ran.folder / "out")["counted"]["verdict"] == "holds"
+
+
+def test_nothing_is_trained_with_prove_only(run_fit):
+    ran = run_fit("run", prove="only", max_steps=4)
+    assert set(ran.measures) == {"held", "failed", "not_applicable"}
+    assert ran.metrics("loss") == []
+    assert checks_of(ran.folder / "out")
+
+
+def test_no_check_begins_after_the_budget(run_fit, monkeypatch):
+    monkeypatch.setattr(running, "prove", lambda subject: module.prove(subject, budget=-1.0))
+    found = checks_of(run_fit("run", prove="only", max_steps=4).folder / "out").values()
+    assert {check["verdict"] for check in found} == {"does not apply"}
+    assert all("budget" in check["found"] for check in found)
+
+
+def test_weights_that_are_zero_are_changed_for_a_moment_only(run_fit, monkeypatch):
+    seen = []
+
+    def look(subject):
+        seen.append(min(float(weight.detach().abs().max()) for weight in subject.trained.values()))
+        return holds("")
+
+    later = Question("awake", "?", "", look)
+    start = Question("asleep", "?", "", look, at_start=True)
+    monkeypatch.setattr(Causal, "questions", (later, start), raising=False)
+    ran = run_fit("run", prove="only", max_steps=4)
+    assert seen[0] > 0
+    assert seen[1] == 0
+    assert all(not weight.any() for name, weight in ran.weights.items() if "lora_B" in name)
+
+
+def test_the_losses_of_the_sample_are_compared_with_those_of_their_rows(run_fit, random_rows):
+    rows = random_rows(12)
+    found = checks_of(run_fit("run", prove="only", max_steps=4, rows=rows).folder / "out")
+    assert found["row losses"]["measured"] < 1e-5
+    assert np.isfinite(found["packed"]["measured"])
