@@ -68,7 +68,7 @@ def optimizer_lacks_weights(patch):
 
 
 def norms_decay(patch):
-    def everywhere(masters, matrices, stacks, spec):
+    def everywhere(masters, matrices, stacks, spec, *others):
         yield torch.optim.AdamW(list(masters.values()), weight_decay=spec.weight_decay)
 
     patch.setattr(optimizers, "_build", everywhere)

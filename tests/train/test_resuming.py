@@ -22,11 +22,8 @@ from burnish.train.batches import Cursor, StepPlan
 from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder, capture_randomness, read_weights
 from burnish.train.checkpoints.state import TrainState
 from burnish.train.fit import (
-    _cast_trained,
-    _check_tokens,
     _continues_from,
     _eval_every,
-    _longest,
     _measures,
     _origin,
     _plan,
@@ -38,7 +35,7 @@ from burnish.train.fit import (
     seed_everything,
 )
 from burnish.train.optim.optimizers import Optimizer
-from burnish.train.ready import recompute_activations
+from burnish.train.ready import cast_trained, check_tokens, longest, recompute_activations
 from burnish.train.resolve import Resolved
 
 
@@ -67,24 +64,24 @@ def test_tokens_beyond_the_embedding_are_found_in_any_split():
     model = nn.Module()
     model.get_input_embeddings = lambda: nn.Embedding(10, 2)
     low, high = rows_of(3, 5), rows_of(4, 2, first=7)  # up to 4, up to 10
-    _check_tokens(model, low, None)
-    _check_tokens(model, low, rows_of(3, first=7))
+    check_tokens(model, low, None)
+    check_tokens(model, low, rows_of(3, first=7))
     for splits in ((low, high), (high, low), (high, None)):
         with pytest.raises(ModelError, match="token id 10, but the model embeds only 10 tokens") as caught:
-            _check_tokens(model, *splits)
+            check_tokens(model, *splits)
         assert caught.value.code == "model.broken"
 
 
 def test_the_longest_row_is_that_of_all_splits():
-    assert _longest(rows_of(3, 5), None) == 5
-    assert _longest(rows_of(3, 5), rows_of(9, 2)) == 9
-    assert _longest(rows_of(9, 2), rows_of(3, 5)) == 9
-    assert _longest(rows_of(), None) == 0
+    assert longest(rows_of(3, 5), None) == 5
+    assert longest(rows_of(3, 5), rows_of(9, 2)) == 9
+    assert longest(rows_of(9, 2), rows_of(3, 5)) == 9
+    assert longest(rows_of(), None) == 0
 
 
 def test_only_trained_weights_are_cast():
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).requires_grad_(False))
-    _cast_trained(model, torch.bfloat16)
+    cast_trained(model, torch.bfloat16)
     assert [weight.dtype for weight in model.parameters()] == [torch.bfloat16] * 2 + [torch.float32] * 2
 
 
@@ -92,7 +89,7 @@ def test_only_trained_weights_are_cast():
 def test_the_adapters_of_dora_stay_in_float32_as_in_peft(base, dora):
     spec = LoraSpec(rank=2, dora=dora, train_fully=["lm_head"])
     model = attach_lora(load_model(base, dtype=torch.bfloat16), spec)
-    _cast_trained(model, torch.bfloat16)
+    cast_trained(model, torch.bfloat16)
     found = {
         "lora" if ".lora_" in name else "whole": w.dtype for name, w in model.named_parameters() if w.requires_grad
     }
