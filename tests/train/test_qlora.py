@@ -28,8 +28,8 @@ from burnish.stages.evals import evaluate
 from burnish.stages.models import merge
 from burnish.stages.train import sft, training
 from burnish.testing import temporary_context, tiny_model
-from burnish.train.fit import _cast_trained
 from burnish.train.footprint import Footprint, ModelShape
+from burnish.train.ready import cast_trained
 from burnish.train.resolve import Machine, resolve
 from burnish.train.scoring import Scorer
 from families import save
@@ -132,7 +132,7 @@ def test_a_stopped_run_resumes_to_the_same_bits(rows, base, tmp_path, dtype):
 def test_the_gradient_after_an_evaluation_is_that_before_it(tmp_path):
     base = tiny_model(tmp_path, "llama", hidden_size=128, intermediate_size=256, head_dim=32, dtype="bfloat16")
     model = attach_lora(load_plain(base, quantization=Quantization("nf4", True)), QloraSpec(rank=4))
-    _cast_trained(model, torch.bfloat16)
+    cast_trained(model, torch.bfloat16)
     Scorer(model).restore_attention()
 
     def gradients():
