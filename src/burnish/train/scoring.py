@@ -35,7 +35,6 @@ from burnish.train.batches import Batch, TokenisedRows, make_batch
 from burnish.train.forward import Forward
 from burnish.train.kernels import attention as per_sequence
 from burnish.train.kernels.lora import FusedLora
-from burnish.train.proofs.question import Check
 
 _TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
 _GRADIENT_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
@@ -74,8 +73,6 @@ class Scorer(Forward):
         plain = self._plain_attention
         self.kernel_reason = ""
         """Why a packed batch is not given to the kernel for all of its sequences; empty where it is, and on a CPU."""
-        self.checks: list[Check] = []
-        """The tests of the model, with their verdicts."""
         flash = self._flash = per_sequence.flash_on(self.causal.device)
         if flash is not None:
             flash.refusals.clear()

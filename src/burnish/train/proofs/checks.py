@@ -8,7 +8,7 @@ import torch
 
 from burnish.core.faults import first_line, is_out_of_memory
 from burnish.train.checkpoints.checkpoint import capture_randomness, restore_randomness
-from burnish.train.proofs import adapters, examples, gradients, optimizing, packing, pairs, tokens
+from burnish.train.proofs import adapters, examples, gradients, optimizing, packing, pairs, startup, tokens
 from burnish.train.proofs.proof import Proof
 from burnish.train.proofs.question import Answer, Check, Question, fails, skipped
 from burnish.train.proofs.subject import Subject
@@ -17,6 +17,7 @@ _ERRORS = (RuntimeError, MemoryError, OSError, ValueError, TypeError, LookupErro
 BUDGET = 60.0
 """Seconds after which no further check is started."""
 QUESTIONS: tuple[Question, ...] = (
+    *startup.AT_START,
     *tokens.AT_START,
     *examples.AT_START,
     *adapters.AT_START,
@@ -38,7 +39,7 @@ def prove(subject: Subject, questions: Sequence[Question] = QUESTIONS, budget: f
     """
     began = time.monotonic()
     randomness, was_training = capture_randomness(), subject.model.training
-    checks = list[Check](subject.scorer.checks)
+    checks = list[Check]()
     try:
         for question in (*questions, *getattr(subject.objective, "questions", ())):
             start = time.monotonic()
