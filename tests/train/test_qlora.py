@@ -263,7 +263,7 @@ def test_a_base_in_four_bits_is_trained_as_the_one_in_float_is(family, dtype, tm
     found = []
     for quantization in (None, Quantization("nf4", True)):
         model = attach_lora(load_plain(base, dtype=dtype, quantization=quantization), LoraSpec(rank=4))
-        _cast_trained(model, dtype)
+        cast_trained(model, dtype)
         scorer = Scorer(model, longest=40)
         found.append((scorer.one_by_one, scorer.uses_own_head))
     assert found[0] == found[1]
