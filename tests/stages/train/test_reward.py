@@ -161,3 +161,20 @@ def test_margins_are_a_column_of_the_rows(rows, base, run_stage):
     with pytest.raises(DataError, match=r"the column 'margin' is 'much'.*") as caught:
         run_stage("reward", "wrong", {"data": rows(listed, name="wrong"), "base": base}, **SETTINGS)
     assert "wrong.jsonl:8" in caught.value.what
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_only_what_the_method_trains_changes_and_never_the_head_of_the_language_model(rows, run_stage, tmp_path, tied):
+    base = tiny_model(tmp_path / "base", initializer_range=0.2, tie_word_embeddings=tied)
+    before = dict(load_model(base).named_parameters())
+    for method in ({"kind": "freeze", "layers": 1}, {"kind": "full"}):
+        inputs = {"data": rows("preference"), "base": base}
+        _, out, _ = run_stage("reward", method["kind"], inputs, **SETTINGS, method=method)
+        after = dict(AutoModelForSequenceClassification.from_pretrained(out).named_parameters())
+        assert after.keys() - before.keys() == {"score.weight"}
+        changed = {name for name in after.keys() & before.keys() if not torch.equal(after[name], before[name])}
+        if method["kind"] == "full":
+            assert changed == after.keys() & before.keys()
+        else:
+            assert changed
+            assert all(name.startswith("model.layers.1.") for name in changed)

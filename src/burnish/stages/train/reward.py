@@ -36,7 +36,8 @@ def run(spec: RewardSpec, ctx: Context) -> Outcome:
     model: Any = with_method(base_model(run.base, spec.method, run.resolved), spec.method, ctx)
     causal: Any = causal_model(model)
     add_score_head(causal)  # after the adapter, which would cover it
-    causal.get_output_embeddings().requires_grad_(_is_tied(causal) and not hasattr(model, "peft_config"))
+    if not _is_tied(causal):
+        causal.get_output_embeddings().requires_grad_(False)  # no part of the score
     pad = _padding(run, causal)
     _check_classifier(run, causal, pad)
     fitted = fit(spec, ctx, model, run.rows, run.held_out, run.resolved, start_of(run.base, run.resolved), Reward(spec))
