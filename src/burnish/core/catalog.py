@@ -150,6 +150,14 @@ _BUILT_IN = (
         summary="Compute a reference's log-probabilities, for dpo and kto.",
     ),
     Stage(
+        name="grpo",
+        spec="burnish.specs.rl:GrpoSpec",
+        run="burnish.stages.train.grpo:run",
+        produces="adapter",
+        extra="train",
+        summary="Group relative policy optimization: reinforce the better ones of several completions of a prompt.",
+    ),
+    Stage(
         name="evaluate",
         spec="burnish.specs.evals:EvaluateSpec",
         run="burnish.stages.evals.evaluate:run",

@@ -47,6 +47,8 @@ class TokenisedRows:
     """Sequences of each row."""
     values: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     """Further numbers of each row by name, [rows] or [rows, width], such as `label`."""
+    token_values: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """Further numbers of each token by name, [tokens]; a batch has those of its learned tokens."""
 
     @classmethod
     def of(cls, rows: Iterable[tuple[str, NDArray[np.int32], NDArray[np.float32]]]) -> "TokenisedRows":
@@ -120,7 +122,7 @@ class TokenisedRows:
         for array in (self.ids, self.weights, self.offsets):
             total.update(np.ascontiguousarray(array).data)
         total.update("\0".join(self.row_ids).encode())
-        for name, array in sorted(self.values.items()):
+        for name, array in sorted([*self.values.items(), *self.token_values.items()]):
             total.update(name.encode())
             total.update(np.ascontiguousarray(array).data)
         return total.hexdigest()
@@ -138,6 +140,15 @@ class TokenisedRows:
         """The same rows with further values."""
         return replace(self, values={**self.values, **values})
 
+    def with_token_values(self, **values: NDArray[np.float32]) -> "TokenisedRows":
+        """The same rows with further values of their tokens."""
+        return replace(self, token_values={**self.token_values, **values})
+
+    def learned_tokens(self, rows: Indices) -> Indices:
+        """The places in the flat arrays of the learned tokens of the given rows, in their order."""
+        places = [np.flatnonzero(self.weights[span]) + span.start for span in map(self.span, rows.tolist())]
+        return np.concatenate([*places, np.zeros(0, np.int64)]).astype(np.int64)
+
     def first(self, rows: int) -> "TokenisedRows":
         """The first `rows` rows, as views."""
         rows = min(rows, len(self))
@@ -149,6 +160,7 @@ class TokenisedRows:
             self.row_ids[:rows],
             self.width,
             {name: array[:rows] for name, array in self.values.items()},
+            {name: array[:end] for name, array in self.token_values.items()},
         )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain, count, islice, pairwise
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -45,6 +46,7 @@ class Batch:
     values: Mapping[str, torch.Tensor]  # float32 [R, …], the rows' values
     rows: Indices  # [R], indices into the TokenisedRows, on the host
     learned: Indices  # [R], learned tokens of each row
+    token_values: Mapping[str, torch.Tensor]  # float32 [K], the values of the learned tokens
     width: int = 1
     gather: torch.Tensor | None = None  # [bounds[-1]]
     keep: torch.Tensor | None = None  # [T]
@@ -81,6 +83,7 @@ class Batch:
             weights=self.weights[mine],
             sequences=self.sequences[mine] - place,
             owners=self.owners[start:end],
+            token_values={name: numbers[mine] for name, numbers in self.token_values.items()},
         )
 
     @property
@@ -123,14 +126,26 @@ def make_batch(
         "sequences": sequences[learned].astype(np.int64),
     }
     arrays |= {f"values/{name}": array[rows].astype(np.float32) for name, array in data.values.items()}
+    if data.token_values:
+        places = data.learned_tokens(rows)
+        arrays |= {f"token/{name}": array[places].astype(np.float32) for name, array in data.token_values.items()}
     device = torch.device(device)
     if device.type == "cuda":
         tensors = in_one_copy(arrays, device)
     else:
         tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
     values = {name: tensors.pop(f"values/{name}") for name in data.values}
+    token_values = {name: tensors.pop(f"token/{name}") for name in data.token_values}
     counts = np.bincount(sequences[learned] // width, minlength=len(rows))
-    return Batch(**tensors, values=values, bounds=tuple(bounds.tolist()), rows=rows, learned=counts, width=width)
+    return Batch(
+        **tensors,
+        values=values,
+        token_values=token_values,
+        bounds=tuple(bounds.tolist()),
+        rows=rows,
+        learned=counts,
+        width=width,
+    )
 
 
 def _shared(
@@ -301,6 +316,26 @@ class Material(Protocol):
         """The rows of a step: indices into tokenised rows."""
         ...
 
+    def of_dataset(self, cursor: Cursor, rows: Indices) -> Indices:
+        """The rows of the dataset that these rows of the step at the cursor are made of."""
+        ...
+
+    def metrics(self, cursor: Cursor) -> Mapping[str, float]:
+        """Metrics of the rows of a step, beside those of the objective."""
+        ...
+
+    def begin(self, step: int, beside: Path | None = None) -> None:
+        """Called once before the first step of an attempt, with the number of finished steps.
+
+        `beside` is the scratch folder of the named checkpoint that the run resumes from, if any. Errors: RunError
+        `run.broken-checkpoint` when the rows that the steps before have used are missing or damaged.
+        """
+        ...
+
+    def saved(self, steps: Iterable[int]) -> None:
+        """Called when a checkpoint is saved, with the steps of all checkpoints that a run may be resumed from."""
+        ...
+
 
 @dataclass(frozen=True)
 class FixedRows:
@@ -312,6 +347,18 @@ class FixedRows:
 
     def at(self, cursor: Cursor) -> tuple[TokenisedRows, Indices]:
         return self.data, self.plan.rows(cursor)
+
+    def of_dataset(self, cursor: Cursor, rows: Indices) -> Indices:
+        return rows
+
+    def metrics(self, cursor: Cursor) -> Mapping[str, float]:
+        return {}
+
+    def begin(self, step: int, beside: Path | None = None) -> None:
+        """Nothing: the rows are those of the dataset."""
+
+    def saved(self, steps: Iterable[int]) -> None:
+        """Nothing: every row stays."""
 
 
 def micro_batches(lengths: Indices, rows: Indices, limit: int, one_by_one: bool = False) -> list[Indices]:

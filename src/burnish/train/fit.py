@@ -22,7 +22,7 @@ from burnish.models.probing import causal_model
 from burnish.specs.train import MAX_COUNT, LoraSpec, PretrainSpec, SftSpec, TrainSpec, WholeModelSpec
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train import ready
-from burnish.train.batches import FixedRows, StepPlan, Visits
+from burnish.train.batches import FixedRows, StepPlan
 from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder, load, read, read_weights
 from burnish.train.checkpoints.lineage import Origin
 from burnish.train.checkpoints.state import LoopSettings, TrainState
@@ -34,7 +34,7 @@ from burnish.train.objectives.balance import balance_of
 from burnish.train.objectives.causal import Causal
 from burnish.train.objectives.objective import Objective
 from burnish.train.optim.optimizers import Optimizer
-from burnish.train.passes import ForwardPasses, Passes
+from burnish.train.passes import Passes
 from burnish.train.precision import Start, give_whole_model
 from burnish.train.proofs import running as proofs
 from burnish.train.proofs.subject import NOTHING, Known, Subject
@@ -43,19 +43,11 @@ from burnish.train.reporting.ledger import LedgerType
 from burnish.train.resolve import Resolved
 from burnish.train.scoring import Scorer
 from burnish.train.settings import plan_of, settings_of
+from burnish.train.source import Complete, GivenRows, HeldOut, Source, as_they_are
 from burnish.train.trackers.tracking import Tracking
 
 CAUSAL = Causal()
 _NO_KERNEL = "torch's flash attention does not support it, so sequences are computed one after the other"
-
-
-Complete = Callable[[ForwardPasses, TokenisedRows, str, Visits], TokenisedRows]
-"""Called with the passes of the untrained model, the rows of a split, its name, and what the run reads of it."""
-
-
-def as_they_are(passes: ForwardPasses, rows: TokenisedRows, split: str, visits: Visits) -> TokenisedRows:
-    """The rows of an objective that needs nothing else."""
-    return rows
 
 
 @dataclass(frozen=True)
@@ -87,15 +79,18 @@ def fit(
     objective: Objective = CAUSAL,
     complete: Complete = as_they_are,
     known: Known = NOTHING,
+    source: Source | None = None,
 ) -> Fitted:
     """Train `model` in place and write `rows.parquet`, `loss.png` and `trackers/` into `ctx.out`.
 
     `complete` adds to a split what the objective needs of the model before the first step. `known` is what some checks
-    need; with `prove: only`, nothing is trained after them.
+    need; with `prove: only`, nothing is trained after them. `source` makes the rows of the steps from those of the
+    dataset, which are used as they are without it; the checks need given rows.
 
     Errors: those of the loop; AskError `ask.wrong-value` when the model does not support the requested attention;
     ModelError `model.broken` when the rows have tokens outside the model's embedding.
     """
+    source = source or GivenRows(rows, held_out, complete)
     ready.check_tokens(model, rows, held_out)
     method = getattr(spec, "method", None)
     save_dtype = method.save_dtype if isinstance(method, WholeModelSpec) else None
@@ -108,7 +103,7 @@ def fit(
         ctx.emit(note)
     fused = FusedLora(model)
     is_fused = bool(fused.layers)
-    scorer = Scorer(model, spec.attention, ready.longest(rows, held_out), fused, rows.width)
+    scorer = Scorer(model, spec.attention, source.longest, fused, source.width)
     scorer.keeps_routing = balance is not None
     if is_fused and not fused.layers:
         ctx.emit(Note(text="the adapters are computed by PEFT: burnish's own layers differ from them for this model"))
@@ -118,7 +113,7 @@ def fit(
     dropout = TokenDropout(model, spec.seed)
     alpha = spec.neftune_alpha if isinstance(spec, SftSpec | PretrainSpec) else None
     noise = EmbeddingNoise(causal_model(model), dropout, alpha)
-    plan = plan_of(spec, rows, ctx.emit)
+    plan = plan_of(spec, rows, ctx.emit, source)
     settings = settings_of(spec, plan, resolved, ctx.emit)
     keep = MAX_COUNT if spec.checkpoint.archive else spec.checkpoint.keep
     checkpoints = CheckpointFolder(ctx.scratch / "checkpoints", keep)
@@ -135,13 +130,12 @@ def fit(
     )
     origin = _origin(spec, ctx, rows, held_out, optimizer)
     visits, only_proves = plan.visits(settings.total_steps), spec.prove == "only"
-    rows = complete(passes, rows, "train", proofs.sampled(rows, visits.rows, model) if only_proves else visits)
-    if held_out is not None and not only_proves:
-        held_out = complete(passes, held_out, "validation", Visits.once(len(held_out)))
+    read = proofs.sampled(rows, visits.rows, model) if only_proves else visits
+    material, measured = source.open(passes, plan, read, only_proves)
     loop = Loop(
         passes,
-        FixedRows(rows, plan),
-        held_out,
+        material,
+        measured,
         plan,
         settings,
         checkpoints=checkpoints,
@@ -152,8 +146,11 @@ def fit(
     resumed_from, continues = _resume(spec.resume, loop, checkpoints, ctx.emit)
     checkpoints.refuse_without_room(loop.checkpoint_bytes())
     ctx.check_settings()
-    proved = proofs.prove_once(Subject(passes, rows, spec, visits.rows, known, resumed_from is not None), ctx)
-    if only_proves:
+    proved = None
+    if isinstance(material, FixedRows):
+        is_resumed = resumed_from is not None
+        proved = proofs.prove_once(Subject(passes, material.data, spec, visits.rows, known, is_resumed), ctx)
+    if only_proves and proved is not None:
         proofs.publish(ctx)
         return Fitted(dict(proved), {}, is_proof=True)
     if resumed_from is None:
@@ -163,7 +160,8 @@ def fit(
     with _tracking(spec, ctx, loop.state.step, continues) as tracking:
         loop.emit = tracking.emit
         state = loop.run()
-    _take_best(settings, state, checkpoints, optimizer, ctx.emit)
+    source.publish(ctx.out, state.step)
+    _take_best(settings, state, checkpoints, optimizer, measured, ctx.emit)
     tracking.publish(ctx.out / "trackers")
     scorer.restore_attention()
     noise.remove()
@@ -175,12 +173,14 @@ def fit(
     else:  # adapters are small: they are saved in float32, as trained
         optimizer.give_masters()
     model.eval()
-    proofs.publish(ctx)
+    if proved is not None:
+        proofs.publish(ctx)
     ledger.publish(journal, rows.row_ids, ctx.out / "rows.parquet", type)
     weights = objective.row_weights(rows, np.arange(len(rows)))
     curve.draw(type.read(journal), weights, state.evaluations, ctx.out / "loss.png", objective.per)
     provenance = {"resumed": loop.lineage} if loop.lineage else {}
-    return Fitted(_measures(state, plan, rows, resumed_from) | saved, provenance)
+    measure = "loss" if measured is None else measured.measure
+    return Fitted(_measures(state, plan, rows, resumed_from, measure) | saved, provenance)
 
 
 def _report_attention(spec: TrainSpec, scorer: Scorer, emit: Callable[[Event], None]) -> None:
@@ -233,6 +233,7 @@ def _resume(
         named = Path(requested)
         checkpoint = read(named)
     if checkpoint is None:
+        loop.material.begin(0)
         return None, requested != "never"
     changes = loop.restore(checkpoint, named)
     if "ledger_sha256" not in checkpoint.state:
@@ -268,10 +269,11 @@ def _take_best(
     state: TrainState,
     checkpoints: CheckpointFolder,
     optimizer: Optimizer,
+    measured: HeldOut | None,
     emit: Callable[[Event], None],
 ) -> None:
     best = state.best_step
-    if not settings.keep_best or best is None or best == state.step:
+    if not settings.keep_best or best is None or best == state.step or measured is None:
         return
     folder = checkpoints.at(best)
     if folder is None:
@@ -283,10 +285,12 @@ def _take_best(
         )
         return
     optimizer.load_weights(read_weights(folder))
-    emit(Note(text=f"using the weights of step {best}: validation loss {state.best_loss:.4f}"))
+    emit(Note(text=f"using the weights of step {best}: validation {measured.measure} {state.best_loss:.4f}"))
 
 
-def _measures(state: TrainState, plan: StepPlan, rows: TokenisedRows, resumed_from: int | None) -> dict[str, Any]:
+def _measures(
+    state: TrainState, plan: StepPlan, rows: TokenisedRows, resumed_from: int | None, measure: str
+) -> dict[str, Any]:
     measures: dict[str, Any] = {
         "steps": state.step,
         "epochs": round(plan.epochs_done(state.cursor), 4),
@@ -300,8 +304,10 @@ def _measures(state: TrainState, plan: StepPlan, rows: TokenisedRows, resumed_fr
     }
     measures |= {f"last_eval_{name}": value for name, value in state.last_metrics.items()}
     if state.evaluations:
-        measures |= {"best_eval_loss": state.best_loss, "best_step": state.best_step}
-        measures["last_eval_loss"] = state.evaluations[-1][1]
+        measures |= {f"best_eval_{measure}": state.best_loss, "best_step": state.best_step}
+        measures[f"last_eval_{measure}"] = state.evaluations[-1][1]
+        if state.evaluations[0][0] == 0:
+            measures[f"first_eval_{measure}"] = state.evaluations[0][1]
     if state.stopped_early:
         measures["stopped_early"] = True
     if resumed_from is not None:

@@ -74,6 +74,18 @@ class Forward:
         """Restore the model's own attention."""
         self._set_attention(self._usual_attention)
 
+    @contextmanager
+    def own_attention(self) -> Iterator[None]:
+        """The model's own attention and eval mode inside the block, for generation."""
+        used, was_training = self._attention, self.model.training
+        self.restore_attention()
+        self.model.eval()
+        try:
+            yield
+        finally:
+            self._set_attention(used)
+            self.model.train(was_training)
+
     def _set_attention(self, name: str) -> None:
         self._attention = name
         try:

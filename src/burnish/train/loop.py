@@ -13,10 +13,11 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from burnish.core.errors import MachineError, RunError
+from burnish.core.errors import BurnishError, MachineError, RunError
 from burnish.core.events import Event, Metric, Note
 from burnish.core.faults import first_line, is_out_of_memory
-from burnish.train.batches import Material, StepPlan, TokenisedRows
+from burnish.tokens.tokenised import Indices, TokenisedRows
+from burnish.train.batches import Cursor, Material, StepPlan
 from burnish.train.checkpoints.checkpoint import (
     Checkpoint,
     CheckpointFolder,
@@ -31,6 +32,7 @@ from burnish.train.passes import Gradient, Passes, StopAskedError
 from burnish.train.reporting import ledger
 from burnish.train.reporting.ledger import LedgerType, RowLedger
 from burnish.train.reporting.metrics import Reporter
+from burnish.train.source import HeldOut, named_metrics
 
 _ROWS_NAMED = 3
 
@@ -42,7 +44,7 @@ class Loop:
         self,
         passes: Passes,
         material: Material,
-        held_out: TokenisedRows | None,
+        held_out: HeldOut | None,
         plan: StepPlan,
         settings: LoopSettings,
         *,
@@ -61,8 +63,8 @@ class Loop:
         self._ledger_offset = 0
         self._writer = CheckpointWriter(checkpoints, lambda event: self.emit(event))
         self._saved_step: int | None = None
-        self._unread: list[tuple[int, int, Gradient, TokenisedRows]] = []
-        """(step, epoch, results, rows) of the steps since the host last waited for the device."""
+        self._unread: list[tuple[int, Cursor, Gradient, TokenisedRows]] = []
+        """(step, cursor, results, rows) of the steps since the host last waited for the device."""
         self.lineage: list[dict[str, Any]] = []
         """Named checkpoints that the run was resumed from, with the settings that changed there."""
 
@@ -84,6 +86,7 @@ class Loop:
                 f"the checkpoint is of step {state.step}, and the run ends after {self.settings.total_steps}",
                 "raise max_steps or epochs, or use an earlier checkpoint",
             )
+        self.material.begin(state.step, None if named is None else named.parent.parent)
         self.optimizer.load_weights(checkpoint.weights)
         self.optimizer.load_state(checkpoint.optimizer)
         changed = {change.name.partition(".")[0] for change in changes}
@@ -211,6 +214,7 @@ class Loop:
         best = self.state.best_step if self.settings.keep_best else None
         self._writer.save(step, checkpoint, best, first=lambda: self._flush_ledger(step))
         self._saved_step = step
+        self.material.saved([*self.checkpoints.steps(), step])
 
     def _flush_ledger(self, step: int) -> None:
         try:
@@ -221,13 +225,14 @@ class Loop:
     def _step(self) -> None:
         """One optimizer step."""
         state, settings = self.state, self.settings
-        data, rows = self.material.at(state.cursor)
+        data, rows = self._rows()
         if not len(rows):
             self._pass_over()
             return
         rate = settings.learning_rate * settings.schedule(state.step)
         found = self._passes.gradient(data, rows)
-        self._unread.append((state.step + 1, state.cursor.epoch, found, data))
+        self._unread.append((state.step + 1, state.cursor, found, data))
+        from_rows = self.material.metrics(state.cursor)
         after, is_last = self.plan.after(state.cursor), state.step + 1 == settings.total_steps
         is_logged = is_last or (state.step + 1) % settings.log_every == 0
         values: dict[str, float] = {}
@@ -242,7 +247,16 @@ class Loop:
         state.tokens += int(data.lengths[rows].sum())
         state.learned_tokens += int(found.learned.sum())
         if is_logged:
-            self._reporter.step({"loss": values["loss"], "learning_rate": rate} | values)
+            self._reporter.step({"loss": values["loss"], "learning_rate": rate, **values, **from_rows})
+
+    def _rows(self) -> tuple[TokenisedRows, Indices]:
+        """The rows of the next step; what is done so far is saved before an error in making them is raised."""
+        try:
+            return self.material.at(self.state.cursor)
+        except BurnishError:
+            self.save()
+            self._writer.wait()
+            raise
 
     def _pass_over(self) -> None:
         """A step whose rows are all left out: nothing is learned, and the schedule goes on."""
@@ -257,7 +271,7 @@ class Loop:
         """
         state, values = self.state, dict[str, float]()
         while self._unread:
-            step, epoch, found, data = self._unread.pop(0)
+            step, cursor, found, data = self._unread.pop(0)
             (loss, aux_loss, grad_norm, *metrics), row_values = found.read()
             if not (math.isfinite(loss + aux_loss) and math.isfinite(grad_norm)):
                 what = "gradient" if math.isfinite(loss + aux_loss) else "loss"
@@ -265,17 +279,13 @@ class Loop:
                 self._refuse_not_finite(
                     f"the {what} of step {step}", numbers, [data.row_ids[row] for row in found.rows]
                 )
-            self._ledger.append([self._ledger_type.record(found.rows, epoch, step, row_values, found.learned)])
+            rows = self.material.of_dataset(cursor, found.rows)
+            self._ledger.append([self._ledger_type.record(rows, cursor.epoch, step, row_values, found.learned)])
             state.first_loss = loss if state.first_loss is None else state.first_loss
             state.last_loss = loss
-            values = {"loss": loss, "grad_norm": grad_norm} | self._named(metrics)
+            values = {"loss": loss, "grad_norm": grad_norm} | named_metrics(self.objective, metrics)
             values |= {"aux_loss": aux_loss} if self._passes.balances else {}
         return values
-
-    def _named(self, metrics: Sequence[float]) -> dict[str, float]:
-        """The objective's metrics by name; without those that are NaN: means over no rows."""
-        named = zip(self.objective.metrics, metrics, strict=True)
-        return {name: value for name, value in named if not math.isnan(value)}
 
     def _update(self, rate: float) -> None:
         """Update the weights. If memory runs out meanwhile, only some are updated, so nothing is saved."""
@@ -315,40 +325,45 @@ class Loop:
         return "no checkpoint was saved" if saved is None else f"the last good checkpoint is {saved}"
 
     def _evaluate_when_due(self) -> None:
-        state, settings = self.state, self.settings
+        state, settings, held_out = self.state, self.settings, self.held_out
         step, every = state.step, settings.eval_every
-        is_due = step == settings.total_steps or (every is not None and step > 0 and step % every == 0)
-        if self.held_out is None or not is_due or (state.evaluations and state.evaluations[-1][0] == step):
+        if held_out is None or (state.evaluations and state.evaluations[-1][0] == step):
+            return
+        is_due = step > 0 if every is not None and step % every == 0 else step == settings.total_steps
+        if not is_due and not (step == 0 and held_out.before_training):
             return
         self._read()
-        loss, *metrics = self._passes.evaluate(self.held_out)
-        if not math.isfinite(loss):
-            self._refuse_not_finite(f"the validation loss after step {step}")
-        state.evaluations.append((step, loss))
-        named = self._named(metrics)
-        self.emit(
-            Metric(step=step, values={"eval_loss": loss} | {f"eval_{name}": value for name, value in named.items()})
-        )
-        state.last_metrics = named
-        self._count_gain(loss)
-        if state.best_loss is None or loss < state.best_loss:
-            state.best_loss, state.best_step = loss, step
+        values = held_out.evaluate(step)
+        value = values.pop(held_out.measure)
+        if not math.isfinite(value):
+            self._refuse_not_finite(f"the validation {held_out.measure} after step {step}")
+        state.evaluations.append((step, value))
+        named = {held_out.measure: value} | values
+        self.emit(Metric(step=step, values={f"eval_{name}": number for name, number in named.items()}))
+        state.last_metrics = values
+        if step == 0:  # the untrained model is no result of a training
+            return
+        self._count_gain(value)
+        if state.best_loss is None or self._gain(value, state.best_loss) > 0:
+            state.best_loss, state.best_step = value, step
             if settings.keep_best:
                 self.save()
         if state.stopped_early:
-            self.emit(
-                Note(
-                    text=f"stopped early after step {step}: the validation loss has not fallen in "
-                    f"{settings.patience} evaluations; the best was {state.best_loss:.4f} after step "
-                    f"{state.best_step}"
-                )
-            )
+            change = "risen" if held_out.higher_is_better else "fallen"
+            text = f"stopped early after step {step}: the validation {held_out.measure} has not {change} in"
+            best = f"the best was {state.best_loss:.4f} after step {state.best_step}"
+            self.emit(Note(text=f"{text} {settings.patience} evaluations; {best}"))
 
-    def _count_gain(self, loss: float) -> None:
+    def _gain(self, value: float, before: float) -> float:
+        """By how much an evaluation is better than another."""
+        is_higher_better = self.held_out is not None and self.held_out.higher_is_better
+        return value - before if is_higher_better else before - value
+
+    def _count_gain(self, value: float) -> None:
         """Reset or reduce patience."""
         state, settings = self.state, self.settings
-        if state.loss_to_beat is None or loss < state.loss_to_beat - settings.min_delta:
-            state.loss_to_beat, state.evaluations_without_gain = loss, 0
+        if state.loss_to_beat is None or self._gain(value, state.loss_to_beat) > settings.min_delta:
+            state.loss_to_beat, state.evaluations_without_gain = value, 0
             return
         state.evaluations_without_gain += 1
         is_out_of_patience = settings.patience is not None and state.evaluations_without_gain >= settings.patience

@@ -72,7 +72,7 @@ class ForwardPasses:
                 try:
                     found = list[tuple[NDArray[np.int64], Any]]()
                     for part in self._split(data, rows):
-                        self._raise_if_stopping()
+                        self.raise_if_stopping()
                         found.append((part, run(self._made(data, part))))
                     return found
                 except (RuntimeError, MemoryError) as error:
@@ -89,7 +89,8 @@ class ForwardPasses:
     def _split(self, data: TokenisedRows, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         return micro_batches(data.lengths, rows, self.state.micro_batch_tokens, self.scorer.one_by_one)
 
-    def _raise_if_stopping(self) -> None:
+    def raise_if_stopping(self) -> None:
+        """StopAskedError when the run is requested to stop."""
         if self._is_stopping():
             raise StopAskedError
 
@@ -206,7 +207,7 @@ class Passes(ForwardPasses):
         split, tokens = self._split(data, rows), int(data.lengths[rows].sum())
         counts = self._expert_counts(data, split)
         for part in split:
-            self._raise_if_stopping()
+            self.raise_if_stopping()
             batch = self._batch(data, part)
             scored = objective.score(self.scorer, batch, whole)
             loss = scored.loss
@@ -240,7 +241,7 @@ class Passes(ForwardPasses):
             return None
         randomness, counts = capture_randomness(), list[torch.Tensor]()
         for part in split:
-            self._raise_if_stopping()
+            self.raise_if_stopping()
             counts.append(self.balance.counts(self.scorer.route(self._batch(data, part))))
         restore_randomness(randomness)
         return torch.stack(counts).sum(0)

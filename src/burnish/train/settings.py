@@ -11,12 +11,15 @@ from burnish.train.batches import StepPlan, indices_of
 from burnish.train.checkpoints.state import LoopSettings
 from burnish.train.optim.schedule import Schedule
 from burnish.train.resolve import Resolved, save_every
+from burnish.train.source import GivenRows, Source
 
 _ROWS_WHEN_NOT_SAID = 16
 _EVALUATIONS = 10
 
 
-def plan_of(spec: TrainSpec, rows: TokenisedRows, emit: Callable[[Event], None]) -> StepPlan:
+def plan_of(
+    spec: TrainSpec, rows: TokenisedRows, emit: Callable[[Event], None], source: Source | None = None
+) -> StepPlan:
     """Which rows form which step. Errors: AskError `ask.wrong-value` for `without_rows` that are unknown, or all."""
     batch_size = spec.batch_size
     if batch_size is None and spec.batch_tokens is None:
@@ -27,13 +30,9 @@ def plan_of(spec: TrainSpec, rows: TokenisedRows, emit: Callable[[Event], None])
         raise AskError("ask.wrong-value", "without_rows names every row", "name fewer rows, or remove it")
     if len(without):
         emit(Note(text=f"{len(without)} of {len(rows)} rows are left out of their steps (without_rows)"))
-    return StepPlan(
-        rows.lengths,
-        seed=spec.seed,
-        shuffle=spec.shuffle,
-        batch_size=batch_size,
-        batch_tokens=spec.batch_tokens,
-        without=without,
+    source = source or GivenRows(rows, None)
+    return source.plan(
+        seed=spec.seed, shuffle=spec.shuffle, batch_size=batch_size, batch_tokens=spec.batch_tokens, without=without
     )
 
 

@@ -17,6 +17,11 @@ class Answer:
     ids: list[int]
     text: str
     finish_reason: Literal["stop", "length"]
+    end: int | None = None
+    """The token that ended it; None at the maximum length."""
+    log_probs: tuple[float, ...] = ()
+    """Where requested: the log-probability of each token, `end` included, at the sampling's temperature, and before
+    top-k and top-p."""
 
 
 class Engine(Protocol):
@@ -28,6 +33,8 @@ class Engine(Protocol):
         spec: GenerationSpec,
         stop_ids: Sequence[int],
         progress: Progress = lambda done, total: None,
+        *,
+        log_probs: bool = False,
     ) -> list[Answer]:
         """Answer every prompt, in order. An answer does not depend on the other prompts."""
         ...

@@ -60,3 +60,9 @@ def next_tokens(logits: torch.Tensor, sampling: Sampling | None, draws: torch.Te
     upto = probabilities.cumsum(dim=-1)
     chosen = (upto <= draws[:, None].to(upto) * upto[:, -1:]).sum(dim=-1)
     return order.gather(-1, chosen.clamp(max=order.shape[-1] - 1)[:, None]).squeeze(-1)
+
+
+def log_probs_of(tokens: torch.Tensor, logits: torch.Tensor, sampling: Sampling | None) -> torch.Tensor:
+    """[rows] log-probabilities of `tokens` [rows] under `logits` [rows, vocabulary], at the sampling's temperature."""
+    scores = logits.double() / (1.0 if sampling is None else sampling.temperature)
+    return scores.log_softmax(dim=-1).gather(-1, tokens[:, None]).squeeze(-1)

@@ -13,7 +13,7 @@ from burnish.core.errors import DataError, ModelError
 from burnish.core.events import Chosen, Event, Note
 from burnish.models.engines.detokenize import Detokenizer, decode
 from burnish.models.engines.protocol import Answer, Progress
-from burnish.models.engines.sampling import Sampling, next_tokens
+from burnish.models.engines.sampling import Sampling, log_probs_of, next_tokens
 from burnish.models.engines.ways import WAYS, Way, context_of, find_way, reach_of, refuse_not_finite
 from burnish.models.probing import causal_model
 from burnish.models.quiet import quiet_transformers
@@ -84,6 +84,8 @@ class _Open:
     """Tokens that it may still generate."""
     ids: list[int] = field(default_factory=list)
     reason: str = ""
+    end: int | None = None
+    log_probs: list[float] = field(default_factory=list)
 
 
 class TransformersEngine:
@@ -127,6 +129,8 @@ class TransformersEngine:
         spec: GenerationSpec,
         stop_ids: Sequence[int],
         progress: Progress = lambda done, total: None,
+        *,
+        log_probs: bool = False,
     ) -> list[Answer]:
         """As `Engine.generate`; an answer also ends at the end of the model's context.
 
@@ -147,11 +151,13 @@ class TransformersEngine:
         for way, places in self._batches(prompts, rooms, width):
             rows = [_Open(place, rooms[place]) for place in places]
             mine = None if draws is None else draws[places]
-            for _ in self._decode(way, rows, [prompts[place] for place in places], stop_ids, sampling, mine):
+            asked = [prompts[place] for place in places]
+            for _ in self._decode(way, rows, asked, stop_ids, sampling, mine, log_probs):
                 pass
             for row in rows:
+                reason = "stop" if row.reason == "stop" else "length"
                 text = decode(self._tokenizer, row.ids)
-                answers[row.place] = Answer(row.ids, text, "stop" if row.reason == "stop" else "length")
+                answers[row.place] = Answer(row.ids, text, reason, row.end, tuple(row.log_probs))
             progress(len(answers), len(prompts))
         return [answers[place] for place in range(len(prompts))]
 
@@ -227,6 +233,7 @@ class TransformersEngine:
         stop_ids: Sequence[int],
         sampling: Sampling | None,
         draws: torch.Tensor | None,
+        keeps_log_probs: bool = False,
     ) -> Iterator[None]:
         """Extend `rows` token by token; yields after each step. `draws` is [rows, longest answer]."""
         device, stops = self._model.device, {*stop_ids, *self._own_stops}
@@ -238,11 +245,14 @@ class TransformersEngine:
             logits = steps.logits(chosen)  # [alive, vocabulary]
             refuse_not_finite(self._model, logits, f"token {step + 1} of an answer")
             chosen = next_tokens(logits, sampling, None if draws is None else draws[:, step])
-            for row, token in zip(alive, chosen.tolist(), strict=True):
+            likely = log_probs_of(chosen, logits, sampling).tolist() if keeps_log_probs else None
+            for place, (row, token) in enumerate(zip(alive, chosen.tolist(), strict=True)):
                 if row.reason:
                     continue
+                if likely is not None:
+                    row.log_probs.append(likely[place])
                 if token in stops:
-                    row.reason = "stop"
+                    row.reason, row.end = "stop", token
                 else:
                     row.ids.append(token)
                     row.reason = "length" if len(row.ids) == row.room else ""

@@ -22,7 +22,7 @@ from burnish.specs.base import watch
 from burnish.specs.tokens import RenderSpec
 from burnish.tokens.load import load_tokenizer
 from burnish.tokens.rendering.refusals import wrong_kind
-from burnish.tokens.rendering.renderer import Rendered, Renderer
+from burnish.tokens.rendering.renderer import Rendered, Renderer, prompt_messages
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -38,6 +38,8 @@ class Layout:
     kinds: tuple[str, ...]
     width: int = 1
     values: tuple[str, ...] = ()
+    is_prompt: bool = False
+    """True if only the prompt of a row is rendered, of which nothing is learned."""
 
     def values_of(self, row: Row) -> dict[str, float]:
         """The values of a row by name: its fields, or else extra columns, 0 where there is none.
@@ -51,6 +53,7 @@ TEXTS = Layout(("chat", "text"))
 PAIRS = Layout(("preference",), width=2)
 PAIRS_WITH_MARGIN = Layout(("preference",), width=2, values=("margin",))
 LABELS = Layout(("label",), values=("label",))
+PROMPTS = Layout(("prompt", "chat"), is_prompt=True)
 LAYOUTS = (TEXTS, PAIRS, LABELS)
 
 
@@ -98,6 +101,11 @@ class RowRenderer:
         return cls(load_tokenizer(tokenizer_folder(tokenizer)), spec)
 
     @property
+    def renderer(self) -> Renderer:
+        """The renderer of single rows."""
+        return self._renderer
+
+    @property
     def counts(self) -> Counter[str]:
         """The renderer's counts."""
         return self._renderer.counts
@@ -139,7 +147,29 @@ class RowRenderer:
         """
         if row["kind"] not in layout.kinds:
             raise wrong_kind(row["kind"], layout.kinds).at(row["source"])
-        return self.pieces(row)
+        return self._prompt(row) if layout.is_prompt else self.pieces(row)
+
+    def _prompt(self, row: Row) -> list[Rendered]:
+        """The prompt of a row, if it is not too long.
+
+        Errors: DataError `data.unknown-format` for a row of an answer alone, `data.too-long`.
+        """
+        self.counts["rows"] += 1
+        if not prompt_messages(row["messages"]):
+            fix = "remove the row, or add the turn that is answered"
+            raise DataError("data.unknown-format", "the row has no turn before its answer", fix).at(row["source"])
+        text, ids = self._renderer.prompt(row)
+        longest, over_length = self.spec.max_length, self.spec.over_length
+        if len(ids) <= longest:
+            return [Rendered(text, np.array(ids, np.int32), np.zeros(len(ids), np.float32))]
+        if over_length == "drop":
+            self.counts["dropped"] += 1
+            return []
+        raise DataError(
+            "data.too-long",
+            f"the prompt has {len(ids)} tokens, more than render.max_length {longest}",
+            "raise render.max_length, or set render.over_length: drop",
+        ).at(row["source"])
 
     def shown(self, piece: Rendered) -> list[tuple[str, float]]:
         """A piece as (token text, weight): weight 0 is not learned."""

@@ -79,24 +79,26 @@ class Reference:
         )
         folders = [run.ctx.scratch / "reference" / name, *_beside_checkpoint(run.spec.resume, name)]
 
-        def passes_of() -> ForwardPasses:
-            return passes if other is None else self._passes(other, data)
+        def reference_passes() -> ForwardPasses:
+            longest = int(data.sequence_lengths.max(initial=0))
+            return passes if other is None else passes_of(run, other, longest, data.width)
 
         try:
-            return reference_log_probs(passes_of, keys, rows_of, data.width, folders, origin)
+            return reference_log_probs(reference_passes, keys, rows_of, data.width, folders, origin)
         finally:
             gc.collect()  # the other model
 
-    def _passes(self, other: Input, data: TokenisedRows) -> ForwardPasses:
-        run = self._run
-        model = load_plain(other, dtype=run.resolved.dtype, device=run.resolved.device)
-        longest = int(data.sequence_lengths.max(initial=0))
-        scorer = Scorer(model.requires_grad_(False), run.spec.attention, longest, width=data.width)
-        state = TrainState(micro_batch_tokens=run.resolved.micro_batch_tokens)
-        return ForwardPasses(scorer, state, emit=run.ctx.emit, is_stopping=lambda: run.ctx.stopping)
 
     def _is_of_base(self, saved: SavedLogProbs) -> bool:
         return bool(saved.model_fingerprint) and saved.model_fingerprint == self._run.base.fingerprint
+
+
+def passes_of(run: Run, other: Input, longest: int, width: int) -> ForwardPasses:
+    """Passes of another model over rows of `width` sequences of at most `longest` tokens."""
+    model = load_plain(other, dtype=run.resolved.dtype, device=run.resolved.device)
+    scorer = Scorer(model.requires_grad_(False), run.spec.attention, longest, width=width)
+    state = TrainState(micro_batch_tokens=run.resolved.micro_batch_tokens)
+    return ForwardPasses(scorer, state, emit=run.ctx.emit, is_stopping=lambda: run.ctx.stopping)
 
 
 def _tokens_of(data: TokenisedRows) -> str:

@@ -1,6 +1,6 @@
 """Shared by the training stages: rendering rows, resolving settings, saving weights."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -42,6 +42,7 @@ from burnish.train.precision import Start
 from burnish.train.proofs.examples import Example, examples_of
 from burnish.train.proofs.subject import Known
 from burnish.train.resolve import Machine, Resolved, beyond_context, refuse_without_device, resolve, slow_dtype
+from burnish.train.source import Source
 from burnish.train.trackers import tracking
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
 
 
 _EXAMPLES = 8
+Keep = Callable[[str, TokenisedRows, Input, Renderer], None]
+"""Called with the name of a split, its rows, the dataset, and the renderer of the rows."""
 
 
 @dataclass(frozen=True)
@@ -69,18 +72,23 @@ class Run:
     """The first conversations of the train split, as they are served."""
 
     @classmethod
-    def of(cls, spec: Any, ctx: Context, layout: Layout) -> "Run":
-        """Prepare a training of `spec.base` with `spec.method`. Errors: those of `tokenised` and `resolve_run`."""
+    def of(cls, spec: Any, ctx: Context, layout: Layout, keep: Keep = lambda *_: None, more_tokens: int = 0) -> "Run":
+        """Prepare a training of `spec.base` with `spec.method`, in which rows grow by at most `more_tokens`.
+
+        `keep` is called for each split while its dataset is open. Errors: those of `tokenised` and `resolve_run`.
+        """
         base = ctx.input("base")
         tokenizer = load_tokenizer(tokenizer_folder(base))
         tokens = trained_tokens(tokenizer, spec.method, ctx)
         shown = first_examples(spec, ctx, tokenizer)
-        rows, held_out = tokenised(spec, ctx, tokenizer, layout)
+        rows, held_out = tokenised(spec, ctx, tokenizer, layout, keep)
         trains_all = spec.method.kind in ("full", "freeze")
-        resolved = resolve_run(spec, ctx, config_of(base), rows, held_out, trains_all)
+        resolved = resolve_run(spec, ctx, config_of(base), rows, held_out, trains_all, more_tokens)
         return cls(spec, ctx, base, tokenizer, rows, held_out, resolved, tokens, shown)
 
-    def train(self, objective: Objective = CAUSAL, complete: Complete = as_they_are) -> Outcome:
+    def train(
+        self, objective: Objective = CAUSAL, complete: Complete = as_they_are, source: Source | None = None
+    ) -> Outcome:
         """Load the base, train it, and save the adapter, or the whole model, with its tokenizer."""
         model, start = self.made(self.ctx), start_of(self.base, self.resolved)
         quiet = replace(self.ctx, emit=lambda event: None)
@@ -92,7 +100,8 @@ class Run:
             save=lambda model, folder: write(model, self.tokenizer, self.base, folder),
         )
         rows, held_out = self.rows, self.held_out
-        fitted = fit(self.spec, self.ctx, model, rows, held_out, self.resolved, start, objective, complete, known)
+        given = self.resolved, start, objective, complete, known, source
+        fitted = fit(self.spec, self.ctx, model, rows, held_out, *given)
         return save(model, self.tokenizer, self.base, self.ctx, fitted)
 
     def made(self, ctx: Context) -> "nn.Module":
@@ -103,12 +112,16 @@ class Run:
 
 
 def tokenised(
-    spec: TrainSpec, ctx: Context, tokenizer: "PreTrainedTokenizerBase", layout: Layout = TEXTS
+    spec: TrainSpec,
+    ctx: Context,
+    tokenizer: "PreTrainedTokenizerBase",
+    layout: Layout = TEXTS,
+    keep: Keep = lambda *_: None,
 ) -> tuple[TokenisedRows, TokenisedRows | None]:
     """The train split and, where there is one, the validation split, rendered.
 
     A requested chat template becomes the tokenizer's own, and is saved with the weights.
-    So does the mode of thinking in which all turns were learned.
+    So does the mode of thinking in which all turns were learned. `keep` is called with each split that has rows.
 
     Errors: MachineError `machine.no-device`, `machine.no-package`; AskError `ask.wrong-value` when an evaluation is
     requested without validation rows; DataError `data.empty`, `data.nothing-learned`, and what reading and rendering
@@ -132,6 +145,9 @@ def tokenised(
         )
     in_use = renderer.template_in_use if renderer.counts["turns"] else None
     held_out = _tokens_of(renderer, data, "validation", spec, ctx, layout) if has_validation else None
+    for split, found in (("train", rows), ("validation", held_out)):
+        if found is not None and len(found):
+            keep(split, found, data, renderer.renderer)
     ctx.release_input("data")
     if in_use is not None and in_use != renderer.template:
         tokenizer.chat_template = in_use
@@ -182,9 +198,10 @@ def resolve_run(
     rows: TokenisedRows,
     held_out: TokenisedRows | None,
     trains_all: bool,
+    more_tokens: int = 0,
 ) -> Resolved:
-    """Resolve every `auto`, report the choices in the events, and set the threads."""
-    longest = max(int(split.lengths.max()) for split in (rows, held_out) if split is not None)
+    """Resolve every `auto`, report the choices in the events, and set the threads; rows grow by `more_tokens`."""
+    longest = max(int(split.lengths.max()) for split in (rows, held_out) if split is not None) + more_tokens
     try:
         shape = ModelShape.of(config)
     except Exception as error:  # any error of transformers for a foreign config

@@ -62,9 +62,9 @@ def step_losses(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Steps [n] in which something was learned, and the reported loss [n] of each.
 
-    That is the mean of the row losses, weighted by the weight of each row.
+    That is the mean of the row losses, weighted by the weight of each row, or by that of the visit if it has one.
     """
-    each = weights[visits["row"]]
+    each = visits["weight"] if "weight" in (visits.dtype.names or ()) else weights[visits["row"]]
     totals = np.bincount(visits["step"], each)
     losses = np.bincount(visits["step"], visits["loss"] * each)
     steps = np.flatnonzero(totals)

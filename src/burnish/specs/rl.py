@@ -1,0 +1,114 @@
+"""Settings of reinforcement learning from rewards: grpo."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from burnish.specs.base import ModelRef, Spec, Takes, is_a_reference
+from burnish.specs.rewards import Reward
+from burnish.specs.train import MAX_COUNT, LoraSpec, Method, TrainSpec
+
+ReferenceRef = Annotated[str, Takes(("model", "adapter")), AfterValidator(is_a_reference)]
+
+
+class SamplingSpec(Spec):
+    """How completions are sampled."""
+
+    max_new_tokens: int = Field(default=256, ge=1, le=MAX_COUNT)
+    """Maximum length of a completion."""
+    temperature: float = Field(default=1.0, gt=0.0)
+    """Temperature of sampling; the log-probabilities of the loss are taken at it, too."""
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    """Sample from the most likely tokens with this total probability."""
+    top_k: int | None = Field(default=None, ge=1)
+    """Sample from this many most likely tokens."""
+    batch_size: int = Field(default=64, ge=1)
+    """Number of completions generated at once."""
+
+
+class RolloutSpec(TrainSpec):
+    """Settings shared by all trainings on sampled completions."""
+
+    base: ModelRef
+    """The model to train."""
+    method: Method = LoraSpec()
+    """Which weights are trained."""
+    rewards: list[Reward] = Field(min_length=1)
+    """What completions are rewarded for; the reward of a completion is their weighted sum."""
+    answer: str | None = None
+    """The column with the reference answer that rewards compare with; by default the last turn of the assistant."""
+    batch_size: int = Field(default=8, ge=1, le=MAX_COUNT)
+    """Prompts per rollout."""
+    mini_batches: int = Field(default=1, ge=1, le=MAX_COUNT)
+    """Optimizer steps into which the completions of a rollout are split."""
+    passes: int = Field(default=1, ge=1, le=MAX_COUNT)
+    """Number of times that the completions of a rollout are used."""
+    generation: SamplingSpec = SamplingSpec()
+    """How completions are sampled."""
+    eval_temperature: float = Field(default=0.0, ge=0.0)
+    """Temperature of the completions of validation prompts; 0 always selects the most likely token."""
+    clip_low: float = Field(default=0.2, gt=0.0, le=1.0)
+    """The ratio of new to old probability is clipped at 1 − clip_low."""
+    clip_high: float = Field(default=0.2, gt=0.0)
+    """The ratio is clipped at 1 + clip_high; 0.28 in DAPO (clip-higher)."""
+    kl_coefficient: float = Field(default=0.0, ge=0.0)
+    """Weight of the KL divergence from the reference; 0 needs no reference."""
+    reference: Literal["base"] | ReferenceRef = "base"
+    """The reference of the KL divergence: `base`, the model before training, or another model."""
+    mask_truncated: bool = False
+    """Leave completions that reached max_new_tokens out of the loss (overlong filtering of DAPO)."""
+    max_engine_ratio: float | None = Field(default=2.0, gt=0.0)
+    """Each token's loss is multiplied by its probability in training over that in generation, at most this; null
+    disables the correction."""
+    learning_rate: float = Field(default=1e-5, gt=0)
+    """Peak learning rate."""
+    eval_every: int | None = Field(default=None, ge=1, le=MAX_COUNT)
+    """Steps between evaluations: the mean reward of completions of the validation prompts. By default before the first
+    step and at the end or, with early_stop, about every tenth of the run."""
+    keep_best: bool = True
+    """Keep the weights with the highest validation reward instead of the last ones; needs validation rows."""
+
+    @model_validator(mode="after")
+    def batches_are_prompts(self) -> "RolloutSpec":
+        values = self.__dict__
+        if values["batch_tokens"] is not None:
+            raise ValueError("batch_tokens is not supported here: batch_size counts prompts")
+        if values["mini_batches"] > values["batch_size"]:
+            raise ValueError(
+                f"mini_batches {values['mini_batches']} exceeds batch_size {values['batch_size']}: a mini-batch has at "
+                "least one prompt"
+            )
+        return self
+
+
+class GrpoSpec(RolloutSpec):
+    """Group relative policy optimization: reinforce the better ones of several completions of a prompt."""
+
+    group_size: int = Field(default=8, ge=2, le=MAX_COUNT)
+    """Completions of each prompt."""
+    baseline: Literal["group_mean", "leave_one_out"] = "group_mean"
+    """What is subtracted from a reward: the mean of the group, or that of its other completions (RLOO)."""
+    advantage_scale: Literal["group", "batch", "none"] = "group"
+    """What advantages are divided by: the standard deviation of the group's rewards, that of all rewards of the
+    rollout, or nothing (Dr. GRPO)."""
+    normalisation: Literal["token", "sequence", "constant"] = "token"
+    """The loss is a mean over the tokens of an optimizer step (DAPO), over its completions, each a mean over its tokens
+    (GRPO), or a sum over tokens, divided by completions and max_new_tokens (Dr. GRPO)."""
+    importance: Literal["token", "sequence"] = "token"
+    """Ratios of probabilities of tokens, or the geometric mean over a completion (GSPO; clip at about 3e-4)."""
+    kl_estimator: Literal["k1", "k2", "k3"] = "k3"
+    """With d = log π − log π_ref of a token: d (k1), d²/2 (k2) or exp(−d) + d − 1 (k3)."""
+    kl_in: Literal["loss", "reward"] = "loss"
+    """Whether the KL divergence is added to the loss of each token, or subtracted from the reward of a completion."""
+    drop_equal_groups: bool = False
+    """Leave groups with equal rewards out of a step, unless all are; they are counted in any case."""
+
+    @model_validator(mode="after")
+    def kl_has_a_gradient(self) -> "GrpoSpec":
+        values = self.__dict__
+        if values["kl_estimator"] == "k1" and values["kl_in"] == "loss" and values["kl_coefficient"]:
+            raise ValueError(
+                "kl_estimator: k1 does not work in the loss, where its gradient is zero on average: use k2 or k3, or "
+                "kl_in: reward"
+            )
+        return self

@@ -1,0 +1,107 @@
+"""Group relative policy optimization (arXiv 2402.03300), with its variants.
+
+ρ = π(token) / π_old(token), or its geometric mean over a completion (GSPO, arXiv 2507.18071)
+loss of a token = -min(ρ·A, clip(ρ, 1 - clip_low, 1 + clip_high)·A) · min(π_old / π_engine, cap) + β·KL
+token       Σ over tokens / tokens of the step                            DAPO, arXiv 2503.14476
+sequence    mean over completions of the mean over their tokens           GRPO
+constant    Σ over tokens / (completions · max_new_tokens)                Dr. GRPO, arXiv 2503.20783
+"""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from burnish.specs.rl import GrpoSpec
+from burnish.tokens.tokenised import Indices, TokenisedRows
+from burnish.train.batches import Batch
+from burnish.train.forward import Forward
+from burnish.train.objectives.objective import Scored, Separable, Whole
+
+ADVANTAGE, REWARD = "advantage", "reward"
+"""Values of rows, [rows, width]."""
+OLD, ENGINE, REFERENCE = "old_log_probs", "engine_log_probs", "reference_log_probs"
+"""Values of tokens: log-probabilities before the first step on a rollout, in generation, and of the reference."""
+
+
+class Grpo(Separable):
+    """Rows are the completions of one prompt. Without `OLD`, a rollout is used once, and π_old is π itself."""
+
+    per = "token"
+    metrics = ("clip_low", "clip_high", "kl", "engine_ratio", "engine_ratio_clipped")
+    row_values = ("weight", "reward")
+
+    def __init__(self, spec: GrpoSpec):
+        self._low, self._high, self._importance = spec.clip_low, spec.clip_high, spec.importance
+        self._temperature, self._cap = spec.generation.temperature, spec.max_engine_ratio
+        self._normalisation, self._longest = spec.normalisation, spec.generation.max_new_tokens
+        self._kl = spec.kl_coefficient if spec.kl_in == "loss" else 0.0
+        self._estimator: Literal["k1", "k2", "k3"] = spec.kl_estimator
+
+    def row_weights(self, data: TokenisedRows, rows: Indices) -> NDArray[np.float64]:
+        """Learned tokens, completions, or the most tokens of the completions, by the normalisation."""
+        if self._normalisation == "token":
+            return data.learned_of(rows).sum(1).astype(np.float64)
+        each = data.width * (1 if self._normalisation == "sequence" else self._longest)
+        return np.full(len(rows), float(each))
+
+    def score(self, forward: Forward, batch: Batch, whole: Whole) -> Scored:
+        log_probs = -forward.token_losses(batch, self._temperature)  # [K]
+        old = batch.token_values.get(OLD, log_probs.detach())
+        log_ratio = log_probs - old
+        if self._importance == "sequence":
+            log_ratio = (batch.sums(log_ratio) / batch.counts.clamp(min=1))[batch.sequences]
+        ratio = log_ratio.exp()
+        advantages = batch.values[ADVANTAGE].flatten()[batch.sequences]
+        losses = clipped(ratio, advantages, self._low, self._high)
+        correction = torch.ones_like(losses)
+        if ENGINE in batch.token_values:
+            correction = (old - batch.token_values[ENGINE]).exp()
+        if self._cap is not None:
+            losses = losses * correction.clamp(max=self._cap)
+        divergence = torch.zeros_like(losses)
+        if REFERENCE in batch.token_values:
+            divergence = kl(log_probs - batch.token_values[REFERENCE], self._estimator)
+            losses = losses + self._kl * divergence if self._kl else losses
+        sums = batch.sums(losses)  # [S]
+        if self._normalisation == "sequence":
+            sums = sums / batch.counts.clamp(min=1)
+        row_sums = sums.view(-1, batch.width).sum(1)
+        weights = self._weights(batch)
+        cap = torch.inf if self._cap is None else self._cap
+        each = [
+            (ratio < 1 - self._low) & (advantages < 0),
+            (ratio > 1 + self._high) & (advantages > 0),
+            divergence,
+            correction,
+            correction > cap,
+        ]
+        return Scored(
+            row_sums.sum() / whole.divisor,
+            row_sums.detach() / weights.clamp(min=1),
+            torch.stack([value.detach().float().sum() for value in each]) / max(1, sum(whole.learned)),
+            torch.stack([weights, batch.values[REWARD].nanmean(1).nan_to_num()]),
+        )
+
+    def _weights(self, batch: Batch) -> Tensor:
+        """`row_weights` of the rows of a batch, [R]."""
+        if self._normalisation == "token":
+            return batch.counts.view(-1, batch.width).sum(1)
+        each = batch.width * (1 if self._normalisation == "sequence" else self._longest)
+        return batch.counts.new_full((len(batch.rows),), float(each))
+
+
+def clipped(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
+    """The clipped surrogate loss (arXiv 1707.06347, equation 7) of each token [K]."""
+    return -torch.minimum(ratio * advantages, ratio.clamp(1 - low, 1 + high) * advantages)
+
+
+def kl(difference: Tensor, estimator: Literal["k1", "k2", "k3"]) -> Tensor:
+    """Estimates [K] of KL(π ‖ π_ref) from log π - log π_ref of sampled tokens (Schulman 2020)."""
+    if estimator == "k1":
+        return difference
+    if estimator == "k2":
+        return difference.square() / 2
+    return (-difference).exp() + difference - 1

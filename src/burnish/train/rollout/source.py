@@ -1,0 +1,91 @@
+"""The source of a training on rollouts: prompts, rewards, and the reference of the KL divergence."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from burnish.specs.rl import GrpoSpec
+from burnish.train.batches import Material, StepPlan
+from burnish.train.passes import Passes
+from burnish.train.rewards.reward import Reward
+from burnish.train.rollout.plan import RolloutPlan
+from burnish.train.rollout.prompts import Prompts
+from burnish.train.rollout.rollouts import HeldOutPrompts, Judged, ReferencePass, Rollouts
+from burnish.train.rollout.sampler import Sampler
+from burnish.train.rollout.store import RolloutFolder
+from burnish.train.source import HeldOut
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+LEDGER = "rollouts.parquet"
+
+
+class RolloutSource:
+    """Makes the rows of each step from prompts; `reference` is called with the passes of the untrained model."""
+
+    def __init__(
+        self,
+        spec: GrpoSpec,
+        prompts: Prompts,
+        held_out: Prompts | None,
+        rewards: Sequence[Reward],
+        tokenizer: "PreTrainedTokenizerBase",
+        stop_ids: Sequence[int],
+        *,
+        folder: Path,
+        micro_batch_tokens: int,
+        reference: Callable[[Passes], ReferencePass | None] = lambda passes: None,
+    ):
+        self._spec, self._prompts, self._held_out = spec, prompts, held_out
+        self._rewards, self._tokenizer, self._stop_ids = rewards, tokenizer, stop_ids
+        self._folder, self._reference = RolloutFolder(folder), reference
+        longest = max(split.longest for split in (prompts, held_out) if split is not None)
+        self.longest = longest + spec.generation.max_new_tokens
+        self.width = _width(spec.group_size, self.longest, micro_batch_tokens)
+
+    def plan(self, **settings: Any) -> StepPlan:
+        lengths, spec = self._prompts.tokens.lengths, self._spec
+        return RolloutPlan(lengths, mini_batches=spec.mini_batches, passes=spec.passes, **settings)
+
+    def open(self, passes: Passes, plan: StepPlan, total_steps: int) -> tuple[Material, HeldOut | None]:
+        spec = self._spec
+        assert isinstance(plan, RolloutPlan)
+        sampler = Sampler(passes.scorer, self._tokenizer, spec.generation, self._stop_ids, passes.emit)
+        judged = Judged(sampler, self._rewards, passes)
+        width = self.width if passes.scorer.shares_prompts else 1
+        reference = self._reference(passes)
+        rollouts = Rollouts(spec, self._prompts, judged, plan, self._folder, passes, reference, width)
+        if self._held_out is None:
+            return rollouts, None
+        return rollouts, HeldOutPrompts(self._held_out, judged, spec.eval_temperature, spec.seed)
+
+    def publish(self, folder: Path, steps: int) -> None:
+        """Write every completion of the run to `rollouts.parquet`, one line each."""
+        writer: pq.ParquetWriter | None = None
+        try:
+            for number in self._folder.numbers():
+                table = pa.Table.from_pylist(
+                    [line for group in self._folder.completions(number) for line in _each(group)]
+                )
+                writer = writer or pq.ParquetWriter(folder / LEDGER, table.schema, compression="zstd")
+                writer.write_table(table.cast(writer.schema))
+        finally:
+            if writer is not None:
+                writer.close()
+
+
+def _each(group: dict) -> list[dict]:
+    """A line for each completion of a prompt."""
+    about = {name: value for name, value in group.items() if name not in ("completions", "prompt")}
+    about["prompt"] = str(group["prompt"])
+    return [{**about, "sample": number, **one} for number, one in enumerate(group["completions"])]
+
+
+def _width(group_size: int, longest: int, micro_batch_tokens: int) -> int:
+    """Completions of a row, whose prompt is computed once: as many as fit into a micro-batch, dividing the group."""
+    fitting = max(1, micro_batch_tokens // longest)
+    return max(width for width in range(1, group_size + 1) if group_size % width == 0 and width <= fitting)
