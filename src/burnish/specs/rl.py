@@ -100,15 +100,18 @@ class GrpoSpec(RolloutSpec):
     """With d = log π − log π_ref of a token: d (k1), d²/2 (k2) or exp(−d) + d − 1 (k3)."""
     kl_in: Literal["loss", "reward"] = "loss"
     """Whether the KL divergence is added to the loss of each token, or subtracted from the reward of a completion."""
+    unbiased_kl: bool = True
+    """Multiply the KL divergence in the loss by the ratio of probabilities, so that its gradient is that of the
+    divergence (arXiv 2512.02556)."""
     drop_equal_groups: bool = False
     """Leave groups with equal rewards out of a step, unless all are; they are counted in any case."""
 
     @model_validator(mode="after")
     def kl_has_a_gradient(self) -> "GrpoSpec":
         values = self.__dict__
-        if values["kl_estimator"] == "k1" and values["kl_in"] == "loss" and values["kl_coefficient"]:
+        if values["kl_estimator"] == "k1" and values["kl_in"] == "loss" and not values["unbiased_kl"]:
             raise ValueError(
-                "kl_estimator: k1 does not work in the loss, where its gradient is zero on average: use k2 or k3, or "
-                "kl_in: reward"
+                "kl_estimator: k1 has a gradient in the loss that is zero on average: use k2 or k3, unbiased_kl: true, "
+                "or kl_in: reward"
             )
         return self

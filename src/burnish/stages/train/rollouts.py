@@ -1,4 +1,4 @@
-"""Shared by the stages that train on rollouts: prompts and their references, rewards, the model of the KL divergence."""
+"""Shared by the stages that train on rollouts: prompts with their references, rewards, and the reference model."""
 
 from pathlib import Path
 from typing import Any

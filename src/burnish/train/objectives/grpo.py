@@ -1,7 +1,7 @@
 """Group relative policy optimization (arXiv 2402.03300), with its variants.
 
 ρ = π(token) / π_old(token), or its geometric mean over a completion (GSPO, arXiv 2507.18071)
-loss of a token = -min(ρ·A, clip(ρ, 1 - clip_low, 1 + clip_high)·A) · min(π_old / π_engine, cap) + β·KL
+loss of a token = -min(ρ·A, clip(ρ, 1 - clip_low, 1 + clip_high)·A) · min(π_old / π_engine, cap) + β·ρ·KL
 token       Σ over tokens / tokens of the step                            DAPO, arXiv 2503.14476
 sequence    mean over completions of the mean over their tokens           GRPO
 constant    Σ over tokens / (completions · max_new_tokens)                Dr. GRPO, arXiv 2503.20783
@@ -38,6 +38,7 @@ class Grpo(Separable):
         self._temperature, self._cap = spec.generation.temperature, spec.max_engine_ratio
         self._normalisation, self._longest = spec.normalisation, spec.generation.max_new_tokens
         self._kl = spec.kl_coefficient if spec.kl_in == "loss" else 0.0
+        self._unbiased = spec.unbiased_kl
         self._estimator: Literal["k1", "k2", "k3"] = spec.kl_estimator
 
     def row_weights(self, data: TokenisedRows, rows: Indices) -> NDArray[np.float64]:
@@ -64,7 +65,8 @@ class Grpo(Separable):
         divergence = torch.zeros_like(losses)
         if REFERENCE in batch.token_values:
             divergence = kl(log_probs - batch.token_values[REFERENCE], self._estimator)
-            losses = losses + self._kl * divergence if self._kl else losses
+            if self._kl:
+                losses = losses + self._kl * (divergence * ratio if self._unbiased else divergence)
         sums = batch.sums(losses)  # [S]
         if self._normalisation == "sequence":
             sums = sums / batch.counts.clamp(min=1)

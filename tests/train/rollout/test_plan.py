@@ -1,0 +1,45 @@
+"""Which prompts form which rollout, and which of them a step uses."""
+
+import numpy as np
+import pytest
+
+from burnish.train.batches import Cursor
+from burnish.train.rollout.plan import RolloutPlan
+
+
+def plan(prompts=7, **settings):
+    return RolloutPlan(np.ones(prompts, np.int64), **{"seed": 3, "shuffle": True, "batch_size": 3} | settings)
+
+
+def walk(plan, steps):
+    cursor = Cursor()
+    for step in range(steps):
+        assert plan.cursor(step) == cursor
+        yield plan.update(cursor)
+        cursor = plan.after(cursor)
+
+
+@pytest.mark.parametrize("settings", [{}, {"passes": 2}, {"mini_batches": 2}, {"mini_batches": 3, "passes": 2}])
+def test_every_prompt_is_used_once_in_a_pass(settings):
+    made = plan(**settings)
+    steps = made.total_steps(2)
+    used = np.concatenate([update.prompts[update.part] for update in walk(made, steps)])
+    assert np.bincount(used).tolist() == [2 * settings.get("passes", 1)] * 7
+    assert steps == 2 * len(made.epoch(0))
+
+
+def test_the_steps_of_a_rollout_follow_each_other():
+    made = plan(mini_batches=2, passes=2)
+    found = list(walk(made, 20))
+    # two rollouts of three prompts with four steps each, and one of one prompt with two
+    assert [update.rollout for update in found] == [0] * 4 + [1] * 4 + [2] * 2 + [3] * 4 + [4] * 4 + [5] * 2
+    assert [update.number for update in found[:10]] == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
+    assert [made.step(update) for update in found[:11]] == [1] * 4 + [5] * 4 + [9] * 2 + [11]
+    assert [len(update.part) for update in found[:4]] == [2, 1, 2, 1]
+    assert made.updates == 4
+
+
+def test_the_rows_of_a_step_are_its_prompts():
+    made = plan(mini_batches=2)
+    for step, update in enumerate(walk(made, 5)):
+        assert made.rows(made.cursor(step)).tolist() == update.prompts[update.part].tolist()
