@@ -20,6 +20,7 @@ from burnish.train.objectives.causal import Causal
 from burnish.train.optim.optimizers import Optimizer
 from burnish.train.passes import Passes
 from burnish.train.reporting.ledger import LedgerType
+from burnish.train.source import HeldOutRows
 
 VOCABULARY, COUNT = 7, 10
 
@@ -73,7 +74,7 @@ def make(tmp_path):
         loop = Loop(
             passes,
             FixedRows(rows, plan),
-            held_out,
+            held_out and HeldOutRows(passes, held_out),
             plan,
             given,
             checkpoints=CheckpointFolder(tmp_path / name / "checkpoints", keep),

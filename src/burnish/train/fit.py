@@ -43,7 +43,7 @@ from burnish.train.reporting.ledger import LedgerType
 from burnish.train.resolve import Resolved
 from burnish.train.scoring import Scorer
 from burnish.train.settings import plan_of, settings_of
-from burnish.train.source import Complete, GivenRows, HeldOut, Source, as_they_are
+from burnish.train.source import Complete, GivenRows, Source, as_they_are
 from burnish.train.trackers.tracking import Tracking
 
 CAUSAL = Causal()
@@ -161,7 +161,8 @@ def fit(
         loop.emit = tracking.emit
         state = loop.run()
     source.publish(ctx.out, state.step)
-    _take_best(settings, state, checkpoints, optimizer, measured, ctx.emit)
+    measure = "loss" if measured is None else measured.measure
+    _take_best(settings, state, checkpoints, optimizer, ctx.emit, measure)
     tracking.publish(ctx.out / "trackers")
     scorer.restore_attention()
     noise.remove()
@@ -179,7 +180,6 @@ def fit(
     weights = objective.row_weights(rows, np.arange(len(rows)))
     curve.draw(type.read(journal), weights, state.evaluations, ctx.out / "loss.png", objective.per)
     provenance = {"resumed": loop.lineage} if loop.lineage else {}
-    measure = "loss" if measured is None else measured.measure
     return Fitted(_measures(state, plan, rows, resumed_from, measure) | saved, provenance)
 
 
@@ -233,7 +233,6 @@ def _resume(
         named = Path(requested)
         checkpoint = read(named)
     if checkpoint is None:
-        loop.material.begin(0)
         return None, requested != "never"
     changes = loop.restore(checkpoint, named)
     if "ledger_sha256" not in checkpoint.state:
@@ -269,11 +268,11 @@ def _take_best(
     state: TrainState,
     checkpoints: CheckpointFolder,
     optimizer: Optimizer,
-    measured: HeldOut | None,
     emit: Callable[[Event], None],
+    measure: str = "loss",
 ) -> None:
     best = state.best_step
-    if not settings.keep_best or best is None or best == state.step or measured is None:
+    if not settings.keep_best or best is None or best == state.step:
         return
     folder = checkpoints.at(best)
     if folder is None:
@@ -285,11 +284,11 @@ def _take_best(
         )
         return
     optimizer.load_weights(read_weights(folder))
-    emit(Note(text=f"using the weights of step {best}: validation {measured.measure} {state.best_loss:.4f}"))
+    emit(Note(text=f"using the weights of step {best}: validation {measure} {state.best_loss:.4f}"))
 
 
 def _measures(
-    state: TrainState, plan: StepPlan, rows: TokenisedRows, resumed_from: int | None, measure: str
+    state: TrainState, plan: StepPlan, rows: TokenisedRows, resumed_from: int | None, measure: str = "loss"
 ) -> dict[str, Any]:
     measures: dict[str, Any] = {
         "steps": state.step,

@@ -88,7 +88,6 @@ class Reference:
         finally:
             gc.collect()  # the other model
 
-
     def _is_of_base(self, saved: SavedLogProbs) -> bool:
         return bool(saved.model_fingerprint) and saved.model_fingerprint == self._run.base.fingerprint
 

@@ -1,5 +1,6 @@
 """The source of a training on rollouts: prompts, rewards, and the reference of the KL divergence."""
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,10 +79,10 @@ class RolloutSource:
                 writer.close()
 
 
-def _each(group: dict) -> list[dict]:
+def _each(group: dict[str, Any]) -> list[dict[str, Any]]:
     """A line for each completion of a prompt."""
     about = {name: value for name, value in group.items() if name not in ("completions", "prompt")}
-    about["prompt"] = str(group["prompt"])
+    about["prompt"] = json.dumps(group["prompt"], ensure_ascii=False)
     return [{**about, "sample": number, **one} for number, one in enumerate(group["completions"])]
 
 

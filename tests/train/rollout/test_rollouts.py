@@ -1,0 +1,275 @@
+"""Trainings on rollouts: what is learned, kept and reported, and what a stop or a kill changes: nothing."""
+
+import json
+import multiprocessing
+import os
+import signal
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from burnish.core.errors import MachineError, RunError
+from burnish.models.engines.transformers import TransformersEngine
+from burnish.train.rewards.reward import Rewarded
+from burnish.train.rollout import store
+from burnish.train.rollout.rollouts import Judged
+from burnish.train.rollout.store import RolloutFolder
+
+SEVERAL = {"mini_batches": 2, "passes": 2, "kl_coefficient": 0.1, "max_steps": 10}
+
+
+def same_weights(one, other):
+    return all(torch.equal(weight, other.weights[name]) for name, weight in one.weights.items())
+
+
+def completions(ran):
+    table = pq.read_table(ran.folder / "out" / "rollouts.parquet")
+    return table.to_pylist()
+
+
+def test_the_reward_rises(run_grpo, prompts_of):
+    """From 0.2 by at least 0.2: the share of vowels among eight letters, of a random model."""
+    ran = run_grpo(
+        "run", held_out=prompts_of(4, 100), max_steps=25, group_size=8, learning_rate=2e-2, eval_temperature=1.0
+    )
+    rewards = ran.metrics("reward")
+    assert np.mean(rewards[-5:]) > np.mean(rewards[:3]) + 0.2
+    assert ran.measures["last_eval_reward"] > ran.measures["first_eval_reward"] + 0.2
+
+
+def test_the_ledgers_agree_with_the_metrics(run_grpo):
+    ran = run_grpo("run", **SEVERAL | {"kl_in": "reward"})
+    lines = completions(ran)
+    rewards = {step: [] for step in (1, 5, 9)}
+    for line in lines:
+        rewards[line["step"]].append(line["reward"])
+    assert {len(found) for found in rewards.values()} == {12}
+    logged = ran.metrics("reward")
+    for step, found in rewards.items():
+        assert np.mean(found) == pytest.approx(logged[step - 1], abs=1e-9)
+    assert all(line["rewards"] == {"vowels": line["reward"]} for line in lines)
+    assert all(line["why"]["vowels"] == f"of {len(line['text'])}" for line in lines)
+    visits = pq.read_table(ran.folder / "out" / "rows.parquet").to_pandas()
+    for step, rows in visits.groupby("step"):
+        loss = np.average(rows["loss"], weights=rows["weight"])
+        assert loss == pytest.approx(ran.metrics("loss")[step - 1], abs=1e-5)
+        assert set(rows["id"]) <= {line["id"] for line in lines}
+
+
+@pytest.mark.parametrize("settings", [{}, SEVERAL], ids=["one step", "several steps"])
+def test_a_stopped_run_ends_with_the_same_weights_and_completions(run_grpo, settings):
+    whole = run_grpo("whole", **settings)
+    for checks in (2, 7, 12, 23):  # in the middle of a generation, of a pass, of a step
+        with pytest.raises(RunError) as caught:
+            run_grpo("stopped", stopping=stop_after(checks), **settings)
+        assert caught.value.code == "run.interrupted"
+    found = run_grpo("stopped", **settings)
+    assert same_weights(whole, found)
+    assert completions(found) == completions(whole)
+
+
+def killed_at(monkeypatch_target, name, when):
+    """Kill this process when a method is called for the n-th time."""
+    calls, method = 0, getattr(monkeypatch_target, name)
+
+    def counted(*arguments, **named):
+        nonlocal calls
+        calls += 1
+        if calls == when:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return method(*arguments, **named)
+
+    setattr(monkeypatch_target, name, counted)
+
+
+KILLS = {
+    "in a generation": (TransformersEngine, "_decode", 4),
+    "after the first generation": (Judged, "sample", 2),
+    "before a rollout is published": (store, "publish_folder", 2),
+    "between the steps of a rollout": (RolloutFolder, "forget_rows", 6),
+    "when old rows are removed": (RolloutFolder, "forget_rows", 8),
+}
+
+
+@pytest.mark.parametrize("name", KILLS)
+def test_a_killed_run_ends_with_the_same_weights_and_completions(run_grpo, prompts_of, name):
+    whole = run_grpo("whole", **SEVERAL)
+
+    def attempt():
+        killed_at(*KILLS[name])
+        run_grpo("killed", **SEVERAL)
+
+    process = multiprocessing.get_context("fork").Process(target=attempt)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    found = run_grpo("killed", **SEVERAL)
+    assert same_weights(whole, found)
+    assert completions(found) == completions(whole)
+
+
+def test_a_rollout_of_used_steps_that_is_damaged_is_named(run_grpo):
+    with pytest.raises(RunError, match="the run was stopped"):
+        run_grpo("run", stopping=stop_after(30), **SEVERAL)
+    folder = run_grpo.last.folder / "scratch"
+    steps = sorted(int(path.name[-8:]) for path in (folder / "checkpoints").glob("step-*"))
+    assert steps[-1] % 4  # within a rollout
+    rows = max((folder / "rollouts").glob("*/rows.npz"))
+    rows.write_bytes(rows.read_bytes()[:-9] + b"damaged!!")
+    with pytest.raises(RunError, match="do not match its sha256") as caught:
+        run_grpo("run", **SEVERAL)
+    assert caught.value.code == "run.broken-checkpoint"
+
+
+def stop_after(calls):
+    count = 0
+
+    def stopping():
+        nonlocal count
+        count += 1
+        return count >= calls
+
+    return stopping
+
+
+def test_the_rows_of_old_rollouts_are_removed_and_their_completions_stay(run_grpo):
+    ran = run_grpo("run", **SEVERAL | {"max_steps": 14})
+    rollouts = ran.folder / "scratch" / "rollouts"
+    assert len(list(rollouts.glob("*/completions.jsonl"))) == 4
+    assert len(list(rollouts.glob("*/rows.npz"))) < 3
+
+
+def test_a_reward_that_fails_stops_the_run_with_its_name_and_keeps_the_checkpoint(run_grpo):
+    class Failing:
+        name, weight, calls = "fragile", 1.0, 0
+
+        def __call__(self, completions):
+            self.calls += 1
+            if self.calls == 3:
+                raise ZeroDivisionError("no idea")
+            return [Rewarded(float(len(one.ids))) for one in completions]
+
+        def close(self):
+            pass
+
+    with pytest.raises(RunError, match=r"reward .fragile. failed.*ZeroDivisionError: no idea") as caught:
+        run_grpo("run", rewards=(Failing(),), checkpoint={"every": 100})
+    assert caught.value.code == "run.bad-reward"
+    folder = run_grpo.last.folder / "scratch" / "checkpoints"
+    assert [path.name for path in folder.glob("step-*")] == ["step-00000002"]
+
+
+def test_rewards_that_apply_to_no_completion_are_an_error(run_grpo):
+    class Never:
+        name, weight = "never", 1.0
+
+        def __call__(self, completions):
+            return [Rewarded(None, "the row has no reference answer") for _ in completions]
+
+        def close(self):
+            pass
+
+    with pytest.raises(RunError, match="never: the row has no reference answer"):
+        run_grpo("run", rewards=(Never(),))
+
+
+def out_of_memory(monkeypatch, target, name, times):
+    """The first calls of a method raise what torch raises when memory runs out."""
+    calls, method = 0, getattr(target, name)
+
+    def failing(*arguments, **named):
+        nonlocal calls
+        calls += 1
+        if calls in times:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+        return method(*arguments, **named)
+
+    monkeypatch.setattr(target, name, failing)
+
+
+def test_when_memory_runs_out_in_a_generation_fewer_completions_are_generated_at_once(run_grpo, monkeypatch):
+    out_of_memory(monkeypatch, TransformersEngine, "_decode", {2, 4})
+    ran = run_grpo("run", max_steps=2)
+    assert [text.split(";")[1].split("(")[0].strip() for text in ran.notes("warning")] == [
+        "from now on 2 at once",
+        "from now on 1 at once",
+    ]
+    assert len(completions(ran)) == 24
+
+
+def test_when_a_single_completion_does_not_fit_the_fix_is_named(run_grpo, monkeypatch):
+    out_of_memory(monkeypatch, TransformersEngine, "_decode", set(range(99)))
+    with pytest.raises(MachineError, match="a single completion") as caught:
+        run_grpo("run")
+    assert "max_new_tokens" in caught.value.fix
+
+
+def test_when_memory_runs_out_in_a_step_its_gradient_stays_the_same(run_grpo, monkeypatch):
+    from burnish.train.objectives.grpo import Grpo
+
+    whole = run_grpo("whole", max_steps=2, passes=2)
+    out_of_memory(monkeypatch, Grpo, "score", {1})
+    found = run_grpo("halved", max_steps=2, passes=2)
+    assert "memory ran out in step 1" in found.notes("warning")[0]
+    for name, weight in whole.weights.items():
+        torch.testing.assert_close(found.weights[name], weight, atol=1e-4, rtol=1e-3)
+
+
+def test_truncated_completions_are_left_out_where_asked(run_grpo):
+    ran = run_grpo("run", mask_truncated=True, max_steps=2, generation={"max_new_tokens": 3})
+    lines = completions(ran)
+    cut = [line["finish_reason"] == "length" for line in lines]
+    assert any(cut)
+    assert [not line["learned"] for line in lines] == cut
+    learned = sum(line["tokens"] + 1 for line in lines if line["learned"])
+    assert ran.measures["learned_tokens"] == learned
+
+
+def test_groups_of_equal_rewards_are_counted_and_left_out_where_asked(run_grpo):
+    class First:
+        """Equal for the first prompt of each rollout."""
+
+        name, weight = "first", 1.0
+
+        def __call__(self, completions):
+            return [Rewarded(0.0 if one.row["id"][-1] in "02468" else float(len(one.ids))) for one in completions]
+
+        def close(self):
+            pass
+
+    ran = run_grpo("run", rewards=(First(),), drop_equal_groups=True, max_steps=3)
+    lines = completions(ran)
+    groups = {}
+    for line in lines:
+        groups.setdefault((line["step"], line["id"]), []).append(line)
+    for group in groups.values():
+        is_equal = len({line["reward"] for line in group}) == 1
+        assert all(line["learned"] is not is_equal for line in group)
+    assert ran.metrics("equal_groups")[0] == pytest.approx(
+        np.mean([len({line["reward"] for line in group}) == 1 for (step, _), group in groups.items() if step == 1])
+    )
+
+
+def test_the_width_of_a_row_changes_nothing(run_grpo):
+    """A prompt is computed once for its completions, as many as fit into a micro-batch."""
+    narrow = run_grpo("narrow", micro_batch_tokens=60, max_steps=1)
+    wide = run_grpo("wide", micro_batch_tokens=2000, max_steps=1)
+    assert completions(narrow) == completions(wide)
+    assert narrow.metrics("loss") == pytest.approx(wide.metrics("loss"), abs=1e-6)
+    assert narrow.metrics("grad_norm") == pytest.approx(wide.metrics("grad_norm"), rel=1e-4)
+
+
+def test_the_engines_probabilities_are_those_of_training(run_grpo):
+    ran = run_grpo("run", max_steps=4, generation={"max_new_tokens": 8, "temperature": 0.7})
+    assert ran.metrics("engine_ratio") == pytest.approx([1.0] * 4, abs=1e-4)
+    assert ran.metrics("engine_ratio_clipped") == [0.0] * 4
+
+
+def test_the_lines_of_a_rollout_name_prompt_and_source(run_grpo):
+    ran = run_grpo("run", max_steps=1)
+    line = completions(ran)[0]
+    assert json.loads(line["prompt"])[0]["role"] == "user"
+    assert line["source"].startswith("prompts.jsonl:")
+    assert {name for name in line if name.startswith("reward")} == {"reward", "rewards"}
