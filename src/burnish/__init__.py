@@ -30,6 +30,7 @@ _VERBS = {
     "stop": "burnish.studio.runs",
     "resume": "burnish.studio.runs",
     "schema": "burnish.studio.schema",
+    "rollouts": "burnish.studio.rollouts",
     "rows": "burnish.studio.rows",
     "replay": "burnish.studio.replay",
     "inspect": "burnish.studio.exploration",
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from burnish.studio.planning import plan
     from burnish.studio.proving import prove
     from burnish.studio.replay import replay
+    from burnish.studio.rollouts import rollouts
     from burnish.studio.rows import rows
     from burnish.studio.running import run, run_stage
     from burnish.studio.runs import diff, resume, runs, show, stop, tail
@@ -62,6 +64,7 @@ __all__ = [
     "prove",
     "replay",
     "resume",
+    "rollouts",
     "rows",
     "run",
     "run_stage",

@@ -1,4 +1,4 @@
-"""The commands `runs list | show | tail | diff | stop | resume`; `rows` has a file of its own."""
+"""The commands `runs list | show | tail | diff | stop | resume`; `rows` and `rollouts` have files of their own."""
 
 import json
 import time
@@ -9,6 +9,7 @@ import typer
 from burnish.cli import completion
 from burnish.cli.command import Command, Commands
 from burnish.cli.render import Output, duration, json_text, metrics_summary
+from burnish.cli.rollouts import rollouts
 from burnish.cli.rows import rows
 
 app = typer.Typer(
@@ -170,4 +171,5 @@ def _lines(step: dict[str, Any]) -> list[tuple[str, Any]]:
 
 def register(main: typer.Typer) -> None:
     app.command(cls=Command)(rows)
+    app.command(cls=Command)(rollouts)
     main.add_typer(app, name="runs")

@@ -37,7 +37,7 @@ class RolloutSpec(TrainSpec):
     """What completions are rewarded for; the reward of a completion is their weighted sum."""
     answer: str | None = None
     """The column with the reference answer that rewards compare with; by default the last turn of the assistant."""
-    batch_size: int = Field(default=8, ge=1, le=MAX_COUNT)
+    batch_size: int | None = Field(default=8, ge=1, le=MAX_COUNT)
     """Prompts per rollout."""
     mini_batches: int = Field(default=1, ge=1, le=MAX_COUNT)
     """Optimizer steps into which the completions of a rollout are split."""
@@ -71,8 +71,8 @@ class RolloutSpec(TrainSpec):
     @model_validator(mode="after")
     def batches_are_prompts(self) -> "RolloutSpec":
         values = self.__dict__
-        if values["batch_tokens"] is not None:
-            raise ValueError("batch_tokens is not supported here: batch_size counts prompts")
+        if values["batch_tokens"] is not None or values["batch_size"] is None:
+            raise ValueError("batch_tokens is not supported here: set batch_size, the prompts of a rollout")
         if values["mini_batches"] > values["batch_size"]:
             raise ValueError(
                 f"mini_batches {values['mini_batches']} exceeds batch_size {values['batch_size']}: a mini-batch has at "

@@ -106,7 +106,7 @@ def ledger_of(run: Run, known: dict[str, Any]) -> tuple[Path, list[str]]:
     """The file with the visits, and notes on it. RunError `run.damaged-artifact` if it is not as the step wrote it."""
     artifact = run.artifact()
     if artifact is not None:
-        _refuse_damage(artifact, known)
+        refuse_damage(artifact, known, _PUBLISHED)
         return artifact.path / _PUBLISHED, []
     state = run.state
     if not (run.scratch / _UNFINISHED).with_name("rows.json").exists():
@@ -115,8 +115,9 @@ def ledger_of(run: Run, known: dict[str, Any]) -> tuple[Path, list[str]]:
     return run.scratch / _UNFINISHED, [f"the step is {state}: its ledger ends with its last save"]
 
 
-def _refuse_damage(artifact: Artifact, known: dict[str, Any]) -> None:
-    damage = [damage for damage in artifact.damage(known) if damage.file in (_PUBLISHED, "out/")]
+def refuse_damage(artifact: Artifact, known: dict[str, Any], file: str) -> None:
+    """RunError `run.damaged-artifact` if a file of an artifact is not as the step wrote it."""
+    damage = [damage for damage in artifact.damage(known) if damage.file in (file, "out/")]
     if damage:
         what = f"the artifact {artifact.path} is damaged: {summary(damage)}"
         raise RunError("run.damaged-artifact", what, artifact.repair)

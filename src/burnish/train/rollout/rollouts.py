@@ -279,7 +279,7 @@ def kl_of(difference: NDArray[np.float32], estimator: Any) -> NDArray[np.float32
 def _sums(rows: TokenisedRows, learned: Indices, numbers: NDArray[np.float32]) -> NDArray[np.float64]:
     """The sum of numbers of the learned tokens over each sequence."""
     sequences = np.searchsorted(rows.offsets, learned, side="right") - 1
-    return np.bincount(sequences, numbers, minlength=len(rows.offsets) - 1)
+    return np.bincount(sequences, numbers.astype(np.float64), minlength=len(rows.offsets) - 1).astype(np.float64)
 
 
 def lines(

@@ -1,17 +1,14 @@
 """The source of a training on rollouts: prompts, rewards, and the reference of the KL divergence."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from burnish.specs.rl import GrpoSpec
 from burnish.train.batches import Material, StepPlan
 from burnish.train.passes import Passes
 from burnish.train.rewards.reward import Reward
+from burnish.train.rollout.ledger import NAME, publish
 from burnish.train.rollout.plan import RolloutPlan
 from burnish.train.rollout.prompts import Prompts
 from burnish.train.rollout.rollouts import HeldOutPrompts, Judged, ReferencePass, Rollouts
@@ -21,8 +18,6 @@ from burnish.train.source import HeldOut
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-LEDGER = "rollouts.parquet"
 
 
 class RolloutSource:
@@ -66,24 +61,7 @@ class RolloutSource:
 
     def publish(self, folder: Path, steps: int) -> None:
         """Write every completion of the run to `rollouts.parquet`, one line each."""
-        writer: pq.ParquetWriter | None = None
-        try:
-            for number in self._folder.numbers():
-                table = pa.Table.from_pylist(
-                    [line for group in self._folder.completions(number) for line in _each(group)]
-                )
-                writer = writer or pq.ParquetWriter(folder / LEDGER, table.schema, compression="zstd")
-                writer.write_table(table.cast(writer.schema))
-        finally:
-            if writer is not None:
-                writer.close()
-
-
-def _each(group: dict[str, Any]) -> list[dict[str, Any]]:
-    """A line for each completion of a prompt."""
-    about = {name: value for name, value in group.items() if name not in ("completions", "prompt")}
-    about["prompt"] = json.dumps(group["prompt"], ensure_ascii=False)
-    return [{**about, "sample": number, **one} for number, one in enumerate(group["completions"])]
+        publish(self._folder, folder / NAME)
 
 
 def _width(group_size: int, longest: int, micro_batch_tokens: int) -> int:

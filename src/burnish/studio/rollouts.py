@@ -1,0 +1,68 @@
+"""Completions of a training on rewards, with their rewards: the rollout ledger, for people."""
+
+from pathlib import Path
+from typing import Any
+
+from burnish.core.errors import AskError
+from burnish.core.naming import nearest
+from burnish.core.runs.run import Run
+from burnish.core.runs.workspace import Workspace
+from burnish.studio.rows import refuse_damage
+from burnish.studio.workrooms import ask, require
+
+WORST = 10
+_PUBLISHED, _UNFINISHED = "rollouts.parquet", "rollouts"
+
+
+def rollouts(
+    name: str = "latest",
+    *,
+    step: str | None = None,
+    at: int | None = None,
+    worst: int | None = None,
+    best: int | None = None,
+    workspace: Path | str | None = None,
+) -> dict[str, Any]:
+    """Completions that an optimizer step of a training on rewards used, with each of their rewards.
+
+    `at` is the optimizer step, the last one by default; `worst` (10 by default) have the lowest and `best` the highest
+    reward. `step` names the step of a run with several such trainings.
+
+    Returns a dict: `run`, `state`, `rollout`, `first_step`, `completions`, `reward`, their mean, and the lists `worst`
+    and `best` of completions: `id`, `source`, `prompt`, `reference`, `text`, `finish_reason`, `tokens`, `reward`,
+    `advantage`, `learned`, `rewards` and `why`.
+    """
+    for field, number in (("worst", worst), ("best", best), ("at", at)):
+        if number is not None and number < 0:
+            raise AskError("ask.wrong-value", f"{field} is {number}, which is below 0", f"set {field} to 1 or more")
+    if worst is None:
+        worst = 0 if best else WORST
+    require("pyarrow", "data")
+    place = Workspace.find(workspace)
+    run = _training_step(place.find_runs(name), name, step)
+    artifact, known = run.artifact(), place.hashes()
+    if artifact is not None:
+        refuse_damage(artifact, known, _PUBLISHED)
+    ledger = run.scratch / _UNFINISHED if artifact is None else artifact.path / _PUBLISHED
+    request = {"ledger": str(ledger), "at": at, "worst": worst, "best": best or 0}
+    return {"run": run.name, "state": run.state, **ask("burnish.stages.train.rollout_ledger", request)}
+
+
+def _training_step(found: list[Run], name: str, step: str | None) -> Run:
+    """The step that has a rollout ledger. AskError `ask.wrong-value` with the choices if there is none, or several."""
+    named = {run.folder.name: run for run in found}
+    if step is not None and step not in named:
+        raise AskError("ask.no-such-run", f"run '{name}' has no step '{step}'", nearest(step, list(named)))
+    chosen = {step: named[step]} if step is not None else named
+    with_ledger = {
+        place: run
+        for place, run in chosen.items()
+        if (run.out / _PUBLISHED).exists() or any((run.scratch / _UNFINISHED).glob("[0-9]*"))
+    }
+    if len(with_ledger) == 1:
+        return next(iter(with_ledger.values()))
+    if with_ledger:
+        what = f"run '{name}' has several steps with rollouts: {', '.join(with_ledger)}"
+        raise AskError("ask.wrong-value", what, f"add --step {next(iter(with_ledger))}")
+    what = f"no step of run '{name}' has rollouts: {', '.join(chosen)}"
+    raise AskError("ask.wrong-value", what, "trainings on rewards (grpo) have some, from their first step on")

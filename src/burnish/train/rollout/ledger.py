@@ -1,0 +1,66 @@
+"""The rollout ledger: every completion of a run with its rewards, as a table; also that of a run that goes on."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from burnish.core.errors import AskError
+from burnish.train.rollout.store import RolloutFolder
+
+NAME = "rollouts.parquet"
+_TEXT = (pa.string(), ("id", "source", "prompt", "reference", "text", "finish_reason"))
+_COUNT = (pa.int64(), ("rollout", "step", "sample", "tokens"))
+_NUMBER = (pa.float64(), ("reward", "advantage"))
+
+
+def publish(folder: RolloutFolder, target: Path) -> None:
+    """Write all rollouts to a parquet file, a line for each completion, one rollout at a time."""
+    numbers = folder.numbers()
+    if not numbers:
+        return
+    schema = _schema(next(iter(_lines(folder.completions(numbers[0])))))
+    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+        for number in numbers:
+            writer.write_table(pa.Table.from_pylist(list(_lines(folder.completions(number))), schema=schema))
+
+
+def _schema(line: dict[str, Any]) -> pa.Schema:
+    kinds = {name: kind for kind, names in (_TEXT, _COUNT, _NUMBER) for name in names} | {"learned": pa.bool_()}
+    kinds["rewards"] = pa.struct([(name, pa.float64()) for name in line["rewards"]])
+    kinds["why"] = pa.struct([(name, pa.string()) for name in line["why"]])
+    return pa.schema([(name, kinds[name]) for name in line])
+
+
+def _lines(groups: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """A line for each completion of each prompt."""
+    for group in groups:
+        about = {name: value for name, value in group.items() if name != "completions"}
+        about["prompt"] = json.dumps(group["prompt"], ensure_ascii=False)
+        for sample, one in enumerate(group["completions"]):
+            yield {**about, "sample": sample, **one}
+
+
+def completions_at(ledger: Path, step: int | None) -> list[dict[str, Any]]:
+    """The completions that the optimizer step `step` used, of the last one for None.
+
+    `ledger` is `rollouts.parquet` of an artifact, or the folder of rollouts of a run that has not ended.
+    Errors: AskError `ask.wrong-value` for a step without a rollout.
+    """
+    if ledger.is_dir():
+        folder = RolloutFolder(ledger)
+        starts = {next(folder.completions(number))["step"]: number for number in folder.numbers()}
+    else:
+        steps = pq.read_table(ledger, columns=["step"])["step"].unique().to_pylist()
+        starts = {start: start for start in steps}
+    before = [start for start in starts if step is None or start <= step]
+    if not before:
+        first = f"the first rollout begins at step {min(starts)}" if starts else "there is no rollout yet"
+        raise AskError("ask.wrong-value", f"no completions were used at step {step}: {first}", "name a later step")
+    start = max(before)
+    if ledger.is_dir():
+        return list(_lines(RolloutFolder(ledger).completions(starts[start])))
+    return pq.read_table(ledger, filters=[("step", "==", start)]).to_pylist()
