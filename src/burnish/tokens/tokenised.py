@@ -49,6 +49,8 @@ class TokenisedRows:
     """Further numbers of each row by name, [rows] or [rows, width], such as `label`."""
     token_values: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     """Further numbers of each token by name, [tokens]; a batch has those of its learned tokens."""
+    may_part: bool = False
+    """True if the sequences of a row need not be computed together."""
 
     @classmethod
     def of(cls, rows: Iterable[tuple[str, NDArray[np.int32], NDArray[np.float32]]]) -> "TokenisedRows":
@@ -139,6 +141,15 @@ class TokenisedRows:
     def with_values(self, **values: NDArray[np.float32]) -> "TokenisedRows":
         """The same rows with further values."""
         return replace(self, values={**self.values, **values})
+
+    def apart(self) -> "TokenisedRows":
+        """Each sequence as a row by itself: sequence s becomes row s, with its values."""
+        values = {
+            name: array.reshape(-1, 1) if array.ndim > 1 else np.repeat(array, self.width)
+            for name, array in self.values.items()
+        }
+        names = tuple(name for name in self.row_ids for _ in range(self.width))
+        return replace(self, row_ids=names, width=1, values=values)
 
     def with_token_values(self, **values: NDArray[np.float32]) -> "TokenisedRows":
         """The same rows with further values of their tokens."""

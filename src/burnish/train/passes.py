@@ -109,6 +109,9 @@ class ForwardPasses:
             )
         largest = max(int(data.lengths[part].sum()) for part in parts if len(part) > 1)
         self.state.micro_batch_tokens = largest // 2
+        self._tell_halved(reason)
+
+    def _tell_halved(self, reason: str) -> None:
         self.emit(
             Note(
                 level="warning",
@@ -149,7 +152,7 @@ class Passes(ForwardPasses):
 
         Errors: StopAskedError; MachineError `machine.no-memory` when a single row does not fit.
         """
-        whole, repeated = self._surveyed(data, rows), False
+        whole, repeated, width = self._surveyed(data, rows), False, 1
         while True:
             randomness, drawn = capture_randomness(), generator_states(self._device)
             try:
@@ -160,7 +163,7 @@ class Passes(ForwardPasses):
                 return Gradient(
                     torch.cat([numbers[:2], norm.reshape(1), numbers[2:]]),
                     torch.cat([row_values for _, row_values in parts], 1),
-                    np.concatenate([batch.rows for batch, _ in parts]),
+                    np.concatenate([batch.rows for batch, _ in parts]) // width,
                     np.concatenate([batch.learned for batch, _ in parts]),
                 )
             except StopAskedError:
@@ -172,7 +175,14 @@ class Passes(ForwardPasses):
                     raise
                 reason = first_line(error)
             self.optimizer.zero_grad()
-            self._halve(data, rows, reason)
+            if data.may_part and data.width > 1 and all(len(part) == 1 for part in self._split(data, rows)):
+                width = data.width
+                data, rows = data.apart(), (rows[:, None] * width + np.arange(width)).flatten()
+                longest = int(data.lengths[rows].max())
+                self.state.micro_batch_tokens = max(longest, width * longest // 2)
+                self._tell_halved(reason)
+            else:
+                self._halve(data, rows, reason)
             restore_randomness(randomness)
             repeated = True
 

@@ -5,14 +5,14 @@ prompts of the plan → completions in the weights of now → rewards → advant
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from burnish.core.errors import RunError
+from burnish.core.errors import MachineError, RunError
 from burnish.core.events import Progress
 from burnish.models.engines.protocol import Answer
 from burnish.specs.rl import GrpoSpec
@@ -227,7 +227,7 @@ class Rollouts:
             engine.append(likely)
         names = [prompt.row["id"] for prompt in found.prompts for _ in range(found.copies // self._width)]
         groups = [sequences[start : start + self._width] for start in range(0, len(sequences), self._width)]
-        rows = TokenisedRows.of_groups(zip(names, groups, strict=True), self._width)
+        rows = replace(TokenisedRows.of_groups(zip(names, groups, strict=True), self._width), may_part=True)
         return rows.with_token_values(**{ENGINE: np.concatenate(engine)})
 
 
@@ -257,7 +257,13 @@ def log_probs(passes: ForwardPasses, rows: TokenisedRows, temperature: float) ->
     def run(batch: Batch) -> Any:
         return -passes.scorer.token_losses(batch, temperature)
 
-    for part, found in passes.each(rows, every, run):
+    try:
+        results = passes.each(rows, every, run)
+    except MachineError as error:
+        if error.code != "machine.no-memory" or rows.width == 1:
+            raise
+        return log_probs(passes, rows.apart(), temperature)  # one completion of a prompt at a time
+    for part, found in results:
         values[places[rows.learned_tokens(part)]] = found.float().cpu().numpy()
     return values
 

@@ -76,6 +76,7 @@ class RolloutFolder:
             int(arrays["width"]),
             _below("values/", arrays),
             _below("token_values/", arrays),
+            may_part=True,
         )
         metrics = {name: float.fromhex(value) for name, value in record["metrics"].items()}
         return Rollout(number, rows, arrays["prompts"], arrays["used"], metrics)
