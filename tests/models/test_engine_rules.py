@@ -167,7 +167,7 @@ def test_an_answer_ends_at_a_stop_or_at_its_length(engine):
     stop = free.ids[place]
     cut = free.ids[: free.ids.index(stop)]
     [stopped] = engine.generate([prompt(5)], spec, [stop])
-    assert stopped == Answer(cut, " ".join(map(str, cut)), "stop")
+    assert stopped == Answer(cut, " ".join(map(str, cut)), "stop", stop)
     engine._own_stops = [stop]
     assert engine.generate([prompt(5)], spec, ()) == [stopped]
     assert "".join(engine.stream(prompt(5), spec, ())).split() == stopped.text.split()
