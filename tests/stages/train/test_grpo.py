@@ -75,14 +75,14 @@ def test_the_last_turn_of_a_conversation_is_the_reference(base, tmp_path):
 
 
 def test_a_column_is_the_reference_where_it_is_named(base, tmp_path):
-    rows = [prompt(f"Say {number}", solution=str(number)) for number in range(6)]
+    rows = [prompt(f"Say {number}", gold=str(number)) for number in range(6)]
     _, out, _ = run(
-        tmp_path / "run", base, write(tmp_path / "rows.jsonl", rows), answer="solution", rewards=[{"kind": "number"}]
+        tmp_path / "run", base, write(tmp_path / "rows.jsonl", rows), answer="gold", rewards=[{"kind": "number"}]
     )
     assert {line["reference"] for line in ledger_of(out)} <= set("012345")
-    with pytest.raises(DataError, match=r"rows\.jsonl:1: the row has no column 'solutions'") as caught:
-        run(tmp_path / "other", base, tmp_path / "rows.jsonl", answer="solutions", rewards=[{"kind": "number"}])
-    assert "solution" in caught.value.fix
+    with pytest.raises(DataError, match=r"rows\.jsonl:1: the row has no column .golds.") as caught:
+        run(tmp_path / "other", base, tmp_path / "rows.jsonl", answer="golds", rewards=[{"kind": "number"}])
+    assert "gold" in caught.value.fix
 
 
 @pytest.mark.parametrize(
@@ -128,4 +128,4 @@ def test_settings_that_cannot_work_are_refused(settings, what):
 
 def test_the_recipe_is_valid():
     recipe = load_recipe([Path(__file__).parents[3] / "recipes" / "grpo.yaml"])
-    assert [step.stage for step in recipe.steps][-2:] == ["grpo", "evaluate"]
+    assert [step.stage.name for step in recipe.steps][-2:] == ["grpo", "evaluate"]

@@ -43,3 +43,16 @@ def test_the_rows_of_a_step_are_its_prompts():
     made = plan(mini_batches=2)
     for step, update in enumerate(walk(made, 5)):
         assert made.rows(made.cursor(step)).tolist() == update.prompts[update.part].tolist()
+
+
+def test_prompts_that_are_left_out_leave_the_steps_as_they_are():
+    """A step may be empty; the prompts of the other steps are the same."""
+    whole, made = plan(mini_batches=3, passes=2), plan(mini_batches=3, passes=2, without=np.array([2, 5]))
+    assert made.total_steps(2) == whole.total_steps(2)
+    empty = 0
+    for one, other in zip(walk(whole, 20), walk(made, 20), strict=True):
+        assert (one.rollout, one.number) == (other.rollout, other.number)
+        before = one.prompts[one.part]
+        assert other.prompts[other.part].tolist() == before[~np.isin(before, [2, 5])].tolist()
+        empty += not len(other.part)
+    assert empty > 0

@@ -1,11 +1,92 @@
 """grpo: train a model on rewards of completions that it samples."""
 
-from burnish.core.context import Context, Outcome
+from pathlib import Path
+from typing import Any
+
+from burnish.core.context import Context, Input, Outcome
+from burnish.core.errors import BurnishError
+from burnish.data.dataset import open_rows
 from burnish.specs.rl import GrpoSpec
-from burnish.stages.train.rollouts import RolloutRun
+from burnish.stages.tokens.rendering import PROMPTS
+from burnish.stages.train.references import passes_of
+from burnish.stages.train.training import Run
+from burnish.tokens.rendering.renderer import Renderer
+from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.objectives.grpo import Grpo
+from burnish.train.objectives.objective import Objective
+from burnish.train.passes import ForwardPasses, Passes
+from burnish.train.rewards.build import build_rewards, close_rewards
+from burnish.train.rewards.reference import reference_of
+from burnish.train.rollout.prompts import Prompts
+from burnish.train.rollout.rollouts import ReferencePass, log_probs
+from burnish.train.rollout.source import RolloutSource
 
 
 def run(spec: GrpoSpec, ctx: Context) -> Outcome:
     """Train on the prompts of the train split; save the adapter, or the whole model, with its tokenizer."""
     return RolloutRun(spec, ctx).train(Grpo(spec))
+
+
+class RolloutRun:
+    """A training on rollouts: its prompts are rendered and kept with their rows."""
+
+    def __init__(self, spec: GrpoSpec, ctx: Context):
+        self._spec, self._ctx = spec, ctx
+        self._prompts: dict[str, Prompts] = {}
+        self._run = Run.of(spec, ctx, PROMPTS, self._keep, more_tokens=spec.generation.max_new_tokens)
+
+    def train(self, objective: Objective) -> Outcome:
+        """Build the rewards, train, and save."""
+        spec, ctx, run = self._spec, self._ctx, self._run
+        rewards = build_rewards(spec.rewards, ctx, device=run.resolved.device, date=spec.render.date)
+        try:
+            source = RolloutSource(
+                spec,
+                self._prompts["train"],
+                self._prompts["validation"] if run.held_out is not None else None,
+                rewards,
+                run.tokenizer,
+                Renderer(run.tokenizer, spec.render).stop_ids,
+                folder=ctx.scratch / "rollouts",
+                micro_batch_tokens=run.resolved.micro_batch_tokens,
+                reference=self._reference,
+            )
+            return run.train(objective, source=source)
+        finally:
+            close_rewards(rewards)
+
+    def _keep(self, split: str, rows: TokenisedRows, data: Input, renderer: Renderer) -> None:
+        """Keep the rows of a split: the dataset is not read any more once training begins."""
+        column = self._spec.answer
+
+        def reference(row: Any) -> str | None:
+            try:
+                return reference_of(row, column, renderer.answer)
+            except BurnishError as error:
+                raise error.at(row["source"]) from error
+
+        file = Path(self._ctx.scratch / "prompts" / f"{split}.jsonl")
+        self._prompts[split] = Prompts.write(rows, open_rows(data, split), reference, file)
+
+    def _reference(self, passes: Passes) -> ReferencePass | None:
+        """How the reference's log-probabilities are computed: with the adapter switched off, or by another model."""
+        spec, run = self._spec, self._run
+        if not spec.kl_coefficient:
+            return None
+        model: Any = passes.scorer.model
+        if spec.reference == "base" and hasattr(model, "disable_adapter"):
+            return _without_adapter(passes, spec.generation.temperature)
+        other = run.base if spec.reference == "base" else self._ctx.input("reference")
+        longest = max(split.longest for split in self._prompts.values()) + spec.generation.max_new_tokens
+        theirs: ForwardPasses = passes_of(run, other, longest, spec.group_size)
+        return lambda rows: log_probs(theirs, rows, spec.generation.temperature)
+
+
+def _without_adapter(passes: Passes, temperature: float) -> ReferencePass:
+    model: Any = passes.scorer.model
+
+    def compute(rows: TokenisedRows) -> Any:
+        with model.disable_adapter():
+            return log_probs(passes, rows, temperature)
+
+    return compute

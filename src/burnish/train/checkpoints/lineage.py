@@ -26,6 +26,7 @@ SAFE = (
         "neftune_alpha",
     ),
     *("micro_batch_tokens", "gradient_checkpointing", "attention", "router_aux_loss_coef"),
+    *("clip_low", "clip_high", "eval_temperature"),
     "without_rows",
 )
 """Settings, with their sub-settings, that apply from the next step on or at the end: weights and rows do not change."""

@@ -4,6 +4,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
+from burnish.core.events import Note
 from burnish.specs.rl import GrpoSpec
 from burnish.train.batches import Material, StepPlan
 from burnish.train.passes import Passes
@@ -50,6 +53,10 @@ class RolloutSource:
     def open(self, passes: Passes, plan: StepPlan, total_steps: int) -> tuple[Material, HeldOut | None]:
         spec = self._spec
         assert isinstance(plan, RolloutPlan)
+        rates = [module.p for module in passes.scorer.model.modules() if isinstance(module, nn.Dropout)]
+        if plan.updates > 1 and any(rates):
+            text = "dropout changes the probabilities between the steps on a rollout, and so their ratios"
+            passes.emit(Note(level="warning", text=f"{text}: set method.dropout to 0"))
         sampler = Sampler(passes.scorer, self._tokenizer, spec.generation, self._stop_ids, passes.emit)
         judged = Judged(sampler, self._rewards, passes)
         width = self.width if passes.scorer.shares_prompts else 1
