@@ -10,6 +10,7 @@ from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.batches import FixedRows, Material, StepPlan, Visits
 from burnish.train.objectives.objective import Objective
 from burnish.train.passes import ForwardPasses, Passes
+from burnish.train.ready import longest
 
 
 class HeldOut(Protocol):
@@ -96,8 +97,7 @@ class GivenRows:
 
     @property
     def longest(self) -> int:
-        splits = [self._rows] if self._held_out is None else [self._rows, self._held_out]
-        return max(int(split.sequence_lengths.max(initial=0)) for split in splits)
+        return longest(self._rows, self._held_out)
 
     def plan(self, **settings: Any) -> StepPlan:
         return StepPlan(self._rows.lengths, **settings)

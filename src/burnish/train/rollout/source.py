@@ -8,7 +8,7 @@ from torch import nn
 
 from burnish.core.events import Note
 from burnish.specs.rl import GrpoSpec
-from burnish.train.batches import Material, StepPlan
+from burnish.train.batches import Material, StepPlan, Visits
 from burnish.train.passes import Passes
 from burnish.train.rewards.reward import Reward
 from burnish.train.rollout.ledger import NAME, publish
@@ -50,13 +50,17 @@ class RolloutSource:
         lengths, spec = self._prompts.tokens.lengths, self._spec
         return RolloutPlan(lengths, mini_batches=spec.mini_batches, passes=spec.passes, **settings)
 
-    def open(self, passes: Passes, plan: StepPlan, total_steps: int) -> tuple[Material, HeldOut | None]:
+    def open(
+        self, passes: Passes, plan: StepPlan, visits: Visits, only_proves: bool = False
+    ) -> tuple[Material, HeldOut | None]:
         spec = self._spec
         assert isinstance(plan, RolloutPlan)
         rates = [module.p for module in passes.scorer.model.modules() if isinstance(module, nn.Dropout)]
         if plan.updates > 1 and any(rates):
             text = "dropout changes the probabilities between the steps on a rollout, and so their ratios"
             passes.emit(Note(level="warning", text=f"{text}: set method.dropout to 0"))
+        if spec.prove == "auto":
+            passes.emit(Note(text="the checks of `prove` are not run: the rows of this training do not exist yet"))
         sampler = Sampler(passes.scorer, self._tokenizer, spec.generation, self._stop_ids, passes.emit)
         judged = Judged(sampler, self._rewards, passes)
         width = self.width if passes.scorer.shares_prompts else 1
