@@ -8,6 +8,7 @@ from torch import Tensor
 
 from burnish.models.probing import evaluating
 from burnish.train.batches import Batch
+from burnish.train.objectives.kto import LABEL
 from burnish.train.objectives.pairs import REFERENCE, log_probs_of
 from burnish.train.proofs.question import Answer, Question, fails, holds, skipped
 from burnish.train.proofs.subject import Subject
@@ -29,21 +30,25 @@ def shared_prompt(subject: Subject) -> Answer:
 def preferred(subject: Subject) -> Answer:
     """d loss / d cross-entropy of each sequence, by the objective alone."""
     rows = subject.sample.rows
-    if rows.width != 2:
-        return skipped("a row is not a pair")
-    with evaluating(subject.model):
-        for batch in subject.batches():
+    if rows.width != 2 and LABEL not in rows.values:
+        return skipped("no answer is preferred to another")
+    for batch in subject.batches():
+        with evaluating(subject.model):
             leaf = Leaf(subject.scorer, batch)
             loss = subject.objective.score(leaf, batch, subject.whole).loss
             (found,) = torch.autograd.grad(loss, leaf.losses, allow_unused=True)
-            if found is None:
-                return skipped("the objective reads no log-probabilities")
-            chosen, rejected = batch.sums(found).view(-1, 2).unbind(1)
-            if bool((chosen < 0).any()) or bool((rejected > 0).any()):
-                return fails("a step would make a rejected answer more likely, or a chosen one less likely")
-            if not bool(chosen.any()):
-                return fails("the loss does not depend on the chosen answer")
-    return holds("a step makes each chosen answer more likely, and each rejected one less likely")
+        if found is None:
+            return skipped("the objective reads no log-probabilities")
+        slopes = batch.sums(found)  # [S]
+        if rows.width == 2:
+            signs = torch.tensor([1.0, -1.0], device=slopes.device).repeat(len(batch.rows))
+        else:
+            signs = torch.where(batch.values[LABEL] > 0.5, 1.0, -1.0)
+        if bool((slopes * signs < 0).any()):
+            return fails("a step would make a good answer less likely, or a bad one more likely")
+        if not bool(slopes[signs > 0].any()) and bool((signs > 0).any()):
+            return fails("the loss does not depend on the good answers")
+    return holds("a step makes each good answer more likely, and each bad one less likely")
 
 
 def reference(subject: Subject) -> Answer:
@@ -100,8 +105,8 @@ AT_START = (
     ),
     Question(
         "preferred answer",
-        "Does a step make chosen answers more likely than rejected ones?",
-        "check that chosen and rejected are not exchanged in the data",
+        "Does a step make good answers more likely and bad ones less?",
+        "check that chosen and rejected, or the labels, are not exchanged in the data",
         preferred,
         at_start=True,
     ),
