@@ -1,16 +1,14 @@
 """`burnish prove` on a recipe, in real workers: what it runs, what it names, and its exit status."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
+from typer.testing import CliRunner
 
 import burnish
+from burnish.cli.main import app
 from burnish.core.errors import AskError
-
-ENDLESS = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
+from burnish.studio import proving
 
 
 def recipe(tmp_path, **render):
@@ -35,26 +33,24 @@ def test_a_step_is_proved_and_nothing_is_trained(workspace, tmp_path):
     assert not [path for path in found.path.parent.iterdir() if path.suffix == ".safetensors"]
 
 
-def test_the_exit_status_is_1_where_a_template_never_ends_a_turn(workspace, tmp_path):
-    path = tmp_path / "tiny.yaml"
-    path.write_text(json.dumps(recipe(tmp_path, chat_template=ENDLESS)))  # JSON is YAML
-    command = [
-        sys.executable,
-        "-m",
-        "burnish.cli.main",
-        "prove",
-        str(path),
-        "--json",
-        "--workspace",
-        str(workspace.root),
-    ]
-    ran = subprocess.run(
-        command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    )
-    assert ran.returncode == 1, ran.stderr
-    checks = {check["name"]: check for check in json.loads(ran.stdout)["checks"]}
-    assert checks["turn ends"]["verdict"] == "does not hold"
-    assert checks["turn ends"]["fix"]
+@pytest.mark.parametrize(("failed", "status"), [(0, 0), (1, 1)])
+def test_the_exit_status_is_1_where_a_check_does_not_hold(failed, status, tmp_path, monkeypatch):
+    """A real training in which a check fails needs a fault in burnish: the museum has them."""
+    check = {
+        "name": "moon",
+        "verdict": "does not hold",
+        "found": "half",
+        "measured": 0.5,
+        "allowed": 0.1,
+        "fix": "wait",
+    }
+    proof = {"failed": failed, "sample": "1 row", "checks": [check][:failed]}
+    result = proving.ProofResult("tiny-proof/1", "tune", tmp_path / "proof.json", proof)
+    monkeypatch.setattr(proving, "prove", lambda *given, **named: result)
+    ran = CliRunner().invoke(app, ["prove", "tiny.yaml"])
+    assert ran.exit_code == status
+    assert ("moon: wait" in ran.stdout) == bool(failed)
+    assert json.loads(CliRunner().invoke(app, ["--json", "prove", "tiny.yaml"]).stdout)["failed"] == failed
 
 
 def test_the_step_to_prove_is_named_where_several_train(tmp_path):
