@@ -19,8 +19,8 @@ from burnish.models.reward import (
 )
 from burnish.specs.preferences import RewardSpec
 from burnish.stages.tokens.rendering import PAIRS, PAIRS_WITH_MARGIN
-from burnish.stages.train.training import Run, base_model, start_of, with_method
-from burnish.train.fit import fit, seed_everything
+from burnish.stages.train.training import Run, start_of
+from burnish.train.fit import fit
 from burnish.train.objectives.reward import MARGIN, Reward
 
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.2}
@@ -32,8 +32,7 @@ def run(spec: RewardSpec, ctx: Context) -> Outcome:
     run = Run.of(spec, ctx, PAIRS_WITH_MARGIN if spec.margin else PAIRS)
     if spec.margin and (margins := int(np.count_nonzero(run.rows.values[MARGIN]))):
         ctx.emit(Note(text=f"{margins:,} of {len(run.rows):,} rows have a margin"))
-    seed_everything(spec.seed)
-    model: Any = with_method(base_model(run.base, spec.method, run.resolved), spec.method, ctx)
+    model: Any = run.made(ctx)
     causal: Any = causal_model(model)
     add_score_head(causal)  # after the adapter, which would cover it
     if not _is_tied(causal):
