@@ -20,16 +20,17 @@ QUESTIONS: tuple[Question, ...] = (
     *startup.AT_START,
     *tokens.AT_START,
     *examples.AT_START,
-    *adapters.AT_START,
-    *gradients.AT_START,
     *optimizing.AT_START,
     *pairs.AT_START,
     *tokens.QUESTIONS,
     *gradients.QUESTIONS,
     *packing.QUESTIONS,
+    *adapters.AT_START,
+    *gradients.AT_START,
     *adapters.QUESTIONS,
     *optimizing.QUESTIONS,
 )
+"""Those that find most for their time come first: a large model may spend the budget."""
 
 
 def prove(subject: Subject, questions: Sequence[Question] = QUESTIONS, budget: float = BUDGET) -> Proof:
