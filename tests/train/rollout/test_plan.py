@@ -56,3 +56,11 @@ def test_prompts_that_are_left_out_leave_the_steps_as_they_are():
         assert other.prompts[other.part].tolist() == before[~np.isin(before, [2, 5])].tolist()
         empty += not len(other.part)
     assert empty > 0
+
+
+@pytest.mark.parametrize("without", [[], [2, 5], list(range(6)), [0, 1, 2, 3, 4, 5, 6]])
+def test_the_rollouts_that_are_made_are_those_of_the_steps_that_are_not_empty(without):
+    made = plan(mini_batches=3, passes=2, without=np.array(without, np.int64))
+    updates = list(walk(made, 2 * len(made.epoch(0))))
+    for step in range(len(updates) + 1):
+        assert made.made(step) == sorted({one.rollout for one in updates[:step] if len(one.part)})

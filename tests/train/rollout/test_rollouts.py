@@ -123,6 +123,30 @@ def test_a_rollout_of_used_steps_that_is_damaged_is_named(run_grpo):
     assert caught.value.code == "run.broken-checkpoint"
 
 
+def test_a_replay_within_a_rollout_of_other_prompts_is_refused(run_grpo):
+    """The row that is left out was not used by any step, and its completions are in the rollout."""
+    settings = SEVERAL | {"shuffle": False}
+    first = run_grpo("run", **settings | {"max_steps": 1})
+    resume = str(first.folder / "scratch" / "checkpoints" / "step-00000001")
+    with pytest.raises(RunError, match=f"rollout 0, .*only in the rollout: {2:016x}") as caught:
+        run_grpo("replay", resume=resume, without_rows=[f"{2:016x}"], **settings)
+    assert caught.value.code == "run.other-settings"
+    ran = run_grpo("later", resume=resume, without_rows=[f"{5:016x}"], **settings)
+    assert f"{5:016x}" not in {line["id"] for line in completions(ran)}
+
+
+def test_a_run_without_the_prompts_of_a_whole_rollout_resumes(run_grpo):
+    ids = [f"{number:016x}" for number in range(9)]
+    settings = SEVERAL | {"without_rows": ids[:3], "shuffle": False}
+    whole = run_grpo("whole", **settings)
+    with pytest.raises(RunError, match="the run was stopped"):
+        run_grpo("run", stopping=stop_after(12), **settings)
+    found = run_grpo("run", **settings)
+    assert same_weights(whole, found)
+    assert completions(found) == completions(whole)
+    assert {line["rollout"] for line in completions(found)} == {1, 2}
+
+
 def stop_after(calls):
     count = 0
 
@@ -273,3 +297,10 @@ def test_the_lines_of_a_rollout_name_prompt_and_source(run_grpo):
     assert json.loads(line["prompt"])[0]["role"] == "user"
     assert line["source"].startswith("prompts.jsonl:")
     assert {name for name in line if name.startswith("reward")} == {"reward", "rewards"}
+
+
+def test_the_interval_of_logging_changes_nothing(run_grpo):
+    every = run_grpo("every", max_steps=4, log_every=1, checkpoint={"every": 100})
+    rare = run_grpo("rare", max_steps=4, log_every=3, checkpoint={"every": 100})
+    assert completions(rare) == completions(every)
+    assert same_weights(rare, every)

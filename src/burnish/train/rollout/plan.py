@@ -74,6 +74,22 @@ class RolloutPlan(StepPlan):
         """The cursor after so many steps."""
         return Cursor(*divmod(step, len(self.epoch(0))))
 
+    def made(self, step: int) -> list[int]:
+        """The rollouts that the first `step` steps use; one whose prompts are all left out is never made."""
+        end = self.cursor(step)
+        found: list[int] = []
+        for epoch in range(end.epoch + 1):
+            rollouts, before = self._rollouts.epoch(epoch), 0
+            for place, prompts in enumerate(rollouts):
+                parts = self._parts(len(prompts))
+                steps = self._passes * len(parts)
+                done = steps if epoch < end.epoch else min(steps, max(0, end.step - before))
+                kept = ~np.isin(prompts, self.without)
+                if any(kept[part].any() for part in parts[:done]):
+                    found.append(epoch * len(rollouts) + place)
+                before += steps
+        return found
+
     def step(self, update: Update) -> int:
         """The first step on the rollout of an update, counted from 1."""
         rollouts = self._rollouts.epoch(0)

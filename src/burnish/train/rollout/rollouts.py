@@ -122,6 +122,7 @@ class Rollouts:
         self._spec, self._prompts, self._judged, self._plan = spec, prompts, judged, plan
         self._folder, self._passes, self._reference, self._width = folder, passes, reference, width
         self._now: Rollout | None = None
+        self._places: dict[int, Indices] = {}  # Rollout.prompts by number: results are read some steps later
 
     def at(self, cursor: Cursor) -> tuple[TokenisedRows, Indices]:
         """The rows of a step: those of its rollout, which is made before the first step on it.
@@ -138,13 +139,16 @@ class Rollouts:
 
     def of_dataset(self, cursor: Cursor, rows: Indices) -> Indices:
         update = self._plan.update(cursor)
-        return update.prompts[self._rollout(update).prompts[rows]]
+        return update.prompts[self._places[update.rollout][rows]]
 
     def metrics(self, cursor: Cursor) -> Mapping[str, float]:
         return self._rollout(self._plan.update(cursor)).metrics
 
     def begin(self, step: int, beside: Path | None = None) -> None:
-        """Rollouts that no finished step has used are removed, and made again."""
+        """Rollouts that no finished step has used are removed, and made again.
+
+        Errors: RunError `run.broken-checkpoint` for a damaged one, `run.other-settings` for one of other prompts.
+        """
         update = self._plan.update(self._plan.cursor(step))
         if beside is not None:
             other = RolloutFolder(beside / self._folder.path.name)
@@ -153,7 +157,7 @@ class Rollouts:
                 self._folder.copy_from(other, update.rollout)
         first = update.rollout + (update.number > 0)
         self._folder.forget_from(first)
-        for number in range(first):
+        for number in self._plan.made(step):
             reason = self._folder.damage(number, rows=number == update.rollout)
             if reason is not None:
                 raise RunError(
@@ -161,18 +165,44 @@ class Rollouts:
                     f"rollout {number}, which steps up to {step} have used, is damaged: {reason}",
                     "name an earlier checkpoint, or set resume: never to start over",
                 )
+        if update.number and (stored := self._folder.read(update.rollout)) is not None:
+            self._refuse_other_prompts(stored, update)
+
+    def _refuse_other_prompts(self, stored: Rollout, update: Update) -> None:
+        """RunError `run.other-settings` unless a rollout that was read is of the prompts of the plan."""
+        ids = self._prompts.tokens.row_ids
+        planned = [ids[place] for place in update.prompts.tolist()]
+        found = dict(zip(stored.prompts.tolist(), stored.rows.row_ids, strict=True))
+        if found == dict(enumerate(planned)):
+            return
+        sampled = list(found.values())
+        removed = [name for name in sampled if name not in planned]
+        added = [name for name in planned if name not in sampled]
+        sides = (("only in the rollout", removed), ("only in the data", added))
+        differences = "; ".join(f"{side}: {', '.join(names)}" for side, names in sides if names)
+        raise RunError(
+            "run.other-settings",
+            f"the checkpoint is within rollout {update.rollout}, which was sampled from other prompts than those of "
+            f"this run ({differences or 'their order differs'})",
+            "resume from a checkpoint before the first step on this rollout, or set resume: never to start over",
+        )
 
     def saved(self, steps: Iterable[int]) -> None:
         """Rows of rollouts that no checkpoint lies within are removed."""
         updates = [self._plan.update(self._plan.cursor(step)) for step in steps]
         needed = {update.rollout for update in updates}
-        self._folder.forget_rows(needed | ({self._now.number} if self._now is not None else set()))
+        now = {self._now.number} if self._now is not None else set[int]()
+        self._folder.forget_rows(needed | now)
+        self._places = {number: places for number, places in self._places.items() if number in now}
 
     def _rollout(self, update: Update) -> Rollout:
         if self._now is None or self._now.number != update.rollout:
             self._now = None if update.number == 0 else self._folder.read(update.rollout)
             if self._now is None:
                 self._now = self._made(update)
+            else:
+                self._refuse_other_prompts(self._now, update)
+            self._places[update.rollout] = self._now.prompts
         return self._now
 
     def _made(self, update: Update) -> Rollout:
