@@ -1,13 +1,17 @@
 """Checks of gradients: equal to those of the plain twin, on every trained weight, on no frozen one."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from burnish.models.probing import evaluating
-from burnish.train.batches import make_batch
-from burnish.train.objectives.reward import HEAD
+from burnish.train.batches import Batch, make_batch
+from burnish.train.forward import Forward
+from burnish.train.objectives.objective import Scored, Separable, Whole, no_metrics, no_row_values
+from burnish.train.objectives.reward import HEAD, Reward, scores_of
 from burnish.train.proofs.question import Answer, Question, fails, holds, skipped
-from burnish.train.proofs.subject import GRADIENT_TOLERANCE, Subject
+from burnish.train.proofs.subject import GRADIENT_TOLERANCE, Step, Subject
 
 _NAMED = 3
 _OF_ADAPTERS = (".lora_", ".modules_to_save.", ".trainable_tokens", f".{HEAD}.")
@@ -50,7 +54,7 @@ def reached(subject: Subject) -> Answer:
         others = [name for name in subject.trained if not any(part in name for part in _OF_ADAPTERS)]
         if others:
             return fails(f"{len(others)} trained weights are not part of the adapter and would be lost: {others[0]}")
-    found = subject.step(subject.sample.rows, 1 << 30, training=True)
+    found = _driven(subject)
     if found.frozen:
         return fails(f"{len(found.frozen)} frozen weights have a gradient, such as {found.frozen[0]}")
     missed = [name for name, has in found.reached.items() if not has]
@@ -69,11 +73,31 @@ def stuck(subject: Subject) -> Answer:
     zero = [name for name, weight in subject.trained.items() if not bool(weight.any())]
     if not zero:
         return skipped("no trained weight is zero")
-    found = subject.step(subject.sample.rows, 1 << 30, training=True)
+    found = _driven(subject)
     missed = [name for name in zero if not found.reached.get(name) and "expert" not in name]
     if missed:
         return fails(f"{len(missed)} weights are zero and have no gradient, so they stay zero: {missed[0]}")
     return holds(f"each of the {len(zero)} trained weights that are zero has a gradient")
+
+
+def _driven(subject: Subject) -> Step:
+    """A step whose loss has a slope at every learned token; that of the objective may be 0 where it is satisfied."""
+    return subject.step(subject.sample.rows, 1 << 30, training=True, objective=_Driving(subject.objective))
+
+
+class _Driving(Separable):
+    """The mean loss of learned tokens, or of a reward model the mean score of its answers."""
+
+    def __init__(self, objective: Any):
+        self._scores = isinstance(objective, Reward)
+
+    def score(self, forward: Forward, batch: Batch, whole: Whole) -> Scored:
+        if self._scores:
+            loss = scores_of(forward, batch).sum() / (batch.width * whole.divisor)
+        else:
+            loss = forward.token_losses(batch).sum() / sum(whole.learned)
+        rows = len(batch.rows)
+        return Scored(loss, loss.detach().expand(rows), no_metrics(loss), no_row_values(loss, rows))
 
 
 AT_START = (

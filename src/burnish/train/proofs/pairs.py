@@ -14,6 +14,8 @@ from burnish.train.proofs.question import Answer, Question, fails, holds, skippe
 from burnish.train.proofs.subject import Subject
 
 _ROWS = 256
+_CERTAIN = 1e-5
+"""The loss of every token without a reference: answers of any length are about equal, in sum and per token."""
 
 
 def shared_prompt(subject: Subject) -> Answer:
@@ -28,13 +30,17 @@ def shared_prompt(subject: Subject) -> Answer:
 
 
 def preferred(subject: Subject) -> Answer:
-    """d loss / d cross-entropy of each sequence, by the objective alone."""
+    """d loss / d cross-entropy of each sequence, by the objective alone, where no answer is preferred yet.
+
+    At the pairs of the data the slope says less: it is 0 beyond the margin of hinge and where a sigmoid is saturated,
+    and ipo and smoothed losses reverse it once an answer is preferred by more than they want.
+    """
     rows = subject.sample.rows
     if rows.width != 2 and LABEL not in rows.values:
         return skipped("no answer is preferred to another")
     for batch in subject.batches():
         with evaluating(subject.model):
-            leaf = Leaf(subject.scorer, batch)
+            leaf = Indifferent(subject.scorer, batch)
             loss = subject.objective.score(leaf, batch, subject.whole).loss
             (found,) = torch.autograd.grad(loss, leaf.losses, allow_unused=True)
         if found is None:
@@ -77,13 +83,15 @@ def _log_probs(subject: Subject) -> Tensor:
         return torch.stack([plain.log_probs(row) for row in range(len(subject.sample.rows))])
 
 
-class Leaf:
-    """A Forward whose losses of tokens are a leaf, for the derivative of an objective alone."""
+class Indifferent:
+    """A Forward whose losses of tokens are a leaf: as under the reference, or about 0, so that Δ is 0."""
 
     def __init__(self, scorer: Any, batch: Batch):
         self._scorer = scorer
-        with torch.no_grad():
-            self.losses = scorer.token_losses(batch).requires_grad_()
+        losses = torch.full_like(batch.weights, _CERTAIN)  # [K]
+        if REFERENCE in batch.values:
+            losses = (-batch.values[REFERENCE].flatten() / batch.counts)[batch.sequences]
+        self.losses = losses.requires_grad_()
 
     def token_losses(self, batch: Batch, temperature: float = 1.0) -> Tensor:
         return self.losses

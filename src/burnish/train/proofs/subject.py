@@ -18,7 +18,7 @@ from burnish.tokens.rendering.renderer import Renderer
 from burnish.tokens.tokenised import Indices, TokenisedRows
 from burnish.train.batches import Batch, make_batch
 from burnish.train.checkpoints.checkpoint import capture_randomness, restore_randomness
-from burnish.train.objectives.objective import Whole
+from burnish.train.objectives.objective import Objective, Whole
 from burnish.train.proofs.question import Answer, within
 from burnish.train.proofs.sample import Sample, rows_of_sample, sample_of, tokens_of_sample
 from burnish.train.proofs.twin import Plain
@@ -222,15 +222,18 @@ class Subject:
                 total += self.trained[name].numel()
         return sorted(chosen)
 
-    def step(self, rows: TokenisedRows, tokens: int, training: bool = False) -> Step:
+    def step(
+        self, rows: TokenisedRows, tokens: int, training: bool = False, objective: Objective | None = None
+    ) -> Step:
         """The gradient of a step on all of these rows, in micro-batches of at most `tokens` tokens.
 
-        Without dropout and noise unless `training`, without clipping and without a load-balancing loss.
+        Without dropout and noise unless `training`, without clipping and without a load-balancing loss; by another
+        objective if one is given.
         """
         passes, state = self.passes, self.passes.state
-        kept = passes.max_grad_norm, passes.balance, state.micro_batch_tokens, self.model.training
+        kept = passes.max_grad_norm, passes.balance, state.micro_batch_tokens, self.model.training, passes.objective
         passes.max_grad_norm, passes.balance, state.micro_batch_tokens = None, None, tokens
-        passes.assumed = self.assumed
+        passes.assumed, passes.objective = self.assumed, objective or passes.objective
         randomness = capture_randomness()
         self.model.train(training)
         try:
@@ -248,7 +251,7 @@ class Subject:
                 [name for name, weight in self.model.named_parameters() if name not in gradients and has_grad(weight)],
             )
         finally:
-            passes.max_grad_norm, passes.balance, state.micro_batch_tokens, was_training = kept
+            passes.max_grad_norm, passes.balance, state.micro_batch_tokens, was_training, passes.objective = kept
             passes.assumed = None
             self.model.train(was_training)
             passes.optimizer.zero_grad()
