@@ -9,7 +9,7 @@ from rich.console import Console
 
 import burnish
 from burnish.cli.rollouts import print_rollouts
-from burnish.core.errors import AskError
+from burnish.core.errors import AskError, RunError
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.rollout import ledger
 from burnish.train.rollout.store import Rollout, RolloutFolder
@@ -54,6 +54,22 @@ def test_the_completions_of_a_step_are_those_of_its_rollout(folder, tmp_path):
         with pytest.raises(AskError, match="the first rollout begins at step 1"):
             ledger.completions_at(place, 0)
     assert ledger.completions_at(folder.path, 4) == ledger.completions_at(tmp_path / "rollouts.parquet", 4)
+
+
+@pytest.mark.parametrize("damage", ["empty", "torn", "missing"])
+def test_damaged_completions_are_named(folder, tmp_path, damage):
+    file = folder.path / "00000001" / "completions.jsonl"
+    whole = file.read_bytes()
+    file.unlink()
+    if damage != "missing":
+        file.write_bytes(b"" if damage == "empty" else whole[:-9])
+    for read in (
+        lambda: ledger.completions_at(folder.path, None),
+        lambda: ledger.publish(folder, tmp_path / "rollouts.parquet"),
+    ):
+        with pytest.raises(RunError, match=r"rollout 1 in .*completions\.jsonl") as caught:
+            read()
+        assert caught.value.code == "run.broken-record"
 
 
 def test_a_rollout_is_read_back_bit_for_bit(folder):

@@ -59,7 +59,7 @@ class RolloutSpec(TrainSpec):
     """Leave completions that reached max_new_tokens out of the loss (overlong filtering of DAPO)."""
     max_engine_ratio: float | None = Field(default=2.0, gt=0.0)
     """Each token's loss is multiplied by its probability in training over that in generation, at most this; null
-    disables the correction."""
+    disables the correction. It does not correct for top_p and top_k: both probabilities are those before them."""
     learning_rate: float = Field(default=1e-5, gt=0)
     """Peak learning rate."""
     eval_every: int | None = Field(default=None, ge=1, le=MAX_COUNT)
@@ -103,17 +103,31 @@ class GrpoSpec(RolloutSpec):
     kl_in: Literal["loss", "reward"] = "loss"
     """Whether the KL divergence is added to the loss of each token, or subtracted from the reward of a completion."""
     unbiased_kl: bool = True
-    """Multiply the KL divergence in the loss by the ratio of probabilities, so that its gradient is that of the
-    divergence (arXiv 2512.02556)."""
+    """Multiply k1 and k3 in the loss by the ratio of probabilities of the token, so that their gradient is that of the
+    divergence (arXiv 2512.02556); that of k2 is so without it."""
     drop_equal_groups: bool = False
     """Leave groups with equal rewards out of a step, unless all are; they are counted in any case."""
+
+    @model_validator(mode="after")
+    def settings_of_the_kl_have_an_effect(self) -> "GrpoSpec":
+        values, given = self.__dict__, self.__pydantic_fields_set__
+        unread = [name for name in ("kl_estimator", "kl_in", "unbiased_kl") if name in given]
+        if unread and not values["kl_coefficient"]:
+            raise ValueError(
+                f"{', '.join(unread)} without kl_coefficient: set it above 0, or remove {', '.join(unread)}"
+            )
+        if "unbiased_kl" in unread and values["kl_in"] == "reward":
+            raise ValueError("unbiased_kl has no meaning for kl_in: reward: remove it")
+        if "unbiased_kl" in unread and values["kl_estimator"] == "k2":
+            raise ValueError("unbiased_kl has no meaning for kl_estimator: k2: remove it, or use k1 or k3")
+        return self
 
     @model_validator(mode="after")
     def kl_has_a_gradient(self) -> "GrpoSpec":
         values = self.__dict__
         if values["kl_estimator"] == "k1" and values["kl_in"] == "loss" and not values["unbiased_kl"]:
             raise ValueError(
-                "kl_estimator: k1 has a gradient in the loss that is zero on average: use k2 or k3, unbiased_kl: true, "
-                "or kl_in: reward"
+                "kl_estimator: k1 has a gradient in the loss that is zero on average: use k3, k2 without "
+                "unbiased_kl, unbiased_kl: true, or kl_in: reward without it"
             )
         return self

@@ -10,7 +10,7 @@ from burnish.models.load import load_model
 from burnish.specs.rl import GrpoSpec
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.batches import make_batch
-from burnish.train.objectives.grpo import ADVANTAGE, ENGINE, OLD, REFERENCE, REWARD, Grpo, clipped, kl
+from burnish.train.objectives.grpo import ADVANTAGE, ENGINE, OLD, REFERENCE, REWARD, Grpo, clipped, kl, kl_loss
 from burnish.train.objectives.objective import Whole
 from burnish.train.scoring import Scorer
 
@@ -270,6 +270,33 @@ def test_the_estimators_of_the_divergence():
     assert float((p * kl(difference, "k2")).sum()) == pytest.approx(exact, rel=0.1)
     assert kl(torch.zeros(1), "k3").item() == 0.0
     assert kl(torch.tensor([0.5]), "k3").item() == pytest.approx(np.exp(-0.5) + 0.5 - 1)
+
+
+@pytest.mark.parametrize("drift", [0.0, 0.4])
+@pytest.mark.parametrize("estimator", ["k1", "k2", "k3"])
+def test_the_gradient_of_an_unbiased_estimator_is_that_of_the_divergence(estimator, drift):
+    """The exact mean over a small vocabulary; k2 for samples of the model alone."""
+    random = torch.Generator().manual_seed(5)
+    scores = torch.randn(6, generator=random, dtype=torch.float64, requires_grad=True)
+    reference = torch.randn(6, generator=random, dtype=torch.float64).log_softmax(0)
+    log_probs = scores.log_softmax(0)
+    noise = torch.randn(6, generator=random, dtype=torch.float64)
+    old = (scores.detach() + drift * noise).log_softmax(0)
+    (exact,) = torch.autograd.grad((log_probs.exp() * (log_probs - reference)).sum(), scores, retain_graph=True)
+    loss = kl_loss(kl(log_probs - reference, estimator), (log_probs - old).exp(), estimator, unbiased=True)
+    (found,) = torch.autograd.grad((old.exp() * loss).sum(), scores)
+    is_exact = estimator != "k2" or not drift
+    assert torch.allclose(found, exact, atol=1e-9) is is_exact
+
+
+def test_the_divergence_is_weighted_by_token_for_ratios_of_sequences_too(model):
+    sample = Sample(model)
+    sample.advantages[:] = 0
+    token, gradients, _ = ours(model, sample, spec(kl_coefficient=0.5), OLD, REFERENCE)
+    whole, found, _ = ours(model, sample, spec(kl_coefficient=0.5, importance="sequence"), OLD, REFERENCE)
+    assert whole == pytest.approx(token, abs=1e-6)
+    for weight, gradient in gradients.items():
+        torch.testing.assert_close(found[weight], gradient, atol=1e-5, rtol=1e-4)
 
 
 def test_metrics_are_means_over_the_tokens_of_the_step(model):

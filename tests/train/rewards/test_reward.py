@@ -59,6 +59,19 @@ def test_a_completion_that_no_reward_applies_to_has_no_total_and_is_named_with_t
     assert found.applied["other"] == 0
 
 
+def test_a_completion_without_a_reward_that_others_of_its_prompt_have_has_no_total():
+    """The sum of its other rewards is no measure: it could become the best of its group."""
+    rewards = [
+        Fixed("penalty", 1.0, [Rewarded(-2.0), Rewarded(None, "too long"), Rewarded(None), Rewarded(None)]),
+        Fixed("short", 1.0, [Rewarded(0.5), Rewarded(0.5), Rewarded(0.5), Rewarded(0.7)]),
+        Fixed("seen", 0.0, [Rewarded(1.0), Rewarded(1.0), Rewarded(1.0), Rewarded(None)]),
+    ]
+    found = total(rewards, [ONE, ONE, TWO, TWO], copies=2)
+    assert found.totals == [-1.5, None, 0.5, 0.7]
+    assert found.unrewarded == [1]
+    assert found.why_none(1) == "penalty: too long"
+
+
 def test_without_completions_there_are_no_rewards():
     assert total([Fixed("right", 1.0, [])], []).totals == []
 

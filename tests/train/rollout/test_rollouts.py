@@ -251,6 +251,23 @@ def test_truncated_completions_are_left_out_where_asked(run_grpo):
     assert ran.measures["learned_tokens"] == learned
 
 
+@pytest.mark.parametrize("longest", [1, 3])
+def test_truncated_completions_without_a_penalty_take_no_part_in_the_baseline(run_grpo, longest):
+    settings = {"mask_truncated": True, "kl_in": "reward", "kl_coefficient": 0.1, "max_steps": 2}
+    ran = run_grpo("run", **settings, generation={"max_new_tokens": longest})
+    lines = completions(ran)
+    assert all(line["advantage"] == 0 for line in lines if not line["learned"])
+    assert longest == 1 or any(line["reward"] for line in lines if not line["learned"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "warnings"), [({"top_p": 0.9}, 1), ({"top_k": 9}, 1), ({"temperature": 0.7}, 0)], ids=str
+)
+def test_sampling_that_the_engine_ratio_does_not_correct_for_is_a_warning(run_grpo, settings, warnings):
+    ran = run_grpo("run", max_steps=1, generation={"max_new_tokens": 3, **settings})
+    assert len([text for text in ran.notes("warning") if "max_engine_ratio" in text]) == warnings
+
+
 def test_groups_of_equal_rewards_are_counted_and_left_out_where_asked(run_grpo):
     class First:
         """Equal for the first prompt of each rollout."""

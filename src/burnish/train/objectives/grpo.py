@@ -1,7 +1,8 @@
 """Group relative policy optimization (arXiv 2402.03300), with its variants.
 
 ρ = π(token) / π_old(token), or its geometric mean over a completion (GSPO, arXiv 2507.18071)
-loss of a token = -min(ρ·A, clip(ρ, 1 - clip_low, 1 + clip_high)·A) · min(π_old / π_engine, cap) + β·ρ·KL
+loss of a token = -min(ρ·A, clip(ρ, 1 - clip_low, 1 + clip_high)·A) · min(π_old / π_engine, cap) + β·w·KL
+w = π(token) / π_old(token) with unbiased_kl, but for k2; otherwise 1
 token       Σ over tokens / tokens of the step                            DAPO, arXiv 2503.14476
 sequence    mean over completions of the mean over their tokens           GRPO
 constant    Σ over tokens / (completions · max_new_tokens)                Dr. GRPO, arXiv 2503.20783
@@ -55,6 +56,7 @@ class Grpo(Separable):
         if self._importance == "sequence":
             log_ratio = (batch.sums(log_ratio) / batch.counts.clamp(min=1))[batch.sequences]
         ratio = log_ratio.exp()
+        token_ratio = (log_probs - old).exp()
         advantages = batch.values[ADVANTAGE].flatten()[batch.sequences]
         losses = clipped(ratio, advantages, self._low, self._high)
         correction = torch.ones_like(losses)
@@ -66,7 +68,7 @@ class Grpo(Separable):
         if REFERENCE in batch.token_values:
             divergence = kl(log_probs - batch.token_values[REFERENCE], self._estimator)
             if self._kl:
-                losses = losses + self._kl * (divergence * ratio if self._unbiased else divergence)
+                losses = losses + self._kl * kl_loss(divergence, token_ratio, self._estimator, self._unbiased)
         sums = batch.sums(losses)  # [S]
         if self._normalisation == "sequence":
             sums = sums / batch.counts.clamp(min=1)
@@ -107,3 +109,11 @@ def kl(difference: Tensor, estimator: Literal["k1", "k2", "k3"]) -> Tensor:
     if estimator == "k2":
         return difference.square() / 2
     return (-difference).exp() + difference - 1
+
+
+def kl_loss(divergence: Tensor, token_ratio: Tensor, estimator: Literal["k1", "k2", "k3"], unbiased: bool) -> Tensor:
+    """The loss [K] of the estimates of `kl`; with `unbiased`, its gradient is on average that of KL(π ‖ π_ref).
+
+    k2 has this gradient on samples of π by itself: the ratio of π to π_old would add a second term.
+    """
+    return divergence * token_ratio if unbiased and estimator != "k2" else divergence

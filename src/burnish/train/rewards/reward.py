@@ -70,13 +70,13 @@ class Rewards:
     """The rewards of a batch of completions, in its order."""
 
     totals: list[float | None]
-    """The weighted sum of each completion; None if no reward with a weight applies to it."""
+    """The weighted sum of each completion; None if it cannot be compared with the others of its prompt (`total`)."""
     values: dict[str, list[Rewarded]]
     """What each reward gave, by its name."""
 
     @cached_property
     def unrewarded(self) -> list[int]:
-        """The completions that no reward with a weight applies to."""
+        """The completions without a total."""
         return [index for index, value in enumerate(self.totals) if value is None]
 
     @cached_property
@@ -86,22 +86,28 @@ class Rewards:
 
     def why_none(self, index: int) -> str:
         """Why a completion has no reward: the reason of each reward that does not apply."""
-        whys = [f"{name}: {found[index].why or 'does not apply'}" for name, found in self.values.items()]
-        return "; ".join(whys)
+        found = {name: rewarded[index] for name, rewarded in self.values.items()}
+        return "; ".join(f"{name}: {one.why or 'does not apply'}" for name, one in found.items() if one.value is None)
 
 
-def total(rewards: Sequence[Reward], completions: Sequence[Completion]) -> Rewards:
+def total(rewards: Sequence[Reward], completions: Sequence[Completion], copies: int = 1) -> Rewards:
     """Apply every reward to every completion, and add them up with their weights.
+
+    Each `copies` consecutive completions answer one prompt. A completion has no total if no reward with a weight
+    applies to it, or if one applies to others of its prompt and not to it: a sum of fewer parts may be the higher one.
 
     Errors: RunError `run.bad-reward` if a reward raises, gives a wrong number of values, or one that is not finite; it
     names the reward and the row. A BurnishError of a reward is raised as it is, with the reward's name in front.
     """
     values = {reward.name: _values(reward, completions) for reward in rewards}
     totals: list[float | None] = []
-    for index in range(len(completions)):
-        found = [(reward.weight, values[reward.name][index].value) for reward in rewards]
-        parts = [weight * value for weight, value in found if value is not None and weight != 0.0]
-        totals.append(sum(parts) if parts else None)
+    weighted = [(reward.weight, values[reward.name]) for reward in rewards if reward.weight != 0.0]
+    for start in range(0, len(completions), copies):
+        group = range(start, min(start + copies, len(completions)))
+        applied = [(weight, found) for weight, found in weighted if any(found[i].value is not None for i in group)]
+        for index in group:
+            parts = [weight * value for weight, found in applied if (value := found[index].value) is not None]
+            totals.append(sum(parts) if parts and len(parts) == len(applied) else None)
     return Rewards(totals, values)
 
 

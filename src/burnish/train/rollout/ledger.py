@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from burnish.core.errors import AskError
+from burnish.core.errors import AskError, RunError
 from burnish.train.rollout.store import RolloutFolder
 
 NAME = "rollouts.parquet"
@@ -18,14 +18,26 @@ _NUMBER = (pa.float64(), ("reward", "advantage"))
 
 
 def publish(folder: RolloutFolder, target: Path) -> None:
-    """Write all rollouts to a parquet file, a line for each completion, one rollout at a time."""
+    """Write all rollouts to a parquet file, a line for each completion, one rollout at a time.
+
+    Errors: RunError `run.broken-record` for a damaged one.
+    """
     numbers = folder.numbers()
     if not numbers:
         return
-    schema = _schema(next(iter(_lines(folder.completions(numbers[0])))))
+    schema = _schema(next(iter(_lines(_whole(folder, numbers[0])))))
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
         for number in numbers:
-            writer.write_table(pa.Table.from_pylist(list(_lines(folder.completions(number))), schema=schema))
+            writer.write_table(pa.Table.from_pylist(list(_lines(_whole(folder, number))), schema=schema))
+
+
+def _whole(folder: RolloutFolder, number: int) -> Iterator[dict[str, Any]]:
+    """The prompts of a rollout. Errors: RunError `run.broken-record` if it is damaged."""
+    reason = folder.damage(number, rows=False)
+    if reason is not None:
+        what = f"rollout {number} in {folder.path} is damaged: {reason}"
+        raise RunError("run.broken-record", what, "restore it from a copy, or start the training over")
+    return folder.completions(number)
 
 
 def _schema(line: dict[str, Any]) -> pa.Schema:
@@ -48,11 +60,11 @@ def completions_at(ledger: Path, step: int | None) -> list[dict[str, Any]]:
     """The completions that the optimizer step `step` used, of the last one for None.
 
     `ledger` is `rollouts.parquet` of an artifact, or the folder of rollouts of a run that has not ended.
-    Errors: AskError `ask.wrong-value` for a step without a rollout.
+    Errors: AskError `ask.wrong-value` for a step without a rollout; RunError `run.broken-record` for a damaged one.
     """
     if ledger.is_dir():
         folder = RolloutFolder(ledger)
-        starts = {next(folder.completions(number))["step"]: number for number in folder.numbers()}
+        starts = {next(_whole(folder, number))["step"]: number for number in folder.numbers()}
     else:
         steps = pq.read_table(ledger, columns=["step"])["step"].unique().to_pylist()
         starts = {start: start for start in steps}

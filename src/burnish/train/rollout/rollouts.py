@@ -46,7 +46,7 @@ class Sampled:
 
     @property
     def totals(self) -> NDArray[np.float64]:
-        """[prompts, copies]; NaN where no reward applies."""
+        """[prompts, copies]; NaN for a completion without a total."""
         found = [math.nan if value is None else value for value in self.rewards.totals]
         return np.array(found, np.float64).reshape(len(self.prompts), -1)
 
@@ -90,14 +90,14 @@ class Judged:
         ]
         randomness = capture_randomness()  # a reward of a plugin may draw numbers
         try:
-            rewards = total(self._rewards, completions)
+            rewards = total(self._rewards, completions, copies)
         finally:
             restore_randomness(randomness)
         if len(rewards.unrewarded) == len(completions):
             raise RunError(
                 "run.bad-reward",
-                f"no reward applies to any of the {len(completions)} completions of {prompts[0].row['source']} and "
-                f"others: {rewards.why_none(0)}",
+                f"none of the {len(completions)} completions of {prompts[0].row['source']} and others has a reward: "
+                f"{rewards.why_none(0)}",
                 "set `answer` to the column with the reference, or use rewards that need none",
             )
         return Sampled(prompts, answers, rewards)
@@ -226,7 +226,9 @@ class Rollouts:
             if spec.kl_in == "reward" and old is not None:
                 penalty = _sums(rows, learned, kl_of(old - reference, spec.kl_estimator))
                 totals = totals - spec.kl_coefficient * penalty.reshape(totals.shape)
-                metrics["reward_with_kl"] = float(np.nanmean(totals))
+                totals[left_out] = np.nan  # without tokens they have no penalty: they take no part in the baseline
+                if not left_out.all():
+                    metrics["reward_with_kl"] = float(np.nanmean(totals))
         advantages = group_advantages(totals, spec.baseline, spec.advantage_scale)
         groups, per = len(prompts), spec.group_size // self._width
         metrics["equal_groups"] = float(advantages.equal.mean())
