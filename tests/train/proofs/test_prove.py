@@ -1,16 +1,20 @@
 """The checks inside a run: the training is left as it was, and one that does not hold stops it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from burnish.core.errors import RunError
+from burnish.core.errors import MachineError, RunError
 from burnish.train.objectives.causal import Causal
+from burnish.train.passes import StopAskedError
 from burnish.train.proofs import checks as module
-from burnish.train.proofs import running
+from burnish.train.proofs import optimizing, running, subject
 from burnish.train.proofs.question import Question, fails, holds
+from burnish.train.proofs.subject import NOTHING
+from burnish.train.resolve import Machine
 
 
 def checks_of(folder):
@@ -19,9 +23,12 @@ def checks_of(folder):
 
 @pytest.mark.parametrize("method", [{"kind": "lora", "dropout": 0.3}, {"kind": "full"}], ids=["lora", "full"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_a_training_with_checks_gives_the_weights_of_one_without(run_fit, method, dtype):
-    with_checks = run_fit("with", prove="auto", method=method, dtype=dtype, max_steps=4)
-    without = run_fit("without", prove="off", method=method, dtype=dtype, max_steps=4)
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_training_with_checks_gives_the_weights_of_one_without(run_fit, method, dtype, optimizer):
+    settings = {"method": method, "dtype": dtype, "max_steps": 4, "optimizer": {"kind": optimizer}}
+    with_checks = run_fit("with", prove="auto", **settings)
+    without = run_fit("without", prove="off", **settings)
+    assert checks_of(with_checks.folder / "out")["checkpoint"]["verdict"] == "holds"
     assert with_checks.metrics("loss") == without.metrics("loss")
     for name, weight in without.weights.items():
         assert torch.equal(with_checks.weights[name], weight), name
@@ -55,19 +62,82 @@ def test_a_check_that_does_not_hold_stops_the_run_with_its_fix(run_fit, monkeypa
     run_fit("run", prove="off", max_steps=2)
 
 
-def test_an_error_in_a_check_is_one_that_does_not_hold_and_no_memory_is_not(run_fit, monkeypatch):
+def test_an_error_in_a_check_is_reported_and_stops_no_training(run_fit, monkeypatch):
     def raises(error):
         def answer(subject):
             raise error
 
         return answer
 
-    wrong = Question("broken", "?", "mend it", raises(ValueError("no such size")))
+    class UnheardError(Exception):
+        """Of a library."""
+
+    wrong = Question("broken", "?", "repair it", raises(ValueError("no such size")))
+    other = Question("other", "?", "", raises(UnheardError("oh")))
+    full = Question("full", "?", "", raises(MachineError("machine.no-memory", "memory ran out", "buy some")))
     large = Question("large", "?", "", raises(torch.OutOfMemoryError("CUDA out of memory")))
-    monkeypatch.setattr(Causal, "questions", (wrong, large), raising=False)
-    with pytest.raises(RunError, match="broken: ValueError: no such size"):
+    monkeypatch.setattr(Causal, "questions", (wrong, other, full, large), raising=False)
+    ran = run_fit("run", prove="auto", max_steps=2)
+    assert len(ran.metrics("loss")) == 2
+    found = checks_of(ran.folder / "out")
+    assert {found[name]["verdict"] for name in ("broken", "other", "full", "large")} == {"does not apply"}
+    assert found["broken"]["found"] == "not checked: ValueError: no such size"
+    (warning,) = [text for text in ran.notes("warning") if text.startswith("prove: ")]
+    assert "broken (not checked: ValueError: no such size); other (" in warning
+
+
+def test_an_error_while_the_sample_is_chosen_stops_no_training(run_fit, monkeypatch):
+    def broken(*_):
+        raise ValueError("attempt to get argmin of an empty sequence")
+
+    monkeypatch.setattr(subject, "rows_of_sample", broken)
+    ran = run_fit("run", prove="auto", max_steps=2)
+    assert len(ran.metrics("loss")) == 2
+    assert "not checked: ValueError" in checks_of(ran.folder / "out")["plain twin"]["found"]
+
+
+def test_a_run_that_visits_no_row_is_not_checked(run_fit, monkeypatch):
+    monkeypatch.setattr(running, "prove", lambda given: module.prove(replace(given, visited=given.visited[:0])))
+    found = checks_of(run_fit("run", prove="only", max_steps=2).folder / "out").values()
+    assert {check["verdict"] for check in found} == {"does not apply"}
+    assert {check["found"] for check in found} == {"not checked: the run visits no row"}
+
+
+def test_a_run_that_is_stopped_during_its_checks_makes_them_later(run_fit, monkeypatch):
+    def stopped(subject):
+        raise StopAskedError
+
+    monkeypatch.setattr(Causal, "questions", (Question("late", "?", "", stopped),), raising=False)
+    with pytest.raises(RunError, match="during its checks") as caught:
         run_fit("run", prove="auto", max_steps=2)
-    assert checks_of(run_fit.last.folder / "scratch")["large"]["verdict"] == "does not apply"
+    assert caught.value.code == "run.interrupted"
+    assert not (run_fit.last.folder / "scratch" / "proof.json").exists()
+
+
+def test_a_model_that_does_not_fit_twice_is_not_loaded_twice(run_fit, monkeypatch):
+    known = replace(NOTHING, make=lambda: pytest.fail("loaded"), save=lambda *_: pytest.fail("saved"))
+    monkeypatch.setattr(running, "prove", lambda given: module.prove(replace(given, known=known)))
+    monkeypatch.setattr(Machine, "memory_of", lambda self, device: 1000)
+    found = checks_of(run_fit("run", prove="only", max_steps=2).folder / "out")
+    for name in ("seed", "saved"):
+        assert found[name]["verdict"] == "does not apply"
+        assert "of free memory" in found[name]["found"]
+
+
+@pytest.mark.parametrize("fault", ["lost", "other"])
+def test_a_checkpoint_without_the_state_of_the_optimizer_is_found(run_fit, monkeypatch, fault):
+    read = optimizing.load
+
+    def loaded(folder):
+        found = read(folder)
+        name = next(name for name in found.optimizer if name.endswith("exp_avg"))
+        state = {key: value for key, value in found.optimizer.items() if key != name}
+        return replace(found, optimizer=state if fault == "lost" else state | {name: found.optimizer[name] + 1})
+
+    monkeypatch.setattr(optimizing, "load", loaded)
+    found = checks_of(run_fit("run", prove="only", max_steps=2).folder / "out")["checkpoint"]
+    assert found["verdict"] == "does not hold"
+    assert "exp_avg" in found["found"]
 
 
 def test_a_resumed_run_does_not_repeat_the_checks(run_fit, monkeypatch):

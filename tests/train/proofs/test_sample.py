@@ -1,10 +1,14 @@
 """Which rows of the user a training is checked on."""
 
+from types import SimpleNamespace
+
 import numpy as np
 from torch import nn
 
 from burnish.tokens.tokenised import TokenisedRows
+from burnish.train.proofs.running import sampled
 from burnish.train.proofs.sample import rows_of_sample, sample_of, tokens_of_sample
+from burnish.train.proofs.tokens import ends
 
 
 def rows(lengths, turns=None):
@@ -37,6 +41,21 @@ def test_where_every_row_is_too_long_the_shortest_is_cut_around_its_first_learne
     assert sample.rows.lengths.tolist() == [26]  # from half of 50 before the learned token, the row's last
     assert sample.rows.weights[-1] == 1
     assert sample.rows.ids.tolist() == data.ids[data.span(1)][-26:].tolist()
+
+
+def test_no_visited_row_is_no_sample():
+    data = rows([8, 30])
+    assert rows_of_sample(data, np.arange(0), 50) == []
+    assert list(sampled(data, np.arange(0), nn.Linear(2, 2)).steps()) == []
+
+
+def test_a_run_whose_turns_are_all_cut_is_not_judged_by_their_ends():
+    tokenizer = SimpleNamespace(convert_ids_to_tokens=lambda ids: ["<end>"] * len(ids))
+    spec = SimpleNamespace(render=SimpleNamespace(max_length=8))
+    of = {"stop_ids": {2}, "rows": rows([8, 8]), "visited": np.arange(2), "spec": spec, "tokenizer": tokenizer}
+    answer = ends(SimpleNamespace(**of))
+    assert answer.verdict == "does not apply"
+    assert "cut" in answer.found
 
 
 def test_a_pair_keeps_both_answers_and_its_values():

@@ -9,14 +9,18 @@ import torch
 from torch import nn
 
 from burnish.core.context import Input
+from burnish.core.files import file_size
 from burnish.models.load import load_model
 from burnish.models.probing import evaluating
 from burnish.train.proofs.question import Answer, Question, fails, holds, skipped
 from burnish.train.proofs.subject import Subject
 from burnish.train.proofs.twin import Plain
+from burnish.train.resolve import Machine
 
 _MOST_LOADED, _MOST_WRITTEN = 10**9, 10**8
 """Parameters of a model that is loaded a second time, and of one that is written to disk whole."""
+_SHARE_OF_MEMORY = 0.6
+"""Of free memory, that a second model may take."""
 _ORDINARY = (True, False, "gaussian", "orthogonal")
 """Initialisations of LoRA that leave the base's weights as they are."""
 
@@ -52,6 +56,8 @@ def seed(subject: Subject) -> Answer:
         return skipped("the training is resumed" if subject.is_started else "the model was made by the caller")
     if subject.parameters > _MOST_LOADED:
         return skipped(f"not checked: {subject.parameters:,} parameters are too many to load twice")
+    if reason := _no_room(subject):
+        return skipped(reason)
     again = {name: weight for name, weight in subject.known.make().named_parameters() if weight.requires_grad}
     if set(again) != set(subject.trained):
         return fails("a second model made with the same seed has other trained weights")
@@ -68,6 +74,8 @@ def saved(subject: Subject) -> Answer:
     most = _MOST_LOADED if is_adapter else _MOST_WRITTEN
     if subject.parameters > most:
         return skipped(f"not checked: {subject.parameters:,} parameters are too many to save and load")
+    if reason := _no_room(subject):
+        return skipped(reason)
     with tempfile.TemporaryDirectory(prefix="burnish-proof-") as folder:
         with subject.plain():
             save(subject.model, Path(folder))
@@ -77,6 +85,15 @@ def saved(subject: Subject) -> Answer:
         with torch.no_grad(), evaluating(loaded):
             found = Plain(loaded, nullcontext, subject.sample.rows).all_losses()
     return subject.compare(found, subject.plain_losses, "losses of the model, and of the one saved and loaded")
+
+
+def _no_room(subject: Subject) -> str:
+    """Why the model cannot be loaded a second time; empty if it can."""
+    needed = sum(weight.numel() * weight.element_size() for weight in subject.model.parameters())
+    free = Machine.here().memory_of(subject.device.type)
+    if needed <= _SHARE_OF_MEMORY * free:
+        return ""
+    return f"not checked: a second model takes {file_size(needed)} of the {file_size(free)} of free memory"
 
 
 def _initialisation(model: nn.Module) -> Any:

@@ -8,12 +8,12 @@ import torch
 
 from burnish.core.faults import first_line, is_out_of_memory
 from burnish.train.checkpoints.checkpoint import capture_randomness, restore_randomness
+from burnish.train.passes import StopAskedError
 from burnish.train.proofs import adapters, examples, gradients, optimizing, packing, pairs, startup, tokens
 from burnish.train.proofs.proof import Proof
-from burnish.train.proofs.question import Answer, Check, Question, fails, skipped
+from burnish.train.proofs.question import Answer, Check, Question, raised, skipped
 from burnish.train.proofs.subject import Subject
 
-_ERRORS = (RuntimeError, MemoryError, OSError, ValueError, TypeError, LookupError, AttributeError, Warning)
 BUDGET = 60.0
 """Seconds after which no further check is started."""
 QUESTIONS: tuple[Question, ...] = (
@@ -36,7 +36,7 @@ QUESTIONS: tuple[Question, ...] = (
 def prove(subject: Subject, questions: Sequence[Question] = QUESTIONS, budget: float = BUDGET) -> Proof:
     """Make the checks in their order, and those of the objective after them.
 
-    The training is left as it was: weights, gradients, random states, train or eval mode.
+    The training is left as it was: weights, gradients, random states, train or eval mode. Errors: StopAskedError.
     """
     began = time.monotonic()
     randomness, was_training = capture_randomness(), subject.model.training
@@ -50,15 +50,26 @@ def prove(subject: Subject, questions: Sequence[Question] = QUESTIONS, budget: f
     finally:
         subject.model.train(was_training)
         restore_randomness(randomness)
-    return Proof(tuple(checks), subject.sample.note, time.monotonic() - began)
+    return Proof(tuple(checks), _note(subject), time.monotonic() - began)
 
 
 def _ask(question: Question, subject: Subject) -> Answer:
-    """The answer; an error is one too: the training itself would meet it."""
+    """The answer; an error in a check stops no training: the first step meets it, if it is not the check's own."""
+    if not len(subject.visited):
+        return skipped("not checked: the run visits no row")
     try:
         with nullcontext() if question.at_start else subject.awake(), torch.enable_grad():
             return question.answer(subject)
-    except _ERRORS as error:
+    except StopAskedError:
+        raise
+    except Exception as error:
         if is_out_of_memory(error):
             return skipped(f"not checked: {first_line(error)}")
-        return fails(f"{type(error).__name__}: {first_line(error)}")
+        return raised(f"{type(error).__name__}: {first_line(error)}")
+
+
+def _note(subject: Subject) -> str:
+    try:
+        return subject.sample.note if len(subject.visited) else "no row"
+    except Exception as error:
+        return f"no row ({type(error).__name__}: {first_line(error)})"

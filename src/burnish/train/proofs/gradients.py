@@ -14,6 +14,8 @@ from burnish.train.proofs.question import Answer, Question, fails, holds, skippe
 from burnish.train.proofs.subject import GRADIENT_TOLERANCE, Step, Subject
 
 _NAMED = 3
+_CUT = ("does not require grad", "None of the inputs have requires_grad=True")
+"""Words of torch where no gradient can reach a weight."""
 _OF_ADAPTERS = (".lora_", ".modules_to_save.", ".trainable_tokens", f".{HEAD}.")
 
 
@@ -54,7 +56,12 @@ def reached(subject: Subject) -> Answer:
         others = [name for name in subject.trained if not any(part in name for part in _OF_ADAPTERS)]
         if others:
             return fails(f"{len(others)} trained weights are not part of the adapter and would be lost: {others[0]}")
-    found = _driven(subject)
+    try:
+        found = _driven(subject)
+    except (RuntimeError, UserWarning) as error:
+        if not any(words in str(error) for words in _CUT):
+            raise
+        return fails("the loss has no gradient: the graph from the trained weights to it is cut")
     if found.frozen:
         return fails(f"{len(found.frozen)} frozen weights have a gradient, such as {found.frozen[0]}")
     missed = [name for name, has in found.reached.items() if not has]

@@ -2,10 +2,12 @@
 
 import random
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from burnish.train.checkpoints.checkpoint import (
     Checkpoint,
@@ -19,6 +21,7 @@ from burnish.train.proofs.subject import Subject
 
 _MOST_WRITTEN = 10**8
 """Trained numbers of a checkpoint that is written to disk."""
+_LEARNING_RATE = 1e-3
 
 
 def decay(subject: Subject) -> Answer:
@@ -62,22 +65,56 @@ def evaluation(subject: Subject) -> Answer:
 
 
 def resumed(subject: Subject) -> Answer:
-    """What a checkpoint keeps is written, read and restored; then random numbers and weights are compared."""
+    """After an optimizer step on random gradients, a checkpoint is written, read and restored, and all is compared.
+
+    The step is undone: weights bit for bit, and an optimizer that has not started yet.
+    """
     optimizer = subject.passes.optimizer
     if sum(master.numel() for master in optimizer.masters.values()) > _MOST_WRITTEN:
         return skipped("not checked: the trained weights are too many to write twice")
-    before = capture_randomness()
+    weights, state = _copies(optimizer.weights()), _copies(optimizer.state())
+    random_gradients = torch.Generator().manual_seed(0)
+    try:
+        for master in optimizer.masters.values():
+            master.grad = torch.randn(master.shape, generator=random_gradients).to(master)
+        optimizer.step(_LEARNING_RATE)
+        optimizer.zero_grad()
+        return _kept(subject)
+    finally:
+        optimizer.zero_grad()
+        optimizer.load_weights(weights)
+        optimizer.load_state(state)
+
+
+def _kept(subject: Subject) -> Answer:
+    optimizer, before = subject.passes.optimizer, capture_randomness()
+    weights, state = _copies(optimizer.weights()), _copies(optimizer.state())
+    if not state:
+        return fails("the optimizer has no state after a step")
     checkpoint = Checkpoint("proof", {}, optimizer.weights(), optimizer.state(), before)
     with tempfile.TemporaryDirectory(prefix="burnish-proof-") as folder:
         read = load(CheckpointFolder(Path(folder)).save(1, checkpoint))
     first = _draw(subject)
-    restore_randomness(read.randomness)
+    try:
+        restore_randomness(read.randomness)
+    except LookupError as error:
+        return fails(f"a checkpoint lacks a random state: {error}")
     if _draw(subject) != first:
         return fails("random numbers after a restored checkpoint differ from those of the run that wrote it")
-    for name, master in optimizer.masters.items():
-        if name not in read.weights or not torch.equal(read.weights[name].to(master.device), master):
-            return fails(f"{name} has other values in the checkpoint")
+    for expected, found in ((weights, read.weights), (state, read.optimizer)):
+        if missing := sorted(set(expected) - set(found)):
+            return fails(f"the checkpoint lacks {missing[0]}")
+    optimizer.load_weights(read.weights)
+    optimizer.load_state(read.optimizer)
+    for expected, found in ((weights, optimizer.weights()), (state, optimizer.state())):
+        for name, value in expected.items():
+            if name not in found or not torch.equal(found[name], value):
+                return fails(f"{name} has other values after a checkpoint is written and read")
     return holds("weights, optimizer state and random states are the same after a checkpoint is written and read")
+
+
+def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
 def _draw(subject: Subject) -> list[float]:

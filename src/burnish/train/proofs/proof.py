@@ -60,6 +60,9 @@ class Proof:
         text = f"prove: {counts['held']} checks hold, {counts['failed']} do not, "
         text += f"{counts['not_applicable']} do not apply ({self.seconds:.1f} s, on {self.sample})"
         found: list[Event] = [Note(text=text)]
+        if errors := [f"{check.name} ({check.answer.found})" for check in self.checks if check.answer.is_error]:
+            text = f"prove: {len(errors)} checks were not made because of an error: {'; '.join(errors)}"
+            found.append(Note(level="warning", text=text))
         if self.failed:
             rows = [[check.name, check.answer.found, check.fix] for check in self.failed]
             found.append(Table(title="does not hold", columns=["check", "found", "fix"], rows=rows))

@@ -19,6 +19,8 @@ class Answer:
     """What was compared; for `does not apply`, the reason."""
     measured: float | None = None
     allowed: float | None = None
+    is_error: bool = False
+    """True if the check was not made because of an error in it."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,11 @@ def fails(found: str, measured: float | None = None, allowed: float | None = Non
 def skipped(reason: str) -> Answer:
     """A check that does not apply, or was not made."""
     return Answer("does not apply", reason)
+
+
+def raised(error: str) -> Answer:
+    """A check that was not made because of an error in it."""
+    return Answer("does not apply", f"not checked: {error}", is_error=True)
 
 
 def within(measured: float, allowed: float, found: str) -> Answer:

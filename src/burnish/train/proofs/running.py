@@ -9,9 +9,11 @@ import numpy as np
 from torch import nn
 
 from burnish.core.context import Context
+from burnish.core.errors import RunError
 from burnish.core.files import read_json
 from burnish.tokens.tokenised import Indices, TokenisedRows
 from burnish.train.batches import Visits
+from burnish.train.passes import StopAskedError
 from burnish.train.proofs.checks import prove
 from burnish.train.proofs.proof import COUNTS, FILE
 from burnish.train.proofs.sample import rows_of_sample, tokens_of_sample
@@ -21,14 +23,18 @@ from burnish.train.proofs.subject import Subject
 def prove_once(subject: Subject, ctx: Context) -> Mapping[str, int]:
     """Make the checks, unless an earlier attempt has made them; those that do not hold stop a training.
 
-    Returns the number of checks by verdict, if they are made. Errors: RunError `run.not-proven`.
+    Returns the number of checks by verdict, if they are made. Errors: RunError `run.not-proven`, `run.interrupted`.
     """
     wanted = subject.spec.prove
     if wanted == "off":
         return {}
     if (found := _held(ctx.scratch)) is not None or subject.is_started:
         return found or {}
-    proof = prove(subject)
+    try:
+        proof = prove(subject)
+    except StopAskedError:
+        fix = "run it again: the checks are made then"
+        raise RunError("run.interrupted", "the run was stopped during its checks, before step 1", fix) from None
     proof.write(ctx.scratch)
     for event in proof.events():
         ctx.emit(event)
@@ -38,9 +44,9 @@ def prove_once(subject: Subject, ctx: Context) -> Mapping[str, int]:
 
 
 def sampled(rows: TokenisedRows, visited: Indices, model: nn.Module) -> Visits:
-    """The rows that the checks use, as one step."""
-    chosen = np.array(rows_of_sample(rows, visited, tokens_of_sample(model)))
-    return Visits(chosen, lambda: [chosen])
+    """The rows that the checks use, as one step; none where the run visits none."""
+    chosen = np.array(rows_of_sample(rows, visited, tokens_of_sample(model)), np.int64)
+    return Visits(chosen, lambda: [chosen] if len(chosen) else [])
 
 
 def publish(ctx: Context) -> None:

@@ -32,10 +32,12 @@ def tokens_of_sample(model: nn.Module) -> int:
 
 
 def rows_of_sample(rows: TokenisedRows, visited: Indices, tokens: int) -> list[int]:
-    """Up to four of the visited rows with at most `tokens` tokens, or the shortest one.
+    """Up to four of the visited rows with at most `tokens` tokens, or the shortest one; none if none is visited.
 
     The same rows and settings give the same sample.
     """
+    if not len(visited):
+        return []
     visited = visited[:: max(1, len(visited) // _SEARCHED)][:_SEARCHED]
     fitting = visited[rows.lengths[visited] <= tokens // 2]
     if not len(fitting):

@@ -52,6 +52,8 @@ def ends(subject: Subject) -> Answer:
             for at in np.flatnonzero(learned & ~np.append(learned[1:], False)).tolist():
                 if at + 1 < len(ids) or not is_cut:
                     turns, ended = turns + 1, ended + any(token in stops for token in ids[max(0, at - _AFTER) : at + 1])
+    if not turns:
+        return skipped("every learned turn is cut by render.max_length")
     names = " or ".join(subject.tokenizer.convert_ids_to_tokens(sorted(stops)))
     found = f"{ended} of {turns} learned turns end with a learned {names}"
     return holds(found) if ended >= _SHARE * turns else fails(found, ended / turns, _SHARE)
