@@ -12,6 +12,7 @@ import torch
 
 from burnish.core.errors import MachineError, RunError
 from burnish.models.engines.transformers import TransformersEngine
+from burnish.stages.train.replay import start_without
 from burnish.train.rewards.reward import Rewarded
 from burnish.train.rollout import store
 from burnish.train.rollout.rollouts import Judged
@@ -133,6 +134,18 @@ def test_a_replay_within_a_rollout_of_other_prompts_is_refused(run_grpo):
     assert caught.value.code == "run.other-settings"
     ran = run_grpo("later", resume=resume, without_rows=[f"{5:016x}"], **settings)
     assert f"{5:016x}" not in {line["id"] for line in completions(ran)}
+
+
+def test_a_replay_begins_before_the_rollout_that_sampled_a_row(run_grpo):
+    settings = SEVERAL | {"shuffle": False, "checkpoint": {"every": 1, "archive": True}}
+    ran = run_grpo("run", **settings)
+    name = f"{5:016x}"  # sampled before step 5, learned in step 6
+    found = start_without(ran.folder / "out" / "rows.parquet", ran.folder / "scratch" / "checkpoints", [name])
+    assert (found["first_visit"], found["checkpoint"][-8:]) == (6, "00000004")
+    replay = run_grpo("replay", resume=found["checkpoint"], without_rows=[name], **settings)
+    never = run_grpo("never", without_rows=[name], **settings)
+    assert same_weights(replay, never)
+    assert completions(replay) == completions(never)
 
 
 def test_a_run_without_the_prompts_of_a_whole_rollout_resumes(run_grpo):

@@ -9,12 +9,15 @@ from typing import Any
 from burnish.core.errors import AskError, BurnishError
 from burnish.train.checkpoints.checkpoint import CheckpointFolder
 from burnish.train.reporting.visits import Visits
+from burnish.train.rollout.ledger import first_step_of
+from burnish.train.rollout.store import RolloutFolder
 
 
 def start_without(ledger: Path, checkpoints: Path, without: Sequence[str]) -> dict[str, Any]:
     """`checkpoint` (None for the beginning), `first_visit` of the rows, and the `reason` for the choice.
 
-    Errors: AskError `ask.bad-reference` for a row that no step has visited.
+    In a training on rollouts, the checkpoint is also before the first step on the rollout that sampled a row.
+    Errors: AskError `ask.bad-reference` for a row that no step has visited; those of `first_step_of`.
     """
     visits = Visits.read(ledger)
     steps = list[int]()
@@ -26,7 +29,9 @@ def start_without(ledger: Path, checkpoints: Path, without: Sequence[str]) -> di
         steps += [visit["step"] for row in rows for visit in visits.of(row)["visits"]]
     first = min(steps)
     folder = CheckpointFolder(checkpoints)
-    kept = [step for step in folder.steps() if step < first]
+    sampled = first_step_of(RolloutFolder(checkpoints.parent / "rollouts"), without)
+    before = first if sampled is None else min(first, sampled)
+    kept = [step for step in folder.steps() if step < before]
     chosen = next((place for step in reversed(kept) if (place := folder.at(step)) is not None), None)
     return {
         "checkpoint": None if chosen is None else str(chosen),

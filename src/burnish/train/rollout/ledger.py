@@ -1,7 +1,7 @@
 """The rollout ledger: every completion of a run with its rewards, as a table; also that of a run that goes on."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,15 @@ def _lines(groups: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         about["prompt"] = json.dumps(group["prompt"], ensure_ascii=False)
         for sample, one in enumerate(group["completions"]):
             yield {**about, "sample": sample, **one}
+
+
+def first_step_of(folder: RolloutFolder, ids: Sequence[str]) -> int | None:
+    """The first step on the first rollout with completions of these prompts; None if there is none.
+
+    Errors: RunError `run.broken-record` for a damaged one.
+    """
+    lines = (line for number in folder.numbers() for line in _whole(folder, number))
+    return next((line["step"] for line in lines if line["id"] in ids), None)
 
 
 def completions_at(ledger: Path, step: int | None) -> list[dict[str, Any]]:
