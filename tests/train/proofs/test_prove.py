@@ -23,7 +23,7 @@ def checks_of(folder):
 
 @pytest.mark.parametrize("method", [{"kind": "lora", "dropout": 0.3}, {"kind": "full"}], ids=["lora", "full"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("optimizer", ["adamw", "adamw8bit", "muon"])
 def test_a_training_with_checks_gives_the_weights_of_one_without(run_fit, method, dtype, optimizer):
     settings = {"method": method, "dtype": dtype, "max_steps": 4, "optimizer": {"kind": optimizer}}
     with_checks = run_fit("with", prove="auto", **settings)
