@@ -80,7 +80,9 @@ def test_a_damaged_checkpoint_is_not_started_from(root, tmp_path):
     copied = shutil.copytree(root, tmp_path / "work", symlinks=True)
     kept = copied / "runs/r/1/tune/scratch/checkpoints/step-00000006/weights.safetensors"
     kept.write_bytes(kept.read_bytes()[:-1] + b"x")
-    assert Path(start(copied, 8)["checkpoint"]).name == "step-00000004"
+    found = start(copied, 8)
+    assert Path(found["checkpoint"]).name == "step-00000004"
+    assert "step-00000006 is damaged" in found["reason"]
 
 
 def test_without_checkpoints_it_starts_over_and_says_why(root, tmp_path):
@@ -127,5 +129,30 @@ def test_the_checkpoints_of_a_finished_run_are_kept_only_where_asked(root):
     assert [folder.name for folder in sorted(kept.iterdir())] == [
         f"step-{n:08d}" for n in range(EVERY, STEPS + 1, EVERY)
     ]
-    result = burnish.run(recipe(checkpoint={"every": EVERY}, max_steps=2), workspace=root)
+    result = burnish.run(recipe(checkpoint={"every": EVERY}, epochs=0.25), workspace=root)
     assert not Workspace.find(root).find_runs(result.name)[0].scratch.exists()
+
+
+def test_a_replay_is_refused_once_the_data_changed(root, tmp_path):
+    copied = shutil.copytree(root, tmp_path / "work", symlinks=True)
+    shutil.rmtree(copied / "runs/r/1/tune/scratch")
+    rows = (copied / "rows.jsonl").read_text()
+    (copied / "rows.jsonl").write_text(rows.replace("it is 3", "it was 3"))
+    with pytest.raises(BurnishError, match=r"rows\.jsonl .* is not as it was") as caught:
+        burnish.replay("r/1", without=row_of_step(copied, 8), workspace=copied)
+    assert caught.value.code == "run.input-changed"
+
+
+def test_a_run_resumed_from_a_named_checkpoint_starts_there_or_is_refused(root, tmp_path):
+    copied = shutil.copytree(root, tmp_path / "work", symlinks=True)
+    folder = copied / "runs/r/1/tune/scratch/checkpoints/step-00000004"
+    made = burnish.run(recipe(resume=str(folder), learning_rate=1e-3, checkpoint={"every": 8}), workspace=copied)
+    assert burnish.replay(made.name, without=row_of_step(copied, 6), workspace=copied).checkpoint == folder
+    with pytest.raises(BurnishError, match=r"was resumed from .*step-00000004, which has learned a row"):
+        burnish.replay(made.name, without=row_of_step(copied, 3), workspace=copied)
+
+
+def test_a_run_whose_steps_would_all_be_empty_is_refused(root):
+    first = [row for row, step in visits(root, "r/1").items() if step == 1]
+    with pytest.raises(BurnishError, match="names every row of the 1 steps"):
+        burnish.run(recipe(without_rows=first, epochs=0.125, checkpoint={"every": 1}), workspace=root)

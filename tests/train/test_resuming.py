@@ -18,18 +18,16 @@ from burnish.specs.train import MAX_COUNT, AdamWSpec, LoraSpec, PretrainSpec, Sf
 from burnish.testing import temporary_context
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train import fit as module
+from burnish.train import settings as settings_module
 from burnish.train.batches import Cursor, StepPlan
 from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder, capture_randomness, read_weights
 from burnish.train.checkpoints.state import TrainState
 from burnish.train.fit import (
     _continues_from,
-    _eval_every,
     _measures,
     _origin,
-    _plan,
     _report_attention,
     _resume,
-    _settings,
     _take_best,
     _tracking,
     seed_everything,
@@ -37,6 +35,7 @@ from burnish.train.fit import (
 from burnish.train.optim.optimizers import Optimizer
 from burnish.train.ready import cast_trained, check_tokens, longest, recompute_activations
 from burnish.train.resolve import Resolved
+from burnish.train.settings import _eval_every, plan_of
 
 
 def spec(**settings) -> SftSpec:
@@ -138,12 +137,12 @@ def test_attention_is_reported_in_full(asked, given, told):
 def test_the_plan_has_the_seed_and_the_order_of_the_settings():
     rows = rows_of(*range(2, 32))
     for settings in ({"seed": 3}, {"shuffle": False}, {"batch_size": 7}, {"batch_tokens": 40}):
-        found = _plan(spec(**settings), rows, lambda event: None)
+        found = plan_of(spec(**settings), rows, lambda event: None)
         sizes = {} if "batch_tokens" in settings else {"batch_size": 16}
         expected = StepPlan(rows.lengths, **({"seed": spec().seed} | sizes | settings))
         assert [step.tolist() for step in found.epoch(1)] == [step.tolist() for step in expected.epoch(1)]
     events = []
-    assert len(_plan(spec(), rows_of(3, 4), events.append).epoch(0)) == 1
+    assert len(plan_of(spec(), rows_of(3, 4), events.append).epoch(0)) == 1
     assert [(event.field, event.value) for event in events] == [("batch_size", 2)]
 
 
@@ -151,7 +150,7 @@ RESOLVED = Resolved("cpu", torch.float32, 1, False, 64)
 
 
 def settings_of(given, plan, events):
-    return _settings(given, plan, None, RESOLVED, events.append)
+    return settings_module.settings_of(given, plan, RESOLVED, events.append)
 
 
 def test_a_run_has_at_most_so_many_steps():
@@ -365,4 +364,4 @@ def test_the_measures_of_a_run_are_rounded_and_complete():
 
 def test_a_pretraining_is_planned_like_a_fine_tuning():
     given = PretrainSpec(data="file:rows", architecture={"model_type": "qwen3"}, tokenizer="file:t", batch_size=2)
-    assert len(_plan(given, rows_of(3, 4, 5), lambda event: None).epoch(0)) == 2
+    assert len(plan_of(given, rows_of(3, 4, 5), lambda event: None).epoch(0)) == 2

@@ -101,8 +101,8 @@ class SimpoSpec(PreferenceSpec):
     loss: Literal["simpo", "sigmoid", "hinge", "ipo"] = "simpo"
     """simpo, or those of contrastive preference optimization (CPO): sigmoid, hinge, ipo. simpo and ipo use
     log-probabilities per token."""
-    beta: float = Field(default=2.0, gt=0)
-    """Scale of the log-probabilities: about 2 for simpo, 0.1 for the others."""
+    beta: float | None = Field(default=None, gt=0)
+    """Scale of the log-probabilities; by default 2 for simpo, 0.1 for the others."""
     gamma: float = Field(default=1.0, ge=0.0)
     """simpo: the margin by which the chosen answer's reward must be larger."""
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=0.5)

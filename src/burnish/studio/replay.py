@@ -1,18 +1,23 @@
 """Train a step again without some of its rows, from the last checkpoint that had not seen them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from burnish.core.errors import AskError
-from burnish.core.plan import make_plan
+from burnish.core.context import Input
+from burnish.core.errors import AskError, RunError
+from burnish.core.plan import Plan, make_plan
 from burnish.core.recipes.recipe import recipe_of
+from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
 from burnish.studio.rows import ledger_of, training_step
 from burnish.studio.running import RunResult, Watcher, execute
 from burnish.studio.stopping import interruptible_planning
 from burnish.studio.workrooms import ask, require
+
+_HERE = ("auto", "never")
+"""Values of `resume` that name no checkpoint of another run."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,8 @@ def replay(
     from the newest valid checkpoint before their first visit, if checkpoints were kept (`checkpoint.archive`), else
     from the beginning. Only the training step is run; `burnish run` with the same settings runs what depends on it.
 
-    Errors: AskError `ask.bad-reference` for a row that the step has not learned; those of a run.
+    Errors: AskError `ask.bad-reference` for a row that the step has not learned; RunError `run.input-changed` if the
+    data or the base changed since; those of a run.
     """
     ids = [without] if isinstance(without, str) else list(dict.fromkeys(without))
     if not ids:
@@ -51,17 +57,37 @@ def replay(
     require("pyarrow", "data")
     place = Workspace.find(workspace)
     run = training_step(place.find_runs(name), name, step)
-    ledger, _ = ledger_of(run, place.hashes())
-    found = ask(
-        "burnish.stages.train.replay",
-        {"ledger": str(ledger), "checkpoints": str(run.scratch / "checkpoints"), "without": ids},
-    )
-    checkpoint = None if found["checkpoint"] is None else Path(found["checkpoint"])
+    ledger, notes = ledger_of(run, place.hashes())
     values = place.plan_of(*place.number_of(name), resumable=True)["values"]
     trained = run.folder.name
+    earlier = values["steps"][trained].get("resume", "auto")
+    request = {"ledger": str(ledger), "checkpoints": str(run.scratch / "checkpoints"), "without": ids}
+    found = ask("burnish.stages.train.replay", {**request, "earlier": None if earlier in _HERE else earlier})
+    checkpoint = None if found["checkpoint"] is None else Path(found["checkpoint"])
+    if checkpoint is None and earlier not in _HERE:
+        what = f"{run.name} was resumed from {earlier}, which has learned a row that is left out, or is damaged"
+        fix = "replay the run of that checkpoint: its settings before may differ"
+        raise AskError("ask.wrong-value", f"{what}; {found['reason']}", fix)
     with interruptible_planning():
         plan = make_plan(recipe_of(_without(values, trained, ids, checkpoint)), place, only=[trained])
-    return Replay(execute(plan, place, watcher), trained, checkpoint, found["first_visit"], found["reason"])
+    _refuse_other_inputs(plan, trained, run)
+    reason = "; ".join([found["reason"], *notes])
+    return Replay(execute(plan, place, watcher), trained, checkpoint, found["first_visit"], reason)
+
+
+def _refuse_other_inputs(plan: Plan, trained: str, run: Run) -> None:
+    """RunError `run.input-changed` where the step would read other contents than in the run."""
+    artifact = run.artifact()
+    before: Mapping[str, Input] = artifact.inputs if artifact is not None else {}
+    for step in plan.steps:
+        if step.step.name != trained and step.action != "reuse":
+            what = f"the step {step.step.name}, which {trained} reads, would be run again: {step.reason}"
+            raise RunError("run.input-changed", what, "restore its inputs and its artifact")
+        for field, value in step.inputs.items() if step.step.name == trained else ():
+            known = before[field].fingerprint if field in before else ""
+            if known and value.fingerprint and known != value.fingerprint:
+                what = f"{value.ref} ({field}) is not as it was when {run.name} read it"
+                raise RunError("run.input-changed", what, "restore it: other rows would be learned")
 
 
 def _without(values: dict[str, Any], step: str, ids: list[str], checkpoint: Path | None) -> dict[str, Any]:

@@ -243,7 +243,9 @@ class StepPlan:
             cuts = np.array(list(self._cuts(self._lengths[order])), dtype=np.int64)
         steps = np.split(order, cuts)
         if len(self.without):
-            steps = [some[~np.isin(some, self.without)] for some in steps]
+            is_left_out = np.zeros(rows, bool)
+            is_left_out[self.without] = True
+            steps = [some[~is_left_out[some]] for some in steps]
         return tuple(steps)
 
     def _cuts(self, lengths: Indices) -> Iterator[int]:
@@ -294,16 +296,17 @@ def indices_of(ids: Sequence[str], row_ids: Sequence[str]) -> Indices:
 
     Errors: AskError `ask.wrong-value` for an id that no row has.
     """
-    places: dict[str, list[int]] = {}
+    if not ids:
+        return np.array([], np.int64)
+    places: dict[str, list[int]] = {name: [] for name in ids}
     for index, name in enumerate(row_ids):
-        places.setdefault(name, []).append(index)
-        if "#" in name:
-            places.setdefault(name.partition("#")[0], []).append(index)
-    for name in ids:
-        if name not in places:
-            what = f"without_rows names {name}, which is no row with learned tokens"
-            raise AskError("ask.wrong-value", what, f"{nearest(name, places)}; `burnish runs rows` lists ids")
-    return np.unique(np.array([index for name in ids for index in places[name]], np.int64))
+        for known in dict.fromkeys((name, name.partition("#")[0])):
+            if known in places:
+                places[known].append(index)
+    if unknown := [name for name, found in places.items() if not found]:
+        what = f"without_rows names {unknown[0]}, which is no row with learned tokens"
+        raise AskError("ask.wrong-value", what, f"{nearest(unknown[0], row_ids)}; `burnish runs rows` lists ids")
+    return np.unique(np.array([index for found in places.values() for index in found], np.int64))
 
 
 class Material(Protocol):

@@ -130,6 +130,9 @@ def fit(
     )
     origin = _origin(spec, ctx, rows, held_out, optimizer)
     visits, only_proves = plan.visits(settings.total_steps), spec.prove == "only"
+    if not len(visits.rows):
+        what = f"without_rows names every row of the {settings.total_steps} steps: nothing would be learned"
+        raise AskError("ask.wrong-value", what, "name fewer rows, or raise max_steps")
     read = proofs.sampled(rows, visits.rows, model) if only_proves else visits
     material, measured = source.open(passes, plan, read, only_proves)
     loop = Loop(

@@ -5,10 +5,11 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForSequenceClassification
 
-from burnish.models.load import load_model, load_reward_model
+from burnish.models.load import load_model
 from burnish.models.quantization.layers import dequantize, in_four_bits
 from burnish.models.quantization.record import read_quantization
 from burnish.models.quiet import quiet_transformers
+from burnish.models.reward import load_reward_model
 from burnish.specs.models import MergeSpec
 from burnish.stages.models import merge
 from burnish.testing import temporary_context

@@ -68,6 +68,7 @@ class SavedLogProbs:
     """Digest of the tokens and log-probability of each answer."""
     answers: tuple[str, ...]
     tokenizer: str
+    dtype: str
 
     @classmethod
     def read(cls, source: Input) -> "SavedLogProbs":
@@ -83,9 +84,8 @@ class SavedLogProbs:
             answers = next(names for names in ANSWERS.values() if names[0] in columns)
             values = zip(*(columns[name] for name in answers), strict=True)
             rows = zip(columns["id"], zip(columns["tokens"], values, strict=True), strict=True)
-            return cls(
-                source.ref, record["model"], record["model_fingerprint"], dict(rows), answers, record["tokenizer"]
-            )
+            about = (record["tokenizer"], record["dtype"])
+            return cls(source.ref, record["model"], record["model_fingerprint"], dict(rows), answers, *about)
         except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
             raise _damaged(path, f"it cannot be read ({type(error).__name__}: {error})") from error
 

@@ -38,6 +38,9 @@ class Reference:
         if self._other is not None and self._other.kind == KIND:
             self._saved = SavedLogProbs.read(self._other)
             self._saved.refuse_other_tokenizer(run.tokenizer, run.base.ref)
+            if self._saved.dtype != (trained := str(run.resolved.dtype).removeprefix("torch.")):
+                text = f"{self._other.ref} was computed in {self._saved.dtype}, and this training is in {trained}"
+                run.ctx.emit(Note(level="warning", text=f"{text}: rounding differs; set the same dtype in both"))
             if mismatched and not self._is_of_base(self._saved):
                 raise AskError(
                     "ask.wrong-value",

@@ -30,9 +30,9 @@ class Simpo(Separable):
     row_values = ROW_VALUES
 
     def __init__(self, spec: SimpoSpec):
-        self.beta, self._sft_weight = spec.beta, spec.sft_weight
-        is_simpo = spec.loss == "simpo"
-        self._gap = spec.gamma / spec.beta if is_simpo else 0.0
+        is_simpo, self._sft_weight = spec.loss == "simpo", spec.sft_weight
+        self.beta = spec.beta if spec.beta is not None else 2.0 if is_simpo else 0.1
+        self._gap = spec.gamma / self.beta if is_simpo else 0.0
         self._loss = losses("sigmoid" if is_simpo else spec.loss, spec.label_smoothing)
         self._per_token = spec.loss in ("simpo", "ipo")
 
