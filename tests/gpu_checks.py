@@ -181,7 +181,7 @@ def deep_models_pass_and_leaking_ones_do_not(place: Place) -> Measured:
             deep = functools.partial(place.model, num_hidden_layers=layers, initializer_range=std)
             scorer = Scorer(deep())
             assert scorer.packs, f"{scorer.reason} (std {std})"
-            found[f"rounding, std {std}"] = scorer._rounding()
+            found[f"rounding, std {std}"] = scorer.rounding()
 
             def leaks(module: Any, *states: Any, sequence_bounds: Any, **others: Any) -> Any:
                 if getattr(module, "layer_idx", None) == layers - 1:

@@ -252,6 +252,7 @@ def test_a_resumed_run_shows_no_error_of_its_past(burnish, monkeypatch):
         "run": "r/1/make", "state": "succeeded", "seconds": 1.0, "stage": "quick-make", "folder": "f", "inputs": {},
         "settings": {}, "chosen": [{"field": "device", "value": "cpu", "reason": "no GPU"}] * 2, "metrics": {},
         "notes": ["twice"] * 2, "error": {"what": "the run was stopped", "fix": "run it again"}, "path": "p",
+        "checks": [],
     }  # fmt: skip
     monkeypatch.setattr(runs, "show", lambda *_, **__: [step])
     shown = burnish("runs", "show").out

@@ -12,6 +12,7 @@ from burnish.train.batches import Cursor, StepPlan, TokenisedRows, make_batch
 from burnish.train.checkpoints.state import LoopSettings, TrainState
 from burnish.train.objectives.balance import Balance, balance_of
 from burnish.train.objectives.causal import Causal
+from burnish.train.objectives.objective import Whole
 from burnish.train.reporting import metrics
 from burnish.train.reporting.metrics import Reporter
 
@@ -29,7 +30,7 @@ def test_the_loss_of_a_row_is_the_weighted_mean_of_its_learned_tokens():
         asked.append((given, normaliser))
         return torch.tensor(9.5), losses
 
-    found = Causal().score(scorer, batch, 10.5, None)
+    found = Causal().score(scorer, batch, Whole(10.5, (5,)))
     assert asked == [(batch, 10.5)]
     assert float(found.loss) == 9.5
     assert found.row_losses.tolist() == pytest.approx([(3 * 1 + 5) / 4, (0.5 * 2 + 2 * 7) / 2.5, 11.0])
@@ -39,7 +40,7 @@ def test_row_losses_are_where_the_losses_are():
     rows = TokenisedRows.of((name, np.arange(3, dtype=np.int32), np.ones(3, np.float32)) for name in "ab")
     batch = make_batch(rows, np.arange(2), "meta")
     losses = torch.ones(4, device="meta")
-    found = Causal().score(lambda *_: (losses.sum(), losses), batch, 1.0, None)
+    found = Causal().score(lambda *_: (losses.sum(), losses), batch, Whole(1.0, (2,)))
     assert (found.row_losses.device.type, found.row_losses.shape) == ("meta", (2,))
     assert (found.metrics.device.type, found.row_values.device.type) == ("meta", "meta")
 

@@ -212,7 +212,7 @@ def test_a_later_training_starts_from_what_was_trained(adapter, rows, base, tmp_
 @pytest.mark.parametrize(
     "settings",
     [{"dora": True}, {"rslora": True, "alpha": 3.0}, {"train_fully": ["lm_head", "up_proj"]}, {"targets": ["q_proj"]}]
-    + [{"init": init} for init in ("gaussian", "pissa", "olora")]
+    + [{"init": init} for init in ("gaussian",)]
     + [{"lora_plus": 4.0}, {"new_tokens": ["<one>", "<two>"]}],
     ids=lambda settings: "-".join(map(str, *settings.items())) if "init" in settings else next(iter(settings)),
 )

@@ -94,9 +94,9 @@ def prove(
     ] = None,
     set: Set = None,
 ) -> None:
-    """Check a training step on its own model and rows, and train nothing.
+    """Check a training step on its own model and rows.
 
-    Steps before it are run. The exit status is 1 if a check does not hold.
+    Nothing is trained; steps before it are run. The exit status is 1 if a check does not hold.
     """
     from burnish.cli.progress import TerminalWatcher
     from burnish.studio.proving import prove as check

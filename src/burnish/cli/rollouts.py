@@ -28,7 +28,7 @@ def rollouts(
     step: Annotated[str | None, typer.Option(help="The step, if the run has several such trainings.")] = None,
     full: Annotated[bool, typer.Option("--full", help="Show whole texts.")] = False,
 ) -> None:
-    """Show completions of a training on rewards, with each of their rewards and its reason.
+    """Show completions of a training with their rewards.
 
     By default the 10 worst of the last rollout.
     """

@@ -155,7 +155,7 @@ _BUILT_IN = (
         run="burnish.stages.train.grpo:run",
         produces="adapter",
         extra="train",
-        summary="Group relative policy optimization: reinforce the better ones of several completions of a prompt.",
+        summary="Train on rewards of completions that the model samples (GRPO).",
     ),
     Stage(
         name="evaluate",

@@ -84,7 +84,7 @@ class RolloutSpec(TrainSpec):
 
 
 class GrpoSpec(RolloutSpec):
-    """Group relative policy optimization: reinforce the better ones of several completions of a prompt."""
+    """Train on rewards of completions that the model samples (GRPO)."""
 
     group_size: int = Field(default=8, ge=2, le=MAX_COUNT)
     """Completions of each prompt."""

@@ -14,7 +14,14 @@ from burnish.models.load import load_model
 from burnish.testing import tiny_model
 from burnish.train.passes import Passes
 
-SETTINGS = {"max_steps": 4, "batch_size": 4, "learning_rate": 1e-2, "threads": 1, "checkpoint": {"every": 1}}
+SETTINGS = {
+    "max_steps": 4,
+    "batch_size": 4,
+    "learning_rate": 1e-2,
+    "threads": 1,
+    "checkpoint": {"every": 1},
+    "prove": "off",
+}
 
 
 def losses(events):

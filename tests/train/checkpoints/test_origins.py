@@ -7,6 +7,7 @@ import pytest
 
 from burnish.core import fingerprint
 from burnish.core.errors import RunError
+from burnish.specs.rl import GrpoSpec
 from burnish.specs.train import PretrainSpec, SftSpec
 from burnish.train.checkpoints.lineage import SAFE, Change, Origin, _differing, _is_safe, _word, compare, lineage_entry
 
@@ -98,7 +99,7 @@ def test_a_setting_is_safe_with_its_sub_settings_and_not_by_its_first_letters():
 
 
 def test_every_safe_setting_is_one_of_the_stages():
-    names = set(SftSpec.model_fields) | set(PretrainSpec.model_fields)
+    names = set(SftSpec.model_fields) | set(PretrainSpec.model_fields) | set(GrpoSpec.model_fields)
     assert {name.partition(".")[0] for name in SAFE} <= names
 
 

@@ -42,6 +42,8 @@ def start(subject: Subject) -> Answer:
         return skipped("the training is resumed")
     if not hasattr(subject.model, "peft_config"):
         return skipped("there is no adapter")
+    if any("trainable_tokens" in name for name in subject.trained):
+        return skipped("rows of new tokens start at other values than the base's")
     if (how := _initialisation(subject.model)) not in _ORDINARY:
         return skipped(f"{how} moves a part of the base's weights into the adapter")
     with subject.in_evaluation() as plain:
@@ -58,6 +60,8 @@ def seed(subject: Subject) -> Answer:
         return skipped(f"not checked: {subject.parameters:,} parameters are too many to load twice")
     if reason := _no_room(subject):
         return skipped(reason)
+    if not hasattr(subject.model, "peft_config") and subject.scorer.causal.dtype != torch.float32:
+        return skipped("the trained weights are rounded copies of their float32 masters")
     again = {name: weight for name, weight in subject.known.make().named_parameters() if weight.requires_grad}
     if set(again) != set(subject.trained):
         return fails("a second model made with the same seed has other trained weights")

@@ -51,6 +51,10 @@ def as_served(subject: Subject) -> Answer:
             ids, learned, start = rows.ids[span], rows.weights[span] != 0, len(example.prompt)
             if longest is not None and len(ids) >= longest:
                 continue
+            if tuple(ids[:start].tolist()) != example.prompt and "enable_thinking" in str(
+                subject.tokenizer.chat_template
+            ):
+                return skipped("the rows follow another mode of thinking than the default of the chat template")
             if tuple(ids[:start].tolist()) != example.prompt:
                 return fails(f"row {name} starts with other tokens than the prompt that is served")
             if not learned[start] or (learned[start - 1] and not learns_all):

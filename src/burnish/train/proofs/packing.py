@@ -45,7 +45,7 @@ def split(subject: Subject) -> Answer:
     whole = subject.step(rows, 1 << 30, training)
     apart = subject.step(rows, int(rows.lengths.max()), training)
     where = "loss, metrics and gradient in one micro-batch and in several" + ("" if training else ", without dropout")
-    numbers = [torch.tensor([step.loss, *step.metrics]) for step in (whole, apart)]
+    numbers = [torch.tensor([step.loss, *step.metrics]).nan_to_num() for step in (whole, apart)]  # NaN: not logged
     answer = subject.compare(numbers[1], numbers[0], where)
     if answer.verdict == "does not hold":
         return answer
