@@ -152,7 +152,7 @@ _BUILT_IN = (
     Stage(
         name="grpo",
         spec="burnish.specs.rl:GrpoSpec",
-        run="burnish.stages.train.grpo:run",
+        run="burnish.stages.train.rl.grpo:run",
         produces="adapter",
         extra="train",
         summary="Train on rewards of completions that the model samples (GRPO).",

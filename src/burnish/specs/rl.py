@@ -39,6 +39,8 @@ class RolloutSpec(TrainSpec):
     """The column with the reference answer that rewards compare with; by default the last turn of the assistant."""
     batch_size: int | None = Field(default=8, ge=1, le=MAX_COUNT)
     """Prompts per rollout."""
+    group_size: int = Field(default=1, ge=1, le=MAX_COUNT)
+    """Completions of each prompt."""
     mini_batches: int = Field(default=1, ge=1, le=MAX_COUNT)
     """Optimizer steps into which the completions of a rollout are split."""
     passes: int = Field(default=1, ge=1, le=MAX_COUNT)

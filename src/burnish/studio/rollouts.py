@@ -45,7 +45,7 @@ def rollouts(
         refuse_damage(artifact, known, _PUBLISHED)
     ledger = run.scratch / _UNFINISHED if artifact is None else artifact.path / _PUBLISHED
     request = {"ledger": str(ledger), "at": at, "worst": worst, "best": best or 0}
-    return {"run": run.name, "state": run.state, **ask("burnish.stages.train.rollout_ledger", request)}
+    return {"run": run.name, "state": run.state, **ask("burnish.stages.train.rl.rollout_ledger", request)}
 
 
 def _training_step(found: list[Run], name: str, step: str | None) -> Run:

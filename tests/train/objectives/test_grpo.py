@@ -10,8 +10,9 @@ from burnish.models.load import load_model
 from burnish.specs.rl import GrpoSpec
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.batches import make_batch
-from burnish.train.objectives.grpo import ADVANTAGE, ENGINE, OLD, REFERENCE, REWARD, Grpo, clipped, kl, kl_loss
+from burnish.train.objectives.grpo import Grpo, kl_loss
 from burnish.train.objectives.objective import Whole
+from burnish.train.objectives.surrogate import ADVANTAGE, ENGINE, OLD, REFERENCE, REWARD, clipped, kl
 from burnish.train.scoring import Scorer
 
 pytestmark = [pytest.mark.filterwarnings(f"ignore::{kind}") for kind in ("FutureWarning", "DeprecationWarning")]

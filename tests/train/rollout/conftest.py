@@ -18,8 +18,9 @@ from burnish.train.fit import fit, seed_everything
 from burnish.train.objectives.grpo import Grpo
 from burnish.train.resolve import Resolved
 from burnish.train.rewards.reward import Completion, Rewarded
+from burnish.train.rollout.groups import GroupAdvantages
+from burnish.train.rollout.per_token import log_probs
 from burnish.train.rollout.prompts import Prompts
-from burnish.train.rollout.rollouts import log_probs
 from burnish.train.rollout.source import RolloutSource
 
 
@@ -121,6 +122,7 @@ def run_grpo(base: Path, prompts_of: Callable[..., Prompts], tmp_path: Path) -> 
             rewards,
             tokenizer,
             Renderer(tokenizer).stop_ids,
+            GroupAdvantages,
             folder=ctx.scratch / "rollouts",
             micro_batch_tokens=micro_batch_tokens,
             reference=reference,

@@ -15,7 +15,7 @@ from burnish.models.engines.transformers import TransformersEngine
 from burnish.stages.train.replay import start_without
 from burnish.train.rewards.reward import Rewarded
 from burnish.train.rollout import store
-from burnish.train.rollout.rollouts import Judged
+from burnish.train.rollout.judged import Judged
 from burnish.train.rollout.store import RolloutFolder
 
 SEVERAL = {"mini_batches": 2, "passes": 2, "kl_coefficient": 0.1, "max_steps": 10}

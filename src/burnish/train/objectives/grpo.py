@@ -20,11 +20,7 @@ from burnish.tokens.tokenised import Indices, TokenisedRows
 from burnish.train.batches import Batch
 from burnish.train.forward import Forward
 from burnish.train.objectives.objective import Scored, Separable, Whole
-
-ADVANTAGE, REWARD = "advantage", "reward"
-"""Values of rows, [rows, width]."""
-OLD, ENGINE, REFERENCE = "old_log_probs", "engine_log_probs", "reference_log_probs"
-"""Values of tokens: log-probabilities before the first step on a rollout, in generation, and of the reference."""
+from burnish.train.objectives.surrogate import ADVANTAGE, OLD, REFERENCE, REWARD, clipped, engine_ratio, kl
 
 
 class Grpo(Separable):
@@ -59,9 +55,7 @@ class Grpo(Separable):
         token_ratio = (log_probs - old).exp()
         advantages = batch.values[ADVANTAGE].flatten()[batch.sequences]
         losses = clipped(ratio, advantages, self._low, self._high)
-        correction = torch.ones_like(losses)
-        if ENGINE in batch.token_values:
-            correction = (old - batch.token_values[ENGINE]).exp()
+        correction = engine_ratio(batch, old)
         if self._cap is not None:
             losses = losses * correction.clamp(max=self._cap)
         divergence = torch.zeros_like(losses)
@@ -95,20 +89,6 @@ class Grpo(Separable):
             return batch.counts.view(-1, batch.width).sum(1)
         each = batch.width * (1 if self._normalisation == "sequence" else self._longest)
         return batch.counts.new_full((len(batch.rows),), float(each))
-
-
-def clipped(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
-    """The clipped surrogate loss (arXiv 1707.06347, equation 7) of each token [K]."""
-    return -torch.minimum(ratio * advantages, ratio.clamp(1 - low, 1 + high) * advantages)
-
-
-def kl(difference: Tensor, estimator: Literal["k1", "k2", "k3"]) -> Tensor:
-    """Estimates [K] of KL(π ‖ π_ref) from log π - log π_ref of sampled tokens (Schulman 2020)."""
-    if estimator == "k1":
-        return difference
-    if estimator == "k2":
-        return difference.square() / 2
-    return (-difference).exp() + difference - 1
 
 
 def kl_loss(divergence: Tensor, token_ratio: Tensor, estimator: Literal["k1", "k2", "k3"], unbiased: bool) -> Tensor:

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from burnish.core.events import Note
-from burnish.specs.rl import GrpoSpec
+from burnish.specs.rl import RolloutSpec
 from burnish.train.batches import Material, StepPlan, Visits
 from burnish.train.passes import Passes
 from burnish.train.rewards.reward import Reward
+from burnish.train.rollout.estimate import MakeEstimator
+from burnish.train.rollout.judged import HeldOutPrompts, Judged
 from burnish.train.rollout.ledger import NAME, publish
+from burnish.train.rollout.per_token import ReferencePass
 from burnish.train.rollout.plan import RolloutPlan
 from burnish.train.rollout.prompts import Prompts
-from burnish.train.rollout.rollouts import HeldOutPrompts, Judged, ReferencePass, Rollouts
+from burnish.train.rollout.rollouts import Rollouts
 from burnish.train.rollout.sampler import Sampler
 from burnish.train.rollout.store import RolloutFolder
 from burnish.train.source import HeldOut
@@ -28,12 +31,13 @@ class RolloutSource:
 
     def __init__(
         self,
-        spec: GrpoSpec,
+        spec: RolloutSpec,
         prompts: Prompts,
         held_out: Prompts | None,
         rewards: Sequence[Reward],
         tokenizer: "PreTrainedTokenizerBase",
         stop_ids: Sequence[int],
+        make_estimator: MakeEstimator,
         *,
         folder: Path,
         micro_batch_tokens: int,
@@ -41,7 +45,7 @@ class RolloutSource:
     ):
         self._spec, self._prompts, self._held_out = spec, prompts, held_out
         self._rewards, self._tokenizer, self._stop_ids = rewards, tokenizer, stop_ids
-        self._folder, self._reference = RolloutFolder(folder), reference
+        self._folder, self._reference, self._make_estimator = RolloutFolder(folder), reference, make_estimator
         longest = max(split.longest for split in (prompts, held_out) if split is not None)
         self.longest = longest + spec.generation.max_new_tokens
         self.width = _width(spec.group_size, self.longest, micro_batch_tokens)
@@ -68,8 +72,8 @@ class RolloutSource:
         sampler = Sampler(passes.scorer, self._tokenizer, spec.generation, self._stop_ids, passes.emit)
         judged = Judged(sampler, self._rewards, passes)
         width = self.width if passes.scorer.shares_prompts else 1
-        reference = self._reference(passes)
-        rollouts = Rollouts(spec, self._prompts, judged, plan, self._folder, passes, reference, width)
+        estimate = self._make_estimator(spec, passes, self._reference(passes), plan.updates)
+        rollouts = Rollouts(spec, self._prompts, judged, plan, self._folder, estimate, width)
         if self._held_out is None:
             return rollouts, None
         return rollouts, HeldOutPrompts(self._held_out, judged, spec.eval_temperature, spec.seed)

@@ -1,4 +1,4 @@
-"""grpo: train a model on rewards of completions that it samples."""
+"""A training on rollouts, shared by the stages grpo and ppo: prompts, rewards, the reference."""
 
 from pathlib import Path
 from typing import Any
@@ -6,36 +6,31 @@ from typing import Any
 from burnish.core.context import Context, Input, Outcome
 from burnish.core.errors import BurnishError
 from burnish.data.dataset import open_rows
-from burnish.specs.rl import GrpoSpec
+from burnish.specs.rl import RolloutSpec
 from burnish.stages.tokens.rendering import PROMPTS
 from burnish.stages.train.references import passes_of
 from burnish.stages.train.training import Run
 from burnish.tokens.rendering.renderer import Renderer
 from burnish.tokens.tokenised import TokenisedRows
-from burnish.train.objectives.grpo import Grpo
 from burnish.train.objectives.objective import Objective
 from burnish.train.passes import ForwardPasses, Passes
 from burnish.train.rewards.build import build_rewards, close_rewards
 from burnish.train.rewards.reference import reference_of
+from burnish.train.rollout.estimate import MakeEstimator
+from burnish.train.rollout.per_token import ReferencePass, log_probs
 from burnish.train.rollout.prompts import Prompts
-from burnish.train.rollout.rollouts import ReferencePass, log_probs
 from burnish.train.rollout.source import RolloutSource
-
-
-def run(spec: GrpoSpec, ctx: Context) -> Outcome:
-    """Train on the prompts of the train split; save the adapter, or the whole model, with its tokenizer."""
-    return RolloutRun(spec, ctx).train(Grpo(spec))
 
 
 class RolloutRun:
     """A training on rollouts: its prompts are rendered and kept with their rows."""
 
-    def __init__(self, spec: GrpoSpec, ctx: Context):
+    def __init__(self, spec: RolloutSpec, ctx: Context):
         self._spec, self._ctx = spec, ctx
         self._prompts: dict[str, Prompts] = {}
         self._run = Run.of(spec, ctx, PROMPTS, self._keep, more_tokens=spec.generation.max_new_tokens)
 
-    def train(self, objective: Objective) -> Outcome:
+    def train(self, objective: Objective, make_estimator: MakeEstimator) -> Outcome:
         """Build the rewards, train, and save."""
         spec, ctx, run = self._spec, self._ctx, self._run
         rewards = build_rewards(spec.rewards, ctx, device=run.resolved.device, date=spec.render.date)
@@ -47,6 +42,7 @@ class RolloutRun:
                 rewards,
                 run.tokenizer,
                 Renderer(run.tokenizer, spec.render).stop_ids,
+                make_estimator,
                 folder=ctx.scratch / "rollouts",
                 micro_batch_tokens=run.resolved.micro_batch_tokens,
                 reference=self._reference,

@@ -12,7 +12,7 @@ from burnish.core.recipes.recipe import load_recipe
 from burnish.core.runs.ledger import ConsumptionLedger
 from burnish.models.load import load_model
 from burnish.specs.rl import GrpoSpec
-from burnish.stages.train import grpo
+from burnish.stages.train.rl import grpo
 from burnish.testing import temporary_context, tiny_model
 
 TINY = {"generation": {"max_new_tokens": 6}, "batch_size": 3, "group_size": 2, "max_steps": 2, "threads": 1}
@@ -131,5 +131,5 @@ def test_settings_that_cannot_work_are_refused(settings, what):
 
 
 def test_the_recipe_is_valid():
-    recipe = load_recipe([Path(__file__).parents[3] / "recipes" / "grpo.yaml"])
+    recipe = load_recipe([Path(__file__).parents[4] / "recipes" / "grpo.yaml"])
     assert [step.stage.name for step in recipe.steps][-2:] == ["grpo", "evaluate"]

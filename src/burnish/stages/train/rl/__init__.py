@@ -1,0 +1,1 @@
+"""Trainings on rewards of sampled completions, and their ledger."""

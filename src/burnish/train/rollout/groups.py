@@ -1,0 +1,46 @@
+"""The advantages of grpo: each completion is compared with the others of its prompt."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from burnish.specs.rl import GrpoSpec
+from burnish.tokens.tokenised import TokenisedRows
+from burnish.train.objectives.surrogate import ADVANTAGE, OLD, REFERENCE, REWARD, kl
+from burnish.train.passes import ForwardPasses
+from burnish.train.rollout.advantages import group_advantages
+from burnish.train.rollout.estimate import Estimated
+from burnish.train.rollout.judged import Sampled
+from burnish.train.rollout.per_token import ReferencePass, log_probs, spread, sums
+
+
+class GroupAdvantages:
+    """Advantages of completions, and the log-probabilities that the ratios and the KL divergence need."""
+
+    def __init__(self, spec: GrpoSpec, passes: ForwardPasses, reference: ReferencePass | None, updates: int):
+        self._spec, self._passes, self._reference, self._updates = spec, passes, reference, updates
+
+    def __call__(self, rows: TokenisedRows, found: Sampled, left_out: NDArray[np.bool_]) -> Estimated:
+        spec, totals, old = self._spec, found.totals, None
+        learned, metrics = rows.learned_tokens(np.arange(len(rows))), dict[str, float]()
+        if self._updates > 1 or (self._reference is not None and spec.kl_in == "reward"):
+            old = log_probs(self._passes, rows, spec.generation.temperature)
+            rows = rows.with_token_values(**{OLD: spread(rows, learned, old)})
+        if self._reference is not None:
+            reference = self._reference(rows)
+            rows = rows.with_token_values(**{REFERENCE: spread(rows, learned, reference)})
+            if spec.kl_in == "reward" and old is not None:
+                estimates = kl(torch.from_numpy(old - reference), spec.kl_estimator).numpy()
+                penalty = sums(rows, learned, estimates)
+                totals = totals - spec.kl_coefficient * penalty.reshape(totals.shape)
+                totals[left_out] = np.nan  # without tokens they have no penalty: they take no part in the baseline
+                if not left_out.all():
+                    metrics["reward_with_kl"] = float(np.nanmean(totals))
+        advantages = group_advantages(totals, spec.baseline, spec.advantage_scale)
+        metrics["equal_groups"] = float(advantages.equal.mean())
+        values = {ADVANTAGE: advantages.values, REWARD: totals.astype(np.float32)}
+        rows = rows.with_values(**{name: array.reshape(-1, rows.width) for name, array in values.items()})
+        used = np.ones(len(rows), np.bool_)
+        if spec.drop_equal_groups:
+            used = np.repeat(~advantages.equal, found.copies // rows.width)
+        return Estimated(rows, {"advantage": advantages.values}, metrics, used)
