@@ -1,5 +1,7 @@
 """A row ledger that is read back."""
 
+import time
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -54,6 +56,16 @@ def test_a_row_is_named_by_its_id_or_by_one_of_its_pieces():
     assert visits.named("a#2") == [1]
     assert visits.named("ab") == [2]
     assert visits.named("b") == []
+
+
+def test_many_rows_are_looked_up_without_a_walk_over_the_ledger_for_each():
+    ids = [f"{number:016x}" for number in range(20_000)]
+    visits = Visits(pa.table({"id": ids, "step": [1] * len(ids), "loss": [0.5] * len(ids)}))
+    began = time.process_time()
+    for row, name in enumerate(ids[:300]):
+        assert visits.named(name) == [row]
+        assert visits.of(row)["rise"] is None
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize("names", [(), ("margin",), ("chosen", "rejected")], ids=len)

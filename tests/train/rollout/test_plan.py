@@ -1,5 +1,7 @@
 """Which prompts form which rollout, and which of them a step uses."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -64,3 +66,12 @@ def test_the_rollouts_that_are_made_are_those_of_the_steps_that_are_not_empty(wi
     updates = list(walk(made, 2 * len(made.epoch(0))))
     for step in range(len(updates) + 1):
         assert made.made(step) == sorted({one.rollout for one in updates[:step] if len(one.part)})
+
+
+def test_a_step_is_looked_up_without_a_walk_over_the_epoch():
+    made = plan(100_000, batch_size=1, passes=2, without=np.array([5]))
+    made.update(made.cursor(0))  # orders the epoch
+    began = time.process_time()
+    for step in range(199_000, 199_100):
+        assert made.update(made.cursor(step)).rollout == made.rollout(step) == step // 2
+    assert time.process_time() - began < 0.5

@@ -79,7 +79,7 @@ class Visits:
 
     def named(self, name: str) -> list[int]:
         """The rows with an id, or the visited pieces of a row; empty if there is none."""
-        return [row for row, known in enumerate(self._ids.to_pylist()) if known == name or known.startswith(f"{name}#")]
+        return self._rows.get(name, [])
 
     def of(self, row: int) -> dict[str, Any]:
         """`id`, `visits` (a dict of all columns each, in their order), `first`, `last`, `mean` and `rise`."""
@@ -88,6 +88,15 @@ class Visits:
         entry: dict[str, Any] = {"id": self._ids[row].as_py(), "visits": visits, "first": float(self._first[row])}
         entry |= {name: float(values(self)[row]) for name, values in _MEASURES.items()}
         return entry | ({"rise": None} if len(visits) == 1 else {})
+
+    @cached_property
+    def _rows(self) -> Mapping[str, list[int]]:
+        """The rows of each id, and of each row with pieces."""
+        found: dict[str, list[int]] = {}
+        for row, known in enumerate(self._ids.to_pylist()):
+            for name in dict.fromkeys((known, known.partition("#")[0])):
+                found.setdefault(name, []).append(row)
+        return found
 
     @cached_property
     def _losses(self) -> NDArray[np.float64]:
@@ -103,6 +112,10 @@ class Visits:
         return self._losses[self._ends - 1]
 
     @cached_property
+    def _rise(self) -> NDArray[np.float64]:
+        return self._last - self._first
+
+    @cached_property
     def _mean(self) -> NDArray[np.float64]:
         return np.add.reduceat(self._losses, self._ends - self._counts) / self._counts if len(self) else self._losses
 
@@ -110,7 +123,7 @@ class Visits:
 _MEASURES: Mapping[str, Callable[[Visits], NDArray[np.float64]]] = {
     "last": lambda visits: visits._last,
     "mean": lambda visits: visits._mean,
-    "rise": lambda visits: visits._last - visits._first,
+    "rise": lambda visits: visits._rise,
 }
 """Measures of a row's losses, [rows]."""
 

@@ -61,8 +61,8 @@ def first_step_of(folder: RolloutFolder, ids: Sequence[str]) -> int | None:
 
     Errors: RunError `run.broken-record` for a damaged one.
     """
-    lines = (line for number in folder.numbers() for line in _whole(folder, number))
-    return next((line["step"] for line in lines if line["id"] in ids), None)
+    named, lines = set(ids), (line for number in folder.numbers() for line in _whole(folder, number))
+    return next((line["step"] for line in lines if line["id"] in named), None)
 
 
 def completions_at(ledger: Path, step: int | None) -> list[dict[str, Any]]:
