@@ -217,6 +217,7 @@ def test_a_run_begins_with_nothing_done_and_its_state_survives_json():
     zero = ("step", "micro_batch_tokens", "tokens", "learned_tokens", "evaluations_without_gain", "seconds")
     expected = dict.fromkeys(none) | dict.fromkeys(zero, 0)
     expected |= {"cursor": {"epoch": 0, "step": 0}, "evaluations": [], "stopped_early": False, "last_metrics": {}}
+    expected |= {"sequences_apart": False, "completions_at_once": None}
     assert TrainState().as_json() == expected
     state = TrainState(step=3, cursor=Cursor(1, 2), evaluations=[(3, 0.5)], stopped_early=True, best_loss=0.5)
     again = TrainState.from_json(json.loads(json.dumps(state.as_json())))

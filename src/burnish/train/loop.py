@@ -93,10 +93,10 @@ class Loop:
         self.optimizer.load_state(checkpoint.optimizer)
         changed = {change.name.partition(".")[0] for change in changes}
         if "micro_batch_tokens" in changed:
-            state.micro_batch_tokens = self.settings.micro_batch_tokens
+            state.micro_batch_tokens, state.sequences_apart = self.settings.micro_batch_tokens, False
         if changed & {"early_stop", "max_steps", "epochs"}:
             state.stopped_early = False
-        self.state = self._passes.state = state
+        self.state.become(state)
         self.lineage = list(checkpoint.state["lineage"])
         if named is not None:
             self.lineage.append(lineage_entry(named, state.step, changes))

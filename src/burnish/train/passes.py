@@ -1,7 +1,7 @@
 """Passes over rows in micro-batches that fit into memory: the gradient of a step, the loss of held-out rows.
 
 When memory runs out, the micro-batches are halved and the pass is repeated: divisors are over all of its rows, and
-dropout masks depend on tokens alone, so the result is the same.
+dropout masks depend on tokens alone, so the result is the same. The state keeps the smaller size for all later passes.
 """
 
 import gc
@@ -65,23 +65,31 @@ class ForwardPasses:
     def each(
         self, data: TokenisedRows, rows: NDArray[np.int64], run: Callable[[Batch], Any]
     ) -> list[tuple[NDArray[np.int64], Any]]:
-        """(rows, result) of each micro-batch of these rows, in eval mode. Errors: those of `gradient`."""
+        """(rows, result) of each micro-batch of these rows of `fitting`, in eval mode. Errors: those of `gradient`."""
         self.scorer.model.eval()
         try:
             while True:
+                computed, of = self.fitting(data, rows)
                 try:
                     found = list[tuple[NDArray[np.int64], Any]]()
-                    for part in self._split(data, rows):
+                    for part in self._split(computed, of):
                         self.raise_if_stopping()
-                        found.append((part, run(self._made(data, part))))
+                        found.append((part, run(self._made(computed, part))))
                     return found
                 except (RuntimeError, MemoryError) as error:
                     if not is_out_of_memory(error):
                         raise
                     reason = first_line(error)
-                self._halve(data, rows, reason)
+                self._shrink(computed, of, reason)
         finally:
             self.scorer.model.train()
+
+    def fitting(self, data: TokenisedRows, rows: NDArray[np.int64]) -> tuple[TokenisedRows, NDArray[np.int64]]:
+        """The rows as they are computed: each sequence by itself, where allowed, once a whole row did not fit."""
+        width = data.width
+        if not (self.state.sequences_apart and data.may_part and width > 1):
+            return data, rows
+        return data.apart(), (rows[:, None] * width + np.arange(width)).flatten()
 
     def _made(self, data: TokenisedRows, part: NDArray[np.int64]) -> Batch:
         return make_batch(data, part, self._device, share_prompts=self.scorer.shares_prompts)
@@ -94,24 +102,24 @@ class ForwardPasses:
         if self._is_stopping():
             raise StopAskedError
 
-    def _halve(self, data: TokenisedRows, rows: NDArray[np.int64], reason: str) -> None:
-        """Half the micro-batch, or MachineError when every part is one row already."""
+    def _shrink(self, data: TokenisedRows, rows: NDArray[np.int64], reason: str) -> None:
+        """Halve the micro-batches of this and later passes, or part the sequences of rows.
+
+        Errors: MachineError `machine.no-memory` when every micro-batch is one row that cannot be parted.
+        """
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        parts = self._split(data, rows)
-        if all(len(part) == 1 for part in parts):
-            longest = int(data.lengths[rows].max())
+        longest = int(data.lengths[rows].max())
+        largest = max((int(data.lengths[part].sum()) for part in self._split(data, rows) if len(part) > 1), default=0)
+        if largest == 0 and not (data.may_part and data.width > 1):
             raise MachineError(
                 "machine.no-memory",
                 f"memory ran out in step {self.state.step + 1} on a single row of {longest} tokens: {reason}",
                 "set gradient_checkpointing: true, lower render.max_length, or use method: lora",
             )
-        largest = max(int(data.lengths[part].sum()) for part in parts if len(part) > 1)
-        self.state.micro_batch_tokens = largest // 2
-        self._tell_halved(reason)
-
-    def _tell_halved(self, reason: str) -> None:
+        self.state.sequences_apart |= largest == 0
+        self.state.micro_batch_tokens = min(self.state.micro_batch_tokens, (largest or longest) // 2)
         self.emit(
             Note(
                 level="warning",
@@ -152,14 +160,16 @@ class Passes(ForwardPasses):
 
         Errors: StopAskedError; MachineError `machine.no-memory` when a single row does not fit.
         """
-        whole, repeated, width = self._surveyed(data, rows), False, 1
+        whole, repeated = self._surveyed(data, rows), False
         while True:
+            computed, of = self.fitting(data, rows)
+            width = data.width // computed.width
             randomness, drawn = capture_randomness(), generator_states(self._device)
             try:
-                numbers, parts = self._accumulate(data, rows, whole)
+                numbers, parts = self._accumulate(computed, of, whole)
                 norm = self.optimizer.clip(self.max_grad_norm)
                 if repeated:
-                    self._tell_repeated(drawn)
+                    self._report_repeated(drawn)
                 return Gradient(
                     torch.cat([numbers[:2], norm.reshape(1), numbers[2:]]),
                     torch.cat([row_values for _, row_values in parts], 1),
@@ -175,14 +185,7 @@ class Passes(ForwardPasses):
                     raise
                 reason = first_line(error)
             self.optimizer.zero_grad()
-            if data.may_part and data.width > 1 and all(len(part) == 1 for part in self._split(data, rows)):
-                width = data.width
-                data, rows = data.apart(), (rows[:, None] * width + np.arange(width)).flatten()
-                longest = int(data.lengths[rows].max())
-                self.state.micro_batch_tokens = max(longest, width * longest // 2)
-                self._tell_halved(reason)
-            else:
-                self._halve(data, rows, reason)
+            self._shrink(computed, of, reason)
             restore_randomness(randomness)
             repeated = True
 
@@ -190,6 +193,7 @@ class Passes(ForwardPasses):
         """Prepare the first batch of the next step while the device works on this one."""
         if not self._runs_ahead:
             return
+        data, rows = self.fitting(data, rows)
         part = self._split(data, rows)[0]
         try:
             self._ahead = part.tobytes(), self._made(data, part)
@@ -274,7 +278,7 @@ class Passes(ForwardPasses):
         totals = {name: float(array[rows].sum()) for name, array in data.values.items() if array.ndim == 1}
         return Whole(float(self.objective.row_weights(data, rows).sum()), tuple(learned), totals)
 
-    def _tell_repeated(self, drawn: list[torch.Tensor]) -> None:
+    def _report_repeated(self, drawn: list[torch.Tensor]) -> None:
         """Report whether the repeated step is equal to the first try: random numbers drawn in it would change it."""
         step = self.state.step + 1
         if all(torch.equal(one, other) for one, other in zip(drawn, generator_states(self._device), strict=True)):

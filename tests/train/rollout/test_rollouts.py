@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import re
 import signal
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from burnish.core.errors import MachineError, RunError
 from burnish.models.engines.transformers import TransformersEngine
 from burnish.stages.train.replay import start_without
+from burnish.train import passes
 from burnish.train.rewards.reward import Rewarded
 from burnish.train.rollout import store
 from burnish.train.rollout.judged import Judged
@@ -252,6 +254,46 @@ def test_when_memory_runs_out_in_a_step_its_gradient_stays_the_same(run_grpo, mo
     assert "memory ran out in step 1" in found.notes("warning")[0]
     for name, weight in whole.weights.items():
         torch.testing.assert_close(found.weights[name], weight, atol=1e-4, rtol=1e-3)
+
+
+@pytest.fixture
+def small_memory(monkeypatch):
+    """`small_memory(most)`: a pass over more tokens than this, or a generation of several completions, runs out."""
+    make, decode = passes.make_batch, TransformersEngine._decode
+
+    def limited(most):
+        def make_batch(*given, **named):
+            batch = make(*given, **named)
+            if batch.tokens > most:
+                raise torch.OutOfMemoryError(f"CUDA out of memory with {batch.tokens} tokens")
+            return batch
+
+        def _decode(self, way, rows, prompts, *given):
+            if len(prompts) > 2:
+                raise torch.OutOfMemoryError(f"CUDA out of memory with {len(prompts)} completions")
+            return decode(self, way, rows, prompts, *given)
+
+        monkeypatch.setattr(passes, "make_batch", make_batch)
+        monkeypatch.setattr(TransformersEngine, "_decode", _decode)
+
+    return limited
+
+
+def test_a_run_that_ran_out_of_memory_does_so_once_and_not_again_when_it_resumes(run_grpo, small_memory):
+    """Neither in later steps and rollouts, nor in the passes of the reference; the weights stay the same."""
+    settings = SEVERAL | {"max_steps": 6}
+    whole = run_grpo("whole", **settings)
+    small_memory(40)
+    with pytest.raises(RunError, match="stopped after step 3"):
+        run_grpo("limited", **settings, stopping=lambda: len(run_grpo.last.metrics("loss")) >= 3)
+    first = [text for text in run_grpo.last.notes("warning") if "memory" in text]
+    tokens = [int(found[1]) for text in first if (found := re.search(r"at most (\d+) tokens", text))]
+    assert len(first) == len(tokens) + 1
+    assert tokens == sorted(tokens, reverse=True)
+    limited = run_grpo("limited", **settings)
+    assert [text for text in limited.notes("warning") if "memory" in text] == []
+    for name, weight in whole.weights.items():
+        torch.testing.assert_close(limited.weights[name], weight, atol=1e-4, rtol=1e-3)
 
 
 def test_truncated_completions_are_left_out_where_asked(run_grpo):

@@ -95,11 +95,14 @@ class Reference:
         return bool(saved.model_fingerprint) and saved.model_fingerprint == self._run.base.fingerprint
 
 
-def passes_of(run: Run, other: Input, longest: int, width: int) -> ForwardPasses:
-    """Passes of another model over rows of `width` sequences of at most `longest` tokens."""
+def passes_of(run: Run, other: Input, longest: int, width: int, state: TrainState | None = None) -> ForwardPasses:
+    """Passes of another model over rows of `width` sequences of at most `longest` tokens.
+
+    With the `state` of a training, what either model learns of the memory holds for both, and is in its checkpoints.
+    """
     model = load_plain(other, dtype=run.resolved.dtype, device=run.resolved.device)
     scorer = Scorer(model.requires_grad_(False), run.spec.attention, longest, width=width)
-    state = TrainState(micro_batch_tokens=run.resolved.micro_batch_tokens)
+    state = state or TrainState(micro_batch_tokens=run.resolved.micro_batch_tokens)
     return ForwardPasses(scorer, state, emit=run.ctx.emit, is_stopping=lambda: run.ctx.stopping)
 
 

@@ -31,6 +31,11 @@ class TrainState:
     step: int = 0
     cursor: Cursor = field(default_factory=Cursor)
     micro_batch_tokens: int = 0
+    """Lowered when memory runs out."""
+    sequences_apart: bool = False
+    """True once a row of several sequences did not fit: those that may be computed apart are, from then on."""
+    completions_at_once: int | None = None
+    """The most completions generated at once, after memory ran out with more."""
     tokens: int = 0
     learned_tokens: int = 0
     first_loss: float | None = None
@@ -47,6 +52,10 @@ class TrainState:
     stopped_early: bool = False
     seconds: float = 0.0
     """Seconds of training, over all attempts."""
+
+    def become(self, other: "TrainState") -> None:
+        """Take the values of another state: those who hold this one go on with them."""
+        vars(self).update(vars(other))
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

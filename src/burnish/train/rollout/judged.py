@@ -67,8 +67,8 @@ class Judged:
             self._passes.raise_if_stopping()
             emit(Progress(phase=phase, done=done, total=total, unit="completions"))
 
-        asked = [prompt.ids for prompt in prompts for _ in range(copies)]
-        answers = self._sampler.sample(asked, temperature, seed, progress)
+        ids = [prompt.ids for prompt in prompts for _ in range(copies)]
+        answers = self._sampler.sample(ids, temperature, seed, progress)
         completions = [
             Completion(prompt.row, prompt.messages, answer.text, answer.ids, answer.finish_reason, prompt.reference)
             for prompt, answer in zip([p for p in prompts for _ in range(copies)], answers, strict=True)

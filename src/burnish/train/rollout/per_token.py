@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from burnish.core.errors import MachineError
 from burnish.tokens.tokenised import Indices, TokenisedRows
 from burnish.train.batches import Batch
 from burnish.train.passes import ForwardPasses
@@ -29,14 +28,10 @@ def computed(
     learned = rows.learned_tokens(every)
     places[learned] = np.arange(len(learned))
     values = np.zeros((count, len(learned)), np.float32)
-    try:
-        results = passes.each(rows, every, run)
-    except MachineError as error:
-        if error.code != "machine.no-memory" or rows.width == 1:
-            raise
-        return computed(passes, rows.apart(), run, count)  # one completion of a prompt at a time
+    results = passes.each(rows, every, run)
+    fitting, _ = passes.fitting(rows, every)
     for part, found in results:
-        values[:, places[rows.learned_tokens(part)]] = found.float().cpu().numpy()
+        values[:, places[fitting.learned_tokens(part)]] = found.float().cpu().numpy()
     return values
 
 

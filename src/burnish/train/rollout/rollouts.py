@@ -109,8 +109,7 @@ class Rollouts:
 
     def saved(self, steps: Iterable[int]) -> None:
         """Rows of rollouts that no checkpoint lies within are removed."""
-        updates = [self._plan.update(self._plan.cursor(step)) for step in steps]
-        needed = {update.rollout for update in updates}
+        needed = {self._plan.rollout(step) for step in steps}
         now = {self._now.number} if self._now is not None else set[int]()
         self._folder.forget_rows(needed | now)
         self._places = {number: places for number, places in self._places.items() if number in now}

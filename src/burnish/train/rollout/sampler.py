@@ -5,32 +5,31 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from burnish.core.errors import MachineError
-from burnish.core.events import Event, Note
+from burnish.core.events import Note
 from burnish.core.faults import first_line, is_out_of_memory
 from burnish.models.engines.protocol import Answer
 from burnish.models.engines.transformers import TransformersEngine
 from burnish.specs.evals import GenerationSpec
 from burnish.specs.rl import SamplingSpec
-from burnish.train.forward import Forward
+from burnish.train.passes import ForwardPasses
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
 class Sampler:
-    """An engine on the model of a `Forward`; the model's own attention is used meanwhile, and dropout is off."""
+    """An engine on the model of the passes; the model's own attention is used meanwhile, and dropout is off."""
 
     def __init__(
         self,
-        forward: Forward,
+        passes: ForwardPasses,
         tokenizer: "PreTrainedTokenizerBase",
         spec: SamplingSpec,
         stop_ids: Sequence[int],
-        emit: Callable[[Event], None],
     ):
-        self._forward, self._tokenizer, self._stop_ids, self._emit = forward, tokenizer, stop_ids, emit
+        self._passes, self._tokenizer, self._stop_ids = passes, tokenizer, stop_ids
         self._longest, self._top_p, self._top_k = spec.max_new_tokens, spec.top_p, spec.top_k
-        self._at_once = spec.batch_size
+        self._batch_size = spec.batch_size
         self._engine: TransformersEngine | None = None
 
     def sample(
@@ -39,7 +38,8 @@ class Sampler:
         """A completion of each prompt with its log-probabilities; a repeated prompt gets other random numbers.
 
         What is sampled is a function of the weights, the seed and the prompts. If memory runs out, fewer are generated
-        at once. Errors: those of the engine; MachineError `machine.no-memory` when a single one does not fit.
+        at once from then on.
+        Errors: those of the engine; MachineError `machine.no-memory` when a single one does not fit.
         """
         while True:
             try:
@@ -50,15 +50,21 @@ class Sampler:
                 reason = first_line(error)
             self._halve(min(self._at_once, len(prompts)), reason)
 
+    @property
+    def _at_once(self) -> int:
+        limit = self._passes.state.completions_at_once
+        return self._batch_size if limit is None else min(limit, self._batch_size)
+
     def _generate(
         self, prompts: Sequence[Sequence[int]], temperature: float, seed: int, progress: Callable[[int, int], None]
     ) -> list[Answer]:
         settings: dict[str, Any] = {"max_new_tokens": self._longest, "batch_size": self._at_once, "seed": seed}
         if temperature:
             settings |= {"temperature": temperature, "top_p": self._top_p, "top_k": self._top_k}
-        with self._forward.own_attention():
+        forward, emit = self._passes.scorer, self._passes.emit
+        with forward.own_attention():
             if self._engine is None:
-                self._engine = TransformersEngine(self._forward.model, self._tokenizer, self._emit)  # pyright: ignore
+                self._engine = TransformersEngine(forward.model, self._tokenizer, emit)  # pyright: ignore
             return self._engine.generate(prompts, GenerationSpec(**settings), self._stop_ids, progress, log_probs=True)
 
     def _halve(self, at_once: int, reason: str) -> None:
@@ -68,9 +74,9 @@ class Sampler:
                 f"memory ran out while a single completion was generated: {reason}",
                 "lower generation.max_new_tokens or render.max_length, or use a smaller model",
             )
-        self._at_once = at_once // 2
-        text = f"memory ran out while completions were generated; from now on {self._at_once} at once ({reason})"
-        self._emit(Note(level="warning", text=text))
+        self._passes.state.completions_at_once = at_once // 2
+        text = f"memory ran out while completions were generated; from now on {at_once // 2} at once ({reason})"
+        self._passes.emit(Note(level="warning", text=text))
 
 
 def seed_of(seed: int, what: str) -> int:

@@ -65,11 +65,11 @@ class RolloutSource:
             passes.emit(Note(level="warning", text=f"{text}: set method.dropout to 0"))
         if spec.prove == "auto":
             passes.emit(Note(text="the checks of `prove` are not run: the rows of this training do not exist yet"))
-        asked = spec.generation
-        if spec.max_engine_ratio is not None and (asked.top_p < 1 or asked.top_k is not None):
+        sampling = spec.generation
+        if spec.max_engine_ratio is not None and (sampling.top_p < 1 or sampling.top_k is not None):
             text = "generation.top_p and generation.top_k change the probabilities of what is sampled"
             passes.emit(Note(level="warning", text=f"{text}; max_engine_ratio does not correct for it"))
-        sampler = Sampler(passes.scorer, self._tokenizer, spec.generation, self._stop_ids, passes.emit)
+        sampler = Sampler(passes, self._tokenizer, sampling, self._stop_ids)
         judged = Judged(sampler, self._rewards, passes)
         width = self.width if passes.scorer.shares_prompts else 1
         estimate = self._make_estimator(spec, passes, self._reference(passes), plan.updates)

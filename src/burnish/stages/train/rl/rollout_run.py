@@ -74,7 +74,7 @@ class RolloutRun:
             return _without_adapter(passes, spec.generation.temperature)
         other = run.base if spec.reference == "base" else self._ctx.input("reference")
         longest = max(split.longest for split in self._prompts.values()) + spec.generation.max_new_tokens
-        theirs: ForwardPasses = passes_of(run, other, longest, spec.group_size)
+        theirs: ForwardPasses = passes_of(run, other, longest, spec.group_size, passes.state)
         return lambda rows: log_probs(theirs, rows, spec.generation.temperature)
 
 
