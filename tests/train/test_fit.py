@@ -30,7 +30,7 @@ def scorer(*, one_by_one=False, kernel_reason="", uses_own_head=False, implement
 
 
 @pytest.mark.parametrize(
-    ("asked", "given", "chosen", "words"),
+    ("requested", "given", "chosen", "words"),
     [
         ("auto", {}, "varlen", ["each sequence"]),
         ("auto", {"kernel_reason": "no card"}, "varlen", ["each sequence", "no card"]),
@@ -42,9 +42,9 @@ def scorer(*, one_by_one=False, kernel_reason="", uses_own_head=False, implement
         ("sdpa", {"uses_own_head": True}, None, ["head of this model"]),
     ],
 )
-def test_the_attention_is_reported_with_its_reason(asked, given, chosen, words):
+def test_the_attention_is_reported_with_its_reason(requested, given, chosen, words):
     events = []
-    _report_attention(spec(attention=asked), scorer(**given), events.append)
+    _report_attention(spec(attention=requested), scorer(**given), events.append)
     picked = [event for event in events if isinstance(event, Chosen)]
     assert [(event.field, event.value) for event in picked] == ([("attention", chosen)] if chosen else [])
     said = " ".join(event.reason if isinstance(event, Chosen) else event.text for event in events)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from burnish.core.errors import AskError
+from burnish.core.errors import AskError, RunError
 from burnish.train.batches import Cursor, StepPlan, TokenisedRows, make_batch
 from burnish.train.checkpoints.state import LoopSettings, TrainState
 from burnish.train.objectives.balance import Balance, balance_of
@@ -213,15 +213,17 @@ def test_the_time_that_is_left_is_known_only_after_a_step(monkeypatch):
 
 
 def test_a_run_begins_with_nothing_done_and_its_state_survives_json():
-    none = ("first_loss", "last_loss", "best_loss", "best_step", "loss_to_beat")
+    none = ("first_loss", "last_loss", "best_score", "best_step", "score_to_beat")
     zero = ("step", "micro_batch_tokens", "tokens", "learned_tokens", "evaluations_without_gain", "seconds")
     expected = dict.fromkeys(none) | dict.fromkeys(zero, 0)
     expected |= {"cursor": {"epoch": 0, "step": 0}, "evaluations": [], "stopped_early": False, "last_metrics": {}}
     expected |= {"sequences_apart": False, "completions_at_once": None}
     assert TrainState().as_json() == expected
-    state = TrainState(step=3, cursor=Cursor(1, 2), evaluations=[(3, 0.5)], stopped_early=True, best_loss=0.5)
+    state = TrainState(step=3, cursor=Cursor(1, 2), evaluations=[(3, 0.5)], stopped_early=True, best_score=0.5)
     again = TrainState.from_json(json.loads(json.dumps(state.as_json())))
     assert again.cursor == Cursor(1, 2)
     assert again.as_json() == state.as_json() | {"evaluations": [[3, 0.5]]}
+    with pytest.raises(RunError, match="another version of burnish: best_loss is unknown"):
+        TrainState.from_json(state.as_json() | {"best_loss": 0.5})
     settings = LoopSettings(1, 0.1, float, None, 1, 1, None, False)
     assert (settings.patience, settings.min_delta, settings.log_every) == (None, 0.0, 1)

@@ -17,7 +17,7 @@ from burnish.train.checkpoints.state import TrainState
 from burnish.train.objectives.balance import Balance
 from burnish.train.objectives.causal import Causal
 from burnish.train.optim.optimizers import Optimizer
-from burnish.train.passes import Gradient, Passes, StopAskedError
+from burnish.train.passes import Gradient, Passes, StopRequestedError
 
 VOCABULARY = 7
 EVERY = np.arange(9)
@@ -248,7 +248,7 @@ def test_a_stop_discards_the_pass_and_leaves_no_trace(before, balance):
     asked = iter([False] * before + [True])
     passes, events = made(Toy(noise=1.0), stopping=lambda: next(asked), balance=balance)
     state = torch.get_rng_state()
-    with pytest.raises(StopAskedError):
+    with pytest.raises(StopRequestedError):
         passes.gradient(rows_of(), EVERY)
     assert torch.equal(torch.get_rng_state(), state)
     assert master(passes).grad is None
@@ -271,7 +271,7 @@ def test_the_loss_of_held_out_rows_is_their_mean_in_evaluation(most, tokens):
 def test_a_stop_ends_an_evaluation():
     asked = iter([False, True])
     passes, _ = made(tokens=1, stopping=lambda: next(asked))
-    with pytest.raises(StopAskedError):
+    with pytest.raises(StopRequestedError):
         passes.evaluate(rows_of())
     assert passes.scorer.model.training
     assert len(passes.scorer.tokens) == 1

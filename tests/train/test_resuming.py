@@ -330,7 +330,7 @@ def test_the_best_weights_are_taken_where_they_are_wanted_and_others(tmp_path, k
     for step in (4, 8):
         saved(tmp_path, step)
     taken, events = [], []
-    state = TrainState(step=8, best_step=best, best_loss=1.23456)
+    state = TrainState(step=8, best_step=best, best_score=1.23456)
     optimizer = SimpleNamespace(load_weights=taken.append)
     rest = CheckpointFolder(tmp_path), optimizer, events.append
     _take_best(SimpleNamespace(keep_best=keep_best), state, *rest)
@@ -354,7 +354,7 @@ def test_the_measures_of_a_run_are_rounded_and_complete():
     usual |= {"learned_tokens": 600, "tokens_per_second": 318.3, "seconds": 3.14}
     rows = rows_of(3, 4)
     assert _measures(state, plan, rows, None) == usual
-    state.evaluations, state.best_loss, state.best_step = [(3, 1.0), (6, 1.25), (9, 1.75)], 1.0, 3
+    state.evaluations, state.best_score, state.best_step = [(3, 1.0), (6, 1.25), (9, 1.75)], 1.0, 3
     evaluated = {"best_eval_loss": 1.0, "best_step": 3, "last_eval_loss": 1.75}
     assert _measures(state, plan, rows, 0) == usual | evaluated | {"resumed_from": 0}
     state.stopped_early = True

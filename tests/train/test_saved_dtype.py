@@ -76,9 +76,9 @@ SAVED = [
 ]
 
 
-@pytest.mark.parametrize(("asked", "base", "lost", "saved", "measured", "reason", "warning"), SAVED)
+@pytest.mark.parametrize(("requested", "base", "lost", "saved", "measured", "reason", "warning"), SAVED)
 def test_the_saved_dtype_follows_the_request_the_base_and_what_is_lost(
-    monkeypatch, asked, base, lost, saved, measured, reason, warning
+    monkeypatch, requested, base, lost, saved, measured, reason, warning
 ):
     model = build("qwen3").bfloat16().requires_grad_(True)
     optimizer, events, given = Optimizer(model, AdamWSpec()), [], {"weights": torch.ones(1)}
@@ -86,15 +86,15 @@ def test_the_saved_dtype_follows_the_request_the_base_and_what_is_lost(
     def share(found, dtypes, before):
         assert found is optimizer
         assert before is given
-        asked_dtype = base if asked in ("auto", "base") else getattr(torch, asked)
+        requested_dtype = base if requested in ("auto", "base") else getattr(torch, requested)
         assert set(dtypes) == set(optimizer.masters)
-        assert set(dtypes.values()) == {asked_dtype}
+        assert set(dtypes.values()) == {requested_dtype}
         assert lost is not None
         return lost
 
     monkeypatch.setattr(precision, "_share_lost", share)
     start = Start(lambda: given, base, is_rounded=True)
-    found = give_whole_model(model, optimizer, asked, start, events.append)
+    found = give_whole_model(model, optimizer, requested, start, events.append)
     assert found == {"saved_dtype": saved, "rounded": measured}
     assert {weight.dtype for weight in model.parameters()} == {getattr(torch, saved)}
     if reason is None and warning is None:
@@ -109,14 +109,14 @@ def test_the_saved_dtype_follows_the_request_the_base_and_what_is_lost(
         assert event.text.startswith(warning)
 
 
-@pytest.mark.parametrize("asked", ["auto", "base", "bfloat16"])
-def test_a_model_without_a_start_is_saved_as_requested(asked):
+@pytest.mark.parametrize("requested", ["auto", "base", "bfloat16"])
+def test_a_model_without_a_start_is_saved_as_requested(requested):
     model = build("qwen3").requires_grad_(True)
     events, optimizer = [], Optimizer(model, AdamWSpec())
-    found = give_whole_model(model, optimizer, asked, None, events.append)
-    saved = "bfloat16" if asked == "bfloat16" else "float32"
+    found = give_whole_model(model, optimizer, requested, None, events.append)
+    saved = "bfloat16" if requested == "bfloat16" else "float32"
     assert found == {"saved_dtype": saved, "rounded": 0.0}
-    assert [event.value for event in events] == (["float32"] if asked == "auto" else [])
+    assert [event.value for event in events] == (["float32"] if requested == "auto" else [])
 
 
 @pytest.mark.parametrize(

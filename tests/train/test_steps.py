@@ -190,7 +190,7 @@ def test_a_run_stops_when_patience_runs_out_and_knows_its_best_step(make, monkey
     loop = make(held_out=rows_of(3), eval_every=1, patience=patience, min_delta=min_delta, save_every=50)
     state = loop.run()
     last, best, without = simulated(losses, 6, patience, min_delta)
-    assert (state.step, state.best_step, state.best_loss) == (last, best, losses[best - 1])
+    assert (state.step, state.best_step, state.best_score) == (last, best, losses[best - 1])
     assert state.evaluations_without_gain == without
     assert state.evaluations == list(enumerate(losses[:last], start=1))
     assert state.stopped_early is (last < 6)
@@ -221,7 +221,7 @@ STATE = (
     "learned_tokens",
     "first_loss",
     "last_loss",
-    "best_loss",
+    "best_score",
     "best_step",
     "evaluations",
 )

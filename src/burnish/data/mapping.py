@@ -117,7 +117,7 @@ def detect(
     """The layout of a source, and its items with nothing taken away.
 
     DataError `data.unknown-format` when no layout fits, or more than one; `data.missing-column` when a layout was
-    asked for and no row has its columns.
+    requested and no row has its columns.
     """
     head = _head(items)
     records = [item for item in head if isinstance(item, Record)]

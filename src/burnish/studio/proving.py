@@ -51,9 +51,9 @@ def prove(
     """
     place = Workspace.find(workspace)
     with interruptible_planning():
-        asked = as_recipe(recipe, settings)
-        name = _step(asked, step)
-        values = {**asked.as_dict(), "name": f"{asked.name}-proof"}
+        requested = as_recipe(recipe, settings)
+        name = _step(requested, step)
+        values = {**requested.as_dict(), "name": f"{requested.name}-proof"}
         only = recipe_of(with_settings(values, [f"{name}.prove=only"])[0])
         plan = make_plan(only, place, only=[name], force=[name])
     found = execute(plan, place, watcher)

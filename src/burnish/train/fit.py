@@ -287,7 +287,7 @@ def _take_best(
         )
         return
     optimizer.load_weights(read_weights(folder))
-    emit(Note(text=f"using the weights of step {best}: validation {measure} {state.best_loss:.4f}"))
+    emit(Note(text=f"using the weights of step {best}: validation {measure} {state.best_score:.4f}"))
 
 
 def _measures(
@@ -306,7 +306,7 @@ def _measures(
     }
     measures |= {f"last_eval_{name}": value for name, value in state.last_metrics.items()}
     if state.evaluations:
-        measures |= {f"best_eval_{measure}": state.best_loss, "best_step": state.best_step}
+        measures |= {f"best_eval_{measure}": state.best_score, "best_step": state.best_step}
         measures[f"last_eval_{measure}"] = state.evaluations[-1][1]
         if state.evaluations[0][0] == 0:
             measures[f"first_eval_{measure}"] = state.evaluations[0][1]

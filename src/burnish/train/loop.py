@@ -28,7 +28,7 @@ from burnish.train.checkpoints.checkpoint import (
 from burnish.train.checkpoints.lineage import Change, Origin, compare, lineage_entry
 from burnish.train.checkpoints.saving import CheckpointWriter
 from burnish.train.checkpoints.state import LoopSettings, TrainState
-from burnish.train.passes import Gradient, Passes, StopAskedError
+from burnish.train.passes import Gradient, Passes, StopRequestedError
 from burnish.train.reporting import ledger
 from burnish.train.reporting.ledger import LedgerType, RowLedger
 from burnish.train.reporting.metrics import Reporter
@@ -172,7 +172,7 @@ class Loop:
             self._writer.wait()
             self._refuse_damaged_ledger(self._ledger_path, self.state.step, self._ledger.write(), self._ledger.sha256)
             return self.state
-        except StopAskedError:
+        except StopRequestedError:
             self.save()
             self._writer.wait()
             raise RunError(
@@ -348,14 +348,14 @@ class Loop:
         if step == 0:  # the untrained model is no result of a training
             return
         self._count_gain(value)
-        if state.best_loss is None or self._gain(value, state.best_loss) > 0:
-            state.best_loss, state.best_step = value, step
+        if state.best_score is None or self._gain(value, state.best_score) > 0:
+            state.best_score, state.best_step = value, step
             if settings.keep_best:
                 self.save()
         if state.stopped_early:
             change = "risen" if held_out.higher_is_better else "fallen"
             text = f"stopped early after step {step}: the validation {held_out.measure} has not {change} in"
-            best = f"the best was {state.best_loss:.4f} after step {state.best_step}"
+            best = f"the best was {state.best_score:.4f} after step {state.best_step}"
             self.emit(Note(text=f"{text} {settings.patience} evaluations; {best}"))
 
     def _gain(self, value: float, before: float) -> float:
@@ -366,8 +366,8 @@ class Loop:
     def _count_gain(self, value: float) -> None:
         """Reset or reduce patience."""
         state, settings = self.state, self.settings
-        if state.loss_to_beat is None or self._gain(value, state.loss_to_beat) > settings.min_delta:
-            state.loss_to_beat, state.evaluations_without_gain = value, 0
+        if state.score_to_beat is None or self._gain(value, state.score_to_beat) > settings.min_delta:
+            state.score_to_beat, state.evaluations_without_gain = value, 0
             return
         state.evaluations_without_gain += 1
         is_out_of_patience = settings.patience is not None and state.evaluations_without_gain >= settings.patience

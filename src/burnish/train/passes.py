@@ -26,7 +26,7 @@ from burnish.train.optim.optimizers import Optimizer
 from burnish.train.scoring import Scorer
 
 
-class StopAskedError(Exception):
+class StopRequestedError(Exception):
     """The run is requested to stop: the pass is discarded."""
 
 
@@ -98,9 +98,9 @@ class ForwardPasses:
         return micro_batches(data.lengths, rows, self.state.micro_batch_tokens, self.scorer.one_by_one)
 
     def raise_if_stopping(self) -> None:
-        """StopAskedError when the run is requested to stop."""
+        """StopRequestedError when the run is requested to stop."""
         if self._is_stopping():
-            raise StopAskedError
+            raise StopRequestedError
 
     def _shrink(self, data: TokenisedRows, rows: NDArray[np.int64], reason: str) -> None:
         """Halve the micro-batches of this and later passes, or part the sequences of rows.
@@ -158,7 +158,7 @@ class Passes(ForwardPasses):
     def gradient(self, data: TokenisedRows, rows: NDArray[np.int64]) -> Gradient:
         """The gradient of a step on these rows.
 
-        Errors: StopAskedError; MachineError `machine.no-memory` when a single row does not fit.
+        Errors: StopRequestedError; MachineError `machine.no-memory` when a single row does not fit.
         """
         whole, repeated = self._surveyed(data, rows), False
         while True:
@@ -176,7 +176,7 @@ class Passes(ForwardPasses):
                     np.concatenate([batch.rows for batch, _ in parts]) // width,
                     np.concatenate([batch.learned for batch, _ in parts]),
                 )
-            except StopAskedError:
+            except StopRequestedError:
                 self.optimizer.zero_grad()
                 restore_randomness(randomness)
                 raise

@@ -17,7 +17,7 @@ from burnish.models.dtypes import dtypes_in
 from burnish.models.probing import causal_model
 from burnish.train.optim.optimizers import Optimizer
 
-LOST_TO_TELL = 0.1
+LOST_TO_REPORT = 0.1
 """Share of the update's norm: `save_dtype: auto` avoids a larger loss by rounding; otherwise it is reported."""
 
 
@@ -70,30 +70,30 @@ def plain_name(name: str) -> str:
 
 
 def give_whole_model(
-    model: nn.Module, optimizer: Optimizer, asked: str, start: Start | None, emit: Callable[[Event], None]
+    model: nn.Module, optimizer: Optimizer, requested: str, start: Start | None, emit: Callable[[Event], None]
 ) -> dict[str, Any]:
     """Copy the masters into a full model in the dtype that it is saved in; returns `saved_dtype` and `rounded`.
 
-    `asked` is `auto`, `base` or a dtype.
+    `requested` is `auto`, `base` or a dtype.
     """
     lost = 0.0
     base = None if start is None else start.dtype
-    dtype = base if asked in ("auto", "base") else getattr(torch, asked)
+    dtype = base if requested in ("auto", "base") else getattr(torch, requested)
     if dtype is None:
         dtype = torch.float32
     dtypes = _dtypes(model, dtype)
     if start is not None and dtype != torch.float32:
         lost = _share_lost(optimizer, dtypes, start.weights())
-    if asked == "auto":
+    if requested == "auto":
         why = (
             "there is no base, and it loses nothing" if base is None else f"that of the base, where {lost:.1%} is lost"
         )
-        if lost > LOST_TO_TELL:
+        if lost > LOST_TO_REPORT:
             why = f"rounding to the base's {_name(dtype)} would lose {lost:.0%} of what was learned"
             dtype, lost = torch.float32, 0.0
             dtypes = _dtypes(model, dtype)
         emit(Chosen(field="method.save_dtype", value=_name(dtype), reason=why))
-    elif lost > LOST_TO_TELL:
+    elif lost > LOST_TO_REPORT:
         text = f"rounding to {_name(dtype)} lost {lost:.0%} of what was learned: method.save_dtype: float32 keeps it"
         emit(Note(level="warning", text=text))
     optimizer.give_masters(dtypes)

@@ -22,7 +22,7 @@ from burnish.core.events import Note, Progress
 from burnish.core.files import publish_folder, read_json, write_json
 from burnish.tokens.tokenised import Indices, TokenisedRows
 from burnish.train.objectives.pairs import log_probs_of
-from burnish.train.passes import ForwardPasses, StopAskedError
+from burnish.train.passes import ForwardPasses, StopRequestedError
 
 _ROWS_AT_ONCE = 512
 """Rows between two progress events."""
@@ -84,7 +84,7 @@ def reference_log_probs(
             new.append(sequence_log_probs(made, data, rows))
             done = start + len(rows)
             made.emit(Progress(phase="reference", done=done, total=len(missing)))
-    except StopAskedError:
+    except StopRequestedError:
         text = f"stopped after the reference's log-probabilities of {done:,} of {len(missing):,} answers"
         raise RunError("run.interrupted", text, "run it again: they are kept") from None
     finally:
@@ -98,7 +98,7 @@ def reference_log_probs(
 def sequence_log_probs(passes: ForwardPasses, data: TokenisedRows, rows: Indices) -> NDArray[np.float32]:
     """The log-probability of the learned tokens of each sequence of the given rows [len(rows), width].
 
-    The adapter of the model, if any, is switched off. Errors: StopAskedError; those of `ForwardPasses.each`.
+    The adapter of the model, if any, is switched off. Errors: StopRequestedError; those of `ForwardPasses.each`.
     """
     places = {row: place for place, row in enumerate(rows.tolist())}
     values = np.zeros((len(rows), data.width), np.float32)

@@ -90,9 +90,9 @@ def resolve(
     """
     chosen: list[Chosen] = []
 
-    def choose(field: str, asked: Any, value: Any, reason: str) -> Any:
-        if asked not in ("auto", None):
-            return asked
+    def choose(field: str, requested: Any, value: Any, reason: str) -> Any:
+        if requested not in ("auto", None):
+            return requested
         chosen.append(Chosen(field=field, value=value, reason=reason))
         return value
 
@@ -158,16 +158,16 @@ def beyond_context(rows: TokenisedRows, shape: ModelShape) -> str | None:
     return f"{text}: it was not trained on such positions; render.max_length limits rows"
 
 
-def refuse_without_device(asked: str, machine: Machine) -> None:
+def refuse_without_device(requested: str, machine: Machine) -> None:
     """MachineError `machine.no-device` when the requested device is not available."""
-    if (asked == "cuda" and not machine.cuda) or (asked == "mps" and not machine.mps):
-        raise no_device(asked)
+    if (requested == "cuda" and not machine.cuda) or (requested == "mps" and not machine.mps):
+        raise no_device(requested)
 
 
-def save_every(asked: int | None, total_steps: int) -> tuple[int, Chosen | None]:
+def save_every(requested: int | None, total_steps: int) -> tuple[int, Chosen | None]:
     """Steps between checkpoints; by default about a tenth of the run."""
-    if asked is not None:
-        return asked, None
+    if requested is not None:
+        return requested, None
     every = max(1, math.ceil(total_steps / _SAVES_IN_A_RUN))
     return every, Chosen(field="checkpoint.every", value=every, reason=f"a tenth of {total_steps} steps")
 

@@ -9,7 +9,7 @@ import torch
 
 from burnish.core.errors import MachineError, RunError
 from burnish.train.objectives.causal import Causal
-from burnish.train.passes import StopAskedError
+from burnish.train.passes import StopRequestedError
 from burnish.train.proofs import checks as module
 from burnish.train.proofs import optimizing, running, subject
 from burnish.train.proofs.question import Question, fails, holds
@@ -105,7 +105,7 @@ def test_a_run_that_visits_no_row_is_not_checked(run_fit, monkeypatch):
 
 def test_a_run_that_is_stopped_during_its_checks_makes_them_later(run_fit, monkeypatch):
     def stopped(subject):
-        raise StopAskedError
+        raise StopRequestedError
 
     monkeypatch.setattr(Causal, "questions", (Question("late", "?", "", stopped),), raising=False)
     with pytest.raises(RunError, match="during its checks") as caught:
@@ -173,7 +173,7 @@ def test_weights_that_are_zero_are_changed_for_a_moment_only(run_fit, monkeypatc
         seen.append(min(float(weight.detach().abs().max()) for weight in subject.trained.values()))
         return holds("")
 
-    later = Question("awake", "?", "", look)
+    later = Question("perturbed", "?", "", look)
     start = Question("asleep", "?", "", look, at_start=True)
     monkeypatch.setattr(Causal, "questions", (later, start), raising=False)
     ran = run_fit("run", prove="only", max_steps=4)

@@ -167,10 +167,10 @@ def stacked_experts(model: "nn.Module") -> list[str]:
     ]
 
 
-def _check_names(model: "PreTrainedModel", asked: Iterable[str], field: str, also: Iterable[str]) -> None:
+def _check_names(model: "PreTrainedModel", requested: Iterable[str], field: str, also: Iterable[str]) -> None:
     """Each requested name must be a suffix of the path of a module with weights, or of one of `also`."""
     paths = [path for path, module in model.named_modules() if _has_weights(module)] + list(also)
-    for name in asked:
+    for name in requested:
         if not any(ends_with(path, name) for path in paths):
             raise ModelError(
                 "model.unknown-target",

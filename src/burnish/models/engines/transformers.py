@@ -151,8 +151,8 @@ class TransformersEngine:
         for way, places in self._batches(prompts, rooms, width):
             rows = [_Open(place, rooms[place]) for place in places]
             mine = None if draws is None else draws[places]
-            asked = [prompts[place] for place in places]
-            for _ in self._decode(way, rows, asked, stop_ids, sampling, mine, log_probs):
+            batch = [prompts[place] for place in places]
+            for _ in self._decode(way, rows, batch, stop_ids, sampling, mine, log_probs):
                 pass
             for row in rows:
                 reason = "stop" if row.reason == "stop" else "length"

@@ -32,7 +32,7 @@ from burnish.models.load import load_model
 from burnish.models.quantization.layers import report
 from burnish.specs.evals import EvaluateSpec, GenerationSpec
 from burnish.specs.tokens import RenderSpec, TrainOn
-from burnish.stages.models.answering import asked_rows, count_alike, tokenizers_of
+from burnish.stages.models.answering import count_alike, requested_rows, tokenizers_of
 from burnish.tokens.rendering.renderer import Renderer
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
     use_threads(spec.threads)
     device = pick_device(spec.device)
     return _Plan(
-        rows=asked_rows(spec, ctx),
+        rows=requested_rows(spec, ctx),
         model=model,
         base=base,
         base_is_under_adapter=under_adapter and not tokens_of(read_adapter_config(model.path)),  # it may add rows

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-def asked_rows(spec: EvaluateSpec | GenerateSpec, ctx: Context) -> list[Row]:
+def requested_rows(spec: EvaluateSpec | GenerateSpec, ctx: Context) -> list[Row]:
     """The split's rows, or all of a file's, each with the reference answer as its last turn.
 
     Errors: DataError `data.empty`, and those of reading the rows.

@@ -16,7 +16,7 @@ from burnish.models.load import load_model
 from burnish.models.quantization.layers import report
 from burnish.specs.models import GenerateSpec
 from burnish.specs.tokens import RenderSpec
-from burnish.stages.models.answering import asked_rows, tokenizers_of
+from burnish.stages.models.answering import requested_rows, tokenizers_of
 from burnish.tokens.rendering.renderer import Renderer
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def run(spec: GenerateSpec, ctx: Context) -> Outcome:
     extra (the row's own other columns), reference, other_answer and other_finish_reason (of `compare_with`). A row
     too long for the model's context has the finish_reason `no_room` and no answer.
     """
-    rows = asked_rows(spec, ctx)
+    rows = requested_rows(spec, ctx)
     use_threads(spec.threads)
     models = [ctx.input("model")] + ([ctx.input("compare_with")] if spec.compare_with is not None else [])
     tokenizers = tokenizers_of(models, ctx)
@@ -132,7 +132,7 @@ def _side_by_side(lines: list[dict[str, Any]], models: list[str]) -> Table:
     """The first prompts with what each model answered."""
     columns = ["prompt", *models, "reference"]
     keys = [*("answer", "other_answer")[: len(models)], "reference"]
-    rows = [[_asked(line), *(line.get(key) or "" for key in keys)] for line in lines[:_SHOWN]]
+    rows = [[_question(line), *(line.get(key) or "" for key in keys)] for line in lines[:_SHOWN]]
     return Table(title="First answers", columns=columns, rows=[[_cut(cell) for cell in row] for row in rows])
 
 
@@ -140,7 +140,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
 
 
-def _asked(line: dict[str, Any]) -> str:
+def _question(line: dict[str, Any]) -> str:
     if isinstance(line["prompt"], str):
         return line["prompt"]
     content = line["prompt"][-1].get("content") if line["prompt"] else ""

@@ -1,9 +1,10 @@
 """The settings of the loop, and the state of a run that a checkpoint keeps."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from burnish.core.errors import RunError
 from burnish.train.batches import Cursor
 
 
@@ -40,12 +41,13 @@ class TrainState:
     learned_tokens: int = 0
     first_loss: float | None = None
     last_loss: float | None = None
-    best_loss: float | None = None
+    best_score: float | None = None
+    """The best validation score: the lowest loss, or the highest reward."""
     best_step: int | None = None
-    loss_to_beat: float | None = None
-    """The loss when it last fell by `min_delta`; a loss must beat it by as much to reset patience."""
+    score_to_beat: float | None = None
+    """The score when it last improved by `min_delta`; another must beat it by as much to reset patience."""
     evaluations: list[tuple[int, float]] = field(default_factory=list)
-    """(step, validation loss)."""
+    """(step, validation score)."""
     last_metrics: dict[str, float] = field(default_factory=dict)
     """The objective's metrics in the last evaluation."""
     evaluations_without_gain: int = 0
@@ -62,4 +64,11 @@ class TrainState:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "TrainState":
+        """Errors: RunError `run.broken-checkpoint` for the state of another version of burnish."""
+        unknown = sorted(value.keys() - {field.name for field in fields(cls)})
+        if unknown:
+            what = f"the checkpoint was written by another version of burnish: {', '.join(unknown)} is unknown"
+            raise RunError(
+                "run.broken-checkpoint", what, "resume with that version, or set resume: never to start over"
+            )
         return cls(**{**value, "cursor": Cursor(**value["cursor"])})

@@ -47,26 +47,28 @@ class Balance:
         return self.experts * (counts / rows * (probabilities / rows)).sum()
 
 
-def balance_of(model: Any, asked: float | str) -> tuple[Balance | None, Event | None]:
+def balance_of(model: Any, requested: float | str) -> tuple[Balance | None, Event | None]:
     """The loss of a causal language model, or None if it has none or it is off, and what to report about it.
 
-    `asked` is a coefficient or `auto`, the model's own. The model is tested on a few tokens.
+    `requested` is a coefficient or `auto`, the model's own. The model is tested on a few tokens.
     Errors: AskError `ask.wrong-value` for a coefficient when the model has no such loss.
     """
     found = _own_loss(model)
     if isinstance(found, Balance):
-        if asked != "auto":
-            return (Balance(found.experts, found.top_k, float(asked)) if asked else None), None
+        if requested != "auto":
+            return (Balance(found.experts, found.top_k, float(requested)) if requested else None), None
         reason = "the model's own; 0 switches the load-balancing loss off"
         event = Chosen(field="router_aux_loss_coef", value=found.coefficient, reason=reason)
         return (found if found.coefficient else None), event
-    if asked not in ("auto", 0):
+    if requested not in ("auto", 0):
         raise AskError(
             "ask.wrong-value",
-            f"router_aux_loss_coef is {asked}, but this {model.config.model_type} model {found}",
+            f"router_aux_loss_coef is {requested}, but this {model.config.model_type} model {found}",
             "remove it, or set router_aux_loss_coef: auto",
         )
-    if asked == "auto" and any(word in name for name, _ in model.named_parameters() for word in ("expert", "router")):
+    if requested == "auto" and any(
+        word in name for name, _ in model.named_parameters() for word in ("expert", "router")
+    ):
         return None, Note(text=f"no load-balancing loss is added: this {model.config.model_type} model {found}")
     return None, None
 

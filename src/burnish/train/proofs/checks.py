@@ -8,7 +8,7 @@ import torch
 
 from burnish.core.faults import first_line, is_out_of_memory
 from burnish.train.checkpoints.checkpoint import capture_randomness, restore_randomness
-from burnish.train.passes import StopAskedError
+from burnish.train.passes import StopRequestedError
 from burnish.train.proofs import adapters, examples, gradients, optimizing, packing, pairs, startup, tokens
 from burnish.train.proofs.proof import Proof
 from burnish.train.proofs.question import Answer, Check, Question, raised, skipped
@@ -36,7 +36,7 @@ QUESTIONS: tuple[Question, ...] = (
 def prove(subject: Subject, questions: Sequence[Question] = QUESTIONS, budget: float = BUDGET) -> Proof:
     """Make the checks in their order, and those of the objective after them.
 
-    The training is left as it was: weights, gradients, random states, train or eval mode. Errors: StopAskedError.
+    The training is left as it was: weights, gradients, random states, train or eval mode. Errors: StopRequestedError.
     """
     began = time.monotonic()
     randomness, was_training = capture_randomness(), subject.model.training
@@ -58,9 +58,9 @@ def _ask(question: Question, subject: Subject) -> Answer:
     if not len(subject.visited):
         return skipped("not checked: the run visits no row")
     try:
-        with nullcontext() if question.at_start else subject.awake(), torch.enable_grad():
+        with nullcontext() if question.at_start else subject.perturbed(), torch.enable_grad():
             return question.answer(subject)
-    except StopAskedError:
+    except StopRequestedError:
         raise
     except Exception as error:
         if is_out_of_memory(error):

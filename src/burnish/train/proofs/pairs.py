@@ -58,9 +58,9 @@ def preferred(subject: Subject) -> Answer:
 
 
 def reference(subject: Subject) -> Answer:
-    asked = getattr(subject.spec, "reference", None)
-    if asked is None or asked != "base":
-        return skipped("the objective has no reference" if asked is None else "the reference is another model")
+    reference = getattr(subject.spec, "reference", None)
+    if reference is None or reference != "base":
+        return skipped("the objective has no reference" if reference is None else "the reference is another model")
     rows = subject.sample.rows
     if REFERENCE in rows.values:
         if subject.is_started:
@@ -68,7 +68,7 @@ def reference(subject: Subject) -> Answer:
         found = torch.from_numpy(rows.values[REFERENCE]).reshape(len(rows), -1)
         expected = _log_probs(subject)
     else:
-        with subject.awake():
+        with subject.perturbed():
             subject.model.train()
             with subject.scorer.untrained():
                 parts = [log_probs_of(subject.scorer, batch) for batch in subject.batches()]

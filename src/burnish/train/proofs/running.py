@@ -13,7 +13,7 @@ from burnish.core.errors import RunError
 from burnish.core.files import read_json
 from burnish.tokens.tokenised import Indices, TokenisedRows
 from burnish.train.batches import Visits
-from burnish.train.passes import StopAskedError
+from burnish.train.passes import StopRequestedError
 from burnish.train.proofs.checks import prove
 from burnish.train.proofs.proof import COUNTS, FILE
 from burnish.train.proofs.sample import rows_of_sample, tokens_of_sample
@@ -32,7 +32,7 @@ def prove_once(subject: Subject, ctx: Context) -> Mapping[str, int]:
         return found or {}
     try:
         proof = prove(subject)
-    except StopAskedError:
+    except StopRequestedError:
         fix = "run it again: the checks are made then"
         raise RunError("run.interrupted", "the run was stopped during its checks, before step 1", fix) from None
     proof.write(ctx.scratch)

@@ -33,7 +33,7 @@ GRADIENT_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0
 """Least tolerances, relative; a model that rounds more is allowed a multiple of what it rounds."""
 _COMPARED = 1 << 22
 """Numbers of a gradient that are compared."""
-_AWAKE = 0.02
+_PERTURBATION = 0.02
 _COPIES = ("modules_to_save", "trainable_tokens")
 
 
@@ -273,7 +273,7 @@ class Subject:
         return self.step(self.sample.rows, 1 << 30)
 
     @contextmanager
-    def awake(self) -> Iterator[None]:
+    def perturbed(self) -> Iterator[None]:
         """Weights that hide others are changed a little inside the block: zeros such as LoRA's B, copies of the base's.
 
         Otherwise an adapter at its start would equal the base whatever is wrong.
@@ -287,7 +287,7 @@ class Subject:
         with torch.no_grad():
             for weight, before in changed.items():
                 size = float(before.float().std()) if before.numel() > 1 and bool(before.any()) else 1.0
-                weight += (torch.randn(weight.shape, generator=random) * _AWAKE * size).to(weight)
+                weight += (torch.randn(weight.shape, generator=random) * _PERTURBATION * size).to(weight)
         try:
             yield
         finally:

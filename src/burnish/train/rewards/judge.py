@@ -35,13 +35,13 @@ class Judge:
 
     def __call__(self, completions: Sequence[Completion]) -> list[Rewarded]:
         results: list[Rewarded] = [NO_REFERENCE] * len(completions)
-        asked = [
+        places = [
             index
             for index, completion in enumerate(completions)
             if completion.reference is not None or "{reference}" not in self.prompt
         ]
-        replies = self.endpoint.reply_to([self._conversation(completions[index]) for index in asked])
-        for index, reply in zip(asked, replies, strict=True):
+        replies = self.endpoint.reply_to([self._conversation(completions[index]) for index in places])
+        for index, reply in zip(places, replies, strict=True):
             results[index] = self._rewarded(reply, completions[index])
         return results
 

@@ -60,7 +60,7 @@ class Judged:
     def sample(
         self, prompts: list[Prompt], copies: int, temperature: float, seed: int, phase: str = "rollout"
     ) -> Sampled:
-        """`copies` completions of each prompt. Errors: those of the sampler and of `total`; StopAskedError."""
+        """`copies` completions of each prompt. Errors: those of the sampler and of `total`; StopRequestedError."""
         emit = self._passes.emit
 
         def progress(done: int, total: int) -> None:
