@@ -348,7 +348,7 @@ print(child.pid, flush=True)
 
 
 @pytest.mark.parametrize("end", ["child.wait()", "sys.exit(3)"], ids=["hangs", "has exited"])
-def test_the_children_of_a_killed_process_are_killed(monkeypatch, until, end):
+def test_the_children_of_a_killed_process_are_killed(monkeypatch, until, is_running, end):
     made = process(monkeypatch, BEARS.format(end=end))
     os.set_blocking(made.replies.fileno(), True)
     child = int(made.replies.readline())
@@ -358,11 +358,3 @@ def test_the_children_of_a_killed_process_are_killed(monkeypatch, until, end):
     made.kill()
     until(lambda: not is_running(child), 10)
     made.end()
-
-
-def is_running(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

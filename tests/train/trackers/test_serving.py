@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import subprocess
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -78,8 +79,6 @@ def test_requests_that_end_before_the_run_is_closed_leave_it_open(kind):
 
 def in_process(requests, kind_of="train.trackers.nowhere:It"):
     """The replies, the output and the exit status of a process of its own."""
-    import subprocess
-
     lines = "".join(json.dumps(request) + "\n" for request in requests)
     command = [sys.executable, "-m", "burnish.train.trackers.process", str(os.getpid())]
     ran = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=100, check=False)
@@ -114,6 +113,45 @@ def test_a_process_replies_on_its_pipe_alone_and_exits_with_1_where_the_run_was_
     assert "over quota" in replies[1]["failed"]
     assert (len(replies), status) == (2, 1)
     assert "the tracker failed" in printed
+
+
+BEARS = """
+import subprocess, sys
+class Bears:
+    def __init__(self, run):
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        run.report(str(child.pid))
+    def holds(self, step, name):
+        return False
+    def log(self, point):
+        import time
+        time.sleep(60)
+    def close(self, state, error):
+        pass
+"""
+WORKER = """
+import time
+from pathlib import Path
+from burnish.train.trackers.base import Point, TrackedRun
+from burnish.train.trackers.sender import Sender
+def report(text):
+    print(text, flush=True)
+run = TrackedRun("42", "mine", {{}}, Path("."), Path("memory.json"), report)
+sender = Sender("bears", "bears_here:Bears", run, {points}, report)
+sender.wait()
+"""
+
+
+@pytest.mark.parametrize("is_busy", [False, True], ids=["idle", "busy"])
+def test_a_worker_that_is_killed_leaves_no_child_of_a_tracker(tmp_path, monkeypatch, until, is_running, is_busy):
+    (tmp_path / "bears_here.py").write_text(BEARS)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    command = [sys.executable, "-c", WORKER.format(points="[Point(1, 0.5, {'loss': 1.0})]" if is_busy else "[]")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
+        child = int(worker.stdout.readline())
+        assert is_running(child)
+        worker.kill()
+    until(lambda: not is_running(child), 10)
 
 
 def test_points_are_kept_in_lines_and_those_after_a_step_are_removed(tmp_path):
