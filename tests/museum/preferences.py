@@ -9,7 +9,7 @@ from burnish.models.probing import evaluating
 from burnish.tokens.rendering import renderer
 from burnish.train import forward
 from burnish.train.objectives import dpo, pairs
-from burnish.train.proofs import pairs as proofs
+from burnish.train.proofs.objectives import pairs as proofs
 from museum.exhibit import Exhibit
 
 EACH_STEP = {"reference_log_probs": "each_step"}

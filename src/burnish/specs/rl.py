@@ -75,8 +75,6 @@ class RolloutSpec(TrainSpec):
         values = self.__dict__
         if values["batch_tokens"] is not None or values["batch_size"] is None:
             raise ValueError("batch_tokens is not supported here: set batch_size, the prompts of a rollout")
-        if values["prove"] == "only":
-            raise ValueError("prove: only is not supported here: the rows are sampled in training; prove an sft")
         if values["mini_batches"] > values["batch_size"]:
             raise ValueError(
                 f"mini_batches {values['mini_batches']} exceeds batch_size {values['batch_size']}: a mini-batch has at "

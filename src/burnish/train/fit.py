@@ -22,7 +22,7 @@ from burnish.models.probing import causal_model
 from burnish.specs.train import MAX_COUNT, LoraSpec, PretrainSpec, SftSpec, TrainSpec, WholeModelSpec
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train import ready
-from burnish.train.batches import FixedRows, StepPlan
+from burnish.train.batches import StepPlan
 from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder, load, read, read_weights
 from burnish.train.checkpoints.lineage import Origin
 from burnish.train.checkpoints.state import LoopSettings, TrainState
@@ -85,7 +85,7 @@ def fit(
 
     `complete` adds to a split what the objective needs of the model before the first step. `known` is what some checks
     need; with `prove: only`, nothing is trained after them. `source` makes the rows of the steps from those of the
-    dataset, which are used as they are without it; the checks need given rows.
+    dataset, which are used as they are without it.
 
     Errors: those of the loop; AskError `ask.wrong-value` when the model does not support the requested attention;
     ModelError `model.broken` when the rows have tokens outside the model's embedding.
@@ -149,11 +149,14 @@ def fit(
     resumed_from, continues = _resume(spec.resume, loop, checkpoints, ctx.emit)
     checkpoints.refuse_without_room(loop.checkpoint_bytes())
     ctx.check_settings()
-    proved = None
-    if isinstance(material, FixedRows):
-        is_resumed = resumed_from is not None
-        proved = proofs.prove_once(Subject(passes, material.data, spec, visits.rows, known, is_resumed), ctx)
-    if only_proves and proved is not None:
+    is_resumed = resumed_from is not None
+
+    def subject() -> Subject:
+        loop.begin()
+        return proofs.subject_of(passes, material, spec, visits.rows, known, is_resumed)
+
+    proved = proofs.prove_once(subject, spec.prove, ctx, is_resumed)
+    if only_proves:
         proofs.publish(ctx)
         return Fitted(dict(proved), {}, is_proof=True)
     if resumed_from is None:
@@ -177,8 +180,7 @@ def fit(
     else:  # adapters are small: they are saved in float32, as trained
         optimizer.give_masters()
     model.eval()
-    if proved is not None:
-        proofs.publish(ctx)
+    proofs.publish(ctx)
     ledger.publish(journal, rows.row_ids, ctx.out / "rows.parquet", type)
     weights = objective.row_weights(rows, np.arange(len(rows)))
     curve.draw(type.read(journal), weights, state.evaluations, ctx.out / "loss.png", objective.per)

@@ -63,7 +63,7 @@ class Loop:
         self._ledger_offset = 0
         self._writer = CheckpointWriter(checkpoints, lambda event: self.emit(event))
         self._saved_step: int | None = None
-        self._is_restored = False
+        self._is_begun = False
         self._unread: list[tuple[int, Cursor, Gradient, TokenisedRows]] = []
         """(step, cursor, results, rows) of the steps since the host last waited for the device."""
         self.lineage: list[dict[str, Any]] = []
@@ -88,7 +88,7 @@ class Loop:
                 "raise max_steps or epochs, or use an earlier checkpoint",
             )
         self.material.begin(state.step, None if named is None else named.parent.parent)
-        self._is_restored = True
+        self._is_begun = True
         self.optimizer.load_weights(checkpoint.weights)
         self.optimizer.load_state(checkpoint.optimizer)
         changed = {change.name.partition(".")[0] for change in changes}
@@ -147,14 +147,19 @@ class Loop:
         weights = sum(weight.nbytes for weight in self.optimizer.weights().values())
         return weights + sum(2 * 4 * master.numel() for master in self.optimizer.masters.values())
 
+    def begin(self) -> None:
+        """Prepare the material of a run that is not resumed; a second call does nothing."""
+        if not self._is_begun:
+            self.material.begin(0)
+            self._is_begun = True
+
     def run(self) -> TrainState:
         """Train to the end of the run and return the final state.
 
         Errors: RunError `run.not-finite`, `run.interrupted`, `run.broken-checkpoint`; MachineError `machine.no-memory`,
         `machine.no-disk`; those of a checkpoint that cannot be written.
         """
-        if not self._is_restored:
-            self.material.begin(0)
+        self.begin()
         self._ledger = RowLedger(self._ledger_path, self._ledger_offset)
         began, before = time.monotonic(), self.state.seconds
         self._reporter = Reporter(self.plan, self.settings, self.state, self.emit)

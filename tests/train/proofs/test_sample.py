@@ -53,7 +53,7 @@ def test_a_run_whose_turns_are_all_cut_is_not_judged_by_their_ends():
     tokenizer = SimpleNamespace(convert_ids_to_tokens=lambda ids: ["<end>"] * len(ids))
     spec = SimpleNamespace(render=SimpleNamespace(max_length=8))
     of = {"stop_ids": {2}, "rows": rows([8, 8]), "visited": np.arange(2), "spec": spec, "tokenizer": tokenizer}
-    answer = ends(SimpleNamespace(**of))
+    answer = ends(SimpleNamespace(**of, drawn=None))
     assert answer.verdict == "does not apply"
     assert "cut" in answer.found
 

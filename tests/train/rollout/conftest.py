@@ -98,6 +98,7 @@ def run_grpo(base: Path, prompts_of: Callable[..., Prompts], tmp_path: Path) -> 
             "learning_rate": 1e-2,
             "checkpoint": {"every": 1},
             "method": {"kind": "lora", "rank": 4},
+            "prove": "off",
         }
         spec = GrpoSpec(data="file:rows", base="file:base", rewards=[{"kind": "number"}], **asked | settings)
         ctx, events = temporary_context(tmp_path / name, stopping=stopping)

@@ -31,9 +31,8 @@ def shift(subject: Subject) -> Answer:
 def twin(subject: Subject) -> Answer:
     expected, gradient = _plain_step(subject)
     found = subject.in_one
-    answer = subject.compare(
-        torch.tensor([found.loss]), torch.tensor([expected]), "the loss, and that of the plain twin"
-    )
+    ours, theirs = subject.with_scale(found.loss), subject.with_scale(expected)
+    answer = subject.compare(ours, theirs, "the loss, and that of the plain twin")
     if answer.verdict == "does not hold":
         return answer
     where = "the gradient, and that of transformers' forward with torch's cross-entropy"

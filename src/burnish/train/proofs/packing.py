@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from burnish.models.probing import beyond, boundaries
+from burnish.models.probing import beyond, boundaries, distance
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.dropout import generator_states
 from burnish.train.proofs.question import Answer, Question, fails, holds, skipped, within
@@ -56,9 +56,8 @@ def row_losses(subject: Subject) -> Answer:
     rows, found = subject.sample.rows, subject.in_one
     weights = subject.objective.row_weights(rows, subject.every)
     mean = float((found.row_losses * weights).sum() / weights.sum())
-    return within(
-        abs(mean - found.loss) / max(abs(found.loss), 1e-6), 1e-3, "the mean of the rows' losses, and the loss"
-    )
+    share = distance(subject.with_scale(mean), subject.with_scale(found.loss))
+    return within(share, 1e-3, "the mean of the rows' losses, and the loss")
 
 
 def window(subject: Subject) -> Answer:

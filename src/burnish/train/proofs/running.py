@@ -1,9 +1,11 @@
 """The checks inside a run: made once, kept in its scratch folder for a resumed attempt, published with the artifact."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -11,27 +13,28 @@ from torch import nn
 from burnish.core.context import Context
 from burnish.core.errors import RunError
 from burnish.core.files import read_json
+from burnish.specs.train import TrainSpec
 from burnish.tokens.tokenised import Indices, TokenisedRows
-from burnish.train.batches import Visits
-from burnish.train.passes import StopRequestedError
+from burnish.train.batches import FixedRows, Visits
+from burnish.train.passes import Passes, StopRequestedError
 from burnish.train.proofs.checks import prove
 from burnish.train.proofs.proof import COUNTS, FILE
-from burnish.train.proofs.sample import rows_of_sample, tokens_of_sample
-from burnish.train.proofs.subject import Subject
+from burnish.train.proofs.sample import rows_of_sample, tokens_of_sample, worth_checking
+from burnish.train.proofs.subject import Drawn, Known, Subject
 
 
-def prove_once(subject: Subject, ctx: Context) -> Mapping[str, int]:
+def prove_once(subject: Callable[[], Subject], wanted: str, ctx: Context, is_resumed: bool) -> Mapping[str, int]:
     """Make the checks, unless an earlier attempt has made them; those that do not hold stop a training.
 
-    Returns the number of checks by verdict, if they are made. Errors: RunError `run.not-proven`, `run.interrupted`.
+    Returns the number of checks by verdict, if they are made. `subject` is called only then: it may sample rows.
+    Errors: RunError `run.not-proven`, `run.interrupted`; those of `subject`.
     """
-    wanted = subject.spec.prove
     if wanted == "off":
         return {}
-    if (found := _held(ctx.scratch)) is not None or subject.is_started:
+    if (found := _held(ctx.scratch)) is not None or is_resumed:
         return found or {}
     try:
-        proof = prove(subject)
+        proof = prove(subject())
     except StopRequestedError:
         fix = "run it again: the checks are made then"
         raise RunError("run.interrupted", "the run was stopped during its checks, before step 1", fix) from None
@@ -41,6 +44,21 @@ def prove_once(subject: Subject, ctx: Context) -> Mapping[str, int]:
     if wanted == "auto":
         proof.refuse(ctx.scratch)
     return proof.counts
+
+
+def subject_of(
+    passes: Passes, material: Any, spec: TrainSpec, visited: Indices, known: Known, is_started: bool
+) -> Subject:
+    """The training as the checks see it. Rows that are sampled are those of the first rollout, which is made now.
+
+    Errors: those of `Material.at`.
+    """
+    if isinstance(material, FixedRows):
+        return Subject(passes, material.data, spec, visited, known, is_started)
+    rollout = material.first()
+    known = replace(known, examples=())  # their answers are sampled
+    drawn = Drawn(rollout.prompts, material.reference, material.stop_ids)
+    return Subject(passes, rollout.rows, spec, worth_checking(rollout.rows), known, is_started, drawn)
 
 
 def sampled(rows: TokenisedRows, visited: Indices, model: nn.Module) -> Visits:

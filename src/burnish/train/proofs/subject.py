@@ -19,8 +19,9 @@ from burnish.tokens.tokenised import Indices, TokenisedRows
 from burnish.train.batches import Batch, make_batch
 from burnish.train.checkpoints.checkpoint import capture_randomness, restore_randomness
 from burnish.train.objectives.objective import Objective, Whole
+from burnish.train.objectives.surrogate import ADVANTAGE
 from burnish.train.proofs.question import Answer, within
-from burnish.train.proofs.sample import Sample, rows_of_sample, sample_of, tokens_of_sample
+from burnish.train.proofs.sample import Sample, rows_of_sample, sample_of, tokens_of_sample, varied
 from burnish.train.proofs.twin import Plain
 
 if TYPE_CHECKING:
@@ -56,6 +57,17 @@ NOTHING = Known()
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """What is known of rows that the training has sampled."""
+
+    groups: Indices  # [rows], the prompt of each row
+    reference: Callable[[TokenisedRows], np.ndarray] | None
+    """The reference's log-probabilities [K] of learned tokens, as the training computes them; None without one."""
+    stop_ids: frozenset[int]
+    """Tokens that end a completion."""
+
+
+@dataclass(frozen=True)
 class Step:
     """One optimizer step's gradient."""
 
@@ -84,6 +96,9 @@ class Subject:
     known: Known = NOTHING
     is_started: bool = False
     """True if the weights are no longer those of step 0."""
+    drawn: Drawn | None = None
+    """Given where the rows are sampled."""
+    _is_awake: bool = False
 
     @property
     def tokenizer(self) -> Any:
@@ -116,9 +131,29 @@ class Subject:
 
     @cached_property
     def sample(self) -> Sample:
-        """A few rows, chosen by length and turns."""
+        """A few rows, chosen by length and turns. Stored numbers of sampled ones are such that ratios differ from 1."""
         tokens = tokens_of_sample(self.model)
-        return sample_of(self.rows, rows_of_sample(self.rows, self.visited, tokens), tokens)
+        found = sample_of(self.rows, rows_of_sample(self.rows, self.visited, tokens), tokens)
+        if self.drawn is None:
+            return found
+        with self.awake(), self.in_evaluation(found.rows) as twin:
+            now = -twin.all_losses(self.temperature)
+        return replace(found, rows=varied(found.rows, now.cpu().numpy(), self.settings))
+
+    @cached_property
+    def settings(self) -> Any:
+        """A copy of the spec: what a check reads is not read by the training."""
+        return self.spec.model_copy(deep=True)
+
+    @property
+    def temperature(self) -> float:
+        """The temperature of the objective's log-probabilities."""
+        return 1.0 if self.drawn is None else self.settings.generation.temperature
+
+    def with_scale(self, loss: float) -> Tensor:
+        """A loss to compare: where those of good and bad answers cancel, beside the mean size of what they add up."""
+        sizes = self.sample.rows.values.get(ADVANTAGE)
+        return torch.tensor([loss] if sizes is None else [loss, float(np.abs(sizes).mean())])
 
     @property
     def every(self) -> Indices:
@@ -278,6 +313,10 @@ class Subject:
 
         Otherwise an adapter at its start would equal the base whatever is wrong.
         """
+        if self._is_awake:
+            yield
+            return
+        self._is_awake = True
         changed = {
             weight: weight.detach().clone()
             for name, weight in self.trained.items()
@@ -291,6 +330,7 @@ class Subject:
         try:
             yield
         finally:
+            self._is_awake = False
             with torch.no_grad():
                 for weight, before in changed.items():
                     weight.copy_(before)

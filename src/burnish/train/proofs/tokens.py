@@ -42,6 +42,8 @@ def unlearned(subject: Subject) -> Answer:
 
 def ends(subject: Subject) -> Answer:
     stops, rows, longest = subject.stop_ids, subject.rows, subject.spec.render.max_length
+    if subject.drawn is not None:
+        return skipped("the rows are sampled: see `completions`")
     if not stops:
         return skipped("the tokenizer has no token that ends a turn" if subject.tokenizer else "there is no tokenizer")
     turns = ended = 0

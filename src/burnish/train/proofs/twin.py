@@ -55,10 +55,10 @@ class Plain:
         parts = [trunk(input_ids=self._ids(span)[None], use_cache=False) for span in self._spans(batch)]
         return torch.cat([part.last_hidden_state[0] for part in parts])
 
-    def all_losses(self) -> Tensor:
+    def all_losses(self, temperature: float = 1.0) -> Tensor:
         """ce [K] of the learned tokens of all rows."""
         rows = range(len(self.rows))
-        return torch.cat([self._losses(span) for row in rows for span in self.rows.spans(row)])
+        return torch.cat([self._losses(span, temperature) for row in rows for span in self.rows.spans(row)])
 
     def log_probs(self, row: int) -> Tensor:
         """The log-probability of the learned tokens of each sequence of a row [width]."""

@@ -57,6 +57,11 @@ class Judged:
     def __init__(self, sampler: Sampler, rewards: Sequence[Reward], passes: ForwardPasses):
         self._sampler, self._rewards, self._passes = sampler, rewards, passes
 
+    @property
+    def stop_ids(self) -> frozenset[int]:
+        """Tokens that end a completion."""
+        return self._sampler.stop_ids
+
     def sample(
         self, prompts: list[Prompt], copies: int, temperature: float, seed: int, phase: str = "rollout"
     ) -> Sampled:

@@ -18,6 +18,7 @@ from burnish.train.batches import Cursor
 from burnish.train.objectives.surrogate import ENGINE
 from burnish.train.rollout.estimate import Estimated, Estimator
 from burnish.train.rollout.judged import Judged, Sampled
+from burnish.train.rollout.per_token import ReferencePass
 from burnish.train.rollout.plan import RolloutPlan, Update
 from burnish.train.rollout.prompts import Prompts
 from burnish.train.rollout.sampler import seed_of
@@ -28,6 +29,8 @@ class Rollouts:
     """The material of a training on rollouts."""
 
     is_fixed = False
+    reference: ReferencePass | None = None
+    """The pass of the reference, for the checks."""
 
     def __init__(
         self,
@@ -41,6 +44,8 @@ class Rollouts:
     ):
         self._spec, self._prompts, self._judged, self._plan = spec, prompts, judged, plan
         self._folder, self._estimate, self._width = folder, estimate, width
+        self.proves_only: Indices | None = None
+        """The prompts of the only rollout, if nothing is trained on it."""
         self._now: Rollout | None = None
         self._places: dict[int, Indices] = {}  # Rollout.prompts by number: results are read some steps later
 
@@ -56,6 +61,21 @@ class Rollouts:
         rows = np.flatnonzero(np.isin(rollout.prompts, update.part))
         used = rows[rollout.used[rows]]
         return rollout.rows, used if len(used) else rows
+
+    @property
+    def stop_ids(self) -> frozenset[int]:
+        """Tokens that end a completion."""
+        return self._judged.stop_ids
+
+    def first(self) -> Rollout:
+        """The first rollout that steps use, made in the weights of now. Errors: those of `at`."""
+        if self.proves_only is not None:
+            every = np.arange(len(self.proves_only))
+            return self._rollout(Update(0, 0, self.proves_only, every))
+        cursor = Cursor()
+        while not len((update := self._plan.update(cursor)).part):  # all of its prompts are left out
+            cursor = self._plan.after(cursor)
+        return self._rollout(update)
 
     def of_dataset(self, cursor: Cursor, rows: Indices) -> Indices:
         update = self._plan.update(cursor)
@@ -129,7 +149,7 @@ class Rollouts:
         seed = seed_of(spec.seed, f"rollout {update.rollout}")
         found = self._judged.sample(prompts, spec.group_size, spec.generation.temperature, seed)
         left_out = np.isnan(found.totals)
-        if spec.mask_truncated:
+        if spec.mask_truncated and self.proves_only is None:  # otherwise they are truncated early
             left_out |= np.array([answer.end is None for answer in found.answers]).reshape(left_out.shape)
         made = self._estimate(self._rows(found, left_out.flatten()), found, left_out)
         entropy = [-value for answer in found.answers for value in answer.log_probs]

@@ -32,6 +32,16 @@ class Sampler:
         self._batch_size = spec.batch_size
         self._engine: TransformersEngine | None = None
 
+    @property
+    def stop_ids(self) -> frozenset[int]:
+        """Tokens that end a completion: those of the template, and the model's own."""
+        own: Any = self._passes.scorer.causal.generation_config.eos_token_id
+        return frozenset(self._stop_ids) | frozenset(own if isinstance(own, list) else [] if own is None else [own])
+
+    def shorten(self, most: int) -> None:
+        """Sample at most this many tokens of each completion."""
+        self._longest = min(self._longest, most)
+
     def sample(
         self, prompts: Sequence[Sequence[int]], temperature: float, seed: int, progress: Callable[[int, int], None]
     ) -> list[Answer]:

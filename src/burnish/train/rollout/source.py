@@ -10,6 +10,7 @@ from burnish.core.events import Note
 from burnish.specs.rl import RolloutSpec
 from burnish.train.batches import Material, StepPlan, Visits
 from burnish.train.passes import Passes
+from burnish.train.proofs.sample import tokens_of_sample
 from burnish.train.rewards.reward import Reward
 from burnish.train.rollout.estimate import MakeEstimator
 from burnish.train.rollout.judged import HeldOutPrompts, Judged
@@ -63,8 +64,6 @@ class RolloutSource:
         if plan.updates > 1 and any(rates):
             text = "dropout changes the probabilities between the steps on a rollout, and so their ratios"
             passes.emit(Note(level="warning", text=f"{text}: set method.dropout to 0"))
-        if spec.prove == "auto":
-            passes.emit(Note(text="the checks of `prove` are not run: the rows of this training do not exist yet"))
         sampling = spec.generation
         if spec.max_engine_ratio is not None and (sampling.top_p < 1 or sampling.top_k is not None):
             text = "generation.top_p and generation.top_k change the probabilities of what is sampled"
@@ -72,8 +71,13 @@ class RolloutSource:
         sampler = Sampler(passes, self._tokenizer, sampling, self._stop_ids)
         judged = Judged(sampler, self._rewards, passes)
         width = self.width if passes.scorer.shares_prompts else 1
-        estimate = self._make_estimator(spec, passes, self._reference(passes), plan.updates)
+        reference = self._reference(passes)
+        estimate = self._make_estimator(spec, passes, reference, plan.updates)
         rollouts = Rollouts(spec, self._prompts, judged, plan, self._folder, estimate, width)
+        rollouts.reference = reference
+        if only_proves:
+            rollouts.proves_only = visits.rows
+            sampler.shorten(tokens_of_sample(passes.scorer.model) // 4)
         if self._held_out is None:
             return rollouts, None
         return rollouts, HeldOutPrompts(self._held_out, judged, spec.eval_temperature, spec.seed)

@@ -1,15 +1,20 @@
 """Checks of objectives on several sequences of a row: shared prompts, the preferred answer, the reference."""
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from burnish.models.probing import evaluating
 from burnish.train.batches import Batch
 from burnish.train.objectives.kto import LABEL
 from burnish.train.objectives.pairs import REFERENCE, log_probs_of
+from burnish.train.objectives.surrogate import ADVANTAGE, OLD
+from burnish.train.objectives.surrogate import REFERENCE as DIVERGED_FROM
+from burnish.train.proofs.objectives.leaf import Leaf
 from burnish.train.proofs.question import Answer, Question, fails, holds, skipped
 from burnish.train.proofs.subject import Subject
 
@@ -23,10 +28,15 @@ def shared_prompt(subject: Subject) -> Answer:
     if rows.width < 2:
         return skipped("a row is one sequence")
     for row in subject.visited[:_ROWS].tolist():
-        prompts = [rows.ids[span][: int(np.argmax(rows.weights[span] != 0))] for span in rows.spans(row)]
+        prompts = [rows.ids[span][: _first_learned(rows.weights[span])] for span in rows.spans(row)]
         if any(not np.array_equal(prompt, prompts[0]) for prompt in prompts[1:]):
             return fails(f"the answers of row {rows.row_ids[row]} follow different prompts")
     return holds("the tokens before the first learned one are the same in all sequences of a row")
+
+
+def _first_learned(weights: NDArray[np.float32]) -> int:
+    """The place of the first learned token, the end where there is none: a completion that is left out."""
+    return int(np.argmax(weights != 0)) if weights.any() else len(weights)
 
 
 def preferred(subject: Subject) -> Answer:
@@ -36,17 +46,23 @@ def preferred(subject: Subject) -> Answer:
     and ipo and smoothed losses reverse it once an answer is preferred by more than they want.
     """
     rows = subject.sample.rows
-    if rows.width != 2 and LABEL not in rows.values:
+    is_judged = rows.width == 2 or LABEL in rows.values if subject.drawn is None else ADVANTAGE in rows.values
+    if not is_judged:
         return skipped("no answer is preferred to another")
     for batch in subject.batches():
+        batch = replace(
+            batch, token_values=_without(batch.token_values, DIVERGED_FROM)
+        )  # a divergence has its own sign
         with evaluating(subject.model):
-            leaf = Indifferent(subject.scorer, batch)
+            leaf = Leaf(subject.scorer, _indifferent(batch))
             loss = subject.objective.score(leaf, batch, subject.whole).loss
             (found,) = torch.autograd.grad(loss, leaf.losses, allow_unused=True)
         if found is None:
             return skipped("the objective reads no log-probabilities")
         slopes = batch.sums(found)  # [S]
-        if rows.width == 2:
+        if ADVANTAGE in batch.values:
+            signs = batch.values[ADVANTAGE].flatten().sign() * (batch.counts > 0)
+        elif rows.width == 2:
             signs = torch.tensor([1.0, -1.0], device=slopes.device).repeat(len(batch.rows))
         else:
             signs = torch.where(batch.values[LABEL] > 0.5, 1.0, -1.0)
@@ -62,6 +78,8 @@ def reference(subject: Subject) -> Answer:
     if reference is None or reference != "base":
         return skipped("the objective has no reference" if reference is None else "the reference is another model")
     rows = subject.sample.rows
+    if subject.drawn is not None:
+        return _reference_of_rollouts(subject)
     if REFERENCE in rows.values:
         if subject.is_started:
             return skipped("the training is resumed")
@@ -77,30 +95,35 @@ def reference(subject: Subject) -> Answer:
     return subject.compare(found, expected, "log-probabilities of the reference, and of the base row by row")
 
 
+def _reference_of_rollouts(subject: Subject) -> Answer:
+    """Computed now, as for a later rollout: before the first step the model is its own reference."""
+    assert subject.drawn is not None
+    compute, rows = subject.drawn.reference, subject.sample.rows
+    if compute is None:
+        return skipped("there is no KL divergence")
+    with subject.awake():
+        subject.model.train()
+        found = torch.from_numpy(compute(rows))
+        with subject.in_evaluation() as plain, subject.base_layers_only():
+            expected = -plain.all_losses(subject.temperature)
+    return subject.compare(found, expected, "log-probabilities of the reference, and of the base token by token")
+
+
 def _log_probs(subject: Subject) -> Tensor:
     """Of the base, whose weights are those of the model without its adapter."""
     with subject.in_evaluation() as plain, subject.base_layers_only():
         return torch.stack([plain.log_probs(row) for row in range(len(subject.sample.rows))])
 
 
-class Indifferent:
-    """A Forward whose losses of tokens are a leaf: as under the reference, or about 0, so that Δ is 0."""
+def _without(values: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    return {key: value for key, value in values.items() if key != name}
 
-    def __init__(self, scorer: Any, batch: Batch):
-        self._scorer = scorer
-        losses = torch.full_like(batch.weights, _CERTAIN)  # [K]
-        if REFERENCE in batch.values:
-            losses = (-batch.values[REFERENCE].flatten() / batch.counts)[batch.sequences]
-        self.losses = losses.requires_grad_()
 
-    def token_losses(self, batch: Batch, temperature: float = 1.0) -> Tensor:
-        return self.losses
-
-    def __call__(self, batch: Batch, normaliser: float) -> tuple[Tensor, Tensor]:
-        return (self.losses * batch.weights).sum() / normaliser, self.losses.detach()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._scorer, name)
+def _indifferent(batch: Batch) -> Tensor:
+    """Losses [K] of tokens as under the reference, or before the first step on a rollout, or about 0: Δ is 0."""
+    if REFERENCE in batch.values:
+        return (-batch.values[REFERENCE].flatten() / batch.counts)[batch.sequences]
+    return -batch.token_values[OLD] if OLD in batch.token_values else torch.full_like(batch.weights, _CERTAIN)
 
 
 AT_START = (
