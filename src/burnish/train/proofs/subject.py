@@ -98,7 +98,7 @@ class Subject:
     """True if the weights are no longer those of step 0."""
     drawn: Drawn | None = None
     """Given where the rows are sampled."""
-    _is_awake: bool = False
+    _is_perturbed: bool = False
 
     @property
     def tokenizer(self) -> Any:
@@ -136,7 +136,7 @@ class Subject:
         found = sample_of(self.rows, rows_of_sample(self.rows, self.visited, tokens), tokens)
         if self.drawn is None:
             return found
-        with self.awake(), self.in_evaluation(found.rows) as twin:
+        with self.perturbed(), self.in_evaluation(found.rows) as twin:
             now = -twin.all_losses(self.temperature)
         return replace(found, rows=varied(found.rows, now.cpu().numpy(), self.settings))
 
@@ -313,10 +313,10 @@ class Subject:
 
         Otherwise an adapter at its start would equal the base whatever is wrong.
         """
-        if self._is_awake:
+        if self._is_perturbed:
             yield
             return
-        self._is_awake = True
+        self._is_perturbed = True
         changed = {
             weight: weight.detach().clone()
             for name, weight in self.trained.items()
@@ -330,7 +330,7 @@ class Subject:
         try:
             yield
         finally:
-            self._is_awake = False
+            self._is_perturbed = False
             with torch.no_grad():
                 for weight, before in changed.items():
                     weight.copy_(before)

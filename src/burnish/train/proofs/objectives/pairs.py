@@ -101,7 +101,7 @@ def _reference_of_rollouts(subject: Subject) -> Answer:
     compute, rows = subject.drawn.reference, subject.sample.rows
     if compute is None:
         return skipped("there is no KL divergence")
-    with subject.awake():
+    with subject.perturbed():
         subject.model.train()
         found = torch.from_numpy(compute(rows))
         with subject.in_evaluation() as plain, subject.base_layers_only():
