@@ -9,7 +9,7 @@ from burnish.cli.entry import StageEntry
 from burnish.cli.main import app
 from burnish.core.catalog import stages
 from burnish.core.errors import CODES, AskError, DataError, MachineError, ModelError, RunError
-from burnish.core.recipes.aliases import ALIASES, DIFFERS, NOT_NEEDED
+from burnish.core.recipes.aliases import ALIASES, DIFFERS, NOT_NEEDED, ON_REWARDS
 from burnish.specs.base import Runtime, Spec, Takes, marks_of
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -40,9 +40,13 @@ def names_page() -> str:
     theirs: dict[str, list[str]] = {}
     for name, ours in ALIASES.items():
         theirs.setdefault(ours, []).append(f"`{name}`")
+    for name, (ours, _) in ON_REWARDS.items():
+        theirs.setdefault(ours, []).append(f"`{name}`")
     lines += [f"| `{ours}` | {', '.join(theirs[ours])} |" for ours in sorted(theirs)]
     lines += ["", "## The same setting, another meaning", "", "| elsewhere | in burnish | |", "| --- | --- | --- |"]
-    lines += [f"| `{name}` | `{ALIASES[name]}` | {how} |" for name, how in sorted(DIFFERS.items())]
+    meanings = [(name, ALIASES[name], how) for name, how in DIFFERS.items()]
+    meanings += [(name, ours, how) for name, (ours, how) in ON_REWARDS.items()]
+    lines += [f"| `{name}` | `{ours}` | {how} |" for name, ours, how in sorted(meanings)]
     lines += ["", "## Not needed", "", "| elsewhere | |", "| --- | --- |"]
     lines += [f"| `{name}` | {why} |" for name, why in sorted(NOT_NEEDED.items())]
     return "\n".join([*lines, ""])

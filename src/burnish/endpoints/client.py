@@ -36,7 +36,7 @@ class Reply:
 
 
 class Endpoint:
-    """One model of an endpoint. `counts` has the replies `asked` for, `cached`, and the `retries`.
+    """One model of an endpoint. `counts` has the replies `requested`, those `cached`, and the `retries`.
 
     `cache` is a folder shared by all runs; `calls` a file of the run that counts requests across its attempts.
     Errors: AskError `ask.missing-key` if the variable with the API key is not set.
@@ -58,7 +58,7 @@ class Endpoint:
         self._headers = _authorization(spec.api_key_env)
 
     def reply_to(self, conversations: Sequence[Messages]) -> list[Reply]:
-        """A reply to each conversation, in order. Equal conversations are asked once.
+        """A reply to each conversation, in order. Equal conversations are sent once.
 
         Errors: MachineError `machine.no-answer` after the last retry, or if the endpoint refuses the request;
         RunError `run.call-limit`. The first one stops the requests that have not been sent.
@@ -99,7 +99,7 @@ class Endpoint:
             self.counts[name] += 1
 
     def _reply(self, key: str, request: dict[str, Any]) -> Reply:
-        self._count("asked")
+        self._count("requested")
         stored = None if self._cache is None else self._cache.get(key)
         if stored is not None and (reply := _reply_in(stored)) is not None:
             self._count("cached")
@@ -121,12 +121,12 @@ class Endpoint:
                 self._count("retries")
                 self._stop.wait(max(wait, self._backoff * 2 ** (attempt - 1) * (1 + jitter.random() / 4)))
             if self._stop.is_set():
-                raise self._failed("was not asked, because another request failed")
+                raise self._failed("was not sent, because another request failed")
             if limit := self._calls.book(self._max_calls, self._max_tokens):
                 raise RunError(
                     "run.call-limit",
                     f"{self.name}: the limit is reached ({limit}, {self.calls:,} calls)",
-                    "raise the limit and run it again: it resumes, and replies in the cache are not asked again",
+                    "raise the limit and run it again: it resumes, and replies in the cache are not requested again",
                 )
             wait = 0.0
             try:

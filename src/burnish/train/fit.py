@@ -183,7 +183,8 @@ def fit(
     proofs.publish(ctx)
     ledger.publish(journal, rows.row_ids, ctx.out / "rows.parquet", type)
     weights = objective.row_weights(rows, np.arange(len(rows)))
-    curve.draw(type.read(journal), weights, state.evaluations, ctx.out / "loss.png", objective.per)
+    score = None if material.is_fixed else "reward"
+    curve.draw(type.read(journal), weights, state.evaluations, ctx.out / "loss.png", objective.per, score)
     provenance = {"resumed": loop.lineage} if loop.lineage else {}
     return Fitted(_measures(state, plan, rows, resumed_from, measure) | saved, provenance)
 

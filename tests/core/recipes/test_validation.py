@@ -4,7 +4,7 @@ import pytest
 
 from burnish.core.catalog import stages
 from burnish.core.errors import AskError
-from burnish.core.recipes.aliases import ALIASES, DIFFERS, NOT_NEEDED
+from burnish.core.recipes.aliases import ALIASES, DIFFERS, NOT_NEEDED, ON_REWARDS
 from burnish.core.recipes.recipe import nested, recipe_of
 from burnish.core.recipes.validation import MAX_DEPTH, all_specs, check_plain, make_spec
 from burnish.specs.base import types_within
@@ -37,7 +37,7 @@ def test_every_alias_points_to_an_existing_setting():
         for prefix, spec in all_specs(row.spec_type())
         for key in spec.__pydantic_fields__
     }
-    assert set(ALIASES.values()) <= known
+    assert set(ALIASES.values()) | {ours for ours, _ in ON_REWARDS.values()} <= known
     assert ALIASES.keys() & NOT_NEEDED.keys() == {"max_completion_length"}  # grpo has it, preferences do not
     assert DIFFERS.keys() <= ALIASES.keys()
     own = {name for name in known if "." not in name}
@@ -264,6 +264,14 @@ def test_the_names_that_other_tools_have_for_a_setting_of_a_preference_or_reward
         error = refused(stages()[stage].spec_type(), {"base": "hub:a/b", "data": "step:x", **needed, theirs: 1})
         differs = f", {DIFFERS[theirs]}" if theirs in DIFFERS else ""
         assert (error.what, error.fix) == (f"unknown key '{theirs}'", f"burnish calls it {ours}{differs}")
+
+
+@pytest.mark.parametrize("theirs", ON_REWARDS)
+def test_a_name_that_means_something_else_in_a_training_on_rewards_leads_to_its_setting(theirs):
+    ours, differs = ON_REWARDS[theirs]
+    given = {"base": "hub:a/b", "data": "step:x", "rewards": [{"kind": "number"}], theirs: 1}
+    error = refused(stages()["grpo"].spec_type(), given)
+    assert (error.what, error.fix) == (f"unknown key '{theirs}'", f"burnish calls it {ours}, {differs}")
 
 
 @pytest.mark.parametrize("ours", NAMES_OF_OTHER_TOOLS)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.reporting.curve import draw, smoothed, step_losses
@@ -51,6 +52,22 @@ def test_the_smoothed_line_keeps_a_constant_and_a_straight_line_up_to_its_ends()
 def test_the_smoothed_line_does_not_lag_behind_a_fall():
     losses = np.where(np.arange(2000) < 700, 4.0, 1.0)
     assert abs(int(np.argmax(smoothed(losses) < 2.5)) - 700) <= 1
+
+
+@pytest.mark.parametrize("steps", [1, 40])
+def test_a_training_on_rewards_is_drawn_with_its_reward_above_its_loss(tmp_path, monkeypatch, steps):
+    type, drawn = LedgerType(("weight", "reward")), []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, target: drawn.append(figure))
+    records = [
+        type.record(np.arange(2), 0, step, np.array([[0.5, 1.5], [1, 3], [step, step + 1]]), np.array([4, 4]))
+        for step in range(1, steps + 1)
+    ]
+    draw(np.concatenate(records), np.ones(2), [(0, 1.0), (steps, 2.0)], tmp_path / "loss.png", "token", "reward")
+    reward, loss = drawn[0].axes
+    assert (reward.get_ylabel(), loss.get_ylabel(), loss.get_xlabel()) == ("reward", "loss", "step")
+    assert reward.lines[0].get_ydata() == pytest.approx(np.arange(1, steps + 1) + 0.5)
+    assert loss.lines[0].get_ydata() == pytest.approx(np.full(steps, 1.25))
+    assert reward.lines[-1].get_ydata().tolist() == [1.0, 2.0]
 
 
 @pytest.mark.parametrize("steps", [1, 3, 40])

@@ -9,7 +9,7 @@ from burnish.core.errors import AskError, DataError, MachineError, RunError
 from burnish.data.document import make_row
 from burnish.specs.rewards import Reward
 from burnish.train.rewards.judge import conversation_text
-from burnish.train.rewards.reward import total
+from burnish.train.rewards.reward import counts_of, total
 from completions import completion
 
 
@@ -62,6 +62,7 @@ def test_a_reply_without_a_score_stops_the_run_or_is_skipped_and_counted(server,
     assert found.totals == [None, None]
     assert problem in found.why_none(0)
     assert judge.unreadable == 2
+    assert counts_of([judge]) == {"judge/calls": 2, "judge/tokens": judge.endpoint.tokens, "judge/unreadable": 2}
 
 
 def test_a_reply_that_was_cut_off_has_no_score(server, build):

@@ -214,6 +214,28 @@ def test_rewards_that_apply_to_no_completion_are_an_error(run_grpo):
         run_grpo("run", rewards=(Never(),))
 
 
+def test_what_a_reward_counts_is_a_metric_of_the_rollout(run_grpo, prompts_of):
+    class Counts:
+        """One call for each completion."""
+
+        name, weight, calls = "judge", 1.0, 0
+
+        def __call__(self, completions):
+            self.calls += len(completions)
+            return [Rewarded(float(len(one.ids) % 3)) for one in completions]
+
+        @property
+        def counts(self):
+            return {"calls": self.calls}
+
+        def close(self):
+            pass
+
+    ran = run_grpo("run", rewards=(Counts(),), max_steps=2, held_out=prompts_of(4, 100))
+    assert ran.metrics("reward/judge/calls") == [12.0, 12.0]
+    assert ran.metrics("eval_reward/judge/calls") == [4.0, 4.0]
+
+
 def out_of_memory(monkeypatch, target, name, times):
     """The first calls of a method raise what torch raises when memory runs out."""
     calls, method = 0, getattr(target, name)

@@ -169,6 +169,11 @@ _QLORA = "4 bits are kind: qlora"
 _STEP = "the rows of one optimizer step: rows per device × accumulated steps × devices"
 _CONTINUED = "where an adapter is merged first, and a new one is trained on it"
 _HELD_OUT = "whose validation split is evaluated: set split.validation where the rows are prepared"
+ON_REWARDS = {
+    "loss_type": ("normalisation", "grpo is sequence, dapo and bnpo are token, dr_grpo is constant"),
+    "beta": ("kl_coefficient", "TRL's weight of the divergence from the reference"),
+}
+"""Other tool's name → what burnish calls it in a training on rewards, and how it differs."""
 DIFFERS = {
     "loss_type": "TRL's sigmoid_norm is loss: sigmoid with length_normalised: true, its sft term is sft_weight",
     "pref_loss": "a stage of its own for orpo, simpo and kto_pair (kto); the others are values of dpo's loss",

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from burnish.core.errors import AskError
 from burnish.core.naming import nearest
-from burnish.core.recipes.aliases import ALIASES, DIFFERS, NOT_NEEDED
+from burnish.core.recipes.aliases import ALIASES, DIFFERS, NOT_NEEDED, ON_REWARDS
 from burnish.core.recipes.yaml import MAX_DEPTH, Where, at
 from burnish.specs.base import Spec, takes_list_of_plain, types_within
 
@@ -174,8 +174,9 @@ def suggestion(spec_type: type[Spec], path: Where) -> str:
     name = str(path[-1])
     everywhere = [f"{prefix}{key}" for prefix, spec in all_specs(spec_type) for key in spec.__pydantic_fields__]
     alias = ALIASES.get(name)
-    if alias in everywhere:
-        return f"burnish calls it {alias}{', ' + DIFFERS[name] if name in DIFFERS else ''}"
+    for ours, differs in ((alias, DIFFERS.get(name)), ON_REWARDS.get(name, (None, None))):
+        if ours in everywhere:
+            return f"burnish calls it {ours}{f', {differs}' if differs else ''}"
     if name in NOT_NEEDED:
         return NOT_NEEDED[name]
     if len(path) == 1:

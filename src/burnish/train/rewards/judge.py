@@ -45,6 +45,11 @@ class Judge:
             results[index] = self._rewarded(reply, completions[index])
         return results
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Requests and tokens of the endpoint so far, and replies without a score."""
+        return {"calls": self.endpoint.calls, "tokens": self.endpoint.tokens, "unreadable": self.unreadable}
+
     def close(self) -> None:
         """End waiting requests."""
         self.endpoint.close()

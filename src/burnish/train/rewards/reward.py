@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from burnish.core.errors import BurnishError, RunError
 from burnish.core.faults import is_out_of_memory, reason
@@ -63,6 +63,22 @@ class Reward(Protocol):
     def close(self) -> None:
         """Free what it holds: a model, connections, processes."""
         ...
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A reward that counts what it uses, such as the calls of an endpoint."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """By name, since the reward was made or longer."""
+        ...
+
+
+def counts_of(rewards: Sequence[Reward]) -> dict[str, int]:
+    """`NAME/COUNT` of all rewards that count."""
+    each = [(reward.name, reward.counts) for reward in rewards if isinstance(reward, Counting)]
+    return {f"{name}/{what}": number for name, counts in each for what, number in counts.items()}
 
 
 @dataclass(frozen=True)

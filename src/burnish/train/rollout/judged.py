@@ -1,8 +1,8 @@
 """Completions of prompts with their rewards, in training and for validation prompts."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from burnish.core.events import Progress
 from burnish.models.engines.protocol import Answer
 from burnish.train.checkpoints.checkpoint import capture_randomness, restore_randomness
 from burnish.train.passes import ForwardPasses
-from burnish.train.rewards.reward import Completion, Reward, Rewards, total
+from burnish.train.rewards.reward import Completion, Reward, Rewards, counts_of, total
 from burnish.train.rollout.prompts import Prompt, Prompts
 from burnish.train.rollout.sampler import Sampler, seed_of
 
@@ -24,6 +24,8 @@ class Sampled:
     prompts: list[Prompt]
     answers: list[Answer]
     rewards: Rewards
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """What the rewards counted meanwhile, as `counts_of` names it."""
 
     @property
     def copies(self) -> int:
@@ -45,6 +47,7 @@ class Sampled:
             given = [item.value for item in found if item.value is not None]
             if given:
                 values[f"reward/{name}"] = float(np.mean(given))
+        values |= {f"reward/{name}": float(number) for name, number in self.counts.items()}
         values["answer_tokens"] = float(np.mean([len(answer.ids) for answer in self.answers]))
         values["truncated"] = float(np.mean([answer.end is None for answer in self.answers]))
         values["unrewarded"] = len(self.rewards.unrewarded) / len(self.answers)
@@ -78,6 +81,7 @@ class Judged:
             Completion(prompt.row, prompt.messages, answer.text, answer.ids, answer.finish_reason, prompt.reference)
             for prompt, answer in zip([p for p in prompts for _ in range(copies)], answers, strict=True)
         ]
+        before = counts_of(self._rewards)
         randomness = capture_randomness()  # a reward of a plugin may draw numbers
         try:
             rewards = total(self._rewards, completions, copies)
@@ -90,7 +94,8 @@ class Judged:
                 f"{rewards.why_none(0)}",
                 "set `answer` to the column with the reference, or use rewards that need none",
             )
-        return Sampled(prompts, answers, rewards)
+        counts = {name: number - before[name] for name, number in counts_of(self._rewards).items()}
+        return Sampled(prompts, answers, rewards, counts)
 
 
 class HeldOutPrompts:

@@ -117,6 +117,7 @@ def test_long_prompts_are_dropped_and_counted_where_asked(base, tmp_path):
         ({"mini_batches": 9}, "at least one prompt"),
         ({"kl_coefficient": 0.1, "kl_estimator": "k1", "unbiased_kl": False}, "zero on average"),
         ({"kl_estimator": "k3"}, "kl_estimator without kl_coefficient"),
+        ({"reference": "file:other", "kl_coefficient": 0}, "reference without kl_coefficient: set it above 0"),
         ({"kl_coefficient": 0, "kl_in": "loss", "unbiased_kl": True}, "kl_in, unbiased_kl without kl_coefficient"),
         ({"kl_coefficient": 0.1, "kl_in": "reward", "unbiased_kl": True}, "no meaning for kl_in: reward"),
         ({"kl_coefficient": 0.1, "kl_estimator": "k2", "unbiased_kl": True}, "no meaning for kl_estimator: k2"),

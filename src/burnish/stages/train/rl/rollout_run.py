@@ -1,5 +1,6 @@
 """A training on rollouts, shared by the stages grpo and ppo: prompts, rewards, the reference."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from burnish.train.objectives.objective import Objective
 from burnish.train.passes import ForwardPasses, Passes
 from burnish.train.rewards.build import build_rewards, close_rewards
 from burnish.train.rewards.reference import reference_of
+from burnish.train.rewards.reward import counts_of
 from burnish.train.rollout.estimate import MakeEstimator
 from burnish.train.rollout.per_token import ReferencePass, log_probs
 from burnish.train.rollout.prompts import Prompts
@@ -47,7 +49,8 @@ class RolloutRun:
                 micro_batch_tokens=run.resolved.micro_batch_tokens,
                 reference=self._reference,
             )
-            return run.train(objective, source=source)
+            outcome = run.train(objective, source=source)
+            return replace(outcome, measures={**outcome.measures, **counts_of(rewards)})
         finally:
             close_rewards(rewards)
 
