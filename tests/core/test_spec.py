@@ -158,7 +158,6 @@ def test_epochs_and_warm_up_have_a_bound():
         TrainSpec(data="file:x", schedule={"warmup": 1e300})
 
 
-@pytest.mark.parametrize("kind", ["lora", "qlora"])
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
@@ -168,14 +167,17 @@ def test_epochs_and_warm_up_have_a_bound():
         ("targets", "q_proj,v_proj", "'q_proj,v_proj' is more than one name: write [q_proj, v_proj]"),
         ("targets", ["o_proj", "q_proj v_proj"], "'q_proj v_proj' is more than one name: write [q_proj, v_proj]"),
         ("train_fully", "lm_head, embed_tokens", "'lm_head, embed_tokens' is more than one name"),
+        ("modules", "norm,v_proj", "'norm,v_proj' is more than one name: write [norm, v_proj]"),
+        ("modules", ["layers.3.mlp", "a, b,"], "'a, b,' is more than one name: write [a, b]"),
     ],
 )
-def test_targets_of_other_tools_are_refused_before_anything_runs(kind, field, value, words):
-    settings = {"base": "hub:a/b", "data": "step:x", "method": {"kind": kind, field: value}}
-    with pytest.raises(AskError) as caught:
-        make_spec(SftSpec, settings, lambda _: "")
-    assert caught.value.what.startswith(f"'method.{field}': {words}")
-    assert "\n" not in caught.value.what
+def test_targets_of_other_tools_are_refused_before_anything_runs(field, value, words):
+    for kind in ("freeze",) if field == "modules" else ("lora", "qlora"):
+        settings = {"base": "hub:a/b", "data": "step:x", "method": {"kind": kind, field: value}}
+        with pytest.raises(AskError) as caught:
+            make_spec(SftSpec, settings, lambda _: "")
+        assert caught.value.what.startswith(f"'method.{field}': {words}")
+        assert "\n" not in caught.value.what
 
 
 @pytest.mark.parametrize("template", ["llama3", "qwen", "chat_template.jinja", "### Instruction:"])

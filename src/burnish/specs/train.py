@@ -18,6 +18,15 @@ _ALL_OF_OTHER_TOOLS = ("all", "all_linear")
 """What other tools call `targets: all-linear`."""
 
 
+def _one_name_each(given: Any) -> Any:
+    """One or several names of modules. ValueError for a list of names that is written as one."""
+    for name in cast(list[Any], given) if isinstance(given, list) else [given]:
+        words = [word for word in re.split(r"[,\s]+", name) if word] if isinstance(name, str) else []
+        if len(words) > 1:
+            raise ValueError(f"'{name}' is more than one name: write [{', '.join(words)}]")
+    return given  # pyright: ignore[reportUnknownVariableType]
+
+
 class LoraSpec(Spec):
     """LoRA: train two small matrices next to each frozen weight."""
 
@@ -56,13 +65,10 @@ class LoraSpec(Spec):
     @field_validator("targets", "train_fully", mode="before")
     @classmethod
     def each_name_is_one_module(cls, given: Any, info: ValidationInfo) -> Any:
-        for name in cast(list[Any], given) if isinstance(given, list) else [given]:
-            if name in _ALL_OF_OTHER_TOOLS and info.field_name == "targets":
+        for name in _ALL_OF_OTHER_TOOLS if info.field_name == "targets" else ():
+            if given == name or (isinstance(given, list) and name in given):
                 raise ValueError(f"'{name}' is written all-linear")
-            words = re.split(r"[,\s]+", name.strip()) if isinstance(name, str) else []
-            if len(words) > 1:
-                raise ValueError(f"'{name}' is more than one name: write [{', '.join(words)}]")
-        return given  # pyright: ignore[reportUnknownVariableType]
+        return _one_name_each(given)
 
     @model_validator(mode="after")
     def experts_take_plain_lora(self) -> "LoraSpec":
@@ -149,6 +155,8 @@ class FreezeSpec(WholeModelSpec):
     """Also train the output head; a head that shares its weight with the embedding trains both."""
     train_embeddings: bool = False
     """Also train the input embedding."""
+
+    _each_name_is_one_module = field_validator("modules", mode="before")(_one_name_each)
 
     @model_validator(mode="after")
     def something_is_trained_and_named_once(self) -> "FreezeSpec":
