@@ -10,7 +10,7 @@ from burnish.core.faults import first_line, is_out_of_memory
 from burnish.train.checkpoints.checkpoint import capture_randomness, restore_randomness
 from burnish.train.passes import StopRequestedError
 from burnish.train.proofs import adapters, examples, gradients, optimizing, packing, startup, tokens
-from burnish.train.proofs.objectives import pairs, rollouts
+from burnish.train.proofs.objectives import losses, pairs, rollouts
 from burnish.train.proofs.proof import Proof
 from burnish.train.proofs.question import Answer, Check, Question, raised, skipped
 from burnish.train.proofs.subject import Subject
@@ -26,6 +26,7 @@ QUESTIONS: tuple[Question, ...] = (
     *rollouts.AT_START,
     *tokens.QUESTIONS,
     *gradients.QUESTIONS,
+    *losses.QUESTIONS,
     *packing.QUESTIONS,
     *adapters.AT_START,
     *gradients.AT_START,

@@ -243,8 +243,18 @@ class Subject:
     @cached_property
     def plain_losses(self) -> Tensor:
         """ce [K] of the sample by the plain twin."""
-        with self.in_evaluation() as twin:
-            return twin.all_losses()
+        return self.plain_losses_at(1.0)
+
+    def plain_losses_at(self, temperature: float) -> Tensor:
+        """ce [K] of the sample by the plain twin, with logits / temperature; computed once."""
+        if temperature not in self._plain_losses:
+            with self.in_evaluation() as twin:
+                self._plain_losses[temperature] = twin.all_losses(temperature)
+        return self._plain_losses[temperature]
+
+    @cached_property
+    def _plain_losses(self) -> dict[float, Tensor]:
+        return {}
 
     @cached_property
     def compared(self) -> list[str]:
