@@ -86,6 +86,16 @@ def loss_kind_ignored(patch):
     patch.setattr(dpo.Dpo, "__init__", sigmoid)
 
 
+def sums_for_means(patch):
+    begin = dpo.Dpo.__init__
+
+    def summed(self, spec):
+        begin(self, spec)
+        self._per_token = False
+
+    patch.setattr(dpo.Dpo, "__init__", summed)
+
+
 EXHIBITS = (
     Exhibit(
         "the reference is computed with the adapter on",
@@ -155,5 +165,14 @@ EXHIBITS = (
         loss_kind_ignored,
         stage="dpo",
         settings={"loss": "hinge"},
+    ),
+    Exhibit(
+        "ipo sums log-probabilities instead of averaging them",
+        "huggingface/trl#1265 meta-pytorch/torchtune#1291",
+        "beta has another meaning for every length",
+        "formula",
+        sums_for_means,
+        stage="dpo",
+        settings={"loss": "ipo"},
     ),
 )

@@ -3,10 +3,11 @@
 import pytest
 
 from burnish.core.errors import CODES, BurnishError
-from museum import kernels, models, preferences, rows
+from museum import kernels, models, preferences, rollouts, rows
 from museum.exhibit import FALLS_BACK
 
-EXHIBITS = {exhibit.name: exhibit for room in (rows, kernels, models, preferences) for exhibit in room.EXHIBITS}
+ROOMS = (rows, kernels, models, preferences, rollouts)
+EXHIBITS = {exhibit.name: exhibit for room in ROOMS for exhibit in room.EXHIBITS}
 
 
 def unexpected(proof):

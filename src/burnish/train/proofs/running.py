@@ -57,7 +57,7 @@ def subject_of(
         return Subject(passes, material.data, spec, visited, known, is_started)
     rollout = material.first()
     known = replace(known, examples=())  # their answers are sampled
-    drawn = Drawn(rollout.prompts, material.reference, material.stop_ids)
+    drawn = Drawn(rollout.prompts, material.reference, material.stop_ids, material.longest)
     return Subject(passes, rollout.rows, spec, worth_checking(rollout.rows), known, is_started, drawn)
 
 

@@ -65,6 +65,8 @@ class Drawn:
     """The reference's log-probabilities [K] of learned tokens, as the training computes them; None without one."""
     stop_ids: frozenset[int]
     """Tokens that end a completion."""
+    longest: int
+    """The most tokens of a completion."""
 
 
 @dataclass(frozen=True)

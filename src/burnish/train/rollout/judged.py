@@ -65,6 +65,11 @@ class Judged:
         """Tokens that end a completion."""
         return self._sampler.stop_ids
 
+    @property
+    def longest(self) -> int:
+        """The most tokens of a completion."""
+        return self._sampler.longest
+
     def sample(
         self, prompts: list[Prompt], copies: int, temperature: float, seed: int, phase: str = "rollout"
     ) -> Sampled:

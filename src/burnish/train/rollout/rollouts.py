@@ -67,6 +67,11 @@ class Rollouts:
         """Tokens that end a completion."""
         return self._judged.stop_ids
 
+    @property
+    def longest(self) -> int:
+        """The most tokens of a completion."""
+        return self._judged.longest
+
     def first(self) -> Rollout:
         """The first rollout that steps use, made in the weights of now. Errors: those of `at`."""
         if self.proves_only is not None:

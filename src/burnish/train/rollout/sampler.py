@@ -28,7 +28,7 @@ class Sampler:
         stop_ids: Sequence[int],
     ):
         self._passes, self._tokenizer, self._stop_ids = passes, tokenizer, stop_ids
-        self._longest, self._top_p, self._top_k = spec.max_new_tokens, spec.top_p, spec.top_k
+        self.longest, self._top_p, self._top_k = spec.max_new_tokens, spec.top_p, spec.top_k
         self._batch_size = spec.batch_size
         self._engine: TransformersEngine | None = None
 
@@ -40,7 +40,7 @@ class Sampler:
 
     def shorten(self, most: int) -> None:
         """Sample at most this many tokens of each completion."""
-        self._longest = min(self._longest, most)
+        self.longest = min(self.longest, most)
 
     def sample(
         self, prompts: Sequence[Sequence[int]], temperature: float, seed: int, progress: Callable[[int, int], None]
@@ -68,7 +68,7 @@ class Sampler:
     def _generate(
         self, prompts: Sequence[Sequence[int]], temperature: float, seed: int, progress: Callable[[int, int], None]
     ) -> list[Answer]:
-        settings: dict[str, Any] = {"max_new_tokens": self._longest, "batch_size": self._at_once, "seed": seed}
+        settings: dict[str, Any] = {"max_new_tokens": self.longest, "batch_size": self._at_once, "seed": seed}
         if temperature:
             settings |= {"temperature": temperature, "top_p": self._top_p, "top_k": self._top_k}
         forward, emit = self._passes.scorer, self._passes.emit

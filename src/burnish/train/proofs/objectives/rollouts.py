@@ -64,7 +64,6 @@ def completions(subject: Subject) -> Answer:
     if subject.drawn is None:
         return skipped("the rows are not sampled")
     rows, ends, ended, total = subject.rows, subject.drawn.stop_ids, 0, 0
-    longest = subject.settings.generation.max_new_tokens
     for row in subject.visited[:_ROWS].tolist():
         for span in rows.spans(row):
             ids, learned = rows.ids[span], rows.weights[span] != 0
@@ -77,16 +76,16 @@ def completions(subject: Subject) -> Answer:
             if stops and stops[0] != len(ids) - 1:
                 after = len(ids) - 1 - stops[0]
                 return fails(f"{after} tokens after the end of a completion of row {rows.row_ids[row]} are learned")
-            if not stops and len(ids) - first < longest and not _fills(subject, len(ids)):
+            if not stops and len(ids) - first < subject.drawn.longest and not _fills(subject, len(ids)):
                 return fails(f"the end of a completion of row {rows.row_ids[row]} is not learned")
             total, ended = total + 1, ended + bool(stops)
     return holds(f"{total} completions are learned from their first token to their last; {ended} have ended")
 
 
 def _fills(subject: Subject, tokens: int) -> bool:
-    """Whether a sequence may have been cut by the model's context, or by `prove` itself."""
+    """Whether a sequence may have been cut by the model's context."""
     limit = getattr(subject.scorer.causal.config.get_text_config(), "max_position_embeddings", None)
-    return subject.settings.prove == "only" or (limit is not None and tokens >= limit)
+    return limit is not None and tokens >= limit
 
 
 def advantages(subject: Subject) -> Answer:
