@@ -177,7 +177,7 @@ EXHIBITS = (
     ),
     exhibit(
         "log-probabilities of generation are those of another position",
-        "PrimeIntellect-ai/prime-rl#1525 huggingface/trl#3681",
+        "PrimeIntellect-ai/prime-rl#1525",
         "ratios compare two different tokens",
         "sampled",
         engine_shifted,
