@@ -58,6 +58,22 @@ def test_a_refusal_is_not_retried_and_says_why(server, fault):
     assert len(server.seen) == 1
 
 
+def test_the_first_refusal_in_time_stops_the_requests_that_have_not_been_sent(server):
+    def answer(request):
+        if request["messages"][0]["content"] == "0":
+            server.faults.append(400)  # for a later request, which is answered before this one
+            time.sleep(0.5)
+        return "Score: 10"
+
+    server.answer = answer
+    asked = [[{"role": "user", "content": str(number)}] for number in range(60)]
+    client = endpoint(server, concurrency=2)
+    with pytest.raises(MachineError, match="refuses the request: status 400"):
+        client.reply_to(asked)
+    assert client.calls == len(server.seen) <= 3
+    assert len(client.reply_to(asked[:1])) == 1  # it can be used again
+
+
 def test_after_the_last_retry_the_last_problem_is_reported(server):
     server.faults = [500, 500, 429]
     with pytest.raises(

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ class Endpoint:
         """A reply to each conversation, in order. Equal conversations are sent once.
 
         Errors: MachineError `machine.no-answer` after the last retry, or if the endpoint refuses the request;
-        RunError `run.call-limit`. The first one stops the requests that have not been sent.
+        RunError `run.call-limit`. The first one in time stops the requests that have not been sent, and is raised.
         """
         requests = [self._request(messages) for messages in conversations]
         keys = [key_of(self._url, request) for request in requests]
@@ -69,18 +69,35 @@ class Endpoint:
         self._stop.clear()
         with ThreadPoolExecutor(self._concurrency) as pool:
             futures = {key: pool.submit(self._reply, key, request) for key, request in waiting.items()}
+            failed: list[Future[Reply]] = []
+
+            def stop_at_failure(future: Future[Reply]) -> None:
+                if not future.cancelled() and future.exception() is not None:
+                    failed.append(future)
+                    self._stop.set()
+
             try:
-                replies = {key: future.result() for key, future in futures.items()}
+                for future in futures.values():
+                    future.add_done_callback(stop_at_failure)  # runs before its thread takes the next request
+                wait(futures.values(), return_when=FIRST_EXCEPTION)
             except BaseException:
                 self._stop.set()
-                pool.shutdown(cancel_futures=True)
                 raise
-        return [replies[key] for key in keys]
+            finally:
+                pool.shutdown(cancel_futures=True)
+        if failed:
+            failed[0].result()
+        return [futures[key].result() for key in keys]
 
     @property
     def calls(self) -> int:
         """Requests sent so far, retries included."""
         return self._calls.calls
+
+    @property
+    def damaged(self) -> int:
+        """Replies in the cache that could not be used, and were requested again."""
+        return 0 if self._cache is None else self._cache.damaged
 
     @property
     def tokens(self) -> int:

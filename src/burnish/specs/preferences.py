@@ -51,7 +51,7 @@ class DpoSpec(ReferencedSpec):
 
     loss: Literal["sigmoid", "ipo", "hinge", "robust"] = "sigmoid"
     """sigmoid (DPO), ipo (on log-probabilities per token), hinge (SLiC), or robust, which expects a share of
-    label_smoothing flipped labels."""
+    label_smoothing flipped labels and needs it."""
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=0.5)
     """Share of pairs whose label is expected to be wrong, for sigmoid (conservative DPO) and robust."""
     length_normalised: bool = False
@@ -63,6 +63,11 @@ class DpoSpec(ReferencedSpec):
     def settings_belong_to_the_loss(self) -> "DpoSpec":
         _refuse_smoothing(self, ("sigmoid", "robust"))
         values, given = self.__dict__, self.__pydantic_fields_set__
+        if values["loss"] == "robust" and not values["label_smoothing"]:
+            raise ValueError(
+                "loss: robust without label_smoothing is loss: sigmoid: set label_smoothing to the share of wrong "
+                "labels, above 0"
+            )
         if values["loss"] == "ipo" and "length_normalised" in given and not values["length_normalised"]:
             raise ValueError("loss: ipo is per token: remove length_normalised")
         return self

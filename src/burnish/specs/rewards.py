@@ -112,13 +112,14 @@ class LengthReward(RewardSettings):
     unit: Literal["tokens", "characters"] = "tokens"
     """What is counted; the token that ends an answer is not."""
     max: int | None = Field(default=None, ge=1)
-    """The longest answer; −1 beyond."""
+    """The longest answer; −1 beyond, and with a margin −1 at it too."""
     min: int | None = Field(default=None, ge=1)
-    """The shortest answer; −1 below."""
+    """The shortest answer; −1 below, and with a margin −1 at it too."""
     target: int | None = Field(default=None, ge=1)
     """The length that has no penalty, instead of `max` and `min`; it grows on both sides, to −1 at `margin`."""
     margin: int = Field(default=0, ge=0)
-    """The last part of the range, before `max` and after `min`, where the penalty grows linearly from 0 to −1."""
+    """The last part of the range, before `max` and after `min`, where the penalty grows linearly from 0 to −1. Between
+    `min` + `margin` and `max` − `margin` there is none."""
 
     @model_validator(mode="after")
     def the_limits_belong_together(self) -> "LengthReward":
@@ -133,6 +134,11 @@ class LengthReward(RewardSettings):
             raise ValueError(f"min {low} is above max {high}")
         if high is not None and margin > high:
             raise ValueError(f"margin {margin} is above max {high}: the penalty would apply to an empty answer")
+        if low is not None and high is not None and low + margin > high - margin:
+            raise ValueError(
+                f"margin {margin} leaves no length without a penalty between min {low} and max {high}: "
+                f"use at most {(high - low) // 2}"
+            )
         return self
 
 

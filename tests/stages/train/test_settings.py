@@ -7,6 +7,7 @@ from burnish.core.catalog import stages
 
 WRONG = [
     ("dpo", {"loss": "hinge", "label_smoothing": 0.1}, "use sigmoid or robust"),
+    ("dpo", {"loss": "robust"}, "set label_smoothing to the share of wrong labels, above 0"),
     ("dpo", {"loss": "ipo", "length_normalised": False}, "remove length_normalised"),
     ("dpo", {"label_smoothing": 0.5}, "less than 0.5"),
     ("dpo", {"beta": 0}, "greater than 0"),

@@ -5,7 +5,7 @@ import json
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from burnish.core.errors import AskError, DataError, MachineError, RunError
+from burnish.core.errors import AskError, MachineError, RunError
 from burnish.data.document import make_row
 from burnish.specs.rewards import Reward
 from burnish.train.rewards.judge import conversation_text
@@ -62,7 +62,8 @@ def test_a_reply_without_a_score_stops_the_run_or_is_skipped_and_counted(server,
     assert found.totals == [None, None]
     assert problem in found.why_none(0)
     assert judge.unreadable == 2
-    assert counts_of([judge]) == {"judge/calls": 2, "judge/tokens": judge.endpoint.tokens, "judge/unreadable": 2}
+    counts = {"calls": 2, "tokens": judge.endpoint.tokens, "unreadable": 2, "cached": 1, "retries": 0, "damaged": 0}
+    assert counts_of([judge]) == {f"judge/{name}": count for name, count in counts.items()}
 
 
 def test_a_reply_that_was_cut_off_has_no_score(server, build):
@@ -119,11 +120,23 @@ def test_a_row_without_the_reference_that_the_prompt_needs_has_no_reward_and_is_
     assert len(server.seen) == 1
 
 
-def test_a_column_that_the_row_lacks_is_an_error_with_its_columns(server, build):
-    with pytest.raises(
-        DataError, match=r"reward 'judge': rows.jsonl:1: the row has no column 'rubrik'; its columns: rubric"
-    ):
-        total(build(setting(server, prompt="{answer} {extra.rubrik}")), [completion("a", rubric="x")])
+def test_a_row_without_a_column_that_the_prompt_needs_has_no_reward_and_is_not_asked(server, build):
+    rewards = build(setting(server, prompt="{answer} {extra.rubric}"))
+    found = total(rewards, [completion("a", rubrik="x"), completion("b", rubric=None), completion("c", rubric="x")])
+    assert found.totals == [None, None, 1.0]
+    assert found.why_none(0) == "judge: the row has no column 'rubric'; its columns: rubrik"
+    assert found.why_none(1) == "judge: the column 'rubric' is null"
+    assert len(server.seen) == 1
+
+
+def test_replies_from_the_cache_and_damaged_ones_are_counted(server, build, tmp_path):
+    (judge,) = build(setting(server))
+    total([judge], [completion("x"), completion("y")])
+    total([judge], [completion("x"), completion("y")])
+    stored = sorted(tmp_path.rglob("replies/*/*.json"))
+    stored[0].write_text("{")
+    total([judge], [completion("x"), completion("y")])
+    assert judge.counts.items() >= {"calls": 3, "cached": 3, "damaged": 1}.items()
 
 
 def test_scores_have_the_order_of_the_completions_and_equal_ones_are_asked_once(server, build):

@@ -30,6 +30,7 @@ def test_the_overlong_penalty_is_that_of_dapo(build, longest, cache):
         ({"min": 2}, [-1, -1, 0, 0, 0]),
         ({"min": 1, "max": 3}, [-1, 0, 0, 0, -1]),
         ({"min": 1, "margin": 2}, [-1, -1, -0.5, 0, 0]),
+        ({"min": 1, "max": 3, "margin": 1}, [-1, -1, 0, -1, -1]),
         ({"target": 2, "margin": 2}, [-1, -0.5, 0, -0.5, -1]),
         ({"target": 4, "margin": 1}, [-1, -1, -1, -1, 0]),
     ],
@@ -51,6 +52,8 @@ def test_penalties_of_zero_to_four_units(build, setting, penalties, unit):
         ({"target": 5, "margin": 1, "max": 9}, "target excludes min and max"),
         ({"min": 5, "max": 4}, "min 5 is above max 4"),
         ({"max": 4, "margin": 5}, "margin 5 is above max 4"),
+        ({"min": 10, "max": 20, "margin": 15}, "no length without a penalty between min 10 and max 20: use at most 5"),
+        ({"min": 10, "max": 20, "margin": 6}, "use at most 5"),
     ],
 )
 def test_limits_that_do_not_belong_together_are_refused(setting, problem):

@@ -9,7 +9,7 @@ from burnish.core.errors import DataError
 from burnish.core.processes import usable_cores
 from burnish.specs.rewards import CodeReward
 from burnish.train.rewards.code_tests import Asserts, Programs, row_tests
-from burnish.train.rewards.reference import column_of
+from burnish.train.rewards.reference import column_of, value_of
 from burnish.train.rewards.reward import Completion, Rewarded
 from burnish.train.rewards.sandbox.process import Finished, Limits, Verdict, isolation_of, run_program, run_tests
 
@@ -62,12 +62,10 @@ class Code:
 
     def _tests(self, completion: Completion) -> Asserts | Programs | Rewarded:
         try:
-            value = column_of(completion.row, self.column)
+            value = value_of(completion.row, self.column)
             setup = None if self.setup is None else column_of(completion.row, self.setup)
         except DataError as error:
             return Rewarded(None, error.reason)
-        if value is None:
-            return Rewarded(None, f"the column '{self.column}' is null")
         entry_point = (completion.row.get("extra") or {}).get("entry_point")
         return row_tests(value, setup, entry_point, completion.place)
 

@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from burnish.core.errors import BurnishError
+from burnish.core.errors import BurnishError, DataError
 from burnish.endpoints.client import Endpoint, Reply
 from burnish.evals.scoring.json_values import parse_json
 from burnish.evals.scoring.scorers import visible
 from burnish.specs.rewards import JudgeReward
-from burnish.train.rewards.reference import column_of
+from burnish.train.rewards.reference import value_of
 from burnish.train.rewards.reward import Completion, Rewarded, bad_reward
 
 _PLACEHOLDER = re.compile(r"\{(prompt|answer|reference|extra\.[\w.-]+)\}")
@@ -34,29 +34,35 @@ class Judge:
         self.unreadable = 0
 
     def __call__(self, completions: Sequence[Completion]) -> list[Rewarded]:
-        results: list[Rewarded] = [NO_REFERENCE] * len(completions)
-        places = [
-            index
-            for index, completion in enumerate(completions)
-            if completion.reference is not None or "{reference}" not in self.prompt
+        asked = [self._conversation(completion) for completion in completions]
+        replies = iter(self.endpoint.reply_to([one for one in asked if not isinstance(one, Rewarded)]))
+        return [
+            one if isinstance(one, Rewarded) else self._rewarded(next(replies), completion)
+            for one, completion in zip(asked, completions, strict=True)
         ]
-        replies = self.endpoint.reply_to([self._conversation(completions[index]) for index in places])
-        for index, reply in zip(places, replies, strict=True):
-            results[index] = self._rewarded(reply, completions[index])
-        return results
 
     @property
     def counts(self) -> dict[str, int]:
-        """Requests and tokens of the endpoint so far, and replies without a score."""
-        return {"calls": self.endpoint.calls, "tokens": self.endpoint.tokens, "unreadable": self.unreadable}
+        """Requests and tokens of the endpoint so far, replies without a score, and what the cache and retries did."""
+        endpoint = self.endpoint
+        used = {"calls": endpoint.calls, "tokens": endpoint.tokens, "unreadable": self.unreadable}
+        return {**used, **{name: endpoint.counts[name] for name in ("cached", "retries")}, "damaged": endpoint.damaged}
 
     def close(self) -> None:
         """End waiting requests."""
         self.endpoint.close()
 
-    def _conversation(self, completion: Completion) -> list[dict[str, str]]:
-        """One pass over the template, so that placeholders inside an answer are not replaced."""
-        text = _PLACEHOLDER.sub(lambda match: self._value(match[1], completion), self.prompt)
+    def _conversation(self, completion: Completion) -> list[dict[str, str]] | Rewarded:
+        """What is sent for a completion, or why nothing is.
+
+        One pass over the template, so that placeholders inside an answer are not replaced.
+        """
+        if completion.reference is None and "{reference}" in self.prompt:
+            return NO_REFERENCE
+        try:
+            text = _PLACEHOLDER.sub(lambda match: self._value(match[1], completion), self.prompt)
+        except DataError as error:
+            return Rewarded(None, error.reason)
         system = [] if self.system is None else [{"role": "system", "content": self.system}]
         return [*system, {"role": "user", "content": text}]
 
@@ -67,7 +73,7 @@ class Judge:
             return conversation_text(completion.prompt)
         if name == "reference":
             return visible(completion.reference or "")
-        value = column_of(completion.row, name.removeprefix("extra."))
+        value = value_of(completion.row, name.removeprefix("extra."))
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
     def _rewarded(self, reply: Reply, completion: Completion) -> Rewarded:

@@ -50,6 +50,15 @@ def column_of(row: Row, column: str) -> Any:
     return value
 
 
+def value_of(row: Row, column: str) -> Any:
+    """The value of a column that a reward needs. Errors: DataError `data.missing-column` if it is null, too."""
+    value = column_of(row, column)
+    if value is None:
+        place = str(row.get("source", ""))
+        raise DataError("data.missing-column", f"the column '{column}' is null", "fill it in", place=place)
+    return value
+
+
 def _missing(row: Row, column: str, extra: Mapping[str, Any]) -> DataError:
     known = nearest(column, extra) if extra else "it has no columns besides its turns"
     has = f"; its columns: {', '.join(sorted(extra))}" if extra else ""
