@@ -113,6 +113,7 @@ def test_each_built_in_stage_has_its_spec_and_the_kind_it_produces():
         "reward": ("RewardSpec", "adapter"),
         "reference": ("ReferenceSpec", "log-probabilities"),
         "grpo": ("GrpoSpec", "adapter"),
+        "ppo": ("PpoSpec", "adapter"),
         "evaluate": ("EvaluateSpec", "evaluation"),
         "merge": ("MergeSpec", "model"),
         "generate": ("GenerateSpec", "generations"),

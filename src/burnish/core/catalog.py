@@ -158,6 +158,14 @@ _BUILT_IN = (
         summary="Train on rewards of completions that the model samples (GRPO).",
     ),
     Stage(
+        name="ppo",
+        spec="burnish.specs.rl:PpoSpec",
+        run="burnish.stages.train.rl.ppo:run",
+        produces="adapter",
+        extra="train",
+        summary="Train on rewards of sampled completions, with a value head (PPO).",
+    ),
+    Stage(
         name="evaluate",
         spec="burnish.specs.evals:EvaluateSpec",
         run="burnish.stages.evals.evaluate:run",

@@ -1,4 +1,4 @@
-"""Settings of reinforcement learning from rewards: grpo."""
+"""Settings of reinforcement learning from rewards: grpo and ppo."""
 
 from typing import Annotated, Literal
 
@@ -88,6 +88,13 @@ class RolloutSpec(TrainSpec):
             )
         return self
 
+    @model_validator(mode="after")
+    def the_reference_is_used(self) -> "RolloutSpec":
+        values = self.__dict__
+        if values["reference"] != "base" and not values["kl_coefficient"]:
+            raise ValueError("reference without kl_coefficient: set it above 0, or remove reference")
+        return self
+
 
 class GrpoSpec(RolloutSpec):
     """Train on rewards of completions that the model samples (GRPO)."""
@@ -135,5 +142,41 @@ class GrpoSpec(RolloutSpec):
             raise ValueError(
                 "kl_estimator: k1 has a gradient in the loss that is zero on average: use k3, k2 without "
                 "unbiased_kl, unbiased_kl: true, or kl_in: reward without it"
+            )
+        return self
+
+
+class PpoSpec(RolloutSpec):
+    """Train on rewards of sampled completions, with a value head (PPO)."""
+
+    passes: int = Field(default=4, ge=1, le=MAX_COUNT)
+    """Number of times that the completions of a rollout are used."""
+    kl_coefficient: float = Field(default=0.05, ge=0.0)
+    """Weight of the KL divergence from the reference, which is subtracted from the reward of each token as
+    log π − log π_ref (k1); 0 needs no reference."""
+    gamma: float = Field(default=1.0, gt=0.0, le=1.0)
+    """Discount of the rewards of later tokens."""
+    gae_lambda: float = Field(default=0.95, ge=0.0, le=1.0)
+    """λ of generalized advantage estimation: 1 compares the rewards that follow a token with its value, 0 only its
+    value with the next one (arXiv 1506.02438)."""
+    value_coefficient: float = Field(default=0.1, gt=0.0)
+    """Weight of the loss of the values."""
+    clip_value: float | None = Field(default=0.2, gt=0.0)
+    """A value is learned up to this distance from that before the first step on a rollout; null disables it."""
+    value_head: Literal["base", "zeros"] = "base"
+    """What the value head starts from: that of the base, if an earlier ppo saved one with it, or `zeros`."""
+    whiten_rewards: bool = False
+    """Divide the rewards of tokens by their standard deviation over the rollout."""
+    whiten_advantages: bool = True
+    """Shift and scale the advantages of tokens to mean 0 and variance 1 over the rollout."""
+    missing_end_penalty: float = Field(default=0.0, ge=0.0)
+    """Subtracted from the reward of a completion that reached max_new_tokens without an end."""
+
+    @model_validator(mode="after")
+    def the_penalty_has_an_effect(self) -> "PpoSpec":
+        values = self.__dict__
+        if values["missing_end_penalty"] and values["mask_truncated"]:
+            raise ValueError(
+                "missing_end_penalty has no effect with mask_truncated, which leaves these completions out: remove one"
             )
         return self

@@ -65,4 +65,4 @@ def _training_step(found: list[Run], name: str, step: str | None) -> Run:
         what = f"run '{name}' has several steps with rollouts: {', '.join(with_ledger)}"
         raise AskError("ask.wrong-value", what, f"add --step {next(iter(with_ledger))}")
     what = f"no step of run '{name}' has rollouts: {', '.join(chosen)}"
-    raise AskError("ask.wrong-value", what, "trainings on rewards (grpo) have some, from their first step on")
+    raise AskError("ask.wrong-value", what, "trainings on rewards (grpo, ppo) have some, from their first step on")

@@ -113,13 +113,18 @@ class Forward:
         if self.uses_own_head:
             logits = self._own_logits(batch, batch.positions).float()  # [K, V]
             return nn.functional.cross_entropy(_cooled(logits, temperature), batch.targets, reduction="none")
-        hidden, trained = self.hidden(batch)[batch.positions], self._trained_in_head()
+        return self.token_losses_and_states(batch, temperature)[0]
+
+    def token_losses_and_states(self, batch: Batch, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+        """`token_losses`, and the last hidden states [K, d] that predict these tokens; not with `uses_own_head`."""
+        states, trained = self.hidden(batch)[batch.positions], self._trained_in_head()
         if self._closed_form and not trained:
             scale = self._scale / temperature
-            return linear_token_losses(hidden, self.head.weight, self.head.bias, batch.targets, scale)
-        return module_token_losses(
-            hidden, lambda states: _cooled(self._logits(states), temperature), trained, batch.targets
+            return linear_token_losses(states, self.head.weight, self.head.bias, batch.targets, scale), states
+        losses = module_token_losses(
+            states, lambda some: _cooled(self._logits(some), temperature), trained, batch.targets
         )
+        return losses, states
 
     @contextmanager
     def untrained(self) -> Iterator[None]:

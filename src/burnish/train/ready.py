@@ -8,6 +8,7 @@ from torch import nn
 from burnish.core.errors import ModelError
 from burnish.models.adapters.initial import fixed_matrices
 from burnish.models.probing import causal_model
+from burnish.models.value_head import HEAD
 from burnish.tokens.tokenised import TokenisedRows
 
 
@@ -34,13 +35,14 @@ def cast_trained(model: nn.Module, dtype: torch.dtype) -> None:
 
     Those of DoRA stay in float32, as in PEFT: the norm of weight and change together loses more than rounding. So do
     those that start from the base's weights: an update is small beside them.
-    A full model is loaded in that dtype, except for weights that its family keeps in float32.
+    A value head stays in float32, too. A full model is loaded in that dtype, except for weights that its family keeps
+    in float32.
     """
     configs: Any = getattr(model, "peft_config", {})
     is_dora = any(getattr(config, "use_dora", False) for config in configs.values())
     stays = is_dora or bool(fixed_matrices(model))
     for name, weight in model.named_parameters():
-        if weight.requires_grad and not (stays and ".lora_" in name):
+        if weight.requires_grad and not (stays and ".lora_" in name) and f".{HEAD}." not in name:
             weight.data = weight.data.to(dtype)
 
 

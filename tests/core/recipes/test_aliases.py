@@ -186,6 +186,18 @@ NAMES_FOR_JUDGED_ROWS = {
     ("grpo", "max_engine_ratio"): ("vllm_importance_sampling_clip_max", "vllm_importance_sampling_correction"),
     ("grpo", "kl_coefficient"): ("kl_coef",),
     ("grpo", "kl_estimator"): ("kl_penalty",),
+    ("ppo", "base"): ("sft_model_path",),
+    ("ppo", "clip_low"): ("cliprange",),
+    ("ppo", "clip_value"): ("cliprange_value",),
+    ("ppo", "value_coefficient"): ("vf_coef",),
+    ("ppo", "gae_lambda"): ("lam",),
+    ("ppo", "passes"): ("num_ppo_epochs", "ppo_epochs"),
+    ("ppo", "mini_batches"): ("num_mini_batches",),
+    ("ppo", "whiten_rewards"): ("ppo_whiten_rewards",),
+    ("ppo", "missing_end_penalty"): ("missing_eos_penalty",),
+    ("ppo", "generation.max_new_tokens"): ("response_length",),
+    ("ppo", "max_steps"): ("total_episodes",),
+    ("ppo", "rewards"): ("reward_model", "reward_model_path"),
 }
 
 
@@ -194,7 +206,7 @@ def test_the_names_that_other_tools_have_for_a_setting_of_a_preference_or_reward
     refused, stage, ours
 ):
     for theirs in NAMES_FOR_JUDGED_ROWS[stage, ours]:
-        needed = {"rewards": [{"kind": "number"}]} if stage == "grpo" else {}
+        needed = {"rewards": [{"kind": "number"}]} if stage in ("grpo", "ppo") else {}
         error = refused(stages()[stage].spec_type(), {"base": "hub:a/b", "data": "step:x", **needed, theirs: 1})
         differs = f", {DIFFERS[theirs]}" if theirs in DIFFERS else ""
         assert (error.what, error.fix) == (f"unknown key '{theirs}'", f"burnish calls it {ours}{differs}")

@@ -21,7 +21,7 @@ FOR = {
     "text": {"sft", "pretrain"},
     "preference": {"dpo", "orpo", "simpo", "reward"},
     "label": {"kto"},
-    "prompt": {"generate"},
+    "prompt": {"grpo", "ppo", "generate"},
 }
 SETTINGS = {"max_steps": 1, "threads": 1}
 

@@ -136,7 +136,7 @@ def test_tools_and_system_messages_that_are_omitted_are_refused(letters, templat
     [
         ("preference", "preference training", {"dpo", "orpo", "simpo", "cpo", "ipo", "reward"}),
         ("label", "training on good and bad answers", {"kto"}),
-        ("prompt", "generation", {"grpo", "generate"}),
+        ("prompt", "generation", {"grpo", "ppo", "generate"}),
         ("other", "another purpose", set()),
     ],
 )

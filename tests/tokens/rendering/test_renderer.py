@@ -369,7 +369,7 @@ def test_answers_with_a_real_sentencepiece_vocabulary(name, tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "advice"),
-    [("preference", "the stage dpo"), ("label", "the stage kto"), ("prompt", "grpo or generate")],
+    [("preference", "the stage dpo"), ("label", "the stage kto"), ("prompt", "grpo or ppo or generate")],
 )
 def test_a_row_of_another_kind_names_the_stage_that_takes_it(make, kind, advice):
     with pytest.raises(DataError, match=rf"^rows\.jsonl:7: the row is of kind {kind}.*this stage supports") as caught:

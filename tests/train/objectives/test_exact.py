@@ -6,13 +6,17 @@ import torch
 
 from burnish.models.probing import causal_model
 from burnish.models.reward import add_score_head
+from burnish.models.value_head import add_value_head
 from burnish.specs.preferences import DpoSpec, KtoSpec, OrpoSpec, RewardSpec, SimpoSpec
+from burnish.specs.rl import PpoSpec
 from burnish.train.objectives.causal import Causal
 from burnish.train.objectives.dpo import Dpo
 from burnish.train.objectives.kto import Kto
 from burnish.train.objectives.orpo import Orpo
+from burnish.train.objectives.ppo import OLD_VALUE, RETURN, Ppo
 from burnish.train.objectives.reward import Reward
 from burnish.train.objectives.simpo import Simpo
+from burnish.train.objectives.surrogate import ADVANTAGE, ENGINE, OLD, REWARD
 from burnish.train.passes import Passes
 
 NAMES = {"data": "file:d", "base": "file:b"}
@@ -26,6 +30,7 @@ CASES = {
     "orpo": (lambda: Orpo(OrpoSpec(**NAMES)), 2),
     "simpo": (lambda: Simpo(SimpoSpec(**NAMES, sft_weight=0.5)), 2),
     "reward": (lambda: Reward(RewardSpec(**NAMES, center_coefficient=0.1)), 2),
+    "ppo": (lambda: Ppo(PpoSpec(**NAMES, rewards=[{"kind": "number"}], value_coefficient=0.5)), 2),
 }
 CLOSE = {"rtol": 2e-4, "atol": 2e-6}
 
@@ -40,9 +45,28 @@ def made(policy, judged, with_base):
         if name == "reward":
             torch.manual_seed(1)
             add_score_head(causal_model(model))
+        if name == "ppo":
+            return objective(), with_values(model), rolled_out(judged(width, 8))
         return objective(), model, with_base(judged(width, 8), steps)
 
     return make
+
+
+def with_values(model):
+    torch.manual_seed(2)
+    add_value_head(causal_model(model))
+    torch.nn.init.normal_(causal_model(model).value_head.weight, std=0.2)
+    return model
+
+
+def rolled_out(rows):
+    """Numbers of tokens as of a rollout, some of them far enough to be clipped."""
+    random = np.random.default_rng(4)
+    scales = {OLD: 0.5, ENGINE: 0.5, ADVANTAGE: 1.0, OLD_VALUE: 0.5, RETURN: 1.0}
+    numbers = {name: random.normal(size=len(rows.ids)) * scale for name, scale in scales.items()}
+    numbers |= {name: numbers[name] - 5.0 for name in (OLD, ENGINE)}
+    rows = rows.with_token_values(**{name: some.astype(np.float32) for name, some in numbers.items()})
+    return rows.with_values(**{REWARD: random.normal(size=(len(rows), rows.width)).astype(np.float32)})
 
 
 def assert_same(one, other):

@@ -1,6 +1,7 @@
 """Prompts for the embedded model or a tiny one, and runs of `fit` on their rollouts."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,19 @@ import torch
 
 from burnish.models.adapters.attach import attach_lora
 from burnish.models.load import load_model
-from burnish.specs.rl import GrpoSpec
+from burnish.models.probing import causal_model
+from burnish.models.value_head import add_value_head
+from burnish.specs.rl import GrpoSpec, PpoSpec
 from burnish.testing import temporary_context
 from burnish.tokens.load import load_tokenizer
 from burnish.tokens.rendering.renderer import Renderer
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.fit import fit, seed_everything
 from burnish.train.objectives.grpo import Grpo
+from burnish.train.objectives.ppo import Ppo
 from burnish.train.resolve import Resolved
 from burnish.train.rewards.reward import Completion, Rewarded
+from burnish.train.rollout.critic import TokenAdvantages
 from burnish.train.rollout.groups import GroupAdvantages
 from burnish.train.rollout.per_token import log_probs
 from burnish.train.rollout.prompts import Prompts
@@ -76,11 +81,19 @@ class Ran:
         return [event.text for event in self.events if event.kind == "note" and event.level == level]
 
 
+METHODS: dict[str, tuple[Any, Any, Any]] = {
+    "grpo": (GrpoSpec, Grpo, GroupAdvantages),
+    "ppo": (PpoSpec, Ppo, TokenAdvantages),
+}
+
+
 @pytest.fixture
-def run_grpo(base: Path, prompts_of: Callable[..., Prompts], tmp_path: Path) -> Callable[..., Ran]:
-    """`run_grpo(name, stopping=None, held_out=None, **settings)`: train in the folder of that name, or go on there."""
+def run_rollouts(base: Path, prompts_of: Callable[..., Prompts], tmp_path: Path) -> Callable[..., Ran]:
+    """`run_rollouts(stage, name, stopping=None, held_out=None, **settings)`: train in the folder of that name, or go on
+    there."""
 
     def run(
+        stage: str,
         name: str,
         *,
         stopping: Callable[[], bool] = lambda: False,
@@ -100,12 +113,15 @@ def run_grpo(base: Path, prompts_of: Callable[..., Prompts], tmp_path: Path) -> 
             "method": {"kind": "lora", "rank": 4},
             "prove": "off",
         }
-        spec = GrpoSpec(data="file:rows", base="file:base", rewards=[{"kind": "number"}], **asked | settings)
+        spec_type, objective, estimator = METHODS[stage]
+        spec = spec_type(data="file:rows", base="file:base", rewards=[{"kind": "number"}], **asked | settings)
         ctx, events = temporary_context(tmp_path / name, stopping=stopping)
         ran = run.last = Ran(tmp_path / name, events)
         seed_everything(spec.seed)
         model = load_model(base)
         model = attach_lora(model, spec.method) if spec.method.kind == "lora" else model.requires_grad_(True)
+        if stage == "ppo":
+            add_value_head(causal_model(model))
         tokenizer = load_tokenizer(base)
         prompts = prompts or prompts_of()
 
@@ -123,16 +139,30 @@ def run_grpo(base: Path, prompts_of: Callable[..., Prompts], tmp_path: Path) -> 
             rewards,
             tokenizer,
             Renderer(tokenizer).stop_ids,
-            GroupAdvantages,
+            estimator,
             folder=ctx.scratch / "rollouts",
             micro_batch_tokens=micro_batch_tokens,
             reference=reference,
         )
         held_out_rows = None if held_out is None else held_out.tokens
         resolved = Resolved("cpu", torch.float32, 1, False, micro_batch_tokens)
-        fitted = fit(spec, ctx, model, prompts.tokens, held_out_rows, resolved, objective=Grpo(spec), source=source)
+        fitted = fit(
+            spec, ctx, model, prompts.tokens, held_out_rows, resolved, objective=objective(spec), source=source
+        )
         ran.measures = fitted.measures
         ran.weights = {n: w.detach().clone() for n, w in model.named_parameters() if w.requires_grad}
         return ran
 
     return run
+
+
+@pytest.fixture
+def run_grpo(run_rollouts: Callable[..., Ran]) -> Callable[..., Ran]:
+    """`run_rollouts` of grpo."""
+    return partial(run_rollouts, "grpo")
+
+
+@pytest.fixture
+def run_ppo(run_rollouts: Callable[..., Ran]) -> Callable[..., Ran]:
+    """`run_rollouts` of ppo."""
+    return partial(run_rollouts, "ppo")

@@ -30,18 +30,21 @@ def completions(ran):
     return table.to_pylist()
 
 
-def test_the_reward_rises(run_grpo, prompts_of):
+LEARNING = {"max_steps": 15, "group_size": 8, "learning_rate": 3e-2, "eval_temperature": 1.0}
+
+
+@pytest.mark.parametrize(("stage", "settings"), [("grpo", {}), ("ppo", {"passes": 1, "kl_coefficient": 0.0})])
+def test_the_reward_rises(run_rollouts, prompts_of, stage, settings):
     """From 0.2 by at least 0.2: the share of vowels among eight letters, of a random model."""
-    ran = run_grpo(
-        "run", held_out=prompts_of(4, 100), max_steps=15, group_size=8, learning_rate=3e-2, eval_temperature=1.0
-    )
+    ran = run_rollouts(stage, "run", held_out=prompts_of(4, 100), **LEARNING | settings)
     rewards = ran.metrics("reward")
     assert np.mean(rewards[-5:]) > np.mean(rewards[:3]) + 0.2
     assert ran.measures["last_eval_reward"] > ran.measures["first_eval_reward"] + 0.2
 
 
-def test_the_ledgers_agree_with_the_metrics(run_grpo):
-    ran = run_grpo("run", **SEVERAL | {"kl_in": "reward"})
+@pytest.mark.parametrize(("stage", "settings"), [("grpo", {"kl_in": "reward"}), ("ppo", {})])
+def test_the_ledgers_agree_with_the_metrics(run_rollouts, stage, settings):
+    ran = run_rollouts(stage, "run", **SEVERAL | settings)
     lines = completions(ran)
     rewards = {step: [] for step in (1, 5, 9)}
     for line in lines:
@@ -59,14 +62,18 @@ def test_the_ledgers_agree_with_the_metrics(run_grpo):
         assert set(rows["id"]) <= {line["id"] for line in lines}
 
 
-@pytest.mark.parametrize("settings", [{}, SEVERAL], ids=["one step", "several steps"])
-def test_a_stopped_run_ends_with_the_same_weights_and_completions(run_grpo, settings):
-    whole = run_grpo("whole", **settings)
+@pytest.mark.parametrize(
+    ("stage", "settings"),
+    [("grpo", {}), ("grpo", SEVERAL), ("ppo", SEVERAL)],
+    ids=["one step", "several steps", "with values"],
+)
+def test_a_stopped_run_ends_with_the_same_weights_and_completions(run_rollouts, stage, settings):
+    whole = run_rollouts(stage, "whole", **settings)
     for checks in (2, 7, 12, 23):  # in the middle of a generation, of a pass, of a step
         with pytest.raises(RunError) as caught:
-            run_grpo("stopped", stopping=stop_after(checks), **settings)
+            run_rollouts(stage, "stopped", stopping=stop_after(checks), **settings)
         assert caught.value.code == "run.interrupted"
-    found = run_grpo("stopped", **settings)
+    found = run_rollouts(stage, "stopped", **settings)
     assert same_weights(whole, found)
     assert completions(found) == completions(whole)
 
@@ -94,19 +101,23 @@ KILLS = {
 }
 
 
-@pytest.mark.parametrize("name", KILLS)
-def test_a_killed_run_ends_with_the_same_weights_and_completions(run_grpo, prompts_of, name):
-    whole = run_grpo("whole", **SEVERAL)
+@pytest.mark.parametrize(
+    ("stage", "name"),
+    [*(("grpo", name) for name in KILLS), ("ppo", "in a generation"), ("ppo", "between the steps of a rollout")],
+)
+def test_a_killed_run_ends_with_the_same_weights_and_completions(run_rollouts, prompts_of, stage, name):
+    whole = run_rollouts(stage, "whole", **SEVERAL)
 
     def attempt():
         killed_at(*KILLS[name])
-        run_grpo("killed", **SEVERAL)
+        run_rollouts(stage, "killed", **SEVERAL)
 
     process = multiprocessing.get_context("fork").Process(target=attempt)
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
-    found = run_grpo("killed", **SEVERAL)
+    found = run_rollouts(stage, "killed", **SEVERAL)
+    assert any("value_head" in weight for weight in found.weights) is (stage == "ppo")
     assert same_weights(whole, found)
     assert completions(found) == completions(whole)
 
@@ -114,7 +125,7 @@ def test_a_killed_run_ends_with_the_same_weights_and_completions(run_grpo, promp
 def test_a_rollout_of_used_steps_that_is_damaged_is_named(run_grpo):
     with pytest.raises(RunError, match="the run was stopped"):
         run_grpo("run", stopping=stop_after(30), **SEVERAL)
-    folder = run_grpo.last.folder / "scratch"
+    folder = run_grpo.func.last.folder / "scratch"
     steps = sorted(int(path.name[-8:]) for path in (folder / "checkpoints").glob("step-*"))
     assert steps[-1] % 4  # within a rollout
     rows = max((folder / "rollouts").glob("*/rows.npz"))
@@ -194,7 +205,7 @@ def test_a_reward_that_fails_stops_the_run_with_its_name_and_keeps_the_checkpoin
     with pytest.raises(RunError, match=r"reward .fragile. failed.*ZeroDivisionError: no idea") as caught:
         run_grpo("run", rewards=(Failing(),), checkpoint={"every": 100})
     assert caught.value.code == "run.bad-reward"
-    folder = run_grpo.last.folder / "scratch" / "checkpoints"
+    folder = run_grpo.func.last.folder / "scratch" / "checkpoints"
     assert [path.name for path in folder.glob("step-*")] == ["step-00000002"]
 
 

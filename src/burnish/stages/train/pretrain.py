@@ -17,6 +17,7 @@ from burnish.stages.train.training import (
     tokenised,
     trained_tokens,
     with_method,
+    write,
 )
 from burnish.tokens.load import load_tokenizer
 from burnish.train.fit import fit, seed_everything
@@ -45,7 +46,7 @@ def run(spec: PretrainSpec, ctx: Context) -> Outcome:
         model, start = _new_model(config, resolved, spec.seed), _start_of_new(config, resolved, spec.seed)
     model = with_method(model, spec.method, ctx, tokens)
     fitted = fit(spec, ctx, model, rows, held_out, resolved, start, known=Known(tokenizer, base))
-    return save(model, tokenizer, base, ctx, fitted)
+    return save(model, lambda model, folder: write(model, tokenizer, base, folder), ctx, fitted)
 
 
 def _new_model(config: "PretrainedConfig", resolved: Resolved, seed: int) -> "PreTrainedModel":

@@ -97,12 +97,16 @@ class Run:
             self.base,
             self.examples,
             make=lambda: self.made(quiet),
-            save=lambda model, folder: write(model, self.tokenizer, self.base, folder),
+            save=self.write,
         )
         rows, held_out = self.rows, self.held_out
         given = self.resolved, start, objective, complete, known, source
         fitted = fit(self.spec, self.ctx, model, rows, held_out, *given)
-        return save(model, self.tokenizer, self.base, self.ctx, fitted)
+        return save(model, self.write, self.ctx, fitted)
+
+    def write(self, model: Any, folder: Path) -> None:
+        """Write what is trained to a folder, as the artifact has it."""
+        write(model, self.tokenizer, self.base, folder)
 
     def made(self, ctx: Context) -> "nn.Module":
         """The model before its first step: the seed alone determines the new weights."""
@@ -326,22 +330,16 @@ def _refuse_quantized(model: "PreTrainedModel", method: Method) -> None:
         )
 
 
-def save(
-    model: Any,
-    tokenizer: "PreTrainedTokenizerBase",
-    base: Input | None,
-    ctx: Context,
-    fitted: Fitted,
-) -> Outcome:
-    """Write an adapter as PEFT does, or a whole model in safetensors, with its tokenizer and chat template."""
+def save(model: Any, write: Callable[[Any, Path], None], ctx: Context, fitted: Fitted) -> Outcome:
+    """Write an adapter or a whole model by `write`, unless nothing was trained."""
     if fitted.is_proof:
         return Outcome("proof", fitted.measures)
-    write(model, tokenizer, base, ctx.out)
+    write(model, ctx.out)
     return Outcome("adapter" if hasattr(model, "peft_config") else "model", fitted.measures, fitted.provenance)
 
 
 def write(model: Any, tokenizer: "PreTrainedTokenizerBase", base: Input | None, folder: Path) -> None:
-    """Write an adapter or a whole model, and its tokenizer, to a folder."""
+    """Write an adapter as PEFT does, or a whole model in safetensors, with its tokenizer and chat template."""
     with quiet_transformers():
         if hasattr(model, "peft_config"):
             assert base is not None

@@ -102,5 +102,5 @@ _STAGES_FOR: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "text": ("pretraining", ("pretrain", "sft")),
     "preference": ("preference training", ("dpo", "orpo", "simpo", "reward")),
     "label": ("training on good and bad answers", ("kto",)),
-    "prompt": ("generation", ("grpo", "generate")),
+    "prompt": ("generation", ("grpo", "ppo", "generate")),
 }

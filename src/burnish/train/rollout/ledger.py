@@ -14,7 +14,7 @@ from burnish.train.rollout.store import RolloutFolder
 NAME = "rollouts.parquet"
 _TEXT = (pa.string(), ("id", "source", "prompt", "reference", "text", "finish_reason"))
 _COUNT = (pa.int64(), ("rollout", "step", "sample", "tokens"))
-_NUMBER = (pa.float64(), ("reward", "advantage"))
+_NUMBER = (pa.float64(), ("reward", "advantage", "value", "kl"))
 
 
 def publish(folder: RolloutFolder, target: Path) -> None:

@@ -1,6 +1,7 @@
 """Numbers of the learned tokens of rows: computed by a model, laid out over all tokens, summed over sequences."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ def computed(
     return values
 
 
-def spread(rows: TokenisedRows, learned: Indices, numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+def spread(rows: TokenisedRows, learned: Indices, numbers: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Numbers of the learned tokens as values of all tokens."""
     values = np.zeros(len(rows.ids), np.float32)
     values[learned] = numbers
@@ -47,7 +48,7 @@ def sequences_of(rows: TokenisedRows, learned: Indices) -> Indices:
     return np.searchsorted(rows.offsets, learned, side="right") - 1
 
 
-def sums(rows: TokenisedRows, learned: Indices, numbers: NDArray[np.float32]) -> NDArray[np.float64]:
+def sums(rows: TokenisedRows, learned: Indices, numbers: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """The sum of numbers of the learned tokens over each sequence."""
     sequences = sequences_of(rows, learned)
     return np.bincount(sequences, numbers.astype(np.float64), minlength=len(rows.offsets) - 1).astype(np.float64)

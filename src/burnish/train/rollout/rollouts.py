@@ -202,7 +202,7 @@ def lines(
                     "finish_reason": answer.finish_reason,
                     "tokens": len(answer.ids),
                     "reward": rewards.totals[place],
-                    **{name: float(numbers[group, copy]) for name, numbers in made.completions.items()},
+                    **{name: _known(numbers[group, copy]) for name, numbers in made.completions.items()},
                     "learned": bool(made.used[group * per] and not left_out[group, copy]),
                     "rewards": {name: values[place].value for name, values in rewards.values.items()},
                     "why": {name: values[place].why for name, values in rewards.values.items()},
@@ -217,3 +217,8 @@ def lines(
             "reference": prompt.reference,
             "completions": completions,
         }
+
+
+def _known(number: float) -> float | None:
+    """A number of a line; None for NaN, which JSON does not have."""
+    return None if np.isnan(number) else float(number)

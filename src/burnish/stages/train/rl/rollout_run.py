@@ -27,10 +27,10 @@ from burnish.train.rollout.source import RolloutSource
 class RolloutRun:
     """A training on rollouts: its prompts are rendered and kept with their rows."""
 
-    def __init__(self, spec: RolloutSpec, ctx: Context):
+    def __init__(self, spec: RolloutSpec, ctx: Context, kind: type[Run] = Run):
         self._spec, self._ctx = spec, ctx
         self._prompts: dict[str, Prompts] = {}
-        self._run = Run.of(spec, ctx, PROMPTS, self._keep, more_tokens=spec.generation.max_new_tokens)
+        self._run = kind.of(spec, ctx, PROMPTS, self._keep, more_tokens=spec.generation.max_new_tokens)
 
     def train(self, objective: Objective, make_estimator: MakeEstimator) -> Outcome:
         """Build the rewards, train, and save."""
