@@ -53,6 +53,18 @@ def test_nothing_is_found_in_a_right_training(run_grpo, name):
         assert found[check]["verdict"] == "holds", found[check]
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"method": {"kind": "full"}, "passes": 1, "kl_coefficient": 0.0, "clip_value": None}],
+    ids=["adapter", "full"],
+)
+def test_nothing_is_found_in_a_right_training_with_values(run_ppo, settings):
+    found = checks_of(run_ppo("run", prove="only", **settings))
+    assert unexpected(found) == []
+    for check in ("sampled", "completions", "plain twin", "micro-batches", "trained weights"):
+        assert found[check]["verdict"] == "holds", found[check]
+
+
 @pytest.mark.parametrize("settings", [{}, SEVERAL], ids=["one step", "several steps"])
 def test_a_training_with_checks_gives_the_weights_of_one_without(run_grpo, settings):
     settings = {"max_steps": 2} | settings
@@ -73,8 +85,8 @@ def test_a_check_that_does_not_hold_stops_the_run_before_its_first_step(run_grpo
     with pytest.raises(RunError, match="moon: it is half") as caught:
         run_grpo("run", prove="auto", max_steps=2)
     assert caught.value.code == "run.not-proven"
-    assert checks_of(run_grpo.last, "scratch")["moon"]["fix"] == "wait a week"
-    assert run_grpo.last.metrics("loss") == []
+    assert checks_of(run_grpo.func.last, "scratch")["moon"]["fix"] == "wait a week"
+    assert run_grpo.func.last.metrics("loss") == []
 
 
 def test_a_stop_while_the_first_completions_are_sampled_is_an_interruption(run_grpo):

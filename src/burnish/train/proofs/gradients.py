@@ -5,10 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from burnish.models import value_head
 from burnish.models.probing import evaluating
 from burnish.train.batches import Batch, make_batch
 from burnish.train.forward import Forward
 from burnish.train.objectives.objective import Scored, Separable, Whole, no_metrics, no_row_values
+from burnish.train.objectives.ppo import Ppo, log_probs_and_values
 from burnish.train.objectives.reward import HEAD, Reward, scores_of
 from burnish.train.proofs.question import Answer, Question, fails, holds, skipped
 from burnish.train.proofs.subject import GRADIENT_TOLERANCE, Step, Subject
@@ -16,7 +18,7 @@ from burnish.train.proofs.subject import GRADIENT_TOLERANCE, Step, Subject
 _NAMED = 3
 _CUT = ("does not require grad", "None of the inputs have requires_grad=True")
 """Words of torch where no gradient can reach a weight."""
-_OF_ADAPTERS = (".lora_", ".modules_to_save.", ".trainable_tokens", f".{HEAD}.")
+_OF_ADAPTERS = (".lora_", ".modules_to_save.", ".trainable_tokens", f".{HEAD}.", f".{value_head.HEAD}.")
 
 
 def shift(subject: Subject) -> Answer:
@@ -93,14 +95,17 @@ def _driven(subject: Subject) -> Step:
 
 
 class _Driving(Separable):
-    """The mean loss of learned tokens, or of a reward model the mean score of its answers."""
+    """The mean loss of learned tokens, with their values if there are any, or of a reward model the mean score of its
+    answers."""
 
     def __init__(self, objective: Any):
-        self._scores = isinstance(objective, Reward)
+        self._scores, self._values = isinstance(objective, Reward), isinstance(objective, Ppo)
 
     def score(self, forward: Forward, batch: Batch, whole: Whole) -> Scored:
         if self._scores:
             loss = scores_of(forward, batch).sum() / (batch.width * whole.divisor)
+        elif self._values:
+            loss = sum(part.sum() for part in log_probs_and_values(forward, batch, 1.0)) / sum(whole.learned)
         else:
             loss = forward.token_losses(batch).sum() / sum(whole.learned)
         rows = len(batch.rows)

@@ -49,6 +49,14 @@ class Plain:
         """ce [K] of the learned tokens of the batch's rows."""
         return torch.cat([self._losses(span, temperature) for span in self._spans(batch)])
 
+    def token_losses_and_states(self, batch: Batch, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+        """As `Forward`: the states [K, d] before the learned tokens."""
+        learned = np.concatenate([self.rows.weights[span][1:] != 0 for span in self._spans(batch)])
+        ends = np.cumsum([span.stop - span.start for span in self._spans(batch)]) - 1
+        states = self.hidden(batch)
+        before = np.delete(np.arange(len(states)), ends)[learned]
+        return self.token_losses(batch, temperature), states[torch.from_numpy(before).to(states.device)]
+
     def hidden(self, batch: Batch) -> Tensor:
         """The last hidden states [T, d] of the batch's rows, of which none shares a prompt."""
         trunk: Any = trunks(self.causal)[0]

@@ -16,6 +16,9 @@ class Leaf:
     def token_losses(self, batch: Batch, temperature: float = 1.0) -> Tensor:
         return self.losses
 
+    def token_losses_and_states(self, batch: Batch, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+        return self.losses, self._scorer.token_losses_and_states(batch, temperature)[1].detach()
+
     def __call__(self, batch: Batch, normaliser: float) -> tuple[Tensor, Tensor]:
         return (self.losses * batch.weights).sum() / normaliser, self.losses.detach()
 

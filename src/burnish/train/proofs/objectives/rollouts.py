@@ -56,6 +56,11 @@ class _Heard:
         self.losses.append(self._scorer.token_losses(batch, temperature))
         return self.losses[-1]
 
+    def token_losses_and_states(self, batch: Batch, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+        losses, states = self._scorer.token_losses_and_states(batch, temperature)
+        self.losses.append(losses)
+        return losses, states
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._scorer, name)
 
