@@ -61,7 +61,7 @@ def test_nothing_is_found_in_a_right_training(run_grpo, name):
 def test_nothing_is_found_in_a_right_training_with_values(run_ppo, settings):
     found = checks_of(run_ppo("run", prove="only", **settings))
     assert unexpected(found) == []
-    for check in ("sampled", "completions", "plain twin", "micro-batches", "trained weights"):
+    for check in ("sampled", "completions", "plain twin", "micro-batches", "reached"):
         assert found[check]["verdict"] == "holds", found[check]
 
 
