@@ -163,7 +163,7 @@ _BUILT_IN = (
         run="burnish.stages.train.rl.ppo:run",
         produces="adapter",
         extra="train",
-        summary="Train on rewards of sampled completions, with a value head (PPO).",
+        summary="Train on rewards of completions, with a value head (PPO).",
     ),
     Stage(
         name="evaluate",

@@ -147,7 +147,7 @@ class GrpoSpec(RolloutSpec):
 
 
 class PpoSpec(RolloutSpec):
-    """Train on rewards of sampled completions, with a value head (PPO)."""
+    """Train on rewards of completions, with a value head (PPO)."""
 
     passes: int = Field(default=4, ge=1, le=MAX_COUNT)
     """Number of times that the completions of a rollout are used."""

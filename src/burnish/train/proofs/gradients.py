@@ -105,7 +105,8 @@ class _Driving(Separable):
         if self._scores:
             loss = scores_of(forward, batch).sum() / (batch.width * whole.divisor)
         elif self._values:
-            loss = sum(part.sum() for part in log_probs_and_values(forward, batch, 1.0)) / sum(whole.learned)
+            log_probs, values = log_probs_and_values(forward, batch, 1.0)
+            loss = (values - log_probs).sum() / sum(whole.learned)
         else:
             loss = forward.token_losses(batch).sum() / sum(whole.learned)
         rows = len(batch.rows)
