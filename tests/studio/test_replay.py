@@ -143,6 +143,21 @@ def test_a_replay_is_refused_once_the_data_changed(root, tmp_path):
     assert caught.value.code == "run.input-changed"
 
 
+@pytest.mark.parametrize("changed", ["rows.jsonl", "model/config.json"])
+def test_a_replay_of_a_run_that_has_not_ended_is_refused_once_an_input_changed(root, tmp_path, changed):
+    copied = shutil.copytree(root, tmp_path / "work", symlinks=True)
+    folder = copied / "runs/r/1/tune"
+    shutil.rmtree(folder / "out")
+    (folder / "artifact.json").unlink()
+    (folder / "run.json").write_text((folder / "run.json").read_text().replace('"succeeded"', '"interrupted"'))
+    shutil.rmtree(folder / "scratch" / "checkpoints")  # of which none would notice
+    text = (copied / changed).read_text()
+    (copied / changed).write_text(text.replace("it is 3", "it was 3") if changed == "rows.jsonl" else text + " ")
+    with pytest.raises(BurnishError, match="is not as it was when r/1/tune read it") as caught:
+        burnish.replay("r/1", without=row_of_step(root, 8), workspace=copied)
+    assert caught.value.code == "run.input-changed"
+
+
 def test_a_run_resumed_from_a_named_checkpoint_starts_there_or_is_refused(root, tmp_path):
     copied = shutil.copytree(root, tmp_path / "work", symlinks=True)
     folder = copied / "runs/r/1/tune/scratch/checkpoints/step-00000004"

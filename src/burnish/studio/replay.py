@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from burnish.core.context import Input
 from burnish.core.errors import AskError, RunError
 from burnish.core.plan import Plan, make_plan
 from burnish.core.recipes.recipe import recipe_of
@@ -77,14 +76,13 @@ def replay(
 
 def _refuse_other_inputs(plan: Plan, trained: str, run: Run) -> None:
     """RunError `run.input-changed` where the step would read other contents than in the run."""
-    artifact = run.artifact()
-    before: Mapping[str, Input] = artifact.inputs if artifact is not None else {}
+    before: Mapping[str, Any] = run.job["inputs"]  # an unfinished run has no artifact yet
     for step in plan.steps:
         if step.step.name != trained and step.action != "reuse":
             what = f"the step {step.step.name}, which {trained} reads, would be run again: {step.reason}"
             raise RunError("run.input-changed", what, "restore its inputs and its artifact")
         for field, value in step.inputs.items() if step.step.name == trained else ():
-            known = before[field].fingerprint if field in before else ""
+            known = before[field]["fingerprint"] if field in before else ""
             if known and value.fingerprint and known != value.fingerprint:
                 what = f"{value.ref} ({field}) is not as it was when {run.name} read it"
                 raise RunError("run.input-changed", what, "restore it: other rows would be learned")
