@@ -204,7 +204,7 @@ def test_a_prepared_dataset_brings_its_validation_rows(base, tmp_path):
     losses = [event.values["eval_loss"] for event in events if event.kind == "metric" and "eval_loss" in event.values]
     assert outcome.measures["best_eval_loss"] == min(losses)
     assert len(losses) == 2
-    assert any("validation: 3 rows" in event.text for event in events if event.kind == "note")
+    assert any("validation: 3 of 5 rows" in event.text for event in events if event.kind == "note")
 
 
 def test_rows_of_which_nothing_is_learned_are_refused(base, tmp_path):
@@ -215,6 +215,20 @@ def test_rows_of_which_nothing_is_learned_are_refused(base, tmp_path):
     with pytest.raises(DataError) as caught:
         run(sft, SftSpec(data="file:d", base="file:b"), tmp_path / "run", data=path, base=base)
     assert caught.value.code == "data.nothing-learned"
+
+
+@pytest.mark.parametrize("over_length", ["drop", "split"])
+def test_rows_that_are_not_trained_on_are_no_part_of_the_number_of_rows(base, tmp_path, over_length):
+    path = tmp_path / "rows.jsonl"
+    silent = chat("Hello", "Hi")
+    silent["messages"][1]["weight"] = 0
+    given = [silent, *(chat("Say it", "yes " * count) for count in (1, 2, 100))]
+    path.write_text("".join(json.dumps(row) + "\n" for row in given))
+    render = {"max_length": 64, "over_length": over_length}
+    spec = SftSpec(data="file:d", base="file:b", max_steps=1, prove="off", render=render)
+    _, _, events = run(sft, spec, tmp_path / "run", data=path, base=base)
+    (note,) = [event.text for event in events if event.kind == "note" and event.text.startswith("train: ")][:1]
+    assert note.startswith(f"train: {2 if over_length == 'drop' else 3} of 4 rows, ")
 
 
 def test_tokens_that_the_model_does_not_embed_are_refused(rows, tmp_path):

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from burnish.core.context import Context, Input, Outcome
@@ -358,7 +359,8 @@ def _tokens_of(
     found = rendering.of_first(spec.eval_rows if split == "validation" else None)
     rows = renderer.counts["rows"]
     ctx.emit(Progress(phase=f"tokenise {split}", done=rows, total=rows))
-    shown = f"{rows} rows" if len(found) == len(rendering.rows) else f"{spec.eval_rows} rows of {rows}"
+    used = len(np.unique(rendering.ordinals[: len(found)]))
+    shown = f"{rows} rows" if used == rows else f"{used} of {rows} rows"
     ctx.emit(Note(text=f"{split}: {shown}, {len(found.ids)} tokens, of which {found.learned} are learned"))
     for sentence in renderer.warnings():
         ctx.emit(Note(level="warning", text=f"{split}: {sentence}"))
