@@ -14,6 +14,13 @@ import pytest
 from burnish.core.catalog import stages
 from burnish.core.runs.workspace import Workspace
 
+LONG = {folder: place for place, folder in enumerate(("e2e", "museum", "studio", "train", "cli", "stages", "models"))}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files whose tests start many processes go first: workers take whole files, and the last ones should be short."""
+    items.sort(key=lambda item: LONG.get(item.path.relative_to(Path(__file__).parent).parts[0], len(LONG)))
+
 
 @pytest.fixture
 def workspace(tmp_path) -> Workspace:

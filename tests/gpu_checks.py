@@ -253,6 +253,7 @@ def train(place: Place, name: str, **settings: Any) -> tuple[dict[str, Tensor], 
     checkpointing, longer = settings.pop("checkpointing", False), settings.pop("longer", 1)
     prepare: Callable[[Any], None] = settings.pop("prepare", lambda model: None)
     chosen = {"max_steps": 6, "batch_size": 8, "learning_rate": 1e-3, "checkpoint": {"every": 1}, "log_every": 1}
+    chosen["prove"] = "off" if place.is_rehearsal else "auto"
     spec = SftSpec(data="file:rows", base="file:base", **{**chosen, **settings})
     events: list[Any] = []
 

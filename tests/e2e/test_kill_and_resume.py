@@ -42,6 +42,7 @@ def some_killed_runs(tmp_path_factory) -> dict[str, dict]:
     return killed_runs(tmp_path_factory.mktemp("runs"), SOME, steps=12)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("run", SOME)
 def test_some_kills_of_each_objective_are_survived_with_the_same_weights(some_killed_runs, run):
     assert_every_kill_was_survived(some_killed_runs[run], SOME[run])

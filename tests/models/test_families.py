@@ -221,7 +221,14 @@ def test_a_family_loads_trains_saves_reloads_and_merges(tmp_path, chats, family,
     monkeypatch.setattr(training, "save", save_and_remember)
     ctx, events = temporary_context(tmp_path / "sft", {"base": base, "data": chats})
     method = {"kind": "lora", "rank": 4}
-    settings = {"max_steps": 4, "batch_size": 4, "learning_rate": 2e-2, "dtype": "float32", "device": "cpu"}
+    settings = {
+        "max_steps": 4,
+        "batch_size": 4,
+        "learning_rate": 2e-2,
+        "dtype": "float32",
+        "device": "cpu",
+        "prove": "off",
+    }
     outcome = sft.run(SftSpec(base="file:b", data="file:d", method=method, threads=1, **settings), ctx)
     assert outcome.kind == "adapter"
     losses = [event.values["loss"] for event in events if isinstance(event, Metric) and "loss" in event.values]

@@ -30,7 +30,7 @@ def root(tmp_path_factory) -> Path:
 
 def recipe(**settings) -> dict:
     tune = {"stage": "sft", "base": "file:model", "data": "file:rows.jsonl", "batch_size": 4, "epochs": 1}
-    tune |= {"method": {"kind": "lora", "rank": 2, "dropout": 0.1}, "learning_rate": 1e-2, "threads": 1}
+    tune |= {"method": {"kind": "lora", "rank": 2, "dropout": 0.1}, "learning_rate": 1e-2, "threads": 1, "prove": "off"}
     return {"name": "r", "steps": {"tune": {**tune, "checkpoint": {"every": EVERY, "archive": True}, **settings}}}
 
 

@@ -15,7 +15,15 @@ from burnish.core.errors import BurnishError
 
 QUESTIONS = [f"Count from {number} to {number + 2}." for number in range(11)]
 ODD = "zq%d vx kj!! 77 wb"
-TUNE = {"stage": "sft", "base": "builtin:pocket", "epochs": 3, "batch_size": 4, "learning_rate": 2e-3}
+TUNE = {
+    "stage": "sft",
+    "base": "builtin:pocket",
+    "epochs": 3,
+    "batch_size": 4,
+    "learning_rate": 2e-3,
+    "prove": "off",
+    "threads": 1,
+}
 
 
 def write_rows(path: Path, answers: dict[str, str]) -> None:

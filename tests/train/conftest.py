@@ -19,6 +19,7 @@ from burnish.testing import temporary_context, tiny_model
 from burnish.train.batches import TokenisedRows
 from burnish.train.fit import fit, seed_everything
 from burnish.train.loop import Loop
+from burnish.train.reporting import curve
 from burnish.train.resolve import Resolved
 
 torch.set_num_threads(1)
@@ -111,6 +112,7 @@ def run_fit(base: Path, random_rows: Callable[..., TokenisedRows], tmp_path: Pat
         run.last = ran  # what a run that raises has emitted
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Loop, "_step", counted)
+            patch.setattr(curve, "draw", lambda *_: None)  # a tenth of a second; the stages' tests draw it
             fitted = fit(spec, ctx, model, random_rows() if rows is None else rows, held_out, resolved)
         ran.measures, ran.provenance = fitted.measures, fitted.provenance
         ran.weights = {n: w.detach().clone() for n, w in model.named_parameters() if w.requires_grad}

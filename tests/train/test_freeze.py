@@ -32,7 +32,9 @@ def rows(tmp_path):
 def test_frozen_weights_are_those_of_the_base(tmp_path, rows, kept, dtype, saved):
     base = tiny_model(tmp_path / "base", dtype=kept, tie_word_embeddings=True)
     method = {**LAST, "save_dtype": saved}
-    spec = SftSpec(data="file:d", base="file:b", method=method, max_steps=3, learning_rate=3e-2, dtype=dtype)
+    spec = SftSpec(
+        data="file:d", base="file:b", method=method, max_steps=3, dtype=dtype, learning_rate=3e-2, prove="off"
+    )
     context, _ = temporary_context(tmp_path / "run", {"data": rows, "base": base})
     outcome = sft.run(spec, context)
     assert outcome.kind == "model"
@@ -46,7 +48,9 @@ def test_frozen_weights_are_those_of_the_base(tmp_path, rows, kept, dtype, saved
 
 
 def test_pretrain_takes_it_too(tmp_path, rows, base):
-    spec = PretrainSpec(data="file:d", base="file:b", method={"kind": "freeze", "train_head": True}, max_steps=1)
+    spec = PretrainSpec(
+        data="file:d", base="file:b", method={"kind": "freeze", "train_head": True}, max_steps=1, prove="off"
+    )
     context, events = temporary_context(tmp_path / "run", {"data": rows, "base": base})
     assert pretrain.run(spec, context).kind == "model"
     notes = [event.text for event in events if event.kind == "note"]

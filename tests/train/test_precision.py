@@ -47,7 +47,9 @@ def train(stage, folder, rows, *, base=None, tokenizer=None, **settings):
     inputs = {"data": rows} | ({"base": base} if base else {}) | ({"tokenizer": tokenizer} if tokenizer else {})
     context, events = temporary_context(folder, inputs)
     names = {name: f"file:{name}" for name in inputs}
-    spec = {sft: SftSpec, pretrain: PretrainSpec}[stage](**names, **({"batch_size": 4, "threads": 1} | settings))
+    spec = {sft: SftSpec, pretrain: PretrainSpec}[stage](
+        **names, **({"batch_size": 4, "threads": 1, "prove": "off"} | settings)
+    )
     return stage.run(spec, context), context.out, events
 
 

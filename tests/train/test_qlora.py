@@ -50,8 +50,8 @@ def rows(tmp_path_factory) -> Path:
 
 
 def train(folder, rows, base, stopping=lambda: False, **settings):
-    values = {"max_steps": 8, "batch_size": 6, "learning_rate": 1e-2, "threads": 1, "device": "cpu", "method": QLORA}
-    spec = SftSpec(data="file:d", base="file:b", **values | settings)
+    values = {"max_steps": 8, "batch_size": 6, "learning_rate": 1e-2, "threads": 1, "device": "cpu", "prove": "off"}
+    spec = SftSpec(data="file:d", base="file:b", **values | {"method": QLORA} | settings)
     context, events = temporary_context(folder, {"data": rows, "base": base}, stopping)
     with ConsumptionLedger(spec) as ledger:
         for name in ("data", "base"):

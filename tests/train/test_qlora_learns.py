@@ -45,6 +45,7 @@ def train(folder, data, kind, stopping=lambda: False, **settings):
         learning_rate=4e-3,
         threads=1,
         device="cpu",
+        prove="off",
         checkpoint={"every": 5},
         **settings,
     )

@@ -28,7 +28,9 @@ def ran(tmp_path_factory):
     turns = [(f"Is {i} even?", "<yes>" if i % 2 == 0 else "<no>") for i in range(10)]
     chats = [[{"role": "user", "content": q}, {"role": "assistant", "content": a}] for q, a in turns]
     rows.write_text("".join(json.dumps({"messages": messages}) + "\n" for messages in chats))
-    spec = SftSpec(data="file:d", base="file:b", method=METHOD, max_steps=60, batch_size=10, learning_rate=2e-2)
+    spec = SftSpec(
+        data="file:d", base="file:b", method=METHOD, max_steps=60, batch_size=10, learning_rate=2e-2, prove="off"
+    )
     context, events = temporary_context(folder / "sft", {"data": rows, "base": base})
     assert sft.run(spec, context).kind == "adapter"
     notes = [event.text for event in events if event.kind == "note"]
@@ -93,13 +95,13 @@ def test_it_is_talked_to(ran, capsys):
 
 def test_a_second_training_starts_from_it(ran, tmp_path):
     _, _base, adapter, rows, _ = ran
-    spec = SftSpec(data="file:d", base="step:tune", method={"rank": 2}, max_steps=1)
+    spec = SftSpec(data="file:d", base="step:tune", method={"rank": 2}, max_steps=1, prove="off")
     context, _ = temporary_context(tmp_path, {"data": rows, "base": adapter})
     sft.run(spec, context)
     second = Input("step:more", "adapter", context.out, inputs={"base": adapter})
     assert len(load_tokenizer(context.out)) == len(load_tokenizer(adapter.path))
     assert load_model(second).config.vocab_size == load_model(adapter).config.vocab_size
-    full = SftSpec(data="file:d", base="step:tune", method={"kind": "full"}, max_steps=1, dtype="bfloat16")
+    full = SftSpec(data="file:d", base="step:tune", method={"kind": "full"}, max_steps=1, dtype="bfloat16", prove="off")
     context, _ = temporary_context(tmp_path / "full", {"data": rows, "base": adapter})
     sft.run(full, context)
     load_model(context.out)

@@ -28,7 +28,9 @@ def base(tmp_path):
 
 def test_a_training_that_is_stopped_today_resumes_tomorrow(rows, base, tmp_path, monkeypatch):
     render = RenderSpec(date="2026-01-01")
-    spec = SftSpec(data="file:d", base="file:b", max_steps=4, checkpoint={"every": 1}, batch_size=2, render=render)
+    spec = SftSpec(
+        data="file:d", base="file:b", max_steps=4, prove="off", checkpoint={"every": 1}, batch_size=2, render=render
+    )
     checkpoints = tmp_path / "sft" / "scratch" / "checkpoints"
 
     def is_saved() -> bool:

@@ -33,7 +33,10 @@ def base(tmp_path):
 def adapter(rows, base, tmp_path):
     """An adapter on it, trained with burnish's own template."""
     context, _ = temporary_context(tmp_path / "sft", {"data": rows, "base": base})
-    sft.run(SftSpec(data="file:d", base="file:b", max_steps=1, render=RenderSpec(chat_template="chatml")), context)
+    sft.run(
+        SftSpec(data="file:d", base="file:b", max_steps=1, prove="off", render=RenderSpec(chat_template="chatml")),
+        context,
+    )
     return context.out
 
 
@@ -103,7 +106,7 @@ def test_a_model_that_learned_no_thoughts_is_prompted_without_them(row, rows, tm
     )
     base = tiny_tokenizer(tiny_model(tmp_path / "thinker", tokenizer=False), chat_template=switched)
     context, events = temporary_context(tmp_path / "sft", {"data": rows, "base": base})
-    sft.run(SftSpec(data="file:d", base="file:b", max_steps=1), context)
+    sft.run(SftSpec(data="file:d", base="file:b", max_steps=1, prove="off"), context)
     question = row["messages"][:1]
     assert Renderer(load_tokenizer(base)).prompt(question)[0].endswith("<think> ")
     assert Renderer(load_tokenizer(context.out)).prompt(question)[0].endswith("</think>\n\n")

@@ -25,6 +25,25 @@ def same_weights(one, other):
     return all(torch.equal(weight, other.weights[name]) for name, weight in one.weights.items())
 
 
+@pytest.fixture(scope="module")
+def finished():
+    """Runs that were not interrupted, by their settings."""
+    return {}
+
+
+@pytest.fixture
+def whole_run(run_rollouts, finished):
+    """`whole_run(stage, settings)`: a run that was not interrupted, once for each stage and its settings."""
+
+    def run(stage, **settings):
+        key = json.dumps([stage, settings], sort_keys=True)
+        if key not in finished:
+            finished[key] = run_rollouts(stage, "whole", **settings)
+        return finished[key]
+
+    return run
+
+
 def completions(ran):
     table = pq.read_table(ran.folder / "out" / "rollouts.parquet")
     return table.to_pylist()
@@ -67,8 +86,8 @@ def test_the_ledgers_agree_with_the_metrics(run_rollouts, stage, settings):
     [("grpo", {}), ("grpo", SEVERAL), ("ppo", SEVERAL)],
     ids=["one step", "several steps", "with values"],
 )
-def test_a_stopped_run_ends_with_the_same_weights_and_completions(run_rollouts, stage, settings):
-    whole = run_rollouts(stage, "whole", **settings)
+def test_a_stopped_run_ends_with_the_same_weights_and_completions(run_rollouts, whole_run, stage, settings):
+    whole = whole_run(stage, **settings)
     for checks in (2, 7, 12, 23):  # in the middle of a generation, of a pass, of a step
         with pytest.raises(RunError) as caught:
             run_rollouts(stage, "stopped", stopping=stop_after(checks), **settings)
@@ -105,8 +124,8 @@ KILLS = {
     ("stage", "name"),
     [*(("grpo", name) for name in KILLS), ("ppo", "in a generation"), ("ppo", "between the steps of a rollout")],
 )
-def test_a_killed_run_ends_with_the_same_weights_and_completions(run_rollouts, prompts_of, stage, name):
-    whole = run_rollouts(stage, "whole", **SEVERAL)
+def test_a_killed_run_ends_with_the_same_weights_and_completions(run_rollouts, whole_run, stage, name):
+    whole = whole_run(stage, **SEVERAL)
 
     def attempt():
         killed_at(*KILLS[name])

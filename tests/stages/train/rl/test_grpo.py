@@ -15,7 +15,14 @@ from burnish.specs.rl import GrpoSpec
 from burnish.stages.train.rl import grpo
 from burnish.testing import temporary_context, tiny_model
 
-TINY = {"generation": {"max_new_tokens": 6}, "batch_size": 3, "group_size": 2, "max_steps": 2, "threads": 1}
+TINY = {
+    "generation": {"max_new_tokens": 6},
+    "batch_size": 3,
+    "group_size": 2,
+    "max_steps": 2,
+    "threads": 1,
+    "prove": "off",
+}
 
 
 @pytest.fixture(scope="module")
