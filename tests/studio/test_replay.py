@@ -11,8 +11,10 @@ from safetensors.numpy import load_file
 import burnish
 from burnish.core.errors import BurnishError
 from burnish.core.runs.workspace import Workspace
+from burnish.specs.train import SftSpec
+from burnish.stages.train import sft
 from burnish.stages.train.replay import start_without
-from burnish.testing import tiny_model
+from burnish.testing import temporary_context, tiny_model
 
 EVERY, STEPS = 2, 8
 
@@ -34,6 +36,14 @@ def recipe(**settings) -> dict:
     return {"name": "r", "steps": {"tune": {**tune, "checkpoint": {"every": EVERY, "archive": True}, **settings}}}
 
 
+def train(root: Path, folder: Path, **settings) -> Path:
+    """The training of the recipe in this process; gives its output folder."""
+    step = {name: value for name, value in recipe(**settings)["steps"]["tune"].items() if name != "stage"}
+    context, _ = temporary_context(folder, {"data": root / "rows.jsonl", "base": root / "model"})
+    sft.run(SftSpec(**step), context)
+    return context.out
+
+
 def visits(root: Path, run: str) -> dict[str, int]:
     """The step of each row."""
     table = pq.read_table(root / "runs" / run / "tune" / "out" / "rows.parquet").to_pydict()
@@ -49,14 +59,14 @@ def weights(path: Path) -> dict[str, list]:
 
 
 @pytest.mark.parametrize(("step", "start"), [(2, None), (8, 6)])
-def test_a_replay_equals_a_training_that_never_had_the_row(root, step, start):
+def test_a_replay_equals_a_training_that_never_had_the_row(root, tmp_path, step, start):
     row = row_of_step(root, step)
     found = burnish.replay("r/1", without=row, workspace=root)
     assert (None if start is None else f"step-{start:08d}") == (found.checkpoint and found.checkpoint.name)
     assert found.first_visit == step
-    plain = burnish.run(recipe(without_rows=[row]), workspace=root)
+    plain = train(root, tmp_path, without_rows=[row])
     replayed = found.result["tune"].path
-    assert weights(replayed) == weights(plain["tune"].path) != weights(root / "runs/r/1/tune/out")
+    assert weights(replayed) == weights(plain) != weights(root / "runs/r/1/tune/out")
     others = visits(root, "r/1")
     assert others.pop(row) == step
     assert visits(root, found.result.name) == others
@@ -100,28 +110,28 @@ def test_a_step_whose_rows_are_all_left_out_learns_nothing(root):
     assert found.result["tune"].metrics["steps"] == STEPS
 
 
-def test_a_checkpoint_that_has_learned_the_row_is_refused(root):
+def test_a_checkpoint_that_has_learned_the_row_is_refused(root, tmp_path):
     row, folder = row_of_step(root, 3), root / "runs/r/1/tune/scratch/checkpoints/step-00000004"
     with pytest.raises(BurnishError, match="has learned a row of without_rows in step 3") as caught:
-        burnish.run(recipe(without_rows=[row], resume=str(folder)), workspace=root)
+        train(root, tmp_path, without_rows=[row], resume=str(folder))
     assert caught.value.code == "run.other-settings"
 
 
 @pytest.mark.parametrize(
     ("call", "what"),
     [
-        (lambda root: burnish.replay("r/1", without="nothing", workspace=root), "has learned the row nothing"),
-        (lambda root: burnish.replay("r/1", without=[], workspace=root), "no row is named"),
-        (lambda root: burnish.run(recipe(without_rows=["nothing"]), workspace=root), "without_rows names nothing"),
+        (lambda root, _: burnish.replay("r/1", without="nothing", workspace=root), "has learned the row nothing"),
+        (lambda root, _: burnish.replay("r/1", without=[], workspace=root), "no row is named"),
+        (lambda root, folder: train(root, folder, without_rows=["nothing"]), "without_rows names nothing"),
         (
-            lambda root: burnish.run(recipe(without_rows=list(visits(root, "r/1"))), workspace=root),
+            lambda root, folder: train(root, folder, without_rows=list(visits(root, "r/1"))),
             "without_rows names every row",
         ),
     ],
 )
-def test_rows_that_cannot_be_left_out_are_named(root, call, what):
+def test_rows_that_cannot_be_left_out_are_named(root, tmp_path, call, what):
     with pytest.raises(BurnishError, match=what):
-        call(root)
+        call(root, tmp_path)
 
 
 def test_the_checkpoints_of_a_finished_run_are_kept_only_where_asked(root):
@@ -167,7 +177,7 @@ def test_a_run_resumed_from_a_named_checkpoint_starts_there_or_is_refused(root, 
         burnish.replay(made.name, without=row_of_step(copied, 3), workspace=copied)
 
 
-def test_a_run_whose_steps_would_all_be_empty_is_refused(root):
+def test_a_run_whose_steps_would_all_be_empty_is_refused(root, tmp_path):
     first = [row for row, step in visits(root, "r/1").items() if step == 1]
     with pytest.raises(BurnishError, match="names every row of the 1 steps"):
-        burnish.run(recipe(without_rows=first, epochs=0.125, checkpoint={"every": 1}), workspace=root)
+        train(root, tmp_path, without_rows=first, epochs=0.125, checkpoint={"every": 1})
