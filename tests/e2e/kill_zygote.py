@@ -52,6 +52,7 @@ RUNS = {
     "reward": ("reward", {"method": LORA, "center_coefficient": 0.01}),
     "reward-full": ("reward", {"method": {"kind": "full"}}),
     "grpo": ("grpo", {"method": {**LORA, "dropout": 0.0}, **ROLLOUTS, "kl_coefficient": 0.1, "kl_in": "reward"}),
+    "ppo": ("ppo", {"method": {**LORA, "dropout": 0.0}, **{k: v for k, v in ROLLOUTS.items() if k != "group_size"}}),
     "grpo-full": ("grpo", {"method": {"kind": "full"}, **ROLLOUTS}),
 }
 """Stage and settings by name."""
@@ -118,7 +119,7 @@ def rows_of(stage: str) -> list[dict]:
             found.append({"messages": asked + good})
         elif stage == "kto":
             found.append({"prompt": asked, "completion": bad if i % 3 else good, "label": i % 3 == 0})
-        elif stage == "grpo":
+        elif stage in ("grpo", "ppo"):
             found.append({"prompt": asked})
         else:
             found.append({"prompt": asked, "chosen": good, "rejected": bad})
@@ -162,7 +163,7 @@ def places(folder: Path, run: str) -> list[str]:
     if PLACE[:] == LOADING:
         return ["before the first step"]
     found = ["in a generation" if PLACE[:] == GENERATING else "in a step"]
-    if RUNS[run][0] == "grpo" and PLACE[:] == TRAINING:
+    if RUNS[run][0] in ("grpo", "ppo") and PLACE[:] == TRAINING:
         done = max(CheckpointFolder(folder / "scratch/checkpoints").steps(), default=0)
         found += ["between the steps on a rollout"] * bool(done % STEPS_ON_A_ROLLOUT)
     found += ["in a save"] * bool(list((folder / "scratch/checkpoints").glob(".saving-*")))

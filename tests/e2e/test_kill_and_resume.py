@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 ZYGOTE = Path(__file__).with_name("kill_zygote.py")
-SOME = {"lora": 8, "qlora": 3, "full": 8, "dpo": 3, "kto": 3, "orpo": 3, "simpo": 3, "reward": 3, "grpo": 6}
+SOME = {"lora": 5, "qlora": 3, "full": 8, "dpo": 3, "kto": 3, "orpo": 3, "simpo": 3, "reward": 3, "grpo": 6, "ppo": 3}
 MANY = {"qlora": 70, "dpo": 70, "grpo": 70, "lora": 250, "full": 250, "kto": 50, "reward": 50} | dict.fromkeys(
-    ("dpo-each-step", "dpo-full", "grpo-full", "kto-full", "orpo", "simpo", "reward-full"), 20
+    ("dpo-each-step", "dpo-full", "grpo-full", "kto-full", "orpo", "simpo", "reward-full", "ppo"), 20
 )
 SEED = 1
 

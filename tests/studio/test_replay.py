@@ -110,10 +110,10 @@ def test_a_step_whose_rows_are_all_left_out_learns_nothing(root):
     assert found.result["tune"].metrics["steps"] == STEPS
 
 
-def test_a_checkpoint_that_has_learned_the_row_is_refused(root, tmp_path):
+def test_a_checkpoint_that_has_learned_the_row_is_refused(root):
     row, folder = row_of_step(root, 3), root / "runs/r/1/tune/scratch/checkpoints/step-00000004"
     with pytest.raises(BurnishError, match="has learned a row of without_rows in step 3") as caught:
-        train(root, tmp_path, without_rows=[row], resume=str(folder))
+        burnish.run(recipe(without_rows=[row], resume=str(folder)), workspace=root)
     assert caught.value.code == "run.other-settings"
 
 
