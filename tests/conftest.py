@@ -17,9 +17,10 @@ from burnish.core.runs.workspace import Workspace
 LONG = {folder: place for place, folder in enumerate(("e2e", "museum", "studio", "train", "cli", "stages", "models"))}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files whose tests start many processes go first: workers take whole files, and the last ones should be short."""
-    items.sort(key=lambda item: LONG.get(item.path.relative_to(Path(__file__).parent).parts[0], len(LONG)))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several workers share whole files, those whose tests start many processes go first, and short ones last."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: LONG.get(item.path.relative_to(Path(__file__).parent).parts[0], len(LONG)))
 
 
 @pytest.fixture
