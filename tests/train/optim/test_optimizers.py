@@ -8,6 +8,9 @@ from torch import nn
 
 from burnish.models.adapters.attach import attach_lora
 from burnish.models.load import load_model
+from burnish.models.probing import causal_model
+from burnish.models.reward import add_score_head
+from burnish.models.value_head import add_value_head
 from burnish.specs.train import AdamWSpec, LoraSpec, MuonSpec
 from burnish.testing import tiny_model
 from burnish.train.optim.muon import StackedMuon
@@ -121,6 +124,18 @@ def by_muon(model: nn.Module) -> set[str]:
         weight.grad = torch.ones_like(weight) if weight.requires_grad else None
     optimizer.step(1e-2)
     return {name.removesuffix("|momentum_buffer") for name in optimizer.state() if name.endswith("|momentum_buffer")}
+
+
+@pytest.mark.parametrize("adapts", [False, True], ids=["whole", "adapter"])
+def test_muon_takes_no_head_of_a_reward_model_or_of_values(tmp_path, adapts):
+    model = load_model(tiny_model(tmp_path, "qwen3", tokenizer=False)).requires_grad_(True)
+    model = attach_lora(model, LoraSpec(rank=2)) if adapts else model
+    causal = causal_model(model)
+    add_score_head(causal)
+    add_value_head(causal)
+    found = by_muon(model)
+    assert found
+    assert not [name for name in found if "score" in name or "value_head" in name]
 
 
 def test_muon_takes_neither_the_head_nor_an_embedding_whatever_their_names(tmp_path):

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from burnish.models import reward, value_head
 from burnish.models.adapters.initial import fixed_matrices
 from burnish.models.quantization.library import require
 from burnish.specs.train import AdamW8bitSpec, AdamWSpec, MuonSpec
@@ -20,6 +21,8 @@ from burnish.train.optim.muon import Stack, StackedMuon, is_bias, stacks_of
 _LARGE = 1 << 20
 """Elements; the gradient of a larger weight is added to its master's as soon as it is computed, and freed."""
 
+_HEADS = (reward.HEAD, value_head.HEAD)
+"""Names of output layers beside that of the vocabulary."""
 _FASTER = (".lora_B.", ".lora_magnitude_vector.")
 """Parts of the names of weights with the learning rate of LoRA+, as in PEFT's `create_loraplus_optimizer`."""
 
@@ -186,8 +189,9 @@ def _master(weight: Tensor, exact: Tensor | None) -> Tensor:
 
 
 def _ends(model: nn.Module) -> set[int]:
-    """Ids of the weights of embeddings and head, adapters on them included: they do not map hidden states."""
+    """Ids of the weights of embeddings and heads, adapters on them included: they do not map hidden states."""
     inside = {id(module) for module in model.modules() if isinstance(module, nn.Embedding)}
+    inside |= {id(module) for name, module in model.named_modules() if name.removeprefix("base_model.model.") in _HEADS}
     for name in ("get_input_embeddings", "get_output_embeddings"):
         if hasattr(model, name):
             inside.add(id(getattr(model, name)()))

@@ -24,7 +24,10 @@ SETTINGS = {
     "threads": 1,
     "prove": "off",
 }
-METHODS = {"lora": {"kind": "lora", "rank": 2}, "full": {"kind": "full"}}
+METHODS = {"lora": {"kind": "lora", "rank": 2}, "full": {"kind": "full"}} | {
+    "freeze": {"kind": "freeze", "layers": 1},
+    "qlora": {"kind": "qlora", "rank": 2},
+}
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +39,17 @@ def reason_of_head(events):
     return [event.reason for event in events if event.kind == "chosen" and event.field == "value_head"]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("kind", METHODS)
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [
+        *(("lora", "float32"), ("lora", "bfloat16"), ("full", "float32"), ("full", "bfloat16")),
+        *(("freeze", "float32"), ("qlora", "bfloat16")),
+    ],
+)
 def test_the_value_head_is_kept_beside_an_ordinary_adapter_or_model(rows, base, run_stage, tmp_path, kind, dtype):
     inputs = {"data": rows("prompt"), "base": base}
     outcome, out, events = run_stage("ppo", "run", inputs, **SETTINGS, method=METHODS[kind], dtype=dtype)
-    assert outcome.kind == {"lora": "adapter", "full": "model"}[kind]
+    assert outcome.kind == ("adapter" if "lora" in kind else "model")
     assert reason_of_head(events) == ["the base has none"]
     head = load_file(out / FILE)
     assert {name: (tuple(weight.shape), weight.dtype) for name, weight in head.items()} == {
