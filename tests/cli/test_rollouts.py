@@ -109,7 +109,7 @@ def test_a_completion_is_read_with_each_reward_and_its_reason(folder):
 def test_a_run_without_rollouts_is_named(workspace, monkeypatch, quick_stages):
     recipe = {"name": "r", "steps": {"a": {"stage": "quick-make"}}}
     burnish.run(recipe, workspace=workspace.root)
-    with pytest.raises(AskError, match="no step of run 'latest' has rollouts: a"):
+    with pytest.raises(AskError, match=r"step 'a' \(quick-make\) has no rollout ledger"):
         burnish.rollouts(workspace=workspace.root)
     with pytest.raises(AskError, match="worst is -1"):
         burnish.rollouts(worst=-1, workspace=workspace.root)

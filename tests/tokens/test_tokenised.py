@@ -21,10 +21,7 @@ def test_rows_lie_end_to_end_and_their_first_token_is_never_learned():
     assert rows.weights.tolist() == [0.0, 0.5, 0.25, 0.0, 0.0, 1.0]
     assert rows.offsets.tolist() == [0, 3, 4, 6]
     assert (len(rows), rows.row_ids, rows.lengths.tolist()) == (3, ("a", "b", "c"), [3, 1, 2])
-    assert rows.row_weights.tolist() == [0.75, 0.0, 1.0]
     assert rows.learned == 3
-    assert rows.weight_of(np.array([0, 2])) == 1.75
-    assert rows.weight_of(np.array([2, 2, 1])) == 2.0
     assert [rows.ids[rows.span(row)].tolist() for row in range(3)] == [[1, 2, 3], [4], [5, 6]]
     assert (rows.ids.dtype, rows.weights.dtype, rows.offsets.dtype) == (np.int32, np.float32, np.int64)
 
@@ -113,17 +110,6 @@ def test_the_record_of_a_rendering_is_under_its_digest(tmp_path, key):
     assert open_rendering(tmp_path / "r", "origin") is None
     path.write_text(json.dumps({name: value for name, value in record.items() if name != key}))
     assert open_rendering(tmp_path / "r", "origin") is None
-
-
-def test_weights_are_summed_in_double_precision():
-    weights = np.array([0.0, 2.0**24, 1.0, 1.0], np.float32)
-    rows = TokenisedRows.of([("a", np.arange(4, dtype=np.int32), weights)] * 2)
-    assert rows.row_weights.tolist() == [2.0**24 + 2] * 2
-    assert rows.weight_of(np.array([0])) == 2.0**24 + 2
-    assert rows.weight_of(np.array([0, 1])) == 2.0**25 + 4
-    assert rows.weight_of(np.array([], np.int64)) == 0.0
-    assert (rows.row_weights.dtype, rows.lengths.dtype, rows.lengths.tolist()) == (np.float64, np.int64, [4, 4])
-    assert TokenisedRows.of([]).row_weights.tolist() == []
 
 
 @pytest.mark.parametrize(

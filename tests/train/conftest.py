@@ -1,7 +1,6 @@
 """A tiny model, random rows and a run of `fit` over them: what most tests of this room stand on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from burnish.core.events import Event
 from burnish.models.adapters.attach import attach_lora
 from burnish.models.adapters.new_tokens import TrainedTokens
 from burnish.models.freezing import freeze
@@ -21,6 +19,7 @@ from burnish.train.fit import fit, seed_everything
 from burnish.train.loop import Loop
 from burnish.train.reporting import curve
 from burnish.train.resolve import Resolved
+from ran import Ran
 
 torch.set_num_threads(1)
 
@@ -48,23 +47,6 @@ def random_rows() -> Callable[..., TokenisedRows]:
     return make
 
 
-@dataclass
-class Ran:
-    """What a run left behind."""
-
-    weights: dict[str, torch.Tensor]
-    measures: dict[str, Any]
-    events: list[Event]
-    folder: Path
-    provenance: dict[str, Any] = field(default_factory=dict)
-
-    def metrics(self, name: str) -> list[float]:
-        return [event.values[name] for event in self.events if event.kind == "metric" and name in event.values]
-
-    def notes(self, level: str) -> list[str]:
-        return [event.text for event in self.events if event.kind == "note" and event.level == level]
-
-
 @pytest.fixture
 def run_fit(base: Path, random_rows: Callable[..., TokenisedRows], tmp_path: Path) -> Callable[..., Ran]:
     """`run_fit(name, stop_before=None, held_out=None, **settings)`: train in the folder of that name, or go on there.
@@ -87,9 +69,9 @@ def run_fit(base: Path, random_rows: Callable[..., TokenisedRows], tmp_path: Pat
         tokens: TrainedTokens | None = None,
         **settings: Any,
     ) -> Ran:
-        asked = {"max_steps": 10, "batch_size": 6, "learning_rate": 1e-2, "checkpoint": {"every": 1}, "prove": "off"}
-        asked |= settings
-        spec = SftSpec(data="file:rows", base="file:base", **asked)
+        given = {"max_steps": 10, "batch_size": 6, "learning_rate": 1e-2, "checkpoint": {"every": 1}, "prove": "off"}
+        given |= settings
+        spec = SftSpec(data="file:rows", base="file:base", **given)
 
         made, step = [], Loop._step
 
@@ -108,7 +90,7 @@ def run_fit(base: Path, random_rows: Callable[..., TokenisedRows], tmp_path: Pat
             freeze(model, spec.method)
         prepare(model)
         resolved = Resolved("cpu", dtype, 1, gradient_checkpointing, micro_batch_tokens)
-        ran = Ran({}, {}, events, tmp_path / name)
+        ran = Ran(tmp_path / name, events)
         run.last = ran  # what a run that raises has emitted
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Loop, "_step", counted)

@@ -10,6 +10,7 @@ from torch import nn
 
 from burnish.models.load import load_model
 from burnish.train.batches import TokenisedRows, make_batch
+from burnish.train.objectives.causal import Causal
 from burnish.train.reporting.curve import step_losses
 from burnish.train.reporting.ledger import LedgerType
 
@@ -87,7 +88,8 @@ def test_the_ledger_keeps_the_weighted_mean_loss_and_the_learned_tokens_of_each_
 def test_the_curve_shows_the_loss_that_each_step_reported(run_fit, weighted_rows):
     rows = weighted_rows()
     ran = run_fit("run", rows=rows, batch_size=5, max_steps=4)
-    steps, losses = step_losses(LedgerType().read(ran.folder / "scratch/ledger/visits.bin"), rows.row_weights)
+    visits = LedgerType().read(ran.folder / "scratch/ledger/visits.bin")
+    steps, losses = step_losses(visits, Causal().row_weights(rows, np.arange(len(rows))))
     assert steps.tolist() == [1, 2, 3, 4]
     assert losses.tolist() == pytest.approx(ran.metrics("loss"), rel=1e-4)
 
@@ -107,4 +109,12 @@ def test_a_batch_weighs_each_row_by_its_own_weights(weighted_rows):
     expected = [rows.weights[rows.span(row)].sum() for row in some]
     sums = [batch.weights[batch.sequences == place].sum().item() for place in range(3)]
     assert sums == pytest.approx(expected)
-    assert rows.weight_of(some) == pytest.approx(sum(expected))
+    assert Causal().row_weights(rows, some) == pytest.approx(expected)
+
+
+def test_weights_are_summed_in_double_precision():
+    weights = np.array([0.0, 2.0**24, 1.0, 1.0], np.float32)
+    rows = TokenisedRows.of([("a", np.arange(4, dtype=np.int32), weights)] * 2)
+    found = Causal().row_weights(rows, np.arange(2))
+    assert (found.dtype, found.tolist()) == (np.float64, [2.0**24 + 2] * 2)
+    assert Causal().row_weights(rows, np.array([], np.int64)).tolist() == []

@@ -1,12 +1,22 @@
 """A command that refuses an option given twice, and a group of commands that suggests the nearest name."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
+from burnish.cli import completion
 from burnish.core.errors import AskError
 from burnish.core.naming import nearest
+
+RunName = Annotated[
+    str,
+    typer.Argument(help="latest, recipe, recipe/number or recipe/number/step.", autocompletion=completion.runs),
+]
+"""The argument that names a run."""
+Full = Annotated[bool, typer.Option("--full", help="Show whole texts.")]
+TrainingStep = Annotated[str | None, typer.Option("--step", help="The step, if the run has several training steps.")]
 
 
 class Command(TyperCommand):

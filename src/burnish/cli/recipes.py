@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from burnish.cli import completion
-from burnish.cli.command import Command
+from burnish.cli.command import Command, RunName, TrainingStep
 from burnish.cli.render import Output, duration, plain, program
 from burnish.core.files import file_size
 
@@ -135,12 +135,9 @@ def demo(ctx: typer.Context, set: Set = None, force: Force = None) -> None:
 
 def replay(
     ctx: typer.Context,
-    name: Annotated[
-        str,
-        typer.Argument(help="latest, recipe, recipe/number or recipe/number/step.", autocompletion=completion.runs),
-    ] = "latest",
+    name: RunName = "latest",
     without: Annotated[list[str] | None, typer.Option(help="The id of a row to leave out; repeatable.")] = None,
-    step: Annotated[str | None, typer.Option(help="The step, if the run has several training steps.")] = None,
+    step: TrainingStep = None,
 ) -> None:
     """Train a step again without some of its rows.
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from burnish.cli import completion
+from burnish.cli.command import Full, RunName, TrainingStep
 from burnish.cli.render import Output, cell, plain
 
 if TYPE_CHECKING:
@@ -18,15 +18,12 @@ _CHARACTERS = 400
 
 def rollouts(
     ctx: typer.Context,
-    name: Annotated[
-        str,
-        typer.Argument(help="latest, recipe, recipe/number or recipe/number/step.", autocompletion=completion.runs),
-    ] = "latest",
+    name: RunName = "latest",
     at: Annotated[int | None, typer.Option(help="The optimizer step; the last one by default.")] = None,
     worst: Annotated[int | None, typer.Option(help="The number of completions with the lowest reward. [10]")] = None,
     best: Annotated[int | None, typer.Option(help="The number of completions with the highest reward.")] = None,
-    step: Annotated[str | None, typer.Option(help="The step, if the run has several such trainings.")] = None,
-    full: Annotated[bool, typer.Option("--full", help="Show whole texts.")] = False,
+    step: TrainingStep = None,
+    full: Full = False,
 ) -> None:
     """Show completions of a training with their rewards.
 

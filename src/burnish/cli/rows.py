@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from burnish.cli import completion
+from burnish.cli.command import Full, RunName, TrainingStep
 from burnish.cli.render import Output, cell, plain
 
 if TYPE_CHECKING:
@@ -19,18 +19,15 @@ _INDENT = "    "
 
 def rows(
     ctx: typer.Context,
-    name: Annotated[
-        str,
-        typer.Argument(help="latest, recipe, recipe/number or recipe/number/step.", autocompletion=completion.runs),
-    ] = "latest",
+    name: RunName = "latest",
     worst: Annotated[int | None, typer.Option(help="The number of rows with the highest loss. [20]")] = None,
     best: Annotated[int | None, typer.Option(help="The number of rows with the lowest loss.")] = None,
     row: Annotated[list[str] | None, typer.Option(help="The id of a row; repeatable.")] = None,
     sort: Annotated[
         str, typer.Option(help="last: the loss at the last visit; mean; rise: from the first to the last visit.")
     ] = "last",
-    step: Annotated[str | None, typer.Option(help="The step, if the run has several training steps.")] = None,
-    full: Annotated[bool, typer.Option("--full", help="Show whole texts.")] = False,
+    step: TrainingStep = None,
+    full: Full = False,
 ) -> None:
     """Show rows of a training step with their loss at each visit.
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from burnish.cli import completion
-from burnish.cli.command import Command, Commands
+from burnish.cli.command import Command, Commands, RunName
 from burnish.cli.render import Output, duration, json_text, metrics_summary
 from burnish.cli.rollouts import rollouts
 from burnish.cli.rows import rows
@@ -15,10 +15,6 @@ from burnish.cli.rows import rows
 app = typer.Typer(
     cls=Commands, help="List, show, compare, stop and resume runs.", no_args_is_help=True, rich_markup_mode=None
 )
-Name = Annotated[
-    str,
-    typer.Argument(help="latest, recipe, recipe/number or recipe/number/step.", autocompletion=completion.runs),
-]
 
 
 @app.command("list", cls=Command)
@@ -56,7 +52,7 @@ def list_(ctx: typer.Context, most: Annotated[int, typer.Option(help="The maximu
 
 
 @app.command(cls=Command)
-def show(ctx: typer.Context, name: Name = "latest") -> None:
+def show(ctx: typer.Context, name: RunName = "latest") -> None:
     """Show settings, chosen values, measures, errors and paths."""
     from burnish.studio.runs import show as look
 
@@ -72,7 +68,7 @@ def show(ctx: typer.Context, name: Name = "latest") -> None:
 @app.command(cls=Command)
 def tail(
     ctx: typer.Context,
-    name: Name = "latest",
+    name: RunName = "latest",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow until the run ends.")] = False,
 ) -> None:
     """Print the events of a run, one per line."""
@@ -93,7 +89,7 @@ def tail(
 @app.command(cls=Command)
 def diff(
     ctx: typer.Context,
-    one: Name,
+    one: RunName,
     other: Annotated[str, typer.Argument(help="Another run.", autocompletion=completion.runs)],
 ) -> None:
     """Show what differs in settings, inputs and measures."""
@@ -117,7 +113,7 @@ def diff(
 
 
 @app.command(cls=Command)
-def stop(ctx: typer.Context, name: Name = "latest") -> None:
+def stop(ctx: typer.Context, name: RunName = "latest") -> None:
     """Stop a run after it saves its state.
 
     A second request stops it at once.
@@ -133,7 +129,7 @@ def stop(ctx: typer.Context, name: Name = "latest") -> None:
 
 
 @app.command(cls=Command)
-def resume(ctx: typer.Context, name: Name = "latest") -> None:
+def resume(ctx: typer.Context, name: RunName = "latest") -> None:
     """Resume a run from its newest checkpoint.
 
     Finished steps are reused.

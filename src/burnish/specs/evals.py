@@ -9,6 +9,14 @@ from burnish.specs.base import DataRef, Device, ModelRef, PrintedDate, Spec, Thr
 from burnish.specs.tokens import TrainOn
 
 
+def compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
+    """A regular expression of a setting; ValueError if it is invalid."""
+    try:
+        return re.compile(pattern, flags)
+    except re.error as error:
+        raise ValueError(f"invalid regular expression: {error}") from None
+
+
 class GenerationSpec(Spec):
     """How answers are generated."""
 
@@ -56,10 +64,7 @@ class RegexSpec(Spec):
     @field_validator("pattern")
     @classmethod
     def pattern_compiles(cls, value: str) -> str:
-        try:
-            re.compile(value)
-        except re.error as error:
-            raise ValueError(f"invalid regular expression: {error}") from None
+        compiled(value)
         return value
 
 

@@ -17,6 +17,7 @@ from burnish.specs.evals import (
     RegexSpec,
     RougeSpec,
     ToolCallSpec,
+    compiled,
 )
 
 JUDGE_PROMPT = """Rate how well the answer responds to the conversation, from 1 (useless or wrong) to 10 (excellent).
@@ -95,10 +96,7 @@ class FormatReward(RewardSettings):
     @field_validator("pattern")
     @classmethod
     def pattern_compiles(cls, value: str) -> str:
-        try:
-            re.compile(value, re.DOTALL)
-        except re.error as error:
-            raise ValueError(f"invalid regular expression: {error}") from None
+        compiled(value, re.DOTALL)
         return value
 
 
@@ -199,13 +197,7 @@ class JudgeReward(RewardSettings):
     @field_validator("pattern")
     @classmethod
     def pattern_has_a_group(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        try:
-            groups = re.compile(value).groups
-        except re.error as error:
-            raise ValueError(f"invalid regular expression: {error}") from None
-        if groups == 0:
+        if value is not None and compiled(value).groups == 0:
             raise ValueError("the pattern needs a group for the score, such as `Score: (\\d+)`")
         return value
 

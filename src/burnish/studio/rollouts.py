@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from burnish.core.errors import AskError
-from burnish.core.naming import nearest
 from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
-from burnish.studio.rows import refuse_damage
+from burnish.studio.rows import refuse_damage, step_with
 from burnish.studio.workrooms import ask, require
 
 WORST = 10
@@ -39,7 +38,7 @@ def rollouts(
         worst = 0 if best else WORST
     require("pyarrow", "data")
     place = Workspace.find(workspace)
-    run = _training_step(place.find_runs(name), name, step)
+    run = step_with("rollout ledger", _has_rollouts, "trainings on rewards", place.find_runs(name), name, step)
     artifact, known = run.artifact(), place.hashes()
     if artifact is not None:
         refuse_damage(artifact, known, _PUBLISHED)
@@ -48,21 +47,5 @@ def rollouts(
     return {"run": run.name, "state": run.state, **ask("burnish.stages.train.rl.rollout_ledger", request)}
 
 
-def _training_step(found: list[Run], name: str, step: str | None) -> Run:
-    """The step that has a rollout ledger. AskError `ask.wrong-value` with the choices if there is none, or several."""
-    named = {run.folder.name: run for run in found}
-    if step is not None and step not in named:
-        raise AskError("ask.no-such-run", f"run '{name}' has no step '{step}'", nearest(step, list(named)))
-    chosen = {step: named[step]} if step is not None else named
-    with_ledger = {
-        place: run
-        for place, run in chosen.items()
-        if (run.out / _PUBLISHED).exists() or any((run.scratch / _UNFINISHED).glob("[0-9]*"))
-    }
-    if len(with_ledger) == 1:
-        return next(iter(with_ledger.values()))
-    if with_ledger:
-        what = f"run '{name}' has several steps with rollouts: {', '.join(with_ledger)}"
-        raise AskError("ask.wrong-value", what, f"add --step {next(iter(with_ledger))}")
-    what = f"no step of run '{name}' has rollouts: {', '.join(chosen)}"
-    raise AskError("ask.wrong-value", what, "trainings on rewards (grpo, ppo) have some, from their first step on")
+def _has_rollouts(run: Run) -> bool:
+    return (run.out / _PUBLISHED).exists() or any((run.scratch / _UNFINISHED).glob("[0-9]*"))

@@ -1,6 +1,6 @@
 """Rows of a training step with their losses: the row ledger of `burnish.train.reporting`, for people."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,36 +70,39 @@ def rows(
 
 
 def training_step(found: Sequence[Run], name: str, step: str | None) -> Run:
-    """The step that has a row ledger. AskError `ask.wrong-value` with the choices if there is none, or several."""
-    with_ledger = {run.folder.name: run for run in found if _has_ledger(run)}
-    if step is not None:
-        names = [run.folder.name for run in found]
-        if step not in names:
-            raise AskError("ask.no-such-run", f"run '{name}' has no step '{step}'", nearest(step, names))
-        if step not in with_ledger:
-            raise _no_ledger(step, next(run for run in found if run.folder.name == step))
-        return with_ledger[step]
-    if len(with_ledger) > 1:
-        names = ", ".join(with_ledger)
-        fix = (
-            f"add --step {next(iter(with_ledger))}, or name one: {', '.join(run.name for run in with_ledger.values())}"
-        )
-        raise AskError("ask.wrong-value", f"run '{name}' has several training steps: {names}", fix)
-    if not with_ledger:
-        if len(found) == 1:
-            raise _no_ledger(found[0].folder.name, found[0])
-        what = f"no step of run '{name}' has a row ledger: {', '.join(run.folder.name for run in found)}"
-        raise AskError("ask.wrong-value", what, "training steps have one, from their first checkpoint on")
-    return next(iter(with_ledger.values()))
+    """The step that has a row ledger. Errors: those of `step_with`."""
+    return step_with("row ledger", _has_ledger, "training steps", found, name, step)
+
+
+def step_with(
+    what: str, has: Callable[[Run], bool], steps: str, found: Sequence[Run], name: str, step: str | None
+) -> Run:
+    """The step of a run that has a ledger. `steps` names the kind of steps that have one.
+
+    Errors: AskError `ask.no-such-run` for a step that the run does not have; `ask.wrong-value` with the choices if no
+    step has the ledger, or several.
+    """
+    named = {run.folder.name: run for run in found}
+    if step is not None and step not in named:
+        raise AskError("ask.no-such-run", f"run '{name}' has no step '{step}'", nearest(step, list(named)))
+    chosen = named if step is None else {step: named[step]}
+    with_ledger = {place: run for place, run in chosen.items() if has(run)}
+    if len(with_ledger) == 1:
+        return next(iter(with_ledger.values()))
+    if with_ledger:
+        names = ", ".join(run.name for run in with_ledger.values())
+        text = f"run '{name}' has several {steps}: {', '.join(with_ledger)}"
+        raise AskError("ask.wrong-value", text, f"add --step {next(iter(with_ledger))}, or name one: {names}")
+    if len(chosen) == 1:
+        [(place, run)] = chosen.items()
+        text = f"step '{place}' ({run.record['stage']}) has no {what}"
+    else:
+        text = f"no step of run '{name}' has a {what}: {', '.join(chosen)}"
+    raise AskError("ask.wrong-value", text, f"{steps} have one, from their first checkpoint on")
 
 
 def _has_ledger(run: Run) -> bool:
     return (run.out / _PUBLISHED).exists() or (run.scratch / _UNFINISHED).exists()
-
-
-def _no_ledger(step: str, run: Run) -> AskError:
-    what = f"step '{step}' ({run.record['stage']}) has no row ledger"
-    return AskError("ask.wrong-value", what, "training steps have one, from their first checkpoint on")
 
 
 def ledger_of(run: Run, known: dict[str, Any]) -> tuple[Path, list[str]]:

@@ -101,18 +101,9 @@ class TokenisedRows:
         return np.array(counts, np.int64).reshape(-1, self.width)
 
     @property
-    def row_weights(self) -> NDArray[np.float64]:
-        """Sum of the weights of each row, [rows]."""
-        return np.array([self.weights[self.span(row)].sum(dtype=np.float64) for row in range(len(self))])
-
-    @property
     def learned(self) -> int:
         """The number of tokens with a weight above 0."""
         return int(np.count_nonzero(self.weights))
-
-    def weight_of(self, rows: Indices) -> float:
-        """The total weight of the given rows: the divisor of a step's loss."""
-        return float(sum(self.weights[self.span(r)].sum(dtype=np.float64) for r in rows.tolist()))
 
     def digest(self) -> str:
         """sha256 over ids, weights, offsets, row ids and values."""

@@ -4,24 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from burnish.train.kernels import head as heads
 from burnish.train.kernels.head import linear_cross_entropy, module_cross_entropy
 
 TOKENS, WIDTH, VOCABULARY = 37, 16, 50
-
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch):
-    monkeypatch.setattr(heads, "CHUNK", 8)
-
-
-def problem(dtype=torch.float32, bias=True):
-    torch.manual_seed(0)
-    hidden = torch.randn(TOKENS, WIDTH, dtype=dtype, requires_grad=True)
-    layer = nn.Linear(WIDTH, VOCABULARY, bias=bias, dtype=dtype)
-    targets = torch.randint(VOCABULARY, (TOKENS,))
-    shares = torch.rand(TOKENS) / TOKENS
-    return hidden, layer, targets, shares
+pytestmark = pytest.mark.usefixtures("small_chunks")
 
 
 def plain_twin(logits, targets, shares):
@@ -35,7 +21,7 @@ def gradients(loss, tensors):
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("scale", [1.0, 0.0625])
-def test_a_plain_head_gives_the_loss_and_gradients_of_full_logits(bias, scale):
+def test_a_plain_head_gives_the_loss_and_gradients_of_full_logits(problem, bias, scale):
     hidden, layer, targets, shares = problem(bias=bias)
     tensors = [hidden, *layer.parameters()]
     expected, expected_losses = plain_twin(layer(hidden) * scale, targets, shares)
@@ -46,7 +32,7 @@ def test_a_plain_head_gives_the_loss_and_gradients_of_full_logits(bias, scale):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
-def test_a_frozen_head_gets_no_gradient_and_its_hidden_states_do():
+def test_a_frozen_head_gets_no_gradient_and_its_hidden_states_do(problem):
     hidden, layer, targets, shares = problem()
     layer.requires_grad_(False)
     loss, _ = linear_cross_entropy(hidden, layer.weight, layer.bias, targets, shares)
@@ -56,10 +42,10 @@ def test_a_frozen_head_gets_no_gradient_and_its_hidden_states_do():
     torch.testing.assert_close(hidden.grad, torch.autograd.grad(expected, hidden)[0], rtol=1e-4, atol=1e-6)
 
 
-def test_a_head_with_a_soft_cap_and_an_adapter_goes_through_autograd():
+def test_a_head_with_a_soft_cap_and_an_adapter_goes_through_autograd(problem):
     hidden, layer, targets, shares = problem()
     layer.requires_grad_(False)
-    adapter = nn.Linear(WIDTH, VOCABULARY, bias=False)
+    adapter = nn.Linear(layer.in_features, layer.out_features, bias=False)
 
     def score(states):
         return 5.0 * torch.tanh((layer(states) + adapter(states)) / 5.0)
@@ -72,7 +58,7 @@ def test_a_head_with_a_soft_cap_and_an_adapter_goes_through_autograd():
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
-def test_in_bfloat16_the_loss_is_reduced_in_float32():
+def test_in_bfloat16_the_loss_is_reduced_in_float32(problem):
     hidden, layer, targets, shares = problem(torch.bfloat16)
     loss, losses = linear_cross_entropy(hidden, layer.weight, layer.bias, targets, shares)
     assert loss.dtype == losses.dtype == torch.float32
@@ -84,7 +70,7 @@ def test_in_bfloat16_the_loss_is_reduced_in_float32():
     assert (hidden.grad - expected_gradient).norm() / expected_gradient.norm() < 1e-2
 
 
-def test_without_gradients_nothing_is_kept_for_a_backward_pass():
+def test_without_gradients_nothing_is_kept_for_a_backward_pass(problem):
     hidden, layer, targets, shares = problem()
     with torch.no_grad():
         loss, _ = linear_cross_entropy(hidden, layer.weight, layer.bias, targets, shares)
@@ -93,7 +79,7 @@ def test_without_gradients_nothing_is_kept_for_a_backward_pass():
     torch.testing.assert_close(loss, other)
 
 
-def test_no_learned_token_gives_a_loss_of_zero_and_no_gradient():
+def test_no_learned_token_gives_a_loss_of_zero_and_no_gradient(problem):
     hidden, layer, targets, shares = problem()
     loss, _ = linear_cross_entropy(hidden[:0], layer.weight, layer.bias, targets[:0], shares[:0])
     loss.backward()

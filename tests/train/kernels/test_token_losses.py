@@ -7,19 +7,7 @@ from torch import nn
 from burnish.train.kernels import head as heads
 from burnish.train.kernels.head import linear_token_losses, module_token_losses
 
-TOKENS, WIDTH, VOCABULARY = 37, 16, 50
-
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch):
-    monkeypatch.setattr(heads, "CHUNK", 8)
-
-
-def problem(dtype=torch.float32, bias=True):
-    torch.manual_seed(0)
-    hidden = torch.randn(TOKENS, WIDTH, dtype=dtype, requires_grad=True)
-    layer = nn.Linear(WIDTH, VOCABULARY, bias=bias, dtype=dtype)
-    return hidden, layer, torch.randint(VOCABULARY, (TOKENS,))
+pytestmark = pytest.mark.usefixtures("small_chunks")
 
 
 def full(logits, targets):
@@ -43,8 +31,8 @@ def assert_close(ours, theirs):
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("scale", [1.0, 0.0625, 2.0])
-def test_a_frozen_matrix_gives_losses_and_gradients_of_full_logits(bias, scale):
-    hidden, layer, targets = problem(bias=bias)
+def test_a_frozen_matrix_gives_losses_and_gradients_of_full_logits(problem, bias, scale):
+    hidden, layer, targets, _ = problem(bias=bias)
     losses = linear_token_losses(hidden, layer.weight, layer.bias, targets, scale)
     expected = full(layer(hidden) * scale, targets)
     torch.testing.assert_close(losses, expected)
@@ -55,9 +43,9 @@ def test_a_frozen_matrix_gives_losses_and_gradients_of_full_logits(bias, scale):
 
 @pytest.mark.parametrize("softcap", [None, 3.0])
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-def test_a_trained_head_gives_losses_and_gradients_of_full_logits(softcap, temperature):
-    hidden, layer, targets = problem()
-    adapter = nn.Linear(WIDTH, VOCABULARY, bias=False)
+def test_a_trained_head_gives_losses_and_gradients_of_full_logits(problem, softcap, temperature):
+    hidden, layer, targets, _ = problem()
+    adapter = nn.Linear(layer.in_features, layer.out_features, bias=False)
 
     def score(states):
         logits = layer(states) + adapter(states)
@@ -69,8 +57,8 @@ def test_a_trained_head_gives_losses_and_gradients_of_full_logits(softcap, tempe
     assert_close(gradients(losses, [hidden, *trained]), gradients(expected, [hidden, *trained]))
 
 
-def test_a_head_that_is_frozen_in_part_gives_its_hidden_states_their_gradient():
-    hidden, layer, targets = problem()
+def test_a_head_that_is_frozen_in_part_gives_its_hidden_states_their_gradient(problem):
+    hidden, layer, targets, _ = problem()
     layer.requires_grad_(False)
     losses = module_token_losses(hidden, layer, [], targets)
     assert_close(gradients(losses, [hidden]), gradients(full(layer(hidden), targets), [hidden]))
@@ -80,8 +68,8 @@ def test_a_head_that_is_frozen_in_part_gives_its_hidden_states_their_gradient():
 
 
 @pytest.mark.parametrize("way", ["linear", "module"])
-def test_in_bfloat16_losses_are_float32_and_the_gradient_is_right_to_its_rounding(way):
-    hidden, layer, targets = problem(torch.bfloat16)
+def test_in_bfloat16_losses_are_float32_and_the_gradient_is_right_to_its_rounding(problem, way):
+    hidden, layer, targets, _ = problem(torch.bfloat16)
     if way == "linear":
         losses = linear_token_losses(hidden, layer.weight, layer.bias, targets)
     else:
@@ -95,8 +83,8 @@ def test_in_bfloat16_losses_are_float32_and_the_gradient_is_right_to_its_roundin
     assert (ours - theirs).norm() / theirs.norm() < 1e-2
 
 
-def test_without_gradients_nothing_is_kept_for_a_backward_pass(monkeypatch):
-    hidden, layer, targets = problem()
+def test_without_gradients_nothing_is_kept_for_a_backward_pass(problem, monkeypatch):
+    hidden, layer, targets, _ = problem()
     made = []
     minus_onehot = heads._minus_onehot
     monkeypatch.setattr(heads, "_minus_onehot", lambda *given: made.append(1) or minus_onehot(*given))
@@ -109,8 +97,8 @@ def test_without_gradients_nothing_is_kept_for_a_backward_pass(monkeypatch):
     assert len(made) == 5  # chunks
 
 
-def test_no_learned_token_gives_no_loss_and_no_gradient():
-    hidden, layer, targets = problem()
+def test_no_learned_token_gives_no_loss_and_no_gradient(problem):
+    hidden, layer, targets, _ = problem()
     for losses in (
         linear_token_losses(hidden[:0], layer.weight, layer.bias, targets[:0]),
         module_token_losses(hidden[:0], layer, list(layer.parameters()), targets[:0]),
@@ -119,8 +107,8 @@ def test_no_learned_token_gives_no_loss_and_no_gradient():
         assert not torch.autograd.grad(losses.sum(), [hidden])[0].any()
 
 
-def test_dropout_inside_a_head_has_the_masks_of_the_losses_in_the_backward_pass_and_draws_once():
-    hidden, layer, targets = problem()
+def test_dropout_inside_a_head_has_the_masks_of_the_losses_in_the_backward_pass_and_draws_once(problem):
+    hidden, layer, targets, _ = problem()
     dropout = nn.Dropout(0.5)
 
     def score(states):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.reporting.curve import draw, smoothed, step_losses
 from burnish.train.reporting.ledger import LedgerType, RowLedger
 
@@ -20,25 +19,21 @@ def write_visits(path: Path, losses: list[list[float]], learned: list[list[int]]
     return type.read(path)
 
 
-def rows_of(*weights: list[float]) -> TokenisedRows:
-    """Rows by the weights of their tokens after the first."""
-    return TokenisedRows.of(
-        (f"row{number}", np.zeros(len(row) + 1, np.int32), np.array([0, *row], np.float32))
-        for number, row in enumerate(weights)
-    )
+def weights_of(*tokens: list[float]) -> np.ndarray:
+    """The weights of rows by those of their tokens."""
+    return np.array([sum(row) for row in tokens])
 
 
 def test_the_loss_of_a_step_weighs_rows_by_the_weight_of_their_tokens(tmp_path):
     visits = write_visits(tmp_path / "ledger/visits.bin", [[1.0, 4.0], [2.0], [9.0]], [[1, 2], [1], [0]])
-    steps, losses = step_losses(visits, rows_of([0.5], [0.5, 0.5]).row_weights)
+    steps, losses = step_losses(visits, weights_of([0.5], [0.5, 0.5]))
     assert steps.tolist() == [1, 2, 3]
     assert losses.tolist() == pytest.approx([3.0, 2.0, 9.0])
 
 
 def test_a_step_in_which_nothing_is_learned_is_left_out(tmp_path):
     visits = write_visits(tmp_path / "ledger/visits.bin", [[0.0], [2.0]], [[0], [1]])
-    rows = rows_of([0.0])
-    assert step_losses(visits, rows.row_weights)[0].tolist() == []
+    assert step_losses(visits, weights_of([0.0]))[0].tolist() == []
 
 
 def test_the_smoothed_line_keeps_a_constant_and_a_straight_line_up_to_its_ends():
@@ -74,5 +69,5 @@ def test_a_training_on_rewards_is_drawn_with_its_reward_above_its_loss(tmp_path,
 @pytest.mark.parametrize("evaluations", [[], [(1, 2.5)]])
 def test_a_run_of_any_length_is_drawn(tmp_path, steps, evaluations):
     visits = write_visits(tmp_path / "ledger/visits.bin", [[3.0 / i] for i in range(1, steps + 1)], [[4]] * steps)
-    draw(visits, rows_of([1.0]).row_weights, evaluations, tmp_path / "loss.png")
+    draw(visits, weights_of([1.0]), evaluations, tmp_path / "loss.png")
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")

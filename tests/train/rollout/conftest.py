@@ -27,6 +27,7 @@ from burnish.train.rollout.groups import GroupAdvantages
 from burnish.train.rollout.per_token import log_probs
 from burnish.train.rollout.prompts import Prompts
 from burnish.train.rollout.source import RolloutSource
+from ran import Ran
 
 
 class Vowels:
@@ -66,21 +67,6 @@ def prompts_of(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
     return make
 
 
-class Ran:
-    """What a run left behind."""
-
-    def __init__(self, folder: Path, events: list[Any]):
-        self.folder, self.events = folder, events
-        self.weights: dict[str, torch.Tensor] = {}
-        self.measures: dict[str, Any] = {}
-
-    def metrics(self, name: str) -> list[float]:
-        return [event.values[name] for event in self.events if event.kind == "metric" and name in event.values]
-
-    def notes(self, level: str) -> list[str]:
-        return [event.text for event in self.events if event.kind == "note" and event.level == level]
-
-
 METHODS: dict[str, tuple[Any, Any, Any]] = {
     "grpo": (GrpoSpec, Grpo, GroupAdvantages),
     "ppo": (PpoSpec, Ppo, TokenAdvantages),
@@ -103,7 +89,7 @@ def run_rollouts(base: Path, prompts_of: Callable[..., Prompts], tmp_path: Path)
         micro_batch_tokens: int = 200,
         **settings: Any,
     ) -> Ran:
-        asked = {
+        given = {
             "generation": {"max_new_tokens": 8, "batch_size": 5},
             "batch_size": 3,
             "group_size": 4,
@@ -114,7 +100,7 @@ def run_rollouts(base: Path, prompts_of: Callable[..., Prompts], tmp_path: Path)
             "prove": "off",
         }
         spec_type, objective, estimator = METHODS[stage]
-        spec = spec_type(data="file:rows", base="file:base", rewards=[{"kind": "number"}], **asked | settings)
+        spec = spec_type(data="file:rows", base="file:base", rewards=[{"kind": "number"}], **given | settings)
         ctx, events = temporary_context(tmp_path / name, stopping=stopping)
         ran = run.last = Ran(tmp_path / name, events)
         seed_everything(spec.seed)

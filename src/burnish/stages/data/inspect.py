@@ -1,8 +1,6 @@
 """inspect: the layout of a file or dataset, the lengths of its rows, and the tokens that would be learned."""
 
-import json
 import random
-import sys
 import tempfile
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -17,6 +15,7 @@ from burnish.data.profile import Profile
 from burnish.data.record import Bad, ReadReport
 from burnish.data.sources.repository import checkout
 from burnish.specs.data import InspectSpec
+from burnish.stages.answer import answer
 
 if TYPE_CHECKING:
     from burnish.stages.tokens.rendering import RowRenderer
@@ -177,17 +176,10 @@ def _rendered(renderer: "RowRenderer", row: Row, is_shown: bool) -> tuple[Shown,
     return Shown(row, [renderer.shown(piece) for piece in pieces] if is_shown else []), length
 
 
-def main() -> None:
-    """Entry point for the control plane: a request as JSON on stdin, the inspection or an error as JSON on stdout."""
-    request = json.load(sys.stdin)
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
     inputs = {name: Input.from_json(value) for name, value in request["inputs"].items()}
-    try:
-        found = inspect(InspectSpec.model_validate(request["spec"]), inputs["source"], inputs.get("tokenizer"))
-    except BurnishError as error:
-        json.dump({"error": error.as_dict()}, sys.stdout)
-    else:
-        json.dump(asdict(found), sys.stdout, ensure_ascii=False, default=str)
+    return asdict(inspect(InspectSpec.model_validate(request["spec"]), inputs["source"], inputs.get("tokenizer")))
 
 
 if __name__ == "__main__":
-    main()
+    answer(_answer)

@@ -1,12 +1,12 @@
 """The checkpoint from which a training can go on as if it had never had some of its rows."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from burnish.core.errors import AskError, BurnishError
+from burnish.core.errors import AskError
+from burnish.stages.answer import answer
 from burnish.train.checkpoints.checkpoint import CheckpointFolder, damage
 from burnish.train.reporting.visits import Visits
 from burnish.train.rollout.ledger import first_step_of
@@ -59,16 +59,10 @@ def _step_of(checkpoint: Path) -> int:
     return int(number) if number.isdigit() else sys.maxsize
 
 
-def main() -> None:
-    """Entry point for the control plane: a request as JSON on stdin, the answer or an error as JSON on stdout."""
-    request = json.load(sys.stdin)
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
     earlier = None if request["earlier"] is None else Path(request["earlier"])
-    try:
-        found = start_without(Path(request["ledger"]), Path(request["checkpoints"]), request["without"], earlier)
-    except BurnishError as error:
-        found = {"error": error.as_dict()}
-    json.dump(found, sys.stdout, ensure_ascii=False)
+    return start_without(Path(request["ledger"]), Path(request["checkpoints"]), request["without"], earlier)
 
 
 if __name__ == "__main__":
-    main()
+    answer(_answer)

@@ -1,7 +1,5 @@
 """Rows of a training step from its row ledger, with their texts: the worst, the best, or those that are named."""
 
-import json
-import sys
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -12,6 +10,7 @@ from burnish.core.context import Input
 from burnish.core.errors import AskError, BurnishError
 from burnish.data.dataset import find_rows
 from burnish.data.document import Row, content_id
+from burnish.stages.answer import answer
 from burnish.train.reporting.visits import Visits
 
 SPLIT = "train"
@@ -102,17 +101,10 @@ def _unvisited(names: list[str], visits: Visits, data: Input | None, reason: str
     return AskError("ask.bad-reference", "; ".join(parts), fix)
 
 
-def main() -> None:
-    """Entry point for the control plane: a request as JSON on stdin, the answer or an error as JSON on stdout."""
-    request = json.load(sys.stdin)
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
     data = Input.from_json(request["data"]) if request["data"] is not None else None
-    try:
-        found = look(Visits.read(Path(request["ledger"])), data, request["reason"], **request["choice"])
-    except BurnishError as error:
-        json.dump({"error": error.as_dict()}, sys.stdout)
-    else:
-        json.dump(found, sys.stdout, ensure_ascii=False, default=str)
+    return look(Visits.read(Path(request["ledger"])), data, request["reason"], **request["choice"])
 
 
 if __name__ == "__main__":
-    main()
+    answer(_answer)

@@ -6,7 +6,6 @@ The rewards are β·r, whatever f is.
 """
 
 import torch
-from torch import Tensor
 
 from burnish.specs.preferences import DpoSpec
 from burnish.train.batches import Batch
@@ -15,14 +14,13 @@ from burnish.train.objectives.objective import Scored, Separable, Whole
 from burnish.train.objectives.pairs import (
     CHOSEN,
     METRICS,
-    REFERENCE,
     REJECTED,
     ROW_VALUES,
     chosen_cross_entropy,
-    log_probs_of,
     losses,
     metrics,
     pairs_of,
+    reference_of,
 )
 
 
@@ -41,7 +39,7 @@ class Dpo(Separable):
         self._each_step = spec.reference_log_probs == "each_step"
 
     def score(self, forward: Forward, batch: Batch, whole: Whole) -> Scored:
-        reference = self._reference(forward, batch)
+        reference = reference_of(forward, batch, self._each_step)
         pairs = pairs_of(forward, batch)
         ratios = pairs.log_probs - reference  # [R, 2]
         scores = ratios / pairs.lengths if self._per_token else ratios
@@ -56,9 +54,3 @@ class Dpo(Separable):
             torch.cat([metrics(rewards, pairs.log_probs, whole.divisor), divergence[None]]),
             (rewards[:, CHOSEN] - rewards[:, REJECTED])[None],
         )
-
-    def _reference(self, forward: Forward, batch: Batch) -> Tensor:
-        if not self._each_step:
-            return batch.values[REFERENCE]
-        with forward.untrained():
-            return log_probs_of(forward, batch)

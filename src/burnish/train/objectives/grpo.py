@@ -8,7 +8,7 @@ sequence    mean over completions of the mean over their tokens           GRPO
 constant    Σ over tokens / (completions · max_new_tokens)                Dr. GRPO, arXiv 2503.20783
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -40,10 +40,7 @@ class Grpo(Separable):
 
     def row_weights(self, data: TokenisedRows, rows: Indices) -> NDArray[np.float64]:
         """Learned tokens, completions, or the most tokens of the completions, by the normalisation."""
-        if self._normalisation == "token":
-            return data.learned_of(rows).sum(1).astype(np.float64)
-        each = data.width * (1 if self._normalisation == "sequence" else self._longest)
-        return np.full(len(rows), float(each))
+        return self._weights(data.learned_of(rows).sum(1).astype(np.float64), data.width)
 
     def score(self, forward: Forward, batch: Batch, whole: Whole) -> Scored:
         log_probs = -forward.token_losses(batch, self._temperature)  # [K]
@@ -67,7 +64,7 @@ class Grpo(Separable):
         if self._normalisation == "sequence":
             sums = sums / batch.counts.clamp(min=1)
         row_sums = sums.view(-1, batch.width).sum(1)
-        weights = self._weights(batch)
+        weights = self._weights(batch.counts.view(-1, batch.width).sum(1), batch.width)
         cap = torch.inf if self._cap is None else self._cap
         each = [
             (ratio < 1 - self._low) & (advantages < 0),
@@ -83,12 +80,11 @@ class Grpo(Separable):
             torch.stack([weights, batch.values[REWARD].nanmean(1).nan_to_num()]),
         )
 
-    def _weights(self, batch: Batch) -> Tensor:
-        """`row_weights` of the rows of a batch, [R]."""
+    def _weights(self, learned: Any, width: int) -> Any:
+        """The weights of rows with so many learned tokens: an array or a tensor, as `learned` [R] is."""
         if self._normalisation == "token":
-            return batch.counts.view(-1, batch.width).sum(1)
-        each = batch.width * (1 if self._normalisation == "sequence" else self._longest)
-        return batch.counts.new_full((len(batch.rows),), float(each))
+            return learned
+        return 0 * learned + width * (1 if self._normalisation == "sequence" else self._longest)
 
 
 def kl_loss(divergence: Tensor, token_ratio: Tensor, estimator: Literal["k1", "k2", "k3"], unbiased: bool) -> Tensor:

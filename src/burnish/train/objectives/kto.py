@@ -21,7 +21,7 @@ from burnish.tokens.tokenised import Indices, TokenisedRows
 from burnish.train.batches import Batch
 from burnish.train.forward import Forward
 from burnish.train.objectives.objective import Scored, Separable, Whole
-from burnish.train.objectives.pairs import REFERENCE, log_probs_of
+from burnish.train.objectives.pairs import log_probs_of, reference_of
 
 LABEL = "label"
 _MISMATCHED = "mismatched"
@@ -57,11 +57,11 @@ class Kto(Separable):
         return found, np.arange(len(rows))
 
     def survey(self, forward: Forward, batch: Batch) -> Tensor:
-        reference = self._reference(forward, batch, _MISMATCHED)
+        reference = reference_of(forward, batch, self._each_step, _MISMATCHED)
         return (log_probs_of(forward, batch) - reference).sum()
 
     def score(self, forward: Forward, batch: Batch, whole: Whole) -> Scored:
-        reference = self._reference(forward, batch, REFERENCE)
+        reference = reference_of(forward, batch, self._each_step)
         log_probs = log_probs_of(forward, batch)[:, 0]
         ratios = log_probs - reference[:, 0]  # [R]
         divergence = ratios.new_zeros(()) if whole.surveyed is None else (whole.surveyed / whole.divisor).clamp(min=0)
@@ -89,12 +89,6 @@ class Kto(Separable):
             ),
             rewards[None],
         )
-
-    def _reference(self, forward: Forward, batch: Batch, name: str) -> Tensor:
-        if not self._each_step:
-            return batch.values[name]
-        with forward.untrained():
-            return log_probs_of(forward, batch)
 
 
 def _inverse(count: float) -> float:

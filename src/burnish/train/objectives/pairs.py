@@ -36,6 +36,14 @@ def log_probs_of(forward: Forward, batch: Batch) -> Tensor:
     return -batch.sums(forward.token_losses(batch)).view(-1, batch.width)
 
 
+def reference_of(forward: Forward, batch: Batch, each_step: bool, name: str = REFERENCE) -> Tensor:
+    """The reference's log-probabilities [R, width]: a value of the rows, or at each step the adapter switched off."""
+    if not each_step:
+        return batch.values[name]
+    with forward.untrained():
+        return log_probs_of(forward, batch)
+
+
 def pairs_of(forward: Forward, batch: Batch) -> Pairs:
     """The log-probabilities of both answers of each pair."""
     return Pairs(log_probs_of(forward, batch), batch.counts.view(-1, batch.width))

@@ -16,6 +16,14 @@ PYTHON = Limits(2, 20, 256, 100_000, False, "python")
 RIGHT = "def double(x):\n    return 2 * x\n"
 TESTS = "assert double(2) == 4\nassert double(5) == 10"
 
+WITH_PEER = """\
+        import sys
+        frame = sys._getframe()
+        while frame:
+            for value in list(frame.f_locals.values()):
+                if type(value).__name__ == 'Peer':
+                    PEER = value
+            frame = frame.f_back"""
 WITHOUT_AN_ANSWER = {
     "exit before the tests": "import sys; sys.exit(0)",
     "exit of the interpreter": "import os; os._exit(0)",
@@ -79,27 +87,15 @@ WITHOUT_AN_ANSWER = {
                     setattr(module, name, lambda *a, **k: True)
         def double(x): return 0
     """,
-    "a forged reply": """
-        import sys
-        frame = sys._getframe()
-        while frame:
-            for value in list(frame.f_locals.values()):
-                if type(value).__name__ == 'Peer':
-                    PEER = value
-            frame = frame.f_back
+    "a forged reply": f"""
+{WITH_PEER}
         def double(x):
             PEER.send(['gave', ['name', 'unittest.mock', 'ANY']])
             PEER.send(['gave', ['yours', 0]])
             return 0
     """,
-    "a forged request": """
-        import sys
-        frame = sys._getframe()
-        while frame:
-            for value in list(frame.f_locals.values()):
-                if type(value).__name__ == 'Peer':
-                    PEER = value
-            frame = frame.f_back
+    "a forged request": f"""
+{WITH_PEER}
         VERDICTS = '''
         import os, sys
         frame = sys._getframe()

@@ -1,11 +1,10 @@
 """Answers the control plane: the completions of a step, from a rollout ledger."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
-from burnish.core.errors import BurnishError
+from burnish.stages.answer import answer
 from burnish.train.rollout.ledger import completions_at
 
 
@@ -24,16 +23,9 @@ def look(ledger: Path, at: int | None, worst: int, best: int) -> dict[str, Any]:
     return {**about, "worst": ranked[:worst], "best": ranked[::-1][:best]}
 
 
-def main() -> None:
-    """Entry point for the control plane: a request as JSON on stdin, the answer or an error as JSON on stdout."""
-    request = json.load(sys.stdin)
-    try:
-        found = look(Path(request["ledger"]), request["at"], request["worst"], request["best"])
-    except BurnishError as error:
-        json.dump({"error": error.as_dict()}, sys.stdout)
-    else:
-        json.dump(found, sys.stdout, ensure_ascii=False)
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    return look(Path(request["ledger"]), request["at"], request["worst"], request["best"])
 
 
 if __name__ == "__main__":
-    main()
+    answer(_answer)
