@@ -6,7 +6,7 @@ alone, and the gradient of the model's own loss? A model that fails a test is ru
 own forward; one that cannot be trained exactly in any way is refused by name.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from itertools import pairwise
 
@@ -146,21 +146,12 @@ class Scorer(Forward):
 
     def _why_no_packing(self, plain: str, longest: int | None) -> str:
         per_sequence.Sight.sizes.clear()
-        reason = self._why_packing_fails(plain, _SHORT)
+        reason, lengths = self._why_packing_fails(plain, _SHORT), list[int]()
         if not reason:
-            tested = per_sequence.Sight.sizes | set(range(max(_SHORT)))
-            limits = boundaries(self.causal.config).items()
-            far = {
-                name: limit for name, limit in limits if limit not in tested and (longest is None or longest > limit)
-            }
-            side = side_of_masks(self.causal, max(_SHORT))  # a row may not exceed it, but a batch may
-            name, limit = max([*far.items(), ("mask of fixed size", side)], key=lambda item: item[1])
-            if limit > max(_LONGEST, min(8192, int(_WORK / max(self.causal.num_parameters(), 1)))):
-                return f"rows or batches are longer than its {name} ({limit}), which is too long to test"
-            if limit:
-                rows = [beyond(max(far.values()))] if far else []
-                return self._why_packing_fails(plain, [*rows, *_SHORT[:2], *[_SHORT[1]] * (side // _SHORT[1])])
-        return reason
+            side, parameters = side_of_masks(self.causal, max(_SHORT)), self.causal.num_parameters()
+            limits = boundaries(self.causal.config)
+            lengths, reason = past_boundaries(limits, side, per_sequence.Sight.sizes, longest, parameters)
+        return self._why_packing_fails(plain, lengths) if lengths else reason
 
     def _why_packing_fails(self, plain: str, lengths: list[int]) -> str:
         """Empty when a packed batch gives each sequence the same hidden states as alone."""
@@ -315,6 +306,25 @@ class Scorer(Forward):
             _refusal(other_way)
             self._set_attention(used)
         return min(found[0], MOST) if found else 0.0
+
+
+def past_boundaries(
+    limits: Mapping[str, int], side: int, tested: Collection[int], longest: int | None, parameters: int
+) -> tuple[list[int], str]:
+    """Lengths of rows that pass every boundary that a run may cross, empty if there is none; or why one is not tested.
+
+    `limits` are the boundaries of a model by name, and `side` is that of its masks of fixed size: a row may not exceed
+    it, but a batch may. `tested` are the sizes of masks that the short rows of a test had.
+    """
+    tested = {*tested, *range(max(_SHORT))}
+    far = {name: at for name, at in limits.items() if at not in tested and (longest is None or longest > at)}
+    name, limit = max([*far.items(), ("mask of fixed size", side)], key=lambda item: item[1])
+    if limit > max(_LONGEST, min(8192, int(_WORK / max(parameters, 1)))):
+        return [], f"rows or batches are longer than its {name} ({limit}), which is too long to test"
+    if not limit:
+        return [], ""
+    rows = [beyond(max(far.values()))] if far else []
+    return [*rows, *_SHORT[:2], *[_SHORT[1]] * (side // _SHORT[1])], ""
 
 
 def _refusal(question: Callable[[], str]) -> str:
