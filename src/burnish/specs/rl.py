@@ -88,13 +88,6 @@ class RolloutSpec(TrainSpec):
             )
         return self
 
-    @model_validator(mode="after")
-    def the_reference_is_used(self) -> "RolloutSpec":
-        values = self.__dict__
-        if values["reference"] != "base" and not values["kl_coefficient"]:
-            raise ValueError("reference without kl_coefficient: set it above 0, or remove reference")
-        return self
-
 
 class GrpoSpec(RolloutSpec):
     """Train on rewards of completions that the model samples (GRPO)."""
