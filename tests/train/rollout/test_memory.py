@@ -82,8 +82,8 @@ def test_a_run_that_ran_out_of_memory_does_so_once_and_not_again_when_it_resumes
     whole = run_grpo("whole", **SEVERAL)
     small_memory(40)
     with pytest.raises(RunError, match="stopped after step 3"):
-        run_grpo("limited", **SEVERAL, stopping=lambda: len(run_grpo.last.metrics("loss")) >= 3)
-    first = [text for text in run_grpo.last.notes("warning") if "memory" in text]
+        run_grpo("limited", **SEVERAL, stopping=lambda: len(run_grpo.func.last.metrics("loss")) >= 3)
+    first = [text for text in run_grpo.func.last.notes("warning") if "memory" in text]
     tokens = [int(found[1]) for text in first if (found := re.search(r"at most (\d+) tokens", text))]
     assert len(first) == len(tokens) + 1
     assert tokens == sorted(tokens, reverse=True)
