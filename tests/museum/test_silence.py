@@ -69,3 +69,24 @@ def test_a_right_model_of_any_family_is_found_right(family, method, dtype, tmp_p
     checks = [SimpleNamespace(**check) for check in json.loads((context.out / "proof.json").read_text())["checks"]]
     assert [f"{check.name}: {check.found}" for check in checks if check.verdict == "does not hold"] == []
     assert len([check for check in checks if check.verdict == "holds"]) >= 9
+
+
+ON_STANDS = {
+    "grpo": ["llama", "gpt2", "mistral", "gemma2", "cohere", "qwen3_moe", "bamba", "gpt_oss"],
+    "reward": ["qwen2", "gemma2", "mixtral", "gpt2"],
+}
+"""Families of the trainings on rewards, which sample from the model or have a head of their own; others pass, too."""
+
+
+@pytest.mark.parametrize(("stage", "family"), [(stage, family) for stage in ON_STANDS for family in ON_STANDS[stage]])
+def test_a_right_training_on_rewards_of_any_family_is_found_right(stage, family, prove_stage):
+    place = ON_STANDS[stage].index(family)
+    settings = {"dtype": "bfloat16" if place % 2 else "float32"}
+    if stage == "grpo":
+        settings |= {"kl_coefficient": 0.1, "passes": 1 + place % 2}
+    proof = prove_stage(stage, family, FAMILIES[family], settings)
+    assert [
+        f"{c['name']}: {c['found']} {c['measured']}" for c in proof["checks"] if c["verdict"] == "does not hold"
+    ] == []
+    assert [c["found"] for c in proof["checks"] if "Error" in c["found"]] == []
+    assert proof["by_name"]["sampled" if stage == "grpo" else "score"]["verdict"] == "holds"

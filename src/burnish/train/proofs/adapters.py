@@ -29,12 +29,11 @@ def off(subject: Subject) -> Answer:
     if not hasattr(subject.model, "peft_config"):
         return skipped("there is no adapter")
     model: Any = subject.model
-    with subject.in_evaluation() as plain:
-        with model.disable_adapter():
-            disabled = plain.all_losses()
-        with subject.base_layers_only():
-            expected = plain.all_losses()
-    return subject.compare(disabled, expected, "losses with the adapter disabled, and of the base's own layers")
+    with subject.in_evaluation() as plain, model.disable_adapter():
+        disabled = plain.all_losses()
+    return subject.compare(
+        disabled, subject.base_losses_at(), "losses with the adapter disabled, and of the base's own layers"
+    )
 
 
 def start(subject: Subject) -> Answer:
@@ -48,9 +47,9 @@ def start(subject: Subject) -> Answer:
         return skipped(f"{how} moves a part of the base's weights into the adapter")
     with subject.in_evaluation() as plain:
         found = plain.all_losses()
-        with subject.base_layers_only():
-            expected = plain.all_losses()
-    return subject.compare(found, expected, "losses with the fresh adapter, and of the base's own layers")
+    return subject.compare(
+        found, subject.base_losses_at(), "losses with the fresh adapter, and of the base's own layers"
+    )
 
 
 def seed(subject: Subject) -> Answer:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from burnish.models import value_head
 from burnish.models.probing import evaluating
+from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.batches import Batch, make_batch
 from burnish.train.forward import Forward
 from burnish.train.objectives.objective import Scored, Separable, Whole, no_metrics, no_row_values
@@ -22,7 +23,7 @@ _OF_ADAPTERS = (".lora_", ".modules_to_save.", ".trainable_tokens", f".{HEAD}.",
 
 
 def shift(subject: Subject) -> Answer:
-    ours = subject.losses(subject.batches())
+    ours = subject.own_losses
     if len(ours) != len(subject.plain_losses):
         return fails(f"{len(ours)} tokens are learned, where the rows have {len(subject.plain_losses)}")
     return subject.compare(
@@ -47,6 +48,7 @@ def _plain_step(subject: Subject) -> tuple[float, Tensor]:
     with evaluating(subject.model), subject.plain() as plain:
         loss = subject.objective.score(plain, batch, subject.whole).loss
         found = torch.autograd.grad(loss, weights, allow_unused=True)
+        subject.keep_plain_losses(plain.kept)
     return float(loss.detach()), subject.flat(dict(zip(subject.compared, found, strict=True)))
 
 
@@ -58,7 +60,7 @@ def reached(subject: Subject) -> Answer:
         if others:
             return fails(f"{len(others)} trained weights are not part of the adapter and would be lost: {others[0]}")
     try:
-        found = _driven(subject)
+        found = _driven(subject, subject.sample.rows)
     except (RuntimeError, UserWarning) as error:
         if not any(words in str(error) for words in _CUT):
             raise
@@ -81,7 +83,7 @@ def stuck(subject: Subject) -> Answer:
     zero = [name for name, weight in subject.trained.items() if not bool(weight.any())]
     if not zero:
         return skipped("no trained weight is zero")
-    found = _driven(subject)
+    found = _driven(subject, subject.sample.rows.first(1))
     optional = ("expert", "trainable_tokens")  # these rows may not use them
     missed = [name for name in zero if not found.reached.get(name) and not any(part in name for part in optional)]
     if missed:
@@ -89,9 +91,9 @@ def stuck(subject: Subject) -> Answer:
     return holds(f"each of the {len(zero)} trained weights that are zero has a gradient")
 
 
-def _driven(subject: Subject) -> Step:
+def _driven(subject: Subject, rows: TokenisedRows) -> Step:
     """A step whose loss has a slope at every learned token; that of the objective may be 0 where it is satisfied."""
-    return subject.step(subject.sample.rows, 1 << 30, training=True, objective=_Driving(subject.objective))
+    return subject.step(rows, 1 << 30, training=True, objective=_Driving(subject.objective))
 
 
 class _Driving(Separable):
@@ -124,16 +126,16 @@ AT_START = (
 )
 QUESTIONS = (
     Question(
-        "shift",
-        "Does the loss of position t belong to token t + 1, as in transformers?",
-        "set attention: sdpa, and report this as a bug",
-        shift,
-    ),
-    Question(
         "plain twin",
         "Do the fast kernels give the loss and the gradient of transformers and torch?",
         "set attention: sdpa, and report this as a bug",
         twin,
+    ),
+    Question(
+        "shift",
+        "Does the loss of position t belong to token t + 1, as in transformers?",
+        "set attention: sdpa, and report this as a bug",
+        shift,
     ),
     Question(
         "reached",

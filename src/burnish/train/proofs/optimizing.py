@@ -59,8 +59,7 @@ def evaluation(subject: Subject) -> Answer:
         parts = passes.each(rows, subject.every, lambda batch: batch.sums(subject.scorer.token_losses(batch)))
     order = np.argsort(np.concatenate([part for part, _ in parts]), kind="stable")
     found = torch.cat([sums.reshape(len(part), -1) for part, sums in parts])[torch.from_numpy(order)]
-    with subject.in_evaluation() as plain:
-        expected = torch.stack([-plain.log_probs(row) for row in range(len(rows))])
+    expected = subject.sums(subject.plain_losses)
     return subject.compare(found, expected, "losses as in an evaluation, and those of the plain twin without dropout")
 
 
@@ -123,12 +122,6 @@ def _draw(subject: Subject) -> list[float]:
 
 
 QUESTIONS = (
-    Question(
-        "weight decay",
-        "Is weight decay applied to matrices only?",
-        "set optimizer.weight_decay: 0, and report this as a bug",
-        decay,
-    ),
     Question("evaluation", "Is dropout off in an evaluation?", "report this as a bug", evaluation),
     Question(
         "checkpoint",
@@ -143,6 +136,13 @@ AT_START = (
         "Are weights updated in float32?",
         "set dtype: float32, and report this as a bug",
         masters,
+        at_start=True,
+    ),
+    Question(
+        "weight decay",
+        "Is weight decay applied to matrices only?",
+        "set optimizer.weight_decay: 0, and report this as a bug",
+        decay,
         at_start=True,
     ),
 )

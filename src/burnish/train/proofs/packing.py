@@ -1,10 +1,12 @@
 """Checks of batches: rows packed, alone and split in any way give the same numbers."""
 
+import re
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import torch
+from torch import nn
 
 from burnish.models.probing import beyond, boundaries, distance
 from burnish.tokens.tokenised import TokenisedRows
@@ -13,6 +15,8 @@ from burnish.train.proofs.question import Answer, Question, fails, holds, skippe
 from burnish.train.proofs.subject import GRADIENT_TOLERANCE, Subject
 
 _LONGEST = 1024
+_RANDOM = re.compile("drop|jitter|noise")
+"""In the names of settings of a model that make it random in train mode."""
 
 
 def packed(subject: Subject) -> Answer:
@@ -21,7 +25,7 @@ def packed(subject: Subject) -> Answer:
         return skipped(f"rows are computed one at a time: {subject.scorer.reason or 'attention is not varlen'}")
     if len(rows) * rows.width < 2:
         return skipped("there is only one row")
-    together = subject.losses([subject.batch()])
+    together = subject.own_losses
     alone = replace(rows, width=1, values={}, row_ids=tuple(map(str, range(len(rows) * rows.width))))
     apart = subject.losses([subject.batch(alone, np.array([place])) for place in range(len(alone))])
     return subject.compare(together, apart, "losses of the learned tokens, packed and alone")
@@ -39,10 +43,14 @@ def positions(subject: Subject) -> Answer:
 
 def split(subject: Subject) -> Answer:
     rows = subject.sample.rows
+    is_parted = len(rows) < 2 and rows.width > 1 and subject.drawn is not None
+    if is_parted:  # its completions need not be computed together
+        rows = rows.apart()
     if len(rows) < 2:
         return skipped("there is only one row")
-    training = not _draws(subject)
-    whole = subject.step(rows, 1 << 30, training)
+    may_draw = _may_draw(subject)
+    training = not (may_draw and _draws(subject))
+    whole = subject.step(rows, 1 << 30, training) if may_draw or is_parted else subject.in_one
     apart = subject.step(rows, int(rows.lengths.max()), training)
     where = "loss, metrics and gradient in one micro-batch and in several" + ("" if training else ", without dropout")
     numbers = [torch.tensor([step.loss, *step.metrics]).nan_to_num() for step in (whole, apart)]  # NaN: not logged
@@ -79,6 +87,15 @@ def window(subject: Subject) -> Answer:
     return subject.compare(subject.losses(subject.batches(rows)), expected, f"losses beyond its {name} ({limit})")
 
 
+def _may_draw(subject: Subject) -> bool:
+    """Whether anything in the model or the training is random in train mode; otherwise it is as eval mode."""
+    if any(isinstance(module, nn.Dropout) and module.p > 0 for module in subject.model.modules()):
+        return True
+    settings = subject.scorer.causal.config.get_text_config().to_dict().items()
+    named = any(_RANDOM.search(name) and isinstance(value, float) and value > 0 for name, value in settings)
+    return named or getattr(subject.settings, "neftune_alpha", None) is not None
+
+
 def _draws(subject: Subject) -> bool:
     """Whether a pass in training draws random numbers of its own, as dropout inside attention does."""
     before = generator_states(subject.device)
@@ -93,6 +110,7 @@ def _draws(subject: Subject) -> bool:
 
 QUESTIONS = (
     Question("positions", "Do the positions of each packed sequence count from 0?", "report this as a bug", positions),
+    Question("row losses", "Is the loss of a step the mean of the rows' losses?", "report this as a bug", row_losses),
     Question(
         "packed",
         "Does a packed batch give each row the losses that it has alone?",
@@ -106,5 +124,4 @@ QUESTIONS = (
         "set micro_batch_tokens to the tokens of the longest row, and report this as a bug",
         split,
     ),
-    Question("row losses", "Is the loss of a step the mean of the rows' losses?", "report this as a bug", row_losses),
 )

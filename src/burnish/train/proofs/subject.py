@@ -254,8 +254,36 @@ class Subject:
                 self._plain_losses[temperature] = twin.all_losses(temperature)
         return self._plain_losses[temperature]
 
+    def keep_plain_losses(self, found: Mapping[float, Tensor]) -> None:
+        """Losses [K] of the sample that the plain twin has computed with a gradient, by temperature."""
+        self._plain_losses.update(found)
+
+    def base_losses_at(self, temperature: float = 1.0) -> Tensor:
+        """ce [K] of the sample under the base's own layers; computed once for a model with an adapter."""
+        if temperature in self._base_losses:
+            return self._base_losses[temperature]
+        with self.in_evaluation() as twin, self.base_layers_only():
+            found = twin.all_losses(temperature)
+        if hasattr(self.model, "peft_config"):
+            self._base_losses[temperature] = found
+        return found
+
+    @cached_property
+    def own_losses(self) -> Tensor:
+        """ce [K] of the sample on the path of the training, without dropout."""
+        return self.losses(self.batches())
+
+    def sums(self, losses: Tensor) -> Tensor:
+        """The sums of losses [K] of the sample over each sequence, [rows, width]."""
+        counts = self.sample.rows.learned_of(self.every)
+        return torch.stack([part.sum() for part in losses.split(counts.flatten().tolist())]).view(counts.shape)
+
     @cached_property
     def _plain_losses(self) -> dict[float, Tensor]:
+        return {}
+
+    @cached_property
+    def _base_losses(self) -> dict[float, Tensor]:
         return {}
 
     @cached_property

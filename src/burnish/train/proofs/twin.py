@@ -27,6 +27,8 @@ class Plain:
         """`settings` gives the model its own attention and layers."""
         self.model, self.rows, self._settings = model, rows, settings
         self.causal: Any = causal_model(model)
+        self.kept: dict[float, Tensor] = {}
+        """ce [K] of the last batch with a gradient, by temperature: other checks need it, too."""
 
     def __enter__(self) -> "Plain":
         self._entered = self._settings()
@@ -47,7 +49,10 @@ class Plain:
 
     def token_losses(self, batch: Batch, temperature: float = 1.0) -> Tensor:
         """ce [K] of the learned tokens of the batch's rows."""
-        return torch.cat([self._losses(span, temperature) for span in self._spans(batch)])
+        found = torch.cat([self._losses(span, temperature) for span in self._spans(batch)])
+        if found.requires_grad:
+            self.kept[temperature] = found.detach()
+        return found
 
     def token_losses_and_states(self, batch: Batch, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
         """As `Forward`: the states [K, d] before the learned tokens."""
@@ -67,10 +72,6 @@ class Plain:
         """ce [K] of the learned tokens of all rows."""
         rows = range(len(self.rows))
         return torch.cat([self._losses(span, temperature) for row in rows for span in self.rows.spans(row)])
-
-    def log_probs(self, row: int) -> Tensor:
-        """The log-probability of the learned tokens of each sequence of a row [width]."""
-        return torch.stack([-self._losses(span).sum() for span in self.rows.spans(row)])
 
     def _spans(self, batch: Batch) -> list[slice]:
         return [span for row in batch.rows.tolist() for span in self.rows.spans(row)]

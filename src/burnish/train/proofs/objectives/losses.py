@@ -95,8 +95,7 @@ def _reference(subject: Subject) -> Tensor | None:
     """Log-probabilities [K] of the base where they are computed at each step."""
     if getattr(subject.spec, "reference_log_probs", "") != "each_step" or subject.drawn is not None:
         return None
-    with subject.in_evaluation() as plain, subject.base_layers_only():
-        return -plain.all_losses()
+    return -subject.base_losses_at()
 
 
 def _scores(subject: Subject) -> Tensor | None:

@@ -1,6 +1,7 @@
 """Checks of objectives on several sequences of a row: shared prompts, the preferred answer, the reference."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -101,18 +102,17 @@ def _reference_of_rollouts(subject: Subject) -> Answer:
     compute, rows = subject.drawn.reference, subject.sample.rows
     if compute is None:
         return skipped("there is no KL divergence")
-    with subject.perturbed():
+    has_adapter = hasattr(subject.model, "peft_config")  # otherwise the reference is a model of its own
+    with subject.perturbed() if has_adapter else nullcontext():
         subject.model.train()
         found = torch.from_numpy(compute(rows))
-        with subject.in_evaluation() as plain, subject.base_layers_only():
-            expected = -plain.all_losses(subject.temperature)
+    expected = -subject.base_losses_at(subject.temperature)
     return subject.compare(found, expected, "log-probabilities of the reference, and of the base token by token")
 
 
 def _log_probs(subject: Subject) -> Tensor:
     """Of the base, whose weights are those of the model without its adapter."""
-    with subject.in_evaluation() as plain, subject.base_layers_only():
-        return torch.stack([plain.log_probs(row) for row in range(len(subject.sample.rows))])
+    return -subject.sums(subject.base_losses_at())
 
 
 def _without(values: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
