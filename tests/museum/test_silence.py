@@ -72,10 +72,10 @@ def test_a_right_model_of_any_family_is_found_right(family, method, dtype, tmp_p
 
 
 ON_STANDS = {
-    "grpo": ["llama", "gpt2", "mistral", "gemma2", "cohere", "qwen3_moe", "bamba", "gpt_oss"],
-    "reward": ["qwen2", "gemma2", "mixtral", "gpt2"],
+    "grpo": ["llama", "gpt2", "mistral", "gemma2", "cohere", "qwen3_moe"],
+    "reward": ["qwen2", "gemma2", "mixtral"],
 }
-"""Families of the trainings on rewards, which sample from the model or have a head of their own; others pass, too."""
+"""Families of the trainings on rewards, one after the other in float32 and in bfloat16. Mamba's kind cannot sample."""
 
 
 @pytest.mark.parametrize(("stage", "family"), [(stage, family) for stage in ON_STANDS for family in ON_STANDS[stage]])

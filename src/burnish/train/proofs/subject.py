@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from burnish.core.errors import ModelError
-from burnish.models.probing import MARGIN, MOST, distance, evaluating
+from burnish.models.probing import MARGIN, MOST, distance, evaluating, has_experts
 from burnish.specs.train import TrainSpec
 from burnish.tokens.rendering.renderer import Renderer
 from burnish.tokens.tokenised import Indices, TokenisedRows
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
 GRADIENT_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
 """Least tolerances, relative; a model that rounds more is allowed a multiple of what it rounds."""
+_OF_EXPERTS = 3.0
+"""Times as much is allowed in 16 bits where rounding may send a token to another expert."""
 _COMPARED = 1 << 22
 """Numbers of a gradient that are compared."""
 _PERTURBATION = 0.02
@@ -101,6 +103,8 @@ class Subject:
     drawn: Drawn | None = None
     """Given where the rows are sampled."""
     _is_perturbed: bool = False
+    _plain_losses: dict[float, Tensor] = field(default_factory=dict[float, Tensor])
+    _base_losses: dict[float, Tensor] = field(default_factory=dict[float, Tensor])
 
     @property
     def tokenizer(self) -> Any:
@@ -279,14 +283,6 @@ class Subject:
         return torch.stack([part.sum() for part in losses.split(counts.flatten().tolist())]).view(counts.shape)
 
     @cached_property
-    def _plain_losses(self) -> dict[float, Tensor]:
-        return {}
-
-    @cached_property
-    def _base_losses(self) -> dict[float, Tensor]:
-        return {}
-
-    @cached_property
     def compared(self) -> list[str]:
         """The trained weights whose gradients are compared: all, or some spread over the model."""
         names, chosen, total = list(self.trained), list[str](), 0
@@ -379,9 +375,12 @@ class Subject:
         self, ours: Tensor, theirs: Tensor, found: str, least: Mapping[torch.dtype, float] = TOLERANCE
     ) -> Answer:
         """Holds if the relative distance is explained by rounding."""
-        share, allowed = distance(ours, theirs), least.get(self.scorer.causal.dtype, 1e-4)
+        dtype, times = self.scorer.causal.dtype, 1.0
+        if dtype != torch.float32 and has_experts(self.model):
+            times = _OF_EXPERTS
+        share, allowed = distance(ours, theirs), times * least.get(dtype, 1e-4)
         if not share <= allowed:
-            allowed = max(allowed, min(MARGIN * self.scorer.rounding(), MOST))
+            allowed = max(allowed, min(times * MARGIN * self.scorer.rounding(), MOST))
         return within(share, allowed, found)
 
 
