@@ -118,6 +118,18 @@ def test_the_isolation_is_reported_and_a_machine_without_it_is_refused(tmp_path,
         ("def check(candidate):\n    assert candidate() == 1\n", "f", [1]),
         ("def check(candidate):\n    assert candidate() == 1\ncheck(f)", None, [1]),
         ("[1][0]\nassert f()", None, [1]),
+        (f"assert f() == {' + '.join(['1'] * 900)}", None, [1]),
+        ("def test_a():\n    assert f()\ndef test_b(n=1):\n    assert f() == n", None, [2]),
+        ("def test_a():\n    assert f()\ndef test_b():\n    assert f()\ntest_b()", None, [2]),
+        ("def test_a():\n    same(f(), 1)\ndef same(a, b):\n    assert a == b", None, [1]),
+        ("def same(a, b):\n    assert a == b\nfor n in (1, 2): same(f(), n)", None, [1]),
+        ("def test_a(n):\n    assert f() == n\ntest_a(1)\ntest_a(2)", None, [2]),
+        ("def check_a():\n    assert f()\nfor each in [check_a]: each()", None, [1]),
+        ("class Case:\n    def run(self):\n        assert f()\nCase().run()", None, [1]),
+        ("async def run():\n    assert f()\nimport asyncio\nasyncio.run(run())", None, [1]),
+        ("import pytest\ndef test_a():\n    with pytest.raises(ValueError): f()", None, [1]),
+        ("if __name__ == '__main__':\n    assert f()\n    assert g()", None, [2]),
+        ("def test_a():\n    assert f()\nif __name__ == '__main__':\n    test_a()", None, [1]),
         (json.dumps(["assert f()", "assert g()"]), None, [1, 1]),
         ([{"input": "1", "output": "2"}], None, Programs([("1", "2")])),
         ([{"stdin": "1", "expected_output": "2", "testtype": "stdin"}], None, Programs([("1", "2")])),
@@ -142,6 +154,25 @@ def test_a_check_of_a_candidate_is_called(build):
     assert found.values["code"][1].why == "0 of 1 tests pass; check(add): false"
 
 
+OTHER_STATEMENTS = ["", '"""Tests."""', "import math", "CASES = [1]", "import random\nrandom.seed(0)", "print('tests')"]
+FUNCTIONS = [
+    "def test_add():\n    assert add(1, 2) == 3",
+    "def check(candidate):\n    assert candidate(1, 2) == 3",
+    "def run():\n    assert add(1, 2) == 3\nrun()",
+]
+
+
+@pytest.mark.parametrize("tests", FUNCTIONS, ids=["pytest", "HumanEval", "called"])
+def test_tests_run_whatever_else_a_text_has(build, tests):
+    (reward,) = build({"kind": "code"})
+    wrong = ADD.replace("a + b", "0")
+    texts = [text for other in OTHER_STATEMENTS for text in (f"{other}\n{tests}\n", f"{tests}\n{other}\n")]
+    found = total(
+        [reward], [completion(code, tests=text, entry_point="add") for text in texts for code in (ADD, wrong)]
+    )
+    assert found.totals == [1.0, 0.0] * len(texts)
+
+
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
@@ -151,7 +182,21 @@ def test_a_check_of_a_candidate_is_called(build):
         ([1], r"the tests are \[1\]"),
         ("assert f( == 1", "the tests are not Python"),
         ("f()", "no assert, or nothing calls it"),
-        ("def test():\n    assert f() == 1", "no assert, or nothing calls it"),
+        ("def helper():\n    assert f() == 1", "no assert, or nothing calls it"),
+        ("def helper():\n    assert f() == 1\nCASES = [1]", "no assert, or nothing calls it"),
+        ('"""A text."""\ndef helper():\n    assert f() == 1', "no assert, or nothing calls it"),
+        ("async def run():\n    assert f()\nrun()", "no assert, or nothing calls it"),
+        ("def run():\n    assert f()\n    yield\nrun()", "no assert, or nothing calls it"),
+        ("if f():\n    def run():\n        assert g()", "no assert, or nothing calls it"),
+        ("def test_a():\n    f()", "no assert, or nothing calls it"),
+        ("def test_a(n):\n    assert f() == n", "'test_a' has arguments: n"),
+        ("def test_a(*, n):\n    assert f() == n", "'test_a' has arguments: n"),
+        ("import pytest\n@pytest.mark.parametrize('n', [1])\ndef test_a(n):\n    assert f() == n", "decorator"),
+        ("async def test_a():\n    assert f()", "'test_a' is a coroutine"),
+        ("def test_a():\n    yield\n    assert f()", "'test_a' is a generator"),
+        ("class TestF:\n    def test_a(self):\n        assert f()\nassert f()", "class 'TestF'"),
+        ("import unittest\nclass F(unittest.TestCase):\n    def test_a(self): f()\nunittest.main()", "class 'F'"),
+        ("def check(a, b):\n    assert a == b", "check takes 2 arguments"),
         ("import math", "no assert"),
         ("def check(candidate):\n    assert candidate()", "the row has no `entry_point`"),
         ({"inputs": ["1"], "outputs": []}, "not two lists of the same length"),

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from burnish.core.errors import DataError
-from burnish.train.rewards.sandbox.statements import contains_check, tests_in
+from burnish.train.rewards.calls import UncallableError, with_calls
+from burnish.train.rewards.sandbox.statements import tests_in
 
 _FORMS = 'asserts (a text or a list of texts), [{"input", "output"}], or {"inputs": […], "outputs": […]}'
 
@@ -33,9 +34,10 @@ class Programs:
 def row_tests(value: Any, setup: Any, entry_point: Any, place: str) -> Asserts | Programs:
     """The tests in a column.
 
-    The tests of a text are its statements with asserts (`tests_in`); a text without one is a test as a whole. Where a
-    text only defines `check(candidate)`, as in HumanEval, `check(entry_point)` is called.
-    Errors: DataError `data.unknown-format` for another form, and for tests that cannot fail.
+    The tests of a text are its statements that run an assert (`tests_in`). Functions `test…` are called as by pytest,
+    and `check(candidate)` as by HumanEval, with the entry point, unless the text calls them.
+    Errors: DataError `data.unknown-format` for another form, for tests that cannot be called (`with_calls`), and for
+    texts that run no assert.
     """
     if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
         with suppress(ValueError):  # Python code may start with a bracket too
@@ -82,25 +84,18 @@ def _is_texts(value: Any) -> bool:
 
 
 def _called(text: str, entry_point: Any, place: str) -> str:
-    """The text, with a call of its `check` if nothing calls it."""
-    body = _parsed(text, "tests", place).body
-    defines = any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in body)
-    calls = any(isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) for node in body)
-    if defines and not calls:
-        if not isinstance(entry_point, str) or not entry_point.isidentifier():
-            raise _unknown("the tests define check(candidate), and the row has no `entry_point`", place)
-        return f"{text}\n\ncheck({entry_point})\n"
-    return text
+    """The text with the calls that it leaves to others (`with_calls`)."""
+    try:
+        return with_calls(text, _parsed(text, "tests", place), entry_point)
+    except UncallableError as problem:
+        raise _unknown(str(problem), place) from None
 
 
 def _count(text: str, place: str) -> int:
-    tree = _parsed(text, "tests", place)
-    inert = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom
-    acts = any(not isinstance(node, inert) for node in tree.body)
-    count = len(tests_in(tree))
-    if not count and not (acts and contains_check(tree)):
+    count = len(tests_in(_parsed(text, "tests", place)))
+    if not count:
         raise _unknown("the tests have no assert, or nothing calls it", place)
-    return count or 1
+    return count
 
 
 def _parsed(text: str, what: str, place: str) -> ast.Module:
