@@ -126,7 +126,7 @@ def per_micro_batch(patch):
     score = grpo.Grpo.score
 
     def own(self, forward, batch, whole):
-        return score(self, forward, batch, replace(whole, divisor=float(self._weights(batch).sum())))
+        return score(self, forward, batch, replace(whole, divisor=float(len(batch.weights))))
 
     patch.setattr(grpo.Grpo, "score", own)
 

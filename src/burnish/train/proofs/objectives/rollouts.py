@@ -140,7 +140,7 @@ def divergence(subject: Subject) -> Answer:
     spec, rows = subject.settings, subject.sample.rows
     if REFERENCE not in rows.token_values or not getattr(spec, "kl_coefficient", 0.0):
         return skipped("there is no KL divergence")
-    if getattr(spec, "kl_in", "loss") == "reward":
+    if getattr(spec, "kl_in", "reward") == "reward":
         return skipped("the divergence is part of the rewards")
     estimator = getattr(spec, "kl_estimator", "k3")
     for sign in (1.0, -1.0):
