@@ -25,7 +25,7 @@ def formula(subject: Subject) -> Answer:
     if stated is None:
         return skipped("no formula of this objective is known here")
     rows = _rows(subject, -subject.plain_losses_at(subject.temperature).double(), _reference(subject), _scores(subject))
-    expected = float(stated(subject.settings, rows))
+    expected = float(stated(subject.settings, rows).detach())
     ours, theirs = subject.with_scale(subject.in_one.loss), subject.with_scale(expected)
     answer = subject.compare(ours, theirs, "the loss of a step, and that of its formula in float64")
     if answer.verdict == "does not hold" or HEAD in dict(subject.scorer.causal.named_children()):
@@ -50,7 +50,7 @@ def _slopes(subject: Subject, stated: Any, answer: Answer) -> Answer:
     (expected,) = torch.autograd.grad(loss, log_probs)
     if not bool(expected.any()):
         return answer
-    ours, theirs = subject.with_scale(float(found)), subject.with_scale(float(loss))
+    ours, theirs = subject.with_scale(float(found.detach())), subject.with_scale(float(loss.detach()))
     compared = subject.compare(ours, theirs, "the loss at given log-probabilities, and that of its formula")
     if compared.verdict == "does not hold":
         return compared

@@ -149,7 +149,7 @@ def divergence(subject: Subject) -> Answer:
         losses = [subject.objective.score(leaf, one, subject.whole).loss for one in _beside(batch, leaf.losses, sign)]
         added = losses[0] - losses[1]
         (slope,) = torch.autograd.grad(added, leaf.losses)
-        value, pull = float(added), float(-slope.sum()) * sign  # of the log-probability
+        value, pull = float(added.detach()), float(-slope.sum()) * sign  # of the log-probability
         if not value * (sign if estimator == "k1" else 1.0) > 0:
             return fails(f"{estimator} adds {value:.2g} to the loss where log-ratios are {sign:+.0f}")
         if estimator != "k1" and not pull > 0:
