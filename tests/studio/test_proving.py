@@ -33,8 +33,12 @@ def test_a_step_is_proved_and_nothing_is_trained(workspace, tmp_path):
     assert not [path for path in found.path.parent.iterdir() if path.suffix == ".safetensors"]
 
 
-@pytest.mark.parametrize(("failed", "status"), [(0, 0), (1, 1)])
-def test_the_exit_status_is_1_where_a_check_does_not_hold(failed, status, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("held", "failed", "errors", "status"), [(9, 0, 0, 0), (9, 1, 0, 1), (9, 0, 1, 1), (0, 0, 0, 1)]
+)
+def test_the_exit_status_is_0_where_checks_hold_and_no_other_fails_or_raises(
+    held, failed, errors, status, tmp_path, monkeypatch
+):
     """A real training in which a check fails needs a fault in burnish: the museum has them."""
     check = {
         "name": "moon",
@@ -44,7 +48,7 @@ def test_the_exit_status_is_1_where_a_check_does_not_hold(failed, status, tmp_pa
         "allowed": 0.1,
         "fix": "wait",
     }
-    proof = {"failed": failed, "sample": "1 row", "checks": [check][:failed]}
+    proof = {"held": held, "failed": failed, "errors": errors, "sample": "1 row", "checks": [check][:failed]}
     result = proving.ProofResult("tiny-proof/1", "tune", tmp_path / "proof.json", proof)
     monkeypatch.setattr(proving, "prove", lambda *given, **named: result)
     ran = CliRunner().invoke(app, ["prove", "tiny.yaml"])

@@ -96,7 +96,7 @@ def prove(
 ) -> None:
     """Check a training step on its own model and rows.
 
-    Nothing is trained; steps before it are run. The exit status is 1 if a check does not hold.
+    Nothing is trained; steps before it are run. The exit status is 1 if a check does not hold or raises.
     """
     from burnish.cli.progress import TerminalWatcher
     from burnish.studio.proving import prove as check

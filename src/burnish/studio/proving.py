@@ -29,8 +29,8 @@ class ProofResult:
 
     @property
     def holds(self) -> bool:
-        """True if no check failed."""
-        return self.proof["failed"] == 0
+        """True if checks hold, none failed, and none ended with an error."""
+        return self.proof["held"] > 0 and not self.proof["failed"] and not self.proof["errors"]
 
     def as_dict(self) -> dict[str, Any]:
         return {"run": self.run, "step": self.step, "path": str(self.path), **self.proof}

@@ -197,6 +197,14 @@ class Visits:
 
     rows: Indices
     steps: Callable[[], Iterable[Indices]]
+    sample: Indices | None = None
+    """The rows that checks use, where nothing else is made; None for a training."""
+
+    @property
+    def used(self) -> "Visits":
+        """What is computed: everything, or the sample as one step."""
+        sample = self.sample
+        return self if sample is None else Visits(sample, lambda: [sample] if len(sample) else [])
 
     @classmethod
     def once(cls, rows: int) -> "Visits":

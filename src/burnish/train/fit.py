@@ -133,7 +133,7 @@ def fit(
     if not len(visits.rows):
         what = f"without_rows names every row of the {settings.total_steps} steps: nothing would be learned"
         raise AskError("ask.wrong-value", what, "name fewer rows, or raise max_steps")
-    read = proofs.sampled(rows, visits.rows, model) if only_proves else visits
+    read = proofs.with_sample(visits, rows, model) if only_proves else visits
     material, measured = source.open(passes, plan, read, only_proves)
     loop = Loop(
         passes,
@@ -146,7 +146,10 @@ def fit(
         origin=origin,
         emit=ctx.emit,
     )
-    resumed_from, continues = _resume(spec.resume, loop, checkpoints, ctx.emit)
+    requested = spec.resume
+    if only_proves and requested not in ("auto", "never"):
+        ctx.emit(Note(text=f"prove: the training is checked as it starts, not from {requested}"))
+    resumed_from, continues = _resume("never" if only_proves else requested, loop, checkpoints, ctx.emit)
     checkpoints.refuse_without_room(loop.checkpoint_bytes())
     ctx.check_settings()
     is_resumed = resumed_from is not None

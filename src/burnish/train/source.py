@@ -49,7 +49,8 @@ def named_metrics(objective: Objective, metrics: Sequence[float]) -> dict[str, f
 
 
 Complete = Callable[[ForwardPasses, TokenisedRows, str, Visits], TokenisedRows]
-"""Called with the passes of the untrained model, the rows of a split, its name, and what the run reads of it."""
+"""Called with the passes of the untrained model, the rows of a split, its name, and what the run reads of it, of which
+`visits.used` is computed."""
 
 
 def as_they_are(passes: ForwardPasses, rows: TokenisedRows, split: str, visits: Visits) -> TokenisedRows:

@@ -175,6 +175,55 @@ def test_kto_needs_the_base_itself_for_mismatched_answers(data, base, run_stage)
     run_stage("kto", "apo", other, **SETTINGS, loss="apo_zero_unpaired")
 
 
+QLORA = {"method": {"kind": "qlora", "rank": 4}}
+IN_OTHER = "is the base without quantization, and the training starts from it in 4 bits (nf4)"
+
+
+def test_log_probabilities_of_the_base_without_quantization_are_not_those_of_a_base_in_four_bits(data, base, run_stage):
+    same = Input("file:b", "model", base, fingerprint="one")
+    for kind in ("dpo", "kto"):
+        saved = run_stage("reference", f"saved-{kind}", {"data": data[kind], "model": same})[1]
+        assert json.loads((saved / "reference.json").read_text())["quantization"] is None
+        inputs = {"data": data[kind], "base": same, "reference": as_input(saved)}
+        if kind == "kto":
+            error = refused(run_stage, inputs, "kto", **QLORA)
+            assert IN_OTHER in error.what
+            assert "set reference: base" in error.fix
+        else:
+            settings = {**SETTINGS, "max_steps": 1, **QLORA}
+            for name, given in (("saved", inputs), ("model", {**inputs, "reference": same})):
+                events = run_stage("dpo", f"with-{name}", given, **settings)[2]
+                (warning,) = [note.text for note in events if note.kind == "note" and IN_OTHER in note.text]
+                assert warning.endswith("; set reference: base")
+                assert losses(events)[0] != pytest.approx(np.log(2), rel=1e-5)
+            own = run_stage("dpo", "own", {"data": data[kind], "base": same}, **settings)[2]
+            assert losses(own)[0] == pytest.approx(np.log(2), rel=1e-5)
+            assert not [note for note in own if note.kind == "note" and "quantization" in note.text]
+
+
+def test_the_labels_of_all_rows_are_counted_where_only_a_sample_is_checked(rows, base, run_stage):
+    settings = {**SETTINGS, "prove": "only", "max_steps": 3, "batch_size": 8}
+    events = run_stage("kto", "proved", {"data": rows("label", 24), "base": base}, **settings)[2]
+    texts = [event.text for event in events if event.kind == "note"]
+    assert "train: 8 desirable and 16 undesirable rows" in texts
+    assert not [text for text in texts if "nothing is compared" in text]
+    assert sum(computed(events)) <= 8  # the sample, and its mismatched pairs
+
+
+def test_a_row_left_out_is_no_partner_of_a_sample_of_one(rows, base, run_stage):
+    listed = [json.loads(line) for line in rows("label", 8).read_text().splitlines()]
+    for place, row in enumerate(listed):
+        if place != 2:  # the only one that fits into a sample
+            row["completion"] = [{"role": "assistant", "content": "z" * 500}]
+    data = rows(listed)
+    saved = run_stage("reference", "saved", {"data": data, "model": base})[1]
+    after = pq.read_table(saved / "log_probs.parquet").to_pydict()["id"][3]
+    settings = {**SETTINGS, "prove": "only", "without_rows": [after], "batch_size": 4}
+    outcome, _, events = run_stage("kto", "proved", {"data": data, "base": base}, **settings)
+    assert outcome.kind == "proof"
+    assert computed(events) == [1, 1]
+
+
 def test_a_damaged_cache_is_computed_again_from_the_base_when_a_run_resumes(data, base, run_stage, tmp_path):
     inputs = {"data": data["dpo"], "base": base}
     expected = losses(run_stage("dpo", "whole", inputs, **SETTINGS)[2])

@@ -80,7 +80,12 @@ def test_an_error_in_a_check_is_reported_and_stops_no_training(run_fit, monkeypa
     ran = run_fit("run", prove="auto", max_steps=2)
     assert len(ran.metrics("loss")) == 2
     found = checks_of(ran.folder / "out")
-    assert {found[name]["verdict"] for name in ("broken", "other", "full", "large")} == {"does not apply"}
+    assert {found[name]["verdict"] for name in ("full", "large")} == {"does not apply"}
+    assert {found[name]["verdict"] for name in ("broken", "other")} == {"error"}
+    proof = json.loads((ran.folder / "out" / "proof.json").read_text())
+    assert [check["name"] for check in proof["checks"] if check["verdict"] == "error"] == ["broken", "other"]
+    assert (proof["errors"], proof["failed"]) == (2, 0)
+    assert found["broken"]["fix"]
     assert found["broken"]["found"] == "not checked: ValueError: no such size"
     (warning,) = [text for text in ran.notes("warning") if text.startswith("prove: ")]
     assert "broken (not checked: ValueError: no such size); other (" in warning
@@ -154,9 +159,18 @@ def test_a_resumed_run_does_not_repeat_the_checks(run_fit, monkeypatch):
 
 def test_nothing_is_trained_with_prove_only(run_fit):
     ran = run_fit("run", prove="only", max_steps=4)
-    assert set(ran.measures) == {"held", "failed", "not_applicable"}
+    assert set(ran.measures) == {"held", "failed", "not_applicable", "errors"}
     assert ran.metrics("loss") == []
     assert checks_of(ran.folder / "out")
+
+
+def test_a_training_that_would_be_resumed_is_proved_as_it_starts(run_fit):
+    run_fit("first", max_steps=2)
+    named = run_fit.last.folder / "scratch" / "checkpoints" / "step-00000002"
+    ran = run_fit("proof", prove="only", max_steps=4, resume=str(named))
+    assert f"prove: the training is checked as it starts, not from {named}" in ran.notes("info")
+    assert ran.measures["held"] > 0
+    assert checks_of(ran.folder / "out")["fresh adapter"]["verdict"] == "holds"
 
 
 def test_no_check_begins_after_the_budget(run_fit, monkeypatch):

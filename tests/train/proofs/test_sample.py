@@ -6,7 +6,8 @@ import numpy as np
 from torch import nn
 
 from burnish.tokens.tokenised import TokenisedRows
-from burnish.train.proofs.running import sampled
+from burnish.train.batches import Visits
+from burnish.train.proofs.running import with_sample
 from burnish.train.proofs.sample import rows_of_sample, sample_of, tokens_of_sample
 from burnish.train.proofs.tokens import ends
 
@@ -46,7 +47,8 @@ def test_where_every_row_is_too_long_the_shortest_is_cut_around_its_first_learne
 def test_no_visited_row_is_no_sample():
     data = rows([8, 30])
     assert rows_of_sample(data, np.arange(0), 50) == []
-    assert list(sampled(data, np.arange(0), nn.Linear(2, 2)).steps()) == []
+    visits = Visits(np.arange(0), lambda: [np.arange(0)])
+    assert list(with_sample(visits, data, nn.Linear(2, 2)).used.steps()) == []
 
 
 def test_a_run_whose_turns_are_all_cut_is_not_judged_by_their_ends():

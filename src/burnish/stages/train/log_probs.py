@@ -2,7 +2,7 @@
 
 log_probs.parquet   id, split, tokens (16 hex digits of the sha256 of ids and learned positions), and a float32
                     column for each answer: chosen and rejected, or completion
-reference.json      the model and its fingerprint, the digest of the tokenizer, the sha256 of the table
+reference.json      the model, its fingerprint, dtype and quantization; the digest of the tokenizer, and of the table
 """
 
 import hashlib
@@ -35,8 +35,12 @@ def write_log_probs(
     model: Input,
     tokenizer: "PreTrainedTokenizerBase",
     dtype: str,
+    quantization: str | None = None,
 ) -> None:
-    """Write the log-probabilities of all rows of some splits: (split, rows, those by index)."""
+    """Write the log-probabilities of all rows of some splits: (split, rows, those by index).
+
+    `quantization` is that of the model's linear layers while they were computed, None for weights in `dtype`.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -53,7 +57,11 @@ def write_log_probs(
     table = pa.table({name: pa.array(column, types[name]) for name, column in columns.items()})
     pq.write_table(table, folder / TABLE)
     record = {"model": model.ref, "model_fingerprint": model.fingerprint, "dtype": dtype}
-    record |= {"tokenizer": _digest_of_tokenizer(tokenizer), "sha256": _digest_of_file(folder / TABLE)}
+    record |= {
+        "quantization": quantization,
+        "tokenizer": _digest_of_tokenizer(tokenizer),
+        "sha256": _digest_of_file(folder / TABLE),
+    }
     write_json(folder / RECORD, record)
 
 
@@ -69,6 +77,7 @@ class SavedLogProbs:
     answers: tuple[str, ...]
     tokenizer: str
     dtype: str
+    quantization: str | None
 
     @classmethod
     def read(cls, source: Input) -> "SavedLogProbs":
@@ -84,7 +93,7 @@ class SavedLogProbs:
             answers = next(names for names in ANSWERS.values() if names[0] in columns)
             values = zip(*(columns[name] for name in answers), strict=True)
             rows = zip(columns["id"], zip(columns["tokens"], values, strict=True), strict=True)
-            about = (record["tokenizer"], record["dtype"])
+            about = (record["tokenizer"], record["dtype"], record.get("quantization"))
             return cls(source.ref, record["model"], record["model_fingerprint"], dict(rows), answers, *about)
         except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
             raise _damaged(path, f"it cannot be read ({type(error).__name__}: {error})") from error

@@ -8,6 +8,7 @@ from burnish.core.errors import DataError
 from burnish.data.dataset import open_rows, split_names
 from burnish.models.bases import tokenizer_folder
 from burnish.models.load import load_plain
+from burnish.models.quantization.layers import quantization_of
 from burnish.specs.preferences import ReferenceSpec
 from burnish.specs.train import TrainSpec
 from burnish.stages.tokens.rendering import LABELS, PAIRS, Layout, RowRenderer
@@ -73,7 +74,9 @@ def run(spec: ReferenceSpec, ctx: Context) -> Outcome:
             origin,
         )
         found.append((split, data_of_split, log_probs))
-    write_log_probs(ctx.out, found, model, tokenizer, str(resolved.dtype).removeprefix("torch."))
+    in_four_bits = quantization_of(loaded)
+    kind = None if in_four_bits is None else in_four_bits.kind
+    write_log_probs(ctx.out, found, model, tokenizer, str(resolved.dtype).removeprefix("torch."), kind)
     tokens = sum(of.learned for of in rows.values())
     total = sum(float(log_probs.values.sum(dtype=np.float64)) for _, _, log_probs in found)
     measures = {f"{split}_rows": len(of) for split, of in rows.items()}

@@ -14,6 +14,7 @@ from burnish.core.errors import AskError, ModelError
 from burnish.core.events import Note
 from burnish.models.bases import tokenizer_folder
 from burnish.models.load import load_plain
+from burnish.specs.train import QloraSpec
 from burnish.stages.train.log_probs import KIND, SavedLogProbs
 from burnish.stages.train.training import Run
 from burnish.tokens.load import load_tokenizer
@@ -41,6 +42,11 @@ class Reference:
             if self._saved.dtype != (trained := str(run.resolved.dtype).removeprefix("torch.")):
                 text = f"{self._other.ref} was computed in {self._saved.dtype}, and this training is in {trained}"
                 run.ctx.emit(Note(level="warning", text=f"{text}: rounding differs; set the same dtype in both"))
+            if self._saved.quantization != (ours := _quantization_of(run)) and self._is_of_base(self._saved):
+                text = _other_quantization(self._other.ref, self._saved.quantization, ours)
+                if mismatched:  # those of mismatched pairs would be of the base as it is trained
+                    raise AskError("ask.wrong-value", text, "set reference: base, or loss: apo_zero_unpaired")
+                run.ctx.emit(Note(level="warning", text=f"{text}; set reference: base"))
             if mismatched and not self._is_of_base(self._saved):
                 raise AskError(
                     "ask.wrong-value",
@@ -50,17 +56,19 @@ class Reference:
                 )
         elif self._other is not None:
             _refuse_other_tokens(run, self._other)
+            warn_of_other_quantization(run, self._other)
 
     def complete(self, passes: ForwardPasses, data: TokenisedRows, split: str, visits: Visits) -> TokenisedRows:
         """The rows with their value `reference`; `passes` are those of the untrained model."""
-        count, width = len(data), data.width
+        count, width, used = len(data), data.width, visits.used
+        rows = used.rows if self._saved is None else visits.rows  # those of a table are known, or lack
         if self._saved is not None:
-            found = self._saved.of(data, visits.rows, split)
+            found = self._saved.of(data, rows, split)
             self._run.ctx.emit(Note(text=f"{split}: the reference's log-probabilities are those of {self._saved.ref}"))
         else:
-            found = self._computed(passes, data, visits.rows, lambda keys: (data, keys), split)
+            found = self._computed(passes, data, rows, lambda keys: (data, keys), split)
         values = np.full((count, width), np.nan, np.float32)
-        values[visits.rows] = found.of(visits.rows)
+        values[rows] = found.of(rows)
         data = data.with_values(**{REFERENCE: values})
         if not self._mismatched:
             return data
@@ -68,7 +76,7 @@ class Reference:
         def pairs(keys: Indices) -> tuple[TokenisedRows, Indices]:
             return mismatched_rows(data, pairs_of_keys(keys, count)), np.arange(len(keys))
 
-        keys = all_keys(visits.steps(), count)
+        keys = all_keys(used.steps(), count)
         table = self._computed(passes, data, keys, pairs, f"{split}-mismatched")
         return _with_mismatched(data, table)
 
@@ -77,9 +85,10 @@ class Reference:
     ) -> LogProbs:
         run, other = self._run, None if self._saved is not None else self._other
         model = run.base if other is None else other
-        origin = fingerprint.of_value(
-            {"model": model.fingerprint, "rows": _tokens_of(data), "dtype": str(run.resolved.dtype)}
-        )
+        about = {"model": model.fingerprint, "rows": _tokens_of(data), "dtype": str(run.resolved.dtype)}
+        if other is None and isinstance(method := getattr(run.spec, "method", None), QloraSpec):
+            about |= {"quantization": method.quantization, "double": method.double_quantization}
+        origin = fingerprint.of_value(about)
         folders = [run.ctx.scratch / "reference" / name, *_beside_checkpoint(run.spec.resume, name)]
 
         def reference_passes() -> ForwardPasses:
@@ -104,6 +113,25 @@ def passes_of(run: Run, other: Input, longest: int, width: int, state: TrainStat
     scorer = Scorer(model.requires_grad_(False), run.spec.attention, longest, width=width)
     state = state or TrainState(micro_batch_tokens=run.resolved.micro_batch_tokens)
     return ForwardPasses(scorer, state, emit=run.ctx.emit, is_stopping=lambda: run.ctx.stopping)
+
+
+def warn_of_other_quantization(run: Run, other: Input) -> None:
+    """Warn where a reference that is loaded in the run's dtype is the base that the training holds in 4 bits."""
+    ours = _quantization_of(run)
+    if ours is not None and other.fingerprint and other.fingerprint == run.base.fingerprint:
+        text = f"{_other_quantization(other.ref, None, ours)}; set reference: base"
+        run.ctx.emit(Note(level="warning", text=text))
+
+
+def _quantization_of(run: Run) -> str | None:
+    """How the training holds the linear layers of its base; None in the run's dtype."""
+    method = getattr(run.spec, "method", None)
+    return method.quantization if isinstance(method, QloraSpec) else None
+
+
+def _other_quantization(ref: str, theirs: str | None, ours: str | None) -> str:
+    theirs, ours = (f"in 4 bits ({kind})" if kind else "without quantization" for kind in (theirs, ours))
+    return f"{ref} is the base {theirs}, and the training starts from it {ours}: they differ before the first step"
 
 
 def _tokens_of(data: TokenisedRows) -> str:

@@ -79,7 +79,7 @@ def _ask(question: Question, subject: Subject) -> Answer:
     except StopRequestedError:
         raise
     except Exception as error:
-        if is_out_of_memory(error):
+        if is_out_of_memory(error) or getattr(error, "code", "") == "machine.no-memory":
             return skipped(f"not checked: {first_line(error)}")
         return raised(f"{type(error).__name__}: {first_line(error)}")
 

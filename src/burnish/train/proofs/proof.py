@@ -15,6 +15,7 @@ COUNTS: Mapping[Verdict, str] = {
     "holds": "held",
     "does not hold": "failed",
     "does not apply": "not_applicable",
+    "error": "errors",
 }
 
 
@@ -60,7 +61,7 @@ class Proof:
         text = f"prove: {counts['held']} checks hold, {counts['failed']} do not, "
         text += f"{counts['not_applicable']} do not apply ({self.seconds:.1f} s, on {self.sample})"
         found: list[Event] = [Note(text=text)]
-        if errors := [f"{check.name} ({check.answer.found})" for check in self.checks if check.answer.is_error]:
+        if errors := [f"{check.name} ({check.answer.found})" for check in self.checks if check.verdict == "error"]:
             text = f"prove: {len(errors)} checks were not made because of an error: {'; '.join(errors)}"
             found.append(Note(level="warning", text=text))
         if self.failed:

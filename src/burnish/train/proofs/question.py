@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from burnish.train.proofs.subject import Subject
 
-Verdict = Literal["holds", "does not hold", "does not apply"]
+_OF_ERRORS = "report this as a bug, with the error; the training itself may be right"
+Verdict = Literal["holds", "does not hold", "does not apply", "error"]
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,9 @@ class Answer:
 
     verdict: Verdict
     found: str
-    """What was compared; for `does not apply`, the reason."""
+    """What was compared; for `does not apply`, the reason; for `error`, what the check raised."""
     measured: float | None = None
     allowed: float | None = None
-    is_error: bool = False
-    """True if the check was not made because of an error in it."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Check:
             "found": self.answer.found,
             "measured": self.answer.measured,
             "allowed": self.answer.allowed,
-            "fix": self.fix if self.verdict == "does not hold" else "",
+            "fix": {"does not hold": self.fix, "error": _OF_ERRORS}.get(self.verdict, ""),
             "seconds": round(self.seconds, 3),
         }
 
@@ -82,7 +81,7 @@ def skipped(reason: str) -> Answer:
 
 def raised(error: str) -> Answer:
     """A check that was not made because of an error in it."""
-    return Answer("does not apply", f"not checked: {error}", is_error=True)
+    return Answer("error", f"not checked: {error}")
 
 
 def within(measured: float, allowed: float, found: str) -> Answer:

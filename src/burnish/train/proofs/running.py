@@ -61,10 +61,10 @@ def subject_of(
     return Subject(passes, rollout.rows, spec, worth_checking(rollout.rows), known, is_started, drawn)
 
 
-def sampled(rows: TokenisedRows, visited: Indices, model: nn.Module) -> Visits:
-    """The rows that the checks use, as one step; none where the run visits none."""
-    chosen = np.array(rows_of_sample(rows, visited, tokens_of_sample(model)), np.int64)
-    return Visits(chosen, lambda: [chosen] if len(chosen) else [])
+def with_sample(visits: Visits, rows: TokenisedRows, model: nn.Module) -> Visits:
+    """What the run reads, with the rows that the checks use; none where it visits none."""
+    chosen = rows_of_sample(rows, visits.rows, tokens_of_sample(model))
+    return replace(visits, sample=np.array(chosen, np.int64))
 
 
 def publish(ctx: Context) -> None:

@@ -76,7 +76,7 @@ class RolloutSource:
         rollouts = Rollouts(spec, self._prompts, judged, plan, self._folder, estimate, width)
         rollouts.reference = reference
         if only_proves:
-            rollouts.proves_only = visits.rows
+            rollouts.proves_only = visits.used.rows
             sampler.shorten(tokens_of_sample(passes.scorer.model) // 4)
         if self._held_out is None:
             return rollouts, None

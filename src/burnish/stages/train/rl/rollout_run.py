@@ -9,7 +9,7 @@ from burnish.core.errors import BurnishError
 from burnish.data.dataset import open_rows
 from burnish.specs.rl import RolloutSpec
 from burnish.stages.tokens.rendering import PROMPTS
-from burnish.stages.train.references import passes_of
+from burnish.stages.train.references import passes_of, warn_of_other_quantization
 from burnish.stages.train.training import Run
 from burnish.tokens.rendering.renderer import Renderer
 from burnish.tokens.tokenised import TokenisedRows
@@ -76,6 +76,8 @@ class RolloutRun:
         if spec.reference == "base" and hasattr(model, "disable_adapter"):
             return _without_adapter(passes, spec.generation.temperature)
         other = run.base if spec.reference == "base" else self._ctx.input("reference")
+        if spec.reference != "base":
+            warn_of_other_quantization(run, other)
         longest = max(split.longest for split in self._prompts.values()) + spec.generation.max_new_tokens
         theirs: ForwardPasses = passes_of(run, other, longest, spec.group_size, passes.state)
         return lambda rows: log_probs(theirs, rows, spec.generation.temperature)
