@@ -15,6 +15,7 @@ from burnish.core.errors import AskError, BurnishError, DataError, ModelError
 from burnish.core.events import Note, Progress
 from burnish.core.faults import reason
 from burnish.data.dataset import open_rows, split_names
+from burnish.data.document import Row
 from burnish.models.adapters.attach import attach_lora, save_adapter, without_adapter
 from burnish.models.adapters.new_tokens import TrainedTokens
 from burnish.models.adapters.targets import plan_targets
@@ -81,11 +82,22 @@ class Run:
         base = ctx.input("base")
         tokenizer = load_tokenizer(tokenizer_folder(base))
         tokens = trained_tokens(tokenizer, spec.method, ctx)
-        shown = first_examples(spec, ctx, tokenizer)
+        first = first_rows(spec, ctx)
         rows, held_out = tokenised(spec, ctx, tokenizer, layout, keep)
+        render = spec.render.model_copy(update={"chat_template": None})  # the tokenizer has it by now
         trains_all = spec.method.kind in ("full", "freeze")
         resolved = resolve_run(spec, ctx, config_of(base), rows, held_out, trains_all, more_tokens)
-        return cls(spec, ctx, base, tokenizer, rows, held_out, resolved, tokens, shown)
+        return cls(
+            spec,
+            ctx,
+            base,
+            tokenizer,
+            rows,
+            held_out,
+            resolved,
+            tokens,
+            examples_of(first, Renderer(tokenizer, render)),
+        )
 
     def train(
         self, objective: Objective = CAUSAL, complete: Complete = as_they_are, source: Source | None = None
@@ -99,6 +111,7 @@ class Run:
             self.examples,
             make=lambda: self.made(quiet),
             save=self.write,
+            is_rounded=start.is_rounded,
         )
         rows, held_out = self.rows, self.held_out
         given = self.resolved, start, objective, complete, known, source
@@ -165,15 +178,13 @@ def tokenised(
     return rows, held_out
 
 
-def first_examples(spec: TrainSpec, ctx: Context, tokenizer: "PreTrainedTokenizerBase") -> tuple[Example, ...]:
-    """The first conversations of the train split, for a check that they are trained as they are served."""
+def first_rows(spec: TrainSpec, ctx: Context) -> list[Row]:
+    """The first rows of the train split, for a check that they are trained as they are served."""
     if spec.prove == "off":
-        return ()
-    settings = spec.render.model_copy()  # these reads are not the training's
+        return []
     with suppress(BurnishError):  # reading the rows for training reports it
-        rows = islice(open_rows(ctx.input("data"), "train", report=lambda text: None), _EXAMPLES)
-        return examples_of(rows, Renderer(tokenizer, settings))
-    return ()
+        return list(islice(open_rows(ctx.input("data"), "train", report=lambda text: None), _EXAMPLES))
+    return []
 
 
 def _require_bitsandbytes(spec: TrainSpec) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import cached_property
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,11 +35,13 @@ from burnish.tokens.rendering.rendered import (
 )
 from burnish.tokens.rendering.turns import Turns
 from burnish.tokens.templates.chatml import CHATML
-from burnish.tokens.templates.dialect import Dialect, Prefixes
+from burnish.tokens.templates.dialect import NO_MODE, Dialect, Prefixes
 
 DEFAULT = RenderSpec()
-Messages = Sequence[Mapping[str, Any]]
-Tools = Sequence[Mapping[str, Any]] | None
+Row: TypeAlias = Mapping[str, Any]
+Mode: TypeAlias = Mapping[str, Any]
+Messages: TypeAlias = Sequence[Row]
+Tools: TypeAlias = Sequence[Mapping[str, Any]] | None
 Weights = NDArray[np.float32]
 
 __all__ = ["Rendered", "Renderer"]
@@ -66,7 +68,7 @@ class Renderer:
 
     # Rendering
 
-    def render(self, row: Mapping[str, Any]) -> list[Rendered]:
+    def render(self, row: Row) -> list[Rendered]:
         """Render a chat or text row; empty if it is dropped, several items if it is split.
 
         Raises DataError `data.too-long` or `data.control-token` and ModelError `model.*-template`,
@@ -85,7 +87,7 @@ class Renderer:
         except BurnishError as error:
             raise _with_source(row, error) from error
 
-    def render_answers(self, row: Mapping[str, Any], answers: Sequence[Messages]) -> list[Rendered]:
+    def render_answers(self, row: Row, answers: Sequence[Messages]) -> list[Rendered]:
         """Render each answer after the row's messages, as `render_answer` does; empty if one of them is dropped."""
         self.counts["rows"] += 1
         before = Counter(self.counts)
@@ -114,29 +116,30 @@ class Renderer:
         except BurnishError as error:
             raise _with_source({"source": source}, error) from error
 
-    def prompt(self, row: Mapping[str, Any] | Messages, tools: Tools = None) -> tuple[str, list[int]]:
+    def prompt(self, row: Row | Messages, tools: Tools = None, mode: Mode = NO_MODE) -> tuple[str, list[int]]:
         """Text and ids of the prompt: the messages before a final answer, and the generation prompt."""
         messages, tools = _conversation(row, tools)
         try:
             self._refusals.check(messages, tools)
-            text = self._dialect.trace(prompt_messages(messages), tools, prompt=True).text
+            text = self._dialect.trace(prompt_messages(messages), tools, prompt=True, mode=mode).text
         except BurnishError as error:
             raise _with_source(row, error) from error
         return text, self._encode(text).ids.tolist()
 
-    def answer(self, row: Mapping[str, Any]) -> str:
-        """The reference answer after `prompt(row)`: the rest of the last turn, without its end token."""
+    def answer(self, row: Row, mode: Mode = NO_MODE, learned: bool = False) -> str:
+        """The reference answer after `prompt(row)`: the rest of the last turn, without its end token.
+
+        With `learned`, the last turn as it is learned: after what the prompts of all modes have in common.
+        """
         messages, tools = row["messages"], row.get("tools")
         last = len(messages) - 1
         try:
-            trace, spans = self._turns.find(Prefixes(self._dialect, messages, tools), len(messages), {last})
-            prompt = self._dialect.trace(messages[:last], tools, prompt=True).text if last > 0 else ""
+            trace, spans = self._turns.find(Prefixes(self._dialect, messages, tools), len(messages), {last}, mode)
+            prompt = self._dialect.trace(messages[:last], tools, prompt=True, mode=mode).text if last > 0 else ""
         except BurnishError as error:
             raise _with_source(row, error) from error
-        if not trace.text.startswith(prompt):
-            prompt = ""
-        text = "".join(trace.text[max(span.start, len(prompt)) : span.end] for span in spans)
-        return self._before_end(text)
+        begin = len(prompt) if trace.text.startswith(prompt) and not learned else 0
+        return self._before_end("".join(trace.text[max(span.start, begin) : span.end] for span in spans))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Decode generated ids up to the end of the turn; comparable with `answer`."""
@@ -175,6 +178,11 @@ class Renderer:
         return self._day.isoformat() if self._dialect.template.prints_date else None
 
     @property
+    def modes(self) -> list[Mode]:
+        """The template's modes of thinking, as the variables that `prompt` and `answer` take; the default is first."""
+        return [NO_MODE, *self._dialect.modes]
+
+    @property
     def method(self) -> str:
         """How learned tokens are located: by generation markers, traced turns or differenced prefixes."""
         return self._turns.method
@@ -194,9 +202,7 @@ class Renderer:
         if requested is not None:
             return requested
         own = self.tokenizer.chat_template
-        if isinstance(own, dict):
-            own = own.get("tool_use", own.get("default"))
-        if own is None:
+        if (own := own.get("tool_use", own.get("default")) if isinstance(own, dict) else own) is None:
             raise ModelError(
                 "model.no-template",
                 "the rows are conversations, and the tokenizer has no chat template",
@@ -374,8 +380,6 @@ class Renderer:
         cuts = [place for place in (text.find(end) for end in self._ends) if place >= 0]
         return text[: min(cuts, default=len(text))]
 
-    # Warnings
-
     def _count_overruled(self, messages: Messages, wanted: Mapping[int, float]) -> None:
         given = {index: message["weight"] for index, message in enumerate(messages) if "weight" in message}
         self.counts["overruled"] += any(weight != wanted.get(index, 0.0) for index, weight in given.items())
@@ -386,10 +390,10 @@ def prompt_messages(messages: Messages) -> Messages:
     return messages[:-1] if messages and messages[-1]["role"] == "assistant" else messages
 
 
-def _conversation(row: Mapping[str, Any] | Messages, tools: Tools) -> tuple[Messages, Tools]:
+def _conversation(row: Row | Messages, tools: Tools) -> tuple[Messages, Tools]:
     return (row["messages"], row.get("tools", tools)) if isinstance(row, Mapping) else (row, tools)
 
 
-def _with_source(row: Mapping[str, Any] | Messages, error: BurnishError) -> BurnishError:
+def _with_source(row: Row | Messages, error: BurnishError) -> BurnishError:
     """The same error with the row's source."""
     return error.at(row.get("source", "")) if isinstance(row, Mapping) else error

@@ -59,8 +59,8 @@ def seed(subject: Subject) -> Answer:
         return skipped(f"not checked: {subject.parameters:,} parameters are too many to load twice")
     if reason := _no_room(subject):
         return skipped(reason)
-    if not hasattr(subject.model, "peft_config") and subject.scorer.causal.dtype != torch.float32:
-        return skipped("the trained weights are rounded copies of their float32 masters")
+    if subject.known.is_rounded and not hasattr(subject.model, "peft_config"):
+        return skipped("the weights are rounded from the exact ones of the base, which a second model is not")
     again = {name: weight for name, weight in subject.known.make().named_parameters() if weight.requires_grad}
     if set(again) != set(subject.trained):
         return fails("a second model made with the same seed has other trained weights")

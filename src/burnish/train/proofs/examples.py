@@ -1,10 +1,12 @@
 """Rows of the user as they are served: the prompt and the answers that training must agree with."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from burnish.core.errors import BurnishError
 from burnish.tokens.rendering.renderer import Renderer
@@ -13,12 +15,22 @@ from burnish.train.proofs.subject import Subject
 
 
 @dataclass(frozen=True)
-class Example:
-    """A conversation: its prompt as at inference, and the text of each answer that is learned."""
+class Served:
+    """A conversation in one mode of thinking: its prompt as at inference, and the texts of its answers."""
 
-    row_id: str
     prompt: tuple[int, ...]
     answers: tuple[str, ...]
+    turns: tuple[str, ...]
+    """The answers after the end of the prompt that is learned, too, since other modes' prompts lack it."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A conversation as it is served."""
+
+    row_id: str
+    served: tuple[Served, ...]
+    """In each mode of thinking of the chat template; the default is first."""
 
 
 def examples_of(rows: Iterable[Mapping[str, Any]], renderer: Renderer) -> tuple[Example, ...]:
@@ -30,42 +42,91 @@ def examples_of(rows: Iterable[Mapping[str, Any]], renderer: Renderer) -> tuple[
             continue
         if not turns and (row["messages"][-1]["role"] != "assistant" or row["messages"][-1].get("weight") == 0):
             continue
-        try:
-            _, prompt = renderer.prompt(row)
-            whole = [{**row, "messages": [*row["messages"], *answer]} for answer in turns] or [row]
-            found.append(Example(row["id"], tuple(prompt), tuple(renderer.answer(one) for one in whole)))
-        except BurnishError:  # rendering it for training reports the same
-            continue
+        whole = [{**row, "messages": [*row["messages"], *answer]} for answer in turns] or [row]
+        served = list[Served]()
+        with suppress(BurnishError):  # rendering it for training reports the same
+            for mode in renderer.modes:
+                _, prompt = renderer.prompt(row, mode=mode)
+                texts = [(renderer.answer(one, mode), renderer.answer(one, mode, learned=True)) for one in whole]
+                served.append(Served(tuple(prompt), *zip(*texts, strict=True)))
+        if served:
+            found.append(Example(row["id"], tuple(served)))
     return tuple(found)
 
 
 def as_served(subject: Subject) -> Answer:
-    examples = {example.row_id: example for example in subject.known.examples}
-    rows, compared, longest = subject.rows, 0, subject.spec.render.max_length
-    last = {name: row for row, name in enumerate(rows.row_ids) if name in examples}  # of a split row, the last piece
-    learns_all = subject.spec.render.train_on == "all"
-    renderer = Renderer(subject.tokenizer) if examples else None
-    for name, row in last.items():
-        example = examples[name]
-        for span, answer in zip(rows.spans(row), example.answers, strict=True):
-            ids, learned, start = rows.ids[span], rows.weights[span] != 0, len(example.prompt)
-            if longest is not None and len(ids) >= longest:
-                continue
-            if tuple(ids[:start].tolist()) != example.prompt and "enable_thinking" in str(
-                subject.tokenizer.chat_template
-            ):
-                return skipped("the rows follow another mode of thinking than the default of the chat template")
-            if tuple(ids[:start].tolist()) != example.prompt:
-                return fails(f"row {name} starts with other tokens than the prompt that is served")
-            if not learned[start] or (learned[start - 1] and not learns_all):
-                first = int(np.argmax(learned))
-                return fails(f"row {name} is learned from token {first} on, and its answer starts at token {start}")
-            if renderer is not None and renderer.decode(ids[start:].tolist()) != answer:
-                return fails(f"the learned tokens of row {name} are not the text of its answer")
-            compared += 1
-    if not compared:
+    if not subject.known.examples:
         return skipped("the rows are no conversations that end with an answer")
-    return holds(f"{compared} sequences have the prompt that is served, and learn exactly their answer after it")
+    examples = {example.row_id: example for example in subject.known.examples}
+    rows, longest, renderer = subject.rows, subject.spec.render.max_length, Renderer(subject.tokenizer)
+    learns_all, compared, others = subject.spec.render.train_on == "all", 0, 0
+    for name, pieces in _pieces(rows.row_ids, examples).items():
+        if longest is not None and _longest(examples[name], renderer) > longest:
+            continue
+        for place in range(rows.width):
+            spans = [rows.spans(row)[place] for row in pieces]
+            found = [
+                _fault(rows.ids[span].tolist(), rows.weights[span] != 0, examples[name], place, learns_all, renderer)
+                for span in spans
+            ]
+            if all(fault for fault, _ in found):  # a row is learned in several samples where its turns are rewritten
+                return fails(f"row {name} {found[0][0]}")
+            compared += 1
+            others += all(fault or mode for fault, mode in found)
+    if not compared:
+        return skipped("the rows are no conversations that end with an answer and fit into render.max_length")
+    sentence = f"{compared} sequences have the prompt that is served, and learn exactly their answer after it"
+    if others:
+        sentence += f"; {others} of them in another mode of thinking than the chat template's default"
+    return holds(sentence)
+
+
+def _pieces(row_ids: Sequence[str], examples: Mapping[str, Example]) -> dict[str, list[int]]:
+    """The rows that were made of each example: one with its id, or several with ID#1, ID#2, …"""
+    found: dict[str, list[int]] = {}
+    for row, name in enumerate(row_ids):
+        stem, _, number = name.rpartition("#")
+        example = stem if number.isdigit() and stem in examples else name
+        if example in examples:
+            found.setdefault(example, []).append(row)
+    return found
+
+
+def _longest(example: Example, renderer: Renderer) -> int:
+    """Tokens of the longest of its sequences."""
+    return max(
+        len(served.prompt) + 1 + len(renderer.tokenizer.encode(answer, add_special_tokens=False))
+        for served in example.served
+        for answer in served.answers
+    )
+
+
+def _fault(
+    ids: list[int], learned: NDArray[np.bool_], example: Example, place: int, learns_all: bool, renderer: Renderer
+) -> tuple[str, int]:
+    """How a sequence differs from what is served in each mode, or "" and the first mode in which it does not."""
+    faults = list[str]()
+    for mode, served in enumerate(example.served):
+        if len(ids) > len(served.prompt) and tuple(ids[: len(served.prompt)]) == served.prompt:
+            fault = _fault_after(served, ids, learned, place, learns_all, renderer)
+            if not fault:
+                return "", mode
+            faults.append(fault)
+    return next(iter(faults), "starts with other tokens than the prompt that is served"), 0
+
+
+def _fault_after(
+    served: Served, ids: list[int], learned: NDArray[np.bool_], place: int, learns_all: bool, renderer: Renderer
+) -> str:
+    """How what is learned after the prompt differs from the answer; empty if it does not."""
+    first = start = len(served.prompt)
+    if not learned[start]:
+        return f"does not learn the start of its answer, token {start}"
+    while first and learned[first - 1] and not learns_all:
+        first -= 1
+    if renderer.decode(ids[first:]) != (served.answers if first == start else served.turns)[place]:
+        return f"learns other tokens than its answer, which starts at token {start}: from token {first} on"
+    return ""
 
 
 AT_START = (

@@ -1,11 +1,14 @@
 """Checks of gradients: equal to those of the plain twin, on every trained weight, on no frozen one."""
 
+import re
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from burnish.models import value_head
+from burnish.models.adapters.new_tokens import tokens_of
 from burnish.models.probing import evaluating
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.batches import Batch, make_batch
@@ -19,6 +22,8 @@ from burnish.train.proofs.subject import GRADIENT_TOLERANCE, Step, Subject
 _NAMED = 3
 _CUT = ("does not require grad", "None of the inputs have requires_grad=True")
 """Words of torch where no gradient can reach a weight."""
+_EXPERT = re.compile(r"(?<=experts)\.\d+\.")
+"""The number of an expert with weights of its own; stacked ones are one weight."""
 _OF_ADAPTERS = (".lora_", ".modules_to_save.", ".trainable_tokens", f".{HEAD}.", f".{value_head.HEAD}.")
 
 
@@ -68,8 +73,9 @@ def reached(subject: Subject) -> Answer:
     if found.frozen:
         return fails(f"{len(found.frozen)} frozen weights have a gradient, such as {found.frozen[0]}")
     missed = [name for name, has in found.reached.items() if not has]
-    experts = [name for name in missed if "expert" in name]
-    missed = [name for name in missed if name not in experts and "trainable_tokens" not in name]  # not in these rows
+    optional = _unused(subject, found, subject.sample.rows)
+    experts = [name for name in missed if name in optional and _EXPERT.search(name)]
+    missed = [name for name in missed if name not in optional]
     if missed:
         names = ", ".join(missed[:_NAMED])
         return fails(f"{len(missed)} of {len(found.reached)} trained weights have no gradient: {names}")
@@ -83,12 +89,42 @@ def stuck(subject: Subject) -> Answer:
     zero = [name for name, weight in subject.trained.items() if not bool(weight.any())]
     if not zero:
         return skipped("no trained weight is zero")
-    found = _driven(subject, subject.sample.rows.first(1))
-    optional = ("expert", "trainable_tokens")  # these rows may not use them
-    missed = [name for name in zero if not found.reached.get(name) and not any(part in name for part in optional)]
-    if missed:
-        return fails(f"{len(missed)} weights are zero and have no gradient, so they stay zero: {missed[0]}")
-    return holds(f"each of the {len(zero)} trained weights that are zero has a gradient")
+    rows = subject.sample.rows.first(1)
+    found = _driven(subject, rows)
+    optional = _unused(subject, found, rows)
+    missed = [name for name in zero if not found.reached.get(name)]
+    unused = [name for name in missed if name in optional]
+    if len(missed) > len(unused):
+        name = next(name for name in missed if name not in optional)
+        return fails(f"{len(missed) - len(unused)} weights are zero and have no gradient, so they stay zero: {name}")
+    note = f"; {len(unused)} are not used by these rows" if unused else ""
+    return holds(f"{len(zero) - len(unused)} trained weights that are zero have a gradient{note}")
+
+
+def _unused(subject: Subject, found: Step, rows: TokenisedRows) -> frozenset[str]:
+    """Trained weights that these rows need not reach: new tokens that they lack, and experts beside ones they reach."""
+    names = set[str]()
+    if not _use_trained_tokens(subject, rows):
+        names |= {name for name in found.reached if "trainable_tokens" in name}
+    experts: dict[str, list[str]] = {}
+    for name in found.reached:
+        if _EXPERT.search(name):
+            experts.setdefault(_EXPERT.sub(".", name), []).append(name)
+    for same in experts.values():
+        if any(found.reached[name] for name in same):
+            names.update(same)
+    return frozenset(names)
+
+
+def _use_trained_tokens(subject: Subject, rows: TokenisedRows) -> bool:
+    """Whether a token whose embedding is trained stands before a learned one."""
+    configs: Any = getattr(subject.model, "peft_config", {})
+    trained = [number for config in configs.values() for number in tokens_of(config.to_dict())]
+    for span in (span for row in range(len(rows)) for span in rows.spans(row)):
+        learned = np.flatnonzero(rows.weights[span])
+        if len(learned) and np.isin(rows.ids[span][: learned[-1]], trained).any():
+            return True
+    return False
 
 
 def _driven(subject: Subject, rows: TokenisedRows) -> Step:

@@ -31,6 +31,8 @@ class Sample:
     rows: TokenisedRows
     note: str
     """Which rows they are."""
+    is_cut: bool = False
+    """True if sequences are shorter than those that the values of their row were computed on."""
 
 
 def tokens_of_sample(model: nn.Module) -> int:
@@ -69,7 +71,7 @@ def sample_of(rows: TokenisedRows, chosen: list[int], tokens: int) -> Sample:
     if total <= tokens or len(chosen) > 1:
         return Sample(_taken(rows, chosen), f"{len(chosen)} {'row' if len(chosen) == 1 else 'rows'} of {total} tokens")
     each = max(8, tokens // rows.width)
-    return Sample(_taken(rows, chosen, each), f"1 row of {total} tokens, cut to {each * rows.width}")
+    return Sample(_taken(rows, chosen, each), f"1 row of {total} tokens, cut to {each * rows.width}", is_cut=True)
 
 
 def _turns(rows: TokenisedRows, row: int) -> int:

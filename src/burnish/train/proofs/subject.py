@@ -36,8 +36,9 @@ _OF_EXPERTS = 3.0
 """Times as much is allowed in 16 bits where rounding may send a token to another expert."""
 _COMPARED = 1 << 22
 """Numbers of a gradient that are compared."""
+_ADDED = (".lora_B.", ".lora_embedding_B.", "modules_to_save", "trainable_tokens")
+"""Weights of an adapter without which it is its base."""
 _PERTURBATION = 0.02
-_COPIES = ("modules_to_save", "trainable_tokens")
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class Known:
     """Seeds, loads the base and prepares it for the method, as at the start of the run."""
     save: Callable[[nn.Module, Path], None] | None = None
     """Writes the trained model as the stage does at the end."""
+    is_rounded: bool = False
+    """True if the float32 masters are not those of the model that `make` returns."""
 
 
 NOTHING = Known()
@@ -345,18 +348,19 @@ class Subject:
 
     @contextmanager
     def perturbed(self) -> Iterator[None]:
-        """Weights that hide others are changed a little inside the block: zeros such as LoRA's B, copies of the base's.
+        """What an adapter adds, and the compared weights of a model trained whole, are changed a little in the block.
 
-        Otherwise an adapter at its start would equal the base whatever is wrong.
+        Otherwise a training at its start would equal its base whatever is wrong.
         """
         if self._is_perturbed:
             yield
             return
         self._is_perturbed = True
+        is_adapter, compared = hasattr(self.model, "peft_config"), set(self.compared)
         changed = {
             weight: weight.detach().clone()
             for name, weight in self.trained.items()
-            if not bool(weight.any()) or any(part in name for part in _COPIES)
+            if not bool(weight.any()) or (any(part in name for part in _ADDED) if is_adapter else name in compared)
         }
         random = torch.Generator().manual_seed(0)
         with torch.no_grad():

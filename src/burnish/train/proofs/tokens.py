@@ -37,6 +37,8 @@ def unlearned(subject: Subject) -> Answer:
             for gradient in torch.autograd.grad(loss, states):
                 rest = gradient.float().norm(dim=-1).cpu()[~learned]  # [T - learned]
                 worst, tokens = max(worst, float(rest.max()) if len(rest) else 0.0), tokens + len(rest)
+    if not tokens:
+        return skipped("only the outputs of learned tokens are computed, or there are no others")
     return within(worst, 0.0, f"the gradient at {tokens} tokens that are not learned")
 
 

@@ -81,9 +81,9 @@ def reference(subject: Subject) -> Answer:
     rows = subject.sample.rows
     if subject.drawn is not None:
         return _reference_of_rollouts(subject)
-    if REFERENCE in rows.values:
-        if subject.is_started:
-            return skipped("the training is resumed")
+    if REFERENCE in rows.values and subject.is_started:
+        return skipped("the training is resumed")
+    if REFERENCE in rows.values and not subject.sample.is_cut:
         found = torch.from_numpy(rows.values[REFERENCE]).reshape(len(rows), -1)
         expected = _log_probs(subject)
     else:
@@ -102,8 +102,10 @@ def _reference_of_rollouts(subject: Subject) -> Answer:
     compute, rows = subject.drawn.reference, subject.sample.rows
     if compute is None:
         return skipped("there is no KL divergence")
-    has_adapter = hasattr(subject.model, "peft_config")  # otherwise the reference is a model of its own
-    with subject.perturbed() if has_adapter else nullcontext():
+    is_adapter = hasattr(subject.model, "peft_config")
+    if subject.is_started and not is_adapter:
+        return skipped("the training is resumed: the model is not the reference any more")
+    with subject.perturbed() if is_adapter else nullcontext():
         subject.model.train()
         found = torch.from_numpy(compute(rows))
     expected = -subject.base_losses_at(subject.temperature)
@@ -137,7 +139,7 @@ AT_START = (
     Question(
         "preferred answer",
         "Does a step make good answers more likely and bad ones less?",
-        "check that chosen and rejected, or the labels, are not exchanged in the data",
+        "report this as a bug: the objective prefers the wrong answers",
         preferred,
         at_start=True,
     ),
