@@ -171,8 +171,8 @@ def test_experts_that_no_gradient_reaches_are_a_fault(prove, monkeypatch):
     method = {"kind": "lora", "experts": True}
     rows = [conversation("one"), conversation("two")]
 
-    def unreached(subject):
-        found = driven(subject)
+    def unreached(subject, rows):
+        found = driven(subject, rows)
         return replace(found, reached={name: has and ".experts." not in name for name, has in found.reached.items()})
 
     monkeypatch.setattr(gradients, "_driven", unreached)
