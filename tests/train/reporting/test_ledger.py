@@ -55,6 +55,20 @@ def test_further_values_of_rows_are_columns_of_their_own(tmp_path):
     assert "(1 visits of rows)" in damage(path, 28, "not this", type)
 
 
+def test_a_further_value_that_a_row_does_not_have_is_null(tmp_path):
+    type, path = LedgerType(("reward",)), tmp_path / "ledger" / "visits.bin"
+    ledger, count = RowLedger(path), 19
+    rewards = np.where(np.arange(count) % 3 == 1, np.nan, np.arange(count))
+    losses = np.full(count, np.nan)
+    ledger.append([type.record(np.zeros(count, int), 0, 1, np.array([losses, rewards]), np.ones(count))])
+    ledger.write()
+    ledger.close()
+    publish(path, ("a",), tmp_path / "rows.parquet", type)
+    table = pq.read_table(tmp_path / "rows.parquet")
+    assert table["reward"].to_pylist() == [None if place % 3 == 1 else float(place) for place in range(count)]
+    assert table["loss"].null_count == 0  # a loss that is not a number is a finding
+
+
 def test_names_of_any_script_and_a_ledger_without_visits_are_published(tmp_path):
     path, target = tmp_path / "visits.bin", tmp_path / "rows.parquet"
     path.write_bytes(b"".join(visit(row, 1).tobytes() for row in (2, 0, 2, 1)))

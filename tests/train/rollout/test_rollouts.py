@@ -79,6 +79,9 @@ def test_the_ledgers_agree_with_the_metrics(run_rollouts, stage, settings):
         loss = np.average(rows["loss"], weights=rows["weight"])
         assert loss == pytest.approx(ran.metrics("loss")[step - 1], abs=1e-5)
         assert set(rows["id"]) <= {line["id"] for line in lines}
+    for name, rows in visits[visits["step"] == 1].groupby("id"):
+        expected = [line["reward"] for line in lines if line["step"] == 1 and line["id"] == name]
+        assert np.mean(rows["reward"]) == pytest.approx(np.mean(expected), abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -262,6 +265,47 @@ def test_what_a_reward_counts_is_a_metric_of_the_rollout(run_grpo, prompts_of):
     ran = run_grpo("run", rewards=(Counts(),), max_steps=2, held_out=prompts_of(4, 100))
     assert ran.metrics("reward/judge/calls") == [12.0, 12.0]
     assert ran.metrics("eval_reward/judge/calls") == [4.0, 4.0]
+
+
+class Given:
+    """The reward that `of` says of a completion."""
+
+    name, weight = "given", 1.0
+
+    def __init__(self, of):
+        self.of = of
+
+    def __call__(self, completions):
+        return [Rewarded(self.of(one), "") for one in completions]
+
+    def close(self):
+        pass
+
+
+def test_a_row_without_a_reward_has_none_in_the_ledger(run_grpo):
+    rewards = (Given(lambda one: None if one.row["id"][-1] in "02468" else float(len(one.ids))),)
+    ran = run_grpo("run", rewards=rewards, max_steps=2)
+    table = pq.read_table(ran.folder / "out" / "rows.parquet").to_pylist()
+    has_none = {row["id"][-1] in "02468" for row in table if row["reward"] is None}
+    assert has_none == {True}
+    assert all(row["reward"] is None for row in table if row["id"][-1] in "02468")
+    assert all(row["reward"] > 0 for row in table if row["id"][-1] not in "02468")
+
+
+@pytest.mark.parametrize("steps", [2, 4])
+def test_rewards_that_never_differ_within_a_group_are_named(run_grpo, steps):
+    ran = run_grpo("run", rewards=(Given(lambda one: float(one.row["id"][-1] in "02468")),), max_steps=steps)
+    first, last = (
+        [text for text in ran.notes("warning") if words in text]
+        for words in ("in all of the first 3 rollouts", f"in {steps} rollouts, 100% of the groups have equal rewards")
+    )
+    assert (len(first), len(last)) == (steps >= 3, 1)
+    assert all("use easier prompts" in text for text in first + last)
+
+
+def test_rewards_that_differ_are_not_reported(run_grpo):
+    ran = run_grpo("run", rewards=(Given(lambda one: float(hash(tuple(one.ids)) % 7919)),), max_steps=3)
+    assert not [text for text in [*ran.notes("warning"), *ran.notes("info")] if "equal rewards" in text]
 
 
 def test_truncated_completions_are_left_out_where_asked(run_grpo):

@@ -77,7 +77,7 @@ class Grpo(Separable):
             row_sums.sum() / max(whole.divisor, 1.0),  # 0 where every completion is left out
             row_sums.detach() / weights.clamp(min=1),
             torch.stack([value.detach().float().sum() for value in each]) / max(1, sum(whole.learned)),
-            torch.stack([weights, batch.values[REWARD].nanmean(1).nan_to_num()]),
+            torch.stack([weights, batch.values[REWARD].nanmean(1)]),
         )
 
     def _weights(self, learned: Any, width: int) -> Any:

@@ -65,7 +65,7 @@ class Ppo(Separable):
             correction,
             correction > cap,
         ]
-        rewards = batch.values[REWARD].nanmean(1).nan_to_num()
+        rewards = batch.values[REWARD].nanmean(1)
         return Scored(
             row_sums.sum() / max(whole.divisor, 1.0),  # 0 where every completion is left out
             row_sums.detach() / weights.clamp(min=1),

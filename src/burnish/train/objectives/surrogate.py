@@ -7,7 +7,7 @@ from torch import Tensor
 
 from burnish.train.batches import Batch
 
-ADVANTAGE, REWARD = "advantage", "reward"
+ADVANTAGE, REWARD, PENALISED = "advantage", "reward", "reward_with_kl"
 """Values of rows, [rows, width]; with a value head, the advantage is a value of tokens."""
 OLD, ENGINE, REFERENCE = "old_log_probs", "engine_log_probs", "reference_log_probs"
 """Values of tokens: log-probabilities before the first step on a rollout, in generation, and of the reference."""

@@ -82,8 +82,10 @@ def _draw_curve(
 
 
 def step_means(visits: NDArray[np.void], name: str) -> NDArray[np.float64]:
-    """The mean of a value over the rows of each step, by step from 0 on; 0 for a step without rows."""
-    return np.bincount(visits["step"], visits[name]) / np.maximum(np.bincount(visits["step"]), 1)
+    """The mean of a value over the rows of each step that have it, by step from 0 on; 0 for a step without any."""
+    steps, values = visits["step"], visits[name]
+    known = ~np.isnan(values)
+    return np.bincount(steps, np.where(known, values, 0)) / np.maximum(np.bincount(steps, known), 1)
 
 
 def step_losses(

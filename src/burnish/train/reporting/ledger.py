@@ -137,12 +137,17 @@ def publish(path: Path, row_ids: Sequence[str], target: Path, type: LedgerType =
 
 
 def as_table(records: NDArray[np.void], row_ids: Sequence[str]) -> "pa.Table":
-    """The columns id, epoch, step, loss, learned_tokens and values; one line per visit of a row."""
+    """The columns id, epoch, step, loss, learned_tokens and values; one line per visit of a row.
+
+    A further value that is NaN is null: the row has none.
+    """
     import pyarrow as pa
 
     def column(name: str) -> pa.Array:
-        values = np.ascontiguousarray(records[name])
-        return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
+        values, known = np.ascontiguousarray(records[name]), None
+        if name not in (RECORD.names or ()) and np.isnan(values).any():
+            known = pa.py_buffer(np.packbits(~np.isnan(values), bitorder="little"))
+        return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [known, pa.py_buffer(values)])
 
     texts = [row_id.encode() for row_id in row_ids]
     ends = np.cumsum([0, *map(len, texts)], dtype=np.int64)

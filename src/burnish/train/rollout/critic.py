@@ -56,7 +56,7 @@ class TokenAdvantages:
             advantages = whiten(advantages)
         given = {OLD: old, OLD_VALUE: values, ADVANTAGE: advantages, RETURN: returns}
         rows = rows.with_token_values(**{name: spread(rows, learned, some) for name, some in given.items()})
-        rows = rows.with_values(**{REWARD: totals.astype(np.float32).reshape(-1, rows.width)})
+        rows = rows.with_values(**{REWARD: found.totals.astype(np.float32).reshape(-1, rows.width)})
         counts = np.maximum(sums(rows, learned, np.ones(len(learned))), 1).reshape(shape)
         first = np.full(left_out.size, np.nan)
         first[sequences[::-1]] = expected[::-1]

@@ -6,9 +6,10 @@ from numpy.typing import NDArray
 
 from burnish.specs.rl import GrpoSpec
 from burnish.tokens.tokenised import TokenisedRows
-from burnish.train.objectives.surrogate import ADVANTAGE, OLD, REFERENCE, REWARD, kl
+from burnish.train.objectives.surrogate import ADVANTAGE, OLD, PENALISED, REFERENCE, REWARD, kl
 from burnish.train.passes import ForwardPasses
 from burnish.train.rollout.advantages import group_advantages
+from burnish.train.rollout.equal import EQUAL
 from burnish.train.rollout.estimate import Estimated
 from burnish.train.rollout.judged import Sampled
 from burnish.train.rollout.per_token import ReferencePass, log_probs, spread, sums
@@ -37,9 +38,10 @@ class GroupAdvantages:
                 if not left_out.all():
                     metrics["reward_with_kl"] = float(np.nanmean(totals))
         advantages = group_advantages(totals, spec.baseline, spec.advantage_scale)
-        metrics["equal_groups"] = float(advantages.equal.mean())
-        values = {ADVANTAGE: advantages.values, REWARD: totals.astype(np.float32)}
-        rows = rows.with_values(**{name: array.reshape(-1, rows.width) for name, array in values.items()})
+        metrics[EQUAL] = float(advantages.equal.mean())
+        values = {ADVANTAGE: advantages.values, REWARD: found.totals, PENALISED: totals}
+        shape = -1, rows.width
+        rows = rows.with_values(**{name: array.astype(np.float32).reshape(shape) for name, array in values.items()})
         used = np.ones(len(rows), np.bool_)
         if spec.drop_equal_groups:
             used = np.repeat(~advantages.equal, found.copies // rows.width)

@@ -1,14 +1,14 @@
 """Completions of prompts with their rewards, in training and for validation prompts."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from burnish.core.errors import RunError
-from burnish.core.events import Progress
+from burnish.core.events import Event, Progress
 from burnish.models.engines.protocol import Answer
 from burnish.train.checkpoints.checkpoint import capture_randomness, restore_randomness
 from burnish.train.passes import ForwardPasses
@@ -59,6 +59,10 @@ class Judged:
 
     def __init__(self, sampler: Sampler, rewards: Sequence[Reward], passes: ForwardPasses):
         self._sampler, self._rewards, self._passes = sampler, rewards, passes
+
+    @property
+    def emit(self) -> Callable[[Event], None]:
+        return self._passes.emit
 
     @property
     def stop_ids(self) -> frozenset[int]:

@@ -16,6 +16,7 @@ from burnish.specs.rl import RolloutSpec
 from burnish.tokens.tokenised import Indices, TokenisedRows
 from burnish.train.batches import Cursor
 from burnish.train.objectives.surrogate import ENGINE
+from burnish.train.rollout.equal import warn_of_first
 from burnish.train.rollout.estimate import Estimated, Estimator
 from burnish.train.rollout.judged import Judged, Sampled
 from burnish.train.rollout.per_token import ReferencePass
@@ -162,6 +163,8 @@ class Rollouts:
         places = np.repeat(np.arange(len(prompts)), spec.group_size // self._width)
         rollout = Rollout(update.rollout, made.rows, places, made.used, metrics)
         self._folder.save(rollout, lines(found, made, left_out, rollout.number, self._plan.step(update)))
+        if self.proves_only is None:
+            warn_of_first(self._folder, self._judged.emit)
         return rollout
 
     def _rows(self, found: Sampled, left_out: NDArray[np.bool_]) -> TokenisedRows:

@@ -12,6 +12,7 @@ from burnish.train.batches import Material, StepPlan, Visits
 from burnish.train.passes import Passes
 from burnish.train.proofs.sample import tokens_of_sample
 from burnish.train.rewards.reward import Reward
+from burnish.train.rollout.equal import report_all
 from burnish.train.rollout.estimate import MakeEstimator
 from burnish.train.rollout.judged import HeldOutPrompts, Judged
 from burnish.train.rollout.ledger import NAME, publish
@@ -58,7 +59,7 @@ class RolloutSource:
     def open(
         self, passes: Passes, plan: StepPlan, visits: Visits, only_proves: bool = False
     ) -> tuple[Material, HeldOut | None]:
-        spec = self._spec
+        spec, self._emit = self._spec, passes.emit
         assert isinstance(plan, RolloutPlan)
         rates = [module.p for module in passes.scorer.model.modules() if isinstance(module, nn.Dropout)]
         if plan.updates > 1 and any(rates):
@@ -84,6 +85,7 @@ class RolloutSource:
 
     def publish(self, folder: Path, steps: int) -> None:
         """Write every completion of the run to `rollouts.parquet`, one line each."""
+        report_all(self._folder, self._emit)
         publish(self._folder, folder / NAME)
 
 

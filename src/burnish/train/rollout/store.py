@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,14 @@ class RolloutFolder:
     def numbers(self) -> list[int]:
         """The numbers of the published rollouts, ascending."""
         return sorted(int(folder.name) for folder in self.path.glob("[0-9]*") if folder.name.isdigit())
+
+    def values(self, metric: str) -> list[float]:
+        """A metric of each rollout that has it, in their order; one that cannot be read is left out."""
+        found = list[float]()
+        for number in self.numbers():
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                found.append(float.fromhex(read_json(self._folder(number) / RECORD)["metrics"][metric]))
+        return found
 
     def completions(self, number: int) -> Iterator[dict[str, Any]]:
         """The lines of `completions.jsonl`."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from burnish.models.probing import distance, evaluating
 from burnish.tokens.tokenised import Indices
 from burnish.train.batches import Batch
-from burnish.train.objectives.surrogate import ADVANTAGE, ENGINE, REFERENCE, REWARD
+from burnish.train.objectives.surrogate import ADVANTAGE, ENGINE, PENALISED, REFERENCE
 from burnish.train.proofs.objectives.leaf import Leaf
 from burnish.train.proofs.question import Answer, Question, fails, holds, skipped, within
 from burnish.train.proofs.subject import Subject
@@ -99,7 +99,7 @@ def advantages(subject: Subject) -> Answer:
     if subject.drawn is None or ADVANTAGE not in rows.values or not hasattr(spec, "advantage_scale"):
         return skipped("no advantages of groups are used")
     expected, found = list[float](), list[float]()
-    rewards = {group: rows.values[REWARD][places].flatten() for group, places in _groups(subject.drawn.groups)}
+    rewards = {group: rows.values[PENALISED][places].flatten() for group, places in _groups(subject.drawn.groups)}
     everything = [float(value) for group in rewards.values() for value in group if not math.isnan(value)]
     for group, places in _groups(subject.drawn.groups):
         given = [float(value) for value in rewards[group] if not math.isnan(value)]
