@@ -22,6 +22,11 @@ class PreferenceSpec(TrainSpec):
     learning_rate: float = Field(default=2e-5, gt=0)
     """Peak learning rate."""
 
+    @model_validator(mode="after")
+    def answers_are_not_split(self) -> "PreferenceSpec":
+        _refuse_split(self)
+        return self
+
 
 class ReferencedSpec(PreferenceSpec):
     """Settings shared by trainings relative to a reference model."""
@@ -163,6 +168,16 @@ class ReferenceSpec(Spec):
     """The device to compute on."""
     threads: Threads = "auto"
     """Number of CPU threads."""
+
+    @model_validator(mode="after")
+    def answers_are_not_split(self) -> "ReferenceSpec":
+        _refuse_split(self)
+        return self
+
+
+def _refuse_split(spec: PreferenceSpec | ReferenceSpec) -> None:
+    if spec.__dict__["render"].over_length == "split":
+        raise ValueError("render.over_length: split would part an answer from its prompt: use drop or truncate_left")
 
 
 def _refuse_smoothing(spec: DpoSpec | SimpoSpec, losses: tuple[str, ...]) -> None:

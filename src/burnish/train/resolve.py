@@ -153,7 +153,7 @@ def beyond_context(rows: TokenisedRows, shape: ModelShape) -> str | None:
         f"(the longest has {int(longest.max())}; the first is row {rows.row_ids[longer[0]]})"
     )
     if shape.learned_positions:
-        fix = f"set render.max_length: {shape.context}; render.over_length: cut, split or drop"
+        fix = f"set render.max_length: {shape.context}; render.over_length: truncate_left, split or drop"
         raise DataError("data.too-long", f"{text}, and it has no positions beyond", fix)
     return f"{text}: it was not trained on such positions; render.max_length limits rows"
 

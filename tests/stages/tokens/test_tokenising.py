@@ -311,8 +311,8 @@ def plain_answers(tokenizer, data, layout, split, **settings):
     renderer = Renderer(tokenizer, RenderSpec(**settings))
     groups, values = [], {name: [] for name in layout.values}
     for item in open_rows(input_at(data), split):
-        found = [renderer.render_answer(item["messages"], answer, source=item["source"]) for answer in answers_of(item)]
-        if all(piece is not None and piece.learned for piece in found):
+        found = renderer.render_answers(item, answers_of(item))
+        if found:
             groups.append((item["id"], [(piece.ids, piece.weights) for piece in found]))
             for name, numbers in values.items():
                 numbers.append(item[name])

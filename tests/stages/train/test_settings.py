@@ -5,11 +5,13 @@ from pydantic import ValidationError
 
 from burnish.core.catalog import stages
 
+STAGES = ("dpo", "kto", "orpo", "simpo", "reward")
 WRONG = [
     ("dpo", {"loss": "hinge", "label_smoothing": 0.1}, "use sigmoid or robust"),
     ("dpo", {"loss": "robust"}, "set label_smoothing to the share of wrong labels, above 0"),
     ("dpo", {"loss": "ipo", "length_normalised": False}, "remove length_normalised"),
     ("dpo", {"label_smoothing": 0.5}, "less than 0.5"),
+    *((stage, {"render": {"over_length": "split"}}, "use drop or truncate_left") for stage in STAGES),
     ("dpo", {"beta": 0}, "greater than 0"),
     ("dpo", {"reference_log_probs": "each_step", "reference": "hub:a/b"}, "use cached for another model"),
     ("dpo", {"reference_log_probs": "each_step", "method": {"kind": "full"}}, "use method: lora, or cached"),

@@ -302,7 +302,9 @@ def test_the_answer_has_weight_one_and_other_weights_are_counted(letters):
 
 def test_an_answer_is_not_split_into_two(letters):
     renderer = Renderer(letters(PLAIN), RenderSpec(max_length=8, over_length="split"))
-    with pytest.raises(DataError, match="the row has 10 tokens, but max_length is 8") as caught:
+    with pytest.raises(
+        DataError, match="the row has an answer of 10 tokens with its prompt, and cannot be split"
+    ) as caught:
         renderer.render_answer(ASKED[:1], ASKED[1:], source="y:2")
     assert caught.value.what.startswith("y:2: ")
 

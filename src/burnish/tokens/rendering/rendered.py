@@ -1,13 +1,19 @@
 """Rendered rows: text, tokens and weights, and truncation or splitting of rows that are too long."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from burnish.core.errors import DataError
+from burnish.specs.tokens import RenderSpec
+
 COUNTED = {
     "dropped": "rows are longer than max_length and were dropped",
     "samples_dropped": "rows have turns whose separate samples are longer than max_length and were dropped",
+    "answers_dropped": "rows have an answer that alone is longer than max_length and were dropped",
     "truncated": "rows are longer than max_length and were truncated on the left",
     "split": "rows are longer than max_length and were split",
     "unlearned": "rows have no learned token and are excluded from training",
@@ -82,6 +88,68 @@ def token_weights(encoded: Encoded, spans: list[tuple[int, int, float]]) -> tupl
 def truncate_left(encoded: Encoded, weights: NDArray[np.float32], length: int, keeps_first: bool) -> Rendered:
     """The last `length` tokens; with `keeps_first`, the first (a BOS token) and the last `length - 1` tokens."""
     return _part(encoded, weights, len(encoded.ids) - length + keeps_first, len(encoded.ids), keeps_first)
+
+
+def fit_answers(
+    answers: Sequence[tuple[Encoded, NDArray[np.float32]]], spec: RenderSpec, bos: object, counts: Counter[str]
+) -> list[Rendered]:
+    """Answers to one prompt, cut by the longest; empty if they are dropped. Errors: DataError `data.too-long`."""
+    if not all(weights.any() for _, weights in answers):
+        counts["unlearned"] += 1
+        return []
+    longest = max((encoded for encoded, _ in answers), key=lambda encoded: len(encoded.ids))
+    if len(longest.ids) <= spec.max_length:
+        return [Rendered(encoded.text, encoded.ids, weights) for encoded, weights in answers]
+    match spec.over_length:
+        case "drop":
+            counts["dropped"] += 1
+            return []
+        case "truncate_left":
+            found = cut_prompt(answers, spec.max_length, bool(longest.ids[0] == bos))
+            counts["truncated" if found else "answers_dropped"] += 1
+            return found
+        case "raise":
+            raise too_long(longest, spec.max_length)
+        case "split":
+            what = f"the row has an answer of {len(longest.ids):,} tokens with its prompt, and cannot be split"
+            fix = "raise render.max_length, or set render.over_length to drop or truncate_left"
+            raise DataError("data.too-long", what, fix)
+
+
+def too_long(encoded: Encoded, longest: int) -> DataError:
+    """The error of a row with more tokens than `longest`."""
+    return DataError(
+        "data.too-long",
+        f"the row has {len(encoded.ids):,} tokens, but max_length is {longest:,}",
+        "raise render.max_length, or set render.over_length to drop, truncate_left or split",
+    )
+
+
+def count_rows(counts: Counter[str], before: Counter[str]) -> None:
+    """Count a row once that several answers have counted since `before`."""
+    for name in COUNTED_BY_ROW:
+        counts[name] = min(counts[name], before[name] + 1)
+
+
+def cut_prompt(
+    answers: Sequence[tuple[Encoded, NDArray[np.float32]]], length: int, keeps_first: bool
+) -> list[Rendered]:
+    """Answers to one prompt, all without the same tokens on its left, so that the longest has `length`.
+
+    Empty if no token of the prompt would be left.
+    """
+    extra = max(len(encoded.ids) for encoded, _ in answers) - length
+    if extra >= _shared(answers):
+        return []
+    return [_part(one, weights, extra + keeps_first, len(one.ids), keeps_first) for one, weights in answers]
+
+
+def _shared(answers: Sequence[tuple[Encoded, NDArray[np.float32]]]) -> int:
+    """The number of tokens before the first learned one that all answers have in common."""
+    size = min(int(np.argmax(weights > 0)) for _, weights in answers)
+    heads = np.stack([encoded.ids[:size] for encoded, _ in answers])
+    differs = (heads != heads[0]).any(0)
+    return int(np.argmax(differs)) if differs.any() else size
 
 
 def split_row(

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-from burnish.core.errors import BurnishError, DataError, ModelError
+from burnish.core.errors import BurnishError, ModelError
 from burnish.core.inputs.dates import today
 from burnish.specs.tokens import RenderSpec, RewrittenTurns
 from burnish.tokens.rendering.forms import Forms
@@ -26,11 +26,13 @@ from burnish.tokens.rendering.omissions import Omissions
 from burnish.tokens.rendering.refusals import Refusals, check_doubled, wrong_kind
 from burnish.tokens.rendering.rendered import (
     COUNTED,
-    COUNTED_BY_ROW,
     Encoded,
     Rendered,
+    count_rows,
+    fit_answers,
     split_row,
     token_weights,
+    too_long,
     truncate_left,
 )
 from burnish.tokens.rendering.turns import Turns
@@ -88,33 +90,26 @@ class Renderer:
             raise _with_source(row, error) from error
 
     def render_answers(self, row: Row, answers: Sequence[Messages]) -> list[Rendered]:
-        """Render each answer after the row's messages, as `render_answer` does; empty if one of them is dropped."""
+        """Render each answer after the row's messages; only the answers are learned. Empty if the row is dropped.
+
+        All keep the same tokens of the prompt: where it is cut, it is cut by the longest answer.
+        Errors: those of `render`; DataError `data.too-long` for a row that is to be split, too.
+        """
         self.counts["rows"] += 1
         before = Counter(self.counts)
-        found = [self.render_answer(row["messages"], answer, row.get("tools"), row["source"]) for answer in answers]
-        for name in COUNTED_BY_ROW:  # each answer counted the row
-            if self.counts[name] > before[name]:
-                self.counts[name] = before[name] + 1
-        pieces = [piece for piece in found if piece is not None and piece.learned]
-        return pieces if len(pieces) == len(answers) else []
+        try:
+            samples = [self._answer(row["messages"], answer, row.get("tools")) for answer in answers]
+            count_rows(self.counts, before)
+            return fit_answers(samples, self.spec, self.tokenizer.bos_token_id, self.counts)
+        except BurnishError as error:
+            raise _with_source(row, error) from error
 
     def render_answer(
         self, messages: Messages, answer: Messages, tools: Tools = None, source: str = "a row"
     ) -> Rendered | None:
-        """Render `messages` followed by `answer`, of which only the answer is learned; None if it is dropped.
-
-        For preferences and labels, which render each answer after the same prompt. A row cannot be split.
-        """
-        whole = [*messages, *answer]
-        wanted = {i: 1.0 for i, turn in enumerate(whole) if i >= len(messages) and turn["role"] == "assistant"}
-        try:
-            samples = self._chat(whole, tools, wanted, "separate" if len(wanted) == 1 else "mask")
-            fitted = self._fitted(samples)
-            if len(fitted) > 1:
-                raise self._too_long(samples[0][0])
-            return fitted[0] if fitted else None
-        except BurnishError as error:
-            raise _with_source({"source": source}, error) from error
+        """`render_answers` of one answer; None if it is dropped."""
+        found = self.render_answers({"messages": messages, "tools": tools, "source": source}, [answer])
+        return found[0] if found else None
 
     def prompt(self, row: Row | Messages, tools: Tools = None, mode: Mode = NO_MODE) -> tuple[str, list[int]]:
         """Text and ids of the prompt: the messages before a final answer, and the generation prompt."""
@@ -356,7 +351,7 @@ class Renderer:
         keeps_first = bool(encoded.ids[0] == self.tokenizer.bos_token_id)
         match over_length:
             case "raise":
-                raise self._too_long(encoded)
+                raise too_long(encoded, longest)
             case "drop":
                 return []
             case "truncate_left":
@@ -369,12 +364,11 @@ class Renderer:
                 self.counts["pieces_unlearned"] += left_out
                 return pieces
 
-    def _too_long(self, encoded: Encoded) -> DataError:
-        return DataError(
-            "data.too-long",
-            f"the row has {len(encoded.ids):,} tokens, but max_length is {self.spec.max_length:,}",
-            "raise render.max_length, or set render.over_length to drop, truncate_left or split",
-        )
+    def _answer(self, messages: Messages, answer: Messages, tools: Tools) -> tuple[Encoded, Weights]:
+        whole = [*messages, *answer]
+        wanted = {i: 1.0 for i, turn in enumerate(whole) if i >= len(messages) and turn["role"] == "assistant"}
+        samples = self._chat(whole, tools, wanted, "separate" if len(wanted) == 1 else "mask")
+        return next((sample for sample in samples if sample[1].any()), samples[0])
 
     def _before_end(self, text: str) -> str:
         cuts = [place for place in (text.find(end) for end in self._ends) if place >= 0]
