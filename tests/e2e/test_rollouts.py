@@ -23,7 +23,7 @@ def metrics(run, name):
     return [event["values"][name] for event in events if event["kind"] == "metric" and name in event["values"]]
 
 
-@pytest.mark.parametrize(("name", "prompts", "steps"), [("ppo", 32, 4)])
+@pytest.mark.parametrize(("name", "prompts", "steps"), [("grpo", 4, 2), ("ppo", 32, 4)])
 def test_a_recipe_runs_to_its_score(name, prompts, steps, tmp_path):
     """`steps` are those on one rollout. With ppo, the reward of held-out requests rises by 0.02 at least."""
     limit = 4 if name == "grpo" else 12
