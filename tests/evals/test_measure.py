@@ -12,7 +12,7 @@ from burnish.evals.measure import Item, answer_rows, as_chat, measure_likelihood
 from burnish.evals.scoring.scorers import Score, Unscored, _checked, build_scorers
 from burnish.models.engines.protocol import Answer
 from burnish.models.load import load_model
-from burnish.specs.evals import ExactMatchSpec, GenerationSpec
+from burnish.specs.evals import ContainsSpec, ExactMatchSpec, GenerationSpec
 from burnish.specs.tokens import RenderSpec
 from burnish.testing import tiny_tokenizer
 from burnish.tokens.load import load_tokenizer
@@ -50,6 +50,28 @@ def test_the_score_is_of_what_follows_the_thinking_and_the_item_keeps_all(tmp_pa
     [item] = answered(tmp_path, [row("so?")])
     assert item.scores["exact_match"] == Score(1.0, "equal")
     assert item.answer == "<think>\nno, surely not\n</think>\n\nyes"
+
+
+class UnfinishedEngine(ThinkingEngine):
+    """Answers every prompt with reasoning that does not end, after a prompt that opens it."""
+
+    def generate(self, prompts: Sequence[Sequence[int]], *_: Any) -> list[Answer]:
+        return [Answer([1], "yes", "length") for _ in prompts]
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_reasoning_that_the_template_opens_and_that_does_not_end_is_not_scored(tmp_path: Path, opens: bool) -> None:
+    turns = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    start = "<|im_start|>assistant\n" + "<think>\n" * opens
+    template = turns + "{% if add_generation_prompt %}" + start + "{% endif %}"
+    renderer = Renderer(load_tokenizer(tiny_tokenizer(tmp_path)), RenderSpec(chat_template=template))
+    item, one = Item(), {**row("so?"), "messages": row("so?")["messages"][:1], "kind": "prompt"}
+    scorers = build_scorers([ContainsSpec(text="yes")])
+    answer_rows(
+        UnfinishedEngine(), renderer, [one], [item], scorers, GenerationSpec(), context=100, tick=lambda *_: None
+    )
+    assert item.prompt.endswith(start)
+    assert item.scores["contains"].value == float(not opens)
 
 
 def test_a_prompt_that_fills_the_context_is_unscored_and_the_others_keep_their_answers(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from burnish.evals.scoring.scorers import (
     Scorer,
     Unscored,
     answering_turn,
+    opening,
     score_answer,
     scorers_for,
     visible,
@@ -93,7 +94,7 @@ def answer_rows(
 
 
 def _scores(scorers: Sequence[Scorer], item: Item, row: Row) -> dict[str, Score | Unscored]:
-    answer = visible(item.answer or "")
+    answer = visible(item.answer or "", opened=bool(opening(item.prompt)))
     reference = None if item.reference is None else visible(item.reference)
     return score_answer(scorers, answer, reference, row)
 

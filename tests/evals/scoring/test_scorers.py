@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from burnish.core.errors import AskError, MachineError
-from burnish.evals.scoring.scorers import Score, Unscored, answering_turn, build_scorers, scorers_for, visible
+from burnish.evals.scoring.scorers import Score, Unscored, answering_turn, build_scorers, opening, scorers_for, visible
 from burnish.specs.evals import Scorer
 
 
@@ -215,6 +215,22 @@ def test_rows_without_a_call_are_a_separate_measure(row: dict[str, Any], answer:
 )
 def test_thinking_is_not_scored(answer: str, seen: str) -> None:
     assert visible(answer) == seen
+
+
+@pytest.mark.parametrize(
+    ("prompt", "opened"),
+    [
+        ("<|im_start|>assistant\n<think>\n", "<think>\n"),
+        ("<|Assistant|><think>", "<think>"),
+        ("<|im_start|>assistant\n<think>\n\n</think>\n\n", ""),
+        ("What is <think>?<|im_end|>\n<|im_start|>assistant\n", ""),
+        ("", ""),
+    ],
+)
+def test_reasoning_that_the_prompt_opens_is_not_scored_unless_it_ends(prompt: str, opened: str) -> None:
+    assert opening(prompt) == opened
+    assert visible("4", opened=bool(opened)) == ("" if opened else "4")
+    assert visible("hm</think>\n4", opened=bool(opened)) == "4"
 
 
 def test_two_scorers_of_one_kind_have_two_names() -> None:

@@ -1,6 +1,7 @@
 """The sum of rewards, and what happens when one of them fails."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -27,6 +28,48 @@ class Fixed:
 
 
 ONE, TWO = completion("one"), completion("two")
+
+
+def test_a_reward_that_applies_to_no_completion_is_an_error_unless_it_only_records():
+    settings = {"name": "number", "found": [Rewarded(None, "the row has no reference answer")] * 2}
+    short = Fixed("short", 1.0, [Rewarded(0.5), Rewarded(1.0)])
+    rewards = [Fixed(weight=1.0, **settings), short]
+    found = total(rewards, [ONE, TWO], 2)
+    assert found.totals == [0.5, 1.0]
+    why = "reward 'number' applies to none of the first 2 completions: 2 × the row has no reference answer"
+    with pytest.raises(RunError, match=why) as caught:
+        found.check(rewards)
+    assert caught.value.code == "run.bad-reward"
+    assert "set `answer`" in caught.value.fix
+    recorded = [Fixed(weight=0.0, **settings), short]
+    assert total(recorded, [ONE, TWO], 2).check(recorded) == []
+
+
+def test_a_reward_that_applies_to_few_completions_is_a_warning_with_counts():
+    few = Fixed("few", 1.0, [Rewarded(1.0), Rewarded(None, "no column"), Rewarded(None)])
+    half = Fixed("half", 1.0, [Rewarded(1.0), Rewarded(1.0), Rewarded(None)])
+    found = total([few, half], [ONE, TWO, ONE])
+    assert found.check([few, half]) == [
+        "reward 'few' applies to 1 of the first 3 completions: 1 × no column; 1 × it does not apply"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "opening", "seen"),
+    [
+        ("4, no 5", "<think>\n", ""),
+        ("4, no 5</think>\n\n5", "<think>\n", "5"),
+        ("4, no 5", "", "4, no 5"),
+        ("<think>4", "", ""),
+    ],
+)
+def test_reasoning_that_the_prompt_opens_is_not_the_answer(build, text, opening, seen):
+    one = replace(completion(text, "5"), opening=opening)
+    assert (one.visible, one.whole) == (seen, opening + text)
+    pattern = "<think>.+</think>.+"
+    found = total(build({"kind": "number"}, {"kind": "format", "pattern": pattern}), [one])
+    assert found.values["number"][0].value == float(seen.endswith("5"))
+    assert found.values["format"][0].value == float("</think>" in text)
 
 
 def test_the_total_is_the_weighted_sum_of_the_rewards_that_apply():

@@ -64,14 +64,23 @@ class Scorer(Protocol):
 NO_REFERENCE = Unscored("the row has no reference answer")
 
 
-def visible(answer: str) -> str:
+_OPENING = re.compile(r"<think>\s*\Z")
+
+
+def opening(prompt: str) -> str:
+    """The end of a prompt that opens the reasoning of its answer, `<think>` and white space; "" if it does not."""
+    found = _OPENING.search(prompt)
+    return found[0] if found else ""
+
+
+def visible(answer: str, opened: bool = False) -> str:
     """The visible part of an answer: the text after the reasoning (`<think>…</think>`).
 
-    "" if the reasoning does not end. If the template opens the reasoning, the answer contains only `</think>`.
+    "" if the reasoning does not end; `opened` says that the prompt opens it, so that the answer has no `<think>`.
     """
     if "</think>" in answer:
         return answer.rpartition("</think>")[2].lstrip("\n")
-    return "" if answer.lstrip().startswith("<think>") else answer
+    return "" if opened or answer.lstrip().startswith("<think>") else answer
 
 
 def build_scorers(specs: Sequence[ScorerSpec]) -> list[Scorer]:

@@ -30,11 +30,18 @@ class Completion:
     finish_reason: Literal["stop", "length"]
     reference: str | None
     """The row's reference answer (`reference_of`), if it has one."""
+    opening: str = ""
+    """The end of the prompt that opens the answer's reasoning, such as `<think>`; "" if the answer itself does."""
 
     @property
     def visible(self) -> str:
-        """The answer without its reasoning."""
-        return visible(self.text)
+        """The answer without its reasoning; "" if the reasoning does not end."""
+        return visible(self.text, opened=bool(self.opening))
+
+    @property
+    def whole(self) -> str:
+        """The answer with its reasoning, and the tag that opens it."""
+        return self.opening + self.text
 
     @property
     def place(self) -> str:
@@ -99,6 +106,29 @@ class Rewards:
     def applied(self) -> Counter[str]:
         """How many completions each reward applies to; 0 is listed."""
         return Counter({name: sum(item.value is not None for item in found) for name, found in self.values.items()})
+
+    def check(self, rewards: Sequence[Reward]) -> list[str]:
+        """Of the first completions of a training: sentences on rewards that apply to fewer than half of them.
+
+        Errors: RunError `run.bad-reward` if one with a weight applies to none: the training would be for the others.
+        """
+        found, every = list[str](), len(self.totals)
+        for reward in rewards:
+            number, values = self.applied[reward.name], self.values[reward.name]
+            if 2 * number >= every:
+                continue
+            reasons = Counter(one.why or "it does not apply" for one in values if one.value is None)
+            why = "; ".join(f"{count} × {reason}" for reason, count in reasons.most_common(3))
+            if number:
+                found.append(f"reward '{reward.name}' applies to {number} of the first {every} completions: {why}")
+            elif reward.weight:
+                error = bad_reward(reward.name, f"applies to none of the first {every} completions: {why}")
+                fix = (
+                    "set `answer` or the reward's settings to columns that the rows have; raise batch_size if few rows "
+                    "have them; or set `weight: 0`, which only records it, or remove it"
+                )
+                raise RunError(error.code, error.reason, fix)
+        return found
 
     def why_none(self, index: int) -> str:
         """Why a completion has no reward: the reason of each reward that does not apply."""

@@ -60,7 +60,7 @@ class Format:
         self.pattern = re.compile(spec.pattern, re.DOTALL)
 
     def __call__(self, completions: Sequence[Completion]) -> list[Rewarded]:
-        return [self._rewarded(completion.text) for completion in completions]
+        return [self._rewarded(completion.whole) for completion in completions]
 
     def _rewarded(self, text: str) -> Rewarded:
         if self.pattern.fullmatch(text):

@@ -8,13 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burnish.core.errors import RunError
-from burnish.core.events import Event, Progress
+from burnish.core.events import Event, Note, Progress
+from burnish.evals.scoring.scorers import opening
 from burnish.models.engines.protocol import Answer
 from burnish.train.checkpoints.checkpoint import capture_randomness, restore_randomness
 from burnish.train.passes import ForwardPasses
 from burnish.train.rewards.reward import Completion, Reward, Rewards, counts_of, total
 from burnish.train.rollout.prompts import Prompt, Prompts
 from burnish.train.rollout.sampler import Sampler, seed_of
+
+_TAIL = 64
+"""Tokens at the end of a prompt in which its template may open the reasoning."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Sampled:
             given = [item.value for item in found if item.value is not None]
             if given:
                 values[f"reward/{name}"] = float(np.mean(given))
+            values[f"reward/{name}/applied"] = self.rewards.applied[name] / len(found)
         values |= {f"reward/{name}": float(number) for name, number in self.counts.items()}
         values["answer_tokens"] = float(np.mean([len(answer.ids) for answer in self.answers]))
         values["truncated"] = float(np.mean([answer.end is None for answer in self.answers]))
@@ -75,9 +80,18 @@ class Judged:
         return self._sampler.longest
 
     def sample(
-        self, prompts: list[Prompt], copies: int, temperature: float, seed: int, phase: str = "rollout"
+        self,
+        prompts: list[Prompt],
+        copies: int,
+        temperature: float,
+        seed: int,
+        phase: str = "rollout",
+        is_first: bool = False,
     ) -> Sampled:
-        """`copies` completions of each prompt. Errors: those of the sampler and of `total`; StopRequestedError."""
+        """`copies` completions of each prompt; those of the first rollout show whether the rewards apply.
+
+        Errors: those of the sampler, of `total` and of `Rewards.check`; StopRequestedError.
+        """
         emit = self._passes.emit
 
         def progress(done: int, total: int) -> None:
@@ -86,9 +100,20 @@ class Judged:
 
         ids = [prompt.ids for prompt in prompts for _ in range(copies)]
         answers = self._sampler.sample(ids, temperature, seed, progress)
+        openings = [opening(self._sampler.text_of(prompt.ids[-_TAIL:])) for prompt in prompts]
         completions = [
-            Completion(prompt.row, prompt.messages, answer.text, answer.ids, answer.finish_reason, prompt.reference)
-            for prompt, answer in zip([p for p in prompts for _ in range(copies)], answers, strict=True)
+            Completion(
+                prompt.row,
+                prompt.messages,
+                answer.text,
+                answer.ids,
+                answer.finish_reason,
+                prompt.reference,
+                openings[place // copies],
+            )
+            for place, (prompt, answer) in enumerate(
+                zip([p for p in prompts for _ in range(copies)], answers, strict=True)
+            )
         ]
         before = counts_of(self._rewards)
         randomness = capture_randomness()  # a reward of a plugin may draw numbers
@@ -103,6 +128,9 @@ class Judged:
                 f"{rewards.why_none(0)}",
                 "set `answer` to the column with the reference, or use rewards that need none",
             )
+        if is_first:
+            for text in rewards.check(self._rewards):
+                emit(Note(level="warning", text=text))
         counts = {name: number - before[name] for name, number in counts_of(self._rewards).items()}
         return Sampled(prompts, answers, rewards, counts)
 

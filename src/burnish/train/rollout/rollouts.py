@@ -153,7 +153,9 @@ class Rollouts:
     def _made(self, update: Update) -> Rollout:
         spec, prompts = self._spec, self._prompts.at(update.prompts.tolist())
         seed = seed_of(spec.seed, f"rollout {update.rollout}")
-        found = self._judged.sample(prompts, spec.group_size, spec.generation.temperature, seed)
+        found = self._judged.sample(
+            prompts, spec.group_size, spec.generation.temperature, seed, is_first=update.rollout == 0
+        )
         left_out = np.isnan(found.totals)
         if spec.mask_truncated and self.proves_only is None:  # otherwise they are truncated early
             left_out |= np.array([answer.end is None for answer in found.answers]).reshape(left_out.shape)

@@ -38,6 +38,10 @@ class Sampler:
         own: Any = self._passes.scorer.causal.generation_config.eos_token_id
         return frozenset(self._stop_ids) | frozenset(own if isinstance(own, list) else [] if own is None else [own])
 
+    def text_of(self, ids: Sequence[int]) -> str:
+        """Tokens as text, special tokens included."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
     def shorten(self, most: int) -> None:
         """Sample at most this many tokens of each completion."""
         self.longest = min(self.longest, most)
