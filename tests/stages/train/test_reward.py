@@ -147,6 +147,19 @@ def test_a_reward_model_and_dpo_train_on_a_base_in_four_bits(rows, base, run_sta
             assert scores(model, tokenizer).isfinite().all()
 
 
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_a_reward_model_is_proved_as_it_is_made_scored_and_saved(rows, base, run_stage, method):
+    settings = {"prove": "only", "max_steps": 2, "threads": 1, "method": {"kind": method}}
+    inputs = {"data": rows("preference"), "base": base}
+    _, out, _ = run_stage("reward", "proved", inputs, **settings)
+    proof = json.loads((out / "proof.json").read_text())
+    found = {check["name"]: check for check in proof["checks"]}
+    applied = ("saved", "seed", "prompt as served", "preferred answer", "unlearned tokens")
+    assert {name: found[name]["verdict"] for name in applied if name in found} == dict.fromkeys(applied, "holds"), found
+    assert found["saved"]["found"].startswith("scores of the model")
+    assert (proof["failed"], proof["errors"]) == (0, 0)
+
+
 def test_margins_are_a_column_of_the_rows(rows, base, run_stage):
     listed = [json.loads(line) for line in rows("preference").read_text().splitlines()]
     for number, row in enumerate(listed[:5]):

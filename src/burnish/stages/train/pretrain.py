@@ -1,7 +1,9 @@
 """pretrain: train a model from random weights, or continue training one, on texts and conversations."""
 
 import copy
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from burnish.core.context import Context, Outcome
 from burnish.core.errors import AskError
@@ -26,7 +28,7 @@ from burnish.train.proofs.subject import Known
 from burnish.train.resolve import Resolved
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -39,14 +41,20 @@ def run(spec: PretrainSpec, ctx: Context) -> Outcome:
     config = config_of(base) if base is not None else new_config(spec, tokenizer)
     resolved = resolve_run(spec, ctx, config, rows, held_out, spec.method.kind in ("full", "freeze"))
 
-    seed_everything(spec.seed)
-    if base is not None:
-        model, start = base_model(base, spec.method, resolved), start_of(base, resolved)
-    else:
-        model, start = _new_model(config, resolved, spec.seed), _start_of_new(config, resolved, spec.seed)
-    model = with_method(model, spec.method, ctx, tokens)
-    fitted = fit(spec, ctx, model, rows, held_out, resolved, start, known=Known(tokenizer, base))
-    return save(model, lambda model, folder: write(model, tokenizer, base, folder), ctx, fitted)
+    def made(ctx: Context) -> "nn.Module":
+        seed_everything(spec.seed)
+        model = _new_model(config, resolved, spec.seed) if base is None else base_model(base, spec.method, resolved)
+        return with_method(model, spec.method, ctx, tokens)
+
+    def written(model: Any, folder: Path) -> None:
+        write(model, tokenizer, base, folder)
+
+    start = _start_of_new(config, resolved, spec.seed) if base is None else start_of(base, resolved)
+    quiet = replace(ctx, emit=lambda event: None)
+    known = Known(tokenizer, base, make=lambda: made(quiet), save=written)
+    model = made(ctx)
+    fitted = fit(spec, ctx, model, rows, held_out, resolved, start, known=known)
+    return save(model, written, ctx, fitted)
 
 
 def _new_model(config: "PretrainedConfig", resolved: Resolved, seed: int) -> "PreTrainedModel":

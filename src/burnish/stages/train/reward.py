@@ -1,9 +1,12 @@
 """reward: train a reward model on pairs, saved as transformers' sequence classifier with one label."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from burnish.core.context import Context, Outcome
 from burnish.core.errors import ModelError
@@ -19,9 +22,10 @@ from burnish.models.reward import (
 )
 from burnish.specs.preferences import RewardSpec
 from burnish.stages.tokens.rendering import PAIRS, PAIRS_WITH_MARGIN
-from burnish.stages.train.training import Run, start_of
+from burnish.stages.train.training import Run, save, start_of
 from burnish.train.fit import fit
 from burnish.train.objectives.reward import MARGIN, Reward
+from burnish.train.proofs.subject import Known
 
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.2}
 _TESTED = 3
@@ -29,28 +33,42 @@ _TESTED = 3
 
 def run(spec: RewardSpec, ctx: Context) -> Outcome:
     """Train on the preference rows of the train split; save the adapter with its head, or the whole classifier."""
-    run = Run.of(spec, ctx, PAIRS_WITH_MARGIN if spec.margin else PAIRS)
+    run = WithScore.of(spec, ctx, PAIRS_WITH_MARGIN if spec.margin else PAIRS)
     if spec.margin and (margins := int(np.count_nonzero(run.rows.values[MARGIN]))):
         ctx.emit(Note(text=f"{margins:,} of {len(run.rows):,} rows have a margin"))
     model: Any = run.made(ctx)
     causal: Any = causal_model(model)
-    add_score_head(causal)  # after the adapter, which would cover it
-    if not _is_tied(causal):
-        causal.get_output_embeddings().requires_grad_(False)  # no part of the score
     pad = _padding(run, causal)
     _check_classifier(run, causal, pad)
-    fitted = fit(spec, ctx, model, run.rows, run.held_out, run.resolved, start_of(run.base, run.resolved), Reward(spec))
-    if fitted.is_proof:
-        return Outcome("proof", fitted.measures)
-    is_adapter = hasattr(model, "peft_config")
-    run.tokenizer.pad_token_id = pad
-    with quiet_transformers():
-        if is_adapter:
-            save_reward_adapter(model, ctx.out, run.base)
-        else:
-            as_classifier(causal, pad).save_pretrained(ctx.out)
-        run.tokenizer.save_pretrained(ctx.out)
-    return Outcome("adapter" if is_adapter else "model", fitted.measures, fitted.provenance)
+
+    def write(model: Any, folder: Path) -> None:
+        run.tokenizer.pad_token_id = pad
+        was_training = causal.training
+        with quiet_transformers():
+            if hasattr(model, "peft_config"):
+                save_reward_adapter(model, folder, run.base)
+            else:
+                as_classifier(causal, pad).save_pretrained(folder)
+            run.tokenizer.save_pretrained(folder)
+        causal.train(was_training)  # the classifier shares the trunk
+
+    quiet = replace(ctx, emit=lambda event: None)
+    known = Known(run.tokenizer, run.base, run.examples, make=lambda: run.made(quiet), save=write)
+    start = start_of(run.base, run.resolved)
+    fitted = fit(spec, ctx, model, run.rows, run.held_out, run.resolved, start, Reward(spec), known=known)
+    return save(model, write, ctx, fitted)
+
+
+class WithScore(Run):
+    """The training of a language model with a scalar head."""
+
+    def made(self, ctx: Context) -> nn.Module:
+        model = super().made(ctx)
+        causal: Any = causal_model(model)
+        add_score_head(causal)  # after the adapter, which would cover it
+        if not _is_tied(causal):
+            causal.get_output_embeddings().requires_grad_(False)  # no part of the score
+        return model
 
 
 def _is_tied(causal: Any) -> bool:

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -12,6 +13,9 @@ from burnish.core.context import Input
 from burnish.core.files import file_size
 from burnish.models.load import load_model
 from burnish.models.probing import evaluating
+from burnish.models.reward import load_reward_model
+from burnish.train.objectives.reward import HEAD, Reward
+from burnish.train.proofs.objectives.losses import alone
 from burnish.train.proofs.question import Answer, Question, fails, holds, skipped
 from burnish.train.proofs.subject import Subject
 from burnish.train.proofs.twin import Plain
@@ -84,10 +88,25 @@ def saved(subject: Subject) -> Answer:
             save(subject.model, Path(folder))
         inputs = {} if subject.known.base is None else {"base": subject.known.base}
         written = Input("file:proof", "adapter" if is_adapter else "model", Path(folder), inputs=inputs)
+        if isinstance(subject.objective, Reward):
+            return _same_scores(subject, written)
         loaded = load_model(written, dtype=subject.scorer.causal.dtype, device=subject.device)
         with torch.no_grad(), evaluating(loaded):
             found = Plain(loaded, nullcontext, subject.sample.rows).all_losses()
     return subject.compare(found, subject.plain_losses, "losses of the model, and of the one saved and loaded")
+
+
+def _same_scores(subject: Subject, written: Input) -> Answer:
+    """A reward model is loaded as transformers' sequence classifier."""
+    rows, dtype = subject.sample.rows, subject.scorer.causal.dtype
+    loaded: Any = load_reward_model(written, dtype=dtype, device=subject.device)
+    scores = list[torch.Tensor]()
+    with torch.no_grad(), evaluating(loaded):
+        for span in (span for row in range(len(rows)) for span in rows.spans(row)):
+            ids = torch.from_numpy(rows.ids[span].astype(np.int64)).to(subject.device)
+            scores.append(loaded(input_ids=ids[None], use_cache=False).logits[0, 0])
+    expected = alone(subject, getattr(subject.scorer.causal, HEAD))
+    return subject.compare(torch.stack(scores), expected, "scores of the model, and of the one saved and loaded")
 
 
 def _no_room(subject: Subject) -> str:

@@ -18,9 +18,7 @@ _SHARE = 0.9
 
 
 def unlearned(subject: Subject) -> Answer:
-    """The last hidden state of a position feeds only the prediction of the next token."""
-    if isinstance(subject.objective, Reward):
-        return skipped("the objective reads the last token of an answer")
+    """The last hidden state of a position feeds only the prediction of the next token; the last one's, the score."""
     worst, tokens, rows = 0.0, 0, subject.sample.rows
     with evaluating(subject.model):
         for batch in subject.batches():
@@ -29,11 +27,14 @@ def unlearned(subject: Subject) -> Answer:
             states = [found for found in outputs if found.requires_grad and len(found) == batch.tokens]
             if not states:  # only the logits of learned tokens were computed
                 continue
-            place = torch.arange(batch.tokens) if batch.gather is None else batch.gather.cpu()
             learned = torch.zeros(batch.tokens, dtype=torch.bool)
-            spans = [span for row in batch.rows.tolist() for span in rows.spans(row)]
-            for span, (start, end) in zip(spans, pairwise(batch.bounds), strict=True):
-                learned[place[start : end - 1]] |= torch.from_numpy(rows.weights[span][1:] != 0)
+            if isinstance(subject.objective, Reward):
+                learned[batch.last.cpu()] = True
+            else:
+                place = torch.arange(batch.tokens) if batch.gather is None else batch.gather.cpu()
+                spans = [span for row in batch.rows.tolist() for span in rows.spans(row)]
+                for span, (start, end) in zip(spans, pairwise(batch.bounds), strict=True):
+                    learned[place[start : end - 1]] |= torch.from_numpy(rows.weights[span][1:] != 0)
             for gradient in torch.autograd.grad(loss, states):
                 rest = gradient.float().norm(dim=-1).cpu()[~learned]  # [T - learned]
                 worst, tokens = max(worst, float(rest.max()) if len(rest) else 0.0), tokens + len(rest)

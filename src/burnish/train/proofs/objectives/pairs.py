@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from burnish.models.probing import evaluating
 from burnish.train.batches import Batch
 from burnish.train.objectives.kto import LABEL
 from burnish.train.objectives.pairs import REFERENCE, log_probs_of
+from burnish.train.objectives.reward import HEAD
 from burnish.train.objectives.surrogate import ADVANTAGE, OLD
 from burnish.train.objectives.surrogate import REFERENCE as DIVERGED_FROM
 from burnish.train.proofs.objectives.leaf import Leaf
@@ -41,7 +43,8 @@ def _first_learned(weights: NDArray[np.float32]) -> int:
 
 
 def preferred(subject: Subject) -> Answer:
-    """d loss / d cross-entropy of each sequence, by the objective alone, where no answer is preferred yet.
+    """d loss / d cross-entropy of each sequence, or minus its score, by the objective alone, where no answer is
+    preferred yet.
 
     At the pairs of the data the slope says less: it is 0 beyond the margin of hinge and where a sigmoid is saturated,
     and ipo and smoothed losses reverse it once an answer is preferred by more than they want.
@@ -55,12 +58,16 @@ def preferred(subject: Subject) -> Answer:
             batch, token_values=_without(batch.token_values, DIVERGED_FROM)
         )  # a divergence has its own sign
         with evaluating(subject.model):
-            leaf = Leaf(subject.scorer, _indifferent(batch))
+            leaf = _Indifferent(subject, batch)
             loss = subject.objective.score(leaf, batch, subject.whole).loss
-            (found,) = torch.autograd.grad(loss, leaf.losses, allow_unused=True)
-        if found is None:
-            return skipped("the objective reads no log-probabilities")
-        slopes = batch.sums(found)  # [S]
+            found, of_states = torch.autograd.grad(loss, (leaf.losses, leaf.states), allow_unused=True)
+        if of_states is not None:
+            weight: Any = getattr(subject.scorer.causal, HEAD).weight
+            slopes = -(of_states[batch.last] @ weight.detach()[0])  # [S], of minus the scores
+        elif found is not None:
+            slopes = batch.sums(found)  # [S]
+        else:
+            return skipped("the objective reads neither log-probabilities nor scores")
         if ADVANTAGE in batch.values:
             signs = batch.values[ADVANTAGE].flatten().sign() * (batch.counts > 0)
         elif rows.width == 2:
@@ -119,6 +126,19 @@ def _log_probs(subject: Subject) -> Tensor:
 
 def _without(values: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     return {key: value for key, value in values.items() if key != name}
+
+
+class _Indifferent(Leaf):
+    """The same loss for all answers, and states that give them the score 0."""
+
+    def __init__(self, subject: Subject, batch: Batch):
+        super().__init__(subject.scorer, _indifferent(batch))
+        causal: Any = subject.scorer.causal
+        width = getattr(causal, HEAD).in_features if hasattr(causal, HEAD) else 1
+        self.states = torch.zeros(batch.tokens, width, dtype=causal.dtype, device=causal.device, requires_grad=True)
+
+    def hidden(self, batch: Batch) -> Tensor:
+        return self.states
 
 
 def _indifferent(batch: Batch) -> Tensor:
