@@ -38,10 +38,10 @@ def rows(tmp_path):
     return path
 
 
-def run(stage, spec, folder, **inputs):
+def run(stage, spec, folder, prove="off", **inputs):
     """Run a stage as a worker does, its settings followed by the consumption ledger."""
     context, events = temporary_context(folder, inputs)
-    spec = spec.model_copy(update={"prove": "off"})
+    spec = spec.model_copy(update={"prove": prove})
     with ConsumptionLedger(spec) as ledger:
         for name in inputs:
             ledger.input_was_read(name)
@@ -216,6 +216,19 @@ def test_rows_of_which_nothing_is_learned_are_refused(base, tmp_path):
     with pytest.raises(DataError) as caught:
         run(sft, SftSpec(data="file:d", base="file:b"), tmp_path / "run", data=path, base=base)
     assert caught.value.code == "data.nothing-learned"
+
+
+@pytest.mark.parametrize("kind", ["new", "lora", "full"])
+def test_pretraining_is_proved_as_it_is_made_and_saved(rows, base, tmp_path, kind):
+    given = {"tokenizer": base} if kind == "new" else {"base": base}
+    settings = {"tokenizer": "file:t", "architecture": ARCHITECTURE} if kind == "new" else {"base": "file:b"}
+    method = {"kind": "lora" if kind == "lora" else "full"}
+    spec = PretrainSpec(data="file:d", max_steps=1, threads=1, method=method, **settings)
+    outcome, _, _ = run(pretrain, spec, tmp_path / "run", prove="only", data=rows, **given)
+    assert (outcome.measures["failed"], outcome.measures["errors"]) == (0, 0), outcome
+    found = json.loads((tmp_path / "run" / "out" / "proof.json").read_text())["checks"]
+    verdicts = {check["name"]: check["verdict"] for check in found}
+    assert (verdicts["seed"], verdicts["saved"]) == ("holds", "holds")
 
 
 @pytest.mark.parametrize("over_length", ["drop", "split"])

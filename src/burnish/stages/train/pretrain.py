@@ -13,6 +13,7 @@ from burnish.specs.train import PretrainSpec
 from burnish.stages.train.training import (
     base_model,
     config_of,
+    first_rows,
     resolve_run,
     save,
     start_of,
@@ -22,8 +23,10 @@ from burnish.stages.train.training import (
     write,
 )
 from burnish.tokens.load import load_tokenizer
+from burnish.tokens.rendering.renderer import Renderer
 from burnish.train.fit import fit, seed_everything
 from burnish.train.precision import Start
+from burnish.train.proofs.examples import examples_of
 from burnish.train.proofs.subject import Known
 from burnish.train.resolve import Resolved
 
@@ -37,6 +40,7 @@ def run(spec: PretrainSpec, ctx: Context) -> Outcome:
     base = ctx.input("base") if spec.base is not None else None
     tokenizer = load_tokenizer(tokenizer_folder(ctx.input("tokenizer" if spec.tokenizer is not None else "base")))
     tokens = trained_tokens(tokenizer, spec.method, ctx)
+    first = first_rows(spec, ctx)
     rows, held_out = tokenised(spec, ctx, tokenizer)
     config = config_of(base) if base is not None else new_config(spec, tokenizer)
     resolved = resolve_run(spec, ctx, config, rows, held_out, spec.method.kind in ("full", "freeze"))
@@ -51,7 +55,8 @@ def run(spec: PretrainSpec, ctx: Context) -> Outcome:
 
     start = _start_of_new(config, resolved, spec.seed) if base is None else start_of(base, resolved)
     quiet = replace(ctx, emit=lambda event: None)
-    known = Known(tokenizer, base, make=lambda: made(quiet), save=written)
+    shown = examples_of(first, Renderer(tokenizer, spec.render.model_copy(update={"chat_template": None})))
+    known = Known(tokenizer, base, shown, lambda: made(quiet), written, start.is_rounded)
     model = made(ctx)
     fitted = fit(spec, ctx, model, rows, held_out, resolved, start, known=known)
     return save(model, written, ctx, fitted)

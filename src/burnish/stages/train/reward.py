@@ -53,8 +53,8 @@ def run(spec: RewardSpec, ctx: Context) -> Outcome:
         causal.train(was_training)  # the classifier shares the trunk
 
     quiet = replace(ctx, emit=lambda event: None)
-    known = Known(run.tokenizer, run.base, run.examples, make=lambda: run.made(quiet), save=write)
     start = start_of(run.base, run.resolved)
+    known = Known(run.tokenizer, run.base, run.examples, lambda: run.made(quiet), write, start.is_rounded)
     fitted = fit(spec, ctx, model, run.rows, run.held_out, run.resolved, start, Reward(spec), known=known)
     return save(model, write, ctx, fitted)
 
