@@ -1,9 +1,14 @@
 """Where the reference answer of a row comes from."""
 
+import json
+
 import pytest
 
 from burnish.core.errors import DataError
+from burnish.data.dataset import open_rows
 from burnish.data.document import make_row
+from burnish.data.formats.pairs import PAIRS
+from burnish.testing import input_at
 from burnish.train.rewards.reference import column_of, reference_of
 
 USER = {"role": "user", "content": "2+2?"}
@@ -80,3 +85,39 @@ def test_a_missing_column_is_an_error_that_lists_the_columns():
     with pytest.raises(DataError) as e:
         column_of(make_row("prompt", "x", messages=[USER]), "answer")
     assert "it has no columns besides its turns" in e.value.fix
+
+
+DOCUMENTED = [  # what rewards.md and rl.md show, and the setting `answer` with it
+    ('{"prompt": "2+2?", "answer": "42"}', "answer", "42"),
+    ('{"prompt": "2+2?", "answer": "42", "level": 1}', "answer", "42"),
+    ('{"prompt": "2+2?", "answer": "42"}', None, "42"),
+    ('{"prompt": "2+2?", "reward_model": {"ground_truth": "42"}}', "reward_model.ground_truth", "42"),
+]
+
+
+def only_row(tmp_path, line):
+    (tmp_path / "rows.jsonl").write_text(line + "\n")
+    (row,) = open_rows(input_at(tmp_path / "rows.jsonl"), "train")
+    return row
+
+
+@pytest.mark.parametrize(("line", "column", "reference"), DOCUMENTED)
+def test_a_documented_row_has_its_reference(tmp_path, line, column, reference):
+    assert reference_of(only_row(tmp_path, line), column) == reference
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
+def test_a_column_that_became_the_last_turn_is_the_reference(tmp_path, pair):
+    row = only_row(tmp_path, json.dumps({pair.asks: "2+2?", pair.answers: "42"}))
+    assert reference_of(row, pair.answers) == reference_of(row) == "42"
+
+
+def test_a_row_with_an_answer_and_no_such_column_hints_at_its_last_turn():
+    with pytest.raises(DataError) as e:
+        reference_of(make_row("chat", "x", messages=[USER, FOUR]), "solutoin")
+    assert e.value.fix.startswith("the last turn is the reference: remove `answer`")
+
+
+def test_a_conversation_that_ends_with_the_user_has_no_column():
+    with pytest.raises(DataError, match="no column 'answer'"):
+        reference_of(make_row("chat", "x", messages=[USER, FOUR, USER]), "answer")
