@@ -162,3 +162,9 @@ def test_an_event_cannot_be_changed_and_nothing_stays_open(tmp_path):
     assert os.listdir("/proc/self/fd") == before
     with pytest.raises(ValueError, match="frozen"):
         read_events(log.path)[0].text = "b"
+
+
+def test_an_event_with_half_of_a_surrogate_pair_is_kept(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append(Note(text="a\ud83db"))
+    assert [event.text for event, *_ in log.read()] == ["a\ufffdb"]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from burnish.core.printable import printable, printable_json
+from burnish.core.printable import encodable, printable, printable_json
 
 CONTROLS = [
     *(chr(code) for code in range(0xA0) if (code < 0x20 or code >= 0x7F) and chr(code) not in "\t\n"),
@@ -27,3 +27,18 @@ def test_a_lone_surrogate_can_be_printed():
 @pytest.mark.parametrize("text", ["a\tb\nc", "Grüße 你好 مرحبا שלום", "👩\u200d👩\u200d👧 e\u0301", "C:\\x1b"])
 def test_text_stays_as_it_is(text):
     assert printable(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("a\ud83db", "a\ufffdb"),
+        ("\udc00", "\ufffd"),
+        ("\udca9\ud83d", "\ufffd\ufffd"),
+        ("\ud83d\udca9", "\U0001f4a9"),
+        ("Grüße 你好 \U0001f4a9\x00", "Grüße 你好 \U0001f4a9\x00"),
+    ],
+    ids=ascii,
+)
+def test_text_that_utf_8_cannot_encode_is_replaced(text, stored):
+    assert encodable(text) == stored

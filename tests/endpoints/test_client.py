@@ -212,3 +212,10 @@ def test_a_key_in_place_of_a_variable_is_refused():
         EndpointSpec(url="http://host/v1", model="judge", api_key_env="sk-123-456")
     with pytest.raises(ValueError, match="messages cannot be set in parameters"):
         EndpointSpec(url="http://host/v1", model="judge", parameters={"messages": []})
+
+
+def test_half_of_a_surrogate_pair_in_a_reply_is_replaced_also_in_the_cache(server, tmp_path):
+    server.answer = lambda request: "Score: \ud83d 5 \ud83d\udca9"
+    for is_cached in (False, True):
+        (reply,) = endpoint(server, tmp_path).reply_to([HELLO])
+        assert (reply.text, reply.is_cached) == ("Score: \ufffd 5 \U0001f4a9", is_cached)

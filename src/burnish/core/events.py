@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+from burnish.core.printable import encodable
 from burnish.core.secrets import masked_value
 
 
@@ -20,6 +21,11 @@ class _Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
     at: float = Field(default_factory=time.time)
     """Seconds since 1970."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def text_is_encodable(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {name: encodable(value) if isinstance(value, str) else value for name, value in values.items()}
 
 
 class StateChanged(_Event):

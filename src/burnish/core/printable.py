@@ -1,4 +1,4 @@
-"""Escape control characters in untrusted text (rows, models, libraries, paths) before it is printed."""
+"""Untrusted text (rows, models, plugins, endpoints, paths) made safe to print and to store."""
 
 import re
 
@@ -8,6 +8,16 @@ _CONTROLS = re.compile(
     "\u2028\u2029\ufff9-\ufffb"  # line and paragraph separators, interlinear marks
     "\ud800-\udfff]"  # halves of surrogate pairs, which no stream can encode
 )
+
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def encodable(text: str) -> str:
+    """Join the halves of surrogate pairs, and replace single ones by U+FFFD: UTF-8 cannot encode them."""
+    if text.isascii() or not _SURROGATES.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def printable(text: str) -> str:

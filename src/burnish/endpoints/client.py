@@ -16,6 +16,7 @@ from typing import Any
 
 from burnish.core.errors import AskError, BurnishError, MachineError, RunError
 from burnish.core.faults import reason
+from burnish.core.printable import encodable
 from burnish.endpoints.post import Posted, post_json
 from burnish.endpoints.replies import CallCount, ReplyCache, key_of
 from burnish.specs.endpoints import EndpointSpec
@@ -201,7 +202,7 @@ def _reply_in(body: Mapping[str, Any]) -> Reply | None:
     content = message.get("content")
     if content is not None and not isinstance(content, str):
         return None
-    return Reply(content or "", str(choice.get("finish_reason") or "stop"))
+    return Reply(encodable(content or ""), str(choice.get("finish_reason") or "stop"))
 
 
 def _problem(posted: Posted) -> str:

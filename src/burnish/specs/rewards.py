@@ -20,6 +20,8 @@ from burnish.specs.evals import (
     compiled,
 )
 
+LARGEST_REWARD = 1e6
+"""The largest weight, value and sum: squares and 32-bit numbers hold it, with the differences within a group."""
 JUDGE_PROMPT = """Rate how well the answer responds to the conversation, from 1 (useless or wrong) to 10 (excellent).
 
 [Conversation]
@@ -36,7 +38,7 @@ class RewardSettings(Spec):
 
     name: str | None = Field(default=None, pattern=r"^[\w.-]+$")
     """The name in metrics and in the rollout ledger; the kind by default (a second one of a kind is `kind_2`)."""
-    weight: float = 1.0
+    weight: float = Field(default=1.0, ge=-LARGEST_REWARD, le=LARGEST_REWARD)
     """Factor of this reward in the sum; negative for a penalty, 0 only records it."""
 
 

@@ -53,7 +53,7 @@ def test_the_last_score_of_a_reply_is_mapped_to_0_to_1(server, value, said, requ
 )
 def test_a_reply_without_a_score_stops_the_run_or_is_skipped_and_counted(server, build, said, problem):
     server.answer = lambda request: said
-    with pytest.raises(RunError, match=f"reward 'judge' failed for row rows.jsonl:1: .*{problem}") as caught:
+    with pytest.raises(RunError, match=f"^reward 'judge': row rows.jsonl:1: .*{problem}") as caught:
         total(build(setting(server)), [completion("x")])
     assert caught.value.code == "run.bad-reward"
     assert "unreadable: skip" in caught.value.fix

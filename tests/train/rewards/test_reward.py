@@ -2,8 +2,11 @@
 
 import math
 from dataclasses import replace
+from fractions import Fraction
 
+import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from burnish.core.errors import AskError, RunError
 from burnish.train.rewards.build import close_rewards
@@ -129,6 +132,12 @@ def test_without_completions_there_are_no_rewards():
         ([Rewarded(1.0), Rewarded(math.nan)], "gave nan for row rows.jsonl:1"),
         ([Rewarded(math.inf), Rewarded(1.0)], "gave inf for row rows.jsonl:1"),
         ([Rewarded("1"), Rewarded(1.0)], "gave '1' for row rows.jsonl:1"),
+        ([Rewarded(1.7e308), Rewarded(-1.7e308)], r"gave 1.7e\+308 for row rows.jsonl:1: at most ±1,000,000"),
+        ([Rewarded(-1000001), Rewarded(1.0)], r"gave -1e\+06 for row rows.jsonl:1: at most ±1,000,000"),
+        ([Rewarded(10**400), Rewarded(1.0)], "gave 10{59}… for row rows.jsonl:1: a reward is a finite number"),
+        ([Rewarded(-(10**5000)), Rewarded(1.0)], "gave a value of type int for row rows.jsonl:1"),
+        ([Rewarded(np.float32("inf")), Rewarded(1.0)], r"gave np.float32\(inf\) for row rows.jsonl:1"),
+        ([Rewarded(1j), Rewarded(1.0)], "gave 1j for row rows.jsonl:1"),
         ([Rewarded(1.0), 1.0], "gave 1.0 for row rows.jsonl:1"),
         ([Rewarded(1.0), None], "gave None for row rows.jsonl:1"),
     ],
@@ -178,3 +187,32 @@ def test_names_are_the_kinds_numbered_unless_given(build):
     assert [reward.name for reward in built] == ["number", "number_3", "number_2", "number_4", "contains"]
     with pytest.raises(AskError, match="two rewards are named 'right'"):
         build({**number, "name": "right"}, {**contains, "name": "right"})
+
+
+@pytest.mark.parametrize(
+    "number", [np.float32(0.5), np.float64(0.5), np.float16(0.5), Fraction(1, 2), np.int64(1), True]
+)
+def test_any_kind_of_real_number_is_a_value(number):
+    found = total([Fixed("right", 1.0, [Rewarded(number)])], [ONE])
+    assert found.totals == [float(number)]
+    assert type(found.values["right"][0].value) is float
+
+
+def test_half_of_a_surrogate_pair_in_a_reason_is_replaced():
+    found = total([Fixed("right", 1.0, [Rewarded(1.0, "a\ud83d"), Rewarded(None, "b\ud83d")])], [ONE, TWO])
+    assert [one.why for one in found.values["right"]] == ["a\ufffd", "b\ufffd"]
+
+
+def test_a_sum_that_squares_or_32_bits_may_not_hold_is_an_error_with_the_row():
+    rewards = [Fixed("right", 1e6, [Rewarded(1e6)]), Fixed("short", 1.0, [Rewarded(1.0)])]
+    with pytest.raises(
+        RunError, match=r"sum of the rewards is 1e\+12 for row rows.jsonl:1: at most ±1,000,000"
+    ) as caught:
+        total(rewards, [ONE])
+    assert (caught.value.code, caught.value.fix) == ("run.bad-reward", "lower the weights")
+
+
+@pytest.mark.parametrize("weight", [1e308, -1e308, 1000001])
+def test_a_weight_beyond_the_largest_sum_is_refused(build, weight):
+    with pytest.raises(ValidationError, match="weight"):
+        build({"kind": "number", "weight": weight})

@@ -129,6 +129,10 @@ class Vowels:
             sys.exit(3)
         if completions[0].text == "raise":
             raise KeyError("lost")
+        if completions[0].text == "clear":
+            completions[0].row["messages"].clear(), completions[0].prompt.clear(), completions[0].ids.clear()
+            completions.clear()
+            return [Rewarded(0.0)]
         return [Rewarded(sum(letter in self.letters for letter in one.text), "counted") for one in completions]
 
 NOTHING = lambda settings: None
@@ -162,3 +166,12 @@ def test_errors_of_a_package_name_it_and_its_plugin(install, build):
         total([reward], [completion("exit")])
     with pytest.raises(MachineError, match=r"failed for 2 completions, the first of row rows.jsonl:1: KeyError"):
         total([reward], [completion("raise"), completion("a")])
+
+
+def test_what_a_package_changes_in_completions_is_its_own(install, build):
+    install("vowels", {"burnish.rewards": {"vowels": "vowels:Vowels"}}, REWARD)
+    (reward,) = build({"kind": "python", "plugin": "vowels"})
+    one = completion("clear")
+    given = [one]
+    assert total([reward], given).totals == [0.0]
+    assert given == [one] == [completion("clear")]

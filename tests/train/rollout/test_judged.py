@@ -8,6 +8,7 @@ from burnish.tokens.load import load_tokenizer
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.rewards.reward import Rewarded
 from burnish.train.rollout.prompts import Prompts
+from burnish.train.rollout.store import RolloutFolder
 
 
 def test_a_reward_that_applies_to_no_completion_of_the_first_rollout_stops_the_run(run_grpo):
@@ -67,3 +68,19 @@ def test_rewards_know_of_the_reasoning_that_a_prompt_opens(run_grpo, prompts_of,
     prompts = Prompts.write(tokens, rows, lambda row: None, tmp_path / "prompts.jsonl")
     run_grpo("run", rewards=(Opened(),), prompts=prompts, max_steps=1)
     assert Opened.seen == {("<think>\n", "")}
+
+
+def test_completions_are_handed_out_as_constants_and_a_reason_of_any_text_is_kept(run_grpo):
+    class Odd:
+        name, weight = "odd", 1.0
+
+        def __call__(self, completions):
+            assert all(isinstance(one.ids, tuple) for one in completions)
+            return [Rewarded(float(len(one.text)), "half \ud83d") for one in completions]
+
+        def close(self):
+            pass
+
+    ran = run_grpo("run", rewards=(Odd(),), max_steps=1)
+    lines = RolloutFolder(ran.folder / "scratch" / "rollouts").completions(0)
+    assert {one["why"]["odd"] for line in lines for one in line["completions"]} == {"half \ufffd"}

@@ -8,12 +8,15 @@ returns a Scorer.
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from typing import Any, Protocol
 
 from burnish.core.errors import MachineError
 from burnish.core.plugins import Plugin, plugin_named
+from burnish.core.printable import encodable
 from burnish.evals.scoring.json_values import parse_json, same_json
 from burnish.evals.scoring.notations import parse_tool_calls
 from burnish.evals.scoring.numbers import last_number
@@ -121,13 +124,19 @@ def _checked(scorer: Scorer, found: Any, row: Row) -> Score | Unscored:
     Errors: MachineError `machine.broken-plugin` for anything but an Unscored or a Score from 0 to 1.
     """
     value: Any = getattr(found, "value", found)
-    if isinstance(found, Unscored) or (isinstance(found, Score) and isinstance(value, int | float) and 0 <= value <= 1):
-        return found
+    if isinstance(found, Unscored):
+        return Unscored(encodable(str(found.why)))
+    if isinstance(found, Score) and _is_share(value):
+        return Score(float(value), encodable(str(found.why)))
     raise MachineError(
         "machine.broken-plugin",
         f"the scorer '{scorer.name}' gave {value!r} for row {row.get('id')}: a score is a number from 0 to 1",
         "correct the plugin, or remove the scorer from the recipe",
     )
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, Real) and bool(0 <= value <= 1)  # pyright: ignore[reportOperatorIssue]
 
 
 def _always(row: Row) -> bool:
@@ -358,11 +367,11 @@ class _PluginScorer:
 
     def applies_to(self, row: Row) -> bool:
         with self._plugin.guarded():
-            return getattr(self._scorer, "applies_to", _always)(row)
+            return getattr(self._scorer, "applies_to", _always)(deepcopy(row))
 
     def __call__(self, answer: str, reference: str | None, row: Row) -> Score | Unscored:
         with self._plugin.guarded():
-            return self._scorer(answer, reference, row)
+            return self._scorer(answer, reference, deepcopy(row))  # what it changes is its own
 
 
 def _verdict(is_right: bool, right: str, wrong: str) -> Score:

@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from burnish.core.errors import BurnishError, DataError
+from burnish.core.errors import BurnishError, DataError, RunError
 from burnish.endpoints.client import Endpoint, Reply
 from burnish.evals.scoring.json_values import parse_json
 from burnish.evals.scoring.scorers import visible
 from burnish.specs.rewards import JudgeReward
 from burnish.train.rewards.reference import value_of
-from burnish.train.rewards.reward import Completion, Rewarded, bad_reward
+from burnish.train.rewards.reward import Completion, Rewarded
 
 _PLACEHOLDER = re.compile(r"\{(prompt|answer|reference|extra\.[\w.-]+)\}")
 _SCORE = re.compile(r"(?i)\bscore\b[\s*_\"']*[:=]?[\s*_\"']*(-?\d+(?:\.\d+)?)(?![\d.]*\d)")
@@ -122,9 +122,8 @@ class Judge:
             raise _UnreadableError(f"the field is {value!r}, not a number") from None
 
     def _refused(self, why: str, completion: Completion) -> BurnishError:
-        error = bad_reward(self.name, f"failed for row {completion.place}: {why}")
         fix = "change prompt, pattern or field, raise max_tokens, or set unreadable: skip"
-        return type(error)(error.code, error.reason, fix)
+        return RunError("run.bad-reward", f"row {completion.place}: {why}", fix)
 
 
 NO_REFERENCE = Rewarded(None, "the row has no reference answer")

@@ -5,6 +5,7 @@ recipe may come from elsewhere, and what is installed was chosen (see the decisi
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 from burnish.core.plugins import plugin_named
@@ -34,7 +35,7 @@ class PluginReward:
         if len(completions) > 1:
             where += f", the first of row {completions[0].place}"
         with self._plugin.guarded(f"failed for {where}"):
-            return self._reward(completions)
+            return self._reward(deepcopy(list(completions)))  # what it changes is its own
 
     def close(self) -> None:
         """Close the plugin's reward, if it can be closed."""

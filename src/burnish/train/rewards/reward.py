@@ -6,13 +6,16 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Real
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from burnish.core.errors import BurnishError, RunError
 from burnish.core.faults import is_out_of_memory, reason
+from burnish.core.printable import encodable
 from burnish.evals.scoring.scorers import visible
+from burnish.specs.rewards import LARGEST_REWARD
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,17 @@ class Completion:
         return str(self.row.get("source") or self.row.get("id") or "a row without a source")
 
 
+_LIMIT = f"at most ±{LARGEST_REWARD:,.0f} is supported"
+
+
 @dataclass(frozen=True)
 class Rewarded:
     """The value that one reward gives to one completion; None: it does not apply. `why` is a short reason."""
 
     value: float | None
     why: str = ""
+    fix: str = field(default="", compare=False)
+    """What makes it apply, for messages."""
 
 
 class Reward(Protocol):
@@ -142,8 +150,9 @@ def total(rewards: Sequence[Reward], completions: Sequence[Completion], copies: 
     Each `copies` consecutive completions answer one prompt. A completion has no total if no reward with a weight
     applies to it, or if one applies to others of its prompt and not to it: a sum of fewer parts may be the higher one.
 
-    Errors: RunError `run.bad-reward` if a reward raises, gives a wrong number of values, or one that is not finite; it
-    names the reward and the row. A BurnishError of a reward is raised as it is, with the reward's name in front.
+    Errors: RunError `run.bad-reward` if a reward raises, gives a wrong number of values, or one that is not finite or
+    beyond ±LARGEST_REWARD, and for such a sum; it names the reward and the row. A BurnishError of a reward is raised as
+    it is, with the reward's name in front.
     """
     values = {reward.name: _values(reward, completions) for reward in rewards}
     totals: list[float | None] = []
@@ -153,7 +162,7 @@ def total(rewards: Sequence[Reward], completions: Sequence[Completion], copies: 
         applied = [(weight, found) for weight, found in weighted if any(found[i].value is not None for i in group)]
         for index in group:
             parts = [weight * value for weight, found in applied if (value := found[index].value) is not None]
-            totals.append(sum(parts) if parts and len(parts) == len(applied) else None)
+            totals.append(_sum(parts, completions[index]) if parts and len(parts) == len(applied) else None)
     return Rewards(totals, values)
 
 
@@ -174,16 +183,43 @@ def _values(reward: Reward, completions: Sequence[Completion]) -> list[Rewarded]
     return [_checked(reward.name, item, completion) for item, completion in zip(found, completions, strict=True)]
 
 
+def _sum(parts: Sequence[float], completion: Completion) -> float:
+    found = sum(parts)
+    if abs(found) > LARGEST_REWARD:
+        what = f"the weighted sum of the rewards is {found:g} for row {completion.place}: {_LIMIT}"
+        raise RunError("run.bad-reward", what, "lower the weights")
+    return found
+
+
 def _checked(name: str, found: Any, completion: Completion) -> Rewarded:
     value: Any = getattr(found, "value", found)
     if isinstance(found, Rewarded):
+        why, fix = encodable(str(found.why)), encodable(str(found.fix))
         if value is None:
-            return found
-        if isinstance(value, int | float) and math.isfinite(value):
-            return Rewarded(float(value), str(found.why))
-    raise bad_reward(
-        name, f"gave {value!r} for row {completion.place}: a reward is a finite number, or None where it does not apply"
-    )
+            return Rewarded(None, why, fix)
+        if isinstance(value, Real):
+            number = _number(value)
+            if abs(number) <= LARGEST_REWARD:
+                return Rewarded(number, why)
+            if math.isfinite(number):
+                raise bad_reward(name, f"gave {number:g} for row {completion.place}: {_LIMIT}")
+    rule = "a reward is a finite number, or None where it does not apply"
+    raise bad_reward(name, f"gave {_shown(value)} for row {completion.place}: {rule}")
+
+
+def _number(value: Real) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # an int of too many digits, or a class of a plugin's
+        return f"a value of type {type(value).__name__}"
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def bad_reward(name: str, what: str) -> RunError:

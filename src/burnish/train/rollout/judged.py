@@ -106,7 +106,7 @@ class Judged:
                 prompt.row,
                 prompt.messages,
                 answer.text,
-                answer.ids,
+                tuple(answer.ids),
                 answer.finish_reason,
                 prompt.reference,
                 openings[place // copies],
