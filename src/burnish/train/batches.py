@@ -335,17 +335,20 @@ class Material(Protocol):
         """Metrics of the rows of a step, beside those of the objective."""
         ...
 
-    def begin(self, step: int, beside: Path | None = None) -> None:
+    def digest(self, step: int) -> str:
+        """The digest, for a checkpoint, of what was made during the run for its first steps; "" for nothing."""
+        ...
+
+    def begin(self, step: int, beside: Path | None = None, digest: str = "") -> None:
         """Called once before the first step of an attempt, with the number of finished steps.
 
-        `beside` is the scratch folder of the named checkpoint that the run resumes from, if any. Errors: RunError
-        `run.broken-checkpoint` when the rows that the steps before have used are missing or damaged.
+        `beside` is the scratch folder of the named checkpoint that the run resumes from, if any, and `digest` that in
+        the checkpoint, if it has one. Errors: RunError `run.broken-checkpoint` when the rows that the steps before have
+        used are missing, damaged or of another digest.
         """
-        ...
 
     def saved(self, steps: Iterable[int]) -> None:
         """Called when a checkpoint is saved, with the steps of all checkpoints that a run may be resumed from."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -365,7 +368,10 @@ class FixedRows:
     def metrics(self, cursor: Cursor) -> Mapping[str, float]:
         return {}
 
-    def begin(self, step: int, beside: Path | None = None) -> None:
+    def digest(self, step: int) -> str:
+        return ""
+
+    def begin(self, step: int, beside: Path | None = None, digest: str = "") -> None:
         """Nothing: the rows are those of the dataset."""
 
     def saved(self, steps: Iterable[int]) -> None:

@@ -87,7 +87,8 @@ class Loop:
                 f"the checkpoint is of step {state.step}, and the run ends after {self.settings.total_steps}",
                 "raise max_steps or epochs, or use an earlier checkpoint",
             )
-        self.material.begin(state.step, None if named is None else named.parent.parent)
+        beside = None if named is None else named.parent.parent
+        self.material.begin(state.step, beside, checkpoint.state.get("material_sha256", ""))
         self._is_begun = True
         self.optimizer.load_weights(checkpoint.weights)
         self.optimizer.load_state(checkpoint.optimizer)
@@ -213,6 +214,7 @@ class Loop:
                 "standing": self.state.as_json(),
                 "ledger_offset": ledger_offset,
                 "ledger_sha256": self._ledger.sha256,
+                "material_sha256": self.material.digest(step),
                 "origin": self.origin.as_json(),
                 "lineage": self.lineage,
             },

@@ -5,7 +5,8 @@ added, and only then the folder is renamed. Nothing in it is a pickle.
 
     checkpoints/step-00000120/
         manifest.json           files with size and sha256, and a digest of itself
-        state.json              step, cursor, counters, sha256 of the row ledger, random states of Python, NumPy
+        state.json              step, cursor, counters, sha256 of the row ledger and of the rollouts, random states of
+                                Python and NumPy
         weights.safetensors     the trained weights, float32
         optimizer.safetensors   the optimizer's state
         random.safetensors      torch's random states, one for each device

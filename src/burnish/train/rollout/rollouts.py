@@ -90,29 +90,43 @@ class Rollouts:
     def metrics(self, cursor: Cursor) -> Mapping[str, float]:
         return self._rollout(self._plan.update(cursor)).metrics
 
-    def begin(self, step: int, beside: Path | None = None) -> None:
+    def digest(self, step: int) -> str:
+        made = self._plan.made(step)
+        return self._folder.digest(made[-1]) if made else ""
+
+    def begin(self, step: int, beside: Path | None = None, digest: str = "") -> None:
         """Rollouts that no finished step has used are removed, and made again.
 
-        Errors: RunError `run.broken-checkpoint` for a damaged one, `run.other-settings` for one of other prompts.
+        Errors: RunError `run.broken-checkpoint` for a damaged one, or one that the steps did not use,
+        `run.other-settings` for one of other prompts.
         """
         update = self._plan.update(self._plan.cursor(step))
-        if beside is not None:
-            other = RolloutFolder(beside / self._folder.path.name)
-            if other.path.resolve() != self._folder.path.resolve():
-                self._folder.forget_from(0)
-                self._folder.copy_from(other, update.rollout)
+        source = self._folder if beside is None else RolloutFolder(beside / self._folder.path.name)
+        self._refuse_damage(source, step, update, digest)
+        if source.path.resolve() != self._folder.path.resolve():
+            self._folder.forget_from(0)
+            self._folder.copy_from(source, update.rollout)
         first = update.rollout + (update.number > 0)
         self._folder.forget_from(first)
-        for number in self._plan.made(step):
-            reason = self._folder.damage(number, rows=number == update.rollout)
-            if reason is not None:
-                raise RunError(
-                    "run.broken-checkpoint",
-                    f"rollout {number}, which steps up to {step} have used, is damaged: {reason}",
-                    "name an earlier checkpoint, or set resume: never to start over",
-                )
         if update.number and (stored := self._folder.read(update.rollout)) is not None:
             self._refuse_other_prompts(stored, update)
+
+    def _refuse_damage(self, folder: RolloutFolder, step: int, update: Update, digest: str) -> None:
+        """RunError `run.broken-checkpoint` unless the rollouts are whole, and those of the digest in the checkpoint."""
+        made, reason = self._plan.made(step), None
+        for number in made:
+            reason = folder.damage(number, rows=number == update.rollout)
+            if reason is not None:
+                reason = f"rollout {number}, which steps up to {step} have used, is damaged: {reason}"
+                break
+        if reason is None and made and digest:
+            other = folder.foreign(made[-1], digest)
+            if other is not None:
+                reason = f"rollout {other} in {folder.path} is not the one that steps up to {step} have used"
+                reason = f"{reason}: its record does not match the sha256 in the checkpoint"
+        if reason is not None:
+            fix = "restore it, name a checkpoint before the first step on it, or set resume: never to start over"
+            raise RunError("run.broken-checkpoint", reason, fix)
 
     def _refuse_other_prompts(self, stored: Rollout, update: Update) -> None:
         """RunError `run.other-settings` unless a rollout that was read is of the prompts of the plan."""

@@ -3,7 +3,8 @@
 scratch/rollouts/00000012/
     completions.jsonl   the prompts with their completions and rewards, one line for each prompt
     rows.npz            the tokenised rows with all of their values; removed when no checkpoint needs it any more
-    record.json         number, first step, metrics, and the sha256 of both files
+    record.json         number, metrics, the sha256 of both files, and that of the record before: a checkpoint keeps the
+                        sha256 of the last record that its steps used, and so is bound to all of them
 """
 
 import hashlib
@@ -56,7 +57,10 @@ class RolloutFolder:
         arrays |= {f"token_values/{name}": array for name, array in rows.token_values.items()}
         np.savez(partial / ROWS, **arrays)
         files = {name: _sha256(partial / name) for name in (COMPLETIONS, ROWS)}
-        write_json(partial / RECORD, {"number": rollout.number, "metrics": encoded(rollout.metrics), "files": files})
+        earlier = [number for number in self.numbers() if number < rollout.number]
+        record = {"number": rollout.number, "metrics": encoded(rollout.metrics), "files": files}
+        record["before"] = self.digest(earlier[-1]) if earlier else ""
+        write_json(partial / RECORD, record)
         self.remove(rollout.number)
         publish_folder(partial, self._folder(rollout.number))
 
@@ -95,6 +99,21 @@ class RolloutFolder:
             return f"{Path(error.filename).name} is missing"
         except (OSError, ValueError, KeyError, TypeError) as error:
             return f"it cannot be read ({error})"
+        return None
+
+    def digest(self, number: int) -> str:
+        """The sha256 of the record of a rollout."""
+        return _sha256(self._folder(number) / RECORD)
+
+    def foreign(self, last: int, sha256: str) -> int | None:
+        """The newest rollout up to `last` that is another than the one with this sha256, or than the ones before it."""
+        for number in reversed([number for number in self.numbers() if number <= last]):
+            if self.digest(number) != sha256:
+                return number
+            before = read_json(self._folder(number) / RECORD).get("before")
+            if before is None:  # written by an older burnish
+                return None
+            sha256 = before
         return None
 
     def numbers(self) -> list[int]:
