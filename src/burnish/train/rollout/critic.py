@@ -27,32 +27,35 @@ class TokenAdvantages:
     def __init__(self, spec: PpoSpec, passes: ForwardPasses, reference: ReferencePass | None, updates: int):
         if passes.scorer.uses_own_head:
             raise unsupported(passes.scorer.causal)
-        self._spec, self._passes, self._reference = spec, passes, reference
+        self._passes, self._reference, self._temperature = passes, reference, spec.generation.temperature
+        self._gamma, self._lambda, self._coefficient = spec.gamma, spec.gae_lambda, spec.kl_coefficient
+        self._whitens_rewards, self._whitens_advantages = spec.whiten_rewards, spec.whiten_advantages
+        self._missing_end = spec.missing_end_penalty
 
     def __call__(self, rows: TokenisedRows, found: Sampled, left_out: NDArray[np.bool_]) -> Estimated:
-        spec, metrics, shape = self._spec, dict[str, float](), left_out.shape
+        metrics, shape = dict[str, float](), left_out.shape
         learned = rows.learned_tokens(np.arange(len(rows)))
         sequences = sequences_of(rows, learned)
         old, values = computed(self._passes, rows, self._old, 2)
         rewards, per_completion = np.zeros(len(learned)), dict[str, NDArray[np.float64]]()
         if self._reference is not None:
             difference = (old - self._reference(rows)).astype(np.float64)  # k1
-            rewards -= spec.kl_coefficient * difference
+            rewards -= self._coefficient * difference
             per_completion["kl"] = sums(rows, learned, difference).reshape(shape)
             metrics["kl"] = float(difference.mean()) if len(learned) else 0.0
         has_no_end = np.array([answer.end is None for answer in found.answers]).reshape(shape)
-        totals = (found.totals - spec.missing_end_penalty * has_no_end).flatten()
+        totals = (found.totals - self._missing_end * has_no_end).flatten()
         is_last = np.append(sequences[1:] != sequences[:-1], True)[: len(sequences)]
         rewards[is_last] += totals[sequences[is_last]]
         totals = np.where(left_out, np.nan, sums(rows, learned, rewards).reshape(shape))
         if len(learned):
             metrics["reward_with_kl"] = float(np.nanmean(totals))
-        if spec.whiten_rewards:
+        if self._whitens_rewards:
             rewards = whiten(rewards, shift=False)
         expected = values.astype(np.float64)
-        advantages, returns = generalized_advantages(rewards, expected, sequences, spec.gamma, spec.gae_lambda)
+        advantages, returns = generalized_advantages(rewards, expected, sequences, self._gamma, self._lambda)
         metrics |= _of_values(expected, returns)
-        if spec.whiten_advantages:
+        if self._whitens_advantages:
             advantages = whiten(advantages)
         given = {OLD: old, OLD_VALUE: values, ADVANTAGE: advantages, RETURN: returns}
         rows = rows.with_token_values(**{name: spread(rows, learned, some) for name, some in given.items()})
@@ -67,7 +70,7 @@ class TokenAdvantages:
         return Estimated(rows, per_completion, metrics, np.ones(len(rows), np.bool_))
 
     def _old(self, batch: Batch) -> torch.Tensor:
-        return torch.stack(log_probs_and_values(self._passes.scorer, batch, self._spec.generation.temperature))
+        return torch.stack(log_probs_and_values(self._passes.scorer, batch, self._temperature))
 
 
 def _of_values(values: Numbers, returns: Numbers) -> dict[str, float]:

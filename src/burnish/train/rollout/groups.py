@@ -19,30 +19,35 @@ class GroupAdvantages:
     """Advantages of completions, and the log-probabilities that the ratios and the KL divergence need."""
 
     def __init__(self, spec: GrpoSpec, passes: ForwardPasses, reference: ReferencePass | None, updates: int):
-        self._spec, self._passes, self._reference, self._updates = spec, passes, reference, updates
+        self._passes, self._reference, self._updates = passes, reference, updates
+        self._temperature = spec.generation.temperature
+        self._baseline, self._scale = spec.baseline, spec.advantage_scale
+        self._drops_equal = spec.drop_equal_groups
+        self._penalises = reference is not None and spec.kl_in == "reward"
+        self._estimator, self._coefficient = spec.kl_estimator, spec.kl_coefficient
 
     def __call__(self, rows: TokenisedRows, found: Sampled, left_out: NDArray[np.bool_]) -> Estimated:
-        spec, totals, old = self._spec, found.totals, None
+        totals, old = found.totals, None
         learned, metrics = rows.learned_tokens(np.arange(len(rows))), dict[str, float]()
-        if self._updates > 1 or (self._reference is not None and spec.kl_in == "reward"):
-            old = log_probs(self._passes, rows, spec.generation.temperature)
+        if self._updates > 1 or self._penalises:
+            old = log_probs(self._passes, rows, self._temperature)
             rows = rows.with_token_values(**{OLD: spread(rows, learned, old)})
         if self._reference is not None:
             reference = self._reference(rows)
             rows = rows.with_token_values(**{REFERENCE: spread(rows, learned, reference)})
-            if spec.kl_in == "reward" and old is not None:
-                estimates = kl(torch.from_numpy(old - reference), spec.kl_estimator).numpy()
+            if self._penalises and old is not None:
+                estimates = kl(torch.from_numpy(old - reference), self._estimator).numpy()
                 penalty = sums(rows, learned, estimates)
-                totals = totals - spec.kl_coefficient * penalty.reshape(totals.shape)
+                totals = totals - self._coefficient * penalty.reshape(totals.shape)
                 totals[left_out] = np.nan  # without tokens they have no penalty: they take no part in the baseline
                 if not left_out.all():
                     metrics["reward_with_kl"] = float(np.nanmean(totals))
-        advantages = group_advantages(totals, spec.baseline, spec.advantage_scale)
+        advantages = group_advantages(totals, self._baseline, self._scale)
         metrics[EQUAL] = float(advantages.equal.mean())
         values = {ADVANTAGE: advantages.values, REWARD: found.totals, PENALISED: totals}
         shape = -1, rows.width
         rows = rows.with_values(**{name: array.astype(np.float32).reshape(shape) for name, array in values.items()})
         used = np.ones(len(rows), np.bool_)
-        if spec.drop_equal_groups:
+        if self._drops_equal:
             used = np.repeat(~advantages.equal, found.copies // rows.width)
         return Estimated(rows, {"advantage": advantages.values}, metrics, used)

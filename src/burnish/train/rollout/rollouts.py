@@ -45,6 +45,7 @@ class Rollouts:
     ):
         self._spec, self._prompts, self._judged, self._plan = spec, prompts, judged, plan
         self._folder, self._estimate, self._width = folder, estimate, width
+        self._masks_truncated = spec.mask_truncated
         self.proves_only: Indices | None = None
         """The prompts of the only rollout, if nothing is trained on it."""
         self._now: Rollout | None = None
@@ -171,7 +172,7 @@ class Rollouts:
             prompts, spec.group_size, spec.generation.temperature, seed, is_first=update.rollout == 0
         )
         left_out = np.isnan(found.totals)
-        if spec.mask_truncated and self.proves_only is None:  # otherwise they are truncated early
+        if self._masks_truncated and self.proves_only is None:  # otherwise they are truncated early
             left_out |= np.array([answer.end is None for answer in found.answers]).reshape(left_out.shape)
         made = self._estimate(self._rows(found, left_out.flatten()), found, left_out)
         entropy = [-value for answer in found.answers for value in answer.log_probs]
