@@ -234,6 +234,23 @@ def stages() -> Catalog:
     return table
 
 
+ELSEWHERE = {
+    "cpo": "write stage: simpo with loss: sigmoid",
+    "ipo": "write stage: dpo with loss: ipo",
+    "rloo": "write stage: grpo with baseline: leave_one_out and advantage_scale: none",
+    "dapo": "write stage: grpo with clip_high: 0.28, mask_truncated and drop_equal_groups",
+    "dr_grpo": "write stage: grpo with normalisation: constant and advantage_scale: none",
+    "gspo": "write stage: grpo with importance: sequence",
+    "rm": "write stage: reward",
+    "pt": "write stage: pretrain",
+    "bco": "burnish has no BCO; kto takes the same rows",
+    **dict.fromkeys(
+        ("online_dpo", "xpo", "nash_md"), "burnish has no online preference training; grpo samples answers"
+    ),
+}
+"""Trainings of other tools that are no stage of burnish → what is."""
+
+
 def stage(name: str) -> Stage:
     """The stage with that name, or an error that suggests the nearest one.
 
@@ -247,7 +264,7 @@ def stage(name: str) -> Stage:
         what = "; ".join(error.what for error in table.left_out)
         fix = "; ".join(dict.fromkeys(error.fix for error in table.left_out))
         raise MachineError("machine.broken-plugin", f"unknown stage '{name}'; left out: {what}", fix)
-    raise AskError("ask.unknown-stage", f"unknown stage '{name}'", nearest(name, table))
+    raise AskError("ask.unknown-stage", f"unknown stage '{name}'", ELSEWHERE.get(name) or nearest(name, table))
 
 
 def _resolve(address: str) -> Any:

@@ -329,7 +329,7 @@ class TrainSpec(Spec):
     track: Annotated[list[Tracker], RUNTIME] = []
     """Experiment trackers that also receive metrics."""
     log_every: Annotated[int, RUNTIME] = Field(default=1, ge=1, le=MAX_COUNT)
-    """Steps between metric events."""
+    """Steps between metric events; each has the values of its own step, not a mean."""
 
     @model_validator(mode="after")
     def one_batch_measure(self) -> "TrainSpec":

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from burnish.core.errors import AskError
 from burnish.core.naming import nearest
-from burnish.core.recipes.aliases import ALIASES, DIFFERS, NOT_NEEDED, ON_REWARDS
+from burnish.core.recipes.aliases import ALIASES, DIFFERS, NOT_NEEDED, ON_REWARDS, VALUES
 from burnish.core.recipes.yaml import MAX_DEPTH, Where, at
 from burnish.specs.base import Spec, takes_list_of_plain, types_within
 
@@ -148,7 +148,7 @@ def _describe(spec_type: type[Spec], fault: Any, path: Where, where: Callable[[W
     message = _message(fault)
     given = "" if fault["type"] == "value_error" and not field else f" (given: {_short(fault['input'])})"
     subject = f"'{field}': " if field else ""
-    fix = _help(spec_type, path) or "fix the value"
+    fix = _other_value(path, fault["input"]) or _help(spec_type, path) or "fix the value"
     kinds = dict.fromkeys(kind for spec in _walk(spec_type, path) for kind in _kinds(spec))
     if fault["type"] in _MAPPINGS and kinds and isinstance(path[-1], str):
         examples = " or ".join(f"{path[-1]}: {{kind: {kind}}}" for kind in kinds)
@@ -169,6 +169,13 @@ def _message(fault: Any) -> str:
             return fault["msg"].removeprefix("Value error, ")
 
 
+def _other_value(path: Where, given: Any) -> str:
+    """What to write for a value of another tool, or for a list of them."""
+    values = cast(list[Any], given if isinstance(given, list) else [given])
+    hints = (VALUES.get((str(path[-1]), value)) for value in values if path and isinstance(value, str))
+    return next((hint for hint in hints if hint), "")
+
+
 def suggestion(spec_type: type[Spec], path: Where) -> str:
     """A hint for an unknown key: another tool's name for a setting, a nested setting, or a similar name."""
     name = str(path[-1])
@@ -180,7 +187,9 @@ def suggestion(spec_type: type[Spec], path: Where) -> str:
     if name in NOT_NEEDED:
         return NOT_NEEDED[name]
     if len(path) == 1:
-        nested = [key for key in everywhere if key.endswith(f".{name}")]
+        nested = sorted(
+            (key for key in everywhere if key.endswith(f".{name}")), key=lambda key: key.startswith("rewards.")
+        )
         if nested:
             return f"it is {' or '.join(dict.fromkeys(nested))}"
     kinds = [kind for spec in _walk(spec_type, path[:-1]) if name in spec.__pydantic_fields__ for kind in _kinds(spec)]
