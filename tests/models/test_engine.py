@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,24 @@ def test_an_answer_ends_with_the_context(tmp_path):
     assert {answer.finish_reason for answer in answers} == {"length"}
     with pytest.raises(DataError, match="57 tokens"):
         engine.generate([PROMPTS[4]], GREEDY, ())
+
+
+def test_max_new_tokens_beyond_the_context_are_a_warning_and_take_no_memory(tmp_path):
+    engine, told = engine_of(tmp_path, max_position_embeddings=32), []
+    engine._emit = told.append
+    limit = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, limit[1]))
+    try:
+        beyond, within = (GenerationSpec(max_new_tokens=longest, temperature=1.0) for longest in (10**9, 29))
+        [far, near] = (engine.generate([PROMPTS[0], PROMPTS[1]], spec, ()) for spec in (beyond, within))
+        pieces = list(engine.stream(PROMPTS[0], beyond, ()))
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limit)
+    assert far == near
+    assert "".join(pieces) == far[0].text
+    text = "max_new_tokens is 1,000,000,000, and the model's context is 32: answers end there"
+    assert [note.text for note in told] == [text]
 
 
 def test_ids_that_the_model_does_not_know_are_an_error(tmp_path):

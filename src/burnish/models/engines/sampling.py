@@ -31,15 +31,24 @@ class Sampling:
 
         Batches may therefore be split and ordered freely. A repeated prompt gets other numbers.
         """
+        return drawn(self.seeds(prompts), count)
+
+    def seeds(self, prompts: Sequence[Sequence[int]]) -> list[int]:
+        """What `drawn` gives the numbers of each prompt for."""
         seen: Counter[tuple[int, ...]] = Counter()
-        rows = []
+        found = list[int]()
         for prompt in prompts:
             key = tuple(prompt)
             digest = hashlib.sha256(repr((self.seed, seen[key], key)).encode()).digest()
             seen[key] += 1
-            generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True))
-            rows.append(torch.rand(count, generator=generator, dtype=torch.float64))
-        return torch.stack(rows)
+            found.append(int.from_bytes(digest[:8], "little", signed=True))
+        return found
+
+
+def drawn(seeds: Sequence[int], count: int) -> torch.Tensor:
+    """[seeds, count] uniform numbers in [0, 1); more of them begin with the same ones."""
+    generators = (torch.Generator().manual_seed(seed) for seed in seeds)
+    return torch.stack([torch.rand(count, generator=generator, dtype=torch.float64) for generator in generators])
 
 
 def next_tokens(logits: torch.Tensor, sampling: Sampling | None, draws: torch.Tensor | None) -> torch.Tensor:

@@ -13,7 +13,7 @@ from burnish.core.errors import DataError, ModelError
 from burnish.core.events import Chosen, Event, Note
 from burnish.models.engines.detokenize import Detokenizer, decode
 from burnish.models.engines.protocol import Answer, Progress
-from burnish.models.engines.sampling import Sampling, log_probs_of, next_tokens
+from burnish.models.engines.sampling import Sampling, drawn, log_probs_of, next_tokens
 from burnish.models.engines.ways import WAYS, Way, context_of, find_way, reach_of, refuse_not_finite
 from burnish.models.probing import causal_model
 from burnish.models.quiet import quiet_transformers
@@ -121,7 +121,7 @@ class TransformersEngine:
                 )
             )
         self._reach, self._emit = reach_of(self._model), emit
-        self._has_sampled = False
+        self._has_sampled = self._has_warned = False
 
     def generate(
         self,
@@ -137,9 +137,9 @@ class TransformersEngine:
         Errors: DataError `data.too-long` for a prompt that fills the context, ModelError `model.broken` for ids
         outside the model's embedding.
         """
-        sampling, longest, width = self._sampling(spec), spec.max_new_tokens, spec.batch_size
-        rooms = [self._room(prompt, longest) for prompt in prompts]
-        draws = sampling.draws(prompts, longest) if sampling and prompts else None
+        sampling, width = self._sampling(spec), spec.batch_size
+        rooms = self._rooms(prompts, spec.max_new_tokens)
+        seeds = sampling.seeds(prompts) if sampling else []
         progress(0, len(prompts))
         far = sum(len(prompt) + room > self._reach for prompt, room in zip(prompts, rooms, strict=True))
         if far and self._way != WAYS[-1]:
@@ -150,9 +150,9 @@ class TransformersEngine:
         answers: dict[int, Answer] = {}
         for way, places in self._batches(prompts, rooms, width):
             rows = [_Open(place, rooms[place]) for place in places]
-            mine = None if draws is None else draws[places]
+            draws = drawn([seeds[place] for place in places], max(row.room for row in rows)) if sampling else None
             batch = [prompts[place] for place in places]
-            for _ in self._decode(way, rows, batch, stop_ids, sampling, mine, log_probs):
+            for _ in self._decode(way, rows, batch, stop_ids, sampling, draws, log_probs):
                 pass
             for row in rows:
                 reason = "stop" if row.reason == "stop" else "length"
@@ -163,9 +163,9 @@ class TransformersEngine:
 
     def stream(self, prompt: Sequence[int], spec: GenerationSpec, stop_ids: Sequence[int]) -> Iterator[str]:
         """As `Engine.stream`: the pieces add up to the answer of `generate` for this prompt."""
-        sampling, longest = self._sampling(spec), spec.max_new_tokens
-        row, written = _Open(0, self._room(prompt, longest)), Detokenizer(self._tokenizer)
-        draws = sampling.draws([prompt], longest) if sampling else None
+        sampling, [room] = self._sampling(spec), self._rooms([prompt], spec.max_new_tokens)
+        row, written = _Open(0, room), Detokenizer(self._tokenizer)
+        draws = sampling.draws([prompt], room) if sampling else None
         [(way, _)] = self._batches([prompt], [row.room], 1)
         for _ in self._decode(way, [row], [prompt], stop_ids, sampling, draws):
             if row.reason != "stop" and (piece := written.add(row.ids[-1])):
@@ -191,6 +191,14 @@ class TransformersEngine:
             text = f"when sampling, the settings of the model's {config} are used only if they are set: {ignored}"
             self._emit(Note(level="warning", text=text))
         return sampling
+
+    def _rooms(self, prompts: Sequence[Sequence[int]], longest: int) -> list[int]:
+        """The most tokens that may follow each prompt; warns once if the context ends before any has `longest`."""
+        if longest >= self.context and prompts and not self._has_warned:
+            self._has_warned = True
+            text = f"max_new_tokens is {longest:,}, and the model's context is {self.context:,}: answers end there"
+            self._emit(Note(level="warning", text=text))
+        return [self._room(prompt, longest) for prompt in prompts]
 
     def _room(self, prompt: Sequence[int], longest: int) -> int:
         """The most tokens that may follow the prompt."""
@@ -235,7 +243,7 @@ class TransformersEngine:
         draws: torch.Tensor | None,
         keeps_log_probs: bool = False,
     ) -> Iterator[None]:
-        """Extend `rows` token by token; yields after each step. `draws` is [rows, longest answer]."""
+        """Extend `rows` token by token; yields after each step. `draws` is [rows, longest room]."""
         device, stops = self._model.device, {*stop_ids, *self._own_stops}
         draws = None if draws is None else draws.to(device)
         alive, chosen = list(rows), None
