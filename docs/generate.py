@@ -26,6 +26,15 @@ def pages() -> dict[Path, str]:
     }
 
 
+_SAME_NAME = (
+    ("`completions/mean_length`", "the metric `answer_tokens`", "without the token that ended the answer"),
+    ("`label_smoothing` in DPO", "`label_smoothing`", "with sigmoid, TRL 1.16 ignores it; burnish smooths"),
+    ("ORPO's loss", "`stage: orpo`", "the cross-entropy is of the answer only; TRL's includes the prompt"),
+    ("rows of plain strings", "`data`", "are rendered by the chat template; TRL joins them without one"),
+)
+"""What differs from TRL without another name: elsewhere, in burnish, how."""
+
+
 def names_page() -> str:
     """Names of settings in other tools: what burnish calls them, or why it has none."""
     lines = [_MADE, "# Names in other tools", ""]
@@ -47,6 +56,7 @@ def names_page() -> str:
     meanings = [(name, ALIASES[name], how) for name, how in DIFFERS.items()]
     meanings += [(name, ours, how) for name, (ours, how) in ON_REWARDS.items()]
     lines += [f"| `{name}` | `{ours}` | {how} |" for name, ours, how in sorted(meanings)]
+    lines += [f"| {name} | {ours} | {how} |" for name, ours, how in _SAME_NAME]
     lines += ["", "## Not needed", "", "| elsewhere | |", "| --- | --- |"]
     lines += [f"| `{name}` | {why} |" for name, why in sorted(NOT_NEEDED.items())]
     return "\n".join([*lines, ""])
