@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from burnish.specs.base import DataRef, Spec, TokenizerRef
+from burnish.specs.languages import Language
 from burnish.specs.tokens import RenderSpec
 
 Format = Literal[
@@ -123,7 +124,7 @@ class SplitSpec(Spec):
 class LanguageSpec(Spec):
     """Keep rows in the given languages."""
 
-    keep: list[str] = Field(min_length=1)
+    keep: list[Language] = Field(min_length=1)
     """ISO 639-1 codes, such as en and zh."""
     min_probability: float = Field(default=0.5, ge=0.0, le=1.0)
     """Drop rows whose language is detected with a lower probability."""

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from burnish.specs.base import DataRef, Device, ModelRef, PrintedDate, Spec, Threads
+from burnish.specs.languages import Language
 from burnish.specs.tokens import TrainOn
 
 
@@ -111,7 +112,7 @@ class LanguageScoreSpec(Spec):
     """1 if the answer is in the language of the reference, or in `expected`."""
 
     kind: Literal["language"] = "language"
-    expected: str | None = None
+    expected: Language | None = None
     """An ISO 639-1 code."""
 
 

@@ -77,6 +77,12 @@ class RolloutSpec(TrainSpec):
         return self
 
     @model_validator(mode="after")
+    def a_reward_has_a_weight(self) -> "RolloutSpec":
+        if not any(reward.__dict__["weight"] for reward in self.__dict__["rewards"]):
+            raise ValueError("every reward has weight 0, which only records it: give one of the rewards another weight")
+        return self
+
+    @model_validator(mode="after")
     def batches_are_prompts(self) -> "RolloutSpec":
         values = self.__dict__
         if values["batch_tokens"] is not None or values["batch_size"] is None:

@@ -1,10 +1,18 @@
 """The language of a row: which texts tell it, which rows are kept, and what is refused."""
 
+import re
+
 import pytest
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
+from pydantic import ValidationError
 
 from burnish.core.errors import AskError
 from burnish.data.document import make_row
 from burnish.data.filters.language import LanguageFilter, language_of, spoken_text
+from burnish.specs.data import LanguageSpec
+from burnish.specs.evals import LanguageScoreSpec
+from burnish.specs.languages import LANGUAGES
+from burnish.specs.rewards import LanguageReward
 
 ENGLISH = "The weather is lovely today, and we are going to the park with our friends."
 GERMAN = "Das Wetter ist heute sehr schön, und wir gehen mit unseren Freunden in den Park."
@@ -97,3 +105,31 @@ def test_a_row_at_the_least_probability_is_kept():
     assert LanguageFilter(["de"], 0.0)(text(ENGLISH)) == "language en"
     assert language_of(GERMAN) == "de"
     assert language_of(CHINESE) == "zh"
+
+
+def test_the_languages_of_settings_are_those_of_the_model():
+    assert sorted(LANGUAGES) == sorted(
+        {str(name) for name in LanguageIdentifier.from_model_file(MODEL_FILE).nb_classes}
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        ("klingon", "unknown language 'klingon': write its ISO 639-1 code, such as en"),
+        ("DE", "unknown language 'DE': did you mean 'de'?"),
+        ("", "unknown language ''"),
+    ],
+)
+@pytest.mark.parametrize(
+    "spec",
+    [
+        lambda code: LanguageScoreSpec(expected=code),
+        lambda code: LanguageReward(expected=code),
+        lambda code: LanguageSpec(keep=["de", code]),
+    ],
+)
+def test_a_language_that_is_not_recognised_is_refused_in_every_setting(spec, code, problem):
+    with pytest.raises(ValidationError, match=re.escape(problem)):
+        spec(code)
+    assert spec("de")

@@ -1,6 +1,7 @@
 """The sum of rewards, and what happens when one of them fails."""
 
 import math
+import re
 from dataclasses import replace
 from fractions import Fraction
 
@@ -9,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from burnish.core.errors import AskError, RunError
+from burnish.specs.rl import GrpoSpec, PpoSpec
 from burnish.train.rewards.build import close_rewards
 from burnish.train.rewards.reward import Rewarded, total
 from completions import completion
@@ -34,7 +36,8 @@ ONE, TWO = completion("one"), completion("two")
 
 
 def test_a_reward_that_applies_to_no_completion_is_an_error_unless_it_only_records():
-    settings = {"name": "number", "found": [Rewarded(None, "the row has no reference answer")] * 2}
+    nothing = Rewarded(None, "the row has no reference answer", "set `answer`")
+    settings = {"name": "number", "found": [nothing] * 2}
     short = Fixed("short", 1.0, [Rewarded(0.5), Rewarded(1.0)])
     rewards = [Fixed(weight=1.0, **settings), short]
     found = total(rewards, [ONE, TWO], 2)
@@ -43,7 +46,7 @@ def test_a_reward_that_applies_to_no_completion_is_an_error_unless_it_only_recor
     with pytest.raises(RunError, match=why) as caught:
         found.check(rewards)
     assert caught.value.code == "run.bad-reward"
-    assert "set `answer`" in caught.value.fix
+    assert caught.value.fix.startswith("set `answer`; or set `weight: 0`")
     recorded = [Fixed(weight=0.0, **settings), short]
     assert total(recorded, [ONE, TWO], 2).check(recorded) == []
 
@@ -216,3 +219,43 @@ def test_a_sum_that_squares_or_32_bits_may_not_hold_is_an_error_with_the_row():
 def test_a_weight_beyond_the_largest_sum_is_refused(build, weight):
     with pytest.raises(ValidationError, match="weight"):
         build({"kind": "number", "weight": weight})
+
+
+@pytest.mark.parametrize(
+    ("setting", "fix"),
+    [
+        ({"kind": "number"}, "set `answer` to a column with a reference"),
+        ({"kind": "code", "tests": "test"}, "set `tests` and `setup` of the reward to columns .*did you mean 'tests'"),
+        ({"kind": "judge", "prompt": "{answer} {extra.nope}"}, "name columns in `prompt` that the rows have"),
+        (
+            {"kind": "judge", "prompt": "{answer} {reference}"},
+            "set `answer` to the column with the reference, or remove {reference}",
+        ),
+        (
+            {"kind": "judge", "pattern": "mark (.)", "unreadable": "skip"},
+            "change prompt, pattern or field of the judge",
+        ),
+        ({"kind": "judge", "field": "mark", "unreadable": "skip"}, "change prompt, pattern or field of the judge"),
+    ],
+)
+def test_the_fix_of_a_reward_that_does_not_apply_is_that_of_its_reason(build, server, setting, fix):
+    if setting["kind"] == "judge":
+        setting = {**setting, "endpoint": {"url": server.url, "model": "judge"}}
+    rewards = build(setting)
+    found = total(rewards, [completion("4", tests=None if setting["kind"] == "judge" else "assert True")])
+    assert found.totals == [None]
+    assert re.match(fix, found.fix(rewards))
+    assert "answer`" not in found.fix(rewards) or "reference" in fix
+
+
+def test_without_a_fix_of_its_own_the_reason_is_referred_to():
+    rewards = [Fixed("right", 1.0, [Rewarded(None, "no verb")])]
+    assert total(rewards, [ONE]).fix(rewards) == "correct what the reward's reason names"
+
+
+@pytest.mark.parametrize("spec", [GrpoSpec, PpoSpec])
+def test_rewards_that_all_only_record_are_refused(spec):
+    recorded = [{"kind": "number", "weight": 0}, {"kind": "length", "max": 9, "weight": 0.0}]
+    with pytest.raises(ValidationError, match="every reward has weight 0, which only records it: give one of"):
+        spec(base="file:base", data="file:rows", rewards=recorded)
+    assert spec(base="file:base", data="file:rows", rewards=[*recorded, {"kind": "json"}])

@@ -65,7 +65,8 @@ class Code:
             value = value_of(completion.row, self.column)
             setup = None if self.setup is None else column_of(completion.row, self.setup)
         except DataError as error:
-            return Rewarded(None, error.reason)
+            fix = f"set `tests` and `setup` of the reward to columns that the rows have ({error.fix})"
+            return Rewarded(None, error.reason, fix)
         entry_point = (completion.row.get("extra") or {}).get("entry_point")
         return row_tests(value, setup, entry_point, completion.place)
 

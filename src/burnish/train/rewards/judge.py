@@ -62,7 +62,7 @@ class Judge:
         try:
             text = _PLACEHOLDER.sub(lambda match: self._value(match[1], completion), self.prompt)
         except DataError as error:
-            return Rewarded(None, error.reason)
+            return Rewarded(None, error.reason, f"name columns in `prompt` that the rows have ({error.fix})")
         system = [] if self.system is None else [{"role": "system", "content": self.system}]
         return [*system, {"role": "user", "content": text}]
 
@@ -84,7 +84,7 @@ class Judge:
             if not self.skips:
                 raise self._refused(why, completion) from None
             self.unreadable += 1
-            return Rewarded(None, why)
+            return Rewarded(None, why, "change prompt, pattern or field of the judge, or raise its max_tokens")
         return Rewarded((score - self.low) / (self.high - self.low), f"{score:g}: {_end_of(reply.text)}")
 
     def _score(self, reply: Reply) -> float:
@@ -126,7 +126,11 @@ class Judge:
         return RunError("run.bad-reward", f"row {completion.place}: {why}", fix)
 
 
-NO_REFERENCE = Rewarded(None, "the row has no reference answer")
+NO_REFERENCE = Rewarded(
+    None,
+    "the row has no reference answer",
+    "set `answer` to the column with the reference, or remove {reference} from the prompt of the judge",
+)
 
 
 def conversation_text(messages: Sequence[Mapping[str, Any]]) -> str:

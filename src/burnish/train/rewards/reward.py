@@ -52,6 +52,7 @@ class Completion:
         return str(self.row.get("source") or self.row.get("id") or "a row without a source")
 
 
+_MOST_FIXES = 3
 _LIMIT = f"at most ±{LARGEST_REWARD:,.0f} is supported"
 
 
@@ -131,12 +132,15 @@ class Rewards:
                 found.append(f"reward '{reward.name}' applies to {number} of the first {every} completions: {why}")
             elif reward.weight:
                 error = bad_reward(reward.name, f"applies to none of the first {every} completions: {why}")
-                fix = (
-                    "set `answer` or the reward's settings to columns that the rows have; raise batch_size if few rows "
-                    "have them; or set `weight: 0`, which only records it, or remove it"
-                )
-                raise RunError(error.code, error.reason, fix)
+                fix = "; or set `weight: 0`, which only records it, or remove it; raise batch_size if it fits few rows"
+                raise RunError(error.code, error.reason, self.fix([reward]) + fix)
         return found
+
+    def fix(self, rewards: Sequence[Reward]) -> str:
+        """What makes these rewards apply where they do not, in their own words."""
+        missing = (one for reward in rewards for one in self.values[reward.name] if one.value is None)
+        fixes = list(dict.fromkeys(one.fix for one in missing if one.fix))
+        return "; ".join(fixes[:_MOST_FIXES]) or "correct what the reward's reason names"
 
     def why_none(self, index: int) -> str:
         """Why a completion has no reward: the reason of each reward that does not apply."""

@@ -59,7 +59,8 @@ class RewardModel:
                 raise
             return Rewarded(None, f"the answer cannot be shown to the reward model: {error.reason}")
         if ids is None:
-            return Rewarded(None, f"prompt and answer are longer than {self.longest:,} tokens")
+            why = f"prompt and answer are longer than {self.longest:,} tokens"
+            return Rewarded(None, why, "raise max_length of the reward, or lower max_new_tokens")
         if ids not in scores:
             scores[ids] = self._score(ids)
             if scores[ids] != scores[ids] or abs(scores[ids]) == float("inf"):

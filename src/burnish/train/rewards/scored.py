@@ -28,7 +28,9 @@ class Scored:
         row = _answered(completion)
         reference = None if completion.reference is None else visible(completion.reference)
         (found,) = score_answer(self.scorers, completion.visible, reference, row).values()
-        return Rewarded(float(found.value), found.why) if isinstance(found, Score) else Rewarded(None, found.why)
+        if isinstance(found, Score):
+            return Rewarded(float(found.value), found.why)
+        return Rewarded(None, found.why, "set `answer` to a column with a reference that the reward can read")
 
     def close(self) -> None:
         """Nothing is held."""

@@ -126,7 +126,7 @@ class Judged:
                 "run.bad-reward",
                 f"none of the {len(completions)} completions of {prompts[0].row['source']} and others has a reward: "
                 f"{rewards.why_none(0)}",
-                "set `answer` to the column with the reference, or use rewards that need none",
+                rewards.fix([reward for reward in self._rewards if reward.weight]),
             )
         if is_first:
             for text in rewards.check(self._rewards):
