@@ -149,7 +149,7 @@ class FailSpec(Spec):
 
     how: Literal[
         *("value", "disk", "arrow-disk", "memory", "torch-memory", "package", "exit", "abrupt", "segfault", "print"),
-        *("big", "status-5", "unwritable", "thread", "exit-handler"),
+        *("big", "status-5", "unwritable", "thread", "exit-handler", "long"),
     ]
     """The way."""
     token: str = ""
@@ -163,6 +163,12 @@ def fail(spec: FailSpec, ctx: Context) -> Outcome:
     match spec.how:
         case "value":
             raise ValueError(f"no good: {token} {len(hidden)}")
+        case "long":
+            try:
+                raise ExceptionGroup("x" * 100_000, [ValueError("y" * 100_000)])
+            except ExceptionGroup as error:
+                error.add_note("z" * 100_000)
+                raise ValueError("w" * 100_000) from error
         case "disk":
             raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
         case "arrow-disk":

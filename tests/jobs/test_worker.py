@@ -63,6 +63,7 @@ def test_unread_settings_are_found_before_the_long_work(prepared, finish):
 
 FAULTS = {
     "value": (6, "run.failed", "ValueError: no good"),
+    "long": (6, "run.failed", "w" * 200),
     "disk": (5, "machine.no-disk", "somewhere"),
     "arrow-disk": (5, "machine.no-disk", "full"),
     "memory": (5, "machine.no-memory", "12 GiB"),
@@ -92,6 +93,9 @@ def test_each_way_to_fail_is_told_and_leaves_nothing_half_made(prepared, finish,
         assert "burnish doctor r/1/s" in ended.fix
     if how == "segfault":
         assert "Segmentation fault" in run.log.read_text()
+    if how == "long":  # rich is quadratic in the length of a word
+        log = run.log.read_text()
+        assert all(3000 > log.count(letter) >= 2000 for letter in "wxyz"), "each is cut"
     if how == "value":
         log = run.log.read_text()
         assert "Traceback" in log

@@ -24,7 +24,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from filelock import Timeout
 
@@ -47,12 +47,15 @@ from burnish.core.version import VERSION
 from burnish.jobs.local import BUSY
 from burnish.specs.base import Spec
 
+if TYPE_CHECKING:
+    from rich.traceback import Trace
+
 _SAME_REQUEST_SECONDS = 1.0
 _EXIT_SECONDS = 3.0
 """What the threads and exit handlers of libraries get, once the run is recorded."""
 _LONGEST_REPORT = 5_000
 """Characters of a text: a pipe holds 64 KiB, and is read after the exit."""
-_LONGEST_LOCAL, _SHOWN_OF_LOCAL = 100_000, 200
+_LONGEST_LOCAL, _SHOWN_OF_LOCAL, _SHOWN_OF_MESSAGE = 100_000, 200, 2_000
 _log = logging.getLogger("burnish")
 
 
@@ -351,13 +354,29 @@ def _log_traceback(run: Run, error: Exception) -> None:
     trace = Traceback.from_exception(
         type(error), error, error.__traceback__, show_locals=True, locals_max_string=_LONGEST_LOCAL
     )
-    for stack in trace.trace.stacks:
-        stack.exc_value = mask(stack.exc_value)
+    _clean(trace.trace)
+    with run.log.open("a", encoding="utf-8") as file:
+        Console(file=masked(file), width=140, no_color=True).print(trace)
+
+
+def _clean(trace: "Trace") -> None:
+    """Mask and shorten what a traceback prints of an error, of those before it, and of those in a group."""
+    for stack in trace.stacks:
+        stack.exc_value = _shortened(mask(stack.exc_value), _SHOWN_OF_MESSAGE)
+        stack.notes = [_shortened(mask(note), _SHOWN_OF_MESSAGE) for note in stack.notes]
+        if stack.syntax_error is not None:
+            stack.syntax_error.line = _shortened(mask(stack.syntax_error.line), _SHOWN_OF_MESSAGE)
+            stack.syntax_error.msg = _shortened(mask(stack.syntax_error.msg), _SHOWN_OF_MESSAGE)
         for frame in stack.frames:
             for name, node in (frame.locals or {}).items():
                 _mask_local(node, name)
-    with run.log.open("a", encoding="utf-8") as file:
-        Console(file=masked(file), width=140, no_color=True).print(trace)
+        for other in stack.exceptions:
+            _clean(other)
+
+
+def _shortened(text: str, most: int) -> str:
+    """Rich takes minutes to highlight a long text without spaces."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
 
 
 def _mask_local(node: Any, name: str) -> None:
@@ -365,10 +384,7 @@ def _mask_local(node: Any, name: str) -> None:
     if node.value_repr and names_a_secret(name):
         node.value_repr = repr(MASK)
     elif node.value_repr:
-        text = mask(node.value_repr)
-        node.value_repr = (
-            text if len(text) <= _SHOWN_OF_LOCAL else f"{text[:_SHOWN_OF_LOCAL]}… ({len(text):,} characters)"
-        )
+        node.value_repr = _shortened(mask(node.value_repr), _SHOWN_OF_LOCAL)
     for child in node.children or ():
         _mask_local(child, child.key_repr)
 
