@@ -1,5 +1,7 @@
 """The advantages of grpo: each completion is compared with the others of its prompt."""
 
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -21,10 +23,10 @@ class GroupAdvantages:
     def __init__(self, spec: GrpoSpec, passes: ForwardPasses, reference: ReferencePass | None, updates: int):
         self._passes, self._reference, self._updates = passes, reference, updates
         self._temperature = spec.generation.temperature
-        self._baseline, self._scale = spec.baseline, spec.advantage_scale
+        self._advantages = partial(group_advantages, baseline=spec.baseline, scale=spec.advantage_scale)
         self._drops_equal = spec.drop_equal_groups
         self._penalises = reference is not None and spec.kl_in == "reward"
-        self._estimator, self._coefficient = spec.kl_estimator, spec.kl_coefficient
+        self._kl, self._coefficient = partial(kl, estimator=spec.kl_estimator), spec.kl_coefficient
 
     def __call__(self, rows: TokenisedRows, found: Sampled, left_out: NDArray[np.bool_]) -> Estimated:
         totals, old = found.totals, None
@@ -36,13 +38,13 @@ class GroupAdvantages:
             reference = self._reference(rows)
             rows = rows.with_token_values(**{REFERENCE: spread(rows, learned, reference)})
             if self._penalises and old is not None:
-                estimates = kl(torch.from_numpy(old - reference), self._estimator).numpy()
+                estimates = self._kl(torch.from_numpy(old - reference)).numpy()
                 penalty = sums(rows, learned, estimates)
                 totals = totals - self._coefficient * penalty.reshape(totals.shape)
                 totals[left_out] = np.nan  # without tokens they have no penalty: they take no part in the baseline
                 if not left_out.all():
                     metrics["reward_with_kl"] = float(np.nanmean(totals))
-        advantages = group_advantages(totals, self._baseline, self._scale)
+        advantages = self._advantages(totals)
         metrics[EQUAL] = float(advantages.equal.mean())
         values = {ADVANTAGE: advantages.values, REWARD: found.totals, PENALISED: totals}
         shape = -1, rows.width
