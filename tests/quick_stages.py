@@ -167,8 +167,9 @@ def fail(spec: FailSpec, ctx: Context) -> Outcome:
             try:
                 raise ExceptionGroup("x" * 100_000, [ValueError("y" * 100_000)])
             except ExceptionGroup as error:
-                error.add_note("z" * 100_000)
-                raise ValueError("w" * 100_000) from error
+                last = ValueError("w" * 100_000)
+                last.add_note("z" * 100_000)
+                raise last from error
         case "disk":
             raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
         case "arrow-disk":

@@ -95,7 +95,7 @@ def test_each_way_to_fail_is_told_and_leaves_nothing_half_made(prepared, finish,
         assert "Segmentation fault" in run.log.read_text()
     if how == "long":  # rich is quadratic in the length of a word
         log = run.log.read_text()
-        assert all(3000 > log.count(letter) >= 2000 for letter in "wxyz"), "each is cut"
+        assert all(2000 <= log.count(letter) < 8000 for letter in "wxyz"), "each is cut"
     if how == "value":
         log = run.log.read_text()
         assert "Traceback" in log
