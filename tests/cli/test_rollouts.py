@@ -72,6 +72,16 @@ def test_damaged_completions_are_named(folder, tmp_path, damage):
         assert caught.value.code == "run.broken-record"
 
 
+def test_a_damaged_table_of_completions_is_named(folder, tmp_path):
+    file = tmp_path / "rollouts.parquet"
+    ledger.publish(folder, file)
+    content = file.read_bytes()
+    file.write_bytes(content[:-30] + bytes(byte ^ 255 for byte in content[-30:-8]) + content[-8:])
+    with pytest.raises(RunError, match=r"rollouts\.parquet is damaged: it cannot be read") as caught:
+        ledger.completions_at(file, None)
+    assert caught.value.code == "run.damaged-artifact"
+
+
 def test_a_rollout_is_read_back_bit_for_bit(folder):
     found = folder.read(1)
     assert (found.number, found.metrics, found.rows.row_ids) == (1, {"reward": 0.1}, ("a",))

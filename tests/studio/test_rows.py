@@ -1,6 +1,7 @@
 """The rows of a training with their losses: ranked, named, of a run in progress, and with texts that are gone."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -117,6 +118,23 @@ def test_a_run_with_several_trainings_names_them(trained):
 def test_a_step_without_a_ledger_is_refused(trained):
     with pytest.raises(BurnishError, match=r"step 'data' \(prepare\) has no row ledger"):
         burnish.rows("r/1/data", workspace=trained)
+
+
+@pytest.mark.parametrize("damage", ["flipped", "flipped at the same time", "gone"])
+def test_a_damaged_ledger_is_refused_with_the_repair(copied, damage):
+    file = copied / "runs/r/1/raw/out/rows.parquet"
+    status, content = file.stat(), bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.unlink() if damage == "gone" else file.write_bytes(content)
+    if "same time" in damage:
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(
+        BurnishError, match=rf"rows\.parquet {'is missing' if damage == 'gone' else 'has changed'}"
+    ) as caught:
+        burnish.rows("r", step="raw", workspace=copied)
+    assert caught.value.code == "run.damaged-artifact"
+    fix = "--force raw" if "same time" in damage else "burnish runs resume r/1 repeats the damaged steps"
+    assert fix in caught.value.fix
 
 
 def test_a_single_visit_has_no_rise(trained):

@@ -6,7 +6,7 @@ from typing import Any
 from burnish.core.errors import AskError
 from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
-from burnish.studio.rows import refuse_damage, step_with
+from burnish.studio.rows import has_written, refuse_damage, step_with
 from burnish.studio.workrooms import ask, require
 
 WORST = 10
@@ -48,4 +48,4 @@ def rollouts(
 
 
 def _has_rollouts(run: Run) -> bool:
-    return (run.out / _PUBLISHED).exists() or any((run.scratch / _UNFINISHED).glob("[0-9]*"))
+    return has_written(run, _PUBLISHED) or any((run.scratch / _UNFINISHED).glob("[0-9]*"))

@@ -1,16 +1,18 @@
 """Rows of a training step with their losses: the row ledger of `burnish.train.reporting`, for people."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from burnish.core.context import Input
 from burnish.core.errors import AskError, BurnishError, RunError
+from burnish.core.fingerprint import of_file
 from burnish.core.inputs import hub
 from burnish.core.inputs.checks import check_input
 from burnish.core.naming import nearest
-from burnish.core.runs.artifact import Artifact, summary
+from burnish.core.runs.artifact import Artifact, Damage, summary
 from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
 from burnish.studio.workrooms import ask, require
@@ -102,7 +104,17 @@ def step_with(
 
 
 def _has_ledger(run: Run) -> bool:
-    return (run.out / _PUBLISHED).exists() or (run.scratch / _UNFINISHED).exists()
+    return has_written(run, _PUBLISHED) or (run.scratch / _UNFINISHED).exists()
+
+
+def has_written(run: Run, file: str) -> bool:
+    """True if a step has written a file into its output, which may be gone."""
+    if (run.out / file).exists():
+        return True
+    with suppress(BurnishError):  # a broken record of another step
+        artifact = run.artifact()
+        return artifact is not None and file in (artifact.files or {})
+    return False
 
 
 def ledger_of(run: Run, known: dict[str, Any]) -> tuple[Path, list[str]]:
@@ -121,9 +133,13 @@ def ledger_of(run: Run, known: dict[str, Any]) -> tuple[Path, list[str]]:
 def refuse_damage(artifact: Artifact, known: dict[str, Any], file: str) -> None:
     """RunError `run.damaged-artifact` if a file of an artifact is not as the step wrote it."""
     damage = [damage for damage in artifact.damage(known) if damage.file in (file, "out/")]
+    repair, expected = artifact.repair, (artifact.files or {}).get(file)
+    if not damage and expected is not None and of_file(artifact.path / file, {}) != expected["sha256"]:
+        damage = [Damage(file, "has changed since the step wrote it, at the recorded time")]
+        repair = f"restore it from a copy, or repeat the step: burnish run … --force {artifact.run.split('/')[-1]}"
     if damage:
         what = f"the artifact {artifact.path} is damaged: {summary(damage)}"
-        raise RunError("run.damaged-artifact", what, artifact.repair)
+        raise RunError("run.damaged-artifact", what, repair)
 
 
 def _data(run: Run, known: dict[str, Any]) -> tuple[Input | None, str]:

@@ -69,13 +69,14 @@ def completions_at(ledger: Path, step: int | None) -> list[dict[str, Any]]:
     """The completions that the optimizer step `step` used, of the last one for None.
 
     `ledger` is `rollouts.parquet` of an artifact, or the folder of rollouts of a run that has not ended.
-    Errors: AskError `ask.wrong-value` for a step without a rollout; RunError `run.broken-record` for a damaged one.
+    Errors: AskError `ask.wrong-value` for a step without a rollout; RunError `run.broken-record` for a damaged one,
+    `run.damaged-artifact` for a file that cannot be read.
     """
     if ledger.is_dir():
         folder = RolloutFolder(ledger)
         starts = {next(_whole(folder, number))["step"]: number for number in folder.numbers()}
     else:
-        steps = pq.read_table(ledger, columns=["step"])["step"].unique().to_pylist()
+        steps = _read(ledger, columns=["step"])["step"].unique().to_pylist()
         starts = {start: start for start in steps}
     before = [start for start in starts if step is None or start <= step]
     if not before:
@@ -84,4 +85,13 @@ def completions_at(ledger: Path, step: int | None) -> list[dict[str, Any]]:
     start = max(before)
     if ledger.is_dir():
         return list(_lines(RolloutFolder(ledger).completions(starts[start])))
-    return pq.read_table(ledger, filters=[("step", "==", start)]).to_pylist()
+    return _read(ledger, filters=[("step", "==", start)]).to_pylist()
+
+
+def _read(ledger: Path, **choice: Any) -> pa.Table:
+    """RunError `run.damaged-artifact` for a file that is no rollout ledger."""
+    try:
+        return pq.read_table(ledger, **choice)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        fix = "restore it from a copy, or run the step again"
+        raise RunError("run.damaged-artifact", f"{ledger} is damaged: it cannot be read ({error})", fix) from error
