@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from burnish.core.context import StopRequestedError
 from burnish.core.errors import AskError, MachineError, RunError
 from burnish.endpoints.client import Endpoint
 from burnish.endpoints.post import post_json
@@ -219,3 +220,27 @@ def test_half_of_a_surrogate_pair_in_a_reply_is_replaced_also_in_the_cache(serve
     for is_cached in (False, True):
         (reply,) = endpoint(server, tmp_path).reply_to([HELLO])
         assert (reply.text, reply.is_cached) == ("Score: \ufffd 5 \U0001f4a9", is_cached)
+
+
+@pytest.mark.parametrize(("fault", "headers"), [("slow", {}), ("drip", {}), (429, {"Retry-After": "1000"}), (500, {})])
+def test_a_stop_ends_the_wait_for_replies_and_for_retries(server, tmp_path, fault, headers):
+    server.faults, server.headers = [fault] * 9, headers
+    settings = {"url": server.url, "model": "judge", "timeout": 60, "backoff": 60, "concurrency": 2}
+    client = Endpoint(EndpointSpec(**settings), is_stopping=lambda: bool(server.seen))
+    began = time.monotonic()
+    with pytest.raises(StopRequestedError):
+        client.reply_to([[{"role": "user", "content": str(number)}] for number in range(8)])
+    assert time.monotonic() - began < 4
+    assert len(server.seen) <= 2
+
+
+def test_a_reply_that_comes_soon_after_a_stop_is_cached(server, tmp_path):
+    def answer(request):
+        time.sleep(0.5)
+        return "Score: 10"
+
+    server.answer = answer
+    settings = EndpointSpec(url=server.url, model="judge")
+    with pytest.raises(StopRequestedError):
+        Endpoint(settings, tmp_path, is_stopping=lambda: bool(server.seen)).reply_to([HELLO])
+    assert Endpoint(settings, tmp_path).reply_to([HELLO])[0].is_cached

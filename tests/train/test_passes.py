@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from burnish.core.context import StopRequestedError
 from burnish.core.errors import MachineError
 from burnish.specs.train import AdamWSpec
 from burnish.tokens.tokenised import TokenisedRows
@@ -17,7 +18,7 @@ from burnish.train.checkpoints.state import TrainState
 from burnish.train.objectives.balance import Balance
 from burnish.train.objectives.causal import Causal
 from burnish.train.optim.optimizers import Optimizer
-from burnish.train.passes import Gradient, Passes, StopRequestedError
+from burnish.train.passes import Gradient, Passes
 
 VOCABULARY = 7
 EVERY = np.arange(9)

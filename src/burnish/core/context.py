@@ -3,12 +3,16 @@
 A stage is a function, `run(spec, ctx) -> Outcome`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from burnish.core.events import Event
+
+_SECONDS = 0.2
+"""How often the request is looked for."""
 
 
 @dataclass(frozen=True)
@@ -93,3 +97,18 @@ class Context:
     def stopping(self) -> bool:
         """True once a stop is requested: save what is needed, then raise RunError `run.interrupted`."""
         return self.is_stopping()
+
+
+class StopRequestedError(Exception):
+    """The run is requested to stop: what is not finished is discarded."""
+
+
+def wait_for(futures: Collection[Future[Any]], is_stopping: Callable[[], bool]) -> None:
+    """Wait until all are done, or one has failed. Errors: StopRequestedError if the run is requested to stop before."""
+    waiting = set(futures)
+    while waiting:
+        done, waiting = wait(waiting, _SECONDS, FIRST_EXCEPTION)
+        if any(future.cancelled() or future.exception() is not None for future in done):
+            return
+        if waiting and is_stopping():
+            raise StopRequestedError

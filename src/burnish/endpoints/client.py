@@ -8,12 +8,13 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from burnish.core.context import StopRequestedError, wait_for
 from burnish.core.errors import AskError, BurnishError, MachineError, RunError
 from burnish.core.faults import reason
 from burnish.core.printable import encodable
@@ -23,6 +24,8 @@ from burnish.specs.endpoints import EndpointSpec
 
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504, 529)
 _LONGEST_WAIT = 120.0
+_LAST_SECONDS = 1.0
+"""The time that requests under way have left to be answered once a stop is requested: their replies are paid for."""
 
 Messages = Sequence[Mapping[str, Any]]
 
@@ -40,10 +43,17 @@ class Endpoint:
     """One model of an endpoint. `counts` has the replies `requested`, those `cached`, and the `retries`.
 
     `cache` is a folder shared by all runs; `calls` a file of the run that counts requests across its attempts.
+    `is_stopping` tells of a request to stop the run.
     Errors: AskError `ask.missing-key` if the variable with the API key is not set.
     """
 
-    def __init__(self, spec: EndpointSpec, cache: Path | None = None, calls: Path | None = None):
+    def __init__(
+        self,
+        spec: EndpointSpec,
+        cache: Path | None = None,
+        calls: Path | None = None,
+        is_stopping: Callable[[], bool] = lambda: False,
+    ):
         self.name = f"{spec.model} at {spec.url}"
         self.counts: Counter[str] = Counter()
         self._cache = None if cache is None else ReplyCache(cache)
@@ -55,7 +65,8 @@ class Endpoint:
         if spec.max_tokens is not None:
             self._fixed["max_tokens"] = spec.max_tokens
         self._lock = threading.Lock()
-        self._stop = threading.Event()
+        self._stop, self._abort = threading.Event(), threading.Event()
+        self._is_stopping = is_stopping
         self._headers = _authorization(spec.api_key_env)
 
     def reply_to(self, conversations: Sequence[Messages]) -> list[Reply]:
@@ -63,11 +74,13 @@ class Endpoint:
 
         Errors: MachineError `machine.no-answer` after the last retry, or if the endpoint refuses the request;
         RunError `run.call-limit`. The first one in time stops the requests that have not been sent, and is raised.
+        StopRequestedError if a stop is requested; those under way are ended.
         """
         requests = [self._request(messages) for messages in conversations]
         keys = [key_of(self._url, request) for request in requests]
         waiting = dict(zip(keys, requests, strict=True))
         self._stop.clear()
+        self._abort.clear()
         with ThreadPoolExecutor(self._concurrency) as pool:
             futures = {key: pool.submit(self._reply, key, request) for key, request in waiting.items()}
             failed: list[Future[Reply]] = []
@@ -80,7 +93,12 @@ class Endpoint:
             try:
                 for future in futures.values():
                     future.add_done_callback(stop_at_failure)  # runs before its thread takes the next request
-                wait(futures.values(), return_when=FIRST_EXCEPTION)
+                wait_for(futures.values(), self._is_stopping)
+            except StopRequestedError:
+                self._stop.set()
+                wait([future for future in futures.values() if not future.cancel()], _LAST_SECONDS)
+                self._abort.set()
+                raise
             except BaseException:
                 self._stop.set()
                 raise
@@ -139,7 +157,7 @@ class Endpoint:
                 self._count("retries")
                 self._stop.wait(max(wait, self._backoff * 2 ** (attempt - 1) * (1 + jitter.random() / 4)))
             if self._stop.is_set():
-                raise self._failed("was not sent, because another request failed")
+                raise self._failed("was not sent, because another request failed or the run stops")
             if limit := self._calls.book(self._max_calls, self._max_tokens):
                 raise RunError(
                     "run.call-limit",
@@ -148,7 +166,7 @@ class Endpoint:
                 )
             wait = 0.0
             try:
-                posted = post_json(self._url, content, self._headers, self._timeout)
+                posted = post_json(self._url, content, self._headers, self._timeout, self._abort)
             except (OSError, http.client.HTTPException) as error:
                 problem = f"{type(error).__name__}: {reason(error)}"
                 continue

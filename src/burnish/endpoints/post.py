@@ -5,6 +5,7 @@ import http.client
 import json
 import socket
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from urllib.parse import urlsplit
 
 MOST_BYTES = 32 << 20
 """A longer reply is unreadable."""
+_SECONDS = 0.2
+"""How often an exchange is looked after."""
 
 
 @dataclass(frozen=True)
@@ -27,27 +30,32 @@ class Posted:
     """The start of the body, for messages."""
 
 
-def post_json(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Posted:
+def post_json(
+    url: str, body: bytes, headers: Mapping[str, str], timeout: float, aborted: threading.Event | None = None
+) -> Posted:
     """POST a JSON text. Proxies are those of the environment, except to this machine; a redirect is a reply, not
     followed: it would receive the key.
 
-    Errors: OSError or HTTPException if there is no complete reply within `timeout` seconds.
+    Errors: OSError or HTTPException if there is no complete reply within `timeout` seconds, or before `aborted` is set.
     """
     sockets: list[socket.socket] = []
-    late = threading.Event()
+    late, finished = threading.Event(), threading.Event()
+    end = time.monotonic() + timeout
 
-    def give_up() -> None:
-        late.set()
-        for connected in sockets:
-            with contextlib.suppress(OSError):
-                connected.shutdown(socket.SHUT_RDWR)
+    def watch() -> None:  # the socket's own timeout is per read: a slow reply would never end
+        while not finished.wait(min(_SECONDS, max(0.01, end - time.monotonic()))):
+            if time.monotonic() >= end:
+                late.set()
+            if late.is_set() or (aborted is not None and aborted.is_set()):
+                for connected in list(sockets):  # again and again: one may connect later
+                    with contextlib.suppress(OSError):
+                        connected.shutdown(socket.SHUT_RDWR)
 
-    watch = threading.Timer(timeout, give_up)  # the socket's own timeout is per read: a slow reply would never end
-    watch.daemon = True
+    watcher = threading.Thread(target=watch, daemon=True)
     direct = [urllib.request.ProxyHandler({})] if _is_this_machine(url) else []
     opener = urllib.request.build_opener(_Unredirected, _handler(False, sockets), _handler(True, sockets), *direct)
     request = urllib.request.Request(url, body, {"Content-Type": "application/json", **headers}, method="POST")
-    watch.start()
+    watcher.start()
     try:
         try:
             with opener.open(request, timeout=timeout) as reply:
@@ -62,7 +70,7 @@ def post_json(url: str, body: bytes, headers: Mapping[str, str], timeout: float)
             raise http.client.HTTPException(str(error)) from error
         raise
     finally:
-        watch.cancel()
+        finished.set()
 
 
 def _is_this_machine(url: str) -> bool:

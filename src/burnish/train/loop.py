@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from burnish.core.context import StopRequestedError
 from burnish.core.errors import BurnishError, MachineError, RunError
 from burnish.core.events import Event, Metric, Note
 from burnish.core.faults import first_line, is_out_of_memory
@@ -28,7 +29,7 @@ from burnish.train.checkpoints.checkpoint import (
 from burnish.train.checkpoints.lineage import Change, Origin, compare, lineage_entry
 from burnish.train.checkpoints.saving import CheckpointWriter
 from burnish.train.checkpoints.state import LoopSettings, TrainState
-from burnish.train.passes import Gradient, Passes, StopRequestedError
+from burnish.train.passes import Gradient, Passes
 from burnish.train.reporting import ledger
 from burnish.train.reporting.ledger import LedgerType, RowLedger
 from burnish.train.reporting.metrics import Reporter

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from burnish.core.context import StopRequestedError
 from burnish.core.errors import MachineError
 from burnish.core.events import Event, Note
 from burnish.core.faults import first_line, is_out_of_memory
@@ -24,10 +25,6 @@ from burnish.train.objectives.balance import Balance
 from burnish.train.objectives.objective import Objective, Whole
 from burnish.train.optim.optimizers import Optimizer
 from burnish.train.scoring import Scorer
-
-
-class StopRequestedError(Exception):
-    """The run is requested to stop: the pass is discarded."""
 
 
 @dataclass(frozen=True)

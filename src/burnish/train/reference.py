@@ -17,12 +17,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from burnish.core.context import StopRequestedError
 from burnish.core.errors import RunError
 from burnish.core.events import Note, Progress
 from burnish.core.files import publish_folder, read_json, write_json
 from burnish.tokens.tokenised import Indices, TokenisedRows
 from burnish.train.objectives.pairs import log_probs_of
-from burnish.train.passes import ForwardPasses, StopRequestedError
+from burnish.train.passes import ForwardPasses
 
 _ROWS_AT_ONCE = 512
 """Rows between two progress events."""

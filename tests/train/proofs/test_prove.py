@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from burnish.core.context import StopRequestedError
 from burnish.core.errors import MachineError, RunError
 from burnish.train.objectives.causal import Causal
-from burnish.train.passes import StopRequestedError
 from burnish.train.proofs import checks as module
 from burnish.train.proofs import optimizing, running, subject
 from burnish.train.proofs.question import Question, fails, holds

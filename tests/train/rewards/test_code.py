@@ -6,8 +6,10 @@ import time
 
 import pytest
 
+from burnish.core.context import StopRequestedError
 from burnish.core.errors import DataError, MachineError
-from burnish.train.rewards.code import code_in
+from burnish.specs.rewards import CodeReward
+from burnish.train.rewards.code import Code, code_in
 from burnish.train.rewards.code_tests import Asserts, Programs, row_tests
 from burnish.train.rewards.reward import total
 from burnish.train.rewards.sandbox import process
@@ -217,3 +219,13 @@ def test_nothing_is_run_if_the_tests_of_one_row_are_unknown(build, tmp_path):
     (reward,) = build({"kind": "code"})
     with pytest.raises(DataError, match=r"reward 'code': rows\.jsonl:1: "):
         total([reward], [completion(textwrap.dedent(ADD), tests=TESTS), completion(ADD, tests=3)])
+
+
+def test_a_stop_of_the_run_ends_the_wait_for_answers_that_have_not_begun():
+    spec = CodeReward(processes=1, time_limit=1, isolation="python")
+    code = Code(spec, "code", is_stopping=lambda: True)
+    loop = completion("while True: pass", tests="assert True")
+    began = time.monotonic()
+    with pytest.raises(StopRequestedError):
+        code([loop] * 9)
+    assert time.monotonic() - began < 6

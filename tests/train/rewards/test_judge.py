@@ -5,9 +5,12 @@ import json
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from burnish.core.context import StopRequestedError
 from burnish.core.errors import AskError, MachineError, RunError
 from burnish.data.document import make_row
 from burnish.specs.rewards import Reward
+from burnish.testing import temporary_context
+from burnish.train.rewards.build import build_rewards
 from burnish.train.rewards.judge import conversation_text
 from burnish.train.rewards.reward import counts_of, total
 from completions import completion
@@ -200,3 +203,12 @@ def test_settings_that_cannot_work_are_refused(settings, problem):
     given = {"kind": "judge", "endpoint": {"url": "http://host/v1", "model": "m"}, **settings}
     with pytest.raises(ValidationError, match=problem):
         TypeAdapter(Reward).validate_python(json.loads(json.dumps(given)))
+
+
+def test_a_stop_of_the_run_ends_the_wait_for_a_judge(server, tmp_path):
+    server.faults = ["slow"]
+    spec = TypeAdapter(Reward).validate_python(setting(server))
+    ctx, _ = temporary_context(tmp_path, {}, stopping=lambda: bool(server.seen))
+    rewards = build_rewards([spec], ctx)
+    with pytest.raises(StopRequestedError):
+        total(rewards, [completion("x")])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from burnish.core.context import StopRequestedError
 from burnish.core.errors import AskError, RunError
 from burnish.specs.rl import GrpoSpec, PpoSpec
 from burnish.train.rewards.build import close_rewards
@@ -169,11 +170,12 @@ def test_an_error_with_a_fix_keeps_its_code_and_gains_the_name_of_the_reward():
     assert (caught.value.code, caught.value.fix) == ("ask.missing-key", "set it")
 
 
-def test_a_stop_is_no_failure_of_a_reward():
+@pytest.mark.parametrize("request_", [KeyboardInterrupt, StopRequestedError])
+def test_a_stop_is_no_failure_of_a_reward(request_):
     def stop(completions):
-        raise KeyboardInterrupt
+        raise request_
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(request_):
         total([Fixed("right", 1.0, stop)], [ONE])
 
 

@@ -6,9 +6,9 @@ from contextlib import nullcontext
 
 import torch
 
+from burnish.core.context import StopRequestedError
 from burnish.core.faults import first_line, is_out_of_memory
 from burnish.train.checkpoints.checkpoint import capture_randomness, restore_randomness
-from burnish.train.passes import StopRequestedError
 from burnish.train.proofs import adapters, examples, gradients, optimizing, packing, startup, tokens
 from burnish.train.proofs.objectives import losses, pairs, rollouts
 from burnish.train.proofs.proof import Proof

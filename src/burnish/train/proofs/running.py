@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from burnish.core.context import Context
+from burnish.core.context import Context, StopRequestedError
 from burnish.core.errors import RunError
 from burnish.core.files import read_json
 from burnish.specs.train import TrainSpec
 from burnish.tokens.tokenised import Indices, TokenisedRows
 from burnish.train.batches import FixedRows, Visits
-from burnish.train.passes import Passes, StopRequestedError
+from burnish.train.passes import Passes
 from burnish.train.proofs.checks import prove
 from burnish.train.proofs.proof import COUNTS, FILE
 from burnish.train.proofs.sample import rows_of_sample, tokens_of_sample, worth_checking

@@ -88,9 +88,9 @@ def _build(spec: RewardSpec, name: str, ctx: Context, place: str, device: "str |
             return RewardModel(spec, name, ctx.input(f"{place}.model"), device, date)
         case JudgeReward():
             calls = ctx.scratch / f"calls-{name}.txt"
-            return Judge(spec, name, Endpoint(spec.endpoint, ctx.cache / "replies", calls))
+            return Judge(spec, name, Endpoint(spec.endpoint, ctx.cache / "replies", calls, ctx.is_stopping))
         case CodeReward():
-            return Code(spec, name, lambda text: ctx.emit(Note(text=text)))
+            return Code(spec, name, lambda text: ctx.emit(Note(text=text)), ctx.is_stopping)
         case PythonReward():
             return PluginReward(spec, name)
         case CustomReward():

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from burnish.core.context import wait_for
 from burnish.core.errors import DataError
 from burnish.core.processes import usable_cores
 from burnish.specs.rewards import CodeReward
@@ -28,8 +29,14 @@ class Code:
     tests that are not of a known form.
     """
 
-    def __init__(self, spec: CodeReward, name: str, emit: Callable[[str], None] = lambda text: None):
-        self.name, self.weight = name, spec.weight
+    def __init__(
+        self,
+        spec: CodeReward,
+        name: str,
+        emit: Callable[[str], None] = lambda text: None,
+        is_stopping: Callable[[], bool] = lambda: False,
+    ):
+        self.name, self.weight, self._is_stopping = name, spec.weight, is_stopping
         self.column, self.setup, self.shares = spec.tests, spec.setup, spec.score == "share"
         seconds = spec.time_limit
         self.limits = Limits(seconds, _CLOCK * seconds, spec.memory, spec.output, spec.packages, spec.isolation)
@@ -42,6 +49,7 @@ class Code:
         with ThreadPoolExecutor(self._processes) as pool:
             futures = [pool.submit(job) for job in jobs]
             try:
+                wait_for(futures, self._is_stopping)
                 return [future.result() for future in futures]
             except BaseException:
                 pool.shutdown(cancel_futures=True)

@@ -11,6 +11,7 @@ from functools import cached_property
 from numbers import Real
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from burnish.core.context import StopRequestedError
 from burnish.core.errors import BurnishError, RunError
 from burnish.core.faults import is_out_of_memory, reason
 from burnish.core.printable import encodable
@@ -177,7 +178,7 @@ def _values(reward: Reward, completions: Sequence[Completion]) -> list[Rewarded]
     except BurnishError as error:
         raise type(error)(error.code, f"reward '{reward.name}': {error.what}", error.fix) from error
     except (Exception, SystemExit) as error:
-        if is_out_of_memory(error):
+        if isinstance(error, StopRequestedError) or is_out_of_memory(error):
             raise
         what = f"failed for {where}: {type(error).__name__}: {reason(error)}"
         raise bad_reward(reward.name, what) from error
