@@ -296,3 +296,23 @@ def test_rows_are_found_by_id_as_often_as_they_occur(tmp_path):
         found = [row["source"] for row in find_rows(input_at(path), "train", wanted)]
         assert found == ["rows.jsonl:4", "rows.jsonl:1401", "rows.jsonl:1504"]
     assert list(find_rows(input_at(file), "train", {"unknown"})) == []
+
+
+@pytest.mark.parametrize("text", ["", "\n\n"])
+def test_a_file_without_rows_is_refused(tmp_path, text):
+    (tmp_path / "rows.jsonl").write_text(text)
+    told = []
+    with pytest.raises(DataError) as caught:
+        list(open_rows(input_at(tmp_path / "rows.jsonl"), "train", report=told.append))
+    assert caught.value.code == "data.empty"
+    assert caught.value.what.endswith("rows.jsonl has no rows")
+    assert not told
+
+
+def test_an_unknown_layout_of_a_file_leads_to_a_step_that_has_the_settings(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"foo": 1, "bar": "x"}\n')
+    with pytest.raises(DataError, match="no known layout fits") as caught:
+        list(open_rows(input_at(tmp_path / "rows.jsonl"), "train"))
+    assert caught.value.fix.startswith("add a step with `stage: prepare` and the file as its `source`")
+    assert "set `format: …`" in caught.value.fix
+    assert "`columns: {" in caught.value.fix

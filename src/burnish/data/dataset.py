@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Iterator
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -156,7 +157,7 @@ def open_rows(input: Input, split: str, report: Callable[[str], None] | None = N
 
     Raw rows are mapped by their detected layout; `report` gets the layout, and at the end the unmapped columns. Bad
     rows are not counted here: the first one is DataError `data.too-many-bad-rows` with its file, line and field.
-    `burnish prepare` quarantines them.
+    `burnish prepare` quarantines them. DataError `data.empty` for a raw file without rows.
     """
     if is_prepared(input.path):
         yield from read_rows(input.path, split)
@@ -170,7 +171,13 @@ def open_rows(input: Input, split: str, report: Callable[[str], None] | None = N
             "make a dataset of it with `burnish prepare`, which fetches it, and give that",
         )
     reading, profile = ReadReport(), Profile()
-    found, items = detect(read(input.path, reading), input.ref)
+    try:
+        found, items = detect(read(input.path, reading), input.ref)
+    except DataError as error:
+        raise _as_step(error) from None
+    if (first := next(items, None)) is None:
+        raise DataError("data.empty", f"{input.ref} has no rows", "check the path and its content")
+    items = chain([first], items)
     if report is not None:
         report(f"{input.ref}: format {found.format.name}, since {found.reason}")
     for item in map_rows(items, found):
@@ -186,6 +193,14 @@ def open_rows(input: Input, split: str, report: Callable[[str], None] | None = N
     if report is not None:
         for sentence in [*reading.notes, *profile.messages()]:
             report(sentence)
+
+
+def _as_step(error: DataError) -> DataError:
+    """The same error where `format` and `columns` are no settings: they are those of a step of its own."""
+    if not error.fix.startswith("set `format"):
+        return error
+    fix = f"add a step with `stage: prepare` and the file as its `source`, whose rows are the data; there {error.fix}"
+    return DataError(error.code, error.reason, fix, error.place)
 
 
 def _was_requested(path: Path, split: str) -> bool:

@@ -26,3 +26,17 @@ def test_a_value_of_another_tool_leads_to_what_to_write(refused, setting, value,
     given = ["sigmoid", value] if several else value
     error = refused(stages()[name].spec_type(), {"base": "hub:a/b", "data": "step:x", **needed, setting: given})
     assert error.fix == VALUES[setting, value]
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "help_"),
+    [
+        ("judge", {"endpoint": {"url": "http://host/v1", "model": "m"}}, "whose first group is the score"),
+        ("format", {}, "such as `<think>.*</think>.*`"),
+    ],
+)
+def test_a_bad_value_of_a_variant_gets_the_help_of_that_variant(refused, kind, more, help_):
+    reward = {"kind": kind, "pattern": "a(b", **more}
+    error = refused(stages()["grpo"].spec_type(), {"base": "hub:a/b", "data": "step:x", "rewards": [reward]})
+    assert "invalid regular expression" in error.what
+    assert help_ in error.fix

@@ -8,7 +8,8 @@ import torch
 
 from burnish.core.context import Input
 from burnish.core.errors import ModelError
-from burnish.models.adapters.attach import attach_lora, save_adapter
+from burnish.models.adapters.attach import attach_lora, excess_rank, save_adapter
+from burnish.models.adapters.targets import plan_targets
 from burnish.models.bases import base_of
 from burnish.models.load import load_model
 from burnish.specs.train import LoraSpec
@@ -140,3 +141,14 @@ def test_a_pickled_or_torn_adapter_is_refused(base, make_adapter):
     refusal("model.broken", lambda: load_model(adapter))
     torch.save({}, adapter / "adapter_model.bin")
     refusal("model.pickle", lambda: load_model(adapter))
+
+
+def test_a_rank_above_every_adapted_matrix_is_a_warning_with_the_number(base):
+    model = load_model(base)
+    targets = plan_targets(model, LoraSpec()).modules
+    weights = [module.weight for name, module in model.named_modules() if name.rpartition(".")[2] in targets]
+    most = max(min(weight.shape) for weight in weights)
+    assert excess_rank(attach_lora(model, LoraSpec(rank=most)), most) is None
+    note = excess_rank(attach_lora(load_model(base), LoraSpec(rank=most + 1)), most + 1)
+    assert note.level == "warning"
+    assert f"method.rank {most + 1} exceeds the smaller side of every adapted weight (at most {most})" in note.text

@@ -149,3 +149,10 @@ def test_a_row_of_another_kind_names_the_stages_that_exist(kind, purpose, known)
     begin = f"for {kind} rows use the stage " if present else f"for {kind} rows no stage supports them yet; "
     assert error.fix.startswith(begin)
     assert error.code == "data.unknown-format"
+
+
+@pytest.mark.parametrize("kind", ["text", "label", "preference"])
+def test_a_stage_that_samples_answers_asks_for_prompts(kind):
+    fix = wrong_kind(kind, ("prompt", "chat")).fix
+    assert "this stage needs prompts" in fix
+    assert "sft, write the answer" not in fix

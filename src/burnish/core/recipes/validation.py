@@ -148,7 +148,7 @@ def _describe(spec_type: type[Spec], fault: Any, path: Where, where: Callable[[W
     message = _message(fault)
     given = "" if fault["type"] == "value_error" and not field else f" (given: {_short(fault['input'])})"
     subject = f"'{field}': " if field else ""
-    fix = _other_value(path, fault["input"]) or _help(spec_type, path) or "fix the value"
+    fix = _other_value(path, fault["input"]) or _help(spec_type, path, fault["loc"]) or "fix the value"
     kinds = dict.fromkeys(kind for spec in _walk(spec_type, path) for kind in _kinds(spec))
     if fault["type"] in _MAPPINGS and kinds and isinstance(path[-1], str):
         examples = " or ".join(f"{path[-1]}: {{kind: {kind}}}" for kind in kinds)
@@ -263,11 +263,11 @@ def _is_tag(candidates: list[type[Spec]], part: str) -> bool:
     return any(part == candidate.__name__ or part in _kinds(candidate) for candidate in candidates)
 
 
-def _help(spec_type: type[Spec], path: Where) -> str:
-    """The field's help, as the hint."""
+def _help(spec_type: type[Spec], path: Where, location: Where = ()) -> str:
+    """The field's help, as the hint; of the variant whose tag is part of pydantic's `location`."""
     while path and isinstance(path[-1], int):  # an item of a list
         path = path[:-1]
-    for candidate in _walk(spec_type, path[:-1]):
+    for candidate in sorted(_walk(spec_type, path[:-1]), key=lambda each: not set(_kinds(each)) & set(location)):
         info = candidate.__pydantic_fields__.get(str(path[-1])) if path else None
         if info is not None and info.description:
             several = " Several are written as [A, B]." if takes_list_of_plain(info.annotation) else ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from burnish.core.context import Input
 from burnish.core.errors import ModelError
+from burnish.core.events import Note
 from burnish.core.faults import reason
 from burnish.models.adapters.config import read_adapter_config
 from burnish.models.adapters.initial import FROM_BASE, fixed_matrices, plain_settings, plain_tensors, start_from_base
@@ -93,6 +94,20 @@ def attach_lora(
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
     return adapted
+
+
+def excess_rank(model: "PeftModel", rank: int) -> Note | None:
+    """A warning where the rank exceeds the smaller side of every adapted weight, the highest rank of a change."""
+    layers: list[Any] = [module for module in model.modules() if hasattr(module, "lora_A")]
+    matrices = [(layer.lora_A[name], layer.lora_B[name]) for layer in layers for name in layer.lora_A]
+    sides = [min(a.weight.shape[-1], b.weight.shape[0]) for a, b in matrices]
+    if not sides or rank <= max(sides):
+        return None
+    text = (
+        f"method.rank {rank} exceeds the smaller side of every adapted weight (at most {max(sides)}): "
+        f"rank {max(sides)} can learn the same with fewer parameters"
+    )
+    return Note(level="warning", text=text)
 
 
 def _alpha(spec: LoraSpec) -> Any:

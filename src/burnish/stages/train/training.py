@@ -16,7 +16,7 @@ from burnish.core.events import Note, Progress
 from burnish.core.faults import reason
 from burnish.data.dataset import open_rows, split_names
 from burnish.data.document import Row
-from burnish.models.adapters.attach import attach_lora, save_adapter, without_adapter
+from burnish.models.adapters.attach import attach_lora, excess_rank, save_adapter, without_adapter
 from burnish.models.adapters.new_tokens import TrainedTokens
 from burnish.models.adapters.targets import plan_targets
 from burnish.models.bases import folder_of, is_adapter, tokenizer_folder, whole_model
@@ -321,7 +321,10 @@ def with_method(model: Any, method: Any, ctx: Context, tokens: TrainedTokens | N
         plan = plan_targets(whole, method)
         for note in [*report(whole), *plan.report()]:
             ctx.emit(note)
-        return attach_lora(whole, method, plan, tokens)
+        adapted = attach_lora(whole, method, plan, tokens)
+        if excess := excess_rank(adapted, method.rank):
+            ctx.emit(excess)
+        return adapted
     whole = without_adapter(model)
     _refuse_quantized(whole, method)
     whole.requires_grad_(True)

@@ -89,11 +89,14 @@ def wrong_kind(kind: str, accepted: Sequence[str] = ("chat", "text")) -> DataErr
     purpose, names = _STAGES_FOR.get(kind, ("another purpose", ()))
     known = [name for name in names if name in stages()]
     advice = f"use the stage {' or '.join(known)}" if known else "no stage supports them yet"
-    as_chat = "; to use them with sft, write the answer as the last message" if "chat" in accepted else ""
+    if "prompt" in accepted:
+        hint = "; this stage needs prompts, and samples the answers: rows with `prompt`, or with `messages`"
+    else:
+        hint = "; to use them with sft, write the answer as the last message" if "chat" in accepted else ""
     return DataError(
         "data.unknown-format",
         f"the row is of kind {kind}, for {purpose}; this stage supports rows of kind {' and '.join(accepted)}",
-        f"for {kind} rows {advice}{as_chat}",
+        f"for {kind} rows {advice}{hint}",
     )
 
 
