@@ -53,6 +53,10 @@ def test_the_completions_of_a_step_are_those_of_its_rollout(folder, tmp_path):
         assert {line["rollout"] for line in ledger.completions_at(place, None)} == {2}
         with pytest.raises(AskError, match="the first rollout begins at step 1"):
             ledger.completions_at(place, 0)
+        assert {line["rollout"] for line in ledger.completions_at(place, 6)} == {2}
+        with pytest.raises(AskError, match="at step 999: the last rollout begins at step 5") as caught:
+            ledger.completions_at(place, 999)
+        assert caught.value.code == "ask.wrong-value"
     assert ledger.completions_at(folder.path, 4) == ledger.completions_at(tmp_path / "rollouts.parquet", 4)
 
 
@@ -107,6 +111,7 @@ def test_a_completion_is_read_with_each_reward_and_its_reason(folder):
     found = {"run": "r/1/practise", "rollout": 0, "first_step": 1, "completions": 12, "reward": 0.575, "best": []}
     text = shown(found | {"worst": lines[:2]})
     assert text.startswith("r/1/practise  rollout 0, from step 1: 12 completions, mean reward 0.575\n")
+    assert "rollout 0, from step 1 (step 2 is requested): 12" in shown(found | {"at": 2, "worst": []})
     assert "rows.jsonl:0  sample 0, 3 tokens, truncated\n" in text
     assert "sample 1, 3 tokens, not learned\n" in text
     assert "    number 0  \\x1b[31mwrong\n" in text

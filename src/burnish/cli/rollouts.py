@@ -44,7 +44,9 @@ def print_rollouts(console: "Console", found: Mapping[str, Any], *, full: bool =
     from rich.rule import Rule
     from rich.text import Text
 
-    about = f"rollout {found['rollout']}, from step {found['first_step']}: {found['completions']:,} completions"
+    requested = f" (step {found['at']} is requested)" if "at" in found else ""
+    about = f"rollout {found['rollout']}, from step {found['first_step']}{requested}: "
+    about += f"{found['completions']:,} completions"
     console.print(Text(plain(found["run"]), "bold") + Text(f"  {about}, mean reward {cell(found['reward'])}"))
     for kind, title in (("worst", "lowest reward"), ("best", "highest reward")):
         if not found[kind]:

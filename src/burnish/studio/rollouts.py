@@ -27,9 +27,9 @@ def rollouts(
     `at` is the optimizer step, the last one by default; `worst` (10 by default) have the lowest and `best` the highest
     reward. `step` names the step of a run with several such trainings.
 
-    Returns a dict: `run`, `state`, `rollout`, `first_step`, `completions`, `reward`, their mean, and the lists `worst`
-    and `best` of completions: `id`, `source`, `prompt`, `reference`, `text`, `finish_reason`, `tokens`, `reward`,
-    `advantage`, `learned`, `rewards` and `why`.
+    Returns a dict: `run`, `state`, `rollout`, `first_step`, `at` if it was given, `completions`, `reward`, their mean,
+    and the lists `worst` and `best` of completions: `id`, `source`, `prompt`, `reference`, `text`, `finish_reason`,
+    `tokens`, `reward`, `advantage`, `learned`, `rewards` and `why`.
     """
     for field, number in (("worst", worst), ("best", best), ("at", at)):
         if number is not None and number < 0:

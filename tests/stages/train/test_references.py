@@ -138,7 +138,8 @@ def test_log_probabilities_of_another_tokenizer_are_refused(saved, data, base, r
 
 
 @pytest.mark.parametrize("fault", ["cut", "changed", "no table", "no record", "not json", "no sha"])
-def test_damaged_log_probabilities_are_refused(saved, data, base, run_stage, fault):
+def test_damaged_log_probabilities_are_refused(saved, data, base, run_stage, fault, tmp_path):
+    saved = shutil.copytree(saved, tmp_path / "runs/k/3/refs/out")
     table, record = saved / "log_probs.parquet", saved / "reference.json"
     if fault == "cut":
         table.write_bytes(table.read_bytes()[:-20])
@@ -157,6 +158,7 @@ def test_damaged_log_probabilities_are_refused(saved, data, base, run_stage, fau
     error = refused(run_stage, {"data": data["dpo"], "base": base, "reference": as_input(saved)})
     assert error.code == "run.damaged-artifact"
     assert str(saved) in error.what
+    assert error.fix == "run the recipe k with --force refs, which computes it again"
 
 
 def test_log_probabilities_of_pairs_are_not_those_of_labelled_answers(saved, data, base, run_stage):

@@ -88,7 +88,7 @@ class SavedLogProbs:
         try:
             record = read_json(path / RECORD)
             if record["sha256"] != _digest_of_file(path / TABLE):
-                raise _damaged(path / TABLE, "it does not have the sha256 in reference.json")
+                raise _damaged(path, f"{TABLE} does not have the sha256 in {RECORD}")
             columns = pq.read_table(path / TABLE).to_pydict()
             answers = next(names for names in ANSWERS.values() if names[0] in columns)
             values = zip(*(columns[name] for name in answers), strict=True)
@@ -127,8 +127,13 @@ class SavedLogProbs:
         return DataError("data.other-rows", f"the log-probabilities {self.ref} are of other rows: {what}", fix)
 
 
-def _damaged(path: Path, why: str) -> RunError:
-    return RunError("run.damaged-artifact", f"{path} is damaged: {why}", "run the stage `reference` again")
+def _damaged(folder: Path, why: str) -> RunError:
+    """A plain second run would reuse the artifact: a flipped bit does not change the size and time of its files."""
+    fix = "compute it again with the stage `reference`"
+    if folder.name == "out":  # runs/RECIPE/NUMBER/STEP/out
+        recipe, _, step = folder.parts[-4:-1]
+        fix = f"run the recipe {recipe} with --force {step}, which computes it again"
+    return RunError("run.damaged-artifact", f"{folder} is damaged: {why}", fix)
 
 
 def _digest_of(data: TokenisedRows, row: int) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,11 @@ def completions_at(ledger: Path, step: int | None) -> list[dict[str, Any]]:
         first = f"the first rollout begins at step {min(starts)}" if starts else "there is no rollout yet"
         raise AskError("ask.wrong-value", f"no completions were used at step {step}: {first}", "name a later step")
     start = max(before)
+    ordered = sorted(starts)
+    most = max((later - first for first, later in pairwise(ordered)), default=None)  # steps on a rollout
+    if step is not None and most is not None and step >= start + most:
+        what = f"the last rollout begins at step {start}, and no rollout is used for more than {most} steps"
+        raise AskError("ask.wrong-value", f"no completions were used at step {step}: {what}", "name an earlier step")
     if ledger.is_dir():
         return list(_lines(RolloutFolder(ledger).completions(starts[start])))
     return _read(ledger, filters=[("step", "==", start)]).to_pylist()

@@ -19,6 +19,7 @@ def look(ledger: Path, at: int | None, worst: int, best: int) -> dict[str, Any]:
     ranked = sorted(lines, key=lambda line: float("-inf") if line["reward"] is None else line["reward"])
     known = [line["reward"] for line in lines if line["reward"] is not None]
     about = {"rollout": lines[0]["rollout"], "first_step": lines[0]["step"], "completions": len(lines)}
+    about |= {} if at is None else {"at": at}
     about["reward"] = sum(known) / len(known) if known else None
     return {**about, "worst": ranked[:worst], "best": ranked[::-1][:best]}
 
