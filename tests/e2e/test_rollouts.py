@@ -42,3 +42,34 @@ def test_a_recipe_runs_to_its_score(name, prompts, steps, tmp_path):
         rewards = metrics(run, "eval_reward")
         assert max(rewards[1:]) >= rewards[0] + 0.02
         assert metrics(run, "explained_variance")[-1] > 0.2
+
+
+FEW_WORDS = """
+name: few-words
+steps:
+  requests: {stage: synthesize, generator: {kind: pocket, skill: move_order, rows: 120, seed: 11}}
+  data: {stage: prepare, source: "step:requests", split: {validation: 0.1}}
+  practise:
+    stage: grpo
+    base: builtin:pocket
+    data: step:data
+    rewards: [{kind: length, max: 40, margin: 36}]
+    group_size: 8
+    batch_size: 4
+    max_steps: 12
+    learning_rate: 1.0e-2
+    schedule: {kind: constant}
+    generation: {max_new_tokens: 40, temperature: 2.0}
+    eval_temperature: 1.0
+    eval_every: 12
+    prove: off
+    threads: 1
+"""
+
+
+def test_grpo_teaches_the_built_in_model_to_answer_in_a_few_words(tmp_path):
+    """The penalty of 22 tokens, -0.5, falls by 0.25 at least for held-out requests."""
+    recipe = tmp_path / "few-words.yaml"
+    recipe.write_text(FEW_WORDS)
+    rewards = metrics(burnish.run(recipe, workspace=tmp_path), "eval_reward")
+    assert rewards[-1] >= rewards[0] + 0.25
