@@ -1,4 +1,4 @@
-"""Log-probabilities of a reference model: computed once before training, and kept for a resumed run.
+"""Log-probabilities of a reference model: computed once before training, and kept for a run that resumes.
 
     scratch/reference/<name>/keys.npy        int64 [n], ascending: which answers, such as the indices of rows
                              log_probs.npy   float32 [n, width]
@@ -87,7 +87,9 @@ def reference_log_probs(
             made.emit(Progress(phase="reference", done=done, total=len(missing)))
     except StopRequestedError:
         text = f"stopped after the reference's log-probabilities of {done:,} of {len(missing):,} answers"
-        raise RunError("run.interrupted", text, "run it again: they are kept") from None
+        raise RunError(
+            "run.interrupted", text, "run it again: a run without a checkpoint computes them again"
+        ) from None
     finally:
         if new:
             known = known.joined(LogProbs(missing[:done], np.concatenate(new)))

@@ -12,6 +12,7 @@ from burnish.core.context import Input
 from burnish.core.errors import AskError, BurnishError, RunError
 from burnish.models.load import load_model
 from burnish.testing import tiny_model
+from burnish.train import reference
 from burnish.train.passes import Passes
 
 SETTINGS = {
@@ -224,6 +225,15 @@ def test_a_row_left_out_is_no_partner_of_a_sample_of_one(rows, base, run_stage):
     outcome, _, events = run_stage("kto", "proved", {"data": data, "base": base}, **settings)
     assert outcome.kind == "proof"
     assert computed(events) == [1, 1]
+
+
+def test_a_stop_in_the_pass_of_the_reference_says_that_it_is_computed_again(data, base, run_stage, monkeypatch):
+    """The next run resumes a checkpoint, or begins in a folder of its own."""
+    begun, compute = [], reference.sequence_log_probs
+    monkeypatch.setattr(reference, "sequence_log_probs", lambda *given: (begun.append(1), compute(*given))[1])
+    with pytest.raises(RunError, match="stopped after the reference's log-probabilities of 0 of") as caught:
+        run_stage("dpo", "stopped", {"data": data["dpo"], "base": base}, stopping=lambda: bool(begun), **SETTINGS)
+    assert (caught.value.code, "computes them again" in caught.value.fix) == ("run.interrupted", True)
 
 
 def test_a_damaged_cache_is_computed_again_from_the_base_when_a_run_resumes(data, base, run_stage, tmp_path):
