@@ -248,7 +248,7 @@ def test_a_likelihood_is_of_the_turns_that_are_learned_with_their_weights(base_m
     "found", [Score(0), Score(1), Score(0.5, "half"), Score(True), Unscored("no reference")], ids=str
 )
 def test_a_score_from_0_to_1_is_kept(found: Score | Unscored) -> None:
-    assert _checked(build_scorers([ExactMatchSpec()])[0], found, {"id": "7"}) is found
+    assert _checked(build_scorers([ExactMatchSpec()])[0], found, {"id": "7"}) == found
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.01, 1.01, 7, None, "1"], ids=str)
