@@ -87,8 +87,3 @@ def test_an_error_gives_its_parts_to_whoever_catches_it():
     assert (type(other), other is error, other.what, other.fix) == (RunError, False, "x:1: it broke", "mend it")
     with pytest.raises(KeyError, match=r"error code 'run\.invented' is not in CODES"):
         RunError("run.invented", "", "")
-
-
-def test_an_error_with_half_of_a_surrogate_pair_can_be_stored():
-    error = AskError("ask.wrong-value", "no \ud83d", "fix \udc00", place="\ud83d")
-    assert (error.what, error.fix) == ("\ufffd: no \ufffd", "fix \ufffd")

@@ -14,7 +14,6 @@ Every code is listed in CODES and in docs/reference/errors.md; a test compares t
 from collections.abc import Mapping
 from typing import Any
 
-from burnish.core.printable import encodable
 from burnish.core.secrets import mask
 
 
@@ -29,8 +28,7 @@ class BurnishError(Exception):
     def __init__(self, code: str, reason: str, fix: str, place: str = ""):
         if code not in CODES:
             raise KeyError(f"error code '{code}' is not in CODES")
-        self.code = code
-        self.reason, self.fix, self.place = (mask(encodable(text)) for text in (reason, fix, place))
+        self.code, self.reason, self.fix, self.place = code, mask(reason), mask(fix), mask(place)
         self.what = f"{self.place}: {self.reason}" if place else self.reason
         super().__init__(self.what)
 
