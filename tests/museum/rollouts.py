@@ -17,7 +17,7 @@ KL = {"kl_coefficient": 0.1}
 def in_advantages(patch, change):
     """Change the advantages [P, G] of a rollout: `change(make, rewards, baseline, scale)`."""
     make = groups.group_advantages
-    patch.setattr(groups, "group_advantages", lambda *given: change(make, *given))
+    patch.setattr(groups, "group_advantages", lambda rewards, baseline, scale: change(make, rewards, baseline, scale))
 
 
 def wrong_axis(patch):
