@@ -121,3 +121,12 @@ def test_a_row_with_an_answer_and_no_such_column_hints_at_its_last_turn():
 def test_a_conversation_that_ends_with_the_user_has_no_column():
     with pytest.raises(DataError, match="no column 'answer'"):
         reference_of(make_row("chat", "x", messages=[USER, FOUR, USER]), "answer")
+
+
+def test_a_conversation_of_several_questions_has_no_column_that_a_format_mapped():
+    turns = [{"role": role, "content": str(number)} for number, role in enumerate(["user", "assistant"] * 2)]
+    row = {"kind": "chat", "messages": turns, "source": "rows.jsonl:1"}
+    with pytest.raises(DataError, match="no column 'answer'") as caught:
+        reference_of(row, "answer")
+    assert "remove `answer`" in caught.value.fix
+    assert reference_of(row) == "3"

@@ -27,7 +27,7 @@ def reference_of(row: Row, column: str | None = None, write: Callable[[Row], str
     """
     chat = as_chat(dict(row)) if row["kind"] != "text" else {}
     turn = answering_turn(chat)
-    if column is not None and not (turn is not None and column in _MAPPED and column not in (row.get("extra") or {})):
+    if column is not None and not (turn is not None and _was_mapped(row, column)):
         try:
             value = column_of(row, column)
         except DataError as error:
@@ -40,6 +40,12 @@ def reference_of(row: Row, column: str | None = None, write: Callable[[Row], str
     if turn is None:
         return None
     return write(chat) if write is not None else turn["content"] or None
+
+
+def _was_mapped(row: Row, column: str) -> bool:
+    """Whether a format of a question and an answer may have made this column the last turn of the row."""
+    questions = sum(message["role"] == "user" for message in row.get("messages", ()))
+    return column in _MAPPED and questions == 1 and column not in (row.get("extra") or {})
 
 
 def column_of(row: Row, column: str) -> Any:
