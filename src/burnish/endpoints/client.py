@@ -43,7 +43,7 @@ class Endpoint:
     """One model of an endpoint. `counts` has the replies `requested`, those `cached`, and the `retries`.
 
     `cache` is a folder shared by all runs; `calls` a file of the run that counts requests across its attempts.
-    `is_stopping` tells of a request to stop the run.
+    `is_stopping` returns True once the run is requested to stop.
     Errors: AskError `ask.missing-key` if the variable with the API key is not set.
     """
 
