@@ -1,0 +1,16 @@
+"""Settings of the stages that give verdicts, one file for each stage, and what they share."""
+
+from burnish.specs.evals.evaluate import EvaluateSpec as EvaluateSpec
+from burnish.specs.evals.generation import GenerationSpec as GenerationSpec
+from burnish.specs.evals.scorers import ChrfSpec as ChrfSpec
+from burnish.specs.evals.scorers import ContainsSpec as ContainsSpec
+from burnish.specs.evals.scorers import CustomScorerSpec as CustomScorerSpec
+from burnish.specs.evals.scorers import ExactMatchSpec as ExactMatchSpec
+from burnish.specs.evals.scorers import JsonSpec as JsonSpec
+from burnish.specs.evals.scorers import LanguageScoreSpec as LanguageScoreSpec
+from burnish.specs.evals.scorers import NumberSpec as NumberSpec
+from burnish.specs.evals.scorers import RegexSpec as RegexSpec
+from burnish.specs.evals.scorers import RougeSpec as RougeSpec
+from burnish.specs.evals.scorers import Scorer as Scorer
+from burnish.specs.evals.scorers import ToolCallSpec as ToolCallSpec
+from burnish.specs.evals.scorers import compiled as compiled
