@@ -28,14 +28,32 @@ class MakeSpec(Spec):
     """How often."""
     seed: int = 0
     """Another seed."""
+    certified: bool = False
+    """Whether it has a certificate."""
     threads: Annotated[int, RUNTIME] = 1
     """Where it runs, not what it makes."""
+
+
+CERTIFICATE = {
+    "change": "same",
+    "parent": {"ref": "hub:org/parent", "fingerprint": "0123"},
+    "child": {"ref": "", "fingerprint": ""},
+    "holds": False,
+    "checks": [
+        {"name": "tokens", "verdict": "holds", "found": "12 conversations have the same ids", "limit": ""},
+        {"name": "kl", "verdict": "does not hold", "found": "0.2 nats per token", "limit": "at most 0.001"},
+    ],
+    "rows": 12,
+    "tokens": 345,
+    "burnish": "0.1",
+}
+"""As a stage gives it."""
 
 
 def make(spec: MakeSpec, ctx: Context) -> Outcome:
     ctx.emit(Note(text=f"seed {spec.seed}, threads {spec.threads}"))
     (ctx.out / "words.txt").write_text(f"{spec.word}\n" * spec.times)
-    return Outcome("dataset", {"words": spec.times}, {"note": "quick"})
+    return Outcome("dataset", {"words": spec.times}, {"note": "quick"}, CERTIFICATE if spec.certified else None)
 
 
 class OneSpec(Spec):

@@ -70,6 +70,10 @@ def test_a_stage_is_a_command_with_a_flag_for_each_setting(burnish, workspace):
     assert document(said.out)["steps"]["quick-make"]["metrics"] == {"words": 3}
     assert "seed 7" in burnish("runs", "show").out
     assert "would" not in burnish("quick-make", "--dry-run").out
+    assert burnish("quick-make", "--certified", "true").status == 0
+    shown = burnish("runs", "show").out
+    assert "does not hold: same of hub:org/parent" in shown
+    assert "kl: does not hold, 0.2 nats per token (at most 0.001)" in shown
     found = document(
         burnish("quick-join", "--source", "runs/quick-make/1/quick-make/out", "--voice.marks", "2", "--json").out
     )
@@ -252,7 +256,7 @@ def test_a_resumed_run_shows_no_error_of_its_past(burnish, monkeypatch):
         "run": "r/1/make", "state": "succeeded", "seconds": 1.0, "stage": "quick-make", "folder": "f", "inputs": {},
         "settings": {}, "chosen": [{"field": "device", "value": "cpu", "reason": "no GPU"}] * 2, "metrics": {},
         "notes": ["twice"] * 2, "error": {"what": "the run was stopped", "fix": "run it again"}, "path": "p",
-        "checks": [],
+        "checks": [], "certificate": None,
     }  # fmt: skip
     monkeypatch.setattr(runs, "show", lambda *_, **__: [step])
     shown = burnish("runs", "show").out

@@ -34,6 +34,15 @@ def test_show_tells_settings_inputs_notes_and_path(made, workspace):
     assert make["provenance"]["note"] == "quick"
 
 
+def test_a_certificate_is_in_the_artifact_and_shown(quick_stages, workspace):
+    plain = burnish.run_stage("quick-make", workspace=workspace.root)
+    assert plain.artifact.certificate is None
+    made = burnish.run_stage("quick-make", certified=True, workspace=workspace.root)
+    assert made.artifact.certificate == quick_stages.CERTIFICATE
+    (shown,) = burnish.show(workspace=workspace.root)
+    assert shown["certificate"] == quick_stages.CERTIFICATE
+
+
 def test_show_tells_the_error_of_a_failed_run(quick_stages, workspace):
     with pytest.raises(RunError):
         burnish.run_stage("quick-fail", how="value", workspace=workspace.root)

@@ -157,11 +157,23 @@ def _lines(step: dict[str, Any]) -> list[tuple[str, Any]]:
     lines += [("chosen for you", text) for text in chosen]
     lines += [("measure", f"{key} = {value}") for key, value in step["metrics"].items()]
     lines += [("check", f"{check['name']}: {check['verdict']}, {check['found']}") for check in step["checks"]]
+    lines += _certificate_lines(step["certificate"])
     lines += [("note", text) for text in dict.fromkeys(step["notes"])]
     if step["error"] and step["state"] != "succeeded":
         lines += [("error", step["error"]["what"]), ("hint", step["error"]["fix"])]
     if step["path"]:
         lines.append(("output", step["path"]))
+    return lines
+
+
+def _certificate_lines(certificate: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if certificate is None:
+        return []
+    verdict = "holds" if certificate["holds"] else "does not hold"
+    lines = [("certificate", f"{verdict}: {certificate['change']} of {certificate['parent']['ref']}")]
+    for check in certificate["checks"]:
+        limit = f" ({check['limit']})" if check["limit"] else ""
+        lines.append(("", f"{check['name']}: {check['verdict']}, {check['found']}{limit}"))
     return lines
 
 

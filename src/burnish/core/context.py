@@ -64,6 +64,10 @@ class Outcome:
     kind: str
     measures: Mapping[str, Any] = field(default_factory=dict[str, Any])
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    certificate: Mapping[str, Any] | None = None
+    """What was found when the artifact was compared with its parent, as in artifact.json: `change`, `parent` and
+    `child` (each `ref` and `fingerprint`; that of an artifact certified in its own stage is ""), `holds`, `checks`
+    (each `name`, `verdict`, `found` and `limit`), `rows`, `tokens` and the version of `burnish`."""
 
 
 @dataclass

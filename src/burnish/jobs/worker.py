@@ -245,7 +245,7 @@ def _publish(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], outcome: 
                 "seconds": round(seconds, 3),
                 **outcome.provenance,
             },
-            "certificate": None,
+            "certificate": None if outcome.certificate is None else dict(outcome.certificate),
             "files": files,
         },
     )

@@ -56,7 +56,7 @@ def _row(run: Run) -> dict[str, Any]:
 
 
 def show(name: str = "latest", *, workspace: Path | str | None = None) -> list[dict[str, Any]]:
-    """For each step of a run: its row, settings, inputs, chosen values, notes, error, path, checks, provenance."""
+    """For each step of a run: its row, settings, inputs, chosen values, notes, error, path, checks, certificate, provenance."""
     shown: list[dict[str, Any]] = []
     for run in Workspace.find(workspace).find_runs(name):
         artifact = run.artifact()
@@ -74,6 +74,7 @@ def show(name: str = "latest", *, workspace: Path | str | None = None) -> list[d
                 "error": run.record.get("error"),
                 "path": str(artifact.path) if artifact else None,
                 "checks": _checks(artifact.path) if artifact else [],
+                "certificate": artifact.certificate if artifact else None,
                 "provenance": dict(artifact.provenance) if artifact else {},
             }
         )

@@ -27,6 +27,16 @@ WHOLE = {
         "measures": {"loss": "NaN"},
         "provenance": {},
         "files": {"a": {"size": 1, "mtime_ns": 1, "sha256": "0"}},
+        "certificate": {
+            "change": "merge bf16",
+            "parent": {"ref": "r.tune@1", "fingerprint": "f"},
+            "child": {"ref": "", "fingerprint": ""},
+            "holds": True,
+            "checks": [{"name": "finite", "verdict": "holds", "found": "all values are finite", "limit": ""}],
+            "rows": 12,
+            "tokens": 300,
+            "burnish": "0.1.0",
+        },
     },
     "burnish_base.json": {"base": "file:base", "files": {"config.json": "0"}},
     "hashes.json": {},
@@ -91,7 +101,7 @@ def every_key(value, path=()):
     """The path of every required key of a record."""
     if isinstance(value, dict) and path not in (("spec",), ("measures",), ("files",)):
         for key, child in value.items():
-            if (*path, key) not in (("files",), ("inputs", "data"), ("base",)):
+            if (*path, key) not in (("files",), ("certificate",), ("inputs", "data"), ("base",)):
                 yield (*path, key)
             yield from every_key(child, (*path, key))
     if isinstance(value, list):

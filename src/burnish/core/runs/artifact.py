@@ -41,6 +41,8 @@ class Artifact:
     provenance: Mapping[str, Any]
     files: Mapping[str, Mapping[str, Any]] | None = None
     """Size, mtime_ns and sha256 by name; None for artifacts of older versions, which recorded none."""
+    certificate: Mapping[str, Any] | None = None
+    """How it compares with its parent (see `Outcome.certificate`); None if that was not checked."""
 
     @classmethod
     def of(cls, folder: Path, workspace: Path) -> "Artifact":
@@ -57,6 +59,7 @@ class Artifact:
             measures=record["measures"],
             provenance=record["provenance"],
             files=record.get("files"),
+            certificate=record.get("certificate"),
         )
 
     def as_input(self, ref: str) -> Input:

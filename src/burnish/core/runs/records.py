@@ -52,6 +52,29 @@ class _File(_Record):
     sha256: str
 
 
+class _Subject(_Record):
+    ref: str
+    fingerprint: str
+
+
+class _Check(_Record):
+    name: str
+    verdict: str
+    found: str
+    limit: str
+
+
+class _Certificate(_Record):
+    change: str
+    parent: _Subject
+    child: _Subject
+    holds: bool
+    checks: list[_Check]
+    rows: int
+    tokens: int
+    burnish: str
+
+
 class _Artifact(_Record):
     kind: str
     name: str
@@ -62,6 +85,7 @@ class _Artifact(_Record):
     measures: dict[str, Any]
     provenance: dict[str, Any]
     files: dict[str, _File] | None = None
+    certificate: _Certificate | None = None
 
 
 class _Job(_Record):
