@@ -56,7 +56,7 @@ def _row(run: Run) -> dict[str, Any]:
 
 
 def show(name: str = "latest", *, workspace: Path | str | None = None) -> list[dict[str, Any]]:
-    """For each step of a run: its row, settings, inputs, chosen values, notes, error, path, checks, certificate, provenance."""
+    """Each step of a run: row, settings, inputs, chosen values, notes, error, path, checks, certificate, provenance."""
     shown: list[dict[str, Any]] = []
     for run in Workspace.find(workspace).find_runs(name):
         artifact = run.artifact()
