@@ -1,0 +1,1 @@
+"""Reports of evaluations and comparisons, as Markdown and as self-contained HTML."""
