@@ -18,8 +18,8 @@ from burnish.core import fingerprint
 from burnish.data.dataset import DatasetWriter, read_rows
 from burnish.data.document import make_row
 from burnish.data.splits.split import Splitter
-from burnish.evals.compare import compare_ratios
 from burnish.evals.perplexity import likelihoods
+from burnish.evals.statistics.paired import compare_ratios
 from burnish.models.load import load_model
 from burnish.models.merge import _distance, merge_adapter
 from burnish.specs.train import AdamWSpec, MuonSpec
@@ -136,8 +136,8 @@ PORTIONS: dict[str, tuple[str, str, Any, Callable[[Path, Path], Any]]] = {
     "rows of a split on the disk": ("data.splits.split", "_CHARACTERS_HELD", 40, placed),
     "rows of a dataset": ("data.dataset", "_BATCH_ROWS", 7, written),
     "characters of a dataset": ("data.dataset", "_BATCH_CHARACTERS", 300, written),
-    "flips of signs": ("evals.compare", "_CHUNK", 999, compared),
-    "resamples": ("evals.intervals", "_CHUNK", 999, compared),
+    "flips of signs": ("evals.statistics.permutation", "_CHUNK", 999, compared),
+    "resamples": ("evals.statistics.intervals", "_CHUNK", 999, compared),
     "positions of a likelihood": ("evals.perplexity", "_POSITIONS", 3, likelihood),
     "bytes of a fingerprint": ("core.fingerprint", "_BLOCK", 1000, hashed),
     "bytes of a checkpoint": ("train.checkpoints.checkpoint", "_BLOCK", 1000, hashed),

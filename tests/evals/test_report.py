@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from burnish.evals.compare import compare_ratios, compare_scores
-from burnish.evals.intervals import mean_interval
 from burnish.evals.measure import Item
 from burnish.evals.perplexity import Likelihood
 from burnish.evals.report import Sample, item_lines, measures, metrics, unpaired, unscored
 from burnish.evals.scoring.scorers import Score, Unscored
+from burnish.evals.statistics.intervals import mean_interval
+from burnish.evals.statistics.paired import compare_ratios, compare_scores
 
 RANDOM = np.random.default_rng(0)
 

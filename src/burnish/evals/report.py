@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from burnish.evals.compare import Comparison, compare_ratios, compare_scores, corrected
-from burnish.evals.intervals import Floats, Interval, bootstrap, mean_interval, ratio
 from burnish.evals.measure import Item
 from burnish.evals.perplexity import Likelihood
 from burnish.evals.scoring.scorers import Row, Score, Unscored
+from burnish.evals.statistics.holm import corrected
+from burnish.evals.statistics.intervals import Floats, Interval, bootstrap, mean_interval, ratio
+from burnish.evals.statistics.paired import Comparison, compare_ratios, compare_scores
 
 BITS = "bits_per_byte"
 

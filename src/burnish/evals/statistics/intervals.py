@@ -18,7 +18,7 @@ Statistic = Callable[[Floats], Floats]
 
 RESAMPLES = 4000
 _CHUNK = 2_000_000
-_NORMAL = NormalDist()
+NORMAL = NormalDist()
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def ratio(sums: Floats) -> Floats:
 
 def wilson(right: int, n: int, confidence: float) -> Interval:
     """Wilson's score interval for `right` of `n`."""
-    z = _NORMAL.inv_cdf(0.5 + confidence / 2)
+    z = NORMAL.inv_cdf(0.5 + confidence / 2)
     share, scale = right / n, 1 + z * z / n
     centre = (share + z * z / (2 * n)) / scale
     half = z / scale * ((share * (1 - share) + z * z / (4 * n)) / n) ** 0.5
@@ -57,13 +57,13 @@ def wilson(right: int, n: int, confidence: float) -> Interval:
 
 
 def bootstrap(
-    columns: Floats, statistic: Statistic, confidence: float, seed: int, resamples: int = RESAMPLES
+    columns: Floats, statistic: Statistic, confidence: float, seed: int, resamples: int | None = None
 ) -> Interval | None:
     """BCa interval of a statistic of the column sums of `columns` [n, k]; None for fewer than two rows.
 
     Deterministic for a given seed.
     """
-    n = len(columns)
+    n, resamples = len(columns), RESAMPLES if resamples is None else resamples
     if n < 2:
         return None
     measured = float(statistic(columns.sum(axis=0)))
@@ -71,7 +71,7 @@ def bootstrap(
     if drawn[0] == drawn[-1]:
         return Interval(measured, measured, "BCa bootstrap")
     below = (np.searchsorted(drawn, measured, "left") + np.searchsorted(drawn, measured, "right")) / 2 / resamples
-    bias = _NORMAL.inv_cdf(float(np.clip(below, 1 / (2 * resamples), 1 - 1 / (2 * resamples))))
+    bias = NORMAL.inv_cdf(float(np.clip(below, 1 / (2 * resamples), 1 - 1 / (2 * resamples))))
     acceleration = _acceleration(columns, statistic)
     low, high = (
         float(np.quantile(drawn, _corrected(z, bias, acceleration)))
@@ -102,11 +102,11 @@ def _corrected(z: float, bias: float, acceleration: float) -> float:
     slope = 1 - acceleration * z
     if slope <= 0:  # an extreme outlier: the correction exceeds the last resample
         return float(z > 0)
-    return _NORMAL.cdf(bias + z / slope)
+    return NORMAL.cdf(bias + z / slope)
 
 
 def _expanded(confidence: float, n: int) -> float:
     """√(n/(n-1)) times Student's t at n-1 degrees of freedom, by its expansion in 1/(n-1) (Abramowitz 26.7.5)."""
-    z, v = _NORMAL.inv_cdf(0.5 + confidence / 2), n - 1
+    z, v = NORMAL.inv_cdf(0.5 + confidence / 2), n - 1
     t = z + (z**3 + z) / (4 * v) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
     return (n / v) ** 0.5 * t

@@ -6,8 +6,8 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from burnish.evals import intervals
-from burnish.evals.intervals import (
+from burnish.evals.statistics import intervals
+from burnish.evals.statistics.intervals import (
     _acceleration,
     _corrected,
     _expanded,

@@ -5,17 +5,18 @@ import math
 import numpy as np
 import pytest
 
-from burnish.evals import compare
-from burnish.evals.compare import (
+from burnish.evals.statistics import permutation
+from burnish.evals.statistics.holm import corrected, holm
+from burnish.evals.statistics.intervals import Interval, bootstrap, mean_interval, ratio, wilson
+from burnish.evals.statistics.paired import (
     Comparison,
+    _difference_of_ratios,
     bonett_price,
     compare_ratios,
     compare_scores,
-    corrected,
     mcnemar,
-    sign_flip,
 )
-from burnish.evals.intervals import Interval, bootstrap, mean_interval, ratio, wilson
+from burnish.evals.statistics.permutation import _signs, sign_flip
 
 
 def test_wilson_returns_the_textbook_values() -> None:
@@ -217,28 +218,28 @@ def test_a_real_difference_is_found() -> None:
 
 @pytest.mark.parametrize(("n", "flips"), [(13, 100), (40, 37)])
 def test_of_many_rows_random_flips_are_drawn_and_the_measured_one_counts(monkeypatch, n, flips) -> None:
-    monkeypatch.setattr(compare, "FLIPS", flips)
-    monkeypatch.setattr(compare, "_CHUNK", 200)
-    signs = list(compare._signs(n, 0))
+    monkeypatch.setattr(permutation, "FLIPS", flips)
+    monkeypatch.setattr(permutation, "_CHUNK", 200)
+    signs = list(_signs(n, 0))
     assert sum(map(len, signs)) == flips
     assert set(np.unique(np.concatenate(signs)).tolist()) == {-1.0, 1.0}
     columns = np.stack([np.zeros(n), np.ones(n), np.full(n, 1.0), np.ones(n)], axis=1)
-    assert sign_flip(columns, compare._difference_of_ratios, 0) == pytest.approx(1 / (flips + 1))
-    assert len(next(compare._signs(12, 0))) == 4096
+    assert sign_flip(columns, _difference_of_ratios, 0) == pytest.approx(1 / (flips + 1))
+    assert len(next(_signs(12, 0))) == 4096
 
 
 def test_every_flip_of_few_rows_is_there_once() -> None:
-    (signs,) = compare._signs(3, 0)
+    (signs,) = _signs(3, 0)
     assert sorted(map(tuple, signs.tolist())) == sorted(
         (a, b, c) for a in (-1.0, 1.0) for b in (-1.0, 1.0) for c in (-1.0, 1.0)
     )
 
 
 def test_holm_is_that_of_the_textbook() -> None:
-    assert compare.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert compare.holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
-    assert compare.holm([0.5]) == [0.5]
-    assert compare.holm([]) == []
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
+    assert holm([0.5]) == [0.5]
+    assert holm([]) == []
 
 
 def test_a_proportion_ends_at_minus_one_and_one() -> None:
@@ -258,7 +259,7 @@ def test_one_graded_score_makes_both_graded(sides: str) -> None:
 @pytest.mark.parametrize(("n", "p"), [(11, 2 / 2**11), (12, 2 / 2**12), (13, None), (14, None)])
 def test_up_to_twelve_rows_have_the_exact_p_value(n: int, p: float | None) -> None:
     columns = np.stack([np.zeros(n), np.ones(n), np.ones(n), np.ones(n)], axis=1)
-    found = sign_flip(columns, compare._difference_of_ratios, 0)
+    found = sign_flip(columns, _difference_of_ratios, 0)
     if p is None:  # the measured signs count once more, and chance finds them again a few times
         assert found in [(extreme + 1) / 10_001 for extreme in range(10)]
     else:
