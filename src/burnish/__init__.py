@@ -6,6 +6,8 @@
     result["tune"].metrics, result["tune"].path
     burnish.run_stage("sft", base="builtin:pocket", data="file:rows.jsonl", max_steps=20)
 
+    burnish.registry.register("my-recipe.tune@latest", name="support")
+
 Exports the functions of `burnish.studio` and the error that they raise (with `.code`, `.what` and `.fix`). They are
 imported on first use, and none imports torch in this process.
 """
@@ -41,6 +43,7 @@ _VERBS = {
 
 if TYPE_CHECKING:
     from burnish.core.errors import BurnishError
+    from burnish.studio import registry
     from burnish.studio.exploration import chat, inspect
     from burnish.studio.machine import doctor, env
     from burnish.studio.planning import plan
@@ -62,6 +65,7 @@ __all__ = [
     "inspect",
     "plan",
     "prove",
+    "registry",
     "replay",
     "resume",
     "rollouts",
@@ -77,6 +81,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "registry":
+        return import_module("burnish.studio.registry")
     if name in _VERBS:
         return getattr(import_module(_VERBS[name]), name)
     raise AttributeError(f"module 'burnish' has no attribute '{name}'")

@@ -1,4 +1,4 @@
-"""Shell completion of recipes, their steps and settings, runs, artifacts and references.
+"""Shell completion of recipes, their steps and settings, runs, versions of the registry, and references.
 
 Each function gets the parsed arguments and the start of the next one. Completion never fails and never imports torch:
 an error gives no candidates.
@@ -83,6 +83,22 @@ def references(ctx: Any, incomplete: str) -> Iterator[str]:
         yield from (name, f"{name.rpartition('@')[0]}@latest")
     yield from (f"builtin:{name}" for name in built_ins())
     yield from _paths(incomplete)
+
+
+@_without_errors
+def entries(ctx: Any, incomplete: str) -> Iterator[str]:
+    """Names in the registry."""
+    from burnish.core.registry.registry import Registry
+
+    yield from Registry(_workspace(ctx)).names()
+
+
+@_without_errors
+def versions(ctx: Any, incomplete: str) -> Iterator[str]:
+    """References to versions in the registry: `name@3`, `name@latest`, `name@production`, `name@TAG`."""
+    from burnish.core.registry.registry import Registry
+
+    yield from Registry(_workspace(ctx)).references()
 
 
 def _recipe(ctx: Any) -> Any:

@@ -9,6 +9,7 @@ import typer
 from burnish.cli import exploration, machine, recipes, runs
 from burnish.cli.command import Commands
 from burnish.cli.entry import StageEntry
+from burnish.cli.registry import apps as registry
 
 
 class _Commands(Commands):
@@ -65,7 +66,7 @@ def options(
     ctx.obj = Output(workspace=workspace, json=json, debug=debug)
 
 
-for module in (recipes, runs, exploration, machine):
+for module in (recipes, runs, registry, exploration, machine):
     module.register(app)
 
 

@@ -18,6 +18,8 @@ from burnish.core.inputs import git, hub
 from burnish.core.naming import nearest
 from burnish.core.paths import expanded, refuse_undecodable
 from burnish.core.recipes.yaml import at
+from burnish.core.registry.description import path_of, refuse_damage
+from burnish.core.registry.registry import Registry
 from burnish.core.runs.run import Run, run_of_output
 from burnish.core.runs.workspace import Workspace
 from burnish.core.secrets import secret_in
@@ -200,9 +202,12 @@ def _built_in(ref: str, name: str, known: dict[str, Any]) -> Input:
 def _artifact(ref: str, kinds: tuple[str, ...], workspace: Workspace, report: Callable[[str], None]) -> Input:
     """`recipe.step@3` is the artifact that run 3 of the recipe wrote or reused for that step.
 
-    `@latest` is the artifact of the newest run that has one; newer runs without one are reported.
+    `@latest` is the artifact of the newest run that has one; newer runs without one are reported. A name without a dot
+    is one of the registry.
     """
     name, _, version = ref.rpartition("@")
+    if "." not in name and name in Registry(workspace).names():
+        return _registered(ref, workspace, report)
     recipe, _, step = name.rpartition(".")
     skipped: list[str] = []
     for number in workspace.numbers(recipe):
@@ -221,6 +226,26 @@ def _artifact(ref: str, kinds: tuple[str, ...], workspace: Workspace, report: Ca
     raise AskError("ask.bad-reference", f"there is no artifact '{ref}'{why}", nearest(ref, fitting))
 
 
+def _registered(ref: str, workspace: Workspace, report: Callable[[str], None]) -> Input:
+    """`name@3`, `name@latest`, `name@production` or `name@TAG` of the registry, pinned to the version."""
+    version = Registry(workspace).version(ref)
+    if version.stage == "retired":
+        report(f"{version.ref} is retired")
+    record = version.record
+    if record["files"] is None:  # on a hub
+        pinned = f"{record['artifact']['ref'].partition('@')[0]}@{record['artifact']['revision']}"
+        return Input(
+            pinned, f"hub-{version.kind}", Path(), version.fingerprint, revision=record["artifact"]["revision"]
+        )
+    refuse_damage(version.ref, record, workspace.root, workspace.hashes())
+    path = path_of(record, workspace.root)
+    run = run_of_output(path)
+    artifact = run.artifact() if run is not None else None
+    if artifact is not None and artifact.fingerprint == version.fingerprint:
+        return replace(artifact.as_input(ref), revision=version.ref)
+    return Input(ref, version.kind, path, version.fingerprint, revision=version.ref)
+
+
 def _listed(skipped: list[str]) -> str:
     older = len(skipped) - 3
     more = [f"and {older} older run{'s' if older > 1 else ''}"] if older > 0 else []
@@ -236,8 +261,8 @@ def _why_none(run: Run | None) -> str:
 
 
 def artifact_names(workspace: Workspace) -> dict[str, str]:
-    """Every `recipe.step@number` and its kind."""
-    found: dict[str, str] = {}
+    """Every `recipe.step@number` and every `name@version` of the registry, and their kinds."""
+    found: dict[str, str] = Registry(workspace).references()
     for recipe in workspace.recipes():
         for number in workspace.numbers(recipe):
             with contextlib.suppress(BurnishError):  # a broken record: suggestions need not be complete

@@ -140,7 +140,7 @@ def read_record(path: Path) -> dict[str, Any]:
 
     Errors: RunError `run.broken-record` with the file, the problem and the repair.
     """
-    text = _read_text(path)
+    text = read_text(path)
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
@@ -161,7 +161,7 @@ def read_record(path: Path) -> dict[str, Any]:
 
 def read_latest(path: Path) -> tuple[str, int]:
     """Recipe and number of the newest run, from latest.txt."""
-    match = _LATEST.fullmatch(_read_text(path))
+    match = _LATEST.fullmatch(read_text(path))
     if match is None:
         raise broken(path, "does not name a run such as my-recipe/3")
     return match[1], int(match[2])
@@ -227,18 +227,24 @@ def is_there(path: Path) -> bool:
     return True
 
 
-def _read_text(path: Path) -> str:
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise broken(path, "is a folder, not a file" if path.is_dir() else "is not a regular file")
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise broken(path, "is missing") from None
-    except OSError as error:
-        raise broken(path, f"cannot be read ({error.strerror})") from None
+def read_text(path: Path) -> str:
+    """The text of a record. RunError `run.broken-record` if it is missing, empty, no file, unreadable or not UTF-8."""
+    raw = read_raw(path)
     if not raw.strip():
         raise broken(path, "is empty")
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise broken(path, f"is not UTF-8 text (byte {error.start})") from None
+
+
+def read_raw(path: Path) -> bytes:
+    """The bytes of a regular file. RunError `run.broken-record` if there is none, or it is unreadable."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise broken(path, "is a folder, not a file" if path.is_dir() else "is not a regular file")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise broken(path, "is missing") from None
+    except OSError as error:
+        raise broken(path, f"cannot be read ({error.strerror})") from None

@@ -1,0 +1,177 @@
+"""The commands `register | list | show` of the registry, for one kind of artifact."""
+
+import time
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from burnish.cli import completion
+from burnish.cli.command import Command
+from burnish.cli.render import Output, cell, json_text, metrics_summary
+
+Version = Annotated[
+    str,
+    typer.Argument(help="name@3, name@latest, name@production or name@TAG.", autocompletion=completion.versions),
+]
+Because = Annotated[str, typer.Option(help="Why; it is kept in the history.")]
+Who = Annotated[str | None, typer.Option(help="Who does it. [BURNISH_AUTHOR, the author in Git, the system's user]")]
+
+
+def when(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def add(app: typer.Typer, kind: str) -> None:
+    """Add the commands to a group; `kind` is what they accept."""
+    one = f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+
+    @app.command(cls=Command, help=f"Register {one} as the next version of a name.")
+    def register(
+        ctx: typer.Context,
+        ref: Annotated[
+            str,
+            typer.Argument(
+                help="recipe.step@latest, a folder, or a hub name.",
+                autocompletion=completion.references,
+            ),
+        ],
+        name: Annotated[str, typer.Option(help="The name in the registry.", autocompletion=completion.entries)],
+        because: Because = "",
+        who: Who = None,
+    ) -> None:
+        from burnish.cli.stages import as_reference
+        from burnish.studio.registry import register as add_version
+
+        output: Output = ctx.obj
+        found = add_version(
+            as_reference(ref),
+            name=name,
+            because=because,
+            kind=kind,
+            who=who,
+            workspace=output.workspace,
+            say=output.warn,
+        )
+        if output.json:
+            return output.print_json(found)
+        done = "registered as" if found["new"] else "is registered already:"
+        output.console.print(f"{ref} {done} {found['name']}@{found['version']} ({found['stage']})", markup=False)
+        return None
+
+    @app.command("list", cls=Command, help=f"List the versions of {kind}s, the newest of each name first.")
+    def list_(
+        ctx: typer.Context,
+        name: Annotated[
+            str | None,
+            typer.Argument(
+                help="Only this name, with the versions that were removed.", autocompletion=completion.entries
+            ),
+        ] = None,
+    ) -> None:
+        from burnish.studio.registry import listing
+
+        output: Output = ctx.obj
+        rows = listing(name, kind=kind, workspace=output.workspace, say=output.warn)
+        for row in rows:
+            if row.get("damage"):
+                output.warn(f"the artifact of {row['ref']} ({row['path']}) is damaged: {row['damage']}")
+        if output.json:
+            return output.print_json(rows)
+        if not rows:
+            text = f"there are no {kind}s in the registry; register one: burnish {kind}s register REF --name NAME"
+            output.console.print(text)
+            return None
+        output.table("", ("version", "stage", "tags", "when", "who", "made by", "measures"), map(_row, rows))
+        return None
+
+    @app.command(cls=Command, help=f"Show a version of {one}: what it was made from, its evidence and its history.")
+    def show(ctx: typer.Context, version: Version) -> None:
+        from burnish.studio.registry import show as look
+
+        output: Output = ctx.obj
+        found = look(version, kind=kind, workspace=output.workspace)
+        if output.json:
+            return output.print_json(found)
+        output.table(f"{found['ref']}  {found['stage']}", ("", ""), list(_lines(found)))
+        return None
+
+
+def _row(row: dict[str, Any]) -> tuple[Any, ...]:
+    if "removed" in row:
+        removed = row["removed"]
+        return row["ref"], "removed", "", when(removed["at"]), removed["who"], "", removed["why"]
+    made = row["made_by"]
+    return (
+        row["ref"],
+        row["stage"],
+        ", ".join(row["tags"]),
+        when(row["at"]),
+        row["who"],
+        "" if made is None else f"{made['recipe']}/{made['number']}/{made['step']}",
+        f"damaged: {row['damage']}" if row["damage"] else metrics_summary(row["measures"]),
+    )
+
+
+def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What `show` prints, as (subject, text)."""
+    yield "kind", found["kind"]
+    if found["tags"]:
+        yield "tags", ", ".join(found["tags"])
+    yield "registered", f"{when(found['at'])} by {found['who']}{_reason(found['why'])}"
+    made = found.get("made_by")
+    if made:
+        yield "made by", f"{made['recipe']}/{made['number']}/{made['step']}, stage {made['stage']}"
+    yield "artifact", found["path"] or found["artifact"]["ref"]
+    if found["damage"]:
+        yield "damaged", found["damage"]
+    yield "fingerprint", found["fingerprint"]
+    yield "files", _files(found["files"], found["digest"])
+    base = found.get("base")
+    if base:
+        yield "base", f"{base['ref']} {base['revision']} ({_short(base['fingerprint'])})".replace("  ", " ")
+    for name in ("tokenizer", "template"):
+        if found.get(name):
+            yield name, found[name]
+    for source in found.get("data", ()):
+        yield "data", f"{source['ref']} ({source['kind']}, {_short(source['fingerprint'])})"
+    for key, value in found.get("settings", {}).items():
+        yield "setting", f"{key} = {json_text(value)}"
+    for key, value in found.get("measures", {}).items():
+        yield "measure", f"{key} = {cell(value) if isinstance(value, float) else json_text(value)}"
+    for change in found["history"]:
+        yield (
+            "history",
+            f"{when(change['at'])} {_change(change, found['version'])} by {change['who']}{_reason(change['why'])}",
+        )
+
+
+def _change(change: dict[str, Any], number: int) -> str:
+    match change["change"]:
+        case "promote" | "demote" if change["version"] != number:
+            return f"retired: version {change['version']} replaced it in {change['to']}"
+        case "promote" | "demote":
+            return f"{change['change']}d from {change['from']} to {change['to']}"
+        case "tag" | "untag":
+            return f"{'tagged' if change['change'] == 'tag' else 'tag removed:'} {change['tag']}"
+        case "register":
+            return "registered"
+        case kind:
+            return kind
+
+
+def _reason(why: str) -> str:
+    return f": {why}" if why else ""
+
+
+def _short(fingerprint: str) -> str:
+    return fingerprint[:12] or "no hash"
+
+
+def _files(files: dict[str, Any] | None, digest: str) -> str:
+    from burnish.core.files import file_size
+
+    if files is None:
+        return "on a hub"
+    size = sum(file["size"] for file in files.values())
+    return f"{len(files)} files, {file_size(size)}, manifest {digest[:12]}"

@@ -1,0 +1,1 @@
+"""The registry: named versions of adapters and models, their stages, tags and history, as files of the workspace."""

@@ -1,0 +1,166 @@
+"""The registry of a workspace: look up versions by reference, and change them, one process at a time for each name.
+
+registry/<name>/history.jsonl   every change (see `history.py`)
+registry/<name>/<number>.json   each version as it is now (see `entries.py`)
+registry/.locks/<name>.lock     held while a name is changed
+"""
+
+import contextlib
+import time
+from collections.abc import Container, Generator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from burnish.core.errors import AskError, BurnishError, RunError
+from burnish.core.naming import nearest
+from burnish.core.registry.entries import Entry, Version, read_entry, version_files, versions_of, write_files
+from burnish.core.registry.history import FILE, Change, Kind, append
+from burnish.core.registry.names import check_name, is_name, split_reference
+from burnish.core.runs.records import is_there
+from burnish.core.runs.workspace import Workspace
+
+_WAIT = 30.0
+"""Seconds to wait for another process that changes the same name; a change takes milliseconds."""
+
+
+@dataclass
+class Draft:
+    """An entry while its lock is held; `change` commits one change."""
+
+    folder: Path
+    entry: Entry
+    faults: list[str] = field(default_factory=list[str])
+    """Files that could not be written."""
+
+    @property
+    def next_number(self) -> int:
+        """The number of the next version: of none before, removed ones and leftover files included."""
+        return max((0, *self.entry.versions, *version_files(self.folder))) + 1
+
+    def change(self, kind: Kind, number: int, who: str, why: str = "", **details: Any) -> Version:
+        """Append a change to the history, then write the files of the versions. Returns the version."""
+        change = Change(change=kind, version=number, at=time.time(), who=who, why=why, details=details)
+        changes = (*self.entry.changes, change)
+        path = self.folder / FILE
+        versions = versions_of(self.entry.name, path, changes)  # refuses what could not be read again
+        last = append(path, change, self.entry.last)
+        self.entry = replace(self.entry, versions=versions, changes=changes, last=last)
+        self.faults += write_files(self.folder, self.entry)
+        return self.entry.versions[number]
+
+
+class Registry:
+    """Entries by name. Reading needs no lock: a history only grows, and what is read of it is a state that was."""
+
+    def __init__(self, workspace: Workspace):
+        self.workspace = workspace
+        self.folder = workspace.root / "registry"
+
+    def names(self) -> list[str]:
+        """The names that have a history or files of versions, damaged ones included."""
+        found: list[str] = []
+        if not self.folder.is_dir():
+            return found
+        for folder in self.folder.iterdir():
+            if is_name(folder.name) and folder.is_dir() and (is_there(folder / FILE) or version_files(folder)):
+                found.append(folder.name)
+        return sorted(found)
+
+    def entry(self, name: str) -> Entry:
+        """The entry of a name. Errors: AskError `ask.bad-reference`; RunError `run.broken-record`."""
+        names = self.names()
+        if name not in names:
+            hint = nearest(name, names) if names else "register one: `burnish adapters register REF --name NAME`"
+            raise AskError("ask.bad-reference", f"there is no '{name}' in the registry", hint)
+        return read_entry(self.folder / name)
+
+    def entries(self) -> tuple[list[Entry], list[BurnishError]]:
+        """Every entry, and an error for each that is damaged."""
+        found: list[Entry] = []
+        errors: list[BurnishError] = []
+        for name in self.names():
+            try:
+                found.append(read_entry(self.folder / name))
+            except BurnishError as error:
+                errors.append(error)
+        return found, errors
+
+    def version(self, ref: str) -> Version:
+        """`name@3`, `name@latest`, `name@production`, `name@TAG`; a name alone is its latest version."""
+        name, selector = split_reference(ref)
+        return self.entry(name).version(selector)
+
+    def references(self) -> dict[str, str]:
+        """Every reference that names one version, and its kind."""
+        found: dict[str, str] = {}
+        for entry in self.entries()[0]:
+            for version in entry.live.values():
+                stages = [other.stage for other in entry.live.values()]
+                alone = [version.stage] if stages.count(version.stage) == 1 else []
+                for selector in (str(version.number), "latest", *alone, *version.tags):
+                    found[f"{entry.name}@{selector}"] = version.kind
+        return found
+
+    @contextlib.contextmanager
+    def changing(self, name: str, *, new: bool = False) -> Generator[Draft]:
+        """Hold the lock of a name. With `new` the name need not exist.
+
+        Errors: AskError `ask.bad-reference` for an unknown name, `ask.wrong-value` for one that differs from another in
+        case only; RunError `run.busy` if another process holds the lock for long.
+        """
+        check_name(name)
+        if not new:
+            self.entry(name)
+        locks = self.folder / ".locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(locks / f"{name.lower()}.lock", timeout=_WAIT)
+        try:
+            lock.acquire()
+        except Timeout:
+            what = f"another process has been changing {name} for more than {_WAIT:.0f} s"
+            raise RunError("run.busy", what, f"wait, or end the process that holds {lock.lock_file}") from None
+        try:
+            other = next((other for other in self.names() if other.lower() == name.lower() and other != name), None)
+            if other is not None:
+                what = f"'{name}' and '{other}', which exists, differ in case only"
+                raise AskError("ask.wrong-value", what, f"use {other}, or another name")
+            folder = self.folder / name
+            folder.mkdir(exist_ok=True)
+            yield Draft(folder, read_entry(folder))
+        finally:
+            lock.release()
+
+    def register(
+        self,
+        name: str,
+        record: Mapping[str, Any],
+        who: str,
+        why: str = "",
+        *,
+        unusable: Container[int] = (),
+        **details: Any,
+    ) -> tuple[Version, bool]:
+        """Register a record as the next version, and True; the version of that fingerprint if there is one, and False.
+
+        Versions in `unusable`, whose artifacts are damaged, do not count. Errors: AskError `ask.wrong-kind` for a name
+        that holds the other kind; those of `changing`.
+        """
+        with self.changing(name, new=True) as draft:
+            refuse_other_kind(draft.entry, record["kind"])
+            for number, version in draft.entry.live.items():
+                if version.fingerprint == record["fingerprint"] and number not in unusable:
+                    return version, False
+            return draft.change("register", draft.next_number, who, why, record=dict(record), **details), True
+
+
+def refuse_other_kind(entry: Entry, kind: str) -> None:
+    """AskError `ask.wrong-kind` if the versions of a name are of another kind."""
+    if entry.kind not in ("", kind):
+        raise AskError(
+            "ask.wrong-kind",
+            f"'{entry.name}' holds {entry.kind}s, and this is {'an' if kind[0] in 'aeiou' else 'a'} {kind}",
+            "use another name: a name holds one kind",
+        )

@@ -1,0 +1,173 @@
+"""Register artifacts in the registry, list the versions, and show one."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from burnish.core.context import Input
+from burnish.core.errors import AskError, BurnishError
+from burnish.core.inputs.checks import check_input
+from burnish.core.inputs.references import check_kind, refuse_secret, resolve
+from burnish.core.registry.author import author
+from burnish.core.registry.description import damage_of, describe, path_of
+from burnish.core.registry.entries import Version
+from burnish.core.registry.names import KINDS, check_name
+from burnish.core.registry.registry import Registry, refuse_other_kind
+from burnish.core.runs.artifact import summary
+from burnish.core.runs.workspace import Workspace
+
+Notes = Callable[[str], None]
+
+
+def register(
+    ref: str,
+    *,
+    name: str,
+    because: str = "",
+    kind: str | None = None,
+    who: str | None = None,
+    workspace: Path | str | None = None,
+    say: Notes = lambda _: None,
+) -> dict[str, Any]:
+    """Register an artifact, a folder or a hub name as the next version of a name; returns the version.
+
+    What is registered already under that name is not registered again: `new` is False. `because` is kept.
+    Errors: AskError `ask.wrong-kind` for other kinds than adapters and models, or than `kind`; those of a reference.
+    """
+    place = Workspace.find(workspace)
+    check_name(name)
+    kinds = KINDS if kind is None else (kind,)
+    known = place.hashes()
+    value = resolve(ref, kinds, place, known, say)
+    check_kind(value, kinds, "the reference")
+    check_input(value, known)
+    return register_input(value, name, place, because=because, who=who, say=say)
+
+
+def register_input(
+    value: Input, name: str, place: Workspace, *, because: str = "", who: str | None = None, say: Notes = lambda _: None
+) -> dict[str, Any]:
+    """Register a resolved input that was checked."""
+    refuse_secret(because, "the reason", is_reference=False)
+    record, registry = describe(value, place.root), Registry(place)
+    unusable = _damaged_versions(registry, name, place)
+    version, new = registry.register(
+        name, record, who or author(place.root), because, unusable=[other.number for other in unusable]
+    )
+    for other in unusable:
+        if other.fingerprint == version.fingerprint and new:
+            say(f"the artifact of {other.ref} is damaged or missing: registered again as {version.ref}")
+    if not new and version.record["digest"] != record["digest"]:
+        say(
+            f"{version.ref} ({_path(version, place)}) has the same fingerprint and other files, and stays as it is: "
+            f"to register this one, remove {version.ref} first"
+        )
+    return {**version.as_dict(), "new": new, "path": str(_path(version, place))}
+
+
+def refuse_registration(name: str, kind: str, place: Workspace) -> None:
+    """Refuse what could not be registered under a name once it exists. Errors: those of `register`."""
+    registry = Registry(place)
+    if check_name(name) in registry.names():
+        refuse_other_kind(registry.entry(name), kind)
+
+
+def _damaged_versions(registry: Registry, name: str, place: Workspace) -> list[Version]:
+    if name not in registry.names():
+        return []
+    known = place.hashes()
+    return [v for v in registry.entry(name).live.values() if damage_of(v.record, place.root, known)]
+
+
+def listing(
+    name: str | None = None,
+    *,
+    kind: str | None = None,
+    workspace: Path | str | None = None,
+    say: Notes = lambda _: None,
+) -> list[dict[str, Any]]:
+    """A row for each version, the newest of each name first; of one name, also those that were removed.
+
+    Damaged names are reported to `say`. Errors: AskError `ask.bad-reference` for an unknown name.
+    """
+    place = Workspace.find(workspace)
+    place.refuse_missing()
+    registry, known = Registry(place), place.hashes()
+    if name is not None:
+        entries, errors = [registry.entry(name)], list[BurnishError]()
+        refuse_kind(entries[0].kind, kind, name)
+    else:
+        entries, errors = registry.entries()
+    for error in errors:
+        say(f"{error.what}; {error.fix}")
+    rows: list[dict[str, Any]] = []
+    for entry in entries:
+        for fault in entry.faults:
+            say(f"{fault}; burnish reindex writes it again")
+        if kind is None or entry.kind == kind:
+            chosen = entry.versions if name is not None else entry.live
+            rows += [_row(chosen[number], place, known) for number in sorted(chosen, reverse=True)]
+    return rows
+
+
+def _row(version: Version, place: Workspace, known: dict[str, Any]) -> dict[str, Any]:
+    if version.removed is not None:
+        return {**version.as_dict(), "ref": version.ref, "kind": version.kind}
+    damage = damage_of(version.record, place.root, known)
+    files = version.record["files"]
+    return {
+        "ref": version.ref,
+        "name": version.name,
+        "version": version.number,
+        "kind": version.kind,
+        "stage": version.stage,
+        "tags": list(version.tags),
+        "at": version.registered.at,
+        "who": version.registered.who,
+        "why": version.registered.why,
+        "fingerprint": version.fingerprint,
+        "made_by": version.record.get("made_by"),
+        "base": version.record.get("base"),
+        "bytes": None if files is None else sum(file["size"] for file in files.values()),
+        "path": str(_path(version, place)),
+        "measures": version.record.get("measures", {}),
+        "damage": summary(damage) if damage else "",
+    }
+
+
+def show(ref: str, *, kind: str | None = None, workspace: Path | str | None = None) -> dict[str, Any]:
+    """Everything known of one version: its record, stage, tags, history, and whether its artifact is whole.
+
+    Errors: AskError `ask.bad-reference`, `ask.wrong-kind`; RunError `run.broken-record`.
+    """
+    place = Workspace.find(workspace)
+    registry = Registry(place)
+    version = registry.version(ref)
+    refuse_kind(version.kind, kind, version.ref)
+    damage = damage_of(version.record, place.root, place.hashes())
+    history = [
+        {**change.model_dump(exclude={"previous", "sha256", "details"}), **_details(change.details)}
+        for change in registry.entry(version.name).changes
+        if change.version == version.number or version.number in change.details.get("displaced", ())
+    ]
+    return {
+        **version.as_dict(),
+        "ref": version.ref,
+        "path": str(_path(version, place)),
+        "damage": summary(damage, most=20) if damage else "",
+        "history": history,
+    }
+
+
+def refuse_kind(found: str, wanted: str | None, ref: str) -> None:
+    """AskError `ask.wrong-kind` if `burnish adapters` is called for a model, or the other way round."""
+    if wanted is not None and found != wanted:
+        raise AskError("ask.wrong-kind", f"{ref} is of kind {found}", f"use `burnish {found}s`")
+
+
+def _details(details: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in details.items() if key != "record"}
+
+
+def _path(version: Version, place: Workspace) -> Path | str:
+    return "" if version.record["files"] is None else path_of(version.record, place.root)
