@@ -184,7 +184,7 @@ def test_perplexity_equals_that_of_transformers(tmp_path: Path, base_model: Path
 def test_an_empty_list_of_scorers_generates_nothing(
     tmp_path: Path, base_model: Path, make_dataset: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("burnish.stages.evals.evaluate.TransformersEngine", None)
+    monkeypatch.setattr("burnish.stages.evals.measuring.TransformersEngine", None)
     measures, _, events = evaluate(tmp_path, base_model, make_dataset(test=yes_rows(2)), scorers=[])
     assert set(measures) == {"rows", "perplexity", "bits_per_byte"}
     assert not any(isinstance(event, Progress) and "answers" in event.phase for event in events)

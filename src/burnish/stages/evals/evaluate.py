@@ -6,37 +6,28 @@ base is loaded once: the base is the same model with the adapter switched off.
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import torch
+from typing import Any
 
 from burnish.core.context import Context, Input, Outcome
-from burnish.core.errors import AskError, RunError
-from burnish.core.events import Chosen, Note, Progress, Table
+from burnish.core.errors import AskError
+from burnish.core.events import Note, Table
 from burnish.core.files import jsonable, write_json
 from burnish.evals.chart import draw_scores
-from burnish.evals.measure import Item, answer_rows, measure_likelihoods
+from burnish.evals.measure import Item
 from burnish.evals.report import Sample, item_lines, measures, metrics, table, tag_table, unpaired, unscored
-from burnish.evals.scoring.scorers import Row, Scorer, ToolCalls, build_scorers
+from burnish.evals.scoring.scorers import Row, ToolCalls
 from burnish.models.adapters.config import read_adapter_config
 from burnish.models.adapters.new_tokens import tokens_of
 from burnish.models.bases import base_of, is_adapter
-from burnish.models.device import inference_dtype, pick_device, use_threads
-from burnish.models.engines.transformers import TransformersEngine
-from burnish.models.engines.ways import context_of
 from burnish.models.load import load_model
 from burnish.models.quantization.layers import report
-from burnish.specs.evals import EvaluateSpec, GenerationSpec
-from burnish.specs.tokens import RenderSpec, TrainOn
+from burnish.specs.evals import EvaluateSpec
+from burnish.stages.evals.measuring import Measuring, measured
 from burnish.stages.models.answering import count_alike, requested_rows, tokenizers_of
-from burnish.tokens.rendering.renderer import Renderer
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 Source = Input | Path
 _FEW_ROWS, _FEW_SHARE = 20, 0.05
@@ -53,15 +44,16 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
     RunError `run.interrupted`.
     """
     plan = _plan(spec, ctx)
+    measuring = plan.measuring
     ctx.check_settings()
     tokenizers = tokenizers_of([plan.model, *([] if plan.base is None else [plan.base])], ctx)
-    if plan.learned is not None and not count_alike(tokenizers[0], tokenizers[-1]):
+    if measuring.learned is not None and not count_alike(tokenizers[0], tokenizers[-1]):
         text = "the models have other tokens or templates, and perplexity depends on them: compare bits_per_byte"
         ctx.emit(Note(level="warning", text=text))
-    model: Any = load_model(plan.model, dtype=plan.dtype, device=plan.device)
+    model: Any = load_model(plan.model, dtype=measuring.dtype, device=measuring.device)
     for note in report(model):
         ctx.emit(note)
-    ours = _measure(plan, ctx, model, tokenizers[0], "")
+    ours = measured(measuring, plan.rows, ctx, model, tokenizers[0], "")
     theirs: list[Item] | None = None
     if plan.base is not None:
         off: AbstractContextManager[Any] = nullcontext()
@@ -69,9 +61,9 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
             off = model.disable_adapter()
         else:
             del model
-            model = load_model(plan.base, dtype=plan.dtype, device=plan.device)
+            model = load_model(plan.base, dtype=measuring.dtype, device=measuring.device)
         with off:
-            theirs = _measure(plan, ctx, model, tokenizers[1], f"{plan.base_name}: ")
+            theirs = measured(measuring, plan.rows, ctx, model, tokenizers[1], f"{plan.base_name}: ")
     sample = Sample(plan.rows, ours, theirs, plan.confidence, plan.seed)
     return Outcome("evaluation", _report(plan, ctx, sample))
 
@@ -87,34 +79,19 @@ class _Plan:
     base_name: str
     """The displayed name of the model that is compared with."""
     title: str
-    device: torch.device
-    dtype: torch.dtype | None
-    scorers: Sequence[Scorer]
-    generation: GenerationSpec | None
-    """None: nothing is generated."""
-    learned: tuple[TrainOn, int] | None
-    """Which turns perplexity is measured on, and the longest row; None: it is not measured."""
-    date: str
-    """What the chat template prints as the date."""
+    measuring: Measuring
     confidence: float
     seed: int
 
 
 def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
-    if not spec.scorers and not spec.perplexity:
-        raise AskError(
-            "ask.nothing-to-do",
-            "scorers is empty and perplexity is off: nothing would be measured",
-            "name a scorer, or set perplexity: true",
-        )
+    measuring = Measuring.of(spec, ctx)
     model, under_adapter = ctx.input("model"), spec.compare_with == "base"
     base: Source | None = None
     if under_adapter:
         base = _base_under(model)
     elif spec.compare_with is not None:
         base = ctx.input("compare_with")
-    use_threads(spec.threads)
-    device = pick_device(spec.device)
     return _Plan(
         rows=requested_rows(spec, ctx),
         model=model,
@@ -122,12 +99,7 @@ def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
         base_is_under_adapter=under_adapter and not tokens_of(read_adapter_config(model.path)),  # it may add rows
         base_name=short_name(spec.compare_with or "base"),
         title=spec.model if spec.compare_with is None else f"{spec.model} against {spec.compare_with}",
-        device=device,
-        dtype=_dtype(spec, device, ctx),
-        scorers=build_scorers(spec.scorers),
-        generation=_generation(spec.generation) if spec.scorers else None,
-        learned=(spec.train_on, spec.max_length) if spec.perplexity else None,
-        date=spec.date,
+        measuring=measuring,
         confidence=spec.confidence,
         seed=spec.seed,
     )
@@ -150,64 +122,6 @@ def _base_under(model: Input) -> Source:
     return base_of(model)
 
 
-def _dtype(spec: EvaluateSpec, device: torch.device, ctx: Context) -> torch.dtype | None:
-    """None keeps the dtype of the files."""
-    if spec.dtype != "auto":
-        return getattr(torch, spec.dtype)
-    dtype = inference_dtype(device)
-    if dtype is not None:
-        reason = "a CPU computes it faster and more exactly than bfloat16"
-        ctx.emit(Chosen(field="dtype", value=str(dtype).removeprefix("torch."), reason=reason))
-    return dtype
-
-
-def _generation(spec: GenerationSpec) -> GenerationSpec:
-    """The settings in effect: without sampling, those of sampling have none."""
-    acting: dict[str, Any] = {
-        "max_new_tokens": spec.max_new_tokens,
-        "temperature": spec.temperature,
-        "batch_size": spec.batch_size,
-    }
-    if spec.temperature > 0:
-        acting |= {"top_p": spec.top_p, "top_k": spec.top_k, "seed": spec.seed}
-    return GenerationSpec(**acting)
-
-
-def _measure(plan: _Plan, ctx: Context, model: Any, tokenizer: "PreTrainedTokenizerBase", name: str) -> list[Item]:
-    """One model on all rows; `name` stands before its phases."""
-    items, tick = [Item() for _ in plan.rows], _tick(ctx, name)
-    context = context_of(model)
-    if plan.learned is not None:
-        train_on, longest = plan.learned[0], min(plan.learned[1], context)
-        measure_likelihoods(
-            model, tokenizer, plan.rows, items, train_on=train_on, max_length=longest, date=plan.date, tick=tick
-        )
-        too_long = sum(item.too_long for item in items)
-        if too_long:
-            text = f"{name}{too_long} rows have more than {longest} tokens and are left out of perplexity"
-            ctx.emit(Note(level="warning", text=text))
-    if plan.generation is not None:
-        engine = TransformersEngine(model, tokenizer, ctx.emit)
-        renderer = Renderer(tokenizer, RenderSpec(date=plan.date))
-        answer_rows(engine, renderer, plan.rows, items, plan.scorers, plan.generation, context=context, tick=tick)
-    return items
-
-
-def _tick(ctx: Context, name: str) -> Callable[[str, int, int], None]:
-    """Reports the progress of a phase, and ends the run when a stop is requested."""
-
-    def tick(phase: str, done: int, total: int) -> None:
-        ctx.emit(Progress(phase=f"{name}{phase}", done=done, total=total))
-        if ctx.stopping:
-            raise RunError(
-                "run.interrupted",
-                f"the evaluation was stopped at {name}{phase}, row {done} of {total}",
-                "run it again: it starts from the first row",
-            )
-
-    return tick
-
-
 def _report(plan: _Plan, ctx: Context, sample: Sample) -> dict[str, Any]:
     """Write and report the results; return the measures."""
     found = metrics(sample)
@@ -215,7 +129,7 @@ def _report(plan: _Plan, ctx: Context, sample: Sample) -> dict[str, Any]:
     with (ctx.out / "items.jsonl").open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(jsonable(line), ensure_ascii=False) + "\n" for line in item_lines(sample))
     draw_scores(found, plan.title, ctx.out / "scores.png", plan.base_name)
-    for scorer in plan.scorers:
+    for scorer in plan.measuring.scorers:
         for why, rows in unscored(sample, scorer.name).items():
             ctx.emit(Note(level="warning", text=f"{scorer.name}: {rows} of {len(sample.rows)} rows not scored: {why}"))
     for name, rows in unpaired(found).items():
@@ -237,7 +151,7 @@ def _report(plan: _Plan, ctx: Context, sample: Sample) -> dict[str, Any]:
 
 def _warn_of_few_calls(plan: _Plan, ctx: Context, found: dict[str, Any]) -> None:
     """Warn when few of the rows that offer tools expect a call: the score then says little."""
-    for scorer in plan.scorers:
+    for scorer in plan.measuring.scorers:
         if not isinstance(scorer, ToolCalls):
             continue
         scored = found["scores"].get(scorer.name, {"model": {"n": 0}})["model"]["n"]

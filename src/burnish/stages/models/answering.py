@@ -1,4 +1,4 @@
-"""What `evaluate` and `generate` share: the rows to answer, and the tokenizers of one or two models."""
+"""What `evaluate`, `compare` and `generate` share: the rows to answer, and the tokenizers of one or two models."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -12,7 +12,7 @@ from burnish.data.dataset import is_prepared, open_rows
 from burnish.evals.measure import as_chat
 from burnish.evals.scoring.scorers import Row
 from burnish.models.bases import tokenizer_folder
-from burnish.specs.evals import EvaluateSpec
+from burnish.specs.evals import MeasuringSpec
 from burnish.specs.models import GenerateSpec
 from burnish.tokens.load import load_tokenizer
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-def requested_rows(spec: EvaluateSpec | GenerateSpec, ctx: Context) -> list[Row]:
+def requested_rows(spec: MeasuringSpec | GenerateSpec, ctx: Context) -> list[Row]:
     """The split's rows, or all of a file's, each with the reference answer as its last turn.
 
     Errors: DataError `data.empty`, and those of reading the rows.

@@ -1,0 +1,123 @@
+"""Measure one model on rows, with the settings that `evaluate` and `compare` share."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from burnish.core.context import Context
+from burnish.core.errors import AskError, RunError
+from burnish.core.events import Chosen, Note, Progress
+from burnish.evals.measure import Item, answer_rows, measure_likelihoods
+from burnish.evals.scoring.scorers import Row, Scorer, build_scorers
+from burnish.models.device import inference_dtype, pick_device, use_threads
+from burnish.models.engines.transformers import TransformersEngine
+from burnish.models.engines.ways import context_of
+from burnish.specs.evals import GenerationSpec, MeasuringSpec
+from burnish.specs.tokens import RenderSpec, TrainOn
+from burnish.tokens.rendering.renderer import Renderer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How a model is measured, with every setting read."""
+
+    device: torch.device
+    dtype: torch.dtype | None
+    scorers: Sequence[Scorer]
+    generation: GenerationSpec | None
+    """None: nothing is generated."""
+    learned: tuple[TrainOn, int] | None
+    """Which turns perplexity is measured on, and the longest row; None: it is not measured."""
+    date: str
+    """What the chat template prints as the date."""
+
+    @classmethod
+    def of(cls, spec: MeasuringSpec, ctx: Context) -> "Measuring":
+        """Errors: AskError `ask.nothing-to-do`."""
+        if not spec.scorers and not spec.perplexity:
+            raise AskError(
+                "ask.nothing-to-do",
+                "scorers is empty and perplexity is off: nothing would be measured",
+                "name a scorer, or set perplexity: true",
+            )
+        use_threads(spec.threads)
+        device = pick_device(spec.device)
+        return cls(
+            device=device,
+            dtype=_dtype(spec, device, ctx),
+            scorers=build_scorers(spec.scorers),
+            generation=_generation(spec.generation) if spec.scorers else None,
+            learned=(spec.train_on, spec.max_length) if spec.perplexity else None,
+            date=spec.date,
+        )
+
+
+def measured(
+    measuring: Measuring,
+    rows: Sequence[Row],
+    ctx: Context,
+    model: Any,
+    tokenizer: "PreTrainedTokenizerBase",
+    name: str,
+) -> list[Item]:
+    """One model on all rows; `name` stands before its phases."""
+    items, tick = [Item() for _ in rows], tick_of(ctx, name)
+    context = context_of(model)
+    if measuring.learned is not None:
+        train_on, longest = measuring.learned[0], min(measuring.learned[1], context)
+        measure_likelihoods(
+            model, tokenizer, rows, items, train_on=train_on, max_length=longest, date=measuring.date, tick=tick
+        )
+        too_long = sum(item.too_long for item in items)
+        if too_long:
+            text = f"{name}{too_long} rows have more than {longest} tokens and are left out of perplexity"
+            ctx.emit(Note(level="warning", text=text))
+    if measuring.generation is not None:
+        engine = TransformersEngine(model, tokenizer, ctx.emit)
+        renderer = Renderer(tokenizer, RenderSpec(date=measuring.date))
+        scorers, generation = measuring.scorers, measuring.generation
+        answer_rows(engine, renderer, rows, items, scorers, generation, context=context, tick=tick)
+    return items
+
+
+def tick_of(ctx: Context, name: str) -> Callable[[str, int, int], None]:
+    """Reports the progress of a phase, and ends the run when a stop is requested."""
+
+    def tick(phase: str, done: int, total: int) -> None:
+        ctx.emit(Progress(phase=f"{name}{phase}", done=done, total=total))
+        if ctx.stopping:
+            raise RunError(
+                "run.interrupted",
+                f"the evaluation was stopped at {name}{phase}, row {done} of {total}",
+                "run it again: it starts from the first row",
+            )
+
+    return tick
+
+
+def _dtype(spec: MeasuringSpec, device: torch.device, ctx: Context) -> torch.dtype | None:
+    """None keeps the dtype of the files."""
+    if spec.dtype != "auto":
+        return getattr(torch, spec.dtype)
+    dtype = inference_dtype(device)
+    if dtype is not None:
+        reason = "a CPU computes it faster and more exactly than bfloat16"
+        ctx.emit(Chosen(field="dtype", value=str(dtype).removeprefix("torch."), reason=reason))
+    return dtype
+
+
+def _generation(spec: GenerationSpec) -> GenerationSpec:
+    """The settings in effect: without sampling, those of sampling have none."""
+    acting: dict[str, Any] = {
+        "max_new_tokens": spec.max_new_tokens,
+        "temperature": spec.temperature,
+        "batch_size": spec.batch_size,
+    }
+    if spec.temperature > 0:
+        acting |= {"top_p": spec.top_p, "top_k": spec.top_k, "seed": spec.seed}
+    return GenerationSpec(**acting)
