@@ -132,12 +132,16 @@ def tiny_model(
 class ChatServer:
     """A local HTTP server that speaks the chat-completions protocol, for tests of judges and other endpoints.
 
-    `answer` maps a request's JSON to the reply's text. `faults` are consumed first, one per request: a status, or
-    "reset", "half", "garbage", "empty", "slow", "drip" or "not-a-chat". `seen` lists the requests, `keys` the keys.
+    `answer` maps a request's JSON to the reply's text, or to a whole message; `usage` to the tokens that are charged.
+    `faults` are consumed first, one per request: a status, or "reset", "half", "garbage", "empty", "slow", "drip" or
+    "not-a-chat". `seen` lists the requests, `keys` the keys, `charged` the usage of the replies that were sent, whole
+    or not.
     """
 
-    def __init__(self, answer: Callable[[dict[str, Any]], str] = lambda request: "Score: 10"):
+    def __init__(self, answer: Callable[[dict[str, Any]], str | dict[str, Any]] = lambda request: "Score: 10"):
         self.answer = answer
+        self.usage: Callable[[dict[str, Any]], dict[str, int]] = lambda request: {"total_tokens": 10}
+        self.charged: list[dict[str, int]] = []
         self.faults: list[int | str] = []
         self.headers: dict[str, str] = {}
         self.finish_reason = "stop"
@@ -190,13 +194,16 @@ class ChatServer:
             self.keys.append(handler.headers["Authorization"])
             fault = self.faults.pop(0) if self.faults else None
         choice = {"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": self.finish_reason}
-        body: dict[str, Any] = {"choices": [choice], "usage": {"total_tokens": 10}}
+        body: dict[str, Any] = {"choices": [choice], "usage": self.usage(request)}
         if isinstance(fault, int):
             body = {"error": {"message": f"fault {fault}"}}
         elif fault == "not-a-chat":
             body = {"hello": "world"}
         else:
-            choice["message"]["content"] = self.answer(request)
+            answer = self.answer(request)
+            choice["message"] |= answer if isinstance(answer, dict) else {"content": answer}
+            with self._lock:
+                self.charged.append(body["usage"])
         text = "<html>oops" if fault == "garbage" else "" if fault == "empty" else json.dumps(body)
         data = text.encode()
         if fault == "reset":

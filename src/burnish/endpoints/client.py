@@ -5,24 +5,32 @@ import http.client
 import json
 import os
 import random
+import socket
 import threading
 import time
+import urllib.error
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from burnish.core.context import StopRequestedError, wait_for
-from burnish.core.errors import AskError, BurnishError, MachineError, RunError
+from burnish.core.errors import AskError, MachineError, RunError
 from burnish.core.faults import reason
 from burnish.core.printable import encodable
 from burnish.endpoints.post import Posted, post_json
-from burnish.endpoints.replies import CallCount, ReplyCache, key_of
-from burnish.specs.endpoints import EndpointSpec
+from burnish.endpoints.replies import ReplyCache, key_of
+from burnish.endpoints.spending import Limits, Spending, Usage
+from burnish.specs.endpoints import EndpointSpec, longest_reply
 
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504, 529)
+_UNSENT = (ConnectionRefusedError, socket.gaierror)
+"""Errors before anything is sent, so that nothing is charged."""
+_TEMPLATE_TOKENS, _TURN_TOKENS = 64, 16
+"""Tokens that a chat template may add to a conversation and to each of its turns."""
 _LONGEST_WAIT = 120.0
 _LAST_SECONDS = 1.0
 """The time that requests under way have left to be answered once a stop is requested: their replies are paid for."""
@@ -37,12 +45,33 @@ class Reply:
     text: str
     finish_reason: str
     is_cached: bool = False
+    refusal: str = ""
+    """What the model says instead of a text, where the endpoint marks that."""
+    usage: Usage | None = None
+    """Tokens as the endpoint counted them, also of a cached reply; None if it did not."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A conversation to answer. Equal requests with different `repeat` get replies of their own."""
+
+    messages: Messages
+    fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Fields of this request beside those of the settings, such as `seed`."""
+    repeat: int = 0
+
+
+class NoAnswerError(MachineError):
+    """A request without an answer. `status` is that of a refusal, else 0; `was_sent` is False if others failed."""
+
+    status = 0
+    was_sent = True
 
 
 class Endpoint:
     """One model of an endpoint. `counts` has the replies `requested`, those `cached`, and the `retries`.
 
-    `cache` is a folder shared by all runs; `calls` a file of the run that counts requests across its attempts.
+    `cache` is a folder shared by all runs; `spending` a file of the run that counts across its attempts.
     `is_stopping` returns True once the run is requested to stop.
     Errors: AskError `ask.missing-key` if the variable with the API key is not set.
     """
@@ -51,16 +80,17 @@ class Endpoint:
         self,
         spec: EndpointSpec,
         cache: Path | None = None,
-        calls: Path | None = None,
+        spending: Path | None = None,
         is_stopping: Callable[[], bool] = lambda: False,
     ):
         self.name = f"{spec.model} at {spec.url}"
         self.counts: Counter[str] = Counter()
         self._cache = None if cache is None else ReplyCache(cache)
-        self._calls = CallCount(calls)
+        self.spending = Spending(spending, _limits(spec))
         self._url = f"{spec.url}/chat/completions"
         self._timeout, self._retries, self._backoff = spec.timeout, spec.retries, spec.backoff
-        self._concurrency, self._max_calls, self._max_tokens = spec.concurrency, spec.max_calls, spec.max_cost_tokens
+        self._concurrency = spec.concurrency
+        self._longest_reply = longest_reply(spec.max_tokens, spec.parameters) or 0
         self._fixed: dict[str, Any] = {"model": spec.model, "temperature": spec.temperature, **spec.parameters}
         if spec.max_tokens is not None:
             self._fixed["max_tokens"] = spec.max_tokens
@@ -70,30 +100,44 @@ class Endpoint:
         self._headers = _authorization(spec.api_key_env)
 
     def reply_to(self, conversations: Sequence[Messages]) -> list[Reply]:
-        """A reply to each conversation, in order. Equal conversations are sent once.
+        """A reply to each conversation, in order. Equal conversations are sent once. Errors: those of `answers`."""
+        found = self.answers([Request(messages) for messages in conversations])
+        return [reply for reply in found if isinstance(reply, Reply)]
 
-        Errors: MachineError `machine.no-answer` after the last retry, or if the endpoint refuses the request;
+    def answers(
+        self,
+        requests: Sequence[Request],
+        keeps: Callable[[NoAnswerError], bool] = lambda _: False,
+        tick: Callable[[int, int], None] = lambda done, total: None,
+    ) -> list[Reply | NoAnswerError]:
+        """A reply to each request, in order. Equal requests are sent once.
+
+        `keeps` selects the failures that are returned in place of a reply; `tick` gets (requests done, total).
+        Errors: NoAnswerError `machine.no-answer` after the last retry, or if the endpoint refuses the request;
         RunError `run.call-limit`. The first one in time stops the requests that have not been sent, and is raised.
         StopRequestedError if a stop is requested; those under way are ended.
         """
-        requests = [self._request(messages) for messages in conversations]
-        keys = [key_of(self._url, request) for request in requests]
+        keys = [self.key(request) for request in requests]
         waiting = dict(zip(keys, requests, strict=True))
         self._stop.clear()
         self._abort.clear()
         with ThreadPoolExecutor(self._concurrency) as pool:
-            futures = {key: pool.submit(self._reply, key, request) for key, request in waiting.items()}
-            failed: list[Future[Reply]] = []
+            futures = {key: pool.submit(self._kept, key, request, keeps) for key, request in waiting.items()}
+            failed: list[Future[Reply | NoAnswerError]] = []
 
-            def stop_at_failure(future: Future[Reply]) -> None:
+            def stop_at_failure(future: Future[Reply | NoAnswerError]) -> None:
                 if not future.cancelled() and future.exception() is not None:
                     failed.append(future)
                     self._stop.set()
 
+            def is_stopping() -> bool:
+                tick(sum(future.done() for future in futures.values()), len(futures))
+                return self._is_stopping()
+
             try:
                 for future in futures.values():
                     future.add_done_callback(stop_at_failure)  # runs before its thread takes the next request
-                wait_for(futures.values(), self._is_stopping)
+                wait_for(futures.values(), is_stopping)
             except StopRequestedError:
                 self._stop.set()
                 wait([future for future in futures.values() if not future.cancel()], _LAST_SECONDS)
@@ -106,12 +150,26 @@ class Endpoint:
                 pool.shutdown(cancel_futures=True)
         if failed:
             failed[0].result()
+        tick(len(futures), len(futures))
         return [futures[key].result() for key in keys]
+
+    def key(self, request: Request) -> str:
+        """The name of the reply in the cache."""
+        body = self._body(request)
+        return key_of(self._url, body if request.repeat == 0 else {**body, "repeat": request.repeat})
+
+    def is_cached(self, request: Request) -> bool:
+        """Whether a reply is in the cache; it is checked when it is read."""
+        return self._cache is not None and self._cache.has(self.key(request))
+
+    def most_of(self, messages: Messages, fields: Mapping[str, Any] = MappingProxyType({})) -> Usage:
+        """The most tokens that a request can use: a token has at least one byte of the text."""
+        return self._most(self._body(Request(messages, fields)))
 
     @property
     def calls(self) -> int:
         """Requests sent so far, retries included."""
-        return self._calls.calls
+        return self.spending.calls
 
     @property
     def damaged(self) -> int:
@@ -120,27 +178,39 @@ class Endpoint:
 
     @property
     def tokens(self) -> int:
-        """Tokens of prompts and replies, as the endpoint counts them."""
-        return self._calls.tokens
+        """Tokens of prompts and replies, as the endpoint counts them; those of lost replies at the most."""
+        return self.spending.used.total
 
     def close(self) -> None:
         """End the waits before retries."""
         self._stop.set()
 
-    def _request(self, messages: Messages) -> dict[str, Any]:
-        return {**self._fixed, "messages": [dict(message) for message in messages]}
+    def _body(self, request: Request) -> dict[str, Any]:
+        return {**self._fixed, **request.fields, "messages": [dict(message) for message in request.messages]}
+
+    def _most(self, body: Mapping[str, Any]) -> Usage:
+        size = len(json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        return Usage(size + _TEMPLATE_TOKENS + _TURN_TOKENS * len(body["messages"]), self._longest_reply)
 
     def _count(self, name: str) -> None:
         with self._lock:
             self.counts[name] += 1
 
-    def _reply(self, key: str, request: dict[str, Any]) -> Reply:
+    def _kept(self, key: str, request: Request, keeps: Callable[[NoAnswerError], bool]) -> Reply | NoAnswerError:
+        try:
+            return self._reply(key, request)
+        except NoAnswerError as error:
+            if error.was_sent and keeps(error):
+                return error
+            raise
+
+    def _reply(self, key: str, request: Request) -> Reply:
         self._count("requested")
         stored = None if self._cache is None else self._cache.get(key)
         if stored is not None and (reply := _reply_in(stored)) is not None:
             self._count("cached")
-            return Reply(reply.text, reply.finish_reason, is_cached=True)
-        body = self._ask(key, request)
+            return replace(reply, is_cached=True)
+        body = self._ask(key, self._body(request))
         if self._cache is not None:
             self._cache.put(key, body)
         reply = _reply_in(body)
@@ -150,45 +220,64 @@ class Endpoint:
     def _ask(self, key: str, request: dict[str, Any]) -> dict[str, Any]:
         """The body of a complete reply, after retries."""
         content = json.dumps(request, ensure_ascii=True).encode("ascii")
-        jitter = random.Random(key)
+        most, jitter = self._most(request), random.Random(key)
         problem, wait = "", 0.0
         for attempt in range(self._retries + 1):
             if attempt:
                 self._count("retries")
                 self._stop.wait(max(wait, self._backoff * 2 ** (attempt - 1) * (1 + jitter.random() / 4)))
-            if self._stop.is_set():
-                raise self._failed("was not sent, because another request failed or the run stops")
-            if limit := self._calls.book(self._max_calls, self._max_tokens):
-                raise RunError(
-                    "run.call-limit",
-                    f"{self.name}: the limit is reached ({limit}, {self.calls:,} calls)",
-                    "raise the limit and run it again: it resumes, and replies in the cache are not requested again",
-                )
+            booked = self._book(most)
             wait = 0.0
             try:
                 posted = post_json(self._url, content, self._headers, self._timeout, self._abort)
             except (OSError, http.client.HTTPException) as error:
+                self.spending.settle(booked, Usage() if _is_unsent(error) else None)
                 problem = f"{type(error).__name__}: {reason(error)}"
                 continue
-            self._spend(posted)
+            self.spending.settle(booked, self._used(posted))
             if posted.status == 200 and posted.body is not None and _reply_in(posted.body) is not None:
                 return posted.body
             problem = _problem(posted)
             if posted.status != 200 and posted.status not in _TRANSIENT:
-                raise self._failed(f"refuses the request: {problem}")
+                raise self._failed(f"refuses the request: {problem}", posted.status)
             wait = _retry_after(posted.headers)
         tries = self._retries + 1
         raise self._failed(f"gave no answer in {tries} attempt{'' if tries == 1 else 's'}; the last one: {problem}")
 
-    def _spend(self, posted: Posted) -> None:
-        usage = posted.body.get("usage") if posted.body else None
-        tokens = usage.get("total_tokens") if isinstance(usage, dict) else None
-        if isinstance(tokens, int) and not isinstance(tokens, bool) and tokens > 0:
-            self._calls.spend(tokens)
+    def _book(self, most: Usage) -> int:
+        """The number of a booking. Errors: NoAnswerError if the run stops; RunError `run.call-limit`."""
+        booked = "" if self._stop.is_set() else self.spending.reserve(most, self._stop.is_set)
+        if isinstance(booked, int):
+            return booked
+        if self._stop.is_set():
+            error = self._failed("was not sent, because another request failed or the run stops")
+            error.was_sent = False
+            raise error
+        raise RunError(
+            "run.call-limit",
+            f"{self.name}: the limit is reached ({booked}; {self.calls:,} calls)",
+            "raise the limit and run it again: it resumes, and replies in the cache are not requested again",
+        )
 
-    def _failed(self, what: str) -> BurnishError:
+    def _used(self, posted: Posted) -> Usage | None:
+        """What a reply cost: nothing for an error without a count, unknown for an answer without one."""
+        used = usage_in(posted.body or {})
+        return Usage() if used is None and posted.status != 200 else used
+
+    def _failed(self, what: str, status: int = 0) -> NoAnswerError:
         fix = "check the address, the model's name and the key (api_key_env), or raise retries, backoff or timeout"
-        return MachineError("machine.no-answer", f"{self.name} {what}", fix)
+        error = NoAnswerError("machine.no-answer", f"{self.name} {what}", fix)
+        error.status = status
+        return error
+
+
+def _limits(spec: EndpointSpec) -> Limits:
+    prompt, reply = (0.0, 0.0) if spec.price is None else (spec.price.input, spec.price.output)
+    return Limits(spec.max_calls, spec.max_cost_tokens, spec.max_cost, prompt, reply)
+
+
+def _is_unsent(error: Exception) -> bool:
+    return isinstance(getattr(error, "reason", error) if isinstance(error, urllib.error.URLError) else error, _UNSENT)
 
 
 def _authorization(variable: str | None) -> dict[str, str]:
@@ -220,7 +309,22 @@ def _reply_in(body: Mapping[str, Any]) -> Reply | None:
     content = message.get("content")
     if content is not None and not isinstance(content, str):
         return None
-    return Reply(encodable(content or ""), str(choice.get("finish_reason") or "stop"))
+    refusal = message.get("refusal")
+    return Reply(
+        encodable(content or ""),
+        str(choice.get("finish_reason") or "stop"),
+        refusal=encodable(refusal) if isinstance(refusal, str) else "",
+        usage=usage_in(body),
+    )
+
+
+def usage_in(body: Mapping[str, Any]) -> Usage | None:
+    """The tokens that an endpoint counted; None if it did not. A total alone counts as tokens of the reply."""
+    said = body.get("usage")
+    names = ("prompt_tokens", "completion_tokens", "total_tokens")
+    given = [said.get(name) if isinstance(said, dict) else None for name in names]
+    prompt, reply, every = (number if type(number) is int and number > 0 else 0 for number in given)
+    return Usage(prompt, max(reply, every - prompt)) if prompt + reply + every else None
 
 
 def _problem(posted: Posted) -> str:

@@ -4,12 +4,21 @@ import re
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from burnish.specs.base import RUNTIME, Spec
 
 _VARIABLE = re.compile(r"[A-Za-z_]\w*")
 _OWN_FIELDS = ("model", "messages", "temperature", "max_tokens", "stream", "n")
+
+
+class PriceSpec(Spec):
+    """The prices of a million tokens, in one currency."""
+
+    input: float = Field(ge=0.0)
+    """Of prompts."""
+    output: float = Field(ge=0.0)
+    """Of replies."""
 
 
 class EndpointSpec(Spec):
@@ -40,7 +49,12 @@ class EndpointSpec(Spec):
     """Stop the run before it sends more requests than this, retries and those of earlier attempts of the run included.
     Replies from the cache do not count."""
     max_cost_tokens: Annotated[int | None, RUNTIME] = Field(default=None, ge=1)
-    """Stop the run before another request once the endpoint has counted this many tokens, of prompts and replies."""
+    """Stop the run before a request that could exceed this many tokens, of prompts and replies. A request counts at
+    the most it can use until the endpoint has counted it."""
+    price: Annotated[PriceSpec | None, RUNTIME] = None
+    """What tokens cost there; null means nothing, as on one's own server."""
+    max_cost: Annotated[float | None, RUNTIME] = Field(default=None, gt=0.0)
+    """Stop the run before a request that could exceed this much money, in the currency of `price`."""
 
     @field_validator("url")
     @classmethod
@@ -66,3 +80,21 @@ class EndpointSpec(Spec):
             if name in value:
                 raise ValueError(f"{name} cannot be set in parameters")
         return value
+
+    @model_validator(mode="after")
+    def limits_can_be_kept(self) -> "EndpointSpec":
+        values = self.__dict__
+        if values["max_cost"] is not None and values["price"] is None:
+            raise ValueError("max_cost needs the prices: set price.input and price.output")
+        limited = next((name for name in ("max_cost", "max_cost_tokens") if values[name] is not None), None)
+        if limited and longest_reply(values["max_tokens"], values["parameters"]) is None:
+            raise ValueError(f"{limited} needs max_tokens: without it a single reply could exceed the limit")
+        return self
+
+
+def longest_reply(max_tokens: int | None, parameters: dict[str, Any]) -> int | None:
+    """The most tokens of a reply, also under the name that reasoning models take; None if there is no limit."""
+    if max_tokens is not None:
+        return max_tokens
+    named = parameters.get("max_completion_tokens")
+    return named if isinstance(named, int) and not isinstance(named, bool) else None
