@@ -8,10 +8,10 @@ from pydantic import TypeAdapter, ValidationError
 from burnish.core.context import StopRequestedError
 from burnish.core.errors import AskError, MachineError, RunError
 from burnish.data.document import make_row
+from burnish.evals.judge.prompts import conversation_text
 from burnish.specs.rewards import Reward
 from burnish.testing import temporary_context
 from burnish.train.rewards.build import build_rewards
-from burnish.train.rewards.judge import conversation_text
 from burnish.train.rewards.reward import counts_of, total
 from completions import completion
 

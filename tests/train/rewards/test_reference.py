@@ -8,8 +8,9 @@ from burnish.core.errors import DataError
 from burnish.data.dataset import open_rows
 from burnish.data.document import make_row
 from burnish.data.formats.pairs import PAIRS
+from burnish.evals.scoring.columns import column_of
 from burnish.testing import input_at
-from burnish.train.rewards.reference import column_of, reference_of
+from burnish.train.rewards.reference import reference_of
 
 USER = {"role": "user", "content": "2+2?"}
 FOUR = {"role": "assistant", "content": "4"}

@@ -8,9 +8,9 @@ from typing import Any
 from burnish.core.context import wait_for
 from burnish.core.errors import DataError
 from burnish.core.processes import usable_cores
+from burnish.evals.scoring.columns import column_of, value_of
 from burnish.specs.rewards import CodeReward
 from burnish.train.rewards.code_tests import Asserts, Programs, row_tests
-from burnish.train.rewards.reference import column_of, value_of
 from burnish.train.rewards.reward import Completion, Rewarded
 from burnish.train.rewards.sandbox.process import Finished, Limits, Verdict, isolation_of, run_program, run_tests
 

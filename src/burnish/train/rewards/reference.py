@@ -1,13 +1,13 @@
-"""The reference answer of a row, and the columns of a row that rewards read."""
+"""The reference answer of a row."""
 
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from burnish.core.errors import DataError
-from burnish.core.naming import nearest
 from burnish.data.formats.pairs import PAIRS
 from burnish.evals.measure import as_chat
+from burnish.evals.scoring.columns import column_of
 from burnish.evals.scoring.scorers import answering_turn
 
 Row = Mapping[str, Any]
@@ -46,39 +46,3 @@ def _was_mapped(row: Row, column: str) -> bool:
     """Whether a format of a question and an answer may have made this column the last turn of the row."""
     questions = sum(message["role"] == "user" for message in row.get("messages", ()))
     return column in _MAPPED and questions == 1 and column not in (row.get("extra") or {})
-
-
-def column_of(row: Row, column: str) -> Any:
-    """The value of a column that no format mapped (`extra`); a dotted name reads a field of an object.
-
-    Errors: DataError `data.missing-column`, with the columns that the row has.
-    """
-    extra: Mapping[str, Any] = row.get("extra") or {}
-    if column in extra:
-        return extra[column]
-    value: Any = extra
-    for part in column.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            raise _missing(row, column, extra)
-        value = value[part]
-    return value
-
-
-def value_of(row: Row, column: str) -> Any:
-    """The value of a column that a reward needs. Errors: DataError `data.missing-column` if it is null, too."""
-    value = column_of(row, column)
-    if value is None:
-        place = str(row.get("source", ""))
-        raise DataError("data.missing-column", f"the column '{column}' is null", "fill it in", place=place)
-    return value
-
-
-def _missing(row: Row, column: str, extra: Mapping[str, Any]) -> DataError:
-    known = nearest(column, extra) if extra else "it has no columns besides its turns"
-    has = f"; its columns: {', '.join(sorted(extra))}" if extra else ""
-    return DataError(
-        "data.missing-column",
-        f"the row has no column '{column}'{has}",
-        f"{known}; `burnish inspect` shows the columns of a file",
-        place=str(row.get("source", "")),
-    )

@@ -1,0 +1,1 @@
+"""Verdicts of language models on answers."""
