@@ -4,8 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from burnish.specs.evals import GenerationSpec
 
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
 Progress = Callable[[int, int], None]
 """Called with (prompts answered, total): first with 0 once every setting is read, then for each answer. May raise."""
 
@@ -22,6 +27,25 @@ class Answer:
     log_probs: tuple[float, ...] = ()
     """Where requested: the log-probability of each token, `end` included, at the sampling's temperature, and before
     top-k and top-p."""
+
+
+@dataclass(frozen=True)
+class Forced:
+    """Teacher-forced log-probabilities, in nats, of one row of T ids: position t predicts token t + 1.
+
+    A value that an engine cannot give is NaN.
+    """
+
+    chosen: FloatArray
+    """[T - 1] of the token that follows."""
+    ids: IntArray
+    """[T - 1, k] the k most likely next tokens, most likely first; or the requested ones."""
+    log_probs: FloatArray
+    """[T - 1, k] of `ids`."""
+    top: IntArray
+    """[T - 1] the most likely next token."""
+    vocabulary: int
+    """The number of tokens that the distribution is over; 0 if the engine cannot tell."""
 
 
 class Engine(Protocol):
@@ -41,6 +65,13 @@ class Engine(Protocol):
 
     def stream(self, prompt: Sequence[int], spec: GenerationSpec, stop_ids: Sequence[int]) -> Iterator[str]:
         """The answer to one prompt as pieces of text; no piece splits a character."""
+        ...
+
+    def log_probs(
+        self, rows: Sequence[Sequence[int]], *, top: int = 1, at: Sequence[IntArray] | None = None
+    ) -> Iterator[Forced]:
+        """The log-probabilities of each row of ids, in order: of the `top` most likely tokens of each position, or of
+        the tokens in `at`, [T - 1, k] for each row."""
         ...
 
     def close(self) -> None:

@@ -12,7 +12,8 @@ import torch
 from burnish.core.errors import DataError, ModelError
 from burnish.core.events import Chosen, Event, Note
 from burnish.models.engines.detokenize import Detokenizer, decode
-from burnish.models.engines.protocol import Answer, Progress
+from burnish.models.engines.forced import forced_log_probs
+from burnish.models.engines.protocol import Answer, Forced, IntArray, Progress
 from burnish.models.engines.sampling import Sampling, drawn, log_probs_of, next_tokens
 from burnish.models.engines.ways import WAYS, Way, context_of, find_way, reach_of, refuse_not_finite
 from burnish.models.probing import causal_model
@@ -172,6 +173,12 @@ class TransformersEngine:
                 yield piece
         if held := written.end():
             yield held
+
+    def log_probs(
+        self, rows: Sequence[Sequence[int]], *, top: int = 1, at: Sequence[IntArray] | None = None
+    ) -> Iterator[Forced]:
+        """As `Engine.log_probs`; see `forced_log_probs` for the errors."""
+        return forced_log_probs(self._model, rows, top=top, at=at)
 
     def close(self) -> None:
         del self._model

@@ -199,7 +199,7 @@ class _Question:
         if near:  # a padded prompt that exceeds every near boundary
             lengths.append(min(long - 6, room - 1))
         self._prompts = [row.tolist() for row in random_ids(model.config, lengths)]
-        state = _random_state(model)
+        state = random_state(model)
         try:
             self._answers = [
                 self._alone(prompt, _STEPS if row else _LEAVES_AFTER) for row, prompt in enumerate(self._prompts)
@@ -208,7 +208,7 @@ class _Question:
             raise _unsupported(model, f"transformers' own generate fails: {error_text(error)}") from error
         for _, scores in self._answers:
             refuse_not_finite(model, scores, "the first tokens of any answer")
-        if not torch.equal(state, _random_state(model)):
+        if not torch.equal(state, random_state(model)):
             raise _unsupported(model, "it draws random numbers while answering, so answers may differ between runs")
 
     def _alone(self, prompt: list[int], steps: int) -> tuple[Tensor, Tensor]:
@@ -290,7 +290,7 @@ def refuse_not_finite(model: "PreTrainedModel | PeftModel", scores: Tensor, plac
         )
 
 
-def _random_state(model: "PreTrainedModel | PeftModel") -> Tensor:
+def random_state(model: "PreTrainedModel | PeftModel") -> Tensor:
     return torch.cuda.get_rng_state(model.device) if model.device.type == "cuda" else torch.get_rng_state()
 
 
