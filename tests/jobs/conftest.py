@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from burnish.core.recipes.recipe import recipe_of
-from burnish.jobs.local import LocalLauncher
+from burnish.jobs.forkserver import ForkServer
+from burnish.jobs.local import LocalLauncher, worker_environment
 
 
 @pytest.fixture
@@ -33,9 +34,24 @@ def prepared(quick_stages, workspace):
     return prepared
 
 
-@pytest.fixture
-def launcher():
-    return LocalLauncher()
+@pytest.fixture(scope="session")
+def servers():
+    """Fork servers that have imported nothing, by their PYTHONPATH."""
+    found = {}
+    yield found
+    for server in found.values():
+        server.close()
+
+
+@pytest.fixture(params=["process", "fork"])
+def launcher(request, quick_stages, servers):
+    """Each test runs with both kinds of workers."""
+    if request.param == "process":
+        return LocalLauncher()
+    environment = worker_environment()
+    if environment["PYTHONPATH"] not in servers:
+        servers[environment["PYTHONPATH"]] = ForkServer(environment, libraries=())
+    return LocalLauncher(servers[environment["PYTHONPATH"]])
 
 
 @pytest.fixture

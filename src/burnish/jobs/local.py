@@ -15,6 +15,7 @@ from burnish.core.faults import LESS_MEMORY, out_of_memory_line
 from burnish.core.runs.records import is_there
 from burnish.core.runs.run import Run
 from burnish.core.secrets import mask
+from burnish.jobs.forkserver import ForkedWorker, ForkServer
 
 BUSY = 75
 """The exit status of a worker whose run is in progress in another process."""
@@ -33,6 +34,8 @@ _ALLOCATOR = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
 """The settings of torch's CUDA allocator, and their older name."""
 _KEEP_FREED_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(4 << 30), "MALLOC_TRIM_THRESHOLD_": str(16 << 30)}
 """glibc maps each tensor above 32 MiB afresh and unmaps it when freed; its pages then cost more than its numbers."""
+
+Process = subprocess.Popen[bytes] | ForkedWorker
 
 
 def worker_environment() -> dict[str, str]:
@@ -56,7 +59,9 @@ def _has_glibc() -> bool:
 class LocalLauncher:
     """Runs one worker process per run, each in its own session, so that Ctrl-C does not reach it."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: ForkServer | None = None) -> None:
+        """Workers are forked by `server` where that is possible."""
+        self._server = server
         self._terminated: set[int] = set()
         self._killed: set[int] = set()
         self._reports: dict[int, int] = {}
@@ -65,13 +70,13 @@ class LocalLauncher:
         self._logged_before: dict[int, int] = {}
         """Bytes of run.log when each worker started."""
 
-    def start(self, run: Run) -> subprocess.Popen[bytes]:
+    def start(self, run: Run) -> Process:
         """Start the worker of a run; its output goes to run.log."""
         reports, report = os.pipe()
         try:
             with run.log.open("ab") as log:
                 before = log.tell()
-                process = subprocess.Popen(
+                process = self._forked(run, log.fileno(), report) or subprocess.Popen(
                     [sys.executable, "-m", "burnish.jobs.worker", str(run.folder), str(os.getpid()), str(report)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -90,7 +95,12 @@ class LocalLauncher:
         self._logged_before[process.pid] = before
         return process
 
-    def poll(self, process: subprocess.Popen[bytes], run: Run) -> int | None:
+    def _forked(self, run: Run, log: int, report: int) -> ForkedWorker | None:
+        if self._server is None:
+            return None
+        return self._server.start([str(run.folder)], worker_environment(), log, report)
+
+    def poll(self, process: Process, run: Run) -> int | None:
         """The exit status, or None while the worker runs. Records why a worker died if it could not.
 
         After BUSY the state of the run is left alone: another process has it.
@@ -110,7 +120,7 @@ class LocalLauncher:
             raise RunError("run.failed", what, "run the same command again: the step starts over")
         return status
 
-    def _record_end(self, process: subprocess.Popen[bytes], run: Run, status: int | None) -> None:
+    def _record_end(self, process: Process, run: Run, status: int | None) -> None:
         """Record why a worker died if it could not."""
         if status is not None and status != BUSY and run.record["state"] in ("running", "planned"):
             if (run.folder / "artifact.json").is_file():
@@ -118,12 +128,12 @@ class LocalLauncher:
             else:
                 self._record_exit(process, run, status)
 
-    def stop(self, process: subprocess.Popen[bytes], *, at_once: bool = False) -> None:
+    def stop(self, process: Process, *, at_once: bool = False) -> None:
         """Tell the worker to save its state and exit, or kill it."""
         (self._killed if at_once else self._terminated).add(process.pid)
         process.send_signal(signal.SIGKILL if at_once else signal.SIGTERM)
 
-    def _record_exit(self, process: subprocess.Popen[bytes], run: Run, status: int) -> None:
+    def _record_exit(self, process: Process, run: Run, status: int) -> None:
         shutil.rmtree(run.partial, ignore_errors=True)
         tail = mask("\n".join(_last_lines(run.log, 50)))
         starved = out_of_memory_line("\n".join(_last_lines(run.log, 50, self._logged_before.get(process.pid, 0))))
@@ -163,7 +173,7 @@ class LocalLauncher:
         except OSError as failure:
             raise error_from_dict(error) from failure
 
-    def _take_report(self, process: subprocess.Popen[bytes]) -> None:
+    def _take_report(self, process: Process) -> None:
         """Read what an ended worker reported instead of recording it; nothing is waited for."""
         reports = self._reports.pop(process.pid, None)
         if reports is None:

@@ -20,7 +20,7 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -288,8 +288,9 @@ def _end(status: int) -> NoReturn:
     sys.exit(status)
 
 
-def _main() -> NoReturn:
-    folder, *more = sys.argv[1:]
+def main(arguments: Sequence[str]) -> NoReturn:
+    """Work on a run folder, and exit with the status. `arguments` are those of the command line."""
+    folder, *more = arguments
     if more:
         end_with_parent(int(more[0]))
     report = int(more[1]) if len(more) > 1 else None
@@ -390,4 +391,4 @@ def _mask_local(node: Any, name: str) -> None:
 
 
 if __name__ == "__main__":
-    _main()
+    main(sys.argv[1:])

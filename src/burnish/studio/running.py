@@ -18,12 +18,15 @@ from burnish.core.plan import Plan, PlannedStep, make_plan, replan_step, with_ow
 from burnish.core.runs.artifact import Artifact
 from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
-from burnish.jobs.local import BUSY, LocalLauncher
+from burnish.jobs.forkserver import ForkServer, shared_server
+from burnish.jobs.local import BUSY, LocalLauncher, worker_environment
 from burnish.studio.planning import RecipeLike, as_recipe, stage_recipe
 from burnish.studio.stopping import StopRequests, interrupted, interruptible_planning
 
 _POLL_SECONDS, _WAIT_SECONDS = 0.05, 0.2
 _CLOSED_OUTPUT = (errno.EPIPE, errno.EIO, errno.EBADF)
+_WITH_TORCH = ("train", "evals")
+"""The extras of stages that import torch."""
 
 
 @dataclass(frozen=True)
@@ -261,7 +264,7 @@ class _Execution:
             text = f"{run.events.path} was missing: earlier events of this step are lost"
             run.events.append(Note(level="warning", text=text))
         self._notify(lambda: self._watcher.on_step_start(step, run))
-        launcher = LocalLauncher()
+        launcher = LocalLauncher(self._server_for(step))
         process = launcher.start(run)
         try:
             while True:
@@ -283,6 +286,12 @@ class _Execution:
         self._notify(lambda: self._watcher.on_step_end(step, run))
         if status == BUSY:
             raise _busy(step, run)
+
+    def _server_for(self, step: PlannedStep) -> ForkServer | None:
+        if step.step.stage.extra not in _WITH_TORCH:
+            return None
+        planned = sum(other.action != "reuse" and other.step.stage.extra in _WITH_TORCH for other in self._plan.steps)
+        return shared_server(worker_environment(), planned)
 
     def _notify(self, callback: Callable[[], None]) -> None:
         if self._watcher_error is not None:

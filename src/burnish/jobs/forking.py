@@ -1,0 +1,89 @@
+"""The server of `jobs.forkserver`: `python -m burnish.jobs.forking LAUNCHER_PID SOCKET_DESCRIPTOR LIBRARY…`."""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from types import FrameType
+from typing import Any, NoReturn
+
+from burnish.core.processes import end_with_parent
+from burnish.jobs import worker
+from burnish.jobs.forkserver import LARGEST_MESSAGE
+
+
+def _serve(channel: socket.socket, libraries: Sequence[str]) -> NoReturn:
+    """Import libraries, then fork a worker for each request until the launcher closes the socket."""
+    wake, woken = os.pipe()
+    os.set_blocking(woken, False)
+    os.set_blocking(wake, False)
+    signal.signal(signal.SIGCHLD, _note_nothing)
+    signal.set_wakeup_fd(woken)
+    for name in libraries:
+        with contextlib.suppress(ImportError):
+            import_module(name)
+    while True:
+        ready, _, _ = select.select([channel, wake], [], [])
+        if wake in ready:
+            with contextlib.suppress(BlockingIOError):
+                os.read(wake, 4096)
+            _report_ended(channel)
+        if channel in ready:
+            text, descriptors, _, _ = socket.recv_fds(channel, LARGEST_MESSAGE, 2)
+            if not text:
+                os._exit(0)
+            _fork(channel, json.loads(text), *descriptors)
+
+
+def _note_nothing(number: int, frame: FrameType | None) -> None:
+    """The signal is seen through the pipe."""
+
+
+def _report_ended(channel: socket.socket) -> None:
+    with contextlib.suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            _send(channel, {"ended": ended[0], "status": os.waitstatus_to_exitcode(ended[1])})
+
+
+def _send(channel: socket.socket, news: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # the launcher has ended
+        channel.send(json.dumps(news).encode())
+
+
+def _fork(channel: socket.socket, request: Mapping[str, Any], log: int, report: int) -> None:
+    parent = os.getpid()
+    try:
+        pid = os.fork()
+    except OSError:
+        pid = -1
+    if pid == 0:
+        _become_worker(channel, request, parent, log, report)
+    os.close(log)
+    os.close(report)
+    _send(channel, {"started": pid} if pid > 0 else {"refused": "fork"})
+
+
+def _become_worker(channel: socket.socket, request: Mapping[str, Any], parent: int, log: int, report: int) -> NoReturn:
+    """As `python -m burnish.jobs.worker ARGUMENTS PARENT REPORT` in the launcher's environment and folder."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    channel.close()
+    os.setsid()
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    os.chdir(request["folder"])
+    sys.path[0] = request["folder"]
+    worker.main([*request["arguments"], str(parent), str(report)])
+
+
+if __name__ == "__main__":
+    end_with_parent(int(sys.argv[1]))
+    _serve(socket.socket(fileno=int(sys.argv[2])), sys.argv[3:])
