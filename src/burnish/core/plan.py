@@ -21,6 +21,7 @@ from burnish.core.inputs.unfinished import has_checkpoint, left_behind
 from burnish.core.naming import nearest
 from burnish.core.recipes.recipe import Recipe, Step
 from burnish.core.recipes.yaml import Where, at
+from burnish.core.registry.registry import Registry
 from burnish.core.runs.artifact import Artifact
 from burnish.core.runs.records import is_there
 from burnish.core.runs.run import NOT_YET_WRITTEN, Run
@@ -67,6 +68,7 @@ class PlannedStep:
             "last_seconds": self.last_seconds,
             "inputs": {path: value.ref for path, value in self.inputs.items()},
             "pinned": {path: value.revision for path, value in self.inputs.items() if value.revision},
+            **({} if self.step.register is None else {"register": self.step.register}),
         }
 
 
@@ -112,6 +114,7 @@ def make_plan(
     needed = _needed(recipe, tuple(only))
     _refuse_steps_left_out([*([start] if start else []), *force], needed)
     _refuse_secrets(recipe)
+    _refuse_registrations(needed, workspace)
     known = workspace.hashes()
     known_before = dict(known)
     runs = workspace.all_runs()
@@ -170,6 +173,19 @@ def _refuse_secrets(recipe: Recipe) -> None:
         for path, text in _texts(step.spec.model_dump(mode="json", exclude_unset=True)):
             name = ".".join(map(str, path))
             refuse_secret(text, at(step.place(path), f"'{step.name}.{name}'"), is_reference=name in references)
+
+
+def _refuse_registrations(steps: Iterable[Step], workspace: Workspace) -> None:
+    """Refuse a step that could not be registered once it has run."""
+    registry = Registry(workspace)
+    for step in steps:
+        if step.register is None:
+            continue
+        try:
+            registry.refuse(step.register, step.stage.kind_for(step.spec))
+        except BurnishError as error:
+            what = at(step.place(("register",)), f"'{step.name}.register': {error.what}")
+            raise type(error)(error.code, what, error.fix) from error
 
 
 def _texts(value: Any, path: Where = ()) -> Iterator[tuple[Where, str]]:

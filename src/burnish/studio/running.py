@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from filelock import FileLock, Timeout
 
@@ -21,6 +21,7 @@ from burnish.core.runs.workspace import Workspace
 from burnish.jobs.forkserver import ForkServer, shared_server
 from burnish.jobs.local import BUSY, LocalLauncher, worker_environment
 from burnish.studio.planning import RecipeLike, as_recipe, stage_recipe
+from burnish.studio.registry.versions import register_artifact
 from burnish.studio.stopping import StopRequests, interrupted, interruptible_planning
 
 _POLL_SECONDS, _WAIT_SECONDS = 0.05, 0.2
@@ -37,6 +38,8 @@ class StepResult:
     action: str
     run: Run
     artifact: Artifact
+    registered: str | None = None
+    """The version in the registry, such as `support@3`, if the step has `register`."""
 
     @property
     def metrics(self) -> Mapping[str, Any]:
@@ -78,6 +81,7 @@ class RunResult:
                     "kind": step.artifact.kind,
                     "path": str(step.path),
                     "metrics": dict(step.metrics),
+                    **({} if step.registered is None else {"registered": step.registered}),
                 }
                 for name, step in self.steps.items()
             },
@@ -207,7 +211,21 @@ class _Execution:
         if artifact is None:
             error = error_of(run)
             raise self._interrupted(name, run) if error.code == "run.interrupted" else error
-        return StepResult(name, self._steps[name].action, run, artifact)
+        return StepResult(name, self._steps[name].action, run, artifact, self._registered(planned, run, artifact))
+
+    def _registered(self, planned: PlannedStep, run: Run, artifact: Artifact) -> str | None:
+        """Register the artifact of a step with `register`, if it is not; returns the version."""
+        if planned.step.register is None:
+            return None
+
+        def say(text: str, level: Literal["info", "warning"] = "warning") -> None:
+            note = Note(level=level, text=text)
+            run.events.append(note)
+            self._notify(lambda: self._watcher.on_event(planned, note))
+
+        ref, new = register_artifact(artifact, planned.step.register, run.name, self._workspace, say)
+        say(f"registered as {ref}" if new else f"registered before, as {ref}", "info")
+        return ref
 
     def _report_reused(self, step: PlannedStep) -> None:
         run = self._runs[step.step.name]

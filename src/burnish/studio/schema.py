@@ -2,9 +2,17 @@
 
 from typing import Any
 
-from burnish.core.catalog import stage, stages
+from burnish.core.catalog import Stage, stage, stages
 from burnish.core.errors import MachineError
 from burnish.core.plugins import warn_left_out
+from burnish.core.registry.names import KINDS
+
+_REGISTER = "Register the artifact under this name in the registry, as its next version."
+
+
+def _registration(row: Stage) -> dict[str, Any]:
+    """The key `register` of a step that produces what the registry holds."""
+    return {"register": {"type": "string", "description": _REGISTER}} if row.produces in KINDS else {}
 
 
 def schema(name: str | None = None) -> dict[str, Any]:
@@ -21,7 +29,7 @@ def schema(name: str | None = None) -> dict[str, Any]:
             continue
         made = spec_type.model_json_schema(ref_template="#/$defs/{model}")
         definitions |= made.pop("$defs", {})
-        made["properties"] = {"stage": {"const": row.name}, **made.get("properties", {})}
+        made["properties"] = {"stage": {"const": row.name}, **_registration(row), **made.get("properties", {})}
         made["required"] = ["stage", *made.get("required", [])]
         definitions[f"step_{row.name}"] = made
         choices.append({"$ref": f"#/$defs/step_{row.name}"})

@@ -3,7 +3,7 @@
 import typer
 
 from burnish.cli.command import Commands
-from burnish.cli.registry import versions
+from burnish.cli.registry import changes, versions
 
 
 def _group(kind: str) -> typer.Typer:
@@ -14,6 +14,7 @@ def _group(kind: str) -> typer.Typer:
         rich_markup_mode=None,
     )
     versions.add(app, kind)
+    changes.add(app, kind)
     return app
 
 

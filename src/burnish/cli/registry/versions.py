@@ -14,6 +14,7 @@ Version = Annotated[
     str,
     typer.Argument(help="name@3, name@latest, name@production or name@TAG.", autocompletion=completion.versions),
 ]
+_MARKS = {"passed": "✓", "failed": "✗", "undecided": "?"}
 Because = Annotated[str, typer.Option(help="Why; it is kept in the history.")]
 Who = Annotated[str | None, typer.Option(help="Who does it. [BURNISH_AUTHOR, the author in Git, the system's user]")]
 
@@ -139,6 +140,11 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield "setting", f"{key} = {json_text(value)}"
     for key, value in found.get("measures", {}).items():
         yield "measure", f"{key} = {cell(value) if isinstance(value, float) else json_text(value)}"
+    for one in found["evidence"]:
+        yield one["kind"], f"{_MARKS[one['state']]} {one['run']}: {one['found']}"
+    yield from (("left out", text) for text in found["left_out"])
+    if found["missing"] and found["stage"] != "retired":
+        yield "not shown", "; ".join(found["missing"])
     for change in found["history"]:
         yield (
             "history",

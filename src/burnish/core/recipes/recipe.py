@@ -10,6 +10,7 @@ from burnish.core.errors import AskError, BurnishError
 from burnish.core.naming import nearest
 from burnish.core.recipes.validation import Fault, check_plain, error_of, make_spec, stray_settings
 from burnish.core.recipes.yaml import Document, Where, at, parse_yaml, place_of, read_yaml
+from burnish.core.registry.names import KINDS, check_name
 from burnish.core.runs.workspace import plain_name
 from burnish.specs.base import Spec, Takes, fields_with
 
@@ -24,6 +25,8 @@ class Step:
     stage: Stage
     spec: Spec
     place: Callable[[Where], str] = field(default=lambda _: "", compare=False, repr=False)
+    register: str | None = None
+    """The name in the registry under which its artifact is registered."""
 
     def references(self) -> dict[str, tuple[str, tuple[str, ...]]]:
         """Dotted field path → (reference, artifact kinds that the field accepts)."""
@@ -46,7 +49,11 @@ class Recipe:
         return {
             "name": self.name,
             "steps": {
-                step.name: {"stage": step.stage.name, **step.spec.model_dump(mode="json", exclude_unset=True)}
+                step.name: {
+                    "stage": step.stage.name,
+                    **({} if step.register is None else {"register": step.register}),
+                    **step.spec.model_dump(mode="json", exclude_unset=True),
+                }
                 for step in self.steps
             },
         }
@@ -160,7 +167,25 @@ def make_step(name: str, given: Any, where: Callable[[Where], str]) -> Step:
         spec_type = row.spec_type()
     except BurnishError as error:
         raise type(error)(error.code, at(where(("stage",)), error.what), error.fix) from None
-    return Step(name, row, make_spec(spec_type, settings, where), where)
+    has_key = "register" in settings and "register" not in spec_type.__pydantic_fields__
+    entry = settings.pop("register") if has_key else None
+    spec = make_spec(spec_type, settings, where)
+    if entry is not None:
+        _check_registration(entry, row.kind_for(spec), where(("register",)))
+    return Step(name, row, spec, where, entry)
+
+
+def _check_registration(entry: Any, kind: str, place: str) -> None:
+    """Refuse a name that the registry would refuse, and a step whose artifact it does not hold."""
+    try:
+        check_name(entry if isinstance(entry, str) else str(entry))
+    except AskError as error:
+        raise AskError(error.code, at(place, f"'register': {error.what}"), error.fix) from None
+    if not isinstance(entry, str):
+        raise AskError("ask.wrong-value", at(place, f"'register': {entry} is not a string"), f"write '{entry}'")
+    if kind not in KINDS:
+        what = f"'register': the registry holds adapters and models, and this step produces a {kind}"
+        raise AskError("ask.wrong-kind", at(place, what), "remove register")
 
 
 def parse_setting(text: str) -> tuple[tuple[str, ...], Any]:

@@ -7,12 +7,13 @@ from typing import Any, cast
 from burnish.core.context import Input
 from burnish.core.errors import RunError
 from burnish.core.files import read_json
-from burnish.core.fingerprint import BASE_RECORD, of_file, of_value
+from burnish.core.fingerprint import BASE_RECORD, content_files, of_file, of_value
 from burnish.core.runs.artifact import Artifact, Damage, record_files, summary
 from burnish.core.runs.run import run_of_output
 from burnish.core.version import VERSION
 
 _TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "spiece.model", "vocab.txt")
+_ADDED = "was added since it was registered"
 _DATA_KINDS = ("dataset", "file", "folder", "git", "hub-dataset")
 _MODEL_KINDS = ("model", "adapter", "hub-model")
 
@@ -63,15 +64,23 @@ def damage_of(record: Mapping[str, Any], workspace: Path, known: dict[str, Any],
     files = record["files"]
     if files is None:
         return []
-    path = path_of(record, workspace)
+    path, kind = path_of(record, workspace), record["kind"]
     nothing: Any = {}
-    artifact = Artifact(record["kind"], "", "", record["fingerprint"], path, nothing, nothing, nothing, nothing, files)
-    return artifact.damage(known, deep=deep)
+    artifact = Artifact(kind, "", "", record["fingerprint"], path, nothing, nothing, nothing, nothing, files)
+    found = artifact.damage(known, deep=deep)
+    if record["artifact"]["run"] is not None or not path.is_dir():
+        return found
+    read = {file.relative_to(path).as_posix() for file in content_files(path, kind)}
+    return [
+        one if one.file in files else Damage(one.file, _ADDED) for one in found if one.file in (files.keys() | read)
+    ]
 
 
-def refuse_damage(ref: str, record: Mapping[str, Any], workspace: Path, known: dict[str, Any]) -> None:
+def refuse_damage(
+    ref: str, record: Mapping[str, Any], workspace: Path, known: dict[str, Any], *, deep: bool = False
+) -> None:
     """RunError `run.damaged-artifact` if files were removed, added or changed since the artifact was registered."""
-    damage = damage_of(record, workspace, known)
+    damage = damage_of(record, workspace, known, deep=deep)
     if damage:
         path = path_of(record, workspace)
         made = record["artifact"]["run"]
@@ -86,7 +95,8 @@ def _files(value: Input, artifact: Artifact | None) -> dict[str, Any] | None:
         return None
     if artifact is not None and artifact.files is not None:
         return {name: dict(file) for name, file in artifact.files.items()}
-    return record_files(value.path)
+    read = {file.relative_to(value.path).as_posix() for file in content_files(value.path, value.kind)}
+    return {name: file for name, file in record_files(value.path).items() if name in read}
 
 
 def _relative(path: Path, workspace: Path) -> str:

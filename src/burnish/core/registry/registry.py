@@ -7,7 +7,7 @@ registry/.locks/<name>.lock     held while a name is changed
 
 import contextlib
 import time
-from collections.abc import Container, Generator, Mapping
+from collections.abc import Container, Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,15 @@ class Registry:
                     found[f"{entry.name}@{selector}"] = version.kind
         return found
 
+    def refuse(self, name: str, kind: str) -> None:
+        """Refuse what could not be registered under a name: call it before the artifact is made.
+
+        Errors: AskError `ask.wrong-kind`, `ask.wrong-value`; RunError `run.broken-record`.
+        """
+        refuse_similar(name, self.names())
+        if name in self.names():
+            refuse_other_kind(self.entry(name), kind)
+
     @contextlib.contextmanager
     def changing(self, name: str, *, new: bool = False) -> Generator[Draft]:
         """Hold the lock of a name. With `new` the name need not exist.
@@ -123,10 +132,7 @@ class Registry:
             what = f"another process has been changing {name} for more than {_WAIT:.0f} s"
             raise RunError("run.busy", what, f"wait, or end the process that holds {lock.lock_file}") from None
         try:
-            other = next((other for other in self.names() if other.lower() == name.lower() and other != name), None)
-            if other is not None:
-                what = f"'{name}' and '{other}', which exists, differ in case only"
-                raise AskError("ask.wrong-value", what, f"use {other}, or another name")
+            refuse_similar(name, self.names())
             folder = self.folder / name
             folder.mkdir(exist_ok=True)
             yield Draft(folder, read_entry(folder))
@@ -154,6 +160,14 @@ class Registry:
                 if version.fingerprint == record["fingerprint"] and number not in unusable:
                     return version, False
             return draft.change("register", draft.next_number, who, why, record=dict(record), **details), True
+
+
+def refuse_similar(name: str, names: Iterable[str]) -> None:
+    """AskError `ask.wrong-value` for a name that a file system without case takes for another."""
+    for other in names:
+        if other.lower() == name.lower() and other != name:
+            what = f"'{name}' and '{other}', which exists, differ in case only"
+            raise AskError("ask.wrong-value", what, f"use {other}, or another name")
 
 
 def refuse_other_kind(entry: Entry, kind: str) -> None:

@@ -1,5 +1,6 @@
 """The registry's functions: `burnish.registry.register("recipe.tune@3", name="support")`, `.promote("support@3")` …"""
 
+from burnish.studio.registry.changes import demote, promote, remove, tag, untag
 from burnish.studio.registry.versions import listing, register, show
 
-__all__ = ["listing", "register", "show"]
+__all__ = ["demote", "listing", "promote", "register", "remove", "show", "tag", "untag"]

@@ -1,6 +1,7 @@
 """Register artifacts in the registry, list the versions, and show one."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from burnish.core.inputs.references import check_kind, refuse_secret, resolve
 from burnish.core.registry.author import author
 from burnish.core.registry.description import damage_of, describe, path_of
 from burnish.core.registry.entries import Version
+from burnish.core.registry.evidence import gather
 from burnish.core.registry.names import KINDS, check_name
-from burnish.core.registry.registry import Registry, refuse_other_kind
-from burnish.core.runs.artifact import summary
+from burnish.core.registry.registry import Registry
+from burnish.core.runs.artifact import Artifact, summary
 from burnish.core.runs.workspace import Workspace
 
 Notes = Callable[[str], None]
@@ -65,11 +67,13 @@ def register_input(
     return {**version.as_dict(), "new": new, "path": str(_path(version, place))}
 
 
-def refuse_registration(name: str, kind: str, place: Workspace) -> None:
-    """Refuse what could not be registered under a name once it exists. Errors: those of `register`."""
-    registry = Registry(place)
-    if check_name(name) in registry.names():
-        refuse_other_kind(registry.entry(name), kind)
+def register_artifact(artifact: Artifact, name: str, run: str, place: Workspace, say: Notes) -> tuple[str, bool]:
+    """Register the artifact of a run's step; returns the version, and whether it is new."""
+    artifact.refuse_damage(place.hashes(), run)
+    recipe, number, step = run.split("/")
+    value = replace(artifact.as_input(f"{recipe}.{step}@{number}"), revision=run)
+    found = register_input(value, name, place, say=say)
+    return f"{found['name']}@{found['version']}", found["new"]
 
 
 def _damaged_versions(registry: Registry, name: str, place: Workspace) -> list[Version]:
@@ -145,6 +149,7 @@ def show(ref: str, *, kind: str | None = None, workspace: Path | str | None = No
     version = registry.version(ref)
     refuse_kind(version.kind, kind, version.ref)
     damage = damage_of(version.record, place.root, place.hashes())
+    case = gather(version.record, place)
     history = [
         {**change.model_dump(exclude={"previous", "sha256", "details"}), **_details(change.details)}
         for change in registry.entry(version.name).changes
@@ -155,6 +160,9 @@ def show(ref: str, *, kind: str | None = None, workspace: Path | str | None = No
         "ref": version.ref,
         "path": str(_path(version, place)),
         "damage": summary(damage, most=20) if damage else "",
+        "evidence": [one.as_dict() for one in case.evidence],
+        "missing": case.missing(),
+        "left_out": list(case.left_out),
         "history": history,
     }
 

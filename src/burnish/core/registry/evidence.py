@@ -1,0 +1,205 @@
+"""Evidence for a version: certificates, proofs, verdicts and scores in the workspace, found by its fingerprint.
+
+A certificate says that an artifact is still the model it was made from, a verdict that it is better than another, or
+not worse. A trained artifact has no parent that it should equal: the proof of its training stands for the certificate.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, cast
+
+from burnish.core.context import Input
+from burnish.core.errors import BurnishError
+from burnish.core.files import read_json
+from burnish.core.registry.description import path_of
+from burnish.core.runs.artifact import Artifact, summary
+from burnish.core.runs.run import Run
+from burnish.core.runs.workspace import Workspace
+
+State = Literal["passed", "failed", "undecided"]
+_GOOD = ("better", "not worse")
+_BASELINES = ("compare_with", "baseline", "base")
+"""Inputs of an evaluation that it does not judge."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One finding on an artifact; `run` names the run folder that holds it."""
+
+    kind: Literal["certificate", "proof", "verdict", "score"]
+    run: str
+    at: float
+    state: State
+    found: str
+    scores: Mapping[str, float] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Case:
+    """All evidence for one artifact, the newest first, and what could not be used."""
+
+    evidence: tuple[Evidence, ...]
+    left_out: tuple[str, ...] = ()
+
+    def of(self, kind: str) -> list[Evidence]:
+        return [found for found in self.evidence if found.kind == kind]
+
+    def missing(self) -> list[str]:
+        """What speaks against a promotion; empty if a certificate (or proof) and a verdict speak for it."""
+        return [text for text in (self._against(("certificate", "proof")), self._against(("verdict",))) if text]
+
+    def _against(self, kinds: tuple[str, ...]) -> str:
+        """The newest of the first kind that there is decides; every certificate must hold."""
+        for kind in kinds:
+            found = self.of(kind)
+            decisive = found if kind == "certificate" else found[:1]
+            bad = [one for one in decisive if one.state != "passed"]
+            if bad:
+                return f"the {kind} of {bad[0].run} {_STATES[bad[0].state]} ({bad[0].found})"
+            if found:
+                return ""
+        return f"there is no {' or '.join(kinds)}"
+
+
+_STATES = {"failed": "speaks against it", "undecided": "decides nothing", "passed": "speaks for it"}
+
+
+def gather(record: Mapping[str, Any], workspace: Workspace) -> Case:
+    """The evidence for the artifact of a record."""
+    left_out: list[str] = []
+    found = list(_own(record, workspace))
+    for run in workspace.all_runs():
+        try:
+            artifact = run.artifact()
+            if artifact is None or artifact.kind not in _READERS:
+                continue
+            evidence = list(_READERS[artifact.kind](artifact, run, record["fingerprint"]))
+            if evidence and (damage := artifact.damage({})):
+                left_out.append(f"{run.name} is damaged, and is not counted: {summary(damage)}")
+                continue
+            found += evidence
+        except BurnishError as error:
+            left_out.append(f"{run.name} cannot be read: {error.what}")
+    return Case(tuple(sorted(found, key=lambda one: one.at, reverse=True)), tuple(left_out))
+
+
+def _own(record: Mapping[str, Any], workspace: Workspace) -> Iterator[Evidence]:
+    """The certificate and the proof in the artifact itself."""
+    if record["files"] is None:
+        return
+    run = Run(path_of(record, workspace.root).parent)
+    is_run = record["artifact"]["run"] is not None
+    with suppress(BurnishError):
+        artifact = run.artifact() if is_run else None
+        if artifact is not None and artifact.certificate is not None:
+            yield _certificate(artifact.certificate, run)
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        proof = read_json(path_of(record, workspace.root) / "proof.json")
+        held, failed, errors = (int(proof[key]) for key in ("held", "failed", "errors"))
+        passed = held > 0 and not failed and not errors
+        counts = f"{held} checks hold, {failed} do not, {errors} with an error"
+        yield Evidence("proof", _name(run, is_run=is_run), _ended(run), "passed" if passed else "failed", counts)
+
+
+def _of_certificate(artifact: Artifact, run: Run, fingerprint: str) -> Iterator[Evidence]:
+    found = artifact.certificate
+    if found is not None and found["child"]["fingerprint"] == fingerprint:
+        yield _certificate(found, run)
+
+
+def _certificate(found: Mapping[str, Any], run: Run) -> Evidence:
+    failed = [check["name"] for check in found["checks"] if check["verdict"] == "does not hold"]
+    text = f"{found['change']} of {found['parent']['ref']}"
+    text += f": {', '.join(failed)} does not hold" if failed else f": {len(found['checks'])} checks"
+    return Evidence("certificate", run.name, _ended(run), "passed" if found["holds"] else "failed", text)
+
+
+def _of_evaluation(artifact: Artifact, run: Run, fingerprint: str) -> Iterator[Evidence]:
+    """Scores, and the verdict of one that compares."""
+    if not any(_is_judged(name, value, fingerprint) for name, value in artifact.inputs.items()):
+        return
+    measures = artifact.measures
+    verdicts = {name.removesuffix("_verdict"): str(value) for name, value in measures.items() if _is_verdict(name)}
+    if verdicts:
+        yield Evidence("verdict", run.name, _ended(run), _state(verdicts.values()), _listed(verdicts))
+    scores = {name: float(value) for name, value in measures.items() if _is_score(name, value)}
+    if scores:
+        text = ", ".join(f"{name} {value:.4g}" for name, value in list(scores.items())[:4])
+        yield Evidence("score", run.name, _ended(run), "passed", text, scores)
+
+
+def _of_comparison(artifact: Artifact, run: Run, fingerprint: str) -> Iterator[Evidence]:
+    try:
+        found = cast(dict[str, Any], read_json(artifact.path / "comparison.json"))
+        names = [name for name, one in found["candidates"].items() if one["fingerprint"] == fingerprint]
+        if not names:
+            return
+        gate = found.get("gate")
+        if gate is not None:
+            failed = [rule["rule"] for rule in gate["rules"] if not rule["passed"]]
+            text = (
+                f"gate failed: {', '.join(map(str, failed))}" if failed else f"gate passed: {len(gate['rules'])} rules"
+            )
+            yield Evidence("verdict", run.name, _ended(run), "passed" if gate["passed"] else "failed", text)
+            return
+        verdicts = {
+            f"{one['score']} against {one['baseline']}": str(one["verdict"])
+            for one in found["comparisons"]
+            if one["candidate"] in names
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        yield Evidence("verdict", run.name, _ended(run), "undecided", "its comparison.json cannot be read")
+        return
+    if verdicts:
+        yield Evidence("verdict", run.name, _ended(run), _state(verdicts.values()), _listed(verdicts))
+
+
+_READERS = {"certificate": _of_certificate, "evaluation": _of_evaluation, "comparison": _of_comparison}
+
+
+def _is_judged(name: str, value: Input, fingerprint: str) -> bool:
+    """Whether an input of an evaluation is the artifact, or answers that it gave."""
+    if name.partition(".")[0] in _BASELINES:
+        return False
+    if value.fingerprint == fingerprint:
+        return True
+    return value.kind == "generations" and any(child.fingerprint == fingerprint for child in value.inputs.values())
+
+
+def _is_verdict(name: str) -> bool:
+    return name.endswith("_verdict")
+
+
+_NO_SCORE = ("_base", "_rows", "_delta", "_low", "_high")
+
+
+def _is_score(name: str, value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return is_number and name != "rows" and not name.endswith(_NO_SCORE)
+
+
+def _state(verdicts: Any) -> State:
+    found = set(verdicts)
+    if "worse" in found:
+        return "failed"
+    return "passed" if found & set(_GOOD) else "undecided"
+
+
+def _listed(verdicts: Mapping[str, str]) -> str:
+    shown = [f"{name}: {verdict}" for name, verdict in verdicts.items()]
+    return ", ".join(shown[:4]) + (f" and {len(shown) - 4} more" if len(shown) > 4 else "")
+
+
+def _ended(run: Run) -> float:
+    with suppress(BurnishError, TypeError, ValueError):
+        return float(run.record.get("ended") or run.record["created"])
+    return 0.0
+
+
+def _name(run: Run, *, is_run: bool) -> str:
+    return run.name if is_run else str(run.folder)

@@ -1,0 +1,231 @@
+"""Promotions and demotions, what they need, and what they leave."""
+
+import itertools
+
+import pytest
+
+import artifacts
+import burnish
+
+STAGES = ("retired", "candidate", "staging", "production")
+
+
+@pytest.fixture
+def registry(workspace, monkeypatch):
+    """The functions of the registry, in the workspace of the test."""
+    monkeypatch.setenv("BURNISH_WORKSPACE", str(workspace.root))
+    return burnish.registry
+
+
+@pytest.fixture
+def support(registry, workspace):
+    """Two versions of `support`, without any evidence."""
+    for number in (1, 2):
+        files = {**artifacts.ADAPTER, "adapter_model.safetensors": f"weights {number}"}
+        artifacts.write_artifact(workspace, number=number, fingerprint=f"f{number}", files=files)
+        registry.register(f"r.tune@{number}", name="support")
+    return workspace
+
+
+def stages(registry):
+    return {row["ref"]: row["stage"] for row in registry.listing("support") if "removed" not in row}
+
+
+def test_a_promotion_needs_a_certificate_or_proof_and_a_verdict(registry, support):
+    with pytest.raises(burnish.BurnishError) as caught:
+        registry.promote("support@1")
+    assert caught.value.code == "run.no-evidence"
+    assert "no certificate or proof" in caught.value.what
+    assert "no verdict" in caught.value.what
+    assert stages(registry)["support@1"] == "candidate"
+    artifacts.evaluation(support, of="f1")
+    with pytest.raises(burnish.BurnishError) as caught:
+        registry.promote("support@1")
+    assert "verdict" not in caught.value.what
+    (run,) = support.find_runs("r/1")
+    options = {"child": {"ref": "r.tune@1", "fingerprint": "f1"}}
+    certified = {**artifacts.certificate(), **options}
+    artifacts.write_artifact(support, "certify", recipe="k", kind="certificate", fingerprint="k", certificate=certified)
+    assert registry.promote("support@1")["stage"] == "staging"
+    assert registry.promote("support@1")["stage"] == "production"
+    last = registry.show("support@1")["history"][-1]
+    assert [one["kind"] for one in last["evidence"]] == ["certificate", "verdict"]
+    assert last["against"] == []
+    assert run.out.is_dir()
+
+
+EVIDENCE = {
+    "a certificate and a verdict": ({"certificate": True}, "better", ""),
+    "a certificate that does not hold": ({"certificate": False}, "better", "certificate"),
+    "a proof and a verdict": ({"proof": 0}, "better", ""),
+    "a proof with a failed check": ({"proof": 1}, "better", "proof"),
+    "a proof beside a certificate that does not hold": ({"proof": 0, "certificate": False}, "better", "certificate"),
+    "a verdict worse": ({"proof": 0}, "worse", "verdict"),
+    "a verdict not worse": ({"proof": 0}, "not worse", ""),
+    "a verdict that decides nothing": ({"proof": 0}, "not enough evidence", "decides nothing"),
+    "too few rows": ({"proof": 0}, "too few rows", "decides nothing"),
+    "a gate that passed": ({"proof": 0}, True, ""),
+    "a gate that failed": ({"proof": 0}, False, "gate failed"),
+    "no verdict": ({"proof": 0}, None, "no verdict"),
+}
+
+
+@pytest.mark.parametrize("name", EVIDENCE)
+def test_evidence_decides(registry, workspace, name):
+    own, verdict, against = EVIDENCE[name]
+    files = dict(artifacts.ADAPTER)
+    if "proof" in own:
+        files["proof.json"] = {**artifacts.PROOF, "failed": own["proof"]}
+    certificate = artifacts.certificate("", holds=own["certificate"]) if "certificate" in own else None
+    artifacts.write_artifact(workspace, files=files, certificate=certificate)
+    if isinstance(verdict, bool):
+        artifacts.comparison(workspace, gate=verdict, verdict="worse")
+    elif verdict is not None:
+        artifacts.evaluation(workspace, verdict)
+    registry.register("r.tune@1", name="support")
+    if not against:
+        assert registry.promote("support@1", to="production")["stage"] == "production"
+        return
+    with pytest.raises(burnish.BurnishError) as caught:
+        registry.promote("support@1", to="production")
+    assert against in caught.value.what
+    assert registry.promote("support@1", to="production", because="known")["stage"] == "production"
+    last = registry.show("support@1")["history"][-1]
+    assert (last["why"], len(last["against"])) == ("known", 1)
+
+
+def test_the_newest_verdict_decides(registry, workspace):
+    artifacts.write_artifact(workspace, files={**artifacts.ADAPTER, "proof.json": artifacts.PROOF})
+    artifacts.evaluation(workspace, "better", number=1)
+    artifacts.evaluation(workspace, "worse", number=2)
+    registry.register("r.tune@1", name="support")
+    with pytest.raises(burnish.BurnishError, match="e/2/evaluate speaks against it"):
+        registry.promote("support")
+    artifacts.comparison(workspace, verdict="not worse", number=1)
+    assert registry.promote("support")["stage"] == "staging"
+
+
+def test_a_baseline_and_another_model_get_no_evidence(registry, workspace):
+    artifacts.write_artifact(workspace, fingerprint="baseline")
+    artifacts.evaluation(workspace, of="somebody")
+    artifacts.comparison(workspace, of="somebody")
+    registry.register("r.tune@1", name="support")
+    assert registry.show("support")["evidence"] == []
+
+
+def test_damaged_evidence_is_not_counted_and_named(registry, workspace):
+    artifacts.write_artifact(workspace, files={**artifacts.ADAPTER, "proof.json": artifacts.PROOF})
+    run = artifacts.evaluation(workspace)
+    (run.out / "metrics.json").write_text("{ }")
+    registry.register("r.tune@1", name="support")
+    shown = registry.show("support")
+    assert shown["missing"] == ["there is no verdict"]
+    assert "e/1/evaluate is damaged" in shown["left_out"][0]
+
+
+@pytest.mark.parametrize(("before", "after"), list(itertools.product(STAGES, STAGES)))
+def test_every_move_of_the_table(registry, support, before, after):
+    ranks = STAGES.index(before), STAGES.index(after)
+    if before != "candidate":
+        (registry.promote if ranks[0] > 1 else registry.demote)("support@1", to=before, because="x")
+    up = ranks[1] > ranks[0]
+    for move, fits in ((registry.promote, up), (registry.demote, ranks[1] < ranks[0])):
+        if not fits:
+            with pytest.raises(burnish.BurnishError) as caught:
+                move("support@1", to=after, because="x")
+            assert caught.value.code == ("ask.nothing-to-do" if before == after else "ask.wrong-value")
+    assert stages(registry)["support@1"] == before
+    if before != after:
+        (registry.promote if up else registry.demote)("support@1", to=after, because="x")
+    assert stages(registry)["support@1"] == after
+
+
+def test_one_step_at_a_time(registry, support):
+    for stage in ("staging", "production"):
+        assert registry.promote("support@1", because="x")["stage"] == stage
+    with pytest.raises(burnish.BurnishError, match="the highest stage"):
+        registry.promote("support@1", because="x")
+    for stage in ("staging", "candidate", "retired"):
+        assert registry.demote("support@1")["stage"] == stage
+    with pytest.raises(burnish.BurnishError, match="the lowest stage"):
+        registry.demote("support@1")
+    assert registry.promote("support@1")["stage"] == "candidate"  # needs nothing
+
+
+def test_production_holds_one_version_and_the_former_is_retired(registry, support):
+    registry.promote("support@1", to="production", because="x")
+    found = registry.promote("support@2", to="production", because="newer")
+    assert found["replaced"] == ["support@1"]
+    assert stages(registry) == {"support@2": "production", "support@1": "retired"}
+    assert registry.show("support@1")["history"][-1]["displaced"] == [1]
+    registry.promote("support@1", to="production", because="back")
+    assert stages(registry) == {"support@2": "retired", "support@1": "production"}
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_damaged_artifact_is_not_promoted(registry, support, deep):
+    import os
+
+    path = support.root / "runs/r/1/tune/out/adapter_model.safetensors"
+    status = path.stat()
+    path.write_text("weights 7" if deep else "else")
+    if deep:  # same size and time
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(burnish.BurnishError) as caught:
+        registry.promote("support@1", because="x")
+    assert caught.value.code == "run.damaged-artifact"
+
+
+def test_a_tag_is_of_one_version(registry, support):
+    said = []
+    registry.tag("support@1", "v1.0")
+    registry.tag("support@2", "v1.0", say=said.append)
+    assert said == ["the tag v1.0 was of support@1"]
+    assert registry.show("support@v1.0")["ref"] == "support@2"
+    with pytest.raises(burnish.BurnishError, match="already"):
+        registry.tag("support@2", "v1.0")
+    with pytest.raises(burnish.BurnishError, match="has no tag"):
+        registry.untag("support@1", "v1.0")
+    assert registry.untag("support@2", "v1.0")["tags"] == []
+
+
+@pytest.mark.parametrize("tag", ["latest", "Production", "staging", "7", "", "a b", "ä", "../x", ".x", "x" * 65, "a@b"])
+def test_a_tag_with_another_meaning_is_refused(registry, support, tag):
+    with pytest.raises(burnish.BurnishError) as caught:
+        registry.tag("support@1", tag)
+    assert caught.value.code == "ask.wrong-value"
+
+
+def test_a_removed_version_keeps_its_number_and_its_files(registry, support):
+    registry.promote("support@2", to="production", because="x")
+    with pytest.raises(burnish.BurnishError) as caught:
+        registry.remove("support@2")
+    assert caught.value.code == "run.in-production"
+    registry.remove("support@2", because="wrong data")
+    assert (support.root / "runs/r/2/tune/out").is_dir()
+    with pytest.raises(burnish.BurnishError, match=r"was removed by .*: wrong data"):
+        registry.show("support@2")
+    with pytest.raises(burnish.BurnishError, match="no version of support is production"):
+        registry.show("support@production")
+    assert registry.register("r.tune@2", name="support")["version"] == 3
+    assert registry.show("support@latest")["version"] == 3
+    assert [row["ref"] for row in registry.listing()] == ["support@3", "support@1"]
+
+
+def test_several_versions_in_staging_are_ambiguous(registry, support):
+    for number in (1, 2):
+        registry.promote(f"support@{number}", because="x")
+    with pytest.raises(burnish.BurnishError, match="support@1, support@2 are staging"):
+        registry.show("support@staging")
+
+
+def test_a_secret_is_not_kept_as_a_reason(registry, support):
+    with pytest.raises(burnish.BurnishError, match="access token"):
+        registry.promote("support@1", because=f"token hf_{'a' * 30}")
+
+
+def test_who_is_settable(registry, support, monkeypatch):
+    monkeypatch.setenv("BURNISH_AUTHOR", "Ada")
+    registry.tag("support@1", "a")
+    registry.tag("support@1", "b", who="Grace")
+    assert [change["who"] for change in registry.show("support@1")["history"][1:]] == ["Ada", "Grace"]
