@@ -6,6 +6,7 @@ from burnish.core.catalog import Stage, stage, stages
 from burnish.core.errors import AskError, MachineError
 from burnish.core.plugins import PluginWarning
 from burnish.specs.base import Spec
+from burnish.specs.models import CombineSpec
 from burnish.specs.train import FullSpec, LoraSpec, PretrainSpec, SftSpec
 
 
@@ -28,6 +29,9 @@ def test_the_kind_of_a_trained_artifact_follows_from_its_method():
     assert sft.kind_for(SftSpec(**given, method={"kind": "full"})) == "model"
     assert pretrain.kind_for(PretrainSpec(**given)) == "model"
     assert pretrain.kind_for(PretrainSpec(**given, method={"kind": "lora"})) == "adapter"
+    parts = {"adapters": [{"adapter": "file:a", "weight": 1}, {"adapter": "file:b", "weight": 1}]}
+    assert stage("combine").kind_for(CombineSpec(**parts)) == "adapter"
+    assert stage("combine").kind_for(CombineSpec(**parts, into="base")) == "model"
 
 
 def test_a_stage_is_plain_text_until_it_is_resolved():
@@ -116,6 +120,7 @@ def test_each_built_in_stage_has_its_spec_and_the_kind_it_produces():
         "ppo": ("PpoSpec", "adapter"),
         "evaluate": ("EvaluateSpec", "evaluation"),
         "merge": ("MergeSpec", "model"),
+        "combine": ("CombineSpec", "adapter"),
         "generate": ("GenerateSpec", "generations"),
     }
     assert {name: (row.spec_type().__name__, row.produces) for name, row in stages().items()} == kinds

@@ -44,11 +44,13 @@ class Stage:
             raise MachineError("machine.broken-plugin", f"{what}: {reason(error)}", fix) from error
 
     def kind_for(self, spec: "Spec") -> str:
-        """The kind of artifact for this spec: a model if all weights are trained, a proof with prove: only."""
+        """The kind of its artifact: a model if all weights are trained or merged; a proof with prove: only."""
         if spec.__dict__.get("prove") == "only":
             return "proof"
+        if spec.__dict__.get("into") == "base":
+            return "model"
         method = spec.__dict__.get("method")
-        if self.produces in ("model", "adapter") and method is not None:
+        if self.produces in ("model", "adapter") and method is not None and not isinstance(method, str):
             return "adapter" if method.__dict__["kind"] in ("lora", "qlora") else "model"
         return self.produces
 
@@ -181,6 +183,14 @@ _BUILT_IN = (
         produces="model",
         extra="train",
         summary="Merge an adapter into its base, shard by shard.",
+    ),
+    Stage(
+        name="combine",
+        spec="burnish.specs.models:CombineSpec",
+        run="burnish.stages.models.combine:run",
+        produces="adapter",
+        extra="train",
+        summary="Combine several adapters of one base into one adapter.",
     ),
     Stage(
         name="generate",

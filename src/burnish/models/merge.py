@@ -155,7 +155,7 @@ def merge_adapter(
     rows = [change.rows for piece in pieces for _, change in piece.changes if isinstance(change, TrainedRows)]
     _write_config(config, out, dtype, untied, max(rows, default=None))
     for folder in (base, adapter):
-        _copy_companions(folder, out)
+        copy_companions(folder, out)
     return Merged(
         parameters=sum(prod(piece.shape) for piece in pieces),
         changed=sum(not all(isinstance(change, Dequantized) for _, change in piece.changes) for piece in pieces),
@@ -344,7 +344,7 @@ def _write_config(config: dict[str, Any], out: Path, dtype: str, untied: bool, r
     (out / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _copy_companions(folder: Path, out: Path) -> None:
+def copy_companions(folder: Path, out: Path) -> None:
     """Tokenizer, chat template, generation config and licence."""
     for pattern in _COPIED:
         for file in folder.glob(pattern):

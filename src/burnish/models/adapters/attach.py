@@ -22,7 +22,7 @@ from burnish.models.adapters.new_tokens import (
     unchanged_outputs,
 )
 from burnish.models.adapters.targets import LoraTargets, plan_targets
-from burnish.models.bases import is_adapter
+from burnish.models.bases import Source, folder_of, is_adapter
 from burnish.models.quantization.layers import quantization_of
 from burnish.models.quantization.record import write_quantization
 from burnish.models.quiet import quiet_transformers
@@ -125,11 +125,8 @@ def save_adapter(model: "PeftModel", folder: Path, base: Input) -> None:
     from safetensors.torch import save_file
 
     config: Any = model.peft_config["default"]
-    scheme, _, name = base.ref.partition(":")
-    if scheme == "hub":
-        name, _, revision = name.partition("@")
-        config.revision = revision or base.revision or None
-    config.base_model_name_or_path = name if scheme == "hub" else str(base.path)
+    for field, value in name_of_base(base).items():
+        setattr(config, field, value)
     if isinstance(config.target_modules, set):
         config.target_modules = sorted(config.target_modules)  # the order of a set differs between processes
     if isinstance(config.target_parameters, set):
@@ -142,6 +139,14 @@ def save_adapter(model: "PeftModel", folder: Path, base: Input) -> None:
         (folder / ADAPTER_CONFIG).write_text(json.dumps(settings, indent=2, sort_keys=True), encoding="utf-8")
     if (quantization := quantization_of(model)) is not None:
         write_quantization(folder, quantization)
+
+
+def name_of_base(base: Source) -> dict[str, str | None]:
+    """The fields of PEFT's config that name a base: its hub name and revision, or its folder."""
+    if not isinstance(base, Input) or not base.ref.startswith("hub:"):
+        return {"base_model_name_or_path": str(folder_of(base))}
+    name, _, revision = base.ref.removeprefix("hub:").partition("@")
+    return {"base_model_name_or_path": name, "revision": revision or base.revision or None}
 
 
 def without_adapter(model: "PreTrainedModel | PeftModel") -> "PreTrainedModel":

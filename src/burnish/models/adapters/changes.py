@@ -8,7 +8,7 @@
 PEFT itself attaches the adapter to the base without weights, so a merge accepts exactly what loading accepts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +27,7 @@ from burnish.models.tensors import read_tensor, refuse_not_finite
 from burnish.models.weights import ADAPTER_CONFIG, TensorInfo, read_header, refuse_integers
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from transformers import PreTrainedModel
 
 _CHANGES_THE_FORMULA = (
@@ -187,9 +188,7 @@ def changes_of(adapter: Path, skeleton: "PreTrainedModel") -> dict[str, Change]:
     Errors: those of `fit_adapter`; ModelError `model.wrong-adapter` for kinds that are not merged, `model.broken`
     for values that are not finite.
     """
-    from peft.tuners.lora.layer import Embedding, LoraLayer, ParamWrapper
     from peft.tuners.trainable_tokens import TrainableTokensLayer
-    from transformers.pytorch_utils import Conv1D
 
     weights = adapter_weights(adapter)
     config = read_adapter_config(adapter)
@@ -206,27 +205,57 @@ def changes_of(adapter: Path, skeleton: "PreTrainedModel") -> dict[str, Change]:
             rows = tensors.pop(f"{path}.trainable_tokens_delta")
             weight = path.removesuffix(".token_adapter") + ".weight"
             changes[weight] = TrainedRows(rows, tuple(layer.token_indices["default"]), before)
+    for place in low_rank_places(model):
+        changes[place.weight] = LowRank(
+            a=tensors.pop(place.a),
+            b=tensors.pop(place.b),
+            scale=place.scale,
+            magnitude=tensors.pop(place.magnitude, None),
+            layer=place.layer,
+            experts=place.experts,
+        )
+    return changes | {name: Replaced(tensor) for name, tensor in tensors.items() if not is_copy(name)}
+
+
+@dataclass(frozen=True)
+class LowRankPlace:
+    """Where an attached adapter changes a weight, and the names of its tensors, as in PEFT's files without prefix."""
+
+    weight: str
+    a: str
+    b: str
+    magnitude: str
+    scale: float
+    layer: Literal["linear", "transposed", "embedding"]
+    experts: int | None
+
+
+def low_rank_places(model: "PeftModel") -> Iterator[LowRankPlace]:
+    """The weights that the attached adapter changes, in the order of the model's modules."""
+    from peft.tuners.lora.layer import Embedding, LoraLayer, ParamWrapper
+    from transformers.pytorch_utils import Conv1D
+
+    adapted: Any = model.base_model
+    for path, layer in adapted.model.named_modules():
         if not isinstance(layer, LoraLayer) or "default" not in layer.scaling:
             continue
         stacked = isinstance(layer, ParamWrapper)
         is_embedding = isinstance(layer, Embedding)
         ends = ("lora_embedding_A", "lora_embedding_B") if is_embedding else ("lora_A.weight", "lora_B.weight")
-        a, b = (tensors.pop(f"{path}.{end}") for end in ends)
         if stacked:
             weight = f"{path.replace('.base_layer', '')}.{layer.parameter_name}"
             transposed = layer.get_param().dim() == 3 and not layer._did_swap_in_out_features
         else:
             weight = f"{path}.weight"
             transposed = isinstance(layer.get_base_layer(), Conv1D)
-        changes[weight] = LowRank(
-            a=a,
-            b=b,
+        yield LowRankPlace(
+            weight,
+            *(f"{path}.{end}" for end in ends),
+            magnitude=f"{path}.lora_magnitude_vector",
             scale=layer.scaling["default"],
-            magnitude=tensors.pop(f"{path}.lora_magnitude_vector", None),
             layer="embedding" if is_embedding else "transposed" if transposed else "linear",
             experts=layer.num_experts if stacked and layer.get_param().dim() == 3 else None,
         )
-    return changes | {name: Replaced(tensor) for name, tensor in tensors.items() if not is_copy(name)}
 
 
 def copies_of(adapter: Path) -> dict[str, TensorInfo]:

@@ -145,8 +145,8 @@ def plan_targets(model: "PreTrainedModel", spec: LoraSpec) -> LoraTargets:
     changed |= {name for name in weights if name.rpartition(".")[0] in in_full}
     frozen = sorted(set(experts) - changed)
     return LoraTargets(
-        modules=_shortest(kept, set(modules) - set(kept)),
-        parameters=_shortest(as_parameters, set(weights) - set(as_parameters)),
+        modules=shortest(kept, set(modules) - set(kept)),
+        parameters=shortest(as_parameters, set(weights) - set(as_parameters)),
         left_out=left_out,
         frozen_experts=frozen,
         covered=_count(weights[name] for name in changed if name in weights),
@@ -318,7 +318,7 @@ def _diverted(model: "PreTrainedModel", paths: list[str]) -> set[str]:
     return {path for path in paths if path.rpartition(".")[2] in taken}
 
 
-def _shortest(wanted: Iterable[str], others: set[str]) -> list[str]:
+def shortest(wanted: Iterable[str], others: set[str]) -> list[str]:
     """The shortest suffixes of `wanted` that match none of `others`."""
     ends_of_others = {ending for path in others for ending in _endings(path)}
     found: set[str] = set()

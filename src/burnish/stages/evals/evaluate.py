@@ -16,6 +16,7 @@ from burnish.core.context import Context, Input, Outcome
 from burnish.core.errors import AskError
 from burnish.core.events import Note, Table
 from burnish.core.files import jsonable, write_json
+from burnish.core.naming import short_name
 from burnish.evals.chart import draw_scores
 from burnish.evals.measure import Item
 from burnish.evals.report import Sample, item_lines, measures, metrics, table, tag_table, unpaired, unscored
@@ -103,13 +104,6 @@ def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
         confidence=spec.confidence,
         seed=spec.seed,
     )
-
-
-def short_name(ref: str) -> str:
-    """`tune` of step:tune, the last part of a path or of a hub's name, an artifact's name as it is."""
-    scheme, _, rest = ref.partition(":")
-    name = (rest if scheme == "step" else Path(rest).name) if rest else ref
-    return ref if name in ("", "model") else name  # "model" is the other column
 
 
 def _base_under(model: Input) -> Source:

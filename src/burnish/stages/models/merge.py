@@ -14,7 +14,7 @@ from burnish.models.bases import (
     is_adapter,
     other_name,
 )
-from burnish.models.merge import merge_adapter
+from burnish.models.merge import Merged, merge_adapter
 from burnish.models.quantization.record import Quantization, read_quantization
 from burnish.specs.models import MergeSpec
 from burnish.stages.models.deviation import Deviation, deviation
@@ -34,7 +34,7 @@ def run(spec: MergeSpec, ctx: Context) -> Outcome:
     _check_base(adapter.path, source, spec.other_base, ctx)
     quantization = read_quantization(adapter.path)
     _refuse_without_quantization(adapter, spec.into, quantization)
-    base = _plain(source, ctx.scratch / "base", spec.dtype)
+    base = plain(source, ctx.scratch / "base", spec.dtype)
     ctx.check_settings()
 
     def progress(done: int, total: int) -> None:
@@ -49,17 +49,31 @@ def run(spec: MergeSpec, ctx: Context) -> Outcome:
         quantization=quantization if spec.into == "dequantized" else None,
         progress=progress,
     )
+    tell(merged, ctx)
+    measures = measures_of(merged)
+    if quantization is not None:
+        measures |= _deviation(deviation(adapter.path, source, quantization, ctx.out), spec.into, ctx)
+    return Outcome("model", measures)
+
+
+def tell(merged: Merged, ctx: Context) -> None:
+    """Report what a merge lost or separated."""
     if merged.rounded > _ROUNDED_TO_TELL:
         share = f"{merged.rounded:.0%}"
         text = f"rounding moved the merged weights {share} as far as the adapter did; `dtype: float32` keeps them exact"
         ctx.emit(Note(level="warning", text=text))
     if merged.untied:
         ctx.emit(Note(text="embedding and head were shared and are two tensors now: the adapter changed one of them"))
-    measures = {"parameters": merged.parameters, "tensors_changed": merged.changed, "weight_files": merged.files}
-    measures |= {"rounded": round(merged.rounded, 4)}
-    if quantization is not None:
-        measures |= _deviation(deviation(adapter.path, source, quantization, ctx.out), spec.into, ctx)
-    return Outcome("model", measures)
+
+
+def measures_of(merged: Merged) -> dict[str, float]:
+    """The measures of a merge."""
+    return {
+        "parameters": merged.parameters,
+        "tensors_changed": merged.changed,
+        "weight_files": merged.files,
+        "rounded": round(merged.rounded, 4),
+    }
 
 
 def _refuse_without_quantization(adapter: Input, into: str, quantization: Quantization | None) -> None:
@@ -98,7 +112,7 @@ def _check_base(adapter: Path, base: Source, may_differ: bool, ctx: Context) -> 
         ctx.emit(Note(level="warning", text=f"{what}: evaluate the merged model before you use it"))
 
 
-def _plain(base: Source, folder: Path, dtype: str) -> Path:
+def plain(base: Source, folder: Path, dtype: str) -> Path:
     """The folder of a whole model: the base's own, or one below `folder` with its adapters merged into it.
 
     They are merged into the weights that they were trained on.

@@ -1,0 +1,186 @@
+"""combine: combine several adapters of one base into one adapter, or merge the result into the base."""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from burnish.core.context import Context, Input, Outcome
+from burnish.core.errors import AskError, ModelError, RunError
+from burnish.core.events import Note, Progress, Table
+from burnish.core.files import write_json
+from burnish.core.fingerprint import BASE_RECORD, QUANTIZATION_RECORD
+from burnish.core.naming import short_name
+from burnish.models.adapters.attach import name_of_base
+from burnish.models.bases import Source, folder_of, is_adapter, whole_model
+from burnish.models.combining.checks import LARGEST_DEVIATION, Compared, compare
+from burnish.models.combining.combine import combine_adapters
+from burnish.models.combining.fit import common_base, refuse_other_tokenizers, refuse_twice
+from burnish.models.combining.layers import Layer, Weighted
+from burnish.models.combining.methods import METHODS, Settings
+from burnish.models.merge import copy_companions, merge_adapter
+from burnish.models.quantization.record import read_quantization
+from burnish.models.value_head import has_value_head
+from burnish.models.weights import ADAPTER_CONFIG, read_json
+from burnish.specs.models import CombineSpec
+from burnish.stages.models.merge import measures_of, plain, tell
+
+RECORD = "combination.json"
+
+
+def run(spec: CombineSpec, ctx: Context) -> Outcome:
+    """Write the combined adapter and `combination.json`; with into: base, a plain model."""
+    inputs = _inputs(spec, ctx)
+    adapters = [
+        Weighted(name, source.path, entry.weight)
+        for (name, source), entry in zip(inputs.items(), spec.adapters, strict=True)
+    ]
+    refuse_twice(inputs)
+    base, warnings = common_base(inputs, ctx.input("base") if spec.base is not None else None)
+    refuse_other_tokenizers(inputs)
+    _refuse_four_bits(inputs, spec.into)
+    method = METHODS[spec.method]
+    settings = Settings(method, spec.density, spec.majority_sign, spec.rank or 0)
+    seed, is_merged, dtype, shard = spec.seed, spec.into == "base", spec.dtype, spec.max_shard_bytes
+    ctx.check_settings()
+    for text in [*warnings, *_left_out(inputs)]:
+        ctx.emit(Note(level="warning", text=text))
+
+    def progress(phase: str, unit: str, done: int, total: int) -> None:
+        ctx.emit(Progress(phase=phase, done=done, total=total, unit=unit))
+        if ctx.stopping and done < total:
+            raise RunError("run.interrupted", f"stopped after {done} of {total} {unit}", "run it again: it starts over")
+
+    folder = ctx.scratch / "combined" if is_merged else ctx.out
+    shutil.rmtree(ctx.scratch / "combined", ignore_errors=True)
+    whole = folder_of(whole_model(base))
+    layers = combine_adapters(
+        adapters, whole, folder, settings, seed=seed, progress=partial(progress, "combine", "layers")
+    )
+    _complete(inputs, base, folder)
+    compared = compare(folder, adapters, layers, whole)
+    if method.is_sum:
+        _refuse_deviation(compared, spec.method)
+    record = _record(spec, inputs, layers, compared, read_json(folder / ADAPTER_CONFIG)["r"])
+    _report(record, ctx)
+    measures = {"rank": record["rank"], "layers": len(layers), "layers_of_some": record["layers_of_some"]}
+    measures |= {"deviation": record["deviation"]}
+    if is_merged:
+        merged = merge_adapter(
+            folder,
+            plain(base, ctx.scratch / "base", dtype),
+            ctx.out,
+            dtype=dtype,
+            max_shard_bytes=shard,
+            progress=partial(progress, "merge", "tensors"),
+        )
+        tell(merged, ctx)
+        measures |= measures_of(merged)
+    write_json(ctx.out / RECORD, record)
+    return Outcome("model" if is_merged else "adapter", measures)
+
+
+def _inputs(spec: CombineSpec, ctx: Context) -> dict[str, Input]:
+    """The adapters by their names: the given ones, or those of the references, made distinct."""
+    found: dict[str, Input] = {}
+    for number, entry in enumerate(spec.adapters):
+        source = ctx.input(f"adapters.{number}.adapter")
+        if not is_adapter(source.path):
+            what = f"adapters.{number}: {source.ref} is a {source.kind}, and only adapters are combined"
+            raise AskError("ask.wrong-kind", what, "name an adapter")
+        name = entry.name or short_name(entry.adapter)
+        found[name if name not in found else f"{name}-{number + 1}"] = source
+    return found
+
+
+def _refuse_four_bits(inputs: Mapping[str, Input], into: str) -> None:
+    name, source = next(iter(inputs.items()))
+    if into == "base" and read_quantization(source.path) is not None:
+        raise AskError(
+            "ask.wrong-value",
+            f"the base of {name} was quantized in its training, and into: base would merge into other values",
+            "combine into an adapter, then `burnish merge` it, with --into original or dequantized",
+        )
+
+
+def _left_out(inputs: Mapping[str, Input]) -> list[str]:
+    """What of the adapters' folders is not combined."""
+    heads = [name for name, source in inputs.items() if has_value_head(source)]
+    text = f"the value head of {', '.join(heads)} is left out: it belongs to the policy that it was trained with"
+    return [text] if heads else []
+
+
+def _complete(inputs: Mapping[str, Input], base: Source, folder: Path) -> None:
+    """Tokenizer and records of the adapters, which agree, and the name of their base."""
+    for source in reversed(list(inputs.values())):
+        copy_companions(source.path, folder)
+        for record in (BASE_RECORD, QUANTIZATION_RECORD):
+            if (source.path / record).is_file():
+                shutil.copyfile(source.path / record, folder / record)
+    settings = read_json(folder / ADAPTER_CONFIG) | name_of_base(base)
+    (folder / ADAPTER_CONFIG).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _refuse_deviation(compared: Compared, method: str) -> None:
+    layer, deviation = compared.worst
+    if deviation > LARGEST_DEVIATION:
+        raise ModelError(
+            "model.wrong-adapter",
+            f"the result of {method} is not the weighted sum of the adapters: '{layer}' deviates by {deviation:.1e}, "
+            f"and float32 allows {LARGEST_DEVIATION:.0e}",
+            "use method: svd, and report this with the configs of the adapters",
+        )
+
+
+def _record(
+    spec: CombineSpec, inputs: Mapping[str, Input], layers: Sequence[Layer], compared: Compared, rank: int
+) -> dict[str, Any]:
+    """The content of `combination.json`."""
+    total, is_sum = compared.total, METHODS[spec.method].is_sum
+    layer, largest = compared.worst
+    return {
+        "method": spec.method,
+        "rank": rank,
+        "seed": spec.seed,
+        "density": spec.density,
+        "majority_sign": spec.majority_sign,
+        "peft": version("peft"),
+        "adapters": [
+            {
+                "name": name,
+                "ref": source.ref,
+                "fingerprint": source.fingerprint,
+                "weight": entry.weight,
+                "layers": sum(layer.changes[number] is not None for layer in layers),
+                "kept": total.kept[number],
+                "cosine": total.cosine[number],
+            }
+            for number, ((name, source), entry) in enumerate(zip(inputs.items(), spec.adapters, strict=True))
+        ],
+        "layers_of_some": sum(None in layer.changes for layer in layers),
+        "deviation": total.deviation,
+        "check": {"largest": largest, "layer": layer, "limit": LARGEST_DEVIATION, "holds": True} if is_sum else None,
+        "layers": {
+            name: {"norm": each.norm, "deviation": each.deviation, "kept": each.kept, "cosine": each.cosine}
+            for name, each in compared.layers.items()
+        },
+    }
+
+
+def _report(record: Mapping[str, Any], ctx: Context) -> None:
+    if check := record["check"]:
+        text = "the change of every layer is the weighted sum of the adapters': the largest deviation is "
+        ctx.emit(Note(text=f"{text}{check['largest']:.1e} (limit {check['limit']:.0e}), in '{check['layer']}'"))
+    if record["layers_of_some"]:
+        text = f"{record['layers_of_some']} of {len(record['layers'])} layers are changed by some of the adapters only"
+        ctx.emit(Note(text=text))
+    rows = [
+        [each["name"], f"{each['weight']:g}", str(each["layers"]), f"{each['kept']:.1%}", f"{each['cosine']:.3f}"]
+        for each in record["adapters"]
+    ]
+    columns = ["adapter", "weight", "layers", "kept of its change", "cosine with the result"]
+    title = f"{record['method']}: rank {record['rank']}, deviation from the weighted sum {record['deviation']:.1e}"
+    ctx.emit(Table(title=title, columns=columns, rows=rows))
