@@ -177,6 +177,14 @@ _BUILT_IN = (
         summary="Score a model on rows, alone or against another model.",
     ),
     Stage(
+        name="judge",
+        spec="burnish.specs.evals.judge:JudgeSpec",
+        run="burnish.stages.evals.judge:run",
+        produces="evaluation",
+        extra="evals",
+        summary="Let language models judge answers: by a rubric, a reference, or in pairs.",
+    ),
+    Stage(
         name="merge",
         spec="burnish.specs.models:MergeSpec",
         run="burnish.stages.models.merge:run",

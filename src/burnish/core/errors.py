@@ -93,7 +93,7 @@ CODES = {
     "data.too-long": "A row is longer than max_length and over_length is raise.",
     "data.control-token": "A row contains the text of a special token that structures conversations.",
     "data.nothing-learned": "No token of the data would be learned.",
-    "data.other-rows": "Log-probabilities of a reference are of other rows or tokens than those of the training.",
+    "data.other-rows": "Rows of two inputs that must be the same, such as a reference's and a training's, are not.",
     "data.not-prepared": "A folder is not a prepared dataset, or lacks the split.",
     # models
     "model.not-found": "There is no model at that path or name.",

@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.error
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -84,6 +84,7 @@ class Endpoint:
         is_stopping: Callable[[], bool] = lambda: False,
     ):
         self.name = f"{spec.model} at {spec.url}"
+        self.temperature = spec.temperature
         self.counts: Counter[str] = Counter()
         self._cache = None if cache is None else ReplyCache(cache)
         self.spending = Spending(spending, _limits(spec))
@@ -91,7 +92,7 @@ class Endpoint:
         self._timeout, self._retries, self._backoff = spec.timeout, spec.retries, spec.backoff
         self._concurrency = spec.concurrency
         self._longest_reply = longest_reply(spec.max_tokens, spec.parameters) or 0
-        self._fixed: dict[str, Any] = {"model": spec.model, "temperature": spec.temperature, **spec.parameters}
+        self._fixed: dict[str, Any] = {"model": spec.model, "temperature": self.temperature, **spec.parameters}
         if spec.max_tokens is not None:
             self._fixed["max_tokens"] = spec.max_tokens
         self._lock = threading.Lock()
@@ -184,6 +185,10 @@ class Endpoint:
     def close(self) -> None:
         """End the waits before retries."""
         self._stop.set()
+
+    def most_of_all(self, requests: Iterable[Request]) -> Usage:
+        """The most tokens that requests can use, each sent once."""
+        return sum((self._most(self._body(request)) for request in requests), Usage())
 
     def _body(self, request: Request) -> dict[str, Any]:
         return {**self._fixed, **request.fields, "messages": [dict(message) for message in request.messages]}

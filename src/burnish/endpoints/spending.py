@@ -109,6 +109,10 @@ class Spending:
         """The price of `used`."""
         return self._limits.cost(self._used)
 
+    def price_of(self, usage: Usage) -> float:
+        """In the currency of the prices; 0 without prices."""
+        return self._limits.cost(usage)
+
     @property
     def uncounted(self) -> int:
         """Requests without a count of the endpoint, which count at the most they can cost."""

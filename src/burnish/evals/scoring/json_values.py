@@ -29,14 +29,19 @@ def parse_json(text: str) -> Any:
 
     Raises ValueError for anything else, including prose before or after the value.
     """
+    try:
+        return decoder.decode(unfenced(text))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def unfenced(text: str) -> str:
+    """A text without white space around it, and without the code fence that encloses all of it."""
     text = text.strip()
     fences = _FENCE.findall(text)
     if len(fences) == 1 and text.startswith("```") and text.endswith("```"):
-        text = fences[0].strip()
-    try:
-        return decoder.decode(text)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+        return fences[0].strip()
+    return text
 
 
 def same_json(left: Any, right: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from burnish.specs.evals.evaluate import EvaluateSpec as EvaluateSpec
 from burnish.specs.evals.generation import GenerationSpec as GenerationSpec
+from burnish.specs.evals.judge import JudgeSpec as JudgeSpec
 from burnish.specs.evals.measuring import MeasuringSpec as MeasuringSpec
 from burnish.specs.evals.scorers import ChrfSpec as ChrfSpec
 from burnish.specs.evals.scorers import ContainsSpec as ContainsSpec
