@@ -119,6 +119,7 @@ def test_each_built_in_stage_has_its_spec_and_the_kind_it_produces():
         "grpo": ("GrpoSpec", "adapter"),
         "ppo": ("PpoSpec", "adapter"),
         "evaluate": ("EvaluateSpec", "evaluation"),
+        "judge": ("JudgeSpec", "evaluation"),
         "merge": ("MergeSpec", "model"),
         "combine": ("CombineSpec", "adapter"),
         "generate": ("GenerateSpec", "generations"),

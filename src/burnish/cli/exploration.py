@@ -1,4 +1,4 @@
-"""The commands `inspect` and `chat`."""
+"""The commands `inspect`, `chat` and `rubrics`."""
 
 import signal
 from typing import Annotated, Any
@@ -127,6 +127,35 @@ def chat(
         raise typer.Exit(status)
 
 
+def rubrics(
+    ctx: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="The rubric to print; without it, all are listed.")] = None,
+    language: Annotated[str, typer.Option("--language", help="en or zh.", metavar="VALUE")] = "en",
+) -> None:
+    """List the built-in rubrics of `judge`, or print one as YAML.
+
+    What is printed can be pasted into a recipe and changed.
+    """
+    from burnish.studio.rubrics import rubric, rubric_names
+
+    output: Output = ctx.obj
+    if name is None:
+        rows = [(one, ", ".join(given["name"] for given in rubric(one, language))) for one in rubric_names()]
+        return output.print_json(dict(rows)) if output.json else output.table("", ("rubric", "criteria"), rows)
+    criteria = {"criteria": rubric(name, language)}
+    return output.print_json(criteria) if output.json else output.console.print(_yaml(criteria), markup=False, end="")
+
+
+def _yaml(value: dict[str, Any]) -> str:
+    import json
+
+    import yaml
+
+    unshared = json.loads(json.dumps(value))  # recipes have no aliases
+    return yaml.safe_dump(unshared, sort_keys=False, allow_unicode=True, width=100)
+
+
 def register(app: typer.Typer) -> None:
     app.command(cls=Command)(inspect)
     app.command(cls=Command)(chat)
+    app.command(cls=Command)(rubrics)

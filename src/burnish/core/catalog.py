@@ -182,7 +182,7 @@ _BUILT_IN = (
         run="burnish.stages.evals.judge:run",
         produces="evaluation",
         extra="evals",
-        summary="Let language models judge answers: by a rubric, a reference, or in pairs.",
+        summary="Judge answers by a rubric, a reference, or in pairs.",
     ),
     Stage(
         name="merge",

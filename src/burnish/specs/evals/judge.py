@@ -1,6 +1,6 @@
 """Settings of `judge`: which answers are judged, by which models, how, and on which scales."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -43,8 +43,11 @@ class ScaleSpec(Spec):
                 raise ValueError(f"'{value}' is not a scale: write 1-5, or a list of labels from the worst to the best")
             return {"low": int(low), "high": int(high)}
         if isinstance(value, list):
-            return {"labels": evenly(value)}  # pyright: ignore[reportUnknownArgumentType]
-        return value  # pyright: ignore[reportUnknownVariableType]
+            return {"labels": evenly(cast(list[Any], value))}
+        if isinstance(value, dict):
+            given = cast(dict[str, Any], value)
+            return {name: _with_words(member) if name in _BY_WORD else member for name, member in given.items()}
+        return value
 
     @model_validator(mode="after")
     def the_scale_has_two_points(self) -> "ScaleSpec":
@@ -72,9 +75,25 @@ class ScaleSpec(Spec):
         return self
 
 
+_BY_WORD = ("labels", "levels")
+
+
+def _with_words(value: Any) -> Any:
+    """A mapping whose keys are words: YAML reads `1:` as a number, and may read `no:` as false."""
+    if not isinstance(value, dict):
+        return value
+    return {_word(key): member for key, member in cast(dict[Any, Any], value).items()}
+
+
+def _word(label: Any) -> str:
+    if label is None or isinstance(label, bool):
+        raise ValueError(f"the label {label} is not a word: write it in quotes")
+    return str(label)
+
+
 def evenly(labels: list[Any]) -> dict[str, float]:
     """Labels from the worst to the best, with evenly spaced scores."""
-    names = [str(label) for label in labels]
+    names = [_word(label) for label in labels]
     if len(set(names)) < len(names) or len(names) < 2:
         raise ValueError("a scale needs two labels or more, each once")
     return {name: place / (len(names) - 1) for place, name in enumerate(names)}
@@ -120,9 +139,9 @@ class ColumnsSpec(Spec):
 
 
 class JudgeSpec(Spec):
-    """Let language models judge answers: by a rubric, a reference, or in pairs.
+    """Judge answers by a rubric, a reference, or in pairs.
 
-    No model is loaded: answers come from a result or a file, verdicts from an OpenAI-compatible endpoint.
+    Answers come from a result or a file, verdicts from language models behind OpenAI-compatible endpoints.
     """
 
     answers: AnswersRef

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+LANGUAGES = ("en", "zh")
 _FIVE = {
     "en": {"1": "fails", "2": "weak", "3": "acceptable", "4": "good, with small flaws", "5": "excellent"},
     "zh": {"1": "不合格", "2": "较差", "3": "可接受", "4": "良好,有小瑕疵", "5": "优秀"},
@@ -110,7 +111,7 @@ _ANSWERS = {
     ],
 }
 RUBRICS: dict[str, dict[str, list[dict[str, Any]]]] = {
-    name: {language: [criterion[language] for criterion in criteria] for language in ("en", "zh")}
+    name: {language: [criterion[language] for criterion in criteria] for language in LANGUAGES}
     for name, criteria in _ANSWERS.items()
 }
 """Name → language → criteria, as settings."""
