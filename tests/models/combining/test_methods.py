@@ -89,15 +89,34 @@ def combined_by_peft(model: Any, weights: tuple[float, ...], method: str, seed: 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("method", PEFTS)
 def test_a_method_has_the_bits_of_pefts(tmp_path, made, method, kind, dtype):
-    base, adapters, model = made(kind, dtype)
+    check_bits(tmp_path, made(kind, dtype), method)
+
+
+OTHERWISE: dict[str, dict[str, Any]] = {
+    "ties": {"majority_sign": "frequency"},
+    "dare_ties_svd": {"majority_sign": "frequency", "density": 1.0},
+    "svd": {"rank": 5},
+    "dare_linear": {"density": 1.0},
+}
+
+
+@pytest.mark.parametrize("method", OTHERWISE)
+def test_a_setting_has_the_effect_of_pefts(tmp_path, made, method):
+    check_bits(tmp_path, made("Conv1D", "float32"), method, **OTHERWISE[method])
+
+
+def check_bits(
+    folder: Path, parts: Any, method: str, density: float = 0.6, majority_sign: str = "total", rank: int = 0
+) -> None:
+    base, adapters, model = parts
     weighted = [Weighted(str(n), path, weight) for n, (path, weight) in enumerate(zip(adapters, WEIGHTS, strict=True))]
-    settings = Settings(METHODS[PEFTS[method]], 0.6, "total", 5 if method.endswith("svd") else 0)
+    settings = Settings(METHODS[PEFTS[method]], density, majority_sign, rank)
 
-    combine_adapters(weighted, base, tmp_path / "out", settings, seed=3)
+    combine_adapters(weighted, base, folder / "out", settings, seed=3)
 
-    ours = load_file(tmp_path / "out/adapter_model.safetensors")
-    svd = {"svd_rank": 5} if method.endswith("svd") else {}
-    theirs = combined_by_peft(model, WEIGHTS, method, 3, density=0.6, majority_sign_method="total", **svd)
+    ours = load_file(folder / "out/adapter_model.safetensors")
+    given: dict[str, Any] = {"density": density, "majority_sign_method": majority_sign, "svd_rank": rank or None}
+    theirs = combined_by_peft(model, WEIGHTS, method, 3, **given)
     assert ours.keys() == theirs.keys()
     assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
     assert any(tensor.abs().max() > 0 for tensor in ours.values())

@@ -5,6 +5,7 @@ layers that an adapter changes; a layer of a lower rank is filled with zeros.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def combine_adapters(
     """
     layers = layers_of(adapters, base)
     rank = _rank(adapters, layers, settings)
+    settings = replace(settings, rank=rank)
     out.mkdir(parents=True, exist_ok=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -48,7 +50,7 @@ def combine_adapters(
         sizes = [size for layer in layers for size in _sizes(layer, places[layer.name], rank)]
         with StreamedWriter(out / ADAPTER_WEIGHTS, sizes) as writer:
             for done, layer in enumerate(layers, 1):
-                parts = [_combined(layer, adapters, expert, settings, rank) for expert in layer.experts]
+                parts = [_combined(layer, adapters, expert, settings) for expert in layer.experts]
                 names = [name for name, _, _ in _sizes(layer, places[layer.name], rank)]
                 for name, tensor in zip(names, _joined(layer, parts), strict=True):
                     writer.write(name, tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
@@ -57,10 +59,10 @@ def combine_adapters(
 
 
 def _combined(
-    layer: Layer, adapters: Sequence[Weighted], expert: int | None, settings: Settings, rank: int
+    layer: Layer, adapters: Sequence[Weighted], expert: int | None, settings: Settings
 ) -> tuple[Tensor, Tensor]:
     a, b = combine(_factors(layer, adapters, expert), settings)
-    missing = rank - len(a)
+    missing = settings.rank - len(a)
     return torch.nn.functional.pad(a, (0, 0, 0, missing)), torch.nn.functional.pad(b, (0, missing))
 
 
