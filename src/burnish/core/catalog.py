@@ -185,6 +185,14 @@ _BUILT_IN = (
         summary="Judge answers by a rubric, a reference, or in pairs.",
     ),
     Stage(
+        name="certify",
+        spec="burnish.specs.evals:CertifySpec",
+        run="burnish.stages.evals.certify:run",
+        produces="certificate",
+        extra="evals",
+        summary="Check that a model is still the model that its parent is.",
+    ),
+    Stage(
         name="merge",
         spec="burnish.specs.models:MergeSpec",
         run="burnish.stages.models.merge:run",

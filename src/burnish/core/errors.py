@@ -119,6 +119,7 @@ CODES = {
     # the run
     "run.unread-setting": "A setting was given but never read.",
     "run.not-proven": "A check of the training on its own rows does not hold.",
+    "run.certificate-failed": "A model is not what its parent is: a check of its certificate does not hold.",
     "run.not-finite": "A loss, a gradient or the logits of a next token are not finite.",
     "run.bad-reward": "A reward failed, or gave something other than one finite number for each completion.",
     "run.call-limit": "The limit of calls to an endpoint, or of the tokens that it counts, is reached.",

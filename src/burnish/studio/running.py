@@ -16,6 +16,7 @@ from burnish.core.errors import BurnishError, RunError, error_from_dict
 from burnish.core.events import Event, Note
 from burnish.core.plan import Plan, PlannedStep, make_plan, replan_step, with_own_base
 from burnish.core.runs.artifact import Artifact
+from burnish.core.runs.certificates import certificate_failed
 from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.forkserver import ForkServer, shared_server
@@ -211,6 +212,9 @@ class _Execution:
         if artifact is None:
             error = error_of(run)
             raise self._interrupted(name, run) if error.code == "run.interrupted" else error
+        if artifact.certificate is not None and not artifact.certificate["holds"]:
+            child = artifact.certificate["child"]["ref"] or run.name
+            raise certificate_failed(child, artifact.certificate, f"the report is in {artifact.path}")
         return StepResult(name, self._steps[name].action, run, artifact, self._registered(planned, run, artifact))
 
     def _registered(self, planned: PlannedStep, run: Run, artifact: Artifact) -> str | None:

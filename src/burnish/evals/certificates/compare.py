@@ -1,0 +1,180 @@
+"""Take a certificate: compare a child with its parent on golden conversations and held-out rows.
+
+parent     renders the rows, answers golden prompts greedily, gives its log-probabilities and its merged weights
+child      gives its log-probabilities of the same tokens, and its weights
+
+At most one model and the weights of the other are in memory.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from burnish.core.errors import BurnishError, RunError
+from burnish.evals.certificates.check import Certificate, Check, absent, held
+from burnish.evals.certificates.distributions import Compared, Kind, distribution_checks
+from burnish.evals.certificates.golden import GOLDEN
+from burnish.evals.certificates.limits import limits_of
+from burnish.evals.certificates.subject import Subject
+from burnish.evals.certificates.tokens import compare_settings, compare_tokens, rendering
+from burnish.evals.certificates.weights import compare_weights
+from burnish.models.engines.protocol import Forced, IntArray
+
+Tick = Callable[[str, int, int], None]
+"""Called with (phase, rows done, total rows); it may raise to stop."""
+
+TOP, WHOLE = 1024, 8192
+"""The most likely tokens of a position that are compared one by one; all of a vocabulary of `WHOLE` tokens or fewer."""
+GOLDEN_LONGEST, ANSWERED_LONGEST = 192, 160
+"""Tokens of a golden conversation that are compared, and of a golden prompt that is answered."""
+_NOT_CONFIG = (
+    *("dtype", "torch_dtype", "quantization_config", "architectures", "use_cache", "return_dict"),
+    *("attn_implementation", "output_attentions", "output_hidden_states", "name_or_path"),
+)
+_OF_A_MERGE = ("tie_word_embeddings",)
+"""What a merge may change: an adapter of the head alone unties it."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is compared."""
+
+    tokens: int = 4096
+    """Positions of golden conversations and held-out rows, at most; of held-out rows at least half, if given."""
+    answers: int = 8
+    """Golden prompts that are answered."""
+    answer_tokens: int = 24
+    """Tokens of an answer."""
+    seed: int = 0
+    """Of the bootstrap."""
+
+
+@dataclass
+class _Row:
+    ids: list[int]
+    start: int = 0
+    kind: Kind = "golden"
+
+
+def certify(
+    parent: Subject,
+    child: Subject,
+    change: str,
+    *,
+    held_out: Sequence[Sequence[int]] = (),
+    effort: Effort = Effort(),
+    no_weights: str = "",
+    tick: Tick = lambda phase, done, total: None,
+) -> Certificate:
+    """The certificate of `child` as that change of `parent`. `held_out` are rows of ids of the parent's tokenizer.
+
+    `no_weights` says why weights are not compared, such as too little memory.
+    Errors: AskError `ask.wrong-value` for an unknown change; those of loading either model.
+    """
+    change, limits = limits_of(change)
+    checks = _visible_checks(parent, child)
+    rows = _conversations(parent, child, held_out, effort)
+    answered, why_not = _answered(parent, effort)
+    rows = sorted([*rows, *answered], key=lambda row: -len(row.ids))
+    ids = [row.ids for row in rows]
+
+    def finished(numbers: Mapping[str, float], kl: Sequence[float] = ()) -> Certificate:
+        ours, theirs = ({"ref": side.ref, "fingerprint": side.fingerprint} for side in (parent, child))
+        return Certificate(change, ours, theirs, checks, len(rows), len(kl), numbers, kl)
+
+    try:
+        ours = _log_probs(parent, ids, None, tick, "parent")
+        config = parent.config
+        weights = None if no_weights or limits.weight is None else parent.weights()
+        parent.close()
+        checks.append(_config(config, child.config, change))
+        theirs = _log_probs(child, ids, [row.ids for row in ours], tick, "child")
+    except RunError as error:
+        if error.code != "run.not-finite":
+            raise
+        checks.append(held("finite", False, error.what, "finite"))
+        return finished({})
+    finally:
+        parent.close()
+    checks.append(held("finite", True, f"all log-probabilities of {len(rows)} rows are finite in both", "finite"))
+    compared = Compared(ids, [row.start for row in rows], [row.kind for row in rows], ours, theirs)
+    found, numbers = distribution_checks(compared, limits, effort.seed)
+    checks += [absent("greedy", why_not) if why_not and check.name == "greedy" else check for check in found]
+    own = None if weights is None else child.weights()
+    child.close()
+    if weights is None or own is None:
+        checks.append(absent("weights", no_weights or "they are not visible, or stored in another form"))
+    else:
+        checks.append(compare_weights(weights, own, limits.weight))
+    return finished(numbers, compared.kl.tolist())
+
+
+def _visible_checks(parent: Subject, child: Subject) -> list[Check]:
+    """The checks that need no model."""
+    checks: list[Check] = []
+    if parent.tokenizer is None or child.tokenizer is None:
+        names = ("template", "tokens", "tokenizer", "special tokens")
+        checks += [absent(name, "a tokenizer is not visible") for name in names]
+    else:
+        checks += compare_tokens(parent.tokenizer, child.tokenizer)
+    if parent.settings is None or child.settings is None:
+        return [*checks, absent("generation config", "not visible")]
+    return [*checks, compare_settings("generation config", parent.settings, child.settings, ())]
+
+
+def _config(parent: Mapping[str, Any] | None, child: Mapping[str, Any] | None, change: str) -> Check:
+    if parent is None or child is None:
+        return absent("config", "not visible")
+    ignored = (*_NOT_CONFIG, *(_OF_A_MERGE if change.startswith("merge") else ()))
+    return compare_settings("config", parent, child, ignored)
+
+
+def _conversations(parent: Subject, child: Subject, held_out: Sequence[Sequence[int]], effort: Effort) -> list[_Row]:
+    """The rows to compare: held-out ones for half of the tokens, then golden ones, then other held-out ones."""
+    longest, left, tokenizer = parent.context, effort.tokens, parent.tokenizer or child.tokenizer
+    golden = [] if tokenizer is None else [rendering(tokenizer, one, False)[1] for one in GOLDEN]
+    golden_rows = [_Row(ids[: min(GOLDEN_LONGEST, longest)]) for ids in golden]
+    others = [_Row(list(ids[:longest]), kind="held out") for ids in held_out]
+    half = next((n for n in range(len(others)) if _positions(others[:n]) >= effort.tokens // 2), len(others))
+    rows: list[_Row] = []
+    for row in [*others[:half], *golden_rows, *others[half:]]:
+        row.ids = row.ids[: left + 1]
+        if len(row.ids) >= 2:
+            rows.append(row)
+            left -= len(row.ids) - 1
+    return rows
+
+
+def _positions(rows: Sequence[_Row]) -> int:
+    return sum(len(row.ids) - 1 for row in rows)
+
+
+def _answered(parent: Subject, effort: Effort) -> tuple[list[_Row], str]:
+    """Golden prompts with the parent's greedy answers, and why there are none."""
+    if parent.tokenizer is None:
+        return [], "without the parent's tokenizer there are no prompts"
+    prompts = [rendering(parent.tokenizer, golden, True)[1] for golden in GOLDEN]
+    longest = min(ANSWERED_LONGEST, parent.context - effort.answer_tokens)
+    prompts = [ids for ids in prompts if 0 < len(ids) <= longest][: effort.answers]
+    if not prompts:
+        return [], "no golden prompt fits"
+    try:
+        answers = parent.answers(prompts, effort.answer_tokens)
+    except BurnishError as error:
+        if error.code != "model.unsupported":
+            raise
+        return [], error.what
+    pairs = zip(prompts, answers, strict=True)
+    return [_Row(prompt + answer, len(prompt) - 1, "answer") for prompt, answer in pairs], ""
+
+
+def _log_probs(
+    side: Subject, rows: Sequence[Sequence[int]], at: Sequence[IntArray] | None, tick: Tick, name: str
+) -> list[Forced]:
+    found: list[Forced] = []
+    top = side.vocabulary if at is None and 0 < side.vocabulary <= WHOLE else TOP
+    tick(name, 0, len(rows))
+    for forced in side.log_probs(rows, top=top, at=at):
+        found.append(forced)
+        tick(name, len(found), len(rows))
+    return found

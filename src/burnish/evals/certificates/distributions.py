@@ -1,0 +1,167 @@
+"""The checks of a certificate that compare distributions of the next token, row by row."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from burnish.evals.certificates.check import Check, absent, held
+from burnish.evals.certificates.divergence import Floats, RowDifference, differences, tail
+from burnish.evals.certificates.limits import Limits
+from burnish.evals.statistics.intervals import Interval, bootstrap
+from burnish.models.engines.protocol import Forced
+
+_CONFIDENCE = 0.95
+
+Kind = Literal["held out", "golden", "answer"]
+"""A row of given data, a golden conversation, or a golden prompt with the parent's greedy answer."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Rows of ids that both models have seen. The part of a row before `starts` is not counted."""
+
+    rows: Sequence[Sequence[int]]
+    starts: Sequence[int]
+    """The first counted position of each row: 0, or that of the last token of a prompt."""
+    kinds: Sequence[Kind]
+    parent: Sequence[Forced]
+    child: Sequence[Forced]
+
+    @cached_property
+    def differences(self) -> list[RowDifference]:
+        return differences(self.parent, self.child)
+
+    @cached_property
+    def kl(self) -> Floats:
+        """[positions] nats."""
+        return self._counted([row.kl for row in self.differences])
+
+    @cached_property
+    def same_top(self) -> NDArray[np.float64]:
+        """[positions] 1 where both find the same token most likely."""
+        return self._counted([row.same_top.astype(np.float64) for row in self.differences])
+
+    @cached_property
+    def rest(self) -> Floats:
+        """[positions] the parent's probability of the tokens that are compared as one."""
+        return self._counted([row.rest for row in self.differences])
+
+    def _counted(self, values: Sequence[Floats]) -> Floats:
+        return np.concatenate([np.zeros(0), *(row[start:] for row, start in zip(values, self.starts, strict=True))])
+
+
+def distribution_checks(compared: Compared, limits: Limits, seed: int) -> tuple[list[Check], dict[str, float]]:
+    """The checks `kl`, `kl tail`, `top-1`, `perplexity` and `greedy`, and the measured numbers."""
+    count = len(compared.kl)
+    if not count:
+        return [absent(name, "no tokens were compared") for name in ("kl", "kl tail", "top-1", "perplexity")], {}
+    mean, highest, agreement = float(compared.kl.mean()), tail(compared.kl), float(compared.same_top.mean())
+    rest = float(compared.rest.mean())
+    how = f"over {count:,} tokens"
+    if rest > 0:
+        how += f"; tokens with {rest:.2g} of the probability are compared as one"
+    numbers = {"kl": mean, "kl_tail": highest, "top1": agreement, "rest": rest}
+    checks = [
+        held("kl", mean <= limits.kl, f"{mean:.2g} nats per token, {how}", f"at most {limits.kl:.2g}"),
+        held(
+            "kl tail",
+            highest <= limits.kl_tail,
+            f"{highest:.2g} nats at the 99.9th percentile" + (" (the largest)" if count < 1000 else ""),
+            f"at most {limits.kl_tail:.2g}",
+        ),
+        held(
+            "top-1",
+            agreement >= limits.top1,
+            f"the same token is most likely for {_percent(agreement)} of the tokens",
+            f"at least {_percent(limits.top1)}",
+        ),
+        _perplexity(compared, limits, seed, numbers),
+        _greedy(compared, limits, numbers),
+    ]
+    return checks, numbers
+
+
+def _perplexity(compared: Compared, limits: Limits, seed: int, numbers: dict[str, float]) -> Check:
+    """Whether the interval of the relative change of perplexity is within the limit: the rows are paired."""
+    kind = "held out" if "held out" in compared.kinds else "golden"
+    rows = [
+        (found.parent_nats, found.child_nats, len(row) - 1)
+        for found, row, own in zip(compared.differences, compared.rows, compared.kinds, strict=True)
+        if own == kind
+    ]
+    if not rows:
+        return absent("perplexity", "no rows but greedy answers were compared")
+    columns = np.array(rows, dtype=np.float64)
+    parent, child, tokens = columns.sum(axis=0).tolist()
+    change = (child - parent) / tokens
+    interval = bootstrap(columns, _change, _CONFIDENCE, seed) if math.isfinite(change) else None
+    interval = interval or Interval(change, change, "one row")
+    low, high = (_relative(end) for end in (interval.low, interval.high))
+    numbers |= {
+        "perplexity": _exp(parent / tokens),
+        "child_perplexity": _exp(child / tokens),
+        "perplexity_change": _relative(change),
+        "perplexity_change_low": low,
+        "perplexity_change_high": high,
+    }
+    found = f"{numbers['perplexity']:.5g} becomes {numbers['child_perplexity']:.5g}, {_relative(change):+.3%}"
+    limit = f"the interval is within ±{limits.perplexity:.2%}"
+    holds = -limits.perplexity <= low and high <= limits.perplexity
+    on = f"{len(rows)} {'held-out rows' if kind == 'held out' else 'golden conversations'}"
+    return held("perplexity", holds, f"{found} on {on} (95 % interval {low:+.3%} to {high:+.3%})", limit)
+
+
+def _change(sums: Floats) -> Floats:
+    return (sums[..., 1] - sums[..., 0]) / sums[..., 2]
+
+
+def _relative(nats: float) -> float:
+    return math.expm1(nats) if nats < 700 else math.inf
+
+
+def _exp(nats: float) -> float:
+    return math.exp(nats) if nats < 700 else math.inf
+
+
+def _greedy(compared: Compared, limits: Limits, numbers: dict[str, float]) -> Check:
+    """Whether the child continues as the parent's greedy answers do, up to the first near-tie of each."""
+    answers = [place for place, kind in enumerate(compared.kinds) if kind == "answer"]
+    if not answers:
+        return absent("greedy", "no greedy answers")
+    equal, parted, worst = 0, 0, 0.0
+    for place in answers:
+        gap = _parting(compared.rows[place], compared.starts[place], compared.parent[place], compared.child[place])
+        if gap is None:
+            equal += 1
+        elif gap > limits.near_tie:
+            parted, worst = parted + 1, max(worst, gap)
+    numbers |= {"greedy_answers": len(answers), "greedy_equal": equal, "greedy_parted": parted}
+    limit = f"other tokens only where they are within {limits.near_tie:.2g} nats"
+    found = f"{equal} of {len(answers)} greedy answers are equal"
+    if near := len(answers) - equal - parted:
+        found += f", {near} up to a near-tie"
+    if parted:
+        found += f", {parted} part where the parent is {worst:.2g} nats surer of its own token"
+    return held("greedy", not parted, found, limit)
+
+
+def _parting(row: Sequence[int], start: int, parent: Forced, child: Forced) -> float | None:
+    """Nats by which the parent prefers its token to the child's, where the greedy answers part; None if they do not."""
+    for position in range(start, len(row) - 1):
+        own, other = row[position + 1], int(child.top[position])
+        if other == own:
+            continue
+        known = np.flatnonzero(parent.ids[position] == other)
+        if not len(known):
+            return math.inf
+        return float(parent.chosen[position] - parent.log_probs[position, known[0]])
+    return None
+
+
+def _percent(share: float) -> str:
+    return f"{math.floor(share * 1e5) / 1e3:g} %"

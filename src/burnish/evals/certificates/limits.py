@@ -1,0 +1,68 @@
+"""The limits of a certificate for each kind of change, with their source.
+
+`docs/reference/certificates.md` prints this table. A limit is a fact about rounding: the largest value that a faithful
+change of that kind had in measurements, times a margin, or a published value times one.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from burnish.core.errors import AskError
+
+Status = Literal["measured", "published", "provisional"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a child may differ by. Divergences are in nats per token."""
+
+    kl: float
+    """Mean KL divergence of the next token, parent to child."""
+    kl_tail: float
+    """99.9th percentile over positions."""
+    top1: float
+    """Least share of positions with the same most likely token."""
+    perplexity: float
+    """The interval of the relative change of perplexity lies within plus or minus this."""
+    near_tie: float
+    """Where the parent's two best tokens are this close, in nats, a greedy answer may part."""
+    weight: float | None
+    """Largest relative change of a weight beside the parent's; None: weights are stored in another form."""
+    status: Status
+    source: str
+
+
+_MEASURED = "measured with benchmarks/certificates.py"
+_LLAMA = "llama.cpp, LLaMA 3 8B and LLaMA 2 7B scoreboards of its perplexity tool"
+
+LIMITS: dict[str, Limits] = {
+    "same": Limits(1e-7, 1e-5, 0.999, 1e-4, 1e-3, 0.0, "measured", _MEASURED),
+    "merge fp32": Limits(1e-7, 1e-5, 0.999, 1e-4, 1e-3, 1e-5, "measured", _MEASURED),
+    "merge bf16": Limits(1e-3, 0.02, 0.95, 0.02, 0.1, 2**-8, "measured", _MEASURED),
+    "merge fp16": Limits(2e-5, 5e-4, 0.99, 0.002, 0.02, 2**-10, "measured", _MEASURED),
+    "BF16": Limits(1e-3, 0.02, 0.95, 0.02, 0.1, 2**-8, "measured", _MEASURED),
+    "F16": Limits(2e-5, 5e-4, 0.99, 0.002, 0.02, 2**-10, "measured", _MEASURED),
+    "Q8_0": Limits(0.003, 0.1, 0.96, 0.005, 0.2, None, "published", f"{_LLAMA}: 0.0004 to 0.0014, 97.7 to 98.8 %"),
+    "Q6_K": Limits(0.011, 0.4, 0.94, 0.01, 0.4, None, "published", f"{_LLAMA}: 0.0021 to 0.0055, 96.0 to 97.5 %"),
+    "Q5_K_M": Limits(0.022, 0.8, 0.92, 0.02, 0.6, None, "published", f"{_LLAMA}: 0.0108"),
+    "Q4_K_M": Limits(0.063, 2.0, 0.88, 0.06, 1.0, None, "published", f"{_LLAMA}: 0.0127 to 0.0313, 91.9 to 94.7 %"),
+    "Q4_0": Limits(0.15, 4.0, 0.80, 0.15, 1.5, None, "published", f"{_LLAMA}: 0.072"),
+    "INT8": Limits(0.01, 0.4, 0.94, 0.01, 0.4, None, "provisional", "as Q6_K"),
+    "FP8": Limits(0.02, 0.8, 0.92, 0.02, 0.6, None, "provisional", "as Q5_K_M"),
+    "AWQ": Limits(0.1, 3.0, 0.85, 0.08, 1.0, None, "provisional", "between Q4_K_M and Q4_0"),
+    "GPTQ": Limits(0.1, 3.0, 0.85, 0.10, 1.0, None, "provisional", "between Q4_K_M and Q4_0"),
+    "NF4": Limits(0.15, 4.0, 0.80, 0.15, 1.5, None, "provisional", "as Q4_0"),
+    "merge NF4": Limits(0.15, 4.0, 0.80, 0.15, 1.5, None, "provisional", "as NF4: the 4-bit base is replaced"),
+}
+"""By kind of change: a copy, a merge of an adapter by the dtype that is written, a cast, a quantization."""
+
+OTHER_NAMES = {"fp32": "same", "bf16": "BF16", "fp16": "F16", "bfloat16": "BF16", "float16": "F16", "fp4": "NF4"}
+
+
+def limits_of(change: str) -> tuple[str, Limits]:
+    """The name and the limits of a kind of change, in any case. Errors: AskError `ask.wrong-value`."""
+    for name in (change, OTHER_NAMES.get(change.lower(), change)):
+        for known, limits in LIMITS.items():
+            if known.lower() == name.lower():
+                return known, limits
+    raise AskError("ask.wrong-value", f"unknown kind of change '{change}'", f"write one of {', '.join(LIMITS)}")

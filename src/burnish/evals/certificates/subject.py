@@ -1,0 +1,137 @@
+"""One side of a certificate: a model or an adapter that is loaded here, with its tokenizer and settings."""
+
+import gc
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor
+
+from burnish.evals.certificates.tokens import generation_settings
+from burnish.models.adapters.attach import without_adapter
+from burnish.models.bases import Source, chain_of, folder_of, is_adapter, tokenizer_folder, whole_model
+from burnish.models.engines.forced import forced_log_probs
+from burnish.models.engines.protocol import Forced, IntArray
+from burnish.models.engines.transformers import TransformersEngine
+from burnish.models.engines.ways import context_of
+from burnish.models.load import load_model, load_plain
+from burnish.models.probing import causal_model, text_config
+from burnish.models.quantization.record import read_quantization
+from burnish.specs.evals import GenerationSpec
+from burnish.tokens.load import load_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class Subject(Protocol):
+    """One side of a certificate. `tokenizer` and `settings` are None where they cannot be seen."""
+
+    ref: str
+    fingerprint: str
+
+    @property
+    def tokenizer(self) -> "PreTrainedTokenizerBase | None": ...
+    @property
+    def settings(self) -> dict[str, Any] | None:
+        """The generation config in effect."""
+        ...
+
+    @property
+    def config(self) -> dict[str, Any] | None:
+        """The config of the loaded model."""
+        ...
+
+    @property
+    def context(self) -> int:
+        """The most tokens of a row."""
+        ...
+
+    @property
+    def vocabulary(self) -> int:
+        """The number of tokens that a distribution is over; 0 if it is unknown."""
+        ...
+
+    def answers(self, prompts: Sequence[Sequence[int]], longest: int) -> list[list[int]]:
+        """Greedy answers, with the tokens that end them. Errors: BurnishError if it cannot generate."""
+        ...
+
+    def log_probs(
+        self, rows: Sequence[Sequence[int]], *, top: int = 1, at: Sequence[IntArray] | None = None
+    ) -> Iterator[Forced]:
+        """As `Engine.log_probs`."""
+        ...
+
+    def weights(self) -> dict[str, Tensor] | None:
+        """All weights of the plain model, adapters merged in memory; the model cannot be used afterwards. None where
+        they cannot be seen."""
+        ...
+
+    def close(self) -> None:
+        """Free the memory."""
+        ...
+
+
+class LocalSubject:
+    """A model that is loaded into this process at the first use."""
+
+    def __init__(self, source: Source, ref: str, fingerprint: str, device: torch.device, dtype: torch.dtype | None):
+        self.ref, self.fingerprint = ref, fingerprint
+        self._source, self._device, self._dtype = source, device, dtype
+        self._model: Any = None
+
+    @property
+    def tokenizer(self) -> "PreTrainedTokenizerBase | None":
+        return self._tokenizer
+
+    @cached_property
+    def _tokenizer(self) -> "PreTrainedTokenizerBase":
+        return load_tokenizer(tokenizer_folder(self._source))
+
+    @property
+    def settings(self) -> dict[str, Any] | None:
+        adapters = [folder_of(link) for link in chain_of(self._source) if is_adapter(folder_of(link))]
+        own = [folder for folder in adapters if (folder / "generation_config.json").is_file()]
+        return generation_settings(own[0] if own else folder_of(whole_model(self._source)))
+
+    @property
+    def config(self) -> dict[str, Any] | None:
+        return causal_model(self.model).config.to_dict()
+
+    @property
+    def context(self) -> int:
+        return context_of(causal_model(self.model))
+
+    @property
+    def vocabulary(self) -> int:
+        return int(text_config(causal_model(self.model).config).vocab_size)
+
+    @property
+    def model(self) -> Any:
+        if self._model is None:
+            self._model = load_model(self._source, dtype=self._dtype, device=self._device)
+        return self._model
+
+    def answers(self, prompts: Sequence[Sequence[int]], longest: int) -> list[list[int]]:
+        engine = TransformersEngine(self.model, self._tokenizer)
+        spec = GenerationSpec(max_new_tokens=longest, temperature=0.0, batch_size=max(1, len(prompts)))
+        found = engine.generate(prompts, spec, ())
+        return [[*answer.ids, *([] if answer.end is None else [answer.end])] for answer in found]
+
+    def log_probs(
+        self, rows: Sequence[Sequence[int]], *, top: int = 1, at: Sequence[IntArray] | None = None
+    ) -> Iterator[Forced]:
+        return forced_log_probs(self.model, rows, top=top, at=at)
+
+    def weights(self) -> dict[str, Tensor] | None:
+        if any(read_quantization(folder_of(link)) is not None for link in chain_of(self._source)[:-1]):
+            self.close()
+            plain: Any = load_plain(self._source, dtype=self._dtype, device=self._device)
+        else:
+            plain, self._model = without_adapter(self.model), None
+        return dict(plain.state_dict())
+
+    def close(self) -> None:
+        self._model = None
+        gc.collect()
