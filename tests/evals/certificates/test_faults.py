@@ -72,13 +72,6 @@ def test_a_copy_with_a_fault_in_its_weights_fails(base, tmp_path, fault):
 
 
 @pytest.mark.parametrize("fault", WEIGHTS, ids=lambda fault: fault.__name__)
-def test_distributions_alone_show_the_fault_of_a_copy(base, tmp_path, fault):
-    """As of an endpoint, whose weights are not visible."""
-    found = certificate(base, copy_of(base, tmp_path / "copy", fault), no_weights="not visible")
-    assert "kl" in failed(found)
-
-
-@pytest.mark.parametrize("fault", WEIGHTS, ids=lambda fault: fault.__name__)
 def test_a_merge_with_a_fault_in_its_weights_fails(adapter, merged, tmp_path, fault):
     found = certificate(adapter, copy_of(merged, tmp_path / "copy", fault))
     assert found.change == "merge fp32"

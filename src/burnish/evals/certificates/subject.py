@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+_LARGE = 100_000_000
+"""Parameters from which on cycles of references are collected at once, which takes a third of a second."""
+
+
 class Subject(Protocol):
     """One side of a certificate. `tokenizer` and `settings` are None where they cannot be seen."""
 
@@ -133,5 +137,7 @@ class LocalSubject:
         return dict(plain.state_dict())
 
     def close(self) -> None:
+        is_large = self._model is not None and causal_model(self._model).num_parameters() > _LARGE
         self._model = None
-        gc.collect()
+        if is_large:
+            gc.collect()

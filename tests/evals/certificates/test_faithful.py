@@ -1,0 +1,54 @@
+"""A faithful copy or merge has a certificate that holds: saved again, cut into other files, merged, cast; 20 seeds."""
+
+import pytest
+import torch
+
+from burnish.models.load import load_model
+from burnish.models.merge import merge_adapter
+from burnish.models.quiet import quiet_transformers
+from certified import certificate, copy_of, make_adapter, make_base
+
+FAMILIES = ("qwen3", "llama", "gemma2", "gpt2", "mistral")
+SEEDS = [(FAMILIES[seed % len(FAMILIES)], seed) for seed in range(20)]
+
+
+def saved_again(base, folder, **settings):
+    from transformers import AutoTokenizer
+
+    with quiet_transformers():
+        load_model(base).save_pretrained(folder, **settings)
+        AutoTokenizer.from_pretrained(base).save_pretrained(folder)
+    return folder
+
+
+def check(parent, child, change):
+    found = certificate(parent, child)
+    assert found.change == change
+    assert found.holds, found.failed
+    assert {check.name for check in found.checks if check.verdict == "does not apply"} == set()
+
+
+@pytest.mark.parametrize(("family", "seed"), SEEDS)
+def test_a_copy_a_merge_and_a_cast_are_certified(tmp_path, family, seed):
+    base = make_base(tmp_path / "base", family, seed)
+    adapter = make_adapter(base, tmp_path / "adapter", seed)
+    which = seed // len(FAMILIES)
+    if which == 0:
+        check(base, saved_again(base, tmp_path / "copy"), "same")
+        merge_adapter(adapter, base, tmp_path / "merged")
+        check(adapter, tmp_path / "merged", "merge fp32")
+    elif which == 1:
+        check(base, saved_again(base, tmp_path / "copy", max_shard_size=20_000), "same")
+        merge_adapter(adapter, base, tmp_path / "merged", dtype="bfloat16", max_shard_bytes=20_000)
+        check(adapter, tmp_path / "merged", "merge bf16")
+    elif which == 2:
+        check(base, copy_of(base, tmp_path / "copy"), "same")
+        merge_adapter(adapter, base, tmp_path / "merged", dtype="float16")
+        check(adapter, tmp_path / "merged", "merge fp16")
+    else:
+        with quiet_transformers():
+            load_model(base, dtype=torch.bfloat16).save_pretrained(tmp_path / "cast")
+        from burnish.testing import tiny_tokenizer
+
+        check(base, tiny_tokenizer(tmp_path / "cast"), "BF16")
+        check(adapter, adapter, "same")
