@@ -119,11 +119,8 @@ def test_each_built_in_stage_has_its_spec_and_the_kind_it_produces():
         "grpo": ("GrpoSpec", "adapter"),
         "ppo": ("PpoSpec", "adapter"),
         "evaluate": ("EvaluateSpec", "evaluation"),
-<<<<<<< HEAD
         "judge": ("JudgeSpec", "evaluation"),
-=======
         "certify": ("CertifySpec", "certificate"),
->>>>>>> 23965b6 (certify: a certificate of a model against its parent)
         "merge": ("MergeSpec", "model"),
         "combine": ("CombineSpec", "adapter"),
         "generate": ("GenerateSpec", "generations"),
