@@ -5,7 +5,7 @@ burnish sft config.yaml --learning-rate 1e-4 --method.rank 8 --set schedule.kind
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
@@ -33,8 +33,15 @@ def stage_command(stage: Stage) -> Any:
         flags.setdefault(path, flag)  # variants that share a field share the flag
 
     def command(ctx: typer.Context, **given: Any) -> None:
+        from burnish.core.recipes.recipe import merged, nested, parse_setting
+
         values = {path: _parsed(path, text, flags) for path, text in _given(given, flags)}
-        _run(ctx, name, given, values)
+        settings: dict[str, Any] = {}
+        for path, value in values.items():
+            settings = merged(settings, nested(tuple(path.split(".")), value))
+        for setting in given["set"] or ():
+            settings = merged(settings, nested(*parse_setting(setting)))
+        run_stage(ctx.obj, name, settings, files=given["files"] or (), force=given["force"], dry_run=given["dry_run"])
 
     command.__doc__ = (spec_type.__doc__ or name).strip()
     parameters = _parameters(name, flags)
@@ -67,33 +74,36 @@ def _command_class(spec_type: type[Spec]) -> type[Command]:
     return StageCommand
 
 
-def _run(ctx: typer.Context, name: str, given: dict[str, Any], values: dict[str, Any]) -> None:
+def run_stage(
+    output: Output,
+    name: str,
+    settings: Mapping[str, Any],
+    *,
+    files: Sequence[str] = (),
+    force: bool = False,
+    dry_run: bool = False,
+) -> Any:
+    """Run one stage and print what it does; returns its `Result`, or None after a dry run."""
     from burnish.cli.progress import TerminalWatcher
-    from burnish.core.recipes.recipe import merged, nested, parse_setting
     from burnish.core.runs.workspace import Workspace
     from burnish.studio.planning import plan as make_plan
     from burnish.studio.planning import stage_recipe
     from burnish.studio.running import execute
 
-    output: Output = ctx.obj
-    settings: dict[str, Any] = {}
-    for path, value in values.items():
-        settings = merged(settings, nested(tuple(path.split(".")), value))
-    for setting in given["set"] or ():
-        settings = merged(settings, nested(*parse_setting(setting)))
     try:
-        recipe = stage_recipe(name, given["files"] or (), (), settings)
+        recipe = stage_recipe(name, files, (), settings)
     except AskError as error:
         raise AskError(error.code, error.what, _in_flags(error.fix, name)) from error
-    plan = make_plan(recipe, workspace=output.workspace, force=("*",) if given["force"] else ())
-    if given["dry_run"]:
+    plan = make_plan(recipe, workspace=output.workspace, force=("*",) if force else ())
+    if dry_run:
         return output.print_json(plan.as_dict()) if output.json else _print_plan(output, plan)
     watcher = None if output.json else TerminalWatcher(output.console)
     result = execute(plan, Workspace.find(output.workspace), watcher)
     if watcher is None:
-        return output.print_json(result.as_dict())
-    watcher.print_summary(result)
-    return None
+        output.print_json(result.as_dict())
+    else:
+        watcher.print_summary(result)
+    return result
 
 
 def _in_flags(fix: str, name: str) -> str:

@@ -20,7 +20,7 @@ class Input:
     """One resolved input of a step; `path` is local.
 
     `kind` is dataset, model, adapter, tokenizer, evaluation, generations, file, folder, hub-model or hub-dataset.
-    `inputs` are the inputs of the artifact itself: an adapter's base is `adapter.inputs["base"]`.
+    `inputs` are the inputs of the artifact itself.
     """
 
     ref: str
@@ -29,6 +29,12 @@ class Input:
     fingerprint: str = ""
     inputs: Mapping[str, "Input"] = field(default_factory=dict[str, "Input"])
     revision: str = ""
+
+    @property
+    def base(self) -> "Input | None":
+        """An adapter's base, if its artifact has it: the input `base`; that of combined adapters is the first one's."""
+        combined = self.inputs.get("adapters.0.adapter")
+        return self.inputs.get("base") or (combined.base if combined is not None else None)
 
     def to_json(self, root: Path | None = None) -> dict[str, Any]:
         """Plain JSON; a path below `root` becomes relative, so that a workspace can be moved."""

@@ -18,8 +18,6 @@ from burnish.core.paths import expanded
 from burnish.models.weights import ADAPTER_CONFIG, read_json
 
 Source = Input | Path
-COMBINED = "adapters.0.adapter"
-"""The first input of an artifact of the stage `combine`, whose base is that of all."""
 
 
 def folder_of(source: Source) -> Path:
@@ -35,18 +33,13 @@ def is_adapter(folder: Path) -> bool:
 def base_of(source: Source) -> Source:
     """The base of an adapter: the artifact's own input `base`, or else `base_model_name_or_path` of PEFT's config.
 
-    That of combined adapters is the base of the first.
     A name that is not a folder is a name on the hub, read from its cache at the recorded revision or fetched.
     Errors: ModelError `model.not-found` when neither resolves to a folder, `model.wrong-adapter` for a base that
     differs from `burnish_base.json`. An artifact's own input is checked when the artifact is resolved.
     """
     folder = folder_of(source)
-    if isinstance(source, Input) and "base" in source.inputs:
-        return source.inputs["base"]
-    if isinstance(source, Input) and COMBINED in source.inputs:
-        base = base_of(source.inputs[COMBINED])
-        check_base(folder, folder_of(base))
-        return base
+    if isinstance(source, Input) and source.base is not None:
+        return source.base
     config = read_json(folder / ADAPTER_CONFIG)
     named, revision = config.get("base_model_name_or_path"), config.get("revision")
     if not isinstance(named, str) or not named:

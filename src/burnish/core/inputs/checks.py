@@ -32,7 +32,7 @@ def check_input(value: Input, known: dict[str, Any], since: float | None = None,
             artifact.refuse_damage(known, value.ref)
         else:
             _check_path(value, known, since)
-    base = value.inputs.get("base")
+    base = value.base
     if value.kind == "adapter" and base is not None and not other_base:
         _check_own_base(value, base, known)
 
@@ -63,7 +63,7 @@ def has_other_base(name: str, inputs: Container[str]) -> bool:
 
 def check_fetched(value: Input, known: dict[str, Any]) -> Input:
     """Check a downloaded input: an adapter with a base from a hub is compared with it. Returns the input."""
-    base = value.inputs.get("base")
+    base = value.base
     if value.kind == "adapter" and base is not None and _is_pinned(base):
         check_base(value.path, base.path, known)
     return value

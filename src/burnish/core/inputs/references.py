@@ -76,8 +76,8 @@ def refuse_secret(text: str, subject: str, *, is_reference: bool) -> None:
 
 def fetched(value: Input) -> Input:
     """The same input with its files on disk: downloads hub names, and an adapter's base from the hub."""
-    if value.kind == "adapter" and "base" in value.inputs:
-        return replace(value, inputs={**value.inputs, "base": fetched(value.inputs["base"])})
+    if value.kind == "adapter" and value.base is not None:
+        return replace(value, inputs={**value.inputs, "base": fetched(value.base)})
     kind = _COMMON_KINDS.get(value.kind)
     if kind is None:
         return value

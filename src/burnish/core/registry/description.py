@@ -26,7 +26,7 @@ def describe(value: Input, workspace: Path) -> dict[str, Any]:
     run = run_of_output(value.path)
     artifact = run.artifact() if run is not None else None
     files = _files(value, artifact)
-    base = next((child for name, child in value.inputs.items() if name in ("base", "model")), None)
+    base = value.base or value.inputs.get("model")
     return {
         "kind": "model" if value.kind == "hub-model" else value.kind,
         "fingerprint": value.fingerprint,
