@@ -136,6 +136,10 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, found[name]
     for source in found.get("data", ()):
         yield "data", f"{source['ref']} ({source['kind']}, {_short(source['fingerprint'])})"
+    for one in found.get("licences", ()):
+        stated = f" ({one['stated_in']})" if one["stated_in"] else ""
+        yield "licence", f"{one['of']} {one['ref']}: {one['licence']}{stated}"
+    yield from (("licence", text) for text in found["licence"])
     for key, value in found.get("settings", {}).items():
         yield "setting", f"{key} = {json_text(value)}"
     for key, value in found.get("measures", {}).items():

@@ -8,6 +8,7 @@ from burnish.core.context import Input
 from burnish.core.errors import RunError
 from burnish.core.files import read_json
 from burnish.core.fingerprint import BASE_RECORD, content_files, of_file, of_value
+from burnish.core.registry.licences import licences_of
 from burnish.core.runs.artifact import Artifact, Damage, record_files, summary
 from burnish.core.runs.run import run_of_output
 from burnish.core.version import VERSION
@@ -41,6 +42,7 @@ def describe(value: Input, workspace: Path) -> dict[str, Any]:
         "tokenizer": _tokenizer_hash(value),
         "template": _template_hash(value),
         "data": list(_data(value.inputs)),
+        "licences": licences_of(value),
         "made_by": _made_by(artifact),
         "settings": dict(artifact.spec) if artifact is not None else {},
         "measures": dict(artifact.measures) if artifact is not None else {},

@@ -13,6 +13,7 @@ from burnish.core.registry.author import author
 from burnish.core.registry.description import damage_of, describe, path_of
 from burnish.core.registry.entries import Version
 from burnish.core.registry.evidence import gather
+from burnish.core.registry.licences import consequences
 from burnish.core.registry.names import KINDS, check_name
 from burnish.core.registry.registry import Registry
 from burnish.core.runs.artifact import Artifact, summary
@@ -161,6 +162,7 @@ def show(ref: str, *, kind: str | None = None, workspace: Path | str | None = No
         "path": str(_path(version, place)),
         "damage": summary(damage, most=20) if damage else "",
         "evidence": [one.as_dict() for one in case.evidence],
+        "licence": consequences(version.record.get("licences", ())),
         "missing": case.missing(),
         "left_out": list(case.left_out),
         "history": history,
