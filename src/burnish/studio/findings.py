@@ -13,6 +13,7 @@ from burnish.core.runs.records import RECORDS, broken, is_there, misplaced_logs,
 from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
 from burnish.core.secrets import mask
+from burnish.studio.registry.upkeep import registry_damage
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ def check_workspace(place: Workspace, *, deep: bool) -> Iterator[Finding]:
     known = place.hashes()
     damaged = [found for run, artifact in artifacts for found in _damage(run, artifact, known, deep=deep)]
     yield from damaged
+    registered = [Finding("problem", *found) for found in registry_damage(place, deep=deep)]
+    yield from registered
     unrecorded = [run.name for run, artifact in artifacts if artifact.files is None]
     if unrecorded:
         yield Finding(
@@ -67,7 +70,7 @@ def check_workspace(place: Workspace, *, deep: bool) -> Iterator[Finding]:
         yield Finding(
             "ok", "artifacts", f"{len(artifacts):,} intact: {len(sizes):,} files, {sum(sizes):,} bytes, {how}"
         )
-    if not (unreadable or failed_runs or damaged):
+    if not (unreadable or failed_runs or damaged or registered):
         yield Finding("ok", "workspace", f"{place.root}: {len(runs)} runs, no problems")
 
 

@@ -6,6 +6,7 @@ history is damaged, it is the source to rebuild that from.
 
 import contextlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,12 +46,12 @@ class Version:
         return self.record["fingerprint"]
 
     def as_dict(self) -> dict[str, Any]:
-        """The version as its file shows it. One that was removed keeps only its number and why."""
-        shown: dict[str, Any] = {"name": self.name, "version": self.number}
+        """The version as its file shows it."""
+        shown: dict[str, Any] = {"name": self.name, "version": self.number, "stage": self.stage, "tags": [*self.tags]}
         if self.removed is not None:
-            return {**shown, "removed": self.removed.model_dump(include={"at", "who", "why"})}
+            shown["removed"] = self.removed.model_dump(include={"at", "who", "why"})
         made = {"who": self.registered.who, "at": self.registered.at, "why": self.registered.why}
-        return {**shown, "stage": self.stage, "tags": list(self.tags), **made, **self.record}
+        return {**shown, **made, **self.record}
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,10 @@ class Entry:
 
 def read_entry(folder: Path) -> Entry:
     """The entry of a folder. RunError `run.broken-record` if its history is damaged."""
-    files = {number: _read_file(path) for number, path in version_files(folder).items()}  # before what they follow
     path = folder / FILE
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise damaged(folder, "cannot be read (Permission denied)")
+    files = {number: _read_file(path) for number, path in version_files(folder).items()}  # before what they follow
     if not files and not is_there(path):
         return Entry(folder.name, {}, (), "")
     history = read_history(path)
@@ -147,7 +150,7 @@ def _apply(versions: dict[int, Version], name: str, change: Change) -> None:
         if number in versions:
             raise ValueError("it is registered already")
         record = details["record"]
-        _check_record(record)
+        check_record(record)
         stage, tags = details.get("stage", "candidate"), tuple(details.get("tags", ()))
         versions[number] = Version(name, number, record, change, check_stage(stage), tags)
         return
@@ -168,19 +171,30 @@ def _apply(versions: dict[int, Version], name: str, change: Change) -> None:
             versions[number] = replace(version, tags=tuple(tag for tag in version.tags if tag != details["tag"]))
         case "remove":
             versions[number] = replace(version, removed=change, tags=())
-        case _:
-            pass
+        case "rebuild":
+            stage, tags = check_stage(details["stage"]), tuple(details["tags"])
+            versions[number] = replace(version, stage=stage, tags=tags, removed=change if details["removed"] else None)
 
 
 _NEEDED = {"kind": str, "fingerprint": str, "artifact": dict, "files": (dict, type(None)), "digest": str}
 
 
-def _check_record(record: Any) -> None:
+def check_record(record: Any) -> None:
+    """Refuse a record without what every version has. Errors: KeyError, TypeError."""
     for key, kind in _NEEDED.items():
         if not isinstance(record[key], kind):
             raise TypeError(f"'{key}' is {type(record[key]).__name__}")
     if not isinstance(record["artifact"]["path"], str):
         raise TypeError("the artifact has no path")
+
+
+def is_entry(folder: Path) -> bool:
+    """Whether a folder holds anything of the registry, or cannot be listed."""
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return True
+    history = folder / FILE
+    is_empty = history.is_file() and not history.stat().st_size  # its first writer was killed
+    return (is_there(history) and not is_empty) or bool(version_files(folder))
 
 
 def version_files(folder: Path) -> dict[int, Path]:
@@ -194,12 +208,15 @@ def version_files(folder: Path) -> dict[int, Path]:
     return found
 
 
-def write_files(folder: Path, entry: Entry) -> list[str]:
-    """Write the file of each version that does not show what the history says; returns why one cannot be written."""
+def write_files(folder: Path, entry: Entry, *, every: bool = False) -> list[str]:
+    """Write the file of each version that does not show what the history says, or of `every` one.
+
+    Returns why one cannot be written.
+    """
     faults: list[str] = []
     for number, version in entry.versions.items():
         path = folder / f"{number}.json"
-        if matches(version, path):
+        if not every and matches(version, path):
             continue
         shown = jsonable({**version.as_dict(), "changes": len(entry.changes)})
         try:

@@ -16,10 +16,9 @@ from filelock import FileLock, Timeout
 
 from burnish.core.errors import AskError, BurnishError, RunError
 from burnish.core.naming import nearest
-from burnish.core.registry.entries import Entry, Version, read_entry, version_files, versions_of, write_files
+from burnish.core.registry.entries import Entry, Version, is_entry, read_entry, version_files, versions_of, write_files
 from burnish.core.registry.history import FILE, Change, Kind, append
 from burnish.core.registry.names import check_name, is_name, split_reference
-from burnish.core.runs.records import is_there
 from burnish.core.runs.workspace import Workspace
 
 _WAIT = 30.0
@@ -65,7 +64,7 @@ class Registry:
         if not self.folder.is_dir():
             return found
         for folder in self.folder.iterdir():
-            if is_name(folder.name) and folder.is_dir() and (is_there(folder / FILE) or version_files(folder)):
+            if is_name(folder.name) and folder.is_dir() and is_entry(folder):
                 found.append(folder.name)
         return sorted(found)
 
@@ -123,6 +122,15 @@ class Registry:
         check_name(name)
         if not new:
             self.entry(name)
+        with self.locked(name):
+            refuse_similar(name, self.names())
+            folder = self.folder / name
+            folder.mkdir(exist_ok=True)
+            yield Draft(folder, read_entry(folder))
+
+    @contextlib.contextmanager
+    def locked(self, name: str) -> Generator[None]:
+        """Hold the lock of a name. RunError `run.busy` if another process holds it for long."""
         locks = self.folder / ".locks"
         locks.mkdir(parents=True, exist_ok=True)
         lock = FileLock(locks / f"{name.lower()}.lock", timeout=_WAIT)
@@ -132,10 +140,7 @@ class Registry:
             what = f"another process has been changing {name} for more than {_WAIT:.0f} s"
             raise RunError("run.busy", what, f"wait, or end the process that holds {lock.lock_file}") from None
         try:
-            refuse_similar(name, self.names())
-            folder = self.folder / name
-            folder.mkdir(exist_ok=True)
-            yield Draft(folder, read_entry(folder))
+            yield
         finally:
             lock.release()
 
