@@ -16,8 +16,9 @@ from burnish.core.context import Context
 from burnish.core.errors import AskError, DataError, RunError
 from burnish.core.events import Event, Note, Progress, Table
 from burnish.core.runs.ledger import ConsumptionLedger
+from burnish.specs.base import short_name
 from burnish.specs.evals import EvaluateSpec
-from burnish.stages.evals.evaluate import run, short_name
+from burnish.stages.evals.evaluate import run
 from burnish.testing import temporary_context, tiny_model, tiny_tokenizer
 from burnish.tokens.templates.chatml import CHATML
 

@@ -8,6 +8,7 @@ import datetime
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
@@ -87,6 +88,11 @@ class TemplateDate:
     """Marks a field with the date that a chat template prints: planning replaces `auto` by a date."""
 
 
+@dataclass(frozen=True)
+class Operands:
+    """Marks the field that takes the words of a command that are no files of settings, as a list of strings."""
+
+
 RUNTIME = Runtime()
 
 SCHEMES = ("step", "file", "hub", "git", "builtin")
@@ -104,6 +110,13 @@ def is_a_reference(value: str) -> str:
         likely = f"did you mean hub:{value}, or file:{value}? " if _HUB_NAME.fullmatch(value) else ""
         raise ValueError(f"'{value}' is not a reference: {likely}write {schemes} or name@version")
     return value
+
+
+def short_name(ref: str) -> str:
+    """`tune` of step:tune, the last part of a path or of a hub's name, an artifact's name as it is."""
+    scheme, _, rest = ref.partition(":")
+    name = (rest if scheme == "step" else PurePath(rest).name) if rest else ref
+    return ref if name in ("", "model") else name  # "model" is the other column
 
 
 def is_a_date(value: str) -> str:
@@ -143,13 +156,17 @@ def by_kind(default: str) -> Discriminator:
 def fields_with(spec: Spec, mark: type, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Walk a spec's tree; yield (dotted path, mark, value) of every field marked with `mark`.
 
-    List items have their position as key (`source.0.rows`). These reads are not reported to the ledger.
+    List items have their position as key (`source.0.rows`); references in a mapping have its keys. These reads are not
+    reported to the ledger.
     """
     values = spec.__dict__
     for name, info in type(spec).__pydantic_fields__.items():
         value, path = values[name], f"{prefix}{name}"
         found = next((m for m in marks_of(info) if isinstance(m, mark)), None)
-        if found is not None:
+        if isinstance(found, Takes) and isinstance(value, dict):
+            members = cast(dict[str, Any], value)
+            yield from ((f"{path}.{key}", found, member) for key, member in members.items())
+        elif found is not None:
             yield path, found, value
         for key, child in specs_within(value):
             yield from fields_with(child, mark, f"{path}.{key}." if key else f"{path}.")

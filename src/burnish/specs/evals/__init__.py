@@ -1,6 +1,10 @@
 """Settings of the stages that give verdicts, one file for each stage, and what they share."""
 
 from burnish.specs.evals.certify import CertifySpec as CertifySpec
+from burnish.specs.evals.compare import CandidateSpec as CandidateSpec
+from burnish.specs.evals.compare import CompareSpec as CompareSpec
+from burnish.specs.evals.compare import GateRuleSpec as GateRuleSpec
+from burnish.specs.evals.compare import GateSpec as GateSpec
 from burnish.specs.evals.evaluate import EvaluateSpec as EvaluateSpec
 from burnish.specs.evals.generation import GenerationSpec as GenerationSpec
 from burnish.specs.evals.judge import JudgeSpec as JudgeSpec

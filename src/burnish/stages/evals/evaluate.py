@@ -16,7 +16,6 @@ from burnish.core.context import Context, Input, Outcome
 from burnish.core.errors import AskError
 from burnish.core.events import Note, Table
 from burnish.core.files import jsonable, write_json
-from burnish.core.naming import short_name
 from burnish.evals.chart import draw_scores
 from burnish.evals.measure import Item
 from burnish.evals.report import Sample, item_lines, measures, metrics, table, tag_table, unpaired, unscored
@@ -26,6 +25,7 @@ from burnish.models.adapters.new_tokens import tokens_of
 from burnish.models.bases import base_of, is_adapter
 from burnish.models.load import load_model
 from burnish.models.quantization.layers import report
+from burnish.specs.base import short_name
 from burnish.specs.evals import EvaluateSpec
 from burnish.stages.evals.measuring import Measuring, measured
 from burnish.stages.models.answering import count_alike, requested_rows, tokenizers_of

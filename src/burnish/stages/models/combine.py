@@ -13,7 +13,6 @@ from burnish.core.errors import AskError, ModelError, RunError
 from burnish.core.events import Note, Progress, Table
 from burnish.core.files import write_json
 from burnish.core.fingerprint import BASE_RECORD, QUANTIZATION_RECORD
-from burnish.core.naming import short_name
 from burnish.models.adapters.attach import name_of_base
 from burnish.models.bases import Source, folder_of, is_adapter, whole_model
 from burnish.models.combining.checks import LARGEST_DEVIATION, Compared, compare
@@ -25,6 +24,7 @@ from burnish.models.merge import copy_companions, merge_adapter
 from burnish.models.quantization.record import read_quantization
 from burnish.models.value_head import has_value_head
 from burnish.models.weights import ADAPTER_CONFIG, read_json
+from burnish.specs.base import short_name
 from burnish.specs.models import CombineSpec
 from burnish.stages.models.merge import measures_of, plain, tell
 

@@ -1,0 +1,186 @@
+"""Settings of `compare`: the candidates, what is claimed of them, and the gate."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, cast
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from burnish.specs.base import DataRef, Operands, Spec, Takes, is_a_reference, short_name
+from burnish.specs.endpoints import EndpointSpec
+from burnish.specs.evals.measuring import MeasuringSpec
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_URL = re.compile(r"(https?://[^#]+)#(.+)", re.DOTALL)
+
+CandidateRef = Annotated[str, Takes(("model", "adapter", "evaluation")), AfterValidator(is_a_reference)]
+GateRef = Annotated[str, Takes(("file",)), AfterValidator(is_a_reference)]
+RegressionRef = Annotated[str, Takes(("file", "comparison")), AfterValidator(is_a_reference)]
+
+
+class CandidateSpec(Spec):
+    """One candidate: a reference, or an endpoint. `URL#MODEL` is an endpoint."""
+
+    ref: CandidateRef | None = None
+    """A model, an adapter, or an artifact of `evaluate` or `judge`, whose scores are read."""
+    endpoint: EndpointSpec | None = None
+    """A model behind an OpenAI-compatible endpoint. Its temperature and length are those of `generation`, unless they
+    are set."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            address = _URL.fullmatch(value)
+            return {"endpoint": {"url": address[1], "model": address[2]}} if address else {"ref": value}
+        if isinstance(value, Mapping) and "url" in value:
+            return {"endpoint": cast(Any, value)}
+        return cast(Any, value)
+
+    @model_validator(mode="after")
+    def has_one_source(self) -> "CandidateSpec":
+        if (self.__dict__["ref"] is None) == (self.__dict__["endpoint"] is None):
+            raise ValueError("a candidate has either a ref or an endpoint")
+        return self
+
+
+class GateRuleSpec(Spec):
+    """One rule of a gate: `at_least`, `at_most`, `not_worse_than`, `better_than` or `regressions`."""
+
+    score: str | None = None
+    """The name of a score, or bits_per_byte or perplexity."""
+    candidate: str | None = None
+    """The candidate that the rule is about; without it all but the baseline, or the one it is compared with."""
+    at_least: float | None = None
+    """The score is at least this: its interval lies at or above."""
+    at_most: float | None = None
+    """The score is at most this: its interval lies at or below."""
+    measured: bool = False
+    """For at_least and at_most: the measured value decides, without its interval."""
+    not_worse_than: str | None = None
+    """The candidate is worse than this one by less than `margin`."""
+    margin: float | None = Field(default=None, gt=0.0)
+    """The margin of not_worse_than, in units of the score."""
+    better_than: str | None = None
+    """The candidate is better than this one."""
+    regressions: str | None = None
+    """The name of a regression set, in `regressions`: no row of it may get worse."""
+    allowed: int = Field(default=0, ge=0)
+    """Rows of the regression set that may get worse."""
+
+    @model_validator(mode="after")
+    def has_one_condition(self) -> "GateRuleSpec":
+        values = self.__dict__
+        kinds = ("at_least", "at_most", "not_worse_than", "better_than", "regressions")
+        given = [name for name in kinds if values[name] is not None]
+        if len(given) != 1:
+            found = f"it has {' and '.join(given)}" if given else "it has none"
+            raise ValueError(f"a rule has one of {', '.join(kinds)}; {found}")
+        kind = given[0]
+        if values["score"] is None and kind != "regressions":
+            raise ValueError(f"a rule with {kind} names a score")
+        if (values["margin"] is not None) != (kind == "not_worse_than"):
+            raise ValueError("margin belongs to not_worse_than, which needs it")
+        if values["allowed"] and kind != "regressions":
+            raise ValueError("allowed belongs to regressions")
+        if values["measured"] and kind not in ("at_least", "at_most"):
+            raise ValueError("measured belongs to at_least and at_most")
+        return self
+
+    def __str__(self) -> str:
+        """The rule as YAML on one line, of what is set."""
+        values = self.__dict__
+        set_fields = [name for name in type(self).__pydantic_fields__ if name in self.__pydantic_fields_set__]
+        words = [
+            f"{name}: {str(values[name]).lower() if values[name] is True else values[name]}" for name in set_fields
+        ]
+        return f"{{{', '.join(words)}}}"
+
+
+class GateSpec(Spec):
+    """The content of a gate file."""
+
+    rules: list[GateRuleSpec] = Field(min_length=1)
+    """The rules; all must hold."""
+
+
+class CompareSpec(MeasuringSpec):
+    """Compare models, endpoints and evaluations on the same rows.
+
+    Every candidate is compared with the baseline, with one control of the error over all comparisons.
+    """
+
+    candidates: Annotated[dict[str, CandidateSpec], Operands()] = Field(min_length=2)
+    """What is compared, by name: references, endpoints, or a list of `name=reference`."""
+    baseline: str | None = None
+    """The candidate that the others are compared with; the first one if it is not set."""
+    data: DataRef | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+    """A prepared dataset, or a file. Without it all candidates are evaluations, on the rows of the first."""
+    margins: dict[str, Annotated[float, Field(gt=0.0)]] = {}
+    """Also test, for a score, that a candidate is worse than the baseline by less than this margin."""
+    cluster: str | None = None
+    """A column that names what rows belong to, such as a document or a user: rows with an equal value count as one
+    unit of evidence."""
+    gate: GateRef | list[GateRuleSpec] | None = None
+    """Rules that must hold, or a YAML file of them; if one fails, so does the command."""
+    regressions: dict[str, RegressionRef] = {}
+    """Rows that must not get worse, by name: a file of row ids or rows, or a comparison, of whose baseline's right
+    answers they are."""
+    looks: int = Field(default=1, ge=1, le=20)
+    """Test after each of this many equal parts of the rows, in random order, and stop once all is decided; the error of
+    all looks together is controlled."""
+    stop_after: int | None = Field(default=None, ge=1)
+    """Stop after this look, decided or not."""
+    power: float = Field(default=0.8, gt=0.5, lt=1.0)
+    """The chance of finding a difference that the minimum detectable one refers to."""
+    discordance: float = Field(default=0.1, gt=0.0, le=1.0)
+    """Assumed before the run: the share of rows on which two candidates differ (the variance of a row's difference)."""
+    detect: float | None = Field(default=None, gt=0.0, lt=1.0)
+    """A difference that you want to find: the rows that it needs are reported."""
+
+    @field_validator("candidates", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        """`[builtin:pocket, tuned=step:tune]` is `{pocket: builtin:pocket, tuned: step:tune}`."""
+        if not isinstance(value, list):
+            return value
+        named: dict[str, Any] = {}
+        for item in cast(list[Any], value):
+            name, ref = named_candidate(item) if isinstance(item, str) else ("", item)
+            if not name:
+                raise ValueError("a list of candidates has references, or name=reference")
+            if name in named:
+                raise ValueError(f"two candidates are called '{name}': write NAME={ref}")
+            named[name] = ref
+        return named
+
+    @field_validator("candidates", "regressions")
+    @classmethod
+    def names_are_plain(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in value:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"'{name}' is not a name: use letters, digits, - and _, and start with a letter")
+        return value
+
+    @model_validator(mode="after")
+    def settings_fit(self) -> "CompareSpec":
+        values = self.__dict__
+        names = list(values["candidates"])
+        if values["baseline"] is not None and values["baseline"] not in names:
+            raise ValueError(f"baseline: there is no candidate '{values['baseline']}'; there are {', '.join(names)}")
+        if values["stop_after"] is not None and values["stop_after"] > values["looks"]:
+            raise ValueError(f"stop_after: {values['stop_after']} is more than looks: {values['looks']}")
+        if isinstance(values["gate"], list) and not values["gate"]:
+            raise ValueError("gate: it has no rules")
+        return self
+
+
+def named_candidate(text: str) -> tuple[str, str]:
+    """(name, reference) of `name=reference`, or of a reference, which gives the name."""
+    name, sign, ref = text.partition("=")
+    if sign and _NAME.fullmatch(name):
+        return name, ref
+    address = _URL.fullmatch(text)
+    last = address[2] if address else short_name(text)
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", last).strip("-")
+    return (plain if _NAME.fullmatch(plain) else f"_{plain}"), text
