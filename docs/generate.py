@@ -8,7 +8,7 @@ import typer
 from burnish.cli.entry import StageEntry
 from burnish.cli.main import app
 from burnish.core.catalog import stages
-from burnish.core.errors import CODES, AskError, DataError, MachineError, ModelError, RunError
+from burnish.core.errors import CODES, family_of
 from burnish.core.recipes.aliases import ALIASES, DIFFERS, NOT_NEEDED, ON_REWARDS
 from burnish.specs.base import Runtime, Spec, Takes, marks_of
 
@@ -179,11 +179,10 @@ def _specs(annotation: Any) -> Any:
 
 def errors_page() -> str:
     """Every code, with its exit status."""
-    families = {"ask": AskError, "data": DataError, "model": ModelError, "machine": MachineError, "run": RunError}
     lines = [_MADE, "# Errors", "", "Each error prints `error:` (what happened, and where) and `hint:` (what to do)."]
     lines += ["The exit status tells the family; with `--json` the error is JSON on stderr.", ""]
     lines += ["| code | exit status | meaning |", "| --- | --- | --- |"]
-    lines += [f"| `{code}` | {families[code.split('.')[0]].exit_status} | {text} |" for code, text in CODES.items()]
+    lines += [f"| `{code}` | {family_of(code).exit_status} | {text} |" for code, text in CODES.items()]
     return "\n".join([*lines, ""])
 
 

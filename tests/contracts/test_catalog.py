@@ -9,7 +9,8 @@ import pytest
 from burnish.core.catalog import stages
 from burnish.specs.base import Spec
 
-KINDS = {"dataset", "model", "adapter", "tokenizer", "certificate", "evaluation", "generations", "log-probabilities"}
+KINDS = {"dataset", "model", "adapter", "tokenizer", "evaluation", "generations", "log-probabilities"}
+KINDS |= {"certificate", "comparison"}
 
 
 @pytest.mark.parametrize("row", list(stages().values()), ids=lambda row: row.name)

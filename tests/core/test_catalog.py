@@ -121,6 +121,7 @@ def test_each_built_in_stage_has_its_spec_and_the_kind_it_produces():
         "evaluate": ("EvaluateSpec", "evaluation"),
         "judge": ("JudgeSpec", "evaluation"),
         "certify": ("CertifySpec", "certificate"),
+        "compare": ("CompareSpec", "comparison"),
         "merge": ("MergeSpec", "model"),
         "combine": ("CombineSpec", "adapter"),
         "generate": ("GenerateSpec", "generations"),

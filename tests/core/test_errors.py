@@ -13,10 +13,12 @@ from burnish.core.errors import (
     AskError,
     BurnishError,
     DataError,
+    GateError,
     MachineError,
     ModelError,
     RunError,
     error_from_dict,
+    family_of,
 )
 
 FAMILIES = {"ask": AskError, "data": DataError, "model": ModelError, "machine": MachineError, "run": RunError}
@@ -24,7 +26,7 @@ FAMILIES = {"ask": AskError, "data": DataError, "model": ModelError, "machine": 
 
 @pytest.mark.parametrize("code", CODES)
 def test_an_error_survives_json_and_pickle(code):
-    error = FAMILIES[code.partition(".")[0]](code, "what", "fix")
+    error = family_of(code)(code, "what", "fix")
     for again in (error_from_dict(json.loads(json.dumps(error.as_dict()))), pickle.loads(pickle.dumps(error))):
         assert type(again) is type(error)
         assert (again.code, again.what, again.fix) == (code, "what", "fix")
@@ -33,6 +35,12 @@ def test_an_error_survives_json_and_pickle(code):
 def test_each_family_has_its_own_exit_status():
     assert [family.exit_status for family in FAMILIES.values()] == [2, 3, 4, 5, 6]
     assert all(issubclass(family, BurnishError) for family in FAMILIES.values())
+    assert {name: family_of(f"{name}.x") for name in FAMILIES} == FAMILIES
+
+
+def test_a_failed_gate_is_a_failed_run_with_an_exit_status_of_its_own():
+    assert (family_of("run.gate-failed"), GateError.exit_status) == (GateError, 7)
+    assert issubclass(GateError, RunError)
 
 
 def test_a_code_that_is_not_listed_cannot_be_raised():
@@ -67,7 +75,7 @@ def test_the_codes_are_those_of_the_reference_with_the_exit_status_of_their_fami
     rows = re.findall(r"^\| `([a-z.-]+)` \| (\d) \| (.+) \|$", page, re.MULTILINE)
     assert {code: meaning for code, _, meaning in rows} == CODES
     for code, status, _ in rows:
-        error = FAMILIES[code.partition(".")[0]](code, "what", "fix")
+        error = family_of(code)(code, "what", "fix")
         assert error.as_dict() == {"code": code, "what": "what", "fix": "fix", "exit_status": int(status)}
     assert BurnishError("run.failed", "what", "fix").as_dict()["exit_status"] == 1
 

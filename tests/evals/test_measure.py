@@ -139,10 +139,10 @@ def test_every_row_with_a_prompt_that_leaves_room_is_answered_in_its_place(tmp_p
     no_reference = {"exact_match": Unscored("the row has no reference answer")}
     shown = [renderer.prompt(one)[0] if "messages" in one else "" for one in rows]
     assert items == [
-        Item("", None, None, "", no_prompt),
-        Item(shown[1], "yes", None, "", no_room),
+        Item("", None, None, "", no_prompt, unanswered="the row has no prompt"),
+        Item(shown[1], "yes", None, "", no_room, unanswered="the prompt fills the model's context"),
         Item(shown[2], "yes", str(length - 1), "length", wrong),
-        Item("", None, None, "", no_prompt),
+        Item("", None, None, "", no_prompt, unanswered="the row has no prompt"),
         Item(shown[4], None, str(length - 3), "length", no_reference),
     ]
 

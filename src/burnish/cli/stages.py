@@ -19,8 +19,9 @@ from burnish.core.errors import AskError
 from burnish.core.paths import expanded
 from burnish.core.recipes.validation import suggestion
 from burnish.core.recipes.yaml import parse_yaml
-from burnish.specs.base import SCHEMES, Spec, Takes, marks_of, takes_list_of_plain
+from burnish.specs.base import SCHEMES, Operands, Spec, Takes, marks_of, takes_list_of_plain
 
+_SETTINGS = (".yaml", ".yml")
 _DATA_SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".arrow", ".gz", ".zst", ".txt", ".md", ".yaml")
 
 
@@ -29,22 +30,28 @@ def stage_command(stage: Stage) -> Any:
     app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
     name, spec_type = stage.name, stage.spec_type()
     flags: dict[str, tuple[Any, str, str]] = {}
+    operands = _operands(spec_type)
     for path, flag in _flags(spec_type):
         flags.setdefault(path, flag)  # variants that share a field share the flag
 
     def command(ctx: typer.Context, **given: Any) -> None:
         from burnish.core.recipes.recipe import merged, nested, parse_setting
 
+        words = given["words"] or []
+        files = [word for word in words if operands is None or word.endswith(_SETTINGS)]
         values = {path: _parsed(path, text, flags) for path, text in _given(given, flags)}
+        if operands is not None and len(files) < len(words):
+            others = [word for word in words if not word.endswith(_SETTINGS)]
+            values[operands[0]] = _as_operands(others, *operands, values.get(operands[0]))
         settings: dict[str, Any] = {}
         for path, value in values.items():
             settings = merged(settings, nested(tuple(path.split(".")), value))
         for setting in given["set"] or ():
             settings = merged(settings, nested(*parse_setting(setting)))
-        run_stage(ctx.obj, name, settings, files=given["files"] or (), force=given["force"], dry_run=given["dry_run"])
+        run_stage(ctx.obj, name, settings, files=files, force=given["force"], dry_run=given["dry_run"])
 
     command.__doc__ = (spec_type.__doc__ or name).strip()
-    parameters = _parameters(name, flags)
+    parameters = _parameters(name, flags, operands)
     command.__signature__ = inspect.Signature(parameters)
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     app.command(name, cls=_command_class(spec_type))(command)
@@ -141,7 +148,7 @@ def _flags(spec_type: type[Spec], prefix: str = "") -> Iterator[tuple[str, tuple
                     if key != f"{path}.kind" or len(inner) == 1:
                         yield key, (annotation, default, f"{text} ({_kind(kind)})" if len(inner) > 1 else text)
         else:
-            marks = [m for m in marks_of(info) if isinstance(m, Takes)]
+            marks = [m for m in marks_of(info) if isinstance(m, Takes | Operands)]
             several = " Several: '[A, B]'." if takes_list_of_plain(info.annotation) else ""
             yield path, (info, _shown(info), ("[reference] " if marks else "") + (info.description or "") + several)
 
@@ -165,27 +172,57 @@ def _shown(info: Any) -> str:
     return "" if default is None or isinstance(default, Spec) or default in ([], {}) else str(default)
 
 
-def _parameters(name: str, flags: dict[str, tuple[Any, str, str]]) -> list[inspect.Parameter]:
+def _operands(spec_type: type[Spec]) -> tuple[str, Operands] | None:
+    """The field that takes words that are no files of settings, and its mark."""
+    marked = (
+        (name, mark)
+        for name, info in spec_type.__pydantic_fields__.items()
+        for mark in info.metadata
+        if isinstance(mark, Operands)
+    )
+    return next(marked, None)
+
+
+def _as_operands(words: list[str], field: str, mark: Operands, flagged: Any) -> Any:
+    """The value of a field from the words of a command: a list, or a mapping with what its flag has."""
+    if mark.named is None:
+        return [as_reference(word) for word in words]
+    found: dict[str, str] = dict(flagged or {})
+    for word in words:
+        key, value = mark.named(word)
+        if key in found:
+            fix = f"write NAME={value} with another name"
+            raise AskError("ask.wrong-value", f"{field}: '{key}' is given twice", fix)
+        found[key] = as_reference(value)
+    return found
+
+
+def _parameters(
+    name: str, flags: dict[str, tuple[Any, str, str]], operands: tuple[str, Operands] | None
+) -> list[inspect.Parameter]:
     kind = inspect.Parameter.KEYWORD_ONLY
+    words = "Files with settings, later ones override earlier ones."
+    if operands is not None:
+        words = f"The {operands[0]}: references, or NAME=REFERENCE. {words}"
     made = [
         inspect.Parameter("ctx", kind, annotation=typer.Context),
         inspect.Parameter(
-            "files",
+            "words",
             kind,
             default=None,
             annotation=Annotated[
                 list[str] | None,
-                typer.Argument(
-                    help="Files with settings, later ones override earlier ones.", autocompletion=completion.files
-                ),
+                typer.Argument(help=words, metavar="[FILES]...", autocompletion=completion.files),
             ],
         ),
     ]
-    for path, (_, default, text) in flags.items():
+    for path, (info, default, text) in flags.items():
         shown = f"{text} [{default}]" if default else text
-        complete = completion.references if "[reference]" in text else None
-        option = typer.Option(_flag(path), help=shown, metavar="VALUE", show_default=False, autocompletion=complete)
-        made.append(inspect.Parameter(_identifier(path), kind, default=None, annotation=Annotated[str | None, option]))
+        complete, pairs = completion.references if "[reference]" in text else None, _takes_pairs(info)
+        metavar = "NAME=VALUE" if pairs else "VALUE"
+        option = typer.Option(_flag(path), help=shown, metavar=metavar, show_default=False, autocompletion=complete)
+        takes: Any = list[str] | None if pairs else str | None
+        made.append(inspect.Parameter(_identifier(path), kind, default=None, annotation=Annotated[takes, option]))
     for field, flag, text in (
         ("force", "--force", "Rerun even if the result exists."),
         ("dry_run", "--dry-run", "Show the plan, run nothing."),
@@ -207,16 +244,41 @@ def _identifier(path: str) -> str:
     return f"flag_{path.replace('.', '__')}"
 
 
-def _given(given: dict[str, Any], flags: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _given(given: dict[str, Any], flags: dict[str, Any]) -> Iterator[tuple[str, str | list[str]]]:
     for path in flags:
         text = given.get(_identifier(path))
-        if text is not None:
+        if text is not None and text != []:
             yield path, text
 
 
-def _parsed(path: str, text: str, flags: dict[str, Any]) -> Any:
+def _takes_pairs(info: Any) -> bool:
+    """Whether a field is a mapping: its flag is `--regressions NAME=VALUE`, repeatable, or a mapping in YAML."""
+    return info is not str and get_origin(info.annotation) is dict
+
+
+def _pairs(path: str, texts: list[str], *, of_references: bool) -> dict[str, Any]:
+    """The mapping of a repeated `NAME=VALUE`. AskError `ask.wrong-value` for another form, or a name given twice."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if text.lstrip().startswith("{"):
+            given = parse_yaml(text.encode(), _flag(path)).value
+        elif sign and name.strip() and value.strip():
+            given = {name.strip(): value if of_references else parse_yaml(value.encode(), _flag(path)).value}
+        else:
+            raise AskError("ask.wrong-value", f"{_flag(path)} {text}: expected NAME=VALUE", "write NAME=VALUE")
+        for key, member in given.items():
+            if key in found:
+                raise AskError("ask.wrong-value", f"{_flag(path)}: '{key}' is given twice", "keep one of them")
+            found[key] = as_reference(member) if of_references and isinstance(member, str) else member
+    return found
+
+
+def _parsed(path: str, text: str | list[str], flags: dict[str, Any]) -> Any:
     """The value of a flag: references and words as they are, anything else parsed as YAML."""
     info = flags[path][0]
+    if isinstance(text, list):
+        return _pairs(path, text, of_references="[reference]" in flags[path][2])
     if info is str or _takes_words_only(info.annotation):
         return as_reference(text) if "[reference]" in flags[path][2] else text
     value = parse_yaml(text.encode(), _flag(path)).value
@@ -237,6 +299,8 @@ def _takes_words_only(annotation: Any) -> bool:
 def as_reference(text: str) -> str:
     """A reference from the command line: paths, relative to the current folder, become `file:` references."""
     scheme, colon, rest = text.partition(":")
+    if rest.startswith("//") and scheme != "file":  # the address of an endpoint
+        return text
     path = expanded(rest if colon and scheme == "file" else text)
     looks_like_a_path = path.exists() or text.startswith((".", "/", "~")) or path.suffix in _DATA_SUFFIXES
     if (scheme == "file" and colon) or (scheme not in SCHEMES and looks_like_a_path):

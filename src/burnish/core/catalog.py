@@ -177,7 +177,6 @@ _BUILT_IN = (
         summary="Score a model on rows, alone or against another model.",
     ),
     Stage(
-<<<<<<< HEAD
         name="judge",
         spec="burnish.specs.evals.judge:JudgeSpec",
         run="burnish.stages.evals.judge:run",
@@ -192,14 +191,14 @@ _BUILT_IN = (
         produces="certificate",
         extra="evals",
         summary="Check that a model is still the model that its parent is.",
-=======
+    ),
+    Stage(
         name="compare",
         spec="burnish.specs.evals:CompareSpec",
         run="burnish.stages.evals.compare:run",
         produces="comparison",
         extra="evals",
         summary="Compare models, endpoints and evaluations on the same rows.",
->>>>>>> 64b3045 (Settings of compare)
     ),
     Stage(
         name="merge",

@@ -19,8 +19,8 @@ _SECONDS = 0.2
 class Input:
     """One resolved input of a step; `path` is local.
 
-    `kind` is dataset, model, adapter, tokenizer, evaluation, generations, file, folder, hub-model or hub-dataset.
-    `inputs` are the inputs of the artifact itself.
+    `kind` is dataset, model, adapter, tokenizer, evaluation, comparison, generations, file, folder, hub-model or
+    hub-dataset. `inputs` are the inputs of the artifact itself.
     """
 
     ref: str

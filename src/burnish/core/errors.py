@@ -6,6 +6,7 @@
     ├── ModelError      4    a model, tokenizer, template or adapter is missing, broken or incompatible
     ├── MachineError    5    the machine lacks something: a device, a package, disk, memory
     └── RunError        6    the run failed: a loss, a checkpoint, an unread setting
+        └── GateError   7    the run ended, and its result does not pass the gate
 
 The terminal prints `error:` and `hint:`; HTTP gives problem+json; `str()` and a traceback in Python show all three.
 Every code is listed in CODES and in docs/reference/errors.md; a test compares the two.
@@ -66,9 +67,24 @@ class RunError(BurnishError):
     exit_status = 6
 
 
+class GateError(RunError):
+    exit_status = 7
+
+
+_FAMILIES = (AskError, DataError, ModelError, MachineError, RunError, GateError)
+
+
+def family_of(code: str) -> type[BurnishError]:
+    """The class of the errors with a code."""
+    if code == "run.gate-failed":
+        return GateError
+    families = {"ask": AskError, "data": DataError, "model": ModelError, "machine": MachineError, "run": RunError}
+    return families[code.partition(".")[0]]
+
+
 def error_from_dict(record: Mapping[str, Any]) -> BurnishError:
     """The inverse of `as_dict`: an error recorded by a worker, for its caller to raise."""
-    families = {family.exit_status: family for family in (AskError, DataError, ModelError, MachineError, RunError)}
+    families = {family.exit_status: family for family in _FAMILIES}
     return families[record["exit_status"]](record["code"], record["what"], record["fix"])
 
 
@@ -135,5 +151,6 @@ CODES = {
     "run.input-changed": "An input changed since the run was planned.",
     "run.no-evidence": "A promotion lacks a certificate (or proof) or a verdict, or one of them speaks against it.",
     "run.in-production": "A version in production is removed without a reason.",
+    "run.gate-failed": "A rule of a gate does not hold, or cannot be decided; the results are kept.",
     "run.bad-transition": "A run cannot change from its current state to the requested one.",
 }

@@ -49,6 +49,8 @@ class Reply:
     """What the model says instead of a text, where the endpoint marks that."""
     usage: Usage | None = None
     """Tokens as the endpoint counted them, also of a cached reply; None if it did not."""
+    tool_calls: Sequence[Mapping[str, Any]] = ()
+    """The calls of the message, as the protocol has them."""
 
 
 @dataclass(frozen=True)
@@ -320,6 +322,7 @@ def _reply_in(body: Mapping[str, Any]) -> Reply | None:
         str(choice.get("finish_reason") or "stop"),
         refusal=encodable(refusal) if isinstance(refusal, str) else "",
         usage=usage_in(body),
+        tool_calls=[call for call in message.get("tool_calls") or () if isinstance(call, dict)],
     )
 
 

@@ -32,8 +32,7 @@ Tick = Callable[[str, int, int], None]
 """Called with (phase, rows done, total rows) between batches; it may raise to stop."""
 
 _NO_LIMIT = 2**31 - 1
-_NO_PROMPT = Unscored("the row has no prompt")
-_NO_ROOM = Unscored("the prompt fills the model's context")
+NO_PROMPT, NO_ROOM = "the row has no prompt", "the prompt fills the model's context"
 
 
 @dataclass
@@ -48,6 +47,8 @@ class Item:
     likelihood: Likelihood | None = None
     too_long: bool = False
     """Whether it exceeds the length limit and has no likelihood."""
+    unanswered: str = ""
+    """Why nothing was generated."""
 
 
 def as_chat(row: Row) -> Row:
@@ -77,30 +78,31 @@ def answer_rows(
     prompts: dict[int, Sequence[int]] = {}
     for index, (row, item) in enumerate(zip(rows, items, strict=True)):
         if not row.get("messages"):
-            item.scores = _unscored(row, scorers, _NO_PROMPT)
+            item.unanswered = NO_PROMPT
+            item.scores = score_item(scorers, item, row)
             continue
         item.prompt, ids = renderer.prompt(row)
         item.reference = renderer.answer(row) if answering_turn(row) else None
         if len(ids) < context:
             prompts[index] = ids
         else:
-            item.scores = _unscored(row, scorers, _NO_ROOM)
+            item.unanswered = NO_ROOM
+            item.scores = score_item(scorers, item, row)
     answers = engine.generate(
         list(prompts.values()), generation, renderer.stop_ids, lambda done, total: tick("answers", done, total)
     )
     for index, answer in zip(prompts, answers, strict=True):
         items[index].answer, items[index].finish_reason = answer.text, answer.finish_reason
-        items[index].scores = _scores(scorers, items[index], rows[index])
+        items[index].scores = score_item(scorers, items[index], rows[index])
 
 
-def _scores(scorers: Sequence[Scorer], item: Item, row: Row) -> dict[str, Score | Unscored]:
-    answer = visible(item.answer or "", opened=bool(opening(item.prompt)))
+def score_item(scorers: Sequence[Scorer], item: Item, row: Row) -> dict[str, Score | Unscored]:
+    """The scores of an answer; a row without one has the reason."""
+    if item.answer is None:
+        return {scorer.name: Unscored(item.unanswered) for scorer in scorers_for(row, scorers)}
+    answer = visible(item.answer, opened=bool(opening(item.prompt)))
     reference = None if item.reference is None else visible(item.reference)
     return score_answer(scorers, answer, reference, row)
-
-
-def _unscored(row: Row, scorers: Sequence[Scorer], why: Unscored) -> dict[str, Score | Unscored]:
-    return {scorer.name: why for scorer in scorers_for(row, scorers)}
 
 
 def measure_likelihoods(

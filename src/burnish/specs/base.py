@@ -90,7 +90,12 @@ class TemplateDate:
 
 @dataclass(frozen=True)
 class Operands:
-    """Marks the field that takes the words of a command that are no files of settings, as a list of strings."""
+    """Marks the field that takes the words of a command that are no files of settings.
+
+    They are a list of strings, or a mapping if `named` gives the (key, value) of a word.
+    """
+
+    named: Callable[[str], tuple[str, str]] | None = None
 
 
 RUNTIME = Runtime()

@@ -17,6 +17,7 @@ from burnish.core.events import Event, Note
 from burnish.core.plan import Plan, PlannedStep, make_plan, replan_step, with_own_base
 from burnish.core.runs.artifact import Artifact
 from burnish.core.runs.certificates import certificate_failed
+from burnish.core.runs.gates import refuse_failed_gate
 from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.forkserver import ForkServer, shared_server
@@ -215,6 +216,7 @@ class _Execution:
         if artifact.certificate is not None and not artifact.certificate["holds"]:
             child = artifact.certificate["child"]["ref"] or run.name
             raise certificate_failed(child, artifact.certificate, f"the report is in {artifact.path}")
+        refuse_failed_gate(name, artifact)
         return StepResult(name, self._steps[name].action, run, artifact, self._registered(planned, run, artifact))
 
     def _registered(self, planned: PlannedStep, run: Run, artifact: Artifact) -> str | None:

@@ -98,6 +98,10 @@ def folder_kind(path: Path) -> str:
         return "dataset"
     if (path / "reference.json").is_file() and (path / "log_probs.parquet").is_file():
         return "log-probabilities"
+    if (path / "items.jsonl").is_file():
+        for name, kind in (("metrics.json", "evaluation"), ("comparison.json", "comparison")):
+            if (path / name).is_file():
+                return kind
     return "folder"
 
 

@@ -13,6 +13,18 @@ from burnish.specs.evals.measuring import MeasuringSpec
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _URL = re.compile(r"(https?://[^#]+)#(.+)", re.DOTALL)
 
+
+def named_candidate(text: str) -> tuple[str, str]:
+    """(name, reference) of `name=reference`, or of a reference, which gives the name."""
+    name, sign, ref = text.partition("=")
+    if sign and _NAME.fullmatch(name):
+        return name, ref
+    address = _URL.fullmatch(text)
+    last = address[2] if address else short_name(text)
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", last).strip("-")
+    return (plain if _NAME.fullmatch(plain) else f"_{plain}"), text
+
+
 CandidateRef = Annotated[str, Takes(("model", "adapter", "evaluation")), AfterValidator(is_a_reference)]
 GateRef = Annotated[str, Takes(("file",)), AfterValidator(is_a_reference)]
 RegressionRef = Annotated[str, Takes(("file", "comparison")), AfterValidator(is_a_reference)]
@@ -110,7 +122,7 @@ class CompareSpec(MeasuringSpec):
     Every candidate is compared with the baseline, with one control of the error over all comparisons.
     """
 
-    candidates: Annotated[dict[str, CandidateSpec], Operands()] = Field(min_length=2)
+    candidates: Annotated[dict[str, CandidateSpec], Operands(named_candidate)] = Field(min_length=2)
     """What is compared, by name: references, endpoints, or a list of `name=reference`."""
     baseline: str | None = None
     """The candidate that the others are compared with; the first one if it is not set."""
@@ -173,14 +185,3 @@ class CompareSpec(MeasuringSpec):
         if isinstance(values["gate"], list) and not values["gate"]:
             raise ValueError("gate: it has no rules")
         return self
-
-
-def named_candidate(text: str) -> tuple[str, str]:
-    """(name, reference) of `name=reference`, or of a reference, which gives the name."""
-    name, sign, ref = text.partition("=")
-    if sign and _NAME.fullmatch(name):
-        return name, ref
-    address = _URL.fullmatch(text)
-    last = address[2] if address else short_name(text)
-    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", last).strip("-")
-    return (plain if _NAME.fullmatch(plain) else f"_{plain}"), text

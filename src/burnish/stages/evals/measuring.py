@@ -21,6 +21,8 @@ from burnish.tokens.rendering.renderer import Renderer
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+FROM_THE_FIRST_ROW = "it starts from the first row"
+
 
 @dataclass(frozen=True)
 class Measuring:
@@ -64,9 +66,10 @@ def measured(
     model: Any,
     tokenizer: "PreTrainedTokenizerBase",
     name: str,
+    restart: str = FROM_THE_FIRST_ROW,
 ) -> list[Item]:
-    """One model on all rows; `name` stands before its phases."""
-    items, tick = [Item() for _ in rows], tick_of(ctx, name)
+    """One model on all rows; `name` stands before its phases, `restart` is that of `tick_of`."""
+    items, tick = [Item() for _ in rows], tick_of(ctx, name, restart)
     context = context_of(model)
     if measuring.learned is not None:
         train_on, longest = measuring.learned[0], min(measuring.learned[1], context)
@@ -85,8 +88,8 @@ def measured(
     return items
 
 
-def tick_of(ctx: Context, name: str) -> Callable[[str, int, int], None]:
-    """Reports the progress of a phase, and ends the run when a stop is requested."""
+def tick_of(ctx: Context, name: str, restart: str = FROM_THE_FIRST_ROW) -> Callable[[str, int, int], None]:
+    """Reports the progress of a phase, and ends the run if a stop is requested; `restart` is what a new run does."""
 
     def tick(phase: str, done: int, total: int) -> None:
         ctx.emit(Progress(phase=f"{name}{phase}", done=done, total=total))
@@ -94,7 +97,7 @@ def tick_of(ctx: Context, name: str) -> Callable[[str, int, int], None]:
             raise RunError(
                 "run.interrupted",
                 f"the evaluation was stopped at {name}{phase}, row {done} of {total}",
-                "run it again: it starts from the first row",
+                f"run it again: {restart}",
             )
 
     return tick

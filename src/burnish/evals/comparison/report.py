@@ -1,0 +1,204 @@
+"""The report of a comparison: tables for the terminal and the page, and a figure of all differences."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from burnish.evals.comparison.results import Results
+from burnish.evals.comparison.table import Column
+from burnish.evals.document.blocks import Block, Figure, Heading, Table, Text
+from burnish.evals.document.document import Document
+from burnish.evals.scoring.scorers import Score
+from burnish.evals.statistics.intervals import Interval
+from burnish.evals.statistics.paired import Comparison
+from burnish.evals.style import Style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Lines = tuple[list[str], list[list[str]]]
+"""Columns and rows of a table."""
+_SHOWN_ROWS, _SHOWN_TEXT = 12, 400
+
+
+def document(results: Results) -> Document:
+    """The whole report."""
+    blocks: list[Block] = [Text(sentence) for sentence in _summary(results)]
+    if results.gate is not None:
+        word = "passed" if results.passed else "failed"
+        blocks += [Heading("Gate"), Text(f"The gate {word}.", "good" if results.passed else "bad")]
+        blocks.append(_table("Rules", gate_table(results), levels={"passed": "good", "failed": "bad"}))
+    blocks += [Heading("Scores"), _table("", score_table(results))]
+    if results.found:
+        blocks += [Heading("Differences"), _table("", comparison_table(results), levels=_LEVELS)]
+        blocks.append(_figure(results))
+        blocks += [Text(text) for text in _EXPLANATION]
+    blocks += _left_out(results)
+    blocks += _worse_rows(results)
+    blocks += _different_rows(results)
+    return Document(results.title, blocks)
+
+
+_LEVELS = {"better": "good", "not worse": "good", "worse": "bad"}
+_EXPLANATION = (
+    "p is corrected for all comparisons together (Holm). A verdict needs p at most 1 - confidence and an interval that "
+    "excludes 0, or, for a claim with a margin, the margin. Not enough evidence does not mean equal.",
+    "Sees: the smallest true difference that a comparison of this variance finds with the stated power.",
+)
+
+
+def score_table(results: Results) -> Lines:
+    """Every score of every candidate, with its interval."""
+    names = [each.name for each in results.candidates]
+    lines = [[column.name, str(len(column.rows)), *_values(results, column, names)] for column in results.columns]
+    return ["score", "rows", *names], lines
+
+
+def _values(results: Results, column: Column, names: Sequence[str]) -> list[str]:
+    found = results.values(column)
+    cells: list[str] = []
+    for name in names:
+        entry = found.get(name)
+        low = None if entry is None else entry["low"]
+        ends = "" if entry is None or low is None else f" ({_number(low)} … {_number(entry['high'])})"
+        cells.append("–" if entry is None else f"{_number(entry['value'])}{ends}")
+    return cells
+
+
+def comparison_table(results: Results) -> Lines:
+    """Every comparison, with its verdict."""
+    data = {(entry["score"], entry["baseline"], entry["candidate"], entry["margin"]): entry for entry in _data(results)}
+    lines: list[list[str]] = []
+    for claim, found in results.found.items():
+        sees = data[claim.score, claim.base, claim.candidate, claim.margin]["detectable"]
+        pair = f"{claim.candidate} – {claim.base}"
+        question = "differs" if claim.margin is None else f"loses less than {claim.margin:g}"
+        units = str(found.n) if found.clusters is None else f"{found.n} in {found.clusters}"
+        cells = [claim.score, pair, question, units, difference(found), f"{found.p_corrected:.2g}"]
+        lines.append([*cells, "" if sees is None else f"{sees:.3f}", found.verdict])
+    return ["score", "candidates", "claim", "rows", "difference", "p", "sees", "verdict"], lines
+
+
+def _data(results: Results) -> list[dict]:
+    return results.as_dict()["comparisons"]
+
+
+def gate_table(results: Results) -> Lines:
+    """Every rule of the gate, and what it found."""
+    lines = [[each.rule, "passed" if each.passed else "failed", each.found] for each in results.gate or ()]
+    return ["rule", "result", "found"], lines
+
+
+def difference(found: Comparison) -> str:
+    """`+0.040 (+0.010 … +0.070)`."""
+    return f"{found.delta:+.3f}{_range(found.interval)}"
+
+
+def _range(interval: Interval | None) -> str:
+    return "" if interval is None else f" ({interval.low:+.3f} … {interval.high:+.3f})"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
+
+
+def _summary(results: Results) -> list[str]:
+    names = [each.name for each in results.candidates if each.name != results.baseline]
+    share = f"{results.confidence:.0%} intervals"
+    sentences = [f"{len(results.rows):,} rows; {', '.join(names)} compared with {results.baseline}; {share}."]
+    if results.fractions:
+        share = results.fractions[-1]
+        sentences.append(f"Look {len(results.fractions)} of {results.looks}, after {share:.0%} of the rows.")
+    return [*sentences, f"Before the run: {results.assumed.sentences()[0]}."]
+
+
+def _table(title: str, lines: Lines, levels: dict[str, str] | None = None) -> Table:
+    known = levels or {}
+    rows = [[Text(cell, known[cell]) if cell in known else cell for cell in line] for line in lines[1]]  # pyright: ignore
+    return Table(title, lines[0], rows)
+
+
+def _figure(results: Results) -> Figure:
+    shown = [(f"{claim.score}: {claim.candidate}", found) for claim, found in results.found.items()]
+    shown = [(name, found) for name, found in shown if found.interval is not None and found.margin is None]
+    words = "; ".join(f"{name} {difference(found)}, {found.verdict}" for name, found in shown)
+    height = 1.0 + 0.34 * max(1, len(shown))
+    return Figure("Differences with intervals", partial(_draw, shown), words or "no difference has an interval", height)
+
+
+def _draw(shown: Sequence[tuple[str, Comparison]], axes: "Axes", style: Style) -> None:
+    colors = {"better": style.good, "not worse": style.good, "worse": style.bad}
+    axes.axvline(0, color=style.faint, lw=1)
+    for row, (_, found) in enumerate(shown):
+        interval, color = found.interval, colors.get(found.verdict, style.pale)
+        if interval is not None:
+            axes.hlines(row, interval.low, interval.high, color=color, lw=2.2)
+        axes.plot([found.delta], [row], "o", color=color, ms=5)
+        axes.annotate(found.verdict, (1.01, row), xycoords=("axes fraction", "data"), va="center", size=8, color=color)
+    axes.set_yticks(range(len(shown)), [name for name, _ in shown])
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    axes.set_xlabel("candidate minus baseline")
+
+
+def _left_out(results: Results) -> list[Block]:
+    texts = [f"{name}: {rows} rows are missing" for name, rows in results.missing.items() if rows]
+    for column in results.columns:
+        for name, rows in column.unpaired.items():
+            if rows:
+                texts.append(f"{column.name}: {rows} rows count for {name} and not for all, and are left out")
+        for name, reasons in column.unscored.items():
+            texts += [f"{column.name}: {rows} rows of {name} not scored: {why}" for why, rows in reasons.items()]
+    return [Heading("Rows left out"), *(Text(text, "warning") for text in texts)] if texts else []
+
+
+def warnings(results: Results) -> list[str]:
+    """The same, for the terminal."""
+    return [block.text for block in _left_out(results)[1:] if isinstance(block, Text)]
+
+
+def _worse_rows(results: Results) -> list[Block]:
+    """The rows of regression sets that got worse, with prompt and both answers."""
+    place = {row: index for index, row in enumerate(results.rows.ids)}
+    items = {each.name: each.items for each in results.candidates}
+    blocks: list[Block] = []
+    for (name, candidate, _), checked in results.checked.items():
+        if not checked.worse:
+            continue
+        lines: list[list[str]] = []
+        for worse in checked.worse:
+            ours, theirs = items[candidate][place[worse.id]], items[results.baseline][place[worse.id]]
+            texts = [ours.prompt if ours else "", theirs.answer if theirs else "", ours.answer if ours else ""]
+            cells = [worse.id, f"{worse.score} {worse.found:g}, required {worse.required:g}"]
+            lines.append([*cells, *(_short(text) for text in texts)])
+        columns = ["row", "score", "prompt", results.baseline, candidate]
+        blocks.append(Table(f"{name}: rows of {candidate} that got worse", columns, lines))
+    return [Heading("Regressions"), *blocks] if blocks else []
+
+
+def _different_rows(results: Results) -> list[Block]:
+    """Rows on which the candidates have different scores, the first of each kind."""
+    lines: list[list[str]] = []
+    for index, row in enumerate(results.rows.ids):
+        items = [each.items[index] for each in results.candidates]
+        marks = [
+            {name: score.value for name, score in item.scores.items() if isinstance(score, Score)} if item else None
+            for item in items
+        ]
+        known = [mark for mark in marks if mark]
+        if len(known) < 2 or all(mark == known[0] for mark in known):
+            continue
+        reference = next((item.reference for item in items if item and item.reference is not None), "")
+        prompt = next((item.prompt for item in items if item and item.prompt), "")
+        answers = [_short(item.answer) if item else "–" for item in items]
+        lines.append([row, _short(prompt), _short(reference), *answers])
+        if len(lines) == _SHOWN_ROWS:
+            break
+    if not lines:
+        return []
+    columns = ["row", "prompt", "reference", *(each.name for each in results.candidates)]
+    return [Heading("Rows with different scores"), Table(f"The first {len(lines)}", columns, lines)]
+
+
+def _short(text: str | None) -> str:
+    text = text or ""
+    return text if len(text) <= _SHOWN_TEXT else f"…{text[1 - _SHOWN_TEXT :]}"

@@ -1,0 +1,79 @@
+"""The rows of an evaluation, read back from its `items.jsonl`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from burnish.core.errors import DataError
+from burnish.evals.measure import Item
+from burnish.evals.perplexity import Likelihood
+from burnish.evals.scoring.scorers import Score, Unscored
+
+FILE = "items.jsonl"
+
+
+@dataclass(frozen=True)
+class ReadItem:
+    """One row of an evaluation: where it comes from, and what the model did on it."""
+
+    id: str
+    source: str
+    tag: str | None
+    cluster: str | None
+    item: Item
+
+
+def read_items(folder: Path) -> list[ReadItem]:
+    """The rows of an evaluation by `evaluate` or `judge`, in order.
+
+    Errors: DataError `data.unreadable` that names file, line and key.
+    """
+    path = folder / FILE
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError("data.unreadable", f"{path} cannot be read: {error}", "run the evaluation again") from error
+    return [_read(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _read(text: str, place: str) -> ReadItem:
+    try:
+        line = json.loads(text)
+        scores = {str(name): _score(value) for name, value in line["scores"].items()}
+        scores |= {str(name): Unscored(str(why)) for name, why in (line.get("unscored") or {}).items()}
+        cluster = line.get("cluster")
+        return ReadItem(
+            id=str(line["id"]),
+            source=str(line.get("source") or ""),
+            tag=line.get("tag"),
+            cluster=None if cluster is None else str(cluster),
+            item=Item(
+                prompt=line.get("prompt") or "",
+                reference=line.get("reference"),
+                answer=line.get("answer"),
+                finish_reason=line.get("finish_reason") or "",
+                scores=scores,
+                likelihood=_likelihood(line),
+                too_long=bool(line.get("too_long")),
+            ),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f"the row is not one of an evaluation ({type(error).__name__}: {error})"
+        raise DataError("data.unreadable", what, "run the evaluation again", place=place) from error
+
+
+def _score(value: Any) -> Score | Unscored:
+    """A number or null, or `{"value": …, "why": …}`."""
+    why = ""
+    if isinstance(value, Mapping):
+        entry = cast(Mapping[str, Any], value)
+        value, why = entry["value"], str(entry.get("why") or "")
+    return Unscored(why or "the evaluation has no score for it") if value is None else Score(float(value), why)
+
+
+def _likelihood(line: Mapping[str, Any]) -> Likelihood | None:
+    if line.get("nll") is None:
+        return None
+    return Likelihood(float(line["nll"]), float(line["tokens"]), float(line["bytes"]))

@@ -1,0 +1,218 @@
+"""The candidates of a comparison on its rows: models, endpoints, and evaluations that are read."""
+
+import contextlib
+import gc
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from burnish.core.context import Context, Input, StopRequestedError
+from burnish.core.errors import DataError, RunError
+from burnish.core.events import Note
+from burnish.core.fingerprint import of_value
+from burnish.endpoints.client import Endpoint, NoAnswerError, Request
+from burnish.evals.comparison.table import Rows
+from burnish.evals.items import ReadItem
+from burnish.evals.measure import NO_PROMPT, Item, score_item
+from burnish.evals.scoring.scorers import Row, Scorer, answering_turn
+from burnish.models.load import load_model
+from burnish.models.quantization.layers import report
+from burnish.specs.endpoints import EndpointSpec
+from burnish.specs.evals import GenerationSpec
+from burnish.stages.evals.kept import KeptItems, key_of
+from burnish.stages.evals.measuring import Measuring, measured, tick_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_RESTART = "finished candidates are kept"
+_REFUSED = (400, 413, 422)
+"""Statuses that concern the request: the row has no answer, the others go on."""
+_SENT_KEYS = ("role", "content", "tool_calls", "tool_call_id", "name")
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A model or adapter that is loaded here; the part of its work that was kept is not repeated."""
+
+    name: str
+    source: Input
+    tokenizer: "PreTrainedTokenizerBase"
+    measuring: Measuring
+    kept: KeptItems
+
+    def items(self, rows: Sequence[Row], ctx: Context) -> list[Item]:
+        """Its answers with their scores, and its likelihoods. Errors: RunError `run.interrupted`."""
+        answers, likelihoods = self._of("answers", rows), self._of("likelihoods", rows)
+        missing = replace(
+            self.measuring,
+            generation=self.measuring.generation if answers is None else None,
+            learned=self.measuring.learned if likelihoods is None else None,
+        )
+        if missing.generation is not None or missing.learned is not None:
+            model: Any = load_model(self.source, dtype=missing.dtype, device=missing.device)
+            for note in report(model):
+                ctx.emit(note)
+            if missing.learned is not None:
+                only = replace(missing, generation=None)
+                likelihoods = measured(only, rows, ctx, model, self.tokenizer, f"{self.name}: ", _RESTART)
+                self.kept.put(self._key("likelihoods", rows), likelihoods)
+            if missing.generation is not None:
+                only = replace(missing, learned=None)
+                answers = measured(only, rows, ctx, model, self.tokenizer, f"{self.name}: ", _RESTART)
+                self.kept.put(self._key("answers", rows), answers)
+            del model
+            gc.collect()
+        items = answers or [Item() for _ in rows]
+        for item, likelihood in zip(items, likelihoods or (), strict=False):
+            item.likelihood, item.too_long = likelihood.likelihood, likelihood.too_long
+        if self.measuring.generation is not None:
+            _score(items, rows, self.measuring.scorers)
+        return items
+
+    def _of(self, what: str, rows: Sequence[Row]) -> list[Item] | None:
+        wanted = self.measuring.generation if what == "answers" else self.measuring.learned
+        return None if wanted is None else self.kept.get(self._key(what, rows), len(rows))
+
+    def _key(self, what: str, rows: Sequence[Row]) -> str:
+        measuring = self.measuring
+        settings: dict[str, Any] = {"date": measuring.date, "template": self.tokenizer.chat_template}
+        settings |= {"dtype": str(measuring.dtype), "device": measuring.device.type}
+        if what == "answers":
+            settings["generation"] = None if measuring.generation is None else measuring.generation.model_dump()
+        else:
+            settings["learned"] = measuring.learned
+        return key_of(what, self.source, rows, settings)
+
+
+@dataclass(frozen=True)
+class RemoteModel:
+    """A model behind an endpoint; its replies are in the cache."""
+
+    name: str
+    endpoint: Endpoint
+    scorers: Sequence[Scorer]
+
+    def items(self, rows: Sequence[Row], ctx: Context) -> list[Item]:
+        """Its answers with their scores; a row that the endpoint refuses has none.
+
+        Errors: those of `Endpoint.answers`; RunError `run.interrupted`.
+        """
+        items = [Item() for _ in rows]
+        requests: dict[int, Request] = {}
+        for index, row in enumerate(rows):
+            if row.get("messages"):
+                items[index].prompt, items[index].reference = _prompt_text(row), _reference(row)
+                requests[index] = Request(_messages(row), {"tools": row["tools"]} if row.get("tools") else {})
+            else:
+                items[index].unanswered = NO_PROMPT
+        progress = tick_of(ctx, f"{self.name}: ", "replies in the cache are not requested again")
+
+        def tick(done: int, total: int) -> None:
+            progress("answers", done, total)
+
+        try:
+            replies = self.endpoint.answers(list(requests.values()), lambda error: error.status in _REFUSED, tick)
+        except StopRequestedError as stop:
+            what = f"the comparison was stopped at the answers of {self.name}"
+            raise RunError("run.interrupted", what, f"run it again: {_RESTART}") from stop
+        for index, reply in zip(requests, replies, strict=True):
+            if isinstance(reply, NoAnswerError):
+                items[index].unanswered = f"the endpoint refuses the request (status {reply.status})"
+            else:
+                items[index].answer = with_calls(reply.text, reply.tool_calls)
+                items[index].finish_reason = reply.finish_reason
+        _score(items, rows, self.scorers)
+        return items
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """An evaluation, whose items are matched with the rows by their ids."""
+
+    name: str
+    ref: str
+    lines: Sequence[ReadItem]
+
+    def items(self, rows: Rows) -> list[Item | None]:
+        """Its item for each row; None where it has none. Equal ids are matched in order.
+
+        Errors: DataError `data.other-rows` if no row is the same.
+        """
+        waiting: dict[str, list[Item]] = {}
+        for line in self.lines:
+            waiting.setdefault(line.id, []).append(line.item)
+        found = [waiting[row].pop(0) if waiting.get(row) else None for row in rows.ids]
+        if not any(item is not None for item in found):
+            raise DataError(
+                "data.other-rows",
+                f"{self.name} ({self.ref}) has none of the {len(rows):,} rows that are compared",
+                "evaluate it on the same data and split, or compare the models themselves",
+            )
+        return found
+
+
+def endpoint_of(spec: EndpointSpec, name: str, generation: GenerationSpec, ctx: Context) -> Endpoint:
+    """The endpoint, with the temperature and length of `generation` where it sets none of its own."""
+    given = spec.model_fields_set
+    changed: dict[str, Any] = {}
+    if "temperature" not in given:
+        changed["temperature"] = generation.temperature
+    if "max_tokens" not in given:
+        changed["max_tokens"] = generation.max_new_tokens
+    if generation.temperature > 0:
+        fixed = {"seed": generation.seed} | ({"top_p": generation.top_p} if generation.top_p < 1 else {})
+        changed["parameters"] = {**fixed, **spec.parameters}
+    acting = spec.model_copy(update=changed)
+    for field in given:  # a copy has fields of its own: those of the original count as read
+        getattr(spec, field)
+    return Endpoint(acting, ctx.cache / "replies", ctx.scratch / f"calls-{name}.txt", lambda: ctx.stopping)
+
+
+def endpoint_fingerprint(spec: EndpointSpec) -> str:
+    """What is known of a model behind an endpoint: its address, its name, and the settings of its requests."""
+    values = spec.__dict__
+    return of_value({name: values[name] for name in ("url", "model", "temperature", "max_tokens", "parameters")})
+
+
+def note_damage(kept: KeptItems, ctx: Context) -> None:
+    """Report the kept files that could not be used."""
+    if kept.damaged:
+        text = f"{kept.damaged} files of kept answers in {Path('.burnish/cache')} are damaged, and were made again"
+        ctx.emit(Note(level="warning", text=text))
+
+
+def _score(items: Sequence[Item], rows: Sequence[Row], scorers: Sequence[Scorer]) -> None:
+    for item, row in zip(items, rows, strict=True):
+        item.scores = score_item(scorers, item, row)
+
+
+def _messages(row: Row) -> list[dict[str, Any]]:
+    """The turns before the answer, with the keys of the protocol."""
+    turns = row["messages"][:-1] if answering_turn(row) is not None else row["messages"]
+    return [{key: turn[key] for key in _SENT_KEYS if turn.get(key) is not None} for turn in turns]
+
+
+def _prompt_text(row: Row) -> str:
+    return "\n".join(f"{turn['role']}: {turn.get('content') or ''}" for turn in _messages(row))
+
+
+def _reference(row: Row) -> str | None:
+    """The text of the last turn; its calls as in an answer."""
+    turn = answering_turn(row)
+    return None if turn is None else with_calls(str(turn.get("content") or ""), turn.get("tool_calls") or ())
+
+
+def with_calls(text: str, calls: Sequence[Mapping[str, Any]]) -> str:
+    """A text and the calls after it, in the notation of Hermes and Qwen."""
+    blocks = [text] if text else []
+    for call in calls:
+        function = call.get("function") or {}
+        arguments = function.get("arguments")
+        with contextlib.suppress(ValueError):  # what cannot be read is a call that differs
+            arguments = json.loads(arguments) if isinstance(arguments, str) else arguments
+        value = {"name": function.get("name"), "arguments": arguments}
+        blocks.append(f"<tool_call>\n{json.dumps(value, ensure_ascii=False)}\n</tool_call>")
+    return "\n".join(blocks)

@@ -1,0 +1,323 @@
+"""compare: several models, endpoints and evaluations on the same rows, with one control of the error, and a gate.
+
+Rows are read, claims, gate and regression sets are checked, and what the rows can show is reported before any model is
+loaded. Then each candidate answers; what is finished is kept in the workspace's cache.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from burnish.core.context import Context, Outcome
+from burnish.core.errors import AskError, DataError
+from burnish.core.events import Note, Table
+from burnish.core.files import jsonable, write_json
+from burnish.core.naming import nearest
+from burnish.evals.comparison import regressions
+from burnish.evals.comparison.claims import Claim, Looks, Settings, claims_of, compared, is_decided, scored_by
+from burnish.evals.comparison.detectable import Assumed
+from burnish.evals.comparison.gate import Evidence, Rule, judged, refuse_unknown
+from burnish.evals.comparison.regressions import Checked, Required, check
+from burnish.evals.comparison.report import comparison_table, document, gate_table, score_table, warnings
+from burnish.evals.comparison.results import Results
+from burnish.evals.comparison.table import PERPLEXITY, Candidate, Rows, columns_of
+from burnish.evals.document.document import write
+from burnish.evals.items import ReadItem, read_items
+from burnish.evals.measure import Item
+from burnish.evals.report import BITS
+from burnish.evals.scoring.columns import column_of
+from burnish.evals.scoring.scorers import Row, Scorer, scorers_for
+from burnish.evals.statistics.clusters import FEW, labels_of
+from burnish.specs.evals import CompareSpec
+from burnish.stages.evals.candidates import (
+    Evaluated,
+    LocalModel,
+    RemoteModel,
+    endpoint_fingerprint,
+    endpoint_of,
+    note_damage,
+)
+from burnish.stages.evals.gates import read_rules, read_sets
+from burnish.stages.evals.kept import KeptItems
+from burnish.stages.evals.measuring import Measuring
+from burnish.stages.models.answering import count_alike, requested_rows, tokenizers_of
+
+Source = LocalModel | RemoteModel | Evaluated
+
+
+def run(spec: CompareSpec, ctx: Context) -> Outcome:
+    """Write comparison.json, items.jsonl, regressions.jsonl, report.md and report.html; return the measures.
+
+    A gate that fails is the measure `gate: failed`; the caller of the step raises its error.
+
+    Errors: AskError `ask.bad-reference` for a rule of the gate that names what is unknown, DataError `data.other-rows`
+    for an evaluation of other rows, `data.empty`, RunError `run.interrupted`.
+    """
+    plan = _plan(spec, ctx)
+    ctx.check_settings()
+    for sentence in plan.assumed.sentences():
+        ctx.emit(Note(text=sentence))
+    results = _results(plan, ctx)
+    _report(results, ctx)
+    return Outcome("comparison", results.measures())
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The work to do, with every setting read and every name checked."""
+
+    sources: Mapping[str, Source]
+    identities: Mapping[str, tuple[str, str, str]]
+    """Reference, kind and fingerprint by candidate."""
+    baseline: str
+    data: Sequence[Row] | None
+    rows: Rows
+    margins: Mapping[str, float]
+    rules: Sequence[Rule]
+    has_gate: bool
+    sets: Mapping[str, Sequence[Required]]
+    settings: Settings
+    looks: int
+    stop_after: int
+    assumed: Assumed
+    kept: KeptItems
+
+
+def _plan(spec: CompareSpec, ctx: Context) -> _Plan:
+    settings = Settings(spec.confidence, spec.seed)
+    data = requested_rows(spec, ctx) if spec.data is not None else None
+    kept = KeptItems(ctx.cache / "answers")
+    sources, identities = _sources(spec, ctx, data, kept)
+    rows = _rows(spec, sources, data)
+    data, rows = _in_random_order(data, rows, spec.looks, spec.seed)
+    baseline = spec.baseline or next(iter(sources))
+    scored = _scores(sources)
+    rules, sets = read_rules(spec, ctx), read_sets(spec, ctx)
+    refuse_unknown(rules, [*scored, *([PERPLEXITY] if BITS in scored else [])], list(sources), list(sets))
+    for name in spec.margins:
+        if name not in scored:
+            raise AskError("ask.bad-reference", f"margins: there is no score '{name}'", nearest(name, scored))
+    labels = labels_of(rows.clusters)
+    applying = _applying(scored, sources, data)
+    claims = claims_of(applying, baseline, spec.margins, [rule.spec for rule in rules])
+    return _Plan(
+        sources=sources,
+        identities=identities,
+        baseline=baseline,
+        data=data,
+        rows=rows,
+        margins=spec.margins,
+        rules=rules,
+        has_gate=spec.gate is not None,
+        sets=sets,
+        settings=settings,
+        looks=spec.looks,
+        stop_after=spec.stop_after or spec.looks,
+        assumed=Assumed(len(rows), len(claims), spec.confidence, spec.power, spec.discordance, spec.detect, labels),
+        kept=kept,
+    )
+
+
+def _sources(
+    spec: CompareSpec, ctx: Context, data: Sequence[Row] | None, kept: KeptItems
+) -> tuple[dict[str, Source], dict[str, tuple[str, str, str]]]:
+    """What gives the items of each candidate, and what each candidate is."""
+    inputs = {name: ctx.input(f"candidates.{name}.ref") for name, each in spec.candidates.items() if each.ref}
+    models = {name: value for name, value in inputs.items() if value.kind != "evaluation"}
+    endpoints = {name: each.endpoint for name, each in spec.candidates.items() if each.endpoint is not None}
+    if (models or endpoints) and data is None:
+        name = next(iter({**models, **endpoints}))
+        raise AskError("ask.missing-key", f"data is missing: {name} is no evaluation, and needs rows", "add data: …")
+    measuring = Measuring.of(spec, ctx) if models or endpoints else None
+    tokenizers = dict(zip(models, tokenizers_of(list(models.values()), ctx), strict=True)) if models else {}
+    if measuring is not None and measuring.learned is not None and not _count_alike(list(tokenizers.values())):
+        text = "the models have other tokens or templates, and perplexity depends on them: bits_per_byte is compared"
+        ctx.emit(Note(level="warning", text=text))
+    sources: dict[str, Source] = {}
+    identities: dict[str, tuple[str, str, str]] = {}
+    for name in spec.candidates:
+        endpoint = endpoints.get(name)
+        if endpoint is not None and measuring is not None:
+            sources[name] = RemoteModel(name, endpoint_of(endpoint, name, spec.generation, ctx), measuring.scorers)
+            identities[name] = f"{endpoint.url}#{endpoint.model}", "endpoint", endpoint_fingerprint(endpoint)
+            continue
+        value = inputs[name]
+        identities[name] = value.ref, value.kind, value.fingerprint
+        if value.kind == "evaluation":
+            sources[name] = Evaluated(name, value.ref, read_items(value.path))
+        elif measuring is not None:
+            sources[name] = LocalModel(name, value, tokenizers[name], measuring, kept)
+    return sources, identities
+
+
+def _count_alike(tokenizers: Sequence[Any]) -> bool:
+    return all(count_alike(tokenizers[0], other) for other in tokenizers[1:])
+
+
+def _rows(spec: CompareSpec, sources: Mapping[str, Source], data: Sequence[Row] | None) -> Rows:
+    """The identity of the rows: of the data, or of the first evaluation."""
+    column = spec.cluster
+    if data is not None:
+        clusters = [None if column is None else column_of(row, column) for row in data]
+        named = [None if cluster is None else str(cluster) for cluster in clusters]
+        return Rows([row["id"] for row in data], [row["source"] for row in data], [r.get("tag") for r in data], named)
+    if column is not None:
+        what = "cluster names a column of the data, and there is no data"
+        raise AskError("ask.wrong-value", what, "add data: …; without it the clusters of the evaluations count")
+    lines: Sequence[ReadItem] = next(source.lines for source in sources.values() if isinstance(source, Evaluated))
+    if not lines:
+        raise DataError("data.empty", "the first evaluation has no rows", "compare evaluations that have rows")
+    return Rows(
+        [line.id for line in lines],
+        [line.source for line in lines],
+        [line.tag for line in lines],
+        [line.cluster for line in lines],
+    )
+
+
+def _in_random_order(
+    data: Sequence[Row] | None, rows: Rows, looks: int, seed: int
+) -> tuple[Sequence[Row] | None, Rows]:
+    """With looks, the rows in random order, clusters whole: each part is a sample of all. Otherwise as they are."""
+    if looks == 1:
+        return data, rows
+    labels = labels_of(rows.clusters)
+    units = np.arange(len(rows)) if labels is None else labels
+    place = np.random.default_rng(seed).permutation(int(units.max()) + 1)[units]
+    order = np.argsort(place, kind="stable")
+    parts = [[values[index] for index in order] for values in (rows.ids, rows.sources, rows.tags, rows.clusters)]
+    return None if data is None else [data[index] for index in order], Rows(*parts)  # pyright: ignore
+
+
+def _scores(sources: Mapping[str, Source]) -> dict[str, list[str]]:
+    """The scores that will be compared, each with the candidates that have it."""
+    found: dict[str, list[str]] = {}
+    for name, source in sources.items():
+        if isinstance(source, Evaluated):
+            scores = dict.fromkeys(score for line in source.lines for score in line.item.scores)
+            has_bits = any(line.item.likelihood is not None for line in source.lines)
+        else:
+            scores = dict.fromkeys(scorer.name for scorer in _scorers(source))
+            has_bits = isinstance(source, LocalModel) and source.measuring.learned is not None
+        for score in [*scores, *([BITS] if has_bits else [])]:
+            found.setdefault(score, []).append(name)
+    return found
+
+
+def _applying(
+    scored: Mapping[str, Sequence[str]], sources: Mapping[str, Source], data: Sequence[Row] | None
+) -> dict[str, Sequence[str]]:
+    """The scores without those of scorers that apply to no row, such as `no_call`."""
+    scorers = [each for source in sources.values() if not isinstance(source, Evaluated) for each in _scorers(source)]
+    idle = {scorer.name for scorer in scorers if not any(scorers_for(row, [scorer]) for row in data or ())}
+    return {name: candidates for name, candidates in scored.items() if name not in idle}
+
+
+def _scorers(source: LocalModel | RemoteModel) -> Sequence[Scorer]:
+    return source.scorers if isinstance(source, RemoteModel) else source.measuring.scorers
+
+
+def _results(plan: _Plan, ctx: Context) -> Results:
+    """The results of the last look, which is the only one unless looks are set."""
+    items: dict[str, list[Item | None]] = {name: [] for name in plan.sources}
+    looks, results = Looks(), None
+    ends = [round(len(plan.rows) * number / plan.looks) for number in range(1, plan.looks + 1)]
+    for number, end in enumerate(ends[: plan.stop_after], 1):
+        start = len(next(iter(items.values())))
+        for name, source in plan.sources.items():
+            items[name] += _items(source, plan, start, end, ctx)
+        if plan.looks > 1:
+            looks.fractions.append(end / len(plan.rows))
+        results = _compared(plan, items, end, looks)
+        if number < len(ends[: plan.stop_after]):
+            columns, lines = comparison_table(results)
+            ctx.emit(Table(title=f"Look {number} of {plan.looks}: {end:,} rows", columns=columns, rows=lines))
+            if results.found and is_decided(results.found):
+                ctx.emit(Note(text=f"all comparisons are decided after {end:,} of {len(plan.rows):,} rows"))
+                break
+    note_damage(plan.kept, ctx)
+    assert results is not None
+    return results
+
+
+def _items(source: Source, plan: _Plan, start: int, end: int, ctx: Context) -> Sequence[Item | None]:
+    if isinstance(source, Evaluated):
+        return source.items(plan.rows)[start:end]
+    assert plan.data is not None
+    return source.items(plan.data[start:end], ctx)
+
+
+def _compared(plan: _Plan, items: Mapping[str, Sequence[Item | None]], end: int, looks: Looks) -> Results:
+    rows = plan.rows.first(end)
+    labels = labels_of(rows.clusters)
+    candidates = [Candidate(name, *plan.identities[name], items[name]) for name in plan.sources]
+    columns = columns_of(candidates, labels)
+    rules = [rule.spec for rule in plan.rules]
+    claims: Sequence[Claim] = claims_of(scored_by(columns), plan.baseline, plan.margins, rules)
+    found = compared(claims, columns, plan.settings, looks)
+    checked = _checked(plan, rows, candidates)
+    confidence = looks.confidence(plan.settings.confidence)
+    gate = None
+    if plan.has_gate:
+        evidence = Evidence(columns, found, checked, list(plan.sources), plan.baseline, confidence, plan.settings.seed)
+        gate = [judged(rule, evidence) for rule in plan.rules]
+    return Results(
+        title=f"{', '.join(name for name in plan.sources if name != plan.baseline)} against {plan.baseline}",
+        rows=rows,
+        candidates=candidates,
+        baseline=plan.baseline,
+        columns=columns,
+        found=found,
+        assumed=plan.assumed,
+        confidence=confidence,
+        seed=plan.settings.seed,
+        fractions=looks.fractions,
+        looks=plan.looks,
+        checked=checked,
+        gate=gate,
+        missing={each.name: sum(item is None for item in each.items) for each in candidates},
+    )
+
+
+def _checked(plan: _Plan, rows: Rows, candidates: Sequence[Candidate]) -> dict[tuple[str, str, str | None], Checked]:
+    """Every regression set for every candidate, for the scores that the rules name."""
+    base = next(each for each in candidates if each.name == plan.baseline)
+    wanted: dict[tuple[str, str | None], None] = {(name, None): None for name in plan.sets}
+    wanted |= {(rule.spec.regressions, rule.spec.score): None for rule in plan.rules if rule.spec.regressions}
+    return {
+        (name, each.name, score): check(plan.sets[name], rows, base, each, score)
+        for name, score in wanted
+        for each in candidates
+        if each is not base or any(rule.spec.candidate == each.name for rule in plan.rules)
+    }
+
+
+def _report(results: Results, ctx: Context) -> None:
+    """Write the files, and report to the terminal."""
+    write_json(ctx.out / "comparison.json", jsonable(results.as_dict()))
+    _write_lines(ctx, "items.jsonl", list(results.item_lines()))
+    base = next(each for each in results.candidates if each.name == results.baseline)
+    _write_lines(ctx, regressions.FILE, regressions.set_lines(results.rows, base))
+    write(document(results), ctx.out)
+    for text in warnings(results):
+        ctx.emit(Note(level="warning", text=text))
+    clusters = next((found.clusters for found in results.found.values() if found.clusters is not None), None)
+    if clusters is not None and clusters < FEW:
+        text = f"{clusters} clusters are few: intervals may be too narrow below {FEW}"
+        ctx.emit(Note(level="warning", text=text))
+    columns, lines = score_table(results)
+    ctx.emit(Table(title=results.title, columns=columns, rows=lines))
+    if results.found:
+        columns, lines = comparison_table(results)
+        ctx.emit(Table(title="Differences", columns=columns, rows=lines))
+    if results.gate is not None:
+        columns, lines = gate_table(results)
+        ctx.emit(Table(title=f"Gate: {'passed' if results.passed else 'failed'}", columns=columns, rows=lines))
+
+
+def _write_lines(ctx: Context, name: str, lines: Sequence[Mapping[str, Any]]) -> None:
+    with (ctx.out / name).open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(jsonable(line), ensure_ascii=False) + "\n" for line in lines)

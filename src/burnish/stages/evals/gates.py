@@ -1,0 +1,61 @@
+"""Read the gate and the regression sets of a comparison, with their places for messages."""
+
+import json
+from collections.abc import Sequence
+
+from burnish.core.context import Context, Input
+from burnish.core.errors import AskError, BurnishError
+from burnish.core.recipes.validation import make_spec
+from burnish.core.recipes.yaml import Where, read_yaml
+from burnish.data.dataset import open_rows
+from burnish.evals.comparison import regressions
+from burnish.evals.comparison.gate import Rule
+from burnish.evals.comparison.regressions import Required, read_set
+from burnish.specs.evals import CompareSpec, GateSpec
+from burnish.stages.models.answering import as_chat
+
+
+def read_rules(spec: CompareSpec, ctx: Context) -> list[Rule]:
+    """The rules of the gate. Errors: AskError with file and line for a file that is no list of rules."""
+    gate = spec.gate
+    if gate is None:
+        return []
+    if not isinstance(gate, str):
+        return [Rule(rule, f"gate, rule {number}") for number, rule in enumerate(gate, 1)]
+    path = ctx.input("gate").path
+    document = read_yaml(path)
+    if not isinstance(document.value, list) or not document.value:
+        what = f"{path}: a gate is a list of rules"
+        raise AskError("ask.wrong-value", what, "write - {score: exact_match, at_least: 0.8}")
+
+    def where(place: Where) -> str:  # the spec has the list below `rules`
+        return document.where(place[1:])
+
+    rules = make_spec(GateSpec, {"rules": document.value}, where).rules
+    return [Rule(rule, where(("rules", number))) for number, rule in enumerate(rules)]
+
+
+def read_sets(spec: CompareSpec, ctx: Context) -> dict[str, Sequence[Required]]:
+    """The regression sets by name. Errors: those of `read_set`, and of reading rows."""
+    return {name: _read_set(ctx.input(f"regressions.{name}")) for name in spec.regressions}
+
+
+def _read_set(value: Input) -> Sequence[Required]:
+    """A file of ids, of lines with `id`, of rows; or the set of a comparison."""
+    if value.kind == "comparison":
+        return read_set(value.path / regressions.FILE)
+    if _has_rows(value):
+        return [Required(as_chat(row)["id"], {}) for row in open_rows(value, "train")]
+    return read_set(value.path)
+
+
+def _has_rows(value: Input) -> bool:
+    """Whether a file has rows of data: lines of JSON without an id, or another type of file."""
+    if value.path.suffix not in (".jsonl", ".json", ".txt", ""):
+        return True
+    try:
+        with value.path.open(encoding="utf-8") as file:
+            first = json.loads(next((line for line in file if line.strip()), "null"))
+    except (OSError, ValueError, BurnishError):
+        return False
+    return isinstance(first, dict) and "id" not in first
