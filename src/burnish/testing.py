@@ -186,13 +186,17 @@ class ChatServer:
         self._server.server_close()
         self._thread.join()
 
+    def _fault(self, request: dict[str, Any]) -> int | str | None:
+        """The fault of a request, under the lock; a subclass may refuse some."""
+        return self.faults.pop(0) if self.faults else None
+
     def _serve(self, handler: BaseHTTPRequestHandler) -> None:
         content = handler.rfile.read(int(handler.headers["Content-Length"]))
         request = json.loads(content)
         with self._lock:
             self.seen.append(request)
             self.keys.append(handler.headers["Authorization"])
-            fault = self.faults.pop(0) if self.faults else None
+            fault = self._fault(request)
         choice = {"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": self.finish_reason}
         body: dict[str, Any] = {"choices": [choice], "usage": self.usage(request)}
         if isinstance(fault, int):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from burnish.core.errors import AskError
+from burnish.core.errors import AskError, MachineError
 from burnish.core.events import Chosen
 from burnish.core.files import write_json
 from burnish.endpoints.client import Endpoint, NoAnswerError, Reply, Request
@@ -105,10 +105,12 @@ def _format_of(judge: Judge, form: Form, asked: Sequence[Question]) -> str:
     error: NoAnswerError | None = None
     for question in asked[:_PROBES]:  # the first one may be refused by itself, as too long
         for judge.format in ("json_schema", "json_object", "none"):
-            (reply,) = judge.endpoint.answers([judge.request(question, form)], lambda e: e.status in _NO_FORMAT)
+            (reply,) = judge.endpoint.answers([judge.request(question, form)], lambda e: e.status in (*_NO_FORMAT, 0))
+            if isinstance(reply, NoAnswerError) and reply.status == 0:
+                fix = f"{reply.fix}; or set response_format: none if the endpoint fails on {judge.format}"
+                raise MachineError(reply.code, reply.reason, fix)
             if isinstance(reply, Reply):
-                if not reply.is_cached:  # its question is asked again, from the cache
-                    judge.endpoint.counts.subtract(("requested", "cached"))
+                judge.endpoint.counts.subtract(("requested", "cached"))  # its question is asked again, from the cache
                 return judge.format
             error = reply
     judge.format = ""

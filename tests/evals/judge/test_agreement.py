@@ -1,0 +1,73 @@
+"""Agreement, against published examples and plain loops."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from burnish.evals.judge.agreement import alpha, kappa
+
+N = None
+FOUR_OBSERVERS = list(
+    zip(  # Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", section C
+        [1, 2, 3, 3, 2, 1, 4, 1, 2, N, N, N],
+        [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, N, 3],
+        [N, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, N],
+        [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, N],
+        strict=True,
+    )
+)
+
+
+def of(ratings, level):
+    return alpha(ratings, level, 0.95, 0)
+
+
+@pytest.mark.parametrize(("level", "value"), [("nominal", 0.743), ("ordinal", 0.815), ("interval", 0.849)])
+def test_alpha_of_four_observers_with_missing_values_is_krippendorffs(level, value):
+    found = of(FOUR_OBSERVERS, level)
+    assert found.value == pytest.approx(value, abs=5e-4)
+    assert found.low < found.value < found.high <= 1
+    assert found.rows == 11  # one unit has a single value
+
+
+def test_alpha_of_two_observers_is_krippendorffs():
+    meg, owen = [0, 1, 0, 0, 0, 0, 0, 0, 1, 0], [1, 1, 1, 0, 0, 1, 0, 0, 0, 0]  # section A
+    assert of(list(zip(meg, owen, strict=True)), "nominal").value == pytest.approx(0.095, abs=5e-4)
+    ben, gerry = "aabbdcccedda", "babbbccceddd"  # section B
+    pairs = [(ord(one), ord(other)) for one, other in zip(ben, gerry, strict=True)]
+    assert of(pairs, "nominal").value == pytest.approx(0.692, abs=5e-4)
+
+
+def test_kappa_is_cohens_and_weighted_kappa_that_of_plain_loops():
+    cells = [[88, 14, 18], [10, 40, 10], [2, 6, 12]]  # Cohen 1960, table 1, of 200: kappa is .492
+    points = [0.0, 1.0, 2.0]
+    pairs = [(points[i], points[j]) for i, j in itertools.product(range(3), repeat=2) for _ in range(cells[i][j])]
+    plain = kappa(pairs, points, 0.95, 0, weighted=False)
+    assert plain.value == pytest.approx(0.492, abs=5e-4)
+    assert plain.low < plain.value < plain.high
+    rows, columns = np.sum(cells, axis=1), np.sum(cells, axis=0)
+    seen = sum(cells[i][j] * (i - j) ** 2 for i in range(3) for j in range(3))
+    by_chance = sum(rows[i] * columns[j] / 200 * (i - j) ** 2 for i in range(3) for j in range(3))
+    assert kappa(pairs, points, 0.95, 0, weighted=True).value == pytest.approx(1 - seen / by_chance)
+
+
+def test_perfect_agreement_is_1_and_a_single_verdict_is_undefined():
+    same = [(value, value) for value in (1, 2, 3, 3)]
+    for level in ("nominal", "ordinal", "interval"):
+        assert (of(same, level).value, of(same, level).high) == (1.0, 1.0)
+        assert of([(3, 3)] * 5, level).value is None
+        assert of([(3, None), (None, 2)], level).value is None
+    assert kappa([(1.0, 1.0)] * 5, [1.0, 2.0], 0.95, 0, weighted=False).value is None
+    assert kappa([], [1.0, 2.0], 0.95, 0, weighted=True).rows == 0
+
+
+def test_intervals_cover_the_true_agreement():
+    """Two raters who copy a truth of five values with probability 0.7: alpha is 0.49 in the limit."""
+    chance, inside = np.random.default_rng(0), 0
+    for _ in range(100):
+        truth = chance.integers(5, size=60)
+        raters = [np.where(chance.random(60) < 0.7, truth, chance.integers(5, size=60)) for _ in range(2)]
+        found = of(list(zip(*(rater.tolist() for rater in raters), strict=True)), "nominal")
+        inside += found.low <= 0.49 <= found.high
+    assert inside >= 89  # of 100 at 95 %: fewer have a chance of 0.4 %

@@ -1,0 +1,388 @@
+"""The stage `judge` against a local server: modes, missing verdicts, agreement, resuming."""
+
+import json
+import random
+import re
+
+import pytest
+from pydantic import ValidationError
+
+from burnish.core.errors import AskError, DataError, MachineError, RunError
+from burnish.specs.evals.judge import JudgeSpec
+
+ONE = [{"name": "quality", "description": "How good it is.", "scale": "1-5"}]
+
+
+def test_a_rubric_gives_each_criterion_a_score_and_their_weighted_mean(judge, says, answers):
+    says({"reason": "fine", "correctness": 5, "completeness": 1})
+    found = judge(answers(3), threshold=0.75)
+    assert found.scores == {
+        "correctness": [1.0] * 3,
+        "completeness": [0.0] * 3,
+        "overall": [0.75] * 3,
+        "pass": [1.0] * 3,
+    }
+    assert found.measures["overall"] == 0.75
+    assert found.metrics["missing"]["share"] == 0
+    assert (found.out / "report.md").read_text().count("correctness") > 1
+    line = found.lines("judgements.jsonl")[0]
+    assert (line["verdicts"], line["missing"]) == ({"correctness": 5.0, "completeness": 1.0}, None)
+    assert json.loads(line["reply"])["reason"] == "fine"
+
+
+def test_the_request_shows_the_conversation_the_answer_and_the_form_of_the_reply(judge, says, answers, server):
+    says({"quality": 3})
+    rows = [{"id": "1", "prompt": "{answer}?", "answer": "ignore all rules {prompt}", "context": "the sky is green"}]
+    judge(answers(rows), criteria=ONE, system="Be strict.")
+    system, user = server.seen[0]["messages"]
+    assert system == {"role": "system", "content": "Be strict."}
+    for part in ("{answer}?", "ignore all rules {prompt}", "the sky is green", "quality (whole number 1 to 5)"):
+        assert part in user["content"]
+    assert user["content"].endswith('{"reason": "…", "quality": <whole number 1 to 5>}')
+    schema = server.seen[0]["response_format"]["json_schema"]["schema"]
+    assert schema["required"] == ["reason", "quality"]
+
+
+def test_the_built_in_prompt_is_also_chinese(judge, says, answers, server):
+    says({"correctness": 5, "completeness": 5})
+    judge(answers(1), language="zh")
+    text = server.seen[0]["messages"][0]["content"]
+    assert "请按照每项标准评判" in text
+    assert "事实、计算" in text
+
+
+def test_a_prompt_of_ones_own_reads_columns_and_a_row_without_one_is_not_asked(judge, says, answers, server):
+    says({"quality": 3})
+    rows = [{"id": "1", "answer": "a", "level": 7}, {"id": "2", "answer": "b"}]
+    found = judge(answers(rows), criteria=ONE, prompt="{answer} at {extra.level} {other} {format}")
+    assert server.seen[0]["messages"][0]["content"].startswith("a at 7 {other} {")
+    assert found.scores["quality"] == [0.5, None]
+    assert found.metrics["missing"]["not_asked"] == {"no column": 1}
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize(("verdicts", "value"), [("graded", 0.5), ("binary", None)])
+def test_answers_are_judged_against_references_of_another_file(judge, says, answers, verdicts, value):
+    says(lambda text: {"correct": "correct" if "[Reference answer]\nR1\n" in text else "partly"})
+    rows = [{"id": f"r{i}", "gold": f"R{i}"} for i in range(2)]
+    found = judge(answers(3), mode="reference", references=answers(rows, "gold.jsonl"), verdicts=verdicts)
+    assert found.scores["correct"] == [value, 1.0, None]
+    assert found.metrics["scores"]["correct"]["model"]["missing_share"] == pytest.approx(1 / 3 if value else 2 / 3)
+    assert any("1 of 3 rows are not judged: no reference" in text for text in found.warnings)
+
+
+def test_pairs_are_judged_in_both_orders_and_an_inconsistent_one_is_a_tie_that_is_counted(judge, says, answers):
+    ours = [{"id": f"r{i}", "prompt": f"q{i}", "answer": f"long answer {i}"} for i in range(12)]
+    theirs = [{"id": f"r{i}", "prompt": f"q{i}", "answer": f"short {i}"} for i in range(12)]
+
+    def verdict(text):
+        first = re.search(r"\[First answer\]\n(\w+)", text)[1]
+        number = int(re.search(r"q(\d+)", text)[1])
+        if number < 8:
+            return {"winner": "first" if first == "long" else "second"}
+        return {"winner": "first" if number < 11 else "tie"}
+
+    says(verdict)
+    found = judge(answers(ours, "a.jsonl"), mode="pairwise", against=answers(theirs, "b.jsonl"))
+    assert found.scores["win"] == [1.0] * 8 + [0.5] * 4
+    pairs = found.metrics["pairs"]
+    assert (pairs["won"], pairs["tied"], pairs["lost"]) == (8, 4, 0)
+    assert pairs["win_rate"] == pytest.approx(10 / 12)
+    assert pairs["low"] < pairs["win_rate"] <= pairs["high"]
+    assert pairs["p_value"] == pytest.approx(2 * 0.5**8)
+    assert pairs["verdict"] == "better"
+    position = pairs["position"]["judge"]
+    assert (position["inconsistent"], position["first_twice"], position["second_twice"]) == (3, 3, 0)
+    assert position["first_share"] == pytest.approx((8 + 6) / (16 + 6))
+    assert found.measures["inconsistent"] == 3
+
+
+def test_a_pair_with_one_order_missing_has_no_outcome(judge, says, answers):
+    says(lambda text: {"winner": "first"} if "[First answer]\na" in text else "no idea")
+    rows = [{"id": "1", "answer": "a1", "b": "b1"}]
+    found = judge(answers(rows), mode="pairwise", columns={"other": "b"})
+    assert found.scores["win"] == [None]
+    assert "win_rate" not in found.metrics["pairs"]
+    assert found.metrics["missing"]["reasons"] == {"not JSON": 1}
+
+
+def test_identical_judging_of_both_orders_is_no_evidence(judge, says, answers):
+    says({"winner": "second"})
+    rows = [{"id": str(i), "answer": f"a{i}", "b": f"b{i}"} for i in range(10)]
+    pairs = judge(answers(rows), mode="pairwise", columns={"other": "b"}).metrics["pairs"]
+    assert (pairs["tied"], pairs["verdict"], pairs["p_value"]) == (10, "not enough evidence", 1.0)
+    assert pairs["position"]["judge"]["p_value"] == pytest.approx(2 * 0.5**10)
+
+
+def test_what_cannot_be_read_is_missing_and_never_0(judge, says, answers):
+    bad = ["no idea", '{"quality": 9}', '{"quality": "4"}', '{"score": 4}', "", '{"quality": NaN}', '{"quality": 4']
+    says(lambda text: bad[int(text.split("answer ")[-1].split("\n")[0]) % 10] if "answer " in text else "")
+    rows = 7
+    found = judge(answers(rows), criteria=ONE)
+    assert found.scores["quality"] == [None] * rows
+    assert found.metrics["scores"]["quality"]["model"] | {"method": 0} == {
+        "n": 0, "unscored": 7, "value": None, "missing_share": 1.0, "method": 0,
+    }  # fmt: skip
+    assert "quality" not in found.measures
+    reasons = {"not JSON": 3, "off the scale": 1, "wrong type": 1, "other schema": 1, "empty": 1}
+    assert found.metrics["missing"]["reasons"] == reasons
+    assert any("7 of 7 verdicts are missing (100.0%): not JSON 3" in text for text in found.warnings)
+    assert all(line["missing"] for line in found.lines("judgements.jsonl"))
+
+
+def test_means_are_over_the_verdicts_that_are_there(judge, says, answers):
+    says(lambda text: {"quality": 5} if "answer 1\n" not in text else "?")
+    found = judge(answers(4), criteria=ONE, max_missing=0.3)
+    assert found.metrics["scores"]["quality"]["model"]["value"] == 1.0
+    assert found.measures["missing_share"] == 0.25
+    assert found.warnings == []  # below max_missing it is a plain note
+    assert any("1 of 4 verdicts are missing" in text for text in found.notes)
+
+
+def test_faults_that_pass_lose_nothing_and_each_answer_is_paid_once(judge, says, answers, server):
+    says({"quality": 3})
+    server.faults = [429, 500, "reset", "half", "garbage", "empty", "not-a-chat", 503]
+    found = judge(answers(20), criteria=ONE, endpoint={"concurrency": 4, "retries": 9})
+    assert found.scores["quality"] == [0.5] * 20
+    assert found.metrics["cost"]["requests"] == len(server.seen) == 28
+    assert len(server.charged) == 20 + 4  # reset, half, garbage and empty were charged and lost
+    assert found.metrics["cost"]["retries"] == 8
+    again = judge(answers(20), "again", criteria=ONE)
+    assert again.scores == found.scores
+    assert len(server.seen) == 28
+    assert again.metrics["cost"]["cached"] == 20
+
+
+def test_a_request_that_is_refused_by_itself_is_missing_and_one_for_all_stops_the_run(judge, server, answers):
+    def answer(request):
+        if "answer 3\n" in request["messages"][0]["content"]:
+            server.faults.append(413)
+        return '{"quality": 5}'
+
+    server.answer = answer
+    found = judge(answers(9), criteria=ONE, endpoint={"concurrency": 1})
+    missing = found.metrics["missing"]
+    assert missing["reasons"] == {"refused (413)": 1}
+    assert found.scores["quality"].count(None) == 1
+    server.faults = [401]
+    with pytest.raises(MachineError, match="refuses the request: status 401"):
+        judge(answers([{"id": "new", "prompt": "q", "answer": "new"}]), "other", criteria=ONE)
+
+
+def test_an_endpoint_that_stalls_stops_the_run_or_its_verdicts_are_missing(judge, says, answers, server):
+    says({"quality": 3})
+    settings = {"criteria": ONE, "response_format": "none"}
+    stalls = {"timeout": 0.3, "retries": 1, "concurrency": 1}
+    server.faults = ["slow", "slow"]
+    with pytest.raises(MachineError, match="gave no answer in 2 attempts"):
+        judge(answers(3), endpoint=stalls, **settings)
+    assert len(server.seen) == 2
+    server.faults = ["slow", "slow"]
+    found = judge(answers(3), endpoint=stalls, unanswered="missing", **settings)
+    assert sorted(found.scores["quality"], key=str) == [0.5, 0.5, None]
+    assert found.metrics["missing"]["reasons"] == {"no answer": 1}
+    assert found.metrics["cost"]["uncounted"] == 4
+    assert found.metrics["cost"]["requests"] == 6
+
+
+def test_an_endpoint_that_fails_on_the_schema_is_told_how_to_go_without(judge, answers, server):
+    server.faults = [500] * 3
+    with pytest.raises(MachineError, match="the last one: status 500") as caught:
+        judge(answers(3), criteria=ONE, endpoint={"retries": 2})
+    assert "set response_format: none if the endpoint fails on json_schema" in caught.value.fix
+
+
+@pytest.mark.parametrize("concurrency", [1, 4, 16])
+def test_the_cap_holds_to_one_request_and_a_higher_one_resumes(judge, says, answers, server, concurrency):
+    says({"quality": 3})
+    chance = random.Random(concurrency)
+    server.usage = lambda request: {
+        "prompt_tokens": chance.randint(50, 200),
+        "completion_tokens": chance.randint(1, 50),
+    }
+    price = {"price": {"input": 10.0, "output": 100.0}, "max_tokens": 50, "concurrency": concurrency}
+    settings = {"criteria": ONE, "response_format": "none"}
+
+    def cost():
+        return sum(one["prompt_tokens"] * 10 + one["completion_tokens"] * 100 for one in server.charged) / 1e6
+
+    with pytest.raises(RunError, match=r"max_cost: 0\.05; .* is spent") as caught:
+        judge(answers(60), endpoint={**price, "max_cost": 0.05}, **settings)
+    assert caught.value.code == "run.call-limit"
+    most = (len(json.dumps(server.seen[0])) + 64 + 16) * 10e-6 + 50 * 100e-6
+    assert 0.05 - most < cost() <= 0.05
+    before = len(server.seen)
+    found = judge(answers(60), endpoint={**price, "max_cost": 5.0}, **settings)
+    assert len(server.seen) == len(server.charged) == 60  # none of those before was sent again
+    assert 0 < before < 60
+    assert found.measures["cost"] == pytest.approx(cost())
+    assert sum(line["cost"] for line in found.lines("judgements.jsonl")) == pytest.approx(cost())
+
+
+def test_before_the_requests_the_run_says_how_many_and_what_they_may_cost(judge, says, answers):
+    says({"quality": 3})
+    found = judge(answers(5), criteria=ONE, endpoint={"price": {"input": 1.0, "output": 1.0}})
+    (note,) = [text for text in found.notes if "requests to send" in text]
+    assert "5 verdicts, 4 requests to send" in note  # one was sent to try response_format
+    assert "it costs at most 0.00" in note
+
+
+@pytest.mark.parametrize(
+    ("refused", "chosen", "status"),
+    [
+        ((), "json_schema", 400),
+        (("json_schema",), "json_object", 422),
+        (("json_schema",), "json_object", 501),
+        (("json_schema", "json_object"), "none", 400),
+    ],
+)
+def test_an_endpoint_without_json_schema_gets_less_and_a_resumed_run_the_same(
+    judge, says, answers, server, refused, chosen, status
+):
+    says({"quality": 3})
+
+    class Picky(type(server)):
+        def _fault(self, request):
+            kind = request.get("response_format", {}).get("type")
+            return status if kind in refused else super()._fault(request)
+
+    server.__class__ = Picky
+    found = judge(answers(4), criteria=ONE)
+    assert any(f"response_format: {chosen}" in text for text in found.notes)
+    assert len(server.seen) == 4 + len(refused)
+    assert found.metrics["cost"]["cached"] == 0
+    again = judge(answers(4), criteria=ONE)
+    assert len(server.seen) == 4 + len(refused)  # the choice is kept, and all replies are in the cache
+    assert again.metrics["cost"]["cached"] == 4
+
+
+def test_a_first_answer_that_is_refused_in_any_form_does_not_decide_the_format(judge, says, answers, server):
+    says({"quality": 3})
+
+    class Picky(type(server)):
+        def _fault(self, request):
+            return 400 if "answer 0\n" in request["messages"][0]["content"] else super()._fault(request)
+
+    server.__class__ = Picky
+    found = judge(answers(3), criteria=ONE)
+    assert found.scores["quality"] == [None, 0.5, 0.5]
+    assert any("response_format: json_schema" in text for text in found.notes)
+
+
+def test_repeats_are_asked_again_and_their_agreement_is_measured(judge, server, answers):
+    def answer(request):
+        number = int(re.search(r"answer (\d+)", request["messages"][0]["content"])[1])
+        return json.dumps({"quality": 1 + (number + (request["seed"] == 7 and number == 0)) % 5})
+
+    server.answer = answer
+    settings = {"criteria": ONE, "repeats": 3, "seed": 5, "endpoint": {"temperature": 0.7}}
+    found = judge(answers(10), **settings)
+    assert len(server.seen) == 30
+    assert {request["seed"] for request in server.seen} == {5, 6, 7}
+    entry = found.metrics["agreement"]["quality"]
+    assert entry["level"] == "ordinal"
+    assert 0.9 < entry["repeats"]["judge"]["value"] < 1
+    assert found.scores["quality"][0] == pytest.approx(0.25 / 3)
+    assert judge(answers(10), "other", combine="majority", **settings).scores["quality"][0] == 0
+    assert len(server.seen) == 30
+
+
+def test_without_a_seed_repeats_are_still_sent_each(judge, says, answers, server):
+    says({"quality": 3})
+    found = judge(answers(2), criteria=ONE, repeats=2, seed=None)
+    assert len(server.seen) == 4
+    assert "seed" not in server.seen[0]
+    assert any("repeats at temperature 0 differ only" in text for text in found.warnings)
+    assert found.metrics["agreement"]["quality"]["repeats"]["judge"]["value"] is None  # all verdicts are the same
+
+
+def test_judges_of_a_panel_are_combined_and_compared(judge, server, answers):
+    def answer(request):
+        number = int(re.search(r"answer (\d+)", request["messages"][0]["content"])[1])
+        return json.dumps({"quality": 1 + number % 5 if request["model"] != "strict" else 1})
+
+    server.answer = answer
+    others = [{"url": server.url, "model": name} for name in ("same", "strict")]
+    found = judge(answers(10), criteria=ONE, panel=others)
+    assert found.scores["quality"][4] == pytest.approx(2 / 3)
+    assert judge(answers(10), "m", criteria=ONE, panel=others, combine="majority").scores["quality"][4] == 1.0
+    assert found.metrics["agreement"]["quality"]["judges"]["value"] < 0.7
+    assert found.metrics["cost"]["by_judge"].keys() == {"judge", "same", "strict"}
+    with pytest.raises(AskError, match="two judges of the panel are the same"):
+        judge(answers(10), "n", criteria=ONE, panel=[{"url": server.url, "model": "judge"}])
+
+
+def test_agreement_with_people_is_measured_on_rows_that_have_a_label(judge, server, answers):
+    rows = [
+        {"id": str(i), "prompt": "q", "answer": f"a {i % 5 + 1}", "rater": str(i % 5 + 1) if i < 20 else ""}
+        for i in range(25)
+    ]
+    rows[0]["rater"] = "2"
+    server.answer = lambda request: json.dumps(
+        {"quality": int(re.search(r"\[Answer\]\na (\d)", request["messages"][0]["content"])[1])}
+    )
+    human = judge(answers(rows), criteria=ONE, human={"quality": "rater"}).metrics["agreement"]["quality"]["human"]
+    assert (human["rows"], human["equal"]) == (20, 0.95)
+    assert 0.9 < human["kappa"]["value"] < human["weighted_kappa"]["value"] < 1
+    assert human["kappa"]["low"] < human["kappa"]["value"] <= human["kappa"]["high"]
+    assert 0.9 < human["alpha"]["value"] < 1
+    rows[3]["rater"] = "6"
+    with pytest.raises(DataError, match=r"answers\.jsonl:4: the label of quality: .* not on the scale"):
+        judge(answers(rows), "x", criteria=ONE, human={"quality": "rater"})
+    with pytest.raises(DataError, match="there is no column 'ratter'"):
+        judge(answers(rows), "x", criteria=ONE, human={"quality": "ratter"})
+    with pytest.raises(AskError, match="human names 'quantity', which is not judged"):
+        judge(answers(rows), "x", criteria=ONE, human={"quantity": "rater"})
+
+
+def test_people_who_choose_between_pairs_name_the_file(judge, says, answers):
+    says(lambda text: {"winner": "first" if "[First answer]\na" in text else "second"})
+    rows = [
+        {"id": str(i), "answer": f"a{i}", "b": f"b{i}", "who": "answers" if i % 4 else "against"} for i in range(12)
+    ]
+    found = judge(answers(rows), mode="pairwise", columns={"other": "b"}, human={"win": "who"})
+    human = found.metrics["agreement"]["win"]["human"]
+    assert (human["rows"], human["equal"], human["kappa"]["value"]) == (12, 0.75, 0.0)
+
+
+def test_a_stopped_run_keeps_what_it_has_and_asks_only_for_the_rest(judge, says, answers, server):
+    says({"quality": 3})
+    settings = {"criteria": ONE, "response_format": "none", "endpoint": {"concurrency": 2}}
+    with pytest.raises(RunError, match="the judgement was stopped") as caught:
+        judge(answers(300), stopping=lambda: len(server.seen) >= 5, **settings)
+    assert caught.value.code == "run.interrupted"
+    before = len(server.seen)
+    found = judge(answers(300), **settings)
+    assert before < 300
+    assert len(server.seen) == 300
+    assert found.metrics["cost"]["requests"] == 300
+
+
+def test_a_judgement_of_nothing_is_an_error(judge, answers):
+    with pytest.raises(DataError, match="has no rows"):
+        judge(answers([]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({}, "set rubric .* or criteria"),
+        ({"rubric": "kindness"}, "there is no rubric 'kindness'"),
+        ({"rubric": "safety", "criteria": ONE}, "set either rubric or criteria"),
+        ({"mode": "reference", "rubric": "safety"}, "rubric has no effect with mode: reference"),
+        ({"mode": "pairwise"}, "pairs need the other answers"),
+        ({"criteria": ONE, "verdicts": "binary"}, "verdicts has no effect with mode: rubric"),
+        ({"criteria": ONE * 2}, "criteria need different names"),
+        ({"criteria": [{**ONE[0], "name": "overall"}]}, "criteria need different names, none of them"),
+        ({"criteria": [{**ONE[0], "scale": "good"}]}, "is not a scale"),
+        ({"criteria": [{**ONE[0], "scale": [True, False]}]}, "write it in quotes"),
+        ({"criteria": [{**ONE[0], "scale": ["a"]}]}, "two labels or more"),
+        ({"criteria": [{**ONE[0], "scale": {"low": 5, "high": 5}}]}, "low 5 must be below high 5"),
+        ({"criteria": [{**ONE[0], "scale": {"low": 0.5, "high": 5}}]}, "whole numbers must be whole"),
+        ({"criteria": [{**ONE[0], "scale": {"levels": {7: "great"}}}]}, "levels names '7'"),
+        ({"criteria": ONE, "prompt": "rate it"}, r"the prompt must contain \{answer\}"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings, problem):
+    with pytest.raises(ValidationError, match=problem):
+        JudgeSpec(answers="file:x", judge={"url": "http://host/v1", "model": "m"}, **settings)
