@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from burnish.evals.perplexity import Likelihood, likelihoods
+from burnish.evals.likelihood import Likelihood
 from burnish.evals.scoring.scorers import (
     Row,
     Score,
@@ -23,10 +23,11 @@ from burnish.evals.scoring.scorers import (
 from burnish.models.engines.protocol import Engine
 from burnish.specs.evals import GenerationSpec
 from burnish.specs.tokens import RenderSpec, TrainOn
-from burnish.tokens.rendering.renderer import Renderer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from burnish.tokens.rendering.renderer import Renderer
 
 Tick = Callable[[str, int, int], None]
 """Called with (phase, rows done, total rows) between batches; it may raise to stop."""
@@ -62,7 +63,7 @@ def as_chat(row: Row) -> Row:
 
 def answer_rows(
     engine: Engine,
-    renderer: Renderer,
+    renderer: "Renderer",
     rows: Sequence[Row],
     items: Sequence[Item],
     scorers: Sequence[Scorer],
@@ -120,6 +121,9 @@ def measure_likelihoods(
 
     A text of more than `max_length` tokens is split as in training; a conversation of that length is marked too long.
     """
+    from burnish.evals.perplexity import likelihoods  # imports torch
+    from burnish.tokens.rendering.renderer import Renderer
+
     unsplit = Renderer(tokenizer, RenderSpec(train_on=train_on, max_length=_NO_LIMIT, date=date))
     splitting = Renderer(tokenizer, RenderSpec(max_length=max_length, over_length="split"))
     measured, rendered = [], []

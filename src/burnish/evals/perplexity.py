@@ -14,15 +14,15 @@ on its batch, up to float32 rounding. Log-softmax is always computed in float32.
 """
 
 import inspect
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from burnish.evals.likelihood import Likelihood as Likelihood
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -38,31 +38,6 @@ class LearnedRow(Protocol):
     def ids(self) -> np.ndarray: ...
     @property
     def weights(self) -> np.ndarray: ...
-
-
-@dataclass(frozen=True)
-class Likelihood:
-    """Weighted sums over the learned tokens of one or more rows."""
-
-    nats: float = 0.0
-    """Σ w·(-ln p)"""
-    tokens: float = 0.0
-    """Σ w"""
-    bytes: float = 0.0
-    """Σ w·b"""
-
-    def __add__(self, other: "Likelihood") -> "Likelihood":
-        return Likelihood(self.nats + other.nats, self.tokens + other.tokens, self.bytes + other.bytes)
-
-    @property
-    def perplexity(self) -> float:
-        """Infinite if too large for a float."""
-        mean = self.nats / self.tokens
-        return math.exp(mean) if mean < 700 else math.inf
-
-    @property
-    def bits_per_byte(self) -> float:
-        return self.nats / math.log(2) / self.bytes
 
 
 def likelihoods(

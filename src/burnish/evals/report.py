@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from burnish.evals.likelihood import Likelihood
 from burnish.evals.measure import Item
-from burnish.evals.perplexity import Likelihood
 from burnish.evals.scoring.scorers import Row, Score, Unscored
 from burnish.evals.statistics.holm import corrected
 from burnish.evals.statistics.intervals import Floats, Interval, bootstrap, mean_interval, ratio
