@@ -10,8 +10,9 @@ import pytest
 
 from burnish.core.fingerprint import content_files
 from burnish.core.inputs import dates, hub
+from burnish.models.companions import COPIED
 from burnish.models.load import load_model
-from burnish.models.merge import _COPIED, merge_adapter
+from burnish.models.merge import merge_adapter
 from burnish.specs.train import LoraSpec
 from burnish.tokens.load import load_tokenizer
 
@@ -60,7 +61,7 @@ def test_loading_and_merging_open_only_files_that_the_fingerprint_covers(tmp_pat
         assert not covered & {folder / name for name in DOCUMENTATION}
 
 
-@pytest.mark.parametrize("pattern", sorted({*_COPIED, *hub._MODEL_FILES, *dates._TEMPLATES}))
+@pytest.mark.parametrize("pattern", sorted({*COPIED, *hub._MODEL_FILES, *dates._TEMPLATES}))
 def test_files_that_are_read_by_a_pattern_are_part_of_the_fingerprint(tmp_path, pattern):
     names = [pattern.replace("*", text) for text in ("", "a", ".md")] if "*" in pattern else [pattern]
     for name in names:

@@ -8,17 +8,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from burnish.core.errors import ModelError
+from burnish.models.companions import copy_companions, write_config
 from burnish.models.layout import Layout, Place, skeleton_of
 from burnish.models.load import load_model
 from burnish.models.merge import (
     Merged,
-    _copy_companions,
     _distance,
     _embedding_and_head,
     _Piece,
     _refuse_half_a_base,
     _shards,
-    _write_config,
     merge_adapter,
 )
 from burnish.models.weights import TensorInfo
@@ -49,6 +48,8 @@ def test_what_a_merge_did_is_counted(tmp_path, make_adapter, dtype):
         files=1,
         untied=False,
         rounded=pytest.approx((lost / change) ** 0.5, rel=1e-3),
+        dtype=dtype,
+        in_base_dtype=None,
     )
     assert (merged.rounded == 0) is (dtype == "float32")
     assert ticks == [(number, len(before)) for number in range(1, len(before) + 1)]
@@ -145,7 +146,7 @@ def test_a_distance_is_taken_over_all_rows():
     ],
 )
 def test_the_config_says_what_was_written(tmp_path, config, dtype, untied, written):
-    _write_config(config, tmp_path, dtype, untied)
+    write_config(config, tmp_path, dtype, untied)
     text = (tmp_path / "config.json").read_text(encoding="utf-8")
     assert json.loads(text) == written
     assert text == json.dumps(written, indent=2, ensure_ascii=False) + "\n" or len(written) > 1
@@ -167,8 +168,8 @@ def test_what_belongs_to_a_model_is_copied_and_nothing_else(tmp_path):
         for name in names:
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(f"{folder.name} {name}")
-    _copy_companions(base, out)
-    _copy_companions(adapter, out)
+    copy_companions(base, out)
+    copy_companions(adapter, out)
     found = {path.relative_to(out).as_posix(): path.read_text() for path in out.rglob("*") if path.is_file()}
     assert found == {name: f"base {name}" for name in COMPANIONS} | {
         "chat_template.jinja": "adapter chat_template.jinja"

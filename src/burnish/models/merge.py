@@ -6,7 +6,6 @@ The formulas are in `adapters.changes`. The arithmetic is in float32 and in PEFT
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,6 +29,7 @@ from burnish.models.adapters.changes import (
     forget_stacks,
 )
 from burnish.models.bases import is_adapter
+from burnish.models.companions import copy_companions, write_config
 from burnish.models.layout import Layout, Place, locate, skeleton_of
 from burnish.models.load import (
     check_vocabulary,
@@ -55,12 +55,8 @@ if TYPE_CHECKING:
 
 _NAMES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 _ROWS = 256
-_COPIED = (
-    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("vocab.json", "vocab.txt", "merges.txt", "*.model", "*.tiktoken"),
-    *("chat_template.jinja", "chat_template.json", "additional_chat_templates/*.jinja"),
-    *("generation_config.json", "preprocessor_config.json", "processor_config.json", "LICENSE*", "NOTICE*"),
-)
+LOST_TO_AVOID = 0.1
+"""Relative to the adapter's change: `auto` avoids a larger loss by rounding."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +72,10 @@ class Merged:
     """The base ties its embedding and head; the adapter changed one of them, so the merged model has both."""
     rounded: float
     """‖rounding‖ / ‖change‖ over the weights with low-rank changes: 0 in float32, 1 if all of it may be lost."""
+    dtype: str
+    """That of the merged weights; `keep` is the base's."""
+    in_base_dtype: float | None
+    """With dtype `auto`: what `rounded` is in the base's dtype; infinite if merged values overflow it."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,10 @@ class _Piece:
     def bytes(self) -> int:
         return size_in_bytes(self.dtype, self.shape)
 
+    @property
+    def is_low_rank(self) -> bool:
+        return any(isinstance(change, LowRank) for _, change in self.changes)
+
 
 def merge_adapter(
     adapter: Path,
@@ -108,11 +112,14 @@ def merge_adapter(
     max_shard_bytes: int = 4_000_000_000,
     quantization: Quantization | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    measuring: Callable[[int, int], None] = lambda done, total: None,
 ) -> Merged:
     """Write the plain model `base` + `adapter` into the folder `out`, with config and tokenizer.
 
     With `quantization`, the adapter is added to the values that the base's layers have in 4 bits. The adapter's
-    tokenizer, if it has one, replaces the base's. `progress` is called with (tensors done, total).
+    tokenizer, if it has one, replaces the base's. The dtype `auto` is the base's, or float32 if rounding to it would
+    lose more than `LOST_TO_AVOID`: a first pass over the changed tensors measures that. `progress`, and `measuring`
+    in that pass, are called with (tensors done, total).
     Errors: ModelError `model.wrong-adapter` for kinds other than LoRA, rsLoRA, DoRA, stacked experts and fully trained
     modules, and for names or shapes that do not match; `model.broken` for an incomplete base or a value that is not
     finite; those of reading either folder.
@@ -128,7 +135,12 @@ def merge_adapter(
     check_vocabulary(base, config)
     refuse_unscaled(base, config)
     tensors, skeleton = read_tensors(base), skeleton_of(base, config)
-    pieces, untied = _plan(skeleton, tensors, dtype, adapter, base, quantization)
+    pieces, untied = _plan(skeleton, tensors, adapter, base, quantization)
+    in_base_dtype = _lost_in_base_dtype(pieces, measuring) if dtype == "auto" else None
+    if in_base_dtype is not None:
+        dtype = "float32" if in_base_dtype > LOST_TO_AVOID else "keep"
+    if dtype != "keep":
+        pieces = [replace(piece, dtype=_NAMES[dtype]) if piece.dtype in DTYPES else piece for piece in pieces]
     out.mkdir(parents=True, exist_ok=True)
     shards = list(_shards(pieces, max_shard_bytes))
     done = 0
@@ -153,7 +165,7 @@ def merge_adapter(
     if is_reward_adapter(adapter):
         config = merged_config(config, skeleton, adapter)
     rows = [change.rows for piece in pieces for _, change in piece.changes if isinstance(change, TrainedRows)]
-    _write_config(config, out, dtype, untied, max(rows, default=None))
+    write_config(config, out, dtype, untied, max(rows, default=None))
     for folder in (base, adapter):
         copy_companions(folder, out)
     return Merged(
@@ -162,18 +174,19 @@ def merge_adapter(
         files=len(shards),
         untied=untied,
         rounded=(rounding / change) ** 0.5 if change else 0.0,
+        dtype=dtype,
+        in_base_dtype=in_base_dtype,
     )
 
 
 def _plan(
     skeleton: "PreTrainedModel",
     tensors: dict[str, TensorInfo],
-    dtype: str,
     adapter: Path,
     base: Path,
     quantization: Quantization | None,
 ) -> tuple[list[_Piece], bool]:
-    """Every tensor of the merged model, in the base's order, and whether embedding and head are untied."""
+    """Every tensor of the merged model, in the base's order and dtype; whether embedding and head are untied."""
     layout, shapes = locate(skeleton, tensors), {k: tuple(v.shape) for k, v in skeleton.state_dict().items()}
     _refuse_half_a_base(skeleton, layout, base)
     embedding, head = _embedding_and_head(skeleton)
@@ -216,11 +229,7 @@ def _plan(
             if found != place.shape_of(change.shape):
                 raise cannot_merge(adapter, f"'{place.tensor}' is {list(found)} in the base's files")
             of_tensor.setdefault(place.tensor, []).append((place, change))
-    cast = {} if dtype == "keep" else dict.fromkeys(DTYPES, _NAMES[dtype])
-    pieces = [
-        _Piece(name, cast.get(source.dtype, source.dtype), source, tuple(of_tensor.get(name, ())))
-        for name, source in sources.items()
-    ]
+    pieces = [_Piece(name, source.dtype, source, tuple(of_tensor.get(name, ()))) for name, source in sources.items()]
     return pieces, untied
 
 
@@ -297,6 +306,26 @@ def _write(piece: _Piece, writer: StreamedWriter) -> tuple[float, float]:
 
         writer.copy(source, piece.name, look)
         return 0.0, 0.0
+    tensor, before = _merged(piece)
+    written = tensor.to(DTYPES[piece.dtype])
+    if not is_finite(written):
+        raise ModelError(
+            "model.broken",
+            f"'{source.name}' of {source.file}: merged values overflow {piece.dtype}",
+            "store the merged weights in a dtype with a larger range: set `dtype: float32` in the merge step, or "
+            "--dtype float32",
+        )
+    flat = written.contiguous().reshape(-1)
+    writer.write(piece.name, flat.view(torch.uint8).numpy().data)
+    return _squares(piece, tensor, written, before)
+
+
+def _merged(piece: _Piece) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The merged tensor, and the values that an adapter of a quantized base starts from; None: those of the file.
+
+    Errors: ModelError `model.broken` for values of the file that are not finite.
+    """
+    source = piece.source
     tensor = read_tensor(source)
     refuse_not_finite(source.file, {source.name: tensor})
     before: torch.Tensor | None = None
@@ -308,46 +337,36 @@ def _write(piece: _Piece, writer: StreamedWriter) -> tuple[float, float]:
         else:
             tensor = tensor.float()
             tensor[slice(*place.block)] = change.apply(tensor[slice(*place.block)], place.expert, place.rows)
-    written = tensor.to(DTYPES[piece.dtype])
-    if not is_finite(written):
-        raise ModelError(
-            "model.broken",
-            f"'{source.name}' of {source.file}: merged values overflow {piece.dtype}",
-            "store the merged weights in a dtype with a larger range: set `dtype: float32` in the merge step, or "
-            "--dtype float32",
-        )
-    squares = 0.0, 0.0
-    if any(isinstance(change, LowRank) for _, change in piece.changes):
-        squares = _distance(tensor, written), _distance(tensor, read_tensor(source) if before is None else before)
-    flat = written.contiguous().reshape(-1)
-    writer.write(piece.name, flat.view(torch.uint8).numpy().data)
-    return squares
+    return tensor, before
+
+
+def _squares(
+    piece: _Piece, tensor: torch.Tensor, written: torch.Tensor, before: torch.Tensor | None
+) -> tuple[float, float]:
+    """‖rounding‖² and ‖change‖² of a low-rank change, else zeros."""
+    if not piece.is_low_rank:
+        return 0.0, 0.0
+    return _distance(tensor, written), _distance(tensor, read_tensor(piece.source) if before is None else before)
+
+
+def _lost_in_base_dtype(pieces: list[_Piece], measuring: Callable[[int, int], None]) -> float:
+    """‖rounding‖ / ‖change‖ of the merge in the base's dtype; nothing is written."""
+    changed = [piece for piece in pieces if piece.is_low_rank]
+    if all(piece.dtype in ("F32", "F64") for piece in changed):
+        return 0.0
+    rounding = change = 0.0
+    try:
+        for done, piece in enumerate(changed, 1):
+            tensor, before = _merged(piece)
+            squares = _squares(piece, tensor, tensor.to(DTYPES[piece.dtype]), before)
+            rounding, change = rounding + squares[0], change + squares[1]
+            measuring(done, len(changed))
+    finally:
+        forget_stacks()
+    return (rounding / change) ** 0.5 if change else 0.0
 
 
 def _distance(one: torch.Tensor, other: torch.Tensor) -> float:
     """‖one - other‖², in blocks of rows to bound memory."""
     rows = zip(one.split(_ROWS), other.split(_ROWS), strict=True)
     return sum(float((a.float() - b.float()).square().sum()) for a, b in rows)
-
-
-def _write_config(config: dict[str, Any], out: Path, dtype: str, untied: bool, rows: int | None = None) -> None:
-    """`rows`: those of the embedding, if tokens were trained."""
-    for part in (config, config.get("text_config", {})):
-        if rows is not None and "vocab_size" in part:
-            part["vocab_size"] = rows
-        if dtype != "keep":
-            part.update({key: dtype for key in ("dtype", "torch_dtype") if key in part})
-        if untied and (part is config or "tie_word_embeddings" in part):
-            part["tie_word_embeddings"] = False
-    if dtype != "keep" and "torch_dtype" not in config:
-        config["dtype"] = dtype
-    (out / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def copy_companions(folder: Path, out: Path) -> None:
-    """Tokenizer, chat template, generation config and licence."""
-    for pattern in _COPIED:
-        for file in folder.glob(pattern):
-            target = out / file.relative_to(folder)
-            target.parent.mkdir(exist_ok=True)
-            shutil.copyfile(file, target)

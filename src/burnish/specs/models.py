@@ -35,8 +35,9 @@ class MergeSpec(Spec):
     """The base to merge into, if the adapter does not name it."""
     other_base: bool = False
     """Allow a base with other weights than those the adapter was trained on."""
-    dtype: Literal["keep", "float32", "bfloat16", "float16"] = "keep"
-    """The dtype of the merged weights; `keep` is the base's."""
+    dtype: Literal["auto", "keep", "float32", "bfloat16", "float16"] = "auto"
+    """The dtype of the merged weights; `keep` is the base's. `auto`: the base's, unless rounding to it would lose more
+    than a tenth of the adapter's change: then float32."""
     into: Literal["original", "dequantized"] = "original"
     """For an adapter of QLoRA: merge it into the base's weights as they are in its files, or into the values that they
     had in 4 bits during the training. How far the merged model is from the trained one is measured and reported."""
@@ -78,8 +79,8 @@ class CombineSpec(Spec):
     """The base of the adapters, if they do not name it."""
     into: Literal["adapter", "base"] = "adapter"
     """Write an adapter, or merge it into the base and write a plain model."""
-    dtype: Literal["keep", "float32", "bfloat16", "float16"] = "keep"
-    """With into: base, the dtype of the merged weights; `keep` is the base's."""
+    dtype: Literal["auto", "keep", "float32", "bfloat16", "float16"] = "auto"
+    """With into: base, the dtype of the merged weights, as in `merge`."""
     max_shard_bytes: int = Field(default=4_000_000_000, ge=1_000)
     """With into: base, the maximum size of one weights file, in bytes."""
 

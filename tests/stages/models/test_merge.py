@@ -8,9 +8,9 @@ import torch
 
 from burnish.core.context import Input
 from burnish.core.errors import AskError, ModelError
-from burnish.core.events import Note, Progress
+from burnish.core.events import Chosen, Note, Progress
 from burnish.models.adapters.attach import attach_lora, load_adapter, save_adapter
-from burnish.models.load import load_model
+from burnish.models.load import describe, load_model
 from burnish.specs.models import MergeSpec
 from burnish.specs.train import LoraSpec
 from burnish.stages.models.merge import run
@@ -58,6 +58,49 @@ def test_an_adapter_on_an_adapter_becomes_a_plain_model(tmp_path):
 
     expected = load_model(second).merge_and_unload()(IDS).logits
     assert torch.equal(load_model(ctx.out)(IDS).logits, expected)
+
+
+CHANGES = {
+    "tiny": (0.005, "bfloat16", "float32"),
+    "large": (0.2, "bfloat16", "keep"),
+    "exact": (0.005, "float32", "keep"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_dtype_of_the_base_is_kept_where_it_keeps_the_change(tmp_path, change):
+    std, dtype, chosen = CHANGES[change]
+    adapter = adapter_on(tiny_model(tmp_path / "base", dtype=dtype), tmp_path / "adapter", std=std)
+    ctx, events = temporary_context(tmp_path, {"model": adapter})
+
+    outcome = run(MergeSpec(model="file:a"), ctx)
+
+    kept, _ = temporary_context(tmp_path / "kept", {"model": adapter})
+    lost = run(MergeSpec(model="file:a", dtype="keep"), kept).measures["rounded"]
+    assert (lost > 0.1) == (chosen == "float32")
+    assert outcome.measures["rounded"] == (0.0 if chosen == "float32" else lost)
+    assert outcome.measures["rounded_in_base_dtype"] == pytest.approx(lost, abs=1e-4)
+    found = next(event for event in events if isinstance(event, Chosen))
+    assert (found.field, found.value) == ("dtype", chosen)
+    assert f"{lost:.1%}" in found.reason
+    written = load_model(ctx.out).dtype
+    assert written == (torch.float32 if chosen == "float32" else getattr(torch, dtype))
+    assert describe(ctx.out).dtype == ("F32" if written == torch.float32 else "BF16")
+
+
+def test_values_beyond_the_dtype_of_the_base_are_kept_in_float32(tmp_path):
+    adapter = adapter_on(tiny_model(tmp_path / "base", dtype="float16"), tmp_path / "adapter", std=300.0)
+    ctx, events = temporary_context(tmp_path, {"model": adapter})
+
+    assert run(MergeSpec(model="file:a"), ctx).measures["rounded_in_base_dtype"] is None
+
+    assert [event.reason for event in events if isinstance(event, Chosen)] == [
+        "merged values overflow the base's dtype"
+    ]
+    assert load_model(ctx.out).dtype == torch.float32
+    ctx, _ = temporary_context(tmp_path / "kept", {"model": adapter})
+    with pytest.raises(ModelError, match="overflow F16"):
+        run(MergeSpec(model="file:a", dtype="keep"), ctx)
 
 
 @pytest.mark.parametrize("dtype", ["keep", "float32"])

@@ -20,7 +20,8 @@ from burnish.models.combining.combine import combine_adapters
 from burnish.models.combining.fit import common_base, refuse_other_tokenizers, refuse_twice
 from burnish.models.combining.layers import Layer, Weighted
 from burnish.models.combining.methods import METHODS, Settings
-from burnish.models.merge import copy_companions, merge_adapter
+from burnish.models.companions import copy_companions
+from burnish.models.merge import merge_adapter
 from burnish.models.quantization.record import read_quantization
 from burnish.models.value_head import has_value_head
 from burnish.models.weights import ADAPTER_CONFIG, read_json
@@ -76,6 +77,7 @@ def run(spec: CombineSpec, ctx: Context) -> Outcome:
             dtype=dtype,
             max_shard_bytes=shard,
             progress=partial(progress, "merge", "tensors"),
+            measuring=partial(progress, "measure", "tensors"),
         )
         tell(merged, ctx)
         measures |= measures_of(merged)

@@ -1,10 +1,12 @@
 """merge: merge an adapter into its base, shard by shard, and write a plain model."""
 
+import math
+from functools import partial
 from pathlib import Path
 
 from burnish.core.context import Context, Input, Outcome
 from burnish.core.errors import AskError, ModelError
-from burnish.core.events import Note, Progress
+from burnish.core.events import Chosen, Note, Progress
 from burnish.core.inputs.checks import check_base
 from burnish.models.bases import (
     Source,
@@ -14,13 +16,11 @@ from burnish.models.bases import (
     is_adapter,
     other_name,
 )
-from burnish.models.merge import Merged, merge_adapter
+from burnish.models.merge import LOST_TO_AVOID, Merged, merge_adapter
 from burnish.models.quantization.record import Quantization, read_quantization
 from burnish.specs.models import MergeSpec
 from burnish.stages.models.deviation import Deviation, deviation
 
-_ROUNDED_TO_TELL = 0.1
-"""Relative to the adapter's change; more is reported."""
 _DEVIATES_TO_TELL = 0.1
 """Of the divergence that the adapter itself makes; more is a warning."""
 
@@ -37,8 +37,8 @@ def run(spec: MergeSpec, ctx: Context) -> Outcome:
     base = plain(source, ctx.scratch / "base", spec.dtype)
     ctx.check_settings()
 
-    def progress(done: int, total: int) -> None:
-        ctx.emit(Progress(phase="merge", done=done, total=total, unit="tensors"))
+    def progress(phase: str, done: int, total: int) -> None:
+        ctx.emit(Progress(phase=phase, done=done, total=total, unit="tensors"))
 
     merged = merge_adapter(
         adapter.path,
@@ -47,7 +47,8 @@ def run(spec: MergeSpec, ctx: Context) -> Outcome:
         dtype=spec.dtype,
         max_shard_bytes=spec.max_shard_bytes,
         quantization=quantization if spec.into == "dequantized" else None,
-        progress=progress,
+        progress=partial(progress, "merge"),
+        measuring=partial(progress, "measure"),
     )
     tell(merged, ctx)
     measures = measures_of(merged)
@@ -57,8 +58,16 @@ def run(spec: MergeSpec, ctx: Context) -> Outcome:
 
 
 def tell(merged: Merged, ctx: Context) -> None:
-    """Report what a merge lost or separated."""
-    if merged.rounded > _ROUNDED_TO_TELL:
+    """Report the dtype that a merge chose, and what it lost or separated."""
+    if merged.in_base_dtype is not None:
+        share = f"{merged.in_base_dtype:.1%} of the adapter's change"
+        why = f"that of the base, to which rounding loses {share}"
+        if merged.dtype != "keep":
+            why = f"rounding to the base's dtype would lose {share}; `dtype: keep` is half the size"
+        if math.isinf(merged.in_base_dtype):
+            why = "merged values overflow the base's dtype"
+        ctx.emit(Chosen(field="dtype", value=merged.dtype, reason=why))
+    elif merged.rounded > LOST_TO_AVOID:
         share = f"{merged.rounded:.0%}"
         text = f"rounding moved the merged weights {share} as far as the adapter did; `dtype: float32` keeps them exact"
         ctx.emit(Note(level="warning", text=text))
@@ -66,13 +75,15 @@ def tell(merged: Merged, ctx: Context) -> None:
         ctx.emit(Note(text="embedding and head were shared and are two tensors now: the adapter changed one of them"))
 
 
-def measures_of(merged: Merged) -> dict[str, float]:
+def measures_of(merged: Merged) -> dict[str, float | None]:
     """The measures of a merge."""
+    lost = merged.in_base_dtype
     return {
         "parameters": merged.parameters,
         "tensors_changed": merged.changed,
         "weight_files": merged.files,
         "rounded": round(merged.rounded, 4),
+        **({} if lost is None else {"rounded_in_base_dtype": None if math.isinf(lost) else round(lost, 4)}),
     }
 
 
