@@ -80,6 +80,11 @@ def flattened(values: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Every key whose values differ, with both; None where one lacks it."""
+    return {key: [a.get(key), b.get(key)] for key in dict.fromkeys([*a, *b]) if a.get(key) != b.get(key)}
+
+
 def of_value(value: Any) -> str:
     """sha256 of canonical JSON: sorted keys, no whitespace."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

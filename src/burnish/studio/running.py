@@ -229,7 +229,7 @@ class _Execution:
             run.events.append(note)
             self._notify(lambda: self._watcher.on_event(planned, note))
 
-        ref, new = register_artifact(artifact, planned.step.register, run.name, self._workspace, say)
+        ref, new = register_artifact(artifact, planned.step.register, run, self._workspace, say)
         say(f"registered as {ref}" if new else f"registered before, as {ref}", "info")
         return ref
 

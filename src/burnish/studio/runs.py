@@ -11,7 +11,7 @@ from typing import Any
 from burnish.core.errors import AskError, BurnishError
 from burnish.core.events import Event, Metric
 from burnish.core.files import read_json
-from burnish.core.fingerprint import flattened
+from burnish.core.fingerprint import differences, flattened
 from burnish.core.plan import make_plan
 from burnish.core.recipes.recipe import recipe_of
 from burnish.core.runs.run import Run, is_held
@@ -130,9 +130,9 @@ def diff(one: str, other: str, *, workspace: Path | str | None = None) -> dict[s
             steps[name] = {"only_in": one if b is None else other}
             continue
         steps[name] = {
-            "settings": _changed(*(flattened(settings) for settings in _settings_of(a, b))),
-            "inputs": _changed(_fingerprints(a), _fingerprints(b)),
-            "metrics": _changed(_measures(a), _measures(b)),
+            "settings": differences(*(flattened(settings) for settings in _settings_of(a, b))),
+            "inputs": differences(_fingerprints(a), _fingerprints(b)),
+            "metrics": differences(_measures(a), _measures(b)),
         }
     return {"runs": [one, other], "steps": steps}
 
@@ -204,7 +204,3 @@ def _fingerprints(run: Run) -> dict[str, Any]:
 def _measures(run: Run) -> dict[str, Any]:
     artifact = run.artifact()
     return dict(artifact.measures) if artifact else {}
-
-
-def _changed(a: dict[str, Any], b: dict[str, Any]) -> dict[str, list[Any]]:
-    return {key: [a.get(key), b.get(key)] for key in dict.fromkeys([*a, *b]) if a.get(key) != b.get(key)}

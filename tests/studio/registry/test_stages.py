@@ -11,13 +11,6 @@ STAGES = ("retired", "candidate", "staging", "production")
 
 
 @pytest.fixture
-def registry(workspace, monkeypatch):
-    """The functions of the registry, in the workspace of the test."""
-    monkeypatch.setenv("BURNISH_WORKSPACE", str(workspace.root))
-    return burnish.registry
-
-
-@pytest.fixture
 def support(registry, workspace):
     """Two versions of `support`, without any evidence."""
     for number in (1, 2):

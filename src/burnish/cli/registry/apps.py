@@ -3,7 +3,7 @@
 import typer
 
 from burnish.cli.command import Commands
-from burnish.cli.registry import changes, merging, upkeep, versions
+from burnish.cli.registry import ancestry, changes, merging, upkeep, versions
 
 
 def _group(kind: str) -> typer.Typer:
@@ -26,4 +26,5 @@ adapters, models = _group("adapter"), _group("model")
 def register(main: typer.Typer) -> None:
     main.add_typer(adapters, name="adapters")
     main.add_typer(models, name="models")
+    ancestry.register(main)
     upkeep.register(main)

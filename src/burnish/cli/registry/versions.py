@@ -97,6 +97,22 @@ def add(app: typer.Typer, kind: str) -> None:
         output.table(f"{found['ref']}  {found['stage']}", ("", ""), list(_lines(found)))
         return None
 
+    @app.command(cls=Command, help="Show what differs between two versions: settings, data, base, scores, files.")
+    def diff(
+        ctx: typer.Context,
+        one: Version,
+        other: Annotated[str, typer.Argument(help="Another version.", autocompletion=completion.versions)],
+    ) -> None:
+        from burnish.studio.registry import diff as compare
+
+        output: Output = ctx.obj
+        found = compare(one, other, kind=kind, workspace=output.workspace)
+        if output.json:
+            return output.print_json(found)
+        rows = [(part, name, a, b) for part, changes in found.items() for name, (a, b) in changes.items()]
+        output.table("", ("part", "name", one, other), rows)
+        return None
+
 
 def _row(row: dict[str, Any]) -> tuple[Any, ...]:
     if "removed" in row:

@@ -108,7 +108,9 @@ def _relative(path: Path, workspace: Path) -> str:
 def _base(value: Input, base: Input | None) -> dict[str, Any] | None:
     """The model that this one was trained on or merged into, with its hash."""
     if base is not None:
-        return {"ref": base.ref, "kind": base.kind, "fingerprint": base.fingerprint, "revision": base.revision}
+        run = run_of_output(base.path)
+        ref = base.ref if run is None else run.reference
+        return {"ref": ref, "kind": base.kind, "fingerprint": base.fingerprint, "revision": base.revision}
     for name, key in ((BASE_RECORD, "base"), ("adapter_config.json", "base_model_name_or_path")):
         found = _content(value.path / name)
         if isinstance(found.get(key), str):
@@ -155,7 +157,7 @@ def _data(inputs: Mapping[str, Input]) -> Iterator[dict[str, Any]]:
         if value.kind in _DATA_KINDS and key not in seen:
             seen.add(key)
             yield {
-                "ref": value.ref,
+                "ref": value.ref if run is None else run.reference,
                 "kind": value.kind,
                 "fingerprint": value.fingerprint,
                 "revision": value.revision,

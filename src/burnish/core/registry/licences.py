@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.core.context import Input
+from burnish.core.runs.run import run_of_output
 
 UNKNOWN = "unknown"
 _MOST = 65_536
@@ -133,9 +134,11 @@ def licences_of(value: Input) -> list[dict[str, str]]:
     seen: set[str] = set()
     for subject, source in _sources(value.inputs):
         licence, where = licence_of(source.path)
-        if source.ref not in seen:
-            seen.add(source.ref)
-            found.append({"of": subject, "ref": source.ref, "licence": licence, "stated_in": where})
+        run = run_of_output(source.path)
+        ref = source.ref if run is None else run.reference
+        if ref not in seen:
+            seen.add(ref)
+            found.append({"of": subject, "ref": ref, "licence": licence, "stated_in": where})
     return found
 
 

@@ -76,6 +76,12 @@ class Run:
         return "/".join(self.folder.parts[-3:])
 
     @property
+    def reference(self) -> str:
+        """How a recipe refers to its artifact: `recipe.step@3`."""
+        recipe, number, step = self.folder.parts[-3:]
+        return f"{recipe}.{step}@{number}"
+
+    @property
     def workspace(self) -> Path:
         return self.folder.parents[3]
 

@@ -17,6 +17,7 @@ from burnish.core.registry.licences import consequences
 from burnish.core.registry.names import KINDS, check_name
 from burnish.core.registry.registry import Registry
 from burnish.core.runs.artifact import Artifact, summary
+from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
 
 Notes = Callable[[str], None]
@@ -68,11 +69,10 @@ def register_input(
     return {**version.as_dict(), "new": new, "path": str(_path(version, place))}
 
 
-def register_artifact(artifact: Artifact, name: str, run: str, place: Workspace, say: Notes) -> tuple[str, bool]:
+def register_artifact(artifact: Artifact, name: str, run: Run, place: Workspace, say: Notes) -> tuple[str, bool]:
     """Register the artifact of a run's step; returns the version, and whether it is new."""
-    artifact.refuse_damage(place.hashes(), run)
-    recipe, number, step = run.split("/")
-    value = replace(artifact.as_input(f"{recipe}.{step}@{number}"), revision=run)
+    artifact.refuse_damage(place.hashes(), run.name)
+    value = replace(artifact.as_input(run.reference), revision=run.name)
     found = register_input(value, name, place, say=say)
     return f"{found['name']}@{found['version']}", found["new"]
 
