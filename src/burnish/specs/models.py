@@ -43,6 +43,9 @@ class MergeSpec(Spec):
     had in 4 bits during the training. How far the merged model is from the trained one is measured and reported."""
     max_shard_bytes: int = Field(default=4_000_000_000, ge=1_000)
     """Maximum size of one weights file, in bytes."""
+    certify: bool = True
+    """Compare the merged model with base and adapter, and keep it only if it is the same up to rounding. Off: no
+    certificate."""
 
 
 class WeightedAdapter(Spec):
@@ -83,6 +86,9 @@ class CombineSpec(Spec):
     """With into: base, the dtype of the merged weights, as in `merge`."""
     max_shard_bytes: int = Field(default=4_000_000_000, ge=1_000)
     """With into: base, the maximum size of one weights file, in bytes."""
+    certify: bool = True
+    """With into: base, compare the merged model with base and adapter, and keep it only if it is the same up to
+    rounding."""
 
     @model_validator(mode="after")
     def settings_fit_the_method(self) -> "CombineSpec":
@@ -103,7 +109,7 @@ class CombineSpec(Spec):
         ):
             if field in given and not fits:
                 raise ValueError(f"{field} has no effect with method: {method}: remove it, or use another method")
-        for field in ("dtype", "max_shard_bytes"):
+        for field in ("dtype", "max_shard_bytes", "certify"):
             if field in given and values["into"] != "base":
                 raise ValueError(f"{field} is of merged weights: set into: base, or remove it")
         return self

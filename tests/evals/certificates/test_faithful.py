@@ -6,7 +6,9 @@ import torch
 from burnish.models.load import load_model
 from burnish.models.merge import merge_adapter
 from burnish.models.quiet import quiet_transformers
-from certified import certificate, copy_of, make_adapter, make_base
+from burnish.testing import tiny_model, tiny_tokenizer
+from certified import certificate, copy_of, failed, make_adapter, make_base
+from families import save
 
 FAMILIES = ("qwen3", "llama", "gemma2", "gpt2", "mistral")
 SEEDS = [(FAMILIES[seed % len(FAMILIES)], seed) for seed in range(20)]
@@ -48,7 +50,29 @@ def test_a_copy_a_merge_and_a_cast_are_certified(tmp_path, family, seed):
     else:
         with quiet_transformers():
             load_model(base, dtype=torch.bfloat16).save_pretrained(tmp_path / "cast")
-        from burnish.testing import tiny_tokenizer
-
         check(base, tiny_tokenizer(tmp_path / "cast"), "BF16")
         check(adapter, adapter, "same")
+
+
+def test_a_model_without_a_tokenizer_is_compared_on_random_tokens(tmp_path):
+    base = tiny_model(tmp_path / "base", tokenizer=False)
+    found = certificate(base, copy_of(base, tmp_path / "copy"))
+    assert found.holds
+    assert found.tokens > 200
+    copy_of(base, tmp_path / "other", lambda tensors: tensors["model.norm.weight"].mul_(1.01))
+    assert failed(certificate(base, tmp_path / "other")) >= {"kl", "weights"}
+
+
+def test_a_family_without_likelihoods_is_certified_by_its_weights(tmp_path):
+    base = save("cpmant", tmp_path / "base")
+    found = certificate(base, copy_of(base, tmp_path / "copy"))
+    assert found.holds
+    assert "depend on the tokens after it" in next(check.found for check in found.checks if check.name == "kl")
+    copy_of(base, tmp_path / "other", lambda tensors: next(iter(tensors.values())).mul_(1.01))
+    assert failed(certificate(base, tmp_path / "other")) == {"weights"}
+
+
+def test_held_out_rows_decide_on_perplexity(base):
+    rows = [torch.randint(4, 200, (30,), generator=torch.Generator().manual_seed(n)).tolist() for n in range(5)]
+    found = certificate(base, base, held_out=rows)
+    assert "5 held-out rows" in next(check.found for check in found.checks if check.name == "perplexity")

@@ -161,6 +161,11 @@ def remove_the_template(folder):
     (folder / "chat_template.jinja").unlink()
 
 
+def remove_the_tokenizer(folder):
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+
+
 def swap_two_tokens(folder):
     def swap(tokenizer):
         vocabulary = tokenizer["model"]["vocab"]
@@ -197,6 +202,7 @@ FILES = {
     change_an_unused_branch_of_the_template: {"template"},
     add_a_default_system_prompt: {"template", "tokens"},
     remove_the_template: {"template", "tokens"},
+    remove_the_tokenizer: {"tokenizer"},
     swap_two_tokens: {"tokenizer", "tokens"},
     add_a_token: {"tokenizer"},
     change_the_normalizer: {"tokenizer", "tokens"},

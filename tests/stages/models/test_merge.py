@@ -1,18 +1,21 @@
 """The merge stage: finds the base, and merges a base that is itself an adapter first."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from burnish.core.context import Input
-from burnish.core.errors import AskError, ModelError
+from burnish.core.errors import AskError, ModelError, RunError
 from burnish.core.events import Chosen, Note, Progress
 from burnish.models.adapters.attach import attach_lora, load_adapter, save_adapter
 from burnish.models.load import describe, load_model
 from burnish.specs.models import MergeSpec
 from burnish.specs.train import LoraSpec
+from burnish.stages.models import merge
 from burnish.stages.models.merge import run
 from burnish.testing import input_at, temporary_context, tiny_model
 
@@ -46,8 +49,34 @@ def test_an_adapter_becomes_a_plain_model(tmp_path):
     assert outcome.measures["tensors_changed"] == 14
     expected = load_model(adapter).merge_and_unload()(IDS).logits
     assert torch.equal(load_model(ctx.out)(IDS).logits, expected)
-    last = [event for event in events if isinstance(event, Progress)][-1]
-    assert last == Progress(at=last.at, phase="merge", done=25, total=25, unit="tensors")
+    merging = [event for event in events if isinstance(event, Progress) and event.phase == "merge"]
+    assert (merging[-1].done, merging[-1].total, merging[-1].unit) == (25, 25, "tensors")
+    assert outcome.certificate is not None
+    assert outcome.certificate["holds"]
+    assert outcome.certificate["parent"]["ref"] == f"file:{adapter}"
+    assert {check["verdict"] for check in outcome.certificate["checks"]} == {"holds"}
+
+
+def test_a_merged_model_that_differs_from_base_and_adapter_is_not_kept(tmp_path, monkeypatch):
+    adapter = adapter_on(tiny_model(tmp_path / "base"), tmp_path / "adapter")
+    ctx, _ = temporary_context(tmp_path, {"model": adapter})
+    whole = merge.merge_adapter
+
+    def wrong(*args, **settings):
+        merged = whole(*args, **settings)
+        tensors = load_file(ctx.out / "model.safetensors")
+        tensors["model.layers.0.mlp.down_proj.weight"].mul_(1.02)
+        save_file(tensors, ctx.out / "model.safetensors", {"format": "pt"})
+        return merged
+
+    monkeypatch.setattr(merge, "merge_adapter", wrong)
+    with pytest.raises(RunError, match=r"up to the change 'merge fp32': .*weights: 1 of") as caught:
+        run(MergeSpec(model="file:a"), ctx)
+    assert caught.value.code == "run.certificate-failed"
+    assert run(MergeSpec(model="file:a", certify=False), ctx).certificate is None
+    monkeypatch.undo()
+    shutil.rmtree(ctx.out)
+    assert run(MergeSpec(model="file:a"), ctx).certificate["holds"]
 
 
 def test_an_adapter_on_an_adapter_becomes_a_plain_model(tmp_path):
@@ -111,7 +140,7 @@ def test_a_change_that_rounding_loses_is_reported(tmp_path, dtype):
 
     outcome = run(MergeSpec(model="file:a", dtype=dtype), ctx)
 
-    notes = [event for event in events if isinstance(event, Note) and "rounding" in event.text]
+    notes = [event for event in events if isinstance(event, Note) and event.text.startswith("rounding")]
     if dtype == "float32":
         assert outcome.measures["rounded"] == 0.0
         assert not notes

@@ -1,11 +1,13 @@
 """The kind of change between a parent and a child, found from their files."""
 
+from pathlib import Path
 from typing import Any
 
 from burnish.core.errors import AskError
 from burnish.models.bases import Source, chain_of, folder_of, is_adapter, whole_model
-from burnish.models.load import describe, read_config
+from burnish.models.load import read_config
 from burnish.models.quantization.record import read_quantization
+from burnish.models.weights import read_tensors
 
 _MERGES = {"F32": "merge fp32", "BF16": "merge bf16", "F16": "merge fp16"}
 _CASTS = {"F32": "same", "BF16": "BF16", "F16": "F16"}
@@ -22,17 +24,31 @@ def change_of(parent: Source, child: Source) -> str:
     """The kind of change, as `limits_of` knows it. Errors: AskError `ask.missing-key` if it cannot be found."""
     if method := _quantization(child):
         return method
-    written = describe(folder_of(whole_model(child))).dtype
+    written = narrowest(folder_of(whole_model(child)))
     if is_adapter(folder_of(parent)) and not is_adapter(folder_of(child)):
         in_four_bits = read_quantization(folder_of(chain_of(parent)[0])) is not None
-        found = "merge NF4" if in_four_bits else _MERGES.get(written)
-    elif describe(folder_of(whole_model(parent))).dtype == written:
+        found = "merge NF4" if in_four_bits else merge_in(folder_of(child))
+    elif narrowest(folder_of(whole_model(parent))) == written:
         found = "same"
     else:
         found = _CASTS.get(written)
     if found is None:
         raise unknown_change(f"the weights of the child are {written}")
     return found
+
+
+def merge_in(folder: Path) -> str:
+    """The kind of a merge whose result is in `folder`, by the dtype of its weights."""
+    written = narrowest(folder)
+    if (found := _MERGES.get(written)) is None:
+        raise unknown_change(f"the merged weights are {written}")
+    return found
+
+
+def narrowest(folder: Path) -> str:
+    """The dtype of the least precise weights, as safetensors names it: one layer in bfloat16 is enough."""
+    found = {tensor.dtype for tensor in read_tensors(folder).values()}
+    return next((dtype for dtype in ("BF16", "F16", "F32") if dtype in found), max(found, default=""))
 
 
 def unknown_change(why: str) -> AskError:

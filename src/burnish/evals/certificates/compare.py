@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from burnish.core.errors import BurnishError, RunError
+import numpy as np
+
+from burnish.core.errors import BurnishError, ModelError, RunError
 from burnish.evals.certificates.check import Certificate, Check, absent, held
-from burnish.evals.certificates.distributions import Compared, Kind, distribution_checks
+from burnish.evals.certificates.distributions import DISTRIBUTIONS, Compared, Kind, distribution_checks
 from burnish.evals.certificates.golden import GOLDEN
 from burnish.evals.certificates.limits import limits_of
 from burnish.evals.certificates.subject import Subject
@@ -27,6 +29,7 @@ TOP, WHOLE = 1024, 8192
 """The most likely tokens of a position that are compared one by one; all of a vocabulary of `WHOLE` tokens or fewer."""
 GOLDEN_LONGEST, ANSWERED_LONGEST = 192, 160
 """Tokens of a golden conversation that are compared, and of a golden prompt that is answered."""
+_RANDOM_LENGTH = 48
 _NOT_CONFIG = (
     *("dtype", "torch_dtype", "quantization_config", "architectures", "use_cache", "return_dict"),
     *("attn_implementation", "output_attentions", "output_hidden_states", "name_or_path"),
@@ -82,13 +85,16 @@ def certify(
         ours, theirs = ({"ref": side.ref, "fingerprint": side.fingerprint} for side in (parent, child))
         return Certificate(change, ours, theirs, checks, len(rows), len(kl), numbers, kl)
 
+    compared: Compared | None = None
     try:
-        ours = _log_probs(parent, ids, None, tick, "parent")
+        ours, why_not_compared = _parents(parent, ids, tick)
         config = parent.config
         weights = None if no_weights or limits.weight is None else parent.weights()
         parent.close()
         checks.append(_config(config, child.config, change))
-        theirs = _log_probs(child, ids, [row.ids for row in ours], tick, "child")
+        if ours is not None:
+            theirs = _log_probs(child, ids, [row.ids for row in ours], tick, "child")
+            compared = Compared(ids, [row.start for row in rows], [row.kind for row in rows], ours, theirs)
     except RunError as error:
         if error.code != "run.not-finite":
             raise
@@ -96,23 +102,38 @@ def certify(
         return finished({})
     finally:
         parent.close()
-    checks.append(held("finite", True, f"all log-probabilities of {len(rows)} rows are finite in both", "finite"))
-    compared = Compared(ids, [row.start for row in rows], [row.kind for row in rows], ours, theirs)
-    found, numbers = distribution_checks(compared, limits, effort.seed)
-    checks += [absent("greedy", why_not) if why_not and check.name == "greedy" else check for check in found]
+    numbers: dict[str, float] = {}
+    if compared is None:
+        checks += [absent(name, why_not_compared) for name in ("finite", *DISTRIBUTIONS)]
+    else:
+        checks.append(held("finite", True, f"all log-probabilities of {len(rows)} rows are finite in both", "finite"))
+        found, numbers = distribution_checks(compared, limits, effort.seed)
+        checks += [absent("greedy", why_not) if why_not and check.name == "greedy" else check for check in found]
     own = None if weights is None else child.weights()
     child.close()
     if weights is None or own is None:
         checks.append(absent("weights", no_weights or "they are not visible, or stored in another form"))
     else:
         checks.append(compare_weights(weights, own, limits.weight))
-    return finished(numbers, compared.kl.tolist())
+    return finished(numbers, [] if compared is None else compared.kl.tolist())
+
+
+def _parents(parent: Subject, rows: Sequence[Sequence[int]], tick: Tick) -> tuple[list[Forced] | None, str]:
+    """The parent's log-probabilities; or None, and why its family has none."""
+    try:
+        return _log_probs(parent, rows, None, tick, "parent"), ""
+    except ModelError as error:
+        if error.code != "model.unsupported":
+            raise
+        return None, error.what
 
 
 def _visible_checks(parent: Subject, child: Subject) -> list[Check]:
     """The checks that need no model."""
     checks: list[Check] = []
-    if parent.tokenizer is None or child.tokenizer is None:
+    if parent.tokenizer is not None and child.tokenizer is None and child.settings is not None:  # a folder
+        checks.append(held("tokenizer", False, "the child has no tokenizer", "identical"))
+    elif parent.tokenizer is None or child.tokenizer is None:
         names = ("template", "tokens", "tokenizer", "special tokens")
         checks += [absent(name, "a tokenizer is not visible") for name in names]
     else:
@@ -132,7 +153,10 @@ def _config(parent: Mapping[str, Any] | None, child: Mapping[str, Any] | None, c
 def _conversations(parent: Subject, child: Subject, held_out: Sequence[Sequence[int]], effort: Effort) -> list[_Row]:
     """The rows to compare: held-out ones for half of the tokens, then golden ones, then other held-out ones."""
     longest, left, tokenizer = parent.context, effort.tokens, parent.tokenizer or child.tokenizer
-    golden = [] if tokenizer is None else [rendering(tokenizer, one, False)[1] for one in GOLDEN]
+    if tokenizer is None:
+        golden = _random_rows(parent.vocabulary)
+    else:
+        golden = [rendering(tokenizer, one, False)[1] for one in GOLDEN]
     golden_rows = [_Row(ids[: min(GOLDEN_LONGEST, longest)]) for ids in golden]
     others = [_Row(list(ids[:longest]), kind="held out") for ids in held_out]
     half = next((n for n in range(len(others)) if _positions(others[:n]) >= effort.tokens // 2), len(others))
@@ -145,6 +169,12 @@ def _conversations(parent: Subject, child: Subject, held_out: Sequence[Sequence[
     return rows
 
 
+def _random_rows(vocabulary: int) -> list[list[int]]:
+    """What stands for the golden conversations of a model without a tokenizer."""
+    random = np.random.default_rng(0)
+    return [random.integers(vocabulary, size=_RANDOM_LENGTH).tolist() for _ in GOLDEN]
+
+
 def _positions(rows: Sequence[_Row]) -> int:
     return sum(len(row.ids) - 1 for row in rows)
 
@@ -152,7 +182,7 @@ def _positions(rows: Sequence[_Row]) -> int:
 def _answered(parent: Subject, effort: Effort) -> tuple[list[_Row], str]:
     """Golden prompts with the parent's greedy answers, and why there are none."""
     if parent.tokenizer is None:
-        return [], "without the parent's tokenizer there are no prompts"
+        return [], "the parent's tokenizer is not visible"
     prompts = [rendering(parent.tokenizer, golden, True)[1] for golden in GOLDEN]
     longest = min(ANSWERED_LONGEST, parent.context - effort.answer_tokens)
     prompts = [ids for ids in prompts if 0 < len(ids) <= longest][: effort.answers]

@@ -17,6 +17,7 @@ from burnish.models.engines.protocol import Forced
 
 _CONFIDENCE = 0.95
 
+DISTRIBUTIONS = ("kl", "kl tail", "top-1", "perplexity", "greedy")
 Kind = Literal["held out", "golden", "answer"]
 """A row of given data, a golden conversation, or a golden prompt with the parent's greedy answer."""
 
@@ -59,7 +60,7 @@ def distribution_checks(compared: Compared, limits: Limits, seed: int) -> tuple[
     """The checks `kl`, `kl tail`, `top-1`, `perplexity` and `greedy`, and the measured numbers."""
     count = len(compared.kl)
     if not count:
-        return [absent(name, "no tokens were compared") for name in ("kl", "kl tail", "top-1", "perplexity")], {}
+        return [absent(name, "no tokens were compared") for name in DISTRIBUTIONS], {}
     mean, highest, agreement = float(compared.kl.mean()), tail(compared.kl), float(compared.same_top.mean())
     rest = float(compared.rest.mean())
     how = f"over {count:,} tokens"

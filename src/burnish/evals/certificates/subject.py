@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+_TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt")
 _LARGE = 100_000_000
 """Parameters from which on cycles of references are collected at once, which takes a third of a second."""
 
@@ -90,8 +91,9 @@ class LocalSubject:
         return self._tokenizer
 
     @cached_property
-    def _tokenizer(self) -> "PreTrainedTokenizerBase":
-        return load_tokenizer(tokenizer_folder(self._source))
+    def _tokenizer(self) -> "PreTrainedTokenizerBase | None":
+        folder = tokenizer_folder(self._source)
+        return load_tokenizer(folder) if any((folder / name).is_file() for name in _TOKENIZERS) else None
 
     @property
     def settings(self) -> dict[str, Any] | None:
@@ -118,7 +120,7 @@ class LocalSubject:
         return self._model
 
     def answers(self, prompts: Sequence[Sequence[int]], longest: int) -> list[list[int]]:
-        engine = TransformersEngine(self.model, self._tokenizer)
+        engine = TransformersEngine(self.model, self._tokenizer)  # pyright: ignore[reportArgumentType]
         spec = GenerationSpec(max_new_tokens=longest, temperature=0.0, batch_size=max(1, len(prompts)))
         found = engine.generate(prompts, spec, ())
         return [[*answer.ids, *([] if answer.end is None else [answer.end])] for answer in found]

@@ -17,8 +17,7 @@ from burnish.evals.certificates.subject import LocalSubject
 from burnish.evals.document.document import write
 from burnish.models.device import pick_device, use_threads
 from burnish.specs.evals.certify import CertifySpec
-from burnish.stages.evals.measuring import tick_of
-from burnish.stages.models.certifying import no_room_for_weights
+from burnish.stages.models.certifying import no_room_for_weights, tick_of
 
 
 def run(spec: CertifySpec, ctx: Context) -> Outcome:
@@ -37,8 +36,7 @@ def run(spec: CertifySpec, ctx: Context) -> Outcome:
     held_out = _held_out(spec, ctx, parent)
     ctx.check_settings()
     no_weights = no_room_for_weights(sources[1], device, dtype)
-    tick = tick_of(ctx, "")
-    found = certify(parent, child, change, held_out=held_out, effort=effort, no_weights=no_weights, tick=tick)
+    found = certify(parent, child, change, held_out=held_out, effort=effort, no_weights=no_weights, tick=tick_of(ctx))
     record = found.as_record()
     write_json(ctx.out / "certificate.json", jsonable({**record, "numbers": dict(found.numbers)}))
     write(document(found), ctx.out)

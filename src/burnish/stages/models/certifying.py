@@ -6,18 +6,19 @@ from typing import Any
 import torch
 
 from burnish.core.context import Context, Input
-from burnish.core.errors import BurnishError
-from burnish.core.events import Note
+from burnish.core.errors import BurnishError, RunError
+from burnish.core.events import Note, Progress
 from burnish.core.files import file_size
 from burnish.core.runs.certificates import certificate_failed
 from burnish.data.dataset import open_rows, split_names
-from burnish.evals.certificates.compare import Effort, certify
+from burnish.evals.certificates.compare import Effort, Tick, certify
 from burnish.evals.certificates.report import terminal_table
 from burnish.evals.certificates.rows import held_out_rows
 from burnish.evals.certificates.subject import LocalSubject
 from burnish.models.bases import Source, folder_of, whole_model
 from burnish.models.device import pick_device
 from burnish.models.load import describe
+from burnish.models.reward import is_reward_adapter
 from burnish.train.resolve import Machine
 
 _SHARE_OF_MEMORY = 0.6
@@ -26,27 +27,47 @@ _EFFORT = Effort(tokens=1024, answers=4, answer_tokens=16)
 _HELD_OUT, _LONGEST = 8, 256
 
 
-def certify_output(
-    ctx: Context, parent: Source, name: str, change: str, data: Input | None = None
-) -> dict[str, Any] | None:
-    """The certificate of the model in `ctx.out` as that change of `parent`; None if it does not fit into memory.
+def certify_output(ctx: Context, parent: Input, change: str) -> dict[str, Any] | None:
+    """The certificate of the model in `ctx.out` as that change of `parent`, on rows of its training too.
 
-    `data` are rows that the parent was trained on. Errors: RunError `run.certificate-failed` with the checks that do
-    not hold; those of loading either model.
+    None with a warning if it does not fit into memory, or has no next token to compare.
+    Errors: RunError `run.certificate-failed` with the checks that do not hold; those of loading either model.
     """
     device, dtype = pick_device("auto"), torch.float32
-    if why := _no_room(ctx.out, device, dtype, models=1):
-        ctx.emit(Note(level="warning", text=f"not certified: {why}; run `burnish certify` where there is more"))
+    why = "a reward model has no next token" if is_reward_adapter(parent.path) else ""
+    if why := why or _no_room(ctx.out, device, dtype, models=1):
+        ctx.emit(Note(level="warning", text=f"the written model is not certified: {why}"))
         return None
-    fingerprint = parent.fingerprint if isinstance(parent, Input) else ""
-    ours, theirs = LocalSubject(parent, name, fingerprint, device, dtype), LocalSubject(ctx.out, "", "", device, dtype)
-    held_out = [] if data is None or ours.tokenizer is None else _rows(ours, data)
-    no_weights = _no_room(ctx.out, device, dtype, models=2)
-    found = certify(ours, theirs, change, held_out=held_out, effort=_EFFORT, no_weights=no_weights)
-    ctx.emit(terminal_table(found))
+    ours = LocalSubject(parent, parent.ref, parent.fingerprint, device, dtype)
+    theirs = LocalSubject(ctx.out, "", "", device, dtype)
+    found = certify(
+        ours,
+        theirs,
+        change,
+        held_out=_rows(ours, parent.inputs.get("data")),
+        effort=_EFFORT,
+        no_weights=_no_room(ctx.out, device, dtype, models=2),
+        tick=tick_of(ctx),
+    )
+    record = found.as_record()
     if not found.holds:
-        raise certificate_failed("the written model", found.as_record())
-    return found.as_record()
+        ctx.emit(terminal_table(found))
+        raise certificate_failed("the written model", record)
+    applied = sum(check.verdict == "holds" for check in found.checks)
+    text = f"certified as the {found.change} of {parent.ref}: {applied} checks hold on {found.tokens:,} tokens"
+    ctx.emit(Note(text=text))
+    return record
+
+
+def tick_of(ctx: Context) -> Tick:
+    """Reports the progress of a certificate, and ends the run when a stop is requested."""
+
+    def tick(phase: str, done: int, total: int) -> None:
+        ctx.emit(Progress(phase=f"certify: {phase}", done=done, total=total, unit="rows"))
+        if ctx.stopping:
+            raise RunError("run.interrupted", "the run was stopped while it took the certificate", "run it again")
+
+    return tick
 
 
 def no_room_for_weights(child: Source, device: torch.device, dtype: torch.dtype | None) -> str:
@@ -63,9 +84,10 @@ def _no_room(folder: Any, device: torch.device, dtype: torch.dtype | None, model
     return f"{what} {file_size(needed)} of the {file_size(free)} of free memory"
 
 
-def _rows(parent: LocalSubject, data: Input) -> list[list[int]]:
+def _rows(parent: LocalSubject, data: Input | None) -> list[list[int]]:
     """Rows of the training's data that were not learned if there are some, else the first ones; none if it is gone."""
-    assert parent.tokenizer is not None
+    if data is None or parent.tokenizer is None:
+        return []
     try:
         names = split_names(data)
         split = next((name for name in ("test", "val", "validation") if name in names), names[0])

@@ -13,6 +13,7 @@ from burnish.core.errors import AskError, ModelError, RunError
 from burnish.core.events import Note, Progress, Table
 from burnish.core.files import write_json
 from burnish.core.fingerprint import BASE_RECORD, QUANTIZATION_RECORD
+from burnish.evals.certificates.change import merge_in
 from burnish.models.adapters.attach import name_of_base
 from burnish.models.bases import Source, folder_of, is_adapter, whole_model
 from burnish.models.combining.checks import LARGEST_DEVIATION, Compared, compare
@@ -27,7 +28,8 @@ from burnish.models.value_head import has_value_head
 from burnish.models.weights import ADAPTER_CONFIG, read_json
 from burnish.specs.base import short_name
 from burnish.specs.models import CombineSpec
-from burnish.stages.models.merge import measures_of, plain, tell
+from burnish.stages.models.certifying import certify_output
+from burnish.stages.models.merge import measures_of, on_base, plain, tell
 
 RECORD = "combination.json"
 
@@ -46,6 +48,7 @@ def run(spec: CombineSpec, ctx: Context) -> Outcome:
     method = METHODS[spec.method]
     settings = Settings(method, spec.density, spec.majority_sign, spec.rank or 0)
     seed, is_merged, dtype, shard = spec.seed, spec.into == "base", spec.dtype, spec.max_shard_bytes
+    certifies = spec.certify
     ctx.check_settings()
     for text in [*warnings, *_left_out(inputs)]:
         ctx.emit(Note(level="warning", text=text))
@@ -82,7 +85,10 @@ def run(spec: CombineSpec, ctx: Context) -> Outcome:
         tell(merged, ctx)
         measures |= measures_of(merged)
     write_json(ctx.out / RECORD, record)
-    return Outcome("model" if is_merged else "adapter", measures)
+    if not (is_merged and certifies):
+        return Outcome("model" if is_merged else "adapter", measures)
+    parent = on_base(Input(f"{' + '.join(inputs)} ({spec.method})", "adapter", folder), base)
+    return Outcome("model", measures, certificate=certify_output(ctx, parent, merge_in(ctx.out)))
 
 
 def _inputs(spec: CombineSpec, ctx: Context) -> dict[str, Input]:

@@ -1,6 +1,7 @@
 """merge: merge an adapter into its base, shard by shard, and write a plain model."""
 
 import math
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from burnish.core.context import Context, Input, Outcome
 from burnish.core.errors import AskError, ModelError
 from burnish.core.events import Chosen, Note, Progress
 from burnish.core.inputs.checks import check_base
+from burnish.evals.certificates.change import merge_in
 from burnish.models.bases import (
     Source,
     base_of,
@@ -19,6 +21,7 @@ from burnish.models.bases import (
 from burnish.models.merge import LOST_TO_AVOID, Merged, merge_adapter
 from burnish.models.quantization.record import Quantization, read_quantization
 from burnish.specs.models import MergeSpec
+from burnish.stages.models.certifying import certify_output
 from burnish.stages.models.deviation import Deviation, deviation
 
 _DEVIATES_TO_TELL = 0.1
@@ -34,7 +37,7 @@ def run(spec: MergeSpec, ctx: Context) -> Outcome:
     _check_base(adapter.path, source, spec.other_base, ctx)
     quantization = read_quantization(adapter.path)
     _refuse_without_quantization(adapter, spec.into, quantization)
-    base = plain(source, ctx.scratch / "base", spec.dtype)
+    base, certifies = plain(source, ctx.scratch / "base", spec.dtype), spec.certify
     ctx.check_settings()
 
     def progress(phase: str, done: int, total: int) -> None:
@@ -54,7 +57,17 @@ def run(spec: MergeSpec, ctx: Context) -> Outcome:
     measures = measures_of(merged)
     if quantization is not None:
         measures |= _deviation(deviation(adapter.path, source, quantization, ctx.out), spec.into, ctx)
-    return Outcome("model", measures)
+    if not certifies:
+        return Outcome("model", measures)
+    is_other = quantization is not None and spec.into == "original"
+    change = "merge NF4" if is_other else merge_in(ctx.out)
+    return Outcome("model", measures, certificate=certify_output(ctx, on_base(adapter, source), change))
+
+
+def on_base(adapter: Input, base: Source) -> Input:
+    """The adapter with that base, also where it names another."""
+    under = base if isinstance(base, Input) else Input(str(base), "model", base)
+    return replace(adapter, inputs={**adapter.inputs, "base": under})
 
 
 def tell(merged: Merged, ctx: Context) -> None:
