@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+import artifacts
+
 
 @pytest.fixture
 def adapter(workspace):
@@ -42,3 +44,42 @@ def test_a_model_is_no_adapter(burnish, adapter):
     found = burnish("models", "register", "builtin:pocket", "--name", "support")
     assert found.status == 2
     assert "holds adapters" in found.err
+
+
+def test_gc_shows_and_removes(burnish, workspace):
+    for number in (1, 2):
+        artifacts.write_artifact(workspace, number=number, fingerprint=str(number))
+    shown = burnish("gc")
+    assert "r/1/tune" in shown.out
+    assert "1 are in use" in shown.out
+    refused = burnish("gc", "--delete")
+    assert refused.status == 2
+    assert "--yes" in refused.err
+    assert "removed 1 of 1" in burnish("gc", "--delete", "--yes").out
+    assert "nothing to remove" in burnish("gc").out
+
+
+def test_stages_and_tags_from_the_command_line(burnish, adapter):
+    burnish("adapters", "register", "lora", "--name", "support")
+    refused = burnish("adapters", "promote", "support")
+    assert refused.status == 6
+    assert "--because" in refused.err
+    assert "support@1 is in staging" in burnish("adapters", "promote", "support", "--because", "x").out
+    assert "support@best is support@1" in burnish("adapters", "tag", "support", "best").out
+    assert "promoted from candidate to staging" in burnish("adapters", "show", "support@best").out
+    assert burnish("lineage", "support", "--svg", "x.svg").status == 0
+    assert "no tag best" in burnish("adapters", "untag", "support", "best").out
+    assert "is removed" in burnish("adapters", "remove", "support").out
+    assert burnish("adapters", "list", "support").out.count("removed") == 1
+
+
+def test_completion_knows_versions(burnish, adapter, workspace):
+    from types import SimpleNamespace
+
+    from burnish.cli import completion
+
+    burnish("adapters", "register", "lora", "--name", "support")
+    context = SimpleNamespace(find_root=lambda: SimpleNamespace(params={"workspace": str(workspace.root)}))
+    assert completion.versions(context, "sup") == ["support@1", "support@candidate", "support@latest"]
+    assert completion.entries(context, "") == ["support"]
+    assert "support@1" in completion.references(context, "support@")

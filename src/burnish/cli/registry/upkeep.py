@@ -1,9 +1,14 @@
 """The commands `reindex` and `gc`, which keep the registry and the workspace in order."""
 
+import sys
+from typing import Annotated
+
 import typer
 
 from burnish.cli.command import Command
 from burnish.cli.render import Output
+from burnish.core.errors import AskError
+from burnish.core.files import file_size
 
 
 def reindex(ctx: typer.Context) -> None:
@@ -26,5 +31,46 @@ def reindex(ctx: typer.Context) -> None:
     return None
 
 
+def gc(
+    ctx: typer.Context,
+    delete: Annotated[bool, typer.Option("--delete", help="Remove them, after a question.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --delete: do not ask.")] = False,
+) -> None:
+    """Show runs that nothing refers to, and their sizes.
+
+    Kept are versions of the registry and their evidence, the newest run of each recipe, the newest artifact of each
+    step, what is in progress, and all that those were made from.
+    """
+    from burnish.studio.registry import gc as collect
+
+    output: Output = ctx.obj
+    found = collect(workspace=output.workspace, say=output.warn)
+    if delete and found["garbage"]:
+        if not yes:
+            _confirm(len(found["garbage"]), found["bytes"])
+        found = collect(delete=True, workspace=output.workspace, say=output.warn)
+    if output.json:
+        return output.print_json(found)
+    if not found["garbage"]:
+        output.console.print(f"nothing to remove: all {found['kept']} steps are in use")
+        return None
+    rows = [(one["run"], one["kind"], one["state"], one["files"], file_size(one["bytes"])) for one in found["garbage"]]
+    output.table("", ("run", "kind", "state", "files", "size"), rows)
+    if delete:
+        freed = file_size(found["freed_bytes"])
+        output.console.print(f"removed {len(found['removed'])} of {len(rows)} steps, {freed}")
+    else:
+        size = file_size(found["bytes"])
+        output.console.print(f"{len(rows)} steps, {size}; {found['kept']} are in use. Remove them: burnish gc --delete")
+    return None
+
+
+def _confirm(count: int, size: int) -> None:
+    if not sys.stdin.isatty():
+        raise AskError("ask.missing-key", "gc --delete asks first, and there is no terminal", "add --yes")
+    typer.confirm(f"Remove {count} steps, {file_size(size)}?", abort=True)
+
+
 def register(main: typer.Typer) -> None:
     main.command(cls=Command)(reindex)
+    main.command(cls=Command)(gc)

@@ -2,8 +2,22 @@
 
 from burnish.studio.registry.ancestry import lineage
 from burnish.studio.registry.changes import demote, promote, remove, tag, untag
+from burnish.studio.registry.collection import gc
 from burnish.studio.registry.comparison import diff
 from burnish.studio.registry.upkeep import reindex
 from burnish.studio.registry.versions import listing, register, show
 
-__all__ = ["demote", "diff", "lineage", "listing", "promote", "register", "reindex", "remove", "show", "tag", "untag"]
+__all__ = [
+    "demote",
+    "diff",
+    "gc",
+    "lineage",
+    "listing",
+    "promote",
+    "register",
+    "reindex",
+    "remove",
+    "show",
+    "tag",
+    "untag",
+]

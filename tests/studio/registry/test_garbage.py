@@ -1,0 +1,100 @@
+"""`burnish gc`: what nothing refers to, and what must stay."""
+
+import os
+
+import pytest
+from filelock import FileLock
+
+import artifacts
+import burnish
+
+
+def made(workspace, number, *, recipe="r", **options):
+    return artifacts.write_artifact(workspace, number=number, recipe=recipe, fingerprint=f"{recipe}{number}", **options)
+
+
+def names(found):
+    return {one["run"] for one in found["garbage"]}
+
+
+def test_old_runs_that_nothing_uses_are_garbage(registry, workspace):
+    for number in (1, 2, 3):
+        made(workspace, number)
+    found = registry.gc()
+    assert names(found) == {"r/1/tune", "r/2/tune"}
+    assert found["bytes"] == sum(one["bytes"] for one in found["garbage"]) > 500
+    assert found["removed"] == []
+    assert (workspace.runs / "r/1/tune/out").is_dir()
+    found = registry.gc(delete=True)
+    assert set(found["removed"]) == {"r/1/tune", "r/2/tune"}
+    assert sorted(os.listdir(workspace.runs / "r")) == ["3"]
+    assert registry.gc()["garbage"] == []
+    assert workspace.claim_number("r") == 4
+    assert [row["run"] for row in burnish.runs()] == ["r/3/tune"]
+
+
+def test_the_registry_its_evidence_and_what_they_were_made_from_stay(registry, workspace):
+    data = made(workspace, 1, recipe="d", kind="dataset", step="data")
+    inputs = {"data": data.artifact().as_input("d.data@1")}
+    made(workspace, 1, inputs=inputs)
+    artifacts.evaluation(workspace, number=1, of="r1")
+    artifacts.evaluation(workspace, number=2, of="somebody")
+    for number in (2, 3):
+        made(workspace, number)
+        made(workspace, number, recipe="d", kind="dataset", step="data")
+    registry.register("r.tune@1", name="support")
+    assert names(registry.gc()) == {"r/2/tune", "d/2/data"}
+    registry.remove("support@1")
+    assert names(registry.gc()) == {"r/1/tune", "r/2/tune", "d/1/data", "d/2/data", "e/1/evaluate"}
+
+
+def test_what_latest_names_stays_though_newer_runs_failed(registry, workspace):
+    made(workspace, 1)
+    run = workspace.run("r", 2, "tune")
+    named = {"recipe": "r", "number": 2, "step": "tune", "stage": "x", "fingerprint": "x"}
+    run.create({**named, "spec": {}, "inputs": {}})
+    run.transition("failed")
+    workspace.record_plan("r", 2, {"recipe": "r", "steps": [{"step": "tune", "folder": run.name}]})
+    assert names(registry.gc()) == set()
+    made(workspace, 3)
+    assert names(registry.gc()) == {"r/1/tune", "r/2/tune"}
+
+
+def test_a_step_that_a_newer_run_reused_stays(registry, workspace):
+    made(workspace, 1)
+    workspace.claim_number("r")
+    workspace.record_plan("r", 2, {"recipe": "r", "steps": [{"step": "tune", "folder": "r/1/tune"}]})
+    assert names(registry.gc()) == set()
+
+
+@pytest.mark.parametrize("lock", ["plan.lock", "tune/run.lock"])
+def test_what_is_in_progress_stays(registry, workspace, lock):
+    made(workspace, 1)
+    made(workspace, 2)
+    with FileLock(workspace.runs / "r/1" / lock):
+        assert names(registry.gc()) == set()
+    assert names(registry.gc()) == {"r/1/tune"}
+
+
+@pytest.mark.parametrize(
+    "path", ["registry/support/history.jsonl", "runs/r/2/tune/artifact.json", "runs/r/1/plan.json"]
+)
+def test_nothing_is_removed_while_records_are_damaged(registry, workspace, path):
+    for number in (1, 2):
+        made(workspace, number)
+    registry.register("r.tune@2", name="support")
+    (workspace.root / path).write_text("?")
+    said = []
+    registry.gc(say=said.append)
+    assert path.rpartition("/")[2] in said[0]
+    with pytest.raises(burnish.BurnishError, match="nothing is removed"):
+        registry.gc(delete=True)
+    assert (workspace.runs / "r/1/tune/out").is_dir()
+
+
+def test_what_a_killed_gc_left_is_removed_by_the_next(registry, workspace):
+    made(workspace, 1)
+    made(workspace, 2)
+    (workspace.runs / "r/1/tune").rename(workspace.runs / "r/1/.tune.removed")
+    assert registry.gc(delete=True)["removed"] == ["r/1/.tune.removed"]
+    assert not (workspace.runs / "r/1").exists()
