@@ -17,10 +17,10 @@ from burnish.models.adapters.targets import (
     _kind,
     _multiplies,
     _names,
-    _shortest,
     ends_with,
     plan_targets,
     share,
+    shortest,
     stacked_experts,
 )
 from burnish.models.quiet import quiet_transformers
@@ -192,7 +192,7 @@ def test_a_share_is_rounded_to_a_tenth_of_a_percent(part, whole, text):
     ],
 )
 def test_names_are_as_short_as_they_are_exact(wanted, others, names):
-    found = _shortest(wanted, others)
+    found = shortest(wanted, others)
     assert found == names
     assert all(any(ends_with(path, name) for name in found) for path in wanted)
 
