@@ -28,6 +28,16 @@ def test_a_reply_is_the_text_of_the_first_choice(server):
     ]
 
 
+def test_a_reply_may_be_a_list_of_parts_and_a_refusal_is_told_apart(server):
+    parts = [{"type": "thinking", "thinking": []}, {"type": "text", "text": "Sco"}, {"type": "text", "text": "re: 1"}]
+    server.answer = lambda request: {"content": parts}
+    (reply,) = endpoint(server).reply_to([HELLO])
+    assert (reply.text, reply.refusal) == ("Score: 1", "")
+    server.answer = lambda request: {"content": None, "refusal": "I will not."}
+    (reply,) = endpoint(server).reply_to([HELLO])
+    assert (reply.text, reply.refusal) == ("", "I will not.")
+
+
 def test_replies_have_the_order_of_the_requests_and_equal_requests_are_sent_once(server):
     server.answer = lambda request: request["messages"][0]["content"]
     asked = [[{"role": "user", "content": str(number % 10)}] for number in range(30)]

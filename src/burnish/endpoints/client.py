@@ -313,7 +313,7 @@ def _reply_in(body: Mapping[str, Any]) -> Reply | None:
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
         return None
-    content = message.get("content")
+    content = _text_of(message.get("content"))
     if content is not None and not isinstance(content, str):
         return None
     refusal = message.get("refusal")
@@ -324,6 +324,14 @@ def _reply_in(body: Mapping[str, Any]) -> Reply | None:
         usage=usage_in(body),
         tool_calls=[call for call in message.get("tool_calls") or () if isinstance(call, dict)],
     )
+
+
+def _text_of(content: Any) -> Any:
+    """The text of a list of parts, as some endpoints write it; parts of other types, such as reasoning, do not count."""
+    if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
+        return content
+    texts = [part.get("text") for part in content if part.get("type") == "text"]
+    return "".join(texts) if all(isinstance(text, str) for text in texts) else content
 
 
 def usage_in(body: Mapping[str, Any]) -> Usage | None:
