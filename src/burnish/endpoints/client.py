@@ -327,7 +327,7 @@ def _reply_in(body: Mapping[str, Any]) -> Reply | None:
 
 
 def _text_of(content: Any) -> Any:
-    """The text of a list of parts, as some endpoints write it; parts of other types, such as reasoning, do not count."""
+    """The text of a list of parts, as some endpoints write it; parts of other types (reasoning) do not count."""
     if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
         return content
     texts = [part.get("text") for part in content if part.get("type") == "text"]
