@@ -3,7 +3,7 @@
 import typer
 
 from burnish.cli.command import Commands
-from burnish.cli.registry import ancestry, changes, merging, upkeep, versions
+from burnish.cli.registry import ancestry, changes, merging, transfer, upkeep, versions
 
 
 def _group(kind: str) -> typer.Typer:
@@ -15,6 +15,7 @@ def _group(kind: str) -> typer.Typer:
     )
     versions.add(app, kind)
     changes.add(app, kind)
+    transfer.add(app, kind)
     if kind == "adapter":
         merging.add(app)
     return app

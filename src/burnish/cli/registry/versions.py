@@ -139,6 +139,10 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     made = found.get("made_by")
     if made:
         yield "made by", f"{made['recipe']}/{made['number']}/{made['step']}, stage {made['stage']}"
+    there = found.get("imported")
+    if there:
+        seen = "; ".join(f"{one['kind']} {one['state']}: {one['found']}" for one in there["evidence"] or ())
+        yield "imported", f"from {there['name']}@{there['version']}, in {there['stage']} there{_reason(seen)}"
     yield "artifact", found["path"] or found["artifact"]["ref"]
     if found["damage"]:
         yield "damaged", found["damage"]
