@@ -283,6 +283,7 @@ def test_repeats_are_asked_again_and_their_agreement_is_measured(judge, server, 
     assert entry["level"] == "ordinal"
     assert 0.9 < entry["repeats"]["judge"]["value"] < 1
     assert found.scores["quality"][0] == pytest.approx(0.25 / 3)
+    assert found.warnings == []
     assert judge(answers(10), "other", combine="majority", **settings).scores["quality"][0] == 0
     assert len(server.seen) == 30
 
@@ -294,6 +295,7 @@ def test_without_a_seed_repeats_are_still_sent_each(judge, says, answers, server
     assert "seed" not in server.seen[0]
     assert any("repeats at temperature 0 differ only" in text for text in found.warnings)
     assert found.metrics["agreement"]["quality"]["repeats"]["judge"]["value"] is None  # all verdicts are the same
+    assert any("judge gave all repeats the same reply: it may ignore temperature" in text for text in found.warnings)
 
 
 def test_judges_of_a_panel_are_combined_and_compared(judge, server, answers):

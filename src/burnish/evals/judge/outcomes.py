@@ -144,6 +144,16 @@ def scores_of(
     return found
 
 
+def repeats_are_equal(judge: Judge) -> bool:
+    """Whether all repeats of every question got the same reply: then their agreement says nothing."""
+    texts: dict[tuple[int, str], list[str]] = {}
+    for one in judge.judgements:
+        if one.reply is not None:
+            texts.setdefault((one.question.case, one.question.order), []).append(one.reply.text)
+    repeated = [replies for replies in texts.values() if len(replies) > 1]
+    return bool(repeated) and all(len(set(replies)) == 1 for replies in repeated)
+
+
 def reasons_of(judges: Sequence[Judge], unasked: Mapping[int, Unasked]) -> dict[int, str]:
     """Why a case lacks verdicts: the first reason of each kind."""
     found: dict[int, dict[str, str]] = {}

@@ -56,7 +56,7 @@ def document_of(title: str, found: Mapping[str, Any], form: Form, sample: Sample
         blocks.append(Text(text, "warning"))
     for heading, columns, rows in tables(title, found):
         blocks.append(Table("Scores" if heading == title else heading, columns, rows))
-    blocks += [Heading("Criteria"), Text(form.listed)]
+    blocks += [Heading("Criteria"), Text(form.listed), Heading("Request"), Text(form.template)]
     lowest = _lowest(sample)
     if lowest:
         blocks.append(Table("Lowest scores", ["score", "prompt", "answer", "source"], lowest))
@@ -105,7 +105,7 @@ def _cost_table(cost: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
         [
             judge,
             *(f"{one[name]:,}" for name in ("requests", "cached", "retries", "prompt_tokens", "reply_tokens")),
-            f"{one['cost']:.4g}",
+            f"{one['cost']:.4g}" if one["cost"] else "–",
         ]
         for judge, one in cost["by_judge"].items()
     ]

@@ -164,7 +164,7 @@ def _with_people(
     if scale.points is not None:
         points = [float(one) if codes is None else codes[one] for one in scale.points]  # pyright: ignore
         found["kappa"] = kappa(pairs, points, confidence, seed, weighted=False).to_json()
-        if scale.measured != "nominal":
+        if scale.measured != "nominal" and len(points) > 2:
             found["weighted_kappa"] = kappa(pairs, points, confidence, seed, weighted=True).to_json()
     return found
 

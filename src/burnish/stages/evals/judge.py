@@ -17,7 +17,7 @@ from burnish.evals.document.document import write
 from burnish.evals.judge.answers import Case, read_answers
 from burnish.evals.judge.criteria import Verdict
 from burnish.evals.judge.joining import with_others, with_references
-from burnish.evals.judge.outcomes import PAIR_SCALE, WIN, Ratings, ratings_of, reasons_of, scores_of
+from burnish.evals.judge.outcomes import PAIR_SCALE, WIN, Ratings, ratings_of, reasons_of, repeats_are_equal, scores_of
 from burnish.evals.judge.panel import Judge, Judgement, ask, build_panel, choose_formats
 from burnish.evals.judge.report import document_of, flat, tables
 from burnish.evals.judge.requests import Form, Question, Unasked, form_of
@@ -164,6 +164,7 @@ def _report(plan: _Plan, ctx: Context) -> dict[str, Any]:
     for entry in found["scores"].values():
         entry["model"]["missing_share"] = entry["model"]["unscored"] / len(items)
     found["missing"], found["cost"] = missing_of(plan.judges, plan.unasked), cost_of(plan.judges)
+    found["asked"] = _asked(plan)
     found["agreement"] = agreement_of(ratings, plan.humans, plan.combine, plan.confidence, plan.seed)
     if ratings[0].criterion.name == WIN:
         values = [score.value for item in items if isinstance(score := item.scores[WIN], Score)]
@@ -178,6 +179,13 @@ def _report(plan: _Plan, ctx: Context) -> dict[str, Any]:
     for title, columns, rows in tables(plan.title, found):
         ctx.emit(Table(title=title, columns=columns, rows=rows))
     return measures(found) | flat(found)
+
+
+def _asked(plan: _Plan) -> dict[str, Any]:
+    """What was asked of whom."""
+    form = plan.form
+    judges = {one.name: {"endpoint": one.endpoint.name, "response_format": one.format} for one in plan.judges}
+    return {"judges": judges, "system": form.system, "template": form.template, "schema": form.schema}
 
 
 def _items(plan: _Plan, ratings: Sequence[Ratings]) -> list[Item]:
@@ -230,6 +238,9 @@ def _warn(plan: _Plan, ctx: Context, found: Mapping[str, Any]) -> None:
                 f"{judge.name}: {spending.uncounted:,} requests have no count of tokens and count at the most they can"
             )
             ctx.emit(Note(text=f"{text} cost"))
+        if repeats_are_equal(judge):
+            text = f"{judge.name} gave all repeats the same reply: it may ignore temperature or seed, and the agreement"
+            ctx.emit(Note(level="warning", text=f"{text} of repeats says nothing"))
         if spending.exceeds_its_bound:
             text = f"{judge.name} counts more tokens than a request and max_tokens allow: a limit may be exceeded"
             ctx.emit(Note(level="warning", text=text))
