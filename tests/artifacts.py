@@ -73,10 +73,18 @@ def evaluation(workspace, verdict="better", *, number=1, step="evaluate", of="f"
     return write_artifact(workspace, step, number=number, fingerprint=f"e{number}{step}", stage="evaluate", **options)
 
 
-def comparison(workspace, *, gate=None, verdict="not worse", number=1, of="f"):
+def comparison(workspace, *, gate=None, verdict="not worse", number=1, of="f", inputs=None):
     """A comparison of several candidates, perhaps with a gate."""
     one = {"score": "accuracy", "baseline": "base", "candidate": "tuned", "verdict": verdict}
-    found = {"candidates": {"tuned": {"ref": "r.tune@1", "fingerprint": of, "kind": "adapter"}}, "comparisons": [one]}
+    candidates = {"base": {"ref": "b", "fingerprint": "base model", "kind": "model"}}
+    candidates["tuned"] = {"ref": "r.tune@1", "fingerprint": of, "kind": "adapter"}
+    found = {"baseline": "base", "candidates": candidates, "comparisons": [one]}
     found["gate"] = None if gate is None else {"passed": gate, "rules": [{"rule": "accuracy >= 0.5", "passed": gate}]}
-    options = {"kind": "comparison", "files": {"comparison.json": found}, "recipe": "c", "stage": "compare"}
+    options = {
+        "kind": "comparison",
+        "files": {"comparison.json": found},
+        "recipe": "c",
+        "stage": "compare",
+        "inputs": inputs,
+    }
     return write_artifact(workspace, "compare", number=number, fingerprint=f"c{number}", **options)

@@ -6,6 +6,7 @@ import pytest
 
 import artifacts
 import burnish
+from burnish.core.context import Input
 
 STAGES = ("retired", "candidate", "staging", "production")
 
@@ -102,6 +103,32 @@ def test_a_baseline_and_another_model_get_no_evidence(registry, workspace):
     artifacts.write_artifact(workspace, fingerprint="baseline")
     artifacts.evaluation(workspace, of="somebody")
     artifacts.comparison(workspace, of="somebody")
+    registry.register("r.tune@1", name="support")
+    assert registry.show("support")["evidence"] == []
+
+
+def test_a_verdict_on_the_answers_of_an_artifact_is_one_on_it(registry, workspace):
+    artifacts.write_artifact(workspace)
+    answers = artifacts.evaluation(workspace).artifact().as_input("e.evaluate@1")
+    other = Input("e.other@1", "evaluation", workspace.root / "z", "o", {"model": Input("x", "model", workspace.root)})
+    options = {"kind": "evaluation", "files": {"metrics.json": "{}"}, "measures": {"quality": 0.9}, "recipe": "j"}
+    artifacts.write_artifact(workspace, "judge", inputs={"answers": answers, "against": other}, **options)
+    artifacts.write_artifact(workspace, "judge", number=2, inputs={"answers": other, "against": answers}, **options)
+    inputs = {"candidates.tuned.ref": answers, "candidates.base.ref": other}
+    artifacts.comparison(workspace, of="the evaluation", inputs=inputs)
+    registry.register("r.tune@1", name="support")
+    found = {(one["kind"], one["run"]) for one in registry.show("support")["evidence"]}
+    assert found == {
+        ("score", "j/1/judge"),
+        ("score", "e/1/evaluate"),
+        ("verdict", "e/1/evaluate"),
+        ("verdict", "c/1/compare"),
+    }
+
+
+def test_the_baseline_of_a_gate_that_passed_has_no_verdict(registry, workspace):
+    artifacts.write_artifact(workspace, fingerprint="base model")
+    artifacts.comparison(workspace, gate=True)
     registry.register("r.tune@1", name="support")
     assert registry.show("support")["evidence"] == []
 

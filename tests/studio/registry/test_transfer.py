@@ -14,6 +14,7 @@ from burnish.core.context import Input
 from burnish.core.fingerprint import of_value
 from burnish.core.inputs.references import built_ins, resolve
 from burnish.core.runs.workspace import Workspace
+from burnish.studio.findings import check_workspace
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", "")
 
@@ -59,7 +60,7 @@ def test_what_is_exported_is_imported(registry, support, there, tmp_path, suffix
     assert not value.inputs["data"].path.exists()
     assert registry.import_(path, workspace=there.root)["new"] is False
     assert registry.import_(path, name="again", workspace=there.root)["ref"] == "again@1"
-    assert [f for f in burnish.doctor(workspace=there.root) if f.level == "problem"] == []
+    assert [f for f in check_workspace(there, deep=True) if f.level == "problem"] == []
     assert not any(".partial" in name for name in os.listdir(tmp_path))
 
 

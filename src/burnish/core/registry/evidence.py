@@ -20,8 +20,10 @@ from burnish.core.runs.workspace import Workspace
 
 State = Literal["passed", "failed", "undecided"]
 _GOOD = ("better", "not worse")
-_BASELINES = ("compare_with", "baseline", "base")
+_BASELINES = ("compare_with", "against", "references", "data")
 """Inputs of an evaluation that it does not judge."""
+_ANSWERS = ("evaluation", "generations")
+"""Kinds of artifacts that hold the answers of a model."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def _certificate(found: Mapping[str, Any], run: Run) -> Evidence:
 
 def _of_evaluation(artifact: Artifact, run: Run, fingerprint: str) -> Iterator[Evidence]:
     """Scores, and the verdict of one that compares."""
-    if not any(_is_judged(name, value, fingerprint) for name, value in artifact.inputs.items()):
+    if not _is_judged(artifact.inputs, fingerprint):
         return
     measures = artifact.measures
     verdicts = {name.removesuffix("_verdict"): str(value) for name, value in measures.items() if _is_verdict(name)}
@@ -136,7 +138,8 @@ def _of_evaluation(artifact: Artifact, run: Run, fingerprint: str) -> Iterator[E
 def _of_comparison(artifact: Artifact, run: Run, fingerprint: str) -> Iterator[Evidence]:
     try:
         found = cast(dict[str, Any], read_json(artifact.path / "comparison.json"))
-        names = [name for name, one in found["candidates"].items() if one["fingerprint"] == fingerprint]
+        judged = {one["candidate"] for one in found["comparisons"]}
+        names = [name for name in found["candidates"] if name in judged and _is_of(name, found, artifact, fingerprint)]
         if not names:
             return
         gate = found.get("gate")
@@ -162,13 +165,20 @@ def _of_comparison(artifact: Artifact, run: Run, fingerprint: str) -> Iterator[E
 _READERS = {"certificate": _of_certificate, "evaluation": _of_evaluation, "comparison": _of_comparison}
 
 
-def _is_judged(name: str, value: Input, fingerprint: str) -> bool:
-    """Whether an input of an evaluation is the artifact, or answers that it gave."""
-    if name.partition(".")[0] in _BASELINES:
-        return False
-    if value.fingerprint == fingerprint:
-        return True
-    return value.kind == "generations" and any(child.fingerprint == fingerprint for child in value.inputs.values())
+def _is_judged(inputs: Mapping[str, Input], fingerprint: str) -> bool:
+    """Whether the artifact is among the inputs of an evaluation that it judges, or gave the answers that it does."""
+    return any(
+        value.fingerprint == fingerprint or (value.kind in _ANSWERS and _is_judged(value.inputs, fingerprint))
+        for name, value in inputs.items()
+        if name.partition(".")[0] not in _BASELINES
+    )
+
+
+def _is_of(name: str, found: Mapping[str, Any], artifact: Artifact, fingerprint: str) -> bool:
+    """Whether a candidate of a comparison is the artifact, or an evaluation of it."""
+    value = artifact.inputs.get(f"candidates.{name}.ref")
+    is_named = found["candidates"][name]["fingerprint"] == fingerprint
+    return is_named or (value is not None and _is_judged({name: value}, fingerprint))
 
 
 def _is_verdict(name: str) -> bool:
