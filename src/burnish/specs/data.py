@@ -59,8 +59,8 @@ class PocketSpec(Spec):
     """Seeded conversations in the domain of the built-in model: dates, orders, tools, shell commands."""
 
     kind: Literal["pocket"] = "pocket"
-    skill: Literal["base", "move_order"] = "base"
-    """`base`: what the built-in model was trained on; `move_order`: a tool call that it has not seen."""
+    skill: Literal["base", "move_order", "move_customer"] = "base"
+    """`base`: what the built-in model was trained on; the others: calls of tools that it has not seen."""
     rows: int = Field(default=1000, ge=1)
     """Number of conversations."""
     seed: int = 0

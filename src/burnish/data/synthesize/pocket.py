@@ -4,7 +4,7 @@
 commands, calls a few tools. `move_order` is what it has never seen: turning a customer's request into a call of the
 tool `move_order`. The base answers the very same requests with a polite sentence, and its other tools use the same
 argument names; so every piece of the new skill is known and only the skill is new. That is what lets a small adapter
-learn it within seconds, as on a real model.
+learn it within seconds, as on a real model. `move_customer` is a second such skill, to combine two adapters.
 """
 
 import json
@@ -24,7 +24,7 @@ from burnish.data.synthesize.vocabulary import (
 )
 
 Message = dict[str, Any]
-Skill = Literal["base", "move_order"]
+Skill = Literal["base", "move_order", "move_customer"]
 
 
 class Conversation(NamedTuple):
@@ -37,7 +37,7 @@ class Conversation(NamedTuple):
 def conversations(skill: Skill, rows: int, seed: int) -> Iterator[Conversation]:
     """Give `rows` conversations, a pure function of the arguments; a longer run begins with the shorter one's rows."""
     random = Random(seed)
-    make = {"base": _any_base_skill, "move_order": _move_order}[skill]
+    make = {"base": _any_base_skill, "move_order": _move_order, "move_customer": _move_customer}[skill]
     for _ in range(rows):
         yield make(random)
 
@@ -200,6 +200,19 @@ def _move_order(random: Random) -> Conversation:
     name, order, date = _name(random), _order(random), _date(random)
     question = _request(random, name, order, date.in_any_form(random))
     return _called("move_order", question, "move_order", customer=name, order=order, date=date.iso)
+
+
+def _move_customer(random: Random) -> Conversation:
+    name, city = _name(random), random.choice(CITIES)
+    question = random.choice(
+        (
+            f"{name} moves to {city}.",
+            f"Please move {name} to {city}.",
+            f"Hi, this is {name}. I live in {city} now.",
+            f"The new city of {name} is {city}.",
+        )
+    )
+    return _called("move_customer", question, "move_customer", customer=name, city=city)
 
 
 _BASE_SKILLS: tuple[tuple[Callable[[Random], Conversation], int], ...] = (
