@@ -21,6 +21,7 @@ def digest(skill: str) -> str:
     [
         ("base", "5fc670fce537e79878c36efc7d418d5adb4d54738591d5dc72bf6409932d301e"),
         ("move_order", "4f493eb627add30187d4362397c383121571155668bfde4c5b4ef6525bca6a79"),
+        ("move_customer", "824566bd984e03961f5f809da51f740164d19b411838fde4c03b1879d2e7ee75"),
     ],
 )
 def test_the_first_hundred_rows_never_change(skill, expected):
@@ -43,8 +44,18 @@ def test_every_base_skill_comes_in_about_its_share():
         assert tags[tag] / 10_000 == pytest.approx(share / 100, abs=0.015)
 
 
-def test_the_base_never_sees_the_new_tool():
-    assert all("move_order" not in json.dumps(row.messages) for row in conversations("base", 20_000, seed=1))
+@pytest.mark.parametrize("tool", ["move_order", "move_customer"])
+def test_the_base_never_sees_the_new_tool(tool):
+    assert all(tool not in json.dumps(row.messages) for row in conversations("base", 20_000, seed=1))
+
+
+def test_the_called_customer_and_city_are_those_of_the_request():
+    for row in conversations("move_customer", 300, seed=6):
+        call = row.messages[1]["tool_calls"][0]["function"]
+        assert (row.tag, call["name"]) == ("move_customer", "move_customer")
+        arguments = json.loads(call["arguments"])
+        assert arguments.keys() == {"customer", "city"}
+        assert all(value in row.messages[0]["content"] for value in arguments.values())
 
 
 def test_the_arguments_of_the_new_tool_are_known_to_the_base():

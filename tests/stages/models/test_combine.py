@@ -56,6 +56,9 @@ def test_a_linear_merge_is_the_weighted_sum_of_the_changes(tmp_path, parts, meth
         torch.testing.assert_close(result[name] - weight, expected, atol=2e-7, rtol=1e-5)
     record = json.loads((out / "combination.json").read_text())
     assert record["check"]["holds"]
+    assert outcome.certificate["change"] == f"combine {method}"
+    assert outcome.certificate["parent"]["ref"] == "0.7·one + -1.5·other"
+    assert outcome.certificate["holds"]
     assert record["check"]["largest"] < 1e-6
     assert [each["layers"] for each in record["adapters"]] == [4, 4]
     texts = [event.text for event in events if isinstance(event, Note)]

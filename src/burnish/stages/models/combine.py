@@ -12,7 +12,8 @@ from burnish.core.context import Context, Input, Outcome
 from burnish.core.errors import AskError, ModelError, RunError
 from burnish.core.events import Note, Progress, Table
 from burnish.core.files import write_json
-from burnish.core.fingerprint import BASE_RECORD, QUANTIZATION_RECORD
+from burnish.core.fingerprint import BASE_RECORD, QUANTIZATION_RECORD, of_value
+from burnish.core.version import VERSION
 from burnish.evals.certificates.change import merge_in
 from burnish.models.adapters.attach import name_of_base
 from burnish.models.bases import Source, folder_of, is_adapter, whole_model
@@ -85,8 +86,10 @@ def run(spec: CombineSpec, ctx: Context) -> Outcome:
         tell(merged, ctx)
         measures |= measures_of(merged)
     write_json(ctx.out / RECORD, record)
-    if not (is_merged and certifies):
-        return Outcome("model" if is_merged else "adapter", measures)
+    if not is_merged:
+        return Outcome("adapter", measures, certificate=_certificate(record, inputs))
+    if not certifies:
+        return Outcome("model", measures)
     parent = on_base(Input(f"{' + '.join(inputs)} ({spec.method})", "adapter", folder), base)
     return Outcome("model", measures, certificate=certify_output(ctx, parent, merge_in(ctx.out)))
 
@@ -175,6 +178,35 @@ def _record(
             name: {"norm": each.norm, "deviation": each.deviation, "kept": each.kept, "cosine": each.cosine}
             for name, each in compared.layers.items()
         },
+    }
+
+
+def _certificate(record: Mapping[str, Any], inputs: Mapping[str, Input]) -> dict[str, Any] | None:
+    """That the adapter is the weighted sum of the others; None for a method that gives something else."""
+    check = record["check"]
+    if check is None:
+        return None
+    weights = [(each["weight"], name) for each, name in zip(record["adapters"], inputs, strict=True)]
+    found = f"{check['largest']:.1e} in '{check['layer']}', the largest of {len(record['layers'])} layers"
+    return {
+        "change": f"combine {record['method']}",
+        "parent": {
+            "ref": " + ".join(f"{weight:g}·{name}" for weight, name in weights),
+            "fingerprint": of_value([[weight, inputs[name].fingerprint] for weight, name in weights]),
+        },
+        "child": {"ref": "", "fingerprint": ""},
+        "holds": check["holds"],
+        "checks": [
+            {
+                "name": "weighted sum",
+                "verdict": "holds" if check["holds"] else "does not hold",
+                "found": found,
+                "limit": f"{check['limit']:.0e}",
+            }
+        ],
+        "rows": 0,
+        "tokens": 0,
+        "burnish": VERSION,
     }
 
 
