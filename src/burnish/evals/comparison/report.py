@@ -31,7 +31,7 @@ def document(results: Results) -> Document:
     blocks += [Heading("Scores"), _table("", score_table(results))]
     if results.found:
         blocks += [Heading("Differences"), _table("", comparison_table(results), levels=_LEVELS)]
-        blocks.append(_figure(results))
+        blocks += _figure(results)
         blocks += [Text(text) for text in _EXPLANATION]
     blocks += _left_out(results)
     blocks += _worse_rows(results)
@@ -118,12 +118,12 @@ def _table(title: str, lines: Lines, levels: dict[str, str] | None = None) -> Ta
     return Table(title, lines[0], rows)
 
 
-def _figure(results: Results) -> Figure:
+def _figure(results: Results) -> list[Block]:
     shown = [(f"{claim.score}: {claim.candidate}", found) for claim, found in results.found.items()]
     shown = [(name, found) for name, found in shown if found.interval is not None and found.margin is None]
     words = "; ".join(f"{name} {difference(found)}, {found.verdict}" for name, found in shown)
-    height = 1.0 + 0.34 * max(1, len(shown))
-    return Figure("Differences with intervals", partial(_draw, shown), words or "no difference has an interval", height)
+    height = 1.0 + 0.34 * len(shown)
+    return [Figure("Differences with intervals", partial(_draw, shown), words, height)] if shown else []
 
 
 def _draw(shown: Sequence[tuple[str, Comparison]], axes: "Axes", style: Style) -> None:

@@ -1,6 +1,6 @@
 """The results of all candidates on the same rows, and the rows on which each score counts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -72,18 +72,28 @@ class Column:
 
 @dataclass(frozen=True)
 class Rows:
-    """Identity of the rows: `ids`, the places they come from, their tags, and their clusters (names, or None)."""
+    """Identity of the rows: `ids`, the places they come from, their tags, and their clusters (names, or None).
+
+    `references` are those that evaluations must share; None where the id is that of the content.
+    """
 
     ids: Sequence[str]
     sources: Sequence[str]
     tags: Sequence[str | None]
     clusters: Sequence[str | None]
+    references: Sequence[str | None]
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def first(self, count: int) -> "Rows":
-        return Rows(self.ids[:count], self.sources[:count], self.tags[:count], self.clusters[:count])
+        return self.at(range(count))
+
+    def at(self, places: Iterable[int]) -> "Rows":
+        """The rows at these places, in that order."""
+        chosen = list(places)
+        parts = (self.ids, self.sources, self.tags, self.clusters, self.references)
+        return Rows(*([part[place] for place in chosen] for part in parts))  # pyright: ignore[reportArgumentType]
 
 
 def columns_of(candidates: Sequence[Candidate], labels: Labels | None) -> list[Column]:

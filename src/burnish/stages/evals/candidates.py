@@ -136,10 +136,10 @@ class Evaluated:
     ref: str
     lines: Sequence[ReadItem]
 
-    def items(self, rows: Rows) -> list[Item | None]:
-        """Its item for each row; None where it has none. Equal ids are matched in order.
+    def items(self, rows: Rows, ctx: Context) -> list[Item | None]:
+        """Its item for each row; None where it has none. Equal ids are matched in order, other rows are reported.
 
-        Errors: DataError `data.other-rows` if no row is the same.
+        Errors: DataError `data.other-rows` if no row is the same, or one has another reference.
         """
         waiting: dict[str, list[Item]] = {}
         for line in self.lines:
@@ -151,7 +151,21 @@ class Evaluated:
                 f"{self.name} ({self.ref}) has none of the {len(rows):,} rows that are compared",
                 "evaluate it on the same data and split, or compare the models themselves",
             )
+        for row, reference, item in zip(rows.ids, rows.references, found, strict=True):
+            if item is not None and _differ(reference, item.reference):
+                raise DataError(
+                    "data.other-rows",
+                    f"row {row} of {self.name} ({self.ref}) has another reference than in the other candidates",
+                    "evaluate the candidates on the same data",
+                )
+        if left := sum(map(len, waiting.values())):
+            text = f"{left} rows of {self.name} ({self.ref}) are not among those that are compared"
+            ctx.emit(Note(level="warning", text=text))
         return found
+
+
+def _differ(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and one.strip() != other.strip()
 
 
 def endpoint_of(spec: EndpointSpec, name: str, generation: GenerationSpec, ctx: Context) -> Endpoint:

@@ -70,6 +70,8 @@ class _Plan:
     """The work to do, with every setting read and every name checked."""
 
     sources: Mapping[str, Source]
+    read: Mapping[str, Sequence[Item | None]]
+    """The items of evaluations."""
     identities: Mapping[str, tuple[str, str, str]]
     """Reference, kind and fingerprint by candidate."""
     baseline: str
@@ -105,6 +107,7 @@ def _plan(spec: CompareSpec, ctx: Context) -> _Plan:
     claims = claims_of(applying, baseline, spec.margins, [rule.spec for rule in rules])
     return _Plan(
         sources=sources,
+        read={name: each.items(rows, ctx) for name, each in sources.items() if isinstance(each, Evaluated)},
         identities=identities,
         baseline=baseline,
         data=data,
@@ -163,7 +166,8 @@ def _rows(spec: CompareSpec, sources: Mapping[str, Source], data: Sequence[Row] 
     if data is not None:
         clusters = [None if column is None else column_of(row, column) for row in data]
         named = [None if cluster is None else str(cluster) for cluster in clusters]
-        return Rows([row["id"] for row in data], [row["source"] for row in data], [r.get("tag") for r in data], named)
+        parts = [row["id"] for row in data], [row["source"] for row in data], [row.get("tag") for row in data]
+        return Rows(*parts, named, [None] * len(data))
     if column is not None:
         what = "cluster names a column of the data, and there is no data"
         raise AskError("ask.wrong-value", what, "add data: …; without it the clusters of the evaluations count")
@@ -175,6 +179,7 @@ def _rows(spec: CompareSpec, sources: Mapping[str, Source], data: Sequence[Row] 
         [line.source for line in lines],
         [line.tag for line in lines],
         [line.cluster for line in lines],
+        [line.item.reference for line in lines],
     )
 
 
@@ -187,9 +192,8 @@ def _in_random_order(
     labels = labels_of(rows.clusters)
     units = np.arange(len(rows)) if labels is None else labels
     place = np.random.default_rng(seed).permutation(int(units.max()) + 1)[units]
-    order = np.argsort(place, kind="stable")
-    parts = [[values[index] for index in order] for values in (rows.ids, rows.sources, rows.tags, rows.clusters)]
-    return None if data is None else [data[index] for index in order], Rows(*parts)  # pyright: ignore
+    order = np.argsort(place, kind="stable").tolist()
+    return None if data is None else [data[index] for index in order], rows.at(order)
 
 
 def _scores(sources: Mapping[str, Source]) -> dict[str, list[str]]:
@@ -228,7 +232,10 @@ def _results(plan: _Plan, ctx: Context) -> Results:
     for number, end in enumerate(ends[: plan.stop_after], 1):
         start = len(next(iter(items.values())))
         for name, source in plan.sources.items():
-            items[name] += _items(source, plan, start, end, ctx)
+            if isinstance(source, Evaluated):
+                items[name] += plan.read[name][start:end]
+            elif plan.data is not None:
+                items[name] += source.items(plan.data[start:end], ctx)
         if plan.looks > 1:
             looks.fractions.append(end / len(plan.rows))
         results = _compared(plan, items, end, looks)
@@ -241,13 +248,6 @@ def _results(plan: _Plan, ctx: Context) -> Results:
     note_damage(plan.kept, ctx)
     assert results is not None
     return results
-
-
-def _items(source: Source, plan: _Plan, start: int, end: int, ctx: Context) -> Sequence[Item | None]:
-    if isinstance(source, Evaluated):
-        return source.items(plan.rows)[start:end]
-    assert plan.data is not None
-    return source.items(plan.data[start:end], ctx)
 
 
 def _compared(plan: _Plan, items: Mapping[str, Sequence[Item | None]], end: int, looks: Looks) -> Results:

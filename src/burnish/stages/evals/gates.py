@@ -11,7 +11,7 @@ from burnish.data.dataset import open_rows
 from burnish.evals.comparison import regressions
 from burnish.evals.comparison.gate import Rule
 from burnish.evals.comparison.regressions import Required, read_set
-from burnish.specs.evals import CompareSpec, GateSpec
+from burnish.specs.evals import CompareSpec, GateRuleSpec, GateSpec
 from burnish.stages.models.answering import as_chat
 
 
@@ -21,7 +21,7 @@ def read_rules(spec: CompareSpec, ctx: Context) -> list[Rule]:
     if gate is None:
         return []
     if not isinstance(gate, str):
-        return [Rule(rule, f"gate, rule {number}") for number, rule in enumerate(gate, 1)]
+        return [Rule(_read(rule), f"gate, rule {number}") for number, rule in enumerate(gate, 1)]
     path = ctx.input("gate").path
     document = read_yaml(path)
     if not isinstance(document.value, list) or not document.value:
@@ -33,6 +33,13 @@ def read_rules(spec: CompareSpec, ctx: Context) -> list[Rule]:
 
     rules = make_spec(GateSpec, {"rules": document.value}, where).rules
     return [Rule(rule, where(("rules", number))) for number, rule in enumerate(rules)]
+
+
+def _read(rule: GateRuleSpec) -> GateRuleSpec:
+    """Every field of a valid rule acts: it counts as read before the long work."""
+    for name in rule.model_fields_set:
+        getattr(rule, name)
+    return rule
 
 
 def read_sets(spec: CompareSpec, ctx: Context) -> dict[str, Sequence[Required]]:

@@ -1,0 +1,56 @@
+"""Regression sets: read in every form, refused by line, written by a comparison, checked row by row."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from burnish.core.errors import DataError
+from burnish.evals.comparison.regressions import read_set, set_lines
+from burnish.evals.comparison.table import Candidate, Rows
+from burnish.evals.measure import Item
+from burnish.evals.scoring.scorers import Score
+
+
+def test_ids_and_lines_of_json_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "core.jsonl"
+    path.write_text('00ff\n\n{"id": "01ff"}\n{"id": "02ff", "scores": {"s": 1, "t": 0.5}, "prompt": "x"}\n')
+    found = read_set(path)
+    assert [(each.id, dict(each.scores)) for each in found] == [
+        ("00ff", {}),
+        ("01ff", {}),
+        ("02ff", {"s": 1.0, "t": 0.5}),
+    ]
+
+
+@pytest.mark.parametrize(
+    "line", ["two words", '"quoted"', "[1]", "{", '{"row": 1}', '{"id": 3}', '{"id": "a", "scores": {"s": "high"}}']
+)
+def test_a_line_that_names_no_row_is_refused(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "core.jsonl"
+    path.write_text(f"00ff\n{line}\n")
+    with pytest.raises(DataError) as caught:
+        read_set(path)
+    assert caught.value.what.startswith(f"{path}:2: ")
+
+
+def test_an_empty_set_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "core.txt"
+    path.write_text("\n")
+    with pytest.raises(DataError, match="has no rows") as caught:
+        read_set(path)
+    assert caught.value.code == "data.empty"
+
+
+def test_a_comparison_writes_the_rows_that_its_baseline_gets_right(tmp_path: Path) -> None:
+    items = [
+        Item("p", "r", "a", scores={"s": Score(1.0), "t": Score(0.4)}),
+        Item(scores={"s": Score(0.0)}),
+        None,
+    ]
+    rows = Rows(["0", "1", "2"], ["f:1", "f:2", "f:3"], [None] * 3, [None] * 3, [None] * 3)
+    lines = set_lines(rows, Candidate("base", "", "model", "", items))
+    assert lines == [{"id": "0", "source": "f:1", "scores": {"s": 1.0}, "prompt": "p", "reference": "r", "answer": "a"}]
+    path = tmp_path / "set.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert [(each.id, dict(each.scores)) for each in read_set(path)] == [("0", {"s": 1.0})]
