@@ -338,7 +338,7 @@ def test_a_comparison_without_sense_is_refused(settings: dict[str, Any], message
         ("hub:org/Qwen2.5-7B", "Qwen2-5-7B"),
         ("support@3", "support-3"),
         ("file:/models/7b", "_7b"),
-        ("http://localhost:8000/v1#llama", "llama"),
+        ("https://api.example.com/v1#llama", "llama"),
         ("gpt=https://api.openai.com/v1#gpt-4.1", "gpt"),
     ],
 )

@@ -58,10 +58,10 @@ def judge(rows: int = 200, sets: dict[str, list[Required]] | None = None, **rule
 
 SETS = {"core": [Required(str(row), {}) for row in range(40)]}
 RULES: list[tuple[dict[str, Any], bool, str]] = [
-    ({"score": "exact_match", "candidate": "good", "at_least": 0.7}, True, "good: exact_match is 0.8"),
+    ({"score": "exact_match", "candidate": "good", "at_least": 0.7}, True, "good: exact_match is 0.785"),
     ({"score": "exact_match", "candidate": "good", "at_least": 0.9}, False, "must be at least 0.9"),
-    ({"score": "exact_match", "candidate": "good", "at_least": 0.8}, False, "not enough evidence"),
-    ({"score": "exact_match", "candidate": "good", "at_least": 0.8, "measured": True}, True, "good: exact_match"),
+    ({"score": "exact_match", "candidate": "good", "at_least": 0.75}, False, "not enough evidence"),
+    ({"score": "exact_match", "candidate": "good", "at_least": 0.75, "measured": True}, True, "good: exact_match"),
     ({"score": "exact_match", "candidate": "good", "at_least": 0.9, "measured": True}, False, "must be at least"),
     ({"score": "bits_per_byte", "candidate": "good", "at_most": 1.5}, True, "good: bits_per_byte is 1.4"),
     ({"score": "bits_per_byte", "candidate": "bad", "at_most": 1.5}, False, "must be at most 1.5"),
