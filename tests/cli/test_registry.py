@@ -51,7 +51,7 @@ def test_gc_shows_and_removes(burnish, workspace):
         artifacts.write_artifact(workspace, number=number, fingerprint=str(number))
     shown = burnish("gc")
     assert "r/1/tune" in shown.out
-    assert "1 are in use" in shown.out
+    assert "in 1 of 2 steps" in shown.out
     refused = burnish("gc", "--delete")
     assert refused.status == 2
     assert "--yes" in refused.err

@@ -60,8 +60,8 @@ def gc(
         freed = file_size(found["freed_bytes"])
         output.console.print(f"removed {len(found['removed'])} of {len(rows)} steps, {freed}")
     else:
-        size = file_size(found["bytes"])
-        output.console.print(f"{len(rows)} steps, {size}; {found['kept']} are in use. Remove them: burnish gc --delete")
+        size, kept = file_size(found["bytes"]), found["kept"]
+        output.console.print(f"{size} in {len(rows)} of {len(rows) + kept} steps. Remove them: burnish gc --delete")
     return None
 
 
