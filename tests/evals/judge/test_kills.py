@@ -121,6 +121,6 @@ def test_a_limit_holds_across_kills(server, tmp_path, answers, kills):
     _, error = process.communicate(timeout=120)
     assert error.strip() == "run.call-limit"
     assert sum(map(tokens, server.charged)) <= cap
-    lines = (tmp_path / "scratch" / "spending-0.jsonl").read_text().split("\n")
+    lines = (tmp_path / "scratch" / "checkpoints" / "spending-0.jsonl").read_text().split("\n")
     booked = sum('"book"' in line for line in lines)
     assert len(server.seen) <= booked <= len(server.seen) + (done + 1) * CONCURRENCY
