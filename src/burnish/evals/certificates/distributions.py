@@ -137,11 +137,10 @@ def _greedy(compared: Compared, limits: Limits, numbers: dict[str, float]) -> Ch
     equal, parted, worst = 0, 0, 0.0
     for place in answers:
         gap = _parting(compared.rows[place], compared.starts[place], compared.parent[place], compared.child[place])
-        if gap is None:
-            equal += 1
-        elif gap > limits.near_tie:
-            parted, worst = parted + 1, max(worst, gap)
-    numbers |= {"greedy_answers": len(answers), "greedy_equal": equal, "greedy_parted": parted}
+        worst = max(worst, gap or 0.0)
+        equal += gap is None
+        parted += gap is not None and gap > limits.near_tie
+    numbers |= {"greedy_answers": len(answers), "greedy_equal": equal, "greedy_gap": worst}
     limit = f"other tokens only where they are within {limits.near_tie:.2g} nats"
     found = f"{equal} of {len(answers)} greedy answers are equal"
     if near := len(answers) - equal - parted:
@@ -152,15 +151,17 @@ def _greedy(compared: Compared, limits: Limits, numbers: dict[str, float]) -> Ch
 
 
 def _parting(row: Sequence[int], start: int, parent: Forced, child: Forced) -> float | None:
-    """Nats by which the parent prefers its token to the child's, where the greedy answers part; None if they do not."""
+    """Nats by which the parent prefers its token to the child's where the greedy answers part; None if they do not.
+
+    Of a token that is not among the parent's most likely ones, the least that it can be.
+    """
     for position in range(start, len(row) - 1):
         own, other = row[position + 1], int(child.top[position])
         if other == own:
             continue
         known = np.flatnonzero(parent.ids[position] == other)
-        if not len(known):
-            return math.inf
-        return float(parent.chosen[position] - parent.log_probs[position, known[0]])
+        other_log_prob = parent.log_probs[position, known[0]] if len(known) else np.nanmin(parent.log_probs[position])
+        return max(0.0, float(parent.chosen[position] - other_log_prob))
     return None
 
 
