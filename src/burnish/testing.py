@@ -190,6 +190,13 @@ class ChatServer:
         """The fault of a request, under the lock; a subclass may refuse some."""
         return self.faults.pop(0) if self.faults else None
 
+    def _body(self, request: dict[str, Any], path: str) -> tuple[int, dict[str, Any]]:
+        """Status and body of the reply to a request; a subclass may answer other paths."""
+        answer = self.answer(request)
+        message = {"role": "assistant", "content": "", **(answer if isinstance(answer, dict) else {"content": answer})}
+        choice = {"index": 0, "message": message, "finish_reason": self.finish_reason}
+        return 200, {"choices": [choice], "usage": self.usage(request)}
+
     def _serve(self, handler: BaseHTTPRequestHandler) -> None:
         content = handler.rfile.read(int(handler.headers["Content-Length"]))
         request = json.loads(content)
@@ -197,17 +204,16 @@ class ChatServer:
             self.seen.append(request)
             self.keys.append(handler.headers["Authorization"])
             fault = self._fault(request)
-        choice = {"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": self.finish_reason}
-        body: dict[str, Any] = {"choices": [choice], "usage": self.usage(request)}
+        status = fault if isinstance(fault, int) else 200
         if isinstance(fault, int):
-            body = {"error": {"message": f"fault {fault}"}}
+            body: dict[str, Any] = {"error": {"message": f"fault {fault}"}}
         elif fault == "not-a-chat":
             body = {"hello": "world"}
         else:
-            answer = self.answer(request)
-            choice["message"] |= answer if isinstance(answer, dict) else {"content": answer}
-            with self._lock:
-                self.charged.append(body["usage"])
+            status, body = self._body(request, handler.path)
+            if "usage" in body:
+                with self._lock:
+                    self.charged.append(body["usage"])
         text = "<html>oops" if fault == "garbage" else "" if fault == "empty" else json.dumps(body)
         data = text.encode()
         if fault == "reset":
@@ -216,7 +222,7 @@ class ChatServer:
         if fault == "slow":
             self.released.wait(30)
             return
-        handler.send_response(fault if isinstance(fault, int) else 200)
+        handler.send_response(status)
         for name, value in {**self.headers, "Content-Length": str(len(data))}.items():
             handler.send_header(name, value)
         handler.end_headers()
@@ -226,3 +232,59 @@ class ChatServer:
                 if self.released.wait(0.05):
                     return
         handler.wfile.write(data[: len(data) // 2] if fault == "half" else data)
+
+
+class ScoringServer(ChatServer):
+    """A local server of `/completions` that gives log-probabilities of prompts, as servers of models do.
+
+    `log_probs` maps the ids of a prompt [T] to the log-probabilities of the next token after each [T, V]. `form` is
+    "vllm" (`prompt_logprobs`, by id), "echo" (the legacy `echo` with `logprobs`, by text) or "none" (of generated
+    tokens only). `tokenize`, if given, maps the JSON of a request to `/tokenize` to ids; `most` limits alternatives.
+    """
+
+    def __init__(
+        self,
+        log_probs: Callable[[list[int]], Any],
+        decode: Callable[[int], str],
+        form: str = "vllm",
+        most: int = 20,
+        tokenize: Callable[[dict[str, Any]], list[int]] | None = None,
+    ):
+        super().__init__()
+        self.log_probs, self.decode, self.form, self.most, self.tokenize = log_probs, decode, form, most, tokenize
+
+    def _body(self, request: dict[str, Any], path: str) -> tuple[int, dict[str, Any]]:
+        if path == "/tokenize" and self.tokenize is not None:
+            ids = self.tokenize(request)
+            return 200, {"count": len(ids), "max_model_len": 512, "tokens": ids}
+        if path != "/v1/completions":
+            return 404, {"error": {"message": f"no such path: {path}"}}
+        asked = request.get("prompt_logprobs" if self.form == "vllm" else "logprobs") or 0
+        if asked > self.most:
+            return 400, {"error": {"message": f"at most {self.most} log-probabilities"}}
+        ids: list[int] = request["prompt"]
+        choice: dict[str, Any] = {"index": 0, "text": "x", "finish_reason": "length", "logprobs": None}
+        usage = {"prompt_tokens": len(ids), "completion_tokens": 1, "total_tokens": len(ids) + 1}
+        if self.form == "none" or not asked:
+            return 200, {"choices": [choice], "usage": usage}
+        places: list[dict[int, float]] = []
+        for row, token in zip(self.log_probs(ids)[:-1], ids[1:], strict=True):
+            best = sorted(range(len(row)), key=lambda number: -row[number])[:asked]
+            places.append({number: float(row[number]) for number in dict.fromkeys([token, *best])})
+        if self.form == "vllm":
+            choice["prompt_logprobs"] = [
+                None,
+                *({str(number): {"logprob": value} for number, value in place.items()} for place in places),
+            ]
+        elif request.get("echo"):
+            chosen = [place[token] for place, token in zip(places, ids[1:], strict=True)]
+            choice["logprobs"] = {
+                "tokens": [*map(self.decode, ids), "x"],
+                "token_logprobs": [None, *chosen, -1.0],
+                "top_logprobs": [
+                    None,
+                    *({self.decode(number): value for number, value in place.items()} for place in places),
+                    {"x": -1.0},
+                ],
+            }
+        return 200, {"choices": [choice], "usage": usage}

@@ -78,6 +78,9 @@ class Endpoint:
     Errors: AskError `ask.missing-key` if the variable with the API key is not set.
     """
 
+    path, expected = "/chat/completions", "a chat completion"
+    """Where requests go, and what a reply is called."""
+
     def __init__(
         self,
         spec: EndpointSpec,
@@ -90,7 +93,7 @@ class Endpoint:
         self.counts: Counter[str] = Counter()
         self._cache = None if cache is None else ReplyCache(cache)
         self.spending = Spending(spending, _limits(spec))
-        self._url = f"{spec.url}/chat/completions"
+        self._url = f"{spec.url}{self.path}"
         self._timeout, self._retries, self._backoff = spec.timeout, spec.retries, spec.backoff
         self._concurrency = spec.concurrency
         self._longest_reply = longest_reply(spec.max_tokens, spec.parameters) or 0
@@ -197,7 +200,11 @@ class Endpoint:
 
     def _most(self, body: Mapping[str, Any]) -> Usage:
         size = len(json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass"))
-        return Usage(size + _TEMPLATE_TOKENS + _TURN_TOKENS * len(body["messages"]), self._longest_reply)
+        return Usage(size + _TEMPLATE_TOKENS + _TURN_TOKENS * len(body.get("messages", ())), self._longest_reply)
+
+    def _read(self, body: Mapping[str, Any]) -> Reply | None:
+        """The reply in a body; None if it has none."""
+        return _reply_in(body)
 
     def _count(self, name: str) -> None:
         with self._lock:
@@ -214,13 +221,13 @@ class Endpoint:
     def _reply(self, key: str, request: Request) -> Reply:
         self._count("requested")
         stored = None if self._cache is None else self._cache.get(key)
-        if stored is not None and (reply := _reply_in(stored)) is not None:
+        if stored is not None and (reply := self._read(stored)) is not None:
             self._count("cached")
             return replace(reply, is_cached=True)
         body = self._ask(key, self._body(request))
         if self._cache is not None:
             self._cache.put(key, body)
-        reply = _reply_in(body)
+        reply = self._read(body)
         assert reply is not None
         return reply
 
@@ -242,9 +249,9 @@ class Endpoint:
                 problem = f"{type(error).__name__}: {reason(error)}"
                 continue
             self.spending.settle(booked, self._used(posted))
-            if posted.status == 200 and posted.body is not None and _reply_in(posted.body) is not None:
+            if posted.status == 200 and posted.body is not None and self._read(posted.body) is not None:
                 return posted.body
-            problem = _problem(posted)
+            problem = _problem(posted, self.expected)
             if posted.status != 200 and posted.status not in _TRANSIENT:
                 raise self._failed(f"refuses the request: {problem}", posted.status)
             wait = _retry_after(posted.headers)
@@ -343,13 +350,13 @@ def usage_in(body: Mapping[str, Any]) -> Usage | None:
     return Usage(prompt, max(reply, every - prompt)) if prompt + reply + every else None
 
 
-def _problem(posted: Posted) -> str:
+def _problem(posted: Posted, expected: str) -> str:
     body: Mapping[str, Any] = posted.body or {}
     error = body.get("error")
     said = error.get("message") if isinstance(error, dict) else error
     text = said if isinstance(said, str) and said else " ".join(posted.text.split())[:200] or "an empty body"
     if posted.status == 200:
-        return f"the reply is not a chat completion: {text}"
+        return f"the reply is not {expected}: {text}"
     return f"status {posted.status}: {text}"
 
 

@@ -18,7 +18,7 @@ from burnish.evals.certificates.distributions import DISTRIBUTIONS, Compared, Ki
 from burnish.evals.certificates.golden import GOLDEN
 from burnish.evals.certificates.limits import limits_of
 from burnish.evals.certificates.subject import Subject
-from burnish.evals.certificates.tokens import compare_settings, compare_tokens, rendering
+from burnish.evals.certificates.tokens import compare_ids, compare_settings, compare_tokens, rendering
 from burnish.evals.certificates.weights import compare_weights
 from burnish.models.engines.protocol import Forced, IntArray
 
@@ -87,14 +87,15 @@ def certify(
 
     compared: Compared | None = None
     try:
-        ours, why_not_compared = _parents(parent, ids, tick)
+        ours, why_not_compared = _log_probs(parent, ids, None, tick, "parent")
         config = parent.config
         weights = None if no_weights or limits.weight is None else parent.weights()
         parent.close()
         checks.append(_config(config, child.config, change))
         if ours is not None:
-            theirs = _log_probs(child, ids, [row.ids for row in ours], tick, "child")
-            compared = Compared(ids, [row.start for row in rows], [row.kind for row in rows], ours, theirs)
+            theirs, why_not_compared = _log_probs(child, ids, [row.ids for row in ours], tick, "child")
+            if theirs is not None:
+                compared = Compared(ids, [row.start for row in rows], [row.kind for row in rows], ours, theirs)
     except RunError as error:
         if error.code != "run.not-finite":
             raise
@@ -118,24 +119,20 @@ def certify(
     return finished(numbers, [] if compared is None else compared.kl.tolist())
 
 
-def _parents(parent: Subject, rows: Sequence[Sequence[int]], tick: Tick) -> tuple[list[Forced] | None, str]:
-    """The parent's log-probabilities; or None, and why its family has none."""
-    try:
-        return _log_probs(parent, rows, None, tick, "parent"), ""
-    except ModelError as error:
-        if error.code != "model.unsupported":
-            raise
-        return None, error.what
-
-
 def _visible_checks(parent: Subject, child: Subject) -> list[Check]:
     """The checks that need no model."""
     checks: list[Check] = []
     if parent.tokenizer is not None and child.tokenizer is None and child.settings is not None:  # a folder
         checks.append(held("tokenizer", False, "the child has no tokenizer", "identical"))
     elif parent.tokenizer is None or child.tokenizer is None:
-        names = ("template", "tokens", "tokenizer", "special tokens")
+        names = ("template", "tokenizer", "special tokens")
         checks += [absent(name, "a tokenizer is not visible") for name in names]
+        rendered = [
+            (golden.name, parent.ids(golden, prompt), child.ids(golden, prompt))
+            for golden in GOLDEN
+            for prompt in (False, True)
+        ]
+        checks.append(compare_ids(rendered))
     else:
         checks += compare_tokens(parent.tokenizer, child.tokenizer)
     if parent.settings is None or child.settings is None:
@@ -200,11 +197,17 @@ def _answered(parent: Subject, effort: Effort) -> tuple[list[_Row], str]:
 
 def _log_probs(
     side: Subject, rows: Sequence[Sequence[int]], at: Sequence[IntArray] | None, tick: Tick, name: str
-) -> list[Forced]:
+) -> tuple[list[Forced] | None, str]:
+    """The log-probabilities of a side; or None, and why it gives none."""
     found: list[Forced] = []
     top = side.vocabulary if at is None and 0 < side.vocabulary <= WHOLE else TOP
     tick(name, 0, len(rows))
-    for forced in side.log_probs(rows, top=top, at=at):
-        found.append(forced)
-        tick(name, len(found), len(rows))
-    return found
+    try:
+        for forced in side.log_probs(rows, top=top, at=at):
+            found.append(forced)
+            tick(name, len(found), len(rows))
+    except ModelError as error:
+        if error.code != "model.unsupported":
+            raise
+        return None, error.what
+    return found, ""

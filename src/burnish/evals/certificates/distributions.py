@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from burnish.evals.certificates.check import Check, absent, held
 from burnish.evals.certificates.divergence import Floats, RowDifference, differences, tail
@@ -43,9 +42,9 @@ class Compared:
         return self._counted([row.kl for row in self.differences])
 
     @cached_property
-    def same_top(self) -> NDArray[np.float64]:
-        """[positions] 1 where both find the same token most likely."""
-        return self._counted([row.same_top.astype(np.float64) for row in self.differences])
+    def same_top(self) -> Floats:
+        """[positions] 1 where both find the same token most likely; NaN where one is unknown."""
+        return self._counted([row.same_top for row in self.differences])
 
     @cached_property
     def rest(self) -> Floats:
@@ -61,12 +60,12 @@ def distribution_checks(compared: Compared, limits: Limits, seed: int) -> tuple[
     count = len(compared.kl)
     if not count:
         return [absent(name, "no tokens were compared") for name in DISTRIBUTIONS], {}
-    mean, highest, agreement = float(compared.kl.mean()), tail(compared.kl), float(compared.same_top.mean())
+    mean, highest = float(compared.kl.mean()), tail(compared.kl)
     rest = float(compared.rest.mean())
     how = f"over {count:,} tokens"
     if rest > 0:
         how += f"; tokens with {rest:.2g} of the probability are compared as one"
-    numbers = {"kl": mean, "kl_tail": highest, "top1": agreement, "rest": rest}
+    numbers = {"kl": mean, "kl_tail": highest, "rest": rest}
     checks = [
         held("kl", mean <= limits.kl, f"{mean:.2g} nats per token, {how}", f"at most {limits.kl:.2g}"),
         held(
@@ -75,16 +74,20 @@ def distribution_checks(compared: Compared, limits: Limits, seed: int) -> tuple[
             f"{highest:.2g} nats at the 99.9th percentile" + (" (the largest)" if count < 1000 else ""),
             f"at most {limits.kl_tail:.2g}",
         ),
-        held(
-            "top-1",
-            agreement >= limits.top1,
-            f"the same token is most likely for {_percent(agreement)} of the tokens",
-            f"at least {_percent(limits.top1)}",
-        ),
+        _top1(compared, limits, numbers),
         _perplexity(compared, limits, seed, numbers),
         _greedy(compared, limits, numbers),
     ]
     return checks, numbers
+
+
+def _top1(compared: Compared, limits: Limits, numbers: dict[str, float]) -> Check:
+    known = compared.same_top[~np.isnan(compared.same_top)]
+    if not len(known):
+        return absent("top-1", "the most likely tokens are not visible")
+    numbers["top1"] = agreement = float(known.mean())
+    found = f"the same token is most likely for {_percent(agreement)} of {len(known):,} tokens"
+    return held("top-1", agreement >= limits.top1, found, f"at least {_percent(limits.top1)}")
 
 
 def _perplexity(compared: Compared, limits: Limits, seed: int, numbers: dict[str, float]) -> Check:
@@ -134,6 +137,9 @@ def _greedy(compared: Compared, limits: Limits, numbers: dict[str, float]) -> Ch
     answers = [place for place, kind in enumerate(compared.kinds) if kind == "answer"]
     if not answers:
         return absent("greedy", "no greedy answers")
+    answers = [place for place in answers if (compared.child[place].top[compared.starts[place] :] >= 0).any()]
+    if not answers:
+        return absent("greedy", "the most likely tokens are not visible")
     equal, parted, worst = 0, 0, 0.0
     for place in answers:
         gap = _parting(compared.rows[place], compared.starts[place], compared.parent[place], compared.child[place])
@@ -154,10 +160,11 @@ def _parting(row: Sequence[int], start: int, parent: Forced, child: Forced) -> f
     """Nats by which the parent prefers its token to the child's where the greedy answers part; None if they do not.
 
     Of a token that is not among the parent's most likely ones, the least that it can be.
+    An unknown token (-1) counts as the same.
     """
     for position in range(start, len(row) - 1):
         own, other = row[position + 1], int(child.top[position])
-        if other == own:
+        if other in (own, -1):
             continue
         known = np.flatnonzero(parent.ids[position] == other)
         other_log_prob = parent.log_probs[position, known[0]] if len(known) else np.nanmin(parent.log_probs[position])

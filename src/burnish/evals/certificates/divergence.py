@@ -30,8 +30,8 @@ class RowDifference:
     """[T - 1] nats."""
     rest: Floats
     """[T - 1] the parent's probability of all tokens that are one category."""
-    same_top: NDArray[np.bool_]
-    """[T - 1] both find the same token most likely."""
+    same_top: Floats
+    """[T - 1] 1 where both find the same token most likely; NaN where one is unknown."""
     margin: Floats
     """[T - 1] nats between the parent's two most likely tokens."""
     parent_nats: float
@@ -58,7 +58,7 @@ def _difference(parent: Forced, child: Forced) -> RowDifference:
     return RowDifference(
         kl=kl,
         rest=p_rest,
-        same_top=parent.top == child.top,
+        same_top=np.where((parent.top < 0) | (child.top < 0), np.nan, parent.top == child.top),
         margin=_margin(parent),
         parent_nats=float(-parent.chosen.astype(np.float64).sum()),
         child_nats=float(-child.chosen.astype(np.float64).sum()),

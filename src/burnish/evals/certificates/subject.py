@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from burnish.evals.certificates.tokens import generation_settings
+from burnish.evals.certificates.golden import Golden
+from burnish.evals.certificates.tokens import generation_settings, rendering
 from burnish.models.adapters.attach import without_adapter
 from burnish.models.bases import Source, chain_of, folder_of, is_adapter, tokenizer_folder, whole_model
 from burnish.models.engines.forced import forced_log_probs
@@ -56,6 +57,10 @@ class Subject(Protocol):
     @property
     def vocabulary(self) -> int:
         """The number of tokens that a distribution is over; 0 if it is unknown."""
+        ...
+
+    def ids(self, golden: Golden, prompt: bool) -> list[int] | None:
+        """The ids of a golden conversation, or of its prompt; None where they cannot be seen."""
         ...
 
     def answers(self, prompts: Sequence[Sequence[int]], longest: int) -> list[list[int]]:
@@ -112,6 +117,9 @@ class LocalSubject:
     @property
     def vocabulary(self) -> int:
         return int(text_config(causal_model(self.model).config).vocab_size)
+
+    def ids(self, golden: Golden, prompt: bool) -> list[int] | None:
+        return None if self._tokenizer is None else rendering(self._tokenizer, golden, prompt)[1]
 
     @property
     def model(self) -> Any:

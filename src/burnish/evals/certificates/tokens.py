@@ -1,7 +1,7 @@
 """Whether two models turn conversations into the same tokens: template, tokenizer, special tokens, settings."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +83,18 @@ def generation_settings(folder: Path) -> dict[str, Any]:
             return GenerationConfig.from_pretrained(folder, local_files_only=True).to_dict()
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         return GenerationConfig.from_model_config(config).to_dict()
+
+
+def compare_ids(rendered: Iterable[tuple[str, list[int] | None, list[int] | None]]) -> Check:
+    """The check `tokens` from ids alone: (name, the parent's, the child's), None where they cannot be seen."""
+    seen = [(name, ours, theirs) for name, ours, theirs in rendered if ours and theirs]
+    if not seen:
+        return absent("tokens", "the ids of conversations are not visible")
+    differing = [_difference(name, ("", ours), ("", theirs)) for name, ours, theirs in seen if ours != theirs]
+    if differing:
+        return held("tokens", False, f"{len(differing)} renderings differ; the first: {differing[0]}", "identical ids")
+    count = sum(len(ours) for _, ours, _ in seen)
+    return held("tokens", True, f"{len(seen)} renderings give the same {count:,} tokens", "identical ids")
 
 
 def _template(parent: Any, child: Any) -> Check:

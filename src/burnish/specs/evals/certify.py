@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from burnish.specs.base import DataRef, Device, ModelRef, Spec, Threads
+from burnish.specs.endpoints import EndpointSpec
 
 
 class CertifySpec(Spec):
@@ -14,13 +15,17 @@ class CertifySpec(Spec):
     the kind of change.
     """
 
-    child: ModelRef
+    child: ModelRef | None = None
     """The model or adapter that is certified."""
-    parent: ModelRef
+    endpoint: EndpointSpec | None = None
+    """The child, if it is served: `/completions` must give log-probabilities of prompts, as vLLM's does."""
+    parent: ModelRef | None = None
     """What it is made from: a model, or an adapter on its base."""
+    parent_endpoint: EndpointSpec | None = None
+    """The parent, if it is served."""
     change: str = "auto"
     """The kind of change, which sets the limits: same, merge fp32, merge bf16, merge fp16, BF16, F16, Q8_0, Q4_K_M,
-    AWQ and others. `auto` finds it from the files."""
+    AWQ and others. `auto` finds it from the files; for an endpoint it must be set."""
     data: DataRef | None = None
     """Held-out rows, compared beside the golden conversations: a prepared dataset, or a file."""
     split: str = "test"
@@ -41,3 +46,13 @@ class CertifySpec(Spec):
     """The device to run on."""
     threads: Threads = "auto"
     """Number of CPU threads."""
+
+    @model_validator(mode="after")
+    def has_one_child_and_one_parent(self) -> "CertifySpec":
+        values = self.__dict__
+        for one, other in (("child", "endpoint"), ("parent", "parent_endpoint")):
+            if (values[one] is None) == (values[other] is None):
+                raise ValueError(f"give either {one} or {other}")
+        if values["child"] is None and values["parent"] is None:
+            raise ValueError("one of the two must be a model: an endpoint has no tokenizer to write conversations with")
+        return self

@@ -4,20 +4,24 @@ from itertools import islice
 
 import torch
 
-from burnish.core.context import Context, Outcome
+from burnish.core.context import Context, Outcome, StopRequestedError
+from burnish.core.errors import AskError
 from burnish.core.events import Chosen, Note
 from burnish.core.files import jsonable, write_json
 from burnish.data.dataset import is_prepared, open_rows
-from burnish.evals.certificates.change import change_of
+from burnish.endpoints.scoring import ScoringEndpoint
+from burnish.evals.certificates.change import change_of, unknown_change
 from burnish.evals.certificates.compare import Effort, certify
 from burnish.evals.certificates.limits import limits_of
 from burnish.evals.certificates.report import document, terminal_table, verdict
 from burnish.evals.certificates.rows import held_out_rows
+from burnish.evals.certificates.served import ServedSubject
 from burnish.evals.certificates.subject import LocalSubject
 from burnish.evals.document.document import write
 from burnish.models.device import pick_device, use_threads
+from burnish.specs.endpoints import EndpointSpec
 from burnish.specs.evals.certify import CertifySpec
-from burnish.stages.models.certifying import no_room_for_weights, tick_of
+from burnish.stages.models.certifying import no_room_for_weights, stopped, tick_of
 
 
 def run(spec: CertifySpec, ctx: Context) -> Outcome:
@@ -29,14 +33,18 @@ def run(spec: CertifySpec, ctx: Context) -> Outcome:
     use_threads(spec.threads)
     device = pick_device(spec.device)
     dtype = None if spec.dtype == "keep" else getattr(torch, spec.dtype)
-    sources = [ctx.input("parent"), ctx.input("child")]
-    parent, child = (LocalSubject(source, source.ref, source.fingerprint, device, dtype) for source in sources)
+    parent = _local(spec.parent, ctx, "parent", device, dtype)
+    child = _local(spec.child, ctx, "child", device, dtype)
     change = _change(spec, ctx)
+    sides = (parent or _served(spec.parent_endpoint, child, ctx), child or _served(spec.endpoint, parent, ctx))
     effort = Effort(tokens=spec.tokens, answers=spec.answers, seed=spec.seed)
-    held_out = _held_out(spec, ctx, parent)
+    held_out = _held_out(spec, ctx, parent or child)
     ctx.check_settings()
-    no_weights = no_room_for_weights(sources[1], device, dtype)
-    found = certify(parent, child, change, held_out=held_out, effort=effort, no_weights=no_weights, tick=tick_of(ctx))
+    no_weights = "" if parent is None or child is None else no_room_for_weights(ctx.input("child"), device, dtype)
+    try:
+        found = certify(*sides, change, held_out=held_out, effort=effort, no_weights=no_weights, tick=tick_of(ctx))
+    except StopRequestedError as error:
+        raise stopped() from error
     record = found.as_record()
     write_json(ctx.out / "certificate.json", jsonable({**record, "numbers": dict(found.numbers)}))
     write(document(found), ctx.out)
@@ -46,20 +54,39 @@ def run(spec: CertifySpec, ctx: Context) -> Outcome:
     return Outcome("certificate", {**measures, **found.numbers}, certificate=record)
 
 
+def _local(
+    ref: str | None, ctx: Context, name: str, device: torch.device, dtype: torch.dtype | None
+) -> LocalSubject | None:
+    if ref is None:
+        return None
+    source = ctx.input(name)
+    return LocalSubject(source, source.ref, source.fingerprint, device, dtype)
+
+
+def _served(spec: EndpointSpec | None, other: LocalSubject | None, ctx: Context) -> ServedSubject:
+    assert spec is not None
+    spending = ctx.scratch / "calls.txt"
+    endpoint = ScoringEndpoint(spec, ctx.cache / "replies", spending, is_stopping=lambda: ctx.stopping)
+    return ServedSubject(endpoint, None if other is None else other.tokenizer)
+
+
 def _change(spec: CertifySpec, ctx: Context) -> str:
     if spec.change != "auto":
         return limits_of(spec.change)[0]
+    if spec.child is None or spec.parent is None:
+        raise unknown_change("an endpoint does not say how its weights are stored")
     change = change_of(ctx.input("parent"), ctx.input("child"))
     ctx.emit(Chosen(field="change", value=change, reason="found in the files of both"))
     return change
 
 
-def _held_out(spec: CertifySpec, ctx: Context, parent: LocalSubject) -> list[list[int]]:
+def _held_out(spec: CertifySpec, ctx: Context, side: LocalSubject | None) -> list[list[int]]:
     """The ids of the requested rows, in the tokens of the parent."""
     if spec.data is None:
         return []
-    data, tokenizer = ctx.input("data"), parent.tokenizer
-    assert tokenizer is not None
+    data, tokenizer = ctx.input("data"), None if side is None else side.tokenizer
+    if tokenizer is None:
+        raise AskError("ask.wrong-value", "data cannot be compared without a tokenizer", "leave data out")
     split = spec.split if is_prepared(data.path) else "train"
     found, left_out = held_out_rows(tokenizer, islice(open_rows(data, split), spec.max_rows), spec.max_length)
     for why, count in left_out.items():

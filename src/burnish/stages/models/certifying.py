@@ -65,9 +65,14 @@ def tick_of(ctx: Context) -> Tick:
     def tick(phase: str, done: int, total: int) -> None:
         ctx.emit(Progress(phase=f"certify: {phase}", done=done, total=total, unit="rows"))
         if ctx.stopping:
-            raise RunError("run.interrupted", "the run was stopped while it took the certificate", "run it again")
+            raise stopped()
 
     return tick
+
+
+def stopped() -> RunError:
+    """The error of a stop in the middle of a certificate."""
+    return RunError("run.interrupted", "the run was stopped while it took the certificate", "run it again")
 
 
 def no_room_for_weights(child: Source, device: torch.device, dtype: torch.dtype | None) -> str:

@@ -1,0 +1,130 @@
+"""The certify stage: its files, its record, how the change is found, and how a certificate that fails ends a run."""
+
+import json
+
+import pytest
+import torch
+
+import burnish
+from burnish.core.errors import AskError, RunError
+from burnish.core.events import Chosen, Table
+from burnish.evals.certificates.change import change_of
+from burnish.models.load import load_model
+from burnish.models.merge import merge_adapter
+from burnish.specs.endpoints import EndpointSpec
+from burnish.specs.evals import CertifySpec
+from burnish.stages.evals.certify import run
+from burnish.testing import ScoringServer, temporary_context, tiny_tokenizer
+from burnish.tokens.load import load_tokenizer
+from certified import copy_of, edit_json, make_adapter, make_base
+
+QUICK = {"tokens": 200, "answers": 2, "seed": 3, "device": "cpu", "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return make_base(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def faulty(base, tmp_path_factory):
+    def scaled(tensors):
+        tensors["model.layers.1.mlp.down_proj.weight"].mul_(1.02)
+
+    return copy_of(base, tmp_path_factory.mktemp("faulty") / "model", scaled)
+
+
+def test_it_writes_a_certificate_and_a_report_and_records_them(base, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(f'{{"prompt": "What is {n}?", "completion": "It is {n}."}}\n' for n in range(6)))
+    ctx, events = temporary_context(tmp_path / "run", {"child": base, "parent": base, "data": rows})
+    found = run(CertifySpec(child="file:a", parent="file:a", data="file:b", max_rows=4, **QUICK), ctx)
+    assert found.kind == "certificate"
+    record = json.loads((ctx.out / "certificate.json").read_text())
+    assert record == {**found.certificate, "numbers": record["numbers"]}
+    assert record["holds"] is True
+    assert record["parent"] == {"ref": f"file:{base}", "fingerprint": ""}
+    report = (ctx.out / "report.md").read_text()
+    assert "The certificate holds" in report
+    assert "held-out rows" in report
+    assert (ctx.out / "report.html").is_file()
+    assert [event.value for event in events if isinstance(event, Chosen)] == ["same"]
+    [table] = [event for event in events if isinstance(event, Table)]
+    assert {row[1] for row in table.rows} == {"holds"}
+    assert found.measures["kl"] == 0.0
+
+
+def test_a_certificate_that_fails_is_an_artifact_and_ends_the_command(base, faulty, workspace):
+    settings = {"child": f"file:{faulty}", "parent": f"file:{base}", **QUICK}
+    for _ in range(2):  # the second time it is reused
+        with pytest.raises(RunError, match=r"up to the change 'same': kl: .* weights: 1 of") as caught:
+            burnish.run_stage("certify", workspace=workspace.root, **settings)
+        assert caught.value.code == "run.certificate-failed"
+        assert "report is in" in caught.value.fix
+    [shown] = burnish.show("certify/1", workspace=workspace.root)
+    assert shown["certificate"]["holds"] is False
+    assert (burnish.runs(workspace=workspace.root)[0]["kind"]) == "certificate"
+
+
+def test_an_endpoint_is_certified_for_the_change_that_is_named(base, faulty, tmp_path):
+    model, tokenizer = load_model(base), load_tokenizer(base)
+
+    def scores(ids):
+        with torch.no_grad():
+            return model(torch.tensor([ids])).logits[0].log_softmax(-1).numpy()
+
+    with ScoringServer(scores, lambda token: tokenizer.decode([token])) as server:
+        endpoint = EndpointSpec(url=server.url, model="m", concurrency=1)
+        ctx, _ = temporary_context(tmp_path / "good", {"parent": base})
+        assert run(CertifySpec(endpoint=endpoint, parent="file:a", change="q8_0", **QUICK), ctx).certificate["holds"]
+        ctx, _ = temporary_context(tmp_path / "other", {"parent": faulty})
+        found = run(CertifySpec(endpoint=endpoint, parent="file:a", change="F16", **QUICK), ctx).certificate
+        assert found["child"]["ref"] == f"m at {server.url}"
+        assert not found["holds"]
+        with pytest.raises(AskError, match="the kind of change is unknown"):
+            run(CertifySpec(endpoint=endpoint, parent="file:a", **QUICK), ctx)
+
+
+def test_a_spec_has_one_child_and_one_parent():
+    endpoint = {"url": "http://localhost:1/v1", "model": "m"}
+    for given in (
+        {"child": "file:a"},
+        {"child": "file:a", "endpoint": endpoint, "parent": "file:b"},
+        {"endpoint": endpoint, "parent_endpoint": endpoint},
+    ):
+        with pytest.raises(ValueError, match=r"either|one of the two"):
+            CertifySpec.model_validate(given)
+
+
+def test_the_kind_of_change_is_found_in_the_files(base, tmp_path):
+    adapter = make_adapter(base, tmp_path / "adapter")
+    merge_adapter(adapter, base, tmp_path / "merged")
+    merge_adapter(adapter, base, tmp_path / "bf16", dtype="bfloat16")
+    load_model(base, dtype=torch.float16).save_pretrained(tmp_path / "f16")
+    tiny_tokenizer(tmp_path / "f16")
+    quantized = {
+        "awq": "AWQ",
+        "gptq": "GPTQ",
+        "fp8": "FP8",
+        "bitsandbytes": "INT8",
+    }
+    assert change_of(base, base) == "same"
+    assert change_of(adapter, adapter) == "same"
+    assert change_of(adapter, tmp_path / "merged") == "merge fp32"
+    assert change_of(adapter, tmp_path / "bf16") == "merge bf16"
+    assert change_of(base, tmp_path / "f16") == "F16"
+    assert change_of(tmp_path / "f16", base) == "same"
+    for method, change in quantized.items():
+        child = copy_of(base, tmp_path / method)
+        edit_json(child / "config.json", lambda c, m=method: c.update(quantization_config={"quant_method": m}))
+        assert change_of(base, child) == change
+    edit_json(child / "config.json", lambda config: config.update(quantization_config={"quant_method": "new"}))
+    with pytest.raises(AskError, match="the child is quantized by 'new'"):
+        change_of(base, child)
+
+
+def test_an_unknown_change_names_those_that_there_are(base, tmp_path):
+    ctx, _ = temporary_context(tmp_path, {"child": base, "parent": base})
+    with pytest.raises(AskError, match="unknown kind of change 'Q9'") as caught:
+        run(CertifySpec(child="file:a", parent="file:a", change="Q9", **QUICK), ctx)
+    assert "Q4_K_M" in caught.value.fix
