@@ -86,7 +86,7 @@ def test_an_endpoint_is_certified_for_the_change_that_is_named(base, faulty, tmp
 
 
 def test_a_spec_has_one_child_and_one_parent():
-    endpoint = {"url": "http://localhost:1/v1", "model": "m"}
+    endpoint = {"url": "http://server.example/v1", "model": "m"}
     for given in (
         {"child": "file:a"},
         {"child": "file:a", "endpoint": endpoint, "parent": "file:b"},
