@@ -10,6 +10,7 @@ from burnish.cli.main import app
 from burnish.core.catalog import stages
 from burnish.core.errors import CODES, family_of
 from burnish.core.recipes.aliases import ALIASES, DIFFERS, NOT_NEEDED, ON_REWARDS
+from burnish.core.registry.names import KINDS
 from burnish.specs.base import Runtime, Spec, Takes, marks_of
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -72,7 +73,8 @@ def commands_page() -> str:
         if name in stages():
             flag = _example_flag(name)
             lines += [f"Every field of [its settings](settings.md#{name}) is a flag: `{flag}`.", ""]
-            lines += ["Also: `FILES…`, `--set KEY=VALUE`, `--force`, `--dry-run`.", ""]
+            register = "`--register NAME`, " if stages()[name].produces in KINDS else ""
+            lines += [f"Also: `FILES…`, `--set KEY=VALUE`, {register}`--force`, `--dry-run`.", ""]
             continue
         rows = [_option(parameter) for parameter in command.params if parameter.name != "help"]
         if rows:

@@ -83,3 +83,24 @@ def test_completion_knows_versions(burnish, adapter, workspace):
     assert completion.versions(context, "sup") == ["support@1", "support@candidate", "support@latest"]
     assert completion.entries(context, "") == ["support"]
     assert "support@1" in completion.references(context, "support@")
+
+
+def test_a_stage_command_registers(burnish):
+    done = burnish("quick-model", "--base", "builtin:pocket", "--register", "solo")
+    assert "registered as solo@1" in done.out
+    assert "solo@1" in burnish("adapters", "list").out
+    assert "--register" in burnish("quick-model", "--help").out
+    assert "--register" not in burnish("quick-make", "--help").out
+
+
+REFUSED = ["support@", "support@0", "support@03", "support@9", "support@1@2", "support@nothing", "Support@1", "../x@1"]
+
+
+@pytest.mark.parametrize("ref", [*REFUSED, "support@\u0663", "\u0455upport@1", "support@-1", "support@production"])
+def test_a_reference_to_no_version_is_refused_with_the_next_step(burnish, adapter, ref):
+    burnish("adapters", "register", "lora", "--name", "support")
+    for words in (("adapters", "show", ref), ("quick-model", "--base", ref, "--dry-run")):
+        found = burnish(*words)
+        assert found.status == 2, words
+        assert "hint:" in found.err
+        assert "internal" not in found.err

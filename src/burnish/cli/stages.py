@@ -19,6 +19,7 @@ from burnish.core.errors import AskError
 from burnish.core.paths import expanded
 from burnish.core.recipes.validation import suggestion
 from burnish.core.recipes.yaml import parse_yaml
+from burnish.core.registry.names import KINDS
 from burnish.specs.base import SCHEMES, Operands, Spec, Takes, marks_of, takes_list_of_plain
 
 _SETTINGS = (".yaml", ".yml")
@@ -46,12 +47,16 @@ def stage_command(stage: Stage) -> Any:
         settings: dict[str, Any] = {}
         for path, value in values.items():
             settings = merged(settings, nested(tuple(path.split(".")), value))
+        if given.get("register") is not None:
+            settings["register"] = given["register"]
         for setting in given["set"] or ():
             settings = merged(settings, nested(*parse_setting(setting)))
         run_stage(ctx.obj, name, settings, files=files, force=given["force"], dry_run=given["dry_run"])
 
     command.__doc__ = (spec_type.__doc__ or name).strip()
     parameters = _parameters(name, flags, operands)
+    if stage.produces in KINDS:
+        parameters.append(_registration())
     command.__signature__ = inspect.Signature(parameters)
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     app.command(name, cls=_command_class(spec_type))(command)
@@ -238,6 +243,14 @@ def _parameters(
     )
     made.append(inspect.Parameter("set", kind, default=None, annotation=Annotated[list[str] | None, option]))
     return made
+
+
+def _registration() -> inspect.Parameter:
+    """The flag of a stage whose result the registry holds."""
+    text = "Register the result under this name, as its next version."
+    option = typer.Option("--register", help=text, metavar="NAME", autocompletion=completion.entries)
+    annotation = Annotated[str | None, option]
+    return inspect.Parameter("register", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
 def _identifier(path: str) -> str:

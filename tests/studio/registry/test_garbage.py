@@ -1,6 +1,8 @@
 """`burnish gc`: what nothing refers to, and what must stay."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 from filelock import FileLock
@@ -98,3 +100,23 @@ def test_what_a_killed_gc_left_is_removed_by_the_next(registry, workspace):
     (workspace.runs / "r/1/tune").rename(workspace.runs / "r/1/.tune.removed")
     assert registry.gc(delete=True)["removed"] == ["r/1/.tune.removed"]
     assert not (workspace.runs / "r/1").exists()
+
+
+def test_an_import_that_was_killed_or_removed_is_garbage(registry, workspace, tmp_path):
+    made(workspace, 1)
+    registry.register("r.tune@1", name="support")
+    path, root = registry.export("support", tmp_path / "s.tar"), tmp_path / "there"
+    root.mkdir()
+    code = "import sys, os, burnish; from burnish.studio.registry import transfer as t\n"
+    code += "t.extract = lambda *_: os.kill(os.getpid(), 9)\n"
+    code += "burnish.registry.import_(sys.argv[1], workspace=sys.argv[2])"
+    assert subprocess.run([sys.executable, "-c", code, path, root], check=False).returncode == -9
+    assert registry.listing(workspace=root) == []
+    registry.import_(path, workspace=root)
+    assert names(registry.gc(workspace=root)) == {"imported/1/support"}
+    registry.remove("support@1", workspace=root)
+    assert names(registry.gc(workspace=root)) == {"imported/1/support", "imported/2/support"}
+    registry.gc(delete=True, workspace=root)
+    registry.import_(path, workspace=root)
+    assert registry.show("support", workspace=root)["artifact"]["run"] == "imported/3/support"  # no number twice
+    assert registry.show("support", workspace=root)["version"] == 2

@@ -25,6 +25,8 @@ from burnish.core.registry.entries import check_record
 from burnish.core.registry.names import KINDS
 
 RECORD = "burnish-registry.json"
+IMPORT = "import"
+"""The stage of the run that holds an imported artifact."""
 _FILES = "files/"
 _FORMAT = 1
 _MOST_RECORD = 64 * 1024 * 1024

@@ -12,6 +12,7 @@ from typing import Any
 
 from burnish.core.context import Input
 from burnish.core.errors import BurnishError
+from burnish.core.registry.archive import IMPORT
 from burnish.core.registry.description import path_of
 from burnish.core.registry.evidence import gather
 from burnish.core.registry.registry import Registry
@@ -79,7 +80,7 @@ def _in_registry(workspace: Workspace, search: Search) -> Iterator[str]:
     for entry in entries:
         for version in entry.live.values():
             run = run_of_output(path_of(version.record, workspace.root))
-            if version.record["files"] is not None and run is not None:
+            if version.record["files"] is not None and run is not None and run.workspace == workspace.root:
                 yield run.name
             yield from (one.run for one in gather(version.record, workspace).evidence)
 
@@ -97,10 +98,19 @@ def _newest(workspace: Workspace, search: Search) -> Iterator[str]:
             is_running = is_held(workspace.lock_of(recipe, number))
             for step, run in steps.items():
                 has_one = (run.folder / "artifact.json").is_file()
+                if _is_import(run):
+                    continue  # only the registry refers to it
                 if place == 0 or is_running or (has_one and step not in seen):
                     yield run.name
                 if has_one:
                     seen.add(step)
+
+
+def _is_import(run: Run) -> bool:
+    try:
+        return run.record["stage"] == IMPORT
+    except BurnishError:
+        return False
 
 
 def _in_progress(folders: Mapping[str, Run], workspace: Workspace) -> Iterator[str]:

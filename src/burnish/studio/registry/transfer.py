@@ -13,7 +13,7 @@ from burnish.core.files import publish_folder, write_json
 from burnish.core.inputs.checks import check_base
 from burnish.core.inputs.references import check_kind, refuse_secret, resolve
 from burnish.core.paths import expanded
-from burnish.core.registry.archive import extract, opened_archive, write_archive
+from burnish.core.registry.archive import IMPORT, extract, opened_archive, write_archive
 from burnish.core.registry.author import author
 from burnish.core.registry.description import path_of, refuse_damage
 from burnish.core.registry.evidence import gather
@@ -104,7 +104,7 @@ def import_(
         run = place.run(RECIPE, number, name)
         with place.lock_of(RECIPE, number):
             try:
-                _create(run, number, name, record)
+                _create(run, number, name, record, place)
                 run.partial.mkdir()
                 extract(content, opened, run.partial, source)
                 _finish(run, content, _inputs(content, run, place, base, say), place)
@@ -135,11 +135,13 @@ def _without_paths(inputs: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _create(run: Run, number: int, name: str, record: Mapping[str, Any]) -> None:
+def _create(run: Run, number: int, name: str, record: Mapping[str, Any], place: Workspace) -> None:
     """The run folder of an import. Its own fingerprint differs from the artifact's: no recipe reuses the folder."""
-    named = {"recipe": RECIPE, "number": number, "step": name, "stage": "import"}
+    named = {"recipe": RECIPE, "number": number, "step": name, "stage": IMPORT}
     run.create({**named, "fingerprint": f"imported {record['fingerprint']}", "spec": {}, "inputs": {}})
     run.transition("running", pid=os.getpid())
+    steps = [{"step": name, "folder": run.name}]
+    place.update_plan(RECIPE, number, {"recipe": RECIPE, "created": run.record["created"], "steps": steps})
 
 
 def _finish(run: Run, content: Mapping[str, Any], inputs: Mapping[str, Input], place: Workspace) -> None:
@@ -160,9 +162,6 @@ def _finish(run: Run, content: Mapping[str, Any], inputs: Mapping[str, Input], p
     write_json(run.folder / "artifact.json", made)
     run.artifact()  # refuses a record that could not be read later
     run.transition("succeeded")
-    recipe, number, step = run.name.split("/")
-    steps = [{"step": step, "folder": run.name}]
-    place.update_plan(recipe, int(number), {"recipe": recipe, "created": run.record["created"], "steps": steps})
 
 
 def _inputs(content: Mapping[str, Any], run: Run, place: Workspace, base: str | None, say: Notes) -> dict[str, Input]:
