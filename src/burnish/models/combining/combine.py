@@ -15,6 +15,7 @@ from torch import Tensor
 from burnish.core.errors import ModelError
 from burnish.models.adapters.changes import LowRankPlace, low_rank_places
 from burnish.models.adapters.targets import ends_with, shortest
+from burnish.models.combining.kept import KeptLayers
 from burnish.models.combining.layers import Layer, Weighted, cannot_combine, layers_of
 from burnish.models.combining.methods import Factors, Settings, combine, exact_rank
 from burnish.models.layout import skeleton_of
@@ -33,11 +34,13 @@ def combine_adapters(
     settings: Settings,
     *,
     seed: int = 0,
+    kept: KeptLayers | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Layer]:
     """Write the combined adapter into the folder `out`; returns the layers that it combines.
 
-    `base` is the folder of the whole model. Random methods give what PEFT gives after `torch.manual_seed(seed)`.
+    `base` is the folder of the whole model. Random methods give what PEFT gives after `torch.manual_seed(seed)`. Layers
+    that `kept` has are not computed again; it gets those of methods that decompose them.
     Errors: those of `layers_of`; ModelError `model.wrong-adapter` for unequal ranks where the method needs equal ones.
     """
     layers = layers_of(adapters, base)
@@ -50,9 +53,13 @@ def combine_adapters(
         sizes = [size for layer in layers for size in _sizes(layer, places[layer.name], rank)]
         with StreamedWriter(out / ADAPTER_WEIGHTS, sizes) as writer:
             for done, layer in enumerate(layers, 1):
-                parts = [_combined(layer, adapters, expert, settings) for expert in layer.experts]
+                pair = kept.get(done) if kept is not None else None
+                if pair is None:
+                    pair = _joined(layer, [_combined(layer, adapters, expert, settings) for expert in layer.experts])
+                    if kept is not None and settings.method.kind == "svd":
+                        kept.put(done, *pair)
                 names = [name for name, _, _ in _sizes(layer, places[layer.name], rank)]
-                for name, tensor in zip(names, _joined(layer, parts), strict=True):
+                for name, tensor in zip(names, pair, strict=True):
                     writer.write(name, tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
                 progress(done, len(layers))
     return layers

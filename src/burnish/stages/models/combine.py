@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +13,7 @@ from burnish.core.context import Context, Input, Outcome
 from burnish.core.errors import AskError, ModelError, RunError
 from burnish.core.events import Note, Progress, Table
 from burnish.core.files import write_json
-from burnish.core.fingerprint import BASE_RECORD, QUANTIZATION_RECORD, of_value
+from burnish.core.fingerprint import BASE_RECORD, QUANTIZATION_RECORD, of_model, of_value
 from burnish.core.version import VERSION
 from burnish.evals.certificates.change import merge_in
 from burnish.models.adapters.attach import name_of_base
@@ -20,6 +21,7 @@ from burnish.models.bases import Source, folder_of, is_adapter, whole_model
 from burnish.models.combining.checks import LARGEST_DEVIATION, Compared, compare
 from burnish.models.combining.combine import combine_adapters
 from burnish.models.combining.fit import common_base, refuse_other_tokenizers, refuse_twice
+from burnish.models.combining.kept import KeptLayers
 from burnish.models.combining.layers import Layer, Weighted
 from burnish.models.combining.methods import METHODS, Settings
 from burnish.models.companions import copy_companions
@@ -57,13 +59,15 @@ def run(spec: CombineSpec, ctx: Context) -> Outcome:
     def progress(phase: str, unit: str, done: int, total: int) -> None:
         ctx.emit(Progress(phase=phase, done=done, total=total, unit=unit))
         if ctx.stopping and done < total:
-            raise RunError("run.interrupted", f"stopped after {done} of {total} {unit}", "run it again: it starts over")
+            raise RunError("run.interrupted", f"stopped after {done} of {total} {unit}", "run it again")
 
     folder = ctx.scratch / "combined" if is_merged else ctx.out
     shutil.rmtree(ctx.scratch / "combined", ignore_errors=True)
     whole = folder_of(whole_model(base))
+    contents = [[of_model(each.folder, {}), each.weight] for each in adapters]
+    kept = KeptLayers(ctx.cache, [contents, asdict(settings), seed, version("peft"), version("torch")])
     layers = combine_adapters(
-        adapters, whole, folder, settings, seed=seed, progress=partial(progress, "combine", "layers")
+        adapters, whole, folder, settings, seed=seed, kept=kept, progress=partial(progress, "combine", "layers")
     )
     _complete(inputs, base, folder)
     compared = compare(folder, adapters, layers, whole)
@@ -86,6 +90,7 @@ def run(spec: CombineSpec, ctx: Context) -> Outcome:
         tell(merged, ctx)
         measures |= measures_of(merged)
     write_json(ctx.out / RECORD, record)
+    kept.forget()
     if not is_merged:
         return Outcome("adapter", measures, certificate=_certificate(record, inputs))
     if not certifies:
