@@ -1,5 +1,7 @@
 """The flags of a stage's command become settings of the right shape."""
 
+import json
+
 import pytest
 
 from burnish.cli.stages import _flags, _parsed
@@ -66,3 +68,77 @@ def test_the_flag_of_another_tool_leads_to_that_of_burnish(burnish, option, hint
 def test_a_flag_that_nobody_knows_is_refused_as_such(burnish):
     found = burnish("sft", "--zzzz", "8")
     assert (found.status, "No such option: --zzzz" in found.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "settings"),
+    [
+        (
+            ["builtin:pocket", "again=builtin:pocket", "--data", "rows.jsonl"],
+            {"pocket": {"ref": "builtin:pocket"}, "again": {"ref": "builtin:pocket"}},
+        ),
+        (
+            ["./model", "https://api.example.com/v1#big", "--data", "rows.jsonl"],
+            {
+                "model": {"ref": "file:HERE/model"},
+                "big": {"endpoint": {"url": "https://api.example.com/v1", "model": "big"}},
+            },
+        ),
+        (
+            ["--candidates", "a=builtin:pocket", "--candidates", "b=./model", "--data", "rows.jsonl"],
+            {"a": {"ref": "builtin:pocket"}, "b": {"ref": "file:HERE/model"}},
+        ),
+        (
+            ["b=./model", "--candidates", "{a: builtin:pocket}", "--data", "rows.jsonl"],
+            {"a": {"ref": "builtin:pocket"}, "b": {"ref": "file:HERE/model"}},
+        ),
+        (
+            ["settings.yaml", "b=./model", "--data", "rows.jsonl"],
+            {"a": {"ref": "builtin:pocket"}, "b": {"ref": "file:HERE/model"}},
+        ),
+    ],
+)
+def test_candidates_are_words_of_the_command_or_a_flag(burnish, workspace, words, settings):
+    (workspace.root / "rows.jsonl").write_text('{"text": "x"}\n')
+    (workspace.root / "settings.yaml").write_text("candidates: {a: builtin:pocket}\nmax_rows: 5\n")
+    (workspace.root / "model").mkdir()
+    (workspace.root / "model" / "config.json").write_text('{"model_type": "llama"}')
+    found = burnish("--json", "compare", *words, "--dry-run")
+    assert found.status == 0, found.err
+    given = json.loads(found.out)["values"]["steps"]["compare"]
+    expected = json.loads(json.dumps(settings).replace("HERE", str(workspace.root)))
+    assert given["candidates"] == expected
+    assert given.get("max_rows") == (5 if "settings.yaml" in words else None)
+    assert given["data"] == f"file:{workspace.root}/rows.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["builtin:pocket", "builtin:pocket"], "'pocket' is given twice"),
+        (["a=builtin:pocket", "--candidates", "a=builtin:pocket"], "'a' is given twice"),
+        (["--candidates", "a=builtin:pocket", "--candidates", "a=builtin:pocket"], "'a' is given twice"),
+        (["--candidates", "builtin:pocket"], "expected NAME=VALUE"),
+        (["builtin:pocket", "settings.yaml"], "No such file"),
+        (["builtin:pocket"], "at least 2 items"),
+    ],
+)
+def test_candidates_that_cannot_be_meant_are_refused(burnish, words, message):
+    found = burnish("compare", *words, "--data", "rows.jsonl", "--dry-run")
+    assert (found.status, message in found.err) == (2, True), found.err
+
+
+def test_regression_sets_and_margins_are_flags_with_names(burnish, workspace):
+    (workspace.root / "rows.jsonl").write_text('{"text": "x"}\n')
+    (workspace.root / "core.txt").write_text("00\n")
+    (workspace.root / "gate.yaml").write_text("- {regressions: core}\n")
+    words = ("builtin:pocket", "b=builtin:pocket", "--data", "rows.jsonl", "--gate", "gate.yaml")
+    found = burnish(
+        *("--json", "compare", *words, "--regressions", "core=core.txt", "--margins", "exact_match=0.02", "--dry-run")
+    )
+    given = json.loads(found.out)["values"]["steps"]["compare"]
+    assert given["regressions"] == {"core": f"file:{workspace.root}/core.txt"}
+    assert given["margins"] == {"exact_match": 0.02}
+    assert given["gate"] == f"file:{workspace.root}/gate.yaml"
+    inputs = json.loads(found.out)["steps"][0]["inputs"]
+    assert {"gate", "regressions.core", "candidates.pocket.ref", "candidates.b.ref", "data"} == set(inputs)

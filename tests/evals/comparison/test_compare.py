@@ -337,6 +337,8 @@ def test_a_comparison_without_sense_is_refused(settings: dict[str, Any], message
         ("tuned=step:tune", "tuned"),
         ("hub:org/Qwen2.5-7B", "Qwen2-5-7B"),
         ("support@3", "support-3"),
+        ("compare.short@latest", "short"),
+        ("compare.short@12", "short-12"),
         ("file:/models/7b", "_7b"),
         ("https://api.example.com/v1#llama", "llama"),
         ("gpt=https://api.openai.com/v1#gpt-4.1", "gpt"),

@@ -21,6 +21,8 @@ def named_candidate(text: str) -> tuple[str, str]:
         return name, ref
     address = _URL.fullmatch(text)
     last = address[2] if address else short_name(text)
+    if ":" not in text and "@" in text:  # an artifact: `short` of compare.short@latest, `short-3` of compare.short@3
+        last = text.rpartition(".")[2].removesuffix("@latest")
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", last).strip("-")
     return (plain if _NAME.fullmatch(plain) else f"_{plain}"), text
 
