@@ -32,7 +32,7 @@ def read_items(folder: Path) -> list[ReadItem]:
     """
     path = folder / FILE
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: texts may hold U+2028
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("data.unreadable", f"{path} cannot be read: {error}", "run the evaluation again") from error
     return [_read(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]

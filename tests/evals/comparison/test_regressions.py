@@ -34,6 +34,12 @@ def test_a_line_that_names_no_row_is_refused(line: str, tmp_path: Path) -> None:
     assert caught.value.what.startswith(f"{path}:2: ")
 
 
+def test_a_line_with_ends_of_lines_of_unicode_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "core.jsonl"
+    path.write_text('{"id": "00ff", "prompt": "one\u2028two\u0085three"}\r\n01ff\r\n', encoding="utf-8")
+    assert [each.id for each in read_set(path)] == ["00ff", "01ff"]
+
+
 def test_an_empty_set_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "core.txt"
     path.write_text("\n")

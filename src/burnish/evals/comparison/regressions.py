@@ -49,7 +49,7 @@ class Checked:
 def read_set(path: Path) -> list[Required]:
     """Read a regression set. Errors: DataError `data.unreadable` with file and line, `data.empty`."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("data.unreadable", f"{path} cannot be read: {error}", "write one row id per line") from error
     found = [_required(line.strip(), f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
