@@ -16,7 +16,14 @@ def written(folder, *rows):
 
 
 def row(**changes):
-    return {"id": "a", "source": "rows.jsonl:1", "prompt": "p", "answer": "x", "scores": {"exact_match": 1.0}, **changes}
+    return {
+        "id": "a",
+        "source": "rows.jsonl:1",
+        "prompt": "p",
+        "answer": "x",
+        "scores": {"exact_match": 1.0},
+        **changes,
+    }
 
 
 def test_a_text_with_ends_of_lines_of_unicode_is_one_row(tmp_path):
