@@ -73,13 +73,14 @@ def evaluation(workspace, verdict="better", *, number=1, step="evaluate", of="f"
     return write_artifact(workspace, step, number=number, fingerprint=f"e{number}{step}", stage="evaluate", **options)
 
 
-def comparison(workspace, *, gate=None, verdict="not worse", number=1, of="f", inputs=None):
-    """A comparison of several candidates, perhaps with a gate."""
+def comparison(workspace, *, gate=None, verdict="not worse", number=1, of="f", inputs=None, about="tuned"):
+    """A comparison of several candidates, perhaps with a gate whose rule is about one."""
     one = {"score": "accuracy", "baseline": "base", "candidate": "tuned", "verdict": verdict}
     candidates = {"base": {"ref": "b", "fingerprint": "base model", "kind": "model"}}
     candidates["tuned"] = {"ref": "r.tune@1", "fingerprint": of, "kind": "adapter"}
     found = {"baseline": "base", "candidates": candidates, "comparisons": [one]}
-    found["gate"] = None if gate is None else {"passed": gate, "rules": [{"rule": "accuracy >= 0.5", "passed": gate}]}
+    rule = {"rule": "accuracy >= 0.5", "passed": gate, "candidates": [about]}
+    found["gate"] = None if gate is None else {"passed": gate, "rules": [rule]}
     options = {
         "kind": "comparison",
         "files": {"comparison.json": found},

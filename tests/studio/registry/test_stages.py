@@ -133,6 +133,14 @@ def test_the_baseline_of_a_gate_that_passed_has_no_verdict(registry, workspace):
     assert registry.show("support")["evidence"] == []
 
 
+def test_a_gate_that_is_about_another_candidate_decides_nothing(registry, workspace):
+    artifacts.write_artifact(workspace)
+    artifacts.comparison(workspace, gate=True, verdict="worse", about="another")
+    registry.register("r.tune@1", name="support")
+    [found] = registry.show("support")["evidence"]
+    assert (found["kind"], found["state"]) == ("verdict", "failed")
+
+
 def test_damaged_evidence_is_not_counted_and_named(registry, workspace):
     artifacts.write_artifact(workspace, files={**artifacts.ADAPTER, "proof.json": artifacts.PROOF})
     run = artifacts.evaluation(workspace)

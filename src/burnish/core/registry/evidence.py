@@ -142,13 +142,12 @@ def _of_comparison(artifact: Artifact, run: Run, fingerprint: str) -> Iterator[E
         names = [name for name in found["candidates"] if name in judged and _is_of(name, found, artifact, fingerprint)]
         if not names:
             return
-        gate = found.get("gate")
-        if gate is not None:
-            failed = [rule["rule"] for rule in gate["rules"] if not rule["passed"]]
-            text = (
-                f"gate failed: {', '.join(map(str, failed))}" if failed else f"gate passed: {len(gate['rules'])} rules"
-            )
-            yield Evidence("verdict", run.name, _ended(run), "passed" if gate["passed"] else "failed", text)
+        gate: dict[str, Any] = found.get("gate") or {"rules": []}
+        rules: list[Any] = [rule for rule in gate["rules"] if set(rule["candidates"]) & set(names)]
+        if rules:
+            failed = [str(rule["rule"]) for rule in rules if not rule["passed"]]
+            text = f"gate failed: {', '.join(failed)}" if failed else f"gate passed: {len(rules)} rules"
+            yield Evidence("verdict", run.name, _ended(run), "failed" if failed else "passed", text)
             return
         verdicts = {
             f"{one['score']} against {one['baseline']}": str(one["verdict"])

@@ -28,9 +28,11 @@ class Judged:
     rule: str
     passed: bool
     found: str
+    candidates: Sequence[str]
+    """Those that the rule is about."""
 
     def as_dict(self) -> dict[str, Any]:
-        return {"rule": self.rule, "passed": self.passed, "found": self.found}
+        return {"rule": self.rule, "passed": self.passed, "found": self.found, "candidates": list(self.candidates)}
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def judged(rule: Rule, evidence: Evidence) -> Judged:
         results = [_claim(spec, claim, evidence) for claim in claims]
     passed = bool(results) and all(holds for holds, _ in results)
     shown = [text for holds, text in results if passed or not holds]
-    return Judged(str(spec), passed, "; ".join(shown) or "no candidate is concerned")
+    return Judged(str(spec), passed, "; ".join(shown) or "no candidate is concerned", who)
 
 
 def _column(name: str | None, evidence: Evidence) -> Column | None:
