@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 
 @pytest.fixture
@@ -91,3 +92,13 @@ def test_chat_in_json_needs_a_question(burnish):
     said = burnish("--json", "chat", "builtin:pocket")
     assert said.status == 2
     assert "--ask" in json.loads(said.err)["error"]["fix"]
+
+
+def test_rubrics_are_listed_and_one_is_printed_as_yaml_for_a_recipe(burnish):
+    listed = burnish("rubrics")
+    assert all(name in listed.out for name in ("correctness", "helpfulness", "safety", "faithfulness"))
+    printed = burnish("rubrics", "safety", "--language", "zh")
+    criteria = yaml.safe_load(printed.out)["criteria"]
+    assert [criterion["name"] for criterion in criteria] == ["safety", "refusal"]
+    assert "&id" not in printed.out  # recipes have no aliases
+    assert json.loads(burnish("rubrics", "safety", "--json").out)["criteria"][0]["scale"]["labels"]["safe"] == 1.0

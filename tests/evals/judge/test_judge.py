@@ -8,6 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from burnish.core.errors import AskError, DataError, MachineError, RunError
+from burnish.evals.items import read_items
+from burnish.evals.scoring.scorers import Score, Unscored
 from burnish.specs.evals.judge import JudgeSpec
 
 ONE = [{"name": "quality", "description": "How good it is.", "scale": "1-5"}]
@@ -28,6 +30,20 @@ def test_a_rubric_gives_each_criterion_a_score_and_their_weighted_mean(judge, sa
     line = found.lines("judgements.jsonl")[0]
     assert (line["verdicts"], line["missing"]) == ({"correctness": 5.0, "completeness": 1.0}, None)
     assert json.loads(line["reply"])["reason"] == "fine"
+
+
+def test_the_result_is_read_back_as_that_of_evaluate(judge, says, answers):
+    says(lambda text: {"quality": 5} if "answer 1\n" not in text else "?")
+    found = judge(
+        answers([{"id": f"r{i}", "prompt": "q", "answer": f"answer {i}\n", "tag": "t"} for i in range(3)]), criteria=ONE
+    )
+    read = read_items(found.out)
+    assert [(one.id, one.tag, one.item.answer) for one in read] == [(f"r{i}", "t", f"answer {i}\n") for i in range(3)]
+    assert [one.item.scores["quality"] for one in read][::2] == [Score(1.0), Score(1.0)]
+    missing = read[1].item.scores["quality"]
+    assert isinstance(missing, Unscored)
+    assert missing.why.startswith("not JSON: ")
+    assert found.metrics["by_tag"]["t"]["scores"]["quality"]["model"]["n"] == 2
 
 
 def test_the_request_shows_the_conversation_the_answer_and_the_form_of_the_reply(judge, says, answers, server):
