@@ -23,7 +23,7 @@ def change(root: str, seed: int, told: str) -> None:
         count += 1
         try:
             live = list(Registry(Workspace(Path(root))).entry(NAME).live) if count > 1 else []
-            kind = source.choice(("register", "promote", "promote", "demote", "tag", "remove", "read"))
+            kind = source.choice(("register", "promote", "promote", "demote", "tag", "remove", "read", "reindex"))
             if kind == "register" or len(live) < 4:
                 folder = Path(root, f"lora-{os.getpid()}-{count}")
                 folder.mkdir()
@@ -42,6 +42,8 @@ def change(root: str, seed: int, told: str) -> None:
                     registry.tag(f"{NAME}@{number}", source.choice("abc"), **options)
                 case "remove":
                     registry.remove(f"{NAME}@{number}", because="x", **options)
+                case "reindex":
+                    assert not any("damaged" in one.what for one in registry.reindex(workspace=root))
                 case _:
                     registry.listing(NAME, workspace=root)
                     registry.show(f"{NAME}@latest", workspace=root)

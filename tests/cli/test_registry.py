@@ -46,6 +46,21 @@ def test_a_model_is_no_adapter(burnish, adapter):
     assert "holds adapters" in found.err
 
 
+def test_every_function_of_the_registry_is_a_command_and_every_command_a_function():
+    import burnish as api
+    from burnish.cli.main import app as main
+    from burnish.cli.registry.apps import adapters, models
+
+    def commands(app):
+        return {command.name or command.callback.__name__ for command in app.registered_commands}
+
+    assert commands(adapters) - commands(models) == {"merge"}
+    own = {"listing": "list", "import_": "import"}
+    functions = {own.get(name, name) for name in api.registry.__all__}
+    assert functions == commands(models) | {"lineage", "gc", "reindex"}
+    assert {"lineage", "gc", "reindex"} <= commands(main)
+
+
 def test_gc_shows_and_removes(burnish, workspace):
     for number in (1, 2):
         artifacts.write_artifact(workspace, number=number, fingerprint=str(number))

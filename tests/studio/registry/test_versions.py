@@ -1,0 +1,78 @@
+"""What is registered, once, and what the record says of it."""
+
+import pytest
+
+import artifacts
+import burnish
+from burnish.core.inputs.references import built_ins
+
+
+def test_a_fingerprint_is_registered_once_and_other_files_are_named(registry, workspace):
+    artifacts.write_artifact(workspace)
+    artifacts.write_artifact(workspace, number=2, files={**artifacts.ADAPTER, "adapter_model.safetensors": "other"})
+    said = []
+    assert registry.register("r.tune@1", name="support")["new"]
+    found = registry.register("r.tune@2", name="support", say=said.append)
+    assert (found["version"], found["new"]) == (1, False)
+    assert "has the same fingerprint and other files" in said[0]
+    assert registry.register("r.tune@2", name="another")["new"]
+
+
+def test_it_is_registered_again_where_the_first_is_damaged_or_removed(registry, workspace):
+    for number in (1, 2):
+        artifacts.write_artifact(workspace, number=number)
+    registry.register("r.tune@1", name="support")
+    (workspace.root / "runs/r/1/tune/out/adapter_config.json").unlink()
+    said = []
+    assert registry.register("r.tune@2", name="support", say=said.append)["version"] == 2
+    assert said == ["the artifact of support@1 is damaged or missing: registered again as support@2"]
+    registry.remove("support@2")
+    assert registry.register("r.tune@2", name="support")["version"] == 3
+    rows = {row["ref"]: row.get("damage") for row in registry.listing("support")}
+    assert rows == {"support@3": "", "support@2": None, "support@1": "adapter_config.json is missing"}
+
+
+def test_a_built_in_model_is_recorded_with_its_hashes_and_licence(registry):
+    found = registry.register("builtin:pocket", name="base", because="a start", who="Ada")
+    assert (found["kind"], found["who"], found["why"]) == ("model", "Ada", "a start")
+    assert len(found["tokenizer"]) == len(found["template"]) == len(found["digest"]) == 64
+    assert found["artifact"] == {
+        "ref": "builtin:pocket",
+        "run": None,
+        "path": str(built_ins()["pocket"]),
+        "revision": "",
+    }
+    shown = registry.show("base")
+    assert shown["licences"] == [
+        {"of": "result", "ref": "builtin:pocket", "licence": "apache-2.0", "stated_in": "README.md"}
+    ]
+    assert shown["licence"] == ["to be shared with the notice of the licence, because of builtin:pocket (apache-2.0)"]
+
+
+def test_documentation_of_a_folder_is_no_part_of_it(registry, workspace):
+    folder = workspace.root / "lora"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text("{}")
+    registry.register("file:lora", name="support")
+    (folder / "README.md").write_text("# new")
+    assert registry.show("support")["damage"] == ""
+    assert registry.show("support")["path"] == str(folder)
+    (folder / "adapter_model.safetensors").write_text("weights")
+    assert registry.show("support")["damage"] == "adapter_model.safetensors was added since it was registered"
+
+
+@pytest.mark.parametrize("kind", ["dataset", "evaluation", "comparison", "certificate"])
+def test_other_kinds_are_refused(registry, workspace, kind):
+    artifacts.write_artifact(workspace, kind=kind)
+    with pytest.raises(burnish.BurnishError) as caught:
+        registry.register("r.tune@1", name="support")
+    assert caught.value.code == "ask.wrong-kind"
+    assert registry.listing() == []
+
+
+def test_a_damaged_artifact_is_not_registered(registry, workspace):
+    run = artifacts.write_artifact(workspace)
+    (run.out / "adapter_config.json").write_text("[1, 2]")
+    with pytest.raises(burnish.BurnishError) as caught:
+        registry.register("r.tune@1", name="support")
+    assert caught.value.code == "run.damaged-artifact"
