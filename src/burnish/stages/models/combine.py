@@ -227,5 +227,6 @@ def _report(record: Mapping[str, Any], ctx: Context) -> None:
         for each in record["adapters"]
     ]
     columns = ["adapter", "weight", "layers", "kept of its change", "cosine with the result"]
-    title = f"{record['method']}: rank {record['rank']}, deviation from the weighted sum {record['deviation']:.1e}"
+    distance = "" if record["check"] else f", {record['deviation']:.0%} from the weighted sum"
+    title = f"{record['method']}: rank {record['rank']}{distance}"
     ctx.emit(Table(title=title, columns=columns, rows=rows))
