@@ -35,9 +35,11 @@ def test_a_request_that_is_refused_by_itself_is_missing_and_one_for_all_stops_th
     missing = found.metrics["missing"]
     assert missing["reasons"] == {"refused (413)": 1}
     assert found.scores["quality"].count(None) == 1
-    server.faults = [401]
-    with pytest.raises(MachineError, match="refuses the request: status 401"):
-        judge(answers([{"id": "new", "prompt": "q", "answer": "new"}]), "other", criteria=ONE)
+    for status in (401, 404):
+        server.faults, before = [status], len(server.seen)
+        with pytest.raises(MachineError, match=f"refuses the request: status {status}"):
+            judge(answers([{"id": "new", "prompt": "q", "answer": "new"}]), f"other-{status}", criteria=ONE)
+        assert len(server.seen) == before + 1
 
 
 def test_an_endpoint_that_stalls_stops_the_run_or_its_verdicts_are_missing(judge, says, answers, server):

@@ -20,7 +20,7 @@ from burnish.specs.evals.judge import JudgeSpec
 
 _OWN_FAULT = (400, 413, 422)
 """Statuses with which an endpoint refuses this request, such as one that is too long; others would not pass either."""
-_NO_FORMAT = (400, 404, 422, 501)
+_NO_FORMAT = (400, 422, 501)
 """Statuses with which an endpoint refuses a response_format that it does not know."""
 _PROBES = 3
 
