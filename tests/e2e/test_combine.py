@@ -14,6 +14,7 @@ SHORT = [
 ]
 
 
+@pytest.mark.torture  # 25 s of one core
 @pytest.mark.timeout(600)  # eight steps, each in a process of its own
 def test_two_adapters_are_trained_and_combined(tmp_path):
     run = burnish.run(RECIPE, settings=SHORT, only=["mean"], workspace=tmp_path)

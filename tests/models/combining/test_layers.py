@@ -77,6 +77,14 @@ def test_linear_needs_no_more_than_the_rank_of_the_sum(tmp_path):
     assert found.worst[1] < 1e-6
 
 
+def test_the_weights_of_the_base_are_not_read(tmp_path):
+    base = tiny_model(tmp_path / "base", num_hidden_layers=1)
+    one, other = (random_adapter(base, LoraSpec(rank=4), tmp_path / f"{n}", n) for n in range(2))
+    (base / "model.safetensors").unlink()
+
+    assert combined(tmp_path / "out", base, {one: 0.5, other: 0.5}, "ties_svd").layers
+
+
 def test_pefts_linear_is_not_the_weighted_sum(tmp_path):
     base = tiny_model(tmp_path / "base", num_hidden_layers=1)
     one, other = (random_adapter(base, LoraSpec(rank=4), tmp_path / f"{n}", n) for n in range(2))

@@ -85,8 +85,14 @@ def combined_by_peft(model: Any, weights: tuple[float, ...], method: str, seed: 
     return found
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [
+        pytest.param(kind, dtype, marks=pytest.mark.torture if kind == "Conv1D" and dtype != "float32" else ())
+        for kind in KINDS
+        for dtype in DTYPES
+    ],
+)
 @pytest.mark.parametrize("method", PEFTS)
 def test_a_method_has_the_bits_of_pefts(tmp_path, made, method, kind, dtype):
     check_bits(tmp_path, made(kind, dtype), method)

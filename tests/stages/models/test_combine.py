@@ -9,18 +9,19 @@ import torch
 from tests.models.combining.adapters import random_adapter
 
 from burnish.core.context import Input
-from burnish.core.errors import AskError, RunError
+from burnish.core.errors import AskError, ModelError, RunError
 from burnish.core.events import Note, Progress, Table
 from burnish.core.files import write_json
 from burnish.models.adapters.attach import load_adapter
 from burnish.models.bases import base_of
+from burnish.models.combining.checks import Compared, Products
 from burnish.models.combining.kept import KeptLayers
 from burnish.models.load import load_model
 from burnish.models.quantization.record import read_quantization
 from burnish.models.value_head import save_value_head
 from burnish.specs.models import CombineSpec
 from burnish.specs.train import LoraSpec
-from burnish.stages.models.combine import run
+from burnish.stages.models.combine import _refuse_deviation, run
 from burnish.testing import input_at, temporary_context, tiny_model
 
 IDS = torch.arange(3, 30)[None]
@@ -73,6 +74,15 @@ def test_a_linear_merge_is_the_weighted_sum_of_the_changes(tmp_path, parts, meth
     assert any("weighted sum" in text for text in texts)
     assert any("4 of 6 layers" in text for text in texts)
     assert any(isinstance(event, Table) for event in events)
+
+
+def test_a_result_that_is_not_the_sum_stops_the_step():
+    sums = torch.tensor([[1.0, 1.0], [1.0, 1.0]], dtype=torch.float64)
+    weights = torch.tensor([1.0], dtype=torch.float64)
+    _refuse_deviation(Compared({"a": Products(sums, weights)}), "linear")
+    other = sums + torch.tensor([[1e-11, 0.0], [0.0, 0.0]], dtype=torch.float64)
+    with pytest.raises(ModelError, match=r"linear is not the weighted sum of the adapters: 'b' deviates by 3.2e-06"):
+        _refuse_deviation(Compared({"a": Products(sums, weights), "b": Products(other, weights)}), "linear")
 
 
 def test_a_merge_into_the_base_is_a_plain_model(tmp_path, parts):
