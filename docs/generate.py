@@ -11,6 +11,7 @@ from burnish.core.catalog import stages
 from burnish.core.errors import CODES, family_of
 from burnish.core.recipes.aliases import ALIASES, DIFFERS, NOT_NEEDED, ON_REWARDS
 from burnish.core.registry.names import KINDS
+from burnish.evals.certificates.limits import LIMITS
 from burnish.specs.base import Runtime, Spec, Takes, marks_of
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -24,6 +25,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "settings.md": settings_page(),
         REFERENCE / "errors.md": errors_page(),
         REFERENCE / "names.md": names_page(),
+        REFERENCE / "certificates.md": certificates_page(),
     }
 
 
@@ -60,6 +62,31 @@ def names_page() -> str:
     lines += [f"| {name} | {ours} | {how} |" for name, ours, how in _SAME_NAME]
     lines += ["", "## Not needed", "", "| elsewhere | |", "| --- | --- |"]
     lines += [f"| `{name}` | {why} |" for name, why in sorted(NOT_NEEDED.items())]
+    return "\n".join([*lines, ""])
+
+
+def certificates_page() -> str:
+    """The limits of a certificate for each kind of change."""
+    lines = [_MADE, "# Limits of certificates", ""]
+    lines += [
+        "For each kind of change, what a child may differ by from its parent ([the guide](../guides/certificates.md))."
+    ]
+    lines += ["Divergences are in nats per token. Measured limits are of"]
+    lines += ["[decision 53](../decisions/0053-limits-of-certificates-are-measured.md).", ""]
+    columns = ("kl", "kl tail", "top-1", "perplexity", "near-tie", "weights", "status", "source")
+    lines += [f"| change | {' | '.join(columns)} |", "| --- " * (len(columns) + 1) + "|"]
+    for change, limits in LIMITS.items():
+        weight = "–" if limits.weight is None else f"{limits.weight:.2g}"
+        numbers = (limits.kl, limits.kl_tail, limits.top1, limits.perplexity, limits.near_tie)
+        cells = [*(f"{number:.4g}" for number in numbers), weight, limits.status, limits.source]
+        lines.append(f"| `{change}` | {' | '.join(cells)} |")
+    lines += ["", "- **kl**: the mean KL divergence of the next token; **kl tail**: its 99.9th percentile over tokens."]
+    lines += ["- **top-1**: the least share of tokens for which both find the same next token most likely."]
+    lines += ["- **perplexity**: its relative change; the whole 95 % interval lies within plus or minus this."]
+    lines += ["- **near-tie**: greedy answers may part where the parent's preference is no larger, in nats."]
+    lines += [
+        "- **weights**: the largest change of a weight relative to the parent's; –: they are stored in another form."
+    ]
     return "\n".join([*lines, ""])
 
 

@@ -142,3 +142,11 @@ def test_regression_sets_and_margins_are_flags_with_names(burnish, workspace):
     assert given["gate"] == f"file:{workspace.root}/gate.yaml"
     inputs = json.loads(found.out)["steps"][0]["inputs"]
     assert {"gate", "regressions.core", "candidates.pocket.ref", "candidates.b.ref", "data"} == set(inputs)
+
+
+def test_the_one_operand_of_a_command_is_its_field(burnish):
+    said = burnish("certify", "builtin:pocket", "--parent", "builtin:pocket", "--dry-run")
+    assert said.status == 0, said.err
+    said = burnish("certify", "builtin:pocket", "builtin:pocket", "--parent", "builtin:pocket", "--dry-run")
+    assert said.status == 2
+    assert "child is given twice" in said.err

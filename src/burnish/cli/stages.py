@@ -190,6 +190,10 @@ def _operands(spec_type: type[Spec]) -> tuple[str, Operands] | None:
 
 def _as_operands(words: list[str], field: str, mark: Operands, flagged: Any) -> Any:
     """The value of a field from the words of a command: a list, or a mapping with what its flag has."""
+    if mark.one:
+        if len(words) > 1 or flagged is not None:
+            raise AskError("ask.wrong-value", f"{field} is given twice", f"name one {field}, with or without the flag")
+        return as_reference(words[0])
     if mark.named is None:
         return [as_reference(word) for word in words]
     found: dict[str, str] = dict(flagged or {})
@@ -208,7 +212,8 @@ def _parameters(
     kind = inspect.Parameter.KEYWORD_ONLY
     words = "Files with settings, later ones override earlier ones."
     if operands is not None:
-        words = f"The {operands[0]}: references, or NAME=REFERENCE. {words}"
+        what = "a reference" if operands[1].one else "references, or NAME=REFERENCE"
+        words = f"The {operands[0]}: {what}. {words}"
     made = [
         inspect.Parameter("ctx", kind, annotation=typer.Context),
         inspect.Parameter(

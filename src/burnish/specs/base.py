@@ -92,10 +92,11 @@ class TemplateDate:
 class Operands:
     """Marks the field that takes the words of a command that are no files of settings.
 
-    They are a list of strings, or a mapping if `named` gives the (key, value) of a word.
+    They are a list of strings, a mapping if `named` gives the (key, value) of a word, or `one` string.
     """
 
     named: Callable[[str], tuple[str, str]] | None = None
+    one: bool = False
 
 
 RUNTIME = Runtime()

@@ -1,10 +1,10 @@
 """Settings of `certify`: the two models, the kind of change, and how much is compared."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from burnish.specs.base import DataRef, Device, ModelRef, Spec, Threads
+from burnish.specs.base import DataRef, Device, ModelRef, Operands, Spec, Threads
 from burnish.specs.endpoints import EndpointSpec
 
 
@@ -15,7 +15,7 @@ class CertifySpec(Spec):
     the kind of change.
     """
 
-    child: ModelRef | None = None
+    child: Annotated[ModelRef | None, Operands(one=True)] = None
     """The model or adapter that is certified."""
     endpoint: EndpointSpec | None = None
     """The child, if it is served: `/completions` must give log-probabilities of prompts, as vLLM's does."""
