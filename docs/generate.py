@@ -72,7 +72,7 @@ def certificates_page() -> str:
         "For each kind of change, what a child may differ by from its parent ([the guide](../guides/certificates.md))."
     ]
     lines += ["Divergences are in nats per token. Measured limits are of"]
-    lines += ["[decision 53](../decisions/0053-limits-of-certificates-are-measured.md).", ""]
+    lines += ["[decision 52](../decisions/0052-limits-of-certificates-are-measured.md).", ""]
     columns = ("kl", "kl tail", "top-1", "perplexity", "near-tie", "weights", "status", "source")
     lines += [f"| change | {' | '.join(columns)} |", "| --- " * (len(columns) + 1) + "|"]
     for change, limits in LIMITS.items():
