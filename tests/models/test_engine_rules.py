@@ -168,6 +168,9 @@ def test_an_answer_ends_at_a_stop_or_at_its_length(engine):
     cut = free.ids[: free.ids.index(stop)]
     [stopped] = engine.generate([prompt(5)], spec, [stop])
     assert stopped == Answer(cut, " ".join(map(str, cut)), "stop", stop)
+    words = free.text.split()
+    [until] = engine.generate([prompt(5)], spec, (), until=["never", f" {words[2]}"])
+    assert until == Answer(free.ids[:3], " ".join(words[:3]), "stop")
     engine._own_stops = [stop]
     assert engine.generate([prompt(5)], spec, ()) == [stopped]
     assert "".join(engine.stream(prompt(5), spec, ())).split() == stopped.text.split()

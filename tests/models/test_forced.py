@@ -5,10 +5,12 @@ import pytest
 import torch
 
 from burnish.core.errors import BurnishError, DataError, ModelError
+from burnish.models.adapters.attach import attach_lora
 from burnish.models.engines.forced import forced_log_probs
 from burnish.models.engines.transformers import TransformersEngine
 from burnish.models.load import load_model
 from burnish.models.quiet import quiet_transformers
+from burnish.specs.train import LoraSpec
 from burnish.testing import tiny_model
 from burnish.tokens.load import load_tokenizer
 from families import BUILDABLE, build, token_ids
@@ -108,8 +110,17 @@ def test_rows_that_a_model_cannot_take_are_refused(tmp_path):
     for row in ([], [1, 264], [-1, 3]):
         with pytest.raises(ModelError, match="row 2 is empty or has ids outside"):
             list(forced_log_probs(model, [[1, 2], row]))
-    with pytest.raises(DataError, match="row 1 has 513 tokens, and the model's context is 512"):
-        list(forced_log_probs(model, [[5] * 513]))
+    with pytest.raises(DataError, match="row 1 has 514 tokens, and the model's context is 512"):
+        list(forced_log_probs(model, [[5] * 514]))
+
+
+def test_the_last_token_of_a_row_needs_no_place_in_the_context(tmp_path):
+    model = load_model(tiny_model(tmp_path))
+    [row] = rows_of((513,))
+    [found] = forced_log_probs(model, [row])
+    logits = model(torch.tensor([row[:-1]])).logits[0].log_softmax(-1)
+    expected = logits.gather(-1, torch.tensor(row[1:])[:, None])[:, 0].detach().numpy()
+    np.testing.assert_allclose(found.chosen, expected, rtol=0, atol=1e-5)
 
 
 def test_scores_that_are_not_finite_are_an_error(tmp_path):
@@ -119,3 +130,14 @@ def test_scores_that_are_not_finite_are_an_error(tmp_path):
     with pytest.raises(BurnishError) as caught:
         list(forced_log_probs(model, rows_of()))
     assert caught.value.code == "run.not-finite"
+
+
+def test_an_engine_of_an_adapter_gives_its_log_probabilities(tmp_path):
+    folder = tiny_model(tmp_path)
+    model = attach_lora(load_model(folder), LoraSpec(rank=4))
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight)
+    engine = TransformersEngine(model, load_tokenizer(folder))
+    rows = rows_of((12, 5))
+    check(model, rows, engine.log_probs(rows), 1)

@@ -112,6 +112,8 @@ def item_lines(sample: Sample) -> Iterator[dict[str, Any]]:
     """One dict per row for `items.jsonl`; results of the base are under `base`."""
     for index, row in enumerate(sample.rows):
         line = {"id": row["id"], "source": row["source"], "tag": row.get("tag"), **_item(sample.model[index])}
+        if "task" in row:
+            line["task"] = row["task"]
         if sample.base is not None:
             line["base"] = _item(sample.base[index])
         yield line

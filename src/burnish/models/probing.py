@@ -23,7 +23,8 @@ _ROPES_BY_LENGTH = {"longrope": "original_max_position_embeddings", "dynamic": "
 
 def causal_model(model: Any) -> "PreTrainedModel":
     """The causal language model inside PEFT's wrapper, if any; its adapters stay attached."""
-    return model.get_base_model() if hasattr(model, "peft_config") else model
+    is_wrapped = hasattr(model, "get_base_model")  # `peft_config` is also an attribute of the model inside
+    return model.get_base_model() if is_wrapped else model
 
 
 def boundaries(config: "PreTrainedConfig") -> dict[str, int]:

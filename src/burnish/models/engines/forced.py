@@ -113,12 +113,14 @@ class _Scores:
         ids, mask = torch.zeros(len(rows), longest, dtype=torch.long), torch.zeros(len(rows), longest, dtype=torch.long)
         for place, row in enumerate(rows):
             ids[place, : len(row)], mask[place, : len(row)] = torch.tensor(row), 1
+        if longest > context_of(self._model):  # the last token predicts nothing, and needs no place in the context
+            ids, mask = ids[:, :-1], mask[:, :-1]
         inputs: dict[str, Any] = {"input_ids": ids.to(device), "use_cache": False}
         if not bool(mask.all()):
             inputs["attention_mask"] = mask.to(device)
         at_once = max(1, self._most // (len(rows) * _vocabulary(self._model)))
         if not self._keeps or at_once >= longest - 1:
-            yield 0, self._run(inputs)[:, :-1]
+            yield 0, self._run(inputs)[:, : longest - 1]
             return
         for first in range(0, longest - 1, at_once):
             kept = torch.arange(first, min(first + at_once, longest - 1), device=device)
@@ -198,7 +200,7 @@ def _refuse_rows(model: "PreTrainedModel", rows: Sequence[Sequence[int]]) -> Non
                 f"row {number} is empty or has ids outside the model's {size} embeddings",
                 "use the tokenizer that belongs to the model",
             )
-        if len(row) > context:
+        if len(row) - 1 > context:
             raise DataError(
                 "data.too-long",
                 f"row {number} has {len(row)} tokens, and the model's context is {context}",

@@ -59,8 +59,12 @@ class Engine(Protocol):
         progress: Progress = lambda done, total: None,
         *,
         log_probs: bool = False,
+        until: Sequence[str] = (),
     ) -> list[Answer]:
-        """Answer every prompt, in order. An answer does not depend on the other prompts."""
+        """Answer every prompt, in order. An answer does not depend on the other prompts.
+
+        An answer also ends with the token that completes a text of `until`; that text is part of it.
+        """
         ...
 
     def stream(self, prompt: Sequence[int], spec: GenerationSpec, stop_ids: Sequence[int]) -> Iterator[str]:

@@ -28,6 +28,9 @@ _VALUES = {"padded": "own cache", "equal": "equal lengths", "single": "one promp
 _DROP_BELOW = 0.75
 """Finished prompts leave the batch when the unfinished share falls below this: leaving copies the cache."""
 
+_LEEWAY = 4
+"""Tokens decoded before a text that ends an answer: the first ones of a list may decode differently."""
+
 
 _PLAIN_SETTINGS = {
     "repetition_penalty": (None, 1.0),
@@ -132,6 +135,7 @@ class TransformersEngine:
         progress: Progress = lambda done, total: None,
         *,
         log_probs: bool = False,
+        until: Sequence[str] = (),
     ) -> list[Answer]:
         """As `Engine.generate`; an answer also ends at the end of the model's context.
 
@@ -153,7 +157,7 @@ class TransformersEngine:
             rows = [_Open(place, rooms[place]) for place in places]
             draws = drawn([seeds[place] for place in places], max(row.room for row in rows)) if sampling else None
             batch = [prompts[place] for place in places]
-            for _ in self._decode(way, rows, batch, stop_ids, sampling, draws, log_probs):
+            for _ in self._decode(way, rows, batch, stop_ids, sampling, draws, log_probs, until):
                 pass
             for row in rows:
                 reason = "stop" if row.reason == "stop" else "length"
@@ -249,6 +253,7 @@ class TransformersEngine:
         sampling: Sampling | None,
         draws: torch.Tensor | None,
         keeps_log_probs: bool = False,
+        until: Sequence[str] = (),
     ) -> Iterator[None]:
         """Extend `rows` token by token; yields after each step. `draws` is [rows, longest room]."""
         device, stops = self._model.device, {*stop_ids, *self._own_stops}
@@ -270,7 +275,8 @@ class TransformersEngine:
                     row.reason, row.end = "stop", token
                 else:
                     row.ids.append(token)
-                    row.reason = "length" if len(row.ids) == row.room else ""
+                    row.reason = "stop" if self._completes(until, row.ids) else ""
+                    row.reason = row.reason or ("length" if len(row.ids) == row.room else "")
             yield
             still = [number for number, row in enumerate(alive) if not row.reason]
             if not still:
@@ -280,3 +286,10 @@ class TransformersEngine:
                 steps.keep(keep)
                 chosen, draws = chosen[keep], None if draws is None else draws[keep]
                 alive = [alive[number] for number in still]
+
+    def _completes(self, until: Sequence[str], ids: list[int]) -> bool:
+        """Whether the last token completes one of the texts: a token has at least one byte of them."""
+        if not until:
+            return False
+        end = decode(self._tokenizer, ids[-max(len(text.encode()) for text in until) - _LEEWAY :])
+        return any(text in end for text in until if text)

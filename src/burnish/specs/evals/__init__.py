@@ -21,3 +21,5 @@ from burnish.specs.evals.scorers import RougeSpec as RougeSpec
 from burnish.specs.evals.scorers import Scorer as Scorer
 from burnish.specs.evals.scorers import ToolCallSpec as ToolCallSpec
 from burnish.specs.evals.scorers import compiled as compiled
+from burnish.specs.evals.tasks import TaskSpec as TaskSpec
+from burnish.specs.evals.tasks import TasksSpec as TasksSpec

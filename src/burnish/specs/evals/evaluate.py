@@ -1,9 +1,12 @@
-"""Settings of `evaluate`: what is scored, on which rows, and against which other model."""
+"""Settings of `evaluate`: what is scored, on which rows and tasks, and against which other model."""
 
 from typing import Literal
 
-from burnish.specs.base import ModelRef
+from pydantic import model_validator
+
+from burnish.specs.base import DataRef, ModelRef
 from burnish.specs.evals.measuring import MeasuringSpec
+from burnish.specs.evals.tasks import TasksSpec
 
 
 class EvaluateSpec(MeasuringSpec):
@@ -16,3 +19,13 @@ class EvaluateSpec(MeasuringSpec):
     """The model or adapter to score."""
     compare_with: ModelRef | Literal["base"] | None = None
     """Another model, or `base`: the adapter's base model."""
+    data: DataRef | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+    """A prepared dataset, or a file. Not needed with `tasks`."""
+    tasks: TasksSpec | None = None
+    """Tasks of lm-evaluation-harness: names, or `file:` of YAML files and folders."""
+
+    @model_validator(mode="after")
+    def measures_something(self) -> "EvaluateSpec":
+        if self.__dict__["data"] is None and self.__dict__["tasks"] is None:
+            raise ValueError("set data, tasks, or both")
+        return self

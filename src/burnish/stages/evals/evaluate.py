@@ -1,4 +1,4 @@
-"""evaluate: score a model on rows, alone or against another on the same rows.
+"""evaluate: score a model on rows and tasks, alone or against another on the same ones.
 
 Each model answers and is measured with its own tokenizer and template. An adapter that is compared with its
 base is loaded once: the base is the same model with the adapter switched off.
@@ -28,6 +28,7 @@ from burnish.models.quantization.layers import report
 from burnish.specs.base import short_name
 from burnish.specs.evals import EvaluateSpec
 from burnish.stages.evals.measuring import Measuring, measured
+from burnish.stages.evals.tasks import Tasks, task_measures, task_metrics, task_table, with_tasks
 from burnish.stages.models.answering import count_alike, requested_rows, tokenizers_of
 
 Source = Input | Path
@@ -48,13 +49,14 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
     measuring = plan.measuring
     ctx.check_settings()
     tokenizers = tokenizers_of([plan.model, *([] if plan.base is None else [plan.base])], ctx)
-    if measuring.learned is not None and not count_alike(tokenizers[0], tokenizers[-1]):
+    if plan.rows and measuring.learned is not None and not count_alike(tokenizers[0], tokenizers[-1]):
         text = "the models have other tokens or templates, and perplexity depends on them: compare bits_per_byte"
         ctx.emit(Note(level="warning", text=text))
     model: Any = load_model(plan.model, dtype=measuring.dtype, device=measuring.device)
     for note in report(model):
         ctx.emit(note)
     ours = measured(measuring, plan.rows, ctx, model, tokenizers[0], "")
+    found = {} if plan.tasks is None else {"model": plan.tasks.results(model, tokenizers[0], ctx, "")}
     theirs: list[Item] | None = None
     if plan.base is not None:
         off: AbstractContextManager[Any] = nullcontext()
@@ -65,8 +67,14 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
             model = load_model(plan.base, dtype=measuring.dtype, device=measuring.device)
         with off:
             theirs = measured(measuring, plan.rows, ctx, model, tokenizers[1], f"{plan.base_name}: ")
+            if plan.tasks is not None:
+                found["base"] = plan.tasks.results(model, tokenizers[1], ctx, f"{plan.base_name}: ")
     sample = Sample(plan.rows, ours, theirs, plan.confidence, plan.seed)
-    return Outcome("evaluation", _report(plan, ctx, sample))
+    tasks: dict[str, Any] | None = None
+    if plan.tasks is not None:
+        sample = with_tasks(sample, found["model"], found.get("base"))
+        tasks = task_metrics(plan.tasks, found["model"], found.get("base"))
+    return Outcome("evaluation", _report(plan, ctx, sample, tasks))
 
 
 @dataclass(frozen=True)
@@ -81,12 +89,13 @@ class _Plan:
     """The displayed name of the model that is compared with."""
     title: str
     measuring: Measuring
+    tasks: Tasks | None
     confidence: float
     seed: int
 
 
 def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
-    measuring = Measuring.of(spec, ctx)
+    measuring = Measuring.of(spec, ctx) if spec.data is not None else Measuring.of_nothing(spec, ctx)
     model, under_adapter = ctx.input("model"), spec.compare_with == "base"
     base: Source | None = None
     if under_adapter:
@@ -94,13 +103,14 @@ def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
     elif spec.compare_with is not None:
         base = ctx.input("compare_with")
     return _Plan(
-        rows=requested_rows(spec, ctx),
+        rows=[] if spec.data is None else requested_rows(spec, ctx),
         model=model,
         base=base,
         base_is_under_adapter=under_adapter and not tokens_of(read_adapter_config(model.path)),  # it may add rows
         base_name=short_name(spec.compare_with or "base"),
         title=spec.model if spec.compare_with is None else f"{spec.model} against {spec.compare_with}",
         measuring=measuring,
+        tasks=Tasks.of(spec, ctx),
         confidence=spec.confidence,
         seed=spec.seed,
     )
@@ -116,10 +126,10 @@ def _base_under(model: Input) -> Source:
     return base_of(model)
 
 
-def _report(plan: _Plan, ctx: Context, sample: Sample) -> dict[str, Any]:
+def _report(plan: _Plan, ctx: Context, sample: Sample, tasks: dict[str, Any] | None) -> dict[str, Any]:
     """Write and report the results; return the measures."""
     found = metrics(sample)
-    write_json(ctx.out / "metrics.json", {"title": plan.title, **found})
+    write_json(ctx.out / "metrics.json", {"title": plan.title, **found, **({} if tasks is None else {"tasks": tasks})})
     with (ctx.out / "items.jsonl").open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(jsonable(line), ensure_ascii=False) + "\n" for line in item_lines(sample))
     draw_scores(found, plan.title, ctx.out / "scores.png", plan.base_name)
@@ -140,7 +150,10 @@ def _report(plan: _Plan, ctx: Context, sample: Sample) -> dict[str, Any]:
     columns, lines = tag_table(found, plan.base_name)
     if lines:
         ctx.emit(Table(title="By tag", columns=columns, rows=lines))
-    return measures(found)
+    if tasks is None:
+        return measures(found)
+    ctx.emit(task_table(tasks, plan.base_name))
+    return {**task_measures(tasks), **measures(found)}
 
 
 def _warn_of_few_calls(plan: _Plan, ctx: Context, found: dict[str, Any]) -> None:

@@ -58,6 +58,14 @@ class Measuring:
             date=spec.date,
         )
 
+    @classmethod
+    def of_nothing(cls, spec: MeasuringSpec, ctx: Context) -> "Measuring":
+        """Where there are no rows: the device and the dtype."""
+        use_threads(spec.threads)
+        device = pick_device(spec.device)
+        dtype = _dtype(spec, device, ctx)
+        return cls(device=device, dtype=dtype, scorers=(), generation=None, learned=None, date="auto")
+
 
 def measured(
     measuring: Measuring,
