@@ -18,6 +18,12 @@ _SECONDS = 0.1
 """How often a request that waits for the settlement of others looks whether the run stops."""
 
 
+def journal(scratch: Path, name: str) -> Path:
+    """The file of a step's `Spending`. It counts as a checkpoint: after a failure or a kill the step resumes in its
+    folder, so that limits hold over all attempts."""
+    return scratch / "checkpoints" / f"spending-{name}.jsonl"
+
+
 @dataclass(frozen=True)
 class Usage:
     """Tokens of prompts and of replies."""

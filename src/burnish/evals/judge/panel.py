@@ -11,6 +11,7 @@ from burnish.core.errors import AskError, MachineError
 from burnish.core.events import Chosen
 from burnish.core.files import write_json
 from burnish.endpoints.client import Endpoint, NoAnswerError, Reply, Request
+from burnish.endpoints.spending import journal
 from burnish.evals.judge.answers import Emit
 from burnish.evals.judge.criteria import Verdict, read_reply
 from burnish.evals.judge.reading import UnreadableError
@@ -62,7 +63,7 @@ def build_panel(
     names, seed = _names(settings), spec.seed
     judges = []
     for place, (one, name) in enumerate(zip(settings, names, strict=True)):
-        endpoint = Endpoint(one, cache, scratch / f"spending-{place}.jsonl", is_stopping)
+        endpoint = Endpoint(one, cache, journal(scratch, str(place)), is_stopping)
         judges.append(Judge(name, endpoint, seed, "none" if "response_format" in one.parameters else ""))
         if "response_format" in one.parameters:
             emit(Chosen(field="response_format", value="none", reason=f"{name} has one in its parameters"))

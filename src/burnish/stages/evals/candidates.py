@@ -13,6 +13,7 @@ from burnish.core.errors import DataError, RunError
 from burnish.core.events import Note
 from burnish.core.fingerprint import of_value
 from burnish.endpoints.client import Endpoint, NoAnswerError, Request
+from burnish.endpoints.spending import journal
 from burnish.evals.comparison.table import Rows
 from burnish.evals.items import ReadItem
 from burnish.evals.measure import NO_PROMPT, Item, score_item
@@ -182,7 +183,7 @@ def endpoint_of(spec: EndpointSpec, name: str, generation: GenerationSpec, ctx: 
     acting = spec.model_copy(update=changed)
     for field in given:  # a copy has fields of its own: those of the original count as read
         getattr(spec, field)
-    return Endpoint(acting, ctx.cache / "replies", ctx.scratch / f"calls-{name}.txt", lambda: ctx.stopping)
+    return Endpoint(acting, ctx.cache / "replies", journal(ctx.scratch, name), lambda: ctx.stopping)
 
 
 def endpoint_fingerprint(spec: EndpointSpec) -> str:

@@ -10,6 +10,7 @@ from burnish.core.events import Chosen, Note
 from burnish.core.files import jsonable, write_json
 from burnish.data.dataset import is_prepared, open_rows
 from burnish.endpoints.scoring import ScoringEndpoint
+from burnish.endpoints.spending import journal
 from burnish.evals.certificates.change import change_of, unknown_change
 from burnish.evals.certificates.compare import Effort, certify
 from burnish.evals.certificates.limits import limits_of
@@ -65,7 +66,7 @@ def _local(
 
 def _served(spec: EndpointSpec | None, other: LocalSubject | None, ctx: Context) -> ServedSubject:
     assert spec is not None
-    spending = ctx.scratch / "calls.txt"
+    spending = journal(ctx.scratch, "child")
     endpoint = ScoringEndpoint(spec, ctx.cache / "replies", spending, is_stopping=lambda: ctx.stopping)
     return ServedSubject(endpoint, None if other is None else other.tokenizer)
 

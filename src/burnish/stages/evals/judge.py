@@ -7,7 +7,6 @@ so that a run that was killed or stopped resumes without asking twice.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from burnish.core.context import Context, Outcome, StopRequestedError
@@ -61,7 +60,7 @@ def run(spec: JudgeSpec, ctx: Context) -> Outcome:
     ctx.check_settings()
     try:
         if plan.questions:
-            choose_formats(plan.judges, plan.response_format, plan.form, plan.questions, kept(ctx))
+            choose_formats(plan.judges, plan.response_format, plan.form, plan.questions, ctx.scratch)
             _announce(plan, ctx)
             for judge in plan.judges:
                 keeps = plan.keeps_unanswered
@@ -72,18 +71,10 @@ def run(spec: JudgeSpec, ctx: Context) -> Outcome:
     return Outcome("evaluation", _report(plan, ctx))
 
 
-def kept(ctx: Context) -> Path:
-    """What the next attempt needs: what was spent, and how judges reply. A step with checkpoints resumes in its folder,
-    so that its limits hold over all attempts."""
-    folder = ctx.scratch / "checkpoints"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def _plan(spec: JudgeSpec, ctx: Context) -> _Plan:
     cases = _cases(spec, ctx)
     form = form_of(spec, cases)
-    judges = build_panel(spec, ctx.cache / "replies", kept(ctx), ctx.is_stopping, ctx.emit)
+    judges = build_panel(spec, ctx.cache / "replies", ctx.scratch, ctx.is_stopping, ctx.emit)
     questions, unasked = list[Question](), dict[int, Unasked]()
     for place, case in enumerate(cases):
         asked = form.questions(place, case)
