@@ -55,13 +55,18 @@ def test_an_objective_trains_on_a_base_in_four_bits(name, rows, base, run_stage,
     assert outcome.measures["last_loss"] < outcome.measures["first_loss"]
     assert len(read_quantization(out).layers) == 14
     ctx, events = temporary_context(tmp_path / "merge", {"model": out})
-    merge.run(MergeSpec(model="file:a", into="dequantized"), ctx)
+    merged = merge.run(MergeSpec(model="file:a", into="dequantized"), ctx)
+    assert (merged.certificate is None) == (name == "reward")
     if name == "reward":
         assert any("not measured (a reward model has no next token)" in getattr(event, "text", "") for event in events)
         assert_same_scores(base, out, ctx.out)
         return
     assert len(in_four_bits(load_model(out))) == 14
     torch.testing.assert_close(logits(ctx.out), logits(out), atol=1e-4, rtol=1e-4)
+    if name == "sft":
+        ctx, events = temporary_context(tmp_path / "original", {"model": out})
+        assert merge.run(MergeSpec(model="file:a"), ctx).certificate is None
+        assert any("not certified" in getattr(event, "text", "") for event in events)
 
 
 def test_the_log_probabilities_of_the_reference_are_those_of_the_base_in_four_bits(rows, base, run_stage):
