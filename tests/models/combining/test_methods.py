@@ -56,7 +56,8 @@ def made(tmp_path_factory):
             folder = tmp_path_factory.mktemp("made")
             layers: Any = {"n_layer": 1} if family == "gpt2" else {"num_hidden_layers": 1}
             base = tiny_model(folder / "base", family, tie_word_embeddings=False, **layers)
-            found = [random_adapter(base, spec, folder / f"{seed}", seed, dtype) for seed in range(3)]
+            specs = [spec.model_copy(update={"alpha": alpha}) for alpha in (5.3, 9.0, 6.7)]  # no powers of two
+            found = [random_adapter(base, each, folder / f"{n}", n, dtype) for n, each in enumerate(specs)]
             kept[kind, dtype] = base, found, peft_model(base, found)
         return kept[kind, dtype]
 
