@@ -15,6 +15,7 @@ from burnish.specs.evals.scorers import CustomScorerSpec as CustomScorerSpec
 from burnish.specs.evals.scorers import ExactMatchSpec as ExactMatchSpec
 from burnish.specs.evals.scorers import JsonSpec as JsonSpec
 from burnish.specs.evals.scorers import LanguageScoreSpec as LanguageScoreSpec
+from burnish.specs.evals.scorers import MultipleChoiceSpec as MultipleChoiceSpec
 from burnish.specs.evals.scorers import NumberSpec as NumberSpec
 from burnish.specs.evals.scorers import RegexSpec as RegexSpec
 from burnish.specs.evals.scorers import RougeSpec as RougeSpec

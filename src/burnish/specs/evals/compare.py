@@ -184,6 +184,8 @@ class CompareSpec(MeasuringSpec):
             raise ValueError(f"baseline: there is no candidate '{values['baseline']}'; there are {', '.join(names)}")
         if values["stop_after"] is not None and values["stop_after"] > values["looks"]:
             raise ValueError(f"stop_after: {values['stop_after']} is more than looks: {values['looks']}")
+        if any(scorer.kind == "multiple_choice" for scorer in values["scorers"]):
+            raise ValueError("scorers: multiple_choice belongs to evaluate; compare the evaluations")
         if isinstance(values["gate"], list) and not values["gate"]:
             raise ValueError("gate: it has no rules")
         return self

@@ -98,6 +98,22 @@ class LanguageScoreSpec(Spec):
     """An ISO 639-1 code."""
 
 
+class MultipleChoiceSpec(Spec):
+    """1 if the most likely of a row's choices is the right one; nothing is generated.
+
+    The score `multiple_choice_norm` divides log-probabilities by the bytes of the choices.
+    """
+
+    kind: Literal["multiple_choice"] = "multiple_choice"
+    choices: str = "choices"
+    """The column with the choices: a list of texts, or an object of them."""
+    answer: str | None = None
+    """The column with the right choice: its index from 0, its letter or its text. By default the last turn of the
+    assistant."""
+    letters: bool = False
+    """Write the choices below the question, and compare the letters A, B, … as the next token, as in MMLU."""
+
+
 class CustomScorerSpec(Spec):
     """A scorer from another package, registered in the entry-point group `burnish.scorers`."""
 
@@ -118,6 +134,7 @@ Scorer = Annotated[
     | RougeSpec
     | ChrfSpec
     | LanguageScoreSpec
+    | MultipleChoiceSpec
     | CustomScorerSpec,
     Field(discriminator="kind"),
 ]

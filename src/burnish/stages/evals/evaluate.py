@@ -133,9 +133,10 @@ def _report(plan: _Plan, ctx: Context, sample: Sample, tasks: dict[str, Any] | N
     with (ctx.out / "items.jsonl").open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(jsonable(line), ensure_ascii=False) + "\n" for line in item_lines(sample))
     draw_scores(found, plan.title, ctx.out / "scores.png", plan.base_name)
-    for scorer in plan.measuring.scorers:
-        for why, rows in unscored(sample, scorer.name).items():
-            ctx.emit(Note(level="warning", text=f"{scorer.name}: {rows} of {len(sample.rows)} rows not scored: {why}"))
+    names = [scorer.name for scorer in plan.measuring.scorers]
+    for name in [*names, *(name for scorer in plan.measuring.choices for name in scorer.scores)]:
+        for why, rows in unscored(sample, name).items():
+            ctx.emit(Note(level="warning", text=f"{name}: {rows} of {len(sample.rows)} rows not scored: {why}"))
     for name, rows in unpaired(found).items():
         text = f"{name}: {rows} rows count under one model only, and are left out of both"
         ctx.emit(Note(level="warning", text=text))

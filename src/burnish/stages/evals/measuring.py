@@ -11,10 +11,11 @@ from burnish.core.errors import AskError, RunError
 from burnish.core.events import Chosen, Note, Progress
 from burnish.evals.measure import Item, answer_rows, measure_likelihoods
 from burnish.evals.scoring.scorers import Row, Scorer, build_scorers
+from burnish.evals.tasks.choices import MultipleChoice, build_choices, score_choices
 from burnish.models.device import inference_dtype, pick_device, use_threads
 from burnish.models.engines.transformers import TransformersEngine
 from burnish.models.engines.ways import context_of
-from burnish.specs.evals import GenerationSpec, MeasuringSpec
+from burnish.specs.evals import GenerationSpec, MeasuringSpec, MultipleChoiceSpec
 from burnish.specs.tokens import RenderSpec, TrainOn
 from burnish.tokens.rendering.renderer import Renderer
 
@@ -37,6 +38,8 @@ class Measuring:
     """Which turns perplexity is measured on, and the longest row; None: it is not measured."""
     date: str
     """What the chat template prints as the date."""
+    choices: Sequence[MultipleChoice] = ()
+    """Scorers by likelihood."""
 
     @classmethod
     def of(cls, spec: MeasuringSpec, ctx: Context) -> "Measuring":
@@ -49,11 +52,13 @@ class Measuring:
             )
         use_threads(spec.threads)
         device = pick_device(spec.device)
+        answered = [one for one in spec.scorers if not isinstance(one, MultipleChoiceSpec)]
         return cls(
             device=device,
             dtype=_dtype(spec, device, ctx),
-            scorers=build_scorers(spec.scorers),
-            generation=_generation(spec.generation) if spec.scorers else None,
+            scorers=build_scorers(answered),
+            choices=build_choices([one for one in spec.scorers if isinstance(one, MultipleChoiceSpec)]),
+            generation=_generation(spec.generation) if answered else None,
             learned=(spec.train_on, spec.max_length) if spec.perplexity else None,
             date=spec.date,
         )
@@ -88,11 +93,15 @@ def measured(
         if too_long:
             text = f"{name}{too_long} rows have more than {longest} tokens and are left out of perplexity"
             ctx.emit(Note(level="warning", text=text))
+    if measuring.generation is None and not measuring.choices:
+        return items
+    engine = TransformersEngine(model, tokenizer, ctx.emit)
+    renderer = Renderer(tokenizer, RenderSpec(date=measuring.date))
     if measuring.generation is not None:
-        engine = TransformersEngine(model, tokenizer, ctx.emit)
-        renderer = Renderer(tokenizer, RenderSpec(date=measuring.date))
         scorers, generation = measuring.scorers, measuring.generation
         answer_rows(engine, renderer, rows, items, scorers, generation, context=context, tick=tick)
+    for scorer in measuring.choices:
+        score_choices(engine, renderer, rows, items, scorer, context=context, tick=tick)
     return items
 
 

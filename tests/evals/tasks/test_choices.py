@@ -1,0 +1,117 @@
+"""Multiple choice by likelihood, against a plain forward pass of each choice."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from burnish.core.errors import DataError
+from burnish.core.events import Note
+from burnish.core.inputs.references import built_ins
+from burnish.evals.tasks.choices import place_of
+from burnish.models.load import load_model
+from burnish.specs.evals import CompareSpec, EvaluateSpec
+from burnish.stages.evals.evaluate import run
+from burnish.testing import temporary_context
+from burnish.tokens.load import load_tokenizer
+from burnish.tokens.rendering.renderer import Renderer
+
+from .conftest import ROWS
+
+
+def rows_of(answers: Any = None) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": f"{number:016x}",
+            "source": f"d:{number}",
+            "kind": "prompt",
+            "messages": [{"role": "user", "content": f"{question} …?"}],
+            "extra": {"choices": choices, "key": answer if answers is None else answers[number]},
+        }
+        for number, (question, choices, answer) in enumerate(ROWS)
+    ]
+
+
+def evaluated(folder: Path, data: Path, **settings: Any) -> tuple[dict[str, Any], list[dict[str, Any]], list[Any]]:
+    ctx, events = temporary_context(folder, {"model": built_ins()["pocket"], "data": data})
+    scorer = {"kind": "multiple_choice", "answer": "key", **settings}
+    run(EvaluateSpec(model="builtin:pocket", data=f"file:{data}", scorers=[scorer], perplexity=False), ctx)
+    metrics = json.loads((ctx.out / "metrics.json").read_text())
+    return metrics, [json.loads(line) for line in (ctx.out / "items.jsonl").read_text().splitlines()], events
+
+
+@torch.no_grad()
+def log_prob(model: Any, tokenizer: Any, ids: list[int], text: str) -> float:
+    after = tokenizer.encode(text, add_special_tokens=False)
+    logits = model(torch.tensor([[*ids, *after]])).logits[0].log_softmax(-1)
+    return sum(float(logits[len(ids) + place - 1, token]) for place, token in enumerate(after))
+
+
+@pytest.mark.parametrize("letters", [False, True])
+def test_the_choice_is_the_most_likely_one(letters: bool, tmp_path: Path, make_dataset: Any) -> None:
+    rows = rows_of()
+    metrics, lines, _ = evaluated(tmp_path / "run", make_dataset(test=rows), letters=letters)
+    model, tokenizer = load_model(built_ins()["pocket"], dtype=torch.float32), load_tokenizer(built_ins()["pocket"])
+    renderer, right, normed = Renderer(tokenizer), 0, 0
+    for row, line in zip(rows, lines, strict=True):
+        choices, key = row["extra"]["choices"], row["extra"]["key"]
+        asked = row["messages"][0]["content"]
+        if letters:
+            asked += (
+                "".join(f"\n{letter}. {choice}" for letter, choice in zip("ABC", choices, strict=True)) + "\nAnswer:"
+            )
+        _, ids = renderer.prompt([{"role": "user", "content": asked}])
+        shown = list("ABC") if letters else choices
+        values = [log_prob(model, tokenizer, ids, text) for text in shown]
+        best = values.index(max(values))
+        assert line["answer"] == shown[best]
+        assert line["scores"]["multiple_choice"]["value"] == float(best == key)
+        found = [float(part.split()[1]) for part in line["scores"]["multiple_choice"]["why"][6:].split(", ")]
+        assert found == pytest.approx(values, abs=1e-3)
+        per_byte = [value / len(text.encode()) for value, text in zip(values, choices, strict=True)]
+        right, normed = right + (best == key), normed + (per_byte.index(max(per_byte)) == key)
+    scores = {name: entry["model"]["value"] for name, entry in metrics["scores"].items()}
+    expected = {"multiple_choice": right / len(rows)} | (
+        {} if letters else {"multiple_choice_norm": normed / len(rows)}
+    )
+    assert scores == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("answer", "place"),
+    [
+        (1, 1),
+        ("1", 1),
+        ("b", 1),
+        ("B", 1),
+        ("blue", 0),
+        (" blue ", 0),
+        (3, None),
+        (True, None),
+        ("D", None),
+        ("x", None),
+    ],
+)
+def test_an_answer_is_a_place_a_letter_or_a_text(answer: Any, place: int | None) -> None:
+    assert place_of(answer, ["blue", "red", "green"]) == place
+
+
+def test_rows_without_a_usable_answer_are_counted(tmp_path: Path, make_dataset: Any) -> None:
+    rows = rows_of([0, "Z", None, 2, 0, 1])
+    rows[3]["extra"]["choices"] = "one text"
+    rows[4]["extra"].pop("choices")
+    metrics, _, events = evaluated(tmp_path / "run", make_dataset(test=rows))
+    entry = metrics["scores"]["multiple_choice"]["model"]
+    assert (entry["n"], entry["unscored"]) == (2, 4)
+    texts = [event.text for event in events if isinstance(event, Note)]
+    assert "multiple_choice: 1 of 6 rows not scored: the answer 'Z' is none of the choices" in texts
+    with pytest.raises(DataError, match="no column 'options'"):
+        evaluated(tmp_path / "other", make_dataset(test=rows), choices="options")
+
+
+def test_compare_refuses_it_by_name() -> None:
+    with pytest.raises(ValidationError, match="multiple_choice belongs to evaluate"):
+        CompareSpec(candidates=["builtin:pocket", "file:a"], scorers=[{"kind": "multiple_choice"}])
