@@ -63,7 +63,7 @@ def test_an_objective_trains_on_a_base_in_four_bits(name, rows, base, run_stage,
         return
     assert len(in_four_bits(load_model(out))) == 14
     torch.testing.assert_close(logits(ctx.out), logits(out), atol=1e-4, rtol=1e-4)
-    if name == "sft":
+    if name == "orpo":
         ctx, events = temporary_context(tmp_path / "original", {"model": out})
         assert merge.run(MergeSpec(model="file:a"), ctx).certificate is None
         assert any("not certified" in getattr(event, "text", "") for event in events)
