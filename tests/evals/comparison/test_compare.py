@@ -13,6 +13,9 @@ from burnish.core.context import Input
 from burnish.core.errors import AskError, BurnishError, DataError, RunError
 from burnish.core.events import Note, Progress, Table
 from burnish.core.runs.ledger import ConsumptionLedger
+from burnish.evals.comparison.table import Candidate, columns_of, left_out
+from burnish.evals.measure import Item
+from burnish.evals.perplexity import Likelihood
 from burnish.specs.base import Takes, fields_with
 from burnish.specs.evals import CompareSpec
 from burnish.stages.evals.compare import run
@@ -300,6 +303,31 @@ def test_a_row_that_an_endpoint_refuses_is_missing_and_others_count(compare, bas
     assert result.found["scores"]["exact_match"]["unscored"]["remote"] == {
         "the endpoint refuses the request (status 400)": 1
     }
+
+
+def test_rows_that_no_score_covers_are_reported_also_from_kept_answers(compare, base_model: Path, make_dataset) -> None:
+    data = make_dataset(test=[*rows(7), chat_row(7, "long " * 90)])
+    settings: dict[str, Any] = {"scorers": [{"kind": "number"}], "max_length": 64, "generation": SHORT}
+    for _ in range(2):
+        result = compare({"a": base_model, "b": base_model}, data=data, **settings)
+        texts = " ".join(warnings(result))
+        for name in ("a", "b"):
+            assert f"number: 8 rows of {name} not scored: the reference has no number" in texts
+            assert f"perplexity: 1 rows of {name} are longer than max_length" in texts
+        assert "number: no row is scored for every candidate" in texts
+        assert set(result.found["scores"]) == {"perplexity", "bits_per_byte"}
+    assert "are longer than max_length" in (result.out / "report.md").read_text()
+
+
+def test_a_loss_that_is_not_finite_is_left_out_and_counted() -> None:
+    good, broken = Item(likelihood=Likelihood(3.0, 2.0, 4.0)), Item(likelihood=Likelihood(float("inf"), 2.0, 4.0))
+    one, other = (
+        Candidate(name, "", "model", "", items) for name, items in (("a", [good] * 3), ("b", [good, broken, good]))
+    )
+    (perplexity, bits) = columns_of([one, other], None)
+    assert (perplexity.rows, bits.rows) == ([0, 2], [0, 2])
+    assert perplexity.unpaired == {"a": 1, "b": 0}
+    assert (left_out(one), left_out(other)) == ({}, {"have a loss that is not finite": 1})
 
 
 def test_replies_are_not_requested_twice(compare, base_model: Path) -> None:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from burnish.evals.comparison.results import Results
-from burnish.evals.comparison.table import Column
+from burnish.evals.comparison.table import Column, left_out, reasons_of
 from burnish.evals.document.blocks import Block, Figure, Heading, Table, Text
 from burnish.evals.document.document import Document
 from burnish.evals.scoring.scorers import Score
@@ -142,6 +142,16 @@ def _draw(shown: Sequence[tuple[str, Comparison]], axes: "Axes", style: Style) -
 
 def _left_out(results: Results) -> list[Block]:
     texts = [f"{name}: {rows} rows are missing" for name, rows in results.missing.items() if rows]
+    for each in results.candidates:
+        texts += [f"perplexity: {rows} rows of {each.name} {why}" for why, rows in left_out(each).items()]
+    shown = {column.name for column in results.columns}
+    names = dict.fromkeys(name for each in results.candidates for item in each.items if item for name in item.scores)
+    for name in names:
+        if name not in shown:  # no row is scored for all: there is no column that would say so
+            texts.append(f"{name}: no row is scored for every candidate that has it, and nothing is compared")
+            for each in results.candidates:
+                reasons = reasons_of(each.items, name)
+                texts += [f"{name}: {rows} rows of {each.name} not scored: {why}" for why, rows in reasons.items()]
     for column in results.columns:
         for name, rows in column.unpaired.items():
             if rows:

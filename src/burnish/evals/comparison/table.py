@@ -1,5 +1,6 @@
 """The results of all candidates on the same rows, and the rows on which each score counts."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -120,7 +121,7 @@ def _column(name: str, kind: Kind, candidates: Sequence[Candidate], labels: Labe
         common,
         {who: np.array([entries[index] for index in common], dtype=np.float64) for who, entries in having.items()},
         {who: sum(entry is not None for entry in entries) - len(common) for who, entries in having.items()},
-        {each.name: _reasons(each.items, name) for each in candidates} if kind == "score" else {},
+        {each.name: reasons_of(each.items, name) for each in candidates} if kind == "score" else {},
         None if labels is None else labels[common],
     )
 
@@ -132,19 +133,31 @@ def _entry(item: Item | None, name: str, kind: Kind) -> tuple[float, float] | No
         score = item.scores.get(name)
         return (score.value, 1.0) if isinstance(score, Score) else None
     likelihood = item.likelihood
-    if likelihood is None or (kind == "bits_per_byte" and likelihood.bytes <= 0):
+    if likelihood is None or not math.isfinite(likelihood.nats) or (kind == "bits_per_byte" and likelihood.bytes <= 0):
         return None
     if kind == "bits_per_byte":
         return float(likelihood.nats / np.log(2)), likelihood.bytes
     return likelihood.nats, likelihood.tokens
 
 
-def _reasons(items: Sequence[Item | None], name: str) -> dict[str, int]:
+def reasons_of(items: Sequence[Item | None], name: str) -> dict[str, int]:
+    """The number of rows that a scorer left unscored, by reason."""
     counts: dict[str, int] = {}
     for item in items:
         if item is not None and isinstance(score := item.scores.get(name), Unscored):
             counts[score.why] = counts.get(score.why, 0) + 1
     return counts
+
+
+def left_out(candidate: Candidate) -> dict[str, int]:
+    """The number of rows without a usable likelihood, by reason."""
+    found = [item for item in candidate.items if item is not None]
+    broken = sum(item.likelihood is not None and not math.isfinite(item.likelihood.nats) for item in found)
+    counts = {
+        "are longer than max_length": sum(item.too_long for item in found),
+        "have a loss that is not finite": broken,
+    }
+    return {why: count for why, count in counts.items() if count}
 
 
 def item_line(item: Item | None) -> dict[str, Any] | None:
