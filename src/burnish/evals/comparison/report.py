@@ -67,20 +67,15 @@ def _values(results: Results, column: Column, names: Sequence[str]) -> list[str]
 
 def comparison_table(results: Results) -> Lines:
     """Every comparison, with its verdict."""
-    data = {(entry["score"], entry["baseline"], entry["candidate"], entry["margin"]): entry for entry in _data(results)}
     lines: list[list[str]] = []
     for claim, found in results.found.items():
-        sees = data[claim.score, claim.base, claim.candidate, claim.margin]["detectable"]
+        sees = results.sees(claim, found)
         pair = f"{claim.candidate} – {claim.base}"
         question = "differs" if claim.margin is None else f"loses less than {claim.margin:g}"
         units = str(found.n) if found.clusters is None else f"{found.n} in {found.clusters}"
         cells = [claim.score, pair, question, units, difference(found), f"{found.p_corrected:.2g}"]
         lines.append([*cells, "" if sees is None else f"{sees:.3f}", found.verdict])
     return ["score", "candidates", "claim", "rows", "difference", "p", "sees", "verdict"], lines
-
-
-def _data(results: Results) -> list[dict]:
-    return results.as_dict()["comparisons"]
 
 
 def gate_table(results: Results) -> Lines:

@@ -47,6 +47,12 @@ class Results:
             found[name] = {"value": column.value(name), **_ends(interval)}
         return found
 
+    def sees(self, claim: Claim, found: Comparison) -> float | None:
+        """The minimum detectable difference at the measured variance; None for a claim with a margin."""
+        if claim.margin is not None:
+            return None
+        return measured_effect(found, self.confidence, self.assumed.power, len(self.found))
+
     def as_dict(self) -> dict[str, Any]:
         """The content of `comparison.json`."""
         return {
@@ -121,9 +127,6 @@ class Results:
             }
 
     def _comparison(self, claim: Claim, found: Comparison) -> dict[str, Any]:
-        effect = None
-        if claim.margin is None:
-            effect = measured_effect(found, self.confidence, self.assumed.power, len(self.found))
         return {
             "score": claim.score,
             "baseline": claim.base,
@@ -139,7 +142,7 @@ class Results:
             "claim": found.claim,
             "margin": claim.margin,
             "higher_is_better": found.higher_is_better,
-            "detectable": effect,
+            "detectable": self.sees(claim, found),
             "verdict": found.verdict,
         }
 

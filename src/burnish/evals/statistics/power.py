@@ -10,6 +10,7 @@ approximation of Connor (1987, Biometrics 43). Other scores: the normal approxim
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +86,7 @@ def _smallest(is_enough: Callable[[float], bool], most: float) -> float:
     return high
 
 
+@lru_cache(maxsize=8192)
 def _power_binary(rows: float, discordance: float, effect: float, alpha: float) -> float:
     if discordance * rows > _EXACT_UP_TO:
         z = NORMAL.inv_cdf(1 - alpha / 2)
