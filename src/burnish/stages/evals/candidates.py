@@ -1,7 +1,6 @@
 """The candidates of a comparison on its rows: models, endpoints, and evaluations that are read."""
 
 import contextlib
-import gc
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -65,7 +64,6 @@ class LocalModel:
                 answers = measured(only, rows, ctx, model, self.tokenizer, f"{self.name}: ", _RESTART)
                 self.kept.put(self._key("answers", rows), answers)
             del model
-            gc.collect()
         items = answers or [Item() for _ in rows]
         for item, likelihood in zip(items, likelihoods or (), strict=False):
             item.likelihood, item.too_long = likelihood.likelihood, likelihood.too_long
