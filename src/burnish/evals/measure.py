@@ -48,6 +48,8 @@ class Item:
     likelihood: Likelihood | None = None
     too_long: bool = False
     """Whether it exceeds the length limit and has no likelihood."""
+    values: dict[str, float] = field(default_factory=dict)
+    """Numbers that are no scores from 0 to 1, such as those of a reward model."""
     unanswered: str = ""
     """Why nothing was generated."""
 

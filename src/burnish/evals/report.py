@@ -268,6 +268,8 @@ def _item(item: Item) -> dict[str, Any]:
     }
     line: dict[str, Any] = {"prompt": item.prompt, "reference": item.reference, "answer": item.answer}
     line |= {"finish_reason": item.finish_reason, "scores": scores, "too_long": item.too_long}
+    if item.values:
+        line["values"] = item.values
     if item.likelihood is not None:
         line |= {"nll": item.likelihood.nats, "tokens": item.likelihood.tokens, "bytes": item.likelihood.bytes}
     return line

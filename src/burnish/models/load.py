@@ -165,12 +165,19 @@ def load_classifier(
     return _load_whole(folder, dtype, device, None, "sequence classifier")
 
 
+def load_masked(
+    folder: Path, *, dtype: "torch.dtype | None" = None, device: "str | torch.device" = "cpu"
+) -> "PreTrainedModel":
+    """A masked language model, such as BERT, in eval mode. Errors: those of `load_model`."""
+    return _load_whole(folder, dtype, device, None, "masked language model")
+
+
 def _load_whole(
     folder: Path,
     dtype: "torch.dtype | None",
     device: "str | torch.device",
     attention: str | None,
-    role: Literal["causal language model", "sequence classifier"] = "causal language model",
+    role: Literal["causal language model", "sequence classifier", "masked language model"] = "causal language model",
     quantization: Quantization | None = None,
 ) -> "PreTrainedModel":
     config = read_config(folder)
@@ -178,12 +185,13 @@ def _load_whole(
     refuse_unscaled(folder, config)
     check_vocabulary(folder, config)
     import torch
-    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
     from burnish.models.quantization.layers import prepare, refuse_other_shapes
     from burnish.models.tensors import refuse_not_finite
 
-    kind = AutoModelForCausalLM if role == "causal language model" else AutoModelForSequenceClassification
+    kinds: dict[str, Any] = {"sequence classifier": AutoModelForSequenceClassification}
+    kind = (kinds | {"masked language model": AutoModelForMaskedLM}).get(role, AutoModelForCausalLM)
     settings = {} if quantization is None else _in_four_bits(folder, config, quantization)
     is_moved = torch.device(device).type != "cpu" or quantization is not None
     with quiet_transformers():

@@ -6,6 +6,7 @@ from burnish.specs.evals.compare import CompareSpec as CompareSpec
 from burnish.specs.evals.compare import GateRuleSpec as GateRuleSpec
 from burnish.specs.evals.compare import GateSpec as GateSpec
 from burnish.specs.evals.evaluate import EvaluateSpec as EvaluateSpec
+from burnish.specs.evals.evaluate import MaskedSpec as MaskedSpec
 from burnish.specs.evals.generation import GenerationSpec as GenerationSpec
 from burnish.specs.evals.judge import JudgeSpec as JudgeSpec
 from burnish.specs.evals.measuring import MeasuringSpec as MeasuringSpec

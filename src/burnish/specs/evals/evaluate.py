@@ -2,11 +2,22 @@
 
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from burnish.specs.base import DataRef, ModelRef
+from burnish.specs.base import DataRef, ModelRef, Spec
 from burnish.specs.evals.measuring import MeasuringSpec
 from burnish.specs.evals.tasks import TasksSpec
+
+
+class MaskedSpec(Spec):
+    """Which tokens of a text are masked, for an encoder such as BERT. A masked token becomes the mask token."""
+
+    share: float = Field(default=0.15, gt=0.0, lt=1.0)
+    """The share of the tokens that is masked, at least one for each text; special tokens are not masked."""
+    each: bool = False
+    """Mask each token alone, in a pass of its own: pseudo-perplexity, slower and without chance."""
+    seed: int = 0
+    """Random seed of the choice."""
 
 
 class EvaluateSpec(MeasuringSpec):
@@ -23,6 +34,9 @@ class EvaluateSpec(MeasuringSpec):
     """A prepared dataset, or a file. Not needed with `tasks`."""
     tasks: TasksSpec | None = None
     """Tasks of lm-evaluation-harness: names, or `file:` of YAML files and folders."""
+
+    masked: MaskedSpec = MaskedSpec()
+    """For an encoder with a masked-language-model head: which tokens are masked."""
 
     @model_validator(mode="after")
     def measures_something(self) -> "EvaluateSpec":

@@ -19,6 +19,7 @@ from burnish.core.files import jsonable, write_json
 from burnish.evals.chart import draw_scores
 from burnish.evals.measure import Item
 from burnish.evals.report import Sample, item_lines, measures, metrics, table, tag_table, unpaired, unscored
+from burnish.evals.rewards import ACCURACY
 from burnish.evals.scoring.scorers import Row, ToolCalls
 from burnish.models.adapters.config import read_adapter_config
 from burnish.models.adapters.new_tokens import tokens_of
@@ -26,8 +27,17 @@ from burnish.models.bases import base_of, is_adapter
 from burnish.models.load import load_model
 from burnish.models.quantization.layers import report
 from burnish.specs.base import short_name
-from burnish.specs.evals import EvaluateSpec
+from burnish.specs.evals import EvaluateSpec, MaskedSpec
 from burnish.stages.evals.measuring import Measuring, measured
+from burnish.stages.evals.roles import (
+    Role,
+    measured_as,
+    refuse_others,
+    role_of,
+    value_measures,
+    value_metrics,
+    value_table,
+)
 from burnish.stages.evals.tasks import Tasks, task_measures, task_metrics, task_table, with_tasks
 from burnish.stages.models.answering import count_alike, requested_rows, tokenizers_of
 
@@ -52,6 +62,8 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
     if plan.rows and measuring.learned is not None and not count_alike(tokenizers[0], tokenizers[-1]):
         text = "the models have other tokens or templates, and perplexity depends on them: compare bits_per_byte"
         ctx.emit(Note(level="warning", text=text))
+    if plan.role != "language model":
+        return Outcome("evaluation", _report(plan, ctx, _sample_of_role(plan, ctx, tokenizers), None))
     model: Any = load_model(plan.model, dtype=measuring.dtype, device=measuring.device)
     for note in report(model):
         ctx.emit(note)
@@ -90,12 +102,19 @@ class _Plan:
     title: str
     measuring: Measuring
     tasks: Tasks | None
+    role: Role
+    masked: MaskedSpec | None
+    max_length: int
+    date: str
     confidence: float
     seed: int
 
 
 def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
-    measuring = Measuring.of(spec, ctx) if spec.data is not None else Measuring.of_nothing(spec, ctx)
+    role = role_of(ctx.input("model").path)
+    refuse_others(spec, role)
+    generates = spec.data is not None and role == "language model"
+    measuring = Measuring.of(spec, ctx) if generates else Measuring.of_nothing(spec, ctx)
     model, under_adapter = ctx.input("model"), spec.compare_with == "base"
     base: Source | None = None
     if under_adapter:
@@ -111,9 +130,49 @@ def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
         title=spec.model if spec.compare_with is None else f"{spec.model} against {spec.compare_with}",
         measuring=measuring,
         tasks=Tasks.of(spec, ctx),
+        role=role,
+        masked=_read(spec.masked) if role == "encoder" else None,
+        max_length=spec.max_length if role != "language model" else 0,
+        date=spec.date if role == "reward model" else "auto",
         confidence=spec.confidence,
         seed=spec.seed,
     )
+
+
+def _read(spec: MaskedSpec) -> MaskedSpec:
+    """The settings in effect; a share and a seed have none where each token is masked."""
+    return MaskedSpec(each=True) if spec.each else MaskedSpec(share=spec.share, seed=spec.seed)
+
+
+def _sample_of_role(plan: _Plan, ctx: Context, tokenizers: Sequence[Any]) -> Sample:
+    """The results of a reward model or an encoder, and of the one that it is compared with."""
+    sides: list[list[Item]] = []
+    names = [("", plan.model), *([] if plan.base is None else [(f"{plan.base_name}: ", plan.base)])]
+    for (name, source), tokenizer in zip(names, tokenizers, strict=True):
+        folder = source.path if isinstance(source, Input) else source
+        if (other := role_of(folder)) != plan.role:
+            what = f"the model is of another role than {plan.base_name}: {plan.role} and {other}"
+            raise AskError("ask.bad-reference", what, "compare models of one role")
+        sides.append(
+            measured_as(
+                plan.role,
+                source,
+                tokenizer,
+                plan.rows,
+                ctx,
+                name,
+                masked=plan.masked,
+                max_length=plan.max_length,
+                date=plan.date,
+                dtype=plan.measuring.dtype,
+                device=plan.measuring.device,
+            )
+        )
+    left_out = [item.unanswered for item in sides[0] if item.unanswered]
+    if left_out:
+        text = f"{len(left_out)} of {len(plan.rows)} rows are not measured: {left_out[0]}"
+        ctx.emit(Note(level="warning", text=text))
+    return Sample(plan.rows, sides[0], sides[1] if len(sides) > 1 else None, plan.confidence, plan.seed)
 
 
 def _base_under(model: Input) -> Source:
@@ -129,11 +188,15 @@ def _base_under(model: Input) -> Source:
 def _report(plan: _Plan, ctx: Context, sample: Sample, tasks: dict[str, Any] | None) -> dict[str, Any]:
     """Write and report the results; return the measures."""
     found = metrics(sample)
-    write_json(ctx.out / "metrics.json", {"title": plan.title, **found, **({} if tasks is None else {"tasks": tasks})})
+    values = value_metrics(sample)
+    more: dict[str, Any] = {"tasks": tasks, "values": values or None}
+    more["masked"] = None if plan.masked is None else plan.masked.model_dump()
+    more = {name: value for name, value in more.items() if value is not None}
+    write_json(ctx.out / "metrics.json", {"title": plan.title, **found, **more})
     with (ctx.out / "items.jsonl").open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(jsonable(line), ensure_ascii=False) + "\n" for line in item_lines(sample))
     draw_scores(found, plan.title, ctx.out / "scores.png", plan.base_name)
-    names = [scorer.name for scorer in plan.measuring.scorers]
+    names = [ACCURACY, *(scorer.name for scorer in plan.measuring.scorers)]
     for name in [*names, *(name for scorer in plan.measuring.choices for name in scorer.scores)]:
         for why, rows in unscored(sample, name).items():
             ctx.emit(Note(level="warning", text=f"{name}: {rows} of {len(sample.rows)} rows not scored: {why}"))
@@ -151,8 +214,10 @@ def _report(plan: _Plan, ctx: Context, sample: Sample, tasks: dict[str, Any] | N
     columns, lines = tag_table(found, plan.base_name)
     if lines:
         ctx.emit(Table(title="By tag", columns=columns, rows=lines))
+    if values:
+        ctx.emit(value_table(values, plan.base_name))
     if tasks is None:
-        return measures(found)
+        return {**value_measures(values), **measures(found)}
     ctx.emit(task_table(tasks, plan.base_name))
     return {**task_measures(tasks), **measures(found)}
 
