@@ -4,8 +4,6 @@ Each model answers and is measured with its own tokenizer and template. An adapt
 base is loaded once: the base is the same model with the adapter switched off.
 """
 
-import json
-import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -14,13 +12,10 @@ from typing import Any
 
 from burnish.core.context import Context, Input, Outcome
 from burnish.core.errors import AskError
-from burnish.core.events import Note, Table
-from burnish.core.files import jsonable, write_json
-from burnish.evals.chart import draw_scores
+from burnish.core.events import Note
 from burnish.evals.measure import Item
-from burnish.evals.report import Sample, item_lines, measures, metrics, table, tag_table, unpaired, unscored
-from burnish.evals.rewards import ACCURACY
-from burnish.evals.scoring.scorers import Row, ToolCalls
+from burnish.evals.report import Sample
+from burnish.evals.scoring.scorers import Row
 from burnish.models.adapters.config import read_adapter_config
 from burnish.models.adapters.new_tokens import tokens_of
 from burnish.models.bases import base_of, is_adapter
@@ -28,26 +23,17 @@ from burnish.models.load import load_model
 from burnish.models.quantization.layers import report
 from burnish.specs.base import short_name
 from burnish.specs.evals import EvaluateSpec, MaskedSpec
+from burnish.stages.evals.evaluation import Evaluation, write_evaluation
 from burnish.stages.evals.measuring import Measuring, measured
-from burnish.stages.evals.roles import (
-    Role,
-    measured_as,
-    refuse_others,
-    role_of,
-    value_measures,
-    value_metrics,
-    value_table,
-)
-from burnish.stages.evals.tasks import Tasks, task_measures, task_metrics, task_table, with_tasks
+from burnish.stages.evals.roles import Role, measured_as, refuse_others, role_of
+from burnish.stages.evals.tasks import Tasks, task_metrics, with_tasks
 from burnish.stages.models.answering import count_alike, requested_rows, tokenizers_of
 
 Source = Input | Path
-_FEW_ROWS, _FEW_SHARE = 20, 0.05
-"""Fewer rows than this, or a smaller share, makes a score unreliable."""
 
 
 def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
-    """Write metrics.json, items.jsonl and scores.png; return the measures for the record.
+    """Write metrics.json, items.jsonl, scores.png, report.md and report.html; return the measures for the record.
 
     Files and measures call the model that is compared with `base`.
 
@@ -86,7 +72,8 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
     if plan.tasks is not None:
         sample = with_tasks(sample, found["model"], found.get("base"))
         tasks = task_metrics(plan.tasks, found["model"], found.get("base"))
-    return Outcome("evaluation", _report(plan, ctx, sample, tasks))
+    results = Evaluation(plan.title, plan.base_name, sample, plan.measuring, tasks, plan.masked)
+    return Outcome("evaluation", write_evaluation(results, ctx))
 
 
 @dataclass(frozen=True)
@@ -183,60 +170,3 @@ def _base_under(model: Input) -> Source:
             "name the other model in compare_with, or leave compare_with out",
         )
     return base_of(model)
-
-
-def _report(plan: _Plan, ctx: Context, sample: Sample, tasks: dict[str, Any] | None) -> dict[str, Any]:
-    """Write and report the results; return the measures."""
-    found = metrics(sample)
-    values = value_metrics(sample)
-    more: dict[str, Any] = {"tasks": tasks, "values": values or None}
-    more["masked"] = None if plan.masked is None else plan.masked.model_dump()
-    more = {name: value for name, value in more.items() if value is not None}
-    write_json(ctx.out / "metrics.json", {"title": plan.title, **found, **more})
-    with (ctx.out / "items.jsonl").open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(jsonable(line), ensure_ascii=False) + "\n" for line in item_lines(sample))
-    draw_scores(found, plan.title, ctx.out / "scores.png", plan.base_name)
-    names = [ACCURACY, *(scorer.name for scorer in plan.measuring.scorers)]
-    for name in [*names, *(name for scorer in plan.measuring.choices for name in scorer.scores)]:
-        for why, rows in unscored(sample, name).items():
-            ctx.emit(Note(level="warning", text=f"{name}: {rows} of {len(sample.rows)} rows not scored: {why}"))
-    for name, rows in unpaired(found).items():
-        text = f"{name}: {rows} rows count under one model only, and are left out of both"
-        ctx.emit(Note(level="warning", text=text))
-    _warn_of_few_calls(plan, ctx, found)
-    for side, items in sample.sides.items():
-        broken = [row["source"] for row, item in zip(sample.rows, items, strict=True) if not _is_finite(item)]
-        if broken:
-            text = f"{side}: the loss of {len(broken)} of {len(items)} rows is not finite, first {broken[0]}"
-            ctx.emit(Note(level="warning", text=text))
-    columns, lines = table(found, plan.base_name)
-    ctx.emit(Table(title=plan.title, columns=columns, rows=lines))
-    columns, lines = tag_table(found, plan.base_name)
-    if lines:
-        ctx.emit(Table(title="By tag", columns=columns, rows=lines))
-    if values:
-        ctx.emit(value_table(values, plan.base_name))
-    if tasks is None:
-        return {**value_measures(values), **measures(found)}
-    ctx.emit(task_table(tasks, plan.base_name))
-    return {**task_measures(tasks), **measures(found)}
-
-
-def _warn_of_few_calls(plan: _Plan, ctx: Context, found: dict[str, Any]) -> None:
-    """Warn when few of the rows that offer tools expect a call: the score then says little."""
-    for scorer in plan.measuring.scorers:
-        if not isinstance(scorer, ToolCalls):
-            continue
-        scored = found["scores"].get(scorer.name, {"model": {"n": 0}})["model"]["n"]
-        rows = found["rows"]
-        if scored < max(_FEW_ROWS, _FEW_SHARE * rows):
-            text = f"{scorer.name}: {scored} of {rows} rows expect a tool call"
-            ctx.emit(
-                Note(
-                    level="warning", text=f"{text}: {'its score rests on few rows' if scored else 'it is not measured'}"
-                )
-            )
-
-
-def _is_finite(item: Item) -> bool:
-    return item.likelihood is None or math.isfinite(item.likelihood.nats)

@@ -1,0 +1,99 @@
+"""Write the files of an evaluation, and report it to the terminal."""
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from burnish.core.context import Context
+from burnish.core.events import Note, Table
+from burnish.core.files import jsonable, write_json
+from burnish.evals.chart import draw_scores
+from burnish.evals.document.document import write
+from burnish.evals.evaluation.document import document
+from burnish.evals.measure import Item
+from burnish.evals.report import Sample, item_lines, measures, metrics, table, tag_table, unpaired, unscored
+from burnish.evals.rewards import ACCURACY
+from burnish.evals.scoring.scorers import ToolCalls
+from burnish.specs.evals import MaskedSpec
+from burnish.stages.evals.measuring import Measuring
+from burnish.stages.evals.roles import value_measures, value_table
+from burnish.stages.evals.tasks import task_measures, task_table
+
+_FEW_ROWS, _FEW_SHARE = 20, 0.05
+"""Fewer rows than this, or a smaller share, makes a score unreliable."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured, and how it is called."""
+
+    title: str
+    base_name: str
+    """The displayed name of the model that is compared with."""
+    sample: Sample
+    measuring: Measuring
+    tasks: dict[str, Any] | None = None
+    """The metrics of the tasks of lm-evaluation-harness; None without tasks."""
+    masked: MaskedSpec | None = None
+    """How the tokens of an encoder were masked; None for other models."""
+
+
+def write_evaluation(results: Evaluation, ctx: Context) -> dict[str, Any]:
+    """Write the files of an evaluation, and report it; return the measures.
+
+    Files: metrics.json, items.jsonl, scores.png, report.md, report.html.
+    """
+    sample = results.sample
+    found = metrics(sample)
+    tasks = results.tasks
+    write_json(
+        ctx.out / "metrics.json", {"title": results.title, **found, **({} if tasks is None else {"tasks": tasks})}
+    )
+    with (ctx.out / "items.jsonl").open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(jsonable(line), ensure_ascii=False) + "\n" for line in item_lines(sample))
+    draw_scores(found, results.title, ctx.out / "scores.png", results.base_name)
+    tables = [] if tasks is None else [task_table(tasks, results.base_name)]
+    tables += [value_table(values, results.base_name)] if values else []
+    write(document(results.title, found, sample, results.base_name, tables), ctx.out)
+    names = [ACCURACY, *(scorer.name for scorer in results.measuring.scorers)]
+    for name in [*names, *(name for scorer in results.measuring.choices for name in scorer.scores)]:
+        for why, rows in unscored(sample, name).items():
+            ctx.emit(Note(level="warning", text=f"{name}: {rows} of {len(sample.rows)} rows not scored: {why}"))
+    for name, rows in unpaired(found).items():
+        text = f"{name}: {rows} rows count under one model only, and are left out of both"
+        ctx.emit(Note(level="warning", text=text))
+    _warn_of_few_calls(results, ctx, found)
+    for side, items in sample.sides.items():
+        broken = [row["source"] for row, item in zip(sample.rows, items, strict=True) if not _is_finite(item)]
+        if broken:
+            text = f"{side}: the loss of {len(broken)} of {len(items)} rows is not finite, first {broken[0]}"
+            ctx.emit(Note(level="warning", text=text))
+    columns, lines = table(found, results.base_name)
+    ctx.emit(Table(title=results.title, columns=columns, rows=lines))
+    columns, lines = tag_table(found, results.base_name)
+    if lines:
+        ctx.emit(Table(title="By tag", columns=columns, rows=lines))
+    for more_table in tables:
+        ctx.emit(more_table)
+    return {**({} if tasks is None else task_measures(tasks)), **value_measures(values), **measures(found)}
+
+
+def _warn_of_few_calls(results: Evaluation, ctx: Context, found: dict[str, Any]) -> None:
+    """Warn when few of the rows that offer tools expect a call: the score then says little."""
+    for scorer in results.measuring.scorers:
+        if not isinstance(scorer, ToolCalls):
+            continue
+        scored = found["scores"].get(scorer.name, {"model": {"n": 0}})["model"]["n"]
+        rows = found["rows"]
+        if scored < max(_FEW_ROWS, _FEW_SHARE * rows):
+            text = f"{scorer.name}: {scored} of {rows} rows expect a tool call"
+            ctx.emit(
+                Note(
+                    level="warning", text=f"{text}: {'its score rests on few rows' if scored else 'it is not measured'}"
+                )
+            )
+
+
+def _is_finite(item: Item) -> bool:
+    return item.likelihood is None or math.isfinite(item.likelihood.nats)
