@@ -216,6 +216,21 @@ def test_the_names_that_other_tools_have_for_a_setting_of_a_preference_or_reward
         assert (error.what, error.fix) == (f"unknown key '{theirs}'", f"burnish calls it {ours}{differs}")
 
 
+NAMES_FOR_COMBINING = {
+    "method": ("combination_type", "merge_method"),
+    "rank": ("svd_rank",),
+    "majority_sign": ("majority_sign_method",),
+}
+
+
+@pytest.mark.parametrize("ours", NAMES_FOR_COMBINING)
+def test_the_names_that_other_tools_have_for_a_setting_of_combine_lead_to_it(refused, ours):
+    for theirs in NAMES_FOR_COMBINING[ours]:
+        adapters = [{"adapter": "step:a", "weight": 0.7}, {"adapter": "step:b", "weight": 0.3}]
+        error = refused(stages()["combine"].spec_type(), {"adapters": adapters, theirs: "svd"})
+        assert (error.what, error.fix) == (f"unknown key '{theirs}'", f"burnish calls it {ours}")
+
+
 @pytest.mark.parametrize("theirs", ON_REWARDS)
 def test_a_name_that_means_something_else_in_a_training_on_rewards_leads_to_its_setting(refused, theirs):
     ours, differs = ON_REWARDS[theirs]
@@ -348,7 +363,7 @@ NEEDLESS = {
 
 def test_the_names_of_other_tools_are_those_of_the_tables_here():
     sizes = {"val_size", "val_set_size", "test_size", "dataset_exact_deduplication", "special_tokens"}
-    tables = (NAMES_OF_OTHER_TOOLS, NAMES_FOR_JUDGED_ROWS)
+    tables = (NAMES_OF_OTHER_TOOLS, NAMES_FOR_JUDGED_ROWS, NAMES_FOR_COMBINING)
     assert set(ALIASES) == {name for table in tables for names in table.values() for name in names} | sizes
     assert set(NOT_NEEDED) == {name for names in NEEDLESS.values() for name in names} | {"max_completion_length"}
 
