@@ -49,7 +49,7 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
         text = "the models have other tokens or templates, and perplexity depends on them: compare bits_per_byte"
         ctx.emit(Note(level="warning", text=text))
     if plan.role != "language model":
-        return Outcome("evaluation", _report(plan, ctx, _sample_of_role(plan, ctx, tokenizers), None))
+        return _outcome(plan, ctx, _sample_of_role(plan, ctx, tokenizers), None)
     model: Any = load_model(plan.model, dtype=measuring.dtype, device=measuring.device)
     for note in report(model):
         ctx.emit(note)
@@ -72,6 +72,10 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
     if plan.tasks is not None:
         sample = with_tasks(sample, found["model"], found.get("base"))
         tasks = task_metrics(plan.tasks, found["model"], found.get("base"))
+    return _outcome(plan, ctx, sample, tasks)
+
+
+def _outcome(plan: "_Plan", ctx: Context, sample: Sample, tasks: dict[str, Any] | None) -> Outcome:
     results = Evaluation(plan.title, plan.base_name, sample, plan.measuring, tasks, plan.masked)
     return Outcome("evaluation", write_evaluation(results, ctx))
 

@@ -17,7 +17,7 @@ from burnish.evals.rewards import ACCURACY
 from burnish.evals.scoring.scorers import ToolCalls
 from burnish.specs.evals import MaskedSpec
 from burnish.stages.evals.measuring import Measuring
-from burnish.stages.evals.roles import value_measures, value_table
+from burnish.stages.evals.roles import value_measures, value_metrics, value_table
 from burnish.stages.evals.tasks import task_measures, task_table
 
 _FEW_ROWS, _FEW_SHARE = 20, 0.05
@@ -46,10 +46,11 @@ def write_evaluation(results: Evaluation, ctx: Context) -> dict[str, Any]:
     """
     sample = results.sample
     found = metrics(sample)
-    tasks = results.tasks
-    write_json(
-        ctx.out / "metrics.json", {"title": results.title, **found, **({} if tasks is None else {"tasks": tasks})}
-    )
+    tasks, values = results.tasks, value_metrics(sample)
+    more: dict[str, Any] = {"tasks": tasks, "values": values or None}
+    more["masked"] = None if results.masked is None else results.masked.model_dump()
+    more = {name: value for name, value in more.items() if value is not None}
+    write_json(ctx.out / "metrics.json", {"title": results.title, **found, **more})
     with (ctx.out / "items.jsonl").open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(jsonable(line), ensure_ascii=False) + "\n" for line in item_lines(sample))
     draw_scores(found, results.title, ctx.out / "scores.png", results.base_name)
