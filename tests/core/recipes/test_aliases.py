@@ -168,6 +168,9 @@ NAMES_FOR_JUDGED_ROWS = {
     ("dpo", "length_normalised"): ("dpo_norm_loss", "average_log_prob"),
     ("kto", "desirable_weight"): ("kto_chosen_weight", "kto_desirable_weight"),
     ("kto", "undesirable_weight"): ("kto_rejected_weight", "kto_undesirable_weight"),
+    ("combine", "method"): ("combination_type", "merge_method"),
+    ("combine", "rank"): ("svd_rank",),
+    ("combine", "majority_sign"): ("majority_sign_method",),
     ("dpo", "reference"): ("ref_model", "ref_model_name_or_path", "reference_model"),
     ("dpo", "reference_log_probs"): ("precompute_ref_log_probs",),
     ("reward", "center_coefficient"): ("center_rewards_coefficient",),
@@ -211,24 +214,10 @@ def test_the_names_that_other_tools_have_for_a_setting_of_a_preference_or_reward
 ):
     for theirs in NAMES_FOR_JUDGED_ROWS[stage, ours]:
         needed = {"rewards": [{"kind": "number"}]} if stage in ("grpo", "ppo") else {}
-        error = refused(stages()[stage].spec_type(), {"base": "hub:a/b", "data": "step:x", **needed, theirs: 1})
+        needed |= {"adapters": [{"adapter": "step:a", "weight": 1}] * 2} if stage == "combine" else {"data": "step:x"}
+        error = refused(stages()[stage].spec_type(), {"base": "hub:a/b", **needed, theirs: 1})
         differs = f", {DIFFERS[theirs]}" if theirs in DIFFERS else ""
         assert (error.what, error.fix) == (f"unknown key '{theirs}'", f"burnish calls it {ours}{differs}")
-
-
-NAMES_FOR_COMBINING = {
-    "method": ("combination_type", "merge_method"),
-    "rank": ("svd_rank",),
-    "majority_sign": ("majority_sign_method",),
-}
-
-
-@pytest.mark.parametrize("ours", NAMES_FOR_COMBINING)
-def test_the_names_that_other_tools_have_for_a_setting_of_combine_lead_to_it(refused, ours):
-    for theirs in NAMES_FOR_COMBINING[ours]:
-        adapters = [{"adapter": "step:a", "weight": 0.7}, {"adapter": "step:b", "weight": 0.3}]
-        error = refused(stages()["combine"].spec_type(), {"adapters": adapters, theirs: "svd"})
-        assert (error.what, error.fix) == (f"unknown key '{theirs}'", f"burnish calls it {ours}")
 
 
 @pytest.mark.parametrize("theirs", ON_REWARDS)
@@ -363,7 +352,7 @@ NEEDLESS = {
 
 def test_the_names_of_other_tools_are_those_of_the_tables_here():
     sizes = {"val_size", "val_set_size", "test_size", "dataset_exact_deduplication", "special_tokens"}
-    tables = (NAMES_OF_OTHER_TOOLS, NAMES_FOR_JUDGED_ROWS, NAMES_FOR_COMBINING)
+    tables = (NAMES_OF_OTHER_TOOLS, NAMES_FOR_JUDGED_ROWS)
     assert set(ALIASES) == {name for table in tables for names in table.values() for name in names} | sizes
     assert set(NOT_NEEDED) == {name for names in NEEDLESS.values() for name in names} | {"max_completion_length"}
 
