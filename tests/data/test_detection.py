@@ -132,7 +132,8 @@ CODE = "data.unknown-format: "
         (
             [{"question": "Hi", "choices": ["a"]}],
             "the rows of X are multiple-choice questions, with the choices in their own column | write the choices "
-            "into the question and the right one as its answer: `{question, answer}`",
+            "into the question and the right one as its answer: `{question, answer}`; or, to evaluate with "
+            "`multiple_choice`, prepare them with `format: prompt` and the question's column as `prompt`",
         ),
     ],
 )  # fmt: skip

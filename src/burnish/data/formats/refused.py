@@ -51,7 +51,8 @@ REFUSED = (
     Refused(
         "multiple-choice questions, with the choices in their own column",
         has_choices,
-        "write the choices into the question and the right one as its answer: `{question, answer}`",
+        "write the choices into the question and the right one as its answer: `{question, answer}`; or, to evaluate "
+        "with `multiple_choice`, prepare them with `format: prompt` and the question's column as `prompt`",
     ),
     Refused(
         "lists of texts without roles",
