@@ -11,8 +11,10 @@ from burnish.cli.progress import _is_reward_model
 from burnish.core.context import Input
 from burnish.core.errors import DataError, ModelError
 from burnish.models.load import load_model
+from burnish.specs.evals import EvaluateSpec
 from burnish.specs.models import MergeSpec
 from burnish.specs.rewards import RewardModelReward
+from burnish.stages.evals import evaluate
 from burnish.stages.models import merge
 from burnish.testing import temporary_context, tiny_model
 from burnish.train.rewards.build import build_rewards
@@ -71,6 +73,20 @@ def test_a_reward_model_is_saved_as_transformers_and_peft_load_it(trained, base,
     config = json.loads((trained["full"][1] / "config.json").read_text())
     assert config["architectures"] == ["Qwen3ForSequenceClassification"]
     assert config["pad_token_id"] == 0
+
+
+def test_evaluate_gives_the_scores_of_both(trained, base, tmp_path):
+    file = tmp_path / "answers.jsonl"
+    turns = [[{"role": "user", "content": a}, {"role": "assistant", "content": b}] for a, b in CONVERSATIONS[:3]]
+    file.write_text("".join(json.dumps({"messages": each}) + "\n" for each in turns))
+    for kind, (_, out, _) in trained.items():
+        inputs = {"base": Input("file:b", "model", base)} if kind == "lora" else {}
+        model = Input("file:a", "adapter" if inputs else "model", out, inputs=inputs)
+        context, _ = temporary_context(tmp_path / f"evaluate-{kind}", {"model": model, "data": file})
+        evaluate.run(EvaluateSpec(model="file:a", data=f"file:{file}"), context)
+        lines = [json.loads(line) for line in (context.out / "items.jsonl").read_text().splitlines()]
+        expected = scores(*loaded(out, base if kind == "lora" else None))[:3].tolist()
+        assert [line["values"]["reward"] for line in lines] == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
 def test_a_merged_reward_model_has_the_scores_of_its_adapter(trained, base, tmp_path):
