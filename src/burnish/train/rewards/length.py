@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 
+from burnish.evals.scoring.repetition import repeated
 from burnish.evals.scoring.rouge import words
 from burnish.specs.rewards import LengthReward, RepetitionReward
 from burnish.train.rewards.reward import Completion, Rewarded
@@ -53,11 +54,10 @@ class Repetition:
         return [self._rewarded(one.ids if self.unit == "tokens" else words(one.text)) for one in completions]
 
     def _rewarded(self, units: Sequence[Hashable]) -> Rewarded:
-        grams = [tuple(units[start : start + self.size]) for start in range(len(units) - self.size + 1)]
+        again, grams = repeated(units, self.size)
         if not grams:
             return Rewarded(0.0, f"fewer than {self.size} {self.unit}")
-        repeated = len(grams) - len(set(grams))
-        return Rewarded(0.0 - repeated / len(grams), f"{repeated} of {len(grams)} {self.size}-grams repeat")
+        return Rewarded(0.0 - again / grams, f"{again} of {grams} {self.size}-grams repeat")
 
     def close(self) -> None:
         """Nothing is held."""
