@@ -158,6 +158,40 @@ def at_the_margin_clustered(random, seed, clusters=30, margin=0.1):
 MARGINS = [at_the_margin_binary, at_the_margin_graded, at_the_margin_bits, at_the_margin_clustered]
 
 
+def rare_losses(random, seed, n, loss, size=1.0, rows=1):
+    """The candidate loses `size` on a share of the rows: the margin is the mean loss. Most rows are equal."""
+    base = np.ones(n * rows)
+    other = base - size * (random.random(n * rows) < loss)
+    clusters = np.repeat(np.arange(n), rows) if rows > 1 else None
+    base[0], other[0] = (0.9, 0.9) if rows == 1 else (base[0], other[0])  # not binary
+    return compare_scores("s", base, other, confidence=1 - ERROR, seed=seed, margin=loss * size, clusters=clusters)
+
+
+RARE = {
+    "binary rows in 20 clusters of 2": {"n": 20, "loss": 0.05, "rows": 2},
+    "binary rows in 30 clusters of 3": {"n": 30, "loss": 0.02, "rows": 3},
+    "binary rows in 60 clusters of 3": {"n": 60, "loss": 0.02, "rows": 3},
+    "a step of a judge's scale, 100 rows": {"n": 100, "loss": 0.02, "size": 0.2},
+    "a step of a judge's scale, 50 rows": {"n": 50, "loss": 0.05, "size": 0.2},
+    "all of a score, 200 rows": {"n": 200, "loss": 0.02},
+    "all of a score, 400 rows": {"n": 400, "loss": 0.01},
+}
+
+
+@pytest.mark.parametrize("case", RARE)
+def test_a_model_whose_rare_losses_are_the_margin_passes_as_rarely_as_stated(case: str) -> None:
+    random = np.random.default_rng(4)
+    wrong = sum(verdict(rare_losses(random, seed, **RARE[case])) == "not worse" for seed in range(RUNS // 4))
+    assert_at_most(wrong, ERROR / 2, RUNS // 4)
+
+
+def test_equal_scores_of_many_rows_are_not_worse() -> None:
+    """By 0.02 after 183 rows: 2·0.98^183 is below 5 %."""
+    for rows, expected in ((182, "not enough evidence"), (183, "not worse")):
+        equal = np.linspace(0.1, 0.9, rows)
+        assert verdict(compare_scores("s", equal, equal, confidence=1 - ERROR, seed=0, margin=0.02)) == expected
+
+
 @pytest.mark.parametrize("kind", [*MARGINS, at_the_margin_skewed], ids=lambda kind: kind.__name__)
 def test_a_model_that_is_worse_by_the_margin_passes_as_rarely_as_stated(kind: Callable[..., Comparison]) -> None:
     random = np.random.default_rng(2)

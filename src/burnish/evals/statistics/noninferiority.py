@@ -4,7 +4,10 @@ The claim is one-sided, at half of the error: the same as that the interval lies
 (CONSORT 2012, JAMA 308). P-values are doubled, so that one level decides all claims of a comparison.
 
 - Binary scores: the score test of Tango (1998, Stat. Med. 17).
-- Other scores: the sign-flip test of the differences, shifted by the margin.
+- Other scores: the sign-flip test of the differences, shifted by the margin. It takes them for symmetric, which rare
+  losses are not: where most rows are equal, no loss may appear among n rows. So the p-value is also at least the
+  probability that enough of the largest losses to bring the interval to the margin stay unseen (as in the rule of
+  three; Hanley and Lippman-Hand 1983, JAMA 249).
 """
 
 import numpy as np
@@ -36,6 +39,15 @@ def shifted_sign_flip(
     moved = columns.copy()
     moved[:, 2] += sign * margin * moved[:, 3]
     return min(1.0, 2 * sign_flip(moved, statistic, seed, "above" if higher_is_better else "below"))
+
+
+def unseen_losses(low: float, margin: float, units: int, largest: float) -> float:
+    """The doubled probability that rows or clusters with the largest loss stay unseen among `units`.
+
+    Their share is the one that moves the lower end of the interval, `low`, to a loss of `margin`.
+    """
+    share = min(max((low + margin) / largest, 0.0), 1.0)
+    return min(1.0, 2 * (1 - share) ** units)
 
 
 def is_within(interval: Interval, margin: float, *, higher_is_better: bool) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 
 from burnish.evals.statistics.clusters import Labels, summed
 from burnish.evals.statistics.intervals import NORMAL, Floats, Interval, bootstrap, is_binary, ratio
-from burnish.evals.statistics.noninferiority import shifted_sign_flip, tango
+from burnish.evals.statistics.noninferiority import shifted_sign_flip, tango, unseen_losses
 from burnish.evals.statistics.permutation import sign_flip
 
 Verdict = Literal["better", "worse", "not worse", "not enough evidence", "too few rows", "too few clusters"]
@@ -79,7 +79,9 @@ def compare_scores(
     ones = np.ones_like(base)
     pair = (base, ones), (candidate, ones)
     if clusters is not None or not (is_binary(base) and is_binary(candidate)):
-        return compare_ratios(name, *pair, confidence=confidence, seed=seed, margin=margin, clusters=clusters)
+        largest = max(1.0, base.max(), candidate.max()) - min(0.0, base.min(), candidate.min())
+        settings = {"confidence": confidence, "seed": seed, "margin": margin, "clusters": clusters}
+        return compare_ratios(name, *pair, largest_loss=float(largest), **settings)
     gained, lost, n = int((candidate > base).sum()), int((candidate < base).sum()), base.size
     return Comparison(
         name,
@@ -104,24 +106,29 @@ def compare_ratios(
     higher_is_better: bool = True,
     margin: float | None = None,
     clusters: Labels | None = None,
+    largest_loss: float | None = None,
 ) -> Comparison:
     """Compare ratios of sums over rows, such as bits per byte: (numerators [n], denominators [n]) of both models.
 
-    The permutation test swaps the models of a row, or of a cluster.
+    The permutation test swaps the models of a row, or of a cluster. `largest_loss` is that of a row of a bounded score;
+    without it, losses that no row shows are not considered.
     """
     rows = np.stack([*base, *candidate], axis=1)
     columns = rows if clusters is None else summed(rows, clusters)
     measured = rows.sum(axis=0)
+    interval = bootstrap(columns, _difference_of_ratios, confidence, seed)
     if margin is None:
         p_value = sign_flip(columns, _difference_of_ratios, seed)
     else:
         p_value = shifted_sign_flip(columns, _difference_of_ratios, margin, seed, higher_is_better=higher_is_better)
+        if largest_loss is not None and interval is not None:
+            p_value = max(p_value, unseen_losses(interval.low, margin, len(columns), largest_loss))
     return Comparison(
         name,
         len(rows),
         float(ratio(measured[:2])),
         float(ratio(measured[2:])),
-        bootstrap(columns, _difference_of_ratios, confidence, seed),
+        interval,
         f"{'' if clusters is None else 'clustered '}sign-flip permutation",
         p_value,
         higher_is_better,
