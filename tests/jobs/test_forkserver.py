@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -117,6 +118,40 @@ def test_server_and_workers_end_when_the_launcher_is_killed(prepared, until):
     until(lambda: not run.is_alive())
     assert run.record["state"] == "interrupted"
     until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def test_threads_share_a_server(prepared, server):
+    """Each gets its own worker and its own status."""
+    runs = [prepared("quick-make", word=f"w{number}") for number in range(12)]
+
+    def finished(run):
+        launcher = LocalLauncher(server)
+        process = launcher.start(run)
+        assert isinstance(process, ForkedWorker)
+        return process.wait(60), launcher.poll(process, run)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(finished, runs)) == {(0, 0)}
+    assert [(run.out / "words.txt").read_text() for run in runs] == [f"w{number}\n" for number in range(12)]
+
+
+def test_a_server_outlives_the_thread_that_started_it(prepared, quick_stages):
+    with ThreadPoolExecutor(1) as pool:
+        server = pool.submit(lambda: ForkServer(worker_environment(), libraries=())).result()
+    try:
+        process = LocalLauncher(server).start(prepared("quick-make"))
+        assert isinstance(process, ForkedWorker)
+        assert process.wait(30) == 0
+    finally:
+        server.close()
+
+
+def test_the_status_of_a_process_id_that_is_used_again_is_that_of_the_new_worker(prepared, server):
+    first = LocalLauncher(server).start(prepared("quick-make"))
+    assert first.wait(30) == 0
+    again = ForkedWorker(server, first.pid, first._number + 1)
+    assert server.status_of(again._number) is None
+    assert first.poll() == 0
 
 
 def test_a_library_that_is_not_installed_is_left_out(prepared, quick_stages):

@@ -1,7 +1,7 @@
 """Workers that are forked by a process which has imported torch, transformers and PEFT: starting one takes no seconds.
 
     launcher ── socket: arguments, environment, descriptors ──▶ server (`jobs.forking`) ── fork ──▶ worker
-             ◀── {"started": pid}, later {"ended": pid, "status": …} ──
+             ◀── {"started": pid, "number": …}, later {"ended": number, "status": …} ──
 
 Only the parent of such a worker differs from that of one with a process of its own. Linux without a GPU only. The
 server ends with the launcher; workers that still run then save and exit, as they do when the launcher itself ends.
@@ -43,15 +43,15 @@ _UNKNOWN = -signal.SIGKILL
 class ForkedWorker:
     """A worker of a server, with the methods of `Popen` that a launcher calls."""
 
-    def __init__(self, server: "ForkServer", pid: int):
-        self.pid, self._server = pid, server
+    def __init__(self, server: "ForkServer", pid: int, number: int):
+        self.pid, self._number, self._server = pid, number, server
         self._handle: int | None = None
         with contextlib.suppress(OSError):  # it has ended already
             self._handle = os.pidfd_open(pid)
 
     def poll(self) -> int | None:
         """The exit status, negative for a signal; None while the worker runs."""
-        status = self._server.status_of(self.pid)
+        status = self._server.status_of(self._number)
         if status is None and self._server.has_ended and not self._is_alive():
             status = _UNKNOWN
         if status is not None:
@@ -85,12 +85,15 @@ class ForkedWorker:
 
 
 class ForkServer:
-    """One server. `start` refuses (returns None) once its surroundings differ from those it was started in."""
+    """One server, for all threads. `start` refuses (returns None) if surroundings differ from those at its start."""
 
     def __init__(self, environment: Mapping[str, str], libraries: Sequence[str] = LIBRARIES):
         self._surroundings = _surroundings(environment)
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._lock = threading.Lock()
+        """Held from a request to its answer, and while news are read."""
         self._ended: dict[int, int] = {}
+        """Status by the number of a worker: a process id is used again."""
         self.has_ended = False
         with theirs:
             self._process = subprocess.Popen(
@@ -113,23 +116,25 @@ class ForkServer:
         if self.has_ended or _surroundings(environment) != self._surroundings:
             return None
         request = {"arguments": list(arguments), "environment": dict(environment), "folder": os.getcwd()}
-        try:
-            socket.send_fds(self._socket, [json.dumps(request).encode()], [log, report])
-        except OSError:  # the server has ended, or the environment is longer than a message
-            return None
-        while not self.has_ended:
-            news = self._receive()
-            if "started" in news:
-                return ForkedWorker(self, news["started"])
-            if "refused" in news:
-                break
+        with self._lock:
+            try:
+                socket.send_fds(self._socket, [json.dumps(request).encode()], [log, report])
+            except OSError:  # the server has ended, or the environment is longer than a message
+                return None
+            while not self.has_ended:
+                news = self._receive()
+                if "started" in news:
+                    return ForkedWorker(self, news["started"], news["number"])
+                if "refused" in news:
+                    break
         return None
 
-    def status_of(self, pid: int) -> int | None:
+    def status_of(self, number: int) -> int | None:
         """The exit status of a worker; None while it runs."""
-        while not self.has_ended and select.select([self._socket], [], [], 0)[0]:
-            self._receive()
-        return self._ended.get(pid)
+        with self._lock:
+            while not self.has_ended and select.select([self._socket], [], [], 0)[0]:
+                self._receive()
+            return self._ended.get(number)
 
     def wait_for_news(self, seconds: float) -> None:
         """Wait until a worker ends, at most so long."""
