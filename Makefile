@@ -40,7 +40,7 @@ trackers: $(DEV) ## Run the tests of all trackers, in their own environment (the
 	@$(TRACKERS)/bin/python -m pip --disable-pip-version-check install -qq --only-binary :all: wandb swanlab trackio mlflow-skinny
 	$(TRACKERS)/bin/python -m pytest tests/train/trackers
 
-torture: $(DEV) ## Run the long fault tests: 970 kills, 200 bit flips
+torture: $(DEV) ## Run the long tests: 970 kills of trainings, 200 bit flips, every family
 	$(BIN)/python -m pytest -m torture tests
 
 check: lint types layers ## Check format, lint, types and layers

@@ -10,12 +10,13 @@ beside that. A model has one layer of each kind that its family has, and layers 
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -218,6 +219,18 @@ def _shrunk(kind: type[PreTrainedConfig], overrides: dict[str, Any]) -> PreTrain
         elif name in _KINDS:
             settings[name] += settings[name][-1:] * (layers - len(settings[name]))
     return kind(**{**settings, **overrides})
+
+
+def thinned(families: Iterable[str], first: int, every: int = 3) -> list[Any]:
+    """The families of a long test: each `every`-th one from `first` in `make test`, the others in `make torture`.
+
+    Tables with different `first` together have every family.
+    """
+    names = sorted(families)
+    return [
+        pytest.param(family, id=family, marks=() if place % every == first else pytest.mark.torture)
+        for place, family in enumerate(names)
+    ]
 
 
 def _own_fields(kind: type[PreTrainedConfig]) -> Iterator[str]:
