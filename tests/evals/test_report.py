@@ -146,3 +146,16 @@ def test_every_item_is_a_line_with_both_models_side_by_side() -> None:
     assert lines[1]["scores"]["right"] == {"value": None, "why": "no reference"}
     assert "nll" not in lines[5]
     assert lines[5]["base"]["nll"] == THEIRS[5].likelihood.nats
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_a_model_with_a_row_that_is_not_finite_is_not_better(broken: float) -> None:
+    ours = [replace(item, likelihood=replace(item.likelihood, nats=1.0)) for item in THEIRS if item.likelihood]
+    theirs = [item for item in THEIRS if item.likelihood]
+    assert (
+        metrics(Sample(ROWS[: len(ours)], ours, theirs, 0.9, 7))["likelihood"]["bits_per_byte"]["verdict"] == "better"
+    )
+    ours[3] = replace(ours[3], likelihood=replace(ours[3].likelihood, nats=broken))
+    found = metrics(Sample(ROWS[: len(ours)], ours, theirs, 0.9, 7))
+    assert measures(found)["bits_per_byte_verdict"] == "not enough evidence"
+    assert "low" not in found["likelihood"]["bits_per_byte"]["model"]

@@ -12,8 +12,10 @@ from burnish.core.errors import AskError
 from burnish.core.events import Note
 from burnish.core.runs.ledger import ConsumptionLedger
 from burnish.evals.masked import chunks, masks
+from burnish.evals.rewards import ACCURACY, measure_rewards
+from burnish.evals.scoring.scorers import Unscored
 from burnish.models.load import load_model
-from burnish.models.reward import add_score_head, as_classifier
+from burnish.models.reward import add_score_head, as_classifier, load_reward_model
 from burnish.specs.evals import EvaluateSpec
 from burnish.stages.evals.evaluate import run
 from burnish.testing import temporary_context, tiny_model, tiny_tokenizer
@@ -89,6 +91,19 @@ def test_a_reward_model_has_the_accuracy_and_margin_of_its_pairs(
     assert margin["value"] == pytest.approx(sum(a - b for a, b in scores) / len(scores), abs=1e-5)
     assert margin["low"] < margin["value"] < margin["high"]
     assert measures["reward"] == pytest.approx(score("a", "b"), abs=1e-5)
+
+
+def test_a_number_of_a_reward_model_that_is_not_finite_is_no_score(reward_model: Path) -> None:
+    model = load_reward_model(reward_model)
+    with torch.no_grad():
+        model.score.weight.fill_(math.nan)
+    renderer = Renderer(load_tokenizer(reward_model))
+    pair = {"chosen": [turn("assistant", "good")], "rejected": [turn("assistant", "bad")]}
+    rows = [{"id": "a", "kind": "preference", "messages": [turn("user", "a"), *pair["chosen"]], **pair}]
+    rows.append({"id": "b", "kind": "chat", "messages": [turn("user", "a"), turn("assistant", "b")]})
+    for item in measure_rewards(model, renderer, rows, lambda phase, done, total: None):
+        assert item.scores == {ACCURACY: Unscored("the model's number is not finite")}
+        assert item.values == {}
 
 
 EXCHANGE = [turn("user", "a"), turn("assistant", "b")]

@@ -1,6 +1,7 @@
 """The rows of an evaluation, read back from its `items.jsonl`."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,15 +66,23 @@ def _read(text: str, place: str) -> ReadItem:
 
 
 def _score(value: Any) -> Score | Unscored:
-    """A number or null, or `{"value": …, "why": …}`."""
+    """A number or null, or `{"value": …, "why": …}`. Errors: ValueError for NaN or infinity."""
     why = ""
     if isinstance(value, Mapping):
         entry = cast(Mapping[str, Any], value)
         value, why = entry["value"], str(entry.get("why") or "")
-    return Unscored(why or "the evaluation has no score for it") if value is None else Score(float(value), why)
+    if value is None:
+        return Unscored(why or "the evaluation has no score for it")
+    if not math.isfinite(score := float(value)):
+        raise ValueError(f"the score is {value}")
+    return Score(score, why)
 
 
 def _likelihood(line: Mapping[str, Any]) -> Likelihood | None:
+    """NaN and infinity only as `nll`: what a broken model gives. Errors: ValueError for other counts."""
     if line.get("nll") is None:
         return None
-    return Likelihood(float(line["nll"]), float(line["tokens"]), float(line["bytes"]))
+    found = Likelihood(float(line["nll"]), float(line["tokens"]), float(line["bytes"]))
+    if not (0 < found.tokens < math.inf and 0 <= found.bytes < math.inf):
+        raise ValueError(f"a likelihood of {line['tokens']} tokens and {line['bytes']} bytes")
+    return found

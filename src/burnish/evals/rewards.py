@@ -4,6 +4,7 @@ pair_accuracy    1 if the chosen answer has the higher score, 0.5 for equal ones
 chosen, rejected, margin, reward    the model's own numbers, without a scale
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -52,6 +53,9 @@ def _item(model: Any, renderer: Renderer, row: Row) -> Item:
         item.scores[ACCURACY] = Unscored(error.what)
         return item
     found = [side for side in sides if side is not None]
+    if not all(map(math.isfinite, found)):
+        item.scores[ACCURACY] = Unscored("the model's number is not finite")
+        return item
     if len(found) < len(sides):
         item.too_long, item.scores[ACCURACY] = True, Unscored("a conversation is too long")
     elif is_pair:

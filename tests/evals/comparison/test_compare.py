@@ -18,7 +18,7 @@ from burnish.evals.measure import Item
 from burnish.evals.perplexity import Likelihood
 from burnish.specs.base import Takes, fields_with
 from burnish.specs.evals import CompareSpec
-from burnish.stages.evals.compare import run
+from burnish.stages.evals.compare import ends_of, run
 from burnish.testing import ChatServer, temporary_context
 
 POCKET = Path(burnish.builtin.__path__[0]) / "pocket"
@@ -269,6 +269,19 @@ def test_looks_stop_once_all_is_decided(compare, base_model: Path, adapter: Path
     same = compare({"a": base_model, "b": base_model}, data=data, looks=3, stop_after=2, **FAST)
     assert (same.found["rows"], len(same.found["looks"]["fractions"])) == (40, 2)
     assert sorted(line["id"] for line in same.items) != ids(40)  # a sample of the rows, not the first
+
+
+@pytest.mark.parametrize(("count", "looks"), [(1, 20), (4, 8), (10, 20), (7, 8)])
+def test_more_looks_than_rows_are_refused_before_the_work(compare, base_model, make_dataset, count, looks) -> None:
+    with pytest.raises(AskError, match=f"looks: {looks} is more than the {count} rows") as caught:
+        compare({"a": base_model, "b": base_model}, data=make_dataset(test=rows(count)), looks=looks, **FAST)
+    assert caught.value.code == "ask.wrong-value"
+
+
+def test_every_look_has_new_rows() -> None:
+    for rows_, looks in ((20, 20), (23, 20), (39, 20), (3, 2), (5, 4), (60, 3)):
+        ends = ends_of(rows_, looks)
+        assert (len(set(ends)), min(ends) > 0, ends[-1]) == (looks, True, rows_)
 
 
 def test_an_endpoint_gets_the_tools_and_its_calls_are_scored(compare, make_dataset) -> None:

@@ -93,6 +93,16 @@ def test_a_rule_passes_or_fails_by_name(rule: dict[str, Any], passes: bool, foun
     assert result.rule == str(GateRuleSpec(**rule))
 
 
+def test_a_rule_counts_the_rows_that_require_its_score() -> None:
+    partly = [*(Required(str(row), {"exact_match": 0.0}) for row in range(4)), Required("4", {"contains": 1.0})]
+    result = judge(sets={"core": partly}, regressions="core", candidate="bad", score="exact_match")
+    assert result.passed
+    assert "0 of 4 rows of core got worse, 0 allowed; 1 rows require no exact_match" in result.found
+    nothing = judge(sets={"core": partly[4:]}, regressions="core", candidate="good", score="exact_match")
+    assert not nothing.passed
+    assert "cannot be decided: no row of core requires exact_match" in nothing.found
+
+
 UNDECIDED: list[tuple[dict[str, Any], str]] = [
     ({"score": "exact_match", "candidate": "good", "better_than": "base"}, "too few rows"),
     ({"score": "exact_match", "candidate": "same", "not_worse_than": "base", "margin": 0.5}, "too few rows"),

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from burnish.core.errors import DataError
-from burnish.evals.comparison.regressions import read_set, set_lines
+from burnish.evals.comparison.regressions import Required, check, read_set, set_lines
 from burnish.evals.comparison.table import Candidate, Rows
 from burnish.evals.measure import Item
-from burnish.evals.scoring.scorers import Score
+from burnish.evals.scoring.scorers import Score, Unscored
 
 
 def test_ids_and_lines_of_json_are_read(tmp_path: Path) -> None:
@@ -24,7 +24,18 @@ def test_ids_and_lines_of_json_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["two words", '"quoted"', "[1]", "{", '{"row": 1}', '{"id": 3}', '{"id": "a", "scores": {"s": "high"}}']
+    "line",
+    [
+        "two words",
+        '"quoted"',
+        "[1]",
+        "{",
+        '{"row": 1}',
+        '{"id": 3}',
+        '{"id": "a", "scores": {"s": "high"}}',
+        '{"id": "a", "scores": {"s": NaN}}',
+        '{"id": "a", "scores": {"s": -Infinity}}',
+    ],
 )
 def test_a_line_that_names_no_row_is_refused(line: str, tmp_path: Path) -> None:
     path = tmp_path / "core.jsonl"
@@ -60,3 +71,38 @@ def test_a_comparison_writes_the_rows_that_its_baseline_gets_right(tmp_path: Pat
     path = tmp_path / "set.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert [(each.id, dict(each.scores)) for each in read_set(path)] == [("0", {"s": 1.0})]
+
+
+def candidate(*scores: dict[str, Score | Unscored]) -> Candidate:
+    return Candidate("a", "", "model", "", [Item(scores=each) for each in scores])
+
+
+def test_a_row_whose_record_lacks_the_score_of_a_rule_requires_nothing_of_it(tmp_path: Path) -> None:
+    rows = Rows([*"012"], [*"012"], [None] * 3, [None] * 3, [None] * 3)
+    base = candidate(
+        {"contains": Score(1.0), "exact_match": Score(0.0)},
+        {"contains": Score(1.0), "exact_match": Score(1.0)},
+        {"contains": Score(1.0), "exact_match": Unscored("no reference")},
+    )
+    path = tmp_path / "set.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in set_lines(rows, base)))
+    required = read_set(path)
+    found = check(required, rows, base, base, "exact_match")
+    assert (found.rows, found.worse, found.undecided, found.not_required) == (1, [], 0, 2)
+    worse = candidate(*[{"contains": Score(1.0), "exact_match": Score(0.0)}] * 3)
+    assert [each.id for each in check(required, rows, base, worse, "exact_match").worse] == ["1"]
+    assert check(required, rows, base, base, None).rows == 3
+    path.write_text("2\n")
+    found = check(read_set(path), rows, base, base, "exact_match")
+    assert (found.rows, found.undecided, found.not_required) == (1, 1, 0)
+
+
+def test_a_score_that_is_not_a_number_got_worse() -> None:
+    rows = Rows(["0"], ["0"], [None], [None], [None])
+    base, broken = candidate({"s": Score(0.0)}), candidate({"s": Score(float("nan"))})
+    found = check(read_required(rows), rows, base, broken, None)
+    assert [each.id for each in found.worse] == ["0"]
+
+
+def read_required(rows: Rows) -> list[Required]:
+    return [Required(row, {}) for row in rows.ids]

@@ -315,3 +315,27 @@ def test_a_comparison_is_undecided_until_it_is_corrected() -> None:
         "not enough evidence",
         True,
     )
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("higher", [True, False])
+@pytest.mark.parametrize("margin", [None, 0.1])
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_value_that_is_not_finite_is_no_evidence(
+    broken: float, higher: bool, margin: float | None, side: int
+) -> None:
+    values = np.random.default_rng(0).random((2, 30)) + np.array([[0.0], [2.0 if higher else -2.0]])
+    values[side, 7] = broken
+    base, candidate = ((row, np.ones(30)) for row in values)
+    settings = {"confidence": 0.95, "seed": 0, "higher_is_better": higher, "margin": margin}
+    for clusters in (None, np.arange(30) // 2):
+        made = compare_ratios("bits_per_byte", base, candidate, clusters=clusters, **settings)
+        found = corrected([made], 0.95)[0]
+        assert (found.verdict, found.p_value, found.interval) == ("not enough evidence", 1.0, None)
+
+
+@pytest.mark.parametrize("ends", [(math.nan, math.nan), (0.1, math.inf), (-math.inf, -0.1)])
+def test_an_interval_without_an_end_has_no_verdict(ends: tuple[float, float]) -> None:
+    for margin in (None, 0.5):
+        found = Comparison("score", 9, 0.25, 0.5, Interval(*ends, ""), "", 0.001, margin=margin)
+        assert corrected([found], 0.95)[0].verdict == "not enough evidence"

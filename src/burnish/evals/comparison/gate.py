@@ -133,8 +133,10 @@ def _no_regression(spec: GateRuleSpec, candidate: str, evidence: Evidence) -> tu
     if checked.worse:
         text = f"{text} ({', '.join(each.id for each in checked.worse[:3])}{', …' if len(checked.worse) > 3 else ''})"
     text = f"{text}, {spec.allowed} allowed"
+    if checked.not_required:
+        text = f"{text}; {checked.not_required} rows require no {spec.score}"
     if checked.undecided:
         return False, f"{text}; {checked.undecided} rows cannot be decided: {checked.why}"
     if not checked.rows:
-        return False, f"{candidate} cannot be decided: {spec.regressions} has no rows"
+        return False, f"{candidate} cannot be decided: no row of {spec.regressions} requires {spec.score or 'a score'}"
     return len(checked.worse) <= spec.allowed, text

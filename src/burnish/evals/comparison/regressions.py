@@ -5,6 +5,7 @@ A set is a file of row ids, one per line, or of JSON lines with `id`. A line may
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,8 @@ FILE = "regressions.jsonl"
 
 @dataclass(frozen=True)
 class Required:
-    """A row of a set, and the least score for each scorer; empty: those of the baseline."""
+    """A row of a set, and the least score for each scorer; empty: those of the baseline. A recorded score is all that
+    is required of the row."""
 
     id: str
     scores: Mapping[str, float]
@@ -41,9 +43,12 @@ class Checked:
     """A set checked for one candidate."""
 
     rows: int
+    """Those that require something."""
     worse: Sequence[Worse]
     undecided: int = 0
     why: str = ""
+    not_required: int = 0
+    """Rows whose recorded scores lack the score of the rule."""
 
 
 def read_set(path: Path) -> list[Required]:
@@ -72,10 +77,10 @@ def _required(text: str, place: str) -> Required:
         raise _bad(place, "the line has no `id`")
     scores = row.get("scores", {})
     if not isinstance(scores, dict) or not all(
-        isinstance(value, int | float) and not isinstance(value, bool)
+        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         for value in cast(dict[str, Any], scores).values()
     ):
-        raise _bad(place, "`scores` is not a mapping of names to numbers")
+        raise _bad(place, "`scores` is not a mapping of names to finite numbers")
     return Required(row["id"], {str(name): float(value) for name, value in cast(dict[str, Any], scores).items()})
 
 
@@ -90,7 +95,8 @@ def check(
     place = {row: index for index, row in enumerate(rows.ids)}
     worse: list[Worse] = []
     undecided: dict[str, int] = {}
-    for each in required:
+    requiring = [each for each in required if score is None or not each.scores or score in each.scores]
+    for each in requiring:
         index = place.get(each.id)
         why = "" if index is not None else "they are not in the data"
         if index is not None:
@@ -102,12 +108,13 @@ def check(
                 found = None if item is None else item.scores.get(name)
                 if not isinstance(found, Score):
                     why = f"the candidate has no {name} there"
-                elif found.value < value - 1e-9:
+                elif not found.value >= value - 1e-9:  # NaN, too
                     worse.append(Worse(each.id, name, value, found.value))
         if why:
             undecided[why] = undecided.get(why, 0) + 1
     first_of_row = list({each.id: each for each in reversed(worse)}.values())[::-1]
-    return Checked(len(required), first_of_row, sum(undecided.values()), ", ".join(undecided))
+    free = len(required) - len(requiring)
+    return Checked(len(requiring), first_of_row, sum(undecided.values()), ", ".join(undecided), free)
 
 
 def _least(required: Required, base: Candidate, index: int, score: str | None) -> dict[str, float]:

@@ -84,6 +84,7 @@ class Results:
                     "score": score,
                     "rows": checked.rows,
                     "undecided": checked.undecided,
+                    "not_required": checked.not_required,
                     "worse": [
                         {"id": worse.id, "score": worse.score, "required": worse.required, "found": worse.found}
                         for worse in checked.worse

@@ -3,9 +3,11 @@
 The verdict is `better` or `worse` if the corrected p-value is at most 1 - confidence and the interval excludes 0. It is
 `not worse`, of a claim with a margin, if the interval excludes the margin. It is `too few rows` (or `too few clusters`)
 if no result on that many could be significant: n rows on which one model always wins have p = 2^(1-n). Otherwise it is
-`not enough evidence`, which does not mean equal. Intervals are per score, not corrected.
+`not enough evidence`, which does not mean equal; also for a difference or an interval that is NaN or infinite.
+Intervals are per score, not corrected.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -39,6 +41,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _verdict(comparison: Comparison, *, is_significant: bool) -> Verdict:
     interval, higher = comparison.interval, comparison.higher_is_better
     if interval is None or not is_significant:
+        return "not enough evidence"
+    if not all(map(math.isfinite, (comparison.delta, interval.low, interval.high))):
         return "not enough evidence"
     if comparison.margin is not None:
         is_shown = is_within(interval, comparison.margin, higher_is_better=higher)

@@ -59,12 +59,13 @@ def wilson(right: int, n: int, confidence: float) -> Interval:
 def bootstrap(
     columns: Floats, statistic: Statistic, confidence: float, seed: int, resamples: int | None = None
 ) -> Interval | None:
-    """BCa interval of a statistic of the column sums of `columns` [n, k]; None for fewer than two rows.
+    """BCa interval of a statistic of the column sums of `columns` [n, k]; None for fewer than two rows, and for rows
+    that are NaN or infinite.
 
     Deterministic for a given seed.
     """
     n, resamples = len(columns), RESAMPLES if resamples is None else resamples
-    if n < 2:
+    if n < 2 or not np.isfinite(columns).all():
         return None
     measured = float(statistic(columns.sum(axis=0)))
     drawn = np.sort(np.concatenate(list(_resampled(columns, statistic, seed, resamples))))

@@ -156,7 +156,7 @@ def bonett_price(gained: int, lost: int, n: int, confidence: float) -> Interval:
 def _standard_error(columns: Floats) -> float:
     """Of the difference of ratios, by linearisation: `columns` [n, 4] of rows or clusters."""
     n = len(columns)
-    if n < 2:
+    if n < 2 or not np.isfinite(columns).all():
         return math.nan
     below = columns[:, [1, 3]].mean(axis=0)
     ratios = columns[:, [0, 2]].mean(axis=0) / below

@@ -21,8 +21,10 @@ def sign_flip(columns: Floats, statistic: Statistic, seed: int, side: Side = "bo
     """The p-value of a paired statistic of the sums of `columns` [n, 2k]: k of the base, k of the candidate.
 
     `side` says which values count as extreme: far from 0 on both sides (two-sided), or at least, or at most, the
-    measured one.
+    measured one. 1 for rows that are NaN or infinite: no flip can be ordered among them.
     """
+    if not np.isfinite(columns).all():
+        return 1.0
     n, k = len(columns), columns.shape[1] // 2
     total = (columns[:, :k] + columns[:, k:]).sum(axis=0)
     differences = columns[:, :k] - columns[:, k:]  # [n, k]

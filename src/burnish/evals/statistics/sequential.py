@@ -28,25 +28,26 @@ def spent(alpha: float, fraction: float) -> float:
     return min(alpha, 4 * (1 - NORMAL.cdf(NORMAL.inv_cdf(1 - alpha / 4) / fraction**0.5))) if fraction < 1 else alpha
 
 
-@lru_cache(maxsize=4096)
 def levels(fractions: tuple[float, ...], alpha: float) -> tuple[float, ...]:
     """The two-sided level of each look; `fractions` are the shares of the rows, increasing, of the looks so far."""
-    found: list[float] = []
-    grid = density = np.empty(0)
-    before = used = 0.0
-    for fraction in fractions:
-        increment = spent(alpha, fraction) - used
-        deviation = (fraction - before) ** 0.5
-        bound = _bound(grid, density, deviation, increment, fraction)
-        found.append(_tail(bound / fraction**0.5))
-        points, weights = _simpson(bound)
-        if not before:
-            values = np.exp(-0.5 * points**2 / fraction) / (2 * math.pi * fraction) ** 0.5
-        else:
-            gaps = (points[:, None] - grid[None, :]) / deviation
-            values = np.exp(-0.5 * gaps**2) @ density / (deviation * (2 * math.pi) ** 0.5)
-        grid, density, before, used = points, values * weights, fraction, used + increment
-    return tuple(found)
+    return tuple(_look(fractions[: number + 1], alpha)[0] for number in range(len(fractions)))
+
+
+@lru_cache(maxsize=4096)
+def _look(fractions: tuple[float, ...], alpha: float) -> tuple[float, Floats, Floats]:
+    """The level of the last look; the grid and density of the estimates that have crossed no boundary up to it."""
+    fraction, before = fractions[-1], fractions[-2] if len(fractions) > 1 else 0.0
+    _, grid, density = _look(fractions[:-1], alpha) if before else (0.0, np.empty(0), np.empty(0))
+    increment = spent(alpha, fraction) - (spent(alpha, before) if before else 0.0)
+    deviation = (fraction - before) ** 0.5
+    bound = _bound(grid, density, deviation, increment, fraction)
+    points, weights = _simpson(bound)
+    if not before:
+        values = np.exp(-0.5 * points**2 / fraction) / (2 * math.pi * fraction) ** 0.5
+    else:
+        gaps = (points[:, None] - grid[None, :]) / deviation
+        values = np.exp(-0.5 * gaps**2) @ density / (deviation * (2 * math.pi) ** 0.5)
+    return _tail(bound / fraction**0.5), points, values * weights
 
 
 def sequential_p(p_values: Sequence[float], fractions: Sequence[float]) -> float:

@@ -94,6 +94,9 @@ def _plan(spec: CompareSpec, ctx: Context) -> _Plan:
     kept = KeptItems(ctx.cache / "answers")
     sources, identities = _sources(spec, ctx, data, kept)
     rows = _rows(spec, sources, data)
+    if spec.looks > len(rows):
+        what = f"looks: {spec.looks} is more than the {len(rows)} rows: every look needs new ones"
+        raise AskError("ask.wrong-value", what, "use fewer looks, or more rows")
     data, rows = _in_random_order(data, rows, spec.looks, spec.seed)
     baseline = spec.baseline or next(iter(sources))
     scored = _scores(sources)
@@ -228,7 +231,7 @@ def _results(plan: _Plan, ctx: Context) -> Results:
     """The results of the last look, which is the only one unless looks are set."""
     items: dict[str, list[Item | None]] = {name: [] for name in plan.sources}
     looks, results = Looks(), None
-    ends = [round(len(plan.rows) * number / plan.looks) for number in range(1, plan.looks + 1)]
+    ends = ends_of(len(plan.rows), plan.looks)
     for number, end in enumerate(ends[: plan.stop_after], 1):
         start = len(next(iter(items.values())))
         for name, source in plan.sources.items():
@@ -248,6 +251,11 @@ def _results(plan: _Plan, ctx: Context) -> Results:
     note_damage(plan.kept, ctx)
     assert results is not None
     return results
+
+
+def ends_of(rows: int, looks: int) -> list[int]:
+    """The number of rows at each look; each has new ones, if there are as many rows as looks."""
+    return [rows * number // looks for number in range(1, looks + 1)]
 
 
 def _compared(plan: _Plan, items: Mapping[str, Sequence[Item | None]], end: int, looks: Looks) -> Results:
