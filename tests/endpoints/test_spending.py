@@ -123,10 +123,55 @@ def test_a_request_waits_for_others_that_may_cost_less():
 def test_an_endpoint_that_ignores_max_tokens_is_expected_to_do_so_again(server):
     server.usage = lambda request: {"prompt_tokens": 10, "completion_tokens": 5000}
     client = endpoint(server, max_cost_tokens=12_000, concurrency=1)
-    with pytest.raises(RunError, match="may use 5,0"):
+    with pytest.raises(RunError, match="may use 5,"):
         client.reply_to(asked(9))
     assert client.tokens == 10_020
     assert client.spending.exceeds_its_bound
+
+
+@pytest.mark.parametrize("concurrency", [1, 4, 256])
+def test_a_hidden_prompt_is_expected_once_at_any_concurrency(concurrency):
+    spending = Spending(None, Limits(max_tokens=1_000_000))
+    numbers = [spending.reserve(Usage(100, 20)) for _ in range(concurrency)]
+    for number in numbers:
+        spending.settle(number, Usage(1000, 20))
+    assert spending.exceeds_its_bound
+    assert isinstance(spending.reserve(Usage(400, 20)), int)
+    assert spending.used.total == concurrency * 1020 + 400 + 900 + 20
+
+
+def test_requests_under_way_that_exceed_their_bound_leave_the_rest_of_a_limit(server):
+    server.usage = lambda request: {"prompt_tokens": 1000, "completion_tokens": 20}
+    together = threading.Barrier(4)
+
+    def answer(request):
+        if len(server.seen) <= 4:
+            together.wait(10)
+        return "fine"
+
+    server.answer = answer
+    client = endpoint(server, max_cost_tokens=100_000, concurrency=4)
+    client.reply_to(asked(80))
+    assert client.tokens == 80 * 1020
+
+
+def test_the_excess_of_one_kind_of_token_is_not_hidden_by_the_other(tmp_path):
+    """Prompts cost more than they can, replies less: the cost of the next request has the longer prompt."""
+    path, limits = tmp_path / "spending.jsonl", Limits(max_cost=1.0, price_prompt=1000.0)
+    spending = Spending(path, limits)
+    spending.settle(spending.reserve(Usage(100, 2000)), Usage(600, 1))
+    assert spending.exceeds_its_bound
+    resumed = Spending(path, limits)
+    assert resumed.exceeds_its_bound, "an attempt forgets what the endpoint counts"
+    assert "may cost 0.6" in str(resumed.reserve(Usage(100, 2000)))
+
+
+def test_a_total_alone_is_compared_with_the_total():
+    spending = Spending()
+    spending.settle(spending.reserve(Usage(400, 20)), Usage(0, 400))
+    assert not spending.exceeds_its_bound
+    spending.settle(spending.reserve(Usage(400, 20)), Usage(0, 430))
+    assert spending.exceeds_its_bound
 
 
 def test_a_limit_needs_prices_and_the_longest_reply():

@@ -6,7 +6,6 @@ holds at any concurrency and across kills, as long as the endpoint keeps to `max
 """
 
 import json
-import math
 import os
 import threading
 from collections.abc import Callable
@@ -66,9 +65,13 @@ class Spending:
         self._calls, self._used = 0, Usage()
         self._open: dict[int, Usage] = {}
         """The most of each booking that is not settled, by number."""
+        self._bounds: dict[int, Usage] = {}
+        """What the text of each of them and `max_tokens` allow, before the excess."""
         self._waiting = set[int]()
         """Those of them whose reply may still come."""
-        self._next, self._factor = 0, 1.0
+        self._next, self._excess = 0, Usage()
+        """The excess: the most tokens that a count had above its bound. Later bookings expect it again: a hidden prompt
+        adds the same to every request, as does a limit of replies that is not kept."""
         if path is not None and path.is_file():
             self._read(path)
 
@@ -78,14 +81,15 @@ class Spending:
         A request that fits only if others cost less than their most waits for them.
         """
         with self._changed:
-            while limit := self._limit(self._scaled(most)):
+            while limit := self._limit(most + self._excess):
                 if not self._waiting or limit.startswith("max_calls") or is_stopping():
                     return limit
                 self._changed.wait(_SECONDS)
-            number, booked = self._next, self._scaled(most)
-            self._write({"book": number, "most": [booked.prompt, booked.reply]})
+            number, booked = self._next, most + self._excess
+            bound = [most.prompt, most.reply]
+            self._write({"book": number, "most": [booked.prompt, booked.reply], "bound": bound})
             self._waiting.add(number)
-            self._book(number, booked)
+            self._book(number, booked, most)
             return number
 
     def settle(self, number: int, usage: Usage | None) -> None:
@@ -93,9 +97,6 @@ class Spending:
         with self._changed:
             self._waiting.discard(number)
             if usage is not None:
-                most = self._open[number]
-                if usage.total > most.total:  # it does not keep to max_tokens: later bookings expect that
-                    self._factor *= usage.total / max(1, most.total)
                 self._write({"settle": number, "used": [usage.prompt, usage.reply]})
                 self._settle(number, usage)
             self._changed.notify_all()
@@ -127,10 +128,7 @@ class Spending:
     @property
     def exceeds_its_bound(self) -> bool:
         """True if the endpoint counted more tokens than the text of a request and `max_tokens` allow."""
-        return self._factor > 1.0
-
-    def _scaled(self, most: Usage) -> Usage:
-        return Usage(*(math.ceil(tokens * self._factor) for tokens in (most.prompt, most.reply)))
+        return self._excess.total > 0
 
     def _limit(self, most: Usage) -> str:
         limits, used, cost = self._limits, self._used.total, self._limits.cost(most)
@@ -143,21 +141,24 @@ class Spending:
             return f"max_cost: {limits.max_cost:g}; {self.cost:.4g} is spent, and the next request may cost {cost:.2g}"
         return ""
 
-    def _book(self, number: int, most: Usage) -> None:
+    def _book(self, number: int, most: Usage, bound: Usage) -> None:
         self._next = max(self._next, number + 1)
-        self._open[number] = most
+        self._open[number], self._bounds[number] = most, bound
         self._calls += 1
         self._used += most
 
     def _settle(self, number: int, usage: Usage) -> None:
         self._used += usage - self._open.pop(number)
+        bound, most = self._bounds.pop(number), self._excess
+        over = usage - bound if usage.prompt else Usage(0, usage.total - bound.total)  # a total counts as the reply's
+        self._excess = Usage(max(most.prompt, over.prompt), max(most.reply, over.reply))
 
     def _read(self, path: Path) -> None:
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 entry: Any = json.loads(line)
                 if "book" in entry:
-                    self._book(int(entry["book"]), Usage(*entry["most"]))
+                    self._book(int(entry["book"]), Usage(*entry["most"]), Usage(*entry.get("bound", entry["most"])))
                 elif int(entry["settle"]) in self._open:
                     self._settle(int(entry["settle"]), Usage(*entry["used"]))
             except (ValueError, TypeError, KeyError):  # an empty line, or the partial line of a killed writer
