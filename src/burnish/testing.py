@@ -170,6 +170,8 @@ class ChatServer:
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
+            request_queue_size = 256
+            """With the default of 5, a burst of connections is reset under load, and a reset may have been charged."""
 
             def handle_error(self, request: Any, client_address: Any) -> None:
                 """A client that gave up is part of the tests."""
