@@ -1,4 +1,4 @@
-"""Run folders with artifacts that no worker made: what the registry finds by fingerprint."""
+"""Run folders with artifacts that no worker made: what the registry finds as evidence."""
 
 import json
 import os
@@ -48,6 +48,15 @@ def write_artifact(
     return run
 
 
+def as_input(workspace, of="f"):
+    """The newest artifact of a fingerprint as an input; another one if there is none."""
+    for run in workspace.all_runs():
+        artifact = run.artifact()
+        if artifact is not None and artifact.fingerprint == of:
+            return artifact.as_input(run.reference)
+    return Input("r.tune@1", "adapter", workspace.root / "x", of)
+
+
 def certificate(child="f", *, holds=True):
     """The certificate of a merge, as in artifact.json."""
     check = {"name": "token ids", "verdict": "holds" if holds else "does not hold", "found": "1", "limit": "0"}
@@ -65,7 +74,7 @@ def certificate(child="f", *, holds=True):
 
 def evaluation(workspace, verdict="better", *, number=1, step="evaluate", of="f", recipe="e"):
     """An evaluation of a model against another, with a verdict."""
-    judged = {"model": Input("r.tune@1", "adapter", workspace.root / "x", of)}
+    judged = {"model": as_input(workspace, of)}
     judged["compare_with"] = Input("r.other@1", "adapter", workspace.root / "y", "baseline")
     measures = {"rows": 9, "accuracy": 0.75, "accuracy_base": 0.5, "accuracy_delta": 0.25, "accuracy_verdict": verdict}
     files = {"metrics.json": "{}"}
@@ -79,6 +88,9 @@ def comparison(workspace, *, gate=None, verdict="not worse", number=1, of="f", i
     candidates = {"base": {"ref": "b", "fingerprint": "base model", "kind": "model"}}
     candidates["tuned"] = {"ref": "r.tune@1", "fingerprint": of, "kind": "adapter"}
     found = {"baseline": "base", "candidates": candidates, "comparisons": [one]}
+    if inputs is None:
+        base = Input("b", "model", workspace.root / "y", "base model")
+        inputs = {"candidates.base.ref": base, "candidates.tuned.ref": as_input(workspace, of)}
     rule = {"rule": "accuracy >= 0.5", "passed": gate, "candidates": [about]}
     found["gate"] = None if gate is None else {"passed": gate, "rules": [rule]}
     options = {
@@ -89,3 +101,11 @@ def comparison(workspace, *, gate=None, verdict="not worse", number=1, of="f", i
         "inputs": inputs,
     }
     return write_artifact(workspace, "compare", number=number, fingerprint=f"c{number}", **options)
+
+
+def certified(workspace, *, of="f", parent=None, number=1, holds=True):
+    """The artifact of `certify`: a certificate of the newest artifact of a fingerprint."""
+    child = as_input(workspace, of)
+    inputs = {"child": child, "parent": parent or Input("file:p", "model", workspace.root / "p", "p")}
+    options = {"kind": "certificate", "inputs": inputs, "certificate": certificate(of, holds=holds), "recipe": "k"}
+    return write_artifact(workspace, "certify", number=number, fingerprint=f"k{number}", stage="certify", **options)

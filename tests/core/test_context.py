@@ -20,6 +20,7 @@ def test_an_input_below_the_workspace_moves_with_it():
         "path": "runs/r/1/tune/out",
         "fingerprint": "t",
         "revision": "",
+        "digest": "",
         "inputs": {
             "base": {
                 "ref": "step:base",
@@ -27,6 +28,7 @@ def test_an_input_below_the_workspace_moves_with_it():
                 "path": "runs/r/1/base/out",
                 "fingerprint": "b",
                 "revision": "",
+                "digest": "",
                 "inputs": {},
             },
             "data": {
@@ -35,6 +37,7 @@ def test_an_input_below_the_workspace_moves_with_it():
                 "path": "/data",
                 "fingerprint": "d",
                 "revision": "c0",
+                "digest": "",
                 "inputs": {},
             },
         },

@@ -20,7 +20,8 @@ class Input:
     """One resolved input of a step; `path` is local.
 
     `kind` is dataset, model, adapter, tokenizer, evaluation, comparison, generations, file, folder, hub-model or
-    hub-dataset. `inputs` are the inputs of the artifact itself.
+    hub-dataset. `inputs` are the inputs of the artifact itself. The fingerprint of an artifact is that of its recipe,
+    and `digest` that of its files; "" for other inputs, whose fingerprint is that of their content.
     """
 
     ref: str
@@ -29,6 +30,7 @@ class Input:
     fingerprint: str = ""
     inputs: Mapping[str, "Input"] = field(default_factory=dict[str, "Input"])
     revision: str = ""
+    digest: str = ""
 
     @property
     def base(self) -> "Input | None":
@@ -47,6 +49,7 @@ class Input:
             "path": str(path),
             "fingerprint": self.fingerprint,
             "revision": self.revision,
+            "digest": self.digest,
             "inputs": {name: child.to_json(root) for name, child in self.inputs.items()},
         }
 
@@ -60,6 +63,7 @@ class Input:
             fingerprint=value["fingerprint"],
             inputs={name: cls.from_json(child, root) for name, child in value["inputs"].items()},
             revision=value["revision"],
+            digest=value.get("digest", ""),  # older versions recorded none
         )
 
 

@@ -12,7 +12,7 @@ from burnish.core.context import Input
 from burnish.core.errors import RunError
 from burnish.core.files import write_json
 from burnish.core.inputs.checks import check_input
-from burnish.core.runs.artifact import Artifact, Damage, record_files, summary
+from burnish.core.runs.artifact import Artifact, Damage, digest_of, record_files, summary
 from burnish.core.runs.run import Run
 
 LAYOUTS = {
@@ -158,7 +158,9 @@ def test_an_artifact_is_its_record_and_its_folder(finished, workspace):
         },
     )
     assert artifact.run == "r/3/tune"
-    assert artifact.as_input("r.tune@3") == Input("r.tune@3", "adapter", run.out, "t", {"base": base})
+    assert artifact.as_input("r.tune@3") == Input(
+        "r.tune@3", "adapter", run.out, "t", {"base": base}, digest=digest_of(artifact.files)
+    )
     assert artifact.repair == "burnish runs resume r/3 repeats the damaged steps, as a new run of the recipe"
     write_json(run.folder / "artifact.json", {**run.record_of("artifact.json"), "provenance": {"host": "h"}})
     assert run.artifact().provenance == {"host": "h"}

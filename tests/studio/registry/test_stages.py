@@ -1,12 +1,14 @@
 """Promotions and demotions, what they need, and what they leave."""
 
 import itertools
+import re
 
 import pytest
 
 import artifacts
 import burnish
 from burnish.core.context import Input
+from burnish.core.inputs.references import resolve
 
 STAGES = ("retired", "candidate", "staging", "production")
 
@@ -37,9 +39,7 @@ def test_a_promotion_needs_a_certificate_or_proof_and_a_verdict(registry, suppor
         registry.promote("support@1")
     assert "verdict" not in caught.value.what
     (run,) = support.find_runs("r/1")
-    options = {"child": {"ref": "r.tune@1", "fingerprint": "f1"}}
-    certified = {**artifacts.certificate(), **options}
-    artifacts.write_artifact(support, "certify", recipe="k", kind="certificate", fingerprint="k", certificate=certified)
+    artifacts.certified(support, of="f1")
     assert registry.promote("support@1")["stage"] == "staging"
     assert registry.promote("support@1")["stage"] == "production"
     last = registry.show("support@1")["history"][-1]
@@ -86,6 +86,62 @@ def test_evidence_decides(registry, workspace, name):
     assert registry.promote("support@1", to="production", because="known")["stage"] == "production"
     last = registry.show("support@1")["history"][-1]
     assert (last["why"], len(last["against"])) == ("known", 1)
+
+
+def other_files(workspace, number, **options):
+    """The artifact of the same recipe with other weights."""
+    files = {**artifacts.ADAPTER, "adapter_model.safetensors": f"weights {number}", "proof.json": artifacts.PROOF}
+    return artifacts.write_artifact(workspace, number=number, files=files, **options)
+
+
+JUDGED = {
+    "an evaluation": lambda workspace: artifacts.evaluation(workspace),
+    "a comparison": lambda workspace: artifacts.comparison(workspace),
+    "a comparison of evaluations": lambda workspace: artifacts.comparison(
+        workspace, inputs={"candidates.tuned.ref": artifacts.evaluation(workspace).artifact().as_input("e.evaluate@1")}
+    ),
+    "a certificate": lambda workspace: artifacts.certified(workspace),
+}
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_evidence_on_other_files_of_the_same_recipe_counts_for_nothing(registry, workspace, name):
+    other_files(workspace, 1)
+    run = JUDGED[name](workspace)
+    other_files(workspace, 2)
+    for number, name in ((1, "judged"), (2, "again")):
+        registry.register(f"r.tune@{number}", name=name)
+    assert run.name in {one["run"] for one in registry.show("judged")["evidence"]}
+    shown = registry.show("again")
+    assert {one["run"] for one in shown["evidence"]} == {"r/2/tune"}
+    assert f"{run.name} is on other files with the same fingerprint, and is not counted" in shown["left_out"][0]
+    with pytest.raises(burnish.BurnishError, match="no verdict"):
+        registry.promote("again", to="production")
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_evidence_of_an_older_version_without_digests_is_on_the_run_that_it_names(registry, workspace, name):
+    run = other_files(workspace, 1)
+    judged = JUDGED[name](workspace)
+    other_files(workspace, 2)
+    for one in (judged.folder / "artifact.json", *workspace.runs.glob("e/*/*/artifact.json")):
+        one.write_text(re.sub(r'"digest": "[0-9a-f]*",', "", one.read_text()))
+    for number, name in ((1, "judged"), (2, "again")):
+        registry.register(f"r.tune@{number}", name=name)
+    assert judged.name in {one["run"] for one in registry.show("judged")["evidence"]}
+    assert {one["run"] for one in registry.show("again")["evidence"]} == {"r/2/tune"}
+    assert run.out.is_dir()
+
+
+def test_evidence_on_a_folder_is_on_its_content(registry, workspace):
+    folder = workspace.root / "lora"
+    folder.mkdir()
+    for file, content in artifacts.ADAPTER.items():
+        (folder / file).write_text(content)
+    value = resolve("file:lora", ("adapter",), workspace, {})
+    artifacts.comparison(workspace, inputs={"candidates.tuned.ref": value})
+    registry.register("file:lora", name="support")
+    assert [one["kind"] for one in registry.show("support")["evidence"]] == ["verdict"]
 
 
 def test_the_newest_verdict_decides(registry, workspace):

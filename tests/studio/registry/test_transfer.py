@@ -64,6 +64,44 @@ def test_what_is_exported_is_imported(registry, support, there, tmp_path, suffix
     assert not any(".partial" in name for name in os.listdir(tmp_path))
 
 
+def test_other_files_with_a_known_fingerprint_are_a_version_without_evidence(registry, support, there, tmp_path):
+    files = {**artifacts.ADAPTER, "adapter_model.safetensors": "other weights", "proof.json": artifacts.PROOF}
+    artifacts.write_artifact(there, files=files)
+    artifacts.evaluation(there)
+    registry.register("r.tune@1", name="support", workspace=there.root)
+    said, path = [], registry.export(support, tmp_path / "s.tar")
+    found = registry.import_(path, workspace=there.root, say=said.append)
+    assert (found["ref"], found["new"]) == ("support@2", True)
+    assert "support@2 has the same fingerprint as support@1, and other files" in said
+    shown = registry.show("support@2", workspace=there.root)
+    assert shown["path"] == str(there.root / "runs/imported/1/support/out")
+    assert {one["kind"] for one in shown["evidence"]} == {"proof"}
+    assert "e/1/evaluate is on other files" in shown["left_out"][0]
+    with pytest.raises(burnish.BurnishError, match="no verdict"):
+        registry.promote("support@2", workspace=there.root)
+
+
+def test_an_import_that_another_process_registered_meanwhile_leaves_no_files(
+    registry, support, there, tmp_path, monkeypatch
+):
+    from burnish.studio.registry import transfer
+
+    path = registry.export(support, tmp_path / "s.tar")
+    extract = transfer.extract
+
+    def slow(*arguments):
+        monkeypatch.setattr(transfer, "extract", extract)
+        registry.import_(path, workspace=there.root)
+        extract(*arguments)
+
+    monkeypatch.setattr(transfer, "extract", slow)
+    found = registry.import_(path, workspace=there.root)
+    assert (found["ref"], found["new"]) == ("support@1", False)
+    assert [str(one.relative_to(there.runs)) for one in there.runs.glob("imported/*/*/out")] == [
+        "imported/2/support/out"
+    ]
+
+
 def test_an_export_holds_no_path_of_the_machine(registry, support, workspace, tmp_path):
     path = registry.export(support, tmp_path / "support")
     text = (path / "burnish-registry.json").read_text()
@@ -113,6 +151,7 @@ def written(path, change=lambda content: None, members=None, *, seal=True):
         name: {"size": len(raw), "mtime_ns": 1, "sha256": hashlib.sha256(raw).hexdigest()}
         for name, raw in files.items()
     }
+    record["digest"] = of_value({name: file["sha256"] for name, file in record["files"].items()})
     content = {"format": 1, "name": "evil", "version": 1, "record": record, "artifact": None}
     change(content)
     if seal:
@@ -183,6 +222,7 @@ HOSTILE = {
     "a future format": (lambda content: content.update(format=2), None),
     "a record that is a list": (lambda content: content.update(record=[]), None),
     "files that are a list": (lambda content: content["record"].update(files=[]), None),
+    "another digest": (lambda content: content["record"].update(digest="d"), None),
     "no files": (lambda content: content["record"].update(files=None), None),
     "a negative size": (lambda content: content["record"]["files"]["adapter_config.json"].update(size=-1), None),
     "inputs that are no inputs": (lambda content: content.update(artifact={"inputs": {"base": 3}}), None),

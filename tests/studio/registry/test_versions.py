@@ -7,15 +7,18 @@ import burnish
 from burnish.core.inputs.references import built_ins
 
 
-def test_a_fingerprint_is_registered_once_and_other_files_are_named(registry, workspace):
+def test_an_artifact_is_registered_once_and_other_files_of_its_recipe_are_another_version(registry, workspace):
     artifacts.write_artifact(workspace)
     artifacts.write_artifact(workspace, number=2, files={**artifacts.ADAPTER, "adapter_model.safetensors": "other"})
     said = []
     assert registry.register("r.tune@1", name="support")["new"]
     found = registry.register("r.tune@2", name="support", say=said.append)
-    assert (found["version"], found["new"]) == (1, False)
-    assert "has the same fingerprint and other files" in said[0]
-    assert registry.register("r.tune@2", name="another")["new"]
+    assert (found["version"], found["new"]) == (2, True)
+    assert said == ["support@2 has the same fingerprint as support@1, and other files"]
+    for number in (1, 2):
+        again = registry.register(f"r.tune@{number}", name="support", say=said.append)
+        assert (again["version"], again["new"]) == (number, False)
+    assert len(said) == 1
 
 
 def test_it_is_registered_again_where_the_first_is_damaged_or_removed(registry, workspace):

@@ -23,6 +23,7 @@ from burnish.core.fingerprint import of_value
 from burnish.core.printable import printable
 from burnish.core.registry.entries import check_record
 from burnish.core.registry.names import KINDS
+from burnish.core.runs.artifact import digest_of
 
 RECORD = "burnish-registry.json"
 IMPORT = "import"
@@ -161,6 +162,8 @@ def _content(raw: bytes, path: Path) -> dict[str, Any]:
             if not (isinstance(file["size"], int) and file["size"] >= 0 and isinstance(file["sha256"], str)):
                 raise TypeError(name)
         _refuse_collisions(record["files"], path)
+        if record["digest"] != digest_of(record["files"]):
+            raise _damaged(f"the record in {path} has another digest than its files")
     except BurnishError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

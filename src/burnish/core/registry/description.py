@@ -9,7 +9,7 @@ from burnish.core.errors import RunError
 from burnish.core.files import read_json
 from burnish.core.fingerprint import BASE_RECORD, content_files, of_file, of_value
 from burnish.core.registry.licences import licences_of
-from burnish.core.runs.artifact import Artifact, Damage, record_files, summary
+from burnish.core.runs.artifact import Artifact, Damage, digest_of, record_files, summary
 from burnish.core.runs.run import run_of_output
 from burnish.core.version import VERSION
 
@@ -49,11 +49,6 @@ def describe(value: Input, workspace: Path) -> dict[str, Any]:
         "files": files,
         "burnish": VERSION,
     }
-
-
-def digest_of(files: Mapping[str, Mapping[str, Any]]) -> str:
-    """The hash of a manifest: the names and contents of the files, not their times."""
-    return of_value({name: file["sha256"] for name, file in files.items()})
 
 
 def path_of(record: Mapping[str, Any], workspace: Path) -> Path:

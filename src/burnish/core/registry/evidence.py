@@ -1,11 +1,11 @@
-"""Evidence for a version: certificates, proofs, verdicts and scores in the workspace, found by its fingerprint.
+"""Evidence for a version: certificates, proofs, verdicts and scores in the workspace, found by the digest of its files.
 
 A certificate says that an artifact is still the model it was made from, a verdict that it is better than another, or
 not worse. A trained artifact has no parent that it should equal: the proof of its training stands for the certificate.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
@@ -14,6 +14,7 @@ from burnish.core.context import Input
 from burnish.core.errors import BurnishError
 from burnish.core.files import read_json
 from burnish.core.registry.description import path_of
+from burnish.core.registry.identity import Identity
 from burnish.core.runs.artifact import Artifact, summary
 from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
@@ -24,6 +25,9 @@ _BASELINES = ("compare_with", "against", "references", "data")
 """Inputs of an evaluation that it does not judge."""
 _ANSWERS = ("evaluation", "generations")
 """Kinds of artifacts that hold the answers of a model."""
+_Test = Callable[[Identity], bool]
+"""Whether an input is the artifact that evidence is gathered for."""
+_REPEAT = "to repeat it for these, run it with --force"
 
 
 @dataclass(frozen=True)
@@ -74,13 +78,17 @@ _STATES = {"failed": "speaks against it", "undecided": "decides nothing", "passe
 def gather(record: Mapping[str, Any], workspace: Workspace) -> Case:
     """The evidence for the artifact of a record."""
     left_out: list[str] = []
-    found = list(_own(record, workspace))
+    found, subject = list(_own(record, workspace)), Identity.of_record(record, workspace.root)
     for run in workspace.all_runs():
         try:
             artifact = run.artifact()
             if artifact is None or artifact.kind not in _READERS:
                 continue
-            evidence = list(_READERS[artifact.kind](artifact, run, record["fingerprint"]))
+            evidence = list(_READERS[artifact.kind](artifact, run, subject.is_same))
+            if not evidence and any(_READERS[artifact.kind](artifact, run, subject.is_alike)):
+                left_out.append(
+                    f"{run.name} is on other files with the same fingerprint, and is not counted: {_REPEAT}"
+                )
             if evidence and (damage := artifact.damage({})):
                 left_out.append(f"{run.name} is damaged, and is not counted: {summary(damage)}")
                 continue
@@ -108,9 +116,9 @@ def _own(record: Mapping[str, Any], workspace: Workspace) -> Iterator[Evidence]:
         yield Evidence("proof", _name(run, is_run=is_run), _ended(run), "passed" if passed else "failed", counts)
 
 
-def _of_certificate(artifact: Artifact, run: Run, fingerprint: str) -> Iterator[Evidence]:
-    found = artifact.certificate
-    if found is not None and found["child"]["fingerprint"] == fingerprint:
+def _of_certificate(artifact: Artifact, run: Run, is_it: _Test) -> Iterator[Evidence]:
+    found, child = artifact.certificate, artifact.inputs.get("child")
+    if found is not None and child is not None and is_it(Identity.of_input(child)):
         yield _certificate(found, run)
 
 
@@ -121,9 +129,9 @@ def _certificate(found: Mapping[str, Any], run: Run) -> Evidence:
     return Evidence("certificate", run.name, _ended(run), "passed" if found["holds"] else "failed", text)
 
 
-def _of_evaluation(artifact: Artifact, run: Run, fingerprint: str) -> Iterator[Evidence]:
+def _of_evaluation(artifact: Artifact, run: Run, is_it: _Test) -> Iterator[Evidence]:
     """Scores, and the verdict of one that compares."""
-    if not _is_judged(artifact.inputs, fingerprint):
+    if not _is_judged(artifact.inputs, is_it):
         return
     measures = artifact.measures
     verdicts = {name.removesuffix("_verdict"): str(value) for name, value in measures.items() if _is_verdict(name)}
@@ -135,11 +143,11 @@ def _of_evaluation(artifact: Artifact, run: Run, fingerprint: str) -> Iterator[E
         yield Evidence("score", run.name, _ended(run), "passed", text, scores)
 
 
-def _of_comparison(artifact: Artifact, run: Run, fingerprint: str) -> Iterator[Evidence]:
+def _of_comparison(artifact: Artifact, run: Run, is_it: _Test) -> Iterator[Evidence]:
     try:
         found = cast(dict[str, Any], read_json(artifact.path / "comparison.json"))
         judged = {one["candidate"] for one in found["comparisons"]}
-        names = [name for name in found["candidates"] if name in judged and _is_of(name, found, artifact, fingerprint)]
+        names = [name for name in found["candidates"] if name in judged and _is_candidate(name, artifact, is_it)]
         if not names:
             return
         gate: dict[str, Any] = found.get("gate") or {"rules": []}
@@ -164,20 +172,19 @@ def _of_comparison(artifact: Artifact, run: Run, fingerprint: str) -> Iterator[E
 _READERS = {"certificate": _of_certificate, "evaluation": _of_evaluation, "comparison": _of_comparison}
 
 
-def _is_judged(inputs: Mapping[str, Input], fingerprint: str) -> bool:
+def _is_judged(inputs: Mapping[str, Input], is_it: _Test) -> bool:
     """Whether the artifact is among the inputs of an evaluation that it judges, or gave the answers that it does."""
     return any(
-        value.fingerprint == fingerprint or (value.kind in _ANSWERS and _is_judged(value.inputs, fingerprint))
+        is_it(Identity.of_input(value)) or (value.kind in _ANSWERS and _is_judged(value.inputs, is_it))
         for name, value in inputs.items()
         if name.partition(".")[0] not in _BASELINES
     )
 
 
-def _is_of(name: str, found: Mapping[str, Any], artifact: Artifact, fingerprint: str) -> bool:
+def _is_candidate(name: str, artifact: Artifact, is_it: _Test) -> bool:
     """Whether a candidate of a comparison is the artifact, or an evaluation of it."""
     value = artifact.inputs.get(f"candidates.{name}.ref")
-    is_named = found["candidates"][name]["fingerprint"] == fingerprint
-    return is_named or (value is not None and _is_judged({name: value}, fingerprint))
+    return value is not None and _is_judged({"candidate": value}, is_it)
 
 
 def _is_verdict(name: str) -> bool:

@@ -1,12 +1,13 @@
 """What an artifact was made from: a tree of models, adapters and data down to the files, with hashes and licences."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from burnish.core.context import Input
 from burnish.core.errors import BurnishError
 from burnish.core.registry.evidence import gather
+from burnish.core.registry.identity import Identity
 from burnish.core.registry.licences import UNKNOWN, licence_of
 from burnish.core.registry.registry import Registry
 from burnish.core.runs.run import run_of_output
@@ -44,24 +45,26 @@ class Node:
 
 def lineage(value: Input, workspace: Workspace) -> Node:
     """The tree below an input."""
-    registered: dict[str, list[str]] = {}
-    for entry in Registry(workspace).entries()[0]:
-        for version in entry.live.values():
-            registered.setdefault(version.fingerprint, []).append(f"{version.ref} ({version.stage})")
+    registered = [
+        (Identity.of_record(version.record, workspace.root), f"{version.ref} ({version.stage})")
+        for entry in Registry(workspace).entries()[0]
+        for version in entry.live.values()
+    ]
     return _node("", value, workspace, registered)
 
 
-def _node(role: str, value: Input, workspace: Workspace, registered: Mapping[str, list[str]]) -> Node:
+def _node(role: str, value: Input, workspace: Workspace, registered: Sequence[tuple[Identity, str]]) -> Node:
     run = run_of_output(value.path)
-    inputs, stage, evidence = value.inputs, "", ""
+    inputs, stage, evidence, files = value.inputs, "", "", {}
     if run is not None:
         try:
             artifact = run.artifact()
             stage = run.record["stage"]
-            inputs = artifact.inputs if artifact is not None else inputs
+            if artifact is not None:
+                inputs, files = artifact.inputs, artifact.files or {}
         except BurnishError:
             stage = "unknown: its records are damaged"
-        evidence = _evidence(value, workspace)
+        evidence = _evidence(value, files, workspace)
     return Node(
         role=role,
         ref=value.ref,
@@ -69,18 +72,26 @@ def _node(role: str, value: Input, workspace: Workspace, registered: Mapping[str
         fingerprint=value.fingerprint,
         run=run.name if run is not None else "",
         stage=stage,
-        versions=tuple(registered.get(value.fingerprint, ())) if value.kind in ("adapter", "model") else (),
+        versions=_versions(value, registered),
         licence=licence_of(value.path)[0] if value.path.is_dir() else UNKNOWN,
         evidence=evidence,
         children=tuple(_node(name, child, workspace, registered) for name, child in inputs.items()),
     )
 
 
-def _evidence(value: Input, workspace: Workspace) -> str:
+def _versions(value: Input, registered: Sequence[tuple[Identity, str]]) -> tuple[str, ...]:
+    """The versions of the registry that a model or adapter is."""
+    if value.kind not in ("adapter", "model", "hub-model"):
+        return ()
+    own = Identity.of_input(value)
+    return tuple(ref for identity, ref in registered if identity.is_same(own))
+
+
+def _evidence(value: Input, files: Mapping[str, Any], workspace: Workspace) -> str:
     """The newest certificate of an artifact, or its proof, and the state of it."""
     if value.kind not in ("adapter", "model"):
         return ""
     place = {"run": "", "path": str(value.path)}
-    case = gather({"fingerprint": value.fingerprint, "artifact": place, "files": {}}, workspace)
+    case = gather({"fingerprint": value.fingerprint, "artifact": place, "files": files}, workspace)
     found = case.of("certificate") or case.of("proof")
     return f"{found[0].kind} {found[0].state}" if found else ""

@@ -154,15 +154,16 @@ class Registry:
         unusable: Container[int] = (),
         **details: Any,
     ) -> tuple[Version, bool]:
-        """Register a record as the next version, and True; the version of that fingerprint if there is one, and False.
+        """Register a record as the next version, and True; the version of that artifact if there is one, and False.
 
         Versions in `unusable`, whose artifacts are damaged, do not count. Errors: AskError `ask.wrong-kind` for a name
         that holds the other kind; those of `changing`.
         """
         with self.changing(name, new=True) as draft:
             refuse_other_kind(draft.entry, record["kind"])
+            identity = record["fingerprint"], record["digest"]
             for number, version in draft.entry.live.items():
-                if version.fingerprint == record["fingerprint"] and number not in unusable:
+                if (version.fingerprint, version.record["digest"]) == identity and number not in unusable:
                     return version, False
             return draft.change("register", draft.next_number, who, why, record=dict(record), **details), True
 

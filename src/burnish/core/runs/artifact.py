@@ -8,7 +8,7 @@ from typing import Any
 
 from burnish.core.context import Input
 from burnish.core.errors import RunError
-from burnish.core.fingerprint import of_file
+from burnish.core.fingerprint import of_file, of_value
 from burnish.core.runs.records import read_record
 
 _IGNORED = (".DS_Store",)
@@ -63,7 +63,8 @@ class Artifact:
         )
 
     def as_input(self, ref: str) -> Input:
-        return Input(ref, self.kind, self.path, self.fingerprint, self.inputs)
+        digest = "" if self.files is None else digest_of(self.files)
+        return Input(ref, self.kind, self.path, self.fingerprint, self.inputs, digest=digest)
 
     @property
     def run(self) -> str:
@@ -124,6 +125,11 @@ def record_files(folder: Path) -> dict[str, dict[str, Any]]:
         name: {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": of_file(folder / name, {})}
         for name, status in sorted(_entries(folder))
     }
+
+
+def digest_of(files: Mapping[str, Mapping[str, Any]]) -> str:
+    """The hash of a manifest: the names and contents of the files, not their times."""
+    return of_value({name: file["sha256"] for name, file in files.items()})
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:

@@ -43,6 +43,7 @@ class _Input(_Record):
     path: str
     fingerprint: str
     revision: str
+    digest: str = ""
     inputs: dict[str, "_Input"]
 
 

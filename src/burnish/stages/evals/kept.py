@@ -14,6 +14,7 @@ from typing import Any, cast
 from burnish.core.context import Input
 from burnish.core.files import jsonable, write_atomically
 from burnish.core.fingerprint import of_path, of_value
+from burnish.core.runs.run import run_of_output
 from burnish.core.version import VERSION
 from burnish.evals.measure import Item
 from burnish.evals.perplexity import Likelihood
@@ -63,9 +64,13 @@ def key_of(what: str, model: Input, rows: Sequence[Row], settings: Mapping[str, 
 
 
 def content_of(model: Input) -> list[Any]:
-    """The fingerprint of a model, and those of the inputs of its artifact, such as the base of an adapter."""
-    own = model.fingerprint or of_path(model.path, {}, model.kind)
-    return [own, *([name, content_of(child)] for name, child in sorted(model.inputs.items()) if name == "base")]
+    """The digest of a model's files, and of those of an adapter's base.
+
+    The fingerprint of an artifact is that of its recipe, which gives other files on another machine.
+    """
+    is_of_recipe = run_of_output(model.path) is not None
+    own = model.digest or ("" if is_of_recipe else model.fingerprint) or of_path(model.path, {}, model.kind)
+    return [own, *([] if model.base is None else [content_of(model.base)])]
 
 
 def _hash_of(rows: Sequence[Row]) -> str:

@@ -24,7 +24,7 @@ from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
 from burnish.core.secrets import masked_value
 from burnish.core.version import VERSION
-from burnish.studio.registry.versions import Notes, refuse_kind
+from burnish.studio.registry.versions import Notes, refuse_kind, report_alike
 
 RECIPE = "imported"
 """The recipe in whose runs imported artifacts are."""
@@ -108,20 +108,29 @@ def import_(
                 run.partial.mkdir()
                 extract(content, opened, run.partial, source)
                 _finish(run, content, _inputs(content, run, place, base, say), place)
+                described = _described(content, run)
+                version, new = registry.register(name, described, who or author(place.root), because)
             except BaseException:
                 shutil.rmtree(run.folder.parent, ignore_errors=True)
                 raise
+            if not new:  # another process registered it meanwhile
+                shutil.rmtree(run.folder.parent, ignore_errors=True)
+    if new:
+        report_alike(version, registry, say)
+    return {**version.as_dict(), "ref": version.ref, "new": new}
+
+
+def _described(content: Mapping[str, Any], run: Run) -> dict[str, Any]:
+    """The record of an archive for the artifact in a run of this workspace."""
     artifact = run.artifact()
     assert artifact is not None
-    located = {"ref": run.reference, "run": run.name, "path": f"runs/{run.name}/out", "revision": run.name}
     shown = ("name", "version", "stage", "tags", "history", "evidence")
-    added = {
-        "artifact": located,
+    return {
+        **content["record"],
+        "artifact": {"ref": run.reference, "run": run.name, "path": f"runs/{run.name}/out", "revision": run.name},
         "files": dict(artifact.files or {}),
         "imported": {key: content.get(key) for key in shown},
     }
-    version, new = registry.register(name, {**record, **added}, who or author(place.root), because)
-    return {**version.as_dict(), "ref": version.ref, "new": new}
 
 
 def _live(registry: Registry, name: str) -> list[Any]:

@@ -58,14 +58,11 @@ def register_input(
     version, new = registry.register(
         name, record, who or author(place.root), because, unusable=[other.number for other in unusable]
     )
-    for other in unusable:
-        if other.fingerprint == version.fingerprint and new:
-            say(f"the artifact of {other.ref} is damaged or missing: registered again as {version.ref}")
-    if not new and version.record["digest"] != record["digest"]:
-        say(
-            f"{version.ref} ({_path(version, place)}) has the same fingerprint and other files, and stays as it is: "
-            f"to register this one, remove {version.ref} first"
-        )
+    damaged = [other.ref for other in unusable if other.fingerprint == version.fingerprint and new]
+    for ref in damaged:
+        say(f"the artifact of {ref} is damaged or missing: registered again as {version.ref}")
+    if new and not damaged:
+        report_alike(version, registry, say)
     return {**version.as_dict(), "new": new, "path": str(_path(version, place))}
 
 
@@ -75,6 +72,14 @@ def register_artifact(artifact: Artifact, name: str, run: Run, place: Workspace,
     value = replace(artifact.as_input(run.reference), revision=run.name)
     found = register_input(value, name, place, say=say)
     return f"{found['name']}@{found['version']}", found["new"]
+
+
+def report_alike(version: Version, registry: Registry, say: Notes) -> None:
+    """Report the versions of the name that are of the same recipe and have other files than a new version."""
+    live = registry.entry(version.name).live.values()
+    alike = [one.ref for one in live if one.fingerprint == version.fingerprint and one.number != version.number]
+    if alike:
+        say(f"{version.ref} has the same fingerprint as {', '.join(alike)}, and other files")
 
 
 def _damaged_versions(registry: Registry, name: str, place: Workspace) -> list[Version]:
