@@ -55,6 +55,7 @@ def _read(text: str, place: str) -> ReadItem:
                 reference=line.get("reference"),
                 answer=line.get("answer"),
                 finish_reason=line.get("finish_reason") or "",
+                answer_tokens=None if line.get("answer_tokens") is None else int(line["answer_tokens"]),
                 scores=scores,
                 likelihood=_likelihood(line),
                 too_long=bool(line.get("too_long")),

@@ -20,6 +20,7 @@ from burnish.evals.scoring.scorers import (
     scorers_for,
     visible,
 )
+from burnish.evals.timing import Timing
 from burnish.models.engines.protocol import Engine
 from burnish.specs.evals import GenerationSpec
 from burnish.specs.tokens import RenderSpec, TrainOn
@@ -52,6 +53,8 @@ class Item:
     """Numbers that are no scores from 0 to 1, such as those of a reward model."""
     unanswered: str = ""
     """Why nothing was generated."""
+    answer_tokens: int | None = None
+    """Of the answer, without the token that ended it; None if nothing was generated."""
 
 
 def as_chat(row: Row) -> Row:
@@ -73,10 +76,12 @@ def answer_rows(
     *,
     context: int,
     tick: Tick,
+    timing: Timing | None = None,
 ) -> None:
     """Answer every row with messages, score the answers, and store both in the row's item.
 
-    Rows whose prompt has `context` tokens or more are unscored, since there is no space for an answer.
+    Rows whose prompt has `context` tokens or more are unscored, since there is no space for an answer. `timing` gets
+    the time of generation.
     """
     prompts: dict[int, Sequence[int]] = {}
     for index, (row, item) in enumerate(zip(rows, items, strict=True)):
@@ -91,11 +96,13 @@ def answer_rows(
         else:
             item.unanswered = NO_ROOM
             item.scores = score_item(scorers, item, row)
-    answers = engine.generate(
-        list(prompts.values()), generation, renderer.stop_ids, lambda done, total: tick("answers", done, total)
-    )
+    timing = timing or Timing()
+    progress = timing.reporting(lambda done, total: tick("answers", done, total))
+    answers = engine.generate(list(prompts.values()), generation, renderer.stop_ids, progress)
+    timing.tokens += sum(len(answer.ids) + (answer.end is not None) for answer in answers)
     for index, answer in zip(prompts, answers, strict=True):
         items[index].answer, items[index].finish_reason = answer.text, answer.finish_reason
+        items[index].answer_tokens = len(answer.ids)
         items[index].scores = score_item(scorers, items[index], rows[index])
 
 

@@ -267,6 +267,8 @@ def _item(item: Item) -> dict[str, Any]:
         for name, score in item.scores.items()
     }
     line: dict[str, Any] = {"prompt": item.prompt, "reference": item.reference, "answer": item.answer}
+    if item.answer_tokens is not None:
+        line["answer_tokens"] = item.answer_tokens
     line |= {"finish_reason": item.finish_reason, "scores": scores, "too_long": item.too_long}
     if item.values:
         line["values"] = item.values

@@ -16,13 +16,19 @@ _LEVELS: dict[str, Level] = {"better": "good", "worse": "bad"}
 
 
 def document(
-    title: str, found: Mapping[str, Any], sample: Sample, base_name: str, tables: Sequence[events.Table] = ()
+    title: str,
+    found: Mapping[str, Any],
+    sample: Sample,
+    base_name: str,
+    tables: Sequence[events.Table] = (),
+    warnings: Sequence[str] = (),
 ) -> Document:
     """The whole report; `found` is from `report.metrics`, `base_name` the model that is compared with.
 
-    `tables` are shown after the scores, such as those of tasks.
+    `tables` are shown after the scores, such as those of tasks; `warnings` at the top.
     """
-    blocks: list[Block] = [Text(_summary(found, sample, base_name)), Heading("Scores")]
+    blocks: list[Block] = [Text(_summary(found, sample, base_name)), *(Text(text, "warning") for text in warnings)]
+    blocks.append(Heading("Scores"))
     blocks.append(_leveled("", *table(found, base_name)))
     blocks += score_figures(found, base_name)
     if sample.base is not None:

@@ -4,7 +4,7 @@ Each model answers and is measured with its own tokenizer and template. An adapt
 base is loaded once: the base is the same model with the adapter switched off.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from burnish.core.events import Note
 from burnish.evals.measure import Item
 from burnish.evals.report import Sample
 from burnish.evals.scoring.scorers import Row
+from burnish.evals.timing import Timing
 from burnish.models.adapters.config import read_adapter_config
 from burnish.models.adapters.new_tokens import tokens_of
 from burnish.models.bases import base_of, is_adapter
@@ -49,11 +50,12 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
         text = "the models have other tokens or templates, and perplexity depends on them: compare bits_per_byte"
         ctx.emit(Note(level="warning", text=text))
     if plan.role != "language model":
-        return _outcome(plan, ctx, _sample_of_role(plan, ctx, tokenizers), None)
+        return _outcome(plan, ctx, _sample_of_role(plan, ctx, tokenizers), None, {})
     model: Any = load_model(plan.model, dtype=measuring.dtype, device=measuring.device)
     for note in report(model):
         ctx.emit(note)
-    ours = measured(measuring, plan.rows, ctx, model, tokenizers[0], "")
+    timings = {"model": Timing()}
+    ours = measured(measuring, plan.rows, ctx, model, tokenizers[0], "", timing=timings["model"])
     found = {} if plan.tasks is None else {"model": plan.tasks.results(model, tokenizers[0], ctx, "")}
     theirs: list[Item] | None = None
     if plan.base is not None:
@@ -64,19 +66,22 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
             del model
             model = load_model(plan.base, dtype=measuring.dtype, device=measuring.device)
         with off:
-            theirs = measured(measuring, plan.rows, ctx, model, tokenizers[1], f"{plan.base_name}: ")
+            timings["base"], name = Timing(), f"{plan.base_name}: "
+            theirs = measured(measuring, plan.rows, ctx, model, tokenizers[1], name, timing=timings["base"])
             if plan.tasks is not None:
-                found["base"] = plan.tasks.results(model, tokenizers[1], ctx, f"{plan.base_name}: ")
+                found["base"] = plan.tasks.results(model, tokenizers[1], ctx, name)
     sample = Sample(plan.rows, ours, theirs, plan.confidence, plan.seed)
     tasks: dict[str, Any] | None = None
     if plan.tasks is not None:
         sample = with_tasks(sample, found["model"], found.get("base"))
         tasks = task_metrics(plan.tasks, found["model"], found.get("base"))
-    return _outcome(plan, ctx, sample, tasks)
+    return _outcome(plan, ctx, sample, tasks, timings)
 
 
-def _outcome(plan: "_Plan", ctx: Context, sample: Sample, tasks: dict[str, Any] | None) -> Outcome:
-    results = Evaluation(plan.title, plan.base_name, sample, plan.measuring, tasks, plan.masked)
+def _outcome(
+    plan: "_Plan", ctx: Context, sample: Sample, tasks: dict[str, Any] | None, timings: Mapping[str, Timing]
+) -> Outcome:
+    results = Evaluation(plan.title, plan.base_name, sample, plan.measuring, tasks, plan.masked, timings)
     return Outcome("evaluation", write_evaluation(results, ctx))
 
 

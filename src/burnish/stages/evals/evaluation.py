@@ -2,7 +2,8 @@
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from burnish.core.context import Context
@@ -10,11 +11,19 @@ from burnish.core.events import Note, Table
 from burnish.core.files import jsonable, write_json
 from burnish.evals.chart import draw_scores
 from burnish.evals.document.document import write
+from burnish.evals.evaluation.answers import (
+    answer_metrics,
+    answer_table,
+    answer_warnings,
+    generation_metrics,
+    generation_table,
+)
 from burnish.evals.evaluation.document import document
 from burnish.evals.measure import Item
 from burnish.evals.report import Sample, item_lines, measures, metrics, table, tag_table, unpaired, unscored
 from burnish.evals.rewards import ACCURACY
 from burnish.evals.scoring.scorers import ToolCalls
+from burnish.evals.timing import Timing
 from burnish.specs.evals import MaskedSpec
 from burnish.stages.evals.measuring import Measuring
 from burnish.stages.evals.roles import value_measures, value_metrics, value_table
@@ -37,6 +46,8 @@ class Evaluation:
     """The metrics of the tasks of lm-evaluation-harness; None without tasks."""
     masked: MaskedSpec | None = None
     """How the tokens of an encoder were masked; None for other models."""
+    timings: Mapping[str, Timing] = field(default_factory=dict[str, Timing])
+    """The time of the answers of `model` and `base`."""
 
 
 def write_evaluation(results: Evaluation, ctx: Context) -> dict[str, Any]:
@@ -47,7 +58,9 @@ def write_evaluation(results: Evaluation, ctx: Context) -> dict[str, Any]:
     sample = results.sample
     found = metrics(sample)
     tasks, values = results.tasks, value_metrics(sample)
+    answers, generation = answer_metrics(sample), generation_metrics(results.timings)
     more: dict[str, Any] = {"tasks": tasks, "values": values or None}
+    more |= {"answers": answers or None, "generation": generation or None}
     more["masked"] = None if results.masked is None else results.masked.model_dump()
     more = {name: value for name, value in more.items() if value is not None}
     write_json(ctx.out / "metrics.json", {"title": results.title, **found, **more})
@@ -56,7 +69,11 @@ def write_evaluation(results: Evaluation, ctx: Context) -> dict[str, Any]:
     draw_scores(found, results.title, ctx.out / "scores.png", results.base_name)
     tables = [] if tasks is None else [task_table(tasks, results.base_name)]
     tables += [value_table(values, results.base_name)] if values else []
-    write(document(results.title, found, sample, results.base_name, tables), ctx.out)
+    tables += [answer_table(answers, results.base_name)] if answers else []
+    longest = 0 if results.measuring.generation is None else results.measuring.generation.max_new_tokens
+    warnings = list(answer_warnings(answers, results.base_name, longest))
+    timed = [generation_table(generation, results.base_name)] if generation else []
+    write(document(results.title, found, sample, results.base_name, [*tables, *timed], warnings), ctx.out)
     names = [ACCURACY, *(scorer.name for scorer in results.measuring.scorers)]
     for name in [*names, *(name for scorer in results.measuring.choices for name in scorer.scores)]:
         for why, rows in unscored(sample, name).items():
@@ -65,6 +82,8 @@ def write_evaluation(results: Evaluation, ctx: Context) -> dict[str, Any]:
         text = f"{name}: {rows} rows count under one model only, and are left out of both"
         ctx.emit(Note(level="warning", text=text))
     _warn_of_few_calls(results, ctx, found)
+    for text in warnings:
+        ctx.emit(Note(level="warning", text=text))
     for side, items in sample.sides.items():
         broken = [row["source"] for row, item in zip(sample.rows, items, strict=True) if not _is_finite(item)]
         if broken:

@@ -12,6 +12,7 @@ from burnish.core.events import Chosen, Note, Progress
 from burnish.evals.measure import Item, answer_rows, measure_likelihoods
 from burnish.evals.scoring.scorers import Row, Scorer, build_scorers
 from burnish.evals.tasks.choices import MultipleChoice, build_choices, score_choices
+from burnish.evals.timing import Timing
 from burnish.models.device import inference_dtype, pick_device, use_threads
 from burnish.models.engines.transformers import TransformersEngine
 from burnish.models.engines.ways import context_of
@@ -80,8 +81,12 @@ def measured(
     tokenizer: "PreTrainedTokenizerBase",
     name: str,
     restart: str = FROM_THE_FIRST_ROW,
+    timing: Timing | None = None,
 ) -> list[Item]:
-    """One model on all rows; `name` stands before its phases, `restart` is that of `tick_of`."""
+    """One model on all rows; `name` stands before its phases, `restart` is that of `tick_of`.
+
+    `timing` gets the time of generation.
+    """
     items, tick = [Item() for _ in rows], tick_of(ctx, name, restart)
     context = context_of(model)
     if measuring.learned is not None:
@@ -99,7 +104,9 @@ def measured(
     renderer = Renderer(tokenizer, RenderSpec(date=measuring.date))
     if measuring.generation is not None:
         scorers, generation = measuring.scorers, measuring.generation
-        answer_rows(engine, renderer, rows, items, scorers, generation, context=context, tick=tick)
+        if timing is not None:
+            timing.batch_size, timing.device = generation.batch_size, str(measuring.device)
+        answer_rows(engine, renderer, rows, items, scorers, generation, context=context, tick=tick, timing=timing)
     for scorer in measuring.choices:
         score_choices(engine, renderer, rows, items, scorer, context=context, tick=tick)
     return items
