@@ -89,7 +89,7 @@ def test_an_adapter_is_compared_with_its_base(
 
     phases = {event.phase for event in events if isinstance(event, Progress)}
     assert phases == {"perplexity", "answers", "base: perplexity", "base: answers"}
-    [table, _] = [event for event in events if isinstance(event, Table)]
+    [table, *_] = [event for event in events if isinstance(event, Table)]
     assert table.columns == ["score", "rows", "model", "base", "difference", "verdict"]
     assert [row[0] for row in table.rows] == ["exact_match", "perplexity", "bits_per_byte"]
 
@@ -157,7 +157,7 @@ def test_a_model_alone_gets_intervals(tmp_path: Path, base_model: Path, make_dat
         found["likelihood"]["bits_per_byte"],
     ):
         assert entry["model"]["low"] <= entry["model"]["value"] <= entry["model"]["high"]
-    [table, _] = [event for event in events if isinstance(event, Table)]
+    [table, *_] = [event for event in events if isinstance(event, Table)]
     assert table.columns == ["score", "rows", "model", "interval"]
 
 
@@ -341,7 +341,7 @@ def test_two_models_are_compared_on_the_rows_scored_for_both(tmp_path: Path, mak
     for name in ("perplexity", "bits_per_byte", "exact_match"):
         assert measures[name] == pytest.approx(measures[f"{name}_base"], rel=1e-5)
         assert measures[f"{name}_rows"] == 5
-    [table] = [event for event in events if isinstance(event, Table)]
+    [table, _] = [event for event in events if isinstance(event, Table)]
     assert [line[1] for line in table.rows] == ["5", "5", "5"]
     notes = [event.text for event in events if isinstance(event, Note)]
     assert "perplexity: 3 rows count under one model only, and are left out of both" in notes

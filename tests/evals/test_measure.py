@@ -141,9 +141,9 @@ def test_every_row_with_a_prompt_that_leaves_room_is_answered_in_its_place(tmp_p
     assert items == [
         Item("", None, None, "", no_prompt, unanswered="the row has no prompt"),
         Item(shown[1], "yes", None, "", no_room, unanswered="the prompt fills the model's context"),
-        Item(shown[2], "yes", str(length - 1), "length", wrong),
+        Item(shown[2], "yes", str(length - 1), "length", wrong, answer_tokens=1),
         Item("", None, None, "", no_prompt, unanswered="the row has no prompt"),
-        Item(shown[4], None, str(length - 3), "length", no_reference),
+        Item(shown[4], None, str(length - 3), "length", no_reference, answer_tokens=1),
     ]
 
 
