@@ -11,6 +11,12 @@ from burnish.evals.items import read_items
 from burnish.evals.scoring.scorers import Score, Unscored
 from burnish.specs.evals.judge import JudgeSpec
 
+
+def starts_with(text, start):
+    """Whether the first answer of a request does."""
+    return re.search(r"\[First answer \w{8}\]\n", text)[0] + start in text
+
+
 ONE = [{"name": "quality", "description": "How good it is.", "scale": "1-5"}]
 
 
@@ -78,7 +84,7 @@ def test_a_prompt_of_ones_own_reads_columns_and_a_row_without_one_is_not_asked(j
 
 @pytest.mark.parametrize(("verdicts", "value"), [("graded", 0.5), ("binary", None)])
 def test_answers_are_judged_against_references_of_another_file(judge, says, answers, verdicts, value):
-    says(lambda text: {"correct": "correct" if "[Reference answer]\nR1\n" in text else "partly"})
+    says(lambda text: {"correct": "correct" if re.search(r"\[Reference answer \w{8}\]\nR1\n", text) else "partly"})
     rows = [{"id": f"r{i}", "gold": f"R{i}"} for i in range(2)]
     found = judge(answers(3), mode="reference", references=answers(rows, "gold.jsonl"), verdicts=verdicts)
     assert found.scores["correct"] == [value, 1.0, None]
@@ -91,7 +97,7 @@ def test_pairs_are_judged_in_both_orders_and_an_inconsistent_one_is_a_tie_that_i
     theirs = [{"id": f"r{i}", "prompt": f"q{i}", "answer": f"short {i}"} for i in range(12)]
 
     def verdict(text):
-        first = re.search(r"\[First answer\]\n(\w+)", text)[1]
+        first = re.search(r"\[First answer \w{8}\]\n(\w+)", text)[1]
         number = int(re.search(r"q(\d+)", text)[1])
         if number < 8:
             return {"winner": "first" if first == "long" else "second"}
@@ -113,7 +119,7 @@ def test_pairs_are_judged_in_both_orders_and_an_inconsistent_one_is_a_tie_that_i
 
 
 def test_a_pair_with_one_order_missing_has_no_outcome(judge, says, answers):
-    says(lambda text: {"winner": "first"} if "[First answer]\na" in text else "no idea")
+    says(lambda text: {"winner": "first"} if starts_with(text, "a") else "no idea")
     rows = [{"id": "1", "answer": "a1", "b": "b1"}]
     found = judge(answers(rows), mode="pairwise", columns={"other": "b"})
     assert found.scores["win"] == [None]
@@ -206,7 +212,7 @@ def test_agreement_with_people_is_measured_on_rows_that_have_a_label(judge, serv
     ]
     rows[0]["rater"] = "2"
     server.answer = lambda request: json.dumps(
-        {"quality": int(re.search(r"\[Answer\]\na (\d)", request["messages"][0]["content"])[1])}
+        {"quality": int(re.search(r"\[Answer \w{8}\]\na (\d)", request["messages"][0]["content"])[1])}
     )
     human = judge(answers(rows), criteria=ONE, human={"quality": "rater"}).metrics["agreement"]["quality"]["human"]
     assert (human["rows"], human["equal"]) == (20, 0.95)
@@ -223,7 +229,7 @@ def test_agreement_with_people_is_measured_on_rows_that_have_a_label(judge, serv
 
 
 def test_people_who_choose_between_pairs_name_the_file(judge, says, answers):
-    says(lambda text: {"winner": "first" if "[First answer]\na" in text else "second"})
+    says(lambda text: {"winner": "first" if starts_with(text, "a") else "second"})
     rows = [
         {"id": str(i), "answer": f"a{i}", "b": f"b{i}", "who": "answers" if i % 4 else "against"} for i in range(12)
     ]

@@ -1,5 +1,6 @@
 """The text of a request to a judge: templates with placeholders, and conversations as text."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -13,12 +14,17 @@ _PLACEHOLDER = re.compile(r"\{([\w.-]+)\}")
 def filled(template: str, values: Mapping[str, str], row: Mapping[str, Any]) -> str:
     """A template with the values of its placeholders, and of {extra.COLUMN} those of the row's columns.
 
-    One pass, so that a placeholder in a value is not replaced. Other braces are kept.
+    One pass, so that a placeholder in a value is not replaced. Other braces are kept. {mark} is a word that depends on
+    all values, so that none of them can hold it: headings with it cannot be forged.
     Errors: DataError `data.missing-column` if the row lacks a column.
     """
 
+    mark = hashlib.sha256(json.dumps([template, dict(values)]).encode()).hexdigest()[:8]
+
     def value(found: re.Match[str]) -> str:
         name = found[1]
+        if name == "mark":
+            return mark
         if name in values:
             return values[name]
         return as_text(value_of(row, name.removeprefix("extra."))) if name.startswith("extra.") else found[0]
