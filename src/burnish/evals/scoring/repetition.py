@@ -26,7 +26,10 @@ def ends_in_loop(text: str) -> bool:
     The last repetition may be cut. Pieces that differ by a counter are no loop.
     """
     data = text.encode("utf-8", "surrogatepass")
+    end = data[-_LOOP_BYTES // 2 :]
     for period in range(1, len(data) // _LOOP_TIMES + 1):
+        if not data.endswith(end, 0, len(data) - period):
+            continue  # most periods, without a copy
         length = max(_LOOP_TIMES * period, _LOOP_BYTES)
         if length <= len(data) and data[-length:-period] == data[period - length :]:
             return True
