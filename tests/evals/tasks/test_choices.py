@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from burnish.core.errors import DataError
 from burnish.core.events import Note
 from burnish.core.inputs.references import built_ins
-from burnish.evals.tasks.choices import place_of
 from burnish.models.load import load_model
 from burnish.specs.evals import CompareSpec, EvaluateSpec
 from burnish.stages.evals.evaluate import run
@@ -80,25 +79,6 @@ def test_the_choice_is_the_most_likely_one(letters: bool, tmp_path: Path, make_d
     assert scores == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(
-    ("answer", "place"),
-    [
-        (1, 1),
-        ("1", 1),
-        ("b", 1),
-        ("B", 1),
-        ("blue", 0),
-        (" blue ", 0),
-        (3, None),
-        (True, None),
-        ("D", None),
-        ("x", None),
-    ],
-)
-def test_an_answer_is_a_place_a_letter_or_a_text(answer: Any, place: int | None) -> None:
-    assert place_of(answer, ["blue", "red", "green"]) == place
-
-
 def test_rows_without_a_usable_answer_are_counted(tmp_path: Path, make_dataset: Any) -> None:
     rows = rows_of([0, "Z", None, 2, 0, 1])
     rows[3]["extra"]["choices"] = "one text"
@@ -110,6 +90,14 @@ def test_rows_without_a_usable_answer_are_counted(tmp_path: Path, make_dataset: 
     assert "multiple_choice: 1 of 6 rows not scored: the answer 'Z' is none of the choices" in texts
     with pytest.raises(DataError, match="no column 'options'"):
         evaluated(tmp_path / "other", make_dataset(test=rows), choices="options")
+
+
+def test_the_reference_of_a_row_with_labels_is_the_labelled_choice(tmp_path: Path, make_dataset: Any) -> None:
+    rows = rows_of(["1", "2", "1", "3", "1", "2"])
+    for row in rows:
+        row["extra"]["choices"] = {"text": row["extra"]["choices"], "label": ["1", "2", "3"]}
+    _, lines, _ = evaluated(tmp_path / "run", make_dataset(test=rows))
+    assert [line["reference"] for line in lines] == [choices[right] for _, choices, right in ROWS]
 
 
 def test_compare_refuses_it_by_name() -> None:

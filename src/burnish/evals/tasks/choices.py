@@ -7,8 +7,7 @@ With letters, the choices are written below the question, and the most likely of
 as in MMLU. The tokens of a choice are those of its own text, without special tokens.
 """
 
-import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +17,10 @@ from burnish.evals.measure import NO_PROMPT, NO_ROOM, Item
 from burnish.evals.scoring.columns import column_of
 from burnish.evals.scoring.scorers import Row, Score, Unscored, answering_turn
 from burnish.evals.tasks.continuations import continuations
+from burnish.evals.tasks.gold import LETTERS, Choices, choices_in, right_of
 from burnish.models.engines.protocol import Engine
 from burnish.specs.evals import MultipleChoiceSpec
 from burnish.tokens.rendering.renderer import Renderer
-
-LETTERS = string.ascii_uppercase
 
 
 @dataclass(frozen=True)
@@ -71,8 +69,9 @@ def score_choices(
     context: int,
     tick: Callable[[str, int, int], None],
 ) -> None:
-    """Store the scores of a scorer in the items. Errors: DataError `data.missing-column` if no row has its columns."""
-    found = [_question(scorer, row) for row in rows]
+    """Store the scores of a scorer in the items. Errors: DataError `data.missing-column` if no row has its columns;
+    AskError `ask.wrong-value` if the answers are indices that start at 1."""
+    found = _questions(scorer, rows)
     if rows and all(isinstance(question, _MissingColumn) for question in found):
         assert isinstance(found[0], _MissingColumn)
         raise found[0].error
@@ -122,20 +121,31 @@ class _MissingColumn:
     error: DataError
 
 
-def _question(scorer: MultipleChoice, row: Row) -> Question | Unscored | _MissingColumn:
+def _questions(scorer: MultipleChoice, rows: Sequence[Row]) -> "list[Question | Unscored | _MissingColumn]":
+    """Of each row. Errors: AskError `ask.wrong-value` for indices that start at 1."""
+    found = [_asked(scorer, row) for row in rows]
+    asked = [one for one in found if isinstance(one, tuple)]
+    column = "the last turns" if scorer.answer is None else f"the column '{scorer.answer}'"
+    places = iter(right_of(asked, column))
+    return [_placed(one[1], next(places)) if isinstance(one, tuple) else one for one in found]
+
+
+def _placed(choices: Choices, place: int | str) -> Question | Unscored:
+    return Unscored(place) if isinstance(place, str) else Question(choices.texts, place)
+
+
+def _asked(scorer: MultipleChoice, row: Row) -> "tuple[Any, Choices] | Unscored | _MissingColumn":
+    """The answer and the choices of a row, or why it has none."""
     if not row.get("messages"):
         return Unscored(NO_PROMPT)
     try:
         given, answer = column_of(row, scorer.choices), _answer(scorer, row)
     except DataError as error:
         return _MissingColumn(error)
-    choices = _choices(given)
-    if choices is None or not 2 <= len(choices) <= len(LETTERS):
+    choices = choices_in(given)
+    if choices is None or not 2 <= len(choices.texts) <= len(LETTERS):
         return Unscored(f"the column '{scorer.choices}' is not a list of 2 to {len(LETTERS)} texts")
-    if answer is None:
-        return Unscored("the row has no answer")
-    right = place_of(answer, choices)
-    return Unscored(f"the answer {answer!r} is none of the choices") if right is None else Question(choices, right)
+    return Unscored("the row has no answer") if answer is None else (answer, choices)
 
 
 def _answer(scorer: MultipleChoice, row: Row) -> Any:
@@ -143,29 +153,6 @@ def _answer(scorer: MultipleChoice, row: Row) -> Any:
         return column_of(row, scorer.answer)
     turn = answering_turn(row)
     return None if turn is None else turn.get("content")
-
-
-def _choices(given: Any) -> list[str] | None:
-    """The texts of a list, or of an object's values, such as {"A": "blue", "B": "red"} or ARC's {"text": […]}."""
-    if isinstance(given, Mapping):
-        inner = given.get("text")
-        given = inner if isinstance(inner, list) else list(given.values())
-    if not isinstance(given, list) or not all(isinstance(one, str | int | float) for one in given):
-        return None
-    return [str(one) for one in given]
-
-
-def place_of(answer: Any, choices: Sequence[str]) -> int | None:
-    """The place of the right choice: its text, its letter, or its index from 0."""
-    if isinstance(answer, int) and not isinstance(answer, bool):
-        return answer if 0 <= answer < len(choices) else None
-    text = str(answer).strip()
-    stripped = [choice.strip() for choice in choices]
-    if text in stripped:
-        return stripped.index(text)
-    if len(text) == 1 and text.upper() in LETTERS[: len(choices)]:
-        return LETTERS.index(text.upper())
-    return int(text) if text.isdecimal() and int(text) < len(choices) else None
 
 
 def _lettered(row: Row, question: Question) -> Row:

@@ -106,10 +106,10 @@ class MultipleChoiceSpec(Spec):
 
     kind: Literal["multiple_choice"] = "multiple_choice"
     choices: str = "choices"
-    """The column with the choices: a list of texts, or an object of them."""
+    """The column with the choices: a list of texts, an object of them by label, or {text: […], label: […]}."""
     answer: str | None = None
-    """The column with the right choice: its index from 0, its letter or its text. By default the last turn of the
-    assistant."""
+    """The column with the right choice: its label, its text, its letter or its index from 0, whichever fits the most
+    rows. By default the last turn of the assistant."""
     letters: bool = False
     """Write the choices below the question, and compare the letters A, B, … as the next token, as in MMLU."""
 
