@@ -81,6 +81,13 @@ def test_the_engine_gives_requested_tokens_and_the_whole_distribution(tmp_path):
         assert ours.vocabulary == 264
 
 
+def test_a_requested_token_that_the_model_lacks_is_impossible(tmp_path):
+    engine = TransformersEngine(load_model(tiny_model(tmp_path)), load_tokenizer(tmp_path))
+    [found] = engine.log_probs([[1, 2, 3]], at=[np.array([[263, 264], [9_000, 5]])])
+    assert np.isneginf(found.log_probs).tolist() == [[False, True], [True, False]]
+    assert (found.ids == [[263, 264], [9_000, 5]]).all()
+
+
 @pytest.mark.parametrize("most_scores", [264 * 3, 264 * 50])
 def test_a_row_with_many_scores_is_run_in_parts_and_gives_the_same(tmp_path, most_scores):
     model = load_model(tiny_model(tmp_path, initializer_range=0.4))

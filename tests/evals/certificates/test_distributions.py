@@ -1,5 +1,6 @@
 """The divergence against its formula, and each check of distributions by numbers that only it can see."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -135,7 +136,7 @@ def test_a_shift_of_what_is_written_is_in_perplexity_alone(sharp):
     unlikely = p.argmin(axis=1)
     q = p.copy()
     q[np.arange(len(p)), unlikely] -= 0.5
-    assert verdicts(p, log_softmax(q), [0, *unlikely.tolist()], limits) == {"perplexity"}
+    assert verdicts(p, log_softmax(q), [0, *unlikely.tolist()], limits, ("golden", "golden")) == {"perplexity"}
 
 
 def test_a_greedy_answer_that_parts_beyond_a_near_tie_is_in_greedy_alone(sharp):
@@ -165,3 +166,33 @@ def test_limits_grow_with_what_a_change_loses():
     for one, other in pairwise(order):
         assert LIMITS[one].kl <= LIMITS[other].kl
         assert LIMITS[one].kl_tail <= LIMITS[other].kl_tail
+
+
+def test_a_token_that_only_the_child_has_is_in_the_divergence():
+    rng = np.random.default_rng(0)
+    p, row = distributions(rng, 10), rng.integers(V, size=11).tolist()
+    q = p + np.log(0.9)  # the other tenth is on a token that the parent lacks
+    parent, child = pair(p, q, row)
+    [found] = differences([parent], [replace(child, vocabulary=V + 1)])
+    assert (found.kl > 0.1).all()
+
+
+@pytest.mark.parametrize(
+    ("kinds", "found"),
+    [
+        (["held out"], "fewer than two rows"),
+        (["held out", "golden"], "fewer than two rows"),
+        (["held out", "golden", "golden"], "on 2 golden conversations"),
+        (["held out", "held out", "golden"], "on 2 held-out rows"),
+    ],
+)
+def test_perplexity_needs_two_rows(kinds, found):
+    rng = np.random.default_rng(0)
+    p, row = distributions(rng, 10), rng.integers(V, size=11).tolist()
+    parent, child = pair(p, p, row)
+    n = len(kinds)
+    compared = Compared([row] * n, [0] * n, kinds, [parent] * n, [child] * n)
+    checks, _ = distribution_checks(compared, limits_of("same")[1], 0)
+    [check] = [check for check in checks if check.name == "perplexity"]
+    assert found in check.found
+    assert check.verdict == ("does not apply" if "fewer" in found else "holds")

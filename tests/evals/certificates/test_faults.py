@@ -259,3 +259,36 @@ def test_a_certificate_without_distributions_and_weights_certifies_nothing(base,
     assert found.holds
     visible = [check for check in found.checks if check.name not in ("kl", "weights")]
     assert not replace(found, checks=visible).holds
+
+
+def resized(folder, to, change):
+    """A copy whose embedding has `change` more rows."""
+
+    def embedding(tensors):
+        for name in [name for name in tensors if "embed_tokens" in name or "lm_head" in name]:
+            rows = tensors[name]
+            tensors[name] = rows[:change].contiguous() if change < 0 else torch.cat([rows, rows[:change]])
+
+    copied = copy_of(folder, to, embedding)
+    edit_json(copied / "config.json", lambda config: config.update(vocab_size=config["vocab_size"] + change))
+    return copied
+
+
+@pytest.mark.parametrize("change", [-4, 8])  # of the padding rows
+def test_a_child_with_another_vocabulary_fails(base, tmp_path, change):
+    found = certificate(base, resized(base, tmp_path / "copy", change))
+    assert failed(found) == {"config", "sizes", "weights"}
+    assert not found.holds
+    [sizes] = [check for check in found.checks if check.name == "sizes"]
+    assert f"over {264 + change} tokens, not 264" in sizes.found
+    absent = {check.name: check.found for check in found.checks if check.verdict == "does not apply"}
+    assert absent["kl"] == sizes.found
+
+
+def test_a_child_with_a_shorter_context_fails(base, tmp_path):
+    copied = copy_of(base, tmp_path / "copy")
+    edit_json(copied / "config.json", lambda config: config.update(max_position_embeddings=40))
+    found = certificate(base, copied)
+    assert failed(found) == {"config", "sizes"}
+    [sizes] = [check for check in found.checks if check.name == "sizes"]
+    assert "the child's context is 40" in sizes.found

@@ -88,10 +88,13 @@ def certify(
     compared: Compared | None = None
     try:
         ours, why_not_compared = _log_probs(parent, ids, None, tick, "parent")
-        config = parent.config
+        config, vocabulary = parent.config, parent.vocabulary
         weights = None if no_weights or limits.weight is None else parent.weights()
         parent.close()
         checks.append(_config(config, child.config, change))
+        checks.append(_sizes(vocabulary, child, max(map(len, ids), default=0)))
+        if checks[-1].verdict == "does not hold":
+            ours, why_not_compared = None, checks[-1].found
         if ours is not None:
             theirs, why_not_compared = _log_probs(child, ids, [row.ids for row in ours], tick, "child")
             if theirs is not None:
@@ -145,6 +148,23 @@ def _config(parent: Mapping[str, Any] | None, child: Mapping[str, Any] | None, c
         return absent("config", "not visible")
     ignored = (*_NOT_CONFIG, *(_OF_A_MERGE if change.startswith("merge") else ()))
     return compare_settings("config", parent, child, ignored)
+
+
+def _sizes(vocabulary: int, child: Subject, longest: int) -> Check:
+    """Whether the child's distributions are over as many tokens as the parent's, and its context has room for the rows.
+
+    Without that the distributions cannot be compared.
+    """
+    if not vocabulary or not child.vocabulary:
+        return absent("sizes", "an endpoint does not show its vocabulary")
+    limit = "the same vocabulary, and room for all rows"
+    if child.vocabulary != vocabulary:
+        found = f"the child's distributions are over {child.vocabulary:,} tokens, not {vocabulary:,}"
+        return held("sizes", False, found, limit)
+    if longest - 1 > child.context:  # the last token predicts nothing
+        found = f"a row has {longest:,} tokens, and the child's context is {child.context:,}"
+        return held("sizes", False, found, limit)
+    return held("sizes", True, f"both are over {vocabulary:,} tokens; rows have up to {longest:,}", limit)
 
 
 def _conversations(parent: Subject, child: Subject, held_out: Sequence[Sequence[int]], effort: Effort) -> list[_Row]:

@@ -91,20 +91,23 @@ def _top1(compared: Compared, limits: Limits, numbers: dict[str, float]) -> Chec
 
 
 def _perplexity(compared: Compared, limits: Limits, seed: int, numbers: dict[str, float]) -> Check:
-    """Whether the interval of the relative change of perplexity is within the limit: the rows are paired."""
-    kind = "held out" if "held out" in compared.kinds else "golden"
+    """Whether the interval of the relative change of perplexity is within the limit: the rows are paired.
+
+    On golden conversations for fewer than two held-out rows: one row has no interval.
+    """
+    kind = "held out" if compared.kinds.count("held out") > 1 else "golden"
     rows = [
         (found.parent_nats, found.child_nats, len(row) - 1)
         for found, row, own in zip(compared.differences, compared.rows, compared.kinds, strict=True)
         if own == kind
     ]
-    if not rows:
-        return absent("perplexity", "no rows but greedy answers were compared")
+    if len(rows) < 2:
+        return absent("perplexity", "fewer than two rows were compared: their change has no interval")
     columns = np.array(rows, dtype=np.float64)
     parent, child, tokens = columns.sum(axis=0).tolist()
     change = (child - parent) / tokens
     interval = bootstrap(columns, _change, _CONFIDENCE, seed) if math.isfinite(change) else None
-    interval = interval or Interval(change, change, "one row")
+    interval = interval or Interval(change, change, "not finite")
     low, high = (_relative(end) for end in (interval.low, interval.high))
     numbers |= {
         "perplexity": _exp(parent / tokens),

@@ -2,7 +2,7 @@
 
 Both distributions of a position are compared over the same categories: the parent's most likely tokens, as far as both
 engines give them, and all other tokens as one. By the data-processing inequality that KL is at most the true one; it is
-equal where every token is a category. With δ = ln p - ln q of a category,
+equal where every token of both is a category. With δ = ln p - ln q of a category,
 
     KL = Σ p·(exp(-δ) - 1 + δ)
 
@@ -51,7 +51,8 @@ def _difference(parent: Forced, child: Forced) -> RowDifference:
     p = np.where(is_known, np.exp(np.where(is_known, p_log, 0.0)), 0.0)
     q = np.where(is_known, np.exp(np.where(is_known, q_log, 0.0)), 0.0)
     kl = _terms(p, q).sum(axis=1)
-    is_whole = is_known.all(axis=1) & (parent.vocabulary > 0) & (p_log.shape[1] >= parent.vocabulary)
+    is_over_all = 0 < parent.vocabulary <= p_log.shape[1] and child.vocabulary == parent.vocabulary
+    is_whole = is_known.all(axis=1) & is_over_all
     p_rest, q_rest = (np.where(is_whole, 0.0, np.clip(1 - part.sum(axis=1), 0.0, 1.0)) for part in (p, q))
     p_other, q_other = (np.maximum(rest, _LEAST_REST) for rest in (p_rest, q_rest))
     kl = kl + np.where(is_whole, 0.0, _terms(p_other, q_other))

@@ -82,7 +82,8 @@ def _forced(
         likeliest, ids = log_probs.topk(min(top, log_probs.shape[-1]), dim=-1)
     else:
         ids = torch.from_numpy(np.asarray(requested, dtype=np.int64)).to(logits.device)
-        likeliest = log_probs.gather(-1, ids)
+        size = log_probs.shape[-1]
+        likeliest = log_probs.gather(-1, ids.clamp(max=size - 1)).masked_fill(ids >= size, -torch.inf)
     return chosen.cpu(), ids.cpu(), likeliest.cpu(), log_probs.argmax(dim=-1).cpu()
 
 

@@ -41,7 +41,7 @@ class Forced:
     ids: IntArray
     """[T - 1, k] the k most likely next tokens, most likely first; or the requested ones."""
     log_probs: FloatArray
-    """[T - 1, k] of `ids`."""
+    """[T - 1, k] of `ids`; -inf for one that is not in the vocabulary."""
     top: IntArray
     """[T - 1] the most likely next token."""
     vocabulary: int
