@@ -189,6 +189,17 @@ def test_the_baseline_of_a_gate_that_passed_has_no_verdict(registry, workspace):
     assert registry.show("support")["evidence"] == []
 
 
+def test_a_claim_with_a_margin_does_not_hide_that_a_score_is_worse(registry, workspace):
+    artifacts.write_artifact(workspace)
+    artifacts.comparison(workspace, verdict="worse", within=0.5)
+    registry.register("r.tune@1", name="support")
+    [found] = registry.show("support")["evidence"]
+    assert found["state"] == "failed"
+    assert found["found"] == (
+        "tuned: accuracy against base: worse, tuned: accuracy against base with a margin of 0.5: not worse"
+    )
+
+
 def test_a_gate_that_is_about_another_candidate_decides_nothing(registry, workspace):
     artifacts.write_artifact(workspace)
     artifacts.comparison(workspace, gate=True, verdict="worse", about="another")

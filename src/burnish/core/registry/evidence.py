@@ -157,16 +157,19 @@ def _of_comparison(artifact: Artifact, run: Run, is_it: _Test) -> Iterator[Evide
             text = f"gate failed: {', '.join(failed)}" if failed else f"gate passed: {len(rules)} rules"
             yield Evidence("verdict", run.name, _ended(run), "failed" if failed else "passed", text)
             return
-        verdicts = {
-            f"{one['score']} against {one['baseline']}": str(one["verdict"])
-            for one in found["comparisons"]
-            if one["candidate"] in names
-        }
+        verdicts = {_question(one): str(one["verdict"]) for one in found["comparisons"] if one["candidate"] in names}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         yield Evidence("verdict", run.name, _ended(run), "undecided", "its comparison.json cannot be read")
         return
     if verdicts:
         yield Evidence("verdict", run.name, _ended(run), _state(verdicts.values()), _listed(verdicts))
+
+
+def _question(one: Mapping[str, Any]) -> str:
+    """What a comparison asks: a score has one with each margin beside the one without."""
+    margin = one.get("margin")
+    asked = f"{one['candidate']}: {one['score']} against {one['baseline']}"
+    return asked if margin is None else f"{asked} with a margin of {margin:g}"
 
 
 _READERS = {"certificate": _of_certificate, "evaluation": _of_evaluation, "comparison": _of_comparison}
