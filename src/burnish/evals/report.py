@@ -278,7 +278,11 @@ def _item(item: Item) -> dict[str, Any]:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
+    if value is None:
+        return "–"
+    if value != 0 and abs(value) < 0.0005:
+        return f"{value:.2g}"
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
 
 
 def _range(entry: Mapping[str, Any], prefix: str) -> str:

@@ -114,7 +114,8 @@ thead th {{ color: var(--faint); border-bottom: 2px solid var(--grid); white-spa
 .number {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }}
 tbody tr:nth-child(even) {{ background: var(--stripe); }}
 figure {{ margin: 1.2rem 0; max-width: 48rem; }}
-figure svg {{ display: block; height: auto; }}
+figure > div {{ overflow-x: auto; }}
+figure svg {{ display: block; height: auto; min-width: 34rem; }}
 figcaption {{ font-weight: 600; margin-bottom: .4rem; }}
 @media print {{
   @page {{ margin: 18mm 15mm; }}
@@ -123,6 +124,7 @@ figcaption {{ font-weight: 600; margin-bottom: .4rem; }}
   main {{ max-width: none; padding: 0; }}
   .table {{ overflow: visible; }}
   h2, h3, caption, figcaption {{ break-after: avoid; }}
+  figure svg {{ min-width: 0; }}
   figure, tr {{ break-inside: avoid; }}
   thead {{ display: table-header-group; }}
 }}

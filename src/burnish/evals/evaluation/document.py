@@ -9,9 +9,9 @@ from burnish.evals.document.document import Document
 from burnish.evals.evaluation.figures import score_figures, tag_figure
 from burnish.evals.measure import Item
 from burnish.evals.report import Sample, table, tag_table, unpaired, unscored
-from burnish.evals.scoring.scorers import Score, Unscored
+from burnish.evals.scoring.scorers import Row, Score, Unscored, answering_turn
 
-_WORST, _SAMPLES, _SHOWN_TEXT = 10, 5, 400
+_WORST, _SAMPLES, _SHOWN_TEXT, _TAG_FIGURES = 10, 5, 400, 4
 _LEVELS: dict[str, Level] = {"better": "good", "worse": "bad"}
 
 
@@ -63,7 +63,7 @@ def _by_tag(found: Mapping[str, Any], base_name: str) -> Iterator[Block]:
     if rows:
         yield Heading("By tag")
         yield Table("", columns, rows)
-        for score in found["scores"]:
+        for score in list(found["scores"])[:_TAG_FIGURES]:
             yield from tag_figure(found, score, base_name)
 
 
@@ -102,7 +102,9 @@ def _row_table(sample: Sample, chosen: Sequence[int], base_name: str) -> Table:
         item, row = sample.model[index], sample.rows[index]
         answers = [_start(items[index].answer or items[index].unanswered) for items in sample.sides.values()]
         place = str(row["source"]) + (f"\n{row['tag']}" if row.get("tag") else "")
-        lines.append([place, _end(item.prompt), _start(item.reference or ""), *answers, _scores(item)])
+        lines.append(
+            [place, _end(_conversation(row) or item.prompt), _start(item.reference or ""), *answers, _scores(item)]
+        )
     return Table("", ["row", "prompt", "reference", *names, "scores"], lines)
 
 
@@ -111,8 +113,19 @@ def _mean(item: Item) -> float | None:
     return sum(values) / len(values) if values else None
 
 
+def _conversation(row: Row) -> str:
+    """The turns before the answer; the rendered prompt is in items.jsonl."""
+    turns = row.get("messages") or ()
+    turns = turns[:-1] if answering_turn(row) is not None else turns
+    if len(turns) == 1:
+        return str(turns[0].get("content") or "")
+    return "\n".join(f"{turn['role']}: {turn.get('content') or ''}" for turn in turns)
+
+
 def _scores(item: Item) -> str:
-    return "\n".join(f"{name} {_value(score)}" for name, score in item.scores.items())
+    """The scores of a row; why there is none, if it has none."""
+    scored = {name: score for name, score in item.scores.items() if isinstance(score, Score)}
+    return "\n".join(f"{name} {_value(score)}" for name, score in (scored or item.scores).items())
 
 
 def _value(score: Score | Unscored) -> str:
