@@ -199,9 +199,9 @@ class _Execution:
 
     def _step(self, planned: PlannedStep) -> StepResult:
         name = planned.step.name
-        if planned.action == "reuse":
+        if planned.action == "reuse" and self._runs[name].out.is_dir():
             self._report_reused(planned)
-        else:
+        else:  # also where `burnish gc` removed the artifact after the plan
             with self._exclusive(planned) as step:
                 self._update(step)
                 if step.action == "reuse":

@@ -94,6 +94,94 @@ def test_nothing_is_removed_while_records_are_damaged(registry, workspace, path)
     assert (workspace.runs / "r/1/tune/out").is_dir()
 
 
+def test_what_was_registered_since_the_search_stays_with_all_that_it_was_made_from(registry, workspace, monkeypatch):
+    from burnish.studio.registry import collection
+
+    data = made(workspace, 1, recipe="d", kind="dataset", step="data")
+    made(workspace, 1, inputs={"data": data.artifact().as_input("d.data@1")})
+    for number in (2, 3):
+        made(workspace, number)
+        made(workspace, number, recipe="d", kind="dataset", step="data")
+    search = collection.find_garbage
+
+    def meanwhile(place):
+        found = search(place)
+        registry.register("r.tune@1", name="support")
+        return found
+
+    monkeypatch.setattr(collection, "find_garbage", meanwhile)
+    assert registry.gc(delete=True)["removed"] == ["r/2/tune", "d/2/data"]
+    assert registry.show("support")["damage"] == ""
+    assert data.out.is_dir()
+
+
+def test_what_is_removed_while_it_is_registered_is_reported(registry, workspace, monkeypatch):
+    from burnish.studio.registry import versions
+
+    for number in (1, 2):
+        made(workspace, number)
+    describe = versions.describe
+
+    def slow(*arguments):
+        found = describe(*arguments)
+        assert registry.gc(delete=True)["removed"] == ["r/1/tune"]
+        return found
+
+    monkeypatch.setattr(versions, "describe", slow)
+    with pytest.raises(burnish.BurnishError, match="was removed meanwhile") as caught:
+        registry.register("r.tune@1", name="support")
+    assert caught.value.code == "run.damaged-artifact"
+    assert registry.listing() == []
+
+
+def test_a_workspace_that_never_rests_is_left_alone(registry, workspace, monkeypatch):
+    from burnish.studio.registry import collection
+
+    for number in (1, 2):
+        made(workspace, number)
+    search = collection.find_garbage
+
+    def meanwhile(place):
+        found = search(place)
+        workspace.update_plan("r", 2, workspace.plan_of("r", 2))
+        return found
+
+    monkeypatch.setattr(collection, "find_garbage", meanwhile)
+    with pytest.raises(burnish.BurnishError) as caught:
+        registry.gc(delete=True)
+    assert caught.value.code == "run.busy"
+    assert (workspace.runs / "r/1/tune/out").is_dir()
+
+
+def test_a_step_whose_artifact_was_removed_after_the_plan_runs_again(registry, workspace, quick_stages):
+    from burnish.core.plan import make_plan
+    from burnish.core.recipes.recipe import recipe_of
+    from burnish.studio.running import execute
+
+    recipe = {"name": "q", "steps": {"tune": {"stage": "quick-model", "base": "builtin:pocket"}}}
+    recipe["steps"]["tune"]["data"] = "file:rows.txt"
+    for rows in ("one", "two"):
+        (workspace.root / "rows.txt").write_text(rows)
+        burnish.run(recipe, workspace=workspace.root)
+    (workspace.root / "rows.txt").write_text("one")
+    plan = make_plan(recipe_of(recipe), workspace)
+    assert plan.steps[0].action == "reuse"
+    assert registry.gc(delete=True, workspace=workspace.root)["removed"] == ["q/1/tune"]
+    assert execute(plan, workspace)["tune"].run.name == "q/3/tune"
+
+
+def test_what_a_later_step_of_a_run_in_progress_reads_stays(registry, workspace):
+    for number in (1, 2):
+        made(workspace, number)
+    made(workspace, 1, recipe="user")
+    made(workspace, 2, recipe="user")
+    steps = [{"step": "merge", "folder": "user/1/merge", "pinned": {"model": "r/1/tune", "base": "c0ffee"}}]
+    workspace.update_plan("user", 1, {**workspace.plan_of("user", 1), "steps": steps})
+    with FileLock(workspace.runs / "user/1/plan.lock"):
+        assert names(registry.gc()) == set()
+    assert names(registry.gc()) == {"r/1/tune", "user/1/tune"}
+
+
 def test_what_a_killed_gc_left_is_removed_by_the_next(registry, workspace):
     made(workspace, 1)
     made(workspace, 2)

@@ -5,6 +5,7 @@ the newest artifact of each step, which `@latest` names; everything that is in p
 from.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,11 +43,13 @@ class Search:
     garbage: list[Garbage] = field(default_factory=list[Garbage])
     kept: int = 0
     doubts: list[str] = field(default_factory=list[str])
+    state: frozenset[tuple[str, int, int, int]] = frozenset()
+    """That of the workspace when the search began (see `state_of`)."""
 
 
 def find_garbage(workspace: Workspace) -> Search:
     """Search all run folders of a workspace; the largest first."""
-    search = Search()
+    search = Search(state=state_of(workspace))
     folders = {run.name: run for run in _all_folders(workspace)}
     needed: set[str] = set()
     for name in (*_in_registry(workspace, search), *_newest(workspace, search), *_in_progress(folders, workspace)):
@@ -57,6 +60,16 @@ def find_garbage(workspace: Workspace) -> Search:
     search.kept = len(folders) - len(search.garbage)
     search.garbage.sort(key=lambda one: one.bytes, reverse=True)
     return search
+
+
+def state_of(workspace: Workspace) -> frozenset[tuple[str, int, int, int]]:
+    """The histories of the registry and the plans of all runs: if one changes, a search may be out of date."""
+    found: set[tuple[str, int, int, int]] = set()
+    for file in (*workspace.root.glob("registry/*/history.jsonl"), *workspace.runs.glob("*/*/plan.json")):
+        with contextlib.suppress(FileNotFoundError):
+            status = file.stat()
+            found.add((str(file), status.st_ino, status.st_size, status.st_mtime_ns))
+    return frozenset(found)
 
 
 def _is_in_progress(run: Run, workspace: Workspace) -> bool:
@@ -96,6 +109,8 @@ def _newest(workspace: Workspace, search: Search) -> Iterator[str]:
                 search.doubts.append(error.what)
                 continue
             is_running = is_held(workspace.lock_of(recipe, number))
+            if is_running:
+                yield from _pinned(workspace, recipe, number)
             for step, run in steps.items():
                 has_one = (run.folder / "artifact.json").is_file()
                 if _is_import(run):
@@ -104,6 +119,12 @@ def _newest(workspace: Workspace, search: Search) -> Iterator[str]:
                     yield run.name
                 if has_one:
                     seen.add(step)
+
+
+def _pinned(workspace: Workspace, recipe: str, number: int) -> Iterator[str]:
+    """The runs whose artifacts the steps of a run read, also those of steps that have not started."""
+    for step in workspace.plan_of(recipe, number)["steps"]:
+        yield from map(str, step.get("pinned", {}).values())
 
 
 def _is_import(run: Run) -> bool:

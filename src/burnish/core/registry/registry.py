@@ -3,11 +3,13 @@
 registry/<name>/history.jsonl   every change (see `history.py`)
 registry/<name>/<number>.json   each version as it is now (see `entries.py`)
 registry/.locks/<name>.lock     held while a name is changed
+registry/.locks/.gc.lock        held while a version is added, and while `burnish gc` takes folders away
 """
 
 import contextlib
 import time
 from collections.abc import Container, Generator, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,13 @@ from filelock import FileLock, Timeout
 
 from burnish.core.errors import AskError, BurnishError, RunError
 from burnish.core.naming import nearest
+from burnish.core.registry.description import path_of
 from burnish.core.registry.entries import Entry, Version, is_entry, read_entry, version_files, versions_of, write_files
 from burnish.core.registry.history import FILE, Change, Kind, append
 from burnish.core.registry.names import check_name, is_name, split_reference
 from burnish.core.runs.workspace import Workspace
 
+_GC = ".gc"
 _WAIT = 30.0
 """Seconds to wait for another process that changes the same name; a change takes milliseconds."""
 
@@ -129,7 +133,7 @@ class Registry:
             yield Draft(folder, read_entry(folder))
 
     @contextlib.contextmanager
-    def locked(self, name: str) -> Generator[None]:
+    def locked(self, name: str, doing: str = "") -> Generator[None]:
         """Hold the lock of a name. RunError `run.busy` if another process holds it for long."""
         locks = self.folder / ".locks"
         locks.mkdir(parents=True, exist_ok=True)
@@ -137,12 +141,16 @@ class Registry:
         try:
             lock.acquire()
         except Timeout:
-            what = f"another process has been changing {name} for more than {_WAIT:.0f} s"
+            what = f"another process has been {doing or f'changing {name}'} for more than {_WAIT:.0f} s"
             raise RunError("run.busy", what, f"wait, or end the process that holds {lock.lock_file}") from None
         try:
             yield
         finally:
             lock.release()
+
+    def keeping(self) -> AbstractContextManager[None]:
+        """While it is held, no version is added by another process, and `burnish gc` takes no folder away."""
+        return self.locked(_GC, "adding a version or collecting garbage")
 
     def register(
         self,
@@ -157,7 +165,8 @@ class Registry:
         """Register a record as the next version, and True; the version of that artifact if there is one, and False.
 
         Versions in `unusable`, whose artifacts are damaged, do not count. Errors: AskError `ask.wrong-kind` for a name
-        that holds the other kind; those of `changing`.
+        that holds the other kind; RunError `run.damaged-artifact` for one that `burnish gc` removed meanwhile; those of
+        `changing`.
         """
         with self.changing(name, new=True) as draft:
             refuse_other_kind(draft.entry, record["kind"])
@@ -165,7 +174,16 @@ class Registry:
             for number, version in draft.entry.live.items():
                 if (version.fingerprint, version.record["digest"]) == identity and number not in unusable:
                     return version, False
-            return draft.change("register", draft.next_number, who, why, record=dict(record), **details), True
+            with self.keeping():
+                _refuse_removed(record, self.workspace.root)
+                return draft.change("register", draft.next_number, who, why, record=dict(record), **details), True
+
+
+def _refuse_removed(record: Mapping[str, Any], workspace: Path) -> None:
+    path = path_of(record, workspace)
+    if record["files"] is not None and not path.is_dir():
+        what = f"the artifact at {path} was removed meanwhile"
+        raise RunError("run.damaged-artifact", what, "run its recipe again, and register the result")
 
 
 def refuse_similar(name: str, names: Iterable[str]) -> None:

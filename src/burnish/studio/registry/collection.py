@@ -8,26 +8,26 @@ from typing import Any
 from filelock import Timeout
 
 from burnish.core.errors import BurnishError, RunError
-from burnish.core.registry.garbage import Garbage, Search, find_garbage
+from burnish.core.registry.garbage import Garbage, Search, find_garbage, state_of
+from burnish.core.registry.registry import Registry
 from burnish.core.runs.run import Run, is_held
 from burnish.core.runs.workspace import Workspace
 from burnish.studio.registry.versions import Notes
+
+_SEARCHES = 3
 
 
 def gc(*, delete: bool = False, workspace: Path | str | None = None, say: Notes = lambda _: None) -> dict[str, Any]:
     """Runs that nothing refers to, with their sizes; `delete` removes them. What is in progress stays.
 
-    Errors: RunError `run.broken-record` with `delete`, if damaged records may refer to something.
+    Errors: with `delete` RunError `run.broken-record`, if damaged records may refer to something, and `run.busy`, if
+    other processes change the registry or start runs all the time.
     """
     place = Workspace.find(workspace)
     place.refuse_missing()
-    found = find_garbage(place)
-    if delete and found.doubts:
-        what = f"nothing is removed, since records that may refer to it are damaged: {'; '.join(found.doubts)}"
-        raise RunError("run.broken-record", what, "see `burnish doctor`, and repair the registry: burnish reindex")
+    found, removed = _removed(place, say) if delete else (find_garbage(place), [])
     for doubt in found.doubts:
         say(doubt)
-    removed = _remove(found, place, say) if delete else []
     return {
         "garbage": [one.as_dict() for one in found.garbage],
         "bytes": sum(one.bytes for one in found.garbage),
@@ -37,9 +37,30 @@ def gc(*, delete: bool = False, workspace: Path | str | None = None, say: Notes 
     }
 
 
-def _remove(found: Search, place: Workspace, say: Notes) -> list[Garbage]:
-    """Remove each folder, unless a process holds it."""
-    removed: list[Garbage] = []
+def _removed(place: Workspace, say: Notes) -> tuple[Search, list[Garbage]]:
+    """Search, and remove what was found, unless something refers to it since: then search again."""
+    for _ in range(_SEARCHES):
+        found = find_garbage(place)
+        if found.doubts:
+            what = f"nothing is removed, since records that may refer to it are damaged: {'; '.join(found.doubts)}"
+            raise RunError("run.broken-record", what, "see `burnish doctor`, and repair the registry: burnish reindex")
+        with Registry(place).keeping():
+            hidden = _hide(found, place, say) if state_of(place) == found.state else None
+        if hidden is not None:
+            break
+    else:
+        what = f"the registry or the runs changed during each of {_SEARCHES} searches: nothing is removed"
+        raise RunError("run.busy", what, "repeat it when fewer runs start")
+    for one, folder in hidden:
+        shutil.rmtree(folder)
+        recipe, number, _ = one.run.split("/")
+        _remove_run(place, recipe, int(number))
+    return found, [one for one, _ in hidden]
+
+
+def _hide(found: Search, place: Workspace, say: Notes) -> list[tuple[Garbage, Path]]:
+    """Rename each folder, unless a process holds it, so that no reader meets half of it."""
+    hidden: list[tuple[Garbage, Path]] = []
     for one in found.garbage:
         run = Run(one.folder)
         recipe, number, _ = one.run.split("/")
@@ -53,14 +74,10 @@ def _remove(found: Search, place: Workspace, say: Notes) -> list[Garbage]:
             if is_held(run.lock()):
                 say(f"{one.run} is in use, and stays")
                 continue
-            hidden = one.folder.with_name(f".{one.folder.name}.removed")
-            one.folder.rename(hidden)  # no reader meets half of it
-            shutil.rmtree(hidden)
+            hidden.append((one, one.folder.rename(one.folder.with_name(f".{one.folder.name}.removed"))))
         finally:
             lock.release()
-        removed.append(one)
-        _remove_run(place, recipe, int(number))
-    return removed
+    return hidden
 
 
 def _remove_run(place: Workspace, recipe: str, number: int) -> None:
