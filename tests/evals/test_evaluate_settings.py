@@ -119,7 +119,7 @@ ACTING_GENERATION: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
     "batch_size": ({"batch_size": 2}, {}, True),
 }
 """Settings, those to compare with, and whether the answers are the same."""
-ELSEWHERE = {"model", "data", "compare_with", "generation", "date", "device", "threads", "tasks", "masked"}
+ELSEWHERE = {"model", "data", "compare_with", "generation", "date", "device", "threads", "tasks", "checks", "masked"}
 """Inputs, what other tests of this room compare, and where or how fast it runs."""
 
 

@@ -20,12 +20,12 @@ class Timing:
 
     def reporting(self, progress: Progress) -> Progress:
         """`progress` of an engine that starts now, which also keeps the latencies."""
-        started = perf_counter()
+        started, before = perf_counter(), len(self.latencies)
 
         def report(done: int, total: int) -> None:
             nonlocal started
             now = perf_counter()
-            self.latencies += [now - started] * (done - len(self.latencies))
+            self.latencies += [now - started] * (before + done - len(self.latencies))
             self.seconds += now - started
             progress(done, total)
             started = perf_counter()

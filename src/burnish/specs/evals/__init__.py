@@ -1,6 +1,9 @@
 """Settings of the stages that give verdicts, one file for each stage, and what they share."""
 
 from burnish.specs.evals.certify import CertifySpec as CertifySpec
+from burnish.specs.evals.checks import AnswerChecksSpec as AnswerChecksSpec
+from burnish.specs.evals.checks import CheckedPromptSpec as CheckedPromptSpec
+from burnish.specs.evals.checks import ChecksSpec as ChecksSpec
 from burnish.specs.evals.compare import CandidateSpec as CandidateSpec
 from burnish.specs.evals.compare import CompareSpec as CompareSpec
 from burnish.specs.evals.compare import GateRuleSpec as GateRuleSpec

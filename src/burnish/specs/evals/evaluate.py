@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from burnish.specs.base import DataRef, ModelRef, Spec
+from burnish.specs.evals.checks import ChecksRef
 from burnish.specs.evals.measuring import MeasuringSpec
 from burnish.specs.evals.tasks import TasksSpec
 
@@ -31,15 +32,17 @@ class EvaluateSpec(MeasuringSpec):
     compare_with: ModelRef | Literal["base"] | None = None
     """Another model, or `base`: the adapter's base model."""
     data: DataRef | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
-    """A prepared dataset, or a file. Not needed with `tasks`."""
+    """A prepared dataset, or a file. Not needed with `tasks` or `checks`."""
     tasks: TasksSpec | None = None
     """Tasks of lm-evaluation-harness: names, or `file:` of YAML files and folders."""
-
+    checks: ChecksRef | None = None
+    """A YAML file of prompts and what their answers must be like, such as `file:checks.yaml`: contains, language,
+    refusal, max_words … `docs/guides/evaluate.md` lists the checks."""
     masked: MaskedSpec = MaskedSpec()
     """For an encoder with a masked-language-model head: which tokens are masked."""
 
     @model_validator(mode="after")
     def measures_something(self) -> "EvaluateSpec":
-        if self.__dict__["data"] is None and self.__dict__["tasks"] is None:
-            raise ValueError("set data, tasks, or both")
+        if all(self.__dict__[name] is None for name in ("data", "tasks", "checks")):
+            raise ValueError("set data, tasks or checks")
         return self

@@ -1,4 +1,4 @@
-"""evaluate: score a model on rows and tasks, alone or against another on the same ones.
+"""evaluate: score a model on rows, tasks and checks, alone or against another on the same ones.
 
 Each model answers and is measured with its own tokenizer and template. An adapter that is compared with its
 base is loaded once: the base is the same model with the adapter switched off.
@@ -6,7 +6,7 @@ base is loaded once: the base is the same model with the adapter switched off.
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from burnish.models.load import load_model
 from burnish.models.quantization.layers import report
 from burnish.specs.base import short_name
 from burnish.specs.evals import EvaluateSpec, MaskedSpec
+from burnish.stages.evals.checks import Checks, with_checks
 from burnish.stages.evals.evaluation import Evaluation, write_evaluation
 from burnish.stages.evals.measuring import Measuring, measured
 from burnish.stages.evals.roles import Role, measured_as, refuse_others, role_of
@@ -57,6 +58,9 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
     timings = {"model": Timing()}
     ours = measured(measuring, plan.rows, ctx, model, tokenizers[0], "", timing=timings["model"])
     found = {} if plan.tasks is None else {"model": plan.tasks.results(model, tokenizers[0], ctx, "")}
+    checked: dict[str, list[Item]] = {}
+    if plan.checks is not None:
+        checked["model"] = plan.checks.items(model, tokenizers[0], ctx, "", timings["model"])
     theirs: list[Item] | None = None
     if plan.base is not None:
         off: AbstractContextManager[Any] = nullcontext()
@@ -70,18 +74,25 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
             theirs = measured(measuring, plan.rows, ctx, model, tokenizers[1], name, timing=timings["base"])
             if plan.tasks is not None:
                 found["base"] = plan.tasks.results(model, tokenizers[1], ctx, name)
+            if plan.checks is not None:
+                checked["base"] = plan.checks.items(model, tokenizers[1], ctx, name, timings["base"])
     sample = Sample(plan.rows, ours, theirs, plan.confidence, plan.seed)
     tasks: dict[str, Any] | None = None
     if plan.tasks is not None:
         sample = with_tasks(sample, found["model"], found.get("base"))
         tasks = task_metrics(plan.tasks, found["model"], found.get("base"))
+    if plan.checks is not None:
+        sample = with_checks(sample, checked["model"], checked.get("base"), plan.checks)
     return _outcome(plan, ctx, sample, tasks, timings)
 
 
 def _outcome(
     plan: "_Plan", ctx: Context, sample: Sample, tasks: dict[str, Any] | None, timings: Mapping[str, Timing]
 ) -> Outcome:
-    results = Evaluation(plan.title, plan.base_name, sample, plan.measuring, tasks, plan.masked, timings)
+    measuring = plan.measuring
+    if measuring.generation is None and plan.checks is not None:
+        measuring = replace(measuring, generation=plan.checks.measuring.generation)
+    results = Evaluation(plan.title, plan.base_name, sample, measuring, tasks, plan.masked, timings)
     return Outcome("evaluation", write_evaluation(results, ctx))
 
 
@@ -98,6 +109,7 @@ class _Plan:
     title: str
     measuring: Measuring
     tasks: Tasks | None
+    checks: Checks | None
     role: Role
     masked: MaskedSpec | None
     max_length: int
@@ -109,6 +121,8 @@ class _Plan:
 def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
     role = role_of(ctx.input("model").path)
     refuse_others(spec, role)
+    if spec.data is None:
+        _accept_nothing(spec)
     generates = spec.data is not None and role == "language model"
     measuring = Measuring.of(spec, ctx) if generates else Measuring.of_nothing(spec, ctx)
     model, under_adapter = ctx.input("model"), spec.compare_with == "base"
@@ -126,6 +140,7 @@ def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
         title=spec.model if spec.compare_with is None else f"{spec.model} against {spec.compare_with}",
         measuring=measuring,
         tasks=Tasks.of(spec, ctx),
+        checks=Checks.of(spec, ctx, measuring),
         role=role,
         masked=_read(spec.masked) if role == "encoder" else None,
         max_length=spec.max_length if role != "language model" else 0,
@@ -133,6 +148,13 @@ def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
         confidence=spec.confidence,
         seed=spec.seed,
     )
+
+
+def _accept_nothing(spec: EvaluateSpec) -> None:
+    """Without rows, `scorers: []` and `perplexity: false` say what holds: they count as read."""
+    for name in ("scorers", "perplexity"):
+        if not spec.__dict__[name]:
+            getattr(spec, name)
 
 
 def _read(spec: MaskedSpec) -> MaskedSpec:

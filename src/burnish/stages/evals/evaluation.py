@@ -10,6 +10,8 @@ from burnish.core.context import Context
 from burnish.core.events import Note, Table
 from burnish.core.files import jsonable, write_json
 from burnish.evals.chart import draw_scores
+from burnish.evals.checks.kinds import PromptChecks
+from burnish.evals.checks.results import check_measures, check_metrics, check_table
 from burnish.evals.document.document import write
 from burnish.evals.evaluation.answers import (
     answer_metrics,
@@ -58,8 +60,8 @@ def write_evaluation(results: Evaluation, ctx: Context) -> dict[str, Any]:
     sample = results.sample
     found = metrics(sample)
     tasks, values = results.tasks, value_metrics(sample)
-    answers, generation = answer_metrics(sample), generation_metrics(results.timings)
-    more: dict[str, Any] = {"tasks": tasks, "values": values or None}
+    answers, generation, checks = answer_metrics(sample), generation_metrics(results.timings), check_metrics(sample)
+    more: dict[str, Any] = {"tasks": tasks, "values": values or None, "checks": checks or None}
     more |= {"answers": answers or None, "generation": generation or None}
     more["masked"] = None if results.masked is None else results.masked.model_dump()
     more = {name: value for name, value in more.items() if value is not None}
@@ -69,12 +71,15 @@ def write_evaluation(results: Evaluation, ctx: Context) -> dict[str, Any]:
     draw_scores(found, results.title, ctx.out / "scores.png", results.base_name)
     tables = [] if tasks is None else [task_table(tasks, results.base_name)]
     tables += [value_table(values, results.base_name)] if values else []
+    if checks:
+        columns, lines = check_table(checks, results.base_name)
+        tables.append(Table(title="Checks of prompts", columns=columns, rows=lines))
     tables += [answer_table(answers, results.base_name)] if answers else []
     longest = 0 if results.measuring.generation is None else results.measuring.generation.max_new_tokens
     warnings = list(answer_warnings(answers, results.base_name, longest))
     timed = [generation_table(generation, results.base_name)] if generation else []
     write(document(results.title, found, sample, results.base_name, [*tables, *timed], warnings), ctx.out)
-    names = [ACCURACY, *(scorer.name for scorer in results.measuring.scorers)]
+    names = [ACCURACY, PromptChecks.name, *(scorer.name for scorer in results.measuring.scorers)]
     for name in [*names, *(name for scorer in results.measuring.choices for name in scorer.scores)]:
         for why, rows in unscored(sample, name).items():
             ctx.emit(Note(level="warning", text=f"{name}: {rows} of {len(sample.rows)} rows not scored: {why}"))
@@ -96,7 +101,8 @@ def write_evaluation(results: Evaluation, ctx: Context) -> dict[str, Any]:
         ctx.emit(Table(title="By tag", columns=columns, rows=lines))
     for more_table in tables:
         ctx.emit(more_table)
-    return {**({} if tasks is None else task_measures(tasks)), **value_measures(values), **measures(found)}
+    numbers = {} if tasks is None else task_measures(tasks)
+    return {**numbers, **value_measures(values), **measures(found), **check_measures(checks)}
 
 
 def _warn_of_few_calls(results: Evaluation, ctx: Context, found: dict[str, Any]) -> None:

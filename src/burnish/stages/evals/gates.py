@@ -4,9 +4,8 @@ import json
 from collections.abc import Sequence
 
 from burnish.core.context import Context, Input
-from burnish.core.errors import AskError, BurnishError
-from burnish.core.recipes.validation import make_spec
-from burnish.core.recipes.yaml import Where, read_yaml
+from burnish.core.errors import BurnishError
+from burnish.core.recipes.listed import read_listed
 from burnish.data.dataset import open_rows
 from burnish.evals.comparison import regressions
 from burnish.evals.comparison.gate import Rule
@@ -23,16 +22,9 @@ def read_rules(spec: CompareSpec, ctx: Context) -> list[Rule]:
     if not isinstance(gate, str):
         return [Rule(_read(rule), f"gate, rule {number}") for number, rule in enumerate(gate, 1)]
     path = ctx.input("gate").path
-    document = read_yaml(path)
-    if not isinstance(document.value, list) or not document.value:
-        what = f"{path}: a gate is a list of rules"
-        raise AskError("ask.wrong-value", what, "write - {score: exact_match, at_least: 0.8}")
-
-    def where(place: Where) -> str:  # the spec has the list below `rules`
-        return document.where(place[1:])
-
-    rules = make_spec(GateSpec, {"rules": document.value}, where).rules
-    return [Rule(rule, where(("rules", number))) for number, rule in enumerate(rules)]
+    example = "- {score: exact_match, at_least: 0.8}"
+    listed, places = read_listed(path, GateSpec, "rules", "a gate is a list of rules", example)
+    return [Rule(rule, place) for rule, place in zip(listed.rules, places, strict=True)]
 
 
 def _read(rule: GateRuleSpec) -> GateRuleSpec:

@@ -1,7 +1,7 @@
 """Measure one model on rows, with the settings that `evaluate` and `compare` share."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -71,6 +71,11 @@ class Measuring:
         device = pick_device(spec.device)
         dtype = _dtype(spec, device, ctx)
         return cls(device=device, dtype=dtype, scorers=(), generation=None, learned=None, date="auto")
+
+    def of_answers(self, spec: MeasuringSpec, scorers: Sequence[Scorer]) -> "Measuring":
+        """The same device and dtype for answers with other scorers, and nothing else."""
+        generation = _generation(spec.generation)
+        return replace(self, scorers=scorers, generation=generation, learned=None, date=spec.date, choices=())
 
 
 def measured(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Role = Literal["language model", "reward model", "encoder"]
-_NOT_FOR = ("scorers", "perplexity", "generation", "train_on", "tasks")
+_NOT_FOR = ("scorers", "perplexity", "generation", "train_on", "tasks", "checks")
 
 
 def role_of(folder: Path) -> Role:

@@ -1,0 +1,29 @@
+"""Read a YAML file that is a list of settings, such as a gate or checks, and check each with its place."""
+
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from burnish.core.errors import AskError
+from burnish.core.recipes.validation import make_spec
+from burnish.core.recipes.yaml import Where, read_yaml
+from burnish.specs.base import Spec
+
+S = TypeVar("S", bound=Spec)
+
+
+def read_listed(path: Path, spec_type: type[S], key: str, what: str, example: str) -> tuple[S, list[str]]:
+    """The spec, whose field `key` is the list, and the place (`file:line`) of each of its items.
+
+    The file is the list, or a mapping with `key`. Errors: AskError with file and line; `what` says what the file is.
+    """
+    document = read_yaml(path)
+    given: Any = document.value
+    is_nested = isinstance(given, dict) and key in given
+    values = cast(dict[str, Any], given) if is_nested else {key: given}
+    if not isinstance(values[key], list) or not values[key]:
+        raise AskError("ask.wrong-value", f"{document.where(())}: {what}", f"write {example}")
+
+    def where(place: Where) -> str:
+        return document.where(place if is_nested else place[1:])
+
+    return make_spec(spec_type, values, where), [where((key, number)) for number in range(len(values[key]))]

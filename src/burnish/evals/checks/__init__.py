@@ -1,0 +1,1 @@
+"""Checks of the answers to prompts: texts, patterns, language, refusals, lengths."""
