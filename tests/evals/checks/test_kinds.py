@@ -26,7 +26,7 @@ TABLE: dict[str, list[tuple[Any, list[str], dict[str, str]]]] = {
     "language": [("en", [ENGLISH], {GERMAN: "de instead of en"}), ("de", [GERMAN], {ENGLISH: "en instead of de"})],
     "refusal": [
         (True, ["I can't help with that."], {"Here it is.": "does not refuse"}),
-        (False, ["Here it is."], {"I can't help with that.": 'refuses: "I can\'t help"'}),
+        (False, ["Here it is."], {"I can't help with that.": 'refuses: "i can\'t help"'}),
     ],
     "json": [(True, ['{"a": 1}', "```json\n[1]\n```", "2"], {'So: {"a": 1}': "not JSON", "{a: 1}": "not JSON"})],
     "max_words": [(3, ["one two three", "你好吗"], {"one two three four": "4 words", "你好吗？是": "4 words"})],

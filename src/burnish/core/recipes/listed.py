@@ -17,13 +17,14 @@ def read_listed(path: Path, spec_type: type[S], key: str, what: str, example: st
     The file is the list, or a mapping with `key`. Errors: AskError with file and line; `what` says what the file is.
     """
     document = read_yaml(path)
-    given: Any = document.value
+    given = cast(Any, document.value)
     is_nested = isinstance(given, dict) and key in given
-    values = cast(dict[str, Any], given) if is_nested else {key: given}
-    if not isinstance(values[key], list) or not values[key]:
+    values = cast(dict[str, Any], given if is_nested else {key: given})
+    listed = cast(list[Any], values[key])
+    if not isinstance(listed, list) or not listed:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise AskError("ask.wrong-value", f"{document.where(())}: {what}", f"write {example}")
 
     def where(place: Where) -> str:
         return document.where(place if is_nested else place[1:])
 
-    return make_spec(spec_type, values, where), [where((key, number)) for number in range(len(values[key]))]
+    return make_spec(spec_type, values, where), [where((key, number)) for number in range(len(listed))]
