@@ -3,7 +3,7 @@
 A stage is a function, `run(spec, ctx) -> Outcome`.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,6 +65,13 @@ class Input:
             revision=value["revision"],
             digest=value.get("digest", ""),  # older versions recorded none
         )
+
+
+def walk(inputs: Mapping[str, Input]) -> Iterator[Input]:
+    """All inputs, those of artifacts among them included."""
+    for value in inputs.values():
+        yield value
+        yield from walk(value.inputs)
 
 
 @dataclass(frozen=True)

@@ -37,13 +37,15 @@ def faulty(base, tmp_path_factory):
 def test_it_writes_a_certificate_and_a_report_and_records_them(base, tmp_path):
     rows = tmp_path / "rows.jsonl"
     rows.write_text("".join(f'{{"prompt": "What is {n}?", "completion": "It is {n}."}}\n' for n in range(6)))
-    ctx, events = temporary_context(tmp_path / "run", {"child": base, "parent": base, "data": rows})
+    parent = copy_of(base, tmp_path / "parent")
+    (parent / "notes.txt").write_text("what it was converted from")
+    ctx, events = temporary_context(tmp_path / "run", {"child": base, "parent": parent, "data": rows})
     found = run(CertifySpec(child="file:a", parent="file:a", data="file:b", max_rows=4, **QUICK), ctx)
     assert found.kind == "certificate"
     record = json.loads((ctx.out / "certificate.json").read_text())
     assert record == {**found.certificate, "numbers": record["numbers"]}
     assert record["holds"] is True
-    assert record["parent"] == {"ref": f"file:{base}", "fingerprint": ""}
+    assert record["parent"] == {"ref": f"file:{parent}", "fingerprint": ""}
     report = (ctx.out / "report.md").read_text()
     assert "The certificate holds" in report
     assert "held-out rows" in report
@@ -52,6 +54,17 @@ def test_it_writes_a_certificate_and_a_report_and_records_them(base, tmp_path):
     [table] = [event for event in events if isinstance(event, Table)]
     assert {row[1] for row in table.rows} == {"holds"}
     assert found.measures["kl"] == 0.0
+
+
+def test_a_model_is_not_certified_against_itself_or_a_copy(base, tmp_path):
+    adapter = make_adapter(base, tmp_path / "adapter")
+    copies = {base: copy_of(base, tmp_path / "copy"), adapter: copy_of(adapter, tmp_path / "adapter-copy")}
+    for child, copy in copies.items():
+        for number, parent in enumerate((child, copy)):
+            ctx, _ = temporary_context(tmp_path / child.name / str(number), {"child": child, "parent": parent})
+            with pytest.raises(AskError, match="is the same model as the child") as caught:
+                run(CertifySpec(child="file:a", parent="file:b", **QUICK), ctx)
+            assert caught.value.code == "ask.wrong-value"
 
 
 def test_a_certificate_that_fails_is_an_artifact_and_ends_the_command(base, faulty, workspace):
@@ -123,8 +136,8 @@ def test_the_kind_of_change_is_found_in_the_files(base, tmp_path):
         change_of(base, child)
 
 
-def test_an_unknown_change_names_those_that_there_are(base, tmp_path):
-    ctx, _ = temporary_context(tmp_path, {"child": base, "parent": base})
+def test_an_unknown_change_names_those_that_there_are(base, faulty, tmp_path):
+    ctx, _ = temporary_context(tmp_path, {"child": base, "parent": faulty})
     with pytest.raises(AskError, match="unknown kind of change 'Q9'") as caught:
         run(CertifySpec(child="file:a", parent="file:a", change="Q9", **QUICK), ctx)
     assert "Q4_K_M" in caught.value.fix

@@ -133,6 +133,42 @@ def test_evidence_of_an_older_version_without_digests_is_on_the_run_that_it_name
     assert run.out.is_dir()
 
 
+def with_parent(workspace):
+    """An artifact made from an adapter on a base, and both."""
+    base = Input("file:b", "model", workspace.root / "b", "base")
+    adapter = artifacts.write_artifact(workspace, "first", fingerprint="adapter", inputs={"base": base})
+    model = adapter.artifact().as_input("step:first")
+    return artifacts.write_artifact(workspace, kind="model", inputs={"model": model}), model, base
+
+
+@pytest.mark.parametrize("which", ["parent", "base"])
+def test_a_certificate_against_what_the_artifact_was_made_from_counts(registry, workspace, which):
+    _, adapter, base = with_parent(workspace)
+    artifacts.certified(workspace, parent=adapter if which == "parent" else base)
+    registry.register("r.tune@1", name="support")
+    assert [one["kind"] for one in registry.show("support")["evidence"]] == ["certificate"]
+
+
+@pytest.mark.parametrize("which", ["itself", "another model", "other files of its parent"])
+def test_a_certificate_against_another_model_does_not_count(registry, workspace, which):
+    run, _, _ = with_parent(workspace)
+    again = artifacts.write_artifact(workspace, "first", number=2, fingerprint="adapter", files={"x": "other"})
+    parents = {
+        "itself": run.artifact().as_input("r.tune@1"),
+        "another model": Input("file:p", "model", workspace.root / "p", "p"),
+        "other files of its parent": again.artifact().as_input("r.first@2"),
+    }
+    artifacts.certified(workspace, parent=parents[which])
+    registry.register("r.tune@1", name="support")
+    shown = registry.show("support")
+    assert shown["evidence"] == []
+    why = "with itself" if which == "itself" else "was not made from"
+    assert "k/1/certify is not counted" in shown["left_out"][0]
+    assert why in shown["left_out"][0]
+    with pytest.raises(burnish.BurnishError, match="no certificate"):
+        registry.promote("support")
+
+
 def test_evidence_on_a_folder_is_on_its_content(registry, workspace):
     folder = workspace.root / "lora"
     folder.mkdir()

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from burnish.core.context import Input
+from burnish.core.context import Input, walk
 from burnish.core.errors import RunError
 from burnish.core.files import read_json
 from burnish.core.fingerprint import BASE_RECORD, content_files, of_file, of_value
@@ -146,7 +146,7 @@ def _template_hash(value: Input) -> str | None:
 def _data(inputs: Mapping[str, Input]) -> Iterator[dict[str, Any]]:
     """Every input of rows, of the artifact and of those that it was made from; each once."""
     seen: set[tuple[str, str]] = set()
-    for value in _walk(inputs):
+    for value in walk(inputs):
         run = run_of_output(value.path)
         key = (value.ref if run is None else run.name, value.fingerprint)
         if value.kind in _DATA_KINDS and key not in seen:
@@ -158,12 +158,6 @@ def _data(inputs: Mapping[str, Input]) -> Iterator[dict[str, Any]]:
                 "revision": value.revision,
                 "run": run.name if run is not None else None,
             }
-
-
-def _walk(inputs: Mapping[str, Input]) -> Iterator[Input]:
-    for value in inputs.values():
-        yield value
-        yield from _walk(value.inputs)
 
 
 def _made_by(artifact: Artifact | None) -> dict[str, Any] | None:

@@ -10,13 +10,13 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
-from burnish.core.context import Input
+from burnish.core.context import Input, walk
 from burnish.core.errors import BurnishError
 from burnish.core.files import read_json
 from burnish.core.registry.description import path_of
 from burnish.core.registry.identity import Identity
 from burnish.core.runs.artifact import Artifact, summary
-from burnish.core.runs.run import Run
+from burnish.core.runs.run import Run, run_of_output
 from burnish.core.runs.workspace import Workspace
 
 State = Literal["passed", "failed", "undecided"]
@@ -89,6 +89,9 @@ def gather(record: Mapping[str, Any], workspace: Workspace) -> Case:
                 left_out.append(
                     f"{run.name} is on other files with the same fingerprint, and is not counted: {_REPEAT}"
                 )
+            if evidence and artifact.kind == "certificate" and (why := _unrelated(artifact, record, workspace)):
+                left_out.append(f"{run.name} is not counted: {why}")
+                continue
             if evidence and (damage := artifact.damage({})):
                 left_out.append(f"{run.name} is damaged, and is not counted: {summary(damage)}")
                 continue
@@ -120,6 +123,28 @@ def _of_certificate(artifact: Artifact, run: Run, is_it: _Test) -> Iterator[Evid
     found, child = artifact.certificate, artifact.inputs.get("child")
     if found is not None and child is not None and is_it(Identity.of_input(child)):
         yield _certificate(found, run)
+
+
+def _unrelated(artifact: Artifact, record: Mapping[str, Any], workspace: Workspace) -> str:
+    """Why a certificate says nothing of what a version was made from; "" if it does, or if that is unknown.
+
+    The inputs of what no step made are unknown: its certificate counts against any other model.
+    """
+    parent = artifact.inputs.get("parent")
+    if parent is None:
+        return "its parent is an endpoint"
+    identity = Identity.of_input(parent)
+    if identity.is_same(Identity.of_record(record, workspace.root)):
+        return f"it compares the artifact with itself ({parent.ref})"
+    run = None if record["files"] is None else run_of_output(path_of(record, workspace.root))
+    made = run.artifact() if run is not None else None
+    if (
+        made is None
+        or not made.inputs
+        or any(identity.is_same(Identity.of_input(value)) for value in walk(made.inputs))
+    ):
+        return ""
+    return f"the artifact was not made from {parent.ref}, its parent"
 
 
 def _certificate(found: Mapping[str, Any], run: Run) -> Evidence:

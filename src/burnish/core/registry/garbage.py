@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from burnish.core.context import Input
+from burnish.core.context import Input, walk
 from burnish.core.errors import BurnishError
 from burnish.core.registry.archive import IMPORT
 from burnish.core.registry.description import path_of
@@ -150,7 +150,7 @@ def _keep(name: str, folders: Mapping[str, Run], workspace: Workspace, needed: s
     except BurnishError as error:
         search.doubts.append(error.what)
         return
-    for value in _walk(inputs):
+    for value in walk(inputs):
         below = run_of_output(value.path)
         if below is not None and below.workspace == workspace.root:
             _keep(below.name, folders, workspace, needed, search)
@@ -161,12 +161,6 @@ def _of_job(run: Run, workspace: Workspace) -> Mapping[str, Input]:
     if not (run.folder / "job.json").is_file():
         return {}
     return {name: Input.from_json(value, workspace.root) for name, value in run.record_of("job.json")["inputs"].items()}
-
-
-def _walk(inputs: Mapping[str, Input]) -> Iterator[Input]:
-    for value in inputs.values():
-        yield value
-        yield from _walk(value.inputs)
 
 
 def _described(run: Run) -> Garbage:

@@ -4,10 +4,11 @@ from itertools import islice
 
 import torch
 
-from burnish.core.context import Context, Outcome, StopRequestedError
+from burnish.core.context import Context, Input, Outcome, StopRequestedError
 from burnish.core.errors import AskError
 from burnish.core.events import Chosen, Note
 from burnish.core.files import jsonable, write_json
+from burnish.core.fingerprint import content_files, of_path
 from burnish.data.dataset import is_prepared, open_rows
 from burnish.endpoints.scoring import ScoringEndpoint
 from burnish.endpoints.spending import journal
@@ -22,6 +23,7 @@ from burnish.evals.document.document import write
 from burnish.models.device import pick_device, use_threads
 from burnish.specs.endpoints import EndpointSpec
 from burnish.specs.evals.certify import CertifySpec
+from burnish.stages.evals.kept import content_of
 from burnish.stages.models.certifying import no_room_for_weights, stopped, tick_of
 
 
@@ -31,6 +33,8 @@ def run(spec: CertifySpec, ctx: Context) -> Outcome:
     A certificate that does not hold is an artifact too; `studio` then ends the command with RunError
     `run.certificate-failed`.
     """
+    if spec.child is not None and spec.parent is not None:
+        _refuse_itself(ctx.input("child"), ctx.input("parent"))
     use_threads(spec.threads)
     device = pick_device(spec.device)
     dtype = None if spec.dtype == "keep" else getattr(torch, spec.dtype)
@@ -53,6 +57,26 @@ def run(spec: CertifySpec, ctx: Context) -> Outcome:
     ctx.emit(Note(level="info" if found.holds else "warning", text=verdict(found)))
     measures = {"holds": found.holds, "failed": len(found.failed), "rows": found.rows, "tokens": found.tokens}
     return Outcome("certificate", {**measures, **found.numbers}, certificate=record)
+
+
+def _refuse_itself(child: Input, parent: Input) -> None:
+    """AskError `ask.wrong-value` if both are the same files on the same base: that says nothing."""
+    is_copy = _sizes(child) == _sizes(parent) and _content(child) == _content(parent)
+    if is_copy or content_of(child) == content_of(parent):
+        what = f"parent: {parent.ref} is the same model as the child {child.ref}: a certificate of both says nothing"
+        raise AskError("ask.wrong-value", what, "set parent to the model that the child was made from")
+
+
+def _sizes(value: Input) -> dict[str, int]:
+    """What differs where a copy need not be hashed."""
+    files = content_files(value.path, value.kind)
+    return {file.relative_to(value.path).as_posix(): file.stat().st_size for file in files}
+
+
+def _content(value: Input) -> tuple[str, ...]:
+    """The content of a folder, and of the base of an adapter: what a copy of the folder has too."""
+    own = of_path(value.path, {}, value.kind)
+    return (own,) if value.base is None else (own, *_content(value.base))
 
 
 def _local(
