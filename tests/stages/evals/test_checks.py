@@ -278,6 +278,9 @@ def test_rows_and_checks_are_scored_together_for_two_models(tmp_path: Path) -> N
     assert found["rows"] == 2
     assert {name: entry["model"]["n"] for name, entry in found["scores"].items()} == {"exact_match": 1, "checks": 1}
     assert found["checks"]["max_words"]["base"]["n"] == 1
+    generation = found["generation"]["model"]
+    assert generation["answers"] == 2
+    assert generation["latency"]["mean"] * 2 == pytest.approx(generation["seconds"], rel=0.2), "of both batches"
 
 
 def test_something_must_be_measured() -> None:

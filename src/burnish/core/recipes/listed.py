@@ -17,14 +17,15 @@ def read_listed(path: Path, spec_type: type[S], key: str, what: str, example: st
     The file is the list, or a mapping with `key`. Errors: AskError with file and line; `what` says what the file is.
     """
     document = read_yaml(path)
-    given = cast(Any, document.value)
+    given = document.value
     is_nested = isinstance(given, dict) and key in given
     values = cast(dict[str, Any], given if is_nested else {key: given})
-    listed = cast(list[Any], values[key])
-    if not isinstance(listed, list) or not listed:  # pyright: ignore[reportUnnecessaryIsInstance]
+    listed: Any = values[key]
+    if not isinstance(listed, list) or not listed:
         raise AskError("ask.wrong-value", f"{document.where(())}: {what}", f"write {example}")
 
     def where(place: Where) -> str:
         return document.where(place if is_nested else place[1:])
 
-    return make_spec(spec_type, values, where), [where((key, number)) for number in range(len(listed))]
+    places = [where((key, number)) for number, _ in enumerate(cast(list[Any], listed))]
+    return make_spec(spec_type, values, where), places
