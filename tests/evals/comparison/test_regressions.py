@@ -106,3 +106,12 @@ def test_a_score_that_is_not_a_number_got_worse() -> None:
 
 def read_required(rows: Rows) -> list[Required]:
     return [Required(row, {}) for row in rows.ids]
+
+
+@pytest.mark.parametrize("worse", [0, 1])
+def test_every_row_with_an_id_must_have_what_is_required(worse: int) -> None:
+    rows = Rows(["a", "a"], ["f:1", "f:2"], [None] * 2, [None] * 2, [None] * 2)
+    base = candidate({"s": Score(1.0)}, {"s": Score(1.0)})
+    other = candidate(*({"s": Score(float(place != worse))} for place in (0, 1)))
+    for required in (Required("a", {}), Required("a", {"s": 1.0})):
+        assert [each.id for each in check([required], rows, base, other, None).worse] == ["a"]

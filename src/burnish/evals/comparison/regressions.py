@@ -91,15 +91,19 @@ def _bad(place: str, what: str) -> DataError:
 def check(
     required: Sequence[Required], rows: Rows, base: Candidate, candidate: Candidate, score: str | None
 ) -> Checked:
-    """Compare a candidate row by row with what is required; `score` limits it to one."""
-    place = {row: index for index, row in enumerate(rows.ids)}
+    """Compare a candidate row by row with what is required; `score` limits it to one.
+
+    Equal rows have one id: each of them must have what is required of it.
+    """
+    places: dict[str, list[int]] = {}
+    for index, row in enumerate(rows.ids):
+        places.setdefault(row, []).append(index)
     worse: list[Worse] = []
     undecided: dict[str, int] = {}
     requiring = [each for each in required if score is None or not each.scores or score in each.scores]
     for each in requiring:
-        index = place.get(each.id)
-        why = "" if index is not None else "they are not in the data"
-        if index is not None:
+        why = "" if each.id in places else "they are not in the data"
+        for index in places.get(each.id, ()):
             least = _least(each, base, index, score)
             if not least:
                 why = "nothing is recorded, and the baseline has no score there"

@@ -101,6 +101,7 @@ def _power_binary(rows: float, discordance: float, effect: float, alpha: float) 
     return float(sum(weight * _found(int(k), gains, alpha) for k, weight in zip(counts, weights, strict=True)))
 
 
+@lru_cache(maxsize=65_536)
 def _found(k: int, gains: float, alpha: float) -> float:
     """The probability that McNemar's exact test of k discordant rows favours the candidate."""
     counts = np.arange(k + 1)

@@ -94,8 +94,9 @@ def _plan(spec: CompareSpec, ctx: Context) -> _Plan:
     kept = KeptItems(ctx.cache / "answers")
     sources, identities = _sources(spec, ctx, data, kept)
     rows = _rows(spec, sources, data)
-    if spec.looks > len(rows):
-        what = f"looks: {spec.looks} is more than the {len(rows)} rows: every look needs new ones"
+    if spec.looks > (units := len(_edges(rows))):
+        kind = "rows" if labels_of(rows.clusters) is None else "clusters"
+        what = f"looks: {spec.looks} is more than the {units} {kind}: every look needs new ones"
         raise AskError("ask.wrong-value", what, "use fewer looks, or more rows")
     data, rows = _in_random_order(data, rows, spec.looks, spec.seed)
     baseline = spec.baseline or next(iter(sources))
@@ -231,8 +232,8 @@ def _results(plan: _Plan, ctx: Context) -> Results:
     """The results of the last look, which is the only one unless looks are set."""
     items: dict[str, list[Item | None]] = {name: [] for name in plan.sources}
     looks, results = Looks(), None
-    ends = ends_of(len(plan.rows), plan.looks)
-    for number, end in enumerate(ends[: plan.stop_after], 1):
+    ends = ends_of(plan.rows, plan.looks)
+    for number, (end, fraction) in enumerate(ends[: plan.stop_after], 1):
         start = len(next(iter(items.values())))
         for name, source in plan.sources.items():
             if isinstance(source, Evaluated):
@@ -240,7 +241,7 @@ def _results(plan: _Plan, ctx: Context) -> Results:
             elif plan.data is not None:
                 items[name] += source.items(plan.data[start:end], ctx)
         if plan.looks > 1:
-            looks.fractions.append(end / len(plan.rows))
+            looks.fractions.append(fraction)
         results = _compared(plan, items, end, looks)
         if number < len(ends[: plan.stop_after]):
             columns, lines = comparison_table(results)
@@ -253,9 +254,21 @@ def _results(plan: _Plan, ctx: Context) -> Results:
     return results
 
 
-def ends_of(rows: int, looks: int) -> list[int]:
-    """The number of rows at each look; each has new ones, if there are as many rows as looks."""
-    return [rows * number // looks for number in range(1, looks + 1)]
+def ends_of(rows: Rows, looks: int) -> list[tuple[int, float]]:
+    """The number of rows at each look, and its share of all rows, or of all clusters, which are whole at every look.
+
+    `rows` are in the order of `_in_random_order`, and at least as many rows or clusters as looks.
+    """
+    edges = _edges(rows)
+    counts = [len(edges) * number // looks for number in range(1, looks + 1)]
+    return [(edges[count - 1], count / len(edges)) for count in counts]
+
+
+def _edges(rows: Rows) -> list[int]:
+    """The number of rows up to the end of each row or cluster, in the order of `rows` or that of the clusters."""
+    labels = labels_of(rows.clusters)
+    sizes = np.ones(len(rows), dtype=np.int64) if labels is None else np.bincount(labels)
+    return np.cumsum(sizes).tolist()
 
 
 def _compared(plan: _Plan, items: Mapping[str, Sequence[Item | None]], end: int, looks: Looks) -> Results:
