@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from burnish.evals.document.document import Document, Figure, Heading, Table, Text, write
+from burnish.evals.document.figures import svg_of
 from burnish.evals.style import DARK, LIGHT
 
 HOSTILE = (
@@ -135,6 +136,20 @@ def test_text_is_readable_in_both_color_schemes(style: Any) -> None:
     for name in ("ink", "faint", "strong", "warm", "good", "bad"):
         for behind in (style.background, style.stripe):
             assert contrast(getattr(style, name), behind) >= 4.5, name
+
+
+@pytest.mark.parametrize("style", [LIGHT, DARK], ids=["light", "dark"])
+def test_what_a_figure_does_not_color_is_readable_in_both_color_schemes(style: Any) -> None:
+    def draw(axes: Any, _: Any) -> None:
+        axes.plot([0, 1], [0, 1], label="line")
+        axes.set_xlabel("x")
+        axes.legend()
+
+    drawn = svg_of(Figure("t", draw, "t"), style, "f")
+    texts = re.findall(r"<text[^>]*style=\"([^\"]*)\"", drawn)
+    assert len(texts) > 5
+    fills = {found[1] if (found := re.search(r"fill: (#\w+)", text)) else "#000000" for text in texts}
+    assert all(contrast(fill, style.background) >= 4.5 for fill in fills), fills
 
 
 def test_markdown_shows_every_text_as_it_is(folder: Path) -> None:

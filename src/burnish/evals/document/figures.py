@@ -36,8 +36,7 @@ def _drawn(figure: Figure, style: Style, name: str) -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure as Canvas
 
-    settings: Any = {"svg.fonttype": "none", "text.parse_math": False, "svg.hashsalt": name, "axes.unicode_minus": True}
-    with matplotlib.rc_context(settings), warnings.catch_warnings():
+    with matplotlib.rc_context(_settings(style) | {"svg.hashsalt": name}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the reader's fonts are used, not these
         canvas = Canvas(figsize=(_WIDTH, figure.height), facecolor=style.background, layout="constrained")
         FigureCanvasSVG(canvas)
@@ -48,6 +47,14 @@ def _drawn(figure: Figure, style: Style, name: str) -> str:
         file = io.StringIO()
         canvas.savefig(file, format="svg", metadata={"Date": None})
     return file.getvalue()
+
+
+def _settings(style: Style) -> dict[Any, Any]:
+    """Settings of matplotlib: what a figure does not color itself is readable in every style."""
+    ink = ("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor", "legend.labelcolor")
+    lines = ("axes.edgecolor", "xtick.color", "ytick.color", "grid.color")
+    colors = dict.fromkeys(ink, style.ink) | dict.fromkeys(lines, style.grid)
+    return {"svg.fonttype": "none", "text.parse_math": False, "legend.frameon": False} | colors
 
 
 def _clean(canvas: Any) -> None:
