@@ -35,7 +35,9 @@ _UNREACHABLE = re.compile(
     r"|ConnectTimeoutError|ReadTimeoutError|ProxyError|Connection refused|Connection reset"
 )
 PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input")
-INSTALL = ("install", "--progress-bar", "off", "--no-compile", "--only-binary", ":all:")
+FROM_SOURCE = "rouge-score,sqlitedict,word2number"
+"""Plain Python that lm-eval needs and that has no wheels."""
+INSTALL = ("install", "--progress-bar", "off", "--no-compile", "--only-binary", ":all:", "--no-binary", FROM_SOURCE)
 
 
 def main() -> int:
