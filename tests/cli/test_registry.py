@@ -68,6 +68,7 @@ def test_gc_shows_and_removes(burnish, workspace):
     assert "r/1/tune" in shown.out
     assert "in 1 of 2 steps" in shown.out
     refused = burnish("gc", "--delete")
+    assert "r/1/tune" in refused.out  # the list comes before the question
     assert refused.status == 2
     assert "--yes" in refused.err
     assert "removed 1 of 1" in burnish("gc", "--delete", "--yes").out

@@ -110,9 +110,18 @@ def test_what_was_registered_since_the_search_stays_with_all_that_it_was_made_fr
         return found
 
     monkeypatch.setattr(collection, "find_garbage", meanwhile)
-    assert registry.gc(delete=True)["removed"] == ["r/2/tune", "d/2/data"]
+    assert set(registry.gc(delete=True)["removed"]) == {"r/2/tune", "d/2/data"}
     assert registry.show("support")["damage"] == ""
     assert data.out.is_dir()
+
+
+def test_only_the_list_that_was_shown_is_removed(registry, workspace):
+    for number in (1, 2):
+        made(workspace, number)
+    shown = names(registry.gc())
+    made(workspace, 3)
+    assert registry.gc(delete=True, only=shown)["removed"] == ["r/1/tune"]
+    assert names(registry.gc()) == {"r/2/tune"}
 
 
 def test_what_is_removed_while_it_is_registered_is_reported(registry, workspace, monkeypatch):

@@ -45,23 +45,27 @@ def gc(
 
     output: Output = ctx.obj
     found = collect(workspace=output.workspace, say=output.warn)
-    if delete and found["garbage"]:
+    shown = [one["run"] for one in found["garbage"]]
+    if not output.json and shown:
+        rows = [
+            (one["run"], one["kind"], one["state"], one["files"], file_size(one["bytes"])) for one in found["garbage"]
+        ]
+        output.table("", ("run", "kind", "state", "files", "size"), rows)
+    if delete and shown:
         if not yes:
-            _confirm(len(found["garbage"]), found["bytes"])
-        found = collect(delete=True, workspace=output.workspace, say=output.warn)
+            _confirm(len(shown), found["bytes"])
+        found = collect(delete=True, only=shown, workspace=output.workspace, say=output.warn)
     if output.json:
         return output.print_json(found)
-    if not found["garbage"]:
+    if not shown:
         output.console.print(f"nothing to remove: all {found['kept']} steps are in use")
         return None
-    rows = [(one["run"], one["kind"], one["state"], one["files"], file_size(one["bytes"])) for one in found["garbage"]]
-    output.table("", ("run", "kind", "state", "files", "size"), rows)
     if delete:
         freed = file_size(found["freed_bytes"])
-        output.console.print(f"removed {len(found['removed'])} of {len(rows)} steps, {freed}")
+        output.console.print(f"removed {len(found['removed'])} of {len(shown)} steps, {freed}")
     else:
         size, kept = file_size(found["bytes"]), found["kept"]
-        output.console.print(f"{size} in {len(rows)} of {len(rows) + kept} steps. Remove them: burnish gc --delete")
+        output.console.print(f"{size} in {len(shown)} of {len(shown) + kept} steps. Remove them: burnish gc --delete")
     return None
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,23 @@ from burnish.studio.registry.versions import Notes
 _SEARCHES = 3
 
 
-def gc(*, delete: bool = False, workspace: Path | str | None = None, say: Notes = lambda _: None) -> dict[str, Any]:
+def gc(
+    *,
+    delete: bool = False,
+    only: Collection[str] | None = None,
+    workspace: Path | str | None = None,
+    say: Notes = lambda _: None,
+) -> dict[str, Any]:
     """Runs that nothing refers to, with their sizes; `delete` removes them. What is in progress stays.
+
+    With `only` all others stay too, as where a user agreed to a list that was shown.
 
     Errors: with `delete` RunError `run.broken-record`, if damaged records may refer to something, and `run.busy`, if
     other processes change the registry or start runs all the time.
     """
     place = Workspace.find(workspace)
     place.refuse_missing()
-    found, removed = _removed(place, say) if delete else (find_garbage(place), [])
+    found, removed = _removed(place, only, say) if delete else (_found(place, only), [])
     for doubt in found.doubts:
         say(doubt)
     return {
@@ -37,10 +46,17 @@ def gc(*, delete: bool = False, workspace: Path | str | None = None, say: Notes 
     }
 
 
-def _removed(place: Workspace, say: Notes) -> tuple[Search, list[Garbage]]:
+def _found(place: Workspace, only: Collection[str] | None) -> Search:
+    search = find_garbage(place)
+    if only is not None:
+        search.garbage = [one for one in search.garbage if one.run in only]
+    return search
+
+
+def _removed(place: Workspace, only: Collection[str] | None, say: Notes) -> tuple[Search, list[Garbage]]:
     """Search, and remove what was found, unless something refers to it since: then search again."""
     for _ in range(_SEARCHES):
-        found = find_garbage(place)
+        found = _found(place, only)
         if found.doubts:
             what = f"nothing is removed, since records that may refer to it are damaged: {'; '.join(found.doubts)}"
             raise RunError("run.broken-record", what, "see `burnish doctor`, and repair the registry: burnish reindex")
