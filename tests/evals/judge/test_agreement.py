@@ -1,6 +1,7 @@
 """Agreement, against published examples and plain loops."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -60,6 +61,61 @@ def test_perfect_agreement_is_1_and_a_single_verdict_is_undefined():
         assert of([(3, None), (None, 2)], level).value is None
     assert kappa([(1.0, 1.0)] * 5, [1.0, 2.0], 0.95, 0, weighted=False).value is None
     assert kappa([], [1.0, 2.0], 0.95, 0, weighted=True).rows == 0
+
+
+def plain_alpha(rows, level):
+    """Krippendorff's definition, by loops over all pairs of values."""
+    flat = np.array(sorted(value for row in rows for value in row))
+    rank = {value: (flat < value).sum() + (flat == value).sum() / 2 for value in flat}
+    at = {"nominal": None, "ordinal": rank.get, "interval": lambda value: value}[level]
+
+    def disagreement(values):
+        if at is None:
+            return (np.array(values)[:, None] != np.array(values)).sum()
+        points = np.array([at(value) for value in values])
+        return ((points[:, None] - points) ** 2).sum()
+
+    observed = sum(disagreement(row) / (len(row) - 1) for row in rows)
+    return 1 - observed / (disagreement(flat) / (len(flat) - 1))
+
+
+@pytest.mark.parametrize("level", ["nominal", "ordinal", "interval"])
+@pytest.mark.parametrize("values", [5, 1000])
+def test_alpha_of_any_scale_is_that_of_plain_loops(level, values):
+    chance = np.random.default_rng(1)
+    rows = []
+    for truth in chance.random(60):
+        raters = np.clip(truth + chance.normal(0, 0.1, chance.integers(2, 5)), 0, 1)
+        rows.append([float(round(value * values) / 7 + 1e4) for value in raters])
+    found = of(rows, level)
+    assert found.value == pytest.approx(plain_alpha(rows, level), abs=1e-9)
+    assert found.low < found.value < found.high
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("level", ["nominal", "ordinal", "interval"])
+def test_fractional_verdicts_of_many_rows_need_little_memory(level):
+    """A table of the pairs of values would have 200 rows × 400² cells: 256 MB."""
+    chance = np.random.default_rng(0)
+    truth = chance.random(200)
+    rows = [tuple(row) for row in (truth[:, None] + chance.normal(0, 0.1, (200, 2))).tolist()]
+    tracemalloc.start()
+    found = of(rows, level)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6
+    assert level == "nominal" or found.low < found.value < found.high
+
+
+def test_kappa_of_a_long_scale_needs_little_memory():
+    points = [float(point) for point in range(301)]
+    pairs = [(point, min(300.0, point + 1)) for point in points]
+    tracemalloc.start()
+    weighted, plain = (kappa(pairs, points, 0.95, 0, weighted=weighted) for weighted in (True, False))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert weighted.value > 0.99 > plain.value
+    assert peak < 100e6
 
 
 def test_intervals_cover_the_true_agreement():
