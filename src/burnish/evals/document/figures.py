@@ -36,7 +36,7 @@ def _drawn(figure: Figure, style: Style, name: str) -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure as Canvas
 
-    with matplotlib.rc_context(_settings(style) | {"svg.hashsalt": name}), warnings.catch_warnings():
+    with matplotlib.rc_context(_settings(style, name)), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the reader's fonts are used, not these
         canvas = Canvas(figsize=(_WIDTH, figure.height), facecolor=style.background, layout="constrained")
         FigureCanvasSVG(canvas)
@@ -49,12 +49,13 @@ def _drawn(figure: Figure, style: Style, name: str) -> str:
     return file.getvalue()
 
 
-def _settings(style: Style) -> dict[Any, Any]:
+def _settings(style: Style, name: str) -> dict[Any, Any]:
     """Settings of matplotlib: what a figure does not color itself is readable in every style."""
     ink = ("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor", "legend.labelcolor")
     lines = ("axes.edgecolor", "xtick.color", "ytick.color", "grid.color")
     colors = dict.fromkeys(ink, style.ink) | dict.fromkeys(lines, style.grid)
-    return {"svg.fonttype": "none", "text.parse_math": False, "legend.frameon": False} | colors
+    own = {"svg.fonttype": "none", "svg.hashsalt": name, "text.parse_math": False, "legend.frameon": False}
+    return {**own, **colors}
 
 
 def _clean(canvas: Any) -> None:
