@@ -16,6 +16,7 @@ from burnish.evals.comparison.table import Candidate, Rows, columns_of
 from burnish.evals.measure import Item
 from burnish.evals.perplexity import Likelihood
 from burnish.evals.scoring.scorers import Score, Unscored
+from burnish.evals.statistics.clusters import labels_of
 from burnish.specs.evals import CompareSpec, GateRuleSpec
 from burnish.stages.evals.gates import read_rules
 
@@ -240,3 +241,24 @@ def test_the_rules_of_a_file_have_their_lines(tmp_path: Path) -> None:
     rules = read_rules(gate.spec, gate.ctx)
     assert [rule.place for rule in rules] == [f"{path}:1", f"{path}:3"]
     assert [str(rule.spec) for rule in rules] == ["{score: a, at_least: 0.5}", "{score: b, better_than: a}"]
+
+
+def threshold(scores: list[float], limit: float, clusters: list[str | None], seed: int = 0) -> Judged:
+    """A rule on one candidate with these scores."""
+    items: list[Item | None] = [Item(scores={"s": Score(value)}) for value in scores]
+    columns = columns_of([Candidate("one", "file:one", "model", "", items)], labels_of(clusters))
+    rule = Rule(GateRuleSpec(score="s", candidate="one", at_least=limit), "gate.yaml:1")
+    return judged(rule, Evidence(columns, {}, {}, ("one",), "base", 0.95, seed))
+
+
+def test_equal_scores_of_few_rows_pass_no_threshold() -> None:
+    assert not threshold([0.75] * 2, 0.7, [None] * 2).passed
+    assert not threshold([1.0] * 6, 0.9, [str(row // 2) for row in range(6)]).passed
+    assert threshold([0.75] * 100, 0.7, [None] * 100).passed
+    assert "so few clusters may lack the worse ones" in threshold([1.0] * 6, 0.9, ["a", "a", "b", "b", "c", "c"]).found
+
+
+def test_a_share_below_the_threshold_passes_as_rarely_with_clusters_as_without() -> None:
+    random, clusters = np.random.default_rng(0), [str(row // 2) for row in range(40)]
+    passed = sum(threshold([*(random.random(40) < 0.95).astype(float)], 0.97, clusters, n).passed for n in range(300))
+    assert passed <= 17, "2.5 % of 300, and chance (binomial, 99.9 %)"

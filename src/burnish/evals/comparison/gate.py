@@ -110,8 +110,11 @@ def _threshold(spec: GateRuleSpec, candidate: str, evidence: Evidence) -> tuple[
         return sign * value >= sign * limit, text
     if end is None:
         return False, f"{text}: too few rows for an interval"
-    holds = sign * end >= sign * limit
-    return holds, text if holds else f"{text}: not enough evidence, the interval reaches beyond"
+    if sign * end < sign * limit:
+        return False, f"{text}: not enough evidence, the interval reaches beyond"
+    if column.unseen(candidate, end, limit) > 1 - evidence.confidence:
+        return False, f"{text}: not enough evidence, so few {column.units} may lack the worse ones"
+    return True, text
 
 
 def _claim(spec: GateRuleSpec, claim: Claim, evidence: Evidence) -> tuple[bool, str]:

@@ -11,7 +11,8 @@ from burnish.evals.measure import Item
 from burnish.evals.report import BITS
 from burnish.evals.scoring.scorers import Score, Unscored
 from burnish.evals.statistics.clusters import Labels, summed
-from burnish.evals.statistics.intervals import Floats, Interval, bootstrap, mean_interval, ratio
+from burnish.evals.statistics.intervals import Floats, Interval, bootstrap, is_binary, mean_interval, ratio
+from burnish.evals.statistics.noninferiority import unseen_losses
 
 PERPLEXITY = "perplexity"
 Kind = Literal["score", "bits_per_byte", "perplexity"]
@@ -50,6 +51,11 @@ class Column:
         return self.kind == "score"
 
     @property
+    def units(self) -> str:
+        """What is independent."""
+        return "rows" if self.labels is None else "clusters"
+
+    @property
     def is_compared(self) -> bool:
         """Perplexity depends on the tokenizer: it is shown, bits per byte are compared."""
         return self.kind != "perplexity"
@@ -66,6 +72,20 @@ class Column:
         units = values if self.labels is None else summed(values, self.labels)
         found = bootstrap(units, ratio, confidence, seed)
         return found and replace(found, low=self._shown(found.low), high=self._shown(found.high))
+
+    def unseen(self, candidate: str, end: float, limit: float) -> float:
+        """The doubled probability that rows or clusters which would bring an end of the interval to `limit` are unseen.
+
+        They have the worst score there is (0, or 1 for an upper limit). 0 for intervals that consider it: Wilson's, and
+        those of values without bounds.
+        """
+        values = self.values[candidate]
+        if self.kind != "score" or (self.labels is None and is_binary(values[:, 0])):
+            return 0.0
+        worst = min(0.0, values[:, 0].min()) if end >= limit else max(1.0, values[:, 0].max())
+        units = len(values) if self.labels is None else len(np.unique(self.labels))
+        largest = abs(self.value(candidate) - float(worst))
+        return unseen_losses(abs(end - limit), 0.0, units, largest) if largest else 1.0
 
     def _shown(self, value: float) -> float:
         return float(np.exp(min(value, 700.0))) if self.kind == "perplexity" else value
