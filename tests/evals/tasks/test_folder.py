@@ -48,6 +48,12 @@ FAULTS: list[tuple[str, str, str, str]] = [
     ("texts", "dataset_path: ../elsewhere\n", "ask.wrong-value", "../elsewhere is outside of"),
     ("texts", "dataset_kwargs: {data_files: [/etc/passwd]}\n", "ask.wrong-value", "/etc/passwd is outside of"),
     ("texts", "dataset_kwargs: {data_files: {test: gone.jsonl}}\n", "ask.bad-reference", "gone.jsonl: there is no"),
+    ("texts", "dataset_kwargs: {data_files: '../s/*.jsonl'}\n", "ask.wrong-value", "../s/*.jsonl is outside of"),
+    ("texts", "dataset_kwargs: {data_files: '/etc/p*d'}\n", "ask.wrong-value", "/etc/p*d is outside of"),
+    ("texts", "dataset_kwargs: {data_files: '*/../../s/a'}\n", "ask.wrong-value", "has '..' after a pattern"),
+    ("texts", "dataset_kwargs: {data_files: 'file:///etc/passwd'}\n", "ask.wrong-value", "address of files on this"),
+    ("texts", "dataset_kwargs: {data_files: 'zip://a::/b.zip'}\n", "ask.wrong-value", "address of files on this"),
+    ("texts", "dataset_path: x/../../y\n", "ask.wrong-value", "x/../../y is outside of"),
     ("texts", "task: sky\n", "data.unreadable", "both define 'sky'"),
 ]
 
@@ -61,6 +67,14 @@ def test_a_file_that_would_run_code_or_leave_the_folder_is_refused(
         read_folder(tasks, [], trusts_code=False)
     assert caught.value.code == code
     assert what in str(caught.value)
+
+
+def test_a_pattern_in_the_folder_is_read_but_not_a_link_out_of_it(tasks: Path) -> None:
+    change(tasks, "texts", "dataset_kwargs: {data_files: {test: 'tex*.jsonl', train: 'https://host/a.jsonl'}}\n")
+    read_folder(tasks, [], trusts_code=False)
+    (tasks / "text-link.jsonl").symlink_to("/etc/passwd")
+    with pytest.raises(BurnishError, match="is outside of"):
+        read_folder(tasks, [], trusts_code=False)
 
 
 def test_code_of_a_task_runs_with_consent(tasks: Path) -> None:

@@ -16,6 +16,7 @@ from burnish.core.faults import reason
 
 _CODE_KEYS = ("use_prompt", "unsafe_code")
 """Keys, besides `!function`, that load or run code."""
+_LOCAL_SCHEMES = ("file:", "local:")
 _IGNORED_FOLDERS = {"__pycache__", ".ipynb_checkpoints"}
 _MAX_BYTES = 1 << 20
 
@@ -150,7 +151,7 @@ def _check(folder: Path, file: TaskFile, trusts_code: bool) -> None:
                 "read it, and set tasks.trust_code: true if you trust it; it runs with your rights",
             )
     for name in _data_files(file.config):
-        _inside(folder, folder / name, f"{file.path}: {name}")
+        _refuse_outside(folder, name, f"{file.path}: {name}")
 
 
 def _code_in(value: Any, key: str = "") -> Iterator[str]:
@@ -168,18 +169,35 @@ def _code_in(value: Any, key: str = "") -> Iterator[str]:
 
 
 def _data_files(config: Mapping[str, Any]) -> Iterator[str]:
-    """The local files that a task reads its rows from, relative to the folder; addresses are left out."""
+    """What a task reads its rows from: paths relative to the folder, patterns and addresses."""
     settings = config.get("dataset_kwargs")
     settings = settings if isinstance(settings, dict) else {}
     for value in (settings.get("data_files"), settings.get("data_dir")):
         values = value.values() if isinstance(value, dict) else [value]
         for member in values:
             for name in member if isinstance(member, list) else [member]:
-                if isinstance(name, str) and "://" not in name and not any(sign in name for sign in "*?["):
+                if isinstance(name, str):
                     yield name
     path = config.get("dataset_path")
-    if isinstance(path, str) and path.startswith((".", "/", "~")):
+    if isinstance(path, str) and (path.startswith((".", "/", "~")) or ".." in Path(path).parts or ":" in path):
         yield path
+
+
+def _refuse_outside(folder: Path, name: str, place: str) -> None:
+    """Refuse a file of this machine outside of the folder. Of a pattern, the part before its first sign is checked."""
+    if "::" in name or name.lower().startswith(_LOCAL_SCHEMES):
+        what = f"{place} is an address of files on this machine, which may be outside of {folder}"
+        raise AskError("ask.wrong-value", what, f"give a path relative to {folder}")
+    if "://" in name:
+        return
+    parts = Path(name).parts
+    fixed = next((number for number, part in enumerate(parts) if any(sign in part for sign in "*?[{")), len(parts))
+    if ".." in parts[fixed:]:
+        raise AskError("ask.wrong-value", f"{place} has '..' after a pattern", "name the folder without '..'")
+    _inside(folder, folder.joinpath(*parts[:fixed]), place)
+    if fixed < len(parts):
+        for path in folder.glob(name) if not Path(name).is_absolute() else ():
+            _inside(folder, path, place)  # a link
 
 
 def _inside(folder: Path, path: Path, place: str) -> Path:
