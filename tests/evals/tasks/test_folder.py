@@ -147,7 +147,7 @@ def test_tasks_have_short_forms(given: Any, expected: list[dict[str, Any]]) -> N
 
 def test_one_seed_is_all_four_and_nothing_to_measure_is_refused() -> None:
     assert TasksSpec(names=["a"], seeds=5).seeds == [5, 5, 5, 5]
-    with pytest.raises(ValidationError, match="set data, tasks, or both"):
+    with pytest.raises(ValidationError, match="set data, tasks or checks"):
         EvaluateSpec(model="builtin:pocket")
     with pytest.raises(ValidationError, match="either a name or a folder"):
         TasksSpec(names=[{"name": "a", "folder": "file:b"}])
