@@ -142,12 +142,13 @@ def _check_base(adapter: Path, base: Source, may_differ: bool, ctx: Context) -> 
 def plain(base: Source, folder: Path, dtype: str) -> Path:
     """The folder of a whole model: the base's own, or one below `folder` with its adapters merged into it.
 
-    They are merged into the weights that they were trained on.
+    They are merged into the weights that they were trained on, in float32 unless the base's dtype is to be kept: the
+    next adapter was trained on the sum, not on a rounded one.
     """
     *adapters, whole = chain_of(base)
-    path = folder_of(whole)
+    path, between = folder_of(whole), "keep" if dtype == "keep" else "float32"
     for number, adapter in enumerate(reversed(adapters)):
         quantization = read_quantization(folder_of(adapter))
-        merge_adapter(folder_of(adapter), path, folder / str(number), dtype=dtype, quantization=quantization)
+        merge_adapter(folder_of(adapter), path, folder / str(number), dtype=between, quantization=quantization)
         path = folder / str(number)
     return path
