@@ -1,10 +1,19 @@
 """Kept answers are those of the files of a model, whatever the recipe that gave them."""
 
 import json
+from dataclasses import replace
+
+import pytest
+import torch
 
 import artifacts
 from burnish.core.context import Input
-from burnish.stages.evals.kept import content_of
+from burnish.specs.evals import GenerationSpec
+from burnish.stages.evals.candidates import LocalModel
+from burnish.stages.evals.kept import KeptItems, content_of
+from burnish.stages.evals.measuring import Measuring
+from burnish.testing import tiny_tokenizer
+from burnish.tokens.load import load_tokenizer
 
 
 def weights(number):
@@ -43,3 +52,28 @@ def test_the_files_of_an_artifact_without_a_digest_are_read(workspace):
 
 def test_a_folder_is_its_content(tmp_path):
     assert content_of(Input("file:m", "model", tmp_path, "content")) == ["content"]
+
+
+ROW = {"id": "0", "kind": "chat", "messages": [{"role": "user", "content": "a"}]}
+GENERATION = GenerationSpec()
+MEASURING = Measuring(torch.device("cpu"), torch.float32, (), GENERATION, ("assistant", 64), "2026-01-01")
+CHANGES = {"device": torch.device("cuda"), "dtype": None, "date": "2026-01-02"}
+OWN_CHANGES = {
+    "likelihoods": [{"learned": ("all", 64)}, {"learned": ("assistant", 65)}],
+    "answers": [{"generation": GENERATION.model_copy(update={name: 7})} for name in GenerationSpec.model_fields],
+}
+
+
+@pytest.mark.parametrize("what", OWN_CHANGES)
+def test_the_key_differs_by_all_that_the_model_computes_with(what, tmp_path):
+    def key(rows=(ROW,), template="t", path="m", **changes):
+        tokenizer.chat_template = template
+        model = Input(f"file:{path}", "model", tmp_path / path, path)
+        return LocalModel("a", model, tokenizer, replace(MEASURING, **changes), KeptItems(tmp_path))._key(what, rows)
+
+    tokenizer = load_tokenizer(tiny_tokenizer(tmp_path))
+    changed = [key(**{name: value}) for name, value in CHANGES.items()] + [key(**one) for one in OWN_CHANGES[what]]
+    changed += [key(template="u"), key(path="n"), key(rows=()), key(rows=(ROW, ROW))]
+    changed += [key(rows=({**ROW, "messages": [{"role": "user", "content": "b"}]},))]
+    assert len({key(), *changed}) == 1 + len(changed)
+    assert key(scorers=("another",)) == key()

@@ -191,6 +191,19 @@ def test_what_a_later_step_of_a_run_in_progress_reads_stays(registry, workspace)
     assert names(registry.gc()) == {"r/1/tune", "user/1/tune"}
 
 
+def test_what_an_unfinished_step_reads_stays_for_its_resumption(registry, workspace):
+    data = made(workspace, 1, recipe="d", kind="dataset", step="data")
+    made(workspace, 2, recipe="d", kind="dataset", step="data")
+    named = {"recipe": "r", "number": 1, "step": "tune", "stage": "x", "fingerprint": "x", "spec": {}}
+    inputs = {"data": data.artifact().as_input("d.data@1").to_json(workspace.root)}
+    run = workspace.run("r", 1, "tune")
+    run.create({**named, "inputs": inputs})
+    workspace.record_plan("r", 1, {"recipe": "r", "steps": [{"step": "tune", "folder": run.name}]})
+    assert names(registry.gc()) == set()
+    made(workspace, 2)
+    assert names(registry.gc()) == {"r/1/tune", "d/1/data"}
+
+
 def test_what_a_killed_gc_left_is_removed_by_the_next(registry, workspace):
     made(workspace, 1)
     made(workspace, 2)

@@ -180,6 +180,16 @@ def test_evidence_on_a_folder_is_on_its_content(registry, workspace):
     assert [one["kind"] for one in registry.show("support")["evidence"]] == ["verdict"]
 
 
+def test_every_certificate_must_hold_also_an_older_one(registry, workspace):
+    artifacts.write_artifact(workspace)
+    artifacts.evaluation(workspace)
+    artifacts.certified(workspace, number=1, holds=False)
+    artifacts.certified(workspace, number=2)
+    registry.register("r.tune@1", name="support")
+    with pytest.raises(burnish.BurnishError, match="the certificate of k/1/certify speaks against it"):
+        registry.promote("support")
+
+
 def test_the_newest_verdict_decides(registry, workspace):
     artifacts.write_artifact(workspace, files={**artifacts.ADAPTER, "proof.json": artifacts.PROOF})
     artifacts.evaluation(workspace, "better", number=1)
