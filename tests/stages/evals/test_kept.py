@@ -1,6 +1,7 @@
 """Kept answers are those of the files of a model, whatever the recipe that gave them."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -8,9 +9,12 @@ import torch
 
 import artifacts
 from burnish.core.context import Input
+from burnish.evals.likelihood import Likelihood
+from burnish.evals.measure import Item
 from burnish.specs.evals import GenerationSpec
+from burnish.stages.evals import kept
 from burnish.stages.evals.candidates import LocalModel
-from burnish.stages.evals.kept import KeptItems, content_of
+from burnish.stages.evals.kept import KeptItems, content_of, key_of
 from burnish.stages.evals.measuring import Measuring
 from burnish.testing import tiny_tokenizer
 from burnish.tokens.load import load_tokenizer
@@ -65,7 +69,7 @@ OWN_CHANGES = {
 
 
 @pytest.mark.parametrize("what", OWN_CHANGES)
-def test_the_key_differs_by_all_that_the_model_computes_with(what, tmp_path):
+def test_the_key_differs_by_all_that_the_model_computes_with(what, tmp_path, monkeypatch):
     def key(rows=(ROW,), template="t", path="m", **changes):
         tokenizer.chat_template = template
         model = Input(f"file:{path}", "model", tmp_path / path, path)
@@ -76,4 +80,25 @@ def test_the_key_differs_by_all_that_the_model_computes_with(what, tmp_path):
     changed += [key(template="u"), key(path="n"), key(rows=()), key(rows=(ROW, ROW))]
     changed += [key(rows=({**ROW, "messages": [{"role": "user", "content": "b"}]},))]
     assert len({key(), *changed}) == 1 + len(changed)
-    assert key(scorers=("another",)) == key()
+    before = key()
+    assert key(scorers=("another",)) == before
+    monkeypatch.setattr(kept, "version", lambda name: "another")  # of torch, transformers and peft
+    assert key() != before
+
+
+def test_what_was_kept_is_used_only_as_it_was_written(tmp_path):
+    store, items = KeptItems(tmp_path), [Item("p", "r", "a", "stop"), Item(likelihood=Likelihood(math.inf, 2, 4))]
+    key = key_of("answers", Input("file:m", "model", tmp_path, "m"), [ROW], {})
+    assert key_of("likelihoods", Input("file:m", "model", tmp_path, "m"), [ROW], {}) != key
+    store.put(key, items)
+    assert store.get(key, 2) == items
+    (file,) = tmp_path.rglob("*.json")
+    text = file.read_text()
+    other = tmp_path / "ff" / f"{'f' * 64}.json"
+    other.parent.mkdir()
+    other.write_text(text)
+    assert (store.get(key, 3), store.get("f" * 64, 2), store.damaged) == (None, None, 2)
+    for damaged in ("", "[]", text.replace('"a"', '"b"')):
+        file.write_text(damaged)
+        assert store.get(key, 2) is None
+    assert (store.get("0" * 64, 2), store.damaged) == (None, 5)
