@@ -15,8 +15,9 @@ import numpy as np
 from burnish.evals.likelihood import Likelihood
 from burnish.evals.measure import Item
 from burnish.evals.scoring.scorers import Row, Score, Unscored
+from burnish.evals.statistics.clusters import Labels, interval_of_mean, interval_of_ratio, labels_of
 from burnish.evals.statistics.holm import corrected
-from burnish.evals.statistics.intervals import Floats, Interval, bootstrap, mean_interval, ratio
+from burnish.evals.statistics.intervals import Floats, Interval
 from burnish.evals.statistics.paired import Comparison, compare_ratios, compare_scores
 
 BITS = "bits_per_byte"
@@ -24,7 +25,10 @@ BITS = "bits_per_byte"
 
 @dataclass(frozen=True)
 class Sample:
-    """The results of the model and, in a comparison, of the base on the same rows."""
+    """The results of the model and, in a comparison, of the base on the same rows.
+
+    Rows with an equal `cluster` are one unit of evidence.
+    """
 
     rows: Sequence[Row]
     model: Sequence[Item]
@@ -35,6 +39,15 @@ class Sample:
     @property
     def sides(self) -> dict[str, Sequence[Item]]:
         return {"model": self.model} | ({"base": self.base} if self.base is not None else {})
+
+    @property
+    def labels(self) -> Labels | None:
+        """The cluster of each row; None if the rows are independent."""
+        return labels_of([row.get("cluster") for row in self.rows])
+
+    @property
+    def clusters(self) -> int | None:
+        return None if (labels := self.labels) is None else int(labels.max()) + 1
 
     def of_tag(self, tag: str) -> "Sample":
         """The rows of the sample with the tag."""
@@ -54,6 +67,7 @@ def metrics(sample: Sample) -> dict[str, Any]:
     return {
         "rows": len(sample.rows),
         "confidence": sample.confidence,
+        **({} if sample.clusters is None else {"clusters": sample.clusters}),
         **_section(sample, comparisons, with_verdict=True),
         "by_tag": {tag: _tag_section(sample.of_tag(tag)) for tag in tags},
     }
@@ -102,7 +116,9 @@ def _columns_for(entries: Mapping[str, Any], base_name: str) -> list[str]:
 
 def _line(entry: Mapping[str, Any]) -> list[str]:
     """The cells rows and model, then base and difference, or the interval."""
-    start = [str(entry["model"]["n"]), _number(entry["model"]["value"])]
+    rows = str(entry["model"]["n"])
+    rows = f"{rows} in {entry['clusters']}" if "clusters" in entry else rows
+    start = [rows, _number(entry["model"]["value"])]
     if "base" in entry:
         return [*start, _number(entry["base"]["value"]), _difference(entry)]
     return [*start, _range(entry["model"], "")]
@@ -112,8 +128,7 @@ def item_lines(sample: Sample) -> Iterator[dict[str, Any]]:
     """One dict per row for `items.jsonl`; results of the base are under `base`."""
     for index, row in enumerate(sample.rows):
         line = {"id": row["id"], "source": row["source"], "tag": row.get("tag"), **_item(sample.model[index])}
-        if "task" in row:
-            line["task"] = row["task"]
+        line |= {name: row[name] for name in ("cluster", "task") if row.get(name) is not None}
         if sample.base is not None:
             line["base"] = _item(sample.base[index])
         yield line
@@ -143,14 +158,21 @@ def _section(sample: Sample, comparisons: Mapping[str, Comparison], *, with_verd
     for name in _score_names(sample):
         both = _in_both(sample, lambda item, name=name: isinstance(item.scores.get(name), Score))
         sides = {side: _score(items, name, both, sample) for side, items in sample.sides.items()}
-        scores[name] = sides | _compared(comparisons.get(name), with_verdict)
+        scores[name] = sides | _counted(sample, both) | _compared(comparisons.get(name), with_verdict)
     found = {side: _likelihood(side, sample) for side in sample.sides}
     likelihood: dict[str, Any] = {}
     if found["model"]["perplexity"]["n"]:  # the same rows for both
-        for name in ("perplexity", BITS):
-            sides = {side: values[name] for side, values in found.items()}
+        for name, has_value in _LIKELIHOODS.items():
+            sides = {side: values[name] for side, values in found.items()} | _counted(
+                sample, _in_both(sample, has_value)
+            )
             likelihood[name] = sides | _compared(comparisons.get(name), with_verdict)
     return {"scores": scores, "likelihood": likelihood}
+
+
+def _counted(sample: Sample, counts: Sequence[bool]) -> dict[str, int]:
+    """The number of clusters of the rows that count; empty for independent rows."""
+    return {} if (labels := _labels(sample, counts)) is None else {"clusters": len(np.unique(labels))}
 
 
 def _tag_section(sample: Sample) -> dict[str, Any]:
@@ -175,14 +197,21 @@ def _score(items: Sequence[Item], name: str, both: Sequence[bool], sample: Sampl
     entry: dict[str, Any] = {"n": len(values), "unscored": left, "value": float(np.mean(values)) if values else None}
     if sample.base is not None:
         entry["unpaired"] = sum(scored) - len(values)
-    return entry | _ends(mean_interval(np.array(values), sample.confidence, sample.seed))
+    interval = interval_of_mean(np.array(values), _labels(sample, both), sample.confidence, sample.seed)
+    return entry | _ends(interval)
+
+
+def _labels(sample: Sample, counts: Sequence[bool]) -> Labels | None:
+    """The clusters of the rows that count."""
+    return None if (labels := sample.labels) is None else labels[np.array(counts, dtype=bool)]
 
 
 def _likelihood(side: str, sample: Sample) -> dict[str, dict[str, Any]]:
     """Perplexity of a model on the rows with a likelihood, and bits per byte on those of them that have text."""
     items, entries = sample.sides[side], dict[str, dict[str, Any]]()
-    for name, has_value in (("perplexity", _has_likelihood), (BITS, _has_bytes)):
+    for name, has_value in _LIKELIHOODS.items():
         both = _in_both(sample, has_value)
+        labels = _labels(sample, both)
         rows = [item.likelihood for item, counts in zip(items, both, strict=True) if counts and item.likelihood]
         entries[name] = {"n": len(rows), "too_long": sum(item.too_long for item in items)}
         if sample.base is not None:
@@ -190,10 +219,10 @@ def _likelihood(side: str, sample: Sample) -> dict[str, dict[str, Any]]:
         total = reduce(add, rows, Likelihood())
         if name == BITS:
             entries[name] |= {"bytes": total.bytes, "value": total.bits_per_byte if rows else None}
-            interval = bootstrap(_columns(rows, "bytes"), ratio, sample.confidence, sample.seed)
+            interval = interval_of_ratio(_columns(rows, "bytes"), labels, sample.confidence, sample.seed)
         else:
             entries[name] |= {"tokens": total.tokens, "value": total.perplexity if rows else None}
-            interval = bootstrap(_columns(rows, "tokens"), ratio, sample.confidence, sample.seed)
+            interval = interval_of_ratio(_columns(rows, "tokens"), labels, sample.confidence, sample.seed)
             if interval is not None:
                 interval = Interval(_exp(interval.low), _exp(interval.high), interval.method)
         entries[name] |= _ends(interval)
@@ -209,6 +238,10 @@ def _has_bytes(item: Item) -> bool:
     return item.likelihood is not None and item.likelihood.bytes > 0
 
 
+_LIKELIHOODS = {"perplexity": _has_likelihood, BITS: _has_bytes}
+"""What is measured of the likelihood, and the rows on which it is."""
+
+
 def _comparisons(sample: Sample) -> list[Comparison]:
     """Compare every score, and bits per byte, on the rows that count for both models."""
     if sample.base is None:
@@ -216,23 +249,21 @@ def _comparisons(sample: Sample) -> list[Comparison]:
     settings = {"confidence": sample.confidence, "seed": sample.seed}
     found = []
     for name in _score_names(sample):
-        pairs = [
-            (theirs.value, ours.value)
-            for base, model in zip(sample.base, sample.model, strict=True)
-            if isinstance(theirs := base.scores.get(name), Score) and isinstance(ours := model.scores.get(name), Score)
-        ]
-        if pairs:
-            values = np.array(pairs)
-            found.append(compare_scores(name, values[:, 0], values[:, 1], **settings))
-    both = [
-        (base.likelihood, model.likelihood)
-        for base, model in zip(sample.base, sample.model, strict=True)
-        if _has_bytes(base) and _has_bytes(model)
-    ]
-    if both:
-        base, model = (_columns(side, "bytes").T for side in zip(*both, strict=True))
-        pair = (base[0], base[1]), (model[0], model[1])
-        found.append(compare_ratios(BITS, *pair, **settings, higher_is_better=False))
+        both = _in_both(sample, lambda item, name=name: isinstance(item.scores.get(name), Score))
+        if any(both):
+            base, model = (
+                np.array([item.scores[name].value for item, counts in zip(items, both, strict=True) if counts])  # pyright: ignore
+                for items in (sample.base, sample.model)
+            )
+            found.append(compare_scores(name, base, model, clusters=_labels(sample, both), **settings))
+    both = _in_both(sample, _has_bytes)
+    if any(both):
+        base, model = (
+            _columns([item.likelihood for item, counts in zip(items, both, strict=True) if counts], "bytes").T  # pyright: ignore
+            for items in (sample.base, sample.model)
+        )
+        settings |= {"clusters": _labels(sample, both), "higher_is_better": False}
+        found.append(compare_ratios(BITS, (base[0], base[1]), (model[0], model[1]), **settings))
     return found
 
 

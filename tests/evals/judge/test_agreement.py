@@ -127,3 +127,28 @@ def test_intervals_cover_the_true_agreement():
         found = of(list(zip(*(rater.tolist() for rater in raters), strict=True)), "nominal")
         inside += found.low <= 0.49 <= found.high
     assert inside >= 89  # of 100 at 95 %: fewer have a chance of 0.4 %
+
+
+@pytest.mark.parametrize("level", ["nominal", "ordinal", "interval"])
+def test_rows_of_a_cluster_are_resampled_as_one(level):
+    """Ten documents of six equal rows: the interval is that of ten rows; a row with one verdict does not count."""
+    chance = np.random.default_rng(3)
+    ten = chance.integers(3, size=(10, 2)).tolist()
+    rows = [tuple(ten[document]) for document in range(10) for _ in range(6)]
+    labels = np.repeat(np.arange(10), 6)
+    rows.insert(0, (1, None))
+    found = alpha(rows, level, 0.95, 0, np.insert(labels, 0, 4))
+    plain = of(rows, level)
+    assert found.value == plain.value
+    assert found.high - found.low > 1.8 * (plain.high - plain.low)
+
+
+def test_kappa_resamples_clusters_as_one():
+    chance = np.random.default_rng(3)
+    ten = chance.integers(3, size=(10, 2)).astype(float).tolist()
+    pairs = [tuple(ten[document]) for document in range(10) for _ in range(6)]
+    plain, found = (
+        kappa(pairs, [0.0, 1.0, 2.0], 0.95, 0, labels, weighted=True) for labels in (None, np.repeat(np.arange(10), 6))
+    )
+    assert found.value == plain.value
+    assert found.high - found.low > 1.8 * (plain.high - plain.low)

@@ -6,6 +6,7 @@ import re
 import pytest
 from pydantic import ValidationError
 
+from burnish.core.context import Input
 from burnish.core.errors import AskError, DataError
 from burnish.evals.items import read_items
 from burnish.evals.scoring.scorers import Score, Unscored
@@ -266,3 +267,45 @@ def test_a_judgement_of_nothing_is_an_error(judge, answers):
 def test_settings_that_cannot_work_are_refused(settings, problem):
     with pytest.raises(ValidationError, match=problem):
         JudgeSpec(answers="file:x", judge={"url": "http://host/v1", "model": "m"}, **settings)
+
+
+def test_rows_of_a_document_are_one_unit_of_evidence(judge, answers, says):
+    rows = [{"id": f"r{i}", "prompt": f"question {i}", "answer": f"answer {i}", "doc": f"d{i // 4}"} for i in range(16)]
+    says(lambda text: {"correctness": 5 if int(re.search(r"answer (\d+)", text)[1]) < 8 else 1, "completeness": 3})
+    path = answers(rows)
+    alone, clustered = judge(path, folder="alone"), judge(path, folder="clustered", cluster="doc")
+    assert [line["cluster"] for line in clustered.lines("items.jsonl")] == [row["doc"] for row in rows]
+    assert (clustered.metrics["clusters"], "clusters" in alone.metrics) == (4, False)
+    wide, narrow = (each.metrics["scores"]["correctness"]["model"] for each in (clustered, alone))
+    assert wide["high"] - wide["low"] > 1.5 * (narrow["high"] - narrow["low"])
+    assert any("4 clusters are few" in text for text in clustered.warnings)
+    with pytest.raises(AskError, match="no column 'dco'") as error:
+        judge(path, folder="wrong", cluster="dco")
+    assert "doc" in error.value.fix
+
+
+def test_pairs_of_one_document_are_one_unit_of_evidence(judge, answers, says):
+    rows = [
+        {"id": f"r{i}", "prompt": "q", "answer": f"good {i}", "other": f"bad {i}", "doc": i // 4} for i in range(16)
+    ]
+    says(lambda text: {"winner": "first" if starts_with(text, "good") else "second"})
+    settings = {"mode": "pairwise", "columns": {"other": "other"}}
+    alone, clustered = (
+        judge(answers(rows), folder=f"run {more}", **settings, **more).metrics["pairs"]
+        for more in ({}, {"cluster": "doc"})
+    )
+    assert (alone["test"], alone["verdict"]) == ("exact sign test", "better")
+    assert (clustered["test"], clustered["verdict"]) == ("clustered sign-flip permutation", "too few clusters")
+    assert clustered["clusters"] == 4
+
+
+def test_the_clusters_of_an_evaluation_are_those_of_its_judgement(judge, says, tmp_path):
+    folder = tmp_path / "evaluation"
+    folder.mkdir()
+    lines = [{"id": f"r{i}", "source": f"d:{i}", "prompt": "q", "answer": "a", "scores": {}} for i in range(4)]
+    lines = [{**line, "cluster": name} for line, name in zip(lines, ["a", "a", "b", None], strict=True)]
+    (folder / "items.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    says({"correctness": 3, "completeness": 3})
+    done = judge(Input("e@1", "evaluation", folder))
+    assert [line.get("cluster") for line in done.lines("items.jsonl")] == ["a", "a", "b", None]
+    assert done.metrics["clusters"] == 3

@@ -9,6 +9,7 @@ from burnish.evals.comparison.table import Column, left_out, reasons_of
 from burnish.evals.document.blocks import Block, Figure, Heading, Table, Text
 from burnish.evals.document.document import Document
 from burnish.evals.scoring.scorers import Score
+from burnish.evals.statistics.clusters import labels_of
 from burnish.evals.statistics.intervals import Interval
 from burnish.evals.statistics.paired import Comparison
 from burnish.evals.style import Style
@@ -101,6 +102,9 @@ def _summary(results: Results) -> list[str]:
     names = [each.name for each in results.candidates if each.name != results.baseline]
     share = f"{results.confidence:.0%} intervals"
     sentences = [f"{len(results.rows):,} rows; {', '.join(names)} compared with {results.baseline}; {share}."]
+    if (labels := labels_of(results.rows.clusters)) is not None:
+        count = f"{int(labels.max()) + 1:,} clusters, by {results.rows.clustered_by}"
+        sentences.append(f"Rows of a cluster are one unit of evidence: {count}.")
     if results.fractions:
         share = results.fractions[-1]
         sentences.append(f"Look {len(results.fractions)} of {results.looks}, after {share:.0%} of the rows.")

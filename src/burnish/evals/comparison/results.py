@@ -10,6 +10,7 @@ from burnish.evals.comparison.detectable import Assumed, measured_effect
 from burnish.evals.comparison.gate import Judged
 from burnish.evals.comparison.regressions import Checked
 from burnish.evals.comparison.table import Candidate, Column, Rows, item_line
+from burnish.evals.statistics.clusters import labels_of
 from burnish.evals.statistics.intervals import Interval
 from burnish.evals.statistics.paired import Comparison
 
@@ -62,6 +63,7 @@ class Results:
                 for each in self.candidates
             },
             "rows": len(self.rows),
+            "clusters": self._clusters(),
             "confidence": self.confidence,
             "scores": {
                 column.name: {
@@ -96,6 +98,10 @@ class Results:
             if self.gate is None
             else {"passed": self.passed, "rules": [judged.as_dict() for judged in self.gate]},
         }
+
+    def _clusters(self) -> dict[str, Any] | None:
+        labels = labels_of(self.rows.clusters)
+        return None if labels is None else {"count": int(labels.max()) + 1, "from": self.rows.clustered_by}
 
     def measures(self) -> dict[str, Any]:
         """The flat measures of the artifact's record."""

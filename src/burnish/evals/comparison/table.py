@@ -10,8 +10,8 @@ import numpy as np
 from burnish.evals.measure import Item
 from burnish.evals.report import BITS
 from burnish.evals.scoring.scorers import Score, Unscored
-from burnish.evals.statistics.clusters import Labels, summed
-from burnish.evals.statistics.intervals import Floats, Interval, bootstrap, is_binary, mean_interval, ratio
+from burnish.evals.statistics.clusters import Labels, interval_of_mean, interval_of_ratio
+from burnish.evals.statistics.intervals import Floats, Interval, is_binary, ratio
 from burnish.evals.statistics.noninferiority import unseen_losses
 
 PERPLEXITY = "perplexity"
@@ -67,10 +67,9 @@ class Column:
     def interval(self, candidate: str, confidence: float, seed: int) -> Interval | None:
         """The interval of the score; None for too few rows."""
         values = self.values[candidate]
-        if self.kind == "score" and self.labels is None:
-            return mean_interval(values[:, 0], confidence, seed)
-        units = values if self.labels is None else summed(values, self.labels)
-        found = bootstrap(units, ratio, confidence, seed)
+        if self.kind == "score":
+            return interval_of_mean(values[:, 0], self.labels, confidence, seed)
+        found = interval_of_ratio(values, self.labels, confidence, seed)
         return found and replace(found, low=self._shown(found.low), high=self._shown(found.high))
 
     def unseen(self, candidate: str, end: float, limit: float) -> float:
@@ -103,6 +102,8 @@ class Rows:
     tags: Sequence[str | None]
     clusters: Sequence[str | None]
     references: Sequence[str | None]
+    clustered_by: str = ""
+    """What names the clusters: a column, or the evaluations."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -114,7 +115,8 @@ class Rows:
         """The rows at these places, in that order."""
         chosen = list(places)
         parts = (self.ids, self.sources, self.tags, self.clusters, self.references)
-        return Rows(*([part[place] for place in chosen] for part in parts))  # pyright: ignore[reportArgumentType]
+        taken = ([part[place] for place in chosen] for part in parts)
+        return Rows(*taken, clustered_by=self.clustered_by)  # pyright: ignore[reportArgumentType]
 
 
 def columns_of(candidates: Sequence[Candidate], labels: Labels | None) -> list[Column]:

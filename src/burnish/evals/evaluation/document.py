@@ -49,7 +49,9 @@ _VERDICT = (
 
 def _summary(found: Mapping[str, Any], sample: Sample, base_name: str) -> str:
     models = "one model" if sample.base is None else f"the model and {base_name} on the same rows"
-    return f"{found['rows']:,} rows; {models}; {found['confidence']:.0%} intervals."
+    rows = f"{found['rows']:,} rows"
+    rows = f"{rows} in {found['clusters']:,} clusters, each one unit of evidence" if "clusters" in found else rows
+    return f"{rows}; {models}; {found['confidence']:.0%} intervals."
 
 
 def _leveled(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

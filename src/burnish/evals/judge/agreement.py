@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from burnish.evals.statistics.clusters import Labels, summed
 from burnish.evals.statistics.intervals import Floats, bootstrap
 from burnish.specs.evals.judge import Level
 
@@ -35,14 +36,22 @@ class Agreement:
         return {"value": self.value, "low": self.low, "high": self.high, "rows": self.rows}
 
 
-def alpha(ratings: Sequence[Sequence[float | None]], level: Level, confidence: float, seed: int) -> Agreement:
+def alpha(
+    ratings: Sequence[Sequence[float | None]],
+    level: Level,
+    confidence: float,
+    seed: int,
+    labels: Labels | None = None,
+) -> Agreement:
     """Krippendorff's alpha of `ratings` [rows][raters]; None is a missing one. Rows with one rating do not count.
 
-    Memory and time grow with rows, times distinct values for nominal ones. The ranks of more than 20 distinct ordinal
-    values are those of all rows in every resample; the value is exact.
+    `labels` are the clusters of the rows. Memory and time grow with rows, times distinct values for nominal ones. The
+    ranks of more than 20 distinct ordinal values are those of all rows in every resample; the value is exact.
     """
     given = [[value for value in row if value is not None] for row in ratings]
-    given = [row for row in given if len(row) > 1]
+    places = [index for index, row in enumerate(given) if len(row) > 1]
+    given = [given[index] for index in places]
+    clusters = None if labels is None else labels[places]
     values = sorted({value for row in given for value in row})
     place = {value: index for index, value in enumerate(values)}
     if level == "ordinal" and len(values) <= _MOST_RANKED:
@@ -51,12 +60,12 @@ def alpha(ratings: Sequence[Sequence[float | None]], level: Level, confidence: f
         columns, statistic = _nominal([[place[value] for value in row] for row in given], len(values))
     else:
         flat = np.array([value for row in given for value in row])
-        places = np.searchsorted(values, flat)
         if level == "ordinal":
-            totals = np.bincount(places, minlength=len(values))
-            flat = (np.cumsum(totals) - totals / 2)[places]
+            ranked = np.searchsorted(values, flat)
+            totals = np.bincount(ranked, minlength=len(values))
+            flat = (np.cumsum(totals) - totals / 2)[ranked]
         columns, statistic = _interval(flat, np.array([len(row) for row in given], dtype=np.int64))
-    return _estimate(columns, statistic, len(values), confidence, seed)
+    return _estimate(columns, statistic, len(values), confidence, seed, clusters)
 
 
 def _interval(flat: Floats, sizes: npt.NDArray[np.int64]) -> tuple[Floats, _Statistic]:
@@ -116,16 +125,26 @@ def _ordinal(rows: Sequence[Sequence[int]], distinct: int) -> tuple[Floats, _Sta
 
 
 def kappa(
-    pairs: Sequence[tuple[float, float]], points: Sequence[float], confidence: float, seed: int, *, weighted: bool
+    pairs: Sequence[tuple[float, float]],
+    points: Sequence[float],
+    confidence: float,
+    seed: int,
+    labels: Labels | None = None,
+    *,
+    weighted: bool,
 ) -> Agreement:
-    """Cohen's kappa of two raters; `points` are the verdicts of the scale in order. Weighted by squared distance."""
+    """Cohen's kappa of two raters; `points` are the verdicts of the scale in order. Weighted by squared distance.
+
+    `labels` are the clusters of the pairs.
+    """
     size, place = len(points), {value: index for index, value in enumerate(points)}
     places = np.array([(place[one], place[other]) for one, other in pairs], dtype=np.int64).reshape(-1, 2)
     if weighted:
         columns, statistic = _weighted(places.astype(np.float64))
     else:
         columns, statistic = _unweighted(places, size)
-    return _estimate(columns, statistic, len({value for pair in pairs for value in pair}), confidence, seed)
+    distinct = len({value for pair in pairs for value in pair})
+    return _estimate(columns, statistic, distinct, confidence, seed, labels)
 
 
 def _weighted(places: Floats) -> tuple[Floats, _Statistic]:
@@ -159,9 +178,12 @@ def _one_minus(observed: Floats, expected: Floats) -> Floats:
     return np.where(expected > 0, 1.0 - observed / np.where(expected > 0, expected, 1.0), 1.0)
 
 
-def _estimate(columns: Floats, statistic: _Statistic, distinct: int, confidence: float, seed: int) -> Agreement:
+def _estimate(
+    columns: Floats, statistic: _Statistic, distinct: int, confidence: float, seed: int, labels: Labels | None
+) -> Agreement:
     if len(columns) == 0 or distinct < 2:
         return Agreement(None, None, None, len(columns))
-    interval = bootstrap(columns, statistic, confidence, seed, _RESAMPLES)
+    units = columns if labels is None else summed(columns, labels)
+    interval = bootstrap(units, statistic, confidence, seed, _RESAMPLES)
     ends = (None, None) if interval is None else (interval.low, interval.high)
     return Agreement(float(statistic(columns.sum(axis=0))), *ends, len(columns))

@@ -51,12 +51,14 @@ class Case:
     context: str | None = None
     tag: str | None = None
     finish_reason: str = ""
+    cluster: str | None = None
     columns: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def row(self) -> dict[str, Any]:
         """As a row: for placeholders and reports."""
-        return {"id": self.id, "source": self.source, "tag": self.tag, "extra": self.columns}
+        named = {"id": self.id, "source": self.source, "tag": self.tag, "cluster": self.cluster}
+        return {**named, "extra": self.columns}
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def _columns(
     for role, column in named.items():
         if column is None:
             continue
-        if not any(_at(record.raw, column) is not _ABSENT for record in records):
+        if not any(value_at(record.raw, column) is not ABSENT for record in records):
             fix = f"{nearest(column, names)}; the columns: {', '.join(names)}"
             raise AskError("ask.wrong-value", f"{setting}.{role}: {field} has no column '{column}'", fix)
         found[role] = column
@@ -165,24 +167,24 @@ def _usual(role: str, field: str) -> tuple[str, ...]:
     return () if role == "answer" and field == "references" else _USUAL[role]
 
 
-_ABSENT = object()
+ABSENT = object()
 
 
-def _at(raw: Mapping[str, Any], column: str) -> Any:
-    """A column, or by a dotted name a field of an object."""
+def value_at(raw: Mapping[str, Any], column: str) -> Any:
+    """A column, or by a dotted name a field of an object; else ABSENT."""
     if column in raw:
         return raw[column]
     value: Any = raw
     for part in column.split("."):
         if not isinstance(value, Mapping) or part not in value:
-            return _ABSENT
+            return ABSENT
         value = value[part]
     return value
 
 
 def _case(record: Record, columns: Mapping[str, str], is_evaluation: bool) -> Case:
-    values = {role: _at(record.raw, column) for role, column in columns.items()}
-    texts = {role: None if value is _ABSENT or value is None else _text(value) for role, value in values.items()}
+    values = {role: value_at(record.raw, column) for role, column in columns.items()}
+    texts = {role: None if value is ABSENT or value is None else _text(value) for role, value in values.items()}
     prompt = texts.get("prompt") or ""
     opened = is_evaluation and bool(opening(prompt))
     finish = record.raw.get("finish_reason")
@@ -197,6 +199,7 @@ def _case(record: Record, columns: Mapping[str, str], is_evaluation: bool) -> Ca
         context=texts.get("context"),
         tag=texts.get("tag"),
         finish_reason=finish if isinstance(finish, str) else "",
+        cluster=_text(cluster) if is_evaluation and (cluster := record.raw.get("cluster")) is not None else None,
         columns=record.raw,
     )
 

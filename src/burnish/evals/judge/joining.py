@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import Literal
 
 from burnish.core.errors import AskError, DataError
-from burnish.core.events import Note
-from burnish.evals.judge.answers import Answers, Case, Emit
+from burnish.core.events import Chosen, Note
+from burnish.core.naming import nearest
+from burnish.evals.judge.answers import ABSENT, Answers, Case, Emit, value_at
 
 
 def with_references(answers: Answers, references: Answers, how: Literal["auto", "id", "order"], emit: Emit) -> Answers:
@@ -35,6 +36,24 @@ def with_others(answers: Answers, others: Answers, how: Literal["auto", "id", "o
         for case, partner in zip(answers.cases, found, strict=True)
     ]
     return Answers(cases, {**others.columns, **answers.columns}, answers.name)
+
+
+def with_clusters(cases: Sequence[Case], column: str | None, name: str, emit: Emit) -> list[Case]:
+    """The cases with what they belong to: by a column, or as an evaluation records it.
+
+    Errors: AskError `ask.wrong-value` for a column that no case has.
+    """
+    if column is None:
+        if any(case.cluster is not None for case in cases):
+            emit(Chosen(field="cluster", value="cluster", reason=f"{name} records the clusters of its rows"))
+        return list(cases)
+    values = [value_at(case.columns, column) for case in cases]
+    if all(value is ABSENT for value in values):
+        names = list(dict.fromkeys(known for case in cases for known in case.columns))
+        fix = f"{nearest(column, names)}; the columns: {', '.join(names)}"
+        raise AskError("ask.wrong-value", f"cluster: {name} has no column '{column}'", fix)
+    named = [None if value is ABSENT or value is None else str(value) for value in values]
+    return [replace(case, cluster=cluster) for case, cluster in zip(cases, named, strict=True)]
 
 
 def _partners(

@@ -67,13 +67,14 @@ def _line(name: str, entry: Mapping[str, Any]) -> list[str]:
     model = entry["model"]
     mean = "–" if model["value"] is None else f"{model['value']:.3f}"
     ends = f"{model['low']:.3f} … {model['high']:.3f}" if "low" in model else ""
-    return [name, str(model["n"]), f"{model['unscored']} ({model['missing_share']:.1%})", mean, ends]
+    rows = f"{model['n']} in {entry['clusters']}" if "clusters" in entry else str(model["n"])
+    return [name, rows, f"{model['unscored']} ({model['missing_share']:.1%})", mean, ends]
 
 
 def _pair_tables(pairs: Mapping[str, Any]) -> Iterator[Rows]:
     counts = [str(pairs[name]) for name in ("won", "tied", "lost")]
     verdict = [f"{pairs['p_value']:.3g}", pairs["verdict"]] if "p_value" in pairs else ["", ""]
-    yield "Pairs", ["won", "tied", "lost", "p (sign test)", "verdict"], [[*counts, *verdict]]
+    yield "Pairs", ["won", "tied", "lost", "p", "verdict"], [[*counts, *verdict]]
     rows = [
         [
             judge,

@@ -16,9 +16,10 @@ from burnish.evals.judge.outcomes import Ratings, combined, most_frequent, pair_
 from burnish.evals.judge.panel import Judge
 from burnish.evals.judge.reading import UnreadableError
 from burnish.evals.judge.requests import Unasked
+from burnish.evals.statistics.clusters import Labels, interval_of_mean
 from burnish.evals.statistics.holm import corrected
-from burnish.evals.statistics.intervals import Interval, mean_interval
-from burnish.evals.statistics.paired import Comparison, mcnemar
+from burnish.evals.statistics.intervals import Interval
+from burnish.evals.statistics.paired import Comparison, compare_scores, mcnemar
 
 _EXAMPLES = 3
 
@@ -56,23 +57,30 @@ def cost_of(judges: Sequence[Judge]) -> dict[str, Any]:
     return {**total, "by_judge": by_judge}
 
 
-def pairs_of(judges: Sequence[Judge], values: Sequence[float], confidence: float, seed: int) -> dict[str, Any]:
+def pairs_of(
+    judges: Sequence[Judge], values: Sequence[float], labels: Labels | None, confidence: float, seed: int
+) -> dict[str, Any]:
     """The win rate with its interval and exact sign test, and by judge how far the order decides.
 
-    `values` are the outcomes of the pairs that have one: 1 won, 0 lost, between a tie.
+    `values` are the outcomes of the pairs that have one: 1 won, 0 lost, between a tie; `labels` are their clusters,
+    whose sums are flipped in the test.
     """
     won, lost = sum(value > 0.5 for value in values), sum(value < 0.5 for value in values)
     found: dict[str, Any] = {"pairs": len(values), "won": won, "lost": lost, "tied": len(values) - won - lost}
     if values:
         rate = float(np.mean(values))
-        interval = mean_interval(np.array(values), confidence, seed)
+        interval = interval_of_mean(np.array(values), labels, confidence, seed)
         difference = None
         if interval is not None:
             difference = Interval(2 * interval.low - 1, 2 * interval.high - 1, interval.method)
-        p_value = mcnemar(won, lost)
-        test = Comparison("win", len(values), 1 - rate, rate, difference, "exact sign test", p_value)
+        if labels is None:
+            test = Comparison("win", len(values), 1 - rate, rate, difference, "exact sign test", mcnemar(won, lost))
+        else:
+            ours, settings = np.array(values), {"confidence": confidence, "seed": seed}
+            test = compare_scores("win", 1 - ours, ours, clusters=labels, **settings)
+            found["clusters"] = test.clusters
         (test,) = corrected([test], confidence)
-        found |= {"win_rate": rate, "test": test.test, "p_value": p_value, "verdict": test.verdict}
+        found |= {"win_rate": rate, "test": test.test, "p_value": test.p_value, "verdict": test.verdict}
         if interval is not None:
             found |= {"low": interval.low, "high": interval.high, "method": interval.method}
     found["position"] = {judge.name: _position(judge) for judge in judges}
@@ -94,15 +102,19 @@ def agreement_of(
     ratings: Sequence[Ratings],
     humans: Mapping[str, Sequence[Verdict | None]],
     how: Literal["mean", "majority"],
+    labels: Labels | None,
     confidence: float,
     seed: int,
 ) -> dict[str, Any]:
-    """By criterion: alpha between the repeats of each judge and between judges, and with the labels of people."""
+    """By criterion: alpha between the repeats of each judge and between judges, and with the verdicts of people.
+
+    `labels` are the clusters of the rows.
+    """
     found: dict[str, Any] = {}
     for rating in ratings:
         scale, entry = rating.criterion.scale, dict[str, Any]()
         codes = _codes(scale)
-        settings = (scale.measured, confidence, seed)
+        settings = (scale.measured, confidence, seed, labels)
         repeated = {
             judge: [[_code(one, codes) for one in case] for case in cases]
             for judge, cases in rating.by.items()
@@ -114,7 +126,7 @@ def agreement_of(
             rows = [[_one(each, scale, codes) for each in case] for case in zip(*rating.by.values(), strict=True)]
             entry["judges"] = alpha(rows, *settings).to_json()
         if rating.criterion.name in humans:
-            entry["human"] = _with_people(rating, humans[rating.criterion.name], how, confidence, seed)
+            entry["human"] = _with_people(rating, humans[rating.criterion.name], how, labels, confidence, seed)
         if entry:
             found[rating.criterion.name] = {"level": scale.measured, **entry}
     return found
@@ -145,27 +157,30 @@ def _one(verdicts: Sequence[Verdict | None], scale: Scale, codes: Mapping[Verdic
 
 def _with_people(
     rating: Ratings,
-    labels: Sequence[Verdict | None],
+    people: Sequence[Verdict | None],
     how: Literal["mean", "majority"],
+    labels: Labels | None,
     confidence: float,
     seed: int,
 ) -> dict[str, Any]:
     """The combined verdict against that of people, on rows that have both; kappa on the nearest point of the scale."""
     scale = rating.criterion.scale
-    codes, pairs = _codes(scale), list[tuple[float, float]]()
-    for case, label in enumerate(labels):
+    codes, pairs, places = _codes(scale), list[tuple[float, float]](), list[int]()
+    for case, label in enumerate(people):
         ours = _final(rating.of_case(case), scale, how)
         ours, theirs = _code(ours, codes), _code(label, codes)
         if ours is not None and theirs is not None:
             pairs.append((ours, theirs))
+            places.append(case)
+    settings = (confidence, seed, None if labels is None else labels[places])
     equal = float(np.mean([ours == theirs for ours, theirs in pairs])) if pairs else None
     found: dict[str, Any] = {"rows": len(pairs), "equal": equal}
-    found["alpha"] = alpha(pairs, scale.measured, confidence, seed).to_json()
+    found["alpha"] = alpha(pairs, scale.measured, *settings).to_json()
     if scale.points is not None:
         points = [float(one) if codes is None else codes[one] for one in scale.points]  # pyright: ignore
-        found["kappa"] = kappa(pairs, points, confidence, seed, weighted=False).to_json()
+        found["kappa"] = kappa(pairs, points, *settings, weighted=False).to_json()
         if scale.measured != "nominal" and len(points) > 2:
-            found["weighted_kappa"] = kappa(pairs, points, confidence, seed, weighted=True).to_json()
+            found["weighted_kappa"] = kappa(pairs, points, *settings, weighted=True).to_json()
     return found
 
 

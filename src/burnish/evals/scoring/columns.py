@@ -1,6 +1,6 @@
 """Columns of a row that no format mapped, by name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from burnish.core.errors import DataError
@@ -23,6 +23,15 @@ def column_of(row: Row, column: str) -> Any:
             raise _missing(row, column, extra)
         value = value[part]
     return value
+
+
+def clusters_in(rows: Sequence[Row], column: str | None) -> list[str | None]:
+    """What each row belongs to, by a column; None for a row where it is null, and without a column.
+
+    Errors: those of `column_of`.
+    """
+    values = [None if column is None else column_of(row, column) for row in rows]
+    return [None if value is None else str(value) for value in values]
 
 
 def value_of(row: Row, column: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from burnish.evals.statistics.intervals import Floats
+from burnish.evals.statistics.intervals import Floats, Interval, bootstrap, is_binary, mean_interval, ratio, wilson
 
 FEW = 20
 """With fewer clusters, intervals of the bootstrap are too narrow."""
@@ -34,6 +34,31 @@ def summed(columns: Floats, labels: Labels) -> Floats:
     sums = np.zeros((len(found), columns.shape[1]))
     np.add.at(sums, position, columns)
     return sums
+
+
+def interval_of_mean(values: Floats, labels: Labels | None, confidence: float, seed: int) -> Interval | None:
+    """Interval of the mean of values [n] of rows, or of rows in clusters; None for too few.
+
+    Right or wrong rows that are all equal are as many as the clusters: resamples of them would all be equal.
+    """
+    if labels is None:
+        return mean_interval(values, confidence, seed)
+    if values.size and is_binary(values) and values.min() == values.max():
+        count = len(np.unique(labels))
+        return wilson(int(values[0]) * count, count, confidence)
+    return interval_of_ratio(np.stack([values, np.ones_like(values)], axis=1), labels, confidence, seed)
+
+
+def interval_of_ratio(columns: Floats, labels: Labels | None, confidence: float, seed: int) -> Interval | None:
+    """Interval of Σ first column / Σ second column of rows [n, 2]; None for fewer than two rows or clusters."""
+    return bootstrap(columns if labels is None else summed(columns, labels), ratio, confidence, seed)
+
+
+def few_clusters(count: int | None) -> str:
+    """A warning for few clusters; "" for enough, and for rows without clusters."""
+    if count is None or count >= FEW:
+        return ""
+    return f"{count} clusters are few: intervals may be too narrow below {FEW}"
 
 
 def effective_rows(labels: Labels) -> float:

@@ -132,9 +132,6 @@ class CompareSpec(MeasuringSpec):
     """A prepared dataset, or a file. Without it all candidates are evaluations, on the rows of the first."""
     margins: dict[str, Annotated[float, Field(gt=0.0)]] = {}
     """Also test, for a score, that a candidate is worse than the baseline by less than this margin."""
-    cluster: str | None = None
-    """A column that names what rows belong to, such as a document or a user: rows with an equal value count as one
-    unit of evidence."""
     gate: GateRef | list[GateRuleSpec] | None = None
     """Rules that must hold, or a YAML file of them; if one fails, so does the command."""
     regressions: dict[str, RegressionRef] = {}

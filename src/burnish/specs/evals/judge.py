@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from burnish.specs.base import Spec, Takes, is_a_reference
 from burnish.specs.endpoints import EndpointSpec
+from burnish.specs.evals.clusters import ClusterColumn
 from burnish.specs.evals.rubrics import RUBRICS
 
 AnswersRef = Annotated[str, Takes(("evaluation", "generations", "file")), AfterValidator(is_a_reference)]
@@ -203,6 +204,7 @@ class JudgeSpec(Spec):
 
     human: dict[str, str] = {}
     """Columns of `answers` with verdicts of people, by criterion; their agreement with the judge is measured."""
+    cluster: ClusterColumn = None
     confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
     """Confidence level of the intervals."""
     bootstrap_seed: int = 0

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from burnish.specs.base import DataRef, Device, PrintedDate, Spec, Threads
+from burnish.specs.evals.clusters import ClusterColumn
 from burnish.specs.evals.generation import GenerationSpec
 from burnish.specs.evals.scorers import ExactMatchSpec, Scorer
 from burnish.specs.tokens import TrainOn
@@ -33,6 +34,7 @@ class MeasuringSpec(Spec):
     max_length: int = Field(default=4096, ge=8)
     """Conversations longer than this, or than the model's context, are excluded from perplexity and counted;
     texts are split into chunks of this length."""
+    cluster: ClusterColumn = None
     confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
     """Confidence level of the intervals."""
     seed: int = 0

@@ -135,15 +135,24 @@ class Evaluated:
     ref: str
     lines: Sequence[ReadItem]
 
+    @property
+    def has_clusters(self) -> bool:
+        """Whether it records what its rows belong to."""
+        return any(line.cluster is not None for line in self.lines)
+
+    def matched(self, ids: Sequence[str]) -> list[ReadItem | None]:
+        """Its line for each row; None where it has none. Equal ids are matched in order."""
+        waiting: dict[str, list[ReadItem]] = {}
+        for line in reversed(self.lines):
+            waiting.setdefault(line.id, []).append(line)
+        return [waiting[row].pop() if waiting.get(row) else None for row in ids]
+
     def items(self, rows: Rows, ctx: Context) -> list[Item | None]:
-        """Its item for each row; None where it has none. Equal ids are matched in order, other rows are reported.
+        """Its item for each row; None where it has none. Other rows are reported.
 
         Errors: DataError `data.other-rows` if no row is the same, or one has another reference.
         """
-        waiting: dict[str, list[Item]] = {}
-        for line in self.lines:
-            waiting.setdefault(line.id, []).append(line.item)
-        found = [waiting[row].pop(0) if waiting.get(row) else None for row in rows.ids]
+        found = [None if line is None else line.item for line in self.matched(rows.ids)]
         if not any(item is not None for item in found):
             raise DataError(
                 "data.other-rows",
@@ -157,7 +166,7 @@ class Evaluated:
                     f"row {row} of {self.name} ({self.ref}) has another reference than in the other candidates",
                     "evaluate the candidates on the same data",
                 )
-        if left := sum(map(len, waiting.values())):
+        if left := len(self.lines) - sum(item is not None for item in found):
             text = f"{left} rows of {self.name} ({self.ref}) are not among those that are compared"
             ctx.emit(Note(level="warning", text=text))
         return found

@@ -28,9 +28,9 @@ from burnish.evals.document.document import write
 from burnish.evals.items import ReadItem, read_items
 from burnish.evals.measure import Item
 from burnish.evals.report import BITS
-from burnish.evals.scoring.columns import column_of
+from burnish.evals.scoring.columns import clusters_in
 from burnish.evals.scoring.scorers import Row, Scorer, scorers_for
-from burnish.evals.statistics.clusters import FEW, labels_of
+from burnish.evals.statistics.clusters import few_clusters, labels_of
 from burnish.specs.evals import CompareSpec
 from burnish.stages.evals.candidates import (
     Evaluated,
@@ -40,6 +40,7 @@ from burnish.stages.evals.candidates import (
     endpoint_of,
     note_damage,
 )
+from burnish.stages.evals.clusters import with_clusters
 from burnish.stages.evals.gates import read_rules, read_sets
 from burnish.stages.evals.kept import KeptItems
 from burnish.stages.evals.measuring import Measuring
@@ -93,7 +94,7 @@ def _plan(spec: CompareSpec, ctx: Context) -> _Plan:
     data = requested_rows(spec, ctx) if spec.data is not None else None
     kept = KeptItems(ctx.cache / "answers")
     sources, identities = _sources(spec, ctx, data, kept)
-    rows = _rows(spec, sources, data)
+    rows = _rows(spec, sources, data, ctx)
     if spec.looks > (units := len(_edges(rows))):
         kind = "rows" if labels_of(rows.clusters) is None else "clusters"
         what = f"looks: {spec.looks} is more than the {units} {kind}: every look needs new ones"
@@ -164,27 +165,29 @@ def _count_alike(tokenizers: Sequence[Any]) -> bool:
     return all(count_alike(tokenizers[0], other) for other in tokenizers[1:])
 
 
-def _rows(spec: CompareSpec, sources: Mapping[str, Source], data: Sequence[Row] | None) -> Rows:
-    """The identity of the rows: of the data, or of the first evaluation."""
-    column = spec.cluster
+def _rows(spec: CompareSpec, sources: Mapping[str, Source], data: Sequence[Row] | None, ctx: Context) -> Rows:
+    """The identity of the rows: of the data, or of the first evaluation; and their clusters."""
+    column, evaluations = spec.cluster, [source for source in sources.values() if isinstance(source, Evaluated)]
     if data is not None:
-        clusters = [None if column is None else column_of(row, column) for row in data]
-        named = [None if cluster is None else str(cluster) for cluster in clusters]
+        nothing: list[str | None] = [None] * len(data)
         parts = [row["id"] for row in data], [row["source"] for row in data], [row.get("tag") for row in data]
-        return Rows(*parts, named, [None] * len(data))
+        rows = Rows(*parts, nothing, nothing)
+        return with_clusters(rows, column, clusters_in(data, column), evaluations, ctx)
     if column is not None:
         what = "cluster names a column of the data, and there is no data"
-        raise AskError("ask.wrong-value", what, "add data: …; without it the clusters of the evaluations count")
-    lines: Sequence[ReadItem] = next(source.lines for source in sources.values() if isinstance(source, Evaluated))
+        fix = "add data: …; or set cluster in evaluate or judge, whose clusters count here"
+        raise AskError("ask.wrong-value", what, fix)
+    lines: Sequence[ReadItem] = evaluations[0].lines
     if not lines:
         raise DataError("data.empty", "the first evaluation has no rows", "compare evaluations that have rows")
-    return Rows(
+    rows = Rows(
         [line.id for line in lines],
         [line.source for line in lines],
         [line.tag for line in lines],
         [line.cluster for line in lines],
         [line.item.reference for line in lines],
     )
+    return with_clusters(rows, None, None, evaluations, ctx)
 
 
 def _in_random_order(
@@ -326,8 +329,7 @@ def _report(results: Results, ctx: Context) -> None:
     for text in warnings(results):
         ctx.emit(Note(level="warning", text=text))
     clusters = next((found.clusters for found in results.found.values() if found.clusters is not None), None)
-    if clusters is not None and clusters < FEW:
-        text = f"{clusters} clusters are few: intervals may be too narrow below {FEW}"
+    if text := few_clusters(clusters):
         ctx.emit(Note(level="warning", text=text))
     columns, lines = score_table(results)
     ctx.emit(Table(title=results.title, columns=columns, rows=lines))

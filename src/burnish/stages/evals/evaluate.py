@@ -15,6 +15,7 @@ from burnish.core.errors import AskError
 from burnish.core.events import Note
 from burnish.evals.measure import Item
 from burnish.evals.report import Sample
+from burnish.evals.scoring.columns import clusters_in
 from burnish.evals.scoring.scorers import Row
 from burnish.evals.timing import Timing
 from burnish.models.adapters.config import read_adapter_config
@@ -132,7 +133,7 @@ def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
     elif spec.compare_with is not None:
         base = ctx.input("compare_with")
     return _Plan(
-        rows=[] if spec.data is None else requested_rows(spec, ctx),
+        rows=[] if spec.data is None else _clustered(requested_rows(spec, ctx), spec.cluster),
         model=model,
         base=base,
         base_is_under_adapter=under_adapter and not tokens_of(read_adapter_config(model.path)),  # it may add rows
@@ -148,6 +149,11 @@ def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
         confidence=spec.confidence,
         seed=spec.seed,
     )
+
+
+def _clustered(rows: Sequence[Row], column: str | None) -> list[Row]:
+    """The rows with their clusters. Errors: those of `clusters_in`."""
+    return [{**row, "cluster": name} for row, name in zip(rows, clusters_in(rows, column), strict=True)]
 
 
 def _accept_nothing(spec: EvaluateSpec) -> None:

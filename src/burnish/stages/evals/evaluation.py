@@ -25,6 +25,7 @@ from burnish.evals.measure import Item
 from burnish.evals.report import Sample, item_lines, measures, metrics, table, tag_table, unpaired, unscored
 from burnish.evals.rewards import ACCURACY
 from burnish.evals.scoring.scorers import ToolCalls
+from burnish.evals.statistics.clusters import few_clusters
 from burnish.evals.timing import Timing
 from burnish.specs.evals import MaskedSpec
 from burnish.stages.evals.measuring import Measuring
@@ -87,8 +88,9 @@ def write_evaluation(results: Evaluation, ctx: Context) -> dict[str, Any]:
         text = f"{name}: {rows} rows count under one model only, and are left out of both"
         ctx.emit(Note(level="warning", text=text))
     _warn_of_few_calls(results, ctx, found)
-    for text in warnings:
-        ctx.emit(Note(level="warning", text=text))
+    for text in [*warnings, few_clusters(sample.clusters)]:
+        if text:
+            ctx.emit(Note(level="warning", text=text))
     for side, items in sample.sides.items():
         broken = [row["source"] for row, item in zip(sample.rows, items, strict=True) if not _is_finite(item)]
         if broken:

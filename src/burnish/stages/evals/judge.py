@@ -16,7 +16,7 @@ from burnish.core.files import jsonable, write_json
 from burnish.evals.document.document import write
 from burnish.evals.judge.answers import Case, read_answers
 from burnish.evals.judge.criteria import Verdict
-from burnish.evals.judge.joining import with_others, with_references
+from burnish.evals.judge.joining import with_clusters, with_others, with_references
 from burnish.evals.judge.outcomes import PAIR_SCALE, WIN, Ratings, ratings_of, reasons_of, repeats_are_equal, scores_of
 from burnish.evals.judge.panel import Judge, Judgement, ask, build_panel, choose_formats
 from burnish.evals.judge.report import document_of, flat, tables
@@ -25,6 +25,7 @@ from burnish.evals.judge.summary import agreement_of, cost_of, human_labels, mis
 from burnish.evals.measure import Item
 from burnish.evals.report import Sample, item_lines, measures, metrics
 from burnish.evals.scoring.scorers import Score
+from burnish.evals.statistics.clusters import few_clusters
 from burnish.specs.evals.judge import JudgeSpec
 
 _CHARACTERS_PER_TOKEN = 4
@@ -124,7 +125,7 @@ def _cases(spec: JudgeSpec, ctx: Context) -> list[Case]:
     if spec.mode == "reference" and "reference" not in answers.columns:
         fix = "set columns.reference, or references to a file with them"
         raise AskError("ask.wrong-value", f"{spec.answers} has no column with references", fix)
-    cases = answers.cases[: spec.max_rows]
+    cases = with_clusters(answers.cases[: spec.max_rows], spec.cluster, answers.name, ctx.emit)
     if not cases:
         raise DataError("data.empty", f"{spec.answers} has no answers", "check the file")
     if not any(case.prompt for case in cases):
@@ -165,10 +166,14 @@ def _report(plan: _Plan, ctx: Context) -> dict[str, Any]:
         entry["model"]["missing_share"] = entry["model"]["unscored"] / len(items)
     found["missing"], found["cost"] = missing_of(plan.judges, plan.unasked), cost_of(plan.judges)
     found["asked"] = _asked(plan)
-    found["agreement"] = agreement_of(ratings, plan.humans, plan.combine, plan.confidence, plan.seed)
+    labels = sample.labels
+    found["agreement"] = agreement_of(ratings, plan.humans, plan.combine, labels, plan.confidence, plan.seed)
     if ratings[0].criterion.name == WIN:
-        values = [score.value for item in items if isinstance(score := item.scores[WIN], Score)]
-        found["pairs"] = pairs_of(plan.judges, values, plan.confidence, plan.seed)
+        scored = {
+            place: score.value for place, item in enumerate(items) if isinstance(score := item.scores[WIN], Score)
+        }
+        of_pairs = None if labels is None else labels[list(scored)]
+        found["pairs"] = pairs_of(plan.judges, list(scored.values()), of_pairs, plan.confidence, plan.seed)
     write_json(ctx.out / "metrics.json", {"title": plan.title, **found})
     _write_lines(ctx, "items.jsonl", item_lines(sample))
     _write_lines(
@@ -220,6 +225,8 @@ def _line(plan: _Plan, judge: Judge, one: Judgement) -> dict[str, Any]:
 
 def _warn(plan: _Plan, ctx: Context, found: Mapping[str, Any]) -> None:
     missing = found["missing"]
+    if text := few_clusters(found.get("clusters")):
+        ctx.emit(Note(level="warning", text=text))
     for why, count in missing["not_asked"].items():
         text = f"{count:,} of {len(plan.cases):,} rows are not judged: {why}"
         ctx.emit(Note(level="warning", text=text))

@@ -14,7 +14,7 @@ from burnish.evals.measure import Item
 from burnish.evals.report import Sample
 from burnish.evals.rewards import measure_rewards
 from burnish.evals.scoring.scorers import Row
-from burnish.evals.statistics.intervals import mean_interval
+from burnish.evals.statistics.clusters import interval_of_mean
 from burnish.models.bases import is_adapter
 from burnish.models.engines.ways import context_of
 from burnish.models.load import load_masked, read_config
@@ -96,9 +96,11 @@ def value_metrics(sample: Sample) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for side, items in sample.sides.items():
         for name in dict.fromkeys(name for item in items for name in item.values):
-            values = np.array([item.values[name] for item in items if name in item.values])
+            places = [index for index, item in enumerate(items) if name in item.values]
+            values = np.array([items[index].values[name] for index in places])
             entry: dict[str, Any] = {"n": len(values), "value": float(values.mean())}
-            interval = mean_interval(values, sample.confidence, sample.seed)
+            labels = None if sample.labels is None else sample.labels[places]
+            interval = interval_of_mean(values, labels, sample.confidence, sample.seed)
             if interval is not None:
                 entry |= {"low": interval.low, "high": interval.high}
             found.setdefault(name, {})[side] = entry
