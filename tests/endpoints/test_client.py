@@ -58,14 +58,23 @@ def test_a_fault_that_may_pass_is_retried(server, fault):
     assert (client.calls, client.counts["retries"]) == (3, 2)
 
 
-@pytest.mark.parametrize("fault", [400, 401, 403, 404, 422, 301, 307])
+@pytest.mark.parametrize("fault", [400, 401, 403, 404, 422])
 def test_a_refusal_is_not_retried_and_says_why(server, fault):
     server.faults = [fault] * 9
-    server.headers = {"Location": server.url} if fault < 400 else {}
     with pytest.raises(
         MachineError, match=rf"judge at {server.url} refuses the request: status {fault}: fault {fault}"
     ):
         endpoint(server).reply_to([HELLO])
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("fault", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed_and_its_address_is_named(server, fault):
+    server.faults = [fault]
+    server.headers = {"location": "https://other/v1"}
+    with pytest.raises(MachineError, match=rf"status {fault}: it redirects to https://other/v1") as caught:
+        endpoint(server).reply_to([HELLO])
+    assert "set url" in caught.value.fix
     assert len(server.seen) == 1
 
 

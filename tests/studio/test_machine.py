@@ -1,5 +1,6 @@
 """env and doctor: what this machine is, and what is wrong with it or with a run."""
 
+import json
 import os
 import shutil
 import signal
@@ -120,11 +121,13 @@ def test_a_run_whose_output_was_removed_is_a_problem(recipe, workspace):
     assert burnish.doctor("r/1/make", workspace=workspace.root)[0].level == "problem"
 
 
-def test_a_deep_look_finds_what_size_and_time_hide(recipe, workspace, quick_devices):
+def test_a_deep_look_finds_what_size_and_times_hide(recipe, workspace, quick_devices):
     made = burnish.run(recipe, workspace=workspace.root)["make"].path / "words.txt"
-    before = made.stat()
     made.write_text("HI\n")
-    os.utime(made, ns=(before.st_atime_ns, before.st_mtime_ns))
+    record, status = workspace.root / "runs/r/1/make/artifact.json", made.stat()
+    content = json.loads(record.read_text())
+    content["files"]["words.txt"] |= {"mtime_ns": status.st_mtime_ns, "ctime_ns": status.st_ctime_ns}
+    write_json(record, content)
     assert levels(burnish.doctor(workspace=workspace.root))["artifacts"] == "ok"
     for name in (None, "r/1/make"):
         found = burnish.doctor(name, deep=True, workspace=workspace.root)

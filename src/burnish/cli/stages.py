@@ -16,7 +16,7 @@ from burnish.cli.command import Command
 from burnish.cli.render import Output, plain
 from burnish.core.catalog import Stage
 from burnish.core.errors import AskError
-from burnish.core.paths import expanded
+from burnish.core.paths import expanded, resolved
 from burnish.core.recipes.validation import suggestion
 from burnish.core.recipes.yaml import parse_yaml
 from burnish.core.registry.names import KINDS
@@ -322,5 +322,5 @@ def as_reference(text: str) -> str:
     path = expanded(rest if colon and scheme == "file" else text)
     looks_like_a_path = path.exists() or text.startswith((".", "/", "~")) or path.suffix in _DATA_SUFFIXES
     if (scheme == "file" and colon) or (scheme not in SCHEMES and looks_like_a_path):
-        return f"file:{path.resolve()}"
+        return f"file:{resolved(path)}"
     return text

@@ -19,6 +19,11 @@ def expanded(path: str | Path) -> Path:
         ) from error
 
 
+def resolved(path: Path) -> Path:
+    """An absolute path without links; a loop of links, for which `Path.resolve` raises RuntimeError, stays."""
+    return Path(os.path.realpath(path))
+
+
 def current_folder() -> Path:
     """The current folder. AskError `ask.bad-reference` if it was removed."""
     try:

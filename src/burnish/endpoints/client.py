@@ -26,6 +26,7 @@ from burnish.endpoints.replies import ReplyCache, key_of
 from burnish.endpoints.spending import Limits, Spending, Usage
 from burnish.specs.endpoints import EndpointSpec, longest_reply
 
+_REDIRECTS = (301, 302, 303, 307, 308)
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504, 529)
 _UNSENT = (ConnectionRefusedError, socket.gaierror)
 """Errors before anything is sent, so that nothing is charged."""
@@ -280,6 +281,8 @@ class Endpoint:
 
     def _failed(self, what: str, status: int = 0) -> NoAnswerError:
         fix = "check the address, the model's name and the key (api_key_env), or raise retries, backoff or timeout"
+        if status in _REDIRECTS:
+            fix = "set url to the address where the API is: a redirect is not followed, as it would receive the key"
         error = NoAnswerError("machine.no-answer", f"{self.name} {what}", fix)
         error.status = status
         return error
@@ -357,12 +360,18 @@ def _problem(posted: Posted, expected: str) -> str:
     text = said if isinstance(said, str) and said else " ".join(posted.text.split())[:200] or "an empty body"
     if posted.status == 200:
         return f"the reply is not {expected}: {text}"
+    if posted.status in _REDIRECTS:
+        return f"status {posted.status}: it redirects to {_header(posted.headers, 'location') or 'nowhere'}"
     return f"status {posted.status}: {text}"
+
+
+def _header(headers: Mapping[str, str], name: str) -> str:
+    return next((value for key, value in headers.items() if key.lower() == name), "")
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:
     """The seconds that the endpoint asks to wait, at most two minutes; 0 if it does not say."""
-    said = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
+    said = _header(headers, "retry-after")
     try:
         seconds = float(said)
     except ValueError:

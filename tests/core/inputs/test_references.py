@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from burnish.cli.stages import as_reference
 from burnish.core.context import Input
 from burnish.core.errors import AskError
 from burnish.core.fingerprint import of_path
@@ -212,6 +213,14 @@ def test_a_missing_path_and_one_that_cannot_be_read_are_named(workspace, bound_b
             f"ask.bad-reference | file:secret.txt: {root}/secret.txt cannot be read (Permission denied) | "
             "check its permissions, or use other files"
         )
+
+
+@pytest.mark.parametrize("target", ["loop.jsonl", "nowhere.jsonl"])
+def test_a_link_that_leads_to_no_file_is_named(workspace, target):
+    (workspace.root / "loop.jsonl").symlink_to(target)
+    with pytest.raises(AskError, match=r"loop\.jsonl is a link that leads to no file"):
+        resolve("file:loop.jsonl", DATA, workspace, {})
+    assert as_reference(str(workspace.root / "loop.jsonl")).startswith("file:")
 
 
 def test_a_kernel_file_is_one_behind_a_link_too(workspace):

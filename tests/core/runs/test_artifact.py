@@ -65,7 +65,7 @@ def strike(run, dice, how):
 
 
 @pytest.mark.parametrize("kind", LAYOUTS)
-@pytest.mark.parametrize("how", ["byte", "truncate", "delete", "add", "replace"])
+@pytest.mark.parametrize("how", ["byte", "byte with its old time", "truncate", "delete", "add", "replace"])
 def test_any_change_of_any_file_is_found_and_named(made, kind, how):
     for seed in range(3):
         dice = random.Random(f"{kind} {how} {seed}")
@@ -81,14 +81,29 @@ def test_any_change_of_any_file_is_found_and_named(made, kind, how):
 
 
 @pytest.mark.parametrize("kind", LAYOUTS)
-def test_a_change_that_keeps_size_and_time_is_found_by_a_deep_check(made, kind):
+def test_a_bit_that_flips_on_the_disk_is_found_by_a_deep_check(made, kind):
     for seed in range(3):
         dice = random.Random(f"{kind} {seed}")
         run = made(kind, dice, seed + 1)
         known = {}
         assert run.artifact().damage(known, deep=True) == []
-        name = strike(run, dice, "in secret")
+        name = strike(run, dice, "byte with its old time")
+        record, status = run.record_of("artifact.json"), (run.out / name).stat()
+        record["files"][name] |= {"mtime_ns": status.st_mtime_ns, "ctime_ns": status.st_ctime_ns}
+        write_json(run.folder / "artifact.json", record)
+        assert run.artifact().damage(known) == []
         assert [damage.file for damage in run.artifact().damage(known, deep=True)] == [name]
+
+
+def test_a_file_whose_record_has_no_ctime_is_hashed(made):
+    run = made("adapter", random.Random(0))
+    record = run.record_of("artifact.json")
+    for file in record["files"].values():
+        del file["ctime_ns"]
+    write_json(run.folder / "artifact.json", record)
+    assert run.artifact().damage({}) == []
+    name = strike(run, random.Random(0), "byte with its old time")
+    assert [damage.file for damage in run.artifact().damage({})] == [name]
 
 
 def test_a_copied_workspace_is_hashed_once(made, workspace, tmp_path, monkeypatch):
@@ -153,6 +168,7 @@ def test_an_artifact_is_its_record_and_its_folder(finished, workspace):
             "a.txt": {
                 "size": 3,
                 "mtime_ns": status.st_mtime_ns,
+                "ctime_ns": status.st_ctime_ns,
                 "sha256": hashlib.sha256(b"abc").hexdigest(),
             }
         },
@@ -215,6 +231,7 @@ def test_every_file_and_link_of_a_folder_is_recorded_in_order(tmp_path):
         assert record == {
             "size": len(content),
             "mtime_ns": status.st_mtime_ns,
+            "ctime_ns": status.st_ctime_ns,
             "sha256": hashlib.sha256(content).hexdigest(),
         }
 

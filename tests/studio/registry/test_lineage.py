@@ -70,6 +70,15 @@ def test_the_picture_is_well_formed_and_contains_no_markup_of_names(registry, me
             assert apart or y + height <= other_y or other_y + other_height <= y
 
 
+def test_an_artifact_with_changed_files_is_marked_and_has_no_evidence(registry, merged, workspace, tmp_path):
+    (workspace.root / "runs/r/1/tune/out/proof.json").write_text("{}")
+    root = registry.lineage("big", svg_file=tmp_path / "big.svg")
+    adapter = root.children[0]
+    assert adapter.evidence == ""
+    assert adapter.as_dict()["damage"].startswith("proof.json has 2 bytes instead of")
+    assert "✗ damaged: proof.json" in (tmp_path / "big.svg").read_text()
+
+
 def test_a_picture_without_a_folder_is_refused(registry, merged):
     with pytest.raises(burnish.BurnishError, match="there is no folder"):
         registry.lineage("big", svg_file="/nowhere/x.svg")

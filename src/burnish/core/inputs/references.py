@@ -16,7 +16,7 @@ from burnish.core.errors import AskError, BurnishError
 from burnish.core.fingerprint import of_path, of_value
 from burnish.core.inputs import git, hub
 from burnish.core.naming import nearest
-from burnish.core.paths import expanded, refuse_undecodable
+from burnish.core.paths import expanded, refuse_undecodable, resolved
 from burnish.core.recipes.yaml import at
 from burnish.core.registry.description import path_of, refuse_damage
 from burnish.core.registry.registry import Registry
@@ -137,7 +137,7 @@ def refuse_runs_within(ref: str, workspace: Workspace) -> None:
     """Refuse a folder that contains `runs/`: it changes with every step, and outputs would be read as data."""
     if not ref.startswith("file:"):
         return
-    path = (workspace.root / expanded(ref[5:])).resolve()
+    path = resolved(workspace.root / expanded(ref[5:]))
     if any(runs.is_relative_to(path) for runs in (workspace.runs, workspace.runs.resolve())):
         raise AskError(
             "ask.bad-reference",
@@ -170,6 +170,9 @@ def _refuse_special(ref: str, path: Path) -> None:
 def _file_or_folder(ref: str, path: Path, known: dict[str, Any]) -> Input:
     refuse_undecodable(path, ref)
     if not path.exists():
+        if path.is_symlink():
+            fix = "correct the link, or use the file itself"
+            raise AskError("ask.bad-reference", f"{ref}: {path} is a link that leads to no file", fix)
         parent = path.parent
         names = [p.name for p in parent.iterdir()] if parent.is_dir() else []
         raise AskError(

@@ -36,6 +36,8 @@ def lines_of(node: Node) -> list[tuple[str, str]]:
         lines.append(("small", f"hash {node.fingerprint[:16]}"))
     if node.licence != "unknown":
         lines.append(("small", f"licence {node.licence}"))
+    if node.damage:
+        lines.append(("failed", f"{MARKS['failed']} damaged: {node.damage}"))
     if node.evidence:
         kind, _, state = node.evidence.partition(" ")
         lines.append((state, f"{MARKS[state]} {kind}"))

@@ -10,6 +10,7 @@ from burnish.core.registry.evidence import gather
 from burnish.core.registry.identity import Identity
 from burnish.core.registry.licences import UNKNOWN, licence_of
 from burnish.core.registry.registry import Registry
+from burnish.core.runs.artifact import summary
 from burnish.core.runs.run import run_of_output
 from burnish.core.runs.workspace import Workspace
 
@@ -18,7 +19,8 @@ from burnish.core.runs.workspace import Workspace
 class Node:
     """An artifact, model or file. `role` is the input of the node above that it is; `versions` are in the registry.
 
-    `evidence` is its certificate or proof and the state of that, such as `proof passed`; "" if it has none.
+    `evidence` is its certificate or proof and the state of that, such as `proof passed`; "" if it has none. `damage`
+    names the files that differ from the record; then there is no evidence.
     """
 
     role: str
@@ -30,12 +32,14 @@ class Node:
     versions: tuple[str, ...] = ()
     licence: str = UNKNOWN
     evidence: str = ""
+    damage: str = ""
     children: "tuple[Node, ...]" = ()
 
     def as_dict(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in ("role", "ref", "kind", "fingerprint", "run", "stage", "licence")}
         children = [child.as_dict() for child in self.children]
-        return {**own, "versions": list(self.versions), "evidence": self.evidence, "made_from": children}
+        state = {"evidence": self.evidence, "damage": self.damage}
+        return {**own, "versions": list(self.versions), **state, "made_from": children}
 
     def walk(self) -> "Iterator[Node]":
         yield self
@@ -50,21 +54,24 @@ def lineage(value: Input, workspace: Workspace) -> Node:
         for entry in Registry(workspace).entries()[0]
         for version in entry.live.values()
     ]
-    return _node("", value, workspace, registered)
+    return _node("", value, workspace, registered, workspace.hashes())
 
 
-def _node(role: str, value: Input, workspace: Workspace, registered: Sequence[tuple[Identity, str]]) -> Node:
+def _node(
+    role: str, value: Input, workspace: Workspace, registered: Sequence[tuple[Identity, str]], known: dict[str, Any]
+) -> Node:
     run = run_of_output(value.path)
-    inputs, stage, evidence, files = value.inputs, "", "", {}
+    inputs, stage, evidence, damage, files = value.inputs, "", "", "", {}
     if run is not None:
         try:
             artifact = run.artifact()
             stage = run.record["stage"]
             if artifact is not None:
                 inputs, files = artifact.inputs, artifact.files or {}
+                damage = summary(artifact.damage(known))
         except BurnishError:
             stage = "unknown: its records are damaged"
-        evidence = _evidence(value, files, workspace)
+        evidence = "" if damage else _evidence(value, files, workspace)
     return Node(
         role=role,
         ref=value.ref,
@@ -75,7 +82,8 @@ def _node(role: str, value: Input, workspace: Workspace, registered: Sequence[tu
         versions=_versions(value, registered),
         licence=licence_of(value.path)[0] if value.path.is_dir() else UNKNOWN,
         evidence=evidence,
-        children=tuple(_node(name, child, workspace, registered) for name, child in inputs.items()),
+        damage=damage,
+        children=tuple(_node(name, child, workspace, registered, known) for name, child in inputs.items()),
     )
 
 

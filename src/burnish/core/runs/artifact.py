@@ -40,7 +40,7 @@ class Artifact:
     measures: Mapping[str, Any]
     provenance: Mapping[str, Any]
     files: Mapping[str, Mapping[str, Any]] | None = None
-    """Size, mtime_ns and sha256 by name; None for artifacts of older versions, which recorded none."""
+    """Size, mtime_ns, ctime_ns and sha256 by name; None for artifacts of older versions, which recorded none."""
     certificate: Mapping[str, Any] | None = None
     """How it compares with its parent (see `Outcome.certificate`); None if that was not checked."""
 
@@ -74,8 +74,8 @@ class Artifact:
     def damage(self, known: dict[str, Any], *, deep: bool = False) -> list[Damage]:
         """All files that were removed, added or changed.
 
-        A file is hashed only if its mtime differs from the record, as in a copied workspace; `known` caches the
-        hashes. With `deep` every file is hashed.
+        A file is hashed only if its mtime or ctime differs from the record, as in a copied workspace; `known` caches
+        the hashes. With `deep` every file is hashed.
         """
         if not self.path.is_dir():
             return [Damage("out/", "is missing")]
@@ -89,7 +89,7 @@ class Artifact:
                 damage.append(Damage(name, "is missing"))
             elif status.st_size != expected["size"]:
                 damage.append(Damage(name, f"has {status.st_size:,} bytes instead of {expected['size']:,}"))
-            elif deep or status.st_mtime_ns != expected["mtime_ns"]:
+            elif deep or _is_touched(status, expected):
                 try:
                     digest = of_file(self.path / name, {} if deep else known)
                 except OSError as error:
@@ -113,6 +113,11 @@ class Artifact:
         return f"burnish runs resume {recipe}/{number} repeats the damaged steps, as a new run of the recipe"
 
 
+def _is_touched(status: os.stat_result, expected: Mapping[str, Any]) -> bool:
+    """Whether a file was written since: programs can set back its mtime, but not its ctime."""
+    return [status.st_mtime_ns, status.st_ctime_ns] != [expected["mtime_ns"], expected.get("ctime_ns")]
+
+
 def summary(damage: list[Damage], most: int = 3) -> str:
     """The first damaged files, and the number of others."""
     more = f" (and {len(damage) - most:,} more files)" if len(damage) > most else ""
@@ -120,11 +125,13 @@ def summary(damage: list[Damage], most: int = 3) -> str:
 
 
 def record_files(folder: Path) -> dict[str, dict[str, Any]]:
-    """Size, mtime_ns and sha256 of every file in a folder, for artifact.json."""
-    return {
-        name: {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": of_file(folder / name, {})}
-        for name, status in sorted(_entries(folder))
-    }
+    """Size, mtime_ns, ctime_ns and sha256 of every file in a folder, for artifact.json."""
+    return {name: _record(folder / name, status) for name, status in sorted(_entries(folder))}
+
+
+def _record(path: Path, status: os.stat_result) -> dict[str, Any]:
+    times = {"mtime_ns": status.st_mtime_ns, "ctime_ns": status.st_ctime_ns}
+    return {"size": status.st_size, **times, "sha256": of_file(path, {})}
 
 
 def digest_of(files: Mapping[str, Mapping[str, Any]]) -> str:

@@ -50,6 +50,7 @@ class _Input(_Record):
 class _File(_Record):
     size: int
     mtime_ns: int
+    ctime_ns: int | None = None
     sha256: str
 
 

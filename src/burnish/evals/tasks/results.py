@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
+import numpy as np
+
 from burnish.core.fingerprint import of_value
 from burnish.evals.likelihood import Likelihood
 from burnish.evals.measure import Item
@@ -45,7 +47,7 @@ def sampled(found: Mapping[str, Any], count_tokens: Callable[[str], int] | None)
                     "id": of_value([task, first["doc_hash"], first["target_hash"]])[:16],
                     "source": f"{task}:{number}",
                     "kind": "task",
-                    "task": {"name": task, "question": number, "metrics": metrics, **_responses(given)},
+                    "task": {"name": task, "question": number, "metrics": as_json(metrics), **_responses(given)},
                 }
             )
             likelihood = _likelihood(first, count_tokens) if count_tokens else None
@@ -152,8 +154,14 @@ def _likelihood(sample: Mapping[str, Any], count_tokens: Callable[[str], int]) -
 
 
 def as_json(value: Any) -> Any:
-    """A value of a task's configuration as JSON; functions are named."""
-    return json.loads(json.dumps(value, default=lambda other: getattr(other, "__name__", None) or str(other)))
+    """A value of a task as JSON: arrays are lists, functions are named."""
+    return json.loads(json.dumps(value, default=_as_json))
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return getattr(value, "__name__", None) or str(value)
 
 
 def _plain(value: Any) -> str:
