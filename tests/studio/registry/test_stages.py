@@ -321,7 +321,7 @@ def test_a_tag_is_of_one_version(registry, support):
     said = []
     registry.tag("support@1", "v1.0")
     registry.tag("support@2", "v1.0", say=said.append)
-    assert said == ["the tag v1.0 was of support@1"]
+    assert said == ["support@1 loses the tag v1.0"]
     assert registry.show("support@v1.0")["ref"] == "support@2"
     with pytest.raises(burnish.BurnishError, match="already"):
         registry.tag("support@2", "v1.0")

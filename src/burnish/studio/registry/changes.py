@@ -1,6 +1,8 @@
 """Change versions of the registry: promote, demote, tag, untag, remove."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,12 @@ from burnish.core.registry.author import author
 from burnish.core.registry.description import refuse_damage
 from burnish.core.registry.entries import Version
 from burnish.core.registry.evidence import Case, gather
+from burnish.core.registry.history import Kind
 from burnish.core.registry.names import check_stage, check_tag
 from burnish.core.registry.registry import Draft, Registry
 from burnish.core.registry.stages import Direction, move
 from burnish.core.runs.workspace import Workspace
-from burnish.studio.registry.versions import Notes, refuse_kind
+from burnish.studio.registry.versions import Notes, as_dict, version_of
 
 
 def promote(
@@ -62,7 +65,7 @@ def _move(
     place = Workspace.find(workspace)
     refuse_secret(because, "the reason", is_reference=False)
     registry = Registry(place)
-    refuse_kind(registry.version(ref).kind, kind, ref)
+    version_of(ref, kind, registry)
 
     def evidence(version: Version) -> Case:
         refuse_damage(version.ref, version.record, place.root, {}, deep=True)
@@ -74,7 +77,7 @@ def _move(
     stage = None if to is None else check_stage(to)
     moved, replaced, faults = move(registry, ref, direction, stage, who or author(place.root), because, evidence)
     _report(faults, say)
-    return {**moved.as_dict(), "ref": moved.ref, "replaced": [other.ref for other in replaced]}
+    return as_dict(moved, replaced=[other.ref for other in replaced])
 
 
 def tag(
@@ -92,18 +95,13 @@ def tag(
     Errors: AskError `ask.nothing-to-do` if the version has it, `ask.wrong-value` for a tag that has another meaning.
     """
     check_tag(name)
-    place, version, draft_of = _version(ref, kind, workspace)
-    refuse_secret(because, "the reason", is_reference=False)
-    with draft_of as draft:
-        now = draft.entry.version(str(version.number))
-        if name in now.tags:
-            raise AskError("ask.nothing-to-do", f"{now.ref} has the tag {name} already", "use another tag")
-        before = next((other for other in draft.entry.live.values() if name in other.tags), None)
+    with _changing(ref, because, kind, who, workspace, say) as held:
+        if name in held.version.tags:
+            raise AskError("ask.nothing-to-do", f"{held.version.ref} has the tag {name} already", "use another tag")
+        before = next((other for other in held.draft.entry.live.values() if name in other.tags), None)
         if before is not None:
-            say(f"the tag {name} was of {before.ref}")
-        found = draft.change("tag", now.number, who or author(place.root), because, tag=name)
-        _report(draft.faults, say)
-    return {**found.as_dict(), "ref": found.ref}
+            say(f"{before.ref} loses the tag {name}")
+        return as_dict(held.change("tag", tag=name))
 
 
 def untag(
@@ -117,16 +115,12 @@ def untag(
     say: Notes = lambda _: None,
 ) -> dict[str, Any]:
     """Remove a tag of a version. AskError `ask.bad-reference` if it has none of that name."""
-    place, version, draft_of = _version(ref, kind, workspace)
-    refuse_secret(because, "the reason", is_reference=False)
-    with draft_of as draft:
-        now = draft.entry.version(str(version.number))
-        if name not in now.tags:
-            tags = f"its tags are {', '.join(now.tags)}" if now.tags else "it has no tags"
-            raise AskError("ask.bad-reference", f"{now.ref} has no tag {name}", tags)
-        found = draft.change("untag", now.number, who or author(place.root), because, tag=name)
-        _report(draft.faults, say)
-    return {**found.as_dict(), "ref": found.ref}
+    with _changing(ref, because, kind, who, workspace, say) as held:
+        tags = held.version.tags
+        if name not in tags:
+            fix = f"its tags are {', '.join(tags)}" if tags else "it has no tags"
+            raise AskError("ask.bad-reference", f"{held.version.ref} has no tag {name}", fix)
+        return as_dict(held.change("untag", tag=name))
 
 
 def remove(
@@ -142,27 +136,41 @@ def remove(
 
     Errors: RunError `run.in-production` for a version in production without a reason.
     """
-    place, version, draft_of = _version(ref, kind, workspace)
-    refuse_secret(because, "the reason", is_reference=False)
-    with draft_of as draft:
-        now = draft.entry.version(str(version.number))
-        if now.stage == "production" and not because:
-            fix = f'demote it first (burnish {now.kind}s demote {now.ref}), or say why: --because "…"'
-            raise RunError("run.in-production", f"{now.ref} is in production, and is not removed", fix)
-        draft.change("remove", now.number, who or author(place.root), because)
-        _report(draft.faults, say)
-    return {"ref": now.ref, "removed": True, "artifact": dict(now.record["artifact"])}
+    with _changing(ref, because, kind, who, workspace, say) as held:
+        version = held.version
+        if version.stage == "production" and not because:
+            fix = f'demote it first (burnish {version.kind}s demote {version.ref}), or give a reason: --because "…"'
+            raise RunError("run.in-production", f"{version.ref} is in production, and is not removed", fix)
+        held.change("remove")
+    return {"ref": version.ref, "removed": True, "artifact": dict(version.record["artifact"])}
 
 
-def _version(
-    ref: str, kind: str | None, workspace: Path | str | None
-) -> tuple[Workspace, Version, AbstractContextManager[Draft]]:
-    """The version of a reference, and a context that holds the lock of its name."""
+@dataclass(frozen=True)
+class _Held:
+    """A version while the lock of its name is held."""
+
+    version: Version
+    draft: Draft
+    who: str
+    why: str
+
+    def change(self, kind: Kind, **details: Any) -> Version:
+        """Commit a change; returns the version after it."""
+        return self.draft.change(kind, self.version.number, self.who, self.why, **details)
+
+
+@contextmanager
+def _changing(
+    ref: str, why: str, kind: str | None, who: str | None, workspace: Path | str | None, say: Notes
+) -> Generator[_Held]:
+    """Hold the lock of a version's name. The reference is resolved before, the version is read again under the lock."""
+    refuse_secret(why, "the reason", is_reference=False)
     place = Workspace.find(workspace)
     registry = Registry(place)
-    version = registry.version(ref)
-    refuse_kind(version.kind, kind, version.ref)
-    return place, version, registry.changing(version.name)
+    found = version_of(ref, kind, registry)
+    with registry.changing(found.name) as draft:
+        yield _Held(draft.entry.version(str(found.number)), draft, who or author(place.root), why)
+        _report(draft.faults, say)
 
 
 def _report(faults: list[str], say: Notes) -> None:

@@ -9,7 +9,7 @@ from burnish.core.registry.entries import Version
 from burnish.core.registry.evidence import gather
 from burnish.core.registry.registry import Registry
 from burnish.core.runs.workspace import Workspace
-from burnish.studio.registry.versions import refuse_kind
+from burnish.studio.registry.versions import version_of
 
 
 def diff(
@@ -21,12 +21,7 @@ def diff(
     """
     place = Workspace.find(workspace)
     registry = Registry(place)
-    sides: list[dict[str, dict[str, Any]]] = []
-    for ref in (one, other):
-        version = registry.version(ref)
-        refuse_kind(version.kind, kind, version.ref)
-        sides.append(_parts(version, place))
-    a, b = sides
+    a, b = (_parts(version_of(ref, kind, registry), place) for ref in (one, other))
     return {part: found for part in a if (found := differences(a[part], b[part]))}
 
 
@@ -47,8 +42,9 @@ def _parts(version: Version, place: Workspace) -> dict[str, dict[str, Any]]:
         "burnish": record.get("burnish"),
     }
     data = {source["ref"]: _short(source["fingerprint"]) for source in record.get("data", ())}
-    scores = {f"{one.run}: {name}": value for one in case.of("score") for name, value in (one.scores or {}).items()}
-    newest = {name.rpartition(": ")[2]: value for name, value in reversed(scores.items())}
+    scores: dict[str, float] = {}
+    for one in reversed(case.of("score")):  # the newest counts
+        scores |= one.scores or {}
     evidence = {kind: _state(case.of(kind)) for kind in ("certificate", "proof", "verdict")}
     sizes = {"bytes": sum(file["size"] for file in files.values()), "files": len(files)}
     hashes = {name: f"{file['size']:,} bytes {file['sha256'][:12]}" for name, file in files.items()}
@@ -59,7 +55,7 @@ def _parts(version: Version, place: Workspace) -> dict[str, dict[str, Any]]:
         "data": data,
         "licences": licences,
         "measures": dict(record.get("measures", {})),
-        "scores": newest,
+        "scores": scores,
         "evidence": evidence,
         "files": {**sizes, **hashes},
     }

@@ -24,7 +24,7 @@ from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
 from burnish.core.secrets import masked_value
 from burnish.core.version import VERSION
-from burnish.studio.registry.versions import Notes, refuse_kind, report_alike
+from burnish.studio.registry.versions import Notes, as_dict, refuse_kind, report_alike, version_of
 
 RECIPE = "imported"
 """The recipe in whose runs imported artifacts are."""
@@ -41,8 +41,7 @@ def export(
     """
     place = Workspace.find(workspace)
     registry = Registry(place)
-    version = registry.version(ref)
-    refuse_kind(version.kind, kind, version.ref)
+    version = version_of(ref, kind, registry)
     record = version.record
     if record["files"] is None:
         what = f"{version.ref} is on a hub ({record['artifact']['ref']}), and has no files here"
@@ -99,7 +98,7 @@ def import_(
         same = [v for v in _live(registry, name) if v.record["digest"] == record["digest"]]
         same = [v for v in same if v.fingerprint == record["fingerprint"]]
         if same:
-            return {**same[0].as_dict(), "ref": same[0].ref, "new": False}
+            return as_dict(same[0], new=False)
         number = place.claim_number(RECIPE)
         run = place.run(RECIPE, number, name)
         with place.lock_of(RECIPE, number):
@@ -117,7 +116,7 @@ def import_(
                 shutil.rmtree(run.folder.parent, ignore_errors=True)
     if new:
         report_alike(version, registry, say)
-    return {**version.as_dict(), "ref": version.ref, "new": new}
+    return as_dict(version, new=new)
 
 
 def _described(content: Mapping[str, Any], run: Run) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def register_input(
         say(f"the artifact of {ref} is damaged or missing: registered again as {version.ref}")
     if new and not damaged:
         report_alike(version, registry, say)
-    return {**version.as_dict(), "new": new, "path": str(_path(version, place))}
+    return as_dict(version, new=new, path=str(_path(version, place)))
 
 
 def register_artifact(artifact: Artifact, name: str, run: Run, place: Workspace, say: Notes) -> tuple[str, bool]:
@@ -122,7 +122,7 @@ def listing(
 
 def _row(version: Version, place: Workspace, known: dict[str, Any]) -> dict[str, Any]:
     if version.removed is not None:
-        return {**version.as_dict(), "ref": version.ref, "kind": version.kind}
+        return as_dict(version)
     damage = damage_of(version.record, place.root, known)
     files = version.record["files"]
     return {
@@ -152,8 +152,7 @@ def show(ref: str, *, kind: str | None = None, workspace: Path | str | None = No
     """
     place = Workspace.find(workspace)
     registry = Registry(place)
-    version = registry.version(ref)
-    refuse_kind(version.kind, kind, version.ref)
+    version = version_of(ref, kind, registry)
     damage = damage_of(version.record, place.root, place.hashes())
     case = gather(version.record, place)
     history = [
@@ -161,17 +160,28 @@ def show(ref: str, *, kind: str | None = None, workspace: Path | str | None = No
         for change in registry.entry(version.name).changes
         if change.version == version.number or version.number in change.details.get("displaced", ())
     ]
-    return {
-        **version.as_dict(),
-        "ref": version.ref,
-        "path": str(_path(version, place)),
-        "damage": summary(damage, most=20) if damage else "",
-        "evidence": [one.as_dict() for one in case.evidence],
-        "licence": consequences(version.record.get("licences", ())),
-        "missing": case.missing(),
-        "left_out": list(case.left_out),
-        "history": history,
-    }
+    return as_dict(
+        version,
+        path=str(_path(version, place)),
+        damage=summary(damage, most=20) if damage else "",
+        evidence=[one.as_dict() for one in case.evidence],
+        licence=consequences(version.record.get("licences", ())),
+        missing=case.missing(),
+        left_out=list(case.left_out),
+        history=history,
+    )
+
+
+def version_of(ref: str, kind: str | None, registry: Registry) -> Version:
+    """The version of a reference. Errors: AskError `ask.bad-reference`; `ask.wrong-kind` for another than `kind`."""
+    version = registry.version(ref)
+    refuse_kind(version.kind, kind, version.ref)
+    return version
+
+
+def as_dict(version: Version, **more: Any) -> dict[str, Any]:
+    """A version as every function here returns it: its file's content and its reference."""
+    return {**version.as_dict(), "ref": version.ref, **more}
 
 
 def refuse_kind(found: str, wanted: str | None, ref: str) -> None:
