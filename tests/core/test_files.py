@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from burnish.core.files import file_size, publish_folder, read_json, sync, write_atomically, write_json
+from burnish.core.files import file_size, publish_folder, read_json, sync, write_atomically, write_json, write_lines
 
 
 @pytest.fixture
@@ -219,3 +219,17 @@ def test_published_files_have_the_permissions_of_new_ones_and_the_umask_stays(tm
 )
 def test_the_unit_of_a_size_changes_at_a_thousand(count, text):
     assert file_size(count) == text
+
+
+def test_lines_are_json_of_what_json_and_utf_8_can_hold(tmp_path):
+    write_lines(tmp_path / "a.jsonl", iter([{"text": "\ud83d 你好\n", "loss": [math.nan]}, {}]))
+    lines = (tmp_path / "a.jsonl").read_text(encoding="utf-8").split("\n")
+    assert [json.loads(line) for line in lines[:-1]] == [{"text": "\ufffd 你好\n", "loss": ["NaN"]}, {}]
+
+
+def test_lines_that_fail_leave_the_file_as_it_was(tmp_path):
+    write_lines(tmp_path / "a.jsonl", [{"a": 1}])
+    with pytest.raises(ZeroDivisionError):
+        write_lines(tmp_path / "a.jsonl", ({"a": 1 / n} for n in (1, 0)))
+    assert (tmp_path / "a.jsonl").read_text() == '{"a": 1}\n'
+    assert len(list(tmp_path.iterdir())) == 1

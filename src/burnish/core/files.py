@@ -8,9 +8,11 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TextIO, cast
+
+from burnish.core.printable import encodable
 
 
 def sync(path: Path) -> None:
@@ -24,10 +26,16 @@ def sync(path: Path) -> None:
 
 def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
     """Replace a file's content atomically; `mode` sets its permissions."""
+    with _replacing(path, mode) as file:
+        file.write(text)
+
+
+@contextlib.contextmanager
+def _replacing(path: Path, mode: int) -> Generator[TextIO]:
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, mode)
@@ -43,6 +51,12 @@ def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
     """Write indented JSON: keys in the given order, non-finite numbers as strings."""
     text = json.dumps(jsonable(value), indent=2, ensure_ascii=False, default=str)
     write_atomically(path, text + "\n", mode)
+
+
+def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write JSON Lines atomically: non-finite numbers as strings, halves of surrogate pairs as U+FFFD."""
+    with _replacing(path, 0o644) as file:
+        file.writelines(encodable(json.dumps(jsonable(row), ensure_ascii=False)) + "\n" for row in rows)
 
 
 def jsonable(value: Any) -> Any:

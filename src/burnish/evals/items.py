@@ -12,7 +12,7 @@ from burnish.evals.measure import Item
 from burnish.evals.perplexity import Likelihood
 from burnish.evals.scoring.scorers import Score, Unscored
 
-FILE = "items.jsonl"
+ITEMS = "items.jsonl"
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def read_items(folder: Path) -> list[ReadItem]:
 
     Errors: DataError `data.unreadable` that names file, line and key.
     """
-    path = folder / FILE
+    path = folder / ITEMS
     try:
         lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: texts may hold U+2028
     except (OSError, UnicodeDecodeError) as error:

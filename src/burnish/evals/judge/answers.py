@@ -15,6 +15,7 @@ from burnish.core.naming import nearest
 from burnish.data.reader import read
 from burnish.data.record import Bad, ReadReport, Record, RowError
 from burnish.data.strict_json import parse
+from burnish.evals.items import ITEMS
 from burnish.evals.judge.prompts import as_text, conversation_text
 from burnish.evals.scoring.scorers import opening, visible
 from burnish.specs.evals.judge import ColumnsSpec
@@ -33,7 +34,7 @@ _USUAL: dict[str, tuple[str, ...]] = {
     "tag": ("tag", "category"),
 }
 _SETTINGS = {"answers": "columns", "against": "against_columns", "references": "reference_columns"}
-_FILES = {"evaluation": "items.jsonl", "generations": "answers.jsonl"}
+_FILES = {"evaluation": ITEMS, "generations": "answers.jsonl"}
 _MOST_BYTES = 256 * 1024 * 1024
 _SHOWN = 3
 

@@ -4,7 +4,6 @@ Rows are read, claims, gate and regression sets are checked, and what the rows c
 loaded. Then each candidate answers; what is finished is kept in the workspace's cache.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 from burnish.core.context import Context, Outcome
 from burnish.core.errors import AskError, DataError
 from burnish.core.events import Note, Table
-from burnish.core.files import jsonable, write_json
+from burnish.core.files import write_json, write_lines
 from burnish.core.naming import nearest
 from burnish.evals.comparison import regressions
 from burnish.evals.comparison.claims import Claim, Looks, Settings, claims_of, compared, is_decided, scored_by
@@ -25,7 +24,7 @@ from burnish.evals.comparison.report import comparison_table, document, gate_tab
 from burnish.evals.comparison.results import Results
 from burnish.evals.comparison.table import PERPLEXITY, Candidate, Rows, columns_of
 from burnish.evals.document.document import write
-from burnish.evals.items import ReadItem, read_items
+from burnish.evals.items import ITEMS, ReadItem, read_items
 from burnish.evals.measure import Item
 from burnish.evals.report import BITS
 from burnish.evals.scoring.columns import clusters_in
@@ -321,10 +320,10 @@ def _checked(plan: _Plan, rows: Rows, candidates: Sequence[Candidate]) -> dict[t
 
 def _report(results: Results, ctx: Context) -> None:
     """Write the files, and report to the terminal."""
-    write_json(ctx.out / "comparison.json", jsonable(results.as_dict()))
-    _write_lines(ctx, "items.jsonl", list(results.item_lines()))
+    write_json(ctx.out / "comparison.json", results.as_dict())
+    write_lines(ctx.out / ITEMS, results.item_lines())
     base = next(each for each in results.candidates if each.name == results.baseline)
-    _write_lines(ctx, regressions.FILE, regressions.set_lines(results.rows, base))
+    write_lines(ctx.out / regressions.FILE, regressions.set_lines(results.rows, base))
     write(document(results), ctx.out)
     for text in warnings(results):
         ctx.emit(Note(level="warning", text=text))
@@ -339,8 +338,3 @@ def _report(results: Results, ctx: Context) -> None:
     if results.gate is not None:
         columns, lines = gate_table(results)
         ctx.emit(Table(title=f"Gate: {'passed' if results.passed else 'failed'}", columns=columns, rows=lines))
-
-
-def _write_lines(ctx: Context, name: str, lines: Sequence[Mapping[str, Any]]) -> None:
-    with (ctx.out / name).open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(jsonable(line), ensure_ascii=False) + "\n" for line in lines)

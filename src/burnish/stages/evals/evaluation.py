@@ -1,6 +1,5 @@
 """Write the files of an evaluation, and report it to the terminal."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +7,7 @@ from typing import Any
 
 from burnish.core.context import Context
 from burnish.core.events import Note, Table
-from burnish.core.files import jsonable, write_json
+from burnish.core.files import write_json, write_lines
 from burnish.evals.chart import draw_scores
 from burnish.evals.checks.kinds import PromptChecks
 from burnish.evals.checks.results import check_measures, check_metrics, check_table
@@ -21,6 +20,7 @@ from burnish.evals.evaluation.answers import (
     generation_table,
 )
 from burnish.evals.evaluation.document import document
+from burnish.evals.items import ITEMS
 from burnish.evals.measure import Item
 from burnish.evals.report import Sample, item_lines, measures, metrics, table, tag_table, unpaired, unscored
 from burnish.evals.rewards import ACCURACY
@@ -67,8 +67,7 @@ def write_evaluation(results: Evaluation, ctx: Context) -> dict[str, Any]:
     more["masked"] = None if results.masked is None else results.masked.model_dump()
     more = {name: value for name, value in more.items() if value is not None}
     write_json(ctx.out / "metrics.json", {"title": results.title, **found, **more})
-    with (ctx.out / "items.jsonl").open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(jsonable(line), ensure_ascii=False) + "\n" for line in item_lines(sample))
+    write_lines(ctx.out / ITEMS, item_lines(sample))
     draw_scores(found, results.title, ctx.out / "scores.png", results.base_name)
     tables = [] if tasks is None else [task_table(tasks, results.base_name)]
     tables += [value_table(values, results.base_name)] if values else []

@@ -4,7 +4,6 @@ The answers come from a result or a file; no model is loaded. Replies are cached
 so that a run that was killed or stopped resumes without asking twice.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,8 +11,9 @@ from typing import Any, Literal
 from burnish.core.context import Context, Outcome, StopRequestedError
 from burnish.core.errors import AskError, DataError, RunError
 from burnish.core.events import Note, Progress, Table
-from burnish.core.files import jsonable, write_json
+from burnish.core.files import write_json, write_lines
 from burnish.evals.document.document import write
+from burnish.evals.items import ITEMS
 from burnish.evals.judge.answers import Case, read_answers
 from burnish.evals.judge.criteria import Verdict
 from burnish.evals.judge.joining import with_clusters, with_others, with_references
@@ -175,10 +175,9 @@ def _report(plan: _Plan, ctx: Context) -> dict[str, Any]:
         of_pairs = None if labels is None else labels[list(scored)]
         found["pairs"] = pairs_of(plan.judges, list(scored.values()), of_pairs, plan.confidence, plan.seed)
     write_json(ctx.out / "metrics.json", {"title": plan.title, **found})
-    _write_lines(ctx, "items.jsonl", item_lines(sample))
-    _write_lines(
-        ctx, "judgements.jsonl", (_line(plan, judge, one) for judge in plan.judges for one in judge.judgements)
-    )
+    write_lines(ctx.out / ITEMS, item_lines(sample))
+    judged = (_line(plan, judge, one) for judge in plan.judges for one in judge.judgements)
+    write_lines(ctx.out / "judgements.jsonl", judged)
     write(document_of(plan.title, found, plan.form, sample), ctx.out)
     _warn(plan, ctx, found)
     for title, columns, rows in tables(plan.title, found):
@@ -201,11 +200,6 @@ def _items(plan: _Plan, ratings: Sequence[Ratings]) -> list[Item]:
         item = Item(case.prompt, case.reference, case.answer, case.finish_reason, scores)
         items.append(item)
     return items
-
-
-def _write_lines(ctx: Context, name: str, lines: Any) -> None:
-    with (ctx.out / name).open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(jsonable(line), ensure_ascii=False) + "\n" for line in lines)
 
 
 def _line(plan: _Plan, judge: Judge, one: Judgement) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from burnish.core.context import Context, Input, Outcome
 from burnish.core.errors import RunError
 from burnish.core.events import Note, Progress, Table
+from burnish.core.files import write_lines
 from burnish.evals.scoring.scorers import Row
 from burnish.models.device import inference_dtype, pick_device, use_threads
 from burnish.models.engines.protocol import Answer
@@ -57,8 +58,7 @@ def run(spec: GenerateSpec, ctx: Context) -> Outcome:
         counts |= _counts(answers, before)
         if without := answers.count(None):
             ctx.emit(Note(level="warning", text=f"{model.ref}: {without} prompts fill its context and have no answer"))
-    with (ctx.out / ANSWERS).open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    write_lines(ctx.out / ANSWERS, lines)
     ctx.emit(_side_by_side(lines, [model.ref for model in models]))
     return Outcome("generations", {"rows": len(rows), **_same_answers(lines), **counts})
 

@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from burnish.core.files import publish_folder, read_json, write_json
-from burnish.core.printable import encodable
+from burnish.core.files import publish_folder, read_json, write_json, write_lines
 from burnish.tokens.tokenised import Indices, TokenisedRows
 
 COMPLETIONS, ROWS, RECORD = "completions.jsonl", "rows.npz", "record.json"
@@ -48,8 +47,7 @@ class RolloutFolder:
         partial = self.path / f".saving-{rollout.number:08d}"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        with (partial / COMPLETIONS).open("w", encoding="utf-8") as file:
-            file.writelines(encodable(json.dumps(line, ensure_ascii=False)) + "\n" for line in completions)
+        write_lines(partial / COMPLETIONS, completions)
         rows = rollout.rows
         arrays = {"ids": rows.ids, "weights": rows.weights, "offsets": rows.offsets, "width": np.array(rows.width)}
         arrays |= {"prompts": rollout.prompts, "used": rollout.used, "row_ids": np.array(rows.row_ids)}
