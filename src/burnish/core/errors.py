@@ -149,7 +149,7 @@ CODES = {
     "run.broken-record": "A record of a run or workspace, such as run.json, is truncated, unreadable or incomplete.",
     "run.damaged-artifact": "Files of an artifact were removed, added or changed since the step wrote them.",
     "run.input-changed": "An input changed since the run was planned.",
-    "run.no-evidence": "A promotion lacks a certificate (or proof) or a verdict, or one of them speaks against it.",
+    "run.no-evidence": "A promotion lacks a certificate (or proof) or a verdict, or one of them failed.",
     "run.in-production": "A version in production is removed without a reason.",
     "run.gate-failed": "A rule of a gate does not hold, or cannot be decided; the results are kept.",
     "run.bad-transition": "A run cannot change from its current state to the requested one.",

@@ -64,7 +64,7 @@ class ForkedWorker:
         while (status := self.poll()) is None:
             if time.monotonic() > end:
                 raise TimeoutError(f"worker {self.pid} has not ended within {timeout} s")
-            self._server.wait_for_news(min(_SECONDS, max(0.0, end - time.monotonic())))
+            self._server.wait_for_message(min(_SECONDS, max(0.0, end - time.monotonic())))
         return status
 
     def kill(self) -> None:
@@ -85,13 +85,13 @@ class ForkedWorker:
 
 
 class ForkServer:
-    """One server, for all threads. `start` refuses (returns None) if surroundings differ from those at its start."""
+    """One server, for all threads. `start` returns None where a process of its own would inherit other values."""
 
     def __init__(self, environment: Mapping[str, str], libraries: Sequence[str] = LIBRARIES):
-        self._surroundings = _surroundings(environment)
+        self._inherited = _inherited(environment)
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._lock = threading.Lock()
-        """Held from a request to its answer, and while news are read."""
+        """Held from a request to its answer, and while messages are read."""
         self._ended: dict[int, int] = {}
         """Status by the number of a worker: a process id is used again."""
         self.has_ended = False
@@ -113,7 +113,7 @@ class ForkServer:
 
         None if the server has ended, or if a process of its own would differ: start one.
         """
-        if self.has_ended or _surroundings(environment) != self._surroundings:
+        if self.has_ended or _inherited(environment) != self._inherited:
             return None
         request = {"arguments": list(arguments), "environment": dict(environment), "folder": os.getcwd()}
         with self._lock:
@@ -122,10 +122,10 @@ class ForkServer:
             except OSError:  # the server has ended, or the environment is longer than a message
                 return None
             while not self.has_ended:
-                news = self._receive()
-                if "started" in news:
-                    return ForkedWorker(self, news["started"], news["number"])
-                if "refused" in news:
+                message = self._receive()
+                if "started" in message:
+                    return ForkedWorker(self, message["started"], message["number"])
+                if "refused" in message:
                     break
         return None
 
@@ -136,12 +136,12 @@ class ForkServer:
                 self._receive()
             return self._ended.get(number)
 
-    def wait_for_news(self, seconds: float) -> None:
+    def wait_for_message(self, seconds: float) -> None:
         """Wait until a worker ends, at most so long."""
         select.select([] if self.has_ended else [self._socket], [], [], seconds)
 
     def close(self) -> None:
-        """End the server. Workers that still run are told to save and exit."""
+        """End the server. Workers that still run save and exit."""
         self.has_ended = True
         self._process.kill()
         self._process.wait()
@@ -155,10 +155,10 @@ class ForkServer:
         if not text:
             self.has_ended = True
             return {}
-        news: dict[str, Any] = json.loads(text)
-        if "ended" in news:
-            self._ended[news["ended"]] = news["status"]
-        return news
+        message: dict[str, Any] = json.loads(text)
+        if "ended" in message:
+            self._ended[message["ended"]] = message["status"]
+        return message
 
 
 _shared: ForkServer | None = None
@@ -182,7 +182,7 @@ def shared_server(environment: Mapping[str, str], planned: int = 1) -> ForkServe
         return _shared
 
 
-def _surroundings(environment: Mapping[str, str]) -> dict[str, Any]:
+def _inherited(environment: Mapping[str, str]) -> dict[str, Any]:
     """What a process inherits and libraries read when they are imported."""
     limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
     variables = {name: value for name, value in environment.items() if not name.startswith(_OWN_VARIABLES)}

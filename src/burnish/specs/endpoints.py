@@ -42,7 +42,8 @@ class EndpointSpec(Spec):
     """Attempts after the first one, for a timeout, a broken connection, an unreadable reply and the statuses 408, 425,
     429, 500, 502, 503, 504 and 529."""
     backoff: Annotated[float, RUNTIME] = Field(default=1.0, ge=0.0, le=600)
-    """Seconds before the first retry, doubled with each one; a `Retry-After` of the endpoint counts if it is longer."""
+    """Seconds before the first retry, doubled with each one. A longer `Retry-After` of the endpoint is honoured, up to
+    two minutes."""
     concurrency: Annotated[int, RUNTIME] = Field(default=4, ge=1, le=1024)
     """Number of requests at a time."""
     max_calls: Annotated[int | None, RUNTIME] = Field(default=None, ge=1)
@@ -52,7 +53,7 @@ class EndpointSpec(Spec):
     """Stop the run before a request that could exceed this many tokens, of prompts and replies. A request counts at
     the most it can use until the endpoint has counted it."""
     price: Annotated[PriceSpec | None, RUNTIME] = None
-    """What tokens cost there; null means nothing, as on one's own server."""
+    """What tokens cost there; null means that they are free, as on one's own server."""
     max_cost: Annotated[float | None, RUNTIME] = Field(default=None, gt=0.0)
     """Stop the run before a request that could exceed this much money, in the currency of `price`."""
 

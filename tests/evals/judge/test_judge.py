@@ -309,3 +309,15 @@ def test_the_clusters_of_an_evaluation_are_those_of_its_judgement(judge, says, t
     done = judge(Input("e@1", "evaluation", folder))
     assert [line.get("cluster") for line in done.lines("items.jsonl")] == ["a", "a", "b", None]
     assert done.metrics["clusters"] == 3
+
+
+def test_no_criterion_has_the_name_of_another_measure(judge, says, answers):
+    says({"quality": 3})
+    found = judge(answers(2), criteria=ONE, endpoint={"price": {"input": 1, "output": 1}})
+    others = set(found.measures) - {"quality"}
+    assert {"rows", "cost", "missing"} <= others
+    for name in others:
+        with pytest.raises(ValidationError, match="criteria need different names, none of them"):
+            JudgeSpec(
+                answers="file:a.jsonl", judge={"url": "http://x", "model": "m"}, criteria=[{**ONE[0], "name": name}]
+            )

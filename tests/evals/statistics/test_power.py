@@ -57,7 +57,7 @@ def test_more_comparisons_and_clusters_see_less():
 
 def test_what_is_told_names_rows_power_and_assumption():
     told = Assumed(487, 1, 0.95, 0.8, 0.1, 0.02, None).sentences()
-    assert "with 487 rows you can see a difference of 0.04" in told[0]
+    assert "with 487 rows you can detect a difference of 0.04" in told[0]
     assert "80% power" in told[0]
     assert "differ on 10% of the rows" in told[0]
     assert told[1].startswith("a difference of 0.02 needs 2,0")

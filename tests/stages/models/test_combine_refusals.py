@@ -127,7 +127,7 @@ def other_template(folder: Path) -> None:
 
 
 WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
-    "another tokenizer": (other_split, "one and other were trained with other tokenizers"),
+    "another tokenizer": (other_split, "one and other were trained with different tokenizers"),
     "a new token": (new_token, "other added tokens: <new>"),
     "another chat template": (other_template, "other chat templates"),
     "another end of text": (other_end, "other eos_tokens"),
@@ -144,9 +144,9 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "trained biases": (lambda folder: edit(folder, bias="all"), "bias: all"),
     "an initialisation that changed the base": (lambda folder: edit(folder, init_lora_weights="pissa"), "pissa"),
     "a reward model": (lambda folder: edit(folder, task_type="SEQ_CLS"), "other .* is of a reward model"),
-    "a base in 4 bits": (four_bits, "one and other were trained on bases with other values: not quantized and nf4"),
+    "a base in 4 bits": (four_bits, "one and other were trained on bases with different values: not quantized and nf4"),
     "no base": (no_base, "names none"),
-    "the name of another base": (name_other_base, "on other bases"),
+    "the name of another base": (name_other_base, "on different bases"),
 }
 
 
@@ -182,7 +182,7 @@ def test_an_adapter_that_does_not_fit_is_refused(tmp_path, made, wrong):
 
 PAIRS: dict[str, tuple[tuple[str, str], dict[str, Any], str]] = {
     "the same adapter twice": (("one", "one"), {}, "have the same weights"),
-    "another base": (("one", "elsewhere's"), {}, "on other bases.*model.safetensors"),
+    "another base": (("one", "elsewhere's"), {}, "on different bases.*model.safetensors"),
     "unequal ranks": (("one", "rank 3"), {"method": "ties"}, "its rank is 3, and that of one is 4"),
     "dora": (("one", "dora"), {}, "is a DoRA"),
     "trained tokens": (("one", "tokens"), {}, "trains rows of 'model.embed_tokens.weight'"),

@@ -70,7 +70,7 @@ def test_a_merged_model_that_differs_from_base_and_adapter_is_not_kept(tmp_path,
         return merged
 
     monkeypatch.setattr(merge, "merge_adapter", wrong)
-    with pytest.raises(RunError, match=r"up to the change 'merge fp32': .*weights: 1 of") as caught:
+    with pytest.raises(RunError, match=r"does not hold for 'merge fp32' of .*weights: 1 of") as caught:
         run(MergeSpec(model="file:a"), ctx)
     assert caught.value.code == "run.certificate-failed"
     assert run(MergeSpec(model="file:a", certify=False), ctx).certificate is None

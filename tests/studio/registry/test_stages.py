@@ -56,8 +56,8 @@ EVIDENCE = {
     "a proof beside a certificate that does not hold": ({"proof": 0, "certificate": False}, "better", "certificate"),
     "a verdict worse": ({"proof": 0}, "worse", "verdict"),
     "a verdict not worse": ({"proof": 0}, "not worse", ""),
-    "a verdict that decides nothing": ({"proof": 0}, "not enough evidence", "decides nothing"),
-    "too few rows": ({"proof": 0}, "too few rows", "decides nothing"),
+    "a verdict without enough evidence": ({"proof": 0}, "not enough evidence", "is undecided"),
+    "too few rows": ({"proof": 0}, "too few rows", "is undecided"),
     "a gate that passed": ({"proof": 0}, True, ""),
     "a gate that failed": ({"proof": 0}, False, "gate failed"),
     "no verdict": ({"proof": 0}, None, "no verdict"),
@@ -195,7 +195,7 @@ def test_the_newest_verdict_decides(registry, workspace):
     artifacts.evaluation(workspace, "better", number=1)
     artifacts.evaluation(workspace, "worse", number=2)
     registry.register("r.tune@1", name="support")
-    with pytest.raises(burnish.BurnishError, match="e/2/evaluate speaks against it"):
+    with pytest.raises(burnish.BurnishError, match="e/2/evaluate failed"):
         registry.promote("support")
     artifacts.comparison(workspace, verdict="not worse", number=1)
     assert registry.promote("support")["stage"] == "staging"

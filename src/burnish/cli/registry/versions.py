@@ -168,7 +168,7 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield one["kind"], f"{_MARKS[one['state']]} {one['run']}: {one['found']}"
     yield from (("left out", text) for text in found["left_out"])
     if found["missing"] and found["stage"] != "retired":
-        yield "not shown", "; ".join(found["missing"])
+        yield "missing", "; ".join(found["missing"])
     for change in found["history"]:
         yield (
             "history",

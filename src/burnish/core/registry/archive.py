@@ -106,12 +106,12 @@ def opened_archive(path: Path) -> Generator[tuple[dict[str, Any], Opened]]:
     except FileNotFoundError:
         raise AskError("ask.bad-reference", f"there is no file {path}", "check the path") from None
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise _unreadable(path, f"is no archive of burnish ({error})") from None
+        raise _unreadable(path, f"is not an archive of burnish ({error})") from None
     with archive:
         try:
             members = _members(archive, path)
             if RECORD not in members:
-                raise _unreadable(path, f"lacks {RECORD}: it is no archive of burnish")
+                raise _unreadable(path, f"lacks {RECORD}: it is not an archive of burnish")
             content = _content(_read(archive, members[RECORD], path), path)
             _refuse_others(members, content["record"]["files"], path)
         except (tarfile.TarError, EOFError, OSError) as error:
@@ -234,7 +234,9 @@ def _bytes_of(file: Path) -> bytes:
             raise _unreadable(file, f"has more than {_MOST_RECORD:,} bytes")
         return file.read_bytes()
     except OSError as error:
-        raise _unreadable(file.parent, f"is no export of burnish: {RECORD} cannot be read ({error.strerror})") from None
+        raise _unreadable(
+            file.parent, f"is not an export of burnish: {RECORD} cannot be read ({error.strerror})"
+        ) from None
 
 
 class _Hashed:

@@ -18,6 +18,7 @@ from burnish.core.registry.identity import Identity
 from burnish.core.runs.artifact import Artifact, summary
 from burnish.core.runs.run import Run, run_of_output
 from burnish.core.runs.workspace import Workspace
+from burnish.specs.evals.judge import MEASURES
 
 State = Literal["passed", "failed", "undecided"]
 _GOOD = ("better", "not worse")
@@ -56,23 +57,23 @@ class Case:
         return [found for found in self.evidence if found.kind == kind]
 
     def missing(self) -> list[str]:
-        """What speaks against a promotion; empty if a certificate (or proof) and a verdict speak for it."""
-        return [text for text in (self._against(("certificate", "proof")), self._against(("verdict",))) if text]
+        """What a promotion lacks; empty if there are a certificate (or proof) and a verdict, and they passed."""
+        return [text for text in (self._lacks("certificate", "proof"), self._lacks("verdict")) if text]
 
-    def _against(self, kinds: tuple[str, ...]) -> str:
-        """The newest of the first kind that there is decides; every certificate must hold."""
+    def _lacks(self, *kinds: str) -> str:
+        """The first kind that there is counts: its newest evidence must have passed, and of certificates all."""
         for kind in kinds:
             found = self.of(kind)
             decisive = found if kind == "certificate" else found[:1]
             bad = [one for one in decisive if one.state != "passed"]
             if bad:
-                return f"the {kind} of {bad[0].run} {_STATES[bad[0].state]} ({bad[0].found})"
+                return f"the {kind} in {bad[0].run} {_STATES[bad[0].state]} ({bad[0].found})"
             if found:
                 return ""
         return f"there is no {' or '.join(kinds)}"
 
 
-_STATES = {"failed": "speaks against it", "undecided": "decides nothing", "passed": "speaks for it"}
+_STATES = {"failed": "failed", "undecided": "is undecided"}
 
 
 def gather(record: Mapping[str, Any], workspace: Workspace) -> Case:
@@ -126,7 +127,7 @@ def _of_certificate(artifact: Artifact, run: Run, is_it: _Test) -> Iterator[Evid
 
 
 def _unrelated(artifact: Artifact, record: Mapping[str, Any], workspace: Workspace) -> str:
-    """Why a certificate says nothing of what a version was made from; "" if it does, or if that is unknown.
+    """Why a certificate is not about what a version was made from; "" if it is, or if that is unknown.
 
     The inputs of what no step made are unknown: its certificate counts against any other model.
     """
@@ -224,7 +225,7 @@ _NO_SCORE = ("_base", "_rows", "_delta", "_low", "_high")
 
 def _is_score(name: str, value: Any) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return is_number and name != "rows" and not name.endswith(_NO_SCORE)
+    return is_number and name not in MEASURES and not name.endswith(_NO_SCORE)
 
 
 def _state(verdicts: Any) -> State:

@@ -50,8 +50,8 @@ def move(
 ) -> tuple[Version, list[Version], list[str]]:
     """Move a version; returns it, those that it replaced in production, and files that could not be written.
 
-    `evidence` is asked for before the lock is taken. A promotion to staging or production that it does not support
-    needs a reason. Errors: RunError `run.no-evidence`; AskErrors of `next_stage`.
+    `evidence` is gathered before the lock is taken. A promotion to staging or production without it needs a reason.
+    Errors: RunError `run.no-evidence`; AskErrors of `next_stage`.
     """
     before = registry.version(ref)
     goal = next_stage(before, direction, to)
@@ -61,7 +61,7 @@ def move(
         raise RunError(
             "run.no-evidence",
             f"{before.ref} is not promoted to {goal}: {'; '.join(against)}",
-            'get it (burnish certify, burnish compare, prove: on), or say why it is promoted without: --because "…"',
+            'add the evidence (burnish certify, burnish compare, prove: on), or give a reason: --because "…"',
         )
     shown = [one.as_dict() for one in case.evidence if one.kind != "score"] if case is not None else []
     with registry.changing(before.name) as draft:

@@ -187,7 +187,7 @@ def _conversations(parent: Subject, child: Subject, held_out: Sequence[Sequence[
 
 
 def _random_rows(vocabulary: int) -> list[list[int]]:
-    """What stands for the golden conversations of a model without a tokenizer."""
+    """Random ids in place of the golden conversations, for a model without a tokenizer."""
     random = np.random.default_rng(0)
     return [random.integers(vocabulary, size=_RANDOM_LENGTH).tolist() for _ in GOLDEN]
 

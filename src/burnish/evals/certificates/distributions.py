@@ -143,24 +143,24 @@ def _greedy(compared: Compared, limits: Limits, numbers: dict[str, float]) -> Ch
     answers = [place for place in answers if (compared.child[place].top[compared.starts[place] :] >= 0).any()]
     if not answers:
         return absent("greedy", "the most likely tokens are not visible")
-    equal, parted, worst = 0, 0, 0.0
+    equal, diverged, worst = 0, 0, 0.0
     for place in answers:
-        gap = _parting(compared.rows[place], compared.starts[place], compared.parent[place], compared.child[place])
+        gap = _gap(compared.rows[place], compared.starts[place], compared.parent[place], compared.child[place])
         worst = max(worst, gap or 0.0)
         equal += gap is None
-        parted += gap is not None and gap > limits.near_tie
+        diverged += gap is not None and gap > limits.near_tie
     numbers |= {"greedy_answers": len(answers), "greedy_equal": equal, "greedy_gap": worst}
     limit = f"other tokens only where they are within {limits.near_tie:.2g} nats"
     found = f"{equal} of {len(answers)} greedy answers are equal"
-    if near := len(answers) - equal - parted:
+    if near := len(answers) - equal - diverged:
         found += f", {near} up to a near-tie"
-    if parted:
-        found += f", {parted} part where the parent is {worst:.2g} nats surer of its own token"
-    return held("greedy", not parted, found, limit)
+    if diverged:
+        found += f", {diverged} diverge where the parent prefers its own token by {worst:.2g} nats"
+    return held("greedy", not diverged, found, limit)
 
 
-def _parting(row: Sequence[int], start: int, parent: Forced, child: Forced) -> float | None:
-    """Nats by which the parent prefers its token to the child's where the greedy answers part; None if they do not.
+def _gap(row: Sequence[int], start: int, parent: Forced, child: Forced) -> float | None:
+    """Nats by which the parent prefers its token to the child's where the greedy answers diverge; None if they do not.
 
     Of a token that is not among the parent's most likely ones, the least that it can be.
     An unknown token (-1) counts as the same.

@@ -25,7 +25,7 @@ class Limits:
     perplexity: float
     """The interval of the relative change of perplexity lies within plus or minus this."""
     near_tie: float
-    """Where the parent's two best tokens are this close, in nats, a greedy answer may part."""
+    """Where the parent's two best tokens are this close, in nats, a greedy answer may diverge."""
     weight: float | None
     """Largest relative change of a weight beside the parent's; None: weights are stored in another form."""
     status: Status

@@ -1,4 +1,4 @@
-"""What a comparison can see: told before the run from the rows, and after it from the measured variance."""
+"""The smallest difference that a comparison can detect, from its rows before the run, and then from the variance."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -57,9 +57,9 @@ class Assumed:
         if self.labels is not None:
             rows = f"{rows} in {len(set(self.labels.tolist())):,} clusters (as {found['effective_rows']:.0f})"
         if found["effect"] is None:
-            seen = f"with {rows} no difference can be found at {self.power:.0%} power"
+            seen = f"with {rows} no difference can be detected at {self.power:.0%} power"
         else:
-            seen = f"with {rows} you can see a difference of {found['effect']:.3f} at {self.power:.0%} power"
+            seen = f"with {rows} you can detect a difference of {found['effect']:.3f} at {self.power:.0%} power"
         times = f", {self.comparisons} comparisons" if self.comparisons > 1 else ""
         assumed = f"assumed: two candidates differ on {self.discordance:.0%} of the rows{times}"
         needed = ", ".join(

@@ -88,7 +88,7 @@ def judged(rule: Rule, evidence: Evidence) -> Judged:
         results = [_claim(spec, claim, evidence) for claim in claims]
     passed = bool(results) and all(holds for holds, _ in results)
     shown = [text for holds, text in results if passed or not holds]
-    return Judged(str(spec), passed, "; ".join(shown) or "no candidate is concerned", who)
+    return Judged(str(spec), passed, "; ".join(shown) or "it is about no candidate", who)
 
 
 def _column(name: str | None, evidence: Evidence) -> Column | None:
@@ -111,9 +111,9 @@ def _threshold(spec: GateRuleSpec, candidate: str, evidence: Evidence) -> tuple[
     if end is None:
         return False, f"{text}: too few rows for an interval"
     if sign * end < sign * limit:
-        return False, f"{text}: not enough evidence, the interval reaches beyond"
+        return False, f"{text}: not enough evidence, the interval contains worse values"
     if column.unseen(candidate, end, limit) > 1 - evidence.confidence:
-        return False, f"{text}: not enough evidence, so few {column.units} may lack the worse ones"
+        return False, f"{text}: not enough evidence, so few {column.units} may miss worse ones"
     return True, text
 
 

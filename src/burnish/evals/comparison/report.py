@@ -44,7 +44,8 @@ _LEVELS = {"better": "good", "not worse": "good", "worse": "bad"}
 _EXPLANATION = (
     "p is corrected for all comparisons together (Holm). A verdict needs p at most 1 - confidence and an interval that "
     "excludes 0, or, for a claim with a margin, the margin. Not enough evidence does not mean equal.",
-    "Sees: the smallest true difference that a comparison of this variance finds with the stated power.",
+    "MDE, the minimum detectable effect: the smallest true difference that a comparison with this variance finds with "
+    "the stated power.",
 )
 
 
@@ -70,13 +71,13 @@ def comparison_table(results: Results) -> Lines:
     """Every comparison, with its verdict."""
     lines: list[list[str]] = []
     for claim, found in results.found.items():
-        sees = results.sees(claim, found)
+        smallest = results.detectable(claim, found)
         pair = f"{claim.candidate} – {claim.base}"
         question = "differs" if claim.margin is None else f"loses less than {claim.margin:g}"
         units = str(found.n) if found.clusters is None else f"{found.n} in {found.clusters}"
         cells = [claim.score, pair, question, units, difference(found), f"{found.p_corrected:.2g}"]
-        lines.append([*cells, "" if sees is None else f"{sees:.3f}", found.verdict])
-    return ["score", "candidates", "claim", "rows", "difference", "p", "sees", "verdict"], lines
+        lines.append([*cells, "" if smallest is None else f"{smallest:.3f}", found.verdict])
+    return ["score", "candidates", "claim", "rows", "difference", "p", "MDE", "verdict"], lines
 
 
 def gate_table(results: Results) -> Lines:

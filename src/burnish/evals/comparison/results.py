@@ -48,7 +48,7 @@ class Results:
             found[name] = {"value": column.value(name), **_ends(interval)}
         return found
 
-    def sees(self, claim: Claim, found: Comparison) -> float | None:
+    def detectable(self, claim: Claim, found: Comparison) -> float | None:
         """The minimum detectable difference at the measured variance; None for a claim with a margin."""
         if claim.margin is not None:
             return None
@@ -149,7 +149,7 @@ class Results:
             "claim": found.claim,
             "margin": claim.margin,
             "higher_is_better": found.higher_is_better,
-            "detectable": self.sees(claim, found),
+            "detectable": self.detectable(claim, found),
             "verdict": found.verdict,
         }
 

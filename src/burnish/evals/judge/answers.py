@@ -228,6 +228,6 @@ def _numbered(cases: list[Case], has_ids: bool, name: str, emit: Emit) -> list[C
         done.append(replace(case, id=base if seen[base] == 1 else f"{base}#{seen[base]}"))
     repeated = sum(count > 1 for count in seen.values())
     if has_ids and repeated:
-        text = f"{name}: {repeated:,} ids occur several times; their rows are told apart by their order"
+        text = f"{name}: {repeated:,} ids occur several times; their rows are distinguished by their order"
         emit(Note(level="warning", text=text))
     return done

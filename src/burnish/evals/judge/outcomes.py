@@ -145,7 +145,7 @@ def scores_of(
 
 
 def repeats_are_equal(judge: Judge) -> bool:
-    """Whether all repeats of every question got the same reply: then their agreement says nothing."""
+    """Whether all repeats of every question got the same reply, which makes their agreement meaningless."""
     texts: dict[tuple[int, str], list[str]] = {}
     for one in judge.judgements:
         if one.reply is not None:

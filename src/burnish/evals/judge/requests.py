@@ -1,4 +1,4 @@
-"""The requests of a judgement: which answer goes to which judge, in which order, for the how-manieth time."""
+"""The requests of a judgement: one for each answer, order of a pair, and repeat."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -39,7 +39,9 @@ def common_base(adapters: Mapping[str, Source], given: Source | None) -> tuple[S
         contents = [_content(adapters[each], found[each], hashes) for each in (first, name)]
         if contents[0] != contents[1]:
             files = sorted(key for key in contents[0] | contents[1] if contents[0].get(key) != contents[1].get(key))
-            raise _different(first, name, f"on other bases, {_name(base)} and {_name(other)}: {', '.join(files[:3])}")
+            raise _different(
+                first, name, f"on different bases, {_name(base)} and {_name(other)}: {', '.join(files[:3])}"
+            )
     return base, []
 
 
@@ -53,7 +55,7 @@ def refuse_other_tokenizers(adapters: Mapping[str, Source]) -> None:
     for name, other in others:
         for part, value in expected.items():
             if other[part] != value:
-                raise _different(first, name, f"with other {_differing(part, value, other[part])}")
+                raise _different(first, name, f"with different {_differing(part, value, other[part])}")
 
 
 def _differing(part: str, one: Any, other: Any) -> str:
@@ -65,7 +67,7 @@ def _differing(part: str, one: Any, other: Any) -> str:
 
 
 def refuse_twice(adapters: Mapping[str, Source]) -> None:
-    """Refuse an adapter that is named twice: its weights would be added without a word.
+    """Refuse an adapter that is named twice: its weights would be added silently.
 
     Errors: ModelError `model.wrong-adapter`, or those of `adapter_weights`.
     """
@@ -82,7 +84,7 @@ def refuse_twice(adapters: Mapping[str, Source]) -> None:
 
 
 def _digest(file: Path) -> str:
-    read_header(file)  # a file that is missing or truncated is named so
+    read_header(file)  # its errors name a missing or truncated file
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 

@@ -107,7 +107,7 @@ def _low_rank(adapter: Weighted, name: str, change: Any) -> LowRank:
 
 def _refuse_reward(adapter: Weighted) -> None:
     if read_adapter_config(adapter.folder).get("task_type") == TASK:
-        what = f"it is of a reward model (task_type {TASK}), and a head that scores has no sum with another"
+        what = f"it is of a reward model (task_type {TASK}), and scoring heads cannot be summed"
         raise cannot_combine(adapter, what, "combine the adapters of language models only")
 
 
@@ -122,7 +122,7 @@ def _refuse_other_quantization(adapters: Sequence[Weighted]) -> None:
             same = "; other settings or layers" if kinds[0] == kinds[1] else ""
             raise ModelError(
                 "model.wrong-adapter",
-                f"the adapters {first.name} and {other.name} were trained on bases with other values: "
+                f"the adapters {first.name} and {other.name} were trained on bases with different values: "
                 f"{kinds[0]} and {kinds[1]} (method: qlora{same})",
                 "combine adapters whose base was quantized in the same way, or not at all",
             )

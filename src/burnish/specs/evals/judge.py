@@ -247,4 +247,9 @@ _OF_MODES = {
     "against": ("pairwise",),
     "against_columns": ("pairwise",),
 }
-_RESERVED = {"reason", "overall", "pass", "winner"}
+MEASURES = (
+    *("rows", "replies", "missing", "missing_share", "requests", "cached", "prompt_tokens", "reply_tokens", "cost"),
+    *("won", "lost", "tied", "inconsistent", "p_value", "verdict"),
+)
+"""The measures of a judgement that are not scores."""
+_RESERVED = {"reason", "overall", "pass", "winner", *MEASURES}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _RESTART = "finished candidates are kept"
 _REFUSED = (400, 413, 422)
-"""Statuses that concern the request: the row has no answer, the others go on."""
+"""Statuses that concern the request: the row has no answer, and the run continues."""
 _SENT_KEYS = ("role", "content", "tool_calls", "tool_call_id", "name")
 
 

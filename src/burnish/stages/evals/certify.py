@@ -60,10 +60,10 @@ def run(spec: CertifySpec, ctx: Context) -> Outcome:
 
 
 def _refuse_itself(child: Input, parent: Input) -> None:
-    """AskError `ask.wrong-value` if both are the same files on the same base: that says nothing."""
+    """AskError `ask.wrong-value` if both are the same files on the same base."""
     is_copy = _sizes(child) == _sizes(parent) and _content(child) == _content(parent)
     if is_copy or content_of(child) == content_of(parent):
-        what = f"parent: {parent.ref} is the same model as the child {child.ref}: a certificate of both says nothing"
+        what = f"parent: {parent.ref} is the same model as the child {child.ref}"
         raise AskError("ask.wrong-value", what, "set parent to the model that the child was made from")
 
 

@@ -141,7 +141,7 @@ def _sources(
     measuring = Measuring.of(spec, ctx) if models or endpoints else None
     tokenizers = dict(zip(models, tokenizers_of(list(models.values()), ctx), strict=True)) if models else {}
     if measuring is not None and measuring.learned is not None and not _count_alike(list(tokenizers.values())):
-        text = "the models have other tokens or templates, and perplexity depends on them: bits_per_byte is compared"
+        text = "perplexity depends on tokenizers and templates, and the models' differ: bits_per_byte is compared"
         ctx.emit(Note(level="warning", text=text))
     sources: dict[str, Source] = {}
     identities: dict[str, tuple[str, str, str]] = {}

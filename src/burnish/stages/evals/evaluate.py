@@ -49,7 +49,7 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
     ctx.check_settings()
     tokenizers = tokenizers_of([plan.model, *([] if plan.base is None else [plan.base])], ctx)
     if plan.rows and measuring.learned is not None and not count_alike(tokenizers[0], tokenizers[-1]):
-        text = "the models have other tokens or templates, and perplexity depends on them: compare bits_per_byte"
+        text = "perplexity depends on tokenizers and templates, and the models' differ: compare bits_per_byte"
         ctx.emit(Note(level="warning", text=text))
     if plan.role != "language model":
         return _outcome(plan, ctx, _sample_of_role(plan, ctx, tokenizers), None, {})

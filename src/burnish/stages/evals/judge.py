@@ -134,7 +134,7 @@ def _cases(spec: JudgeSpec, ctx: Context) -> list[Case]:
 
 
 def _announce(plan: _Plan, ctx: Context) -> None:
-    """Say what will be sent, and what it may cost at most."""
+    """Report what will be sent, and what it may cost at most."""
     for judge in plan.judges:
         requests = [judge.request(question, plan.form) for question in plan.questions]
         new = {judge.endpoint.key(one): one for one in requests if not judge.endpoint.is_cached(one)}
@@ -235,13 +235,11 @@ def _warn(plan: _Plan, ctx: Context, found: Mapping[str, Any]) -> None:
     for judge in plan.judges:
         spending = judge.endpoint.spending
         if spending.uncounted:
-            text = (
-                f"{judge.name}: {spending.uncounted:,} requests have no count of tokens and count at the most they can"
-            )
-            ctx.emit(Note(text=f"{text} cost"))
+            text = f"{judge.name}: {spending.uncounted:,} requests have no count of tokens; their maximum is counted"
+            ctx.emit(Note(text=text))
         if repeats_are_equal(judge):
-            text = f"{judge.name} gave all repeats the same reply: it may ignore temperature or seed, and the agreement"
-            ctx.emit(Note(level="warning", text=f"{text} of repeats says nothing"))
+            text = f"{judge.name} gave all repeats the same reply: it may ignore temperature or seed"
+            ctx.emit(Note(level="warning", text=f"{text}, and their agreement is meaningless"))
         if spending.exceeds_its_bound:
             text = f"{judge.name} counts more tokens than a request and max_tokens allow: a limit may be exceeded"
             ctx.emit(Note(level="warning", text=text))

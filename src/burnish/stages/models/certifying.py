@@ -72,7 +72,7 @@ def tick_of(ctx: Context) -> Tick:
 
 def stopped() -> RunError:
     """The error of a stop in the middle of a certificate."""
-    return RunError("run.interrupted", "the run was stopped while it took the certificate", "run it again")
+    return RunError("run.interrupted", "the run was stopped during the certificate", "run it again")
 
 
 def no_room_for_weights(child: Source, device: torch.device, dtype: torch.dtype | None) -> str:

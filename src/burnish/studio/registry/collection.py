@@ -84,11 +84,11 @@ def _hide(found: Search, place: Workspace, say: Notes) -> list[tuple[Garbage, Pa
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            say(f"{one.run} is in use, and stays")
+            say(f"{one.run} is in use, and is kept")
             continue
         try:
             if is_held(run.lock()):
-                say(f"{one.run} is in use, and stays")
+                say(f"{one.run} is in use, and is kept")
                 continue
             hidden.append((one, one.folder.rename(one.folder.with_name(f".{one.folder.name}.removed"))))
         finally:

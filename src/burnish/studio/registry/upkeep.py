@@ -24,7 +24,7 @@ def reindex(*, workspace: Path | str | None = None) -> list[Repair]:
             with registry.locked(folder.name):
                 found += rebuild(folder, author(place.root))
         elif not folder.name.startswith("."):
-            found.append(Repair(folder.name, f"{folder} is no name of the registry, and is not read"))
+            found.append(Repair(folder.name, f"{folder} is not a valid name in the registry, and is ignored"))
     return found
 
 
