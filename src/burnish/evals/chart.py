@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from burnish.evals.document.excerpts import ending
 from burnish.evals.style import BAD, FAINT, GOOD, INK, PALE, STRONG, new_figure, style_axes, write_heading
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def draw_scores(found: Mapping[str, Any], title: str, path: Path, base_name: str
         bottom=0.62 / height,
         wspace=0.32,
     )
-    write_heading(figure, _truncate(title, _MAX_TITLE), f"{found['rows']} rows, {found['confidence']:.0%} intervals")
+    write_heading(figure, ending(title, _MAX_TITLE), f"{found['rows']} rows, {found['confidence']:.0%} intervals")
     for position, (panel, which) in enumerate(panels):
         axes = figure.add_subplot(grid[0, position])
         _bars(axes, panel)
@@ -92,7 +93,7 @@ def _names(panel: Mapping[str, Any], which: str) -> list[str]:
 def _legend(figure: Any, base_name: str) -> None:
     from matplotlib.patches import Patch
 
-    labels = {"base": _truncate(base_name, _MAX_NAME), "model": "model"}
+    labels = {"base": ending(base_name, _MAX_NAME), "model": "model"}
     handles = [Patch(color=_COLORS[side], label=label) for side, label in labels.items()]
     figure.legend(
         handles=handles,
@@ -114,8 +115,3 @@ def _sides(entry: Mapping[str, Any]) -> list[str]:
 
 def _has_values(entry: Mapping[str, Any]) -> bool:
     return bool(_sides(entry))
-
-
-def _truncate(text: str, most: int) -> str:
-    """Truncate a text on the left: references differ at their end."""
-    return text if len(text) <= most else f"…{text[1 - most :]}"

@@ -211,7 +211,11 @@ def test_an_evaluation_is_a_candidate_and_rows_without_a_pair_are_counted(
     assert result.found["missing_rows"] == {"base": 0, "before": 2}
     assert score["unscored"] == {"before": {"too hard": 1}}
     texts = " ".join(warnings(result))
-    for text in ("before: 2 rows are missing", "exact_match: 3 rows count for base", "too hard"):
+    for text in (
+        "before: 2 rows are missing",
+        "exact_match: rows that count for some candidates only are left out of all: base 3",
+        "too hard",
+    ):
         assert text in texts
     assert "3 rows of before (file:" in texts
 

@@ -170,3 +170,15 @@ def test_equal_documents_give_equal_files(folder: Path, tmp_path: Path) -> None:
     write(document(), tmp_path)
     for name in ("report.md", "report.html", "figure-1.svg"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+@pytest.mark.parametrize(("ends", "label"), [((1e-5, 1.0), "10⁻³"), ((2e-3, 4e-3), "3×10⁻³")])
+def test_the_ticks_of_a_logarithmic_axis_are_plain_text(tmp_path, ends, label):
+    def draw(axes, style):
+        axes.plot(ends, ends)
+        axes.set_xscale("log")
+
+    write(Document("t", [Figure("f", draw, "a line")]), tmp_path)
+    drawn = (tmp_path / "figure-1.svg").read_text(encoding="utf-8")
+    assert label in drawn
+    assert "mathdefault" not in drawn

@@ -1,6 +1,7 @@
 """What an artifact was made from: as a tree, as a picture, as data."""
 
 import xml.etree.ElementTree as ET
+from unicodedata import combining, east_asian_width
 
 import pytest
 
@@ -8,6 +9,8 @@ import artifacts
 import burnish
 from burnish.core.context import Input
 from burnish.core.fingerprint import of_path
+from burnish.core.registry.drawing import svg
+from burnish.core.registry.lineage import Node
 
 EVIL = 'rows "<script>alert(1)</script>&\u202e.jsonl'
 
@@ -77,6 +80,14 @@ def test_an_artifact_with_changed_files_is_marked_and_has_no_evidence(registry, 
     assert adapter.evidence == ""
     assert adapter.as_dict()["damage"].startswith("proof.json has 2 bytes instead of")
     assert "✗ damaged: proof.json" in (tmp_path / "big.svg").read_text()
+
+
+@pytest.mark.parametrize("name", ["W" * 60, "很长的名字" * 12, "🙂" * 40, "\u202e" * 20, "e\u0301" * 60])
+def test_the_text_of_a_long_name_stays_in_its_box(name):
+    root = ET.fromstring(svg(Node("", name, "model", "f")))
+    [label] = [e.text for e in root.iter() if e.tag.endswith("}text") and e.text and e.text.endswith("…")]
+    cells = sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in label)
+    assert 35 <= cells <= 38, "280 of 300 pixels, at 7.23 for each cell of a font of 12 pixels"
 
 
 def test_a_picture_without_a_folder_is_refused(registry, merged):

@@ -1,13 +1,16 @@
 """Draw a lineage as SVG: one box for each artifact, made of those to its right. Colours follow the reader's theme."""
 
+from bisect import bisect_right
 from html import escape
+from itertools import accumulate
+from unicodedata import combining, east_asian_width
 
 from burnish.core.printable import printable
 from burnish.core.registry.lineage import Node
 
 _WIDTH, _GAP_X, _GAP_Y, _LINE, _PAD = 300, 60, 16, 17, 10
-_LONGEST = 42
-"""Characters of a line in a box of that width."""
+_LONGEST = 38
+"""Cells of a line in a box of that width; a Chinese character takes two."""
 MARKS = {"passed": "✓", "failed": "✗", "undecided": "?"}
 _STYLE = """
   text { font: 12px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: #1f2328 }
@@ -73,9 +76,10 @@ def _place(node: Node, level: int, top: float, boxes: list[str], lines: list[str
     boxes.append(f'<rect class="{escape(node.kind)}" x="{x}" y="{y:g}" width="{_WIDTH}" height="{height}" rx="6"/>')
     for row, (name, words) in enumerate(text):
         at = y + _PAD + (row + 0.75) * _LINE
-        label = escape(printable(words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"))
-        whole = f"<title>{escape(printable(words))}</title>" if len(words) > _LONGEST else ""
-        boxes.append(f'<text class="{name}" x="{x + _PAD}" y="{at:g}">{label}{whole}</text>')
+        whole = printable(words)
+        label = _fitting(whole)
+        title = "" if label == whole else f"<title>{escape(whole)}</title>"
+        boxes.append(f'<text class="{name}" x="{x + _PAD}" y="{at:g}">{escape(label)}{title}</text>')
     right = x + _WIDTH
     for other in middles:
         bend = right + _GAP_X / 2
@@ -83,6 +87,20 @@ def _place(node: Node, level: int, top: float, boxes: list[str], lines: list[str
             f'<path d="M{right} {middle:g} C{bend:g} {middle:g} {bend:g} {other:g} {right + _GAP_X} {other:g}"/>'
         )
     return max(end, y + height + _GAP_Y), middle
+
+
+def _fitting(text: str) -> str:
+    """The beginning of a text that a line has room for."""
+    ends = list(accumulate(_cells(character) for character in text))
+    if not ends or ends[-1] <= _LONGEST:
+        return text
+    return f"{text[: bisect_right(ends, _LONGEST - 1)]}…"
+
+
+def _cells(character: str) -> int:
+    if combining(character):
+        return 0
+    return 2 if east_asian_width(character) in "WF" else 1
 
 
 def _depth(node: Node) -> int:

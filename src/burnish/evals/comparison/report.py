@@ -1,6 +1,6 @@
 """The report of a comparison: tables for the terminal and the page, and a figure of all differences."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -8,18 +8,21 @@ from burnish.evals.comparison.results import Results
 from burnish.evals.comparison.table import Column, left_out, reasons_of
 from burnish.evals.document.blocks import Block, Figure, Heading, Table, Text
 from burnish.evals.document.document import Document
+from burnish.evals.document.excerpts import LABEL, beginning, ending
 from burnish.evals.scoring.scorers import Score
 from burnish.evals.statistics.clusters import labels_of
 from burnish.evals.statistics.intervals import Interval
 from burnish.evals.statistics.paired import Comparison
-from burnish.evals.style import Style
+from burnish.evals.style import Style, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Lines = tuple[list[str], list[list[str]]]
 """Columns and rows of a table."""
-_SHOWN_ROWS, _SHOWN_TEXT = 12, 400
+_SHOWN_ROWS = 12
+_SIDE_BY_SIDE = 3
+"""More candidates have a line each in the table of scores: columns of that many fit no page."""
 
 
 def document(results: Results) -> Document:
@@ -32,7 +35,7 @@ def document(results: Results) -> Document:
     blocks += [Heading("Scores"), _table("", score_table(results))]
     if results.found:
         blocks += [Heading("Differences"), _table("", comparison_table(results), levels=_LEVELS)]
-        blocks += _figure(results)
+        blocks += _figures(results)
         blocks += [Text(text) for text in _EXPLANATION]
     blocks += _left_out(results)
     blocks += _worse_rows(results)
@@ -50,10 +53,15 @@ _EXPLANATION = (
 
 
 def score_table(results: Results) -> Lines:
-    """Every score of every candidate, with its interval."""
+    """Every score of every candidate, with its interval: candidates side by side, or many on a line each."""
     names = [each.name for each in results.candidates]
-    lines = [[column.name, str(len(column.rows)), *_values(results, column, names)] for column in results.columns]
-    return ["score", "rows", *names], lines
+    found = [(column.name, str(len(column.rows)), _values(results, column, names)) for column in results.columns]
+    if len(names) <= _SIDE_BY_SIDE:
+        return ["score", "rows", *names], [[score, rows, *values] for score, rows, values in found]
+    lines = [
+        [score, name, rows, value] for score, rows, values in found for name, value in zip(names, values, strict=True)
+    ]
+    return ["score", "candidate", "rows", "value"], lines
 
 
 def _values(results: Results, column: Column, names: Sequence[str]) -> list[str]:
@@ -72,17 +80,18 @@ def comparison_table(results: Results) -> Lines:
     lines: list[list[str]] = []
     for claim, found in results.found.items():
         smallest = results.detectable(claim, found)
-        pair = f"{claim.candidate} – {claim.base}"
+        pair = claim.candidate if claim.base == results.baseline else f"{claim.candidate} – {claim.base}"
         question = "differs" if claim.margin is None else f"loses less than {claim.margin:g}"
         units = str(found.n) if found.clusters is None else f"{found.n} in {found.clusters}"
         cells = [claim.score, pair, question, units, difference(found), f"{found.p_corrected:.2g}"]
         lines.append([*cells, "" if smallest is None else f"{smallest:.3f}", found.verdict])
-    return ["score", "candidates", "claim", "rows", "difference", "p", "MDE", "verdict"], lines
+    return ["score", "candidate", "claim", "rows", "difference", "p", "MDE", "verdict"], lines
 
 
 def gate_table(results: Results) -> Lines:
-    """Every rule of the gate, and what it found."""
-    lines = [[each.rule, "passed" if each.passed else "failed", each.found] for each in results.gate or ()]
+    """Every rule of the gate, and what it found, each finding on a line."""
+    rules = results.gate or ()
+    lines = [[each.rule, "passed" if each.passed else "failed", each.found.replace("; ", "\n")] for each in rules]
     return ["rule", "result", "found"], lines
 
 
@@ -118,26 +127,31 @@ def _table(title: str, lines: Lines, levels: dict[str, str] | None = None) -> Ta
     return Table(title, lines[0], rows)
 
 
-def _figure(results: Results) -> list[Block]:
-    shown = [(f"{claim.score}: {claim.candidate}", found) for claim, found in results.found.items()]
-    shown = [(name, found) for name, found in shown if found.interval is not None and found.margin is None]
-    words = "; ".join(f"{name} {difference(found)}, {found.verdict}" for name, found in shown)
-    height = 1.0 + 0.34 * len(shown)
-    return [Figure("Differences with intervals", partial(_draw, shown), words, height)] if shown else []
+def _figures(results: Results) -> Iterator[Figure]:
+    """The differences of each score, whose units may be its own."""
+    by_score: dict[str, list[tuple[str, Comparison]]] = {}
+    for claim, found in results.found.items():
+        if found.interval is not None and found.margin is None:
+            by_score.setdefault(claim.score, []).append((claim.candidate, found))
+    for score, shown in by_score.items():
+        words = "; ".join(f"{name} {difference(found)}, {found.verdict}" for name, found in shown)
+        yield Figure(f"{score}: differences with intervals", partial(_draw, shown), words, 0.8 + 0.34 * len(shown))
 
 
 def _draw(shown: Sequence[tuple[str, Comparison]], axes: "Axes", style: Style) -> None:
     colors = {"better": style.good, "not worse": style.good, "worse": style.bad}
+    style_axes(axes, grid="x", style=style)
     axes.axvline(0, color=style.faint, lw=1)
     for row, (_, found) in enumerate(shown):
         interval, color = found.interval, colors.get(found.verdict, style.pale)
         if interval is not None:
             axes.hlines(row, interval.low, interval.high, color=color, lw=2.2)
         axes.plot([found.delta], [row], "o", color=color, ms=5)
-        axes.annotate(found.verdict, (1.01, row), xycoords=("axes fraction", "data"), va="center", size=8, color=color)
-    axes.set_yticks(range(len(shown)), [name for name, _ in shown])
+        ink = colors.get(found.verdict, style.faint)
+        axes.annotate(found.verdict, (1.01, row), xycoords=("axes fraction", "data"), va="center", size=8, color=ink)
+    axes.set_yticks(range(len(shown)), [beginning(name, LABEL) for name, _ in shown])
     axes.set_ylim(len(shown) - 0.5, -0.5)
-    axes.set_xlabel("candidate minus baseline")
+    axes.set_xlabel("candidate minus baseline", size=8.5, color=style.faint)
 
 
 def _left_out(results: Results) -> list[Block]:
@@ -153,9 +167,9 @@ def _left_out(results: Results) -> list[Block]:
                 reasons = reasons_of(each.items, name)
                 texts += [f"{name}: {rows} rows of {each.name} not scored: {why}" for why, rows in reasons.items()]
     for column in results.columns:
-        for name, rows in column.unpaired.items():
-            if rows:
-                texts.append(f"{column.name}: {rows} rows count for {name} and not for all, and are left out")
+        alone = ", ".join(f"{name} {rows}" for name, rows in column.unpaired.items() if rows)
+        if alone:
+            texts.append(f"{column.name}: rows that count for some candidates only are left out of all: {alone}")
         for name, reasons in column.unscored.items():
             texts += [f"{column.name}: {rows} rows of {name} not scored: {why}" for why, rows in reasons.items()]
     return [Heading("Rows left out"), *(Text(text, "warning") for text in texts)] if texts else []
@@ -175,13 +189,15 @@ def _worse_rows(results: Results) -> list[Block]:
         if not checked.worse:
             continue
         lines: list[list[str]] = []
-        for worse in checked.worse:
+        for worse in checked.worse[:_SHOWN_ROWS]:
             ours, theirs = items[candidate][place[worse.id]], items[results.baseline][place[worse.id]]
             texts = [ours.prompt if ours else "", theirs.answer if theirs else "", ours.answer if ours else ""]
             cells = [worse.id, f"{worse.score} {worse.found:g}, required {worse.required:g}"]
-            lines.append([*cells, *(_short(text) for text in texts)])
+            lines.append([*cells, *(ending(text or "") for text in texts)])
         columns = ["row", "score", "prompt", results.baseline, candidate]
-        blocks.append(Table(f"{name}: rows of {candidate} that got worse", columns, lines))
+        count, shown = len(checked.worse), len(lines)
+        first = f", the first {shown} of {count}" if shown < count else ""
+        blocks.append(Table(f"{name}: rows of {candidate} that got worse{first}", columns, lines))
     return [Heading("Regressions"), *blocks] if blocks else []
 
 
@@ -199,16 +215,11 @@ def _different_rows(results: Results) -> list[Block]:
             continue
         reference = next((item.reference for item in items if item and item.reference is not None), "")
         prompt = next((item.prompt for item in items if item and item.prompt), "")
-        answers = [_short(item.answer) if item else "–" for item in items]
-        lines.append([row, _short(prompt), _short(reference), *answers])
+        answers = [ending(item.answer or "") if item else "–" for item in items]
+        lines.append([row, ending(prompt), ending(reference or ""), *answers])
         if len(lines) == _SHOWN_ROWS:
             break
     if not lines:
         return []
     columns = ["row", "prompt", "reference", *(each.name for each in results.candidates)]
     return [Heading("Rows with different scores"), Table(f"The first {len(lines)}", columns, lines)]
-
-
-def _short(text: str | None) -> str:
-    text = text or ""
-    return text if len(text) <= _SHOWN_TEXT else f"…{text[1 - _SHOWN_TEXT :]}"

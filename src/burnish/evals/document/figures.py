@@ -1,6 +1,7 @@
 """Figures as SVG: text stays text, nothing outside the figure is referenced, and equal figures give equal files."""
 
 import io
+import re
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
@@ -10,6 +11,9 @@ from burnish.evals.style import Style
 
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 _WIDTH = 7.2
+_POWER = re.compile(r"\$\\mathdefault\{(?:(?P<factor>[^{}]+)\\times)?10\^\{(?P<exponent>[^{}]+)\}\}\$")
+"""A tick of a logarithmic axis: matplotlib writes it as TeX, which is off, since names of users may hold `$`."""
+_SUPERSCRIPTS = str.maketrans("-\u22120123456789", "⁻⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Noto Sans', sans-serif"
 
 
@@ -63,11 +67,21 @@ def _clean(canvas: Any) -> None:
     from matplotlib.text import Text
 
     for axes in canvas.axes:
-        for formatter in (axes.xaxis.get_major_formatter(), axes.yaxis.get_major_formatter()):
-            labels = formatter.format_ticks
-            formatter.format_ticks = lambda values, labels=labels: [shown(label) for label in labels(values)]
+        for axis in (axes.xaxis, axes.yaxis):
+            for formatter in (axis.get_major_formatter(), axis.get_minor_formatter()):
+                labels = formatter.format_ticks
+                formatter.format_ticks = lambda values, labels=labels: [_tick(label) for label in labels(values)]
     for text in canvas.findobj(Text):
         text.set_text(shown(text.get_text()))
+
+
+def _tick(label: str) -> str:
+    """The label of a tick in plain text: `2×10⁻³`."""
+    power = _POWER.fullmatch(label)
+    if power is None:
+        return shown(label)
+    factor = f"{power['factor']}×" if power["factor"] else ""
+    return f"{factor}10{power['exponent'].translate(_SUPERSCRIPTS)}"
 
 
 def _rename(element: ElementTree.Element, name: str) -> None:

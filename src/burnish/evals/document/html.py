@@ -7,6 +7,8 @@ from burnish.evals.document.escaping import html_text
 from burnish.evals.document.markdown import is_numeric
 from burnish.evals.style import DARK, LIGHT, Style
 
+_LONG, _MEDIUM = 60, 16
+"""Columns whose longest cell has more characters have a minimum width."""
 _SIGNS = {"good": ("✓", "good"), "bad": ("✗", "bad"), "warning": ("⚠", "warning")}
 
 
@@ -49,8 +51,7 @@ def _block(block: Block, figures: Iterator[tuple[str, str]]) -> str:
 
 
 def _table(table: Table) -> str:
-    numbers = [is_numeric(table, place) for place in range(len(table.columns))]
-    style = [' class="number"' if number else "" for number in numbers]
+    style = [f' class="{name}"' if (name := _kind(table, place)) else "" for place in range(len(table.columns))]
     columns = zip(table.columns, style, strict=True)
     head = "".join(f'<th scope="col"{kind}>{html_text(column)}</th>' for column, kind in columns)
     rows = "\n".join(_row(row, style) for row in table.rows)
@@ -62,11 +63,23 @@ def _table(table: Table) -> str:
     )
 
 
+def _kind(table: Table, place: int) -> str:
+    """The classes of a column: texts of some length keep a readable width, and the table scrolls instead."""
+    if is_numeric(table, place):
+        return "number medium" if len(table.columns[place]) > _MEDIUM else "number"
+    longest = max((len(_plain(row[place])) for row in table.rows), default=0)
+    return "long" if longest > _LONG else "medium" if longest > _MEDIUM else ""
+
+
+def _plain(cell: str | Text) -> str:
+    return cell.text if isinstance(cell, Text) else cell
+
+
 def _row(row: Sequence[str | Text], style: Sequence[str]) -> str:
     cells = []
     for place, (cell, kind) in enumerate(zip(row, style, strict=True)):
         text = _signed(cell) if isinstance(cell, Text) else html_text(cell)
-        cells.append(f'<th scope="row">{text}</th>' if place == 0 else f"<td{kind}>{text}</td>")
+        cells.append(f'<th scope="row"{kind}>{text}</th>' if place == 0 else f"<td{kind}>{text}</td>")
     return f"<tr>{''.join(cells)}</tr>"
 
 
@@ -94,7 +107,7 @@ def _css() -> str:
 * {{ box-sizing: border-box; }}
 body {{ margin: 0; background: var(--background); color: var(--ink);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, "Noto Sans", sans-serif; }}
-main {{ max-width: 60rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }}
+main {{ max-width: 68rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }}
 h1 {{ font-size: 1.7rem; line-height: 1.2; margin: 0 0 1rem; overflow-wrap: anywhere; }}
 h2 {{ font-size: 1.25rem; margin: 2.2rem 0 .6rem; padding-bottom: .25rem; border-bottom: 1px solid var(--grid); }}
 h3 {{ font-size: 1.05rem; margin: 1.5rem 0 .4rem; }}
@@ -110,8 +123,9 @@ caption {{ text-align: left; font-weight: 600; padding-bottom: .4rem; }}
 th, td {{ text-align: left; vertical-align: top; padding: .32rem .8rem .32rem 0; border-bottom: 1px solid var(--grid);
   white-space: pre-wrap; overflow-wrap: break-word; min-width: 3.5rem; max-width: 26rem; }}
 th {{ font-weight: 600; }} tbody th {{ font-weight: 500; }}
-thead th {{ color: var(--faint); border-bottom: 2px solid var(--grid); white-space: nowrap; }}
-.number {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }}
+thead th {{ color: var(--faint); border-bottom: 2px solid var(--grid); min-width: 4.6rem; overflow-wrap: anywhere; }}
+.table .medium {{ min-width: 7rem; }} .table .long {{ min-width: 14rem; }}
+.number {{ text-align: right; font-variant-numeric: tabular-nums; }} td.number {{ white-space: nowrap; }}
 tbody tr:nth-child(even) {{ background: var(--stripe); }}
 figure {{ margin: 1.2rem 0; max-width: 48rem; }}
 figure > div {{ overflow-x: auto; }}
@@ -123,6 +137,8 @@ figcaption {{ font-weight: 600; margin-bottom: .4rem; }}
   body {{ font-size: 10.5pt; }}
   main {{ max-width: none; padding: 0; }}
   .table {{ overflow: visible; }}
+  .table .long {{ min-width: 9rem; }} .table .medium {{ min-width: 5rem; }} th, td {{ padding-right: .5rem; }}
+  .long {{ overflow-wrap: anywhere; }}
   h2, h3, caption, figcaption {{ break-after: avoid; }}
   figure svg {{ min-width: 0; }}
   figure, tr {{ break-inside: avoid; }}

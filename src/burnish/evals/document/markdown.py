@@ -1,10 +1,12 @@
 """A report as GitHub-flavored Markdown, with its figures as files beside it."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from burnish.evals.document.blocks import Block, Figure, Heading, Table, Text
 from burnish.evals.document.escaping import markdown_cell, markdown_text
 
+_NUMBER = re.compile(r"[+−-]?(\d|(nan|inf)\b)")
 _LABELS = {"plain": "", "good": "✓ ", "bad": "✗ ", "warning": "⚠ "}
 
 
@@ -46,8 +48,8 @@ def _cell(cell: str | Text) -> str:
 
 
 def is_numeric(table: Table, place: int) -> bool:
-    """True for a column, other than the first, in which every filled cell starts like a number."""
+    """True for a column, other than the first, in which every filled cell starts like a number, such as `+inf`."""
     cells = [row[place] for row in table.rows if place < len(row)]
     texts = [cell.text if isinstance(cell, Text) else cell for cell in cells]
     filled = [text for text in texts if text not in ("", "–")]
-    return place > 0 and bool(filled) and all(text.lstrip("+-−")[:1].isdigit() and len(text) < 40 for text in filled)
+    return place > 0 and bool(filled) and all(_NUMBER.match(text) and len(text) < 40 for text in filled)

@@ -6,12 +6,13 @@ from typing import Any
 from burnish.core import events
 from burnish.evals.document.blocks import Block, Heading, Level, Table, Text
 from burnish.evals.document.document import Document
+from burnish.evals.document.excerpts import beginning, ending
 from burnish.evals.evaluation.figures import score_figures, tag_figure
 from burnish.evals.measure import Item
 from burnish.evals.report import Sample, table, tag_table, unpaired, unscored
 from burnish.evals.scoring.scorers import Row, Score, Unscored, answering_turn
 
-_WORST, _SAMPLES, _SHOWN_TEXT, _TAG_FIGURES = 10, 5, 400, 4
+_WORST, _SAMPLES, _TAG_FIGURES = 10, 5, 4
 _LEVELS: dict[str, Level] = {"better": "good", "worse": "bad"}
 
 
@@ -102,10 +103,10 @@ def _row_table(sample: Sample, chosen: Sequence[int], base_name: str) -> Table:
     lines: list[list[str]] = []
     for index in chosen:
         item, row = sample.model[index], sample.rows[index]
-        answers = [_start(items[index].answer or items[index].unanswered) for items in sample.sides.values()]
+        answers = [beginning(items[index].answer or items[index].unanswered) for items in sample.sides.values()]
         place = str(row["source"]) + (f"\n{row['tag']}" if row.get("tag") else "")
         lines.append(
-            [place, _end(_conversation(row) or item.prompt), _start(item.reference or ""), *answers, _scores(item)]
+            [place, ending(_conversation(row) or item.prompt), beginning(item.reference or ""), *answers, _scores(item)]
         )
     return Table("", ["row", "prompt", "reference", *names, "scores"], lines)
 
@@ -132,13 +133,4 @@ def _scores(item: Item) -> str:
 
 def _value(score: Score | Unscored) -> str:
     value = f"{score.value:.2f}".rstrip("0").rstrip(".") if isinstance(score, Score) else "–"
-    return f"{value}: {_start(score.why)}" if score.why else value
-
-
-def _start(text: str) -> str:
-    return text if len(text) <= _SHOWN_TEXT else f"{text[: _SHOWN_TEXT - 1]}…"
-
-
-def _end(text: str) -> str:
-    """A long prompt: the question is at its end."""
-    return text if len(text) <= _SHOWN_TEXT else f"…{text[1 - _SHOWN_TEXT :]}"
+    return f"{value}: {beginning(score.why)}" if score.why else value

@@ -7,13 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from burnish.evals.document.blocks import Figure
+from burnish.evals.document.excerpts import LABEL, beginning
 from burnish.evals.report import BITS
 from burnish.evals.style import Style, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_MAX_LABEL = 28
 
 
 @dataclass(frozen=True)
@@ -99,10 +98,12 @@ def _draw(
                 axes.hlines(y, point.low, point.high, color=color, lw=2.2)
             name = names.get(point.side) if point.side not in labelled else None
             labelled.add(point.side)
-            axes.plot([point.value], [y], "o", color=color, ms=5.5, label=None if name is None else shortened(name))
+            axes.plot(
+                [point.value], [y], "o", color=color, ms=5.5, label=None if name is None else beginning(name, LABEL)
+            )
             words = {"xycoords": ("axes fraction", "data"), "va": "center", "size": 8, "color": color}
             axes.annotate(f"{point.value:.3f}", (1.01, y), **words)
-    axes.set_yticks(range(len(lines)), [shortened(name) for name in lines])
+    axes.set_yticks(range(len(lines)), [beginning(name, LABEL) for name in lines])
     axes.set_ylim(len(lines) - 0.5, -0.5)
     if ends is not None:
         axes.set_xlim(ends[0] - 0.02, ends[1] + 0.02)
@@ -111,8 +112,3 @@ def _draw(
         axes.legend(
             loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=8.5, labelcolor=style.ink
         )
-
-
-def shortened(text: str) -> str:
-    """A label of a plot."""
-    return text if len(text) <= _MAX_LABEL else f"{text[: _MAX_LABEL - 1]}…"

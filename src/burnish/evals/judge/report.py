@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from burnish.evals.document.document import Block, Document, Heading, Table, Text
+from burnish.evals.document.excerpts import beginning, ending
 from burnish.evals.judge.requests import Form
 from burnish.evals.judge.summary import shown
 from burnish.evals.report import Sample, tag_table
@@ -55,11 +56,11 @@ def document_of(title: str, found: Mapping[str, Any], form: Form, sample: Sample
         text = f"{missing['missing']:,} of {missing['replies']:,} verdicts are missing; means are over the others."
         blocks.append(Text(text, "warning"))
     for heading, columns, rows in tables(title, found):
-        blocks.append(Table("Scores" if heading == title else heading, columns, rows))
+        blocks += [Heading("Scores" if heading == title else heading), Table("", columns, rows)]
     blocks += [Heading("Criteria"), Text(form.listed), Heading("Request"), Text(form.template)]
     lowest = _lowest(sample)
     if lowest:
-        blocks.append(Table("Lowest scores", ["score", "prompt", "answer", "source"], lowest))
+        blocks += [Heading("Lowest scores"), Table("", ["row", "score", "prompt", "answer"], lowest)]
     return Document(title, blocks)
 
 
@@ -119,12 +120,9 @@ def _lowest(sample: Sample) -> list[list[str]]:
     for row, item in zip(sample.rows, sample.model, strict=True):
         score: Any = item.scores.get("overall") or next(iter(item.scores.values()))
         if (value := getattr(score, "value", None)) is not None:
-            found.append((value, [f"{value:.2f}", _cut(item.prompt), _cut(item.answer or ""), str(row["source"])]))
+            texts = [ending(item.prompt), beginning(item.answer or "")]
+            found.append((value, [str(row["source"]), f"{value:.2f}", *texts]))
     return [cells for _, cells in sorted(found, key=lambda one: one[0])[:_EXAMPLES]]
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 300 else f"{text[:300]}…"
 
 
 def _share(value: float | None) -> str:
