@@ -125,11 +125,11 @@ def test_a_model_an_adapter_and_an_endpoint_are_compared_on_the_same_rows(
     assert "better" in (result.out / "report.md").read_text()
 
 
-def test_what_can_be_seen_is_told_before_the_first_answer(compare, base_model: Path) -> None:
+def test_what_can_be_detected_is_reported_before_the_first_answer(compare, base_model: Path) -> None:
     result = compare({"a": base_model, "b": base_model}, detect=0.02, power=0.9, discordance=0.3, **FAST)
-    told = [event for event in result.events if isinstance(event, Note | Progress)]
-    texts = [event.text for event in told[:2] if isinstance(event, Note)]
-    assert "with 8 rows no difference can be found at 90% power" in texts[0]
+    reported = [event for event in result.events if isinstance(event, Note | Progress)]
+    texts = [event.text for event in reported[:2] if isinstance(event, Note)]
+    assert "with 8 rows no difference can be detected at 90% power" in texts[0]
     assert "differ on 30% of the rows" in texts[0]
     assert texts[1].startswith("a difference of 0.02 needs")
     assert result.found["minimum_detectable"]["effect"] is None

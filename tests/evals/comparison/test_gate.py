@@ -255,7 +255,7 @@ def test_equal_scores_of_few_rows_pass_no_threshold() -> None:
     assert not threshold([0.75] * 2, 0.7, [None] * 2).passed
     assert not threshold([1.0] * 6, 0.9, [str(row // 2) for row in range(6)]).passed
     assert threshold([0.75] * 100, 0.7, [None] * 100).passed
-    assert "so few clusters may lack the worse ones" in threshold([0.95] * 6, 0.9, [*"aabbcc"]).found
+    assert "so few clusters may miss worse ones" in threshold([0.95] * 6, 0.9, [*"aabbcc"]).found
 
 
 def test_a_share_below_the_threshold_passes_as_rarely_with_clusters_as_without() -> None:

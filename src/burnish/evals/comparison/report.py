@@ -76,16 +76,18 @@ def _values(results: Results, column: Column, names: Sequence[str]) -> list[str]
 
 
 def comparison_table(results: Results) -> Lines:
-    """Every comparison, with its verdict."""
+    """Every comparison, with its verdict; clusters are counted beside the rows, which the table of scores has."""
+    is_clustered = any(found.clusters is not None for found in results.found.values())
     lines: list[list[str]] = []
     for claim, found in results.found.items():
         smallest = results.detectable(claim, found)
         pair = claim.candidate if claim.base == results.baseline else f"{claim.candidate} – {claim.base}"
-        question = "differs" if claim.margin is None else f"loses less than {claim.margin:g}"
-        units = str(found.n) if found.clusters is None else f"{found.n} in {found.clusters}"
-        cells = [claim.score, pair, question, units, difference(found), f"{found.p_corrected:.2g}"]
+        question = claim.score if claim.margin is None else f"{claim.score}, margin {claim.margin:g}"
+        units = [f"{found.n} in {found.clusters} clusters"] if is_clustered else []
+        cells = [question, pair, *units, difference(found), f"{found.p_corrected:.2g}"]
         lines.append([*cells, "" if smallest is None else f"{smallest:.3f}", found.verdict])
-    return ["score", "candidate", "claim", "rows", "difference", "p", "MDE", "verdict"], lines
+    rows = ["rows"] if is_clustered else []
+    return ["score", "candidate", *rows, "difference", "p", "MDE", "verdict"], lines
 
 
 def gate_table(results: Results) -> Lines:
