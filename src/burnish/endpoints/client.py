@@ -17,12 +17,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from burnish.core.cache import JsonCache
 from burnish.core.context import StopRequestedError, wait_for
 from burnish.core.errors import AskError, MachineError, RunError
 from burnish.core.faults import reason
 from burnish.core.printable import encodable
 from burnish.endpoints.post import Posted, post_json
-from burnish.endpoints.replies import ReplyCache, key_of
+from burnish.endpoints.replies import key_of
 from burnish.endpoints.spending import Limits, Spending, Usage
 from burnish.specs.endpoints import EndpointSpec, longest_reply
 
@@ -92,7 +93,7 @@ class Endpoint:
         self.name = f"{spec.model} at {spec.url}"
         self.temperature = spec.temperature
         self.counts: Counter[str] = Counter()
-        self._cache = None if cache is None else ReplyCache(cache)
+        self._cache = None if cache is None else JsonCache(cache, "reply")
         self.spending = Spending(spending, _limits(spec))
         self._url = f"{spec.url}{self.path}"
         self._timeout, self._retries, self._backoff = spec.timeout, spec.retries, spec.backoff

@@ -8,7 +8,7 @@ from burnish.core.events import Table as TerminalTable
 from burnish.evals.certificates.check import Certificate, Check
 from burnish.evals.document.blocks import Level
 from burnish.evals.document.document import Document, Figure, Table, Text
-from burnish.evals.style import Style
+from burnish.evals.style import Style, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,11 +58,12 @@ def _figures(certificate: Certificate) -> list[Figure]:
     shares = 1 - np.arange(len(kl)) / len(kl)
 
     def draw(axes: "Axes", style: Style) -> None:
+        style_axes(axes, grid="y", style=style)
         axes.step(np.maximum(kl, _LEAST), shares, where="post", color=style.strong)
         axes.set_xscale("log")
         axes.set_yscale("log")
-        axes.set_xlabel("KL divergence of a token, nats")
-        axes.set_ylabel("share of tokens with more")
+        axes.set_xlabel("KL divergence of a token, nats", size=8.5, color=style.faint)
+        axes.set_ylabel("share of tokens with more", size=8.5, color=style.faint)
 
     median, largest = float(np.median(kl)), float(kl[-1])
     alt = f"KL divergence by token: the median is {median:.2g} nats, the largest is {largest:.2g} nats"

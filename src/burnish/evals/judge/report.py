@@ -35,7 +35,7 @@ def tables(title: str, found: Mapping[str, Any]) -> Iterator[Rows]:
         yield from _pair_tables(pairs)
     columns, rows = tag_table(found)
     if rows:
-        yield "By tag", columns, rows
+        yield "By tag", ["mean" if column == "model" else column for column in columns], rows
     agreement = [
         [name, kind, entry["level"], str(value["rows"]), shown(value)]
         for name, entry in found["agreement"].items()

@@ -1,7 +1,7 @@
 """Answers and likelihoods of a model on rows, kept in the workspace's cache by what they depend on.
 
-A file is used only if its hash is that of its content. Scores are not kept: they are computed from the answers, so that
-a changed scorer, claim or gate computes no answer again.
+Scores are not kept: they are computed from the answers, so that a changed scorer, claim or gate computes no answer
+again.
 """
 
 import hashlib
@@ -9,10 +9,11 @@ import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from burnish.core.cache import JsonCache
 from burnish.core.context import Input
-from burnish.core.files import jsonable, write_atomically
+from burnish.core.files import jsonable
 from burnish.core.fingerprint import of_path, of_value
 from burnish.core.runs.run import run_of_output
 from burnish.core.version import VERSION
@@ -27,33 +28,23 @@ class KeptItems:
     """One file for each key. `damaged` counts the files that could not be used, and are made again."""
 
     def __init__(self, folder: Path):
-        self._folder = folder
-        self.damaged = 0
+        self._cache = JsonCache(folder, "items")
+
+    @property
+    def damaged(self) -> int:
+        return self._cache.damaged
 
     def get(self, key: str, count: int) -> list[Item] | None:
         """The items that were kept, without scores; None if there are none of that number."""
-        try:
-            record: Any = json.loads(self._path(key).read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        items: list[dict[str, Any]] | None = self._cache.get(key)
+        if items is not None and len(items) != count:
+            self._cache.damaged += 1
             return None
-        except (OSError, ValueError):
-            self.damaged += 1
-            return None
-        items: Any = record.get("items") if isinstance(record, dict) and record.get("key") == key else None
-        if not isinstance(items, list) or len(items) != count or record.get("sha256") != of_value(items):
-            self.damaged += 1
-            return None
-        return [_item(line) for line in cast(list[dict[str, Any]], items)]
+        return None if items is None else [_item(line) for line in items]
 
     def put(self, key: str, items: Sequence[Item]) -> None:
         """Keep items, without their scores."""
-        lines = [_line(item) for item in items]
-        path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps({"key": key, "sha256": of_value(lines), "items": lines}, ensure_ascii=True))
-
-    def _path(self, key: str) -> Path:
-        return self._folder / key[:2] / f"{key}.json"
+        self._cache.put(key, [_line(item) for item in items])
 
 
 def key_of(what: str, model: Input, rows: Sequence[Row], settings: Mapping[str, Any]) -> str:
