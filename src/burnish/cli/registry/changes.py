@@ -5,8 +5,9 @@ from typing import Annotated, Any
 import typer
 
 from burnish.cli.command import Command
-from burnish.cli.registry.versions import Because, Version, Who
+from burnish.cli.registry.versions import Because, Version, Who, change_options
 from burnish.cli.render import Output
+from burnish.core.registry.names import with_article
 
 To = Annotated[str | None, typer.Option(help="The stage: retired, candidate, staging or production.")]
 Tag = Annotated[str, typer.Argument(help="The tag.")]
@@ -14,51 +15,41 @@ Tag = Annotated[str, typer.Argument(help="The tag.")]
 
 def add(app: typer.Typer, kind: str) -> None:
     """Add the commands to a group; `kind` is what they accept."""
-    one = f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+    one = with_article(kind)
 
     @app.command(cls=Command, help=_PROMOTE.format(one=one))
     def promote(ctx: typer.Context, version: Version, to: To = None, because: Because = "", who: Who = None) -> None:
         from burnish.studio.registry import promote as move
 
-        output: Output = ctx.obj
-        options = {"kind": kind, "who": who, "workspace": output.workspace, "say": output.warn}
-        _print_moved(output, move(version, to=to, because=because, **options))
+        _print_moved(ctx.obj, move(version, to=to, **change_options(ctx.obj, kind, because, who)))
 
     @app.command(cls=Command, help=f"Move a version of {one} one stage down, or to --to.")
     def demote(ctx: typer.Context, version: Version, to: To = None, because: Because = "", who: Who = None) -> None:
         from burnish.studio.registry import demote as move
 
-        output: Output = ctx.obj
-        options = {"kind": kind, "who": who, "workspace": output.workspace, "say": output.warn}
-        _print_moved(output, move(version, to=to, because=because, **options))
+        _print_moved(ctx.obj, move(version, to=to, **change_options(ctx.obj, kind, because, who)))
 
-    @app.command(cls=Command, help="Give a version a tag, so that name@TAG means it; another version loses it.")
+    @app.command(cls=Command, help="Give a version a tag, so that name@TAG means it. Another version loses it.")
     def tag(ctx: typer.Context, version: Version, tag: Tag, because: Because = "", who: Who = None) -> None:
         from burnish.studio.registry import tag as add_tag
 
-        output: Output = ctx.obj
-        options = {"kind": kind, "who": who, "workspace": output.workspace, "say": output.warn}
-        found = add_tag(version, tag, because=because, **options)
-        _print(output, found, f"{found['name']}@{tag} is {found['ref']}")
+        found = add_tag(version, tag, **change_options(ctx.obj, kind, because, who))
+        _print(ctx.obj, found, f"{found['name']}@{tag} is {found['ref']}")
 
     @app.command(cls=Command, help="Remove a tag of a version.")
     def untag(ctx: typer.Context, version: Version, tag: Tag, because: Because = "", who: Who = None) -> None:
         from burnish.studio.registry import untag as remove_tag
 
-        output: Output = ctx.obj
-        options = {"kind": kind, "who": who, "workspace": output.workspace, "say": output.warn}
-        found = remove_tag(version, tag, because=because, **options)
-        _print(output, found, f"{found['ref']} has no tag {tag} any more")
+        found = remove_tag(version, tag, **change_options(ctx.obj, kind, because, who))
+        _print(ctx.obj, found, f"{found['ref']} has no tag {tag} any more")
 
     @app.command(cls=Command, help=_REMOVE)
     def remove(ctx: typer.Context, version: Version, because: Because = "", who: Who = None) -> None:
         from burnish.studio.registry import remove as remove_version
 
-        output: Output = ctx.obj
-        options = {"kind": kind, "who": who, "workspace": output.workspace, "say": output.warn}
-        found = remove_version(version, because=because, **options)
+        found = remove_version(version, **change_options(ctx.obj, kind, because, who))
         path = found["artifact"]["path"]
-        _print(output, found, f"{found['ref']} is removed{f'; its files stay at {path}' if path else ''}")
+        _print(ctx.obj, found, f"{found['ref']} is removed{f'; its files stay at {path}' if path else ''}")
 
 
 _PROMOTE = """Move a version of {one} one stage up, or to --to.

@@ -41,7 +41,7 @@ def merge(
     force: Annotated[bool, typer.Option("--force", help="Rerun even if the result exists.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, run nothing.")] = False,
 ) -> None:
-    """Combine several adapters of one base into one, by the stage combine."""
+    """Combine several adapters of one base into one (stage combine)."""
     from burnish.cli.stages import as_reference, run_stage
 
     output: Output = ctx.obj

@@ -6,14 +6,14 @@ import typer
 
 from burnish.cli import completion
 from burnish.cli.command import Command
-from burnish.cli.registry.versions import Because, Version, Who
+from burnish.cli.registry.versions import Because, Version, Who, change_options
 from burnish.cli.render import Output
 
 Base = Annotated[
     str | None,
     typer.Option(help="Where the base of the adapter is here.", autocompletion=completion.references),
 ]
-_EXPORT = """Write a version to one file, with its record and the files of its artifact.
+_EXPORT = """Write a version with its record and files to one file.
 
 Each file is compared with its hash. A name that ends in .tar, .tar.gz or .tgz is an archive, another a folder.
 """
@@ -57,8 +57,7 @@ def add(app: typer.Typer, kind: str) -> None:
 
         output: Output = ctx.obj
         where = None if base is None else as_reference(base)
-        options = {"kind": kind, "who": who, "workspace": output.workspace, "say": output.warn}
-        found = read(path, name=name, base=where, because=because, **options)
+        found = read(path, name=name, base=where, **change_options(output, kind, because, who))
         if output.json:
             return output.print_json(found)
         done = "imported as" if found["new"] else "is registered already:"

@@ -9,14 +9,19 @@ import typer
 from burnish.cli import completion
 from burnish.cli.command import Command
 from burnish.cli.render import Output, cell, json_text, metrics_summary
+from burnish.core.registry.names import with_article
 
 Version = Annotated[
     str,
     typer.Argument(help="name@3, name@latest, name@production or name@TAG.", autocompletion=completion.versions),
 ]
-_MARKS = {"passed": "✓", "failed": "✗", "undecided": "?"}
 Because = Annotated[str, typer.Option(help="Why; it is kept in the history.")]
 Who = Annotated[str | None, typer.Option(help="Who does it. [BURNISH_AUTHOR, the author in Git, the system's user]")]
+
+
+def change_options(output: Output, kind: str, because: str, who: str | None) -> dict[str, Any]:
+    """The arguments that every change of the registry takes."""
+    return {"kind": kind, "because": because, "who": who, "workspace": output.workspace, "say": output.warn}
 
 
 def when(seconds: float) -> str:
@@ -25,7 +30,7 @@ def when(seconds: float) -> str:
 
 def add(app: typer.Typer, kind: str) -> None:
     """Add the commands to a group; `kind` is what they accept."""
-    one = f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+    one = with_article(kind)
 
     @app.command(cls=Command, help=f"Register {one} as the next version of a name.")
     def register(
@@ -45,15 +50,7 @@ def add(app: typer.Typer, kind: str) -> None:
         from burnish.studio.registry import register as add_version
 
         output: Output = ctx.obj
-        found = add_version(
-            as_reference(ref),
-            name=name,
-            because=because,
-            kind=kind,
-            who=who,
-            workspace=output.workspace,
-            say=output.warn,
-        )
+        found = add_version(as_reference(ref), name=name, **change_options(output, kind, because, who))
         if output.json:
             return output.print_json(found)
         done = "registered as" if found["new"] else "is registered already:"
@@ -86,7 +83,7 @@ def add(app: typer.Typer, kind: str) -> None:
         output.table("", ("version", "stage", "tags", "when", "who", "made by", "measures"), map(_row, rows))
         return None
 
-    @app.command(cls=Command, help=f"Show a version of {one}: what it was made from, its evidence and its history.")
+    @app.command(cls=Command, help=f"Show a version of {one}, its evidence and its history.")
     def show(ctx: typer.Context, version: Version) -> None:
         from burnish.studio.registry import show as look
 
@@ -97,7 +94,7 @@ def add(app: typer.Typer, kind: str) -> None:
         output.table(f"{found['ref']}  {found['stage']}", ("", ""), list(_lines(found)))
         return None
 
-    @app.command(cls=Command, help="Show what differs between two versions: settings, data, base, scores, files.")
+    @app.command(cls=Command, help="Show what differs between two versions. Compared are settings, data, base, scores and files.")
     def diff(
         ctx: typer.Context,
         one: Version,
@@ -132,6 +129,8 @@ def _row(row: dict[str, Any]) -> tuple[Any, ...]:
 
 def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """What `show` prints, as (subject, text)."""
+    from burnish.core.registry.drawing import MARKS
+
     yield "kind", found["kind"]
     if found["tags"]:
         yield "tags", ", ".join(found["tags"])
@@ -165,7 +164,7 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in found.get("measures", {}).items():
         yield "measure", f"{key} = {cell(value) if isinstance(value, float) else json_text(value)}"
     for one in found["evidence"]:
-        yield one["kind"], f"{_MARKS[one['state']]} {one['run']}: {one['found']}"
+        yield one["kind"], f"{MARKS[one['state']]} {one['run']}: {one['found']}"
     yield from (("left out", text) for text in found["left_out"])
     if found["missing"] and found["stage"] != "retired":
         yield "missing", "; ".join(found["missing"])

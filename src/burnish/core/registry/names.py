@@ -17,6 +17,11 @@ _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 
 
+def with_article(kind: str) -> str:
+    """`an adapter`, `a model`."""
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+
+
 def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 

@@ -21,7 +21,7 @@ from burnish.core.naming import nearest
 from burnish.core.registry.description import path_of
 from burnish.core.registry.entries import Entry, Version, is_entry, read_entry, version_files, versions_of, write_files
 from burnish.core.registry.history import FILE, Change, Kind, append
-from burnish.core.registry.names import check_name, is_name, split_reference
+from burnish.core.registry.names import check_name, is_name, split_reference, with_article
 from burnish.core.runs.workspace import Workspace
 
 _GC = ".gc"
@@ -199,6 +199,6 @@ def refuse_other_kind(entry: Entry, kind: str) -> None:
     if entry.kind not in ("", kind):
         raise AskError(
             "ask.wrong-kind",
-            f"'{entry.name}' holds {entry.kind}s, and this is {'an' if kind[0] in 'aeiou' else 'a'} {kind}",
+            f"'{entry.name}' holds {entry.kind}s, and this is {with_article(kind)}",
             "use another name: a name holds one kind",
         )
