@@ -7,7 +7,10 @@ import pytest
 from burnish.core.catalog import stages
 
 
-@pytest.mark.parametrize("words", [("--help",), ("runs", "--help")], ids=" ".join)
+GROUPS = [("--help",), *((name, "--help") for name in ("runs", "adapters", "models"))]
+
+
+@pytest.mark.parametrize("words", GROUPS, ids=" ".join)
 def test_no_summary_is_cut_at_80_columns(burnish, monkeypatch, words):
     monkeypatch.setenv("COLUMNS", "80")
     said = burnish(*words).out
