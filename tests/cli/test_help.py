@@ -6,7 +6,6 @@ import pytest
 
 from burnish.core.catalog import stages
 
-
 GROUPS = [("--help",), *((name, "--help") for name in ("runs", "adapters", "models"))]
 
 

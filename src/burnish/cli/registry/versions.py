@@ -94,7 +94,7 @@ def add(app: typer.Typer, kind: str) -> None:
         output.table(f"{found['ref']}  {found['stage']}", ("", ""), list(_lines(found)))
         return None
 
-    @app.command(cls=Command, help="Show what differs between two versions: settings, scores, files …")
+    @app.command(cls=Command, help="Show what differs between two versions: settings, data, files.")
     def diff(
         ctx: typer.Context,
         one: Version,
