@@ -120,3 +120,15 @@ def test_two_versions_differ_in_what_they_were_made_with(registry, workspace):
     assert "settings" not in found
     assert "config" not in found["files"]
     assert registry.diff("support@1", "support@1") == {}
+
+
+def test_a_file_that_changed_between_two_inputs_differs_in_each(registry, workspace):
+    for number, first in enumerate("ab", 1):
+        inputs = {
+            name: Input("file:rows", "file", workspace.root / "rows", content)
+            for name, content in (("data", first), ("more", "c"))
+        }
+        files = {**artifacts.ADAPTER, "adapter_model.safetensors": "w" * number}
+        artifacts.write_artifact(workspace, number=number, fingerprint=f"f{number}", inputs=inputs, files=files)
+        registry.register(f"r.tune@{number}", name="support")
+    assert registry.diff("support@1", "support@2")["data"] == {"file:rows": ["a, c", "b, c"]}

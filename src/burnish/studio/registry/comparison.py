@@ -1,6 +1,6 @@
 """What differs between two versions of the registry."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +41,14 @@ def _parts(version: Version, place: Workspace) -> dict[str, dict[str, Any]]:
         **{f"made_by.{key}": value for key, value in made_by.items()},
         "burnish": record.get("burnish"),
     }
-    data = {source["ref"]: _short(source["fingerprint"]) for source in record.get("data", ())}
+    data = _by_reference((source["ref"], _short(source["fingerprint"])) for source in record.get("data", ()))
     scores: dict[str, float] = {}
     for one in reversed(case.of("score")):  # the newest counts
         scores |= one.scores or {}
     evidence = {kind: _state(case.of(kind)) for kind in ("certificate", "proof", "verdict")}
     sizes = {"bytes": sum(file["size"] for file in files.values()), "files": len(files)}
     hashes = {name: f"{file['size']:,} bytes {file['sha256'][:12]}" for name, file in files.items()}
-    licences = {one["ref"]: one["licence"] for one in record.get("licences", ())}
+    licences = _by_reference((one["ref"], one["licence"]) for one in record.get("licences", ()))
     return {
         "version": made,
         "settings": flattened(record.get("settings", {})),
@@ -59,6 +59,14 @@ def _parts(version: Version, place: Workspace) -> dict[str, dict[str, Any]]:
         "evidence": evidence,
         "files": {**sizes, **hashes},
     }
+
+
+def _by_reference(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """All values of each reference: a file may have changed between the training of a base and that of an adapter."""
+    found: dict[str, list[str]] = {}
+    for ref, value in pairs:
+        found.setdefault(ref, []).append(value)
+    return {ref: ", ".join(sorted(values)) for ref, values in found.items()}
 
 
 def _state(found: list[Any]) -> str | None:
