@@ -17,11 +17,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from burnish.core.cache import JsonCache
 from burnish.core.context import StopRequestedError, wait_for
 from burnish.core.errors import AskError, MachineError, RunError
 from burnish.core.faults import reason
 from burnish.core.printable import encodable
+from burnish.core.runs.cache import JsonCache
 from burnish.endpoints.post import Posted, post_json
 from burnish.endpoints.replies import key_of
 from burnish.endpoints.spending import Limits, Spending, Usage

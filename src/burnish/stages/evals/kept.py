@@ -11,10 +11,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from burnish.core.cache import JsonCache
 from burnish.core.context import Input
 from burnish.core.files import jsonable
 from burnish.core.fingerprint import of_path, of_value
+from burnish.core.runs.cache import JsonCache
 from burnish.core.runs.run import run_of_output
 from burnish.core.version import VERSION
 from burnish.evals.measure import Item

@@ -2,7 +2,7 @@
 
 import pytest
 
-from burnish.core.cache import JsonCache
+from burnish.core.runs.cache import JsonCache
 
 KEY = "ab" * 32
 
