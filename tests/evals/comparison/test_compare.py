@@ -111,7 +111,7 @@ def test_a_model_an_adapter_and_an_endpoint_are_compared_on_the_same_rows(
     }
     tuned = made["exact_match", "tuned"]
     assert (tuned["delta"], tuned["n"], tuned["clusters"], tuned["claim"]) == (1.0, 8, None, "superiority")
-    assert tuned["p_corrected"] == pytest.approx(5 * 2 / 2**8)
+    assert (tuned["p"], tuned["p_corrected"]) == (pytest.approx(2 / 2**8), pytest.approx(5 * 2 / 2**8))
     assert tuned["verdict"] == "better"
     assert result.measures["exact_match_tuned_verdict"] == "better"
     assert "gate" not in result.measures
@@ -149,6 +149,7 @@ def test_a_changed_claim_gate_scorer_or_baseline_computes_no_answer_again(
     for number, change in enumerate(changes):
         again = compare(candidates, generation=SHORT, folder="run", **change)
         assert phases(again) == set(), f"change {number}"
+    assert again.measures["exact_match_base_verdict"] == "worse"  # not that of the claim with a margin
     values = {name: each["value"] for name, each in again.found["scores"]["exact_match"]["candidates"].items()}
     assert values == {"base": 0.0, "tuned": 1.0}
     longer = compare(candidates, generation={"max_new_tokens": 5})
@@ -264,7 +265,9 @@ def test_rows_of_a_document_count_as_one(compare, base_model: Path, adapter: Pat
 
 def test_looks_stop_once_all_is_decided(compare, base_model: Path, adapter: Path, make_dataset) -> None:
     data = make_dataset(test=rows(60))
-    result = compare({"base": base_model, "tuned": adapter}, data=data, looks=3, **FAST)
+    gate = [{"score": "exact_match", "candidate": "tuned", "at_least": 0.8}]
+    result = compare({"base": base_model, "tuned": adapter}, data=data, looks=3, gate=gate, **FAST)
+    assert result.measures["gate"] == "failed"  # 20 of 20 at the confidence of a first look: from 0.6
     assert result.found["looks"] == {"planned": 3, "fractions": [pytest.approx(1 / 3)]}
     assert (result.found["rows"], result.measures["exact_match_tuned_verdict"]) == (20, "better")
     titles = [event.title for event in result.events if isinstance(event, Table)]
@@ -302,6 +305,39 @@ def test_an_endpoint_gets_the_tools_and_its_calls_are_scored(compare, make_datas
         assert right.seen[0]["tools"] == [tool]
     values = {name: each["value"] for name, each in result.found["scores"]["tool_call"]["candidates"].items()}
     assert values == {"wrong": 0.0, "right": 1.0}
+
+
+def test_an_endpoint_gets_the_settings_of_generation_that_it_does_not_set(compare) -> None:
+    with ChatServer(lambda request: "yes") as server:
+        given = {"url": server.url, "model": "m"}
+        endpoints = {
+            "plain": given,
+            "own": {**given, "temperature": 0.7, "max_tokens": 9},
+            "other": {**given, "model": "n"},
+        }
+        sampling = {"max_new_tokens": 4, "temperature": 0.5, "seed": 3, "top_p": 0.9}
+        result = compare(endpoints, perplexity=False, generation=sampling)
+        names = ("model", "temperature", "max_tokens", "seed", "top_p")
+        seen = {tuple(request[name] for name in names) for request in server.seen}
+    assert seen == {("m", 0.5, 4, 3, 0.9), ("m", 0.7, 9, 3, 0.9), ("n", 0.5, 4, 3, 0.9)}
+    assert len({each["fingerprint"] for each in result.found["candidates"].values()}) == 3
+
+
+def test_equal_rows_are_matched_in_their_order(compare, tmp_path: Path) -> None:
+    folders = {name: evaluation(tmp_path / name, dict.fromkeys(ids(6), 0.0)) for name in ("one", "other")}
+    for name, folder in folders.items():
+        lines = [json.loads(line) for line in (folder / "items.jsonl").read_text().splitlines()]
+        for number, line in enumerate(lines):
+            line |= {"id": "same", "scores": {"exact_match": float(number < 3) if name == "other" else 0.0}}
+            line["answer"] = f"{name} {number}"
+        (folder / "items.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    result = compare(folders, data=None, kinds=dict.fromkeys(folders, "evaluation"))
+    assert [line["candidates"]["other"]["answer"] for line in result.items] == [
+        f"other {number}" for number in range(6)
+    ]
+    looked = compare(folders, data=None, kinds=dict.fromkeys(folders, "evaluation"), looks=2)
+    shown = [line["candidates"]["one"]["answer"] for line in looked.items]
+    assert sorted(shown) == [f"one {number}" for number in range(6)]
 
 
 def test_a_row_that_an_endpoint_refuses_is_missing_and_others_count(compare, base_model: Path) -> None:

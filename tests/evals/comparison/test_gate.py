@@ -9,7 +9,7 @@ import pytest
 
 from burnish.core.context import Input
 from burnish.core.errors import AskError, BurnishError
-from burnish.evals.comparison.claims import Looks, Settings, claims_of, compared, scored_by
+from burnish.evals.comparison.claims import Looks, Settings, claims_of, compared, concerned, scored_by
 from burnish.evals.comparison.gate import Evidence, Judged, Rule, judged, refuse_unknown
 from burnish.evals.comparison.regressions import Required, check
 from burnish.evals.comparison.table import Candidate, Rows, columns_of
@@ -155,6 +155,12 @@ def test_an_unknown_name_is_refused_with_its_place_and_the_nearest(rule: dict[st
         refuse_unknown(rules, ["exact_match"], NAMES, ["core"])
     nearest = "exact_match" if "score" in what else "core" if "set" in what else "good" if "goood" in what else "base"
     assert (caught.value.what, caught.value.fix) == (f"gate.yaml:7: {what}", f"did you mean '{nearest}'?")
+
+
+def test_a_rule_is_about_all_but_the_candidate_that_it_compares_with() -> None:
+    for rule in ({"better_than": "bad"}, {"not_worse_than": "bad", "margin": 0.1}):
+        assert concerned(GateRuleSpec(score="s", **rule), NAMES, "base") == ["base", "good", "same"]
+    assert concerned(GateRuleSpec(score="s", at_least=0.1), NAMES, "base") == ["good", "same", "bad"]
 
 
 def test_a_set_that_nobody_named_is_explained() -> None:

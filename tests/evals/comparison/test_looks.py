@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from burnish.evals.comparison.claims import Claim, Looks, Settings, compared
+from burnish.evals.comparison.claims import Claim, Looks, Settings, compared, is_decided
 from burnish.evals.comparison.table import Column, Rows
 from burnish.evals.statistics.paired import Comparison
 from burnish.stages.evals.compare import _in_random_order, ends_of
@@ -21,6 +21,7 @@ def test_every_look_has_new_rows(count: int, looks: int) -> None:
 def test_a_look_has_whole_clusters(seed: int) -> None:
     given = [*"aaaaaaabbbbbbbbbbbbbbcdd", None, None, *"abc"]
     _, rows = _in_random_order(None, identities(given), 3, seed)
+    assert rows.ids != _in_random_order(None, identities(given), 3, seed + 1)[1].ids
     ends = ends_of(rows, 3)
     assert [fraction for _, fraction in ends] == [2 / 6, 4 / 6, 1.0]
     for end, _ in ends:
@@ -46,6 +47,14 @@ def look(looks: Looks, fraction: float, *counts: tuple[int, int], rows: int = 20
     return list(
         compared(claims, [Column("s", "score", range(rows), pairs, {}, {}, None)], Settings(0.95, 0), looks).values()
     )
+
+
+def test_looks_end_once_every_comparison_is_decided() -> None:
+    verdicts = ("better", "worse", "not worse", "not enough evidence", "too few rows", "too few clusters")
+    made = {Claim("s", "base", each): Comparison("s", 9, 0, 1, None, "", 0, verdict=each) for each in verdicts}
+    for claim, found in made.items():
+        assert is_decided({claim: found}) is (claim.candidate in verdicts[:3])
+    assert not is_decided(made)
 
 
 LOOKS = [(0.2, 21, 4.8769), (0.4, 12, 3.3569), (0.6, 9, 2.6803), (0.8, 7, 2.2898), (1.0, 6, 2.0310)]

@@ -87,6 +87,35 @@ def test_rows_of_a_cluster_are_swapped_together():
     assert corrected([found], 0.95)[0].verdict == "too few clusters"
 
 
+@pytest.mark.parametrize("higher_is_better", [True, False])
+def test_a_margin_is_a_one_sided_question_whose_p_value_is_doubled(higher_is_better):
+    """Every way to swap six rows, counted one by one, once the loss of the margin is given back."""
+    base, ours = np.array([0.1, 0.2, 0.5, 0.3, 0.3, 0.9]), np.array([0.2, 0.1, 0.5, 0.2, 0.4, 0.9])
+    change = ours - base if higher_is_better else base - ours
+    values = [np.mean(signs * (change + 0.08)) for signs in itertools.product((1, -1), repeat=6)]
+    settings = {"confidence": 0.95, "seed": 0, "margin": 0.08, "higher_is_better": higher_is_better}
+    found = compare_ratios("s", (base, np.ones(6)), (ours, np.ones(6)), **settings)
+    assert found.p_value == pytest.approx(2 * np.mean(np.array(values) >= change.mean() + 0.08 - 1e-12))
+
+
+@pytest.mark.parametrize(
+    ("units", "rows", "width", "is_shown"),
+    [
+        (182, 1, 1, False),
+        (183, 1, 1, True),  # 2·0.98^183 is below 5 %
+        (182, 2, 1, False),
+        (183, 2, 1, True),
+        (367, 1, 2, False),
+        (368, 1, 2, True),  # scores from -1 to 1: half as many losses reach the margin
+    ],
+)
+def test_equal_scores_of_many_rows_or_clusters_are_not_worse(units, rows, width, is_shown):
+    equal = np.linspace(1 - width, 1, units * rows)
+    clusters = np.repeat(np.arange(units), rows) if rows > 1 else None
+    found = compare_scores("s", equal, equal, confidence=0.95, seed=0, margin=0.02, clusters=clusters)
+    assert corrected([found], 0.95)[0].verdict == ("not worse" if is_shown else "not enough evidence")
+
+
 def test_clusters_are_those_of_their_names_and_a_row_without_one_stands_alone():
     labels = labels_of(["a", None, "b", "a", None])
     assert labels is not None

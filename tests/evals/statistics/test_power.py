@@ -1,6 +1,7 @@
 """The minimum detectable effect: published numbers, limits, and the same answer from both sides."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,5 +69,8 @@ def test_after_the_run_the_measured_variance_counts():
     base = random.beta(2, 1, 400)
     found = compare_scores("s", base, base + random.normal(0, 0.2, 400), confidence=0.95, seed=0)
     assert measured_effect(found, 0.95, 0.8, 1) == pytest.approx(2.8 * 0.2 / 20, rel=0.08)
+    assert measured_effect(found, 0.95, 0.8, 5) == pytest.approx(measured_effect(found, 0.99, 0.8, 1))
+    few = measured_effect(replace(found, n=5), 0.95, 0.8, 1)
+    assert measured_effect(replace(found, clusters=5), 0.95, 0.8, 1) == pytest.approx(few)
     same = compare_scores("s", base, base, confidence=0.95, seed=0)
     assert measured_effect(same, 0.95, 0.8, 1) is None
