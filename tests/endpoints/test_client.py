@@ -10,6 +10,7 @@ from burnish.core.errors import AskError, MachineError, RunError
 from burnish.endpoints.client import Endpoint
 from burnish.endpoints.post import post_json
 from burnish.specs.endpoints import EndpointSpec
+from burnish.testing import ChatServer
 
 HELLO = [{"role": "user", "content": "hello"}]
 
@@ -147,6 +148,10 @@ def test_a_reply_is_cached_by_the_whole_request(server, tmp_path):
     for change in ({"temperature": 1.0}, {"model": "other"}, {"max_tokens": 5}, {"parameters": {"seed": 1}}):
         endpoint(server, tmp_path, **change).reply_to([HELLO])
     assert len(server.seen) == 5
+    with ChatServer() as other:  # the same name of a model at another address
+        other.answer, other.finish_reason = (lambda request: "another"), "length"
+        (reply,) = endpoint(other, tmp_path).reply_to([HELLO])
+    assert (reply.text, reply.finish_reason, reply.is_cached) == ("another", "length", False)
 
 
 def test_a_fault_is_not_cached(server, tmp_path):

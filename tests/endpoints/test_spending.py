@@ -8,7 +8,7 @@ import time
 import pytest
 
 from burnish.core.errors import RunError
-from burnish.endpoints.client import Endpoint
+from burnish.endpoints.client import Endpoint, usage_in
 from burnish.endpoints.spending import Limits, Spending, Usage
 from burnish.specs.endpoints import EndpointSpec
 
@@ -172,6 +172,12 @@ def test_a_total_alone_is_compared_with_the_total():
     assert not spending.exceeds_its_bound
     spending.settle(spending.reserve(Usage(400, 20)), Usage(0, 430))
     assert spending.exceeds_its_bound
+    for said, usage in (
+        ({"total_tokens": 30}, Usage(0, 30)),
+        ({"prompt_tokens": 20, "total_tokens": 30}, Usage(20, 10)),
+    ):
+        assert usage_in({"usage": said}) == usage
+    assert usage_in({"usage": {"total_tokens": 0}}) is usage_in({}) is None
 
 
 def test_a_limit_needs_prices_and_the_longest_reply():

@@ -68,7 +68,7 @@ def engine_of(folder, family="qwen3", **config):
 
 def test_the_engine_gives_requested_tokens_and_the_whole_distribution(tmp_path):
     engine = engine_of(tmp_path)
-    rows = rows_of()
+    rows = rows_of((*LENGTHS, 300))  # one longer than the positions of a log-softmax
     check(engine._model, rows, list(engine.log_probs(rows, top=500)), 264)
     whole = list(engine.log_probs(rows, top=264))
     at = [np.random.default_rng(0).integers(0, 264, (len(row) - 1, 7)) for row in rows]

@@ -136,7 +136,38 @@ def test_a_shift_of_what_is_written_is_in_perplexity_alone(sharp):
     unlikely = p.argmin(axis=1)
     q = p.copy()
     q[np.arange(len(p)), unlikely] -= 0.5
-    assert verdicts(p, log_softmax(q), [0, *unlikely.tolist()], limits, ("golden", "golden")) == {"perplexity"}
+    row = [0, *unlikely.tolist()]
+    assert verdicts(p, log_softmax(q), row, limits, ("golden", "golden")) == {"perplexity"}
+    assert verdicts(log_softmax(q), p, row, limits, ("golden", "golden")) == {"perplexity"}, "a lower one, too"
+
+
+def test_changes_of_perplexity_that_cancel_are_not_within_the_limit(sharp):
+    """The interval decides: one row becomes more likely, the other less so."""
+    p, _, limits = sharp
+    unlikely = p.argmin(axis=1)
+    more, less = p.copy(), p.copy()
+    more[np.arange(len(p)), unlikely] += 0.5
+    less[np.arange(len(p)), unlikely] -= 0.5
+    row = [0, *unlikely.tolist()]
+    sides = [pair(p, log_softmax(q), row) for q in (more, less)]
+    compared = Compared([row] * 2, [0] * 2, ["golden"] * 2, *map(list, zip(*sides, strict=True)))
+    checks, numbers = distribution_checks(compared, limits, 0)
+    assert abs(numbers["perplexity_change"]) < limits.perplexity
+    assert [check.name for check in checks if check.verdict == "does not hold"] == ["perplexity"]
+
+
+def test_the_prompt_of_an_answer_is_not_compared(sharp):
+    p, row, _ = sharp
+    q = p.copy()
+    q[:12] = q[:12, ::-1]
+    ours, theirs = pair(p, log_softmax(q), row)
+    for start, failing in ((0, {"kl", "kl tail", "top-1", "greedy"}), (12, set())):
+        compared = Compared([row], [start], ["answer"], [ours], [theirs])
+        checks, _ = distribution_checks(compared, limits_of("F16")[1], 0)
+        assert {check.name for check in checks if check.verdict == "does not hold"} >= failing
+        assert len(compared.kl) == len(compared.same_top) == 400 - start
+        if not failing:
+            assert all(check.verdict != "does not hold" for check in checks)
 
 
 def test_a_greedy_answer_that_parts_beyond_a_near_tie_is_in_greedy_alone(sharp):
@@ -150,6 +181,12 @@ def test_a_greedy_answer_that_parts_beyond_a_near_tie_is_in_greedy_alone(sharp):
     assert places.size == 400
     found = verdicts(log_softmax(ours), log_softmax(q), row, limits, kinds=("golden", "answer"))
     assert found == {"greedy"}
+    far = q.copy()
+    far[7, 0] = q[7].max() + 0.01  # a token that is not among the three likeliest of the parent
+    sides = pair(log_softmax(ours), log_softmax(far), row, 3)
+    compared = Compared([row], [0], ["answer"], *([side] for side in sides))
+    [greedy] = [check for check in distribution_checks(compared, limits, 0)[0] if check.name == "greedy"]
+    assert greedy.verdict == "does not hold"
     near = ours.copy()
     near[7, second[7]] = p[7].max() - 0.05
     assert verdicts(log_softmax(near), log_softmax(q), row, limits, kinds=("golden", "answer")) == set()

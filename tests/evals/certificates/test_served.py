@@ -1,5 +1,6 @@
 """A certificate of a model behind an endpoint: what the endpoint gives is compared, and the rest does not apply."""
 
+import math
 import threading
 
 import numpy as np
@@ -64,6 +65,12 @@ def local(folder):
 
 def verdicts(found):
     return {check.name: check.verdict for check in found.checks}
+
+
+def echoed(text, value):
+    """The legacy form, of the second token."""
+    found = {"tokens": ["token_id:5", text], "token_logprobs": [None, value], "top_logprobs": [None, {text: value}]}
+    return {"prompt_logprobs": None, "logprobs": found}
 
 
 @pytest.mark.parametrize("form", ["vllm", "echo"])
@@ -148,7 +155,16 @@ def test_the_scores_are_those_of_the_model(base, tmp_path, form):
 
 
 @pytest.mark.parametrize(
-    "fault", [{"prompt_logprobs": [None]}, {"prompt_logprobs": [None, {"9": {"logprob": -1.0}}]}, {"text": 3}]
+    "fault",
+    [
+        {"prompt_logprobs": [None]},
+        {"prompt_logprobs": [None, {"9": {"logprob": -1.0}}]},
+        {"prompt_logprobs": [None, {"6": {"logprob": 1.0}}]},
+        {"prompt_logprobs": [None, {"6": {"logprob": math.nan}}]},
+        echoed("token_id:9", -1.0),
+        echoed("token_id:6", 1.0),
+        {"text": 3},
+    ],
 )
 def test_a_reply_about_other_tokens_is_no_score(base, tmp_path, fault):
     class Wrong(ScoringServer):

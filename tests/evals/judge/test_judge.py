@@ -89,6 +89,7 @@ def test_answers_are_judged_against_references_of_another_file(judge, says, answ
     rows = [{"id": f"r{i}", "gold": f"R{i}"} for i in range(2)]
     found = judge(answers(3), mode="reference", references=answers(rows, "gold.jsonl"), verdicts=verdicts)
     assert found.scores["correct"] == [value, 1.0, None]
+    assert found.metrics["missing"]["share"] == (0 if value else 0.5)  # of what was asked
     assert found.metrics["scores"]["correct"]["model"]["missing_share"] == pytest.approx(1 / 3 if value else 2 / 3)
     assert any("1 of 3 rows are not judged: no reference" in text for text in found.warnings)
 

@@ -4,9 +4,27 @@ import pytest
 
 from burnish.evals.judge.criteria import Criterion, Scale
 from burnish.evals.judge.outcomes import Ratings, combined, scores_of
+from burnish.evals.judge.summary import agreement_of
 from burnish.evals.scoring.scorers import Score, Unscored
 
 SCALE = Scale({}, 1, 5, True, {}, "ordinal")
+
+
+def agreement(scale, ours, theirs):
+    ratings = [Ratings(Criterion("a", "", scale), {"one": ours, "other": theirs})]
+    return agreement_of(ratings, {}, "mean", None, 0.95, 0)["a"]["judges"]
+
+
+def test_judges_are_compared_by_the_mean_of_their_repeats():
+    found = agreement(SCALE, [[1, 5], [2, 2], [5, 5]], [[3, 3], [1, 3], [5, None]])
+    assert (found["value"], found["rows"]) == (1.0, 3)
+
+
+def test_judges_that_name_kinds_are_compared_by_the_majority_of_their_repeats_where_there_is_one():
+    kinds = Scale({"x": 0.0, "y": 1.0}, 0, 1, False, {}, "nominal")
+    found = agreement(kinds, [[*"xyx"], [*"yyx"], [*"xy"]], [[*"x"], [*"y"], [*"x"]])
+    assert (found["value"], found["rows"]) == (1.0, 2)
+
 
 COMBINED = {
     "judges count alike, however many of their repeats are there": ([[5, 1], [5, None]], 0.75, 1.0),

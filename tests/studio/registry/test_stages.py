@@ -1,6 +1,7 @@
 """Promotions and demotions, what they need, and what they leave."""
 
 import itertools
+import json
 import re
 
 import pytest
@@ -53,6 +54,8 @@ EVIDENCE = {
     "a certificate that does not hold": ({"certificate": False}, "better", "certificate"),
     "a proof and a verdict": ({"proof": 0}, "better", ""),
     "a proof with a failed check": ({"proof": 1}, "better", "proof"),
+    "a proof with an error": ({"proof": {"errors": 1}}, "better", "proof"),
+    "a proof of nothing": ({"proof": {"held": 0}}, "better", "proof"),
     "a proof beside a certificate that does not hold": ({"proof": 0, "certificate": False}, "better", "certificate"),
     "a verdict worse": ({"proof": 0}, "worse", "verdict"),
     "a verdict not worse": ({"proof": 0}, "not worse", ""),
@@ -69,7 +72,8 @@ def test_evidence_decides(registry, workspace, name):
     own, verdict, against = EVIDENCE[name]
     files = dict(artifacts.ADAPTER)
     if "proof" in own:
-        files["proof.json"] = {**artifacts.PROOF, "failed": own["proof"]}
+        changed = own["proof"] if isinstance(own["proof"], dict) else {"failed": own["proof"]}
+        files["proof.json"] = {**artifacts.PROOF, **changed}
     certificate = artifacts.certificate("", holds=own["certificate"]) if "certificate" in own else None
     artifacts.write_artifact(workspace, files=files, certificate=certificate)
     if isinstance(verdict, bool):
@@ -149,7 +153,7 @@ def test_a_certificate_against_what_the_artifact_was_made_from_counts(registry, 
     assert [one["kind"] for one in registry.show("support")["evidence"]] == ["certificate"]
 
 
-@pytest.mark.parametrize("which", ["itself", "another model", "other files of its parent"])
+@pytest.mark.parametrize("which", ["itself", "another model", "other files of its parent", "an endpoint"])
 def test_a_certificate_against_another_model_does_not_count(registry, workspace, which):
     run, _, _ = with_parent(workspace)
     again = artifacts.write_artifact(workspace, "first", number=2, fingerprint="adapter", files={"x": "other"})
@@ -158,11 +162,16 @@ def test_a_certificate_against_another_model_does_not_count(registry, workspace,
         "another model": Input("file:p", "model", workspace.root / "p", "p"),
         "other files of its parent": again.artifact().as_input("r.first@2"),
     }
-    artifacts.certified(workspace, parent=parents[which])
+    artifacts.certified(workspace, parent=parents.get(which))
+    if which == "an endpoint":
+        record = workspace.root / "runs/k/1/certify/artifact.json"
+        written = json.loads(record.read_text())
+        del written["inputs"]["parent"]
+        record.write_text(json.dumps(written))
     registry.register("r.tune@1", name="support")
     shown = registry.show("support")
     assert shown["evidence"] == []
-    why = "with itself" if which == "itself" else "was not made from"
+    why = {"itself": "with itself", "an endpoint": "is an endpoint"}.get(which, "was not made from")
     assert "k/1/certify is not counted" in shown["left_out"][0]
     assert why in shown["left_out"][0]
     with pytest.raises(burnish.BurnishError, match="no certificate"):
@@ -252,6 +261,17 @@ def test_a_gate_that_is_about_another_candidate_decides_nothing(registry, worksp
     registry.register("r.tune@1", name="support")
     [found] = registry.show("support")["evidence"]
     assert (found["kind"], found["state"]) == ("verdict", "failed")
+
+
+def test_a_comparison_that_cannot_be_read_decides_nothing(registry, workspace):
+    artifacts.write_artifact(workspace, files={**artifacts.ADAPTER, "proof.json": artifacts.PROOF})
+    artifacts.evaluation(workspace)
+    value = artifacts.as_input(workspace)
+    options = {"kind": "comparison", "files": {"comparison.json": {"comparisons": [{}]}}, "recipe": "c"}
+    artifacts.write_artifact(workspace, "compare", inputs={"candidates.tuned.ref": value}, **options)
+    registry.register("r.tune@1", name="support")
+    with pytest.raises(burnish.BurnishError, match="of c/1/compare decides nothing"):
+        registry.promote("support")
 
 
 def test_damaged_evidence_is_not_counted_and_named(registry, workspace):
