@@ -52,6 +52,7 @@ def log_prob(model: Any, tokenizer: Any, ids: list[int], text: str) -> float:
 @pytest.mark.parametrize("letters", [False, True])
 def test_the_choice_is_the_most_likely_one(letters: bool, tmp_path: Path, make_dataset: Any) -> None:
     rows = rows_of()
+    rows[0]["extra"]["choices"] = ["blue", "größer, süßer", "seven"]  # a byte is not a character
     metrics, lines, _ = evaluated(tmp_path / "run", make_dataset(test=rows), letters=letters)
     model, tokenizer = load_model(built_ins()["pocket"], dtype=torch.float32), load_tokenizer(built_ins()["pocket"])
     renderer, right, normed = Renderer(tokenizer), 0, 0
@@ -71,6 +72,9 @@ def test_the_choice_is_the_most_likely_one(letters: bool, tmp_path: Path, make_d
         found = [float(part.split()[1]) for part in line["scores"]["multiple_choice"]["why"][6:].split(", ")]
         assert found == pytest.approx(values, abs=1e-3)
         per_byte = [value / len(text.encode()) for value, text in zip(values, choices, strict=True)]
+        if not letters:
+            found = [float(part.split()[1]) for part in line["scores"]["multiple_choice_norm"]["why"][15:].split(", ")]
+            assert found == pytest.approx(per_byte, abs=1e-3)
         right, normed = right + (best == key), normed + (per_byte.index(max(per_byte)) == key)
     scores = {name: entry["model"]["value"] for name, entry in metrics["scores"].items()}
     expected = {"multiple_choice": right / len(rows)} | (
