@@ -100,17 +100,24 @@ JSON_COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize("words", JSON_COMMANDS, ids=" ".join)
-def test_json_is_one_document_on_stdout_and_nothing_else(burnish, recipe, words):
+def test_json_is_one_document_on_stdout_and_nothing_else(burnish, recipe):
     burnish("run", recipe)
     burnish("run", recipe, "--force", "*")
-    for place in (("--json", *words), (*words, "--json")):
-        if words[0] == "init":
-            place = tuple(f"new-{place.index('--json')}" if word == "new" else word for word in place)
-        said = burnish(*place)
-        assert said.status == 0, said.err
-        assert document(said.out) is not None
-        assert said.err == ""
+    found = {}
+    for words in JSON_COMMANDS:
+        for place in (("--json", *words), (*words, "--json")):
+            if words[0] == "init":
+                place = tuple(f"new-{place.index('--json')}" if word == "new" else word for word in place)
+            said = burnish(*place)
+            found[" ".join(place)] = (said.status, said.err, is_document(said.out))
+    assert found == dict.fromkeys(found, (0, "", True))
+
+
+def is_document(text):
+    try:
+        return document(text) is not None
+    except ValueError:
+        return False
 
 
 def test_env_and_doctor_speak_json(burnish, monkeypatch):

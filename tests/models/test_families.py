@@ -7,8 +7,8 @@ the same make, with the same special tokens, is trained here. Mistral's template
 """
 
 import json
+import tempfile
 from collections.abc import Callable
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -49,15 +49,16 @@ Maker = Callable[[Path], Path]
 
 
 def make_qwen2(folder: Path) -> Path:
-    """As Qwen2.5-0.5B-Instruct: biases on q, k and v, embedding and head shared."""
-    _qwen_tokenizer(folder, "qwen2_5", [])
+    """As Qwen2.5-0.5B-Instruct: biases on q, k and v, embedding and head shared; the first 20,000 of its tokens."""
+    _qwen_tokenizer(folder, "qwen2_5", [], tokens=20_000)
+    ids = {"eos_token_id": 20_002, "pad_token_id": 20_000}
     return tiny_model(
-        folder, "qwen2", tokenizer=False, eos_token_id=151645, pad_token_id=151643, **_LARGE, tie_word_embeddings=True
+        folder, "qwen2", tokenizer=False, **_LARGE | {"vocab_size": 20_224}, **ids, tie_word_embeddings=True
     )
 
 
 def make_qwen3(folder: Path) -> Path:
-    """As Qwen3-4B: norms on queries and keys, `head_dim` apart from the width, weights in several files."""
+    """As Qwen3-4B: norms on queries and keys, `head_dim` apart from the width, weights in several files, each token."""
     visible = ["<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<think>", "</think>"]
     _qwen_tokenizer(folder, "qwen3", visible)
     ids = {"eos_token_id": 151645, "pad_token_id": 151643}
@@ -141,21 +142,23 @@ def template(name: str) -> str:
     return (package("trl") / "chat_templates" / f"{name}.jinja").read_text(encoding="utf-8")
 
 
-@cache
-def _qwen_vocabulary() -> str:
-    """Qwen's real vocabulary of 151,643 tokens, as a tokenizer.json."""
-    file = package("dashscope") / "resources" / "qwen.tiktoken"
+def _qwen_vocabulary(tokens: int) -> str:
+    """The first tokens of Qwen's real vocabulary as a tokenizer.json; each is made of earlier ones."""
+    ranks = (package("dashscope") / "resources" / "qwen.tiktoken").read_bytes().splitlines(keepends=True)
     specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    return TikTokenConverter(str(file), extra_special_tokens=specials).converted().to_str()
+    with tempfile.NamedTemporaryFile(suffix=".tiktoken") as file:
+        file.write(b"".join(ranks[:tokens]))
+        file.flush()
+        return TikTokenConverter(file.name, extra_special_tokens=specials).converted().to_str()
 
 
-def _qwen_tokenizer(folder: Path, name: str, visible: list[str]) -> None:
-    tokenizer = Tokenizer.from_str(_qwen_vocabulary())
+def _qwen_tokenizer(folder: Path, name: str, visible: list[str], tokens: int = 151_643) -> None:
+    tokenizer = Tokenizer.from_str(_qwen_vocabulary(tokens))
     tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in visible])
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="<|endoftext|>", eos_token="<|im_end|>", chat_template=template(name)
     )
-    assert fast.convert_tokens_to_ids("<|im_end|>") == 151645
+    assert fast.convert_tokens_to_ids("<|im_end|>") == tokens + 2
     fast.save_pretrained(folder)
 
 

@@ -266,8 +266,11 @@ def test_old_renderings_make_room_for_new_ones(tokenizer, data, tmp_path, monkey
     assert len(list(tmp_path.rglob("rendering.json"))) == 1
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-@pytest.mark.parametrize("over_length", ["split", "drop", "truncate_left"])
+@pytest.mark.parametrize(
+    ("over_length", "processes"),
+    [("split", 1), ("drop", 1), ("truncate_left", 1), ("split", 2)]
+    + [pytest.param(name, 2, marks=pytest.mark.torture) for name in ("drop", "truncate_left")],  # 4 s of a core each
+)
 def test_what_prepare_renders_is_what_a_training_maps(tmp_path, over_length, processes, monkeypatch):
     """Multi-turn rows wait for their split, so that rows are written in another order than they are read."""
     tokenizer_folder = tiny_tokenizer(tmp_path / "tokenizer")
