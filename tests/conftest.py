@@ -19,7 +19,8 @@ from burnish.jobs import forkserver
 from burnish.jobs.local import worker_environment
 from burnish.studio.running import _Execution
 
-LONG = {folder: place for place, folder in enumerate(("e2e", "museum", "studio", "train", "cli", "stages", "models"))}
+_ORDER = ("e2e", "museum", "studio", "train", "cli", "stages", "models", "tokens", "evals", "gpu", "jobs")
+LONG = {folder: place for place, folder in enumerate(_ORDER)}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
