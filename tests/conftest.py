@@ -33,6 +33,7 @@ def pytest_collection_finish() -> None:
     """A full collection takes 0.7 s of a core, most of it for the objects of imported libraries: they are left out."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(7_000, 10, 10)  # ten times the usual objects: building a model makes that many
 
 
 @pytest.fixture(scope="session", autouse=True)
