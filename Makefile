@@ -30,6 +30,7 @@ demo: $(USER) ## Run the demo on the built-in model: data, adapter, evaluation, 
 	$(BIN)/burnish demo
 
 test: $(DEV) ## Run all tests
+	@$(BIN)/python -m compileall -q src  # where PYTHONDONTWRITEBYTECODE is set, each process would compile all it imports
 	OMP_NUM_THREADS=1 TORCHDYNAMO_DISABLE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not torture and not gpu" --durations 15
 
 trackers: $(DEV) ## Run the tests of all trackers, in their own environment (they need other package versions)

@@ -12,10 +12,14 @@ RISES = {"dpo": 2.0, "kto": 2.0, "orpo": 0.4, "simpo": 6.0, "reward": 0.2}
 """How far the held-out margin (of rewards; for kto, between labels) rises at least; the accuracy is 0.95 at the end."""
 WHOLE = ("dpo", "reward")
 """Recipes of which every step runs, with the checks of `prove`; of the others the training and its inputs run."""
+LONG = ("orpo", "simpo")
+"""Recipes that `make torture` runs, 12 s of a core each; `make test` has two others with their kind of rows."""
 pytestmark = pytest.mark.timeout(600)  # processes that import torch and train: half a minute of one core each
 
 
-@pytest.mark.parametrize("name", RISES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.torture) if name in LONG else name for name in RISES]
+)
 def test_a_recipe_runs_and_its_objective_learns(name, tmp_path):
     settings = ["answers.generator.rows=200", "tune.max_steps=16", "tune.eval_every=1", "tune.checkpoint.every=16"]
     settings += ["tune.threads=1"] + ["tune.prove=off"] * (name not in WHOLE)
