@@ -32,6 +32,8 @@ class MakeSpec(Spec):
     """Whether it has a certificate."""
     threads: Annotated[int, RUNTIME] = 1
     """Where it runs, not what it makes."""
+    machine: Annotated[str, RUNTIME] = ""
+    """Where it runs, with other numbers than elsewhere."""
 
 
 CERTIFICATE = {
@@ -52,7 +54,7 @@ CERTIFICATE = {
 
 def make(spec: MakeSpec, ctx: Context) -> Outcome:
     ctx.emit(Note(text=f"seed {spec.seed}, threads {spec.threads}"))
-    (ctx.out / "words.txt").write_text(f"{spec.word}\n" * spec.times)
+    (ctx.out / "words.txt").write_text(f"{spec.word}{spec.machine}\n" * spec.times)
     return Outcome("dataset", {"words": spec.times}, {"note": "quick"}, CERTIFICATE if spec.certified else None)
 
 

@@ -31,8 +31,9 @@ def planned(quick_stages, workspace):
 @pytest.fixture
 def all_made(planned, finished):
     """A workspace in which every step of the recipe was made once."""
-    for name, step in planned().items():
-        finished("r", 1, name, fingerprint=step.fingerprint, plan=False)
+    for name in RECIPE["steps"]:
+        step = planned()[name]
+        finished("r", 1, name, fingerprint=step.fingerprint, inputs=step.inputs, plan=False)
 
 
 def actions(steps):
@@ -182,7 +183,8 @@ def test_an_adapter_whose_base_is_damaged_is_trained_again(planned, finished, wo
     steps = {"below": {"stage": "quick-model", "base": "builtin:pocket"}, "tune": {"stage": "quick-model"}}
     steps["tune"]["base"] = "step:below"
     recipe = {"name": "q", "steps": steps}
-    below = finished("q", 1, "below", kind="adapter", fingerprint=planned(recipe)["below"].fingerprint)
+    step = planned(recipe)["below"]
+    below = finished("q", 1, "below", kind="adapter", fingerprint=step.fingerprint, inputs=step.inputs)
     tune = planned(recipe)["tune"]
     finished("q", 1, "tune", kind="adapter", fingerprint=tune.fingerprint, inputs=tune.inputs)
     assert set(actions(planned(recipe)).values()) == {"reuse"}

@@ -9,7 +9,8 @@ from burnish.core import fingerprint
 from burnish.core.context import Input
 from burnish.core.errors import AskError, BurnishError
 from burnish.core.files import write_json
-from burnish.core.plan import make_plan, replan_step, step_as_input, with_own_base
+from burnish.core.inputs.reuse import with_own_base
+from burnish.core.plan import make_plan, replan_step, step_as_input
 from burnish.core.recipes.recipe import load_recipe, recipe_of
 from burnish.core.runs.workspace import Workspace
 from burnish.core.version import VERSION
@@ -100,24 +101,27 @@ def test_an_ambiguous_reference_is_noted_with_its_field(planned, finished, works
 
 
 def test_steps_are_forced_by_name_by_star_and_from_a_step_on(planned, finished):
-    for name, step in planned().items():
-        finished("r", 1, name, fingerprint=step.fingerprint, plan=False)
+    for name in CHAIN["steps"]:
+        step = planned()[name]
+        finished("r", 1, name, fingerprint=step.fingerprint, inputs=step.inputs, plan=False)
     reused = {name: ("reuse", f"made by r/1/{name}") for name in ("make", "alone", "join", "end")}
     forced, start, after = ("run", "forced"), ("run", "--from"), ("run", "depends on --from")
+    end = ("reuse", "made by r/1/end if join gives the same files")
     for options, changed in (
         ({}, {}),
         ({"force": ["alone"]}, {"alone": forced}),
         ({"force": ["*"]}, dict.fromkeys(reused, forced)),
         ({"start": "join"}, {"join": start, "end": after}),
         ({"start": "make"}, {"make": start, "join": after, "end": after}),
-        ({"start": "make", "force": ["join"]}, {"make": start, "join": forced}),
+        ({"start": "make", "force": ["join"]}, {"make": start, "join": forced, "end": end}),
         ({"start": "end"}, {"end": start}),
     ):
         steps = planned(**options)
         assert reasons(steps) == {**reused, **changed}, options
-        assert {name for name, step in steps.items() if step.is_forced} == set(changed)
-        assert all(step.run is None for name, step in steps.items() if name in changed)
-        assert all((step.last_seconds is None) == (name not in changed) for name, step in steps.items())
+        again = {name for name, (action, _) in changed.items() if action == "run"}
+        assert {name for name, step in steps.items() if step.is_forced} == again
+        assert all(step.run is None for name, step in steps.items() if name in again)
+        assert all((step.last_seconds is None) == (name not in again) for name, step in steps.items())
 
 
 def test_only_keeps_what_is_needed_and_refuses_to_force_the_rest(planned):

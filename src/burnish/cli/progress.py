@@ -16,6 +16,7 @@ from rich.text import Text
 from burnish.cli.render import cell, duration, make_table, metrics_summary, plain, program, sparkline
 from burnish.core.events import Event
 from burnish.core.files import read_json
+from burnish.core.inputs.reuse import NEW
 from burnish.core.plan import Plan, PlannedStep
 from burnish.core.runs.run import Run
 from burnish.core.secrets import masked
@@ -68,7 +69,8 @@ class TerminalWatcher:
             return
         self._open_log(run)
         verb = "resuming" if step.action == "resume" else "running"
-        self._print(f"[cyan]▸[/] {name} [dim]{verb} {step.step.stage.name}[/]")
+        why = "" if step.reason == NEW or step.is_forced else f": {escape(plain(step.reason))}"
+        self._print(f"[cyan]▸[/] {name} [dim]{verb} {step.step.stage.name}{why}[/]")
         if self._console.is_terminal:
             self._bar = Progress(
                 TextColumn("  {task.description}", table_column=Column(no_wrap=True)),

@@ -1,9 +1,9 @@
 """Plan a recipe: for each step, run it, reuse an existing artifact, or resume an interrupted run."""
 
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from burnish.core.context import Input
 from burnish.core.errors import AskError, BurnishError
@@ -17,20 +17,16 @@ from burnish.core.inputs.references import (
     refuse_secret,
     resolve,
 )
-from burnish.core.inputs.unfinished import has_checkpoint, left_behind
+from burnish.core.inputs.reuse import NEW, Action, choose, with_own_base
+from burnish.core.inputs.unfinished import left_behind
 from burnish.core.naming import nearest
 from burnish.core.recipes.recipe import Recipe, Step
 from burnish.core.recipes.yaml import Where, at
 from burnish.core.registry.registry import Registry
-from burnish.core.runs.artifact import Artifact
-from burnish.core.runs.records import is_there
 from burnish.core.runs.run import NOT_YET_WRITTEN, Run
 from burnish.core.runs.workspace import Workspace
 from burnish.core.version import VERSION
 
-Action = Literal["run", "reuse", "resume", "wait"]
-"""A plan uses the first three. `wait`, only during a run: another process is running the step."""
-_NEW = "new"
 _FORCED = ("forced", "--from", "depends on --from")
 
 
@@ -131,9 +127,9 @@ def make_plan(
         candidates = earlier.get(fingerprint, [])
         action, reason, run = "run", _forced_reason(step, planned, start, force), None
         if not reason:
-            action, reason, run = _choose(step, candidates, inputs, known, warnings.append)
-            if reason == _NEW and (behind := left_behind(runs, recipe.name, step, inputs)):
-                reason = f"{_NEW}: {behind}"
+            action, reason, run = choose(step, candidates, inputs, known, warnings.append)
+            if reason == NEW and (behind := left_behind(runs, recipe.name, step, inputs)):
+                reason = f"{NEW}: {behind}"
                 notes.append(f"{step.name}: {behind}")
         planned[step.name] = PlannedStep(
             step, action, reason, fingerprint, inputs, run, durations.get(step.name) if action != "reuse" else None
@@ -157,12 +153,12 @@ def _refuse_steps_left_out(named: Iterable[str], needed: Iterable[Step]) -> None
 
 
 def replan_step(step: PlannedStep, workspace: Workspace) -> PlannedStep:
-    """Plan a step again: since the first plan another process may have started or finished it."""
+    """Plan a step again, with its inputs as they are now: another process may have started or finished it."""
     if step.is_forced:
         return step
     earlier, _, _ = _earlier_runs(workspace.all_runs(), step.step.name)
     candidates, known = earlier.get(step.fingerprint, []), workspace.hashes()
-    action, reason, run = _choose(step.step, candidates, step.inputs, known, lambda _: None)
+    action, reason, run = choose(step.step, candidates, step.inputs, known, lambda _: None)
     return replace(step, action=action, reason=reason, run=run)
 
 
@@ -257,49 +253,6 @@ def _forced_reason(step: Step, planned: dict[str, PlannedStep], start: str | Non
     if start and any(other.reason in ("--from", "depends on --from") for other in dependencies):
         return "depends on --from"
     return ""
-
-
-def _choose(
-    step: Step, earlier: list[Run], inputs: dict[str, Input], known: dict[str, Any], warn: Callable[[str], None]
-) -> tuple[Action, str, Run | None]:
-    damaged: list[str] = []
-    for run in earlier:
-        if is_there(run.folder / "artifact.json"):
-            try:
-                artifact = Artifact.of(run.folder, run.workspace)
-                check_input(with_own_base(artifact.as_input(run.name), inputs), known)
-            except BurnishError as error:
-                damaged.append(error.what)
-                warn(f"{step.name} is not reused: {error.what}")
-                continue
-            unchecked = "" if artifact.files is not None else ", by an older version: its files cannot be checked"
-            return "reuse", "; ".join([f"made by {run.name}{unchecked}", *damaged]), run
-        if run.record["state"] == "succeeded":
-            record = run.folder / "artifact.json"
-            damaged.append(f"{record} is missing, though {run.name} succeeded")
-            fix = f"restore it from a copy; otherwise the step runs again, and the files in {run.out} stay"
-            warn(f"{step.name} is not reused: {damaged[-1]} ({fix})")
-    unfinished = [run for run in earlier if not is_there(run.folder / "artifact.json")]
-    for run in unfinished:
-        if run.state == "running":
-            return "resume", f"{run.name} is in progress", run
-    if getattr(step.spec, "resume", None) == "never":
-        return "run", "; ".join(["resume is never", *damaged]), None
-    for run in unfinished:
-        if has_checkpoint(run):
-            return "resume", "; ".join([f"{run.name} was {run.state}", *damaged]), run
-    if damaged:
-        return "run", "; ".join(damaged), None
-    return "run", _NEW if not earlier else f"{earlier[0].name} {earlier[0].state}", None
-
-
-def with_own_base(adapter: Input, inputs: Mapping[str, Input]) -> Input:
-    """An adapter with the base that the recipe names: same content, possibly another path."""
-    base = inputs.get("base")
-    is_pending = base is not None and base.ref.startswith("step:") and not base.path.is_dir()
-    if adapter.kind != "adapter" or base is None or is_pending:
-        return adapter
-    return replace(adapter, inputs={**adapter.inputs, "base": base})
 
 
 def _earlier_runs(runs: list[Run], recipe: str) -> tuple[dict[str, list[Run]], dict[str, float], list[str]]:

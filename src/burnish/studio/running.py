@@ -14,7 +14,8 @@ from filelock import FileLock, Timeout
 from burnish.core.context import Input
 from burnish.core.errors import BurnishError, RunError, error_from_dict
 from burnish.core.events import Event, Note
-from burnish.core.plan import Plan, PlannedStep, make_plan, replan_step, with_own_base
+from burnish.core.inputs.reuse import with_own_base
+from burnish.core.plan import Plan, PlannedStep, make_plan, replan_step
 from burnish.core.runs.artifact import Artifact
 from burnish.core.runs.certificates import certificate_failed
 from burnish.core.runs.gates import refuse_failed_gate
@@ -199,9 +200,12 @@ class _Execution:
 
     def _step(self, planned: PlannedStep) -> StepResult:
         name = planned.step.name
-        if planned.action == "reuse" and self._runs[name].out.is_dir():
+        inputs = self._inputs_of(planned)
+        is_as_planned = inputs == planned.inputs
+        planned = replace(planned, inputs=inputs)
+        if planned.action == "reuse" and is_as_planned and self._runs[name].out.is_dir():
             self._report_reused(planned)
-        else:  # also where `burnish gc` removed the artifact after the plan
+        else:  # also where `burnish gc` removed the artifact after the plan, or an input may be other files now
             with self._exclusive(planned) as step:
                 self._update(step)
                 if step.action == "reuse":
@@ -354,11 +358,15 @@ class _Execution:
         ]
         return {**self._plan.as_dict(), "created": self._created, "steps": steps}
 
-    def _job(self, step: PlannedStep) -> dict[str, Any]:
+    def _inputs_of(self, step: PlannedStep) -> dict[str, Input]:
+        """The inputs of a step, with the artifacts of the steps before it."""
         inputs: dict[str, Input] = {}
         for path, value in step.inputs.items():
             artifact = self._runs[value.ref[5:]].artifact() if value.ref.startswith("step:") else None
             inputs[path] = with_own_base(artifact.as_input(value.ref), value.inputs) if artifact is not None else value
+        return inputs
+
+    def _job(self, step: PlannedStep) -> dict[str, Any]:
         return {
             "recipe": self._plan.recipe.name,
             "number": self._number,
@@ -366,7 +374,7 @@ class _Execution:
             "stage": step.step.stage.name,
             "fingerprint": step.fingerprint,
             "spec": step.step.spec.model_dump(mode="json", exclude_unset=True),
-            "inputs": {path: value.to_json(self._workspace.root) for path, value in inputs.items()},
+            "inputs": {path: value.to_json(self._workspace.root) for path, value in step.inputs.items()},
         }
 
 
