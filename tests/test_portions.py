@@ -27,7 +27,6 @@ from burnish.testing import tiny_model
 from burnish.tokens.load import load_tokenizer
 from burnish.tokens.rendering.rendered import Rendered
 from burnish.train.batches import TokenisedRows, make_batch
-from burnish.train.checkpoints.checkpoint import _sha256
 from burnish.train.dropout import TokenDropout
 from burnish.train.optim.optimizers import Optimizer
 
@@ -82,7 +81,7 @@ def likelihood(folder: Path, base: Path) -> Any:
 
 def hashed(folder: Path, base: Path) -> Any:
     file = base / "model.safetensors"
-    return fingerprint.of_file(file, {}), _sha256(file)
+    return fingerprint.of_file(file, {})
 
 
 def merged(folder: Path, base: Path) -> Any:
@@ -140,7 +139,6 @@ PORTIONS: dict[str, tuple[str, str, Any, Callable[[Path, Path], Any]]] = {
     "resamples": ("evals.statistics.intervals", "_CHUNK", 999, compared),
     "positions of a likelihood": ("evals.perplexity", "_POSITIONS", 3, likelihood),
     "bytes of a fingerprint": ("core.fingerprint", "_BLOCK", 1000, hashed),
-    "bytes of a checkpoint": ("train.checkpoints.checkpoint", "_BLOCK", 1000, hashed),
     "bytes of a copied tensor": ("models.weights", "_BLOCK", 100, merged),
     "rows of a rounded tensor": ("models.merge", "_ROWS", 3, distance),
     "experts of an update": ("train.optim.muon", "_AT_ONCE", 50, stepped(MuonSpec(), torch.float32)),

@@ -301,6 +301,11 @@ def stage(name: str) -> Stage:
     raise AskError("ask.unknown-stage", f"unknown stage '{name}'", ELSEWHERE.get(name) or nearest(name, table))
 
 
+def restore_checkpoints() -> Any:
+    """The function of the workrooms that restores the checkpoints among the inputs of a step."""
+    return _resolve("burnish.stages.train.restoring:restored_inputs")
+
+
 def _resolve(address: str) -> Any:
     module, _, name = address.partition(":")
     return getattr(import_module(module), name)

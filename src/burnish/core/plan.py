@@ -8,6 +8,7 @@ from typing import Any, cast
 from burnish.core.context import Input
 from burnish.core.errors import AskError, BurnishError
 from burnish.core.fingerprint import of_step
+from burnish.core.inputs.checkpoints import note_on_base, siblings
 from burnish.core.inputs.checks import artifact_at, check_input, has_other_base
 from burnish.core.inputs.dates import Dates
 from burnish.core.inputs.references import (
@@ -231,6 +232,10 @@ def _inputs(
             raise type(error)(error.code, at(place, f"'{name}': {error.what}"), error.fix) from error
         check_kind(value, kinds, name, place)
         inputs[path] = value
+        if path == "base" and (note := note_on_base(value)):
+            report(note)
+    if step.spec.__dict__.get("checkpoints") is True and "model" in inputs:
+        inputs |= siblings(inputs["model"], known)  # of an unfinished run: others may be kept when it is planned again
     return inputs
 
 

@@ -62,7 +62,7 @@ def metrics(sample: Sample) -> dict[str, Any]:
 
     Only comparisons over all rows have a verdict; those by tag have a difference and its interval.
     """
-    comparisons = {found.name: found for found in corrected(_comparisons(sample), sample.confidence)}
+    comparisons = {found.name: found for found in corrected(compared_sides(sample), sample.confidence)}
     tags = sorted({row["tag"] for row in sample.rows if row.get("tag")})
     return {
         "rows": len(sample.rows),
@@ -118,9 +118,9 @@ def _line(entry: Mapping[str, Any]) -> list[str]:
     """The cells rows and model, then base and difference, or the interval."""
     rows = str(entry["model"]["n"])
     rows = f"{rows} in {entry['clusters']}" if "clusters" in entry else rows
-    start = [rows, _number(entry["model"]["value"])]
+    start = [rows, shown_number(entry["model"]["value"])]
     if "base" in entry:
-        return [*start, _number(entry["base"]["value"]), _difference(entry)]
+        return [*start, shown_number(entry["base"]["value"]), _difference(entry)]
     return [*start, _range(entry["model"], "")]
 
 
@@ -176,7 +176,7 @@ def _counted(sample: Sample, counts: Sequence[bool]) -> dict[str, int]:
 
 
 def _tag_section(sample: Sample) -> dict[str, Any]:
-    comparisons = {found.name: found for found in _comparisons(sample)}
+    comparisons = {found.name: found for found in compared_sides(sample)}
     return {"rows": len(sample.rows), **_section(sample, comparisons, with_verdict=False)}
 
 
@@ -242,7 +242,7 @@ _LIKELIHOODS = {"perplexity": _has_likelihood, BITS: _has_bytes}
 """What is measured of the likelihood, and the rows on which it is."""
 
 
-def _comparisons(sample: Sample) -> list[Comparison]:
+def compared_sides(sample: Sample) -> list[Comparison]:
     """Compare every score, and bits per byte, on the rows that count for both models."""
     if sample.base is None:
         return []
@@ -308,7 +308,7 @@ def _item(item: Item) -> dict[str, Any]:
     return line
 
 
-def _number(value: float | None) -> str:
+def shown_number(value: float | None) -> str:
     if value is None:
         return "–"
     if value != 0 and abs(value) < 0.0005:
@@ -318,7 +318,7 @@ def _number(value: float | None) -> str:
 
 def _range(entry: Mapping[str, Any], prefix: str) -> str:
     low, high = entry.get(f"{prefix}low"), entry.get(f"{prefix}high")
-    return "" if low is None or high is None else f"{_number(low)} … {_number(high)}"
+    return "" if low is None or high is None else f"{shown_number(low)} … {shown_number(high)}"
 
 
 def _difference(entry: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,11 +30,11 @@ from filelock import Timeout
 
 from burnish.core.catalog import Stage, stage
 from burnish.core.context import Context, Input, Outcome
-from burnish.core.errors import BurnishError, MachineError
+from burnish.core.errors import MachineError
 from burnish.core.events import Failed, Note
 from burnish.core.faults import as_burnish_error
 from burnish.core.files import publish_folder, write_json
-from burnish.core.inputs.checks import InputWatch, check_fetched, write_base_record
+from burnish.core.inputs.checks import write_base_record
 from burnish.core.inputs.references import fetched
 from burnish.core.plugins import PluginWarning
 from burnish.core.processes import end_with_parent
@@ -44,6 +44,7 @@ from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
 from burnish.core.secrets import MASK, mask, masked, masked_value, names_a_secret
 from burnish.core.version import VERSION
+from burnish.jobs.inputs import FetchedInputs, cached_hashes, restored, watched
 from burnish.jobs.local import BUSY
 from burnish.specs.base import Spec
 
@@ -76,24 +77,6 @@ class _Stop:
             os._exit(128 + number)
         if not self.requested:
             self.requested, self._requested_at = True, time.monotonic()
-
-
-class _Inputs(Mapping[str, Input]):
-    """Inputs that are fetched on access, which is reported to the ledger."""
-
-    def __init__(self, inputs: dict[str, Input], ledger: ConsumptionLedger, known: dict[str, Any]):
-        self._inputs, self._ledger, self._known = inputs, ledger, known
-
-    def __getitem__(self, path: str) -> Input:
-        value = self._inputs[path]
-        self._ledger.input_was_read(path)
-        return check_fetched(fetched(value), self._known)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._inputs)
-
-    def __len__(self) -> int:
-        return len(self._inputs)
 
 
 def work(run: Run, report: int | None = None) -> int:
@@ -132,21 +115,23 @@ def _perform(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], stop: _St
         shutil.rmtree(leftover, ignore_errors=True)
     run.partial.mkdir()
     run.scratch.mkdir(exist_ok=True)
-    inputs = {path: Input.from_json(value, run.workspace) for path, value in job["inputs"].items()}
+    planned = {path: Input.from_json(value, run.workspace) for path, value in job["inputs"].items()}
+    cache = Workspace(run.workspace).cache
     with (
-        _hashes(run) as known,
-        _watched(run, inputs, known, job) as watch,
+        cached_hashes(run) as known,
+        restored(planned, cache, known, run) as inputs,
+        watched(run, inputs, known, job) as watch,
         ConsumptionLedger(spec) as ledger,
         _plugins_reported(run),
     ):
         context = Context(
             out=run.partial,
             scratch=run.scratch,
-            inputs=_Inputs(inputs, ledger, known),
+            inputs=FetchedInputs(inputs, ledger, known),
             emit=run.events.append,
             is_stopping=lambda: stop.requested,
             check_settings=ledger.check,
-            cache=run.workspace / ".burnish" / "cache",
+            cache=cache,
             release_input=watch.release,
         )
         try:
@@ -175,51 +160,6 @@ def _plugins_reported(run: Run) -> Generator[None]:
         yield
     finally:
         warnings.showwarning = show
-
-
-@contextlib.contextmanager
-def _hashes(run: Run) -> Generator[dict[str, Any]]:
-    """The hashes cached in the workspace; new ones are saved."""
-    place = Workspace(run.workspace)
-    known = place.hashes()
-    before = dict(known)
-    try:
-        yield known
-    finally:
-        if known != before:
-            place.remember_hashes({**place.hashes(), **known})
-
-
-@contextlib.contextmanager
-def _watched(
-    run: Run, inputs: Mapping[str, Input], known: dict[str, Any], job: Mapping[str, Any]
-) -> Generator[InputWatch]:
-    """Check that the inputs are those of the plan, before and after the stage.
-
-    If an input changed while the stage ran, its checkpoints are removed. If the worker was killed before that check,
-    the next attempt finds that the input was written.
-    """
-    record = run.scratch / "inputs.json"
-    if job["spec"].get("resume") == "never" or not any(run.scratch.glob("checkpoints/*")):
-        record.unlink(missing_ok=True)
-    watch = InputWatch(inputs, known, run.record["created"], record)
-    for clause in watch.rewritten():
-        text = f"{clause} since this step first started: checkpoints may be of another content than the present one"
-        run.events.append(Note(level="warning", text=f"{text}; resume: never starts over"))
-    for ref in watch.start():
-        text = f"{ref} is from an older burnish without recorded hashes: its files cannot be checked"
-        run.events.append(Note(level="warning", text=text))
-    try:
-        yield watch
-    finally:
-        try:
-            changed = watch.end()
-        except BurnishError:
-            shutil.rmtree(run.scratch, ignore_errors=True)
-            raise
-        for ref in changed:
-            text = f"{ref} changed after this step read it: the artifact was made from the earlier content"
-            run.events.append(Note(level="warning", text=text))
 
 
 def _publish(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], outcome: Outcome, seconds: float) -> None:

@@ -102,14 +102,14 @@ class Operands:
 RUNTIME = Runtime()
 
 SCHEMES = ("step", "file", "hub", "git", "builtin")
-_REFERENCE = re.compile(r"^(?:(?P<scheme>[a-z]+):(?P<rest>.+)|(?P<name>[\w.-]+)@(?P<version>[\w.-]+))$")
+_REFERENCE = re.compile(r"^(?:(?P<scheme>[a-z]+):(?P<rest>.+)|(?P<name>[\w.-]+)@(?P<version>[\w.-]+)(?:/step-\w+)?)$")
 
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def is_a_reference(value: str) -> str:
-    """Accept `step:x`, `file:x`, `hub:x`, `git:x`, `builtin:x` or `name@version`."""
+    """Accept `step:x`, `file:x`, `hub:x`, `git:x`, `builtin:x`, `name@version` or `name@version/step-120`."""
     match = _REFERENCE.match(value)
     if match is None or (match["scheme"] is not None and match["scheme"] not in SCHEMES):
         schemes = ", ".join(f"{scheme}:…" for scheme in SCHEMES)
@@ -138,7 +138,7 @@ def is_a_date(value: str) -> str:
 PrintedDate = Annotated[str, TemplateDate(), AfterValidator(is_a_date)]
 """The date printed by a chat template that reads the clock, such as Llama 3.2's."""
 ModelRef = Annotated[str, Takes(("model", "adapter")), AfterValidator(is_a_reference)]
-"""A model: a folder, a hub name, `builtin:pocket`, or an adapter."""
+"""A model: a folder, a hub name, `builtin:pocket`, an adapter, or a checkpoint such as `tune.tune@3/step-120`."""
 DataRef = Annotated[str, Takes(("dataset", "file", "folder")), AfterValidator(is_a_reference)]
 """Rows: a prepared dataset, a file, a folder, or a hub dataset."""
 TokenizerRef = Annotated[str, Takes(("tokenizer", "model", "adapter")), AfterValidator(is_a_reference)]

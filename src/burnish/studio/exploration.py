@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.core.context import Input
+from burnish.core.inputs.checkpoints import has_checkpoint
 from burnish.core.inputs.checks import check_fetched, check_input
 from burnish.core.inputs.references import check_kind, fetched, resolve
 from burnish.core.recipes.validation import make_spec
@@ -32,9 +33,10 @@ def inspect(source: str, *, workspace: Path | str | None = None, **settings: Any
         inputs["tokenizer"] = resolve(spec.tokenizer, ("tokenizer", "model", "adapter"), place, known, notes.append)
     for value in inputs.values():
         check_input(value, known)
+    inputs = {name: check_fetched(fetched(_restored(value, place)), known) for name, value in inputs.items()}
     request = {
         "spec": spec.model_dump(mode="json", exclude_unset=True),
-        "inputs": {name: check_fetched(fetched(value), known).to_json() for name, value in inputs.items()},
+        "inputs": {name: value.to_json() for name, value in inputs.items()},
     }
     found = ask("burnish.stages.data.inspect", request)
     return {**found, "notes": [*notes, *found["notes"]]}
@@ -56,7 +58,16 @@ def resolve_model(
     value = resolve(model, _MODEL_KINDS, place, known, say)
     check_kind(value, _MODEL_KINDS, field)
     check_input(value, known)
-    return check_fetched(fetched(value), known)
+    return check_fetched(fetched(_restored(value, place)), known)
+
+
+def _restored(value: Input, place: Workspace) -> Input:
+    """A checkpoint as an adapter or model that can be loaded."""
+    if not has_checkpoint(value):
+        return value
+    require("torch", "train")
+    request = {"input": value.to_json(), "cache": str(place.cache)}
+    return Input.from_json(ask("burnish.stages.train.restoring", request))
 
 
 def chat(model: str, *, workspace: Path | str | None = None, arguments: Sequence[str] = ()) -> int:

@@ -25,6 +25,7 @@ from burnish.train import ready
 from burnish.train.batches import StepPlan
 from burnish.train.checkpoints.checkpoint import Checkpoint, CheckpointFolder, load, read, read_weights
 from burnish.train.checkpoints.lineage import Origin
+from burnish.train.checkpoints.shared import write_shared
 from burnish.train.checkpoints.state import LoopSettings, TrainState
 from burnish.train.dropout import TokenDropout
 from burnish.train.kernels.lora import FusedLora
@@ -164,6 +165,8 @@ def fit(
         return Fitted(dict(proved), {}, is_proof=True)
     if resumed_from is None:
         checkpoints.clear()
+    if known.tokenizer is not None:
+        write_shared(ctx.scratch / "model", known.tokenizer, resolved.dtype)
     journal, type = ctx.scratch / "ledger" / "visits.bin", LedgerType(objective.row_values)
     ledger.name_rows(journal, rows.row_ids, type)
     with _tracking(spec, ctx, loop.state.step, continues) as tracking:

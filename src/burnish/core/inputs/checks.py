@@ -8,7 +8,9 @@ from burnish.core.context import Input
 from burnish.core.errors import ModelError, RunError
 from burnish.core.files import write_json
 from burnish.core.fingerprint import BASE_RECORD, content_files, of_model, of_path
+from burnish.core.inputs import checkpoints
 from burnish.core.runs.artifact import Artifact
+from burnish.core.runs.checkpoints import KeptCheckpoint
 from burnish.core.runs.records import broken, is_there, read_record
 from burnish.core.runs.run import run_of_output
 from burnish.core.secrets import mask
@@ -30,6 +32,10 @@ def check_input(value: Input, known: dict[str, Any], since: float | None = None,
         artifact = artifact_at(value)
         if artifact is not None:
             artifact.refuse_damage(known, value.ref)
+        elif (checkpoint := KeptCheckpoint.at(value.path)) is not None:
+            checkpoints.refuse_change(value, checkpoint, known)
+        elif checkpoints.is_restored(value):
+            checkpoints.refuse_changed_files(value, known)
         else:
             _check_path(value, known, since)
     base = value.base
@@ -217,7 +223,8 @@ def _check_own_base(adapter: Input, base: Input, known: dict[str, Any]) -> None:
             f"the base of {adapter.ref} is missing: {base.ref} at {base.path}",
             "restore it, or merge with another copy of the same model: burnish merge --base",
         )
-    if artifact_at(base) is None and is_there(adapter.path / BASE_RECORD):
+    is_checkpoint = KeptCheckpoint.at(base.path) is not None  # what was restored from it is recorded
+    if artifact_at(base) is None and not is_checkpoint and is_there(adapter.path / BASE_RECORD):
         check_base(adapter.path, base.path, known)
         return
     try:

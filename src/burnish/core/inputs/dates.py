@@ -19,6 +19,7 @@ from burnish.core.fingerprint import of_step
 from burnish.core.inputs import hub
 from burnish.core.inputs.checks import artifact_at
 from burnish.core.recipes.recipe import Step
+from burnish.core.runs.checkpoints import KeptCheckpoint
 from burnish.core.runs.run import Run
 from burnish.specs.base import Spec, Takes, TemplateDate, fields_with
 
@@ -110,6 +111,8 @@ class Dates:
         if model.kind == "hub-model":
             repo, _ = hub.split_name(model.ref.removeprefix("hub:"))
             folder = hub.cache_folder() / f"models--{repo.replace('/', '--')}" / "snapshots" / model.revision
+        if (checkpoint := KeptCheckpoint.at(folder)) is not None:
+            folder = checkpoint.tokenizer
         found = [file for pattern in _TEMPLATES for file in folder.glob(pattern)]
         if found:
             return any(CLOCK in file.read_text(encoding="utf-8", errors="replace") for file in found)
@@ -122,8 +125,9 @@ class Dates:
             spec, inputs = self._planned[model.fingerprint]
             values = spec.model_dump(mode="json")
         else:
-            artifact = artifact_at(model)
+            artifact, checkpoint = artifact_at(model), KeptCheckpoint.at(model.path)
             values, inputs = dict(artifact.spec) if artifact is not None else {}, model.inputs
+            values = checkpoint.run.job["spec"] if checkpoint is not None else values
         date = _value_at(values, "render.date")
         if isinstance(date, str) and date != "auto":
             return date

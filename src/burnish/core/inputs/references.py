@@ -14,12 +14,13 @@ from typing import Any, cast
 from burnish.core.context import Input
 from burnish.core.errors import AskError, BurnishError
 from burnish.core.fingerprint import of_path, of_value
-from burnish.core.inputs import git, hub
+from burnish.core.inputs import checkpoints, git, hub
 from burnish.core.naming import nearest
 from burnish.core.paths import expanded, refuse_undecodable, resolved
 from burnish.core.recipes.yaml import at
 from burnish.core.registry.description import path_of, refuse_damage
 from burnish.core.registry.registry import Registry
+from burnish.core.runs.checkpoints import KeptCheckpoint
 from burnish.core.runs.run import Run, run_of_output
 from burnish.core.runs.workspace import Workspace
 from burnish.core.secrets import secret_in
@@ -46,6 +47,9 @@ def resolve(
     refuse_secret(ref, "the reference", is_reference=True)
     scheme, colon, rest = ref.partition(":")
     if not colon:
+        name, slash, step = ref.partition("/")
+        if slash:
+            return checkpoints.named(ref, step, _run_of(name, workspace), known, report)
         return _artifact(ref, kinds, workspace, report)
     match scheme:
         case "file":
@@ -186,6 +190,9 @@ def _file_or_folder(ref: str, path: Path, known: dict[str, Any]) -> Input:
         artifact = run.artifact() if run is not None else None
         if artifact is not None:
             return artifact.as_input(ref)
+        checkpoint = KeptCheckpoint.at(path.resolve())
+        if checkpoint is not None:
+            return checkpoints.as_input(ref, checkpoint, known)
         kind = folder_kind(path)
         return Input(ref, kind, path.resolve(), of_path(path, known, kind))
     return Input(ref, "file", path.resolve(), of_path(path, known))
@@ -230,7 +237,28 @@ def _artifact(ref: str, kinds: tuple[str, ...], workspace: Workspace, report: Ca
     known = artifact_names(workspace)
     fitting = [key for key, kind in known.items() if kind in kinds] or list(known)
     why = f": {_listed(skipped)}" if skipped else ""
-    raise AskError("ask.bad-reference", f"there is no artifact '{ref}'{why}", nearest(ref, fitting))
+    fix = _unfinished(ref, workspace) or nearest(ref, fitting)
+    raise AskError("ask.bad-reference", f"there is no artifact '{ref}'{why}", fix)
+
+
+def _unfinished(ref: str, workspace: Workspace) -> str:
+    """A fix that names the newest checkpoint of a run without an artifact; empty if it has none."""
+    with contextlib.suppress(BurnishError):
+        if kept := checkpoints.kept_checkpoints(_run_of(ref, workspace)):
+            return f"resume the run, or name one of its checkpoints: {ref}/step-{kept[-1].step}"
+    return ""
+
+
+def _run_of(ref: str, workspace: Workspace) -> Run:
+    """The run that `recipe.step@3` names, finished or not; `@latest` is the newest that has started."""
+    name, _, version = ref.rpartition("@")
+    recipe, _, step = name.rpartition(".")
+    for number in workspace.numbers(recipe):
+        run = workspace.steps_of(recipe, number).get(step) if version in ("latest", str(number)) else None
+        if run is not None and (run.folder / "run.json").is_file():
+            return run
+    what = f"there is no run of '{ref}'"
+    raise AskError("ask.bad-reference", what, "name a run that has started; see `burnish runs list`")
 
 
 def _registered(ref: str, workspace: Workspace, report: Callable[[str], None]) -> Input:

@@ -17,6 +17,7 @@ from burnish.core.registry.archive import IMPORT
 from burnish.core.registry.description import path_of
 from burnish.core.registry.evidence import gather
 from burnish.core.registry.registry import Registry
+from burnish.core.runs.checkpoints import KeptCheckpoint
 from burnish.core.runs.run import Run, is_held, run_of_output
 from burnish.core.runs.workspace import Workspace
 
@@ -151,7 +152,8 @@ def _keep(name: str, folders: Mapping[str, Run], workspace: Workspace, needed: s
         search.doubts.append(error.what)
         return
     for value in walk(inputs):
-        below = run_of_output(value.path)
+        checkpoint = KeptCheckpoint.at(value.path)
+        below = run_of_output(value.path) if checkpoint is None else checkpoint.run
         if below is not None and below.workspace == workspace.root:
             _keep(below.name, folders, workspace, needed, search)
 

@@ -8,7 +8,8 @@ runs/latest.txt                  the newest run
 Runs are ordered by their recorded times and numbers, never by file times, so that a copy behaves the same.
 .burnish/hashes.json             content hashes of large inputs, by size and time
 .burnish/locks/                  one lock for each step in progress, by fingerprint
-.burnish/cache/                  reproducible files: rendered rows (see `burnish.tokens.tokenised`)
+.burnish/cache/                  reproducible files: rendered rows (see `burnish.tokens.tokenised`), kept answers,
+                                 restored checkpoints (see `burnish.core.inputs.checkpoints`)
 """
 
 import contextlib
@@ -56,6 +57,11 @@ class Workspace:
     @property
     def runs(self) -> Path:
         return self.root / "runs"
+
+    @property
+    def cache(self) -> Path:
+        """Reproducible files, shared by all runs."""
+        return self.root / ".burnish" / "cache"
 
     def refuse_missing(self) -> None:
         """AskError `ask.no-such-run` if the folder does not exist; a run would create it."""

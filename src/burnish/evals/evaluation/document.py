@@ -8,6 +8,7 @@ from burnish.evals.document.blocks import Block, Heading, Level, Table, Text
 from burnish.evals.document.document import Document
 from burnish.evals.document.excerpts import beginning, ending
 from burnish.evals.evaluation.figures import score_figures, tag_figure
+from burnish.evals.evaluation.points import POINTS
 from burnish.evals.measure import Item
 from burnish.evals.report import Sample, table, tag_table, unpaired, unscored
 from burnish.evals.scoring.scorers import Row, Score, Unscored, answering_turn
@@ -23,10 +24,12 @@ def document(
     base_name: str,
     tables: Sequence[events.Table] = (),
     warnings: Sequence[str] = (),
+    by_step: Sequence[Block] = (),
 ) -> Document:
     """The whole report; `found` is from `report.metrics`, `base_name` the model that is compared with.
 
-    `tables` are shown after the scores, such as those of tasks; `warnings` at the top.
+    `tables` are shown after the scores, such as those of tasks, and `by_step` after that of checkpoints; `warnings`
+    at the top.
     """
     blocks: list[Block] = [Text(_summary(found, sample, base_name)), *(Text(text, "warning") for text in warnings)]
     blocks.append(Heading("Scores"))
@@ -36,6 +39,7 @@ def document(
         blocks.append(Text(_VERDICT))
     for found_table in tables:
         blocks += [Heading(found_table.title), Table("", found_table.columns, found_table.rows)]
+        blocks += by_step if found_table.title == POINTS else ()
     blocks += _by_tag(found, base_name)
     blocks += _left_out(found, sample)
     blocks += _rows(sample, base_name)

@@ -159,9 +159,18 @@ def load_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
 
     Errors: those of `fit_adapter` and `read_adapter`.
     """
+    model = fit_adapter(base, folder)
+    fill_adapter(model, folder)
+    return model.requires_grad_(False).eval()
+
+
+def fill_adapter(model: "PeftModel", folder: Path) -> None:
+    """Give a loaded adapter the weights of another one with the same config and base: exact, and the base stays.
+
+    Errors: those of `read_adapter`; ModelError `model.wrong-adapter`.
+    """
     import torch
 
-    model = fit_adapter(base, folder)
     found = read_adapter(folder)
     weights = dict(model.named_parameters(remove_duplicate=False))  # tied ones too
     for name in filter(is_copy, found):
@@ -170,7 +179,6 @@ def load_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
     with torch.no_grad():
         for name, tensor in adapter_state(model).items():
             tensor.copy_(found[name])  # not PEFT's setter: it renames keys as in old files, and drops the renamed ones
-    return model.requires_grad_(False).eval()
 
 
 def fit_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":

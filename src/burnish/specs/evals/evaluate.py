@@ -38,6 +38,9 @@ class EvaluateSpec(MeasuringSpec):
     checks: ChecksRef | None = None
     """A YAML file of prompts and what their answers must be like, such as `file:checks.yaml`: contains, language,
     refusal, max_words … `docs/guides/evaluate.md` lists the checks."""
+    checkpoints: bool = False
+    """Measure every kept checkpoint of the training that made `model` too, on the same rows: scores by step. `model` is
+    the artifact, or a checkpoint of an unfinished run. A finished run keeps them with `checkpoint: {archive: true}`."""
     masked: MaskedSpec = MaskedSpec()
     """For an encoder with a masked-language-model head: which tokens are masked."""
 
@@ -45,4 +48,8 @@ class EvaluateSpec(MeasuringSpec):
     def measures_something(self) -> "EvaluateSpec":
         if all(self.__dict__[name] is None for name in ("data", "tasks", "checks")):
             raise ValueError("set data, tasks or checks")
+        if self.__dict__["checkpoints"] and self.__dict__["data"] is None and self.__dict__["checks"] is None:
+            raise ValueError("checkpoints are measured on rows and checks: set data or checks")
+        if self.__dict__["checkpoints"] and self.__dict__["tasks"] is not None:
+            raise ValueError("checkpoints are not measured on tasks: run the tasks in a step of their own")
         return self

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,8 @@ class LocalModel:
     tokenizer: "PreTrainedTokenizerBase"
     measuring: Measuring
     kept: KeptItems
+    load: Callable[[Input, Measuring], Any] | None = None
+    """Gives the model; without it, it is loaded and freed."""
 
     def items(self, rows: Sequence[Row], ctx: Context) -> list[Item]:
         """Its answers with their scores, and its likelihoods. Errors: RunError `run.interrupted`."""
@@ -52,9 +54,12 @@ class LocalModel:
             learned=self.measuring.learned if likelihoods is None else None,
         )
         if missing.generation is not None or missing.learned is not None:
-            model: Any = load_model(self.source, dtype=missing.dtype, device=missing.device)
-            for note in report(model):
-                ctx.emit(note)
+            if self.load is not None:
+                model: Any = self.load(self.source, missing)
+            else:
+                model = load_model(self.source, dtype=missing.dtype, device=missing.device)
+                for note in report(model):
+                    ctx.emit(note)
             if missing.learned is not None:
                 only = replace(missing, generation=None)
                 likelihoods = measured(only, rows, ctx, model, self.tokenizer, f"{self.name}: ", _RESTART)

@@ -43,7 +43,12 @@ class Checks:
         self, model: Any, tokenizer: "PreTrainedTokenizerBase", ctx: Context, name: str, timing: Timing
     ) -> list[Item]:
         """The answers of one model with their scores; `name` stands before the phases."""
-        items = measured(self.measuring, self.rows, ctx, model, tokenizer, f"{name}checks: ", timing=timing)
+        return self.described(
+            measured(self.measuring, self.rows, ctx, model, tokenizer, f"{name}checks: ", timing=timing)
+        )
+
+    def described(self, items: list[Item]) -> list[Item]:
+        """The items with their checks in words as the reference."""
         for row, item in zip(self.rows, items, strict=True):
             item.reference = described(row["checks"])  # `compare` refuses rows with other checks
         return items

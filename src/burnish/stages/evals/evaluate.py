@@ -22,11 +22,13 @@ from burnish.models.adapters.config import read_adapter_config
 from burnish.models.adapters.new_tokens import tokens_of
 from burnish.models.bases import base_of, is_adapter
 from burnish.models.load import load_model
-from burnish.models.quantization.layers import report
 from burnish.specs.base import short_name
 from burnish.specs.evals import EvaluateSpec, MaskedSpec
+from burnish.stages.evals.candidates import note_damage
+from burnish.stages.evals.checkpoints import Loaded, Measure, Measured, Training, measure_points, points_of
 from burnish.stages.evals.checks import Checks, with_checks
 from burnish.stages.evals.evaluation import Evaluation, write_evaluation
+from burnish.stages.evals.kept import KeptItems, key_of
 from burnish.stages.evals.measuring import Measuring, measured
 from burnish.stages.evals.roles import Role, measured_as, refuse_others, role_of
 from burnish.stages.evals.tasks import Tasks, task_metrics, with_tasks
@@ -51,11 +53,13 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
     if plan.rows and measuring.learned is not None and not count_alike(tokenizers[0], tokenizers[-1]):
         text = "perplexity depends on tokenizers and templates, and the models' differ: compare bits_per_byte"
         ctx.emit(Note(level="warning", text=text))
+    if plan.training is not None:
+        plan.training.report(ctx)
+    loaded = Loaded(measuring, ctx)
+    found_points = _points(plan, ctx, tokenizers[0], loaded)
     if plan.role != "language model":
-        return _outcome(plan, ctx, _sample_of_role(plan, ctx, tokenizers), None, {})
-    model: Any = load_model(plan.model, dtype=measuring.dtype, device=measuring.device)
-    for note in report(model):
-        ctx.emit(note)
+        return _outcome(plan, ctx, _sample_of_role(plan, ctx, tokenizers), None, {}, found_points)
+    model: Any = loaded.of(plan.model)
     timings = {"model": Timing()}
     ours = measured(measuring, plan.rows, ctx, model, tokenizers[0], "", timing=timings["model"])
     found = {} if plan.tasks is None else {"model": plan.tasks.results(model, tokenizers[0], ctx, "")}
@@ -68,7 +72,7 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
         if plan.base_is_under_adapter:
             off = model.disable_adapter()
         else:
-            del model
+            del model, loaded
             model = load_model(plan.base, dtype=measuring.dtype, device=measuring.device)
         with off:
             timings["base"], name = Timing(), f"{plan.base_name}: "
@@ -84,16 +88,45 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
         tasks = task_metrics(plan.tasks, found["model"], found.get("base"))
     if plan.checks is not None:
         sample = with_checks(sample, checked["model"], checked.get("base"), plan.checks)
-    return _outcome(plan, ctx, sample, tasks, timings)
+    return _outcome(plan, ctx, sample, tasks, timings, found_points)
+
+
+def _points(plan: "_Plan", ctx: Context, tokenizer: Any, loaded: Loaded) -> Measured:
+    """The checkpoints of the training, if they are requested: each on the rows, then on the prompts of the checks."""
+    if plan.training is None:
+        return []
+    kept = KeptItems(ctx.cache / "answers")
+
+    def measure(source: Input, name: str) -> list[Item]:
+        if plan.role != "language model":
+            return _kept_of_role(plan, ctx, source, tokenizer, name, kept)
+        items = Measure(plan.measuring, plan.rows, tokenizer, loaded, kept, plan.choices).items(source, name, ctx)
+        if plan.checks is not None:
+            checks = Measure(plan.checks.measuring, plan.checks.rows, tokenizer, loaded, kept, [])
+            items += plan.checks.described(checks.items(source, f"{name} checks", ctx))
+        return items
+
+    found = measure_points(plan.training, measure)
+    note_damage(kept, ctx)
+    return found
 
 
 def _outcome(
-    plan: "_Plan", ctx: Context, sample: Sample, tasks: dict[str, Any] | None, timings: Mapping[str, Timing]
+    plan: "_Plan",
+    ctx: Context,
+    sample: Sample,
+    tasks: dict[str, Any] | None,
+    timings: Mapping[str, Timing],
+    found: Measured,
 ) -> Outcome:
     measuring = plan.measuring
+    points = None
+    if plan.training is not None:
+        base = plan.base if plan.base_is_below else None
+        points = points_of(plan.training, found, sample, base)
     if measuring.generation is None and plan.checks is not None:
         measuring = replace(measuring, generation=plan.checks.measuring.generation)
-    results = Evaluation(plan.title, plan.base_name, sample, measuring, tasks, plan.masked, timings)
+    results = Evaluation(plan.title, plan.base_name, sample, measuring, tasks, plan.masked, timings, points)
     return Outcome("evaluation", write_evaluation(results, ctx))
 
 
@@ -105,6 +138,9 @@ class _Plan:
     model: Input
     base: Source | None
     base_is_under_adapter: bool
+    """Whether switching the adapter off gives the base."""
+    base_is_below: bool
+    """Whether it is the base of the model."""
     base_name: str
     """The displayed name of the model that is compared with."""
     title: str
@@ -117,6 +153,10 @@ class _Plan:
     date: str
     confidence: float
     seed: int
+    training: Training | None
+    """The training whose checkpoints are measured too."""
+    choices: Sequence[Any]
+    """The settings of scorers by likelihood."""
 
 
 def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
@@ -137,6 +177,7 @@ def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
         model=model,
         base=base,
         base_is_under_adapter=under_adapter and not tokens_of(read_adapter_config(model.path)),  # it may add rows
+        base_is_below=under_adapter,
         base_name=short_name(spec.compare_with or "base"),
         title=spec.model if spec.compare_with is None else f"{spec.model} against {spec.compare_with}",
         measuring=measuring,
@@ -148,6 +189,8 @@ def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
         date=spec.date if role == "reward model" else "auto",
         confidence=spec.confidence,
         seed=spec.seed,
+        training=Training.of(model, ctx) if spec.checkpoints else None,
+        choices=[one.model_dump(mode="json") for one in spec.scorers] if measuring.choices else [],
     )
 
 
@@ -171,32 +214,51 @@ def _read(spec: MaskedSpec) -> MaskedSpec:
 def _sample_of_role(plan: _Plan, ctx: Context, tokenizers: Sequence[Any]) -> Sample:
     """The results of a reward model or an encoder, and of the one that it is compared with."""
     sides: list[list[Item]] = []
-    names = [("", plan.model), *([] if plan.base is None else [(f"{plan.base_name}: ", plan.base)])]
+    names: list[tuple[str, Source]] = [
+        ("", plan.model),
+        *([] if plan.base is None else [(f"{plan.base_name}: ", plan.base)]),
+    ]
     for (name, source), tokenizer in zip(names, tokenizers, strict=True):
         folder = source.path if isinstance(source, Input) else source
         if (other := role_of(folder)) != plan.role:
             what = f"the model is of another role than {plan.base_name}: {plan.role} and {other}"
             raise AskError("ask.bad-reference", what, "compare models of one role")
-        sides.append(
-            measured_as(
-                plan.role,
-                source,
-                tokenizer,
-                plan.rows,
-                ctx,
-                name,
-                masked=plan.masked,
-                max_length=plan.max_length,
-                date=plan.date,
-                dtype=plan.measuring.dtype,
-                device=plan.measuring.device,
-            )
-        )
+        sides.append(_items_of_role(plan, ctx, source, tokenizer, name))
     left_out = [item.unanswered for item in sides[0] if item.unanswered]
     if left_out:
         text = f"{len(left_out)} of {len(plan.rows)} rows are not measured: {left_out[0]}"
         ctx.emit(Note(level="warning", text=text))
     return Sample(plan.rows, sides[0], sides[1] if len(sides) > 1 else None, plan.confidence, plan.seed)
+
+
+def _items_of_role(plan: _Plan, ctx: Context, source: Source, tokenizer: Any, name: str) -> list[Item]:
+    assert plan.role != "language model"
+    return measured_as(
+        plan.role,
+        source,
+        tokenizer,
+        plan.rows,
+        ctx,
+        name,
+        masked=plan.masked,
+        max_length=plan.max_length,
+        date=plan.date,
+        dtype=plan.measuring.dtype,
+        device=plan.measuring.device,
+    )
+
+
+def _kept_of_role(plan: _Plan, ctx: Context, source: Input, tokenizer: Any, name: str, kept: KeptItems) -> list[Item]:
+    """The items of a checkpoint of a reward model or an encoder."""
+    settings: dict[str, Any] = {"date": plan.date, "template": tokenizer.chat_template, "length": plan.max_length}
+    settings |= {"dtype": str(plan.measuring.dtype), "device": plan.measuring.device.type}
+    settings["masked"] = None if plan.masked is None else plan.masked.model_dump()
+    key = key_of(plan.role, source, plan.rows, settings)
+    items = kept.get(key, len(plan.rows))
+    if items is None:
+        items = _items_of_role(plan, ctx, source, tokenizer, f"{name}: ")
+        kept.put(key, items, with_scores=True)
+    return items
 
 
 def _base_under(model: Input) -> Source:

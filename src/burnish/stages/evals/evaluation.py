@@ -11,7 +11,7 @@ from burnish.core.files import write_json, write_lines
 from burnish.evals.chart import draw_scores
 from burnish.evals.checks.kinds import PromptChecks
 from burnish.evals.checks.results import check_measures, check_metrics, check_table
-from burnish.evals.document.document import write
+from burnish.evals.document.document import Block, write
 from burnish.evals.evaluation.answers import (
     answer_metrics,
     answer_table,
@@ -20,6 +20,8 @@ from burnish.evals.evaluation.answers import (
     generation_table,
 )
 from burnish.evals.evaluation.document import document
+from burnish.evals.evaluation.point_figures import draw_points, point_blocks
+from burnish.evals.evaluation.points import Points, point_measures, point_metrics, point_table
 from burnish.evals.items import ITEMS
 from burnish.evals.measure import Item
 from burnish.evals.report import Sample, item_lines, measures, metrics, table, tag_table, unpaired, unscored
@@ -51,12 +53,14 @@ class Evaluation:
     """How the tokens of an encoder were masked; None for other models."""
     timings: Mapping[str, Timing] = field(default_factory=dict[str, Timing])
     """The time of the answers of `model` and `base`."""
+    points: Points | None = None
+    """The checkpoints of the training."""
 
 
 def write_evaluation(results: Evaluation, ctx: Context) -> dict[str, Any]:
     """Write the files of an evaluation, and report it; return the measures.
 
-    Files: metrics.json, items.jsonl, scores.png, report.md, report.html.
+    Files: metrics.json, items.jsonl, scores.png, report.md, report.html; checkpoints.png where they are measured.
     """
     sample = results.sample
     found = metrics(sample)
@@ -66,6 +70,8 @@ def write_evaluation(results: Evaluation, ctx: Context) -> dict[str, Any]:
     more |= {"answers": answers or None, "generation": generation or None}
     more["masked"] = None if results.masked is None else results.masked.model_dump()
     more = {name: value for name, value in more.items() if value is not None}
+    points = None if results.points is None else point_metrics(results.points)
+    more |= points or {}
     write_json(ctx.out / "metrics.json", {"title": results.title, **found, **more})
     write_lines(ctx.out / ITEMS, item_lines(sample))
     draw_scores(found, results.title, ctx.out / "scores.png", results.base_name)
@@ -76,9 +82,14 @@ def write_evaluation(results: Evaluation, ctx: Context) -> dict[str, Any]:
         tables.append(Table(title="Checks of prompts", columns=columns, rows=lines))
     tables += [answer_table(answers, results.base_name)] if answers else []
     longest = 0 if results.measuring.generation is None else results.measuring.generation.max_new_tokens
+    by_step: list[Block] = []
+    if points is not None:
+        tables.append(point_table(points["checkpoints"]))
+        draw_points(points, results.title, ctx.out / "checkpoints.png")
+        by_step = list(point_blocks(points))
     warnings = list(answer_warnings(answers, results.base_name, longest))
     timed = [generation_table(generation, results.base_name)] if generation else []
-    write(document(results.title, found, sample, results.base_name, [*tables, *timed], warnings), ctx.out)
+    write(document(results.title, found, sample, results.base_name, [*tables, *timed], warnings, by_step), ctx.out)
     names = [ACCURACY, PromptChecks.name, *(scorer.name for scorer in results.measuring.scorers)]
     for name in [*names, *(name for scorer in results.measuring.choices for name in scorer.scores)]:
         for why, rows in unscored(sample, name).items():
@@ -102,7 +113,10 @@ def write_evaluation(results: Evaluation, ctx: Context) -> dict[str, Any]:
         ctx.emit(Table(title="By tag", columns=columns, rows=lines))
     for more_table in tables:
         ctx.emit(more_table)
+    for best in {} if points is None else points["best_checkpoints"].values():
+        ctx.emit(Note(text=best["remark"]))
     numbers = {} if tasks is None else task_measures(tasks)
+    numbers |= {} if points is None else point_measures(points)
     return {**numbers, **value_measures(values), **measures(found), **check_measures(checks)}
 
 

@@ -19,7 +19,8 @@ from burnish.core.runs.run import run_of_output
 from burnish.core.version import VERSION
 from burnish.evals.measure import Item
 from burnish.evals.perplexity import Likelihood
-from burnish.evals.scoring.scorers import Row
+from burnish.evals.scoring.scorers import Row, Score, Unscored
+from burnish.specs.base import Spec
 
 _LIBRARIES = ("torch", "transformers", "peft")
 
@@ -35,16 +36,16 @@ class KeptItems:
         return self._cache.damaged
 
     def get(self, key: str, count: int) -> list[Item] | None:
-        """The items that were kept, without scores; None if there are none of that number."""
+        """The items that were kept; None if there are none of that number."""
         items: list[dict[str, Any]] | None = self._cache.get(key)
         if items is not None and len(items) != count:
             self._cache.damaged += 1
             return None
         return None if items is None else [_item(line) for line in items]
 
-    def put(self, key: str, items: Sequence[Item]) -> None:
-        """Keep items, without their scores."""
-        self._cache.put(key, [_line(item) for item in items])
+    def put(self, key: str, items: Sequence[Item], *, with_scores: bool = False) -> None:
+        """Keep items, without their scores unless these do not follow from the answers."""
+        self._cache.put(key, [_line(item) | (_scores(item) if with_scores else {}) for item in items])
 
 
 def key_of(what: str, model: Input, rows: Sequence[Row], settings: Mapping[str, Any]) -> str:
@@ -67,8 +68,13 @@ def content_of(model: Input) -> list[Any]:
 def _hash_of(rows: Sequence[Row]) -> str:
     content = hashlib.sha256()
     for row in rows:
-        content.update(json.dumps(jsonable(dict(row)), sort_keys=True).encode() + b"\n")
+        content.update(json.dumps(jsonable(dict(row)), sort_keys=True, default=_plain).encode() + b"\n")
     return content.hexdigest()
+
+
+def _plain(value: Spec) -> Any:
+    """The checks of a prompt, which are settings."""
+    return value.model_dump(mode="json")
 
 
 def _line(item: Item) -> dict[str, Any]:
@@ -80,6 +86,18 @@ def _line(item: Item) -> dict[str, Any]:
     return line
 
 
+def _scores(item: Item) -> dict[str, Any]:
+    scores = {
+        name: [repr(score.value) if isinstance(score, Score) else None, score.why]
+        for name, score in item.scores.items()
+    }
+    return {"scores": scores, "values": {name: repr(float(value)) for name, value in item.values.items()}}
+
+
 def _item(line: dict[str, Any]) -> Item:
-    sums = line.pop("likelihood", None)
-    return Item(**line, likelihood=None if sums is None else Likelihood(*map(float, sums)))
+    sums, scores, values = (line.pop(name, None) for name in ("likelihood", "scores", "values"))
+    item = Item(**line, likelihood=None if sums is None else Likelihood(*map(float, sums)))
+    for name, (value, why) in (scores or {}).items():
+        item.scores[name] = Unscored(why) if value is None else Score(float(value), why)
+    item.values = {name: float(value) for name, value in (values or {}).items()}
+    return item

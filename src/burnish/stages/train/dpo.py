@@ -4,7 +4,7 @@ from burnish.core.context import Context, Outcome
 from burnish.specs.preferences import DpoSpec
 from burnish.stages.tokens.rendering import PAIRS
 from burnish.stages.train.references import Reference
-from burnish.stages.train.training import Run
+from burnish.stages.train.run import Run
 from burnish.train.objectives.dpo import Dpo
 
 

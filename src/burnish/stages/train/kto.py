@@ -8,7 +8,7 @@ from burnish.core.events import Note
 from burnish.specs.preferences import KtoSpec
 from burnish.stages.tokens.rendering import LABELS
 from burnish.stages.train.references import Reference
-from burnish.stages.train.training import Run
+from burnish.stages.train.run import Run
 from burnish.tokens.tokenised import Indices, TokenisedRows
 from burnish.train.batches import Visits, indices_of
 from burnish.train.objectives.kto import LABEL, Kto, mismatched_pairs

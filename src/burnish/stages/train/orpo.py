@@ -3,7 +3,7 @@
 from burnish.core.context import Context, Outcome
 from burnish.specs.preferences import OrpoSpec
 from burnish.stages.tokens.rendering import PAIRS
-from burnish.stages.train.training import Run
+from burnish.stages.train.run import Run
 from burnish.train.objectives.orpo import Orpo
 
 

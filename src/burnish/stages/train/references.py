@@ -16,7 +16,7 @@ from burnish.models.bases import tokenizer_folder
 from burnish.models.load import load_plain
 from burnish.specs.train import QloraSpec
 from burnish.stages.train.log_probs import KIND, SavedLogProbs
-from burnish.stages.train.training import Run
+from burnish.stages.train.run import Run
 from burnish.tokens.load import load_tokenizer
 from burnish.tokens.tokenised import Indices, TokenisedRows
 from burnish.train.batches import Visits

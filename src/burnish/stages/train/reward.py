@@ -1,6 +1,5 @@
 """reward: train a reward model on pairs, saved as transformers' sequence classifier with one label."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,8 @@ from burnish.models.reward import (
 )
 from burnish.specs.preferences import RewardSpec
 from burnish.stages.tokens.rendering import PAIRS, PAIRS_WITH_MARGIN
-from burnish.stages.train.training import Run, save, start_of
-from burnish.train.fit import fit
+from burnish.stages.train.run import Run
 from burnish.train.objectives.reward import MARGIN, Reward
-from burnish.train.proofs.subject import Known
 
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.2}
 _TESTED = 3
@@ -41,22 +38,8 @@ def run(spec: RewardSpec, ctx: Context) -> Outcome:
     pad = _padding(run, causal)
     _check_classifier(run, causal, pad)
 
-    def write(model: Any, folder: Path) -> None:
-        run.tokenizer.pad_token_id = pad
-        was_training = causal.training
-        with quiet_transformers():
-            if hasattr(model, "peft_config"):
-                save_reward_adapter(model, folder, run.base)
-            else:
-                as_classifier(causal, pad).save_pretrained(folder)
-            run.tokenizer.save_pretrained(folder)
-        causal.train(was_training)  # the classifier shares the trunk
-
-    quiet = replace(ctx, emit=lambda event: None)
-    start = start_of(run.base, run.resolved)
-    known = Known(run.tokenizer, run.base, run.examples, lambda: run.made(quiet), write, start.is_rounded)
-    fitted = fit(spec, ctx, model, run.rows, run.held_out, run.resolved, start, Reward(spec), known=known)
-    return save(model, write, ctx, fitted)
+    run.tokenizer.pad_token_id = pad
+    return run.train(Reward(spec), model=model)
 
 
 class WithScore(Run):
@@ -69,6 +52,19 @@ class WithScore(Run):
         if not _is_tied(causal):
             causal.get_output_embeddings().requires_grad_(False)  # no part of the score
         return model
+
+    def write(self, model: Any, folder: Path) -> None:
+        """As a sequence classifier, which pads with the tokenizer's padding token."""
+        causal: Any = causal_model(model)
+        was_training = causal.training
+        with quiet_transformers():
+            if hasattr(model, "peft_config"):
+                save_reward_adapter(model, folder, self.base)
+            else:
+                pad: Any = self.tokenizer.pad_token_id
+                as_classifier(causal, pad).save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
+        causal.train(was_training)  # the classifier shares the trunk
 
 
 def _is_tied(causal: Any) -> bool:

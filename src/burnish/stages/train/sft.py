@@ -3,7 +3,7 @@
 from burnish.core.context import Context, Outcome
 from burnish.specs.train import SftSpec
 from burnish.stages.tokens.rendering import TEXTS
-from burnish.stages.train.training import Run
+from burnish.stages.train.run import Run
 
 
 def run(spec: SftSpec, ctx: Context) -> Outcome:

@@ -4,7 +4,7 @@ from burnish.core.context import Context, Outcome
 from burnish.core.events import Chosen
 from burnish.specs.preferences import SimpoSpec
 from burnish.stages.tokens.rendering import PAIRS
-from burnish.stages.train.training import Run
+from burnish.stages.train.run import Run
 from burnish.train.objectives.simpo import Simpo
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from burnish.data.document import Row
 from burnish.models.adapters.attach import attach_lora, excess_rank, save_adapter, without_adapter
 from burnish.models.adapters.new_tokens import TrainedTokens
 from burnish.models.adapters.targets import plan_targets
-from burnish.models.bases import folder_of, is_adapter, tokenizer_folder, whole_model
+from burnish.models.bases import folder_of, is_adapter, whole_model
 from burnish.models.device import pick_device, set_float32_precision
 from burnish.models.freezing import freeze, trained_parameters
 from burnish.models.load import describe, load_plain, read_config, refuse_remote_code
@@ -34,17 +33,12 @@ from burnish.specs.train import AdamW8bitSpec, FreezeSpec, LoraSpec, Method, Qlo
 from burnish.stages.tokens.rendering import TEXTS, Layout, RowRenderer
 from burnish.stages.tokens.tokenising import tokenised_split
 from burnish.tokens.added import add_tokens
-from burnish.tokens.load import load_tokenizer
 from burnish.tokens.rendering.renderer import Renderer
 from burnish.tokens.tokenised import TokenisedRows
-from burnish.train.fit import CAUSAL, Complete, Fitted, as_they_are, fit, seed_everything
+from burnish.train.fit import Fitted
 from burnish.train.footprint import ModelShape
-from burnish.train.objectives.objective import Objective
 from burnish.train.precision import Start
-from burnish.train.proofs.examples import Example, examples_of
-from burnish.train.proofs.subject import Known
 from burnish.train.resolve import Machine, Resolved, beyond_context, refuse_without_device, resolve, slow_dtype
-from burnish.train.source import Source
 from burnish.train.trackers import tracking
 
 if TYPE_CHECKING:
@@ -55,78 +49,6 @@ if TYPE_CHECKING:
 _EXAMPLES = 8
 Keep = Callable[[str, TokenisedRows, Input, Renderer], None]
 """Called with the name of a split, its rows, the dataset, and the renderer of the rows."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training of a base: its rows are rendered, every `auto` is resolved, and no weights are loaded yet."""
-
-    spec: "TrainSpec"
-    ctx: Context
-    base: Input
-    tokenizer: "PreTrainedTokenizerBase"
-    rows: TokenisedRows
-    held_out: TokenisedRows | None
-    resolved: Resolved
-    tokens: TrainedTokens | None
-    """Tokens whose embeddings are trained with an adapter."""
-    examples: tuple[Example, ...] = ()
-    """The first conversations of the train split, as they are served."""
-
-    @classmethod
-    def of(cls, spec: Any, ctx: Context, layout: Layout, keep: Keep = lambda *_: None, more_tokens: int = 0) -> "Run":
-        """Prepare a training of `spec.base` with `spec.method`, in which rows grow by at most `more_tokens`.
-
-        `keep` is called for each split while its dataset is open. Errors: those of `tokenised` and `resolve_run`.
-        """
-        base = ctx.input("base")
-        tokenizer = load_tokenizer(tokenizer_folder(base))
-        tokens = trained_tokens(tokenizer, spec.method, ctx)
-        first = first_rows(spec, ctx)
-        rows, held_out = tokenised(spec, ctx, tokenizer, layout, keep)
-        render = spec.render.model_copy(update={"chat_template": None})  # the tokenizer has it by now
-        trains_all = spec.method.kind in ("full", "freeze")
-        resolved = resolve_run(spec, ctx, config_of(base), rows, held_out, trains_all, more_tokens)
-        return cls(
-            spec,
-            ctx,
-            base,
-            tokenizer,
-            rows,
-            held_out,
-            resolved,
-            tokens,
-            examples_of(first, Renderer(tokenizer, render)),
-        )
-
-    def train(
-        self, objective: Objective = CAUSAL, complete: Complete = as_they_are, source: Source | None = None
-    ) -> Outcome:
-        """Load the base, train it, and save the adapter, or the whole model, with its tokenizer."""
-        model, start = self.made(self.ctx), start_of(self.base, self.resolved)
-        quiet = replace(self.ctx, emit=lambda event: None)
-        known = Known(
-            self.tokenizer,
-            self.base,
-            self.examples,
-            make=lambda: self.made(quiet),
-            save=self.write,
-            is_rounded=start.is_rounded,
-        )
-        rows, held_out = self.rows, self.held_out
-        given = self.resolved, start, objective, complete, known, source
-        fitted = fit(self.spec, self.ctx, model, rows, held_out, *given)
-        return save(model, self.write, self.ctx, fitted)
-
-    def write(self, model: Any, folder: Path) -> None:
-        """Write what is trained to a folder, as the artifact has it."""
-        write(model, self.tokenizer, self.base, folder)
-
-    def made(self, ctx: Context) -> "nn.Module":
-        """The model before its first step: the seed alone determines the new weights."""
-        spec: Any = self.spec
-        seed_everything(spec.seed)
-        return with_method(base_model(self.base, spec.method, self.resolved), spec.method, ctx, self.tokens)
 
 
 def tokenised(

@@ -7,6 +7,7 @@ from typing import Any
 
 from burnish.core.context import Input
 from burnish.core.errors import AskError, BurnishError
+from burnish.core.inputs.checkpoints import has_checkpoint
 from burnish.core.inputs.checks import check_input
 from burnish.core.inputs.references import check_kind, refuse_secret, resolve
 from burnish.core.registry.author import author
@@ -44,6 +45,9 @@ def register(
     known = place.hashes()
     value = resolve(ref, kinds, place, known, say)
     check_kind(value, kinds, "the reference")
+    if has_checkpoint(replace(value, inputs={})):
+        what = f"{ref} is a checkpoint, which its run removes or a cache holds: the registry keeps artifacts"
+        raise AskError("ask.wrong-kind", what, f"register the run's artifact, or that of burnish merge --model {ref}")
     check_input(value, known)
     return register_input(value, name, place, because=because, who=who, say=say)
 

@@ -12,7 +12,6 @@ added, and only then the folder is renamed. Nothing in it is a pickle.
         random.safetensors      torch's random states, one for each device
 """
 
-import hashlib
 import json
 import os
 import random
@@ -29,12 +28,12 @@ from torch import Tensor
 
 from burnish.core.errors import BurnishError, MachineError, RunError
 from burnish.core.files import file_size, publish_folder, sync
+from burnish.core.runs.checkpoints import MANIFEST, canonical, write_manifest
+from burnish.core.runs.checkpoints import damage as damage
 from burnish.models.tensors import write_tensors
 from burnish.train.checkpoints.failure import save_error
 
-MANIFEST = "manifest.json"
 _NAME = re.compile(r"step-\d+")
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -227,33 +226,6 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     return load_file(folder / "weights.safetensors")
 
 
-def damage(folder: Path) -> str | None:
-    """Why a checkpoint is damaged; None when every file has the size and sha256 of the manifest."""
-    try:
-        raw = (folder / MANIFEST).read_bytes()
-    except OSError as error:
-        return f"its manifest cannot be read ({error.strerror})"
-    try:
-        manifest = json.loads(raw)
-        digest = manifest.pop("digest")
-        files = manifest["files"].items()
-    except (ValueError, KeyError, AttributeError, TypeError):
-        return "its manifest is not readable JSON"
-    if digest != _digest(manifest):
-        return "its manifest was changed"
-    for name, expected in files:
-        path = folder / name
-        try:
-            size = path.stat().st_size
-            if size != expected["size"]:
-                return f"{name} has {size} bytes instead of {expected['size']}"
-            if _sha256(path) != expected["sha256"]:
-                return f"the contents of {name} do not match its sha256"
-        except OSError as error:
-            return f"{name} cannot be read ({error.strerror})"
-    return None
-
-
 def capture_randomness() -> dict[str, Any]:
     """The state of every random number generator: Python, NumPy, torch on the CPU and on each CUDA device."""
     version, numbers, gauss = random.getstate()
@@ -289,23 +261,5 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
         ("random", randomness.pop("torch")),
     ):
         write_tensors(folder / f"{name}.safetensors", tensors)
-    (folder / "state.json").write_bytes(_canonical({**checkpoint.state, "randomness": randomness}))
-    files = {path.name: {"size": path.stat().st_size, "sha256": _sha256(path)} for path in sorted(folder.iterdir())}
-    manifest = {"identity": checkpoint.identity, "files": files}
-    (folder / MANIFEST).write_bytes(_canonical({**manifest, "digest": _digest(manifest)}))
-
-
-def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-
-
-def _digest(manifest: dict[str, Any]) -> str:
-    return hashlib.sha256(_canonical(manifest)).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    total = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            total.update(block)
-    return total.hexdigest()
+    (folder / "state.json").write_bytes(canonical({**checkpoint.state, "randomness": randomness}))
+    write_manifest(folder, identity=checkpoint.identity)

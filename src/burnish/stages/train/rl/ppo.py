@@ -11,7 +11,7 @@ from burnish.models.probing import causal_model
 from burnish.models.value_head import add_value_head, has_value_head, save_value_head, without_value_head
 from burnish.specs.rl import PpoSpec
 from burnish.stages.train.rl.rollout_run import RolloutRun
-from burnish.stages.train.training import Run
+from burnish.stages.train.run import Run
 from burnish.train.objectives.ppo import Ppo
 from burnish.train.rollout.critic import TokenAdvantages
 

@@ -10,7 +10,7 @@ from burnish.data.dataset import open_rows
 from burnish.specs.rl import RolloutSpec
 from burnish.stages.tokens.rendering import PROMPTS
 from burnish.stages.train.references import passes_of, warn_of_other_quantization
-from burnish.stages.train.training import Run
+from burnish.stages.train.run import Run
 from burnish.tokens.rendering.renderer import Renderer
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.objectives.objective import Objective

@@ -1,0 +1,180 @@
+"""References to checkpoints: `file:runs/tune/3/tune/scratch/checkpoints/step-00000120` and `tune.tune@3/step-120`.
+
+A worker restores a checkpoint to the folder of an ordinary adapter or model before its stage starts:
+
+    .burnish/cache/checkpoints/<fingerprint>/         as the run's artifact would be
+    .burnish/cache/checkpoints/<fingerprint>.json     the size and sha256 of each file
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from burnish.core.catalog import stage
+from burnish.core.context import Input
+from burnish.core.errors import AskError, BurnishError, RunError
+from burnish.core.fingerprint import of_value
+from burnish.core.runs.checkpoints import MANIFEST, KeptCheckpoint, damage, kept_checkpoints
+from burnish.core.runs.run import Run
+
+RESTORABLE = ("pretrain", "sft", "dpo", "kto", "orpo", "simpo", "reward", "grpo", "ppo")
+"""The stages whose checkpoints `burnish.stages.train.restoring` can restore."""
+_NUMBER = re.compile(r"step-0*(\d+)")
+
+
+def as_input(ref: str, checkpoint: KeptCheckpoint, known: dict[str, Any]) -> Input:
+    """The input for a checkpoint: its kind is that of the run's artifact, its inputs are those of the run.
+
+    Errors: RunError `run.broken-checkpoint`; AskError `ask.bad-reference` for a stage that cannot be restored.
+    """
+    run = checkpoint.run
+    job = run.job
+    if job["stage"] not in RESTORABLE:
+        what = f"{ref} is a checkpoint of the stage '{job['stage']}', which cannot be restored to a model"
+        raise AskError("ask.bad-reference", what, f"name a checkpoint of {', '.join(RESTORABLE)}, or an artifact")
+    refuse_damage(ref, checkpoint, known)
+    row = stage(job["stage"])
+    try:
+        kind = row.kind_for(row.spec_type().model_validate(job["spec"]))
+    except ValueError as error:
+        what = f"{ref}: the settings in {run.folder / 'job.json'} are those of another version of burnish"
+        raise AskError("ask.bad-reference", what, "use that version, or resume the run with this one") from error
+    inputs = {path: Input.from_json(value, run.workspace) for path, value in job["inputs"].items()}
+    fingerprint = fingerprint_of(checkpoint, inputs)
+    return Input(ref, kind, checkpoint.folder, fingerprint, inputs, revision=run.name)
+
+
+def named(ref: str, name: str, run: Run, known: dict[str, Any], report: Callable[[str], None]) -> Input:
+    """The checkpoint `name` of a run: `step-120`, `step-last` (the newest that is whole) or `step-best`.
+
+    Errors: AskError `ask.bad-reference` that lists what is kept; those of `as_input`.
+    """
+    kept = {checkpoint.step: checkpoint for checkpoint in kept_checkpoints(run)}
+    listed = f"it keeps {_listed(list(kept))}" if kept else "it keeps no checkpoint"
+    if not kept:
+        fix = "set checkpoint: {archive: true} to keep the checkpoints of a finished run"
+        raise AskError("ask.bad-reference", f"there is no checkpoint '{ref}': {run.name} keeps none", fix)
+    if name in ("step-last", "step-best"):
+        whole = [checkpoint for checkpoint in kept.values() if checkpoint.damage(known) is None]
+        for checkpoint in kept.values():
+            if checkpoint not in whole:
+                report(f"{ref}: the checkpoint of step {checkpoint.step} is damaged: {checkpoint.damage(known)}")
+        if not whole:
+            what = f"every checkpoint of {run.name} is damaged: {_listed(list(kept))}"
+            raise RunError("run.broken-checkpoint", what, "restore them from a copy, or run the step again")
+        step = whole[-1].step if name == "step-last" else whole[-1].state().get("best_step")
+        if step is None:
+            what = f"there is no '{ref}': {run.name} has not measured its validation rows"
+            raise AskError("ask.bad-reference", what, f"name a step; {listed}")
+        why = "the newest that is kept" if name == "step-last" else "of the best validation score so far"
+        report(f"{ref} is step {step}, {why}")
+    else:
+        step = int(match[1]) if (match := _NUMBER.fullmatch(name)) else -1
+    if step not in kept:
+        what = f"there is no checkpoint '{ref}': {run.name} does not keep that of step {step}"
+        raise AskError("ask.bad-reference", what, f"name another step; {listed}")
+    return as_input(ref, kept[step], known)
+
+
+def fingerprint_of(checkpoint: KeptCheckpoint, inputs: Mapping[str, Input]) -> str:
+    """The fingerprint of a checkpoint: its content, and that of the base."""
+    base = inputs.get("base")
+    return of_value(["checkpoint", checkpoint.digest(), *([] if base is None else [_content(base)])])
+
+
+def refuse_damage(ref: str, checkpoint: KeptCheckpoint, known: dict[str, Any]) -> None:
+    """Refuse a checkpoint that is damaged, or cannot be restored. Errors: RunError `run.broken-checkpoint`."""
+    if not checkpoint.folder.is_dir():
+        what = f"{ref}: the checkpoint {checkpoint.folder} is gone"
+        fix = "a run in progress keeps the newest ones only (checkpoint.keep): name another, or run it again"
+        raise RunError("run.broken-checkpoint", what, fix)
+    whole = [one.step for one in kept_checkpoints(checkpoint.run) if one != checkpoint]
+    fix = f"name another checkpoint: {checkpoint.run.name} keeps {_listed(whole)}" if whole else "name another model"
+    if (why := checkpoint.damage(known)) is not None:
+        raise RunError("run.broken-checkpoint", f"{ref}: the checkpoint {checkpoint.folder} is damaged: {why}", fix)
+    if not (checkpoint.shared / MANIFEST).is_file():
+        what = f"{ref}: {checkpoint.shared} is missing: an older burnish kept no tokenizer beside its checkpoints"
+        raise RunError("run.broken-checkpoint", what, "resume the run, which writes it; or name the run's artifact")
+    if (why := damage(checkpoint.shared, known)) is not None:
+        what = f"{ref}: what its checkpoints share, in {checkpoint.shared}, is damaged: {why}"
+        raise RunError("run.broken-checkpoint", what, "resume the run, which writes it; or name the run's artifact")
+
+
+def refuse_change(value: Input, checkpoint: KeptCheckpoint, known: dict[str, Any]) -> None:
+    """Refuse a checkpoint that is not that of the plan.
+
+    Errors: RunError `run.input-changed`, `run.broken-checkpoint`.
+    """
+    refuse_damage(value.ref, checkpoint, known)
+    if fingerprint_of(checkpoint, value.inputs) != value.fingerprint:
+        what = f"{value.ref} changed since the run was planned: {checkpoint.folder} holds another training"
+        raise RunError("run.input-changed", what, "run it again")
+
+
+def is_restored(value: Input) -> bool:
+    """Whether it is a checkpoint that was restored to a folder of the cache."""
+    return value.path.name == value.fingerprint and value.path.parent.name == "checkpoints"
+
+
+def restored_manifest(folder: Path) -> Path:
+    """The manifest of a restored checkpoint."""
+    return folder.with_name(f"{folder.name}.json")
+
+
+def refuse_changed_files(value: Input, known: dict[str, Any]) -> None:
+    """Refuse a restored checkpoint whose files are not those that were written.
+
+    Errors: RunError `run.input-changed`.
+    """
+    if (why := damage(value.path, known, restored_manifest(value.path))) is not None:
+        what = f"{value.ref}: its restored files in {value.path} changed: {why}"
+        raise RunError("run.input-changed", what, "run it again: they are made again")
+
+
+def has_checkpoint(value: Input) -> bool:
+    """Whether a model, or one below it, is a checkpoint that must be restored before it can be loaded."""
+    return KeptCheckpoint.at(value.path) is not None or any(map(has_checkpoint, below(value).values()))
+
+
+def below(value: Input) -> dict[str, Input]:
+    """The models that a model is loaded on: an adapter's base, and the parts of combined adapters."""
+    return {name: child for name, child in value.inputs.items() if name == "base" or name.startswith("adapters.")}
+
+
+def siblings(value: Input, known: dict[str, Any]) -> dict[str, Input]:
+    """The other whole checkpoints of the run that a checkpoint is of, as inputs `checkpoints.<step>`."""
+    origin = KeptCheckpoint.at(value.path)
+    found: dict[str, Input] = {}
+    for checkpoint in [] if origin is None else kept_checkpoints(origin.run):
+        try:
+            found[f"checkpoints.{checkpoint.step}"] = as_input(_with_step(value.ref, checkpoint), checkpoint, known)
+        except BurnishError:
+            continue  # the stage reports it
+    return found
+
+
+def note_on_base(value: Input) -> str:
+    """What to know where a checkpoint is the base of a training; empty for other bases."""
+    origin = KeptCheckpoint.at(value.path)
+    if origin is None or origin.run.job["spec"].get("checkpoint", {}).get("archive") is True:
+        return ""
+    return (
+        f"{value.ref} is the base of what this step makes, and {origin.run.name} removes it when it ends: keep it with "
+        "checkpoint: {archive: true} there, or train on burnish merge of it"
+    )
+
+
+def _with_step(ref: str, checkpoint: KeptCheckpoint) -> str:
+    head, slash, _ = ref.rpartition("/")
+    return f"{head}{slash}{checkpoint.folder.name if ref.startswith('file:') else f'step-{checkpoint.step}'}"
+
+
+def _content(value: Input) -> list[Any]:
+    """What is known of a model's content, and of the base below it."""
+    return [value.digest or value.fingerprint, *([] if value.base is None else [_content(value.base)])]
+
+
+def _listed(steps: list[int]) -> str:
+    shown = ", ".join(map(str, steps[-8:]))
+    return f"step{'s' if len(steps) > 1 else ''} {'… ' if len(steps) > 8 else ''}{shown}"
