@@ -2,13 +2,15 @@
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
+import artifacts
 import burnish
 from burnish.cli.progress import TerminalWatcher
-from burnish.core.events import Metric, Progress
+from burnish.core.events import Metric, Note, Progress, StateChanged, Table
 
 
 @pytest.fixture
@@ -75,6 +77,27 @@ def test_the_bar_and_the_time_left_fit_the_terminal(quick_stages, workspace, wid
     assert all(re.search(r"validation[ ━╺╸]{8,}1,234/200,000 rows", line) for line in lines), lines
     assert all("-:--:--" in line for line in lines)
     assert ("lr 0.00012" in lines[-1]) is (width == 130)
+
+
+@pytest.mark.parametrize(("kind", "is_shown"), [("evaluation", True), ("comparison", True), ("dataset", False)])
+def test_the_tables_and_warnings_of_a_reused_result_are_shown_again(quick_stages, workspace, kind, is_shown):
+    screen = io.StringIO()
+    watcher = TerminalWatcher(Console(file=screen, force_terminal=False, width=80))
+    (step,) = burnish.plan({"name": "r", "steps": {"score": {"stage": "quick-make", "word": "x"}}}).steps
+    run = artifacts.write_artifact(workspace, "score", kind=kind)
+    for attempt in ("killed", "whole"):
+        run.events.append(StateChanged(state="running"))
+        run.events.append(Table(title=f"{attempt} scores", columns=["exact match"], rows=[["0.75"]]))
+        run.events.append(Note(level="warning", text="few rows"))
+        run.events.append(Note(text="read 3 rows"))
+    reused = replace(step, action="reuse", run=run)
+    watcher.on_step_start(reused, run)
+    watcher.on_step_end(reused, run)
+    shown = screen.getvalue()
+    assert "reused" in shown
+    assert [("whole scores" in shown), ("0.75" in shown), ("few rows" in shown)] == [is_shown] * 3
+    assert "killed scores" not in shown
+    assert "read 3 rows" not in shown
 
 
 def test_progress_goes_to_standard_error_where_there_is_no_terminal(watched, tmp_path, capfd, monkeypatch):

@@ -171,6 +171,15 @@ def test_a_damaged_cached_reply_is_asked_again(server, tmp_path, damage):
     assert endpoint(server, tmp_path).reply_to([HELLO])[0].is_cached
 
 
+def test_a_cached_reply_that_is_no_regular_file_is_not_read(server, tmp_path):
+    endpoint(server, tmp_path).reply_to([HELLO])
+    (file,) = tmp_path.rglob("*.json")
+    file.unlink()
+    file.symlink_to("/dev/zero")
+    assert endpoint(server, tmp_path).reply_to([HELLO])[0].text == "Score: 10"
+    assert len(server.seen) == 2
+
+
 def test_calls_are_limited_across_the_attempts_of_a_run(server, tmp_path):
     calls = tmp_path / "calls.txt"
     asked = [[{"role": "user", "content": str(number)}] for number in range(5)]

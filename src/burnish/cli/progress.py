@@ -29,6 +29,8 @@ _BESIDE_THE_BAR = 14
 """Columns of the indent, the gaps between columns and the remaining time."""
 _WIDTH_WITHOUT_PATHS = 62
 """The summary has a column of paths if the terminal is wider than this plus the longest path."""
+_RESULTS = ("evaluation", "comparison", "certificate")
+"""Kinds of artifacts whose tables are shown again when a step is reused: they are what it was run for."""
 _SHOWN = {"loss": "loss", "tokens_per_second": "tokens/s", "eval_loss": "eval", "learning_rate": "lr"}
 """Metrics beside the bar, most important first: a narrow terminal shows fewer."""
 
@@ -105,6 +107,7 @@ class TerminalWatcher:
 
     def on_step_end(self, step: PlannedStep, run: Run) -> None:
         if step.action == "reuse":
+            self._repeat(step, run)
             return
         if self._bar is not None:
             self._bar.stop()
@@ -124,6 +127,17 @@ class TerminalWatcher:
                 shown = ""
             self._print(f"[green]✓[/] [bold]{step.step.name}[/] [dim]{took}[/]{shown}")
         self._close_log()
+
+    def _repeat(self, step: PlannedStep, run: Run) -> None:
+        """Show the tables and warnings of a result that is reused."""
+        artifact = run.artifact()
+        if artifact is None or artifact.kind not in _RESULTS:
+            return
+        events = [event for event, _ in run.events.read()]
+        starts = [place for place, event in enumerate(events) if event.kind == "state" and event.state == "running"]
+        for event in events[starts[-1] :] if starts else events:  # an attempt before may have been killed
+            if event.kind == "table" or (event.kind == "note" and event.level == "warning"):
+                self.on_event(step, event)
 
     def on_stop(self, at_once: bool) -> None:
         if at_once:

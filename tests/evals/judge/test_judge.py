@@ -83,6 +83,22 @@ def test_a_prompt_of_ones_own_reads_columns_and_a_row_without_one_is_not_asked(j
     assert len(server.seen) == 1
 
 
+def test_a_file_of_which_no_row_can_be_judged_is_refused_before_a_request(judge, answers, server):
+    rows = [{"question": f"q{i}", "answer": "a", "notes": "n"} for i in range(3)]
+    with pytest.raises(DataError, match=r"no row of .* can be judged \(no context: 3 rows\)") as caught:
+        judge(answers(rows), rubric="faithfulness")
+    assert "question, answer, notes" in caught.value.fix
+    assert not server.seen
+
+
+def test_the_columns_of_ragas_are_known(judge, says, answers, server):
+    says({"faithfulness": "supported"})
+    rows = [{"user_input": "Why?", "response": "So.", "retrieved_contexts": ["one", "two"], "reference": "r"}]
+    judge(answers(rows), rubric="faithfulness")
+    text = server.seen[0]["messages"][0]["content"]
+    assert all(part in text for part in ("Why?", "So.", "one", "two"))
+
+
 @pytest.mark.parametrize(("verdicts", "value"), [("graded", 0.5), ("binary", None)])
 def test_answers_are_judged_against_references_of_another_file(judge, says, answers, verdicts, value):
     says(lambda text: {"correct": "correct" if re.search(r"\[Reference answer \w{8}\]\nR1\n", text) else "partly"})

@@ -278,6 +278,27 @@ def test_a_truncated_or_other_file_is_refused(registry, support, there, tmp_path
         registry.import_(there.root, workspace=there.root)
 
 
+def test_a_folder_with_more_files_than_were_exported_is_refused(registry, support, there, tmp_path):
+    path = registry.export(support, tmp_path / "out")
+    (path / ".DS_Store").write_text("of the desktop")
+    for name in ("extra.txt", "files/evil.py"):
+        (path / name).write_text("x")
+        with pytest.raises(burnish.BurnishError, match=rf"'{name}' is not in its record"):
+            registry.import_(path, workspace=there.root)
+        (path / name).unlink()
+    assert registry.import_(path, workspace=there.root)["new"]
+
+
+def test_a_target_that_cannot_be_written_is_named(registry, support, tmp_path):
+    with pytest.raises(burnish.BurnishError, match=r"^/proc/x\.tar cannot be written") as caught:
+        registry.export(support, "/proc/x.tar")
+    assert "--to" in caught.value.fix
+    for name in ("m.zip", "m.tar.zst", "m.gz"):
+        with pytest.raises(burnish.BurnishError, match="is not a form of archive that is written"):
+            registry.export(support, tmp_path / name)
+    assert sorted(os.listdir(tmp_path)) == ["work"]
+
+
 def test_a_link_in_a_folder_is_refused(registry, support, there, tmp_path):
     path = registry.export(support, tmp_path / "folder")
     target = path / "files" / "adapter_config.json"

@@ -23,7 +23,7 @@ from burnish.core.fingerprint import of_value
 from burnish.core.printable import printable
 from burnish.core.registry.entries import check_record
 from burnish.core.registry.names import KINDS
-from burnish.core.runs.artifact import digest_of
+from burnish.core.runs.artifact import IGNORED, digest_of
 
 RECORD = "burnish-registry.json"
 IMPORT = "import"
@@ -33,6 +33,8 @@ _FORMAT = 1
 _MOST_RECORD = 64 * 1024 * 1024
 _BLOCK = 1 << 20
 _LONGEST = 512
+_TARS = (".tar", ".tar.gz", ".tgz")
+_OTHER_ARCHIVES = (".zip", ".7z", ".rar", ".gz", ".bz2", ".xz", ".zst", ".tbz", ".txz")
 Opened = Callable[[str], IO[bytes]]
 
 
@@ -45,6 +47,11 @@ def write_archive(target: Path, content: Mapping[str, Any], folder: Path) -> Non
         raise AskError("ask.wrong-value", f"{target} exists", "remove it, or use another --to")
     if not target.parent.is_dir():
         raise AskError("ask.bad-reference", f"there is no folder {target.parent}", "create it, or use another --to")
+    if target.name.endswith(_OTHER_ARCHIVES) and not _is_tar(target):
+        fix = f"use a name that ends in {', '.join(_TARS)}, or one without an ending for a folder"
+        raise AskError(
+            "ask.wrong-value", f"{target.name}: {target.suffix} is not a form of archive that is written", fix
+        )
     value: dict[str, Any] = {"format": _FORMAT, **cast(dict[str, Any], jsonable(content))}
     record = json.dumps({**value, "sha256": of_value(value)}, indent=1, ensure_ascii=False).encode()
     partial = target.with_name(f".{target.name}.partial")
@@ -72,9 +79,15 @@ def write_archive(target: Path, content: Mapping[str, Any], folder: Path) -> Non
             publish_folder(partial, target)
     except OSError as error:
         _remove(partial)
-        if isinstance(error, FileNotFoundError | IsADirectoryError):
+        is_of_artifact = error.filename is not None and Path(error.filename).is_relative_to(folder)
+        if is_of_artifact and isinstance(error, FileNotFoundError | IsADirectoryError):
             raise _damaged(f"{error.filename} cannot be read ({error.strerror})") from None
-        raise
+        if is_of_artifact:
+            raise
+        what = f"{target} cannot be written ({error.strerror or error})"
+        raise AskError(
+            "ask.wrong-value", what, "check the permissions of its folder and the disk, or use another --to"
+        ) from error
     except BaseException:
         _remove(partial)
         raise
@@ -90,6 +103,7 @@ def opened_archive(path: Path) -> Generator[tuple[dict[str, Any], Opened]]:
     if path.is_dir():
         content = _content(_bytes_of(path / RECORD), path)
         root = path / _FILES
+        _refuse_added(path, {RECORD, *(f"{_FILES}{name}" for name in content["record"]["files"])})
 
         def in_folder(name: str) -> IO[bytes]:
             file = root / name
@@ -106,7 +120,8 @@ def opened_archive(path: Path) -> Generator[tuple[dict[str, Any], Opened]]:
     except FileNotFoundError:
         raise AskError("ask.bad-reference", f"there is no file {path}", "check the path") from None
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise _unreadable(path, f"is not an archive of burnish ({error})") from None
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "not a tar file"
+        raise _unreadable(path, f"is not an archive of burnish ({why})") from None
     with archive:
         try:
             members = _members(archive, path)
@@ -221,6 +236,13 @@ def _refuse_others(members: Mapping[str, tarfile.TarInfo], files: Mapping[str, A
             raise _damaged(f"{name} in {path} has {member.size:,} bytes instead of {file['size']:,}")
 
 
+def _refuse_added(folder: Path, names: set[str]) -> None:
+    for file in sorted(folder.rglob("*")):
+        name = file.relative_to(folder).as_posix()
+        if name not in names and file.name not in IGNORED and (file.is_symlink() or not file.is_dir()):
+            raise _refused(folder, name, "is not in its record")
+
+
 def _read(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> bytes:
     found = archive.extractfile(member)
     if found is None or member.size > _MOST_RECORD:
@@ -277,7 +299,7 @@ def _add(archive: tarfile.TarFile, name: str, source: IO[bytes], size: int) -> N
 
 
 def _is_tar(target: Path) -> bool:
-    return target.name.endswith((".tar", ".tar.gz", ".tgz"))
+    return target.name.endswith(_TARS)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from burnish.core.errors import RunError
 from burnish.core.fingerprint import of_file, of_value
 from burnish.core.runs.records import read_record
 
-_IGNORED = (".DS_Store",)
+IGNORED = (".DS_Store",)
 """Files that desktops create in any folder that is opened."""
 
 
@@ -143,6 +143,6 @@ def _entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
     """Every file, and every link to a folder, by its relative path."""
     for base, folders, files in os.walk(folder):
         for name in (*files, *(name for name in folders if Path(base, name).is_symlink())):
-            if name not in _IGNORED:
+            if name not in IGNORED:
                 path = Path(base, name)
                 yield path.relative_to(folder).as_posix(), path.stat() if path.exists() else path.lstat()

@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+import stat
 from pathlib import Path
 from typing import Any, cast
 
 from burnish.core.files import write_atomically
+
+_MOST_BYTES = 1 << 30
 
 
 class JsonCache:
@@ -20,8 +23,12 @@ class JsonCache:
 
     def get(self, key: str) -> Any:
         """The value; None if there is none."""
+        path = self._path(key)
         try:
-            record: Any = json.loads(self._path(key).read_text(encoding="utf-8"))
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
+                raise ValueError("it was not stored here")
+            record: Any = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, RecursionError):

@@ -26,11 +26,11 @@ _ANSWERS = ("answer", "prediction", "predict", "response", "output", "completion
 _REFERENCES = ("reference", "label", "target", "gold", "expected", "ground_truth", "reference_answer")
 _USUAL: dict[str, tuple[str, ...]] = {
     "id": ("id", "question_id", "uuid"),
-    "prompt": ("prompt", "question", "instruction", "input", "query", "messages"),
+    "prompt": ("prompt", "question", "instruction", "input", "query", "user_input", "messages"),
     "answer": _ANSWERS,
     "other": (),
     "reference": _REFERENCES,
-    "context": ("context", "document", "passage"),
+    "context": ("context", "contexts", "retrieved_contexts", "document", "passage"),
     "tag": ("tag", "category"),
 }
 _SETTINGS = {"answers": "columns", "against": "against_columns", "references": "reference_columns"}

@@ -4,6 +4,7 @@ The answers come from a result or a file; no model is loaded. Replies are cached
 so that a run that was killed or stopped resumes without asking twice.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -54,18 +55,17 @@ class _Plan:
 def run(spec: JudgeSpec, ctx: Context) -> Outcome:
     """Write metrics.json, items.jsonl, judgements.jsonl and the report; return the measures for the record.
 
-    Errors: those of reading answers; MachineError `machine.no-answer` and RunError `run.call-limit` of an endpoint,
-    after which the run resumes; RunError `run.interrupted`.
+    Errors: those of reading answers; DataError `data.empty` if no row can be judged; MachineError `machine.no-answer`
+    and RunError `run.call-limit` of an endpoint, after which the run resumes; RunError `run.interrupted`.
     """
     plan = _plan(spec, ctx)
     ctx.check_settings()
     try:
-        if plan.questions:
-            choose_formats(plan.judges, plan.response_format, plan.form, plan.questions, ctx.scratch)
-            _announce(plan, ctx)
-            for judge in plan.judges:
-                keeps = plan.keeps_unanswered
-                ask(judge, plan.form, plan.questions, keeps_unanswered=keeps, tick=_tick(ctx, judge, plan))
+        choose_formats(plan.judges, plan.response_format, plan.form, plan.questions, ctx.scratch)
+        _announce(plan, ctx)
+        for judge in plan.judges:
+            keeps = plan.keeps_unanswered
+            ask(judge, plan.form, plan.questions, keeps_unanswered=keeps, tick=_tick(ctx, judge, plan))
     except StopRequestedError:
         what = "the judgement was stopped; replies so far are in the cache"
         raise RunError("run.interrupted", what, "run it again: it asks only for the others") from None
@@ -88,6 +88,11 @@ def _plan(spec: JudgeSpec, ctx: Context) -> _Plan:
     if unknown:
         fix = f"the verdicts are: {', '.join(scales)}"
         raise AskError("ask.wrong-value", f"human names '{unknown[0]}', which is not judged", fix)
+    if not questions:
+        counts = Counter(one.kind for one in unasked.values())
+        listed = ", ".join(f"{why}: {count:,} rows" for why, count in counts.most_common())
+        fix = f"name the columns (columns.answer, columns.context, …); there are: {', '.join(_names(cases))}"
+        raise DataError("data.empty", f"no row of {spec.answers} can be judged ({listed})", fix)
     if spec.repeats > 1 and any(judge.endpoint.temperature == 0 for judge in judges):
         text = "repeats at temperature 0 differ only as the server is not exact: set judge.temperature"
         ctx.emit(Note(level="warning", text=text))
@@ -108,6 +113,11 @@ def _plan(spec: JudgeSpec, ctx: Context) -> _Plan:
         confidence=spec.confidence,
         seed=spec.bootstrap_seed,
     )
+
+
+def _names(cases: Sequence[Case]) -> list[str]:
+    """The columns of the rows."""
+    return list(dict.fromkeys(name for case in cases for name in case.columns))
 
 
 def _cases(spec: JudgeSpec, ctx: Context) -> list[Case]:
