@@ -47,7 +47,7 @@ def _forked_workers():
 
     def server_for(self, step):
         environment = worker_environment()
-        surroundings = repr(forkserver._surroundings(environment))
+        surroundings = repr(forkserver._inherited(environment))
         met[surroundings] += 1
         server = servers.get(surroundings)
         if server is None and forkserver.IS_SUPPORTED and met[surroundings] > 1 and len(servers) < 6:
