@@ -64,6 +64,7 @@ RULES: list[tuple[dict[str, Any], bool, str]] = [
     ({"score": "exact_match", "candidate": "good", "at_least": 0.75}, False, "not enough evidence"),
     ({"score": "exact_match", "candidate": "good", "at_least": 0.75, "measured": True}, True, "good: exact_match"),
     ({"score": "exact_match", "candidate": "good", "at_least": 0.9, "measured": True}, False, "must be at least"),
+    ({"score": "exact_match", "candidate": "good", "at_least": 0.785, "measured": True}, True, "good: exact_match"),
     ({"score": "bits_per_byte", "candidate": "good", "at_most": 1.5}, True, "good: bits_per_byte is 1.4"),
     ({"score": "bits_per_byte", "candidate": "bad", "at_most": 1.5}, False, "must be at most 1.5"),
     ({"score": "perplexity", "candidate": "good", "at_most": 1e9}, True, "perplexity"),
@@ -102,6 +103,12 @@ def test_a_rule_counts_the_rows_that_require_its_score() -> None:
     nothing = judge(sets={"core": partly[4:]}, regressions="core", candidate="good", score="exact_match")
     assert not nothing.passed
     assert "cannot be decided: no row of core requires exact_match" in nothing.found
+
+
+def test_as_many_rows_may_get_worse_as_are_allowed() -> None:
+    one = {"core": [Required("8", {})]}  # the first that the bad one loses
+    for allowed, passes in ((0, False), (1, True)):
+        assert judge(sets=one, regressions="core", candidate="bad", allowed=allowed).passed is passes
 
 
 UNDECIDED: list[tuple[dict[str, Any], str]] = [
@@ -249,17 +256,22 @@ def test_the_rules_of_a_file_have_their_lines(tmp_path: Path) -> None:
     assert [str(rule.spec) for rule in rules] == ["{score: a, at_least: 0.5}", "{score: b, better_than: a}"]
 
 
-def threshold(scores: list[float], limit: float, clusters: list[str | None], seed: int = 0) -> Judged:
+def threshold(
+    scores: list[float], limit: float, clusters: list[str | None], seed: int = 0, kind: str = "at_least"
+) -> Judged:
     """A rule on one candidate with these scores."""
     items: list[Item | None] = [Item(scores={"s": Score(value)}) for value in scores]
     columns = columns_of([Candidate("one", "file:one", "model", "", items)], labels_of(clusters))
-    rule = Rule(GateRuleSpec(score="s", candidate="one", at_least=limit), "gate.yaml:1")
+    rule = Rule(GateRuleSpec(score="s", candidate="one", **{kind: limit}), "gate.yaml:1")
     return judged(rule, Evidence(columns, {}, {}, ("one",), "base", 0.95, seed))
 
 
 def test_equal_scores_of_few_rows_pass_no_threshold() -> None:
     assert not threshold([0.75] * 2, 0.7, [None] * 2).passed
+    assert not threshold([0.25] * 20, 0.3, [None] * 20, kind="at_most").passed
+    assert threshold([0.25] * 100, 0.3, [None] * 100, kind="at_most").passed
     assert not threshold([1.0] * 6, 0.9, [str(row // 2) for row in range(6)]).passed
+    assert not threshold([1.0] * 60, 0.9, [str(row // 3) for row in range(60)]).passed  # 20 clusters
     assert threshold([0.75] * 100, 0.7, [None] * 100).passed
     assert "so few clusters may miss worse ones" in threshold([0.95] * 6, 0.9, [*"aabbcc"]).found
 
