@@ -27,6 +27,8 @@ def test_a_limit_holds_over_the_attempts_of_a_step_and_a_higher_one_resumes(serv
         status, said = burnish_judge(tmp_path, {**settings, "judge": {**endpoint, "max_cost": 0.03}})
         assert (status, said["error"]["code"]) == (6, "run.call-limit")
         assert 0 < len(server.charged) * 110 * 10e-6 <= 0.03
+    (chosen,) = tmp_path.rglob("formats.json")
+    chosen.write_text("{")  # damaged: the choice is made again, from the cache
     status, said = burnish_judge(tmp_path, {**settings, "judge": {**endpoint, "max_cost": 1.0}})
     assert status == 0
     assert len(server.seen) == 40

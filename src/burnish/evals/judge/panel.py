@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ _OWN_FAULT = (400, 413, 422)
 """Statuses with which an endpoint refuses this request, such as one that is too long; others would not pass either."""
 _NO_FORMAT = (400, 422, 501)
 """Statuses with which an endpoint refuses a response_format that it does not know."""
+_FORMATS = ("json_schema", "json_object", "none")
 _PROBES = 3
 
 
@@ -92,7 +94,10 @@ def choose_formats(judges: Sequence[Judge], wanted: str, form: Form, asked: Sequ
     The choice is kept in `folder`, so that a resumed run sends the same requests, whose replies are in the cache.
     """
     path = folder / "formats.json"
-    known: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    known = dict[str, str]()
+    with suppress(OSError, ValueError, AttributeError):  # damaged: the replies that chose are in the cache
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        known |= {name: value for name, value in found.items() if value in _FORMATS}
     for judge in judges:
         if judge.format:
             continue
@@ -105,7 +110,7 @@ def _format_of(judge: Judge, form: Form, asked: Sequence[Question]) -> str:
     """The first format with which the endpoint answers one of the first questions."""
     error: NoAnswerError | None = None
     for question in asked[:_PROBES]:  # the first one may be refused by itself, as too long
-        for judge.format in ("json_schema", "json_object", "none"):
+        for judge.format in _FORMATS:
             (reply,) = judge.endpoint.answers([judge.request(question, form)], lambda e: e.status in (*_NO_FORMAT, 0))
             if isinstance(reply, NoAnswerError) and reply.status == 0:
                 fix = f"{reply.fix}; or set response_format: none if the endpoint fails on {judge.format}"
