@@ -27,7 +27,8 @@ from burnish.specs.evals import GenerationSpec
 from burnish.specs.models import MergeSpec
 from burnish.specs.train import SftSpec
 from burnish.stages.models import merge
-from burnish.stages.train import sft, training
+from burnish.stages.train import run as training_run
+from burnish.stages.train import sft
 from burnish.testing import temporary_context, tiny_model
 from burnish.tokens.load import load_tokenizer
 from burnish.tokens.rendering.renderer import Renderer
@@ -214,14 +215,14 @@ def test_a_family_loads_trains_saves_reloads_and_merges(tmp_path, chats, family,
 
     # trains
     trained: list[torch.Tensor] = []
-    save = training.save
+    save = training_run.save
 
     def save_and_remember(model, *others):
         with torch.no_grad():
             trained.append(model.eval()(ids).logits)
         return save(model, *others)
 
-    monkeypatch.setattr(training, "save", save_and_remember)
+    monkeypatch.setattr(training_run, "save", save_and_remember)
     ctx, events = temporary_context(tmp_path / "sft", {"base": base, "data": chats})
     method = {"kind": "lora", "rank": 4}
     settings = {

@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from burnish.models.adapters import attach
+from burnish.stages.train import run as training_run
 from burnish.stages.train import training
 from burnish.train import passes
 from burnish.train.checkpoints import checkpoint
@@ -50,7 +51,7 @@ def norms_are_trained_too(patch):
 
 
 def adapter_before_the_seed(patch):
-    patch.setattr(training, "seed_everything", lambda seed: None)
+    patch.setattr(training_run, "seed_everything", lambda seed: None)
 
 
 def optimizer_lacks_weights(patch):

@@ -11,7 +11,8 @@ from burnish.core.errors import ModelError, RunError
 from burnish.models.freezing import trained_parameters
 from burnish.models.load import load_model
 from burnish.specs.train import FreezeSpec, PretrainSpec, SftSpec
-from burnish.stages.train import pretrain, sft, training
+from burnish.stages.train import pretrain, sft
+from burnish.stages.train import run as training_run
 from burnish.testing import temporary_context, tiny_model
 from burnish.train.footprint import Footprint, ModelShape
 from burnish.train.resolve import Machine, resolve
@@ -87,7 +88,7 @@ def test_memory_is_estimated_for_what_is_trained(base):
 
 
 def test_a_wrong_name_is_refused_before_the_model_is_loaded(tmp_path, rows, base, monkeypatch):
-    monkeypatch.setattr(training, "base_model", None)
+    monkeypatch.setattr(training_run, "base_model", None)
     spec = SftSpec(data="file:d", base="file:b", method={"kind": "freeze", "modules": ["down_prj"]})
     context, _ = temporary_context(tmp_path / "run", {"data": rows, "base": base})
     with pytest.raises(ModelError, match="down_prj"):

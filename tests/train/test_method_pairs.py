@@ -22,7 +22,8 @@ from burnish.models.quiet import quiet_transformers
 from burnish.specs.models import MergeSpec
 from burnish.specs.train import FreezeSpec, FullSpec, LoraSpec, QloraSpec, SftSpec
 from burnish.stages.models import merge
-from burnish.stages.train import sft, training
+from burnish.stages.train import run as training_run
+from burnish.stages.train import sft
 from burnish.testing import input_at, temporary_context, tiny_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # PEFT uses deprecated names of transformers
@@ -157,7 +158,7 @@ def logits(model: Any) -> torch.Tensor:
 def train(names, rows, base, folder, monkeypatch) -> tuple[Path, torch.Tensor]:
     """The output folder, and the logits of the model as the training left it."""
     spec = make_spec(SftSpec, settings_of(names), lambda _: "recipe.yaml")
-    ended, save = [], training.save
+    ended, save = [], training_run.save
 
     def watched(model, *others):
         outcome = save(model, *others)
@@ -167,7 +168,7 @@ def train(names, rows, base, folder, monkeypatch) -> tuple[Path, torch.Tensor]:
         ended.append(logits(model))
         return outcome
 
-    monkeypatch.setattr(training, "save", watched)
+    monkeypatch.setattr(training_run, "save", watched)
     context, _ = temporary_context(folder, {"data": rows, "base": base})
     with ConsumptionLedger(spec) as ledger:
         for name in ("data", "base"):

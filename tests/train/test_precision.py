@@ -11,6 +11,7 @@ from burnish.models.load import load_model
 from burnish.models.streaming import StreamedWeights
 from burnish.specs.train import PretrainSpec, SftSpec
 from burnish.stages.train import pretrain, sft, training
+from burnish.stages.train import run as training_run
 from burnish.testing import temporary_context, tiny_model
 from burnish.train.optim.optimizers import Optimizer
 
@@ -31,15 +32,14 @@ def rows(tmp_path):
 def ended(monkeypatch):
     """The logits [200, V] of the model that a stage saved, as it lay in memory."""
     logits = []
-    for room in (training, pretrain):
-        save = room.save
+    save = training_run.save
 
-        def watched(model, *others, save=save):
-            with torch.no_grad():
-                logits.append(model(LONG).logits[0])
-            return save(model, *others)
+    def watched(model, *others):
+        with torch.no_grad():
+            logits.append(model(LONG).logits[0])
+        return save(model, *others)
 
-        monkeypatch.setattr(room, "save", watched)
+    monkeypatch.setattr(training_run, "save", watched)
     return logits
 
 

@@ -26,7 +26,8 @@ from burnish.specs.models import MergeSpec
 from burnish.specs.train import LoraSpec, QloraSpec, SftSpec
 from burnish.stages.evals import evaluate
 from burnish.stages.models import merge
-from burnish.stages.train import sft, training
+from burnish.stages.train import run as training_run
+from burnish.stages.train import sft
 from burnish.testing import temporary_context, tiny_model
 from burnish.train.footprint import Footprint, ModelShape
 from burnish.train.ready import cast_trained
@@ -77,13 +78,13 @@ def texts(events) -> list[str]:
 
 def test_what_is_loaded_is_what_was_trained(rows, base, tmp_path, monkeypatch):
     ended: dict[str, Any] = {}
-    save = training.save
+    save = training_run.save
 
     def watched(model, *others):
         ended["logits"] = logits(model)
         return save(model, *others)
 
-    monkeypatch.setattr(training, "save", watched)
+    monkeypatch.setattr(training_run, "save", watched)
     out, events = train(tmp_path, rows, base)
     record = json.loads((out / QUANTIZATION_RECORD).read_text())
     assert (record["kind"], record["double"], len(record["layers"])) == ("nf4", True, 14)

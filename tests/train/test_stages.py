@@ -11,7 +11,8 @@ from burnish.core.errors import AskError, DataError, MachineError, ModelError
 from burnish.core.runs.ledger import ConsumptionLedger
 from burnish.models.load import load_model
 from burnish.specs.train import PretrainSpec, SftSpec
-from burnish.stages.train import pretrain, sft, training
+from burnish.stages.train import pretrain, sft
+from burnish.stages.train import run as training_run
 from burnish.testing import temporary_context, tiny_model
 from burnish.train.trackers import tracking
 
@@ -66,7 +67,7 @@ def test_sft_gives_an_adapter_that_learned_the_rows_and_loads_on_its_base(rows, 
 
 def test_the_saved_adapter_gives_the_logits_that_training_ended_with(rows, base, tmp_path, monkeypatch):
     ended = {}
-    save = training.save
+    save = training_run.save
 
     def watched(model, *others):
         ids = torch.arange(3, 20)[None]
@@ -74,7 +75,7 @@ def test_the_saved_adapter_gives_the_logits_that_training_ended_with(rows, base,
             ended["logits"] = model(ids).logits
         return save(model, *others)
 
-    monkeypatch.setattr(training, "save", watched)
+    monkeypatch.setattr(training_run, "save", watched)
     spec = SftSpec(data="file:d", base="file:b", max_steps=5, batch_size=8, learning_rate=3e-2)
     _, out, _ = run(sft, spec, tmp_path / "run", data=rows, base=base)
     torch.testing.assert_close(load_model(out)(torch.arange(3, 20)[None]).logits, ended["logits"])
@@ -306,7 +307,7 @@ def test_a_setting_out_of_its_bounds_is_refused_by_the_spec(setting):
 
 
 def test_without_validation_rows_evaluations_are_refused_before_the_model_is_loaded(rows, base, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "base_model", None)
+    monkeypatch.setattr(training_run, "base_model", None)
     for setting in ({"eval_every": 1}, {"early_stop": {}}):
         with pytest.raises(AskError, match="needs validation rows"):
             run(sft, SftSpec(data="file:d", base="file:b", **setting), tmp_path / "run", data=rows, base=base)

@@ -10,7 +10,8 @@ from peft.tuners.trainable_tokens.layer import TrainableTokensLayer
 
 from burnish.specs.preferences import DpoSpec
 from burnish.specs.train import SftSpec
-from burnish.stages.train import dpo, sft, training
+from burnish.stages.train import dpo, sft
+from burnish.stages.train import run as training_run
 from burnish.testing import temporary_context, tiny_model, tiny_tokenizer
 from burnish.train.proofs import examples, gradients
 
@@ -79,7 +80,7 @@ def test_a_row_that_differs_from_what_is_served_in_every_mode_is_a_fault(lengthe
         found = made(rows, renderer)
         return tuple(examples.Example(one.row_id, tuple(map(lengthen, one.served))) for one in found)
 
-    monkeypatch.setattr("burnish.stages.train.training.examples_of", changed)
+    monkeypatch.setattr("burnish.stages.train.run.examples_of", changed)
     check = prove([conversation("one"), conversation("two", "hm")])["prompt as served"]
     assert check["verdict"] == "does not hold"
     assert words in check["found"]
@@ -157,11 +158,11 @@ def test_a_training_that_would_save_its_base_is_a_fault(method, prove, tmp_path,
             for name, weight in kept.items():
                 model.get_parameter(name).copy_(weight)
 
-    write = training.write
+    write = training_run.write
     rows = [conversation("one"), conversation("two")]
     assert prove(rows, method=method)["saved"]["verdict"] == "holds"
     shutil.rmtree(tmp_path / "run")
-    monkeypatch.setattr(training, "write", untrained)
+    monkeypatch.setattr(training_run, "write", untrained)
     assert prove(rows, method=method)["saved"]["verdict"] == "does not hold"
 
 
