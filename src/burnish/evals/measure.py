@@ -37,6 +37,15 @@ _NO_LIMIT = 2**31 - 1
 NO_PROMPT, NO_ROOM = "the row has no prompt", "the prompt fills the model's context"
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a score was computed from."""
+
+    prompt: str
+    reference: str | None
+    answer: str | None
+
+
 @dataclass
 class Item:
     """The result of one model on one row. `scores` is empty if nothing was generated."""
@@ -53,6 +62,8 @@ class Item:
     """Numbers that are no scores from 0 to 1, such as those of a reward model."""
     unanswered: str = ""
     """Why nothing was generated."""
+    asked: dict[str, Asked] = field(default_factory=dict[str, Asked])
+    """By name, the scores that were not computed from the prompt, reference and answer of the item."""
     answer_tokens: int | None = None
     """Of the answer, without the token that ended it; None if nothing was generated."""
 

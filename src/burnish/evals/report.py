@@ -5,7 +5,7 @@ measures. In keys the model compared with is always `base`; tables and charts sh
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import reduce
 from operator import add
 from typing import Any
@@ -294,7 +294,7 @@ def _exp(value: float) -> float:
 
 def _item(item: Item) -> dict[str, Any]:
     scores = {
-        name: {"value": score.value if isinstance(score, Score) else None, "why": score.why}
+        name: {"value": score.value if isinstance(score, Score) else None, "why": score.why, **_asked(item, name)}
         for name, score in item.scores.items()
     }
     line: dict[str, Any] = {"prompt": item.prompt, "reference": item.reference, "answer": item.answer}
@@ -306,6 +306,11 @@ def _item(item: Item) -> dict[str, Any]:
     if item.likelihood is not None:
         line |= {"nll": item.likelihood.nats, "tokens": item.likelihood.tokens, "bytes": item.likelihood.bytes}
     return line
+
+
+def _asked(item: Item, name: str) -> dict[str, Any]:
+    """What a score was computed from, if that is not what the row shows."""
+    return asdict(item.asked[name]) if name in item.asked else {}
 
 
 def shown_number(value: float | None) -> str:

@@ -107,3 +107,33 @@ def test_the_reference_of_a_row_with_labels_is_the_labelled_choice(tmp_path: Pat
 def test_compare_refuses_it_by_name() -> None:
     with pytest.raises(ValidationError, match="multiple_choice belongs to evaluate"):
         CompareSpec(candidates=["builtin:pocket", "file:a"], scorers=[{"kind": "multiple_choice"}])
+
+
+def test_each_score_names_what_it_was_computed_from(tmp_path: Path, make_dataset: Any) -> None:
+    rows = rows_of()
+    for row in rows:
+        choices, key = row["extra"]["choices"], row["extra"]["key"]
+        row |= {"kind": "chat", "messages": [*row["messages"], {"role": "assistant", "content": choices[key]}]}
+    data = make_dataset(test=rows)
+    kinds = [{"kind": "multiple_choice", "answer": "key", "letters": letters} for letters in (False, True)]
+    found = {}
+    for name, scorers in {"both": [{"kind": "exact_match"}, *kinds], "choices": kinds}.items():
+        ctx, _ = temporary_context(tmp_path / name, {"model": built_ins()["pocket"], "data": data})
+        given = {"generation": {"max_new_tokens": 4}} if name == "both" else {}
+        spec = EvaluateSpec(model="builtin:pocket", data=f"file:{data}", scorers=scorers, perplexity=False, **given)
+        run(spec, ctx)
+        found[name] = [json.loads(line) for line in (ctx.out / "items.jsonl").read_text().splitlines()]
+        assert "\nA. " not in found[name][0]["prompt"]
+        if name == "both":
+            assert "reference A" in (ctx.out / "report.md").read_text()
+    for row, both, alone in zip(rows, found["both"], found["choices"], strict=True):
+        right = row["extra"]["choices"][row["extra"]["key"]]
+        assert both["reference"] == right
+        assert both["scores"]["exact_match"]["value"] == float(both["answer"].strip() == right)
+        for line in (both, alone):
+            for score in ("multiple_choice", "multiple_choice_norm", "multiple_choice_2"):
+                entry = {"prompt": line["prompt"], "reference": line["reference"], "answer": line["answer"]}
+                entry |= line["scores"][score]
+                assert entry["value"] == float(entry["answer"] == entry["reference"])
+                assert ("\nA. " in entry["prompt"]) is (score == "multiple_choice_2")
+        assert "prompt" not in alone["scores"]["multiple_choice"]

@@ -7,11 +7,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from burnish.core.context import StopRequestedError
 from burnish.core.errors import AskError, MachineError, RunError
+from burnish.core.inputs.unfinished import has_checkpoint
+from burnish.core.runs.workspace import Workspace
 from burnish.data.document import make_row
 from burnish.evals.judge.prompts import conversation_text
 from burnish.specs.rewards import Reward
 from burnish.testing import temporary_context
-from burnish.train.rewards.build import build_rewards
+from burnish.train.rewards.build import build_rewards, close_rewards
 from burnish.train.rewards.reward import counts_of, total
 from completions import completion
 
@@ -203,6 +205,28 @@ def test_settings_that_cannot_work_are_refused(settings, problem):
     given = {"kind": "judge", "endpoint": {"url": "http://host/v1", "model": "m"}, **settings}
     with pytest.raises(ValidationError, match=problem):
         TypeAdapter(Reward).validate_python(json.loads(json.dumps(given)))
+
+
+def test_what_a_judge_spent_makes_a_killed_run_resume_and_counts_in_it(server, tmp_path):
+    folder = Workspace(tmp_path / "work").run("r", 1, "practise")
+    folder.create({"recipe": "r", "number": 1, "step": "practise", "stage": "grpo", "fingerprint": "f", "spec": {}})
+    spec = TypeAdapter(Reward).validate_python(setting(server, endpoint={"max_calls": 2}))
+
+    def attempt(*texts):
+        ctx, _ = temporary_context(tmp_path, {})
+        ctx.scratch, ctx.cache = folder.scratch, tmp_path / texts[0]
+        rewards = build_rewards([spec], ctx)
+        try:
+            return total(rewards, [completion(text) for text in texts]).totals
+        finally:
+            close_rewards(rewards)
+
+    attempt("x")
+    folder.transition("running")  # no process holds its lock: it was killed
+    assert has_checkpoint(folder)
+    with pytest.raises(RunError, match="max_calls: 2"):
+        attempt("y", "z")
+    assert len(server.seen) == 2
 
 
 def test_a_stop_of_the_run_ends_the_wait_for_a_judge(server, tmp_path):

@@ -132,7 +132,16 @@ def _conversation(row: Row) -> str:
 def _scores(item: Item) -> str:
     """The scores of a row; why there is none, if it has none."""
     scored = {name: score for name, score in item.scores.items() if isinstance(score, Score)}
-    return "\n".join(f"{name} {_value(score)}" for name, score in (scored or item.scores).items())
+    return "\n".join(f"{name} {_value(score)}{_asked(item, name)}" for name, score in (scored or item.scores).items())
+
+
+def _asked(item: Item, name: str) -> str:
+    """What a score was computed from, if that is not what the row shows."""
+    asked = item.asked.get(name)
+    if asked is None:
+        return ""
+    prompt = "" if asked.prompt == item.prompt else f" to the prompt {_end(asked.prompt)}"
+    return f"; of the answer {_start(asked.answer or '')}{prompt}, reference {_start(asked.reference or '')}"
 
 
 def _value(score: Score | Unscored) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from burnish.core.errors import DataError
 from burnish.core.printable import encodable
-from burnish.evals.measure import NO_PROMPT, NO_ROOM, Item
+from burnish.evals.measure import NO_PROMPT, NO_ROOM, Asked, Item
 from burnish.evals.scoring.columns import column_of
 from burnish.evals.scoring.scorers import Row, Score, Unscored, answering_turn
 from burnish.evals.tasks.continuations import continuations
@@ -76,12 +76,12 @@ def score_choices(
         assert isinstance(found[0], _MissingColumn)
         raise found[0].error
     pairs, owners = list[tuple[list[int], list[int]]](), list[tuple[int, int]]()
+    prompts: dict[int, str] = {}
     for place, (row, item, question) in enumerate(zip(rows, items, found, strict=True)):
         asked = question if isinstance(question, Question) else None
         why = "" if asked else question.why if isinstance(question, Unscored) else question.error.what  # pyright: ignore
         if asked is not None:
-            item.prompt, ids = renderer.prompt(_lettered(row, asked) if scorer.has_letters else row)
-            item.reference = LETTERS[asked.right] if scorer.has_letters else asked.choices[asked.right]
+            prompts[place], ids = renderer.prompt(_lettered(row, asked) if scorer.has_letters else row)
             shown = LETTERS[: len(asked.choices)] if scorer.has_letters else asked.choices
             tokens = [renderer.tokenizer.encode(text, add_special_tokens=False) for text in shown]
             if all(tokens) and len(ids) + max(map(len, tokens)) <= context + 1:
@@ -100,20 +100,29 @@ def score_choices(
     for place, values in log_probs.items():
         question = found[place]
         assert isinstance(question, Question)
-        _score(scorer, items[place], question, [values[choice] for choice in range(len(values))])
+        _score(scorer, items[place], prompts[place], question, [values[choice] for choice in range(len(values))])
 
 
-def _score(scorer: MultipleChoice, item: Item, question: Question, log_probs: Sequence[float]) -> None:
-    best = max(range(len(log_probs)), key=log_probs.__getitem__)
-    shown = [f"{LETTERS[place]} {value:.3f}" for place, value in enumerate(log_probs)]
-    item.scores[scorer.name] = Score(float(best == question.right), f"ln p: {', '.join(shown)}")
-    item.answer = item.answer or (LETTERS[best] if scorer.has_letters else question.choices[best])
+def _score(scorer: MultipleChoice, item: Item, prompt: str, question: Question, log_probs: Sequence[float]) -> None:
+    found = {scorer.name: ("ln p", list(log_probs))}
     if not scorer.has_letters:
         lengths = [len(choice.encode()) for choice in question.choices]
         normed = [value / length for value, length in zip(log_probs, lengths, strict=True)]
-        best = max(range(len(normed)), key=normed.__getitem__)
-        shown = [f"{LETTERS[place]} {value:.3f}" for place, value in enumerate(normed)]
-        item.scores[f"{scorer.name}_norm"] = Score(float(best == question.right), f"ln p per byte: {', '.join(shown)}")
+        found[f"{scorer.name}_norm"] = "ln p per byte", normed
+    texts = LETTERS[: len(question.choices)] if scorer.has_letters else question.choices
+    for name, (measure, values) in found.items():
+        best = max(range(len(values)), key=values.__getitem__)
+        shown = [f"{LETTERS[place]} {value:.3f}" for place, value in enumerate(values)]
+        item.scores[name] = Score(float(best == question.right), f"{measure}: {', '.join(shown)}")
+        _keep(item, name, Asked(prompt, texts[question.right], texts[best]))
+
+
+def _keep(item: Item, name: str, asked: Asked) -> None:
+    """Show what a score was computed from as that of the row, or under the score if the row shows that of another."""
+    if not item.prompt:
+        item.prompt, item.reference, item.answer = asked.prompt, asked.reference, asked.answer
+    elif asked != Asked(item.prompt, item.reference, item.answer):
+        item.asked[name] = asked
 
 
 @dataclass(frozen=True)

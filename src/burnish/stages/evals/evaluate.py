@@ -196,6 +196,8 @@ def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
 
 def _clustered(rows: Sequence[Row], column: str | None) -> list[Row]:
     """The rows with their clusters. Errors: those of `clusters_in`."""
+    if column is None:
+        return list(rows)
     return [{**row, "cluster": name} for row, name in zip(rows, clusters_in(rows, column), strict=True)]
 
 

@@ -9,6 +9,7 @@ from burnish.core.context import Context
 from burnish.core.errors import AskError, BurnishError
 from burnish.core.events import Note
 from burnish.endpoints.client import Endpoint
+from burnish.endpoints.spending import journal
 from burnish.evals.scoring.scorers import build_scorers
 from burnish.specs.evals import CustomScorerSpec
 from burnish.specs.rewards import (
@@ -87,8 +88,8 @@ def _build(spec: RewardSpec, name: str, ctx: Context, place: str, device: "str |
 
             return RewardModel(spec, name, ctx.input(f"{place}.model"), device, date)
         case JudgeReward():
-            calls = ctx.scratch / f"calls-{name}.txt"
-            return Judge(spec, name, Endpoint(spec.endpoint, ctx.cache / "replies", calls, ctx.is_stopping))
+            spent = journal(ctx.scratch, place)  # before the first checkpoint, too, the run resumes with it
+            return Judge(spec, name, Endpoint(spec.endpoint, ctx.cache / "replies", spent, ctx.is_stopping))
         case CodeReward():
             return Code(spec, name, lambda text: ctx.emit(Note(text=text)), ctx.is_stopping)
         case PythonReward():
