@@ -21,6 +21,7 @@ from burnish.core.inputs.references import (
 from burnish.core.inputs.reuse import NEW, Action, choose, with_own_base
 from burnish.core.inputs.unfinished import left_behind
 from burnish.core.naming import nearest
+from burnish.core.recipes.named_files import check_named_files
 from burnish.core.recipes.recipe import Recipe, Step
 from burnish.core.recipes.yaml import Where, at
 from burnish.core.registry.registry import Registry
@@ -121,6 +122,7 @@ def make_plan(
     notes: list[str] = []
     for step in needed:
         inputs = _inputs(step, planned, workspace, known, notes)
+        check_named_files(step, inputs)
         step, date_notes = dates.pin(step, inputs)
         notes += date_notes
         fingerprint = of_step(step.stage.name, step.stage.version, step.spec, inputs_as_fingerprints(inputs))

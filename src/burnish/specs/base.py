@@ -70,6 +70,19 @@ class Takes:
 
 
 @dataclass(frozen=True)
+class Listed:
+    """Marks a reference to a YAML file that is a list of settings, which planning reads: its faults end no long run.
+
+    The list is the field `key` of `spec`; `what` says what the file is, `example` shows an item.
+    """
+
+    spec: type[Spec]
+    key: str
+    what: str
+    example: str
+
+
+@dataclass(frozen=True)
 class Runtime:
     """Marks a field that affects where or how fast a step runs, not its output: excluded from the fingerprint.
 

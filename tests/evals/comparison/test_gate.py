@@ -9,8 +9,9 @@ import pytest
 
 from burnish.core.context import Input
 from burnish.core.errors import AskError, BurnishError
+from burnish.core.recipes.gates import Rule, refuse_unknown
 from burnish.evals.comparison.claims import Looks, Settings, claims_of, compared, concerned, scored_by
-from burnish.evals.comparison.gate import Evidence, Judged, Rule, judged, refuse_unknown
+from burnish.evals.comparison.gate import Evidence, Judged, judged
 from burnish.evals.comparison.regressions import Required, check
 from burnish.evals.comparison.table import Candidate, Rows, columns_of
 from burnish.evals.measure import Item

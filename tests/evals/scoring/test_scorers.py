@@ -305,6 +305,13 @@ class Failing:
 
 def nameless(settings):
     return lambda answer, reference, row: None
+
+class Toxicity:
+    name, higher_is_better = "toxicity", False
+
+    def __init__(self, settings): pass
+
+    def __call__(self, answer, reference, row): return None
 """
 
 
@@ -345,3 +352,10 @@ def test_scorers_of_another_package_get_unique_names_like_others(install: Any) -
     built = build_scorers([spec, spec])
     assert [scorer.name for scorer in built] == ["brief", "brief_2"]
     assert scorers_for({"id": "1"}, built) == built
+
+
+def test_a_scorer_of_another_package_whose_lower_scores_are_better_is_refused(install: Any) -> None:
+    install("brevity", {"burnish.scorers": {"toxic": "brevity:Toxicity"}}, FAILING)
+    with pytest.raises(MachineError, match="'toxicity', whose lower scores are better") as caught:
+        score({"kind": "custom", "name": "toxic"}, "", None)
+    assert caught.value.fix.startswith("return 1 - value")

@@ -77,13 +77,16 @@ def test_questions_of_tasks_are_rows_of_the_evaluation(tasks: Path, tmp_path: Pa
     assert measures["choices/acc"] == metrics["tasks"]["model"]["groups"]["choices"]["acc,none"]
     assert measures["bits_per_byte"] == pytest.approx(results["texts"]["bits_per_byte,none"], rel=1e-6)
     assert "texts/word_perplexity" not in metrics["scores"]
+    names = "texts/bits_per_byte, texts/byte_perplexity, texts/word_perplexity"
+    texts = [event.text for event in events if isinstance(event, Note)]
+    assert f"{names}: in the table of tasks, and no scores to compare or gate, since lower is better" in texts
     read = read_items(ctx.out)
     assert [item.source for item in read if item.source.startswith("sky")] == [f"sky:{number}" for number in range(4)]
     assert len({item.id for item in read}) == len(read) == 4 + 4 + 4 + 3
     [shown] = [event for event in events if isinstance(event, Table) and event.title.startswith("Tasks")]
-    assert shown.columns == ["task", "examples", "rows", "metric", "model"]
+    assert shown.columns == ["task", "examples", "rows", "metric", "better", "model"]
     acc = results["sky"]
-    assert ["sky", "0", "4", "acc", f"{acc['acc,none']:.4f} ± {acc['acc_stderr,none']:.4f}"] in shown.rows
+    assert ["sky", "0", "4", "acc", "higher", f"{acc['acc,none']:.4f} ± {acc['acc_stderr,none']:.4f}"] in shown.rows
 
 
 def test_rows_and_tasks_are_evaluated_together_and_against_the_base(

@@ -4,21 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from burnish.core.errors import AskError
-from burnish.core.naming import nearest
+from burnish.core.recipes.gates import Rule
 from burnish.evals.comparison.claims import Claim, claims_of_rule, concerned
 from burnish.evals.comparison.regressions import Checked
 from burnish.evals.comparison.table import Column
 from burnish.evals.statistics.paired import Comparison
 from burnish.specs.evals import GateRuleSpec
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A rule and its place (`gate.yaml:3`) for messages."""
-
-    spec: GateRuleSpec
-    place: str
 
 
 @dataclass(frozen=True)
@@ -47,32 +38,6 @@ class Evidence:
     baseline: str
     confidence: float
     seed: int
-
-
-def refuse_unknown(
-    rules: Sequence[Rule], scores: Sequence[str], candidates: Sequence[str], sets: Sequence[str]
-) -> None:
-    """Errors: AskError `ask.bad-reference` for a rule that names an unknown score, candidate or regression set."""
-    for rule in rules:
-        spec = rule.spec
-        names = [
-            ("score", spec.score, scores),
-            *(("candidate", each, candidates) for each in (spec.candidate, spec.not_worse_than, spec.better_than)),
-            ("regression set", spec.regressions, sets),
-        ]
-        for what, name, known in names:
-            if name is not None and name not in known:
-                fix = nearest(name, known) if known else _how_to_add(what)
-                raise AskError("ask.bad-reference", f"there is no {what} '{name}'", fix, place=rule.place)
-        if spec.candidate is not None and spec.candidate in (spec.not_worse_than, spec.better_than):
-            what = f"the candidate '{spec.candidate}' is compared with itself"
-            raise AskError("ask.wrong-value", what, "name another candidate", place=rule.place)
-
-
-def _how_to_add(what: str) -> str:
-    if what == "regression set":
-        return "name the file in `regressions`: {core: file:core.jsonl} (on the command line --regressions core=FILE)"
-    return "name a scorer, or set perplexity: true"
 
 
 def judged(rule: Rule, evidence: Evidence) -> Judged:

@@ -132,11 +132,17 @@ def _least(required: Required, base: Candidate, index: int, score: str | None) -
 def set_lines(rows: Rows, base: Candidate) -> list[dict[str, Any]]:
     """The rows that a candidate gets right, with the scores that are 1, as lines of a regression set."""
     lines: list[dict[str, Any]] = []
+    beyond = {  # scores of tasks from 0 to 100: no value of them says that an answer is right
+        name
+        for item in base.items
+        for name, found in (item.scores if item else {}).items()
+        if isinstance(found, Score) and found.value > 1
+    }
     for index, (row, item) in enumerate(zip(rows.ids, base.items, strict=True)):
         right = {
             name: found.value
             for name, found in (item.scores if item else {}).items()
-            if isinstance(found, Score) and found.value >= 1
+            if isinstance(found, Score) and found.value == 1 and name not in beyond
         }
         if item is not None and right:
             line = {"id": row, "source": rows.sources[index], "scores": right}

@@ -34,7 +34,7 @@ def score_figures(found: Mapping[str, Any], base_name: str) -> Iterator[Figure]:
     """The scores, and bits per byte, from `report.metrics`; none for what has no finite value."""
     bits = {name: entry for name, entry in found["likelihood"].items() if name == BITS}
     if lines := _lines(found["scores"]):
-        yield _figure("Scores with intervals", "score, higher is better", lines, base_name, ends=(0.0, 1.0))
+        yield _figure("Scores with intervals", "score, higher is better", lines, base_name, ends=_ends(lines))
     if lines := _lines(bits):
         yield _figure("Bits per byte with interval", "bits per byte, lower is better", lines, base_name)
 
@@ -44,7 +44,12 @@ def tag_figure(found: Mapping[str, Any], score: str, base_name: str) -> Iterator
     sections = {tag: section["scores"][score] for tag, section in found["by_tag"].items() if score in section["scores"]}
     if len(sections) > 1 and (lines := _lines(sections)):
         label = f"{score}, higher is better"
-        yield _figure(f"{score} by tag, with intervals", label, lines, base_name, ends=(0.0, 1.0))
+        yield _figure(f"{score} by tag, with intervals", label, lines, base_name, ends=_ends(lines))
+
+
+def _ends(lines: Mapping[str, Sequence[Point]]) -> tuple[float, float] | None:
+    """0 and 1, unless a score of a task is beyond them."""
+    return (0.0, 1.0) if all(0 <= point.value <= 1 for points in lines.values() for point in points) else None
 
 
 def _lines(entries: Mapping[str, Any]) -> dict[str, list[Point]]:

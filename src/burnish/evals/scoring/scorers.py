@@ -43,7 +43,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Score:
-    """The score of an answer, 0 to 1, with a short reason."""
+    """The score of an answer, 0 to 1, with a short reason. Higher is better, of every score."""
 
     value: float
     why: str = ""
@@ -363,6 +363,9 @@ class _PluginScorer:
         name: Any = getattr(self._scorer, "name", None)
         if not isinstance(name, str):
             raise plugin.refused("makes a scorer that has no attribute 'name'")
+        if getattr(self._scorer, "higher_is_better", True) is not True:
+            fix = "return 1 - value under another name: comparisons, gates and plots take a higher score as better"
+            raise plugin.refused(f"makes a scorer, '{name}', whose lower scores are better", fix)
         self.name = name
 
     def applies_to(self, row: Row) -> bool:

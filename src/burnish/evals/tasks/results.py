@@ -71,14 +71,16 @@ def measures(found: Mapping[str, Any], suffix: str = "") -> dict[str, float]:
 def table(
     model: Mapping[str, Any], base: Mapping[str, Any] | None, base_name: str
 ) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows: each metric of each task and group with its standard error."""
+    """Columns and rows: each metric of each task and group with its direction and standard error."""
+    words = {True: "higher", False: "lower", None: "unknown"}
     others = {} if base is None else {(task, name): (value, error) for task, name, value, error in _numbers(base)}
     lines: list[list[str]] = []
     for task, name, value, error in _numbers(model):
         examples, questions = model["n-shot"].get(task), model["n-samples"].get(task, {}).get("effective")
-        line = [task, _plain(examples), _plain(questions), name, _with_error(value, error)]
+        better = words[higher_is_better(model, task, name)]
+        line = [task, _plain(examples), _plain(questions), name, better, _with_error(value, error)]
         lines.append(line if base is None else [*line, _with_error(*others.get((task, name), (None, None)))])
-    return ["task", "examples", "rows", "metric", "model", *([] if base is None else [base_name])], lines
+    return ["task", "examples", "rows", "metric", "better", "model", *([] if base is None else [base_name])], lines
 
 
 def _numbers(found: Mapping[str, Any]) -> Iterator[tuple[str, str, float, float | None]]:
@@ -100,18 +102,40 @@ def _names(sample: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _means(found: Mapping[str, Any], task: str, samples: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """The names of the metrics that are means over the questions, where higher is better."""
+    """The names of the metrics that are means over the questions, where higher is better: every score is so."""
     values: dict[str, list[float]] = {}
     for sample in samples:
         for metric, name in _names(sample).items():
             value = sample[metric]
-            if isinstance(value, Real) and found["higher_is_better"].get(task, {}).get(metric) is not False:
+            if isinstance(value, Real) and higher_is_better(found, task, name):
                 values.setdefault(name, []).append(float(value))
     reported = {name: value for one, name, value, _ in _numbers({"results": {task: found["results"][task]}})}
     for name, each in values.items():
         mean = math.fsum(each) / len(each)
         if name in reported and abs(mean - reported[name]) <= _SAME * max(1.0, abs(mean)):
             yield name
+
+
+def higher_is_better(found: Mapping[str, Any], task: str, name: str) -> bool | None:
+    """The direction of a metric of a task or group; None if the task does not say."""
+    return found["higher_is_better"].get(task, {}).get(name.partition(",")[0])
+
+
+def without_scores(found: Mapping[str, Any]) -> Iterator[str]:
+    """Which metrics of tasks are no scores, and why, as sentences."""
+    reasons: dict[str, list[str]] = {}
+    for task, samples in found["samples"].items():
+        scores = set(_means(found, task, samples))
+        for _, name, _, _ in _numbers({"results": {task: found["results"][task]}}):
+            if name not in scores:
+                direction = higher_is_better(found, task, name)
+                why = "they are no means over the questions" if direction else _DIRECTIONS[direction]
+                reasons.setdefault(why, []).append(f"{task}/{name}")
+    for why, names in reasons.items():
+        yield f"{', '.join(names)}: in the table of tasks, and no scores to compare or gate, since {why}"
+
+
+_DIRECTIONS = {False: "lower is better", None: "the task does not say whether higher is better"}
 
 
 def _answer(sample: Mapping[str, Any]) -> str | None:

@@ -6,10 +6,10 @@ from burnish.specs.evals.checks import CheckedPromptSpec as CheckedPromptSpec
 from burnish.specs.evals.checks import ChecksSpec as ChecksSpec
 from burnish.specs.evals.compare import CandidateSpec as CandidateSpec
 from burnish.specs.evals.compare import CompareSpec as CompareSpec
-from burnish.specs.evals.compare import GateRuleSpec as GateRuleSpec
-from burnish.specs.evals.compare import GateSpec as GateSpec
 from burnish.specs.evals.evaluate import EvaluateSpec as EvaluateSpec
 from burnish.specs.evals.evaluate import MaskedSpec as MaskedSpec
+from burnish.specs.evals.gates import GateRuleSpec as GateRuleSpec
+from burnish.specs.evals.gates import GateSpec as GateSpec
 from burnish.specs.evals.generation import GenerationSpec as GenerationSpec
 from burnish.specs.evals.judge import JudgeSpec as JudgeSpec
 from burnish.specs.evals.measuring import MeasuringSpec as MeasuringSpec

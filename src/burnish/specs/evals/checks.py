@@ -5,11 +5,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StrictBool, field_validator, model_validator
 
-from burnish.specs.base import Spec, Takes, is_a_reference
+from burnish.specs.base import Listed, Spec, Takes, is_a_reference
 from burnish.specs.evals.scorers import compiled
 from burnish.specs.languages import Language
 
-ChecksRef = Annotated[str, Takes(("file",)), AfterValidator(is_a_reference)]
 _Text = Annotated[str, Field(min_length=1)]
 
 with warnings.catch_warnings():  # pydantic's own `json` is deprecated, and not used here
@@ -103,3 +102,12 @@ class ChecksSpec(Spec):
 
     prompts: list[CheckedPromptSpec] = Field(min_length=1)
     """The prompts with their checks."""
+
+
+PROMPTS = Listed(
+    ChecksSpec,
+    "prompts",
+    "a file of checks is a list of prompts",
+    "- {prompt: What is 2 + 2?, checks: {contains: '4'}}",
+)
+ChecksRef = Annotated[str, Takes(("file",)), PROMPTS, AfterValidator(is_a_reference)]

@@ -1,6 +1,8 @@
 """Settings of the scorers of single answers."""
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
@@ -15,6 +17,19 @@ def compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
         return re.compile(pattern, flags)
     except re.error as error:
         raise ValueError(f"invalid regular expression: {error}") from None
+
+
+def score_names(scorers: "Sequence[Scorer]") -> list[str] | None:
+    """The names of the scores of scorers of answers; None if one is of another package, or of choices."""
+    found, seen = list[str](), Counter[str]()
+    for values in (scorer.__dict__ for scorer in scorers):
+        kind: str = values["kind"]
+        if kind in ("custom", "multiple_choice"):
+            return None
+        for name in [kind, "no_call"] if kind == "tool_call" else [values.get("variant", kind)]:
+            seen[name] += 1
+            found.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    return found
 
 
 class ExactMatchSpec(Spec):

@@ -16,13 +16,12 @@ from burnish.evals.measure import Item
 from burnish.evals.report import Sample
 from burnish.evals.scoring.scorers import Row
 from burnish.evals.timing import Timing
-from burnish.specs.evals import CheckedPromptSpec, ChecksSpec, EvaluateSpec
+from burnish.specs.evals import CheckedPromptSpec, EvaluateSpec
+from burnish.specs.evals.checks import PROMPTS
 from burnish.stages.evals.measuring import Measuring, measured
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-_EXAMPLE = "- {prompt: What is 2 + 2?, checks: {contains: '4'}}"
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def read_checks(path: Path) -> list[Row]:
 
     Errors: AskError with file and line for whatever is wrong.
     """
-    listed, places = read_listed(path, ChecksSpec, "prompts", "a file of checks is a list of prompts", _EXAMPLE)
+    listed, places = read_listed(path, PROMPTS)
     rows: list[Row] = []
     seen: dict[str, str] = {}
     for given, place in zip(listed.prompts, places, strict=True):

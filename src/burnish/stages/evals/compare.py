@@ -15,10 +15,11 @@ from burnish.core.errors import AskError, DataError
 from burnish.core.events import Note, Table
 from burnish.core.files import write_json, write_lines
 from burnish.core.naming import nearest
+from burnish.core.recipes.gates import Rule, refuse_unknown
 from burnish.evals.comparison import regressions
 from burnish.evals.comparison.claims import Claim, Looks, Settings, claims_of, compared, is_decided, scored_by
 from burnish.evals.comparison.detectable import Assumed
-from burnish.evals.comparison.gate import Evidence, Rule, judged, refuse_unknown
+from burnish.evals.comparison.gate import Evidence, judged
 from burnish.evals.comparison.regressions import Checked, Required, check
 from burnish.evals.comparison.report import comparison_table, document, gate_table, score_table, warnings
 from burnish.evals.comparison.results import Results

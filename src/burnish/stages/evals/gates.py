@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 from burnish.core.context import Context, Input
 from burnish.core.errors import BurnishError
+from burnish.core.recipes.gates import Rule
 from burnish.core.recipes.listed import read_listed
 from burnish.data.dataset import open_rows
 from burnish.evals.comparison import regressions
-from burnish.evals.comparison.gate import Rule
 from burnish.evals.comparison.regressions import Required, read_set
-from burnish.specs.evals import CompareSpec, GateRuleSpec, GateSpec
+from burnish.specs.evals import CompareSpec, GateRuleSpec
+from burnish.specs.evals.gates import RULES
 from burnish.stages.models.answering import as_chat
 
 
@@ -21,9 +22,7 @@ def read_rules(spec: CompareSpec, ctx: Context) -> list[Rule]:
         return []
     if not isinstance(gate, str):
         return [Rule(_read(rule), f"gate, rule {number}") for number, rule in enumerate(gate, 1)]
-    path = ctx.input("gate").path
-    example = "- {score: exact_match, at_least: 0.8}"
-    listed, places = read_listed(path, GateSpec, "rules", "a gate is a list of rules", example)
+    listed, places = read_listed(ctx.input("gate").path, RULES)
     return [Rule(rule, place) for rule, place in zip(listed.rules, places, strict=True)]
 
 

@@ -71,6 +71,9 @@ class Tasks:
         )
         found = self.run.results(adapted)
         found["tokens_of"] = adapted.count_tokens
+        if not name:  # those of the base are the same
+            for text in results.without_scores(found):
+                ctx.emit(Note(text=text))
         if adapted.cut:
             text = f"{name}{adapted.cut} prompts of tasks do not fit in the model's context: their beginning is cut off"
             ctx.emit(Note(level="warning", text=text))
