@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from burnish.core import catalog
 from burnish.core.context import Input
-from burnish.core.errors import AskError
+from burnish.core.errors import AskError, BurnishError
 from burnish.core.plan import make_plan
 from burnish.core.recipes.gates import scores_of
 from burnish.core.recipes.recipe import load_recipe
@@ -103,6 +103,34 @@ def test_broken_checks_are_refused_before_the_training_of_their_recipe(tmp_path:
     assert "'score.checks': " in error.value.what
     assert "checks.yaml:1" in error.value.what
     assert words in error.value.what
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("task: [", "cannot be read as a task"),
+        ("- a", "is not a mapping of settings"),
+        ("group: a", ""),
+        ("task: a\ninclude: other.yaml", "there is no"),
+        ("task: a\nuse_prompt: x", "the task runs code"),
+        ("task: a\ndataset_kwargs: {data_files: ../rows.jsonl}", "is outside of"),
+        ("dataset_path: json", "has neither the key task nor group"),
+    ],
+)
+def test_broken_tasks_are_refused_before_the_training_of_their_recipe(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "mine.yaml").write_text(text)
+    if not words:
+        assert plan(tmp_path, checks=", tasks: [file:tasks/mine.yaml]").steps
+        return
+    with pytest.raises(BurnishError) as error:
+        plan(tmp_path, checks=", tasks: [file:tasks/mine.yaml]")
+    assert "recipe.yaml:5: 'score.tasks.names.0.folder': " in error.value.what
+    assert "mine.yaml" in error.value.what
+    assert words in error.value.what
+    (tmp_path / "tasks" / "mine.yaml").write_text("task: a")
+    with pytest.raises(BurnishError, match=r"there is no .*absent"):
+        plan(tmp_path, checks=", tasks: [file:tasks/absent.yaml]")
 
 
 def test_the_scores_of_evaluations_are_read_where_they_are_there(tmp_path: Path) -> None:

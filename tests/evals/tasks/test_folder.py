@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from burnish.core.errors import BurnishError
-from burnish.evals.tasks.folder import read_folder
+from burnish.core.recipes.task_folder import read_folder
 from burnish.evals.tasks.library import contained
 from burnish.evals.tasks.run import FewShot, TaskRun
 from burnish.specs.evals import EvaluateSpec, TasksSpec

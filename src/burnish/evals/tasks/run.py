@@ -13,7 +13,7 @@ import numpy as np
 from burnish.core.errors import AskError, BurnishError, DataError, MachineError, RunError
 from burnish.core.faults import reason
 from burnish.core.naming import nearest
-from burnish.evals.tasks.folder import TaskFolder, read_folder
+from burnish.core.recipes.task_folder import TaskFolder, read_folder
 from burnish.evals.tasks.library import contained, require, within
 
 _OFFLINE = (

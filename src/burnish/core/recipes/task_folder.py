@@ -7,7 +7,7 @@ fingerprint covers.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -52,7 +52,7 @@ class TaskFile:
     def members(self) -> list[str]:
         """Names of the tasks and groups in a group."""
         found = self.config.get("task")
-        listed = found if "group" in self.config and isinstance(found, list) else []
+        listed = cast(list[Any], found) if "group" in self.config and isinstance(found, list) else []
         return [str(item if isinstance(item, str) else item.get("task") or item.get("group")) for item in listed]
 
 
@@ -118,12 +118,17 @@ def _read(folder: Path, path: Path, including: tuple[Path, ...]) -> dict[str, An
         raise DataError("data.unreadable", f"{path} cannot be read as a task: {reason(error)}", "correct it") from error
     if not isinstance(config, dict):
         raise DataError("data.unreadable", f"{path} is not a mapping of settings", "write a task: its name, its data")
-    included = config.pop("include", [])
+    settings = cast(dict[str, Any], config)
     merged: dict[str, Any] = {}
-    for name in included if isinstance(included, list) else [included]:
+    for name in _listed(settings.pop("include", [])):
         inner = _inside(folder, path.parent / str(name), f"{path}: include: {name}")
         merged |= {key: value for key, value in _read(folder, inner, (*including, path)).items() if key != "task_list"}
-    return merged | config
+    return merged | settings
+
+
+def _listed(value: Any) -> list[Any]:
+    """A list, or one value."""
+    return cast(list[Any], value) if isinstance(value, list) else [value]
 
 
 def _refuse_doubles(file: TaskFile, found: Sequence[TaskFile]) -> None:
@@ -159,23 +164,23 @@ def _code_in(value: Any, key: str = "") -> Iterator[str]:
     if isinstance(value, _Function):
         yield f"{key}: !function {value.name} (line {value.line})"
     elif isinstance(value, dict):
-        for name, member in value.items():
+        for name, member in cast(dict[Any, Any], value).items():
             if (name in _CODE_KEYS and member) or (name == "hf_evaluate" and member is True):
                 yield f"{name}: {member}"
             yield from _code_in(member, str(name))
     elif isinstance(value, list):
-        for member in value:
+        for member in cast(list[Any], value):
             yield from _code_in(member, key)
 
 
 def _data_files(config: Mapping[str, Any]) -> Iterator[str]:
     """What a task reads its rows from: paths relative to the folder, patterns and addresses."""
-    settings = config.get("dataset_kwargs")
-    settings = settings if isinstance(settings, dict) else {}
+    given = config.get("dataset_kwargs")
+    settings = cast(dict[str, Any], given) if isinstance(given, dict) else {}
     for value in (settings.get("data_files"), settings.get("data_dir")):
-        values = value.values() if isinstance(value, dict) else [value]
+        values = cast(dict[str, Any], value).values() if isinstance(value, dict) else [value]
         for member in values:
-            for name in member if isinstance(member, list) else [member]:
+            for name in _listed(member):
                 if isinstance(name, str):
                     yield name
     path = config.get("dataset_path")
