@@ -77,7 +77,7 @@ def test_questions_of_tasks_are_rows_of_the_evaluation(tasks: Path, tmp_path: Pa
     assert measures["choices/acc"] == metrics["tasks"]["model"]["groups"]["choices"]["acc,none"]
     assert measures["bits_per_byte"] == pytest.approx(results["texts"]["bits_per_byte,none"], rel=1e-6)
     assert "texts/word_perplexity" not in metrics["scores"]
-    names = "texts/bits_per_byte, texts/byte_perplexity, texts/word_perplexity"
+    names = "texts/word_perplexity, texts/byte_perplexity, texts/bits_per_byte"
     texts = [event.text for event in events if isinstance(event, Note)]
     assert f"{names}: in the table of tasks, and no scores to compare or gate, since lower is better" in texts
     read = read_items(ctx.out)

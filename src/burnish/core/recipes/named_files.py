@@ -38,7 +38,9 @@ def _check_tasks(step: Step, inputs: Mapping[str, Input]) -> None:
     """The YAML files of tasks that are on disk."""
     spec: Any = step.spec
     tasks: Any = spec.tasks
-    for number, task in enumerate([] if tasks is None else tasks.names):
+    if tasks is None:
+        return
+    for number, task in enumerate(tasks.names):
         path = f"tasks.names.{number}.folder"
         if path in inputs and inputs[path].path.is_dir():
             with _naming(step, path):

@@ -140,8 +140,8 @@ def _asked(item: Item, name: str) -> str:
     asked = item.asked.get(name)
     if asked is None:
         return ""
-    prompt = "" if asked.prompt == item.prompt else f" to the prompt {_end(asked.prompt)}"
-    return f"; of the answer {_start(asked.answer or '')}{prompt}, reference {_start(asked.reference or '')}"
+    prompt = "" if asked.prompt == item.prompt else f" to the prompt {ending(asked.prompt)}"
+    return f"; of the answer {beginning(asked.answer or '')}{prompt}, reference {beginning(asked.reference or '')}"
 
 
 def _value(score: Score | Unscored) -> str:
