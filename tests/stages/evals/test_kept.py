@@ -10,7 +10,8 @@ import torch
 import artifacts
 from burnish.core.context import Input
 from burnish.evals.likelihood import Likelihood
-from burnish.evals.measure import Item
+from burnish.evals.measure import Asked, Item
+from burnish.evals.scoring.scorers import Score
 from burnish.specs.evals import GenerationSpec
 from burnish.stages.evals import kept
 from burnish.stages.evals.candidates import LocalModel
@@ -102,3 +103,11 @@ def test_what_was_kept_is_used_only_as_it_was_written(tmp_path):
         file.write_text(damaged)
         assert store.get(key, 2) is None
     assert (store.get("0" * 64, 2), store.damaged) == (None, 5)
+
+
+def test_kept_scores_keep_what_they_were_computed_from(tmp_path):
+    kept = KeptItems(tmp_path)
+    item = Item("p", "r", "a", "stop", {"multiple_choice": Score(1.0, "so")}, answer_tokens=3, values={"margin": 0.5})
+    item.asked["multiple_choice"] = Asked("lettered", "B", "B")
+    kept.put("a" * 64, [item], with_scores=True)
+    assert kept.get("a" * 64, 1) == [item]

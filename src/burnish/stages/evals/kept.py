@@ -7,6 +7,7 @@ again.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from burnish.core.fingerprint import of_path, of_value
 from burnish.core.runs.cache import JsonCache
 from burnish.core.runs.run import run_of_output
 from burnish.core.version import VERSION
-from burnish.evals.measure import Item
+from burnish.evals.measure import Asked, Item
 from burnish.evals.perplexity import Likelihood
 from burnish.evals.scoring.scorers import Row, Score, Unscored
 from burnish.specs.base import Spec
@@ -91,13 +92,16 @@ def _scores(item: Item) -> dict[str, Any]:
         name: [repr(score.value) if isinstance(score, Score) else None, score.why]
         for name, score in item.scores.items()
     }
-    return {"scores": scores, "values": {name: repr(float(value)) for name, value in item.values.items()}}
+    line: dict[str, Any] = {"scores": scores, "asked": {name: asdict(one) for name, one in item.asked.items()}}
+    line["answer_tokens"] = item.answer_tokens
+    return {**line, "values": {name: repr(float(value)) for name, value in item.values.items()}}
 
 
 def _item(line: dict[str, Any]) -> Item:
-    sums, scores, values = (line.pop(name, None) for name in ("likelihood", "scores", "values"))
+    sums, scores, values, asked = (line.pop(name, None) for name in ("likelihood", "scores", "values", "asked"))
     item = Item(**line, likelihood=None if sums is None else Likelihood(*map(float, sums)))
     for name, (value, why) in (scores or {}).items():
         item.scores[name] = Unscored(why) if value is None else Score(float(value), why)
+    item.asked = {name: Asked(**one) for name, one in (asked or {}).items()}
     item.values = {name: float(value) for name, value in (values or {}).items()}
     return item
