@@ -270,7 +270,7 @@ def test_a_comparison_that_cannot_be_read_decides_nothing(registry, workspace):
     options = {"kind": "comparison", "files": {"comparison.json": {"comparisons": [{}]}}, "recipe": "c"}
     artifacts.write_artifact(workspace, "compare", inputs={"candidates.tuned.ref": value}, **options)
     registry.register("r.tune@1", name="support")
-    with pytest.raises(burnish.BurnishError, match="of c/1/compare decides nothing"):
+    with pytest.raises(burnish.BurnishError, match="the verdict in c/1/compare is undecided"):
         registry.promote("support")
 
 
