@@ -38,6 +38,11 @@ class Input:
         combined = self.inputs.get("adapters.0.adapter")
         return self.inputs.get("base") or (combined.base if combined is not None else None)
 
+    @property
+    def content(self) -> str:
+        """What its files are known by: the digest of an artifact's, or else the fingerprint."""
+        return self.digest or self.fingerprint
+
     def to_json(self, root: Path | None = None) -> dict[str, Any]:
         """Plain JSON; a path below `root` becomes relative, so that a workspace can be moved."""
         path = self.path

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from burnish.core.errors import ModelError
+from burnish.core.faults import reason
 from burnish.endpoints.client import Endpoint, NoAnswerError, Reply, Request, usage_in
 from burnish.endpoints.post import post_json
 from burnish.specs.endpoints import EndpointSpec
 
 _REFUSED = (400, 404, 405, 422, 501)
+_NO_PATH = (404, 405, 501)
 _MOST = (20, 5)
 """Alternatives of a position that servers give: vLLM's default limit, and that of OpenAI."""
 _FORMS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -55,7 +57,7 @@ class ScoringEndpoint(Endpoint):
         self._root = spec.url.removesuffix("/v1")
         self._model = spec.model
         self._form: dict[str, Any] | None = None
-        self._tokenizes = True
+        self._tokenizes: bool | None = None
 
     def score(self, rows: Sequence[Sequence[int]]) -> list[list[ScoredPosition]]:
         """T - 1 positions for each row of T ids, in order.
@@ -71,22 +73,37 @@ class ScoringEndpoint(Endpoint):
         return [positions for positions in scored if positions is not None]
 
     def tokenize(self, messages: Sequence[Mapping[str, Any]], tools: Any, prompt: bool) -> list[int] | None:
-        """The ids of a conversation with the endpoint's own template (vLLM's `/tokenize`); None without such a path."""
-        if not self._tokenizes:
+        """The ids of a conversation with the endpoint's own template (vLLM's `/tokenize`); None without such a path.
+
+        Empty for a conversation that the template refuses. Errors: NoAnswerError if it fails after all retries.
+        """
+        if self._tokenizes is False:
             return None
         request: dict[str, Any] = {"model": self._model, "messages": list(messages), "add_generation_prompt": prompt}
         if tools:
             request["tools"] = tools
         content = json.dumps(request).encode()
-        try:
-            posted = post_json(f"{self._root}/tokenize", content, self._headers, self._timeout)
-        except (OSError, http.client.HTTPException):
-            posted = None
-        ids = posted.body.get("tokens") if posted is not None and posted.body else None
-        if not isinstance(ids, list) or not all(isinstance(token, int) for token in ids):
-            self._tokenizes = False
-            return None
-        return ids
+        problem = ""
+        for attempt in range(self._retries + 1):
+            if attempt:
+                self._stop.wait(self._backoff * 2 ** (attempt - 1))
+            try:
+                posted = post_json(f"{self._root}/tokenize", content, self._headers, self._timeout)
+            except (OSError, http.client.HTTPException) as error:
+                problem = f"{type(error).__name__}: {reason(error)}"
+                continue
+            ids: Any = (posted.body or {}).get("tokens")
+            if posted.status == 200 and isinstance(ids, list) and all(isinstance(token, int) for token in ids):
+                self._tokenizes = True
+                return ids
+            is_missing = posted.status in (*_REFUSED, 200) if self._tokenizes is None else posted.status in _NO_PATH
+            if is_missing:
+                self._tokenizes = False
+                return None
+            if posted.status in _REFUSED:
+                return []
+            problem = f"status {posted.status}: {posted.text[:200]}"
+        raise self._failed(f"gave no ids of a conversation (/tokenize) in {self._retries + 1} attempts: {problem}")
 
     def _find_form(self, row: Sequence[int]) -> dict[str, Any]:
         for most in _MOST:

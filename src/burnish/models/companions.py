@@ -32,5 +32,5 @@ def copy_companions(folder: Path, out: Path) -> None:
     for pattern in COPIED:
         for file in folder.glob(pattern):
             target = out / file.relative_to(folder)
-            target.parent.mkdir(exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)

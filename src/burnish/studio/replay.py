@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from burnish.core.context import Input
 from burnish.core.errors import AskError, RunError
+from burnish.core.inputs.reuse import other_files
 from burnish.core.plan import Plan, make_plan
 from burnish.core.recipes.recipe import recipe_of
 from burnish.core.runs.run import Run
@@ -82,8 +84,8 @@ def _refuse_other_inputs(plan: Plan, trained: str, run: Run) -> None:
             what = f"the step {step.step.name}, which {trained} reads, would be run again: {step.reason}"
             raise RunError("run.input-changed", what, "restore its inputs and its artifact")
         for field, value in step.inputs.items() if step.step.name == trained else ():
-            known = before[field]["fingerprint"] if field in before else ""
-            if known and value.fingerprint and known != value.fingerprint:
+            known = Input.from_json(before[field], run.workspace) if field in before else None
+            if known is not None and other_files({field: known}, {field: value}):
                 what = f"{value.ref} ({field}) is not as it was when {run.name} read it"
                 raise RunError("run.input-changed", what, "restore it: other rows would be learned")
 

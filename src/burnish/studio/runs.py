@@ -198,7 +198,9 @@ def _settings_of(a: Run, b: Run) -> list[dict[str, Any]]:
 
 
 def _fingerprints(run: Run) -> dict[str, Any]:
-    return {path: value["fingerprint"][:12] for path, value in run.job["inputs"].items()}
+    """Of the recipe, and for an artifact also of its files."""
+    found = {path: (value["fingerprint"], value.get("digest", "")) for path, value in run.job["inputs"].items()}
+    return {path: " ".join(part[:12] for part in parts if part) for path, parts in found.items()}
 
 
 def _measures(run: Run) -> dict[str, Any]:

@@ -227,6 +227,7 @@ def _origin(
         inputs=inputs,
         rows={name: split.digest() for name, split in splits.items()},
         weights=fingerprint.of_value(shapes),
+        digests={name: source.digest for name, source in ctx.inputs.items() if source.digest},
     )
 
 

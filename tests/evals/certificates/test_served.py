@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from burnish.core.errors import BurnishError
+from burnish.endpoints.client import NoAnswerError
 from burnish.endpoints.scoring import ScoringEndpoint
 from burnish.evals.certificates.compare import Effort, certify
 from burnish.evals.certificates.served import ServedSubject
 from burnish.evals.certificates.subject import LocalSubject
+from burnish.evals.certificates.tokens import compare_ids
 from burnish.models.load import load_model
 from burnish.specs.endpoints import EndpointSpec
 from burnish.testing import ScoringServer
@@ -178,3 +180,39 @@ def test_a_reply_about_other_tokens_is_no_score(base, tmp_path, fault):
         side = ScoringEndpoint(EndpointSpec(url=server.url, model="m", retries=0))
         with pytest.raises(BurnishError, match=r"no log-probabilities of prompts|not a completion"):
             side.score([[5, 6]])
+
+
+def test_a_template_is_compared_although_the_server_was_busy(base, tmp_path):
+    with server_of(base, tokenize=chat_ids(base)) as server:
+        server.faults = [503]
+        found = certify(local(base), served(server, base, tmp_path), "F16", effort=EFFORT)
+        assert verdicts(found)["tokens"] == "holds"
+        server.faults = [503, "reset"]
+        with pytest.raises(NoAnswerError, match="gave no ids of a conversation"):
+            certify(local(base), served(server, base, tmp_path), "F16", effort=EFFORT)
+
+
+def test_a_conversation_that_the_server_refuses_is_a_difference(base, tmp_path):
+    ids = chat_ids(base)
+    with server_of(base, tokenize=ids) as server:
+        endpoint = ScoringEndpoint(EndpointSpec(url=server.url, model="m", retries=0), tmp_path / "cache")
+        messages = [{"role": "user", "content": "hello"}]
+        expected = endpoint.tokenize(messages, None, True)
+        server.faults = [400]
+        assert endpoint.tokenize(messages, None, True) == []
+        assert endpoint.tokenize(messages, None, True) == expected
+    check = compare_ids([("a", [1, 2], [1, 2]), ("b", [1, 2], []), ("c", [], [])])
+    assert (check.verdict, check.found) == (
+        "does not hold",
+        "1 renderings differ; the first: b: rendered and refused",
+    )
+
+
+def test_an_endpoint_without_such_a_path_is_asked_once(base, tmp_path):
+    with server_of(base) as server:
+        endpoint = ScoringEndpoint(EndpointSpec(url=server.url, model="m", retries=0), tmp_path / "cache")
+        messages = [{"role": "user", "content": "hello"}]
+        assert endpoint.tokenize(messages, None, True) is None
+        server.faults = [503]
+        assert endpoint.tokenize(messages, None, True) is None
+        assert server.faults == [503]

@@ -1,6 +1,7 @@
 """The certify stage: its files, its record, how the change is found, and how a certificate that fails ends a run."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -96,6 +97,30 @@ def test_an_endpoint_is_certified_for_the_change_that_is_named(base, faulty, tmp
         assert not found["holds"]
         with pytest.raises(AskError, match="the kind of change is unknown"):
             run(CertifySpec(endpoint=endpoint, parent="file:a", **QUICK), ctx)
+
+
+def test_replies_of_an_endpoint_are_kept_for_a_killed_run_and_for_no_other(base, tmp_path):
+    """Another model may be served under the same name by then."""
+    model, tokenizer = load_model(base), load_tokenizer(base)
+    served = [1.0]
+
+    def scores(ids):
+        with torch.no_grad():
+            return (model(torch.tensor([ids])).logits[0] * served[0]).log_softmax(-1).numpy()
+
+    def certified(name):
+        ctx, _ = temporary_context(tmp_path / name, {"parent": base})
+        ctx = replace(ctx, cache=tmp_path / "cache")
+        endpoint = EndpointSpec(url=server.url, model="m", concurrency=1)
+        return run(CertifySpec(endpoint=endpoint, parent="file:a", change="F16", **QUICK), ctx).certificate["holds"]
+
+    with ScoringServer(scores, lambda token: tokenizer.decode([token])) as server:
+        assert certified("first")
+        asked = len(server.seen)
+        assert certified("first"), "as a killed run that resumes in its folder"
+        assert len(server.seen) == asked
+        served[0] = 0.5
+        assert not certified("second")
 
 
 def test_a_spec_has_one_child_and_one_parent():

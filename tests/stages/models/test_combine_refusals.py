@@ -244,3 +244,24 @@ def test_settings_that_do_not_fit_are_refused_by_name(wrong):
     error = caught.value
     assert re.search(words, f"{error.what} {error.fix}"), (error.what, error.fix)
     assert error.fix
+
+
+def test_names_of_references_do_not_take_a_given_name(made: Path, tmp_path: Path) -> None:
+    """Three folders with one name, and an adapter that was given the name that the second would get."""
+    found = []
+    for seed, place in enumerate(("x", "y", "z")):
+        folder = tmp_path / place / "a"
+        shutil.copytree(made / "one", folder)
+        edit_tensors(folder, lambda tensors, seed=seed: tensors[first_of(tensors)].add_(1 + seed))
+        (folder / "LICENSE").write_text(place)
+        found.append(folder)
+    given = {"adapter": f"file:{found[0]}", "weight": 1, "name": "a-2"}
+    adapters = [given, *({"adapter": f"file:{folder}", "weight": 1} for folder in found[1:])]
+    inputs = {f"adapters.{number}.adapter": input_at(folder) for number, folder in enumerate(found)}
+    inputs |= {"base": input_at(made / "base")}
+    ctx, _ = temporary_context(tmp_path / "run", inputs)
+    run(CombineSpec.model_validate({"adapters": adapters, "base": f"file:{made / 'base'}"}), ctx)
+    record = json.loads((ctx.out / "combination.json").read_text())
+    assert [each["name"] for each in record["adapters"]] == ["a-2", "a", "a-3"]
+    licences = {file.name: file.read_text() for file in ctx.out.glob("LICENSE*")}
+    assert licences == {"LICENSE": "x", "LICENSE-a": "y", "LICENSE-a-3": "z"}

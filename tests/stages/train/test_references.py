@@ -178,6 +178,20 @@ def test_kto_needs_the_base_itself_for_mismatched_answers(data, base, run_stage)
     run_stage("kto", "apo", other, **SETTINGS, loss="apo_zero_unpaired")
 
 
+def test_log_probabilities_of_a_base_that_was_made_again_with_other_files_are_not_those_of_the_base(
+    data, base, run_stage
+):
+    first, again = (Input("r.sft@1", "model", base, "recipe", digest=digest) for digest in ("first", "again"))
+    saved = run_stage("reference", "saved", {"data": data["kto"], "model": first})[1]
+    inputs = {"data": data["kto"], "base": again, "reference": as_input(saved)}
+    assert "the base is not its model" in refused(run_stage, inputs, "kto").what
+    _, _, events = run_stage("kto", "apo", inputs, **SETTINGS, loss="apo_zero_unpaired")
+    [warning] = [event.text for event in events if getattr(event, "level", "") == "warning"]
+    assert "was computed with other files of r.sft@1 than those of the base" in warning
+    _, _, events = run_stage("kto", "same", {**inputs, "base": first}, **SETTINGS)
+    assert not [event for event in events if getattr(event, "level", "") == "warning"]
+
+
 QLORA = {"method": {"kind": "qlora", "rank": 4}}
 IN_OTHER = "is the base without quantization, and the training starts from it in 4 bits (nf4)"
 

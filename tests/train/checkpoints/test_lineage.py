@@ -225,6 +225,15 @@ def test_other_inputs_rows_or_weights_are_refused(change, words):
     assert "learning_rate 0.1" in refusal(FULL, replace(FULL, **change, **safe), may_change=False)
 
 
+def test_an_input_whose_recipe_gave_other_files_is_refused():
+    first, again = (replace(FULL, digests={"base": digest}) for digest in ("first", "again"))
+    for may_change in (False, True):
+        assert "the files of base" in refusal(first, again, may_change=may_change)
+    assert compare(written_under(FULL), again, may_change=False) == (), "older checkpoints have no digests"
+    old = {name: value for name, value in FULL.as_json().items() if name != "digests"}
+    assert compare(Checkpoint("older", {"origin": old}, {}, {}, {}), again, may_change=False) == ()
+
+
 def test_a_change_is_spelled_as_in_a_recipe():
     assert [str(Change("a", *pair)) for pair in ((None, 1), (True, False), ("x", None))] == [
         "a null → 1",

@@ -278,7 +278,8 @@ def _registered(ref: str, workspace: Workspace, report: Callable[[str], None]) -
     artifact = run.artifact() if run is not None else None
     if artifact is not None and artifact.fingerprint == version.fingerprint:
         return replace(artifact.as_input(ref), revision=version.ref)
-    return Input(ref, version.kind, path, version.fingerprint, revision=version.ref)
+    digest = record["digest"] if run is not None else ""
+    return Input(ref, version.kind, path, version.fingerprint, revision=version.ref, digest=digest)
 
 
 def _listed(skipped: list[str]) -> str:

@@ -28,7 +28,7 @@ _ANSWERS = ("evaluation", "generations")
 """Kinds of artifacts that hold the answers of a model."""
 _Test = Callable[[Identity], bool]
 """Whether an input is the artifact that evidence is gathered for."""
-_REPEAT = "to repeat it for these, run it with --force"
+_REPEAT = "run it again for these"
 
 
 @dataclass(frozen=True)
@@ -108,16 +108,24 @@ def _own(record: Mapping[str, Any], workspace: Workspace) -> Iterator[Evidence]:
         return
     run = Run(path_of(record, workspace.root).parent)
     is_run = record["artifact"]["run"] is not None
-    with suppress(BurnishError):
+    try:
         artifact = run.artifact() if is_run else None
         if artifact is not None and artifact.certificate is not None:
             yield _certificate(artifact.certificate, run)
-    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+    except BurnishError as error:
+        found = f"its own certificate is unknown: {error.what}"
+        yield Evidence("certificate", _name(run, is_run=is_run), _ended(run), "undecided", found)
+    try:
         proof = read_json(path_of(record, workspace.root) / "proof.json")
         held, failed, errors = (int(proof[key]) for key in ("held", "failed", "errors"))
         passed = held > 0 and not failed and not errors
         counts = f"{held} checks hold, {failed} do not, {errors} with an error"
         yield Evidence("proof", _name(run, is_run=is_run), _ended(run), "passed" if passed else "failed", counts)
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        found = f"its proof.json cannot be read ({type(error).__name__})"
+        yield Evidence("proof", _name(run, is_run=is_run), _ended(run), "undecided", found)
 
 
 def _of_certificate(artifact: Artifact, run: Run, is_it: _Test) -> Iterator[Evidence]:

@@ -65,18 +65,20 @@ def certify(
     change: str,
     *,
     held_out: Sequence[Sequence[int]] = (),
+    kind: Kind = "held out",
     effort: Effort = Effort(),
     no_weights: str = "",
     tick: Tick = lambda phase, done, total: None,
 ) -> Certificate:
     """The certificate of `child` as that change of `parent`. `held_out` are rows of ids of the parent's tokenizer.
 
+    `kind` is "training" for rows that were learned.
     `no_weights` says why weights are not compared, such as too little memory.
     Errors: AskError `ask.wrong-value` for an unknown change; those of loading either model.
     """
     change, limits = limits_of(change)
     checks = _visible_checks(parent, child)
-    rows = _conversations(parent, child, held_out, effort)
+    rows = _conversations(parent, child, held_out, kind, effort)
     answered, why_not = _answered(parent, effort)
     rows = sorted([*rows, *answered], key=lambda row: -len(row.ids))
     ids = [row.ids for row in rows]
@@ -167,7 +169,9 @@ def _sizes(vocabulary: int, child: Subject, longest: int) -> Check:
     return held("sizes", True, f"both are over {vocabulary:,} tokens; rows have up to {longest:,}", limit)
 
 
-def _conversations(parent: Subject, child: Subject, held_out: Sequence[Sequence[int]], effort: Effort) -> list[_Row]:
+def _conversations(
+    parent: Subject, child: Subject, held_out: Sequence[Sequence[int]], kind: Kind, effort: Effort
+) -> list[_Row]:
     """The rows to compare: held-out ones for half of the tokens, then golden ones, then other held-out ones."""
     longest, left, tokenizer = parent.context, effort.tokens, parent.tokenizer or child.tokenizer
     if tokenizer is None:
@@ -175,7 +179,7 @@ def _conversations(parent: Subject, child: Subject, held_out: Sequence[Sequence[
     else:
         golden = [rendering(tokenizer, one, False)[1] for one in GOLDEN]
     golden_rows = [_Row(ids[: min(GOLDEN_LONGEST, longest)]) for ids in golden]
-    others = [_Row(list(ids[:longest]), kind="held out") for ids in held_out]
+    others = [_Row(list(ids[:longest]), kind=kind) for ids in held_out]
     half = next((n for n in range(len(others)) if _positions(others[:n]) >= effort.tokens // 2), len(others))
     rows: list[_Row] = []
     for row in [*others[:half], *golden_rows, *others[half:]]:

@@ -17,8 +17,10 @@ from burnish.models.engines.protocol import Forced
 _CONFIDENCE = 0.95
 
 DISTRIBUTIONS = ("kl", "kl tail", "top-1", "perplexity", "greedy")
-Kind = Literal["held out", "golden", "answer"]
-"""A row of given data, a golden conversation, or a golden prompt with the parent's greedy answer."""
+Kind = Literal["held out", "training", "golden", "answer"]
+"""A row of given data that was not learned or was, a golden conversation, or a golden prompt with the parent's greedy
+answer."""
+_CALLED: dict[Kind, str] = {"held out": "held-out rows", "training": "training rows", "golden": "golden conversations"}
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,11 @@ def _top1(compared: Compared, limits: Limits, numbers: dict[str, float]) -> Chec
 def _perplexity(compared: Compared, limits: Limits, seed: int, numbers: dict[str, float]) -> Check:
     """Whether the interval of the relative change of perplexity is within the limit: the rows are paired.
 
-    On golden conversations for fewer than two held-out rows: one row has no interval.
+    On golden conversations for fewer than two rows of data: one row has no interval.
     """
-    kind = "held out" if compared.kinds.count("held out") > 1 else "golden"
+    given: tuple[Kind, ...] = ("held out", "training")
+    enough: list[Kind] = [name for name in given if compared.kinds.count(name) > 1]
+    kind: Kind = enough[0] if enough else "golden"
     rows = [
         (found.parent_nats, found.child_nats, len(row) - 1)
         for found, row, own in zip(compared.differences, compared.rows, compared.kinds, strict=True)
@@ -119,7 +123,7 @@ def _perplexity(compared: Compared, limits: Limits, seed: int, numbers: dict[str
     found = f"{numbers['perplexity']:.5g} becomes {numbers['child_perplexity']:.5g}, {_relative(change):+.3%}"
     limit = f"the interval is within ±{limits.perplexity:.2%}"
     holds = -limits.perplexity <= low and high <= limits.perplexity
-    on = f"{len(rows)} {'held-out rows' if kind == 'held out' else 'golden conversations'}"
+    on = f"{len(rows)} {_CALLED[kind]}"
     return held("perplexity", holds, f"{found} on {on} (95 % interval {low:+.3%} to {high:+.3%})", limit)
 
 

@@ -87,10 +87,11 @@ def generation_settings(folder: Path) -> dict[str, Any]:
 
 def compare_ids(rendered: Iterable[tuple[str, list[int] | None, list[int] | None]]) -> Check:
     """The check `tokens` from ids alone: (name, the parent's, the child's), None where they cannot be seen."""
-    seen = [(name, ours, theirs) for name, ours, theirs in rendered if ours and theirs]
+    seen = [(name, ours, theirs) for name, ours, theirs in rendered if ours is not None and theirs is not None]
     if not seen:
         return absent("tokens", "the ids of conversations are not visible")
-    differing = [_difference(name, ("", ours), ("", theirs)) for name, ours, theirs in seen if ours != theirs]
+    pairs = [(name, ("refused", ours), ("refused", theirs)) for name, ours, theirs in seen]
+    differing = [_difference(name, ours, theirs) for name, ours, theirs in pairs if ours != theirs]
     if differing:
         return held("tokens", False, f"{len(differing)} renderings differ; the first: {differing[0]}", "identical ids")
     count = sum(len(ours) for _, ours, _ in seen)

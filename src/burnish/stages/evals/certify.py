@@ -16,7 +16,7 @@ from burnish.evals.certificates.change import change_of, unknown_change
 from burnish.evals.certificates.compare import Effort, certify
 from burnish.evals.certificates.limits import limits_of
 from burnish.evals.certificates.report import document, terminal_table, verdict
-from burnish.evals.certificates.rows import held_out_rows
+from burnish.evals.certificates.rows import held_out_rows, left_out_texts
 from burnish.evals.certificates.served import ServedSubject
 from burnish.evals.certificates.subject import LocalSubject
 from burnish.evals.document.document import write
@@ -89,9 +89,11 @@ def _local(
 
 
 def _served(spec: EndpointSpec | None, other: LocalSubject | None, ctx: Context) -> ServedSubject:
+    """A side behind an endpoint. Replies are kept for this run alone: the endpoint may serve another model by now."""
     assert spec is not None
     spending = journal(ctx.scratch, "child")
-    endpoint = ScoringEndpoint(spec, ctx.cache / "replies", spending, is_stopping=lambda: ctx.stopping)
+    replies = ctx.scratch / "checkpoints" / "replies"
+    endpoint = ScoringEndpoint(spec, replies, spending, is_stopping=lambda: ctx.stopping)
     return ServedSubject(endpoint, None if other is None else other.tokenizer)
 
 
@@ -114,6 +116,6 @@ def _held_out(spec: CertifySpec, ctx: Context, side: LocalSubject | None) -> lis
         raise AskError("ask.wrong-value", "data cannot be compared without a tokenizer", "leave data out")
     split = spec.split if is_prepared(data.path) else "train"
     found, left_out = held_out_rows(tokenizer, islice(open_rows(data, split), spec.max_rows), spec.max_length)
-    for why, count in left_out.items():
-        ctx.emit(Note(level="warning", text=f"{count} rows of {data.ref} are left out: {why}"))
+    for text in left_out_texts(left_out, data.ref):
+        ctx.emit(Note(level="warning", text=text))
     return found

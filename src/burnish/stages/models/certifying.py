@@ -9,11 +9,13 @@ from burnish.core.context import Context, Input
 from burnish.core.errors import BurnishError, RunError
 from burnish.core.events import Note, Progress
 from burnish.core.files import file_size
+from burnish.core.inputs.references import fetched
 from burnish.core.runs.certificates import certificate_failed
 from burnish.data.dataset import open_rows, split_names
 from burnish.evals.certificates.compare import Effort, Tick, certify
+from burnish.evals.certificates.distributions import Kind
 from burnish.evals.certificates.report import terminal_table
-from burnish.evals.certificates.rows import held_out_rows
+from burnish.evals.certificates.rows import held_out_rows, left_out_texts
 from burnish.evals.certificates.subject import LocalSubject
 from burnish.models.bases import Source, folder_of, whole_model
 from burnish.models.device import pick_device
@@ -40,11 +42,13 @@ def certify_output(ctx: Context, parent: Input, change: str) -> dict[str, Any] |
         return None
     ours = LocalSubject(parent, parent.ref, parent.fingerprint, device, dtype)
     theirs = LocalSubject(ctx.out, "", "", device, dtype)
+    held_out, kind = _rows(ours, parent.inputs.get("data"), ctx)
     found = certify(
         ours,
         theirs,
         change,
-        held_out=_rows(ours, parent.inputs.get("data")),
+        held_out=held_out,
+        kind=kind,
         effort=_EFFORT,
         no_weights=_no_room(ctx.out, device, dtype, models=2),
         tick=tick_of(ctx),
@@ -89,13 +93,22 @@ def _no_room(folder: Any, device: torch.device, dtype: torch.dtype | None, model
     return f"{what} {file_size(needed)} of the {file_size(free)} of free memory"
 
 
-def _rows(parent: LocalSubject, data: Input | None) -> list[list[int]]:
-    """Rows of the training's data that were not learned if there are some, else the first ones; none if it is gone."""
+def _rows(parent: LocalSubject, data: Input | None, ctx: Context) -> tuple[list[list[int]], Kind]:
+    """Rows of the training's data that were not learned if there are some, else the first ones, and which of both.
+
+    None, with a warning, if they cannot be read.
+    """
     if data is None or parent.tokenizer is None:
-        return []
+        return [], "held out"
     try:
+        data = fetched(data)
         names = split_names(data)
         split = next((name for name in ("test", "val", "validation") if name in names), names[0])
-        return held_out_rows(parent.tokenizer, islice(open_rows(data, split), _HELD_OUT), _LONGEST)[0]
-    except (BurnishError, OSError, IndexError):
-        return []
+        rows, left_out = held_out_rows(parent.tokenizer, islice(open_rows(data, split), _HELD_OUT), _LONGEST)
+    except (BurnishError, OSError, IndexError) as error:
+        why = error.what if isinstance(error, BurnishError) else str(error)
+        ctx.emit(Note(level="warning", text=f"the certificate has no rows of {data.ref}: {why}"))
+        return [], "held out"
+    for text in left_out_texts(left_out, data.ref):
+        ctx.emit(Note(level="warning", text=text))
+    return rows, "training" if split == "train" else "held out"

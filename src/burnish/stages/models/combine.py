@@ -20,17 +20,17 @@ from burnish.models.adapters.attach import name_of_base
 from burnish.models.bases import Source, folder_of, is_adapter, whole_model
 from burnish.models.combining.checks import LARGEST_DEVIATION, Compared, compare
 from burnish.models.combining.combine import combine_adapters
+from burnish.models.combining.companions import other_companions, write_companions
 from burnish.models.combining.fit import common_base, refuse_other_tokenizers, refuse_twice
 from burnish.models.combining.kept import KeptLayers
 from burnish.models.combining.layers import Layer, Weighted
 from burnish.models.combining.methods import METHODS, Settings
-from burnish.models.companions import copy_companions
 from burnish.models.merge import merge_adapter
 from burnish.models.quantization.record import read_quantization
 from burnish.models.value_head import has_value_head
 from burnish.models.weights import ADAPTER_CONFIG, read_json
 from burnish.specs.base import short_name
-from burnish.specs.models import CombineSpec
+from burnish.specs.models import CombineSpec, WeightedAdapter
 from burnish.stages.models.certifying import certify_output
 from burnish.stages.models.merge import measures_of, on_base, plain, tell
 
@@ -47,6 +47,7 @@ def run(spec: CombineSpec, ctx: Context) -> Outcome:
     refuse_twice(inputs)
     base, warnings = common_base(inputs, ctx.input("base") if spec.base is not None else None)
     refuse_other_tokenizers(inputs)
+    warnings += other_companions(inputs, base)
     _refuse_four_bits(inputs, spec.into)
     method = METHODS[spec.method]
     settings = Settings(method, spec.density, spec.majority_sign, spec.rank or 0)
@@ -102,14 +103,24 @@ def run(spec: CombineSpec, ctx: Context) -> Outcome:
 def _inputs(spec: CombineSpec, ctx: Context) -> dict[str, Input]:
     """The adapters by their names: the given ones, or those of the references, made distinct."""
     found: dict[str, Input] = {}
-    for number, entry in enumerate(spec.adapters):
+    for number, name in enumerate(_distinct(spec.adapters)):
         source = ctx.input(f"adapters.{number}.adapter")
         if not is_adapter(source.path):
             what = f"adapters.{number}: {source.ref} is a {source.kind}, and only adapters are combined"
             raise AskError("ask.wrong-kind", what, "name an adapter")
-        name = entry.name or short_name(entry.adapter)
-        found[name if name not in found else f"{name}-{number + 1}"] = source
+        found[name] = source
     return found
+
+
+def _distinct(entries: Sequence[WeightedAdapter]) -> list[str]:
+    """The given names, and those of the references with a number where they are taken."""
+    given = [entry.name for entry in entries if entry.name]
+    names: list[str] = []
+    for entry in entries:
+        own = short_name(entry.adapter)
+        numbered = (own, *(f"{own}-{number}" for number in range(2, 2 + len(entries))))
+        names.append(entry.name or next(name for name in numbered if name not in given and name not in names))
+    return names
 
 
 def _refuse_four_bits(inputs: Mapping[str, Input], into: str) -> None:
@@ -131,8 +142,8 @@ def _left_out(inputs: Mapping[str, Input]) -> list[str]:
 
 def _complete(inputs: Mapping[str, Input], base: Source, folder: Path) -> None:
     """Tokenizer and records of the adapters, which agree, and the name of their base."""
+    write_companions(inputs, folder)
     for source in reversed(list(inputs.values())):
-        copy_companions(source.path, folder)
         for record in (BASE_RECORD, QUANTIZATION_RECORD):
             if (source.path / record).is_file():
                 shutil.copyfile(source.path / record, folder / record)

@@ -2,7 +2,7 @@
 
 log_probs.parquet   id, split, tokens (16 hex digits of the sha256 of ids and learned positions), and a float32
                     column for each answer: chosen and rejected, or completion
-reference.json      the model, its fingerprint, dtype and quantization; the digest of the tokenizer, and of the table
+reference.json      the model, its fingerprint and digest, dtype and quantization; digests of tokenizer and table
 """
 
 import hashlib
@@ -56,7 +56,7 @@ def write_log_probs(
     types = {name: pa.float32() if name in names else pa.string() for name in columns}
     table = pa.table({name: pa.array(column, types[name]) for name, column in columns.items()})
     pq.write_table(table, folder / TABLE)
-    record = {"model": model.ref, "model_fingerprint": model.fingerprint, "dtype": dtype}
+    record = {"model": model.ref, "model_fingerprint": model.fingerprint, "model_digest": model.digest, "dtype": dtype}
     record |= {
         "quantization": quantization,
         "tokenizer": _digest_of_tokenizer(tokenizer),
@@ -78,6 +78,16 @@ class SavedLogProbs:
     tokenizer: str
     dtype: str
     quantization: str | None
+    model_digest: str = ""
+
+    def is_of(self, model: Input) -> bool:
+        """Whether they were computed with this model: of a recipe that was run again, with the same files."""
+        is_alike = bool(self.model_fingerprint) and self.model_fingerprint == model.fingerprint
+        return is_alike and not (self.model_digest and model.digest and self.model_digest != model.digest)
+
+    def is_of_other_files(self, model: Input) -> bool:
+        """Whether their model is of the same recipe as this one, and has other files."""
+        return self.model_fingerprint == model.fingerprint and not self.is_of(model) and bool(self.model_fingerprint)
 
     @classmethod
     def read(cls, source: Input) -> "SavedLogProbs":
@@ -93,7 +103,7 @@ class SavedLogProbs:
             answers = next(names for names in ANSWERS.values() if names[0] in columns)
             values = zip(*(columns[name] for name in answers), strict=True)
             rows = zip(columns["id"], zip(columns["tokens"], values, strict=True), strict=True)
-            about = (record["tokenizer"], record["dtype"], record.get("quantization"))
+            about = (record["tokenizer"], record["dtype"], record.get("quantization"), record.get("model_digest", ""))
             return cls(source.ref, record["model"], record["model_fingerprint"], dict(rows), answers, *about)
         except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
             raise _damaged(path, f"it cannot be read ({type(error).__name__}: {error})") from error

@@ -63,7 +63,7 @@ def run(spec: ReferenceSpec, ctx: Context) -> Outcome:
     found = []
     for split, data_of_split in rows.items():
         origin = fingerprint.of_value(
-            {"model": model.fingerprint, "rows": data_of_split.digest(), "dtype": str(resolved.dtype)}
+            {"model": model.content, "rows": data_of_split.digest(), "dtype": str(resolved.dtype)}
         )
         log_probs = reference_log_probs(
             lambda: passes,

@@ -47,6 +47,10 @@ class Reference:
                 if mismatched:  # those of mismatched pairs would be of the base as it is trained
                     raise AskError("ask.wrong-value", text, "set reference: base, or loss: apo_zero_unpaired")
                 run.ctx.emit(Note(level="warning", text=f"{text}; set reference: base"))
+            if self._saved.is_of_other_files(run.base):
+                text = f"{self._other.ref} was computed with other files of {self._saved.model} than those of the base"
+                text += f" {run.base.ref}, whose recipe was run again: if it is to be the base, run `reference` again"
+                run.ctx.emit(Note(level="warning", text=text))
             if mismatched and not self._is_of_base(self._saved):
                 raise AskError(
                     "ask.wrong-value",
@@ -85,7 +89,7 @@ class Reference:
     ) -> LogProbs:
         run, other = self._run, None if self._saved is not None else self._other
         model = run.base if other is None else other
-        about = {"model": model.fingerprint, "rows": _tokens_of(data), "dtype": str(run.resolved.dtype)}
+        about = {"model": model.content, "rows": _tokens_of(data), "dtype": str(run.resolved.dtype)}
         if other is None and isinstance(method := getattr(run.spec, "method", None), QloraSpec):
             about |= {"quantization": method.quantization, "double": method.double_quantization}
         origin = fingerprint.of_value(about)
@@ -101,7 +105,7 @@ class Reference:
             gc.collect()  # the other model
 
     def _is_of_base(self, saved: SavedLogProbs) -> bool:
-        return bool(saved.model_fingerprint) and saved.model_fingerprint == self._run.base.fingerprint
+        return saved.is_of(self._run.base)
 
 
 def passes_of(run: Run, other: Input, longest: int, width: int, state: TrainState | None = None) -> ForwardPasses:

@@ -5,7 +5,7 @@ equal, unless the checkpoint is named: then settings that apply from the next st
 and recorded in the artifact's provenance.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,9 @@ class Origin:
     """Digests of the tokenised splits."""
     weights: str
     """Digest of the names and shapes of the trained weights."""
+    digests: dict[str, str] = field(default_factory=dict[str, str])
+    """Of the files of inputs that are artifacts, by field: their fingerprints are those of recipes. Checkpoints of
+    older versions have none."""
 
     @property
     def identity(self) -> str:
@@ -83,6 +86,11 @@ def compare(checkpoint: Checkpoint, origin: Origin, *, may_change: bool) -> tupl
     ]
     refused = [str(change) for change in changes if not (may_change and _is_safe(change.name))]
     refused += [f"the contents of {name}" for name in _differing(before.inputs, origin.inputs)]
+    refused += [
+        f"the files of {name}"
+        for name in before.digests.keys() & origin.digests.keys()
+        if before.digests[name] != origin.digests[name] and before.inputs.get(name) == origin.inputs.get(name)
+    ]
     refused += [f"the {name} rows" for name in _differing(before.rows, origin.rows)]
     refused += ["the names or shapes of the trained weights"] if before.weights != origin.weights else []
     if refused:

@@ -43,11 +43,11 @@ class Proof:
         return {name: verdicts.count(verdict) for verdict, name in COUNTS.items()}
 
     def as_json(self) -> dict[str, Any]:
+        """The content of `proof.json`: no times, so that the same training writes the same file."""
         counts = self.counts
         return {
             **counts,
             "sample": self.sample,
-            "seconds": round(self.seconds, 2),
             "checks": [check.as_json() for check in self.checks],
         }
 

@@ -57,7 +57,6 @@ class Check:
             "measured": self.answer.measured,
             "allowed": self.answer.allowed,
             "fix": {"does not hold": self.fix, "error": _OF_ERRORS}.get(self.verdict, ""),
-            "seconds": round(self.seconds, 3),
         }
 
     def __str__(self) -> str:
