@@ -31,7 +31,7 @@ def test_held_out_rows_come_first_and_training_rows_are_called_so(
         {"id": f"{number:016x}", "source": "d:1", "kind": "chat", "messages": turns(number)} for number in range(10)
     ]
     ctx, _ = temporary_context(tmp_path / "run", {})
-    splits = {"train": rows} | ({"val": rows[:held_out]} if held_out else {})
+    splits = {"train": rows} | ({"validation": rows[:held_out]} if held_out else {})
     found, own = _rows(parent, input_at(make_dataset(**splits)), ctx)
     assert (own, len(found)) == (kind, count)
 
