@@ -60,7 +60,7 @@ class Subject(Protocol):
         ...
 
     def ids(self, golden: Golden, prompt: bool) -> list[int] | None:
-        """The ids of a golden conversation, or of its prompt; None where they cannot be seen."""
+        """The ids of a golden conversation, or of its prompt; None where they cannot be seen, empty if it is refused."""
         ...
 
     def answers(self, prompts: Sequence[Sequence[int]], longest: int) -> list[list[int]]:
@@ -119,7 +119,9 @@ class LocalSubject:
         return int(text_config(causal_model(self.model).config).vocab_size)
 
     def ids(self, golden: Golden, prompt: bool) -> list[int] | None:
-        return None if self._tokenizer is None else rendering(self._tokenizer, golden, prompt)[1]
+        if self._tokenizer is None:
+            return None
+        return rendering(self._tokenizer, golden, prompt)[1] or None  # a server may render what is refused here
 
     @property
     def model(self) -> Any:
