@@ -60,7 +60,7 @@ class Subject(Protocol):
         ...
 
     def ids(self, golden: Golden, prompt: bool) -> list[int] | None:
-        """The ids of a golden conversation, or of its prompt; None where they cannot be seen, empty if it is refused."""
+        """The ids of a golden conversation or its prompt; None where they cannot be seen, empty if it is refused."""
         ...
 
     def answers(self, prompts: Sequence[Sequence[int]], longest: int) -> list[list[int]]:
