@@ -128,9 +128,9 @@ def other_template(folder: Path) -> None:
 
 WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "another tokenizer": (other_split, "one and other were trained with different tokenizers"),
-    "a new token": (new_token, "other added tokens: <new>"),
-    "another chat template": (other_template, "other chat templates"),
-    "another end of text": (other_end, "other eos_tokens"),
+    "a new token": (new_token, "different added tokens: <new>"),
+    "another chat template": (other_template, "different chat templates"),
+    "another end of text": (other_end, "different eos_tokens"),
     "a missing tensor": (remove_tensor, "is missing"),
     "a truncated file": (truncate, "bytes where its header says"),
     "a pickle": (pickle, "is a pickle"),
