@@ -107,6 +107,7 @@ def misplaced_path(error: BaseException) -> RunError | None:
     if existing.is_dir() != isinstance(error, IsADirectoryError):
         return None
     kind, expected = ("folder", "file") if existing.is_dir() else ("file", "folder")
+    kind = "link to nothing" if existing.is_symlink() and not existing.exists() else kind
     what = f"{existing} is a {kind}, expected a {expected}"
     return RunError("run.broken-record", what, "rename or remove it, and run the command again")
 

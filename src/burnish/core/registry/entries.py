@@ -116,8 +116,8 @@ class Entry:
 def read_entry(folder: Path) -> Entry:
     """The entry of a folder. RunError `run.broken-record` if its history is damaged."""
     path = folder / FILE
-    if not os.access(folder, os.R_OK | os.X_OK):
-        raise damaged(folder, "cannot be read (Permission denied)")
+    if (fault := no_folder(folder)) is not None:
+        raise fault
     files = {number: _read_file(path) for number, path in version_files(folder).items()}  # before what they follow
     if not files and not is_there(path):
         return Entry(folder.name, {}, (), "")
@@ -129,6 +129,8 @@ def read_entry(folder: Path) -> Entry:
         raise damaged(path, what)
     if files and not history.changes:
         raise damaged(path, "is empty, though there are versions beside it")
+    if not history.changes and path.stat().st_size:
+        raise damaged(path, "has no complete line")
     faults = [shown for shown in files.values() if isinstance(shown, str)]
     return Entry(folder.name, versions, history.changes, history.last, tuple(faults))
 
@@ -189,12 +191,26 @@ def check_record(record: Any) -> None:
 
 
 def is_entry(folder: Path) -> bool:
-    """Whether a folder holds anything of the registry, or cannot be listed."""
-    if not os.access(folder, os.R_OK | os.X_OK):
-        return True
+    """Whether a folder holds anything of the registry, cannot be listed, or is no folder."""
+    if no_folder(folder) is not None:
+        return is_there(folder)
     history = folder / FILE
     is_empty = history.is_file() and not history.stat().st_size  # its first writer was killed
     return (is_there(history) and not is_empty) or bool(version_files(folder))
+
+
+def no_folder(path: Path) -> RunError | None:
+    """The error of a path, of the registry or of a name in it, that is not a folder, or not one to read."""
+    if path.is_dir():
+        try:
+            os.listdir(path)
+            os.stat(path / ".")
+        except OSError as error:
+            return RunError("run.broken-record", f"{path} cannot be read ({error.strerror})", f"chmod u+rwx {path}")
+        return None
+    what = f"is a link to {os.readlink(path)}, where there is no folder" if path.is_symlink() else "is not a folder"
+    fix = "mount what it was, or move it away and restore the folder from a copy; then see `burnish reindex`"
+    return RunError("run.broken-record", f"{path} {what}", fix)
 
 
 def version_files(folder: Path) -> dict[int, Path]:

@@ -89,8 +89,9 @@ def _all_folders(workspace: Workspace) -> Iterator[Run]:
 
 def _in_registry(workspace: Workspace, search: Search) -> Iterator[str]:
     """Artifacts in the registry, and their evidence."""
-    entries, errors = Registry(workspace).entries()
+    entries, errors, lost = Registry(workspace).survey()
     search.doubts += [error.what for error in errors]
+    yield from (run.name for run in lost)
     for entry in entries:
         for version in entry.live.values():
             run = run_of_output(path_of(version.record, workspace.root))

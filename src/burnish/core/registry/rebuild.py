@@ -17,6 +17,7 @@ from burnish.core.registry.entries import (
     Version,
     check_record,
     matches,
+    no_folder,
     read_entry,
     readable_file,
     version_files,
@@ -40,6 +41,8 @@ class Repair:
 
 def rebuild(folder: Path, who: str) -> list[Repair]:
     """Repair the entry of a folder; the caller holds the lock of its name. Returns nothing if it is whole."""
+    if no_folder(folder) is not None:
+        return []  # reported of the registry as a whole
     try:
         entry = read_entry(folder)
     except BurnishError as error:

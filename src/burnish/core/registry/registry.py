@@ -19,12 +19,25 @@ from filelock import FileLock, Timeout
 from burnish.core.errors import AskError, BurnishError, RunError
 from burnish.core.naming import nearest
 from burnish.core.registry.description import path_of
-from burnish.core.registry.entries import Entry, Version, is_entry, read_entry, version_files, versions_of, write_files
+from burnish.core.registry.entries import (
+    Entry,
+    Version,
+    is_entry,
+    no_folder,
+    read_entry,
+    version_files,
+    versions_of,
+    write_files,
+)
 from burnish.core.registry.history import FILE, Change, Kind, append
 from burnish.core.registry.names import check_name, is_name, split_reference, with_article
+from burnish.core.runs.claims import claim, claims_of
+from burnish.core.runs.records import is_there
+from burnish.core.runs.run import Run, run_of_output
 from burnish.core.runs.workspace import Workspace
 
 _GC = ".gc"
+_MOST_SHOWN = 3
 _WAIT = 30.0
 """Seconds to wait for another process that changes the same name; a change takes milliseconds."""
 
@@ -63,14 +76,15 @@ class Registry:
         self.folder = workspace.root / "registry"
 
     def names(self) -> list[str]:
-        """The names that have a history or files of versions, damaged ones included."""
-        found: list[str] = []
-        if not self.folder.is_dir():
-            return found
-        for folder in self.folder.iterdir():
-            if is_name(folder.name) and folder.is_dir() and is_entry(folder):
-                found.append(folder.name)
-        return sorted(found)
+        """The names that have a history or files of versions, damaged ones included.
+
+        RunError `run.broken-record` if the registry is no folder, or cannot be read.
+        """
+        if not is_there(self.folder):
+            return []
+        if (fault := no_folder(self.folder)) is not None:
+            raise fault
+        return sorted(path.name for path in self.folder.iterdir() if is_name(path.name) and is_entry(path))
 
     def entry(self, name: str) -> Entry:
         """The entry of a name. Errors: AskError `ask.bad-reference`; RunError `run.broken-record`."""
@@ -81,15 +95,38 @@ class Registry:
         return read_entry(self.folder / name)
 
     def entries(self) -> tuple[list[Entry], list[BurnishError]]:
-        """Every entry, and an error for each that is damaged."""
+        """Every entry, and an error for each that is damaged, or for the registry as a whole."""
         found: list[Entry] = []
         errors: list[BurnishError] = []
-        for name in self.names():
+        try:
+            names = self.names()
+        except BurnishError as error:
+            return [], [error]
+        for name in names:
             try:
                 found.append(read_entry(self.folder / name))
             except BurnishError as error:
                 errors.append(error)
         return found, errors
+
+    def survey(self) -> tuple[list[Entry], list[BurnishError], list[Run]]:
+        """Every entry, an error for all that is damaged or was lost, and the runs that lost versions were made by."""
+        entries, errors = self.entries()
+        root = self.workspace.root
+        versions = [version for entry in entries for version in entry.versions.values()]
+        known = {path_of(version.record, root) for version in versions if version.record["files"] is not None}
+        lost = {run: refs[-1] for run, refs in claims_of(self.workspace) if run.out not in known}
+        try:
+            damaged = set(self.names()) - {entry.name for entry in entries}
+        except BurnishError:  # of the whole registry, in `errors`
+            return entries, errors, list(lost)
+        names = sorted({ref.partition("@")[0] for ref in lost.values()} - damaged)
+        return entries, [*errors, *(_of_lost(name, lost, self.folder) for name in names)], list(lost)
+
+    def claim(self, version: Version) -> bool:
+        """Record in the run that made a version that it was registered; whether it was not recorded yet."""
+        run = None if version.record["files"] is None else run_of_output(path_of(version.record, self.workspace.root))
+        return run is not None and run.workspace == self.workspace.root and claim(run, version.ref)
 
     def version(self, ref: str) -> Version:
         """`name@3`, `name@latest`, `name@production`, `name@TAG`; a name alone is its latest version."""
@@ -129,12 +166,15 @@ class Registry:
         with self.locked(name):
             refuse_similar(name, self.names())
             folder = self.folder / name
-            folder.mkdir(exist_ok=True)
+            if not is_there(folder):
+                folder.mkdir()
             yield Draft(folder, read_entry(folder))
 
     @contextlib.contextmanager
     def locked(self, name: str, doing: str = "") -> Generator[None]:
         """Hold the lock of a name. RunError `run.busy` if another process holds it for long."""
+        if is_there(self.folder) and (fault := no_folder(self.folder)) is not None:
+            raise fault
         locks = self.folder / ".locks"
         locks.mkdir(parents=True, exist_ok=True)
         lock = FileLock(locks / f"{name.lower()}.lock", timeout=_WAIT)
@@ -173,10 +213,28 @@ class Registry:
             identity = record["fingerprint"], record["digest"]
             for number, version in draft.entry.live.items():
                 if (version.fingerprint, version.record["digest"]) == identity and number not in unusable:
+                    with self.keeping():
+                        self.claim(version)
                     return version, False
             with self.keeping():
                 _refuse_removed(record, self.workspace.root)
-                return draft.change("register", draft.next_number, who, why, record=dict(record), **details), True
+                version = draft.change("register", draft.next_number, who, why, record=dict(record), **details)
+                self.claim(version)
+                return version, True
+
+
+def _of_lost(name: str, lost: Mapping[Run, str], folder: Path) -> RunError:
+    """The error of a name of which runs say that they were registered, and the registry knows nothing."""
+    runs = [run for run, ref in lost.items() if ref.partition("@")[0] == name]
+    shown = ", ".join(f"{run.name} as {lost[run]}" for run in runs[:_MOST_SHOWN])
+    more = f", and {len(runs) - _MOST_SHOWN} more" if len(runs) > _MOST_SHOWN else ""
+    group = "models"
+    with contextlib.suppress(BurnishError):
+        artifact = runs[0].artifact()
+        group = f"{artifact.kind}s" if artifact is not None else group
+    again = f"burnish {group} register {runs[0].reference} --name {name}"
+    fix = f"restore the folder from a copy, or register each again ({again}), and remove what is not needed"
+    return RunError("run.broken-record", f"{folder} has lost versions of {name}: registered were {shown}{more}", fix)
 
 
 def _refuse_removed(record: Mapping[str, Any], workspace: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from burnish.core.registry.author import author
 from burnish.core.registry.description import damage_of, path_of
+from burnish.core.registry.entries import no_folder
 from burnish.core.registry.names import is_name
 from burnish.core.registry.rebuild import Repair, rebuild
 from burnish.core.registry.registry import Registry
@@ -17,21 +18,30 @@ def reindex(*, workspace: Path | str | None = None) -> list[Repair]:
     place = Workspace.find(workspace)
     place.refuse_missing()
     registry, found = Registry(place), list[Repair]()
-    if not registry.folder.is_dir():
-        return found
-    for folder in sorted(registry.folder.iterdir()):
-        if folder.is_dir() and is_name(folder.name):
-            with registry.locked(folder.name):
-                found += rebuild(folder, author(place.root))
-        elif not folder.name.startswith("."):
-            found.append(Repair(folder.name, f"{folder} is not a valid name in the registry, and is ignored"))
+    for path in _inside(registry.folder):
+        if is_name(path.name) and path.is_dir():
+            with registry.locked(path.name):
+                found += rebuild(path, author(place.root))
+        elif not is_name(path.name) and not path.name.startswith("."):
+            found.append(Repair(path.name, f"{path} is not a valid name in the registry, and is ignored"))
+    entries, errors, _ = registry.survey()
+    found += [Repair("registry", f"{error.what}; {error.fix}") for error in errors]
+    for version in (version for entry in entries for version in entry.live.values()):
+        with registry.keeping():
+            if registry.claim(version):
+                found.append(Repair(version.ref, "the run that made it lacked the mark of it, which is written"))
     return found
+
+
+def _inside(folder: Path) -> list[Path]:
+    """What the folder of the registry holds; nothing if it is no folder, which is reported."""
+    return sorted(folder.iterdir()) if folder.is_dir() and no_folder(folder) is None else []
 
 
 def registry_damage(place: Workspace, *, deep: bool) -> Iterator[tuple[str, str, str]]:
     """Subject, problem and fix of each damaged entry, and of each version whose artifact is missing or damaged."""
     registry, known = Registry(place), place.hashes()
-    entries, errors = registry.entries()
+    entries, errors, _ = registry.survey()
     for error in errors:
         yield "registry", error.what, error.fix
     for entry in entries:

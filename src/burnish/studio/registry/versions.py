@@ -111,7 +111,9 @@ def listing(
         entries, errors = [registry.entry(name)], list[BurnishError]()
         refuse_kind(entries[0].kind, kind, name)
     else:
-        entries, errors = registry.entries()
+        entries, errors, _ = registry.survey()
+    if errors and not entries:
+        raise errors[0]
     for error in errors:
         say(f"{error.what}; {error.fix}")
     rows: list[dict[str, Any]] = []
