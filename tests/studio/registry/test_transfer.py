@@ -278,6 +278,16 @@ def test_a_truncated_or_other_file_is_refused(registry, support, there, tmp_path
         registry.import_(there.root, workspace=there.root)
 
 
+@pytest.mark.parametrize("change", [lambda raw: raw + b"x", lambda raw: raw[:-1], lambda raw: raw[:-1] + b"y"])
+def test_a_file_of_a_folder_with_other_bytes_is_refused(registry, support, there, tmp_path, change):
+    path = registry.export(support, tmp_path / "out")
+    weights = path / "files" / "adapter_model.safetensors"
+    weights.write_bytes(change(weights.read_bytes()))
+    with pytest.raises(burnish.BurnishError, match="is not the file that was registered"):
+        registry.import_(path, workspace=there.root)
+    assert registry.listing(workspace=there.root) == []
+
+
 def test_a_folder_with_more_files_than_were_exported_is_refused(registry, support, there, tmp_path):
     path = registry.export(support, tmp_path / "out")
     (path / ".DS_Store").write_text("of the desktop")

@@ -1,10 +1,12 @@
 """What is registered, once, and what the record says of it."""
 
+import shutil
+
 import pytest
 
 import artifacts
 import burnish
-from burnish.core.inputs.references import built_ins
+from burnish.core.inputs.references import built_ins, resolve
 
 
 def test_an_artifact_is_registered_once_and_other_files_of_its_recipe_are_another_version(registry, workspace):
@@ -79,3 +81,36 @@ def test_a_damaged_artifact_is_not_registered(registry, workspace):
     with pytest.raises(burnish.BurnishError) as caught:
         registry.register("r.tune@1", name="support")
     assert caught.value.code == "run.damaged-artifact"
+
+
+@pytest.mark.parametrize("file", ["chat_template.jinja", "tokenizer_config.json", "tokenizer.json"])
+def test_the_hashes_of_tokenizer_and_template_are_of_their_content(registry, workspace, file):
+    shutil.copytree(built_ins()["pocket"], workspace.root / "copy")
+    adapter = {**artifacts.ADAPTER}
+    found = []
+    for number in (1, 2):
+        base = resolve("file:copy", ("model",), workspace, {})
+        artifacts.write_artifact(
+            workspace, number=number, fingerprint=f"f{number}", files=adapter, inputs={"base": base}
+        )
+        one = registry.register(f"r.tune@{number}", name="support")
+        found.append({"tokenizer": one["tokenizer"], "template": one["template"]})
+        path = workspace.root / "copy" / file
+        path.write_text(path.read_text().replace("<|im_start|>", "<|im_begin|>"))
+    differing = {key for key in found[0] if found[0][key] != found[1][key]}
+    has_template = (built_ins()["pocket"] / "chat_template.jinja").is_file()
+    expected = {"tokenizer.json": {"tokenizer"}, "chat_template.jinja": {"template"}}
+    assert differing == expected.get(file, set() if has_template else {"template"})
+
+
+def test_latest_is_the_newest_version_that_was_not_removed_and_a_tag_goes_with_its_version(registry, workspace):
+    for number in (1, 2):
+        artifacts.write_artifact(workspace, number=number, fingerprint=f"f{number}")
+        registry.register(f"r.tune@{number}", name="support")
+    registry.tag("support@2", "best")
+    registry.remove("support@2")
+    assert registry.show("support@latest")["ref"] == "support@1"
+    with pytest.raises(burnish.BurnishError):
+        registry.show("support@best")
+    registry.tag("support@1", "best")
+    assert registry.show("support@best")["ref"] == "support@1"
