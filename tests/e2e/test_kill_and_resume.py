@@ -39,7 +39,7 @@ def assert_every_kill_was_survived(result: dict, kills: int) -> None:
 
 @pytest.fixture(scope="module")
 def some_killed_runs(tmp_path_factory) -> dict[str, dict]:
-    return killed_runs(tmp_path_factory.mktemp("runs"), SOME, steps=12)
+    return killed_runs(tmp_path_factory.mktemp("runs"), SOME, steps=8)
 
 
 @pytest.mark.timeout(900)

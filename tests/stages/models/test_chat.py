@@ -8,9 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Sequence
+from typing import NoReturn
 
 import pytest
+import torch
 
 from burnish.core.errors import DataError
 from burnish.models.engines.protocol import Answer
@@ -112,14 +115,34 @@ def test_a_model_without_template_is_reported_before_it_is_loaded(model, tmp_pat
     assert "template" in printed
 
 
-class Terminal:
-    """A chat in a pty, as a person sees it."""
+def become_chat(arguments: Sequence[str]) -> NoReturn:
+    """In a forked process: the chat as `python -m burnish.stages.models.chat` starts it on descriptors 0, 1 and 2."""
+    try:
+        torch.set_num_threads(1)
+        sys.stdin, sys.stdout, sys.stderr = (os.fdopen(n, mode, encoding="utf-8") for n, mode in enumerate("rww"))
+        status = main(arguments)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException:
+        status = 99
+        os.write(2, traceback.format_exc().encode())
+    finally:
+        os._exit(status)
 
-    def __init__(self, command: Sequence[str]):
-        self._end, other = pty.openpty()
-        self.process = subprocess.Popen(command, stdin=other, stdout=other, stderr=other)
-        os.close(other)
-        self._unread = ""
+
+class Terminal:
+    """A chat in a pty, as a person sees it, in a fork of this process."""
+
+    def __init__(self, arguments: Sequence[str]):
+        self.pid, self._end = pty.fork()
+        if self.pid == 0:
+            become_chat(arguments)
+        self._unread, self._status = "", None
+
+    def wait(self) -> int:
+        if self._status is None:
+            self._status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self._status
 
     def expect(self, text: str, seconds: float = 60) -> str:
         """Read until `text` comes; give what came before it."""
@@ -135,16 +158,15 @@ class Terminal:
         os.write(self._end, text.encode())
 
     def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
+        if self._status is None:
+            os.kill(self.pid, signal.SIGKILL)
+            self.wait()
         os.close(self._end)
 
 
 def test_a_person_talks_in_a_terminal(tmp_path):
     model = tiny_model(tmp_path / "model", initializer_range=0.4, max_position_embeddings=100_000, eos_token_id=None)
-    command = [sys.executable, "-m", "burnish.stages.models.chat", json.dumps(input_at(model).to_json())]
-    terminal = Terminal([*command, "--max-new-tokens=100000", "--device=cpu"])
+    terminal = Terminal([json.dumps(input_at(model).to_json()), "--max-new-tokens=100000", "--device=cpu"])
     try:
         assert "qwen3" in terminal.expect("you ›")
         terminal.type("/system Be brief\n")
@@ -153,7 +175,7 @@ def test_a_person_talks_in_a_terminal(tmp_path):
         terminal.type("Hi\n")
         terminal.expect("Hi\r\n")
         terminal.expect("\ufffd")  # it is being answered: the pieces come as they are made
-        terminal.process.send_signal(signal.SIGINT)
+        os.kill(terminal.pid, signal.SIGINT)
         terminal.expect("… stopped")
         terminal.expect("you ›")
         terminal.type("/nonsense\n")
@@ -163,7 +185,7 @@ def test_a_person_talks_in_a_terminal(tmp_path):
         terminal.expect("appended")
         terminal.expect("you ›")
         terminal.type("/quit\n")
-        assert terminal.process.wait(timeout=30) == 0
+        assert terminal.wait() == 0
     finally:
         terminal.close()
     [row] = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
@@ -175,19 +197,33 @@ def test_a_person_talks_in_a_terminal(tmp_path):
 NOT_UTF8 = b"caf\xe9?\n/system br\xe8f\nHi\n"
 
 
-@pytest.mark.parametrize(
-    "locale", [{}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}], ids=["utf-8", "c"]
-)
-def test_a_line_that_is_not_utf8_is_refused_and_the_conversation_goes_on(model, locale):
-    command = [sys.executable, "-m", "burnish.stages.models.chat", json.dumps(input_at(model).to_json())]
-    command += ["--max-new-tokens", "2"]
-    done = subprocess.run(command, input=NOT_UTF8, capture_output=True, env={**os.environ, **locale}, check=False)
-    errors = done.stderr.decode()
-    assert done.returncode == 0, errors
+def assert_refused(status: int, out: bytes, err: bytes) -> None:
+    errors = err.decode()
+    assert status == 0, errors
     assert errors.count("error: the text is not UTF-8 at character") == 2
     assert "caf" in errors
     assert "TypeError" not in errors
-    assert "system message set" not in done.stdout.decode(errors="replace")
+    assert "system message set" not in out.decode(errors="replace")
+
+
+def test_a_line_that_is_not_utf8_is_refused_and_the_conversation_goes_on(model, tmp_path):
+    files = [tmp_path / name for name in ("in", "out", "err")]
+    files[0].write_bytes(NOT_UTF8)
+    if (pid := os.fork()) == 0:
+        for number, (file, flags) in enumerate(zip(files, (os.O_RDONLY, *[os.O_WRONLY | os.O_CREAT] * 2), strict=True)):
+            os.dup2(os.open(file, flags), number)
+        become_chat([json.dumps(input_at(model).to_json()), "--max-new-tokens", "2"])
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert_refused(status, *(file.read_bytes() for file in files[1:]))
+
+
+def test_a_line_that_is_not_utf8_is_refused_in_a_locale_without_utf8(model):
+    command = [sys.executable, "-m", "burnish.stages.models.chat", json.dumps(input_at(model).to_json())]
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    environment = {**os.environ, **locale}
+    command += ["--max-new-tokens", "2"]
+    done = subprocess.run(command, input=NOT_UTF8, capture_output=True, env=environment, check=False)
+    assert_refused(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.mark.parametrize("option", ["--ask", "--system"])
