@@ -50,6 +50,7 @@ def completions(ran):
 
 
 LEARNING = {"max_steps": 15, "group_size": 8, "learning_rate": 3e-2, "eval_temperature": 1.0}
+LEARNING |= {"generation": {"max_new_tokens": 8, "batch_size": 24}, "micro_batch_tokens": 1000}
 
 
 @pytest.mark.parametrize(("stage", "settings"), [("grpo", {}), ("ppo", {"passes": 1, "kl_coefficient": 0.0})])
