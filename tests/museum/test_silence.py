@@ -57,13 +57,13 @@ METHODS = [("lora", "float32"), ("full", "float32"), ("lora", "bfloat16")]
 @pytest.mark.parametrize(
     ("family", "method", "dtype"),
     [
-        pytest.param(family, *pair, marks=() if (place + turn) % 3 < 2 else pytest.mark.torture)
+        pytest.param(family, *pair, marks=() if (place + turn) % 3 == 0 else pytest.mark.torture)
         for place, family in enumerate(FAMILIES)
         for turn, pair in enumerate(METHODS)
     ],
 )
 def test_a_right_model_of_any_family_is_found_right(family, method, dtype, tmp_path):
-    """`make test` has two of the three methods of each family, `make torture` the third."""
+    """`make test` has one of the three methods for each family, `make torture` the others."""
     optimizer = {"weight_decay": 0.1}
     settings = {"prove": "only", "method": {"kind": method}, "max_steps": 2, "optimizer": optimizer}
     spec = SftSpec(data="file:r", base="file:b", **settings)
