@@ -10,6 +10,7 @@ from burnish.cli.main import app
 from burnish.core.catalog import stages
 from burnish.core.errors import CODES, family_of
 from burnish.core.recipes.aliases import ALIASES, DIFFERS, NOT_NEEDED, ON_REWARDS
+from burnish.core.recipes.flow import flow
 from burnish.core.registry.names import KINDS
 from burnish.evals.certificates.limits import LIMITS
 from burnish.specs.base import Runtime, Spec, Takes, marks_of
@@ -165,7 +166,7 @@ def _default(value: Any) -> str:
         return "–"
     if isinstance(value, Spec):
         return f"[{_title(type(value))}](#{_title(type(value)).lower().replace(' ', '-')})"
-    return f"`{value}`"
+    return f"`{flow(value)}`".replace("|", "\\|")
 
 
 def _type(annotation: Any, metadata: Any = ()) -> str:

@@ -1,10 +1,14 @@
 """Help that fits a terminal of 80 columns, and options that cannot be dropped in silence."""
 
 import re
+from typing import Annotated
 
 import pytest
+from pydantic import TypeAdapter
 
+from burnish.cli.stages import _flags
 from burnish.core.catalog import stages
+from burnish.core.recipes.yaml import parse_yaml
 
 GROUPS = [("--help",), *((name, "--help") for name in ("runs", "adapters", "models"))]
 
@@ -101,3 +105,24 @@ def test_an_unknown_command_suggests_the_nearest(burnish, words, command, hint):
 def test_help_may_be_asked_for_more_than_once(burnish):
     assert burnish("help", "help").out == burnish("--help").out == burnish("help", "help", "--help").out
     assert burnish("help", "help", "runs").out == burnish("runs", "--help").out
+
+
+def defaults():
+    """Each option of each stage that shows a default, with the field that it sets."""
+    for name, row in stages().items():
+        for path, (info, shown, _) in _flags(row.spec_type()):
+            if shown and shown != "required":
+                yield pytest.param(info, shown, id=f"{name} --{path}")
+
+
+@pytest.mark.parametrize(("info", "shown"), defaults())
+def test_a_default_is_shown_as_the_yaml_that_gives_it(info, shown):
+    field = TypeAdapter(Annotated[info.annotation, *info.metadata])
+    default = info.get_default(call_default_factory=True)
+    assert field.validate_python(parse_yaml(shown.encode(), "help").value) == default
+    assert not re.search(r"\bTrue\b|\bFalse\b|\bNone\b|\w\(", shown)
+
+
+def test_a_default_with_fields_is_short(burnish, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "[[{kind: exact_match}]]" in burnish("evaluate", "--help").out

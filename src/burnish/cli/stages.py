@@ -17,6 +17,7 @@ from burnish.cli.render import Output, plain
 from burnish.core.catalog import Stage
 from burnish.core.errors import AskError
 from burnish.core.paths import expanded, resolved
+from burnish.core.recipes.flow import flow
 from burnish.core.recipes.validation import suggestion
 from burnish.core.recipes.yaml import parse_yaml
 from burnish.core.registry.names import KINDS
@@ -174,7 +175,7 @@ def _shown(info: Any) -> str:
     if info.is_required():
         return "required"
     default = info.get_default(call_default_factory=True)
-    return "" if default is None or isinstance(default, Spec) or default in ([], {}) else str(default)
+    return "" if default is None or isinstance(default, Spec) or default in ([], {}) else flow(default)
 
 
 def _operands(spec_type: type[Spec]) -> tuple[str, Operands] | None:

@@ -32,10 +32,10 @@ def document(
     at the top.
     """
     blocks: list[Block] = [Text(_summary(found, sample, base_name)), *(Text(text, "warning") for text in warnings)]
-    blocks.append(Heading("Scores"))
-    blocks.append(_leveled("", *table(found, base_name)))
-    blocks += score_figures(found, base_name)
-    if sample.base is not None:
+    columns, lines = table(found, base_name)
+    if lines:
+        blocks += [Heading("Scores"), _leveled("", columns, lines), *score_figures(found, base_name)]
+    if lines and sample.base is not None:
         blocks.append(Text(_VERDICT))
     for found_table in tables:
         blocks += [Heading(found_table.title), Table("", found_table.columns, found_table.rows)]

@@ -1,7 +1,9 @@
-"""Imports lm-evaluation-harness where a setting needs it, and limits what its tasks can do."""
+"""Imports lm-evaluation-harness where a setting needs it, seeds what its tasks draw, and limits what they can do."""
 
 import os
-from collections.abc import Iterator
+import random
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +13,7 @@ from burnish.core.errors import MachineError
 from burnish.core.faults import reason
 
 _ALONE = "DISABLE_MULTIPROC"
+_THOUSAND, _EVERY = 1000, 100
 
 
 def require() -> Any:
@@ -40,6 +43,70 @@ def within(folder: Path | None) -> Iterator[None]:
         yield
     finally:
         os.chdir(before)
+
+
+def seed(seeds: Sequence[int]) -> None:
+    """Seed Python, numpy and torch with the first three, as `simple_evaluate` does before it loads tasks."""
+    import numpy as np
+    import torch
+
+    random.seed(seeds[0])
+    np.random.seed(seeds[1])
+    torch.manual_seed(seeds[2])
+
+
+@contextmanager
+def fresh_transforms(scratch: Path) -> Iterator[None]:
+    """Let `datasets` keep what tasks make of their rows (`process_docs`) in a new folder, not beside the rows.
+
+    lm-evaluation-harness asks for the rows several times and relies on this cache for the same ones. The cache beside
+    the rows has those that an earlier run drew at random, from other seeds.
+    """
+    import datasets
+    from datasets import Dataset
+
+    beside, was_enabled = Dataset._get_cache_file_path, datasets.is_caching_enabled()
+    with tempfile.TemporaryDirectory(dir=scratch, prefix="rows-") as folder:
+
+        def path(self: Dataset, fingerprint: str) -> str:
+            return str(Path(folder, f"cache-{fingerprint}.arrow"))
+
+        Dataset._get_cache_file_path = path
+        datasets.enable_caching()
+        try:
+            yield
+        finally:
+            Dataset._get_cache_file_path = beside
+            if not was_enabled:
+                datasets.disable_caching()
+
+
+@contextmanager
+def shown_resamples(tick: Callable[[str, int, int], None]) -> Iterator[None]:
+    """Report the resamples of standard errors, `tick(phase, done, total)`, which may take minutes; it may raise.
+
+    Their random numbers are lm-evaluation-harness's own: each thousand has its place as the seed.
+    """
+    import lm_eval.api.metrics as metrics
+
+    before = metrics._bootstrap_internal_no_mp
+
+    def resampled(f: Callable[[Any], float], xs: Any, iters: int) -> list[float]:
+        size = min(_THOUSAND, iters)
+        found, total = list[float](), iters // size * size
+        while len(found) < total:
+            draw = random.Random(len(found) // size)
+            for place in range(size):
+                if not place % _EVERY:
+                    tick(f"resamples for the standard error of {f.__name__}", len(found), total)
+                found.append(f(draw.choices(xs, k=len(xs))))
+        return found
+
+    metrics._bootstrap_internal_no_mp = resampled
+    try:
+        yield
+    finally:
+        metrics._bootstrap_internal_no_mp = before
 
 
 @contextmanager

@@ -1,21 +1,18 @@
 """The results of tasks as rows and items of an evaluation, and as a table with lm-evaluation-harness's own numbers."""
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral
 from typing import Any
-
-import numpy as np
 
 from burnish.core.fingerprint import of_value
 from burnish.evals.likelihood import Likelihood
 from burnish.evals.measure import Item
 from burnish.evals.scoring.scorers import Row, Score
+from burnish.evals.tasks.values import as_json, is_mean, number
 
 _BYTES = ("byte_perplexity", "bits_per_byte")
-_SAME = 1e-9
 
 
 @dataclass(frozen=True)
@@ -38,16 +35,17 @@ def sampled(found: Mapping[str, Any], count_tokens: Callable[[str], int] | None)
         for sample in samples:
             by_question.setdefault(int(sample["doc_id"]), []).append(sample)
         means = set(_means(found, task, samples))
-        for number, given in sorted(by_question.items()):
+        for question, given in sorted(by_question.items()):
             first = given[0]
             metrics = {name: sample[metric] for sample in given for metric, name in _names(sample).items()}
-            scores = {f"{task}/{name}": Score(float(metrics[name])) for name in metrics if name in means}
+            values = {name: number(value) for name, value in metrics.items() if name in means}
+            scores = {f"{task}/{name}": Score(value) for name, value in values.items() if value is not None}
             rows.append(
                 {
                     "id": of_value([task, first["doc_hash"], first["target_hash"]])[:16],
-                    "source": f"{task}:{number}",
+                    "source": f"{task}:{question}",
                     "kind": "task",
-                    "task": {"name": task, "question": number, "metrics": as_json(metrics), **_responses(given)},
+                    "task": {"name": task, "question": question, "metrics": as_json(metrics), **_responses(given)},
                 }
             )
             likelihood = _likelihood(first, count_tokens) if count_tokens else None
@@ -88,11 +86,11 @@ def _numbers(found: Mapping[str, Any]) -> Iterator[tuple[str, str, float, float 
     for task, entry in {**found["results"], **found.get("groups", {})}.items():
         for key, value in entry.items():
             metric, comma, kind = key.partition(",")
-            if not comma or metric.endswith("_stderr") or not isinstance(value, Real):
+            found_value = number(value)
+            if not comma or metric.endswith("_stderr") or found_value is None:
                 continue
-            error = entry.get(f"{metric}_stderr,{kind}")
             name = metric if kind == "none" else f"{metric},{kind}"
-            yield task, name, float(value), float(error) if isinstance(error, Real) else None
+            yield task, name, found_value, number(entry.get(f"{metric}_stderr,{kind}"))
 
 
 def _names(sample: Mapping[str, Any]) -> dict[str, str]:
@@ -103,16 +101,14 @@ def _names(sample: Mapping[str, Any]) -> dict[str, str]:
 
 def _means(found: Mapping[str, Any], task: str, samples: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """The names of the metrics that are means over the questions, where higher is better: every score is so."""
-    values: dict[str, list[float]] = {}
+    values: dict[str, list[Any]] = {}
     for sample in samples:
         for metric, name in _names(sample).items():
-            value = sample[metric]
-            if isinstance(value, Real) and higher_is_better(found, task, name):
-                values.setdefault(name, []).append(float(value))
-    reported = {name: value for one, name, value, _ in _numbers({"results": {task: found["results"][task]}})}
+            if higher_is_better(found, task, name):
+                values.setdefault(name, []).append(sample[metric])
+    reported = {key.removesuffix(",none"): value for key, value in found["results"][task].items()}
     for name, each in values.items():
-        mean = math.fsum(each) / len(each)
-        if name in reported and abs(mean - reported[name]) <= _SAME * max(1.0, abs(mean)):
+        if is_mean(reported.get(name), each):
             yield name
 
 
@@ -151,16 +147,17 @@ def _answer(sample: Mapping[str, Any]) -> str | None:
 
 def _reference(sample: Mapping[str, Any]) -> str | None:
     target, choices = sample["target"], sample["arguments"]
-    if isinstance(target, int) and not isinstance(target, bool) and 0 <= target < len(choices) and len(choices[0]) > 1:
-        return str(choices[target][1])
-    return None if len(choices[0]) == 1 else str(target)
+    if len(choices[0]) == 1:
+        return None
+    is_place = isinstance(target, Integral) and not isinstance(target, bool) and 0 <= int(target) < len(choices)
+    return str(choices[int(target)][1] if is_place else target)
 
 
 def _responses(given: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The likelihoods of the choices, or the filtered answers."""
     first = given[0]["resps"][0][0]
     if isinstance(first, str):
-        return {"filtered": {sample["filter"]: sample["filtered_resps"][0] for sample in given}}
+        return {"filtered": {sample["filter"]: as_json(sample["filtered_resps"][0]) for sample in given}}
     return {
         "log_probs": [
             response[0][0] if isinstance(response[0], Sequence) else response[0] for response in given[0]["resps"]
@@ -177,17 +174,6 @@ def _likelihood(sample: Mapping[str, Any], count_tokens: Callable[[str], int]) -
     return Likelihood(-float(nats), float(count_tokens(sample["arguments"][0][0])), float(size))
 
 
-def as_json(value: Any) -> Any:
-    """A value of a task as JSON: arrays are lists, functions are named."""
-    return json.loads(json.dumps(value, default=_as_json))
-
-
-def _as_json(value: Any) -> Any:
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    return getattr(value, "__name__", None) or str(value)
-
-
 def _plain(value: Any) -> str:
     return "" if value is None else str(value)
 
@@ -195,5 +181,11 @@ def _plain(value: Any) -> str:
 def _with_error(value: float | None, error: float | None) -> str:
     if value is None:
         return "–"
-    text = f"{value:.4f}" if abs(value) < 1000 else f"{value:.6g}"
-    return text if error is None or math.isnan(error) else f"{text} ± {error:.4f}"
+    text = _four(value)
+    return text if error is None or math.isnan(error) else f"{text} ± {_four(error)}"
+
+
+def _four(value: float) -> str:
+    """Four decimals, or six digits where these would show too many or none."""
+    is_plain = value == 0.0 or 5e-5 <= abs(value) < 1000
+    return f"{value:.4f}" if is_plain else f"{value:.6g}"

@@ -1,20 +1,17 @@
 """Run tasks of lm-evaluation-harness on a model: load them, and let its own evaluator score the answers."""
 
-import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from burnish.core.errors import AskError, BurnishError, DataError, MachineError, RunError
 from burnish.core.faults import reason
 from burnish.core.naming import nearest
 from burnish.core.recipes.task_folder import TaskFolder, read_folder
-from burnish.evals.tasks.library import contained, require, within
+from burnish.evals.tasks.library import contained, fresh_transforms, require, seed, shown_resamples, within
 
 _OFFLINE = (
     "OfflineModeIsEnabled",
@@ -23,8 +20,6 @@ _OFFLINE = (
     "LocalEntryNotFoundError",
     "DatasetNotFoundError",
 )
-_RESAMPLES = 100_000
-"""Resamples of standard errors without a formula: lm-evaluation-harness's own."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +42,7 @@ class TaskRun:
     limit: float | None
     few_shot: FewShot
     trusts_code: bool
+    bootstrap_iters: int = 100_000
 
     @cached_property
     def local(self) -> list[TaskFolder]:
@@ -58,24 +54,25 @@ class TaskRun:
         require()
         assert self.local is not None
 
-    def results(self, model: Any) -> dict[str, Any]:
-        """lm-evaluation-harness's own results, with `samples`.
+    def results(self, model: Any, scratch: Path, tick: Callable[[str, int, int], None]) -> dict[str, Any]:
+        """lm-evaluation-harness's own results, with `samples`; `scratch` is a folder for rows that tasks compute.
+
+        `tick(phase, done, total)` is called with the resamples of standard errors.
 
         Errors: those of `loaded` and of `model`; RunError `run.failed` for an error of a task.
         """
         from lm_eval.evaluator import evaluate
 
         limit: Any = self.limit  # a share, too
-        with contained(self.trusts_code):
+        with contained(self.trusts_code), fresh_transforms(scratch), shown_resamples(tick):
+            seed(self.few_shot.seeds)
             tasks = self._loaded()
-            random.seed(self.few_shot.seeds[0])
-            np.random.seed(self.few_shot.seeds[1])
             with _naming("a task fails in lm-evaluation-harness", loads=False):
                 found: Any = evaluate(
                     model,
                     tasks,
                     limit=limit,
-                    bootstrap_iters=_RESAMPLES,
+                    bootstrap_iters=self.bootstrap_iters,
                     system_instruction=self.few_shot.system,
                     apply_chat_template=self.few_shot.applies_chat_template,
                     fewshot_as_multiturn=self.few_shot.is_multiturn,

@@ -74,6 +74,9 @@ class TasksSpec(Spec):
     """Use the first questions of each task only: this many, or this share if it is below 1."""
     seeds: list[int] = Field(default=[0, 1234, 1234, 1234], min_length=4, max_length=4)
     """Random seeds of Python, numpy, torch (and sampled answers) and of the choice of examples. One number is all."""
+    bootstrap_iters: int = Field(default=100_000, ge=0)
+    """Resamples for the standard error of a metric that has no formula for it, such as f1; 100 at most for bleu, chrf
+    and ter. Fewer take less time; 0 leaves out all standard errors of tasks."""
     apply_chat_template: bool = False
     """Write each question as a turn of the user, with the model's chat template."""
     fewshot_as_multiturn: bool = True

@@ -107,7 +107,8 @@ def write_evaluation(results: Evaluation, ctx: Context) -> dict[str, Any]:
             text = f"{side}: the loss of {len(broken)} of {len(items)} rows is not finite, first {broken[0]}"
             ctx.emit(Note(level="warning", text=text))
     columns, lines = table(found, results.base_name)
-    ctx.emit(Table(title=results.title, columns=columns, rows=lines))
+    if lines:
+        ctx.emit(Table(title=results.title, columns=columns, rows=lines))
     columns, lines = tag_table(found, results.base_name)
     if lines:
         ctx.emit(Table(title="By tag", columns=columns, rows=lines))

@@ -6,12 +6,14 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from burnish.core.context import Context
+from burnish.core.errors import DataError
 from burnish.core.events import Note, Table
 from burnish.core.inputs.dates import today
 from burnish.evals.report import Sample
 from burnish.evals.tasks import results
 from burnish.evals.tasks.library import installed_version
 from burnish.evals.tasks.run import FewShot, TaskRun, plain
+from burnish.evals.tasks.values import as_json
 from burnish.models.engines.transformers import TransformersEngine
 from burnish.models.engines.ways import context_of
 from burnish.specs.evals import EvaluateSpec
@@ -49,7 +51,7 @@ class Tasks:
             is_multiturn=given.fewshot_as_multiturn,
             system=given.system_instruction,
         )
-        run = TaskRun(names, folders, given.limit, few_shot, given.trust_code)
+        run = TaskRun(names, folders, given.limit, few_shot, given.trust_code, given.bootstrap_iters)
         run.check()
         day = spec.date if templated else "auto"
         return cls(run, date.fromisoformat(today() if day == "auto" else day), given.batch_size)
@@ -59,6 +61,7 @@ class Tasks:
         from burnish.evals.tasks.model import EngineLM  # imports lm_eval
 
         template = tokenizer.chat_template if self.run.few_shot.applies_chat_template else None
+        tick = tick_of(ctx, f"{name}tasks: ")
         adapted = EngineLM(
             TransformersEngine(model, tokenizer, ctx.emit),
             tokenizer,
@@ -67,9 +70,9 @@ class Tasks:
             day=self.day,
             batch_size=self.batch_size,
             seed=self.run.few_shot.seeds[2],
-            tick=tick_of(ctx, f"{name}tasks: "),
+            tick=tick,
         )
-        found = self.run.results(adapted)
+        found = self.run.results(adapted, ctx.scratch, tick)
         found["tokens_of"] = adapted.count_tokens
         if not name:  # those of the base are the same
             for text in results.without_scores(found):
@@ -83,12 +86,13 @@ class Tasks:
 def with_tasks(sample: Sample, ours: Mapping[str, Any], theirs: Mapping[str, Any] | None) -> Sample:
     """A sample with the questions of the tasks after its rows.
 
-    Whole texts count for perplexity only where no other rows do.
+    Whole texts count for perplexity only where no other rows do. Errors: DataError `data.other-rows`.
     """
     alone = not sample.rows
     rows = results.sampled(ours, ours["tokens_of"] if alone else None)
     base = None if theirs is None else results.sampled(theirs, theirs["tokens_of"] if alone else None)
-    assert base is None or [row["source"] for row in base.rows] == [row["source"] for row in rows.rows]
+    if base is not None:
+        _refuse_other_questions(rows, base)
     return Sample(
         rows=[*sample.rows, *rows.rows],
         model=[*sample.model, *rows.items],
@@ -96,6 +100,17 @@ def with_tasks(sample: Sample, ours: Mapping[str, Any], theirs: Mapping[str, Any
         confidence=sample.confidence,
         seed=sample.seed,
     )
+
+
+def _refuse_other_questions(ours: results.Sampled, theirs: results.Sampled) -> None:
+    """Errors: DataError `data.other-rows` if a task asked the two models different questions."""
+    mine, other = ({row["source"]: row["id"] for row in side.rows} for side in (ours, theirs))
+    if different := [source for source in mine | other if mine.get(source) != other.get(source)]:
+        raise DataError(
+            "data.other-rows",
+            f"{len(different)} questions of tasks are not the same for both models, the first is {different[0]}",
+            "the task draws at random without Python's, numpy's or torch's seeds, or its rows changed: correct it",
+        )
 
 
 def task_metrics(tasks: Tasks, ours: Mapping[str, Any], theirs: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -106,12 +121,13 @@ def task_metrics(tasks: Tasks, ours: Mapping[str, Any], theirs: Mapping[str, Any
         "num_fewshot": few_shot.examples,
         "limit": tasks.run.limit,
         "seeds": list(few_shot.seeds),
+        "bootstrap_iters": tasks.run.bootstrap_iters,
         "apply_chat_template": few_shot.applies_chat_template,
         "fewshot_as_multiturn": few_shot.is_multiturn,
         "system_instruction": few_shot.system,
     }
     version = {"lm_eval": installed_version(), "settings": settings}
-    return version | {side: results.as_json(plain(found)) for side, found in sides.items()}
+    return version | {side: as_json(plain(found)) for side, found in sides.items()}
 
 
 def task_table(metrics: Mapping[str, Any], base_name: str) -> Table:
