@@ -104,9 +104,9 @@ def comparison(workspace, *, gate=None, verdict="not worse", number=1, of="f", i
     return write_artifact(workspace, "compare", number=number, fingerprint=f"c{number}", **options)
 
 
-def certified(workspace, *, of="f", parent=None, number=1, holds=True):
-    """The artifact of `certify`: a certificate of the newest artifact of a fingerprint."""
-    child = as_input(workspace, of)
+def certified(workspace, *, of="f", child=None, parent=None, number=1, holds=True):
+    """The artifact of `certify`: a certificate of the newest artifact of a fingerprint, or of `child`."""
+    child = child or as_input(workspace, of)
     inputs = {"child": child, "parent": parent or Input("file:p", "model", workspace.root / "p", "p")}
     options = {"kind": "certificate", "inputs": inputs, "certificate": certificate(of, holds=holds), "recipe": "k"}
     return write_artifact(workspace, "certify", number=number, fingerprint=f"k{number}", stage="certify", **options)

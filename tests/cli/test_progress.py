@@ -50,6 +50,15 @@ def test_a_failed_step_is_crossed_out(watched, terminal):
     assert "Traceback" not in shown
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_result_that_is_refused_is_crossed_out_also_when_it_is_reused(watched, terminal):
+    for _ in range(2):
+        shown = watched("quick-make", terminal, certified=True)
+        assert "✗" in shown
+        assert "✓" not in shown
+    assert "reused" in shown
+
+
 def test_markup_in_what_a_stage_says_is_text(watched):
     assert "noted [bold]not bold[/]" in watched("quick-fail", False, how="print", token="[bold]not bold[/]")
     assert "noted [/nonsense" in watched("quick-fail", False, how="print", token="[/nonsense]")

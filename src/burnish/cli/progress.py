@@ -18,6 +18,7 @@ from burnish.core.events import Event
 from burnish.core.files import read_json
 from burnish.core.inputs.reuse import NEW
 from burnish.core.plan import Plan, PlannedStep
+from burnish.core.runs.artifact import Artifact
 from burnish.core.runs.run import Run
 from burnish.core.secrets import masked
 from burnish.studio.running import RunResult
@@ -33,6 +34,14 @@ _RESULTS = ("evaluation", "comparison", "certificate")
 """Kinds of artifacts whose tables are shown again when a step is reused: they are what it was run for."""
 _SHOWN = {"loss": "loss", "tokens_per_second": "tokens/s", "eval_loss": "eval", "learning_rate": "lr"}
 """Metrics beside the bar, most important first: a narrow terminal shows fewer."""
+
+
+def _mark(artifact: Artifact | None) -> str:
+    """The mark of a finished step: crossed out if what it found ends the command with an error."""
+    if artifact is None:
+        return "[green]✓[/]"
+    is_refused = artifact.measures.get("gate") == "failed" or (artifact.certificate or {}).get("holds") is False
+    return "[red]✗[/]" if is_refused else "[green]✓[/]"
 
 
 class TerminalWatcher:
@@ -67,7 +76,7 @@ class TerminalWatcher:
         self._step += 1
         name = f"{self._step}/{self._steps} [bold]{step.step.name}[/]"
         if step.action == "reuse":
-            self._print(f"[green]✓[/] {name} [dim]reused: {escape(step.reason)}[/]")
+            self._print(f"{_mark(run.artifact())} {name} [dim]reused: {escape(step.reason)}[/]")
             return
         self._open_log(run)
         verb = "resuming" if step.action == "resume" else "running"
@@ -125,7 +134,7 @@ class TerminalWatcher:
                 shown = f"  loss {sparkline(losses, width=min(40, max(8, width)))} {ends}"
             else:
                 shown = ""
-            self._print(f"[green]✓[/] [bold]{step.step.name}[/] [dim]{took}[/]{shown}")
+            self._print(f"{_mark(artifact)} [bold]{step.step.name}[/] [dim]{took}[/]{shown}")
         self._close_log()
 
     def _repeat(self, step: PlannedStep, run: Run) -> None:

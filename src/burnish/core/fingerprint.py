@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from burnish.core.paths import refuse_undecodable
@@ -102,22 +102,25 @@ def of_path(path: Path, known: dict[str, Any], kind: str = "folder") -> str:
     return of_value([[str(file.relative_to(path)), of_file(file, known)] for file in content_files(path, kind)])
 
 
+def of_manifest(files: Mapping[str, Mapping[str, Any]], kind: str) -> str:
+    """The fingerprint that a copy of an artifact's files has as a folder, from their recorded hashes."""
+    names = sorted(path for path in map(PurePosixPath, files) if _is_content(path, kind))
+    return of_value([[str(name), files[str(name)]["sha256"]] for name in names])
+
+
 def content_files(folder: Path, kind: str = "folder") -> list[Path]:
     """The files that enter a folder's fingerprint: all but `.git`, and for a model, adapter or tokenizer `NOT_READ`.
 
     Errors: AskError `ask.wrong-value` for a name that is not UTF-8.
     """
-    is_model = kind in _MODEL_KINDS
-    found = sorted(
-        file
-        for file in folder.rglob("*")
-        if ".git" not in file.relative_to(folder).parts
-        and not (is_model and _is_never_read(file.relative_to(folder)))
-        and file.is_file()
-    )
+    found = sorted(file for file in folder.rglob("*") if _is_content(file.relative_to(folder), kind) and file.is_file())
     for file in found:
         refuse_undecodable(file, str(folder))
     return found
+
+
+def _is_content(file: PurePath, kind: str) -> bool:
+    return ".git" not in file.parts and not (kind in _MODEL_KINDS and _is_never_read(file))
 
 
 def _is_never_read(file: PurePath) -> bool:

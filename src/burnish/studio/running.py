@@ -219,7 +219,7 @@ class _Execution:
             raise self._interrupted(name, run) if error.code == "run.interrupted" else error
         if artifact.certificate is not None and not artifact.certificate["holds"]:
             child = artifact.certificate["child"]["ref"] or run.name
-            raise certificate_failed(child, artifact.certificate, f"the report is in {artifact.path}")
+            raise certificate_failed(child, artifact.certificate, str(artifact.path))
         refuse_failed_gate(name, artifact)
         return StepResult(name, self._steps[name].action, run, artifact, self._registered(planned, run, artifact))
 

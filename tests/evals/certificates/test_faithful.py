@@ -7,7 +7,7 @@ from burnish.models.load import load_model
 from burnish.models.merge import merge_adapter
 from burnish.models.quiet import quiet_transformers
 from burnish.testing import tiny_model, tiny_tokenizer
-from certified import certificate, copy_of, failed, make_adapter, make_base
+from certified import certificate, copy_of, edit_json, failed, make_adapter, make_base
 from families import save
 
 FAMILIES = ("qwen3", "llama", "gemma2", "gpt2", "mistral")
@@ -76,3 +76,29 @@ def test_held_out_rows_decide_on_perplexity(base):
     rows = [torch.randint(4, 200, (30,), generator=torch.Generator().manual_seed(n)).tolist() for n in range(5)]
     found = certificate(base, base, held_out=rows)
     assert "5 held-out rows" in next(check.found for check in found.checks if check.name == "perplexity")
+
+
+def untied(base, folder, change=lambda head: None):
+    """A copy that stores its head on its own, changed in place by `change`."""
+
+    def store(tensors):
+        tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
+        change(tensors["lm_head.weight"])
+
+    copy_of(base, folder, store)
+    edit_json(folder / "config.json", lambda config: config.update(tie_word_embeddings=False))
+    return folder
+
+
+@pytest.mark.parametrize("family", ["qwen3", "gemma2", "mistral"])
+def test_a_head_that_is_stored_beside_its_embedding_is_the_same_model(tmp_path, family):
+    base = make_base(tmp_path / "base", family)
+    copy = untied(base, tmp_path / "untied")
+    check(base, copy, "same")
+    check(copy, base, "same")
+
+
+def test_a_head_with_other_values_is_another_model(tmp_path):
+    base = make_base(tmp_path / "base")
+    other = untied(base, tmp_path / "other", lambda head: head[3].mul_(1.01))
+    assert {"config", "weights"} <= failed(certificate(base, other))

@@ -14,8 +14,9 @@ from burnish.core.context import Input, walk
 from burnish.core.errors import BurnishError
 from burnish.core.files import read_json
 from burnish.core.registry.description import path_of
-from burnish.core.registry.identity import Identity
+from burnish.core.registry.identity import Identity, content_of_input, content_of_record
 from burnish.core.runs.artifact import Artifact, summary
+from burnish.core.runs.certificates import is_of_a_copy
 from burnish.core.runs.run import Run, run_of_output
 from burnish.core.runs.workspace import Workspace
 from burnish.specs.evals.judge import MEASURES
@@ -142,18 +143,19 @@ def _unrelated(artifact: Artifact, record: Mapping[str, Any], workspace: Workspa
     parent = artifact.inputs.get("parent")
     if parent is None:
         return "its parent is an endpoint"
-    identity = Identity.of_input(parent)
+    identity, content = Identity.of_input(parent), content_of_input(parent)
     if identity.is_same(Identity.of_record(record, workspace.root)):
         return f"it compares the artifact with itself ({parent.ref})"
     run = None if record["files"] is None else run_of_output(path_of(record, workspace.root))
     made = run.artifact() if run is not None else None
-    if (
-        made is None
-        or not made.inputs
-        or any(identity.is_same(Identity.of_input(value)) for value in walk(made.inputs))
-    ):
+    sources = [] if made is None else list(walk(made.inputs))
+    if any(identity.is_same(Identity.of_input(value)) for value in sources):
         return ""
-    return f"the artifact was not made from {parent.ref}, its parent"
+    if content and any(content == content_of_input(value) for value in sources):
+        return ""  # a copy of one of them
+    if content == content_of_record(record) or is_of_a_copy(artifact.certificate or {"checks": []}):
+        return f"it compares the artifact with a copy of itself ({parent.ref})"
+    return f"the artifact was not made from {parent.ref}, its parent" if sources else ""
 
 
 def _certificate(found: Mapping[str, Any], run: Run) -> Evidence:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.core.context import Input
+from burnish.core.fingerprint import of_manifest
 from burnish.core.registry.description import path_of
 from burnish.core.runs.artifact import digest_of
 from burnish.core.runs.run import run_of_output
@@ -50,3 +51,20 @@ class Identity:
         if self.digest and other.digest:
             return self.digest == other.digest
         return self.run == other.run
+
+
+def content_of_input(value: Input) -> str:
+    """The fingerprint that a copy of an input's files has as a folder; "" if it is unknown.
+
+    Of an artifact it follows from the hashes that its step recorded.
+    """
+    run = run_of_output(value.path)
+    if run is None:
+        return value.fingerprint
+    made = run.artifact()
+    return "" if made is None or made.files is None else of_manifest(made.files, value.kind)
+
+
+def content_of_record(record: Mapping[str, Any]) -> str:
+    """As `content_of_input`, of a version of the registry."""
+    return of_manifest(record["files"], record["kind"]) if record["files"] else record["fingerprint"]

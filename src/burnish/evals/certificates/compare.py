@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from burnish.core.errors import BurnishError, ModelError, RunError
+from burnish.core.runs.certificates import SAME_FILES
 from burnish.evals.certificates.check import Certificate, Check, absent, held
 from burnish.evals.certificates.distributions import DISTRIBUTIONS, Compared, Kind, distribution_checks
 from burnish.evals.certificates.golden import GOLDEN
@@ -68,16 +69,18 @@ def certify(
     kind: Kind = "held out",
     effort: Effort = Effort(),
     no_weights: str = "",
+    is_copy: bool = False,
     tick: Tick = lambda phase, done, total: None,
 ) -> Certificate:
     """The certificate of `child` as that change of `parent`. `held_out` are rows of ids of the parent's tokenizer.
 
     `kind` is "training" for rows that were learned.
-    `no_weights` says why weights are not compared, such as too little memory.
+    `no_weights` says why weights are not compared, such as too little memory; `is_copy` that the files are the same.
     Errors: AskError `ask.wrong-value` for an unknown change; those of loading either model.
     """
     change, limits = limits_of(change)
-    checks = _visible_checks(parent, child)
+    checks = [held(SAME_FILES, True, "the files are identical")] if is_copy else list[Check]()
+    checks += _visible_checks(parent, child)
     rows = _conversations(parent, child, held_out, kind, effort)
     answered, why_not = _answered(parent, effort)
     rows = sorted([*rows, *answered], key=lambda row: -len(row.ids))

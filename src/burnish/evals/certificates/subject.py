@@ -1,7 +1,7 @@
 """One side of a certificate: a model or an adapter that is loaded here, with its tokenizer and settings."""
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -46,7 +46,8 @@ class Subject(Protocol):
 
     @property
     def config(self) -> dict[str, Any] | None:
-        """The config of the loaded model."""
+        """The config of the loaded model. A head with the embedding's values is said to be tied, however it is
+        stored."""
         ...
 
     @property
@@ -108,7 +109,9 @@ class LocalSubject:
 
     @property
     def config(self) -> dict[str, Any] | None:
-        return causal_model(self.model).config.to_dict()
+        model = causal_model(self.model)
+        found: dict[str, Any] = model.config.to_dict()
+        return _with_tie(found) if _has_tied_head(model) else found
 
     @property
     def context(self) -> int:
@@ -153,3 +156,20 @@ class LocalSubject:
         self._model = None
         if is_large:
             gc.collect()
+
+
+def _has_tied_head(model: Any) -> bool:
+    """Whether the head's weights are those of the embedding, bit for bit, and it adds nothing."""
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    ours, theirs = getattr(head, "weight", None), getattr(embedding, "weight", None)
+    if not isinstance(ours, Tensor) or not isinstance(theirs, Tensor) or getattr(head, "bias", None) is not None:
+        return False
+    return ours is theirs or (ours.dtype == theirs.dtype and ours.shape == theirs.shape and torch.equal(ours, theirs))
+
+
+def _with_tie(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config, and those in it, with every `tie_word_embeddings` true."""
+    return {
+        key: True if key == "tie_word_embeddings" else _with_tie(value) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+    }

@@ -1,6 +1,7 @@
 """certify: compare a model with its parent, and write a certificate."""
 
 from itertools import islice
+from pathlib import Path
 
 import torch
 
@@ -33,8 +34,10 @@ def run(spec: CertifySpec, ctx: Context) -> Outcome:
     A certificate that does not hold is an artifact too; `studio` then ends the command with RunError
     `run.certificate-failed`.
     """
+    is_copy = False
     if spec.child is not None and spec.parent is not None:
         _refuse_itself(ctx.input("child"), ctx.input("parent"))
+        is_copy = _is_copy(ctx.input("child"), ctx.input("parent"))
     use_threads(spec.threads)
     device = pick_device(spec.device)
     dtype = None if spec.dtype == "keep" else getattr(torch, spec.dtype)
@@ -47,7 +50,9 @@ def run(spec: CertifySpec, ctx: Context) -> Outcome:
     ctx.check_settings()
     no_weights = "" if parent is None or child is None else no_room_for_weights(ctx.input("child"), device, dtype)
     try:
-        found = certify(*sides, change, held_out=held_out, effort=effort, no_weights=no_weights, tick=tick_of(ctx))
+        found = certify(
+            *sides, change, held_out=held_out, effort=effort, no_weights=no_weights, is_copy=is_copy, tick=tick_of(ctx)
+        )
     except StopRequestedError as error:
         raise stopped() from error
     record = found.as_record()
@@ -60,11 +65,20 @@ def run(spec: CertifySpec, ctx: Context) -> Outcome:
 
 
 def _refuse_itself(child: Input, parent: Input) -> None:
-    """AskError `ask.wrong-value` if both are the same files on the same base."""
-    is_copy = _sizes(child) == _sizes(parent) and _content(child) == _content(parent)
-    if is_copy or content_of(child) == content_of(parent):
+    """AskError `ask.wrong-value` if both are one folder on the same base."""
+    if _places(child) == _places(parent):
         what = f"parent: {parent.ref} is the same model as the child {child.ref}"
         raise AskError("ask.wrong-value", what, "set parent to the model that the child was made from")
+
+
+def _places(value: Input) -> list[Path]:
+    return [value.path.resolve(), *([] if value.base is None else _places(value.base))]
+
+
+def _is_copy(child: Input, parent: Input) -> bool:
+    """Whether both are the same files on the same base."""
+    is_equal = content_of(child) == content_of(parent)
+    return is_equal or (_sizes(child) == _sizes(parent) and _content(child) == _content(parent))
 
 
 def _sizes(value: Input) -> dict[str, int]:
