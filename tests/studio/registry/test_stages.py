@@ -156,7 +156,7 @@ def folder_of(workspace, run, name="copy"):
 @pytest.mark.parametrize("which", ["parent", "base", "a copy of the parent"])
 def test_a_certificate_against_what_the_artifact_was_made_from_counts(registry, workspace, which):
     _, adapter, base = with_parent(workspace)
-    copy = folder_of(workspace, workspace.run("r/1/first"))
+    copy = folder_of(workspace, workspace.run("r", 1, "first"))
     artifacts.certified(workspace, parent={"parent": adapter, "base": base}.get(which, copy))
     registry.register("r.tune@1", name="support")
     assert [one["kind"] for one in registry.show("support")["evidence"]] == ["certificate"]
