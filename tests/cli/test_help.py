@@ -115,7 +115,7 @@ def defaults():
                 yield pytest.param(info, shown, id=f"{name} --{path}")
 
 
-@pytest.mark.parametrize(("info", "shown"), defaults())
+@pytest.mark.parametrize(("info", "shown"), list(defaults()))
 def test_a_default_is_shown_as_the_yaml_that_gives_it(info, shown):
     field = TypeAdapter(Annotated[info.annotation, *info.metadata])
     default = info.get_default(call_default_factory=True)
