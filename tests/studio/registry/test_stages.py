@@ -1,7 +1,6 @@
 """Promotions and demotions, what they need, and what they leave."""
 
 import itertools
-import json
 import re
 
 import pytest
