@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,7 +18,8 @@ from burnish.core.catalog import stages
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs import forkserver
 from burnish.jobs.local import worker_environment
-from burnish.studio.running import _Execution
+from burnish.studio import exploration, running, workrooms
+from forked_modules import TorchServers
 
 _ORDER = ("e2e", "museum", "studio", "train", "cli", "stages", "models", "tokens", "evals", "gpu", "jobs")
 LONG = {folder: place for place, folder in enumerate(_ORDER)}
@@ -40,23 +42,28 @@ def pytest_collection_finish() -> None:
 def _forked_workers():
     """Workers of runs in this process are forked also where they need no torch: 0.03 s of a core instead of 0.4.
 
-    A server is started for surroundings that are met a second time. Workers with a process of their own are tested in
-    `jobs`, and by every test that starts `burnish` as a command.
+    A server is started for surroundings that are met a second time. Workers and children with a process of their own
+    are tested in `jobs`, and by every test that starts `burnish` as a command.
     """
-    servers, met, usual = {}, Counter(), _Execution._server_for
+    servers, met, with_torch = {}, Counter(), TorchServers()
 
     def server_for(self, step):
         environment = worker_environment()
+        if step.step.stage.extra in running._WITH_TORCH:
+            return with_torch.of(environment)
         surroundings = repr(forkserver._inherited(environment))
         met[surroundings] += 1
         server = servers.get(surroundings)
         if server is None and forkserver.IS_SUPPORTED and met[surroundings] > 1 and len(servers) < 6:
             server = servers[surroundings] = forkserver.ForkServer(environment, libraries=())
-        return usual(self, step) or server
+        return server
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(_Execution, "_server_for", server_for)
+        patched.setattr(running._Execution, "_server_for", server_for)
+        for module in (workrooms, exploration):
+            patched.setattr(module, "subprocess", SimpleNamespace(run=with_torch.run))
         yield
+    with_torch.close()
     for server in servers.values():
         server.close()
 

@@ -77,11 +77,10 @@ def test_chat_answers_one_question_and_ends():
     assert done.stdout.strip() == "LoRA trains two small matrices beside each frozen weight."
 
 
-def test_chat_answers_in_json():
-    command = [sys.executable, "-m", "burnish.cli.main"]
-    words = ["--json", "chat", "builtin:pocket", "--ask", "What is LoRA?", "--device", "cpu"]
-    done = subprocess.run([*command, *words], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == {
+def test_chat_answers_in_json(burnish):
+    said = burnish("--json", "chat", "builtin:pocket", "--ask", "What is LoRA?", "--device", "cpu")
+    assert said.status == 0, said.err
+    assert json.loads(said.out) == {
         "model": "builtin:pocket",
         "question": "What is LoRA?",
         "answer": "LoRA trains two small matrices beside each frozen weight.",

@@ -1,0 +1,113 @@
+"""Processes of tests that import torch, forked by servers which have imported it: 0.1 s of a core instead of 3 to 5.
+
+A server that imports this file also runs modules, as `python -m MODULE` does. What a library reads when it is imported
+is the same as in a process of its own (`jobs.forkserver`); a test that starts `burnish` as a command is not served.
+"""
+
+import io
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from burnish.jobs import forkserver, worker
+
+_MODULE = "--module"
+_MOST = 3
+"""Servers with torch, of 400 MB each, which they share with what they fork."""
+_usual_main = worker.main
+
+
+def _main(arguments: Sequence[str]) -> None:
+    """In a forked process: a worker, or a module with its three streams on files."""
+    if arguments[0] != _MODULE:
+        _usual_main(arguments)
+        return
+    module, folder, *words = arguments[1:-2]
+    os.close(int(arguments[-1]))
+    for number, (name, flags) in enumerate((("in", os.O_RDONLY), ("out", os.O_WRONLY), ("err", os.O_WRONLY))):
+        os.dup2(os.open(Path(folder, name), flags), number)
+    sys.stdin, sys.stdout, sys.stderr = (
+        io.TextIOWrapper(os.fdopen(number, mode), encoding="utf-8", line_buffering=number == 2)
+        for number, mode in ((0, "rb"), (1, "wb"), (2, "wb"))
+    )
+    sys.argv = [module, *words]
+    status: Any = 0
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        status = ended.code or 0
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status if isinstance(status, int) else 1)
+
+
+if getattr(sys.modules["__main__"].__spec__, "name", None) == "burnish.jobs.forking":
+    worker.main = _main
+
+
+class TorchServers:
+    """A server for the first surroundings, and for others that are met a second time."""
+
+    def __init__(self) -> None:
+        self._servers: dict[str, forkserver.ForkServer] = {}
+        self._met: Counter[str] = Counter()
+
+    def of(self, environment: Mapping[str, str]) -> forkserver.ForkServer | None:
+        inherited = forkserver._inherited(environment)
+        surroundings = repr(inherited)
+        self._met[surroundings] += 1
+        server = self._servers.get(surroundings)
+        is_wanted = self._met[surroundings] > 1 or not self._servers
+        if server is None and forkserver.IS_SUPPORTED and is_wanted and len(self._servers) < _MOST:
+            paths = os.pathsep.join(filter(None, (environment.get("PYTHONPATH"), str(Path(__file__).parent))))
+            libraries = (*forkserver.LIBRARIES, Path(__file__).stem)
+            server = forkserver.ForkServer({**environment, "PYTHONPATH": paths}, libraries)
+            server._inherited = inherited
+            self._servers[surroundings] = server
+        return server
+
+    def close(self) -> None:
+        for server in self._servers.values():
+            server.close()
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        input: bytes = b"",
+        capture_output: bool = False,
+        env: Mapping[str, str],
+        check: bool,
+    ) -> subprocess.CompletedProcess[bytes]:
+        """As `subprocess.run` for `python -m MODULE WORDS`; output that is not captured is printed."""
+        server = self.of(env)
+        worker = None
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            for stream, content in {"in": input, "out": b"", "err": b""}.items():
+                (folder / stream).write_bytes(content)
+            if server is not None and command[:2] == [sys.executable, "-m"]:
+                null = os.open(os.devnull, os.O_RDWR)
+                worker = server.start([_MODULE, command[2], name, *command[3:]], env, null, null)
+                os.close(null)
+            if worker is None:
+                taken = {"input": input} if capture_output else {}
+                return subprocess.run(command, capture_output=capture_output, env=dict(env), check=check, **taken)
+            done = subprocess.CompletedProcess(
+                command, worker.wait(), (folder / "out").read_bytes(), (folder / "err").read_bytes()
+            )
+        if not capture_output:
+            sys.stdout.write(done.stdout.decode())
+            sys.stderr.write(done.stderr.decode())
+        assert not check
+        return done
