@@ -77,15 +77,15 @@ def test_gc_shows_and_removes(burnish, workspace):
 
 def test_stages_and_tags_from_the_command_line(burnish, adapter):
     burnish("adapters", "register", "lora", "--name", "support")
-    refused = burnish("adapters", "promote", "support")
+    refused = burnish("adapters", "promote", "support@1")
     assert refused.status == 6
     assert "--because" in refused.err
-    assert "support@1 is in staging" in burnish("adapters", "promote", "support", "--because", "x").out
-    assert "support@best is support@1" in burnish("adapters", "tag", "support", "best").out
+    assert "support@1 is in staging" in burnish("adapters", "promote", "support@1", "--because", "x").out
+    assert "support@best is support@1" in burnish("adapters", "tag", "support@1", "best").out
     assert "promoted from candidate to staging" in burnish("adapters", "show", "support@best").out
     assert burnish("lineage", "support", "--svg", "x.svg").status == 0
-    assert "no tag best" in burnish("adapters", "untag", "support", "best").out
-    assert "is removed" in burnish("adapters", "remove", "support").out
+    assert "no tag best" in burnish("adapters", "untag", "support@1", "best").out
+    assert "is removed" in burnish("adapters", "remove", "support@1").out
     assert burnish("adapters", "list", "support").out.count("removed") == 1
 
 
@@ -120,3 +120,59 @@ def test_a_reference_to_no_version_is_refused_with_the_next_step(burnish, adapte
         assert found.status == 2, words
         assert "hint:" in found.err
         assert "internal" not in found.err
+
+
+FORGED = "x\nhistory: 2026-01-01 promoted by Ada\r\x1b[2J\u2028\tgone"
+
+
+def test_text_of_a_change_stays_in_its_line(burnish, adapter):
+    burnish("adapters", "register", "lora", "--name", "support", "--because", FORGED, "--who", FORGED)
+    burnish("adapters", "remove", "support@1", "--because", FORGED, "--who", FORGED)
+    burnish("adapters", "register", "lora", "--name", "support", "--because", FORGED, "--who", FORGED)
+    for words in (("list",), ("list", "support"), ("show", "support@2"), ("show", "support@1"), ("show", "support@x")):
+        found = burnish("adapters", *words)
+        lines = [line.strip(" │") for line in (found.out + found.err).splitlines()]
+        assert not [line for line in lines if line.startswith("history: 2026-01-01")], words
+        assert not set("\r\x1b\u2028\t") & set(found.out + found.err)
+
+
+def test_the_table_names_authors_shortly(burnish, adapter):
+    burnish("adapters", "register", "lora", "--name", "support", "--who", "Ada Lovelace <ada.lovelace@example.org>")
+    assert "example.org" not in burnish("adapters", "list").out
+    assert "Ada Lovelace <ada.lovelace@example.org>" in burnish("adapters", "show", "support@1").out
+
+
+def test_a_drawing_replaces_only_a_drawing(burnish, adapter, workspace):
+    burnish("adapters", "register", "lora", "--name", "support")
+    target, other = workspace.root / "l.svg", workspace.root / "o.svg"
+    for _ in range(2):
+        assert burnish("lineage", "support", "--svg", target).status == 0
+    for content in ("name: my recipe\n", "", "<svg xmlns='http://www.w3.org/2000/svg'></svg>"):
+        other.write_text(content)
+        found = burnish("lineage", "support", "--svg", other)
+        assert (found.status, other.read_text()) == (2, content)
+        assert "is not a drawing of a lineage" in found.err
+    assert "is a folder" in burnish("lineage", "support", "--svg", workspace.root).err
+
+
+def test_names_of_other_tools_lead_to_the_command_and_the_stage(burnish, adapter):
+    burnish("adapters", "register", "lora", "--name", "support")
+    for word in ("delete", "rm"):
+        assert "did you mean 'remove'?" in burnish("adapters", word, "support@1").err
+    for word, stage in {"prod": "production", "stag": "staging", "Production": "production"}.items():
+        found = burnish("adapters", "promote", "support@1", "--to", word, "--because", "x")
+        assert f"did you mean '{stage}'?" in found.err
+
+
+def test_an_imported_version_shows_what_it_was_there(burnish, workspace, tmp_path):
+    artifacts.write_artifact(workspace)
+    burnish("adapters", "register", "r.tune@1", "--name", "support")
+    burnish("adapters", "tag", "support@1", "friday")
+    burnish("adapters", "export", "support@1", "--to", tmp_path / "s.tar")
+    (tmp_path / "there").mkdir()
+    there = ("--workspace", tmp_path / "there")
+    burnish(*there, "adapters", "import", tmp_path / "s.tar")
+    shown = burnish(*there, "adapters", "show", "support@1").out
+    assert "candidate, tagged friday there" in shown
+    assert "imported by" in shown
+    assert "registered by" not in shown

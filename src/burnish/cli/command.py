@@ -19,6 +19,10 @@ Full = Annotated[bool, typer.Option("--full", help="Show whole texts.")]
 TrainingStep = Annotated[str | None, typer.Option("--step", help="The step, if the run has several training steps.")]
 
 
+_SYNONYMS = {"delete": "remove", "rm": "remove", "ls": "list", "info": "show", "describe": "show"}
+"""Names of other tools for commands here."""
+
+
 class Command(TyperCommand):
     """The class of burnish's commands: pass it as `cls` to `app.command`."""
 
@@ -38,7 +42,10 @@ class Commands(TyperGroup):
         name = args[0]
         if not ctx.resilient_parsing and not name.startswith("-") and self.get_command(ctx, name) is None:
             called = f"{ctx.command_path} --help"
-            hint = f"{nearest(name, [*self.list_commands(ctx), 'help'])}; see `{called}`"
+            known = [*self.list_commands(ctx), "help"]
+            same = _SYNONYMS.get(name)
+            near = f"did you mean '{same}'?" if same in known else nearest(name, known)
+            hint = f"{near}; see `{called}`"
             if name.endswith((".yaml", ".yml")):
                 hint = f"run a recipe with `burnish run {name}`"
             raise AskError("ask.wrong-value", f"there is no command '{ctx.command_path} {name}'", hint)

@@ -25,6 +25,11 @@ def printable(text: str) -> str:
     return _CONTROLS.sub(lambda found: _escape(found[0]), text)
 
 
+def one_line(text: str) -> str:
+    r"""Escape line feeds and tabs too (`\n`, `\t`), in text that stands in a line with other text."""
+    return printable(text.replace("\n", "\\n").replace("\t", "\\t"))
+
+
 def printable_json(text: str) -> str:
     r"""Escape the same characters in JSON as `\u001b`, which keeps its values."""
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -119,7 +119,7 @@ def test_evidence_on_other_files_of_the_same_recipe_counts_for_nothing(registry,
     assert {one["run"] for one in shown["evidence"]} == {"r/2/tune"}
     assert f"{run.name} is on other files with the same fingerprint, and is not counted" in shown["left_out"][0]
     with pytest.raises(burnish.BurnishError, match="no verdict"):
-        registry.promote("again", to="production")
+        registry.promote("again@latest", to="production")
 
 
 @pytest.mark.parametrize("name", JUDGED)
@@ -154,7 +154,7 @@ def test_every_certificate_must_hold_also_an_older_one(registry, workspace):
     artifacts.certified(workspace, number=2)
     registry.register("r.tune@1", name="support")
     with pytest.raises(burnish.BurnishError, match="the certificate in k/1/certify failed"):
-        registry.promote("support")
+        registry.promote("support@latest")
 
 
 def test_the_newest_verdict_decides(registry, workspace):
@@ -163,9 +163,9 @@ def test_the_newest_verdict_decides(registry, workspace):
     artifacts.evaluation(workspace, "worse", number=2)
     registry.register("r.tune@1", name="support")
     with pytest.raises(burnish.BurnishError, match="e/2/evaluate failed"):
-        registry.promote("support")
+        registry.promote("support@latest")
     artifacts.comparison(workspace, verdict="not worse", number=1)
-    assert registry.promote("support")["stage"] == "staging"
+    assert registry.promote("support@latest")["stage"] == "staging"
 
 
 def test_a_baseline_and_another_model_get_no_evidence(registry, workspace):
@@ -229,7 +229,7 @@ def test_a_comparison_that_cannot_be_read_decides_nothing(registry, workspace):
     artifacts.write_artifact(workspace, "compare", inputs={"candidates.tuned.ref": value}, **options)
     registry.register("r.tune@1", name="support")
     with pytest.raises(burnish.BurnishError, match="the verdict in c/1/compare is undecided"):
-        registry.promote("support")
+        registry.promote("support@latest")
 
 
 def test_damaged_evidence_is_not_counted_and_named(registry, workspace):

@@ -36,8 +36,8 @@ def support(registry, workspace):
     artifacts.write_artifact(workspace, inputs={"base": base, "data": rows}, files=files)
     artifacts.evaluation(workspace)
     registry.register("r.tune@1", name="support", because="first")
-    registry.promote("support", to="production")
-    registry.tag("support", "best")
+    registry.promote("support@latest", to="production")
+    registry.tag("support@latest", "best")
     return "support@1"
 
 
@@ -51,7 +51,7 @@ def test_what_is_exported_is_imported(registry, support, there, tmp_path, suffix
     for key in ("fingerprint", "digest", "settings", "measures", "base", "data", "licences", "tokenizer", "made_by"):
         assert shown[key] == before[key], key
     assert shown["damage"] == ""
-    assert shown["imported"]["stage"] == "production"
+    assert (shown["imported"]["stage"], shown["imported"]["tags"]) == ("production", ["best"])
     assert {one["kind"] for one in shown["imported"]["evidence"]} == {"proof", "verdict", "score"}
     assert [one["kind"] for one in shown["evidence"]] == ["proof"]  # evidence that stayed there counts for nothing here
     assert shown["path"] == str(there.root / "runs/imported/1/support/out")

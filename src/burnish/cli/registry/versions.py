@@ -9,6 +9,7 @@ import typer
 from burnish.cli import completion
 from burnish.cli.command import Command
 from burnish.cli.render import Output, cell, json_text, metrics_summary
+from burnish.core.printable import one_line
 from burnish.core.registry.names import with_article
 
 Version = Annotated[
@@ -114,14 +115,14 @@ def add(app: typer.Typer, kind: str) -> None:
 def _row(row: dict[str, Any]) -> tuple[Any, ...]:
     if "removed" in row:
         removed = row["removed"]
-        return row["ref"], "removed", "", when(removed["at"]), removed["who"], "", removed["why"]
+        return row["ref"], "removed", "", when(removed["at"]), _short_name(removed["who"]), "", one_line(removed["why"])
     made = row["made_by"]
     return (
         row["ref"],
         row["stage"],
         ", ".join(row["tags"]),
         when(row["at"]),
-        row["who"],
+        _short_name(row["who"]),
         "" if made is None else f"{made['recipe']}/{made['number']}/{made['step']}",
         f"damaged: {row['damage']}" if row["damage"] else metrics_summary(row["measures"]),
     )
@@ -134,14 +135,15 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "kind", found["kind"]
     if found["tags"]:
         yield "tags", ", ".join(found["tags"])
-    yield "registered", f"{when(found['at'])} by {found['who']}{_reason(found['why'])}"
+    yield "registered", f"{when(found['at'])} by {one_line(found['who'])}{_reason(found['why'])}"
     made = found.get("made_by")
     if made:
         yield "made by", f"{made['recipe']}/{made['number']}/{made['step']}, stage {made['stage']}"
     there = found.get("imported")
     if there:
         seen = "; ".join(f"{one['kind']} {one['state']}: {one['found']}" for one in there["evidence"] or ())
-        yield "imported", f"from {there['name']}@{there['version']}, in {there['stage']} there{_reason(seen)}"
+        tags = f", tagged {', '.join(map(str, there['tags']))}" if there.get("tags") else ""
+        yield "imported", f"from {there['name']}@{there['version']}, in {there['stage']}{tags} there{_reason(seen)}"
     yield "artifact", found["path"] or found["artifact"]["ref"]
     if found["damage"]:
         yield "damaged", found["damage"]
@@ -169,13 +171,11 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     if found["missing"] and found["stage"] != "retired":
         yield "missing", "; ".join(found["missing"])
     for change in found["history"]:
-        yield (
-            "history",
-            f"{when(change['at'])} {_change(change, found['version'])} by {change['who']}{_reason(change['why'])}",
-        )
+        done = f"{_change(change, found['version'], is_imported=bool(there))} by {one_line(change['who'])}"
+        yield "history", f"{when(change['at'])} {done}{_reason(change['why'])}"
 
 
-def _change(change: dict[str, Any], number: int) -> str:
+def _change(change: dict[str, Any], number: int, *, is_imported: bool) -> str:
     match change["change"]:
         case "promote" | "demote" if change["version"] != number:
             return f"retired: version {change['version']} replaced it in {change['to']}"
@@ -184,13 +184,18 @@ def _change(change: dict[str, Any], number: int) -> str:
         case "tag" | "untag":
             return f"{'tagged' if change['change'] == 'tag' else 'tag removed:'} {change['tag']}"
         case "register":
-            return "registered"
+            return "imported" if is_imported else "registered"
         case kind:
             return kind
 
 
 def _reason(why: str) -> str:
-    return f": {why}" if why else ""
+    return f": {one_line(why)}" if why else ""
+
+
+def _short_name(who: str) -> str:
+    """`Ada` of `Ada <ada@example.org>`: `show` has the whole."""
+    return one_line(who.partition(" <")[0].partition("@")[0] or who)
 
 
 def _short(fingerprint: str) -> str:

@@ -1,19 +1,38 @@
-"""Who changes the registry: `BURNISH_AUTHOR`, else the author that Git is configured with, else the system's user."""
+"""Who changes the registry, and why: both are kept in the history.
+
+Who is `BURNISH_AUTHOR`, else the author that Git is configured with, else the system's user.
+"""
 
 import getpass
 import os
 import subprocess
 from pathlib import Path
 
+from burnish.core.errors import AskError
+from burnish.core.inputs.references import refuse_secret
 from burnish.core.printable import encodable
 
 VARIABLE = "BURNISH_AUTHOR"
+LONGEST_REASON, LONGEST_AUTHOR = 2_000, 200
 
 
-def author(folder: Path) -> str:
-    """The name to record, such as `Ada <ada@example.org>`."""
-    stated = os.environ.get(VARIABLE, "").strip()
-    return encodable(stated or _git_author(folder) or _user())
+def author(folder: Path, stated: str | None = None) -> str:
+    """The name to record, such as `Ada <ada@example.org>`. AskError `ask.wrong-value` for one that is too long."""
+    name = (stated or "").strip() or os.environ.get(VARIABLE, "").strip() or _git_author(folder) or _user()
+    return _refuse_long(encodable(name), "the author", LONGEST_AUTHOR)
+
+
+def reason(text: str) -> str:
+    """The reason to record: white space alone is none. AskError `ask.wrong-value` for a secret or a long one."""
+    refuse_secret(text, "the reason", is_reference=False)
+    return _refuse_long(text.strip(), "the reason", LONGEST_REASON)
+
+
+def _refuse_long(text: str, subject: str, longest: int) -> str:
+    if len(text) > longest:
+        what = f"{subject} has {len(text):,} characters, and {longest:,} at most are kept"
+        raise AskError("ask.wrong-value", what, "shorten it, or give the address of the full text")
+    return text
 
 
 def _git_author(folder: Path) -> str:

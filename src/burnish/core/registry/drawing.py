@@ -61,6 +61,11 @@ def svg(root: Node) -> str:
     return "\n".join([start, f"<title>{title}</title>", f"<style>{_STYLE}</style>", page, *lines, *boxes, "</svg>", ""])
 
 
+def is_drawing(start: str) -> bool:
+    """Whether a file that starts so was drawn by `svg`."""
+    return start.startswith("<svg ") and 'aria-label="Lineage of ' in start.partition(">")[0]
+
+
 def _place(node: Node, level: int, top: float, boxes: list[str], lines: list[str]) -> tuple[float, float]:
     """Draw a node and all below it from `top` on; returns where they end, and the middle of the node."""
     text = lines_of(node)

@@ -16,6 +16,7 @@ from burnish.core.errors import AskError, RunError
 from burnish.core.files import jsonable, write_json
 from burnish.core.fingerprint import of_value
 from burnish.core.naming import nearest
+from burnish.core.printable import one_line
 from burnish.core.registry.history import FILE, Change, damaged, read_history
 from burnish.core.registry.names import LATEST, STAGES, Stage, check_stage, number_of
 from burnish.core.runs.records import is_there, read_text
@@ -107,10 +108,10 @@ class Entry:
     def _was_removed(self, version: Version) -> AskError:
         change = version.removed
         assert change is not None
-        why = f": {change.why}" if change.why else ""
+        why = f": {one_line(change.why)}" if change.why else ""
         live = ", ".join(other.ref for other in self.live.values())
         fix = f"use {live}" if live else "register it again: its number is not used again"
-        return AskError("ask.bad-reference", f"{version.ref} was removed by {change.who}{why}", fix)
+        return AskError("ask.bad-reference", f"{version.ref} was removed by {one_line(change.who)}{why}", fix)
 
 
 def read_entry(folder: Path) -> Entry:

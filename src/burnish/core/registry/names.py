@@ -52,7 +52,9 @@ def check_tag(text: str) -> str:
 def check_stage(text: str) -> Stage:
     """A stage of a version. AskError `ask.wrong-value` that suggests the nearest."""
     if text not in STAGES:
-        raise AskError("ask.wrong-value", f"there is no stage '{text}'", nearest(text, STAGES))
+        short = [stage for stage in STAGES if text and stage.startswith(text.lower())]
+        hint = f"did you mean '{short[0]}'?" if len(short) == 1 else nearest(text, STAGES)
+        raise AskError("ask.wrong-value", f"there is no stage '{text}'", hint)
     return text
 
 

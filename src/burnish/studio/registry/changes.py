@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from burnish.core.errors import AskError, RunError
-from burnish.core.inputs.references import refuse_secret
-from burnish.core.registry.author import author
+from burnish.core.registry.author import author, reason
 from burnish.core.registry.description import refuse_damage
 from burnish.core.registry.entries import Version
 from burnish.core.registry.evidence import Case, gather
 from burnish.core.registry.history import Kind
-from burnish.core.registry.names import check_stage, check_tag
+from burnish.core.registry.names import check_name, check_stage, check_tag
 from burnish.core.registry.registry import Draft, Registry
 from burnish.core.registry.stages import Direction, move
 from burnish.core.runs.workspace import Workspace
@@ -63,8 +62,9 @@ def _move(
     say: Notes,
 ) -> dict[str, Any]:
     place = Workspace.find(workspace)
-    refuse_secret(because, "the reason", is_reference=False)
+    because, who = reason(because), author(place.root, who)
     registry = Registry(place)
+    _refuse_unnamed(ref, registry)
     version_of(ref, kind, registry)
 
     def evidence(version: Version) -> Case:
@@ -75,7 +75,7 @@ def _move(
         return case
 
     stage = None if to is None else check_stage(to)
-    moved, replaced, faults = move(registry, ref, direction, stage, who or author(place.root), because, evidence)
+    moved, replaced, faults = move(registry, ref, direction, stage, who, because, evidence)
     _report(faults, say)
     return as_dict(moved, replaced=[other.ref for other in replaced])
 
@@ -138,7 +138,7 @@ def remove(
     """
     with _changing(ref, because, kind, who, workspace, say) as held:
         version = held.version
-        if version.stage == "production" and not because:
+        if version.stage == "production" and not held.why:
             fix = f'demote it first (burnish {version.kind}s demote {version.ref}), or give a reason: --because "…"'
             raise RunError("run.in-production", f"{version.ref} is in production, and is not removed", fix)
         held.change("remove")
@@ -164,13 +164,22 @@ def _changing(
     ref: str, why: str, kind: str | None, who: str | None, workspace: Path | str | None, say: Notes
 ) -> Generator[_Held]:
     """Hold the lock of a version's name. The reference is resolved before, the version is read again under the lock."""
-    refuse_secret(why, "the reason", is_reference=False)
     place = Workspace.find(workspace)
+    why, who = reason(why), author(place.root, who)
     registry = Registry(place)
+    _refuse_unnamed(ref, registry)
     found = version_of(ref, kind, registry)
     with registry.changing(found.name) as draft:
-        yield _Held(draft.entry.version(str(found.number)), draft, who or author(place.root), why)
+        yield _Held(draft.entry.version(str(found.number)), draft, who, why)
         _report(draft.faults, say)
+
+
+def _refuse_unnamed(ref: str, registry: Registry) -> None:
+    """AskError `ask.missing-key` for a name alone: a change is of the version that is written, not of a guessed one."""
+    if "@" not in ref:
+        live = registry.entry(check_name(ref)).live
+        known = ", ".join(f"{version.ref} ({version.stage})" for version in live.values()) or "none"
+        raise AskError("ask.missing-key", f"{ref} is a name, and the version is missing", f"name one of: {known}")
 
 
 def _report(faults: list[str], say: Notes) -> None:

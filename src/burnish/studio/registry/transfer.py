@@ -11,10 +11,10 @@ from burnish.core.context import Input
 from burnish.core.errors import AskError, BurnishError, DataError
 from burnish.core.files import publish_folder, write_json
 from burnish.core.inputs.checks import check_base
-from burnish.core.inputs.references import check_kind, refuse_secret, resolve
+from burnish.core.inputs.references import check_kind, resolve
 from burnish.core.paths import expanded
 from burnish.core.registry.archive import IMPORT, extract, opened_archive, write_archive
-from burnish.core.registry.author import author
+from burnish.core.registry.author import author, reason
 from burnish.core.registry.description import path_of, refuse_damage
 from burnish.core.registry.evidence import gather
 from burnish.core.registry.names import check_name
@@ -88,7 +88,7 @@ def import_(
     was changed; ModelError `model.wrong-adapter` for another base.
     """
     place = Workspace.find(workspace)
-    refuse_secret(because, "the reason", is_reference=False)
+    because, who = reason(because), author(place.root, who)
     source, registry = expanded(path).absolute(), Registry(place)
     with opened_archive(source) as (content, opened):
         record: Mapping[str, Any] = content["record"]
@@ -108,7 +108,7 @@ def import_(
                 extract(content, opened, run.partial, source)
                 _finish(run, content, _inputs(content, run, place, base, say), place)
                 described = _described(content, run)
-                version, new = registry.register(name, described, who or author(place.root), because)
+                version, new = registry.register(name, described, who, because)
             except BaseException:
                 shutil.rmtree(run.folder.parent, ignore_errors=True)
                 raise
