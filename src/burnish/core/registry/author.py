@@ -9,7 +9,6 @@ import subprocess
 from pathlib import Path
 
 from burnish.core.errors import AskError
-from burnish.core.inputs.references import refuse_secret
 from burnish.core.printable import encodable
 
 VARIABLE = "BURNISH_AUTHOR"
@@ -23,8 +22,7 @@ def author(folder: Path, stated: str | None = None) -> str:
 
 
 def reason(text: str) -> str:
-    """The reason to record: white space alone is none. AskError `ask.wrong-value` for a secret or a long one."""
-    refuse_secret(text, "the reason", is_reference=False)
+    """The reason to record: white space alone is none. AskError `ask.wrong-value` for one that is too long."""
     return _refuse_long(text.strip(), "the reason", LONGEST_REASON)
 
 

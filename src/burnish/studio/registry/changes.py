@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.core.errors import AskError, RunError
+from burnish.core.inputs.references import refuse_secret
 from burnish.core.registry.author import author, reason
 from burnish.core.registry.description import refuse_damage
 from burnish.core.registry.entries import Version
@@ -62,6 +63,7 @@ def _move(
     say: Notes,
 ) -> dict[str, Any]:
     place = Workspace.find(workspace)
+    refuse_secret(because, "the reason", is_reference=False)
     because, who = reason(because), author(place.root, who)
     registry = Registry(place)
     _refuse_unnamed(ref, registry)
@@ -165,6 +167,7 @@ def _changing(
 ) -> Generator[_Held]:
     """Hold the lock of a version's name. The reference is resolved before, the version is read again under the lock."""
     place = Workspace.find(workspace)
+    refuse_secret(why, "the reason", is_reference=False)
     why, who = reason(why), author(place.root, who)
     registry = Registry(place)
     _refuse_unnamed(ref, registry)

@@ -11,7 +11,7 @@ from burnish.core.context import Input
 from burnish.core.errors import AskError, BurnishError, DataError
 from burnish.core.files import publish_folder, write_json
 from burnish.core.inputs.checks import check_base
-from burnish.core.inputs.references import check_kind, resolve
+from burnish.core.inputs.references import check_kind, refuse_secret, resolve
 from burnish.core.paths import expanded
 from burnish.core.registry.archive import IMPORT, extract, opened_archive, write_archive
 from burnish.core.registry.author import author, reason
@@ -88,6 +88,7 @@ def import_(
     was changed; ModelError `model.wrong-adapter` for another base.
     """
     place = Workspace.find(workspace)
+    refuse_secret(because, "the reason", is_reference=False)
     because, who = reason(because), author(place.root, who)
     source, registry = expanded(path).absolute(), Registry(place)
     with opened_archive(source) as (content, opened):

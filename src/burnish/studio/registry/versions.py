@@ -9,7 +9,7 @@ from burnish.core.context import Input
 from burnish.core.errors import AskError, BurnishError
 from burnish.core.inputs.checkpoints import has_checkpoint
 from burnish.core.inputs.checks import check_input
-from burnish.core.inputs.references import check_kind, resolve
+from burnish.core.inputs.references import check_kind, refuse_secret, resolve
 from burnish.core.registry.author import author, reason
 from burnish.core.registry.description import damage_of, describe, path_of
 from burnish.core.registry.entries import Version
@@ -56,6 +56,7 @@ def register_input(
     value: Input, name: str, place: Workspace, *, because: str = "", who: str | None = None, say: Notes = lambda _: None
 ) -> dict[str, Any]:
     """Register a resolved input that was checked."""
+    refuse_secret(because, "the reason", is_reference=False)
     because, who = reason(because), author(place.root, who)
     record, registry = describe(value, place.root), Registry(place)
     unusable = _damaged_versions(registry, name, place)
