@@ -62,7 +62,7 @@ def test_a_certificate_against_another_model_does_not_count(registry, workspace,
     assert "k/1/certify is not counted" in shown["left_out"][0]
     assert why in shown["left_out"][0]
     with pytest.raises(burnish.BurnishError, match="no certificate"):
-        registry.promote("support")
+        registry.promote("support@latest")
 
 
 @pytest.mark.parametrize("which", ["another folder", "a folder that the certificate says is a copy"])
