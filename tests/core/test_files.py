@@ -233,3 +233,17 @@ def test_lines_that_fail_leave_the_file_as_it_was(tmp_path):
         write_lines(tmp_path / "a.jsonl", ({"a": 1 / n} for n in (1, 0)))
     assert (tmp_path / "a.jsonl").read_text() == '{"a": 1}\n'
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_write_that_does_not_fit_names_the_file(tmp_path):
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            write_atomically(tmp_path / "x.json", "x" * 100_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.filename == str(tmp_path / "x.json")
+    assert list(tmp_path.iterdir()) == []

@@ -40,9 +40,11 @@ def _replacing(path: Path, mode: int) -> Generator[TextIO]:
             os.fsync(file.fileno())
         os.chmod(temporary, mode)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.filename is None:  # of a write: a full disk is that of this folder
+            error.filename = str(path)
         raise
     sync(path.parent)
 
