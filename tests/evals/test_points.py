@@ -5,7 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from burnish.evals.evaluation.points import Point, Points, best_points, point_metrics, point_table, series
+from burnish.evals.evaluation.points import (
+    Point,
+    Points,
+    best_points,
+    point_measures,
+    point_metrics,
+    point_table,
+    series,
+)
 from burnish.evals.likelihood import Likelihood
 from burnish.evals.measure import Item
 from burnish.evals.scoring.scorers import Score
@@ -55,8 +63,17 @@ def test_the_artifact_or_the_newest_is_best_where_none_is_better():
     assert "the result of the training" in best.sentence()
     (best,) = best_points(points(items([0, 1, 0, 0]), items([0, 1, 0, 1]), artifact=False))
     assert "the newest" in best.sentence()
-    (best,) = best_points(points(items([0, 1]), items([0, 1])))
+
+
+def test_of_equal_points_none_is_the_best():
+    level = points(items([0, 1]), items([0, 1]))
+    (best,) = best_points(level)
     assert "all 2 have" in best.sentence()
+    found = point_metrics(level)
+    assert found["best_checkpoints"]["accuracy"]["step"] is None
+    assert "accuracy_best_step" not in point_measures(found)
+    (best,) = best_points(points(items([0, 1])))
+    assert "the only point has" in best.sentence()
 
 
 def test_fewer_bits_are_better():

@@ -10,9 +10,10 @@ from burnish.core.catalog import restore_checkpoints
 from burnish.core.context import Input
 from burnish.core.errors import BurnishError
 from burnish.core.events import Note
-from burnish.core.inputs.checkpoints import has_checkpoint
+from burnish.core.inputs.checkpoints import checkpoints_in, has_checkpoint
 from burnish.core.inputs.checks import InputWatch, check_fetched
 from burnish.core.inputs.references import fetched
+from burnish.core.runs.checkpoints import held
 from burnish.core.runs.ledger import ConsumptionLedger
 from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
@@ -84,6 +85,7 @@ def watched(
 @contextlib.contextmanager
 def restored(inputs: dict[str, Input], cache: Path, known: dict[str, Any], run: Run) -> Generator[dict[str, Input]]:
     """The inputs with every checkpoint restored to a folder that can be loaded; the checkpoint itself may then go."""
-    if any(map(has_checkpoint, inputs.values())):
-        inputs = restore_checkpoints()(inputs, cache, known, run.events.append)
+    with held(one for value in inputs.values() for one in checkpoints_in(value)):
+        if any(map(has_checkpoint, inputs.values())):
+            inputs = restore_checkpoints()(inputs, cache, known, run.events.append)
     yield inputs

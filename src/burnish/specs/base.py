@@ -127,7 +127,7 @@ def is_a_reference(value: str) -> str:
     if match is None or (match["scheme"] is not None and match["scheme"] not in SCHEMES):
         schemes = ", ".join(f"{scheme}:…" for scheme in SCHEMES)
         likely = f"did you mean hub:{value}, or file:{value}? " if _HUB_NAME.fullmatch(value) else ""
-        raise ValueError(f"'{value}' is not a reference: {likely}write {schemes} or name@version")
+        raise ValueError(f"'{value}' is not a reference: {likely}write {schemes}, name@version or name@version/step-9")
     return value
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from burnish.core.context import Input
-from burnish.core.inputs.checkpoints import has_checkpoint
+from burnish.core.inputs.checkpoints import checkpoints_in, has_checkpoint
 from burnish.core.inputs.checks import check_fetched, check_input
 from burnish.core.inputs.references import check_kind, fetched, resolve
 from burnish.core.recipes.validation import make_spec
+from burnish.core.runs.checkpoints import held
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.local import worker_environment
 from burnish.specs.data import InspectSpec
@@ -67,7 +68,8 @@ def _restored(value: Input, place: Workspace) -> Input:
         return value
     require("torch", "train")
     request = {"input": value.to_json(), "cache": str(place.cache)}
-    return Input.from_json(ask("burnish.stages.train.restoring", request))
+    with held(checkpoints_in(value)):
+        return Input.from_json(ask("burnish.stages.train.restoring", request))
 
 
 def chat(model: str, *, workspace: Path | str | None = None, arguments: Sequence[str] = ()) -> int:

@@ -111,6 +111,17 @@ def test_a_damaged_checkpoint_is_refused_with_its_file(file, run, found):
     assert caught.value.code == "run.broken-checkpoint"
     assert file.partition(".")[0] in caught.value.what
     assert "steps 2, 6" in caught.value.fix
+    (run.scratch / "checkpoints" / "step-00000006" / file).write_text("x")
+    with pytest.raises(BurnishError) as caught:
+        found("r.tune@1/step-4")
+    assert "keeps step 2 whole" in caught.value.fix
+
+
+@pytest.mark.parametrize("name", ["step-x", "step-0x10", "step--4"])
+def test_a_name_that_is_no_step_says_what_is_one(name, run, found):
+    with pytest.raises(BurnishError) as caught:
+        found(f"r.tune@1/{name}")
+    assert "step-NUMBER, step-last or step-best" in caught.value.what
 
 
 def test_a_run_that_keeps_none_names_the_setting(run, found):

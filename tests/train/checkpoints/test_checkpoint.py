@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from burnish.core.errors import MachineError, RunError
+from burnish.core.runs.checkpoints import KeptCheckpoint, held
 from burnish.train.checkpoints import checkpoint as module
 from burnish.train.checkpoints.checkpoint import (
     Checkpoint,
@@ -61,6 +62,19 @@ def test_old_checkpoints_go_and_the_best_one_stays(folder):
         folder.save(step, state_of(step), best=2 if step >= 2 else None)
     assert folder.steps() == [2, 5, 6]
     assert sorted(path.name for path in folder.path.iterdir()) == [f"step-{step:08d}" for step in (2, 5, 6)]
+
+
+def test_a_checkpoint_that_is_read_is_not_removed_until_it_was(folder):
+    for step in range(1, 4):
+        folder.save(step, state_of(step))
+    with held([KeptCheckpoint(folder.path / "step-00000002")]):
+        folder.save(4, state_of(4))
+        folder.save(5, state_of(5))
+        assert folder.steps() == [2, 4, 5]
+    folder.save(6, state_of(6))
+    assert folder.steps() == [5, 6]
+    with held([KeptCheckpoint(folder.path / "step-00000002")]):  # gone: reading it reports that
+        pass
 
 
 def test_files_are_flushed_before_the_folder_gets_its_name_and_its_parent_after(folder, monkeypatch):

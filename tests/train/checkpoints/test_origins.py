@@ -12,7 +12,7 @@ from burnish.specs.train import PretrainSpec, SftSpec
 from burnish.train.checkpoints.lineage import SAFE, Change, Origin, _differing, _is_safe, _word, compare, lineage_entry
 
 SETTINGS = {"learning_rate": 0.1, "schedule.kind": "cosine", "seed": 0, "shuffle": True}
-BASE = {"settings": SETTINGS, "inputs": {"data": "d"}, "rows": {"train": "t"}, "weights": "w"}
+BASE = {"settings": SETTINGS, "inputs": {"data": "d"}, "rows": {"train": "t"}, "weights": "w", "digests": {"data": "g"}}
 
 
 def origin(**changes) -> Origin:
@@ -28,9 +28,18 @@ def test_an_origin_is_known_by_everything_in_it():
     assert origin().identity == origin().identity == fingerprint.of_value(BASE)
     others = [
         origin(settings=SETTINGS | {"seed": 1}), origin(inputs={"data": "e"}), origin(rows={"train": "u"}),
-        origin(weights="v"),
+        origin(weights="v"), origin(digests={"data": "h"}),
     ]  # fmt: skip
-    assert len({one.identity for one in [origin(), *others]}) == 5
+    assert len({one.identity for one in [origin(), *others]}) == 6
+
+
+def test_other_files_with_the_fingerprint_of_the_recipe_are_refused():
+    with pytest.raises(RunError, match="the files of data"):
+        compare(checkpoint(origin()), origin(digests={"data": "h"}), may_change=True)
+    older = checkpoint(origin())
+    del older.state["origin"]["digests"]
+    older.identity = "of an older version"
+    assert compare(older, origin(), may_change=False) == ()
 
 
 @pytest.mark.parametrize("may_change", [False, True])

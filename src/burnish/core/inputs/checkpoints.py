@@ -7,7 +7,7 @@ A worker restores a checkpoint to the folder of an ordinary adapter or model bef
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +69,11 @@ def named(ref: str, name: str, run: Run, known: dict[str, Any], report: Callable
             raise AskError("ask.bad-reference", what, f"name a step; {listed}")
         why = "the newest that is kept" if name == "step-last" else "of the best validation score so far"
         report(f"{ref} is step {step}, {why}")
+    elif (match := _NUMBER.fullmatch(name)) is None:
+        what = f"there is no checkpoint '{ref}': '{name}' is not step-NUMBER, step-last or step-best"
+        raise AskError("ask.bad-reference", what, f"name a step; {listed}")
     else:
-        step = int(match[1]) if (match := _NUMBER.fullmatch(name)) else -1
+        step = int(match[1])
     if step not in kept:
         what = f"there is no checkpoint '{ref}': {run.name} does not keep that of step {step}"
         raise AskError("ask.bad-reference", what, f"name another step; {listed}")
@@ -87,11 +90,11 @@ def refuse_damage(ref: str, checkpoint: KeptCheckpoint, known: dict[str, Any]) -
     """Refuse a checkpoint that is damaged, or cannot be restored. Errors: RunError `run.broken-checkpoint`."""
     if not checkpoint.folder.is_dir():
         what = f"{ref}: the checkpoint {checkpoint.folder} is gone"
-        fix = "a run in progress keeps the newest ones only (checkpoint.keep): name another, or run it again"
+        fix = "a run in progress keeps the newest ones only: name another, run it again, or raise checkpoint.keep there"
         raise RunError("run.broken-checkpoint", what, fix)
-    whole = [one.step for one in kept_checkpoints(checkpoint.run) if one != checkpoint]
-    fix = f"name another checkpoint: {checkpoint.run.name} keeps {_listed(whole)}" if whole else "name another model"
     if (why := checkpoint.damage(known)) is not None:
+        others = [one.step for one in kept_checkpoints(checkpoint.run) if one != checkpoint and not one.damage(known)]
+        fix = f"name another: {checkpoint.run.name} keeps {_listed(others)} whole" if others else "name another model"
         raise RunError("run.broken-checkpoint", f"{ref}: the checkpoint {checkpoint.folder} is damaged: {why}", fix)
     if not (checkpoint.shared / MANIFEST).is_file():
         what = f"{ref}: {checkpoint.shared} is missing: an older burnish kept no tokenizer beside its checkpoints"
@@ -134,7 +137,15 @@ def refuse_changed_files(value: Input, known: dict[str, Any]) -> None:
 
 def has_checkpoint(value: Input) -> bool:
     """Whether a model, or one below it, is a checkpoint that must be restored before it can be loaded."""
-    return KeptCheckpoint.at(value.path) is not None or any(map(has_checkpoint, below(value).values()))
+    return any(True for _ in checkpoints_in(value))
+
+
+def checkpoints_in(value: Input) -> Iterator[KeptCheckpoint]:
+    """The checkpoints that a model, and those below it, are."""
+    if (found := KeptCheckpoint.at(value.path)) is not None:
+        yield found
+    for child in below(value).values():
+        yield from checkpoints_in(child)
 
 
 def below(value: Input) -> dict[str, Input]:

@@ -6,9 +6,12 @@
 Both have a manifest with the size and sha256 of each file, and a digest of itself.
 """
 
+import fcntl
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -66,6 +69,35 @@ class KeptCheckpoint:
     def state(self) -> Mapping[str, Any]:
         """The state of the training, of a checkpoint that is whole."""
         return json.loads((self.folder / "state.json").read_bytes())["standing"]
+
+
+@contextmanager
+def held(checkpoints: Iterable[KeptCheckpoint]) -> Generator[None]:
+    """Keep them while they are read: a training in progress removes old checkpoints, but not those that are held."""
+    with ExitStack() as stack:
+        for checkpoint in checkpoints:
+            with suppress(OSError):  # gone or damaged: reading it reports that
+                descriptor = os.open(checkpoint.folder / MANIFEST, os.O_RDONLY)
+                stack.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+
+
+def is_held(folder: Path) -> bool:
+    """Whether another process holds the checkpoint in this folder."""
+    try:
+        descriptor = os.open(folder / MANIFEST, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def shared_folder(run: Run) -> Path:

@@ -68,13 +68,14 @@ class Best:
     """The number of points compared with the result."""
     comparison: Comparison | None
     is_level: bool = False
-    """Whether every point has the same value."""
+    """Whether every point has the same value: none is the best."""
 
     def sentence(self) -> str:
         """What the choice says, and what it does not."""
         start = f"{self.measure}: the best of {self.compared + 1} is {self.point.name} with {shown_number(self.value)}"
-        if self.comparison is None and self.is_level:
-            return f"{self.measure}: all {self.compared + 1} have {shown_number(self.value)}."
+        if self.is_level:
+            all_of_them = f"all {self.compared + 1} have" if self.compared else "the only point has"
+            return f"{self.measure}: {all_of_them} {shown_number(self.value)}."
         if self.comparison is None:
             return f"{start}, the {'result of the training' if self.result.kind == 'artifact' else 'newest'}."
         found = self.comparison
@@ -110,7 +111,8 @@ def point_metrics(found: Points) -> dict[str, Any]:
 def point_measures(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The numbers for the artifact's record, from `point_metrics`."""
     trained = [entry for entry in metrics["checkpoints"] if entry["kind"] != "base"]
-    best = {f"{name}_best_step": one["step"] for name, one in metrics["best_checkpoints"].items()}
+    chosen = {name: one["step"] for name, one in metrics["best_checkpoints"].items()}
+    best = {f"{name}_best_step": step for name, step in chosen.items() if step is not None}
     return {"checkpoints": len(trained), "damaged_checkpoints": len(metrics["damaged_checkpoints"]), **best}
 
 
@@ -169,7 +171,8 @@ def _section(found: Points, point: Point) -> dict[str, Any]:
 
 
 def _as_json(best: Best) -> dict[str, Any]:
-    found: dict[str, Any] = {"step": best.point.step, "value": best.value, "result": best.result.step}
+    step = None if best.is_level else best.point.step
+    found: dict[str, Any] = {"step": step, "value": best.value, "result": best.result.step}
     found["compared"] = best.compared
     if best.comparison is not None:
         one = best.comparison

@@ -104,7 +104,9 @@ class Training:
         count = len(self.checkpoints)
         if count < 2:
             text = f"{self.run.name} keeps {'no checkpoint' if not count else 'one checkpoint'} that can be measured"
-            ctx.emit(Note(level="warning", text=f"{text}: train with checkpoint: {{archive: true}} to keep them all"))
+            if not self.damaged:
+                text += ": train with checkpoint: {archive: true} to keep them all"
+            ctx.emit(Note(level="warning", text=text))
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from burnish.core.errors import BurnishError, MachineError, RunError
 from burnish.core.files import file_size, publish_folder, sync
-from burnish.core.runs.checkpoints import MANIFEST, canonical, write_manifest
+from burnish.core.runs.checkpoints import MANIFEST, canonical, is_held, write_manifest
 from burnish.core.runs.checkpoints import damage as damage
 from burnish.models.tensors import write_tensors
 from burnish.train.checkpoints.failure import save_error
@@ -55,7 +55,7 @@ class CheckpointFolder:
         self.path, self.keep = path, keep
 
     def save(self, step: int, checkpoint: Checkpoint, best: int | None = None) -> Path:
-        """Publish a checkpoint, then remove those that are older than the newest `keep` and not the best one.
+        """Publish a checkpoint, then remove those older than the newest `keep`, except the best and those being read.
 
         Errors: those of `save_error`; existing checkpoints are not changed.
         """
@@ -152,7 +152,7 @@ class CheckpointFolder:
 
     def _rotate(self, best: int | None) -> None:
         for step in self.steps()[: -self.keep]:
-            if step != best:
+            if step != best and not is_held(self._folder(step)):
                 try:
                     self._remove(self._folder(step))
                 except OSError as error:
