@@ -185,7 +185,7 @@ def test_a_misplaced_path_is_said_with_its_repair(tmp_path):
     assert misplaced_path(replaced).what == f"{tmp_path} is a folder, expected a file"
     (tmp_path / "link").symlink_to("nowhere")
     linked = misplaced_path(FileExistsError(errno.EEXIST, "x", str(tmp_path / "link")))
-    assert linked.what == f"{tmp_path / 'link'} is a file, expected a folder"
+    assert linked.what == f"{tmp_path / 'link'} is a link to nothing, expected a folder"
     assert misplaced_path(FileExistsError(errno.EEXIST, "x", str(tmp_path))) is None
 
 
