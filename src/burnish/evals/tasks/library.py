@@ -62,21 +62,22 @@ def fresh_transforms(scratch: Path) -> Iterator[None]:
     lm-evaluation-harness asks for the rows several times and relies on this cache for the same ones. The cache beside
     the rows has those that an earlier run drew at random, from other seeds.
     """
-    import datasets
-    from datasets import Dataset
+    import lm_eval.api.task as tasks
 
-    beside, was_enabled = Dataset._get_cache_file_path, datasets.is_caching_enabled()
+    datasets: Any = tasks.datasets  # the package that lm-evaluation-harness reads rows with
+    rows: Any = datasets.Dataset
+    beside, was_enabled = rows._get_cache_file_path, datasets.is_caching_enabled()
     with tempfile.TemporaryDirectory(dir=scratch, prefix="rows-") as folder:
 
-        def path(self: Dataset, fingerprint: str) -> str:
+        def path(_: Any, fingerprint: str) -> str:
             return str(Path(folder, f"cache-{fingerprint}.arrow"))
 
-        Dataset._get_cache_file_path = path
+        rows._get_cache_file_path = path
         datasets.enable_caching()
         try:
             yield
         finally:
-            Dataset._get_cache_file_path = beside
+            rows._get_cache_file_path = beside
             if not was_enabled:
                 datasets.disable_caching()
 
