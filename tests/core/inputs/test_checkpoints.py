@@ -186,6 +186,22 @@ def test_with_checkpoints_all_that_are_kept_are_inputs(run, workspace):
     assert planned().fingerprint == first.fingerprint
 
 
+def test_checkpoints_are_measured_of_an_artifact_or_of_a_run_that_has_none(run, workspace):
+    def refused(model):
+        settings = {"stage": "evaluate", "model": model, "data": "file:rows.jsonl", "checkpoints": True}
+        with pytest.raises(BurnishError) as caught:
+            make_plan(recipe_of({"name": "e", "steps": {"e": settings}}), workspace)
+        return caught.value
+
+    assert "a training made here" in refused("file:base").what
+    ended = artifacts.write_artifact(workspace, "tune", number=2, stage="sft", inputs={})
+    shutil.copytree(run.scratch, ended.scratch, dirs_exist_ok=True)
+    shutil.copy(run.folder / "job.json", ended.folder)
+    error = refused("r.tune@2/step-4")
+    assert "a run that has ended" in error.what
+    assert "set model: r.tune@2" in error.fix
+
+
 def test_other_folders_are_no_checkpoints(run, tmp_path):
     assert [one.step for one in kept_checkpoints(run)] == [2, 4, 6]
     for path in (run.scratch / "checkpoints" / "step-x", run.scratch / "step-00000002", tmp_path / "step-00000002"):

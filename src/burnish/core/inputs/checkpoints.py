@@ -16,7 +16,7 @@ from burnish.core.context import Input
 from burnish.core.errors import AskError, BurnishError, RunError
 from burnish.core.fingerprint import of_value
 from burnish.core.runs.checkpoints import MANIFEST, KeptCheckpoint, damage, kept_checkpoints
-from burnish.core.runs.run import Run
+from burnish.core.runs.run import NOT_YET_WRITTEN, Run, run_of_output
 
 RESTORABLE = ("pretrain", "sft", "dpo", "kto", "orpo", "simpo", "reward", "grpo", "ppo")
 """The stages whose checkpoints `burnish.stages.train.restoring` can restore."""
@@ -154,8 +154,20 @@ def below(value: Input) -> dict[str, Input]:
 
 
 def siblings(value: Input, known: dict[str, Any]) -> dict[str, Input]:
-    """The other whole checkpoints of the run that a checkpoint is of, as inputs `checkpoints.<step>`."""
-    origin = KeptCheckpoint.at(value.path)
+    """The other whole checkpoints of the run that a checkpoint is of, as inputs `checkpoints.<step>`.
+
+    An artifact has none: its run keeps what it has. Errors: AskError `ask.bad-reference` for a checkpoint of a run that
+    has an artifact, and for a model that no training in a workspace made.
+    """
+    origin, run = KeptCheckpoint.at(value.path), run_of_output(value.path)
+    if origin is None and value.path != NOT_YET_WRITTEN and (run is None or run.record["stage"] not in RESTORABLE):
+        what = f"checkpoints: true needs a model that a training made here, and {value.ref} is not one"
+        raise AskError("ask.bad-reference", what, "name the artifact of a training, or one of its checkpoints")
+    if origin is not None and origin.run.artifact() is not None:
+        what = (
+            f"with checkpoints: true, {value.ref} is a checkpoint of a run that has ended: its result is the artifact"
+        )
+        raise AskError("ask.bad-reference", what, f"set model: {origin.run.reference}; all checkpoints are measured")
     found: dict[str, Input] = {}
     for checkpoint in [] if origin is None else kept_checkpoints(origin.run):
         try:
