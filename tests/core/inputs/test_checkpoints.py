@@ -8,7 +8,8 @@ import pytest
 import artifacts
 from burnish.core.context import Input
 from burnish.core.errors import BurnishError
-from burnish.core.inputs.checkpoints import RESTORABLE
+from burnish.core.inputs.checkpoints import RESTORABLE, restored_manifest
+from burnish.core.inputs.checks import check_input
 from burnish.core.inputs.references import resolve
 from burnish.core.plan import make_plan
 from burnish.core.recipes.recipe import recipe_of
@@ -221,6 +222,22 @@ def test_a_base_that_its_run_will_remove_is_reported(run, workspace):
     record["spec"]["checkpoint"] = {"archive": True}
     job.write_text(json.dumps(record))
     assert not notes()
+
+
+def test_an_adapter_on_a_checkpoint_that_is_gone_is_used_with_its_restored_copy(run, found, workspace):
+    base = found("r.tune@1/step-4")
+    adapter = artifacts.write_artifact(workspace, "more", number=2, inputs={"base": base}).artifact().as_input("a@1")
+    shutil.rmtree(base.path)
+    with pytest.raises(BurnishError, match="the base of a@1 is missing"):
+        check_input(adapter, {})
+    copy = workspace.cache / "checkpoints" / base.fingerprint
+    copy.mkdir(parents=True)
+    (copy / "model.safetensors").write_text("restored")
+    write_manifest(copy, restored_manifest(copy))
+    check_input(adapter, {})
+    (copy / "model.safetensors").write_text("damaged!")
+    with pytest.raises(BurnishError, match="the base of a@1 is missing"):
+        check_input(adapter, {})
 
 
 def test_the_run_of_a_checkpoint_that_is_used_is_no_garbage(run, workspace):

@@ -17,6 +17,7 @@ from burnish.core.errors import AskError, BurnishError, RunError
 from burnish.core.fingerprint import of_value
 from burnish.core.runs.checkpoints import MANIFEST, KeptCheckpoint, damage, kept_checkpoints
 from burnish.core.runs.run import NOT_YET_WRITTEN, Run, run_of_output
+from burnish.core.runs.workspace import Workspace
 
 RESTORABLE = ("pretrain", "sft", "dpo", "kto", "orpo", "simpo", "reward", "grpo", "ppo")
 """The stages whose checkpoints `burnish.stages.train.restoring` can restore."""
@@ -123,6 +124,16 @@ def is_restored(value: Input) -> bool:
 def restored_manifest(folder: Path) -> Path:
     """The manifest of a restored checkpoint."""
     return folder.with_name(f"{folder.name}.json")
+
+
+def has_restored_copy(value: Input, known: dict[str, Any]) -> bool:
+    """Whether what was restored from a checkpoint is still in the cache of its workspace, and whole."""
+    origin = KeptCheckpoint.at(value.path)
+    if origin is None:
+        return False
+    folder = Workspace(origin.run.workspace).cache / "checkpoints" / value.fingerprint
+    manifest = restored_manifest(folder)
+    return manifest.is_file() and damage(folder, known, manifest) is None
 
 
 def refuse_changed_files(value: Input, known: dict[str, Any]) -> None:

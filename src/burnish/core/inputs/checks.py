@@ -217,13 +217,15 @@ def _check_own_base(adapter: Input, base: Input, known: dict[str, Any]) -> None:
     """Check the base among an artifact's inputs; one from a hub is checked once it is downloaded."""
     if _is_pinned(base) or not base.fingerprint:
         return
+    is_checkpoint = KeptCheckpoint.at(base.path) is not None  # what was restored from it is recorded
     if not base.path.exists():
+        if is_checkpoint and checkpoints.has_restored_copy(base, known):
+            return
         raise ModelError(
             "model.not-found",
             f"the base of {adapter.ref} is missing: {base.ref} at {base.path}",
             "restore it, or merge with another copy of the same model: burnish merge --base",
         )
-    is_checkpoint = KeptCheckpoint.at(base.path) is not None  # what was restored from it is recorded
     if artifact_at(base) is None and not is_checkpoint and is_there(adapter.path / BASE_RECORD):
         check_base(adapter.path, base.path, known)
         return
