@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+import artifacts
 from burnish.core.errors import CODES
 from burnish.core.version import VERSION
 from burnish.studio import machine
@@ -118,6 +119,25 @@ def is_document(text):
         return document(text) is not None
     except ValueError:
         return False
+
+
+@pytest.mark.parametrize("failed", ["gate", "certificate"])
+def test_json_of_a_gate_or_certificate_that_failed_has_the_results_beside_the_error(burnish, recipe, workspace, failed):
+    burnish("run", recipe)
+    path = workspace.root / "runs/r/1/make/artifact.json"
+    record = json.loads(path.read_text())
+    if failed == "gate":
+        record["measures"] |= {"gate": "failed", "gate_failed": ["one rule", "another"]}
+    else:
+        record["certificate"] = artifacts.certificate("", holds=False)
+    path.write_text(json.dumps(record))
+    found = burnish("--json", "run", recipe)
+    said = json.loads(found.err)
+    assert found.status == said["error"]["exit_status"] == {"gate": 7, "certificate": 6}[failed]
+    make = said["steps"]["make"]
+    assert make["path"] == str(workspace.root / "runs/r/1/make/out")
+    assert make["metrics"].get("gate_failed", ["one rule", "another"]) == ["one rule", "another"]
+    assert "join" not in said["steps"]
 
 
 def test_env_and_doctor_speak_json(burnish, monkeypatch):

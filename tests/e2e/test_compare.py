@@ -33,6 +33,9 @@ def test_a_gate_that_fails_ends_the_recipe_and_does_so_again_when_it_is_reused(t
         assert (caught.value.code, caught.value.exit_status) == ("run.gate-failed", 7)
         assert "{score: tool_call, candidate: long, better_than: base}: long: not enough evidence" in caught.value.what
         assert "the gate of step 'verdict' failed" in caught.value.what
+        verdict = caught.value.result["steps"]["verdict"]
+        assert len(verdict["metrics"]["gate_failed"]) == 1
+        assert verdict["path"].endswith("verdict/out")
     steps = Workspace(tmp_path).steps_of("compare", 2)
     assert Workspace(tmp_path).steps_of("compare", 1)["verdict"].folder == steps["verdict"].folder  # reused
     artifact = steps["verdict"].artifact()

@@ -331,9 +331,13 @@ def _has_current_folder() -> bool:
 
 
 def report_error(error: BurnishError, origin: Exception, *, as_json: bool, debug: bool) -> int:
-    """Print `error:` and `hint:` (or JSON) on stderr, with `debug` also the traceback; returns the exit status."""
+    """Print `error:` and `hint:` on stderr, or JSON with the results so far; returns the exit status.
+
+    With `debug` the traceback is printed too.
+    """
     if as_json:
-        print(json_text({"error": error.as_dict()}, indent=True, stream=sys.stderr), file=sys.stderr)
+        value = {"error": error.as_dict(), **(error.result or {})}
+        print(json_text(value, indent=True, stream=sys.stderr), file=sys.stderr)
     else:
         from rich.console import Console
         from rich.text import Text

@@ -25,6 +25,8 @@ class BurnishError(Exception):
     """
 
     exit_status = 1
+    result: Mapping[str, Any] | None = None
+    """The results of a run that ended with this error after a step had written its artifact, for programs."""
 
     def __init__(self, code: str, reason: str, fix: str, place: str = ""):
         if code not in CODES:

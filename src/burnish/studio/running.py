@@ -17,8 +17,7 @@ from burnish.core.events import Event, Note
 from burnish.core.inputs.reuse import with_own_base
 from burnish.core.plan import Plan, PlannedStep, make_plan, replan_step
 from burnish.core.runs.artifact import Artifact
-from burnish.core.runs.certificates import certificate_failed
-from burnish.core.runs.gates import refuse_failed_gate
+from burnish.core.runs.gates import refuse_failed
 from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.forkserver import ForkServer, shared_server
@@ -217,11 +216,13 @@ class _Execution:
         if artifact is None:
             error = error_of(run)
             raise self._interrupted(name, run) if error.code == "run.interrupted" else error
-        if artifact.certificate is not None and not artifact.certificate["holds"]:
-            child = artifact.certificate["child"]["ref"] or run.name
-            raise certificate_failed(child, artifact.certificate, str(artifact.path))
-        refuse_failed_gate(name, artifact)
-        return StepResult(name, self._steps[name].action, run, artifact, self._registered(planned, run, artifact))
+        result = StepResult(name, self._steps[name].action, run, artifact)
+        try:
+            refuse_failed(name, artifact)
+        except BurnishError as error:
+            error.result = replace(self._result, steps={**self._result.steps, name: result}).as_dict()
+            raise
+        return replace(result, registered=self._registered(planned, run, artifact))
 
     def _registered(self, planned: PlannedStep, run: Run, artifact: Artifact) -> str | None:
         """Register the artifact of a step with `register`, if it is not; returns the version."""
