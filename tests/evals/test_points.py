@@ -1,6 +1,7 @@
 """The best of several checkpoints is named with what its choice on the same rows is worth."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -63,6 +64,14 @@ def test_the_artifact_or_the_newest_is_best_where_none_is_better():
     assert "the result of the training" in best.sentence()
     (best,) = best_points(points(items([0, 1, 0, 0]), items([0, 1, 0, 1]), artifact=False))
     assert "the newest" in best.sentence()
+
+
+def test_the_base_is_named_beside_the_choice():
+    found = points(items([0, 1, 0, 0]), items([0, 1, 0, 1]))
+    base = Point(0, "base", "builtin:pocket", "b", items([1, 1, 1, 1]))
+    (best,) = best_points(replace(found, points=[base, *found.points]))
+    assert (best.point.step, best.base) == (2, 1.0)
+    assert best.sentence().endswith("The base has 1.000.")
 
 
 def test_of_equal_points_none_is_the_best():

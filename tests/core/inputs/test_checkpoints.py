@@ -150,6 +150,10 @@ def test_a_stage_whose_checkpoints_are_no_models_is_refused(run, found):
 
 
 def test_without_the_tokenizer_of_its_run_it_is_refused(run, found):
+    (run.scratch / "model" / "manifest.json").unlink()
+    with pytest.raises(BurnishError, match="its manifest cannot be read") as caught:
+        found("r.tune@1/step-4")
+    assert "resume" in caught.value.fix
     shutil.rmtree(run.scratch / "model")
     with pytest.raises(BurnishError, match="an older burnish") as caught:
         found("r.tune@1/step-4")

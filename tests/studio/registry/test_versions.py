@@ -21,6 +21,8 @@ def test_an_artifact_is_registered_once_and_other_files_of_its_recipe_are_anothe
         again = registry.register(f"r.tune@{number}", name="support", say=said.append)
         assert (again["version"], again["new"]) == (number, False)
     assert len(said) == 1
+    registry.register("r.tune@1", name="support", because="it calls the tool", say=said.append)
+    assert said[1:] == ["support@1 is registered already: the reason is not kept"]
 
 
 def test_it_is_registered_again_where_the_first_is_damaged_or_removed(registry, workspace):

@@ -15,7 +15,7 @@ from burnish.core.catalog import stage
 from burnish.core.context import Input
 from burnish.core.errors import AskError, BurnishError, RunError
 from burnish.core.fingerprint import of_value
-from burnish.core.runs.checkpoints import MANIFEST, KeptCheckpoint, damage, kept_checkpoints
+from burnish.core.runs.checkpoints import KeptCheckpoint, damage, kept_checkpoints
 from burnish.core.runs.run import NOT_YET_WRITTEN, Run, run_of_output
 from burnish.core.runs.workspace import Workspace
 
@@ -97,12 +97,14 @@ def refuse_damage(ref: str, checkpoint: KeptCheckpoint, known: dict[str, Any]) -
         others = [one.step for one in kept_checkpoints(checkpoint.run) if one != checkpoint and not one.damage(known)]
         fix = f"name another: {checkpoint.run.name} keeps {_listed(others)} whole" if others else "name another model"
         raise RunError("run.broken-checkpoint", f"{ref}: the checkpoint {checkpoint.folder} is damaged: {why}", fix)
-    if not (checkpoint.shared / MANIFEST).is_file():
-        what = f"{ref}: {checkpoint.shared} is missing: an older burnish kept no tokenizer beside its checkpoints"
-        raise RunError("run.broken-checkpoint", what, "resume the run, which writes it; or name the run's artifact")
-    if (why := damage(checkpoint.shared, known)) is not None:
-        what = f"{ref}: what its checkpoints share, in {checkpoint.shared}, is damaged: {why}"
-        raise RunError("run.broken-checkpoint", what, "resume the run, which writes it; or name the run's artifact")
+    shared, has_ended = checkpoint.shared, checkpoint.run.artifact() is not None
+    fix = f"name the run's artifact, {checkpoint.run.reference}" if has_ended else "resume the run, which writes it"
+    if not shared.is_dir():
+        what = f"{ref}: {shared} is missing, with the tokenizer of its checkpoints: an older burnish wrote none"
+        raise RunError("run.broken-checkpoint", what, fix)
+    if (why := damage(shared, known)) is not None:
+        what = f"{ref}: what its checkpoints share, in {shared}, is damaged: {why}"
+        raise RunError("run.broken-checkpoint", what, fix)
 
 
 def refuse_change(value: Input, checkpoint: KeptCheckpoint, known: dict[str, Any]) -> None:

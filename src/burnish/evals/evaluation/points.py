@@ -5,7 +5,7 @@ what it does elsewhere. Each point is compared with the result in a paired test,
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from burnish.core import events
@@ -69,9 +69,14 @@ class Best:
     comparison: Comparison | None
     is_level: bool = False
     """Whether every point has the same value: none is the best."""
+    base: float | None = None
+    """The value of the base, which is not among the points that are chosen from."""
 
     def sentence(self) -> str:
         """What the choice says, and what it does not."""
+        return self._of_choice() + ("" if self.base is None else f" The base has {shown_number(self.base)}.")
+
+    def _of_choice(self) -> str:
         start = f"{self.measure}: the best of {self.compared + 1} is {self.point.name} with {shown_number(self.value)}"
         if self.is_level:
             all_of_them = f"all {self.compared + 1} have" if self.compared else "the only point has"
@@ -136,6 +141,7 @@ def best_points(found: Points) -> Iterator[Best]:
         for comparison in compared_sides(sample):
             table.setdefault(comparison.name, []).append((point, comparison))
     alone = _section(found, found.result)
+    base = next((_section(found, point) for point in found.points if point.kind == "base"), None)
     for name, numbers in {**alone["scores"], **alone["likelihood"]}.items():
         if name == "perplexity" or numbers["value"] is None:
             continue
@@ -150,7 +156,13 @@ def best_points(found: Points) -> Iterator[Best]:
                 before = best.comparison.delta if comparison.higher_is_better else -best.comparison.delta
             if gain > 0 and gain >= before:
                 best = Best(name, point, comparison.candidate, found.result, len(tested), comparison)
-        yield best
+        yield replace(best, base=_value(base, name))
+
+
+def _value(section: Mapping[str, Any] | None, name: str) -> float | None:
+    """The value of a measure in a section; None if there is none."""
+    numbers = {} if section is None else {**section["scores"], **section["likelihood"]}
+    return numbers[name]["value"] if name in numbers else None
 
 
 def point_table(entries: Sequence[Mapping[str, Any]]) -> events.Table:

@@ -36,7 +36,7 @@ def register(
 ) -> dict[str, Any]:
     """Register an artifact, a folder or a hub name as the next version of a name; returns the version.
 
-    What is registered already under that name is not registered again: `new` is False. `because` is kept.
+    What is registered already under that name is not registered again: `new` is False, and `because` is not kept.
     Errors: AskError `ask.wrong-kind` for other kinds than adapters and models, or than `kind`; those of a reference.
     """
     place = Workspace.find(workspace)
@@ -64,6 +64,8 @@ def register_input(
     damaged = [other.ref for other in unusable if other.fingerprint == version.fingerprint and new]
     for ref in damaged:
         say(f"the artifact of {ref} is damaged or missing: registered again as {version.ref}")
+    if because and not new:
+        say(f"{version.ref} is registered already: the reason is not kept")
     if new and not damaged:
         report_alike(version, registry, say)
     return as_dict(version, new=new, path=str(_path(version, place)))
