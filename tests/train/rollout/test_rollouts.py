@@ -33,12 +33,13 @@ def finished():
 
 @pytest.fixture
 def whole_run(run_rollouts, finished):
-    """`whole_run(stage, settings)`: a run that was not interrupted, once for each stage and its settings."""
+    """`whole_run(stage, settings)`: a run that was not interrupted, and its completions; once for each."""
 
     def run(stage, **settings):
         key = json.dumps([stage, settings], sort_keys=True)
         if key not in finished:
-            finished[key] = run_rollouts(stage, "whole", **settings)
+            ran = run_rollouts(stage, "whole", **settings)
+            finished[key] = ran, completions(ran)  # its folder goes with the test
         return finished[key]
 
     return run
@@ -91,14 +92,14 @@ def test_the_ledgers_agree_with_the_metrics(run_rollouts, stage, settings):
     ids=["one step", "several steps", "with values"],
 )
 def test_a_stopped_run_ends_with_the_same_weights_and_completions(run_rollouts, whole_run, stage, settings):
-    whole = whole_run(stage, **settings)
+    whole, expected = whole_run(stage, **settings)
     for checks in (2, 7, 12, 23):  # in the middle of a generation, of a pass, of a step
         with pytest.raises(RunError) as caught:
             run_rollouts(stage, "stopped", stopping=stop_after(checks), **settings)
         assert caught.value.code == "run.interrupted"
     found = run_rollouts(stage, "stopped", **settings)
     assert same_weights(whole, found)
-    assert completions(found) == completions(whole)
+    assert completions(found) == expected
 
 
 def killed_at(monkeypatch_target, name, when):
@@ -129,7 +130,7 @@ KILLS = {
     [*(("grpo", name) for name in KILLS), ("ppo", "in a generation"), ("ppo", "between the steps of a rollout")],
 )
 def test_a_killed_run_ends_with_the_same_weights_and_completions(run_rollouts, whole_run, stage, name):
-    whole = whole_run(stage, **SEVERAL)
+    whole, expected = whole_run(stage, **SEVERAL)
 
     def attempt():
         killed_at(*KILLS[name])
@@ -142,7 +143,7 @@ def test_a_killed_run_ends_with_the_same_weights_and_completions(run_rollouts, w
     found = run_rollouts(stage, "killed", **SEVERAL)
     assert any("value_head" in weight for weight in found.weights) is (stage == "ppo")
     assert same_weights(whole, found)
-    assert completions(found) == completions(whole)
+    assert completions(found) == expected
 
 
 def test_a_rollout_of_used_steps_that_is_damaged_is_named(run_grpo):
