@@ -38,7 +38,8 @@ def test_a_stage_alone_takes_files_then_settings_then_values(quick_stages, tmp_p
     (tmp_path / "a.yaml").write_text("word: file\ntimes: 2\nseed: 1\n")
     (tmp_path / "b.yaml").write_text("stage: quick-make\ntimes: 3\nseed: 1\n")
     made = stage_recipe("quick-make", [tmp_path / "a.yaml", tmp_path / "b.yaml"], ["seed=5", "times=4"], {"seed": 6})
-    assert made.steps[0].spec.model_dump() == {"word": "file", "times": 4, "seed": 6, "threads": 1, "certified": False}
+    expected = {"word": "file", "times": 4, "seed": 6, "threads": 1, "certified": False, "machine": ""}
+    assert made.steps[0].spec.model_dump() == expected
 
 
 def test_a_fault_in_a_file_of_a_stage_is_told_by_line(quick_stages, tmp_path):
