@@ -120,7 +120,8 @@ ACTING_GENERATION: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
 }
 """Settings, those to compare with, and whether the answers are the same."""
 ELSEWHERE = {"model", "data", "compare_with", "generation", "date", "device", "threads", "tasks", "checks", "masked"}
-"""Inputs, what other tests of this room compare, and where or how fast it runs."""
+ELSEWHERE |= {"cluster", "checkpoints"}
+"""Inputs, what other tests compare, and where or how fast it runs."""
 
 
 def test_every_setting_has_its_place_here() -> None:
