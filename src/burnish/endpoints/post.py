@@ -21,7 +21,7 @@ _SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Posted:
-    """The status, headers and body of a reply; a body that is no JSON object is None."""
+    """The status, headers and body of a reply; a body that is not a JSON object is None."""
 
     status: int
     headers: Mapping[str, str]

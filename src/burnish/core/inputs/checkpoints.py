@@ -57,14 +57,16 @@ def named(ref: str, name: str, run: Run, known: dict[str, Any], report: Callable
         fix = "set checkpoint: {archive: true} to keep the checkpoints of a finished run"
         raise AskError("ask.bad-reference", f"there is no checkpoint '{ref}': {run.name} keeps none", fix)
     if name in ("step-last", "step-best"):
-        whole = [checkpoint for checkpoint in kept.values() if checkpoint.damage(known) is None]
-        for checkpoint in kept.values():
-            if checkpoint not in whole:
-                report(f"{ref}: the checkpoint of step {checkpoint.step} is damaged: {checkpoint.damage(known)}")
-        if not whole:
+        newest: KeptCheckpoint | None = None
+        for checkpoint in reversed(kept.values()):
+            if (why := checkpoint.damage(known)) is None:
+                newest = checkpoint
+                break
+            report(f"{ref}: the checkpoint of step {checkpoint.step} is damaged: {why}")
+        if newest is None:
             what = f"every checkpoint of {run.name} is damaged: {_listed(list(kept))}"
             raise RunError("run.broken-checkpoint", what, "restore them from a copy, or run the step again")
-        step = whole[-1].step if name == "step-last" else whole[-1].state().get("best_step")
+        step = newest.step if name == "step-last" else newest.state().get("best_step")
         if step is None:
             what = f"there is no '{ref}': {run.name} has not measured its validation rows"
             raise AskError("ask.bad-reference", what, f"name a step; {listed}")

@@ -192,7 +192,7 @@ def check_record(record: Any) -> None:
 
 
 def is_entry(folder: Path) -> bool:
-    """Whether a folder holds anything of the registry, cannot be listed, or is no folder."""
+    """Whether a folder holds anything of the registry, cannot be listed, or is not a folder."""
     if no_folder(folder) is not None:
         return is_there(folder)
     history = folder / FILE

@@ -78,7 +78,7 @@ class Registry:
     def names(self) -> list[str]:
         """The names that have a history or files of versions, damaged ones included.
 
-        RunError `run.broken-record` if the registry is no folder, or cannot be read.
+        RunError `run.broken-record` if the registry is not a folder, or cannot be read.
         """
         if not is_there(self.folder):
             return []

@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from burnish.core.errors import RunError
 from burnish.core.fingerprint import of_file
-from burnish.core.runs.run import Run
+from burnish.core.runs.run import Run, is_locked
 
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer"
@@ -85,18 +85,8 @@ def held(checkpoints: Iterable[KeptCheckpoint]) -> Generator[None]:
 
 def is_held(folder: Path) -> bool:
     """Whether another process holds the checkpoint in this folder."""
-    try:
-        descriptor = os.open(folder / MANIFEST, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # a file system without locks
-        return False
-    finally:
-        os.close(descriptor)
+    with suppress(OSError):  # damaged, or on a file system without locks
+        return is_locked(folder / MANIFEST, also_shared=True)
     return False
 
 

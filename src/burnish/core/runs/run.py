@@ -36,16 +36,21 @@ TRANSITIONS: Mapping[State, tuple[State, ...]] = {
 
 
 def is_held(lock: FileLock) -> bool:
-    """Whether a process holds a lock. Creates no file, and any number of processes may check at the same time.
+    """Whether a process holds a lock. Creates no file, and any number of processes may check at the same time."""
+    return is_locked(Path(lock.lock_file))
 
-    A holder locks the file exclusively; a check asks for a shared lock, which other checks do not prevent.
+
+def is_locked(path: Path, *, also_shared: bool = False) -> bool:
+    """Whether a process holds an exclusive lock of a file, or with `also_shared` any lock; False if there is no file.
+
+    A check asks for a lock that only such a holder prevents.
     """
     try:
-        descriptor = os.open(lock.lock_file, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if also_shared else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:

@@ -27,7 +27,7 @@ _GENERATION, _STOP = "generation_config.json", "eos_token_id"
 def other_companions(adapters: Mapping[str, Source], base: Source) -> list[str]:
     """A warning for each file that is not equal in all adapters, by their names; one without it has its base's.
 
-    Errors: ModelError `model.wrong-adapter` where they stop at other tokens, or a file is no JSON.
+    Errors: ModelError `model.wrong-adapter` where they stop at other tokens, or a file is not JSON.
     """
     folders = {name: folder_of(adapter) for name, adapter in adapters.items()}
     names = sorted({file for folder in folders.values() for file in _files(folder)})

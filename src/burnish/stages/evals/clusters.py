@@ -21,17 +21,17 @@ def with_clusters(
     A row takes its cluster from what records some: the column, else the first evaluation that has the row. Errors:
     DataError `data.other-rows` if two of them disagree on a row.
     """
-    told: dict[str, Mapping[int, str | None]] = {}
+    recorded: dict[str, Mapping[int, str | None]] = {}
     if column is not None and named is not None:
-        told[f"the column '{column}'"] = dict(enumerate(named))
+        recorded[f"the column '{column}'"] = dict(enumerate(named))
     recording = [each for each in evaluations if each.has_clusters]
     for each in recording:
         lines = each.matched(rows.ids)
-        told[f"{each.name} ({each.ref})"] = {
+        recorded[f"{each.name} ({each.ref})"] = {
             index: line.cluster for index, line in enumerate(lines) if line is not None
         }
     found: dict[int, tuple[str | None, str]] = {}
-    for who, clusters in told.items():
+    for who, clusters in recorded.items():
         for index, name in clusters.items():
             known, first = found.setdefault(index, (name, who))
             if known != name:
@@ -41,7 +41,7 @@ def with_clusters(
                     f"{_quoted(known)} in {first}",
                     "evaluate the candidates on the same data with the same cluster column",
                 )
-    by = "" if not told else _THEIRS if column is None else f"the column '{column}'"
+    by = "" if not recorded else _THEIRS if column is None else f"the column '{column}'"
     silent = [each.name for each in evaluations if not each.has_clusters]
     if recording and silent and column is None:
         names = ", ".join(each.name for each in recording)

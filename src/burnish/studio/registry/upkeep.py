@@ -34,7 +34,7 @@ def reindex(*, workspace: Path | str | None = None) -> list[Repair]:
 
 
 def _inside(folder: Path) -> list[Path]:
-    """What the folder of the registry holds; nothing if it is no folder, which is reported."""
+    """What the folder of the registry holds; nothing if it is not a folder, which is reported."""
     return sorted(folder.iterdir()) if folder.is_dir() and no_folder(folder) is None else []
 
 
