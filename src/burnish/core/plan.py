@@ -28,6 +28,7 @@ from burnish.core.registry.registry import Registry
 from burnish.core.runs.run import NOT_YET_WRITTEN, Run
 from burnish.core.runs.workspace import Workspace
 from burnish.core.version import VERSION
+from burnish.specs.base import WithCheckpoints, fields_with
 
 _FORCED = ("forced", "--from", "depends on --from")
 
@@ -236,7 +237,7 @@ def _inputs(
         inputs[path] = value
         if path == "base" and (note := note_on_base(value)):
             report(note)
-    if step.spec.__dict__.get("checkpoints") is True and "model" in inputs:
+    if any(value is True for _, _, value in fields_with(step.spec, WithCheckpoints)):
         inputs |= siblings(inputs["model"], known)  # of an unfinished run: others may be kept when it is planned again
     return inputs
 

@@ -83,6 +83,11 @@ class Listed:
 
 
 @dataclass(frozen=True)
+class WithCheckpoints:
+    """Marks a switch: if it is on, the other checkpoints of the run that the input `model` is of are inputs, too."""
+
+
+@dataclass(frozen=True)
 class Runtime:
     """Marks a field that affects where or how fast a step runs, not its output: excluded from the fingerprint.
 

@@ -176,8 +176,7 @@ def siblings(value: Input, known: dict[str, Any]) -> dict[str, Input]:
     """
     origin, run = KeptCheckpoint.at(value.path), run_of_output(value.path)
     if origin is None and value.path != NOT_YET_WRITTEN and (run is None or run.record["stage"] not in RESTORABLE):
-        what = f"checkpoints: true needs a model that a training made here, and {value.ref} is not one"
-        raise AskError("ask.bad-reference", what, "name the artifact of a training, or one of its checkpoints")
+        raise not_trained_here(value.ref)
     if origin is not None and origin.run.artifact() is not None:
         what = (
             f"with checkpoints: true, {value.ref} is a checkpoint of a run that has ended: its result is the artifact"
@@ -190,6 +189,12 @@ def siblings(value: Input, known: dict[str, Any]) -> dict[str, Input]:
         except BurnishError:
             continue  # the stage reports it
     return found
+
+
+def not_trained_here(ref: str) -> AskError:
+    """The error for a model without a training whose checkpoints could be measured."""
+    what = f"checkpoints: true needs a model that a training made here, and {ref} is not one"
+    return AskError("ask.bad-reference", what, "name the artifact of a training, or one of its checkpoints")
 
 
 def note_on_base(value: Input) -> str:

@@ -1,10 +1,10 @@
 """Settings of `evaluate`: what is scored, on which rows and tasks, and against which other model."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from burnish.specs.base import DataRef, ModelRef, Spec
+from burnish.specs.base import DataRef, ModelRef, Spec, WithCheckpoints
 from burnish.specs.evals.checks import ChecksRef
 from burnish.specs.evals.measuring import MeasuringSpec
 from burnish.specs.evals.tasks import TasksSpec
@@ -38,7 +38,7 @@ class EvaluateSpec(MeasuringSpec):
     checks: ChecksRef | None = None
     """A YAML file of prompts and what their answers must be like, such as `file:checks.yaml`: contains, language,
     refusal, max_words … `docs/guides/evaluate.md` lists the checks."""
-    checkpoints: bool = False
+    checkpoints: Annotated[bool, WithCheckpoints()] = False
     """Measure every kept checkpoint of the training that made `model` too, on the same rows: scores by step. `model` is
     the artifact, or a checkpoint of an unfinished run. A finished run keeps them with `checkpoint: {archive: true}`."""
     masked: MaskedSpec = MaskedSpec()

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from burnish.core.context import Context, Input
-from burnish.core.errors import AskError, BurnishError
+from burnish.core.errors import BurnishError
 from burnish.core.events import Note
 from burnish.core.fingerprint import BASE_RECORD, of_model
-from burnish.core.inputs.checkpoints import RESTORABLE, as_input
+from burnish.core.inputs.checkpoints import RESTORABLE, as_input, not_trained_here
 from burnish.core.runs.checkpoints import KeptCheckpoint, kept_checkpoints
 from burnish.core.runs.run import Run, run_of_output
 from burnish.evals.evaluation.points import Kind, Point, Points
@@ -86,8 +86,7 @@ class Training:
             damaged = {one.step: why for one in every if one.step not in listed and (why := one.damage(known))}
             return cls(origin.run, model, origin.step, "checkpoint", listed, damaged, restored)
         if run is None or artifact is None or run.record["stage"] not in RESTORABLE:
-            what = f"checkpoints: true needs a model that a training made here, and {model.ref} is not one"
-            raise AskError("ask.bad-reference", what, "name the artifact of a training, or one of its checkpoints")
+            raise not_trained_here(model.ref)
         listed, damaged = dict[int, Input](), dict[int, str]()
         for one in kept_checkpoints(run):
             try:
