@@ -7,6 +7,7 @@ from burnish.core.errors import AskError, MachineError
 from burnish.core.plugins import PluginWarning
 from burnish.specs.base import Spec
 from burnish.specs.models import CombineSpec
+from burnish.specs.ship import ExportSpec
 from burnish.specs.train import FullSpec, LoraSpec, PretrainSpec, SftSpec
 
 
@@ -32,6 +33,11 @@ def test_the_kind_of_a_trained_artifact_follows_from_its_method():
     parts = {"adapters": [{"adapter": "file:a", "weight": 1}, {"adapter": "file:b", "weight": 1}]}
     assert stage("combine").kind_for(CombineSpec(**parts)) == "adapter"
     assert stage("combine").kind_for(CombineSpec(**parts, into="base")) == "model"
+    export = stage("export")
+    assert [export.kind_for(ExportSpec(model="file:x", form=form)) for form in ("model", "adapter")] == [
+        "model",
+        "adapter",
+    ]
 
 
 def test_a_stage_is_plain_text_until_it_is_resolved():
@@ -123,6 +129,10 @@ def test_each_built_in_stage_has_its_spec_and_the_kind_it_produces():
         "certify": ("CertifySpec", "certificate"),
         "compare": ("CompareSpec", "comparison"),
         "merge": ("MergeSpec", "model"),
+        "export": ("ExportSpec", "model"),
+        "gguf": ("GgufSpec", "gguf"),
+        "quantize": ("QuantizeSpec", "model"),
+        "serve": ("ServeSpec", "serving"),
         "combine": ("CombineSpec", "adapter"),
         "generate": ("GenerateSpec", "generations"),
     }

@@ -85,13 +85,13 @@ def faults_of(spec_type, name, value) -> list[str]:
 def test_the_lists_of_words_among_all_settings_are_known():
     assert {name for _, name in LISTS} == {
         *("track", "targets", "train_fully", "modules", "keep", "without_rows", "new_tokens", "new_special_tokens"),
-        *("special_tokens", "visible_tokens", "files", "seeds"),
+        *("special_tokens", "visible_tokens", "files", "seeds", "ignore", "cors", "vllm_args"),
     }
 
 
 @pytest.mark.parametrize(("spec_type", "name"), LISTS, ids=lambda value: getattr(value, "__name__", value))
 def test_one_word_is_a_list_of_one(spec_type, name):
-    word = {"track": "wandb", "keep": "de", "seeds": 5}.get(name, "<word>")
+    word = {"track": "wandb", "keep": "de", "seeds": 5, "vllm_args": "--x"}.get(name, "<word>")
     assert faults_of(spec_type, name, word) == faults_of(spec_type, name, [word]) == []
     assert faults_of(spec_type, name, True)
     assert faults_of(spec_type, name, "")

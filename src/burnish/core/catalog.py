@@ -33,6 +33,8 @@ class Stage:
     extra: str = ""
     version: int = 1
     summary: str = ""
+    is_reusable: bool = True
+    """False for a stage that is run for what it does, such as a server, and not for its artifact."""
 
     def spec_type(self) -> "type[Spec]":
         """The spec's class. MachineError `machine.broken-plugin` if its module fails."""
@@ -44,11 +46,13 @@ class Stage:
             raise MachineError("machine.broken-plugin", f"{what}: {reason(error)}", fix) from error
 
     def kind_for(self, spec: "Spec") -> str:
-        """The kind of its artifact: a model if all weights are trained or merged; a proof with prove: only."""
+        """The kind of its artifact by its settings: an adapter or a model, a proof with prove: only."""
         if spec.__dict__.get("prove") == "only":
             return "proof"
         if spec.__dict__.get("into") == "base":
             return "model"
+        if spec.__dict__.get("form") in ("lora", "adapter"):
+            return "gguf-adapter" if spec.__dict__["form"] == "lora" else "adapter"
         method = spec.__dict__.get("method")
         if self.produces in ("model", "adapter") and method is not None and not isinstance(method, str):
             return "adapter" if method.__dict__["kind"] in ("lora", "qlora") else "model"
@@ -207,6 +211,39 @@ _BUILT_IN = (
         produces="model",
         extra="train",
         summary="Merge an adapter into its base, shard by shard.",
+    ),
+    Stage(
+        name="export",
+        spec="burnish.specs.ship:ExportSpec",
+        run="burnish.stages.ship.export:run",
+        produces="model",
+        extra="train",
+        summary="Write a folder that other tools read, with a model card.",
+    ),
+    Stage(
+        name="gguf",
+        spec="burnish.specs.ship:GgufSpec",
+        run="burnish.stages.ship.gguf:run",
+        produces="gguf",
+        extra="ship",
+        summary="Write a model, or an adapter on its base, as one GGUF file.",
+    ),
+    Stage(
+        name="quantize",
+        spec="burnish.specs.ship:QuantizeSpec",
+        run="burnish.stages.ship.quantize:run",
+        produces="model",
+        extra="quantize",
+        summary="Quantize a model, or an adapter on its base, to 4 or 8 bits.",
+    ),
+    Stage(
+        name="serve",
+        spec="burnish.specs.ship:ServeSpec",
+        run="burnish.stages.ship.serve:run",
+        produces="serving",
+        extra="serve",
+        summary="Serve a model over HTTP, as OpenAI's API.",
+        is_reusable=False,
     ),
     Stage(
         name="combine",

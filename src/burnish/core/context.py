@@ -34,9 +34,14 @@ class Input:
 
     @property
     def base(self) -> "Input | None":
-        """An adapter's base, if its artifact has it: the input `base`; that of combined adapters is the first one's."""
-        combined = self.inputs.get("adapters.0.adapter")
-        return self.inputs.get("base") or (combined.base if combined is not None else None)
+        """An adapter's base, if its artifact has it: the input `base`.
+
+        That of combined adapters is the first one's, that of an exported one is the adapter's.
+        """
+        made_from = self.inputs.get("adapters.0.adapter") or (
+            self.inputs.get("model") if self.kind == "adapter" else None
+        )
+        return self.inputs.get("base") or (made_from.base if made_from is not None else None)
 
     @property
     def content(self) -> str:
@@ -89,7 +94,8 @@ class Outcome:
     certificate: Mapping[str, Any] | None = None
     """What was found when the artifact was compared with its parent, as in artifact.json: `change`, `parent` and
     `child` (each `ref` and `fingerprint`; that of an artifact certified in its own stage is ""), `holds`, `checks`
-    (each `name`, `verdict`, `found` and `limit`), `rows`, `tokens` and the version of `burnish`."""
+    (each `name`, `verdict`, `found` and `limit`), `rows`, `tokens`, the version of `burnish`, and
+    `golden`: digests of the ids of the golden conversations by name, or `refused: CODE`."""
 
 
 @dataclass

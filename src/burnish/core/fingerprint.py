@@ -38,8 +38,8 @@ NOT_READ = (
 )
 """Files of a model, adapter or tokenizer folder that no step reads, in any of its folders and in any case of letters.
 See docs/decisions/0029-documentation-of-a-model-is-not-part-of-it.md."""
-NOTICES = ("LICENSE*", "NOTICE*")
-"""Read although they are documentation: `merge` copies them into the merged model."""
+NOTICES = ("LICENSE*", "LICENCE*", "NOTICE*", "Notice*", "USE_POLICY*", "COPYING*")
+"""Read although they are documentation: a model that is made from this one has copies of them."""
 _DOWNLOAD_RECORDS = (".cache", "huggingface")
 """The folder of `hf download --local-dir`, which writes the time of each download."""
 

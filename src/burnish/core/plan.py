@@ -30,7 +30,8 @@ from burnish.core.runs.workspace import Workspace
 from burnish.core.version import VERSION
 from burnish.specs.base import WithCheckpoints, fields_with
 
-_FORCED = ("forced", "--from", "depends on --from")
+_ALWAYS = "never reused"
+_FORCED = ("forced", "--from", "depends on --from", _ALWAYS)
 
 
 @dataclass(frozen=True)
@@ -257,6 +258,8 @@ def _forced_reason(step: Step, planned: dict[str, PlannedStep], start: str | Non
         return "forced"
     if step.name == start:
         return "--from"
+    if not step.stage.is_reusable:
+        return _ALWAYS
     dependencies = [planned[ref[5:]] for ref, _ in step.references().values() if ref.startswith("step:")]
     if start and any(other.reason in ("--from", "depends on --from") for other in dependencies):
         return "depends on --from"

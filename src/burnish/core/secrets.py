@@ -1,11 +1,12 @@
 """Mask secrets in everything that is written: values of environment variables named like secrets, and known tokens.
 
-Logs and records are masked. Settings and references are stored verbatim, so secrets in them are refused.
+Logs and records are masked. Settings and references are stored verbatim, so secrets in them are refused. Programs of
+others that burnish starts get no secret of its environment.
 """
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TextIO, cast
 
 _WORDS = r"api_?key|secret|passw(?:or)?d|hf_token|access_token|auth_token"
@@ -27,6 +28,28 @@ _USER_ONLY = re.compile(r"(?i)\b(?:git\+)?ssh://[^/\s:@]+@")
 _STRICT_NAMES = re.compile(r"(?i)(?:api_?key|access_?key|secret|passw(?:or)?d|token)$")
 _BEARER = re.compile(r"(?i)(bearer\s+)[\w.~+/-]{12,}")
 MASK = "•••"
+_NEEDED = (
+    *("PATH", "HOME", "USER", "LANG", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "VIRTUAL_ENV", "PYTHONPATH"),
+    *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "XDG_CACHE_HOME", "PYTHONUNBUFFERED", "TOKENIZERS_PARALLELISM"),
+)
+_NEEDED_STARTS = (
+    *("LC_", "OMP_", "MKL_", "GGML_", "CUDA_", "NVIDIA_", "NCCL_", "ROCM_", "HIP_", "HSA_", "MALLOC_"),
+    *("HF_", "TRANSFORMERS_", "TORCH_", "PYTORCH_", "VLLM_", "TRITON_"),
+)
+
+
+def program_environment(more: Mapping[str, str] | None = None, passed: Sequence[str] = ()) -> dict[str, str]:
+    """The variables of this process that a program of others needs, without secrets, and `more`.
+
+    `passed` are the names of further variables, in any case; one that ends with `_` is the start of names.
+    """
+    starts = (*_NEEDED_STARTS, *(name for name in passed if name.endswith("_")))
+    needed = {
+        name: value
+        for name, value in os.environ.items()
+        if (name in _NEEDED or name.upper() in passed or name.startswith(starts)) and not _NAMES.search(name)
+    }
+    return {**needed, **(more or {})}
 
 
 def mask(text: str) -> str:

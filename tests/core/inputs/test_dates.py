@@ -309,3 +309,21 @@ def test_the_date_of_a_trained_model_is_found_through_what_was_made_of_it(planne
     assert f"score.date: 2026-01-01 (as r.tune@1 was trained), {PRINTED}" in notes
     again, _ = planned({"tune": sft("file:base", seed=2), "merged": recipe["merged"]}, SECOND)
     assert dated(again["tune"]) == "2026-01-02"
+
+
+def test_a_gguf_file_whose_template_prints_the_date_gets_one(planned, workspace):
+    gguf = pytest.importorskip("gguf")
+    for name, template in (("dated", DATED), ("plain", PLAIN)):
+        writer = gguf.GGUFWriter(workspace.root / f"{name}.gguf", "llama")
+        writer.add_token_list(["a", "b"])
+        writer.add_chat_template(template)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.close()
+    steps = {
+        name: {"stage": "generate", "model": f"file:{name}.gguf", "data": "file:rows.jsonl"}
+        for name in ("dated", "plain")
+    }
+    found, notes = planned(steps)
+    assert {name: dated(step) for name, step in found.items()} == {"dated": "2026-01-01", "plain": "auto"}
+    assert any("dated.date: 2026-01-01 (today)" in note for note in notes)

@@ -340,7 +340,8 @@ def repository_online(monkeypatch):
 
 def test_of_a_model_only_the_files_that_are_used_are_downloaded_and_all_of_a_dataset(repository_online, tmp_path):
     used = {"config.json", "model.safetensors", "tokenizer.model", "chat_template.jinja", "merges.txt", "a.tiktoken"}
-    others = {"pytorch_model.bin", "rows.parquet", "README.md"}
+    used.add("README.md")  # with the licence
+    others = {"pytorch_model.bin", "rows.parquet"}
     repository_online.update({name: f"content of {name}" for name in used | others})
     for repo_type, expected in (("model", used), ("dataset", used | others)):
         folder = hub.fetch("owner/name@v1", COMMIT, repo_type)

@@ -18,6 +18,7 @@ from burnish.core.errors import BurnishError
 from burnish.core.fingerprint import of_step
 from burnish.core.inputs import hub
 from burnish.core.inputs.checks import artifact_at
+from burnish.core.inputs.gguf import CHAT_TEMPLATE, gguf_file, read_keys
 from burnish.core.recipes.recipe import Step
 from burnish.core.runs.checkpoints import KeptCheckpoint
 from burnish.core.runs.run import Run
@@ -25,7 +26,7 @@ from burnish.specs.base import Spec, Takes, TemplateDate, fields_with
 
 CLOCK = "strftime_now"
 _TEMPLATES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json", "additional_chat_templates/*.jinja")
-_WITH_TOKENIZER = ("hub-model", "model", "adapter", "tokenizer")
+_WITH_TOKENIZER = ("hub-model", "model", "adapter", "tokenizer", "gguf")
 
 
 def today() -> str:
@@ -108,6 +109,9 @@ class Dates:
             given = [text for text in _texts(spec, "chat_template") if CLOCK in text]
             return bool(given) or any(map(self._prints, _with_tokenizer(spec, inputs)))
         folder = model.path
+        if model.kind == "gguf":
+            keys = read_keys(gguf_file(folder))
+            return any(CLOCK in str(value) for name, value in keys.items() if name.startswith(CHAT_TEMPLATE))
         if model.kind == "hub-model":
             repo, _ = hub.split_name(model.ref.removeprefix("hub:"))
             folder = hub.cache_folder() / f"models--{repo.replace('/', '--')}" / "snapshots" / model.revision

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from burnish.core.errors import AskError, BurnishError, MachineError
 from burnish.core.naming import nearest
-from burnish.core.paths import expanded
+from burnish.core.paths import expanded, is_windows_path
 
 _SAFE = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
 """A repository's configuration may name programs; none of them may run when it is read."""
@@ -61,7 +61,8 @@ def pin(name: str, root: Path) -> Pin:
 
 def split_name(name: str, exists: Callable[[str], bool]) -> tuple[str, str]:
     """`https://host/owner/name@feature/x` → (URL, `feature/x`). An existing path is not split at its @."""
-    url = _URL.fullmatch(name)
+    name = _of_drive(name)
+    url = None if is_windows_path(name) else _URL.fullmatch(name)
     if url is not None:
         cut = url["path"].rfind("@")
         if cut > 0 and url["path"][cut - 1] != "/":
@@ -79,7 +80,13 @@ def split_name(name: str, exists: Callable[[str], bool]) -> tuple[str, str]:
 
 def is_address(address: str) -> bool:
     """Whether it is a URL rather than a folder."""
-    return address.startswith(_FILE_URL) or _URL.fullmatch(address) is not None
+    return address.startswith(_FILE_URL) or (not is_windows_path(address) and _URL.fullmatch(address) is not None)
+
+
+def _of_drive(name: str) -> str:
+    """`C:/x` of file:///C:/x, which Git outside of Windows does not know; other names are returned as they are."""
+    rest = name.removeprefix(f"{_FILE_URL}/")
+    return rest if rest != name and is_windows_path(rest) else name
 
 
 def address_of(name: str) -> str:

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from burnish.core.errors import AskError, MachineError
+from burnish.core.fingerprint import NOTICES
 from burnish.core.paths import expanded
 
 _NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+|[\w.-]+)(@(?P<revision>[\w./-]+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "*.tiktoken"]
+_MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "*.tiktoken", *NOTICES]
+_DOCUMENTATION = ["README.md"]
+"""Of a model: it states the licence, and no step reads it for anything else."""
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -80,7 +83,7 @@ def fetch(name: str, revision: str, repo_type: str) -> Path:
     cached = cache_folder() / f"{repo_type}s--{repo.replace('/', '--')}" / "snapshots" / revision
     hub: Any = _library()
     try:
-        patterns = _MODEL_FILES if repo_type == "model" else None
+        patterns = _MODEL_FILES + _DOCUMENTATION if repo_type == "model" else None
         return Path(hub.snapshot_download(repo, revision=revision, repo_type=repo_type, allow_patterns=patterns))
     except hub.errors.HFValidationError as error:
         raise _no_hub_name(repo) from error

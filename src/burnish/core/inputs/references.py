@@ -16,7 +16,7 @@ from burnish.core.errors import AskError, BurnishError
 from burnish.core.fingerprint import of_path, of_value
 from burnish.core.inputs import checkpoints, git, hub
 from burnish.core.naming import nearest
-from burnish.core.paths import expanded, refuse_undecodable, resolved
+from burnish.core.paths import is_windows_path, of_reference, refuse_undecodable, resolved
 from burnish.core.recipes.yaml import at
 from burnish.core.registry.description import path_of, refuse_damage
 from burnish.core.registry.registry import Registry
@@ -24,6 +24,7 @@ from burnish.core.runs.checkpoints import KeptCheckpoint
 from burnish.core.runs.run import Run, run_of_output
 from burnish.core.runs.workspace import Workspace
 from burnish.core.secrets import secret_in
+from burnish.specs.base import SCHEMES
 
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5")
 _MODEL_CONFIG_KEYS = {"model_type", "architectures", "auto_map", "hidden_size", "quantization_config"}
@@ -45,6 +46,7 @@ def resolve(
     `report` receives a sentence on how an ambiguous reference was resolved.
     """
     refuse_secret(ref, "the reference", is_reference=True)
+    ref = f"file:{ref}" if is_windows_path(ref) else ref
     scheme, colon, rest = ref.partition(":")
     if not colon:
         name, slash, step = ref.partition("/")
@@ -53,7 +55,7 @@ def resolve(
         return _artifact(ref, kinds, workspace, report)
     match scheme:
         case "file":
-            return _file(ref, workspace.root / expanded(rest), known)
+            return _file(ref, workspace.root / of_reference(rest), known)
         case "builtin":
             return _built_in(ref, rest, known)
         case "git":
@@ -61,12 +63,15 @@ def resolve(
             if pin.note:
                 report(f"{ref} {pin.note}")
             return Input(ref, "git", pin.path or Path(), of_value(["git", pin.commit]), revision=pin.commit)
-        case _:
+        case "hub":
             repo_type = "model" if "model" in kinds or "tokenizer" in kinds else "dataset"
             commit = hub.pin(rest, repo_type)
             repo, _ = hub.split_name(rest)
             fingerprint = of_value(["hub", repo_type, repo, commit])
             return Input(ref, f"hub-{repo_type}", Path(), fingerprint, revision=commit)
+        case _:
+            what = f"{ref}: there are no references of the form {scheme}:…"
+            raise AskError("ask.bad-reference", what, nearest(scheme, SCHEMES))
 
 
 def refuse_secret(text: str, subject: str, *, is_reference: bool) -> None:
@@ -102,6 +107,8 @@ def folder_kind(path: Path) -> str:
         return "dataset"
     if (path / "reference.json").is_file() and (path / "log_probs.parquet").is_file():
         return "log-probabilities"
+    if len(list(path.glob("*.gguf"))) == 1:
+        return "gguf"
     if (path / "items.jsonl").is_file():
         for name, kind in (("metrics.json", "evaluation"), ("comparison.json", "comparison")):
             if (path / name).is_file():
@@ -141,7 +148,7 @@ def refuse_runs_within(ref: str, workspace: Workspace) -> None:
     """Refuse a folder that contains `runs/`: it changes with every step, and outputs would be read as data."""
     if not ref.startswith("file:"):
         return
-    path = resolved(workspace.root / expanded(ref[5:]))
+    path = resolved(workspace.root / of_reference(ref[5:]))
     if any(runs.is_relative_to(path) for runs in (workspace.runs, workspace.runs.resolve())):
         raise AskError(
             "ask.bad-reference",
@@ -177,6 +184,10 @@ def _file_or_folder(ref: str, path: Path, known: dict[str, Any]) -> Input:
         if path.is_symlink():
             fix = "correct the link, or use the file itself"
             raise AskError("ask.bad-reference", f"{ref}: {path} is a link that leads to no file", fix)
+        forward = Path(str(path).replace("\\", "/"))
+        if forward != path and forward.exists():
+            fix = f"write it with forward slashes, which every system reads: {ref.replace(chr(92), '/')}"
+            raise AskError("ask.bad-reference", f"{ref}: there is no file or folder {path}", fix)
         parent = path.parent
         names = [p.name for p in parent.iterdir()] if parent.is_dir() else []
         raise AskError(
@@ -195,7 +206,7 @@ def _file_or_folder(ref: str, path: Path, known: dict[str, Any]) -> Input:
             return checkpoints.as_input(ref, checkpoint, known)
         kind = folder_kind(path)
         return Input(ref, kind, path.resolve(), of_path(path, known, kind))
-    return Input(ref, "file", path.resolve(), of_path(path, known))
+    return Input(ref, "gguf" if path.suffix == ".gguf" else "file", path.resolve(), of_path(path, known))
 
 
 def built_ins() -> dict[str, Path]:

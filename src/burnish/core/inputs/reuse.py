@@ -7,6 +7,7 @@ from typing import Any, Literal
 from burnish.core.context import Input
 from burnish.core.errors import BurnishError
 from burnish.core.inputs.checks import check_input
+from burnish.core.inputs.endpoints import other_models
 from burnish.core.inputs.unfinished import has_checkpoint
 from burnish.core.recipes.recipe import Step
 from burnish.core.registry.identity import Identity
@@ -46,9 +47,14 @@ def choose(
             warn(f"{step.name} is not reused: {error.what}")
             continue
         if artifact is not None:
+            changed, unknown = other_models(step.spec, artifact.provenance.get("endpoints") or {})
+            if changed:
+                left_out.append(f"{run.name} has answers of another model of {' and '.join(changed)}")
+                continue
             unchecked = "" if artifact.files is not None else ", by an older version: its files cannot be checked"
             same = f" if {' and '.join(unwritten)} gives the same files" if unwritten else ""
-            return "reuse", "; ".join([f"made by {run.name}{unchecked}{same}", *left_out]), run
+            doubts = [f"whether {name} is still the same model is not known" for name in unknown]
+            return "reuse", "; ".join([f"made by {run.name}{unchecked}{same}", *doubts, *left_out]), run
         if run.record["state"] == "succeeded":
             record = run.folder / "artifact.json"
             left_out.append(f"{record} is missing, though {run.name} succeeded")

@@ -13,6 +13,7 @@ import yaml
 
 from burnish.core.errors import AskError, BurnishError, DataError
 from burnish.core.faults import reason
+from burnish.core.paths import expanded, is_windows_path
 
 _CODE_KEYS = ("use_prompt", "unsafe_code")
 """Keys, besides `!function`, that load or run code."""
@@ -190,7 +191,7 @@ def _data_files(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _refuse_outside(folder: Path, name: str, place: str) -> None:
     """Refuse a file of this machine outside of the folder. Of a pattern, the part before its first sign is checked."""
-    if "::" in name or name.lower().startswith(_LOCAL_SCHEMES):
+    if "::" in name or is_windows_path(name) or name.lower().startswith(_LOCAL_SCHEMES):
         what = f"{place} is an address of files on this machine, which may be outside of {folder}"
         raise AskError("ask.wrong-value", what, f"give a path relative to {folder}")
     if "://" in name:
@@ -207,7 +208,7 @@ def _refuse_outside(folder: Path, name: str, place: str) -> None:
 
 def _inside(folder: Path, path: Path, place: str) -> Path:
     """The real path of a file that must be in the folder."""
-    real = path.expanduser().resolve()
+    real = expanded(path).resolve()
     if not real.is_relative_to(folder.resolve()):
         raise AskError(
             "ask.wrong-value",

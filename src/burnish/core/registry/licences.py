@@ -85,7 +85,7 @@ def licence_of(folder: Path) -> tuple[str, str]:
         return UNKNOWN, ""
     stated = [(name, _front_matter(_text(folder / name))) for name in ("README.md", "readme.md")]
     stated += [("config.json", _of_config(folder / "config.json"))]
-    stated += [(path.name, _by_title(_text(path))) for path in sorted(folder.glob("[Ll][Ii][Cc][Ee][Nn][CcSs][Ee]*"))]
+    stated += [(path.name, by_title(path)) for path in sorted(folder.glob("[Ll][Ii][Cc][Ee][Nn][CcSs][Ee]*"))]
     return next(((found, name) for name, found in stated if found), (UNKNOWN, ""))
 
 
@@ -108,8 +108,9 @@ def _of_config(path: Path) -> str:
     return ""
 
 
-def _by_title(text: str) -> str:
-    head = text[:4000]
+def by_title(path: Path) -> str:
+    """The licence whose text is in a file; "" if its title is not known."""
+    head = _text(path)[:4000]
     for pattern, name in _TITLES:
         found = re.search(pattern, head, re.I)
         if found is not None:

@@ -201,9 +201,10 @@ class Registry:
         *,
         unusable: Container[int] = (),
         **details: Any,
-    ) -> tuple[Version, bool]:
+    ) -> tuple[Version, bool, list[str]]:
         """Register a record as the next version, and True; the version of that artifact if there is one, and False.
 
+        The last are the files that could not be written.
         Versions in `unusable`, whose artifacts are damaged, do not count. Errors: AskError `ask.wrong-kind` for a name
         that holds the other kind; RunError `run.damaged-artifact` for one that `burnish gc` removed meanwhile; those of
         `changing`.
@@ -215,12 +216,12 @@ class Registry:
                 if (version.fingerprint, version.record["digest"]) == identity and number not in unusable:
                     with self.keeping():
                         self.claim(version)
-                    return version, False
+                    return version, False, []
             with self.keeping():
                 _refuse_removed(record, self.workspace.root)
                 version = draft.change("register", draft.next_number, who, why, record=dict(record), **details)
                 self.claim(version)
-                return version, True
+                return version, True, draft.faults
 
 
 def _of_lost(name: str, lost: Mapping[Run, str], folder: Path) -> RunError:

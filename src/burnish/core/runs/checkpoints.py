@@ -6,7 +6,6 @@
 Both have a manifest with the size and sha256 of each file, and a digest of itself.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -18,7 +17,8 @@ from typing import Any, cast
 
 from burnish.core.errors import RunError
 from burnish.core.fingerprint import of_file
-from burnish.core.runs.run import Run, is_locked
+from burnish.core.runs.locks import is_locked, share
+from burnish.core.runs.run import Run
 
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer"
@@ -79,7 +79,7 @@ def held(checkpoints: Iterable[KeptCheckpoint]) -> Generator[None]:
             with suppress(OSError):  # gone or damaged: reading it reports that
                 descriptor = os.open(checkpoint.folder / MANIFEST, os.O_RDONLY)
                 stack.callback(os.close, descriptor)
-                fcntl.flock(descriptor, fcntl.LOCK_SH)
+                share(descriptor)
         yield
 
 

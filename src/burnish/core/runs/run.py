@@ -7,8 +7,6 @@ out/           the artifact           artifact.json  its record, written last
 scratch/       checkpoints, row ledger: kept until the step succeeds
 """
 
-import fcntl
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +18,7 @@ from burnish.core.errors import AskError, RunError
 from burnish.core.events import EventLog, StateChanged
 from burnish.core.files import write_json
 from burnish.core.runs.artifact import Artifact
+from burnish.core.runs.locks import is_locked
 from burnish.core.runs.records import is_there, misplaced_logs, read_record
 from burnish.core.secrets import mask, masked_value
 
@@ -38,24 +37,6 @@ TRANSITIONS: Mapping[State, tuple[State, ...]] = {
 def is_held(lock: FileLock) -> bool:
     """Whether a process holds a lock. Creates no file, and any number of processes may check at the same time."""
     return is_locked(Path(lock.lock_file))
-
-
-def is_locked(path: Path, *, also_shared: bool = False) -> bool:
-    """Whether a process holds an exclusive lock of a file, or with `also_shared` any lock; False if there is no file.
-
-    A check asks for a lock that only such a holder prevents.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, (fcntl.LOCK_EX if also_shared else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 _JOB_KEYS = ("recipe", "number", "step", "stage", "fingerprint")

@@ -1,0 +1,1 @@
+"""API keys of the server: who may ask, and how much."""

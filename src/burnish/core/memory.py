@@ -1,0 +1,42 @@
+"""How much main memory this process may still take: what the system has, within the limits of containers."""
+
+from pathlib import Path
+
+
+def available_memory() -> int | None:
+    """Bytes that this process may still take; None where the system does not say."""
+    meminfo = Path("/proc/meminfo")
+    lines = meminfo.read_text(encoding="ascii").splitlines() if meminfo.exists() else []
+    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    return min([*found, *_left_in_cgroups()], default=None)
+
+
+def _left_in_cgroups(of_process: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> list[int]:
+    """What each memory limit above this process leaves, as containers and schedulers set them (cgroups 1 and 2)."""
+    found: list[int] = []
+    for line in of_process.read_text(encoding="utf-8").splitlines() if of_process.exists() else []:
+        _, controllers, group = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        top = root / "memory" if controllers else root
+        names = (
+            ("limit_in_bytes", "usage_in_bytes", "total_inactive_file")
+            if controllers
+            else ("max", "current", "inactive_file")
+        )
+        folder = top / group.lstrip("/")
+        for level in (folder, *folder.parents):
+            if level.is_relative_to(top):
+                found += _left(level, *names)
+    return found
+
+
+def _left(folder: Path, limit: str, usage: str, cached: str) -> list[int]:
+    """The limit of a group less its usage, of which cached files give way; empty where there is no limit."""
+    try:
+        most = int((folder / f"memory.{limit}").read_text())
+        used = int((folder / f"memory.{usage}").read_text())
+        stated = dict(line.split(" ", 1) for line in (folder / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):  # not mounted, or "max"
+        return []
+    return [max(0, most - used + int(stated.get(cached, 0)))]
