@@ -169,7 +169,7 @@ class FailSpec(Spec):
 
     how: Literal[
         *("value", "disk", "arrow-disk", "memory", "torch-memory", "package", "exit", "abrupt", "segfault", "print"),
-        *("big", "status-5", "unwritable", "thread", "exit-handler", "long"),
+        *("big", "status-5", "unwritable", "thread", "exit-handler", "long", "at-exit"),
     ]
     """The way."""
     token: str = ""
@@ -216,6 +216,10 @@ def fail(spec: FailSpec, ctx: Context) -> Outcome:
             threading.Thread(target=time.sleep, args=(1000,), name="left-over").start()
         case "exit-handler":
             atexit.register(time.sleep, 1000)
+        case "at-exit":
+            atexit.register(print, "the handler ran")
+            threading.Thread(target=lambda: time.sleep(0.1) or print("the thread ended")).start()
+            sys.kept_until_teardown = _Freed()  # type: ignore[attr-defined]
         case "segfault":
             import faulthandler
 
@@ -230,6 +234,11 @@ def fail(spec: FailSpec, ctx: Context) -> Outcome:
                 for _ in range(64):
                     file.write(b"x" * (1 << 20))
     return Outcome("dataset", {})
+
+
+class _Freed:
+    def __del__(self, write=os.write) -> None:
+        write(1, b"the interpreter was torn down")
 
 
 class ModelSpec(Spec):

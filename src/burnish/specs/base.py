@@ -8,7 +8,7 @@ import datetime
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
@@ -117,6 +117,11 @@ class Operands:
     one: bool = False
 
 
+@dataclass(frozen=True)
+class Trailing:
+    """Marks the field, a list of strings, that takes the words of a command after `--`."""
+
+
 RUNTIME = Runtime()
 
 SCHEMES = ("step", "file", "hub", "git", "builtin")
@@ -124,6 +129,7 @@ _REFERENCE = re.compile(r"^(?:(?P<scheme>[a-z]+):(?P<rest>.+)|(?P<name>[\w.-]+)@
 
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_WINDOWS = re.compile(r"[\"']?(?:[A-Za-z]:|\\\\)")
 
 
 def is_a_reference(value: str) -> str:
@@ -132,14 +138,20 @@ def is_a_reference(value: str) -> str:
     if match is None or (match["scheme"] is not None and match["scheme"] not in SCHEMES):
         schemes = ", ".join(f"{scheme}:…" for scheme in SCHEMES)
         likely = f"did you mean hub:{value}, or file:{value}? " if _HUB_NAME.fullmatch(value) else ""
+        likely = f"did you mean file:{value}? " if _WINDOWS.match(value) else likely
         raise ValueError(f"'{value}' is not a reference: {likely}write {schemes}, name@version or name@version/step-9")
     return value
+
+
+def path_in(text: str) -> PurePath:
+    """The parts of a path in a reference, which may be one of Windows."""
+    return PureWindowsPath(text) if _WINDOWS.match(text) else PurePosixPath(text)
 
 
 def short_name(ref: str) -> str:
     """`tune` of step:tune, the last part of a path or of a hub's name, an artifact's name as it is."""
     scheme, _, rest = ref.partition(":")
-    name = (rest if scheme == "step" else PurePath(rest).name) if rest else ref
+    name = (rest if scheme == "step" else path_in(rest).name) if rest else ref
     return ref if name in ("", "model") else name  # "model" is the other column
 
 
@@ -157,6 +169,8 @@ PrintedDate = Annotated[str, TemplateDate(), AfterValidator(is_a_date)]
 """The date printed by a chat template that reads the clock, such as Llama 3.2's."""
 ModelRef = Annotated[str, Takes(("model", "adapter")), AfterValidator(is_a_reference)]
 """A model: a folder, a hub name, `builtin:pocket`, an adapter, or a checkpoint such as `tune.tune@3/step-120`."""
+RunnableRef = Annotated[str, Takes(("model", "adapter", "gguf")), AfterValidator(is_a_reference)]
+"""A model, an adapter, or a GGUF file: the file, or an artifact or folder that holds one."""
 DataRef = Annotated[str, Takes(("dataset", "file", "folder")), AfterValidator(is_a_reference)]
 """Rows: a prepared dataset, a file, a folder, or a hub dataset."""
 TokenizerRef = Annotated[str, Takes(("tokenizer", "model", "adapter")), AfterValidator(is_a_reference)]

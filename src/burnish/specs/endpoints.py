@@ -9,6 +9,18 @@ from pydantic import Field, field_validator, model_validator
 from burnish.specs.base import RUNTIME, Spec
 
 _VARIABLE = re.compile(r"[A-Za-z_]\w*")
+SMOKE_CHECKS = (
+    "models",
+    "chat",
+    "stream",
+    "completions",
+    "logprobs",
+    "tools",
+    "json_schema",
+    "wrong_model",
+    "wrong_key",
+)
+"""Names of the checks of `smoke-test`, in their order."""
 _OWN_FIELDS = ("model", "messages", "temperature", "max_tokens", "stream", "n")
 
 

@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from burnish.specs.base import DataRef, Device, ModelRef, PrintedDate, Spec, Threads
+from burnish.specs.base import DataRef, Device, ModelRef, PrintedDate, RunnableRef, Spec, Threads
+from burnish.specs.endpoints import EndpointSpec
 from burnish.specs.evals import GenerationSpec
 
 Method = Literal[
@@ -118,13 +119,16 @@ class CombineSpec(Spec):
 class GenerateSpec(Spec):
     """Generate an answer to every prompt of a file or dataset."""
 
-    model: ModelRef
-    """The model or adapter that answers."""
+    model: RunnableRef | None = None
+    """The model, adapter or GGUF file that answers."""
+    endpoint: EndpointSpec | None = None
+    """The model that answers, if it is behind an OpenAI-compatible endpoint. Its temperature and length are those of
+    `generation`, unless they are set."""
     data: DataRef
     """Prompts: rows of any known format; a final answer is removed."""
     split: str = "test"
     """The split of a prepared dataset."""
-    compare_with: ModelRef | None = None
+    compare_with: RunnableRef | None = None
     """A second model that answers the same prompts."""
     generation: GenerationSpec = GenerationSpec()
     """How answers are generated."""
@@ -137,3 +141,10 @@ class GenerateSpec(Spec):
     """The device to run on."""
     threads: Threads = "auto"
     """Number of CPU threads."""
+
+    @model_validator(mode="after")
+    def one_model_answers(self) -> "GenerateSpec":
+        values = self.__dict__
+        if (values["model"] is None) == (values["endpoint"] is None):
+            raise ValueError("give either model or endpoint")
+        return self

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from burnish.specs.base import DataRef, Device, ModelRef, Operands, Spec, Threads
+from burnish.specs.base import DataRef, Device, ModelRef, Operands, RunnableRef, Spec, Threads
 from burnish.specs.endpoints import EndpointSpec
 
 
@@ -15,8 +15,8 @@ class CertifySpec(Spec):
     the kind of change.
     """
 
-    child: Annotated[ModelRef | None, Operands(one=True)] = None
-    """The model or adapter that is certified."""
+    child: Annotated[RunnableRef | None, Operands(one=True)] = None
+    """The model, adapter or GGUF file that is certified."""
     endpoint: EndpointSpec | None = None
     """The child, if it is served: `/completions` must give log-probabilities of prompts, as vLLM's does."""
     parent: ModelRef | None = None

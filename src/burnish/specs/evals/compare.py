@@ -28,7 +28,7 @@ def named_candidate(text: str) -> tuple[str, str]:
     return (plain if _NAME.fullmatch(plain) else f"_{plain}"), text
 
 
-CandidateRef = Annotated[str, Takes(("model", "adapter", "evaluation")), AfterValidator(is_a_reference)]
+CandidateRef = Annotated[str, Takes(("model", "adapter", "gguf", "evaluation")), AfterValidator(is_a_reference)]
 RegressionRef = Annotated[str, Takes(("file", "comparison")), AfterValidator(is_a_reference)]
 
 
@@ -36,7 +36,7 @@ class CandidateSpec(Spec):
     """One candidate: a reference, or an endpoint. `URL#MODEL` is an endpoint."""
 
     ref: CandidateRef | None = None
-    """A model, an adapter, or an artifact of `evaluate` or `judge`, whose scores are read."""
+    """A model, an adapter, a GGUF file, or an artifact of `evaluate` or `judge`, whose scores are read."""
     endpoint: EndpointSpec | None = None
     """A model behind an OpenAI-compatible endpoint. Its temperature and length are those of `generation`, unless they
     are set."""

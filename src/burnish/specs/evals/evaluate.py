@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from burnish.specs.base import DataRef, ModelRef, Spec, WithCheckpoints
+from burnish.specs.base import DataRef, RunnableRef, Spec, WithCheckpoints
 from burnish.specs.evals.checks import ChecksRef
 from burnish.specs.evals.measuring import MeasuringSpec
 from burnish.specs.evals.tasks import TasksSpec
@@ -27,9 +27,9 @@ class EvaluateSpec(MeasuringSpec):
     Both models are scored on the same rows of one split.
     """
 
-    model: ModelRef
-    """The model or adapter to score."""
-    compare_with: ModelRef | Literal["base"] | None = None
+    model: RunnableRef
+    """The model, adapter or GGUF file to score."""
+    compare_with: RunnableRef | Literal["base"] | None = None
     """Another model, or `base`: the adapter's base model."""
     data: DataRef | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
     """A prepared dataset, or a file. Not needed with `tasks` or `checks`."""

@@ -1,12 +1,11 @@
 """Settings of tasks of lm-evaluation-harness: which ones, with how many examples, and how prompts are made."""
 
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from burnish.specs.base import SCHEMES, Spec, Takes, is_a_reference
+from burnish.specs.base import SCHEMES, Spec, Takes, is_a_reference, path_in
 
 TaskFolderRef = Annotated[str, Takes(("folder",)), AfterValidator(is_a_reference)]
 
@@ -51,12 +50,14 @@ class TaskSpec(Spec):
 
 def _task_of(text: str) -> dict[str, Any]:
     """The fields of a short form."""
+    if path_in(text).drive:
+        raise ValueError(f"'{text}' is a path: write file:{text}")
     scheme, sign, path = text.partition(":")
     if not sign or scheme not in SCHEMES:
         return {"name": text}
     if not path.endswith(_YAML):
         return {"folder": text}
-    file = PurePosixPath(path)
+    file = path_in(path)
     return {"folder": f"{scheme}:{file.parent}", "files": [file.name]}
 
 
