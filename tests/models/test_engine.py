@@ -157,8 +157,8 @@ def test_an_answer_ends_with_the_context(tmp_path):
 
 
 def test_max_new_tokens_beyond_the_context_are_a_warning_and_take_no_memory(tmp_path):
-    engine, told = engine_of(tmp_path, max_position_embeddings=32), []
-    engine._emit = told.append
+    engine, events = engine_of(tmp_path, max_position_embeddings=32), []
+    engine._rooms._emit = events.append
     limit = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, limit[1]))
@@ -171,7 +171,7 @@ def test_max_new_tokens_beyond_the_context_are_a_warning_and_take_no_memory(tmp_
     assert far == near
     assert "".join(pieces) == far[0].text
     text = "max_new_tokens is 1,000,000,000, and the model's context is 32: answers end there"
-    assert [note.text for note in told] == [text]
+    assert [note.text for note in events] == [text]
 
 
 def test_ids_that_the_model_does_not_know_are_an_error(tmp_path):

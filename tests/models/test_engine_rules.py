@@ -65,16 +65,16 @@ def test_the_stops_of_the_generation_config_are_known(model, ends, stops):
 
 def test_a_prompt_has_the_room_that_is_left_of_the_context(engine):
     assert engine.context == 48
-    rooms = [engine._room(prompt(length), 10) for length in (1, 37, 38, 39, 47)]
+    rooms = engine._rooms.of([prompt(length) for length in (1, 37, 38, 39, 47)], 10)
     assert rooms == [10, 10, 10, 9, 1]
     for length in (48, 49):
         with pytest.raises(DataError) as caught:
-            engine._room(prompt(length), 10)
+            engine._rooms.of([prompt(length)], 10)
         assert (caught.value.code, f"{length} tokens" in caught.value.what) == ("data.too-long", True)
-    assert engine._room([0, 263], 10) == 10
+    assert engine._rooms.of([[0, 263]], 10) == [10]
     for wrong in ([], [264], [3, -1], [263, 264, 3]):
         with pytest.raises(ModelError) as caught:
-            engine._room(wrong, 10)
+            engine._rooms.of([wrong], 10)
         assert caught.value.code == "model.broken"
 
 

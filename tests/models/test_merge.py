@@ -4,10 +4,12 @@ import contextlib
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 
 from burnish.core.errors import ModelError
@@ -139,7 +141,7 @@ def test_merge_refuses_the_adapter_of_another_model(tmp_path, make_adapter):
         assert error.value.code == "model.wrong-adapter"
 
 
-@pytest.mark.parametrize("change", [{"peft_type": "IA3"}, {"lora_bias": True}, {"bias": "all"}, {"use_qalora": True}])
+@pytest.mark.parametrize("change", [{"peft_type": "IA3"}, {"use_qalora": True}])
 def test_merge_refuses_what_it_does_not_compute(tmp_path, make_adapter, change):
     base = tiny_model(tmp_path / "base")
     adapter = make_adapter(base, LORA)
@@ -232,8 +234,6 @@ def test_merge_refuses_a_base_that_is_an_adapter_or_quantized(tmp_path, make_ada
 @pytest.mark.parametrize(
     ("field", "value", "fix"),
     [
-        ("bias", "all", "train again without bias"),
-        ("lora_bias", True, "train again without lora_bias"),
         ("layer_replication", [[0, 1]], "train again without layer_replication"),
         ("init_lora_weights", "pissa", "on the changed base"),
     ],
@@ -250,3 +250,51 @@ def test_a_setting_of_an_adapter_that_is_not_merged_is_named_with_its_file(tmp_p
     assert "adapter_config.json" in caught.value.what
     assert f"{field}: {value}" in caught.value.what
     assert fix in caught.value.fix
+
+
+BIASES = {
+    "all": {"bias": "all"},
+    "of adapted layers": {"bias": "lora_only"},
+    "of B": {"lora_bias": True},
+    "all, with rsLoRA": {"bias": "all", "use_rslora": True},
+}
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # PEFT asks transformers by names that have gone old
+@pytest.mark.filterwarnings("ignore:.*have invalid shape")  # PEFT, of the biases of B, which it loads
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("kind", BIASES)
+def test_trained_biases_are_merged_bit_for_bit_as_peft_does(tmp_path, kind, dtype):
+    base = tiny_model(tmp_path / "base", "qwen2", dtype=dtype)
+    config = LoraConfig(r=2, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM", **BIASES[kind])
+    torch.manual_seed(0)
+    with torch.no_grad():
+        before = load_model(base)
+        for name, weight in before.named_parameters():
+            weight.add_(torch.randn(weight.shape).to(weight.dtype) * name.endswith("bias"))
+        before.save_pretrained(base)
+        model = get_peft_model(load_model(base), config)
+        for weight in filter(lambda each: each.requires_grad, model.parameters()):
+            weight.add_(torch.randn(weight.shape).to(weight.dtype) * 0.1)
+    model.save_pretrained(tmp_path / "adapter")
+    peft = PeftModel.from_pretrained(load_model(base), tmp_path / "adapter").merge_and_unload().state_dict()
+
+    merged = merge_adapter(tmp_path / "adapter", base, tmp_path / "merged")
+
+    found = load_model(tmp_path / "merged").state_dict()
+    assert found.keys() == peft.keys()
+    assert [name for name in found if not torch.equal(found[name], peft[name])] == []
+    before = weights_of(base)
+    changed = [name for name in found if name.endswith("bias") and not torch.equal(found[name], before[name])]
+    assert len(changed) == (6 if BIASES[kind].get("bias") == "all" else 4)
+    assert merged.changed == 4 + len(changed)
+
+
+def test_the_bias_of_a_layer_without_one_is_refused(tmp_path):
+    base = tiny_model(tmp_path / "base", "qwen2")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = get_peft_model(load_model(base), LoraConfig(r=2, target_modules=["o_proj"], lora_bias=True))
+        model.save_pretrained(tmp_path / "adapter")
+    with pytest.raises(ModelError, match=r"the base has no tensor 'model.layers.0.self_attn.o_proj.bias'"):
+        merge_adapter(tmp_path / "adapter", base, tmp_path / "merged")

@@ -8,15 +8,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from burnish.core.errors import ModelError
+from burnish.models.adapters.pieces import Piece, _distance
 from burnish.models.companions import copy_companions, write_config
-from burnish.models.layout import Layout, Place, skeleton_of
+from burnish.models.layout import Layout, Place, refuse_incomplete, skeleton_of
 from burnish.models.load import load_model
 from burnish.models.merge import (
     Merged,
-    _distance,
     _embedding_and_head,
-    _Piece,
-    _refuse_half_a_base,
     _shards,
     merge_adapter,
 )
@@ -100,7 +98,7 @@ def test_an_index_names_the_file_of_each_tensor(tmp_path, make_adapter):
     ],
 )
 def test_a_file_holds_as_much_as_it_may(sizes, limit, files):
-    pieces = [_Piece(str(n), "U8", TensorInfo(str(n), "F32", (size,), None, 0)) for n, size in enumerate(sizes)]
+    pieces = [Piece(str(n), "U8", TensorInfo(str(n), "F32", (size,), None, 0)) for n, size in enumerate(sizes)]
     found = list(_shards(pieces, limit))
     assert [[piece.bytes for piece in shard] for shard in found] == files
     assert [piece for shard in found for piece in shard] == pieces
@@ -234,7 +232,7 @@ def test_half_a_base_is_refused_with_the_first_name(tmp_path):
 
     def refuse(skeleton, held, rearranged=()):
         layout = Layout({name: [Place(name)] for name in held}, dict.fromkeys(rearranged, "Transpose"))
-        _refuse_half_a_base(skeleton, layout, tmp_path)
+        refuse_incomplete(skeleton, layout, tmp_path)
 
     def refusal(*words):
         with pytest.raises(ModelError) as caught:

@@ -44,7 +44,11 @@ def base_of(source: Source) -> Source:
     named, revision = config.get("base_model_name_or_path"), config.get("revision")
     if not isinstance(named, str) or not named:
         raise _not_found(folder, f"{ADAPTER_CONFIG} names none")
-    for candidate in (expanded(named), folder / named):
+    try:
+        candidates = (expanded(named), folder / named)
+    except BurnishError as error:  # such as a path of another machine
+        raise _not_found(folder, f"{ADAPTER_CONFIG} names {error.what}") from error
+    for candidate in candidates:
         if is_adapter(candidate) or (candidate / "config.json").is_file():
             check_base(folder, candidate)
             return candidate

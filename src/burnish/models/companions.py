@@ -5,11 +5,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from burnish.core.fingerprint import NOTICES
+
 COPIED = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "vocab.txt", "merges.txt", "*.model", "*.tiktoken"),
     *("chat_template.jinja", "chat_template.json", "additional_chat_templates/*.jinja"),
-    *("generation_config.json", "preprocessor_config.json", "processor_config.json", "LICENSE*", "NOTICE*"),
+    *("generation_config.json", "preprocessor_config.json", "processor_config.json"),
+    *NOTICES,
 )
 
 
@@ -34,3 +37,13 @@ def copy_companions(folder: Path, out: Path) -> None:
             target = out / file.relative_to(folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
+
+
+def copy_notices(folder: Path, out: Path, of: str) -> None:
+    """Copy licence and notice files; one that differs from a file of its name there becomes `LICENSE-of`."""
+    for file in sorted({file for pattern in NOTICES for file in folder.glob(pattern) if file.is_file()}):
+        content, number, target = file.read_bytes(), 1, out / file.name
+        while target.exists() and target.read_bytes() != content:
+            target = out / f"{file.stem}-{of}{'' if number == 1 else f'-{number}'}{file.suffix}"
+            number += 1
+        shutil.copyfile(file, target)

@@ -6,6 +6,7 @@
 `locate` reads transformers' own conversion tables, so that a weight can be changed on disk.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,3 +157,21 @@ def _rows_fit(parts: list[Place], shape: tuple[int, ...]) -> bool:
         shape = shape[1:]
     rows = [part.rows for part in parts if part.rows is not None]
     return not rows or max(stop for _, stop in rows) == shape[0]
+
+
+def refuse_incomplete(skeleton: "PreTrainedModel", layout: Layout, base: Path) -> None:
+    """Refuse what `load_model` refuses: missing weights, and tensors unknown to the model."""
+    known = skeleton.state_dict()
+    shared: Any = getattr(skeleton, "all_tied_weights_keys", None) or {}
+    held = layout.places.keys() | layout.rearranged.keys()
+    missing = [name for name, _ in skeleton.named_parameters() if name not in held and name not in shared]
+    patterns = (skeleton._keys_to_ignore_on_load_missing, skeleton._keys_to_ignore_on_load_unexpected)
+    for names, ignored, what in zip(
+        (missing, [name for name in layout.places if name not in known]),
+        patterns,
+        ("weights that config.json needs are missing", "weights are not part of the model that config.json describes"),
+        strict=True,
+    ):
+        found = sorted(name for name in names if not any(re.search(pattern, name) for pattern in ignored or ()))
+        if found:
+            raise broken(base, f"is incomplete or has extra tensors: {len(found)} {what}, the first is '{found[0]}'")

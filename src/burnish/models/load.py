@@ -12,7 +12,9 @@ from burnish.core.errors import MachineError, ModelError
 from burnish.core.faults import is_out_of_memory, reason
 from burnish.models.adapters.attach import load_adapter, without_adapter
 from burnish.models.bases import Source, chain_of, folder_of
+from burnish.models.quantization.compressed import loading_settings
 from burnish.models.quantization.record import Quantization, read_quantization
+from burnish.models.quantization.stored import stood_for
 from burnish.models.quiet import quiet_transformers
 from burnish.models.weights import broken, read_json, read_tensors, refuse_integers
 
@@ -37,7 +39,7 @@ class ModelCard:
     vocabulary: int
     context: int
     bytes: int
-    """Number of parameters on disk."""
+    """Bytes of the weights on disk."""
 
 
 def describe(path: Path) -> ModelCard:
@@ -45,10 +47,10 @@ def describe(path: Path) -> ModelCard:
     config = read_config(path)
     text = {**config, **config.get(_TEXT_CONFIG, {})}
     refuse_unscaled(path, config)
-    tensors = read_tensors(path).values()
+    tensors = read_tensors(path)
     sizes: dict[str, int] = {}
-    for tensor in tensors:
-        sizes[tensor.dtype] = sizes.get(tensor.dtype, 0) + tensor.size
+    for dtype, size in stood_for(tensors):
+        sizes[dtype] = sizes.get(dtype, 0) + size
     return ModelCard(
         family=config["model_type"],
         parameters=sum(sizes.values()),
@@ -57,7 +59,7 @@ def describe(path: Path) -> ModelCard:
         hidden=text.get("hidden_size", text.get("n_embd", 0)),
         vocabulary=text.get("vocab_size", 0),
         context=text.get("max_position_embeddings", text.get("n_positions", 0)),
-        bytes=sum(tensor.bytes for tensor in tensors),
+        bytes=sum(tensor.bytes for tensor in tensors.values()),
     )
 
 
@@ -192,7 +194,7 @@ def _load_whole(
 
     kinds: dict[str, Any] = {"sequence classifier": AutoModelForSequenceClassification}
     kind = (kinds | {"masked language model": AutoModelForMaskedLM}).get(role, AutoModelForCausalLM)
-    settings = {} if quantization is None else _in_four_bits(folder, config, quantization)
+    settings = loading_settings(config) if quantization is None else _in_four_bits(folder, config, quantization)
     is_moved = torch.device(device).type != "cpu" or quantization is not None
     with quiet_transformers():
         try:

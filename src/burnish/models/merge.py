@@ -5,7 +5,6 @@ The formulas are in `adapters.changes`. The arithmetic is in float32 and in PEFT
 """
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,14 +12,11 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from burnish.core.errors import ModelError
 from burnish.models.adapters.attach import is_same, other_base
 from burnish.models.adapters.changes import (
     Change,
     Dequantized,
-    LowRank,
     TrainedRows,
     cannot_merge,
     changes_of,
@@ -28,9 +24,10 @@ from burnish.models.adapters.changes import (
     dequantized,
     forget_stacks,
 )
+from burnish.models.adapters.pieces import Piece, measure_piece, write_piece
 from burnish.models.bases import is_adapter
 from burnish.models.companions import copy_companions, write_config
-from burnish.models.layout import Layout, Place, locate, skeleton_of
+from burnish.models.layout import Place, locate, refuse_incomplete, skeleton_of
 from burnish.models.load import (
     check_vocabulary,
     read_config,
@@ -39,22 +36,19 @@ from burnish.models.load import (
 )
 from burnish.models.quantization.record import Quantization
 from burnish.models.reward import HEAD, add_score_head, head_tensor, is_reward_adapter, merged_config
-from burnish.models.tensors import DTYPES, is_finite, read_tensor, read_weight, refuse_not_finite
+from burnish.models.tensors import DTYPES, read_tensor, read_weight
 from burnish.models.weights import (
     WEIGHTS,
     WEIGHTS_INDEX,
     StreamedWriter,
     TensorInfo,
-    broken,
     read_tensors,
-    size_in_bytes,
 )
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _NAMES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-_ROWS = 256
 LOST_TO_AVOID = 0.1
 """Relative to the adapter's change: `auto` avoids a larger loss by rounding."""
 
@@ -76,31 +70,6 @@ class Merged:
     """That of the merged weights; `keep` is the base's."""
     in_base_dtype: float | None
     """With dtype `auto`: what `rounded` is in the base's dtype; infinite if merged values overflow it."""
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """One tensor of the merged model: its source and its changes."""
-
-    name: str
-    dtype: str
-    source: TensorInfo
-    changes: tuple[tuple[Place, Change], ...] = ()
-    """Each with the part of the tensor that it applies to."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """That of the source, with the rows of new tokens."""
-        rows = [change.rows for _, change in self.changes if isinstance(change, TrainedRows)]
-        return (max(rows), *self.source.shape[1:]) if rows else self.source.shape
-
-    @property
-    def bytes(self) -> int:
-        return size_in_bytes(self.dtype, self.shape)
-
-    @property
-    def is_low_rank(self) -> bool:
-        return any(isinstance(change, LowRank) for _, change in self.changes)
 
 
 def merge_adapter(
@@ -139,8 +108,58 @@ def merge_adapter(
     in_base_dtype = _lost_in_base_dtype(pieces, measuring) if dtype == "auto" else None
     if in_base_dtype is not None:
         dtype = "float32" if in_base_dtype > LOST_TO_AVOID else "keep"
-    if dtype != "keep":
-        pieces = [replace(piece, dtype=_NAMES[dtype]) if piece.dtype in DTYPES else piece for piece in pieces]
+    pieces = _stored_as(dtype, pieces)
+    files, rounded = _write_all(pieces, out, max_shard_bytes, progress)
+    if is_reward_adapter(adapter):
+        config = merged_config(config, skeleton, adapter)
+    rows = [change.rows for piece in pieces for _, change in piece.changes if isinstance(change, TrainedRows)]
+    write_config(config, out, dtype, untied, max(rows, default=None))
+    for folder in (base, adapter):
+        copy_companions(folder, out)
+    return Merged(
+        parameters=sum(prod(piece.shape) for piece in pieces),
+        changed=sum(not all(isinstance(change, Dequantized) for _, change in piece.changes) for piece in pieces),
+        files=files,
+        untied=untied,
+        rounded=rounded,
+        dtype=dtype,
+        in_base_dtype=in_base_dtype,
+    )
+
+
+def rewrite_model(
+    model: Path,
+    out: Path,
+    *,
+    dtype: str = "keep",
+    max_shard_bytes: int = 4_000_000_000,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Merged:
+    """Write a whole model of any architecture into the folder `out`, as `merge_adapter` does without an adapter.
+
+    Errors: ModelError `model.broken` for a value that is not finite, also in the new dtype; those of reading a folder.
+    """
+    config = read_config(model)
+    refuse_remote_code(model / "config.json", config)
+    pieces = _stored_as(dtype, [Piece(name, tensor.dtype, tensor) for name, tensor in read_tensors(model).items()])
+    files, _ = _write_all(pieces, out, max_shard_bytes, progress)
+    write_config(config, out, dtype, untied=False)
+    copy_companions(model, out)
+    parameters = sum(prod(piece.shape) for piece in pieces)
+    return Merged(parameters, changed=0, files=files, untied=False, rounded=0.0, dtype=dtype, in_base_dtype=None)
+
+
+def _stored_as(dtype: str, pieces: list[Piece]) -> list[Piece]:
+    """The pieces with that dtype, where they hold numbers of another; `keep` changes nothing."""
+    if dtype == "keep":
+        return pieces
+    return [replace(piece, dtype=_NAMES[dtype]) if piece.dtype in DTYPES else piece for piece in pieces]
+
+
+def _write_all(
+    pieces: list[Piece], out: Path, max_shard_bytes: int, progress: Callable[[int, int], None]
+) -> tuple[int, float]:
+    """Write all tensors into files of that size, with their index; returns the files and ‖rounding‖ / ‖change‖."""
     out.mkdir(parents=True, exist_ok=True)
     shards = list(_shards(pieces, max_shard_bytes))
     done = 0
@@ -152,7 +171,7 @@ def merge_adapter(
             held = [(piece.name, piece.dtype, piece.shape) for piece in shard]
             with StreamedWriter(out / name, held) as writer:
                 for piece in shard:
-                    squares = _write(piece, writer)
+                    squares = write_piece(piece, writer)
                     rounding, change = rounding + squares[0], change + squares[1]
                     weight_map[piece.name] = name
                     done += 1
@@ -162,21 +181,7 @@ def merge_adapter(
     if len(shards) > 1:
         index = {"metadata": {"total_size": sum(piece.bytes for piece in pieces)}, "weight_map": weight_map}
         (out / WEIGHTS_INDEX).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    if is_reward_adapter(adapter):
-        config = merged_config(config, skeleton, adapter)
-    rows = [change.rows for piece in pieces for _, change in piece.changes if isinstance(change, TrainedRows)]
-    write_config(config, out, dtype, untied, max(rows, default=None))
-    for folder in (base, adapter):
-        copy_companions(folder, out)
-    return Merged(
-        parameters=sum(prod(piece.shape) for piece in pieces),
-        changed=sum(not all(isinstance(change, Dequantized) for _, change in piece.changes) for piece in pieces),
-        files=len(shards),
-        untied=untied,
-        rounded=(rounding / change) ** 0.5 if change else 0.0,
-        dtype=dtype,
-        in_base_dtype=in_base_dtype,
-    )
+    return len(shards), (rounding / change) ** 0.5 if change else 0.0
 
 
 def _plan(
@@ -185,10 +190,10 @@ def _plan(
     adapter: Path,
     base: Path,
     quantization: Quantization | None,
-) -> tuple[list[_Piece], bool]:
+) -> tuple[list[Piece], bool]:
     """Every tensor of the merged model, in the base's order and dtype; whether embedding and head are untied."""
     layout, shapes = locate(skeleton, tensors), {k: tuple(v.shape) for k, v in skeleton.state_dict().items()}
-    _refuse_half_a_base(skeleton, layout, base)
+    refuse_incomplete(skeleton, layout, base)
     embedding, head = _embedding_and_head(skeleton)
     tied = bool(getattr(skeleton.config.get_text_config(), "tie_word_embeddings", False))
     first = dequantized(quantization, skeleton)
@@ -229,7 +234,7 @@ def _plan(
             if found != place.shape_of(change.shape):
                 raise cannot_merge(adapter, f"'{place.tensor}' is {list(found)} in the base's files")
             of_tensor.setdefault(place.tensor, []).append((place, change))
-    pieces = [_Piece(name, source.dtype, source, tuple(of_tensor.get(name, ()))) for name, source in sources.items()]
+    pieces = [Piece(name, source.dtype, source, tuple(of_tensor.get(name, ()))) for name, source in sources.items()]
     return pieces, untied
 
 
@@ -251,24 +256,6 @@ def _take_score_head(
     shapes[name] = sources[name].shape
 
 
-def _refuse_half_a_base(skeleton: "PreTrainedModel", layout: Layout, base: Path) -> None:
-    """Refuse what `load_model` refuses: missing weights, and tensors unknown to the model."""
-    known = skeleton.state_dict()
-    shared: Any = getattr(skeleton, "all_tied_weights_keys", None) or {}
-    held = layout.places.keys() | layout.rearranged.keys()
-    missing = [name for name, _ in skeleton.named_parameters() if name not in held and name not in shared]
-    patterns = (skeleton._keys_to_ignore_on_load_missing, skeleton._keys_to_ignore_on_load_unexpected)
-    for names, ignored, what in zip(
-        (missing, [name for name in layout.places if name not in known]),
-        patterns,
-        ("weights that config.json needs are missing", "weights are not part of the model that config.json describes"),
-        strict=True,
-    ):
-        found = sorted(name for name in names if not any(re.search(pattern, name) for pattern in ignored or ()))
-        if found:
-            raise broken(base, f"is incomplete or has extra tensors: {len(found)} {what}, the first is '{found[0]}'")
-
-
 def _embedding_and_head(skeleton: "PreTrainedModel") -> tuple[str, str]:
     """The names of the two weights that a model may tie; empty if it has none."""
     paths = {module: path for path, module in skeleton.named_modules()}
@@ -277,9 +264,9 @@ def _embedding_and_head(skeleton: "PreTrainedModel") -> tuple[str, str]:
     return embedding, head
 
 
-def _shards(pieces: list[_Piece], max_bytes: int) -> Iterator[list[_Piece]]:
+def _shards(pieces: list[Piece], max_bytes: int) -> Iterator[list[Piece]]:
     """Group tensors, in order, into files of at most `max_bytes`; a larger tensor gets a file of its own."""
-    shard: list[_Piece] = []
+    shard: list[Piece] = []
     held = 0
     for piece in pieces:
         if shard and held + piece.bytes > max_bytes:
@@ -291,65 +278,7 @@ def _shards(pieces: list[_Piece], max_bytes: int) -> Iterator[list[_Piece]]:
         yield shard
 
 
-def _write(piece: _Piece, writer: StreamedWriter) -> tuple[float, float]:
-    """Write a tensor; return ‖rounding‖² and ‖change‖² of a low-rank change, else zeros.
-
-    Errors: ModelError `model.broken` for values that are not finite, before or after the change.
-    """
-    source = piece.source
-    if not piece.changes and piece.dtype == source.dtype:
-        dtype = DTYPES.get(source.dtype)
-
-        def look(block: bytearray) -> None:
-            if dtype is not None and not is_finite(torch.frombuffer(block, dtype=dtype)):
-                refuse_not_finite(source.file, {source.name: read_tensor(source)})
-
-        writer.copy(source, piece.name, look)
-        return 0.0, 0.0
-    tensor, before = _merged(piece)
-    written = tensor.to(DTYPES[piece.dtype])
-    if not is_finite(written):
-        raise ModelError(
-            "model.broken",
-            f"'{source.name}' of {source.file}: merged values overflow {piece.dtype}",
-            "store the merged weights in a dtype with a larger range: set `dtype: float32` in the merge step, or "
-            "--dtype float32",
-        )
-    flat = written.contiguous().reshape(-1)
-    writer.write(piece.name, flat.view(torch.uint8).numpy().data)
-    return _squares(piece, tensor, written, before)
-
-
-def _merged(piece: _Piece) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """The merged tensor, and the values that an adapter of a quantized base starts from; None: those of the file.
-
-    Errors: ModelError `model.broken` for values of the file that are not finite.
-    """
-    source = piece.source
-    tensor = read_tensor(source)
-    refuse_not_finite(source.file, {source.name: tensor})
-    before: torch.Tensor | None = None
-    for place, change in piece.changes:
-        if not isinstance(change, Dequantized) and before is None:
-            before = tensor.clone() if any(isinstance(other, Dequantized) for _, other in piece.changes) else None
-        if place.block is None:
-            tensor = change.apply(tensor, place.expert, place.rows)
-        else:
-            tensor = tensor.float()
-            tensor[slice(*place.block)] = change.apply(tensor[slice(*place.block)], place.expert, place.rows)
-    return tensor, before
-
-
-def _squares(
-    piece: _Piece, tensor: torch.Tensor, written: torch.Tensor, before: torch.Tensor | None
-) -> tuple[float, float]:
-    """‖rounding‖² and ‖change‖² of a low-rank change, else zeros."""
-    if not piece.is_low_rank:
-        return 0.0, 0.0
-    return _distance(tensor, written), _distance(tensor, read_tensor(piece.source) if before is None else before)
-
-
-def _lost_in_base_dtype(pieces: list[_Piece], measuring: Callable[[int, int], None]) -> float:
+def _lost_in_base_dtype(pieces: list[Piece], measuring: Callable[[int, int], None]) -> float:
     """‖rounding‖ / ‖change‖ of the merge in the base's dtype; nothing is written."""
     changed = [piece for piece in pieces if piece.is_low_rank]
     if all(piece.dtype in ("F32", "F64") for piece in changed):
@@ -357,16 +286,9 @@ def _lost_in_base_dtype(pieces: list[_Piece], measuring: Callable[[int, int], No
     rounding = change = 0.0
     try:
         for done, piece in enumerate(changed, 1):
-            tensor, before = _merged(piece)
-            squares = _squares(piece, tensor, tensor.to(DTYPES[piece.dtype]), before)
+            squares = measure_piece(piece)
             rounding, change = rounding + squares[0], change + squares[1]
             measuring(done, len(changed))
     finally:
         forget_stacks()
     return (rounding / change) ** 0.5 if change else 0.0
-
-
-def _distance(one: torch.Tensor, other: torch.Tensor) -> float:
-    """‖one - other‖², in blocks of rows to bound memory."""
-    rows = zip(one.split(_ROWS), other.split(_ROWS), strict=True)
-    return sum(float((a.float() - b.float()).square().sum()) for a, b in rows)

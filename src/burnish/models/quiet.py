@@ -12,14 +12,16 @@ def quiet_transformers() -> Iterator[None]:
     from transformers.utils import logging as transformers_logging
 
     verbosity, had_bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
+    if verbosity != logging.ERROR:  # each change of a level empties the caches of all loggers
+        transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
         with quiet_bitsandbytes(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        transformers_logging.set_verbosity(verbosity)
+        if transformers_logging.get_verbosity() != verbosity:
+            transformers_logging.set_verbosity(verbosity)
         if had_bars:
             transformers_logging.enable_progress_bar()
 
@@ -29,6 +31,9 @@ def quiet_bitsandbytes() -> Iterator[None]:
     """Silence bitsandbytes, which PEFT imports: on some CPUs it warns of a kernel that burnish does not use."""
     logger = logging.getLogger("bitsandbytes")
     level = logger.level
+    if level == logging.ERROR:
+        yield
+        return
     logger.setLevel(logging.ERROR)
     try:
         yield

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from burnish.models.adapters.changes import Change, changes_of, dequantized, forget_stacks
+from burnish.models.adapters.changes import Change, TrainedRows, changes_of, dequantized, forget_stacks
 from burnish.models.bases import Source, chain_of, folder_of
 from burnish.models.layout import Place, locate, skeleton_of
 from burnish.models.load import read_config
@@ -20,11 +20,13 @@ from burnish.models.weights import TensorInfo, read_tensors
 class StreamedWeights(Mapping[str, torch.Tensor]):
     """`weights[name]` reads a new float32 tensor; names as in `named_parameters`.
 
+    With `merged`, they are those of the model that `merge` would write: an adapter on an embedding that is tied to the
+    head makes two weights of it (`is_untied`), and trained tokens add rows.
     The files are those that `load_model` accepted. Errors: ValueError for weights that cannot be read one by one:
-    quantized ones, some layouts of transformers, an adapter on an embedding that is tied to the head.
+    quantized ones, some layouts of transformers, and without `merged` an adapter on a tied embedding.
     """
 
-    def __init__(self, source: Source):
+    def __init__(self, source: Source, *, merged: bool = False):
         *adapters, base = map(folder_of, chain_of(source))
         config = read_config(base)
         skeleton = skeleton_of(base, config)
@@ -32,6 +34,7 @@ class StreamedWeights(Mapping[str, torch.Tensor]):
         layout = locate(skeleton, self._tensors)
         named = dict(skeleton.named_parameters(remove_duplicate=False))
         self._shapes = {name: tuple(weight.shape) for name, weight in named.items()}
+        self._stored = dict(self._shapes)
         stored = {id(weight): layout.places[name] for name, weight in named.items() if name in layout.places}
         self._places = {name: stored.get(id(weight), []) for name, weight in named.items()}
         self._changes: dict[str, list[Change]] = {}
@@ -40,10 +43,33 @@ class StreamedWeights(Mapping[str, torch.Tensor]):
             quantized = dequantized(read_quantization(adapter), skeleton)
             for name, change in [*quantized, *changes_of(adapter, skeleton_of(base, config)).items()]:
                 self._changes.setdefault(name, []).append(change)
-        self._refuse_what_cannot_be_followed(base, shared)
+        self._refuse_what_cannot_be_followed(base, set() if merged else shared)
+        changed = {name: changes for name, changes in self._changes.items() if name in shared}
+        self.is_untied = len(shared) > 0 and any(
+            not isinstance(change, TrainedRows) for changes in changed.values() for change in changes
+        )
+        if merged:
+            self._share_trained_rows(shared)
+
+    def _share_trained_rows(self, shared: set[str]) -> None:
+        """Trained tokens of a tied weight belong to each of its names, and add rows."""
+        for name in sorted(shared):
+            others = [self._changes.get(other, []) for other in sorted(shared - {name})]
+            rows: list[Change] = [change for changes in others for change in changes if isinstance(change, TrainedRows)]
+            if rows and not self.is_untied:
+                self._changes.setdefault(name, rows)
+        for name, changes in self._changes.items():
+            length = max((change.rows for change in changes if isinstance(change, TrainedRows)), default=None)
+            if length is not None:
+                self._shapes[name] = (length, *self._shapes[name][1:])
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Of all weights, a tied one under each of its names."""
+        return self._shapes
 
     def __getitem__(self, name: str) -> torch.Tensor:
-        weight = read_weight(self._places[name], self._tensors, self._shapes[name])
+        weight = read_weight(self._places[name], self._tensors, self._stored[name])
         with torch.no_grad():
             for change in self._changes.get(name, ()):
                 weight = change.apply(weight).float()

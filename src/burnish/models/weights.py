@@ -172,6 +172,16 @@ class StreamedWriter:
         self._file = path.open("wb")
         self._file.write(struct.pack("<Q", len(encoded)) + encoded)
 
+    def write_part(self, name: str, data: memoryview | bytes) -> None:
+        """The next bytes of the next tensor, which is complete once all of its bytes were written."""
+        expected, size = self._waiting[0]
+        if expected != name or len(data) > size:
+            raise ValueError(f"{self._path}: {size} bytes of {expected} come next, not {len(data)} of {name}")
+        self._waiting[0] = expected, size - len(data)
+        if size == len(data):
+            self._waiting.pop(0)
+        self._file.write(data)
+
     def write(self, name: str, data: memoryview | bytes) -> None:
         """The next tensor's bytes, little-endian and C-contiguous."""
         expected, size = self._waiting.pop(0)

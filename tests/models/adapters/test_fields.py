@@ -15,6 +15,7 @@ from burnish.models.merge import merge_adapter
 from burnish.testing import tiny_model
 
 Q, V, DOWN = "q_proj", "v_proj", "down_proj"
+pytestmark = pytest.mark.filterwarnings("ignore:.*have invalid shape")  # PEFT, of the biases of B, which it loads
 ACTING: dict[str, dict[str, Any]] = {
     "r": {"r": 2},
     "lora_alpha": {"lora_alpha": 3},
@@ -29,6 +30,8 @@ ACTING: dict[str, dict[str, Any]] = {
     "modules_to_save": {"modules_to_save": ["lm_head", "embed_tokens"]},
     "target_parameters": {"target_modules": [Q], "target_parameters": ["o_proj.weight"]},
     "trainable_token_indices": {"trainable_token_indices": [3, 7, 100]},
+    "bias": {"bias": "all"},
+    "lora_bias": {"lora_bias": True, "target_modules": [Q, V]},
 }
 """Another value for each field that changes the model, with what it needs."""
 TOGETHER: dict[str, dict[str, Any]] = {
@@ -36,6 +39,8 @@ TOGETHER: dict[str, dict[str, Any]] = {
     "both patterns, rslora": ACTING["rank_pattern"] | ACTING["alpha_pattern"] | {"use_rslora": True},
     "tokens of both ends": {"trainable_token_indices": {"embed_tokens": [3, 7], "lm_head": [9]}},
     "both patterns, dora": ACTING["rank_pattern"] | ACTING["alpha_pattern"] | {"use_dora": True},
+    "biases of adapted layers": {"bias": "lora_only"},
+    "biases of both kinds of DoRA": {"bias": "all", "use_dora": True},
     "patterns of an embedding": {
         "target_modules": [Q, "embed_tokens"],
         "rank_pattern": {"embed_tokens": 3},
@@ -43,8 +48,6 @@ TOGETHER: dict[str, dict[str, Any]] = {
     },
 }
 REFUSED: dict[str, Any] = {
-    "bias": "all",
-    "lora_bias": True,
     "use_qalora": True,
     "use_bdlora": {"target_modules_bd_a": []},
     "layer_replication": [[0, 2]],
@@ -67,7 +70,7 @@ USUAL: dict[str, Any] = {"r": 4, "lora_alpha": 12, "target_modules": [Q, V, DOWN
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> Path:
-    return tiny_model(tmp_path_factory.mktemp("base"), tie_word_embeddings=False)
+    return tiny_model(tmp_path_factory.mktemp("base"), tie_word_embeddings=False, attention_bias=True)
 
 
 def made_by_peft(base: Path, folder: Path, **settings: Any) -> Path:

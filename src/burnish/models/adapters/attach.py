@@ -23,6 +23,7 @@ from burnish.models.adapters.new_tokens import (
 )
 from burnish.models.adapters.targets import LoraTargets, plan_targets
 from burnish.models.bases import Source, folder_of, is_adapter
+from burnish.models.quantization.compressed import refuse_rounded_activations
 from burnish.models.quantization.layers import quantization_of
 from burnish.models.quantization.record import write_quantization
 from burnish.models.quiet import quiet_transformers
@@ -150,8 +151,14 @@ def name_of_base(base: Source) -> dict[str, str | None]:
 
 
 def without_adapter(model: "PreTrainedModel | PeftModel") -> "PreTrainedModel":
-    """The plain model, with its adapter, if any, merged in memory."""
-    return model.merge_and_unload() if hasattr(model, "peft_config") else model  # pyright: ignore
+    """The plain model, with its adapter, if any, merged in memory.
+
+    Errors: ModelError `model.unsupported` for an adapter on a model that quantizes its activations.
+    """
+    if not hasattr(model, "peft_config"):
+        return model  # pyright: ignore[reportReturnType]
+    refuse_rounded_activations(model, "an adapter cannot be merged into")
+    return model.merge_and_unload()  # pyright: ignore
 
 
 def load_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":

@@ -3,6 +3,7 @@
     W' = W + s·B·A                                     LoRA (arXiv 2106.09685), s = alpha/r; rsLoRA: alpha/√r
     W' = m · (W + s·B·A) / ‖W + s·B·A‖  by output      DoRA (arXiv 2402.09353)
     W'[e] = W[e] + s·B[e]·A[e]                         the experts of a stacked weight
+    b' = b + s·c                                       lora_bias: c is the bias of B
     W' = dequantize(quantize(W))                       QLoRA, before its adapter's own change
 
 PEFT itself attaches the adapter to the base without weights, so a merge accepts exactly what loading accepts.
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _CHANGES_THE_FORMULA = (
-    *("bias", "lora_bias", "use_qalora", "use_bdlora"),
+    *("use_qalora", "use_bdlora"),
     *("layer_replication", "alora_invocation_tokens", "arrow_config", "kasa_config", "velora_config"),
     *("monteclora_config", "ensure_weight_tying"),
 )
@@ -68,9 +69,8 @@ class LowRank:
             for number in range(self.experts):
                 weight[number] = self.apply(weight[number], number)
             return weight
-        delta = self._delta(expert)
         part = slice(None) if rows is None else slice(*rows)
-        merged = weight.float().add_(delta[part].mul_(self.scale))
+        merged = weight.float().add_(self.delta(expert)[part])
         if self.magnitude is None:
             return merged
         outputs = 0 if self.layer == "linear" else 1
@@ -78,13 +78,14 @@ class LowRank:
         magnitude = read_tensor(self.magnitude).float()
         return merged.mul_(((magnitude[part] if outputs == 0 else magnitude) / norm).unsqueeze(1 - outputs))
 
-    def _delta(self, expert: int | None) -> torch.Tensor:
-        """B·A in the weight's orientation."""
+    def delta(self, expert: int | None = None) -> torch.Tensor:
+        """s·B·A in the weight's orientation, in float32."""
         if expert is None:
             delta = read_tensor(self.b).float() @ read_tensor(self.a).float()  # [out, in]
         else:
             a, b = _stacked(self)
             delta = b[:, :, expert] @ a[expert]
+        delta.mul_(self.scale)
         return delta if self.layer == "linear" else delta.T
 
 
@@ -110,6 +111,23 @@ class Replaced:
         found = read_tensor(self.tensor)
         found = found if expert is None else found[expert]
         return found if rows is None else found[slice(*rows)]
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """The change of a bias: the bias of B (`lora_bias`), and its scale."""
+
+    tensor: TensorInfo
+    scale: float
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.tensor.shape
+
+    def apply(self, weight: torch.Tensor, expert: int | None = None, rows: Rows | None = None) -> torch.Tensor:
+        """As `LowRank.apply`."""
+        shift = read_tensor(self.tensor).float() * self.scale
+        return weight.float() + (shift if rows is None else shift[slice(*rows)])
 
 
 @dataclass(frozen=True)
@@ -157,7 +175,7 @@ class Dequantized:
         return found if rows is None else found[slice(*rows)]
 
 
-Change = LowRank | Replaced | TrainedRows | Dequantized
+Change = LowRank | Replaced | Shifted | TrainedRows | Dequantized
 
 
 def dequantized(quantization: Quantization | None, skeleton: "PreTrainedModel") -> "list[tuple[str, Dequantized]]":
@@ -214,7 +232,18 @@ def changes_of(adapter: Path, skeleton: "PreTrainedModel") -> dict[str, Change]:
             layer=place.layer,
             experts=place.experts,
         )
-    return changes | {name: Replaced(tensor) for name, tensor in tensors.items() if not is_copy(name)}
+        if (shift := tensors.pop(f"{place.b.removesuffix('.weight')}.bias", None)) is not None:
+            changes[_bias_of(place.weight)] = Shifted(shift, place.scale)
+    trained = {
+        name.replace(".base_layer.bias", ".bias"): tensor for name, tensor in tensors.items() if not is_copy(name)
+    }
+    if twice := sorted(changes.keys() & trained.keys()):
+        raise cannot_merge(adapter, f"it replaces '{twice[0]}' and adds to it (bias and lora_bias)")
+    return changes | {name: Replaced(tensor) for name, tensor in trained.items()}
+
+
+def _bias_of(weight: str) -> str:
+    return f"{weight.removesuffix('.weight')}.bias"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from burnish.core.errors import ModelError
 from burnish.models.adapters.attach import adapter_weights
-from burnish.models.adapters.changes import LowRank, Replaced, TrainedRows, changes_of
+from burnish.models.adapters.changes import LowRank, Replaced, Shifted, TrainedRows, changes_of
 from burnish.models.adapters.config import read_adapter_config
 from burnish.models.combining.methods import Factors
 from burnish.models.layout import skeleton_of
@@ -70,8 +70,8 @@ def matrices(change: LowRank, expert: int | None) -> Any:
 def layers_of(adapters: Sequence[Weighted], base: Path) -> list[Layer]:
     """Every layer that an adapter changes, in the order of the base's modules; `base` is read without its weights.
 
-    Errors: those of `changes_of`; ModelError `model.wrong-adapter` for DoRA, trained tokens, modules trained in full,
-    the adapter of a reward model, and bases in 4 bits that differ.
+    Errors: those of `changes_of`; ModelError `model.wrong-adapter` for DoRA, trained tokens, biases, modules trained in
+    full, the adapter of a reward model, and bases in 4 bits that differ.
     """
     config = read_config(base)
     _refuse_other_quantization(adapters)
@@ -95,6 +95,9 @@ def _weights(skeleton: "PreTrainedModel") -> Iterator[str]:
 def _low_rank(adapter: Weighted, name: str, change: Any) -> LowRank:
     if isinstance(change, TrainedRows):
         what = f"it trains rows of '{name}' (new_tokens), and rows of tokens are not sums of changes"
+        raise cannot_combine(adapter, what, "merge it into the base, and train the other adapters on the merged model")
+    if isinstance(change, Shifted) or name.endswith(".bias"):
+        what = f"it trains '{name}' (bias or lora_bias), and PEFT combines low-rank changes only"
         raise cannot_combine(adapter, what, "merge it into the base, and train the other adapters on the merged model")
     if isinstance(change, Replaced):
         what = f"it replaces '{name}' (modules_to_save), and PEFT combines low-rank changes only"

@@ -16,6 +16,7 @@ from burnish.core.errors import DataError, ModelError
 from burnish.models.engines.protocol import Forced, IntArray
 from burnish.models.engines.ways import context_of, random_state, reach_of, refuse_not_finite
 from burnish.models.probing import boundaries, causal_model, distance, error_text, evaluating, random_ids, text_config
+from burnish.models.quantization.compressed import rounds_inputs
 from burnish.models.quiet import quiet_transformers
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ each for the scores of some of its positions."""
 _POSITIONS = 128
 """Positions of a log-softmax."""
 _TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.05, torch.float16: 0.02}
+_WHERE_ROUNDED = 0.1
+"""Where activations are rounded to 8 bits: the last bit of a sum moves some of them to the next value."""
 _LONG, _SHORT, _FARTHEST = 24, 7, 200
 
 
@@ -50,12 +53,12 @@ def forced_log_probs(
     RunError `run.not-finite` for scores that are NaN or infinite.
     """
     causal = causal_model(model)
-    _refuse_rows(causal, rows)
+    refuse_rows(rows, _vocabulary(causal), context_of(causal))
     scores = _Scores(causal, most_scores)
     size = _vocabulary(causal)
     for batch in _batches(rows, batch_tokens, most_scores // size, reach_of(causal), scores.shares_batches):
         found = scores.of([rows[place] for place in batch])
-        parts: list[list[tuple[Tensor, ...]]] = [[] for _ in batch]
+        parts: list[list[Part]] = [[] for _ in batch]
         for first, logits in found:  # [B, positions, V]
             for held, place in zip(parts, range(len(batch)), strict=True):
                 row = rows[batch[place]]
@@ -66,14 +69,16 @@ def forced_log_probs(
                     chunk = logits[place, start - first : end - first]
                     refuse_not_finite(causal, chunk, f"the tokens after position {start + 1} of a row")
                     ids = None if requested is None else requested[start:end]
-                    held.append(_forced(chunk, row[start + 1 : end + 1], top, ids))
+                    held.append(part_of(chunk, row[start + 1 : end + 1], top, ids))
         for held, place in zip(parts, batch, strict=True):
-            yield _joined(held, min(top, size) if at is None else at[place].shape[-1], size)
+            yield joined(held, min(top, size) if at is None else at[place].shape[-1], size)
 
 
-def _forced(
-    logits: Tensor, following: Sequence[int], top: int, requested: IntArray | None
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+Part = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Some positions of a row: chosen [P], ids [P, k], log-probabilities [P, k] and top [P]."""
+
+
+def part_of(logits: Tensor, following: Sequence[int], top: int, requested: IntArray | None) -> Part:
     """chosen [P], ids [P, k], log-probabilities [P, k] and top [P] of scores [P, V]."""
     log_probs = logits.float().log_softmax(dim=-1)
     next_ids = torch.tensor(following, device=logits.device)
@@ -87,7 +92,8 @@ def _forced(
     return chosen.cpu(), ids.cpu(), likeliest.cpu(), log_probs.argmax(dim=-1).cpu()
 
 
-def _joined(parts: list[tuple[Tensor, ...]], width: int, vocabulary: int) -> Forced:
+def joined(parts: Sequence[Part], width: int, vocabulary: int) -> Forced:
+    """The parts of a row as one; `width` is k."""
     if not parts:
         none, wide = np.zeros(0), np.zeros((0, width))
         return Forced(
@@ -173,7 +179,8 @@ class _Scores:
                 return False
 
     def _differ(self, ours: Tensor, theirs: Tensor) -> bool:
-        return distance(ours.log_softmax(-1), theirs.log_softmax(-1)) > _TOLERANCE.get(self._model.dtype, 0.05)
+        allowed = _WHERE_ROUNDED if rounds_inputs(self._model) else _TOLERANCE.get(self._model.dtype, 0.05)
+        return distance(ours.log_softmax(-1), theirs.log_softmax(-1)) > allowed
 
 
 def _batches(
@@ -192,8 +199,8 @@ def _batches(
         yield batch
 
 
-def _refuse_rows(model: "PreTrainedModel", rows: Sequence[Sequence[int]]) -> None:
-    size, context = text_config(model.config).vocab_size, context_of(model)
+def refuse_rows(rows: Sequence[Sequence[int]], size: int, context: int) -> None:
+    """Refuse rows with ids outside a vocabulary of that size, and those longer than the context."""
     for number, row in enumerate(rows, 1):
         if not len(row) or max(row) >= size or min(row) < 0:
             raise ModelError(

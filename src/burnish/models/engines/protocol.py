@@ -51,6 +51,9 @@ class Forced:
 class Engine(Protocol):
     """Prompts and answers are token ids; `stop_ids` end an answer."""
 
+    context: int
+    """The most tokens of a prompt with its answer."""
+
     def generate(
         self,
         prompts: Sequence[Sequence[int]],

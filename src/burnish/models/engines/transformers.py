@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from burnish.core.errors import DataError, ModelError
 from burnish.core.events import Chosen, Event, Note
 from burnish.models.engines.detokenize import Detokenizer, decode
 from burnish.models.engines.forced import forced_log_probs
 from burnish.models.engines.protocol import Answer, Forced, IntArray, Progress
+from burnish.models.engines.room import Rooms
 from burnish.models.engines.sampling import Sampling, drawn, log_probs_of, next_tokens
 from burnish.models.engines.ways import WAYS, Way, context_of, find_way, reach_of, refuse_not_finite
 from burnish.models.probing import causal_model
@@ -125,7 +125,8 @@ class TransformersEngine:
                 )
             )
         self._reach, self._emit = reach_of(self._model), emit
-        self._has_sampled = self._has_warned = False
+        self._rooms = Rooms(self._vocabulary, self.context, emit)
+        self._has_sampled = False
 
     def generate(
         self,
@@ -143,7 +144,7 @@ class TransformersEngine:
         outside the model's embedding.
         """
         sampling, width = self._sampling(spec), spec.batch_size
-        rooms = self._rooms(prompts, spec.max_new_tokens)
+        rooms = self._rooms.of(prompts, spec.max_new_tokens)
         seeds = sampling.seeds(prompts) if sampling else []
         progress(0, len(prompts))
         far = sum(len(prompt) + room > self._reach for prompt, room in zip(prompts, rooms, strict=True))
@@ -168,7 +169,7 @@ class TransformersEngine:
 
     def stream(self, prompt: Sequence[int], spec: GenerationSpec, stop_ids: Sequence[int]) -> Iterator[str]:
         """As `Engine.stream`: the pieces add up to the answer of `generate` for this prompt."""
-        sampling, [room] = self._sampling(spec), self._rooms([prompt], spec.max_new_tokens)
+        sampling, [room] = self._sampling(spec), self._rooms.of([prompt], spec.max_new_tokens)
         row, written = _Open(0, room), Detokenizer(self._tokenizer)
         draws = sampling.draws([prompt], room) if sampling else None
         [(way, _)] = self._batches([prompt], [row.room], 1)
@@ -202,30 +203,6 @@ class TransformersEngine:
             text = f"when sampling, the settings of the model's {config} are used only if they are set: {ignored}"
             self._emit(Note(level="warning", text=text))
         return sampling
-
-    def _rooms(self, prompts: Sequence[Sequence[int]], longest: int) -> list[int]:
-        """The most tokens that may follow each prompt; warns once if the context ends before any has `longest`."""
-        if longest >= self.context and prompts and not self._has_warned:
-            self._has_warned = True
-            text = f"max_new_tokens is {longest:,}, and the model's context is {self.context:,}: answers end there"
-            self._emit(Note(level="warning", text=text))
-        return [self._room(prompt, longest) for prompt in prompts]
-
-    def _room(self, prompt: Sequence[int], longest: int) -> int:
-        """The most tokens that may follow the prompt."""
-        if not prompt or max(prompt) >= self._vocabulary or min(prompt) < 0:
-            raise ModelError(
-                "model.broken",
-                f"a prompt is empty or has ids outside the model's {self._vocabulary} embeddings",
-                "use the tokenizer that belongs to the model",
-            )
-        if len(prompt) >= self.context:
-            raise DataError(
-                "data.too-long",
-                f"a prompt has {len(prompt)} tokens, and the model's context is {self.context}",
-                "shorten or remove the row: the model has no room for an answer",
-            )
-        return min(longest, self.context - len(prompt))
 
     def _batches(
         self, prompts: Sequence[Sequence[int]], rooms: Sequence[int], width: int

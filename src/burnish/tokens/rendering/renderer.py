@@ -111,12 +111,15 @@ class Renderer:
         found = self.render_answers({"messages": messages, "tools": tools, "source": source}, [answer])
         return found[0] if found else None
 
-    def prompt(self, row: Row | Messages, tools: Tools = None, mode: Mode = NO_MODE) -> tuple[str, list[int]]:
-        """Text and ids of the prompt: the messages before a final answer, and the generation prompt."""
+    def prompt(
+        self, row: Row | Messages, tools: Tools = None, mode: Mode = NO_MODE, begun: str = ""
+    ) -> tuple[str, list[int]]:
+        """Text and ids of the prompt: the messages before a final answer, the generation prompt, and what is `begun`
+        of the answer."""
         messages, tools = _conversation(row, tools)
         try:
-            self._refusals.check(messages, tools)
-            text = self._dialect.trace(prompt_messages(messages), tools, prompt=True, mode=mode).text
+            self._refusals.check([*messages, {"role": "assistant", "content": begun}] if begun else messages, tools)
+            text = self._dialect.trace(prompt_messages(messages), tools, prompt=True, mode=mode).text + begun
         except BurnishError as error:
             raise _with_source(row, error) from error
         return text, self._encode(text).ids.tolist()
