@@ -1,0 +1,1 @@
+"""Conversations of the server: messages to ids by our renderer, and ids to text, reasoning and tool calls."""

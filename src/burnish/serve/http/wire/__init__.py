@@ -1,0 +1,1 @@
+"""What goes over the wire: requests as models, strict JSON, errors in OpenAI's shape."""

@@ -1,0 +1,92 @@
+"""Errors in OpenAI's shape: {"error": {"message", "type", "param", "code"}}."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from burnish.core.errors import BurnishError
+from burnish.serve.engines.protocol import EngineError
+from burnish.serve.http.wire.encoding import json_bytes
+
+TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+
+
+class ApiError(Exception):
+    """An answer other than 2xx. `param` is the field that is wrong, `code` a word for programs."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ):
+        super().__init__(message)
+        self.status, self.message, self.param, self.code = status, message, param, code
+        self.headers = dict(headers or {})
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The JSON of the answer."""
+        kind = TYPES.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
+        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+
+    def response(self) -> Response:
+        """The answer."""
+        return Response(json_bytes(self.body), self.status, self.headers, "application/json")
+
+
+def wrong(message: str, param: str | None = None, code: str | None = None) -> ApiError:
+    """400: the request is invalid."""
+    return ApiError(400, message, param=param, code=code)
+
+
+def of_validation(error: ValidationError) -> ApiError:
+    """400 for the first fault that pydantic found, and how many more there are."""
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    first = _deepest(faults)
+    param = _path(first["loc"])
+    if first["type"] == "extra_forbidden":
+        message = f"unknown field '{param}': it is not ignored, because it may change the answer; remove it"
+        return wrong(message, param, "unknown_field")
+    what = first["msg"].removeprefix("Value error, ")
+    others = len({_path(fault["loc"]) for fault in faults} - {param})
+    more = f" (and {others} more faults)" if others else ""
+    return wrong(f"{param}: {what}{more}" if param else f"{what}{more}", param or None, "invalid_value")
+
+
+def _deepest(faults: list[Any]) -> Any:
+    """Of a union pydantic lists the faults of every member: the one that got furthest is meant."""
+    unknown = [fault for fault in faults if fault["type"] == "extra_forbidden"]
+    longest = max(len(fault["loc"]) for fault in faults)
+    candidates = unknown or [fault for fault in faults if len(fault["loc"]) == longest] if longest > 1 else faults
+    return candidates[0]
+
+
+def _path(location: tuple[Any, ...]) -> str:
+    """`messages.0.content`, without the names that pydantic gives the members of unions."""
+    return ".".join(str(part) for part in location if isinstance(part, int) or _is_name(part))
+
+
+def _is_name(part: str) -> bool:
+    plain = part in {"str", "int", "float", "bool", "none", "dict"}
+    return not (plain or "[" in part or "-" in part or part[:1].isupper())
+
+
+def of_engine(error: EngineError) -> ApiError:
+    """What a fault of the engine is to a client."""
+    if error.kind == "refused":
+        return wrong(error.what, code="unsupported_by_engine")
+    if error.kind == "unavailable":
+        message = f"the engine is not available: {error.what}"
+        return ApiError(503, message, code="engine_unavailable", headers={"Retry-After": "2"})
+    return ApiError(500, f"the engine failed: {error.what}", code="engine_failed")
+
+
+def of_burnish(error: BurnishError, param: str | None = None) -> ApiError:
+    """A fault of what the client sent, such as a conversation that the template refuses."""
+    return wrong(f"{error.what}; {error.fix}", param, error.code)
