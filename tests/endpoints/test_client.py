@@ -269,3 +269,26 @@ def test_a_reply_that_comes_soon_after_a_stop_is_cached(server, tmp_path):
     with pytest.raises(StopRequestedError):
         Endpoint(settings, tmp_path, is_stopping=lambda: bool(server.seen)).reply_to([HELLO])
     assert Endpoint(settings, tmp_path).reply_to([HELLO])[0].is_cached
+
+
+def test_replies_of_the_cache_are_those_of_the_model_that_the_server_names(server, tmp_path):
+    server.models = {"judge": "fp_1", "other": "fp_9"}
+    server.answer = lambda request: "one"
+    assert endpoint(server, tmp_path).reply_to([HELLO])[0].text == "one"
+    server.models["judge"] = "fp_2"
+    server.answer = lambda request: "two"
+    client = endpoint(server, tmp_path)
+    assert (client.reply_to([HELLO])[0].text, client.doubt) == ("two", "")
+    server.models["judge"] = "fp_1"
+    client = endpoint(server, tmp_path)
+    assert (client.reply_to([HELLO])[0].text, client.doubt) == ("one", "")
+    assert len(server.seen) == 2
+
+
+def test_replies_of_the_cache_are_reported_where_the_server_does_not_say_what_it_serves(server, tmp_path):
+    client = endpoint(server, tmp_path)
+    client.reply_to([HELLO])
+    assert client.doubt == ""
+    again = endpoint(server, tmp_path)
+    again.reply_to([HELLO])
+    assert "1 replies are of the cache, and the server does not say which model it serves" in again.doubt

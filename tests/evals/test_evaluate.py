@@ -16,6 +16,7 @@ from burnish.core.context import Context
 from burnish.core.errors import AskError, DataError, RunError
 from burnish.core.events import Event, Note, Progress, Table
 from burnish.core.runs.ledger import ConsumptionLedger
+from burnish.models.load import load_model
 from burnish.specs.base import short_name
 from burnish.specs.evals import EvaluateSpec
 from burnish.stages.evals.evaluate import run
@@ -185,7 +186,7 @@ def test_perplexity_equals_that_of_transformers(tmp_path: Path, base_model: Path
 def test_an_empty_list_of_scorers_generates_nothing(
     tmp_path: Path, base_model: Path, make_dataset: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("burnish.stages.evals.measuring.TransformersEngine", None)
+    monkeypatch.setattr("burnish.stages.evals.measuring.engine_of", None)
     measures, _, events = evaluate(tmp_path, base_model, make_dataset(test=yes_rows(2)), scorers=[])
     assert set(measures) == {"rows", "perplexity", "bits_per_byte"}
     assert not any(isinstance(event, Progress) and "answers" in event.phase for event in events)
@@ -346,3 +347,23 @@ def test_two_models_are_compared_on_the_rows_scored_for_both(tmp_path: Path, mak
     notes = [event.text for event in events if isinstance(event, Note)]
     assert "perplexity: 3 rows count under one model only, and are left out of both" in notes
     assert "exact_match: 3 rows count under one model only, and are left out of both" in notes
+
+
+@pytest.mark.filterwarnings("ignore")  # PEFT's, on biases and on names of transformers
+def test_the_base_under_an_adapter_with_trained_biases_has_its_own_biases(tmp_path: Path, make_dataset: Maker) -> None:
+    """PEFT trains them in the base itself: switching the adapter off leaves them."""
+    from peft import LoraConfig, get_peft_model
+
+    base = tiny_model(tmp_path / "base", "qwen2")
+    model = get_peft_model(load_model(base), LoraConfig(r=2, target_modules=["q_proj"], bias="all"))
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.add_(name.endswith("bias") * torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)))
+    model.save_pretrained(tmp_path / "adapter")
+    data, settings = make_dataset(test=yes_rows(2)), {"scorers": [], "perplexity": True}
+
+    both, _, _ = evaluate(tmp_path / "both", tmp_path / "adapter", data, compare_with="base", **settings)
+    alone, _, _ = evaluate(tmp_path / "alone", base, data, **settings)
+
+    assert both["perplexity_base"] == pytest.approx(alone["perplexity"], rel=1e-6)
+    assert both["perplexity"] != pytest.approx(alone["perplexity"], rel=1e-3)

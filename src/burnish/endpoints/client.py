@@ -3,7 +3,6 @@
 import email.utils
 import http.client
 import json
-import os
 import random
 import socket
 import threading
@@ -13,21 +12,24 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from burnish.core.context import StopRequestedError, wait_for
-from burnish.core.errors import AskError, MachineError, RunError
+from burnish.core.errors import MachineError, RunError
 from burnish.core.faults import reason
+from burnish.core.inputs.endpoints import identity_of
 from burnish.core.printable import encodable
 from burnish.core.runs.cache import JsonCache
+from burnish.endpoints.faults import GENERAL, REDIRECTS, fix_of, said_in, words_of
+from burnish.endpoints.keys import authorization
 from burnish.endpoints.post import Posted, post_json
 from burnish.endpoints.replies import key_of
 from burnish.endpoints.spending import Limits, Spending, Usage
 from burnish.specs.endpoints import EndpointSpec, longest_reply
 
-_REDIRECTS = (301, 302, 303, 307, 308)
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504, 529)
 _UNSENT = (ConnectionRefusedError, socket.gaierror)
 """Errors before anything is sent, so that nothing is charged."""
@@ -53,11 +55,14 @@ class Reply:
     """Tokens as the endpoint counted them, also of a cached reply; None if it did not."""
     tool_calls: Sequence[Mapping[str, Any]] = ()
     """The calls of the message, as the protocol has them."""
+    reasoning: str = ""
+    """What the model thought before the text, where the endpoint gives it apart."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A conversation to answer. Equal requests with different `repeat` get replies of their own."""
+    """A conversation to answer, or a `prompt` among the fields. Equal requests with different `repeat` get replies of
+    their own."""
 
     messages: Messages
     fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -105,7 +110,7 @@ class Endpoint:
         self._lock = threading.Lock()
         self._stop, self._abort = threading.Event(), threading.Event()
         self._is_stopping = is_stopping
-        self._headers = _authorization(spec.api_key_env)
+        self._headers, self._spec = authorization(spec.api_key_env), spec
 
     def reply_to(self, conversations: Sequence[Messages]) -> list[Reply]:
         """A reply to each conversation, in order. Equal conversations are sent once. Errors: those of `answers`."""
@@ -164,7 +169,24 @@ class Endpoint:
     def key(self, request: Request) -> str:
         """The name of the reply in the cache."""
         body = self._body(request)
-        return key_of(self._url, body if request.repeat == 0 else {**body, "repeat": request.repeat})
+        more: dict[str, Any] = {"repeat": request.repeat} if request.repeat else {}
+        if self.identity:
+            more["fingerprint"] = self.identity
+        return key_of(self._url, {**body, **more})
+
+    @cached_property
+    def identity(self) -> str:
+        """What the server gives as the fingerprint of its model; "" if it gives none. Not asked without a cache."""
+        return "" if self._cache is None else identity_of(self._spec) or ""
+
+    @property
+    def doubt(self) -> str:
+        """A note on the replies of the cache, where they may be of another model; "" if there is no doubt."""
+        count = self.counts["cached"]
+        if not count or self.identity:
+            return ""
+        text = f"{self.name}: {count:,} replies are of the cache, and the server does not say which model it serves"
+        return f"{text}: if it is another one now, remove .burnish/cache/replies"
 
     def is_cached(self, request: Request) -> bool:
         """Whether a reply is in the cache; it is checked when it is read."""
@@ -198,7 +220,8 @@ class Endpoint:
         return sum((self._most(self._body(request)) for request in requests), Usage())
 
     def _body(self, request: Request) -> dict[str, Any]:
-        return {**self._fixed, **request.fields, "messages": [dict(message) for message in request.messages]}
+        messages = {"messages": [dict(message) for message in request.messages]} if request.messages else {}
+        return {**self._fixed, **request.fields, **messages}
 
     def _most(self, body: Mapping[str, Any]) -> Usage:
         size = len(json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass"))
@@ -206,7 +229,7 @@ class Endpoint:
 
     def _read(self, body: Mapping[str, Any]) -> Reply | None:
         """The reply in a body; None if it has none."""
-        return _reply_in(body)
+        return reply_in(body)
 
     def _count(self, name: str) -> None:
         with self._lock:
@@ -237,7 +260,7 @@ class Endpoint:
         """The body of a complete reply, after retries."""
         content = json.dumps(request, ensure_ascii=True).encode("ascii")
         most, jitter = self._most(request), random.Random(key)
-        problem, wait = "", 0.0
+        problem, fix, wait = "", GENERAL, 0.0
         for attempt in range(self._retries + 1):
             if attempt:
                 self._count("retries")
@@ -248,17 +271,18 @@ class Endpoint:
                 posted = post_json(self._url, content, self._headers, self._timeout, self._abort)
             except (OSError, http.client.HTTPException) as error:
                 self.spending.settle(booked, Usage() if _is_unsent(error) else None)
-                problem = f"{type(error).__name__}: {reason(error)}"
+                problem, fix = f"{type(error).__name__}: {reason(error)}", fix_of(error, self._url)
                 continue
             self.spending.settle(booked, self._used(posted))
             if posted.status == 200 and posted.body is not None and self._read(posted.body) is not None:
                 return posted.body
-            problem = _problem(posted, self.expected)
+            problem, fix = _problem(posted, self.expected), fix_of(posted, self._url)
             if posted.status != 200 and posted.status not in _TRANSIENT:
-                raise self._failed(f"refuses the request: {problem}", posted.status)
+                raise self._failed(f"refuses the request: {problem}", fix, posted.status)
             wait = _retry_after(posted.headers)
         tries = self._retries + 1
-        raise self._failed(f"gave no answer in {tries} attempt{'' if tries == 1 else 's'}; the last one: {problem}")
+        attempts = f"{tries} attempt{'' if tries == 1 else 's'}"
+        raise self._failed(f"gave no answer in {attempts}; the last one: {problem}", fix)
 
     def _book(self, most: Usage) -> int:
         """The number of a booking. Errors: NoAnswerError if the run stops; RunError `run.call-limit`."""
@@ -280,10 +304,7 @@ class Endpoint:
         used = usage_in(posted.body or {})
         return Usage() if used is None and posted.status != 200 else used
 
-    def _failed(self, what: str, status: int = 0) -> NoAnswerError:
-        fix = "check the address, the model's name and the key (api_key_env), or raise retries, backoff or timeout"
-        if status in _REDIRECTS:
-            fix = "set url to the address where the API is: a redirect is not followed, as it would receive the key"
+    def _failed(self, what: str, fix: str = GENERAL, status: int = 0) -> NoAnswerError:
         error = NoAnswerError("machine.no-answer", f"{self.name} {what}", fix)
         error.status = status
         return error
@@ -298,26 +319,7 @@ def _is_unsent(error: Exception) -> bool:
     return isinstance(getattr(error, "reason", error) if isinstance(error, urllib.error.URLError) else error, _UNSENT)
 
 
-def _authorization(variable: str | None) -> dict[str, str]:
-    if variable is None:
-        return {}
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise AskError(
-            "ask.missing-key",
-            f"the environment variable {variable}, named in api_key_env, is not set",
-            f"set it where burnish runs: export {variable}=…",
-        )
-    if not key.isascii() or not key.isprintable():
-        raise AskError(
-            "ask.wrong-value",
-            f"the key in {variable} has characters that a header cannot hold",
-            "set the key alone, on one line, without quotes",
-        )
-    return {"Authorization": f"Bearer {key}"}
-
-
-def _reply_in(body: Mapping[str, Any]) -> Reply | None:
+def reply_in(body: Mapping[str, Any]) -> Reply | None:
     """The first choice of a reply; None if it is not one. A refusal or an empty content is the text ""."""
     choices = body.get("choices")
     choice: Any = choices[0] if isinstance(choices, list) and choices else None
@@ -334,7 +336,14 @@ def _reply_in(body: Mapping[str, Any]) -> Reply | None:
         refusal=encodable(refusal) if isinstance(refusal, str) else "",
         usage=usage_in(body),
         tool_calls=[call for call in message.get("tool_calls") or () if isinstance(call, dict)],
+        reasoning=reasoning_in(message),
     )
+
+
+def reasoning_in(message: Mapping[str, Any]) -> str:
+    """What the model thought, under the names that servers give it."""
+    said = message.get("reasoning_content") or message.get("reasoning")
+    return encodable(said) if isinstance(said, str) else ""
 
 
 def _text_of(content: Any) -> Any:
@@ -355,15 +364,11 @@ def usage_in(body: Mapping[str, Any]) -> Usage | None:
 
 
 def _problem(posted: Posted, expected: str) -> str:
-    body: Mapping[str, Any] = posted.body or {}
-    error = body.get("error")
-    said = error.get("message") if isinstance(error, dict) else error
-    text = said if isinstance(said, str) and said else " ".join(posted.text.split())[:200] or "an empty body"
     if posted.status == 200:
-        return f"the reply is not {expected}: {text}"
-    if posted.status in _REDIRECTS:
+        return f"the reply is not {expected}: {said_in(posted)}"
+    if posted.status in REDIRECTS:
         return f"status {posted.status}: it redirects to {_header(posted.headers, 'location') or 'nowhere'}"
-    return f"status {posted.status}: {text}"
+    return words_of(posted)
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:

@@ -1,4 +1,4 @@
-"""One HTTP POST of JSON with a deadline for the whole exchange; standard library only."""
+"""One HTTP exchange of JSON with a deadline for the whole of it."""
 
 import contextlib
 import http.client
@@ -8,10 +8,11 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+
+from burnish.core.inputs.endpoints import is_this_machine
 
 MOST_BYTES = 32 << 20
 """A longer reply is unreadable."""
@@ -30,42 +31,62 @@ class Posted:
     """The start of the body, for messages."""
 
 
-def post_json(
-    url: str, body: bytes, headers: Mapping[str, str], timeout: float, aborted: threading.Event | None = None
-) -> Posted:
-    """POST a JSON text. Proxies are those of the environment, except to this machine; a redirect is a reply, not
-    followed: it would receive the key.
+class Deadline:
+    """When an exchange is given up: `seconds` after its start, or after it was last renewed."""
 
-    Errors: OSError or HTTPException if there is no complete reply within `timeout` seconds, or before `aborted` is set.
+    def __init__(self, seconds: float):
+        self.seconds = seconds
+        self.is_late = threading.Event()
+        self.renew()
+
+    def renew(self) -> None:
+        self.end = time.monotonic() + self.seconds
+
+
+@contextlib.contextmanager
+def exchange(
+    url: str,
+    body: bytes | None,
+    headers: Mapping[str, str],
+    deadline: Deadline,
+    aborted: threading.Event | None = None,
+) -> Iterator[Any]:
+    """The reply to a POST, or to a GET without a body, whatever its status; it is closed at the end of the block.
+
+    Proxies are those of the environment, except to this machine; a redirect is a reply, not followed: it would receive
+    the key.
+
+    Errors: OSError or HTTPException, also inside the block, if the exchange breaks, is late, or `aborted` is set.
     """
     sockets: list[socket.socket] = []
-    late, finished = threading.Event(), threading.Event()
-    end = time.monotonic() + timeout
+    finished = threading.Event()
 
     def watch() -> None:  # the socket's own timeout is per read: a slow reply would never end
-        while not finished.wait(min(_SECONDS, max(0.01, end - time.monotonic()))):
-            if time.monotonic() >= end:
-                late.set()
-            if late.is_set() or (aborted is not None and aborted.is_set()):
+        while not finished.wait(min(_SECONDS, max(0.01, deadline.end - time.monotonic()))):
+            if time.monotonic() >= deadline.end:
+                deadline.is_late.set()
+            if deadline.is_late.is_set() or (aborted is not None and aborted.is_set()):
                 for connected in list(sockets):  # again and again: one may connect later
                     with contextlib.suppress(OSError):
                         connected.shutdown(socket.SHUT_RDWR)
 
     watcher = threading.Thread(target=watch, daemon=True)
-    direct = [urllib.request.ProxyHandler({})] if _is_this_machine(url) else []
+    direct = [urllib.request.ProxyHandler({})] if is_this_machine(url) else []
     opener = urllib.request.build_opener(_Unredirected, _handler(False, sockets), _handler(True, sockets), *direct)
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json", **headers}, method="POST")
+    kind = {"Content-Type": "application/json"} if body is not None else {}
+    method = "GET" if body is None else "POST"
+    request = urllib.request.Request(url, body, {**kind, **headers}, method=method)
     watcher.start()
     try:
         try:
-            with opener.open(request, timeout=timeout) as reply:
-                return _posted(reply.status, dict(reply.headers), _read(reply))
+            reply = opener.open(request, timeout=deadline.seconds)
         except urllib.error.HTTPError as refused:
-            with refused:
-                return _posted(refused.code, dict(refused.headers), _read(refused))
+            reply = refused
+        with reply:
+            yield reply
     except (OSError, http.client.HTTPException, ValueError) as error:
-        if late.is_set():
-            raise TimeoutError(f"no complete reply within {timeout:g} s") from error
+        if deadline.is_late.is_set():
+            raise TimeoutError(f"no complete reply within {deadline.seconds:g} s") from error
         if isinstance(error, ValueError) and not isinstance(error, OSError):  # a closed connection in mid-read
             raise http.client.HTTPException(str(error)) from error
         raise
@@ -73,27 +94,36 @@ def post_json(
         finished.set()
 
 
-def _is_this_machine(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
+def post_json(
+    url: str, body: bytes, headers: Mapping[str, str], timeout: float, aborted: threading.Event | None = None
+) -> Posted:
+    """POST a JSON text.
+
+    Errors: OSError or HTTPException if there is no complete reply within `timeout` seconds, or before `aborted` is set.
+    """
+    with exchange(url, body, headers, Deadline(timeout), aborted) as reply:
+        return whole_reply(reply)
 
 
-def _read(reply: Any) -> bytes:
+def get_json(url: str, headers: Mapping[str, str], timeout: float) -> Posted:
+    """GET a JSON text. Errors: OSError or HTTPException if there is no complete reply within `timeout` seconds."""
+    with exchange(url, None, headers, Deadline(timeout)) as reply:
+        return whole_reply(reply)
+
+
+def whole_reply(reply: Any) -> Posted:
+    """Read a reply to its end. HTTPException if it is cut off, or longer than MOST_BYTES."""
     content = reply.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
         raise http.client.HTTPException(f"the reply is longer than {MOST_BYTES:,} bytes")
     if reply.length:  # read(n) reports no truncated body
         raise http.client.IncompleteRead(content, reply.length)
-    return content
-
-
-def _posted(status: int, headers: Mapping[str, str], content: bytes) -> Posted:
     text = content.decode("utf-8", "replace")
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         value = None
-    return Posted(status, headers, value if isinstance(value, dict) else None, text[:500])
+    return Posted(reply.status, dict(reply.headers), value if isinstance(value, dict) else None, text[:500])
 
 
 class _Unredirected(urllib.request.HTTPRedirectHandler):

@@ -9,13 +9,14 @@ import http.client
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from burnish.core.errors import ModelError
 from burnish.core.faults import reason
-from burnish.endpoints.client import Endpoint, NoAnswerError, Reply, Request, usage_in
+from burnish.endpoints.client import NoAnswerError, Reply, Request
+from burnish.endpoints.completions import Completion, CompletionEndpoint
 from burnish.endpoints.post import post_json
 from burnish.specs.endpoints import EndpointSpec
 
@@ -41,15 +42,8 @@ class ScoredPosition:
     by_text: Mapping[str, float]
 
 
-@dataclass(frozen=True)
-class _Completion(Reply):
-    choice: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-
-class ScoringEndpoint(Endpoint):
+class ScoringEndpoint(CompletionEndpoint):
     """An endpoint that scores prompts of ids; replies are cached, retried and counted as those of `Endpoint`."""
-
-    path, expected = "/completions", "a completion"
 
     def __init__(self, spec: EndpointSpec, cache: Path | None = None, spending: Path | None = None, **more: Any):
         super().__init__(spec, cache, spending, **more)
@@ -116,17 +110,10 @@ class ScoringEndpoint(Endpoint):
                     return request
         raise _unscored(self.name)
 
-    def _read(self, body: Mapping[str, Any]) -> Reply | None:
-        choices = body.get("choices")
-        choice: Any = choices[0] if isinstance(choices, list) and choices else None
-        if not isinstance(choice, dict) or not isinstance(choice.get("text"), str):
-            return None
-        return _Completion(choice["text"], str(choice.get("finish_reason")), usage=usage_in(body), choice=choice)
-
 
 def _positions(reply: Reply | NoAnswerError, row: Sequence[int]) -> list[ScoredPosition] | None:
     """What a reply says of the tokens of a row; None if it does not score them, or is about other tokens."""
-    choice = reply.choice if isinstance(reply, _Completion) else {}
+    choice = reply.choice if isinstance(reply, Completion) else {}
     by_id, echoed = choice.get("prompt_logprobs"), choice.get("logprobs")
     try:
         if isinstance(by_id, list):

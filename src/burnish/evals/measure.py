@@ -28,6 +28,7 @@ from burnish.specs.tokens import RenderSpec, TrainOn
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from burnish.models.engines.llama.engine import LlamaEngine
     from burnish.tokens.rendering.renderer import Renderer
 
 Tick = Callable[[str, int, int], None]
@@ -127,7 +128,7 @@ def score_item(scorers: Sequence[Scorer], item: Item, row: Row) -> dict[str, Sco
 
 
 def measure_likelihoods(
-    model: "PreTrainedModel",
+    model: "PreTrainedModel | LlamaEngine",
     tokenizer: "PreTrainedTokenizerBase",
     rows: Sequence[Row],
     items: Sequence[Item],

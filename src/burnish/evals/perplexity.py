@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from burnish.evals.likelihood import Likelihood as Likelihood
+from burnish.models.engines.llama.engine import LlamaEngine
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -41,7 +42,7 @@ class LearnedRow(Protocol):
 
 
 def likelihoods(
-    model: "PreTrainedModel",
+    model: "PreTrainedModel | LlamaEngine",
     tokenizer: "PreTrainedTokenizerBase",
     rows: Sequence[LearnedRow],
     *,
@@ -57,7 +58,9 @@ def likelihoods(
     while first < len(useful):
         size = max(1, batch_tokens // len(rows[useful[first]].ids))
         batch = useful[first : first + size]
-        for index, nats in zip(batch, _nats(model, [rows[i] for i in batch]), strict=True):
+        chosen = [rows[i] for i in batch]
+        found = _forced_nats(model, chosen) if isinstance(model, LlamaEngine) else _nats(model, chosen)
+        for index, nats in zip(batch, found, strict=True):
             weights = np.asarray(rows[index].weights, dtype=np.float64)
             yield index, Likelihood(nats, float(weights[1:].sum()), learned_bytes(tokenizer, rows[index]))
         first += size
@@ -80,6 +83,16 @@ def _decoded_bytes(tokenizer: "PreTrainedTokenizerBase", row: LearnedRow, end: i
     ids = np.asarray(row.ids)[:end].tolist()
     text = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     return len(str(text).encode())
+
+
+def _forced_nats(engine: LlamaEngine, rows: Sequence[LearnedRow]) -> list[float]:
+    """As `_nats`, of a GGUF file."""
+    found = engine.log_probs([np.asarray(row.ids).tolist() for row in rows])
+    weights = [np.asarray(row.weights, dtype=np.float64)[1:] for row in rows]
+    return [
+        -float((forced.chosen[weight != 0] * weight[weight != 0]).sum())
+        for forced, weight in zip(found, weights, strict=True)
+    ]
 
 
 @torch.inference_mode()

@@ -45,6 +45,9 @@ class Certificate:
     """What was measured, by name."""
     divergences: Sequence[float] = ()
     """KL of each position, for the report."""
+    golden: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The digest of the child's ids of each golden conversation, by name, or its refusal; the server compares its own
+    with them."""
 
     @property
     def holds(self) -> bool:
@@ -68,4 +71,5 @@ class Certificate:
             "rows": self.rows,
             "tokens": self.tokens,
             "burnish": VERSION,
+            **({"golden": dict(self.golden)} if self.golden else {}),
         }

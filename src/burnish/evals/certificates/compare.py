@@ -16,7 +16,7 @@ from burnish.core.errors import BurnishError, ModelError, RunError
 from burnish.core.runs.certificates import SAME_FILES
 from burnish.evals.certificates.check import Certificate, Check, absent, held
 from burnish.evals.certificates.distributions import DISTRIBUTIONS, Compared, Kind, distribution_checks
-from burnish.evals.certificates.golden import GOLDEN
+from burnish.evals.certificates.golden import GOLDEN, digest_of, name_of, refusal_of
 from burnish.evals.certificates.limits import limits_of
 from burnish.evals.certificates.subject import Subject
 from burnish.evals.certificates.tokens import compare_ids, compare_settings, compare_tokens, rendering
@@ -74,13 +74,14 @@ def certify(
 ) -> Certificate:
     """The certificate of `child` as that change of `parent`. `held_out` are rows of ids of the parent's tokenizer.
 
-    `kind` is "training" for rows that were learned.
+    `kind` is "training" for rows that were learned, "sampled" for texts of the parent.
     `no_weights` says why weights are not compared, such as too little memory; `is_copy` that the files are the same.
     Errors: AskError `ask.wrong-value` for an unknown change; those of loading either model.
     """
     change, limits = limits_of(change)
     checks = [held(SAME_FILES, True, "the files are identical")] if is_copy else list[Check]()
     checks += _visible_checks(parent, child)
+    golden = _golden_digests(child)
     rows = _conversations(parent, child, held_out, kind, effort)
     answered, why_not = _answered(parent, effort)
     rows = sorted([*rows, *answered], key=lambda row: -len(row.ids))
@@ -88,7 +89,7 @@ def certify(
 
     def finished(numbers: Mapping[str, float], kl: Sequence[float] = ()) -> Certificate:
         ours, theirs = ({"ref": side.ref, "fingerprint": side.fingerprint} for side in (parent, child))
-        return Certificate(change, ours, theirs, checks, len(rows), len(kl), numbers, kl)
+        return Certificate(change, ours, theirs, checks, len(rows), len(kl), numbers, kl, golden)
 
     compared: Compared | None = None
     try:
@@ -146,6 +147,18 @@ def _visible_checks(parent: Subject, child: Subject) -> list[Check]:
     if parent.settings is None or child.settings is None:
         return [*checks, absent("generation config", "not visible")]
     return [*checks, compare_settings("generation config", parent.settings, child.settings, ())]
+
+
+def _golden_digests(child: Subject) -> dict[str, str]:
+    """The digests of the child's ids of the golden conversations, and the codes of those that its template refuses."""
+    found: dict[str, str] = {}
+    for golden in GOLDEN:
+        for prompt in (False, True):
+            if ids := child.ids(golden, prompt):
+                found[name_of(golden, prompt)] = digest_of(ids)
+            elif code := child.refusal(golden, prompt):
+                found[name_of(golden, prompt)] = refusal_of(code)
+    return found
 
 
 def _config(parent: Mapping[str, Any] | None, child: Mapping[str, Any] | None, change: str) -> Check:

@@ -17,10 +17,15 @@ from burnish.models.engines.protocol import Forced
 _CONFIDENCE = 0.95
 
 DISTRIBUTIONS = ("kl", "kl tail", "top-1", "perplexity", "greedy")
-Kind = Literal["held out", "training", "golden", "answer"]
-"""A row of given data that was not learned or was, a golden conversation, or a golden prompt with the parent's greedy
-answer."""
-_CALLED: dict[Kind, str] = {"held out": "held-out rows", "training": "training rows", "golden": "golden conversations"}
+Kind = Literal["held out", "training", "sampled", "golden", "answer"]
+"""A row of given data that was not learned or was, a text that the parent sampled, a golden conversation, or a golden
+prompt with the parent's greedy answer."""
+_CALLED: dict[Kind, str] = {
+    "held out": "held-out rows",
+    "training": "training rows",
+    "sampled": "texts that the parent sampled",
+    "golden": "golden conversations",
+}
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ def _perplexity(compared: Compared, limits: Limits, seed: int, numbers: dict[str
 
     On golden conversations for fewer than two rows of data: one row has no interval.
     """
-    given: tuple[Kind, ...] = ("held out", "training")
+    given: tuple[Kind, ...] = ("held out", "training", "sampled")
     enough: list[Kind] = [name for name in given if compared.kinds.count(name) > 1]
     kind: Kind = enough[0] if enough else "golden"
     rows = [

@@ -1,9 +1,12 @@
 """Golden conversations: short ones that together use what templates and tokenizers can get wrong."""
 
+import json
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 Message = Mapping[str, Any]
+_REFUSED = "refused: "
 
 _WEATHER = {
     "type": "function",
@@ -90,3 +93,23 @@ GOLDEN = (
     Golden("empty answer", _turns("Say nothing.", "")),
 )
 """Every one ends with a turn of the assistant."""
+
+
+def name_of(golden: Golden, prompt: bool) -> str:
+    """The name of a rendering: whole, or up to the generation prompt."""
+    return f"{golden.name} (prompt)" if prompt else golden.name
+
+
+def digest_of(ids: Sequence[int]) -> str:
+    """What a certificate records of the ids of a conversation."""
+    return sha256(json.dumps([int(token) for token in ids]).encode()).hexdigest()
+
+
+def refusal_of(code: str) -> str:
+    """What a certificate records of a conversation that the template refuses with this error code."""
+    return f"{_REFUSED}{code}"
+
+
+def is_refusal(recorded: str) -> bool:
+    """Whether a certificate recorded a refusal, not a digest."""
+    return recorded.startswith(_REFUSED)

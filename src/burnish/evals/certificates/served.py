@@ -31,8 +31,18 @@ class ServedSubject:
     vocabulary = 0
 
     def ids(self, golden: Golden, prompt: bool) -> list[int] | None:
-        """The ids of a golden conversation, from the endpoint's `/tokenize`; None if it has none."""
-        return self._endpoint.tokenize(golden.messages[:-1] if prompt else golden.messages, golden.tools, prompt)
+        """The ids of a golden conversation, from the endpoint's `/tokenize`; None if it has none.
+
+        A server may refuse special tokens in a text, as ours does: nothing is compared then.
+        """
+        messages = golden.messages[:-1] if prompt else golden.messages
+        found = self._endpoint.tokenize(messages, golden.tools, prompt)
+        special = [] if self._texts is None else self._texts.all_special_tokens
+        written = "".join(str(message.get("content") or "") for message in messages)
+        return None if found == [] and any(token in written for token in special) else found
+
+    def refusal(self, golden: Golden, prompt: bool) -> str:
+        return ""  # a server's refusal may be one of the request
 
     def answers(self, prompts: Sequence[Sequence[int]], longest: int) -> list[list[int]]:
         raise ModelError("model.unsupported", f"{self.ref} does not answer prompts of ids", "certify its files")

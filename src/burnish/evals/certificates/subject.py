@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from burnish.evals.certificates.golden import Golden
-from burnish.evals.certificates.tokens import generation_settings, rendering
+from burnish.evals.certificates.tokens import generation_settings, refusal, rendering
 from burnish.models.adapters.attach import without_adapter
 from burnish.models.bases import Source, chain_of, folder_of, is_adapter, tokenizer_folder, whole_model
 from burnish.models.engines.forced import forced_log_probs
@@ -62,6 +62,10 @@ class Subject(Protocol):
 
     def ids(self, golden: Golden, prompt: bool) -> list[int] | None:
         """The ids of a golden conversation or its prompt; None where they cannot be seen, empty if it is refused."""
+        ...
+
+    def refusal(self, golden: Golden, prompt: bool) -> str:
+        """The code of the error with which the template refuses a golden conversation; "" if none is seen."""
         ...
 
     def answers(self, prompts: Sequence[Sequence[int]], longest: int) -> list[list[int]]:
@@ -125,6 +129,9 @@ class LocalSubject:
         if self._tokenizer is None:
             return None
         return rendering(self._tokenizer, golden, prompt)[1] or None  # a server may render what is refused here
+
+    def refusal(self, golden: Golden, prompt: bool) -> str:
+        return refusal(self._tokenizer, golden, prompt)
 
     @property
     def model(self) -> Any:

@@ -16,7 +16,7 @@ from burnish.tokens.templates.dialect import Dialect
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_DAY = date(2026, 1, 1)
+GOLDEN_DAY = date(2026, 1, 1)
 """What a template prints that reads the clock: the same for both."""
 _NOT_COMPARED = ("transformers_version", "_from_model_config", "_name_or_path")
 Rendering = tuple[str, list[int]]
@@ -39,6 +39,14 @@ def rendering(tokenizer: "PreTrainedTokenizerBase", golden: Golden, prompt: bool
     return text, _ids(tokenizer, text)
 
 
+def refusal(tokenizer: "PreTrainedTokenizerBase | None", golden: Golden, prompt: bool) -> str:
+    """The code of the error with which the chat template refuses a golden conversation; "" if it renders it."""
+    if tokenizer is None:
+        return ""
+    text, ids = rendering(tokenizer, golden, prompt)
+    return "" if ids else text
+
+
 def rendered_ids(tokenizer: "PreTrainedTokenizerBase", row: Mapping[str, Any]) -> list[int]:
     """The ids of a whole row: a text, or the messages with the chat template. Errors: those of rendering."""
     if row["kind"] == "text":
@@ -47,7 +55,7 @@ def rendered_ids(tokenizer: "PreTrainedTokenizerBase", row: Mapping[str, Any]) -
 
 
 def _rendered(tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message], tools: Any, prompt: bool) -> str:
-    dialect = Dialect(tokenizer, Renderer(tokenizer).template, _DAY)
+    dialect = Dialect(tokenizer, Renderer(tokenizer).template, GOLDEN_DAY)
     return dialect.trace(messages, tools, prompt=prompt).text
 
 

@@ -52,7 +52,7 @@ def parse_tool_calls(text: str) -> list[ToolCall]:
 
     Raises MalformedToolCallError if a call's marker is found and the call cannot be parsed.
     """
-    for marker, read in _BY_MARKER.items():
+    for marker, read in MARKERS.items():
         if marker in text:
             calls = read(text)
             if not calls:
@@ -239,7 +239,7 @@ def _from_value(value: Any) -> list[ToolCall]:
     return [call_of(item) for item in (value if isinstance(value, list) else [value])]
 
 
-_BY_MARKER: dict[str, Callable[[str], list[ToolCall]]] = {
+MARKERS: dict[str, Callable[[str], list[ToolCall]]] = {
     "<tool_call>": _from_blocks,
     "[TOOL_CALLS]": _from_mistral,
     "<|python_tag|>": _from_python_tag,
@@ -250,3 +250,4 @@ _BY_MARKER: dict[str, Callable[[str], list[ToolCall]]] = {
     "<function=": _from_functions,
     "invoke name=": _from_invocations,
 }
+"""The parser of each notation by the text that opens a call."""
