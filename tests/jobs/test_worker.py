@@ -134,6 +134,15 @@ def test_a_worker_ends_although_a_thread_or_an_exit_handler_of_a_library_does_no
     assert "exits without waiting any longer for threads and exit handlers" in run.log.read_text()
 
 
+def test_a_worker_waits_for_threads_and_exit_handlers_and_leaves_its_memory_to_the_system(prepared, finish):
+    run = prepared("quick-fail", how="at-exit")
+    assert finish(run).state == "succeeded"
+    log = run.log.read_text()
+    assert "the thread ended" in log
+    assert "the handler ran" in log
+    assert "the interpreter was torn down" not in log
+
+
 def test_nothing_a_stage_prints_or_says_shows_a_secret(prepared, finish, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "environment-canary")
     run = prepared("quick-fail", how="print", token=f"{TOKEN} environment-canary")

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from burnish.core import memory
 from burnish.core.errors import DataError, MachineError
 from burnish.core.events import Chosen
+from burnish.models.engines.llama.parallel import fitting_slots
 from burnish.specs.train import SftSpec
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train import resolve as module
@@ -61,15 +63,30 @@ MEMINFO = (
 @pytest.mark.parametrize(("groups", "free"), [([], 512_000), ([600_000], 512_000), ([600_000, 400_000], 400_000)])
 def test_free_memory_is_the_least_of_what_the_system_and_each_group_leave(monkeypatch, groups, free):
     in_files(monkeypatch, {"/proc/meminfo": MEMINFO})
-    monkeypatch.setattr(module, "_left_in_cgroups", lambda: groups)
+    monkeypatch.setattr(memory, "_left_in_cgroups", lambda: groups)
     assert free_memory() == free
 
 
 @pytest.mark.parametrize("text", [None, "MemTotal: 900 kB\n"])
 def test_memory_that_the_system_does_not_report_is_taken_as_8_gb(monkeypatch, text):
     in_files(monkeypatch, {"/proc/meminfo": text})
-    monkeypatch.setattr(module, "_left_in_cgroups", list)
+    monkeypatch.setattr(memory, "_left_in_cgroups", list)
     assert free_memory() == 8_000_000_000
+
+
+@pytest.mark.parametrize(("left", "slots"), [(1 << 40, 4), (10_000_000, 2)])
+def test_slots_of_a_server_fit_into_the_limit_of_its_container(monkeypatch, left, slots):
+    model = SimpleNamespace(
+        metadata={
+            "general.architecture": "llama",
+            "llama.block_count": "2",
+            "llama.embedding_length": "64",
+            "llama.attention.head_count": "4",
+        }.get
+    )
+    monkeypatch.setattr(memory, "_left_in_cgroups", lambda: [left])
+    in_files(monkeypatch, {"/proc/meminfo": "MemAvailable: 1000000000 kB\n"})
+    assert fitting_slots(model, 3_000, 4) == slots  # a text takes 3,072,000 bytes
 
 
 def test_free_memory_here_is_about_what_the_system_reports():
@@ -116,7 +133,7 @@ def test_a_group_leaves_its_limit_less_its_usage_but_not_less_than_nothing(tmp_p
     ):
         group(tmp_path / "one", V2, "1000", used, stat)
         process.write_text("0::/one\n")
-        assert module._left_in_cgroups(process, tmp_path) == [left]
+        assert memory._left_in_cgroups(process, tmp_path) == [left]
 
 
 def test_groups_of_other_controllers_and_of_paths_with_colons_are_told_apart(tmp_path):
@@ -125,14 +142,14 @@ def test_groups_of_other_controllers_and_of_paths_with_colons_are_told_apart(tmp
     group(tmp_path / "unified", V2, "300", 100, "inactive_file 1\n")
     process = tmp_path / "process"
     process.write_text("4:cpu,cpuacct:/other\n9:blkio,memory:/a:b\n1:name=systemd:/other\n0::/unified\n")
-    assert module._left_in_cgroups(process, tmp_path) == [905, 201]
-    assert module._left(tmp_path / "unified", *V1) == []
+    assert memory._left_in_cgroups(process, tmp_path) == [905, 201]
+    assert memory._left(tmp_path / "unified", *V1) == []
     (tmp_path / "unified/memory.max").write_text("max\n")
-    assert module._left(tmp_path / "unified", *V2) == []
+    assert memory._left(tmp_path / "unified", *V2) == []
 
 
 def test_this_machine_is_described_by_what_torch_and_the_system_say(monkeypatch):
-    monkeypatch.setattr(module, "_left_in_cgroups", lambda: [123_456])
+    monkeypatch.setattr(memory, "_left_in_cgroups", lambda: [123_456])
     monkeypatch.setattr(module, "_cpu_multiplies_bf16", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)

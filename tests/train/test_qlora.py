@@ -111,7 +111,7 @@ def test_stock_peft_loads_the_adapter_on_the_base_in_any_form(adapter, base, tmp
         expected = stock(IDS).logits
     torch.testing.assert_close(logits(load_model(adapter, dtype=torch.float32)), expected)
     ctx, _ = temporary_context(tmp_path, {"model": adapter})
-    merge.run(MergeSpec(model="file:a"), ctx)
+    merge.run(MergeSpec(model="file:a", certify=False), ctx)
     torch.testing.assert_close(logits(load_model(ctx.out)), logits(plain), atol=1e-4, rtol=1e-4)
 
 
@@ -154,7 +154,7 @@ def test_a_family_is_merged_into_the_weights_that_it_was_trained_on(family, rows
     merged = {}
     for into in ("original", "dequantized"):
         ctx, events = temporary_context(tmp_path / into, {"model": out})
-        outcome = merge.run(MergeSpec(model="file:a", into=into), ctx)
+        outcome = merge.run(MergeSpec(model="file:a", into=into, certify=False), ctx)
         merged[into] = logits(load_model(ctx.out, dtype=torch.float32))
         [note] = [text for text in texts(events) if "4 bits" in text]
         assert f"merged into its {into} weights" in note
@@ -205,7 +205,7 @@ def test_a_later_training_starts_from_what_was_trained(adapter, rows, base, tmp_
         return
     ctx, _ = temporary_context(tmp_path / "merge", {"model": out})
     into = "dequantized" if method["kind"] == "qlora" else "original"
-    merge.run(MergeSpec(model="file:a", into=into), ctx)
+    merge.run(MergeSpec(model="file:a", into=into, certify=False), ctx)
     merged = logits(load_model(ctx.out, dtype=torch.float32))
     torch.testing.assert_close(merged, logits(trained), atol=1e-4, rtol=1e-4)
 
@@ -224,7 +224,7 @@ def test_what_qlora_is_combined_with_is_loaded_and_merged_as_trained(rows, tmp_p
     expected = 12 if "train_fully" in settings else 14
     assert len(in_four_bits(trained)) == expected
     ctx, _ = temporary_context(tmp_path / "merge", {"model": out})
-    merge.run(MergeSpec(model="file:a", into="dequantized"), ctx)
+    merge.run(MergeSpec(model="file:a", into="dequantized", certify=False), ctx)
     merged = logits(load_model(ctx.out, dtype=torch.float32))
     torch.testing.assert_close(merged, logits(trained), atol=1e-4, rtol=1e-4)
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from burnish.core import memory
 from burnish.core.errors import DataError, MachineError
 from burnish.specs.train import SftSpec
-from burnish.train import resolve as resolve_module
 from burnish.train.footprint import ModelShape
 from burnish.train.resolve import Machine, beyond_context, resolve, save_every, slow_dtype
 
@@ -167,7 +167,7 @@ def test_memory_is_what_the_limits_of_all_groups_above_the_process_leave(tmp_pat
         (top / group / "memory.stat").write_text(f"anon 1\n{cached} 300\n")
     process = tmp_path / "process"
     process.write_text("9:memory:/pod/container\n4:cpu:/\n" if version == 1 else "0::/pod/container\n")
-    assert sorted(resolve_module._left_in_cgroups(process, tmp_path)) == [1300, 5300]
+    assert sorted(memory._left_in_cgroups(process, tmp_path)) == [1300, 5300]
     process.write_text("9:memory:/elsewhere/not/mounted\n" if version == 1 else "0::/elsewhere\n")
-    assert resolve_module._left_in_cgroups(process, tmp_path) == []
-    assert resolve_module._left_in_cgroups(tmp_path / "none", tmp_path) == []
+    assert memory._left_in_cgroups(process, tmp_path) == []
+    assert memory._left_in_cgroups(tmp_path / "none", tmp_path) == []

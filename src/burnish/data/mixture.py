@@ -4,7 +4,7 @@ import hashlib
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from burnish.core.context import Input
@@ -16,6 +16,7 @@ from burnish.data.reader import read
 from burnish.data.record import Bad, ReadReport
 from burnish.data.sources import dataset_info
 from burnish.data.sources.listing import find_files
+from burnish.specs.base import path_in
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class Part:
     @property
     def folder(self) -> str:
         """Where its files lie, in the words of its reference: `a/` of `file:a/rows.jsonl`, `file:a` and `step:a`."""
-        words = PurePosixPath(self.name.partition(":")[2] or self.name)
-        folder = str(words.parent if self.path.is_file() else words)
+        words = path_in(self.name.partition(":")[2] or self.name)
+        folder = (words.parent if self.path.is_file() else words).as_posix()
         return "" if folder == "." else f"{folder}/"
 
     def refuse_settings(self, **settings: Any) -> None:

@@ -1,6 +1,7 @@
 """The server of `jobs.forkserver`: `python -m burnish.jobs.forking LAUNCHER_PID SOCKET_DESCRIPTOR LIBRARY…`."""
 
 import contextlib
+import gc
 import itertools
 import json
 import os
@@ -36,6 +37,7 @@ def _serve(channel: socket.socket, launcher: int, libraries: Sequence[str]) -> N
     for name in libraries:
         with contextlib.suppress(ImportError):
             import_module(name)
+    gc.freeze()  # a collection in a worker would copy the memory of all that is imported
     while True:
         ready, _, _ = select.select([channel, wake, watched], [], [])
         if watched in ready:

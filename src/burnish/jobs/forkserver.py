@@ -12,7 +12,6 @@ import contextlib
 import json
 import math
 import os
-import resource
 import select
 import signal
 import socket
@@ -36,8 +35,8 @@ LARGEST_MESSAGE = 1 << 20
 _OWN_VARIABLES = ("BURNISH_", "PYTEST_")
 """Variables that no library reads when it is imported: a worker gets the launcher's own."""
 _SECONDS = 0.2
-_UNKNOWN = -signal.SIGKILL
-"""The status of a worker whose server was killed: memory that runs out is the likely cause."""
+_UNKNOWN = -9
+"""The status (SIGKILL) of a worker whose server was killed: memory that runs out is the likely cause."""
 
 
 class ForkedWorker:
@@ -184,6 +183,8 @@ def shared_server(environment: Mapping[str, str], planned: int = 1) -> ForkServe
 
 def _inherited(environment: Mapping[str, str]) -> dict[str, Any]:
     """What a process inherits and libraries read when they are imported."""
+    import resource  # not on Windows
+
     limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
     variables = {name: value for name, value in environment.items() if not name.startswith(_OWN_VARIABLES)}
     return {"variables": variables, "limits": limits, "cores": os.sched_getaffinity(0), "user": os.geteuid()}

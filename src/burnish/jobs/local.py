@@ -19,7 +19,7 @@ from burnish.jobs.forkserver import ForkedWorker, ForkServer
 
 BUSY = 75
 """The exit status of a worker whose run is in progress in another process."""
-_FATAL_SIGNALS = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS)
+_FATAL_SIGNALS = tuple(getattr(signal, name) for name in ("SIGABRT", "SIGSEGV", "SIGBUS") if hasattr(signal, name))
 """Signals by which a program ends itself, when memory ran out among others."""
 _SECOND_SIGNAL = (128 + signal.SIGTERM, 128 + signal.SIGINT)
 _DEFAULTS = {
@@ -72,6 +72,9 @@ class LocalLauncher:
 
     def start(self, run: Run) -> Process:
         """Start the worker of a run; its output goes to run.log."""
+        if sys.platform == "win32":
+            fix = "run this command in WSL, or start containers: burnish up --help"
+            raise MachineError("machine.no-worker", "stages run on Linux and macOS, and this is Windows", fix)
         reports, report = os.pipe()
         try:
             with run.log.open("ab") as log:

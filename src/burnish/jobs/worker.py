@@ -6,6 +6,7 @@ The exit status is that of the error (see `burnish.core.errors`), 0 if artifact.
 the run, and 128 plus the signal after a second signal.
 """
 
+import atexit
 import contextlib
 import faulthandler
 import json
@@ -35,6 +36,7 @@ from burnish.core.events import Failed, Note
 from burnish.core.faults import as_burnish_error
 from burnish.core.files import publish_folder, write_json
 from burnish.core.inputs.checks import write_base_record
+from burnish.core.inputs.endpoints import identities_of
 from burnish.core.inputs.references import fetched
 from burnish.core.plugins import PluginWarning
 from burnish.core.processes import end_with_parent
@@ -134,6 +136,7 @@ def _perform(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], stop: _St
             cache=cache,
             release_input=watch.release,
         )
+        models = identities_of(spec)
         try:
             outcome: Outcome = row.function()(spec, context)
         except ModuleNotFoundError as error:
@@ -142,6 +145,8 @@ def _perform(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], stop: _St
         if outcome.kind == "adapter" and "base" in inputs:
             base = write_base_record(run.partial, fetched(inputs["base"]), known)
             outcome = replace(outcome, provenance={**outcome.provenance, "base": base})
+        if models:
+            outcome = replace(outcome, provenance={**outcome.provenance, "endpoints": models})
     return outcome
 
 
@@ -225,7 +230,27 @@ def _end(status: int) -> NoReturn:
 
     with contextlib.suppress(RuntimeError, MemoryError):  # no memory for a thread
         threading.Thread(target=end_at_once, daemon=True).start()
+    _status.append(status)
     sys.exit(status)
+
+
+def _end_without_teardown() -> None:
+    """Exit once threads have ended and the exit handlers of libraries have run.
+
+    Python would free each module and object of torch and transformers: 2 s of a core, as a forked worker first copies
+    the memory that it shares.
+    """
+    if _status:
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(_status[-1])
+
+
+_status: list[int] = []
+"""Of this worker, once it ends."""
+atexit.register(_end_without_teardown)  # handlers run in reverse order: those of libraries are registered later
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
@@ -281,10 +306,16 @@ def _log_to(run: Run) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG)
     logging.captureWarnings(capture=True)
-    for noisy in ("matplotlib", "PIL", "asyncio", "urllib3", "filelock", "numba", "fsspec"):
-        logging.getLogger(noisy).setLevel(logging.INFO)
+    quiet_libraries()
     _log.debug("burnish %s, python %s, pid %s, run %s", VERSION, platform.python_version(), os.getpid(), run.name)
     _log.debug("job %s", json.dumps(run.record_of("job.json"), ensure_ascii=False))
+
+
+def quiet_libraries() -> None:
+    """Log less of libraries that write lines for each request or file."""
+    for noisy in ("matplotlib", "PIL", "asyncio", "urllib3", "filelock", "numba", "fsspec", "httpcore"):
+        logging.getLogger(noisy).setLevel(logging.INFO)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # INFO is a line for each request
 
 
 def _log_traceback(run: Run, error: Exception) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from burnish.core.errors import DataError
 from burnish.core.events import Chosen
+from burnish.core.memory import available_memory
 from burnish.core.processes import usable_cores
 from burnish.models.device import has_bfloat16, no_device
 from burnish.specs.train import AdamW8bitSpec, QloraSpec, TrainSpec
@@ -211,38 +212,5 @@ def _cpu_multiplies_bf16() -> bool:
 
 def free_memory() -> int:
     """Bytes of main memory that this process may still take; 8 GB where the system does not say."""
-    meminfo = Path("/proc/meminfo")
-    lines = meminfo.read_text(encoding="ascii").splitlines() if meminfo.exists() else []
-    kilobytes = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
-    return min([kilobytes[0] * 1024 if kilobytes else 8_000_000_000, *_left_in_cgroups()])
-
-
-def _left_in_cgroups(of_process: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> list[int]:
-    """What each memory limit above this process leaves, as containers and schedulers set them (cgroups 1 and 2)."""
-    found: list[int] = []
-    for line in of_process.read_text(encoding="utf-8").splitlines() if of_process.exists() else []:
-        _, controllers, group = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        top = root / "memory" if controllers else root
-        names = (
-            ("limit_in_bytes", "usage_in_bytes", "total_inactive_file")
-            if controllers
-            else ("max", "current", "inactive_file")
-        )
-        folder = top / group.lstrip("/")
-        for level in (folder, *folder.parents):
-            if level.is_relative_to(top):
-                found += _left(level, *names)
-    return found
-
-
-def _left(folder: Path, limit: str, usage: str, cached: str) -> list[int]:
-    """The limit of a group less its usage, of which cached files give way; empty where there is no limit."""
-    try:
-        most = int((folder / f"memory.{limit}").read_text())
-        used = int((folder / f"memory.{usage}").read_text())
-        stated = dict(line.split(" ", 1) for line in (folder / "memory.stat").read_text().splitlines())
-    except (OSError, ValueError):  # not mounted, or "max"
-        return []
-    return [max(0, most - used + int(stated.get(cached, 0)))]
+    found = available_memory()
+    return 8_000_000_000 if found is None else found

@@ -107,6 +107,17 @@ def other_end(folder: Path) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"eos_token": "<|endoftext|>"}))
 
 
+def train_biases(folder: Path) -> None:
+    """As PEFT saves `lora_bias`: a bias beside each B."""
+    edit(folder, lora_bias=True)
+
+    def add(tensors: dict[str, torch.Tensor]) -> None:
+        of_b = {name: tensor for name, tensor in tensors.items() if name.endswith("lora_B.weight")}
+        tensors |= {name.replace(".weight", ".bias"): torch.ones(len(tensor)) for name, tensor in of_b.items()}
+
+    edit_tensors(folder, add)
+
+
 def four_bits(folder: Path) -> None:
     record = {"library": "bitsandbytes", "block": 64, "kind": "nf4", "double": True, "layers": ["lm_head"]}
     (folder / "burnish_quantization.json").write_text(json.dumps(record))
@@ -141,7 +152,7 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "a rank of zero": (lambda folder: edit(folder, r=0), "r: 0 is not a positive integer"),
     "an infinite scale": (lambda folder: edit(folder, lora_alpha=1e400), "not finite"),
     "another kind of adapter": (lambda folder: edit(folder, peft_type="IA3"), "it is a IA3 adapter"),
-    "trained biases": (lambda folder: edit(folder, bias="all"), "bias: all"),
+    "trained biases": (train_biases, r"it trains '.*\.bias' \(bias or lora_bias\)"),
     "an initialisation that changed the base": (lambda folder: edit(folder, init_lora_weights="pissa"), "pissa"),
     "a reward model": (lambda folder: edit(folder, task_type="SEQ_CLS"), "other .* is of a reward model"),
     "a base in 4 bits": (four_bits, "one and other were trained on bases with different values: not quantized and nf4"),

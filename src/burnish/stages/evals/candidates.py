@@ -1,8 +1,6 @@
 """The candidates of a comparison on its rows: models, endpoints, and evaluations that are read."""
 
-import contextlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,27 +8,21 @@ from typing import TYPE_CHECKING, Any
 from burnish.core.context import Context, Input, StopRequestedError
 from burnish.core.errors import DataError, RunError
 from burnish.core.events import Note
-from burnish.core.fingerprint import of_value
-from burnish.endpoints.client import Endpoint, NoAnswerError, Request
-from burnish.endpoints.spending import journal
+from burnish.endpoints.client import NoAnswerError
 from burnish.evals.comparison.table import Rows
 from burnish.evals.items import ReadItem
 from burnish.evals.measure import NO_PROMPT, Item, score_item
-from burnish.evals.scoring.scorers import Row, Scorer, answering_turn
-from burnish.models.load import load_model
-from burnish.models.quantization.layers import report
-from burnish.specs.endpoints import EndpointSpec
-from burnish.specs.evals import GenerationSpec
+from burnish.evals.scoring.scorers import Row, Scorer
+from burnish.models.engines.opening import open_model
 from burnish.stages.evals.kept import KeptItems, key_of
 from burnish.stages.evals.measuring import Measuring, measured, tick_of
+from burnish.stages.models.served import RESTART as SERVED_RESTART
+from burnish.stages.models.served import ServedModel, prompt_of, reference_of, with_calls
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _RESTART = "finished candidates are kept"
-_REFUSED = (400, 413, 422)
-"""Statuses that concern the request: the row has no answer, and the run continues."""
-_SENT_KEYS = ("role", "content", "tool_calls", "tool_call_id", "name")
 
 
 @dataclass(frozen=True)
@@ -57,9 +49,7 @@ class LocalModel:
             if self.load is not None:
                 model: Any = self.load(self.source, missing)
             else:
-                model = load_model(self.source, dtype=missing.dtype, device=missing.device)
-                for note in report(model):
-                    ctx.emit(note)
+                model = open_model(self.source, dtype=missing.dtype, device=missing.device, emit=ctx.emit)
             if missing.learned is not None:
                 only = replace(missing, generation=None)
                 likelihoods = measured(only, rows, ctx, model, self.tokenizer, f"{self.name}: ", _RESTART)
@@ -96,33 +86,31 @@ class RemoteModel:
     """A model behind an endpoint; its replies are in the cache."""
 
     name: str
-    endpoint: Endpoint
+    model: ServedModel
     scorers: Sequence[Scorer]
 
     def items(self, rows: Sequence[Row], ctx: Context) -> list[Item]:
         """Its answers with their scores; a row that the endpoint refuses has none.
 
-        Errors: those of `Endpoint.answers`; RunError `run.interrupted`.
+        Errors: those of `ServedModel.replies`; RunError `run.interrupted`.
         """
         items = [Item() for _ in rows]
-        requests: dict[int, Request] = {}
+        asked: dict[int, Row] = {}
         for index, row in enumerate(rows):
             if row.get("messages"):
-                items[index].prompt, items[index].reference = _prompt_text(row), _reference(row)
-                requests[index] = Request(_messages(row), {"tools": row["tools"]} if row.get("tools") else {})
+                items[index].prompt, items[index].reference = _prompt_text(row), reference_of(row)
+                asked[index] = row
             else:
                 items[index].unanswered = NO_PROMPT
-        progress = tick_of(ctx, f"{self.name}: ", "replies in the cache are not requested again")
-
-        def tick(done: int, total: int) -> None:
-            progress("answers", done, total)
-
+        progress = tick_of(ctx, f"{self.name}: ", SERVED_RESTART)
         try:
-            replies = self.endpoint.answers(list(requests.values()), lambda error: error.status in _REFUSED, tick)
+            replies = self.model.replies(list(asked.values()), lambda done, total: progress("answers", done, total))
         except StopRequestedError as stop:
             what = f"the comparison was stopped at the answers of {self.name}"
             raise RunError("run.interrupted", what, f"run it again: {_RESTART}") from stop
-        for index, reply in zip(requests, replies, strict=True):
+        if self.model.doubt:
+            ctx.emit(Note(text=self.model.doubt))
+        for index, reply in zip(asked, replies, strict=True):
             if isinstance(reply, NoAnswerError):
                 items[index].unanswered = f"the endpoint refuses the request (status {reply.status})"
             else:
@@ -181,29 +169,6 @@ def _differ(one: str | None, other: str | None) -> bool:
     return one is not None and other is not None and one.strip() != other.strip()
 
 
-def endpoint_of(spec: EndpointSpec, name: str, generation: GenerationSpec, ctx: Context) -> Endpoint:
-    """The endpoint, with the temperature and length of `generation` where it sets none of its own."""
-    given = spec.model_fields_set
-    changed: dict[str, Any] = {}
-    if "temperature" not in given:
-        changed["temperature"] = generation.temperature
-    if "max_tokens" not in given:
-        changed["max_tokens"] = generation.max_new_tokens
-    if generation.temperature > 0:
-        fixed = {"seed": generation.seed} | ({"top_p": generation.top_p} if generation.top_p < 1 else {})
-        changed["parameters"] = {**fixed, **spec.parameters}
-    acting = spec.model_copy(update=changed)
-    for field in given:  # a copy has fields of its own: those of the original count as read
-        getattr(spec, field)
-    return Endpoint(acting, ctx.cache / "replies", journal(ctx.scratch, name), lambda: ctx.stopping)
-
-
-def endpoint_fingerprint(spec: EndpointSpec) -> str:
-    """What is known of a model behind an endpoint: its address, its name, and the settings of its requests."""
-    values = spec.__dict__
-    return of_value({name: values[name] for name in ("url", "model", "temperature", "max_tokens", "parameters")})
-
-
 def note_damage(kept: KeptItems, ctx: Context) -> None:
     """Report the kept files that could not be used."""
     if kept.damaged:
@@ -216,30 +181,5 @@ def _score(items: Sequence[Item], rows: Sequence[Row], scorers: Sequence[Scorer]
         item.scores = score_item(scorers, item, row)
 
 
-def _messages(row: Row) -> list[dict[str, Any]]:
-    """The turns before the answer, with the keys of the protocol."""
-    turns = row["messages"][:-1] if answering_turn(row) is not None else row["messages"]
-    return [{key: turn[key] for key in _SENT_KEYS if turn.get(key) is not None} for turn in turns]
-
-
 def _prompt_text(row: Row) -> str:
-    return "\n".join(f"{turn['role']}: {turn.get('content') or ''}" for turn in _messages(row))
-
-
-def _reference(row: Row) -> str | None:
-    """The text of the last turn; its calls as in an answer."""
-    turn = answering_turn(row)
-    return None if turn is None else with_calls(str(turn.get("content") or ""), turn.get("tool_calls") or ())
-
-
-def with_calls(text: str, calls: Sequence[Mapping[str, Any]]) -> str:
-    """A text and the calls after it, in the notation of Hermes and Qwen."""
-    blocks = [text] if text else []
-    for call in calls:
-        function = call.get("function") or {}
-        arguments = function.get("arguments")
-        with contextlib.suppress(ValueError):  # what cannot be read is a call that differs
-            arguments = json.loads(arguments) if isinstance(arguments, str) else arguments
-        value = {"name": function.get("name"), "arguments": arguments}
-        blocks.append(f"<tool_call>\n{json.dumps(value, ensure_ascii=False)}\n</tool_call>")
-    return "\n".join(blocks)
+    return "\n".join(f"{turn['role']}: {turn.get('content') or ''}" for turn in prompt_of(row))

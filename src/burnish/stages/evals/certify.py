@@ -10,11 +10,13 @@ from burnish.core.errors import AskError
 from burnish.core.events import Chosen, Note
 from burnish.core.files import jsonable, write_json
 from burnish.core.fingerprint import content_files, of_path
+from burnish.core.inputs.gguf import gguf_file
 from burnish.data.dataset import is_prepared, open_rows
 from burnish.endpoints.scoring import ScoringEndpoint
 from burnish.endpoints.spending import journal
 from burnish.evals.certificates.change import change_of, unknown_change
 from burnish.evals.certificates.compare import Effort, certify
+from burnish.evals.certificates.gguf import GgufSubject
 from burnish.evals.certificates.limits import limits_of
 from burnish.evals.certificates.report import document, terminal_table, verdict
 from burnish.evals.certificates.rows import held_out_rows, left_out_texts
@@ -42,13 +44,14 @@ def run(spec: CertifySpec, ctx: Context) -> Outcome:
     device = pick_device(spec.device)
     dtype = None if spec.dtype == "keep" else getattr(torch, spec.dtype)
     parent = _local(spec.parent, ctx, "parent", device, dtype)
-    child = _local(spec.child, ctx, "child", device, dtype)
+    child = _child(spec, ctx, device, dtype, parent)
     change = _change(spec, ctx)
     sides = (parent or _served(spec.parent_endpoint, child, ctx), child or _served(spec.endpoint, parent, ctx))
     effort = Effort(tokens=spec.tokens, answers=spec.answers, seed=spec.seed)
     held_out = _held_out(spec, ctx, parent or child)
     ctx.check_settings()
-    no_weights = "" if parent is None or child is None else no_room_for_weights(ctx.input("child"), device, dtype)
+    is_whole = parent is not None and isinstance(child, LocalSubject)
+    no_weights = no_room_for_weights(ctx.input("child"), device, dtype) if is_whole else ""
     try:
         found = certify(
             *sides, change, held_out=held_out, effort=effort, no_weights=no_weights, is_copy=is_copy, tick=tick_of(ctx)
@@ -66,6 +69,8 @@ def run(spec: CertifySpec, ctx: Context) -> Outcome:
 
 def _refuse_itself(child: Input, parent: Input) -> None:
     """AskError `ask.wrong-value` if both are one folder on the same base."""
+    if child.kind == "gguf":
+        return
     if _places(child) == _places(parent):
         what = f"parent: {parent.ref} is the same model as the child {child.ref}"
         raise AskError("ask.wrong-value", what, "set parent to the model that the child was made from")
@@ -102,7 +107,16 @@ def _local(
     return LocalSubject(source, source.ref, source.fingerprint, device, dtype)
 
 
-def _served(spec: EndpointSpec | None, other: LocalSubject | None, ctx: Context) -> ServedSubject:
+def _child(
+    spec: CertifySpec, ctx: Context, device: torch.device, dtype: torch.dtype | None, parent: LocalSubject | None
+) -> LocalSubject | GgufSubject | None:
+    if spec.child is None or (source := ctx.input("child")).kind != "gguf":
+        return _local(spec.child, ctx, "child", device, dtype)
+    texts = None if parent is None else parent.tokenizer
+    return GgufSubject(gguf_file(source.path), source.ref, source.fingerprint, texts, torch.get_num_threads())
+
+
+def _served(spec: EndpointSpec | None, other: LocalSubject | GgufSubject | None, ctx: Context) -> ServedSubject:
     """A side behind an endpoint. Replies are kept for this run alone: the endpoint may serve another model by now."""
     assert spec is not None
     spending = journal(ctx.scratch, "child")
@@ -121,7 +135,7 @@ def _change(spec: CertifySpec, ctx: Context) -> str:
     return change
 
 
-def _held_out(spec: CertifySpec, ctx: Context, side: LocalSubject | None) -> list[list[int]]:
+def _held_out(spec: CertifySpec, ctx: Context, side: LocalSubject | GgufSubject | None) -> list[list[int]]:
     """The ids of the requested rows, in the tokens of the parent."""
     if spec.data is None:
         return []

@@ -18,8 +18,7 @@ from burnish.evals.report import Sample
 from burnish.evals.scoring.scorers import Row
 from burnish.models.adapters.attach import fill_adapter
 from burnish.models.bases import is_adapter
-from burnish.models.load import load_model
-from burnish.models.quantization.layers import report
+from burnish.models.engines.opening import open_model
 from burnish.models.weights import ADAPTER_CONFIG
 from burnish.stages.evals.candidates import LocalModel
 from burnish.stages.evals.kept import KeptItems, content_of, key_of
@@ -50,9 +49,8 @@ class Loaded:
                 fill_adapter(self._model, source.path)
         else:
             self._model = None  # frees the memory first
-            self._model = load_model(source, dtype=self.measuring.dtype, device=self.measuring.device)
-            for note in report(self._model):
-                self.ctx.emit(note)
+            place = {"dtype": self.measuring.dtype, "device": self.measuring.device}
+            self._model = open_model(source, **place, emit=self.ctx.emit)
         self._source = source
         return self._model
 

@@ -36,8 +36,6 @@ from burnish.stages.evals.candidates import (
     Evaluated,
     LocalModel,
     RemoteModel,
-    endpoint_fingerprint,
-    endpoint_of,
     note_damage,
 )
 from burnish.stages.evals.clusters import with_clusters
@@ -45,6 +43,7 @@ from burnish.stages.evals.gates import read_rules, read_sets
 from burnish.stages.evals.kept import KeptItems
 from burnish.stages.evals.measuring import Measuring
 from burnish.stages.models.answering import count_alike, requested_rows, tokenizers_of
+from burnish.stages.models.served import ServedModel, served_fingerprint
 
 Source = LocalModel | RemoteModel | Evaluated
 
@@ -149,8 +148,10 @@ def _sources(
     for name in spec.candidates:
         endpoint = endpoints.get(name)
         if endpoint is not None and measuring is not None:
-            sources[name] = RemoteModel(name, endpoint_of(endpoint, name, spec.generation, ctx), measuring.scorers)
-            identities[name] = f"{endpoint.url}#{endpoint.model}", "endpoint", endpoint_fingerprint(endpoint)
+            served = ServedModel(endpoint, name, spec.generation, ctx)
+            sources[name] = RemoteModel(name, served, measuring.scorers)
+            known = served_fingerprint(endpoint, served.chats.identity)
+            identities[name] = f"{endpoint.url}#{endpoint.model}", "endpoint", known
             continue
         value = inputs[name]
         identities[name] = value.ref, value.kind, value.fingerprint

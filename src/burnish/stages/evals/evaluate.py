@@ -21,7 +21,7 @@ from burnish.evals.timing import Timing
 from burnish.models.adapters.config import read_adapter_config
 from burnish.models.adapters.new_tokens import tokens_of
 from burnish.models.bases import base_of, is_adapter
-from burnish.models.load import load_model
+from burnish.models.engines.opening import open_model
 from burnish.specs.base import short_name
 from burnish.specs.evals import EvaluateSpec, MaskedSpec
 from burnish.stages.evals.candidates import note_damage
@@ -73,7 +73,7 @@ def run(spec: EvaluateSpec, ctx: Context) -> Outcome:
             off = model.disable_adapter()
         else:
             del model, loaded
-            model = load_model(plan.base, dtype=measuring.dtype, device=measuring.device)
+            model = open_model(plan.base, dtype=measuring.dtype, device=measuring.device, emit=ctx.emit)
         with off:
             timings["base"], name = Timing(), f"{plan.base_name}: "
             theirs = measured(measuring, plan.rows, ctx, model, tokenizers[1], name, timing=timings["base"])
@@ -160,7 +160,7 @@ class _Plan:
 
 
 def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
-    role = role_of(ctx.input("model").path)
+    role = role_of(ctx.input("model"))
     refuse_others(spec, role)
     if spec.data is None:
         _accept_nothing(spec)
@@ -172,11 +172,13 @@ def _plan(spec: EvaluateSpec, ctx: Context) -> _Plan:
         base = _base_under(model)
     elif spec.compare_with is not None:
         base = ctx.input("compare_with")
+    config = read_adapter_config(model.path) if under_adapter else {}
+    changes_base = bool(tokens_of(config)) or config.get("bias", "none") != "none"  # rows or biases of the base itself
     return _Plan(
         rows=[] if spec.data is None else _clustered(requested_rows(spec, ctx), spec.cluster),
         model=model,
         base=base,
-        base_is_under_adapter=under_adapter and not tokens_of(read_adapter_config(model.path)),  # it may add rows
+        base_is_under_adapter=under_adapter and not changes_base,
         base_is_below=under_adapter,
         base_name=short_name(spec.compare_with or "base"),
         title=spec.model if spec.compare_with is None else f"{spec.model} against {spec.compare_with}",
@@ -221,8 +223,7 @@ def _sample_of_role(plan: _Plan, ctx: Context, tokenizers: Sequence[Any]) -> Sam
         *([] if plan.base is None else [(f"{plan.base_name}: ", plan.base)]),
     ]
     for (name, source), tokenizer in zip(names, tokenizers, strict=True):
-        folder = source.path if isinstance(source, Input) else source
-        if (other := role_of(folder)) != plan.role:
+        if (other := role_of(source)) != plan.role:
             what = f"the model is of another role than {plan.base_name}: {plan.role} and {other}"
             raise AskError("ask.bad-reference", what, "compare models of one role")
         sides.append(_items_of_role(plan, ctx, source, tokenizer, name))

@@ -66,6 +66,8 @@ def run(spec: JudgeSpec, ctx: Context) -> Outcome:
         for judge in plan.judges:
             keeps = plan.keeps_unanswered
             ask(judge, plan.form, plan.questions, keeps_unanswered=keeps, tick=_tick(ctx, judge, plan))
+            if judge.endpoint.doubt:
+                ctx.emit(Note(text=judge.endpoint.doubt))
     except StopRequestedError:
         what = "the judgement was stopped; replies so far are in the cache"
         raise RunError("run.interrupted", what, "run it again: it asks only for the others") from None

@@ -51,7 +51,8 @@ class KeptItems:
 
 def key_of(what: str, model: Input, rows: Sequence[Row], settings: Mapping[str, Any]) -> str:
     """The key of `what` (answers, likelihoods) of a model on rows: all that it depends on, and the code's versions."""
-    code = {"burnish": VERSION, **{name: version(name) for name in _LIBRARIES}}
+    libraries = (*_LIBRARIES, "xllamacpp") if model.kind == "gguf" else _LIBRARIES
+    code = {"burnish": VERSION, **{name: version(name) for name in libraries}}
     depends = {"what": what, "model": content_of(model), "rows": _hash_of(rows), "code": code}
     return of_value({**depends, "settings": jsonable(dict(settings))})
 

@@ -14,10 +14,10 @@ from burnish.evals.scoring.scorers import Row, Scorer, build_scorers
 from burnish.evals.tasks.choices import MultipleChoice, build_choices, score_choices
 from burnish.evals.timing import Timing
 from burnish.models.device import inference_dtype, pick_device, use_threads
-from burnish.models.engines.transformers import TransformersEngine
-from burnish.models.engines.ways import context_of
+from burnish.models.engines.opening import engine_of, room_of
 from burnish.specs.evals import GenerationSpec, MeasuringSpec, MultipleChoiceSpec
 from burnish.specs.tokens import RenderSpec, TrainOn
+from burnish.stages.models.answering import only_gguf, refuse_for_gguf
 from burnish.tokens.rendering.renderer import Renderer
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Measuring:
                 "name a scorer, or set perplexity: true",
             )
         use_threads(spec.threads)
-        device = pick_device(spec.device)
+        device = place_of(spec, ctx)
         answered = [one for one in spec.scorers if not isinstance(one, MultipleChoiceSpec)]
         return cls(
             device=device,
@@ -68,7 +68,7 @@ class Measuring:
     def of_nothing(cls, spec: MeasuringSpec, ctx: Context) -> "Measuring":
         """Where there are no rows: the device and the dtype."""
         use_threads(spec.threads)
-        device = pick_device(spec.device)
+        device = place_of(spec, ctx)
         dtype = _dtype(spec, device, ctx)
         return cls(device=device, dtype=dtype, scorers=(), generation=None, learned=None, date="auto")
 
@@ -93,7 +93,7 @@ def measured(
     `timing` gets the time of generation.
     """
     items, tick = [Item() for _ in rows], tick_of(ctx, name, restart)
-    context = context_of(model)
+    context = room_of(model)
     if measuring.learned is not None:
         train_on, longest = measuring.learned[0], min(measuring.learned[1], context)
         measure_likelihoods(
@@ -105,7 +105,7 @@ def measured(
             ctx.emit(Note(level="warning", text=text))
     if measuring.generation is None and not measuring.choices:
         return items
-    engine = TransformersEngine(model, tokenizer, ctx.emit)
+    engine = engine_of(model, tokenizer, ctx.emit)
     renderer = Renderer(tokenizer, RenderSpec(date=measuring.date))
     if measuring.generation is not None:
         scorers, generation = measuring.scorers, measuring.generation
@@ -132,8 +132,19 @@ def tick_of(ctx: Context, name: str, restart: str = FROM_THE_FIRST_ROW) -> Calla
     return tick
 
 
+def place_of(spec: MeasuringSpec, ctx: Context) -> torch.device:
+    """The device; that of GGUF files is the CPU. Errors: AskError `ask.wrong-value` for another one."""
+    if only_gguf(ctx):
+        refuse_for_gguf("device", spec, "auto", "cpu")
+        return torch.device("cpu")
+    return pick_device(spec.device)
+
+
 def _dtype(spec: MeasuringSpec, device: torch.device, ctx: Context) -> torch.dtype | None:
     """None keeps the dtype of the files."""
+    if only_gguf(ctx):
+        refuse_for_gguf("dtype", spec, "auto")
+        return None
     if spec.dtype != "auto":
         return getattr(torch, spec.dtype)
     dtype = inference_dtype(device)

@@ -15,7 +15,8 @@ from burnish.evals.report import Sample
 from burnish.evals.rewards import measure_rewards
 from burnish.evals.scoring.scorers import Row
 from burnish.evals.statistics.clusters import interval_of_mean
-from burnish.models.bases import is_adapter
+from burnish.models.bases import folder_of, is_adapter
+from burnish.models.engines.opening import is_gguf
 from burnish.models.engines.ways import context_of
 from burnish.models.load import load_masked, read_config
 from burnish.models.reward import is_reward_adapter, load_reward_model
@@ -32,8 +33,11 @@ Role = Literal["language model", "reward model", "encoder"]
 _NOT_FOR = ("scorers", "perplexity", "generation", "train_on", "tasks", "checks")
 
 
-def role_of(folder: Path) -> Role:
-    """What a model is for, by its config."""
+def role_of(source: Input | Path) -> Role:
+    """What a model is for, by its config; GGUF files hold language models."""
+    if is_gguf(source):
+        return "language model"
+    folder = folder_of(source)
     if is_adapter(folder):
         return "reward model" if is_reward_adapter(folder) else "language model"
     names = read_config(folder).get("architectures") or [""]

@@ -14,8 +14,7 @@ from burnish.evals.tasks import results
 from burnish.evals.tasks.library import installed_version
 from burnish.evals.tasks.run import FewShot, TaskRun, plain
 from burnish.evals.tasks.values import as_json
-from burnish.models.engines.transformers import TransformersEngine
-from burnish.models.engines.ways import context_of
+from burnish.models.engines.opening import engine_of, room_of
 from burnish.specs.evals import EvaluateSpec
 from burnish.stages.evals.measuring import tick_of
 
@@ -63,9 +62,9 @@ class Tasks:
         template = tokenizer.chat_template if self.run.few_shot.applies_chat_template else None
         tick = tick_of(ctx, f"{name}tasks: ")
         adapted = EngineLM(
-            TransformersEngine(model, tokenizer, ctx.emit),
+            engine_of(model, tokenizer, ctx.emit),
             tokenizer,
-            context=context_of(model),
+            context=room_of(model),
             template=template if isinstance(template, str) or template is None else template.get("default"),
             day=self.day,
             batch_size=self.batch_size,

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from burnish.core.context import Context, Input
-from burnish.core.errors import DataError
+from burnish.core.errors import AskError, DataError
 from burnish.core.events import Note
 from burnish.data.dataset import is_prepared, open_rows
 from burnish.evals.measure import as_chat
 from burnish.evals.scoring.scorers import Row
-from burnish.models.bases import tokenizer_folder
+from burnish.specs.base import Spec
 from burnish.specs.evals import MeasuringSpec
 from burnish.specs.models import GenerateSpec
-from burnish.tokens.load import load_tokenizer
+from burnish.stages.models.tokenizers import tokenizer_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -39,7 +39,7 @@ def tokenizers_of(models: Sequence[Input | Path], ctx: Context) -> "list[PreTrai
     Each model is prompted with its own chat template. One of the others may have none, such as the
     base of an adapter trained with a template: it gets the first one's, if their tokens are the same.
     """
-    tokenizers = [load_tokenizer(tokenizer_folder(model)) for model in models]
+    tokenizers = [tokenizer_of(model, ctx.emit) for model in models]
     first = tokenizers[0]
     for model, tokenizer in zip(models[1:], tokenizers[1:], strict=True):
         if tokenizer.chat_template is None and first.chat_template is not None and _same_tokens(tokenizer, first):
@@ -47,6 +47,19 @@ def tokenizers_of(models: Sequence[Input | Path], ctx: Context) -> "list[PreTrai
             name = model.ref if isinstance(model, Input) else str(model)
             ctx.emit(Note(text=f"{name} has no chat template, and is prompted with that of the other model"))
     return tokenizers
+
+
+def only_gguf(ctx: Context) -> bool:
+    """Whether every model among the inputs is a GGUF file."""
+    kinds = [value.kind for value in ctx.inputs.values() if value.kind in ("model", "adapter", "gguf")]
+    return bool(kinds) and all(kind == "gguf" for kind in kinds)
+
+
+def refuse_for_gguf(name: str, spec: Spec, *allowed: str) -> None:
+    """Refuse a setting of transformers where llama.cpp computes. Errors: AskError `ask.wrong-value`."""
+    if (value := getattr(spec, name)) not in allowed:
+        what = f"{name}: {value} has no effect on a GGUF file: llama.cpp computes with the types of the file, on a CPU"
+        raise AskError("ask.wrong-value", what, f"remove {name}, or use the model that the file was made from")
 
 
 def count_alike(one: "PreTrainedTokenizerBase", other: "PreTrainedTokenizerBase") -> bool:

@@ -22,6 +22,7 @@ from burnish.models.bases import folder_of, is_adapter, whole_model
 from burnish.models.device import pick_device, set_float32_precision
 from burnish.models.freezing import freeze, trained_parameters
 from burnish.models.load import describe, load_plain, read_config, refuse_remote_code
+from burnish.models.quantization.compressed import refuse_rounded_activations
 from burnish.models.quantization.layers import report
 from burnish.models.quantization.library import require
 from burnish.models.quantization.record import Quantization
@@ -238,6 +239,7 @@ def with_method(model: Any, method: Any, ctx: Context, tokens: TrainedTokens | N
 
     What an adapter covers and leaves out, and what is frozen, is reported. `tokens` is the result of `trained_tokens`.
     """
+    refuse_rounded_activations(model, "burnish cannot train on")
     if isinstance(method, LoraSpec):
         whole = without_adapter(model)
         plan = plan_targets(whole, method)

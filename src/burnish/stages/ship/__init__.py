@@ -1,0 +1,1 @@
+"""Stages that write a model for other tools, and serve it."""

@@ -1,0 +1,88 @@
+"""serve: open an engine with the model, and answer requests over HTTP until a stop is requested."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from burnish.core.context import Context, Outcome
+from burnish.core.events import Note, Progress
+from burnish.core.files import write_json
+from burnish.serve.http.admission.keys import KeyRing
+from burnish.serve.http.app import make_app
+from burnish.serve.http.server import bound_socket, serve_app
+from burnish.specs.ship import ServeSpec
+from burnish.stages.ship.served import Served, open_served
+
+_REPORT_SECONDS = 5.0
+
+
+def run(spec: ServeSpec, ctx: Context) -> Outcome:
+    """Serve until a stop is requested, then finish the requests under way.
+
+    Errors: RunError `run.engine-failed` if the engine cannot be started, or keeps failing.
+    """
+    return Outcome("serving", asyncio.run(_serve(spec, ctx)))
+
+
+async def _serve(spec: ServeSpec, ctx: Context) -> dict[str, Any]:
+    KeyRing.of(spec)  # a missing key and a taken port are reported before the long work
+    with bound_socket(spec.host, spec.port) as bound:
+        return await _serve_at(bound, spec, ctx)
+
+
+async def _serve_at(bound: socket.socket, spec: ServeSpec, ctx: Context) -> dict[str, Any]:
+    began, folder = time.time(), ctx.scratch.parent  # a run that fails at its end keeps the log there
+    served = await open_served(spec, ctx)
+    try:
+        app = make_app(served.engine, served.models, spec, folder=folder, load_adapter=served.load_adapter)
+        address = ""
+
+        def on_ready(url: str) -> None:
+            nonlocal address
+            address = url
+            _announce(ctx, url, served)
+
+        reporting = asyncio.create_task(_report(ctx, app.state.server.counts, app.state.server.keys.look))
+        try:
+
+            def is_stopping() -> bool:
+                return ctx.stopping or served.engine.failure is not None
+
+            counts = await serve_app(app, spec, bound, is_stopping, on_ready)
+        finally:
+            reporting.cancel()
+        if served.engine.failure is not None:
+            raise served.engine.failure
+    finally:
+        await served.engine.close()
+    counts = {**counts, "restarts": served.engine.restarts, "seconds": round(time.time() - began, 1)}
+    write_json(ctx.out / "serve.json", {"address": address, **served.as_dict(), "counts": counts})
+    return counts
+
+
+def _announce(ctx: Context, url: str, served: Served) -> None:
+    """Say where it answers, and a command that asks it."""
+    first = served.models[0]
+    names = ", ".join(model.name for model in served.models)
+    ctx.emit(Note(text=f"serving {names} at {url}/v1 with {served.engine.name}; Ctrl-C ends"))
+    if first.has_template:
+        body = f'{{"model": "{first.name}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+        path = "chat/completions"
+    else:
+        body, path = f'{{"model": "{first.name}", "prompt": "Hello", "max_tokens": 32}}', "completions"
+    ctx.emit(Note(text=f"curl {url}/v1/{path} -H 'Content-Type: application/json' -d '{body}'"))
+
+
+async def _report(ctx: Context, counts: dict[str, int], fault_of_keys: Callable[[], str]) -> None:
+    """Report the number of requests now and then, when it has changed, and a fault of the file of keys, once."""
+    reported, known_fault = -1, ""
+    while True:
+        if (fault := fault_of_keys()) != known_fault:
+            known_fault = fault
+            ctx.emit(Note(level="warning", text=fault) if fault else Note(text="keys_file: read again"))
+        if counts["requests"] != reported:
+            reported = counts["requests"]
+            ctx.emit(Progress(phase="serving", done=reported, unit="requests"))
+        await asyncio.sleep(_REPORT_SECONDS)
