@@ -37,14 +37,17 @@ _VERBS = {
     "replay": "burnish.studio.replay",
     "inspect": "burnish.studio.exploration",
     "chat": "burnish.studio.exploration",
+    "smoke_test": "burnish.studio.exploration",
     "env": "burnish.studio.machine",
     "doctor": "burnish.studio.machine",
 }
 
+_GROUPS = ("registry", "containers")
+
 if TYPE_CHECKING:
     from burnish.core.errors import BurnishError
-    from burnish.studio import registry
-    from burnish.studio.exploration import chat, inspect
+    from burnish.studio import containers, registry
+    from burnish.studio.exploration import chat, inspect, smoke_test
     from burnish.studio.machine import doctor, env
     from burnish.studio.planning import plan
     from burnish.studio.proving import prove
@@ -59,6 +62,7 @@ __all__ = [
     "BurnishError",
     "__version__",
     "chat",
+    "containers",
     "diff",
     "doctor",
     "env",
@@ -75,14 +79,15 @@ __all__ = [
     "runs",
     "schema",
     "show",
+    "smoke_test",
     "stop",
     "tail",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "registry":
-        return import_module("burnish.studio.registry")
+    if name in _GROUPS:
+        return import_module(f"burnish.studio.{name}")
     if name in _VERBS:
         return getattr(import_module(_VERBS[name]), name)
     raise AttributeError(f"module 'burnish' has no attribute '{name}'")

@@ -33,7 +33,7 @@ def temporary_context(
 def input_at(path: Path) -> Input:
     """An input for `path`, with its kind detected from the files."""
     if not path.is_dir():
-        kind = "file"
+        kind = "gguf" if path.suffix == ".gguf" else "file"
     elif (path / "adapter_config.json").exists():
         kind = "adapter"
     elif (path / "config.json").exists():
@@ -135,7 +135,7 @@ class ChatServer:
     `answer` maps a request's JSON to the reply's text, or to a whole message; `usage` to the tokens that are charged.
     `faults` are consumed first, one per request: a status, or "reset", "half", "garbage", "empty", "slow", "drip" or
     "not-a-chat". `seen` lists the requests, `keys` the keys, `charged` the usage of the replies that were sent, whole
-    or not.
+    or not. `models` are the fingerprints that /models gives, by the names of models.
     """
 
     def __init__(self, answer: Callable[[dict[str, Any]], str | dict[str, Any]] = lambda request: "Score: 10"):
@@ -143,6 +143,7 @@ class ChatServer:
         self.usage: Callable[[dict[str, Any]], dict[str, int]] = lambda request: {"total_tokens": 10}
         self.charged: list[dict[str, int]] = []
         self.faults: list[int | str] = []
+        self.models: dict[str, str] = {}
         self.headers: dict[str, str] = {}
         self.finish_reason = "stop"
         self.seen: list[dict[str, Any]] = []
@@ -155,6 +156,14 @@ class ChatServer:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                listed = [{"id": name, "fingerprint": value} for name, value in outer.models.items()]
+                content = json.dumps({"data": listed}).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
             def do_POST(self) -> None:
                 with outer._lock:
                     outer._at_once += 1

@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from burnish.cli.inspection import print_inspection
 from burnish.cli.render import safe_console
+from burnish.cli.rows.inspection import print_inspection
 
 STEERING = "".join(chr(code) for code in (*range(1, 9), *range(11, 32), *range(127, 160), 0x202E, 0x2066, 0x2028))
 STYLES = re.compile(r"\x1b\[[0-9;]*m")

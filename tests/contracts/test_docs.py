@@ -75,8 +75,8 @@ def test_every_link_between_pages_leads_somewhere(page):
 def test_every_command_that_a_page_names_exists(page):
     known = {word for command in commands() for word in command.split()[:1]} | {"sub"}
     text = page.read_text(encoding="utf-8")
-    named = re.findall(r"^\s*(?:\$ )?burnish ((?!-)[a-z]+)\b", "\n".join(re.findall(r"```.*?```", text, re.S)), re.M)
-    named += re.findall(r"`burnish ([a-z]+)[ `]", text)
+    named = re.findall(r"^\s*(?:\$ )?burnish ((?!-)[a-z-]+)\b", "\n".join(re.findall(r"```.*?```", text, re.S)), re.M)
+    named += re.findall(r"`burnish ([a-z][a-z-]*)[ `]", text)
     assert set(named) <= known
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 import burnish
+from burnish.testing import ChatServer
 
 STEPS = {
     "make": {"stage": "quick-make"},
@@ -44,3 +45,31 @@ def test_an_artifact_that_is_damaged_and_made_again_with_other_files(run, worksp
     run()
     (workspace.run("r", 1, "make").out / "words.txt").write_text("damage")
     assert {name: action for name, (action, _) in run(*ELSEWHERE).items()} == dict.fromkeys(STEPS, "run")
+
+
+def test_answers_of_another_model_behind_an_endpoint_are_not_reused(workspace):
+    (workspace.root / "p.jsonl").write_text('{"messages": [{"role": "user", "content": "Hi"}]}\n')
+
+    def run(url):
+        step = {"stage": "generate", "endpoint": {"url": url, "model": "tuned"}, "data": "file:p.jsonl"}
+        found = burnish.run({"name": "e", "steps": {"answer": step}}, workspace=workspace.root).steps["answer"]
+        number = int(found.run.name.split("/")[1])
+        reason = workspace.plan_of("e", max(workspace.numbers("e")))["steps"][0]["reason"]
+        return found.action, number, (found.run.out / "answers.jsonl").read_text(), reason
+
+    with ChatServer(lambda _: "old") as server:
+        server.models = {"tuned": "fp_1"}
+        assert run(server.url)[:2] == ("run", 1)
+        action, number, _, reason = run(server.url)
+        assert (action, number, reason) == ("reuse", 1, "made by e/1/answer")
+        server.models, server.answer = {"tuned": "fp_2"}, lambda _: "new"
+        action, number, text, reason = run(server.url)
+        assert action == "run"
+        assert '"new"' in text
+        assert f"e/1/answer has answers of another model of {server.url}#tuned" in reason
+        server.models = {}
+        action, _, text, reason = run(server.url)
+        assert action == "reuse"
+        assert '"new"' in text
+        assert f"whether {server.url}#tuned is still the same model is not known" in reason
+    assert run(server.url)[0] == "reuse"

@@ -52,6 +52,13 @@ class Commands(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
+def split_at_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words before and after the first `--`."""
+    words = list(arguments)
+    at = words.index("--") if "--" in words else len(words)
+    return words[:at], words[at + 1 :]
+
+
 def refuse_repeated(parameters: Sequence[Any], arguments: Sequence[str]) -> None:
     """Raise AskError `ask.wrong-value` if an option that takes one value is given twice: click keeps the last."""
     options = {name: parameter for parameter in parameters for name in parameter.opts if name.startswith("-")}

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from burnish.cli import exploration, machine, recipes, runs
+from burnish.cli import containers, exploration, keys, machine, recipes, runs
 from burnish.cli.command import Commands
 from burnish.cli.entry import StageEntry
 from burnish.cli.registry import apps as registry
@@ -66,7 +66,7 @@ def options(
     ctx.obj = Output(workspace=workspace, json=json, debug=debug)
 
 
-for module in (recipes, runs, registry, exploration, machine):
+for module in (recipes, runs, registry, exploration, keys, machine, containers):
     module.register(app)
 
 

@@ -58,6 +58,7 @@ class TerminalWatcher:
         self._started_at = 0.0
         self._warnings: list[str] = []
         self._step = self._steps = 0
+        self._is_serving = False
 
     def on_run_start(self, plan: Plan, number: int, folder: Path) -> None:
         self._steps = len(plan.steps)
@@ -74,6 +75,7 @@ class TerminalWatcher:
         self._started_at = self._last_line = time.monotonic()
         self._numbers.clear()
         self._step += 1
+        self._is_serving = step.step.stage.produces == "serving"
         name = f"{self._step}/{self._steps} [bold]{step.step.name}[/]"
         if step.action == "reuse":
             self._print(f"{_mark(run.artifact())} {name} [dim]reused: {escape(step.reason)}[/]")
@@ -152,7 +154,8 @@ class TerminalWatcher:
         if at_once:
             self._print("[yellow]stopping now[/]")
         else:
-            self._print("[yellow]stopping once the step has saved its state; press Ctrl-C again to stop now[/]")
+            until = "requests under way are answered" if self._is_serving else "the step has saved its state"
+            self._print(f"[yellow]stopping once {until}; press Ctrl-C again to stop now[/]")
 
     def on_wait(self, step: PlannedStep, run: Run) -> None:
         self._print(

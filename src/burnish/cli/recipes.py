@@ -10,6 +10,7 @@ from burnish.cli import completion
 from burnish.cli.command import Command, RunName, TrainingStep
 from burnish.cli.render import Output, duration, plain, program
 from burnish.core.files import file_size
+from burnish.core.paths import expanded
 
 Files = Annotated[
     list[str],
@@ -125,12 +126,41 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.2g}"
 
 
-def demo(ctx: typer.Context, set: Set = None, force: Force = None) -> None:
+def demo(
+    ctx: typer.Context,
+    set: Set = None,
+    force: Force = None,
+    serve: Annotated[
+        bool, typer.Option("--serve/--no-serve", help="Serve the result at the end, ask it and certify it.")
+    ] = True,
+) -> None:
     """Run the demo recipe on the built-in model, offline.
 
-    Data, training, evaluation, merging and generation, in a few minutes on a CPU.
+    Data, training, evaluation, merging and generation, in a few minutes on a CPU. At the end the GGUF file is served,
+    asked over HTTP, certified as it is served, and stopped.
     """
-    _run(ctx.obj, ["demo"], set, None, force, None)
+    from burnish.cli.progress import TerminalWatcher
+    from burnish.studio.demo.serving import serve_and_ask
+    from burnish.studio.running import run as do
+
+    output: Output = ctx.obj
+    watcher = None if output.json else TerminalWatcher(output.console)
+    result = do(["demo"], settings=set or (), workspace=output.workspace, force=force or (), watcher=watcher)
+    found = serve_and_ask(result, workspace=output.workspace, watcher=watcher) if serve else None
+    if watcher is None:
+        return output.print_json({**result.as_dict(), **({} if found is None else {"served": found.as_dict()})})
+    watcher.print_summary(result)
+    if found is not None:
+        held = sum(verdict == "holds" for verdict in found.checks.values())
+        for text in (
+            f"served at {found.url}: {held} of {len(found.checks)} checks of the smoke test hold",
+            f"asked: {found.question}",
+            f"answered: {found.answer}",
+            f"{found.same} of {found.rows} answers over HTTP are right; the endpoint is certified against its adapter",
+            "serve it yourself: burnish serve demo.small@latest",
+        ):
+            output.console.print(plain(text), markup=False)
+    return None
 
 
 def replay(
@@ -171,6 +201,7 @@ def init(
     from burnish.studio.planning import init_workspace
 
     output: Output = ctx.obj
+    folder = expanded(folder)
     made = init_workspace(folder, recipe)
     if output.json:
         return output.print_json({"created": [str(path) for path in made]})

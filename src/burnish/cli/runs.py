@@ -9,8 +9,8 @@ import typer
 from burnish.cli import completion
 from burnish.cli.command import Command, Commands, RunName
 from burnish.cli.render import Output, duration, json_text, metrics_summary
-from burnish.cli.rollouts import rollouts
-from burnish.cli.rows import rows
+from burnish.cli.rows.rollouts import rollouts
+from burnish.cli.rows.rows import rows
 
 app = typer.Typer(
     cls=Commands, help="List, show, compare, stop and resume runs.", no_args_is_help=True, rich_markup_mode=None

@@ -12,18 +12,19 @@ import typer
 from typer.exceptions import TyperException
 
 from burnish.cli import completion
-from burnish.cli.command import Command
+from burnish.cli.command import Command, split_at_dashes
 from burnish.cli.render import Output, plain
 from burnish.core.catalog import Stage
 from burnish.core.errors import AskError
-from burnish.core.paths import expanded, resolved
+from burnish.core.paths import expanded, is_windows_path, of_reference, resolved
 from burnish.core.recipes.flow import flow
 from burnish.core.recipes.validation import suggestion
 from burnish.core.recipes.yaml import parse_yaml
 from burnish.core.registry.names import KINDS
-from burnish.specs.base import SCHEMES, Operands, Spec, Takes, marks_of, takes_list_of_plain
+from burnish.specs.base import SCHEMES, Operands, Spec, Takes, Trailing, marks_of, takes_list_of_plain
 
 _SETTINGS = (".yaml", ".yml")
+_AFTER = "burnish.after-dashes"
 _DATA_SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".arrow", ".gz", ".zst", ".txt", ".md", ".yaml")
 
 
@@ -45,6 +46,11 @@ def stage_command(stage: Stage) -> Any:
         if operands is not None and len(files) < len(words):
             others = [word for word in words if not word.endswith(_SETTINGS)]
             values[operands[0]] = _as_operands(others, *operands, values.get(operands[0]))
+        if after := ctx.meta.get(_AFTER):
+            field = _trailing(spec_type)
+            if field in values:
+                raise AskError("ask.wrong-value", f"{field} is given twice", f"use {_flag(field)} or words after --")
+            values[field] = after
         settings: dict[str, Any] = {}
         for path, value in values.items():
             settings = merged(settings, nested(tuple(path.split(".")), value))
@@ -69,6 +75,8 @@ def _command_class(spec_type: type[Spec]) -> type[Command]:
 
     class StageCommand(Command):
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            if _trailing(spec_type):
+                args, ctx.meta[_AFTER] = split_at_dashes(args)
             try:
                 return super().parse_args(ctx, args)
             except TyperException as error:
@@ -179,14 +187,22 @@ def _shown(info: Any) -> str:
 
 
 def _operands(spec_type: type[Spec]) -> tuple[str, Operands] | None:
-    """The field that takes words that are no files of settings, and its mark."""
+    """The field that takes words that are no files of settings, and its mark: a marked one, or else `model`."""
     marked = (
         (name, mark)
         for name, info in spec_type.__pydantic_fields__.items()
         for mark in info.metadata
         if isinstance(mark, Operands)
     )
-    return next(marked, None)
+    model = spec_type.__pydantic_fields__.get("model")
+    takes_a_model = model is not None and any(isinstance(mark, Takes) for mark in marks_of(model))
+    return next(marked, ("model", Operands(one=True)) if takes_a_model else None)
+
+
+def _trailing(spec_type: type[Spec]) -> str:
+    """The field that takes the words after `--`; "" if none does."""
+    fields = spec_type.__pydantic_fields__.items()
+    return next((name for name, info in fields if any(isinstance(mark, Trailing) for mark in info.metadata)), "")
 
 
 def _as_operands(words: list[str], field: str, mark: Operands, flagged: Any) -> Any:
@@ -317,10 +333,12 @@ def _takes_words_only(annotation: Any) -> bool:
 
 def as_reference(text: str) -> str:
     """A reference from the command line: paths, relative to the current folder, become `file:` references."""
+    if is_windows_path(text):
+        return f"file:{resolved(expanded(text))}"
     scheme, colon, rest = text.partition(":")
     if rest.startswith("//") and scheme != "file":  # the address of an endpoint
         return text
-    path = expanded(rest if colon and scheme == "file" else text)
+    path = of_reference(rest) if colon and scheme == "file" else expanded(text)
     looks_like_a_path = path.exists() or text.startswith((".", "/", "~")) or path.suffix in _DATA_SUFFIXES
     if (scheme == "file" and colon) or (scheme not in SCHEMES and looks_like_a_path):
         return f"file:{resolved(path)}"

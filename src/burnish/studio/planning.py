@@ -49,7 +49,7 @@ def stage_recipe(
     """A recipe of one step. `values` override `settings` (`key=value`), which override files."""
     stage(name)
     given: dict[str, Any] = {}
-    documents = [read_yaml(Path(path)) for path in files]
+    documents = [read_yaml(expanded(path)) for path in files]
     for document in documents:
         value: Any = document.value
         if not isinstance(value, dict):
@@ -94,7 +94,7 @@ def plan(
 
 def init_workspace(folder: Path, recipe: str) -> list[Path]:
     """Mark a folder as a workspace and copy a shipped recipe into it. Returns the created files; overwrites none."""
-    source = _recipe_file(recipe)
+    source, folder = _recipe_file(recipe), expanded(folder)
     target, mark = folder / source.name, folder / MARK
     if target.exists():
         raise AskError("ask.wrong-value", f"{target} exists", "remove it, or use another --folder")

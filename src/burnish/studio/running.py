@@ -23,7 +23,8 @@ from burnish.core.runs.workspace import Workspace
 from burnish.jobs.forkserver import ForkServer, shared_server
 from burnish.jobs.local import BUSY, LocalLauncher, worker_environment
 from burnish.studio.planning import RecipeLike, as_recipe, stage_recipe
-from burnish.studio.registry.versions import register_artifact
+from burnish.studio.registry.pushing import push_artifact
+from burnish.studio.registry.versions import Say, register_artifact
 from burnish.studio.stopping import StopRequests, interrupted, interruptible_planning
 
 _POLL_SECONDS, _WAIT_SECONDS = 0.05, 0.2
@@ -42,6 +43,8 @@ class StepResult:
     artifact: Artifact
     registered: str | None = None
     """The version in the registry, such as `support@3`, if the step has `register`."""
+    pushed: str | None = None
+    """The address of the commit on a hub, if the step has `push_to`."""
 
     @property
     def metrics(self) -> Mapping[str, Any]:
@@ -84,6 +87,7 @@ class RunResult:
                     "path": str(step.path),
                     "metrics": dict(step.metrics),
                     **({} if step.registered is None else {"registered": step.registered}),
+                    **({} if step.pushed is None else {"pushed": step.pushed}),
                 }
                 for name, step in self.steps.items()
             },
@@ -217,26 +221,25 @@ class _Execution:
             error = error_of(run)
             raise self._interrupted(name, run) if error.code == "run.interrupted" else error
         result = StepResult(name, self._steps[name].action, run, artifact)
+        say, place = self._teller(planned, run), self._workspace
         try:
             refuse_failed(name, artifact)
+            result = replace(result, registered=register_artifact(artifact, planned.step.register, run, place, say))
+            url = push_artifact(planned.step.spec, artifact, run, place, say, lambda: self._stops.requested)
+            return replace(result, pushed=url)
         except BurnishError as error:
             error.result = replace(self._result, steps={**self._result.steps, name: result}).as_dict()
             raise
-        return replace(result, registered=self._registered(planned, run, artifact))
 
-    def _registered(self, planned: PlannedStep, run: Run, artifact: Artifact) -> str | None:
-        """Register the artifact of a step with `register`, if it is not; returns the version."""
-        if planned.step.register is None:
-            return None
+    def _teller(self, planned: PlannedStep, run: Run) -> Say:
+        """Reports a note of a step that has ended, also in its events."""
 
         def say(text: str, level: Literal["info", "warning"] = "warning") -> None:
             note = Note(level=level, text=text)
             run.events.append(note)
             self._notify(lambda: self._watcher.on_event(planned, note))
 
-        ref, new = register_artifact(artifact, planned.step.register, run, self._workspace, say)
-        say(f"registered as {ref}" if new else f"registered before, as {ref}", "info")
-        return ref
+        return say
 
     def _report_reused(self, step: PlannedStep) -> None:
         run = self._runs[step.step.name]

@@ -7,6 +7,7 @@ import pytest
 import artifacts
 import burnish
 from burnish.core.inputs.references import built_ins, resolve
+from burnish.core.registry import entries
 
 
 def test_an_artifact_is_registered_once_and_other_files_of_its_recipe_are_another_version(registry, workspace):
@@ -23,6 +24,22 @@ def test_an_artifact_is_registered_once_and_other_files_of_its_recipe_are_anothe
     assert len(said) == 1
     registry.register("r.tune@1", name="support", because="it calls the tool", say=said.append)
     assert said[1:] == ["support@1 is registered already: the reason is not kept"]
+
+
+def test_a_file_that_cannot_be_written_is_named_and_the_version_stands(registry, workspace, monkeypatch):
+    artifacts.write_artifact(workspace)
+
+    def full(path, value):
+        raise OSError(28, "No space left on device")
+
+    said = []
+    with monkeypatch.context() as disk:
+        disk.setattr(entries, "write_json", full)
+        assert registry.register("r.tune@1", name="support", say=said.append)["new"]
+    [text] = said
+    assert "support/1.json cannot be written (No space left on device): support@1 is only in" in text
+    assert text.endswith("; burnish reindex writes it again")
+    assert registry.listing("support")[0]["ref"] == "support@1"
 
 
 def test_it_is_registered_again_where_the_first_is_damaged_or_removed(registry, workspace):

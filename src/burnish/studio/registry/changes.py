@@ -17,7 +17,7 @@ from burnish.core.registry.names import check_name, check_stage, check_tag
 from burnish.core.registry.registry import Draft, Registry
 from burnish.core.registry.stages import Direction, move
 from burnish.core.runs.workspace import Workspace
-from burnish.studio.registry.versions import Notes, as_dict, version_of
+from burnish.studio.registry.versions import Notes, as_dict, report_unwritten, version_of
 
 
 def promote(
@@ -78,7 +78,7 @@ def _move(
 
     stage = None if to is None else check_stage(to)
     moved, replaced, faults = move(registry, ref, direction, stage, who, because, evidence)
-    _report(faults, say)
+    report_unwritten(faults, say)
     return as_dict(moved, replaced=[other.ref for other in replaced])
 
 
@@ -174,7 +174,7 @@ def _changing(
     found = version_of(ref, kind, registry)
     with registry.changing(found.name) as draft:
         yield _Held(draft.entry.version(str(found.number)), draft, who, why)
-        _report(draft.faults, say)
+        report_unwritten(draft.faults, say)
 
 
 def _refuse_unnamed(ref: str, registry: Registry) -> None:
@@ -183,8 +183,3 @@ def _refuse_unnamed(ref: str, registry: Registry) -> None:
         live = registry.entry(check_name(ref)).live
         known = ", ".join(f"{version.ref} ({version.stage})" for version in live.values()) or "none"
         raise AskError("ask.missing-key", f"{ref} is a name, and the version is missing", f"name one of: {known}")
-
-
-def _report(faults: list[str], say: Notes) -> None:
-    for fault in faults:
-        say(f"{fault}; burnish reindex writes it again")

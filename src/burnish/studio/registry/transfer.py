@@ -24,7 +24,7 @@ from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
 from burnish.core.secrets import masked_value
 from burnish.core.version import VERSION
-from burnish.studio.registry.versions import Notes, as_dict, refuse_kind, report_alike, version_of
+from burnish.studio.registry.versions import Notes, as_dict, refuse_kind, report_alike, report_unwritten, version_of
 
 RECIPE = "imported"
 """The recipe in whose runs imported artifacts are."""
@@ -109,12 +109,13 @@ def import_(
                 extract(content, opened, run.partial, source)
                 _finish(run, content, _inputs(content, run, place, base, say), place)
                 described = _described(content, run)
-                version, new = registry.register(name, described, who, because)
+                version, new, faults = registry.register(name, described, who, because)
             except BaseException:
                 shutil.rmtree(run.folder.parent, ignore_errors=True)
                 raise
             if not new:  # another process registered it meanwhile
                 shutil.rmtree(run.folder.parent, ignore_errors=True)
+    report_unwritten(faults, say)
     if new:
         report_alike(version, registry, say)
     return as_dict(version, new=new)

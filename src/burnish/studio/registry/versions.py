@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 from burnish.core.context import Input
 from burnish.core.errors import AskError, BurnishError
@@ -22,6 +22,12 @@ from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
 
 Notes = Callable[[str], None]
+
+
+class Say(Protocol):
+    """Reports a note."""
+
+    def __call__(self, text: str, level: Literal["info", "warning"] = "warning") -> None: ...
 
 
 def register(
@@ -60,7 +66,9 @@ def register_input(
     because, who = reason(because), author(place.root, who)
     record, registry = describe(value, place.root), Registry(place)
     unusable = _damaged_versions(registry, name, place)
-    version, new = registry.register(name, record, who, because, unusable=[other.number for other in unusable])
+    numbers = [other.number for other in unusable]
+    version, new, faults = registry.register(name, record, who, because, unusable=numbers)
+    report_unwritten(faults, say)
     damaged = [other.ref for other in unusable if other.fingerprint == version.fingerprint and new]
     for ref in damaged:
         say(f"the artifact of {ref} is damaged or missing: registered again as {version.ref}")
@@ -71,12 +79,22 @@ def register_input(
     return as_dict(version, new=new, path=str(_path(version, place)))
 
 
-def register_artifact(artifact: Artifact, name: str, run: Run, place: Workspace, say: Notes) -> tuple[str, bool]:
-    """Register the artifact of a run's step; returns the version, and whether it is new."""
+def register_artifact(artifact: Artifact, name: str | None, run: Run, place: Workspace, say: Say) -> str | None:
+    """Register the artifact of a run's step, if it is to be and is not yet; returns the version."""
+    if name is None:
+        return None
     artifact.refuse_damage(place.hashes(), run.name)
     value = replace(artifact.as_input(run.reference), revision=run.name)
     found = register_input(value, name, place, say=say)
-    return f"{found['name']}@{found['version']}", found["new"]
+    ref = f"{found['name']}@{found['version']}"
+    say(f"registered as {ref}" if found["new"] else f"registered before, as {ref}", "info")
+    return ref
+
+
+def report_unwritten(faults: list[str], say: Notes) -> None:
+    """Name the files of versions that could not be written; their history was."""
+    for fault in faults:
+        say(f"{fault}; burnish reindex writes it again")
 
 
 def report_alike(version: Version, registry: Registry, say: Notes) -> None:

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from burnish.cli.inspection import print_inspection
+from burnish.cli.rows.inspection import print_inspection
 
 
 def shown(**found):

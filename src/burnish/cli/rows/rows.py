@@ -119,7 +119,7 @@ def _text(console: "Console", entry: Mapping[str, Any], *, full: bool) -> tuple[
     """The lines of a row's text, and whether any of it is left out."""
     from rich.text import Text
 
-    from burnish.cli.inspection import conversation
+    from burnish.cli.rows.inspection import conversation
 
     if entry["row"] is None:
         return [Text(f"{_INDENT}no text: {plain(entry['missing'])}", "yellow")], False

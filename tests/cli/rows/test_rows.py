@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from burnish.cli.rows import print_rows
+from burnish.cli.rows.rows import print_rows
 
 
 def visit(step, loss, **more):

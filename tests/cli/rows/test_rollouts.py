@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 import burnish
-from burnish.cli.rollouts import print_rollouts
+from burnish.cli.rows.rollouts import print_rollouts
 from burnish.core.errors import AskError, RunError
 from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.rollout import ledger

@@ -1,0 +1,1 @@
+"""What `burnish demo` does after its recipe."""

@@ -1,0 +1,1 @@
+"""What an interface asks of servers: their keys."""
