@@ -9,12 +9,12 @@ WORKERS ?= 2
 TRACKERS := .venv-trackers
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup setup-dev demo test trackers torture check lint types layers format bench mutants gpu-check docs families synthesize \
+.PHONY: help setup setup-dev demo test trackers quantize-check torture check lint types layers format bench mutants gpu-check docs families synthesize \
 	train train-debug clean
 .NOTPARALLEL:
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 setup: $(USER) ## Create the virtual environment for users
 
@@ -26,7 +26,7 @@ $(USER): pyproject.toml constraints.txt $(SETUP)
 $(DEV): pyproject.toml constraints.txt $(SETUP)
 	@$(PYTHON) $(SETUP) dev --venv $(VENV)
 
-demo: $(USER) ## Run the demo on the built-in model: data, adapter, evaluation, merge, answers
+demo: $(USER) ## Run the demo on the built-in model: data, adapter, evaluation, merge, answers, server
 	$(BIN)/burnish demo
 
 test: $(DEV) ## Run all tests
@@ -40,6 +40,9 @@ trackers: $(DEV) ## Run the tests of all trackers, in their own environment (the
 	@echo "trackers: installing wandb, swanlab, trackio and mlflow-skinny (200 MB, a minute)"
 	@$(TRACKERS)/bin/python -m pip --disable-pip-version-check install -qq --only-binary :all: wandb swanlab trackio mlflow-skinny
 	$(TRACKERS)/bin/python -m pytest tests/train/trackers
+
+quantize-check: $(DEV) ## Quantize with llm-compressor itself: makes its environment (GBs, minutes)
+	$(BIN)/python -m pytest -m torture tests/stages/ship/test_real_quantizers.py
 
 torture: $(DEV) ## Run the long tests: 970 kills of trainings, 200 bit flips, every family
 	$(BIN)/python -m pytest -m torture tests

@@ -31,11 +31,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: LONG.get(item.path.relative_to(Path(__file__).parent).parts[0], len(LONG)))
 
 
+gc.disable()  # importing the test files makes objects that stay: collections would take a quarter of the time
+
+
 def pytest_collection_finish() -> None:
     """A full collection takes 0.7 s of a core, most of it for the objects of imported libraries: they are left out."""
+    gc.enable()
     gc.collect()
     gc.freeze()
     gc.set_threshold(7_000, 10, 10)  # ten times the usual objects: building a model makes that many
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unflushed_disks():
+    """No test cuts the power: flushing thousands of small files would keep workers waiting for a third of the time.
+
+    That files are flushed, and in which order, is what `core/test_files.py` and the tests of checkpoints watch.
+    """
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "fsync", lambda descriptor: os.fstat(descriptor) and None)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,8 +20,9 @@ from burnish.data.document import make_row
 from burnish.data.splits.split import Splitter
 from burnish.evals.perplexity import likelihoods
 from burnish.evals.statistics.paired import compare_ratios
+from burnish.models.adapters.pieces import _distance
 from burnish.models.load import load_model
-from burnish.models.merge import _distance, merge_adapter
+from burnish.models.merge import merge_adapter
 from burnish.specs.train import AdamWSpec, MuonSpec
 from burnish.testing import tiny_model
 from burnish.tokens.load import load_tokenizer
@@ -140,7 +141,7 @@ PORTIONS: dict[str, tuple[str, str, Any, Callable[[Path, Path], Any]]] = {
     "positions of a likelihood": ("evals.perplexity", "_POSITIONS", 3, likelihood),
     "bytes of a fingerprint": ("core.fingerprint", "_BLOCK", 1000, hashed),
     "bytes of a copied tensor": ("models.weights", "_BLOCK", 100, merged),
-    "rows of a rounded tensor": ("models.merge", "_ROWS", 3, distance),
+    "rows of a rounded tensor": ("models.adapters.pieces", "_ROWS", 3, distance),
     "experts of an update": ("train.optim.muon", "_AT_ONCE", 50, stepped(MuonSpec(), torch.float32)),
     "gradients handed over": ("train.optim.optimizers", "_LARGE", 1, stepped(AdamWSpec(), torch.bfloat16)),
     "masks of dropout": ("train.dropout", "_AT_ONCE", {"cpu": 20}, dropped),

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = {"user": "evals", "dev": "dev"}
+EXTRAS = {"user": "evals,serve", "dev": "dev"}
 STAMPS = {"user": (".ready-user",), "dev": (".ready-user", ".ready-dev")}
 IMPORTS = """
 import os

@@ -53,8 +53,17 @@ def test_the_merged_model_answers_as_its_adapter_does(first: dict) -> None:
     assert answers["metrics"]["same_answers"] == len(rows)
 
 
+def test_the_tuned_model_is_served_asked_and_certified(first: dict) -> None:
+    served = first["served"]
+    assert served["certified"]
+    assert served["rows"] == 64
+    assert served["same"] >= 56
+    assert {served["checks"][name] for name in ("models", "chat", "stream", "completions", "logprobs")} == {"holds"}
+    assert "<tool_call>" in served["answer"]
+
+
 def test_a_second_run_reuses_every_step(workspace: Path, first: dict) -> None:
-    second = burnish(workspace, "demo")
+    second = burnish(workspace, "demo", "--no-serve")
     assert {step["action"] for step in second["steps"].values()} == {"reuse"}
     assert {name: step["path"] for name, step in second["steps"].items()} == {
         name: step["path"] for name, step in first["steps"].items()
