@@ -1,5 +1,9 @@
 """The engine of llama.cpp against that of transformers, on the same weights."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -188,3 +192,22 @@ def test_another_version_of_the_package_is_refused(monkeypatch):
     monkeypatch.undo()
     library.cache_clear()
     library()
+
+
+def test_the_threads_of_llama_cpp_sleep_while_they_wait():
+    settings = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    environment = {name: value for name, value in os.environ.items() if name not in settings}
+    code = (
+        "from burnish.models.engines.llama.library import library; library(); print(os.environ.get('OMP_WAIT_POLICY'))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", f"import os; {code}"],
+        env={**environment, "OMP_DISPLAY_ENV": "verbose"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    if "GOMP_SPINCOUNT" not in found.stderr:
+        pytest.skip("llama.cpp of this machine does not use GNU's OpenMP")
+    assert "GOMP_SPINCOUNT = '0'" in found.stderr
+    assert found.stdout.strip() == "None", "the setting stays in the environment, and torch and children get it"

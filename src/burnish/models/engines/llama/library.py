@@ -1,7 +1,10 @@
 """The shared library of llama.cpp inside the `xllamacpp` wheel, and the C structs of its pinned version."""
 
 import ctypes as c
+import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import metadata, util
 from typing import Any
@@ -12,6 +15,7 @@ VERSION = "2026.10.11549"
 """The version of `xllamacpp` whose structs these are."""
 F32_TYPE, NO_FLASH, FLASH_AUTO = 0, 0, -1
 _PACKAGE = "xllamacpp"
+_WAITING = "OMP_WAIT_POLICY"
 
 
 class ModelParams(c.Structure):
@@ -173,7 +177,8 @@ def library() -> c.CDLL:
     """The library, its functions declared. Errors: MachineError `machine.no-package`."""
     try:
         installed = metadata.version(_PACKAGE)
-        found = util.find_spec(f"{_PACKAGE}.{_PACKAGE}")
+        with _threads_that_sleep():
+            found = util.find_spec(f"{_PACKAGE}.{_PACKAGE}")  # imports the package, and the library with it
     except (metadata.PackageNotFoundError, ModuleNotFoundError):
         installed, found = "", None
     if found is None or found.origin is None:
@@ -187,6 +192,21 @@ def library() -> c.CDLL:
     loaded.llama_log_set(c.cast(_log, c.c_void_p), None)
     loaded.llama_backend_init()
     return loaded
+
+
+@contextmanager
+def _threads_that_sleep() -> Iterator[None]:
+    """What loads OpenMP here has threads that sleep while they wait for each other.
+
+    By default they spin: where another program has one of the cores, a token takes 50 times as long.
+    """
+    before = os.environ.get(_WAITING)
+    os.environ[_WAITING] = before or "passive"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_WAITING]
 
 
 def _missing(what: str) -> MachineError:
