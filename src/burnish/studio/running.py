@@ -29,7 +29,7 @@ from burnish.studio.stopping import StopRequests, interrupted, interruptible_pla
 
 _POLL_SECONDS, _WAIT_SECONDS = 0.05, 0.2
 _CLOSED_OUTPUT = (errno.EPIPE, errno.EIO, errno.EBADF)
-_WITH_TORCH = ("train", "evals")
+_WITH_TORCH = ("train", "evals", "ship", "quantize", "serve")
 """The extras of stages that import torch."""
 
 
