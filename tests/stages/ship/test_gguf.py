@@ -59,6 +59,7 @@ def test_a_model_becomes_one_certified_file(tmp_path, kind):
 
     assert outcome.kind == "gguf"
     assert {path.name for path in ctx.out.iterdir()} == {f"tiny-{kind}.gguf", "gguf.json", "Modelfile"}
+    assert "\nPARAMETER num_ctx 1024\n" in (ctx.out / "Modelfile").read_text()
     assert outcome.certificate is not None
     assert outcome.certificate["holds"]
     assert outcome.certificate["change"] == kind

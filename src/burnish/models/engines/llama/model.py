@@ -42,7 +42,7 @@ class LlamaModel:
         self._adapters = [self.load_adapter(adapter) for adapter in adapters]
         self._vocabulary = self._lib.llama_model_get_vocab(self._model)
         self.vocabulary = int(self._lib.llama_vocab_n_tokens(self._vocabulary))
-        self.context = int(self._lib.llama_model_n_ctx_train(self._model))
+        self.context = int(self._lib.llama_model_n_ctx_train(self._model)) or self._context_by_key()
 
     def __del__(self) -> None:
         """Freed with its last reference, as a model of torch is."""
@@ -79,6 +79,11 @@ class LlamaModel:
         buffer = c.create_string_buffer(size + 1)
         self._lib.llama_model_meta_val_str(self._model, key.encode(), buffer, size + 1)
         return buffer.raw[:size].decode(errors="replace")
+
+    def _context_by_key(self) -> int:
+        """The tokens of a context by the keys of the file: llama.cpp gives none of a vocabulary alone."""
+        found = self.metadata(f"{self.metadata('general.architecture')}.context_length") or ""
+        return int(found) if found.isdecimal() else 0
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """The ids of a text, with those of the special tokens in it; `special` adds those at its start and end."""
