@@ -61,7 +61,7 @@ class TerminalWatcher:
         self._is_serving = False
 
     def on_run_start(self, plan: Plan, number: int, folder: Path) -> None:
-        self._steps = len(plan.steps)
+        self._step, self._steps = 0, len(plan.steps)
         reused = sum(step.action == "reuse" for step in plan.steps)
         counted = f"{len(plan.steps)} steps" if len(plan.steps) > 1 else "1 step"
         self._print(f"[bold]{plan.recipe.name}/{number}[/]  {counted}, {reused} reused  [dim]{escape(str(folder))}[/]")
@@ -103,6 +103,8 @@ class TerminalWatcher:
                 self._progress(event.phase, event.done, event.total, event.unit)
             case "metric":
                 self._numbers |= {key: event.values[key] for key in _SHOWN if key in event.values}
+            case "note" if event.level == "command":
+                self._print_line(Text(f"  {plain(event.text)}"))
             case "note":
                 colour = "yellow" if event.level == "warning" else "dim"
                 self._print(f"  [{colour}]{escape(plain(event.text))}[/]")
@@ -211,6 +213,8 @@ class TerminalWatcher:
     def _print_line(self, text: Text) -> None:
         """Print a path or command without wrapping, so that it can be copied."""
         self._console.print(text, soft_wrap=True)
+        if self._log is not None:
+            self._log.print(text, soft_wrap=True)
 
     def _open_log(self, run: Run) -> None:
         self._log_file = (run.folder / "console.log").open("a", encoding="utf-8")
@@ -251,11 +255,13 @@ def _next_steps(result: RunResult) -> list[str]:
     """Commands that use the artifacts."""
     kinds: Mapping[str, str] = {step.artifact.kind: name for name, step in result.steps.items()}
     name, lines, call = result.recipe, list[str](), program()
-    model = kinds.get("model") or kinds.get("adapter")
+    model = kinds.get("model") or kinds.get("adapter") or kinds.get("gguf")
     if model and not _is_reward_model(result[model].artifact.path):
         lines.append(f"{call} chat {name}.{model}@latest")
     if "adapter" in kinds and "model" not in kinds:
         lines.append(f"{call} merge --model {name}.{kinds['adapter']}@latest")
+    if "gguf" in kinds:
+        lines.append(f"{call} serve {name}.{kinds['gguf']}@latest")
     if "dataset" in kinds and not model:
         lines.append(f"{call} inspect {name}.{kinds['dataset']}@latest --tokenizer builtin:pocket")
     lines.append(f"{call} runs show {result.name}")

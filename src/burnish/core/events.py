@@ -64,10 +64,10 @@ class Chosen(_Event):
 
 
 class Note(_Event):
-    """A message for the user; a `warning` is shown in yellow and repeated at the end."""
+    """A message for the user; a `warning` is shown in yellow and repeated at the end, a `command` is never broken."""
 
     kind: Literal["note"] = "note"
-    level: Literal["info", "warning"] = "info"
+    level: Literal["info", "warning", "command"] = "info"
     text: str
 
 

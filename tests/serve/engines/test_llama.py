@@ -112,6 +112,43 @@ def test_a_text_with_a_schema_matches_it(llama, wait, tokenizer):
         assert isinstance(value["ok"], bool)
 
 
+CALL = {
+    "type": "object",
+    "properties": {
+        "name": {"const": "cancel_order"},
+        "arguments": {
+            "type": "object",
+            "properties": {"order": {"type": "string"}, "customer": {"type": "string"}},
+            "required": ["order", "customer"],
+            "additionalProperties": False,
+        },
+    },
+    "required": ["name", "arguments"],
+    "additionalProperties": False,
+}
+
+
+def test_a_token_may_span_the_json_and_what_follows_it(llama, wait, tokenizer):
+    """`"}}` with a line end is one token: without it the model would go on within the string."""
+    text = "<|im_start|>user\nCancel order B17 of Luca Jensen.<|im_end|>\n<|im_start|>assistant\n<tool_call>\n"
+    prompt = tokenizer(text, add_special_tokens=False).input_ids
+    free = wait(answer(llama, prompt, 60, stop_ids=(2,)))
+    assert tokenizer.decode(ids(free)).endswith('"customer": "Luca Jensen"}}\n</tool_call>')
+    assert wait(answer(llama, prompt, 60, stop_ids=(2,), schema=CALL, after="\n</tool_call>")) == free
+
+
+@pytest.mark.parametrize("space", ["\n", "\t", " ", "\r"])
+def test_white_space_in_json_ends(llama, wait, tokenizer, space):
+    """A model that likes white space best would write it until its answer is cut."""
+    (token,) = tokenizer.encode(space, add_special_tokens=False)
+    draw = Draw(temperature=0, logit_bias={token: 100.0})
+    items = wait(answer(llama, [5, 6], 240, draw=draw, schema={"const": {"a": ' " '}}))
+    text = tokenizer.decode(ids(items))
+    assert items[-1].reason == "stop"
+    assert json.loads(text) == {"a": ' " '}
+    assert len(text) > 60
+
+
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_a_schema_that_the_engine_gives_up_is_an_error(llama, wait, temperature):
     """llguidance gives up where too many continuations are possible, such as the names of 900 optional properties."""

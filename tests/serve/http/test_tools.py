@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from burnish.serve.chat.forcing import plain_end
+from burnish.serve.chat.notation import Calling
 from scripted import chunks_of
 
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -87,6 +89,23 @@ def test_a_forced_call_has_its_opening_given_and_a_schema(served, choice):
         ["weather", "clock"] if choice == "required" else ["weather"]
     )
     assert schemas[0]["properties"]["arguments"] == PARAMETERS
+    assert asked.after == "\n</tool_call>"
+
+
+@pytest.mark.parametrize("tokens_less", [0, 1])
+def test_a_forced_call_may_be_closed_as_the_template_closes_it(served, tokenizer, tokens_less):
+    written = '{"name": "weather", "arguments": {"city": "Bern"}}\n</tool_call>'
+    app = served(script=lambda asked: written)
+    room = len(tokenizer.encode(written, add_special_tokens=False)) - tokens_less
+    answer = app.chat(tools=TOOLS, tool_choice="required", max_tokens=room).json()["choices"][0]
+    assert answer["finish_reason"] == "tool_calls"
+    assert answer["message"]["tool_calls"][0]["function"]["arguments"] == '{"city": "Bern"}'
+
+
+def test_the_text_that_closes_a_call_ends_before_a_special_token():
+    calling = Calling("<|call|>", "\n```<|end_call|>\n<|end_calls|>", "arguments")
+    assert plain_end(calling, {"<|end_calls|>", "<|end_call|>", "<s>"}) == "\n```"
+    assert plain_end(calling, ()) == calling.closes
 
 
 def test_definitions_of_a_tools_schema_move_to_the_root(served):
