@@ -11,6 +11,7 @@ import artifacts
 import burnish
 from burnish.cli.progress import TerminalWatcher
 from burnish.core.events import Metric, Note, Progress, StateChanged, Table
+from burnish.studio.running import RunResult, StepResult
 
 
 @pytest.fixture
@@ -86,6 +87,40 @@ def test_the_bar_and_the_time_left_fit_the_terminal(quick_stages, workspace, wid
     assert all(re.search(r"validation[ ━╺╸]{8,}1,234/200,000 rows", line) for line in lines), lines
     assert all("-:--:--" in line for line in lines)
     assert ("lr 0.00012" in lines[-1]) is (width == 130)
+
+
+def test_a_command_in_a_note_is_one_line_however_narrow_the_terminal_is(quick_stages, workspace):
+    screen, command = (
+        io.StringIO(),
+        "curl http://127.0.0.1:8001/v1/models -H 'Content-Type: application/json' [/nonsense",
+    )
+    watcher = TerminalWatcher(Console(file=screen, force_terminal=True, width=40, color_system=None))
+    plan = burnish.plan({"name": "x", "steps": {"talk": {"stage": "quick-talk", "release": "go"}}})
+    run = workspace.run("x", 1, "talk")
+    run.folder.mkdir(parents=True)
+    watcher.on_step_start(plan.steps[0], run)
+    watcher.on_event(plan.steps[0], Note(level="command", text=command))
+    watcher._bar.stop()
+    watcher._close_log()
+    assert f"  {command}\n" in screen.getvalue().replace("\r", "")
+    assert f"  {command}\n" in (run.folder / "console.log").read_text()
+
+
+def test_the_steps_of_a_second_run_are_counted_from_one(quick_stages, workspace):
+    screen = io.StringIO()
+    watcher = TerminalWatcher(Console(file=screen, force_terminal=False, width=100))
+    for word in ("one", "two"):
+        burnish.run_stage("quick-make", workspace=workspace.root, watcher=watcher, word=word)
+    assert screen.getvalue().count("1/1 quick-make") == 2
+
+
+def test_a_gguf_file_can_be_chatted_with_and_served_next(quick_stages, workspace):
+    screen = io.StringIO()
+    run = artifacts.write_artifact(workspace, "file", kind="gguf", files={"file-F16.gguf": "GGUF"})
+    result = RunResult("r", 1, {"file": StepResult("file", "run", run, run.artifact())})
+    TerminalWatcher(Console(file=screen, force_terminal=False, width=100)).print_summary(result)
+    assert "chat r.file@latest" in screen.getvalue()
+    assert "serve r.file@latest" in screen.getvalue()
 
 
 @pytest.mark.parametrize(("kind", "is_shown"), [("evaluation", True), ("comparison", True), ("dataset", False)])

@@ -1,6 +1,7 @@
 """The commands on recipes: `run`, `plan`, `prove`, `demo`, `init`, `schema`."""
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -151,16 +152,22 @@ def demo(
         return output.print_json({**result.as_dict(), **({} if found is None else {"served": found.as_dict()})})
     watcher.print_summary(result)
     if found is not None:
-        held = sum(verdict == "holds" for verdict in found.checks.values())
         for text in (
-            f"served at {found.url}: {held} of {len(found.checks)} checks of the smoke test hold",
+            f"served at {found.url}, and stopped; smoke test: {_counted(found.checks)}",
             f"asked: {found.question}",
             f"answered: {found.answer}",
             f"{found.same} of {found.rows} answers over HTTP are right; the endpoint is certified against its adapter",
-            "serve it yourself: burnish serve demo.small@latest",
         ):
             output.console.print(plain(text), markup=False)
     return None
+
+
+def _counted(checks: Mapping[str, str]) -> str:
+    """`6 checks hold; not offered: tools, wrong_key`."""
+    held = sum(verdict == "holds" for verdict in checks.values())
+    others = {verdict: None for verdict in checks.values() if verdict != "holds"}
+    named = (f"{other}: {', '.join(name for name, verdict in checks.items() if verdict == other)}" for other in others)
+    return "; ".join((f"{held} checks hold", *named))
 
 
 def replay(

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,7 @@ from burnish.specs.ship import ServeSpec
 from burnish.stages.ship import gguf
 from burnish.stages.ship.cached_gguf import cached_gguf
 from burnish.stages.ship.engines import chosen_engine
+from burnish.stages.ship.serve import curl
 from burnish.stages.ship.served import open_served
 from burnish.testing import input_at, temporary_context
 from certified import edit_json, make_adapter, make_base
@@ -327,3 +329,18 @@ def test_settings_of_vllm_are_refused_where_auto_is_llama_before_any_work(settin
     spec = ServeSpec(model="builtin:pocket", **settings)
     with pytest.raises(AskError, match=rf"{next(iter(settings))}: for vLLM, but engine: auto is llama.cpp here"):
         chosen_engine(spec, input_at(POCKET), ctx)
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "chats", "expected"),
+    [
+        ("http://127.0.0.1:1", None, True, ["http://127.0.0.1:1/v1/chat/completions", "messages"]),
+        ("http://0.0.0.0:2", "KEY", True, ["http://127.0.0.1:2/v1/chat/completions", '"Authorization: Bearer $KEY"']),
+        ("http://[::]:3", "MINE", False, ["http://[::1]:3/v1/completions", '"Authorization: Bearer $MINE"', "prompt"]),
+    ],
+)
+def test_the_command_that_asks_has_an_address_to_ask_at_and_the_key(url, key, chats, expected):
+    text = curl(url, "it's", key, chats=chats)
+    assert all(part in text for part in expected), text
+    assert ("Authorization" in text) is (key is not None)
+    assert json.loads(shlex.split(text)[-1])["model"] == "it's"

@@ -1,6 +1,8 @@
 """serve: open an engine with the model, and answer requests over HTTP until a stop is requested."""
 
 import asyncio
+import json
+import shlex
 import socket
 import time
 from collections.abc import Callable
@@ -16,6 +18,8 @@ from burnish.specs.ship import ServeSpec
 from burnish.stages.ship.served import Served, open_served
 
 _REPORT_SECONDS = 5.0
+_HERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+"""Addresses that are every one of this machine → the one that it is asked at."""
 
 
 def run(spec: ServeSpec, ctx: Context) -> Outcome:
@@ -42,7 +46,8 @@ async def _serve_at(bound: socket.socket, spec: ServeSpec, ctx: Context) -> dict
         def on_ready(url: str) -> None:
             nonlocal address
             address = url
-            _announce(ctx, url, served)
+            key = None if app.state.server.keys.is_open else spec.api_key_env or "KEY"
+            _announce(ctx, url, served, key)
 
         reporting = asyncio.create_task(_report(ctx, app.state.server.counts, app.state.server.keys.look))
         try:
@@ -62,17 +67,23 @@ async def _serve_at(bound: socket.socket, spec: ServeSpec, ctx: Context) -> dict
     return counts
 
 
-def _announce(ctx: Context, url: str, served: Served) -> None:
+def _announce(ctx: Context, url: str, served: Served, key: str | None) -> None:
     """Say where it answers, and a command that asks it."""
     first = served.models[0]
     names = ", ".join(model.name for model in served.models)
     ctx.emit(Note(text=f"serving {names} at {url}/v1 with {served.engine.name}; Ctrl-C ends"))
-    if first.has_template:
-        body = f'{{"model": "{first.name}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
-        path = "chat/completions"
-    else:
-        body, path = f'{{"model": "{first.name}", "prompt": "Hello", "max_tokens": 32}}', "completions"
-    ctx.emit(Note(text=f"curl {url}/v1/{path} -H 'Content-Type: application/json' -d '{body}'"))
+    ctx.emit(Note(level="command", text=curl(url, first.name, key, chats=first.has_template)))
+
+
+def curl(url: str, model: str, key: str | None, *, chats: bool) -> str:
+    """A command that asks the server from this machine; `key`, if one is needed, is a variable of the shell."""
+    for anywhere, here in _HERE.items():
+        url = url.replace(f"//{anywhere}:", f"//{here}:")
+    asked: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello"}]}
+    path, asked = ("chat/completions", asked) if chats else ("completions", {"prompt": "Hello", "max_tokens": 32})
+    bearer = "" if key is None else f' -H "Authorization: Bearer ${key}"'
+    body = shlex.quote(json.dumps({"model": model, **asked}))
+    return f"curl {url}/v1/{path}{bearer} -H 'Content-Type: application/json' -d {body}"
 
 
 async def _report(ctx: Context, counts: dict[str, int], fault_of_keys: Callable[[], str]) -> None:
