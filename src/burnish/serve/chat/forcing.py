@@ -1,6 +1,6 @@
 """A turn that must be a tool call: the text that opens it is given, and a schema enforces the rest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from burnish.evals.scoring.json_values import decoder
@@ -32,7 +32,9 @@ class ForcedCall:
     def end(self) -> list[Part]:
         """The call; what is written of it as content, where it is not complete."""
         try:
-            value = decoder.decode(self._written.strip())
+            value, end = decoder.raw_decode(written := self._written.strip())
+            if not self._calling.closes.strip().startswith(written[end:].strip()):
+                raise ValueError("something else follows")
             call = Call(str(value["name"]), json_text(value[self._calling.arguments]))
         except (ValueError, KeyError, TypeError):
             self.malformed = "the call is not complete"
@@ -44,6 +46,16 @@ class ForcedCall:
 def calling_of(notation: Notation) -> Calling:
     """How a forced call is written."""
     return notation.calling or BARE
+
+
+def plain_end(calling: Calling, special: Iterable[str]) -> str:
+    """The text that closes a call, up to the first special token, which a grammar spells in another way.
+
+    The end of the JSON and the start of this text may be one token, such as `"}}` and a line end: a model that was not
+    allowed to write it would go on within the last string.
+    """
+    found = [place for text in special if (place := calling.closes.find(text)) >= 0]
+    return calling.closes[: min(found, default=None)]
 
 
 def forced_schema(tools: Sequence[Mapping[str, Any]], name: str | None, calling: Calling) -> dict[str, Any]:

@@ -124,6 +124,11 @@ class ServedModel:
         return str(name).replace("\N{LOWER ONE EIGHTH BLOCK}", " ").encode()
 
     @cached_property
+    def special_texts(self) -> frozenset[str]:
+        """The texts of its special tokens."""
+        return frozenset(str(token) for token in self.tokenizer.added_tokens_decoder.values() if token.special)
+
+    @cached_property
     def _added(self) -> frozenset[int]:
         return frozenset(self.tokenizer.added_tokens_decoder)
 

@@ -97,7 +97,7 @@ class LlamaDecoder:
             what = f"the prompt has {len(prompt)} tokens, and the context is {self._size}"
             raise AskError("ask.wrong-value", what, "shorten the prompt")
         adapter = None if name is None else self._adapter(name)
-        grammar = None if schema is None else Grammar(self._model, schema)
+        grammar = None if schema is None else Grammar(self._model, schema, request.get("after", ""))
         room = min(request["max_tokens"], self._size - len(prompt))
         stops = frozenset(request["stop_ids"])
         top = request.get("top_log_probs")

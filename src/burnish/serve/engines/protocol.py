@@ -35,6 +35,8 @@ class Asked:
     """None: no log-probabilities; 0: of the drawn token; k: of the k most likely ones too."""
     schema: Mapping[str, Any] | None = None
     """A JSON schema that the whole text matches."""
+    after: str = ""
+    """Text that may follow the JSON, without special tokens. Engines that cannot allow it leave it out."""
     adapter: str | None = None
     """The name of a loaded adapter; None is the base alone."""
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from burnish.core.errors import BurnishError
-from burnish.serve.chat.forcing import ForcedCall, calling_of, forced_schema
+from burnish.serve.chat.forcing import ForcedCall, calling_of, forced_schema, plain_end
 from burnish.serve.chat.model import ServedModel
 from burnish.serve.chat.notation import Notation
 from burnish.serve.chat.parts import Parts
@@ -66,6 +66,7 @@ def order_chat(request: ChatRequest, model: ServedModel, engine: ServingEngine, 
         stop_ids=model.stop_ids,
         top_log_probs=(request.top_logprobs or 0) if request.logprobs else None,
         schema=schema,
+        after=plain_end(calling, model.special_texts) if forced else "",
         adapter=model.adapter,
     )
     parallel = request.parallel_tool_calls is not False
