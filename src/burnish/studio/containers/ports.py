@@ -1,6 +1,7 @@
 """Whether a port is free, and which process has it."""
 
 import contextlib
+import errno
 import os
 import shutil
 import socket
@@ -13,15 +14,15 @@ _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
 
 def is_free(address: str, port: int) -> bool:
-    """Whether a server can listen there."""
+    """Whether nothing listens there. What else there is about the address, docker says, which may have more rights."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         if sys.platform != "win32":
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
-        except OSError:
-            return False
+        except OSError as error:
+            return error.errno != errno.EADDRINUSE
     return True
 
 

@@ -1,6 +1,7 @@
 """The compose project of burnish: its files, profiles and ports, and the variables that a workspace gives it."""
 
 import hashlib
+import ipaddress
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from burnish.core.paths import of_reference
 from burnish.core.runs.workspace import Workspace
 from burnish.studio.containers.device import Device
 from burnish.studio.containers.docker import Docker
+from burnish.studio.containers.env_file import read_env_file
 
 JOBS = ("train", "quantize")
 """Profiles that end with their work; the others are servers."""
@@ -31,6 +33,8 @@ LOOPBACK = "127.0.0.1"
 WITHOUT_KEY = ("logs", "tensorboard")
 """Servers that ask for no key: this machine alone reaches them."""
 IN_CONTAINER = "/workspace"
+CHECKED = ("BURNISH_API_KEY", "BURNISH_BIND", "WEBUI_AUTH")
+"""What decides who may ask: compose gets the values that were checked, however it reads .env itself."""
 
 
 def check_profiles(names: Iterable[str]) -> list[str]:
@@ -87,7 +91,8 @@ class Project:
 
     def environment(self) -> dict[str, str]:
         """The environment of a command of compose."""
-        environment = {**os.environ, **self.chosen}
+        checked = {name: self.value(name) for name in CHECKED}
+        environment = {**os.environ, **checked, **self.chosen}
         if self.docker.is_of_windows:  # WSL passes on the variables that WSLENV names
             passed = [name for name in os.environ.get("WSLENV", "").split(":") if name]
             environment["WSLENV"] = ":".join(dict.fromkeys([*passed, *self.chosen]))
@@ -95,11 +100,21 @@ class Project:
 
     def value(self, name: str, default: str = "") -> str:
         """A variable as compose sees it: of the shell, of .env, or as chosen here."""
-        return os.environ.get(name) or self._settings().get(name) or self.chosen.get(name) or default
+        return self._given(name) or self.chosen.get(name) or default
 
     def is_set(self, name: str) -> bool:
         """Whether the user has set a variable, in the shell or in .env."""
-        return bool(os.environ.get(name) or self._settings().get(name))
+        return bool(self._given(name))
+
+    def _given(self, name: str) -> str:
+        """What the user has set: in the shell, also to nothing, or else in .env. AskError for what cannot be read."""
+        if name in os.environ:
+            return os.environ[name]
+        value = read_env_file(self.env_file, os.environ).get(name, "")
+        if value is None:
+            what = f"{self.env_file}: the value of {name} has a variable in a form that burnish does not read"
+            raise AskError("ask.wrong-value", what, f"write the value itself, or set {name} in the shell")
+        return value
 
     def choose(self, name: str, value: str) -> None:
         """Set a variable, unless the user has."""
@@ -109,6 +124,11 @@ class Project:
     def choose_all(self, info: Mapping[str, Any] | None) -> None:
         """The variables that follow from the workspace and the machine. `data` of the workspace must exist."""
         root = self.workspace.root
+        if ":" in str(root) and not self.docker.is_of_windows and os.name != "nt" and self.holds_workspace:
+            what = f"the path of the workspace, {root}, has a colon, which ends a path in compose"
+            raise AskError(
+                "ask.wrong-value", what, "rename that folder, or set BURNISH_OUTPUTS to the name of a volume"
+            )
         self.choose("COMPOSE_PROJECT_NAME", f"burnish-{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:8]}")
         self.choose("BURNISH_OUTPUTS", self.docker.path(root))
         self.choose("BURNISH_DATA", self.docker.path(root / "data") if self.holds_workspace else "data")
@@ -127,25 +147,19 @@ class Project:
         """The port that a service is published on. AskError `ask.wrong-value` for one that is no number."""
         name, default = PORTS[service]
         text = self.value(name, str(default))
-        if not text.isdigit() or not 0 < int(text) < 65_536:
+        if not (text.isascii() and text.isdigit() and 0 < int(text) < 65_536):
             raise AskError("ask.wrong-value", f"{name}={text} is not a port", "write a number from 1 to 65535")
         return int(text)
 
     def address(self, service: str) -> str:
-        """The address of this machine that the port of a service is published on."""
-        return LOOPBACK if service in WITHOUT_KEY else self.value("BURNISH_BIND", LOOPBACK)
-
-    def _settings(self) -> dict[str, str]:
-        found: dict[str, str] = {}
-        if not self.env_file.is_file():
-            return found
-        for line in self.env_file.read_text(encoding="utf-8-sig", errors="replace").splitlines():
-            name, sign, value = line.strip().removeprefix("export ").partition("=")
-            if sign and not name.startswith("#"):
-                value = value.strip()
-                is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
-                found[name.strip()] = value[1:-1] if is_quoted else value.partition(" #")[0].strip()
-        return found
+        """The address of this machine that the port of a service is published on. AskError for what is none."""
+        address = LOOPBACK if service in WITHOUT_KEY else self.value("BURNISH_BIND", LOOPBACK)
+        try:
+            ipaddress.ip_address(address.strip("[]"))
+        except ValueError:
+            fix = "write an IP address, such as 0.0.0.0 for all of this machine"
+            raise AskError("ask.wrong-value", f"BURNISH_BIND={address} is not an address", fix) from None
+        return address
 
 
 def in_container(ref: str, workspace: Workspace) -> str:

@@ -12,6 +12,7 @@ from burnish.studio.containers.project import IN_CONTAINER, Project, in_containe
 
 KINDS = ("model", "adapter", "gguf")
 """What `burnish serve` takes."""
+_REMOTE = ("hub:", "git:")
 
 
 def newest_promoted(workspace: Workspace) -> str:
@@ -50,6 +51,8 @@ def choose_model(project: Project, model: str | None) -> str:
         return ref
     if project.device == "cpu":
         project.chosen["BURNISH_MODEL"] = in_container(ref, place)
+        if not ref.startswith(_REMOTE):  # what is here already is there too
+            check_kind(resolve(ref, KINDS, place, place.hashes()), KINDS, "model")
         return ref
     value = resolve(ref, KINDS, place, place.hashes())
     check_kind(value, KINDS, "model")

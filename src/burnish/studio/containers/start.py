@@ -29,7 +29,7 @@ from burnish.studio.planning import as_recipe, shipped_recipes, stage_recipe
 Say = Callable[[str], None]
 _WAIT_SECONDS = 1800
 """How long servers may take to be ready: a large model is downloaded, converted and loaded."""
-_LOCAL = (LOOPBACK, "localhost", "::1")
+_LOCAL = (LOOPBACK, "::1")
 
 
 @dataclass
@@ -227,7 +227,7 @@ class Start:
         if not open_to_all:
             return
         opens = f"BURNISH_BIND={project.address(open_to_all[0])} opens the ports to other machines"
-        if not project.value("BURNISH_API_KEY"):
+        if not project.value("BURNISH_API_KEY").strip():
             what = f"{opens}, and BURNISH_API_KEY is not set"
             raise AskError("ask.missing-key", what, "set BURNISH_API_KEY, or remove BURNISH_BIND")
         login = project.value("WEBUI_AUTH", "true")
