@@ -200,14 +200,21 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--only", choices=list(WAYS), default="merge")
     parser.add_argument("--step", nargs="+", help=argparse.SUPPRESS)
+    parser.add_argument("--prepare", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if asked.prepare is not None:
+        print(prepare(asked.prepare, asked.layers, asked.hidden))
+        return
     if asked.step:
         step, folder, out, threads, *report = asked.step
         run_step(step, Path(folder), Path(out), int(threads), Path(report[0]) if report else None)
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        count = prepare(folder, asked.layers, asked.hidden)
+        # in a process of its own: the peak of a process begins with that of the one that starts it
+        sizes = ["--layers", str(asked.layers), "--hidden", str(asked.hidden)]
+        made = [sys.executable, __file__, "--prepare", str(folder), *sizes]
+        count = int(subprocess.run(made, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1])
         files = len(list((folder / "base").glob("*.safetensors")))
         print(f"{count / 1e6:.0f}M parameters in {files} files; {asked.threads} threads; load {os.getloadavg()[0]:.1f}")
         for kind, ways in WAYS.items():

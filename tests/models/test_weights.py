@@ -73,25 +73,57 @@ def test_tensors_of_other_files_are_copied_in_blocks(tmp_path, monkeypatch):
     assert bytes(seen) == NAMED["b"].numpy().tobytes()
 
 
-def test_tensors_are_written_in_the_order_and_size_that_was_announced(tmp_path):
+def test_tensors_are_written_in_any_order_and_in_parts(tmp_path):
+    announced = [("x", "F32", (2, 3)), ("none", "F32", (0, 3)), ("y", "BF16", (2,))]
+    with StreamedWriter(tmp_path / "to.safetensors", announced) as writer:
+        whole = NAMED["b"].numpy().tobytes()
+        writer.write_part("x", whole[:5])
+        writer.write("y", NAMED["a"].view(torch.uint8).numpy().tobytes())
+        writer.write_part("x", memoryview(whole)[5:])
+    found = load_file(tmp_path / "to.safetensors")
+    assert torch.equal(found["x"], NAMED["b"])
+    assert torch.equal(found["y"], NAMED["a"])
+    assert list(found["none"].shape) == [0, 3]
+
+
+def test_tensors_are_written_in_the_size_that_was_announced(tmp_path):
     save_file(NAMED, tmp_path / "from.safetensors")
     infos = {info.name: info for info in read_header(tmp_path / "from.safetensors")}
     announced = [("x", "F32", (2, 3)), ("y", "F32", (1,))]
-    for name, data in (("y", b"\0" * 4), ("x", b"\0" * 4)):
-        wrong = pytest.raises(ValueError, match="24 bytes of x come next")
-        with wrong, StreamedWriter(tmp_path / "to.safetensors", announced) as writer:
-            writer.write(name, data)
-    for name, info in (("y", infos["b"]), ("x", infos["a"])):
-        wrong = pytest.raises(ValueError, match="24 bytes of x come next")
-        with wrong, StreamedWriter(tmp_path / "to.safetensors", announced) as writer:
-            writer.copy(info, name)
+
+    def wrong(what):
+        return pytest.raises(ValueError, match=what)
+
+    def writer():
+        return StreamedWriter(tmp_path / "to.safetensors", announced)
+
+    for data in (b"\0" * 4, b"\0" * 28):
+        with wrong(f"24 bytes of x are left, not {len(data)}"), writer() as made:
+            made.write("x", data)
+    with wrong("24 bytes of x are left, not 4"), writer() as made:
+        made.copy(infos["a"], "x")
+    with wrong("4 bytes of x are left, not 5"), writer() as made:
+        made.write_part("x", b"\0" * 20)
+        made.write_part("x", b"\0" * 5)
+    with wrong("0 bytes of x are left, not 24"), writer() as made:
+        made.copy(infos["b"], "x")
+        made.copy(infos["b"], "x")
+    with wrong("1 tensors were announced but not written"), writer() as made:
+        made.copy(infos["b"], "x")
+    with pytest.raises(KeyError, match="the first error"), writer():
+        raise KeyError("the first error is the one that is seen")
+
+
+def test_a_file_that_was_cut_while_it_is_copied_is_named(tmp_path):
+    save_file(NAMED, tmp_path / "from.safetensors")
+    infos = {info.name: info for info in read_header(tmp_path / "from.safetensors")}
+    with (tmp_path / "from.safetensors").open("r+b") as file:
+        file.truncate(infos["b"].start + 8)
     with (
-        pytest.raises(ValueError, match="1 tensors were announced but not written"),
-        StreamedWriter(tmp_path / "to.safetensors", announced) as writer,
+        pytest.raises(ModelError, match=r"from\.safetensors ends inside 'b'"),
+        StreamedWriter(tmp_path / "to.safetensors", [("x", "F32", (2, 3))]) as writer,
     ):
         writer.copy(infos["b"], "x")
-    with pytest.raises(KeyError), StreamedWriter(tmp_path / "to.safetensors", announced):
-        raise KeyError("the first error is the one that is seen")
 
 
 def test_a_damaged_file_is_named(tmp_path, bound_by_permissions):

@@ -1,4 +1,4 @@
-"""Merges a LoRA adapter into its base, tensor by tensor: peak memory is the largest tensor, not the model.
+"""Merges a LoRA adapter into its base, two tensors at a time: peak memory is the largest ones, not the model.
 
 The formulas are in `adapters.changes`. The arithmetic is in float32 and in PEFT's order, so the result is equal to
 `merge_and_unload` bit for bit (stacked experts: up to float32 rounding).
@@ -24,7 +24,7 @@ from burnish.models.adapters.changes import (
     dequantized,
     forget_stacks,
 )
-from burnish.models.adapters.pieces import Piece, measure_piece, write_piece
+from burnish.models.adapters.pieces import Piece, measure_piece, two_at_a_time, write_piece
 from burnish.models.bases import is_adapter
 from burnish.models.companions import copy_companions, write_config
 from burnish.models.layout import Place, locate, refuse_incomplete, skeleton_of
@@ -170,8 +170,9 @@ def _write_all(
             name = WEIGHTS if len(shards) == 1 else f"model-{number:05}-of-{len(shards):05}.safetensors"
             held = [(piece.name, piece.dtype, piece.shape) for piece in shard]
             with StreamedWriter(out / name, held) as writer:
-                for piece in shard:
-                    squares = write_piece(piece, writer)
+                for piece, squares in zip(
+                    shard, two_at_a_time(partial(write_piece, writer=writer), shard), strict=True
+                ):
                     rounding, change = rounding + squares[0], change + squares[1]
                     weight_map[piece.name] = name
                     done += 1
@@ -285,8 +286,7 @@ def _lost_in_base_dtype(pieces: list[Piece], measuring: Callable[[int, int], Non
         return 0.0
     rounding = change = 0.0
     try:
-        for done, piece in enumerate(changed, 1):
-            squares = measure_piece(piece)
+        for done, squares in enumerate(two_at_a_time(measure_piece, changed), 1):
             rounding, change = rounding + squares[0], change + squares[1]
             measuring(done, len(changed))
     finally:

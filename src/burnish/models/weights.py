@@ -1,10 +1,11 @@
-"""Safetensors files: their headers, and a writer that holds one tensor at a time. No torch.
+"""Safetensors files: their headers, and a writer that holds a part of one. No torch.
 
 The format is 8 bytes (the header's length, little-endian), a JSON header, then the tensors' bytes in order
 (https://github.com/huggingface/safetensors#format).
 """
 
 import json
+import os
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -153,60 +154,67 @@ def refuse_integers(where: Path, tensors: Iterable[TensorInfo]) -> None:
 
 
 class StreamedWriter:
-    """Writes one safetensors file tensor by tensor, in the order announced, so that memory holds only one.
+    """Writes one safetensors file tensor by tensor, in any order and from any thread; memory holds a part of them.
 
     `safetensors.torch.save_file` needs all tensors of the file at once.
     """
 
     def __init__(self, path: Path, tensors: list[tuple[str, str, tuple[int, ...]]]):
-        """`tensors` are (name, dtype as the format names it, shape)."""
+        """`tensors` are (name, dtype as the format names it, shape), in the order of the file."""
         self._path = path
-        self._waiting = [(name, size_in_bytes(dtype, shape)) for name, dtype, shape in tensors]
         header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-        offset = 0
-        for (name, dtype, shape), (_, size) in zip(tensors, self._waiting, strict=True):
-            header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, offset + size]}
-            offset += size
+        offset, self._left = 0, {name: size_in_bytes(dtype, shape) for name, dtype, shape in tensors}
+        for name, dtype, shape in tensors:
+            header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, offset + self._left[name]]}
+            offset += self._left[name]
         encoded = json.dumps(header, separators=(",", ":")).encode()
         encoded += b" " * (-len(encoded) % 8)  # the format requires tensors to start at a multiple of 8
-        self._file = path.open("wb")
-        self._file.write(struct.pack("<Q", len(encoded)) + encoded)
+        start = 8 + len(encoded)
+        self._ends = {name: start + held["data_offsets"][1] for name, held in header.items() if name in self._left}
+        self._file = path.open("wb", buffering=0)
+        self._write(struct.pack("<Q", len(encoded)) + encoded, 0)
 
     def write_part(self, name: str, data: memoryview | bytes) -> None:
-        """The next bytes of the next tensor, which is complete once all of its bytes were written."""
-        expected, size = self._waiting[0]
-        if expected != name or len(data) > size:
-            raise ValueError(f"{self._path}: {size} bytes of {expected} come next, not {len(data)} of {name}")
-        self._waiting[0] = expected, size - len(data)
-        if size == len(data):
-            self._waiting.pop(0)
-        self._file.write(data)
+        """The next bytes of a tensor, little-endian and C-contiguous; it is complete once all of them were written."""
+        left = self._left[name]
+        if len(data) > left:
+            raise ValueError(f"{self._path}: {left} bytes of {name} are left, not {len(data)}")
+        self._write(data, self._ends[name] - left)
+        self._left[name] = left - len(data)
 
     def write(self, name: str, data: memoryview | bytes) -> None:
-        """The next tensor's bytes, little-endian and C-contiguous."""
-        expected, size = self._waiting.pop(0)
-        if (expected, size) != (name, len(data)):
-            raise ValueError(f"{self._path}: {size} bytes of {expected} come next, not {len(data)} of {name}")
-        self._file.write(data)
+        """All bytes of a tensor."""
+        self._expect(name, len(data))
+        self.write_part(name, data)
 
-    def copy(self, tensor: TensorInfo, name: str, look: Callable[[bytearray], None] = lambda block: None) -> None:
-        """The next tensor, copied from another file a few megabytes at a time; `look` sees each block first."""
-        expected, size = self._waiting.pop(0)
-        if (expected, size) != (name, tensor.bytes):
-            raise ValueError(f"{self._path}: {size} bytes of {expected} come next, not {tensor.bytes} of {name}")
+    def copy(self, tensor: TensorInfo, name: str, look: Callable[[memoryview], None] = lambda block: None) -> None:
+        """A tensor, copied from another file a few megabytes at a time; `look` sees each block first."""
+        self._expect(name, tensor.bytes)
+        held = memoryview(bytearray(min(tensor.bytes, _BLOCK)))
         with tensor.file.open("rb") as file:
             file.seek(tensor.start)
-            while size:
-                block = bytearray(min(size, _BLOCK))
-                del block[file.readinto(block) :]
+            while left := self._left[name]:
+                block = held[: file.readinto(held[:left])]
+                if not block:
+                    raise broken(tensor.file, f"ends inside '{tensor.name}': it was changed while it was read")
                 look(block)
-                self._file.write(block)
-                size -= len(block)
+                self.write_part(name, block)
+
+    def _expect(self, name: str, size: int) -> None:
+        if self._left[name] != size:
+            raise ValueError(f"{self._path}: {self._left[name]} bytes of {name} are left, not {size}")
+
+    def _write(self, data: memoryview | bytes | bytearray, start: int) -> None:
+        rest = memoryview(data).cast("B")
+        while rest:
+            written = os.pwrite(self._file.fileno(), rest, start)
+            rest, start = rest[written:], start + written
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._file.close()
-        if kind is None and self._waiting:
-            raise ValueError(f"{self._path}: {len(self._waiting)} tensors were announced but not written")
+        waiting = sum(left > 0 for left in self._left.values())
+        if kind is None and waiting:
+            raise ValueError(f"{self._path}: {waiting} tensors were announced but not written")

@@ -1,6 +1,7 @@
 """A tensor that is merged in blocks of rows has the bytes, the measures and the refusals of one merged at once."""
 
 import math
+import time
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from safetensors.torch import save_file
 from burnish.core.errors import ModelError
 from burnish.models.adapters import pieces
 from burnish.models.adapters.changes import LowRank
-from burnish.models.adapters.pieces import Piece, measure_piece, write_piece
+from burnish.models.adapters.pieces import Piece, measure_piece, two_at_a_time, write_piece
 from burnish.models.layout import Place
 from burnish.models.weights import StreamedWriter, read_header
 
@@ -76,3 +77,34 @@ def test_large_values_that_are_finite_are_merged(tmp_path):
     assert len(data) > 2 * 300 * 257
     assert math.isfinite(squares[0])
     assert math.isfinite(squares[1])
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_pieces_are_worked_on_in_their_order_and_the_first_fault_ends_it(threads):
+    begun, found = [], []
+
+    def work(number):
+        begun.append(number)
+        time.sleep(0.02 if number in (0, 5, 6, 7) else 0)
+        if number in (3, 4):
+            raise ValueError(f"piece {number}")
+        return number, 0.0
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with pytest.raises(ValueError, match="piece 3"):
+            found.extend(squares[0] for squares in two_at_a_time(work, range(1000)))
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert begun[:3] == [0, 1, 2]
+    assert len(begun) < 1000
+
+
+def test_a_file_that_was_cut_while_it_is_merged_is_named(tmp_path):
+    piece = piece_of(tmp_path, torch.ones(300, 257))
+    with piece.source.file.open("r+b") as file:
+        file.truncate(piece.source.start + piece.source.bytes - 4)  # it is the last one of the file
+    with pytest.raises(ModelError, match=r"x\.safetensors ends inside 'w'"):
+        written(piece, tmp_path / "out")

@@ -80,13 +80,16 @@ class LowRank:
 
     def delta(self, expert: int | None = None) -> torch.Tensor:
         """s·B·A in the weight's orientation, in float32."""
+        return self.product(expert).mul_(self.scale)
+
+    def product(self, expert: int | None = None) -> torch.Tensor:
+        """B·A in the weight's orientation, in float32."""
         if expert is None:
-            delta = read_tensor(self.b).float() @ read_tensor(self.a).float()  # [out, in]
+            product = read_tensor(self.b).float() @ read_tensor(self.a).float()  # [out, in]
         else:
             a, b = _stacked(self)
-            delta = b[:, :, expert] @ a[expert]
-        delta.mul_(self.scale)
-        return delta if self.layer == "linear" else delta.T
+            product = b[:, :, expert] @ a[expert]
+        return product if self.layer == "linear" else product.T
 
 
 @lru_cache(maxsize=4)  # a file stores the branches of one expert after another: each needs its stack again

@@ -3,8 +3,11 @@
 The arithmetic is in float32 and in PEFT's order.
 """
 
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import inf, isfinite
+from threading import Lock
 
 import torch
 
@@ -12,12 +15,14 @@ from burnish.core.errors import ModelError
 from burnish.models.adapters.changes import Change, Dequantized, LowRank, TrainedRows
 from burnish.models.layout import Place, Rows
 from burnish.models.tensors import DTYPES, is_finite, read_tensor, refuse_not_finite
-from burnish.models.weights import StreamedWriter, TensorInfo, size_in_bytes
+from burnish.models.weights import StreamedWriter, TensorInfo, broken, size_in_bytes
 
 Squares = tuple[float, float]
 _ROWS = 256
 _BLOCK = 1 << 15
 """Values merged at a time: they stay in the cache of one core, and torch starts no threads for so few."""
+_ONE_WHOLE = Lock()
+"""Held while a tensor is in memory as a whole: only one at a time is."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,24 @@ class Piece:
         return any(isinstance(change, LowRank) for _, change in self.changes)
 
 
+def two_at_a_time(work: Callable[[Piece], Squares], pieces: Sequence[Piece]) -> Iterator[Squares]:
+    """What `work` returns for each piece, in their order; two threads share the cores that torch may use.
+
+    Errors: those of the first piece that fails; no further piece is begun then.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1 or len(pieces) == 1:
+        yield from map(work, pieces)
+        return
+    torch.set_num_threads(threads // 2)
+    pool = ThreadPoolExecutor(2)
+    try:
+        yield from pool.map(work, pieces)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
+
+
 def write_piece(piece: Piece, writer: StreamedWriter) -> Squares:
     """Write a tensor; return ‖rounding‖² and ‖change‖² of a low-rank change, else zeros.
 
@@ -54,7 +77,7 @@ def write_piece(piece: Piece, writer: StreamedWriter) -> Squares:
     if not piece.changes and piece.dtype == source.dtype:
         dtype = DTYPES.get(source.dtype)
 
-        def look(block: bytearray) -> None:
+        def look(block: memoryview) -> None:
             if dtype is not None and not is_finite(torch.frombuffer(block, dtype=dtype)):
                 refuse_not_finite(source.file, {source.name: read_tensor(source)})
 
@@ -62,13 +85,14 @@ def write_piece(piece: Piece, writer: StreamedWriter) -> Squares:
         return 0.0, 0.0
     if (plain := _plain_change(piece)) is not None:
         return _merge_in_blocks(piece, *plain, writer)
-    tensor, before = _merged(piece)
-    written = tensor.to(DTYPES[piece.dtype])
-    if not is_finite(written):
-        raise _overflow(piece)
-    flat = written.contiguous().reshape(-1)
-    writer.write(piece.name, flat.view(torch.uint8).numpy().data)
-    return _squares(piece, tensor, written, before)
+    with _ONE_WHOLE:
+        tensor, before = _merged(piece)
+        written = tensor.to(DTYPES[piece.dtype])
+        if not is_finite(written):
+            raise _overflow(piece)
+        flat = written.contiguous().reshape(-1)
+        writer.write(piece.name, flat.view(torch.uint8).numpy().data)
+        return _squares(piece, tensor, written, before)
 
 
 def _plain_change(piece: Piece) -> tuple[LowRank, Rows | None] | None:
@@ -88,22 +112,23 @@ def _merge_in_blocks(piece: Piece, change: LowRank, part: Rows | None, writer: S
     The product is of the whole matrices: that of a part may be rounded in another way.
     """
     source, dtype = piece.source, DTYPES[piece.source.dtype]
-    delta = change.delta()[slice(None) if part is None else slice(*part)]
+    product = change.product()[slice(None) if part is None else slice(*part)]
     height, width = source.shape
     rows = max(1, _BLOCK // width)
     block = bytearray(min(rows, height) * width * dtype.itemsize)
     held = torch.frombuffer(block, dtype=dtype).view(-1, width)
-    merged = torch.empty(held.shape)
+    merged, rest, scaled = (torch.empty(held.shape) for _ in range(3))
     written = torch.empty(held.shape, dtype=DTYPES[piece.dtype])
-    rest = torch.empty(held.shape)
-    rounding = 0.0
+    rounding = changed = 0.0
     with source.file.open("rb") as file:
         file.seek(source.start)
         for first in range(0, height, rows):
             count = min(rows, height - first)
-            file.readinto(memoryview(block)[: count * width * dtype.itemsize])
-            now, out, lost = merged[:count], written[:count], rest[:count]
-            torch.add(now.copy_(held[:count]), delta[first : first + count], out=now)
+            if file.readinto(part_of := memoryview(block)[: count * width * dtype.itemsize]) != len(part_of):
+                raise broken(source.file, f"ends inside '{source.name}': it was changed while it was read")
+            now, out, lost, delta = merged[:count], written[:count], rest[:count], scaled[:count]
+            torch.mul(product[first : first + count], change.scale, out=delta)
+            torch.add(now.copy_(held[:count]), delta, out=now)
             out.copy_(now)
             torch.sub(now, lost.copy_(out), out=lost)
             squares = float(torch.dot(lost.view(-1), lost.view(-1)))  # NaN if a value is not finite
@@ -115,17 +140,20 @@ def _merge_in_blocks(piece: Piece, change: LowRank, part: Rows | None, writer: S
                     raise _overflow(piece)
                 squares = float(lost.double().square().sum())
             rounding += squares
+            squares = float(torch.dot(delta.view(-1), delta.view(-1)))
+            changed += squares if isfinite(squares) else float(delta.double().square().sum())
             if writer is not None:
                 writer.write_part(piece.name, out.view(-1).view(torch.uint8).numpy().data)
-    return rounding, float(torch.linalg.vector_norm(delta)) ** 2
+    return rounding, changed
 
 
 def measure_piece(piece: Piece) -> Squares:
     """What `write_piece` returns; nothing is written, and ‖rounding‖² is infinite where merged values overflow."""
     if (plain := _plain_change(piece)) is not None:
         return _merge_in_blocks(piece, *plain, None)
-    tensor, before = _merged(piece)
-    return _squares(piece, tensor, tensor.to(DTYPES[piece.dtype]), before)
+    with _ONE_WHOLE:
+        tensor, before = _merged(piece)
+        return _squares(piece, tensor, tensor.to(DTYPES[piece.dtype]), before)
 
 
 def _overflow(piece: Piece) -> ModelError:
