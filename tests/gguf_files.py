@@ -46,11 +46,11 @@ def save_fitting(family: str, folder: Path, **config: Any) -> Path:
     return save(family, folder, **{**FITTING.get(family, {}), **config})
 
 
-def written(base: Path, file: Path, kind: str = "F32") -> tuple[Path, Plan]:
-    """The model in a GGUF file."""
+def written(base: Path, file: Path, kind: str = "F32", name: str = "") -> tuple[Path, Plan]:
+    """The model in a GGUF file; `name` is the one that the file says."""
     plan, weights = planned(base)
     rows = plan.keys[f"{plan.architecture}.vocab_size"]
-    write(file, plan, weights, vocabulary_keys(load_tokenizer(tokenizer_folder(base)), rows, []), kind)
+    write(file, plan, weights, vocabulary_keys(load_tokenizer(tokenizer_folder(base)), rows, [], name), kind)
     return file, plan
 
 

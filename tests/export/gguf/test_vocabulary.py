@@ -77,10 +77,21 @@ MADE = {
 }
 
 
-def file_with(tokenizer, folder):
+def of_phi3():
+    """As Phi-3-mini's: special tokens strip the white space after them, but for those of the text."""
+    parts = json.loads(sentencepiece(prepends=True).backend_tokenizer.to_str())
+    first, size = parts["added_tokens"][0], len(parts["model"]["vocab"])
+    parts["added_tokens"][2] |= {"rstrip": True, "special": False}
+    for place, text in enumerate(["<|endoftext|>", "<|assistant|>", "<|end|>", "<|user|>"]):
+        parts["added_tokens"].append({**first, "id": size + place, "content": text, "rstrip": place > 0})
+    tokenizer = Tokenizer.from_str(json.dumps(parts))
+    return fast(tokenizer, eos_token="<|endoftext|>", bos_token="<s>", unk_token="<unk>")
+
+
+def file_with(tokenizer, folder, name=""):
     tokenizer.save_pretrained(folder)
     tiny_model(folder, tokenizer=False, vocab_size=len(tokenizer) + 9)
-    return written(folder, folder / "x.gguf")[0]
+    return written(folder, folder / "x.gguf", name=name)[0]
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -93,6 +104,17 @@ def test_llama_cpp_gives_the_same_tokens(tmp_path, name):
     assert proof.strings == 1500
     assert proof.normalization == ("NFC" if "normalised" in name else "")
     assert bool(proof.differ_unnormalized) == ("normalised" in name)
+
+
+@pytest.mark.parametrize("name", ["tune", "Phi-3-tune", "my.phi3", "modern-bert"])
+@pytest.mark.parametrize("make", [of_phi3, sentencepiece, MADE["qwen2"]])
+def test_a_name_does_not_change_the_tokens(tmp_path, make, name):
+    """llama.cpp strips white space after special tokens in models named Phi-3, and before masks in ModernBERT."""
+    model = LlamaModel(file_with(make(), tmp_path, name), vocabulary_only=True)
+    prove_tokenizer(model, make(), strings=300)
+    assert name.partition("-")[0] in (model.metadata("general.name") or "").replace("phi 3", "phi3")
+    text = "<|user|>\n Hi<|end|>\n\n<|assistant|>\nx</s> y<|endoftext|> z"
+    assert model.tokenize(text) == make()(text, add_special_tokens=False)["input_ids"]
 
 
 def test_a_tokenizer_that_llama_cpp_cuts_otherwise_is_found(tmp_path):

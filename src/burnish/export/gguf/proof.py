@@ -1,6 +1,7 @@
 """Proves the tokenizer of a GGUF file: llama.cpp must give the tokens that transformers gives, on many strings."""
 
 import random
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -26,6 +27,9 @@ _PIECES = (
     *("def f(x):", "    return", "https://a.b/c?d=e", "#", "//", "/*", "==", "!=", "+-", "\\n", '"', "`"),
 )
 
+_SPACES = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+"""White space of Unicode, as a tokenizer strips it."""
+
 
 @dataclass(frozen=True)
 class TokenizerProof:
@@ -38,6 +42,8 @@ class TokenizerProof:
     """Of the tokenizer, which llama.cpp does not apply: the strings were compared in that form. "" if it has none."""
     differ_unnormalized: int
     """Of the strings as they were made, how many get other tokens from llama.cpp for lack of it."""
+    other_spaces: int
+    """Strings from which white space beyond ASCII was removed: after a token that strips it, llama.cpp keeps it."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -51,7 +57,8 @@ def prove_tokenizer(
     Errors: ModelError `model.unsupported` with the first string that differs.
     """
     form = normalization(tokenizer)
-    made = fuzzed_strings(tokenizer, strings, seed, rows=model.vocabulary)
+    fuzzed = fuzzed_strings(tokenizer, strings, seed, rows=model.vocabulary)
+    made = _without_other_spaces(tokenizer, fuzzed)
     texts = [normalized(text, form) for text in made]
     count = _compare(model, tokenizer, texts, special=False)
     _compare(model, tokenizer, texts[: max(1, strings // 20)], special=True)
@@ -62,7 +69,17 @@ def prove_tokenizer(
     other = [text for text, compared in zip(made, texts, strict=True) if text != compared]
     expected = tokenizer(other, add_special_tokens=False)["input_ids"] if other else []
     differ = sum(list(ids) != model.tokenize(text) for text, ids in zip(other, expected, strict=True))
-    return TokenizerProof(len(texts), count, len(conversations), form, differ)
+    others = sum(one != two for one, two in zip(fuzzed, made, strict=True))
+    return TokenizerProof(len(texts), count, len(conversations), form, differ, others)
+
+
+def _without_other_spaces(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str]) -> list[str]:
+    """The texts without white space beyond ASCII after tokens that strip what follows them."""
+    strips = [re.escape(str(token)) for token in tokenizer.added_tokens_decoder.values() if token.rstrip]
+    if not strips:
+        return list(texts)
+    found = re.compile(rf"({'|'.join(sorted(strips, key=len, reverse=True))})([{_SPACES}]+)")
+    return [found.sub(lambda match: match[1] + match[2].encode("ascii", "ignore").decode(), text) for text in texts]
 
 
 def fuzzed_strings(

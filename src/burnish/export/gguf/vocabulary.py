@@ -5,6 +5,7 @@ comes out is compared with the tokenizer itself in `proof`.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -33,11 +34,18 @@ NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 _NO_MERGE = "\uffff \uffff"
 """llama.cpp needs a list of merges, and a list cannot be empty; no text has this one."""
 
+_NAMED = re.compile(r"(phi|modern)-?(3|bert)", re.IGNORECASE)
+"""Names of models by which llama.cpp changes tokens, whatever the file says of them (src/llama-vocab.cpp)."""
+_OF_PHI = ("<unk>", "<s>", "</s>", "<|endoftext|>")
+"""Tokens that it needs in a model named Phi-3, whose special tokens then strip the white space after them."""
+
 Keys = dict[str, Any]
 
 
-def vocabulary_keys(tokenizer: "PreTrainedTokenizerBase", rows: int, ends: Sequence[int]) -> Keys:
-    """The keys of a tokenizer whose model has `rows` embeddings and ends answers at `ends`.
+def vocabulary_keys(tokenizer: "PreTrainedTokenizerBase", rows: int, ends: Sequence[int], name: str = "") -> Keys:
+    """The keys of a tokenizer whose model has `rows` embeddings and ends answers at `ends`; `name` is the model's.
+
+    The name is written so that llama.cpp treats special tokens as this tokenizer does.
 
     Errors: ModelError `model.unsupported` for a kind of tokenizer that a GGUF file cannot hold.
     """
@@ -69,6 +77,7 @@ def vocabulary_keys(tokenizer: "PreTrainedTokenizerBase", rows: int, ends: Seque
             "tokenizer.ggml.scores": _scores(tokens, types, merges),
             "tokenizer.ggml.add_space_prefix": _puts_a_space_first(parts),
         }
+    keys |= {"general.name": _safe_name(name, parts)} if name else {}
     return keys | _special_tokens(tokenizer, rows, ends) | _template(tokenizer)
 
 
@@ -76,6 +85,14 @@ def _parts(tokenizer: "PreTrainedTokenizerBase") -> Any:
     """The definition of a fast tokenizer, as in tokenizer.json."""
     backend: Any = tokenizer.backend_tokenizer
     return json.loads(backend.to_str())
+
+
+def _safe_name(name: str, parts: Any) -> str:
+    added = {token["content"]: token for token in parts["added_tokens"]}
+    strips = any(token["rstrip"] for token in added.values()) and all(
+        token in added or token in parts["model"]["vocab"] for token in _OF_PHI
+    )
+    return f"{name} (phi-3)" if strips else _NAMED.sub(r"\1 \2", name)
 
 
 def _steps(part: Any) -> list[Any]:

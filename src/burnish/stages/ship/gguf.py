@@ -55,8 +55,8 @@ def run(spec: GgufSpec, ctx: Context) -> Outcome:
     partial_file = ctx.out / f"{final.name}.part"
     try:
         plan, weights = planned(source)
-        keys = {"general.name": name, "general.type": "model"}
-        keys |= vocabulary_keys(tokenizer, plan.keys[f"{plan.architecture}.vocab_size"], ends)
+        keys = {"general.type": "model"}
+        keys |= vocabulary_keys(tokenizer, plan.keys[f"{plan.architecture}.vocab_size"], ends, name)
     except ModelError as error:
         if converter is None or error.code != "model.unsupported":
             raise
@@ -119,7 +119,7 @@ def _adapter_alone(spec: GgufSpec, ctx: Context, name: str, threads: int, certif
     base, held = whole_model(source), ctx.scratch / "base-F32.gguf"
     plan, weights = planned(base)
     tokenizer = load_tokenizer(tokenizer_folder(source))
-    keys = vocabulary_keys(tokenizer, plan.keys[f"{plan.architecture}.vocab_size"], ())
+    keys = vocabulary_keys(tokenizer, plan.keys[f"{plan.architecture}.vocab_size"], (), name)
     write(held, plan, weights, keys, "F32", threads=threads, progress=partial(_progress, ctx))
 
     def child(parent: LocalSubject) -> GgufSubject:
@@ -157,6 +157,10 @@ def _prove(path: Path, tokenizer: Any, strings: int, ends: Sequence[int], ctx: C
         ctx.emit(
             Note(text=f"llama.cpp ends answers at {tokens} too, which the model's generation config does not name")
         )
+    if proof.other_spaces:
+        text = "llama.cpp keeps white space beyond ASCII after special tokens, where the tokenizer strips it"
+        share = f"{proof.other_spaces:,} of {proof.strings:,} strings"
+        ctx.emit(Note(level="warning", text=f"{text}: {share} were compared without it"))
     if proof.normalization:
         share = f"{proof.differ_unnormalized:,} of {proof.strings:,} strings"
         text = f"llama.cpp does not normalise texts to {proof.normalization}, as the tokenizer does"
