@@ -143,6 +143,38 @@ def test_an_unknown_field_is_refused_by_name(served, field):
     assert field in answer.json()["error"]["message"]
 
 
+def parts(**part):
+    return {"messages": [{"role": "user", "content": [part]}]}
+
+
+OTHER_TYPES = {
+    "messages.0.content.0.type": [
+        parts(type="image_url", image_url={"url": "https://a/b.png"}),
+        parts(type="input_audio", input_audio={"data": "", "format": "wav"}),
+        parts(type="file", file={}, cache_control={}),
+    ],
+    "messages.0.content.0.cache_control": [
+        parts(type="text", text="Hi", cache_control={}),
+        parts(type="refusal", refusal="Hi", cache_control={}),
+    ],
+    "tools.0.type": [{"tools": [{"type": "custom", "custom": {"name": "x"}}]}],
+    "tool_choice.type": [{"tool_choice": {"type": "allowed_tools", "allowed_tools": {}}}],
+    "stream_options": [{"stream_options": {"include_usage": True}}],
+    "top_logprobs": [{"top_logprobs": 2}],
+    "max_tokens": [{"max_tokens": 2, "max_completion_tokens": 3}],
+    "tool_choice": [{"tool_choice": "required"}],
+}
+
+
+@pytest.mark.parametrize(("field", "body"), [(field, body) for field in OTHER_TYPES for body in OTHER_TYPES[field]])
+def test_what_is_wrong_is_named_and_not_what_follows_from_it(served, field, body):
+    error = served().post({"messages": [{"role": "user", "content": "Hi"}], **body}).json()["error"]
+    assert error["param"] == field
+    assert ("unknown field" in error["message"]) == field.endswith("cache_control")
+    assert ("the models read text" in error["message"]) == field.endswith("content.0.type")
+    assert "more faults" not in error["message"]
+
+
 def test_a_prompt_beyond_the_context_is_refused(served):
     answer = served(context=20).chat("word " * 100)
     assert answer.status_code == 400

@@ -11,6 +11,9 @@ from burnish.serve.engines.protocol import EngineError
 from burnish.serve.http.wire.encoding import json_bytes
 
 TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+_IN_CONTENT = ".content."
+_FIRST_WORDS = ("tools", "suffix")
+"""Fields that rules about several fields begin with."""
 
 
 class ApiError(Exception):
@@ -54,17 +57,36 @@ def of_validation(error: ValidationError) -> ApiError:
         message = f"unknown field '{param}': it is not ignored, because it may change the answer; remove it"
         return wrong(message, param, "unknown_field")
     what = first["msg"].removeprefix("Value error, ")
+    if first in _wrong_types(faults).values():
+        known = dict.fromkeys(fault["msg"] for fault in faults if _path(fault["loc"]) == param)
+        what = " or ".join(known).replace(" or Input should be", " or")
+        return wrong(f"{param}: {what}{'; the models read text' * (_IN_CONTENT in param)}", param, "invalid_value")
     others = len({_path(fault["loc"]) for fault in faults} - {param})
     more = f" (and {others} more faults)" if others else ""
-    return wrong(f"{param}: {what}{more}" if param else f"{what}{more}", param or None, "invalid_value")
+    return wrong(f"{param}: {what}{more}" if param else f"{what}{more}", param or _field_of(what), "invalid_value")
 
 
 def _deepest(faults: list[Any]) -> Any:
     """Of a union pydantic lists the faults of every member: the one that got furthest is meant."""
+    types = _wrong_types(faults)
     unknown = [fault for fault in faults if fault["type"] == "extra_forbidden"]
+    of_this_type = [fault for fault in unknown if fault["loc"][:-1] not in types]
+    if unknown and not of_this_type:  # they are fields of an object of another type
+        return types[unknown[0]["loc"][:-1]]
     longest = max(len(fault["loc"]) for fault in faults)
-    candidates = unknown or [fault for fault in faults if len(fault["loc"]) == longest] if longest > 1 else faults
+    candidates = of_this_type or [fault for fault in faults if len(fault["loc"]) == longest] if longest > 1 else faults
     return candidates[0]
+
+
+def _wrong_types(faults: list[Any]) -> dict[tuple[Any, ...], Any]:
+    """The faults of a field `type` that has another value, by the place of its object."""
+    return {f["loc"][:-1]: f for f in faults if f["type"] == "literal_error" and f["loc"][-1] == "type"}
+
+
+def _field_of(message: str) -> str | None:
+    """The field that a rule about several fields names first, such as `stream_options needs stream: true`."""
+    word = message.partition(" ")[0].rstrip(":")
+    return word if "_" in word or word in _FIRST_WORDS else None
 
 
 def _path(location: tuple[Any, ...]) -> str:
