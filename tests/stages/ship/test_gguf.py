@@ -1,6 +1,7 @@
 """The gguf stage: from a model or an adapter to one file, proved and certified, or to none."""
 
 import json
+import shutil
 from pathlib import Path
 
 import gguf
@@ -181,3 +182,24 @@ def test_an_adapter_of_qlora_is_merged_into_what_it_was_trained_on(tmp_path):
 def test_settings_of_importance_without_effect_are_refused(settings, why):
     with pytest.raises(ValueError, match=why):
         GgufSpec(model="file:x", **settings)
+
+
+SAMPLING = {"temperature": 0.6, "top_k": 20, "top_p": 0.95, "repetition_penalty": 1.05}
+IN_THE_FILE = {"temp": 0.6, "top_k": 20, "top_p": 0.95, "penalty_repeat": 1.05}
+
+
+@pytest.mark.parametrize("samples", [True, False])
+def test_how_to_sample_is_that_of_the_generation_config(tmp_path, samples):
+    model = shutil.copytree(POCKET, tmp_path / "model")
+    own = json.loads((model / "generation_config.json").read_text())
+    settings = {**own, "do_sample": samples, **(SAMPLING if samples else {})}
+    (model / "generation_config.json").write_text(json.dumps(settings))
+    ctx, _ = temporary_context(tmp_path / "run", {"model": model})
+    run(spec("F16", certify=False), ctx)
+    fields = gguf.GGUFReader(ctx.out / "tiny-F16.gguf").fields
+    found = {key.rpartition(".")[2]: fields[key].contents() for key in fields if key.startswith("general.sampling")}
+    assert found == (pytest.approx(IN_THE_FILE) if samples else {})
+    lines = [line.split()[1:] for line in (ctx.out / "Modelfile").read_text().splitlines() if "PARAMETER" in line]
+    written = {name: float(value) for name, value in lines if name not in ("num_ctx", "stop")}
+    expected = {"temperature": 0.6, "top_k": 20, "top_p": 0.95, "repeat_penalty": 1.05}
+    assert written == (expected if samples else {})

@@ -7,10 +7,12 @@ prints, and written only if it prints the golden conversations as the template d
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from burnish.evals.certificates.golden import GOLDEN, Golden, Message
 from burnish.evals.certificates.tokens import rendering
+from burnish.export.gguf.sampling import Values, sampling_parameters
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -52,9 +54,15 @@ class Turns:
         )
 
 
-def modelfile(file: str, tokenizer: "PreTrainedTokenizerBase", ends: Sequence[int], context: int) -> str:
-    """The text of a Modelfile for `file`, which lies beside it."""
-    lines = [f"FROM ./{file}", f"PARAMETER num_ctx {context}"]
+def modelfile(
+    file: str,
+    tokenizer: "PreTrainedTokenizerBase",
+    ends: Sequence[int],
+    context: int,
+    sampling: Values = MappingProxyType({}),
+) -> str:
+    """The text of a Modelfile for `file`, which lies beside it; `sampling` is what the generation config says of it."""
+    lines = [f"FROM ./{file}", f"PARAMETER num_ctx {context}", *sampling_parameters(sampling)]
     stops = [str(tokenizer.convert_ids_to_tokens(number)) for number in ends]
     lines += [f'PARAMETER stop "{_escaped(text)}"' for text in stops]
     turns = turns_of(tokenizer)

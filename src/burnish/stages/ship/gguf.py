@@ -15,6 +15,7 @@ from burnish.evals.certificates.subject import LocalSubject
 from burnish.export.gguf.adapter import write_adapter
 from burnish.export.gguf.modelfile import modelfile
 from burnish.export.gguf.proof import TokenizerProof, prove_tokenizer
+from burnish.export.gguf.sampling import recommended, sampling_keys
 from burnish.export.gguf.shapes import Plan
 from burnish.export.gguf.tensors import planned
 from burnish.export.gguf.vocabulary import vocabulary_keys
@@ -50,12 +51,13 @@ def run(spec: GgufSpec, ctx: Context) -> Outcome:
     converter = ctx.input("converter") if spec.converter is not None else None
     ctx.check_settings()
     tokenizer = load_tokenizer(tokenizer_folder(source))
-    ends = _ends(LocalSubject(source, source.ref, source.fingerprint, _cpu(), None).settings)
+    generation = LocalSubject(source, source.ref, source.fingerprint, _cpu(), None).settings
+    ends, sampling = _ends(generation), recommended(generation)
     final = ctx.out / f"{name}-{kind}.gguf"
     partial_file = ctx.out / f"{final.name}.part"
     try:
         plan, weights = planned(source)
-        keys = {"general.type": "model"}
+        keys = {"general.type": "model", **sampling_keys(sampling)}
         keys |= vocabulary_keys(tokenizer, plan.keys[f"{plan.architecture}.vocab_size"], ends, name)
     except ModelError as error:
         if converter is None or error.code != "model.unsupported":
@@ -80,7 +82,7 @@ def run(spec: GgufSpec, ctx: Context) -> Outcome:
         record = _record(plan, written, kind) | more
     proof, context = _prove(partial_file, tokenizer, strings, ends, ctx)
     partial_file.rename(final)
-    (ctx.out / "Modelfile").write_text(modelfile(final.name, tokenizer, ends, context), encoding="utf-8")
+    (ctx.out / "Modelfile").write_text(modelfile(final.name, tokenizer, ends, context, sampling), encoding="utf-8")
     size = final.stat().st_size
     write_json(ctx.out / "gguf.json", {**record, "bytes": size, "tokenizer": proof.as_dict()})
     text = f"{final.name}: {file_size(size)}; llama.cpp gives the tokenizer's tokens for {proof.strings:,} strings"
