@@ -92,7 +92,8 @@ def test_an_adapter_is_merged_as_the_file_is_written(tmp_path, base, adapter):
     assert np.abs(reference_logits(base, ids) - reference_logits(adapter, ids)).max() > 0.01
 
 
-def test_a_file_that_differs_from_its_model_is_not_kept(tmp_path, base, monkeypatch):
+@pytest.mark.parametrize(("kind", "fix"), [("F16", "type: F32"), ("Q8_0", "of more bits")])
+def test_a_file_that_differs_from_its_model_is_not_kept(tmp_path, base, monkeypatch, kind, fix):
     right = types.encode
 
     def wrong(name, values, *more):
@@ -100,9 +101,11 @@ def test_a_file_that_differs_from_its_model_is_not_kept(tmp_path, base, monkeypa
 
     monkeypatch.setattr("burnish.export.gguf.writer.encode", wrong)
     ctx, _ = temporary_context(tmp_path, {"model": base})
-    with pytest.raises(RunError, match="does not hold for 'F16'") as caught:
-        run(spec("F16"), ctx)
+    with pytest.raises(RunError, match=f"does not hold for '{kind}'") as caught:
+        run(spec(kind), ctx)
     assert caught.value.code == "run.certificate-failed"
+    assert fix in caught.value.fix
+    assert "`change`" not in caught.value.fix  # a setting of certify
 
 
 def test_a_tokenizer_that_differs_leaves_no_file(tmp_path, base, monkeypatch):

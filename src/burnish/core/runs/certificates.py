@@ -9,8 +9,11 @@ SAME_FILES = "files"
 """The check of a child that is a copy of its parent, byte for byte; other certificates have none of this name."""
 
 
-def certificate_failed(child: str, record: Mapping[str, Any], report: str = "") -> RunError:
-    """RunError `run.certificate-failed` that names the checks that do not hold.
+_FIX = "make it again from its parent, or set `change` if it is another one"
+
+
+def certificate_failed(child: str, record: Mapping[str, Any], report: str = "", fix: str = _FIX) -> RunError:
+    """RunError `run.certificate-failed` that names the checks that do not hold, with what helps in `fix`.
 
     What was found is in the table of the certificate and in `report`; without a report the error says it.
     """
@@ -23,8 +26,7 @@ def certificate_failed(child: str, record: Mapping[str, Any], report: str = "") 
         "run.certificate-failed",
         f"the certificate of {child} does not hold for '{record['change']}' of {record['parent']['ref']}: "
         f"{named or 'neither distributions nor weights could be compared'}",
-        f"{f'the report is in {report}; ' if report else ''}make it again from its parent, or set `change` if it is "
-        "another one",
+        f"{f'the report is in {report}; ' if report else ''}{fix}",
     )
 
 

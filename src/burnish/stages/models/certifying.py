@@ -34,6 +34,12 @@ _MORE_EFFORT = Effort(tokens=4096, answers=4, answer_tokens=16)
 """Where the weights cannot be compared: half of the tokens are of held-out rows, which a limit of 0.5 % needs."""
 _HELD_OUT, _MORE_HELD_OUT, _LONGEST = 8, 256, 256
 _SAMPLED, _SAMPLED_LONGEST = 32, 96
+_FINE = ("F32", "F16", "BF16")
+_FIX_OF_COARSE = (
+    "take a type or scheme of more bits, or rows of the training (gguf: `importance`; quantize: `data`); "
+    "certify: false keeps it as it is"
+)
+_FIX_OF_FINE = "write it in float32 (`dtype`, for gguf `type: F32`); if that does not hold either, report it"
 
 
 def certify_output(
@@ -81,7 +87,8 @@ def certify_output(
         return None
     if not found.holds:
         ctx.emit(terminal_table(found))
-        raise certificate_failed("the written model", record)
+        is_coarse = child is not None and change not in _FINE
+        raise certificate_failed("the written model", record, fix=_FIX_OF_COARSE if is_coarse else _FIX_OF_FINE)
     applied = sum(check.verdict == "holds" for check in found.checks)
     text = f"certified as the {found.change} of {parent.ref}: {applied} checks hold on {found.tokens:,} tokens"
     ctx.emit(Note(text=text))
