@@ -4,7 +4,6 @@ cache/gguf/KEY/NAME-TYPE.gguf   and beside it what `burnish gguf` writes, and ma
 """
 
 import hashlib
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,10 +22,10 @@ from burnish.core.inputs.checks import Stamp, check_input, refuse_rewritten, sta
 from burnish.core.runs.workspace import Workspace
 from burnish.models.bases import chain_of, folder_of, is_adapter
 from burnish.models.engines.llama.library import VERSION
-from burnish.specs.base import short_name
 from burnish.specs.ship import GgufSpec
 from burnish.specs.ship.gguf import GgufType
 from burnish.stages.ship import gguf
+from burnish.stages.ship.names import file_name
 
 _RECORD = "made.json"
 
@@ -102,7 +101,7 @@ def _made(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     ctx.emit(Note(text=f"{source.ref}: making a GGUF file for llama.cpp; it is kept in the cache"))
-    name = re.sub(r"[^\w.-]+", "-", short_name(source.ref)).strip("-.") or "model"
+    name = file_name(source)
     settings: dict[str, Any] = {"type": kind} if form == "model" else {"form": form}
     spec = GgufSpec(model=source.ref, name=name if name[0].isalnum() else "model", certify=certify, **settings)
     try:

@@ -29,11 +29,11 @@ from burnish.models.load import describe, read_config
 from burnish.models.merge import rewrite_model
 from burnish.models.reward import is_reward_adapter
 from burnish.models.weights import ADAPTER_CONFIG, ADAPTER_WEIGHTS, read_json
-from burnish.specs.base import short_name
 from burnish.specs.models import MergeSpec
 from burnish.specs.ship import ExportSpec
 from burnish.stages.models import merge
 from burnish.stages.models.certifying import certify_output
+from burnish.stages.ship.names import model_name
 
 _OFF = "certify was off"
 _NO_NEXT_TOKEN = "it is no language model, and has no next token to compare"
@@ -43,7 +43,7 @@ _NOT_COMPARED = "it could not be compared on this machine, as the run reports"
 def run(spec: ExportSpec, ctx: Context) -> Outcome:
     """Write weights, config, tokenizer, licence files and README.md; a folder that is not the model is not kept."""
     source = ctx.input("model")
-    certifies, title = spec.certify, spec.title or _title(source)
+    certifies, title = spec.certify, spec.title or model_name(source)
     evaluations = {name: ctx.input(f"evaluations.{name}") for name in spec.evaluations}
     if spec.push_to is not None:
         check_token()
@@ -187,11 +187,6 @@ def _kind(config: Mapping[str, Any]) -> str:
 
 def _as(message: str | None) -> str:
     return "" if message is None else f", as '{message}'"
-
-
-def _title(source: Input) -> str:
-    run = run_of_output(source.path)
-    return short_name(source.ref) if run is None else run.folder.name
 
 
 def _workspace(ctx: Context, source: Input) -> Workspace:

@@ -1,6 +1,5 @@
 """gguf: write a model, or an adapter on its base, as one GGUF file."""
 
-import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -26,11 +25,11 @@ from burnish.models.engines.llama.library import library
 from burnish.models.engines.llama.model import LlamaModel
 from burnish.models.quantization.record import read_quantization
 from burnish.models.reward import is_reward_adapter
-from burnish.specs.base import short_name
 from burnish.specs.ship import GgufSpec
 from burnish.stages.models.certifying import certify_output
 from burnish.stages.ship.converting import convert, refuse_for_converter
 from burnish.stages.ship.importance import gathered_importance
+from burnish.stages.ship.names import file_name
 from burnish.tokens.load import load_tokenizer
 
 
@@ -42,7 +41,7 @@ def run(spec: GgufSpec, ctx: Context) -> Outcome:
         raise ModelError("model.unsupported", what, "use it with burnish evaluate, or with method: grpo")
     library()  # a missing package is reported before the long work
     threads, certifies = use_threads(spec.threads), spec.certify
-    name = spec.name or re.sub(r"[^\w.-]+", "-", short_name(source.ref)).strip("-.") or "model"
+    name = spec.name or file_name(source)
     if spec.form == "lora":
         return _adapter_alone(spec, ctx, name, threads, certifies)
     kind, strings = spec.type, spec.prove_strings
