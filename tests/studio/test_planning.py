@@ -18,10 +18,22 @@ def test_a_file_that_is_there_goes_before_a_shipped_name(tmp_path, monkeypatch, 
     assert as_recipe("demo").name == "mine"
 
 
+def test_a_copy_of_a_shipped_recipe_goes_before_it_but_is_not_copied_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    init_workspace(tmp_path, "demo")
+    copy = tmp_path / "demo.yaml"
+    copy.write_text(copy.read_text().replace("name: demo", "name: mine"))
+    assert as_recipe("demo").name == "mine"
+    assert init_workspace(tmp_path / "other", "demo")[-1].read_text() == shipped_recipes()["demo"].read_text()
+
+
 def test_an_unknown_name_offers_the_nearest_recipe():
     with pytest.raises(AskError) as caught:
         as_recipe("dmo")
     assert caught.value.fix == "did you mean 'demo'?"
+    with pytest.raises(AskError) as caught:
+        as_recipe("zzz")
+    assert all(name in caught.value.fix for name in shipped_recipes())
     with pytest.raises(AskError) as caught:
         as_recipe("absent.yaml")
     assert "absent.yaml" in caught.value.what

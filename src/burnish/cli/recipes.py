@@ -142,11 +142,13 @@ def demo(
     """
     from burnish.cli.progress import TerminalWatcher
     from burnish.studio.demo.serving import serve_and_ask
+    from burnish.studio.planning import shipped_recipes
     from burnish.studio.running import run as do
 
     output: Output = ctx.obj
     watcher = None if output.json else TerminalWatcher(output.console)
-    result = do(["demo"], settings=set or (), workspace=output.workspace, force=force or (), watcher=watcher)
+    recipe = shipped_recipes()["demo"]
+    result = do([recipe], settings=set or (), workspace=output.workspace, force=force or (), watcher=watcher)
     found = serve_and_ask(result, workspace=output.workspace, watcher=watcher) if serve else None
     if watcher is None:
         return output.print_json({**result.as_dict(), **({} if found is None else {"served": found.as_dict()})})

@@ -125,9 +125,10 @@ class Trailing:
 RUNTIME = Runtime()
 
 SCHEMES = ("step", "file", "hub", "git", "builtin")
-_REFERENCE = re.compile(r"^(?:(?P<scheme>[a-z]+):(?P<rest>.+)|(?P<name>[\w.-]+)@(?P<version>[\w.-]+)(?:/step-\w+)?)$")
-
-
+_REFERENCE = re.compile(
+    r"^(?:(?P<scheme>[a-z]+):(?P<rest>.+)|(?P<name>[\w.-]+)@(?P<version>[\w.-]+)(?:/step-\w+)?)$", re.DOTALL
+)
+_NAME = re.compile(r"[\w.-]+")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _WINDOWS = re.compile(r"[\"']?(?:[A-Za-z]:|\\\\)")
 
@@ -138,6 +139,7 @@ def is_a_reference(value: str) -> str:
     if match is None or (match["scheme"] is not None and match["scheme"] not in SCHEMES):
         schemes = ", ".join(f"{scheme}:…" for scheme in SCHEMES)
         likely = f"did you mean hub:{value}, or file:{value}? " if _HUB_NAME.fullmatch(value) else ""
+        likely = f"did you mean step:{value}, {value}@latest or file:{value}? " if _NAME.fullmatch(value) else likely
         likely = f"did you mean file:{value}? " if _WINDOWS.match(value) else likely
         raise ValueError(f"'{value}' is not a reference: {likely}write {schemes}, name@version or name@version/step-9")
     return value

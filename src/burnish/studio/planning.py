@@ -25,7 +25,10 @@ def shipped_recipes() -> dict[str, Path]:
 
 
 def as_recipe(given: RecipeLike | Iterable[str | Path], settings: Iterable[str] = ()) -> Recipe:
-    """A recipe from files (later ones override earlier ones), from the name of a shipped recipe, or from a mapping."""
+    """A recipe from files (later ones override earlier ones), from the name of a shipped recipe, or from a mapping.
+
+    A copy `NAME.yaml` in the current folder, as `burnish init` makes, goes before the shipped recipe of that name.
+    """
     if isinstance(given, Recipe | Mapping):
         values = given.as_dict() if isinstance(given, Recipe) else dict(cast(Mapping[str, Any], given))
         return recipe_of(*with_settings(values, settings))
@@ -38,9 +41,16 @@ def _recipe_file(given: str | Path) -> Path:
     shipped = shipped_recipes()
     if path.exists() or (path.suffix and path.name not in {p.name for p in shipped.values()}):
         return path
+    if not path.suffix and (own := path.with_name(f"{path.name}.yaml")).is_file():
+        return own
+    return _shipped(path)
+
+
+def _shipped(path: Path) -> Path:
+    shipped = shipped_recipes()
     if path.stem in shipped and path.parent in (Path(), Path("recipes")):
         return shipped[path.stem]
-    raise AskError("ask.bad-reference", f"unknown recipe {given}", nearest(path.stem, shipped))
+    raise AskError("ask.bad-reference", f"unknown recipe {path}", nearest(path.stem, shipped, len(shipped)))
 
 
 def stage_recipe(
@@ -94,7 +104,7 @@ def plan(
 
 def init_workspace(folder: Path, recipe: str) -> list[Path]:
     """Mark a folder as a workspace and copy a shipped recipe into it. Returns the created files; overwrites none."""
-    source, folder = _recipe_file(recipe), expanded(folder)
+    source, folder = _shipped(expanded(recipe)), expanded(folder)
     target, mark = folder / source.name, folder / MARK
     if target.exists():
         raise AskError("ask.wrong-value", f"{target} exists", "remove it, or use another --folder")

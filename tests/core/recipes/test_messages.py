@@ -71,7 +71,10 @@ NAMES = "known names: count, data, either, flag, judged, leaf, loose, names, pai
 MAPPING = "must be a mapping, such as {kind: …}"
 NO_VALUE = "has no value (in a mapping, a space follows the colon) (given: None)"
 INTEGER = "Input should be a valid integer"
-NO_REFERENCE = "is not a reference: write step:…, file:…, hub:…, git:…, builtin:…, name@version or name@version/step-9"
+NO_REFERENCE = (
+    "is not a reference: did you mean step:x, x@latest or file:x? "
+    "write step:…, file:…, hub:…, git:…, builtin:…, name@version or name@version/step-9"
+)
 FIX = "fix the value"
 SIZE, TAKE, ROWS = "size: How large.", "take: How many rows.", "data: The rows."
 

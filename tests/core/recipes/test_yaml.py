@@ -140,6 +140,7 @@ def refused(data: bytes) -> str:
 
 
 MENDED = "fix the line; check indentation and quotes"
+OF_WINDOWS = "a backslash in double quotes is an escape: write a path of Windows without quotes, or in single quotes"
 
 
 @pytest.mark.parametrize(
@@ -148,6 +149,8 @@ MENDED = "fix the line; check indentation and quotes"
         (b"a: 1\nb: [1, 2\n", f"x.yaml:3: invalid YAML: did not find expected ',' or ']' | {MENDED}"),
         (b"a: 1\n---\nb: 2\n", f"x.yaml:2: invalid YAML: but found another document | {MENDED}"),
         (b"a: \x07\n", f"x.yaml: invalid YAML: control characters are not allowed | {MENDED}"),
+        (b'a: "C:\\data"\n', f"x.yaml:1: invalid YAML: found unknown escape character | {OF_WINDOWS}"),
+        (b'a: "C:\\x"\n', f"x.yaml:1: invalid YAML: did not find expected hexdecimal number | {OF_WINDOWS}"),
         (b"\n\xff", "x.yaml:2: not UTF-8 | save the file as UTF-8"),
         (b"a: 1\nb: 2\n\nc: \xff\n\n", "x.yaml:4: not UTF-8 | save the file as UTF-8"),
         (b"a: 1\nb: *c\n", "x.yaml:2: aliases (*name) are not allowed | repeat the value"),

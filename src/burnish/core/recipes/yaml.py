@@ -23,6 +23,8 @@ _WORDS: dict[str, Any] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+_OF_ESCAPES = ("unknown escape", "hexdecimal", "hexadecimal")
+"""Parts of messages on what follows a backslash in double quotes; libyaml spells one of them so."""
 _WHOLE = re.compile(r"[-+]?[0-9]+")
 _BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _DOTTED = re.compile(r"\.(?=[iInN])")
@@ -95,7 +97,12 @@ def parse_yaml(data: bytes, name: str) -> Document:
         mark = getattr(error, "problem_mark", None)
         place = f"{name}:{mark.line + 1}" if mark else name
         problem = getattr(error, "problem", None) or getattr(error, "reason", "")  # of a character, only a reason
-        raise _unreadable(place, f"invalid YAML: {problem}", "fix the line; check indentation and quotes") from error
+        fix = "fix the line; check indentation and quotes"
+        if any(word in problem for word in _OF_ESCAPES):
+            fix = (
+                "a backslash in double quotes is an escape: write a path of Windows without quotes, or in single quotes"
+            )
+        raise _unreadable(place, f"invalid YAML: {problem}", fix) from error
     finally:
         if loader is not None:
             loader.dispose()
