@@ -15,7 +15,7 @@ def leave_to_torture(items: Iterable[pytest.Item]) -> None:
     """Mark the cases with `torture` that `make test` leaves out."""
     tests: dict[Any, list[pytest.Function]] = {}
     for item in items:
-        if isinstance(item, pytest.Function) and item.get_closest_marker("some") is not None:
+        if isinstance(item, pytest.Function) and _is_some(item):
             tests.setdefault((item.parent, item.originalname), []).append(item)
     for cases in tests.values():
         mark = cases[0].get_closest_marker("some")
@@ -24,6 +24,12 @@ def leave_to_torture(items: Iterable[pytest.Item]) -> None:
         for case in cases:
             if case.name not in kept:
                 case.add_marker("torture")
+
+
+def _is_some(case: pytest.Function) -> bool:
+    """Whether it is one of several, and not left to `make torture` by its own parameters."""
+    is_left = case.get_closest_marker("torture") is not None
+    return case.get_closest_marker("some") is not None and hasattr(case, "callspec") and not is_left
 
 
 def some_of(cases: Sequence[tuple[str, Sequence[str]]], every: int | None) -> list[str]:

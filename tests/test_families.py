@@ -16,6 +16,7 @@ def test_a_family_that_is_left_out_cannot_be_built(family):
         build(family)
 
 
+@pytest.mark.some(every=3)
 @pytest.mark.parametrize("family", BUILDABLE)
 def test_a_family_builds_small_the_same_each_time_and_with_every_weight_finite(family):
     model, again = build(family), build(family)

@@ -98,6 +98,7 @@ def whole_with(name, fault):
     return fault == "no keys" and name in ("spec.json", "hashes.json")
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("name", FILES)
 def test_a_damaged_file_is_named_and_no_command_meets_a_fault_of_its_own(

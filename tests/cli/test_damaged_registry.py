@@ -95,6 +95,7 @@ def state(folder):
     return {number: (v.stage, v.tags, v.removed) for number, v in read_entry(folder).versions.items()}
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("fault", [*FAULTS, *FLIPS])
 @pytest.mark.parametrize("file", FILES[::2])
 def test_damage_is_named_by_the_commands_that_need_the_file(
@@ -124,6 +125,7 @@ def test_damage_is_named_by_the_commands_that_need_the_file(
         path.chmod(0o700) if path.exists() else None
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("fault", [*FAULTS, *(f"bit flip {seed}" for seed in range(6))])
 @pytest.mark.parametrize("file", FILES)
 def test_reindex_leaves_what_was(workspace, file, fault):

@@ -129,6 +129,7 @@ def test_every_setting_has_its_place_here() -> None:
     assert GenerationSpec.model_fields.keys() == ACTING_GENERATION.keys()
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("field", ACTING)
 def test_a_setting_acts_on_the_numbers_it_is_for(measured: Callable[..., Measured], field: str) -> None:
     settings, acts = ACTING[field]
@@ -151,6 +152,7 @@ ADAPTERS = {
 }
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("kind", ADAPTERS)
 def test_the_base_under_an_adapter_of_any_kind_is_measured_without_it(
     tmp_path: Path, data: Path, base_model: Path, measured: Callable[..., Measured], kind: str

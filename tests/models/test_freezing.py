@@ -76,6 +76,7 @@ def test_a_weight_that_head_and_embedding_share_is_named(tied, settings):
 WITHOUT_ONE_LIST = ("blt", "hrm_text", "longcat_flash")
 
 
+@pytest.mark.some(every=3)
 @pytest.mark.parametrize("family", BUILDABLE)
 def test_the_last_layer_of_every_family_is_found(family):
     model = build(family)

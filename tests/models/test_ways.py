@@ -54,6 +54,7 @@ OTHER_CACHES = ["mamba", "mamba2", "falcon_mamba", "rwkv", "minimax", "xlstm", "
 WRONG_WHEN_PADDED = ["doge", "deepseek_v4", "trocr", "git"]
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("family", [*USUAL, *OTHER_CACHES, *WRONG_WHEN_PADDED])
 def test_answers_are_those_of_generate_in_every_batch_and_after_prompts_have_left(family):
     events = []

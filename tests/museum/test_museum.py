@@ -46,6 +46,7 @@ STANDS = sorted(
 )
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("exhibit", [exhibit for _, exhibit in STANDS], ids=lambda exhibit: exhibit.name)
 def test_the_same_training_without_its_fault_has_none(exhibit, prove_stage):
     proof = prove_stage(exhibit.stage, exhibit.family, exhibit.config, exhibit.settings)

@@ -85,6 +85,7 @@ ON_STANDS = {
 """Families of the trainings on rewards, one after the other in float32 and in bfloat16. Mamba's kind cannot sample."""
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize(("stage", "family"), [(stage, family) for stage in ON_STANDS for family in ON_STANDS[stage]])
 def test_a_right_training_on_rewards_of_any_family_is_found_right(stage, family, prove_stage):
     place = ON_STANDS[stage].index(family)

@@ -58,6 +58,7 @@ def measured(family, sizes, dtype, lora, checkpointing, tokens):
     return peak.bytes, shape, sum(weight.numel() for weight in optimizer.masters.values())
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("method", ["full", "lora"])
 @pytest.mark.parametrize("kind", SHAPES)

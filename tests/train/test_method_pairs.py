@@ -189,6 +189,7 @@ def test_a_refused_pair_is_named(pair, rows, bases, tmp_path, monkeypatch):
     assert all(name in caught.value.what for name in pair)
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("names", TRAINED, ids=" + ".join)
 def test_settings_of_an_adapter(names, rows, bases, tmp_path, monkeypatch):
     base = bases["experts" if "experts" in names else "dense"]
@@ -208,6 +209,7 @@ def test_settings_of_an_adapter(names, rows, bases, tmp_path, monkeypatch):
     assert off(exact[..., :259], untrained) > 1e-3
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("names", WHOLE_TRAINED, ids=" + ".join)
 def test_settings_of_a_whole_model(names, rows, bases, tmp_path, monkeypatch):
     out, ended = train(names, rows, bases["dense"], tmp_path / "run", monkeypatch)

@@ -53,6 +53,7 @@ def train(stage, folder, rows, *, base=None, tokenizer=None, **settings):
     return stage.run(spec, context), context.out, events
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("kept", ["bfloat16", "float16", "float32"])
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 @pytest.mark.parametrize("save_dtype", ["auto", "base", "bfloat16", "float32"])

@@ -146,6 +146,7 @@ def test_the_gradient_after_an_evaluation_is_that_before_it(tmp_path):
     assert all(torch.equal(one, other) for one, other in zip(gradients(), before, strict=True))
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("family", ["qwen3", "gpt2", "phi3", "mixtral", "gemma2", "falcon_h1", "olmo"])
 def test_a_family_is_merged_into_the_weights_that_it_was_trained_on(family, rows, tmp_path):
     base = save(family, tmp_path / "base")
@@ -256,6 +257,7 @@ def test_a_base_with_quantized_files_takes_an_adapter_and_no_training_of_its_wei
     assert len(in_four_bits(load_model(out))) == 14
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("family", ["qwen3", "llama", "gemma2", "gemma3_text", "gpt2", "mixtral", "falcon_h1", "olmo"])
 def test_a_base_in_four_bits_is_trained_as_the_one_in_float_is(family, dtype, tmp_path):

@@ -8,6 +8,7 @@ from burnish.models.adapters import initial
 from burnish.models.adapters.new_tokens import TrainedTokens
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("init", ["orthogonal", *initial.FROM_BASE])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_an_adapter_with_an_initialisation_resumes_bit_for_bit(run_fit, init, dtype):
@@ -20,6 +21,7 @@ def test_an_adapter_with_an_initialisation_resumes_bit_for_bit(run_fit, init, dt
     assert all(torch.equal(parts.weights[name], whole.weights[name]) for name in whole.weights)
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("init", initial.FROM_BASE)
 def test_a_decomposition_with_other_values_does_not_change_a_resumed_run(run_fit, monkeypatch, init):
     """As another machine may compute it: signs are arbitrary."""

@@ -20,6 +20,7 @@ def deep(layers, std, seed=0, family="qwen3", **config):
     return build(family, seed=seed, initializer_range=std, **{name: layers}, **kinds, **config).bfloat16()
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("std", [0.02, 0.2])
 @pytest.mark.parametrize("layers", DEPTHS)
@@ -30,6 +31,7 @@ def test_a_deep_model_in_bfloat16_is_packed_however_much_it_rounds(layers, std, 
     assert not scorer.uses_own_head
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("family", ["gpt2", "mixtral", "qwen3_moe", "olmoe"])
 def test_deep_models_of_other_families_are_packed_too(family):
     assert Scorer(deep(32, 0.05, family=family).requires_grad_(True)).packs
@@ -56,6 +58,7 @@ LEAKS = {
 }
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("std", [0.02, 0.2])
 @pytest.mark.parametrize("leak", LEAKS)
 @pytest.mark.parametrize("layers", DEPTHS)

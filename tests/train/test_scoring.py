@@ -54,6 +54,7 @@ def trained_gradients(model, loss):
     return dict(zip(trained, torch.autograd.grad(loss, list(trained.values()), allow_unused=True), strict=True))
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("method", ["full", "lora"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_packed_batch_gives_the_losses_and_gradients_of_its_rows_alone(models, random_rows, family, method):
@@ -131,6 +132,7 @@ def scorer_and_twin(family, longest=None, **config):
         return Scorer(model, longest=longest), build(family, **config).requires_grad_(True)
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("window", [700, 16])
 @pytest.mark.parametrize("family", ["llama4_text", "gemma3_text", "phimoe", "mistral", "modernbert-decoder"])
 def test_rows_longer_than_a_window_or_chunk_of_any_size_see_as_far_as_alone(family, window):

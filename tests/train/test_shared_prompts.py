@@ -94,6 +94,7 @@ def assert_scored_as_alone(model, plain, width: int = 2) -> Scorer:
     return scorer
 
 
+@pytest.mark.some(every=3)
 @pytest.mark.parametrize("family", PACKED)
 def test_sequences_with_a_common_prompt_are_scored_as_alone(family):
     with quiet_transformers():

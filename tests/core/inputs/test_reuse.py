@@ -121,6 +121,7 @@ def test_every_kind_of_artifact_that_a_stage_takes_is_tested():
     }
 
 
+@pytest.mark.some(every=3)
 @pytest.mark.parametrize(("stage", "field", "kind"), FIELDS)
 def test_no_stage_is_reused_after_its_input_was_made_again_with_other_files(
     planned, made, stage: str, field: str, kind: str

@@ -30,6 +30,7 @@ def check(parent, child, change):
     assert {check.name for check in found.checks if check.verdict == "does not apply"} == set()
 
 
+@pytest.mark.some(every=3)
 @pytest.mark.parametrize(("family", "seed"), SEEDS)
 def test_a_copy_a_merge_and_a_cast_are_certified(tmp_path, family, seed):
     base = make_base(tmp_path / "base", family, seed)

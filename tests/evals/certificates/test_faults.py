@@ -71,6 +71,7 @@ def test_a_copy_with_a_fault_in_its_weights_fails(base, tmp_path, fault):
     assert not found.holds
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("fault", WEIGHTS, ids=lambda fault: fault.__name__)
 def test_a_merge_with_a_fault_in_its_weights_fails(adapter, merged, tmp_path, fault):
     found = certificate(adapter, copy_of(merged, tmp_path / "copy", fault))

@@ -105,6 +105,7 @@ FIELDS = [
 ]
 
 
+@pytest.mark.some(every=3)
 @pytest.mark.parametrize(("family", "name"), FIELDS)
 def test_a_changed_field_of_the_config_changes_the_file_likewise_or_is_refused(tmp_path, family, name):
     config = {**config_of(family).to_dict(), **FITTING.get(family, {})}

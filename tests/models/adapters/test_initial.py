@@ -40,6 +40,7 @@ def off(ours, theirs):
     return float((ours - theirs).norm() / theirs.norm())
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("init", INITS)
@@ -86,6 +87,7 @@ def test_the_fast_decomposition_finds_nearly_the_largest_singular_values(tmp_pat
         assert not torch.equal(fast[name], exact[name])
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("init", INITS)

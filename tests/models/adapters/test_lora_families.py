@@ -56,6 +56,7 @@ def gradients_of(model: Any) -> list[torch.Tensor]:
     return [weight.grad for weight in model.parameters() if weight.grad is not None]
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("family", thinned(set(BUILDABLE) - NOT_LOADED.keys(), first=0))
 def test_a_family_takes_an_adapter_saves_it_loads_it_and_merges_it(family, tmp_path):
     base = save(family, tmp_path / "base")

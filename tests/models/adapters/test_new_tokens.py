@@ -67,6 +67,7 @@ def test_a_fresh_adapter_leaves_the_outputs_for_other_tokens(tmp_path, token_ids
             assert torch.equal(model(token_ids).logits, before)
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("tokens", [BEYOND, SPARE], ids=["beyond", "spare"])
@@ -187,6 +188,7 @@ REFUSED = {
 NOT_MERGED = {"prophetnet": "the base has no tensor", "zamba": "may share one with another layer"}
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("family", thinned(set(BUILDABLE) - NOT_LOADED, first=1))
 def test_every_family_trains_new_tokens_or_is_refused_by_name(tmp_path, family):
     base = save(family, tmp_path / "base")

@@ -86,6 +86,7 @@ def combined_by_peft(model: Any, weights: tuple[float, ...], method: str, seed: 
     return found
 
 
+@pytest.mark.some
 @pytest.mark.parametrize(
     ("kind", "dtype"),
     [

@@ -53,6 +53,7 @@ def logits(model):
         return model(input_ids=IDS, use_cache=False).logits
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("family", thinned(set(BUILDABLE) - NOT_LOADED - WITHOUT_LAYERS.keys(), first=2))
 def test_a_family_in_four_bits_computes_what_its_dequantized_weights_do(family, tmp_path):
     base = save(family, tmp_path)
@@ -86,6 +87,7 @@ def test_every_setting_gives_what_transformers_gives(tmp_path, kind, double, fil
     assert_same_state(load_plain(base, quantization=Quantization(kind, double)), theirs(base, kind, double))
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("run", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("files", ["float32", "bfloat16"])
 @pytest.mark.parametrize("family", ["qwen3", "gemma3_text", "gpt2", "falcon_h1", "gpt_oss"])

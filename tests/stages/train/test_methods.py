@@ -23,6 +23,7 @@ WITH_A_REFERENCE = [
 USUAL = {"max_steps": 2, "batch_size": 4, "threads": 1, "device": "cpu"}
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize(("method", "log_probs"), WITH_A_REFERENCE)
 def test_dpo_starts_at_the_reference_and_its_model_is_loaded(rows, base, run_stage, method, log_probs, dtype):

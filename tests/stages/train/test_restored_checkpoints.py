@@ -119,6 +119,7 @@ def test_every_training_stage_has_a_row():
     assert trained == set(RUNS)
 
 
+@pytest.mark.some(every=3)
 @pytest.mark.parametrize("method", METHODS)
 def test_the_checkpoint_of_the_last_step_is_the_artifact(method, train, tmp_path, rows):
     family = "mixtral" if method == "experts" else "qwen3"
@@ -126,6 +127,7 @@ def test_the_checkpoint_of_the_last_step_is_the_artifact(method, train, tmp_path
     assert_is_the_artifact(train(inputs=inputs, method=METHODS[method]))
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("method", ["lora", "full", "freeze: layers", "embeddings"])
 def test_so_it_is_when_trained_in_half_of_the_bits(method, dtype, train, tmp_path, rows):
@@ -133,6 +135,7 @@ def test_so_it_is_when_trained_in_half_of_the_bits(method, dtype, train, tmp_pat
     assert_is_the_artifact(train(inputs={"data": rows("chat"), "base": base}, method=METHODS[method], dtype="bfloat16"))
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("method", ["lora", "full"])
 @pytest.mark.parametrize("stage", [stage for stage in RUNS if stage != "sft"])
 def test_the_last_checkpoint_of_every_stage_is_its_artifact(stage, method, train):

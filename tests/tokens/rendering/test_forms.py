@@ -82,6 +82,7 @@ def agree(tokenizer: Any, seed: int, count: int, shapes: list[str], **settings: 
     return ours
 
 
+@pytest.mark.some(every=3)
 @pytest.mark.parametrize("name", sorted(SOURCES))
 def test_every_template_fills_forms_as_it_renders(toy_tokenizer, name):
     agree(toy_tokenizer(SOURCES[name]), 1, 60, SHAPES)

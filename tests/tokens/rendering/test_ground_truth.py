@@ -123,6 +123,7 @@ def test_most_conversations_are_equal(outcomes):
     assert results.count("equal") / len(results) > 0.6
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("name", MARKED)
 def test_markers_of_a_template_are_used_as_they_are(name, toy_tokenizer, conversations, weather_tools):
     renderer = Renderer(toy_tokenizer(SOURCES[name]), ROOM)

@@ -81,6 +81,7 @@ def qwen_of(toy_tokenizer):
     return make
 
 
+@pytest.mark.some(every=3)
 @pytest.mark.parametrize("name", sorted(SOURCES))
 def test_every_learned_turn_follows_its_generation_prompt_or_is_counted(name, qwen_of, conversations, weather_tools):
     tokenizer, compared = qwen_of(name), 0

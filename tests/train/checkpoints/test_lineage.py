@@ -88,6 +88,7 @@ SAFE_CHANGES = {
 }
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("name", SAFE_CHANGES)
 def test_settings_that_act_from_the_next_step_on_may_change_at_a_named_checkpoint(run_fit, name):
     first = run_fit("first", method=LORA, max_steps=4)
@@ -116,6 +117,7 @@ UNSAFE_CHANGES = {
 }
 
 
+@pytest.mark.some(every=3)
 @pytest.mark.parametrize("name", UNSAFE_CHANGES)
 def test_settings_that_change_data_or_model_are_refused_by_name_at_a_named_checkpoint(run_fit, name):
     first = run_fit("first", method=LORA, max_steps=2)
@@ -133,6 +135,7 @@ def test_other_rows_are_refused_by_name_at_a_named_checkpoint(run_fit, random_ro
 HELD_OUT = {"other rows": (5, 8), "fewer rows": (4, 9), "none": None}
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("now", HELD_OUT.values(), ids=HELD_OUT)
 @pytest.mark.parametrize("is_named", [False, True])
 def test_other_held_out_rows_are_refused_by_name(run_fit, random_rows, now, is_named):

@@ -101,6 +101,7 @@ def test_the_stand_in_has_the_signature_of_the_installed_torch():
     assert signature_of(FlashStandIn().__call__) == signature_of(varlen.varlen_attn)
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("older", [False, True], ids=["enable_gqa", "without enable_gqa"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("case", SERVED)
@@ -232,6 +233,7 @@ def test_a_torch_without_the_kernel_is_no_error():
     assert "has no scale and no window_size" in before_windows.refusal(*states(2, 2, 8))
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("family", [*sorted(MUST_BE_SERVED), *thinned(set(BUILDABLE) - MUST_BE_SERVED, first=0)])
 def test_every_family_that_packs_gives_the_same_states_and_gradients_through_the_kernel(monkeypatch, family):
     """In bfloat16, both ways compute attention in float32 here: what differs is which token sees which."""

@@ -120,6 +120,7 @@ def test_a_step_is_the_same_however_it_is_split(made, step, whole, name, dropout
     assert_same(step(*made(name, dropout), tokens=tokens, dropout=True), expected)
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("name", CASES)
 def test_a_step_is_the_same_packed_and_one_sequence_at_a_time(made, step, name):
     packed = step(*made(name))
@@ -151,6 +152,7 @@ def test_a_step_that_runs_out_of_memory_is_repeated_with_the_same_gradient(made,
     assert_same(halved, whole(name, 0.3))
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("name", CASES)
 def test_the_losses_of_the_rows_are_that_of_the_step(made, step, name):
     order = np.array([5, 1, 7, 2])

@@ -205,6 +205,7 @@ VARIANTS = {
 }
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("left_out", [(), (TRUNCATED,)], ids=["all", "one truncated"])
 @pytest.mark.parametrize("name", VARIANTS)
 def test_loss_and_gradient_are_those_of_trl(model, base, tmp_path, name, left_out):
@@ -229,6 +230,7 @@ def test_the_temperature_is_that_of_trl(model, base, tmp_path):
         torch.testing.assert_close(found[weight], gradient, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("normalisation", ["token", "sequence", "constant"])
 @pytest.mark.parametrize(("width", "parts"), [(1, 1), (1, 5), (2, 3), (GROUP, 3)])
 def test_the_split_of_a_step_changes_nothing(model, normalisation, width, parts):

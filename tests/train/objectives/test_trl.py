@@ -83,6 +83,7 @@ DPO = [
 ]
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("method", ["lora", "full"])
 @pytest.mark.parametrize(("ours", "trl"), DPO, ids=lambda value: "-".join(map(str, value.values())) or "default")
 def test_dpo(base, policy, judged, with_base, step, tmp_path, method, ours, trl):
@@ -132,6 +133,7 @@ KTO = [
 ]
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("method", ["lora", "full"])
 @pytest.mark.parametrize("labels", [[1, 0, 0, 1, 1, 0], [1, 0, 0, 0, 0, 0], [1] * 6, [0] * 6], ids=str)
 @pytest.mark.parametrize(("ours", "trl"), KTO, ids=lambda value: "-".join(map(str, value.values())) or "default")
@@ -216,6 +218,7 @@ SIMPO = [
 ]
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("method", ["lora", "full"])
 @pytest.mark.parametrize(("ours", "trl"), SIMPO, ids=lambda value: "-".join(map(str, value.values())))
 def test_simpo(base, policy, judged, step, tmp_path, method, ours, trl):
@@ -234,6 +237,7 @@ REWARD = [
 ]
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("method", ["lora", "full"])
 @pytest.mark.parametrize(("ours", "trl", "has_margin"), REWARD, ids=["plain", "margin", "centred"])
 def test_reward(base, policy, judged, step, tmp_path, method, ours, trl, has_margin):

@@ -21,6 +21,7 @@ def checks_of(folder):
     return {check["name"]: check for check in json.loads((folder / "proof.json").read_text())["checks"]}
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("method", [{"kind": "lora", "dropout": 0.3}, {"kind": "full"}], ids=["lora", "full"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("optimizer", ["adamw", "adamw8bit", "muon"])

@@ -45,6 +45,7 @@ def unexpected(found):
     ]
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("name", SETTINGS)
 def test_nothing_is_found_in_a_right_training(run_grpo, name):
     found = checks_of(run_grpo("run", **{"prove": "only"} | SETTINGS[name]))

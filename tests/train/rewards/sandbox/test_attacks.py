@@ -11,8 +11,8 @@ import pytest
 
 from burnish.train.rewards.sandbox.process import Limits, run_program, run_tests
 
-KERNEL = Limits(2, 20, 256, 100_000, False, "kernel")
-PYTHON = Limits(2, 20, 256, 100_000, False, "python")
+KERNEL = Limits(1, 20, 256, 100_000, False, "kernel")
+PYTHON = Limits(1, 20, 256, 100_000, False, "python")
 RIGHT = "def double(x):\n    return 2 * x\n"
 TESTS = "assert double(2) == 4\nassert double(5) == 10"
 
@@ -228,7 +228,7 @@ def test_code_that_does_not_answer_passes_no_test(attack):
 @pytest.fixture
 def victim():
     """A process of this user, and of this process's group."""
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    process = subprocess.Popen(["sleep", "60"])
     yield process.pid
     process.kill()
     process.wait()
