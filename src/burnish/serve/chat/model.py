@@ -9,6 +9,7 @@ from burnish.core.inputs.dates import today
 from burnish.models.engines.detokenize import decode
 from burnish.serve.chat.notation import Notation, notation_of
 from burnish.specs.tokens import RenderSpec
+from burnish.tokens.ids import ids_of
 from burnish.tokens.rendering.renderer import Mode, Renderer
 from burnish.tokens.templates.dialect import NO_MODE, Dialect
 
@@ -33,9 +34,6 @@ class ServedModel:
         """`fingerprint` is that of what answers, "" if it is not known."""
         self.name, self.adapter, self.tokenizer = name, adapter, tokenizer
         self._renderer, self.fingerprint = Renderer(tokenizer, render), fingerprint
-        backend: Any = tokenizer.backend_tokenizer
-        backend.no_truncation()
-        backend.no_padding()
 
     def at(self, day: date) -> "ServedModel":
         """The same model on another day, for templates that print it."""
@@ -102,9 +100,7 @@ class ServedModel:
 
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
         """The ids of a plain text, with the special tokens that the tokenizer adds."""
-        core: Any = self.tokenizer.backend_tokenizer
-        core.encode_special_tokens = False
-        return list(core.encode(text, add_special_tokens=add_special_tokens).ids)
+        return ids_of(self.tokenizer, text, add_special_tokens)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Ids as text, special tokens included."""

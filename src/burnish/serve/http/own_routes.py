@@ -7,9 +7,10 @@ from starlette.responses import Response
 
 from burnish.core.errors import BurnishError
 from burnish.core.version import VERSION
+from burnish.serve.chat.model import ServedModel
 from burnish.serve.http.chat_orders import tool_of, turn_of
 from burnish.serve.http.orders import require
-from burnish.serve.http.routes import json_answer
+from burnish.serve.http.routes import aside, json_answer
 from burnish.serve.http.state import ServerState
 from burnish.serve.http.wire.bodies import read_request
 from burnish.serve.http.wire.errors import ApiError, of_burnish, wrong
@@ -50,16 +51,15 @@ def own_routes(state: ServerState) -> APIRouter:
     async def tokenize(request: Request) -> Response:
         asked = await read_request(request, TokenizeRequest, state.max_request_bytes, state.body_timeout)
         model = state.model(asked.model, request.scope["visit"])
-        if asked.prompt is not None:
-            ids = model.encode(asked.prompt, asked.add_special_tokens)
-        else:
-            ids = _conversation(asked, model)
+        ids = await aside(request, _ids, asked, model)
         found: dict[str, Any] = {"tokens": ids, "count": len(ids), "max_model_len": state.engine.context}
         if asked.return_token_strs:
             found["token_strs"] = [model.bytes_of(token).decode("utf-8", errors="replace") for token in ids]
         return json_answer(found)
 
-    def _conversation(asked: TokenizeRequest, model: Any) -> list[int]:
+    def _ids(asked: TokenizeRequest, model: ServedModel) -> list[int]:
+        if asked.prompt is not None:
+            return model.encode(asked.prompt, asked.add_special_tokens)
         if not model.has_template:
             raise wrong(f"{model.name} has no chat template: send prompt", "messages", "no_chat_template")
         turns = [turn_of(message, place) for place, message in enumerate(asked.messages or ())]
@@ -79,7 +79,7 @@ def own_routes(state: ServerState) -> APIRouter:
         model = state.model(asked.model, request.scope["visit"])
         if (bad := next((token for token in asked.tokens if not 0 <= token < model.vocabulary), None)) is not None:
             raise wrong(f"{bad} is not a token id: the vocabulary has {model.vocabulary:,} tokens", "tokens")
-        return json_answer({"prompt": model.decode(asked.tokens)})
+        return json_answer({"prompt": await aside(request, model.decode, asked.tokens)})
 
     def _may_load(request: Request) -> None:
         key = request.scope["visit"].key

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 from array import array
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
 
@@ -24,12 +24,18 @@ from burnish.serve.http.wire.errors import wrong
 from burnish.serve.http.wire.requests import ChatRequest, CompletionRequest, EmbeddingRequest, SamplingRequest
 
 _LONG = 20_000
-"""Bytes of a request from which on it is rendered in a thread, so that the others are not held up."""
+"""Bytes of a request."""
 
 
 def json_answer(value: Any) -> Response:
     """An answer of JSON."""
     return Response(json_bytes(value), media_type="application/json")
+
+
+async def aside(request: Request, work: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of work on what a request holds: of a long one in a thread, so that the others are not held up."""
+    size = int(request.headers.get("content-length", _LONG))
+    return work(*arguments) if size < _LONG else await asyncio.to_thread(work, *arguments)
 
 
 def openai_routes(state: ServerState) -> APIRouter:
@@ -114,8 +120,7 @@ def openai_routes(state: ServerState) -> APIRouter:
         }
 
     async def _made(request: Request, make: Any, *arguments: Any) -> Order:
-        size = int(request.headers.get("content-length", _LONG))
-        order = make(*arguments) if size < _LONG else await asyncio.to_thread(make, *arguments)
+        order = await aside(request, make, *arguments)
         visit: Visit = request.scope["visit"]
         state.book(visit, order.prompt_tokens + sum(asked.max_tokens for asked in order.asked))
         visit.prompt_tokens = order.prompt_tokens

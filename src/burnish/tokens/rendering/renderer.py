@@ -20,6 +20,7 @@ from transformers import PreTrainedTokenizerBase
 from burnish.core.errors import BurnishError, ModelError
 from burnish.core.inputs.dates import today
 from burnish.specs.tokens import RenderSpec, RewrittenTurns
+from burnish.tokens.ids import backend_of, ids_of
 from burnish.tokens.rendering.forms import Forms
 from burnish.tokens.rendering.history import History, Samples, with_default_mode
 from burnish.tokens.rendering.omissions import Omissions
@@ -122,7 +123,7 @@ class Renderer:
             text = self._dialect.trace(prompt_messages(messages), tools, prompt=True, mode=mode).text + begun
         except BurnishError as error:
             raise _with_source(row, error) from error
-        return text, self._encode(text).ids.tolist()
+        return text, ids_of(self.tokenizer, text)
 
     def answer(self, row: Row, mode: Mode = NO_MODE, learned: bool = False) -> str:
         """The reference answer after `prompt(row)`: the rest of the last turn, without its end token.
@@ -328,13 +329,7 @@ class Renderer:
 
     def _encode(self, text: str, add_special_tokens: bool = False) -> Encoded:
         """Tokenise with the backend tokenizer: the wrapper of transformers takes 1.5 times as long."""
-        core: Any = self.tokenizer.backend_tokenizer
-        if core.truncation is not None:
-            core.no_truncation()
-        if core.padding is not None:
-            core.no_padding()
-        core.encode_special_tokens = False
-        found = core.encode(text, add_special_tokens=add_special_tokens)
+        found = backend_of(self.tokenizer).encode(text, add_special_tokens=add_special_tokens)
         offsets = np.fromiter(chain.from_iterable(found.offsets), np.int64, 2 * len(found)).reshape(-1, 2)
         return Encoded(text, np.array(found.ids, np.int32), offsets)
 
