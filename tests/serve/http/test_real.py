@@ -55,6 +55,17 @@ def reference(tokenizer):
     engine.close()
 
 
+def test_the_client_gets_embeddings_that_say_what_texts_have_in_common(client):
+    texts = ["What is 3 days after 2024-02-27?", "What is 4 days after 2024-02-25?", "{}[]();"]
+    found = client.embeddings.create(model="pocket", input=texts)  # the client asks for base64
+    vectors = np.array([item.embedding for item in found.data])
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(3), abs=1e-6)
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]
+    plain = client.embeddings.create(model="pocket", input=texts[0], encoding_format="float")
+    np.testing.assert_allclose(plain.data[0].embedding, vectors[0], atol=1e-7)
+    assert plain.usage.prompt_tokens == plain.usage.total_tokens > 5
+
+
 def test_an_answer_is_that_of_generate(client, reference, tokenizer):
     model = ServedModel("pocket", tokenizer)
     prompt = model.prompt(HI, None)[1]

@@ -1,6 +1,7 @@
 """An engine's process: takes requests from its standard input, decodes them step by step, and writes tokens.
 
-    server ─▶ {"op": "complete", "id", …} {"op": "cancel", "id"} {"op": "ping", "id"} {"op": "add_adapter", "id", …} …
+    server ─▶ {"op": "complete", "id", …} {"op": "embed", "id", "prompts"} {"op": "cancel", "id"} {"op": "ping", "id"}
+              {"op": "add_adapter", "id", …} …
            ◀─ {"ready": {…}}, then {"tokens": [[id, token, log_prob, top], …], "ends": [[id, reason, token, log_prob]],
               "errors": [[id, kind, what]], "results": [[id, value]]} and {"pong": id, "busy": seconds}
 
@@ -44,6 +45,10 @@ class Decoder(Protocol):
         ...
 
     def add(self, number: int, request: dict[str, Any]) -> None: ...
+
+    def embed(self, number: int, prompts: list[list[int]]) -> None:
+        """Begin to embed texts; `step` finds their vectors as one result."""
+        ...
 
     def cancel(self, number: int) -> None: ...
 
@@ -134,6 +139,8 @@ def _take(decoder: Decoder, message: dict[str, Any], news: News) -> None:
         match message["op"]:
             case "complete":
                 decoder.add(number, message)
+            case "embed":
+                decoder.embed(number, message["prompts"])
             case "cancel":
                 decoder.cancel(number)
             case name:

@@ -7,6 +7,7 @@ is read from there on.
 import json
 import sys
 from collections import deque
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burnish.core.errors import AskError, BurnishError, MachineError, RunError
+from burnish.models.engines.llama.embedding import Embedder
 from burnish.models.engines.llama.grammar import Grammar
 from burnish.models.engines.llama.model import LlamaModel
 from burnish.models.engines.llama.parallel import ParallelContext, Piece, fitting_slots
@@ -25,7 +27,7 @@ from burnish.serve.engines.protocol import Draw
 _CONTEXT = 8192
 _MOST_TOKENS = 512
 """Tokens of one step: of prompts, besides one for each answer."""
-_FEATURES = ("schema", "log_probs", "adapters", "penalties", "logit_bias", "min_p")
+_FEATURES = ("schema", "log_probs", "embeddings", "adapters", "penalties", "logit_bias", "min_p")
 
 
 @dataclass
@@ -41,6 +43,16 @@ class _Answer:
     adapter: int | None
     """Its C pointer."""
     grammar: Grammar | None
+
+
+@dataclass
+class _Embedding:
+    """A request for vectors: those that it has, and what reads its inputs part by part."""
+
+    number: int
+    count: int
+    parts: Iterator[list[float] | None]
+    vectors: list[list[float]] = field(default_factory=list[list[float]])
 
 
 @dataclass
@@ -77,6 +89,8 @@ class LlamaDecoder:
         self._removed: set[int] = set()
         self._waiting: deque[_Answer] = deque()
         self._slots = [_Slot(place) for place in range(self._count)]
+        self._embedder: Embedder | None = None
+        self._embeddings: deque[_Embedding] = deque()
         self._clock = 0
         self._context = self._new_context()
         self._in_use: int | None = None
@@ -89,10 +103,8 @@ class LlamaDecoder:
         """Errors: AskError for ids outside the vocabulary, an unknown adapter, and a schema that is no schema."""
         prompt, name, schema = request["prompt"], request.get("adapter"), request.get("schema")
         draw = Draw(**{**request["draw"], "logit_bias": {int(k): v for k, v in request["draw"]["logit_bias"].items()}})
-        for ids, what in ((prompt, "the prompt"), (draw.logit_bias, "logit_bias")):
-            if ids and not 0 <= min(ids) <= max(ids) < self._model.vocabulary:
-                fix = f"use ids below {self._model.vocabulary}"
-                raise AskError("ask.wrong-value", f"{what} has ids outside the vocabulary", fix)
+        self._check_ids(prompt, "the prompt")
+        self._check_ids(draw.logit_bias, "logit_bias")
         if not 0 < len(prompt) < self._size:
             what = f"the prompt has {len(prompt)} tokens, and the context is {self._size}"
             raise AskError("ask.wrong-value", what, "shorten the prompt")
@@ -103,7 +115,19 @@ class LlamaDecoder:
         top = request.get("top_log_probs")
         self._waiting.append(_Answer(number, list(prompt), room, Drawing(draw), stops, top, adapter, grammar))
 
+    def embed(self, number: int, prompts: list[list[int]]) -> None:
+        """Errors: AskError for ids outside the vocabulary, and for no tokens or too many; MachineError."""
+        for prompt in prompts:
+            self._check_ids(prompt, "an input")
+            if not 0 < len(prompt) <= self._size:
+                what = f"an input has {len(prompt)} tokens, and the context is {self._size}"
+                raise AskError("ask.wrong-value", what, "shorten it")
+        if self._embedder is None:
+            self._embedder = Embedder(self._model, places=self._size, threads=self._threads)
+        self._embeddings.append(_Embedding(number, len(prompts), self._embedder.embed(prompts)))
+
     def cancel(self, number: int) -> None:
+        self._embeddings = deque(one for one in self._embeddings if one.number != number)
         for answer in [answer for answer in self._waiting if answer.number == number]:
             self._waiting.remove(answer)
             if answer.grammar is not None:
@@ -114,9 +138,11 @@ class LlamaDecoder:
                 self._free(slot)
 
     def has_work(self) -> bool:
-        return bool(self._waiting) or any(slot.answer for slot in self._slots)
+        return bool(self._waiting) or bool(self._embeddings) or any(slot.answer for slot in self._slots)
 
     def step(self, news: News) -> None:
+        """A token of each answer of one adapter, and a part of an input that is embedded."""
+        self._embed_a_part(news)
         self._fill_slots()
         working = [slot for slot in self._slots if slot.answer is not None]
         if not working:
@@ -151,6 +177,11 @@ class LlamaDecoder:
             self._free_removed()
             return None
         raise AskError("ask.wrong-value", f"llama.cpp has no command '{name}'", "use another engine")
+
+    def _check_ids(self, ids: Collection[int], what: str) -> None:
+        if ids and not 0 <= min(ids) <= max(ids) < self._model.vocabulary:
+            fix = f"use ids below {self._model.vocabulary}"
+            raise AskError("ask.wrong-value", f"{what} has ids outside the vocabulary", fix)
 
     def _adapter(self, name: str) -> int:
         if name not in self._adapters:
@@ -195,6 +226,22 @@ class LlamaDecoder:
             slot = max(free, key=lambda slot: (slot.common(answer), -slot.used))
             self._forget(slot, slot.common(answer))
             slot.adapter, slot.answer = answer.adapter, answer
+
+    def _embed_a_part(self, news: News) -> None:
+        if not self._embeddings:
+            return
+        one = self._embeddings[0]
+        try:
+            vector = next(one.parts)
+        except BurnishError as error:
+            news.errors.append([one.number, "failed", error.what])
+            self._embeddings.popleft()
+            return
+        if vector is not None:
+            one.vectors.append(vector)
+        if len(one.vectors) == one.count:
+            news.results.append([one.number, one.vectors])
+            self._embeddings.popleft()
 
     def _of_one_adapter(self, slots: list[_Slot]) -> list[_Slot]:
         """Those that are read with the same adapter, in turn: llama.cpp applies adapters to a whole step."""

@@ -81,11 +81,22 @@ class PipeChild:
         """The result of another request. Errors: EngineError."""
         return await self._ask({"op": name, **request})
 
+    async def embed(self, prompts: Sequence[Sequence[int]]) -> list[list[float]]:
+        """The vectors of texts; a caller that is cancelled ends the work for them. Errors: EngineError."""
+        message = {"op": "embed", "prompts": [list(prompt) for prompt in prompts]}
+        try:
+            return await self._ask(message)
+        except asyncio.CancelledError:
+            with contextlib.suppress(EngineError):
+                await self._send({"op": "cancel", "id": message["id"]})
+            raise
+
     async def _ask(self, message: dict[str, Any]) -> Any:
         number = self._next_number()
         result = self._results[number] = asyncio.get_running_loop().create_future()
         try:
-            await self._send({**message, "id": number})
+            message["id"] = number
+            await self._send(message)
             return await result
         finally:
             del self._results[number]
@@ -213,7 +224,7 @@ class PipeEngine:
     async def embed(self, prompts: Sequence[Sequence[int]]) -> list[list[float]]:
         if "embeddings" not in self.features:
             raise EngineError("refused", f"{self.name} gives no embeddings here")
-        return await self._child().command("embed", prompts=[list(prompt) for prompt in prompts])
+        return await self._child().embed(prompts)
 
     async def add_adapter(self, name: str, source: Path) -> None:
         """Load an adapter, in the form that the process reads. Errors: EngineError."""

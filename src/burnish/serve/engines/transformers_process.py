@@ -72,6 +72,9 @@ class TransformersDecoder:
         stops = frozenset(request["stop_ids"])
         self._waiting.append(_Answer(number, list(prompt), room, drawing, stops, request.get("top_log_probs")))
 
+    def embed(self, number: int, prompts: list[list[int]]) -> None:
+        raise AskError("ask.wrong-value", "transformers gives no embeddings here", "use another engine")
+
     def cancel(self, number: int) -> None:
         self._waiting = deque(answer for answer in self._waiting if answer.number != number)
 

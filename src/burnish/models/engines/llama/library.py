@@ -13,7 +13,7 @@ from burnish.core.errors import MachineError
 
 VERSION = "2026.10.11549"
 """The version of `xllamacpp` whose structs these are."""
-F32_TYPE, NO_FLASH, FLASH_AUTO = 0, 0, -1
+F32_TYPE, NO_FLASH, FLASH_AUTO, NO_POOLING = 0, 0, -1, 0
 _PACKAGE = "xllamacpp"
 _WAITING = "OMP_WAIT_POLICY"
 
@@ -135,6 +135,8 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "llama_batch_free": (None, (Batch,)),
     "llama_decode": (c.c_int32, (c.c_void_p, Batch)),
     "llama_get_logits": (c.POINTER(c.c_float), (c.c_void_p,)),
+    "llama_model_n_embd": (c.c_int32, (c.c_void_p,)),
+    "llama_get_embeddings": (c.POINTER(c.c_float), (c.c_void_p,)),
     "llama_get_logits_ith": (c.POINTER(c.c_float), (c.c_void_p, c.c_int32)),
     "_Z22llama_sampler_init_llgPK11llama_vocabPKcS3_": (c.c_void_p, (c.c_void_p, c.c_char_p, c.c_char_p)),
     "llama_sampler_apply": (None, (c.c_void_p, c.POINTER(TokenDataArray))),

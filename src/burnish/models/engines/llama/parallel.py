@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from burnish.core.errors import MachineError, RunError
 from burnish.core.files import file_size
 from burnish.core.memory import available_memory
-from burnish.models.engines.llama.library import F32_TYPE, NO_FLASH, Batch, last_errors, library
+from burnish.models.engines.llama.library import F32_TYPE, NO_FLASH, NO_POOLING, Batch, last_errors, library
 from burnish.models.engines.llama.model import LlamaModel
 
 _MULTIPLE = 256
@@ -32,8 +32,13 @@ class Piece:
 class ParallelContext:
     """Reads pieces of up to `texts` texts in one call. `close` frees its memory; the model stays."""
 
-    def __init__(self, model: LlamaModel, *, texts: int, places: int, threads: int, most_tokens: int):
-        """`places` are the most tokens of one text. Errors: MachineError `machine.no-memory`."""
+    def __init__(
+        self, model: LlamaModel, *, texts: int, places: int, threads: int, most_tokens: int, gives_states: bool = False
+    ):
+        """`places` are the most tokens of one text; `gives_states` is for `states`.
+
+        Errors: MachineError `machine.no-memory`.
+        """
         self._lib, self._model = library(), model
         self.most_tokens = most_tokens
         params = self._lib.llama_context_default_params()
@@ -44,6 +49,7 @@ class ParallelContext:
         params.n_threads = params.n_threads_batch = threads
         params.type_k = params.type_v = F32_TYPE  # as in the certificate: 16 bits change logits by 1 % of their size
         params.flash_attn_type, params.no_perf = NO_FLASH, True
+        params.embeddings, params.pooling_type = gives_states, NO_POOLING
         last_errors()
         self._context = self._lib.llama_init_from_model(model.handles[0], params)
         if not self._context:
@@ -79,20 +85,42 @@ class ParallelContext:
         place, last = 0, list[int]()
         self._asked[:] = 0
         for piece in pieces:
-            end = place + len(piece.tokens)
-            self._tokens[place:end] = piece.tokens
-            self._positions[place:end] = np.arange(piece.position, piece.position + len(piece.tokens))
-            self._texts[place:end] = piece.text
+            end = self._put(piece, place)
             self._asked[end - 1] = piece.is_asked
             last.append(end - 1)
             place = end
+        self._decode(place)
+        return [self._scores(place) if piece.is_asked else None for piece, place in zip(pieces, last, strict=True)]
+
+    def states(self, piece: Piece) -> Scores:
+        """Read a piece; the hidden states [tokens, width] after its tokens, which the head turns into scores.
+
+        A view that is valid until the next call. Errors: as `read`.
+        """
+        count = self._put(piece, 0)
+        self._asked[:] = 1
+        self._decode(count)
+        width = int(self._lib.llama_model_n_embd(self._model.handles[0]))
+        pointer = self._lib.llama_get_embeddings(self._context)
+        if not pointer:
+            raise RunError("run.failed", "llama.cpp has no hidden states of the text", "see the log of the engine")
+        return np.ctypeslib.as_array(pointer, (count, width))
+
+    def _put(self, piece: Piece, place: int) -> int:
+        """Put a piece into the batch from a place on; returns the place after it."""
+        end = place + len(piece.tokens)
+        self._tokens[place:end] = piece.tokens
+        self._positions[place:end] = np.arange(piece.position, piece.position + len(piece.tokens))
+        self._texts[place:end] = piece.text
+        return end
+
+    def _decode(self, place: int) -> None:
         status = self._lib.llama_decode(self._context, self._batch(place))
         if status:
             what = (
                 f"llama.cpp cannot read {place} tokens with {self._model.path}: {last_errors() or f'status {status}'}"
             )
             raise RunError("run.failed", what, "see the log of the engine")
-        return [self._scores(place) if piece.is_asked else None for piece, place in zip(pieces, last, strict=True)]
 
     def close(self) -> None:
         if self._context:
