@@ -175,6 +175,21 @@ def test_what_is_wrong_is_named_and_not_what_follows_from_it(served, field, body
     assert "more faults" not in error["message"]
 
 
+def test_a_control_token_in_an_answer_is_not_shown(served):
+    app = served(script=lambda asked: "He<|im_start|>llo<|im_start|>")
+    answer = app.chat(logprobs=True).json()
+    (choice,) = answer["choices"]
+    assert choice["message"]["content"] == "Hello"
+    assert answer["usage"]["completion_tokens"] == len(choice["logprobs"]["content"])
+    assert "<|im_start|>" in [token["token"] for token in choice["logprobs"]["content"]]
+    streamed = chunks_of(app.chat(stream=True))
+    assert "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in streamed) == "Hello"
+    turns = [{"role": "user", "content": "Hi"}, choice["message"], {"role": "user", "content": "And?"}]
+    assert app.post({"messages": turns}).status_code == 200
+    cut = app.chat(stop=["<|im_start|>"]).json()["choices"][0]
+    assert (cut["message"]["content"], cut["finish_reason"]) == ("He", "stop")
+
+
 def test_a_prompt_beyond_the_context_is_refused(served):
     answer = served(context=20).chat("word " * 100)
     assert answer.status_code == 400

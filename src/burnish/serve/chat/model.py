@@ -119,6 +119,18 @@ class ServedModel:
             return bytes([int(name[3:5], 16)])
         return str(name).replace("\N{LOWER ONE EIGHTH BLOCK}", " ").encode()
 
+    def unshown(self, example: str, stops: Sequence[str]) -> frozenset[int]:
+        """The control tokens that have no place in an answer: a client that sends them back would be refused.
+
+        Those in `example`, of how the template writes calls and reasoning, are read, and stop texts are found.
+        """
+        tokens = {text: self.tokenizer.convert_tokens_to_ids(text) for text in self.renderer.refusals.control}
+        return frozenset(
+            number
+            for text, number in tokens.items()
+            if number in self._added and text not in example and not any(text in stop or stop in text for stop in stops)
+        )
+
     @cached_property
     def special_texts(self) -> frozenset[str]:
         """The texts of its special tokens."""

@@ -24,6 +24,7 @@ _CALL = {
     "type": "function",
     "function": {"name": _NAME, "arguments": json.dumps({"place": _VALUE})},
 }
+_THINKING = {"role": "assistant", "content": _REPLY, "reasoning_content": _THOUGHT}
 
 
 @dataclass(frozen=True)
@@ -52,18 +53,19 @@ class Notation:
     marker: str | None
     calling: Calling | None
     """Where a call is a JSON object, so that it can be forced by a schema."""
+    example: str = ""
+    """A call and reasoning as the template writes them."""
 
 
 def notation_of(renderer: "Renderer") -> Notation:
     """The notation of a renderer's template."""
     written = _written(renderer, {"role": "assistant", "content": "", "tool_calls": [_CALL]}, [_TOOL])
     marker = None if _NAME not in written else next((mark for mark in MARKERS if mark in written), "")
-    return Notation(_reasoning(renderer), marker, _calling(written))
+    thought = _written(renderer, _THINKING, None)
+    return Notation(_reasoning(renderer, thought), marker, _calling(written), f"{written}\n{thought}")
 
 
-def _reasoning(renderer: "Renderer") -> Reasoning | None:
-    turn = {"role": "assistant", "content": _REPLY, "reasoning_content": _THOUGHT}
-    written = _written(renderer, turn, None)
+def _reasoning(renderer: "Renderer", written: str) -> Reasoning | None:
     before, thought, after = written.partition(_THOUGHT)
     if thought and _REPLY in after:
         opens = before.strip().rsplit("\n", 1)[-1].strip()

@@ -1,6 +1,6 @@
 """Text as tokens come: whole characters, cut before the first stop string, each token with its place in the text."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,9 +25,10 @@ class Written:
     `text` is what was shown so far; `stopped` the stop string that was met.
     """
 
-    def __init__(self, tokenizer: "PreTrainedTokenizerBase", stops: Sequence[str] = ()):
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase", stops: Sequence[str] = (), unshown: Collection[int] = ()):
+        """Tokens `unshown` have no text."""
         self._detokenizer = Detokenizer(tokenizer)
-        self._stops = tuple(stops)
+        self._stops, self._unshown = tuple(stops), unshown
         self._longest = max(map(len, stops), default=0)
         self._held = ""
         self._waiting: list[tuple[Token, int, int]] = []  # tokens not shown yet, with the start and end of each
@@ -36,7 +37,7 @@ class Written:
 
     def add(self, token: Token) -> Piece:
         """What is shown after one more token."""
-        return self._more(self._detokenizer.add(token.id), token)
+        return self._more("" if token.id in self._unshown else self._detokenizer.add(token.id), token)
 
     def end(self) -> Piece:
         """What is left at the end of the completion."""

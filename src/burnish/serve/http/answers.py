@@ -66,7 +66,7 @@ async def _choice(order: Order, index: int, engine: ServingEngine, slots: Slots,
     if asked.max_tokens == 0:
         yield Step(index, reason="length")
         return
-    written = Written(order.model.tokenizer, order.stops)
+    written = Written(order.model.tokenizer, order.stops, order.unshown)
     reader = order.read() if order.read else None
     waiting: tuple[tuple[Token, int], ...] = ()
     async with slots.one(), aclosing(cast(Any, engine.complete(asked))) as tokens:

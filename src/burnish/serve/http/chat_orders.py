@@ -77,7 +77,13 @@ def order_chat(request: ChatRequest, model: ServedModel, engine: ServingEngine, 
         return Parts(notation, tools, begins_in_reasoning=thinks and not opening, parallel=parallel)
 
     return Order(
-        model, tuple(spread(one, choices)), len(ids), stops=request.stops, read=read, log_probs=bool(request.logprobs)
+        model,
+        tuple(spread(one, choices)),
+        len(ids),
+        stops=request.stops,
+        unshown=model.unshown(notation.example, request.stops),
+        read=read,
+        log_probs=bool(request.logprobs),
     )
 
 

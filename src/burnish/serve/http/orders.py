@@ -25,6 +25,8 @@ class Order:
     asked: tuple[Asked, ...]
     prompt_tokens: int
     stops: tuple[str, ...] = ()
+    unshown: frozenset[int] = frozenset()
+    """Of chats: tokens that are not part of the text."""
     read: Callable[[], Reader] | None = None
     log_probs: bool = False
     echo: tuple[str, ...] = ()

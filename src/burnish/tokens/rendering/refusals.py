@@ -29,7 +29,7 @@ class Refusals:
         self._check_shown(messages, tools)
 
     @cached_property
-    def _control(self) -> tuple[str, ...]:
+    def control(self) -> tuple[str, ...]:
         """Special tokens that structure a conversation: those that the template adds to a simple one."""
         exchange = [make_message("user", ASK), make_message("assistant", REPLY), make_message("user", ASK)]
         text = self._dialect.trace(exchange).text + self._dialect.trace(exchange, prompt=True).text
@@ -41,9 +41,9 @@ class Refusals:
     def _check_content(self, messages: Messages, tools: Tools) -> None:
         """Refuse data that contains a control token: it could end a turn and forge another."""
         strings = "\n".join(text for value in (messages, tools or ()) for text in strings_in(value))
-        if not any(token in strings for token in self._control):
+        if not any(token in strings for token in self.control):
             return
-        control = re.compile("|".join(map(re.escape, self._control)))
+        control = re.compile("|".join(map(re.escape, self.control)))
         named = [(f"message {index} ({message['role']})", message) for index, message in enumerate(messages, 1)]
         for name, value in [*named, ("a tool", tools or [])]:
             for text in strings_in(value):

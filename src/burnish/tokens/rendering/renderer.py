@@ -119,7 +119,7 @@ class Renderer:
         of the answer."""
         messages, tools = _conversation(row, tools)
         try:
-            self._refusals.check([*messages, {"role": "assistant", "content": begun}] if begun else messages, tools)
+            self.refusals.check([*messages, {"role": "assistant", "content": begun}] if begun else messages, tools)
             text = self._dialect.trace(prompt_messages(messages), tools, prompt=True, mode=mode).text + begun
         except BurnishError as error:
             raise _with_source(row, error) from error
@@ -231,7 +231,7 @@ class Renderer:
         return Omissions(self._dialect)
 
     @cached_property
-    def _refusals(self) -> Refusals:
+    def refusals(self) -> Refusals:
         return Refusals(self.tokenizer, self._dialect, self._ends)
 
     @cached_property
@@ -256,7 +256,7 @@ class Renderer:
         self, messages: Messages, tools: Tools, wanted: Mapping[int, float], rewritten: RewrittenTurns
     ) -> list[tuple[Encoded, Weights]]:
         """The samples of a conversation with their token weights; at least one."""
-        self._refusals.check(messages, tools)
+        self.refusals.check(messages, tools)
         self._count_overruled(messages, wanted)
         found = self._samples(messages, tools, wanted, rewritten)
         self.counts.update(found.counts)
@@ -270,7 +270,7 @@ class Renderer:
 
     def _everything(self, messages: Messages, tools: Tools) -> tuple[Encoded, Weights]:
         """A conversation with all tokens learned."""
-        self._refusals.check(messages, tools)
+        self.refusals.check(messages, tools)
         self._count_overruled(messages, dict.fromkeys(range(len(messages)), 1.0))
         text = self._dialect.trace(messages, tools).text
         self.counts.update(self._omissions.count([text], messages, tools))
