@@ -1,8 +1,10 @@
 """The file of API keys: each key's sha256, name and limits. A key itself is shown once, when it is made."""
 
 import hashlib
+import os
 import re
 import secrets
+import stat
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +20,7 @@ from burnish.core.files import write_json
 PREFIX = "burnish-"
 _NAME = re.compile(r"[\w][\w.@-]{0,63}")
 _FORMAT = 1
+_LARGEST = 1 << 24
 _WAIT = 30.0
 """Seconds that a change waits for another one."""
 
@@ -53,13 +56,16 @@ def read_keys(path: Path) -> list[Key]:
     import json
 
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        _check_file(path)  # to open a pipe would wait for its writer
+        value = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_object)
     except FileNotFoundError:
         raise AskError(
             "ask.bad-reference", f"{path}: there is no such file of keys", "make one with burnish keys add NAME"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _broken(path, str(error)) from error
+    if isinstance(value, dict) and cast(dict[str, Any], value).get("format", _FORMAT) != _FORMAT:
+        raise _broken(path, f"its format is not {_FORMAT}: it was made by another version of burnish")
     entries: Any = cast(dict[str, Any], value).get("keys") if isinstance(value, dict) else None
     if not isinstance(entries, list):
         raise _broken(path, "it has no list 'keys'")
@@ -76,7 +82,8 @@ def read_keys(path: Path) -> list[Key]:
 
 
 def add_key(path: Path, key: Key) -> str:
-    """Add a key of these limits to a file, which is made if there is none; returns the new key.
+    """Add a key of these limits to a file, which is made if there is none; returns the new key. Of a link, the file
+    that it leads to is changed.
 
     Errors: AskError `ask.wrong-value` for a name that is taken or invalid, or a file that cannot be read; RunError
     `run.busy` if another process holds the file for long.
@@ -84,6 +91,7 @@ def add_key(path: Path, key: Key) -> str:
     if not _NAME.fullmatch(key.name):
         fix = "use letters, digits, '.', '@', '-' and '_'"
         raise AskError("ask.wrong-value", f"'{key.name}' is not a name for a key", fix)
+    path = path.resolve()
     made = PREFIX + secrets.token_urlsafe(32)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,6 +109,7 @@ def remove_key(path: Path, name: str) -> None:
 
     Errors: AskError `ask.bad-reference`; RunError `run.busy` if another process holds the file for long.
     """
+    path = path.resolve()
     if not path.exists():
         read_keys(path)  # its error: no lock is made where there is no file
     with _locked(path):
@@ -114,6 +123,9 @@ def remove_key(path: Path, name: str) -> None:
 @contextmanager
 def _locked(path: Path) -> Generator[None]:
     """Hold the lock beside a file, so that no change of another process is lost between reading and writing."""
+    if path.is_dir():
+        raise _broken(path, "it is a folder")
+    _refuse_of_others(path)
     lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=_WAIT)
     try:
         lock.acquire()
@@ -127,7 +139,39 @@ def _locked(path: Path) -> Generator[None]:
 
 
 def _write(path: Path, keys: list[Key]) -> None:
-    write_json(path, {"format": _FORMAT, "keys": [asdict(key) for key in keys]}, mode=0o600)
+    """Replace the file; who may read it stays as it was, so that the server still can."""
+    before = path.stat() if path.exists() else None
+    mode = 0o600 if before is None else stat.S_IMODE(before.st_mode)
+    write_json(path, {"format": _FORMAT, "keys": [asdict(key) for key in keys]}, mode=mode)
+    if before is not None and (chown := getattr(os, "chown", None)) is not None:
+        chown(path, before.st_uid, before.st_gid)
+
+
+def _refuse_of_others(path: Path) -> None:
+    """AskError for a file of another user or group, which a change would take from them."""
+    user = getattr(os, "geteuid", lambda: 0)()
+    if user == 0 or not path.exists():
+        return
+    found = path.stat()
+    if found.st_uid != user or found.st_gid not in {os.getegid(), *os.getgroups()}:
+        fix = "run the command as that user"
+        raise AskError("ask.wrong-value", f"{path}: it belongs to user {found.st_uid}, group {found.st_gid}", fix)
+
+
+def _check_file(path: Path) -> None:
+    """Errors: ValueError for what is no file, OSError."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("it is no regular file")
+    if found.st_size > _LARGEST:
+        raise ValueError(f"it has {found.st_size:,} bytes")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name of a field is given twice")
+    return found
 
 
 def _key_of(entry: Any) -> Key:

@@ -39,7 +39,7 @@ class ServerState:
         self.slots = Slots(engine.slots, settings.max_queue)
         self.rates = Rates()
         self.log = AccessLog(folder / "access.jsonl")
-        self.metrics = Metrics(engine, self.slots, self.keys)
+        self.metrics = Metrics(engine, self.slots, self.keys, self.log)
         self.offers_adapters, self.changing = settings.load_adapters, asyncio.Lock()
         self.is_draining = self.is_cut = False
         self.work: set[asyncio.Task[None]] = set()
@@ -81,7 +81,9 @@ class ServerState:
         self.counts["errors"] += visit.status >= 400 or bool(visit.error)
         self.counts["prompt_tokens"] += visit.prompt_tokens
         self.counts["completion_tokens"] += visit.completion_tokens
-        self.metrics.count(visit, route)
-        self.log.write(visit)
         if visit.key is not None:
             self.rates.used(visit.key, visit.prompt_tokens + visit.completion_tokens, visit.booked_tokens)
+        self.metrics.count(visit, route)
+        self.log.write(visit)
+        if self.log.lost:
+            self.counts["unlogged"] = self.log.lost

@@ -10,6 +10,7 @@ from burnish.core.access.keys import Key
 from burnish.core.access.keys import add_key as _add
 from burnish.core.access.keys import read_keys as _read
 from burnish.core.access.keys import remove_key as _remove
+from burnish.core.errors import AskError
 from burnish.core.paths import expanded
 from burnish.core.runs.workspace import Workspace
 
@@ -30,7 +31,11 @@ def add_key(
     Errors: AskError `ask.wrong-value` for a name that is taken, or a file that is none of keys.
     """
     path = _path(file, workspace)
-    expires = None if days is None else (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="seconds")
+    try:
+        expires = None if days is None else (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="seconds")
+    except OverflowError:
+        fix = "give fewer, or leave it out: the key does not expire then"
+        raise AskError("ask.wrong-value", f"days: {days:g} end after the year 9999", fix) from None
     key = Key(
         name,
         "",

@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from burnish.serve.engines.protocol import ServingEngine
 from burnish.serve.http.admission.keys import KeyRing
 from burnish.serve.http.admission.limits import Slots
+from burnish.serve.http.admission.log import AccessLog
 from burnish.serve.http.admission.visit import Visit
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -14,7 +15,7 @@ _SHORT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 class Metrics:
     """Counts visits; the gauges read the engine and the queue as they are scraped."""
 
-    def __init__(self, engine: ServingEngine, slots: Slots, keys: KeyRing):
+    def __init__(self, engine: ServingEngine, slots: Slots, keys: KeyRing, log: AccessLog):
         self._registry = registry = CollectorRegistry()
         self.requests = Counter("burnish_requests", "Requests answered.", ["route", "status"], registry=registry)
         self.errors = Counter("burnish_errors", "Errors by their code.", ["code"], registry=registry)
@@ -47,6 +48,9 @@ class Metrics:
         help_of = "1 while the file of keys cannot be read: the keys read before stay valid."
         gauge = Gauge("burnish_keys_file_unreadable", help_of, registry=registry)
         gauge.set_function(lambda: bool(keys.look()))
+        help_of = "Lines that could not be written to access.jsonl, such as on a full disk."
+        gauge = Gauge("burnish_access_log_lost_total", help_of, registry=registry)
+        gauge.set_function(lambda: log.lost)
 
     def count(self, visit: Visit, route: str) -> None:
         """A request that has ended; `route` is one of the server's, or `other`."""
