@@ -13,6 +13,7 @@ from burnish.models.engines.llama.engine import LlamaEngine
 from burnish.models.engines.llama.grammar import Grammar
 from burnish.models.engines.llama.model import LlamaModel
 from burnish.models.engines.llama.parallel import ParallelContext
+from burnish.serve.chat.schemas import check_schema
 from burnish.serve.engines import llama_process
 from burnish.serve.engines.child import News
 from burnish.serve.engines.llama import llama_engine
@@ -147,6 +148,18 @@ def test_white_space_in_json_ends(llama, wait, tokenizer, space):
     assert items[-1].reason == "stop"
     assert json.loads(text) == {"a": ' " '}
     assert len(text) > 60
+
+
+def test_bounds_with_a_point_are_kept(llama, wait, tokenizer):
+    """As pydantic writes `Field(ge=0.5, lt=0.75)`."""
+    schema = {"type": "number", "minimum": 0.5, "exclusiveMaximum": 0.75}
+    check_schema(schema)
+    found = set[float]()
+    for seed in range(8):
+        items = wait(answer(llama, [5, 6], 6, draw=Draw(temperature=2.0, seed=seed), schema=schema))
+        found.add(float(tokenizer.decode(ids(items))))
+    assert all(0.5 <= value < 0.75 for value in found)
+    assert len(found) > 2
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])

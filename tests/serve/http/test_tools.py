@@ -155,6 +155,8 @@ BAD = {
     "unknown format": {"type": "string", "format": "email"},
     "count of half": {"type": "array", "minItems": 1.5},
     "enum of nothing": {"enum": []},
+    "bound as text": {"type": "number", "minimum": "0.5"},
+    "bound beyond decimals": {"type": "number", "maximum": 1e300},
     "properties as list": {"type": "object", "properties": []},
     "false": {"type": "object", "properties": {"a": False}},
 }

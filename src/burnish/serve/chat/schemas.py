@@ -14,6 +14,7 @@ _PLAIN = {"type", "required", "enum", "const", "$ref", "pattern", "format", "min
 _PLAIN |= {"exclusiveMinimum", "exclusiveMaximum"}
 _KNOWN = _ANNOTATIONS | _SCHEMAS | _LISTS | _TABLES | _COUNTS | _PLAIN
 _TYPES = {"object", "array", "string", "number", "integer", "boolean", "null"}
+_LARGEST_DECIMAL = 1e15
 _FORMATS = {"date", "time", "date-time", "uuid"}
 
 
@@ -97,8 +98,10 @@ class _Check:
             case "const":
                 pass
             case _:
-                if isinstance(value, bool) or not isinstance(value, int):
-                    raise SchemaError(f"{place}: a whole number is expected")
+                if isinstance(value, bool) or not isinstance(value, int | float):
+                    raise SchemaError(f"{place}: a number is expected")
+                if isinstance(value, float) and not abs(value) <= _LARGEST_DECIMAL:
+                    raise SchemaError(f"{place}: a number with a point is at most {_LARGEST_DECIMAL:g}")
 
     def _reference(self, value: Any, place: str) -> None:
         parts = value.split("/") if isinstance(value, str) else []
