@@ -54,6 +54,10 @@ class Spec(BaseModel):
         if "kind" in type(self).__pydantic_fields__:
             self.__pydantic_fields_set__.add("kind")
 
+    def besides(self, *, is_reused: bool) -> str:
+        """What the step does that is not its artifact, such as an upload, for its plan; "" for most stages."""
+        return ""
+
     def __getattribute__(self, name: str) -> Any:
         value = super().__getattribute__(name)
         if _watchers and name in type(self).__pydantic_fields__:
@@ -139,7 +143,9 @@ def is_a_reference(value: str) -> str:
     if match is None or (match["scheme"] is not None and match["scheme"] not in SCHEMES):
         schemes = ", ".join(f"{scheme}:…" for scheme in SCHEMES)
         likely = f"did you mean hub:{value}, or file:{value}? " if _HUB_NAME.fullmatch(value) else ""
-        likely = f"did you mean step:{value}, {value}@latest or file:{value}? " if _NAME.fullmatch(value) else likely
+        if _NAME.fullmatch(value):
+            step = "" if "." in value else f"step:{value}, "  # a step has no dot in its name
+            likely = f"did you mean {step}{value}@latest or file:{value}? "
         likely = f"did you mean file:{value}? " if _WINDOWS.match(value) else likely
         raise ValueError(f"'{value}' is not a reference: {likely}write {schemes}, name@version or name@version/step-9")
     return value

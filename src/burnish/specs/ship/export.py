@@ -43,6 +43,13 @@ class ExportSpec(Spec):
     commit_message: Annotated[str | None, RUNTIME] = Field(default=None, min_length=1, max_length=500)
     """The message of the commit; by default it names this model and the version of burnish."""
 
+    def besides(self, *, is_reused: bool) -> str:
+        values = self.__dict__
+        if values["push_to"] is None:
+            return ""
+        which = "a private repository" if values["private"] else "a repository that may be public"
+        return f"uploads the folder to {values['push_to']}, {which}"
+
     @field_validator("push_to")
     @classmethod
     def names_a_repository(cls, value: str | None) -> str | None:

@@ -88,13 +88,19 @@ class QuantizeSpec(Spec):
     threads: Threads = "auto"
     """Number of CPU threads."""
 
+    def besides(self, *, is_reused: bool) -> str:
+        if is_reused or self.__dict__["method"] == "nf4" or self.__dict__["environment"] != "auto":
+            return ""
+        return "llm-compressor runs in an environment of its own; the first time, it is made: 2 GB or more, minutes"
+
     @model_validator(mode="after")
     def settings_fit_the_method(self) -> "QuantizeSpec":
         values, given = self.__dict__, self.__pydantic_fields_set__
         method, scheme = values["method"], values["scheme"]
         if scheme != "auto" and scheme not in SCHEMES[method]:
-            choice = ", ".join(SCHEMES[method]) or "no scheme"
-            raise ValueError(f"method: {method} writes {choice}, not {scheme}")
+            if not SCHEMES[method]:
+                raise ValueError(f"method: {method} takes no scheme: remove scheme: {scheme}")
+            raise ValueError(f"method: {method} writes {', '.join(SCHEMES[method])}, not {scheme}")
         for field, methods in _OF_METHODS.items():
             if field in given and method not in methods:
                 raise ValueError(f"{field} has no effect with method: {method}: remove it")

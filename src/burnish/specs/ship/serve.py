@@ -49,6 +49,9 @@ class ServeSpec(ServerSpec):
     vllm_args: VllmArguments = Field(default_factory=list[str])
     """Further arguments of `vllm serve`, such as `--gpu-memory-utilization=0.8`; on the command line after `--`."""
 
+    def besides(self, *, is_reused: bool) -> str:
+        return f"answers at {self.__dict__['host']}:{self.__dict__['port'] or 'a free port'} until it is stopped"
+
     @model_validator(mode="after")
     def names_differ(self) -> "ServeSpec":
         adapters = self.__dict__["adapters"]
