@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from burnish.evals.document.document import Document, Figure, Heading, Table, Text, write
-from burnish.evals.document.figures import svg_of
+from burnish.evals.document.figures import in_style, svg_of
 from burnish.evals.style import DARK, LIGHT
 
 HOSTILE = (
@@ -150,6 +150,28 @@ def test_what_a_figure_does_not_color_is_readable_in_both_color_schemes(style: A
     assert len(texts) > 5
     fills = {found[1] if (found := re.search(r"fill: (#\w+)", text)) else "#000000" for text in texts}
     assert all(contrast(fill, style.background) >= 4.5 for fill in fills), fills
+
+
+def lines(axes: Any, style: Any) -> None:
+    """With every color of a style, those that matplotlib chooses, and text that looks like a color and an id."""
+    for place, color in enumerate((*vars(style).values(), *style.series)):
+        axes.plot([0, 1], [place + 1, place + 2], "o-", color=color, label=str(place))
+    axes.annotate(f"{LIGHT.ink} #f-1-x url(#f-1-x)", (0, 1), color=style.faint, size=5)
+    axes.set_xlabel("x")
+    axes.set_yscale("log")
+    axes.legend(fontsize=3, ncols=9)
+
+
+@pytest.mark.parametrize("draw", [bars, lines])
+def test_a_figure_in_another_style_is_what_drawing_it_in_that_style_gives(draw: Any) -> None:
+    figure = Figure("t", draw, f"{LIGHT.strong} #f-1-")
+    found = in_style(svg_of(figure, LIGHT, "f-1"), LIGHT, "f-1", DARK, "g-2")
+
+    def without_hashes(text: str) -> str:
+        return re.sub(r"(id=\"|href=\"#|url\(#)g-2-([mphg])[0-9a-f]{10}", r"\1g-2-\2", text)
+
+    assert without_hashes(found) == without_hashes(svg_of(figure, DARK, "g-2"))
+    assert LIGHT.faint not in found
 
 
 def test_markdown_shows_every_text_as_it_is(folder: Path) -> None:

@@ -14,7 +14,7 @@ from burnish.evals.document.blocks import Figure as Figure
 from burnish.evals.document.blocks import Heading as Heading
 from burnish.evals.document.blocks import Table as Table
 from burnish.evals.document.blocks import Text as Text
-from burnish.evals.document.figures import svg_of
+from burnish.evals.document.figures import in_style, svg_of
 from burnish.evals.document.html import html_page
 from burnish.evals.document.markdown import markdown_page
 from burnish.evals.style import DARK, LIGHT
@@ -32,7 +32,7 @@ def write(document: Document, folder: Path) -> None:
     """Write `report.md`, `report.html`, and each figure as `figure-N.svg` into a folder."""
     figures = [block for block in document.blocks if isinstance(block, Figure)]
     light = [svg_of(figure, LIGHT, f"light-{number}") for number, figure in enumerate(figures, 1)]
-    dark = [svg_of(figure, DARK, f"dark-{number}") for number, figure in enumerate(figures, 1)]
+    dark = [in_style(svg, LIGHT, f"light-{number}", DARK, f"dark-{number}") for number, svg in enumerate(light, 1)]
     names = [f"figure-{number}.svg" for number in range(1, len(figures) + 1)]
     for name, svg in zip(names, light, strict=True):
         write_atomically(folder / name, svg)

@@ -14,6 +14,7 @@ _WIDTH = 7.2
 _POWER = re.compile(r"\$\\mathdefault\{(?:(?P<factor>[^{}]+)\\times)?10\^\{(?P<exponent>[^{}]+)\}\}\$")
 """A tick of a logarithmic axis: matplotlib writes it as TeX, which is off, since names of users may hold `$`."""
 _SUPERSCRIPTS = str.maketrans("-\u22120123456789", "⁻⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_PAINTED, _COLOR = ("style", "fill", "stroke"), re.compile(r"#[0-9a-f]{6}\b")
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Noto Sans', sans-serif"
 
 
@@ -30,6 +31,20 @@ def svg_of(figure: Figure, style: Style, name: str) -> str:
     root.attrib.pop("height", None)
     ElementTree.register_namespace("", _SVG)
     ElementTree.register_namespace("xlink", _XLINK)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def in_style(svg: str, style: Style, name: str, new_style: Style, new_name: str) -> str:
+    """A figure drawn by `svg_of` in another style and under another name: what drawing it again would give."""
+    root = ElementTree.fromstring(svg)
+    colors = {old: new for field, old in vars(style).items() if old != (new := getattr(new_style, field))}
+    for element in root.iter():
+        for key, value in element.attrib.items():
+            if key in _PAINTED:
+                value = _COLOR.sub(lambda found: colors.get(found[0], found[0]), value)
+            if key == "id" or key.endswith("href") or "url(#" in value:
+                value = re.sub(rf"(^|#){re.escape(name)}-", rf"\g<1>{new_name}-", value)
+            element.set(key, value)
     return ElementTree.tostring(root, encoding="unicode")
 
 
