@@ -54,6 +54,14 @@ def said(renderer: Renderer, engine: Parrot) -> str:
     return str(renderer.tokenizer.decode(engine.prompts[-1]))
 
 
+def test_a_control_token_within_an_answer_does_not_end_the_conversation(renderer):
+    engine = Parrot(["He", "<|im_start|>", "llo"])
+    talk = Conversation(engine, renderer, GenerationSpec())
+    assert "".join(talk.ask("Hi")) == "He<|im_start|>llo"
+    list(talk.ask("And now?"))
+    assert "assistant\nHello<|im_end|>" in said(renderer, engine)
+
+
 def test_a_conversation_remembers_its_turns(renderer):
     engine = Parrot()
     talk = Conversation(engine, renderer, GenerationSpec(), system="Be brief")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from burnish.core.inputs.dates import today
 from burnish.models.engines.detokenize import decode
-from burnish.serve.chat.notation import Notation, notation_of
+from burnish.serve.chat.notation import Notation, misplaced, notation_of
 from burnish.specs.tokens import RenderSpec
 from burnish.tokens.ids import ids_of
 from burnish.tokens.rendering.renderer import Mode, Renderer
@@ -120,16 +120,11 @@ class ServedModel:
         return str(name).replace("\N{LOWER ONE EIGHTH BLOCK}", " ").encode()
 
     def unshown(self, example: str, stops: Sequence[str]) -> frozenset[int]:
-        """The control tokens that have no place in an answer: a client that sends them back would be refused.
-
-        Those in `example`, of how the template writes calls and reasoning, are read, and stop texts are found.
-        """
-        tokens = {text: self.tokenizer.convert_tokens_to_ids(text) for text in self.renderer.refusals.control}
-        return frozenset(
-            number
-            for text, number in tokens.items()
-            if number in self._added and text not in example and not any(text in stop or stop in text for stop in stops)
-        )
+        """The ids of `misplaced` tokens, without those that stop texts find."""
+        hidden = misplaced(self.renderer, example)
+        texts = [text for text in hidden if not any(text in stop or stop in text for stop in stops)]
+        ids: Any = self.tokenizer.convert_tokens_to_ids(texts)
+        return frozenset(ids) & self._added
 
     @cached_property
     def special_texts(self) -> frozenset[str]:

@@ -65,6 +65,14 @@ def notation_of(renderer: "Renderer") -> Notation:
     return Notation(_reasoning(renderer, thought), marker, _calling(written), f"{written}\n{thought}")
 
 
+def misplaced(renderer: "Renderer", example: str) -> tuple[str, ...]:
+    """The control tokens that have no place within an answer, and are refused in a conversation.
+
+    Those in `example`, of how the template writes calls and reasoning, are part of an answer.
+    """
+    return tuple(text for text in renderer.refusals.control if text not in example)
+
+
 def _reasoning(renderer: "Renderer", written: str) -> Reasoning | None:
     before, thought, after = written.partition(_THOUGHT)
     if thought and _REPLY in after:

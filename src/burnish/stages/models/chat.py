@@ -6,6 +6,8 @@ python -m burnish.stages.models.chat INPUT_JSON [--ask TEXT] [--system TEXT] [--
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
 
 from burnish.core.context import Input
 from burnish.core.errors import AskError
@@ -18,6 +20,7 @@ from burnish.models.device import inference_dtype, pick_device
 from burnish.models.engines.opening import engine_of, is_gguf, open_model
 from burnish.models.engines.protocol import Engine
 from burnish.models.load import describe
+from burnish.serve.chat.notation import misplaced, notation_of
 from burnish.specs.evals import GenerationSpec
 from burnish.specs.tokens import RenderSpec
 from burnish.stages.models.terminal import Dialog, chat, options, print_note
@@ -31,6 +34,16 @@ class Conversation(Dialog):
     def __init__(self, engine: Engine, renderer: Renderer, generation: GenerationSpec, system: str | None = None):
         super().__init__(system)
         self._engine, self._renderer, self._generation = engine, renderer, generation
+
+    def turn(self, shown: str) -> dict[str, Any]:
+        """Without the control tokens that a model wrote within it: the next prompt would be refused for them."""
+        for text in self._misplaced:
+            shown = shown.replace(text, "")
+        return super().turn(shown)
+
+    @cached_property
+    def _misplaced(self) -> tuple[str, ...]:
+        return misplaced(self._renderer, notation_of(self._renderer).example)
 
     def pieces(self) -> Iterator[str]:
         _, ids = self._renderer.prompt(self.messages)
