@@ -118,6 +118,7 @@ def test_a_smoke_test_prints_its_checks_and_exits_by_the_answer(burnish, monkeyp
     found = json.loads(strict.err)
     assert found["error"]["code"] == "run.smoke-test-failed"
     assert [check["name"] for check in found["checks"] if check["verdict"] != "holds"] == ["tools"]
+    assert found["error"]["fix"] == "leave out of --require what this model or server cannot do: tools"
     assert (unknown.status, "did you mean 'tools'?" in unknown.err) == (2, True)
     assert (keyless.status, "status 401" in keyless.err) == (5, True)
 

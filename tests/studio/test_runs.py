@@ -124,6 +124,17 @@ def test_stop_asks_the_worker_to_save_and_end(quick_stages, workspace, in_backgr
     assert caught.value.code == "ask.nothing-to-do"
 
 
+def test_what_is_in_progress_is_named_where_nothing_is_stopped(quick_stages, workspace, in_background, until):
+    burnish.run_stage("quick-make", workspace=workspace.root)
+    thread, _ = in_background({"name": "r", "steps": {"s": {"stage": "quick-slow", "release": "never"}}})
+    until(lambda: any(any(run.scratch.glob("*/1")) for run in workspace.all_runs()))
+    with pytest.raises(AskError) as caught:
+        burnish.stop("quick-make/1", workspace=workspace.root)
+    assert caught.value.fix == "in progress: r/1"
+    burnish.stop("r/1", workspace=workspace.root)
+    thread.join()
+
+
 def test_resume_goes_on_with_the_run_that_was_named(quick_stages, workspace, in_background, until, tmp_path):
     recipe = {
         "name": "r",

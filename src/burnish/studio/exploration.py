@@ -134,6 +134,8 @@ def refuse_failed(found: dict[str, Any]) -> None:
     said = "; ".join(f"{check['name']} {check['verdict']}: {check['found']}" for check in failed)
     fixes = "; ".join(dict.fromkeys(check["fix"] for check in failed if check["fix"]))
     what = f"{found['model']} at {found['url']}: {len(failed)} required checks do not hold: {said}"
+    if not fixes and all(check["verdict"] == "not offered" for check in failed):
+        fixes = f"leave out of --require what this model or server cannot do: {', '.join(c['name'] for c in failed)}"
     error = RunError("run.smoke-test-failed", what, fixes or "look at the server's log")
     error.result = found
     raise error

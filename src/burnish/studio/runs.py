@@ -162,7 +162,14 @@ def stop(name: str = "latest", *, workspace: Path | str | None = None) -> list[s
                 os.kill(run.record["pid"], signal.SIGTERM)
                 requested.append(run.name)
     if not requested:
-        raise AskError("ask.nothing-to-do", f"run '{name}' is not in progress", "see `burnish runs list`")
+        others = [
+            f"{recipe}/{number}"
+            for recipe in place.recipes()
+            for number in place.numbers(recipe)
+            if is_held(place.lock_of(recipe, number))
+        ]
+        fix = f"in progress: {', '.join(others)}" if others else "none is; see `burnish runs list`"
+        raise AskError("ask.nothing-to-do", f"run '{name}' is not in progress", fix)
     return requested
 
 

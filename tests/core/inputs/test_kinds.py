@@ -101,3 +101,10 @@ def test_what_comes_from_a_hub_or_git_is_of_the_kind_it_will_have(tmp_path, kind
             f"ask.wrong-kind | r.yaml:3: 's.data' expects {' or '.join(kinds)}, but x:y is a {kind} | "
             f"set s.data to a {kinds[0]}"
         )
+
+
+def test_instead_of_a_gguf_file_the_model_that_it_was_made_from_is_asked_for(tmp_path):
+    value = Input("r.file@1", "gguf", tmp_path)
+    told = said(check_kind, value, ("model", "adapter"), "s.model")
+    assert told.endswith("set s.model to the model that it was made from")
+    assert said(check_kind, value, ("dataset",), "s.data").endswith("set s.data to a dataset")

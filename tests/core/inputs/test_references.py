@@ -308,7 +308,8 @@ def test_three_runs_without_the_artifact_are_listed_and_the_others_counted(works
     for number in range(1, failed + 1):
         finished("r", number, state="failed")
     assert said(resolve, "r.s@latest", DATA, workspace, {}) == (
-        f"ask.bad-reference | there is no artifact 'r.s@latest': {listed} | there are none yet"
+        f"ask.bad-reference | there is no artifact 'r.s@latest': {listed} | "
+        f"{workspace.root} has none yet: run a recipe, or name another folder with --workspace"
     )
 
 

@@ -219,9 +219,9 @@ def test_a_token_that_only_the_child_has_is_in_the_divergence():
     [
         (["held out"], "fewer than two rows"),
         (["held out", "golden"], "fewer than two rows"),
-        (["held out", "golden", "golden"], "on 2 golden conversations"),
-        (["held out", "held out", "golden"], "on 2 held-out rows"),
-        (["training", "training", "golden"], "on 2 training rows"),
+        (["held out", "golden", "golden"], "on all tokens of 2 golden conversations"),
+        (["held out", "held out", "golden"], "on all tokens of 2 held-out rows"),
+        (["training", "training", "golden"], "on all tokens of 2 training rows"),
     ],
 )
 def test_perplexity_needs_two_rows(kinds, found):

@@ -180,6 +180,10 @@ def test_a_person_talks_in_a_terminal(tmp_path):
         terminal.type("/system Be brief\n")
         terminal.expect("system message set")
         terminal.expect("you ›")
+        terminal.type("/hlep\n")
+        terminal.expect("there is no command /hlep")
+        terminal.expect("/quit")
+        terminal.expect("you ›")
         terminal.type("Hi\n")
         terminal.expect("Hi\r\n")
         terminal.expect("\ufffd")  # it is being answered: the pieces come as they are made

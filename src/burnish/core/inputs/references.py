@@ -137,10 +137,11 @@ def check_kind(value: Input, kinds: tuple[str, ...], field: str, place: str = ""
     if kind == "git":
         kind = "folder"
     if kind not in kinds:
+        is_of_a_model = kind == "gguf" and "model" in kinds
         raise AskError(
             "ask.wrong-kind",
             at(place, f"'{field}' expects {' or '.join(kinds)}, but {value.ref} is a {value.kind}"),
-            f"set {field} to a {kinds[0]}",
+            f"set {field} to {'the model that it was made from' if is_of_a_model else f'a {kinds[0]}'}",
         )
 
 
@@ -248,7 +249,8 @@ def _artifact(ref: str, kinds: tuple[str, ...], workspace: Workspace, report: Ca
     known = artifact_names(workspace)
     fitting = [key for key, kind in known.items() if kind in kinds] or list(known)
     why = f": {_listed(skipped)}" if skipped else ""
-    fix = _unfinished(ref, workspace) or nearest(ref, fitting)
+    none = f"{workspace.root} has none yet: run a recipe, or name another folder with --workspace"
+    fix = _unfinished(ref, workspace) or (nearest(ref, fitting) if fitting else none)
     raise AskError("ask.bad-reference", f"there is no artifact '{ref}'{why}", fix)
 
 

@@ -128,7 +128,7 @@ def _perplexity(compared: Compared, limits: Limits, seed: int, numbers: dict[str
     found = f"{numbers['perplexity']:.5g} becomes {numbers['child_perplexity']:.5g}, {_relative(change):+.3%}"
     limit = f"the interval is within ±{limits.perplexity:.2%}"
     holds = -limits.perplexity <= low and high <= limits.perplexity
-    on = f"{len(rows)} {_CALLED[kind]}"
+    on = f"all tokens of {len(rows)} {_CALLED[kind]}"
     return held("perplexity", holds, f"{found} on {on} (95 % interval {low:+.3%} to {high:+.3%})", limit)
 
 

@@ -185,7 +185,8 @@ def _make(
         _log.debug("%s", text)
         if text.startswith(("Collecting ", "Processing ")):
             collected.add(text)
-            made.emit(Progress(phase="environment", done=len(collected), total=len(pinned), unit="packages"))
+            done = min(len(collected), len(pinned))  # pip also names what it leaves out in the end
+            made.emit(Progress(phase="environment", done=done, total=len(pinned), unit="packages"))
 
     for step in steps:
         _run([*pip, *options, *step], made, f"{' and '.join(step)} could not be installed", line)

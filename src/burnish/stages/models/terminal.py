@@ -184,7 +184,8 @@ def _obey(dialog: Dialog, command: str, rest: str) -> str:
         except (OSError, AskError) as error:
             return f"not saved: {error.what if isinstance(error, AskError) else error}"
         return f"appended to {rest}"
-    return HELP
+    wrong = {"/help": "", "/save": "name a file:\n"}.get(command, f"there is no command {command}:\n")
+    return f"{wrong}{HELP}"
 
 
 def _answer(dialog: Dialog, console: Console, question: str, debug: bool) -> None:
