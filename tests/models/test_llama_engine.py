@@ -211,3 +211,22 @@ def test_the_threads_of_llama_cpp_sleep_while_they_wait():
         pytest.skip("llama.cpp of this machine does not use GNU's OpenMP")
     assert "GOMP_SPINCOUNT = '0'" in found.stderr
     assert found.stdout.strip() == "None", "the setting stays in the environment, and torch and children get it"
+
+
+def test_an_assertion_of_llama_cpp_is_an_error_with_its_file_at_once(base, tmp_path):
+    path, _ = written(base, tmp_path / "x.gguf")
+    content, key = path.read_bytes(), b"qwen3.rope.dimension_count"
+    value = content.index(key) + len(key) + 4
+    path.write_bytes(content[:value] + (3).to_bytes(4, "little") + content[value + 4 :])
+    code = "import sys; from pathlib import Path; from burnish.models.engines.llama.model import LlamaModel as M; "
+    ended = subprocess.run(
+        [sys.executable, "-c", f"{code} M(Path(sys.argv[1])).start(4)", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == ModelError.exit_status
+    assert f"error: llama.cpp gave up over {path}: " in ended.stderr
+    assert "GGML_ASSERT(n_embd_head == n_rot) failed" in ended.stderr
+    assert "gdb" not in ended.stderr

@@ -2,7 +2,8 @@
 
 import errno
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from burnish.core.errors import BurnishError, MachineError, RunError
@@ -29,6 +30,27 @@ _NO_MEMORY = "Cannot allocate memory"
 """ENOMEM of libraries that set no errno; "cannot allocate memory in static TLS block" is another fault."""
 _UNMAPPED_LIBRARY = "failed to map segment from shared object"
 """glibc appends the reason for any other failure, such as a disk mounted noexec."""
+
+
+_recorders: list[Callable[[BurnishError], object]] = []
+
+
+def record_last_error(record: Callable[[BurnishError], object]) -> None:
+    """`record` is called with the error of a library that ends the process; by default it is printed."""
+    _recorders[:] = [record]
+
+
+def end_process(error: BurnishError) -> None:
+    """Record an error and exit at once with its status: for a library that would abort, and cannot be returned to."""
+    try:
+        if _recorders:
+            _recorders[-1](error)
+        else:
+            os.write(
+                sys.__stderr__.fileno() if sys.__stderr__ else 2, f"error: {error.what}\nhint:  {error.fix}\n".encode()
+            )
+    finally:
+        os._exit(error.exit_status)
 
 
 def as_burnish_error(error: Exception, advice: str) -> BurnishError:

@@ -164,6 +164,8 @@ class LocalLauncher:
             name = _signal_name(-status)
             code, what = "run.killed", f"the worker was killed by {name}"
             fix = "run the same command again to resume"
+            if -status in _FATAL_SIGNALS:
+                fix += f"; if it ends so again, the end of its log says where: `burnish doctor {run.name}`"
             if name == "SIGKILL":
                 fix += "; if nobody killed it, it ran out of memory: use a smaller batch"
         else:

@@ -33,7 +33,7 @@ from burnish.core.catalog import Stage, stage
 from burnish.core.context import Context, Input, Outcome
 from burnish.core.errors import MachineError
 from burnish.core.events import Failed, Note
-from burnish.core.faults import as_burnish_error
+from burnish.core.faults import as_burnish_error, record_last_error
 from burnish.core.files import publish_folder, write_json
 from burnish.core.inputs.checks import write_base_record
 from burnish.core.inputs.endpoints import identities_of
@@ -93,6 +93,7 @@ def work(run: Run, report: int | None = None) -> int:
         run.transition("running", pid=os.getpid(), burnish=VERSION)
         try:
             _log_to(run)
+            record_last_error(lambda error: _fail(run, error, report))
             started = time.time()
             job = run.record_of("job.json")
             row = stage(job["stage"])

@@ -9,7 +9,8 @@ from functools import cache
 from importlib import metadata, util
 from typing import Any
 
-from burnish.core.errors import MachineError
+from burnish.core.errors import MachineError, ModelError
+from burnish.core.faults import end_process
 
 VERSION = "2026.10.11549"
 """The version of `xllamacpp` whose structs these are."""
@@ -109,6 +110,7 @@ class TokenDataArray(c.Structure):
 
 _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "llama_backend_init": (None, ()),
+    "ggml_set_abort_callback": (c.c_void_p, (c.c_void_p,)),
     "llama_log_set": (None, (c.c_void_p, c.c_void_p)),
     "llama_model_default_params": (ModelParams, ()),
     "llama_context_default_params": (ContextParams, ()),
@@ -168,6 +170,23 @@ def _log(level: int, text: bytes, data: Any) -> None:
         _messages.held = [*held[-7:], text.decode(errors="replace").strip()]
 
 
+@c.CFUNCTYPE(None, c.c_char_p)
+def _abort(text: bytes) -> None:
+    """Ends the process in place of ggml's abort: a file whose numbers contradict each other trips its assertions."""
+    why = text.decode(errors="replace").strip().rpartition("/")[2]
+    where = f" over {_opened[-1]}" if _opened else ""
+    fix = "make or download the file again; a file that other programs load is a fault of llama.cpp, to report there"
+    end_process(ModelError("model.broken", f"llama.cpp gave up{where}: {why}", fix))
+
+
+_opened: list[str] = []
+
+
+def opens(path: str) -> None:
+    """The file that an assertion of llama.cpp is about from now on."""
+    _opened[:] = [path]
+
+
 def last_errors() -> str:
     """What llama.cpp has reported in this thread since the last call, the first message first."""
     held, _messages.held = getattr(_messages, "held", []), []
@@ -191,6 +210,8 @@ def library() -> c.CDLL:
     for name, (result, arguments) in _FUNCTIONS.items():
         function = getattr(loaded, name)
         function.restype, function.argtypes = result, arguments
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # it would attach a debugger, and print for half a minute
+    loaded.ggml_set_abort_callback(c.cast(_abort, c.c_void_p))
     loaded.llama_log_set(c.cast(_log, c.c_void_p), None)
     loaded.llama_backend_init()
     return loaded

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burnish.core.errors import ModelError, RunError
-from burnish.models.engines.llama.library import F32_TYPE, NO_FLASH, last_errors, library
+from burnish.models.engines.llama.library import F32_TYPE, NO_FLASH, last_errors, library, opens
 
 _MOST_SCORES = 1 << 25
 """Positions times vocabulary whose scores exist at once (128 MiB)."""
@@ -35,6 +35,7 @@ class LlamaModel:
         params = self._lib.llama_model_default_params()
         params.vocab_only, params.n_gpu_layers, params.check_tensors = vocabulary_only, 0, not vocabulary_only
         last_errors()
+        opens(str(path))
         self._model = self._lib.llama_model_load_from_file(str(path).encode(), params)
         if not self._model:
             why = last_errors() or "it is no GGUF file"
