@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from burnish.core.context import Input
+from burnish.core.errors import ModelError
 from burnish.models.adapters.attach import attach_lora, save_adapter, without_adapter
 from burnish.models.adapters.changes import _stacked
 from burnish.models.load import load_model
@@ -38,6 +39,53 @@ def test_each_weight_is_that_of_the_loaded_model(tmp_path, family, dtype):
     for name, weight in loaded.items():
         assert streamed[name].dtype == torch.float32
         assert torch.equal(streamed[name], weight), name
+
+
+def changed(file, change):
+    """The weights of a file, after `change` of their dict."""
+    weights = load_file(file)
+    change(weights)
+    save_file(weights, file, {"format": "pt"})
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_a_head_with_values_of_its_own_is_not_tied_whatever_the_config_says(tmp_path, merged):
+    base = tiny_model(tmp_path, "qwen3", tokenizer=False, tie_word_embeddings=True)
+    head = torch.randn(264, 32)
+    changed(tmp_path / "model.safetensors", lambda weights: weights.update({"lm_head.weight": head}))
+    streamed = StreamedWeights(base, merged=merged)
+    loaded = dict(load_model(base).named_parameters(remove_duplicate=False))
+    assert streamed.is_untied
+    assert torch.equal(loaded["lm_head.weight"], head)
+    for name, weight in loaded.items():
+        assert torch.equal(streamed[name], weight), name
+
+
+def test_a_head_that_is_stored_beside_the_embedding_with_its_values_is_tied(tmp_path):
+    base = tiny_model(tmp_path, "qwen3", tokenizer=False, tie_word_embeddings=True)
+    file = tmp_path / "model.safetensors"
+    changed(file, lambda weights: weights.update({"lm_head.weight": weights["model.embed_tokens.weight"].clone()}))
+    assert not StreamedWeights(base, merged=True).is_untied
+
+
+NORM = "model.layers.0.self_attn.k_norm.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda weights: weights.pop(NORM), f"needs are missing, the first is '{NORM}'"),
+        (lambda weights: weights.update(extra=torch.zeros(3)), "not part of the model"),
+        (lambda weights: weights.update({NORM: torch.zeros(3)}), r"is \[3\] in the files, and \[8\] by config.json"),
+        (lambda weights: weights[NORM].fill_(float("nan")), "8 of 8 values of .* are NaN or infinite"),
+    ],
+    ids=["missing", "extra", "shape", "nan"],
+)
+def test_damaged_files_are_refused_by_name(tmp_path, change, why):
+    base = tiny_model(tmp_path, "qwen3", tokenizer=False)
+    changed(tmp_path / "model.safetensors", change)
+    with pytest.raises(ModelError, match=why):
+        dict(StreamedWeights(base, merged=True))
 
 
 REARRANGED = {

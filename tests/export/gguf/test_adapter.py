@@ -91,3 +91,14 @@ def test_the_form_lora_is_for_adapters(tmp_path):
         run(GgufSpec(model="file:x", form="lora", threads=1), ctx)
     with pytest.raises(ValueError, match="type has no effect with form: lora"):
         GgufSpec(model="file:x", form="lora", type="F16")
+
+
+@pytest.mark.parametrize("alphas", [{"lora_alpha": 0}, {"alpha_pattern": {"q_proj": 0, "v_proj": 40}}])
+def test_layers_without_weight_keep_none(tmp_path, alphas):
+    base = save_fitting("llama", tmp_path / "base")
+    adapter = adapter_on(base, tmp_path / "adapter")
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps({**config, **alphas}))
+    write_adapter(tmp_path / "lora.gguf", adapter, "x")
+    found = logits(written(base, tmp_path / "base.gguf")[0], tmp_path / "lora.gguf")
+    assert np.median(np.abs(found - reference_logits(adapter, IDS))) < 2e-5

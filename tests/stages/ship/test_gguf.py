@@ -117,6 +117,40 @@ def test_a_tokenizer_that_differs_leaves_no_file(tmp_path, base, monkeypatch):
     assert not list(ctx.out.glob("*.gguf"))
 
 
+@pytest.mark.parametrize(
+    ("ends", "why"),
+    [
+        ('"2"', "eos_token_id has '2'"),
+        ("[[2]]", r"eos_token_id has \[2\]"),
+        ("-1", "eos_token_id has -1"),
+        ("[2, 9999]", "answers of the model end at id 9999"),
+        ("{", "generation_config.json"),
+    ],
+)
+def test_ends_that_are_no_tokens_are_refused_by_name(tmp_path, ends, why):
+    base = make_base(tmp_path / "base")
+    (base / "generation_config.json").write_text(f'{{"eos_token_id": {ends}}}')
+    ctx, _ = temporary_context(tmp_path, {"model": base})
+    with pytest.raises(ModelError, match=why):
+        run(spec("F16", certify=False), ctx)
+    assert not list(ctx.out.glob("*.gguf"))
+
+
+def test_a_template_that_renders_no_conversation_is_reported(tmp_path):
+    base = make_base(tmp_path / "base")
+    (base / "chat_template.jinja").write_text("{{ raise_exception('no') }}")
+    ctx, events = temporary_context(tmp_path, {"model": base})
+    run(spec("F16", certify=False), ctx)
+    assert any("renders none of the golden conversations" in text for text in notes(events))
+
+
+def test_a_context_beyond_what_a_file_can_say_is_refused(tmp_path):
+    base = tiny_model(tmp_path / "base", max_position_embeddings=10**12)
+    ctx, _ = temporary_context(tmp_path, {"model": base})
+    with pytest.raises(ModelError, match=r"context_length is 1,000,000,000,000"):
+        run(spec("F16", certify=False), ctx)
+
+
 def test_ends_that_llama_cpp_adds_are_named(tmp_path, base):
     ctx, events = temporary_context(tmp_path, {"model": base})
     run(spec("F16", certify=False), ctx)

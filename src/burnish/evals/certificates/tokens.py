@@ -6,7 +6,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from burnish.core.errors import BurnishError
+from burnish.core.errors import BurnishError, ModelError
+from burnish.core.faults import reason
 from burnish.evals.certificates.check import Check, absent, held
 from burnish.evals.certificates.golden import GOLDEN, Golden, Message
 from burnish.models.quiet import quiet_transformers
@@ -87,8 +88,11 @@ def generation_settings(folder: Path) -> dict[str, Any]:
     from transformers import AutoConfig, GenerationConfig
 
     with quiet_transformers():
-        if (folder / "generation_config.json").is_file():
-            return GenerationConfig.from_pretrained(folder, local_files_only=True).to_dict()
+        if (file := folder / "generation_config.json").is_file():
+            try:
+                return GenerationConfig.from_pretrained(folder, local_files_only=True).to_dict()
+            except (OSError, ValueError, TypeError) as error:
+                raise ModelError("model.broken", f"{file}: {reason(error)}", "copy the model again") from error
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         return GenerationConfig.from_model_config(config).to_dict()
 

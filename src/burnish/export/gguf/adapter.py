@@ -32,13 +32,14 @@ def write_adapter(path: Path, source: Adapter, name: str) -> int:
     changes = changes_of(adapter, skeleton_of(below[0], read_config(below[0])))
     pairs = {weight: _pair(weight, change, tensors.get(weight)) for weight, change in changes.items()}
     alphas = [scale * matrix.shape[0] for matrix, _, scale in pairs.values()]
+    of_file = next(filter(None, alphas), 1.0)
     writer = GGUFWriter(path, plan.architecture)
     for key, value in {"general.type": "adapter", "general.name": name, "adapter.type": "lora"}.items():
         writer.add_key_value(key, value, GGUFValueType.STRING)
-    writer.add_key_value("adapter.lora.alpha", float(alphas[0]), GGUFValueType.FLOAT32)
+    writer.add_key_value("adapter.lora.alpha", float(of_file), GGUFValueType.FLOAT32)
     for (weight, (a, b, _)), alpha in zip(pairs.items(), alphas, strict=True):
         writer.add_tensor(f"{tensors[weight].name}.lora_a", a)
-        writer.add_tensor(f"{tensors[weight].name}.lora_b", b * np.float32(alpha / alphas[0]))
+        writer.add_tensor(f"{tensors[weight].name}.lora_b", b * np.float32(alpha / of_file))
     try:
         writer.write_header_to_file()
         writer.write_kv_data_to_file()

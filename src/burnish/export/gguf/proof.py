@@ -128,6 +128,8 @@ def _shown(tokenizer: "PreTrainedTokenizerBase", golden: Any, prompt: bool) -> s
 
 def _compare(model: LlamaModel, tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str], *, special: bool) -> int:
     count = 0
+    if not texts:  # such as the conversations of a template that renders none
+        return count
     expected = tokenizer(list(texts), add_special_tokens=special)["input_ids"]
     for text, ids in zip(texts, expected, strict=True):
         found = model.tokenize(text, special=special)

@@ -10,6 +10,7 @@ import torch
 from gguf import GGUFValueType, GGUFWriter
 from numpy.typing import NDArray
 
+from burnish.core.errors import ModelError
 from burnish.export.gguf.shapes import Plan
 from burnish.export.gguf.types import FILE_TYPES, Mix, Type, encode, size_of
 
@@ -84,6 +85,9 @@ def _values(plan: Plan, weights: Mapping[str, torch.Tensor]) -> Iterator[tuple[s
 
 def _add(writer: GGUFWriter, key: str, value: Any) -> None:
     kinds = {bool: GGUFValueType.BOOL, int: GGUFValueType.UINT32, float: GGUFValueType.FLOAT32}
+    if type(value) is int and not 0 <= value < 1 << 32:
+        what = f"{key} is {value:,}, and a GGUF file holds numbers from 0 to {(1 << 32) - 1:,}"
+        raise ModelError("model.unsupported", what, "correct config.json, or generation_config.json")
     if isinstance(value, list):
         inner = GGUFValueType.INT32 if type(value[0]) is int else None
         writer.add_key_value(key, value, GGUFValueType.ARRAY, sub_type=inner)

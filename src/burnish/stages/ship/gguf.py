@@ -134,8 +134,12 @@ def _adapter_alone(spec: GgufSpec, ctx: Context, name: str, threads: int, certif
 
 def _ends(settings: dict[str, Any] | None) -> list[int]:
     """The tokens that end an answer by the generation config."""
-    ends = (settings or {}).get("eos_token_id")
-    return [] if ends is None else list(ends) if isinstance(ends, list) else [ends]
+    given: Any = (settings or {}).get("eos_token_id")
+    ends: list[Any] = [] if given is None else given if isinstance(given, list) else [given]
+    if wrong := [one for one in ends if type(one) is not int or one < 0]:
+        what = f"generation_config.json: eos_token_id has {wrong[0]!r}, and ids of tokens are expected"
+        raise ModelError("model.broken", what, "correct it, or copy the model again")
+    return ends
 
 
 def _prove(path: Path, tokenizer: Any, strings: int, ends: Sequence[int], ctx: Context) -> tuple[TokenizerProof, int]:
@@ -147,7 +151,10 @@ def _prove(path: Path, tokenizer: Any, strings: int, ends: Sequence[int], ctx: C
     finally:
         model.close()
     if missing := sorted({*ends} - {*own}):
-        tokens = ", ".join(map(repr, tokenizer.convert_ids_to_tokens(missing)))
+        named = tokenizer.convert_ids_to_tokens(missing)
+        tokens = ", ".join(
+            f"id {number}" if name is None else repr(name) for number, name in zip(missing, named, strict=True)
+        )
         raise ModelError(
             "model.unsupported",
             f"answers of the model end at {tokens}, and llama.cpp does not end there",
@@ -162,6 +169,9 @@ def _prove(path: Path, tokenizer: Any, strings: int, ends: Sequence[int], ctx: C
         text = "llama.cpp keeps white space beyond ASCII after special tokens, where the tokenizer strips it"
         share = f"{proof.other_spaces:,} of {proof.strings:,} strings"
         ctx.emit(Note(level="warning", text=f"{text}: {share} were compared without it"))
+    if tokenizer.chat_template is not None and not proof.conversations:
+        text = "the chat template renders none of the golden conversations: no tokens of conversations were compared"
+        ctx.emit(Note(level="warning", text=text))
     if proof.normalization:
         share = f"{proof.differ_unnormalized:,} of {proof.strings:,} strings"
         text = f"llama.cpp does not normalise texts to {proof.normalization}, as the tokenizer does"
