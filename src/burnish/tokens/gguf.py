@@ -65,10 +65,19 @@ def tokenizer_from_keys(keys: Mapping[str, Any], attributes: Sequence[int]) -> P
     given = {name: token for name, token in named.items() if token is not None}
     return PreTrainedTokenizerFast(
         tokenizer_object=made,
-        chat_template=keys.get(CHAT_TEMPLATE),
+        chat_template=template_in(keys),
         clean_up_tokenization_spaces=False,
         **given,
     )
+
+
+def template_in(keys: Mapping[str, Any], key: str = CHAT_TEMPLATE) -> str | None:
+    """A chat template of a file; None if it has none. Errors: ModelError `model.broken` if the key is no text."""
+    found = keys.get(key)
+    if found is None or isinstance(found, str):
+        return found
+    what = f"{key} of the GGUF file is {type(found).__name__}, and a text is expected"
+    raise ModelError("model.broken", what, "make or download the file again")
 
 
 _SPECIAL = {
@@ -125,6 +134,8 @@ def _sentencepiece(
     keys: Mapping[str, Any], tokens: Sequence[str], vocabulary: dict[str, int], attributes: Sequence[int]
 ) -> Tokenizer:
     """llama.cpp joins the neighbours whose joined token has the highest score: merges in the order of scores."""
+    if missing := [number for number in range(256) if f"<0x{number:02X}>" not in vocabulary]:
+        raise _unsupported(f"it is of SentencePiece, and lacks tokens of {len(missing)} bytes")
     scores = keys.get(f"{_FIRST}scores", ())
     found: list[tuple[float, int, str, str]] = []
     for token, number in vocabulary.items():
@@ -134,7 +145,8 @@ def _sentencepiece(
             if token[:place] in vocabulary and token[place:] in vocabulary:
                 found.append((-scores[number], number, token[:place], token[place:]))
     found.sort(key=lambda one: one[:2])
-    unknown = _token_of(keys, "unknown_token_id", tokens) or "<unk>"
+    named = _token_of(keys, "unknown_token_id", tokens) or "<unk>"
+    unknown = named if named in vocabulary else None
     pairs: Any = [pair[2:] for pair in found]
     made = Tokenizer(models.BPE(vocabulary, pairs, byte_fallback=True, unk_token=unknown, fuse_unk=True))
     starts = bool(keys.get(f"{_FIRST}add_space_prefix", True))

@@ -9,12 +9,14 @@ import torch
 from burnish.core.context import Input
 from burnish.core.errors import AskError, ModelError
 from burnish.core.events import Note
+from burnish.core.inputs.gguf import read_keys
 from burnish.specs.evals import CompareSpec, EvaluateSpec
 from burnish.specs.models import GenerateSpec
 from burnish.stages.evals import compare, evaluate
 from burnish.stages.models import chat, generate
 from burnish.stages.models.tokenizers import tokenizer_of
 from burnish.testing import input_at, temporary_context
+from burnish.tokens.gguf import template_in
 from burnish.tokens.load import load_tokenizer
 from certified import make_base
 from family_folders import FAMILIES
@@ -137,3 +139,28 @@ def test_a_file_that_is_cut_off_is_refused(file, tmp_path):
         (tmp_path / "cut.gguf").write_bytes(file.read_bytes()[:size])
         with pytest.raises(ModelError, match=r"cut.gguf: the keys of the GGUF file cannot be read"):
             tokenizer_of(tmp_path / "cut.gguf")
+
+
+@pytest.mark.parametrize("template", ["{{ raise_exception('no') }}", "{% if"])
+def test_a_file_whose_template_renders_nothing_is_refused_where_it_renders(base, tmp_path, template):
+    folder = tmp_path / "model"
+    shutil.copytree(base, folder)
+    (folder / "chat_template.jinja").write_text(template)
+    file, _ = written(folder, tmp_path / "x-F32.gguf")
+    assert tokenizer_of(file).chat_template == template
+
+
+def test_a_template_that_is_no_text_is_refused(file):
+    keys = {**read_keys(file), "tokenizer.chat_template": ["a"]}
+    with pytest.raises(ModelError, match="is list, and a text is expected"):
+        template_in(keys)
+
+
+def test_a_list_of_lists_ends_the_reading(tmp_path):
+    deep = b"".join((9).to_bytes(4, "little") + (1).to_bytes(8, "little") for _ in range(5000))
+    key = (1).to_bytes(8, "little") + b"x" + (9).to_bytes(4, "little")
+    (tmp_path / "x.gguf").write_bytes(
+        b"GGUF" + (3).to_bytes(4, "little") + bytes(8) + (1).to_bytes(8, "little") + key + deep
+    )
+    with pytest.raises(ModelError, match="a list of lists"):
+        read_keys(tmp_path / "x.gguf")

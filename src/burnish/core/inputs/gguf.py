@@ -80,6 +80,8 @@ class _Reader:
         if kind != _LIST:
             raise ValueError(f"a key has the unknown type {kind}")
         inner, count = self._number("I"), self._number("Q")
+        if inner == _LIST:
+            raise ValueError("a key is a list of lists")
         if inner in _NUMBERS:
             form = f"<{count}{_NUMBERS[inner]}"
             start = self._place

@@ -12,7 +12,7 @@ from burnish.export.gguf.proof import prove_tokenizer
 from burnish.models.bases import Source, tokenizer_folder
 from burnish.models.engines.llama.model import LlamaModel
 from burnish.models.engines.opening import is_gguf
-from burnish.tokens.gguf import tokenizer_from_keys
+from burnish.tokens.gguf import template_in, tokenizer_from_keys
 from burnish.tokens.load import load_tokenizer
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def _proved(
 ) -> "PreTrainedTokenizerBase":
     """The tokenizer with the templates of the file, if it gives llama.cpp's tokens."""
     found = copy.copy(tokenizer)
-    template, named = keys.get(CHAT_TEMPLATE), keys.get(f"{CHAT_TEMPLATE}s", [])
-    others = {name: keys[f"{CHAT_TEMPLATE}.{name}"] for name in named if f"{CHAT_TEMPLATE}.{name}" in keys}
+    template, named = template_in(keys), keys.get(f"{CHAT_TEMPLATE}s", [])
+    others = {name: template_in(keys, f"{CHAT_TEMPLATE}.{name}") for name in named if f"{CHAT_TEMPLATE}.{name}" in keys}
     found.chat_template = {**({} if template is None else {"default": template}), **others} if others else template
     prove_tokenizer(model, found, strings=_STRINGS)
     return found
