@@ -102,10 +102,18 @@ def _in_wsl(given: str, text: str, system: System) -> str:
 
 
 def _plain_parts(text: str) -> list[str]:
-    """The names after the drive or the two slashes, as Windows reads them: without dots and spaces at their ends."""
+    """The names after the drive or the two slashes, as Windows reads them: without dots and spaces at their ends.
+
+    `..` goes back by name, and never out of the drive or share, whatever links there are.
+    """
     drive = _DRIVE.match(text)
-    names = (name for name in re.split(r"[\\/]+", text[drive.end() :] if drive else text) if name)
-    return [name if set(name) <= {"."} else name.rstrip(". ") or name for name in names]
+    found: list[str] = []
+    for name in filter(None, re.split(r"[\\/]+", text[drive.end() :] if drive else text)):
+        if name == "..":
+            del found[max(len(found) - 1, 0 if drive else 2) :]
+        elif name != ".":
+            found.append(name if set(name) <= {"."} else name.rstrip(". ") or name)
+    return found
 
 
 def _joined_parts(text: str, parts: list[str]) -> str:

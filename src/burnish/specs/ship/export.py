@@ -9,7 +9,7 @@ from burnish.specs.base import RUNTIME, ModelRef, Spec, Takes, is_a_reference
 
 ScoreRef = Annotated[str, Takes(("evaluation",)), AfterValidator(is_a_reference)]
 """An artifact of `evaluate` or `judge`."""
-_TARGET = re.compile(r"hub:[\w.-]+/[\w.-]+(@[\w./-]+)?")
+_TARGET = re.compile(r"hub:\w[\w.-]*/\w[\w.-]*(?<![.-])(@\w[\w./-]*(?<![./]))?")
 
 
 class ExportSpec(Spec):
@@ -27,7 +27,7 @@ class ExportSpec(Spec):
     rounding to it would lose more than a tenth of the adapter's change: then float32."""
     max_shard_bytes: int = Field(default=4_000_000_000, ge=1_000)
     """Maximum size of one weights file, in bytes."""
-    title: str | None = Field(default=None, min_length=1, max_length=96, pattern=r"^[^\n]+$")
+    title: str | None = Field(default=None, min_length=1, max_length=96, pattern=r"^[^\x00-\x1f\x7f]+$")
     """The title of the model card; by default the name of the model."""
     evaluations: dict[str, ScoreRef] = {}
     """Evaluations whose scores the card shows, by name. By default all that the workspace has of this model when it is

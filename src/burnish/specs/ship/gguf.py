@@ -29,7 +29,7 @@ class GgufSpec(Spec):
     converter: FileRef | None = None
     """llama.cpp's `convert_hf_to_gguf.py`, such as `file:llama.cpp/convert_hf_to_gguf.py`: it writes models of a shape
     that burnish does not map, as F32, F16, BF16 or Q8_0. It runs with your rights."""
-    name: str | None = Field(default=None, pattern=r"^[\w][\w.-]*$")
+    name: str | None = Field(default=None, max_length=100, pattern=r"^[\w][\w.-]*$")
     """The name of the file, before its type; by default that of the model."""
     prove_strings: int = Field(default=10_000, ge=100)
     """Strings on which llama.cpp's tokens are compared with the tokenizer's, besides the golden conversations."""
