@@ -10,6 +10,7 @@ import pytest
 from burnish.core.errors import AskError, RunError
 from burnish.export.folder import push as pushing
 from burnish.export.folder.push import check_token, push
+from burnish.specs.ship import ExportSpec
 from hub_server import TOKEN, HubServer
 
 # of httpx, through huggingface_hub
@@ -284,3 +285,16 @@ def test_offline_is_said(hub, folder, monkeypatch):
     monkeypatch.setattr(pushing, "_remote", offline)
     with pytest.raises(RunError, match=r"cannot be reached, or broke off \(HF_HUB_OFFLINE is set\)"):
         pushed(folder)
+
+
+@pytest.mark.parametrize("target", ["hub:-me/x", "hub:me/x@/a", "hub:me/x@a/", "hub:me/.x", "hub:me/x-", "hub:me/x."])
+def test_a_name_that_no_hub_takes_is_refused_with_the_settings(target):
+    with pytest.raises(ValueError, match="is no repository of a hub"):
+        ExportSpec(model="file:m", push_to=target)
+    assert ExportSpec(model="file:m", push_to="hub:me/x.y-z@a/b-1").push_to
+
+
+@pytest.mark.parametrize("title", ["a\0b", "a\rb", "a\nb"])
+def test_a_title_has_no_control_characters(title):
+    with pytest.raises(ValueError, match="title"):
+        ExportSpec(model="file:m", title=title)
