@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from burnish.core.processes import module_command
 from burnish.jobs import forkserver, worker
 
 _MODULE = "--module"
@@ -102,9 +103,9 @@ class TorchServers:
             folder = Path(name)
             for stream, content in {"in": input, "out": b"", "err": b""}.items():
                 (folder / stream).write_bytes(content)
-            if server is not None and command[:2] == [sys.executable, "-m"]:
+            if server is not None and command[:3] == module_command(command[3])[:3]:
                 null = os.open(os.devnull, os.O_RDWR)
-                worker = server.start([_MODULE, command[2], name, *command[3:]], env, null, null)
+                worker = server.start([_MODULE, command[3], name, *command[4:]], env, null, null)
                 os.close(null)
             if worker is None:
                 taken = {"input": input} if capture_output else {}

@@ -89,6 +89,12 @@ def _work_on(chunk: Any) -> Any:
     return _work(chunk)
 
 
+def module_command(module: str, *arguments: str) -> list[str]:
+    """The command that runs a module of ours. The current folder is no place of modules (`-P`): a file of the user's
+    named `queue.py` is not what libraries import, and nothing of a folder is run because a command was called in it."""
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
 def end_with_parent(parent: int, number: int = signal.SIGTERM) -> None:
     """On Linux, request a signal when the parent process exits, so that no orphan is left."""
     if sys.platform == "linux":

@@ -95,8 +95,6 @@ def _become_worker(channel: socket.socket, request: Mapping[str, Any], parent: i
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["folder"])
-    if not sys.flags.safe_path:
-        sys.path[0] = request["folder"]
     worker.main([*request["arguments"], str(parent), str(report)])
 
 

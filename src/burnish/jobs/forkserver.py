@@ -22,6 +22,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from burnish.core.processes import module_command
+
 _DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """With one of these files, an import may initialise the driver of a GPU, which does not survive a fork."""
 IS_SUPPORTED = sys.platform == "linux" and hasattr(os, "pidfd_open") and not any(map(os.path.exists, _DRIVERS))
@@ -96,7 +98,7 @@ class ForkServer:
         self.has_ended = False
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "burnish.jobs.forking", str(os.getpid()), str(theirs.fileno()), *libraries],
+                module_command("burnish.jobs.forking", str(os.getpid()), str(theirs.fileno()), *libraries),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

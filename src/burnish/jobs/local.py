@@ -12,6 +12,7 @@ from typing import Any
 from burnish.core.errors import BurnishError, MachineError, RunError, error_from_dict
 from burnish.core.events import Failed
 from burnish.core.faults import LESS_MEMORY, out_of_memory_line
+from burnish.core.processes import module_command
 from burnish.core.runs.records import is_there
 from burnish.core.runs.run import Run
 from burnish.core.secrets import mask
@@ -80,7 +81,7 @@ class LocalLauncher:
             with run.log.open("ab") as log:
                 before = log.tell()
                 process = self._forked(run, log.fileno(), report) or subprocess.Popen(
-                    [sys.executable, "-m", "burnish.jobs.worker", str(run.folder), str(os.getpid()), str(report)],
+                    module_command("burnish.jobs.worker", str(run.folder), str(os.getpid()), str(report)),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,

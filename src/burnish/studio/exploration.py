@@ -13,6 +13,7 @@ from burnish.core.inputs.checkpoints import checkpoints_in, has_checkpoint
 from burnish.core.inputs.checks import check_fetched, check_input
 from burnish.core.inputs.references import check_kind, fetched, resolve
 from burnish.core.naming import nearest
+from burnish.core.processes import module_command
 from burnish.core.recipes.validation import make_spec
 from burnish.core.runs.checkpoints import held
 from burnish.core.runs.workspace import Workspace
@@ -81,7 +82,7 @@ def chat(model: str, *, workspace: Path | str | None = None, arguments: Sequence
     require("torch", "train")
     kinds = (*_MODEL_KINDS, "gguf")
     value = resolve_model(model, workspace=workspace, kinds=kinds, say=lambda text: print(text, file=sys.stderr))
-    command = [sys.executable, "-m", "burnish.stages.models.chat", json.dumps(value.to_json()), *arguments]
+    command = module_command("burnish.stages.models.chat", json.dumps(value.to_json()), *arguments)
     return subprocess.run(command, env=worker_environment(), check=False).returncode
 
 
@@ -93,7 +94,7 @@ def chat_with_endpoint(
     `model` is its name there, by default the first that is listed; `key_env` the variable that holds the API key.
     """
     asked = json.dumps({"url": url, "model": model, "key_env": key_env})
-    command = [sys.executable, "-m", "burnish.stages.models.served_chat", asked, *arguments]
+    command = module_command("burnish.stages.models.served_chat", asked, *arguments)
     return subprocess.run(command, env=worker_environment(), check=False).returncode
 
 

@@ -16,7 +16,7 @@ from burnish.core.catalog import stages
 from burnish.core.files import file_size
 from burnish.core.inputs import hub
 from burnish.core.plugins import PluginWarning
-from burnish.core.processes import usable_cores
+from burnish.core.processes import module_command, usable_cores
 from burnish.core.runs.workspace import Workspace
 from burnish.core.secrets import mask
 from burnish.core.version import VERSION
@@ -135,7 +135,7 @@ def _check_machine(place: Workspace) -> Iterator[Finding]:
 def _devices() -> dict[str, Any]:
     """The devices torch sees, from a child process: this one never imports torch."""
     done = subprocess.run(
-        [sys.executable, "-m", "burnish.models.device"], capture_output=True, env=worker_environment(), check=False
+        module_command("burnish.models.device"), capture_output=True, env=worker_environment(), check=False
     )
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines()

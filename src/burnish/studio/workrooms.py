@@ -2,11 +2,11 @@
 
 import json
 import subprocess
-import sys
 from importlib.util import find_spec
 from typing import Any
 
 from burnish.core.errors import MachineError, RunError, error_from_dict
+from burnish.core.processes import module_command
 from burnish.jobs.local import worker_environment
 
 
@@ -23,7 +23,7 @@ def require(package: str, extra: str) -> None:
 def ask(module: str, request: dict[str, Any]) -> dict[str, Any]:
     """Run a module in a child process with a JSON request; returns its answer or raises its error."""
     done = subprocess.run(
-        [sys.executable, "-m", module],
+        module_command(module),
         input=json.dumps(request).encode(),
         capture_output=True,
         env=worker_environment(),

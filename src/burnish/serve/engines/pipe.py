@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import json
 import os
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 from burnish.core.errors import RunError
+from burnish.core.processes import module_command
 from burnish.serve.engines.frames import framed, next_frame
 from burnish.serve.engines.process import EngineProcess, engine_environment
 from burnish.serve.engines.protocol import Asked, End, EngineError, Feature, Token
@@ -36,7 +36,7 @@ class PipeChild:
     @classmethod
     async def start(cls, module: str, settings: Mapping[str, Any], log: Path) -> "PipeChild":
         """Start `python -m MODULE PARENT_PID SETTINGS`."""
-        command = [sys.executable, "-m", module, str(os.getpid()), json.dumps(settings)]
+        command = module_command(module, str(os.getpid()), json.dumps(settings))
         return cls(await EngineProcess.start(command, log, engine_environment(), speaks=True))
 
     @property

@@ -5,7 +5,6 @@ import contextlib
 import json
 import secrets
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import httpx
 
 from burnish.core.errors import RunError
+from burnish.core.processes import module_command
 from burnish.models.adapters.vllm import fitting_rank
 from burnish.serve.engines.process import EngineProcess, engine_environment
 from burnish.serve.engines.protocol import Asked, End, EngineError, Feature, Token
@@ -68,7 +68,7 @@ class HttpChild:
         cls, command: Sequence[str], port: int, log: Path, environment: Mapping[str, str], key: str = ""
     ) -> "HttpChild":
         """`key` is that of requests."""
-        guarded = [sys.executable, "-m", "burnish.serve.engines.guard", *command]
+        guarded = module_command("burnish.serve.engines.guard", *command)
         process = await EngineProcess.start(guarded, log, environment, speaks=False)
         return cls(process, f"http://127.0.0.1:{port}", key)
 

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import IO, Any
 
 from burnish.core.errors import RunError, error_from_dict
 from burnish.core.files import file_size, read_json, write_json
+from burnish.core.processes import module_command
 from burnish.core.runs.artifact import Artifact, digest_of
 from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
@@ -25,7 +25,7 @@ RECORD = "pushes.json"
 """In the run folder: what was uploaded where."""
 LOG = "push.log"
 """In the run folder: what the process that uploads says of its own faults."""
-_COMMAND = (sys.executable, "-m", "burnish.export.folder.push")
+_COMMAND = module_command("burnish.export.folder.push")
 _HUB = "https://huggingface.co"
 _POLL_SECONDS = 0.05
 _AGAIN = "run it again: the artifact is complete and reused"

@@ -12,13 +12,13 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from burnish.core.faults import reason
+from burnish.core.processes import module_command
 from burnish.train.trackers.base import Point, State, TrackedRun
 
 QUEUE = 100_000
@@ -189,7 +189,7 @@ class _Process:
     """A process for a tracker, with pipes that never block this one; it prints to the log of the run."""
 
     def __init__(self) -> None:
-        command = [sys.executable, "-m", "burnish.train.trackers.process", str(os.getpid())]
+        command = module_command("burnish.train.trackers.process", str(os.getpid()))
         self._popen = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, process_group=0
         )
