@@ -5,6 +5,7 @@ import re
 import pytest
 from pydantic import TypeAdapter
 
+from burnish.cli.command import SECTIONS
 from burnish.cli.stages import _flags
 from burnish.core.catalog import stages
 from burnish.core.recipes.yaml import parse_yaml
@@ -20,6 +21,27 @@ def test_no_summary_is_cut_at_80_columns(burnish, monkeypatch, words):
     assert len(re.findall(r"^  \w", listed, re.M)) > 5
     assert "..." not in listed
     assert max(map(len, said.splitlines())) <= 80
+
+
+def test_every_command_is_in_a_section_of_the_help(burnish, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    said = burnish("--help").out
+    sections = re.findall(r"^(\S.*):$", said, re.M)
+    assert sections[sections.index("Commands") :] == [*SECTIONS, "Others"]
+    listed = re.findall(r"^  ([a-z][\w-]*)  ", said[said.index("Commands:") :], re.M)
+    ours = [name for names in SECTIONS.values() for name in names]
+    assert listed[: len(ours)] == ours
+    assert all(name.startswith("quick-") for name in listed[len(ours) :])  # stages of another package
+
+
+def test_the_help_of_a_stage_lists_what_a_setting_can_be(burnish, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    said = " ".join(burnish("gguf", "--help").out.split())
+    assert "--form model|lora" in said
+    assert "--certify true|false" in said
+    assert "--type VALUE" in said
+    assert "One of F32, F16, BF16, Q8_0," in said
+    assert "--threads VALUE" in said  # auto, or a number
 
 
 def test_every_stage_has_a_summary_of_one_sentence():

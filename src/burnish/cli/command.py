@@ -1,6 +1,6 @@
-"""A command that refuses an option given twice, and a group of commands that suggests the nearest name."""
+"""A command that refuses an option given twice, a group of commands that suggests the nearest name, and sections."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -21,6 +21,20 @@ TrainingStep = Annotated[str | None, typer.Option("--step", help="The step, if t
 
 _SYNONYMS = {"delete": "remove", "rm": "remove", "ls": "list", "info": "show", "describe": "show"}
 """Names of other tools for commands here."""
+
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "Commands": ("init", "inspect", "plan", "run", "runs", "chat", "demo", "doctor", "env", "schema"),
+    "Data": ("synthesize", "prepare", "tokenizer"),
+    "Training": (
+        *("sft", "pretrain", "dpo", "kto", "orpo", "simpo", "reward", "reference", "grpo", "ppo"),
+        *("prove", "replay", "merge", "combine"),
+    ),
+    "Evaluation": ("generate", "evaluate", "compare", "judge", "rubrics", "certify"),
+    "Export and serving": ("export", "gguf", "quantize", "serve", "keys", "smoke-test"),
+    "Containers": ("up", "down", "bash", "logs"),
+    "Registry": ("models", "adapters", "lineage", "gc", "reindex"),
+}
+"""Those of `burnish --help`, in the order of the work."""
 
 
 class Command(TyperCommand):
@@ -50,6 +64,19 @@ class Commands(TyperGroup):
                 hint = f"run a recipe with `burnish run {name}`"
             raise AskError("ask.wrong-value", f"there is no command '{ctx.command_path} {name}'", hint)
         return super().resolve_command(ctx, args)
+
+
+def in_sections(names: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    """Each section with the commands of it that there are; those of other packages come last."""
+    left = dict.fromkeys(names)
+    for section, members in SECTIONS.items():
+        found = [name for name in members if name in left]
+        for name in found:
+            del left[name]
+        if found:
+            yield section, found
+    if left:
+        yield "Others", list(left)
 
 
 def split_at_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from burnish.cli import containers, exploration, keys, machine, recipes, runs
-from burnish.cli.command import Commands
+from burnish.cli.command import Commands, in_sections
 from burnish.cli.entry import StageEntry
 from burnish.cli.registry import apps as registry
 
@@ -29,6 +29,15 @@ class _Commands(Commands):
 
         row = stages().get(cmd_name)
         return None if row is None else StageEntry(row)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The commands in sections, their summaries in one column."""
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        width = max(map(len, commands))
+        for section, names in in_sections(commands):
+            with formatter.section(section):
+                texts = (commands[name].get_short_help_str(formatter.width - 6 - width) for name in names)
+                formatter.write_dl([(name.ljust(width), text) for name, text in zip(names, texts, strict=True)])
 
 
 app = typer.Typer(

@@ -21,10 +21,12 @@ from burnish.core.recipes.flow import flow
 from burnish.core.recipes.validation import suggestion
 from burnish.core.recipes.yaml import parse_yaml
 from burnish.core.registry.names import KINDS
-from burnish.specs.base import SCHEMES, Operands, Spec, Takes, Trailing, marks_of, takes_list_of_plain
+from burnish.specs.base import SCHEMES, Operands, Spec, Takes, Trailing, choices_of, marks_of, takes_list_of_plain
 
 _SETTINGS = (".yaml", ".yml")
 _AFTER = "burnish.after-dashes"
+_WIDEST = 24
+"""Characters of choices that stand in place of VALUE."""
 _DATA_SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".arrow", ".gz", ".zst", ".txt", ".md", ".yaml")
 
 
@@ -244,9 +246,13 @@ def _parameters(
         ),
     ]
     for path, (info, default, text) in flags.items():
-        shown = f"{text} [{default}]" if default else text
         complete, pairs = completion.references if "[reference]" in text else None, _takes_pairs(info)
-        metavar = "NAME=VALUE" if pairs else "VALUE"
+        choices = () if info is str else choices_of(info.annotation)
+        few = "|".join(choices)
+        metavar = "NAME=VALUE" if pairs else few if 0 < len(few) <= _WIDEST else "VALUE"
+        if few and metavar == "VALUE":
+            text = f"{text} One of {', '.join(choices)}."
+        shown = f"{text} [{default}]" if default else text
         option = typer.Option(_flag(path), help=shown, metavar=metavar, show_default=False, autocompletion=complete)
         takes: Any = list[str] | None if pairs else str | None
         made.append(inspect.Parameter(_identifier(path), kind, default=None, annotation=Annotated[takes, option]))

@@ -280,6 +280,19 @@ def _accepts(part: Any, value: object) -> bool:
     return isinstance(part, type) and get_origin(part) is None and isinstance(value, part)
 
 
+def choices_of(annotation: Any) -> tuple[str, ...]:
+    """The words that a value must be one of, if it must; None besides is not named."""
+    found: dict[str, None] = {}
+    for part in _members(annotation):
+        if part is bool:
+            found |= dict.fromkeys(("true", "false"))
+        elif get_origin(part) is Literal and all(isinstance(word, str) for word in get_args(part)):
+            found |= dict.fromkeys(get_args(part))
+        elif part is not type(None):
+            return ()
+    return tuple(found)
+
+
 def marks_of(info: Any) -> Iterator[Any]:
     """The marks of a field, including those on members of its union (`DataRef | None`)."""
     yield from info.metadata
