@@ -62,24 +62,32 @@ if getattr(sys.modules["__main__"].__spec__, "name", None) == "burnish.jobs.fork
     os.fsync = lambda descriptor: os.fstat(descriptor) and None  # as in the process of the tests
 
 
+_WITHOUT_TORCH = ("burnish.stages.ship.smoke_test", "burnish.stages.models.served_chat")
+"""Modules that import no torch: a process of their own takes 0.3 s, a server 8 s."""
+
+
 class TorchServers:
-    """A server for the first surroundings, and for others that are met a second time."""
+    """A server for the first surroundings, and for others that are met a second time: those that were met last."""
 
     def __init__(self) -> None:
         self._servers: dict[str, forkserver.ForkServer] = {}
+        """Those used last come last."""
         self._met: Counter[str] = Counter()
 
     def of(self, environment: Mapping[str, str]) -> forkserver.ForkServer | None:
         inherited = forkserver._inherited(environment)
         surroundings = repr(inherited)
         self._met[surroundings] += 1
-        server = self._servers.get(surroundings)
+        server = self._servers.pop(surroundings, None)
         is_wanted = self._met[surroundings] > 1 or not self._servers
-        if server is None and forkserver.IS_SUPPORTED and is_wanted and len(self._servers) < _MOST:
+        if server is None and forkserver.IS_SUPPORTED and is_wanted:
+            if len(self._servers) == _MOST:
+                self._servers.pop(next(iter(self._servers))).close()
             paths = os.pathsep.join(filter(None, (environment.get("PYTHONPATH"), str(Path(__file__).parent))))
             libraries = (*forkserver.LIBRARIES, Path(__file__).stem, *_STAGES)
             server = forkserver.ForkServer({**environment, "PYTHONPATH": paths}, libraries)
             server._inherited = inherited
+        if server is not None:
             self._servers[surroundings] = server
         return server
 
@@ -97,7 +105,7 @@ class TorchServers:
         check: bool,
     ) -> subprocess.CompletedProcess[bytes]:
         """As `subprocess.run` for `python -m MODULE WORDS`; output that is not captured is printed."""
-        server = self.of(env)
+        server = None if command[2] in _WITHOUT_TORCH else self.of(env)
         worker = None
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)

@@ -89,6 +89,17 @@ def test_other_surroundings_need_a_process_of_its_own(prepared, server, monkeypa
     os.close(log)
 
 
+@pytest.mark.parametrize("name", ["BURNISH_WORKSPACE", "TORCHINDUCTOR_CACHE_DIR"])
+def test_a_variable_that_no_import_reads_makes_no_other_surroundings(prepared, server, monkeypatch, name):
+    """torch sets the second by itself, in the process of a launcher that imported its compiler."""
+    monkeypatch.setenv(name, "/nowhere")
+    log = os.open(os.devnull, os.O_WRONLY)
+    worker = server.start([str(prepared("quick-make").folder)], worker_environment(), log, log)
+    os.close(log)
+    assert worker is not None
+    worker.wait(30)
+
+
 def test_a_worker_ends_when_its_server_is_killed(prepared, started, finish, launcher, server, until):
     run = prepared("quick-slow", release="never")
     process = started(run)

@@ -34,8 +34,8 @@ LIBRARIES = (
 """Imported by the server, if installed. None of them starts a thread, which a fork would lose."""
 LARGEST_MESSAGE = 1 << 20
 """In bytes."""
-_OWN_VARIABLES = ("BURNISH_", "PYTEST_")
-"""Variables that no library reads when it is imported: a worker gets the launcher's own."""
+_OWN_VARIABLES = ("BURNISH_", "PYTEST_", "TORCHINDUCTOR_CACHE_DIR")
+"""Variables that no library reads when it is imported: a worker gets the launcher's own. The last is set by torch."""
 _SECONDS = 0.2
 _UNKNOWN = -9
 """The status (SIGKILL) of a worker whose server was killed: memory that runs out is the likely cause."""
