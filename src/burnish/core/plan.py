@@ -8,7 +8,7 @@ from typing import Any, cast
 from burnish.core.context import Input
 from burnish.core.errors import AskError, BurnishError
 from burnish.core.fingerprint import of_step
-from burnish.core.inputs.besides import besides, packages_lacking
+from burnish.core.inputs.besides import besides, lacking
 from burnish.core.inputs.checkpoints import note_on_base, siblings
 from burnish.core.inputs.checks import artifact_at, check_input, has_other_base
 from burnish.core.inputs.dates import Dates
@@ -81,7 +81,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     """How ambiguous references were resolved, which unfinished runs are left behind, what is done besides the steps."""
     warnings: tuple[str, ...] = ()
-    """Damaged records and artifacts that are not reused, and packages that are not installed."""
+    """Damaged records and artifacts that are not reused, and what is lacking for a later step."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -141,8 +141,7 @@ def make_plan(
             step, action, reason, fingerprint, inputs, run, durations.get(step.name) if action != "reuse" else None
         )
         notes += besides(step, inputs, is_reused=action == "reuse")
-        if action != "reuse" and (lacking := packages_lacking(step)):
-            warnings.append(lacking)
+        warnings += lacking(step) if action != "reuse" else ()
     if known != known_before:
         workspace.remember_hashes(known)
     free = shutil.disk_usage(_existing(workspace)).free

@@ -24,6 +24,18 @@ def test_an_upload_is_in_the_plan(workspace):
     assert "may be public" in notes_of(workspace, "export", model=MODEL, push_to="hub:me/support", private=False)
 
 
+@pytest.mark.parametrize("token", [None, "hf_x"])
+def test_an_upload_without_a_token_is_warned_of_in_the_plan(workspace, tmp_path, monkeypatch, token):
+    monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    if token is not None:
+        monkeypatch.setenv("HF_TOKEN", token)
+    steps = {"s": {"stage": "export", "model": MODEL, "push_to": "hub:me/support"}}
+    warnings = burnish.plan({"name": "x", "steps": steps}, workspace=workspace.root).warnings
+    assert ("push_to needs a token" in " ".join(warnings)) is (token is None)
+
+
 def test_an_environment_that_is_made_is_in_the_plan(workspace):
     assert "environment of its own" in notes_of(workspace, "quantize", model=MODEL, method="rtn")
     assert notes_of(workspace, "quantize", model=MODEL, method="nf4") == ""

@@ -23,13 +23,12 @@ def besides(step: Step, inputs: Mapping[str, Input], *, is_reused: bool) -> Iter
         yield f"{step.name}: {text}"
 
 
-def packages_lacking(step: Step) -> str:
-    """A warning with the packages that the step's stage needs and that are not installed; "" if there are none."""
-    extra = step.stage.extra
-    lacking = _lacking(extra)
-    if not lacking:
-        return ""
-    return f"{step.name}: not installed: {', '.join(lacking)}; pip install 'burnish[{extra}]'"
+def lacking(step: Step) -> Iterator[str]:
+    """Warnings of what the step will need and what is not there: packages of its stage, the token of an upload."""
+    if packages := _lacking(step.stage.extra):
+        yield f"{step.name}: not installed: {', '.join(packages)}; pip install 'burnish[{step.stage.extra}]'"
+    elif step.spec.__dict__.get("push_to") is not None and not hub.has_token():
+        yield f"{step.name}: push_to needs a token, and there is none: set HF_TOKEN, or `hf auth login`"
 
 
 @cache

@@ -102,6 +102,11 @@ def cached(name: str, revision: str, repo_type: str) -> Path | None:
     return folder if folder.is_dir() else None
 
 
+def has_token() -> bool:
+    """Whether HF_TOKEN is set, or somebody is logged in."""
+    return bool(_library().get_token())
+
+
 def _library() -> Any:
     try:
         huggingface_hub: Any = import_module("huggingface_hub")
