@@ -52,6 +52,24 @@ def test_a_large_vocabulary_is_cut_as_a_full_sort_cuts_it(settings):
         assert len(found) > len(kept) / 3
 
 
+@pytest.mark.parametrize("penalty", [0.7, 1.3, 2.0])
+def test_repetition_is_penalised_as_in_transformers(penalty):
+    import torch
+    from transformers import RepetitionPenaltyLogitsProcessor
+
+    process = RepetitionPenaltyLogitsProcessor(penalty)
+    chosen = np.random.default_rng(3)
+    prompt = [5, 7, 7, 200]
+    drawing, text = Drawing(Draw(temperature=0, repetition_penalty=penalty), prompt), list(prompt)
+    for _ in range(50):
+        scores = chosen.normal(size=300).astype(np.float32)
+        expected = process(torch.tensor([text]), torch.from_numpy(scores.copy())[None])[0]
+        token = drawing.next(scores)
+        assert token == int(expected.argmax())
+        drawing.count(token)
+        text.append(token)
+
+
 def test_the_same_seed_draws_the_same_tokens():
     first, second, other = (Drawing(Draw(seed=seed)) for seed in (5, 5, 6))
     drawn = [[drawing.next(SCORES) for _ in range(30)] for drawing in (first, second, other)]

@@ -175,6 +175,16 @@ def test_what_is_wrong_is_named_and_not_what_follows_from_it(served, field, body
     assert "more faults" not in error["message"]
 
 
+def test_the_penalty_of_repetition_reaches_the_engine(served):
+    app = served()
+    assert app.chat(repetition_penalty=1.05).status_code == 200
+    assert app.engine.asked[0].draw.repetition_penalty == 1.05
+    assert app.chat(repetition_penalty=0).json()["error"]["param"] == "repetition_penalty"
+    app = served(features=frozenset())
+    assert app.chat(repetition_penalty=1).status_code == 200
+    assert app.chat(repetition_penalty=1.1).json()["error"]["code"] == "unsupported_by_engine"
+
+
 def test_a_control_token_in_an_answer_is_not_shown(served):
     app = served(script=lambda asked: "He<|im_start|>llo<|im_start|>")
     answer = app.chat(logprobs=True).json()

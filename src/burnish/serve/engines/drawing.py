@@ -1,6 +1,7 @@
 """Draws the next token from the scores of a model, as a request says."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,12 @@ _LIKELY = 1024
 
 
 class Drawing:
-    """The draws of one completion. Penalties count its own tokens, as OpenAI defines them, not those of the prompt."""
+    """The draws of one completion. Penalties count its own tokens, as OpenAI defines them; that of repetition is of the
+    tokens of the prompt, too."""
 
-    def __init__(self, draw: Draw):
+    def __init__(self, draw: Draw, prompt: Sequence[int] = ()):
         self._draw = draw
+        self._seen = set(prompt) if draw.repetition_penalty != 1 else set[int]()
         self._random = np.random.default_rng(draw.seed)
         self._counts: Counter[int] = Counter()
         self._bias_ids = np.fromiter(draw.logit_bias, np.int64, len(draw.logit_bias))
@@ -37,15 +40,21 @@ class Drawing:
     def count(self, token: int) -> None:
         """Count a token of the completion."""
         self._counts[token] += 1
+        if self._draw.repetition_penalty != 1:
+            self._seen.add(token)
 
     def _adjusted(self, scores: NDArray[np.float32], allowed: NDArray[np.bool_] | None) -> NDArray[np.float32]:
         draw = self._draw
         penalises = bool(self._counts) and (draw.frequency_penalty != 0 or draw.presence_penalty != 0)
-        if not penalises and not len(self._bias_ids) and allowed is None:
+        if not penalises and not self._seen and not len(self._bias_ids) and allowed is None:
             return scores
         scores = scores.copy()
         if len(self._bias_ids):
             scores[self._bias_ids] += self._bias
+        if self._seen:
+            ids = np.fromiter(self._seen, np.int64, len(self._seen))
+            found, penalty = scores[ids], np.float32(draw.repetition_penalty)
+            scores[ids] = np.where(found > 0, found / penalty, found * penalty)
         if penalises:
             ids = np.fromiter(self._counts, np.int64, len(self._counts))
             counts = np.fromiter(self._counts.values(), np.float32, len(self._counts))

@@ -113,7 +113,7 @@ class LlamaDecoder:
         room = min(request["max_tokens"], self._size - len(prompt))
         stops = frozenset(request["stop_ids"])
         top = request.get("top_log_probs")
-        self._waiting.append(_Answer(number, list(prompt), room, Drawing(draw), stops, top, adapter, grammar))
+        self._waiting.append(_Answer(number, list(prompt), room, Drawing(draw, prompt), stops, top, adapter, grammar))
 
     def embed(self, number: int, prompts: list[list[int]]) -> None:
         """Errors: AskError for ids outside the vocabulary, and for no tokens or too many; MachineError."""

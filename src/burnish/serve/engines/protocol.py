@@ -20,6 +20,8 @@ class Draw:
     seed: int | None = None
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    """Positive scores of tokens in the prompt or the text are divided by it, negative ones multiplied."""
     logit_bias: Mapping[int, float] = field(default_factory=dict[int, float])
 
 

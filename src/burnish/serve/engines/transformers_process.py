@@ -67,7 +67,7 @@ class TransformersDecoder:
         if not 0 < len(prompt) < self._size:
             what = f"the prompt has {len(prompt)} tokens, and the context is {self._size}"
             raise AskError("ask.wrong-value", what, "shorten the prompt")
-        drawing = Drawing(Draw(**{**request["draw"], "logit_bias": bias}))
+        drawing = Drawing(Draw(**{**request["draw"], "logit_bias": bias}), request["prompt"])
         room = min(request["max_tokens"], self._size - len(prompt))
         stops = frozenset(request["stop_ids"])
         self._waiting.append(_Answer(number, list(prompt), room, drawing, stops, request.get("top_log_probs")))

@@ -218,7 +218,7 @@ def _request(asked: Asked, name: str) -> dict[str, Any]:
         "min_p": draw.min_p,
         "frequency_penalty": draw.frequency_penalty,
         "presence_penalty": draw.presence_penalty,
-        "repetition_penalty": 1.0,
+        "repetition_penalty": draw.repetition_penalty,
         "stop_token_ids": list(asked.stop_ids),
         "ignore_eos": True,
         "skip_special_tokens": False,

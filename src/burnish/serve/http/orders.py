@@ -119,6 +119,9 @@ def draw_of(request: SamplingRequest, model: ServedModel, engine: ServingEngine)
     for name in ("frequency_penalty", "presence_penalty"):
         if getattr(request, name):
             require(engine, "penalties", name)
+    repetition = 1.0 if request.repetition_penalty is None else float(request.repetition_penalty)
+    if repetition != 1:
+        require(engine, "penalties", "repetition_penalty")
     if request.logit_bias:
         require(engine, "logit_bias", "logit_bias")
     if request.min_p:
@@ -134,6 +137,7 @@ def draw_of(request: SamplingRequest, model: ServedModel, engine: ServingEngine)
         seed=None if request.seed is None else request.seed % 2**32,
         frequency_penalty=float(request.frequency_penalty or 0.0),
         presence_penalty=float(request.presence_penalty or 0.0),
+        repetition_penalty=repetition,
         logit_bias=bias,
     )
 

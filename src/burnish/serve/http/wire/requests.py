@@ -45,6 +45,7 @@ class SamplingRequest(_Harmless):
     seed: int | None = Field(default=None, ge=-(2**63), le=2**63 - 1)
     frequency_penalty: Finite | None = Field(default=None, ge=-2, le=2)
     presence_penalty: Finite | None = Field(default=None, ge=-2, le=2)
+    repetition_penalty: Finite | None = Field(default=None, gt=0, le=2)
     logit_bias: dict[str, Finite] | None = Field(default=None, max_length=MOST_BIASED)
     stop: str | list[str] | None = None
     stream: bool | None = None
