@@ -81,7 +81,7 @@ class _Check:
                 if not isinstance(value, list) or not value:
                     raise SchemaError(f"{place}: a list of values is expected")
                 self._nodes += len(value)
-                self._characters += sum(len(item) for item in value if isinstance(item, str))
+                self._constant(value, place)
             case "required":
                 if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
                     raise SchemaError(f"{place}: a list of names is expected")
@@ -96,12 +96,23 @@ class _Check:
                 if value not in _FORMATS:
                     raise SchemaError(f"{place}: only {', '.join(sorted(_FORMATS))} are supported")
             case "const":
-                pass
+                self._constant(value, place)
             case _:
+                self._constant(value, place)
                 if isinstance(value, bool) or not isinstance(value, int | float):
                     raise SchemaError(f"{place}: a number is expected")
                 if isinstance(value, float) and not abs(value) <= _LARGEST_DECIMAL:
                     raise SchemaError(f"{place}: a number with a point is at most {_LARGEST_DECIMAL:g}")
+
+    def _constant(self, value: Any, place: str) -> None:
+        """Errors: SchemaError for an integer that engines do not represent."""
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise SchemaError(f"{place}: {str(value)[:12]}… has more than 64 bits")
+        if isinstance(value, str):
+            self._characters += len(value)
+        children: Any = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+        for child in children:
+            self._constant(child, place)
 
     def _reference(self, value: Any, place: str) -> None:
         parts = value.split("/") if isinstance(value, str) else []

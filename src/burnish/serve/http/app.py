@@ -60,7 +60,7 @@ def make_app(
             CORSMiddleware,
             allow_origins=origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", "x-request-id"],
+            allow_headers=["*"],  # clients send their own, such as x-stainless-os
             expose_headers=["x-request-id", "retry-after"],
         )
     return app

@@ -21,16 +21,19 @@ from burnish.serve.http.wire.requests import (
     UnloadAdapterRequest,
 )
 
+_WATCHED = ["GET", "HEAD"]
+"""Programs that watch a server often ask without the body."""
+
 
 def own_routes(state: ServerState) -> APIRouter:
     """The routes for one server."""
     router = APIRouter()
 
-    @router.get("/health")
+    @router.api_route("/health", methods=_WATCHED)
     async def health() -> Response:
         return json_answer({"status": "alive"})
 
-    @router.get("/ready")
+    @router.api_route("/ready", methods=_WATCHED)
     async def ready() -> Response:
         if state.is_draining:
             raise ApiError(503, "the server is stopping", code="draining")

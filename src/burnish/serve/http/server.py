@@ -54,6 +54,7 @@ async def serve_app(
     )
     config.body_timeout = settings.body_timeout  # pyright: ignore[reportAttributeAccessIssue]
     server = _Server(config)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier server may not be over
     serving = asyncio.create_task(server.serve(sockets=[bound]))
     try:
         while not server.started and not serving.done():
@@ -88,7 +89,7 @@ async def _drain(state: ServerState, seconds: float) -> None:
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """A socket with the address, which refuses connections until it is served.
+    """A socket with the address, which refuses connections until it is served, and which nobody else can bind.
 
     Errors: AskError `ask.wrong-value` if the address cannot be bound.
     """
@@ -97,6 +98,7 @@ def bound_socket(host: str, port: int) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)  # else others bind it too until one of them listens
     except OSError as error:
         bound.close()
         why = error.strerror or str(error)

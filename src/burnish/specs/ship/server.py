@@ -1,5 +1,7 @@
 """Settings of the HTTP side of `serve`: where it listens, who may ask, and its limits."""
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
 from burnish.specs.base import Spec
@@ -20,7 +22,7 @@ class ServerSpec(Spec):
     """The name of an environment variable with one API key, without limits."""
     allow_no_key: bool = False
     """Answer other machines without a key, and requests to any host name."""
-    cors: list[str] = []
+    cors: list[Annotated[str, Field(pattern=r"^(\*|null|[a-z][a-z0-9+.-]*://[^/\s?#]+)$")]] = []
     """Origins whose web pages may ask, such as `https://chat.example.com`; `*` is any. None by default."""
     max_request_bytes: int = Field(default=4 << 20, ge=1024)
     """The largest body of a request."""

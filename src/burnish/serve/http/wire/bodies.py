@@ -12,6 +12,9 @@ from burnish.serve.http.wire.encoding import parse_request
 from burnish.serve.http.wire.errors import ApiError, of_validation, wrong
 
 Model = TypeVar("Model", bound=BaseModel)
+_DISCARDED = 16
+"""Times the largest body that is read of one that is too large: most clients read no answer before they have sent
+all of it, and see a broken connection where it is not read."""
 
 
 class ClientGoneError(Exception):
@@ -48,7 +51,10 @@ def _check_type(request: Request) -> None:
 
 async def _read(request: Request, most_bytes: int, seconds: float) -> bytes:
     declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > most_bytes:
+    length = int(declared) if declared.isdigit() else 0
+    is_too_large = length > most_bytes
+    waits = "expect" in request.headers  # for a word before it sends the body
+    if is_too_large and (waits or length > most_bytes * _DISCARDED):
         raise _too_large(most_bytes)
     parts: list[bytes] = []
     size = 0
@@ -56,14 +62,22 @@ async def _read(request: Request, most_bytes: int, seconds: float) -> bytes:
         async with asyncio.timeout(seconds):
             async for part in request.stream():
                 size += len(part)
-                if size > most_bytes:
-                    raise _too_large(most_bytes)
-                parts.append(part)
+                is_too_large = is_too_large or size > most_bytes
+                if size > most_bytes * _DISCARDED:
+                    break
+                if is_too_large:
+                    parts.clear()
+                else:
+                    parts.append(part)
     except TimeoutError:
+        if is_too_large:
+            raise _too_large(most_bytes) from None
         message = f"the body did not arrive within {seconds:g} s"
         raise ApiError(408, message, code="request_timeout", headers={"Connection": "close"}) from None
     except ClientDisconnect:
         raise ClientGoneError from None
+    if is_too_large:
+        raise _too_large(most_bytes)
     return b"".join(parts)
 
 

@@ -40,7 +40,7 @@ class SamplingRequest(_Harmless):
     n: int | None = Field(default=None, ge=1)
     temperature: Finite | None = Field(default=None, ge=0, le=2)
     top_p: Finite | None = Field(default=None, gt=0, le=1)
-    top_k: int | None = Field(default=None, ge=-1)
+    top_k: int | None = Field(default=None, ge=-1, le=2**31 - 1)
     min_p: Finite | None = Field(default=None, ge=0, le=1)
     seed: int | None = Field(default=None, ge=-(2**63), le=2**63 - 1)
     frequency_penalty: Finite | None = Field(default=None, ge=-2, le=2)
@@ -65,7 +65,7 @@ class SamplingRequest(_Harmless):
     @classmethod
     def biases_are_of_token_ids(cls, bias: dict[str, float] | None) -> dict[str, float] | None:
         for token, value in (bias or {}).items():
-            if not (token.isascii() and token.isdigit() and len(token) < 10):
+            if not (token.isascii() and token.isdigit() and len(token) < 10 and token == str(int(token))):
                 raise ValueError(f"'{token[:40]}' is not a token id")
             if not -100 <= value <= 100:
                 raise ValueError("a bias is between -100 and 100")
