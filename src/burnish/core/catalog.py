@@ -226,6 +226,7 @@ _BUILT_IN = (
         run="burnish.stages.ship.gguf:run",
         produces="gguf",
         extra="ship",
+        version=2,
         summary="Write a model, or an adapter on its base, as one GGUF file.",
     ),
     Stage(
