@@ -22,7 +22,7 @@ from burnish.studio import exploration, running, workrooms
 from forked_modules import TorchServers
 from some_cases import leave_to_torture
 
-_ORDER = ("e2e", "museum", "studio", "train", "cli", "stages", "models", "tokens", "evals", "gpu", "jobs")
+_ORDER = ("e2e", "museum", "studio", "train", "cli", "export", "stages", "models", "tokens", "evals", "gpu", "jobs")
 LONG = {folder: place for place, folder in enumerate(_ORDER)}
 
 

@@ -58,6 +58,7 @@ def shipped(tmp_path_factory):
     """The recipe ran twice: the hub failed in the first commit."""
     root = tmp_path_factory.mktemp("work")
     (root / "rows.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
+    burnish.run(RECIPE, only=["data", "tune", "score"], workspace=root)  # by workers of usual surroundings
     with HubServer() as hub, pytest.MonkeyPatch.context() as patched:
         patched.setenv("HF_ENDPOINT", hub.url)
         patched.setenv("HF_TOKEN", TOKEN)

@@ -54,6 +54,7 @@ def rows():
 METHODS = [("lora", "float32"), ("full", "float32"), ("lora", "bfloat16")]
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize(
     ("family", "method", "dtype"),
     [
@@ -63,7 +64,7 @@ METHODS = [("lora", "float32"), ("full", "float32"), ("lora", "bfloat16")]
     ],
 )
 def test_a_right_model_of_any_family_is_found_right(family, method, dtype, tmp_path):
-    """`make test` has one of the three methods for each family, `make torture` the others."""
+    """`make test` has one of the three methods for every second family, `make torture` the others."""
     optimizer = {"weight_decay": 0.1}
     settings = {"prove": "only", "method": {"kind": method}, "max_steps": 2, "optimizer": optimizer}
     spec = SftSpec(data="file:r", base="file:b", **settings)

@@ -164,6 +164,7 @@ FUNCTIONS = [
 ]
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("tests", FUNCTIONS, ids=["pytest", "HumanEval", "called"])
 def test_tests_run_whatever_else_a_text_has(build, tests):
     (reward,) = build({"kind": "code"})
