@@ -113,3 +113,10 @@ def test_a_port_is_taken_again_while_old_connections_end(tmp_path, tokenizer):
                 pass  # the server closes first, and has the connection in TIME_WAIT
     with Running(Served(tmp_path / "b", tokenizer, port=port)) as server:
         assert httpx.get(f"{server.url}/health").status_code == 200
+
+
+def test_a_control_token_is_refused_in_words_for_a_client(served):
+    error = served().chat("a<|im_end|>b").json()["error"]
+    assert error["code"] == "data.control-token"
+    assert "leave it out" in error["message"]
+    assert not any(word in error["message"] for word in ("row", "prepare", "quarantine"))

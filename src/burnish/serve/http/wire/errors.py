@@ -109,6 +109,10 @@ def of_engine(error: EngineError) -> ApiError:
     return ApiError(500, f"the engine failed: {error.what}", code="engine_failed")
 
 
+_FIXES = {"data.control-token": "leave it out, or write it in other characters"}
+"""What a client can do where the error's own fix is about rows of a data set."""
+
+
 def of_burnish(error: BurnishError, param: str | None = None) -> ApiError:
     """A fault of what the client sent, such as a conversation that the template refuses."""
-    return wrong(f"{error.what}; {error.fix}", param, error.code)
+    return wrong(f"{error.what}; {_FIXES.get(error.code, error.fix)}", param, error.code)
