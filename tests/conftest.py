@@ -60,8 +60,8 @@ def _unflushed_disks():
 def _forked_workers():
     """Workers of runs in this process are forked also where they need no torch: 0.03 s of a core instead of 0.4.
 
-    A server is started for surroundings that are met a second time. Workers and children with a process of their own
-    are tested in `jobs`, and by every test that starts `burnish` as a command.
+    A server is started for surroundings that are met a second time; the six that were used last stay. Workers and
+    children with a process of their own are tested in `jobs`, and by every test that starts `burnish` as a command.
     """
     servers, met, with_torch = {}, Counter(), TorchServers()
 
@@ -71,9 +71,13 @@ def _forked_workers():
             return with_torch.of(environment)
         surroundings = repr(forkserver._inherited(environment))
         met[surroundings] += 1
-        server = servers.get(surroundings)
-        if server is None and forkserver.IS_SUPPORTED and met[surroundings] > 1 and len(servers) < 6:
-            server = servers[surroundings] = forkserver.ForkServer(environment, libraries=())
+        server = servers.pop(surroundings, None)
+        if server is None and forkserver.IS_SUPPORTED and met[surroundings] > 1:
+            if len(servers) == 6:
+                servers.pop(next(iter(servers))).close()
+            server = forkserver.ForkServer(environment, libraries=())
+        if server is not None:
+            servers[surroundings] = server  # those used last come last
         return server
 
     with pytest.MonkeyPatch.context() as patched:
