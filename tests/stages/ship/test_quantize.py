@@ -286,3 +286,9 @@ def test_layers_that_no_group_fits_are_named(tmp_path, rows, python):
 def test_settings_that_have_no_effect_are_refused(settings, what):
     with pytest.raises(ValueError, match=what):
         QuantizeSpec(model="file:x", **settings)
+
+
+def test_a_pattern_that_cannot_be_read_is_refused_with_the_settings():
+    with pytest.raises(ValueError, match=r"'re:\(' is no regular expression: missing \)"):
+        QuantizeSpec(model="file:x", ignore=["re:("])
+    assert QuantizeSpec(model="file:x", ignore=["re:.*down", "a(b"]).ignore

@@ -1,8 +1,9 @@
 """Settings of `quantize`."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from burnish.specs.base import RUNTIME, DataRef, Device, ModelRef, Spec, Threads
 
@@ -92,6 +93,16 @@ class QuantizeSpec(Spec):
         if is_reused or self.__dict__["method"] == "nf4" or self.__dict__["environment"] != "auto":
             return ""
         return "llm-compressor runs in an environment of its own; the first time, it is made: 2 GB or more, minutes"
+
+    @field_validator("ignore")
+    @classmethod
+    def patterns_can_be_read(cls, names: list[str]) -> list[str]:
+        for name in names:
+            try:
+                re.compile(name.removeprefix("re:") if name.startswith("re:") else "")
+            except re.error as error:
+                raise ValueError(f"'{name}' is no regular expression: {error}") from error
+        return names
 
     @model_validator(mode="after")
     def settings_fit_the_method(self) -> "QuantizeSpec":
