@@ -24,7 +24,8 @@ def adapter(tmp_path_factory):
         for n in range(1, 29)
     ]
     rows.write_text("".join(json.dumps({"messages": each}) + "\n" for each in turns))
-    settings = {"max_steps": 10, "batch_tokens": 256, "learning_rate": 2e-3, "prove": "off"}
+    settings = {"max_steps": 60, "batch_tokens": 256, "learning_rate": 2e-3, "prove": "off"}
+    settings["render"] = {"train_on": "all"}  # perplexity is compared on prompts too
     tuned = burnish.run_stage("sft", workspace=root, base=POCKET, data=f"file:{rows}", **settings)
     return root, f"file:{tuned.path}", f"file:{rows}"
 
@@ -40,7 +41,7 @@ def test_an_adapter_that_is_served_is_certified_against_its_parent(adapter, type
         )
         endpoint = {"url": url, "model": "tuned"}
         found = burnish.run_stage(
-            "certify", workspace=root, endpoint=endpoint, parent=parent, change=type, data=rows, max_rows=8
+            "certify", workspace=root, endpoint=endpoint, parent=parent, change=type, data=rows, max_rows=28
         )
     assert (tested["model"], tested["holds"]) == ("tuned", True)
     verdicts = {check["name"]: check["verdict"] for check in tested["checks"]}
