@@ -304,3 +304,14 @@ def test_each_dtype_is_written_under_the_name_of_the_format(tmp_path, name, dtyp
     assert torch.equal(load_file(tmp_path / "x")["x"], values)
     if dtype.is_floating_point:
         assert torch.equal(read_tensor(info), values)
+
+
+@pytest.mark.parametrize("starts", [(0, 0, 4), (0, 2, 8), (4, 8, 8)], ids=["overlap", "odd", "gap"])
+def test_tensors_lie_one_after_another(tmp_path, starts):
+    path = tmp_path / "x.safetensors"
+    entries = {
+        name: {"dtype": "F32", "shape": [1], "data_offsets": [n, n + 4]} for name, n in zip("abc", starts, strict=True)
+    }
+    text = json.dumps(entries).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(starts[-1] + 4))
+    assert "does not begin where the last tensor ends" in broken(read_header, path)

@@ -100,7 +100,14 @@ def read_header(path: Path) -> list[TensorInfo]:
     expected = max(ends.values(), default=8 + length)
     if expected != length_on_disk:
         raise broken(path, f"has {length_on_disk:,} bytes where its header says {expected:,}")
-    return sorted(tensors, key=lambda tensor: tensor.start)
+    tensors.sort(key=lambda tensor: (tensor.start, tensor.bytes))
+    places = zip(tensors, [8 + length, *(ends[tensor.name] for tensor in tensors)], strict=False)
+    misplaced = [tensor.name for tensor, end_before in places if tensor.start != end_before]
+    if misplaced:
+        raise broken(
+            path, f"has a damaged safetensors header: '{misplaced[0]}' does not begin where the last tensor ends"
+        )
+    return tensors
 
 
 def weight_files(folder: Path) -> list[Path]:
