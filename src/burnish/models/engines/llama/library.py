@@ -16,7 +16,8 @@ VERSION = "2026.10.11549"
 """The version of `xllamacpp` whose structs these are."""
 F32_TYPE, NO_FLASH, FLASH_AUTO, NO_POOLING = 0, 0, -1, 0
 _PACKAGE = "xllamacpp"
-_WAITING = "OMP_WAIT_POLICY"
+_WAITING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "3000"}
+"""Microseconds of spinning: a token takes half of the time of none where cores are free, and as long where not."""
 
 
 class ModelParams(c.Structure):
@@ -219,17 +220,19 @@ def library() -> c.CDLL:
 
 @contextmanager
 def _threads_that_sleep() -> Iterator[None]:
-    """What loads OpenMP here has threads that sleep while they wait for each other.
+    """What loads OpenMP here has threads that soon sleep while they wait for each other, unless the user chose.
 
-    By default they spin: where another program has one of the cores, a token takes 50 times as long.
+    By default they spin for milliseconds: where another program has one of the cores, a token takes 50 times as long.
     """
-    before = os.environ.get(_WAITING)
-    os.environ[_WAITING] = before or "passive"
+    if any(name in os.environ for name in _WAITING):
+        yield
+        return
+    os.environ |= _WAITING
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[_WAITING]
+        for name in _WAITING:
+            del os.environ[name]
 
 
 def _missing(what: str) -> MachineError:
