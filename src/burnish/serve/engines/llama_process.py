@@ -5,6 +5,7 @@ is read from there on.
 """
 
 import json
+import os
 import sys
 from collections import deque
 from collections.abc import Collection, Iterator
@@ -343,6 +344,7 @@ def _left(slot: _Slot) -> int:
 
 
 def main(arguments: list[str]) -> None:
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # at each token the server needs a core, too: never spin
     parent, settings = int(arguments[0]), json.loads(arguments[1])
     paths = {name: Path(path) for name, path in settings.pop("adapters").items()}
     run_child(lambda: LlamaDecoder(Path(settings.pop("path")), adapters=paths, **settings), parent)
