@@ -73,7 +73,9 @@ def test_answers_go_on_beside_embeddings_and_those_nobody_waits_for_are_left(lla
     assert len(vectors) == len(prompts)
 
 
-@pytest.mark.parametrize("inputs", [[[]], [[1] * 257], [[-1]], [[10**6]]], ids=["empty", "long", "negative", "unknown"])
+@pytest.mark.parametrize(
+    "inputs", [[], [[]], [[1] * 257], [[-1]], [[10**6]]], ids=["none", "empty", "long", "negative", "unknown"]
+)
 def test_inputs_that_cannot_be_embedded_are_refused(inputs, llama, wait):
     with pytest.raises(EngineError) as caught:
         wait(llama.embed(inputs))

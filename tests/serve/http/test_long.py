@@ -16,6 +16,7 @@ REQUESTS = {
     "tokenize a chat": ("/tokenize", {"messages": [{"role": "user", "content": LONG}]}, 200),
     "chat": ("/v1/chat/completions", {"messages": [{"role": "user", "content": LONG}]}, 400),
     "completion": ("/v1/completions", {"prompt": LONG}, 400),
+    "embedding": ("/v1/embeddings", {"input": LONG}, 400),
 }
 
 

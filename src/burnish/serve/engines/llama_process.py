@@ -117,7 +117,9 @@ class LlamaDecoder:
         self._waiting.append(_Answer(number, list(prompt), room, Drawing(draw, prompt), stops, top, adapter, grammar))
 
     def embed(self, number: int, prompts: list[list[int]]) -> None:
-        """Errors: AskError for ids outside the vocabulary, and for no tokens or too many; MachineError."""
+        """Errors: AskError for no inputs, ids outside the vocabulary, and no tokens or too many; MachineError."""
+        if not prompts:
+            raise AskError("ask.wrong-value", "there is no input", "send one")
         for prompt in prompts:
             self._check_ids(prompt, "an input")
             if not 0 < len(prompt) <= self._size:

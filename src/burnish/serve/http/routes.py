@@ -73,7 +73,7 @@ def openai_routes(state: ServerState) -> APIRouter:
         require(state.engine, "embeddings", "embeddings")
         if model.adapter is not None:
             raise wrong("embeddings are those of the model without adapters", "model")
-        prompts = prompts_of(asked.input, model, "input", 2048)
+        prompts = await aside(request, prompts_of, asked.input, model, "input", 2048)
         for prompt in prompts:
             if not prompt:
                 raise wrong("an input is empty", "input")
