@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from burnish.core.context import Input
 from burnish.core.errors import AskError, ModelError, RunError
@@ -160,6 +160,35 @@ def test_an_adapter_of_a_hub_model_names_it_by_its_name(adapter, base, tmp_path)
     assert record == {"base": f"file:{base.name}", "files": {"config.json": "x"}}
     assert [path.name for path in out.iterdir() if b"/tmp/" in path.read_bytes()] == []
     assert notes(events) == []
+
+
+DAMAGES = {
+    "missing": (lambda tensors: tensors.pop(next(iter(tensors))), "is missing"),
+    "extra": (lambda tensors: tensors.update({"base_model.model.x.lora_A.weight": torch.ones(2, 2)}), "is unknown"),
+    "not finite": (lambda tensors: next(iter(tensors.values())).fill_(torch.nan), "NaN or infinite"),
+    "another rank": (
+        lambda tensors: tensors.update({n: t[:2] for n, t in tensors.items() if "_A" in n}),
+        "is expected",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # PEFT uses deprecated names of transformers
+def test_a_damaged_adapter_is_refused_without_a_certificate_too(damage, adapter, base, tmp_path):
+    change, what = DAMAGES[damage]
+    copy = copy_of(adapter, tmp_path / "copy")
+    tensors = load_file(copy / "adapter_model.safetensors")
+    change(tensors)
+    save_file(tensors, copy / "adapter_model.safetensors", {"format": "pt"})
+
+    with pytest.raises(ModelError, match=what):
+        exported(
+            Input("file:copy", "adapter", copy, inputs={"base": input_at(base)}),
+            tmp_path,
+            form="adapter",
+            certify=False,
+        )
 
 
 def test_a_model_is_no_adapter(base, tmp_path):

@@ -22,12 +22,13 @@ from burnish.export.folder.push import check_token
 from burnish.export.folder.recipe import public_reference
 from burnish.export.folder.snippets import Runnable
 from burnish.export.gguf.shapes import SHAPES
-from burnish.models.adapters.attach import adapter_weights, name_of_base
+from burnish.models.adapters.attach import adapter_weights, fit_adapter, name_of_base, read_adapter
 from burnish.models.bases import base_of, chain_of, folder_of, is_adapter, tokenizer_folder, whole_model
 from burnish.models.companions import copy_companions, copy_notices
+from burnish.models.layout import skeleton_of
 from burnish.models.load import describe, read_config
 from burnish.models.merge import rewrite_model
-from burnish.models.reward import is_reward_adapter
+from burnish.models.reward import add_score_head, is_reward_adapter
 from burnish.models.weights import ADAPTER_CONFIG, ADAPTER_WEIGHTS, read_json
 from burnish.specs.models import MergeSpec
 from burnish.specs.ship import ExportSpec
@@ -110,6 +111,7 @@ def _adapter(spec: ExportSpec, source: Input, ctx: Context, certifies: bool) -> 
         raise ModelError(
             "model.pickle", f"{weights} is no safetensors file", "save the adapter again with a newer PEFT"
         )
+    _check_adapter(source)
     shutil.copyfile(weights, ctx.out / ADAPTER_WEIGHTS)
     if (source.path / QUANTIZATION_RECORD).is_file():
         shutil.copyfile(source.path / QUANTIZATION_RECORD, ctx.out / QUANTIZATION_RECORD)
@@ -129,6 +131,17 @@ def _adapter(spec: ExportSpec, source: Input, ctx: Context, certifies: bool) -> 
     if not certifies:
         return Outcome("adapter", measures)
     return Outcome("adapter", measures, certificate=certify_output(ctx, source, "same"))
+
+
+def _check_adapter(source: Input) -> None:
+    """Errors: those of loading it: names and shapes that do not fit its base, and values that are not finite."""
+    base = folder_of(base_of(source))
+    if not is_adapter(base):  # an adapter on another one is checked by its certificate
+        skeleton = skeleton_of(base, read_config(base))
+        if is_reward_adapter(source.path):
+            add_score_head(skeleton)
+        fit_adapter(skeleton, source.path)
+    read_adapter(source.path)
 
 
 def _card(
