@@ -88,7 +88,10 @@ def test_compose_reads_the_files_together(device, tmp_path):
     """By podman-compose; by docker compose too, where there is one."""
     files = ["--file", DOCKER / "compose.yaml", "--file", DOCKER / f"compose.{device}.yaml"]
     profiles = [word for name in project.PROFILES for word in ("--profile", name)]
-    readers = [[program("podman-compose")]]
+    podman = tmp_path / "podman"  # its version is all that is asked of it
+    podman.write_text("#!/bin/sh\necho podman version 5.4.0\n")
+    podman.chmod(0o755)
+    readers = [[program("podman-compose"), "--podman-path", podman]]
     docker = shutil.which("docker")
     if docker and subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode == 0:
         readers.append([docker, "compose"])

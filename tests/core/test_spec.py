@@ -91,7 +91,7 @@ def test_the_lists_of_words_among_all_settings_are_known():
 
 @pytest.mark.parametrize(("spec_type", "name"), LISTS, ids=lambda value: getattr(value, "__name__", value))
 def test_one_word_is_a_list_of_one(spec_type, name):
-    word = {"track": "wandb", "keep": "de", "seeds": 5, "vllm_args": "--x"}.get(name, "<word>")
+    word = {"track": "wandb", "keep": "de", "seeds": 5, "vllm_args": "--x", "cors": "https://a.b"}.get(name, "<word>")
     assert faults_of(spec_type, name, word) == faults_of(spec_type, name, [word]) == []
     assert faults_of(spec_type, name, True)
     assert faults_of(spec_type, name, "")

@@ -142,5 +142,5 @@ def test_what_needs_the_original_weights_is_refused(form, models):
     folder, _ = models[form]
     with pytest.raises(ModelError, match="is quantized already"):
         load_plain(folder, quantization=Quantization("nf4", True))
-    with pytest.raises(ModelError, match="cannot be written one by one"):
+    with pytest.raises(ModelError, match="is quantized, and a GGUF file is written from weights that are not"):
         planned(folder)

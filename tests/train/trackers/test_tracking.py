@@ -11,6 +11,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from burnish.core import processes
 from burnish.core.errors import MachineError, RunError
 from burnish.core.events import Metric
 from burnish.specs.train import SftSpec
@@ -274,7 +275,7 @@ def test_a_signal_to_all_processes_of_a_run_leaves_the_tracker_to_record_the_sto
 
 
 def test_a_process_that_cannot_be_started_is_reported(memory, tmp_path, monkeypatch):
-    monkeypatch.setattr(sender.sys, "executable", str(tmp_path / "none"))
+    monkeypatch.setattr(processes.sys, "executable", str(tmp_path / "none"))
     warned, lost = steps_of(["memory"], tmp_path, (1, 2))
     assert warned.startswith(f"{NOT_STARTED}[Errno 2] No such file or directory")
     assert lost == "the tracker memory did not receive 2 of 2 points of this run"

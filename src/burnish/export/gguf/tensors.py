@@ -19,6 +19,9 @@ def planned(source: Source) -> tuple[Plan, StreamedWeights]:
     base = folder_of(whole_model(source))
     config = read_config(base)
     refuse_remote_code(base / "config.json", config)
+    if "quantization_config" in config:
+        what = f"{base} is quantized, and a GGUF file is written from weights that are not"
+        raise ModelError("model.unsupported", what, "give the model that it was quantized from")
     check_vocabulary(base, config)
     refuse_unscaled(base, config)
     family = config["model_type"]
