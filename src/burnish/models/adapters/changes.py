@@ -82,10 +82,10 @@ class LowRank:
         """s·B·A in the weight's orientation, in float32."""
         return self.product(expert).mul_(self.scale)
 
-    def product(self, expert: int | None = None) -> torch.Tensor:
-        """B·A in the weight's orientation, in float32."""
+    def product(self, expert: int | None = None, into: torch.Tensor | None = None) -> torch.Tensor:
+        """B·A in the weight's orientation, in float32; in the memory of `into` [out, in], where it is given."""
         if expert is None:
-            product = read_tensor(self.b).float() @ read_tensor(self.a).float()  # [out, in]
+            product = torch.mm(read_tensor(self.b).float(), read_tensor(self.a).float(), out=into)  # [out, in]
         else:
             a, b = _stacked(self)
             product = b[:, :, expert] @ a[expert]

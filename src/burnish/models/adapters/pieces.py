@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import inf, isfinite
-from threading import Lock
+from threading import Lock, local
 
 import torch
 
@@ -19,8 +19,10 @@ from burnish.models.weights import StreamedWriter, TensorInfo, broken, size_in_b
 
 Squares = tuple[float, float]
 _ROWS = 256
-_BLOCK = 1 << 15
-"""Values merged at a time: they stay in the cache of one core, and torch starts no threads for so few."""
+_BLOCK = 1 << 18
+"""Values merged at a time: they stay in the cache of one core, and two threads seldom wait for Python's lock."""
+_BUFFERS = local()
+"""Of each thread, the memory of its last product: a new one for each would be kept, too."""
 _ONE_WHOLE = Lock()
 """Held while a tensor is in memory as a whole: only one at a time is."""
 
@@ -57,7 +59,10 @@ def two_at_a_time(work: Callable[[Piece], Squares], pieces: Sequence[Piece]) -> 
     """
     threads = torch.get_num_threads()
     if threads == 1 or len(pieces) == 1:
-        yield from map(work, pieces)
+        try:
+            yield from map(work, pieces)
+        finally:
+            _BUFFERS.__dict__.clear()
         return
     torch.set_num_threads(threads // 2)
     pool = ThreadPoolExecutor(2)
@@ -112,7 +117,7 @@ def _merge_in_blocks(piece: Piece, change: LowRank, part: Rows | None, writer: S
     The product is of the whole matrices: that of a part may be rounded in another way.
     """
     source, dtype = piece.source, DTYPES[piece.source.dtype]
-    product = change.product()[slice(None) if part is None else slice(*part)]
+    product = change.product(into=_room_for(change))[slice(None) if part is None else slice(*part)]
     height, width = source.shape
     rows = max(1, _BLOCK // width)
     block = bytearray(min(rows, height) * width * dtype.itemsize)
@@ -145,6 +150,15 @@ def _merge_in_blocks(piece: Piece, change: LowRank, part: Rows | None, writer: S
             if writer is not None:
                 writer.write_part(piece.name, out.view(-1).view(torch.uint8).numpy().data)
     return rounding, changed
+
+
+def _room_for(change: LowRank) -> torch.Tensor:
+    """Memory [out, in] for a product, the same for all of a thread."""
+    rows, columns = change.b.shape[0], change.a.shape[1]
+    held = getattr(_BUFFERS, "held", None)
+    if held is None or len(held) < rows * columns:
+        held = _BUFFERS.held = torch.empty(rows * columns)
+    return held[: rows * columns].view(rows, columns)
 
 
 def measure_piece(piece: Piece) -> Squares:
