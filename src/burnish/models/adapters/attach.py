@@ -211,7 +211,8 @@ def fit_adapter(base: "PreTrainedModel", folder: Path) -> "PeftModel":
         try:
             config = PeftConfig.from_pretrained(str(folder))
             config.inference_mode = True
-            model = PeftModel(base, config)
+            # PEFT would fill matrices of a base without weights: of LoRA on all layers, a tenth of the model's size
+            model = PeftModel(base, config, low_cpu_mem_usage=base.device.type == "meta")
         except Exception as error:  # PEFT may raise anything for a config from elsewhere
             raise _wrong(folder, base, reason(error)) from error
         for name, parameter in model.named_parameters():
