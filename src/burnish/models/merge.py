@@ -1,7 +1,8 @@
 """Merges a LoRA adapter into its base, two tensors at a time: peak memory is the largest ones, not the model.
 
 The formulas are in `adapters.changes`. The arithmetic is in float32 and in PEFT's order, so the result is equal to
-`merge_and_unload` bit for bit (stacked experts: up to float32 rounding).
+`merge_and_unload` bit for bit, with two exceptions: stacked experts (up to the rounding of float32), and low-rank
+changes of an embedding in 16 bits, which PEFT rounds before it adds them (one unit in the last place).
 """
 
 import json

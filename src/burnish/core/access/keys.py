@@ -12,17 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from filelock import FileLock, Timeout
-
-from burnish.core.errors import AskError, RunError
+from burnish.core.errors import AskError
 from burnish.core.files import write_json
+from burnish.core.runs.locks import held
 
 PREFIX = "burnish-"
 _NAME = re.compile(r"[\w][\w.@-]{0,63}")
 _FORMAT = 1
 _LARGEST = 1 << 24
-_WAIT = 30.0
-"""Seconds that a change waits for another one."""
 
 
 @dataclass(frozen=True)
@@ -126,16 +123,8 @@ def _locked(path: Path) -> Generator[None]:
     if path.is_dir():
         raise _broken(path, "it is a folder")
     _refuse_of_others(path)
-    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=_WAIT)
-    try:
-        lock.acquire()
-    except Timeout:
-        what = f"another process has been changing {path} for more than {_WAIT:.0f} s"
-        raise RunError("run.busy", what, f"wait, or end the process that holds {lock.lock_file}") from None
-    try:
+    with held(path.with_name(f".{path.name}.lock"), f"changing {path}"):
         yield
-    finally:
-        lock.release()
 
 
 def _write(path: Path, keys: list[Key]) -> None:

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from burnish.core.errors import AskError, BurnishError, RunError
 from burnish.core.naming import nearest
 from burnish.core.registry.description import path_of
@@ -32,14 +30,13 @@ from burnish.core.registry.entries import (
 from burnish.core.registry.history import FILE, Change, Kind, append
 from burnish.core.registry.names import check_name, is_name, split_reference, with_article
 from burnish.core.runs.claims import claim, claims_of
+from burnish.core.runs.locks import held
 from burnish.core.runs.records import is_there
 from burnish.core.runs.run import Run, run_of_output
 from burnish.core.runs.workspace import Workspace
 
 _GC = ".gc"
 _MOST_SHOWN = 3
-_WAIT = 30.0
-"""Seconds to wait for another process that changes the same name; a change takes milliseconds."""
 
 
 @dataclass
@@ -177,16 +174,8 @@ class Registry:
             raise fault
         locks = self.folder / ".locks"
         locks.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(locks / f"{name.lower()}.lock", timeout=_WAIT)
-        try:
-            lock.acquire()
-        except Timeout:
-            what = f"another process has been {doing or f'changing {name}'} for more than {_WAIT:.0f} s"
-            raise RunError("run.busy", what, f"wait, or end the process that holds {lock.lock_file}") from None
-        try:
+        with held(locks / f"{name.lower()}.lock", doing or f"changing {name}"):
             yield
-        finally:
-            lock.release()
 
     def keeping(self) -> AbstractContextManager[None]:
         """While it is held, no version is added by another process, and `burnish gc` takes no folder away."""

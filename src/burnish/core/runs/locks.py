@@ -1,13 +1,41 @@
-"""Locks of files, on Linux, macOS and Windows: whether a process holds one, and one that many share while they read."""
+"""Locks of files, on Linux, macOS and Windows: held for a change, shared while many read, and whether one is held."""
 
 import os
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from burnish.core.errors import RunError
 
 if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
+
+
+_WAIT = 30.0
+"""Seconds that a change waits for another one."""
+
+
+@contextmanager
+def held(path: Path, doing: str) -> Generator[None]:
+    """Hold a lock, whose file is made, while something is changed; `doing` says what, for the error of those who wait.
+
+    Errors: RunError `run.busy` if another process holds it for long.
+    """
+    lock = FileLock(path, timeout=_WAIT)
+    try:
+        lock.acquire()
+    except Timeout:
+        what = f"another process has been {doing} for more than {_WAIT:.0f} s"
+        raise RunError("run.busy", what, f"wait, or end the process that holds {lock.lock_file}") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def is_locked(path: Path, *, also_shared: bool = False) -> bool:
