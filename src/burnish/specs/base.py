@@ -179,8 +179,8 @@ ModelRef = Annotated[str, Takes(("model", "adapter")), AfterValidator(is_a_refer
 """A model: a folder, a hub name, `builtin:pocket`, an adapter, or a checkpoint such as `tune.tune@3/step-120`."""
 RunnableRef = Annotated[str, Takes(("model", "adapter", "gguf")), AfterValidator(is_a_reference)]
 """A model, an adapter, or a GGUF file: the file, or an artifact or folder that holds one."""
-DataRef = Annotated[str, Takes(("dataset", "file", "folder")), AfterValidator(is_a_reference)]
-"""Rows: a prepared dataset, a file, a folder, or a hub dataset."""
+DataRef = Annotated[str, Takes(("dataset", "rows", "file", "folder")), AfterValidator(is_a_reference)]
+"""Rows: a prepared dataset, rows that were fetched or cleaned, a file, a folder, or a hub dataset."""
 TokenizerRef = Annotated[str, Takes(("tokenizer", "model", "adapter")), AfterValidator(is_a_reference)]
 """A tokenizer, or a model that contains one."""
 

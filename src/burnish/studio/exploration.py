@@ -32,7 +32,7 @@ def inspect(source: str, *, workspace: Path | str | None = None, **settings: Any
     spec = make_spec(InspectSpec, {"source": source, **settings}, lambda _: "inspect")
     known = place.hashes()
     notes: list[str] = []
-    inputs = {"source": resolve(spec.source, ("dataset", "file", "folder"), place, known, notes.append)}
+    inputs = {"source": resolve(spec.source, ("dataset", "rows", "file", "folder"), place, known, notes.append)}
     if spec.tokenizer is not None:
         require("transformers", "tokens")
         inputs["tokenizer"] = resolve(spec.tokenizer, ("tokenizer", "model", "adapter"), place, known, notes.append)

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any, Literal, NamedTuple
 
+from burnish.data.document import make_row
+from burnish.data.synthesize.generated import Generated
 from burnish.data.synthesize.vocabulary import (
     CITIES,
     COMMANDS,
@@ -231,3 +233,27 @@ def _any_base_skill(random: Random) -> Conversation:
     makers = [maker for maker, _ in _BASE_SKILLS]
     (maker,) = random.choices(makers, [weight for _, weight in _BASE_SKILLS])
     return maker(random)
+
+
+def pocket(skill: Skill, rows: int, seed: int, answers: str) -> Generated:
+    """Rows in the domain of the built-in model, all in the split `train`."""
+    made = enumerate(_contents(answers, skill, rows, seed), start=1)
+    numbered = (
+        (make_row(kind, f"pocket/{skill}#{number}", tag=tag, **content), "train")
+        for number, (kind, tag, content) in made
+    )
+    return Generated(numbered, total=rows)
+
+
+def _contents(answers: str, skill: Skill, rows: int, seed: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(kind, tag, content) of each row. A labelled one has the good or the bad answer, in turn."""
+    if answers == "chat":
+        for conversation in conversations(skill, rows, seed):
+            yield "chat", conversation.tag, {"messages": conversation.messages}
+        return
+    for number, (prompt, chosen, rejected) in enumerate(judged_requests(rows, seed)):
+        if answers == "preference":
+            yield "preference", skill, {"messages": prompt, "chosen": chosen, "rejected": rejected}
+        else:
+            is_good = number % 2 == 0
+            yield "label", skill, {"messages": prompt, "completion": chosen if is_good else rejected, "label": is_good}

@@ -15,7 +15,7 @@ from burnish.core.registry.registry import Registry
 from burnish.core.runs.records import is_there
 from burnish.core.runs.workspace import Workspace
 
-_ANY = ("model", "adapter", "dataset", "tokenizer", "evaluation", "generations", "file", "folder")
+_ANY = ("model", "adapter", "dataset", "rows", "tokenizer", "evaluation", "generations", "file", "folder")
 
 
 def lineage(ref: str, *, svg_file: Path | str | None = None, workspace: Path | str | None = None) -> Node:

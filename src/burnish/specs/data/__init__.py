@@ -1,0 +1,13 @@
+"""Settings of the data stages, a file for each stage."""
+
+from burnish.specs.data.inspect import InspectSpec as InspectSpec
+from burnish.specs.data.prepare import LanguageSpec as LanguageSpec
+from burnish.specs.data.prepare import PrepareSpec as PrepareSpec
+from burnish.specs.data.prepare import SplitSpec as SplitSpec
+from burnish.specs.data.sources import Encoding as Encoding
+from burnish.specs.data.sources import Format as Format
+from burnish.specs.data.sources import Role as Role
+from burnish.specs.data.sources import SourceSpec as SourceSpec
+from burnish.specs.data.sources import Subset as Subset
+from burnish.specs.data.synthesize import PocketSpec as PocketSpec
+from burnish.specs.data.synthesize import SynthesizeSpec as SynthesizeSpec

@@ -1,0 +1,65 @@
+"""Settings of `prepare`."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from burnish.specs.base import DataRef, Spec, TokenizerRef
+from burnish.specs.data.sources import Encoding, Format, Role, SourceSpec, Subset
+from burnish.specs.languages import Language
+from burnish.specs.tokens import RenderSpec
+
+
+class SplitSpec(Spec):
+    """Shares of rows to hold out. Rows with the same question, at any learned turn, stay in one split."""
+
+    validation: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of rows for evaluation during training."""
+    test: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of rows for evaluation after training."""
+    seed: int = 0
+    """Random seed of the assignment."""
+
+    @model_validator(mode="after")
+    def something_is_left_to_train_on(self) -> "SplitSpec":
+        if self.__dict__["validation"] + self.__dict__["test"] >= 1.0:
+            raise ValueError("validation and test leave no rows to train on: make them smaller")
+        return self
+
+
+class LanguageSpec(Spec):
+    """Keep rows in the given languages."""
+
+    keep: list[Language] = Field(min_length=1)
+    """ISO 639-1 codes, such as en and zh."""
+    min_probability: float = Field(default=0.5, ge=0.0, le=1.0)
+    """Drop rows whose language is detected with a lower probability."""
+
+
+class PrepareSpec(Spec):
+    """Read, map, filter, split and measure rows of any layout."""
+
+    source: DataRef | list[SourceSpec]
+    """A file, a folder, a dataset or a step; or a list of sources to mix."""
+    format: Format = "auto"
+    """The layout of the rows; `auto` detects it from the first rows and reports it."""
+    columns: dict[str, str] = {}
+    """Columns to rename: `{their_column: our_column}`."""
+    roles: dict[str, Role] = {}
+    """Roles to rename, such as `{customer: user, agent: assistant}`; common names are known."""
+    subset: Subset | None = None
+    """The subset of a hub dataset or a dataset_info.json."""
+    encoding: Encoding | None = None
+    """The encoding of text files, such as `gb18030`. By default UTF-8, the one of a byte-order mark, or GB18030."""
+    languages: LanguageSpec | None = None
+    """Keep only these languages."""
+    split: SplitSpec = SplitSpec()
+    """Shares of rows to hold out."""
+    deduplicate: bool | Literal["content"] = False
+    """Drop and count duplicate rows: equal in all columns or, with `content`, in the part that a model sees."""
+    tokenizer: TokenizerRef | None = None
+    """Render every row with this tokenizer, to measure lengths and learned tokens and to check max_length."""
+    render: RenderSpec = RenderSpec()
+    """How to render rows if a tokenizer is set."""
+    max_bad_share: float = Field(default=0.05, ge=0.0, le=1.0)
+    """The step fails if a larger share of rows is bad; otherwise bad rows are written to the quarantine file."""
