@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from burnish.evals.document.document import write
 from burnish.evals.evaluation.document import document
 from burnish.evals.likelihood import Likelihood
 from burnish.evals.measure import Item
 from burnish.evals.report import Sample, metrics, table
 from burnish.evals.scoring.scorers import Score, Unscored
+from burnish.reports.document import write
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from burnish.evals.document.blocks import Figure, Heading, Table, Text
-from burnish.evals.document.document import write
 from burnish.evals.evaluation.document import document
 from burnish.evals.measure import Item
 from burnish.evals.perplexity import Likelihood
 from burnish.evals.report import Sample, metrics
 from burnish.evals.scoring.scorers import Score, Unscored
+from burnish.reports.blocks import Figure, Heading, Table, Text
+from burnish.reports.document import write
 
 
 def row(number: int, tag: str) -> dict:

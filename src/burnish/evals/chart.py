@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from burnish.evals.document.excerpts import ending
-from burnish.evals.style import BAD, FAINT, GOOD, INK, PALE, STRONG, new_figure, style_axes, write_heading
+from burnish.reports.excerpts import ending
+from burnish.reports.style import BAD, FAINT, GOOD, INK, PALE, STRONG, new_figure, style_axes, write_heading
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,9 +6,9 @@ import numpy as np
 
 from burnish.core.events import Table as TerminalTable
 from burnish.evals.certificates.check import Certificate, Check
-from burnish.evals.document.blocks import Level
-from burnish.evals.document.document import Document, Figure, Table, Text
-from burnish.evals.style import Style, style_axes
+from burnish.reports.blocks import Level
+from burnish.reports.document import Document, Figure, Table, Text
+from burnish.reports.style import Style, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from burnish.evals.comparison.results import Results
 from burnish.evals.comparison.table import Column, left_out, reasons_of
-from burnish.evals.document.blocks import Block, Figure, Heading, Table, Text
-from burnish.evals.document.document import Document
-from burnish.evals.document.excerpts import LABEL, beginning, ending
 from burnish.evals.scoring.scorers import Score
 from burnish.evals.statistics.clusters import labels_of
 from burnish.evals.statistics.intervals import Interval
 from burnish.evals.statistics.paired import Comparison
-from burnish.evals.style import Style, style_axes
+from burnish.reports.blocks import Block, Figure, Heading, Table, Text
+from burnish.reports.document import Document
+from burnish.reports.excerpts import LABEL, beginning, ending
+from burnish.reports.style import Style, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from burnish.core import events
-from burnish.evals.document.blocks import Block, Heading, Level, Table, Text
-from burnish.evals.document.document import Document
-from burnish.evals.document.excerpts import beginning, ending
 from burnish.evals.evaluation.figures import score_figures, tag_figure
 from burnish.evals.evaluation.points import POINTS
 from burnish.evals.measure import Item
 from burnish.evals.report import Sample, table, tag_table, unpaired, unscored
 from burnish.evals.scoring.scorers import Row, Score, Unscored, answering_turn
+from burnish.reports.blocks import Block, Heading, Level, Table, Text
+from burnish.reports.document import Document
+from burnish.reports.excerpts import beginning, ending
 
 _WORST, _SAMPLES, _TAG_FIGURES = 10, 5, 4
 _LEVELS: dict[str, Level] = {"better": "good", "worse": "bad"}

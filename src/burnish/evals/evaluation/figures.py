@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from burnish.evals.document.blocks import Figure
-from burnish.evals.document.excerpts import LABEL, beginning
 from burnish.evals.report import BITS
-from burnish.evals.style import Style, style_axes
+from burnish.reports.blocks import Figure
+from burnish.reports.excerpts import LABEL, beginning
+from burnish.reports.style import Style, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

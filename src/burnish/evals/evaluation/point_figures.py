@@ -5,10 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from burnish.evals.document.blocks import Block, Figure, Text
 from burnish.evals.evaluation.points import series
 from burnish.evals.report import BITS, shown_number
-from burnish.evals.style import LIGHT, Style, new_figure, style_axes, write_heading
+from burnish.reports.blocks import Block, Figure, Text
+from burnish.reports.style import LIGHT, Style, new_figure, style_axes, write_heading
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from burnish.evals.document.document import Block, Document, Heading, Table, Text
-from burnish.evals.document.excerpts import beginning, ending
 from burnish.evals.judge.requests import Form
 from burnish.evals.judge.summary import shown
 from burnish.evals.report import Sample, tag_table
+from burnish.reports.document import Block, Document, Heading, Table, Text
+from burnish.reports.excerpts import beginning, ending
 
 Rows = tuple[str, list[str], list[list[str]]]
 _EXAMPLES = 10

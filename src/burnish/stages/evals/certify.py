@@ -22,8 +22,8 @@ from burnish.evals.certificates.report import document, terminal_table, verdict
 from burnish.evals.certificates.rows import held_out_rows, left_out_texts
 from burnish.evals.certificates.served import ServedSubject
 from burnish.evals.certificates.subject import LocalSubject
-from burnish.evals.document.document import write
 from burnish.models.device import pick_device, use_threads
+from burnish.reports.document import write
 from burnish.specs.endpoints import EndpointSpec
 from burnish.specs.evals.certify import CertifySpec
 from burnish.stages.evals.kept import content_of

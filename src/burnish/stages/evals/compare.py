@@ -24,13 +24,13 @@ from burnish.evals.comparison.regressions import Checked, Required, check
 from burnish.evals.comparison.report import comparison_table, document, gate_table, score_table, warnings
 from burnish.evals.comparison.results import Results
 from burnish.evals.comparison.table import PERPLEXITY, Candidate, Rows, columns_of
-from burnish.evals.document.document import write
 from burnish.evals.items import ITEMS, ReadItem, read_items
 from burnish.evals.measure import Item
 from burnish.evals.report import BITS
 from burnish.evals.scoring.columns import clusters_in
 from burnish.evals.scoring.scorers import Row, Scorer, scorers_for
 from burnish.evals.statistics.clusters import few_clusters, labels_of
+from burnish.reports.document import write
 from burnish.specs.evals import CompareSpec
 from burnish.stages.evals.candidates import (
     Evaluated,

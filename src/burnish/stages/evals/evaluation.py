@@ -11,7 +11,6 @@ from burnish.core.files import write_json, write_lines
 from burnish.evals.chart import draw_scores
 from burnish.evals.checks.kinds import PromptChecks
 from burnish.evals.checks.results import check_measures, check_metrics, check_table
-from burnish.evals.document.document import Block, write
 from burnish.evals.evaluation.answers import (
     answer_metrics,
     answer_table,
@@ -29,6 +28,7 @@ from burnish.evals.rewards import ACCURACY
 from burnish.evals.scoring.scorers import ToolCalls
 from burnish.evals.statistics.clusters import few_clusters
 from burnish.evals.timing import Timing
+from burnish.reports.document import Block, write
 from burnish.specs.evals import MaskedSpec
 from burnish.stages.evals.measuring import Measuring
 from burnish.stages.evals.roles import value_measures, value_metrics, value_table

@@ -13,7 +13,6 @@ from burnish.core.context import Context, Outcome, StopRequestedError
 from burnish.core.errors import AskError, DataError, RunError
 from burnish.core.events import Note, Progress, Table
 from burnish.core.files import write_json, write_lines
-from burnish.evals.document.document import write
 from burnish.evals.items import ITEMS
 from burnish.evals.judge.answers import Case, read_answers
 from burnish.evals.judge.criteria import Verdict
@@ -27,6 +26,7 @@ from burnish.evals.measure import Item
 from burnish.evals.report import Sample, item_lines, measures, metrics
 from burnish.evals.scoring.scorers import Score
 from burnish.evals.statistics.clusters import few_clusters
+from burnish.reports.document import write
 from burnish.specs.evals.judge import JudgeSpec
 
 _CHARACTERS_PER_TOKEN = 4

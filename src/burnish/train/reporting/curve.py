@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from burnish.evals.style import FAINT, INK, PALE, STRONG, WARM, new_figure, style_axes, write_heading
+from burnish.reports.style import FAINT, INK, PALE, STRONG, WARM, new_figure, style_axes, write_heading
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from burnish.evals.document.blocks import Block, Figure, Heading, Table, Text
-from burnish.evals.document.escaping import markdown_cell, markdown_text
+from burnish.reports.blocks import Block, Figure, Heading, Table, Text
+from burnish.reports.escaping import markdown_cell, markdown_text
 
 _NUMBER = re.compile(r"[+−-]?(\d|(nan|inf)\b)")
 _LABELS = {"plain": "", "good": "✓ ", "bad": "✗ ", "warning": "⚠ "}

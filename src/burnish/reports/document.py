@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from burnish.core.files import write_atomically
-from burnish.evals.document.blocks import Block as Block
-from burnish.evals.document.blocks import Figure as Figure
-from burnish.evals.document.blocks import Heading as Heading
-from burnish.evals.document.blocks import Table as Table
-from burnish.evals.document.blocks import Text as Text
-from burnish.evals.document.figures import in_style, svg_of
-from burnish.evals.document.html import html_page
-from burnish.evals.document.markdown import markdown_page
-from burnish.evals.style import DARK, LIGHT
+from burnish.reports.blocks import Block as Block
+from burnish.reports.blocks import Figure as Figure
+from burnish.reports.blocks import Heading as Heading
+from burnish.reports.blocks import Table as Table
+from burnish.reports.blocks import Text as Text
+from burnish.reports.figures import in_style, svg_of
+from burnish.reports.html import html_page
+from burnish.reports.markdown import markdown_page
+from burnish.reports.style import DARK, LIGHT
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from burnish.evals.document.blocks import Block, Figure, Heading, Table, Text
-from burnish.evals.document.escaping import html_text
-from burnish.evals.document.markdown import is_numeric
-from burnish.evals.style import DARK, LIGHT, Style
+from burnish.reports.blocks import Block, Figure, Heading, Table, Text
+from burnish.reports.escaping import html_text
+from burnish.reports.markdown import is_numeric
+from burnish.reports.style import DARK, LIGHT, Style
 
 _LONG, _MEDIUM = 60, 16
 """Columns whose longest cell has more characters have a minimum width."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from burnish.evals.document.document import Document, Figure, Heading, Table, Text, write
-from burnish.evals.document.figures import in_style, svg_of
-from burnish.evals.style import DARK, LIGHT
+from burnish.reports.document import Document, Figure, Heading, Table, Text, write
+from burnish.reports.figures import in_style, svg_of
+from burnish.reports.style import DARK, LIGHT
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from burnish.evals.style import Style
+from burnish.reports.style import Style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

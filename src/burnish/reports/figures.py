@@ -5,9 +5,9 @@ import re
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
-from burnish.evals.document.blocks import Figure
-from burnish.evals.document.escaping import shown
-from burnish.evals.style import Style
+from burnish.reports.blocks import Figure
+from burnish.reports.escaping import shown
+from burnish.reports.style import Style
 
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 _WIDTH = 7.2
