@@ -19,7 +19,7 @@ def temporary_context(
 ) -> tuple[Context, list[Event]]:
     """A context with `out` and `scratch` in `folder`, and the list that collects emitted events.
 
-    Paths are converted to inputs; their kind is detected: model, adapter, tokenizer, dataset, folder or file.
+    Paths are converted to inputs; their kind is detected: model, adapter, tokenizer, dataset, rows, folder or file.
     A second call with the same folder reuses its scratch, as a resumed run does.
     """
     out, scratch = folder / "out", folder / "scratch"
@@ -42,6 +42,8 @@ def input_at(path: Path) -> Input:
         kind = "tokenizer"
     elif (path / "stats.json").exists() and any(path.glob("*.parquet")):
         kind = "dataset"
+    elif (path / "manifest.json").exists() and (path / "rows").is_dir():
+        kind = "rows"
     elif (path / "reference.json").exists():
         kind = "log-probabilities"
     else:

@@ -16,7 +16,9 @@ from burnish.data.document import Row
 from burnish.data.mapping import detect, map_rows
 from burnish.data.profile import Profile
 from burnish.data.reader import read
-from burnish.data.record import Bad, ReadReport
+from burnish.data.record import Bad, ReadReport, Record
+from burnish.data.shards.manifest import Manifest, read_manifest
+from burnish.data.splits.names import split_by_name
 from burnish.data.splits.split import SPLITS
 
 SAMPLE_ROWS = 20
@@ -148,12 +150,22 @@ def _rows_file(path: Path, split: str) -> Path:
 
 
 def split_names(input: Input) -> list[str]:
-    """The splits that `open_rows` can give of an input: a prepared dataset's own, else `train` alone."""
-    return splits(input.path) if is_prepared(input.path) else ["train"]
+    """The splits that `open_rows` can give of an input: those of a prepared dataset or of rows with a manifest, else
+    `train` alone."""
+    if is_prepared(input.path):
+        return splits(input.path)
+    manifest = read_manifest(input.path) if input.path.is_dir() else None
+    return _splits_of(manifest) if manifest is not None else ["train"]
+
+
+def _splits_of(manifest: Manifest) -> list[str]:
+    names = {split_by_name(name) or "train" for name, rows in manifest.splits.items() if rows}
+    return [split for split in SPLITS if split in names]
 
 
 def open_rows(input: Input, split: str, report: Callable[[str], None] | None = None) -> Iterator[Row]:
-    """The rows of a split of a prepared dataset, or every row of a raw file or folder as split `train`.
+    """The rows of a split of a prepared dataset or of rows with a manifest, or every row of a raw file or folder as
+    split `train`.
 
     Raw rows are mapped by their detected layout; `report` gets the layout, and at the end the unmapped columns. Bad
     rows are not counted here: the first one is DataError `data.too-many-bad-rows` with its file, line and field.
@@ -162,8 +174,8 @@ def open_rows(input: Input, split: str, report: Callable[[str], None] | None = N
     if is_prepared(input.path):
         yield from read_rows(input.path, split)
         return
-    if split != "train":
-        raise _no_split(input.ref, split, ["train"])
+    if split not in (there := split_names(input)):
+        raise _no_split(input.ref, split, there)
     if input.kind == "git":
         raise DataError(
             "data.not-prepared",
@@ -172,7 +184,7 @@ def open_rows(input: Input, split: str, report: Callable[[str], None] | None = N
         )
     reading, profile = ReadReport(), Profile()
     try:
-        found, items = detect(read(input.path, reading), input.ref)
+        found, items = detect(_of_split(read(input.path, reading), split, there), input.ref)
     except DataError as error:
         raise _as_step(error) from None
     if (first := next(items, None)) is None:
@@ -193,6 +205,13 @@ def open_rows(input: Input, split: str, report: Callable[[str], None] | None = N
     if report is not None:
         for sentence in [*reading.notes, *profile.messages()]:
             report(sentence)
+
+
+def _of_split(items: Iterator[Record | Bad], split: str, there: list[str]) -> Iterator[Record | Bad]:
+    """Those of one split, of rows that have several; what is in none is trained on."""
+    if there == ["train"]:
+        return items
+    return (item for item in items if isinstance(item, Bad) or (item.split or "train") == split)
 
 
 def _as_step(error: DataError) -> DataError:

@@ -5,6 +5,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.resources import files
@@ -29,6 +30,7 @@ from burnish.specs.base import SCHEMES
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5")
 _MODEL_CONFIG_KEYS = {"model_type", "architectures", "auto_map", "hidden_size", "quantization_config"}
 _MAX_CONFIG_BYTES = 4 * 1024 * 1024
+_ROWS, _MAX_HEAD = re.compile(rb'\s*\{\s*"format":\s*"burnish rows '), 100
 _KERNEL_FOLDERS = (Path("/proc"), Path("/sys"))
 _COMMON_KINDS = {"hub-model": "model", "hub-dataset": "folder"}
 
@@ -105,6 +107,8 @@ def folder_kind(path: Path) -> str:
         return "tokenizer"
     if (path / "stats.json").is_file() and any(path.glob("*.parquet")):
         return "dataset"
+    if _is_rows(path):
+        return "rows"
     if (path / "reference.json").is_file() and (path / "log_probs.parquet").is_file():
         return "log-probabilities"
     if len(list(path.glob("*.gguf"))) == 1:
@@ -114,6 +118,15 @@ def folder_kind(path: Path) -> str:
             if (path / name).is_file():
                 return kind
     return "folder"
+
+
+def _is_rows(path: Path) -> bool:
+    """True for a folder whose manifest says that it holds rows that `fetch` or `clean` wrote."""
+    manifest = path / "manifest.json"
+    if not manifest.is_file():
+        return False
+    with manifest.open("rb") as file:
+        return _ROWS.match(file.read(_MAX_HEAD)) is not None
 
 
 def _is_model(path: Path) -> bool:

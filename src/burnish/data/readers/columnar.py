@@ -13,6 +13,7 @@ from burnish.core.errors import DataError
 from burnish.data.files.opening import opened, unreadable
 from burnish.data.readers.tables import refuse_same_names
 from burnish.data.record import Bad, ReadReport, Record, RowError, cut
+from burnish.data.shards.columns import restored, words_of
 
 _BATCH_ROWS = 64
 
@@ -66,12 +67,14 @@ def _rows(batch: pa.RecordBatch, before: int, name: str, reading: ReadReport) ->
                 f"{name}: column '{field.name}' keeps arguments of calls as structs: the program that wrote the file"
                 " may have put null for every argument that a call lacks: they are kept as they are"
             )
+    marked = {field.name: words for field in batch.schema if (words := words_of(field))}
     for i, row in enumerate(_values(batch)):
         source = f"{name}#{before + i + 1}"
         try:
             if isinstance(row, Exception):
                 raise RowError("", f"a value cannot be read: {row.args[0] if isinstance(row, KeyError) else row}")
-            yield Record({key: _plain(value, key) for key, value in row.items()}, source)
+            raw = {key: _plain(value, key) for key, value in row.items()}
+            yield Record(restored(raw, marked) if marked else raw, source)
         except RowError as error:
             shown = repr(row) if isinstance(row, dict) else str(batch.slice(i, 1))
             yield Bad(source, error.field, error.reason, cut(shown))

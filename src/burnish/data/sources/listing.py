@@ -11,6 +11,7 @@ from burnish.data.files.folder import inside, names_below
 from burnish.data.readers import CODE, PROSE, STREAMED, ending_of, readers
 from burnish.data.readers.texts import read_whole
 from burnish.data.record import Read, ReadReport
+from burnish.data.shards.manifest import Manifest, read_manifest, shard_files
 from burnish.data.sources import dataset_info, hub_folder
 from burnish.data.sources.dataset_info import Adapt
 from burnish.data.sources.repository import files_of, is_repository
@@ -46,6 +47,8 @@ def find_files(path: Path, reading: ReadReport, subset: str | None = None) -> li
         return _of_archive(path, reading, subset)
     if path.is_file():
         return [_one_file(path, path.name)]
+    if (manifest := read_manifest(path)) is not None:
+        return _of_shards(path, manifest, subset)
     if is_repository(path):
         return _repository(path, reading)
     if (table := dataset_info.entries(path)) is not None:
@@ -70,6 +73,17 @@ def _one_file(path: Path, name: str, split: str = "", adapt: Adapt | None = None
             "text and source code",
         )
     return SourceFile(path, name, read, path.stat().st_size, split, adapt)
+
+
+def _of_shards(folder: Path, manifest: Manifest, subset: str | None) -> list[SourceFile]:
+    """The shards that `fetch` or `clean` wrote, in their order. Other files of the folder are no rows."""
+    if subset is not None:
+        what = f"{folder.name} holds rows that were fetched or cleaned: they have no subsets"
+        raise DataError("data.unreadable", what, "leave `subset` out: it is chosen when the rows are fetched")
+    files = [_one_file(path, shard.file, split_by_name(shard.split)) for shard, path in shard_files(folder, manifest)]
+    if not files:
+        raise DataError("data.unreadable", f"{folder.name} holds no rows", "check the step that wrote it")
+    return files
 
 
 def _of_folder(folder: Path, names: list[str], reading: ReadReport) -> list[SourceFile]:
