@@ -1,0 +1,130 @@
+"""Near duplicates among signed texts: pairs that share a band, verified by their similarity, and the groups they form.
+
+Signed texts lie in parts, such as memory-mapped files. Memory grows with the number of texts (some 30 bytes each), not
+with their lengths.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from burnish.data.dedup.components import components
+from burnish.data.dedup.minhash import Scheme, Signed
+
+_NEIGHBOURS = 8
+"""In a band, a text is paired with so many that follow it, and with the first: of a large group that is enough."""
+_DEVIATIONS = 3.0
+"""An estimate further than so many standard deviations from the threshold decides; nearer ones are counted out."""
+_PAIRS_AT_ONCE = 1 << 16
+Pairs = NDArray[np.int64]
+"""Pairs of texts, the earlier first [pairs, 2]."""
+MapBands = Callable[[Callable[[int], Pairs], Iterable[int]], Iterable[Pairs]]
+"""Applies a function to each band; another than `map` may do that elsewhere."""
+
+
+class SignedTexts:
+    """Parts of signed texts as one sequence."""
+
+    def __init__(self, parts: Sequence[Signed]):
+        self.parts = parts
+        self.bounds = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
+
+    def __len__(self) -> int:
+        return int(self.bounds[-1])
+
+    def keys(self, band: int) -> NDArray[np.uint64]:
+        """The key of each text in a band [texts]."""
+        return np.concatenate([np.zeros(0, np.uint64), *(part.keys[band] for part in self.parts)])
+
+    def has_shingles(self) -> NDArray[np.bool_]:
+        """Whether a text has any [texts]."""
+        return np.concatenate([np.zeros(0, bool), *(np.diff(part.bounds) > 0 for part in self.parts)])
+
+    def signatures(self, texts: NDArray[np.int64]) -> NDArray[np.uint32]:
+        """The signatures of these texts [len(texts), places]."""
+        part_of = np.searchsorted(self.bounds, texts, side="right") - 1
+        found = np.empty((texts.size, self.parts[0].signatures.shape[1]), np.uint32)
+        for part in np.unique(part_of):
+            here = part_of == part
+            found[here] = self.parts[part].signatures[texts[here] - self.bounds[part]]
+        return found
+
+    def shingles(self, text: int) -> NDArray[np.uint32]:
+        """The distinct shingles of a text, sorted."""
+        number = int(np.searchsorted(self.bounds, text, side="right")) - 1
+        part, row = self.parts[number], text - int(self.bounds[number])
+        return np.unique(part.shingles[part.bounds[row] : part.bounds[row + 1]])
+
+
+def groups(
+    texts: SignedTexts, scheme: Scheme, among: NDArray[np.bool_] | None = None, map_bands: MapBands = map
+) -> NDArray[np.int64]:
+    """For each text the first one of its group, itself where it has no near duplicate [texts].
+
+    Only texts `among` are compared. Texts are in one group if a chain of pairs joins them, each at least as similar as
+    `scheme.threshold`.
+    """
+    if among is None:
+        among = np.ones(len(texts), bool)
+    among = among & texts.has_shingles()
+    candidates = [np.zeros((0, 2), np.int64), *map_bands(BandPairs(texts, scheme, among), range(scheme.bands))]
+    return components(len(texts), verified(np.unique(np.concatenate(candidates), axis=0), texts, scheme))
+
+
+class BandPairs:
+    """Finds the pairs of texts that agree in a band, and whose signatures do not say that they differ."""
+
+    def __init__(self, texts: SignedTexts, scheme: Scheme, among: NDArray[np.bool_]):
+        self._texts, self._scheme, self._among = texts, scheme, np.flatnonzero(among)
+
+    def __call__(self, band: int) -> Pairs:
+        pairs = _pairs_of_equal(self._texts.keys(band)[self._among])
+        pairs = np.sort(self._among[pairs], axis=1)
+        least = self._scheme.threshold - _margin(self._scheme)
+        return pairs[estimates(pairs, self._texts) >= least]
+
+
+def _pairs_of_equal(keys: NDArray[np.uint64]) -> Pairs:
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    found = [np.zeros((0, 2), np.int64)]
+    for distance in range(1, min(_NEIGHBOURS, keys.size)):
+        at = np.flatnonzero(keys[distance:] == keys[:-distance])
+        if not at.size:
+            break
+        found.append(np.stack([order[at], order[at + distance]], axis=1))
+    first = np.searchsorted(keys, keys)  # of those with the same key
+    far = np.flatnonzero(np.arange(keys.size) - first >= _NEIGHBOURS)
+    found.append(np.stack([order[first[far]], order[far]], axis=1))
+    return np.concatenate(found)
+
+
+def estimates(pairs: Pairs, texts: SignedTexts) -> NDArray[np.float64]:
+    """The share of places in which the signatures of each pair agree."""
+    found = np.empty(len(pairs))
+    for start in range(0, len(pairs), _PAIRS_AT_ONCE):
+        part = pairs[start : start + _PAIRS_AT_ONCE]
+        found[start : start + len(part)] = (texts.signatures(part[:, 0]) == texts.signatures(part[:, 1])).mean(axis=1)
+    return found
+
+
+def verified(pairs: Pairs, texts: SignedTexts, scheme: Scheme) -> Pairs:
+    """The pairs that are as similar as the threshold says: by their signatures where those are clear, else exactly."""
+    estimated = estimates(pairs, texts)
+    holds = estimated >= scheme.threshold + _margin(scheme)
+    for at in np.flatnonzero(~holds):
+        holds[at] = jaccard(texts.shingles(pairs[at, 0]), texts.shingles(pairs[at, 1])) >= scheme.threshold
+    return pairs[holds]
+
+
+def jaccard(one: NDArray[np.uint32], other: NDArray[np.uint32]) -> float:
+    """The similarity of two sorted sets, 0 of empty ones."""
+    common = np.intersect1d(one, other, assume_unique=True).size
+    return common / max(1, one.size + other.size - common)
+
+
+def _margin(scheme: Scheme) -> float:
+    """The error of an estimate at the threshold: a mean of so many agreements."""
+    share = scheme.threshold
+    return _DEVIATIONS * (share * (1 - share) / (scheme.bands * scheme.rows)) ** 0.5

@@ -1,0 +1,124 @@
+"""A block of texts as one array of code points, and what is found in it once: words, lines, shingles.
+
+A block of about `CHARACTERS` fits the processor's cache, which makes every pass over it several times as fast.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from burnish.data.texts import characters, hashing
+from burnish.data.texts.segments import sums
+
+CHARACTERS = 1 << 16
+_END = "\n"
+"""Stands after each text, so that words and lines end with it."""
+
+
+class Spans(NamedTuple):
+    """Pieces of a block's texts: where each starts and ends in `codes`, its hash, and where those of a text begin."""
+
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    hashes: NDArray[np.uint64]
+    bounds: NDArray[np.int64]
+    """Those of text i are `bounds[i]:bounds[i + 1]` [texts + 1]."""
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        return self.ends - self.starts
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """How many each text has [texts]."""
+        return np.diff(self.bounds)
+
+
+class Block:
+    """`codes` are the texts' characters, each text followed by a line feed that is not part of it."""
+
+    def __init__(self, texts: Sequence[str]):
+        self.lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+        self.starts = np.zeros(len(texts) + 1, np.int64)
+        np.cumsum(self.lengths + 1, out=self.starts[1:])
+        joined = _END.join([*texts, ""])
+        self.codes: NDArray[np.uint32] = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
+
+    def __len__(self) -> int:
+        return self.lengths.size
+
+    @cached_property
+    def properties(self) -> NDArray[np.uint8]:
+        """The bits of `characters.properties` for each character [codes]."""
+        return characters.properties().take(self.codes, mode="clip")
+
+    def count(self, holds: NDArray) -> NDArray[np.int64]:
+        """How many characters of each text satisfy a condition [codes] → [texts]; the added line feeds do not count."""
+        counted = holds.astype(bool)
+        counted[self.starts[1:] - 1] = False
+        return sums(counted, self.starts)
+
+    @cached_property
+    def words(self) -> Spans:
+        """Runs of letters, digits, marks and underscores, and single characters of scripts without spaces.
+
+        Hashes are of the word in lower case.
+        """
+        bits = self.properties
+        is_word = bits & characters.WORD
+        is_solo = (bits & characters.SOLO) != 0
+        begins = is_word.view(bool).copy()
+        begins[1:] &= ~is_word[:-1].view(bool) | is_solo[1:] | is_solo[:-1]
+        ends = is_word.view(bool).copy()
+        ends[:-1] &= ~is_word[1:].view(bool) | is_solo[1:] | is_solo[:-1]
+        return self._spans(np.flatnonzero(begins), np.flatnonzero(ends) + 1, self._prefixes(lowered=True))
+
+    @cached_property
+    def lines(self) -> Spans:
+        """Lines without their line feed, empty ones included; a text has one more than it has line feeds."""
+        ends = np.flatnonzero(self.codes == ord(_END))
+        starts = np.concatenate([[0], ends[:-1] + 1]) if ends.size else ends
+        return self._spans(starts.astype(np.int64), ends, self._prefixes(lowered=False))
+
+    def shingles(self, size: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """Hashes of every `size` consecutive words, and the bounds of each text's [texts + 1].
+
+        A text of fewer words has one, of all its words; a text without words has none.
+        """
+        return hashing.shingles(self.words.hashes, self.words.bounds, size)
+
+    def character_shingles(self, size: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """Hashes of every `size` consecutive characters in lower case, and the bounds of each text's.
+
+        A shorter text has one, of all its characters; an empty one has none.
+        """
+        has = np.where(self.lengths > 0, np.maximum(self.lengths - size + 1, 1), 0)
+        bounds = np.zeros(len(self) + 1, np.int64)
+        np.cumsum(has, out=bounds[1:])
+        starts = np.repeat(self.starts[:-1] - bounds[:-1], has) + np.arange(bounds[-1])
+        ends = starts + np.repeat(np.minimum(self.lengths, size), has)
+        return hashing.of_spans(self._prefixes(lowered=True), starts, ends), bounds
+
+    def _prefixes(self, lowered: bool) -> NDArray[np.uint64]:
+        return hashing.prefixes(characters.lower().take(self.codes, mode="clip") if lowered else self.codes)
+
+    def _spans(self, starts: NDArray[np.int64], ends: NDArray[np.int64], prefixes: NDArray[np.uint64]) -> Spans:
+        bounds = np.searchsorted(starts, self.starts)
+        return Spans(starts, ends, hashing.of_spans(prefixes, starts, ends), bounds)
+
+
+def blocks(texts: Iterable[str], size: int = CHARACTERS) -> Iterator[Block]:
+    """Consecutive texts as blocks of about `size` characters; a longer text is a block of its own."""
+    held: list[str] = []
+    characters_held = 0
+    for text in texts:
+        if held and characters_held + len(text) > size:
+            yield Block(held)
+            held, characters_held = [], 0
+        held.append(text)
+        characters_held += len(text) + 1
+    if held:
+        yield Block(held)
