@@ -132,8 +132,8 @@ def dropped(folder: Path, base: Path) -> Any:
 
 
 PORTIONS: dict[str, tuple[str, str, Any, Callable[[Path, Path], Any]]] = {
-    "keys of a split on the disk": ("data.splits.split", "_KEYS_HELD", 3, placed),
-    "rows of a split on the disk": ("data.splits.split", "_CHARACTERS_HELD", 40, placed),
+    "keys of a split on the disk": ("data.splits.files", "_KEYS_HELD", 3, placed),
+    "rows of a split on the disk": ("data.splits.files", "_CHARACTERS_HELD", 40, placed),
     "rows of a dataset": ("data.dataset", "_BATCH_ROWS", 7, written),
     "characters of a dataset": ("data.dataset", "_BATCH_CHARACTERS", 300, written),
     "flips of signs": ("evals.statistics.permutation", "_CHUNK", 999, compared),

@@ -15,7 +15,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from burnish.core.paths import refuse_undecodable
-from burnish.specs.base import Runtime, Spec, Takes, fields_with
+from burnish.specs.base import Added, Runtime, Spec, Takes, fields_with
 
 _BLOCK = 1 << 20
 _SETTLED_NS = 2 * 10**9
@@ -60,8 +60,14 @@ def identifying_settings(spec: Spec, inputs: Mapping[str, str]) -> dict[str, Any
 
 
 def settings_of(spec: Spec, inputs: Mapping[str, str]) -> dict[str, Any]:
-    """The settings that determine a step's output, as plain JSON: without runtime settings and references."""
+    """The settings that determine a step's output, as plain JSON: without runtime settings and references.
+
+    A setting that was added to a stage later counts from the first value other than None.
+    """
     settings = spec.model_dump(mode="json")
+    for path, _, value in list(fields_with(spec, Added)):
+        if value is None:
+            _remove(settings, path)
     for path, _, _ in list(fields_with(spec, Runtime)):
         _remove(settings, path)
     for path, _, value in list(fields_with(spec, Takes)):

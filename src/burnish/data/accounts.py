@@ -19,6 +19,13 @@ class Accounts:
     kept: int = 0
     quarantined: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    repeated: int = 0
+    """Copies of kept rows that a mixture wrote besides."""
+
+    def drop_kept(self, rows: int, reason: str) -> None:
+        """Rows that were kept are dropped after all."""
+        self.kept -= rows
+        self.dropped[reason] += rows
 
     def balance(self) -> None:
         out = self.kept + self.quarantined + self.dropped.total()
@@ -31,6 +38,7 @@ class Accounts:
             "kept": self.kept,
             "quarantined": self.quarantined,
             "dropped": dict(self.dropped.most_common()),
+            **({"repeated": self.repeated} if self.repeated else {}),
         }
 
 

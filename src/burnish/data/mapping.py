@@ -40,6 +40,8 @@ class Mapped:
     split: str = ""
     remarks: tuple[str, ...] = ()
     """What the mapping changed beyond renaming, one phrase each, to be counted and reported."""
+    part: int = 0
+    """The place of its source among those of a mixture."""
 
     @property
     def unmapped(self) -> list[str]:

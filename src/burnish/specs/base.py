@@ -106,6 +106,12 @@ class Runtime:
 
 
 @dataclass(frozen=True)
+class Added:
+    """Marks a field that an older stage did not have: at None it is not part of the fingerprint, so that results of
+    the older one are reused."""
+
+
+@dataclass(frozen=True)
 class TemplateDate:
     """Marks a field with the date that a chat template prints: planning replaces `auto` by a date."""
 
@@ -127,6 +133,7 @@ class Trailing:
 
 
 RUNTIME = Runtime()
+ADDED = Added()
 
 SCHEMES = ("step", "file", "hub", "git", "builtin")
 _REFERENCE = re.compile(

@@ -10,7 +10,7 @@ import pytest
 
 from burnish.data.document import make_row
 from burnish.data.hashset import HashSet
-from burnish.data.splits import split as splitting
+from burnish.data.splits import files
 from burnish.data.splits.questions import questions
 from burnish.data.splits.split import Splitter, shortfalls
 
@@ -229,9 +229,9 @@ def test_a_context_is_a_prefix_of_the_next(splitter):
 
 
 def test_rows_and_keys_beyond_what_is_held_are_on_the_disk(tmp_path, monkeypatch):
-    monkeypatch.setattr(splitting, "_CHARACTERS_HELD", 20)
-    monkeypatch.setattr(splitting, "_KEYS_HELD", 3)
-    rows, keys = splitting._RowFile(tmp_path / "rows"), splitting._KeyFile(tmp_path / "keys")
+    monkeypatch.setattr(files, "_CHARACTERS_HELD", 20)
+    monkeypatch.setattr(files, "_KEYS_HELD", 3)
+    rows, keys = files.RowFile(tmp_path / "rows"), files.KeyFile(tmp_path / "keys")
     for number in range(7):
         rows.write({"n": number})
         keys.write(number)
@@ -325,7 +325,7 @@ def test_what_the_shares_missed_is_said_in_whole_sentences(tmp_path):
 def test_keys_and_rows_are_held_up_to_a_limit_and_begin_empty(tmp_path):
     (tmp_path / "keys").write_bytes(b"x" * 80)
     (tmp_path / "rows").write_text("old\n")
-    keys, rows = splitting._KeyFile(tmp_path / "keys"), splitting._RowFile(tmp_path / "rows")
+    keys, rows = files.KeyFile(tmp_path / "keys"), files.RowFile(tmp_path / "rows")
     assert (tmp_path / "keys").stat().st_size == (tmp_path / "rows").stat().st_size == 0
     for number in range((1 << 16) + 1):
         keys.write(number)

@@ -1,8 +1,6 @@
 """Placing rows into splits, so that no held-out row asks in the same context what a training row learns."""
 
 import hashlib
-import json
-from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 
 from burnish.data.document import Row
 from burnish.data.hashset import HashSet
+from burnish.data.splits.files import KeyFile, RowFile
 from burnish.data.splits.groups import Groups
 from burnish.data.splits.questions import questions
 
@@ -18,7 +17,6 @@ COUNTED = 1000
 _FEW, _LARGE = 10, 0.2
 """Among more groups than this, one with a larger share of the rows is reported."""
 _NO_ROWS = "the split '{}' has no rows: the files of the source say which split their rows are in"
-_KEYS_HELD, _CHARACTERS_HELD = 1 << 16, 1 << 20
 
 
 class Splitter:
@@ -37,10 +35,10 @@ class Splitter:
         """Rows of each of the first COUNTED groups that were placed, to explain shares that are missed."""
         self.placed = 0
         """Rows that were placed by their group, and not by their file."""
-        self._learned = _KeyFile(scratch / "learned.keys")
-        self._connected = _KeyFile(scratch / "connected.keys")
-        self._held_out = _RowFile(scratch / "held-out.jsonl")
-        self._waiting = _RowFile(scratch / "waiting.jsonl")
+        self._learned = KeyFile(scratch / "learned.keys")
+        self._connected = KeyFile(scratch / "connected.keys")
+        self._held_out = RowFile(scratch / "held-out.jsonl")
+        self._waiting = RowFile(scratch / "waiting.jsonl")
 
     def place(self, row: Row, given: str, note: Any = None) -> str:
         """The split of a row, or "" where it depends on rows to come: `waiting` gives the row back, with its note.
@@ -133,57 +131,3 @@ def shortfalls(splitter: Splitter, rows: Mapping[str, int]) -> list[str]:
             "the shares are met only roughly"
         )
     return messages
-
-
-class _KeyFile:
-    """64-bit keys on the disk, appended, and read in one pass."""
-
-    def __init__(self, path: Path):
-        self._path, self._held = path, array("Q")
-        path.write_bytes(b"")
-
-    def write(self, key: int) -> None:
-        self._held.append(key or 1)
-        if len(self._held) >= _KEYS_HELD:
-            self._flush()
-
-    def among(self, wanted: HashSet) -> HashSet:
-        """Those of the wanted keys that were written."""
-        self._flush()
-        found = HashSet()
-        with self._path.open("rb") as file:
-            while data := file.read(8 * _KEYS_HELD):
-                for key in array("Q", data):
-                    if key in wanted:
-                        found.add(key)
-        return found
-
-    def _flush(self) -> None:
-        with self._path.open("ab") as file:
-            self._held.tofile(file)
-        self._held = array("Q")
-
-
-class _RowFile:
-    """Values on the disk, one JSON text a line, appended, and read as often as needed."""
-
-    def __init__(self, path: Path):
-        self._path, self._held, self._size = path, list[str](), 0
-        path.write_bytes(b"")
-
-    def write(self, value: Any) -> None:
-        self._held.append(json.dumps(value, separators=(",", ":")) + "\n")
-        self._size += len(self._held[-1])
-        if self._size > _CHARACTERS_HELD:
-            self._flush()
-
-    def read(self) -> Iterator[Any]:
-        self._flush()
-        with self._path.open(encoding="utf-8") as file:
-            for line in file:
-                yield json.loads(line)
-
-    def _flush(self) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
-            file.writelines(self._held)
-        self._held, self._size = [], 0

@@ -1,6 +1,7 @@
 """Settings of the data stages, a file for each stage."""
 
 from burnish.specs.data.inspect import InspectSpec as InspectSpec
+from burnish.specs.data.mixture import MixtureSpec as MixtureSpec
 from burnish.specs.data.prepare import LanguageSpec as LanguageSpec
 from burnish.specs.data.prepare import PrepareSpec as PrepareSpec
 from burnish.specs.data.prepare import SplitSpec as SplitSpec

@@ -1,10 +1,11 @@
 """Settings of `prepare`."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from burnish.specs.base import DataRef, Spec, TokenizerRef
+from burnish.specs.base import ADDED, DataRef, Spec, TokenizerRef
+from burnish.specs.data.mixture import MixtureSpec
 from burnish.specs.data.sources import Encoding, Format, Role, SourceSpec, Subset
 from burnish.specs.languages import Language
 from burnish.specs.tokens import RenderSpec
@@ -51,6 +52,8 @@ class PrepareSpec(Spec):
     """The subset of a hub dataset or a dataset_info.json."""
     encoding: Encoding | None = None
     """The encoding of text files, such as `gb18030`. By default UTF-8, the one of a byte-order mark, or GB18030."""
+    mixture: Annotated[MixtureSpec | None, ADDED] = None
+    """Draw rows of several sources in given shares; all rows by default."""
     languages: LanguageSpec | None = None
     """Keep only these languages."""
     split: SplitSpec = SplitSpec()
@@ -63,3 +66,21 @@ class PrepareSpec(Spec):
     """How to render rows if a tokenizer is set."""
     max_bad_share: float = Field(default=0.05, ge=0.0, le=1.0)
     """The step fails if a larger share of rows is bad; otherwise bad rows are written to the quarantine file."""
+
+    @model_validator(mode="after")
+    def shares_are_of_a_mixture(self) -> "PrepareSpec":
+        sources, mixture = self.__dict__["source"], self.__dict__["mixture"]
+        if mixture is not None and isinstance(sources, str):
+            raise ValueError("mixture needs a list of sources: write source: [{ref: …}, {ref: …}]")
+        if mixture is None and not isinstance(sources, str):
+            weighted = [number for number, source in enumerate(sources) if source.__dict__["weight"] is not None]
+            if weighted:
+                raise ValueError(f"source.{weighted[0]}.weight has no effect without a mixture: set mixture.rows")
+        return self
+
+    @model_validator(mode="after")
+    def a_budget_of_tokens_needs_a_tokenizer(self) -> "PrepareSpec":
+        mixture = self.__dict__["mixture"]
+        if mixture is not None and mixture.__dict__["tokens"] is not None and self.__dict__["tokenizer"] is None:
+            raise ValueError("mixture.tokens needs a tokenizer to count them: set one, or set mixture.rows")
+        return self

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from burnish.specs.base import DataRef, Spec
+from burnish.specs.base import ADDED, DataRef, Spec
 
 Format = Literal[
     "auto",
@@ -60,6 +60,8 @@ class SourceSpec(Spec):
     """Where the rows are read from."""
     take: int | None = Field(default=None, ge=1)
     """Maximum number of rows to take, selected by content hash; all by default."""
+    weight: Annotated[float | None, ADDED] = Field(default=None, gt=0)
+    """Its share of the `mixture`, relative to the other sources; 1 by default."""
     tag: str | None = None
     """A label for each of its rows, to group evaluation results by."""
     format: Format | None = None

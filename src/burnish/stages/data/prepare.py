@@ -5,13 +5,11 @@ Every row that is read is kept, put into quarantine with its reason, or dropped 
 
 import shutil
 import time
-from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from burnish.core.context import Context, Input, Outcome
+from burnish.core.context import Context, Outcome
 from burnish.core.errors import DataError, RunError
 from burnish.core.events import Note, Progress, Table
 from burnish.core.files import write_json
@@ -21,19 +19,20 @@ from burnish.data.filters import Filter
 from burnish.data.filters.duplicates import Duplicates
 from burnish.data.filters.language import LanguageFilter
 from burnish.data.mapping import Mapped
-from burnish.data.mixture import HashSampler, Part, named, open_part, open_prepared
+from burnish.data.mixture import HashSampler, Kept, Part, named
 from burnish.data.profile import Profile
 from burnish.data.record import Bad, ReadReport
-from burnish.data.sources.repository import checkout
 from burnish.data.splits.split import SPLITS, Splitter, shortfalls
-from burnish.specs.data import PrepareSpec, SourceSpec
+from burnish.specs.data import PrepareSpec
+from burnish.stages.data.mixing import Mixing
+from burnish.stages.data.placing import Placement
+from burnish.stages.data.sources import layout_of, open_sources
 
 if TYPE_CHECKING:
     from burnish.stages.tokens.tokenising import KeptTokens
 
 _SECONDS_BETWEEN_REPORTS = 0.5
 _COLUMNS_SHOWN = 12
-_OR_THE_STEPS = ("format", "subset", "encoding")
 Item = TypeVar("Item")
 
 
@@ -44,19 +43,21 @@ def run(spec: PrepareSpec, ctx: Context) -> Outcome:
 
 
 def _prepare(spec: PrepareSpec, ctx: Context, kept: "KeptTokens | None") -> Outcome:
-    parts = _parts(spec, ctx)
+    parts = open_sources(spec, ctx)
     filters = _filters(spec)
     splitter = _splitter(spec, ctx)
+    mixing = Mixing.of(spec, parts, ctx)
     max_bad_share = spec.max_bad_share
     if kept is None:  # a renderer reads its settings as rows of their kind come; the end of the step checks those
         ctx.check_settings()
 
     reading, accounts, profile = ReadReport(), Accounts(), Profile()
-    order = {split: array("q") for split in SPLITS}
     with (
         DatasetWriter(ctx.out, counted=kept is not None) as writer,
         Quarantine(ctx.scratch / "quarantine.jsonl") as quarantine,
     ):
+        placement = Placement(splitter, writer, profile)
+        keep = placement.add if mixing is None else mixing.add
         for item, length, number in _rendered(_filtered(parts, filters, reading, ctx), kept):
             accounts.read += 1
             if isinstance(item, Bad):
@@ -66,13 +67,12 @@ def _prepare(spec: PrepareSpec, ctx: Context, kept: "KeptTokens | None") -> Outc
                 accounts.dropped[item] += 1
             else:
                 accounts.kept += 1
-                profile.add(item.row, *length, remarks=item.remarks)
-                if split := splitter.place(item.row, item.split, [number, *length]):
-                    writer.write(item.row, split, *length)
-                    order[split].append(number)
-        for row, split, (number, *length) in splitter.waiting():
-            writer.write(row, split, *length)
-            order[split].append(number)
+                keep(Kept(item.row, item.split, item.remarks, length, number, part=item.part))
+        if mixing is not None:
+            accounts.drop_kept(mixing.place(placement), "beyond the mixture")
+        placement.finish()
+        if mixing is not None:
+            accounts.repeated = mixing.repeat(placement)
 
     for note in reading.notes:
         ctx.emit(Note(text=note))
@@ -92,14 +92,17 @@ def _prepare(spec: PrepareSpec, ctx: Context, kept: "KeptTokens | None") -> Outc
         "blank_lines": reading.blank,
         "files": {"read": reading.files, "not_read": len(reading.skipped)},
         "splits": _rows_of_splits(splitter, writer),
-        "sources": {name: _layout(part) for name, part in named(parts).items()},
+        "sources": {name: layout_of(part) for name, part in named(parts).items()},
         "leaks": leaks,
+        **({"mixture": mixing.as_dict()} if mixing is not None else {}),
         **({"rendering": dict(kept.renderer.counts)} if kept is not None else {}),
         **profile.as_dict(),
     }
     write_json(ctx.out / "stats.json", stats)
     if kept is not None:
-        kept.publish(ctx.out, {split: numbers for split, numbers in order.items() if numbers})
+        kept.publish(ctx.out, {split: numbers for split, numbers in placement.order.items() if numbers})
+    if mixing is not None:
+        mixing.report(ctx)
     ctx.emit(_table(accounts, reading, writer, profile))
     return Outcome("dataset", _measures(stats), {"notes": reading.notes})
 
@@ -107,55 +110,6 @@ def _prepare(spec: PrepareSpec, ctx: Context, kept: "KeptTokens | None") -> Outc
 def _rows_of_splits(splitter: Splitter, writer: DatasetWriter) -> dict[str, int]:
     """Rows by split; a split that was requested and is empty counts 0 rows."""
     return {name: writer.rows.get(name, 0) for name in SPLITS if name in writer.rows or name in splitter.wanted}
-
-
-def _parts(spec: PrepareSpec, ctx: Context) -> list[Part]:
-    """Open every source; layouts are detected from the first rows and reported."""
-    if isinstance(spec.source, str):
-        part = _part(ctx, ctx.input("source"), spec.format, spec.columns, spec.subset, spec.roles, spec.encoding)
-        part.refuse_settings(**_raw_settings(spec))
-        return [part]
-    parts: list[Part] = []
-    for i, source in enumerate(spec.source):
-        columns = spec.columns if source.columns is None else source.columns
-        roles = spec.roles if source.roles is None else source.roles
-        layout = (
-            source.format or spec.format,
-            columns,
-            source.subset or spec.subset,
-            roles,
-            source.encoding or spec.encoding,
-        )
-        part = _part(ctx, ctx.input(f"source.{i}.ref"), *layout)
-        part.refuse_settings(**_raw_settings(source))
-        parts.append(replace(part, take=source.take, tag=source.tag, is_mixed=len(spec.source) > 1))
-    if all(part.found is None for part in parts):
-        parts[0].refuse_settings(**_raw_settings(spec))
-    return parts
-
-
-def _raw_settings(spec: PrepareSpec | SourceSpec) -> dict[str, Any]:
-    return {name: getattr(spec, name) for name in ("format", "columns", "subset", "roles", "encoding")}
-
-
-def _part(
-    ctx: Context,
-    input: Input,
-    format: str,
-    columns: Mapping[str, str],
-    subset: str | None,
-    roles: Mapping[str, str],
-    encoding: str | None,
-) -> Part:
-    part = open_prepared(input)
-    if part is None:
-        part = open_part(input, checkout(input, ctx.scratch), format, columns, subset, roles, encoding)
-        ctx.emit(Note(text=f"{input.ref}: {_layout(part)}"))
-    return part
-
-
-def _layout(part: Part) -> str:
-    return "prepared" if part.found is None else f"format {part.found.format.name}, since {part.found.reason}"
 
 
 def _kept_tokens(spec: PrepareSpec, ctx: Context) -> "AbstractContextManager[KeptTokens | None]":
@@ -298,6 +252,7 @@ def _table(accounts: Accounts, reading: ReadReport, writer: DatasetWriter, profi
     rows += [["quarantined", f"{accounts.quarantined:,}"]]
     rows += [[f"dropped: {reason}", f"{count:,}"] for reason, count in accounts.dropped.most_common()]
     rows += [[f"not mapped: {name}", f"{count:,}"] for name, count in profile.unmapped.most_common(_COLUMNS_SHOWN)]
+    rows += [["repeated", f"{accounts.repeated:,}"]] if accounts.repeated else []
     rows += [["files not read", f"{len(reading.skipped):,}"]] if reading.skipped else []
     rows += [["blank lines", f"{reading.blank:,}"]] if reading.blank else []
     if profile.tokens.count:
@@ -308,4 +263,4 @@ def _table(accounts: Accounts, reading: ReadReport, writer: DatasetWriter, profi
 def _measures(stats: dict[str, Any]) -> dict[str, Any]:
     named = {key: stats[key] for key in ("read", "kept", "quarantined", "dropped", "splits")}
     tokens = {key: stats[key]["total"] for key in ("tokens", "learned") if key in stats}
-    return named | tokens | {"rows": stats["kept"]}
+    return named | tokens | {"rows": stats["kept"] + stats.get("repeated", 0)}

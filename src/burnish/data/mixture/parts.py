@@ -1,7 +1,5 @@
 """The sources of a mixed dataset: each is opened, its layout detected, and its rows read as often as needed."""
 
-import hashlib
-import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +8,6 @@ from typing import Any
 from burnish.core.context import Input
 from burnish.core.errors import AskError
 from burnish.data.dataset import is_prepared, read_rows, splits
-from burnish.data.document import Row
 from burnish.data.mapping import Found, Mapped, check_names, detect, map_rows, renamed
 from burnish.data.reader import read
 from burnish.data.record import Bad, ReadReport
@@ -34,6 +31,8 @@ class Part:
     take: int | None = None
     tag: str | None = None
     encoding: str | None = None
+    number: int = 0
+    """Its place among the parts, which its rows carry."""
     is_mixed: bool = False
     """Other parts may have files of the same name: the sources of its rows then begin with `folder`."""
 
@@ -60,7 +59,8 @@ class Part:
         folder = self.folder if self.is_mixed else ""
         for item in self._mapped(reading):
             if isinstance(item, Mapped):
-                yield replace(item, row=item.row | {"source": f"{folder}{item.row['source']}"} | tag)
+                row = item.row | {"source": f"{folder}{item.row['source']}"} | tag
+                yield replace(item, row=row, part=self.number)
             else:
                 yield replace(item, source=f"{folder}{item.source}")
 
@@ -113,32 +113,3 @@ def named(parts: Iterable[Part]) -> dict[str, Part]:
         same = sum(known == name or known.startswith(f"{name} #") for known in table)
         table[f"{name} #{same + 1}" if same else name] = part
     return table
-
-
-class HashSampler:
-    """Chooses `take` rows by their content's hash, so that the choice does not follow the order of the file.
-
-    A first pass over all `items` finds the hash up to which rows are taken, holding `take` numbers.
-    """
-
-    def __init__(self, items: Iterable[Mapped | Bad], take: int):
-        heap: list[int] = []  # the smallest hashes, negated: heapq keeps its least first
-        for item in items:
-            if isinstance(item, Mapped):
-                point = -_point(item.row)
-                if len(heap) < take:
-                    heapq.heappush(heap, point)
-                elif point > heap[0]:
-                    heapq.heapreplace(heap, point)
-        self._most = -min(heap, default=0)
-        self._left = take
-
-    def __call__(self, row: Row) -> str:
-        if self._left and _point(row) <= self._most:
-            self._left -= 1
-            return ""
-        return "beyond take"
-
-
-def _point(row: Row) -> int:
-    return int.from_bytes(hashlib.sha256(b"take:" + row["id"].encode()).digest()[:8], "big")
