@@ -41,6 +41,7 @@ class Block:
     """`codes` are the texts' characters, each text followed by a line feed that is not part of it."""
 
     def __init__(self, texts: Sequence[str]):
+        self.texts = texts
         self.lengths = np.fromiter(map(len, texts), np.int64, len(texts))
         self.starts = np.zeros(len(texts) + 1, np.int64)
         np.cumsum(self.lengths + 1, out=self.starts[1:])

@@ -1,5 +1,7 @@
 """Settings of the data stages, a file for each stage."""
 
+from burnish.specs.data.filters import FiltersSpec as FiltersSpec
+from burnish.specs.data.filters import RewritingSpec as RewritingSpec
 from burnish.specs.data.inspect import InspectSpec as InspectSpec
 from burnish.specs.data.mixture import MixtureSpec as MixtureSpec
 from burnish.specs.data.prepare import LanguageSpec as LanguageSpec
