@@ -18,7 +18,7 @@ MATERIAL = Material(
     english=[f"Text {number}. {PROSE * 5}" for number in range(50)],
     chinese=["这个函数读取文件的每一行,然后检查它。" * 20],
     foreign=["Diese Funktion prüft, ob die Datei größer als gewöhnlich ist. " * 10],
-    code=["int main(void) { /* start */ int value = 1; return value; }\n" * 40],
+    code=["".join(f"int f{n}(void) {{ /* start */ int value = {n}; return value; }}\n" for n in range(400))],
     packed=[],
     files=[random.Random(0).randbytes(9000)],
 )
