@@ -39,6 +39,7 @@ NOT_IMPORTED = {
     "pre-commit": "the hooks of .pre-commit-config.yaml",
 }
 IN_NO_EXTRA = {"wandb", "swanlab", "trackio", "mlflow"}  # trackers: a user installs the one that is wanted
+IN_NO_EXTRA |= {"datasets"}  # for save_as: dataset_dict alone, which names it where it is not installed
 IN_NO_EXTRA |= {"llmcompressor"}  # its pins conflict with ours: quantize makes an environment for it
 
 

@@ -19,9 +19,9 @@ _SECONDS = 0.2
 class Input:
     """One resolved input of a step; `path` is local.
 
-    `kind` is dataset, rows, model, adapter, tokenizer, evaluation, comparison, generations, file, folder, hub-model or
-    hub-dataset. `inputs` are the inputs of the artifact itself. The fingerprint of an artifact is that of its recipe,
-    and `digest` that of its files; "" for other inputs, whose fingerprint is that of their content.
+    `kind` is dataset, rows, model, adapter, tokenizer, evaluation, comparison, generations, file, folder, package,
+    hub-model or hub-dataset. `inputs` are the inputs of the artifact itself. The fingerprint of an artifact is that
+    of its recipe, and `digest` that of its files; "" for other inputs, whose fingerprint is that of their content.
     """
 
     ref: str

@@ -135,7 +135,7 @@ class Trailing:
 RUNTIME = Runtime()
 ADDED = Added()
 
-SCHEMES = ("step", "file", "hub", "git", "builtin")
+SCHEMES = ("step", "file", "hub", "git", "package", "builtin")
 _REFERENCE = re.compile(
     r"^(?:(?P<scheme>[a-z]+):(?P<rest>.+)|(?P<name>[\w.-]+)@(?P<version>[\w.-]+)(?:/step-\w+)?)$", re.DOTALL
 )
@@ -145,7 +145,7 @@ _WINDOWS = re.compile(r"[\"']?(?:[A-Za-z]:|\\\\)")
 
 
 def is_a_reference(value: str) -> str:
-    """Accept `step:x`, `file:x`, `hub:x`, `git:x`, `builtin:x`, `name@version` or `name@version/step-120`."""
+    """Accept `SCHEME:x` with one of the schemes, `name@version` or `name@version/step-120`."""
     match = _REFERENCE.match(value)
     if match is None or (match["scheme"] is not None and match["scheme"] not in SCHEMES):
         schemes = ", ".join(f"{scheme}:…" for scheme in SCHEMES)

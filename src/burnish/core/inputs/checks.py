@@ -8,7 +8,7 @@ from burnish.core.context import Input
 from burnish.core.errors import ModelError, RunError
 from burnish.core.files import write_json
 from burnish.core.fingerprint import BASE_RECORD, content_files, of_model, of_path
-from burnish.core.inputs import checkpoints
+from burnish.core.inputs import checkpoints, packages
 from burnish.core.runs.artifact import Artifact
 from burnish.core.runs.checkpoints import KeptCheckpoint
 from burnish.core.runs.records import broken, is_there, read_record
@@ -28,7 +28,9 @@ def check_input(value: Input, known: dict[str, Any], since: float | None = None,
     Errors: RunError `run.input-changed`, `run.damaged-artifact`, `run.broken-record`; ModelError `model.wrong-adapter`,
     `model.not-found`.
     """
-    if _is_content(value):
+    if value.kind == "package":
+        _check_package(value, known)
+    elif _is_content(value):
         artifact = artifact_at(value)
         if artifact is not None:
             artifact.refuse_damage(known, value.ref)
@@ -213,6 +215,16 @@ def _check_path(value: Input, known: dict[str, Any], since: float | None) -> Non
         )
 
 
+def _check_package(value: Input, known: dict[str, Any]) -> None:
+    found = packages.find(value.ref.removeprefix("package:"))
+    if found.fingerprint(known) != value.fingerprint:
+        raise RunError(
+            "run.input-changed",
+            f"{value.ref} changed since the run was planned: it was {value.revision}, and is {found.version}",
+            "run it again to use what is installed now",
+        )
+
+
 def _check_own_base(adapter: Input, base: Input, known: dict[str, Any]) -> None:
     """Check the base among an artifact's inputs; one from a hub is checked once it is downloaded."""
     if _is_pinned(base) or not base.fingerprint:
@@ -280,6 +292,9 @@ def refuse_rewritten(ref: str, before: Mapping[str, Stamp], after: Mapping[str, 
 
 
 def _stamps(value: Input) -> dict[str, Stamp]:
+    if value.kind == "package":
+        found = packages.find(value.ref.removeprefix("package:"))
+        return {name: stamp for file in found.files for name, stamp in stamps(found.root / file).items()}
     return stamps(value.path, value.kind) if _is_content(value) else {}
 
 

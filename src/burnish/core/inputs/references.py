@@ -15,7 +15,7 @@ from typing import Any, cast
 from burnish.core.context import Input
 from burnish.core.errors import AskError, BurnishError
 from burnish.core.fingerprint import of_path, of_value
-from burnish.core.inputs import checkpoints, git, hub
+from burnish.core.inputs import checkpoints, git, hub, packages
 from burnish.core.naming import nearest
 from burnish.core.paths import is_windows_path, of_reference, refuse_undecodable, resolved
 from burnish.core.recipes.yaml import at
@@ -65,6 +65,10 @@ def resolve(
             if pin.note:
                 report(f"{ref} {pin.note}")
             return Input(ref, "git", pin.path or Path(), of_value(["git", pin.commit]), revision=pin.commit)
+        case "package":
+            package = packages.find(rest)
+            report(f"{ref} is {package.name} {package.version}")
+            return Input(ref, "package", package.root, package.fingerprint(known), revision=package.version)
         case "hub":
             repo_type = "model" if "model" in kinds or "tokenizer" in kinds else "dataset"
             commit = hub.pin(rest, repo_type)

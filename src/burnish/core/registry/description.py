@@ -15,7 +15,7 @@ from burnish.core.version import VERSION
 
 _TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "spiece.model", "vocab.txt")
 _ADDED = "was added since it was registered"
-_DATA_KINDS = ("dataset", "rows", "file", "folder", "git", "hub-dataset")
+_DATA_KINDS = ("dataset", "rows", "file", "folder", "package", "git", "hub-dataset")
 _MODEL_KINDS = ("model", "adapter", "hub-model")
 
 

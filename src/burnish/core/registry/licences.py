@@ -150,7 +150,7 @@ def _sources(inputs: Mapping[str, Input]) -> Iterator[tuple[str, Input]]:
             yield from _sources(value.inputs)
         elif value.kind in ("model", "adapter", "hub-model"):
             yield "base", value
-        elif value.kind in ("dataset", "rows", "file", "folder", "git", "hub-dataset"):
+        elif value.kind in ("dataset", "rows", "file", "folder", "package", "git", "hub-dataset"):
             yield "data", value
 
 

@@ -161,7 +161,7 @@ def _data(source: Input) -> list[Data]:
     found: list[Data] = []
     seen: set[tuple[str, str]] = set()
     for value in walk(source.inputs):
-        if value.kind not in ("dataset", "rows", "file", "folder", "git", "hub-dataset"):
+        if value.kind not in ("dataset", "rows", "file", "folder", "package", "git", "hub-dataset"):
             continue
         run = run_of_output(value.path)
         ref = public_reference(value.ref) if run is None else run.reference

@@ -4,6 +4,7 @@ from burnish.specs.data.filters import FiltersSpec as FiltersSpec
 from burnish.specs.data.filters import RewritingSpec as RewritingSpec
 from burnish.specs.data.inspect import InspectSpec as InspectSpec
 from burnish.specs.data.mixture import MixtureSpec as MixtureSpec
+from burnish.specs.data.prepare import HeldOutSpec as HeldOutSpec
 from burnish.specs.data.prepare import LanguageSpec as LanguageSpec
 from burnish.specs.data.prepare import PrepareSpec as PrepareSpec
 from burnish.specs.data.prepare import SplitSpec as SplitSpec
@@ -12,5 +13,8 @@ from burnish.specs.data.sources import Format as Format
 from burnish.specs.data.sources import Role as Role
 from burnish.specs.data.sources import SourceSpec as SourceSpec
 from burnish.specs.data.sources import Subset as Subset
+from burnish.specs.data.synthesize import DocsSource as DocsSource
+from burnish.specs.data.synthesize import DocsSpec as DocsSpec
+from burnish.specs.data.synthesize import FimTokensSpec as FimTokensSpec
 from burnish.specs.data.synthesize import PocketSpec as PocketSpec
 from burnish.specs.data.synthesize import SynthesizeSpec as SynthesizeSpec

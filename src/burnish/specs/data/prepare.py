@@ -11,21 +11,26 @@ from burnish.specs.languages import Language
 from burnish.specs.tokens import RenderSpec
 
 
-class SplitSpec(Spec):
-    """Shares of rows to hold out. Rows with the same question, at any learned turn, stay in one split."""
+class HeldOutSpec(Spec):
+    """Shares of rows to hold out."""
 
     validation: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Share of rows for evaluation during training."""
     test: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Share of rows for evaluation after training."""
-    seed: int = 0
-    """Random seed of the assignment."""
 
     @model_validator(mode="after")
-    def something_is_left_to_train_on(self) -> "SplitSpec":
+    def something_is_left_to_train_on(self) -> "HeldOutSpec":
         if self.__dict__["validation"] + self.__dict__["test"] >= 1.0:
             raise ValueError("validation and test leave no rows to train on: make them smaller")
         return self
+
+
+class SplitSpec(HeldOutSpec):
+    """Shares of rows to hold out. Rows with the same question, at any learned turn, stay in one split."""
+
+    seed: int = 0
+    """Random seed of the assignment."""
 
 
 class LanguageSpec(Spec):

@@ -11,6 +11,7 @@ from burnish.core.files import write_json
 from burnish.data.dataset import DatasetWriter
 from burnish.data.synthesize.generated import Generated
 from burnish.data.synthesize.pocket import pocket
+from burnish.data.synthesize.saving import refuse_missing, save_dataset_dict, save_jsonl
 from burnish.specs.base import Spec
 from burnish.specs.data import SynthesizeSpec
 
@@ -19,7 +20,9 @@ Generate = Callable[[Any, Context], Generated]
 
 
 def run(spec: SynthesizeSpec, ctx: Context) -> Outcome:
-    """Write `train.parquet` (and the other splits of the generator), `sample.jsonl`, `stats.json`."""
+    """Write `train.parquet` (and the other splits of the generator), `sample.jsonl`, `stats.json`, other formats."""
+    formats = list(dict.fromkeys(spec.save_as))
+    refuse_missing(formats)
     generated = _generator(spec.generator)(spec.generator, ctx)
     ctx.check_settings()
     tags: Counter[str] = Counter()
@@ -29,6 +32,10 @@ def run(spec: SynthesizeSpec, ctx: Context) -> Outcome:
             tags[row.get("tag", "")] += 1
             if number % ROWS_PER_EVENT == 0:
                 ctx.emit(Progress(phase="write", done=number, total=generated.total))
+    if "jsonl" in formats:
+        save_jsonl(ctx.out)
+    if "dataset_dict" in formats:
+        save_dataset_dict(ctx.out, ctx.scratch)
     by_tag = {tag: count for tag, count in tags.most_common() if tag}
     rows = tags.total()
     counts = {"read": rows, "kept": rows, "quarantined": 0, "dropped": {}}
@@ -44,8 +51,14 @@ def _until_stopped(generated: Generated, ctx: Context) -> Iterator[tuple[dict[st
 
 
 def _generator(spec: Spec) -> Generate:
-    return {"pocket": _pocket}[spec.__dict__["kind"]]
+    return {"pocket": _pocket, "docs": _docs}[spec.__dict__["kind"]]
 
 
 def _pocket(spec: Any, ctx: Context) -> Generated:
     return pocket(spec.skill, spec.rows, spec.seed, spec.answers)
+
+
+def _docs(spec: Any, ctx: Context) -> Generated:
+    from burnish.stages.data.synthesize_docs import docs
+
+    return docs(spec, ctx)

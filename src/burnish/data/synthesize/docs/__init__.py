@@ -1,0 +1,1 @@
+"""Rows from source code and documentation: files → items (`extractors/`) → rows (`templates/`) → a sample in splits."""
