@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from burnish.data.record import RowError
@@ -67,6 +67,18 @@ def answers_of(row: Row) -> list[list[Message]]:
     """The answers that stand apart from a row's messages: of a preference the chosen and the rejected one, of a label
     its completion; of other kinds none."""
     return [row[name] for name in ("chosen", "rejected", "completion") if name in row]
+
+
+def conversation_text(messages: Sequence[Mapping[str, Any]]) -> str:
+    """Messages as text: one user turn as it is, several with their roles."""
+    if len(messages) == 1 and messages[0]["role"] == "user":
+        return str(messages[0]["content"])
+    return "\n\n".join(f"{turn['role'].capitalize()}: {_turn_text(turn)}" for turn in messages)
+
+
+def _turn_text(turn: Mapping[str, Any]) -> str:
+    calls = [call.get("function", call) for call in turn.get("tool_calls") or ()]
+    return "\n".join([turn["content"], *(json.dumps(call, ensure_ascii=False) for call in calls)]).strip()
 
 
 def canonical_json(value: Any) -> bytes:

@@ -188,6 +188,8 @@ RunnableRef = Annotated[str, Takes(("model", "adapter", "gguf")), AfterValidator
 """A model, an adapter, or a GGUF file: the file, or an artifact or folder that holds one."""
 DataRef = Annotated[str, Takes(("dataset", "rows", "file", "folder")), AfterValidator(is_a_reference)]
 """Rows: a prepared dataset, rows that were fetched or cleaned, a file, a folder, or a hub dataset."""
+FileRef = Annotated[str, Takes(("file",)), AfterValidator(is_a_reference)]
+"""A file."""
 TokenizerRef = Annotated[str, Takes(("tokenizer", "model", "adapter")), AfterValidator(is_a_reference)]
 """A tokenizer, or a model that contains one."""
 

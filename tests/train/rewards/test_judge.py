@@ -9,8 +9,7 @@ from burnish.core.context import StopRequestedError
 from burnish.core.errors import AskError, MachineError, RunError
 from burnish.core.inputs.unfinished import has_checkpoint
 from burnish.core.runs.workspace import Workspace
-from burnish.data.document import make_row
-from burnish.evals.judge.prompts import conversation_text
+from burnish.data.document import conversation_text, make_row
 from burnish.specs.rewards import Reward
 from burnish.testing import temporary_context
 from burnish.train.rewards.build import build_rewards, close_rewards

@@ -15,9 +15,11 @@ def _nothing() -> Mapping[str, Any]:
 class Generated:
     """Rows with their split. `total` is their number where it is known before, else 0.
 
-    `stats` is called after the last row; its keys replace those of the same name in `stats.json`.
+    `stats` and `measures` are called after the last row; the keys of `stats` replace those of the same name in
+    `stats.json`, those of `measures` are added to the record.
     """
 
     rows: Iterator[tuple[Row, str]]
     total: int = 0
     stats: Callable[[], Mapping[str, Any]] = _nothing
+    measures: Callable[[], Mapping[str, Any]] = _nothing

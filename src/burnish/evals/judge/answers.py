@@ -12,11 +12,12 @@ from burnish.core.errors import AskError, DataError
 from burnish.core.events import Chosen, Event, Note
 from burnish.core.fingerprint import of_value
 from burnish.core.naming import nearest
+from burnish.data.document import conversation_text
 from burnish.data.reader import read
 from burnish.data.record import Bad, ReadReport, Record, RowError
 from burnish.data.strict_json import parse
 from burnish.evals.items import ITEMS
-from burnish.evals.judge.prompts import as_text, conversation_text
+from burnish.evals.judge.prompts import as_text
 from burnish.evals.scoring.scorers import opening, visible
 from burnish.specs.evals.judge import ColumnsSpec
 

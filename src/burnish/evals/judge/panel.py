@@ -3,15 +3,14 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from burnish.core.errors import AskError, MachineError
+from burnish.core.errors import AskError
 from burnish.core.events import Chosen
-from burnish.core.files import write_json
 from burnish.endpoints.client import Endpoint, NoAnswerError, Reply, Request
+from burnish.endpoints.formats import OWN_FAULT, KnownFormats, fields_of
 from burnish.endpoints.spending import journal
 from burnish.evals.judge.answers import Emit
 from burnish.evals.judge.criteria import Verdict, read_reply
@@ -19,13 +18,6 @@ from burnish.evals.judge.reading import UnreadableError
 from burnish.evals.judge.requests import Form, Question, request_of
 from burnish.specs.endpoints import EndpointSpec
 from burnish.specs.evals.judge import JudgeSpec
-
-_OWN_FAULT = (400, 413, 422)
-"""Statuses with which an endpoint refuses this request, such as one that is too long; others would not pass either."""
-_NO_FORMAT = (400, 422, 501)
-"""Statuses with which an endpoint refuses a response_format that it does not know."""
-_FORMATS = ("json_schema", "json_object", "none")
-_PROBES = 3
 
 
 @dataclass(frozen=True)
@@ -80,49 +72,17 @@ def _names(settings: Sequence[EndpointSpec]) -> list[str]:
     return names
 
 
-def fields_of(format: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The field of a request that makes an endpoint reply in JSON."""
-    if format == "json_schema":
-        described = {"name": "verdict", "strict": True, "schema": schema}
-        return {"response_format": {"type": "json_schema", "json_schema": described}}
-    return {"response_format": {"type": "json_object"}} if format == "json_object" else {}
-
-
 def choose_formats(judges: Sequence[Judge], wanted: str, form: Form, asked: Sequence[Question], folder: Path) -> None:
-    """Set the response_format of each judge: the wanted one, or with `auto` the first one that it takes.
-
-    The choice is kept in `folder`, so that a resumed run sends the same requests, whose replies are in the cache.
-    """
-    path = folder / "formats.json"
-    known = dict[str, str]()
-    with suppress(OSError, ValueError, AttributeError):  # damaged: the replies that chose are in the cache
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        known |= {name: value for name, value in found.items() if value in _FORMATS}
+    """Set the response_format of each judge: the wanted one, or with `auto` the first one that it takes."""
+    known = KnownFormats(folder)
     for judge in judges:
-        if judge.format:
-            continue
-        judge.format = wanted if wanted != "auto" else known.get(judge.name) or _format_of(judge, form, asked)
-        known[judge.name] = judge.format
-        write_json(path, known)
+        if not judge.format:
+            requests = [partial(_request_in, judge, question, form) for question in asked]
+            judge.format = wanted if wanted != "auto" else known.choose(judge.name, judge.endpoint, requests)
 
 
-def _format_of(judge: Judge, form: Form, asked: Sequence[Question]) -> str:
-    """The first format with which the endpoint answers one of the first questions."""
-    error: NoAnswerError | None = None
-    for question in asked[:_PROBES]:  # the first one may be refused by itself, as too long
-        for judge.format in _FORMATS:
-            (reply,) = judge.endpoint.answers([judge.request(question, form)], lambda e: e.status in (*_NO_FORMAT, 0))
-            if isinstance(reply, NoAnswerError) and reply.status == 0:
-                fix = f"{reply.fix}; or set response_format: none if the endpoint fails on {judge.format}"
-                raise MachineError(reply.code, reply.reason, fix)
-            if isinstance(reply, Reply):
-                judge.endpoint.counts.subtract(("requested", "cached"))  # its question is asked again, from the cache
-                return judge.format
-            error = reply
-    judge.format = ""
-    if error is not None:
-        raise error
-    return "none"
+def _request_in(judge: Judge, question: Question, form: Form, format: str) -> Request:
+    return request_of(question, fields_of(format, form.schema), judge.seed)
 
 
 def ask(
@@ -140,7 +100,7 @@ def ask(
     """
 
     def keeps(error: NoAnswerError) -> bool:
-        return error.status in _OWN_FAULT or (keeps_unanswered and error.status == 0)
+        return error.status in OWN_FAULT or (keeps_unanswered and error.status == 0)
 
     requests = [judge.request(question, form) for question in questions]
     replies = judge.endpoint.answers(requests, keeps, tick)

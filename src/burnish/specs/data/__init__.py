@@ -16,5 +16,7 @@ from burnish.specs.data.sources import Subset as Subset
 from burnish.specs.data.synthesize import DocsSource as DocsSource
 from burnish.specs.data.synthesize import DocsSpec as DocsSpec
 from burnish.specs.data.synthesize import FimTokensSpec as FimTokensSpec
+from burnish.specs.data.synthesize import ModelSpec as ModelSpec
 from burnish.specs.data.synthesize import PocketSpec as PocketSpec
+from burnish.specs.data.synthesize import ScoringSpec as ScoringSpec
 from burnish.specs.data.synthesize import SynthesizeSpec as SynthesizeSpec

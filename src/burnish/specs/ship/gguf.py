@@ -1,16 +1,15 @@
 """Settings of `gguf`."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from burnish.specs.base import DataRef, ModelRef, Spec, Takes, Threads, is_a_reference
+from burnish.specs.base import DataRef, FileRef, ModelRef, Spec, Threads
 
 LongTypes = Literal["F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q5_1", "Q5_0"]
 ShortTypes = Literal["Q4_K_M", "Q4_K_S", "Q4_1", "Q4_0", "IQ4_NL", "IQ4_XS", "Q3_K_L", "Q3_K_M", "Q3_K_S", "Q2_K"]
 GgufType = Literal[LongTypes, ShortTypes]
 
-FileRef = Annotated[str, Takes(("file",)), AfterValidator(is_a_reference)]
 _WITHOUT_IMPORTANCE = ("F32", "F16", "BF16", "Q8_0")
 
 

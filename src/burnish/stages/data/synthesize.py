@@ -14,6 +14,7 @@ from burnish.data.synthesize.pocket import pocket
 from burnish.data.synthesize.saving import refuse_missing, save_dataset_dict, save_jsonl
 from burnish.specs.base import Spec
 from burnish.specs.data import SynthesizeSpec
+from burnish.stages.data.synthesizing.planning import by_model
 
 ROWS_PER_EVENT = 5_000
 Generate = Callable[[Any, Context], Generated]
@@ -40,7 +41,7 @@ def run(spec: SynthesizeSpec, ctx: Context) -> Outcome:
     rows = tags.total()
     counts = {"read": rows, "kept": rows, "quarantined": 0, "dropped": {}}
     write_json(ctx.out / "stats.json", {**counts, "tags": by_tag, "splits": dataset.rows, **generated.stats()})
-    return Outcome("dataset", {"rows": rows, "tags": by_tag})
+    return Outcome("dataset", {"rows": rows, "tags": by_tag, **generated.measures()})
 
 
 def _until_stopped(generated: Generated, ctx: Context) -> Iterator[tuple[dict[str, Any], str]]:
@@ -51,7 +52,7 @@ def _until_stopped(generated: Generated, ctx: Context) -> Iterator[tuple[dict[st
 
 
 def _generator(spec: Spec) -> Generate:
-    return {"pocket": _pocket, "docs": _docs}[spec.__dict__["kind"]]
+    return {"pocket": _pocket, "docs": _docs, "model": by_model}[spec.__dict__["kind"]]
 
 
 def _pocket(spec: Any, ctx: Context) -> Generated:

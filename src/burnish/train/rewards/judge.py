@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from burnish.core.errors import BurnishError, DataError, RunError
+from burnish.data.document import conversation_text
 from burnish.endpoints.client import Endpoint, Reply
-from burnish.evals.judge.prompts import conversation_text, filled
+from burnish.evals.judge.prompts import filled
 from burnish.evals.judge.reading import ScoreReader, UnreadableError, end_of
 from burnish.evals.scoring.scorers import visible
 from burnish.specs.rewards import JudgeReward

@@ -8,10 +8,12 @@ from burnish.specs.base import Spec, by_kind
 from burnish.specs.data.synthesize.docs import DocsSource as DocsSource
 from burnish.specs.data.synthesize.docs import DocsSpec as DocsSpec
 from burnish.specs.data.synthesize.docs import FimTokensSpec as FimTokensSpec
+from burnish.specs.data.synthesize.model import ModelSpec as ModelSpec
+from burnish.specs.data.synthesize.model import ScoringSpec as ScoringSpec
 from burnish.specs.data.synthesize.pocket import PocketSpec as PocketSpec
 
 Generator = Annotated[
-    Annotated[PocketSpec, Tag("pocket")] | Annotated[DocsSpec, Tag("docs")],
+    Annotated[PocketSpec, Tag("pocket")] | Annotated[DocsSpec, Tag("docs")] | Annotated[ModelSpec, Tag("model")],
     by_kind("pocket"),
 ]
 
