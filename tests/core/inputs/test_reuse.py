@@ -16,6 +16,7 @@ from burnish.core.runs.artifact import Artifact
 
 POCKET, ROWS = "builtin:pocket", "file:rows.jsonl"
 TRAINING = {"base": POCKET, "data": ROWS}
+ENDPOINT = {"url": "http://127.0.0.1:1", "model": "m"}
 SETTINGS = {
     "synthesize": {"generator": {"kind": "pocket", "skill": "base", "rows": 3}},
     "prepare": {"source": ROWS},
@@ -31,7 +32,7 @@ SETTINGS = {
     "grpo": {**TRAINING, "rewards": [{"kind": "exact_match"}], "kl_coefficient": 0.1},
     "ppo": {**TRAINING, "rewards": [{"kind": "exact_match"}]},
     "evaluate": {"model": POCKET, "data": ROWS, "compare_with": POCKET},
-    "judge": {"answers": ROWS, "rubric": "helpfulness", "judge": {"url": "http://127.0.0.1:1", "model": "m"}},
+    "judge": {"answers": ROWS, "rubric": "helpfulness", "judge": ENDPOINT},
     "certify": {"child": POCKET, "parent": POCKET, "data": ROWS},
     "compare": {"candidates": {"a": POCKET, "b": POCKET}, "data": ROWS},
     "merge": {"model": POCKET},
@@ -50,6 +51,11 @@ NESTED = {
     "source.ref": lambda ref: {"source": [{"ref": ref}]},
     "rewards.model": lambda ref: {"rewards": [{"kind": "reward_model", "model": ref}]},
     "candidates.ref": lambda ref: {"candidates": {"a": {"ref": ref}, "b": POCKET}},
+    "generator.model": lambda ref: {"generator": {"kind": "model", "model": ref}},
+    "generator.given": lambda ref: {"generator": {"kind": "model", "make": "answers", "model": POCKET, "given": ref}},
+    "generator.tokenizer": lambda ref: {
+        "generator": {"kind": "model", "make": "magpie", "tokenizer": ref, "endpoint": ENDPOINT}
+    },
     "adapters.adapter": lambda ref: {"adapters": [{"adapter": ref, "weight": 1}, {"adapter": POCKET, "weight": 1}]},
 }
 """Fields that need other settings, or are members of lists and mappings."""

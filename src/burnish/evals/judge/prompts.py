@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from burnish.core.placeholders import fill, mark_of
+from burnish.data.placeholders import fill, mark_of
 from burnish.evals.scoring.columns import value_of
 
 

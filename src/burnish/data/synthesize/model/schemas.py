@@ -6,6 +6,8 @@ from typing import Any
 
 import jsonschema
 import referencing
+from jsonschema.exceptions import best_match
+from referencing.exceptions import Unresolvable
 
 from burnish.core.errors import AskError
 from burnish.data.document import canonical_json
@@ -92,7 +94,7 @@ def value_in(text: str, schema: Mapping[str, Any], *, is_cut: bool = False) -> A
 def check(value: Any, schema: Mapping[str, Any]) -> None:
     """Errors: UnusableError `other schema`, which names the place."""
     validator = _validator(canonical_json(schema))
-    first = jsonschema.exceptions.best_match(validator.iter_errors(value))
+    first = best_match(validator.iter_errors(value))
     if first is not None:
         place = ".".join(map(str, first.absolute_path)) or "the reply"
         raise UnusableError("other schema", f"{place}: {first.message[:_MOST_SHOWN]}")
@@ -139,7 +141,7 @@ def _check_tool(tool: Mapping[str, Any], place: str) -> None:
         jsonschema.Draft202012Validator(parameters, registry=referencing.Registry()).is_valid({})
     except jsonschema.SchemaError as error:
         raise AskError("ask.wrong-value", f"{place}: {error.message[:_MOST_SHOWN]}", "correct its parameters") from None
-    except referencing.exceptions.Unresolvable as error:
+    except Unresolvable as error:
         what = f"{place}: the reference {error.ref} is not in the schema itself"
         raise AskError("ask.wrong-value", what, "copy what it names into $defs of the parameters") from None
 

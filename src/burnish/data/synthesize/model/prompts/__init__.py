@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from burnish.core.errors import AskError
-from burnish.core.placeholders import fill, mark_of, names_in
+from burnish.data.placeholders import fill, mark_of, names_in
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 _MOST_BYTES = 1 << 20
