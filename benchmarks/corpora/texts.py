@@ -48,9 +48,9 @@ def files(folders: Sequence[Path]) -> list[str]:
 def read(path: str) -> Text | None:
     """The text of one file; None for a link, and for a file that is too large, not UTF-8, or without text."""
     kind = kind_of(path)
-    if not kind or os.path.islink(path) or os.path.getsize(path) > LARGEST:
-        return None
     try:
+        if not kind or os.path.islink(path) or os.path.getsize(path) > LARGEST:
+            return None
         data = Path(path).read_bytes()
         text = (gzip.decompress(data) if path.endswith(".gz") else data).decode("utf-8").replace("\r", "")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError):
