@@ -28,7 +28,7 @@ def groups(sketches: dict[str, tuple[int, ...]], joined: set[tuple[str, str]]) -
 
     A line that more than 100 files have, such as one of a licence, joins none.
     """
-    parents = {file: file for file in sketches}
+    parents = {file: file for file in [*sketches, *(file for pair in joined for file in pair)]}
 
     def root(file: str) -> str:
         while parents[file] != file:

@@ -1,8 +1,10 @@
 """What the extractors give: definitions and sections of documents, with their place, documentation and examples."""
 
+import re
 from dataclasses import dataclass
 
 CALLABLES = ("function", "method", "class")
+_SENTENCE = re.compile(r"(?<!e\.g)(?<!i\.e)(?<!\bvs)(?<!\betc)[.!?](?=\s|$)")
 
 
 @dataclass(frozen=True)
@@ -65,4 +67,11 @@ class Item:
     @property
     def short(self) -> str:
         """The last part of the name."""
-        return self.name.rpartition(".")[2]
+        return re.split(r"\.|::", self.name)[-1].rstrip("!")
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of the first paragraph, on one line."""
+    paragraph = " ".join(text.strip().split("\n\n")[0].split())
+    end = _SENTENCE.search(paragraph)
+    return paragraph[: end.start() + 1] if end else paragraph

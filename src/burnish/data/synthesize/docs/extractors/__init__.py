@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from burnish.data.synthesize.docs.extractors import python
+from burnish.data.synthesize.docs.extractors import go, javascript, markdown, python, restructuredtext, rust
 from burnish.data.synthesize.docs.items import Item
 from burnish.data.synthesize.docs.project import Project
 
@@ -11,5 +11,12 @@ Extract = Callable[[str, str, Project], Iterator[Item]]
 EXTRACTORS: dict[str, Extract] = {
     ".py": python.extract,
     ".pyw": python.extract,
+    ".go": go.extract,
+    **dict.fromkeys((".js", ".jsx", ".mjs", ".cjs"), javascript.javascript),
+    **dict.fromkeys((".ts", ".mts", ".cts"), javascript.typescript),
+    ".tsx": javascript.tsx,
+    ".rs": rust.extract,
+    **dict.fromkeys((".md", ".markdown", ".mdx"), markdown.extract),
+    ".rst": restructuredtext.extract,
 }
 """Ending → extractor of (text, file, project). UnreadableError says why a file is not read."""

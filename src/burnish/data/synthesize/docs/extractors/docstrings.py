@@ -6,8 +6,17 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from burnish.data.synthesize.docs.items import first_sentence
+
 _FENCE = re.compile(r"(?P<indent>\s*)(?P<marks>`{3,}|~{3,})\s*(?P<info>[^`]*)$")
-_DIRECTIVE = re.compile(r"(?P<indent>\s*)\.\. (?P<name>[\w-]+)::\s*(?P<rest>.*)$")
+_DIRECTIVE = re.compile(r"(?P<indent>\s*)\.\. (?P<name>[\w:-]+)::\s*(?P<rest>.*)$")
+_HIDDEN = re.compile(
+    r"\s*\.\. (?:(?:toctree|contents|index|image|figure|include|literalinclude|raw|highlight|only|module|currentmodule|"
+    r"py:(?:current)?module|auto\w+|testsetup|testcleanup|plot|tabularcolumns|meta|sectionauthor|moduleauthor|"
+    r"versionmodified|rst-class|default-domain|program|container)::|_|\[|\||#|(?![\w:-]+::))"
+)
+"""Directives, targets, notes and comments that are no text: they are left out with the block below them."""
+_OBJECTS = ("function", "method", "class", "attribute", "data", "exception", "option", "describe", "property", "envvar")
 _CODE = ("code-block", "code", "sourcecode", "ipython")
 _VERSIONS = {
     "versionadded": "Added in version",
@@ -21,7 +30,6 @@ _OTHERS = ("Returns", "Return", "Yields", "Note", "Notes", "Example", "Examples"
 _FIELD = re.compile(r":(?P<kind>param|parameter|arg|keyword|raises?|returns?|var|ivar)(?P<name>[^:`]*): *(?P<doc>.*)$")
 _ADMONITION = re.compile(r'(?P<indent>\s*)(?:!!!|\?\?\?\+?) ?(?P<kind>\w+)(?: "(?P<title>[^"]*)")?\s*$')
 _ROLE = re.compile(r":(?:[\w+-]+:)?[\w+-]+:`(?P<text>[^`]+)`")
-_SENTENCE = re.compile(r"(?<!e\.g)(?<!i\.e)(?<!\bvs)(?<!\betc)[.!?](?=\s|$)")
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,8 @@ def blocks(doc: str) -> list[Block]:
         elif (directive := _DIRECTIVE.match(line)) and directive["name"] in _CODE:
             at, block = _indented_block(lines, at, "code", directive["rest"].strip().lower())
             found += [block] if block.text else []
+        elif _HIDDEN.match(line):
+            at, _ = _indented_block(lines, at, "hidden", "")
         else:
             end = _end_of_text(lines, at)
             text = "\n".join(lines[at:end])
@@ -85,7 +95,7 @@ def _end_of_text(lines: list[str], at: int) -> int:
     while end < len(lines) and lines[end].strip():
         directive = _DIRECTIVE.match(lines[end])
         is_code = directive is not None and directive["name"] in _CODE
-        if is_code or _FENCE.match(lines[end]) or lines[end].lstrip().startswith(">>>"):
+        if is_code or _HIDDEN.match(lines[end]) or _FENCE.match(lines[end]) or lines[end].lstrip().startswith(">>>"):
             break
         end += 1
     return end
@@ -141,6 +151,8 @@ def prose(text: str) -> str:
         directive, admonition = _DIRECTIVE.match(line), _ADMONITION.match(line)
         section = _SECTION.match(line.strip())
         field = _FIELD.match(line.strip())
+        if re.match(r"\s+:[\w-]+:(?:\s|$)", line) and lines and lines[-1].startswith(("**", "`")) and not field:
+            continue  # an option of the directive
         if directive:
             lines.append(_directive(directive["name"], directive["rest"]))
         elif admonition:
@@ -171,6 +183,8 @@ def _directive(name: str, rest: str) -> str:
     if name in _VERSIONS:
         version, _, text = rest.partition(" ")
         return f"{_VERSIONS[name]} {version}{': ' if text else ''}{text}".rstrip()
+    if name.rpartition(":")[2] in _OBJECTS:
+        return f"`{rest.strip()}`:"
     return f"**{name.capitalize()}:** {rest}".rstrip()
 
 
@@ -193,9 +207,7 @@ def summary(found: list[Block]) -> str:
     first = next((block for block in found if block.text.strip()), None)
     if first is None or first.kind != "text":
         return ""
-    text = " ".join(inline(first.text).split())
-    end = _SENTENCE.search(text)
-    return text[: end.start() + 1] if end else text
+    return first_sentence(inline(first.text))
 
 
 def parameters(doc: str) -> dict[str, str]:

@@ -22,7 +22,7 @@ def drafts(item: Item, wording: Wording) -> Iterator[Draft]:
     if wording.completion == "text":
         yield Draft(text=f"{item.body}\n")
         return
-    question = wording.one_of(_ASK).format(language=LANGUAGES[item.language], kind=item.kind)
+    question = wording.one_of(_ASK, item).format(language=LANGUAGES[item.language], kind=item.kind)
     yield asked(f"{question}\n\n{fenced(item.head, item.language)}", fenced(item.body, item.language))
 
 

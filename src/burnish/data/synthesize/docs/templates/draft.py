@@ -40,7 +40,10 @@ class Wording:
     fim: tuple[str, str, str] | None = None
     """The tokens before prefix, suffix and middle."""
 
-    def one_of(self, sentences: Sequence[str]) -> str:
+    def one_of(self, sentences: Sequence[str], item: Item) -> str:
+        """One of the sentences; of a name that does not say where it is from, one that does."""
+        if not item.module and any("{title}" in sentence for sentence in sentences):
+            sentences = [sentence for sentence in sentences if "{title}" in sentence]
         return self.random.choice(sentences)
 
 
@@ -85,6 +88,12 @@ def paragraphs(text: str) -> list[str]:
 
 def joined(*parts: str) -> str:
     return "\n\n".join(part for part in parts if part)
+
+
+def heading(item: Item, wording: Wording) -> str:
+    """The headings of a section, without a first one that only names the library."""
+    first, _, rest = item.name.partition(" > ")
+    return rest if rest and first.lower() in (wording.library.lower(), wording.title.strip("`").lower()) else item.name
 
 
 def noun(item: Item) -> str:

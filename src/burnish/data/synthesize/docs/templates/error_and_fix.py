@@ -31,7 +31,7 @@ def drafts(item: Item, wording: Wording) -> Iterator[Draft]:
     if not faults:
         return
     code, fixed, why, error, described = wording.random.choice(faults)
-    question = wording.one_of(_ASK).format(code=fenced(code, "python"), error=error)
+    question = wording.one_of(_ASK, item).format(code=fenced(code, "python"), error=error)
     answer = joined(why, fenced(fixed, "python"), described, f"The signature:\n\n{signature(item)}")
     yield asked(question, answer, error=error, python=".".join(platform.python_version_tuple()[:2]))
 

@@ -15,6 +15,7 @@ _ASK = (
 )
 _MOST_LINES = 8
 _TRIES = 8
+_COMMENTS = ("#", "//", "/*", "* ", "*/")
 
 
 def drafts(item: Item, wording: Wording) -> Iterator[Draft]:
@@ -30,7 +31,7 @@ def drafts(item: Item, wording: Wording) -> Iterator[Draft]:
         first, last, between = wording.fim
         yield Draft(text=f"{first}{prefix}{last}{suffix}{between}{middle}", extra=extra)
         return
-    question = wording.one_of(_ASK).format(language=LANGUAGES[item.language], kind=item.kind)
+    question = wording.one_of(_ASK, item).format(language=LANGUAGES[item.language], kind=item.kind)
     code = fenced(f"{prefix}{_GAP}{suffix}", item.language)
     answer = fenced(middle.strip("\n"), item.language)
     yield asked(f"{question}\n\n{code}", answer, **extra)
@@ -45,7 +46,8 @@ def _gap(item: Item, wording: Wording) -> tuple[str, str, str] | None:
         end = min(len(lines), start + wording.random.randint(1, min(_MOST_LINES, max(1, (len(lines) - head) // 2))))
         before, after = "\n".join(lines[:start]) + "\n", "\n".join(lines[end:])
         middle = "\n".join(lines[start:end])
-        if len("".join(middle.split())) < 10 or not middle.strip() or not lines[start].strip():
+        code = "".join("".join(line.split()) for line in lines[start:end] if not line.lstrip().startswith(_COMMENTS))
+        if len(code) < 10 or not lines[start].strip():
             continue
         indent = len(lines[start]) - len(lines[start].lstrip())
         before, middle = before + middle[:indent], middle[indent:]

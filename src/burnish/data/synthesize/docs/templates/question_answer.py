@@ -10,6 +10,7 @@ from burnish.data.synthesize.docs.templates.draft import (
     Wording,
     asked,
     documentation,
+    heading,
     joined,
     noun,
     signature,
@@ -28,11 +29,13 @@ _WHAT = (
 )
 _CALL = (
     "How do I call `{name}`?",
+    "How do I call `{name}` of {title}?",
     "Which arguments does `{name}` take?",
     "What is the signature of `{name}` in {title}?",
 )
 _EXAMPLE = (
     "Show me an example of `{name}`.",
+    "Write {language} code that uses `{name}` of {title}.",
     "Write {language} code that uses `{name}`.",
     "How is `{name}` used in practice? An example, please.",
 )
@@ -46,7 +49,7 @@ _WHICH = (
 def drafts(item: Item, wording: Wording) -> Iterator[Draft]:
     """One row for each kind of question that the source answers."""
     names = {
-        "name": item.name,
+        "name": heading(item, wording) if item.kind == "section" else item.name,
         "title": wording.title,
         "noun": noun(item),
         "kind": item.kind,
@@ -55,26 +58,33 @@ def drafts(item: Item, wording: Wording) -> Iterator[Draft]:
     }
     if item.kind == "section":
         is_question = item.name.endswith("?") and " > " not in item.name
-        question = item.name if is_question else wording.one_of(_SECTION).format(**names)
+        question = item.name if is_question else wording.one_of(_SECTION, item).format(**names)
         yield asked(question, documentation(item), question="section")
         return
-    yield asked(wording.one_of(_WHAT).format(**names), joined(signature(item), documentation(item)), question="what")
+    yield asked(
+        wording.one_of(_WHAT, item).format(**names), joined(signature(item), documentation(item)), question="what"
+    )
     if item.signature and item.kind in CALLABLES and (item.parameters or item.kind != "class"):
-        yield asked(wording.one_of(_CALL).format(**names), _call(item), question="call")
+        yield asked(wording.one_of(_CALL, item).format(**names), _call(item), question="call")
     for example in item.examples[:2]:
         code = fenced(example.code, item.language)
         place = f"{example.file}:{example.line}"
         yield asked(
-            wording.one_of(_EXAMPLE).format(**names), joined(code, item.summary), question="example", example=place
+            wording.one_of(_EXAMPLE, item).format(**names),
+            joined(code, item.summary),
+            question="example",
+            example=place,
         )
     if item.kind in CALLABLES and 4 <= len(item.summary.split()) <= 30 and item.short not in item.summary:
         code = fenced(item.examples[0].code, item.language) if item.examples else ""
         answer = joined(f"`{item.name}`:", signature(item), code and f"For example:\n\n{code}")
-        yield asked(wording.one_of(_WHICH).format(**names), answer, question="which")
+        yield asked(wording.one_of(_WHICH, item).format(**names), answer, question="which")
 
 
 def _call(item: Item) -> str:
-    lines = [_described(parameter) for parameter in item.parameters] or ["It takes no arguments."]
+    lines = [_described(parameter) for parameter in item.parameters]
+    if not lines and item.language == "python":  # elsewhere only those that are documented are known
+        lines = ["It takes no arguments."]
     returns = f"It returns `{item.returns}`." if item.returns and item.returns not in ("None", "NoReturn") else ""
     return joined(signature(item), "\n".join(lines), returns)
 

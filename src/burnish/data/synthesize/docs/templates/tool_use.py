@@ -10,6 +10,7 @@ from burnish.data.synthesize.docs.templates.draft import (
     Draft,
     Wording,
     documentation,
+    heading,
     joined,
     noun,
     paragraphs,
@@ -32,6 +33,7 @@ TOOL: dict[str, Any] = {
     },
 }
 _ASK = (
+    "I want to use `{name}` of {title}. How is it called?",
     "What does `{name}` do, and how is it called?",
     "Look up {noun} `{name}` in {title}.",
     "I want to use `{name}`. What do I have to know?",
@@ -45,17 +47,18 @@ _ASK_SECTION = ("Look up “{name}” in the documentation of {title}.", "What d
 def drafts(item: Item, wording: Wording) -> Iterator[Draft]:
     """One row. The result of the tool has the fields that the source has; the answer stands in the result."""
     sentences = _ASK_SECTION if item.kind == "section" else _ASK if item.kind in CALLABLES else _ASK_OTHERS
-    question = wording.one_of(sentences).format(name=item.name, title=wording.title, noun=noun(item))
+    name = heading(item, wording) if item.kind == "section" else item.name
+    question = wording.one_of(sentences, item).format(name=name, title=wording.title, noun=noun(item))
     text = documentation(item)
     result = {
-        "name": item.name,
+        "name": name,
         "kind": item.kind,
         **({"language": LANGUAGES[item.language]} if item.language in LANGUAGES else {}),
         **({"signature": item.signature} if item.signature else {}),
         "documentation": text,
         "source": f"{item.file}:{item.line}",
     }
-    arguments = json.dumps({"library": wording.library, "name": item.name}, ensure_ascii=False)
+    arguments = json.dumps({"library": wording.library, "name": name}, ensure_ascii=False)
     call = {"type": "function", "function": {"name": "lookup_docs", "arguments": arguments}}
     messages = [
         {"role": "user", "content": question},
