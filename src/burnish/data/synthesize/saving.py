@@ -38,7 +38,7 @@ def save_dataset_dict(folder: Path, scratch: Path) -> None:
     shows = datasets.is_progress_bar_enabled()
     datasets.disable_progress_bars()
     try:
-        parts = {split: _dataset(folder, split, scratch) for split in splits(folder)}
+        parts: dict[Any, Any] = {split: _dataset(folder, split, scratch) for split in splits(folder)}
         datasets.DatasetDict(parts).save_to_disk(str(folder / "dataset_dict"))
     finally:
         if shows:

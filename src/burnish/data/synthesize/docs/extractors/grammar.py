@@ -3,19 +3,10 @@
 import textwrap
 from collections.abc import Iterator
 from functools import cache
-from importlib import import_module
 from typing import Any
 
 from tree_sitter import Language, Node, Parser
 
-_GRAMMARS = {
-    "go": ("tree_sitter_go", "language"),
-    "javascript": ("tree_sitter_javascript", "language"),
-    "typescript": ("tree_sitter_typescript", "language_typescript"),
-    "tsx": ("tree_sitter_typescript", "language_tsx"),
-    "rust": ("tree_sitter_rust", "language"),
-    "markdown": ("tree_sitter_markdown", "language"),
-}
 _MAX_SIGNATURE = 1_500
 _MOST_COMMENTS = 1_000
 """The step from one node to the one before takes longer the more siblings there are."""
@@ -23,8 +14,33 @@ _MOST_COMMENTS = 1_000
 
 @cache
 def _parser(language: str) -> Parser:
-    module, name = _GRAMMARS[language]
-    return Parser(Language(getattr(import_module(module), name)()))
+    return Parser(Language(_grammar(language)))
+
+
+def _grammar(language: str) -> Any:
+    """The compiled grammar of a language, whose package is imported when a file needs it."""
+    match language:
+        case "go":
+            import tree_sitter_go
+
+            return tree_sitter_go.language()
+        case "javascript":
+            import tree_sitter_javascript
+
+            return tree_sitter_javascript.language()
+        case "markdown":
+            import tree_sitter_markdown
+
+            return tree_sitter_markdown.language()
+        case "rust":
+            import tree_sitter_rust
+
+            return tree_sitter_rust.language()
+        case _:
+            import tree_sitter_typescript
+
+            is_tsx = language == "tsx"
+            return tree_sitter_typescript.language_tsx() if is_tsx else tree_sitter_typescript.language_typescript()
 
 
 def tree(text: str, language: str) -> Node:
