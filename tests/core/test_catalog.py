@@ -112,6 +112,7 @@ def test_the_version_of_a_stage_is_part_of_every_fingerprint_of_its_steps():
 def test_each_built_in_stage_has_its_spec_and_the_kind_it_produces():
     kinds = {
         "synthesize": ("SynthesizeSpec", "dataset"),
+        "clean": ("CleanSpec", "rows"),
         "prepare": ("PrepareSpec", "dataset"),
         "tokenizer": ("TokenizerTrainSpec", "tokenizer"),
         "pretrain": ("PretrainSpec", "model"),

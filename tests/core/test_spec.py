@@ -86,7 +86,7 @@ def test_the_lists_of_words_among_all_settings_are_known():
     assert {name for _, name in LISTS} == {
         *("track", "targets", "train_fully", "modules", "keep", "without_rows", "new_tokens", "new_special_tokens"),
         *("special_tokens", "visible_tokens", "files", "seeds", "ignore", "cors", "vllm_args"),
-        *("templates", "include", "exclude", "save_as", "topics", "languages"),
+        *("templates", "include", "exclude", "save_as", "topics", "languages", "text"),
     }
 
 

@@ -1,7 +1,9 @@
 """Safetensors files are written byte for byte as the format says, and read with every fault named."""
 
+import gc
 import json
 import struct
+from pathlib import Path
 
 import pytest
 import torch
@@ -315,3 +317,11 @@ def test_tensors_lie_one_after_another(tmp_path, starts):
     text = json.dumps(entries).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(starts[-1] + 4))
     assert "does not begin where the last tensor ends" in broken(read_header, path)
+
+
+def test_the_file_of_a_full_disk_is_closed(recwarn):
+    """`/dev/full` takes no byte: the error is the disk's, and no file stays open behind it."""
+    with pytest.raises(OSError, match="No space left"):
+        StreamedWriter(Path("/dev/full"), [("a", "F32", (2,))])
+    gc.collect()
+    assert not [warning for warning in recwarn if warning.category is ResourceWarning]

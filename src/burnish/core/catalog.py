@@ -72,6 +72,14 @@ _BUILT_IN = (
         summary="Generate synthetic rows.",
     ),
     Stage(
+        name="clean",
+        spec="burnish.specs.data:CleanSpec",
+        run="burnish.stages.data.clean:run",
+        produces="rows",
+        extra="data",
+        summary="Clean raw rows: normalise, filter, deduplicate, decontaminate.",
+    ),
+    Stage(
         name="prepare",
         spec="burnish.specs.data:PrepareSpec",
         run="burnish.stages.data.prepare:run",

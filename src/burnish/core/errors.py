@@ -132,6 +132,7 @@ CODES = {
     "machine.no-disk": "There is not enough disk space.",
     "machine.no-memory": "The machine is out of memory.",
     "machine.no-network": "A hub or a package index cannot be reached, and the cache lacks the files.",
+    "machine.no-cluster": "A Ray cluster does not answer, or its workers cannot do the work.",
     "machine.no-answer": "An endpoint does not answer, refuses the request, or gives an unreadable reply.",
     "machine.no-docker": "Docker is not installed, is too old, is not running, or may not be used.",
     "machine.port-in-use": "Another program listens on a port that a container needs.",

@@ -179,7 +179,11 @@ class StreamedWriter:
         start = 8 + len(encoded)
         self._ends = {name: start + held["data_offsets"][1] for name, held in header.items() if name in self._left}
         self._file = path.open("wb", buffering=0)
-        self._write(struct.pack("<Q", len(encoded)) + encoded, 0)
+        try:
+            self._write(struct.pack("<Q", len(encoded)) + encoded, 0)
+        except BaseException:  # of a full disk: nobody else could close the file
+            self._file.close()
+            raise
 
     def write_part(self, name: str, data: memoryview | bytes) -> None:
         """The next bytes of a tensor, little-endian and C-contiguous; it is complete once all of them were written."""

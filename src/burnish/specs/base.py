@@ -190,6 +190,8 @@ DataRef = Annotated[str, Takes(("dataset", "rows", "file", "folder")), AfterVali
 """Rows: a prepared dataset, rows that were fetched or cleaned, a file, a folder, or a hub dataset."""
 FileRef = Annotated[str, Takes(("file",)), AfterValidator(is_a_reference)]
 """A file."""
+RawRef = Annotated[str, Takes(("rows", "file", "folder")), AfterValidator(is_a_reference)]
+"""Rows with the fields that they have: fetched or cleaned, a file, a folder, or a hub dataset; no prepared dataset."""
 TokenizerRef = Annotated[str, Takes(("tokenizer", "model", "adapter")), AfterValidator(is_a_reference)]
 """A tokenizer, or a model that contains one."""
 

@@ -19,6 +19,7 @@ TRAINING = {"base": POCKET, "data": ROWS}
 ENDPOINT = {"url": "http://127.0.0.1:1", "model": "m"}
 SETTINGS = {
     "synthesize": {"generator": {"kind": "pocket", "skill": "base", "rows": 3}},
+    "clean": {"source": ROWS},
     "prepare": {"source": ROWS},
     "tokenizer": {"data": ROWS},
     "pretrain": TRAINING,

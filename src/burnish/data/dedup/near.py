@@ -19,7 +19,7 @@ _DEVIATIONS = 3.0
 _PAIRS_AT_ONCE = 1 << 16
 Pairs = NDArray[np.int64]
 """Pairs of texts, the earlier first [pairs, 2]."""
-MapBands = Callable[[Callable[[int], Pairs], Iterable[int]], Iterable[Pairs]]
+MapBands = Callable[["BandPairs", Iterable[int]], Iterable[Pairs]]
 """Applies a function to each band; another than `map` may do that elsewhere."""
 
 
@@ -76,6 +76,7 @@ class BandPairs:
     """Finds the pairs of texts that agree in a band, and whose signatures do not say that they differ."""
 
     def __init__(self, texts: SignedTexts, scheme: Scheme, among: NDArray[np.bool_]):
+        self.is_among = among
         self._texts, self._scheme, self._among = texts, scheme, np.flatnonzero(among)
 
     def __call__(self, band: int) -> Pairs:

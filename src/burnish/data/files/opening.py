@@ -43,6 +43,28 @@ def opened(path: Path | Member, name: str, reading: ReadReport) -> Iterator["Byt
         raise unreadable(name, error) from error
 
 
+@contextmanager
+def opened_between(path: Path, name: str, reading: ReadReport, start: int, stop: int) -> Iterator["ByteStream"]:
+    """A range of the bytes of a file that `is_plain`. Errors: those of `opened`."""
+    try:
+        with path.open("rb") as disk:
+            disk.seek(start)
+            yield ByteStream(io.BufferedReader(cast(Any, _Between(disk, stop - start)), _CHUNK), disk, reading)
+    except OSError as error:
+        raise unreadable(name, error) from error
+
+
+def is_plain(path: Path, reading: ReadReport) -> bool:
+    """Whether a file's bytes are those of its text in UTF-8: not packed, no byte-order mark, no other encoding."""
+    if path.suffix.lower() in PACKED:
+        return False
+    with path.open("rb", buffering=_CHUNK) as disk:
+        unreported = ReadReport(encoding=reading.encoding)
+        is_same = _decoded(cast(Any, disk), path.name, unreported) is cast(Any, disk) and not disk.tell()
+        reading.used_encoding |= unreported.used_encoding and is_same
+        return is_same
+
+
 def _open(path: Path | Member) -> IO[bytes]:
     return path.open() if isinstance(path, Member) else path.open("rb", buffering=_CHUNK)
 
@@ -138,6 +160,18 @@ class _Pieces(io.RawIOBase):
         given = min(len(buffer), len(self._rest))
         buffer[:given], self._rest = self._rest[:given], self._rest[given:]
         return given
+
+
+class _Between(_Pieces):
+    """The next so many bytes of a file."""
+
+    def __init__(self, disk: IO[bytes], size: int):
+        self._disk, self._left = disk, size
+
+    def piece(self) -> bytes | None:
+        data = self._disk.read(min(_CHUNK, self._left))
+        self._left -= len(data)
+        return data or None
 
 
 class _ZstdFrames(_Pieces):

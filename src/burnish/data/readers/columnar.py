@@ -23,10 +23,18 @@ def read_parquet(path: Path, name: str, reading: ReadReport) -> Iterator[Record 
     if path.suffix.lower() != ".parquet":
         what = f"{name}: parquet is read from its end, which a compressed file does not allow"
         raise DataError("data.unreadable", what, "decompress it: parquet is compressed internally")
+    yield from read_row_groups(path, name, reading, None, 0)
+
+
+def read_row_groups(
+    path: Path, name: str, reading: ReadReport, groups: range | None, before: int
+) -> Iterator[Record | Bad]:
+    """Rows of some row groups of a parquet file, or of all; `before` rows stand before them."""
     try:
         with pq.ParquetFile(path) as parquet:
-            total, size, number = parquet.metadata.num_rows, path.stat().st_size, 0
-            for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
+            total, size, number = parquet.metadata.num_rows, path.stat().st_size, before
+            chosen = None if groups is None else list(groups)
+            for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, row_groups=chosen, use_threads=False):
                 yield from _rows(batch, number, name, reading)
                 number += batch.num_rows
                 reading.at(size * number // max(1, total))

@@ -1,9 +1,9 @@
 """JSON lines: one object a line."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from burnish.data.files.opening import Line, opened
+from burnish.data.files.opening import Line, opened, opened_between
 from burnish.data.record import MAX_ROW_BYTES, Bad, ReadReport, Record, RowError, cut, kind_of
 from burnish.data.strict_json import parse
 
@@ -11,15 +11,27 @@ from burnish.data.strict_json import parse
 def read_json_lines(path: Path, name: str, reading: ReadReport) -> Iterator[Record | Bad]:
     """Each line that is not blank is one row: a Record, or Bad with its line number."""
     with opened(path, name, reading) as stream:
-        for line in stream.lines():
-            if not line.data.strip():
-                reading.blank += 1
-                continue
-            source = f"{name}:{line.number}"
-            try:
-                yield Record(as_object(parse(text_of(line))), source)
-            except RowError as error:
-                yield Bad(source, error.field, error.reason, cut(line.data.decode("utf-8", "backslashreplace")))
+        yield from _rows(stream.lines(), name, reading)
+
+
+def read_json_lines_between(
+    path: Path, name: str, reading: ReadReport, start: int, stop: int, before: int
+) -> Iterator[Record | Bad]:
+    """The rows of the lines in a range of bytes of a file that `opening.is_plain`; `before` lines stand before it."""
+    with opened_between(path, name, reading, start, stop) as stream:
+        yield from _rows(stream.lines(), name, reading, before)
+
+
+def _rows(lines: Iterable[Line], name: str, reading: ReadReport, before: int = 0) -> Iterator[Record | Bad]:
+    for line in lines:
+        if not line.data.strip():
+            reading.blank += 1
+            continue
+        source = f"{name}:{before + line.number}"
+        try:
+            yield Record(as_object(parse(text_of(line))), source)
+        except RowError as error:
+            yield Bad(source, error.field, error.reason, cut(line.data.decode("utf-8", "backslashreplace")))
 
 
 def text_of(line: Line) -> str:

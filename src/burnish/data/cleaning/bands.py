@@ -1,0 +1,29 @@
+"""The pairs of each band, found by any pool in the files of the chunks."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from burnish.data.cleaning.files import ChunkFiles
+from burnish.data.cleaning.pools import Pool
+from burnish.data.dedup.minhash import Scheme, Signed
+from burnish.data.dedup.near import BandPairs, Pairs, SignedTexts
+
+
+def map_bands(pool: Pool, folder: Path, chunks: int, scheme: Scheme) -> Callable[..., Iterator[Pairs]]:
+    """`map` for `dedup.near.groups`: the function is made where it is needed, from the files of the chunks."""
+
+    def mapped(function: BandPairs, bands: Iterable[int]) -> Iterator[Pairs]:
+        make = partial(_band_pairs, folder, chunks, scheme, np.packbits(function.is_among), len(function.is_among))
+        return (pairs for _, pairs in pool.map(make, bands))
+
+    return mapped
+
+
+def _band_pairs(folder: Path, chunks: int, scheme: Scheme, packed: NDArray[np.uint8], texts: int) -> BandPairs:
+    among = np.unpackbits(packed, count=texts).astype(bool)
+    batches = [batch for number in range(chunks) for batch in ChunkFiles(folder, number).found()]
+    return BandPairs(SignedTexts([Signed.from_arrow(batch) for batch in batches]), scheme, among)

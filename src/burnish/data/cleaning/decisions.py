@@ -1,0 +1,82 @@
+"""Every row with what became of it, in the order of the source."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pyarrow as pa
+
+from burnish.data.cleaning.files import ChunkFiles
+from burnish.data.dedup.keeping import Duplicates
+
+EXACT, NEAR = "duplicate", "near duplicate"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A row as JSON. `reason` is empty where it is kept; `kept` is the source of the row that is kept in its place."""
+
+    row: bytes
+    source: str
+    split: str
+    reason: str
+    kept: str = ""
+
+
+class Sources:
+    """The sources of rows by their number, looked up in the files of the chunks."""
+
+    def __init__(self, found: list[pa.RecordBatch]):
+        self._columns = [batch.column("source") for batch in found]
+        self._bounds = np.concatenate([[0], np.cumsum([len(column) for column in self._columns])])
+
+    def __getitem__(self, number: int) -> str:
+        at = int(np.searchsorted(self._bounds, number, side="right")) - 1
+        return self._columns[at][number - int(self._bounds[at])].as_py()
+
+
+def decisions(folder: Path, chunks: int, found: list[pa.RecordBatch], duplicates: Duplicates) -> Iterator[Decision]:
+    """The decision on each row; `found` are the batches of all chunks in order."""
+    sources = Sources(found)
+    number = 0
+    for chunk in range(chunks):
+        files = ChunkFiles(folder, chunk)
+        for batch, names in zip(files.rows(), files.found(), strict=True):
+            kept = duplicates.kept[number : number + len(batch)].tolist()
+            lines = zip(*(batch.column(name).to_pylist() for name in ("row", "split", "reason")), strict=True)
+            listed = zip(lines, names.column("source").to_pylist(), kept, strict=True)
+            for (row, split, reason), source, of in listed:
+                if of == number:
+                    yield Decision(row, source, split, reason)
+                else:
+                    yield Decision(row, source, split, EXACT if duplicates.is_exact[number] else NEAR, sources[of])
+                number += 1
+        files.remove_rows()
+
+
+class Removed:
+    """Writes the rows that are dropped, one JSON object a line, each with its source and reason; or does not."""
+
+    def __init__(self, path: Path | None):
+        self._path = path
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> "Removed":
+        self._file = None if self._path is None else self._path.open("wb")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def write(self, decision: Decision) -> None:
+        """Add a dropped row."""
+        if self._file is None:
+            return
+        about = {"source": decision.source, "split": decision.split, "reason": decision.reason}
+        about |= {"kept": decision.kept} if decision.kept else {}
+        head = json.dumps(about, ensure_ascii=False).encode()
+        self._file.write(head[:-1] + b', "row": ' + decision.row + b"}\n")

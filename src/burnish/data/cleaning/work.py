@@ -1,0 +1,174 @@
+"""What is done to a chunk: its rows are read, rewritten, judged and signed, and written to one Arrow file.
+
+A function of the chunk alone, so that the file is the same wherever it is made.
+"""
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from burnish.data.cleaning.chunks import Chunk
+from burnish.data.cleaning.files import ChunkFiles, ChunkWriter
+from burnish.data.cleaning.views import places, rewritten, view
+from burnish.data.dedup.minhash import Scheme
+from burnish.data.filters import BlockFilter
+from burnish.data.record import Bad, ReadReport, Record
+from burnish.data.rewriting import Rewrite
+from burnish.data.shards.columns import Columns
+from burnish.data.texts.block import blocks
+
+BATCH_ROWS, BATCH_CHARACTERS = 1000, 2_000_000
+NO_TEXT, EMPTIED = "no text", "a turn without text after rewriting"
+_HASH_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that the work depends on besides the chunk; picklable."""
+
+    folder: Path
+    """Where the Arrow files go."""
+    columns: tuple[str, ...]
+    """The columns that hold the text."""
+    kind: Literal["document", "conversation"]
+    rewrites: Sequence[Rewrite]
+    filters: Sequence[BlockFilter]
+    """The first one that drops a row gives the reason."""
+    scheme: Scheme | None
+    """How near duplicates are signed; None where they are not looked for."""
+    ranked_by: str | None = None
+    """The column of numbers that decides which row of a group is kept."""
+    encoding: str | None = None
+
+
+@dataclass
+class Report:
+    """What was found in a chunk besides its rows; `examples` has the first bad rows."""
+
+    rows: int = 0
+    bad: int = 0
+    characters: int = 0
+    changed: Counter[str] = field(default_factory=Counter)
+    """Rows that each rewriting changed."""
+    reading: ReadReport = field(default_factory=ReadReport)
+    columns: Columns = field(default_factory=Columns)
+    """Of the rows that are kept so far."""
+
+
+class Work:
+    """The function of chunks."""
+
+    def __init__(self, settings: Settings):
+        self._settings = settings
+
+    def __call__(self, chunk: Chunk) -> Report:
+        """Write the chunk's `ChunkFiles`; those that are there are replaced at once."""
+        report = Report(reading=ReadReport(encoding=self._settings.encoding))
+        with ChunkFiles(self._settings.folder, chunk.number).writer() as files:
+            for records in _batches(self._read(chunk, report, files)):
+                files.write(*self._cleaned(records, report))
+        return report
+
+    def _read(self, chunk: Chunk, report: Report, files: ChunkWriter) -> Iterator[Record]:
+        for item in chunk.read(report.reading):
+            if isinstance(item, Bad):
+                report.bad += 1
+                files.write_bad(item)
+            else:
+                report.rows += 1
+                yield item
+
+    def _cleaned(self, records: Sequence[Record], report: Report) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+        """The rows as they are now, each with the reason to drop it; and what duplicates are found by."""
+        settings = self._settings
+        rows, views, reasons = [], [], []
+        for record in records:
+            raw, text, reason = self._rewritten(record, report)
+            rows.append(raw)
+            views.append(text)
+            reasons.append(reason)
+        _judge(views, reasons, settings.filters)
+        is_kept = [not reason for reason in reasons]
+        for raw, kept in zip(rows, is_kept, strict=True):
+            if kept:
+                report.columns.observe(raw)
+        lengths = [len(text) for text in views]
+        report.characters += sum(lengths)
+        judged = {
+            "row": pa.array([_encoded(raw) for raw in rows], pa.large_binary()),
+            "split": pa.array([record.split or "train" for record in records], pa.string()),
+            "reason": pa.array(reasons, pa.string()),
+        }
+        found: dict[str, pa.Array] = {
+            "is_kept": pa.array(is_kept),
+            "source": pa.array([record.source for record in records], pa.string()),
+            "characters": pa.array(lengths, pa.int64()),
+            "hash": pa.array([_hash(text) for text in views], pa.binary(_HASH_BYTES)),
+            "rank": pa.array([_number(raw, settings.ranked_by) for raw in rows], pa.float64()),
+        }
+        if settings.scheme is not None:
+            compared = [text if kept else "" for text, kept in zip(views, is_kept, strict=True)]
+            found |= settings.scheme.sign(compared).to_arrow()
+        return pa.RecordBatch.from_pydict(judged), pa.RecordBatch.from_pydict(found)
+
+    def _rewritten(self, record: Record, report: Report) -> tuple[dict[str, Any], str, str]:
+        """A row, its text, and the reason to drop it already."""
+        raw = record.raw
+        found = places(raw, self._settings.columns)
+        reason = ""
+        for rewrite in self._settings.rewrites:
+            is_changed, is_emptied = rewritten(found, rewrite)
+            report.changed[rewrite.name] += is_changed
+            if is_emptied and self._settings.kind == "conversation":
+                reason = EMPTIED
+        text = view(found)
+        return raw, text, reason if text.strip() else NO_TEXT
+
+
+def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
+    held: list[Record] = []
+    size = 0
+    for record in records:
+        held.append(record)
+        size += sum(len(value) for value in record.raw.values() if isinstance(value, str))
+        if len(held) >= BATCH_ROWS or size >= BATCH_CHARACTERS:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held
+
+
+def _judge(views: Sequence[str], reasons: list[str], filters: Sequence[BlockFilter]) -> None:
+    """Set the first reason to drop each text that has none yet."""
+    waiting = [i for i, reason in enumerate(reasons) if not reason]
+    start = 0
+    for block in blocks([views[i] for i in waiting]):
+        here = waiting[start : start + len(block)]
+        start += len(block)
+        open_ = np.ones(len(block), bool)
+        for judge in filters:
+            for reason, drops in judge(block).items():
+                for i in np.flatnonzero(drops & open_):
+                    reasons[here[i]] = reason
+                open_ &= ~drops
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_HASH_BYTES).digest()
+
+
+def _number(raw: dict[str, Any], column: str | None) -> float:
+    value = raw.get(column) if column is not None else None
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else -math.inf
+
+
+def _encoded(raw: dict[str, Any]) -> bytes:
+    return json.dumps(raw, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()

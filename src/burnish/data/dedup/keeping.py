@@ -1,0 +1,85 @@
+"""Which row of each group of duplicates is kept: groups of equal texts, and of near duplicates among what is left."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from burnish.data.dedup.minhash import Scheme, Signed
+from burnish.data.dedup.near import MapBands, SignedTexts, groups
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """For each row the one that is kept for it, itself where it is kept [rows]; and whether both texts are equal."""
+
+    kept: NDArray[np.int64]
+    is_exact: NDArray[np.bool_]
+
+    @property
+    def is_dropped(self) -> NDArray[np.bool_]:
+        return self.kept != np.arange(self.kept.size)
+
+
+def first_of_equal(hashes: Sequence[bytes] | NDArray, among: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """For each row the first one with its hash among those that count; itself for the others [rows]."""
+    labels = np.arange(len(among))
+    counted = np.flatnonzero(among)
+    _, first, inverse = np.unique(np.asarray(hashes)[counted], return_index=True, return_inverse=True)
+    labels[counted] = counted[first[inverse]]
+    return labels
+
+
+def duplicates(
+    found: Sequence[pa.RecordBatch], keep: str, *, exact: bool, scheme: Scheme | None, map_bands: MapBands = map
+) -> Duplicates:
+    """The duplicates among rows that are kept so far.
+
+    `found` has `is_kept`, `hash`, `characters` and `rank`, and with a scheme the columns of `Signed`. `keep` is
+    `first`, `longest`, or `ranked`: the greatest rank, the first of equals.
+    """
+    among = _column(found, "is_kept").astype(bool)
+    hashes = _hashes(found)
+    equal = first_of_equal(hashes, among)
+    labels = equal if exact or scheme is not None else np.arange(among.size)
+    if scheme is not None:
+        near = groups(
+            SignedTexts([Signed.from_arrow(batch) for batch in found]),
+            scheme,
+            among & (equal == np.arange(among.size)),
+            map_bands,
+        )
+        labels = near[equal]
+    if keep == "first":
+        kept = labels
+    else:
+        kept = _greatest(labels, _column(found, "characters" if keep == "longest" else "rank"))
+    return Duplicates(kept, hashes[kept] == hashes)
+
+
+def _greatest(labels: NDArray[np.int64], ranks: NDArray) -> NDArray[np.int64]:
+    """For each row the one of its group with the greatest rank, the first of equals."""
+    order = np.lexsort((np.arange(labels.size), -ranks.astype(np.float64), labels))
+    is_first = np.ones(labels.size, bool)
+    is_first[1:] = labels[order][1:] != labels[order][:-1]
+    best = np.empty(labels.size, np.int64)
+    best[labels[order[is_first]]] = order[is_first]
+    return best[labels]
+
+
+def _column(found: Sequence[pa.RecordBatch], name: str) -> NDArray:
+    columns = [batch.column(name).to_numpy(zero_copy_only=False) for batch in found]
+    return np.concatenate([np.zeros(0), *columns]) if columns else np.zeros(0)
+
+
+def _hashes(found: Sequence[pa.RecordBatch]) -> NDArray:
+    columns = [np.frombuffer(_bytes(batch.column("hash")), "V16") for batch in found]
+    return np.concatenate(columns) if columns else np.zeros(0, "V16")
+
+
+def _bytes(column: pa.FixedSizeBinaryArray) -> bytes:
+    width = column.type.byte_width
+    data = column.buffers()[1]
+    return b"" if data is None else data.slice(column.offset * width, len(column) * width).to_pybytes()

@@ -1,0 +1,152 @@
+"""clean: rewrite, filter, deduplicate and decontaminate raw rows, which keep all their fields.
+
+First each chunk of the source is worked on by itself, by all cores or a Ray cluster, into files of the scratch folder;
+then the duplicates among all rows are found; then the rows that are left are written in their order.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+
+from burnish.core.context import Context, Outcome
+from burnish.core.errors import RunError
+from burnish.core.events import Note, Progress
+from burnish.core.files import write_json
+from burnish.data.accounts import Quarantine
+from burnish.data.cleaning.bands import map_bands
+from burnish.data.cleaning.chunks import Chunk, chunks
+from burnish.data.cleaning.decisions import Decision, Removed, decisions
+from burnish.data.cleaning.files import ChunkFiles
+from burnish.data.cleaning.findings import Findings
+from burnish.data.cleaning.pools import Pool, pool_of
+from burnish.data.cleaning.report import document, table
+from burnish.data.cleaning.source import layout_of
+from burnish.data.cleaning.work import Settings, Work
+from burnish.data.dedup.keeping import Duplicates, duplicates
+from burnish.data.dedup.minhash import Scheme
+from burnish.data.filters.table import block_filters
+from burnish.data.record import ReadReport
+from burnish.data.rewriting.table import rewrites
+from burnish.data.shards.writer import ShardWriter
+from burnish.data.sources.listing import find_files
+from burnish.data.sources.repository import checkout
+from burnish.reports.document import write
+from burnish.specs.data import CleanSpec, NearDedupSpec
+
+_SECONDS_BETWEEN_REPORTS = 0.5
+
+
+def run(spec: CleanSpec, ctx: Context) -> Outcome:
+    """Write the shards and their manifest, `stats.json`, `report.html`, `quarantine.jsonl` and `removed.jsonl`."""
+    source = ctx.input("source")
+    path = checkout(source, ctx.scratch)
+    settings = _settings(spec, ctx, path)
+    keep, exact, form = spec.keep, spec.exact_dedup, spec.form
+    keeps_removed, max_bad_share = spec.keep_removed, spec.max_bad_share
+    reading = ReadReport(encoding=settings.encoding)
+    parts = list(chunks(find_files(path, reading, spec.subset), reading))
+    with closing(pool_of(spec.on, spec.workers, settings.folder)) as pool:
+        ctx.check_settings()
+        findings = _worked(parts, settings, reading, pool, ctx)
+        with Quarantine(ctx.scratch / "quarantine.jsonl") as quarantine:
+            for number in range(len(parts)):
+                for bad in ChunkFiles(settings.folder, number).bad():
+                    quarantine.add(bad)
+        quarantine.check_share(findings.accounts.read, max_bad_share)
+        found = [batch for number in range(len(parts)) for batch in ChunkFiles(settings.folder, number).found()]
+        dropped = _duplicates(found, settings, keep, exact, pool, len(parts), ctx)
+    every = decisions(settings.folder, len(parts), found, dropped)
+    about = {"source": source.ref, "revision": source.revision}
+    with (
+        ShardWriter(ctx.out, form, about=about, columns=findings.columns) as writer,
+        Removed(ctx.out / "removed.jsonl" if keeps_removed else None) as removed,
+    ):
+        for decision in _until_stopped(every, findings.rows, ctx):
+            findings.add(decision)
+            if decision.reason:
+                removed.write(decision)
+            else:
+                writer.write(json.loads(decision.row), decision.split, decision.row)
+        findings.check()
+    shutil.rmtree(settings.folder)
+    shutil.copyfile(quarantine.path, ctx.out / quarantine.path.name)
+    write_json(ctx.out / "stats.json", findings.as_dict())
+    write(document(findings, source.ref), ctx.out)
+    for note in findings.notes(reading, quarantine):
+        ctx.emit(note)
+    ctx.emit(table(findings))
+    return Outcome("rows", findings.measures(), {"notes": reading.notes})
+
+
+def _settings(spec: CleanSpec, ctx: Context, path: Path) -> Settings:
+    """What the chunks are worked on with; the layout is reported."""
+    name = ctx.input("source").ref
+    layout = layout_of(path, name, spec.format, spec.text, spec.subset, spec.encoding)
+    ctx.emit(Note(text=f"{name}: {layout.reason}"))
+    near = NearDedupSpec() if spec.near_dedup is True else spec.near_dedup or None
+    folder = ctx.scratch / "chunks"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return Settings(
+        folder,
+        layout.columns,
+        layout.kind,
+        rewrites(spec.rewriting),
+        [] if spec.filters is None else block_filters(spec.filters, layout.kind),
+        None if near is None else Scheme(near.size, near.unit, near.bands, near.rows, near.threshold),
+        spec.rank_by,
+        spec.encoding,
+    )
+
+
+def _worked(parts: list[Chunk], settings: Settings, reading: ReadReport, pool: Pool, ctx: Context) -> Findings:
+    """The findings of all chunks, whose files are written then."""
+    findings = Findings()
+    done, total, reported = 0, sum(part.size for part in parts), time.monotonic()
+    for part, report in pool.map(partial(Work, settings), parts):
+        findings.take(report, reading)
+        done += part.size
+        if time.monotonic() - reported > _SECONDS_BETWEEN_REPORTS or done == total:
+            reported = time.monotonic()
+            ctx.emit(Progress(phase="clean", done=done, total=total, unit="bytes"))
+        _stop_if_requested(ctx, findings.rows)
+    return findings
+
+
+def _duplicates(
+    found: list[pa.RecordBatch],
+    settings: Settings,
+    keep: str,
+    exact: bool,
+    pool: Pool,
+    chunks: int,
+    ctx: Context,
+) -> Duplicates:
+    scheme = settings.scheme
+    if scheme is None:
+        return duplicates(found, keep, exact=exact, scheme=None)
+    ctx.emit(Progress(phase="find near duplicates", done=0))
+    bands = map_bands(pool, settings.folder, chunks, scheme)
+    return duplicates(found, keep, exact=exact, scheme=scheme, map_bands=bands)
+
+
+def _until_stopped(every: Iterator[Decision], total: int, ctx: Context) -> Iterator[Decision]:
+    reported = time.monotonic()
+    for number, decision in enumerate(every, start=1):
+        yield decision
+        if number % 256 == 0 and time.monotonic() - reported > _SECONDS_BETWEEN_REPORTS:
+            reported = time.monotonic()
+            ctx.emit(Progress(phase="write", done=number, total=total))
+            _stop_if_requested(ctx, number)
+    ctx.emit(Progress(phase="write", done=total, total=total))
+
+
+def _stop_if_requested(ctx: Context, rows: int) -> None:
+    if ctx.stopping:
+        raise RunError("run.interrupted", f"stopped after {rows:,} rows", "run it again: it starts over")

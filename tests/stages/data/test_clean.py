@@ -1,0 +1,253 @@
+"""clean: every row is accounted for, what is kept keeps its fields, and the result does not depend on how it is cut."""
+
+import hashlib
+import json
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from burnish.core.context import Input
+from burnish.core.errors import AskError, DataError, RunError
+from burnish.core.inputs.references import check_kind
+from burnish.data.cleaning import chunks as chunks_module
+from burnish.data.reader import read
+from burnish.data.record import Bad, ReadReport
+from burnish.data.shards.manifest import read_manifest
+from burnish.specs.base import Takes, marks_of
+from burnish.specs.data import CleanSpec, NearDedupSpec
+from burnish.stages.data.clean import run
+from burnish.testing import temporary_context
+
+SENTENCES = {
+    "en": ["The harbour was quiet at dawn.", "Nobody had opened the shop yet.", "A cat slept on the warm stones."],
+    "zh": ["清晨的港口十分安静。", "商店还没有开门营业。", "一只猫睡在温暖的石头上。"],
+}
+
+
+@pytest.fixture
+def clean(tmp_path):
+    """Clean files of given contents; gives (outcome, rows kept, stats, events, folder)."""
+
+    def clean(content, name="rows.jsonl", is_stopping=lambda: False, folder="run", **given_settings):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, list):
+            content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in content)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        context, events = temporary_context(tmp_path / folder, {"source": path}, is_stopping)
+        outcome = run(CleanSpec(source=f"file:{name}", **given_settings), context)
+        rows = [(item.raw, item.split) for item in read(context.out, ReadReport())]
+        stats = json.loads((context.out / "stats.json").read_text())
+        return outcome, rows, stats, events, context.out
+
+    return clean
+
+
+def lines(folder, name):
+    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+
+
+def story(language, seed, count=40):
+    """A text of so many sentences that share their words, in an order of its own."""
+    r = random.Random(seed)
+    parts = [f"{r.choice(SENTENCES[language])}{r.randrange(1000)}" for _ in range(count)]
+    return " ".join(parts)
+
+
+def test_rows_keep_every_field_and_their_order(clean):
+    rows = [
+        {"text": "the first text has words enough", "url": "https://a", "meta": {"b": [1, None, 2.5]}, "n": 1 << 70},
+        {"text": "the second text has words enough", "tags": []},
+    ]
+    for form in ("jsonl", "parquet"):
+        outcome, kept, stats, _, folder = clean(rows, form=form, folder=form)
+        assert [row for row, _ in kept] == rows
+        assert (outcome.kind, outcome.measures["rows"], stats["kept"]) == ("rows", 2, 2)
+        manifest = read_manifest(folder)
+        assert (manifest.rows, manifest.about["source"]) == (2, f"file:{folder.parent.parent / 'rows.jsonl'}")
+
+
+def test_every_row_is_kept_dropped_for_a_reason_or_quarantined(clean):
+    good = {"text": "a text with a few good words"}
+    content = "\n".join([json.dumps(good), '{"text": "broken', "", json.dumps({"text": "  "}), json.dumps(good)])
+    _, kept, stats, events, folder = clean(content, max_bad_share=0.5, keep_removed=True)
+    assert [row for row, _ in kept] == [good]
+    assert (stats["read"], stats["kept"], stats["quarantined"], stats["blank_lines"]) == (4, 1, 1, 1)
+    assert stats["dropped"] == {"no text": 1, "duplicate": 1}
+    assert lines(folder, "quarantine.jsonl")[0]["source"] == "rows.jsonl:2"
+    assert lines(folder, "removed.jsonl") == [
+        {"source": "rows.jsonl:4", "split": "train", "reason": "no text", "row": {"text": ""}},
+        {"source": "rows.jsonl:5", "split": "train", "reason": "duplicate", "kept": "rows.jsonl:1", "row": good},
+    ]
+    assert any("bad rows, written to quarantine.jsonl: 1" in e.text for e in events if e.kind == "note")
+    assert events[-1].kind == "table"
+
+
+def test_the_page_shows_what_was_dropped_and_hostile_text_is_text(clean):
+    rows = [{"text": "<script>alert(1)</script> some words of a row"}] * 2 + [{"text": "other words that are kept"}]
+    _, _, stats, _, folder = clean(rows)
+    page = (folder / "report.html").read_text()
+    assert stats["examples"]["duplicate"][0]["kept"] == "rows.jsonl:1"
+    assert "Why rows were dropped" in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert "<script>alert(1)" not in page
+
+
+def test_too_many_bad_rows_stop_the_step(clean, tmp_path):
+    with pytest.raises(DataError) as caught:
+        clean('{"text": "good words of a row here"}\n{"text": \n')
+    assert caught.value.code == "data.too-many-bad-rows"
+    assert "rows.jsonl:2" in caught.value.what
+
+
+def test_nothing_left_is_an_error_that_names_the_reasons(clean):
+    with pytest.raises(DataError) as caught:
+        clean([{"text": ""}, {"text": "  "}])
+    assert (caught.value.code, "2 no text" in caught.value.what) == ("data.empty", True)
+    with pytest.raises(DataError, match="has no rows"):
+        clean("", text=["body"])
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_near_duplicates_are_dropped_and_the_first_one_is_kept(clean, language):
+    base = [story(language, seed) for seed in range(6)]
+    rows = [{"text": text, "id": i} for i, text in enumerate(base)]
+    rows += [{"text": f"{text} {SENTENCES[language][0]}", "id": 10 + i} for i, text in enumerate(base[:3])]
+    _, kept, stats, _, _ = clean(rows, near_dedup=True)
+    assert [row["id"] for row, _ in kept] == [0, 1, 2, 3, 4, 5]
+    assert stats["dropped"] == {"near duplicate": 3}
+    _, kept, stats, _, _ = clean(rows, folder="off")
+    assert (len(kept), stats["dropped"]) == (9, {})
+
+
+@pytest.mark.parametrize(("keep", "expected"), [("first", [0, 3]), ("longest", [2, 3]), ("ranked", [1, 3])])
+def test_which_row_of_a_group_is_kept_is_a_setting(clean, keep, expected):
+    text = story("en", 1)
+    rows = [
+        {"text": text},
+        {"text": f"{text} More.", "score": 5},
+        {"text": f"{text} Much more."},
+        {"text": "a b c d e"},
+    ]
+    settings_of_keep = {"keep": keep} | ({"rank_by": "score"} if keep == "ranked" else {})
+    _, kept, _, _, _ = clean(rows, near_dedup=True, **settings_of_keep)
+    assert [rows.index(row) for row, _ in kept] == expected
+
+
+def test_of_equal_rows_the_one_with_the_greatest_rank_is_kept_without_near_duplicates_too(clean):
+    rows = [{"text": "the same words in each row", "score": score} for score in (1, 3, "9", None, 3.0, True)]
+    _, kept, stats, _, _ = clean(rows, keep="ranked", rank_by="score")
+    assert ([row["score"] for row, _ in kept], stats["dropped"]) == ([3], {"duplicate": 5})
+
+
+def test_duplicates_are_kept_where_that_is_asked(clean):
+    rows = [{"text": "the same words in each row"}] * 3
+    assert len(clean(rows, exact_dedup=False)[1]) == 3
+    assert len(clean(rows, exact_dedup=False, near_dedup=True, folder="near")[1]) == 1
+
+
+def test_a_turn_is_never_cut_out_of_a_conversation(clean):
+    turns = [
+        {"role": "user", "content": "What is this\u200b?  \r\n"},
+        {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "look", "arguments": "{}\r\n"}}]},
+        {"role": "tool", "content": "a result\r\n", "name": "look"},
+        {"role": "assistant", "content": "It is a test, of course."},
+    ]
+    emptied = [{"role": "user", "content": "\u200b\u0001"}, {"role": "assistant", "content": "An answer to nothing."}]
+    rows = [{"messages": turns, "tools": [{"name": "look", "description": "x\r\n"}]}, {"messages": emptied}]
+    _, kept, stats, _, _ = clean(rows)
+    ((row, _),) = kept
+    assert [turn["role"] for turn in row["messages"]] == [turn["role"] for turn in turns]
+    assert row["messages"][1]["tool_calls"] == turns[1]["tool_calls"]
+    assert row["tools"] == rows[0]["tools"]
+    assert row["messages"][0]["content"].startswith("What is this?")
+    assert "\r" not in row["messages"][2]["content"]
+    assert stats["dropped"] == {"a turn without text after rewriting": 1}
+
+
+def test_the_columns_of_the_text_can_be_named(clean):
+    rows = [{"title": "A title of a page", "body": "the body of the page has words", "url": "https://x.example"}]
+    with pytest.raises(DataError) as caught:
+        clean(rows)
+    assert caught.value.fix.startswith("name the columns of the text: `text: [COLUMN]`")
+    assert clean(rows, text=["title", "body"])[2]["kept"] == 1
+    with pytest.raises(DataError, match="'titel', which none of the first rows"):
+        clean(rows, text=["titel"])
+
+
+def test_splits_of_a_folder_are_kept(clean, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/test.jsonl").write_text('{"text": "held out words of this row"}\n')
+    context, _ = temporary_context(tmp_path / "run", {"source": tmp_path / "data"})
+    (tmp_path / "data/train.jsonl").write_text('{"text": "words of a row to train on"}\n')
+    run(CleanSpec(source="file:data"), context)
+    assert read_manifest(context.out).splits == {"test": 1, "train": 1}
+
+
+WORDS = st.sampled_from(["alpha", "beta", "gamma", "你好", "世界", "\u200b", "<b>", "  ", "\n"])
+TEXTS = st.lists(WORDS, max_size=12).map(" ".join)
+ODD = st.sampled_from(["", "{", "[1]", "{}", '{"text": 5}', "null", '{"text": "a", "text": "b"}', '{"text":"\\ud800"}'])
+LINES = st.lists(TEXTS.map(lambda text: json.dumps({"text": text, "extra": len(text)})) | ODD, min_size=1, max_size=30)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    LINES,
+    st.booleans(),
+    st.sampled_from([False, True, NearDedupSpec(threshold=0.3, size=2, bands=30, rows=2)]),
+    st.sampled_from(["first", "longest"]),
+    st.booleans(),
+    st.sampled_from([40, 200, 1 << 20]),
+)
+def test_counts_add_up_over_random_pipelines(clean, tmp_path_factory, rows, exact, near, keep, has_filters, size):
+    """Each row of the source is in one place: kept, removed or in quarantine. The cut into chunks changes nothing."""
+    content = "\n".join(rows)
+    given_settings = {"exact_dedup": exact, "near_dedup": near, "keep": keep} | (
+        {} if has_filters else {"filters": None}
+    )
+    given_settings |= {"text": ["text"], "keep_removed": True, "max_bad_share": 1.0, "form": "jsonl"}
+    found = []
+    for cut in (size, chunks_module.CHUNK_BYTES):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(chunks_module, "CHUNK_BYTES", cut)
+            folder = tmp_path_factory.mktemp("clean")
+            try:
+                _, kept, stats, _, out = clean(content, folder=folder, **given_settings)
+            except DataError as error:
+                found.append(error.what)
+                continue
+            removed, bad = lines(out, "removed.jsonl"), lines(out, "quarantine.jsonl")
+            sources = [row["source"] for row in [*removed, *bad]]
+            total = sum(1 for line in rows if line.strip())
+            assert stats["read"] == total == len(kept) + len(sources)
+            assert len(set(sources)) == len(sources)
+            assert stats["read"] == stats["kept"] + stats["quarantined"] + sum(stats["dropped"].values())
+            found.append([hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(out.rglob("*")) if p.is_file()])
+    assert found[0] == found[1]
+
+
+def test_what_cannot_be_read_is_what_the_reader_says(clean, tmp_path):
+    """Odd rows end in quarantine with the same words as everywhere."""
+    content = '{"text": "good words here to keep"}\n' + "\n".join(
+        ['{"a": 1, "a": 2}', "[1]", '{"text": NaN}', "\udcff"]
+    )
+    _, _, _, _, folder = clean(content.encode("utf-8", "surrogateescape"), max_bad_share=1.0)
+    expected = [item.as_dict() for item in read(tmp_path / "rows.jsonl", ReadReport()) if isinstance(item, Bad)]
+    assert lines(folder, "quarantine.jsonl") == expected
+    assert len(expected) == 4
+
+
+def test_a_stop_leaves_nothing_that_reads_as_rows(clean, tmp_path):
+    with pytest.raises(RunError) as caught:
+        clean([{"text": "some words of a text"}] * 600, is_stopping=lambda: True)
+    assert caught.value.code == "run.interrupted"
+    assert not (tmp_path / "run/out/manifest.json").exists()
+
+
+def test_a_prepared_dataset_is_not_cleaned(tmp_path):
+    mark = next(mark for mark in marks_of(CleanSpec.model_fields["source"]) if isinstance(mark, Takes))
+    with pytest.raises(AskError) as caught:
+        check_kind(Input("step:data", "dataset", tmp_path), mark.kinds, "source")
+    assert caught.value.code == "ask.wrong-kind"
