@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from burnish.core.context import Context
 from burnish.core.errors import DataError
 from burnish.core.events import Note
-from burnish.data.dataset import is_prepared, open_rows
+from burnish.data.dataset import open_rows
 from burnish.data.document import Row, canonical_json
 from burnish.data.synthesize.model.slots import last_request, prompt_turns
 
@@ -27,7 +27,7 @@ def read_given(ctx: Context, split: str) -> Given:
     """
     data = ctx.input("generator.given")
     rows, seen, left_out = list[Row](), set[bytes](), Counter[str]()
-    for row in open_rows(data, split if is_prepared(data.path) else "train"):
+    for row in open_rows(data, split):
         prompt = canonical_json([prompt_turns(row), row.get("tools")])
         if not last_request(row).strip():
             left_out["no request"] += 1

@@ -7,9 +7,10 @@ from typing import Any
 
 from burnish.core.context import Context
 from burnish.core.events import Chosen, Progress
+from burnish.data.dedup.incremental import NearDuplicates
+from burnish.data.dedup.minhash import Scheme
 from burnish.data.synthesize.generated import Generated
 from burnish.data.synthesize.model.forms import FORMS, Options
-from burnish.data.synthesize.model.near import NearDuplicates
 from burnish.data.synthesize.model.prompts import Prompt, built_in, read_prompt
 from burnish.data.synthesize.model.requests import KNOWN
 from burnish.data.synthesize.model.schemas import read_tools
@@ -26,6 +27,8 @@ from burnish.stages.data.synthesizing.preliminaries import subtopics_of, tools_o
 from burnish.stages.data.synthesizing.rounds import Plan, Rounds
 
 _ROWS = 100
+_BANDS, _IN_BAND = 28, 4
+"""Prompts are short and few: with so many bands, a pair of similarity 0.5 is compared with probability 0.84."""
 _JUDGED_BY_DEFAULT = ScoringSpec(threshold=0.0)
 """Of `ranked` without `judge`: the scores rank, and refuse nothing."""
 
@@ -116,10 +119,8 @@ def _near(threshold: float | None, given: Given) -> NearDuplicates | None:
     """The given rows, to compare with."""
     if threshold is None:
         return None
-    near = NearDuplicates(threshold)
-    for row in given.rows:
-        near.add(first_request(prompt_turns(row)))
-    return near
+    scheme = Scheme(bands=_BANDS, rows=_IN_BAND, threshold=threshold)
+    return NearDuplicates((first_request(prompt_turns(row)) for row in given.rows), scheme)
 
 
 def _series(

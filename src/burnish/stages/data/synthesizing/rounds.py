@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 from burnish.core.context import Context, StopRequestedError
 from burnish.core.errors import BurnishError, DataError, RunError
 from burnish.core.events import Note, Progress
+from burnish.data.dedup.incremental import NearDuplicates
 from burnish.data.document import Row, make_row
 from burnish.data.record import RowError
-from burnish.data.synthesize.model.near import NearDuplicates, is_in
 from burnish.data.synthesize.model.prompts import Prompt
+from burnish.data.synthesize.model.script import is_in
 from burnish.data.synthesize.model.slots import Draft, Refused, Series
 from burnish.stages.data.synthesizing.asking import Asker, Tally
 from burnish.stages.data.synthesizing.makers import Judge, Made, Maker
