@@ -14,7 +14,7 @@ from burnish.specs.train import FullSpec, LoraSpec, PretrainSpec, SftSpec
 def test_an_installed_package_adds_its_stages_through_its_entry_points(quick_stages):
     assert stage("quick-make").spec_type() is quick_stages.MakeSpec
     assert stage("quick-make").function() is quick_stages.make
-    assert next(iter(stages())) == "synthesize"
+    assert next(iter(stages())) == "fetch"
 
 
 def test_without_that_package_the_nearest_name_is_suggested():
@@ -111,6 +111,7 @@ def test_the_version_of_a_stage_is_part_of_every_fingerprint_of_its_steps():
 
 def test_each_built_in_stage_has_its_spec_and_the_kind_it_produces():
     kinds = {
+        "fetch": ("FetchSpec", "rows"),
         "synthesize": ("SynthesizeSpec", "dataset"),
         "clean": ("CleanSpec", "rows"),
         "prepare": ("PrepareSpec", "dataset"),

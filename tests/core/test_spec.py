@@ -43,7 +43,7 @@ def test_references_have_a_scheme_or_a_version(ref):
     assert is_a_reference(ref) == ref
 
 
-@pytest.mark.parametrize("ref", ["", "plain", "ftp:x", "step:", "@1", "a@", "http://x", "C:\\x"])
+@pytest.mark.parametrize("ref", ["", "plain", "ftp:x", "step:", "@1", "a@", "gopher://x", "C:\\x"])
 def test_anything_else_is_not_a_reference(ref):
     with pytest.raises(ValueError, match="not a reference"):
         is_a_reference(ref)
@@ -87,13 +87,15 @@ def test_the_lists_of_words_among_all_settings_are_known():
         *("track", "targets", "train_fully", "modules", "keep", "without_rows", "new_tokens", "new_special_tokens"),
         *("special_tokens", "visible_tokens", "files", "seeds", "ignore", "cors", "vllm_args"),
         *("templates", "include", "exclude", "save_as", "topics", "languages", "text"),
+        *("split", "data_files", "allow_hosts"),
     }
 
 
 @pytest.mark.parametrize(("spec_type", "name"), LISTS, ids=lambda value: getattr(value, "__name__", value))
 def test_one_word_is_a_list_of_one(spec_type, name):
     word = {"track": "wandb", "keep": "de", "seeds": 5, "vllm_args": "--x", "cors": "https://a.b"}.get(name, "<word>")
-    word = {"templates": "completion", "save_as": "jsonl", "languages": "zh"}.get(name, word)
+    others = {"templates": "completion", "save_as": "jsonl", "languages": "zh", "allow_hosts": "host"}
+    word = others.get(name, word)
     assert faults_of(spec_type, name, word) == faults_of(spec_type, name, [word]) == []
     assert faults_of(spec_type, name, True)
     assert faults_of(spec_type, name, "")

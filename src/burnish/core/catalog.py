@@ -64,6 +64,14 @@ class Stage:
 
 _BUILT_IN = (
     Stage(
+        name="fetch",
+        spec="burnish.specs.data:FetchSpec",
+        run="burnish.stages.data.fetch:run",
+        produces="rows",
+        extra="data",
+        summary="Fetch rows from a hub, a URL, an archive or a repository.",
+    ),
+    Stage(
         name="synthesize",
         spec="burnish.specs.data:SynthesizeSpec",
         run="burnish.stages.data.synthesize:run",

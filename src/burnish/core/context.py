@@ -20,8 +20,9 @@ class Input:
     """One resolved input of a step; `path` is local.
 
     `kind` is dataset, rows, model, adapter, tokenizer, evaluation, comparison, generations, file, folder, package,
-    hub-model or hub-dataset. `inputs` are the inputs of the artifact itself. The fingerprint of an artifact is that
-    of its recipe, and `digest` that of its files; "" for other inputs, whose fingerprint is that of their content.
+    hub-model, hub-dataset, or remote: a file at a URL or a dataset on a hub, of which the stage reads what it needs.
+    `inputs` are the inputs of the artifact itself. The fingerprint of an artifact is that of its recipe,
+    and `digest` that of its files; "" for other inputs, whose fingerprint is that of their content.
     """
 
     ref: str

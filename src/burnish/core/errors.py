@@ -101,6 +101,7 @@ CODES = {
     "ask.wrong-kind": "An input is not of a kind that the stage accepts.",
     "ask.cycle": "Steps depend on each other in a cycle.",
     "ask.no-such-run": "There is no run with that name.",
+    "ask.private-address": "A URL leads to an address that is not public, and was not allowed by name.",
     "ask.nothing-to-do": "The request leaves nothing to do.",
     # data
     "data.unreadable": "A file cannot be opened, is of an unknown type, or is corrupt.",
@@ -111,6 +112,8 @@ CODES = {
     "data.too-long": "A row is longer than max_length and over_length is raise.",
     "data.control-token": "A row contains the text of a special token that structures conversations.",
     "data.nothing-learned": "No token of the data would be learned.",
+    "data.wrong-checksum": "A file that was fetched does not have the sha256 that it should have.",
+    "data.unsafe-archive": "An archive would write outside its folder, or more than it should: nothing is unpacked.",
     "data.other-rows": "Rows of two inputs that must be the same, such as a reference's and a training's, are not.",
     "data.not-prepared": "A folder is not a prepared dataset, or lacks the split.",
     # models
@@ -131,7 +134,7 @@ CODES = {
     "machine.broken-plugin": "An installed package that extends burnish cannot be loaded, or a name it adds is taken.",
     "machine.no-disk": "There is not enough disk space.",
     "machine.no-memory": "The machine is out of memory.",
-    "machine.no-network": "A hub or a package index cannot be reached, and the cache lacks the files.",
+    "machine.no-network": "A hub, a URL or a package index cannot be reached, and the cache lacks the files.",
     "machine.no-cluster": "A Ray cluster does not answer, or its workers cannot do the work.",
     "machine.no-answer": "An endpoint does not answer, refuses the request, or gives an unreadable reply.",
     "machine.no-docker": "Docker is not installed, is too old, is not running, or may not be used.",

@@ -232,7 +232,10 @@ def _inputs(
         try:
             from_step = ref.startswith("step:")
             refuse_runs_within(ref, workspace)
-            value = step_as_input(planned[ref[5:]]) if from_step else resolve(ref, kinds, workspace, known, report)
+            hosts = step.spec.__dict__.get("allow_hosts") or ()
+            value = (
+                step_as_input(planned[ref[5:]]) if from_step else resolve(ref, kinds, workspace, known, report, hosts)
+            )
             if not from_step and (value.kind == "adapter" or artifact_at(value) is not None):
                 check_input(value, known, other_base=has_other_base(path, references))
         except BurnishError as error:

@@ -158,6 +158,11 @@ def split_names(input: Input) -> list[str]:
     return _splits_of(manifest) if manifest is not None else ["train"]
 
 
+def split_of(input: Input, wanted: str) -> str:
+    """The split to read where `wanted` is requested: a raw file or folder is one split, `train`."""
+    return wanted if is_prepared(input.path) or split_names(input) != ["train"] else "train"
+
+
 def _splits_of(manifest: Manifest) -> list[str]:
     names = {split_by_name(name) or "train" for name, rows in manifest.splits.items() if rows}
     return [split for split in SPLITS if split in names]

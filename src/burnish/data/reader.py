@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from burnish.data.record import Bad, ReadReport, Record
-from burnish.data.sources.listing import find_files
+from burnish.data.sources.listing import SourceFile, find_files
 
 
 def read(path: Path, reading: ReadReport, subset: str | None = None) -> Iterator[Record | Bad]:
@@ -18,10 +18,13 @@ def read(path: Path, reading: ReadReport, subset: str | None = None) -> Iterator
     reading.files += len(files)
     reading.total_bytes += sum(file.size for file in files)
     for file in files:
-        for item in file.read(file.path, file.name, reading):
-            if isinstance(item, Record) and (file.split or file.adapt):
-                item = replace(
-                    item, raw=file.adapt(item.raw) if file.adapt else item.raw, split=item.split or file.split
-                )
-            yield item
-        reading.finished(file.size)
+        yield from read_file(file, reading)
+
+
+def read_file(file: SourceFile, reading: ReadReport) -> Iterator[Record | Bad]:
+    """Stream the rows of one file."""
+    for item in file.read(file.path, file.name, reading):
+        if isinstance(item, Record) and (file.split or file.adapt):
+            item = replace(item, raw=file.adapt(item.raw) if file.adapt else item.raw, split=item.split or file.split)
+        yield item
+    reading.finished(file.size)

@@ -135,7 +135,7 @@ class Trailing:
 RUNTIME = Runtime()
 ADDED = Added()
 
-SCHEMES = ("step", "file", "hub", "git", "package", "builtin")
+SCHEMES = ("step", "file", "hub", "git", "https", "package", "builtin")
 _REFERENCE = re.compile(
     r"^(?:(?P<scheme>[a-z]+):(?P<rest>.+)|(?P<name>[\w.-]+)@(?P<version>[\w.-]+)(?:/step-\w+)?)$", re.DOTALL
 )
@@ -147,7 +147,7 @@ _WINDOWS = re.compile(r"[\"']?(?:[A-Za-z]:|\\\\)")
 def is_a_reference(value: str) -> str:
     """Accept `SCHEME:x` with one of the schemes, `name@version` or `name@version/step-120`."""
     match = _REFERENCE.match(value)
-    if match is None or (match["scheme"] is not None and match["scheme"] not in SCHEMES):
+    if match is None or (match["scheme"] is not None and match["scheme"] not in (*SCHEMES, "http")):
         schemes = ", ".join(f"{scheme}:…" for scheme in SCHEMES)
         likely = f"did you mean hub:{value}, or file:{value}? " if _HUB_NAME.fullmatch(value) else ""
         if _NAME.fullmatch(value):

@@ -18,6 +18,7 @@ POCKET, ROWS = "builtin:pocket", "file:rows.jsonl"
 TRAINING = {"base": POCKET, "data": ROWS}
 ENDPOINT = {"url": "http://127.0.0.1:1", "model": "m"}
 SETTINGS = {
+    "fetch": {"source": ROWS},
     "synthesize": {"generator": {"kind": "pocket", "skill": "base", "rows": 3}},
     "clean": {"source": ROWS},
     "prepare": {"source": ROWS},

@@ -73,7 +73,7 @@ NO_VALUE = "has no value (in a mapping, a space follows the colon) (given: None)
 INTEGER = "Input should be a valid integer"
 NO_REFERENCE = (
     "is not a reference: did you mean step:x, x@latest or file:x? "
-    "write step:…, file:…, hub:…, git:…, package:…, builtin:…, name@version or name@version/step-9"
+    "write step:…, file:…, hub:…, git:…, https:…, package:…, builtin:…, name@version or name@version/step-9"
 )
 FIX = "fix the value"
 SIZE, TAKE, ROWS = "size: How large.", "take: How many rows.", "data: The rows."

@@ -178,7 +178,7 @@ def test_an_archive_is_read_in_pieces_of_any_size(tmp_path):
 def test_a_piece_longer_than_the_buffer_is_given_out_in_turns():
     left = [b"", b"abcdefg", b"", b"hi"]
 
-    class Words(opening._Pieces):
+    class Words(opening.Pieces):
         def piece(self) -> bytes | None:
             return left.pop(0) if left else None
 
@@ -189,7 +189,7 @@ def test_a_piece_longer_than_the_buffer_is_given_out_in_turns():
     assert given == [b"abc", b"def", b"g", b"hi"]
     assert words.readinto(buffer) == 0
     with pytest.raises(NotImplementedError):
-        opening._Pieces().readinto(buffer)
+        opening.Pieces().readinto(buffer)
 
 
 def test_an_error_of_the_reader_itself_is_not_taken_for_one_of_the_file(tmp_path):

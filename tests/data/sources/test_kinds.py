@@ -234,7 +234,7 @@ def card(folder, files: dict[str, str], base: str = "''", **more) -> Path:
 
 
 def test_a_card_names_files_and_their_splits(folder):
-    path = card(folder, {"./data/one.*": "dev_sft", "data/*.csv": "extra", "data/test.jsonl": "extra"})
+    path = card(folder, {"./data/one.*": "dev_sft", "data/**.csv": "extra", "data/test.jsonl": "extra"})
     assert found(path) == (
         [
             ("data/one.jsonl", read_json_lines, "validation"),

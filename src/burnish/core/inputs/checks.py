@@ -201,7 +201,7 @@ def _is_content(value: Input) -> bool:
 
 
 def _is_pinned(value: Input) -> bool:
-    return value.ref.partition(":")[0] in ("hub", "git")
+    return value.ref.partition(":")[0] in ("hub", "git", "https", "http")
 
 
 def _check_path(value: Input, known: dict[str, Any], since: float | None) -> None:

@@ -5,6 +5,7 @@
 
 import os
 import re
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -65,12 +66,7 @@ def _ask_hub(repo: str, revision: str, repo_type: str) -> str | None:
     try:
         return hub.HfApi().repo_info(repo, revision=revision, repo_type=repo_type, timeout=10).sha
     except hub.errors.HfHubHTTPError as error:
-        status = getattr(error.response, "status_code", "no status")
-        raise AskError(
-            "ask.bad-reference",
-            f"hub:{repo}@{revision}: the hub returned {status}",
-            "check the name and revision; for a gated or private repository set HF_TOKEN",
-        ) from error
+        raise _refused(f"hub:{repo}@{revision}", error) from error
     except hub.errors.HFValidationError as error:
         raise _no_hub_name(repo) from error
     except _transport_errors(hub):
@@ -93,6 +89,64 @@ def fetch(name: str, revision: str, repo_type: str) -> Path:
             f"hub:{repo}@{revision} could not be downloaded: {error}",
             f"go online, set HF_ENDPOINT to a mirror, or put the files in {cached}",
         ) from error
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """One file of a repository at a commit; `sha256` is "" for a small one, which the hub keeps in Git."""
+
+    path: str
+    size: int
+    sha256: str
+    url: str
+
+
+def files(name: str, revision: str, repo_type: str, folder: str = "") -> list[HubFile]:
+    """The files of a repository at a pinned commit, or those of one of its folders.
+
+    Errors: AskError `ask.bad-reference` for what the hub refuses, MachineError `machine.no-network`.
+    """
+    repo, _ = split_name(name)
+    hub: Any = _library()
+    at = {"revision": revision, "repo_type": repo_type}
+    try:
+        listed = list(hub.HfApi().list_repo_tree(repo, folder or None, recursive=True, **at))
+    except hub.errors.EntryNotFoundError as error:
+        what = f"hub:{repo}@{revision} has no folder '{folder}'"
+        raise AskError("ask.bad-reference", what, "check data_dir") from error
+    except hub.errors.HfHubHTTPError as error:
+        raise _refused(f"hub:{repo}@{revision}", error) from error
+    except hub.errors.HFValidationError as error:
+        raise _no_hub_name(repo) from error
+    except _transport_errors(hub) as error:
+        what = f"hub:{repo}@{revision} cannot be reached: {error}"
+        fix = "go online, set HF_ENDPOINT to a mirror, or use a local folder: file:PATH"
+        raise MachineError("machine.no-network", what, fix) from error
+    return [
+        HubFile(one.path, one.size, one.lfs.sha256 if one.lfs else "", hub.hf_hub_url(repo, one.path, **at))
+        for one in listed
+        if isinstance(one, hub.RepoFile)
+    ]
+
+
+def headers() -> dict[str, str]:
+    """What a request for a file needs: the token, if there is one."""
+    token = _library().get_token()
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def endpoint() -> str:
+    """The address of the hub: HF_ENDPOINT, or huggingface.co."""
+    return str(_library().HfApi().endpoint)
+
+
+def _refused(name: str, error: Any) -> AskError:
+    status = getattr(error.response, "status_code", "no status")
+    return AskError(
+        "ask.bad-reference",
+        f"{name}: the hub returned {status}",
+        "check the name and revision; for a gated or private repository set HF_TOKEN",
+    )
 
 
 def cached(name: str, revision: str, repo_type: str) -> Path | None:

@@ -6,16 +6,17 @@
 import contextlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from burnish.core.context import Input
 from burnish.core.errors import AskError, BurnishError
 from burnish.core.fingerprint import of_path, of_value
-from burnish.core.inputs import checkpoints, git, hub, packages
+from burnish.core.inputs import checkpoints, git, hub, packages, urls
 from burnish.core.naming import nearest
 from burnish.core.paths import is_windows_path, of_reference, refuse_undecodable, resolved
 from burnish.core.recipes.yaml import at
@@ -41,11 +42,13 @@ def resolve(
     workspace: Workspace,
     known: dict[str, Any],
     report: Callable[[str], None] = lambda _: None,
+    allowed_hosts: Collection[str] = (),
 ) -> Input:
-    """Resolve a reference. Hub names and Git sources are pinned to a commit (`revision`), not downloaded:
-    their kind is hub-model, hub-dataset or git.
+    """Resolve a reference. Hub names, Git sources and URLs are pinned to a `revision`, not downloaded: their kind is
+    hub-model, hub-dataset or git, or remote, of which the stage itself reads what it needs.
 
-    `report` receives a sentence on how an ambiguous reference was resolved.
+    `report` receives a sentence on how an ambiguous reference was resolved. URLs may lead to private addresses of
+    `allowed_hosts` only.
     """
     refuse_secret(ref, "the reference", is_reference=True)
     ref = f"file:{ref}" if is_windows_path(ref) else ref
@@ -74,10 +77,26 @@ def resolve(
             commit = hub.pin(rest, repo_type)
             repo, _ = hub.split_name(rest)
             fingerprint = of_value(["hub", repo_type, repo, commit])
-            return Input(ref, f"hub-{repo_type}", Path(), fingerprint, revision=commit)
+            kind = "remote" if "remote" in kinds else f"hub-{repo_type}"
+            return Input(ref, kind, Path(), fingerprint, revision=commit)
+        case "https" | "http":
+            return _url(ref, kinds, report, allowed_hosts)
         case _:
             what = f"{ref}: there are no references of the form {scheme}:…"
             raise AskError("ask.bad-reference", what, nearest(scheme, SCHEMES))
+
+
+def _url(ref: str, kinds: tuple[str, ...], report: Callable[[str], None], allowed: Collection[str]) -> Input:
+    """A file at a URL: pinned to its content by a sha256, or else to what its server says of it now."""
+    if "remote" not in kinds:
+        fix = "fetch it first (`burnish fetch URL`, or a step with `stage: fetch`), and use those rows"
+        raise AskError("ask.wrong-kind", f"{ref} is a URL, which this stage does not read", fix)
+    pinned = urls.pin(ref, allowed)
+    if pinned.note:
+        report(f"{ref} {pinned.note}")
+    url, _ = urls.split_checksum(ref)
+    content = ["sha256", pinned.sha256, Path(urlsplit(url).path).name] if pinned.sha256 else ["url", url]
+    return Input(ref, "remote", Path(), of_value([*content, pinned.validator]), revision=pinned.validator)
 
 
 def refuse_secret(text: str, subject: str, *, is_reference: bool) -> None:

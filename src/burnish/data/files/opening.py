@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Protocol, cast
 
 from burnish.core.errors import DataError
-from burnish.data.files.archive import BROKEN, Member
+from burnish.data.files.archive import BROKEN
 from burnish.data.files.chinese import is_gb18030, is_utf8
 from burnish.data.record import MAX_ROW_BYTES, ReadReport
 
@@ -25,8 +25,23 @@ _MARKS = (  # the longer mark first: UTF-32's begins with UTF-16's
 )
 
 
+class Streamed(Protocol):
+    """A file that is no path on the disk, such as a member of an archive: the part of `Path` that readers need."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def stem(self) -> str: ...
+
+    @property
+    def suffix(self) -> str: ...
+
+    def open(self) -> IO[bytes]: ...
+
+
 @contextmanager
-def opened(path: Path | Member, name: str, reading: ReadReport) -> Iterator["ByteStream"]:
+def opened(path: Path | Streamed, name: str, reading: ReadReport) -> Iterator["ByteStream"]:
     """A buffered stream of a file's UTF-8 bytes. DataError `data.unreadable` when the file cannot be unpacked."""
     try:
         with _open(path) as disk:
@@ -65,8 +80,8 @@ def is_plain(path: Path, reading: ReadReport) -> bool:
         return is_same
 
 
-def _open(path: Path | Member) -> IO[bytes]:
-    return path.open() if isinstance(path, Member) else path.open("rb", buffering=_CHUNK)
+def _open(path: Path | Streamed) -> IO[bytes]:
+    return path.open("rb", buffering=_CHUNK) if isinstance(path, Path) else path.open()
 
 
 def unreadable(name: str, error: Exception) -> DataError:
@@ -113,12 +128,12 @@ class ByteStream:
             yield Line(number, data.removesuffix(end), size, end)
 
 
-def _unpacked(path: Path | Member, disk: IO[bytes]) -> io.BufferedIOBase:
+def _unpacked(path: Path | Streamed, disk: IO[bytes]) -> io.BufferedIOBase:
     packing = path.suffix.lower()
     if packing == ".gz":
         return io.BufferedReader(cast(Any, gzip.GzipFile(fileobj=disk, mode="rb")), _CHUNK)
     if packing == ".zst":
-        return io.BufferedReader(_ZstdFrames(disk), _CHUNK)
+        return io.BufferedReader(ZstdFrames(disk), _CHUNK)
     return cast(io.BufferedIOBase, disk)
 
 
@@ -140,7 +155,7 @@ def _decoded(stream: io.BufferedIOBase, name: str, reading: ReadReport) -> io.Bu
     return io.BufferedReader(_Transcoder(stream, encoding), _CHUNK)
 
 
-class _Pieces(io.RawIOBase):
+class Pieces(io.RawIOBase):
     """A stream produced piece by piece: `piece` gives the next bytes, or None at the end."""
 
     _rest = b""
@@ -162,7 +177,7 @@ class _Pieces(io.RawIOBase):
         return given
 
 
-class _Between(_Pieces):
+class _Between(Pieces):
     """The next so many bytes of a file."""
 
     def __init__(self, disk: IO[bytes], size: int):
@@ -174,7 +189,7 @@ class _Between(_Pieces):
         return data or None
 
 
-class _ZstdFrames(_Pieces):
+class ZstdFrames(Pieces):
     """Decompresses zstandard frames, and fails at a truncated one, where the package's own reader just ends.
 
     It is fed a little at a time: even of a bomb, that much unpacks to 32 MiB at most (128 KiB for 4 bytes).
@@ -203,7 +218,7 @@ class _ZstdFrames(_Pieces):
         return made
 
 
-class _Transcoder(_Pieces):
+class _Transcoder(Pieces):
     """UTF-16 or UTF-32 to UTF-8. What is broken becomes bytes that are not UTF-8, so that its row is found bad."""
 
     def __init__(self, stream: io.BufferedIOBase, encoding: str):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,24 @@ def read_row_groups(
     path: Path, name: str, reading: ReadReport, groups: range | None, before: int
 ) -> Iterator[Record | Bad]:
     """Rows of some row groups of a parquet file, or of all; `before` rows stand before them."""
+    remote: Any = None if isinstance(path, Path) else path
+    size = path.stat().st_size if remote is None else remote.size
     try:
-        with pq.ParquetFile(path) as parquet:
-            total, size, number = parquet.metadata.num_rows, path.stat().st_size, before
-            chosen = None if groups is None else list(groups)
-            for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, row_groups=chosen, use_threads=False):
+        with pq.ParquetFile(path if remote is None else remote.open_random(), pre_buffer=remote is not None) as parquet:
+            total, number = parquet.metadata.num_rows, before
+            chosen = [None if groups is None else list(groups)]
+            if remote is not None:  # each group is requested when its first row is
+                chosen = [[group] for group in groups or range(parquet.num_row_groups)]
+            for batch in chain.from_iterable(_batches_of(parquet, some) for some in chosen):
                 yield from _rows(batch, number, name, reading)
                 number += batch.num_rows
                 reading.at(size * number // max(1, total))
     except (pa.ArrowException, OSError) as error:
         raise unreadable(name, error) from error
+
+
+def _batches_of(parquet: pq.ParquetFile, groups: list[int] | None) -> Iterator[pa.RecordBatch]:
+    yield from parquet.iter_batches(batch_size=_BATCH_ROWS, row_groups=groups, use_threads=False)
 
 
 def read_arrow(path: Path, name: str, reading: ReadReport) -> Iterator[Record | Bad]:

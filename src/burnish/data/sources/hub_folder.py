@@ -1,6 +1,7 @@
 """The layout of a dataset on the Hugging Face Hub: a card (`README.md`) whose head names configurations and splits."""
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +11,47 @@ from burnish.core.errors import DataError
 from burnish.core.naming import nearest
 
 _HEAD = re.compile(r"\A---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(\r?\n|\Z)", re.DOTALL)
-_MOST_CHARACTERS = 1_000_000
+MOST_CHARACTERS = 1_000_000
 
 
 def configs(folder: Path) -> list[dict[str, Any]]:
-    """The `configs` that the card's head lists; none where there is no card or no list.
-
-    Every value is read as a word, so that names such as 2024, 1.10 and no are as the card writes them.
-    """
+    """The `configs` that the card's head lists; none where there is no card or no list."""
     card = folder / "README.md"
     if not card.is_file():
         return []
     with card.open(encoding="utf-8", errors="replace") as file:
-        head = _HEAD.match(file.read(_MOST_CHARACTERS))
+        return configs_in(head_of(file.read(MOST_CHARACTERS)))
+
+
+def head_of(card: str) -> dict[str, Any]:
+    """The table at the head of a card; empty where there is none.
+
+    Every value is read as a word, so that names such as 2024, 1.10 and no are as the card writes them.
+    """
+    head = _HEAD.match(card[:MOST_CHARACTERS])
     if head is None:
-        return []
+        return {}
     if re.search(r"(?m)(^|[\s\[{,:-])[&*][\w-]", head[1]):
-        return []  # anchors and aliases can grow without bound, and cards have no use for them
+        return {}  # anchors and aliases can grow without bound, and cards have no use for them
     try:
         table = yaml.load(head[1], Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))
     except (yaml.YAMLError, RecursionError):
-        return []
-    listed = table.get("configs") if isinstance(table, dict) else None
+        return {}
+    return table if isinstance(table, dict) else {}
+
+
+def licence_in(table: dict[str, Any]) -> str | None:
+    """The licence that a card names, several joined by commas; None where it names none."""
+    named = table.get("license")
+    names = [name for name in (named if isinstance(named, list) else [named]) if isinstance(name, str) and name]
+    if names == ["other"] and isinstance(table.get("license_name"), str):
+        names = [table["license_name"]]
+    return ", ".join(names) or None
+
+
+def configs_in(table: dict[str, Any]) -> list[dict[str, Any]]:
+    """The `configs` of a card's head that name files."""
+    listed = table.get("configs")
     named = [config for config in listed if isinstance(config, dict)] if isinstance(listed, list) else []
     return [config for config in named if config.get("data_files")]
 
@@ -48,6 +68,29 @@ def chosen(listed: list[dict[str, Any]], subset: str | None, name: str) -> dict[
             return config
     what = f"{name} has {len(table)} subsets"
     raise DataError("data.unreadable", what, f"choose one with `subset: …`: {', '.join(sorted(table))}")
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether a path is that of a pattern, as the hub reads it: `*` stays within a folder, `**` does not."""
+    return _compiled(pattern.removeprefix("./")).fullmatch(name) is not None
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    parts: list[str] = []
+    for part in re.split(r"(\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\])", pattern):
+        known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+        if part in known:
+            parts.append(known[part])
+        elif part.startswith("[") and part.endswith("]") and len(part) > 2:
+            inner = part[1:-1].replace("\\", r"\\")
+            parts.append(f"[{'^' + inner[1:] if inner.startswith('!') else inner}]")
+        else:
+            parts.append(re.escape(part))
+    try:
+        return re.compile("".join(parts), re.DOTALL)
+    except re.error:
+        return re.compile(re.escape(pattern))
 
 
 def patterns(config: dict[str, Any]) -> list[tuple[str, str]]:

@@ -1,7 +1,6 @@
 """Which files an input means, in a fixed order, and how each of them is read."""
 
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from burnish.core.errors import DataError
@@ -46,7 +45,7 @@ def find_files(path: Path, reading: ReadReport, subset: str | None = None) -> li
     if is_archive:
         return _of_archive(path, reading, subset)
     if path.is_file():
-        return [_one_file(path, path.name)]
+        return [one_file(path, path.name)]
     if (manifest := read_manifest(path)) is not None:
         return _of_shards(path, manifest, subset)
     if is_repository(path):
@@ -61,7 +60,8 @@ def find_files(path: Path, reading: ReadReport, subset: str | None = None) -> li
     return _of_folder(path, names, reading)
 
 
-def _one_file(path: Path, name: str, split: str = "", adapt: Adapt | None = None) -> SourceFile:
+def one_file(path: Path, name: str, split: str = "", adapt: Adapt | None = None) -> SourceFile:
+    """A file and its reader. DataError `data.unreadable` for an ending that has none."""
     read = readers().get(ending_of(path))
     if read is None and ending_of(path) in (*PROSE, *CODE):
         read = read_whole
@@ -80,7 +80,7 @@ def _of_shards(folder: Path, manifest: Manifest, subset: str | None) -> list[Sou
     if subset is not None:
         what = f"{folder.name} holds rows that were fetched or cleaned: they have no subsets"
         raise DataError("data.unreadable", what, "leave `subset` out: it is chosen when the rows are fetched")
-    files = [_one_file(path, shard.file, split_by_name(shard.split)) for shard, path in shard_files(folder, manifest)]
+    files = [one_file(path, shard.file, split_by_name(shard.split)) for shard, path in shard_files(folder, manifest)]
     if not files:
         raise DataError("data.unreadable", f"{folder.name} holds no rows", "check the step that wrote it")
     return files
@@ -88,14 +88,14 @@ def _of_shards(folder: Path, manifest: Manifest, subset: str | None) -> list[Sou
 
 def _of_folder(folder: Path, names: list[str], reading: ReadReport) -> list[SourceFile]:
     """Files of rows if there are any, else archives; else each file of text or source code is one row."""
-    rows = [name for name in names if _holds_rows(name)]
+    rows = [name for name in names if holds_rows(name)]
     archives = [name for name in names if Path(name).suffix.lower() == _ARCHIVE]
     taken = rows or archives or _documents(names)
     if not taken:
         raise _nothing_to_read(folder.name, names)
     _skip_others(folder.name, names, taken, reading)
     if rows:
-        return [_one_file(folder / name, name, split_by_name(name)) for name in rows]
+        return [one_file(folder / name, name, split_by_name(name)) for name in rows]
     if archives:
         return [file for name in archives for file in _of_archive(folder / name, reading, None, name)]
     return [SourceFile(folder / name, name, read_whole, (folder / name).stat().st_size) for name in taken]
@@ -106,7 +106,7 @@ def _of_archive(path: Path, reading: ReadReport, subset: str | None, shown: str 
     shown = shown or path.name
     table = members(path, reading)
     names = list(table) if subset is None else _of_subset(list(table), subset, shown)
-    rows = [name for name in names if _holds_rows(name)]
+    rows = [name for name in names if holds_rows(name)]
     taken = rows or _documents(names)
     if not taken:
         raise _nothing_to_read(shown, names)
@@ -147,7 +147,8 @@ def _nothing_to_read(name: str, names: list[str]) -> DataError:
     return DataError("data.unreadable", f"{name} holds no file that can be read, but {there}", "check the path")
 
 
-def _holds_rows(name: str) -> bool:
+def holds_rows(name: str) -> bool:
+    """Whether a file's name says that it is one of rows, and not of settings or of text."""
     path = Path(name)
     return ending_of(path) in readers() and ending_of(path) != ".txt" and path.name not in _NOT_ROWS
 
@@ -166,14 +167,14 @@ def _of_card(folder: Path, names: list[str], config: dict, reading: ReadReport) 
     base = str(config.get("data_dir") or "").strip("/")
     for split, pattern in hub_folder.patterns(config):
         full = f"{base}/{pattern}" if base else pattern
-        matched = [name for name in names if fnmatchcase(name, full.removeprefix("./"))]
+        matched = [name for name in names if hub_folder.matches(full, name)]
         if not matched:
             what = f"the card of {folder.name} names {pattern}, and no file of that name is there"
             raise DataError("data.unreadable", what, "fetch the dataset whole, or fix its README.md")
         known = split_by_name(split)  # of `train_sft`: train
-        files += [_one_file(folder / name, name, known or split_by_name(name)) for name in matched]
+        files += [one_file(folder / name, name, known or split_by_name(name)) for name in matched]
     found = {file.name: file for file in files}
-    others = [name for name in names if name not in found and _holds_rows(name)]
+    others = [name for name in names if name not in found and holds_rows(name)]
     reading.skip(folder.name, others, "not named by the card for this subset", matters=False)
     return list(found.values())
 
@@ -181,9 +182,9 @@ def _of_card(folder: Path, names: list[str], config: dict, reading: ReadReport) 
 def _described(folder: Path, entry: dict, reading: ReadReport) -> list[SourceFile]:
     path, adapt = inside(folder, dataset_info.file_name(entry)), dataset_info.adapter(entry)
     if path.is_file():
-        return [_one_file(path, path.relative_to(folder).as_posix(), adapt=adapt)]
-    names = [name for name in names_below(path, reading) if _holds_rows(name) or name.endswith(".txt")]
-    return [_one_file(path / name, f"{path.name}/{name}", adapt=adapt) for name in names]
+        return [one_file(path, path.relative_to(folder).as_posix(), adapt=adapt)]
+    names = [name for name in names_below(path, reading) if holds_rows(name) or name.endswith(".txt")]
+    return [one_file(path / name, f"{path.name}/{name}", adapt=adapt) for name in names]
 
 
 def _repository(path: Path, reading: ReadReport) -> list[SourceFile]:

@@ -2,6 +2,7 @@
 
 from burnish.specs.data.clean import CleanSpec as CleanSpec
 from burnish.specs.data.clean import NearDedupSpec as NearDedupSpec
+from burnish.specs.data.fetch import FetchSpec as FetchSpec
 from burnish.specs.data.filters import FiltersSpec as FiltersSpec
 from burnish.specs.data.filters import RewritingSpec as RewritingSpec
 from burnish.specs.data.inspect import InspectSpec as InspectSpec

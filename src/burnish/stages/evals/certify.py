@@ -11,7 +11,7 @@ from burnish.core.events import Chosen, Note
 from burnish.core.files import jsonable, write_json
 from burnish.core.fingerprint import content_files, of_path
 from burnish.core.inputs.gguf import gguf_file
-from burnish.data.dataset import is_prepared, open_rows
+from burnish.data.dataset import open_rows, split_of
 from burnish.endpoints.scoring import ScoringEndpoint
 from burnish.endpoints.spending import journal
 from burnish.evals.certificates.change import change_of, unknown_change
@@ -142,7 +142,7 @@ def _held_out(spec: CertifySpec, ctx: Context, side: LocalSubject | GgufSubject 
     data, tokenizer = ctx.input("data"), None if side is None else side.tokenizer
     if tokenizer is None:
         raise AskError("ask.wrong-value", "data cannot be compared without a tokenizer", "leave data out")
-    split = spec.split if is_prepared(data.path) else "train"
+    split = split_of(data, spec.split)
     found, left_out = held_out_rows(tokenizer, islice(open_rows(data, split), spec.max_rows), spec.max_length)
     for text in left_out_texts(left_out, data.ref):
         ctx.emit(Note(level="warning", text=text))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from burnish.core.context import Context, Input
 from burnish.core.errors import AskError, DataError
 from burnish.core.events import Note
-from burnish.data.dataset import is_prepared, open_rows
+from burnish.data.dataset import open_rows, split_of
 from burnish.evals.measure import as_chat
 from burnish.evals.scoring.scorers import Row
 from burnish.specs.base import Spec
@@ -26,7 +26,7 @@ def requested_rows(spec: MeasuringSpec | GenerateSpec, ctx: Context) -> list[Row
     Errors: DataError `data.empty`, and those of reading the rows.
     """
     data = ctx.input("data")
-    split = spec.split if is_prepared(data.path) else "train"  # a raw file is one split
+    split = split_of(data, spec.split)  # a raw file is one split
     rows = [as_chat(row) for row in islice(open_rows(data, split), spec.max_rows)]
     if not rows:
         raise DataError("data.empty", f"{data.ref} has no rows to answer", "check the file, or name another split")

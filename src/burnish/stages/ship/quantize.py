@@ -13,7 +13,7 @@ from burnish.core.events import Chosen, Note
 from burnish.core.files import file_size
 from burnish.core.inputs.references import fetched
 from burnish.core.processes import usable_cores
-from burnish.data.dataset import is_prepared, open_rows
+from burnish.data.dataset import open_rows, split_of
 from burnish.evals.certificates.rows import held_out_rows
 from burnish.evals.certificates.subject import LocalSubject
 from burnish.export.quantize import environment as environments
@@ -206,7 +206,7 @@ def settings_of(spec: QuantizeSpec) -> dict[str, Any]:
 def _write_samples(spec: QuantizeSpec, ctx: Context, data: Input, layers: Layers, path: Path) -> dict[str, Any]:
     """Draw calibration rows, render them, and write their ids. Errors: AskError `ask.nothing-to-do` if none is left."""
     tokenizer, data = load_tokenizer(tokenizer_folder(ctx.input("model"))), fetched(data)
-    split = spec.split if is_prepared(data.path) else "train"
+    split = split_of(data, spec.split)
     drawn = _drawn(open_rows(data, split), spec.samples, spec.seed, ctx)
     ids, left_out = held_out_rows(tokenizer, drawn, spec.max_length)
     for why, sources in left_out.items():
