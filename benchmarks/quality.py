@@ -1,8 +1,7 @@
 """Quality filters judged on labelled text: precision and recall of each, and the share of good text they keep.
 
     python benchmarks/quality.py --out FOLDER [--data FOLDER] [--texts FOLDER …] [--half tune|judge] [--each 300]
-                                 [--languages en zh]
-                                 [--filters MODULE:FUNCTION | --decisions FILE]
+                                 [--languages en zh] [--settings JSON | --filters MODULE:FUNCTION | --decisions FILE]
 
 Junk (boilerplate, logs, base64, hex dumps, tables of numbers, minified code, keyword spam, Markov text, filler text,
 repeated lines, mojibake) is made with seeds; good text is taken from the files of `--data` (JSON, JSON
@@ -10,9 +9,10 @@ Lines or text, a kind for each file) and from the documents of the machine (`--t
 source code, Chinese, other languages, which are junk where `--languages` does not name them). Filters are tuned on
 the half `tune` and judged on the half `judge`, split by a hash of the text.
 
-Which filters: FUNCTION takes a list of texts and gives for each the list of reasons against it, of every filter that
-refuses it (none: kept). Or `--decisions`: JSON Lines of {"id", "reasons"} on the rows of `documents.jsonl`; ids
-without a line are kept. Without either, only `documents.jsonl` is written.
+Which filters: those of `burnish clean`, its defaults or `--settings` of its `filters`, each asked by itself; with
+`--languages` its language filter too. Or FUNCTION, which takes a list of texts and gives for each the list of reasons
+against it, `filter: reason` of every filter that refuses it (none: kept). Or `--decisions`: JSON Lines of
+{"id", "reasons"} on the rows of `documents.jsonl`; ids without a line are kept.
 
 In the folder: `documents.jsonl` (id, kind, good, language, half, text), `quality.md`, `quality.json`, and
 `wrong.jsonl`, the wrong decisions.
@@ -90,6 +90,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--filters", metavar="MODULE:FUNCTION")
     parser.add_argument("--decisions", type=Path)
+    parser.add_argument("--settings", default="{}", help="of `filters` of burnish clean, as JSON")
+    parser.add_argument(
+        "--kind", choices=("document", "conversation"), default="document", help="what rows are taken for"
+    )
     args = parser.parse_args()
 
     args.out.mkdir(parents=True, exist_ok=True)
@@ -106,11 +110,16 @@ def main() -> None:
         sys.path.insert(0, "")
         reasons = getattr(importlib.import_module(module), name)([doc.text for doc in chosen])
     elif args.decisions:
-        lines = map(json.loads, args.decisions.read_text(encoding="utf-8").splitlines())
+        lines = map(json.loads, filter(None, args.decisions.read_text(encoding="utf-8").split("\n")))
         decided = {line["id"]: line["reasons"] for line in lines}
         reasons = [decided.get(doc.id, []) for doc in chosen]
     else:
-        return
+        from labelled.filtered import reasons as filtered
+
+        from burnish.specs.data import FiltersSpec
+
+        texts = [doc.text for doc in chosen]
+        reasons = filtered(texts, FiltersSpec.model_validate_json(args.settings), args.kind, args.languages)
     verdicts = judged(chosen, reasons)
     tables = verdicts.tables(MEANT)
     print(tables)

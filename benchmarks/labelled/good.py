@@ -34,9 +34,11 @@ def _records(path: Path) -> Iterator[str]:
     """A text for each record of a `.json`, `.jsonl` or `.txt` file; long ones in parts that end with a sentence."""
     whole = path.read_text(encoding="utf-8")
     if path.suffix == ".txt":
-        records: list[Any] = whole.splitlines()
+        records: list[Any] = whole.split("\n")
     else:
-        records = json.loads(whole) if path.suffix == ".json" else [json.loads(line) for line in whole.splitlines()]
+        records = (
+            json.loads(whole) if path.suffix == ".json" else [json.loads(line) for line in whole.split("\n") if line]
+        )
     for record in records:
         text = "\n".join(_strings(record))
         while len(text) > LONGEST:

@@ -20,7 +20,7 @@ class Verdicts:
     kinds: dict[tuple[bool, str], Kind]
     """By (is good, kind)."""
     reasons: dict[str, Counter[bool]]
-    """How many good and how many junk documents each reason names, alone or beside others."""
+    """By filter: how many documents it refuses, alone or beside others, by whether they are good."""
 
     def kept(self) -> float:
         """The share of good documents that is kept; 0 to 1."""
@@ -81,15 +81,15 @@ class Verdicts:
 
 
 def judged(documents: Sequence[Document], reasons: Sequence[Sequence[str]]) -> Verdicts:
-    """The reasons of a document are those of every filter that refuses it; none means that it is kept."""
+    """The reasons of a document are `filter: reason` of every filter that refuses it; none means that it is kept."""
     verdicts = Verdicts({}, defaultdict(Counter))
     for document, refused in zip(documents, reasons, strict=True):
         kind = verdicts.kinds.setdefault((document.is_good, document.kind), Kind())
         kind.documents += 1
         kind.removed += bool(refused)
-        for reason in dict.fromkeys(refused):
-            kind.reasons[reason] += 1
-            verdicts.reasons[reason][document.is_good] += 1
+        for name in dict.fromkeys(reason.partition(":")[0] for reason in refused):
+            kind.reasons[name] += 1
+            verdicts.reasons[name][document.is_good] += 1
     return verdicts
 
 

@@ -4,6 +4,7 @@ import json
 import random
 import runpy
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,10 @@ MATERIAL = Material(
     packed=[],
     files=[random.Random(0).randbytes(9000)],
 )
+
+
+def records(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 def test_junk_of_every_kind_is_the_same_for_the_same_seed_and_another_for_another():
@@ -94,9 +99,9 @@ def test_the_script_judges_a_function_and_writes_wrong_decisions(tmp_path, monke
     numbers = json.loads((tmp_path / "out" / "quality.json").read_text())
     table = next(kind for kind in numbers["kinds"] if kind["kind"] == "tables of numbers")
     assert table["removed"] == table["documents"] > 0
-    rows = [json.loads(line) for line in (tmp_path / "out" / "documents.jsonl").read_text().splitlines()]
+    rows = records(tmp_path / "out" / "documents.jsonl")
     assert {row["half"] for row in rows} == {"judge"}
-    decided = [json.loads(line) for line in (tmp_path / "out" / "wrong.jsonl").read_text().splitlines()]
+    decided = records(tmp_path / "out" / "wrong.jsonl")
     assert decided == [line for line in decided if line["good"] == bool(line["reasons"])]
 
 
@@ -104,3 +109,18 @@ def test_the_script_judges_a_function_and_writes_wrong_decisions(tmp_path, monke
 def test_a_kind_without_material_is_left_out(kind):
     empty = Material([], [], [], [], [], [])
     assert (kind in {document.kind for document in junk(empty, 2, 0)}) == (kind == "logs")
+
+
+def test_without_options_the_filters_of_clean_are_judged(tmp_path, monkeypatch, capsys):
+    (tmp_path / "a.txt").write_text("\n\n".join(MATERIAL.english + MATERIAL.foreign), encoding="utf-8")
+    settings = '{"length": {"max_characters": 1000, "min_words": 0, "max_words": null}}'
+    arguments = ["--out", str(tmp_path / "out"), "--texts", str(tmp_path), "--each", "4", "--settings", settings]
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *arguments])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    runpy.run_path(str(SCRIPT), run_name="__main__")
+    documents = records(tmp_path / "out" / "documents.jsonl")
+    long = Counter(row["kind"] for row in documents if len(row["text"]) > 1000)
+    kinds = json.loads((tmp_path / "out" / "quality.json").read_text())["kinds"]
+    assert {kind["kind"]: kind["reasons"]["Length"] for kind in kinds if "Length" in kind["reasons"]} == long
+    assert sum(long.values()) > 10
+    assert "| Length |" in capsys.readouterr().out
