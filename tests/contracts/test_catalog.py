@@ -10,7 +10,7 @@ from burnish.core.catalog import stages
 from burnish.specs.base import Spec
 
 KINDS = {"dataset", "model", "adapter", "tokenizer", "evaluation", "generations", "log-probabilities"}
-KINDS |= {"certificate", "comparison", "gguf", "rows", "serving"}
+KINDS |= {"certificate", "comparison", "gguf", "profile", "rows", "serving"}
 
 
 @pytest.mark.parametrize("row", list(stages().values()), ids=lambda row: row.name)

@@ -115,6 +115,7 @@ def test_each_built_in_stage_has_its_spec_and_the_kind_it_produces():
         "synthesize": ("SynthesizeSpec", "dataset"),
         "clean": ("CleanSpec", "rows"),
         "prepare": ("PrepareSpec", "dataset"),
+        "profile": ("ProfileSpec", "profile"),
         "tokenizer": ("TokenizerTrainSpec", "tokenizer"),
         "pretrain": ("PretrainSpec", "model"),
         "sft": ("SftSpec", "adapter"),

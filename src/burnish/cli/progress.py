@@ -30,7 +30,7 @@ _BESIDE_THE_BAR = 14
 """Columns of the indent, the gaps between columns and the remaining time."""
 _WIDTH_WITHOUT_PATHS = 62
 """The summary has a column of paths if the terminal is wider than this plus the longest path."""
-_RESULTS = ("evaluation", "comparison", "certificate")
+_RESULTS = ("evaluation", "comparison", "certificate", "profile")
 """Kinds of artifacts whose tables are shown again when a step is reused: they are what it was run for."""
 _SHOWN = {"loss": "loss", "tokens_per_second": "tokens/s", "eval_loss": "eval", "learning_rate": "lr"}
 """Metrics beside the bar, most important first: a narrow terminal shows fewer."""

@@ -97,6 +97,14 @@ _BUILT_IN = (
         summary="Read, map, filter, split and measure rows of any layout.",
     ),
     Stage(
+        name="profile",
+        spec="burnish.specs.data:ProfileSpec",
+        run="burnish.stages.data.profile:run",
+        produces="profile",
+        extra="data",
+        summary="Describe rows: lengths, languages, duplicates, leaks, topics.",
+    ),
+    Stage(
         name="tokenizer",
         spec="burnish.specs.tokens:TokenizerTrainSpec",
         run="burnish.stages.tokens.tokenizer:run",

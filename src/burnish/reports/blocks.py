@@ -1,4 +1,4 @@
-"""The blocks of a report: headings, text, tables and figures."""
+"""The blocks of a report: headings, text, tables, figures, numbers and excerpts of rows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,12 +29,36 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Bar:
+    """A cell with a bar behind its text, as long as a share from 0 to 1."""
+
+    text: str
+    share: float
+
+
+@dataclass(frozen=True)
 class Table:
     """A table. The first column names the row; columns of numbers are aligned on the right."""
 
     title: str
     columns: Sequence[str]
-    rows: Sequence[Sequence[str | Text]]
+    rows: Sequence[Sequence[str | Text | Bar]]
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """The main numbers, side by side: (name, number, what it is of)."""
+
+    tiles: Sequence[tuple[str, str, str]]
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """Turns of a row, as (role, text), below a title that opens and closes them."""
+
+    title: str
+    turns: Sequence[tuple[str, str]]
+    is_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,4 +74,4 @@ class Figure:
     height: float = 3.0
 
 
-Block = Heading | Text | Table | Figure
+Block = Heading | Text | Table | Figure | Tiles | Excerpt

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
-from burnish.reports.blocks import Block, Figure, Heading, Table, Text
+from burnish.reports.blocks import Bar, Block, Excerpt, Figure, Heading, Table, Text, Tiles
 from burnish.reports.escaping import html_text
-from burnish.reports.markdown import is_numeric
+from burnish.reports.markdown import is_numeric, plain_text
 from burnish.reports.style import DARK, LIGHT, Style
 
 _LONG, _MEDIUM = 60, 16
 """Columns whose longest cell has more characters have a minimum width."""
+_ROLES = {name: name for name in ("system", "user", "assistant", "tool", "text")}
 _SIGNS = {"good": ("✓", "good"), "bad": ("✗", "bad"), "warning": ("⚠", "warning")}
 
 
@@ -48,6 +49,19 @@ def _block(block: Block, figures: Iterator[tuple[str, str]]) -> str:
             light, dark = next(figures)
             images = f'<div class="light">{light}</div>\n<div class="dark">{dark}</div>'
             return f"<figure>\n<figcaption>{html_text(block.title)}</figcaption>\n{images}\n</figure>"
+        case Tiles():
+            tiles = (
+                f"<div><dt>{html_text(name)}</dt><dd>{html_text(number)}<small>{html_text(of)}</small></dd></div>"
+                for name, number, of in block.tiles
+            )
+            return f'<dl class="tiles">{"".join(tiles)}</dl>'
+        case Excerpt():
+            turns = "".join(
+                f'<div class="turn {_ROLES.get(role, "other")}"><span>{html_text(role)}</span>{html_text(text)}</div>'
+                for role, text in block.turns
+            )
+            opened = " open" if block.is_open else ""
+            return f"<details{opened}><summary>{html_text(block.title)}</summary>{turns}</details>"
 
 
 def _table(table: Table) -> str:
@@ -65,22 +79,24 @@ def _table(table: Table) -> str:
 
 def _kind(table: Table, place: int) -> str:
     """The classes of a column: texts of some length keep a readable width, and the table scrolls instead."""
+    if any(isinstance(row[place], Bar) for row in table.rows):
+        return "bars"
     if is_numeric(table, place):
         return "number medium" if len(table.columns[place]) > _MEDIUM else "number"
-    longest = max((len(_plain(row[place])) for row in table.rows), default=0)
+    longest = max((len(plain_text(row[place])) for row in table.rows), default=0)
     return "long" if longest > _LONG else "medium" if longest > _MEDIUM else ""
 
 
-def _plain(cell: str | Text) -> str:
-    return cell.text if isinstance(cell, Text) else cell
-
-
-def _row(row: Sequence[str | Text], style: Sequence[str]) -> str:
+def _row(row: Sequence[str | Text | Bar], style: Sequence[str]) -> str:
     cells = []
     for place, (cell, kind) in enumerate(zip(row, style, strict=True)):
-        text = _signed(cell) if isinstance(cell, Text) else html_text(cell)
+        text = html_text(cell) if isinstance(cell, str) else _bar(cell) if isinstance(cell, Bar) else _signed(cell)
         cells.append(f'<th scope="row"{kind}>{text}</th>' if place == 0 else f"<td{kind}>{text}</td>")
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _bar(bar: Bar) -> str:
+    return f'<span class="bar" style="--share: {min(1.0, max(0.0, bar.share)):.4f}">{html_text(bar.text)}</span>'
 
 
 def _signed(text: Text) -> str:
@@ -123,10 +139,26 @@ caption {{ text-align: left; font-weight: 600; padding-bottom: .4rem; }}
 th, td {{ text-align: left; vertical-align: top; padding: .32rem .8rem .32rem 0; border-bottom: 1px solid var(--grid);
   white-space: pre-wrap; overflow-wrap: break-word; min-width: 3.5rem; max-width: 26rem; }}
 th {{ font-weight: 600; }} tbody th {{ font-weight: 500; }}
-thead th {{ color: var(--faint); border-bottom: 2px solid var(--grid); min-width: 4.6rem; overflow-wrap: anywhere; }}
+thead th {{ color: var(--faint); border-bottom: 2px solid var(--grid); min-width: 5.2rem; overflow-wrap: anywhere; }}
 .table .medium {{ min-width: 7rem; }} .table .long {{ min-width: 14rem; }}
 .number {{ text-align: right; font-variant-numeric: tabular-nums; }} td.number {{ white-space: nowrap; }}
 tbody tr:nth-child(even) {{ background: var(--stripe); }}
+.bar {{ display: block; min-width: 9rem; font-variant-numeric: tabular-nums; padding: 0 .4rem; border-radius: 3px;
+  background: linear-gradient(to right, color-mix(in srgb, var(--strong) 26%, transparent) calc(100% * var(--share)),
+    transparent 0); }}
+.tiles {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .7rem; margin: 1.2rem 0; }}
+.tiles div {{ border: 1px solid var(--grid); border-radius: 8px; padding: .6rem .8rem; background: var(--stripe); }}
+.tiles dt {{ color: var(--faint); font-size: .85rem; }}
+.tiles dd {{ margin: .1rem 0 0; font-size: 1.45rem; font-weight: 600; line-height: 1.25; overflow-wrap: anywhere; }}
+.tiles small {{ display: block; color: var(--faint); font-size: .8rem; font-weight: 400; min-height: 1.1em; }}
+details {{ border: 1px solid var(--grid); border-radius: 8px; margin: .5rem 0; padding: .2rem .9rem; }}
+details[open] {{ padding-bottom: .8rem; }}
+summary {{ cursor: pointer; padding: .35rem 0; overflow-wrap: anywhere; }}
+.turn {{ white-space: pre-wrap; overflow-wrap: anywhere; border-left: 3px solid var(--grid); margin: .5rem 0 0;
+  padding: .1rem .8rem; font-size: .93rem; }}
+.turn > span {{ display: block; color: var(--faint); font-size: .8rem; }}
+.turn.user {{ border-color: var(--warm); }} .turn.assistant, .turn.text {{ border-color: var(--strong); }}
+.turn.tool {{ border-color: var(--good); font-family: ui-monospace, Consolas, monospace; font-size: .85rem; }}
 figure {{ margin: 1.2rem 0; max-width: 48rem; }}
 figure > div {{ overflow-x: auto; }}
 figure svg {{ display: block; height: auto; min-width: 34rem; }}
@@ -141,7 +173,7 @@ figcaption {{ font-weight: 600; margin-bottom: .4rem; }}
   .long {{ overflow-wrap: anywhere; }}
   h2, h3, caption, figcaption {{ break-after: avoid; }}
   figure svg {{ min-width: 0; }}
-  figure, tr {{ break-inside: avoid; }}
+  figure, tr, .tiles, .turn {{ break-inside: avoid; }}
   thead {{ display: table-header-group; }}
 }}
 """

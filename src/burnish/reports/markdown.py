@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from burnish.reports.blocks import Block, Figure, Heading, Table, Text
+from burnish.reports.blocks import Bar, Block, Excerpt, Figure, Heading, Table, Text, Tiles
 from burnish.reports.escaping import markdown_cell, markdown_text
 
 _NUMBER = re.compile(r"[+−-]?(\d|(nan|inf)\b)")
@@ -27,6 +27,11 @@ def _block(block: Block, figures: Iterator[str]) -> str:
             return _table(block)
         case Figure():
             return f"**{markdown_cell(block.title)}**\n\n![{markdown_cell(block.alt)}]({next(figures)})"
+        case Tiles():
+            return "\n".join(f"- {markdown_cell(f'{name}: {number} {of}'.strip())}" for name, number, of in block.tiles)
+        case Excerpt():
+            turns = (f"> **{markdown_cell(role)}** {markdown_cell(text)}" for role, text in block.turns)
+            return "\n>\n".join([f"**{markdown_cell(block.title)}**\n", *turns])
 
 
 def _table(table: Table) -> str:
@@ -37,19 +42,23 @@ def _table(table: Table) -> str:
     return title + "\n".join(lines)
 
 
-def _line(cells: Sequence[str | Text]) -> str:
+def _line(cells: Sequence[str | Text | Bar]) -> str:
     return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
 
 
-def _cell(cell: str | Text) -> str:
+def _cell(cell: str | Text | Bar) -> str:
     if isinstance(cell, Text):
         return _LABELS[cell.level] + markdown_cell(cell.text)
-    return markdown_cell(cell)
+    return markdown_cell(plain_text(cell))
+
+
+def plain_text(cell: str | Text | Bar) -> str:
+    """What is written in a cell."""
+    return cell if isinstance(cell, str) else cell.text
 
 
 def is_numeric(table: Table, place: int) -> bool:
     """True for a column, other than the first, in which every filled cell starts like a number, such as `+inf`."""
-    cells = [row[place] for row in table.rows if place < len(row)]
-    texts = [cell.text if isinstance(cell, Text) else cell for cell in cells]
+    texts = [plain_text(row[place]) for row in table.rows if place < len(row)]
     filled = [text for text in texts if text not in ("", "–")]
     return place > 0 and bool(filled) and all(_NUMBER.match(text) and len(text) < 40 for text in filled)

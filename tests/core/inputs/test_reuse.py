@@ -22,6 +22,7 @@ SETTINGS = {
     "synthesize": {"generator": {"kind": "pocket", "skill": "base", "rows": 3}},
     "clean": {"source": ROWS},
     "prepare": {"source": ROWS},
+    "profile": {"source": ROWS},
     "tokenizer": {"data": ROWS},
     "pretrain": TRAINING,
     "sft": TRAINING,
@@ -123,7 +124,7 @@ def said(step) -> str:
 
 
 def test_every_kind_of_artifact_that_a_stage_takes_is_tested():
-    assert {kind for _, _, kind in FIELDS} == set(PARENTS) - {"certificate"}, "nothing takes a certificate"
+    assert {kind for _, _, kind in FIELDS} == set(PARENTS) - {"certificate", "profile"}, "nothing takes these"
     assert {"prepare", "dpo", "evaluate", "judge", "certify", "compare", "merge", "combine"} <= {
         row[0] for row in FIELDS
     }

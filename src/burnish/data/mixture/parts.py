@@ -10,7 +10,7 @@ from burnish.core.errors import AskError
 from burnish.data.dataset import is_prepared, read_rows, splits
 from burnish.data.mapping import Found, Mapped, check_names, detect, map_rows, renamed
 from burnish.data.reader import read
-from burnish.data.record import Bad, ReadReport
+from burnish.data.record import Bad, ReadReport, Record
 from burnish.data.sources import dataset_info
 from burnish.data.sources.listing import find_files
 from burnish.specs.base import path_in
@@ -70,11 +70,15 @@ class Part:
                 for row in read_rows(self.path, split):
                     yield Mapped(row, split)
         else:
-            reading.encoding, reading.used_encoding = self.encoding, False
-            yield from map_rows(renamed(read(self.path, reading, self.subset), self.columns), self.found)
-            if self.encoding is not None and not reading.used_encoding:
-                why = "none of its files is text without a byte-order mark"
-                reading.warn(f"encoding: {self.encoding} has no effect on {self.name}: {why}")
+            yield from map_rows(self.records(reading), self.found)
+
+    def records(self, reading: ReadReport) -> Iterator[Record | Bad]:
+        """Every raw row as it stands in its file, its columns renamed."""
+        reading.encoding, reading.used_encoding = self.encoding, False
+        yield from renamed(read(self.path, reading, self.subset), self.columns)
+        if self.encoding is not None and not reading.used_encoding:
+            why = "none of its files is text without a byte-order mark"
+            reading.warn(f"encoding: {self.encoding} has no effect on {self.name}: {why}")
 
 
 def open_part(

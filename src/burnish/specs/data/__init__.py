@@ -11,6 +11,7 @@ from burnish.specs.data.prepare import HeldOutSpec as HeldOutSpec
 from burnish.specs.data.prepare import LanguageSpec as LanguageSpec
 from burnish.specs.data.prepare import PrepareSpec as PrepareSpec
 from burnish.specs.data.prepare import SplitSpec as SplitSpec
+from burnish.specs.data.profile import ProfileSpec as ProfileSpec
 from burnish.specs.data.sources import Encoding as Encoding
 from burnish.specs.data.sources import Format as Format
 from burnish.specs.data.sources import Role as Role

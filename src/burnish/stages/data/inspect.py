@@ -1,6 +1,5 @@
 """inspect: the layout of a file or dataset, the lengths of its rows, and the tokens that would be learned."""
 
-import random
 import tempfile
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -12,6 +11,7 @@ from burnish.core.errors import BurnishError, DataError
 from burnish.data.document import Row
 from burnish.data.mixture import Part, open_part, open_prepared
 from burnish.data.profile import Profile
+from burnish.data.profile.reservoir import Reservoir
 from burnish.data.record import Bad, ReadReport
 from burnish.data.sources.repository import checkout
 from burnish.specs.data import InspectSpec
@@ -133,25 +133,8 @@ def _open(spec: InspectSpec, input: Input, scratch: Path) -> Part:
     return open_part(input, checkout(input, scratch), spec.format, spec.columns, spec.subset, spec.roles, spec.encoding)
 
 
-class _Lengths:
-    """(tokens, learned) or the error of a random sample of rows: every row is equally likely.
-
-    Vitter's algorithm R: a row takes a place in the sample with probability size/n, so few rows need to be rendered.
-    """
-
-    def __init__(self, size: int):
-        self.kept: list[tuple[int, int] | str] = []
-        self._size, self._rows, self._random = size, 0, random.Random(0)
-
-    def next_place(self) -> int | None:
-        """The index of the next row in the sample; None when it is not in it."""
-        self._rows += 1
-        place = self._rows - 1 if self._rows <= self._size else self._random.randrange(self._rows)
-        return place if place < self._size else None
-
-    def put(self, place: int | None, length: tuple[int, int] | str) -> None:
-        if place is not None:
-            self.kept[place : place + 1] = [length]
+class _Lengths(Reservoir[tuple[int, int] | str]):
+    """(tokens, learned) or the error of a random sample of rows, so that few of them need to be rendered."""
 
     def count(self, profile: Profile) -> Counter[str]:
         """Add the lengths to the profile, and give the errors with their numbers."""

@@ -4,14 +4,13 @@ Every row that is read is kept, put into quarantine with its reason, or dropped 
 """
 
 import shutil
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from burnish.core.context import Context, Outcome
-from burnish.core.errors import DataError, RunError
-from burnish.core.events import Note, Progress, Table
+from burnish.core.errors import DataError
+from burnish.core.events import Note, Table
 from burnish.core.files import write_json
 from burnish.data.accounts import Accounts, Quarantine
 from burnish.data.dataset import DatasetWriter
@@ -26,14 +25,13 @@ from burnish.data.splits.split import SPLITS, Splitter, shortfalls
 from burnish.specs.data import PrepareSpec
 from burnish.stages.data.mixing import Mixing
 from burnish.stages.data.placing import Placement
+from burnish.stages.data.progress import reported
 from burnish.stages.data.sources import layout_of, open_sources
 
 if TYPE_CHECKING:
     from burnish.stages.tokens.tokenising import KeptTokens
 
-_SECONDS_BETWEEN_REPORTS = 0.5
 _COLUMNS_SHOWN = 12
-Item = TypeVar("Item")
 
 
 def run(spec: PrepareSpec, ctx: Context) -> Outcome:
@@ -140,7 +138,7 @@ def _filtered(
     parts: list[Part], filters: list[Filter], reading: ReadReport, ctx: Context
 ) -> Iterator[Mapped | Bad | str]:
     """Every row that passes the filters, every bad row, and the reason for each dropped one."""
-    for item, drops in _reported(_rows(parts, filters, reading, ctx), "read", reading, ctx):
+    for item, drops in reported(_rows(parts, filters, reading, ctx), "read", reading, ctx):
         if isinstance(item, Bad):
             yield item
         else:
@@ -178,29 +176,9 @@ def _rows(
         drops = filters
         if part.take is not None:
             first = ReadReport()
-            drops = [HashSampler(_reported(part.items(first), "choose", first, ctx), part.take), *filters]
+            drops = [HashSampler(reported(part.items(first), "choose", first, ctx), part.take), *filters]
         for item in part.items(reading):
             yield item, drops
-
-
-def _reported(items: Iterable[Item], phase: str, reading: ReadReport, ctx: Context) -> Iterator[Item]:
-    """The items, reporting progress and stopping when requested."""
-    reported, count = time.monotonic(), 0
-    for item in items:
-        yield item
-        count += 1
-        if count % 64 == 0 and time.monotonic() - reported > _SECONDS_BETWEEN_REPORTS:
-            reported = time.monotonic()
-            ctx.emit(_progress(phase, reading, count))
-            if ctx.stopping:
-                raise RunError("run.interrupted", f"stopped after {count:,} rows", "run it again: it starts over")
-    ctx.emit(Progress(phase=phase, done=count, total=count))
-
-
-def _progress(phase: str, reading: ReadReport, rows: int) -> Progress:
-    if reading.total_bytes:
-        return Progress(phase=phase, done=reading.done_bytes, total=reading.total_bytes, unit="bytes")
-    return Progress(phase=phase, done=rows)
 
 
 def _nothing_left(accounts: Accounts) -> DataError:

@@ -5,10 +5,10 @@ import random
 
 import pytest
 
-from burnish.data import profile as profiles
 from burnish.data.document import make_row
 from burnish.data.filters.language import spoken_text
 from burnish.data.profile import Distribution, Profile, characters
+from burnish.data.profile import statistics as profiles
 
 
 @pytest.mark.parametrize("numbers", [[0], [7], [0, 0, 5], list(range(1000)), [3] * 50 + [40_000], [1, 2, 4, 8, 16]])
@@ -115,7 +115,7 @@ def test_the_sample_of_languages_is_bounded_and_every_row_may_stay(monkeypatch):
     found = Profile()
     for number in range(200):
         found.add(make_row("text", f"x:{number}", text=f"{number}"))
-    numbers = [int(text) for text in found._sample]
+    numbers = [int(text) for text in found._sample.kept]
     assert len(numbers) == len(set(numbers)) == 10
     assert max(numbers) > 100
     assert numbers != list(range(10))
@@ -298,10 +298,10 @@ def test_the_sample_of_languages_is_of_three_hundred_rows_and_each_row_is_as_lik
     found = Profile()
     for number in range(300):
         found.add(text(f"{number}"))
-    assert found._sample == [f"{number}" for number in range(300)]
+    assert found._sample.kept == [f"{number}" for number in range(300)]
     for number in range(300, 3000):
         found.add(text(f"{number}"))
-    numbers = [int(one) for one in found._sample]
+    numbers = [int(one) for one in found._sample.kept]
     assert len(set(numbers)) == 300
     assert 20 <= sum(number < 300 for number in numbers) <= 42
     assert abs(sum(numbers) / 300 - 1500) < 150
@@ -312,7 +312,7 @@ def test_the_sample_holds_what_people_say(monkeypatch):
     monkeypatch.setattr(profiles, "_LANGUAGE_SAMPLE", 1)
     found = Profile()
     found.add(TALK)
-    assert found._sample == [spoken_text(TALK)] == ["Hi there\nNine"]
+    assert found._sample.kept == [spoken_text(TALK)] == ["Hi there\nNine"]
     for _ in range(50):
         found.add(text(ENGLISH))
-    assert found._sample == [ENGLISH]
+    assert found._sample.kept == [ENGLISH]

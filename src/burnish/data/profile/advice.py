@@ -1,0 +1,44 @@
+"""What a person should know about rows before training on them, with what to do about it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_EXACT, _NEAR, _EMPTY = 0.01, 0.05, 0.5
+_COLUMNS_NAMED = 6
+
+
+def advice(found: Mapping[str, Any]) -> list[str]:
+    """A sentence for each finding; empty where nothing stands out."""
+    sentences = []
+    if rows := found["bad"]["rows"]:
+        sentences.append(f"{rows:,} rows are bad: prepare quarantines them, see the first ones below")
+    for name, split in found["leakage"].items():
+        exact, asked, near = split["exact"], split["question"], split.get("near", 0)
+        if exact + asked:
+            text = f"{exact + asked:,} of {split['rows']:,} rows of {name} repeat a training row or its question"
+            sentences.append(f"{text}: scores on them measure memory; split the data with prepare, or drop the rows")
+        if near:
+            sentences.append(f"{near:,} of {split['rows']:,} rows of {name} nearly equal a training row")
+    exact, near = found["duplicates"]["exact"], found["duplicates"].get("near")
+    if exact["share"] >= _EXACT:
+        text = f"{exact['rows']:,} rows ({exact['share']:.1%}) repeat another row"
+        sentences.append(f"{text}: prepare drops them with deduplicate: true")
+    if near is not None and near["share"] >= _NEAR:
+        sentences.append(f"{near['rows']:,} rows ({near['share']:.1%}) nearly repeat another row: clean can drop them")
+    total = max(1, found["rows"])
+    absent = [
+        f"{column['name']} ({(column['missing'] + column['null'] + column['empty']) / total:.0%})"
+        for column in found["columns"]
+        if column["missing"] + column["null"] + column["empty"] >= _EMPTY * total
+    ]
+    if absent:
+        more = f" and {len(absent) - _COLUMNS_NAMED} more" if len(absent) > _COLUMNS_NAMED else ""
+        sentences.append(f"columns without a value in most rows: {', '.join(absent[:_COLUMNS_NAMED])}{more}")
+    mixed = [column["name"] for column in found["columns"] if _is_mixed(column["types"])]
+    if mixed:
+        sentences.append(f"columns with values of several types: {', '.join(mixed[:_COLUMNS_NAMED])}")
+    return sentences
+
+
+def _is_mixed(types: Mapping[str, int]) -> bool:
+    return len(set(types) - {"integer"} if {"integer", "number"} <= types.keys() else types) > 1

@@ -1,0 +1,184 @@
+"""profile: its counts are those of the rows, its page is harmless, and it reads every kind of input."""
+
+import json
+from html.parser import HTMLParser
+
+import pytest
+
+from burnish.core.context import Input
+from burnish.core.errors import AskError, DataError
+from burnish.specs.data import PrepareSpec, ProfileSpec, SplitSpec
+from burnish.stages.data import prepare
+from burnish.stages.data.profile import run
+from burnish.testing import temporary_context, tiny_tokenizer
+
+HOSTILE = (
+    "<script>alert(1)</script> <img src=x onerror=alert(1)> \x1b[31mred \u202eevil $x^2$ </style> 'a' \"b\" &amp; "
+    "{--share: 1} [x](javascript:alert(1))"
+)
+
+
+def rows_of(count: int, start: int = 0) -> list[dict]:
+    return [
+        {"question": f"What is the number {i}?", "answer": "It is " + f"{i} " * (i % 9 + 1), "license": "mit"}
+        for i in range(start, start + count)
+    ]
+
+
+def lines_of(rows: list[dict]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+@pytest.fixture
+def profile(tmp_path):
+    """Profile a folder of files; gives (profile.json, page, events, outcome)."""
+
+    def profile(files: dict[str, str], tokenizer=None, **settings):
+        folder = tmp_path / "data"
+        folder.mkdir(exist_ok=True)
+        for name, content in files.items():
+            (folder / name).write_text(content, encoding="utf-8", errors="surrogatepass")
+        return profiled(folder, tokenizer, **settings)
+
+    def profiled(path, tokenizer=None, **settings):
+        inputs = {"source": Input(f"file:{path.name}", "folder", path)}
+        if tokenizer is not None:
+            inputs["tokenizer"], settings["tokenizer"] = tokenizer, "file:tokenizer"
+        context, events = temporary_context(tmp_path / "run", inputs)
+        outcome = run(ProfileSpec(source=f"file:{path.name}", **settings), context)
+        found = json.loads((context.out / "profile.json").read_text(encoding="utf-8"))
+        assert (context.out / "profile.png").read_bytes().startswith(b"\x89PNG")
+        return found, (context.out / "profile.html").read_text(encoding="utf-8"), events, outcome
+
+    profile.of = profiled
+    return profile
+
+
+def test_counts_are_those_of_the_rows(profile):
+    train = rows_of(40) + rows_of(2)
+    test = [train[3], {"question": "What is  THE number 4?", "answer": "four"}, *rows_of(2, 100)]
+    found, _, events, outcome = profile({"train.jsonl": lines_of(train) + '{"broken\n\n', "test.jsonl": lines_of(test)})
+    assert found["format"] == "burnish profile 1"
+    assert (found["rows"], found["splits"], found["blank_lines"]) == (46, {"test": 4, "train": 42}, 1)
+    assert found["bad"]["rows"] == 1
+    assert found["bad"]["first"][0]["source"] == "train.jsonl:43"
+    assert [column["name"] for column in found["columns"]] == ["question", "answer", "license"]
+    assert found["columns"][2]["missing"] == 1
+    assert found["licences"] == {"mit": 45, "": 1}
+    assert found["characters"]["count"] == sum(count for *_, count in found["characters"]["histogram"]) == 46
+    assert found["roles"] == {"user": 46, "assistant": 46}
+    assert found["duplicates"]["exact"]["rows"] == 3
+    leaks = found["leakage"]["test"]
+    assert (leaks["rows"], leaks["exact"], leaks["question"]) == (4, 1, 1)
+    assert {len(rows) for rows in found["examples"].values()} == {3}
+    assert outcome.kind == "profile"
+    assert outcome.measures["exact_duplicates"] == 3
+    warnings = [event.text for event in events if event.kind == "note" and event.level == "warning"]
+    assert any("2 of 4 rows of test repeat a training row" in text for text in warnings)
+    assert any("3 rows (6.5%) repeat another row" in text for text in warnings)
+    assert events[-1].title == "Profile"
+    assert ["leaks in test", "2"] in events[-1].rows
+
+
+class Strict(HTMLParser):
+    """Collects what a page could run or load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        for name, value in attrs:
+            loads = name in ("src", "href", "xlink:href", "action", "srcset", "data") and not (value or "").startswith(
+                "#"
+            )
+            if (
+                loads
+                or name.startswith("on")
+                or "url(" in (value or "").replace("url(#", "")
+                or tag in ("script", "img")
+            ):
+                self.found.append(f"{tag} {name}={value}")
+
+
+def test_hostile_rows_are_harmless_on_the_page(profile):
+    row = {"question": HOSTILE, "answer": HOSTILE, HOSTILE: HOSTILE, "license": HOSTILE}
+    files = {"train.jsonl": lines_of([row] * 3 + rows_of(30)) + HOSTILE + "\n", "test.jsonl": lines_of([row])}
+    found, page, *_ = profile(files)
+    strict = Strict()
+    strict.feed(page)
+    assert strict.found == []
+    assert not strict.tags & {"script", "img", "iframe", "object", "embed", "link", "form", "base"}
+    assert "default-src 'none'; style-src 'unsafe-inline'" in page
+    assert not {"\x1b", "\u202e"} & set(page)
+    assert "&lt;script&gt;alert(1)" in page
+    assert found["duplicates"]["exact"]["rows"] == 3
+    json.loads(json.dumps(found))
+
+
+def test_the_page_has_a_section_for_each_thing(profile):
+    rivers = [{"question": f"Which river is near {i}?", "answer": "A river of water"} for i in range(30)]
+    _, page, *_ = profile({"train.jsonl": lines_of(rows_of(60) + rivers), "test.jsonl": lines_of(rows_of(5, 90))})
+    for heading in ("Lengths", "Conversations", "Languages", "Topics", "Duplicates", "Leaks between splits", "Columns"):
+        assert f"<h2>{heading}</h2>" in page
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_a_prepared_dataset_keeps_its_splits_and_its_counted_tokens(profile, tmp_path):
+    (tmp_path / "rows.jsonl").write_text(lines_of(rows_of(50)))
+    inputs = {"source": tmp_path / "rows.jsonl", "tokenizer": tiny_tokenizer(tmp_path / "tokenizer")}
+    context, _ = temporary_context(tmp_path / "prepared", inputs)
+    spec = PrepareSpec(source="file:rows.jsonl", split=SplitSpec(test=0.3), tokenizer="file:tokenizer")
+    made = prepare.run(spec, context)
+    found, *_ = profile.of(context.out)
+    assert found["splits"] == made.measures["splits"]
+    assert found["tokens"]["total"] == made.measures["tokens"]
+    assert found["leakage"]["test"]["share"] == 0.0
+    names = [column["name"] for column in found["columns"]]
+    assert names == ["kind", "messages", "license"]
+    with pytest.raises(AskError, match="prepared dataset, where format has no effect"):
+        profile.of(context.out, format="text")
+
+
+def test_tokens_of_texts_are_counted(profile, tmp_path):
+    found, *_ = profile({"train.jsonl": lines_of(rows_of(20))}, tokenizer=tiny_tokenizer(tmp_path / "tokenizer"))
+    assert found["tokens"]["count"] == 20
+    assert found["tokens"]["histogram"]
+    assert "learned" not in found
+
+
+def test_rows_of_no_known_layout_are_read_as_texts(profile):
+    lines = lines_of(
+        [{"alpha": "one two", "beta": {"gamma": ["three"]}, "delta": i} for i in range(5)] + [{"delta": 1}]
+    )
+    found, _, events, _ = profile({"train.jsonl": lines})
+    assert found["source"]["layout"] == "unknown, all text of a row is taken"
+    assert (found["rows"], found["bad"]["rows"], found["characters"]["max"]) == (5, 1, len("one two\nthree"))
+    assert any("all text of a row is taken as its text" in event.text for event in events if event.kind == "note")
+    with pytest.raises(DataError, match="has no column"):
+        profile({"train.jsonl": lines}, format="messages")
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", '{"broken\n'])
+def test_no_readable_row_is_an_error(profile, content):
+    with pytest.raises(DataError) as caught:
+        profile({"train.jsonl": content})
+    assert caught.value.code == "data.empty"
+
+
+def test_switched_off_parts_are_absent(profile):
+    settings = {"near_duplicates": False, "topics": 0, "examples": 0}
+    found, page, events, _ = profile({"train.jsonl": lines_of(rows_of(40))}, **settings)
+    assert found["topics"]["clusters"] == []
+    assert not any(found["examples"].values())
+    assert "near" not in found["duplicates"]
+    assert "<h2>Examples</h2>" not in page
+    assert not any("near duplicates" in row[0] for row in events[-1].rows)
+
+
+def test_the_same_rows_give_the_same_files(profile, tmp_path):
+    files = {"train.jsonl": lines_of(rows_of(60))}
+    first = profile(files)[:2]
+    assert profile(files)[:2] == first
