@@ -2,16 +2,23 @@
 
 import ast
 import json
+import re
+import subprocess
 
 import pytest
 
 from burnish.core.context import Input
 from burnish.core.errors import AskError, DataError
 from burnish.core.inputs import packages
+from burnish.core.inputs.references import resolve
+from burnish.core.runs.workspace import Workspace
 from burnish.data.dataset import read_rows, splits
+from burnish.data.synthesize.docs.extractors.grammar import is_code
+from burnish.data.synthesize.docs.reading import read
 from burnish.specs.data import SynthesizeSpec
 from burnish.stages.data.synthesize import run
 from burnish.testing import temporary_context
+from small_projects import GO
 
 STANDARD = ("json", "heapq", "textwrap", "fractions", "difflib", "statistics")
 INSTALLED = ("httpx", "jinja2", "click")
@@ -169,3 +176,60 @@ def test_a_glob_that_matches_nothing_and_sources_without_documentation_are_refus
         synthesize([Input("file:code", "folder", tmp_path / "code")])
     assert empty.value.code == "data.empty"
     assert "no documentation" in empty.value.what
+
+
+GO_FENCE = re.compile(r"```go\n(.*?)\n```", re.DOTALL)
+
+
+def test_every_line_of_a_go_module_in_a_repository_is_right_and_every_example_parses(synthesize, tmp_path):
+    folder = tmp_path / "shelf"
+    for name, text in GO.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    (folder / "LICENSE").write_text(
+        "Permission is hereby granted, free of charge, to any person obtaining a copy of it."
+    )
+    (folder / "link.go").symlink_to("/etc/passwd")
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "x"]):
+        subprocess.run(["git", *identity, *command], cwd=folder, check=True, capture_output=True)
+    value = resolve("git:shelf", ("folder",), Workspace(tmp_path), {})
+    rows, stats, events, _ = synthesize([value])
+    assert {row["extra"]["revision"] for row in rows["train"]} == {value.revision}
+    assert {(row["extra"]["repository"], row["extra"]["licence"]) for row in rows["train"]} == {("shelf", "MIT")}
+    assert stats["files"]["not_read"]["a link or a submodule"] == 1
+    assert stats["files"]["not_read"]["generated"] == 1
+    assert any("a link or a submodule" in getattr(event, "text", "") for event in events)
+    examples = 0
+    for row in rows["train"]:
+        line = GO[row["extra"]["file"]].split("\n")[row["extra"]["line"] - 1]
+        assert row["extra"]["name"].rpartition(".")[2] in line, (row["source"], line)
+        if "example" in row["extra"]:
+            file, _, number = row["extra"]["example"].partition(":")
+            (code,) = GO_FENCE.findall(row["messages"][1]["content"])
+            assert is_code(code, "go")
+            assert code.split("\n")[0] in GO[file].split("\n")[int(number) - 1]
+            examples += 1
+    assert examples == 2
+
+
+@pytest.mark.torture
+def test_every_line_of_the_whole_standard_library_is_right_and_every_example_parses(synthesize):
+    value = package("python")
+    rows, stats, _, _ = synthesize([value], split={"validation": 0.05, "test": 0.05})
+    lines = {}
+    for row in every(rows):
+        extra = row["extra"]
+        if extra["file"] not in lines:
+            text, reason = read(value.path / extra["file"])
+            assert not reason
+            lines[extra["file"]] = text.split("\n")
+        line = lines[extra["file"]][extra["line"] - 1].lstrip()
+        if extra["file"].endswith(".rst"):
+            assert extra["name"].rpartition(" > ")[2] in line.replace("`", "")
+            continue
+        short = extra["name"].rpartition(".")[2]
+        assert line.startswith((f"def {short}", f"async def {short}", f"class {short}")), (row["source"], line)
+        check_code(row)
+    assert stats["kept"] > 15_000
+    assert stats["files"]["read"] > 700

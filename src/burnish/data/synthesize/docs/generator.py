@@ -92,7 +92,7 @@ def _described(source: Source) -> dict[str, Any]:
 
 
 def _nothing(counts: "Counts") -> DataError:
-    reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts.not_read.most_common(5))
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts.not_read.most_common(5) if count)
     left_out = ", ".join(f"{count:,} {reason}" for reason, count in counts.left_out.most_common(5))
     what = f"the sources give no row: {counts.files_read:,} files read, not read: {reasons or 'none'}"
     return DataError("data.empty", f"{what}; definitions left out: {left_out or 'none'}", "check include and templates")

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 CALLABLES = ("function", "method", "class")
-_SENTENCE = re.compile(r"(?<!e\.g)(?<!i\.e)(?<!\bvs)(?<!\betc)[.!?](?=\s|$)")
+_SENTENCE = re.compile(r"(?<!e\.g)(?<!\beg)(?<!\bcf)(?<!i\.e)(?<!\bvs)(?<!\betc)[.!?](?=\s|$)")
 
 
 @dataclass(frozen=True)

@@ -12,20 +12,20 @@ def unparsed(node: ast.expr) -> str:
     return ast.unparse(node)
 
 
-def header(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> str:
-    """The definition without its body, as a stub: `def dumps(obj, *, skipkeys=False): ...`."""
+def header(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, lines: list[str]) -> str:
+    """The definition without its body, as a stub: `def dumps(obj, *, skipkeys=False): ...`. `lines` are the file's."""
     if isinstance(node, ast.ClassDef):
         bases = [*map(unparsed, node.bases), *(f"{word.arg}={unparsed(word.value)}" for word in node.keywords)]
         start = _constructor(node)
-        inner = header(start) if start is not None else "..."
+        inner = header(start, lines) if start is not None else "..."
         named = f"({', '.join(bases)})" if bases else ""
         return f"class {node.name}{named}:\n{_indented(inner)}"
     decorators = [f"@{name}" for name in map(unparsed, node.decorator_list) if name in _KEPT_DECORATORS]
     word = "async def" if isinstance(node, ast.AsyncFunctionDef) else "def"
     returns = f" -> {unparsed(node.returns)}" if node.returns else ""
-    line = f"{word} {node.name}({unparsed_arguments(node.args)}){returns}: ..."
+    line = f"{word} {node.name}({', '.join(_arguments(node.args, lines))}){returns}: ..."
     if len(line) > _WIDTH:
-        inside = "".join(f"    {argument},\n" for argument in _arguments(node.args))
+        inside = "".join(f"    {argument},\n" for argument in _arguments(node.args, lines))
         if node.args.kwarg is not None:  # a comma may not follow it in older Pythons
             inside = inside.removesuffix(",\n") + "\n"
         line = f"{word} {node.name}(\n{inside}){returns}: ..."
@@ -41,37 +41,45 @@ def _constructor(node: ast.ClassDef) -> ast.FunctionDef | None:
     return found[0] if len(found) == 1 else None
 
 
-def unparsed_arguments(arguments: ast.arguments) -> str:
-    return ", ".join(_arguments(arguments))
-
-
-def _arguments(arguments: ast.arguments) -> list[str]:
+def _arguments(arguments: ast.arguments, lines: list[str]) -> list[str]:
     """Each argument as it is written, with the bare `/` and `*`."""
     placed = [*arguments.posonlyargs, *arguments.args]
     defaults: list[ast.expr | None] = [None] * (len(placed) - len(arguments.defaults))
     defaults += arguments.defaults
-    found = [_argument(*pair) for pair in zip(placed, defaults, strict=True)]
+    found = [_argument(*pair, lines) for pair in zip(placed, defaults, strict=True)]
     if arguments.posonlyargs:
         found.insert(len(arguments.posonlyargs), "/")
     if arguments.vararg is not None:
-        found.append(f"*{_argument(arguments.vararg, None)}")
+        found.append(f"*{_argument(arguments.vararg, None, lines)}")
     elif arguments.kwonlyargs:
         found.append("*")
-    found += [_argument(*pair) for pair in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
+    found += [_argument(*pair, lines) for pair in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
     if arguments.kwarg is not None:
-        found.append(f"**{_argument(arguments.kwarg, None)}")
+        found.append(f"**{_argument(arguments.kwarg, None, lines)}")
     return found
 
 
-def _argument(argument: ast.arg, default: ast.expr | None) -> str:
-    kind = f": {unparsed(argument.annotation)}" if argument.annotation else ""
+def _argument(argument: ast.arg, default: ast.expr | None, lines: list[str]) -> str:
+    kind = f": {written(argument.annotation, lines)}" if argument.annotation else ""
     if default is None:
         return f"{argument.arg}{kind}"
-    return f"{argument.arg}{kind} = {unparsed(default)}" if kind else f"{argument.arg}={unparsed(default)}"
+    text = written(default, lines)
+    return f"{argument.arg}{kind} = {text}" if kind else f"{argument.arg}={text}"
+
+
+def written(node: ast.expr, lines: list[str]) -> str:
+    """An expression as its author wrote it, such as 0o666, if it stands on one line."""
+    if node.lineno != node.end_lineno:
+        return unparsed(node)
+    return lines[node.lineno - 1].encode()[node.col_offset : node.end_col_offset].decode()
 
 
 def parameters_of(
-    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, docs: dict[str, str], *, is_method: bool
+    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef,
+    docs: dict[str, str],
+    lines: list[str],
+    *,
+    is_method: bool,
 ) -> tuple[Parameter, ...]:
     """The parameters of a call; a class has those of its `__init__`."""
     if isinstance(node, ast.ClassDef):
@@ -81,7 +89,7 @@ def parameters_of(
         own = ast.get_docstring(start)
         from burnish.data.synthesize.docs.extractors.docstrings import parameters
 
-        return parameters_of(start, {**(parameters(own) if own else {}), **docs}, is_method=True)
+        return parameters_of(start, {**(parameters(own) if own else {}), **docs}, lines, is_method=True)
     arguments = node.args
     placed = [*arguments.posonlyargs, *arguments.args]
     defaults: list[ast.expr | None] = [None] * (len(placed) - len(arguments.defaults))
@@ -89,15 +97,15 @@ def parameters_of(
     found: list[Parameter] = []
     for number, (argument, default) in enumerate(zip(placed, defaults, strict=True)):
         by_name = number >= len(arguments.posonlyargs)
-        found.append(_parameter(argument, default, docs, is_keyword=by_name, is_positional=True))
+        found.append(_parameter(argument, default, docs, lines, is_keyword=by_name, is_positional=True))
     if is_method and not any(unparsed(decorator) == "staticmethod" for decorator in node.decorator_list):
         found = found[1:]
     if arguments.vararg is not None:
-        found.append(_parameter(arguments.vararg, None, docs, is_keyword=False, is_positional=True, stars="*"))
+        found.append(_parameter(arguments.vararg, None, docs, lines, is_keyword=False, is_positional=True, stars="*"))
     for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-        found.append(_parameter(argument, default, docs, is_keyword=True, is_positional=False))
+        found.append(_parameter(argument, default, docs, lines, is_keyword=True, is_positional=False))
     if arguments.kwarg is not None:
-        found.append(_parameter(arguments.kwarg, None, docs, is_keyword=True, is_positional=False, stars="**"))
+        found.append(_parameter(arguments.kwarg, None, docs, lines, is_keyword=True, is_positional=False, stars="**"))
     return tuple(found)
 
 
@@ -105,6 +113,7 @@ def _parameter(
     argument: ast.arg,
     default: ast.expr | None,
     docs: dict[str, str],
+    lines: list[str],
     *,
     is_keyword: bool,
     is_positional: bool,
@@ -115,8 +124,8 @@ def _parameter(
         is_required=default is None and not stars,
         is_keyword=is_keyword,
         is_positional=is_positional,
-        annotation=unparsed(argument.annotation) if argument.annotation else "",
-        default=unparsed(default) if default is not None else "",
+        annotation=written(argument.annotation, lines) if argument.annotation else "",
+        default=written(default, lines) if default is not None else "",
         doc=docs.get(argument.arg, ""),
         stars=stars,
     )

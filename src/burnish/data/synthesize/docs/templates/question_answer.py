@@ -25,7 +25,7 @@ _WHAT = (
     "What does `{name}` do?",
     "Explain {noun} `{name}` from {title}.",
     "What is `{name}` in {title}?",
-    "When would I use `{name}`?",
+    "What does the documentation of {title} say about `{name}`?",
 )
 _CALL = (
     "How do I call `{name}`?",
@@ -42,7 +42,7 @@ _EXAMPLE = (
 _WHICH = (
     "Which {kind} in {title} is documented as “{summary}”?",
     "I am looking for the {kind} in {title} that the documentation describes so: “{summary}”",
-    "{language}, {title}: what is the name of the {kind} with this description? “{summary}”",
+    "What is the {kind} in {title} called that is described as “{summary}”?",
 )
 
 
