@@ -1,6 +1,7 @@
 """fetch from URLs: whole, continued, checked, and from no address that was not meant."""
 
 import gzip
+import hashlib
 import json
 import os
 import signal
@@ -27,9 +28,14 @@ from data_servers import ROWS, FileServer, lines, parquet
 def test_a_file_at_a_url_is_fetched(fetch, site, name, content, limit):
     site.files[f"/a b/{name}"] = content
     url = f"{site.url}/a%20b/{name}?download=1"
-    _, _, manifest, _, rows = fetch(url, limit=limit)
+    _, _, manifest, events, rows = fetch(url, limit=limit)
     assert rows == {"train": ROWS[:limit]}
     assert manifest["source"] == url
+    sha256 = hashlib.sha256(content).hexdigest() if limit is None else None
+    assert manifest["sha256"] == sha256
+    assert any(event.text.startswith(f"{url}#sha256={sha256}") for event in events if event.kind == "note") == (
+        not limit
+    )
     assert manifest["revision"].startswith('ETag "')
 
 
@@ -91,8 +97,6 @@ def test_content_that_changes_while_it_is_fetched_is_no_mixture(fetch, site):
 
 
 def test_a_checksum_is_that_of_the_content(fetch, site):
-    import hashlib
-
     site.files["/rows.jsonl"] = content = lines(ROWS)
     right = hashlib.sha256(content).hexdigest()
     _, _, manifest, _, rows = fetch(f"{site.url}/rows.jsonl#sha256={right.upper()}", limit=3)

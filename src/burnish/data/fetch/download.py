@@ -13,15 +13,15 @@ from burnish.data.fetch.remote import Remote
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
-def download(remote: Remote, path: Path, sha256: str = "") -> Path:
-    """Write a file to `path`, which is there only once it is whole; `path` + `.part` is continued.
+def download(remote: Remote, path: Path, sha256: str = "") -> str:
+    """Write a file to `path`, which is there only once it is whole; `path` + `.part` is continued. Gives its sha256.
 
     Errors: those of `Remote.replies`; DataError `data.wrong-checksum` if its content is not that of `sha256`, and then
     nothing is kept.
     """
     if path.exists():  # of an earlier attempt: it was checked before it got its name
         remote.connection.received(path.stat().st_size)
-        return path
+        return _sha256(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part, record = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.part.json")
     known = {"url": remote.url, "size": remote.size, "validator": remote.validator, "sha256": sha256, "boot": _boot()}
@@ -45,7 +45,7 @@ def download(remote: Remote, path: Path, sha256: str = "") -> Path:
         raise DataError("data.wrong-checksum", what, fix)
     os.replace(part, path)
     record.unlink()
-    return path
+    return found
 
 
 def _continue(remote: Remote, part: Path) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import shutil
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from email.message import Message
 from pathlib import Path
@@ -50,7 +50,8 @@ class Source:
     """The pieces of a source in their order, and what is known of it for the manifest."""
 
     pieces: list[Piece]
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
+    """Added to while the pieces are read."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,9 @@ class Place:
     is_streamed: bool = False
     """Read a file as it comes, since its end may not be needed."""
     unpacked: Callable[[int], None] = lambda _: None
+    """Is told of the bytes that are unpacked."""
+    downloaded: Callable[[str], None] = lambda _: None
+    """Is told of the sha256 of a file that was downloaded."""
 
 
 def open_source(value: Input, choice: Choice, place: Place, reading: ReadReport) -> Source:
@@ -144,12 +148,13 @@ def _of_url(value: Input, place: Place, reading: ReadReport) -> Source:
         what = f"{url} is called '{name}', whose ending says of no kind of rows"
         raise DataError("data.unreadable", what, f"known are {known} and archives; download it yourself, and rename it")
     remote = Remote(url, name, place.connection, size, validator)
+    about: dict[str, Any] = {"source": url, "revision": validator or None, "sha256": sha256 or None, "licence": None}
     place = replace(
         place,
+        downloaded=lambda found: about.update(sha256=found),
         downloads=place.downloads / _folder(url, sha256 or validator),
         is_streamed=place.is_streamed and not sha256,  # a checksum is that of the whole file
     )
-    about = {"source": url, "revision": validator or None, "sha256": sha256 or None, "licence": None}
     return Source([_piece(remote, name, "", sha256, place, reading)], about)
 
 
@@ -191,7 +196,8 @@ def _piece(remote: Remote, name: str, split: str, sha256: str, place: Place, rea
     if ending:
 
         def unpacked(reading: ReadReport) -> Generator[Record | Bad]:
-            yield from _archive(download(remote, path, sha256), name, split, place, reading).rows(reading)
+            place.downloaded(download(remote, path, sha256))
+            yield from _archive(path, name, split, place, reading).rows(reading)
 
         return Piece(name, "", remote.size or 0, unpacked)
     reader: Read = readers().get(ending_of(Path(name)), read_whole)
@@ -202,8 +208,8 @@ def _piece(remote: Remote, name: str, split: str, sha256: str, place: Place, rea
             yield replace(item, split=item.split or split) if isinstance(item, Record) else item
 
     def downloaded(reading: ReadReport) -> Generator[Record | Bad]:
-        file = download(remote, path, sha256)
-        yield from read_file(SourceFile(file, name, reader, file.stat().st_size, split), reading)
+        place.downloaded(download(remote, path, sha256))
+        yield from read_file(SourceFile(path, name, reader, path.stat().st_size, split), reading)
 
     is_streamed = place.is_streamed and ending_of(Path(name)) not in _NOT_STREAMED
     split_of_all = _split_of_all(name, split)

@@ -62,11 +62,14 @@ def run(spec: FetchSpec, ctx: Context) -> Outcome:
             else:
                 accounts.kept += 1
                 by_file[piece.name] = by_file.get(piece.name, 0) + 1
+        writer.about |= source.about
         _report(reading, spec, value, ctx)
         accounts.balance()
         quarantine.check_share(accounts.read, max_bad_share)
         _refuse_nothing(accounts, splits, met, value)
     shutil.copyfile(quarantine.path, ctx.out / quarantine.path.name)
+    if (found := source.about.get("sha256")) and found not in value.ref.lower():
+        ctx.emit(Note(text=f"{value.ref}#sha256={found} is this content, whatever is there later"))
     if accounts.quarantined:
         text = f"bad rows, written to quarantine.jsonl: {accounts.quarantined:,}, such as {quarantine.examples}"
         ctx.emit(Note(level="warning", text=text))
