@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from burnish.reports.document import Document, Figure, Heading, Table, Text, write
+from burnish.reports.document import Bar, Document, Excerpt, Figure, Heading, Table, Text, Tiles, html_of, write
 from burnish.reports.figures import in_style, svg_of
 from burnish.reports.style import DARK, LIGHT
 
@@ -35,6 +35,8 @@ def document() -> Document:
     blocks = [Heading("Scores of #1 | 2"), *(Text(text, "warning") for text in HOSTILE)]
     blocks += [Table(HOSTILE[0], ["name", HOSTILE[2], "n"], rows)]
     blocks += [Figure(HOSTILE[1], bars, f"bars of {HOSTILE[0]}"), Figure("again", bars, "the same bars")]
+    blocks += [Tiles([(text, text, text) for text in HOSTILE]), Table("", ["a", "b"], [["x", Bar(HOSTILE[0], 0.5)]])]
+    blocks += [Excerpt(text, [(text, text), ("user", text)]) for text in HOSTILE]
     return Document(f"Report of {HOSTILE[0]}", blocks)
 
 
@@ -204,3 +206,22 @@ def test_the_ticks_of_a_logarithmic_axis_are_plain_text(tmp_path, ends, label):
     drawn = (tmp_path / "figure-1.svg").read_text(encoding="utf-8")
     assert label in drawn
     assert "mathdefault" not in drawn
+
+
+def test_numbers_bars_and_excerpts_are_shown_in_both_files(tmp_path):
+    blocks = [
+        Tiles([("rows", "1,200", "800 train")]),
+        Table("", ["language", "share"], [["en", Bar("75%", 0.75)], ["zh", Bar("25%", 7.0)]]),
+        Excerpt("a.jsonl:1", [("user", "Hi\nthere"), ("critic", "Hm")], is_open=True),
+    ]
+    write(Document("d", blocks), tmp_path)
+    page, text = ((tmp_path / name).read_text() for name in ("report.html", "report.md"))
+    assert page == html_of(Document("d", blocks))
+    assert "<dt>rows</dt><dd>1,200<small>800 train</small></dd>" in page
+    assert '<span class="bar" style="--share: 0.7500">75%</span>' in page
+    assert '<span class="bar" style="--share: 1.0000">25%</span>' in page
+    assert "<details open><summary>a.jsonl:1</summary>" in page
+    assert '<div class="turn user"><span>user</span>Hi\nthere</div><div class="turn other"><span>critic</span>' in page
+    assert "| rows | 1,200 | 800 train |" in text
+    assert "| en | 75% |" in text
+    assert "| user | Hi<br>there |" in text

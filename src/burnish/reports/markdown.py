@@ -28,10 +28,9 @@ def _block(block: Block, figures: Iterator[str]) -> str:
         case Figure():
             return f"**{markdown_cell(block.title)}**\n\n![{markdown_cell(block.alt)}]({next(figures)})"
         case Tiles():
-            return "\n".join(f"- {markdown_cell(f'{name}: {number} {of}'.strip())}" for name, number, of in block.tiles)
+            return _table(Table("", ["", "", ""], block.tiles))
         case Excerpt():
-            turns = (f"> **{markdown_cell(role)}** {markdown_cell(text)}" for role, text in block.turns)
-            return "\n>\n".join([f"**{markdown_cell(block.title)}**\n", *turns])
+            return _table(Table(block.title, ["turn", "text"], block.turns))
 
 
 def _table(table: Table) -> str:

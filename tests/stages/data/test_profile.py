@@ -7,7 +7,8 @@ import pytest
 
 from burnish.core.context import Input
 from burnish.core.errors import AskError, DataError
-from burnish.specs.data import PrepareSpec, ProfileSpec, SplitSpec
+from burnish.data.shards.writer import ShardWriter
+from burnish.specs.data import MixtureSpec, PrepareSpec, ProfileSpec, SourceSpec, SplitSpec
 from burnish.stages.data import prepare
 from burnish.stages.data.profile import run
 from burnish.testing import temporary_context, tiny_tokenizer
@@ -182,3 +183,33 @@ def test_the_same_rows_give_the_same_files(profile, tmp_path):
     files = {"train.jsonl": lines_of(rows_of(60))}
     first = profile(files)[:2]
     assert profile(files)[:2] == first
+
+
+def test_copies_that_a_mixture_made_are_no_warning(profile, tmp_path):
+    for name, count in (("a", 30), ("b", 5)):
+        (tmp_path / f"{name}.jsonl").write_text(lines_of(rows_of(count, 100 * count)))
+    inputs = {f"source.{place}.ref": tmp_path / f"{name}.jsonl" for place, name in enumerate("ab")}
+    context, _ = temporary_context(tmp_path / "mixed", inputs)
+    mixture = MixtureSpec(rows=30, repeat=True)
+    prepare.run(PrepareSpec(source=[SourceSpec(ref="file:a"), SourceSpec(ref="file:b")], mixture=mixture), context)
+    found, page, *_ = profile.of(context.out)
+    assert (found["source"]["repeated"], found["duplicates"]["exact"]["rows"]) == (10, 10)
+    assert not any("repeat another row" in text for text in found["warnings"])
+    assert "10 rows are copies that a mixture made" in page
+
+
+def test_the_licence_and_revision_of_fetched_rows_are_on_the_page(profile, tmp_path):
+    with ShardWriter(tmp_path / "fetched", about={"source": "hub:o/n", "revision": "abc", "licence": "mit"}) as writer:
+        for row in rows_of(12):
+            writer.write(row, "train")
+    found, page, *_ = profile.of(tmp_path / "fetched")
+    assert found["source"] | {"ref": ""} == {
+        "ref": "",
+        "kind": "folder",
+        "layout": found["source"]["layout"],
+        "origin": "hub:o/n",
+        "revision": "abc",
+        "licence": "mit",
+    }
+    assert "licence mit" in page
+    assert found["rows"] == 12

@@ -20,8 +20,9 @@ def advice(found: Mapping[str, Any]) -> list[str]:
         if near:
             sentences.append(f"{near:,} of {split['rows']:,} rows of {name} nearly equal a training row")
     exact, near = found["duplicates"]["exact"], found["duplicates"].get("near")
-    if exact["share"] >= _EXACT:
-        text = f"{exact['rows']:,} rows ({exact['share']:.1%}) repeat another row"
+    rows = exact["rows"] - found["source"].get("repeated", 0)  # a mixture that repeats rows does so on purpose
+    if rows >= _EXACT * found["rows"]:
+        text = f"{rows:,} rows ({rows / found['rows']:.1%}) repeat another row"
         sentences.append(f"{text}: prepare drops them with deduplicate: true")
     if near is not None and near["share"] >= _NEAR:
         sentences.append(f"{near['rows']:,} rows ({near['share']:.1%}) nearly repeat another row: clean can drop them")

@@ -47,6 +47,7 @@ def _blocks(found: Found) -> Iterator[Block]:
 
 def _introduction(source: Found) -> str:
     known = [f"{name} {source[name]}" for name in ("origin", "revision", "licence") if source.get(name)]
+    known += [f"{source['repeated']:,} rows are copies that a mixture made"] if source.get("repeated") else []
     return ". ".join([f"Layout: {source['layout']}", *known])
 
 

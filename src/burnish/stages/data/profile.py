@@ -1,5 +1,6 @@
 """profile: what rows look like, as `profile.json`, a page and a picture. Rows are read once, and none is changed."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -148,7 +149,14 @@ def _described(given: Input, part: Part) -> dict[str, Any]:
     about = manifest.about if manifest is not None else {}
     known = {name: str(about[name]) for name in ("source", "revision", "licence") if about.get(name)}
     origin = {"origin": known.pop("source")} if "source" in known else {}
-    return {"ref": given.ref, "kind": given.kind, "layout": _layout(part), **origin, **known}
+    copies = {"repeated": repeated} if (repeated := _repeated(part)) else {}
+    return {"ref": given.ref, "kind": given.kind, "layout": _layout(part), **origin, **known, **copies}
+
+
+def _repeated(part: Part) -> int:
+    """Copies of rows that a mixture wrote into a prepared dataset."""
+    stats = part.path / "stats.json"
+    return json.loads(stats.read_bytes()).get("repeated", 0) if is_prepared(part.path) else 0
 
 
 def _layout(part: Part) -> str:
@@ -193,7 +201,7 @@ def _table(found: dict[str, Any]) -> Table:
         rows.append([f"{name} duplicates", f"{groups['rows']:,} ({groups['share']:.1%})"])
     for name, split in found["leakage"].items():
         rows.append([f"leaks in {name}", f"{sum(split.get(kind, 0) for kind in ('exact', 'question', 'near')):,}"])
-    return Table(title="Profile", columns=["", ""], rows=rows)
+    return Table(title="Profile", columns=["", "value"], rows=rows)
 
 
 def _measures(found: dict[str, Any]) -> dict[str, Any]:
