@@ -74,7 +74,7 @@ def test_the_standard_library_is_a_package_whole_and_by_module(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "what"),
-    [("sys", "built into the interpreter"), ("no-such-package", "no such package"), ("../json", "no such package")],
+    [("sys", "built into the interpreter"), ("no-such-package", "is not installed"), ("../json", "is not installed")],
 )
 def test_what_is_no_package_is_refused_by_name(name, what, tmp_path):
     with pytest.raises(AskError) as caught:

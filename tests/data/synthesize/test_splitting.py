@@ -46,7 +46,7 @@ def test_a_vendored_copy_that_was_changed_is_in_the_split_of_its_original(seed, 
     assert all(len(found) == 1 for found in split_of.values())
     for number in range(12):
         assert split_of[f"source0/a{number}.py"] == split_of[f"source1/vendored/b{number}.py"]
-    assert stats["groups_of_copies"] == 12
+    assert stats["files_split_with_a_copy"] == 12
     assert {split for _, split in rows} == {"train", "validation", "test"}
 
 

@@ -232,4 +232,4 @@ def test_every_line_of_the_whole_standard_library_is_right_and_every_example_par
         assert line.startswith((f"def {short}", f"async def {short}", f"class {short}")), (row["source"], line)
         check_code(row)
     assert stats["kept"] > 15_000
-    assert stats["files"]["read"] > 700
+    assert stats["files"]["read"] > 500

@@ -97,7 +97,7 @@ def _imported(name: str) -> Package:
         if name in _top_levels(found):
             return _installed(name, found)
     fix = f"install it beside burnish, or name its folder: file:PATH; {nearest(name, named)}"
-    raise _bad(name, "there is no such package installed", fix)
+    raise _bad(name, "is not installed", fix)
 
 
 def _top_levels(found: Distribution) -> list[str]:

@@ -58,5 +58,12 @@ def _reporter(ctx: Context):
 def _warn(generated: Generated, ctx: Context) -> None:
     stats = generated.stats()
     not_read = ", ".join(f"{count:,} {reason}" for reason, count in stats["files"]["not_read"].items())
+    left_out = ", ".join(f"{count:,} {reason}" for reason, count in stats["definitions_left_out"].items())
+    made = sum(stats["definitions"].values())
     text = f"{stats['files']['read']:,} of {stats['files']['found']:,} files read"
     ctx.emit(Note(text=f"{text}; not read: {not_read}" if not_read else text))
+    text = f"{made:,} definitions and sections used"
+    ctx.emit(Note(text=f"{text}; left out: {left_out}" if left_out else text))
+    dropped = ", ".join(f"{count:,} {reason}" for reason, count in stats["dropped"].items())
+    text = f"{generated.total:,} of {stats['read']:,} rows"
+    ctx.emit(Note(text=f"{text}; dropped: {dropped}" if dropped else text))

@@ -80,7 +80,7 @@ def generate(
             "dropped": {reason: count for reason, count in dropped.items() if count},
             **first.counts.as_dict(),
             "files_with_rows": len({first.rows[place][0] for place in kept}),
-            "groups_of_copies": len(first.sketches) - len(set(group_of.values())),
+            "files_split_with_a_copy": len(first.sketches) - len(set(group_of.values())),
             "sources": [_described(source) for source in sources],
         }
 
