@@ -13,11 +13,11 @@ RECIPE = Path(__file__).parents[2] / "recipes" / "distill.yaml"
 
 
 def teacher():
-    """Answers every third request of the recipe badly, says so as the judge, and shouts in the other answers."""
+    """Answers every third request of the recipe badly, says so as the judge, and begins the others politely."""
     known = {}
     for number, conversation in enumerate(conversations("base", 400, 31)):
         question, answer = conversation.messages
-        known[question["content"]] = f"Well: {answer['content'].upper() or 'A TOOL'}", number % 3 == 0
+        known[question["content"]] = f"Sure. {answer['content'] or 'I will.'}", number % 3 == 0
 
     def answer(request):
         asked = request["messages"][-1]["content"]
@@ -43,8 +43,10 @@ def test_the_recipe_of_distillation_runs_as_it_ships(tmp_path, monkeypatch):
         assert stats["kept"] + refused == stats["read"]
         assert stats["read"] + sum(stats["given"]["left_out"].values()) == 400
         assert len(server.seen) == 2 * stats["read"]
-        metrics = json.loads((score.path / "metrics.json").read_text())["scores"]["exact_match"]
-        assert metrics["model"]["value"] > 0.5 > metrics["compare_with"]["value"] == 0.0
+        metrics = json.loads((score.path / "metrics.json").read_text())
+        perplexity = metrics["likelihood"]["perplexity"]
+        assert perplexity["model"]["value"] < perplexity["base"]["value"] / 2, "the student answers as the teacher"
+        assert metrics["scores"]["exact_match"]["model"]["value"] >= 0.2
         before = len(server.seen)
         burnish.run(RECIPE, settings=settings, workspace=tmp_path)
         assert len(server.seen) == before, "the second run reuses the first"
