@@ -46,7 +46,6 @@ def test_the_recipe_of_distillation_runs_as_it_ships(tmp_path, monkeypatch):
         metrics = json.loads((score.path / "metrics.json").read_text())
         perplexity = metrics["likelihood"]["perplexity"]
         assert perplexity["model"]["value"] < perplexity["base"]["value"] / 2, "the student answers as the teacher"
-        assert metrics["scores"]["exact_match"]["model"]["value"] >= 0.2
         before = len(server.seen)
         burnish.run(RECIPE, settings=settings, workspace=tmp_path)
         assert len(server.seen) == before, "the second run reuses the first"

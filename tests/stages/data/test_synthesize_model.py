@@ -3,10 +3,12 @@
 import hashlib
 import json
 import re
+import time
 
 import pytest
 
 from burnish.core.errors import AskError, DataError, RunError
+from burnish.core.runs.ledger import ConsumptionLedger
 from burnish.data.dataset import read_rows
 from burnish.specs.data import SynthesizeSpec
 from burnish.stages.data.synthesize import run
@@ -101,7 +103,9 @@ def made(server, tmp_path):
         context, events = temporary_context(tmp_path / folder, inputs)
         context.cache = tmp_path / "cache"
         spec = SynthesizeSpec.model_validate({"generator": {"kind": "model", "endpoint": given, **nested, **settings}})
-        outcome = run(spec, context)
+        with ConsumptionLedger(spec) as ledger:
+            context.check_settings = ledger.check
+            outcome = run(spec, context)
         rows = list(read_rows(context.out, "train"))
         return rows, json.loads((context.out / "stats.json").read_text()), events, outcome
 
@@ -369,3 +373,63 @@ def test_tools_that_cannot_be_used_are_refused_before_anything_is_sent(made, ser
     with pytest.raises(AskError, match=what):
         made(make="tools", rows=2, files={"tools": tools})
     assert server.seen == []
+
+
+EVERY = {
+    "instruction": {
+        "rows": 2,
+        "topics": ["a"],
+        "subtopics": 2,
+        "languages": ["zh", "en"],
+        "examples": 1,
+        "split": "train",
+    },
+    "conversation": {"rows": 2, "turns": 2, "response_format": "json_schema", "attempts": 2, "excess": 3.0},
+    "tools": {"rows": 2, "results": False, "near_duplicates": 0.9},
+    "evolved": {"rows": 2, "seed": 3, "system": "Be kind.", "judge": {"threshold": 0.0}},
+    "answers": {"rows": 2, "temperature": 0.2, "max_tokens": 9, "split": "train"},
+    "ranked": {"candidates": 3, "judge": {"threshold": 0.0}},
+}
+"""Settings that a kind takes."""
+
+
+@pytest.mark.parametrize("make", EVERY)
+def test_every_setting_of_a_kind_is_read_before_anything_is_sent(made, make):
+    files = {"given": prompts("Boil an egg in the morning.", "Name a river of Asia.")}
+    files = {} if make in ("conversation", "tools") else files
+    rows, stats, _, _ = made(make=make, files=files, **EVERY[make])
+    assert len(rows) == stats["kept"] > 0
+
+
+def test_chinese_rows_are_compared_and_judged_in_chinese(made, server):
+    texts = {
+        1: "请写一首关于春天的短诗,要提到桃花和燕子。",
+        2: "请写一首关于春天的短诗,要提到桃花和燕子!",
+        3: "怎样在家里修理一盏闪烁的台灯?",
+    }
+
+    def reply(request):
+        if "评判" in said(request):
+            return json.dumps({"reason": "好", "score": 8})
+        number = int(re.search(r"第 (\d+) 个", said(request))[1])
+        return json.dumps({"request": texts.get(number, han(number, 24)), "answer": "好的。"}, ensure_ascii=False)
+
+    server.answer = reply
+    rows, stats, _, _ = made(rows=3, languages=["zh"], judge={"threshold": 0.5})
+    assert [row["messages"][0]["content"] for row in rows][:2] == [texts[1], texts[3]]
+    assert stats["dropped"] == {"near duplicate": 1}
+    assert rows[0]["extra"]["judge_score"] == pytest.approx(7 / 9, abs=1e-4)
+
+
+def test_a_step_that_is_stopped_says_what_there_is_and_resumes(server, tmp_path):
+    spec = {"kind": "model", "rows": 30, "endpoint": {"url": server.url, "model": "m", "concurrency": 1}}
+    spec = SynthesizeSpec.model_validate({"generator": spec})
+    server.answer = lambda request: time.sleep(0.05) or answer(request)
+    context, _ = temporary_context(tmp_path, stopping=lambda: len(server.seen) > 20)
+    with pytest.raises(RunError, match="stopped with 16 of 30 rows") as error:
+        run(spec, context)
+    assert error.value.code == "run.interrupted"
+    context, _ = temporary_context(tmp_path)
+    run(spec, context)
+    sent = [json.dumps(request, sort_keys=True) for request in server.seen]
+    assert len(sent) == len(set(sent)) == 30

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from burnish.core.errors import ModelError
+from burnish.core.runs.ledger import ConsumptionLedger
 from burnish.data.dataset import read_rows
 from burnish.serve.chat.model import ServedModel
 from burnish.serve.engines.llama import llama_engine
@@ -53,7 +54,11 @@ def made(url, tmp_path):
             inputs["generator.model"] = input_at(pocket_folder())
         context, _ = temporary_context(tmp_path / folder, inputs)
         spec = SynthesizeSpec.model_validate({"generator": {"kind": "model", **model, **refs, **settings}})
-        run(spec, context)
+        with ConsumptionLedger(spec) as ledger:
+            context.check_settings = ledger.check
+            for name in inputs:
+                ledger.input_was_read(name)
+            run(spec, context)
         return list(read_rows(context.out, "train")), json.loads((context.out / "stats.json").read_text())
 
     return made
