@@ -79,4 +79,4 @@ class Removed:
         about = {"source": decision.source, "split": decision.split, "reason": decision.reason}
         about |= {"kept": decision.kept} if decision.kept else {}
         head = json.dumps(about, ensure_ascii=False).encode()
-        self._file.write(head[:-1] + b', "row": ' + decision.row + b"}\n")
+        self._file.write(head[:-1] + b', "row": ' + decision.row.lstrip() + b"}\n")

@@ -54,7 +54,7 @@ class Findings:
         self.accounts.dropped[decision.reason] += 1
         shown = self.examples.setdefault(decision.reason, [])
         if len(shown) < _EXAMPLES:
-            row = decision.row.decode()[:_CHARACTERS_SHOWN]
+            row = decision.row.decode().lstrip()[:_CHARACTERS_SHOWN]
             shown.append({"source": decision.source, "row": row} | ({"kept": decision.kept} if decision.kept else {}))
 
     def check(self) -> None:

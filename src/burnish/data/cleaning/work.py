@@ -4,7 +4,6 @@ A function of the chunk alone, so that the file is the same wherever it is made.
 """
 
 import hashlib
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from burnish.data.cleaning.chunks import Chunk
+from burnish.data.cleaning.encoding import encoded
 from burnish.data.cleaning.files import ChunkFiles, ChunkWriter
 from burnish.data.cleaning.views import places, rewritten, view
 from burnish.data.dedup.minhash import Scheme
@@ -103,7 +103,7 @@ class Work:
         lengths = [len(text) for text in views]
         report.characters += sum(lengths)
         judged = {
-            "row": pa.array([_encoded(raw) for raw in rows], pa.large_binary()),
+            "row": pa.array([encoded(raw) for raw in rows], pa.large_binary()),
             "split": pa.array([record.split or "train" for record in records], pa.string()),
             "reason": pa.array(reasons, pa.string()),
         }
@@ -168,7 +168,3 @@ def _hash(text: str) -> bytes:
 def _number(raw: dict[str, Any], column: str | None) -> float:
     value = raw.get(column) if column is not None else None
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else -math.inf
-
-
-def _encoded(raw: dict[str, Any]) -> bytes:
-    return json.dumps(raw, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burnish.data.dedup.minhash import Scheme
-from burnish.data.dedup.near import jaccard
+from burnish.data.dedup.near import distinct, jaccard
 
 
 class NearDuplicates:
@@ -28,7 +28,7 @@ class NearDuplicates:
     def add(self, text: str) -> bool:
         """Remember a text unless a near duplicate is known; whether it was new. A text without words is new once."""
         signed = self._scheme.sign([text])
-        shingles = np.unique(signed.shingles)
+        shingles = distinct(signed.shingles)
         keys = [int(key) for key in signed.keys[:, 0]]
         similar = {number for band, key in zip(self._bands, keys, strict=True) for number in band.get(key, ())}
         for number in similar:

@@ -4,6 +4,7 @@ Two texts agree in a place of their signatures with the probability that is the 
 (Broder 1997). Texts that agree in all places of a band are candidates (Indyk and Motwani 1998).
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,11 +15,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from burnish.data.texts.block import Block, blocks
-from burnish.data.texts.segments import minima
 
 _SEED = 1
 _NONE = 0xFFFFFFFF
 _EMPTY = np.zeros(0, np.uint32)
+_SHINGLES_AT_ONCE = 1 << 16
+"""Few enough for the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -88,13 +90,18 @@ class Scheme:
     def signatures(self, shingles: NDArray[np.uint32], bounds: NDArray[np.int64]) -> NDArray[np.uint32]:
         """The signature of each text [texts, bands · rows]; of one without shingles all places are 2^32 - 1."""
         factors, masks = self._permutations
-        found = np.empty((factors.size, bounds.size - 1), np.uint32)
-        hashes = np.empty_like(shingles)
-        for place in range(factors.size):
-            np.bitwise_xor(shingles, masks[place], out=hashes)
-            np.multiply(hashes, factors[place], out=hashes)
-            found[place] = minima(hashes, bounds, _NONE)
-        return np.ascontiguousarray(found.T)
+        found = np.full((bounds.size - 1, factors.size), _NONE, np.uint32)
+        has_shingles = bounds[1:] > bounds[:-1]
+        starts = bounds[:-1][has_shingles]  # the empty ones left out, each of the others ends where the next starts
+        if starts.size:
+            hashes = np.empty_like(shingles)
+            least = np.empty((factors.size, starts.size), np.uint32)
+            for place in range(factors.size):
+                np.bitwise_xor(shingles, masks[place], out=hashes)
+                np.multiply(hashes, factors[place], out=hashes)
+                np.minimum.reduceat(hashes, starts, out=least[place])
+            found[has_shingles] = least.T
+        return found
 
     def band_keys(self, signatures: NDArray[np.uint32]) -> NDArray[np.uint64]:
         """One number for each band of a signature [bands, texts]."""
@@ -106,12 +113,21 @@ class Scheme:
         return np.ascontiguousarray(keys.T)
 
     def sign(self, texts: Sequence[str]) -> "Signed":
-        """The signatures of texts, block by block."""
-        signatures, shingles, counts = [np.zeros((0, self.bands * self.rows), np.uint32)], [_EMPTY], [np.zeros(1, int)]
+        """The signatures of texts."""
+        shingles, bounds = self._shingles_of(texts)
+        signed = np.empty((bounds.size - 1, self.bands * self.rows), np.uint32)
+        starts = np.arange(0, shingles.size + 1, _SHINGLES_AT_ONCE)
+        cuts = [0, *np.unique(np.searchsorted(bounds, starts[1:])).tolist(), bounds.size - 1]
+        for first, last in itertools.pairwise(cuts):
+            part = bounds[first : last + 1]
+            signed[first:last] = self.signatures(shingles[part[0] : part[-1]], part - part[0])
+        return Signed(signed, self.band_keys(signed), shingles, bounds)
+
+    def _shingles_of(self, texts: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """All shingles of texts, and the bounds of each text's."""
+        found, counts = [_EMPTY], [np.zeros(1, np.int64)]
         for block in blocks(texts):
-            cut, bounds = self.shingles(block)
-            signatures.append(self.signatures(cut, bounds))
-            shingles.append(cut)
+            shingles, bounds = self.shingles(block)
+            found.append(shingles)
             counts.append(np.diff(bounds))
-        signed = np.concatenate(signatures)
-        return Signed(signed, self.band_keys(signed), np.concatenate(shingles), np.cumsum(np.concatenate(counts)))
+        return np.concatenate(found), np.cumsum(np.concatenate(counts))

@@ -16,7 +16,7 @@ _NEIGHBOURS = 8
 """In a band, a text is paired with so many that follow it, and with the first: of a large group that is enough."""
 _DEVIATIONS = 3.0
 """An estimate further than so many standard deviations from the threshold decides; nearer ones are counted out."""
-_PAIRS_AT_ONCE = 1 << 16
+_PAIRS_AT_ONCE = 1 << 14
 Pairs = NDArray[np.int64]
 """Pairs of texts, the earlier first [pairs, 2]."""
 MapBands = Callable[["BandPairs", Iterable[int]], Iterable[Pairs]]
@@ -54,7 +54,7 @@ class SignedTexts:
         """The distinct shingles of a text, sorted."""
         number = int(np.searchsorted(self.bounds, text, side="right")) - 1
         part, row = self.parts[number], text - int(self.bounds[number])
-        return np.unique(part.shingles[part.bounds[row] : part.bounds[row + 1]])
+        return distinct(part.shingles[part.bounds[row] : part.bounds[row + 1]])
 
 
 def groups(
@@ -73,17 +73,29 @@ def groups(
 
 
 class BandPairs:
-    """Finds the pairs of texts that agree in a band, and whose signatures do not say that they differ."""
+    """Finds the pairs of texts that agree in a band, but those of bands before, and those whose signatures differ."""
 
     def __init__(self, texts: SignedTexts, scheme: Scheme, among: NDArray[np.bool_]):
         self.is_among = among
         self._texts, self._scheme, self._among = texts, scheme, np.flatnonzero(among)
+        self._small: dict[int, NDArray[np.bool_]] = {}
 
     def __call__(self, band: int) -> Pairs:
-        pairs = _pairs_of_equal(self._texts.keys(band)[self._among])
-        pairs = np.sort(self._among[pairs], axis=1)
+        pairs = np.sort(self._among[_pairs_of_equal(self._texts.keys(band)[self._among])], axis=1)
+        for earlier in range(band):
+            keys = self._texts.keys(earlier)
+            found_there = (keys[pairs[:, 0]] == keys[pairs[:, 1]]) & self._is_in_small_group(earlier)[pairs[:, 0]]
+            pairs = pairs[~found_there]
         least = self._scheme.threshold - _margin(self._scheme)
         return pairs[estimates(pairs, self._texts) >= least]
+
+    def _is_in_small_group(self, band: int) -> NDArray[np.bool_]:
+        """Whether all pairs of a text's group in a band are looked at [texts]."""
+        if band not in self._small:
+            _, groups, sizes = np.unique(self._texts.keys(band)[self._among], return_inverse=True, return_counts=True)
+            self._small[band] = np.zeros(len(self._texts), bool)
+            self._small[band][self._among] = (sizes <= _NEIGHBOURS)[groups]
+        return self._small[band]
 
 
 def _pairs_of_equal(keys: NDArray[np.uint64]) -> Pairs:
@@ -111,18 +123,42 @@ def estimates(pairs: Pairs, texts: SignedTexts) -> NDArray[np.float64]:
 
 
 def verified(pairs: Pairs, texts: SignedTexts, scheme: Scheme) -> Pairs:
-    """The pairs that are as similar as the threshold says: by their signatures where those are clear, else exactly."""
+    """Pairs that are as similar as the threshold says, enough to join all that any such pair joins.
+
+    The signatures decide where they are clear; else the shingles are compared, unless other pairs join the two already.
+    """
     estimated = estimates(pairs, texts)
-    holds = estimated >= scheme.threshold + _margin(scheme)
-    for at in np.flatnonzero(~holds):
-        holds[at] = jaccard(texts.shingles(pairs[at, 0]), texts.shingles(pairs[at, 1])) >= scheme.threshold
-    return pairs[holds]
+    order = np.argsort(-estimated, kind="stable")
+    pairs, estimated = pairs[order], estimated[order]
+    sure = int(np.searchsorted(-estimated, -(scheme.threshold + _margin(scheme)), side="right"))
+    found = pairs[:sure]
+    for start in range(sure, len(pairs), _PAIRS_AT_ONCE):
+        labels = components(len(texts), found)
+        part = pairs[start : start + _PAIRS_AT_ONCE]
+        part = part[labels[part[:, 0]] != labels[part[:, 1]]]
+        found = np.concatenate([found, part[similarities(part, texts) >= scheme.threshold]])
+    return found
+
+
+def similarities(pairs: Pairs, texts: SignedTexts) -> NDArray[np.float64]:
+    """The exact similarity of each pair's sets of shingles."""
+    numbers, places = np.unique(pairs, return_inverse=True)
+    sets = [texts.shingles(number) for number in numbers.tolist()]
+    return np.array([jaccard(sets[i], sets[j]) for i, j in places.reshape(-1, 2).tolist()])
+
+
+def distinct(values: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """The distinct values, sorted; for a few hundred that is several times as fast as `numpy.unique`."""
+    values = np.sort(values)
+    return values[np.concatenate([values[:1] == values[:1], values[1:] != values[:-1]])]
 
 
 def jaccard(one: NDArray[np.uint32], other: NDArray[np.uint32]) -> float:
-    """The similarity of two sorted sets, 0 of empty ones."""
-    common = np.intersect1d(one, other, assume_unique=True).size
-    return common / max(1, one.size + other.size - common)
+    """The similarity of two sets, each of distinct values; 0 of empty ones."""
+    both = np.concatenate([one, other])
+    both.sort()
+    common = int(np.count_nonzero(both[1:] == both[:-1]))
+    return common / max(1, both.size - common)
 
 
 def _margin(scheme: Scheme) -> float:

@@ -4,7 +4,6 @@ First each chunk of the source is worked on by itself, by all cores or a Ray clu
 then the duplicates among all rows are found; then the rows that are left are written in their order.
 """
 
-import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from burnish.data.accounts import Quarantine
 from burnish.data.cleaning.bands import map_bands
 from burnish.data.cleaning.chunks import Chunk, chunks
 from burnish.data.cleaning.decisions import Decision, Removed, decisions
+from burnish.data.cleaning.encoding import decoded
 from burnish.data.cleaning.files import ChunkFiles
 from burnish.data.cleaning.findings import Findings
 from burnish.data.cleaning.pools import Pool, pool_of
@@ -72,7 +72,8 @@ def run(spec: CleanSpec, ctx: Context) -> Outcome:
             if decision.reason:
                 removed.write(decision)
             else:
-                writer.write(json.loads(decision.row), decision.split, decision.row)
+                raw, line = decoded(decision.row)
+                writer.write(raw, decision.split, line)
         findings.check()
     shutil.rmtree(settings.folder)
     shutil.copyfile(quarantine.path, ctx.out / quarantine.path.name)
