@@ -181,8 +181,9 @@ class TerminalWatcher:
         for (name, *_), path in zip(rows, paths, strict=True):
             if not beside:
                 self._print_line(Text(f"{name}: ", "bold") + Text(path))
-        for plot in (plot for step in result.steps.values() for plot in sorted(step.path.glob("*.png"))):
-            self._print_line(Text("plot: ", "bold") + Text(_short(plot, root)))
+        for name, pattern in (("plot", "*.png"), ("page", "*.html")):
+            for file in (file for step in result.steps.values() for file in sorted(step.path.glob(pattern))):
+                self._print_line(Text(f"{name}: ", "bold") + Text(_short(file, root)))
         for warning in self._warnings:
             self._print(f"[yellow]warning:[/] {escape(plain(warning))}")
         for line in _next_steps(result):

@@ -86,6 +86,13 @@ def test_leaks_are_counted_once_each_by_what_they_repeat(found):
     assert "near" not in found(rows, None)["duplicates"]
 
 
+def test_a_row_leaks_that_nearly_equals_a_copy_of_an_earlier_held_out_row(found):
+    long = written(1, WORDS, " ")
+    rows = [(text_row(long), "test"), (text_row(f"{long} more"), "test"), (text_row(long), "train")]
+    test = found(rows)["leakage"]["test"]
+    assert (test["exact"], test["near"]) == (1, 1)
+
+
 @pytest.mark.parametrize("splits", [["train"], ["test", "validation"]])
 def test_without_training_rows_and_held_out_ones_nothing_leaks(found, splits):
     rows = [(pair("a?", "b"), split) for split in splits]

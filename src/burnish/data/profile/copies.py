@@ -107,8 +107,8 @@ class Copies:
         trained = splits == self._names.index("train")
         asked, by = np.frombuffer(self._asked, np.uint64), np.frombuffer(self._asked_by, np.int64)
         is_asked = np.zeros(len(splits), bool)
-        is_asked[by[~trained[by] & np.isin(asked, asked[trained[by]])]] = True
-        is_equal, is_near = (_repeats(labels, trained) for labels in (exact, near))
+        is_asked[by[np.isin(asked, asked[trained[by]])]] = True
+        is_equal, is_near = (_with_trained(labels, trained) for labels in (exact, near))
         found = {}
         for number, name in enumerate(self._names):
             if name == "train":
@@ -178,11 +178,11 @@ def _first_of_equal(contents: NDArray[np.uint64]) -> Labels:
     return first[inverse].astype(np.int64)
 
 
-def _repeats(labels: Labels, trained: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Rows whose group has a training row, those themselves left out."""
+def _with_trained(labels: Labels, trained: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Rows whose group has a training row."""
     has_trained = np.zeros(len(labels), bool)
     has_trained[labels[trained]] = True
-    return has_trained[labels] & ~trained
+    return has_trained[labels]
 
 
 def _share(part: int, whole: int) -> float:
