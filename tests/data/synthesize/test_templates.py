@@ -119,7 +119,7 @@ def test_the_answer_after_a_tool_call_stands_in_its_result(rows_of):
         assert row["tools"][0]["function"]["name"] == made["function"]["name"]
         assert found["name"] in question["content"]
         for line in answer["content"].split("\n"):
-            known = (found["signature"], found["documentation"], f"Source: `{found['source']}`.", "```python")
+            known = (found.get("signature", ""), found["documentation"], f"Source: `{found['source']}`.", "```python")
             assert any(line in text for text in known), line
 
 
@@ -136,3 +136,26 @@ def test_every_template_of_the_settings_exists():
     from burnish.specs.data.synthesize.docs import Template
 
     assert set(get_args(Template)) == set(TEMPLATES)
+
+
+def test_a_description_that_fits_several_is_no_question_and_a_name_is_explained_once(tmp_path):
+    (tmp_path / "src").mkdir()
+    text = "/// Returns the weight in whole grams.\npub fn {}() -> u32 {{\n    let weight = 1;\n    weight\n}}\n"
+    (tmp_path / "src" / "a.rs").write_text(text.format("one"))
+    (tmp_path / "src" / "b.rs").write_text(text.format("one") + text.format("two"))
+    source = open_source(Input("file:src", "folder", tmp_path / "src"), [], [], tmp_path)
+    generated = generate([source], Wanted(("question_answer", "completion")), tmp_path)
+    rows = [row for row, _ in generated.rows]
+    asked = [(row["extra"]["file"], row["extra"]["name"], row["extra"].get("question")) for row in rows]
+    assert "which" not in {question for _, _, question in asked}
+    assert ("b.rs", "one", "what") not in asked
+    assert {("a.rs", "one", "what"), ("b.rs", "two", "what")} <= set(asked)
+    stats = generated.stats()
+    assert stats["dropped"]["question with several answers"] > 0
+    assert stats["read"] == len(rows) + sum(stats["dropped"].values())
+
+
+def test_fields_of_a_dataclass_are_its_signature(rows_of):
+    rows = rows_of("pydantic", templates=("question_answer",))
+    answers = [row["messages"][1]["content"] for row in rows if row["extra"]["name"] == "pydantic.WrapSerializer"]
+    assert any("func: core_schema.WrapSerializerFunction" in answer for answer in answers)

@@ -57,7 +57,9 @@ def generate(
             first.read(source, len(sources) > 1, lambda done: report(done, total))
     if not first.rows:
         raise _nothing(first.counts)
-    kept = sampled(first.rows, wanted.limit, wanted.seed)
+    answerable = first.answerable()
+    chosen = sampled([first.rows[place] for place in answerable], wanted.limit, wanted.seed)
+    kept = [answerable[place] for place in chosen]
     group_of = groups(first.sketches, first.joined)
     sizes = Counter(group_of[first.rows[place][0]] for place in kept)
     split_of = splits(sizes, wanted.validation, wanted.test, wanted.seed)
@@ -73,8 +75,11 @@ def generate(
         first.path.unlink()
 
     def stats() -> Mapping[str, Any]:
-        beyond = len(first.rows) - len(kept)
-        dropped = {"duplicate": first.counts.duplicates, "beyond the limit": beyond}
+        dropped = {
+            "duplicate": first.counts.duplicates,
+            "question with several answers": len(first.rows) - len(answerable),
+            "beyond the limit": len(answerable) - len(kept),
+        }
         return {
             "read": len(first.rows) + first.counts.duplicates,
             "dropped": {reason: count for reason, count in dropped.items() if count},
@@ -133,6 +138,9 @@ class _FirstPass:
         self.sketches: dict[str, tuple[int, ...]] = {}
         self.joined: set[tuple[str, str]] = set()
         self._ids: set[str] = set()
+        self._questions: list[tuple[int, int]] = []
+        self._first: dict[int, int] = {}
+        self._several: set[int] = set()
         self._bodies: dict[int, str] = {}
 
     def __enter__(self) -> "_FirstPass":
@@ -185,7 +193,8 @@ class _FirstPass:
                     "name": item.name,
                     **draft.extra,
                 }
-                self._add(key, _row(draft, f"{key}:{item.line}", tag, extra))
+                row = _row(draft, f"{key}:{item.line}", tag, extra)
+                self._add(key, row, _question(source, item, tag, draft), self.counts.items.total())
         if len(self.rows) > before:
             self.sketches[key] = sketch(text)
             for item in items:
@@ -207,13 +216,25 @@ class _FirstPass:
             return False
         return self._bodies.setdefault(line_hash(" ".join(item.body.split())), key) != key
 
-    def _add(self, key: str, row: Row | None) -> None:
+    def answerable(self) -> list[int]:
+        """The places of rows whose question has one answer. Of definitions with the same name the first has the
+        questions about it; a description that fits several definitions is no question."""
+        return [
+            place
+            for place, (question, item) in enumerate(self._questions)
+            if question not in self._several or (question > 0 and self._first[question] == item)
+        ]
+
+    def _add(self, key: str, row: Row | None, question: int, item: int) -> None:
         if row is None:
             self.counts.left_out["row that cannot be made"] += 1
         elif row["id"] in self._ids:
             self.counts.duplicates += 1
         else:
             self._ids.add(row["id"])
+            self._questions.append((question, item))
+            if question and self._first.setdefault(question, item) != item:
+                self._several.add(question)
             self.offsets.append(self._file.tell())
             self.rows.append((key, row["id"]))
             self._file.write(json.dumps(row, ensure_ascii=True).encode() + b"\n")
@@ -229,3 +250,12 @@ def _row(draft: Draft, source: str, tag: str, extra: dict[str, Any]) -> Row | No
         return make_row(kind, source, messages=draft.messages, text=draft.text, tools=draft.tools, tag=tag, extra=extra)
     except (RowError, UnicodeEncodeError):
         return None
+
+
+def _question(source: Source, item: Item, tag: str, draft: Draft) -> int:
+    """What the row asks, by a hash: below 0 where a description is given and the name asked for; 0 where the question
+    holds all that its answer depends on."""
+    kind = str(draft.extra.get("question", "lookup"))
+    if kind == "which":
+        return -line_hash(f"{source.name}\0{item.kind}\0{item.summary}")
+    return line_hash(f"{source.name}\0{item.name}") if tag in ("question_answer", "tool_use") else 0

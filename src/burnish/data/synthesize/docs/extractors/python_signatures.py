@@ -5,6 +5,7 @@ import ast
 from burnish.data.synthesize.docs.items import Parameter
 
 _WIDTH = 88
+_SHORT, _MOST_FIELDS = 60, 25
 _KEPT_DECORATORS = ("staticmethod", "classmethod", "property", "abstractmethod", "abc.abstractmethod", "final")
 
 
@@ -17,9 +18,13 @@ def header(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, lines: l
     if isinstance(node, ast.ClassDef):
         bases = [*map(unparsed, node.bases), *(f"{word.arg}={unparsed(word.value)}" for word in node.keywords)]
         start = _constructor(node)
-        inner = header(start, lines) if start is not None else "..."
+        fields = _fields(node, lines) if start is None else []
+        if start is None and not bases and not fields:
+            return ""
+        inner = header(start, lines) if start is not None else "\n".join(fields) or "..."
+        made = [f"@{name}\n" for name in map(unparsed, node.decorator_list) if "dataclass" in name]
         named = f"({', '.join(bases)})" if bases else ""
-        return f"class {node.name}{named}:\n{_indented(inner)}"
+        return f"{''.join(made)}class {node.name}{named}:\n{_indented(inner)}"
     decorators = [f"@{name}" for name in map(unparsed, node.decorator_list) if name in _KEPT_DECORATORS]
     word = "async def" if isinstance(node, ast.AsyncFunctionDef) else "def"
     returns = f" -> {unparsed(node.returns)}" if node.returns else ""
@@ -30,6 +35,17 @@ def header(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, lines: l
             inside = inside.removesuffix(",\n") + "\n"
         line = f"{word} {node.name}(\n{inside}){returns}: ..."
     return "\n".join([*decorators, line])
+
+
+def _fields(node: ast.ClassDef, lines: list[str]) -> list[str]:
+    """The annotated attributes of a class, with short values."""
+    found: list[str] = []
+    for child in node.body:
+        if isinstance(child, ast.AnnAssign) and isinstance(child.target, ast.Name) and child.target.id[0] != "_":
+            value = f" = {written(child.value, lines)}" if child.value is not None else ""
+            value = value if len(value) <= _SHORT else " = ..."
+            found.append(f"{child.target.id}: {written(child.annotation, lines)}{value}")
+    return found if len(found) <= _MOST_FIELDS else []
 
 
 def _indented(text: str) -> str:
