@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from burnish.core.errors import AskError
 from burnish.data.document import make_row
+from burnish.data.filters.detectors import detector
 from burnish.data.filters.language import LanguageFilter, language_of, spoken_text
 from burnish.specs.data import LanguageSpec
 from burnish.specs.evals import LanguageScoreSpec
@@ -34,7 +35,7 @@ def test_languages_are_detected_and_the_reason_names_what_was_found():
 def test_a_row_is_as_sure_of_its_language_as_requested():
     """A row in two languages is detected as one of them with some probability between."""
     mixed = text("The weather Das Wette")
-    language, probability = LanguageFilter(["en", "de"], 0.0)._tell.classify(mixed["text"])
+    language, probability = detector("py3langid", ("en", "de"))(mixed["text"])
     assert language == "en"
     assert 0.6 < probability < 0.99
     assert LanguageFilter(["en", "de"], probability - 1e-6)(mixed) == ""
@@ -99,8 +100,7 @@ def test_an_unknown_language_is_refused_with_the_nearest_and_the_requested_may_b
 
 
 def test_a_row_at_the_least_probability_is_kept():
-    sure = LanguageFilter(["en"], 0.0)
-    _, probability = sure._tell.classify(ENGLISH)
+    _, probability = detector("py3langid", ("en",))(ENGLISH)
     assert LanguageFilter(["en"], float(probability))(text(ENGLISH)) == ""
     assert LanguageFilter(["de"], 0.0)(text(ENGLISH)) == "language en"
     assert language_of(GERMAN) == "de"

@@ -10,7 +10,7 @@ def reasons(text, kind="document", **settings):
     block = Block([text])
     return [
         reason
-        for drop in block_filters(FiltersSpec.model_validate({"length": settings}), kind)
+        for drop in block_filters(FiltersSpec.model_validate({"length": settings, "gopher": None}), kind)
         for reason, dropped in drop(block).items()
         if dropped[0]
     ]

@@ -1,38 +1,55 @@
-"""The language of a row, by py3langid: keep rows of some languages, and count the languages of a dataset."""
+"""The language of a text: keep texts of some languages, and count the languages of a dataset."""
 
 from collections.abc import Sequence
-from functools import cache
-from typing import Any
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from burnish.core.errors import AskError
 from burnish.core.naming import nearest
 from burnish.data.document import Row, every_message
+from burnish.data.filters.detectors import WIDESPREAD, Detector, detector, identifier
+from burnish.data.texts.block import Block
 
-WIDESPREAD = (
-    *("ar", "bg", "bn", "ca", "cs", "da", "de", "el", "en", "es", "et", "fa", "fi", "fr", "gu", "he", "hi", "hr"),
-    *("hu", "id", "it", "ja", "ka", "kk", "kn", "ko", "lt", "lv", "ml", "mr", "ms", "nl", "no", "pa", "pl", "pt"),
-    *("ro", "ru", "sk", "sl", "sr", "sv", "sw", "ta", "te", "th", "tl", "tr", "uk", "ur", "vi", "zh"),
-)
-"""The candidates besides the languages to keep: with more, short texts are often taken for a rare language."""
 _CHARACTERS = 2000
 
 
-class LanguageFilter:
-    """Keep rows of some languages (ISO 639-1), as py3langid detects in the first 2,000 characters of a row."""
+@dataclass(frozen=True)
+class Language:
+    """Keep texts of some languages (ISO 639-1), as detected in their first 2,000 characters."""
 
-    def __init__(self, keep: Sequence[str], min_probability: float):
-        known = set(_identifier(()).nb_classes)
-        for code in keep:
+    keep: tuple[str, ...]
+    min_probability: float
+    detector: Detector = "py3langid"
+
+    def __post_init__(self) -> None:
+        known = set(identifier(()).nb_classes)
+        for code in self.keep:
             if code not in known:
                 raise AskError("ask.wrong-value", f"languages.keep: unknown language '{code}'", nearest(code, known))
-        self._keep, self._min_probability = frozenset(keep), min_probability
-        self._tell = _identifier(tuple(sorted({*WIDESPREAD, *keep})))
+        detector(self.detector, self.keep)
+
+    def reason(self, text: str) -> str:
+        """Why a text is dropped; "" if it is kept."""
+        language, probability = detector(self.detector, self.keep)(text[:_CHARACTERS])
+        if probability < self.min_probability:
+            return "language uncertain"  # first, since a text without letters has no language
+        return "" if language in self.keep else f"language {language}"
+
+    def __call__(self, block: Block) -> dict[str, NDArray[np.bool_]]:
+        reasons = np.array([self.reason(text) for text in block.texts], object)
+        return {reason: reasons == reason for reason in sorted(set(reasons) - {""})}
+
+
+class LanguageFilter:
+    """Keep rows of some languages, as detected in what their people say."""
+
+    def __init__(self, keep: Sequence[str], min_probability: float, detector: Detector = "py3langid"):
+        self._language = Language(tuple(keep), min_probability, detector)
 
     def __call__(self, row: Row) -> str:
-        language, probability = self._tell.classify(spoken_text(row))
-        if probability < self._min_probability:
-            return "language uncertain"  # first, since a text without letters has no language
-        return "" if language in self._keep else f"language {language}"
+        return self._language.reason(spoken_text(row))
 
 
 def spoken_text(row: Row) -> str:
@@ -46,15 +63,4 @@ def spoken_text(row: Row) -> str:
 
 def language_of(text: str) -> str:
     """The most likely language of a text, ISO 639-1."""
-    return _identifier(WIDESPREAD).classify(text)[0]
-
-
-@cache
-def _identifier(languages: tuple[str, ...]) -> Any:
-    """py3langid's model, restricted to these languages (to none: whole)."""
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    if languages:
-        identifier.set_languages(list(languages))
-    return identifier
+    return identifier(WIDESPREAD).classify(text)[0]

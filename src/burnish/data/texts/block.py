@@ -84,6 +84,42 @@ class Block:
         starts = np.concatenate([[0], ends[:-1] + 1]) if ends.size else ends
         return self._spans(starts.astype(np.int64), ends, self._prefixes(lowered=False))
 
+    @cached_property
+    def paragraphs(self) -> Spans:
+        """Runs of lines that are not blank, from the first such line to the last, line feeds between them included."""
+        lines = self.lines
+        if not lines.starts.size:
+            return lines
+        is_full = self.counts_within(lines, (self.properties & characters.SPACE) == 0) > 0
+        follows = np.zeros(is_full.size, bool)  # a line that goes on a paragraph of the same text
+        follows[1:] = is_full[:-1]
+        follows[lines.bounds[:-1]] = False
+        begins = np.flatnonzero(is_full & ~follows)
+        goes_on = np.zeros(is_full.size, bool)
+        goes_on[:-1] = is_full[1:] & follows[1:]
+        ends = np.flatnonzero(is_full & ~goes_on)
+        return self._spans(lines.starts[begins], lines.ends[ends], self._prefixes(lowered=False))
+
+    def has(self, listed: str) -> NDArray[np.bool_]:
+        """Whether each character is one of these [codes]."""
+        return characters.members(listed).take(self.codes, mode="clip")
+
+    def counts_within(self, spans: Spans, holds: NDArray) -> NDArray[np.int64]:
+        """How many characters of each span satisfy a condition [codes] → [spans]."""
+        total = np.zeros(holds.size + 1, np.int64)
+        np.cumsum(holds.astype(bool), out=total[1:])
+        return total[spans.ends] - total[spans.starts]
+
+    @cached_property
+    def visible(self) -> NDArray[np.int64]:
+        """Characters of each text that are no white space [texts]."""
+        return self.count((self.properties & characters.SPACE) == 0)
+
+    @cached_property
+    def solo(self) -> NDArray[np.int64]:
+        """Characters of each text that are words alone, as in Chinese [texts]."""
+        return self.count(self.properties & characters.SOLO)
+
     def shingles(self, size: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
         """Hashes of every `size` consecutive words, and the bounds of each text's [texts + 1].
 

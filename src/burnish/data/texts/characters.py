@@ -51,6 +51,7 @@ def properties() -> NDArray[np.uint8]:
     spaces = [code for code in range(_ASSIGNED) if chr(code).isspace()]
     table[spaces] |= SPACE
     table[_ASSIGNED:0x323B0] = LETTER | WORD
+    table[0xE0100:0xE01F0] = MARK | WORD
     for first, last in _SOLO:
         part = table[first : last + 1]
         part |= np.where(part & WORD, SOLO, np.uint8(0))
@@ -65,4 +66,12 @@ def lower() -> NDArray[np.uint32]:
         small = chr(code).lower()
         if len(small) == 1:
             table[code] = ord(small)
+    return table
+
+
+@cache
+def members(listed: str) -> NDArray[np.bool_]:
+    """Whether each code point is one of these characters [CODE_POINTS]."""
+    table = np.zeros(CODE_POINTS, bool)
+    table[[ord(character) for character in listed]] = True
     return table

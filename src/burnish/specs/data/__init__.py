@@ -4,11 +4,11 @@ from burnish.specs.data.clean import CleanSpec as CleanSpec
 from burnish.specs.data.clean import NearDedupSpec as NearDedupSpec
 from burnish.specs.data.fetch import FetchSpec as FetchSpec
 from burnish.specs.data.filters import FiltersSpec as FiltersSpec
+from burnish.specs.data.filters import LanguageSpec as LanguageSpec
 from burnish.specs.data.filters import RewritingSpec as RewritingSpec
 from burnish.specs.data.inspect import InspectSpec as InspectSpec
 from burnish.specs.data.mixture import MixtureSpec as MixtureSpec
 from burnish.specs.data.prepare import HeldOutSpec as HeldOutSpec
-from burnish.specs.data.prepare import LanguageSpec as LanguageSpec
 from burnish.specs.data.prepare import PrepareSpec as PrepareSpec
 from burnish.specs.data.prepare import SplitSpec as SplitSpec
 from burnish.specs.data.profile import ProfileSpec as ProfileSpec

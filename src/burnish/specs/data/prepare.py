@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from burnish.specs.base import ADDED, DataRef, Spec, TokenizerRef
+from burnish.specs.data.filters import LanguageSpec
 from burnish.specs.data.mixture import MixtureSpec
 from burnish.specs.data.sources import Encoding, Format, Role, SourceSpec, Subset
-from burnish.specs.languages import Language
 from burnish.specs.tokens import RenderSpec
 
 
@@ -31,15 +31,6 @@ class SplitSpec(HeldOutSpec):
 
     seed: int = 0
     """Random seed of the assignment."""
-
-
-class LanguageSpec(Spec):
-    """Keep rows in the given languages."""
-
-    keep: list[Language] = Field(min_length=1)
-    """ISO 639-1 codes, such as en and zh."""
-    min_probability: float = Field(default=0.5, ge=0.0, le=1.0)
-    """Drop rows whose language is detected with a lower probability."""
 
 
 class PrepareSpec(Spec):

@@ -128,7 +128,7 @@ def _splitter(spec: PrepareSpec, ctx: Context) -> Splitter:
 def _filters(spec: PrepareSpec) -> list[Filter]:
     filters: list[Filter] = []
     if spec.languages is not None:
-        filters.append(LanguageFilter(spec.languages.keep, spec.languages.min_probability))
+        filters.append(LanguageFilter(spec.languages.keep, spec.languages.min_probability, spec.languages.detector))
     if spec.deduplicate:
         filters.append(Duplicates(content_only=spec.deduplicate == "content"))
     return filters

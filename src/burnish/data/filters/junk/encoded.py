@@ -1,0 +1,60 @@
+"""Base64 and hexadecimal dumps."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from burnish.data.texts import characters
+from burnish.data.texts.block import Block
+from burnish.data.texts.segments import sums
+
+_BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+_HEX = "0123456789abcdefABCDEF"
+_RUN = 40
+_LEAST_LETTERS = 0.06
+"""Of the characters of hexadecimal words: numbers alone are no dump."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Drop texts of which more than this share of the visible characters is encoded data."""
+
+    max_share: float
+
+    def __call__(self, block: Block) -> dict[str, NDArray[np.bool_]]:
+        visible = np.maximum(block.visible, 1)
+        return {
+            "mostly base64": _base64(block) / visible > self.max_share,
+            "mostly hexadecimal": _hexadecimal(block) / visible > self.max_share,
+        }
+
+
+def _base64(block: Block) -> NDArray[np.int64]:
+    """Characters of runs of 40 or more without a break, with capitals, small letters and digits [texts]."""
+    is_in = block.has(_BASE64)
+    edges = np.diff(np.concatenate([[0], is_in.astype(np.int8), [0]]))
+    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    long = ends - starts >= _RUN
+    starts, ends = starts[long], ends[long]
+    if not starts.size:
+        return np.zeros(len(block), np.int64)
+    upper = (block.properties & characters.UPPER) != 0
+    digit = (block.properties & characters.DIGIT) != 0
+    small = is_in & ~upper & ~digit
+    is_mixed = np.ones(starts.size, bool)
+    for part in (upper, digit, small):
+        total = np.concatenate([[0], np.cumsum(part)])
+        is_mixed &= total[ends] > total[starts]
+    text = np.searchsorted(block.starts, starts, side="right") - 1
+    return np.bincount(text, np.where(is_mixed, ends - starts, 0), len(block)).astype(np.int64)
+
+
+def _hexadecimal(block: Block) -> NDArray[np.int64]:
+    """Characters of words of an even number of hexadecimal digits; none where these are decimal [texts]."""
+    words = block.words
+    is_hex = (block.counts_within(words, block.has(_HEX)) == words.lengths) & (words.lengths % 2 == 0)
+    digits = block.counts_within(words, (block.properties & characters.DIGIT) != 0)
+    found = sums(np.where(is_hex, words.lengths, 0), words.bounds)
+    decimal = sums(np.where(is_hex, digits, 0), words.bounds)
+    return np.where((found - decimal >= _LEAST_LETTERS * found) & (decimal > 0.3 * found), found, 0)

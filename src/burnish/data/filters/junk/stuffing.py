@@ -1,0 +1,62 @@
+"""Pages stuffed with keywords."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from burnish.data.filters.quality.repetition import Runs
+from burnish.data.texts import characters
+from burnish.data.texts.block import Block
+from burnish.data.texts.phrases import Phrases
+from burnish.data.texts.segments import maxima
+
+_LEAST_WORDS, _LEAST_LENGTH = 50, 3
+_PUNCTUATION = 0.13
+"""Code says one name often; it has more punctuation than this."""
+_TOP_PAIR = 0.18
+_FREQUENT = """
+the and that have with for you are was this not his her they but from she which said has had were all its will would
+der die und das ist nicht ein den von mit sich des auf für dem eine les des est une que dans pour los las con por het
+een van niet och att det som und что как это не на все
+"""
+
+
+@cache
+def _frequent() -> Phrases:
+    return Phrases(sorted(set(_FREQUENT.split())))
+
+
+@dataclass(frozen=True)
+class Stuffing:
+    """Drop texts of 50 or more words of which more than this share is one content word.
+
+    In scripts without spaces a pair of characters takes the place of the word.
+    """
+
+    max_share: float
+
+    def __call__(self, block: Block) -> dict[str, NDArray[np.bool_]]:
+        words = block.words
+        punctuation = block.count((block.properties & (characters.WORD | characters.SPACE)) == 0)
+        is_prose = (block.solo * 2 > block.visible) | (punctuation < _PUNCTUATION * block.visible)
+        enough = (words.counts >= _LEAST_WORDS) & is_prose
+        if not enough.any():
+            return {"stuffed with keywords": enough}
+        letters = block.counts_within(words, (block.properties & characters.LETTER) != 0)
+        is_content = letters >= _LEAST_LENGTH
+        first, _ = _frequent().at(block)
+        is_content[first] = False
+        text = np.repeat(np.arange(len(block), dtype=np.uint64), words.counts)
+        keys = np.sort(((text << np.uint64(44)) | (words.hashes >> np.uint64(20)))[is_content])
+        begins = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if keys.size else np.zeros(0, int)
+        times = np.diff(np.concatenate([begins, [keys.size]]))
+        of = (keys[begins] >> np.uint64(44)).astype(np.int64)
+        most = maxima(times, np.searchsorted(of, np.arange(len(block) + 1)))
+        is_stuffed = most > self.max_share * words.counts
+        runs = Runs(block)
+        if runs.is_solo.any():
+            pairs = runs.top(1)  # of scripts without spaces: of two characters
+            is_stuffed |= runs.is_solo & (pairs > max(self.max_share, _TOP_PAIR))
+        return {"stuffed with keywords": enough & is_stuffed}

@@ -1,0 +1,136 @@
+"""Lines, paragraphs and runs of words that a text repeats (Rae et al. 2021, A.1.1, table A1)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from burnish.data.texts import characters
+from burnish.data.texts.block import Block
+from burnish.data.texts.lines import FullLines, repeats
+from burnish.data.texts.segments import maxima, sums
+from burnish.specs.data.filters import RepetitionSpec
+
+_LEAST_WORDS = 30
+"""In a shorter text any phrase that is said twice is much of it."""
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """Drop texts that repeat themselves.
+
+    Shares of runs of words are of the characters of all words. In scripts without spaces a run has twice as many
+    characters as it would have words, since a word has about two.
+    """
+
+    limits: RepetitionSpec
+
+    def __call__(self, block: Block) -> dict[str, NDArray[np.bool_]]:
+        limits = self.limits
+        lines, paragraphs = FullLines.of(block), block.paragraphs
+        line_again = repeats(block.lines.hashes[lines.at], lines.bounds)
+        again = repeats(paragraphs.hashes, paragraphs.bounds)
+        lengths = np.maximum(sums(paragraphs.lengths, paragraphs.bounds), 1)
+        paragraphs_again = sums(again, paragraphs.bounds) / np.maximum(paragraphs.counts, 1)
+        characters_again = sums(np.where(again, paragraphs.lengths, 0), paragraphs.bounds) / lengths
+        found = {
+            "a line repeated too often": (lines.share(line_again) > limits.max_duplicate_lines)
+            | (lines.share_of_characters(line_again) > limits.max_duplicate_line_characters),
+            "a paragraph repeated too often": (paragraphs_again > limits.max_duplicate_paragraphs)
+            | (characters_again > limits.max_duplicate_paragraph_characters),
+        }
+        runs = Runs(block)
+        if limits.max_top_ngram:
+            found["a phrase repeated too often"] = runs.has_many & _any(
+                runs.top(size) > most for size, most in sorted(limits.max_top_ngram.items())
+            )
+        if limits.max_duplicate_ngrams:
+            found["runs of words repeated too often"] = runs.has_many & runs.exceed(limits.max_duplicate_ngrams)
+        return found
+
+
+def _any(parts) -> NDArray[np.bool_]:
+    return np.logical_or.reduce(list(parts))
+
+
+class Runs:
+    """Runs of words of a block's texts that occur several times."""
+
+    def __init__(self, block: Block):
+        self._block = block
+        words = block.words
+        is_solo = (block.properties[words.starts] & characters.SOLO) != 0
+        self.is_solo = sums(is_solo, words.bounds) * 2 > words.counts  # [texts]
+        self.has_many = words.counts >= _LEAST_WORDS
+        self._length = sums(words.lengths, words.bounds)  # [texts]
+        self._ends = np.concatenate([[0], np.cumsum(words.lengths)])  # [words + 1]
+
+    def top(self, size: int) -> NDArray[np.float64]:
+        """The share of each text's characters in its most frequent run of `size` words [texts].
+
+        Of runs that are as frequent the longest counts; one that occurs once is no repetition. Where its
+        occurrences overlap the share may exceed 1.
+        """
+        shares = np.zeros(len(self._block))
+        for is_solo in (False, True):
+            here = self.is_solo == is_solo
+            if here.any():
+                shares[here] = self._top(size * 2 if is_solo else size)[here]
+        return shares
+
+    def _top(self, size: int) -> NDArray[np.float64]:
+        words = self._block.words
+        hashes, bounds = self._block.shingles(size)
+        counts = np.diff(bounds)
+        text = np.repeat(np.arange(counts.size, dtype=np.uint64), counts)
+        keys = (text << np.uint64(44)) | (hashes >> np.uint64(20))
+        order = np.argsort(keys)
+        ordered = keys[order]
+        first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if ordered.size else order
+        times = np.diff(np.concatenate([first, [ordered.size]]))
+        many = times > 1
+        first, times = first[many], times[many]
+        at = order[first]  # a shingle of each run
+        of = text[at].astype(np.int64)
+        word = at - bounds[of] + words.bounds[of]
+        length = self._ends[word + size] - self._ends[word]
+        runs = np.searchsorted(of, np.arange(counts.size + 1))
+        most = maxima(times, runs)
+        best = maxima(np.where(times == most[of], times * length, 0), runs)
+        return best / np.maximum(self._length, 1)
+
+    def exceed(self, limits: dict[int, float]) -> NDArray[np.bool_]:
+        """Which texts have a larger share of repeated runs than allowed for a number of words [texts].
+
+        What a repeated run covers, shorter ones cover too: only texts that exceed the least limit by the shortest
+        runs are looked at for longer ones.
+        """
+        sizes = sorted(limits)
+        shares = self.repeated(sizes[0])
+        found = shares > limits[sizes[0]]
+        open_ = np.flatnonzero(~found & (shares > min(limits.values())))
+        if len(sizes) > 1 and open_.size:
+            few = Runs(Block([self._block.texts[i] for i in open_]))
+            found[open_] = _any(few.repeated(size) > limits[size] for size in sizes[1:])
+        return found
+
+    def repeated(self, size: int) -> NDArray[np.float64]:
+        """The share of each text's characters in runs of `size` words that stand there before [texts]."""
+        shares = np.zeros(len(self._block))
+        for is_solo in (False, True):
+            here = self.is_solo == is_solo
+            if here.any():
+                shares[here] = self._repeated(size * 2 if is_solo else size)[here]
+        return shares
+
+    def _repeated(self, size: int) -> NDArray[np.float64]:
+        words = self._block.words
+        hashes, bounds = self._block.shingles(size)
+        at = np.flatnonzero(repeats(hashes, bounds))
+        of = np.searchsorted(bounds, at, side="right") - 1
+        first = at - bounds[of] + words.bounds[of]
+        edges = np.zeros(words.starts.size + 1, np.int64)
+        np.add.at(edges, first, 1)
+        np.add.at(edges, first + size, -1)
+        is_covered = np.cumsum(edges[:-1]) > 0
+        return sums(np.where(is_covered, words.lengths, 0), words.bounds) / np.maximum(self._length, 1)

@@ -1,0 +1,64 @@
+"""What lines of a block begin and end with, and how much of a text they are."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from burnish.data.texts import characters
+from burnish.data.texts.block import Block
+from burnish.data.texts.segments import sums
+
+
+@dataclass(frozen=True)
+class FullLines:
+    """The lines of a block that are not blank."""
+
+    at: NDArray[np.int64]
+    """Their numbers among all lines [lines]."""
+    bounds: NDArray[np.int64]
+    """Those of text i are `bounds[i]:bounds[i + 1]` [texts + 1]."""
+    visible: NDArray[np.int64]
+    """Characters that are no white space [lines]."""
+    first: NDArray[np.uint32]
+    """The first such character [lines]."""
+    last: NDArray[np.uint32]
+    """The last such character [lines]."""
+    second_last: NDArray[np.uint32]
+    """The one before, itself where there is one only [lines]."""
+
+    @classmethod
+    def of(cls, block: Block) -> "FullLines":
+        is_visible = (block.properties & characters.SPACE) == 0
+        places = np.flatnonzero(is_visible)
+        total = np.zeros(is_visible.size + 1, np.int64)
+        np.cumsum(is_visible, out=total[1:])
+        lines = block.lines
+        before, until = total[lines.starts], total[lines.ends]
+        at = np.flatnonzero(until > before)
+        first, last = places[before[at]], places[until[at] - 1]
+        second = places[np.maximum(until[at] - 2, before[at])]
+        codes = block.codes
+        bounds = np.searchsorted(at, lines.bounds)
+        return cls(at, bounds, (until - before)[at], codes[first], codes[last], codes[second])
+
+    def share(self, holds: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """The share of each text's lines that satisfy a condition [lines] → [texts]; 0 without lines."""
+        return sums(holds, self.bounds) / np.maximum(np.diff(self.bounds), 1)
+
+    def share_of_characters(self, holds: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """The share of each text's visible characters in such lines [lines] → [texts]."""
+        return sums(np.where(holds, self.visible, 0), self.bounds) / np.maximum(sums(self.visible, self.bounds), 1)
+
+
+def repeats(hashes: NDArray[np.uint64], bounds: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which spans equal an earlier one of the same text [spans]."""
+    text = np.repeat(np.arange(bounds.size - 1, dtype=np.uint64), np.diff(bounds))
+    keys = (text << np.uint64(44)) | (hashes >> np.uint64(20))
+    found = np.zeros(hashes.size, bool)
+    ordered = np.sort(keys)
+    if not (ordered[1:] == ordered[:-1]).any():
+        return found
+    order = np.argsort(keys, kind="stable")
+    found[order[1:]] = keys[order[1:]] == keys[order[:-1]]
+    return found
