@@ -83,7 +83,7 @@ NEAR = {
     "code": CODE,
     "one long line": ENGLISH * 20,
     "a table with words": "\n".join(
-        f"{fruit}\tsweet\t{n}" for n, fruit in enumerate(["apple", "pear", "plum", "fig", "lime"] * 4)
+        f"{fruit}\t{n}" for n, fruit in enumerate(["apple", "pear", "plum", "fig", "lime"] * 4)
     ),
     "years": "In 1420, 1500 and 1616 the river flooded 3 towns, 12 villages and 40 farms.",
     "French": "Elle a dit : « Où est l’hôtel ? » — Là-bas, près de l’Église Saint-Étienne, à côté du café.",
