@@ -8,6 +8,7 @@ import pytest
 
 from burnish.data.filters.table import block_filters
 from burnish.data.texts.block import Block
+from burnish.specs.base import Spec, watch
 from burnish.specs.data import FiltersSpec
 from filtering import ODD, default_reasons
 
@@ -72,6 +73,21 @@ def test_filters_can_be_pickled_and_then_say_the_same():
         again = pickle.loads(pickle.dumps(drop))(block)
         for reason, dropped in drop(block).items():
             np.testing.assert_array_equal(dropped, again[reason])
+
+
+def test_every_setting_of_documents_is_read_before_the_first_text():
+    """Blocks are judged in other processes, where reads are not seen."""
+    seen = []
+    entries = {"entries": ["x"]}
+    listed = {"c4": {}, "fineweb": {}, "language": {"keep": ["en"]}, "words": entries, "urls": entries}
+    spec = FiltersSpec.model_validate(listed)
+    unwatch = watch(lambda of, name: seen.append((type(of).__name__, name)))
+    block_filters(spec, "document")
+    unwatch()
+    everything = {(type(spec).__name__, name) for name in FiltersSpec.model_fields}
+    for _, child in ((name, value) for name, value in spec.__dict__.items() if isinstance(value, Spec)):
+        everything |= {(type(child).__name__, name) for name in type(child).model_fields}
+    assert everything - set(seen) == {("FiltersSpec", "conversations_as_documents")}
 
 
 def test_conversations_are_not_judged_as_documents():

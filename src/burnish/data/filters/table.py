@@ -5,7 +5,7 @@ Cheap ones and those that explain most stand first: a text is counted under the 
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from burnish.data.filters import BlockFilter
 from burnish.data.filters.blocklist import Urls, Words, entries_of
@@ -22,9 +22,11 @@ from burnish.data.filters.quality.c4 import C4
 from burnish.data.filters.quality.fineweb import FineWeb
 from burnish.data.filters.quality.gopher import Gopher
 from burnish.data.filters.quality.repetition import Repetition
+from burnish.specs.base import Spec
 from burnish.specs.data import FiltersSpec
 from burnish.specs.data.filters import BlocklistSpec, JunkSpec, LengthSpec
 
+SpecT = TypeVar("SpecT", bound=Spec)
 Kind = Literal["document", "conversation"]
 """What a row is: of a document its text is judged, of a conversation all its turns, joined by blank lines."""
 _MIN_WORDS = {"document": 5, "conversation": 0}
@@ -49,19 +51,26 @@ def _filters(spec: FiltersSpec, kind: Kind, files: Mapping[str, Path]) -> Iterat
         if (boilerplate := spec.boilerplate) is not None:
             yield Boilerplate(boilerplate.max_share, boilerplate.max_filler)
         if (repetition := spec.repetition) is not None:
-            yield Repetition(repetition)
+            yield Repetition(_read(repetition))
         if (gopher := spec.gopher) is not None:
-            yield Gopher(gopher)
+            yield Gopher(_read(gopher))
     if (c4 := spec.c4) is not None:
-        yield C4(c4)
+        yield C4(_read(c4))
     if (fineweb := spec.fineweb) is not None:
-        yield FineWeb(fineweb)
+        yield FineWeb(_read(fineweb))
     if (words := spec.words) is not None:
         yield Words(_entries(words, "words.file", files), words.min_matches)
     if (urls := spec.urls) is not None:
         yield Urls(_entries(urls, "urls.file", files), urls.min_matches)
     if (language := spec.language) is not None:
         yield Language(tuple(language.keep), language.min_probability, language.detector)
+
+
+def _read(spec: SpecT) -> SpecT:
+    """The settings, each read here: filters run in other processes, where the ledger does not see it."""
+    for name in type(spec).model_fields:
+        getattr(spec, name)
+    return spec
 
 
 def _length(spec: LengthSpec, kind: Kind) -> BlockFilter:
