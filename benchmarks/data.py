@@ -5,8 +5,8 @@
 
 Near duplicates: JSON Lines to those that are kept, shingles of 5 words, 14 bands of 8 places. Pipeline: JSON Lines,
 quality filters, near duplicates, Parquet. `--peers` is an environment with the peers; it is made if there is none.
-With `--share 8` the slow peers, and burnish once more, get an eighth of the corpus; a planted duplicate is always in
-the same eighth as its base. `--twice` measures burnish also on twice the corpus (`corpora/twice.py`).
+With `--share 8` the slow peers, and burnish once more beside them, get an eighth of the corpus; a planted duplicate is
+always in the same eighth as its base. `--twice` measures burnish also on twice the corpus (`corpora/twice.py`).
 
 Measured for the whole process tree: wall time, CPU time, peak memory (PSS). Recall is the share of planted pairs of
 which not both are kept, by exact Jaccard similarity; precision the share of removed documents that have a kept one at
@@ -31,12 +31,15 @@ from corpora.score import Corpus, Score
 from corpora.twice import write_twice
 from measure import Usage, measured
 
+ALONE = "--set filters=null --set rewriting.normalize=null --form jsonl"
+"""Settings of `burnish clean` for duplicates alone."""
+SETTINGS = {
+    "burnish": f"{ALONE} --near-dedup.bands 14 --near-dedup.rows 8",
+    "burnish, its default bands": f"{ALONE} --set near_dedup=true",
+}
+PIPELINE = "--set near_dedup=true"
+"""All default filters, and near duplicates."""
 STAND_IN = "the command of --burnish"
-NO_FILTERS = ""
-"""Settings of `burnish clean` that switch off everything but near duplicates."""
-TO_PARQUET = ""
-"""Settings of the whole pipeline."""
-OURS = ("burnish", STAND_IN)
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,8 @@ class Result:
 
 
 class Bench:
-    def __init__(self, folder: Path, workers: int, share: int):
-        self.folder, self.workers, self.share = folder, workers, share
+    def __init__(self, folder: Path, workers: int, share: int, about: dict[str, Any]):
+        self.folder, self.workers, self.share, self.about = folder, workers, share, about
         self.results: list[Result] = []
 
     def run(self, table: str, program: Program, part: str = "whole", is_scored: bool = True) -> None:
@@ -78,6 +81,8 @@ class Bench:
         self.results.append(Result(table, program.name, part, self._documents(part), used, len(kept), score))
         print(f"{table}, {program.name}, {part}: {used.wall:.1f} s, {used.cpu:.1f} CPU-s", file=sys.stderr, flush=True)
         shutil.rmtree(out)
+        results = [result.as_json() for result in self.results]
+        (self.folder / "results" / "data.json").write_text(json.dumps({**self.about, "results": results}, indent=1))
 
     @cache  # noqa: B019, one object lives as long as the program
     def _rows(self, part: str) -> Path:
@@ -110,20 +115,23 @@ class Bench:
         return count
 
     def measure(self, args: argparse.Namespace) -> None:
-        name = "burnish" if args.burnish == BURNISH else STAND_IN
-        ours = burnish(f"{args.burnish} {NO_FILTERS}", name)
+        """Every table that the options ask for."""
+        ours = [burnish(_name(name, args), f"{args.burnish} {settings}") for name, settings in SETTINGS.items()]
         others = peers(args.peers) if args.peers else []
-        chosen = [program for program in [ours, *others] if not args.only or program.name in args.only]
-        for program in chosen:
+        for program in _chosen([*ours, *others], args):
             self.run("near duplicates", program, self._part(program))
-        if self.share > 1 and any(program.is_slow for program in chosen):
-            self.run("near duplicates", ours, self._part_name())
-        if args.twice:
-            self.run("near duplicates", ours, "twice", is_scored=False)
-        whole = [burnish(f"{args.burnish} {TO_PARQUET}", name), *([pipeline(args.peers)] if args.peers else [])]
-        for program in whole:
-            if not args.only or program.name in args.only:
-                self.run("pipeline", program, self._part(program), is_scored=False)
+        is_shared = self.share > 1 and any(program.is_slow for program in _chosen(others, args))
+        for program in _chosen(ours[:1], args):
+            if is_shared:
+                self.run("near duplicates", program, self._part_name())
+            if args.twice:
+                self.run("near duplicates", program, "twice", is_scored=False)
+        whole = burnish(_name("burnish", args), f"{args.burnish} {PIPELINE}")
+        other = [pipeline(args.peers)] if args.peers else []
+        for program in _chosen([whole, *other], args):
+            self.run("pipeline", program, self._part(program), is_scored=False)
+        for program in _chosen([whole] if self.share > 1 and _chosen(other, args) else [], args):
+            self.run("pipeline", program, self._part_name(), is_scored=False)
 
     def _part(self, program: Program) -> str:
         return self._part_name() if program.is_slow and self.share > 1 else "whole"
@@ -137,18 +145,30 @@ class Bench:
         return "\n\n".join(part for part in parts if part)
 
 
+def _name(name: str, args: argparse.Namespace) -> str:
+    """Another command is never reported as burnish."""
+    return name if args.burnish == BURNISH else name.replace("burnish", STAND_IN)
+
+
+def _chosen(programs: list[Program], args: argparse.Namespace) -> list[Program]:
+    return [program for program in programs if not args.only or program.name in args.only]
+
+
 def _speeds(table: str, results: list[Result]) -> str:
     found = [result for result in results if result.table == table]
-    ours = {result.part: result for result in found if result.program in OURS}
-    lines = [f"| {table} | documents | kept | wall s | CPU-s | documents per CPU-s | of burnish's speed | peak MB |"]
+    ours = {result.part: result for result in found if result.program in ("burnish", STAND_IN)}
+    lines = [
+        f"| {table} | documents | kept | wall s | CPU-s | documents per CPU-s | times burnish's CPU time, wall time "
+    ]
+    lines[0] += "| peak MB |"
     lines.append("|---|---|---|---|---|---|---|---|")
     for result in found:
-        beside = ours.get(result.part) or ours.get("whole")
-        ratio = f"1/{beside.speed / result.speed:.1f}" if beside and result.program not in OURS else "1"
-        used = result.usage
+        beside, used = ours.get(result.part, result), result.usage
+        wall = (used.wall / result.documents) / (beside.usage.wall / beside.documents)
+        times = f"{beside.speed / result.speed:.1f}, {wall:.1f}" if beside is not result else "1"
         lines.append(
             f"| {result.program}{'' if result.part == 'whole' else f', {result.part}'} | {result.documents:,} "
-            f"| {result.kept:,} | {used.wall:.1f} | {used.cpu:.1f} | {result.speed:,.0f} | {ratio} "
+            f"| {result.kept:,} | {used.wall:.1f} | {used.cpu:.1f} | {result.speed:,.0f} | {times} "
             f"| {used.together / 1e6:,.0f} |"
         )
     if {"whole", "twice"} <= ours.keys():
@@ -189,17 +209,15 @@ def main() -> None:
         args.peers = args.peers.absolute()
         install(args.peers)
         programs |= versions(args.peers)
-    bench = Bench(args.folder, args.workers, args.share)
-    bench.measure(args)
     made = json.loads((args.folder / "corpus.json").read_text())
+    numbers = {"corpus": made, **machine, "workers": args.workers, "versions": programs, "command": args.burnish}
+    bench = Bench(args.folder, args.workers, args.share, numbers)
+    bench.measure(args)
     said = f"{made['documents']:,} documents, {made['megabytes']} MB of text. {args.workers} workers on {machine}."
     said += " Versions: " + ", ".join(f"{name} {number}" for name, number in programs.items())
     text = f"{said}\n\n{bench.tables()}\n"
     print(text)
     (args.folder / "results" / "data.md").write_text(text, encoding="utf-8")
-    numbers = {"corpus": made, **machine, "workers": args.workers, "versions": programs, "command": args.burnish}
-    results = [result.as_json() for result in bench.results]
-    (args.folder / "results" / "data.json").write_text(json.dumps({**numbers, "results": results}, indent=1))
 
 
 if __name__ == "__main__":

@@ -13,9 +13,7 @@ from pathlib import Path
 PACKAGES = ("datatrove[io,processing]", "spacy", "text-dedup", "rensa", "xxhash<4")  # datatrove fails with xxhash 4
 NAMES = ("datatrove", "text-dedup", "rensa", "spacy", "xxhash", "numpy", "pyarrow")
 _PEERS = Path(__file__).parents[1] / "peers"
-BURNISH = (
-    f"{sys.executable} -m burnish.cli.main clean --source file:{{rows}} --near-duplicates true --workers {{workers}}"
-)
+BURNISH = f"{sys.executable} -m burnish.cli.main clean --source file:{{rows}} --workers {{workers}}"
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Program:
     """Measured on a share of the corpus."""
 
 
-def burnish(command: str = BURNISH, name: str = "burnish") -> Program:
+def burnish(name: str, command: str) -> Program:
     def filled(rows: Path, out: Path, workers: int) -> list[str]:
         return [part.format(rows=rows, out=out, workers=workers) for part in command.split()]
 
