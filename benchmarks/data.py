@@ -19,6 +19,7 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -69,9 +70,7 @@ class Bench:
         self.results: list[Result] = []
 
     def run(self, table: str, program: Program, part: str = "whole", is_scored: bool = True) -> None:
-        rows, out = self._rows(part), self.folder / "results" / "run"
-        shutil.rmtree(out, ignore_errors=True)
-        out.mkdir(parents=True)
+        rows, out = self._rows(part), Path(tempfile.mkdtemp(prefix="run-", dir=self.folder / "results"))
         log = self.folder / "results" / f"{table}, {program.name}, {part}.log"
         used = measured(program.command(rows, out, self.workers), out, log)
         if used.status:

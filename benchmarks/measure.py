@@ -30,7 +30,8 @@ class Usage:
     cpu: float
     """Seconds, user and system, of the program and of every descendant that was waited for."""
     together: int
-    """Bytes: the largest sum of the proportional set sizes (PSS) of all processes alive at once, sampled."""
+    """Bytes: the largest sum of the proportional set sizes (PSS) of all processes alive at once, sampled; `largest` of
+    a program that ended before the first sample."""
     largest: int
     """Bytes: the largest resident set of one process."""
     status: int
@@ -53,7 +54,8 @@ def measured(command: Sequence[str], cwd: Path, log: Path | None = None) -> Usag
         watcher.join()
     process.returncode = os.waitstatus_to_exitcode(status)  # or Popen would wait for it once more
     wall, cpu = time.perf_counter() - began, used.ru_utime + used.ru_stime
-    return Usage(wall, cpu, *peaks, process.returncode)
+    largest = max(peaks[1], used.ru_maxrss * 1024)
+    return Usage(wall, cpu, peaks[0] or largest, largest, process.returncode)
 
 
 def _watch(root: int, peaks: list[int], ended: threading.Event) -> None:
