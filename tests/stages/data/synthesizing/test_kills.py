@@ -105,23 +105,30 @@ def test_a_killed_step_pays_for_no_reply_twice_and_ends_with_the_rows_of_one_tha
     first = len(server.seen)
     assert first == len(set(keys(server, 0))), "an undisturbed run requests nothing twice"
     assert measures["rows"] == ROWS
-    finished = []
+    finished, faults, begun, sent = [], 0, len(server.seen), []
     while done < kills:
         server.faults = chance.choices(FAULTS, k=chance.randint(0, 6))
+        faults += len(server.faults)
         before, since = stored(folder), len(server.seen)
         process = start(server, folder)
         if killed(process, server, chance):
             done += 1
         else:  # it had ended: another step is killed from here on
             finished.append(folder)
+            sent.append(keys(server, begun))
+            begun = len(server.seen)
             folder = tmp_path / f"killed-{len(finished)}"
         assert before.isdisjoint(keys(server, since)), "a stored reply was requested again"
     server.faults = chance.choices(FAULTS, k=6)
+    faults += 6
     before, since = stored(folder), len(server.seen)
     process = start(server, folder)
     out, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert before.isdisjoint(keys(server, since))
+    sent.append(keys(server, begun))
+    repeated = sum(len(each) - len(set(each)) for each in sent)
+    assert repeated <= faults + done * CONCURRENCY, "only what was under way, or failed, is requested again"
     for one in (*finished, folder):
         assert files(one) == expected
         assert stored(one) == stored(tmp_path / "whole")
