@@ -12,6 +12,8 @@ def advice(found: Mapping[str, Any]) -> list[str]:
     sentences = []
     if rows := found["bad"]["rows"]:
         sentences.append(f"{rows:,} rows are bad: prepare quarantines them, see the first ones below")
+        if rows > found["rows"]:
+            sentences.append("most rows do not have the layout of the first ones: profile files of each layout alone")
     for name, split in found["leakage"].items():
         exact, asked, near = split["exact"], split["question"], split.get("near", 0)
         if exact + asked:

@@ -109,7 +109,7 @@ def _topics(found: Found) -> Iterator[Block]:
         [
             ", ".join(topic["terms"]),
             Bar(f"{topic['share']:.0%}", topic["share"]),
-            beginning(topic["example"]["text"], 160),
+            beginning(" ".join(topic["example"]["text"].split()), 160),
         ]
         for topic in topics["clusters"]
     ]
@@ -122,9 +122,7 @@ def _duplicates(found: Found) -> Iterator[Block]:
         groups = found["duplicates"].get(name)
         if groups is None:
             continue
-        most = (
-            f" that share {groups['similarity']:.0%} of their words or more, chains included" if name == "near" else ""
-        )
+        most = f" (similarity {groups['similarity']:g} or more)" if name == "near" else ""
         if not groups["groups"]:
             yield Text(f"{title}{most}: none.")
             continue

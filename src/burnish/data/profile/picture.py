@@ -24,9 +24,8 @@ def draw_profile(found: Mapping[str, Any], path: Path) -> None:
 
 def _draw(found: Mapping[str, Any], path: Path) -> None:
     figure = new_figure(11, 4.2)
-    grid = figure.add_gridspec(
-        1, 3, width_ratios=[1.7, 1, 1], left=0.06, right=0.98, top=0.76, bottom=0.16, wspace=0.35
-    )
+    place = {"left": 0.06, "right": 0.98, "top": 0.76, "bottom": 0.16, "wspace": 0.3}
+    grid = figure.add_gridspec(1, 4, width_ratios=[2, 1, 0.45, 1], **place)
     unit = "tokens" if "tokens" in found else "characters"
     subtitle = f"{found['rows']:,} rows, {found[unit]['total']:,} {unit}"
     write_heading(figure, ending(shown(found["source"]["ref"]), _TITLE), subtitle)
@@ -39,7 +38,7 @@ def _draw(found: Mapping[str, Any], path: Path) -> None:
     leaks = {f"leaks in {name}": split["share"] for name, split in list(found["leakage"].items())[:4]}
     total_rows = max(1, found["rows"] + found["bad"]["rows"])
     bad = {"bad rows": found["bad"]["rows"] / total_rows}
-    _bars(figure.add_subplot(grid[0, 2]), "share of rows", repeats | leaks | bad)
+    _bars(figure.add_subplot(grid[0, 3]), "share of rows", repeats | leaks | bad)
     figure.savefig(path)
 
 

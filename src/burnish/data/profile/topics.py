@@ -10,6 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 _PIECE = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+|[^\\W\\d_\u3040-\u30ff\u3400-\u9fff]{2,}")
+_COMMON = (
+    "about all also am an and are as at be been but by can could did do does for from had has have he her him his how "
+    "if in into is it its me more my no not of on one or our she should so some such than that the their them then "
+    "there these they this those to up us was we were what when where which who will with would you your"
+)
+"""English words that say nothing about a topic. Of other languages only those in most texts are left out."""
 _TERMS, _DIMENSIONS, _ROUNDS, _STARTS = 3000, 50, 30, 4
 _LEAST_ROWS, _ROWS_PER_TOPIC = 24, 8
 _WORDS_SHOWN, _EXAMPLE = 6, 240
@@ -54,7 +60,9 @@ def _tfidf(texts: Sequence[str]) -> tuple[Array, list[str]]:
     counted = [Counter(words(text)) for text in texts]
     rows = Counter(term for counts in counted for term in counts)
     least, most = max(2, round(_LEAST_SHARE * len(texts))), max(3.0, _MOST_SHARE * len(texts))
-    useful = sorted((-number, term) for term, number in rows.items() if least <= number <= most)[:_TERMS]
+    common = frozenset(_COMMON.split())
+    kept = ((-number, term) for term, number in rows.items() if least <= number <= most and term not in common)
+    useful = sorted(kept)[:_TERMS]
     places = {term: place for place, (_, term) in enumerate(useful)}
     matrix = np.zeros((len(texts), len(places)), np.float32)
     for number, counts in enumerate(counted):
