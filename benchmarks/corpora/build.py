@@ -8,6 +8,7 @@ corpus.json                counts, sizes, how it was made
 
 import json
 import random
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,13 +23,15 @@ from labelled.junk import Material
 
 from corpora.planted import KINDS, recombined
 from corpora.shingles import jaccard, shingles, sketch
-from corpora.texts import docstrings, files, read
+from corpora.texts import docstrings, files, pieces, read
 
 SHARDS, EIGHTHS = 16, 8
 DUPLICATES = {"exact": 0.05, "edited": 0.05, "inserted": 0.03, "truncated": 0.03, "shuffled": 0.02}
 """How many of each kind, as shares of the documents that are no duplicates."""
 _ALL = 1 + sum(DUPLICATES.values())
 _MADE_OF = 3_000
+_LONGEST = 20_000
+"""Characters of a document: a longer paragraph is cut."""
 
 
 @dataclass
@@ -63,8 +66,8 @@ def _found(folders: Sequence[Path], size: float, seed: int, processes: int) -> I
     random.Random(seed).shuffle(paths)
     seen: set[str] = set()
     with get_context("fork").Pool(processes) as pool:
-        for pieces in pool.imap(_pieces, paths, chunksize=32):
-            for language, source, text in pieces:
+        for found in pool.imap(_pieces, paths, chunksize=32):
+            for language, source, text in found:
                 if text not in seen:
                     seen.add(text)
                     size -= len(text.encode())
@@ -75,23 +78,16 @@ def _found(folders: Sequence[Path], size: float, seed: int, processes: int) -> I
 
 
 def _pieces(path: str) -> list[tuple[str, str, str]]:
-    rand = random.Random(path)
-    lengths = (int(min(12_000, max(300, rand.lognormvariate(7.0, 0.8)))) for _ in count())
     texts = list(docstrings(path)) if path.endswith(".py") else [text for text in [read(path)] if text]
     found = []
     for text in texts:
         source = "/".join(Path(path).parts[-3:])
-        for number, piece in enumerate(_cut(text.text, lengths)):
+        rand = random.Random(zlib.crc32(text.text.encode("utf-8", "surrogatepass")))  # wherever the file lies
+        lengths = (int(min(12_000, max(300, rand.lognormvariate(7.0, 0.8)))) for _ in count())
+        for number, piece in enumerate(pieces(text.text, lengths)):
             if len(piece) > 200:
-                found.append((text.language, f"{source}#{number}", piece.encode("utf-8", "ignore").decode()))
+                found.append((text.language, f"{source}#{number}", piece[:_LONGEST].encode("utf-8", "ignore").decode()))
     return found
-
-
-def _cut(text: str, lengths: Iterator[int]) -> Iterator[str]:
-    from corpora.texts import pieces
-
-    for piece in pieces(text, lengths):
-        yield piece[:20_000]
 
 
 def _recombined(entries: Sequence[Entry], size: float, seed: int) -> list[Entry]:
