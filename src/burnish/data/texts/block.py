@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burnish.data.texts import characters, hashing
-from burnish.data.texts.segments import sums
+from burnish.data.texts.lines import FullLines
+from burnish.data.texts.segments import maxima, sums
 
 CHARACTERS = 1 << 16
 _END = "\n"
@@ -106,9 +107,32 @@ class Block:
 
     def counts_within(self, spans: Spans, holds: NDArray) -> NDArray[np.int64]:
         """How many characters of each span satisfy a condition [codes] → [spans]."""
-        total = np.zeros(holds.size + 1, np.int64)
-        np.cumsum(holds.astype(bool), out=total[1:])
-        return total[spans.ends] - total[spans.starts]
+        total = np.zeros(holds.size + 1, np.int32)
+        np.cumsum(holds.astype(bool), dtype=np.int32, out=total[1:])
+        return (total[spans.ends] - total[spans.starts]).astype(np.int64)
+
+    @cached_property
+    def full_lines(self) -> FullLines:
+        """The lines that are not blank."""
+        return FullLines.of(self)
+
+    @cached_property
+    def word_shares(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Of each text's characters in words, the share of the word that has most in all, and of repeated words.
+
+        Longer words count as 255 characters in the first [texts], [texts].
+        """
+        words = self.words
+        lengths = np.minimum(words.lengths, 255)
+        text = np.repeat(np.arange(len(self), dtype=np.uint64), words.counts)
+        keys = (text << np.uint64(44)) | ((words.hashes >> np.uint64(28)) << np.uint64(8)) | lengths.astype(np.uint64)
+        keys.sort()
+        first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if keys.size else np.zeros(0, np.int64)
+        size = (keys[first] & np.uint64(255)).astype(np.int64)
+        all_of = np.diff(np.concatenate([first, [keys.size]])) * size
+        bounds = np.searchsorted((keys[first] >> np.uint64(44)).astype(np.int64), np.arange(len(self) + 1))
+        total = np.maximum(sums(lengths, words.bounds), 1)
+        return maxima(all_of, bounds) / total, 1 - sums(size, bounds) / total
 
     @cached_property
     def visible(self) -> NDArray[np.int64]:

@@ -64,6 +64,15 @@ def shingles(
     return mixed(hashes), found
 
 
+def runs(words: NDArray[np.uint64], first: NDArray[np.int64], size: int) -> NDArray[np.uint64]:
+    """Hashes of the `size` words from each place on [first]: those that `shingles` gives for all places."""
+    hashes = np.zeros(first.size, np.uint64)
+    for place in range(size):
+        hashes *= _STEP
+        hashes ^= words[first + place]
+    return mixed(hashes)
+
+
 def _room(size: int) -> int:
     """Sizes of tables are powers of two, so that few are made."""
     return 1 << max(17, (size - 1).bit_length())

@@ -1,13 +1,16 @@
 """What lines of a block begin and end with, and how much of a text they are."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from burnish.data.texts import characters
-from burnish.data.texts.block import Block
 from burnish.data.texts.segments import sums
+
+if TYPE_CHECKING:
+    from burnish.data.texts.block import Block
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class FullLines:
     """The one before, itself where there is one only [lines]."""
 
     @classmethod
-    def of(cls, block: Block) -> "FullLines":
+    def of(cls, block: "Block") -> "FullLines":
         is_visible = (block.properties & characters.SPACE) == 0
         places = np.flatnonzero(is_visible)
         total = np.zeros(is_visible.size + 1, np.int64)

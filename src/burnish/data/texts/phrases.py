@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from burnish.data.texts import hashing
 from burnish.data.texts.block import Block
 
 _BITS = 16
@@ -37,27 +38,31 @@ class Phrases:
     """Phrases as hashes of their words. In scripts without spaces a phrase is found inside of words, too."""
 
     def __init__(self, phrases: Sequence[str]):
-        listed = Block(list(phrases))
-        words = listed.words
-        self._by_size: list[tuple[int, HashSet64]] = []
-        for size in sorted({int(count) for count in words.counts} - {0}):
-            hashes, bounds = listed.shingles(size)
-            self._by_size.append((size, HashSet64.of(hashes[bounds[:-1][words.counts == size]])))
+        words = Block(list(phrases)).words
+        has_words = words.counts > 0
+        firsts, sizes = words.bounds[:-1][has_words], words.counts[has_words]
+        self._begins = HashSet64.of(words.hashes[firsts])
+        self._by_size: list[tuple[int, NDArray[np.bool_], HashSet64]] = []
+        """By the words of a phrase: which first words begin one, and the phrases."""
+        for size in np.unique(sizes).tolist():
+            of_size = firsts[sizes == size]
+            begins = np.zeros(self._begins.hashes.size, bool)
+            begins[self._begins.find(words.hashes[of_size])[1]] = True
+            self._by_size.append((size, begins, HashSet64.of(hashing.runs(words.hashes, of_size, size))))
         self.wordless = [phrase for phrase, count in zip(phrases, words.counts, strict=True) if not count]
         """Phrases without a letter or digit, which are not found."""
 
     def at(self, block: Block) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Where phrases stand: the numbers of their first and last words in `block.words` [found], [found]."""
+        words = block.words
+        likely, which = self._begins.find(words.hashes)
+        ends = words.bounds[np.searchsorted(words.bounds, likely, side="right")]
         firsts, lasts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for size, known in self._by_size:
-            hashes, bounds = block.shingles(size)
-            found, _ = known.find(hashes)
-            text = np.searchsorted(bounds, found, side="right") - 1
-            is_whole = block.words.counts[text] >= size
-            found, text = found[is_whole], text[is_whole]
-            first = found - bounds[text] + block.words.bounds[text]
-            firsts.append(first)
-            lasts.append(first + size - 1)
+        for size, begins, known in self._by_size:
+            first = likely[begins[which] & (likely + size <= ends)]
+            found, _ = known.find(hashing.runs(words.hashes, first, size))
+            firsts.append(first[found])
+            lasts.append(first[found] + size - 1)
         return np.concatenate(firsts), np.concatenate(lasts)
 
     def counts(self, block: Block) -> NDArray[np.int64]:
@@ -66,12 +71,8 @@ class Phrases:
         return np.bincount(np.searchsorted(block.words.bounds, first, side="right") - 1, minlength=len(block))
 
     def distinct(self, block: Block) -> NDArray[np.int64]:
-        """How many different phrases of one word each text has [texts]."""
-        size, known = self._by_size[0]
-        if size != 1:
-            return np.zeros(len(block), np.int64)
-        hashes, _ = block.shingles(1)
-        found, which = known.find(hashes)
+        """How many different first words of phrases each text has [texts]."""
+        found, which = self._begins.find(block.words.hashes)
         text = np.searchsorted(block.words.bounds, found, side="right") - 1
-        pairs = np.unique(text * known.hashes.size + which)
-        return np.bincount(pairs // max(1, known.hashes.size), minlength=len(block))
+        pairs = np.unique(text * self._begins.hashes.size + which)
+        return np.bincount(pairs // max(1, self._begins.hashes.size), minlength=len(block))

@@ -55,11 +55,11 @@ class GopherSpec(Spec):
     """Mean length of words in scripts with spaces. Gopher: 3."""
     max_mean_word_length: float = Field(default=20.0, gt=0.0)
     """Gopher: 10."""
-    max_symbols_per_word: float = Field(default=0.15, ge=0.0)
+    max_symbols_per_word: float = Field(default=0.3, ge=0.0)
     """Hashes and ellipses for each word. Gopher: 0.1."""
     max_bullet_lines: Share = 0.98
     """Share of lines that begin with a bullet. Gopher: 0.9."""
-    max_ellipsis_lines: Share = 0.3
+    max_ellipsis_lines: Share = 0.5
     """Share of lines that end with an ellipsis. Gopher: 0.3."""
     min_alphabetic_words: Share = 0.25
     """Share of words with a letter. Gopher: 0.8."""

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from burnish.data.filters.quality.repetition import Runs
 from burnish.data.texts.block import Block
-from burnish.data.texts.lines import FullLines, repeats
-from filtering import reasons
+from burnish.data.texts.lines import repeats
+from filtering import all_reasons, reasons
 
 TEXT = st.text(st.sampled_from("ab \n.中文字 c"), max_size=80)
 TEXTS = st.lists(TEXT, min_size=1, max_size=5)
+MANY_WORDS = st.lists(st.sampled_from("a b cc 中 文 d".split()), min_size=30, max_size=60)  # noqa: SIM905
 PROSE = "The river rises in the hills above the town. It flows south for miles. In spring it floods the meadows."
 
 
@@ -68,10 +69,22 @@ def test_texts_that_exceed_a_limit_are_those_of_every_size_alone(texts):
 
 
 @settings(deadline=None, max_examples=60)
+@given(st.lists(MANY_WORDS, min_size=1, max_size=3))
+def test_a_filter_drops_what_exceeds_a_limit_by_a_plain_loop(texts):
+    texts = [" ".join(words) for words in texts]
+    top, again = {2: 0.2, 3: 0.15}, {3: 0.3, 4: 0.2}
+    limits = {"max_top_ngram": top, "max_duplicate_ngrams": again}
+    for text, found in zip(texts, all_reasons(texts, repetition=limits), strict=True):
+        phrase = any(plain_top(text, size) > most for size, most in top.items())
+        runs = any(plain_repeated(text, size) > most for size, most in again.items())
+        assert found == ["a phrase repeated too often"] * phrase + ["runs of words repeated too often"] * runs
+
+
+@settings(deadline=None, max_examples=60)
 @given(TEXTS)
 def test_repeated_lines_are_those_of_a_plain_loop(texts):
     block = Block(texts)
-    lines = FullLines.of(block)
+    lines = block.full_lines
     again = repeats(block.lines.hashes[lines.at], lines.bounds)
     for i, text in enumerate(texts):
         full = [line for line in text.split("\n") if line.strip()]

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from burnish.data.filters.junk.phrases import FILLER, MENU, NOTICES, listed
 from burnish.data.texts.block import Block
-from burnish.data.texts.lines import FullLines
 from burnish.data.texts.phrases import Phrases
 from burnish.data.texts.segments import sums
 
@@ -33,7 +32,7 @@ class Boilerplate:
 
     def __call__(self, block: Block) -> dict[str, NDArray[np.bool_]]:
         _, _, filler = _tables()
-        lines = FullLines.of(block)
+        lines = block.full_lines
         is_boilerplate = boilerplate_lines(block)[lines.at]
         has_several = sums(is_boilerplate, lines.bounds) >= np.minimum(_ENOUGH_LINES, np.diff(lines.bounds))
         enough = block.words.counts >= _ENOUGH_WORDS

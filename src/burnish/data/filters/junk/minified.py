@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from burnish.data.texts import characters
 from burnish.data.texts.block import Block
-from burnish.data.texts.lines import FullLines
 
 _LINE, _SPACES, _PUNCTUATION, _BRACKETS = 120, 0.12, 0.18, 0.045
 
@@ -18,7 +17,7 @@ class Minified:
 
     def __call__(self, block: Block) -> dict[str, NDArray[np.bool_]]:
         bits, visible = block.properties, np.maximum(block.visible, 1)
-        lines = np.maximum(np.diff(FullLines.of(block).bounds), 1)
+        lines = np.maximum(np.diff(block.full_lines.bounds), 1)
         is_likely = block.visible >= _LINE * lines
         found = np.zeros(len(block), bool)
         if is_likely.any():

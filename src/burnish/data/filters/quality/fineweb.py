@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from burnish.data.filters.quality.sentences import CLOSING, ENDS
 from burnish.data.texts import characters
 from burnish.data.texts.block import Block
-from burnish.data.texts.lines import FullLines, repeats
+from burnish.data.texts.lines import repeats
 from burnish.specs.data.filters import FineWebSpec
 
 _SHORT, _SHORT_WITHOUT_SPACES = 30, 15
@@ -21,7 +21,7 @@ class FineWeb:
     limits: FineWebSpec
 
     def __call__(self, block: Block) -> dict[str, NDArray[np.bool_]]:
-        lines, limits = FullLines.of(block), self.limits
+        lines, limits = block.full_lines, self.limits
         has_lines = np.diff(lines.bounds) > 0
         marks = characters.members(ENDS)
         ends = marks.take(lines.last) | (characters.members(CLOSING).take(lines.last) & marks.take(lines.second_last))

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from burnish.data.texts import characters
 from burnish.data.texts.block import Block
-from burnish.data.texts.lines import FullLines
 from burnish.data.texts.phrases import Phrases
 from burnish.data.texts.segments import sums
 from burnish.specs.data.filters import GopherSpec
@@ -64,7 +63,7 @@ class Gopher:
         mean = sums(np.where(is_spaced, words.lengths, 0), words.bounds) / np.maximum(spaced, 1)
         symbols = _runs(block, "#", 1) + _runs(block, "…", 1) + _runs(block, ".", 3)
         has_letter = block.counts_within(words, (block.properties & characters.LETTER) != 0) > 0
-        lines = FullLines.of(block)
+        lines = block.full_lines
         is_bullet = characters.members(_BULLETS).take(lines.first)
         is_cut = (lines.last == ord("…")) | ((lines.last == ord(".")) & (lines.second_last == ord(".")))
         mostly_spaced = spaced * 2 > words.counts

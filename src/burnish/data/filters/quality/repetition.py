@@ -1,5 +1,6 @@
 """Lines, paragraphs and runs of words that a text repeats (Rae et al. 2021, A.1.1, table A1)."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,10 +8,12 @@ from numpy.typing import NDArray
 
 from burnish.data.texts import characters
 from burnish.data.texts.block import Block
-from burnish.data.texts.lines import FullLines, repeats
+from burnish.data.texts.lines import repeats
 from burnish.data.texts.segments import maxima, sums
 from burnish.specs.data.filters import RepetitionSpec
 
+_LONG = 255
+"""Characters of a word beyond which the shares of words say nothing of runs."""
 _LEAST_WORDS = 30
 """In a shorter text any phrase that is said twice is much of it."""
 
@@ -26,30 +29,59 @@ class Repetition:
     limits: RepetitionSpec
 
     def __call__(self, block: Block) -> dict[str, NDArray[np.bool_]]:
-        limits = self.limits
-        lines, paragraphs = FullLines.of(block), block.paragraphs
+        limits, lines = self.limits, block.full_lines
         line_again = repeats(block.lines.hashes[lines.at], lines.bounds)
-        again = repeats(paragraphs.hashes, paragraphs.bounds)
-        lengths = np.maximum(sums(paragraphs.lengths, paragraphs.bounds), 1)
-        paragraphs_again = sums(again, paragraphs.bounds) / np.maximum(paragraphs.counts, 1)
-        characters_again = sums(np.where(again, paragraphs.lengths, 0), paragraphs.bounds) / lengths
+        repeats_lines = sums(line_again, lines.bounds) > 0
         found = {
             "a line repeated too often": (lines.share(line_again) > limits.max_duplicate_lines)
             | (lines.share_of_characters(line_again) > limits.max_duplicate_line_characters),
-            "a paragraph repeated too often": (paragraphs_again > limits.max_duplicate_paragraphs)
-            | (characters_again > limits.max_duplicate_paragraph_characters),
+            "a paragraph repeated too often": _of(repeats_lines, block, self._repeats_paragraphs),
         }
-        runs = Runs(block)
+        has_many = block.words.counts >= _LEAST_WORDS
+        top, again = block.word_shares
+        # A run of n words has no larger share than n times the largest of a word; what repeated runs cover, repeated
+        # words cover too. In scripts without spaces a run has twice the words.
         if limits.max_top_ngram:
-            found["a phrase repeated too often"] = runs.has_many & _any(
-                runs.top(size) > most for size, most in sorted(limits.max_top_ngram.items())
-            )
+            least = min(most / (2 * size) for size, most in limits.max_top_ngram.items())
+            likely = has_many & ((top > least) | (_longest(block) > _LONG))
+            found["a phrase repeated too often"] = _of(likely, block, self._repeats_a_phrase)
         if limits.max_duplicate_ngrams:
-            found["runs of words repeated too often"] = runs.has_many & runs.exceed(limits.max_duplicate_ngrams)
+            likely = has_many & ((again > min(limits.max_duplicate_ngrams.values())) | (_longest(block) > _LONG))
+            found["runs of words repeated too often"] = _of(likely, block, self._repeats_runs)
         return found
 
+    def _repeats_paragraphs(self, block: Block) -> NDArray[np.bool_]:
+        paragraphs = block.paragraphs
+        again = repeats(paragraphs.hashes, paragraphs.bounds)
+        lengths = np.maximum(sums(paragraphs.lengths, paragraphs.bounds), 1)
+        share = sums(again, paragraphs.bounds) / np.maximum(paragraphs.counts, 1)
+        of_characters = sums(np.where(again, paragraphs.lengths, 0), paragraphs.bounds) / lengths
+        limits = self.limits
+        too_many = share > limits.max_duplicate_paragraphs
+        return too_many | (of_characters > limits.max_duplicate_paragraph_characters)
 
-def _any(parts) -> NDArray[np.bool_]:
+    def _repeats_a_phrase(self, block: Block) -> NDArray[np.bool_]:
+        runs = Runs(block)
+        return _any(runs.top(size) > most for size, most in sorted(self.limits.max_top_ngram.items()))
+
+    def _repeats_runs(self, block: Block) -> NDArray[np.bool_]:
+        return Runs(block).exceed(self.limits.max_duplicate_ngrams)
+
+
+def _of(likely: NDArray[np.bool_], block: Block, judge: Callable[[Block], NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    """The verdict on the likely texts alone; the others pass [texts]."""
+    found = np.zeros(len(block), bool)
+    at = np.flatnonzero(likely)
+    if at.size:
+        found[at] = judge(Block([block.texts[i] for i in at]))
+    return found
+
+
+def _longest(block: Block) -> NDArray[np.int64]:
+    return maxima(block.words.lengths, block.words.bounds)
+
+
+def _any(parts: Iterable[NDArray[np.bool_]]) -> NDArray[np.bool_]:
     return np.logical_or.reduce(list(parts))
 
 
@@ -61,7 +93,6 @@ class Runs:
         words = block.words
         is_solo = (block.properties[words.starts] & characters.SOLO) != 0
         self.is_solo = sums(is_solo, words.bounds) * 2 > words.counts  # [texts]
-        self.has_many = words.counts >= _LEAST_WORDS
         self._length = sums(words.lengths, words.bounds)  # [texts]
         self._ends = np.concatenate([[0], np.cumsum(words.lengths)])  # [words + 1]
 
