@@ -49,6 +49,8 @@ class FileServer:
         self.seen_headers: list[dict[str, str]] = []
         self.has_ranges = True
         self.has_head = True
+        self.most: int | None = None
+        """Bytes of a reply, which is whole by its own length."""
         self.pause = threading.Event()
         """When set, a body stops after half of it until the event is cleared."""
         self._lock = threading.Lock()
@@ -114,6 +116,8 @@ class FileServer:
             total = len(content)
             status, content = (206, content[start : end + 1]) if start < total else (416, b"")
             headers = {**headers, "Content-Range": f"bytes {start}-{min(end, total - 1)}/{total}"}
+        if self.most is not None and status == 206:
+            content = content[: self.most]
         handler.send_response(status)
         for name, value in {"Content-Length": str(len(content)), **headers}.items():
             if value:

@@ -13,6 +13,8 @@ from burnish.core.events import Event
 
 _SECONDS = 0.2
 """How often the request is looked for."""
+DATA_KINDS = ("dataset", "rows", "file", "folder", "package", "git", "hub-dataset", "remote")
+"""Kinds of inputs that are rows, or that rows are made of."""
 
 
 @dataclass(frozen=True)

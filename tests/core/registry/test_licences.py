@@ -1,5 +1,7 @@
 """Licences as folders state them, and what follows."""
 
+from pathlib import Path
+
 import pytest
 
 from burnish.core.context import Input
@@ -22,6 +24,9 @@ STATED = {
     "text that mentions one": ({"README.md": "# x\nlicense: mit\n"}, "unknown"),
     "a LICENSE of somebody": ({"LICENSE": "All rights reserved."}, "unknown"),
     "bytes": ({"README.md": "---\nlicense: \x00\ufffd\n---\n"}, "\x00\ufffd"),
+    "rows that were fetched": ({"manifest.json": '{"format": "burnish rows 1", "licence": "CC-BY-4.0"}'}, "cc-by-4.0"),
+    "rows without a licence": ({"manifest.json": '{"format": "burnish rows 1", "licence": null}'}, "unknown"),
+    "a broken manifest": ({"manifest.json": "[{"}, "unknown"),
     "nothing": ({}, "unknown"),
 }
 
@@ -67,3 +72,18 @@ def test_terms_propagate(licence):
 def test_what_is_not_known_is_said_to_be_unknown():
     found = consequences([{"ref": "x", "licence": "my-own"}, {"ref": "y", "licence": "unknown"}])
     assert found == ["unknown: x (my-own), y (unknown)"]
+
+
+def test_rows_that_were_fetched_have_the_licence_of_their_source(tmp_path, monkeypatch):
+    (tmp_path / "LICENSE").write_text("Apache License\nVersion 2.0")
+    monkeypatch.chdir(tmp_path)  # what was not downloaded has no folder
+    rows = tmp_path / "rows"
+    rows.mkdir()
+    remote = Input("hub:owner/name", "remote", Path(), "1")
+    fetched = Input("step:rows", "rows", rows, "2", {"source": remote})
+    tuned = Input("r.tune@1", "adapter", tmp_path / "adapter", "3", {"data": fetched})
+    assert [(one["of"], one["ref"], one["licence"]) for one in licences_of(tuned)] == [
+        ("data", "hub:owner/name", "unknown")
+    ]
+    (rows / "manifest.json").write_text('{"format": "burnish rows 1", "licence": "mit"}')
+    assert [(one["of"], one["ref"], one["licence"]) for one in licences_of(tuned)] == [("data", "step:rows", "mit")]

@@ -174,3 +174,36 @@ def test_an_unreachable_server_is_an_error_of_the_network(fetch):
     with pytest.raises(MachineError) as caught:
         fetch(f"{url}/rows.jsonl")
     assert caught.value.code == "machine.no-network"
+
+
+@pytest.mark.parametrize("limit", [None, 300])
+def test_replies_that_are_shorter_than_requested_are_put_together(fetch, site, limit):
+    site.files["/rows.jsonl"] = lines(ROWS)
+    site.faults["GET"] = ["cut 2000"]
+    site.most = 5_000
+    *_, rows = fetch(f"{site.url}/rows.jsonl", limit=limit)
+    assert rows == {"train": ROWS[:limit]}
+
+
+def test_content_that_changed_since_the_plan_is_refused(fetch, site, monkeypatch):
+    from burnish.stages.data import fetch as stage
+
+    site.files["/rows.jsonl"] = lines(ROWS)
+    opened = stage.open_source
+
+    def changed(*arguments):
+        site.files["/rows.jsonl"] = lines(ROWS[:7])
+        return opened(*arguments)
+
+    monkeypatch.setattr(stage, "open_source", changed)
+    with pytest.raises(RunError, match="changed since the run was planned") as caught:
+        fetch(f"{site.url}/rows.jsonl")
+    assert caught.value.code == "run.input-changed"
+
+
+def test_replies_that_stay_empty_are_given_up(fetch, site):
+    site.files["/rows.jsonl"] = lines(ROWS)
+    site.faults["GET"] = ["cut 2000"]
+    site.most = 0
+    with pytest.raises(MachineError, match="bytes are missing"):
+        fetch(f"{site.url}/rows.jsonl", retries=1)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from burnish.core.context import Input, walk
+from burnish.core.context import DATA_KINDS, Input, walk
 from burnish.core.errors import RunError
 from burnish.core.files import read_json
 from burnish.core.fingerprint import BASE_RECORD, content_files, of_file, of_value
@@ -15,7 +15,6 @@ from burnish.core.version import VERSION
 
 _TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "spiece.model", "vocab.txt")
 _ADDED = "was added since it was registered"
-_DATA_KINDS = ("dataset", "rows", "file", "folder", "package", "git", "hub-dataset")
 _MODEL_KINDS = ("model", "adapter", "hub-model")
 
 
@@ -149,7 +148,7 @@ def _data(inputs: Mapping[str, Input]) -> Iterator[dict[str, Any]]:
     for value in walk(inputs):
         run = run_of_output(value.path)
         key = (value.ref if run is None else run.name, value.fingerprint)
-        if value.kind in _DATA_KINDS and key not in seen:
+        if value.kind in DATA_KINDS and key not in seen:
             seen.add(key)
             yield {
                 "ref": value.ref if run is None else run.reference,

@@ -17,12 +17,13 @@ _STYLE = """
   .kind { font-weight: bold } .small { fill: #59636e } .passed { fill: #1a7f37 } .failed { fill: #cf222e }
   .undecided { fill: #9a6700 } rect { fill: #f6f8fa; stroke: #818b98 } path { fill: none; stroke: #818b98 }
   .model, .adapter { fill: #ddf4ff; stroke: #0969da } .page { fill: #ffffff; stroke: none }
-  .file, .folder, .hub-dataset, .hub-model, .git { fill: #ffffff }
+  .file, .folder, .hub-dataset, .hub-model, .git, .remote { fill: #ffffff }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3 } .small { fill: #9198a1 } .passed { fill: #3fb950 } .failed { fill: #f85149 }
     .undecided { fill: #d29922 } rect { fill: #151b23; stroke: #656c76 } path { stroke: #656c76 }
     .page { fill: #0d1117; stroke: none }
-    .model, .adapter { fill: #0c2d4a; stroke: #4493f8 } .file, .folder, .hub-dataset, .hub-model, .git { fill: #0d1117 }
+    .model, .adapter { fill: #0c2d4a; stroke: #4493f8 }
+    .file, .folder, .hub-dataset, .hub-model, .git, .remote { fill: #0d1117 }
   }
 """
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from burnish.core.context import Input
+from burnish.core.context import DATA_KINDS, Input
 from burnish.core.runs.run import run_of_output
 
+_MANIFEST = "manifest.json"
 UNKNOWN = "unknown"
 _MOST = 65_536
 """Bytes read of a file."""
@@ -84,7 +85,7 @@ def licence_of(folder: Path) -> tuple[str, str]:
     if not folder.is_dir():
         return UNKNOWN, ""
     stated = [(name, _front_matter(_text(folder / name))) for name in ("README.md", "readme.md")]
-    stated += [("config.json", _of_config(folder / "config.json"))]
+    stated += [("config.json", _of_config(folder / "config.json")), (_MANIFEST, _of_manifest(folder / _MANIFEST))]
     stated += [(path.name, by_title(path)) for path in sorted(folder.glob("[Ll][Ii][Cc][Ee][Nn][CcSs][Ee]*"))]
     return next(((found, name) for name, found in stated if found), (UNKNOWN, ""))
 
@@ -104,6 +105,14 @@ def _front_matter(text: str) -> str:
 def _of_config(path: Path) -> str:
     with suppress(ValueError, RecursionError, AttributeError):
         found = json.loads(_text(path)).get("license")
+        return found.strip().lower() if isinstance(found, str) else ""
+    return ""
+
+
+def _of_manifest(path: Path) -> str:
+    """The licence of rows that were fetched, which is that of their source."""
+    with suppress(OSError, ValueError, RecursionError, AttributeError):
+        found = json.loads(path.read_bytes()).get("licence")
         return found.strip().lower() if isinstance(found, str) else ""
     return ""
 
@@ -134,7 +143,7 @@ def licences_of(value: Input) -> list[dict[str, str]]:
         found.append({"of": "result", "ref": value.ref, "licence": own, "stated_in": where})
     seen: set[str] = set()
     for subject, source in _sources(value.inputs):
-        licence, where = licence_of(source.path)
+        licence, where = licence_of(source.path) if source.kind != "remote" else (UNKNOWN, "")
         run = run_of_output(source.path)
         ref = source.ref if run is None else run.reference
         if ref not in seen:
@@ -146,11 +155,13 @@ def licences_of(value: Input) -> list[dict[str, str]]:
 def _sources(inputs: Mapping[str, Input]) -> Iterator[tuple[str, Input]]:
     """Inputs that nothing here made: models as `base`, all others as `data`."""
     for value in inputs.values():
-        if value.inputs:
+        if value.kind == "rows" and _of_manifest(value.path / _MANIFEST):
+            yield "data", value
+        elif value.inputs:
             yield from _sources(value.inputs)
         elif value.kind in ("model", "adapter", "hub-model"):
             yield "base", value
-        elif value.kind in ("dataset", "rows", "file", "folder", "package", "git", "hub-dataset"):
+        elif value.kind in DATA_KINDS:
             yield "data", value
 
 

@@ -91,6 +91,7 @@ class Remote:
         end = start + length if length is not None else self.size
         at, faults, validator = start, 0, self.validator
         while end is None or at < end:
+            begun = at
             try:
                 with self._requested(at, end, validator) as reply:
                     validator = validator or validator_of(reply.headers)
@@ -103,7 +104,7 @@ class Remote:
                         raise ConnectionError(f"{reply.length:,} bytes are missing")
                 if end is None:
                     return
-                if at < end:
+                if at == begun:  # a shorter reply than requested is continued, an empty one is a fault
                     raise ConnectionError(f"{end - at:,} bytes are missing")
             except BurnishError:
                 raise

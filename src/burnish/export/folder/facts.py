@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from burnish.core.context import Input, walk
+from burnish.core.context import DATA_KINDS, Input, walk
 from burnish.core.errors import BurnishError
 from burnish.core.files import read_json
 from burnish.core.registry.description import describe
@@ -161,7 +161,7 @@ def _data(source: Input) -> list[Data]:
     found: list[Data] = []
     seen: set[tuple[str, str]] = set()
     for value in walk(source.inputs):
-        if value.kind not in ("dataset", "rows", "file", "folder", "package", "git", "hub-dataset"):
+        if value.kind not in DATA_KINDS:
             continue
         run = run_of_output(value.path)
         ref = public_reference(value.ref) if run is None else run.reference
