@@ -102,3 +102,23 @@ def test_no_file_below_a_repository_runs_or_is_followed(code, tmp_path):
     )
     rows, _ = rows_of(code, tmp_path / "scratch")
     assert {row["extra"]["name"] for row in rows} == {"good.good", "good.Trap"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@" + "a(" * 190 + "b" + ")" * 190 + GOOD.replace("def", "\ndef", 1),
+        "@" + "a." * 900 + "b\n" + GOOD,
+        GOOD.replace("value)", "value, other=" + "-" * 3_000 + "1)"),
+        GOOD.replace(
+            "given.", "given.\n\n    >>> good(" + "-" * 900 + "1, value=2)\n    >>> " + "a." * 900 + "good(value=1)\n"
+        ),
+        GOOD.replace("given.", "given.\n\n    >>> good(value='\\d')\n    >>>bad\n"),
+    ],
+    ids=["decorator", "attributes", "default", "example", "escape"],
+)
+def test_deep_expressions_in_signatures_and_examples_are_counted_or_used(text, code, tmp_path):
+    (code / "deep.py").write_text(text)
+    rows, stats = rows_of(code, tmp_path / "scratch")
+    assert stats["files"]["read"] + sum(stats["files"]["not_read"].values()) == 2
+    assert "good.py" in {row["extra"]["file"] for row in rows}

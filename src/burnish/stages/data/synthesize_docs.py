@@ -22,6 +22,8 @@ def docs(spec: DocsSpec, ctx: Context) -> Generated:
     wanted = _wanted(spec)
     ctx.check_settings()
     generated = generate(sources, wanted, ctx.scratch, _reporter(ctx))
+    files = sum(len(source.files) for source in sources)
+    ctx.emit(Progress(phase="read", done=files, total=files, unit="files"))
     _warn(generated, ctx)
     return generated
 

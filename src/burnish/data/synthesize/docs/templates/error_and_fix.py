@@ -9,11 +9,14 @@ import ast
 import keyword
 import platform
 from collections.abc import Iterator
+from contextlib import suppress
 from random import Random
 from typing import Any
 
 from burnish.data.synthesize.docs.extractors.docstrings import fenced
+from burnish.data.synthesize.docs.extractors.python_names import parsed
 from burnish.data.synthesize.docs.items import Item, Parameter
+from burnish.data.synthesize.docs.project import UnreadableError
 from burnish.data.synthesize.docs.templates.draft import Draft, Wording, asked, joined, signature
 
 _ASK = (
@@ -125,17 +128,22 @@ def _variable(name: str) -> str:
 
 def _documented(item: Item) -> tuple[str, ast.Call] | None:
     """An example whose call of the item has keywords, all of them in the signature, with that call."""
+    if item.kind == "method":
+        return None
+    for example in item.examples:
+        with suppress(UnreadableError, RecursionError):
+            if (call := _call_in(example.code, item)) is not None:
+                return example.code, call
+    return None
+
+
+def _call_in(code: str, item: Item) -> ast.Call | None:
     names = {parameter.name for parameter in item.parameters if parameter.is_keyword}
-    for example in item.examples if item.kind != "method" else ():
-        for node in ast.walk(ast.parse(example.code)):
-            if (
-                not isinstance(node, ast.Call)
-                or not node.keywords
-                or ast.unparse(node.func) not in (item.name, item.short)
-            ):
-                continue
-            if all(word.arg in names for word in node.keywords):
-                return example.code, node
+    for node in ast.walk(parsed(code)):
+        if not isinstance(node, ast.Call) or not node.keywords or ast.unparse(node.func) not in (item.name, item.short):
+            continue
+        if all(word.arg in names for word in node.keywords):
+            return node
     return None
 
 
