@@ -210,7 +210,7 @@ def test_rows_of_two_files_of_one_name_can_be_distinguished(tmp_path, qa):
 
 
 def test_choosing_rows_tells_its_progress_and_hears_a_wish_to_stop(tmp_path, monkeypatch, qa):
-    monkeypatch.setattr("burnish.stages.data.prepare._SECONDS_BETWEEN_REPORTS", 0.0)
+    monkeypatch.setattr("burnish.stages.data.progress._SECONDS_BETWEEN_REPORTS", 0.0)
     (tmp_path / "rows.jsonl").write_text(qa(500))
     context, events = temporary_context(tmp_path / "run", {"source.0.ref": tmp_path / "rows.jsonl"}, lambda: True)
     with pytest.raises(RunError):
@@ -255,7 +255,7 @@ def test_two_subsets_of_one_folder_are_two_sources(tmp_path, qa):
 
 
 def test_a_wish_to_stop_is_heard(tmp_path, monkeypatch, qa):
-    monkeypatch.setattr("burnish.stages.data.prepare._SECONDS_BETWEEN_REPORTS", 0.0)
+    monkeypatch.setattr("burnish.stages.data.progress._SECONDS_BETWEEN_REPORTS", 0.0)
     (tmp_path / "rows.jsonl").write_text(qa(500))
     context, events = temporary_context(tmp_path / "run", {"source": tmp_path / "rows.jsonl"}, lambda: True)
     with pytest.raises(RunError) as caught:
