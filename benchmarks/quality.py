@@ -14,6 +14,9 @@ Which filters: those of `burnish clean`, its defaults or `--settings` of its `fi
 against it, `filter: reason` of every filter that refuses it (none: kept). Or `--decisions`: JSON Lines of
 {"id", "reasons"} on the rows of `documents.jsonl`; ids without a line are kept.
 
+Both halves of generated junk have the same templates, which the authors of filters can read: their recall is an upper
+bound. Junk named `found …` was not generated: logs and certificates (`--found`), the navigation of HTML pages.
+
 In the folder: `documents.jsonl` (id, kind, good, language, half, text), `quality.md`, `quality.json`, and
 `wrong.jsonl`, the wrong decisions.
 """
@@ -27,12 +30,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from labelled.document import HALVES, Document
+from labelled.found import found_junk
 from labelled.good import good
 from labelled.junk import Material, junk
 from labelled.verdicts import judged, wrong
 
-MEANT: dict[str, Sequence[str]] = {}
-"""For each reason of burnish's filters the kinds of junk that it is to find."""
+MEANT: dict[str, Sequence[str]] = {
+    "Boilerplate": ("boilerplate", "Chinese boilerplate"),
+    "Encoded": ("base64", "hex dumps"),
+    "Logs": ("logs",),
+    "Minified": ("minified code",),
+    "Mojibake": ("mojibake",),
+    "Numbers": ("tables of numbers",),
+    "Stuffing": ("keyword spam", "Chinese keyword spam"),
+    "Repetition": ("repeated lines", "Chinese repeated lines", "keyword spam", "Chinese keyword spam"),
+    "languages": ("wrong language",),
+}
+"""For each filter the kinds of junk that it is to find; those of Gopher, C4 and FineWeb are for all kinds."""
 
 
 def documents(
@@ -82,6 +96,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data", type=Path, help="a folder of good text in JSON, JSON Lines or text files")
     parser.add_argument("--texts", type=Path, nargs="+", default=[Path("/usr/share/doc"), Path("/usr/share/man")])
+    parser.add_argument("--found", type=Path, nargs="+", default=[Path("/var/log"), Path("/etc/ssl/certs")])
     parser.add_argument("--half", choices=HALVES)
     parser.add_argument("--each", type=int, default=300, help="documents of each kind, both halves together")
     parser.add_argument(
@@ -99,6 +114,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     folders = [*args.texts, Path(json.__file__).parents[1]]  # the standard library: docstrings and code
     labelled = documents(args.data, folders, args.each, args.seed, args.languages)
+    labelled += found_junk(args.found, folders, args.each, args.seed)
     chosen = [doc for doc in labelled if args.half in (None, doc.half)]
     with (args.out / "documents.jsonl").open("w", encoding="utf-8") as file:
         for doc in chosen:

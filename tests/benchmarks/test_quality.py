@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from labelled.document import Document
+from labelled.found import found_junk
 from labelled.good import good
 from labelled.junk import KINDS, Material, junk
 from labelled.verdicts import judged, wrong
@@ -124,3 +125,17 @@ def test_without_options_the_filters_of_clean_are_judged(tmp_path, monkeypatch, 
     assert {kind["kind"]: kind["reasons"]["Length"] for kind in kinds if "Length" in kind["reasons"]} == long
     assert sum(long.values()) > 10
     assert "| Length |" in capsys.readouterr().out
+
+
+def test_found_junk_is_what_stands_in_files(tmp_path):
+    menu = "".join(f'<a href="{number}">Chapter {number} of the manual</a>\n' for number in range(20))
+    (tmp_path / "page.html").write_text(f"<nav>{menu}</nav><p>{PROSE * 9}</p>", encoding="utf-8")
+    (tmp_path / "a.log").write_text("".join(f"12:00:{number:02} started part {number}\n" for number in range(50)))
+    (tmp_path / "a.pem").write_text("Issuer\n-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\nend\n")
+    found = {document.kind: document for document in found_junk([tmp_path], [tmp_path], 5, 0)}
+    assert found["found navigation"].text.startswith("Chapter 0 of the manual\nChapter 1")
+    assert "parser" not in found["found navigation"].text
+    assert found["found logs"].text.count("\n") == 39
+    assert found["found certificates"].text.splitlines()[1:-1] == ["MIIB"]
+    assert not any(document.is_good for document in found.values())
+    assert list(found_junk([], [tmp_path / "none"], 5, 0)) == []
