@@ -44,7 +44,7 @@ JUNK = {
         "cheap shoes, buy shoes online, best shoes, discount shoes, shoes sale, shoes outlet, " * 5,
         "stuffed with keywords",
     ),
-    "Chinese keywords": ("贷款公司,贷款平台,贷款价格,贷款哪家好,贷款官网,贷款排行榜," * 5, "stuffed with keywords"),
+    "Chinese keywords": ("贷款公司,贷款平台,贷款价格,贷款哪家好,贷款官网,贷款排行榜," * 8, "stuffed with keywords"),
     "cookies": (
         "This website uses cookies to improve your experience.\nAccept all cookies\nPrivacy Policy | Terms of Use",
         "mostly boilerplate of a web site",

@@ -32,7 +32,7 @@ def _frequent() -> Phrases:
 class Stuffing:
     """Drop texts of 50 or more words of which more than this share is one content word.
 
-    In scripts without spaces a pair of characters takes the place of the word.
+    In scripts without spaces a pair of characters takes the place of the word, and 100 characters are enough.
     """
 
     max_share: float
@@ -40,8 +40,10 @@ class Stuffing:
     def __call__(self, block: Block) -> dict[str, NDArray[np.bool_]]:
         words = block.words
         punctuation = block.count((block.properties & (characters.WORD | characters.SPACE)) == 0)
-        is_prose = (block.solo * 2 > block.visible) | (punctuation < _PUNCTUATION * block.visible)
-        enough = (words.counts >= _LEAST_WORDS) & is_prose
+        runs = Runs(block)
+        is_solo = runs.is_solo
+        is_prose = is_solo | (punctuation < _PUNCTUATION * block.visible)
+        enough = (words.counts >= np.where(is_solo, 2, 1) * _LEAST_WORDS) & is_prose
         if not enough.any():
             return {"stuffed with keywords": enough}
         letters = block.counts_within(words, (block.properties & characters.LETTER) != 0)
@@ -55,8 +57,7 @@ class Stuffing:
         of = (keys[begins] >> np.uint64(44)).astype(np.int64)
         most = maxima(times, np.searchsorted(of, np.arange(len(block) + 1)))
         is_stuffed = most > self.max_share * words.counts
-        runs = Runs(block)
-        if runs.is_solo.any():
+        if is_solo.any():
             pairs = runs.top(1)  # of scripts without spaces: of two characters
-            is_stuffed |= runs.is_solo & (pairs > max(self.max_share, _TOP_PAIR))
+            is_stuffed |= is_solo & (pairs > max(self.max_share, _TOP_PAIR))
         return {"stuffed with keywords": enough & is_stuffed}
