@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from burnish.data.cleaning.files import ChunkFiles
+from burnish.data.cleaning.files import Found
 from burnish.data.cleaning.pools import Pool
-from burnish.data.dedup.minhash import Scheme, Signed
-from burnish.data.dedup.near import BandPairs, Pairs, SignedTexts
+from burnish.data.dedup.minhash import Scheme
+from burnish.data.dedup.near import BandPairs, Pairs
 
 
 def map_bands(pool: Pool, folder: Path, chunks: int, scheme: Scheme) -> Callable[..., Iterator[Pairs]]:
@@ -25,5 +25,4 @@ def map_bands(pool: Pool, folder: Path, chunks: int, scheme: Scheme) -> Callable
 
 def _band_pairs(folder: Path, chunks: int, scheme: Scheme, packed: NDArray[np.uint8], texts: int) -> BandPairs:
     among = np.unpackbits(packed, count=texts).astype(bool)
-    batches = [batch for number in range(chunks) for batch in ChunkFiles(folder, number).found()]
-    return BandPairs(SignedTexts([Signed.from_arrow(batch) for batch in batches]), scheme, among)
+    return BandPairs(Found(folder, chunks).signed(), scheme, among)

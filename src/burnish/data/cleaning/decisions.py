@@ -9,7 +9,7 @@ from typing import IO
 import numpy as np
 import pyarrow as pa
 
-from burnish.data.cleaning.files import ChunkFiles
+from burnish.data.cleaning.files import ChunkFiles, Found
 from burnish.data.dedup.keeping import Duplicates
 
 EXACT, NEAR = "duplicate", "near duplicate"
@@ -38,13 +38,14 @@ class Sources:
         return self._columns[at][number - int(self._bounds[at])].as_py()
 
 
-def decisions(folder: Path, chunks: int, found: list[pa.RecordBatch], duplicates: Duplicates) -> Iterator[Decision]:
-    """The decision on each row; `found` are the batches of all chunks in order."""
-    sources = Sources(found)
+def decisions(folder: Path, chunks: int, found: Found, duplicates: Duplicates) -> Iterator[Decision]:
+    """The decision on each row; the rows of a chunk are removed from the disk when it is done."""
+    sources, every = Sources(found.batches), iter(found.batches)
     number = 0
     for chunk in range(chunks):
         files = ChunkFiles(folder, chunk)
-        for batch, names in zip(files.rows(), files.found(), strict=True):
+        for batch in files.rows():
+            names = next(every)
             kept = duplicates.kept[number : number + len(batch)].tolist()
             lines = zip(*(batch.column(name).to_pylist() for name in ("row", "split", "reason")), strict=True)
             listed = zip(lines, names.column("source").to_pylist(), kept, strict=True)
@@ -55,6 +56,7 @@ def decisions(folder: Path, chunks: int, found: list[pa.RecordBatch], duplicates
                     yield Decision(row, source, split, EXACT if duplicates.is_exact[number] else NEAR, sources[of])
                 number += 1
         files.remove_rows()
+        found.release()
 
 
 class Removed:

@@ -1,22 +1,26 @@
 """The files of a chunk: its rows, what duplicates are found by, and its bad rows. They appear when all are complete."""
 
 import json
+import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 
+from burnish.data.dedup.minhash import Signed
+from burnish.data.dedup.near import SignedTexts
+from burnish.data.dedup.stored import ShinglesFile, shingle_bytes
 from burnish.data.record import Bad
 
-_ENDINGS = ("rows", "found", "bad")
+_ENDINGS = ("rows", "found", "shingles", "bad")
 _PACKED = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
 class ChunkFiles:
-    """`00017.rows` (Arrow, packed), `00017.found` (Arrow, mapped into memory) and `00017.bad` (JSON Lines)."""
+    """`00017.rows` (Arrow, packed), `.found` (Arrow), `.shingles` (32-bit numbers) and `.bad` (JSON Lines)."""
 
     def __init__(self, folder: Path, number: int):
         self.paths = {ending: folder / f"{number:05}.{ending}" for ending in _ENDINGS}
@@ -31,13 +35,6 @@ class ChunkFiles:
             with pa.ipc.open_stream(pa.memory_map(str(self.paths["rows"]))) as batches:
                 yield from batches
 
-    def found(self) -> list[pa.RecordBatch]:
-        """Batches with `is_kept`, `source`, `characters`, `hash`, `rank`, and the columns of `Signed`, not copied."""
-        if not self.paths["found"].exists():
-            return []
-        with pa.ipc.open_stream(pa.memory_map(str(self.paths["found"]))) as batches:
-            return list(batches)
-
     def bad(self) -> Iterator[Bad]:
         """The bad rows."""
         with self.paths["bad"].open(encoding="utf-8") as file:
@@ -49,6 +46,41 @@ class ChunkFiles:
         self.paths["rows"].unlink(missing_ok=True)
 
 
+class Found:
+    """What was found of the rows of all chunks, mapped into memory; pages that were read can be released.
+
+    `batches` have `is_kept`, `source`, `characters`, `hash`, `rank`, and the columns of `Signed`.
+    """
+
+    def __init__(self, folder: Path, chunks: int):
+        self.batches: list[pa.RecordBatch] = []
+        self._shingles: list[ShinglesFile] = []
+        self._maps: list[mmap.mmap] = []
+        for number in range(chunks):
+            paths = ChunkFiles(folder, number).paths
+            if paths["found"].exists():
+                with paths["found"].open("rb") as file:
+                    mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                batches = list(pa.ipc.open_stream(pa.py_buffer(mapped)))
+                self._maps.append(mapped)
+                self.batches += batches
+                self._shingles += [ShinglesFile(paths["shingles"])] * len(batches)
+
+    def signed(self) -> SignedTexts:
+        """The texts of all rows. Errors: KeyError if they were not signed."""
+        parts: list[Signed] = []
+        for batch, file in zip(self.batches, self._shingles, strict=True):
+            before = int(parts[-1].bounds[-1]) if parts and parts[-1].shingles is file else 0
+            parts.append(Signed.from_arrow(batch, file, before))
+        return SignedTexts(parts, self.release)
+
+    def release(self) -> None:
+        """Give the memory of all pages back; they are read again where they are needed."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            for mapped in self._maps:
+                mapped.madvise(mmap.MADV_DONTNEED)
+
+
 class ChunkWriter:
     """Writes to files of its own, which take the names at the end."""
 
@@ -56,14 +88,22 @@ class ChunkWriter:
         self._paths = paths
         self._partial = {ending: path.with_name(f"{path.name}.{os.getpid()}") for ending, path in paths.items()}
         self._writers: dict[str, Any] = {}
-        self._bad: IO[str] | None = None
+        self._written = 0
 
     def __enter__(self) -> "ChunkWriter":
         self._bad = self._partial["bad"].open("w", encoding="utf-8")
+        self._shingles = self._partial["shingles"].open("wb")
         return self
 
-    def write(self, rows: pa.RecordBatch, found: pa.RecordBatch) -> None:
-        """Add a batch of rows, and what was found of them."""
+    def write(self, rows: pa.RecordBatch, found: pa.RecordBatch, signed: Signed | None) -> None:
+        """Add a batch of rows, what was found of them, and their texts as signed."""
+        if signed is not None:
+            self._shingles.write(shingle_bytes(signed))
+            columns = signed.to_arrow(self._written)
+            self._written += int(signed.bounds[-1])
+            found = pa.RecordBatch.from_arrays(
+                [*found.columns, *columns.columns], names=[*found.schema.names, *columns.schema.names]
+            )
         for ending, batch in (("rows", rows), ("found", found)):
             if ending not in self._writers:
                 options = _PACKED if ending == "rows" else None
@@ -71,7 +111,6 @@ class ChunkWriter:
             self._writers[ending].write_batch(batch)
 
     def write_bad(self, bad: Bad) -> None:
-        assert self._bad is not None
         self._bad.write(json.dumps(bad.as_dict(), ensure_ascii=False) + "\n")
 
     def __exit__(
@@ -79,8 +118,8 @@ class ChunkWriter:
     ) -> None:
         for writer in self._writers.values():
             writer.close()
-        if self._bad is not None:
-            self._bad.close()
+        self._bad.close()
+        self._shingles.close()
         for ending, partial in self._partial.items():
             if kind is not None:
                 partial.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from burnish.data.cleaning.chunks import Chunk
 from burnish.data.cleaning.encoding import encoded
 from burnish.data.cleaning.files import ChunkFiles, ChunkWriter
 from burnish.data.cleaning.views import places, rewritten, view
-from burnish.data.dedup.minhash import Scheme
+from burnish.data.dedup.minhash import Scheme, Signed
 from burnish.data.filters import BlockFilter
 from burnish.data.record import Bad, ReadReport, Record
 from burnish.data.rewriting import Rewrite
@@ -86,8 +86,10 @@ class Work:
                 report.rows += 1
                 yield item
 
-    def _cleaned(self, records: Sequence[Record], report: Report) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-        """The rows as they are now, each with the reason to drop it; and what duplicates are found by."""
+    def _cleaned(
+        self, records: Sequence[Record], report: Report
+    ) -> tuple[pa.RecordBatch, pa.RecordBatch, Signed | None]:
+        """The rows as they are now, each with the reason to drop it; what was found of them; their texts as signed."""
         settings = self._settings
         rows, views, reasons = [], [], []
         for record in records:
@@ -114,10 +116,9 @@ class Work:
             "hash": pa.array([_hash(text) for text in views], pa.binary(_HASH_BYTES)),
             "rank": pa.array([_number(raw, settings.ranked_by) for raw in rows], pa.float64()),
         }
-        if settings.scheme is not None:
-            compared = [text if kept else "" for text, kept in zip(views, is_kept, strict=True)]
-            found |= settings.scheme.sign(compared).to_arrow()
-        return pa.RecordBatch.from_pydict(judged), pa.RecordBatch.from_pydict(found)
+        compared = [text if kept else "" for text, kept in zip(views, is_kept, strict=True)]
+        signed = None if settings.scheme is None else settings.scheme.sign(compared)
+        return pa.RecordBatch.from_pydict(judged), pa.RecordBatch.from_pydict(found), signed
 
     def _rewritten(self, record: Record, report: Report) -> tuple[dict[str, Any], str, str]:
         """A row, its text, and the reason to drop it already."""

@@ -28,8 +28,8 @@ class NearDuplicates:
     def add(self, text: str) -> bool:
         """Remember a text unless a near duplicate is known; whether it was new. A text without words is new once."""
         signed = self._scheme.sign([text])
-        shingles = distinct(signed.shingles)
-        keys = [int(key) for key in signed.keys[:, 0]]
+        shingles = distinct(signed.shingles[:])
+        keys = [int(keys[0]) for keys in signed.keys]
         similar = {number for band, key in zip(self._bands, keys, strict=True) for number in band.get(key, ())}
         for number in similar:
             known = self._shingles[number]

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from burnish.data.dedup.minhash import Scheme, Signed
+from burnish.data.dedup.minhash import Scheme
 from burnish.data.dedup.near import MapBands, SignedTexts, groups
 
 
@@ -33,24 +33,25 @@ def first_of_equal(hashes: Sequence[bytes] | NDArray, among: NDArray[np.bool_]) 
 
 
 def duplicates(
-    found: Sequence[pa.RecordBatch], keep: str, *, exact: bool, scheme: Scheme | None, map_bands: MapBands = map
+    found: Sequence[pa.RecordBatch],
+    keep: str,
+    *,
+    exact: bool,
+    signed: SignedTexts | None = None,
+    scheme: Scheme | None = None,
+    map_bands: MapBands = map,
 ) -> Duplicates:
     """The duplicates among rows that are kept so far.
 
-    `found` has `is_kept`, `hash`, `characters` and `rank`, and with a scheme the columns of `Signed`. `keep` is
-    `first`, `longest`, or `ranked`: the greatest rank, the first of equals.
+    `found` has `is_kept`, `hash`, `characters` and `rank`; near duplicates are looked for if the texts are `signed`.
+    `keep` is `first`, `longest`, or `ranked`: the greatest rank, the first of equals.
     """
     among = _column(found, "is_kept").astype(bool)
     hashes = _hashes(found)
     equal = first_of_equal(hashes, among)
-    labels = equal if exact or scheme is not None else np.arange(among.size)
-    if scheme is not None:
-        near = groups(
-            SignedTexts([Signed.from_arrow(batch) for batch in found]),
-            scheme,
-            among & (equal == np.arange(among.size)),
-            map_bands,
-        )
+    labels = equal if exact or signed is not None else np.arange(among.size)
+    if signed is not None and scheme is not None:
+        near = groups(signed, scheme, among & (equal == np.arange(among.size)), map_bands)
         labels = near[equal]
     if keep == "first":
         kept = labels

@@ -1,14 +1,15 @@
 """MinHash signatures of texts: of each of many permutations of all hashes, the least hash among a text's shingles.
 
 Two texts agree in a place of their signatures with the probability that is the Jaccard similarity of their shingles
-(Broder 1997). Texts that agree in all places of a band are candidates (Indyk and Motwani 1998).
+(Broder 1997); one byte of each place is kept (Li and König 2010). Texts that agree in all places of a band are
+candidates (Indyk and Motwani 1998).
 """
 
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -23,41 +24,48 @@ _SHINGLES_AT_ONCE = 1 << 16
 """Few enough for the processor's cache."""
 
 
+class Shingles(Protocol):
+    """The shingles of texts one after the other: an array, or a file of which slices are read."""
+
+    def __getitem__(self, part: slice, /) -> NDArray[np.uint32]: ...
+
+
 @dataclass(frozen=True)
 class Signed:
     """Signed texts."""
 
-    signatures: NDArray[np.uint32]
-    """[texts, bands · rows]"""
-    keys: NDArray[np.uint64]
-    """[bands, texts]"""
-    shingles: NDArray[np.uint32]
+    signatures: NDArray[np.uint8]
+    """The lowest byte of each place [texts, bands · rows]: two places that differ agree in it once in 256 times."""
+    keys: Sequence[NDArray[np.uint64]]
+    """Of each band one number for each text; two texts agree in a band if their numbers are equal [bands][texts]."""
+    shingles: Shingles
     bounds: NDArray[np.int64]
     """Those of text i are `shingles[bounds[i]:bounds[i + 1]]` [texts + 1]."""
 
     def __len__(self) -> int:
         return len(self.signatures)
 
-    def to_arrow(self) -> dict[str, pa.Array]:
-        """Columns `signature`, `shingles`, and `band_0` and so on."""
-        width, buffer = self.signatures.shape[1] * 4, pa.py_buffer(np.ascontiguousarray(self.signatures))
-        return {
+    def to_arrow(self, before: int = 0) -> pa.RecordBatch:
+        """All but the shingles, before which others stand where they are kept."""
+        width, buffer = self.signatures.shape[1], pa.py_buffer(np.ascontiguousarray(self.signatures))
+        columns = {
             "signature": pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(self), [None, buffer]),
-            "shingles": pa.LargeListArray.from_arrays(pa.array(self.bounds), pa.array(self.shingles)),
+            "shingles_end": pa.array(self.bounds[1:] + before),
             **{f"band_{i}": pa.array(keys) for i, keys in enumerate(self.keys)},
         }
+        return pa.RecordBatch.from_pydict(columns)
 
     @classmethod
-    def from_arrow(cls, batch: pa.RecordBatch) -> "Signed":
-        """The inverse of `to_arrow` on a whole batch; nothing is copied but the keys of bands that are used."""
-        signature, shingles = batch.column("signature"), batch.column("shingles")
-        words = np.frombuffer(signature.buffers()[1] or b"", np.uint32)
+    def from_arrow(cls, batch: pa.RecordBatch, shingles: Shingles, before: int = 0) -> "Signed":
+        """The inverse of `to_arrow` on a whole batch that has its columns; nothing is copied."""
+        signature = batch.column("signature")
+        places = np.frombuffer(signature.buffers()[1] or b"", np.uint8)
         bands = [name for name in batch.schema.names if name.startswith("band_")]
         return cls(
-            words.reshape(len(batch), signature.type.byte_width // 4),
-            np.stack([batch.column(name).to_numpy() for name in bands]),
-            shingles.values.to_numpy(),
-            shingles.offsets.to_numpy(),
+            places.reshape(len(batch), signature.type.byte_width),
+            [batch.column(name).to_numpy() for name in bands],
+            shingles,
+            np.concatenate([[before], batch.column("shingles_end").to_numpy()]),
         )
 
 
@@ -121,7 +129,7 @@ class Scheme:
         for first, last in itertools.pairwise(cuts):
             part = bounds[first : last + 1]
             signed[first:last] = self.signatures(shingles[part[0] : part[-1]], part - part[0])
-        return Signed(signed, self.band_keys(signed), shingles, bounds)
+        return Signed(signed.astype(np.uint8), list(self.band_keys(signed)), shingles, bounds)
 
     def _shingles_of(self, texts: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
         """All shingles of texts, and the bounds of each text's."""

@@ -17,6 +17,8 @@ _NEIGHBOURS = 8
 _DEVIATIONS = 3.0
 """An estimate further than so many standard deviations from the threshold decides; nearer ones are counted out."""
 _PAIRS_AT_ONCE = 1 << 14
+_BY_CHANCE = 1 / 256
+"""The share of places that agree in one byte and differ otherwise."""
 Pairs = NDArray[np.int64]
 """Pairs of texts, the earlier first [pairs, 2]."""
 MapBands = Callable[["BandPairs", Iterable[int]], Iterable[Pairs]]
@@ -24,10 +26,10 @@ MapBands = Callable[["BandPairs", Iterable[int]], Iterable[Pairs]]
 
 
 class SignedTexts:
-    """Parts of signed texts as one sequence."""
+    """Parts of signed texts as one sequence. `release` is called when much of them was read; it may free memory."""
 
-    def __init__(self, parts: Sequence[Signed]):
-        self.parts = parts
+    def __init__(self, parts: Sequence[Signed], release: Callable[[], None] = lambda: None):
+        self.parts, self.release = parts, release
         self.bounds = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
 
     def __len__(self) -> int:
@@ -41,10 +43,10 @@ class SignedTexts:
         """Whether a text has any [texts]."""
         return np.concatenate([np.zeros(0, bool), *(np.diff(part.bounds) > 0 for part in self.parts)])
 
-    def signatures(self, texts: NDArray[np.int64]) -> NDArray[np.uint32]:
+    def signatures(self, texts: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The signatures of these texts [len(texts), places]."""
         part_of = np.searchsorted(self.bounds, texts, side="right") - 1
-        found = np.empty((texts.size, self.parts[0].signatures.shape[1]), np.uint32)
+        found = np.empty((texts.size, self.parts[0].signatures.shape[1]), np.uint8)
         for part in np.unique(part_of):
             here = part_of == part
             found[here] = self.parts[part].signatures[texts[here] - self.bounds[part]]
@@ -114,12 +116,13 @@ def _pairs_of_equal(keys: NDArray[np.uint64]) -> Pairs:
 
 
 def estimates(pairs: Pairs, texts: SignedTexts) -> NDArray[np.float64]:
-    """The share of places in which the signatures of each pair agree."""
+    """The estimated similarity of each pair: the share of places that agree, less those that do by chance."""
     found = np.empty(len(pairs))
     for start in range(0, len(pairs), _PAIRS_AT_ONCE):
         part = pairs[start : start + _PAIRS_AT_ONCE]
         found[start : start + len(part)] = (texts.signatures(part[:, 0]) == texts.signatures(part[:, 1])).mean(axis=1)
-    return found
+        texts.release()
+    return (found - _BY_CHANCE) / (1 - _BY_CHANCE)
 
 
 def verified(pairs: Pairs, texts: SignedTexts, scheme: Scheme) -> Pairs:
@@ -144,6 +147,7 @@ def similarities(pairs: Pairs, texts: SignedTexts) -> NDArray[np.float64]:
     """The exact similarity of each pair's sets of shingles."""
     numbers, places = np.unique(pairs, return_inverse=True)
     sets = [texts.shingles(number) for number in numbers.tolist()]
+    texts.release()
     return np.array([jaccard(sets[i], sets[j]) for i, j in places.reshape(-1, 2).tolist()])
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from burnish.data.dedup.minhash import Scheme, Signed
+from burnish.data.dedup.minhash import Scheme
 from burnish.data.dedup.near import SignedTexts, groups
+from burnish.data.dedup.stored import read_signed, write_signed
 from burnish.data.document import Row
 from burnish.data.profile.texts import text_of
 from burnish.data.splits.questions import questions
@@ -67,17 +67,11 @@ class Copies:
     def _near(self, scheme: Scheme, among: NDArray[np.bool_]) -> Labels:
         if self._texts or not self._files:
             self._sign(scheme)
-        parts = [_mapped(self._signed / f"{number}.arrow") for number in range(self._files)]
+        parts = [read_signed(self._signed / str(number)) for number in range(self._files)]
         return groups(SignedTexts(parts), scheme, among)
 
     def _sign(self, scheme: Scheme) -> None:
-        columns = scheme.sign(self._texts).to_arrow()
-        batch = pa.RecordBatch.from_pydict(columns)
-        with (
-            pa.OSFile(str(self._signed / f"{self._files}.arrow"), "wb") as file,
-            pa.ipc.new_file(file, batch.schema) as writer,
-        ):
-            writer.write_batch(batch)
+        write_signed(self._signed / str(self._files), scheme.sign(self._texts))
         self._files += 1
         self._texts, self._characters = [], 0
 
@@ -165,11 +159,6 @@ class _Lines:
         with self._path.open("ab") as file:
             file.writelines(self._held)
         self._held = []
-
-
-def _mapped(path: Path) -> Signed:
-    with pa.memory_map(str(path)) as file:
-        return Signed.from_arrow(pa.ipc.open_file(file).get_batch(0))
 
 
 def _first_of_equal(contents: NDArray[np.uint64]) -> Labels:

@@ -11,8 +11,6 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-import pyarrow as pa
-
 from burnish.core.context import Context, Outcome
 from burnish.core.errors import RunError
 from burnish.core.events import Note, Progress
@@ -22,7 +20,7 @@ from burnish.data.cleaning.bands import map_bands
 from burnish.data.cleaning.chunks import Chunk, chunks
 from burnish.data.cleaning.decisions import Decision, Removed, decisions
 from burnish.data.cleaning.encoding import decoded
-from burnish.data.cleaning.files import ChunkFiles
+from burnish.data.cleaning.files import ChunkFiles, Found
 from burnish.data.cleaning.findings import Findings
 from burnish.data.cleaning.pools import Pool, pool_of
 from burnish.data.cleaning.report import document, table
@@ -59,7 +57,7 @@ def run(spec: CleanSpec, ctx: Context) -> Outcome:
                 for bad in ChunkFiles(settings.folder, number).bad():
                     quarantine.add(bad)
         quarantine.check_share(findings.accounts.read, max_bad_share)
-        found = [batch for number in range(len(parts)) for batch in ChunkFiles(settings.folder, number).found()]
+        found = Found(settings.folder, len(parts))
         dropped = _duplicates(found, settings, keep, exact, pool, len(parts), ctx)
     every = decisions(settings.folder, len(parts), found, dropped)
     about = {"source": source.ref, "revision": source.revision}
@@ -121,7 +119,7 @@ def _worked(parts: list[Chunk], settings: Settings, reading: ReadReport, pool: P
 
 
 def _duplicates(
-    found: list[pa.RecordBatch],
+    found: Found,
     settings: Settings,
     keep: str,
     exact: bool,
@@ -131,10 +129,10 @@ def _duplicates(
 ) -> Duplicates:
     scheme = settings.scheme
     if scheme is None:
-        return duplicates(found, keep, exact=exact, scheme=None)
+        return duplicates(found.batches, keep, exact=exact)
     ctx.emit(Progress(phase="find near duplicates", done=0))
     bands = map_bands(pool, settings.folder, chunks, scheme)
-    return duplicates(found, keep, exact=exact, scheme=scheme, map_bands=bands)
+    return duplicates(found.batches, keep, exact=exact, signed=found.signed(), scheme=scheme, map_bands=bands)
 
 
 def _until_stopped(every: Iterator[Decision], total: int, ctx: Context) -> Iterator[Decision]:
