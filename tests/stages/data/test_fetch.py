@@ -9,9 +9,9 @@ import zipfile
 
 import pytest
 
-from burnish.core.errors import AskError, BurnishError
+from burnish.core.errors import AskError, BurnishError, MachineError
 from burnish.specs.data import FetchSpec
-from data_servers import ROWS, lines, parquet
+from data_servers import ROWS, FileServer, lines, parquet
 
 CARD = b"---\nlicense: cc-by-4.0\nconfigs:\n- config_name: small\n  default: true\n  data_files:\n  - split: train\n"
 CARD += b"    path: data/train-*\n  - split: dev\n    path: data/dev.jsonl\n- config_name: other\n"
@@ -216,3 +216,24 @@ def test_folders_and_repositories_are_fetched(fetch, tmp_path):
 def test_settings_that_do_not_fit_are_refused(source, settings, said):
     with pytest.raises(ValueError, match=said):
         FetchSpec(source=source, **settings)
+
+
+def test_a_hub_that_goes_away_after_the_plan_is_an_error_of_the_network(fetch, hub, monkeypatch):
+    from burnish.stages.data import fetch as stage
+
+    hub.add("owner/name", DATASET)
+    opened = stage.open_source
+
+    def away(*arguments):
+        import huggingface_hub.constants as constants
+
+        with FileServer() as nobody:
+            monkeypatch.setattr(constants, "ENDPOINT", nobody.url)
+        monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)  # its client tries for 20 s
+        return opened(*arguments)
+
+    monkeypatch.setattr(stage, "open_source", away)
+    with pytest.raises(MachineError) as caught:
+        fetch("hub:owner/name")
+    assert caught.value.code == "machine.no-network"
+    assert "HF_ENDPOINT" in caught.value.fix

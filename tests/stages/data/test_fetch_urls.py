@@ -207,3 +207,30 @@ def test_replies_that_stay_empty_are_given_up(fetch, site):
     site.most = 0
     with pytest.raises(MachineError, match="bytes are missing"):
         fetch(f"{site.url}/rows.jsonl", retries=1)
+
+
+def test_a_download_that_does_not_fit_on_the_disk_is_not_begun(fetch, site, monkeypatch):
+    import shutil
+
+    site.files["/rows.jsonl"] = lines(ROWS)
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000))
+    with pytest.raises(MachineError, match=r"23\.7 kB are to be downloaded, and 1 kB are free") as caught:
+        fetch(f"{site.url}/rows.jsonl")
+    assert caught.value.code == "machine.no-disk"
+    assert not any(seen.startswith("GET") for seen in site.seen)
+
+
+def test_a_fetch_that_is_stopped_keeps_what_it_has(fetch, site, tmp_path, monkeypatch):
+    from burnish.core.context import Context
+
+    site.files["/rows.jsonl"] = lines([{"text": "x" * 1000}] * 5_000)
+    parts = tmp_path / "run" / "scratch" / "checkpoints"
+    with monkeypatch.context() as patched:
+        patched.setattr(Context, "stopping", property(lambda _: any(parts.glob("*/*/*.part"))))
+        with pytest.raises(RunError) as caught:
+            fetch(f"{site.url}/rows.jsonl")
+    assert caught.value.code == "run.interrupted"
+    assert list(parts.glob("*/*/*.part"))
+    *_, rows = fetch(f"{site.url}/rows.jsonl")
+    assert len(rows["train"]) == 5_000
