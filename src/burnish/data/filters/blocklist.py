@@ -67,7 +67,7 @@ class Urls:
 
     def __call__(self, block: Block) -> dict[str, NDArray[np.bool_]]:
         found = self._phrases.counts(block) >= self._min_matches
-        for i in np.flatnonzero(found):
+        for i in np.flatnonzero(found).tolist():
             matches = self._pattern.finditer(block.texts[i])
             found[i] = sum(1 for _ in zip(range(self._min_matches), matches, strict=False)) >= self._min_matches
         return {"a listed address": found}

@@ -81,6 +81,22 @@ def test_a_filter_drops_what_exceeds_a_limit_by_a_plain_loop(texts):
 
 
 @settings(deadline=None, max_examples=60)
+@given(st.integers(1, 6), st.integers(2, 14), st.integers(0, 60), st.booleans())
+def test_a_phrase_among_words_that_occur_once_is_dropped_as_a_plain_loop_says(size, times, others, is_chinese):
+    """Texts near the bounds that spare the others a closer look."""
+    phrase = "".join(map(chr, range(0x4E00, 0x4E00 + size))) if is_chinese else " ".join(f"w{i}" for i in range(size))
+    rest = [chr(0x5000 + i) if is_chinese else f"x{i}" for i in range(max(others, times))]
+    said = [f"{phrase} {word}" for word in rest[:times]]
+    text = " ".join([*said, *rest[times:], *"abcdefghijklmnopqrstuvwxyz"])
+    top, again = {2: 0.3, 4: 0.4}, {3: 0.35, 5: 0.3}
+    found = reasons(text, repetition={"max_top_ngram": top, "max_duplicate_ngrams": again})
+    is_long = len(words(text)) >= 30
+    is_top = is_long and any(plain_top(text, n) > most for n, most in top.items())
+    is_again = is_long and any(plain_repeated(text, n) > most for n, most in again.items())
+    assert found == ["a phrase repeated too often"] * is_top + ["runs of words repeated too often"] * is_again
+
+
+@settings(deadline=None, max_examples=60)
 @given(TEXTS)
 def test_repeated_lines_are_those_of_a_plain_loop(texts):
     block = Block(texts)

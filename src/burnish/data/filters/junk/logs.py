@@ -42,7 +42,7 @@ class Logs:
         digits = block.count((block.properties & characters.DIGIT) != 0)
         is_likely = (block.lines.counts >= _LEAST_LINES) & (digits > _LEAST_DIGITS * block.visible)
         found = np.zeros(len(block), bool)
-        for i in np.flatnonzero(is_likely):
+        for i in np.flatnonzero(is_likely).tolist():
             lines = [line for line in block.texts[i].split("\n") if line and not line.isspace()]
             hits = sum(_LOG_LINE.match(line[:_LINE_START]) is not None for line in lines)
             found[i] = len(lines) >= _LEAST_LINES and hits > self.max_share * len(lines)

@@ -36,15 +36,14 @@ class Mojibake:
         goes_on = block.has(_CONTINUATION)
         run = np.ones(goes_on.size, bool)
         for count, leads in enumerate(_LEADS, 1):
-            run[:-count] &= goes_on[count:]
-            run[-count:] = False
+            run[:-count] &= goes_on[count:]  # the last ones are False: the line feed behind a text goes on nothing
             starts = np.flatnonzero(block.has(leads) & run)
             for place in range(count + 1):
                 wrong[starts + place] = True
         found = block.count(wrong)
         is_wrong = (found >= _ENOUGH) & (found > self.max_share * block.visible)
         likely = block.count(block.has(_UTF8_AS_GBK)) > np.maximum(_SHARE_AS_GBK * block.visible, _ENOUGH)
-        for i in np.flatnonzero(likely & ~is_wrong):
+        for i in np.flatnonzero(likely & ~is_wrong).tolist():
             is_wrong[i] = _is_utf8_as_gbk(block.texts[i])
         return {"wrong encoding": is_wrong}
 

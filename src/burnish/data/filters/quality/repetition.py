@@ -73,7 +73,7 @@ def _of(likely: NDArray[np.bool_], block: Block, judge: Callable[[Block], NDArra
     found = np.zeros(len(block), bool)
     at = np.flatnonzero(likely)
     if at.size:
-        found[at] = judge(Block([block.texts[i] for i in at]))
+        found[at] = judge(Block([block.texts[i] for i in at.tolist()]))
     return found
 
 
@@ -141,7 +141,7 @@ class Runs:
         found = shares > limits[sizes[0]]
         open_ = np.flatnonzero(~found & (shares > min(limits.values())))
         if len(sizes) > 1 and open_.size:
-            few = Runs(Block([self._block.texts[i] for i in open_]))
+            few = Runs(Block([self._block.texts[i] for i in open_.tolist()]))
             found[open_] = _any(few.repeated(size) > limits[size] for size in sizes[1:])
         return found
 
