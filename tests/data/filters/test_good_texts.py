@@ -96,6 +96,9 @@ def test_conversations_are_not_judged_as_documents():
     assert default_reasons(chat, "conversation") == []
     assert default_reasons(f"What is wrong?\n\n{log}", "conversation") == []
     assert default_reasons(log) == ["mostly lines of a log"]
+    menu = "Home\nAbout us\nContact\n" * 20
+    assert default_reasons(f"{menu}\n\nyes", "conversation") == []
+    assert len(default_reasons(f"{menu}\n\nyes")) > 1
     judged = block_filters(FiltersSpec(conversations_as_documents=True), "conversation")
     assert any(dropped[0] for drop in judged for dropped in drop(Block([log])).values())
     assert default_reasons("Ã¤Ã¶Ã¼ sind Ã¼blich", "conversation") == ["wrong encoding"]
