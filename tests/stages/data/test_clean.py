@@ -16,7 +16,7 @@ from burnish.data.reader import read
 from burnish.data.record import Bad, ReadReport
 from burnish.data.shards.manifest import read_manifest
 from burnish.specs.base import Takes, marks_of
-from burnish.specs.data import CleanSpec, NearDedupSpec
+from burnish.specs.data import CleanSpec, DecontaminateSpec, NearDedupSpec
 from burnish.stages.data.clean import run
 from burnish.testing import temporary_context
 
@@ -90,7 +90,7 @@ def test_the_page_shows_what_was_dropped_and_hostile_text_is_text(clean):
     _, _, stats, _, folder = clean(rows)
     page = (folder / "report.html").read_text()
     assert stats["examples"]["duplicate"][0]["kept"] == "rows.jsonl:1"
-    assert "Why rows were dropped" in page
+    assert "Examples of what was dropped" in page
     assert "&lt;script&gt;alert(1)" in page
     assert "<script>alert(1)" not in page
 
@@ -115,10 +115,10 @@ def test_near_duplicates_are_dropped_and_the_first_one_is_kept(clean, language):
     base = [story(language, seed) for seed in range(6)]
     rows = [{"text": text, "id": i} for i, text in enumerate(base)]
     rows += [{"text": f"{text} {SENTENCES[language][0]}", "id": 10 + i} for i, text in enumerate(base[:3])]
-    _, kept, stats, _, _ = clean(rows, near_dedup=True)
+    _, kept, stats, _, _ = clean(rows, near_dedup=True, filters=None)
     assert [row["id"] for row, _ in kept] == [0, 1, 2, 3, 4, 5]
     assert stats["dropped"] == {"near duplicate": 3}
-    _, kept, stats, _, _ = clean(rows, folder="off")
+    _, kept, stats, _, _ = clean(rows, folder="off", filters=None)
     assert (len(kept), stats["dropped"]) == (9, {})
 
 
@@ -132,7 +132,7 @@ def test_which_row_of_a_group_is_kept_is_a_setting(clean, keep, expected):
         {"text": "a b c d e"},
     ]
     settings_of_keep = {"keep": keep} | ({"rank_by": "score"} if keep == "ranked" else {})
-    _, kept, _, _, _ = clean(rows, near_dedup=True, **settings_of_keep)
+    _, kept, _, _, _ = clean(rows, near_dedup=True, filters=None, **settings_of_keep)
     assert [rows.index(row) for row, _ in kept] == expected
 
 
@@ -251,3 +251,21 @@ def test_a_prepared_dataset_is_not_cleaned(tmp_path):
     with pytest.raises(AskError) as caught:
         check_kind(Input("step:data", "dataset", tmp_path), mark.kinds, "source")
     assert caught.value.code == "ask.wrong-kind"
+
+
+def test_rows_that_hold_parts_of_an_evaluation_are_dropped_and_its_row_is_named(tmp_path):
+    asked = "A train leaves at nine and another one at ten, both at eighty kilometres an hour; when do they meet?"
+    rows = [
+        {"text": f"Homework. {asked} Write it down."},
+        {"text": "A text of its own with no part of any test in it."},
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "test.jsonl").write_text(json.dumps({"question": asked.upper(), "answer": "Never."}) + "\n")
+    inputs = {"source": tmp_path / "rows.jsonl", "decontaminate.against.0": tmp_path / "test.jsonl"}
+    context, _ = temporary_context(tmp_path / "run", inputs)
+    against = DecontaminateSpec(against=["file:test.jsonl"])
+    run(CleanSpec(source="file:rows.jsonl", decontaminate=against, keep_removed=True), context)
+    (removed,) = lines(context.out, "removed.jsonl")
+    assert (removed["source"], removed["reason"]) == ("rows.jsonl:1", "in an evaluation")
+    assert removed["evaluation"] == f"file:{tmp_path}/test.jsonl test.jsonl:1"
+    assert json.loads((context.out / "stats.json").read_text())["kept"] == 1

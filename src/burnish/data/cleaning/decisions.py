@@ -1,8 +1,8 @@
 """Every row with what became of it, in the order of the source."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -17,13 +17,16 @@ EXACT, NEAR = "duplicate", "near duplicate"
 
 @dataclass(frozen=True)
 class Decision:
-    """A row as JSON. `reason` is empty where it is kept; `kept` is the source of the row that is kept in its place."""
+    """A row as JSON; `reason` is empty where it is kept.
+
+    `others` names the row that is `kept` in its place, or that of an `evaluation` which it has parts of.
+    """
 
     row: bytes
     source: str
     split: str
     reason: str
-    kept: str = ""
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 class Sources:
@@ -47,13 +50,16 @@ def decisions(folder: Path, chunks: int, found: Found, duplicates: Duplicates) -
         for batch in files.rows():
             names = next(every)
             kept = duplicates.kept[number : number + len(batch)].tolist()
-            lines = zip(*(batch.column(name).to_pylist() for name in ("row", "split", "reason")), strict=True)
+            lines = zip(
+                *(batch.column(name).to_pylist() for name in ("row", "split", "reason", "evaluation")), strict=True
+            )
             listed = zip(lines, names.column("source").to_pylist(), kept, strict=True)
-            for (row, split, reason), source, of in listed:
+            for (row, split, reason, evaluation), source, of in listed:
                 if of == number:
-                    yield Decision(row, source, split, reason)
+                    yield Decision(row, source, split, reason, {"evaluation": evaluation} if evaluation else {})
                 else:
-                    yield Decision(row, source, split, EXACT if duplicates.is_exact[number] else NEAR, sources[of])
+                    reason = EXACT if duplicates.is_exact[number] else NEAR
+                    yield Decision(row, source, split, reason, {"kept": sources[of]})
                 number += 1
         files.remove_rows()
         found.release()
@@ -79,6 +85,5 @@ class Removed:
         if self._file is None:
             return
         about = {"source": decision.source, "split": decision.split, "reason": decision.reason}
-        about |= {"kept": decision.kept} if decision.kept else {}
-        head = json.dumps(about, ensure_ascii=False).encode()
+        head = json.dumps(about | dict(decision.others), ensure_ascii=False).encode()
         self._file.write(head[:-1] + b', "row": ' + decision.row.lstrip() + b"}\n")

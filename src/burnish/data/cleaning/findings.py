@@ -29,7 +29,7 @@ class Findings:
         """Of all texts after rewriting."""
         self.splits: Counter[str] = Counter()
         self.examples: dict[str, list[dict[str, str]]] = {}
-        """Of each reason the first rows: `source`, the start of `row`, and of duplicates the row that is `kept`."""
+        """Of each reason the first rows: `source`, the start of `row`, and the others of the decision."""
 
     def take(self, report: Report, reading: ReadReport) -> None:
         """Add the report of a chunk."""
@@ -55,7 +55,7 @@ class Findings:
         shown = self.examples.setdefault(decision.reason, [])
         if len(shown) < _EXAMPLES:
             row = decision.row.decode().lstrip()[:_CHARACTERS_SHOWN]
-            shown.append({"source": decision.source, "row": row} | ({"kept": decision.kept} if decision.kept else {}))
+            shown.append({"source": decision.source, "row": row, **decision.others})
 
     def check(self) -> None:
         """DataError `data.empty` when no row is left. Every row must be accounted for."""

@@ -1,16 +1,8 @@
 """The report of cleaning: what became of the rows, and examples of each reason, as a page and as a table."""
 
-from typing import TYPE_CHECKING
-
 from burnish.core import events
 from burnish.data.cleaning.findings import Findings
-from burnish.reports.document import Block, Document, Figure, Heading, Table, Text
-from burnish.reports.style import Style
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-_REASONS_DRAWN = 20
+from burnish.reports.document import Bar, Block, Document, Heading, Table, Text
 
 
 def document(findings: Findings, name: str) -> Document:
@@ -19,31 +11,34 @@ def document(findings: Findings, name: str) -> Document:
     share = accounts.kept / max(1, accounts.read)
     blocks: list[Block] = [
         Text(f"{accounts.kept:,} of {accounts.read:,} rows of {name} are kept ({share:.1%})."),
-        Table("Rows", ["", "rows", "share"], _rows(findings)),
+        Table(
+            "Rows",
+            ["", "rows", "share"],
+            [[name, rows, Bar(shown, share)] for name, rows, shown, share in _rows(findings)],
+        ),
     ]
-    if accounts.dropped:
-        blocks.append(_figure(findings))
     if changed := findings.changed.most_common():
         rows = [[what, f"{count:,}", f"{count / max(1, findings.rows):.1%}"] for what, count in changed if count]
         blocks += [Heading("Rewritten"), Table("Rows that were changed", ["by", "rows", "share"], rows)]
     if findings.examples:
         blocks.append(Heading("Examples of what was dropped"))
         for reason, _ in accounts.dropped.most_common():
-            shown = [[x["source"], x["row"], x.get("kept", "")] for x in findings.examples[reason]]
-            has_kept = any(row[2] for row in shown)
-            columns = ["source", "row", "kept instead"] if has_kept else ["source", "row"]
-            blocks.append(Table(reason, columns, shown if has_kept else [row[:2] for row in shown]))
+            shown = findings.examples[reason]
+            named = next((name for name in ("kept", "evaluation") if any(name in example for example in shown)), None)
+            columns = ["source", "row", *([] if named is None else [named])]
+            blocks.append(Table(reason, columns, [[example.get(name, "") for name in columns] for example in shown]))
     return Document(f"Cleaning of {name}", blocks)
 
 
 def table(findings: Findings) -> events.Table:
     """The table at the end of the run."""
-    rows = _rows(findings)
+    rows = [[name, count, share] for name, count, share, _ in _rows(findings)]
     rows += [[f"changed by {what}", f"{count:,}", ""] for what, count in findings.changed.most_common() if count]
     return events.Table(title="Cleaned rows", columns=["", "rows", "share"], rows=rows)
 
 
-def _rows(findings: Findings) -> list[list[str]]:
+def _rows(findings: Findings) -> list[tuple[str, str, str, float]]:
+    """What became of the rows: name, number, share as text, share."""
     accounts = findings.accounts
     counted = [
         ("read", accounts.read),
@@ -51,18 +46,5 @@ def _rows(findings: Findings) -> list[list[str]]:
         ("quarantined", accounts.quarantined),
         *((f"dropped: {reason}", count) for reason, count in accounts.dropped.most_common()),
     ]
-    return [[name, f"{count:,}", f"{count / max(1, accounts.read):.1%}"] for name, count in counted]
-
-
-def _figure(findings: Findings) -> Figure:
-    counted = findings.accounts.dropped.most_common(_REASONS_DRAWN)
-
-    def draw(axes: "Axes", style: Style) -> None:
-        names, counts = [reason for reason, _ in counted][::-1], [count for _, count in counted][::-1]
-        bars = axes.barh(names, counts, color=style.strong)
-        axes.bar_label(bars, [f"{count:,}" for count in counts], padding=3, color=style.ink)
-        axes.set_xlabel("rows")
-        axes.margins(x=0.12)
-
-    alt = "; ".join(f"{reason}: {count:,} rows" for reason, count in counted)
-    return Figure("Why rows were dropped", draw, alt, height=0.9 + 0.28 * len(counted))
+    shares = [(name, count, count / max(1, accounts.read)) for name, count in counted]
+    return [(name, f"{count:,}", f"{share:.1%}", share) for name, count, share in shares]

@@ -20,6 +20,7 @@ from burnish.data.cleaning.files import ChunkFiles, ChunkWriter
 from burnish.data.cleaning.views import places, rewritten, view
 from burnish.data.dedup.minhash import Scheme, Signed
 from burnish.data.filters import BlockFilter
+from burnish.data.filters.contamination import Contamination
 from burnish.data.record import Bad, ReadReport, Record
 from burnish.data.rewriting import Rewrite
 from burnish.data.shards.columns import Columns
@@ -47,6 +48,8 @@ class Settings:
     ranked_by: str | None = None
     """The column of numbers that decides which row of a group is kept."""
     encoding: str | None = None
+    contamination: Contamination | None = None
+    """The last filter, of rows that have parts of evaluations."""
 
 
 @dataclass
@@ -97,7 +100,8 @@ class Work:
             rows.append(raw)
             views.append(text)
             reasons.append(reason)
-        _judge(views, reasons, settings.filters)
+        filters = [*settings.filters, *([settings.contamination] if settings.contamination is not None else [])]
+        _judge(views, reasons, filters)
         is_kept = [not reason for reason in reasons]
         for raw, kept in zip(rows, is_kept, strict=True):
             if kept:
@@ -108,6 +112,7 @@ class Work:
             "row": pa.array([encoded(raw) for raw in rows], pa.large_binary()),
             "split": pa.array([record.split or "train" for record in records], pa.string()),
             "reason": pa.array(reasons, pa.string()),
+            "evaluation": pa.array(self._evaluations(views, reasons), pa.string()),
         }
         found: dict[str, pa.Array] = {
             "is_kept": pa.array(is_kept),
@@ -119,6 +124,16 @@ class Work:
         compared = [text if kept else "" for text, kept in zip(views, is_kept, strict=True)]
         signed = None if settings.scheme is None else settings.scheme.sign(compared)
         return pa.RecordBatch.from_pydict(judged), pa.RecordBatch.from_pydict(found), signed
+
+    def _evaluations(self, views: Sequence[str], reasons: Sequence[str]) -> list[str]:
+        """Of each text that is dropped for it, the row of an evaluation that it has most of."""
+        known = self._settings.contamination
+        if known is None:
+            return [""] * len(views)
+        return [
+            known.rows_in(text)[0][0] if reason == known.reason else ""
+            for text, reason in zip(views, reasons, strict=True)
+        ]
 
     def _rewritten(self, record: Record, report: Report) -> tuple[dict[str, Any], str, str]:
         """A row, its text, and the reason to drop it already."""

@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from burnish.data.dedup.cover import cover
 from burnish.data.dedup.minhash import Scheme
-from burnish.data.dedup.near import MapBands, SignedTexts, groups
+from burnish.data.dedup.near import MapBands, SignedTexts
 
 
 @dataclass(frozen=True)
@@ -48,26 +49,28 @@ def duplicates(
     """
     among = _column(found, "is_kept").astype(bool)
     hashes = _hashes(found)
-    equal = first_of_equal(hashes, among)
-    labels = equal if exact or signed is not None else np.arange(among.size)
+    order = _order(found, keep, among.size)
+    kept = np.arange(among.size)
+    if exact or signed is not None:
+        kept = _first_in(order, first_of_equal(hashes, among))
     if signed is not None and scheme is not None:
-        near = groups(signed, scheme, among & (equal == np.arange(among.size)), map_bands)
-        labels = near[equal]
-    if keep == "first":
-        kept = labels
-    else:
-        kept = _greatest(labels, _column(found, "characters" if keep == "longest" else "rank"))
+        kept = cover(signed, scheme, among & (kept == np.arange(among.size)), order, map_bands)[kept]
     return Duplicates(kept, hashes[kept] == hashes)
 
 
-def _greatest(labels: NDArray[np.int64], ranks: NDArray) -> NDArray[np.int64]:
-    """For each row the one of its group with the greatest rank, the first of equals."""
-    order = np.lexsort((np.arange(labels.size), -ranks.astype(np.float64), labels))
-    is_first = np.ones(labels.size, bool)
-    is_first[1:] = labels[order][1:] != labels[order][:-1]
-    best = np.empty(labels.size, np.int64)
-    best[labels[order[is_first]]] = order[is_first]
-    return best[labels]
+def _order(found: Sequence[pa.RecordBatch], keep: str, count: int) -> NDArray[np.int64]:
+    """The numbers of all rows, those that are kept rather than others first."""
+    if keep == "first":
+        return np.arange(count)
+    ranks = _column(found, "characters" if keep == "longest" else "rank").astype(np.float64)
+    return np.lexsort((np.arange(count), -ranks))
+
+
+def _first_in(order: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each row the one of its group that comes first in an order."""
+    first = np.empty(labels.size, np.int64)
+    first[labels[order[::-1]]] = order[::-1]
+    return first[labels]
 
 
 def _column(found: Sequence[pa.RecordBatch], name: str) -> NDArray:

@@ -69,9 +69,14 @@ def groups(
     """
     if among is None:
         among = np.ones(len(texts), bool)
-    among = among & texts.has_shingles()
-    candidates = [np.zeros((0, 2), np.int64), *map_bands(BandPairs(texts, scheme, among), range(scheme.bands))]
-    return components(len(texts), verified(np.unique(np.concatenate(candidates), axis=0), texts, scheme))
+    return components(len(texts), verified(candidates(texts, scheme, among, map_bands), texts, scheme))
+
+
+def candidates(texts: SignedTexts, scheme: Scheme, among: NDArray[np.bool_], map_bands: MapBands = map) -> Pairs:
+    """The pairs of texts `among` that share a band, unless their signatures say that they differ; each once."""
+    find = BandPairs(texts, scheme, among & texts.has_shingles())
+    found = [np.zeros((0, 2), np.int64), *map_bands(find, range(scheme.bands))]
+    return np.unique(np.concatenate(found), axis=0)
 
 
 class BandPairs:
@@ -88,7 +93,7 @@ class BandPairs:
             keys = self._texts.keys(earlier)
             found_there = (keys[pairs[:, 0]] == keys[pairs[:, 1]]) & self._is_in_small_group(earlier)[pairs[:, 0]]
             pairs = pairs[~found_there]
-        least = self._scheme.threshold - _margin(self._scheme)
+        least = self._scheme.threshold - margin(self._scheme)
         return pairs[estimates(pairs, self._texts) >= least]
 
     def _is_in_small_group(self, band: int) -> NDArray[np.bool_]:
@@ -133,7 +138,7 @@ def verified(pairs: Pairs, texts: SignedTexts, scheme: Scheme) -> Pairs:
     estimated = estimates(pairs, texts)
     order = np.argsort(-estimated, kind="stable")
     pairs, estimated = pairs[order], estimated[order]
-    sure = int(np.searchsorted(-estimated, -(scheme.threshold + _margin(scheme)), side="right"))
+    sure = int(np.searchsorted(-estimated, -(scheme.threshold + margin(scheme)), side="right"))
     found = pairs[:sure]
     for start in range(sure, len(pairs), _PAIRS_AT_ONCE):
         labels = components(len(texts), found)
@@ -165,7 +170,7 @@ def jaccard(one: NDArray[np.uint32], other: NDArray[np.uint32]) -> float:
     return common / max(1, both.size - common)
 
 
-def _margin(scheme: Scheme) -> float:
+def margin(scheme: Scheme) -> float:
     """The error of an estimate at the threshold: a mean of so many agreements."""
     share = scheme.threshold
     return _DEVIATIONS * (share * (1 - share) / (scheme.bands * scheme.rows)) ** 0.5

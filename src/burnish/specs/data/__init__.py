@@ -1,6 +1,7 @@
 """Settings of the data stages, a file for each stage."""
 
 from burnish.specs.data.clean import CleanSpec as CleanSpec
+from burnish.specs.data.clean import DecontaminateSpec as DecontaminateSpec
 from burnish.specs.data.clean import NearDedupSpec as NearDedupSpec
 from burnish.specs.data.fetch import FetchSpec as FetchSpec
 from burnish.specs.data.filters import FiltersSpec as FiltersSpec

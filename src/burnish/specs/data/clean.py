@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from burnish.specs.base import RUNTIME, RawRef, Spec
+from burnish.specs.base import RUNTIME, DataRef, RawRef, Spec
 from burnish.specs.data.filters import FiltersSpec, RewritingSpec
 from burnish.specs.data.sources import Encoding, Format, Subset
 
@@ -22,6 +22,17 @@ class NearDedupSpec(Spec):
     """Bands of a signature; texts that agree in one are compared. More find more of the pairs at the threshold."""
     rows: int = Field(default=6, ge=1, le=64)
     """Places of a band. Fewer find more, and compare more."""
+
+
+class DecontaminateSpec(Spec):
+    """Drop rows that share runs of words with rows of an evaluation."""
+
+    against: list[DataRef] = Field(min_length=1)
+    """The rows of evaluations: files, folders or datasets; of a dataset all splits."""
+    size: int = Field(default=13, ge=1, le=100)
+    """The words of a run. A character of a script without spaces is a word."""
+    share: float = Field(default=0.0, ge=0.0, le=1.0)
+    """The least share of a row's runs that must be of evaluations to drop it; 0: one run is enough."""
 
 
 class CleanSpec(Spec):
@@ -49,6 +60,8 @@ class CleanSpec(Spec):
     """Which row of a group of duplicates is kept; `ranked`: the one with the greatest number in `rank_by`."""
     rank_by: str | None = None
     """The column of numbers for `keep: ranked`; a row without it comes last."""
+    decontaminate: DecontaminateSpec | None = None
+    """Drop rows that are in evaluations."""
     keep_removed: bool = False
     """Write the dropped rows, each with its reason, to `removed.jsonl`."""
     form: Literal["parquet", "jsonl"] = "parquet"

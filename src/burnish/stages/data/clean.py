@@ -20,6 +20,7 @@ from burnish.data.cleaning.bands import map_bands
 from burnish.data.cleaning.chunks import Chunk, chunks
 from burnish.data.cleaning.decisions import Decision, Removed, decisions
 from burnish.data.cleaning.encoding import decoded
+from burnish.data.cleaning.evaluations import texts_of_evaluations
 from burnish.data.cleaning.files import ChunkFiles, Found
 from burnish.data.cleaning.findings import Findings
 from burnish.data.cleaning.pools import Pool, pool_of
@@ -28,6 +29,7 @@ from burnish.data.cleaning.source import layout_of
 from burnish.data.cleaning.work import Settings, Work
 from burnish.data.dedup.keeping import Duplicates, duplicates
 from burnish.data.dedup.minhash import Scheme
+from burnish.data.filters.contamination import Contamination
 from burnish.data.filters.table import block_filters
 from burnish.data.record import ReadReport
 from burnish.data.rewriting.table import rewrites
@@ -101,7 +103,20 @@ def _settings(spec: CleanSpec, ctx: Context, path: Path) -> Settings:
         None if near is None else Scheme(near.size, near.unit, near.bands, near.rows, near.threshold),
         spec.rank_by,
         spec.encoding,
+        _contamination(spec, ctx),
     )
+
+
+def _contamination(spec: CleanSpec, ctx: Context) -> Contamination | None:
+    settings = spec.decontaminate
+    if settings is None:
+        return None
+    inputs = [ctx.input(f"decontaminate.against.{i}") for i in range(len(settings.against))]
+    known = Contamination(texts_of_evaluations(inputs), settings.size, settings.share)
+    if known.too_short:
+        text = f"{known.too_short:,} texts of evaluations have too few words to be looked for"
+        ctx.emit(Note(level="warning", text=text))
+    return known
 
 
 def _lists(spec: FiltersSpec, ctx: Context) -> dict[str, Path]:
