@@ -87,14 +87,21 @@ def test_the_lists_of_words_among_all_settings_are_known():
         *("track", "targets", "train_fully", "modules", "keep", "without_rows", "new_tokens", "new_special_tokens"),
         *("special_tokens", "visible_tokens", "files", "seeds", "ignore", "cors", "vllm_args"),
         *("templates", "include", "exclude", "save_as", "topics", "languages", "text"),
-        *("split", "data_files", "allow_hosts", "entries", "kinds"),
+        *("split", "data_files", "allow_hosts", "entries", "kinds", "against"),
     }
 
 
 @pytest.mark.parametrize(("spec_type", "name"), LISTS, ids=lambda value: getattr(value, "__name__", value))
 def test_one_word_is_a_list_of_one(spec_type, name):
     word = {"track": "wandb", "keep": "de", "seeds": 5, "vllm_args": "--x", "cors": "https://a.b"}.get(name, "<word>")
-    others = {"templates": "completion", "save_as": "jsonl", "languages": "zh", "allow_hosts": "host", "kinds": "email"}
+    others = {
+        "against": "file:x",
+        "templates": "completion",
+        "save_as": "jsonl",
+        "languages": "zh",
+        "allow_hosts": "host",
+        "kinds": "email",
+    }
     word = others.get(name, word)
     assert faults_of(spec_type, name, word) == faults_of(spec_type, name, [word]) == []
     assert faults_of(spec_type, name, True)

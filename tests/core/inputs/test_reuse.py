@@ -48,6 +48,7 @@ SETTINGS = {
 """Settings of each stage, with what a user has instead of artifacts."""
 NESTED = {
     "against": lambda ref: {"against": ref, "mode": "pairwise", "rubric": None},
+    "decontaminate.against": lambda ref: {"decontaminate": {"against": [ref]}},
     "references": lambda ref: {"references": ref, "mode": "reference", "rubric": None},
     "evaluations": lambda ref: {"evaluations": {"test": ref}},
     "regressions": lambda ref: {"regressions": {"core": ref}},

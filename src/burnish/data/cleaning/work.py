@@ -24,7 +24,7 @@ from burnish.data.filters.contamination import Contamination
 from burnish.data.record import Bad, ReadReport, Record
 from burnish.data.rewriting import Rewrite
 from burnish.data.shards.columns import Columns
-from burnish.data.texts.block import blocks
+from burnish.data.texts.block import Block, blocks
 
 BATCH_ROWS, BATCH_CHARACTERS = 1000, 2_000_000
 NO_TEXT, EMPTIED = "no text", "a turn without text after rewriting"
@@ -101,7 +101,8 @@ class Work:
             views.append(text)
             reasons.append(reason)
         filters = [*settings.filters, *([settings.contamination] if settings.contamination is not None else [])]
-        _judge(views, reasons, filters)
+        parts = list(blocks(views))
+        _judge(parts, reasons, filters)
         is_kept = [not reason for reason in reasons]
         for raw, kept in zip(rows, is_kept, strict=True):
             if kept:
@@ -121,8 +122,8 @@ class Work:
             "hash": pa.array([_hash(text) for text in views], pa.binary(_HASH_BYTES)),
             "rank": pa.array([_number(raw, settings.ranked_by) for raw in rows], pa.float64()),
         }
-        compared = [text if kept else "" for text, kept in zip(views, is_kept, strict=True)]
-        signed = None if settings.scheme is None else settings.scheme.sign(compared)
+        scheme = settings.scheme
+        signed = None if scheme is None else scheme.sign_blocks(parts, np.array(is_kept, bool))
         return pa.RecordBatch.from_pydict(judged), pa.RecordBatch.from_pydict(found), signed
 
     def _evaluations(self, views: Sequence[str], reasons: Sequence[str]) -> list[str]:
@@ -162,19 +163,17 @@ def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
         yield held
 
 
-def _judge(views: Sequence[str], reasons: list[str], filters: Sequence[BlockFilter]) -> None:
+def _judge(parts: Sequence[Block], reasons: list[str], filters: Sequence[BlockFilter]) -> None:
     """Set the first reason to drop each text that has none yet."""
-    waiting = [i for i, reason in enumerate(reasons) if not reason]
     start = 0
-    for block in blocks([views[i] for i in waiting]):
-        here = waiting[start : start + len(block)]
-        start += len(block)
-        open_ = np.ones(len(block), bool)
-        for judge in filters:
+    for block in parts:
+        is_open = np.array([not reason for reason in reasons[start : start + len(block)]])
+        for judge in filters if is_open.any() else ():
             for reason, drops in judge(block).items():
-                for i in np.flatnonzero(drops & open_):
-                    reasons[here[i]] = reason
-                open_ &= ~drops
+                for i in np.flatnonzero(drops & is_open).tolist():
+                    reasons[start + i] = reason
+                is_open &= ~drops
+        start += len(block)
 
 
 def _hash(text: str) -> bytes:

@@ -6,7 +6,7 @@ candidates (Indyk and Motwani 1998).
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol
@@ -120,9 +120,13 @@ class Scheme:
             keys ^= keys >> np.uint64(29)
         return np.ascontiguousarray(keys.T)
 
-    def sign(self, texts: Sequence[str]) -> "Signed":
+    def sign(self, texts: Sequence[str]) -> Signed:
         """The signatures of texts."""
-        shingles, bounds = self._shingles_of(texts)
+        return self.sign_blocks(blocks(texts), np.ones(len(texts), bool))
+
+    def sign_blocks(self, parts: Iterable[Block], chosen: NDArray[np.bool_]) -> Signed:
+        """The signatures of the texts of blocks; those that are not chosen are signed as empty ones [texts]."""
+        shingles, bounds = self._shingles_of(parts, chosen)
         signed = np.empty((bounds.size - 1, self.bands * self.rows), np.uint32)
         starts = np.arange(0, shingles.size + 1, _SHINGLES_AT_ONCE)
         cuts = [0, *np.unique(np.searchsorted(bounds, starts[1:])).tolist(), bounds.size - 1]
@@ -131,11 +135,15 @@ class Scheme:
             signed[first:last] = self.signatures(shingles[part[0] : part[-1]], part - part[0])
         return Signed(signed.astype(np.uint8), list(self.band_keys(signed)), shingles, bounds)
 
-    def _shingles_of(self, texts: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-        """All shingles of texts, and the bounds of each text's."""
-        found, counts = [_EMPTY], [np.zeros(1, np.int64)]
-        for block in blocks(texts):
+    def _shingles_of(
+        self, parts: Iterable[Block], chosen: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """All shingles of the chosen texts, and the bounds of each text's."""
+        found, counts, before = [_EMPTY], [np.zeros(1, np.int64)], 0
+        for block in parts:
             shingles, bounds = self.shingles(block)
-            found.append(shingles)
-            counts.append(np.diff(bounds))
+            is_chosen, of_text = chosen[before : before + len(block)], np.diff(bounds)
+            before += len(block)
+            found.append(shingles if is_chosen.all() else shingles[np.repeat(is_chosen, of_text)])
+            counts.append(np.where(is_chosen, of_text, 0))
         return np.concatenate(found), np.cumsum(np.concatenate(counts))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from burnish.data.filters.likely import judged
 from burnish.data.texts import characters
 from burnish.data.texts.block import Block
 from burnish.data.texts.segments import sums
@@ -14,6 +15,8 @@ _HEX = "0123456789abcdefABCDEF"
 _RUN = 40
 _LEAST_LETTERS = 0.06
 """Of the characters of hexadecimal words: numbers alone are no dump."""
+_LEAST_DIGITS = 0.3
+"""Of the same: words of the letters a to f are no dump."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,16 @@ class Encoded:
     max_share: float
 
     def __call__(self, block: Block) -> dict[str, NDArray[np.bool_]]:
-        visible = np.maximum(block.visible, 1)
+        least = self.max_share * np.maximum(block.visible, 1)
+        digits = block.count(block.properties & characters.DIGIT)
+        likely = (digits > _LEAST_DIGITS * least) & (block.count(block.has(_HEX)) > least)
         return {
-            "mostly base64": _base64(block) / visible > self.max_share,
-            "mostly hexadecimal": _hexadecimal(block) / visible > self.max_share,
+            "mostly base64": _base64(block) > least,
+            "mostly hexadecimal": judged(likely, block, self._is_hexadecimal),
         }
+
+    def _is_hexadecimal(self, block: Block) -> NDArray[np.bool_]:
+        return _hexadecimal(block) > self.max_share * np.maximum(block.visible, 1)
 
 
 def _base64(block: Block) -> NDArray[np.int64]:
@@ -39,15 +47,16 @@ def _base64(block: Block) -> NDArray[np.int64]:
     starts, ends = starts[long], ends[long]
     if not starts.size:
         return np.zeros(len(block), np.int64)
-    upper = (block.properties & characters.UPPER) != 0
-    digit = (block.properties & characters.DIGIT) != 0
-    small = is_in & ~upper & ~digit
-    is_mixed = np.ones(starts.size, bool)
-    for part in (upper, digit, small):
-        total = np.concatenate([[0], np.cumsum(part)])
-        is_mixed &= total[ends] > total[starts]
+    is_mixed = np.fromiter(map(_is_mixed, (block.codes[a:b] for a, b in zip(starts, ends, strict=True))), bool)
     text = np.searchsorted(block.starts, starts, side="right") - 1
     return np.bincount(text, np.where(is_mixed, ends - starts, 0), len(block)).astype(np.int64)
+
+
+def _is_mixed(codes: NDArray[np.uint32]) -> bool:
+    """Whether a run of base64 has capitals, small letters and digits."""
+    kinds = characters.properties()[codes]
+    is_upper, is_digit = (kinds & characters.UPPER) != 0, (kinds & characters.DIGIT) != 0
+    return bool(is_upper.any() and is_digit.any() and not (is_upper | is_digit).all())
 
 
 def _hexadecimal(block: Block) -> NDArray[np.int64]:
@@ -57,4 +66,4 @@ def _hexadecimal(block: Block) -> NDArray[np.int64]:
     digits = block.counts_within(words, (block.properties & characters.DIGIT) != 0)
     found = sums(np.where(is_hex, words.lengths, 0), words.bounds)
     decimal = sums(np.where(is_hex, digits, 0), words.bounds)
-    return np.where((found - decimal >= _LEAST_LETTERS * found) & (decimal > 0.3 * found), found, 0)
+    return np.where((found - decimal >= _LEAST_LETTERS * found) & (decimal > _LEAST_DIGITS * found), found, 0)

@@ -6,11 +6,12 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from burnish.data.filters.likely import judged
 from burnish.data.filters.quality.repetition import Runs
 from burnish.data.texts import characters
 from burnish.data.texts.block import Block
 from burnish.data.texts.phrases import Phrases
-from burnish.data.texts.segments import maxima
+from burnish.data.texts.segments import maxima, sums
 
 _LEAST_WORDS, _LEAST_LENGTH = 50, 3
 _PUNCTUATION = 0.13
@@ -44,8 +45,15 @@ class Stuffing:
         is_solo = runs.is_solo
         is_prose = is_solo | (punctuation < _PUNCTUATION * block.visible)
         enough = (words.counts >= np.where(is_solo, 2, 1) * _LEAST_WORDS) & is_prose
-        if not enough.any():
-            return {"stuffed with keywords": enough}
+        # a content word has three characters at least: so many of the text's are of the word that has most
+        top, _ = block.word_shares
+        lengths = sums(np.minimum(words.lengths, 255), words.bounds)
+        likely = enough & (is_solo | (top * lengths > _LEAST_LENGTH * self.max_share * words.counts))
+        return {"stuffed with keywords": judged(likely, block, self._is_stuffed)}
+
+    def _is_stuffed(self, block: Block) -> NDArray[np.bool_]:
+        words, runs = block.words, Runs(block)
+        is_solo = runs.is_solo
         letters = block.counts_within(words, (block.properties & characters.LETTER) != 0)
         is_content = letters >= _LEAST_LENGTH
         first, _ = _frequent().at(block)
@@ -60,4 +68,4 @@ class Stuffing:
         if is_solo.any():
             pairs = runs.top(1)  # of scripts without spaces: of two characters
             is_stuffed |= is_solo & (pairs > max(self.max_share, _TOP_PAIR))
-        return {"stuffed with keywords": enough & is_stuffed}
+        return is_stuffed

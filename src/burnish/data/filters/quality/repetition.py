@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from burnish.data.filters.likely import judged
 from burnish.data.texts import characters
 from burnish.data.texts.block import Block
-from burnish.data.texts.lines import repeats
+from burnish.data.texts.lines import keys_in_texts, places_of_several, repeats
 from burnish.data.texts.segments import maxima, sums
 from burnish.specs.data.filters import RepetitionSpec
 
@@ -35,7 +37,7 @@ class Repetition:
         found = {
             "a line repeated too often": (lines.share(line_again) > limits.max_duplicate_lines)
             | (lines.share_of_characters(line_again) > limits.max_duplicate_line_characters),
-            "a paragraph repeated too often": _of(repeats_lines, block, self._repeats_paragraphs),
+            "a paragraph repeated too often": judged(repeats_lines, block, self._repeats_paragraphs),
         }
         has_many = block.words.counts >= _LEAST_WORDS
         top, again = block.word_shares
@@ -44,10 +46,10 @@ class Repetition:
         if limits.max_top_ngram:
             least = min(most / (2 * size) for size, most in limits.max_top_ngram.items())
             likely = has_many & ((top > least) | (_longest(block) > _LONG))
-            found["a phrase repeated too often"] = _of(likely, block, self._repeats_a_phrase)
+            found["a phrase repeated too often"] = judged(likely, block, self._repeats_a_phrase)
         if limits.max_duplicate_ngrams:
             likely = has_many & ((again > min(limits.max_duplicate_ngrams.values())) | (_longest(block) > _LONG))
-            found["runs of words repeated too often"] = _of(likely, block, self._repeats_runs)
+            found["runs of words repeated too often"] = judged(likely, block, self._repeats_runs)
         return found
 
     def _repeats_paragraphs(self, block: Block) -> NDArray[np.bool_]:
@@ -66,15 +68,6 @@ class Repetition:
 
     def _repeats_runs(self, block: Block) -> NDArray[np.bool_]:
         return Runs(block).exceed(self.limits.max_duplicate_ngrams)
-
-
-def _of(likely: NDArray[np.bool_], block: Block, judge: Callable[[Block], NDArray[np.bool_]]) -> NDArray[np.bool_]:
-    """The verdict on the likely texts alone; the others pass [texts]."""
-    found = np.zeros(len(block), bool)
-    at = np.flatnonzero(likely)
-    if at.size:
-        found[at] = judge(Block([block.texts[i] for i in at.tolist()]))
-    return found
 
 
 def _longest(block: Block) -> NDArray[np.int64]:
@@ -102,30 +95,22 @@ class Runs:
         Of runs that are as frequent the longest counts; one that occurs once is no repetition. Where its
         occurrences overlap the share may exceed 1.
         """
-        shares = np.zeros(len(self._block))
-        for is_solo in (False, True):
-            here = self.is_solo == is_solo
-            if here.any():
-                shares[here] = self._top(size * 2 if is_solo else size)[here]
-        return shares
+        return self._shares(size, Runs._top)
 
     def _top(self, size: int) -> NDArray[np.float64]:
         words = self._block.words
         hashes, bounds = self._block.shingles(size)
-        counts = np.diff(bounds)
-        text = np.repeat(np.arange(counts.size, dtype=np.uint64), counts)
-        keys = (text << np.uint64(44)) | (hashes >> np.uint64(20))
-        order = np.argsort(keys)
+        keys = keys_in_texts(hashes, bounds)
+        places = places_of_several(keys)
+        order = places[np.argsort(keys[places], kind="stable")]
         ordered = keys[order]
         first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if ordered.size else order
         times = np.diff(np.concatenate([first, [ordered.size]]))
-        many = times > 1
-        first, times = first[many], times[many]
         at = order[first]  # a shingle of each run
-        of = text[at].astype(np.int64)
+        of = (ordered[first] >> np.uint64(44)).astype(np.int64)
         word = at - bounds[of] + words.bounds[of]
         length = self._ends[word + size] - self._ends[word]
-        runs = np.searchsorted(of, np.arange(counts.size + 1))
+        runs = np.searchsorted(of, np.arange(bounds.size))
         most = maxima(times, runs)
         best = maxima(np.where(times == most[of], times * length, 0), runs)
         return best / np.maximum(self._length, 1)
@@ -147,12 +132,24 @@ class Runs:
 
     def repeated(self, size: int) -> NDArray[np.float64]:
         """The share of each text's characters in runs of `size` words that stand there before [texts]."""
-        shares = np.zeros(len(self._block))
-        for is_solo in (False, True):
-            here = self.is_solo == is_solo
-            if here.any():
-                shares[here] = self._repeated(size * 2 if is_solo else size)[here]
+        return self._shares(size, Runs._repeated)
+
+    def _shares(self, size: int, share: "Callable[[Runs, int], NDArray[np.float64]]") -> NDArray[np.float64]:
+        """A share by runs of `size` words, of twice as many in scripts without spaces [texts]."""
+        is_solo, count = self.is_solo, int(self.is_solo.sum())
+        if count in (0, len(self._block)):
+            return share(self, size * 2 if count else size)
+        fewer = is_solo if count * 2 <= is_solo.size else ~is_solo
+        shares = share(self, size if fewer is is_solo else size * 2)
+        shares[fewer] = share(self._fewer, size * 2 if fewer is is_solo else size)
         return shares
+
+    @cached_property
+    def _fewer(self) -> "Runs":
+        """The texts of the kind of script that the block has fewer of."""
+        is_solo = self.is_solo
+        at = np.flatnonzero(is_solo if int(is_solo.sum()) * 2 <= is_solo.size else ~is_solo)
+        return Runs(Block([self._block.texts[i] for i in at.tolist()]))
 
     def _repeated(self, size: int) -> NDArray[np.float64]:
         words = self._block.words
