@@ -93,7 +93,7 @@ def test_an_error_in_a_worker_is_the_error_of_the_run(cluster, corpus, tmp_path)
     with pytest.raises(DataError) as caught:
         cleaned(corpus, tmp_path / "ray", on="ray", max_bad_share=0.0)
     assert caught.value.code == "data.too-many-bad-rows"
-    pool = pool_of("ray", 2, tmp_path)
+    pool = pool_of("ray", 2, tmp_path, corpus)
     with pytest.raises(DataError) as caught:
         list(pool.map(partial(partial, read_manifest), [damaged(tmp_path)]))
     assert caught.value.code == "data.unreadable"
@@ -106,8 +106,11 @@ def damaged(folder):
     return folder
 
 
-def test_workers_that_do_not_see_the_workspace_are_refused(cluster, monkeypatch, tmp_path):
+def test_workers_that_do_not_see_workspace_and_source_are_refused(cluster, monkeypatch, tmp_path):
+    with pytest.raises(MachineError) as caught:
+        pool_of("ray", 2, tmp_path, tmp_path / "gone.jsonl")
+    assert (caught.value.code, "gone.jsonl" in caught.value.what) == ("machine.no-cluster", True)
     monkeypatch.setattr(Path, "touch", lambda *_, **__: None)
     with pytest.raises(MachineError) as caught:
-        pool_of("ray", 2, tmp_path)
-    assert (caught.value.code, str(tmp_path) in caught.value.what) == ("machine.no-cluster", True)
+        pool_of("ray", 2, tmp_path, tmp_path)
+    assert caught.value.what == f"the cluster's workers do not see {tmp_path}"

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,8 +14,11 @@ from burnish.core.errors import AskError, DataError, RunError
 from burnish.core.inputs.references import check_kind
 from burnish.data.cleaning import chunks as chunks_module
 from burnish.data.reader import read
+from burnish.data.readers.json_document import read_json
 from burnish.data.record import Bad, ReadReport
 from burnish.data.shards.manifest import read_manifest
+from burnish.data.shards.writer import ShardWriter
+from burnish.data.sources.listing import SourceFile
 from burnish.specs.base import Takes, marks_of
 from burnish.specs.data import CleanSpec, DecontaminateSpec, NearDedupSpec
 from burnish.stages.data.clean import run
@@ -269,3 +273,51 @@ def test_rows_that_hold_parts_of_an_evaluation_are_dropped_and_its_row_is_named(
     assert (removed["source"], removed["reason"]) == ("rows.jsonl:1", "in an evaluation")
     assert removed["evaluation"] == f"file:{tmp_path}/test.jsonl test.jsonl:1"
     assert json.loads((context.out / "stats.json").read_text())["kept"] == 1
+
+
+def test_conversations_that_differ_in_a_call_a_role_or_a_label_are_no_duplicates(clean):
+    def row(name, label=True):
+        call = {"function": {"name": name, "arguments": "{}"}}
+        turns = [{"role": "user", "content": "Do it."}, {"role": "assistant", "content": "Done.", "tool_calls": [call]}]
+        return {"messages": turns, "label": label, "id": name}
+
+    rows = [row("open"), row("close"), row("open", label=False), row("open") | {"id": "again"}]
+    _, kept, stats, _, _ = clean(rows)
+    assert [(row["id"], row["label"]) for row, _ in kept] == [("open", True), ("close", True), ("open", False)]
+    assert stats["dropped"] == {"duplicate": 1}
+
+
+def test_the_names_of_splits_licence_and_origin_of_fetched_rows_are_kept(tmp_path):
+    rows = [{"text": f"words of row number {i} to be kept"} for i in range(4)]
+    about = {"source": "hub:a/b", "revision": "c0ffee", "licence": "mit"}
+    with ShardWriter(tmp_path / "fetched", about=about) as writer:
+        for row, split in zip(rows, ["train_sft", "train_gen", "math", "test"], strict=True):
+            writer.write(row, split)
+    context, _ = temporary_context(tmp_path / "run", {"source": tmp_path / "fetched"})
+    run(CleanSpec(source="file:fetched"), context)
+    manifest = read_manifest(context.out)
+    assert manifest.splits == {"train_sft": 1, "train_gen": 1, "math": 1, "test": 1}
+    assert (manifest.about["licence"], manifest.about["origin"]["revision"]) == ("mit", "c0ffee")
+
+
+def test_a_rank_beyond_all_floats_is_the_greatest(clean):
+    rows = [{"text": "the same words in each row", "score": score} for score in (5, 10**400, -(10**400))]
+    _, kept, _, _, _ = clean(rows, keep="ranked", rank_by="score")
+    assert kept[0][0]["score"] == 10**400
+
+
+def test_a_large_source_has_no_more_chunks_than_files_can_be_open(monkeypatch):
+    monkeypatch.setattr(chunks_module, "CHUNK_BYTES", 10)
+    files = [SourceFile(Path(f"{i}.json"), f"{i}.json", read_json, 1000) for i in range(5000)]
+    assert len(list(chunks_module.chunks(files, ReadReport()))) <= 2 * chunks_module.MOST_CHUNKS
+
+
+def test_looking_for_near_duplicates_can_be_stopped(clean, tmp_path):
+    calls = []
+
+    def is_stopping():
+        calls.append(1)
+        return len(calls) > 3
+
+    with pytest.raises(RunError):
+        clean([{"text": story("en", i)} for i in range(30)], is_stopping=is_stopping, near_dedup=True, filters=None)

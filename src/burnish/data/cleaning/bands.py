@@ -1,6 +1,6 @@
 """The pairs of each band, found by any pool in the files of the chunks."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -16,13 +16,12 @@ from burnish.data.dedup.near import BandPairs, Pairs
 def map_bands(pool: Pool, folder: Path, chunks: int, scheme: Scheme) -> Callable[..., Iterator[Pairs]]:
     """`map` for `dedup.near.groups`: the function is made where it is needed, from the files of the chunks."""
 
-    def mapped(function: BandPairs, bands: Iterable[int]) -> Iterator[Pairs]:
-        make = partial(_band_pairs, folder, chunks, scheme, np.packbits(function.is_among), len(function.is_among))
+    def mapped(function: BandPairs, bands: range) -> Iterator[Pairs]:
+        make = partial(_band_pairs, folder, chunks, scheme, function.order)
         return (pairs for _, pairs in pool.map(make, bands))
 
     return mapped
 
 
-def _band_pairs(folder: Path, chunks: int, scheme: Scheme, packed: NDArray[np.uint8], texts: int) -> BandPairs:
-    among = np.unpackbits(packed, count=texts).astype(bool)
-    return BandPairs(Found(folder, chunks).signed(), scheme, among)
+def _band_pairs(folder: Path, chunks: int, scheme: Scheme, order: NDArray[np.int64]) -> BandPairs:
+    return BandPairs(Found(folder, chunks).signed(), scheme, order)

@@ -14,7 +14,8 @@ from burnish.data.readers.json_lines import read_json_lines, read_json_lines_bet
 from burnish.data.record import Bad, ReadReport, Record
 from burnish.data.sources.listing import SourceFile
 
-CHUNK_BYTES = 4_000_000
+CHUNK_BYTES, MOST_CHUNKS = 4_000_000, 400
+"""Chunks are larger where there would be more: each has open files."""
 _SCANNED = 1 << 20
 """Bytes read at a time where lines are counted."""
 
@@ -40,19 +41,20 @@ class Chunk:
     size: int
 
     def read(self, reading: ReadReport) -> Iterator[Record | Bad]:
-        """Every row of its pieces, each once."""
+        """Every row of its pieces, each once, with the split that the source names."""
         for piece in self.pieces:
             file = piece.file
             for item in _read(piece, reading):
-                if isinstance(item, Record) and (file.split or file.adapt):
+                if isinstance(item, Record) and (file.named or file.split or file.adapt):
                     raw = file.adapt(item.raw) if file.adapt else item.raw
-                    item = replace(item, raw=raw, split=item.split or file.split)
+                    item = replace(item, raw=raw, split=file.named or item.split or file.split)
                 yield item
 
 
 def chunks(files: Iterable[SourceFile], reading: ReadReport, size: int | None = None) -> Iterator[Chunk]:
     """The chunks of some files, of about `size` bytes each as they lie on the disk."""
-    size = size or CHUNK_BYTES
+    files = list(files)
+    size = size or max(CHUNK_BYTES, sum(file.size for file in files) // MOST_CHUNKS)
     number = 0
     held: list[Piece] = []
     held_bytes = 0

@@ -11,12 +11,13 @@ import orjson
 _MARK = b" "
 
 
-def encoded(raw: dict[str, Any]) -> bytes:
-    """A row as JSON in UTF-8."""
+def encoded(raw: dict[str, Any], in_order: bool = False) -> bytes:
+    """A row as JSON in UTF-8; `in_order` with its keys sorted, so that equal rows have equal JSON."""
     try:
-        return orjson.dumps(raw)
+        return orjson.dumps(raw, option=orjson.OPT_SORT_KEYS if in_order else 0)
     except TypeError:
-        return _MARK + json.dumps(raw, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        spelled = json.dumps(raw, ensure_ascii=False, separators=(",", ":"), sort_keys=in_order, allow_nan=False)
+        return _MARK + spelled.encode()
 
 
 def decoded(row: bytes) -> tuple[dict[str, Any], bytes]:

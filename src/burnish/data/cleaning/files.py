@@ -2,7 +2,7 @@
 
 import json
 import mmap
-import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -85,8 +85,9 @@ class ChunkWriter:
     """Writes to files of its own, which take the names at the end."""
 
     def __init__(self, paths: dict[str, Path]):
+        name = uuid.uuid4().hex  # another machine may have a process of the same number
         self._paths = paths
-        self._partial = {ending: path.with_name(f"{path.name}.{os.getpid()}") for ending, path in paths.items()}
+        self._partial = {ending: path.with_name(f"{path.name}.{name}") for ending, path in paths.items()}
         self._writers: dict[str, Any] = {}
         self._written = 0
 

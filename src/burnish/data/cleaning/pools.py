@@ -39,10 +39,10 @@ class LocalPool:
         pass
 
 
-def pool_of(on: str, workers: int | None, folder: Path) -> Pool:
-    """The pool that a setting names; its workers must see the folder. Errors: those of `RayPool`."""
+def pool_of(on: str, workers: int | None, folder: Path, source: Path) -> Pool:
+    """The pool that a setting names; its workers must see the folder and the source. Errors: those of `RayPool`."""
     if on == "local":
         return LocalPool(workers)
     from burnish.data.cleaning.ray_pool import RayPool
 
-    return RayPool(on, workers, folder)
+    return RayPool(on, workers, folder, source)

@@ -18,7 +18,7 @@ from burnish.core.version import VERSION
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
 _AHEAD = 2
-"""Chunks in flight per worker."""
+"""Chunks in flight per core, where the number of workers is not set."""
 _RETRIES = 5
 _made: dict[str, Callable[[Any], Any]] = {}
 """In a worker: the function of each `make`."""
@@ -31,7 +31,7 @@ class RayPool:
     have another burnish or do not see the workspace.
     """
 
-    def __init__(self, on: str, workers: int | None, folder: Path):
+    def __init__(self, on: str, workers: int | None, folder: Path, source: Path):
         self._ray = _library()
         self._owns = not self._ray.is_initialized()
         if self._owns:
@@ -42,19 +42,19 @@ class RayPool:
                 raise MachineError(
                     "machine.no-cluster", f"on: {on}: no cluster answers: {reason(error)}", fix
                 ) from error
-        self._workers = workers or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        self._in_flight = workers or _AHEAD * max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         try:
-            self._check(folder)
+            self._check(folder, source)
         except MachineError:
             self.close()
             raise
 
-    def _check(self, folder: Path) -> None:
-        """Refuse a cluster whose workers have another version or do not see the folder."""
+    def _check(self, folder: Path, source: Path) -> None:
+        """Refuse a cluster whose workers have another version or do not see the folder and the source."""
         mark = folder / f"{uuid.uuid4().hex}.mark"
         mark.touch()
         try:
-            version, sees = self._ray.get(self._ray.remote(num_cpus=1)(_look).remote(str(mark)))
+            version, unseen = self._ray.get(self._ray.remote(num_cpus=1)(_look).remote([str(mark), str(source)]))
         except self._ray.exceptions.RayError as error:
             what = f"a worker of the cluster cannot run burnish: {reason(error)}"
             fix = f"install burnish {VERSION} with burnish[data] on all its machines"
@@ -64,8 +64,8 @@ class RayPool:
         if version != VERSION:
             what = f"the cluster's workers have burnish {version}, and this is {VERSION}"
             raise MachineError("machine.no-cluster", what, "install the same version on all machines")
-        if not sees:
-            what = f"the cluster's workers do not see {folder}"
+        if unseen:
+            what = f"the cluster's workers do not see {source if str(source) in unseen else folder}"
             fix = "keep workspace and data in a folder that all machines mount under the same path"
             raise MachineError("machine.no-cluster", what, fix)
 
@@ -79,7 +79,7 @@ class RayPool:
         waiting: deque[tuple[Chunk, Any]] = deque()
         for chunk in chunks:
             waiting.append((chunk, task.remote(name, made, chunk)))
-            if len(waiting) >= _AHEAD * self._workers:
+            if len(waiting) >= self._in_flight:
                 yield self._next(waiting)
         while waiting:
             yield self._next(waiting)
@@ -116,8 +116,9 @@ def _work(name: str, made: bytes, chunk: Any) -> Any:
     return _made[name](chunk)
 
 
-def _look(mark: str) -> tuple[str, bool]:
-    return VERSION, Path(mark).exists()
+def _look(paths: list[str]) -> tuple[str, list[str]]:
+    """The worker's version, and which of the paths it does not see."""
+    return VERSION, [path for path in paths if not Path(path).exists()]
 
 
 def _library() -> Any:

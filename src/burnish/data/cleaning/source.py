@@ -24,6 +24,8 @@ class Layout:
     """The columns that hold the text of a row, and what the row is; `reason` says how that is known."""
 
     columns: tuple[str, ...]
+    compared: tuple[str, ...]
+    """The columns that duplicates are equal in: those of the text, and of a conversation all that a model sees."""
     kind: Literal["document", "conversation"]
     reason: str
 
@@ -44,7 +46,7 @@ def layout_of(
         if head and missing is not None:
             what = f"`text` names '{missing}', which none of the first rows of {name} has: {', '.join(there)}"
             raise DataError("data.missing-column", what, f"{nearest(missing, there)} correct the name")
-        return Layout(tuple(text), "document", f"text is in {', '.join(text)}, as requested")
+        return Layout(tuple(text), tuple(text), "document", f"text is in {', '.join(text)}, as requested")
     try:
         found, items = detect(items, name, format)
     except DataError as error:
@@ -58,4 +60,5 @@ def layout_of(
     is_document = found.format.name == "text"
     columns = ("text",) if is_document else tuple(c for c in there if c in COLUMNS and c not in _NO_PROSE)
     reason = f"format {found.format.name}, since {found.reason}; text is in {', '.join(columns)}"
-    return Layout(columns, "document" if is_document else "conversation", reason)
+    compared = columns if is_document else tuple(sorted(COLUMNS))
+    return Layout(columns, compared, "document" if is_document else "conversation", reason)

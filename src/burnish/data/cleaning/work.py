@@ -39,6 +39,8 @@ class Settings:
     """Where the Arrow files go."""
     columns: tuple[str, ...]
     """The columns that hold the text."""
+    compared: tuple[str, ...]
+    """The columns that exact duplicates are equal in."""
     kind: Literal["document", "conversation"]
     rewrites: Sequence[Rewrite]
     filters: Sequence[BlockFilter]
@@ -119,7 +121,7 @@ class Work:
             "is_kept": pa.array(is_kept),
             "source": pa.array([record.source for record in records], pa.string()),
             "characters": pa.array(lengths, pa.int64()),
-            "hash": pa.array([_hash(text) for text in views], pa.binary(_HASH_BYTES)),
+            "hash": pa.array([_hash(raw, settings.compared) for raw in rows], pa.binary(_HASH_BYTES)),
             "rank": pa.array([_number(raw, settings.ranked_by) for raw in rows], pa.float64()),
         }
         scheme = settings.scheme
@@ -176,10 +178,17 @@ def _judge(parts: Sequence[Block], reasons: list[str], filters: Sequence[BlockFi
         start += len(block)
 
 
-def _hash(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_HASH_BYTES).digest()
+def _hash(raw: dict[str, Any], columns: Sequence[str]) -> bytes:
+    """A hash of what a row says: its text, and of a conversation its roles, calls, tools and labels, too."""
+    said = {name: raw[name] for name in columns if raw.get(name) is not None}
+    return hashlib.blake2b(encoded(said, in_order=True), digest_size=_HASH_BYTES).digest()
 
 
 def _number(raw: dict[str, Any], column: str | None) -> float:
     value = raw.get(column) if column is not None else None
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else -math.inf
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return -math.inf
+    try:
+        return float(value)
+    except OverflowError:  # an integer beyond all floats
+        return math.inf if value > 0 else -math.inf

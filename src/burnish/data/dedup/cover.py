@@ -3,6 +3,7 @@
 A connected component is more than that: of a chain of texts, each like the next, the ends may have little in common.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -11,24 +12,25 @@ from numpy.typing import NDArray
 from burnish.data.dedup.minhash import Scheme
 from burnish.data.dedup.near import MapBands, SignedTexts, candidates, estimates, jaccard, margin
 
-_SETS_HELD = 4096
+_SETS_HELD, _TEXTS_BETWEEN_TICKS = 4096, 1024
 
 
 def cover(
     texts: SignedTexts,
     scheme: Scheme,
-    among: NDArray[np.bool_],
     order: NDArray[np.int64],
     map_bands: MapBands = map,
+    tick: Callable[[int, int], None] = lambda done, total: None,
 ) -> NDArray[np.int64]:
     """For each text one that is kept and at least as similar as the threshold, itself where it is kept [texts].
 
-    Texts `among` are taken in the given `order` (their numbers), and each is kept unless one like it is kept already.
+    The texts of `order` are taken in that order (their numbers), and each is kept unless one like it is kept already.
+    `tick` gets (texts done, all that have candidates) now and then.
     """
-    pairs = candidates(texts, scheme, among, map_bands)
+    pairs = candidates(texts, scheme, order, map_bands)
     estimated = estimates(pairs, texts)
-    place = np.empty(len(texts), np.int64)
-    place[order] = np.arange(len(texts))
+    place = np.full(len(texts), -1)
+    place[order] = np.arange(order.size)
     later = np.where(place[pairs[:, 0]] < place[pairs[:, 1]], 1, 0)
     rows = np.arange(len(pairs))
     new, old = pairs[rows, later], pairs[rows, 1 - later]
@@ -38,7 +40,9 @@ def cover(
     kept = np.arange(len(texts))
     sets = _Sets(texts)
     bounds = [*np.flatnonzero(np.diff(new, prepend=-1)).tolist(), new.size]
-    for start, end in pairwise(bounds):
+    for done, (start, end) in enumerate(pairwise(bounds)):
+        if done % _TEXTS_BETWEEN_TICKS == 0:
+            tick(done, len(bounds) - 1)
         text = int(new[start])
         for at in range(start, end):
             other = int(old[at])

@@ -1,6 +1,6 @@
 """Which row of each group of duplicates is kept: groups of equal texts, and of near duplicates among what is left."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +41,7 @@ def duplicates(
     signed: SignedTexts | None = None,
     scheme: Scheme | None = None,
     map_bands: MapBands = map,
+    tick: Callable[[int, int], None] = lambda done, total: None,
 ) -> Duplicates:
     """The duplicates among rows that are kept so far.
 
@@ -54,7 +55,8 @@ def duplicates(
     if exact or signed is not None:
         kept = _first_in(order, first_of_equal(hashes, among))
     if signed is not None and scheme is not None:
-        kept = cover(signed, scheme, among & (kept == np.arange(among.size)), order, map_bands)[kept]
+        chosen = among & (kept == np.arange(among.size))
+        kept = cover(signed, scheme, order[chosen[order]], map_bands, tick)[kept]
     return Duplicates(kept, hashes[kept] == hashes)
 
 

@@ -21,7 +21,7 @@ _BY_CHANCE = 1 / 256
 """The share of places that agree in one byte and differ otherwise."""
 Pairs = NDArray[np.int64]
 """Pairs of texts, the earlier first [pairs, 2]."""
-MapBands = Callable[["BandPairs", Iterable[int]], Iterable[Pairs]]
+MapBands = Callable[["BandPairs", range], Iterable[Pairs]]
 """Applies a function to each band; another than `map` may do that elsewhere."""
 
 
@@ -67,14 +67,16 @@ def groups(
     Only texts `among` are compared. Texts are in one group if a chain of pairs joins them, each at least as similar as
     `scheme.threshold`.
     """
-    if among is None:
-        among = np.ones(len(texts), bool)
-    return components(len(texts), verified(candidates(texts, scheme, among, map_bands), texts, scheme))
+    order = np.arange(len(texts)) if among is None else np.flatnonzero(among)
+    return components(len(texts), verified(candidates(texts, scheme, order, map_bands), texts, scheme))
 
 
-def candidates(texts: SignedTexts, scheme: Scheme, among: NDArray[np.bool_], map_bands: MapBands = map) -> Pairs:
-    """The pairs of texts `among` that share a band, unless their signatures say that they differ; each once."""
-    find = BandPairs(texts, scheme, among & texts.has_shingles())
+def candidates(texts: SignedTexts, scheme: Scheme, order: NDArray[np.int64], map_bands: MapBands = map) -> Pairs:
+    """The pairs of texts that share a band, unless their signatures say that they differ; each once.
+
+    Only the texts in `order` are compared; of many that share a band, each is compared with the first ones in it.
+    """
+    find = BandPairs(texts, scheme, order[texts.has_shingles()[order]])
     found = [np.zeros((0, 2), np.int64), *map_bands(find, range(scheme.bands))]
     return np.unique(np.concatenate(found), axis=0)
 
@@ -82,13 +84,13 @@ def candidates(texts: SignedTexts, scheme: Scheme, among: NDArray[np.bool_], map
 class BandPairs:
     """Finds the pairs of texts that agree in a band, but those of bands before, and those whose signatures differ."""
 
-    def __init__(self, texts: SignedTexts, scheme: Scheme, among: NDArray[np.bool_]):
-        self.is_among = among
-        self._texts, self._scheme, self._among = texts, scheme, np.flatnonzero(among)
+    def __init__(self, texts: SignedTexts, scheme: Scheme, order: NDArray[np.int64]):
+        self.order = order
+        self._texts, self._scheme = texts, scheme
         self._small: dict[int, NDArray[np.bool_]] = {}
 
     def __call__(self, band: int) -> Pairs:
-        pairs = np.sort(self._among[_pairs_of_equal(self._texts.keys(band)[self._among])], axis=1)
+        pairs = np.sort(self.order[_pairs_of_equal(self._texts.keys(band)[self.order])], axis=1)
         for earlier in range(band):
             keys = self._texts.keys(earlier)
             found_there = (keys[pairs[:, 0]] == keys[pairs[:, 1]]) & self._is_in_small_group(earlier)[pairs[:, 0]]
@@ -99,9 +101,9 @@ class BandPairs:
     def _is_in_small_group(self, band: int) -> NDArray[np.bool_]:
         """Whether all pairs of a text's group in a band are looked at [texts]."""
         if band not in self._small:
-            _, groups, sizes = np.unique(self._texts.keys(band)[self._among], return_inverse=True, return_counts=True)
+            _, groups, sizes = np.unique(self._texts.keys(band)[self.order], return_inverse=True, return_counts=True)
             self._small[band] = np.zeros(len(self._texts), bool)
-            self._small[band][self._among] = (sizes <= _NEIGHBOURS)[groups]
+            self._small[band][self.order] = (sizes <= _NEIGHBOURS)[groups]
         return self._small[band]
 
 
@@ -171,6 +173,9 @@ def jaccard(one: NDArray[np.uint32], other: NDArray[np.uint32]) -> float:
 
 
 def margin(scheme: Scheme) -> float:
-    """The error of an estimate at the threshold: a mean of so many agreements."""
-    share = scheme.threshold
+    """The error of an estimate at the threshold: a mean of so many agreements.
+
+    At 0 and 1 it is not 0: texts whose signatures agree in all places may differ.
+    """
+    share = min(max(scheme.threshold, 0.05), 0.95)
     return _DEVIATIONS * (share * (1 - share) / (scheme.bands * scheme.rows)) ** 0.5

@@ -1,6 +1,6 @@
 """Which files an input means, in a fixed order, and how each of them is read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from burnish.core.errors import DataError
@@ -32,6 +32,8 @@ class SourceFile:
     size: int
     split: str = ""
     adapt: Adapt | None = None
+    named: str = ""
+    """The split as the source calls it, such as `train_sft`, where it gives a name."""
 
 
 def find_files(path: Path, reading: ReadReport, subset: str | None = None) -> list[SourceFile]:
@@ -80,7 +82,10 @@ def _of_shards(folder: Path, manifest: Manifest, subset: str | None) -> list[Sou
     if subset is not None:
         what = f"{folder.name} holds rows that were fetched or cleaned: they have no subsets"
         raise DataError("data.unreadable", what, "leave `subset` out: it is chosen when the rows are fetched")
-    files = [one_file(path, shard.file, split_by_name(shard.split)) for shard, path in shard_files(folder, manifest)]
+    files = [
+        replace(one_file(path, shard.file, split_by_name(shard.split)), named=shard.split)
+        for shard, path in shard_files(folder, manifest)
+    ]
     if not files:
         raise DataError("data.unreadable", f"{folder.name} holds no rows", "check the step that wrote it")
     return files
@@ -172,7 +177,8 @@ def _of_card(folder: Path, names: list[str], config: dict, reading: ReadReport) 
             what = f"the card of {folder.name} names {pattern}, and no file of that name is there"
             raise DataError("data.unreadable", what, "fetch the dataset whole, or fix its README.md")
         known = split_by_name(split)  # of `train_sft`: train
-        files += [one_file(folder / name, name, known or split_by_name(name)) for name in matched]
+        listed = (one_file(folder / name, name, known or split_by_name(name)) for name in matched)
+        files += [replace(file, named=split) for file in listed]
     found = {file.name: file for file in files}
     others = [name for name in names if name not in found and holds_rows(name)]
     reading.skip(folder.name, others, "not named by the card for this subset", matters=False)

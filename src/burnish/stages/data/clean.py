@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from burnish.core.context import Context, Outcome
+from burnish.core.context import Context, Input, Outcome
 from burnish.core.errors import RunError
 from burnish.core.events import Note, Progress
 from burnish.core.files import write_json
@@ -29,10 +30,12 @@ from burnish.data.cleaning.source import layout_of
 from burnish.data.cleaning.work import Settings, Work
 from burnish.data.dedup.keeping import Duplicates, duplicates
 from burnish.data.dedup.minhash import Scheme
+from burnish.data.dedup.near import BandPairs, Pairs
 from burnish.data.filters.contamination import Contamination
 from burnish.data.filters.table import block_filters
 from burnish.data.record import ReadReport
 from burnish.data.rewriting.table import rewrites
+from burnish.data.shards.manifest import read_manifest
 from burnish.data.shards.writer import ShardWriter
 from burnish.data.sources.listing import find_files
 from burnish.data.sources.repository import checkout
@@ -51,7 +54,7 @@ def run(spec: CleanSpec, ctx: Context) -> Outcome:
     keeps_removed, max_bad_share = spec.keep_removed, spec.max_bad_share
     reading = ReadReport(encoding=settings.encoding)
     parts = list(chunks(find_files(path, reading, spec.subset), reading))
-    with closing(pool_of(spec.on, spec.workers, settings.folder)) as pool:
+    with closing(pool_of(spec.on, spec.workers, settings.folder, path)) as pool:
         ctx.check_settings()
         findings = _worked(parts, settings, reading, pool, ctx)
         with Quarantine(ctx.scratch / "quarantine.jsonl") as quarantine:
@@ -62,7 +65,7 @@ def run(spec: CleanSpec, ctx: Context) -> Outcome:
         found = Found(settings.folder, len(parts))
         dropped = _duplicates(found, settings, keep, exact, pool, len(parts), ctx)
     every = decisions(settings.folder, len(parts), found, dropped)
-    about = {"source": source.ref, "revision": source.revision}
+    about = _about(source, path)
     with (
         ShardWriter(ctx.out, form, about=about, columns=findings.columns) as writer,
         Removed(ctx.out / "removed.jsonl" if keeps_removed else None) as removed,
@@ -85,6 +88,15 @@ def run(spec: CleanSpec, ctx: Context) -> Outcome:
     return Outcome("rows", findings.measures(), {"notes": reading.notes})
 
 
+def _about(source: Input, path: Path) -> dict[str, Any]:
+    """What the manifest says of the source; of rows that were fetched also where they are from, and their licence."""
+    about: dict[str, Any] = {"source": source.ref, "revision": source.revision or None, "licence": None}
+    manifest = read_manifest(path) if path.is_dir() else None
+    if manifest is not None:
+        about |= {"licence": manifest.about.get("licence"), "origin": manifest.about.get("origin", manifest.about)}
+    return about
+
+
 def _settings(spec: CleanSpec, ctx: Context, path: Path) -> Settings:
     """What the chunks are worked on with; the layout is reported."""
     name = ctx.input("source").ref
@@ -97,6 +109,7 @@ def _settings(spec: CleanSpec, ctx: Context, path: Path) -> Settings:
     return Settings(
         folder,
         layout.columns,
+        layout.compared,
         layout.kind,
         rewrites(spec.rewriting),
         [] if spec.filters is None else block_filters(spec.filters, layout.kind, _lists(spec.filters, ctx)),
@@ -151,9 +164,21 @@ def _duplicates(
     scheme = settings.scheme
     if scheme is None:
         return duplicates(found.batches, keep, exact=exact)
-    ctx.emit(Progress(phase="find near duplicates", done=0))
-    bands = map_bands(pool, settings.folder, chunks, scheme)
-    return duplicates(found.batches, keep, exact=exact, signed=found.signed(), scheme=scheme, map_bands=bands)
+    find = map_bands(pool, settings.folder, chunks, scheme)
+
+    def reported(function: BandPairs, bands: range) -> Iterator[Pairs]:
+        for done, pairs in enumerate(find(function, bands), start=1):
+            _tick(ctx, "find near duplicates", "bands", done, len(bands))
+            yield pairs
+
+    tick = partial(_tick, ctx, "compare near duplicates", "texts")
+    signed = found.signed()
+    return duplicates(found.batches, keep, exact=exact, signed=signed, scheme=scheme, map_bands=reported, tick=tick)
+
+
+def _tick(ctx: Context, phase: str, unit: str, done: int, total: int) -> None:
+    ctx.emit(Progress(phase=phase, done=done, total=total, unit=unit))
+    _stop_if_requested(ctx, done)
 
 
 def _until_stopped(every: Iterator[Decision], total: int, ctx: Context) -> Iterator[Decision]:
@@ -167,6 +192,6 @@ def _until_stopped(every: Iterator[Decision], total: int, ctx: Context) -> Itera
     ctx.emit(Progress(phase="write", done=total, total=total))
 
 
-def _stop_if_requested(ctx: Context, rows: int) -> None:
+def _stop_if_requested(ctx: Context, done: int) -> None:
     if ctx.stopping:
-        raise RunError("run.interrupted", f"stopped after {rows:,} rows", "run it again: it starts over")
+        raise RunError("run.interrupted", f"stopped after {done:,} of a phase", "run it again: it starts over")
