@@ -12,6 +12,7 @@ from threading import Lock, local
 import torch
 
 from burnish.core.errors import ModelError
+from burnish.core.memory import share_freed_memory
 from burnish.models.adapters.changes import Change, Dequantized, LowRank, TrainedRows
 from burnish.models.layout import Place, Rows
 from burnish.models.tensors import DTYPES, is_finite, read_tensor, refuse_not_finite
@@ -65,6 +66,7 @@ def two_at_a_time(work: Callable[[Piece], Squares], pieces: Sequence[Piece]) -> 
             _BUFFERS.__dict__.clear()
         return
     torch.set_num_threads(threads // 2)
+    share_freed_memory()
     pool = ThreadPoolExecutor(2)
     try:
         yield from pool.map(work, pieces)
