@@ -181,6 +181,14 @@ def test_a_manifest_of_a_newer_version_is_refused(tmp_path):
         rows_in(tmp_path)
 
 
+def test_a_damaged_manifest_is_named_and_its_folder_is_not_read_as_other_files(tmp_path):
+    written(tmp_path, [{"text": "a"}], "jsonl")
+    manifest = tmp_path / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[:-20])
+    with pytest.raises(DataError, match=r"manifest\.json is damaged"):
+        rows_in(tmp_path)
+
+
 @pytest.mark.parametrize("content", ['{"files": []}', "[1]", "no JSON"])
 def test_the_manifest_of_another_program_is_one_more_file(tmp_path, content):
     (tmp_path / "manifest.json").write_text(content)

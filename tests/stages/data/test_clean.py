@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import resource
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,10 @@ from burnish.core.context import Input
 from burnish.core.errors import AskError, DataError, RunError
 from burnish.core.inputs.references import check_kind
 from burnish.data.cleaning import chunks as chunks_module
+from burnish.data.cleaning.work import batches
 from burnish.data.reader import read
 from burnish.data.readers.json_document import read_json
-from burnish.data.record import Bad, ReadReport
+from burnish.data.record import Bad, ReadReport, Record
 from burnish.data.shards.manifest import read_manifest
 from burnish.data.shards.writer import ShardWriter
 from burnish.data.sources.listing import SourceFile
@@ -306,8 +308,9 @@ def test_a_rank_beyond_all_floats_is_the_greatest(clean):
     assert kept[0][0]["score"] == 10**400
 
 
-def test_a_large_source_has_no_more_chunks_than_files_can_be_open(monkeypatch):
+def test_a_large_source_has_a_bounded_number_of_chunks(monkeypatch):
     monkeypatch.setattr(chunks_module, "CHUNK_BYTES", 10)
+    monkeypatch.setattr(chunks_module, "MOST_CHUNKS", 400)
     files = [SourceFile(Path(f"{i}.json"), f"{i}.json", read_json, 1000) for i in range(5000)]
     assert len(list(chunks_module.chunks(files, ReadReport()))) <= 2 * chunks_module.MOST_CHUNKS
 
@@ -321,3 +324,24 @@ def test_looking_for_near_duplicates_can_be_stopped(clean, tmp_path):
 
     with pytest.raises(RunError):
         clean([{"text": story("en", i)} for i in range(30)], is_stopping=is_stopping, near_dedup=True, filters=None)
+
+
+def test_a_source_of_more_chunks_than_files_may_be_open_is_cleaned(clean, monkeypatch):
+    monkeypatch.setattr(chunks_module, "CHUNK_BYTES", 100)
+    rows = [{"text": story("en", seed, 10)} for seed in range(150)] * 2
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 40, hard))
+    try:
+        _, kept, stats, _, _ = clean(rows, near_dedup=True, filters=None, workers=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert [row for row, _ in kept] == rows[:150]
+    assert stats["dropped"] == {"duplicate": 150}
+
+
+def test_rows_of_long_conversations_are_worked_on_a_few_at_a_time():
+    """Texts at any depth count: memory does not grow with the length of rows."""
+    turns = [{"role": "user", "content": [{"type": "text", "text": "x" * 500_000}]}]
+    records = [Record({"messages": turns, "id": i}, f"rows.jsonl:{i}") for i in range(20)]
+    assert [len(batch) for batch in batches(records)] == [4] * 5

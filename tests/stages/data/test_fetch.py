@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from burnish.core.errors import AskError, BurnishError, MachineError
+from burnish.core.errors import AskError, BurnishError, DataError, MachineError
 from burnish.specs.data import FetchSpec
 from data_servers import ROWS, FileServer, lines, parquet
 
@@ -192,6 +192,9 @@ def test_folders_and_repositories_are_fetched(fetch, tmp_path):
     _, _, manifest, _, rows = fetch("file:data", limit=2)
     assert rows == {"train": ROWS[:2], "test": ROWS[5:7]}
     assert manifest["source"] == "file:data"
+    with pytest.raises(DataError, match=r"file:data has no split 'tset'") as caught:
+        fetch("file:data", folder="other", split=["tset"])
+    assert "'test'" in caught.value.fix
     code = tmp_path / "code"
     code.mkdir()
     (code / "a.py").write_text("print('a')\n")

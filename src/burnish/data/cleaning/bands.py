@@ -13,15 +13,15 @@ from burnish.data.dedup.minhash import Scheme
 from burnish.data.dedup.near import BandPairs, Pairs
 
 
-def map_bands(pool: Pool, folder: Path, chunks: int, scheme: Scheme) -> Callable[..., Iterator[Pairs]]:
+def map_bands(pool: Pool, folder: Path, scheme: Scheme) -> Callable[..., Iterator[Pairs]]:
     """`map` for `dedup.near.groups`: the function is made where it is needed, from the files of the chunks."""
 
     def mapped(function: BandPairs, bands: range) -> Iterator[Pairs]:
-        make = partial(_band_pairs, folder, chunks, scheme, function.order)
+        make = partial(_band_pairs, folder, scheme, function.order)
         return (pairs for _, pairs in pool.map(make, bands))
 
     return mapped
 
 
-def _band_pairs(folder: Path, chunks: int, scheme: Scheme, order: NDArray[np.int64]) -> BandPairs:
-    return BandPairs(Found(folder, chunks).signed(), scheme, order)
+def _band_pairs(folder: Path, scheme: Scheme, order: NDArray[np.int64]) -> BandPairs:
+    return BandPairs(Found(folder).signed(), scheme, order)

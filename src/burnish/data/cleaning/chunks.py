@@ -14,8 +14,8 @@ from burnish.data.readers.json_lines import read_json_lines, read_json_lines_bet
 from burnish.data.record import Bad, ReadReport, Record
 from burnish.data.sources.listing import SourceFile
 
-CHUNK_BYTES, MOST_CHUNKS = 4_000_000, 400
-"""Chunks are larger where there would be more: each has open files."""
+CHUNK_BYTES, MOST_CHUNKS = 4_000_000, 20_000
+"""Chunks are larger where there would be more: each has files in one folder."""
 _SCANNED = 1 << 20
 """Bytes read at a time where lines are counted."""
 

@@ -15,6 +15,7 @@ from burnish.data.dedup.near import SignedTexts
 from burnish.data.dedup.stored import ShinglesFile, shingle_bytes
 from burnish.data.record import Bad
 
+_FOUND, _CHUNK = "found.arrow", b"chunk"
 _ENDINGS = ("rows", "found", "shingles", "bad")
 _PACKED = pa.ipc.IpcWriteOptions(compression="lz4")
 
@@ -46,25 +47,44 @@ class ChunkFiles:
         self.paths["rows"].unlink(missing_ok=True)
 
 
+def gather(folder: Path, chunks: int) -> None:
+    """Put what was found in the chunks into one file, in their order: a map for each would need as many open files."""
+    partial, writer = folder / f"{_FOUND}.partial", None
+    for number in range(chunks):
+        path = ChunkFiles(folder, number).paths["found"]
+        if not path.exists():
+            continue
+        with path.open("rb") as file, pa.ipc.open_stream(file) as batches:
+            for batch in batches:
+                writer = writer or pa.ipc.new_stream(str(partial), batch.schema)
+                writer.write_batch(batch, custom_metadata={_CHUNK: str(number).encode()})
+        path.unlink()
+    if writer is not None:
+        writer.close()
+        partial.replace(folder / _FOUND)
+
+
 class Found:
     """What was found of the rows of all chunks, mapped into memory; pages that were read can be released.
 
     `batches` have `is_kept`, `source`, `characters`, `hash`, `rank`, and the columns of `Signed`.
     """
 
-    def __init__(self, folder: Path, chunks: int):
+    def __init__(self, folder: Path):
+        """Of the file that `gather` wrote; without one no chunk has rows."""
         self.batches: list[pa.RecordBatch] = []
         self._shingles: list[ShinglesFile] = []
-        self._maps: list[mmap.mmap] = []
-        for number in range(chunks):
-            paths = ChunkFiles(folder, number).paths
-            if paths["found"].exists():
-                with paths["found"].open("rb") as file:
-                    mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-                batches = list(pa.ipc.open_stream(pa.py_buffer(mapped)))
-                self._maps.append(mapped)
-                self.batches += batches
-                self._shingles += [ShinglesFile(paths["shingles"])] * len(batches)
+        self._map: mmap.mmap | None = None
+        if not (folder / _FOUND).exists():
+            return
+        with (folder / _FOUND).open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        files: dict[int, ShinglesFile] = {}
+        for batch, number in _numbered(self._map):
+            self.batches.append(batch)
+            if number not in files:
+                files[number] = ShinglesFile(ChunkFiles(folder, number).paths["shingles"])
+            self._shingles.append(files[number])
 
     def signed(self) -> SignedTexts:
         """The texts of all rows. Errors: KeyError if they were not signed."""
@@ -76,9 +96,19 @@ class Found:
 
     def release(self) -> None:
         """Give the memory of all pages back; they are read again where they are needed."""
-        if hasattr(mmap, "MADV_DONTNEED"):
-            for mapped in self._maps:
-                mapped.madvise(mmap.MADV_DONTNEED)
+        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+
+
+def _numbered(mapped: mmap.mmap) -> Iterator[tuple[pa.RecordBatch, int]]:
+    """The batches of the file of `gather`, not copied, each with the number of its chunk."""
+    reader = pa.ipc.open_stream(pa.py_buffer(mapped))
+    while True:
+        try:
+            batch, metadata = reader.read_next_batch_with_custom_metadata()
+        except StopIteration:
+            return
+        yield batch, int(metadata[_CHUNK])
 
 
 class ChunkWriter:

@@ -78,7 +78,7 @@ class Work:
         """Write the chunk's `ChunkFiles`; those that are there are replaced at once."""
         report = Report(reading=ReadReport(encoding=self._settings.encoding))
         with ChunkFiles(self._settings.folder, chunk.number).writer() as files:
-            for records in _batches(self._read(chunk, report, files)):
+            for records in batches(self._read(chunk, report, files)):
                 files.write(*self._cleaned(records, report))
         return report
 
@@ -152,17 +152,27 @@ class Work:
         return raw, text, reason if text.strip() else NO_TEXT
 
 
-def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
+def batches(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """Consecutive records, of about `BATCH_CHARACTERS` in all their strings, and not more than `BATCH_ROWS`."""
     held: list[Record] = []
     size = 0
     for record in records:
         held.append(record)
-        size += sum(len(value) for value in record.raw.values() if isinstance(value, str))
+        size += _characters(record.raw)
         if len(held) >= BATCH_ROWS or size >= BATCH_CHARACTERS:
             yield held
             held, size = [], 0
     if held:
         yield held
+
+
+def _characters(value: Any) -> int:
+    """Those of all strings in a value, at any depth."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_characters, value.values()))
+    return sum(map(_characters, value)) if isinstance(value, list) else 0
 
 
 def _judge(parts: Sequence[Block], reasons: list[str], filters: Sequence[BlockFilter]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.core.errors import DataError, MachineError
-from burnish.core.files import read_json, write_json
+from burnish.core.files import read_json, sync, write_json
 from burnish.data.fetch.remote import Remote
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -20,8 +20,11 @@ def download(remote: Remote, path: Path, sha256: str = "") -> str:
     nothing is kept.
     """
     if path.exists():  # of an earlier attempt: it was checked before it got its name
-        remote.connection.received(path.stat().st_size)
-        return _sha256(path)
+        found = _sha256(path)
+        if not sha256 or found == sha256:
+            remote.connection.received(path.stat().st_size)
+            return found
+        path.unlink()
     path.parent.mkdir(parents=True, exist_ok=True)
     part, record = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.part.json")
     known = {"url": remote.url, "size": remote.size, "validator": remote.validator, "sha256": sha256, "boot": _boot()}
@@ -43,6 +46,7 @@ def download(remote: Remote, path: Path, sha256: str = "") -> str:
         what = f"{remote.shown} ({remote.url}) has the sha256 {found}, and not {sha256}"
         fix = "check the address and the checksum; a file that was damaged on its way is downloaded anew by a rerun"
         raise DataError("data.wrong-checksum", what, fix)
+    sync(part)  # or a loss of power could leave its name without its bytes
     os.replace(part, path)
     record.unlink()
     return found

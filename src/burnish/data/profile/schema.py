@@ -12,7 +12,7 @@ _TYPES = {bool: "true/false", int: "integer", float: "number", str: "text", list
 
 
 class Distinct:
-    """How many different 64-bit hashes were added: exact up to 4,096 of them, else estimated to about 2 %.
+    """How many different 64-bit hashes were added: exact up to 8,192 of them, else estimated to about 2 %.
 
     Of more the least 4,096 are kept; what they span says how many there are (Bar-Yossef et al. 2002).
     """

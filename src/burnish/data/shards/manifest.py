@@ -12,7 +12,7 @@ from burnish.data.files.folder import inside
 
 FILE = "manifest.json"
 FORMAT = "burnish rows 1"
-_FAMILY = "burnish rows "
+_FAMILY, _HEAD = "burnish rows ", 100
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,12 @@ def read_manifest(folder: Path) -> Manifest | None:
     file = folder / FILE
     if not file.is_file():
         return None
+    content = file.read_bytes()
     try:
-        record: Any = json.loads(file.read_bytes())
-    except (ValueError, RecursionError):
+        record: Any = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        if _FAMILY.encode() in content[:_HEAD]:
+            raise _broken(file, f"is damaged: {error}", "run the step that wrote it again") from error
         return None  # another program's
     name = record.get("format") if isinstance(record, dict) else None
     if not isinstance(name, str) or not name.startswith(_FAMILY):

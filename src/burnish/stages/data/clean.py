@@ -22,7 +22,7 @@ from burnish.data.cleaning.chunks import Chunk, chunks
 from burnish.data.cleaning.decisions import Decision, Removed, decisions
 from burnish.data.cleaning.encoding import decoded
 from burnish.data.cleaning.evaluations import texts_of_evaluations
-from burnish.data.cleaning.files import ChunkFiles, Found
+from burnish.data.cleaning.files import ChunkFiles, Found, gather
 from burnish.data.cleaning.findings import Findings
 from burnish.data.cleaning.pools import Pool, pool_of
 from burnish.data.cleaning.report import document, table
@@ -62,8 +62,9 @@ def run(spec: CleanSpec, ctx: Context) -> Outcome:
                 for bad in ChunkFiles(settings.folder, number).bad():
                     quarantine.add(bad)
         quarantine.check_share(findings.accounts.read, max_bad_share)
-        found = Found(settings.folder, len(parts))
-        dropped = _duplicates(found, settings, keep, exact, pool, len(parts), ctx)
+        gather(settings.folder, len(parts))
+        found = Found(settings.folder)
+        dropped = _duplicates(found, settings, keep, exact, pool, ctx)
     every = decisions(settings.folder, len(parts), found, dropped)
     about = _about(source, path)
     with (
@@ -148,7 +149,7 @@ def _worked(parts: list[Chunk], settings: Settings, reading: ReadReport, pool: P
         if time.monotonic() - reported > _SECONDS_BETWEEN_REPORTS or done == total:
             reported = time.monotonic()
             ctx.emit(Progress(phase="clean", done=done, total=total, unit="bytes"))
-        _stop_if_requested(ctx, findings.rows)
+        _stop_if_requested(ctx)
     return findings
 
 
@@ -158,13 +159,12 @@ def _duplicates(
     keep: str,
     exact: bool,
     pool: Pool,
-    chunks: int,
     ctx: Context,
 ) -> Duplicates:
     scheme = settings.scheme
     if scheme is None:
         return duplicates(found.batches, keep, exact=exact)
-    find = map_bands(pool, settings.folder, chunks, scheme)
+    find = map_bands(pool, settings.folder, scheme)
 
     def reported(function: BandPairs, bands: range) -> Iterator[Pairs]:
         for done, pairs in enumerate(find(function, bands), start=1):
@@ -178,7 +178,7 @@ def _duplicates(
 
 def _tick(ctx: Context, phase: str, unit: str, done: int, total: int) -> None:
     ctx.emit(Progress(phase=phase, done=done, total=total, unit=unit))
-    _stop_if_requested(ctx, done)
+    _stop_if_requested(ctx)
 
 
 def _until_stopped(every: Iterator[Decision], total: int, ctx: Context) -> Iterator[Decision]:
@@ -188,10 +188,10 @@ def _until_stopped(every: Iterator[Decision], total: int, ctx: Context) -> Itera
         if number % 256 == 0 and time.monotonic() - reported > _SECONDS_BETWEEN_REPORTS:
             reported = time.monotonic()
             ctx.emit(Progress(phase="write", done=number, total=total))
-            _stop_if_requested(ctx, number)
+            _stop_if_requested(ctx)
     ctx.emit(Progress(phase="write", done=total, total=total))
 
 
-def _stop_if_requested(ctx: Context, done: int) -> None:
+def _stop_if_requested(ctx: Context) -> None:
     if ctx.stopping:
-        raise RunError("run.interrupted", f"stopped after {done:,} of a phase", "run it again: it starts over")
+        raise RunError("run.interrupted", "stopped while rows were cleaned", "run it again: it starts over")

@@ -66,7 +66,7 @@ def run(spec: FetchSpec, ctx: Context) -> Outcome:
         _report(reading, spec, value, ctx)
         accounts.balance()
         quarantine.check_share(accounts.read, max_bad_share)
-        _refuse_nothing(accounts, splits, met, value)
+        _refuse_nothing(accounts, splits, {*met, *(piece.split for piece in source.pieces if piece.split)}, value)
     shutil.copyfile(quarantine.path, ctx.out / quarantine.path.name)
     if (found := source.about.get("sha256")) and found not in value.ref.lower():
         ctx.emit(Note(text=f"{value.ref}#sha256={found} is this content, whatever is there later"))
@@ -160,10 +160,10 @@ def _report(reading: ReadReport, spec: FetchSpec, value: Input, ctx: Context) ->
         ctx.emit(Note(level="warning" if matters else "info", text=sentence))
 
 
-def _refuse_nothing(accounts: Accounts, splits: list[str], met: Counter[str], value: Input) -> None:
+def _refuse_nothing(accounts: Accounts, splits: list[str], there: set[str], value: Input) -> None:
     for split in splits:
-        if split not in met and met:
-            raise DataError("data.unreadable", f"{value.ref} has no split '{split}'", nearest(split, met))
+        if split not in there and there:
+            raise DataError("data.unreadable", f"{value.ref} has no split '{split}'", nearest(split, sorted(there)))
     if not accounts.kept:
         what = f"{value.ref} has no rows" if not accounts.read else f"none of {accounts.read:,} rows can be kept"
         raise DataError("data.empty", what, "check the source and its content")
