@@ -1,54 +1,126 @@
 """Which strings of a row are its text: found in the columns that hold it, at any depth, each with its place."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-_NO_TEXT = frozenset(
-    ("role", "from", "name", "id", "type", "tool_call_id", "tool_calls", "function_call", "function", "arguments")
+_TEXT = frozenset(
+    [
+        "content",
+        "value",
+        "text",
+        "message",
+        "messages",
+        "parts",
+        "reasoning_content",
+        "reasoning",
+        "thinking",
+        "thought",
+        "refusal",
+        "answer",
+        "response",
+        "completion",
+        "human",
+        "assistant",
+        "user",
+        "system",
+    ]
 )
-"""Keys of turns whose values are no prose: names, and arguments of calls."""
+"""Keys of turns and their parts whose values are prose. Others are names, calls, media, dates."""
+_ARGUMENTS = frozenset(("arguments", "args", "input"))
 SEPARATOR = "\n\n"
-Place = tuple[Any, Any]
-"""A list or an object, and the index or key of a string in it."""
+
+
+class Place(NamedTuple):
+    """A list or an object, the index or key of a string in it, and the number of the turn that it is of."""
+
+    container: Any
+    key: Any
+    turn: int
 
 
 def places(raw: dict[str, Any], columns: Sequence[str]) -> list[Place]:
     """The places of a row's texts, in the order of the columns and of what they hold."""
     found: list[Place] = []
     for column in columns:
-        if column in raw:
-            found += _below(raw, column)
+        value = raw.get(column)
+        if isinstance(value, str):
+            found.append(Place(raw, column, len(found)))
+        elif isinstance(value, list):
+            for i in range(len(value)):
+                found += _below(value, i, len(found))
+        elif isinstance(value, dict):
+            found += _below(raw, column, len(found))
     return found
 
 
-def _below(container: Any, key: Any) -> Iterator[Place]:
+def _below(container: Any, key: Any, turn: int) -> Iterator[Place]:
     value = container[key]
     if isinstance(value, str):
-        yield container, key
+        yield Place(container, key, turn)
     elif isinstance(value, list):
         for i in range(len(value)):
-            yield from _below(value, i)
+            yield from _below(value, i, turn)
     elif isinstance(value, dict):
         for name in value:
-            if name not in _NO_TEXT:
-                yield from _below(value, name)
+            if name in _TEXT:
+                yield from _below(value, name, turn)
 
 
 def view(found: Sequence[Place]) -> str:
     """The texts of a row as one, a blank line between them."""
-    if len(found) == 1:
-        container, key = found[0]
-        return container[key]
-    return SEPARATOR.join(container[key] for container, key in found)
+    return SEPARATOR.join([place.container[place.key] for place in found])
 
 
 def rewritten(found: Sequence[Place], rewrite: Callable[[str], str]) -> tuple[bool, bool]:
-    """Rewrite each text in its place: whether any is another now, and whether one is left with nothing."""
-    is_changed = is_emptied = False
-    for container, key in found:
+    """Rewrite each text in its place: whether any is another now, and whether a turn that had text has none left."""
+    changed: set[int] = set()
+    for container, key, turn in found:
         text = container[key]
         made = rewrite(text)
         if made != text:
-            container[key], is_changed = made, True
-            is_emptied = is_emptied or (not made.strip() and bool(text.strip()))
-    return is_changed, is_emptied
+            container[key] = made
+            if not made.strip() and text.strip():
+                changed.add(turn)
+            changed.add(-1)
+    emptied = changed - {-1}
+    if emptied:
+        emptied -= {place.turn for place in found if place.container[place.key].strip()}
+    return bool(changed), bool(emptied)
+
+
+def rewritten_calls(value: Any, rewrite: Callable[[str], str]) -> bool:
+    """Rewrite the texts in arguments of calls, at any depth of a column, in place; whether any is another now.
+
+    Arguments may be an object, or an object as JSON text, which stays one.
+    """
+    is_changed = False
+    if isinstance(value, list):
+        for item in value:
+            is_changed |= rewritten_calls(item, rewrite)
+    elif isinstance(value, dict):
+        for name, child in value.items():
+            if name in _ARGUMENTS:
+                value[name] = made = _arguments(child, rewrite)
+                is_changed |= made != child
+            else:
+                is_changed |= rewritten_calls(child, rewrite)
+    return is_changed
+
+
+def _arguments(value: Any, rewrite: Callable[[str], str]) -> Any:
+    """Arguments with their texts rewritten; numbers and names stay."""
+    if isinstance(value, str):
+        if value.lstrip().startswith(("{", "[")):
+            try:
+                inner = json.loads(value)
+            except ValueError:
+                return rewrite(value)
+            made = _arguments(inner, rewrite)
+            return value if made == inner else json.dumps(made, ensure_ascii=False)
+        return rewrite(value)
+    if isinstance(value, list):
+        return [_arguments(item, rewrite) for item in value]
+    if isinstance(value, dict):
+        return {name: _arguments(child, rewrite) for name, child in value.items()}
+    return value

@@ -17,12 +17,13 @@ import pyarrow as pa
 from burnish.data.cleaning.chunks import Chunk
 from burnish.data.cleaning.encoding import encoded
 from burnish.data.cleaning.files import ChunkFiles, ChunkWriter
-from burnish.data.cleaning.views import places, rewritten, view
+from burnish.data.cleaning.views import places, rewritten, rewritten_calls, view
 from burnish.data.dedup.minhash import Scheme, Signed
 from burnish.data.filters import BlockFilter
 from burnish.data.filters.contamination import Contamination
 from burnish.data.record import Bad, ReadReport, Record
 from burnish.data.rewriting import Rewrite
+from burnish.data.rewriting.personal import Masked
 from burnish.data.shards.columns import Columns
 from burnish.data.texts.block import Block, blocks
 
@@ -145,6 +146,8 @@ class Work:
         reason = ""
         for rewrite in self._settings.rewrites:
             is_changed, is_emptied = rewritten(found, rewrite)
+            if isinstance(rewrite, Masked):  # personal data is in what tools are called with, too
+                is_changed |= sum(rewritten_calls(raw.get(name), rewrite) for name in self._settings.columns) > 0
             report.changed[rewrite.name] += is_changed
             if is_emptied and self._settings.kind == "conversation":
                 reason = EMPTIED
