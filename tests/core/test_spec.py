@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError
 
 from burnish.core.catalog import stages
 from burnish.core.errors import AskError
+from burnish.core.fingerprint import settings_of
 from burnish.core.recipes.validation import all_specs, make_spec
 from burnish.specs.base import (
     RUNTIME,
@@ -34,6 +35,7 @@ class Outer(Spec):
     one: DataRef | list[Inner]
     base: ModelRef | None = None
     table: dict[str, Inner] = Field(default_factory=dict)
+    listed: list[DataRef] = Field(default_factory=list)
 
 
 @pytest.mark.parametrize(
@@ -50,14 +52,18 @@ def test_anything_else_is_not_a_reference(ref):
 
 
 def test_marked_fields_are_found_in_unions_lists_and_mappings():
-    spec = Outer(one=[Inner(ref="file:a"), Inner(ref="file:b")], base="hub:x", table={"k": Inner(ref="step:c")})
+    inner = [Inner(ref="file:a"), Inner(ref="file:b")]
+    spec = Outer(one=inner, base="hub:x", table={"k": Inner(ref="step:c")}, listed=["file:d", "step:e"])
     assert {path: value for path, _, value in fields_with(spec, Takes)} == {
         "one": spec.__dict__["one"],
         "one.0.ref": "file:a",
         "one.1.ref": "file:b",
         "base": "hub:x",
         "table.k.ref": "step:c",
+        "listed.0": "file:d",
+        "listed.1": "step:e",
     }
+    assert settings_of(spec, dict.fromkeys(("listed.0", "listed.1"), ""))["listed"] == [None, None]
     assert [path for path, _, _ in fields_with(spec, Runtime)] == ["one.0.device", "one.1.device", "table.k.device"]
 
 

@@ -39,17 +39,23 @@ def test_from_raw_texts_to_a_tokenizer(tmp_path):
         for i, text in enumerate([*texts, texts[0], *junk])
     ]
     (tmp_path / "raw/pages.jsonl").write_text("\n".join([*rows, "{"]))
+    asked = "a question of a test that nobody may see before, with words enough for a run of thirteen"
+    (tmp_path / "test.jsonl").write_text(json.dumps({"question": asked, "answer": "So it is."}) + "\n")
+    with (tmp_path / "raw/pages.jsonl").open("a") as file:
+        file.write("\n" + json.dumps({"text": f"On the web it says: {asked}, and more."}))
     short = ["tokenizer.vocabulary=300", "clean.max_bad_share=0.1", "data.split={validation: 0.2}"]
+    short += ["clean.decontaminate.against=[file:test.jsonl]"]
 
     run = burnish.run(RECIPE, settings=short, workspace=tmp_path)
     stats = json.loads((run["clean"].path / "stats.json").read_text())
     assert (
         stats["read"]
-        == len(texts) + len(junk) + 2
+        == len(texts) + len(junk) + 3
         == stats["kept"] + stats["quarantined"] + sum(stats["dropped"].values())
     )
     assert stats["dropped"]["duplicate"] == 1
     assert stats["dropped"]["language de"] == 1
+    assert stats["dropped"]["in an evaluation"] == 1
     kept = [item.raw for item in read(run["clean"].path, ReadReport())]
     assert all(set(row) == {"text", "url"} for row in kept)
     assert any("[EMAIL]" in row["text"] for row in kept)

@@ -172,8 +172,11 @@ def _suffix(path: Path) -> str:
 
 
 def _remove(settings: Any, path: str) -> None:
-    """Remove the value at a dotted path from nested mappings and lists."""
+    """Remove the value at a dotted path from nested mappings and lists; a member of a list becomes None."""
     *parents, last = path.split(".")
     for part in parents:
         settings = settings[int(part) if part.isdigit() else part]
-    settings.pop(last, None)
+    if isinstance(settings, list):
+        settings[int(last)] = None
+    else:
+        settings.pop(last, None)

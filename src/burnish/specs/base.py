@@ -213,15 +213,17 @@ def by_kind(default: str) -> Discriminator:
 def fields_with(spec: Spec, mark: type, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Walk a spec's tree; yield (dotted path, mark, value) of every field marked with `mark`.
 
-    List items have their position as key (`source.0.rows`); references in a mapping have its keys. These reads are not
-    reported to the ledger.
+    List items have their position as key (`source.0.rows`); references in a list or mapping have its keys. These reads
+    are not reported to the ledger.
     """
     values = spec.__dict__
     for name, info in type(spec).__pydantic_fields__.items():
         value, path = values[name], f"{prefix}{name}"
         found = next((m for m in marks_of(info) if isinstance(m, mark)), None)
+        if isinstance(found, Takes) and isinstance(value, list) and not any(specs_within(value)):
+            value = dict(enumerate(cast(list[Any], value)))
         if isinstance(found, Takes) and isinstance(value, dict):
-            members = cast(dict[str, Any], value)
+            members = cast(dict[Any, Any], value)
             yield from ((f"{path}.{key}", found, member) for key, member in members.items())
         elif found is not None:
             yield path, found, value
