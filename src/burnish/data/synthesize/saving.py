@@ -1,7 +1,7 @@
 """Copies of a prepared dataset for other tools: JSON Lines, and a folder that `datasets.load_from_disk` reads."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from burnish.data.document import Row
 _TURNS = ("messages", "chosen", "rejected", "completion")
 
 
-def refuse_missing(formats: list[str]) -> None:
+def refuse_missing(formats: Sequence[str]) -> None:
     """MachineError `machine.no-package` if `dataset_dict` is requested and `datasets` is not installed."""
     if "dataset_dict" in formats and find_spec("datasets") is None:
         what = "save_as: dataset_dict needs the package `datasets`, which is not installed"
