@@ -162,6 +162,14 @@ def test_a_stage_with_a_model_takes_it_as_a_word(burnish, workspace, stage):
     assert "model is given twice" in twice.err
 
 
+@pytest.mark.parametrize("stage", ["fetch", "clean", "profile"])
+def test_a_stage_of_raw_rows_takes_a_file_as_a_word(burnish, workspace, stage):
+    (workspace.root / "rows.jsonl").write_text('{"text": "x"}\n')
+    said = burnish("--json", stage, "rows.jsonl", "--dry-run")
+    assert said.status == 0, said.err
+    assert json.loads(said.out)["values"]["steps"][stage]["source"] == f"file:{workspace.root}/rows.jsonl"
+
+
 def test_words_after_dashes_are_arguments_of_vllm(burnish):
     words = ["--gpu-memory-utilization", "0.5", "--enforce-eager", "--seed=-1"]
     found = burnish("--json", "serve", "builtin:pocket", "--engine", "vllm", "--dry-run", "--", *words)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from burnish.specs.base import RUNTIME, DataRef, RawRef, Spec
+from burnish.specs.base import RUNTIME, DataRef, Operands, RawRef, Spec
 from burnish.specs.data.filters import FiltersSpec, RewritingSpec
 from burnish.specs.data.sources import Encoding, Format, Subset
 
@@ -38,7 +38,7 @@ class DecontaminateSpec(Spec):
 class CleanSpec(Spec):
     """Clean raw rows: normalise, filter, deduplicate, decontaminate."""
 
-    source: RawRef
+    source: Annotated[RawRef, Operands(one=True)]
     """A file, a folder, fetched rows or a step. Every field of a row that is kept stays."""
     text: list[str] = []
     """The columns that hold the text; found by the layout of the rows by default."""

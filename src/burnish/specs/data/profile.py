@@ -4,14 +4,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from burnish.specs.base import DataRef, Spec, TokenizerRef
+from burnish.specs.base import DataRef, Operands, Spec, TokenizerRef
 from burnish.specs.data.sources import Encoding, Format, Role, Subset
 
 
 class ProfileSpec(Spec):
     """Describe rows: lengths, languages, duplicates, leaks, topics."""
 
-    source: DataRef
+    source: Annotated[DataRef, Operands(one=True)]
     """A file, a folder, rows that were fetched or cleaned, or a dataset."""
     format: Format = "auto"
     """The layout of the rows; where `auto` finds none, all text of a row is taken."""
