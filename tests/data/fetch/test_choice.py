@@ -47,6 +47,28 @@ def test_a_pattern_is_read_as_the_hub_reads_it(pattern, names):
     assert [name for name in ("a.csv", "d/b.csv", "d/e/c.csv") if matches(pattern, name)] == names
 
 
+def test_a_configuration_that_names_a_folder_is_read_from_it():
+    card = {"configs": [{"config_name": "default", "data_dir": "sub"}, {"config_name": "b", "data_dir": "other"}]}
+    names = ["README.md", "sub/train.csv", "sub/test.csv", "other/train.csv", "train.csv"]
+    assert choose(names, card, Choice(), "x", ReadReport()) == [("sub/train.csv", "train"), ("sub/test.csv", "test")]
+    assert choose(names, card, Choice(subset="b"), "x", ReadReport()) == [("other/train.csv", "train")]
+    with pytest.raises(DataError, match="the folder no of x, which its card names, holds no file"):
+        choose(names, {"configs": [{"data_dir": "no"}]}, Choice(), "x", ReadReport())
+
+
+def test_hidden_files_are_read_only_where_they_are_named():
+    names = ["train.csv", ".hidden/train.csv", "__MACOSX/train.csv", "d/.ipynb_checkpoints/train.csv"]
+    reading = ReadReport()
+    assert choose(names, {}, Choice(), "x", reading) == [("train.csv", "train")]
+    assert "3 files are not read" in next(iter(reading.messages()))[0]
+    assert choose(names, {}, Choice(data_files=["**.csv"]), "x", ReadReport()) == [("train.csv", "train")]
+    with pytest.raises(DataError, match="data_files names d, and x has no such file"):
+        choose(names, {}, Choice(data_files=["d"]), "x", ReadReport())
+    named = choose(names, {}, Choice(data_files=[".hidden/*"]), "x", ReadReport())
+    assert named == [(".hidden/train.csv", "train")]
+    assert choose(names, {}, Choice(data_dir=".hidden"), "x", ReadReport()) == named
+
+
 def test_rows_come_before_archives_and_archives_before_texts():
     names = ["README.md", "LICENSE", "notes.txt", "all.zip", "rows.csv"]
     for taken in ("rows.csv", "all.zip", "notes.txt"):

@@ -3,7 +3,7 @@
 import pytest
 
 from burnish.core.errors import DataError
-from burnish.data.sources.hub_folder import chosen, configs, patterns
+from burnish.data.sources.hub_folder import chosen, configs, configs_in, folder_of, head_of, patterns
 
 ONE = "configs:\n- config_name: a\n  data_files: x"
 CONFIG = {"config_name": "a", "data_files": "x"}
@@ -50,17 +50,38 @@ def test_bytes_that_are_not_utf_8_are_replaced(card):
 @pytest.mark.parametrize(
     ("head", "is_read"),
     [
-        (f"a: &x 1\n{ONE}", False),
-        (f"a: [*x]\n{ONE}", False),
-        (f"&x a: 1\n{ONE}", False),
-        (f"a: {{b:*x}}\n{ONE}", False),
+        (f"a: &x 1\n{ONE}", True),
+        (f"&x a: 1\n{ONE}", True),
+        (f"a: {{b:*x}}\n{ONE}", True),
         (f"a: 1 & 2 * 3\n{ONE}", True),
         (f"a: R&D x*y\n{ONE}", True),
         (f"a: '&'\n{ONE}", True),
+        (f"a: You must *not* share this &co.\n{ONE}", True),
+        (f"a: |\n  - *not* this\n{ONE}", True),
+        (f"a: [&x 1, *x]\n{ONE}", False),
+        (f"a: [*x]\n{ONE}", False),
+        (f"{ONE}\n- data_files: **.csv", False),
     ],
 )
-def test_a_head_with_anchors_is_not_read(head, is_read, card):
-    assert card(f"---\n{head}\n---\n") == ([CONFIG] if is_read else [])
+def test_a_head_that_names_files_is_read_or_refused(head, is_read, card):
+    text = f"---\n{head}\n---\n"
+    if is_read:
+        assert card(text) == [CONFIG]
+        return
+    with pytest.raises(DataError, match=r"README\.md names the files of the dataset, and its head cannot be read"):
+        card(text)
+    assert head_of(text) == {}
+
+
+@pytest.mark.parametrize(
+    ("folder", "found"), [("sub", "sub"), ("./sub/", "sub"), ("a/b", "a/b"), (".", ""), ("", ""), (None, "")]
+)
+def test_the_folder_of_a_configuration(folder, found):
+    assert folder_of({"data_dir": folder}) == found
+    whole = f"{found}/x.csv" if found else "x.csv"
+    assert patterns({"data_dir": folder, "data_files": "x.csv"}) == [("", whole)]
+    assert patterns({"data_dir": folder}) == []
+    assert configs_in({"configs": [{"data_dir": folder}]}) == ([{"data_dir": folder}] if found else [])
 
 
 def test_configurations_that_name_no_files_are_left_out(card):

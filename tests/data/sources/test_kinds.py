@@ -254,6 +254,19 @@ def test_a_card_may_name_the_folder_of_its_files(base, folder):
     ]
 
 
+@pytest.mark.parametrize("base", ["data", "./data/"])
+def test_a_card_that_names_a_folder_alone_means_the_files_in_it(base, folder):
+    path = folder("data/one.jsonl", "data/test.jsonl", "data/sub/two.csv", "more.json")
+    (path / "README.md").write_text(f"---\nconfigs:\n- config_name: a\n  data_dir: {base}\n---\n")
+    files, skipped = found(path)
+    assert [(name, split) for name, _, split in files] == [
+        ("data/one.jsonl", ""),
+        ("data/test.jsonl", "test"),
+        ("data/sub/two.csv", ""),
+    ]
+    assert skipped == {"set/more.json": ("not named by the card for this subset", False)}
+
+
 def test_a_file_that_two_patterns_name_is_read_once_with_the_later_split(folder):
     path = card(folder, {"data/*.jsonl": "train", "data/test.jsonl": "test"})
     assert [(name, split) for name, _, split in found(path)[0]] == [

@@ -90,11 +90,11 @@ def test_the_configurations_of_a_card_are_read_as_words(tmp_path):
         "- a",
         "{",
         "configs:\n- config_name: a",
-        "a: &x 1\n" + TWO,
-        "a: [*x]\n" + TWO,
     ):
         card(tmp_path, head)
         assert hub_folder.configs(tmp_path) == [], head
+    card(tmp_path, "a: [*x]\n" + TWO)
+    assert "its head cannot be read: line 2: aliases (*x) are not read" in refused(hub_folder.configs, tmp_path)
     card(tmp_path, "configs:\n- config_name: 1.10\n  data_files: a\n- data_files: no\n- config_name: x")
     assert hub_folder.configs(tmp_path) == [{"config_name": "1.10", "data_files": "a"}, {"data_files": "no"}]
 

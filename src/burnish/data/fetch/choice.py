@@ -65,9 +65,12 @@ def _chosen(names: Sequence[str], card: dict[str, Any], choice: Choice, shown: s
     configs = hub_folder.configs_in(card)
     if configs:
         config = hub_folder.chosen(configs, choice.subset, shown)
-        base = str(config.get("data_dir") or "").strip("/")
-        named = [(split, f"{base}/{path}" if base else path) for split, path in hub_folder.patterns(config)]
-        return _by_patterns(named, names, shown, "the card names")
+        if named := hub_folder.patterns(config):
+            return _by_patterns(named, names, shown, "the card names")
+        folder = hub_folder.folder_of(config)
+        inside = [name for name in names if name.startswith(f"{folder}/") and hub_folder.is_shown(name)]
+        return _readable(inside, f"the folder {folder} of {shown}, which its card names,")
+    names = [name for name in names if hub_folder.is_shown(name)]
     if choice.subset is not None:
         there = {part for name in names for part in PurePosixPath(name).parent.parts}
         if choice.subset not in there:
@@ -84,7 +87,9 @@ def _by_patterns(
     for split, pattern in patterns:
         matched = [name for name in names if hub_folder.matches(pattern, name)]
         if not matched and "*" not in pattern:  # a folder stands for its files
-            matched = [name for name in names if name.startswith(f"{pattern.rstrip('/')}/") and holds_rows(name)]
+            matched = [
+                name for name in names if hub_folder.matches(f"{pattern.rstrip('/')}/**", name) and holds_rows(name)
+            ]
         if not matched:
             there = [name for name in names if holds_rows(name)]
             raise DataError(

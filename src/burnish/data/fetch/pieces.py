@@ -121,7 +121,8 @@ def _of_hub(value: Input, choice: Choice, place: Place, reading: ReadReport) -> 
     if CARD in remotes:
         quiet = replace(remotes[CARD], connection=replace(connection, received=lambda _: None))
         with quiet.open() as text:
-            card = hub_folder.head_of(text.read(hub_folder.MOST_CHARACTERS).decode("utf-8", "replace"))
+            written = text.read(hub_folder.MOST_CHARACTERS).decode("utf-8", "replace")
+        card = hub_folder.head_of(written, names_files=not choice.data_files and choice.data_dir is None)
     chosen = choose(list(files), card, choice, value.ref, reading)
     pieces: list[Piece] = []
     for path, split in chosen:

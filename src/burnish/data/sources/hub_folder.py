@@ -2,7 +2,7 @@
 
 import re
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -20,24 +20,36 @@ def configs(folder: Path) -> list[dict[str, Any]]:
     if not card.is_file():
         return []
     with card.open(encoding="utf-8", errors="replace") as file:
-        return configs_in(head_of(file.read(MOST_CHARACTERS)))
+        return configs_in(head_of(file.read(MOST_CHARACTERS), names_files=True))
 
 
-def head_of(card: str) -> dict[str, Any]:
-    """The table at the head of a card; empty where there is none.
+def head_of(card: str, *, names_files: bool = False) -> dict[str, Any]:
+    """The table at the head of a card; empty where there is none that can be read.
 
     Every value is read as a word, so that names such as 2024, 1.10 and no are as the card writes them.
+    Errors: DataError `data.unreadable` for one with `configs` that cannot be read, if it `names_files` to be read.
     """
     head = _HEAD.match(card[:MOST_CHARACTERS])
     if head is None:
         return {}
-    if re.search(r"(?m)(^|[\s\[{,:-])[&*][\w-]", head[1]):
-        return {}  # anchors and aliases can grow without bound, and cards have no use for them
     try:
-        table = yaml.load(head[1], Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))
-    except (yaml.YAMLError, RecursionError):
+        table = _table(head[1])
+    except (yaml.YAMLError, RecursionError) as error:
+        if names_files and re.search(r"(?m)^[\"']?configs\b", head[1]):
+            why = " ".join(str(error).split())[:200]
+            what = f"README.md names the files of the dataset, and its head cannot be read: {why}"
+            raise DataError("data.unreadable", what, "correct it, or choose the files with data_files") from None
         return {}
     return table if isinstance(table, dict) else {}
+
+
+def _table(head: str) -> Any:
+    """The YAML of a head. YAMLError also for aliases, which can grow without bound."""
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+    for event in yaml.parse(head, Loader=loader):
+        if isinstance(event, yaml.AliasEvent):
+            raise yaml.YAMLError(f"line {event.start_mark.line + 2}: aliases (*{event.anchor}) are not read")
+    return yaml.load(head, Loader=loader)
 
 
 def licence_in(table: dict[str, Any]) -> str | None:
@@ -50,10 +62,21 @@ def licence_in(table: dict[str, Any]) -> str | None:
 
 
 def configs_in(table: dict[str, Any]) -> list[dict[str, Any]]:
-    """The `configs` of a card's head that name files."""
+    """The `configs` of a card's head that name files or a folder."""
     listed = table.get("configs")
     named = [config for config in listed if isinstance(config, dict)] if isinstance(listed, list) else []
-    return [config for config in named if config.get("data_files")]
+    return [config for config in named if config.get("data_files") or folder_of(config)]
+
+
+def folder_of(config: dict[str, Any]) -> str:
+    """The folder that a configuration's files are in, without a slash at its ends; "" for the whole dataset."""
+    folder = str(config.get("data_dir") or "").removeprefix("./").strip("/")
+    return "" if folder == "." else folder
+
+
+def is_shown(name: str) -> bool:
+    """Whether no part of a path is hidden (`.cache`, `__MACOSX`). Hidden files are read only where they are named."""
+    return not any(part.startswith((".", "__")) for part in PurePosixPath(name).parts)
 
 
 def chosen(listed: list[dict[str, Any]], subset: str | None, name: str) -> dict[str, Any]:
@@ -72,7 +95,8 @@ def chosen(listed: list[dict[str, Any]], subset: str | None, name: str) -> dict[
 
 def matches(pattern: str, name: str) -> bool:
     """Whether a path is that of a pattern, as the hub reads it: `*` stays within a folder, `**` does not."""
-    return _compiled(pattern.removeprefix("./")).fullmatch(name) is not None
+    pattern = pattern.removeprefix("./")
+    return _compiled(pattern).fullmatch(name) is not None and (is_shown(name) or not is_shown(pattern))
 
 
 @cache
@@ -94,10 +118,11 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def patterns(config: dict[str, Any]) -> list[tuple[str, str]]:
-    """(split as the card calls it, pattern of paths) of a configuration."""
-    files = config["data_files"]
+    """(split as the card calls it, pattern of paths) of a configuration; none if it names a folder alone."""
+    files, folder = config.get("data_files") or [], folder_of(config)
     found: list[tuple[str, str]] = []
     for entry in files if isinstance(files, list) else [files]:
         split, paths = (str(entry.get("split", "train")), entry.get("path")) if isinstance(entry, dict) else ("", entry)
-        found += [(split, str(path)) for path in (paths if isinstance(paths, list) else [paths]) if path]
+        listed = [str(path) for path in (paths if isinstance(paths, list) else [paths]) if path]
+        found += [(split, f"{folder}/{path}" if folder else path) for path in listed]
     return found

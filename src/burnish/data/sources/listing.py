@@ -169,10 +169,12 @@ def _of_subset(names: list[str], subset: str, name: str) -> list[str]:
 
 def _of_card(folder: Path, names: list[str], config: dict, reading: ReadReport) -> list[SourceFile]:
     files: list[SourceFile] = []
-    base = str(config.get("data_dir") or "").strip("/")
-    for split, pattern in hub_folder.patterns(config):
-        full = f"{base}/{pattern}" if base else pattern
-        matched = [name for name in names if hub_folder.matches(full, name)]
+    named = hub_folder.patterns(config)
+    if not named:
+        inside = [name for name in names if name.startswith(f"{hub_folder.folder_of(config)}/")]
+        files = _of_folder(folder, inside, reading)
+    for split, pattern in named:
+        matched = [name for name in names if hub_folder.matches(pattern, name)]
         if not matched:
             what = f"the card of {folder.name} names {pattern}, and no file of that name is there"
             raise DataError("data.unreadable", what, "fetch the dataset whole, or fix its README.md")
