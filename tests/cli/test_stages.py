@@ -190,3 +190,12 @@ def test_words_after_dashes_are_arguments_of_vllm(burnish):
 def test_words_after_dashes_that_cannot_reach_vllm_are_refused(burnish, words, why):
     found = burnish("serve", "builtin:pocket", "--dry-run", *words)
     assert (found.status, why in " ".join(found.err.split())) == (2, True), found.err
+
+
+@pytest.mark.parametrize("stage", ["fetch", "clean", "profile"])
+def test_stages_of_data_take_the_rows_as_a_word(burnish, tmp_path, stage):
+    """As the guides write it: `burnish clean corpus.jsonl`."""
+    (tmp_path / "corpus.jsonl").write_text('{"text": "words of a row"}\n')
+    said = burnish(stage, str(tmp_path / "corpus.jsonl"), "--dry-run")
+    assert said.status == 0, said.err
+    assert stage in said.out
