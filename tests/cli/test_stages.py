@@ -170,6 +170,21 @@ def test_a_stage_of_raw_rows_takes_a_file_as_a_word(burnish, workspace, stage):
     assert json.loads(said.out)["values"]["steps"][stage]["source"] == f"file:{workspace.root}/rows.jsonl"
 
 
+@pytest.mark.parametrize(
+    ("flags", "value"),
+    [
+        (["--near-dedup", "true"], True),
+        (["--near-dedup", "{threshold: 0.9}"], {"threshold": 0.9}),
+        (["--near-dedup", "true", "--near-dedup.threshold", "0.9"], {"threshold": 0.9}),
+    ],
+)
+def test_a_part_that_may_be_true_has_a_flag_of_its_own(burnish, workspace, flags, value):
+    (workspace.root / "rows.jsonl").write_text('{"text": "x"}\n')
+    said = burnish("--json", "clean", "rows.jsonl", *flags, "--dry-run")
+    assert said.status == 0, said.err
+    assert json.loads(said.out)["values"]["steps"]["clean"]["near_dedup"] == value
+
+
 def test_words_after_dashes_are_arguments_of_vllm(burnish):
     words = ["--gpu-memory-utilization", "0.5", "--enforce-eager", "--seed=-1"]
     found = burnish("--json", "serve", "builtin:pocket", "--engine", "vllm", "--dry-run", "--", *words)

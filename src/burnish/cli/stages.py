@@ -157,6 +157,8 @@ def _flags(spec_type: type[Spec], prefix: str = "") -> Iterator[tuple[str, tuple
         inner = list(_specs(info.annotation))
         is_list = get_origin(info.annotation) in (list, dict)
         if inner and not is_list:
+            if bool in get_args(info.annotation):  # true: with the defaults
+                yield path, (info, _shown(info), info.description or "")
             if len(inner) > 1:
                 yield f"{path}.kind", (str, "", f"{info.description or ''} One of {', '.join(map(_kind, inner))}.")
             for kind in inner:
