@@ -3,9 +3,11 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from burnish.data.record import RowError
-from burnish.data.strict_json import MAX_DEPTH, check_characters, check_value, decoded, parse, parse_at
+from burnish.data.strict_json import MAX_DEPTH, check_characters, check_value, decoded, parse, parse_at, plain_object
 
 
 def refused(call, *args) -> RowError:
@@ -131,3 +133,62 @@ def test_values_of_other_readers_are_walked_only_where_they_may_be_wrong():
     check_value("", deep)
     assert "nested deeper" in refused(check_value, "[" * (MAX_DEPTH + 1), deep).reason
     assert refused(check_value, "\\ud800", {"a": "\ud800"}).field == "a"
+
+
+ODD_LINES = [
+    '{"a": 1, "a": 2}',
+    '{"a":1,"a" :2}',
+    '{"a":1,"a"\t:2,"b":3}',
+    '{"a": 12345678901234567890123}',
+    '{"a": 18446744073709551615}',
+    '{"a": -0}',
+    '{"a": 1.0}',
+    '{"a": 1E400}',
+    '{"a": NaN}',
+    '{"a": "x\\":y"}',
+    '{"a\\":b": 1, "c": 2}',
+    '{"a": {"b": 1, "b": 2}}',
+    '{"a": "\\ud800"}',
+    '{"a": "\\ud83d\\ude00"}',
+    '{"a": "\\u0000"}',
+    '{"\\u0061": 1, "a": 2}',
+    '{"": 1}',
+    "{}",
+    "[]",
+    '"a"',
+    '{"a": 1} ',
+    ' {"a": 1}',
+    '{"a": 1}x',
+    '{"a": true, "b": null, "c": "é你"}',
+]
+
+
+def strictly(line):
+    try:
+        return parse(line)
+    except RowError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("line", ODD_LINES)
+def test_the_quick_way_gives_what_the_strict_way_gives_or_nothing(line):
+    found = plain_object(line.encode())
+    assert found is None or (
+        found == strictly(line) and list(map(type, found.values())) == list(map(type, strictly(line).values()))
+    )
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.sampled_from([*'{}[]":,\\ aé\t', '"a"', '"b":', "1", '"a":1', "null", "1.5", '\\"', ',"a":2']), max_size=14
+    ).map("".join)
+)
+def test_the_quick_way_agrees_on_random_lines(inside):
+    for line in (inside, "{" + inside + "}", '{"a":' + inside + "}"):
+        found = plain_object(line.encode())
+        assert found is None or found == strictly(line)
+
+
+def test_plain_rows_are_read_the_quick_way():
+    assert plain_object(b'{"text": "some words", "id": 5, "ok": true, "none": null}') is not None

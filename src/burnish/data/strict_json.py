@@ -9,9 +9,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
+
 from burnish.data.record import RowError
 
 MAX_DEPTH = 100
+_SPACED_COLONS = (b" :", b"\t:", b"\r:")
+_PLAIN = frozenset((str, int, bool, type(None)))
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -31,6 +35,23 @@ def parse(text: str) -> Any:
         raise RowError("", "a number has too many digits") from None
     check_value(text, value)
     return value
+
+
+def plain_object(data: bytes) -> dict[str, Any] | None:
+    """The row that `parse` gives for a line of UTF-8, where that is certain at a fifth of its cost; else None.
+
+    orjson keeps the last of equal keys and makes floats of long integers, in silence. So only objects of texts,
+    booleans and short integers are taken, in which every colon after a quote is that of another key.
+    """
+    if any(spaced in data for spaced in _SPACED_COLONS):
+        return None
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    if type(value) is not dict or data.count(b'":') != len(value):
+        return None
+    return value if all(type(child) in _PLAIN for child in value.values()) else None
 
 
 def decoded(text: str, field: str) -> Any:

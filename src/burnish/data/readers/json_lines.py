@@ -5,7 +5,7 @@ from pathlib import Path
 
 from burnish.data.files.opening import Line, opened, opened_between
 from burnish.data.record import MAX_ROW_BYTES, Bad, ReadReport, Record, RowError, cut, kind_of
-from burnish.data.strict_json import parse
+from burnish.data.strict_json import parse, plain_object
 
 
 def read_json_lines(path: Path, name: str, reading: ReadReport) -> Iterator[Record | Bad]:
@@ -29,7 +29,8 @@ def _rows(lines: Iterable[Line], name: str, reading: ReadReport, before: int = 0
             continue
         source = f"{name}:{before + line.number}"
         try:
-            yield Record(as_object(parse(text_of(line))), source)
+            plain = plain_object(line.data) if line.size <= MAX_ROW_BYTES else None
+            yield Record(plain or as_object(parse(text_of(line))), source)
         except RowError as error:
             yield Bad(source, error.field, error.reason, cut(line.data.decode("utf-8", "backslashreplace")))
 
