@@ -1,74 +1,46 @@
-"""The text of a row is its prose: contents of turns and parts, at any depth; names, calls and media are none."""
+"""The text of a row is all that its layout makes of it, in every layout; personal data is masked in results, too."""
 
+import copy
 import json
 
-from burnish.data.cleaning.views import places, rewritten, rewritten_calls, view
+import pytest
 
-TURN = {
-    "role": "user",
-    "content": [
-        {"type": "text", "text": "Look at this."},
-        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
-        {"type": "text", "text": "\u200b"},
+from burnish.data.cleaning.source import layout_of
+from burnish.data.cleaning.views import places, rewritten_calls, view
+from burnish.data.rewriting.personal import Masked
+from layouts import EXAMPLES
+
+TURNS = ("messages", "chosen", "rejected", "completion")
+
+
+def is_data(text: str) -> bool:
+    """Numbers, true and false, and results of tools as JSON: no prose."""
+    try:
+        return json.loads(text) is not None
+    except ValueError:
+        return False
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_line_of_every_turn_is_in_the_text_of_a_row(tmp_path, name):
+    raw, expected = copy.deepcopy(EXAMPLES[name])
+    (tmp_path / "rows.jsonl").write_text(json.dumps(raw) + "\n")
+    layout = layout_of(tmp_path / "rows.jsonl", "rows.jsonl", name.split()[0], (), None, None)
+    text = view(places(raw, layout.columns))
+    said = [turn["content"] for part in TURNS for turn in expected.get(part, ()) if not is_data(turn["content"])]
+    lines = [line for content in [*said, expected.get("text", "")] for line in content.split("\n")]
+    assert [line for line in lines if line not in text] == []
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"toolResult": {"toolUseId": "1", "content": [{"json": {"mail": "ann@example.org"}}]}},
+        {"functionResponse": {"name": "find", "response": {"mail": ["ann@example.org"]}}},
     ],
-    "date": "2026-11-22",
-    "name": "a@b.example",
-}
-CALL = {
-    "role": "assistant",
-    "content": "",
-    "reasoning_content": "I call it.",
-    "tool_calls": [{"id": "1", "function": {"name": "mail", "arguments": '{"to": "a@b.example", "n": 5}'}}],
-}
-
-
-def masked(text):
-    return text.replace("a@b.example", "[EMAIL]")
-
-
-def test_the_text_is_the_prose_of_turns_and_columns_in_their_order():
-    row = {"id": "x", "system": "Be kind.", "messages": [TURN, CALL], "tools": [{"description": "no text"}]}
-    found = places(row, ["system", "messages"])
-    assert view(found) == "Be kind.\n\nLook at this.\n\n\u200b\n\n\n\nI call it."
-    assert [place.turn for place in found] == [0, 1, 1, 3, 3]
-
-
-def test_formats_of_other_programs_have_their_texts_found():
-    gemini = {"contents": [{"role": "user", "parts": [{"text": "Hello."}, {"inlineData": {"data": "AAAA"}}]}]}
-    assert view(places(gemini, ["contents"])) == "Hello."
-    assert view(places({"history": [["q", "a"]]}, ["history"])) == "q\n\na"
-    assert view(places({"answers": {"text": ["one"], "answer_start": [3]}}, ["answers"])) == "one"
-    assert view(places({"conversations": [{"from": "human", "value": "Hi."}]}, ["conversations"])) == "Hi."
-
-
-def test_a_turn_is_empty_when_all_its_texts_are():
-    row = json.loads(json.dumps({"messages": [TURN]}))
-    assert rewritten(places(row, ["messages"]), lambda text: text.replace("\u200b", "")) == (True, False)
-    alone = {"messages": [{"role": "user", "content": "\u200b"}]}
-    assert rewritten(places(alone, ["messages"]), lambda text: text.replace("\u200b", "")) == (True, True)
-
-
-def test_arguments_of_calls_are_rewritten_in_place_and_stay_json():
-    row = json.loads(
-        json.dumps(
-            {
-                "messages": [
-                    TURN,
-                    CALL,
-                    {"role": "assistant", "content": [{"type": "tool_use", "input": {"a": ["a@b.example"]}}]},
-                ]
-            }
-        )
-    )
-    assert rewritten_calls(row["messages"], masked)
-    assert json.loads(row["messages"][1]["tool_calls"][0]["function"]["arguments"]) == {"to": "[EMAIL]", "n": 5}
-    assert row["messages"][2]["content"][0]["input"] == {"a": ["[EMAIL]"]}
-    assert row["messages"][0] == TURN
-    assert not rewritten_calls(row["messages"], masked)
-
-
-def test_arguments_without_anything_to_mask_keep_their_spelling():
-    spelled = '{"a" :  1e2}'
-    row = {"messages": [{"tool_calls": [{"function": {"arguments": spelled}}]}]}
-    assert not rewritten_calls(row["messages"], masked)
-    assert row["messages"][0]["tool_calls"][0]["function"]["arguments"] == spelled
+)
+def test_personal_data_is_masked_in_results_of_tools(result):
+    row = {"messages": [{"role": "user", "content": [result]}]}
+    assert rewritten_calls(row["messages"], Masked("email", "[EMAIL]"))
+    assert "ann@" not in json.dumps(row)
+    assert "[EMAIL]" in json.dumps(row)

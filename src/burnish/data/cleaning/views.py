@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from burnish.data.formats.turns import EXCHANGES
+
 _TEXT = frozenset(
     [
         "content",
@@ -17,6 +19,7 @@ _TEXT = frozenset(
         "thinking",
         "thought",
         "refusal",
+        "toolResult",
         "answer",
         "response",
         "completion",
@@ -27,7 +30,10 @@ _TEXT = frozenset(
     ]
 )
 """Keys of turns and their parts whose values are prose. Others are names, calls, media, dates."""
-_ARGUMENTS = frozenset(("arguments", "args", "input"))
+_TEXT_IF_STRING = frozenset(name for names in EXCHANGES for name in names)
+"""Keys of an exchange; `input` of a call is an object."""
+_ARGUMENTS = frozenset(("arguments", "args", "input", "json", "functionResponse"))
+"""Keys of calls and of their results whose values are data, in which personal data may be."""
 SEPARATOR = "\n\n"
 
 
@@ -63,7 +69,7 @@ def _below(container: Any, key: Any, turn: int) -> Iterator[Place]:
             yield from _below(value, i, turn)
     elif isinstance(value, dict):
         for name in value:
-            if name in _TEXT:
+            if name in _TEXT or (name in _TEXT_IF_STRING and isinstance(value[name], str)):
                 yield from _below(value, name, turn)
 
 

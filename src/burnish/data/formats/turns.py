@@ -23,13 +23,14 @@ _MAPPED = {*_REASONING, *WEIGHTS, *_CALLS, *_NAMES}
 _SPANS = "train_detail"
 _THOUGHT = re.compile(r"\s*<think>(.*?)</think>\s*", re.DOTALL)
 REFUSALS = "refusals used as the assistant's text"
-_EXCHANGES = (
+EXCHANGES = (
     ("human", "assistant"),
     ("human", "gpt"),
     ("user", "assistant"),
     ("input", "output"),
     ("question", "answer"),
 )
+"""Keys of a question and its answer, where a turn has both."""
 
 
 class TurnReader:
@@ -181,7 +182,7 @@ def _exchange_of(turn: dict[str, Any]) -> tuple[str, str] | None:
     """The keys of a question and its answer where a turn holds both."""
     if any(key in turn for key in _ROLES):
         return None
-    return next((pair for pair in _EXCHANGES if all(isinstance(turn.get(key), str) for key in pair)), None)
+    return next((pair for pair in EXCHANGES if all(isinstance(turn.get(key), str) for key in pair)), None)
 
 
 def _called(value: Any, path: str) -> Parts:
