@@ -21,6 +21,9 @@ def masked(text, **settings):
         ("联系wang@example.cn吧", "联系[EMAIL]吧"),
         ("Call +49 30 1234567 or (213) 484-0480.", "Call [PHONE] or [PHONE]."),
         ("Call 213-484-0480!", "Call [PHONE]!"),
+        ("1-213-484-0480, 1 (213) 484-0480, 1.213.484.0480", "[PHONE], [PHONE], [PHONE]"),
+        ("o'brien@example.ie, 'ann@example.com'", "[EMAIL], '[EMAIL]'"),
+        ("host/8.8.4.4 and https://x.org/Route/8.8.4.4", "host/[IP] and https://x.org/Route/[IP]"),
         ("手机13812345678，微信同号", "手机[PHONE]，微信同号"),
         ("+86 138 1234 5678", "[PHONE]"),
         ("server 8.8.4.4 and 2001:4860:4860::8888 answered", "server [IP] and [IP] answered"),
@@ -42,6 +45,7 @@ def test_personal_data_is_replaced(text, expected):
     "text",
     [
         "version 1.2.3.4 and v10.0.1.2, numpy==1.2.3.4",
+        "Mozilla/5.0 (X11) Chrome/108.0.0.0 Safari/537.36",
         "172.16.0.1, 10.1.2.3, 127.0.0.1, ::1, fe80::1, 999.1.1.1, 1.2.3",
         "12:30:45 and a::b::c and std::vector",
         "git@github.com:owner/name.git and @decorator, a@b",

@@ -9,20 +9,24 @@ from burnish.data.rewriting.checksums import iban_length, is_card, is_chinese_id
 from burnish.specs.data.filters import PiiKind
 
 _EMAIL = re.compile(
-    r"(?<![\w.+%-])(?!git@)[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![\w-])", re.A
+    r"(?<![\w.+%-])(?!git@)[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}(?:(?<=[A-Za-z])'[A-Za-z][A-Za-z0-9._%+-]{0,63})?"
+    r"@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![\w-])",
+    re.A,
 )
 _PHONE = re.compile(
     r"""(?<![\w.+/=#-])(?:
       \+\d{1,3}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d{1,4}(?:[ .-]?\d{2,4}){2,4}
-    | \(\d{3}\)[ ]?\d{3}[ -]\d{4}
-    | \d{3}-\d{3}-\d{4}
-    | \d{3}\.\d{3}\.\d{4}
+    | (?:1[ -]?)?\(\d{3}\)[ ]?\d{3}[ -]\d{4}
+    | (?:1-)?\d{3}-\d{3}-\d{4}
+    | (?:1\.)?\d{3}\.\d{3}\.\d{4}
     )(?![\w-]|\.\d)""",
     re.VERBOSE | re.A,
 )
 _ADDRESS_4 = re.compile(r"(?<![\w.=<>~^-])(?:\d{1,3}\.){3}\d{1,3}(?![\w-]|\.\w)", re.A)
 _ADDRESS_6 = re.compile(r"(?<![\w:.])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}(?![\w:]|\.\d)", re.A)
 _VERSION = re.compile(r"(?:\bv|\bver\.?|version|release|build|update|版本|版)\s*[:=]?\s*$", re.IGNORECASE)
+_PRODUCT = re.compile(r"(?<![\w/.])[A-Z][A-Za-z]{1,20}/$")
+"""Stands before a version, as in Chrome/108.0.0.0."""
 _KEY = re.compile(
     r"""(?<![A-Za-z0-9_-])(?:
       (?:AKIA|ASIA)[0-9A-Z]{16}
@@ -68,7 +72,8 @@ def _is_public(found: re.Match[str]) -> bool:
 
 
 def _is_address(found: re.Match[str]) -> bool:
-    if ":" not in found[0] and _VERSION.search(found.string[max(0, found.start() - 12) : found.start()]):
+    before = found.string[max(0, found.start() - 24) : found.start()]
+    if ":" not in found[0] and (_VERSION.search(before[-12:]) or _PRODUCT.search(before)):
         return False
     if set(found[0]) <= set(":"):
         return False

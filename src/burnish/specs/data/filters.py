@@ -68,7 +68,10 @@ class GopherSpec(Spec):
 
 
 class C4Spec(Spec):
-    """Rules of C4 (Raffel et al. 2020, 2.2) as published, for prose. They drop most code, lists and short texts."""
+    """Two rules of C4 on pages (Raffel et al. 2020, 2.2), for prose; none of those that remove lines.
+
+    They drop most code, lists and short texts.
+    """
 
     min_sentences: int = Field(default=5, ge=0)
     """Ends of sentences."""
