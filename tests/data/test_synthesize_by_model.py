@@ -1,18 +1,20 @@
 """What does not need a model: prompts, slots, schemas, forms."""
 
 import hashlib
+import json
 from collections import Counter
 from itertools import product
 
 import pytest
 
 from burnish.core.catalog import stages
+from burnish.core.errors import AskError
 from burnish.data.document import make_row
 from burnish.data.placeholders import names_in
 from burnish.data.synthesize.model.forms import FORMS, Options
 from burnish.data.synthesize.model.prompts import LANGUAGES, built_in
 from burnish.data.synthesize.model.requests import KNOWN, values_of
-from burnish.data.synthesize.model.schemas import UnusableError, read_tools, value_in
+from burnish.data.synthesize.model.schemas import UnusableError, parameters_of, read_tools, value_in
 from burnish.data.synthesize.model.script import is_in
 from burnish.data.synthesize.model.slots import Series, Slot
 
@@ -80,6 +82,75 @@ def test_a_reply_that_does_not_fit_has_its_reason(text, reason):
 def test_a_value_that_fits_its_schema_may_still_be_no_row(make, value):
     with pytest.raises(UnusableError):
         FORMS[make].draft(value, Slot(0, "en", tools=TOOLS), Options())
+
+
+WORD = {"type": "string", "maxLength": 3}
+
+
+def tool(parameters):
+    return read_tools(json.dumps([{"name": "a", "parameters": parameters}]), "t")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"properties": {"x": {"$ref": "#/$defs/w"}}, "$defs": {"w": WORD}},
+        {"properties": {"x": {"$ref": "#/definitions/w%20~1"}}, "definitions": {"w /": WORD}},
+        {
+            "properties": {"x": {"$ref": "#/$defs/v", "description": "d"}},
+            "$defs": {"v": {"$ref": "#/$defs/w"}, "w": WORD},
+        },
+        {"properties": {"x": {"$ref": "#/$defs/w", "type": "string"}}, "$defs": {"w": {"maxLength": 3}}},
+        {"properties": {"y": WORD, "x": {"$ref": "#/properties/y"}}},
+        {"$ref": "#/$defs/all", "$defs": {"all": {"properties": {"x": WORD}}}},
+    ],
+)
+def test_parameters_may_refer_to_their_own_parts(parameters):
+    tools = tool({"type": "object", **parameters})
+    assert tools[0]["function"]["parameters"] == {"type": "object", **parameters}, "a row has the tool as it was given"
+    schema = FORMS["tools"].schema(Slot(0, "en", "", None, [], tools), Options())
+    assert "$ref" not in json.dumps(schema)
+
+    def reply(x):
+        calls = [{"name": "a", "arguments": {"x": x}}]
+        return json.dumps({"request": "a", "calls": calls, "results": ["1"], "answer": "b"})
+
+    assert value_in(reply("abc"), schema)["calls"][0]["arguments"] == {"x": "abc"}
+    with pytest.raises(UnusableError, match="too long"):
+        value_in(reply("abcd"), schema)
+
+
+def test_what_is_no_reference_stays_as_it_is():
+    parameters = {
+        "type": "object",
+        "properties": {"$ref": WORD, "x": {"const": {"$ref": "#/a"}}, "const": {"enum": [1]}},
+        "required": ["$ref"],
+    }
+    assert parameters_of(tool(parameters)[0]) == parameters
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        (True, "are an object"),
+        ([1], "are an object"),
+        ({"type": "object", "allOf": [{"$ref": "#"}]}, "the reference # leads to itself"),
+        ({"properties": {"x": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"items": {"$ref": "#/$defs/a"}}}}, "to itself"),
+        ({"properties": {"x": {"$ref": "#/$defs/a"}}}, "is not in the schema itself"),
+        ({"properties": {"x": {"$ref": "http://127.0.0.1:1/a"}}}, "is not in the schema itself"),
+        ({"properties": {"x": {"$dynamicRef": "#a"}}}, "not supported"),
+        (
+            {
+                "properties": {"x": {"$ref": "#/$defs/a0"}},
+                "$defs": {f"a{n}": {"anyOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(30)} | {"a30": WORD},
+            },
+            "too large",
+        ),
+    ],
+)
+def test_parameters_that_cannot_stand_in_the_schema_of_a_reply_are_refused_before_the_first_request(parameters, said):
+    with pytest.raises(AskError, match=said):
+        tool(parameters)
 
 
 def test_the_script_of_a_text_tells_english_from_chinese():

@@ -7,12 +7,12 @@ from typing import Any
 import jsonschema
 import referencing
 from jsonschema.exceptions import best_match
-from referencing.exceptions import Unresolvable
 
 from burnish.core.errors import AskError
 from burnish.data.document import canonical_json
 from burnish.data.record import RowError
 from burnish.data.strict_json import parse
+from burnish.data.synthesize.model.references import UnresolvedError, without_references
 
 TEXT = {"type": "string"}
 _NAME = {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,47}$"}
@@ -75,8 +75,11 @@ def call_schema(tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def parameters_of(tool: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of a tool's arguments; a tool without one takes none."""
-    return dict(tool["function"].get("parameters") or object_of())
+    """The schema of a tool's arguments, which can stand inside another one; a tool without one takes none.
+
+    Errors: UnresolvedError, which `read_tools` has excluded.
+    """
+    return without_references(tool["function"].get("parameters") or object_of())
 
 
 def value_in(text: str, schema: Mapping[str, Any], *, is_cut: bool = False) -> Any:
@@ -133,17 +136,18 @@ def read_tools(text: str, name: str) -> list[dict[str, Any]]:
 
 
 def _check_tool(tool: Mapping[str, Any], place: str) -> None:
-    parameters = parameters_of(tool)
+    fix = "correct its parameters"
     try:
-        if parameters.get("type", "object") != "object":
+        given = tool["function"].get("parameters") or {}
+        if not isinstance(given, dict) or given.get("type", "object") != "object":
             raise jsonschema.SchemaError("the parameters of a tool are an object")
-        jsonschema.Draft202012Validator.check_schema(parameters)
-        jsonschema.Draft202012Validator(parameters, registry=referencing.Registry()).is_valid({})
+        jsonschema.Draft202012Validator.check_schema(given)
+        parameters_of(tool)
     except jsonschema.SchemaError as error:
-        raise AskError("ask.wrong-value", f"{place}: {error.message[:_MOST_SHOWN]}", "correct its parameters") from None
-    except Unresolvable as error:
-        what = f"{place}: the reference {error.ref} is not in the schema itself"
-        raise AskError("ask.wrong-value", what, "copy what it names into $defs of the parameters") from None
+        raise AskError("ask.wrong-value", f"{place}: {error.message[:_MOST_SHOWN]}", fix) from None
+    except UnresolvedError as error:
+        fix = "name parts of $defs of its own parameters, and none that contains itself"
+        raise AskError("ask.wrong-value", f"{place}: {error}", fix) from None
 
 
 def tools_from(value: Mapping[str, Any]) -> list[dict[str, Any]]:
