@@ -7,8 +7,9 @@ import pytest
 
 from burnish.core.context import StopRequestedError
 from burnish.core.errors import AskError, MachineError, RunError
-from burnish.endpoints.client import Endpoint
+from burnish.endpoints.client import Endpoint, usage_in
 from burnish.endpoints.post import post_json
+from burnish.endpoints.spending import Usage
 from burnish.specs.endpoints import EndpointSpec
 from burnish.testing import ChatServer
 
@@ -37,6 +38,19 @@ def test_a_reply_may_be_a_list_of_parts_and_a_refusal_is_told_apart(server):
     server.answer = lambda request: {"content": None, "refusal": "I will not."}
     (reply,) = endpoint(server).reply_to([HELLO])
     assert (reply.text, reply.refusal) == ("", "I will not.")
+
+
+@pytest.mark.parametrize("calls", [5, "a", True, {"a": 1}, [1, None]])
+def test_calls_that_are_none_are_left_out(server, calls):
+    server.answer = lambda request: {"content": "Score: 1", "tool_calls": calls}
+    (reply,) = endpoint(server).reply_to([HELLO])
+    assert (reply.text, reply.tool_calls) == ("Score: 1", [])
+
+
+def test_a_count_of_tokens_that_no_request_can_have_is_none():
+    for count in (10**400, 10**30, -5, True, "9"):
+        assert usage_in({"usage": {"prompt_tokens": count, "completion_tokens": count, "total_tokens": count}}) is None
+    assert usage_in({"usage": {"prompt_tokens": 10, "completion_tokens": 10**400}}) == Usage(10, 0)
 
 
 def test_replies_have_the_order_of_the_requests_and_equal_requests_are_sent_once(server):

@@ -35,6 +35,8 @@ _UNSENT = (ConnectionRefusedError, socket.gaierror)
 """Errors before anything is sent, so that nothing is charged."""
 _TEMPLATE_TOKENS, _TURN_TOKENS = 64, 16
 """Tokens that a chat template may add to a conversation and to each of its turns."""
+_MOST_TOKENS = 10**12
+"""Of one request; a larger count is a fault of the endpoint, and may exceed what a float holds."""
 _LONGEST_WAIT = 120.0
 _LAST_SECONDS = 1.0
 """The time that requests under way have left to be answered once a stop is requested: their replies are paid for."""
@@ -335,9 +337,15 @@ def reply_in(body: Mapping[str, Any]) -> Reply | None:
         str(choice.get("finish_reason") or "stop"),
         refusal=encodable(refusal) if isinstance(refusal, str) else "",
         usage=usage_in(body),
-        tool_calls=[call for call in message.get("tool_calls") or () if isinstance(call, dict)],
+        tool_calls=calls_in(message),
         reasoning=reasoning_in(message),
     )
+
+
+def calls_in(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The calls of tools in a message; what is none is left out."""
+    calls = message.get("tool_calls")
+    return [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
 
 
 def reasoning_in(message: Mapping[str, Any]) -> str:
@@ -355,11 +363,14 @@ def _text_of(content: Any) -> Any:
 
 
 def usage_in(body: Mapping[str, Any]) -> Usage | None:
-    """The tokens that an endpoint counted; None if it did not. A total alone counts as tokens of the reply."""
+    """The tokens that an endpoint counted; None if it did not. A total alone counts as tokens of the reply.
+
+    A number that no request can have used is no count.
+    """
     said = body.get("usage")
     names = ("prompt_tokens", "completion_tokens", "total_tokens")
     given = [said.get(name) if isinstance(said, dict) else None for name in names]
-    prompt, reply, every = (number if type(number) is int and number > 0 else 0 for number in given)
+    prompt, reply, every = (number if type(number) is int and 0 < number <= _MOST_TOKENS else 0 for number in given)
     return Usage(prompt, max(reply, every - prompt)) if prompt + reply + every else None
 
 

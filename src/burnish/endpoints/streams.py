@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from burnish.core.printable import encodable
-from burnish.endpoints.client import Reply, reasoning_in, usage_in
+from burnish.endpoints.client import Reply, calls_in, reasoning_in, usage_in
 from burnish.endpoints.post import MOST_BYTES, Deadline, Posted, exchange, whole_reply
 
 _DONE = "[DONE]"
@@ -97,9 +97,8 @@ class Gathered:
         self._text.append(new[0])
         self._reasoning.append(new[1])
         self._refusal.append(encodable(refusal) if isinstance(refusal, str) else "")
-        for place, call in enumerate(message.get("tool_calls") or ()):
-            if isinstance(call, dict):
-                self._add_call(call, place)
+        for place, call in enumerate(calls_in(message)):
+            self._add_call(call, place)
         return new
 
     @property
