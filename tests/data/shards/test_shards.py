@@ -189,6 +189,29 @@ def test_a_damaged_manifest_is_named_and_its_folder_is_not_read_as_other_files(t
         rows_in(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [("file", 7), ("file", None), ("split", 5), ("rows", "x"), ("rows", True), ("bytes", "x"), ("sha256", [])],
+)
+def test_a_manifest_with_a_value_of_another_type_is_damaged(tmp_path, member, value):
+    written(tmp_path, [{"text": "a"}], "jsonl")
+    manifest = tmp_path / "manifest.json"
+    record = json.loads(manifest.read_text())
+    record["shards"][0][member] = value
+    manifest.write_text(json.dumps(record))
+    with pytest.raises(DataError, match=rf"manifest\.json is damaged: `{member}` of a shard"):
+        rows_in(tmp_path)
+
+
+def test_a_manifest_that_lists_a_shard_twice_is_damaged(tmp_path):
+    written(tmp_path, [{"text": "a"}], "jsonl")
+    manifest = tmp_path / "manifest.json"
+    record = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(record | {"shards": record["shards"] * 2}))
+    with pytest.raises(DataError, match=r"is damaged: it lists rows/train-00000\.jsonl twice"):
+        rows_in(tmp_path)
+
+
 @pytest.mark.parametrize("content", ['{"files": []}', "[1]", "no JSON"])
 def test_the_manifest_of_another_program_is_one_more_file(tmp_path, content):
     (tmp_path / "manifest.json").write_text(content)

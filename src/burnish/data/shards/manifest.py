@@ -1,7 +1,8 @@
 """The manifest of a folder of rows: which shards belong to it, written last, so that a partial folder is not read."""
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,9 +91,10 @@ def read_manifest(folder: Path) -> Manifest | None:
     if record.get("unfinished"):
         raise _broken(file, "says that its rows were not written to the end", "run the step that writes them again")
     try:
-        shards = tuple(Shard(**entry) for entry in record.pop("shards"))
+        shards = tuple(_shard(entry) for entry in record.pop("shards"))
         columns = record.pop("columns")
-    except (KeyError, TypeError) as error:
+        _refuse_repeats(shards)
+    except (KeyError, TypeError, ValueError) as error:
         raise _broken(file, f"is damaged: {error}", "run the step that wrote it again") from error
     about = {key: value for key, value in record.items() if key not in ("format", "rows", "splits")}
     return Manifest(shards, columns, about)
@@ -110,6 +112,23 @@ def shard_files(folder: Path, manifest: Manifest) -> list[tuple[Shard, Path]]:
             raise _broken(folder / FILE, what, "run the step again")
         found.append((shard, path))
     return found
+
+
+def _shard(entry: Mapping[str, Any]) -> Shard:
+    """Errors: TypeError for a member that is missing, unknown or of another type."""
+    shard = Shard(**entry)
+    for name, value in vars(shard).items():
+        if type(value) is not (int if name in ("rows", "bytes") else str):
+            raise TypeError(f"`{name}` of a shard is {value!r:.50}")
+    return shard
+
+
+def _refuse_repeats(shards: Sequence[Shard]) -> None:
+    """ValueError for a shard that is listed twice: its rows would be read twice."""
+    count = Counter(shard.file for shard in shards)
+    twice = next((name for name in count if count[name] > 1), None)
+    if twice is not None:
+        raise ValueError(f"it lists {twice} twice")
 
 
 def _broken(file: Path, what: str, fix: str) -> DataError:
