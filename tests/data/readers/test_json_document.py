@@ -54,7 +54,7 @@ def test_a_document_that_breaks_off_between_its_lists_is_a_bad_row(write, read_a
     for rest in (', "test" [{"a": 2}]}', ', "test": [{"a": 2}', ', "x": tru', "} more"):
         records, bad, reading = read_all(write("x.json", '{"train": [{"a": 1}]' + rest))
         assert records[0].raw == {"a": 1}
-        assert bad or any("rows at the end may be missing" in note for note in reading.notes)
+        assert bad or any("rows at the end may be missing" in text for text in reading.warnings)
 
 
 @pytest.mark.parametrize(

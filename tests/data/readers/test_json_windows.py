@@ -18,7 +18,7 @@ UNBALANCED = "its brackets or quotes do not balance"
 
 @pytest.fixture
 def found(tmp_path, monkeypatch):
-    """Rows as (source, row or, of a bad one, (reason, text)), the notes, and the count of blank elements."""
+    """Rows as (source, row or, of a bad one, (reason, text)), notes and warnings, and the count of blank elements."""
 
     def found(text: str | bytes, window: int = WIDE) -> tuple[list, list[str], int]:
         monkeypatch.setattr(ByteStream.read, "__defaults__", (window,))
@@ -28,7 +28,7 @@ def found(tmp_path, monkeypatch):
             (item.source, item.raw if isinstance(item, Record) else (item.reason, item.raw))
             for item in read_json(path, "x.json", reading)
         ]
-        return items, reading.notes, reading.blank
+        return items, [*reading.notes, *reading.warnings], reading.blank
 
     return found
 

@@ -159,7 +159,7 @@ class _Splitter:
             yield replace(row, split=split) if isinstance(row, Record) else row
             after_row = True
         if in_list:
-            self._reading.note(f"{self._name} ends before its list is closed: rows at the end may be missing")
+            self._reading.warn(f"{self._name} ends before its list is closed: rows at the end may be missing")
 
     _number = 0
     """Of the element, over all lists of the document."""
