@@ -190,7 +190,7 @@ def test_a_list_that_is_cut_off_keeps_its_whole_rows_and_says_so(write, read_all
     records, bad, reading = read_all(write("rows.json", '[\n{"a": 1},\n{"a": 2},\n{"a": "thr'))
     assert [r.raw["a"] for r in records] == [1, 2]
     assert bad[0].source == "rows.json:4#3"
-    assert any("ends before its list is closed" in note for note in reading.notes)
+    assert any("ends before its list is closed" in note for note in reading.warnings)
 
 
 @pytest.mark.parametrize("indent", ["", "  "])
