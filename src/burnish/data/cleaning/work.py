@@ -57,7 +57,7 @@ class Settings:
 
 @dataclass
 class Report:
-    """What was found in a chunk besides its rows; `examples` has the first bad rows."""
+    """What was found in a chunk besides its rows."""
 
     rows: int = 0
     bad: int = 0
