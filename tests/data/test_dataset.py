@@ -282,6 +282,15 @@ def test_the_report_of_a_raw_source_has_the_notes_of_its_reader(write):
     assert said[1] == "x.txt: each line is one document"
 
 
+def test_the_report_of_a_raw_source_names_what_is_not_read(tmp_path):
+    (tmp_path / "a.json").write_text('[{"text": "one"}, {"text": "two"},')
+    (tmp_path / "b.xlsx").write_bytes(b"rows")
+    said: list[str] = []
+    assert len(list(open_rows(input_at(tmp_path), "train", said.append))) == 2
+    assert "a.json ends before its list is closed: rows at the end may be missing" in said
+    assert any("1 file is not read" in text and "b.xlsx" in text for text in said)
+
+
 def test_rows_are_found_by_id_as_often_as_they_occur(tmp_path):
     rows = [{"prompt": f"question {number % 1500}", "completion": "yes"} for number in range(2500)]
     file = tmp_path / "rows.jsonl"

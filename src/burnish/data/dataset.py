@@ -208,7 +208,8 @@ def open_rows(input: Input, split: str, report: Callable[[str], None] | None = N
             profile.add(item.row, remarks=item.remarks)
         yield item.row
     if report is not None:
-        for sentence in [*reading.notes, *profile.messages()]:
+        unread = (sentence for sentence, _ in reading.messages())
+        for sentence in [*reading.notes, *unread, *profile.messages()]:
             report(sentence)
 
 

@@ -43,6 +43,15 @@ def test_usual_columns_are_found_and_reported(tmp_path, name):
     assert chosen.keys() == {"columns.prompt", "columns.answer", "columns.reference"}
 
 
+def test_answers_that_may_be_missing_are_a_warning(tmp_path):
+    path = tmp_path / "predictions.json"
+    path.write_text('[{"question": "q", "prediction": "a", "gold": "r"},')
+    answers, events = found(path)
+    assert texts(answers) == [("q", "a", "r")]
+    said = [event.text for event in events if isinstance(event, Note) and event.level == "warning"]
+    assert said == ["predictions.json ends before its list is closed: rows at the end may be missing"]
+
+
 PLAIN = {
     "a.json": ('["a", "b", null]', [("", "a"), ("", "b"), ("", None)]),
     "squad.json": ('{"id7": "a", "id9": "b"}', [("id7", "a"), ("id9", "b")]),

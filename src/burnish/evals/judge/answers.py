@@ -101,6 +101,8 @@ def _records(path: Path, emit: Emit) -> list[Record]:
             records.append(item)
     for note in reading.notes:
         emit(Note(text=note))
+    for text, matters in reading.messages():
+        emit(Note(level="warning" if matters else "info", text=text))
     if bad:
         first = "; ".join(str(item) for item in islice(bad, _SHOWN))
         what = f"{len(bad):,} of {len(bad) + len(records):,} rows of {path.name} cannot be read: {first}"
