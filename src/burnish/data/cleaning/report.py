@@ -33,7 +33,7 @@ def document(findings: Findings, name: str) -> Document:
 def table(findings: Findings) -> events.Table:
     """The table at the end of the run."""
     rows = [[name, count, share] for name, count, share, _ in _rows(findings)]
-    rows += [[f"changed by {what}", f"{count:,}", ""] for what, count in findings.changed.most_common() if count]
+    rows += [[f"changed: {what}", f"{count:,}", ""] for what, count in findings.changed.most_common() if count]
     return events.Table(title="Cleaned rows", columns=["", "rows", "share"], rows=rows)
 
 
