@@ -67,6 +67,7 @@ def test_hidden_files_are_read_only_where_they_are_named():
     named = choose(names, {}, Choice(data_files=[".hidden/*"]), "x", ReadReport())
     assert named == [(".hidden/train.csv", "train")]
     assert choose(names, {}, Choice(data_dir=".hidden"), "x", ReadReport()) == named
+    assert choose(["__init__.csv", ".x.csv"], {}, Choice(), "x", ReadReport()) == [("__init__.csv", "train")]
 
 
 def test_rows_come_before_archives_and_archives_before_texts():

@@ -25,7 +25,7 @@ def test_the_files_of_a_folder_stand_before_its_folders():
 
 def test_what_is_not_a_visible_file_is_left_out_and_links_are_read_once(tmp_path):
     folder = tmp_path / "set"
-    for name in ("b", "a/b", "a/a", ".hidden/a", "a/.hidden", "c/d/e", "c/a"):
+    for name in ("b", "a/b", "a/a", ".hidden/a", "a/.hidden", "__MACOSX/a", "a/__pycache__/a", "c/d/e", "c/a"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(name)
     os.mkfifo(folder / "pipe")

@@ -9,6 +9,7 @@ from typing import Any
 from burnish.core.errors import DataError
 from burnish.core.naming import nearest
 from burnish.data.fetch.archives import ENDINGS, archive_ending
+from burnish.data.files.folder import is_hidden
 from burnish.data.readers import CODE, PROSE, ending_of
 from burnish.data.record import ReadReport
 from burnish.data.sources import hub_folder
@@ -68,9 +69,9 @@ def _chosen(names: Sequence[str], card: dict[str, Any], choice: Choice, shown: s
         if named := hub_folder.patterns(config):
             return _by_patterns(named, names, shown, "the card names")
         folder = hub_folder.folder_of(config)
-        inside = [name for name in names if name.startswith(f"{folder}/") and hub_folder.is_shown(name)]
+        inside = [name for name in names if name.startswith(f"{folder}/") and not is_hidden(name)]
         return _readable(inside, f"the folder {folder} of {shown}, which its card names,")
-    names = [name for name in names if hub_folder.is_shown(name)]
+    names = [name for name in names if not is_hidden(name)]
     if choice.subset is not None:
         there = {part for name in names for part in PurePosixPath(name).parent.parts}
         if choice.subset not in there:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from burnish.core.errors import DataError
-from burnish.data.files.folder import in_order, leads_outside
+from burnish.data.files.folder import in_order, is_hidden, leads_outside
 from burnish.data.record import ReadReport
 
 BROKEN = (zipfile.BadZipFile, lzma.LZMAError, zlib.error, NotImplementedError)
@@ -61,7 +61,7 @@ def members(path: Path, reading: ReadReport) -> dict[str, Member]:
     links = [info.filename for info in listed if stat.S_ISLNK(info.external_attr >> 16)]
     reading.skip(path.name, links, "a link in an archive")
     sizes = {info.filename: info.file_size for info in listed}
-    taken = [name for name in in_order(sizes) if name not in links and not _is_hidden(name)]
+    taken = [name for name in in_order(sizes) if name not in links and not is_hidden(name)]
     return {name: Member(path, name, sizes[name]) for name in taken}
 
 
@@ -76,8 +76,3 @@ def _problem(info: zipfile.ZipInfo, count: int) -> str:
     if info.file_size > _LARGE and info.file_size > _MOST_RATIO * info.compress_size:
         return f"holds '{name}', which unpacks to {info.file_size:,} bytes from {info.compress_size:,}"
     return ""
-
-
-def _is_hidden(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    return parts[0] == "__MACOSX" or any(part.startswith(".") for part in parts)

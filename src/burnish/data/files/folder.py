@@ -8,6 +8,14 @@ from burnish.core.errors import DataError
 from burnish.core.naming import nearest
 from burnish.data.record import ReadReport
 
+_OF_PROGRAMS = {"__MACOSX", "__pycache__"}
+"""Folders that programs make beside the files of people."""
+
+
+def is_hidden(path: str) -> bool:
+    """Whether a path, or a folder on the way, is one that people do not see: `.cache/x`, `__MACOSX/x`."""
+    return any(part.startswith(".") or part in _OF_PROGRAMS for part in PurePosixPath(path).parts)
+
 
 def names_below(folder: Path, reading: ReadReport) -> list[str]:
     """The paths of a folder's files. Left out are hidden ones, and links that add no file, which is reported.
@@ -25,11 +33,11 @@ def names_below(folder: Path, reading: ReadReport) -> list[str]:
     files: list[str] = []
     links: list[str] = []
     for base, folders, names in os.walk(folder, onerror=refuse):
-        visible = sorted(name for name in folders if not name.startswith("."))
+        visible = sorted(name for name in folders if not is_hidden(name))
         folders[:] = [name for name in visible if not os.path.islink(os.path.join(base, name))]
         for name in [*(name for name in visible if name not in folders), *sorted(names)]:
             path = Path(base, name)
-            if not name.startswith("."):
+            if not is_hidden(name):
                 (links if path.is_symlink() else files).append(path.relative_to(folder).as_posix())
     regular = [name for name in files if (folder / name).is_file()]
     reading.skip(folder.name, sorted(set(files).difference(regular)), "no regular file")

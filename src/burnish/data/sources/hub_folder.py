@@ -2,13 +2,14 @@
 
 import re
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from burnish.core.errors import DataError
 from burnish.core.naming import nearest
+from burnish.data.files.folder import is_hidden
 
 _HEAD = re.compile(r"\A---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(\r?\n|\Z)", re.DOTALL)
 MOST_CHARACTERS = 1_000_000
@@ -74,11 +75,6 @@ def folder_of(config: dict[str, Any]) -> str:
     return "" if folder == "." else folder
 
 
-def is_shown(name: str) -> bool:
-    """Whether no part of a path is hidden (`.cache`, `__MACOSX`). Hidden files are read only where they are named."""
-    return not any(part.startswith((".", "__")) for part in PurePosixPath(name).parts)
-
-
 def chosen(listed: list[dict[str, Any]], subset: str | None, name: str) -> dict[str, Any]:
     """The requested configuration, or the default one, or the only one. DataError `data.unreadable` otherwise."""
     table = {str(config.get("config_name", "default")): config for config in listed}
@@ -94,9 +90,12 @@ def chosen(listed: list[dict[str, Any]], subset: str | None, name: str) -> dict[
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether a path is that of a pattern, as the hub reads it: `*` stays within a folder, `**` does not."""
+    """Whether a path is that of a pattern, as the hub reads it: `*` stays within a folder, `**` does not.
+
+    A hidden file is that of a pattern only if the pattern names something hidden.
+    """
     pattern = pattern.removeprefix("./")
-    return _compiled(pattern).fullmatch(name) is not None and (is_shown(name) or not is_shown(pattern))
+    return _compiled(pattern).fullmatch(name) is not None and (is_hidden(pattern) or not is_hidden(name))
 
 
 @cache
