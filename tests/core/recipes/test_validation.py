@@ -76,3 +76,22 @@ def test_several_unknown_keys_beside_steps_are_all_named():
         recipe_of({"name": "r", "setps": {}, "nmae": "x", "steps": {}})
     assert caught.value.what == "- unknown key 'setps'\n- unknown key 'nmae'"
     assert caught.value.fix == "did you mean 'steps'?; did you mean 'name'?"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"make": "answers", "given": "file:a.jsonl", "topics": ["a"]}, "'generator': topics has no effect"),
+        (
+            {"topics": ["a"], "endpoint": {"url": "http://127.0.0.1:1/v1", "model": "m", "foo": 1}},
+            "'generator.endpoint.foo'",
+        ),
+        ({"topics": ["a"], "rows": "x"}, "'generator.rows'"),
+        ({"model": 7, "topics": ["a"]}, "'generator.model'"),
+    ],
+)
+def test_a_kind_that_is_called_as_one_of_its_fields_is_no_part_of_a_path(refused, changes, said):
+    generator = {"kind": "model", "rows": 2, "endpoint": {"url": "http://127.0.0.1:1/v1", "model": "m"}}
+    error = refused(stages()["synthesize"].spec_type(), {"generator": generator | changes})
+    assert said in error.what
+    assert "generator.model." not in error.what

@@ -246,7 +246,13 @@ def _without_tags(spec_type: type[Spec], location: Where, *, ends_with_key: bool
     """Remove the variant tags and type names that pydantic adds to a location; the last part may be any key."""
     path: list[str | int] = []
     candidates = [spec_type]
+    follows_field = False
     for index, part in enumerate(location):
+        variants = [candidate for candidate in candidates if part in _kinds(candidate)]
+        if follows_field and variants and len(candidates) > 1:  # the tag, also where a field has the same name
+            candidates, follows_field = variants, False
+            continue
+        follows_field = True
         known = {name for candidate in candidates for name in candidate.__pydantic_fields__}
         is_last = index == len(location) - 1
         if isinstance(part, int) or part in known or (is_last and (ends_with_key or not _is_tag(candidates, part))):
