@@ -162,14 +162,6 @@ def test_a_stage_with_a_model_takes_it_as_a_word(burnish, workspace, stage):
     assert "model is given twice" in twice.err
 
 
-@pytest.mark.parametrize("stage", ["fetch", "clean", "profile"])
-def test_a_stage_of_raw_rows_takes_a_file_as_a_word(burnish, workspace, stage):
-    (workspace.root / "rows.jsonl").write_text('{"text": "x"}\n')
-    said = burnish("--json", stage, "rows.jsonl", "--dry-run")
-    assert said.status == 0, said.err
-    assert json.loads(said.out)["values"]["steps"][stage]["source"] == f"file:{workspace.root}/rows.jsonl"
-
-
 @pytest.mark.parametrize(
     ("flags", "value"),
     [
