@@ -54,7 +54,7 @@ def measured(command: Sequence[str], cwd: Path, log: Path | None = None) -> Usag
         watcher.join()
     process.returncode = os.waitstatus_to_exitcode(status)  # or Popen would wait for it once more
     wall, cpu = time.perf_counter() - began, used.ru_utime + used.ru_stime
-    largest = max(peaks[1], used.ru_maxrss * 1024)
+    largest = peaks[1] or used.ru_maxrss * 1024  # the kernel's peak is at least that of this process, which forked it
     return Usage(wall, cpu, peaks[0] or largest, largest, process.returncode)
 
 

@@ -32,7 +32,7 @@ def test_recipes_and_folders_are_offered(offered, workspace):
     (workspace.root / "mine.yaml").write_text("name: mine\n")
     (workspace.root / "more").mkdir()
     (workspace.root / "notes.txt").write_text("")
-    assert offered("plan", "m") == ["mine.yaml", "more/"]
+    assert offered("plan", "m") == ["mine.yaml", "mixture", "more/"]
     assert "demo" in offered("run", "de")
 
 

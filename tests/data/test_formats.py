@@ -48,7 +48,8 @@ def test_every_format_has_an_example_a_setting_and_a_line_in_the_guide():
     assert {name.split(" ")[0] for name in EXAMPLES} == set(FORMATS)
     assert get_args(Format) == ("auto", *FORMATS)
     guide = (Path(__file__).parents[2] / "docs/guides/data.md").read_text(encoding="utf-8")
-    table = [line.split(" | ")[0] for line in guide.splitlines() if line.startswith("| `")][1:]
+    table = guide[guide.index("| `format` | row |") :].split("\n\n")[0]
+    table = [line.split(" | ")[0] for line in table.splitlines()[1:]]
     assert set(re.findall(r"`(\w+)`", " ".join(table))) == set(FORMATS)
 
 

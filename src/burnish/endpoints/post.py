@@ -85,7 +85,7 @@ def exchange(
         with reply:
             yield reply
     except (OSError, http.client.HTTPException, ValueError) as error:
-        if deadline.is_late.is_set():
+        if deadline.is_late.is_set() or time.monotonic() >= deadline.end:  # the socket may say so before the watcher
             raise TimeoutError(f"no complete reply within {deadline.seconds:g} s") from error
         if isinstance(error, ValueError) and not isinstance(error, OSError):  # a closed connection in mid-read
             raise http.client.HTTPException(str(error)) from error
