@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from burnish.data.texts.segments import maxima, minima, pieces_of, sums
+from burnish.data.texts.segments import maxima, sums
 
 
 @settings(deadline=None)
@@ -13,6 +13,4 @@ def test_each_piece_is_reduced_alone(pieces):
     values = np.array([value for piece in pieces for value in piece], np.uint8)
     bounds = np.cumsum([0, *map(len, pieces)])
     assert sums(values, bounds).tolist() == [sum(piece) for piece in pieces]
-    assert minima(values, bounds, 7).tolist() == [min(piece, default=7) for piece in pieces]
     assert maxima(values, bounds, 7).tolist() == [max(piece, default=7) for piece in pieces]
-    assert pieces_of(bounds).tolist() == [i for i, piece in enumerate(pieces) for _ in piece]

@@ -44,7 +44,7 @@ def archive_ending(name: str) -> str:
 
 
 def unpack(archive: Path, into: Path, shown: str, reading: ReadReport, unpacked: Report = lambda _: None) -> Path:
-    """Unpack an archive to the folder `into`, which is there only once it is whole. `unpacked` is told of bytes.
+    """Unpack an archive to the folder `into`, which is there only once it is whole. `unpacked` gets bytes.
 
     Errors: DataError `data.unsafe-archive` naming the archive and the member; `data.unreadable` for a damaged one or
     one that is not unpacked; MachineError `machine.no-disk`.

@@ -64,9 +64,9 @@ class Place:
     is_streamed: bool = False
     """Read a file as it comes, since its end may not be needed."""
     unpacked: Callable[[int], None] = lambda _: None
-    """Is told of the bytes that are unpacked."""
+    """Called with the number of bytes that were unpacked."""
     downloaded: Callable[[str], None] = lambda _: None
-    """Is told of the sha256 of a file that was downloaded."""
+    """Called with the sha256 of a file that was downloaded."""
 
 
 def open_source(value: Input, choice: Choice, place: Place, reading: ReadReport) -> Source:

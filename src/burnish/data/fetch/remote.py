@@ -29,7 +29,7 @@ class Connection:
     backoff: float = 0.5
     """Seconds before the first retry, doubled with each."""
     received: Callable[[int], None] = lambda _: None
-    """Is told of the bytes that arrive."""
+    """Called with the number of bytes that arrived."""
     is_stopping: Callable[[], bool] = lambda: False
 
 

@@ -11,11 +11,6 @@ def sums(values: NDArray, bounds: NDArray[np.int64]) -> NDArray[np.int64]:
     return _reduced(np.add, values, bounds, 0, np.int64)
 
 
-def minima(values: NDArray, bounds: NDArray[np.int64], empty: int) -> NDArray:
-    """The least of each piece, `empty` of an empty one."""
-    return _reduced(np.minimum, values, bounds, empty, values.dtype)
-
-
 def maxima(values: NDArray, bounds: NDArray[np.int64], empty: int = 0) -> NDArray:
     """The greatest of each piece, `empty` of an empty one."""
     return _reduced(np.maximum, values, bounds, empty, values.dtype)
@@ -29,8 +24,3 @@ def _reduced(function: np.ufunc, values: NDArray, bounds: NDArray[np.int64], emp
     if has_values.any():  # the empty ones left out, each of the others ends where the next one starts
         found[has_values] = function.reduceat(values, starts[has_values], dtype=dtype)
     return found
-
-
-def pieces_of(bounds: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The piece that each element belongs to [bounds[-1]]."""
-    return np.repeat(np.arange(bounds.size - 1), np.diff(bounds))

@@ -28,7 +28,7 @@ class Source:
     revision: str
     """A commit, or the version of a package; "" for a folder or a file."""
     licence: str | None
-    """An SPDX identifier, where it can be told."""
+    """An SPDX identifier, where it is known."""
     root: Path
     files: tuple[str, ...]
     is_standard_library: bool = False

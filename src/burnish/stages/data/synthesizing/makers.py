@@ -184,8 +184,8 @@ def _call(call: Mapping[str, Any]) -> dict[str, Any]:
         raise UnusableError("other schema", "a call has no function")
     if not isinstance(function.get("arguments"), str):
         raise UnusableError("other schema", "the arguments of a call are no text")
-    told = {"id": call["id"]} if isinstance(call.get("id"), str) else {}
-    return {**told, "type": "function", "function": {"name": function["name"], "arguments": function["arguments"]}}
+    identity = {"id": call["id"]} if isinstance(call.get("id"), str) else {}
+    return {**identity, "type": "function", "function": {"name": function["name"], "arguments": function["arguments"]}}
 
 
 def _pair(slot: Slot, scored: Sequence[Draft | Refused]) -> Draft | Refused:
