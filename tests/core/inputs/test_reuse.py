@@ -20,7 +20,7 @@ ENDPOINT = {"url": "http://127.0.0.1:1", "model": "m"}
 SETTINGS = {
     "fetch": {"source": ROWS},
     "synthesize": {"generator": {"kind": "pocket", "skill": "base", "rows": 3}},
-    "clean": {"source": ROWS},
+    "clean": {"source": ROWS, "tokenizer": POCKET, "filters": {"length": {"max_tokens": 9}}},
     "prepare": {"source": ROWS},
     "profile": {"source": ROWS},
     "tokenizer": {"data": ROWS},

@@ -18,7 +18,7 @@ from burnish.data.cleaning.pools import pool_of
 from burnish.data.shards.manifest import begin, read_manifest
 from burnish.specs.data import CleanSpec, NearDedupSpec
 from burnish.stages.data.clean import run
-from burnish.testing import temporary_context
+from burnish.testing import temporary_context, tiny_tokenizer
 
 ray = pytest.importorskip("ray")
 WORDS = [f"word{i}" for i in range(500)]
@@ -48,9 +48,11 @@ def corpus(tmp_path, monkeypatch):
 
 
 def cleaned(corpus, folder, **settings):
-    context, _ = temporary_context(folder, {"source": corpus})
+    context, _ = temporary_context(folder, {"source": corpus, "tokenizer": tiny_tokenizer(folder / "tokenizer")})
     near = NearDedupSpec(threshold=0.6)
-    run(CleanSpec(source="file:rows.jsonl", near_dedup=near, keep="longest", keep_removed=True, **settings), context)
+    asked = {"source": "file:rows.jsonl", "near_dedup": near, "keep": "longest", "keep_removed": True}
+    asked |= {"tokenizer": "file:tokenizer", "filters": {"length": {"max_tokens": 490}}}
+    run(CleanSpec.model_validate({**asked, **settings}), context)
     return {
         str(path.relative_to(context.out)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(context.out.rglob("*"))
@@ -86,6 +88,8 @@ def test_the_result_is_that_of_this_machine_though_a_worker_is_killed(cluster, c
     on_ray = cleaned(corpus, tmp_path / "ray", on="ray", workers=2)
     assert killed
     assert on_ray == cleaned(corpus, tmp_path / "local", on="local", workers=1)
+    removed = (tmp_path / "ray" / "out" / "removed.jsonl").read_text()
+    assert "more than 490 tokens" in removed
 
 
 def test_an_error_in_a_worker_is_the_error_of_the_run(cluster, corpus, tmp_path):

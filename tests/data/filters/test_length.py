@@ -1,5 +1,6 @@
 """Texts outside the bounds on their length are dropped, in scripts without spaces too."""
 
+from burnish.data.filters.length import Tokens
 from burnish.data.filters.table import block_filters
 from burnish.data.texts.block import Block
 from burnish.specs.data import FiltersSpec
@@ -29,3 +30,12 @@ def test_each_bound_has_its_reason():
         "more than 6 characters",
         "more than 3 words",
     ]
+
+
+def test_bounds_in_tokens_include_the_bounds_themselves():
+    texts = ["a", "a b", "a b c", "a b c d"]
+    dropped = Tokens(2, 3, lambda texts: [len(text.split()) for text in texts])(Block(texts))
+    assert {reason: drops.tolist() for reason, drops in dropped.items()} == {
+        "fewer than 2 tokens": [True, False, False, False],
+        "more than 3 tokens": [False, False, False, True],
+    }

@@ -1,11 +1,15 @@
 """Bounds on the length of a text."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from burnish.data.texts.block import Block
+
+Count = Callable[[Sequence[str]], Sequence[int]]
+"""The number of tokens of each text."""
 
 
 @dataclass(frozen=True)
@@ -25,4 +29,20 @@ class Length:
             found[f"fewer than {self.min_words:,} words"] = block.words.counts < self.min_words
         if self.max_words is not None:
             found[f"more than {self.max_words:,} words"] = block.words.counts > self.max_words
+        return found
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Drop texts of too few or too many tokens, as `count` counts them; None is no bound."""
+
+    min_tokens: int
+    max_tokens: int | None
+    count: Count
+
+    def __call__(self, block: Block) -> dict[str, NDArray[np.bool_]]:
+        counts = np.array(self.count(block.texts), np.int64)
+        found = {f"fewer than {self.min_tokens:,} tokens": counts < self.min_tokens} if self.min_tokens else {}
+        if self.max_tokens is not None:
+            found[f"more than {self.max_tokens:,} tokens"] = counts > self.max_tokens
         return found

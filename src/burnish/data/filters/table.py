@@ -17,7 +17,7 @@ from burnish.data.filters.junk.mojibake import Mojibake
 from burnish.data.filters.junk.numbers import Numbers
 from burnish.data.filters.junk.stuffing import Stuffing
 from burnish.data.filters.language import Language
-from burnish.data.filters.length import Length
+from burnish.data.filters.length import Count, Length, Tokens
 from burnish.data.filters.quality.c4 import C4
 from burnish.data.filters.quality.fineweb import FineWeb
 from burnish.data.filters.quality.gopher import Gopher
@@ -32,16 +32,19 @@ Kind = Literal["document", "conversation"]
 _MIN_WORDS = {"document": 5, "conversation": 0}
 
 
-def block_filters(spec: FiltersSpec, kind: Kind, files: Mapping[str, Path] | None = None) -> list[BlockFilter]:
-    """The filters of rows of a kind; each can be pickled. `files`: those of `words.file` and `urls.file`, by this key.
+def block_filters(
+    spec: FiltersSpec, kind: Kind, files: Mapping[str, Path] | None = None, count: Count | None = None
+) -> list[BlockFilter]:
+    """The filters of rows of a kind; each can be pickled. `files`: those of `words.file` and `urls.file`, by this key;
+    `count` counts the tokens for bounds in tokens.
 
     Conversations are judged by their length and language, by listed words and addresses, and for wrong encodings:
     short answers, tables, code and logs are what people talk about. `c4` and `fineweb` apply where they are set.
     """
-    return list(_filters(spec, kind, files or {}))
+    return list(_filters(spec, kind, files or {}, count))
 
 
-def _filters(spec: FiltersSpec, kind: Kind, files: Mapping[str, Path]) -> Iterator[BlockFilter]:
+def _filters(spec: FiltersSpec, kind: Kind, files: Mapping[str, Path], count: Count | None) -> Iterator[BlockFilter]:
     all_rules = kind == "document" or spec.conversations_as_documents
     if (length := spec.length) is not None:
         yield _length(length, kind)
@@ -64,6 +67,8 @@ def _filters(spec: FiltersSpec, kind: Kind, files: Mapping[str, Path]) -> Iterat
         yield Urls(_entries(urls, "urls.file", files), urls.min_matches)
     if (language := spec.language) is not None:
         yield Language(tuple(language.keep), language.min_probability, language.detector)
+    if length is not None and length.counts_tokens and count is not None:
+        yield Tokens(length.min_tokens, length.max_tokens, count)
 
 
 def _read(spec: SpecT) -> SpecT:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from burnish.specs.base import RUNTIME, DataRef, Operands, RawRef, Spec
+from burnish.specs.base import RUNTIME, DataRef, Operands, RawRef, Spec, TokenizerRef
 from burnish.specs.data.filters import FiltersSpec, RewritingSpec
 from burnish.specs.data.sources import Encoding, Format, Subset
 
@@ -52,6 +52,8 @@ class CleanSpec(Spec):
     """How texts are changed before they are judged."""
     filters: FiltersSpec | None = FiltersSpec()
     """What rows are dropped for; null keeps all."""
+    tokenizer: TokenizerRef | None = None
+    """Counts the tokens for `filters.length.min_tokens` and `max_tokens`."""
     exact_dedup: bool = True
     """Drop rows whose text equals that of another one, after rewriting."""
     near_dedup: NearDedupSpec | bool = False
@@ -79,6 +81,18 @@ class CleanSpec(Spec):
         if value not in ("local", "ray") and not value.startswith("ray://"):
             raise ValueError(f"'{value}' is no place to run: write local, ray, or ray://host:10001")
         return value
+
+    @model_validator(mode="after")
+    def bounds_in_tokens_and_the_tokenizer_belong_together(self) -> "CleanSpec":
+        values = self.__dict__
+        length = values["filters"].__dict__["length"] if values["filters"] is not None else None
+        is_bounded = length is not None and (length.__dict__["min_tokens"] or length.__dict__["max_tokens"])
+        if is_bounded and values["tokenizer"] is None:
+            raise ValueError("filters.length.min_tokens and max_tokens need a tokenizer: set `tokenizer`")
+        if values["tokenizer"] is not None and not is_bounded:
+            fix = "set filters.length.min_tokens or max_tokens, or leave it out"
+            raise ValueError(f"tokenizer counts the tokens of bounds, and none is set: {fix}")
+        return self
 
     @model_validator(mode="after")
     def ranked_needs_a_column(self) -> "CleanSpec":

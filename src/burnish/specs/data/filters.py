@@ -26,11 +26,20 @@ class LengthSpec(Spec):
     """The fewest words; a Chinese, Japanese or Thai character is one. `auto`: 5 in documents, 0 in conversations."""
     max_words: int | None = Field(default=100_000, ge=1)
     """The most words."""
+    min_tokens: int = Field(default=0, ge=0)
+    """The fewest tokens of clean's `tokenizer`."""
+    max_tokens: int | None = Field(default=None, ge=1)
+    """The most tokens of clean's `tokenizer`."""
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether a bound is in tokens."""
+        return self.min_tokens > 0 or self.max_tokens is not None
 
     @model_validator(mode="after")
     def least_is_not_above_most(self) -> "LengthSpec":
         given = self.__dict__
-        for unit in ("characters", "words"):
+        for unit in ("characters", "words", "tokens"):
             least, most = given[f"min_{unit}"], given[f"max_{unit}"]
             if isinstance(least, int) and most is not None and least > most:
                 raise ValueError(f"min_{unit} {least} is above max_{unit} {most}: no text would be kept")

@@ -32,6 +32,7 @@ from burnish.data.dedup.keeping import Duplicates, duplicates
 from burnish.data.dedup.minhash import Scheme
 from burnish.data.dedup.near import BandPairs, Pairs
 from burnish.data.filters.contamination import Contamination
+from burnish.data.filters.length import Count
 from burnish.data.filters.table import block_filters
 from burnish.data.record import ReadReport
 from burnish.data.rewriting.table import rewrites
@@ -104,6 +105,7 @@ def _settings(spec: CleanSpec, ctx: Context, path: Path) -> Settings:
     layout = layout_of(path, name, spec.format, spec.text, spec.subset, spec.encoding)
     ctx.emit(Note(text=f"{name}: {layout.reason}"))
     near = NearDedupSpec() if spec.near_dedup is True else spec.near_dedup or None
+    filters = spec.filters
     folder = ctx.scratch / "chunks"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -113,7 +115,7 @@ def _settings(spec: CleanSpec, ctx: Context, path: Path) -> Settings:
         layout.compared,
         layout.kind,
         rewrites(spec.rewriting),
-        [] if spec.filters is None else block_filters(spec.filters, layout.kind, _lists(spec.filters, ctx)),
+        [] if filters is None else block_filters(filters, layout.kind, _lists(filters, ctx), _count(spec, ctx)),
         None if near is None else Scheme(near.size, near.unit, near.bands, near.rows, near.threshold),
         spec.rank_by,
         spec.encoding,
@@ -137,6 +139,15 @@ def _lists(spec: FiltersSpec, ctx: Context) -> dict[str, Path]:
     """The files of `filters.words` and `filters.urls` that are set."""
     listed = {"words.file": spec.words, "urls.file": spec.urls}
     return {name: ctx.input(f"filters.{name}").path for name, of in listed.items() if of is not None and of.file}
+
+
+def _count(spec: CleanSpec, ctx: Context) -> Count | None:
+    """Counts tokens, here and in the workers."""
+    if spec.tokenizer is None:
+        return None
+    from burnish.stages.tokens.counting import counter_of  # brings transformers, which takes seconds to import
+
+    return counter_of(ctx.input("tokenizer"))
 
 
 def _worked(parts: list[Chunk], settings: Settings, reading: ReadReport, pool: Pool, ctx: Context) -> Findings:

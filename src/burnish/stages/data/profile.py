@@ -35,7 +35,7 @@ from burnish.stages.data.progress import reported
 from burnish.stages.data.sources import layout_of
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from burnish.tokens.counting import TokenCounter
 
 FORMAT = "burnish profile 1"
 _BAD_SHOWN, _BATCH = 10, 256
@@ -44,13 +44,13 @@ _BAD_SHOWN, _BATCH = 10, 256
 def run(spec: ProfileSpec, ctx: Context) -> Outcome:
     """Write `profile.json`, `profile.html` and `profile.png`."""
     part = _open(spec, ctx)
-    tokenizer = _tokenizer(ctx.input("tokenizer")) if spec.tokenizer is not None else None
+    count = _counter(ctx.input("tokenizer")) if spec.tokenizer is not None else None
     collected = _Collected(spec, ctx)
     topic_count, seed = spec.topics, spec.seed
     ctx.check_settings()
     reading = ReadReport()
     items = reported(rows_of(part, reading), "read", reading, ctx)
-    for item in items if tokenizer is None else _counted(items, tokenizer):
+    for item in items if count is None else _counted(items, count):
         collected.add(item)
     if not collected.rows:
         raise _nothing(ctx.input("source"), collected.bad, collected.first_bad)
@@ -164,21 +164,20 @@ def _layout(part: Part) -> str:
     return "unknown, all text of a row is taken" if is_unknown else layout_of(part)
 
 
-def _tokenizer(given: Input) -> "PreTrainedTokenizerBase":
-    from burnish.models.bases import tokenizer_folder
-    from burnish.tokens.load import load_tokenizer  # brings transformers, which takes seconds to import
+def _counter(given: Input) -> "TokenCounter":
+    from burnish.stages.tokens.counting import counter_of  # brings transformers, which takes seconds to import
 
-    return load_tokenizer(tokenizer_folder(given))
+    return counter_of(given)
 
 
-def _counted(items: Iterable[Profiled | Bad], tokenizer: Any) -> Iterator[Profiled | Bad]:
+def _counted(items: Iterable[Profiled | Bad], count: "TokenCounter") -> Iterator[Profiled | Bad]:
     """The items with the tokens of their texts."""
     waiting = iter(items)
     while batch := list(islice(waiting, _BATCH)):
         texts = [text_of(item.row) for item in batch if isinstance(item, Profiled)]
-        lengths = iter(tokenizer.backend_tokenizer.encode_batch(texts, add_special_tokens=False))
+        lengths = iter(count(texts))
         for item in batch:
-            yield item if isinstance(item, Bad) else replace(item, tokens=len(next(lengths)), learned=0)
+            yield item if isinstance(item, Bad) else replace(item, tokens=next(lengths), learned=0)
 
 
 def _nothing(given: Input, bad: int, first_bad: list[Bad]) -> DataError:
