@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 USER := $(VENV)/.ready-user
 DEV := $(VENV)/.ready-dev
 SETUP := tools/environment.py
+NATIVE := src/burnish/data/native
+KERNELS := $(NATIVE)/kernels.so
 WORKERS ?= 2
 TRACKERS := .venv-trackers
 export TOKENIZERS_PARALLELISM := false
@@ -26,10 +28,13 @@ $(USER): pyproject.toml constraints.txt $(SETUP)
 $(DEV): pyproject.toml constraints.txt $(SETUP)
 	@$(PYTHON) $(SETUP) dev --venv $(VENV)
 
-demo: $(USER) ## Run the demo on the built-in model: data, adapter, evaluation, merge, answers, server
+$(KERNELS): $(wildcard $(NATIVE)/*.c $(NATIVE)/*.h) $(NATIVE)/compiling.py
+	@$(PYTHON) $(NATIVE)/compiling.py
+
+demo: $(USER) $(KERNELS) ## Run the demo on the built-in model: data, adapter, evaluation, merge, answers, server
 	$(BIN)/burnish demo
 
-test: $(DEV) ## Run all tests
+test: $(DEV) $(KERNELS) ## Run all tests
 	@$(BIN)/python -m compileall -q src  # where PYTHONDONTWRITEBYTECODE is set, each process would compile all it imports
 	OMP_NUM_THREADS=1 TORCHDYNAMO_DISABLE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not torture and not gpu" --durations 15
 
@@ -44,7 +49,7 @@ trackers: $(DEV) ## Run the tests of all trackers, in their own environment (the
 quantize-check: $(DEV) ## Quantize with llm-compressor itself: makes its environment (GBs, minutes)
 	$(BIN)/python -m pytest -m torture tests/stages/ship/test_real_quantizers.py
 
-torture: $(DEV) ## Run the long tests: 970 kills of trainings, 200 bit flips, every family
+torture: $(DEV) $(KERNELS) ## Run the long tests: 970 kills of trainings, 200 bit flips, every family
 	$(BIN)/python -m pytest -m torture tests
 
 check: lint types layers ## Check format, lint, types and layers

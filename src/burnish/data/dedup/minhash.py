@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from burnish.data.native.library import kernels
 from burnish.data.texts.block import Block, blocks
 
 _SEED = 1
@@ -98,6 +99,8 @@ class Scheme:
     def signatures(self, shingles: NDArray[np.uint32], bounds: NDArray[np.int64]) -> NDArray[np.uint32]:
         """The signature of each text [texts, bands · rows]; of one without shingles all places are 2^32 - 1."""
         factors, masks = self._permutations
+        if built := kernels():
+            return built.signatures(shingles, bounds, factors, masks)
         found = np.full((bounds.size - 1, factors.size), _NONE, np.uint32)
         has_shingles = bounds[1:] > bounds[:-1]
         starts = bounds[:-1][has_shingles]  # the empty ones left out, each of the others ends where the next starts

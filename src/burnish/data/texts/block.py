@@ -1,6 +1,6 @@
 """A block of texts as one array of code points, and what is found in it once: words, lines, shingles.
 
-A block of about `CHARACTERS` fits the processor's cache, which makes every pass over it several times as fast.
+A block of about `CHARACTERS` fits the processor's cache, which makes every pass over it faster.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,11 +10,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from burnish.data.native.library import kernels
 from burnish.data.texts import characters, hashing
 from burnish.data.texts.lines import FullLines
-from burnish.data.texts.segments import maxima, sums
+from burnish.data.texts.repeated import MOST_WEIGHT, shares
+from burnish.data.texts.segments import sums
 
-CHARACTERS = 1 << 16
+CHARACTERS = 1 << 17
+_ANY = np.uint8(0xFF)
 _END = "\n"
 """Stands after each text, so that words and lines end with it."""
 
@@ -57,11 +60,9 @@ class Block:
         """The bits of `characters.properties` for each character [codes]."""
         return characters.properties().take(self.codes, mode="clip")
 
-    def count(self, holds: NDArray) -> NDArray[np.int64]:
-        """How many characters of each text satisfy a condition [codes] → [texts]; the added line feeds do not count."""
-        counted = holds.astype(bool)
-        counted[self.starts[1:] - 1] = False
-        return sums(counted, self.starts)
+    def count(self, flags: NDArray, mask: np.uint8 = _ANY) -> NDArray[np.int64]:
+        """How many characters of each text have a flag of the mask [codes] → [texts], without the added line feeds."""
+        return self._counts(flags, mask, self.starts[:-1].copy(), self.starts[1:] - 1)
 
     @cached_property
     def words(self) -> Spans:
@@ -69,6 +70,9 @@ class Block:
 
         Hashes are of the word in lower case.
         """
+        if built := kernels():
+            starts, ends, hashes = built.words(self.codes, characters.properties(), characters.lower())
+            return Spans(starts, ends, hashes, np.searchsorted(starts, self.starts))
         bits = self.properties
         is_word = bits & characters.WORD
         is_solo = (bits & characters.SOLO) != 0
@@ -76,14 +80,14 @@ class Block:
         begins[1:] &= ~is_word[:-1].view(bool) | is_solo[1:] | is_solo[:-1]
         ends = is_word.view(bool).copy()
         ends[:-1] &= ~is_word[1:].view(bool) | is_solo[1:] | is_solo[:-1]
-        return self._spans(np.flatnonzero(begins), np.flatnonzero(ends) + 1, self._prefixes(lowered=True))
+        return self._spans(np.flatnonzero(begins), np.flatnonzero(ends) + 1, self._lowered)
 
     @cached_property
     def lines(self) -> Spans:
         """Lines without their line feed, empty ones included; a text has one more than it has line feeds."""
         ends = np.flatnonzero(self.codes == ord(_END))
         starts = np.concatenate([[0], ends[:-1] + 1]) if ends.size else ends
-        return self._spans(starts.astype(np.int64), ends, self._prefixes(lowered=False))
+        return self._spans(starts.astype(np.int64), ends, self.codes)
 
     @cached_property
     def paragraphs(self) -> Spans:
@@ -91,7 +95,7 @@ class Block:
         lines = self.lines
         if not lines.starts.size:
             return lines
-        is_full = self.counts_within(lines, (self.properties & characters.SPACE) == 0) > 0
+        is_full = self.counts_within(lines, self.properties, characters.SPACE) < lines.lengths
         follows = np.zeros(is_full.size, bool)  # a line that goes on a paragraph of the same text
         follows[1:] = is_full[:-1]
         follows[lines.bounds[:-1]] = False
@@ -99,17 +103,25 @@ class Block:
         goes_on = np.zeros(is_full.size, bool)
         goes_on[:-1] = is_full[1:] & follows[1:]
         ends = np.flatnonzero(is_full & ~goes_on)
-        return self._spans(lines.starts[begins], lines.ends[ends], self._prefixes(lowered=False))
+        return self._spans(lines.starts[begins], lines.ends[ends], self.codes)
 
     def has(self, listed: str) -> NDArray[np.bool_]:
         """Whether each character is one of these [codes]."""
         return characters.members(listed).take(self.codes, mode="clip")
 
-    def counts_within(self, spans: Spans, holds: NDArray) -> NDArray[np.int64]:
-        """How many characters of each span satisfy a condition [codes] → [spans]."""
-        total = np.zeros(holds.size + 1, np.int32)
-        np.cumsum(holds.astype(bool), dtype=np.int32, out=total[1:])
-        return (total[spans.ends] - total[spans.starts]).astype(np.int64)
+    def counts_within(self, spans: Spans, flags: NDArray, mask: np.uint8 = _ANY) -> NDArray[np.int64]:
+        """How many characters of each span have a flag of the mask [codes] → [spans]."""
+        return self._counts(flags, mask, spans.starts, spans.ends)
+
+    def _counts(
+        self, flags: NDArray, mask: np.uint8, starts: NDArray[np.int64], ends: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        flags = flags.view(np.uint8)
+        if built := kernels():
+            return built.counts(flags, int(mask), starts, ends)
+        total = np.zeros(flags.size + 1, np.int32)
+        np.cumsum((flags & mask) != 0, dtype=np.int32, out=total[1:])
+        return (total[ends] - total[starts]).astype(np.int64)
 
     @cached_property
     def full_lines(self) -> FullLines:
@@ -123,26 +135,20 @@ class Block:
         Longer words count as 255 characters in the first [texts], [texts].
         """
         words = self.words
-        lengths = np.minimum(words.lengths, 255)
-        text = np.repeat(np.arange(len(self), dtype=np.uint64), words.counts)
-        keys = (text << np.uint64(44)) | ((words.hashes >> np.uint64(28)) << np.uint64(8)) | lengths.astype(np.uint64)
-        keys.sort()
-        first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if keys.size else np.zeros(0, np.int64)
-        size = (keys[first] & np.uint64(255)).astype(np.int64)
-        all_of = np.diff(np.concatenate([first, [keys.size]])) * size
-        bounds = np.searchsorted((keys[first] >> np.uint64(44)).astype(np.int64), np.arange(len(self) + 1))
+        lengths = np.minimum(words.lengths, MOST_WEIGHT)
+        greatest, once, _ = shares(words.hashes, lengths, np.ones(lengths.size, bool), words.bounds)
         total = np.maximum(sums(lengths, words.bounds), 1)
-        return maxima(all_of, bounds) / total, 1 - sums(size, bounds) / total
+        return greatest / total, 1 - once / total
 
     @cached_property
     def visible(self) -> NDArray[np.int64]:
         """Characters of each text that are no white space [texts]."""
-        return self.count((self.properties & characters.SPACE) == 0)
+        return self.lengths - self.count(self.properties, characters.SPACE)
 
     @cached_property
     def solo(self) -> NDArray[np.int64]:
         """Characters of each text that are words alone, as in Chinese [texts]."""
-        return self.count(self.properties & characters.SOLO)
+        return self.count(self.properties, characters.SOLO)
 
     def shingles(self, size: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
         """Hashes of every `size` consecutive words, and the bounds of each text's [texts + 1].
@@ -161,14 +167,14 @@ class Block:
         np.cumsum(has, out=bounds[1:])
         starts = np.repeat(self.starts[:-1] - bounds[:-1], has) + np.arange(bounds[-1])
         ends = starts + np.repeat(np.minimum(self.lengths, size), has)
-        return hashing.of_spans(self._prefixes(lowered=True), starts, ends), bounds
+        return hashing.hashes(self._lowered, starts, ends), bounds
 
-    def _prefixes(self, lowered: bool) -> NDArray[np.uint64]:
-        return hashing.prefixes(characters.lower().take(self.codes, mode="clip") if lowered else self.codes)
+    @property
+    def _lowered(self) -> NDArray[np.uint32]:
+        return characters.lower().take(self.codes, mode="clip")
 
-    def _spans(self, starts: NDArray[np.int64], ends: NDArray[np.int64], prefixes: NDArray[np.uint64]) -> Spans:
-        bounds = np.searchsorted(starts, self.starts)
-        return Spans(starts, ends, hashing.of_spans(prefixes, starts, ends), bounds)
+    def _spans(self, starts: NDArray[np.int64], ends: NDArray[np.int64], codes: NDArray[np.uint32]) -> Spans:
+        return Spans(starts, ends, hashing.hashes(codes, starts, ends), np.searchsorted(starts, self.starts))
 
 
 def blocks(texts: Iterable[str], size: int = CHARACTERS) -> Iterator[Block]:

@@ -9,9 +9,18 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from burnish.data.native.library import kernels
+
 _R = 0x9E3779B97F4A7C15
 _MIX_1, _MIX_2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
 _STEP = np.uint64(0xD6E8FEB86659FD93)
+
+
+def hashes(codes: NDArray[np.uint32], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """A hash of each span of codes, the same wherever it stands [spans]."""
+    if built := kernels():
+        return built.spans(codes, starts, ends)
+    return of_spans(prefixes(codes), starts, ends)
 
 
 def prefixes(codes: NDArray[np.uint32]) -> NDArray[np.uint64]:
@@ -45,6 +54,8 @@ def shingles(
     words: NDArray[np.uint64], bounds: NDArray[np.int64], size: int
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Hashes of every `size` consecutive words of a text, and the bounds of each text's."""
+    if built := kernels():
+        return built.shingles(words, bounds, size)
     counts = np.diff(bounds)
     shortest = np.minimum(counts, size)
     has = np.where(counts > 0, np.maximum(counts - size + 1, 1), 0)

@@ -12,8 +12,6 @@ from burnish.data.texts.segments import sums
 if TYPE_CHECKING:
     from burnish.data.texts.block import Block
 
-_LOW_BITS = np.uint64(0xFFFF)
-
 
 @dataclass(frozen=True)
 class FullLines:
@@ -54,32 +52,3 @@ class FullLines:
     def share_of_characters(self, holds: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The share of each text's visible characters in such lines [lines] → [texts]."""
         return sums(np.where(holds, self.visible, 0), self.bounds) / np.maximum(sums(self.visible, self.bounds), 1)
-
-
-def repeats(hashes: NDArray[np.uint64], bounds: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which spans equal an earlier one of the same text [spans]."""
-    keys = keys_in_texts(hashes, bounds)
-    places = places_of_several(keys)
-    order = places[np.argsort(keys[places], kind="stable")]
-    found = np.zeros(hashes.size, bool)
-    found[order[1:]] = keys[order[1:]] == keys[order[:-1]]
-    return found
-
-
-def keys_in_texts(hashes: NDArray[np.uint64], bounds: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Spans of one text have equal keys if their hashes are equal; those of different texts never [spans]."""
-    text = np.repeat(np.arange(bounds.size - 1, dtype=np.uint64), np.diff(bounds))
-    return (text << np.uint64(44)) | (hashes >> np.uint64(20))
-
-
-def places_of_several(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Where keys stand that occur more than once. Most do not, and sorting keys costs a third of sorting places."""
-    ordered = np.sort(keys)
-    several = ordered[1:][ordered[1:] == ordered[:-1]]
-    if not several.size:
-        return np.zeros(0, np.int64)
-    has_bits = np.zeros(1 << 16, bool)
-    has_bits[several & _LOW_BITS] = True
-    likely = np.flatnonzero(has_bits[keys & _LOW_BITS])
-    place = np.minimum(np.searchsorted(several, keys[likely]), several.size - 1)
-    return likely[several[place] == keys[likely]]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from burnish.data.filters.quality.repetition import Runs
 from burnish.data.texts.block import Block
-from burnish.data.texts.lines import repeats
+from burnish.data.texts.repeated import repeats
 from filtering import all_reasons, reasons
 
 TEXT = st.text(st.sampled_from("ab \n.中文字 c"), max_size=80)

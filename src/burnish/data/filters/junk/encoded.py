@@ -27,7 +27,7 @@ class Encoded:
 
     def __call__(self, block: Block) -> dict[str, NDArray[np.bool_]]:
         least = self.max_share * np.maximum(block.visible, 1)
-        digits = block.count(block.properties & characters.DIGIT)
+        digits = block.count(block.properties, characters.DIGIT)
         likely = (digits > _LEAST_DIGITS * least) & (block.count(block.has(_HEX)) > least)
         return {
             "mostly base64": _base64(block) > least,
@@ -63,7 +63,7 @@ def _hexadecimal(block: Block) -> NDArray[np.int64]:
     """Characters of words of an even number of hexadecimal digits; none where these are decimal [texts]."""
     words = block.words
     is_hex = (block.counts_within(words, block.has(_HEX)) == words.lengths) & (words.lengths % 2 == 0)
-    digits = block.counts_within(words, (block.properties & characters.DIGIT) != 0)
+    digits = block.counts_within(words, block.properties, characters.DIGIT)
     found = sums(np.where(is_hex, words.lengths, 0), words.bounds)
     decimal = sums(np.where(is_hex, digits, 0), words.bounds)
     return np.where((found - decimal >= _LEAST_LETTERS * found) & (decimal > _LEAST_DIGITS * found), found, 0)

@@ -39,7 +39,7 @@ class Logs:
     max_share: float
 
     def __call__(self, block: Block) -> dict[str, NDArray[np.bool_]]:
-        digits = block.count((block.properties & characters.DIGIT) != 0)
+        digits = block.count(block.properties, characters.DIGIT)
         is_likely = (block.lines.counts >= _LEAST_LINES) & (digits > _LEAST_DIGITS * block.visible)
         found = np.zeros(len(block), bool)
         for i in np.flatnonzero(is_likely).tolist():

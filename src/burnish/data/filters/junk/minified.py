@@ -21,8 +21,8 @@ class Minified:
         is_likely = block.visible >= _LINE * lines
         found = np.zeros(len(block), bool)
         if is_likely.any():
-            spaces = block.count((bits & characters.SPACE) != 0) / np.maximum(block.lengths, 1)
-            punctuation = block.count((bits & (characters.WORD | characters.SPACE)) == 0) / visible
+            spaces = block.count(bits, characters.SPACE) / np.maximum(block.lengths, 1)
+            punctuation = (block.lengths - block.count(bits, characters.WORD | characters.SPACE)) / visible
             brackets = block.count(block.has("{}()[];=")) / visible
             found = is_likely & (spaces < _SPACES) & (punctuation > _PUNCTUATION) & (brackets > _BRACKETS)
         return {"minified code": found}

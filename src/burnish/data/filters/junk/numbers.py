@@ -19,6 +19,6 @@ class Numbers:
 
     def __call__(self, block: Block) -> dict[str, NDArray[np.bool_]]:
         visible = np.maximum(block.visible, 1)
-        digits = block.count((block.properties & characters.DIGIT) != 0) / visible
-        letters = block.count((block.properties & characters.LETTER) != 0) / visible
+        digits = block.count(block.properties, characters.DIGIT) / visible
+        letters = block.count(block.properties, characters.LETTER) / visible
         return {"mostly numbers": (digits > self.max_share) & (letters < _LETTERS) & (visible >= _LEAST)}

@@ -40,7 +40,7 @@ class Stuffing:
 
     def __call__(self, block: Block) -> dict[str, NDArray[np.bool_]]:
         words = block.words
-        punctuation = block.count((block.properties & (characters.WORD | characters.SPACE)) == 0)
+        punctuation = block.lengths - block.count(block.properties, characters.WORD | characters.SPACE)
         runs = Runs(block)
         is_solo = runs.is_solo
         is_prose = is_solo | (punctuation < _PUNCTUATION * block.visible)
@@ -54,7 +54,7 @@ class Stuffing:
     def _is_stuffed(self, block: Block) -> NDArray[np.bool_]:
         words, runs = block.words, Runs(block)
         is_solo = runs.is_solo
-        letters = block.counts_within(words, (block.properties & characters.LETTER) != 0)
+        letters = block.counts_within(words, block.properties, characters.LETTER)
         is_content = letters >= _LEAST_LENGTH
         first, _ = _frequent().at(block)
         is_content[first] = False

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from burnish.data.filters.quality.sentences import CLOSING, ENDS
 from burnish.data.texts import characters
 from burnish.data.texts.block import Block
-from burnish.data.texts.lines import repeats
+from burnish.data.texts.repeated import repeats
 from burnish.specs.data.filters import FineWebSpec
 
 _SHORT, _SHORT_WITHOUT_SPACES = 30, 15

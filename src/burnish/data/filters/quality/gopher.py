@@ -62,7 +62,7 @@ class Gopher:
         spaced = sums(is_spaced, words.bounds)
         mean = sums(np.where(is_spaced, words.lengths, 0), words.bounds) / np.maximum(spaced, 1)
         symbols = _runs(block, "#", 1) + _runs(block, "…", 1) + _runs(block, ".", 3)
-        has_letter = block.counts_within(words, (block.properties & characters.LETTER) != 0) > 0
+        has_letter = block.counts_within(words, block.properties, characters.LETTER) > 0
         lines = block.full_lines
         is_bullet = characters.members(_BULLETS).take(lines.first)
         is_cut = (lines.last == ord("…")) | ((lines.last == ord(".")) & (lines.second_last == ord(".")))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from burnish.data.filters.likely import judged
 from burnish.data.texts import characters
 from burnish.data.texts.block import Block
-from burnish.data.texts.lines import keys_in_texts, places_of_several, repeats
+from burnish.data.texts.repeated import covered, repeats, top
 from burnish.data.texts.segments import maxima, sums
 from burnish.specs.data.filters import RepetitionSpec
 
@@ -40,12 +40,12 @@ class Repetition:
             "a paragraph repeated too often": judged(repeats_lines, block, self._repeats_paragraphs),
         }
         has_many = block.words.counts >= _LEAST_WORDS
-        top, again = block.word_shares
+        of_top, again = block.word_shares
         # A run of n words has no larger share than n times the largest of a word; what repeated runs cover, repeated
         # words cover too. In scripts without spaces a run has twice the words.
         if limits.max_top_ngram:
             least = min(most / (2 * size) for size, most in limits.max_top_ngram.items())
-            likely = has_many & ((top > least) | (_longest(block) > _LONG))
+            likely = has_many & ((of_top > least) | (_longest(block) > _LONG))
             found["a phrase repeated too often"] = judged(likely, block, self._repeats_a_phrase)
         if limits.max_duplicate_ngrams:
             likely = has_many & ((again > min(limits.max_duplicate_ngrams.values())) | (_longest(block) > _LONG))
@@ -98,22 +98,8 @@ class Runs:
         return self._shares(size, Runs._top)
 
     def _top(self, size: int) -> NDArray[np.float64]:
-        words = self._block.words
         hashes, bounds = self._block.shingles(size)
-        keys = keys_in_texts(hashes, bounds)
-        places = places_of_several(keys)
-        order = places[np.argsort(keys[places], kind="stable")]
-        ordered = keys[order]
-        first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if ordered.size else order
-        times = np.diff(np.concatenate([first, [ordered.size]]))
-        at = order[first]  # a shingle of each run
-        of = (ordered[first] >> np.uint64(44)).astype(np.int64)
-        word = at - bounds[of] + words.bounds[of]
-        length = self._ends[word + size] - self._ends[word]
-        runs = np.searchsorted(of, np.arange(bounds.size))
-        most = maxima(times, runs)
-        best = maxima(np.where(times == most[of], times * length, 0), runs)
-        return best / np.maximum(self._length, 1)
+        return top(hashes, bounds, self._block.words.bounds, size, self._ends) / np.maximum(self._length, 1)
 
     def exceed(self, limits: dict[int, float]) -> NDArray[np.bool_]:
         """Which texts have a larger share of repeated runs than allowed for a number of words [texts].
@@ -152,13 +138,5 @@ class Runs:
         return Runs(Block([self._block.texts[i] for i in at.tolist()]))
 
     def _repeated(self, size: int) -> NDArray[np.float64]:
-        words = self._block.words
         hashes, bounds = self._block.shingles(size)
-        at = np.flatnonzero(repeats(hashes, bounds))
-        of = np.searchsorted(bounds, at, side="right") - 1
-        first = at - bounds[of] + words.bounds[of]
-        edges = np.zeros(words.starts.size + 1, np.int64)
-        np.add.at(edges, first, 1)
-        np.add.at(edges, first + size, -1)
-        is_covered = np.cumsum(edges[:-1]) > 0
-        return sums(np.where(is_covered, words.lengths, 0), words.bounds) / np.maximum(self._length, 1)
+        return covered(hashes, bounds, self._block.words.bounds, size, self._ends) / np.maximum(self._length, 1)

@@ -1,0 +1,166 @@
+"""The compiled kernels as functions of numpy arrays; None where they are not built, or not for these sources."""
+
+import ctypes
+import os
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from burnish.data.native.compiling import LIBRARY, fingerprint
+
+VARIABLE = "BURNISH_KERNELS"
+"""`numpy` in the environment leaves the library unused."""
+_CODES, _NUMBERS, _HASHES, _FLAGS = np.dtype(np.uint32), np.dtype(np.int64), np.dtype(np.uint64), np.dtype(np.uint8)
+_COUNT = None
+"""An argument that is one number."""
+
+
+@cache
+def kernels() -> "Kernels | None":
+    """The library, loaded once in each process."""
+    if os.environ.get(VARIABLE) == "numpy" or not LIBRARY.exists():
+        return None
+    try:
+        library = ctypes.CDLL(str(LIBRARY))
+        made_of = ctypes.c_uint64.in_dll(library, "burnish_fingerprint").value
+    except (OSError, ValueError):  # of another machine, or torn
+        return None
+    return Kernels(library) if made_of == fingerprint() else None
+
+
+class Kernels:
+    """Each function gives exactly what its definition in numpy gives. Bounds of texts are [texts + 1].
+
+    Errors: MemoryError where a table finds no room.
+    """
+
+    def __init__(self, library: ctypes.CDLL):
+        def of(name: str, *takes: Any) -> _Kernel:
+            return _Kernel(getattr(library, f"burnish_{name}"), takes)
+
+        of_runs = (_HASHES, _NUMBERS, _NUMBERS, _COUNT, _COUNT, _NUMBERS, _NUMBERS)
+        self._words = of("words", _CODES, _COUNT, _FLAGS, _CODES, _NUMBERS, _NUMBERS, _HASHES)
+        self._spans = of("spans", _CODES, _NUMBERS, _NUMBERS, _COUNT, _HASHES)
+        self._counts = of("counts", _FLAGS, _COUNT, _NUMBERS, _NUMBERS, _COUNT, _NUMBERS)
+        self._shingles = of("shingles", _HASHES, _NUMBERS, _COUNT, _COUNT, _HASHES, _NUMBERS)
+        self._signatures = of("signatures", _CODES, _NUMBERS, _COUNT, _CODES, _CODES, _COUNT, _CODES)
+        self._repeats = of("repeats", _HASHES, _NUMBERS, _COUNT, _FLAGS)
+        self._shares = of("shares", _HASHES, _NUMBERS, _FLAGS, _NUMBERS, _COUNT, _NUMBERS, _NUMBERS, _NUMBERS)
+        self._covered, self._top = of("covered", *of_runs), of("top", *of_runs)
+
+    def words(
+        self, codes: NDArray[np.uint32], properties: NDArray[np.uint8], lower: NDArray[np.uint32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]]:
+        """Where each word starts and ends, and its hash."""
+        starts, ends = np.empty(codes.size, np.int64), np.empty(codes.size, np.int64)
+        hashes = np.empty(codes.size, np.uint64)
+        found = self._words(codes, codes.size, properties, lower, starts, ends, hashes)
+        return starts[:found].copy(), ends[:found].copy(), hashes[:found].copy()
+
+    def spans(
+        self, codes: NDArray[np.uint32], starts: NDArray[np.int64], ends: NDArray[np.int64]
+    ) -> NDArray[np.uint64]:
+        """The hash of each span."""
+        hashes = np.empty(starts.size, _HASHES)
+        self._spans(codes, starts, ends, starts.size, hashes)
+        return hashes
+
+    def counts(
+        self, flags: NDArray[np.uint8], mask: int, starts: NDArray[np.int64], ends: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """How many flags of each span have any bit of the mask."""
+        found = np.empty(starts.size, _NUMBERS)
+        self._counts(flags, mask, starts, ends, starts.size, found)
+        return found
+
+    def shingles(
+        self, words: NDArray[np.uint64], bounds: NDArray[np.int64], size: int
+    ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """Hashes of every `size` consecutive words of a text, and the bounds of each text's."""
+        found, ends = np.empty(words.size, _HASHES), np.empty(bounds.size, _NUMBERS)
+        self._shingles(words, bounds, bounds.size - 1, size, found, ends)
+        return found[: ends[-1]], ends
+
+    def signatures(
+        self,
+        shingles: NDArray[np.uint32],
+        bounds: NDArray[np.int64],
+        factors: NDArray[np.uint32],
+        masks: NDArray[np.uint32],
+    ) -> NDArray[np.uint32]:
+        """Of each text and permutation the least hash [texts, permutations]."""
+        found = np.empty((bounds.size - 1, factors.size), _CODES)
+        self._signatures(shingles, bounds, bounds.size - 1, factors, masks, factors.size, found)
+        return found
+
+    def repeats(self, hashes: NDArray[np.uint64], bounds: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which spans equal an earlier one of the same text."""
+        found = np.empty(hashes.size, _FLAGS)
+        _check(self._repeats(hashes, bounds, bounds.size - 1, found))
+        return found.view(bool)
+
+    def shares(
+        self,
+        hashes: NDArray[np.uint64],
+        weights: NDArray[np.int64],
+        chosen: NDArray[np.bool_],
+        bounds: NDArray[np.int64],
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Of each text the greatest sum of a key's weights, that of all keys once, and the most times of a key."""
+        greatest, once, most = (np.empty(bounds.size - 1, _NUMBERS) for _ in range(3))
+        _check(self._shares(hashes, weights, chosen.view(np.uint8), bounds, bounds.size - 1, greatest, once, most))
+        return greatest, once, most
+
+    def covered(
+        self,
+        runs: NDArray[np.uint64],
+        bounds: NDArray[np.int64],
+        word_bounds: NDArray[np.int64],
+        size: int,
+        ends: NDArray[np.int64],
+    ) -> NDArray[np.int64]:
+        """Characters of each text in runs of words that stand there before."""
+        found = np.empty(bounds.size - 1, _NUMBERS)
+        _check(self._covered(runs, bounds, word_bounds, bounds.size - 1, size, ends, found))
+        return found
+
+    def top(
+        self,
+        runs: NDArray[np.uint64],
+        bounds: NDArray[np.int64],
+        word_bounds: NDArray[np.int64],
+        size: int,
+        ends: NDArray[np.int64],
+    ) -> NDArray[np.int64]:
+        """Characters of each text in its most frequent run of several, the longest of equally frequent ones."""
+        found = np.empty(bounds.size - 1, _NUMBERS)
+        _check(self._top(runs, bounds, word_bounds, bounds.size - 1, size, ends, found))
+        return found
+
+
+class _Kernel:
+    """A function of the library. Every array must be of the type it takes: another would be read as other numbers."""
+
+    def __init__(self, function: Any, takes: tuple[np.dtype | None, ...]):
+        function.restype = ctypes.c_int64
+        function.argtypes = [ctypes.c_int64 if kind is _COUNT else ctypes.c_void_p for kind in takes]
+        self._function, self._takes = function, takes
+
+    def __call__(self, *given: Any) -> int:
+        return self._function(*[_passed(value, kind) for value, kind in zip(given, self._takes, strict=True)])
+
+
+def _passed(value: Any, kind: np.dtype | None) -> int:
+    """A number, or the place of an array's numbers."""
+    if kind is None:
+        return value
+    if value.dtype != kind or not value.flags.c_contiguous:
+        raise TypeError(f"a kernel was given {value.dtype} for {kind}, or an array with gaps")
+    return value.ctypes.data
+
+
+def _check(done: int) -> None:
+    if not done:
+        raise MemoryError("a kernel found no memory for its table")

@@ -1,0 +1,188 @@
+"""Each compiled kernel gives what its definition in numpy gives, on all texts."""
+
+import inspect
+import shutil
+import subprocess
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from burnish.data.dedup.minhash import Scheme
+from burnish.data.native import compiling, library
+from burnish.data.native.library import Kernels, kernels
+from burnish.data.texts import characters, hashing, repeated
+from burnish.data.texts.block import Block
+
+needs_compiler = pytest.mark.skipif(not compiling.compiler(), reason="no C compiler")
+WORDS = st.sampled_from(["one", "Two", "two", "\n", "\n\n", "你", "好", "_4", "é", "e\u0301", "…", "#", "\ud800", ""])
+TEXT = st.one_of(st.text(max_size=40), st.lists(WORDS, max_size=60).map(" ".join))
+TEXTS = st.lists(TEXT, max_size=6)
+
+
+@contextmanager
+def numpy_alone():
+    """The definitions, whatever is built."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(library.VARIABLE, "numpy")
+        kernels.cache_clear()
+        assert kernels() is None
+        yield
+    kernels.cache_clear()
+
+
+def words(block):
+    found = block.words
+    return [found.starts, found.ends, found.hashes, found.bounds]
+
+
+def spans(block):
+    return [block.lines.hashes, block.paragraphs.hashes, block.character_shingles(3)[0]]
+
+
+def counts(block):
+    flags = block.properties
+    return [
+        block.count(flags),
+        block.count(flags, characters.LETTER),
+        block.counts_within(block.words, flags, characters.SPACE | characters.UPPER),
+    ]
+
+
+def shingles(block):
+    return [array for size in (1, 2, 5) for array in block.shingles(size)]
+
+
+def signatures(block):
+    scheme = Scheme(size=2, bands=3, rows=3)
+    return [scheme.signatures(*scheme.shingles(block))]
+
+
+def repeats(block):
+    return [repeated.repeats(block.lines.hashes, block.lines.bounds), repeated.repeats(*block.shingles(2))]
+
+
+def shares(block):
+    found = block.words
+    lengths = np.minimum(found.lengths, repeated.MOST_WEIGHT)
+    return repeated.shares(found.hashes, lengths, lengths % 2 == 1, found.bounds)
+
+
+def of_runs(function):
+    def values(block):
+        ends = np.concatenate([[0], np.cumsum(block.words.lengths)])
+        return [function(*block.shingles(size), block.words.bounds, size, ends) for size in (1, 2, 5)]
+
+    return values
+
+
+VALUES = {
+    "words": words,
+    "spans": spans,
+    "counts": counts,
+    "shingles": shingles,
+    "signatures": signatures,
+    "repeats": repeats,
+    "shares": shares,
+    "covered": of_runs(repeated.covered),
+    "top": of_runs(repeated.top),
+}
+
+
+def test_the_table_has_every_kernel():
+    assert set(VALUES) == {name for name, _ in inspect.getmembers(Kernels, inspect.isfunction) if name[0] != "_"}
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", VALUES)
+@settings(deadline=None, max_examples=60)
+@given(TEXTS)
+@example([])
+@example(["", "a", ""])
+@example(["so so so so and so and so", "one two one two one two", "了了了了"])
+def test_a_kernel_gives_what_numpy_gives(name, texts):
+    assert kernels() is not None
+    built = VALUES[name](Block(texts))
+    with numpy_alone():
+        defined = VALUES[name](Block(texts))
+    for one, other in zip(built, defined, strict=True):
+        assert one.dtype == other.dtype
+        assert one.tolist() == other.tolist()
+
+
+def test_a_kernel_refuses_numbers_of_another_type_rather_than_to_read_them_as_others():
+    if (built := kernels()) is None:
+        pytest.skip("no kernels")
+    with pytest.raises(TypeError, match="int32 for int64"):
+        built.spans(np.zeros(3, np.uint32), np.zeros(1, np.int32), np.ones(1, np.int64))
+    with pytest.raises(TypeError, match="gaps"):
+        built.spans(np.zeros(6, np.uint32)[::2], np.zeros(1, np.int64), np.ones(1, np.int64))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The sources of the kernels somewhere else."""
+    for path in compiling.sources():
+        shutil.copy(path, tmp_path)
+    monkeypatch.setattr(compiling, "FOLDER", tmp_path)
+    for module in (compiling, library):
+        monkeypatch.setattr(module, "LIBRARY", tmp_path / "kernels.so")
+    kernels.cache_clear()
+    yield tmp_path
+    kernels.cache_clear()
+
+
+@needs_compiler
+def test_a_library_of_other_sources_is_not_used(folder):
+    assert compiling.compiled() == ""
+    assert kernels() is not None
+    (folder / "words.c").write_text((folder / "words.c").read_text() + "\n")
+    kernels.cache_clear()
+    assert kernels() is None
+
+
+@needs_compiler
+@pytest.mark.parametrize("content", [b"", b"torn", b"\x7fELF" + bytes(500)])
+def test_a_torn_library_is_not_used(folder, content):
+    (folder / "kernels.so").write_bytes(content)
+    assert kernels() is None
+
+
+def test_without_a_compiler_there_is_a_reason_and_no_library(folder, monkeypatch):
+    (folder / "kernels.so").write_bytes(b"of before")
+    monkeypatch.setattr(compiling, "compiler", list)
+    assert compiling.compiled() == "no C compiler was found"
+    assert not (folder / "kernels.so").exists()
+
+
+@needs_compiler
+def test_an_error_of_the_compiler_is_the_reason(folder):
+    (folder / "words.c").write_text("no C")
+    assert "failed: " in compiling.compiled()
+    assert sorted(path.name for path in folder.iterdir()) == [path.name for path in compiling.sources()]
+
+
+@needs_compiler
+def test_the_sources_compile_without_a_warning(tmp_path):
+    files = [str(path) for path in compiling.sources() if path.suffix == ".c"]
+    strict = [
+        *compiling.FLAGS,
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-Wconversion",
+        "-Wno-sign-conversion",
+        "-DFINGERPRINT=1",
+    ]
+    done = subprocess.run(
+        [*compiling.compiler(), *strict, *files, "-o", tmp_path / "k.so"], capture_output=True, text=True
+    )
+    assert done.stderr == ""
+
+
+def test_runs_of_words_have_the_hashes_of_shingles():
+    found = Block(["one two three four"]).words
+    at = np.arange(3)
+    assert hashing.runs(found.hashes, at, 2).tolist() == hashing.shingles(found.hashes, found.bounds, 2)[0].tolist()
