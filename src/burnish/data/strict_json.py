@@ -14,8 +14,8 @@ import orjson
 from burnish.data.record import RowError
 
 MAX_DEPTH = 100
-_SPACED_COLONS = (b" :", b"\t:", b"\r:")
 _PLAIN = frozenset((str, int, bool, type(None)))
+_COLON_AFTER_QUOTE = re.compile(rb'"[ \t\r\n]*:')
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -43,15 +43,17 @@ def plain_object(data: bytes) -> dict[str, Any] | None:
     orjson keeps the last of equal keys and makes floats of long integers, in silence. So only objects of texts,
     booleans and short integers are taken, in which every colon after a quote is that of another key.
     """
-    if any(spaced in data for spaced in _SPACED_COLONS):
-        return None
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError:
         return None
-    if type(value) is not dict or data.count(b'":') != len(value):
+    if type(value) is not dict or not _PLAIN.issuperset(map(type, value.values())):
         return None
-    return value if all(type(child) in _PLAIN for child in value.values()) else None
+    if len(_COLON_AFTER_QUOTE.findall(data)) != len(value):
+        bare = data.replace(b"\\\\", b"").replace(b'\\"', b"")  # quotes in texts are no ends of keys
+        if len(_COLON_AFTER_QUOTE.findall(bare)) != len(value):
+            return None
+    return value
 
 
 def decoded(text: str, field: str) -> Any:

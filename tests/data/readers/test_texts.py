@@ -96,7 +96,7 @@ def test_a_document_may_have_as_many_bytes_as_the_limit_over_all_of_its_lines(fo
         (1, ("the row has 27 bytes, more than 20", f"{nine}{nine}y")),
         (7, "last"),
     ]
-    assert found(f"{'x' * 25}\ny\nz\n\nlast")[0] == [(1, ("the row has 30 bytes, more than 20", "x" * 21)), (5, "last")]
+    assert found(f"{'x' * 25}\ny\nz\n\nlast")[0] == [(1, ("the row has 30 bytes, more than 20", "x" * 25)), (5, "last")]
     assert found(f"{'x' * 20}\n{'y' * 19}\n{'z' * 20}\nlast")[0] == [
         (1, ("the row has 21 bytes, more than 20", "x" * 20)),
         (2, "y" * 19),

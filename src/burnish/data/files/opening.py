@@ -62,9 +62,9 @@ def opened(path: Path | Streamed, name: str, reading: ReadReport) -> Iterator["B
 def opened_between(path: Path, name: str, reading: ReadReport, start: int, stop: int) -> Iterator["ByteStream"]:
     """A range of the bytes of a file that `is_plain`. Errors: those of `opened`."""
     try:
-        with path.open("rb") as disk:
+        with path.open("rb", buffering=0) as disk:
             disk.seek(start)
-            yield ByteStream(io.BufferedReader(cast(Any, _Between(disk, stop - start)), _CHUNK), disk, reading)
+            yield ByteStream(io.BufferedReader(_Between(disk, stop - start), _CHUNK), disk, reading)
     except OSError as error:
         raise unreadable(name, error) from error
 
@@ -88,7 +88,7 @@ def unreadable(name: str, error: Exception) -> DataError:
     return DataError("data.unreadable", f"{name} cannot be read: {error}", "check the file, or fetch it again")
 
 
-@dataclass
+@dataclass(slots=True)
 class Line:
     """One line without its end. `size` is its whole length in bytes; a line longer than MAX_ROW_BYTES is cut."""
 
@@ -112,20 +112,39 @@ class ByteStream:
 
     def lines(self) -> Iterator[Line]:
         """Every line, numbered from 1. Memory is bounded by MAX_ROW_BYTES whatever the file holds."""
-        number = 0
-        while data := self.buffer.readline(MAX_ROW_BYTES + 1):
-            number += 1
-            size = len(data)
-            if size > MAX_ROW_BYTES and not data.endswith(b"\n"):
-                data = data[:_CHUNK]
-                while rest := self.buffer.readline(_CHUNK):
-                    size += len(rest)
-                    if rest.endswith(b"\n"):
-                        break
-            if number % 64 == 0:
-                self._reading.at(self._disk.tell())
-            end = b"\r\n" if data.endswith(b"\r\n") else b"\n" if data.endswith(b"\n") else b""
-            yield Line(number, data.removesuffix(end), size, end)
+        number, begun = 0, bytearray()
+        left_out = 0  # of a line that is too long: the bytes behind its start
+        while block := self.buffer.read1(_CHUNK):
+            self._reading.at(self._disk.tell())
+            *ended, rest = block.split(b"\n")
+            if ended:
+                if left_out:
+                    number += 1
+                    yield Line(number, bytes(begun), len(begun) + left_out + len(ended.pop(0)) + 1)
+                else:
+                    ended[0] = bytes(begun) + ended[0]
+                for data in ended:
+                    number += 1
+                    yield _line(number, data, b"\n")
+                begun, left_out = bytearray(rest), 0
+            elif left_out:
+                left_out += len(rest)
+            else:
+                begun += rest
+            if len(begun) > MAX_ROW_BYTES:
+                begun, left_out = begun[:_CHUNK], len(begun) - _CHUNK
+        if begun:
+            size = len(begun) + left_out
+            yield Line(number + 1, bytes(begun), size) if left_out else _line(number + 1, bytes(begun), b"")
+
+
+def _line(number: int, data: bytes, end: bytes) -> Line:
+    size = len(data) + len(end)
+    if len(data) > MAX_ROW_BYTES:
+        return Line(number, data[:_CHUNK], size)
+    if end and data.endswith(b"\r"):
+        return Line(number, data[:-1], size, b"\r\n")
+    return Line(number, data, size, end)
 
 
 def _unpacked(path: Path | Streamed, disk: IO[bytes]) -> io.BufferedIOBase:
@@ -177,16 +196,19 @@ class Pieces(io.RawIOBase):
         return given
 
 
-class _Between(Pieces):
+class _Between(io.RawIOBase):
     """The next so many bytes of a file."""
 
     def __init__(self, disk: IO[bytes], size: int):
-        self._disk, self._left = disk, size
+        self._disk, self._left = cast(io.FileIO, disk), size
 
-    def piece(self) -> bytes | None:
-        data = self._disk.read(min(_CHUNK, self._left))
-        self._left -= len(data)
-        return data or None
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        given = self._disk.readinto(memoryview(buffer)[: self._left]) or 0
+        self._left -= given
+        return given
 
 
 class ZstdFrames(Pieces):
