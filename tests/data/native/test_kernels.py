@@ -11,10 +11,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from burnish.data.dedup.minhash import Scheme
+from burnish.data.filters.junk.encoded import Encoded
 from burnish.data.native import compiling, library
 from burnish.data.native.library import Kernels, kernels
 from burnish.data.texts import characters, hashing, repeated
 from burnish.data.texts.block import Block
+from burnish.data.texts.phrases import Phrases
 
 needs_compiler = pytest.mark.skipif(not compiling.compiler(), reason="no C compiler")
 WORDS = st.sampled_from(["one", "Two", "two", "\n", "\n\n", "你", "好", "_4", "é", "e\u0301", "…", "#", "\ud800", ""])
@@ -51,6 +53,24 @@ def counts(block):
     ]
 
 
+def members(block):
+    return [block.count_of(listed) for listed in ("oé你", "\n")]
+
+
+def mixed_runs(block):
+    return list(Encoded(0.1)(block).values())
+
+
+def edges(block):
+    lines = block.full_lines
+    return [lines.at, lines.bounds, lines.visible, lines.first, lines.last, lines.second_last]
+
+
+def find(block):
+    phrases = Phrases(["one", "two one", "好", "é one"])
+    return [*phrases.at(block), phrases.counts(block), phrases.distinct(block)]
+
+
 def shingles(block):
     return [array for size in (1, 2, 5) for array in block.shingles(size)]
 
@@ -82,6 +102,10 @@ VALUES = {
     "words": words,
     "spans": spans,
     "counts": counts,
+    "members": members,
+    "mixed_runs": mixed_runs,
+    "edges": edges,
+    "find": find,
     "shingles": shingles,
     "signatures": signatures,
     "repeats": repeats,
@@ -101,6 +125,7 @@ def test_the_table_has_every_kernel():
 @given(TEXTS)
 @example([])
 @example(["", "a", ""])
+@example([f"x {'aB3' * 14}", f"{'aB3' * 13} {'ab3' * 14}", "aB3+/=" * 9 + "."])
 @example(["so so so so and so and so", "one two one two one two", "了了了了"])
 def test_a_kernel_gives_what_numpy_gives(name, texts):
     assert kernels() is not None

@@ -44,6 +44,10 @@ class Kernels:
         self._words = of("words", _CODES, _COUNT, _FLAGS, _CODES, _NUMBERS, _NUMBERS, _HASHES)
         self._spans = of("spans", _CODES, _NUMBERS, _NUMBERS, _COUNT, _HASHES)
         self._counts = of("counts", _FLAGS, _COUNT, _NUMBERS, _NUMBERS, _COUNT, _NUMBERS)
+        self._members = of("members", _CODES, _FLAGS, _NUMBERS, _NUMBERS, _COUNT, _NUMBERS)
+        self._mixed_runs = of("mixed_runs", _CODES, _FLAGS, _FLAGS, _NUMBERS, _NUMBERS, _COUNT, _COUNT, _NUMBERS)
+        self._edges = of("edges", _CODES, _FLAGS, _NUMBERS, _NUMBERS, _COUNT, _NUMBERS, _CODES, _CODES, _CODES)
+        self._find = of("find", _HASHES, _COUNT, _HASHES, _COUNT, _FLAGS, _NUMBERS, _NUMBERS)
         self._shingles = of("shingles", _HASHES, _NUMBERS, _COUNT, _COUNT, _HASHES, _NUMBERS)
         self._signatures = of("signatures", _CODES, _NUMBERS, _COUNT, _CODES, _CODES, _COUNT, _CODES)
         self._repeats = of("repeats", _HASHES, _NUMBERS, _COUNT, _FLAGS)
@@ -74,6 +78,49 @@ class Kernels:
         found = np.empty(starts.size, _NUMBERS)
         self._counts(flags, mask, starts, ends, starts.size, found)
         return found
+
+    def members(
+        self, codes: NDArray[np.uint32], table: NDArray[np.bool_], starts: NDArray[np.int64], ends: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """How many characters of each span are in the set of a table."""
+        found = np.empty(starts.size, _NUMBERS)
+        self._members(codes, table.view(np.uint8), starts, ends, starts.size, found)
+        return found
+
+    def mixed_runs(
+        self,
+        codes: NDArray[np.uint32],
+        table: NDArray[np.bool_],
+        properties: NDArray[np.uint8],
+        starts: NDArray[np.int64],
+        ends: NDArray[np.int64],
+        least: int,
+    ) -> NDArray[np.int64]:
+        """Characters of each span in runs of `least` of a set's or more, with capitals, digits and others."""
+        found = np.empty(starts.size, _NUMBERS)
+        self._mixed_runs(codes, table.view(np.uint8), properties, starts, ends, starts.size, least, found)
+        return found
+
+    def edges(
+        self,
+        codes: NDArray[np.uint32],
+        properties: NDArray[np.uint8],
+        starts: NDArray[np.int64],
+        ends: NDArray[np.int64],
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32]]:
+        """Of each line the number of its visible characters, the first, the last and the second last of them."""
+        visible = np.empty(starts.size, _NUMBERS)
+        first, last, second = (np.zeros(starts.size, _CODES) for _ in range(3))
+        self._edges(codes, properties, starts, ends, starts.size, visible, first, last, second)
+        return visible, first, last, second
+
+    def find(
+        self, hashes: NDArray[np.uint64], known: NDArray[np.uint64], has_start: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Which of the hashes are in a set, and their places in it."""
+        at, places = np.empty(hashes.size, np.int64), np.empty(hashes.size, np.int64)
+        found = self._find(hashes, hashes.size, known, known.size, has_start.view(np.uint8), at, places)
+        return at[:found].copy(), places[:found].copy()
 
     def shingles(
         self, words: NDArray[np.uint64], bounds: NDArray[np.int64], size: int

@@ -57,3 +57,62 @@ EXPORT void burnish_counts(const uint8_t *flags, int64_t mask, const int64_t *st
         counts[i] = found;
     }
 }
+
+/* Which hashes are in a set, and where: `known` are its members in order, `has_start` tells of the first 16 bits of a
+   hash whether any member has them. Returns their number. */
+EXPORT int64_t burnish_find(const uint64_t *hashes, int64_t count, const uint64_t *known, int64_t members,
+                            const uint8_t *has_start, int64_t *at, int64_t *places)
+{
+    int64_t found = 0;
+    for (int64_t i = 0; i < count; i++) {
+        if (!has_start[hashes[i] >> 48])
+            continue;
+        int64_t low = 0, high = members;
+        while (low < high) {
+            int64_t middle = (low + high) / 2;
+            if (known[middle] < hashes[i])
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        if (low < members && known[low] == hashes[i]) {
+            at[found] = i;
+            places[found++] = low;
+        }
+    }
+    return found;
+}
+
+/* Characters of each text in runs of `least` or more members of a set, with capitals, other letters and digits. */
+EXPORT void burnish_mixed_runs(const uint32_t *codes, const uint8_t *members, const uint8_t *properties,
+                               const int64_t *starts, const int64_t *ends, int64_t count, int64_t least, int64_t *found)
+{
+    enum { DIGIT = 8, UPPER = 32 };
+    for (int64_t i = 0; i < count; i++) {
+        found[i] = 0;
+        for (int64_t at = starts[i], first = at, upper = 0, digits = 0; at <= ends[i]; at++) {
+            if (at < ends[i] && members[codes[at]]) {
+                uint8_t bits = properties[codes[at]];
+                upper += (bits & UPPER) != 0;
+                digits += (bits & DIGIT) != 0;
+                continue;
+            }
+            if (at - first >= least && upper && digits && upper + digits < at - first)
+                found[i] += at - first;
+            first = at + 1;
+            upper = digits = 0;
+        }
+    }
+}
+
+/* How many characters of each text are in a set. */
+EXPORT void burnish_members(const uint32_t *codes, const uint8_t *members, const int64_t *starts, const int64_t *ends,
+                            int64_t count, int64_t *counts)
+{
+    for (int64_t i = 0; i < count; i++) {
+        int64_t found = 0;
+        for (int64_t at = starts[i]; at < ends[i]; at++)
+            found += members[codes[at]];
+        counts[i] = found;
+    }
+}

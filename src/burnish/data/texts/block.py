@@ -62,7 +62,7 @@ class Block:
 
     def count(self, flags: NDArray, mask: np.uint8 = _ANY) -> NDArray[np.int64]:
         """How many characters of each text have a flag of the mask [codes] → [texts], without the added line feeds."""
-        return self._counts(flags, mask, self.starts[:-1].copy(), self.starts[1:] - 1)
+        return self._counts(flags, mask, *self._texts_in_codes)
 
     @cached_property
     def words(self) -> Spans:
@@ -108,6 +108,12 @@ class Block:
     def has(self, listed: str) -> NDArray[np.bool_]:
         """Whether each character is one of these [codes]."""
         return characters.members(listed).take(self.codes, mode="clip")
+
+    def count_of(self, listed: str) -> NDArray[np.int64]:
+        """How many characters of each text are of these [texts]."""
+        if built := kernels():
+            return built.members(self.codes, characters.members(listed), *self._texts_in_codes)
+        return self.count(self.has(listed))
 
     def counts_within(self, spans: Spans, flags: NDArray, mask: np.uint8 = _ANY) -> NDArray[np.int64]:
         """How many characters of each span have a flag of the mask [codes] → [spans]."""
@@ -168,6 +174,11 @@ class Block:
         starts = np.repeat(self.starts[:-1] - bounds[:-1], has) + np.arange(bounds[-1])
         ends = starts + np.repeat(np.minimum(self.lengths, size), has)
         return hashing.hashes(self._lowered, starts, ends), bounds
+
+    @cached_property
+    def _texts_in_codes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where each text starts and ends."""
+        return self.starts[:-1], self.starts[:-1] + self.lengths
 
     @property
     def _lowered(self) -> NDArray[np.uint32]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from burnish.data.native.library import kernels
 from burnish.data.texts import characters
 from burnish.data.texts.segments import sums
 
@@ -32,11 +33,16 @@ class FullLines:
 
     @classmethod
     def of(cls, block: "Block") -> "FullLines":
+        lines = block.lines
+        if built := kernels():
+            visible, first, last, second = built.edges(block.codes, characters.properties(), lines.starts, lines.ends)
+            at = np.flatnonzero(visible)
+            bounds = np.searchsorted(at, lines.bounds)
+            return cls(at, bounds, visible[at], first[at], last[at], second[at])
         is_visible = (block.properties & characters.SPACE) == 0
         places = np.flatnonzero(is_visible)
         total = np.zeros(is_visible.size + 1, np.int64)
         np.cumsum(is_visible, out=total[1:])
-        lines = block.lines
         before, until = total[lines.starts], total[lines.ends]
         at = np.flatnonzero(until > before)
         first, last = places[before[at]], places[until[at] - 1]

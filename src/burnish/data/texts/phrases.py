@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from burnish.data.native.library import kernels
 from burnish.data.texts import hashing
 from burnish.data.texts.block import Block
 
@@ -27,6 +28,8 @@ class HashSet64:
 
     def find(self, hashes: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Which of `hashes` are in the set, and their places in it [found], [found]."""
+        if built := kernels():
+            return built.find(hashes, self.hashes, self.has_start)
         likely = np.flatnonzero(self.has_start[hashes >> np.uint64(64 - _BITS)])
         place = np.searchsorted(self.hashes, hashes[likely])
         place[place == self.hashes.size] = 0

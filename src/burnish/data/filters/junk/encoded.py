@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burnish.data.filters.likely import judged
+from burnish.data.native.library import kernels
 from burnish.data.texts import characters
 from burnish.data.texts.block import Block
 from burnish.data.texts.segments import sums
@@ -28,7 +29,7 @@ class Encoded:
     def __call__(self, block: Block) -> dict[str, NDArray[np.bool_]]:
         least = self.max_share * np.maximum(block.visible, 1)
         digits = block.count(block.properties, characters.DIGIT)
-        likely = (digits > _LEAST_DIGITS * least) & (block.count(block.has(_HEX)) > least)
+        likely = (digits > _LEAST_DIGITS * least) & (block.count_of(_HEX) > least)
         return {
             "mostly base64": _base64(block) > least,
             "mostly hexadecimal": judged(likely, block, self._is_hexadecimal),
@@ -40,6 +41,9 @@ class Encoded:
 
 def _base64(block: Block) -> NDArray[np.int64]:
     """Characters of runs of 40 or more without a break, with capitals, small letters and digits [texts]."""
+    if built := kernels():
+        table, texts = characters.members(_BASE64), (block.starts[:-1], block.starts[1:] - 1)
+        return built.mixed_runs(block.codes, table, characters.properties(), *texts, _RUN)
     is_in = block.has(_BASE64)
     edges = np.diff(np.concatenate([[0], is_in.astype(np.int8), [0]]))
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)

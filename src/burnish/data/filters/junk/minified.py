@@ -23,6 +23,6 @@ class Minified:
         if is_likely.any():
             spaces = block.count(bits, characters.SPACE) / np.maximum(block.lengths, 1)
             punctuation = (block.lengths - block.count(bits, characters.WORD | characters.SPACE)) / visible
-            brackets = block.count(block.has("{}()[];=")) / visible
+            brackets = block.count_of("{}()[];=") / visible
             found = is_likely & (spaces < _SPACES) & (punctuation > _PUNCTUATION) & (brackets > _BRACKETS)
         return {"minified code": found}

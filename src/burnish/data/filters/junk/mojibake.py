@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from burnish.data.filters.likely import judged
 from burnish.data.texts.block import Block
 
 _CONTINUATION = "".join(map(chr, range(0x80, 0xC0))) + bytes(
@@ -16,6 +17,8 @@ _LEADS = (
     "".join(map(chr, range(0xF0, 0xF5))),
 )
 """Characters that the first byte of 2, 3 and 4 looks like in Latin-1 and Windows-1252."""
+_SUSPICIOUS = "".join(_LEADS) + "\ufffd" + "".join(map(chr, range(0x80, 0xA0)))
+"""Without one of them nothing is wrong, unless it was read as GBK."""
 _UTF8_AS_GBK = "鐨勬槸涓嶄簡鏈夊湪鍜屼汉杩欎釜锛銆鏄浜鍦鎴戣鏂囩殑浠ュ彲绗鍚庝細"
 _ENOUGH = 3
 _SHARE_AS_GBK = 0.1
@@ -32,6 +35,14 @@ class Mojibake:
     max_share: float
 
     def __call__(self, block: Block) -> dict[str, NDArray[np.bool_]]:
+        likely = block.count_of(_SUSPICIOUS) > 0
+        is_wrong = judged(likely, block, self._has_wrong_characters)
+        likely = block.count_of(_UTF8_AS_GBK) > np.maximum(_SHARE_AS_GBK * block.visible, _ENOUGH)
+        for i in np.flatnonzero(likely & ~is_wrong).tolist():
+            is_wrong[i] = _is_utf8_as_gbk(block.texts[i])
+        return {"wrong encoding": is_wrong}
+
+    def _has_wrong_characters(self, block: Block) -> NDArray[np.bool_]:
         wrong = block.has("\ufffd") | ((block.codes >= 0x80) & (block.codes < 0xA0) & (block.codes != 0x85))
         goes_on = block.has(_CONTINUATION)
         run = np.ones(goes_on.size, bool)
@@ -41,11 +52,7 @@ class Mojibake:
             for place in range(count + 1):
                 wrong[starts + place] = True
         found = block.count(wrong)
-        is_wrong = (found >= _ENOUGH) & (found > self.max_share * block.visible)
-        likely = block.count(block.has(_UTF8_AS_GBK)) > np.maximum(_SHARE_AS_GBK * block.visible, _ENOUGH)
-        for i in np.flatnonzero(likely & ~is_wrong).tolist():
-            is_wrong[i] = _is_utf8_as_gbk(block.texts[i])
-        return {"wrong encoding": is_wrong}
+        return (found >= _ENOUGH) & (found > self.max_share * block.visible)
 
 
 def _is_utf8_as_gbk(text: str) -> bool:

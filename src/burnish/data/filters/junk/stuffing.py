@@ -11,7 +11,8 @@ from burnish.data.filters.quality.repetition import Runs
 from burnish.data.texts import characters
 from burnish.data.texts.block import Block
 from burnish.data.texts.phrases import Phrases
-from burnish.data.texts.segments import maxima, sums
+from burnish.data.texts.repeated import shares
+from burnish.data.texts.segments import sums
 
 _LEAST_WORDS, _LEAST_LENGTH = 50, 3
 _PUNCTUATION = 0.13
@@ -58,12 +59,7 @@ class Stuffing:
         is_content = letters >= _LEAST_LENGTH
         first, _ = _frequent().at(block)
         is_content[first] = False
-        text = np.repeat(np.arange(len(block), dtype=np.uint64), words.counts)
-        keys = np.sort(((text << np.uint64(44)) | (words.hashes >> np.uint64(20)))[is_content])
-        begins = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if keys.size else np.zeros(0, int)
-        times = np.diff(np.concatenate([begins, [keys.size]]))
-        of = (keys[begins] >> np.uint64(44)).astype(np.int64)
-        most = maxima(times, np.searchsorted(of, np.arange(len(block) + 1)))
+        _, _, most = shares(words.hashes, np.ones(is_content.size, np.int64), is_content, words.bounds)
         is_stuffed = most > self.max_share * words.counts
         if is_solo.any():
             pairs = runs.top(1)  # of scripts without spaces: of two characters

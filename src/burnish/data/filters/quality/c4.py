@@ -20,5 +20,5 @@ class C4:
         least = self.limits.min_sentences
         found = {f"fewer than {least} sentences": sentences(block) < least}
         if not self.limits.curly_brackets:
-            found["a curly bracket"] = block.count(block.has("{}")) > 0
+            found["a curly bracket"] = block.count_of("{}") > 0
         return found
