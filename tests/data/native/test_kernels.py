@@ -4,6 +4,7 @@ import inspect
 import shutil
 import subprocess
 from contextlib import contextmanager
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from burnish.data.dedup.minhash import Scheme
+from burnish.data.dedup.near import SignedTexts, jaccard
 from burnish.data.filters.junk.encoded import Encoded
 from burnish.data.native import compiling, library
 from burnish.data.native.library import Kernels, kernels
@@ -80,6 +82,24 @@ def signatures(block):
     return [scheme.signatures(*scheme.shingles(block))]
 
 
+def signed(block):
+    """The texts in two parts, and all pairs of them."""
+    scheme, texts = Scheme(size=1, bands=3, rows=3), list(block.texts)
+    half = len(texts) // 2
+    pairs = np.array(list(combinations(range(len(texts)), 2)), np.int64).reshape(-1, 2)
+    return SignedTexts([scheme.sign(texts[:half]), scheme.sign(texts[half:])]), pairs
+
+
+def agreements(block):
+    texts, pairs = signed(block)
+    return [texts.agreements(pairs)]
+
+
+def common(block):
+    texts, pairs = signed(block)
+    return [np.array([jaccard(texts.shingles(one), texts.shingles(other)) for one, other in pairs.tolist()], float)]
+
+
 def repeats(block):
     return [repeated.repeats(block.lines.hashes, block.lines.bounds), repeated.repeats(*block.shingles(2))]
 
@@ -108,6 +128,8 @@ VALUES = {
     "find": find,
     "shingles": shingles,
     "signatures": signatures,
+    "agreements": agreements,
+    "common": common,
     "repeats": repeats,
     "shares": shares,
     "covered": of_runs(repeated.covered),

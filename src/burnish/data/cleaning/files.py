@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from burnish.data.dedup.minhash import Signed
 from burnish.data.dedup.near import SignedTexts
-from burnish.data.dedup.stored import ShinglesFile, shingle_bytes
+from burnish.data.dedup.stored import OpenFiles, ShinglesFile, shingle_bytes
 from burnish.data.record import Bad
 
 _FOUND, _CHUNK = "found.arrow", b"chunk"
@@ -80,10 +80,11 @@ class Found:
         with (folder / _FOUND).open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         files: dict[int, ShinglesFile] = {}
+        opened = OpenFiles()
         for batch, number in _numbered(self._map):
             self.batches.append(batch)
             if number not in files:
-                files[number] = ShinglesFile(ChunkFiles(folder, number).paths["shingles"])
+                files[number] = ShinglesFile(ChunkFiles(folder, number).paths["shingles"], opened)
             self._shingles.append(files[number])
 
     def signed(self) -> SignedTexts:

@@ -4,6 +4,7 @@ Signed texts lie in parts, such as memory-mapped files. Memory grows with the nu
 with their lengths.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -11,7 +12,11 @@ from numpy.typing import NDArray
 
 from burnish.data.dedup.components import components
 from burnish.data.dedup.minhash import Scheme, Signed
+from burnish.data.native.library import kernels
+from burnish.data.texts.repeated import places_of_several
 
+Pairs = NDArray[np.int64]
+"""Pairs of texts, the earlier first [pairs, 2]."""
 _NEIGHBOURS = 8
 """In a band, a text is paired with so many that follow it, and with the first: of a large group that is enough."""
 _DEVIATIONS = 3.0
@@ -19,8 +24,6 @@ _DEVIATIONS = 3.0
 _PAIRS_AT_ONCE = 1 << 14
 _BY_CHANCE = 1 / 256
 """The share of places that agree in one byte and differ otherwise."""
-Pairs = NDArray[np.int64]
-"""Pairs of texts, the earlier first [pairs, 2]."""
 MapBands = Callable[["BandPairs", range], Iterable[Pairs]]
 """Applies a function to each band; another than `map` may do that elsewhere."""
 
@@ -31,6 +34,7 @@ class SignedTexts:
     def __init__(self, parts: Sequence[Signed], release: Callable[[], None] = lambda: None):
         self.parts, self.release = parts, release
         self.bounds = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
+        self._firsts: list[int] = self.bounds.tolist()
 
     def __len__(self) -> int:
         return int(self.bounds[-1])
@@ -45,18 +49,30 @@ class SignedTexts:
 
     def signatures(self, texts: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The signatures of these texts [len(texts), places]."""
-        part_of = np.searchsorted(self.bounds, texts, side="right") - 1
+        parts, rows = self._places(texts)
         found = np.empty((texts.size, self.parts[0].signatures.shape[1]), np.uint8)
-        for part in np.unique(part_of):
-            here = part_of == part
-            found[here] = self.parts[part].signatures[texts[here] - self.bounds[part]]
+        for part in np.unique(parts):
+            here = parts == part
+            found[here] = self.parts[part].signatures[rows[here]]
         return found
 
+    def agreements(self, pairs: Pairs) -> NDArray[np.int64]:
+        """In how many places the signatures of each pair agree [pairs]."""
+        if built := kernels():
+            one, other = (self._places(np.ascontiguousarray(texts)) for texts in pairs.T)
+            return built.agreements([part.signatures for part in self.parts], one, other)
+        return (self.signatures(pairs[:, 0]) == self.signatures(pairs[:, 1])).sum(axis=1)
+
+    def _places(self, texts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The part of each text, and its row in it."""
+        parts = np.searchsorted(self.bounds, texts, side="right") - 1
+        return parts, texts - self.bounds[parts]
+
     def shingles(self, text: int) -> NDArray[np.uint32]:
-        """The distinct shingles of a text, sorted."""
-        number = int(np.searchsorted(self.bounds, text, side="right")) - 1
-        part, row = self.parts[number], text - int(self.bounds[number])
-        return distinct(part.shingles[part.bounds[row] : part.bounds[row + 1]])
+        """The shingles of a text, sorted."""
+        number = bisect_right(self._firsts, text) - 1
+        part, row = self.parts[number], text - self._firsts[number]
+        return np.sort(part.shingles[part.bounds[row] : part.bounds[row + 1]])
 
 
 def groups(
@@ -101,33 +117,45 @@ class BandPairs:
     def _is_in_small_group(self, band: int) -> NDArray[np.bool_]:
         """Whether all pairs of a text's group in a band are looked at [texts]."""
         if band not in self._small:
-            _, groups, sizes = np.unique(self._texts.keys(band)[self.order], return_inverse=True, return_counts=True)
-            self._small[band] = np.zeros(len(self._texts), bool)
-            self._small[band][self.order] = (sizes <= _NEIGHBOURS)[groups]
+            places, bounds = _groups(self._texts.keys(band)[self.order])
+            large = np.repeat(np.diff(bounds) > _NEIGHBOURS, np.diff(bounds))
+            self._small[band] = np.ones(len(self._texts), bool)
+            self._small[band][self.order[places[large]]] = False
         return self._small[band]
 
 
+def _groups(keys: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The places of keys that occur several times, those of a key together and in order; the bounds of each key's."""
+    places = places_of_several(keys)
+    places = places[np.argsort(keys[places], kind="stable")]
+    ordered = keys[places]
+    begins = np.flatnonzero(np.concatenate([ordered[:1] == ordered[:1], ordered[1:] != ordered[:-1]]))
+    return places, np.concatenate([begins, [places.size]])
+
+
 def _pairs_of_equal(keys: NDArray[np.uint64]) -> Pairs:
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
+    """Pairs of places with the same key: of each the next ones, and the first of all that have the key."""
+    places, bounds = _groups(keys)
+    first = np.repeat(bounds[:-1], np.diff(bounds))
+    at = np.arange(places.size)
     found = [np.zeros((0, 2), np.int64)]
-    for distance in range(1, min(_NEIGHBOURS, keys.size)):
-        at = np.flatnonzero(keys[distance:] == keys[:-distance])
-        if not at.size:
+    for distance in range(1, _NEIGHBOURS):
+        later = np.flatnonzero(at - first >= distance)
+        if not later.size:
             break
-        found.append(np.stack([order[at], order[at + distance]], axis=1))
-    first = np.searchsorted(keys, keys)  # of those with the same key
-    far = np.flatnonzero(np.arange(keys.size) - first >= _NEIGHBOURS)
-    found.append(np.stack([order[first[far]], order[far]], axis=1))
+        found.append(np.stack([places[later - distance], places[later]], axis=1))
+    far = np.flatnonzero(at - first >= _NEIGHBOURS)
+    found.append(np.stack([places[first[far]], places[far]], axis=1))
     return np.concatenate(found)
 
 
 def estimates(pairs: Pairs, texts: SignedTexts) -> NDArray[np.float64]:
     """The estimated similarity of each pair: the share of places that agree, less those that do by chance."""
     found = np.empty(len(pairs))
+    width = texts.parts[0].signatures.shape[1] if texts.parts else 1
     for start in range(0, len(pairs), _PAIRS_AT_ONCE):
         part = pairs[start : start + _PAIRS_AT_ONCE]
-        found[start : start + len(part)] = (texts.signatures(part[:, 0]) == texts.signatures(part[:, 1])).mean(axis=1)
+        found[start : start + len(part)] = texts.agreements(part) / width
         texts.release()
     return (found - _BY_CHANCE) / (1 - _BY_CHANCE)
 
@@ -165,8 +193,11 @@ def distinct(values: NDArray[np.uint32]) -> NDArray[np.uint32]:
 
 
 def jaccard(one: NDArray[np.uint32], other: NDArray[np.uint32]) -> float:
-    """The similarity of two sets, each of distinct values; 0 of empty ones."""
-    both = np.concatenate([one, other])
+    """The similarity of two sets, each given as sorted values; 0 of empty ones."""
+    if built := kernels():
+        common, either = built.common(one, other)
+        return common / max(1, either)
+    both = np.concatenate([distinct(one), distinct(other)])
     both.sort()
     common = int(np.count_nonzero(both[1:] == both[:-1]))
     return common / max(1, both.size - common)

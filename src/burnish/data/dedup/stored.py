@@ -1,5 +1,6 @@
 """Signed texts on the disk: signatures and keys mapped into memory, shingles read where pairs are verified."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,46 @@ from numpy.typing import NDArray
 from burnish.data.dedup.minhash import Signed
 
 
+class OpenFiles:
+    """Files that are read often, of which the last ones stay open; their content must not change meanwhile."""
+
+    _MOST = 128
+
+    def __init__(self) -> None:
+        self._opened: dict[Path, _Descriptor] = {}
+
+    def read(self, path: Path, size: int, offset: int) -> bytes:
+        """So many bytes from an offset on. Errors: OSError, EOFError where the file ends before."""
+        opened = self._opened.pop(path, None) or _Descriptor(path)
+        if len(self._opened) >= self._MOST:
+            del self._opened[next(iter(self._opened))]
+        self._opened[path] = opened  # now the last to be closed
+        data = os.pread(opened.number, size, offset)
+        if len(data) < size:
+            raise EOFError(f"{path} ends before byte {offset + size:,}")
+        return data
+
+
+class _Descriptor:
+    """An open file, closed when nothing refers to it."""
+
+    def __init__(self, path: Path):
+        self.number = os.open(path, os.O_RDONLY)
+
+    def __del__(self) -> None:
+        if hasattr(self, "number"):
+            os.close(self.number)
+
+
 class ShinglesFile:
     """Shingles in a file of 32-bit numbers; only the slices that are asked for are in memory."""
 
-    def __init__(self, path: Path):
-        self._path = path
+    def __init__(self, path: Path, files: OpenFiles):
+        self._path, self._files = path, files
 
     def __getitem__(self, part: slice, /) -> NDArray[np.uint32]:
-        return np.fromfile(self._path, np.uint32, int(part.stop - part.start), offset=4 * int(part.start))
+        size = 4 * (int(part.stop) - int(part.start))
+        return np.frombuffer(self._files.read(self._path, size, 4 * int(part.start)), np.uint32)
 
 
 def shingle_bytes(signed: Signed) -> memoryview:
@@ -36,5 +69,6 @@ def write_signed(stem: Path, signed: Signed) -> None:
 
 def read_signed(stem: Path) -> Signed:
     """What `write_signed` wrote, not copied into memory."""
+    shingles = ShinglesFile(stem.with_suffix(".shingles"), OpenFiles())
     with pa.memory_map(str(stem.with_suffix(".arrow"))) as file:
-        return Signed.from_arrow(pa.ipc.open_file(file).get_batch(0), ShinglesFile(stem.with_suffix(".shingles")))
+        return Signed.from_arrow(pa.ipc.open_file(file).get_batch(0), shingles)

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -50,6 +51,9 @@ class Kernels:
         self._find = of("find", _HASHES, _COUNT, _HASHES, _COUNT, _FLAGS, _NUMBERS, _NUMBERS)
         self._shingles = of("shingles", _HASHES, _NUMBERS, _COUNT, _COUNT, _HASHES, _NUMBERS)
         self._signatures = of("signatures", _CODES, _NUMBERS, _COUNT, _CODES, _CODES, _COUNT, _CODES)
+        pairs = (_NUMBERS, _NUMBERS, _NUMBERS, _NUMBERS, _COUNT)
+        self._agreements = of("agreements", _HASHES, *pairs, _COUNT, _NUMBERS)
+        self._common = of("common", _CODES, _COUNT, _CODES, _COUNT, _NUMBERS)
         self._repeats = of("repeats", _HASHES, _NUMBERS, _COUNT, _FLAGS)
         self._shares = of("shares", _HASHES, _NUMBERS, _FLAGS, _NUMBERS, _COUNT, _NUMBERS, _NUMBERS, _NUMBERS)
         self._covered, self._top = of("covered", *of_runs), of("top", *of_runs)
@@ -141,6 +145,27 @@ class Kernels:
         found = np.empty((bounds.size - 1, factors.size), _CODES)
         self._signatures(shingles, bounds, bounds.size - 1, factors, masks, factors.size, found)
         return found
+
+    def agreements(
+        self,
+        tables: Sequence[NDArray[np.uint8]],
+        one: tuple[NDArray[np.int64], NDArray[np.int64]],
+        other: tuple[NDArray[np.int64], NDArray[np.int64]],
+    ) -> NDArray[np.int64]:
+        """In how many places rows of tables agree, given as (tables, rows): those of `one` and of `other`."""
+        found = np.empty(one[0].size, _NUMBERS)
+        width = tables[0].shape[1]
+        if any(table.shape[1] != width for table in tables):
+            raise TypeError("tables of different widths")
+        places = np.array([_passed(table, _FLAGS) for table in tables], _HASHES)
+        self._agreements(places, *one, *other, found.size, width, found)
+        return found
+
+    def common(self, one: NDArray[np.uint32], other: NDArray[np.uint32]) -> tuple[int, int]:
+        """How many distinct values two sorted arrays have in common, and in all."""
+        either = np.empty(1, _NUMBERS)
+        common = self._common(one, one.size, other, other.size, either)
+        return common, int(either[0])
 
     def repeats(self, hashes: NDArray[np.uint64], bounds: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which spans equal an earlier one of the same text."""

@@ -16,7 +16,7 @@ def repeats(hashes: NDArray[np.uint64], bounds: NDArray[np.int64]) -> NDArray[np
     if built := kernels():
         return built.repeats(hashes, bounds)
     keys = _keys(hashes, bounds)
-    places = _places_of_several(keys)
+    places = places_of_several(keys)
     order = places[np.argsort(keys[places], kind="stable")]
     found = np.zeros(hashes.size, bool)
     found[order[1:]] = keys[order[1:]] == keys[order[:-1]]
@@ -83,7 +83,7 @@ def top(
     if built := kernels():
         return built.top(runs, bounds, word_bounds, size, ends)
     keys = _keys(runs, bounds)
-    places = _places_of_several(keys)
+    places = places_of_several(keys)
     order = places[np.argsort(keys[places], kind="stable")]
     ordered = keys[order]
     first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if ordered.size else order
@@ -103,7 +103,7 @@ def _keys(hashes: NDArray[np.uint64], bounds: NDArray[np.int64]) -> NDArray[np.u
     return (text << np.uint64(44)) | (hashes >> np.uint64(20))
 
 
-def _places_of_several(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+def places_of_several(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Where keys stand that occur more than once. Most do not, and sorting keys costs a third of sorting places."""
     ordered = np.sort(keys)
     several = ordered[1:][ordered[1:] == ordered[:-1]]
