@@ -70,6 +70,13 @@ def test_a_broken_torch_is_a_problem_told_in_its_own_words(workspace, monkeypatc
     assert "pip install" in found.fix
 
 
+def test_doctor_says_why_texts_are_cleaned_without_kernels(workspace, monkeypatch):
+    monkeypatch.setenv("BURNISH_KERNELS", "numpy")
+    (found,) = (finding for finding in burnish.doctor(workspace=workspace.root) if finding.subject == "kernels")
+    assert found.level == "warning"
+    assert found.fix == "unset it"
+
+
 def test_too_many_threads_are_warned_of(workspace, quick_devices, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1000")
     assert levels(burnish.doctor(workspace=workspace.root))["threads"] == "warning"

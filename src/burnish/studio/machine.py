@@ -96,6 +96,11 @@ def _check_packages() -> Iterator[Finding]:
         yield Finding("problem", "torch", devices["error"], "reinstall torch: pip install --force-reinstall torch")
     else:
         yield Finding("ok", "devices", ", ".join(devices["names"]))
+    if problem := _kernels_problem():
+        why, _, fix = problem.partition("; ")
+        yield Finding("warning", "kernels", f"`clean` takes several times as long without them: {why}", fix)
+    else:
+        yield Finding("ok", "kernels", "compiled")
 
 
 def _check_plugins() -> Iterator[Finding]:
@@ -141,6 +146,13 @@ def _devices() -> dict[str, Any]:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
         return {"error": lines[-1] if lines else f"exit status {done.returncode}"}
     return json.loads(done.stdout)
+
+
+def _kernels_problem() -> str:
+    """Why texts are cleaned by numpy alone; empty where they are not. From a child process, too."""
+    command = module_command("burnish.data.native.library")
+    done = subprocess.run(command, capture_output=True, env=worker_environment(), check=False, text=True)
+    return done.stdout.strip() if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no message"])[-1]
 
 
 def _version(name: str) -> str | None:

@@ -15,7 +15,7 @@ from burnish.data.dedup.minhash import Scheme
 from burnish.data.dedup.near import SignedTexts, jaccard
 from burnish.data.filters.junk.encoded import Encoded
 from burnish.data.native import compiling, library
-from burnish.data.native.library import Kernels, kernels
+from burnish.data.native.library import Kernels, kernels, loaded
 from burnish.data.texts import characters, hashing, repeated
 from burnish.data.texts.block import Block
 from burnish.data.texts.phrases import Phrases
@@ -31,10 +31,10 @@ def numpy_alone():
     """The definitions, whatever is built."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(library.VARIABLE, "numpy")
-        kernels.cache_clear()
+        loaded.cache_clear()
         assert kernels() is None
         yield
-    kernels.cache_clear()
+    loaded.cache_clear()
 
 
 def words(block):
@@ -176,9 +176,9 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(compiling, "FOLDER", tmp_path)
     for module in (compiling, library):
         monkeypatch.setattr(module, "LIBRARY", tmp_path / "kernels.so")
-    kernels.cache_clear()
+    loaded.cache_clear()
     yield tmp_path
-    kernels.cache_clear()
+    loaded.cache_clear()
 
 
 @needs_compiler
@@ -186,8 +186,9 @@ def test_a_library_of_other_sources_is_not_used(folder):
     assert compiling.compiled() == ""
     assert kernels() is not None
     (folder / "words.c").write_text((folder / "words.c").read_text() + "\n")
-    kernels.cache_clear()
+    loaded.cache_clear()
     assert kernels() is None
+    assert "other sources" in loaded()[1]
 
 
 @needs_compiler
@@ -195,6 +196,7 @@ def test_a_library_of_other_sources_is_not_used(folder):
 def test_a_torn_library_is_not_used(folder, content):
     (folder / "kernels.so").write_bytes(content)
     assert kernels() is None
+    assert "cannot be loaded" in loaded()[1]
 
 
 def test_without_a_compiler_there_is_a_reason_and_no_library(folder, monkeypatch):

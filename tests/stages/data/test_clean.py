@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 
 from burnish.core.context import Input
 from burnish.core.errors import AskError, DataError, RunError
+from burnish.core.events import Note
 from burnish.core.inputs.references import check_kind
 from burnish.data.cleaning import chunks as chunks_module
 from burnish.data.cleaning.work import batches
+from burnish.data.native.compiling import LIBRARY
+from burnish.data.native.library import loaded
 from burnish.data.reader import read
 from burnish.data.readers.json_document import read_json
 from burnish.data.record import Bad, ReadReport, Record
@@ -99,6 +102,25 @@ def test_the_page_shows_what_was_dropped_and_hostile_text_is_text(clean):
     assert "Examples of what was dropped" in page
     assert "&lt;script&gt;alert(1)" in page
     assert "<script>alert(1)" not in page
+
+
+def test_without_kernels_the_result_is_the_same_to_the_byte_and_a_note_says_so(clean, monkeypatch):
+    rows = [
+        {"text": story(language, seed // 2) + " end" * (seed % 2)} for seed in range(30) for language in ("en", "zh")
+    ]
+    junk = [{"text": text} for text in ("so so " * 40, "aB3" * 40, "Ã¤Ã¶Ã¼ " * 9, "home about contact " * 9)]
+    made = {}
+    for value in ("", "numpy"):
+        monkeypatch.setenv("BURNISH_KERNELS", value)
+        loaded.cache_clear()
+        *_, events, out = clean([*rows, *junk], folder=f"run{value}", near_dedup=True, form="jsonl", keep_removed=True)
+        made[value] = {path.name: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        assert any(event.text.startswith("kernels: ") for event in events if isinstance(event, Note)) == (
+            value == "numpy" or not LIBRARY.exists()
+        )
+    loaded.cache_clear()
+    assert made[""] == made["numpy"]
+    assert b"near duplicate" in made[""]["removed.jsonl"]
 
 
 def test_too_many_bad_rows_stop_the_step(clean, tmp_path):

@@ -1,4 +1,4 @@
-"""The compiled kernels as functions of numpy arrays; None where they are not built, or not for these sources."""
+"""The compiled kernels as functions of numpy arrays; none where they are not built, or not of these sources."""
 
 import ctypes
 import os
@@ -18,17 +18,26 @@ _COUNT = None
 """An argument that is one number."""
 
 
-@cache
 def kernels() -> "Kernels | None":
     """The library, loaded once in each process."""
-    if os.environ.get(VARIABLE) == "numpy" or not LIBRARY.exists():
-        return None
+    return loaded()[0]
+
+
+@cache
+def loaded() -> "tuple[Kernels | None, str]":
+    """The library, or why there is none; the fix."""
+    if os.environ.get(VARIABLE) == "numpy":
+        return None, f"{VARIABLE} is numpy; unset it"
+    if not LIBRARY.exists():
+        return None, "they are not compiled; install a C compiler, then burnish again"
     try:
         library = ctypes.CDLL(str(LIBRARY))
         made_of = ctypes.c_uint64.in_dll(library, "burnish_fingerprint").value
-    except (OSError, ValueError):  # of another machine, or torn
-        return None
-    return Kernels(library) if made_of == fingerprint() else None
+    except (OSError, ValueError) as error:  # of another machine, or torn
+        return None, f"they cannot be loaded ({error}); install burnish again"
+    if made_of != fingerprint():
+        return None, "they are compiled from other sources; install burnish again"
+    return Kernels(library), ""
 
 
 class Kernels:
@@ -236,3 +245,7 @@ def _passed(value: Any, kind: np.dtype | None) -> int:
 def _check(done: int) -> None:
     if not done:
         raise MemoryError("a kernel found no memory for its table")
+
+
+if __name__ == "__main__":  # for the control plane, which loads no numpy
+    print(loaded()[1])

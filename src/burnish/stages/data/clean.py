@@ -34,6 +34,7 @@ from burnish.data.dedup.near import BandPairs, Pairs
 from burnish.data.filters.contamination import Contamination
 from burnish.data.filters.length import Count
 from burnish.data.filters.table import block_filters
+from burnish.data.native.library import loaded
 from burnish.data.record import ReadReport
 from burnish.data.rewriting.table import rewrites
 from burnish.data.shards.manifest import read_manifest
@@ -104,6 +105,9 @@ def _settings(spec: CleanSpec, ctx: Context, path: Path) -> Settings:
     name = ctx.input("source").ref
     layout = layout_of(path, name, spec.format, spec.text, spec.subset, spec.encoding)
     ctx.emit(Note(text=f"{name}: {layout.reason}"))
+    kernels, problem = loaded()
+    if kernels is None:
+        ctx.emit(Note(text=f"kernels: numpy alone takes several times as long: {problem}"))
     near = NearDedupSpec() if spec.near_dedup is True else spec.near_dedup or None
     filters = spec.filters
     folder = ctx.scratch / "chunks"
