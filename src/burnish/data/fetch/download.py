@@ -2,13 +2,17 @@
 
 import hashlib
 import os
+import shutil
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from burnish.core.errors import DataError, MachineError
 from burnish.core.files import read_json, sync, write_json
+from burnish.data.fetch.coding import unpacked
 from burnish.data.fetch.remote import Remote
+from burnish.data.files.opening import unreadable
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -34,32 +38,64 @@ def download(remote: Remote, path: Path, sha256: str = "") -> str:
         write_json(record, known)
     was_started = part.stat().st_size if part.exists() else 0
     if is_resumable:
-        _continue(remote if remote.validator else replace(remote, is_pinned=True), part)
+        remote.sent.coding = read_json(record).get("coding")
+        _continue(remote if remote.validator else replace(remote, is_pinned=True), part, record)
     else:
         _from_the_start(remote, part)
-    found = _sha256(part)
+    whole = _content(remote, part)
+    found = _sha256(whole)
     if sha256 and found != sha256:
         part.unlink()
+        whole.unlink(missing_ok=True)
         if was_started:  # the parts may be of two files
             remote.connection.received(-was_started)
             return download(remote, path, sha256)
         what = f"{remote.shown} ({remote.url}) has the sha256 {found}, and not {sha256}"
         fix = "check the address and the checksum; a file that was damaged on its way is downloaded anew by a rerun"
         raise DataError("data.wrong-checksum", what, fix)
-    sync(part)  # or a loss of power could leave its name without its bytes
-    os.replace(part, path)
+    sync(whole)  # or a loss of power could leave its name without its bytes
+    os.replace(whole, path)
+    part.unlink(missing_ok=True)
     record.unlink()
     return found
 
 
-def _continue(remote: Remote, part: Path) -> None:
+def _content(remote: Remote, part: Path) -> Path:
+    """The file with the content of what was sent: `part` itself, unless the server packed it for the way.
+
+    Errors: DataError `data.unreadable` for what cannot be unpacked.
+    """
+    with part.open("rb") as sent:
+        content = unpacked(sent, remote.sent.coding or "", remote.name)
+        if content is sent:
+            return part
+        whole = part.with_name(f"{part.name}.unpacked")
+        try:
+            with content, whole.open("wb") as file:
+                shutil.copyfileobj(content, file, 1 << 20)
+        except (EOFError, OSError, zlib.error) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            raise unreadable(remote.shown, error) from error
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] != "zstandard":
+                raise
+            raise unreadable(remote.shown, error) from error
+    return whole
+
+
+def _continue(remote: Remote, part: Path, record: Path) -> None:
     with part.open("ab") as file:
         start = file.tell()
         if remote.size is not None and start > remote.size:
             start = 0
             file.truncate(0)
         remote.connection.received(start)
+        known = read_json(record)
         for piece in remote.replies(start):
+            if known.get("coding") != remote.sent.coding:  # an attempt that finds all bytes there asks no server
+                known["coding"] = remote.sent.coding
+                write_json(record, known)
             file.write(piece)
 
 
@@ -81,7 +117,7 @@ def _from_the_start(remote: Remote, part: Path) -> None:
 
 def _is_of(record: Path, known: dict[str, Any]) -> bool:
     try:
-        return read_json(record) == known
+        return {name: value for name, value in read_json(record).items() if name != "coding"} == known
     except (OSError, ValueError):
         return False
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from burnish.core.errors import AskError, BurnishError, DataError, MachineError, RunError
 from burnish.core.inputs.urls import FAULTS, open_url, unreachable, validator_of
+from burnish.data.fetch.coding import coding_in, unpacked
 
 CHUNK = 1 << 20
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)
@@ -33,6 +34,14 @@ class Connection:
     is_stopping: Callable[[], bool] = lambda: False
 
 
+@dataclass
+class Sent:
+    """How a server sends a file, learned from its first reply; None before."""
+
+    coding: str | None = None
+    """The Content-Encoding, "" for none."""
+
+
 @dataclass(frozen=True)
 class Remote:
     """A file at a URL, with the part of `Path` that stream readers need.
@@ -51,6 +60,8 @@ class Remote:
     """Whether the URL always has the same content, as a file at a commit."""
     gate: str = ""
     """Where access is requested, of a file whose hub may refuse it."""
+    sent: Sent = field(default_factory=Sent, compare=False)
+    """Shared with those that are made of this one."""
 
     @property
     def name(self) -> str:
@@ -65,25 +76,29 @@ class Remote:
         return PurePosixPath(self.shown).suffix
 
     def open(self, mode: str = "rb") -> io.BufferedReader:
-        """Its bytes from the start, as they arrive."""
-        return io.BufferedReader(cast(Any, _Stream(self)), 1 << 16)
+        """Its content from the start, as it arrives: unpacked if the server packed it for the way."""
+        arriving = io.BufferedReader(cast(Any, _Stream(self)), 1 << 16)
+        arriving.peek(1)  # the first reply says how it is packed
+        return unpacked(arriving, self.sent.coding or "", self.name)
 
     def open_random(self) -> io.BufferedReader:
         """Its bytes in any order: each read is a request. Errors: DataError if its server gives no ranges."""
         return io.BufferedReader(cast(Any, _Random(self)), 1 << 16)
 
     def gives_ranges(self) -> bool:
-        """Whether its size is known, and its server sends the part of it that is requested."""
+        """Whether its size is known, and its server sends the part of its content that is requested."""
         if self.size is None:
             return False
         try:
             with self._requested(0, 1, self.validator) as reply:
-                return reply.status == 206
+                return reply.status == 206 and not self.sent.coding
         except FAULTS:  # whatever it is, the download meets it too
             return False
 
     def replies(self, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         """The bytes from `start` on in pieces, `length` of them or all; the connection is opened again as needed.
+
+        They are as the server sends them, packed as `sent.coding` says.
 
         Errors: AskError `ask.bad-reference` for a refusal; MachineError `machine.no-network`; RunError
         `run.input-changed` if the content is no longer the same.
@@ -153,6 +168,11 @@ class Remote:
             total = given[2]
         if self.size is not None and total.isdecimal() and int(total) != self.size:
             raise self._changed(f"it had {self.size:,} bytes, and has {int(total):,}")
+        coding = coding_in(reply.headers, f"{self.shown} ({self.url})")
+        if reply.status == 200 or coding:  # a part may leave it out
+            if self.sent.coding not in (None, coding):
+                raise self._changed(f"its Content-Encoding was '{self.sent.coding}', and is '{coding}'")
+            self.sent.coding = coding
 
     def _changed(self, why: str) -> RunError:
         return RunError(

@@ -45,7 +45,7 @@ def opened(path: Path | Streamed, name: str, reading: ReadReport) -> Iterator["B
     """A buffered stream of a file's UTF-8 bytes. DataError `data.unreadable` when the file cannot be unpacked."""
     try:
         with _open(path) as disk:
-            stream = ByteStream(_decoded(_unpacked(path, disk), name, reading), disk, reading)
+            stream = ByteStream(_decoded(_unpacked(path, disk), name, reading), disk, name, reading)
             try:
                 yield stream
             finally:
@@ -64,7 +64,7 @@ def opened_between(path: Path, name: str, reading: ReadReport, start: int, stop:
     try:
         with path.open("rb", buffering=0) as disk:
             disk.seek(start)
-            yield ByteStream(io.BufferedReader(_Between(disk, stop - start), _CHUNK), disk, reading)
+            yield ByteStream(io.BufferedReader(_Between(disk, stop - start), _CHUNK), disk, name, reading)
     except OSError as error:
         raise unreadable(name, error) from error
 
@@ -100,14 +100,18 @@ class Line:
 
 
 class ByteStream:
-    """The bytes of one file, by line or by chunk, reporting how much of the file on disk is read."""
+    """The bytes of one file, by line or by chunk, reporting how much of the file on disk is read.
 
-    def __init__(self, buffer: io.BufferedIOBase, disk: IO[bytes], reading: ReadReport):
-        self.buffer, self._disk, self._reading = buffer, disk, reading
+    Errors: DataError `data.unreadable` where no row is met within the `patience` of the reading.
+    """
+
+    def __init__(self, buffer: io.BufferedIOBase, disk: IO[bytes], name: str, reading: ReadReport):
+        self.buffer, self._disk, self._name, self._reading = buffer, disk, name, reading
 
     def read(self, size: int = _CHUNK) -> bytes:
         data = self.buffer.read(size)
         self._reading.at(self._disk.tell())
+        self._refuse_endless(len(data), self._name)
         return data
 
     def lines(self) -> Iterator[Line]:
@@ -116,6 +120,7 @@ class ByteStream:
         left_out = 0  # of a line that is too long: the bytes behind its start
         while block := self.buffer.read1(_CHUNK):
             self._reading.at(self._disk.tell())
+            self._refuse_endless(len(block), f"{self._name}:{number + 1}")
             *ended, rest = block.split(b"\n")
             if ended:
                 if left_out:
@@ -136,6 +141,17 @@ class ByteStream:
         if begun:
             size = len(begun) + left_out
             yield Line(number + 1, bytes(begun), size) if left_out else _line(number + 1, bytes(begun), b"")
+
+    def _refuse_endless(self, count: int, where: str) -> None:
+        """Count bytes that were read, where there is a bound."""
+        reading = self._reading
+        if reading.patience is None:
+            return
+        reading.since_row += count
+        if reading.since_row > reading.patience:
+            what = f"{where}: no row ends within {reading.since_row:,} bytes, and a row has {MAX_ROW_BYTES:,} at most"
+            fix = "check that it is what its name says; without `limit` it is read to its end, and such rows are bad"
+            raise DataError("data.unreadable", what, fix)
 
 
 def _line(number: int, data: bytes, end: bytes) -> Line:

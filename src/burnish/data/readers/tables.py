@@ -47,10 +47,12 @@ class _Lines:
         self._lines, self._back = lines, deque[Line]()
         self.taken: list[Line] = []
         """The lines of the current record."""
+        self._size = 0
+        """Their bytes."""
 
     def next_number(self) -> int | None:
         """The number of the next line, at which a new record starts; None at the end."""
-        self.taken = []
+        self.taken, self._size = [], 0
         if not self._back and (line := next(self._lines, None)) is not None:
             self._back.append(line)
         return self._back[0].number if self._back else None
@@ -64,8 +66,9 @@ class _Lines:
     def __next__(self) -> str:
         line = self._back.popleft() if self._back else next(self._lines)
         self.taken.append(line)
+        self._size += line.size
         text = text_of(line)
-        if sum(taken.size for taken in self.taken) > MAX_ROW_BYTES:
+        if self._size > MAX_ROW_BYTES:
             raise RowError("", f"the row has more than {MAX_ROW_BYTES:,} bytes: a quote may be open")
         if "\0" in text:
             raise RowError("", "the row holds a NUL byte")

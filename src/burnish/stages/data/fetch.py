@@ -20,11 +20,13 @@ from burnish.data.fetch.choice import Choice
 from burnish.data.fetch.pieces import Piece, Place, Source, open_source, refuse_full_disk
 from burnish.data.fetch.remote import Connection
 from burnish.data.fetch.shown import first_rows
-from burnish.data.record import Bad, ReadReport, Record, RowError, cut
+from burnish.data.record import MAX_ROW_BYTES, Bad, ReadReport, Record, RowError, cut
 from burnish.data.shards.writer import ShardWriter
 from burnish.specs.data import FetchSpec
 
 _SECONDS_BETWEEN_REPORTS = 0.5
+_PATIENCE = MAX_ROW_BYTES + (2 << 20)
+"""Bytes without a row after which a file that is read in part is refused: the largest row, and what is read ahead."""
 OTHER_SPLIT, OVER_LIMIT = "of another split", "over the limit"
 
 
@@ -34,6 +36,7 @@ def run(spec: FetchSpec, ctx: Context) -> Outcome:
     choice = Choice(spec.subset, spec.data_dir, spec.data_files, splits)
     traffic, reading = _Traffic(ctx), ReadReport()
     reading.encoding = spec.encoding
+    reading.patience = _PATIENCE if limit is not None else None
     connection = Connection(
         spec.timeout, spec.retries, spec.allow_hosts, received=traffic.add, is_stopping=lambda: ctx.stopping
     )
@@ -121,7 +124,9 @@ def _items(
         if limit is not None and piece.split and written.get(piece.split, 0) >= limit:
             continue
         rows = piece.rows(reading)
+        reading.since_row = 0
         for item in rows:
+            reading.since_row = 0
             yield piece, item
             count += 1
             if limit is not None and piece.split and written.get(piece.split, 0) >= limit:
