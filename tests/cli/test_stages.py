@@ -199,10 +199,13 @@ def test_words_after_dashes_that_cannot_reach_vllm_are_refused(burnish, words, w
     assert (found.status, why in " ".join(found.err.split())) == (2, True), found.err
 
 
-@pytest.mark.parametrize("stage", ["fetch", "clean", "profile"])
+@pytest.mark.parametrize("stage", ["fetch", "clean", "prepare", "profile"])
 def test_stages_of_data_take_the_rows_as_a_word(burnish, tmp_path, stage):
     """As the guides write it: `burnish clean corpus.jsonl`."""
     (tmp_path / "corpus.jsonl").write_text('{"text": "words of a row"}\n')
-    said = burnish(stage, str(tmp_path / "corpus.jsonl"), "--dry-run")
+    file = tmp_path / "corpus.jsonl"
+    said = burnish("--json", stage, str(file), "--dry-run")
     assert said.status == 0, said.err
-    assert stage in said.out
+    assert json.loads(said.out)["values"]["steps"][stage]["source"] == f"file:{file}"
+    twice = burnish(stage, str(file), "--source", str(file), "--dry-run")
+    assert (twice.status, "source is given twice" in twice.err) == (2, True)

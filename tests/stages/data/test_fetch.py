@@ -1,6 +1,7 @@
 """fetch: rows from hubs, URLs, folders, archives and repositories arrive whole, counted, and with their origin."""
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -182,6 +183,25 @@ def test_an_archive_is_unpacked_and_read_as_a_folder(fetch, site, tmp_path, endi
     source = f"{site.url}/all.{ending}" if is_remote else f"file:all.{ending}"
     *_, rows = fetch(source)
     assert rows == {"train": ROWS[:60], "test": ROWS[60:90]}
+
+
+@pytest.mark.parametrize("ending", ["zip", "tar.gz"])
+@pytest.mark.parametrize("is_remote", [True, False])
+def test_what_is_bad_or_not_read_of_an_archive_has_the_archives_name(fetch, site, tmp_path, ending, is_remote):
+    name = f"all.{ending}"
+    (tmp_path / name).write_bytes(packed(name, {"en/rows.jsonl": lines(ROWS[:60]) + b'{"bad', "en/more.xlsx": b"x"}))
+    (tmp_path / f"no.{ending}").write_bytes(packed(name, {"a.bin": b"x"}))
+    site.files |= {f"/{one}.{ending}": (tmp_path / f"{one}.{ending}").read_bytes() for one in ("all", "no")}
+    origin = f"{site.url}/" if is_remote else "file:"
+    *_, events, _ = fetch(origin + name)
+    (bad,) = (tmp_path / "run/out/quarantine.jsonl").read_text().splitlines()
+    assert json.loads(bad)["source"] == f"{name}/en/rows.jsonl:61"
+    told = " ".join(event.text for event in events if event.kind == "note")
+    assert f"{name}/en/more.xlsx" in told
+    with pytest.raises(DataError) as caught:
+        fetch(f"{origin}no.{ending}", folder="no")
+    assert "unpacked-" not in told + caught.value.what
+    assert caught.value.what.startswith(f"no.{ending} holds no file")
 
 
 def test_folders_and_repositories_are_fetched(fetch, tmp_path):

@@ -223,9 +223,13 @@ def _archive(path: Path, name: str, split: str, place: Place, reading: ReadRepor
     def rows(reading: ReadReport) -> Generator[Record | Bad]:
         _refuse_full_disk(path.stat().st_size, place.downloads)
         key = hashlib.sha256(f"{path}{path.stat().st_mtime_ns}".encode()).hexdigest()[:16]
-        folder = unpack(path, place.downloads / f"unpacked-{key}", name, reading, place.unpacked)
-        for item in read(folder, reading):
-            yield replace(item, split=item.split or split) if isinstance(item, Record) else item
+        into = place.downloads / f"unpacked-{key}" / Path(name).name  # messages name a folder by its last part
+        for item in read(unpack(path, into, name, reading, place.unpacked), reading):
+            source = f"{name}/{item.source}"
+            if isinstance(item, Record):
+                yield replace(item, source=source, split=item.split or split)
+            else:
+                yield replace(item, source=source)
 
     return Piece(name, "", 0, rows)
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from burnish.specs.base import ADDED, DataRef, Spec, TokenizerRef
+from burnish.specs.base import ADDED, DataRef, Operands, Spec, TokenizerRef
 from burnish.specs.data.filters import LanguageSpec
 from burnish.specs.data.mixture import MixtureSpec
 from burnish.specs.data.sources import Encoding, Format, Role, SourceSpec, Subset
@@ -36,7 +36,7 @@ class SplitSpec(HeldOutSpec):
 class PrepareSpec(Spec):
     """Read, map, filter, split and measure rows of any layout."""
 
-    source: DataRef | list[SourceSpec]
+    source: Annotated[DataRef | list[SourceSpec], Operands(one=True)]
     """A file, a folder, a dataset or a step; or a list of sources to mix."""
     format: Format = "auto"
     """The layout of the rows; `auto` detects it from the first rows and reports it."""
