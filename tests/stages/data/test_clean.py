@@ -164,6 +164,20 @@ def test_which_row_of_a_group_is_kept_is_a_setting(clean, keep, expected):
     assert [rows.index(row) for row, _ in kept] == expected
 
 
+@pytest.mark.parametrize("keep", ["first", "longest", "ranked"])
+def test_how_many_rows_equal_another_one_does_not_depend_on_which_is_kept(clean, keep):
+    """Also where the one of them that stays is dropped for a near duplicate."""
+    text = story("en", 1)
+    rows = [{"text": text, "n": 1}, {"text": f"{text} Much more.", "n": 2}, {"text": text, "n": 3}, {"text": text}]
+    settings_of_keep = {"keep": keep} | ({"rank_by": "n"} if keep == "ranked" else {})
+    _, kept, stats, _, folder = clean(rows, near_dedup=True, filters=None, keep_removed=True, **settings_of_keep)
+    assert stats["dropped"] == {"duplicate": 2, "near duplicate": 1}
+    assert len(kept) == 1
+    assert {row["kept"] for row in lines(folder, "removed.jsonl")} == {
+        {"first": "rows.jsonl:1", "longest": "rows.jsonl:2", "ranked": "rows.jsonl:3"}[keep]
+    }
+
+
 def test_of_equal_rows_the_one_with_the_greatest_rank_is_kept_without_near_duplicates_too(clean):
     rows = [{"text": "the same words in each row", "score": score} for score in (1, 3, "9", None, 3.0, True)]
     _, kept, stats, _, _ = clean(rows, keep="ranked", rank_by="score")

@@ -14,10 +14,12 @@ from burnish.data.dedup.near import MapBands, SignedTexts
 
 @dataclass(frozen=True)
 class Duplicates:
-    """For each row the one that is kept for it, itself where it is kept [rows]; and whether both texts are equal."""
+    """For each row the one that is kept for it, itself where it is kept [rows]."""
 
     kept: NDArray[np.int64]
     is_exact: NDArray[np.bool_]
+    """Whether its text equals that of a row before it in the order of `keep`, which may be dropped itself: of equal
+    texts all but one, so that their number does not depend on which row is kept."""
 
     @property
     def is_dropped(self) -> NDArray[np.bool_]:
@@ -51,13 +53,15 @@ def duplicates(
     among = _column(found, "is_kept").astype(bool)
     hashes = _hashes(found)
     order = _order(found, keep, among.size)
-    kept = np.arange(among.size)
+    rows = np.arange(among.size)
+    kept = rows
     if exact or signed is not None:
         kept = _first_in(order, first_of_equal(hashes, among))
+    is_exact = kept != rows
     if signed is not None and scheme is not None:
-        chosen = among & (kept == np.arange(among.size))
+        chosen = among & ~is_exact
         kept = cover(signed, scheme, order[chosen[order]], map_bands, tick)[kept]
-    return Duplicates(kept, hashes[kept] == hashes)
+    return Duplicates(kept, is_exact)
 
 
 def _order(found: Sequence[pa.RecordBatch], keep: str, count: int) -> NDArray[np.int64]:

@@ -1,9 +1,11 @@
 """The manifest of a folder of rows: which shards belong to it, written last, so that a partial folder is not read."""
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,7 @@ def read_manifest(folder: Path) -> Manifest | None:
         shards = tuple(_shard(entry) for entry in record.pop("shards"))
         columns = record.pop("columns")
         _refuse_repeats(shards)
+        _refuse_other_counts(record, shards)
     except (KeyError, TypeError, ValueError) as error:
         raise _broken(file, f"is damaged: {error}", "run the step that wrote it again") from error
     about = {key: value for key, value in record.items() if key not in ("format", "rows", "splits")}
@@ -101,7 +104,7 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def shard_files(folder: Path, manifest: Manifest) -> list[tuple[Shard, Path]]:
-    """Every shard with its file. DataError `data.unreadable` names one that is missing or of another size."""
+    """Every shard with its file. DataError `data.unreadable` names one that is missing or has another content."""
     found: list[tuple[Shard, Path]] = []
     for shard in manifest.shards:
         path = inside(folder, shard.file) if (folder / shard.file).exists() else None
@@ -110,8 +113,18 @@ def shard_files(folder: Path, manifest: Manifest) -> list[tuple[Shard, Path]]:
         if (size := path.stat().st_size) != shard.bytes:
             what = f"says that {shard.file} has {shard.bytes:,} bytes, and it has {size:,}"
             raise _broken(folder / FILE, what, "run the step again")
+        if shard.sha256 != _sha256(path, path.stat().st_mtime_ns):
+            what = f"lists {shard.file}, whose content is not the one that was written: its sha256 is another one"
+            raise _broken(folder / FILE, what, "the file is damaged or was changed: copy it again, or rerun the step")
         found.append((shard, path))
     return found
+
+
+@cache
+def _sha256(path: Path, modified: int) -> str:
+    """Of a file as it was then: an input is opened several times, and hashed once."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _shard(entry: Mapping[str, Any]) -> Shard:
@@ -129,6 +142,13 @@ def _refuse_repeats(shards: Sequence[Shard]) -> None:
     twice = next((name for name in count if count[name] > 1), None)
     if twice is not None:
         raise ValueError(f"it lists {twice} twice")
+
+
+def _refuse_other_counts(record: Mapping[str, Any], shards: Sequence[Shard]) -> None:
+    """ValueError where the rows of all shards are not those of the whole: one is left out, or was added."""
+    counted = Manifest(tuple(shards))
+    if (counted.rows, counted.splits) != (record["rows"], record["splits"]):
+        raise ValueError(f"it says {record['rows']} rows, and its shards have {counted.rows:,}")
 
 
 def _broken(file: Path, what: str, fix: str) -> DataError:
