@@ -46,16 +46,27 @@ EXPORT void burnish_spans(const uint32_t *codes, const int64_t *starts, const in
     }
 }
 
-/* How many flags of each span have any bit of the mask. */
-EXPORT void burnish_counts(const uint8_t *flags, int64_t mask, const int64_t *starts, const int64_t *ends,
-                           int64_t count, int64_t *counts)
+/* How many of some flags have any bit of the mask. Sums of 255 fit bytes, of which wide registers hold many. */
+static inline int64_t count(const uint8_t *flags, int64_t size, uint8_t mask)
 {
-    for (int64_t i = 0; i < count; i++) {
-        int64_t found = 0;
-        for (int64_t at = starts[i]; at < ends[i]; at++)
-            found += (flags[at] & (uint8_t)mask) != 0;
-        counts[i] = found;
+    int64_t found = 0;
+    for (; size >= 255; size -= 255, flags += 255) {
+        uint8_t part = 0;
+        for (int i = 0; i < 255; i++)
+            part = (uint8_t)(part + ((flags[i] & mask) != 0));
+        found += part;
     }
+    for (int64_t i = 0; i < size; i++)
+        found += (flags[i] & mask) != 0;
+    return found;
+}
+
+/* How many flags of each span have any bit of the mask. */
+EXPORT WIDE void burnish_counts(const uint8_t *flags, int64_t mask, const int64_t *starts, const int64_t *ends,
+                                int64_t spans, int64_t *counts)
+{
+    for (int64_t i = 0; i < spans; i++)
+        counts[i] = count(flags + starts[i], ends[i] - starts[i], (uint8_t)mask);
 }
 
 /* Which hashes are in a set, and where: `known` are its members in order, `has_start` tells of the first 16 bits of a
@@ -83,24 +94,30 @@ EXPORT int64_t burnish_find(const uint64_t *hashes, int64_t count, const uint64_
     return found;
 }
 
-/* Characters of each text in runs of `least` or more members of a set, with capitals, other letters and digits. */
+/* Characters of each text in runs of `least` or more members of a set, with capitals, other letters and digits. A run
+   is looked for from its end: a character that is no member rules out all runs that it would be in. */
 EXPORT void burnish_mixed_runs(const uint32_t *codes, const uint8_t *members, const uint8_t *properties,
                                const int64_t *starts, const int64_t *ends, int64_t count, int64_t least, int64_t *found)
 {
     enum { DIGIT = 8, UPPER = 32 };
     for (int64_t i = 0; i < count; i++) {
         found[i] = 0;
-        for (int64_t at = starts[i], first = at, upper = 0, digits = 0; at <= ends[i]; at++) {
-            if (at < ends[i] && members[codes[at]]) {
-                uint8_t bits = properties[codes[at]];
-                upper += (bits & UPPER) != 0;
-                digits += (bits & DIGIT) != 0;
+        for (int64_t first = starts[i]; first + least <= ends[i];) {
+            int64_t at = first + least;
+            while (at > first && members[codes[at - 1]])
+                at--;
+            if (at > first) {
+                first = at;
                 continue;
             }
-            if (at - first >= least && upper && digits && upper + digits < at - first)
+            int64_t upper = 0, digits = 0;
+            for (; at < ends[i] && members[codes[at]]; at++) {
+                upper += (properties[codes[at]] & UPPER) != 0;
+                digits += (properties[codes[at]] & DIGIT) != 0;
+            }
+            if (upper && digits && upper + digits < at - first)
                 found[i] += at - first;
             first = at + 1;
-            upper = digits = 0;
         }
     }
 }

@@ -16,7 +16,7 @@ from burnish.data.texts.lines import FullLines
 from burnish.data.texts.repeated import MOST_WEIGHT, shares
 from burnish.data.texts.segments import sums
 
-CHARACTERS = 1 << 17
+CHARACTERS = 1 << 18
 _ANY = np.uint8(0xFF)
 _END = "\n"
 """Stands after each text, so that words and lines end with it."""
