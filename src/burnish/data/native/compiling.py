@@ -41,8 +41,14 @@ def compiler() -> list[str]:
 
 
 def compiled() -> str:
-    """Make the library; why there is none afterwards, "" if there is. A former one is removed first."""
-    LIBRARY.unlink(missing_ok=True)
+    """Make the library, which takes the place of a former one at once; why there is none, "" if there is."""
+    problem = _compiled()
+    if problem:
+        LIBRARY.unlink(missing_ok=True)  # of other sources
+    return problem
+
+
+def _compiled() -> str:
     if os.name != "posix":
         return "kernels are compiled on Linux and macOS only"
     if not (command := compiler()):
