@@ -93,6 +93,23 @@ def test_a_row_leaks_that_nearly_equals_a_copy_of_an_earlier_held_out_row(found)
     assert (test["exact"], test["near"]) == (1, 1)
 
 
+@pytest.mark.parametrize("at_once", [20_000, 1])
+@pytest.mark.parametrize("copies", [1, 3])
+def test_a_row_is_no_leak_because_another_one_like_it_is(found, monkeypatch, at_once, copies):
+    """Each text of a chain is like the next one; only the next one to the training row is a leak, and its copies."""
+    monkeypatch.setattr(copying, "_PAIRS_AT_ONCE", at_once)
+    words = written(1, WORDS, " ").split()
+    chain = [" ".join(words[8 * i : 8 * i + 80]) for i in range(4)]
+    rows = [(text_row(chain[0]), "train")]
+    rows += [(text_row(text, f"x:{i}.{n}"), "test") for i, text in enumerate(chain) for n in range(copies) if i]
+    for order in (rows, rows[::-1]):
+        result = found(order)
+        assert result["duplicates"]["near"]["largest"][0]["rows"] == 4
+        test = result["leakage"]["test"]
+        assert (test["exact"], test["near"]) == (0, copies)
+        assert {example["source"] for example in test["examples"]} <= {f"x:1.{n}" for n in range(copies)}
+
+
 @pytest.mark.parametrize("splits", [["train"], ["test", "validation"]])
 def test_without_training_rows_and_held_out_ones_nothing_leaks(found, splits):
     rows = [(pair("a?", "b"), split) for split in splits]

@@ -7,9 +7,10 @@ import pytest
 
 from burnish.core.context import Input
 from burnish.core.errors import AskError, DataError
+from burnish.data.rewriting.personal import SHAPES
 from burnish.data.shards.writer import ShardWriter
-from burnish.specs.data import MixtureSpec, PrepareSpec, ProfileSpec, SourceSpec, SplitSpec
-from burnish.stages.data import prepare
+from burnish.specs.data import CleanSpec, MixtureSpec, PrepareSpec, ProfileSpec, SourceSpec, SplitSpec
+from burnish.stages.data import clean, prepare
 from burnish.stages.data.profile import run
 from burnish.testing import temporary_context, tiny_tokenizer
 
@@ -79,6 +80,23 @@ def test_counts_are_those_of_the_rows(profile):
     assert any("3 rows (6.5%) repeat another row" in text for text in warnings)
     assert events[-1].title == "Profile"
     assert ["leaks in test", "2"] in events[-1].rows
+
+
+def test_personal_data_is_counted_as_clean_counts_it_and_not_shown(profile, tmp_path):
+    mails = [{"text": f"Row {i}: write to person{i}@example.com about the harbour."} for i in range(3)]
+    rows = [*mails, {"text": "The key sk-" + "a1B2" * 10 + " opens it."}, *({"text": f"A row {i}."} for i in range(6))]
+    found, page, events, _ = profile({"train.jsonl": lines_of(rows)}, examples=0, topics=0)
+    kinds = found["personal"]["kinds"]
+    assert (found["personal"]["rows"], found["personal"]["share"]) == (4, 0.4)
+    assert kinds["email"] == {"rows": 3, "share": 0.3, "first": [f"train.jsonl:{i}" for i in (1, 2, 3)]}
+    assert "<h2>Personal data</h2>" in page
+    assert "e-mail addresses" in page
+    assert any("4 rows (40.0%) have what looks like personal data" in warning for warning in found["warnings"])
+    assert ["with personal data", "4 (40.0%)"] in events[-1].rows
+    context, _ = temporary_context(tmp_path / "cleaned", {"source": tmp_path / "data"})
+    clean.run(CleanSpec(source="file:data", rewriting={"pii": {}}, filters=None), context)
+    changed = json.loads((context.out / "stats.json").read_text())["changed"]
+    assert {name: changed[SHAPES[name].name] for name in kinds} == {name: of["rows"] for name, of in kinds.items()}
 
 
 class Strict(HTMLParser):

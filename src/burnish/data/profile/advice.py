@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-_EXACT, _NEAR, _EMPTY = 0.01, 0.05, 0.5
+from burnish.data.profile.personal import name_of
+
+_EXACT, _NEAR, _EMPTY, _PERSONAL = 0.01, 0.05, 0.5, 0.01
 _COLUMNS_NAMED = 6
 
 
@@ -28,6 +30,11 @@ def advice(found: Mapping[str, Any]) -> list[str]:
         sentences.append(f"{text}: prepare drops them with deduplicate: true")
     if near is not None and near["share"] >= _NEAR:
         sentences.append(f"{near['rows']:,} rows ({near['share']:.1%}) nearly repeat another row: clean can drop them")
+    personal = found["personal"]
+    if "key" in personal["kinds"] or personal["share"] >= _PERSONAL:
+        kinds = ", ".join(f"{name_of(kind)} {of['rows']:,}" for kind, of in personal["kinds"].items())
+        text = f"{personal['rows']:,} rows ({personal['share']:.1%}) have what looks like personal data ({kinds})"
+        sentences.append(f"{text}: clean masks it with rewriting.pii")
     total = max(1, found["rows"])
     absent = [
         f"{column['name']} ({(column['missing'] + column['null'] + column['empty']) / total:.0%})"

@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from burnish.data.dedup.components import components
 from burnish.data.dedup.minhash import Scheme
-from burnish.data.dedup.near import SignedTexts, groups
+from burnish.data.dedup.near import Pairs, SignedTexts, candidates, estimates, margin, similarities, verified
 from burnish.data.dedup.stored import read_signed, write_signed
 from burnish.data.document import Row
 from burnish.data.profile.texts import text_of
 from burnish.data.splits.questions import questions
 
 _BATCH_ROWS, _BATCH_CHARACTERS = 2000, 4_000_000
-_BEGINNING, _LARGEST, _MEMBERS, _LINES_HELD = 300, 5, 3, 1000
+_BEGINNING, _LARGEST, _MEMBERS, _LINES_HELD, _PAIRS_AT_ONCE = 300, 5, 3, 1000, 20_000
 Labels = NDArray[np.int64]
 
 
@@ -58,17 +59,29 @@ class Copies:
         splits = np.frombuffer(self._splits, np.uint16)
         exact = _first_of_equal(np.frombuffer(self._contents, np.uint64))
         firsts = exact == np.arange(len(exact))
-        near = exact if self._scheme is None else self._near(self._scheme, firsts)[exact]
+        trained = splits == (self._names.index("train") if "train" in self._names else -1)
+        is_equal = _with_trained(exact, trained)
+        near, is_near = exact, np.zeros(len(exact), bool)
+        if self._scheme is not None:
+            near, is_near = self._near(self._scheme, firsts, is_equal)
+            near, is_near = near[exact], is_near[exact]
         duplicates = {"exact": self._groups(exact, np.ones(len(exact), bool))}
         if self._scheme is not None:
             duplicates["near"] = {"similarity": self._scheme.threshold, **self._groups(near, firsts)}
-        return {"duplicates": duplicates, "leakage": self._leakage(exact, near, splits)}
+        return {"duplicates": duplicates, "leakage": self._leakage(is_equal, is_near, splits, trained)}
 
-    def _near(self, scheme: Scheme, among: NDArray[np.bool_]) -> Labels:
+    def _near(
+        self, scheme: Scheme, among: NDArray[np.bool_], trained: NDArray[np.bool_]
+    ) -> tuple[Labels, NDArray[np.bool_]]:
+        """For each row the first one of its group; and whether it is itself a near duplicate of one that is trained."""
         if self._texts or not self._files:
             self._sign(scheme)
-        parts = [read_signed(self._signed / str(number)) for number in range(self._files)]
-        return groups(SignedTexts(parts), scheme, among)
+        texts = SignedTexts([read_signed(self._signed / str(number)) for number in range(self._files)])
+        order = np.flatnonzero(among)
+        order = order[np.argsort(~trained[order], kind="stable")]  # of many alike, each is compared with a trained one
+        pairs = candidates(texts, scheme, order)
+        labels = components(len(texts), verified(pairs, texts, scheme))
+        return labels, _like_trained(pairs, texts, scheme, trained)
 
     def _sign(self, scheme: Scheme) -> None:
         write_signed(self._signed / str(self._files), scheme.sign(self._texts))
@@ -91,18 +104,22 @@ class Copies:
             ],
         }
 
-    def _leakage(self, exact: Labels, near: Labels, splits: NDArray[np.uint16]) -> dict[str, Any]:
+    def _leakage(
+        self,
+        is_equal: NDArray[np.bool_],
+        is_near: NDArray[np.bool_],
+        splits: NDArray[np.uint16],
+        trained: NDArray[np.bool_],
+    ) -> dict[str, Any]:
         """By held-out split: its rows, and how many of them repeat a training row, its question, or most of its text.
 
         A row counts in the first of the three that holds.
         """
         if "train" not in self._names or len(self._names) < 2:
             return {}
-        trained = splits == self._names.index("train")
         asked, by = np.frombuffer(self._asked, np.uint64), np.frombuffer(self._asked_by, np.int64)
         is_asked = np.zeros(len(splits), bool)
         is_asked[by[np.isin(asked, asked[trained[by]])]] = True
-        is_equal, is_near = (_with_trained(labels, trained) for labels in (exact, near))
         found = {}
         for number, name in enumerate(self._names):
             if name == "train":
@@ -172,6 +189,20 @@ def _with_trained(labels: Labels, trained: NDArray[np.bool_]) -> NDArray[np.bool
     has_trained = np.zeros(len(labels), bool)
     has_trained[labels[trained]] = True
     return has_trained[labels]
+
+
+def _like_trained(pairs: Pairs, texts: SignedTexts, scheme: Scheme, trained: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Rows of other splits that are as similar as the threshold to a trained row itself, and not to one like it."""
+    mixed = pairs[trained[pairs[:, 0]] != trained[pairs[:, 1]]]
+    held_out = np.where(trained[mixed[:, 0]], mixed[:, 1], mixed[:, 0])
+    is_sure = estimates(mixed, texts) >= scheme.threshold + margin(scheme)
+    found = np.zeros(len(trained), bool)
+    found[held_out[is_sure]] = True
+    for start in range(0, len(mixed), _PAIRS_AT_ONCE):
+        part, rows = mixed[start : start + _PAIRS_AT_ONCE], held_out[start : start + _PAIRS_AT_ONCE]
+        is_open = ~found[rows]
+        found[rows[is_open]] |= similarities(part[is_open], texts) >= scheme.threshold
+    return found
 
 
 def _share(part: int, whole: int) -> float:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from burnish.data.profile.personal import name_of
 from burnish.reports.document import Bar, Block, Document, Excerpt, Figure, Heading, Table, Text, Tiles
 from burnish.reports.excerpts import beginning
 from burnish.reports.style import Style, style_axes
@@ -39,6 +40,7 @@ def _blocks(found: Found) -> Iterator[Block]:
     yield from _topics(found)
     yield from _duplicates(found)
     yield from _leakage(found)
+    yield from _personal(found["personal"])
     yield from _licences(found)
     yield from _columns(found)
     yield from _bad(found["bad"])
@@ -151,6 +153,22 @@ def _leakage(found: Found) -> Iterator[Block]:
         for example in split["examples"]:
             title = f"{name}: {example['source']} {_KINDS[example['kind']]}"
             yield Excerpt(title, [("text", example["text"])])
+
+
+def _personal(personal: Found) -> Iterator[Block]:
+    yield Heading("Personal data")
+    if not personal["rows"]:
+        yield Text("None that has a known shape: names and postal addresses are not looked for.")
+        return
+    yield Text(
+        f"{personal['rows']:,} rows ({personal['share']:.2%}) have what looks like it; it is not shown here. "
+        "clean masks it with rewriting.pii. Names and postal addresses are not looked for."
+    )
+    rows = [
+        [name_of(kind), Bar(f"{of['share']:.2%}", of["share"]), f"{of['rows']:,}", ", ".join(of["first"])]
+        for kind, of in personal["kinds"].items()
+    ]
+    yield Table("", ["kind", "share of rows", "rows", "the first"], rows)
 
 
 def _licences(found: Found) -> Iterator[Block]:

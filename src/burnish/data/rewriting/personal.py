@@ -4,6 +4,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from burnish.data.rewriting.checksums import iban_length, is_card, is_chinese_id, is_iban
 from burnish.specs.data.filters import PiiKind
@@ -48,9 +49,11 @@ _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30}", re.
 _CARD = re.compile(r"(?<![\w.+-])\d(?:[ -]?\d){12,18}(?![\w-]|\.\d)", re.A)
 _MOBILE = re.compile(r"(?<![\w.+/=-])(?:\+?86[- ]?)?1[3-9]\d[- ]?\d{4}[- ]?\d{4}(?![\w-]|\.\d)", re.A)
 _IDENTITY = re.compile(r"(?<![\w.-])[1-9]\d{16}[\dXx](?![\w-])", re.A)
+_LIKE_ADDRESS = re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|:[0-9a-fA-F]{0,4}:", re.A)
 _DIGITS = re.compile(r"[0-9](?:[ .()-]{0,2}[0-9]){7}", re.A)
 
 
+@lru_cache(maxsize=1)  # several kinds ask it of one text
 def _has_digits(text: str) -> bool:
     return _DIGITS.search(text) is not None
 
@@ -101,7 +104,7 @@ SHAPES: dict[PiiKind, Shape] = {
     "ip": Shape(
         "IP addresses masked",
         (_ADDRESS_4, _ADDRESS_6),
-        lambda text: text.count(".") > 2 or text.count(":") > 1,
+        lambda text: (text.count(".") > 2 or text.count(":") > 1) and _LIKE_ADDRESS.search(text) is not None,
         _is_public,
     ),
     "iban": Shape("bank accounts masked", (_IBAN,), _has_digits),

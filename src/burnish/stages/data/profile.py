@@ -20,6 +20,7 @@ from burnish.data.profile.copies import Copies
 from burnish.data.profile.examples import Examples
 from burnish.data.profile.licences import Licences
 from burnish.data.profile.page import page_of
+from burnish.data.profile.personal import Personal
 from burnish.data.profile.picture import draw_profile
 from burnish.data.profile.reservoir import Reservoir
 from burnish.data.profile.schema import Schema
@@ -86,6 +87,7 @@ class _Collected:
         self.splits: Counter[str] = Counter()
         self.profile, self.schema, self.licences = Profile(languages=spec.sample), Schema(), Licences()
         self.copies = Copies(ctx.scratch, spec.similarity if spec.near_duplicates else None)
+        self.personal = Personal()
         self.examples = Examples(spec.examples, spec.seed)
         self.texts = Reservoir[tuple[str, str]](spec.sample, spec.seed)
 
@@ -101,6 +103,7 @@ class _Collected:
         self.licences.add(item.columns)
         self.profile.add(row, item.tokens, item.learned)
         self.copies.add(row, split)
+        self.personal.add(row["source"], text_of(row))
         self.examples.add(row, split)
         if (place := self.texts.next_place()) is not None:
             self.texts.put(place, (row["source"], spoken_text(row)))
@@ -118,6 +121,7 @@ class _Collected:
             "columns": self.schema.as_list(),
             **found,
             **self.copies.as_dict(),
+            "personal": self.personal.as_dict(),
             "licences": dict(self.licences.rows.most_common()),
             "examples": self.examples.as_dict(),
         }
@@ -200,6 +204,8 @@ def _table(found: dict[str, Any]) -> Table:
         rows.append([f"{name} duplicates", f"{groups['rows']:,} ({groups['share']:.1%})"])
     for name, split in found["leakage"].items():
         rows.append([f"leaks in {name}", f"{sum(split.get(kind, 0) for kind in ('exact', 'question', 'near')):,}"])
+    if personal := found["personal"]["rows"]:
+        rows.append(["with personal data", f"{personal:,} ({found['personal']['share']:.1%})"])
     return Table(title="Profile", columns=["", "value"], rows=rows)
 
 
