@@ -86,6 +86,16 @@ def test_what_is_written_is_read(tmp_path_factory, form, is_summarised, rows, cu
     assert [line["row"] for line in sample] == rows[:20]
 
 
+@given(rows=st.one_of(rows_of_json, st.lists(typed, max_size=8), st.lists(st.fixed_dictionaries({"n": integers}))))
+@settings(deadline=None)
+def test_rows_are_summarised_together_as_one_by_one(rows):
+    together, one_by_one = Columns(), Columns()
+    together.observe_all(rows)
+    for row in rows:
+        one_by_one.observe(row)
+    assert vars(together) == vars(one_by_one)
+
+
 def test_columns_of_one_type_are_typed_and_others_are_json(tmp_path):
     rows = [
         {"text": "a", "n": 1, "score": 1, "tags": ["x"], "turns": [{"role": "user", "n": 1}], "meta": {"a": 1}},

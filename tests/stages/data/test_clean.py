@@ -15,7 +15,8 @@ from burnish.core.errors import AskError, DataError, RunError
 from burnish.core.events import Note
 from burnish.core.inputs.references import check_kind
 from burnish.data.cleaning import chunks as chunks_module
-from burnish.data.cleaning.work import batches
+from burnish.data.cleaning.encoding import encoded
+from burnish.data.cleaning.work import Row, batches
 from burnish.data.native.compiling import LIBRARY
 from burnish.data.native.library import loaded
 from burnish.data.reader import read
@@ -379,5 +380,6 @@ def test_a_source_of_more_chunks_than_files_may_be_open_is_cleaned(clean, monkey
 def test_rows_of_long_conversations_are_worked_on_a_few_at_a_time():
     """Texts at any depth count: memory does not grow with the length of rows."""
     turns = [{"role": "user", "content": [{"type": "text", "text": "x" * 500_000}]}]
-    records = [Record({"messages": turns, "id": i}, f"rows.jsonl:{i}") for i in range(20)]
-    assert [len(batch) for batch in batches(records)] == [4] * 5
+    raw = {"messages": turns, "id": 1}
+    rows = [Row(Record(raw, f"rows.jsonl:{i}"), "", "", encoded(raw)) for i in range(20)]
+    assert [len(batch) for batch in batches(rows)] == [4] * 5

@@ -20,8 +20,13 @@ def encoded(raw: dict[str, Any], in_order: bool = False) -> bytes:
         return _MARK + spelled.encode()
 
 
+def line_of(row: bytes) -> bytes:
+    """The JSON of a row without the mark."""
+    return row.removeprefix(_MARK)
+
+
 def decoded(row: bytes) -> tuple[dict[str, Any], bytes]:
     """The row, and its JSON without the mark."""
     if row.startswith(_MARK):
-        return json.loads(row), row[1:]
+        return json.loads(row), line_of(row)
     return orjson.loads(row), row

@@ -6,7 +6,7 @@ from typing import Any
 from burnish.core.errors import DataError
 from burnish.core.events import Note
 from burnish.data.accounts import Accounts, Quarantine
-from burnish.data.cleaning.decisions import Decision
+from burnish.data.cleaning.decisions import Dropped, Kept
 from burnish.data.cleaning.work import Report
 from burnish.data.record import ReadReport
 from burnish.data.shards.columns import Columns
@@ -45,11 +45,11 @@ class Findings:
         for warning in report.reading.warnings:
             reading.warn(warning)
 
-    def add(self, decision: Decision) -> None:
-        """Add what became of a row."""
-        if not decision.reason:
-            self.accounts.kept += 1
-            self.splits[decision.split] += 1
+    def add(self, decision: Kept | Dropped) -> None:
+        """Add what became of rows."""
+        if isinstance(decision, Kept):
+            self.accounts.kept += len(decision.rows)
+            self.splits[decision.split] += len(decision.rows)
             return
         self.accounts.dropped[decision.reason] += 1
         shown = self.examples.setdefault(decision.reason, [])

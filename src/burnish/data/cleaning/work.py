@@ -8,8 +8,9 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +28,7 @@ from burnish.data.rewriting.personal import Masked
 from burnish.data.shards.columns import Columns
 from burnish.data.texts.block import Block, blocks
 
-BATCH_ROWS, BATCH_CHARACTERS = 1000, 2_000_000
+BATCH_ROWS, BATCH_BYTES = 1000, 2_000_000
 NO_TEXT, EMPTIED = "no text", "a turn without text after rewriting"
 _HASH_BYTES = 16
 
@@ -69,6 +70,17 @@ class Report:
     """Of the rows that are kept so far."""
 
 
+class Row(NamedTuple):
+    """A record after rewriting."""
+
+    record: Record
+    text: str
+    reason: str
+    """To drop it already; or empty."""
+    encoded: bytes
+    """As JSON."""
+
+
 class Work:
     """The function of chunks."""
 
@@ -79,8 +91,8 @@ class Work:
         """Write the chunk's `ChunkFiles`; those that are there are replaced at once."""
         report = Report(reading=ReadReport(encoding=self._settings.encoding))
         with ChunkFiles(self._settings.folder, chunk.number).writer() as files:
-            for records in batches(self._read(chunk, report, files)):
-                files.write(*self._cleaned(records, report))
+            for rows in batches(self._rewritten(record, report) for record in self._read(chunk, report, files)):
+                files.write(*self._cleaned(rows, report))
         return report
 
     def _read(self, chunk: Chunk, report: Report, files: ChunkWriter) -> Iterator[Record]:
@@ -92,28 +104,21 @@ class Work:
                 report.rows += 1
                 yield item
 
-    def _cleaned(
-        self, records: Sequence[Record], report: Report
-    ) -> tuple[pa.RecordBatch, pa.RecordBatch, Signed | None]:
+    def _cleaned(self, rows: Sequence[Row], report: Report) -> tuple[pa.RecordBatch, pa.RecordBatch, Signed | None]:
         """The rows as they are now, each with the reason to drop it; what was found of them; their texts as signed."""
         settings = self._settings
-        rows, views, reasons = [], [], []
-        for record in records:
-            raw, text, reason = self._rewritten(record, report)
-            rows.append(raw)
-            views.append(text)
-            reasons.append(reason)
+        records = [row.record for row in rows]
+        views = [row.text for row in rows]
+        reasons = [row.reason for row in rows]
         filters = [*settings.filters, *([settings.contamination] if settings.contamination is not None else [])]
         parts = list(blocks(views))
         _judge(parts, reasons, filters)
         is_kept = [not reason for reason in reasons]
-        for raw, kept in zip(rows, is_kept, strict=True):
-            if kept:
-                report.columns.observe(raw)
+        report.columns.observe_all([record.raw for record in compress(records, is_kept)])
         lengths = [len(text) for text in views]
         report.characters += sum(lengths)
         judged = {
-            "row": pa.array([encoded(raw) for raw in rows], pa.large_binary()),
+            "row": pa.array([row.encoded for row in rows], pa.large_binary()),
             "split": pa.array([record.split or "train" for record in records], pa.string()),
             "reason": pa.array(reasons, pa.string()),
             "evaluation": pa.array(self._evaluations(views, reasons), pa.string()),
@@ -122,8 +127,8 @@ class Work:
             "is_kept": pa.array(is_kept),
             "source": pa.array([record.source for record in records], pa.string()),
             "characters": pa.array(lengths, pa.int64()),
-            "hash": pa.array([_hash(raw, settings.compared) for raw in rows], pa.binary(_HASH_BYTES)),
-            "rank": pa.array([_number(raw, settings.ranked_by) for raw in rows], pa.float64()),
+            "hash": pa.array([_hash(record.raw, settings.compared) for record in records], pa.binary(_HASH_BYTES)),
+            "rank": pa.array([_number(record.raw, settings.ranked_by) for record in records], pa.float64()),
         }
         scheme = settings.scheme
         signed = None if scheme is None else scheme.sign_blocks(parts, np.array(is_kept, bool))
@@ -139,8 +144,8 @@ class Work:
             for text, reason in zip(views, reasons, strict=True)
         ]
 
-    def _rewritten(self, record: Record, report: Report) -> tuple[dict[str, Any], str, str]:
-        """A row, its text, and the reason to drop it already."""
+    def _rewritten(self, record: Record, report: Report) -> Row:
+        """The row, whose record is rewritten in place."""
         raw = record.raw
         found = places(raw, self._settings.columns)
         reason = ""
@@ -152,30 +157,21 @@ class Work:
             if is_emptied and self._settings.kind == "conversation":
                 reason = EMPTIED
         text = view(found)
-        return raw, text, reason if text.strip() else NO_TEXT
+        return Row(record, text, reason if text.strip() else NO_TEXT, encoded(raw))
 
 
-def batches(records: Iterable[Record]) -> Iterator[list[Record]]:
-    """Consecutive records, of about `BATCH_CHARACTERS` in all their strings, and not more than `BATCH_ROWS`."""
-    held: list[Record] = []
+def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Consecutive rows, of about `BATCH_BYTES` as JSON, and not more than `BATCH_ROWS`."""
+    held: list[Row] = []
     size = 0
-    for record in records:
-        held.append(record)
-        size += _characters(record.raw)
-        if len(held) >= BATCH_ROWS or size >= BATCH_CHARACTERS:
+    for row in rows:
+        held.append(row)
+        size += len(row.encoded)
+        if len(held) >= BATCH_ROWS or size >= BATCH_BYTES:
             yield held
             held, size = [], 0
     if held:
         yield held
-
-
-def _characters(value: Any) -> int:
-    """Those of all strings in a value, at any depth."""
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, dict):
-        return sum(map(_characters, value.values()))
-    return sum(map(_characters, value)) if isinstance(value, list) else 0
 
 
 def _judge(parts: Sequence[Block], reasons: list[str], filters: Sequence[BlockFilter]) -> None:
@@ -193,8 +189,10 @@ def _judge(parts: Sequence[Block], reasons: list[str], filters: Sequence[BlockFi
 
 def _hash(raw: dict[str, Any], columns: Sequence[str]) -> bytes:
     """A hash of what a row says: its text, and of a conversation its roles, calls, tools and labels, too."""
+    if len(columns) == 1 and isinstance(text := raw.get(columns[0]), str):
+        return hashlib.blake2b(text.encode(), digest_size=_HASH_BYTES).digest()
     said = {name: raw[name] for name in columns if raw.get(name) is not None}
-    return hashlib.blake2b(encoded(said, in_order=True), digest_size=_HASH_BYTES).digest()
+    return hashlib.blake2b(encoded(said, in_order=True), digest_size=_HASH_BYTES, person=b"columns").digest()
 
 
 def _number(raw: dict[str, Any], column: str | None) -> float:

@@ -6,7 +6,7 @@ that the rows that are read are the rows that were written (only the order of a 
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,6 +77,16 @@ class Values:
         else:
             raise RowError(name, f"{kind.__name__} is no JSON type")
 
+    def observe_all(self, column: Sequence[Any], name: str) -> None:
+        """Take values of a column in: of texts and nulls one of each kind says all, of integers the extremes do."""
+        kinds = set(map(type, column))
+        if kinds <= {str, type(None)}:
+            column = [kind() for kind in kinds]
+        elif kinds == {int}:
+            column = [min(column), max(column)]
+        for value in column:
+            self.observe(value, name)
+
     def _observe_items(self, value: list[Any], name: str) -> None:
         items = self.items = self.items or Values()
         for item in value:
@@ -146,12 +156,26 @@ class Columns:
         """Take one row in. RowError for a value that JSON lacks."""
         self.rows += 1
         for name, value in row.items():
-            values = self.values.get(name)
-            if values is None:
-                values = self.values[name] = Values()
-                self._present[name] = 0
-            self._present[name] += 1
-            values.observe(value, name)
+            self._seen(name, 1).observe(value, name)
+
+    def observe_all(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Take rows in, column by column where they have the same keys. Errors: those of `observe`."""
+        if len(set(map(tuple, rows))) != 1:
+            for row in rows:
+                self.observe(row)
+            return
+        self.rows += len(rows)
+        for name in rows[0]:
+            self._seen(name, len(rows)).observe_all([row[name] for row in rows], name)
+
+    def _seen(self, name: str, rows: int) -> Values:
+        """The values of a column that so many more rows have."""
+        values = self.values.get(name)
+        if values is None:
+            values = self.values[name] = Values()
+            self._present[name] = 0
+        self._present[name] += rows
+        return values
 
     def merge(self, other: "Columns") -> None:
         """Take in what another summary has seen of other rows."""

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, Protocol
@@ -86,18 +86,36 @@ class ShardWriter:
         if not raw:
             raise RowError("", "the row has no columns")
         line = encoded if encoded is not None else _encoded(raw)
-        if len(line) > MAX_ROW_BYTES:
-            raise RowError("", f"the row has {len(line):,} bytes as JSON, more than {MAX_ROW_BYTES:,}")
+        _check_size(len(line))
         if self._given is None:
             self._columns.observe(raw)
+        self._file(split).write(raw, line)
+        self._count(split, [line])
+
+    def write_lines(self, lines: Sequence[bytes], split: str = "train") -> None:
+        """Add rows to JSON Lines by their JSON alone, as `write` gets it; `columns` must be given.
+
+        RowError for a row that is too long: none of them is written.
+        """
+        if self.form != "jsonl" or self._given is None:
+            raise ValueError("rows can only be written as lines to JSON Lines whose columns are given")
+        _check_size(max(map(len, lines), default=0))
+        self._file(split).write_lines(lines)
+        self._count(split, lines)
+
+    def _file(self, split: str) -> "_Split":
         file = self._files.get(split)
         if file is None:
             file = self._files[split] = self._opened(split)
             self.rows[split] = 0
-        file.write(raw, line)
-        self.rows[split] += 1
-        if self.rows[split] <= SAMPLE_ROWS and self._sample is not None:
-            self._sample.write(b'{"split":%s,"row":%s}\n' % (json.dumps(split).encode(), line))
+        return file
+
+    def _count(self, split: str, lines: Sequence[bytes]) -> None:
+        """Count rows that are written, and add those to the sample that are among the first."""
+        for line in lines[: max(0, SAMPLE_ROWS - self.rows[split])]:
+            if self._sample is not None:
+                self._sample.write(b'{"split":%s,"row":%s}\n' % (json.dumps(split).encode(), line))
+        self.rows[split] += len(lines)
 
     @property
     def _is_spilled(self) -> bool:
@@ -150,6 +168,17 @@ class _Split:
         self._rows += 1
         self._bytes += len(line) + 1
 
+    def write_lines(self, lines: Sequence[bytes]) -> None:
+        """As `write` of one after the other; at once where no shard ends among them."""
+        size = sum(map(len, lines)) + len(lines)
+        if not isinstance(self._open, _LinesShard) or self._bytes + size > self._shard_bytes:
+            for line in lines:
+                self.write({}, line)
+            return
+        self._open.write_lines(lines)
+        self._rows += len(lines)
+        self._bytes += size
+
     def close(self) -> list[Shard]:
         """The shards, all of them complete."""
         if self._open is not None:
@@ -173,6 +202,9 @@ class _LinesShard:
     def write(self, raw: Mapping[str, Any], line: bytes) -> None:
         self._file.write(line)
         self._file.write(b"\n")
+
+    def write_lines(self, lines: Sequence[bytes]) -> None:
+        self._file.write(b"\n".join([*lines, b""]))
 
     def close(self) -> None:
         self._file.close()
@@ -215,6 +247,11 @@ def _shard(folder: Path, name: str, split: str, rows: int) -> Shard:
     path = folder / name
     with path.open("rb") as file:
         return Shard(name, split, rows, path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_ROW_BYTES:
+        raise RowError("", f"the row has {size:,} bytes as JSON, more than {MAX_ROW_BYTES:,}")
 
 
 def _encoded(raw: Mapping[str, Any]) -> bytes:

@@ -19,8 +19,7 @@ from burnish.core.files import write_json
 from burnish.data.accounts import Quarantine
 from burnish.data.cleaning.bands import map_bands
 from burnish.data.cleaning.chunks import Chunk, chunks
-from burnish.data.cleaning.decisions import Decision, Removed, decisions
-from burnish.data.cleaning.encoding import decoded
+from burnish.data.cleaning.decisions import Dropped, Kept, Removed, decisions
 from burnish.data.cleaning.evaluations import texts_of_evaluations
 from burnish.data.cleaning.files import ChunkFiles, Found, gather
 from burnish.data.cleaning.findings import Findings
@@ -75,11 +74,10 @@ def run(spec: CleanSpec, ctx: Context) -> Outcome:
     ):
         for decision in _until_stopped(every, findings.rows, ctx):
             findings.add(decision)
-            if decision.reason:
-                removed.write(decision)
+            if isinstance(decision, Kept):
+                decision.write(writer)
             else:
-                raw, line = decoded(decision.row)
-                writer.write(raw, decision.split, line)
+                removed.write(decision)
         findings.check()
     shutil.rmtree(settings.folder)
     shutil.copyfile(quarantine.path, ctx.out / quarantine.path.name)
@@ -196,13 +194,14 @@ def _tick(ctx: Context, phase: str, unit: str, done: int, total: int) -> None:
     _stop_if_requested(ctx)
 
 
-def _until_stopped(every: Iterator[Decision], total: int, ctx: Context) -> Iterator[Decision]:
-    reported = time.monotonic()
+def _until_stopped(every: Iterator[Kept | Dropped], total: int, ctx: Context) -> Iterator[Kept | Dropped]:
+    done, reported = 0, time.monotonic()
     for number, decision in enumerate(every, start=1):
         yield decision
-        if number % 256 == 0 and time.monotonic() - reported > _SECONDS_BETWEEN_REPORTS:
+        done += len(decision.rows) if isinstance(decision, Kept) else 1
+        if number % 64 == 0 and time.monotonic() - reported > _SECONDS_BETWEEN_REPORTS:
             reported = time.monotonic()
-            ctx.emit(Progress(phase="write", done=number, total=total))
+            ctx.emit(Progress(phase="write", done=done, total=total))
             _stop_if_requested(ctx)
     ctx.emit(Progress(phase="write", done=total, total=total))
 
