@@ -87,7 +87,7 @@ def test_what_is_written_is_read(tmp_path_factory, form, is_summarised, rows, cu
 
 
 @given(rows=st.one_of(rows_of_json, st.lists(typed, max_size=8), st.lists(st.fixed_dictionaries({"n": integers}))))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_rows_are_summarised_together_as_one_by_one(rows):
     together, one_by_one = Columns(), Columns()
     together.observe_all(rows)

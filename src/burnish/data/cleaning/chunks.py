@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from burnish.data.files.archive import Member
-from burnish.data.files.opening import is_plain, unreadable
+from burnish.data.files.opening import PACKED, is_plain, unreadable
 from burnish.data.readers.columnar import read_parquet, read_row_groups
 from burnish.data.readers.json_lines import read_json_lines, read_json_lines_between
 from burnish.data.record import Bad, ReadReport, Record
@@ -39,6 +39,13 @@ class Chunk:
     number: int
     pieces: tuple[Piece, ...]
     size: int
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its rows as JSON are about as large as they are in the source."""
+        paths = [piece.file.path for piece in self.pieces if piece.file.read is read_json_lines]
+        are_plain = (isinstance(path, Path) and path.suffix.lower() not in PACKED for path in paths)
+        return len(paths) == len(self.pieces) and all(are_plain)
 
     def read(self, reading: ReadReport) -> Iterator[Record | Bad]:
         """Every row of its pieces, each once, with the split that the source names."""

@@ -80,19 +80,18 @@ def view(found: Sequence[Place]) -> str:
 
 def rewritten(found: Sequence[Place], rewrite: Callable[[str], str]) -> tuple[bool, bool]:
     """Rewrite each text in its place: whether any is another now, and whether a turn that had text has none left."""
-    changed: set[int] = set()
+    is_changed, emptied = False, set[int]()
     for container, key, turn in found:
         text = container[key]
         made = rewrite(text)
-        if made != text:
+        if made is not text and made != text:
             container[key] = made
+            is_changed = True
             if not made.strip() and text.strip():
-                changed.add(turn)
-            changed.add(-1)
-    emptied = changed - {-1}
+                emptied.add(turn)
     if emptied:
         emptied -= {place.turn for place in found if place.container[place.key].strip()}
-    return bool(changed), bool(emptied)
+    return is_changed, bool(emptied)
 
 
 def rewritten_calls(value: Any, rewrite: Callable[[str], str]) -> bool:

@@ -90,7 +90,7 @@ class Work:
     def __call__(self, chunk: Chunk) -> Report:
         """Write the chunk's `ChunkFiles`; those that are there are replaced at once."""
         report = Report(reading=ReadReport(encoding=self._settings.encoding))
-        with ChunkFiles(self._settings.folder, chunk.number).writer() as files:
+        with ChunkFiles(self._settings.folder, chunk.number).writer(is_packed=not chunk.is_plain) as files:
             for rows in batches(self._rewritten(record, report) for record in self._read(chunk, report, files)):
                 files.write(*self._cleaned(rows, report))
         return report
@@ -153,11 +153,14 @@ class Work:
             is_changed, is_emptied = rewritten(found, rewrite)
             if isinstance(rewrite, Masked):  # personal data is in what tools are called with, too
                 is_changed |= sum(rewritten_calls(raw.get(name), rewrite) for name in self._settings.columns) > 0
-            report.changed[rewrite.name] += is_changed
+            if is_changed:
+                report.changed[rewrite.name] += 1
             if is_emptied and self._settings.kind == "conversation":
                 reason = EMPTIED
         text = view(found)
-        return Row(record, text, reason if text.strip() else NO_TEXT, encoded(raw))
+        if not text or text.isspace():
+            reason = NO_TEXT
+        return Row(record, text, reason, encoded(raw))
 
 
 def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
