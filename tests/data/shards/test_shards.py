@@ -31,9 +31,17 @@ values = st.one_of(
 )
 names = st.sampled_from(["a", "b", "", "a.b", "split", "日本"]) | texts
 rows_of_json = st.lists(st.dictionaries(names, values, min_size=1, max_size=5), max_size=8)
+objects = st.fixed_dictionaries({"k": texts | st.none(), "": st.none() | st.integers(-9, 9), "a.b": st.floats(-2, 2)})
 typed = st.fixed_dictionaries(  # columns of one type each, so that typed columns are drawn as often as mixed ones
     {"n": st.integers(-(2**63), 2**63 - 1), "t": texts | st.none(), "f": st.sampled_from([0.5, 2.5, 7])},
-    optional={"b": st.booleans(), "l": st.lists(st.none() | texts), "o": st.lists(st.fixed_dictionaries({"k": texts}))},
+    optional={
+        "b": st.booleans(),
+        "l": st.lists(st.none() | texts),
+        "o": st.lists(st.fixed_dictionaries({"k": texts})),
+        "m": objects,
+        "m or null": st.none() | objects,
+        "some": st.none() | st.fixed_dictionaries({}, optional={"k": texts, "n": st.integers(-9, 9)}),
+    },
 )
 
 
@@ -115,6 +123,46 @@ def test_columns_of_one_type_are_typed_and_others_are_json(tmp_path):
     assert schema.field("meta").metadata == {b"burnish": b"json"}
     assert read_manifest(tmp_path).columns["late"] == "json, absent in some rows"
     assert exactly(rows_in(tmp_path)) == exactly(rows)
+
+
+STRUCT = "struct<a: int64, b: string>"
+ONE, TWO = {"a": 1, "b": "x"}, {"a": None, "b": "y"}
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([ONE, TWO], STRUCT),
+        ([ONE, None, TWO], STRUCT),
+        ([ONE, ...], f"{STRUCT}, absent in some rows"),
+        ([{"a": None}, {"a": None}], "struct<a: string>"),
+        ([{"": True, "a.b": 1.0}, {"": False, "a.b": 2.5}], "struct<: bool, a.b: double>"),
+        ([[ONE], [TWO, None], []], f"list<item: {STRUCT}>"),
+        ([ONE, {"a": 1}], "json"),
+        ([ONE, {"b": "x", "a": 1}], "json"),
+        ([{"a": 1}, {"a": 1.5}], "json"),
+        ([{"a": [1]}, {"a": [2]}], "json"),
+        ([{}, {}], "json"),
+        ([ONE, "x"], "json"),
+        ([ONE, [ONE]], "json"),
+        ([ONE, None, ...], "json, absent in some rows"),
+        ([{str(number): 1 for number in range(101)}] * 2, "json"),
+    ],
+    ids=str,
+)
+def test_an_object_is_typed_where_all_have_the_same_keys_with_scalars_of_one_type(tmp_path, values, kind):
+    rows = [{"id": n} if value is ... else {"id": n, "meta": value} for n, value in enumerate(values)]
+    written(tmp_path, rows, "parquet")
+    assert exactly(rows_in(tmp_path)) == exactly(rows)
+    assert [list(row.get("meta") or {}) for row in rows_in(tmp_path)] == [list(row.get("meta") or {}) for row in rows]
+    assert read_manifest(tmp_path).columns["meta"] == kind
+
+
+def test_objects_of_more_fields_in_all_than_parquet_holds_well_are_json(tmp_path):
+    rows = [{f"c{column}": {str(key): 1 for key in range(100)} for column in range(25)}] * 2
+    written(tmp_path, rows, "parquet")
+    assert set(read_manifest(tmp_path).columns.values()) == {"json"}
+    assert rows_in(tmp_path) == rows
 
 
 @pytest.mark.parametrize("form", FORMS)

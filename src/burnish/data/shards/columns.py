@@ -17,7 +17,9 @@ from burnish.data.record import RowError
 from burnish.data.strict_json import decoded
 
 MOST_COLUMNS = 2_000
-"""Of Parquet: each column of each shard needs memory of its own."""
+"""Of Parquet, fields of objects included: each column of each shard needs memory of its own."""
+_MOST_FIELDS = 100
+"""Of an object that is a typed column; one of more keys is JSON text."""
 MARK = b"burnish"
 """The metadata of a field: words of how its values are read."""
 JSON, ABSENT, WHOLE = "json", "absent", "whole"
@@ -41,11 +43,11 @@ class Values:
     items: "Values | None" = None
     """Of the lists' items."""
     keys: tuple[str, ...] | None = None
-    """The keys of the objects, if all have the same in the same order; () if they differ."""
+    """The keys of the objects, if all have the same in the same order; () if they differ, or are too many."""
     fields: dict[str, "Values"] = field(default_factory=dict)
 
     def observe(self, value: Any, name: str, depth: int = 0) -> None:
-        """Take one value in: of a column (depth 0), of the items of its lists (1), or of their fields (2).
+        """Take one value in: of a column (depth 0), of the items of its lists (1), or of the fields of either (2).
 
         What is nested otherwise is JSON text, and not looked into. RowError for a value that JSON lacks.
         """
@@ -72,7 +74,7 @@ class Values:
                 self._observe_items(value, name)
         elif kind is dict:
             self.kinds.add("object")
-            if depth == 1:
+            if depth < 2:
                 self._observe_fields(value, name)
         else:
             raise RowError(name, f"{kind.__name__} is no JSON type")
@@ -93,7 +95,7 @@ class Values:
             items.observe(item, name, 1)
 
     def _observe_fields(self, value: dict[str, Any], name: str) -> None:
-        keys = tuple(value)
+        keys = tuple(value) if len(value) <= _MOST_FIELDS else ()
         self.keys = keys if self.keys is None or self.keys == keys else ()
         for key in self.keys:
             self.fields.setdefault(key, Values()).observe(value[key], name, 2)
@@ -134,14 +136,14 @@ class Values:
     def arrow(self) -> pa.DataType | None:
         """The Arrow type that holds every value exactly, if there is one."""
         if self.kinds != {"list"} or self.items is None:
-            return self.scalar()
-        if self.items.kinds != {"object"}:
-            inner = self.items.scalar()
-            return None if inner is None else pa.list_(inner)
-        inner_fields = {key: self.items.fields[key].scalar(mixed=False) for key in self.items.keys or ()}
-        if not inner_fields or any(kind is None for kind in inner_fields.values()):
-            return None
-        return pa.list_(pa.struct(list(inner_fields.items())))
+            return self._struct() if self.kinds == {"object"} else self.scalar()
+        inner = self.items._struct() if self.items.kinds == {"object"} else self.items.scalar()
+        return None if inner is None else pa.list_(inner)
+
+    def _struct(self) -> pa.DataType | None:
+        """The type of objects that have the same keys with scalars of one type each."""
+        fields = {key: self.fields[key].scalar(mixed=False) for key in self.keys or ()}
+        return None if not fields or None in fields.values() else pa.struct(list(fields.items()))
 
 
 class Columns:
@@ -193,11 +195,17 @@ class Columns:
         values, words = self.values[name], []
         kind = values.arrow()
         is_absent = self.is_absent_in_some(name)
-        if kind is None or (is_absent and values.has_null):
+        if kind is None or (pa.types.is_nested(kind) and self._has_many_leaves) or (is_absent and values.has_null):
             words.append(JSON)
         elif values.is_mixed or (values.items is not None and values.items.is_mixed):
             words.append(WHOLE)
         return [*words, ABSENT] if is_absent else words
+
+    @property
+    def _has_many_leaves(self) -> bool:
+        """Whether the fields of all objects would be too many columns."""
+        objects = (of for values in self.values.values() for of in (values, values.items) if of is not None)
+        return len(self.values) + sum(len(of.keys or ()) for of in objects) > MOST_COLUMNS
 
     def as_dict(self) -> dict[str, str]:
         """The type of each column, as a manifest says it: `int64`, `list<item: string>`, `json`."""
