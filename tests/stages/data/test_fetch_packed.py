@@ -128,3 +128,26 @@ def test_another_encoding_on_the_way_is_no_mixture(fetch, packed, site):
     site.faults["GET"] = ["cut 5000"]
     with pytest.raises(RunError, match="Content-Encoding was '', and is 'gzip'"):
         fetch(url)
+
+
+@pytest.mark.parametrize("is_chunked", [True, False])
+@pytest.mark.parametrize("limit", [None, 350])
+def test_content_that_is_longer_than_its_server_said_is_never_cut_off(fetch, site, limit, is_chunked):
+    """As storage answers that keeps files packed: HEAD has the length of the packed one, GET unpacks it on the way."""
+    site.files["/rows.jsonl"] = CONTENT
+    answer = site.answer
+
+    def unpacking(handler, path):
+        status, headers, content = answer(handler, path)
+        if handler.command == "HEAD":
+            return status, {**headers, "Content-Length": "3000"}, b""
+        framing = {"Transfer-Encoding": "chunked"} if is_chunked else {"Connection": "close"}
+        chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(content), content)
+        return status, {**headers, "Content-Length": "", **framing}, chunks if is_chunked else content
+
+    site.answer, site.has_ranges = unpacking, False
+    if is_chunked:
+        assert fetch(f"{site.url}/rows.jsonl", limit=limit)[-1] == {"train": ROWS[:limit]}
+    else:
+        with pytest.raises(RunError, match="it had 3,000 bytes, and more are sent"):
+            fetch(f"{site.url}/rows.jsonl", limit=limit)

@@ -110,6 +110,8 @@ class Remote:
             try:
                 with self._requested(at, end, validator) as reply:
                     validator = validator or validator_of(reply.headers)
+                    if not at and end == self.size and reply.chunked:
+                        end = None  # its chunks say where it ends; the size may be that of what its server has stored
                     for piece in _pieces(reply, None if end is None else end - at):
                         at, faults = at + len(piece), 0
                         self.connection.received(len(piece))
@@ -117,6 +119,8 @@ class Remote:
                         self._refuse_stop()
                     if reply.length and (end is None or at < end):
                         raise ConnectionError(f"{reply.length:,} bytes are missing")
+                    if end is not None and end == at == self.size and reply.status == 200 and reply.read1(1):
+                        raise self._changed(f"it had {self.size:,} bytes, and more are sent")
                 if end is None:
                     return
                 if at == begun:  # a shorter reply than requested is continued, an empty one is a fault
