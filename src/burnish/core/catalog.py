@@ -69,6 +69,7 @@ _BUILT_IN = (
         run="burnish.stages.data.fetch:run",
         produces="rows",
         extra="data",
+        version=2,
         summary="Fetch rows from a hub, a URL, an archive or a repository.",
     ),
     Stage(
@@ -85,6 +86,7 @@ _BUILT_IN = (
         run="burnish.stages.data.clean:run",
         produces="rows",
         extra="data",
+        version=2,
         summary="Clean raw rows: normalise, filter, deduplicate, decontaminate.",
     ),
     Stage(
@@ -102,6 +104,7 @@ _BUILT_IN = (
         run="burnish.stages.data.profile:run",
         produces="profile",
         extra="data",
+        version=2,
         summary="Describe rows: lengths, languages, duplicates, leaks, topics.",
     ),
     Stage(
