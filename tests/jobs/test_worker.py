@@ -281,9 +281,19 @@ def test_the_worker_ends_when_its_parent_is_killed(prepared, until, tmp_path):
 
 def test_a_worker_whose_parent_is_already_gone_does_not_begin(prepared):
     run = prepared("quick-make")
-    done = subprocess.run([sys.executable, "-m", "burnish.jobs.worker", str(run.folder), "1"], check=False)
+    done = subprocess.run([sys.executable, "-m", "burnish.jobs", str(run.folder), "1"], check=False)
     assert done.returncode == 128 + signal.SIGTERM
     assert run.state == "planned"
+
+
+def test_processes_that_a_worker_starts_do_not_import_what_it_imports():
+    code = (
+        "import sys, importlib.util, multiprocessing.spawn as spawn\n"
+        "sys.modules['__main__'].__spec__ = importlib.util.find_spec('burnish.jobs.__main__')\n"
+        "spawn.prepare(spawn.get_preparation_data('child'))\n"
+        "assert 'burnish.jobs' in sys.modules and 'burnish.jobs.worker' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_job_whose_package_is_gone_fails_with_words(prepared, finish, monkeypatch):

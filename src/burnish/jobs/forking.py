@@ -84,7 +84,7 @@ def _fork(channel: socket.socket, numbers: dict[int, int], request: Mapping[str,
 
 
 def _become_worker(channel: socket.socket, request: Mapping[str, Any], parent: int, log: int, report: int) -> NoReturn:
-    """As `python -m burnish.jobs.worker ARGUMENTS PARENT REPORT` in the launcher's environment and folder."""
+    """As `python -m burnish.jobs ARGUMENTS PARENT REPORT` in the launcher's environment and folder."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     channel.close()

@@ -81,7 +81,7 @@ class LocalLauncher:
             with run.log.open("ab") as log:
                 before = log.tell()
                 process = self._forked(run, log.fileno(), report) or subprocess.Popen(
-                    module_command("burnish.jobs.worker", str(run.folder), str(os.getpid()), str(report)),
+                    module_command("burnish.jobs", str(run.folder), str(os.getpid()), str(report)),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,

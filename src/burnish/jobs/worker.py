@@ -1,4 +1,4 @@
-"""Run one step in its own process: `python -m burnish.jobs.worker RUN_FOLDER [PARENT_PID [REPORT_DESCRIPTOR]]`.
+"""Run one step in its own process: `python -m burnish.jobs RUN_FOLDER [PARENT_PID [REPORT_DESCRIPTOR]]`.
 
 Reads job.json, runs the stage under the consumption ledger, publishes `out/`, and writes artifact.json last. An error
 that cannot be written into the run folder goes to the report descriptor, as JSON.
@@ -360,7 +360,3 @@ def _mask_local(node: Any, name: str) -> None:
         node.value_repr = _shortened(mask(node.value_repr), _SHOWN_OF_LOCAL)
     for child in node.children or ():
         _mask_local(child, child.key_repr)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

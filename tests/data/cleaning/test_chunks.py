@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import subprocess
+import sys
 import zipfile
 
 import pyarrow as pa
@@ -78,3 +80,8 @@ def test_a_damaged_parquet_file_is_named(tmp_path):
     reading = ReadReport()
     with pytest.raises(DataError, match=r"rows\.parquet cannot be read"):
         list(chunks(find_files(path, reading), reading, 10))
+
+
+def test_a_process_that_works_on_chunks_does_not_load_the_settings():
+    code = "import sys, burnish.data.cleaning.work; assert not {'pydantic', 'burnish.specs'} & {*sys.modules}"
+    subprocess.run([sys.executable, "-c", code], check=True)

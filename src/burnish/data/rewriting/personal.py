@@ -5,9 +5,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from burnish.data.rewriting.checksums import iban_length, is_card, is_chinese_id, is_iban
-from burnish.specs.data.filters import PiiKind
+
+if TYPE_CHECKING:  # processes that rewrite texts start in half the time without the settings
+    from burnish.specs.data.filters import PiiKind
 
 _EMAIL = re.compile(
     r"(?<![\w.+%-])(?!git@)[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}(?:(?<=[A-Za-z])'[A-Za-z][A-Za-z0-9._%+-]{0,63})?"
@@ -98,7 +101,7 @@ class Shape:
     holds: Callable[[re.Match[str]], bool] = _all
 
 
-SHAPES: dict[PiiKind, Shape] = {
+SHAPES: "dict[PiiKind, Shape]" = {
     "key": Shape("keys masked", (_KEY,), lambda text: any(start in text for start in _KEY_STARTS)),
     "email": Shape("e-mail addresses masked", (_EMAIL,), lambda text: "@" in text),
     "ip": Shape(
@@ -114,7 +117,7 @@ SHAPES: dict[PiiKind, Shape] = {
     "phone": Shape("phone numbers masked", (_PHONE,), _has_digits, _is_phone),
 }
 """In the order in which they are replaced: longer and surer shapes first."""
-PLACEHOLDERS: dict[PiiKind, str] = {
+PLACEHOLDERS: "dict[PiiKind, str]" = {
     "key": "[KEY]",
     "email": "[EMAIL]",
     "ip": "[IP]",
@@ -130,7 +133,7 @@ PLACEHOLDERS: dict[PiiKind, str] = {
 class Masked:
     """Replace one kind of personal data. A rewriting for each kind, so that the texts it changed are counted."""
 
-    kind: PiiKind
+    kind: "PiiKind"
     placeholder: str
     private_addresses: bool = False
 

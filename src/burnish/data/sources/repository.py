@@ -3,16 +3,19 @@
 import re
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from burnish.core.context import Input
 from burnish.core.inputs import git
+
+if TYPE_CHECKING:
+    from burnish.core.context import Input
 
 
 def is_repository(path: Path) -> bool:
     return (path / ".git").exists()
 
 
-def checkout(input: Input, scratch: Path) -> Path:
+def checkout(input: "Input", scratch: Path) -> Path:
     """The folder of an input's files. Of a Git reference its commit is fetched into `scratch`, once."""
     if input.kind != "git":
         return input.path
