@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from burnish.core.catalog import stages
+
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "transformers", "peft", "fastapi", "pyarrow", "numpy", "datasets", "tokenizers", "huggingface_hub")
 CODE = """
@@ -30,6 +32,7 @@ COMMANDS = [
     ("runs", "list"),
     ("init", "--help"),
 ]
+WITHOUT_MODELS = ("fetch", "synthesize", "clean", "prepare", "profile", "judge")
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -49,3 +52,11 @@ def test_help_loads_neither_specs_nor_rich_nor_the_metadata_of_packages(words):
     done = subprocess.run([sys.executable, "-c", CODE, *words], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = {*json.loads(done.stderr.splitlines()[-1])[1]}
     assert not {"pydantic", "pydantic_core", "yaml", "rich", "orjson", "filelock", "email", "asyncio"} & loaded
+
+
+def test_a_worker_that_runs_no_model_imports_no_torch():
+    """It takes 3 s of a core. `judge` only asks endpoints, as `synthesize` does."""
+    modules = [stages()[name].run.partition(":")[0] for name in WITHOUT_MODELS]
+    code = f"import sys, {', '.join(modules)}; print(sorted({{'torch', 'transformers'}} & {{*sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from burnish.core.errors import DataError
+from burnish.evals.likelihood import Likelihood
 from burnish.evals.measure import Item
-from burnish.evals.perplexity import Likelihood
 from burnish.evals.scoring.scorers import Score, Unscored
 
 ITEMS = "items.jsonl"

@@ -18,8 +18,8 @@ from burnish.core.fingerprint import of_path, of_value
 from burnish.core.runs.cache import JsonCache
 from burnish.core.runs.run import run_of_output
 from burnish.core.version import VERSION
+from burnish.evals.likelihood import Likelihood
 from burnish.evals.measure import Asked, Item
-from burnish.evals.perplexity import Likelihood
 from burnish.evals.scoring.scorers import Row, Score, Unscored
 from burnish.specs.base import Spec
 
