@@ -111,6 +111,7 @@ def clustered_binary(random, seed, clusters=30):
 KINDS = [binary, graded, skewed, bits, clustered, clustered_binary]
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_equal_models_get_a_verdict_as_rarely_as_stated(kind: Callable[..., Comparison]) -> None:
     random = np.random.default_rng(1)
@@ -178,6 +179,7 @@ RARE = {
 }
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("case", RARE)
 def test_a_model_whose_rare_losses_are_the_margin_passes_as_rarely_as_stated(case: str) -> None:
     random = np.random.default_rng(4)
@@ -185,6 +187,7 @@ def test_a_model_whose_rare_losses_are_the_margin_passes_as_rarely_as_stated(cas
     assert_at_most(wrong, ERROR / 2, RUNS // 4)
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("kind", [*MARGINS, at_the_margin_skewed], ids=lambda kind: kind.__name__)
 def test_a_model_that_is_worse_by_the_margin_passes_as_rarely_as_stated(kind: Callable[..., Comparison]) -> None:
     random = np.random.default_rng(2)
@@ -257,6 +260,7 @@ def test_the_intervals_of_all_looks_together_contain_the_truth() -> None:
     assert_at_least(held, 1 - ERROR)
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize(
     ("n", "kind"), [(200, "binary"), (60, "graded"), (40, "clustered")], ids=["binary", "graded", "clustered"]
 )
@@ -299,6 +303,7 @@ def test_looks_find_an_effect_almost_as_often_as_one_test_and_sooner() -> None:
     assert sum(values[3] <= ERROR for values in found) > 0.5 * RUNS  # after 80 % of the rows
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("kind", ["graded", "clustered", "bits"])
 def test_intervals_contain_the_truth_as_often_as_stated(kind: str) -> None:
     random, held = np.random.default_rng(9), 0

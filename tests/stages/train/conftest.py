@@ -10,6 +10,24 @@ import pytest
 from burnish.core.catalog import stages
 from burnish.core.runs.ledger import ConsumptionLedger
 from burnish.testing import temporary_context, tiny_model
+from burnish.train.reporting import curve
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _curves_of_a_kind():
+    """A curve takes a tenth of a second: that of each kind is drawn once, and is that of the other trainings too."""
+    draw, drawn = curve.draw, {}
+
+    def draw_once(visits, weights, evaluations, target, per, score):
+        kind = per, score, bool(evaluations), len(set(visits["step"].tolist()))
+        if kind not in drawn:
+            draw(visits, weights, evaluations, target, per, score)
+            drawn[kind] = target.read_bytes()
+        target.write_bytes(drawn[kind])
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(curve, "draw", draw_once)
+        yield
 
 
 @pytest.fixture(scope="session")

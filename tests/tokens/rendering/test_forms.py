@@ -193,6 +193,7 @@ BODIES = [
 ]
 
 
+@pytest.mark.some(every=2)
 @pytest.mark.parametrize("part", range(8))
 def test_every_inspection_of_a_text_is_detected(toy_tokenizer, part):
     for body in BODIES[part::8]:

@@ -20,6 +20,7 @@ from burnish.tokens.tokenised import TokenisedRows
 from burnish.train.fit import fit, seed_everything
 from burnish.train.objectives.grpo import Grpo
 from burnish.train.objectives.ppo import Ppo
+from burnish.train.reporting import curve
 from burnish.train.resolve import Resolved
 from burnish.train.rewards.reward import Completion, Rewarded
 from burnish.train.rollout.critic import TokenAdvantages
@@ -74,9 +75,12 @@ METHODS: dict[str, tuple[Any, Any, Any]] = {
 
 
 @pytest.fixture
-def run_rollouts(base: Path, prompts_of: Callable[..., Prompts], tmp_path: Path) -> Callable[..., Ran]:
+def run_rollouts(
+    base: Path, prompts_of: Callable[..., Prompts], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Ran]:
     """`run_rollouts(stage, name, stopping=None, held_out=None, **settings)`: train in the folder of that name, or go on
     there."""
+    monkeypatch.setattr(curve, "draw", lambda *_: None)  # a tenth of a second; the stages' tests draw it
 
     def run(
         stage: str,
