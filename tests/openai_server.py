@@ -21,6 +21,7 @@ class OpenAIServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else each answer waits 40 ms between its head and its body
 
             def do_GET(self):
                 outer.get(self)

@@ -115,7 +115,7 @@ def guarded(tmp_path):
     ):
         subprocess.run(["git", *identity, *words], cwd=source, check=True, capture_output=True)
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Guarded, directory=str(tmp_path / "served")))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/x.git"
     server.shutdown()
     server.server_close()

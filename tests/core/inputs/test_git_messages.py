@@ -231,7 +231,7 @@ def test_a_host_that_asks_for_a_password_is_refused_without_a_prompt(root):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Private)
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         found = said(git.pin, f"http://127.0.0.1:{server.server_port}/x", root)
     finally:
