@@ -125,6 +125,7 @@ def test_an_error_that_nobody_can_record_is_raised(prepared, started, launcher):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.some
 @pytest.mark.parametrize("how", ["thread", "exit-handler"])
 def test_a_worker_ends_although_a_thread_or_an_exit_handler_of_a_library_does_not(prepared, finish, how):
     run = prepared("quick-fail", how=how)
