@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from burnish.data.rewriting import normalize
 from burnish.data.rewriting.normalize import Normalize
 from burnish.data.rewriting.table import rewrites
 from burnish.specs.data import RewritingSpec
@@ -64,6 +65,17 @@ def test_a_normalised_text_is_normal(text):
     once = Normalize()(text)
     assert Normalize()(once) == once
     assert unicodedata.is_normalized("NFC", once)
+
+
+@given(
+    st.text(st.characters(max_codepoint=0xFF) | st.sampled_from("ab \n\t\u00a0\u3000\u200b\u2028\ufeffé中"), max_size=9)
+)
+@settings(deadline=None)
+def test_the_quick_searches_find_what_the_plain_ones_find(text):
+    for part in (text, *text):
+        assert normalize._has_invisible(part) == (normalize._ANY.search(part) is not None)
+    is_trailing = any(f"{space}\n" in text for space in normalize._SPACES)
+    assert (normalize._TRAILING.search(text) is not None) == is_trailing
 
 
 @pytest.mark.parametrize("rewrite", rewrites(ALL), ids=lambda rewrite: rewrite.name)

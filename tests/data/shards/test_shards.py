@@ -332,3 +332,25 @@ def test_a_column_that_the_summary_lacks_is_not_lost_in_silence(tmp_path):
 def test_more_columns_than_parquet_holds_well_are_refused(tmp_path):
     with pytest.raises(DataError, match="form: jsonl"):
         written(tmp_path, [{str(n): n} for n in range(2_001)], "parquet")
+
+
+def test_lines_together_are_written_as_rows_one_by_one(tmp_path):
+    lines = [json.dumps({"n": "x" * (number % 7)}).encode() for number in range(100)]
+    columns = Columns()
+    columns.observe_all([json.loads(line) for line in lines])
+    for folder in ("together", "one by one"):
+        with ShardWriter(tmp_path / folder, columns=columns, shard_bytes=150) as writer:
+            for start in range(0, 100, 9):
+                part = lines[start : start + 9]
+                split = "test" if start % 2 else "train"
+                if folder == "together":
+                    writer.write_lines(part, split)
+                else:
+                    for line in part:
+                        writer.write(json.loads(line), split, line)
+    files = [path.relative_to(tmp_path / "together") for path in (tmp_path / "together").rglob("*.json*")]
+    assert len(files) > 10
+    for file in files:
+        assert (tmp_path / "together" / file).read_bytes() == (tmp_path / "one by one" / file).read_bytes()
+    with pytest.raises(ValueError), ShardWriter(tmp_path / "parquet", "parquet", columns=columns) as writer:
+        writer.write_lines(lines)
