@@ -160,6 +160,8 @@ ODD_LINES = [
     ' {"a": 1}',
     '{"a": 1}x',
     '{"a": true, "b": null, "c": "é你"}',
+    r'{"a\\": 1, "b": 1, "b": 2}',
+    r'{"a": "\\", "b" : 1, "b": "\":"}',
 ]
 
 
@@ -192,3 +194,4 @@ def test_the_quick_way_agrees_on_random_lines(inside):
 
 def test_plain_rows_are_read_the_quick_way():
     assert plain_object(b'{"text": "some words", "id": 5, "ok": true, "none": null}') is not None
+    assert plain_object(rb'{"text": "ending : and \"key\": \\", "id" : 5}') is not None
