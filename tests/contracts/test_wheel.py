@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from burnish.data.native.compiling import compiler
+from burnish.data.native.compiling import compilers
 
 ROOT = Path(__file__).parents[2]
 BUILT_FROM = ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "src", "recipes", "docker")
@@ -33,7 +33,7 @@ def wheel(checkout, folder, **environment):
     return path, set(zipfile.ZipFile(path).namelist()), done.stderr
 
 
-@pytest.mark.skipif(not compiler(), reason="no C compiler")
+@pytest.mark.skipif(not compilers(), reason="no C compiler")
 def test_a_wheel_has_kernels_and_is_of_one_platform(checkout, tmp_path):
     path, names, _ = wheel(checkout, tmp_path)
     assert "burnish/data/native/kernels.so" in names

@@ -36,11 +36,11 @@ def test_rows_of_an_entry_are_adapted_whether_or_not_their_file_has_a_split(writ
     assert isinstance(bad, Bad)
 
 
-def test_a_file_counts_as_read_when_its_last_row_was_taken(write):
+def test_bytes_count_as_read_with_the_block_that_they_are_of(write):
     write("set/a.jsonl", '{"x": 1}\n')
     path = write("set/b.jsonl", '{"x": 22}\n').parent
     reading, seen = ReadReport(), []
     for _ in read(path, reading):
         seen.append((reading.files, reading.total_bytes, reading.done_bytes))
-    assert seen == [(2, 19, 0), (2, 19, 9)]
+    assert seen == [(2, 19, 9), (2, 19, 19)]
     assert reading.done_bytes == 19

@@ -83,12 +83,13 @@ def test_a_row_has_at_most_sixteen_mebibytes_and_keeps_64_kibi_of_its_text_when_
 
 def test_a_reading_begins_with_nothing():
     assert asdict(ReadReport()) == {
-        **dict.fromkeys(["total_bytes", "done_bytes", "blank", "files", "_finished_bytes"], 0),
+        **dict.fromkeys(["total_bytes", "done_bytes", "blank", "files", "since_row", "_finished_bytes"], 0),
         "notes": [],
         "warnings": [],
         "skipped": {},
         "encoding": None,
         "used_encoding": False,
+        "patience": None,
     }
     reading = ReadReport()
     reading.at(3)

@@ -96,8 +96,10 @@ def _check_packages() -> Iterator[Finding]:
         yield Finding("problem", "torch", devices["error"], "reinstall torch: pip install --force-reinstall torch")
     else:
         yield Finding("ok", "devices", ", ".join(devices["names"]))
+    if _version("numpy") is None:
+        return
     if problem := _kernels_problem():
-        why, _, fix = problem.partition("; ")
+        why, _, fix = problem.rpartition("; ")
         yield Finding("warning", "kernels", f"`clean` takes several times as long without them: {why}", fix)
     else:
         yield Finding("ok", "kernels", "compiled")

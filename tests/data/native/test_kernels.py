@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from burnish.core.errors import AskError
 from burnish.data.dedup.minhash import Scheme
 from burnish.data.dedup.near import SignedTexts, jaccard
 from burnish.data.filters.junk import encoded
@@ -20,7 +21,7 @@ from burnish.data.texts import characters, hashing, repeated
 from burnish.data.texts.block import Block
 from burnish.data.texts.phrases import Phrases
 
-needs_compiler = pytest.mark.skipif(not compiling.compiler(), reason="no C compiler")
+needs_compiler = pytest.mark.skipif(not compiling.compilers(), reason="no C compiler")
 WORDS = st.sampled_from(["one", "Two", "two", "\n", "\n\n", "你", "好", "_4", "é", "e\u0301", "…", "#", "\ud800", ""])
 TEXT = st.one_of(st.text(max_size=40), st.lists(WORDS, max_size=60).map(" ".join))
 TEXTS = st.lists(TEXT, max_size=6)
@@ -204,7 +205,7 @@ def test_a_torn_library_is_not_used(folder, content):
 
 def test_without_a_compiler_there_is_a_reason_and_no_library(folder, monkeypatch):
     (folder / "kernels.so").write_bytes(b"of before")
-    monkeypatch.setattr(compiling, "compiler", list)
+    monkeypatch.setattr(compiling, "compilers", list)
     assert compiling.compiled() == "no C compiler was found"
     assert not (folder / "kernels.so").exists()
 
@@ -229,9 +230,55 @@ def test_the_sources_compile_without_a_warning(tmp_path):
         "-DFINGERPRINT=1",
     ]
     done = subprocess.run(
-        [*compiling.compiler(), *strict, *files, "-o", tmp_path / "k.so"], capture_output=True, text=True
+        [*compiling.compilers()[0], *strict, *files, "-o", tmp_path / "k.so"], capture_output=True, text=True
     )
     assert done.stderr == ""
+
+
+@needs_compiler
+def test_a_compiler_that_fails_or_makes_nothing_leaves_the_work_to_the_next_one(folder, monkeypatch):
+    usable = compiling.compilers()[0]
+    monkeypatch.setattr(compiling, "compilers", lambda: [["false"], ["true"], usable])
+    assert compiling.compiled() == ""
+    monkeypatch.setattr(compiling, "compilers", lambda: [["true"], ["false"]])
+    assert compiling.compiled() == "true failed: no message"
+    assert not (folder / "kernels.so").exists()
+
+
+@needs_compiler
+def test_a_folder_that_cannot_be_written_is_the_reason(folder, monkeypatch):
+    monkeypatch.setattr(compiling, "LIBRARY", folder / "missing" / "kernels.so")
+    assert "missing" in compiling.compiled()
+
+
+def test_an_unknown_value_of_the_variable_is_an_error(monkeypatch):
+    monkeypatch.setenv(library.VARIABLE, "Numpy")
+    loaded.cache_clear()
+    with pytest.raises(AskError, match="BURNISH_KERNELS is 'Numpy'"):
+        kernels()
+    loaded.cache_clear()
+
+
+def test_a_kernel_refuses_spans_and_characters_beyond_its_arrays():
+    if (built := kernels()) is None:
+        pytest.skip("no kernels")
+    one, many = np.zeros(1, np.int64), np.array([9], np.int64)
+    with pytest.raises(ValueError, match="ends of 9 in an array of 3"):
+        built.spans(np.zeros(3, np.uint32), one, many)
+    with pytest.raises(ValueError, match="table of other than"):
+        built.members(np.zeros(3, np.uint32), np.zeros(4, bool), one, one)
+
+
+def test_equal_hashes_of_other_weights_are_other_words():
+    hashes, bounds = np.full(5, 1 << 40, np.uint64), np.array([0, 5])
+    weights, chosen = np.array([3, 3, 2, 2, 2]), np.ones(5, bool)
+    for found in (repeated.shares(hashes, weights, chosen, bounds), defined(hashes, weights, chosen, bounds)):
+        assert [values.tolist() for values in found] == [[6], [5], [3]]
+
+
+def defined(*given):
+    with numpy_alone():
+        return repeated.shares(*given)
 
 
 def test_runs_of_words_have_the_hashes_of_shingles():

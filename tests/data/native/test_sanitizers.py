@@ -16,13 +16,13 @@ TESTS = ("tests/data/native/test_kernels.py", "tests/data/dedup", "tests/data/fi
 
 def runtime(name):
     """A library of the compiler that a program loads first; empty where the compiler has none."""
-    command = [*compiling.compiler(), f"-print-file-name={name}"]
+    command = [*compiling.compilers()[0], f"-print-file-name={name}"]
     path = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
     return str(path) if path.is_absolute() else ""
 
 
 @pytest.mark.torture
-@pytest.mark.skipif(not compiling.compiler(), reason="no C compiler")
+@pytest.mark.skipif(not compiling.compilers(), reason="no C compiler")
 def test_the_tests_of_kernels_pass_under_the_sanitizers_of_the_compiler(tmp_path):
     runtimes = [runtime("libasan.so"), runtime("libubsan.so")]
     if not all(runtimes):
@@ -33,7 +33,7 @@ def test_the_tests_of_kernels_pass_under_the_sanitizers_of_the_compiler(tmp_path
     folder = tmp_path / "src" / "burnish" / "data" / "native"
     flags = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     defined = f"-DFINGERPRINT=UINT64_C(0x{compiling.fingerprint():016x})"
-    command = [*compiling.compiler(), *compiling.FLAGS, *flags, defined, "-o", str(folder / "kernels.so")]
+    command = [*compiling.compilers()[0], *compiling.FLAGS, *flags, defined, "-o", str(folder / "kernels.so")]
     subprocess.run([*command, *map(str, folder.glob("*.c"))], check=True)
     environment = {
         **os.environ,

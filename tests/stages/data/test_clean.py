@@ -105,6 +105,14 @@ def test_the_page_shows_what_was_dropped_and_hostile_text_is_text(clean):
     assert "<script>alert(1)" not in page
 
 
+@pytest.fixture
+def kernels_as_before():
+    """A test may change which are loaded."""
+    yield
+    loaded.cache_clear()
+
+
+@pytest.mark.usefixtures("kernels_as_before")
 def test_without_kernels_the_result_is_the_same_to_the_byte_and_a_note_says_so(clean, monkeypatch):
     rows = [
         {"text": story(language, seed // 2) + " end" * (seed % 2)} for seed in range(30) for language in ("en", "zh")
@@ -119,7 +127,6 @@ def test_without_kernels_the_result_is_the_same_to_the_byte_and_a_note_says_so(c
         assert any(event.text.startswith("kernels: ") for event in events if isinstance(event, Note)) == (
             value == "numpy" or not LIBRARY.exists()
         )
-    loaded.cache_clear()
     assert made[""] == made["numpy"]
     assert b"near duplicate" in made[""]["removed.jsonl"]
 

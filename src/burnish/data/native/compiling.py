@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
@@ -31,39 +32,45 @@ def fingerprint() -> int:
     return int.from_bytes(digest.digest()[:8], "big")
 
 
-def compiler() -> list[str]:
-    """The command of a C compiler: `CC`, the one that Python was made with, or `cc`; empty without any."""
-    for command in (os.environ.get("CC"), sysconfig.get_config_var("CC"), "cc", "gcc", "clang"):
-        words = shlex.split(command or "")
-        if words and shutil.which(words[0]):
-            return words
-    return []
+def compilers() -> list[list[str]]:
+    """The commands of C compilers that are there: `CC`, the one that Python was made with, `cc`, `gcc`, `clang`."""
+    names = (os.environ.get("CC"), sysconfig.get_config_var("CC"), "cc", "gcc", "clang")
+    commands = [shlex.split(name or "") for name in names]
+    return [words for i, words in enumerate(commands) if words and shutil.which(words[0]) and words not in commands[:i]]
 
 
 def compiled() -> str:
     """Make the library, which takes the place of a former one at once; why there is none, "" if there is."""
-    problem = _compiled()
-    if problem:
-        LIBRARY.unlink(missing_ok=True)  # of other sources
-    return problem
-
-
-def _compiled() -> str:
     if os.name != "posix":
         return "kernels are compiled on Linux and macOS only"
-    if not (command := compiler()):
-        return "no C compiler was found"
-    with tempfile.TemporaryDirectory(dir=FOLDER, prefix=".compiling-") as folder:
+    problems: list[str] = []
+    for command in compilers():
+        try:
+            problem = _compiled_by(command)
+        except OSError as error:  # the folder may be read-only
+            problem = str(error)
+        if not problem:
+            return ""
+        problems.append(problem)
+    with suppress(OSError):
+        LIBRARY.unlink(missing_ok=True)  # of other sources
+    return problems[0] if problems else "no C compiler was found"
+
+
+def _compiled_by(command: list[str]) -> str:
+    with tempfile.TemporaryDirectory(prefix="burnish-kernels-") as folder:
         made = Path(folder) / LIBRARY.name
         files = [str(path) for path in sources() if path.suffix == ".c"]
         flags = [*FLAGS, f"-DFINGERPRINT=UINT64_C(0x{fingerprint():016x})", "-o", str(made)]
-        try:
-            done = subprocess.run([*command, *flags, *files], capture_output=True, text=True, check=False)
-        except OSError as error:
-            return f"{command[0]} does not start: {error}"
-        if done.returncode:
+        done = subprocess.run([*command, *flags, *files], capture_output=True, text=True, check=False)
+        if done.returncode or not made.exists():
             return f"{shlex.join(command)} failed: {(done.stderr.strip().splitlines() or ['no message'])[0]}"
-        made.replace(LIBRARY)
+        copy = LIBRARY.with_name(f".{LIBRARY.name}.{os.getpid()}")
+        try:
+            shutil.copy(made, copy)
+            copy.replace(LIBRARY)
+        finally:
+            copy.unlink(missing_ok=True)
     return ""
 
 

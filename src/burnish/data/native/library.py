@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from burnish.core.errors import AskError
 from burnish.data.native.compiling import LIBRARY, fingerprint
 
 VARIABLE = "BURNISH_KERNELS"
 """`numpy` in the environment leaves the library unused."""
 _CODES, _NUMBERS, _HASHES, _FLAGS = np.dtype(np.uint32), np.dtype(np.int64), np.dtype(np.uint64), np.dtype(np.uint8)
+_CODE_POINTS = 0x110000
+"""The entries of a table that is looked up by characters."""
 _COUNT = None
 """An argument that is one number."""
 
@@ -25,11 +28,14 @@ def kernels() -> "Kernels | None":
 
 @cache
 def loaded() -> "tuple[Kernels | None, str]":
-    """The library, or why there is none; the fix."""
-    if os.environ.get(VARIABLE) == "numpy":
+    """The library, or why there is none; the fix. AskError `ask.wrong-value` for an unknown value of the variable."""
+    value = os.environ.get(VARIABLE, "")
+    if value == "numpy":
         return None, f"{VARIABLE} is numpy; unset it"
+    if value:
+        raise AskError("ask.wrong-value", f"{VARIABLE} is '{value}'", "unset it, or set it to numpy")
     if not LIBRARY.exists():
-        return None, "they are not compiled; install a C compiler, then burnish again"
+        return None, "they are not compiled; run `python -m burnish.data.native.compiling`, which does it or says why"
     try:
         library = ctypes.CDLL(str(LIBRARY))
         made_of = ctypes.c_uint64.in_dll(library, "burnish_fingerprint").value
@@ -71,6 +77,7 @@ class Kernels:
         self, codes: NDArray[np.uint32], properties: NDArray[np.uint8], lower: NDArray[np.uint32]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]]:
         """Where each word starts and ends, and its hash."""
+        _check_tables(properties, lower)
         starts, ends = np.empty(codes.size, np.int64), np.empty(codes.size, np.int64)
         hashes = np.empty(codes.size, np.uint64)
         found = self._words(codes, codes.size, properties, lower, starts, ends, hashes)
@@ -80,6 +87,7 @@ class Kernels:
         self, codes: NDArray[np.uint32], starts: NDArray[np.int64], ends: NDArray[np.int64]
     ) -> NDArray[np.uint64]:
         """The hash of each span."""
+        _check_inside(ends, codes)
         hashes = np.empty(starts.size, _HASHES)
         self._spans(codes, starts, ends, starts.size, hashes)
         return hashes
@@ -88,6 +96,7 @@ class Kernels:
         self, flags: NDArray[np.uint8], mask: int, starts: NDArray[np.int64], ends: NDArray[np.int64]
     ) -> NDArray[np.int64]:
         """How many flags of each span have any bit of the mask."""
+        _check_inside(ends, flags)
         found = np.empty(starts.size, _NUMBERS)
         self._counts(flags, mask, starts, ends, starts.size, found)
         return found
@@ -96,6 +105,8 @@ class Kernels:
         self, codes: NDArray[np.uint32], table: NDArray[np.bool_], starts: NDArray[np.int64], ends: NDArray[np.int64]
     ) -> NDArray[np.int64]:
         """How many characters of each span are in the set of a table."""
+        _check_tables(table)
+        _check_inside(ends, codes)
         found = np.empty(starts.size, _NUMBERS)
         self._members(codes, table.view(np.uint8), starts, ends, starts.size, found)
         return found
@@ -110,6 +121,8 @@ class Kernels:
         least: int,
     ) -> NDArray[np.int64]:
         """Characters of each span in runs of `least` of a set's or more, with capitals, digits and others."""
+        _check_tables(table, properties)
+        _check_inside(ends, codes)
         found = np.empty(starts.size, _NUMBERS)
         self._mixed_runs(codes, table.view(np.uint8), properties, starts, ends, starts.size, least, found)
         return found
@@ -122,6 +135,8 @@ class Kernels:
         ends: NDArray[np.int64],
     ) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32]]:
         """Of each line the number of its visible characters, the first, the last and the second last of them."""
+        _check_tables(properties)
+        _check_inside(ends, codes)
         visible = np.empty(starts.size, _NUMBERS)
         first, last, second = (np.zeros(starts.size, _CODES) for _ in range(3))
         self._edges(codes, properties, starts, ends, starts.size, visible, first, last, second)
@@ -139,6 +154,7 @@ class Kernels:
         self, words: NDArray[np.uint64], bounds: NDArray[np.int64], size: int
     ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
         """Hashes of every `size` consecutive words of a text, and the bounds of each text's."""
+        _check_inside(bounds, words)
         found, ends = np.empty(words.size, _HASHES), np.empty(bounds.size, _NUMBERS)
         self._shingles(words, bounds, bounds.size - 1, size, found, ends)
         return found[: ends[-1]], ends
@@ -151,6 +167,7 @@ class Kernels:
         masks: NDArray[np.uint32],
     ) -> NDArray[np.uint32]:
         """Of each text and permutation the least hash [texts, permutations]."""
+        _check_inside(bounds, shingles)
         found = np.empty((bounds.size - 1, factors.size), _CODES)
         self._signatures(shingles, bounds, bounds.size - 1, factors, masks, factors.size, found)
         return found
@@ -178,6 +195,7 @@ class Kernels:
 
     def repeats(self, hashes: NDArray[np.uint64], bounds: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which spans equal an earlier one of the same text."""
+        _check_inside(bounds, hashes)
         found = np.empty(hashes.size, _FLAGS)
         _check(self._repeats(hashes, bounds, bounds.size - 1, found))
         return found.view(bool)
@@ -190,6 +208,7 @@ class Kernels:
         bounds: NDArray[np.int64],
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Of each text the greatest sum of a key's weights, that of all keys once, and the most times of a key."""
+        _check_inside(bounds, hashes)
         greatest, once, most = (np.empty(bounds.size - 1, _NUMBERS) for _ in range(3))
         _check(self._shares(hashes, weights, chosen.view(np.uint8), bounds, bounds.size - 1, greatest, once, most))
         return greatest, once, most
@@ -203,6 +222,7 @@ class Kernels:
         ends: NDArray[np.int64],
     ) -> NDArray[np.int64]:
         """Characters of each text in runs of words that stand there before."""
+        _check_inside(bounds, runs)
         found = np.empty(bounds.size - 1, _NUMBERS)
         _check(self._covered(runs, bounds, word_bounds, bounds.size - 1, size, ends, found))
         return found
@@ -216,6 +236,7 @@ class Kernels:
         ends: NDArray[np.int64],
     ) -> NDArray[np.int64]:
         """Characters of each text in its most frequent run of several, the longest of equally frequent ones."""
+        _check_inside(bounds, runs)
         found = np.empty(bounds.size - 1, _NUMBERS)
         _check(self._top(runs, bounds, word_bounds, bounds.size - 1, size, ends, found))
         return found
@@ -240,6 +261,18 @@ def _passed(value: Any, kind: np.dtype | None) -> int:
     if value.dtype != kind or not value.flags.c_contiguous:
         raise TypeError(f"a kernel was given {value.dtype} for {kind}, or an array with gaps")
     return value.ctypes.data
+
+
+def _check_tables(*tables: NDArray) -> None:
+    """A table has an entry for each character."""
+    if any(table.size != _CODE_POINTS for table in tables):
+        raise ValueError(f"a kernel was given a table of other than {_CODE_POINTS:,} entries")
+
+
+def _check_inside(ends: NDArray[np.int64], array: NDArray) -> None:
+    """The last of ends that rise lies in the array."""
+    if ends.size and ends[-1] > array.size:
+        raise ValueError(f"a kernel was given ends of {ends[-1]:,} in an array of {array.size:,}")
 
 
 def _check(done: int) -> None:
