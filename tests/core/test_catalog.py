@@ -107,7 +107,7 @@ def test_the_version_of_a_stage_is_part_of_every_fingerprint_of_its_steps():
     changed = {
         "fetch": 2,
         "clean": 2,
-        "profile": 2,
+        "profile": 3,
         "prepare": 3,
         "tokenizer": 2,
         "pretrain": 2,

@@ -104,7 +104,7 @@ _BUILT_IN = (
         run="burnish.stages.data.profile:run",
         produces="profile",
         extra="data",
-        version=2,
+        version=3,
         summary="Describe rows: lengths, languages, duplicates, leaks, topics.",
     ),
     Stage(

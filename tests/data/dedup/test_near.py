@@ -1,5 +1,6 @@
 """Near duplicates are those that a comparison of all pairs finds, whatever the parts."""
 
+import pickle
 import random
 from itertools import combinations
 
@@ -12,7 +13,7 @@ from burnish.data.dedup.components import components
 from burnish.data.dedup.incremental import NearDuplicates
 from burnish.data.dedup.minhash import Scheme, Signed
 from burnish.data.dedup.near import SignedTexts, estimates, groups, jaccard
-from burnish.data.dedup.stored import read_signed, write_signed
+from burnish.data.dedup.stored import OpenFiles, read_signed, write_signed
 
 WORDS = {"en": [f"word{i}" for i in range(400)], "zh": [chr(0x4E00 + i) for i in range(400)]}
 
@@ -108,13 +109,27 @@ def test_character_shingles_find_texts_that_differ_in_every_word():
 def test_signed_texts_are_the_same_on_the_disk(tmp_path):
     signed = Scheme().sign(joined(corpus("zh"), "zh"))
     write_signed(tmp_path / "0", signed)
-    stored = read_signed(tmp_path / "0")
+    stored = read_signed(tmp_path / "0", OpenFiles())
     assert np.array_equal(signed.signatures, stored.signatures)
     assert np.array_equal(signed.keys, stored.keys)
     assert np.array_equal(signed.bounds, stored.bounds)
     assert np.array_equal(signed.shingles[5:90], stored.shingles[5:90])
     behind = Signed.from_arrow(signed.to_arrow(before=7), signed.shingles, before=7)
     assert np.array_equal(signed.bounds + 7, behind.bounds)
+
+
+def test_open_files_are_opened_anew_where_they_are_unpickled(tmp_path):
+    (tmp_path / "a").write_bytes(b"first")
+    (tmp_path / "b").write_bytes(b"other")
+    files = OpenFiles()
+    assert files.read(tmp_path / "a", 5, 0) == b"first"
+    sent = pickle.dumps(files)
+    del files  # closes its file, whose number the next one gets
+    with (tmp_path / "b").open("rb"):
+        received = pickle.loads(sent)
+        assert received.read(tmp_path / "a", 5, 0) == b"first"
+        del received
+        assert (tmp_path / "b").read_bytes() == b"other"
 
 
 def test_no_texts_have_no_groups():

@@ -1,10 +1,14 @@
 """Rows that repeat others are counted exactly, and found across splits."""
 
+import os
 import random
+import resource
 from collections import Counter
 
 import pytest
 
+from burnish.data.dedup import near
+from burnish.data.dedup.stored import OpenFiles
 from burnish.data.document import make_row
 from burnish.data.profile import copies as copying
 from burnish.data.profile.copies import Copies
@@ -97,7 +101,7 @@ def test_a_row_leaks_that_nearly_equals_a_copy_of_an_earlier_held_out_row(found)
 @pytest.mark.parametrize("copies", [1, 3])
 def test_a_row_is_no_leak_because_another_one_like_it_is(found, monkeypatch, at_once, copies):
     """Each text of a chain is like the next one; only the next one to the training row is a leak, and its copies."""
-    monkeypatch.setattr(copying, "_PAIRS_AT_ONCE", at_once)
+    monkeypatch.setattr(near, "_PAIRS_AT_ONCE", at_once)
     words = written(1, WORDS, " ").split()
     chain = [" ".join(words[8 * i : 8 * i + 80]) for i in range(4)]
     rows = [(text_row(chain[0]), "train")]
@@ -108,6 +112,54 @@ def test_a_row_is_no_leak_because_another_one_like_it_is(found, monkeypatch, at_
         test = result["leakage"]["test"]
         assert (test["exact"], test["near"]) == (0, copies)
         assert {example["source"] for example in test["examples"]} <= {f"x:1.{n}" for n in range(copies)}
+
+
+@pytest.mark.parametrize("at_once", [20_000, 2])
+def test_a_leak_is_found_beside_training_rows_that_are_a_little_less_alike(found, monkeypatch, at_once):
+    """All of these pairs are so near the threshold that their shingles are compared."""
+    monkeypatch.setattr(near, "_PAIRS_AT_ONCE", at_once)
+    drawn = random.Random(3)
+    rows, leaks = [], set()
+    for group in range(30):
+        base = drawn.choices([f"w{i}" for i in range(3000)], k=200)
+        changed = [list(base) for _ in range(3)]
+        for words, changes in zip(changed, (6, 8, 9), strict=True):
+            for place in drawn.sample(range(200), changes):
+                words[place] = "another"
+        if any(shared(words, base) >= 0.75 for words in changed):
+            leaks.add(f"test:{group}")
+        rows += [(text_row(" ".join(words), f"train:{group}"), "train") for words in changed]
+        rows.append((text_row(" ".join(base), f"test:{group}"), "test"))
+    assert 5 < len(leaks) < 30
+    monkeypatch.setattr(copying, "_MEMBERS", 30)
+    for order in (rows, rows[::-1]):
+        test = found(order)["leakage"]["test"]
+        assert {example["source"] for example in test["examples"]} == leaks
+        assert test["near"] == len(leaks)
+
+
+def shared(one: list[str], other: list[str]) -> float:
+    sets = [{tuple(words[i : i + 5]) for i in range(len(words) - 4)} for words in (one, other)]
+    return len(sets[0] & sets[1]) / len(sets[0] | sets[1])
+
+
+def test_rows_of_any_number_are_compared_with_few_files_open(found, monkeypatch):
+    """Each row is a part of its own here."""
+    monkeypatch.setattr(copying, "_BATCH_ROWS", 1)
+    monkeypatch.setattr(OpenFiles, "_MOST", 4)
+    rows = []
+    for group in range(60):
+        words = written(group, WORDS, " ").split()
+        rows += [(text_row(" ".join([*words, *WORDS[:more]]), f"x:{group}"), "train") for more in (0, 36)]
+    expected = found(rows)["duplicates"]["near"]["rows"]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)  # few beyond what this process has open
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 30, hard))
+    try:
+        assert found(rows)["duplicates"]["near"]["rows"] == expected
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.parametrize("splits", [["train"], ["test", "validation"]])

@@ -24,6 +24,8 @@ _DEVIATIONS = 3.0
 _PAIRS_AT_ONCE = 1 << 14
 _BY_CHANCE = 1 / 256
 """The share of places that agree in one byte and differ otherwise."""
+Matters = Callable[[Pairs, Pairs], NDArray[np.bool_]]
+"""Given pairs that were found, which of other pairs say something more [other pairs]."""
 MapBands = Callable[["BandPairs", range], Iterable[Pairs]]
 """Applies a function to each band; another than `map` may do that elsewhere."""
 
@@ -161,9 +163,19 @@ def estimates(pairs: Pairs, texts: SignedTexts) -> NDArray[np.float64]:
 
 
 def verified(pairs: Pairs, texts: SignedTexts, scheme: Scheme) -> Pairs:
-    """Pairs that are as similar as the threshold says, enough to join all that any such pair joins.
+    """Pairs that are as similar as the threshold says, enough to join all that any such pair joins."""
 
-    The signatures decide where they are clear; else the shingles are compared, unless other pairs join the two already.
+    def joins_others(found: Pairs, others: Pairs) -> NDArray[np.bool_]:
+        labels = components(len(texts), found)
+        return labels[others[:, 0]] != labels[others[:, 1]]
+
+    return similar(pairs, texts, scheme, joins_others)
+
+
+def similar(pairs: Pairs, texts: SignedTexts, scheme: Scheme, matters: Matters) -> Pairs:
+    """Pairs that are as similar as the threshold says, but of those that `matters` denies some may be left out.
+
+    The signatures decide where they are clear; else the shingles are compared, where that matters.
     """
     estimated = estimates(pairs, texts)
     order = np.argsort(-estimated, kind="stable")
@@ -171,9 +183,8 @@ def verified(pairs: Pairs, texts: SignedTexts, scheme: Scheme) -> Pairs:
     sure = int(np.searchsorted(-estimated, -(scheme.threshold + margin(scheme)), side="right"))
     found = pairs[:sure]
     for start in range(sure, len(pairs), _PAIRS_AT_ONCE):
-        labels = components(len(texts), found)
         part = pairs[start : start + _PAIRS_AT_ONCE]
-        part = part[labels[part[:, 0]] != labels[part[:, 1]]]
+        part = part[matters(found, part)]
         found = np.concatenate([found, part[similarities(part, texts) >= scheme.threshold]])
     return found
 

@@ -30,6 +30,10 @@ class OpenFiles:
             raise EOFError(f"{path} ends before byte {offset + size:,}")
         return data
 
+    def __reduce__(self) -> "tuple[type[OpenFiles], tuple[()]]":
+        """Pickled without its files: their numbers mean nothing, or other files, in another process."""
+        return OpenFiles, ()
+
 
 class _Descriptor:
     """An open file, closed when nothing refers to it."""
@@ -67,8 +71,8 @@ def write_signed(stem: Path, signed: Signed) -> None:
         writer.write_batch(batch)
 
 
-def read_signed(stem: Path) -> Signed:
-    """What `write_signed` wrote, not copied into memory."""
-    shingles = ShinglesFile(stem.with_suffix(".shingles"), OpenFiles())
+def read_signed(stem: Path, files: OpenFiles) -> Signed:
+    """What `write_signed` wrote, not copied into memory. `files` is one for all that are read together."""
+    shingles = ShinglesFile(stem.with_suffix(".shingles"), files)
     with pa.memory_map(str(stem.with_suffix(".arrow"))) as file:
         return Signed.from_arrow(pa.ipc.open_file(file).get_batch(0), shingles)

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from burnish.data.dedup.components import components
 from burnish.data.dedup.minhash import Scheme
-from burnish.data.dedup.near import Pairs, SignedTexts, candidates, estimates, margin, similarities, verified
-from burnish.data.dedup.stored import read_signed, write_signed
+from burnish.data.dedup.near import Pairs, SignedTexts, candidates, similar, verified
+from burnish.data.dedup.stored import OpenFiles, read_signed, write_signed
 from burnish.data.document import Row
 from burnish.data.profile.texts import text_of
 from burnish.data.splits.questions import questions
 
 _BATCH_ROWS, _BATCH_CHARACTERS = 2000, 4_000_000
-_BEGINNING, _LARGEST, _MEMBERS, _LINES_HELD, _PAIRS_AT_ONCE = 300, 5, 3, 1000, 20_000
+_BEGINNING, _LARGEST, _MEMBERS, _LINES_HELD = 300, 5, 3, 1000
 Labels = NDArray[np.int64]
 
 
@@ -76,7 +76,8 @@ class Copies:
         """For each row the first one of its group; and whether it is itself a near duplicate of one that is trained."""
         if self._texts or not self._files:
             self._sign(scheme)
-        texts = SignedTexts([read_signed(self._signed / str(number)) for number in range(self._files)])
+        opened = OpenFiles()
+        texts = SignedTexts([read_signed(self._signed / str(number), opened) for number in range(self._files)])
         order = np.flatnonzero(among)
         order = order[np.argsort(~trained[order], kind="stable")]  # of many alike, each is compared with a trained one
         pairs = candidates(texts, scheme, order)
@@ -193,16 +194,17 @@ def _with_trained(labels: Labels, trained: NDArray[np.bool_]) -> NDArray[np.bool
 
 def _like_trained(pairs: Pairs, texts: SignedTexts, scheme: Scheme, trained: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Rows of other splits that are as similar as the threshold to a trained row itself, and not to one like it."""
+
+    def held_out(mixed: Pairs) -> NDArray[np.int64]:
+        return np.where(trained[mixed[:, 0]], mixed[:, 1], mixed[:, 0])
+
+    def are_of_other_rows(found: Pairs, others: Pairs) -> NDArray[np.bool_]:
+        return ~np.isin(held_out(others), held_out(found))
+
     mixed = pairs[trained[pairs[:, 0]] != trained[pairs[:, 1]]]
-    held_out = np.where(trained[mixed[:, 0]], mixed[:, 1], mixed[:, 0])
-    is_sure = estimates(mixed, texts) >= scheme.threshold + margin(scheme)
-    found = np.zeros(len(trained), bool)
-    found[held_out[is_sure]] = True
-    for start in range(0, len(mixed), _PAIRS_AT_ONCE):
-        part, rows = mixed[start : start + _PAIRS_AT_ONCE], held_out[start : start + _PAIRS_AT_ONCE]
-        is_open = ~found[rows]
-        found[rows[is_open]] |= similarities(part[is_open], texts) >= scheme.threshold
-    return found
+    is_like = np.zeros(len(trained), bool)
+    is_like[held_out(similar(mixed, texts, scheme, are_of_other_rows))] = True
+    return is_like
 
 
 def _share(part: int, whole: int) -> float:
