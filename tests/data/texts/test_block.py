@@ -55,6 +55,13 @@ def spans(block, name):
     ]
 
 
+def test_every_letter_has_its_lower_case_if_that_is_one_character():
+    letters = np.flatnonzero(characters.properties() & characters.LETTER)
+    small = [chr(code).lower() for code in letters.tolist()]
+    expected = [ord(small) if len(small) == 1 else code for small, code in zip(small, letters.tolist(), strict=True)]
+    assert characters.lower()[letters].tolist() == expected
+
+
 @settings(deadline=None)
 @given(st.lists(TEXT, min_size=1, max_size=6))
 def test_words_are_those_of_a_plain_loop(texts):

@@ -62,7 +62,7 @@ def properties() -> NDArray[np.uint8]:
 def lower() -> NDArray[np.uint32]:
     """The lower case of each code point, itself where that is none or several [CODE_POINTS]."""
     table = np.arange(CODE_POINTS, dtype=np.uint32)
-    for code in np.flatnonzero(properties() & LETTER):
+    for code in np.flatnonzero(properties() & UPPER).tolist():  # of letters no other has one
         small = chr(code).lower()
         if len(small) == 1:
             table[code] = ord(small)
