@@ -116,6 +116,12 @@ The path is a `pathlib.Path`, or for readers of `readers.STREAMED` also a `data.
 """
 
 
+def check_size(size: int) -> None:
+    """RowError for a row that has more bytes as JSON than a row may have: no reader would take it."""
+    if size > MAX_ROW_BYTES:
+        raise RowError("", f"the row has {size:,} bytes as JSON, more than {MAX_ROW_BYTES:,}")
+
+
 def cut(text: str) -> str:
     """At most MAX_RAW_CHARACTERS of a bad row, encodable as UTF-8."""
     if len(text) > MAX_RAW_CHARACTERS:

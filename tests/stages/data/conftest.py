@@ -1,4 +1,4 @@
-"""Fixtures of `fetch`: servers, and the step in this process."""
+"""Fixtures of `fetch` and `clean`: servers, and the steps in this process."""
 
 import json
 
@@ -8,7 +8,8 @@ from burnish.core.inputs.references import check_kind, resolve
 from burnish.core.runs.workspace import Workspace
 from burnish.data.reader import read
 from burnish.data.record import ReadReport
-from burnish.specs.data import FetchSpec
+from burnish.specs.data import CleanSpec, FetchSpec
+from burnish.stages.data.clean import run as clean_rows
 from burnish.stages.data.fetch import run
 from burnish.testing import temporary_context
 from data_servers import DataHub, FileServer
@@ -60,3 +61,22 @@ def use_hub(monkeypatch, url: str) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+@pytest.fixture
+def clean(tmp_path):
+    """Clean files of given contents; gives (outcome, rows kept, stats, events, folder)."""
+
+    def clean(content, name="rows.jsonl", is_stopping=lambda: False, folder="run", **given_settings):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, list):
+            content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in content)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        context, events = temporary_context(tmp_path / folder, {"source": path}, is_stopping)
+        outcome = clean_rows(CleanSpec(source=f"file:{name}", **given_settings), context)
+        rows = [(item.raw, item.split) for item in read(context.out, ReadReport())]
+        stats = json.loads((context.out / "stats.json").read_text())
+        return outcome, rows, stats, events, context.out
+
+    return clean

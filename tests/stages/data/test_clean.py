@@ -16,7 +16,7 @@ from burnish.core.events import Note
 from burnish.core.inputs.references import check_kind
 from burnish.data.cleaning import chunks as chunks_module
 from burnish.data.cleaning.encoding import encoded
-from burnish.data.cleaning.work import Row, batches
+from burnish.data.cleaning.work import Rewritten, batches
 from burnish.data.native.compiling import LIBRARY
 from burnish.data.native.library import loaded
 from burnish.data.reader import read
@@ -34,25 +34,6 @@ SENTENCES = {
     "en": ["The harbour was quiet at dawn.", "Nobody had opened the shop yet.", "A cat slept on the warm stones."],
     "zh": ["清晨的港口十分安静。", "商店还没有开门营业。", "一只猫睡在温暖的石头上。"],
 }
-
-
-@pytest.fixture
-def clean(tmp_path):
-    """Clean files of given contents; gives (outcome, rows kept, stats, events, folder)."""
-
-    def clean(content, name="rows.jsonl", is_stopping=lambda: False, folder="run", **given_settings):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(content, list):
-            content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in content)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        context, events = temporary_context(tmp_path / folder, {"source": path}, is_stopping)
-        outcome = run(CleanSpec(source=f"file:{name}", **given_settings), context)
-        rows = [(item.raw, item.split) for item in read(context.out, ReadReport())]
-        stats = json.loads((context.out / "stats.json").read_text())
-        return outcome, rows, stats, events, context.out
-
-    return clean
 
 
 def lines(folder, name):
@@ -388,5 +369,5 @@ def test_rows_of_long_conversations_are_worked_on_a_few_at_a_time():
     """Texts at any depth count: memory does not grow with the length of rows."""
     turns = [{"role": "user", "content": [{"type": "text", "text": "x" * 500_000}]}]
     raw = {"messages": turns, "id": 1}
-    rows = [Row(Record(raw, f"rows.jsonl:{i}"), "", "", encoded(raw)) for i in range(20)]
+    rows = [Rewritten(Record(raw, f"rows.jsonl:{i}"), "", "", encoded(raw)) for i in range(20)]
     assert [len(batch) for batch in batches(rows)] == [4] * 5

@@ -16,13 +16,13 @@ import numpy as np
 import pyarrow as pa
 
 from burnish.data.cleaning.chunks import Chunk
-from burnish.data.cleaning.encoding import encoded
+from burnish.data.cleaning.encoding import encoded, line_of
 from burnish.data.cleaning.files import ChunkFiles, ChunkWriter
 from burnish.data.cleaning.views import places, rewritten, rewritten_calls, view
 from burnish.data.dedup.minhash import Scheme, Signed
 from burnish.data.filters import BlockFilter
 from burnish.data.filters.contamination import Contamination
-from burnish.data.record import Bad, ReadReport, Record
+from burnish.data.record import Bad, ReadReport, Record, RowError, check_size, cut
 from burnish.data.rewriting import Rewrite
 from burnish.data.rewriting.personal import Masked
 from burnish.data.shards.columns import Columns
@@ -70,7 +70,7 @@ class Report:
     """Of the rows that are kept so far."""
 
 
-class Row(NamedTuple):
+class Rewritten(NamedTuple):
     """A record after rewriting."""
 
     record: Record
@@ -79,6 +79,8 @@ class Row(NamedTuple):
     """To drop it already; or empty."""
     encoded: bytes
     """As JSON."""
+    changed: Sequence[str] = ()
+    """The names of the rewritings that changed it."""
 
 
 class Work:
@@ -91,20 +93,24 @@ class Work:
         """Write the chunk's `ChunkFiles`; those that are there are replaced at once."""
         report = Report(reading=ReadReport(encoding=self._settings.encoding))
         with ChunkFiles(self._settings.folder, chunk.number).writer(is_packed=not chunk.is_plain) as files:
-            for rows in batches(self._rewritten(record, report) for record in self._read(chunk, report, files)):
+            for rows in batches(self._read(chunk, report, files)):
                 files.write(*self._cleaned(rows, report))
         return report
 
-    def _read(self, chunk: Chunk, report: Report, files: ChunkWriter) -> Iterator[Record]:
+    def _read(self, chunk: Chunk, report: Report, files: ChunkWriter) -> Iterator[Rewritten]:
         for item in chunk.read(report.reading):
-            if isinstance(item, Bad):
+            row = item if isinstance(item, Bad) else self._rewritten(item)
+            if isinstance(row, Bad):
                 report.bad += 1
-                files.write_bad(item)
+                files.write_bad(row)
             else:
                 report.rows += 1
-                yield item
+                report.changed.update(row.changed)
+                yield row
 
-    def _cleaned(self, rows: Sequence[Row], report: Report) -> tuple[pa.RecordBatch, pa.RecordBatch, Signed | None]:
+    def _cleaned(
+        self, rows: Sequence[Rewritten], report: Report
+    ) -> tuple[pa.RecordBatch, pa.RecordBatch, Signed | None]:
         """The rows as they are now, each with the reason to drop it; what was found of them; their texts as signed."""
         settings = self._settings
         records = [row.record for row in rows]
@@ -144,28 +150,33 @@ class Work:
             for text, reason in zip(views, reasons, strict=True)
         ]
 
-    def _rewritten(self, record: Record, report: Report) -> Row:
-        """The row, whose record is rewritten in place."""
+    def _rewritten(self, record: Record) -> Rewritten | Bad:
+        """The row, whose record is rewritten in place; bad where it is too long to be written."""
         raw = record.raw
         found = places(raw, self._settings.columns)
-        reason = ""
+        reason, changed = "", list[str]()
         for rewrite in self._settings.rewrites:
             is_changed, is_emptied = rewritten(found, rewrite)
             if isinstance(rewrite, Masked):  # personal data is in what tools are called with, too
                 is_changed |= sum(rewritten_calls(raw.get(name), rewrite) for name in self._settings.columns) > 0
             if is_changed:
-                report.changed[rewrite.name] += 1
+                changed.append(rewrite.name)
             if is_emptied and self._settings.kind == "conversation":
                 reason = EMPTIED
         text = view(found)
         if not text or text.isspace():
             reason = NO_TEXT
-        return Row(record, text, reason, encoded(raw))
+        row = encoded(raw)
+        try:
+            check_size(len(line_of(row)))
+        except RowError as error:
+            return Bad(record.source, error.field, error.reason, cut(row.decode()))
+        return Rewritten(record, text, reason, row, changed)
 
 
-def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+def batches(rows: Iterable[Rewritten]) -> Iterator[list[Rewritten]]:
     """Consecutive rows, of about `BATCH_BYTES` as JSON, and not more than `BATCH_ROWS`."""
-    held: list[Row] = []
+    held: list[Rewritten] = []
     size = 0
     for row in rows:
         held.append(row)

@@ -12,7 +12,7 @@ from typing import IO, Any, Literal, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from burnish.data.record import MAX_ROW_BYTES, RowError
+from burnish.data.record import RowError, check_size
 from burnish.data.shards.columns import Columns, as_table
 from burnish.data.shards.manifest import Manifest, Shard, begin
 
@@ -86,7 +86,7 @@ class ShardWriter:
         if not raw:
             raise RowError("", "the row has no columns")
         line = encoded if encoded is not None else _encoded(raw)
-        _check_size(len(line))
+        check_size(len(line))
         if self._given is None:
             self._columns.observe(raw)
         self._file(split).write(raw, line)
@@ -99,7 +99,7 @@ class ShardWriter:
         """
         if self.form != "jsonl" or self._given is None:
             raise ValueError("rows can only be written as lines to JSON Lines whose columns are given")
-        _check_size(max(map(len, lines), default=0))
+        check_size(max(map(len, lines), default=0))
         self._file(split).write_lines(lines)
         self._count(split, lines)
 
@@ -247,11 +247,6 @@ def _shard(folder: Path, name: str, split: str, rows: int) -> Shard:
     path = folder / name
     with path.open("rb") as file:
         return Shard(name, split, rows, path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
-
-
-def _check_size(size: int) -> None:
-    if size > MAX_ROW_BYTES:
-        raise RowError("", f"the row has {size:,} bytes as JSON, more than {MAX_ROW_BYTES:,}")
 
 
 def _encoded(raw: Mapping[str, Any]) -> bytes:

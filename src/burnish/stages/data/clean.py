@@ -196,10 +196,10 @@ def _tick(ctx: Context, phase: str, unit: str, done: int, total: int) -> None:
 
 def _until_stopped(every: Iterator[Kept | Dropped], total: int, ctx: Context) -> Iterator[Kept | Dropped]:
     done, reported = 0, time.monotonic()
-    for number, decision in enumerate(every, start=1):
+    for decision in every:
         yield decision
         done += len(decision.rows) if isinstance(decision, Kept) else 1
-        if number % 64 == 0 and time.monotonic() - reported > _SECONDS_BETWEEN_REPORTS:
+        if time.monotonic() - reported > _SECONDS_BETWEEN_REPORTS:
             reported = time.monotonic()
             ctx.emit(Progress(phase="write", done=done, total=total))
             _stop_if_requested(ctx)
