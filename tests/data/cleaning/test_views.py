@@ -6,7 +6,8 @@ import json
 import pytest
 
 from burnish.data.cleaning.source import layout_of
-from burnish.data.cleaning.views import places, rewritten_calls, view
+from burnish.data.cleaning.views import places, view
+from burnish.data.rewriting.calls import rewritten_calls
 from burnish.data.rewriting.personal import Masked
 from layouts import EXAMPLES
 

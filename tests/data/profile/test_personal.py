@@ -27,8 +27,8 @@ def test_each_kind_of_the_rewriting_is_planted_here():
 def test_a_row_counts_once_for_each_kind_that_it_has(kind):
     personal = Personal()
     for number in range(5):
-        personal.add(f"x:{number}", f"Write to {PLANTED[kind]} or {PLANTED[kind]} today.")
-    personal.add("x:5", "Nothing of that, only 12 words and version 1.2.3.4 of it.")
+        personal.add(f"x:{number}", [f"Write to {PLANTED[kind]} or {PLANTED[kind]} today."])
+    personal.add("x:5", ["Nothing of that, only 12 words and version 1.2.3.4 of it."])
     found = personal.as_dict()
     assert found == {
         "rows": 5,
@@ -41,12 +41,12 @@ def test_a_row_counts_once_for_each_kind_that_it_has(kind):
 
 def test_what_is_of_one_kind_is_not_counted_as_another():
     personal = Personal()
-    personal.add("x:1", "Call +86 138-0013-8000 today.")
+    personal.add("x:1", ["Call +86 138-0013-8000 today."])
     assert set(personal.as_dict()["kinds"]) == {"chinese_mobile"}
 
 
 def test_a_row_with_two_kinds_is_one_row():
     personal = Personal()
-    personal.add("x:1", f"{PLANTED['email']} and {PLANTED['phone']}")
+    personal.add("x:1", [f"{PLANTED['email']} and {PLANTED['phone']}"])
     found = personal.as_dict()
     assert (found["rows"], set(found["kinds"])) == (1, {"email", "phone"})

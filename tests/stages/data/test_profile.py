@@ -231,3 +231,34 @@ def test_the_licence_and_revision_of_fetched_rows_are_on_the_page(profile, tmp_p
     }
     assert "licence mit" in page
     assert found["rows"] == 12
+
+
+def test_personal_data_of_conversations_is_counted_as_clean_masks_it(profile, tmp_path):
+    """What begins in one turn and ends in the next is none; what stands in the turn before changes nothing."""
+
+    def chat(question, answer):
+        return {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]}
+
+    def calling(arguments):
+        call = {"type": "function", "id": "a", "function": {"name": "act", "arguments": json.dumps(arguments)}}
+        asked = [{"role": "user", "content": "Please."}, {"role": "assistant", "content": "", "tool_calls": [call]}]
+        return {"messages": [*asked, {"role": "tool", "tool_call_id": "a", "content": "done"}]}
+
+    reasoned = chat("Name it.", "Ok.")
+    reasoned["messages"][1]["reasoning_content"] = "They are q@example.com."
+    rows = [
+        *(chat("version", "8.8.8.8 is here"), chat("Update", "8.8.4.4"), chat("10.0.0.1 is private", "Yes")),
+        *(chat("+49 170", "1234567 fine"), chat("call 555", "0123456 all"), chat("Mine is +49 30 1234567.", "Ok.")),
+        *(calling({"to": "a@example.com"}), calling({"version": "8.8.4.4"}), calling({"in": ['{"to": "8.8.4.4"}', 7]})),
+        *(reasoned, chat("Hi", "Write to b@example.com or call +49 30 1234567.")),
+    ]
+    content = lines_of(rows)
+    personal = profile({"train.jsonl": content})[0]["personal"]
+    (tmp_path / "rows.jsonl").write_text(content)
+    context, _ = temporary_context(tmp_path / "clean", {"source": tmp_path / "rows.jsonl"})
+    spec = CleanSpec(source="file:rows.jsonl", filters=None, exact_dedup=False, rewriting={"pii": {}}, workers=1)
+    clean.run(spec, context)
+    changed = json.loads((context.out / "stats.json").read_text())["changed"]
+    assert {SHAPES[kind].name: of["rows"] for kind, of in personal["kinds"].items()} == changed
+    assert changed == {"IP addresses masked": 4, "e-mail addresses masked": 3, "phone numbers masked": 2}
+    assert personal["rows"] == 8

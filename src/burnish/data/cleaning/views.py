@@ -1,6 +1,5 @@
 """Which strings of a row are its text: found in the columns that hold it, at any depth, each with its place."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -32,8 +31,6 @@ _TEXT = frozenset(
 """Keys of turns and their parts whose values are prose. Others are names, calls, media, dates."""
 _TEXT_IF_STRING = frozenset(name for names in EXCHANGES for name in names)
 """Keys of an exchange; `input` of a call is an object."""
-_ARGUMENTS = frozenset(("arguments", "args", "input", "json", "functionResponse"))
-"""Keys of calls and of their results whose values are data, in which personal data may be."""
 SEPARATOR = "\n\n"
 
 
@@ -92,40 +89,3 @@ def rewritten(found: Sequence[Place], rewrite: Callable[[str], str]) -> tuple[bo
     if emptied:
         emptied -= {place.turn for place in found if place.container[place.key].strip()}
     return is_changed, bool(emptied)
-
-
-def rewritten_calls(value: Any, rewrite: Callable[[str], str]) -> bool:
-    """Rewrite the texts in arguments of calls, at any depth of a column, in place; whether any is another now.
-
-    Arguments may be an object, or an object as JSON text, which stays one.
-    """
-    is_changed = False
-    if isinstance(value, list):
-        for item in value:
-            is_changed |= rewritten_calls(item, rewrite)
-    elif isinstance(value, dict):
-        for name, child in value.items():
-            if name in _ARGUMENTS:
-                value[name] = made = _arguments(child, rewrite)
-                is_changed |= made != child
-            else:
-                is_changed |= rewritten_calls(child, rewrite)
-    return is_changed
-
-
-def _arguments(value: Any, rewrite: Callable[[str], str]) -> Any:
-    """Arguments with their texts rewritten; numbers and names stay."""
-    if isinstance(value, str):
-        if value.lstrip().startswith(("{", "[")):
-            try:
-                inner = json.loads(value)
-            except ValueError:
-                return rewrite(value)
-            made = _arguments(inner, rewrite)
-            return value if made == inner else json.dumps(made, ensure_ascii=False)
-        return rewrite(value)
-    if isinstance(value, list):
-        return [_arguments(item, rewrite) for item in value]
-    if isinstance(value, dict):
-        return {name: _arguments(child, rewrite) for name, child in value.items()}
-    return value

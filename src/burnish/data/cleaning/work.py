@@ -18,12 +18,13 @@ import pyarrow as pa
 from burnish.data.cleaning.chunks import Chunk
 from burnish.data.cleaning.encoding import encoded, line_of
 from burnish.data.cleaning.files import ChunkFiles, ChunkWriter
-from burnish.data.cleaning.views import places, rewritten, rewritten_calls, view
+from burnish.data.cleaning.views import places, rewritten, view
 from burnish.data.dedup.minhash import Scheme, Signed
 from burnish.data.filters import BlockFilter
 from burnish.data.filters.contamination import Contamination
 from burnish.data.record import Bad, ReadReport, Record, RowError, check_size, cut
 from burnish.data.rewriting import Rewrite
+from burnish.data.rewriting.calls import rewritten_calls
 from burnish.data.rewriting.personal import Masked
 from burnish.data.shards.columns import Columns
 from burnish.data.texts.block import Block, blocks

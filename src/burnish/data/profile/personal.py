@@ -1,9 +1,13 @@
 """Rows with what looks like personal data, found as `clean` masks it."""
 
 from collections import Counter
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from burnish.data.rewriting.personal import PLACEHOLDERS, SHAPES, Masked
+
+if TYPE_CHECKING:
+    from burnish.specs.data.filters import PiiKind
 
 _NAMED = 3
 
@@ -17,15 +21,15 @@ class Personal:
         self._by_kind: Counter[str] = Counter()
         self._first: dict[str, list[str]] = {}
 
-    def add(self, source: str, text: str) -> None:
-        """Add a row. As in `clean`, what one kind masks is not looked at by the next ones."""
+    def add(self, source: str, texts: Iterable[str]) -> None:
+        """Add a row by its texts. As in `clean`, each is looked at by itself, and what one kind masks by no other."""
         self._seen += 1
-        found = False
+        found, left = False, list(texts)
         for mask in self._kinds:
-            masked = mask(text)
-            if masked == text:
+            masked = [mask(text) for text in left]
+            if masked == left:
                 continue
-            text, found = masked, True
+            left, found = masked, True
             self._by_kind[mask.kind] += 1
             first = self._first.setdefault(mask.kind, [])
             if len(first) < _NAMED:
@@ -43,6 +47,6 @@ class Personal:
         return round(rows / self._seen, 6) if self._seen else 0.0
 
 
-def name_of(kind: str) -> str:
+def name_of(kind: "PiiKind") -> str:
     """What a person calls it: e-mail addresses."""
-    return next(shape.name for known, shape in SHAPES.items() if known == kind).removesuffix(" masked")
+    return SHAPES[kind].name.removesuffix(" masked")

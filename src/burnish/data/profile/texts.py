@@ -1,8 +1,10 @@
 """What is written in a row, as one text or as turns that can be shown."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from burnish.data.document import Row, every_message
+from burnish.data.rewriting.calls import texts_of_calls
 
 
 def text_of(row: Row) -> str:
@@ -10,6 +12,17 @@ def text_of(row: Row) -> str:
     if row["kind"] == "text":
         return row["text"]
     return "\n".join(text for message in every_message(row) for text in _texts(message) if text)
+
+
+def texts_of(row: Row) -> Iterator[str]:
+    """Each text by itself, as `clean` rewrites them: contents, reasoning, the texts in arguments of tool calls."""
+    if row["kind"] == "text":
+        yield row["text"]
+        return
+    for message in every_message(row):
+        yield message.get("reasoning_content", "")
+        yield message["content"]
+        yield from texts_of_calls(message.get("tool_calls"))
 
 
 def turns_of(row: Row, most: int) -> list[dict[str, Any]]:

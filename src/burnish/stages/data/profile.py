@@ -24,7 +24,7 @@ from burnish.data.profile.personal import Personal
 from burnish.data.profile.picture import draw_profile
 from burnish.data.profile.reservoir import Reservoir
 from burnish.data.profile.schema import Schema
-from burnish.data.profile.texts import text_of
+from burnish.data.profile.texts import text_of, texts_of
 from burnish.data.profile.topics import topics
 from burnish.data.record import Bad, ReadReport
 from burnish.data.shards.manifest import read_manifest
@@ -103,7 +103,7 @@ class _Collected:
         self.licences.add(item.columns)
         self.profile.add(row, item.tokens, item.learned)
         self.copies.add(row, split)
-        self.personal.add(row["source"], text_of(row))
+        self.personal.add(row["source"], texts_of(row))
         self.examples.add(row, split)
         if (place := self.texts.next_place()) is not None:
             self.texts.put(place, (row["source"], spoken_text(row)))
