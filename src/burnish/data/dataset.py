@@ -17,6 +17,7 @@ from burnish.data.mapping import detect, map_rows
 from burnish.data.profile import Profile
 from burnish.data.reader import read
 from burnish.data.record import Bad, ReadReport, Record
+from burnish.data.shards.content import check_content
 from burnish.data.shards.manifest import Manifest, read_manifest
 from burnish.data.splits.names import split_by_name
 from burnish.data.splits.split import SPLITS
@@ -187,6 +188,7 @@ def open_rows(input: Input, split: str, report: Callable[[str], None] | None = N
             f"{input.ref} is a Git repository, and its commit is not checked out",
             "make a dataset of it with `burnish prepare`, which fetches it, and give that",
         )
+    check_content(input)
     reading, profile = ReadReport(), Profile()
     try:
         found, items = detect(_of_split(read(input.path, reading), split, there), input.ref)

@@ -1,11 +1,9 @@
 """The manifest of a folder of rows: which shards belong to it, written last, so that a partial folder is not read."""
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -83,48 +81,38 @@ def read_manifest(folder: Path) -> Manifest | None:
         record: Any = json.loads(content)
     except (ValueError, RecursionError) as error:
         if _FAMILY.encode() in content[:_HEAD]:
-            raise _broken(file, f"is damaged: {error}", "run the step that wrote it again") from error
+            raise broken(file, f"is damaged: {error}", "run the step that wrote it again") from error
         return None  # another program's
     name = record.get("format") if isinstance(record, dict) else None
     if not isinstance(name, str) or not name.startswith(_FAMILY):
         return None
     if name != FORMAT:
-        raise _broken(file, f"has the format '{name}', and this version of burnish reads '{FORMAT}'", "update burnish")
+        raise broken(file, f"has the format '{name}', and this version of burnish reads '{FORMAT}'", "update burnish")
     if record.get("unfinished"):
-        raise _broken(file, "says that its rows were not written to the end", "run the step that writes them again")
+        raise broken(file, "says that its rows were not written to the end", "run the step that writes them again")
     try:
         shards = tuple(_shard(entry) for entry in record.pop("shards"))
         columns = record.pop("columns")
         _refuse_repeats(shards)
         _refuse_other_counts(record, shards)
     except (KeyError, TypeError, ValueError) as error:
-        raise _broken(file, f"is damaged: {error}", "run the step that wrote it again") from error
+        raise broken(file, f"is damaged: {error}", "run the step that wrote it again") from error
     about = {key: value for key, value in record.items() if key not in ("format", "rows", "splits")}
     return Manifest(shards, columns, about)
 
 
 def shard_files(folder: Path, manifest: Manifest) -> list[tuple[Shard, Path]]:
-    """Every shard with its file. DataError `data.unreadable` names one that is missing or has another content."""
+    """Every shard with its file. DataError `data.unreadable` names one that is missing or has another size."""
     found: list[tuple[Shard, Path]] = []
     for shard in manifest.shards:
         path = inside(folder, shard.file) if (folder / shard.file).exists() else None
         if path is None or not path.is_file():
-            raise _broken(folder / FILE, f"lists {shard.file}, which is missing", "run the step again")
+            raise broken(folder / FILE, f"lists {shard.file}, which is missing", "run the step again")
         if (size := path.stat().st_size) != shard.bytes:
             what = f"says that {shard.file} has {shard.bytes:,} bytes, and it has {size:,}"
-            raise _broken(folder / FILE, what, "run the step again")
-        if shard.sha256 != _sha256(path, path.stat().st_mtime_ns):
-            what = f"lists {shard.file}, whose content is not the one that was written: its sha256 is another one"
-            raise _broken(folder / FILE, what, "the file is damaged or was changed: copy it again, or rerun the step")
+            raise broken(folder / FILE, what, "run the step again")
         found.append((shard, path))
     return found
-
-
-@cache
-def _sha256(path: Path, modified: int) -> str:
-    """Of a file as it was then: an input is opened several times, and hashed once."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _shard(entry: Mapping[str, Any]) -> Shard:
@@ -151,5 +139,6 @@ def _refuse_other_counts(record: Mapping[str, Any], shards: Sequence[Shard]) -> 
         raise ValueError(f"it says {record['rows']} rows, and its shards have {counted.rows:,}")
 
 
-def _broken(file: Path, what: str, fix: str) -> DataError:
+def broken(file: Path, what: str, fix: str) -> DataError:
+    """The error of a manifest."""
     return DataError("data.unreadable", f"{file} {what}", fix)

@@ -16,8 +16,14 @@ def is_repository(path: Path) -> bool:
 
 
 def checkout(input: "Input", scratch: Path) -> Path:
-    """The folder of an input's files. Of a Git reference its commit is fetched into `scratch`, once."""
+    """The folder of an input's files. Of a Git reference its commit is fetched into `scratch`, once.
+
+    DataError `data.unreadable` for a folder of rows whose shards are not the ones that were written.
+    """
     if input.kind != "git":
+        from burnish.data.shards.content import check_content  # brings the settings, which workers do without
+
+        check_content(input)
         return input.path
     name = input.ref.removeprefix("git:")
     address = git.address_of(name) or str(input.path)
