@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from burnish.core.errors import DataError
+from burnish.data.files.endings import ENDINGS, NOT_UNPACKED
 from burnish.data.readers import CODE, PROSE, ending_of, readers
 from burnish.data.readers.columnar import read_arrow, read_parquet
 from burnish.data.readers.json_document import read_json
@@ -98,10 +99,17 @@ def test_a_single_file_is_read_by_its_ending(ending, folder):
     assert found(path / f"TEST{ending.upper()}.GZ") == ([(f"TEST{ending.upper()}.GZ", expected, "")], {})
 
 
-@pytest.mark.parametrize("name", ["a.xlsx", "a", "a.gz", "a.tar.gz"])
+@pytest.mark.parametrize("name", ["a.xlsx", "a", "a.gz"])
 def test_a_file_of_another_kind_is_refused_with_those_that_are_known(name, folder):
-    ending = {"a.xlsx": ".xlsx", "a.tar.gz": ".tar"}.get(name, "")
+    ending = ".xlsx" if name == "a.xlsx" else ""
     assert refused(folder(name) / name) == (f"{name} is of no type that is known by its ending '{ending}'", KNOWN)
+
+
+@pytest.mark.parametrize("ending", [ending for ending in (*ENDINGS, *NOT_UNPACKED) if ending != ".zip"])
+def test_an_archive_is_refused_with_the_command_that_unpacks_it(ending, folder):
+    name = f"a{ending}"
+    fix = f"`burnish fetch {name}` unpacks it, and its rows are" if ending in ENDINGS else "unpack it: its folder is"
+    assert refused(folder(name) / name) == (f"{name} is an archive, which is not read in place", f"{fix} a source")
 
 
 def test_what_is_not_there_is_refused(tmp_path):

@@ -20,12 +20,11 @@ from typing import IO, Any, cast
 from burnish.core.errors import DataError, MachineError
 from burnish.core.files import file_size
 from burnish.data.files.archive import BROKEN, members
+from burnish.data.files.endings import ENDINGS, archive_ending
 from burnish.data.files.folder import leads_outside
 from burnish.data.files.opening import ZstdFrames
 from burnish.data.record import ReadReport
 
-ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
-NOT_UNPACKED = (".7z", ".rar", ".tar.lz4", ".tar.br", ".tar.lzma")
 MOST_MEMBERS = 100_000
 _LARGE, _MOST_RATIO = 100 * 1024 * 1024, 250
 """An archive that unpacks to more bytes than this, and to so many times its size, is treated as a bomb."""
@@ -36,11 +35,6 @@ _MOST_HEADER = 16 << 20
 _KEPT = 4096
 _MOST_PADDING = 16 << 20
 Report = Callable[[int], None]
-
-
-def archive_ending(name: str) -> str:
-    """The ending of a name that is an archive, which may be of a kind that is not unpacked; "" for other files."""
-    return next((ending for ending in (*ENDINGS, *NOT_UNPACKED) if name.lower().endswith(ending)), "")
 
 
 def unpack(archive: Path, into: Path, shown: str, reading: ReadReport, unpacked: Report = lambda _: None) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 
 from burnish.core.errors import DataError
 from burnish.core.naming import nearest
-from burnish.data.fetch.archives import ENDINGS, archive_ending
+from burnish.data.files.endings import ENDINGS, archive_ending
 from burnish.data.files.folder import is_hidden
 from burnish.data.readers import CODE, PROSE, ending_of
 from burnish.data.record import ReadReport

@@ -15,10 +15,11 @@ from burnish.core.errors import BurnishError, DataError, MachineError, RunError
 from burnish.core.files import file_size
 from burnish.core.inputs import hub
 from burnish.core.inputs.urls import FAULTS, asked, split_checksum, unreachable, validator_of
-from burnish.data.fetch.archives import NOT_UNPACKED, archive_ending, unpack
+from burnish.data.fetch.archives import unpack
 from burnish.data.fetch.choice import CARD, Choice, choose
 from burnish.data.fetch.download import download
 from burnish.data.fetch.remote import Connection, Remote
+from burnish.data.files.endings import NOT_UNPACKED, archive_ending
 from burnish.data.reader import read, read_file
 from burnish.data.readers import ending_of, readers
 from burnish.data.readers.texts import read_whole

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from burnish.core.errors import DataError
 from burnish.core.naming import nearest
 from burnish.data.files.archive import Member, members
+from burnish.data.files.endings import ENDINGS, archive_ending
 from burnish.data.files.folder import inside, names_below
 from burnish.data.readers import CODE, PROSE, STREAMED, ending_of, readers
 from burnish.data.readers.texts import read_whole
@@ -67,6 +68,11 @@ def one_file(path: Path, name: str, split: str = "", adapt: Adapt | None = None)
     read = readers().get(ending_of(path))
     if read is None and ending_of(path) in (*PROSE, *CODE):
         read = read_whole
+    if read is None and (ending := archive_ending(name)):
+        packed = (
+            f"`burnish fetch {name}` unpacks it, and its rows are" if ending in ENDINGS else "unpack it: its folder is"
+        )
+        raise DataError("data.unreadable", f"{name} is an archive, which is not read in place", f"{packed} a source")
     if read is None:
         raise DataError(
             "data.unreadable",

@@ -86,7 +86,7 @@ class CleanSpec(Spec):
     def bounds_in_tokens_and_the_tokenizer_belong_together(self) -> "CleanSpec":
         values = self.__dict__
         length = values["filters"].__dict__["length"] if values["filters"] is not None else None
-        is_bounded = length is not None and (length.__dict__["min_tokens"] or length.__dict__["max_tokens"])
+        is_bounded = length is not None and length.counts_tokens
         if is_bounded and values["tokenizer"] is None:
             raise ValueError("filters.length.min_tokens and max_tokens need a tokenizer: set `tokenizer`")
         if values["tokenizer"] is not None and not is_bounded:
