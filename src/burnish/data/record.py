@@ -65,8 +65,8 @@ class ReadReport:
     """How text of the current file is encoded, where a setting says so."""
     used_encoding: bool = False
     """Whether that setting decided how a file was read."""
-    patience: int | None = None
-    """Bytes of a file to read without meeting a row before it is refused; None reads on to its end."""
+    max_bytes_without_row: int | None = None
+    """Bytes of a file that may be read without a row before it is refused; None reads on to its end."""
     since_row: int = 0
     """Bytes read since the last row, where there is such a bound."""
     _finished_bytes: int = 0

@@ -1,4 +1,4 @@
-"""Archives unpacked to a folder, or refused whole: nothing is written outside, and no more than the archive is worth.
+"""Archives unpacked to a folder, or refused whole: nothing is written outside it, and no bomb is unpacked.
 
 Files are created anew and never through a link, so that no member can lead out of the folder. Links are left out and
 reported. An archive that is refused leaves nothing.

@@ -1,4 +1,4 @@
-"""Content-Encoding: what a server packs for the way is unpacked, so that a file is what its name says."""
+"""Content-Encoding: what a server packs to send it is unpacked, so that a file is what its name says."""
 
 import gzip
 import io
@@ -15,7 +15,8 @@ _KNOWN = ("", "gzip", "zstd")
 _ENDINGS = {"gzip": (".gz", ".tgz"), "zstd": (".zst", ".tzst")}
 _MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
 _CHUNK = 1 << 16
-_HEAD = 1024
+HEAD = 132 << 10
+"""Bytes of a packed file that say whether it is packed twice: zstd has blocks of up to 128 KiB."""
 _LARGE, _MOST_RATIO = 100 * 1024 * 1024, 250
 """Content of more bytes than this, and of so many times those that were sent, is treated as a bomb."""
 
@@ -33,9 +34,10 @@ def coding_in(headers: Mapping[str, str], shown: str) -> str:
 def unpacked(sent: io.BufferedReader, coding: str, name: str) -> io.BufferedReader:
     """The content of a file that is sent with a Content-Encoding; the stream itself where its name says the same.
 
-    Servers send `rows.jsonl.gz` as gzip, and mean the file: it is unpacked only if it was packed twice.
+    Servers send `rows.jsonl.gz` as gzip, and mean the file: it is unpacked only if it was packed twice. To see that,
+    the buffer of `sent` must hold its first HEAD bytes, or all.
     """
-    if not coding or (name.lower().endswith(_ENDINGS[coding]) and not _is_packed_twice(sent.peek(_HEAD), coding)):
+    if not coding or (name.lower().endswith(_ENDINGS[coding]) and not _is_packed_twice(sent.peek(HEAD), coding)):
         return sent
     return io.BufferedReader(_Unpacked(sent, coding), _CHUNK)
 
@@ -43,7 +45,7 @@ def unpacked(sent: io.BufferedReader, coding: str, name: str) -> io.BufferedRead
 def _is_packed_twice(head: bytes, coding: str) -> bool:
     inner = b""
     with suppress(EOFError, OSError, zlib.error):
-        inner = _stream(io.BytesIO(head[:_HEAD]), coding).read(4)
+        inner = _stream(io.BytesIO(head[:HEAD]), coding).read(4)
     return inner.startswith(_MAGIC[coding])
 
 
@@ -52,7 +54,7 @@ def _stream(packed: Any, coding: str) -> Any:
 
 
 class _Unpacked(Pieces):
-    """The content, no more of it than what was sent is worth. Errors: DataError `data.unsafe-archive`."""
+    """The content. DataError `data.unsafe-archive` where it is far longer than what was sent."""
 
     def __init__(self, sent: io.BufferedReader, coding: str):
         self._sent, self._content, self._made = sent, _stream(sent, coding), 0

@@ -44,6 +44,8 @@ class Piece:
     size: int
     """Bytes that are downloaded for it; 0 for what is on the disk."""
     rows: Callable[[ReadReport], Generator[Record | Bad]]
+    has_size: bool = True
+    """False of what is read as it comes from a server that does not say how long it is, and may never end."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,7 @@ def _piece(remote: Remote, name: str, split: str, sha256: str, place: Place, rea
     if ending:
 
         def unpacked(reading: ReadReport) -> Generator[Record | Bad]:
-            place.downloaded(download(remote, path, sha256))
+            place.downloaded(download(remote, path, sha256, place.unpacked))
             yield from _archive(path, name, split, place, reading).rows(reading)
 
         return Piece(name, "", remote.size or 0, unpacked)
@@ -210,12 +212,14 @@ def _piece(remote: Remote, name: str, split: str, sha256: str, place: Place, rea
             yield replace(item, split=item.split or split) if isinstance(item, Record) else item
 
     def downloaded(reading: ReadReport) -> Generator[Record | Bad]:
-        place.downloaded(download(remote, path, sha256))
+        place.downloaded(download(remote, path, sha256, place.unpacked))
         yield from read_file(SourceFile(path, name, reader, path.stat().st_size, split), reading)
 
     is_streamed = place.is_streamed and ending_of(Path(name)) not in _NOT_STREAMED
     split_of_all = _split_of_all(name, split)
-    return Piece(name, split_of_all, 0 if is_streamed else remote.size or 0, streamed if is_streamed else downloaded)
+    if is_streamed:
+        return Piece(name, split_of_all, 0, streamed, has_size=remote.size is not None)
+    return Piece(name, split_of_all, remote.size or 0, downloaded)
 
 
 def _archive(path: Path, name: str, split: str, place: Place, reading: ReadReport) -> Piece:

@@ -102,7 +102,7 @@ class Line:
 class ByteStream:
     """The bytes of one file, by line or by chunk, reporting how much of the file on disk is read.
 
-    Errors: DataError `data.unreadable` where no row is met within the `patience` of the reading.
+    Errors: DataError `data.unreadable` where the `max_bytes_without_row` of the reading are exceeded.
     """
 
     def __init__(self, buffer: io.BufferedIOBase, disk: IO[bytes], name: str, reading: ReadReport):
@@ -145,12 +145,12 @@ class ByteStream:
     def _refuse_endless(self, count: int, where: str) -> None:
         """Count bytes that were read, where there is a bound."""
         reading = self._reading
-        if reading.patience is None:
+        if reading.max_bytes_without_row is None:
             return
         reading.since_row += count
-        if reading.since_row > reading.patience:
+        if reading.since_row > reading.max_bytes_without_row:
             what = f"{where}: no row ends within {reading.since_row:,} bytes, and a row has {MAX_ROW_BYTES:,} at most"
-            fix = "check that it is what its name says; without `limit` it is read to its end, and such rows are bad"
+            fix = "check that it is what its name says; without `limit` it is read to its end"
             raise DataError("data.unreadable", what, fix)
 
 

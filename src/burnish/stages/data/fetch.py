@@ -25,8 +25,10 @@ from burnish.data.shards.writer import ShardWriter
 from burnish.specs.data import FetchSpec
 
 _SECONDS_BETWEEN_REPORTS = 0.5
-_PATIENCE = MAX_ROW_BYTES + (2 << 20)
-"""Bytes without a row after which a file that is read in part is refused: the largest row, and what is read ahead."""
+_MOST_OF_ENDLESS = MAX_ROW_BYTES + (2 << 20)
+"""Bytes without a row after which a file that may never end is refused: the largest row, and what is read ahead."""
+_MOST_OF_SIZED = 1 << 30
+"""The same of a file that has an end: a few rows are requested, and not to read for minutes."""
 OTHER_SPLIT, OVER_LIMIT = "of another split", "over the limit"
 
 
@@ -36,7 +38,6 @@ def run(spec: FetchSpec, ctx: Context) -> Outcome:
     choice = Choice(spec.subset, spec.data_dir, spec.data_files, splits)
     traffic, reading = _Traffic(ctx), ReadReport()
     reading.encoding = spec.encoding
-    reading.patience = _PATIENCE if limit is not None else None
     connection = Connection(
         spec.timeout, spec.retries, spec.allow_hosts, received=traffic.add, is_stopping=lambda: ctx.stopping
     )
@@ -125,6 +126,8 @@ def _items(
             continue
         rows = piece.rows(reading)
         reading.since_row = 0
+        if limit is not None:
+            reading.max_bytes_without_row = _MOST_OF_SIZED if piece.has_size else _MOST_OF_ENDLESS
         for item in rows:
             reading.since_row = 0
             yield piece, item
