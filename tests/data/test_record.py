@@ -89,7 +89,7 @@ def test_a_reading_begins_with_nothing():
         "skipped": {},
         "encoding": None,
         "used_encoding": False,
-        "patience": None,
+        "max_bytes_without_row": None,
     }
     reading = ReadReport()
     reading.at(3)
