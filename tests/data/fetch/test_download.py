@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 from collections import namedtuple
+from dataclasses import replace
 
 import pytest
 
@@ -85,3 +86,17 @@ def test_a_part_that_is_not_as_long_as_was_noted_is_not_whole(site, tmp_path):
     record = tmp_path / "rows.jsonl.part.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"complete": 10**9}))
     assert download(remote(site), tmp_path / "rows.jsonl") == SHA256
+
+
+def test_a_part_that_is_longer_than_the_file_is_not_whole(site, tmp_path):
+    """Where its length was not known, and its server gives the same ETag to another content."""
+    site.headers["/rows.jsonl"] = {"ETag": '"a"'}
+    unsized = replace(remote(site), size=None)
+    site.faults["GET"] = ["cut 5000"]
+    with pytest.raises(MachineError):
+        download(unsized, tmp_path / "rows.jsonl")
+    site.files["/rows.jsonl"] = b"short"
+    with pytest.raises(RunError, match=r"bytes from 5,000 were requested, and it has 5") as caught:
+        download(unsized, tmp_path / "rows.jsonl")
+    assert caught.value.code == "run.input-changed"
+    assert not list(tmp_path.iterdir())

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from burnish.core.errors import DataError, MachineError, RunError
 from burnish.core.files import file_size, read_json, sync, write_json
@@ -75,7 +75,7 @@ def _content(remote: Remote, part: Path, sent: Sent, report: Report) -> Path:
 
     Errors: DataError `data.unreadable` for what cannot be unpacked; those of `_copy`.
     """
-    with io.BufferedReader(part.open("rb", buffering=0), HEAD) as packed:
+    with io.BufferedReader(cast(Any, part.open("rb", buffering=0)), HEAD) as packed:
         content = unpacked(packed, sent.coding or "", remote.name)
         if content is packed:
             return part

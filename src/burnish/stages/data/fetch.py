@@ -28,7 +28,7 @@ _SECONDS_BETWEEN_REPORTS = 0.5
 _MOST_OF_ENDLESS = MAX_ROW_BYTES + (2 << 20)
 """Bytes without a row after which a file that may never end is refused: the largest row, and what is read ahead."""
 _MOST_OF_SIZED = 1 << 30
-"""The same of a file that has an end: a few rows are requested, and not to read for minutes."""
+"""The same for a file that has an end: a request for a few rows should not read for minutes."""
 OTHER_SPLIT, OVER_LIMIT = "of another split", "over the limit"
 
 
