@@ -23,7 +23,8 @@ class Kernels(BuildHookInterface):
         if problem:
             self.app.display_warning(f"kernels: {problem}; burnish uses numpy, which is slower")
         elif version != "editable":
-            build_data["artifacts"].append(compiling.LIBRARY.relative_to(self.root).as_posix())
+            made = (compiling.LIBRARY, compiling.SUM)
+            build_data["artifacts"] += [path.relative_to(self.root).as_posix() for path in made]
             build_data["pure_python"] = False
             platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
             build_data["tag"] = f"py3-none-{platform}"

@@ -20,7 +20,7 @@ def checkout(tmp_path_factory):
     for name in BUILT_FROM:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
-    for library in folder.rglob("*.so"):
+    for library in folder.rglob("*.so*"):
         library.unlink()
     return folder
 

@@ -154,7 +154,10 @@ def _kernels_problem() -> str:
     """Why texts are cleaned by numpy alone; empty where they are not. From a child process, too."""
     command = module_command("burnish.data.native.library")
     done = subprocess.run(command, capture_output=True, env=worker_environment(), check=False, text=True)
-    return done.stdout.strip() if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no message"])[-1]
+    if done.returncode == 0:
+        return done.stdout.strip()
+    said = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+    return f"they cannot be tried ({said}); install burnish again"
 
 
 def _version(name: str) -> str | None:

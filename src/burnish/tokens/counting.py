@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from burnish.core.errors import MachineError
+from burnish.core.errors import MachineError, ModelError
 
 
 class TokenCounter:
     """Called with texts, gives the number of tokens of each, without the special tokens that a tokenizer adds.
 
     `described` is the content of a tokenizer.json. Pickled, a counter is that text alone, so that a process on another
-    machine needs no file. Errors, when called: MachineError `machine.no-package` without the package tokenizers.
+    machine needs no file. Errors, when called: MachineError `machine.no-package` without the package tokenizers,
+    ModelError `model.broken` where the tokenizer fails.
     """
 
     def __init__(self, described: str):
@@ -20,7 +21,14 @@ class TokenCounter:
     def __call__(self, texts: Sequence[str]) -> list[int]:
         if self._core is None:
             self._core = _read(self._described)
-        return [len(encoding) for encoding in self._core.encode_batch_fast(list(texts), add_special_tokens=False)]
+        try:
+            found = self._core.encode_batch_fast(list(texts), add_special_tokens=False)
+        except Exception as error:  # the package raises nothing narrower
+            what = f"the tokenizer loads, and fails on a text: {error}"
+            raise ModelError(
+                "model.broken", what, "check `tokenizer`: its vocabulary may lack the unknown token"
+            ) from error
+        return [len(encoding) for encoding in found]
 
     def __reduce__(self) -> tuple[type["TokenCounter"], tuple[str]]:
         return TokenCounter, (self._described,)

@@ -1,6 +1,8 @@
 """Each compiled kernel gives what its definition in numpy gives, on all texts."""
 
+import hashlib
 import inspect
+import os
 import shutil
 import subprocess
 from contextlib import contextmanager
@@ -22,7 +24,9 @@ from burnish.data.texts.block import Block
 from burnish.data.texts.phrases import Phrases
 
 needs_compiler = pytest.mark.skipif(not compiling.compilers(), reason="no C compiler")
-WORDS = st.sampled_from(["one", "Two", "two", "\n", "\n\n", "你", "好", "_4", "é", "e\u0301", "…", "#", "\ud800", ""])
+WORDS = st.sampled_from(
+    ["one", "Two", "two", "\n", "\n\n", "你", "好", "_4", "é", "e\u0301", "…", "...", "#", "\ud800", ""]
+)
 TEXT = st.one_of(st.text(max_size=40), st.lists(WORDS, max_size=60).map(" ".join))
 TEXTS = st.lists(TEXT, max_size=6)
 
@@ -66,7 +70,7 @@ def mixed_runs(block):
 
 def edges(block):
     lines = block.full_lines
-    return [lines.at, lines.bounds, lines.visible, lines.first, lines.last, lines.second_last]
+    return [lines.at, lines.bounds, lines.visible, lines.first, lines.last, lines.second_last, lines.place]
 
 
 def find(block):
@@ -180,6 +184,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(compiling, "FOLDER", tmp_path)
     for module in (compiling, library):
         monkeypatch.setattr(module, "LIBRARY", tmp_path / "kernels.so")
+        monkeypatch.setattr(module, "SUM", tmp_path / "kernels.so.sha256")
     loaded.cache_clear()
     yield tmp_path
     loaded.cache_clear()
@@ -196,18 +201,52 @@ def test_a_library_of_other_sources_is_not_used(folder):
 
 
 @needs_compiler
-@pytest.mark.parametrize("content", [b"", b"torn", b"\x7fELF" + bytes(500)])
-def test_a_torn_library_is_not_used(folder, content):
+@pytest.mark.parametrize("size", [0, 5, 64, 5_000, 20_000])
+def test_a_torn_library_is_not_used(folder, size):
+    assert compiling.compiled() == ""
+    os.truncate(folder / "kernels.so", size)
+    assert kernels() is None
+    assert "damaged" in loaded()[1]
+
+
+@needs_compiler
+def test_a_library_of_another_machine_is_not_used(folder):
+    content = b"\x7fELF" + bytes(500)
     (folder / "kernels.so").write_bytes(content)
+    (folder / "kernels.so.sha256").write_text(hashlib.sha256(content).hexdigest())
     assert kernels() is None
     assert "cannot be loaded" in loaded()[1]
 
 
-def test_without_a_compiler_there_is_a_reason_and_no_library(folder, monkeypatch):
+def test_without_a_compiler_there_is_a_reason_and_a_former_library_stays(folder, monkeypatch):
     (folder / "kernels.so").write_bytes(b"of before")
     monkeypatch.setattr(compiling, "compilers", list)
     assert compiling.compiled() == "no C compiler was found"
+    assert (folder / "kernels.so").read_bytes() == b"of before"
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("printf 'boom \\377\\n' >&2; exit 1", "failed: boom"),
+        ('while [ "$1" != -o ]; do shift; done; echo junk > "$2"', "cannot be loaded here"),
+        ("kill -9 $$", "failed: status -9"),
+        ("sleep 60", "timed out"),
+    ],
+)
+def test_odd_compilers_are_a_reason(folder, monkeypatch, script, said):
+    compiler = folder / "compiler"
+    compiler.write_text(f"#!/bin/sh\n{script}\n")
+    compiler.chmod(0o755)
+    monkeypatch.setattr(compiling, "_SECONDS", 1 if script.startswith("sleep") else 60)
+    monkeypatch.setattr(compiling, "compilers", lambda: [[str(compiler)]])
+    assert said in compiling.compiled()
     assert not (folder / "kernels.so").exists()
+
+
+def test_a_variable_whose_quotes_are_not_closed_names_no_compiler(monkeypatch):
+    monkeypatch.setenv("CC", "'gcc")
+    assert ["'gcc"] not in compiling.compilers()
 
 
 @needs_compiler
@@ -241,8 +280,8 @@ def test_a_compiler_that_fails_or_makes_nothing_leaves_the_work_to_the_next_one(
     monkeypatch.setattr(compiling, "compilers", lambda: [["false"], ["true"], usable])
     assert compiling.compiled() == ""
     monkeypatch.setattr(compiling, "compilers", lambda: [["true"], ["false"]])
-    assert compiling.compiled() == "true failed: no message"
-    assert not (folder / "kernels.so").exists()
+    assert compiling.compiled() == "true failed: status 0"
+    assert kernels() is not None  # the one of before
 
 
 @needs_compiler

@@ -13,6 +13,7 @@ from burnish.data.record import Bad, ReadReport, Record
 WIDE = 1 << 20
 LATER = "text after the end of the list; JSON lines belong in a .jsonl file"
 OPEN = "x.json ends before its list is closed: rows at the end may be missing"
+OPEN_OBJECT = "x.json ends before its object is closed: rows at the end may be missing"
 UNBALANCED = "its brackets or quotes do not balance"
 
 
@@ -263,7 +264,7 @@ def test_the_lists_of_a_document_are_the_same_through_windows_of_any_size(indent
 @pytest.mark.parametrize(
     ("text", "items", "notes"),
     [
-        ('{"train": [{"a": 1}]', [{"a": 1}], []),
+        ('{"train": [{"a": 1}]', [{"a": 1}], [OPEN_OBJECT]),
         ('{"train": [{"a": 1}]}\n', [{"a": 1}], []),
         ('{"train": [{"a": 1}]} }', [{"a": 1}, (LATER, "}")], []),
         ('{"train": [{"a": 1}]}}', [{"a": 1}, (LATER, "}")], []),
@@ -272,7 +273,8 @@ def test_the_lists_of_a_document_are_the_same_through_windows_of_any_size(indent
         ('{"train": [{"a": 1}], "test": [{"a": 2}', [{"a": 1}, {"a": 2}], [OPEN]),
         ('{"train": [{"a": 1}], "x": tru', [{"a": 1}, (LATER, "tru")], ["x"]),
         ('{"train": [{"a": 1}], "x": {"b": 1}} {"c": 2}', [{"a": 1}, (LATER, '{"c": 2}')], ["x"]),
-        ('{"train": [{"a": 1}], "x": 12', [{"a": 1}], ["x"]),
+        ('{"train": [{"a": 1}], "x": 12', [{"a": 1}], ["x", OPEN_OBJECT]),
+        ('{"train": [{"a": 1}],"test":', [{"a": 1}], ["test", OPEN_OBJECT]),
         ('{"train": [{"a": 1}], "x": 12, "y": 13}', [{"a": 1}], ["x", "y"]),
         ('[{"a": 1}], "x": 12', [{"a": 1}], ["x"]),
         ('[{"a": 1}] , 7', [{"a": 1}, (LATER, ", 7")], []),
@@ -282,7 +284,8 @@ def test_the_lists_of_a_document_are_the_same_through_windows_of_any_size(indent
 def test_what_follows_a_list_is_read_or_named(text, items, notes, found):
     rows, said, blank = found(text)
     assert [item for _, item in rows] == items
-    assert said == [note if note == OPEN else f"x.json: beside its rows, these are not read: {note}" for note in notes]
+    beside = "x.json: beside its rows, these are not read: "
+    assert said == [note if note in (OPEN, OPEN_OBJECT) else beside + note for note in notes]
     assert blank == 0
 
 

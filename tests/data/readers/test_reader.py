@@ -186,6 +186,15 @@ def test_an_extra_comma_is_ignored_and_reported(write, read_all):
     assert any("comma" in note for note in reading.notes)
 
 
+@pytest.mark.parametrize("end", ["", ",", ', "test":', ', "test"', ', "note": "x"', ', "test": [{"a": 3}]'])
+def test_an_object_that_is_cut_off_behind_a_list_keeps_its_rows_and_says_so(write, read_all, end):
+    records, bad, reading = read_all(write("rows.json", '{"train": [{"a": 1}, {"a": 2}]' + end))
+    assert [r.raw["a"] for r in records][:2] == [1, 2]
+    assert bad or any("ends before its object is closed" in note for note in reading.warnings)
+    _, _, whole = read_all(write("rows.json", '{"train": [{"a": 1}], "note": "x"}'))
+    assert whole.warnings == []
+
+
 def test_a_list_that_is_cut_off_keeps_its_whole_rows_and_says_so(write, read_all):
     records, bad, reading = read_all(write("rows.json", '[\n{"a": 1},\n{"a": 2},\n{"a": "thr'))
     assert [r.raw["a"] for r in records] == [1, 2]

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from burnish.core.errors import MachineError
+from burnish.core.errors import MachineError, ModelError
 from burnish.core.processes import map_in_order
 from burnish.data.cleaning import chunks, pools
 from burnish.data.reader import read
@@ -15,6 +15,7 @@ from burnish.specs.data import CleanSpec
 from burnish.stages.data.clean import run
 from burnish.stages.tokens.counting import counter_of
 from burnish.testing import input_at, temporary_context, tiny_tokenizer
+from burnish.tokens.counting import TokenCounter
 
 TEXTS = ["ten bytes.", "eleven by\u00fc", "twelve bytes", "four", "\u56db\u4e2a\u6c49\u5b57"]
 """Of 10, 11, 12, 4 and 12 bytes: the tiny tokenizer has a token for each byte."""
@@ -85,3 +86,14 @@ def test_a_machine_without_the_package_is_an_error_that_names_the_extra(tmp_path
 def test_bounds_and_tokenizer_belong_together(settings, message):
     with pytest.raises(ValueError, match=message):
         CleanSpec.model_validate({"source": "file:rows.jsonl", **settings})
+
+
+def test_a_tokenizer_that_fails_on_a_text_is_an_error_that_names_the_setting():
+    described = {
+        "version": "1.0",
+        "added_tokens": [],
+        "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "?"},
+    }
+    with pytest.raises(ModelError, match="loads, and fails on a text: WordLevel error") as raised:
+        TokenCounter(json.dumps(described))(["a", "b"])
+    assert "`tokenizer`" in raised.value.fix

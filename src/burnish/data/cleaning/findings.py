@@ -57,13 +57,13 @@ class Findings:
             row = decision.row.decode().lstrip()[:_CHARACTERS_SHOWN]
             shown.append({"source": decision.source, "row": row, **decision.others})
 
-    def check(self) -> None:
+    def check(self, name: str) -> None:
         """DataError `data.empty` when no row is left. Every row must be accounted for."""
         self.accounts.balance()
         if self.accounts.kept:
             return
         if not self.accounts.read:
-            raise DataError("data.empty", "the source has no rows", "check the path and its content")
+            raise DataError("data.empty", f"{name} has no rows", "check the path and its content")
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.accounts.dropped.most_common(5))
         what = f"none of {self.accounts.read:,} rows is left: {self.accounts.quarantined:,} bad, dropped: {reasons}"
         raise DataError("data.empty", what, "loosen the filters: each is a setting in `filters`")

@@ -16,6 +16,10 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 LIBRARY = FOLDER / "kernels.so"
+SUM = FOLDER / "kernels.so.sha256"
+"""What the library's bytes are: the loader of a system would crash on a torn one."""
+_SECONDS = 300
+_LOADS = "import ctypes, sys; print(ctypes.c_uint64.in_dll(ctypes.CDLL(sys.argv[1]), 'burnish_fingerprint').value)"
 FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-shared", "-fvisibility=hidden")
 
 
@@ -34,9 +38,13 @@ def fingerprint() -> int:
 
 def compilers() -> list[list[str]]:
     """The commands of C compilers that are there: `CC`, the one that Python was made with, `cc`, `gcc`, `clang`."""
-    names = (os.environ.get("CC"), sysconfig.get_config_var("CC"), "cc", "gcc", "clang")
-    commands = [shlex.split(name or "") for name in names]
-    return [words for i, words in enumerate(commands) if words and shutil.which(words[0]) and words not in commands[:i]]
+    found: list[list[str]] = []
+    for name in (os.environ.get("CC"), sysconfig.get_config_var("CC"), "cc", "gcc", "clang"):
+        with suppress(ValueError):  # quotes that are not closed
+            words = shlex.split(name or "")
+            if words and shutil.which(words[0]) and words not in found:
+                found.append(words)
+    return found
 
 
 def compiled() -> str:
@@ -47,13 +55,11 @@ def compiled() -> str:
     for command in compilers():
         try:
             problem = _compiled_by(command)
-        except OSError as error:  # the folder may be read-only
+        except (OSError, subprocess.TimeoutExpired) as error:  # the folder may be read-only
             problem = str(error)
         if not problem:
             return ""
         problems.append(problem)
-    with suppress(OSError):
-        LIBRARY.unlink(missing_ok=True)  # of other sources
     return problems[0] if problems else "no C compiler was found"
 
 
@@ -62,16 +68,32 @@ def _compiled_by(command: list[str]) -> str:
         made = Path(folder) / LIBRARY.name
         files = [str(path) for path in sources() if path.suffix == ".c"]
         flags = [*FLAGS, f"-DFINGERPRINT=UINT64_C(0x{fingerprint():016x})", "-o", str(made)]
-        done = subprocess.run([*command, *flags, *files], capture_output=True, text=True, check=False)
+        done = _run([*command, *flags, *files])
         if done.returncode or not made.exists():
-            return f"{shlex.join(command)} failed: {(done.stderr.strip().splitlines() or ['no message'])[0]}"
-        copy = LIBRARY.with_name(f".{LIBRARY.name}.{os.getpid()}")
-        try:
-            shutil.copy(made, copy)
-            copy.replace(LIBRARY)
-        finally:
-            copy.unlink(missing_ok=True)
+            said = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[0]
+            return f"{shlex.join(command)} failed: {said}"
+        if _run([sys.executable, "-c", _LOADS, str(made)]).stdout.strip() != str(fingerprint()):
+            return f"{shlex.join(command)} failed: what it made cannot be loaded here"
+        _put(LIBRARY, made.read_bytes())
+        _put(SUM, hashlib.sha256(made.read_bytes()).hexdigest().encode())
     return ""
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=_SECONDS
+    )
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Write a file that appears at once."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_bytes(content)
+        partial.chmod(0o644)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

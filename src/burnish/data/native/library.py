@@ -1,6 +1,7 @@
 """The compiled kernels as functions of numpy arrays; none where they are not built, or not of these sources."""
 
 import ctypes
+import hashlib
 import os
 from collections.abc import Sequence
 from functools import cache
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burnish.core.errors import AskError
-from burnish.data.native.compiling import LIBRARY, fingerprint
+from burnish.data.native.compiling import LIBRARY, SUM, fingerprint
 
 VARIABLE = "BURNISH_KERNELS"
 """`numpy` in the environment leaves the library unused."""
@@ -34,16 +35,26 @@ def loaded() -> "tuple[Kernels | None, str]":
         return None, f"{VARIABLE} is numpy; unset it"
     if value:
         raise AskError("ask.wrong-value", f"{VARIABLE} is '{value}'", "unset it, or set it to numpy")
-    if not LIBRARY.exists():
+    if not LIBRARY.is_file():
         return None, "they are not compiled; run `python -m burnish.data.native.compiling`, which does it or says why"
+    if not _is_whole():
+        return None, "they are damaged; run `python -m burnish.data.native.compiling`, or install burnish again"
     try:
         library = ctypes.CDLL(str(LIBRARY))
         made_of = ctypes.c_uint64.in_dll(library, "burnish_fingerprint").value
-    except (OSError, ValueError) as error:  # of another machine, or torn
+    except (OSError, ValueError) as error:  # of another machine
         return None, f"they cannot be loaded ({error}); install burnish again"
     if made_of != fingerprint():
         return None, "they are compiled from other sources; install burnish again"
     return Kernels(library), ""
+
+
+def _is_whole() -> bool:
+    """Whether the library is the one that was written: the system's loader ends the process at a torn one."""
+    try:
+        return SUM.read_text() == hashlib.sha256(LIBRARY.read_bytes()).hexdigest()
+    except (OSError, ValueError):
+        return False
 
 
 class Kernels:
@@ -62,7 +73,7 @@ class Kernels:
         self._counts = of("counts", _FLAGS, _COUNT, _NUMBERS, _NUMBERS, _COUNT, _NUMBERS)
         self._members = of("members", _CODES, _FLAGS, _NUMBERS, _NUMBERS, _COUNT, _NUMBERS)
         self._mixed_runs = of("mixed_runs", _CODES, _FLAGS, _FLAGS, _NUMBERS, _NUMBERS, _COUNT, _COUNT, _NUMBERS)
-        self._edges = of("edges", _CODES, _FLAGS, _NUMBERS, _NUMBERS, _COUNT, _NUMBERS, _CODES, _CODES, _CODES)
+        self._edges = of("edges", _CODES, _FLAGS, _NUMBERS, _NUMBERS, _COUNT, _NUMBERS, *[_CODES] * 3, _NUMBERS)
         self._find = of("find", _HASHES, _COUNT, _HASHES, _COUNT, _FLAGS, _NUMBERS, _NUMBERS)
         self._shingles = of("shingles", _HASHES, _NUMBERS, _COUNT, _COUNT, _HASHES, _NUMBERS)
         self._signatures = of("signatures", _CODES, _NUMBERS, _COUNT, _CODES, _CODES, _COUNT, _CODES)
@@ -133,14 +144,14 @@ class Kernels:
         properties: NDArray[np.uint8],
         starts: NDArray[np.int64],
         ends: NDArray[np.int64],
-    ) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32]]:
-        """Of each line the number of its visible characters, the first, the last and the second last of them."""
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32], NDArray[np.int64]]:
+        """Of each line the number of its visible characters; the first, last, second last; the place of the last."""
         _check_tables(properties)
         _check_inside(ends, codes)
-        visible = np.empty(starts.size, _NUMBERS)
+        visible, place = np.empty(starts.size, _NUMBERS), np.zeros(starts.size, _NUMBERS)
         first, last, second = (np.zeros(starts.size, _CODES) for _ in range(3))
-        self._edges(codes, properties, starts, ends, starts.size, visible, first, last, second)
-        return visible, first, last, second
+        self._edges(codes, properties, starts, ends, starts.size, visible, first, last, second, place)
+        return visible, first, last, second, place
 
     def find(
         self, hashes: NDArray[np.uint64], known: NDArray[np.uint64], has_start: NDArray[np.bool_]

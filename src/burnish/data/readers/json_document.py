@@ -40,6 +40,7 @@ def read_json(path: Path, name: str, reading: ReadReport) -> Iterator[Record | B
         splitter = _Splitter(stream, name, reading)
         splitter.more()
         layout = _layout(splitter.buffer)
+        splitter.in_object = splitter.buffer.lstrip().startswith("{")
         if layout.kind != "lines":
             splitter.advance(layout.start)
             if layout.others:
@@ -161,6 +162,8 @@ class _Splitter:
         if in_list:
             self._reading.warn(f"{self._name} ends before its list is closed: rows at the end may be missing")
 
+    in_object = False
+    """Whether the lists are values of one object, which is the document."""
     _number = 0
     """Of the element, over all lists of the document."""
 
@@ -178,6 +181,8 @@ class _Splitter:
         if rest == "}":
             self.advance(self.at + 1)
             rest = self.next_character()
+        elif not rest and self.in_object:
+            self._reading.warn(f"{self._name} ends before its object is closed: rows at the end may be missing")
         if rest:
             source, head = f"{self._name}:{self.line}", self.buffer[self.at :]
             yield Bad(source, "", "text after the end of the list; JSON lines belong in a .jsonl file", cut(head))

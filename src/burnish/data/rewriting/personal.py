@@ -53,6 +53,20 @@ _CARD = re.compile(r"(?<![\w.+-])\d(?:[ -]?\d){12,18}(?![\w-]|\.\d)", re.A)
 _MOBILE = re.compile(r"(?<![\w.+/=-])(?:\+?86[- ]?)?1[3-9]\d[- ]?\d{4}[- ]?\d{4}(?![\w-]|\.\d)", re.A)
 _IDENTITY = re.compile(r"(?<![\w.-])[1-9]\d{16}[\dXx](?![\w-])", re.A)
 _LIKE_ADDRESS = re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|:[0-9a-fA-F]{0,4}:", re.A)
+_TOKEN = re.compile(r"[A-Z0-9]+", re.A)
+_OF_CARD = tuple(
+    re.compile(rf"(?:{digits})(?![0-9])", re.A)
+    for digits in (
+        r"\d{13,19}",
+        r"\d{4}(?:[ -]\d{4}){3}[ -]\d{1,3}",
+        r"\d{4}(?:[ -]\d{4}){3}",
+        r"\d{4}[ -]\d{6}[ -]\d{4,5}",
+    )
+)
+"""Card numbers as people write them: in one, or in groups."""
+Span = tuple[int, int]
+Part = Callable[[re.Match[str]], Span | None]
+"""Where in a text a match has the data, which may end before or behind it; None where it has none."""
 _DIGITS = re.compile(r"[0-9](?:[ .()-]{0,2}[0-9]){7}", re.A)
 
 
@@ -61,8 +75,12 @@ def _has_digits(text: str) -> bool:
     return _DIGITS.search(text) is not None
 
 
-def _all(_: re.Match[str]) -> bool:
-    return True
+def _whole(found: re.Match[str]) -> Span:
+    return found.span()
+
+
+def _whole_if(holds: Callable[[re.Match[str]], bool]) -> Part:
+    return lambda found: found.span() if holds(found) else None
 
 
 def _digits_of(found: re.Match[str]) -> str:
@@ -90,6 +108,37 @@ def _is_address(found: re.Match[str]) -> bool:
     return True
 
 
+def _card(found: re.Match[str]) -> Span | None:
+    """The match, or a number in it as people write one: a code or a date may stand behind it.
+
+    Behind a group of four digits that begins none, no other is tried: tables of such numbers are no cards.
+    """
+    if is_card(_digits_of(found)):
+        return found.span()
+    for token in _TOKEN.finditer(found.string, *found.span()):
+        for pattern in _OF_CARD:
+            part = pattern.match(found.string, token.start(), found.end())
+            if part is not None and is_card(_digits_of(part)):
+                return part.span()
+        if len(token[0]) == 4:
+            return None
+    return None
+
+
+def _account(found: re.Match[str]) -> Span | None:
+    """The first IBAN that begins with a group of the match; it is as long as its country says."""
+    text = found.string
+    for token in _TOKEN.finditer(text, *found.span()):
+        length = iban_length(token[0])
+        bare, end = "", token.start()
+        while len(bare) < length and end < len(text) and (text[end] in " -" or _TOKEN.match(text[end])):
+            bare += text[end].strip(" -")
+            end += 1
+        if length and is_iban(bare) and not text[end : end + 1].isalnum():
+            return token.start(), end
+    return None
+
+
 @dataclass(frozen=True)
 class Shape:
     """What a kind of personal data looks like."""
@@ -98,7 +147,7 @@ class Shape:
     patterns: tuple[re.Pattern[str], ...]
     may_have: Callable[[str], bool]
     """A quick test of a text."""
-    holds: Callable[[re.Match[str]], bool] = _all
+    part: Part = _whole
 
 
 SHAPES: "dict[PiiKind, Shape]" = {
@@ -108,13 +157,15 @@ SHAPES: "dict[PiiKind, Shape]" = {
         "IP addresses masked",
         (_ADDRESS_4, _ADDRESS_6),
         lambda text: (text.count(".") > 2 or text.count(":") > 1) and _LIKE_ADDRESS.search(text) is not None,
-        _is_public,
+        _whole_if(_is_public),
     ),
-    "iban": Shape("bank accounts masked", (_IBAN,), _has_digits),
-    "chinese_id": Shape("Chinese ID numbers masked", (_IDENTITY,), _has_digits, lambda found: is_chinese_id(found[0])),
-    "card": Shape("card numbers masked", (_CARD,), _has_digits, lambda found: is_card(_digits_of(found))),
+    "iban": Shape("bank accounts masked", (_IBAN,), _has_digits, _account),
+    "chinese_id": Shape(
+        "Chinese ID numbers masked", (_IDENTITY,), _has_digits, _whole_if(lambda found: is_chinese_id(found[0]))
+    ),
+    "card": Shape("card numbers masked", (_CARD,), _has_digits, _card),
     "chinese_mobile": Shape("Chinese mobile numbers masked", (_MOBILE,), _has_digits),
-    "phone": Shape("phone numbers masked", (_PHONE,), _has_digits, _is_phone),
+    "phone": Shape("phone numbers masked", (_PHONE,), _has_digits, _whole_if(_is_phone)),
 }
 """In the order in which they are replaced: longer and surer shapes first."""
 PLACEHOLDERS: "dict[PiiKind, str]" = {
@@ -145,23 +196,19 @@ class Masked:
         shape = SHAPES[self.kind]
         if not shape.may_have(text):
             return text
+        part = _whole_if(_is_address) if self.kind == "ip" and self.private_addresses else shape.part
         for pattern in shape.patterns:
-            text = pattern.sub(self._replaced, text)
+            text = self._replaced(text, pattern, part)
         return text
 
-    def _replaced(self, found: re.Match[str]) -> str:
-        if self.kind == "iban":
-            return self._account(found[0])
-        holds = _is_address if self.kind == "ip" and self.private_addresses else SHAPES[self.kind].holds
-        return self.placeholder if holds(found) else found[0]
-
-    def _account(self, text: str) -> str:
-        """An IBAN is as long as its country says; what the pattern took beyond that stays."""
-        length, taken = iban_length(text), 0
-        for end, character in enumerate(text, 1):
-            taken += character not in " -"
-            if taken == length:
-                rest = text[end:]
-                bare = text[:end].replace(" ", "").replace("-", "")
-                return self.placeholder + rest if not rest[:1].isalnum() and is_iban(bare) else text
-        return text
+    def _replaced(self, text: str, pattern: re.Pattern[str], part: Part) -> str:
+        """The text with each part replaced. What follows a part is searched again: two numbers may be one match."""
+        made: list[str] = []
+        done, at = 0, pattern.search(text)
+        while at is not None:
+            found = part(at)
+            if found is not None:
+                made += [text[done : found[0]], self.placeholder]
+                done = found[1]
+            at = pattern.search(text, at.end() if found is None else found[1])
+        return "".join([*made, text[done:]]) if made else text

@@ -30,15 +30,19 @@ class FullLines:
     """The last such character [lines]."""
     second_last: NDArray[np.uint32]
     """The one before, itself where there is one only [lines]."""
+    place: NDArray[np.int64]
+    """Where in the block's codes the last one stands [lines]."""
 
     @classmethod
     def of(cls, block: "Block") -> "FullLines":
         lines = block.lines
         if built := kernels():
-            visible, first, last, second = built.edges(block.codes, characters.properties(), lines.starts, lines.ends)
+            visible, first, last, second, place = built.edges(
+                block.codes, characters.properties(), lines.starts, lines.ends
+            )
             at = np.flatnonzero(visible)
             bounds = np.searchsorted(at, lines.bounds)
-            return cls(at, bounds, visible[at], first[at], last[at], second[at])
+            return cls(at, bounds, visible[at], first[at], last[at], second[at], place[at])
         is_visible = (block.properties & characters.SPACE) == 0
         places = np.flatnonzero(is_visible)
         total = np.zeros(is_visible.size + 1, np.int64)
@@ -49,7 +53,7 @@ class FullLines:
         second = places[np.maximum(until[at] - 2, before[at])]
         codes = block.codes
         bounds = np.searchsorted(at, lines.bounds)
-        return cls(at, bounds, (until - before)[at], codes[first], codes[last], codes[second])
+        return cls(at, bounds, (until - before)[at], codes[first], codes[last], codes[second], last)
 
     def share(self, holds: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The share of each text's lines that satisfy a condition [lines] → [texts]; 0 without lines."""

@@ -78,7 +78,7 @@ def run(spec: CleanSpec, ctx: Context) -> Outcome:
                 decision.write(writer)
             else:
                 removed.write(decision)
-        findings.check()
+        findings.check(source.ref)
     shutil.rmtree(settings.folder)
     shutil.copyfile(quarantine.path, ctx.out / quarantine.path.name)
     write_json(ctx.out / "stats.json", findings.as_dict())

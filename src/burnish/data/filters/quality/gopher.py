@@ -65,7 +65,7 @@ class Gopher:
         has_letter = block.counts_within(words, block.properties, characters.LETTER) > 0
         lines = block.full_lines
         is_bullet = characters.members(_BULLETS).take(lines.first)
-        is_cut = (lines.last == ord("…")) | ((lines.last == ord(".")) & (lines.second_last == ord(".")))
+        is_cut = (lines.last == ord("…")) | _end_in_dots(block, lines.place)
         mostly_spaced = spaced * 2 > words.counts
         short, long = limits.min_mean_word_length, limits.max_mean_word_length
         found = {
@@ -81,6 +81,12 @@ class Gopher:
             few = f"fewer than {limits.min_stop_words} stop words"
             found[few] = _stop_words().distinct(block) < limits.min_stop_words
         return found
+
+
+def _end_in_dots(block: Block, places: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether three dots in a row end at each place."""
+    dots = np.logical_and.reduce([block.codes[np.maximum(places - i, 0)] == ord(".") for i in range(3)])
+    return dots & (places >= 2)
 
 
 def _runs(block: Block, character: str, least: int) -> NDArray[np.int64]:
