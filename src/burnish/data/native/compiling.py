@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -72,11 +73,16 @@ def _compiled_by(command: list[str]) -> str:
         if done.returncode or not made.exists():
             said = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[0]
             return f"{shlex.join(command)} failed: {said}"
-        if _run([sys.executable, "-c", _LOADS, str(made)]).stdout.strip() != str(fingerprint()):
+        content = made.read_bytes()
+        if not _put(LIBRARY, content, _loads):
             return f"{shlex.join(command)} failed: what it made cannot be loaded here"
-        _put(LIBRARY, made.read_bytes())
-        _put(SUM, hashlib.sha256(made.read_bytes()).hexdigest().encode())
+        _put(SUM, hashlib.sha256(content).hexdigest().encode())
     return ""
+
+
+def _loads(library: Path) -> bool:
+    """Whether Python loads it, which is tried in another process: this one may end by it."""
+    return _run([sys.executable, "-c", _LOADS, str(library)]).stdout.strip() == str(fingerprint())
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
@@ -85,15 +91,18 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _put(path: Path, content: bytes) -> None:
-    """Write a file that appears at once."""
+def _put(path: Path, content: bytes, is_good: Callable[[Path], bool] = Path.exists) -> bool:
+    """Write a file that appears at once, if it is good where it lies; whether it is."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         partial.write_bytes(content)
         partial.chmod(0o644)
-        partial.replace(path)
+        if is_good(partial):
+            partial.replace(path)
+            return True
     finally:
         partial.unlink(missing_ok=True)
+    return False
 
 
 if __name__ == "__main__":
