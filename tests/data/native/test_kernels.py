@@ -18,7 +18,7 @@ from burnish.data.dedup.minhash import Scheme
 from burnish.data.dedup.near import SignedTexts, jaccard
 from burnish.data.filters.junk import encoded
 from burnish.data.native import compiling, library
-from burnish.data.native.library import Kernels, kernels, loaded
+from burnish.data.native.library import Kernels, WordRuns, kernels, loaded
 from burnish.data.texts import characters, hashing, repeated
 from burnish.data.texts.block import Block
 from burnish.data.texts.phrases import Phrases
@@ -118,7 +118,7 @@ def shares(block):
 def of_runs(function):
     def values(block):
         ends = np.concatenate([[0], np.cumsum(block.words.lengths)])
-        return [function(*block.shingles(size), block.words.bounds, size, ends) for size in (1, 2, 5)]
+        return [function(WordRuns(*block.shingles(size), block.words.bounds, size, ends)) for size in (1, 2, 5)]
 
     return values
 

@@ -196,11 +196,11 @@ def test_what_is_bad_or_not_read_of_an_archive_has_the_archives_name(fetch, site
     *_, events, _ = fetch(origin + name)
     (bad,) = (tmp_path / "run/out/quarantine.jsonl").read_text().splitlines()
     assert json.loads(bad)["source"] == f"{name}/en/rows.jsonl:61"
-    told = " ".join(event.text for event in events if event.kind == "note")
-    assert f"{name}/en/more.xlsx" in told
+    said = " ".join(event.text for event in events if event.kind == "note")
+    assert f"{name}/en/more.xlsx" in said
     with pytest.raises(DataError) as caught:
         fetch(f"{origin}no.{ending}", folder="no")
-    assert "unpacked-" not in told + caught.value.what
+    assert "unpacked-" not in said + caught.value.what
     assert caught.value.what.startswith(f"no.{ending} holds no file")
 
 

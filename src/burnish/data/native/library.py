@@ -5,7 +5,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,19 @@ _CODE_POINTS = 0x110000
 """The entries of a table that is looked up by characters."""
 _COUNT = None
 """An argument that is one number."""
+
+
+class WordRuns(NamedTuple):
+    """All runs of `size` consecutive words of texts: their shingles."""
+
+    hashes: NDArray[np.uint64]
+    bounds: NDArray[np.int64]
+    """Those of text i are `hashes[bounds[i]:bounds[i + 1]]` [texts + 1]."""
+    word_bounds: NDArray[np.int64]
+    """The words of each text, likewise [texts + 1]."""
+    size: int
+    ends: NDArray[np.int64]
+    """The characters of all words before each word, and of all [words + 1]."""
 
 
 def kernels() -> "Kernels | None":
@@ -224,32 +237,19 @@ class Kernels:
         _check(self._shares(hashes, weights, chosen.view(np.uint8), bounds, bounds.size - 1, greatest, once, most))
         return greatest, once, most
 
-    def covered(
-        self,
-        runs: NDArray[np.uint64],
-        bounds: NDArray[np.int64],
-        word_bounds: NDArray[np.int64],
-        size: int,
-        ends: NDArray[np.int64],
-    ) -> NDArray[np.int64]:
+    def covered(self, runs: WordRuns) -> NDArray[np.int64]:
         """Characters of each text in runs of words that stand there before."""
-        _check_inside(bounds, runs)
-        found = np.empty(bounds.size - 1, _NUMBERS)
-        _check(self._covered(runs, bounds, word_bounds, bounds.size - 1, size, ends, found))
-        return found
+        return self._of_runs(self._covered, runs)
 
-    def top(
-        self,
-        runs: NDArray[np.uint64],
-        bounds: NDArray[np.int64],
-        word_bounds: NDArray[np.int64],
-        size: int,
-        ends: NDArray[np.int64],
-    ) -> NDArray[np.int64]:
+    def top(self, runs: WordRuns) -> NDArray[np.int64]:
         """Characters of each text in its most frequent run of several, the longest of equally frequent ones."""
-        _check_inside(bounds, runs)
-        found = np.empty(bounds.size - 1, _NUMBERS)
-        _check(self._top(runs, bounds, word_bounds, bounds.size - 1, size, ends, found))
+        return self._of_runs(self._top, runs)
+
+    def _of_runs(self, kernel: "_Kernel", runs: WordRuns) -> NDArray[np.int64]:
+        _check_inside(runs.bounds, runs.hashes)
+        texts = runs.bounds.size - 1
+        found = np.empty(texts, _NUMBERS)
+        _check(kernel(runs.hashes, runs.bounds, runs.word_bounds, texts, runs.size, runs.ends, found))
         return found
 
 

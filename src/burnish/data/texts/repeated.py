@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from burnish.data.native.library import kernels
+from burnish.data.native.library import WordRuns, kernels
 from burnish.data.texts.segments import maxima, sums
 
 _LOW_BITS = np.uint64(0xFFFF)
@@ -44,45 +44,28 @@ def shares(
     return maxima(times * weight, of), sums(weight, of), maxima(times, of)
 
 
-def covered(
-    runs: NDArray[np.uint64],
-    bounds: NDArray[np.int64],
-    word_bounds: NDArray[np.int64],
-    size: int,
-    ends: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """Characters of each text in runs of words that stand there before [texts].
-
-    `runs` are shingles of `size` words with their `bounds`; `ends` are the characters of all words before each, and of
-    all [words + 1].
-    """
+def covered(runs: WordRuns) -> NDArray[np.int64]:
+    """Characters of each text in runs of words that stand there before [texts]."""
     if built := kernels():
-        return built.covered(runs, bounds, word_bounds, size, ends)
-    at = np.flatnonzero(repeats(runs, bounds))
-    of = np.searchsorted(bounds, at, side="right") - 1
-    first = at - bounds[of] + word_bounds[of]
-    edges = np.zeros(ends.size, np.int64)
+        return built.covered(runs)
+    at = np.flatnonzero(repeats(runs.hashes, runs.bounds))
+    of = np.searchsorted(runs.bounds, at, side="right") - 1
+    first = at - runs.bounds[of] + runs.word_bounds[of]
+    edges = np.zeros(runs.ends.size, np.int64)
     np.add.at(edges, first, 1)
-    np.add.at(edges, first + size, -1)
+    np.add.at(edges, first + runs.size, -1)
     is_covered = np.cumsum(edges[:-1]) > 0
-    return sums(np.where(is_covered, np.diff(ends), 0), word_bounds)
+    return sums(np.where(is_covered, np.diff(runs.ends), 0), runs.word_bounds)
 
 
-def top(
-    runs: NDArray[np.uint64],
-    bounds: NDArray[np.int64],
-    word_bounds: NDArray[np.int64],
-    size: int,
-    ends: NDArray[np.int64],
-) -> NDArray[np.int64]:
+def top(runs: WordRuns) -> NDArray[np.int64]:
     """Characters of each text in its most frequent run of words; 0 where all occur once [texts].
 
-    Of runs that are as frequent the longest counts. Characters that occurrences share are counted in each. The
-    arguments are those of `covered`.
+    Of runs that are as frequent the longest counts. Characters that occurrences share are counted in each.
     """
     if built := kernels():
-        return built.top(runs, bounds, word_bounds, size, ends)
-    keys = _keys(runs, bounds)
+        return built.top(runs)
+    keys = _keys(runs.hashes, runs.bounds)
     places = places_of_several(keys)
     order = places[np.argsort(keys[places], kind="stable")]
     ordered = keys[order]
@@ -90,9 +73,9 @@ def top(
     times = np.diff(np.concatenate([first, [ordered.size]]))
     at = order[first]  # a shingle of each run
     of = (ordered[first] >> np.uint64(44)).astype(np.int64)
-    word = at - bounds[of] + word_bounds[of]
-    length = ends[word + size] - ends[word]
-    of_text = np.searchsorted(of, np.arange(bounds.size))
+    word = at - runs.bounds[of] + runs.word_bounds[of]
+    length = runs.ends[word + runs.size] - runs.ends[word]
+    of_text = np.searchsorted(of, np.arange(runs.bounds.size))
     most = maxima(times, of_text)
     return maxima(np.where(times == most[of], times * length, 0), of_text)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burnish.data.filters.likely import judged
+from burnish.data.native.library import WordRuns
 from burnish.data.texts import characters
 from burnish.data.texts.block import Block
 from burnish.data.texts.repeated import covered, repeats, top
@@ -98,8 +99,7 @@ class Runs:
         return self._shares(size, Runs._top)
 
     def _top(self, size: int) -> NDArray[np.float64]:
-        hashes, bounds = self._block.shingles(size)
-        return top(hashes, bounds, self._block.words.bounds, size, self._ends) / np.maximum(self._length, 1)
+        return top(self._of(size)) / np.maximum(self._length, 1)
 
     def exceed(self, limits: dict[int, float]) -> NDArray[np.bool_]:
         """Which texts have a larger share of repeated runs than allowed for a number of words [texts].
@@ -138,5 +138,7 @@ class Runs:
         return Runs(Block([self._block.texts[i] for i in at.tolist()]))
 
     def _repeated(self, size: int) -> NDArray[np.float64]:
-        hashes, bounds = self._block.shingles(size)
-        return covered(hashes, bounds, self._block.words.bounds, size, self._ends) / np.maximum(self._length, 1)
+        return covered(self._of(size)) / np.maximum(self._length, 1)
+
+    def _of(self, size: int) -> WordRuns:
+        return WordRuns(*self._block.shingles(size), self._block.words.bounds, size, self._ends)
