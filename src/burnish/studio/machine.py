@@ -100,7 +100,7 @@ def _check_packages() -> Iterator[Finding]:
         return
     if problem := _kernels_problem():
         why, _, fix = problem.rpartition("; ")
-        yield Finding("warning", "kernels", f"`clean` takes several times as long without them: {why}", fix)
+        yield Finding("warning", "kernels", f"`clean` takes about twice as long without them: {why}", fix)
     else:
         yield Finding("ok", "kernels", "compiled")
 

@@ -105,7 +105,7 @@ def _settings(spec: CleanSpec, ctx: Context, path: Path) -> Settings:
     ctx.emit(Note(text=f"{name}: {layout.reason}"))
     kernels, problem = loaded()
     if kernels is None:
-        ctx.emit(Note(text=f"kernels: numpy alone takes several times as long: {problem}"))
+        ctx.emit(Note(text=f"kernels: numpy alone takes about twice as long: {problem}"))
     near = NearDedupSpec() if spec.near_dedup is True else spec.near_dedup or None
     filters = spec.filters
     folder = ctx.scratch / "chunks"
