@@ -109,10 +109,7 @@ def _is_address(found: re.Match[str]) -> bool:
 
 
 def _card(found: re.Match[str]) -> Span | None:
-    """The match, or a number in it as people write one: a code or a date may stand behind it.
-
-    Behind a group of four digits that begins none, no other is tried: tables of such numbers are no cards.
-    """
+    """The match, or a number in it as people write one: a code or a date may stand behind it."""
     if is_card(_digits_of(found)):
         return found.span()
     for token in _TOKEN.finditer(found.string, *found.span()):
@@ -120,8 +117,6 @@ def _card(found: re.Match[str]) -> Span | None:
             part = pattern.match(found.string, token.start(), found.end())
             if part is not None and is_card(_digits_of(part)):
                 return part.span()
-        if len(token[0]) == 4:
-            return None
     return None
 
 

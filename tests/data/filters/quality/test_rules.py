@@ -27,7 +27,7 @@ PROSE = "The river rises in the hills above the town. It flows south for miles. 
         ),
         ({"max_bullet_lines": 0.9}, "- a\n* b\n• c", "- a\n* b\nc"),
         ({"max_ellipsis_lines": 0.3}, "Read on...\nAnd more…\nEnd.", "Read on...\nB.\nC.\nD."),
-        ({"max_ellipsis_lines": 0.3}, "Read on... \nAnd more....\nEnd.", "Read on..\nAnd more. .\n.\nEnd."),
+        ({"max_ellipsis_lines": 0.3}, "Read on... \nAnd more....\nEnd.", "Read on..\nAnd more..\nOr. .\n."),
         ({"min_alphabetic_words": 0.8}, "1 2 3 four", PROSE),
         ({"min_stop_words": 2}, "shoes watches bags", PROSE),
         ({"min_stop_words": 2}, "鞋子手表包包", "我的鞋子是新的"),
