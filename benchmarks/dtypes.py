@@ -135,7 +135,7 @@ def main() -> None:
 
 
 def _measure(dtype: str, place: Path, given: argparse.Namespace) -> dict[str, float]:
-    from burnish.jobs.local import worker_environment
+    from burnish.jobs.environment import worker_environment
 
     run = tempfile.mkdtemp(dir=place)  # a run in the folder of another would resume it
     command = [sys.executable, "-W", "ignore", __file__, "--one", dtype, str(place / "model"), run]

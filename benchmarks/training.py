@@ -291,7 +291,9 @@ def _child(
     checkout = checkout or Path(__file__).resolve().parents[1]
     source = {**os.environ, "PYTHONPATH": str(checkout / "src")}
     if as_worker:
-        program = "import json; from burnish.jobs.local import worker_environment as found; print(json.dumps(found()))"
+        program = (
+            "import json; from burnish.jobs.environment import worker_environment as found; print(json.dumps(found()))"
+        )
         source = json.loads(subprocess.check_output([sys.executable, "-c", program], env=source))
     alone = {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-W", "ignore", str(checkout / "benchmarks" / "training.py"), *arguments]

@@ -18,8 +18,9 @@ from burnish.core.catalog import stages
 from burnish.core.memory import available_memory
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs import forkserver
-from burnish.jobs.local import worker_environment
-from burnish.studio import exploration, running, workrooms
+from burnish.jobs.environment import worker_environment
+from burnish.studio import exploration, workrooms
+from burnish.studio.executing import execution
 from forked_modules import TorchServers
 from some_cases import leave_to_torture
 
@@ -77,7 +78,7 @@ def _forked_workers():
 
     def server_for(self, step):
         environment = worker_environment()
-        if step.step.stage.extra in running._WITH_TORCH:
+        if step.step.stage.extra in execution._WITH_TORCH:
             return with_torch.of(environment)
         surroundings = repr(forkserver._inherited(environment))
         met[surroundings] += 1
@@ -91,7 +92,7 @@ def _forked_workers():
         return server
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(running._Execution, "_server_for", server_for)
+        patched.setattr(execution.Execution, "_server_for", server_for)
         for module in (workrooms, exploration):
             patched.setattr(module, "subprocess", SimpleNamespace(run=with_torch.run))
         yield

@@ -11,7 +11,7 @@ import artifacts
 import burnish
 from burnish.cli.progress import TerminalWatcher
 from burnish.core.events import Metric, Note, Progress, StateChanged, Table
-from burnish.studio.running import RunResult, StepResult
+from burnish.studio.executing.results import RunResult, StepResult
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def test_the_check_finds_what_windows_lacks(source, found):
 
 
 def test_a_system_without_workers_says_where_stages_run(workspace, monkeypatch):
-    local = importlib.import_module("burnish.jobs.local")
+    local = importlib.import_module("burnish.jobs.launchers.local")
     monkeypatch.setattr(local.sys, "platform", "win32")
     with pytest.raises(local.MachineError) as caught:
         local.LocalLauncher().start(workspace.run("r", 1, "s"))

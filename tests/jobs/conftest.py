@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from burnish.core.recipes.recipe import recipe_of
+from burnish.jobs.environment import worker_environment
 from burnish.jobs.forkserver import ForkServer
-from burnish.jobs.local import LocalLauncher, worker_environment
+from burnish.jobs.launchers.local import LocalLauncher
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 import burnish.jobs.forkserver as forkserver
+from burnish.jobs.environment import worker_environment
 from burnish.jobs.forkserver import ForkedWorker, ForkServer, shared_server
-from burnish.jobs.local import LocalLauncher, worker_environment
+from burnish.jobs.launchers.local import LocalLauncher
 
 
 @pytest.fixture
@@ -117,7 +118,8 @@ def test_server_and_workers_end_when_the_launcher_is_killed(prepared, until):
     code = (
         "import sys, time; from pathlib import Path; from burnish.core.runs.run import Run\n"
         "from burnish.jobs.forkserver import ForkServer\n"
-        "from burnish.jobs.local import LocalLauncher, worker_environment\n"
+        "from burnish.jobs.environment import worker_environment\n"
+        "from burnish.jobs.launchers.local import LocalLauncher\n"
         "server = ForkServer(worker_environment(), libraries=()); print(server._process.pid, flush=True)\n"
         "LocalLauncher(server).start(Run(Path(sys.argv[1]))); time.sleep(60)"
     )

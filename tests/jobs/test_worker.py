@@ -269,7 +269,7 @@ def test_the_worker_ends_when_its_parent_is_killed(prepared, until, tmp_path):
     run = prepared("quick-slow", release="never")
     code = (
         "import sys, time; from pathlib import Path; from burnish.core.runs.run import Run\n"
-        "from burnish.jobs.local import LocalLauncher\n"
+        "from burnish.jobs.launchers.local import LocalLauncher\n"
         "LocalLauncher().start(Run(Path(sys.argv[1]))); time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code, str(run.folder)])

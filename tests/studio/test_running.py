@@ -11,7 +11,7 @@ import pytest
 
 import burnish
 from burnish.core.errors import AskError, DataError, MachineError, RunError
-from burnish.studio import running
+from burnish.studio.executing import results
 
 
 def actions(result):
@@ -97,7 +97,7 @@ def _offline(monkeypatch, tmp_path):
 def test_a_watcher_hears_every_event_in_order(recipe, workspace):
     on_event = []
 
-    class Listening(running.SilentWatcher):
+    class Listening(results.SilentWatcher):
         def on_run_start(self, plan, number, folder):
             on_event.append(("began", number))
 
@@ -126,7 +126,7 @@ def test_a_watcher_hears_every_event_in_order(recipe, workspace):
 
 
 def test_a_watcher_that_fails_lets_the_worker_save_and_leaves_none_behind(quick_stages, workspace):
-    class Broken(running.SilentWatcher):
+    class Broken(results.SilentWatcher):
         def __init__(self, error):
             self.error = error
 
@@ -152,7 +152,7 @@ def test_ctrl_c_saves_and_a_second_one_ends_at_once(quick_stages, workspace, unt
     script = tmp_path / "script.py"
     script.write_text(
         "import sys, burnish\n"
-        "from burnish.studio.running import SilentWatcher\n"
+        "from burnish.studio.executing.results import SilentWatcher\n"
         "class Told(SilentWatcher):\n"
         "    def on_stop(self, at_once): print('stopping', flush=True)\n"
         "try:\n"

@@ -9,8 +9,8 @@ import pytest
 
 import burnish
 from burnish.core.errors import AskError, RunError
-from burnish.studio import running
-from burnish.studio.stopping import StopRequests, request_stop
+from burnish.studio.executing import results
+from burnish.studio.executing.stopping import StopRequests, request_stop
 
 
 def events(workspace, name):
@@ -82,7 +82,7 @@ def test_a_second_request_ends_a_step_that_does_not_listen(
 
 @pytest.mark.parametrize("how", ["signal", "file"])
 def test_a_request_between_two_steps_is_heard(recipe, workspace, how):
-    class Between(running.SilentWatcher):
+    class Between(results.SilentWatcher):
         def on_step_end(self, step, run):
             if how == "signal":
                 signal.raise_signal(signal.SIGINT)
@@ -99,7 +99,7 @@ def test_a_request_between_two_steps_is_heard(recipe, workspace, how):
 
 
 def test_a_request_in_the_last_step_leaves_a_finished_run(recipe, workspace):
-    class Late(running.SilentWatcher):
+    class Late(results.SilentWatcher):
         def on_step_end(self, step, run):
             if step.step.name == "join":
                 burnish.stop("r", workspace=workspace.root)
@@ -125,7 +125,7 @@ def test_ctrl_c_while_planning_starts_nothing(recipe, workspace, monkeypatch):
 def test_a_worker_that_does_not_listen_yet_is_stopped_as_one_that_does(quick_stages, workspace):
     """Its first tenth of a second is Python's own start."""
 
-    class AtOnce(running.SilentWatcher):
+    class AtOnce(results.SilentWatcher):
         def on_step_start(self, step, run):
             burnish.stop("r", workspace=workspace.root)
 

@@ -8,7 +8,7 @@ import pytest
 
 import burnish
 from burnish.core.errors import RunError
-from burnish.studio import running
+from burnish.studio.executing import results
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_a_worker_that_outlives_its_killed_parent_is_waited_for(
     first.wait()
     on_event = []
 
-    class Told(running.SilentWatcher):
+    class Told(results.SilentWatcher):
         def on_wait(self, step, run):
             on_event.append(run.name)
 

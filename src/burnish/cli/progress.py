@@ -21,7 +21,7 @@ from burnish.core.plan import Plan, PlannedStep
 from burnish.core.runs.artifact import Artifact
 from burnish.core.runs.run import Run
 from burnish.core.secrets import masked
-from burnish.studio.running import RunResult
+from burnish.studio.executing.results import RunResult
 from burnish.studio.runs import curve
 
 _PLAIN_EVERY = 5.0

@@ -1,1 +1,1 @@
-"""Running steps: the launcher starts workers, a worker runs one step."""
+"""Running steps: launchers start workers, a worker runs one step."""

@@ -47,7 +47,7 @@ from burnish.core.runs.workspace import Workspace
 from burnish.core.secrets import MASK, mask, masked, masked_value, names_a_secret
 from burnish.core.version import VERSION
 from burnish.jobs.inputs import FetchedInputs, cached_hashes, restored, watched
-from burnish.jobs.local import BUSY
+from burnish.jobs.launchers.protocol import BUSY
 from burnish.specs.base import Spec
 
 if TYPE_CHECKING:

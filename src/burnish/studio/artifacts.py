@@ -5,7 +5,7 @@ from pathlib import Path
 
 from burnish.core.errors import AskError
 from burnish.core.files import publish_folder
-from burnish.studio.running import StepResult
+from burnish.studio.executing.results import StepResult
 
 
 def copy_artifact(step: StepResult, folder: Path) -> None:

@@ -17,7 +17,7 @@ from burnish.core.processes import module_command
 from burnish.core.recipes.validation import make_spec
 from burnish.core.runs.checkpoints import held
 from burnish.core.runs.workspace import Workspace
-from burnish.jobs.local import worker_environment
+from burnish.jobs.environment import worker_environment
 from burnish.specs.data import InspectSpec
 from burnish.specs.endpoints import SMOKE_CHECKS
 from burnish.studio.workrooms import ask, require

@@ -20,7 +20,7 @@ from burnish.core.processes import module_command, usable_cores
 from burnish.core.runs.workspace import Workspace
 from burnish.core.secrets import mask
 from burnish.core.version import VERSION
-from burnish.jobs.local import worker_environment
+from burnish.jobs.environment import worker_environment
 from burnish.studio.findings import Finding, check_runs, check_workspace
 
 _PACKAGES = (

@@ -12,7 +12,7 @@ from burnish.core.plan import Plan, make_plan
 from burnish.core.recipes.recipe import Recipe, load_recipe, merged, nested, parse_setting, recipe_of, with_settings
 from burnish.core.recipes.yaml import Document, read_yaml
 from burnish.core.runs.workspace import MARK, Workspace
-from burnish.studio.stopping import interruptible_planning
+from burnish.studio.executing.stopping import interruptible_planning
 
 RecipeLike = str | Path | Mapping[str, Any] | Recipe
 

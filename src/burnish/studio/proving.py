@@ -11,9 +11,10 @@ from burnish.core.naming import nearest
 from burnish.core.plan import make_plan
 from burnish.core.recipes.recipe import Recipe, recipe_of, with_settings
 from burnish.core.runs.workspace import Workspace
+from burnish.studio.executing.results import Watcher
+from burnish.studio.executing.stopping import interruptible_planning
 from burnish.studio.planning import RecipeLike, as_recipe
-from burnish.studio.running import Watcher, execute
-from burnish.studio.stopping import interruptible_planning
+from burnish.studio.running import execute
 
 FILE = "proof.json"
 

@@ -12,9 +12,10 @@ from burnish.core.plan import Plan, make_plan
 from burnish.core.recipes.recipe import recipe_of
 from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
+from burnish.studio.executing.results import RunResult, Watcher
+from burnish.studio.executing.stopping import interruptible_planning
 from burnish.studio.rows import ledger_of, training_step
-from burnish.studio.running import RunResult, Watcher, execute
-from burnish.studio.stopping import interruptible_planning
+from burnish.studio.running import execute
 from burnish.studio.workrooms import ask, require
 
 _HERE = ("auto", "never")

@@ -16,8 +16,9 @@ from burnish.core.plan import make_plan
 from burnish.core.recipes.recipe import recipe_of
 from burnish.core.runs.run import Run, is_held
 from burnish.core.runs.workspace import Workspace
-from burnish.studio.running import RunResult, Watcher, execute
-from burnish.studio.stopping import interruptible_planning, request_stop
+from burnish.studio.executing.results import RunResult, Watcher
+from burnish.studio.executing.stopping import interruptible_planning, request_stop
+from burnish.studio.running import execute
 
 
 def runs(*, workspace: Path | str | None = None) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from burnish.core.errors import MachineError, RunError, error_from_dict
 from burnish.core.processes import module_command
-from burnish.jobs.local import worker_environment
+from burnish.jobs.environment import worker_environment
 
 
 def require(package: str, extra: str) -> None:

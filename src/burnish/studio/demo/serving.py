@@ -17,9 +17,10 @@ from typing import Any
 
 from burnish.core.errors import RunError
 from burnish.core.runs.workspace import Workspace
-from burnish.jobs.local import worker_environment
+from burnish.jobs.environment import worker_environment
+from burnish.studio.executing.results import RunResult, StepResult, Watcher
 from burnish.studio.exploration import smoke_test
-from burnish.studio.running import RunResult, StepResult, Watcher, run_stage
+from burnish.studio.running import run_stage
 
 NAME = "pocket-tuned"
 _GGUF, _PARENT, _DATA = "small", "tune_replay", "data"

@@ -18,7 +18,7 @@ from burnish.core.runs.run import Run
 from burnish.core.runs.workspace import Workspace
 from burnish.core.secrets import mask
 from burnish.core.version import VERSION
-from burnish.jobs.local import worker_environment
+from burnish.jobs.environment import worker_environment
 from burnish.studio.registry.versions import Say
 
 RECORD = "pushes.json"

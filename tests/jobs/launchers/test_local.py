@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from burnish.jobs.local import worker_environment
+from burnish.jobs.environment import worker_environment
 
 
 def test_workers_get_quiet_defaults_which_a_person_may_change(monkeypatch):

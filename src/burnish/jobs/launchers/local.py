@@ -16,45 +16,14 @@ from burnish.core.processes import module_command
 from burnish.core.runs.records import is_there
 from burnish.core.runs.run import Run
 from burnish.core.secrets import mask
+from burnish.jobs.environment import worker_environment
 from burnish.jobs.forkserver import ForkedWorker, ForkServer
+from burnish.jobs.launchers.protocol import BUSY
 
-BUSY = 75
-"""The exit status of a worker whose run is in progress in another process."""
 _FATAL_SIGNALS = tuple(getattr(signal, name) for name in ("SIGABRT", "SIGSEGV", "SIGBUS") if hasattr(signal, name))
 """Signals by which a program ends itself, when memory ran out among others."""
 _SECOND_SIGNAL = (128 + signal.SIGTERM, 128 + signal.SIGINT)
-_DEFAULTS = {
-    "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads slowed a step from 809 to 5,692 ms on a busy machine
-    "TOKENIZERS_PARALLELISM": "false",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "PYTHONUNBUFFERED": "1",
-    "MPLBACKEND": "Agg",
-}
-_ALLOCATOR = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
-"""The settings of torch's CUDA allocator, and their older name."""
-_KEEP_FREED_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(4 << 30), "MALLOC_TRIM_THRESHOLD_": str(16 << 30)}
-"""glibc maps each tensor above 32 MiB afresh and unmaps it when freed; its pages then cost more than its numbers."""
-
 Process = subprocess.Popen[bytes] | ForkedWorker
-
-
-def worker_environment() -> dict[str, str]:
-    """The environment of a worker: that of this process over the defaults above."""
-    tuned_by_user = "glibc.malloc." in os.environ.get("GLIBC_TUNABLES", "")
-    freed = _KEEP_FREED_MEMORY if _has_glibc() and not tuned_by_user else {}
-    environment = {**_DEFAULTS, **freed, **os.environ}
-    if not any(name in environment for name in _ALLOCATOR):
-        # batches of varying size fragment segments of fixed size
-        environment[_ALLOCATOR[0]] = "expandable_segments:True"
-    return environment
-
-
-def _has_glibc() -> bool:
-    try:
-        return (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
-    except (AttributeError, ValueError):  # another system, another libc
-        return False
 
 
 class LocalLauncher:
@@ -136,6 +105,9 @@ class LocalLauncher:
         """Tell the worker to save its state and exit, or kill it."""
         (self._killed if at_once else self._terminated).add(process.pid)
         process.send_signal(signal.SIGKILL if at_once else signal.SIGTERM)
+
+    def wait(self, process: Process) -> None:
+        process.wait()
 
     def _record_exit(self, process: Process, run: Run, status: int) -> None:
         shutil.rmtree(run.partial, ignore_errors=True)
