@@ -103,6 +103,8 @@ CODES = {
     "ask.no-such-run": "There is no run with that name.",
     "ask.private-address": "A URL leads to an address that is not public, and was not allowed by name.",
     "ask.nothing-to-do": "The request leaves nothing to do.",
+    "ask.name-taken": "There is a file of that name already, and it is not replaced.",
+    "ask.too-large": "More bytes were sent than a file or request may have; nothing of it is kept.",
     # data
     "data.unreadable": "A file cannot be opened, is of an unknown type, or is corrupt.",
     "data.unknown-format": "The layout of the rows is unknown.",

@@ -4,6 +4,7 @@ burnish.yaml                     marks a workspace (optional)
 runs/<recipe>/<number>/<step>/   run folders (see `burnish.core.runs.run`)
 runs/<recipe>/<number>/plan.json the run folder of each step
 runs/latest.txt                  the newest run
+data/                            files of rows; data/uploads/ has those that were uploaded, and their records
 
 Runs are ordered by their recorded times and numbers, never by file times, so that a copy behaves the same.
 .burnish/hashes.json             content hashes of large inputs, by size and time
@@ -57,6 +58,16 @@ class Workspace:
     @property
     def runs(self) -> Path:
         return self.root / "runs"
+
+    @property
+    def data(self) -> Path:
+        """Files of rows of the workspace."""
+        return self.root / "data"
+
+    @property
+    def uploads(self) -> Path:
+        """Files that were uploaded; each is whole."""
+        return self.data / "uploads"
 
     @property
     def cache(self) -> Path:

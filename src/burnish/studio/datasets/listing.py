@@ -1,0 +1,88 @@
+"""The datasets of a workspace: uploads, files below `data/`, and artifacts that hold rows."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from burnish.core.errors import BurnishError
+from burnish.core.files import read_json
+from burnish.core.runs.workspace import Workspace
+from burnish.studio.datasets.names import KINDS, Dataset, find, uploaded
+from burnish.studio.datasets.records import upload_record, with_hash
+
+_MOST_FILES = 2_000
+_COUNTS = ("read", "kept", "quarantined", "dropped", "splits", "tokens", "learned", "kinds")
+
+
+def datasets(*, workspace: Path | str | None = None) -> dict[str, Any]:
+    """`datasets`, the newest first of each origin: uploads, files, artifacts of kind `dataset` or `rows` with the
+    counts of their `stats.json`; and `not_listed`, the number of files below `data/` beyond the first 2,000."""
+    place = Workspace.find(workspace)
+    uploads = [summary(find(name, place), place) for name in uploaded(place)]
+    names, left_out = _files(place)
+    files = [summary(find(name, place), place) for name in names]
+    artifacts = [summary(found, place) for found in _artifacts(place)]
+    listed = [sorted(part, key=_newest_first) for part in (uploads, files, artifacts)]
+    return {"datasets": [row for part in listed for row in part], "not_listed": left_out}
+
+
+def summary(found: Dataset, place: Workspace, *, hashed: bool = False) -> dict[str, Any]:
+    """What is known of a dataset without reading its rows. `hashed` adds the sha256 of an upload that lacks one."""
+    row: dict[str, Any] = {
+        "name": found.name,
+        "origin": found.origin,
+        "ref": found.ref,
+        "kind": found.kind,
+        "editable": found.origin == "upload",
+    }
+    if found.origin == "upload":
+        record = upload_record(found.name, place)
+        record = with_hash(record, place) if hashed else record
+        return {**row, **asdict(record)}
+    if found.run is None:
+        status = found.path.stat()
+        return {**row, "bytes": status.st_size if found.path.is_file() else None, "created": status.st_mtime}
+    artifact = found.artifact
+    measures = dict(artifact.measures) if artifact is not None else {}
+    made = {"run": found.run.name, "stage": found.run.record["stage"], "created": found.run.record["created"]}
+    return {**row, **made, "rows": measures.get("rows"), "stats": _counts(found.path)}
+
+
+def _counts(folder: Path) -> dict[str, Any]:
+    """The counts in the `stats.json` of an artifact; empty if there is none, as in rows that were fetched."""
+    with suppress(OSError, ValueError, TypeError, AttributeError):
+        stats: dict[str, Any] = read_json(folder / "stats.json")
+        return {key: stats[key] for key in _COUNTS if key in stats}
+    return {}
+
+
+def _files(place: Workspace) -> tuple[list[str], int]:
+    """Names of the files below `data/`, without uploads and hidden ones; and how many more there are."""
+    names: list[str] = []
+    left_out = 0
+    for base, folders, files in os.walk(place.data):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and Path(base, name) != place.uploads)
+        for name in sorted(files):
+            path = Path(base, name)
+            if name.startswith(".") or not path.is_file() or not path.resolve().is_relative_to(place.data.resolve()):
+                continue
+            if len(names) < _MOST_FILES:
+                names.append(path.relative_to(place.root).as_posix())
+            else:
+                left_out += 1
+    return names, left_out
+
+
+def _artifacts(place: Workspace) -> Iterator[Dataset]:
+    for run in place.all_runs():
+        with suppress(BurnishError):  # a damaged run: `burnish runs list` reports it
+            artifact = run.artifact()
+            if artifact is not None and artifact.kind in KINDS:
+                yield Dataset(run.reference, "artifact", run.reference, artifact.path, artifact.kind, run)
+
+
+def _newest_first(row: dict[str, Any]) -> tuple[float, str]:
+    return (-float(row["created"]), row["name"])

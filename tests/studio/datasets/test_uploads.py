@@ -1,0 +1,200 @@
+"""Uploads: a whole file with its hash, or nothing; names that no one else's file, folder or device has."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from burnish.core.errors import BurnishError
+from burnish.studio.datasets import Upload, datasets, upload
+from burnish.studio.datasets.names import next_version, upload_name
+
+ROWS = b'{"prompt": "a", "response": "b"}\n' * 3
+
+
+def left(workspace):
+    return sorted(path.name for path in workspace.uploads.iterdir() if path.is_file())
+
+
+def code_of(call, *arguments, **options):
+    with pytest.raises(BurnishError) as caught:
+        call(*arguments, **options)
+    assert caught.value.fix
+    return caught.value.code
+
+
+def test_an_upload_is_the_bytes_that_were_sent_with_their_hash(workspace):
+    record = upload("rows.jsonl", [ROWS[:5], b"", ROWS[5:]], workspace=workspace.root)
+    assert (workspace.uploads / "rows.jsonl").read_bytes() == ROWS
+    assert record["bytes"] == len(ROWS)
+    assert record["sha256"] == hashlib.sha256(ROWS).hexdigest()
+    assert record["id"].startswith("file-")
+    listed = datasets(workspace=workspace.root)["datasets"]
+    assert [(row["name"], row["ref"], row["sha256"]) for row in listed] == [
+        ("rows.jsonl", "file:data/uploads/rows.jsonl", record["sha256"])
+    ]
+
+
+def test_files_below_data_and_files_put_there_by_hand_are_listed(workspace):
+    (workspace.data / "more").mkdir(parents=True)
+    (workspace.data / "more" / "a.csv").write_text("prompt,response\n1,2\n")
+    (workspace.data / ".hidden").write_text("x")
+    (workspace.data / "out.jsonl").symlink_to("/etc/passwd")
+    workspace.uploads.mkdir()
+    (workspace.uploads / "mine.jsonl").write_bytes(ROWS)
+    names = [(row["name"], row["origin"]) for row in datasets(workspace=workspace.root)["datasets"]]
+    assert names == [("mine.jsonl", "upload"), ("data/more/a.csv", "file")]
+
+
+def test_a_taken_name_is_refused_or_versioned(workspace):
+    upload("rows.jsonl", [ROWS], workspace=workspace.root)
+    assert code_of(upload, "rows.jsonl", [b"x"], workspace=workspace.root) == "ask.name-taken"
+    assert upload("rows.jsonl", [b"x"], existing="version", workspace=workspace.root)["name"] == "rows.v2.jsonl"
+    assert upload("rows.jsonl", [b"y"], existing="version", workspace=workspace.root)["name"] == "rows.v3.jsonl"
+    assert left(workspace) == ["rows.jsonl", "rows.v2.jsonl", "rows.v3.jsonl"]
+    assert (workspace.uploads / "rows.jsonl").read_bytes() == ROWS
+
+
+@pytest.mark.parametrize(
+    ("name", "after"),
+    [
+        ("rows.jsonl", "rows.v2.jsonl"),
+        ("a.v9.jsonl.gz", "a.v10.jsonl.gz"),
+        ("plain", "plain.v2"),
+        ("x.1.csv", "x.1.v2.csv"),
+    ],
+)
+def test_versions_keep_the_ending(name, after):
+    assert next_version(name, set()) == after
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../rows.jsonl", "..", ".", "", "a/b.jsonl", "/etc/passwd", "a\\b.jsonl", "C:rows.jsonl", "rows.jsonl\0.txt"),
+        *("..\uff0frows.jsonl", "\u2025/x", "\uff0e\uff0e", "rows\u202elnosj.jsonl", "ro\u200bws.jsonl", "a\nb.jsonl"),
+        *(".hidden.jsonl", "rows.jsonl.", "a..b", "NUL", "con.jsonl", "Lpt1.txt", "COM9"),
+        *("a" * 300 + ".jsonl", "数" * 100 + ".jsonl", "rows.part", ".records", "\ud800.jsonl", "   ", "%00\x00"),
+    ],
+)
+def test_names_that_lead_elsewhere_are_refused(workspace, name):
+    (workspace.root / "rows.jsonl").write_text("outside")
+    assert code_of(upload, name, [ROWS], workspace=workspace.root) == "ask.wrong-value"
+    assert not workspace.data.exists()
+    assert (workspace.root / "rows.jsonl").read_text() == "outside"
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("My rows (final).jsonl", "My-rows-final.jsonl"),
+        ("数据 1.jsonl", "数据-1.jsonl"),
+        ("re\u0301sume\u0301.csv", "résumé.csv"),
+        ("a;rm -rf $HOME.jsonl", "a-rm-rf-HOME.jsonl"),
+        ("<img src=x>.jsonl", "img-src-x.jsonl"),
+        ("%2e%2e%2fx.jsonl", "2e-2e-2fx.jsonl"),
+        ("recipe.step@3", "recipe.step-3"),
+    ],
+)
+def test_odd_characters_of_a_name_become_dashes(workspace, given, name):
+    assert upload_name(given) == name
+    record = upload(given, [ROWS], workspace=workspace.root)
+    assert (record["name"], record["filename"]) == (name, given)
+
+
+def test_a_stream_of_another_length_or_hash_leaves_nothing(workspace):
+    root = {"workspace": workspace.root}
+    assert code_of(upload, "a.jsonl", [ROWS], length=len(ROWS) + 1, **root) == "data.unreadable"
+    assert code_of(upload, "a.jsonl", [ROWS, b"x"], length=len(ROWS), **root) == "data.unreadable"
+    assert code_of(upload, "a.jsonl", [ROWS], sha256="0" * 64, **root) == "data.wrong-checksum"
+    assert code_of(upload, "a.jsonl", [ROWS] * 9, most=len(ROWS) * 8, **root) == "ask.too-large"
+    assert code_of(upload, "a.jsonl", [], length=1 << 40, **root) == "ask.too-large"
+
+    def breaks():
+        yield ROWS
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        upload("a.jsonl", breaks(), **root)
+    assert left(workspace) == []
+    assert datasets(**root)["datasets"] == []
+
+
+def test_of_two_uploads_of_one_name_at_once_one_is_whole_and_one_refused(workspace):
+    barrier, results = threading.Barrier(4), []
+
+    def send(letter):
+        def stream():
+            yield letter * 100_000
+            barrier.wait(10)
+            yield letter * 100_000
+
+        try:
+            results.append(upload("rows.txt", stream(), workspace=workspace.root)["sha256"])
+        except BurnishError as error:
+            results.append(error.code)
+
+    threads = [threading.Thread(target=send, args=(bytes([65 + number]),)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(results)[1:] == ["ask.name-taken"] * 3
+    content = (workspace.uploads / "rows.txt").read_bytes()
+    assert hashlib.sha256(content).hexdigest() == sorted(results)[0]
+    assert left(workspace) == ["rows.txt"]
+
+
+def test_what_a_killed_upload_leaves_is_removed_by_the_next_and_one_in_progress_stays(workspace):
+    code = (
+        "import sys\nfrom burnish.studio.datasets import upload\n"
+        "def stream():\n    yield b'x' * 100\n    print('begun', flush=True)\n    sys.stdin.read()\n    yield b'y'\n"
+        "upload('slow.txt', stream(), workspace=sys.argv[1])"
+    )
+    command = [sys.executable, "-c", code, str(workspace.root)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    killed, going = subprocess.Popen(command, **pipes), subprocess.Popen(command, **pipes)
+    assert [killed.stdout.readline(), going.stdout.readline()] == ["begun\n"] * 2
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert len(left(workspace)) == 2
+    assert [row["name"] for row in datasets(workspace=workspace.root)["datasets"]] == []
+    upload("other.txt", [b"z"], workspace=workspace.root)
+    assert len(left(workspace)) == 2  # other.txt, and the hidden file of the upload in progress
+    going.communicate()
+    assert left(workspace) == ["other.txt", "slow.txt"]
+    assert (workspace.uploads / "slow.txt").read_bytes() == b"x" * 100 + b"y"
+
+
+def test_an_upload_that_would_fill_the_disk_is_refused_and_leaves_nothing(tmp_path):
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", tmp_path]).returncode:
+        pytest.skip("a small disk needs root")
+    try:
+        chunks = (b"x" * 65536 for _ in range(1000))
+        assert code_of(upload, "big.bin", chunks, workspace=tmp_path) == "machine.no-disk"
+        assert code_of(upload, "big.bin", [], length=8 << 20, workspace=tmp_path) == "machine.no-disk"
+        assert list((tmp_path / "data" / "uploads").iterdir()) == []
+        assert upload("small.bin", [b"x"], workspace=tmp_path)["bytes"] == 1
+    finally:
+        subprocess.run(["umount", "-l", tmp_path], check=True)
+
+
+def test_a_file_whose_record_is_damaged_is_still_listed(workspace):
+    upload("rows.jsonl", [ROWS], workspace=workspace.root)
+    record = workspace.uploads / ".records" / "rows.jsonl.json"
+    for text in ("", "[]", "{}", json.dumps({"name": "other", "bytes": 1}), "\0"):
+        record.write_text(text)
+        (row,) = datasets(workspace=workspace.root)["datasets"]
+        assert (row["name"], row["bytes"]) == ("rows.jsonl", len(ROWS))
+        assert row["id"].startswith("file-")
+
+
+def test_an_open_upload_can_be_left_without_a_trace(workspace):
+    with Upload("a.txt", workspace) as receiving:
+        receiving.write(b"abc")
+    assert left(workspace) == []
