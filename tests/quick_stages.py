@@ -169,7 +169,7 @@ class FailSpec(Spec):
 
     how: Literal[
         *("value", "disk", "arrow-disk", "memory", "torch-memory", "package", "exit", "abrupt", "segfault", "print"),
-        *("big", "status-5", "unwritable", "thread", "exit-handler", "long", "at-exit"),
+        *("big", "status-5", "unwritable", "thread", "exit-handler", "long", "at-exit", "flood"),
     ]
     """The way."""
     token: str = ""
@@ -204,6 +204,12 @@ def fail(spec: FailSpec, ctx: Context) -> Outcome:
             sys.exit(9)
         case "abrupt":
             print("last words", flush=True)
+            os._exit(3)
+        case "flood":  # of so many MB, at most 100 a second
+            for number in range(int(spec.token)):
+                os.write(1, b"".join(b"%06d %s\n" % (number, b"x" * 992) for _ in range(1000)))
+                time.sleep(0.01)
+            os.write(1, b"last words\n")
             os._exit(3)
         case "status-5":
             os._exit(5)

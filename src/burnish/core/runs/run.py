@@ -1,7 +1,7 @@
 """The folder of one run of one step: its state, settings, events, logs and output.
 
 run.json       state and times        events.jsonl   typed events
-job.json       input of the worker    run.log        full log, level DEBUG
+job.json       input of the worker    run.log        log, level DEBUG (see `core.runs.log`)
 spec.json      settings, resolved     console.log    terminal output
 out/           the artifact           artifact.json  its record, written last
 scratch/       checkpoints, row ledger: kept until the step succeeds

@@ -1,18 +1,19 @@
 """Start, poll and stop workers on this machine."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from burnish.core.errors import BurnishError, MachineError, RunError, error_from_dict
 from burnish.core.events import Failed
 from burnish.core.faults import LESS_MEMORY, out_of_memory_line
 from burnish.core.processes import module_command
+from burnish.core.runs.log import RunLog
 from burnish.core.runs.records import is_there
 from burnish.core.runs.run import Run
 from burnish.core.secrets import mask
@@ -38,7 +39,7 @@ class LocalLauncher:
         """The descriptor of a pipe for the error of each worker that cannot write its run folder, by process id."""
         self._reported: dict[int, dict[str, Any]] = {}
         self._logged_before: dict[int, int] = {}
-        """Bytes of run.log when each worker started."""
+        """Position in run.log when each worker started."""
 
     def start(self, run: Run) -> Process:
         """Start the worker of a run; its output goes to run.log."""
@@ -48,7 +49,7 @@ class LocalLauncher:
         reports, report = os.pipe()
         try:
             with run.log.open("ab") as log:
-                before = log.tell()
+                before = RunLog(run.log).end
                 process = self._forked(run, log.fileno(), report) or subprocess.Popen(
                     module_command("burnish.jobs", str(run.folder), str(os.getpid()), str(report)),
                     stdin=subprocess.DEVNULL,
@@ -76,11 +77,13 @@ class LocalLauncher:
     def poll(self, process: Process, run: Run) -> int | None:
         """The exit status, or None while the worker runs. Records why a worker died if it could not.
 
-        After BUSY the state of the run is left alone: another process has it.
+        A run.log that grew long is rotated. After BUSY the state of the run is left alone: another process has it.
         Raises RunError `run.failed` if the run folder was removed, and the worker's own error if neither process can
         record it.
         """
         status = process.poll()
+        with contextlib.suppress(OSError):  # the worker goes on without a rotation
+            RunLog(run.log).rotate()
         if status is not None:
             self._take_report(process)
         try:
@@ -111,8 +114,9 @@ class LocalLauncher:
 
     def _record_exit(self, process: Process, run: Run, status: int) -> None:
         shutil.rmtree(run.partial, ignore_errors=True)
-        tail = mask("\n".join(_last_lines(run.log, 50)))
-        starved = out_of_memory_line("\n".join(_last_lines(run.log, 50, self._logged_before.get(process.pid, 0))))
+        log = RunLog(run.log)
+        tail = mask("\n".join(log.last_lines(50)))
+        starved = out_of_memory_line("\n".join(log.last_lines(50, self._logged_before.get(process.pid, 0))))
         family = RunError.exit_status
         not_started = process.pid in self._terminated and status == -signal.SIGTERM  # before it handled signals
         interrupted = process.pid in self._killed or status in _SECOND_SIGNAL or not_started
@@ -167,13 +171,3 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:  # a real-time signal
         return f"signal {number}"
-
-
-def _last_lines(path: Path, count: int, start: int = 0) -> list[str]:
-    """The last lines of a file, of what comes after its first `start` bytes."""
-    if not path.is_file():
-        return []
-    with path.open("rb") as file:
-        file.seek(0, os.SEEK_END)
-        file.seek(max(start, file.tell() - 16_384))
-        return file.read().decode(errors="replace").splitlines()[-count:]
