@@ -5,7 +5,8 @@ import socket
 import threading
 from urllib.parse import urlsplit
 
-from burnish.serve.http.server import bound_socket, serve_app
+from burnish.core.http.sockets import bound_socket
+from burnish.serve.http.server import serve_app
 
 
 class Running:

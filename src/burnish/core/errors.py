@@ -105,6 +105,11 @@ CODES = {
     "ask.nothing-to-do": "The request leaves nothing to do.",
     "ask.name-taken": "There is a file of that name already, and it is not replaced.",
     "ask.too-large": "More bytes were sent than a file or request may have; nothing of it is kept.",
+    "ask.no-such-route": "The server has no such address, or it does not take that method.",
+    "ask.not-logged-in": "The server does not know who asks: no session, token or login that is valid.",
+    "ask.not-allowed": "The caller, or the page that sent the request, may not do this.",
+    "ask.too-slow": "The body of a request did not arrive in time.",
+    "ask.too-often": "Too many requests were refused in a short time.",
     # data
     "data.unreadable": "A file cannot be opened, is of an unknown type, or is corrupt.",
     "data.unknown-format": "The layout of the rows is unknown.",

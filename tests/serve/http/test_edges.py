@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from burnish.core.errors import AskError
-from burnish.serve.http.server import bound_socket
+from burnish.core.http.sockets import bound_socket
 from burnish.specs.ship.server import ServerSpec
 from scripted import Served
 from serving import Running

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from fastapi import FastAPI
 
-from burnish.core.errors import AskError
+from burnish.core.http.sockets import address_of
 from burnish.serve.http.connection import Connection
 from burnish.serve.http.state import ServerState
 from burnish.specs.ship.server import ServerSpec
@@ -86,29 +86,3 @@ async def _drain(state: ServerState, seconds: float) -> None:
         end = asyncio.get_running_loop().time() + _SECONDS_TO_SAY_SO
         while state.under_way and asyncio.get_running_loop().time() < end:
             await asyncio.sleep(0.02)
-
-
-def bound_socket(host: str, port: int) -> socket.socket:
-    """A socket with the address, which refuses connections until it is served, and which nobody else can bind.
-
-    Errors: AskError `ask.wrong-value` if the address cannot be bound.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)  # else others bind it too until one of them listens
-    except OSError as error:
-        bound.close()
-        why = error.strerror or str(error)
-        fix = "choose another port, such as port=0 for a free one, or end what listens there"
-        raise AskError("ask.wrong-value", f"port: cannot listen on {host}:{port}: {why}", fix) from error
-    bound.set_inheritable(False)
-    return bound
-
-
-def address_of(bound: socket.socket) -> str:
-    """The URL of a bound socket."""
-    host, port, *_ = bound.getsockname()
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -11,9 +11,10 @@ from typing import Any
 from burnish.core.context import Context, Outcome
 from burnish.core.events import Note, Progress
 from burnish.core.files import write_json
+from burnish.core.http.sockets import bound_socket
 from burnish.serve.http.admission.keys import KeyRing
 from burnish.serve.http.app import make_app
-from burnish.serve.http.server import bound_socket, serve_app
+from burnish.serve.http.server import serve_app
 from burnish.specs.ship import ServeSpec
 from burnish.stages.ship.served import Served, open_served
 

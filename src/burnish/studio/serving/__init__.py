@@ -1,1 +1,1 @@
-"""What an interface asks of servers: their keys."""
+"""What an interface asks of servers: the page and its logins, the keys of `burnish serve`."""

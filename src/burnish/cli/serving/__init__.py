@@ -1,0 +1,1 @@
+"""The commands on servers and who may ask them: `ui`, `keys`."""

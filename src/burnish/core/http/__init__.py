@@ -1,0 +1,1 @@
+"""HTTP servers of both planes: bound addresses."""

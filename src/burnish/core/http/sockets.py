@@ -1,0 +1,31 @@
+"""The address of a server: bound before it is served, so that an error of it comes first."""
+
+import socket
+
+from burnish.core.errors import AskError
+
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """A socket with the address, which refuses connections until it is served, and which nobody else can bind.
+
+    Errors: AskError `ask.wrong-value` if the address cannot be bound.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)  # else others bind it too until one of them listens
+    except OSError as error:
+        bound.close()
+        why = error.strerror or str(error)
+        fix = "choose another port, such as port=0 for a free one, or end what listens there"
+        raise AskError("ask.wrong-value", f"port: cannot listen on {host}:{port}: {why}", fix) from error
+    bound.set_inheritable(False)
+    return bound
+
+
+def address_of(bound: socket.socket) -> str:
+    """The URL of a bound socket."""
+    host, port, *_ = bound.getsockname()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

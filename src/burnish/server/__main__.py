@@ -1,0 +1,99 @@
+"""`python -m burnish.server`: serves one workspace until SIGTERM or Ctrl-C. `burnish ui` starts it.
+
+Once it answers, it prints one line of JSON: its address.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from burnish.core.errors import BurnishError
+from burnish.core.http.sockets import bound_socket
+from burnish.core.processes import end_with_parent
+from burnish.core.runs.workspace import Workspace
+from burnish.server.app import make_app
+from burnish.server.settings import PAGE, Settings
+
+_LARGEST_HEADERS = 32 << 10
+_DRAIN_SECONDS = 5
+
+
+def main() -> None:
+    """Errors are printed as one line of JSON; the exit status is that of their family."""
+    asked = _arguments()
+    if asked.parent is not None:
+        end_with_parent(asked.parent)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        _serve(asked)
+    except BurnishError as error:
+        print(json.dumps({"error": error.as_dict()}), flush=True)
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _serve(asked: argparse.Namespace) -> None:
+    place = Workspace.find(asked.workspace)
+    with bound_socket(asked.host, asked.port) as bound:
+        settings = Settings(
+            place.root,
+            asked.host,
+            bound.getsockname()[1],
+            tuple(asked.allow_host),
+            tuple(asked.trusted_proxy),
+            asked.page,
+        )
+        server = _Server(_config(settings), settings)
+        asyncio.run(server.serve(sockets=[bound]))
+
+
+def _config(settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        make_app(settings),
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        h11_max_incomplete_event_size=_LARGEST_HEADERS,
+        backlog=1024,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Says where it is once it answers."""
+
+    def __init__(self, config: uvicorn.Config, settings: Settings):
+        super().__init__(config)
+        self._settings = settings
+
+    async def startup(self, sockets: list[object] | None = None) -> None:
+        await super().startup(sockets=sockets)  # pyright: ignore[reportArgumentType]
+        print(json.dumps({"address": self._settings.address, "pid": os.getpid()}), flush=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m burnish.server", description=__doc__)
+    parser.add_argument("--workspace", default=None)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8420, help="0 for a free one")
+    parser.add_argument("--allow-host", action="append", default=[], help="a further Host that is answered")
+    parser.add_argument("--trusted-proxy", action="append", default=[], help="the address of a reverse proxy")
+    parser.add_argument("--page", type=Path, default=PAGE, help="the folder of the built page")
+    parser.add_argument("--parent", type=int, default=None, help="the process to end with")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

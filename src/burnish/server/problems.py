@@ -1,0 +1,117 @@
+"""Errors as problem+json (RFC 9457), made of BurnishError.
+
+`code` is for programs, `detail` says what happened, `fix` the next step.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.responses import JSONResponse, Response
+
+from burnish.core.errors import CODES, BurnishError
+
+_FAMILIES = {"ask": 422, "data": 422, "model": 422, "machine": 503, "run": 409}
+_STATUS = {
+    "ask.recipe-unreadable": 400,
+    "ask.no-such-run": 404,
+    "ask.name-taken": 409,
+    "ask.no-such-route": 404,
+    "ask.nothing-to-do": 409,
+    "ask.not-logged-in": 401,
+    "ask.not-allowed": 403,
+    "ask.too-large": 413,
+    "ask.too-often": 429,
+    "ask.too-slow": 408,
+    "machine.no-package": 501,
+    "machine.no-disk": 507,
+    "machine.no-network": 424,
+    "machine.no-answer": 424,
+    "machine.no-cluster": 424,
+    "run.failed": 500,
+    "run.killed": 500,
+    "run.engine-failed": 500,
+    "run.broken-record": 500,
+}
+_NOT_FOUND = frozenset({"ask.bad-reference", "model.not-found"})
+"""What a path names is not there: 404 where nothing is to be made of it, else the request is wrong."""
+_RETRY_SECONDS = {"run.busy": 2, "ask.too-often": 30}
+
+
+class FieldFault(BaseModel):
+    """What is wrong with one field of a request."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """An error. `fix` says what to do next; `errors` names the fields of a request that are wrong."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    fix: str
+    errors: list[FieldFault] | None = None
+    reference: str | None = None
+    """Of an unexpected error: what the server's log has beside its details."""
+
+
+def status_of(code: str, method: str = "POST") -> int:
+    """The HTTP status of an error code."""
+    if code in _NOT_FOUND and method in ("GET", "HEAD", "DELETE"):
+        return 404
+    return _STATUS.get(code, _FAMILIES[code.partition(".")[0]])
+
+
+def problem_of(error: BurnishError, method: str = "POST", headers: Mapping[str, str] | None = None) -> Response:
+    """The answer for an error."""
+    made = _problem(error.code, status_of(error.code, method), error.what, error.fix)
+    return _answer(made, headers)
+
+
+def problem_of_fields(error: RequestValidationError) -> Response:
+    """The answer for a request whose fields are wrong; it repeats no value, which may be a secret."""
+    faults = [FieldFault(field=_path(fault["loc"]), message=_said(fault)) for fault in error.errors()]
+    first = faults[0]
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    code = "ask.missing-key" if error.errors()[0]["type"] == "missing" else "ask.wrong-value"
+    made = _problem(
+        code, 422, f"{first.field}: {first.message}{more}", "correct the request; /api/v1/openapi.json describes it"
+    )
+    return _answer(made.model_copy(update={"errors": faults}))
+
+
+def unexpected(reference: str) -> Response:
+    """The answer for a fault of the server itself, without its internals."""
+    fix = f"try again; the log of the server has the details under {reference}"
+    made = _problem("run.failed", 500, "the server failed unexpectedly", fix)
+    return _answer(made.model_copy(update={"reference": reference}))
+
+
+def _problem(code: str, status: int, detail: str, fix: str) -> Problem:
+    return Problem(
+        type=f"urn:burnish:error:{code}", title=CODES[code], status=status, detail=detail, code=code, fix=fix
+    )
+
+
+def _answer(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    made = JSONResponse(
+        problem.model_dump(exclude_none=True), problem.status, dict(headers or {}), "application/problem+json"
+    )
+    if (seconds := _RETRY_SECONDS.get(problem.code, 2 if problem.status == 503 else None)) is not None:
+        made.headers.setdefault("Retry-After", str(seconds))
+    if problem.status == 401:
+        made.headers["WWW-Authenticate"] = "Bearer"
+    return made
+
+
+def _path(location: tuple[Any, ...]) -> str:
+    return ".".join(str(part) for part in location)
+
+
+def _said(fault: Mapping[str, Any]) -> str:
+    return str(fault["msg"]).removeprefix("Value error, ")

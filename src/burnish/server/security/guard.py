@@ -1,0 +1,126 @@
+"""The first and last thing that a request meets: hosts and sizes before; errors and headers after."""
+
+import asyncio
+import logging
+import secrets
+from dataclasses import dataclass, field
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from burnish.core.errors import AskError, BurnishError
+from burnish.server.problems import problem_of, problem_of_fields, unexpected
+from burnish.server.security.caller import Caller
+from burnish.server.security.headers import with_defaults
+from burnish.server.security.hosts import Hosts
+from burnish.server.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Visit:
+    """One request: `scope["burnish"]` to the routes."""
+
+    most_bytes: int
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    caller: Caller | None = None
+    status: int = 0
+    received: int = 0
+
+    def allow_body(self, most: int | None) -> None:
+        """A route's own limit of the body."""
+        if most is not None:
+            self.most_bytes = most
+
+
+class Guard:
+    """An ASGI middleware around the whole app."""
+
+    def __init__(self, app: ASGIApp, settings: Settings):
+        self._app, self._settings, self._hosts = app, settings, Hosts(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+        visit = Visit(self._settings.most_bytes)
+        scope["burnish"] = visit
+        of_api = scope["path"].startswith(("/api/", "/v1/"))
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                visit.status = message["status"]
+                headers = with_defaults(list(message["headers"]), of_api=of_api)
+                message = {**message, "headers": [*headers, (b"x-request-id", visit.id.encode())]}
+            await send(message)
+
+        try:
+            self._hosts.check(_header(scope, b"host"), _header(scope, b"origin"))
+            await self._app(scope, self._limited(receive, scope, visit), answer)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            if visit.status:  # the answer has begun, and is broken off
+                raise
+            await answer_of(error, scope["method"], scope["path"], visit.id)(scope, receive, answer)
+
+    def _limited(self, receive: Receive, scope: Scope, visit: Visit) -> Receive:
+        """The body within its size, each piece within its time."""
+        declared = _header(scope, b"content-length") or "0"
+
+        async def limited() -> Message:
+            if declared.isdigit() and int(declared) > visit.most_bytes:
+                raise _too_large(visit.most_bytes)
+            try:
+                async with asyncio.timeout(self._settings.body_seconds):
+                    message = await receive()
+            except TimeoutError:
+                fix = "send the body without pauses"
+                raise AskError("ask.too-slow", "the body did not arrive in time", fix) from None
+            visit.received += len(message.get("body", b""))
+            if visit.received > visit.most_bytes:
+                raise _too_large(visit.most_bytes)
+            return message
+
+        return limited
+
+
+def answer_of(error: Exception, method: str, path: str, reference: str) -> Response:
+    """The answer for an error; an unexpected one is logged, and not shown."""
+    if isinstance(error, HTTPException) and isinstance(error.__cause__, BurnishError):  # raised while reading the body
+        error = error.__cause__
+    if isinstance(error, BurnishError):
+        headers = {"Connection": "close"} if error.code in ("ask.too-large", "ask.too-slow") else None
+        return problem_of(error, method, headers)
+    if isinstance(error, RequestValidationError):
+        return problem_of_fields(error)
+    if isinstance(error, HTTPException):
+        return _of_framework(error, method, path)
+    _log.error("request %s failed: %s %s", reference, method, path, exc_info=error)
+    return unexpected(reference)
+
+
+def _of_framework(error: HTTPException, method: str, path: str) -> Response:
+    fix = "/api/v1/openapi.json lists the routes"
+    if error.status_code == 404:
+        return problem_of(AskError("ask.no-such-route", f"there is no {path[:200]}", fix))
+    if error.status_code == 405:
+        found = problem_of(
+            AskError("ask.no-such-route", f"{path[:200]} does not take {method[:20]}", fix), headers=error.headers
+        )
+        found.status_code = 405
+        return found
+    return problem_of(AskError("ask.wrong-value", str(error.detail), "correct the request"), headers=error.headers)
+
+
+def _too_large(most: int) -> AskError:
+    return AskError("ask.too-large", f"the body is larger than {most:,} bytes", "send a smaller one")
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)

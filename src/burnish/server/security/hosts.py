@@ -1,0 +1,34 @@
+"""The exact values of `Host` and `Origin` that the server answers.
+
+A page of any site can point its own name at 127.0.0.1 (DNS rebinding); the browser then sends that name as `Host`.
+"""
+
+from burnish.core.errors import AskError
+from burnish.server.settings import Settings
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Hosts:
+    """The addresses of one server."""
+
+    def __init__(self, settings: Settings):
+        names = ["127.0.0.1", "localhost", "[::1]"]
+        if settings.is_open and settings.host not in ("0.0.0.0", "::", ""):
+            names.append(f"[{settings.host}]" if ":" in settings.host else settings.host)
+        own = {f"{name}:{settings.port}" for name in names}
+        if settings.port == _DEFAULT_PORTS["http"]:
+            own |= set(names)
+        given = {host.lower() for host in settings.allowed_hosts}
+        self._hosts = own | given
+        self._origins = {f"http://{host}" for host in own | given} | {f"https://{host}" for host in given}
+
+    def check(self, host: str | None, origin: str | None) -> None:
+        """Errors: AskError `ask.not-allowed`."""
+        if host is None or host.lower() not in self._hosts:
+            shown = "without a Host" if host is None else f"as '{host[:80]}'"
+            fix = f"use {sorted(self._hosts)[0]}, or start it with --allow-host NAME"
+            raise AskError("ask.not-allowed", f"this server does not answer {shown}", fix)
+        if origin is not None and origin.lower() not in self._origins:
+            fix = "use burnish's own page, or start the server with --allow-host NAME where that is its address"
+            raise AskError("ask.not-allowed", f"a page of {origin[:80]} sent this request", fix)
