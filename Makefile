@@ -9,9 +9,10 @@ NATIVE := src/burnish/data/native
 KERNELS := $(NATIVE)/kernels.so.sha256
 WORKERS ?= 2
 TRACKERS := .venv-trackers
+WEB := web/node_modules/.package-lock.json
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup setup-dev demo test trackers quantize-check torture check lint types layers format bench mutants gpu-check docs families synthesize \
+.PHONY: help setup setup-dev demo test trackers quantize-check torture web check lint types layers format bench mutants gpu-check docs families synthesize \
 	train train-debug clean
 .NOTPARALLEL:
 
@@ -37,6 +38,12 @@ demo: $(USER) $(KERNELS) ## Run the demo on the built-in model: data, adapter, e
 test: $(DEV) $(KERNELS) ## Run all tests
 	@$(BIN)/python -m compileall -q src  # where PYTHONDONTWRITEBYTECODE is set, each process would compile all it imports
 	OMP_NUM_THREADS=1 TORCHDYNAMO_DISABLE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not torture and not gpu" --durations 15
+
+$(WEB): web/package.json web/package-lock.json web/.npmrc
+	cd web && npm ci --no-audit --no-fund && touch node_modules/.package-lock.json
+
+web: $(WEB) ## Check and build the page into src/burnish/server/static (needs Node 20)
+	cd web && npm run --silent lint && npm run --silent types && npm test --silent && npm run --silent build
 
 trackers: $(DEV) ## Run the tests of all trackers, in their own environment (they need other package versions)
 	@test -x $(TRACKERS)/bin/python || $(BIN)/python -m venv $(TRACKERS)

@@ -1,0 +1,8 @@
+// All English texts, by section. A section is one file; a key is `section.name`.
+import nav from "./nav.json";
+import problem from "./problem.json";
+import session from "./session.json";
+import state from "./state.json";
+import ui from "./ui.json";
+
+export default { nav, problem, session, state, ui };

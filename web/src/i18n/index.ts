@@ -1,0 +1,51 @@
+// The languages of the page. English is in the first load, others are fetched when they are chosen.
+import i18next from "i18next";
+import { initReactI18next } from "react-i18next";
+import en from "./en";
+
+export const LANGUAGES = { en: "English", "zh-CN": "简体中文" } as const;
+export type Language = keyof typeof LANGUAGES;
+const KEY = "burnish.language";
+
+declare module "i18next" {
+  interface CustomTypeOptions {
+    defaultNS: "translation";
+    resources: { translation: typeof en };
+    returnNull: false;
+  }
+}
+
+function preferred(): Language {
+  const kept = localStorage.getItem(KEY);
+  if (kept && kept in LANGUAGES) return kept as Language;
+  return navigator.languages.some((one) => one.toLowerCase().startsWith("zh")) &&
+    !navigator.language.toLowerCase().startsWith("en")
+    ? "zh-CN"
+    : "en";
+}
+
+async function load(language: Language): Promise<void> {
+  if (language !== "en" && !i18next.hasResourceBundle(language, "translation"))
+    i18next.addResourceBundle(language, "translation", (await import("./zh-CN")).default);
+}
+
+export async function setLanguage(language: Language): Promise<void> {
+  await load(language);
+  localStorage.setItem(KEY, language);
+  await i18next.changeLanguage(language);
+  document.documentElement.lang = language;
+}
+
+export async function startLanguage(): Promise<void> {
+  const language = preferred();
+  await i18next.use(initReactI18next).init({
+    resources: { en: { translation: en } },
+    lng: "en",
+    fallbackLng: "en",
+    interpolation: { escapeValue: false }, // React escapes
+    returnNull: false,
+  });
+  await load(language);
+  await i18next.changeLanguage(language);
+  document.documentElement.lang = language;
+}

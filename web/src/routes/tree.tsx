@@ -1,0 +1,139 @@
+// All addresses of the page. A screen is one file of this folder, fetched when it is first opened.
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
+import { Problem } from "@/api/problem";
+import { onExpired, queries } from "@/api/queries";
+import { sessionQuery } from "@/api/session";
+import { Shell } from "@/shell/shell";
+import { Broken, NotFound } from "./failures";
+
+const text = (value: unknown): string | undefined => (typeof value === "string" && value ? value : undefined);
+
+const root = createRootRoute({ notFoundComponent: NotFound, errorComponent: Broken });
+
+const login = createRoute({
+  getParentRoute: () => root,
+  path: "/login",
+  validateSearch: (search: Record<string, unknown>) => ({ next: text(search.next) }),
+  component: lazyRouteComponent(() => import("./login")),
+});
+
+const shell = createRoute({
+  getParentRoute: () => root,
+  id: "shell",
+  component: Shell,
+  beforeLoad: async ({ location }) => {
+    try {
+      await queries.ensureQueryData(sessionQuery);
+    } catch (error) {
+      if (error instanceof Problem && error.status === 401)
+        throw redirect({ to: "/login", search: { next: location.href === "/" ? undefined : location.href } });
+      throw error;
+    }
+  },
+});
+
+const under = () => shell;
+const home = createRoute({ getParentRoute: under, path: "/", component: lazyRouteComponent(() => import("./home")) });
+const fresh = createRoute({
+  getParentRoute: under,
+  path: "/new",
+  component: lazyRouteComponent(() => import("./new")),
+});
+const runs = createRoute({
+  getParentRoute: under,
+  path: "/runs",
+  component: lazyRouteComponent(() => import("./runs")),
+});
+const run = createRoute({
+  getParentRoute: under,
+  path: "/runs/$recipe/$number",
+  validateSearch: (search: Record<string, unknown>) => ({ step: text(search.step), tab: text(search.tab) }),
+  component: lazyRouteComponent(() => import("./run")),
+});
+const jobs = createRoute({
+  getParentRoute: under,
+  path: "/jobs",
+  component: lazyRouteComponent(() => import("./jobs")),
+});
+const compare = createRoute({
+  getParentRoute: under,
+  path: "/compare",
+  validateSearch: (search: Record<string, unknown>) => ({ one: text(search.one), other: text(search.other) }),
+  component: lazyRouteComponent(() => import("./compare")),
+});
+const data = createRoute({
+  getParentRoute: under,
+  path: "/data",
+  component: lazyRouteComponent(() => import("./data")),
+});
+const dataset = createRoute({
+  getParentRoute: under,
+  path: "/data/$name",
+  component: lazyRouteComponent(() => import("./dataset")),
+});
+const playground = createRoute({
+  getParentRoute: under,
+  path: "/playground",
+  component: lazyRouteComponent(() => import("./playground")),
+});
+const evaluate = createRoute({
+  getParentRoute: under,
+  path: "/evaluate",
+  component: lazyRouteComponent(() => import("./evaluate")),
+});
+const adapters = createRoute({
+  getParentRoute: under,
+  path: "/adapters",
+  component: lazyRouteComponent(() => import("./adapters")),
+});
+const merge = createRoute({
+  getParentRoute: under,
+  path: "/merge",
+  component: lazyRouteComponent(() => import("./merge")),
+});
+const exporting = createRoute({
+  getParentRoute: under,
+  path: "/export",
+  component: lazyRouteComponent(() => import("./export")),
+});
+const settings = createRoute({
+  getParentRoute: under,
+  path: "/settings",
+  component: lazyRouteComponent(() => import("./settings")),
+});
+
+const screens = [
+  home,
+  fresh,
+  runs,
+  run,
+  jobs,
+  compare,
+  data,
+  dataset,
+  playground,
+  evaluate,
+  adapters,
+  merge,
+  exporting,
+  settings,
+] as const;
+
+export const router = createRouter({
+  routeTree: root.addChildren([login, shell.addChildren([...screens])]),
+  defaultPreload: "intent",
+  scrollRestoration: true,
+  defaultErrorComponent: Broken,
+  defaultNotFoundComponent: NotFound,
+});
+
+onExpired(() => {
+  queries.removeQueries({ queryKey: ["session"] });
+  void router.invalidate();
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}
