@@ -7,6 +7,7 @@ runs/latest.txt                  the newest run
 data/                            files of rows; data/uploads/ has those that were uploaded, and their records
 
 Runs are ordered by their recorded times and numbers, never by file times, so that a copy behaves the same.
+.burnish/burnish.db              the queue and an index of the runs (see `burnish.jobs.database`)
 .burnish/hashes.json             content hashes of large inputs, by size and time
 .burnish/locks/                  one lock for each step in progress, by fingerprint
 .burnish/cache/                  reproducible files: rendered rows (see `burnish.tokens.tokenised`), kept answers,
@@ -73,6 +74,11 @@ class Workspace:
     def cache(self) -> Path:
         """Reproducible files, shared by all runs."""
         return self.root / ".burnish" / "cache"
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file of the queue, unless another database is set."""
+        return self.root / ".burnish" / "burnish.db"
 
     def refuse_missing(self) -> None:
         """AskError `ask.no-such-run` if the folder does not exist; a run would create it."""

@@ -1,0 +1,124 @@
+"""Open the database of a workspace, and read or write it in transactions."""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, text
+
+from burnish.core.errors import MachineError
+from burnish.core.paths import expanded
+from burnish.core.runs.locks import held
+from burnish.core.runs.workspace import Workspace
+from burnish.jobs.database import engines, schema
+from burnish.jobs.database.faults import BUSY_SECONDS, named
+
+VARIABLE = "BURNISH_DATABASE"
+"""The environment variable with the address of a database."""
+_MIGRATING = 0x6275726E
+"""The number of the lock, of PostgreSQL, that is held while the schema is upgraded."""
+
+
+class Database:
+    """A database whose schema is the newest. Threads may share it; a process that was forked opens its own."""
+
+    def __init__(self, url: URL, *, busy_seconds: float = BUSY_SECONDS):
+        """Open a database, and upgrade its schema. See `Database.of`."""
+        self._url = url
+        self._engine: Engine = engines.connect(url, busy_seconds)
+        try:
+            with named(self.place):
+                self._open_file() if self.path else self._open_server()
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def of(cls, workspace: Workspace, url: str | None = None) -> "Database":
+        """The database at `url`, else at `BURNISH_DATABASE`, else of the workspace (`.burnish/burnish.db`).
+
+        An SQLite file that does not exist is made. An older schema is upgraded, in one transaction, by one process;
+        an SQLite file is copied before, to `<file>.<version>.backup`.
+
+        Errors: MachineError `machine.no-database` if it cannot be opened or reached, is damaged, or was made by a newer
+        burnish; `machine.database-busy` if others keep it locked; AskError `ask.wrong-value` for another kind of
+        address.
+        """
+        given = url or os.environ.get(VARIABLE)
+        return cls(engines.parse(given) if given else engines.of_file(workspace.database))
+
+    @property
+    def place(self) -> str:
+        """The file, or the address without the password."""
+        return str(self.path or self._url.render_as_string(hide_password=True))
+
+    @property
+    def path(self) -> Path | None:
+        """The file of an SQLite database."""
+        is_file = self._url.get_backend_name() == "sqlite"
+        return expanded(self._url.database) if is_file and self._url.database else None
+
+    @contextmanager
+    def reading(self) -> Generator[Connection]:
+        """A connection in a transaction that sees one state of the database, and does not wait for writers.
+
+        Errors: as those of `Database.of`.
+        """
+        with named(self.place), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Generator[Connection]:
+        """A connection in a transaction that is committed at the end, or rolled back after an error.
+
+        On SQLite it is the only one that writes (`BEGIN IMMEDIATE`), and waits for others at most `BUSY_SECONDS`.
+
+        Errors: as those of `Database.of`, and `machine.no-disk`; nothing is changed then.
+        """
+        with named(self.place), self._engine.connect() as connection:
+            connection = connection.execution_options(**{engines.WRITING: True})
+            with connection.begin():
+                yield connection
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        self._engine.dispose()
+
+    def _open_file(self) -> None:
+        path = self.path
+        assert path is not None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            what = f"the database {path} cannot be made: {error.strerror}"
+            fix = "check the folder's permissions and its file system"
+            raise MachineError("machine.no-database", what, fix) from error
+        if path.exists() and self._is_ready():
+            return
+        with held(path.with_name(f"{path.name}.lock"), "upgrading the database"):
+            schema.use_log(path)
+            version = self._version()
+            if version is not None and not schema.is_current(version, self.place):
+                schema.back_up(path, version)
+            self._upgrade()
+
+    def _open_server(self) -> None:
+        if not self._is_ready():
+            self._upgrade()
+
+    def _is_ready(self) -> bool:
+        with self._engine.connect() as connection:
+            is_logged = not self.path or connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+            return schema.is_current(schema.version_of(connection), self.place) and is_logged
+
+    def _version(self) -> str | None:
+        with self._engine.connect() as connection:
+            return schema.version_of(connection)
+
+    def _upgrade(self) -> None:
+        with self.writing() as connection:
+            if not self.path:  # of two processes, the second finds the work done
+                connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATING})
+            if not schema.is_current(schema.version_of(connection), self.place):
+                schema.upgrade(connection)

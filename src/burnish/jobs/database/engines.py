@@ -1,0 +1,81 @@
+"""Connections to SQLite and PostgreSQL: how each is opened, and how a transaction begins."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from burnish.core.errors import AskError
+from burnish.jobs.database.faults import BUSY_SECONDS
+
+WRITING = "burnish_writing"
+"""The execution option of a connection whose next transaction writes."""
+_CONNECT_SECONDS = 10
+
+
+def parse(url: str) -> URL:
+    """The address of a database; AskError `ask.wrong-value` if it is none of SQLite or PostgreSQL."""
+    fix = "write sqlite:////folder/burnish.db or postgresql://user:password@host/name"
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise AskError("ask.wrong-value", "BURNISH_DATABASE is not the address of a database", fix) from None
+    kind = parsed.drivername.partition("+")[0]
+    if kind == "sqlite" and parsed.database not in (None, "", ":memory:"):
+        return parsed.set(drivername="sqlite+pysqlite")
+    if kind in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    raise AskError("ask.wrong-value", f"a database of kind '{kind}', or without a name, cannot hold jobs", fix)
+
+
+def of_file(path: Path) -> URL:
+    """The address of an SQLite file."""
+    return URL.create("sqlite+pysqlite", database=str(path))
+
+
+def connect(url: URL, busy_seconds: float = BUSY_SECONDS) -> Engine:
+    """An engine. Nothing is opened yet."""
+    return _sqlite(url, busy_seconds) if url.get_backend_name() == "sqlite" else _postgresql(url, busy_seconds)
+
+
+def _sqlite(url: URL, busy_seconds: float) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": busy_seconds}, pool_timeout=busy_seconds)
+
+    def on_connect(connection: sqlite3.Connection, record: Any) -> None:
+        connection.isolation_level = None  # transactions begin below, not where the driver guesses
+
+    def on_begin(connection: Connection) -> None:
+        # a transaction that reads first and writes later would fail at once, instead of waiting, if another one wrote
+        is_writing = connection.get_execution_options().get(WRITING, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
+
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", on_begin)
+    return engine
+
+
+def _postgresql(url: URL, busy_seconds: float) -> Engine:
+    engine = create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_timeout=busy_seconds,
+        connect_args={
+            "connect_timeout": _CONNECT_SECONDS,
+            "keepalives_idle": 15,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "prepare_threshold": None,  # statements prepared in one connection are unknown behind a pool of others
+        },
+    )
+
+    def on_begin(connection: Connection) -> None:
+        # a process that is stopped in a transaction must not keep all others waiting
+        wait, idle = int(busy_seconds * 1000), int(2 * busy_seconds * 1000)
+        connection.exec_driver_sql(
+            f"SET LOCAL lock_timeout = {wait}; SET LOCAL idle_in_transaction_session_timeout = {idle}"
+        )
+
+    event.listen(engine, "begin", on_begin)
+    return engine

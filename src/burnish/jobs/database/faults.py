@@ -1,0 +1,84 @@
+"""Errors of a database, named: it is busy, it cannot be reached, its file is damaged, the disk is full."""
+
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from burnish.core.errors import BurnishError, MachineError
+from burnish.core.faults import reason
+
+BUSY_SECONDS = 30.0
+"""How long a change waits for others before `machine.database-busy`."""
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_NOT_WRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR}
+_BUSY_STATES = ("55P03", "57014", "40P01", "40001", "25P03", "53300", "53200")
+"""SQLSTATE of PostgreSQL: a lock or a place was not had in time, or this transaction was ended for another one."""
+_FULL_STATE, _READ_ONLY_STATE = "53100", "25006"
+
+
+@contextmanager
+def named(place: str) -> Generator[None]:
+    """Raise errors of the database at `place` as MachineError, with the fix."""
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        raise error_of(error, place) from error
+
+
+def error_of(error: Exception, place: str) -> BurnishError:
+    """The error for a user. One that is a fault of ours, such as a wrong statement, is given as it is."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(error, PoolTimeout):
+        return _busy(place)
+    if isinstance(cause, sqlite3.Error):
+        return _of_sqlite(cause, place)
+    if isinstance(error, DBAPIError):
+        return _of_postgresql(error, place)
+    raise error
+
+
+def _of_sqlite(error: sqlite3.Error, place: str) -> BurnishError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended code
+    if code in _BUSY:
+        return _busy(place)
+    if code in _DAMAGED:
+        return damaged(place, reason(error))
+    if code == sqlite3.SQLITE_FULL:
+        return MachineError("machine.no-disk", f"the disk is full: {place}", "free some space, and try again")
+    if code in _NOT_WRITABLE:
+        what = f"the database {place} cannot be opened or written: {reason(error)}"
+        fix = "check the folder's permissions and its file system, or set BURNISH_DATABASE to another place"
+        return MachineError("machine.no-database", what, fix)
+    raise error
+
+
+def _of_postgresql(error: DBAPIError, place: str) -> BurnishError:
+    state = getattr(error.orig, "sqlstate", None)
+    if state in _BUSY_STATES:
+        return _busy(place)
+    if state == _FULL_STATE:
+        return MachineError("machine.no-disk", f"the disk of the database {place} is full", "free some space there")
+    is_unreachable = state is None or state[:2] in ("08", "28", "3D", "42501"[:2], "57", "58")
+    if state == _READ_ONLY_STATE or is_unreachable:
+        what = f"the database {place} cannot be used: {reason(error.orig or error)}"
+        fix = "check that the server runs, its address, user and password (BURNISH_DATABASE), and try again"
+        return MachineError("machine.no-database", what, fix)
+    raise error
+
+
+def damaged(place: str, why: str) -> MachineError:
+    """A file that is no database, or no whole one. It is an index: nothing is lost that the folders hold."""
+    fix = (
+        f"stop burnish, move {place} away with {place}-wal and {place}-shm, and run `burnish runs reindex`, which "
+        "makes it anew from the run folders"
+    )
+    return MachineError("machine.no-database", f"the database {place} is damaged: {why}", fix)
+
+
+def _busy(place: str) -> MachineError:
+    what = f"the database {place} was locked by others for too long"
+    return MachineError("machine.database-busy", what, "try again in a moment; if it lasts, see which program holds it")

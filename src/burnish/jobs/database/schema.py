@@ -1,0 +1,71 @@
+"""The schema of a database: which version it has, and its upgrade, in one transaction, after a backup."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from burnish.core.errors import MachineError
+from burnish.core.files import sync
+
+_FOLDER = Path(__file__).with_name("migrations")
+
+
+def known_versions() -> list[str]:
+    """The versions of the schema, oldest first: `0001_jobs.py` in the folder of migrations is version 0001."""
+    return sorted(path.name.partition("_")[0] for path in (_FOLDER / "versions").glob("[0-9]*_*.py"))
+
+
+def version_of(connection: Connection) -> str | None:
+    """The version of a database; None for an empty one."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.scalar(text("SELECT version_num FROM alembic_version"))
+
+
+def is_current(version: str | None, place: str) -> bool:
+    """Whether a database needs no upgrade. MachineError `machine.no-database` if it is newer than this program."""
+    known = known_versions()
+    if version is not None and version not in known:
+        what = f"the database {place} has schema {version}, and this burnish knows {known[0]} to {known[-1]}"
+        raise MachineError("machine.no-database", what, "it was made by a newer burnish: upgrade this one")
+    return version == known[-1]
+
+
+def upgrade(connection: Connection) -> None:
+    """Migrate to the newest version, in the transaction of the connection."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def use_log(path: Path) -> None:
+    """Make an SQLite file, if there is none, that is read while another process writes (WAL)."""
+    connection = sqlite3.connect(path)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    finally:
+        connection.close()
+
+
+def back_up(path: Path, version: str) -> Path:
+    """Copy an SQLite file, with what is in its log, to `<path>.<version>.backup`; one that is seen is whole."""
+    backup = path.with_name(f"{path.name}.{version}.backup")
+    partial = path.with_name(f".{backup.name}.partial")
+    partial.unlink(missing_ok=True)
+    source, copy = sqlite3.connect(path), sqlite3.connect(partial)
+    try:
+        source.backup(copy)
+    finally:
+        source.close()
+        copy.close()
+    sync(partial)
+    os.replace(partial, backup)
+    sync(path.parent)
+    return backup
