@@ -1,11 +1,13 @@
 // The frame of every screen: the menu at the left, a bar above on phones, and what is lost said in one line.
-import { Box, Button, Drawer, Flex, IconButton, Portal, Text } from "@chakra-ui/react";
+import { Box, Button, Flex, IconButton, Text } from "@chakra-ui/react";
 import { Outlet } from "@tanstack/react-router";
 import { Menu as MenuIcon, WifiOff } from "lucide-react";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { tryNow, useLost } from "@/api/connection";
 import { Mark, Menu } from "./sidebar";
+
+const MenuDrawer = lazy(() => import("./drawer"));
 
 function Lost() {
   const { t } = useTranslation();
@@ -51,6 +53,11 @@ function Lost() {
 function PhoneBar() {
   const { t } = useTranslation();
   const [open, setOpen] = useState(false);
+  const [asked, setAsked] = useState(false);
+  const show = () => {
+    setAsked(true);
+    setOpen(true);
+  };
   return (
     <Flex
       hideFrom="md"
@@ -65,25 +72,15 @@ function PhoneBar() {
       bg="bg"
       borderBottomWidth="1px"
     >
-      <Drawer.Root open={open} onOpenChange={(change) => setOpen(change.open)} placement="start">
-        <Drawer.Trigger asChild>
-          <IconButton variant="ghost" size="sm" aria-label={t("nav.open")}>
-            <MenuIcon />
-          </IconButton>
-        </Drawer.Trigger>
-        <Portal>
-          <Drawer.Backdrop />
-          <Drawer.Positioner>
-            <Drawer.Content maxW="280px" aria-label={t("nav.main")}>
-              <Drawer.Body p={3} display="flex" flexDirection="column" gap={4}>
-                <Mark />
-                <Menu onGo={() => setOpen(false)} />
-              </Drawer.Body>
-            </Drawer.Content>
-          </Drawer.Positioner>
-        </Portal>
-      </Drawer.Root>
+      <IconButton variant="ghost" size="sm" aria-label={t("nav.open")} aria-haspopup="dialog" onClick={show}>
+        <MenuIcon />
+      </IconButton>
       <Mark />
+      {asked && (
+        <Suspense fallback={null}>
+          <MenuDrawer open={open} onClose={() => setOpen(false)} />
+        </Suspense>
+      )}
     </Flex>
   );
 }

@@ -1,5 +1,6 @@
 // The few colours and sizes that everything is made of. A screen uses semantic tokens, never these values.
 import { defineTokens } from "@chakra-ui/react";
+import * as scale from "./scale";
 
 const sans =
   'Inter, -apple-system, BlinkMacSystemFont, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", system-ui, sans-serif';
@@ -7,6 +8,7 @@ const mono =
   '"SF Mono", SFMono-Regular, Menlo, "Cascadia Mono", Consolas, "Liberation Mono", "Noto Sans Mono", monospace';
 
 export const tokens = defineTokens({
+  ...scale,
   fonts: { body: { value: sans }, heading: { value: sans }, mono: { value: mono } },
   colors: {
     gray: {
@@ -22,6 +24,8 @@ export const tokens = defineTokens({
       900: { value: "#191b20" },
       950: { value: "#121317" },
     },
+    white: { value: "#ffffff" },
+    black: { value: "#000000" },
     ink: { value: "#15171c" },
     night: { value: "#0c0d10" },
   },
@@ -41,7 +45,7 @@ const palette = (light: string, dark: string, solid: [string, string], tint: [st
   border: pair(`color-mix(in srgb, ${solid[0]} 30%, white)`, `color-mix(in srgb, ${solid[1]} 45%, #0c0d10)`),
 });
 
-export const semanticColors = {
+const colors = {
   bg: {
     DEFAULT: pair("#ffffff", "{colors.night}"),
     subtle: pair("{colors.gray.50}", "{colors.gray.950}"),
@@ -65,6 +69,8 @@ export const semanticColors = {
     muted: pair("{colors.gray.100}", "#1e2026"),
     subtle: pair("{colors.gray.100}", "{colors.gray.900}"),
     emphasized: pair("{colors.gray.300}", "{colors.gray.700}"),
+    inverted: pair("{colors.gray.800}", "{colors.gray.200}"),
+    error: pair("#c92a3a", "#ff8a8f"),
   },
   accent: palette("#3448c5", "#93a3ff", ["#3f55e0", "#5166ee"], ["#eef0fe", "#191c38"]),
   success: palette("#17704a", "#5fcf9b", ["#1d8558", "#1d8558"], ["#e9f6ef", "#10241b"]),
@@ -83,7 +89,7 @@ export const semanticColors = {
 };
 
 /** The series of a chart, in order; told apart also by people who see few colours. */
-export const series = {
+const series = {
   1: pair("#3f55e0", "#8093ff"),
   2: pair("#c2570c", "#f5a15c"),
   3: pair("#0f7b6c", "#4cc9b5"),
@@ -92,22 +98,38 @@ export const series = {
   6: pair("#5b616e", "#a5a9b3"),
 };
 
-/** One type scale: 12, 13, 14, 16, 20 and 28 pixels. */
-export const textStyles = {
-  caption: { value: { fontSize: "12px", lineHeight: "16px" } },
-  small: { value: { fontSize: "13px", lineHeight: "20px" } },
-  body: { value: { fontSize: "14px", lineHeight: "22px" } },
-  title: { value: { fontSize: "14px", lineHeight: "20px", fontWeight: "600" } },
-  lead: { value: { fontSize: "16px", lineHeight: "24px" } },
-  heading: { value: { fontSize: "20px", lineHeight: "28px", fontWeight: "600", letterSpacing: "-0.012em" } },
-  figure: {
-    value: {
-      fontSize: "28px",
-      lineHeight: "36px",
-      fontWeight: "600",
-      letterSpacing: "-0.02em",
-      fontVariantNumeric: "tabular-nums",
-    },
+const shadow = (light: string, dark: string) => pair(light, dark);
+
+export const semanticTokens = {
+  colors: { ...colors, series },
+  radii: { l1: { value: "4px" }, l2: { value: "6px" }, l3: { value: "10px" } },
+  shadows: {
+    xs: shadow("0 1px 2px rgb(18 19 23 / 0.06)", "0 1px 2px rgb(0 0 0 / 0.5)"),
+    sm: shadow("0 1px 3px rgb(18 19 23 / 0.1)", "0 1px 3px rgb(0 0 0 / 0.6)"),
+    md: shadow("0 4px 14px rgb(18 19 23 / 0.1)", "0 4px 14px rgb(0 0 0 / 0.6)"),
+    lg: shadow("0 12px 32px rgb(18 19 23 / 0.14)", "0 12px 32px rgb(0 0 0 / 0.7)"),
   },
-  code: { value: { fontFamily: "{fonts.mono}", fontSize: "12.5px", lineHeight: "20px" } },
+};
+
+const style = (fontSize: string, lineHeight: string, rest: Record<string, string> = {}) => ({
+  value: { fontSize, lineHeight, ...rest },
+});
+
+/** One type scale: 12, 13, 14, 16, 20 and 28 pixels. The names of sizes are those that Chakra's recipes use. */
+export const textStyles = {
+  caption: style("12px", "16px"),
+  small: style("13px", "20px"),
+  body: style("14px", "22px"),
+  title: style("14px", "20px", { fontWeight: "600" }),
+  lead: style("16px", "24px"),
+  heading: style("20px", "28px", { fontWeight: "600", letterSpacing: "-0.012em" }),
+  figure: style("28px", "36px", { fontWeight: "600", letterSpacing: "-0.02em", fontVariantNumeric: "tabular-nums" }),
+  code: style("12.5px", "20px", { fontFamily: "{fonts.mono}" }),
+  "2xs": style("11px", "14px"),
+  xs: style("12px", "16px"),
+  sm: style("13px", "20px"),
+  md: style("14px", "22px"),
+  lg: style("16px", "24px"),
+  xl: style("20px", "28px"),
+  "2xl": style("20px", "28px"),
 };

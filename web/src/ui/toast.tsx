@@ -1,58 +1,125 @@
-// Short messages that pass: what was done, or what could not be.
-import { Box, createToaster, Flex, Portal, Spinner, Stack, Toast, Toaster } from "@chakra-ui/react";
-import { CircleCheck, Info, TriangleAlert } from "lucide-react";
+// Short messages that pass: what was done, or what could not be. One region that a screen reader follows.
+import { Box, Button, Flex, IconButton, Text } from "@chakra-ui/react";
+import { CircleCheck, TriangleAlert, X } from "lucide-react";
+import { useEffect, useState, useSyncExternalStore } from "react";
+import { useTranslation } from "react-i18next";
 import { asProblem } from "@/api/problem";
 
-const toaster = createToaster({ placement: "bottom-end", pauseOnPageIdle: true, max: 4 });
-
-export function tell(title: string, description?: string): void {
-  toaster.create({ title, description, type: "success", duration: 4_000 });
+export interface ToastAction {
+  label: string;
+  onClick: () => void;
 }
 
-export function warn(title: string, error?: unknown): void {
+interface Message {
+  id: number;
+  tone: "success" | "danger";
+  title: string;
+  text?: string;
+  action?: ToastAction;
+}
+
+const MOST = 4;
+const SECONDS = { success: 5, danger: 12 } as const;
+let shown: readonly Message[] = [];
+let count = 0;
+const listeners = new Set<() => void>();
+
+function change(next: readonly Message[]): void {
+  shown = next.slice(-MOST);
+  for (const listener of listeners) listener();
+}
+
+const subscribe = (listener: () => void) => {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+};
+
+/** Says what was done. */
+export function tell(title: string, text?: string, action?: ToastAction): void {
+  change([...shown, { id: ++count, tone: "success", title, text, action }]);
+}
+
+/** Says what could not be done, and the fix that the server names. */
+export function warn(title: string, error?: unknown, action?: ToastAction): void {
   const problem = error === undefined ? null : asProblem(error);
-  const said = problem ? [problem.detail || problem.title, problem.fix].filter(Boolean).join(" ") : undefined;
-  toaster.create({ title, description: said, type: "error", duration: 10_000, closable: true });
+  const text = problem ? [problem.detail || problem.title, problem.fix].filter(Boolean).join(" ") : undefined;
+  change([...shown, { id: ++count, tone: "danger", title, text, action }]);
 }
 
-const ICONS = { success: CircleCheck, error: TriangleAlert, info: Info } as const;
+function Toast({ message }: { message: Message }) {
+  const { t } = useTranslation();
+  const [held, setHeld] = useState(false);
+  const { id, tone, title, text, action } = message;
+  const close = () => change(shown.filter((one) => one.id !== id));
+  useEffect(() => {
+    if (held) return;
+    const timer = setTimeout(() => change(shown.filter((one) => one.id !== id)), SECONDS[tone] * 1000);
+    return () => clearTimeout(timer);
+  }, [held, id, tone]);
+  const Icon = tone === "danger" ? TriangleAlert : CircleCheck;
+  return (
+    <Flex
+      onPointerEnter={() => setHeld(true)}
+      onPointerLeave={() => setHeld(false)}
+      onFocus={() => setHeld(true)}
+      onBlur={() => setHeld(false)}
+      pointerEvents="auto"
+      gap={3}
+      w="full"
+      ps={4}
+      pe={2}
+      py={3}
+      bg="bg.panel"
+      borderWidth="1px"
+      borderRadius="l3"
+      boxShadow="lg"
+      animation="fade-in 160ms"
+    >
+      <Box color={tone === "danger" ? "danger.fg" : "success.fg"} mt="2px">
+        <Icon size={16} aria-hidden />
+      </Box>
+      <Box flex={1} minW={0} overflowWrap="anywhere">
+        <Text textStyle="title">{title}</Text>
+        {text && <Text color="fg.muted">{text}</Text>}
+        {action && (
+          <Button
+            size="xs"
+            variant="outline"
+            mt={2}
+            onClick={() => {
+              action.onClick();
+              close();
+            }}
+          >
+            {action.label}
+          </Button>
+        )}
+      </Box>
+      <IconButton size="2xs" variant="ghost" color="fg.muted" aria-label={t("ui.dismiss")} onClick={close}>
+        <X />
+      </IconButton>
+    </Flex>
+  );
+}
 
 export function Toasts() {
+  const messages = useSyncExternalStore(subscribe, () => shown);
   return (
-    <Portal>
-      <Toaster toaster={toaster} insetInline={{ mdDown: "4" }}>
-        {(toast) => {
-          const Icon = toast.type && toast.type in ICONS ? ICONS[toast.type as keyof typeof ICONS] : Info;
-          return (
-            <Toast.Root
-              width={{ md: "sm" }}
-              bg="bg.panel"
-              color="fg"
-              borderWidth="1px"
-              borderColor="border"
-              boxShadow="lg"
-            >
-              <Flex color={toast.type === "error" ? "danger.fg" : "success.fg"} mt="2px">
-                {toast.type === "loading" ? <Spinner size="sm" /> : <Icon size={16} aria-hidden />}
-              </Flex>
-              <Stack gap="1" flex="1" maxWidth="100%" minW={0}>
-                {toast.title && <Toast.Title textStyle="title">{toast.title}</Toast.Title>}
-                {toast.description && (
-                  <Toast.Description color="fg.muted" overflowWrap="anywhere">
-                    {toast.description}
-                  </Toast.Description>
-                )}
-              </Stack>
-              {toast.action && <Toast.ActionTrigger>{toast.action.label}</Toast.ActionTrigger>}
-              {toast.closable && (
-                <Box color="fg.muted">
-                  <Toast.CloseTrigger />
-                </Box>
-              )}
-            </Toast.Root>
-          );
-        }}
-      </Toaster>
-    </Portal>
+    <Flex
+      role="status"
+      aria-live="polite"
+      position="fixed"
+      bottom={4}
+      insetEnd={4}
+      w="min(380px, calc(100vw - 32px))"
+      direction="column"
+      gap={2}
+      zIndex="toast"
+      pointerEvents="none"
+    >
+      {messages.map((message) => (
+        <Toast key={message.id} message={message} />
+      ))}
+    </Flex>
   );
 }

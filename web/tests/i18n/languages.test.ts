@@ -1,8 +1,7 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect, test } from "vitest";
 import en from "@/i18n/en";
 import zh from "@/i18n/zh-CN";
+import { sources } from "../sources";
 
 type Texts = { [key: string]: string | Texts };
 
@@ -17,16 +16,10 @@ const text = (texts: Texts, key: string): string =>
     .split(".")
     .reduce<Texts | string>((at, part) => (typeof at === "string" ? at : (at[part] ?? "")), texts) as string;
 
-function sources(folder: string): string[] {
-  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) return sources(path);
-    return /\.tsx?$/.test(entry.name) ? [readFileSync(path, "utf8")] : [];
-  });
-}
-
 const english = keys(en);
-const code = sources(join(import.meta.dirname, "../../src")).join("\n");
+const code = sources()
+  .map((source) => source.text)
+  .join("\n");
 
 test("both languages have the same keys", () => {
   expect(keys(zh).sort()).toEqual([...english].sort());
