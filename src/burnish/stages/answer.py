@@ -1,6 +1,7 @@
 """Answers a request of the control plane, which runs a module in a child process (`burnish.studio.workrooms.ask`)."""
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -15,11 +16,28 @@ _SHOWN = 2000
 
 def answer(function: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Call a function with the request, JSON on standard input; its result or its error is JSON on standard output."""
+    json.dump(_answered(function, sys.stdin.read()), sys.stdout, ensure_ascii=False, default=str)
+
+
+def answer_each(function: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """The same for many requests, one a line, until standard input ends (`burnish.studio.kept_workrooms`).
+
+    What libraries print goes to standard error.
+    """
+    with os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace") as answers:
+        os.dup2(2, 1)
+        for line in sys.stdin:
+            found = json.dumps(_answered(function, line), ensure_ascii=True, default=str)
+            answers.write(found + "\n")
+            answers.flush()
+
+
+def _answered(function: Callable[[dict[str, Any]], dict[str, Any]], request: str) -> dict[str, Any]:
+    """The answer to a request, or its error."""
     try:
-        found = function(json.load(sys.stdin))
+        return function(json.loads(request))
     except BurnishError as error:
-        found = {"error": error.as_dict()}
+        return {"error": error.as_dict()}
     except Exception as error:  # a fault of burnish or of a library
         trace = "".join(traceback.format_exception(error))[-_SHOWN:]
-        found = {"error": RunError("run.failed", f"{type(error).__name__}: {reason(error)}", trace).as_dict()}
-    json.dump(found, sys.stdout, ensure_ascii=False, default=str)
+        return {"error": RunError("run.failed", f"{type(error).__name__}: {reason(error)}", trace).as_dict()}

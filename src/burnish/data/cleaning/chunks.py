@@ -51,7 +51,7 @@ class Chunk:
         """Every row of its pieces, each once, with the split that the source names."""
         for piece in self.pieces:
             file = piece.file
-            for item in _read(piece, reading):
+            for item in read_piece(piece, reading):
                 if isinstance(item, Record) and (file.named or file.split or file.adapt):
                     raw = file.adapt(item.raw) if file.adapt else item.raw
                     item = replace(item, raw=raw, split=file.named or item.split or file.split)
@@ -66,7 +66,7 @@ def chunks(files: Iterable[SourceFile], reading: ReadReport, size: int | None = 
     held: list[Piece] = []
     held_bytes = 0
     for file in files:
-        for piece, length in _pieces(file, reading, size):
+        for piece, length in pieces_of(file, reading, size):
             if held and held_bytes + length > size:
                 yield Chunk(number, tuple(held), held_bytes)
                 number, held, held_bytes = number + 1, [], 0
@@ -76,8 +76,9 @@ def chunks(files: Iterable[SourceFile], reading: ReadReport, size: int | None = 
         yield Chunk(number, tuple(held), held_bytes)
 
 
-def _pieces(file: SourceFile, reading: ReadReport, size: int) -> Iterator[tuple[Piece, int]]:
-    """The pieces of a file, each with its bytes on the disk."""
+def pieces_of(file: SourceFile, reading: ReadReport, size: int) -> Iterator[tuple[Piece, int]]:
+    """The pieces of a file, of about `size` bytes each where it can be read from the middle, with their bytes on the
+    disk."""
     path = file.path
     if file.size > size and not isinstance(path, Member):
         if file.read is read_json_lines and is_plain(path, reading):
@@ -123,7 +124,8 @@ def _row_groups(file: SourceFile, path: Path, size: int) -> Iterator[tuple[Piece
             rows = 0
 
 
-def _read(piece: Piece, reading: ReadReport) -> Iterator[Record | Bad]:
+def read_piece(piece: Piece, reading: ReadReport) -> Iterator[Record | Bad]:
+    """Every row of a piece, once, as its file has it."""
     file = piece.file
     if not piece.stop:
         yield from file.read(file.path, file.name, reading)
