@@ -22,6 +22,7 @@ from burnish.core.files import file_size, publish_folder
 from burnish.core.fingerprint import of_value
 from burnish.data.cleaning.chunks import Piece, pieces_of, read_piece
 from burnish.data.files.archive import Member
+from burnish.data.files.opening import PACKED
 from burnish.data.profile.schema import Schema
 from burnish.data.record import Bad, ReadReport, Record
 from burnish.data.sources.listing import SourceFile, find_files
@@ -109,7 +110,7 @@ def files_key(path: Path, subset: str | None, encoding: str | None) -> str:
     for file in find_files(path, ReadReport(encoding=encoding), subset):
         on_disk = file.path.archive if isinstance(file.path, Member) else file.path
         status = on_disk.stat()
-        seen.append([str(file.path), file.split, file.size, status.st_size, status.st_mtime_ns, status.st_ino])
+        seen.append([str(on_disk), file.name, file.split, file.size, status.st_size, status.st_mtime_ns, status.st_ino])
     return of_value([FORMAT, str(path), subset, encoding, seen])
 
 
@@ -162,7 +163,8 @@ def _build(path: Path, subset: str | None, encoding: str | None, folder: Path) -
     with _Spool(folder) as spool:
         for number, file in enumerate(index.files):
             for piece, length in pieces_of(file, reading, size):
-                if not piece.stop and length > _REREAD_BYTES:
+                is_packed = isinstance(file.path, Member) or file.path.suffix.lower() in PACKED
+                if not piece.stop and (length > _REREAD_BYTES or is_packed):
                     spool.copy(_watched(piece, reading, schema), file, index)
                     continue
                 counts: dict[str, list[int]] = {}

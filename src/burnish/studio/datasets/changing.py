@@ -1,0 +1,91 @@
+"""Changes of uploads: a row is edited in a new version of the file, a file is deleted. No other data is changed."""
+
+import json
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+from burnish.core.errors import AskError, BurnishError, RunError
+from burnish.core.runs.workspace import Workspace
+from burnish.studio.datasets.names import Dataset, find
+from burnish.studio.datasets.reading import ask_viewing
+from burnish.studio.datasets.records import record_path
+from burnish.studio.datasets.uploading import Upload
+
+_BLOCK = 1 << 20
+
+
+def edit_row(
+    name: str, row: int, value: Mapping[str, Any] | None, *, workspace: Path | str | None = None
+) -> dict[str, Any]:
+    """Write a new version of an uploaded JSON Lines file with another `value` of a row, or without the row if it is
+    None; the old version stays. Rows are counted from 0, as `rows` does. Returns the record of the new version.
+
+    Errors: AskError `ask.wrong-value` for what is not an upload, not JSON Lines, or no row of the file's layout, with
+    file, line and field; `ask.bad-reference` for a row that is not there; those of `upload`.
+    """
+    place = Workspace.find(workspace)
+    found = _upload(name, place, "edited")
+    if row < 0:
+        raise AskError("ask.wrong-value", f"row {row} is below 0", "rows are counted from 0")
+    lies = ask_viewing("line", found, place, row=row, value=value)
+    with Upload(found.name, place, existing="version", edited_from=found.name) as receiving:
+        for part in _edited(found.path, lies, value):
+            receiving.write(part)
+        return receiving.finish()
+
+
+def _edited(path: Path, lies: Mapping[str, Any], value: Mapping[str, Any] | None) -> Generator[bytes]:
+    """The bytes of a file with another line."""
+    with path.open("rb") as file:
+        yield from _blocks(file, lies["start"])
+        if value is not None:
+            line = json.dumps(value, ensure_ascii=False, separators=(", ", ": "), allow_nan=False)
+            yield line.encode() + lies["end"].encode()
+        file.seek(lies["start"] + lies["size"])
+        yield from _blocks(file, None)
+
+
+def _blocks(file: Any, most: int | None) -> Generator[bytes]:
+    left = most
+    while left is None or left > 0:
+        block = file.read(_BLOCK if left is None else min(left, _BLOCK))
+        if not block:
+            return
+        left = None if left is None else left - len(block)
+        yield block
+
+
+def delete(name: str, *, workspace: Path | str | None = None) -> dict[str, Any]:
+    """Delete an upload and its record; returns its `name`.
+
+    Errors: AskError `ask.wrong-value` for what is not an upload; RunError `run.busy` if a step in progress reads it.
+    """
+    place = Workspace.find(workspace)
+    found = _upload(name, place, "deleted")
+    if reader := _reader(found, place):
+        raise RunError("run.busy", f"{found.name} is read by {reader}, which is in progress", "stop it, or wait for it")
+    found.path.unlink(missing_ok=True)
+    record_path(found.name, place).unlink(missing_ok=True)
+    return {"name": found.name, "deleted": True}
+
+
+def _upload(name: str, place: Workspace, done: str) -> Dataset:
+    found = find(name, place)
+    if found.origin != "upload":
+        what = f"{found.name} is {'an artifact' if found.origin == 'artifact' else 'a file of the workspace'}"
+        raise AskError("ask.wrong-value", f"{what}: only uploads are {done} here", "upload a copy, and change that")
+    return found
+
+
+def _reader(found: Dataset, place: Workspace) -> str:
+    """The run in progress that reads an upload; empty if none does."""
+    for run in place.all_runs():
+        try:
+            if run.record["state"] == "running" and run.is_alive():
+                inputs: Mapping[str, Any] = run.job["inputs"]
+                if any(Path(value["path"]) in (found.path, found.path.resolve()) for value in inputs.values()):
+                    return run.name
+        except (BurnishError, KeyError, TypeError):
+            continue
+    return ""

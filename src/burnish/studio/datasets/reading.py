@@ -1,0 +1,94 @@
+"""Rows of datasets, read in a child process that stays (`burnish.stages.data.viewing`)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from burnish.core.errors import AskError
+from burnish.core.inputs.checks import check_fetched
+from burnish.core.inputs.references import fetched, resolve
+from burnish.core.runs.workspace import Workspace
+from burnish.studio.datasets.listing import summary
+from burnish.studio.datasets.names import Dataset, find
+from burnish.studio.kept_workrooms import KeptWorkroom
+from burnish.studio.workrooms import require
+
+MOST_ROWS = 500
+_VIEWING = KeptWorkroom("burnish.stages.data.viewing")
+
+
+def dataset(name: str, *, workspace: Path | str | None = None) -> dict[str, Any]:
+    """What is known of a dataset: its summary (see `datasets`), `rows`, `bad` rows, `splits`, `columns` and `layout`.
+
+    Every row is read the first time. Errors: AskError `ask.bad-reference`; DataError of a file that cannot be read.
+    """
+    place = Workspace.find(workspace)
+    found = find(name, place)
+    return {**summary(found, place, hashed=True), **ask_viewing("describe", found, place)}
+
+
+def rows(
+    name: str,
+    *,
+    split: str | None = None,
+    offset: int = 0,
+    limit: int = 50,
+    whole: bool = False,
+    encoding: str | None = None,
+    subset: str | None = None,
+    workspace: Path | str | None = None,
+) -> dict[str, Any]:
+    """A page of rows as they stand in their file: `rows`, `split`, `offset`, `total` (None until all were read once)
+    and the names of all `splits`. A row has its number `row`, `source`, and `value`, or `bad` with the reason.
+
+    A very long row is `cut`; with `whole` and a limit of 1 it is not. Errors: those of `dataset`; AskError
+    `ask.wrong-value` for a page out of bounds.
+    """
+    place = Workspace.find(workspace)
+    more = {"whole": whole, "encoding": encoding, "subset": subset}
+    return ask_viewing("rows", find(name, place), place, **_page(split, offset, limit), **more)
+
+
+def preview(
+    name: str,
+    *,
+    tokenizer: str | None = None,
+    render: Mapping[str, Any] | None = None,
+    split: str | None = None,
+    offset: int = 0,
+    limit: int = 10,
+    format: str = "auto",
+    columns: Mapping[str, str] | None = None,
+    roles: Mapping[str, str] | None = None,
+    encoding: str | None = None,
+    subset: str | None = None,
+    workspace: Path | str | None = None,
+) -> dict[str, Any]:
+    """A page of rows as conversations; with a `tokenizer` also its tokens in `pieces`, each with its weight in the loss
+    (0: not learned). A row that cannot be used has an `error`. The settings are those of `burnish inspect`.
+
+    Errors: those of `rows`; DataError `data.unknown-format`; those of the tokenizer.
+    """
+    place = Workspace.find(workspace)
+    more: dict[str, Any] = {"format": format, "columns": dict(columns or {}), "roles": dict(roles or {})}
+    if tokenizer is not None:
+        require("transformers", "tokens")
+        known = place.hashes()
+        value = resolve(tokenizer, ("tokenizer", "model", "adapter"), place, known)
+        more |= {"tokenizer": check_fetched(fetched(value), known).to_json(), "render": dict(render or {})}
+    page = _page(split, offset, limit)
+    return ask_viewing("preview", find(name, place), place, **page, **more, encoding=encoding, subset=subset)
+
+
+def ask_viewing(verb: str, found: Dataset, place: Workspace, **more: Any) -> dict[str, Any]:
+    """Ask the child process about a dataset."""
+    require("pyarrow", "data")
+    request = {"verb": verb, "path": str(found.path), "ref": found.ref, "cache": str(place.cache), **more}
+    return _VIEWING.ask(request)
+
+
+def _page(split: str | None, offset: int, limit: int) -> dict[str, Any]:
+    if offset < 0 or not 1 <= limit <= MOST_ROWS:
+        what = f"a page of {limit} rows from {offset} is out of bounds"
+        raise AskError("ask.wrong-value", what, f"set limit to 1 to {MOST_ROWS}, and offset to 0 or more")
+    return {"split": split, "offset": offset, "limit": limit}
