@@ -48,6 +48,7 @@ def _serve(asked: argparse.Namespace) -> None:
             bound.getsockname()[1],
             tuple(asked.allow_host),
             tuple(asked.trusted_proxy),
+            tuple(path.resolve() for path in asked.allow_path),
             asked.page,
         )
         server = _Server(_config(settings), settings)
@@ -90,6 +91,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=8420, help="0 for a free one")
     parser.add_argument("--allow-host", action="append", default=[], help="a further Host that is answered")
     parser.add_argument("--trusted-proxy", action="append", default=[], help="the address of a reverse proxy")
+    parser.add_argument("--allow-path", action="append", type=Path, default=[], help="a folder that recipes may name")
     parser.add_argument("--page", type=Path, default=PAGE, help="the folder of the built page")
     parser.add_argument("--parent", type=int, default=None, help="the process to end with")
     return parser.parse_args()

@@ -34,7 +34,7 @@ _STATUS = {
     "run.engine-failed": 500,
     "run.broken-record": 500,
 }
-_NOT_FOUND = frozenset({"ask.bad-reference", "model.not-found"})
+_NOT_FOUND = frozenset({"ask.bad-reference", "ask.unknown-stage", "model.not-found"})
 """What a path names is not there: 404 where nothing is to be made of it, else the request is wrong."""
 _RETRY_SECONDS = {"run.busy": 2, "ask.too-often": 30}
 

@@ -18,6 +18,8 @@ class Settings:
     """Further values of `Host`, such as `studio.example.org` or `studio.example.org:8443`."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses of reverse proxies whose X-Forwarded-* headers are believed."""
+    allowed_paths: tuple[Path, ...] = ()
+    """Folders outside of the workspace that recipes of clients may refer to."""
     page: Path = PAGE
     """The folder of the built page."""
     most_bytes: int = 1 << 20

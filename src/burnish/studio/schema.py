@@ -1,4 +1,4 @@
-"""The JSON Schema of the settings of a stage, or of a whole recipe."""
+"""The stages, and the JSON Schema of the settings of one, or of a whole recipe."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from burnish.core.catalog import Stage, stage, stages
 from burnish.core.errors import MachineError
 from burnish.core.plugins import warn_left_out
 from burnish.core.registry.names import KINDS
+from burnish.specs.base import Takes, marks_of
 
 _REGISTER = "Register the artifact under this name in the registry, as its next version."
 
@@ -45,3 +46,52 @@ def schema(name: str | None = None) -> dict[str, Any]:
         },
         "$defs": definitions,
     }
+
+
+def list_stages() -> list[dict[str, Any]]:
+    """Each stage: `name`, `summary`, `family`, `produces`, `takes`, `extra`, `version`, `problem`.
+
+    `takes` are the fields that refer to inputs, with the kinds that they accept; `problem` says why the settings of
+    another package's stage cannot be loaded, else it is None.
+    """
+    return [_described(row) for row in stages().values()]
+
+
+def show_stage(name: str) -> dict[str, Any]:
+    """One stage: its row, its `help`, and the `json_schema` of its settings. Errors: AskError `ask.unknown-stage`."""
+    row = stage(name)
+    made = schema(name)
+    made["properties"] = {**made.get("properties", {}), **_registration(row)}
+    return {**_described(row), "help": (row.spec_type().__doc__ or "").strip(), "json_schema": made}
+
+
+def _described(row: Stage) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "name": row.name,
+        "summary": row.summary,
+        "family": _family(row),
+        "produces": row.produces,
+        "takes": [],
+        "extra": row.extra,
+        "version": row.version,
+        "problem": None,
+    }
+    try:
+        fields = row.spec_type().__pydantic_fields__
+    except MachineError as error:
+        return {**described, "problem": error.what}
+    found = {
+        name: next((mark for mark in marks_of(info) if isinstance(mark, Takes)), None) for name, info in fields.items()
+    }
+    described["takes"] = [
+        {"field": name, "kinds": list(mark.kinds), "required": fields[name].is_required()}
+        for name, mark in found.items()
+        if mark is not None
+    ]
+    return described
+
+
+def _family(row: Stage) -> str:
+    """The file of `specs/` that has its settings: data, train, …; `others` for those of other packages."""
+    room, _, rest = row.spec.partition(":")[0].partition(".specs.")
+    return rest.partition(".")[0] if room == "burnish" else "others"

@@ -1,0 +1,75 @@
+"""A recipe that a client of the server gives: by name, as YAML, as values, or one stage and its settings.
+
+What it refers to on this machine must lie in the workspace, or in a folder that the server was started with: a client
+may be another person on another machine.
+"""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from burnish.core.errors import AskError
+from burnish.core.paths import of_reference
+from burnish.core.recipes.recipe import Recipe, load_recipe, recipe_of, with_settings
+from burnish.core.recipes.yaml import at, parse_yaml
+from burnish.core.runs.workspace import Workspace
+from burnish.studio.planning import stage_recipe
+from burnish.studio.recipes.shelf import recipe_file
+
+
+@dataclass(frozen=True)
+class Given:
+    """What was given: one of `name`, `yaml` and `values`, or a `stage` with `values`; and settings over it."""
+
+    name: str | None = None
+    yaml: str | None = None
+    values: Mapping[str, Any] | None = None
+    stage: str | None = None
+    settings: Sequence[str] = ()
+
+    def recipe(self, *, workspace: Path | str | None = None, allowed: Iterable[Path] = ()) -> Recipe:
+        """The recipe. Errors: those of a recipe; AskError `ask.not-allowed` for a file outside."""
+        place = Workspace.find(workspace)
+        made = self._recipe(place)
+        refuse_outside(made, (place.root, *allowed), place)
+        return made
+
+    def _recipe(self, place: Workspace) -> Recipe:
+        if self.stage is not None:
+            return stage_recipe(self.stage, (), self.settings, self.values or {})
+        given = [one for one in (self.name, self.yaml, self.values) if one is not None]
+        if len(given) != 1:
+            what = "give a recipe by its name, as YAML, or as values" if not given else "a recipe is given twice"
+            raise AskError("ask.missing-key", what, "send exactly one of recipe, yaml and values")
+        if self.name is not None:
+            return load_recipe([recipe_file(self.name, workspace=place.root)], self.settings)
+        if self.values is not None:
+            return recipe_of(*with_settings(dict(self.values), self.settings))
+        document = parse_yaml((self.yaml or "").encode(errors="replace"), "the recipe")
+        values: Any = document.value
+        if not isinstance(values, dict):
+            what = "the recipe must be a mapping with `name` and `steps`"
+            raise AskError("ask.recipe-unreadable", what, "GET /api/v1/recipes/demo shows an example")
+        return recipe_of(*with_settings(cast(dict[str, Any], values), self.settings, [document]))
+
+
+def refuse_outside(recipe: Recipe, roots: Iterable[Path], place: Workspace) -> None:
+    """AskError `ask.not-allowed` for a step that refers to a file or folder outside of `roots`."""
+    real = [os.path.realpath(root) for root in roots]
+    for step in recipe.steps:
+        for path, (ref, _) in step.references().items():
+            scheme, _, rest = ref.partition(":")
+            if scheme == "git" and "://" not in rest and not rest.partition("/")[0].count(":"):
+                scheme, rest = "file", rest.partition("@")[0]
+            if scheme != "file":
+                continue
+            found = Path(os.path.realpath(place.root / of_reference(rest)))
+            if not any(found.is_relative_to(root) for root in real):
+                where = at(
+                    step.place(tuple(path.split("."))),
+                    f"'{step.name}.{path}' refers to a file outside of the workspace",
+                )
+                fix = "upload it, copy it into the workspace, or start the server with --allow-path FOLDER"
+                raise AskError("ask.not-allowed", where, fix)

@@ -1,0 +1,82 @@
+"""What the routes of machine, stages, recipes and plans answer."""
+
+import pytest
+
+
+def get(studio, path, status=200):
+    answer = studio.page.get(f"/api/v1{path}")
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def post(studio, path, status=200, **body):
+    answer = studio.page.post(f"/api/v1{path}", json=body)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def test_machine_tells_versions_and_memory(studio):
+    found = get(studio, "/machine")
+    assert found["machine"]["cores"] >= 1
+    assert found["paths"]["workspace"] == str(studio.folder)
+
+
+def test_every_stage_of_the_catalog_is_listed(studio):
+    assert {"sft", "prepare", "evaluate"} <= {row["name"] for row in get(studio, "/stages")}
+
+
+def test_a_stage_has_the_schema_of_its_settings(studio):
+    found = get(studio, "/stages/sft")
+    assert found["json_schema"]["properties"]["learning_rate"]["description"]
+    assert found["family"] == "train"
+
+
+def test_an_unknown_stage_is_not_found(studio):
+    assert get(studio, "/stages/sfft", 404)["code"] == "ask.unknown-stage"
+
+
+def test_shipped_recipes_and_those_of_the_workspace_are_listed(studio):
+    (studio.folder / "own.yaml").write_text(
+        "# My own recipe. It is short.\nname: own\nsteps: {a: {stage: merge, model: x@1}}"
+    )
+    found = {row["name"]: row for row in get(studio, "/recipes")}
+    assert found["own.yaml"]["summary"] == "My own recipe"
+    assert found["demo"]["origin"] == "shipped"
+    assert "stage: sft" in get(studio, "/recipes/demo")["yaml"]
+    assert get(studio, "/recipes/own.yaml")["stages"] == ["merge"]
+
+
+@pytest.mark.parametrize("name", ["../x.yaml", "%2e%2e/x.yaml", "/etc/passwd", "x%00.yaml", "nothing", "~/x.yaml"])
+def test_a_recipe_outside_of_the_workspace_is_not_found(studio, name):
+    assert get(studio, f"/recipes/{name}", 404)
+
+
+def test_a_plan_says_what_would_run_and_how_to_write_it(studio):
+    found = post(studio, "/plans", recipe="demo", settings=["tune.max_steps=3"], only=["data"])
+    assert [step["action"] for step in found["steps"]] == ["run", "run"]
+    assert found["command"] == "burnish run demo --set tune.max_steps=3 --only data"
+    assert "burnish.run(" in found["python"]
+    assert post(studio, "/plans", yaml=found["yaml"])["values"] == found["values"]
+
+
+def test_a_plan_of_one_stage(studio):
+    (studio.folder / "rows.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    found = post(studio, "/plans", stage="prepare", values={"source": "file:rows.jsonl", "split": {"test": 0.5}})
+    assert found["command"] == "burnish prepare --source file:rows.jsonl --set 'split={test: 0.5}'"
+
+
+@pytest.mark.parametrize("ref", ["file:/etc/passwd", "file:../x", "file:~/x", "file:///etc/passwd", "git:/etc@v1"])
+def test_a_recipe_of_a_client_refers_to_nothing_outside_of_the_workspace(studio, ref):
+    found = post(studio, "/plans", 403, stage="prepare", values={"source": ref})
+    assert found["code"] == "ask.not-allowed"
+
+
+def test_a_wrong_setting_is_named(studio):
+    found = post(studio, "/plans", 422, recipe="demo", settings=["tune.learning_rte=1"])
+    assert found["code"] == "ask.unknown-key"
+    assert "learning_rate" in found["fix"]
+
+
+def test_a_wrong_field_of_the_request_is_named(studio):
+    found = post(studio, "/plans", 422, recipe=["demo"], other=1)
+    assert {fault["field"] for fault in found["errors"]} == {"body.recipe", "body.other"}
