@@ -22,7 +22,7 @@ from burnish.core.runs.artifact import Artifact
 from burnish.core.runs.run import Run
 from burnish.core.secrets import masked
 from burnish.studio.executing.results import RunResult
-from burnish.studio.runs import curve
+from burnish.studio.views.curves import curve
 
 _PLAIN_EVERY = 5.0
 _NARROW = 100

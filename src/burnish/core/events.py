@@ -140,10 +140,17 @@ class EventLog:
                 if not line.endswith(b"\n"):
                     return
                 offset += len(line)
-                try:
-                    yield _reader.validate_json(line), offset
-                except ValueError:
-                    continue  # the partial line of a killed writer
+                event = event_of(line)
+                if event is not None:
+                    yield event, offset
+
+
+def event_of(line: bytes) -> Event | None:
+    """The event of a line; None for the partial line of a killed writer."""
+    try:
+        return _reader.validate_json(line)
+    except ValueError:
+        return None
 
 
 def read_events(path: Path) -> list[Event]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.core.errors import AskError, BurnishError
-from burnish.core.events import Event, Metric
+from burnish.core.events import Event
 from burnish.core.files import read_json
 from burnish.core.fingerprint import differences, flattened
 from burnish.core.plan import make_plan
@@ -106,15 +106,6 @@ def tail(
         if not alive:
             return
         time.sleep(0.2)
-
-
-def curve(run: Run, key: str = "loss") -> list[tuple[int, float]]:
-    """(step, value) of a metric over a run; the last value of steps repeated after a resume."""
-    points: dict[int, float] = {}
-    for event, _ in run.events.read():
-        if isinstance(event, Metric) and key in event.values:
-            points[event.step] = event.values[key]
-    return sorted(points.items())
 
 
 def diff(one: str, other: str, *, workspace: Path | str | None = None) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""What a page shows of runs: their list, their curves, their logs."""

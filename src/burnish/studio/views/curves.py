@@ -1,0 +1,106 @@
+"""The curves of a run's metrics, thinned for a page: the lowest and the highest value of each part are kept."""
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from burnish.core.errors import AskError
+from burnish.core.runs.metrics import Column, Metrics
+from burnish.core.runs.run import Run
+from burnish.core.runs.workspace import Workspace
+
+FEWEST_POINTS = 8
+_MOST_FILES = 16
+"""Event logs whose metrics are kept in memory, for the next call: 100,000 events of 6 metrics take 7 MB."""
+
+
+class _Known:
+    """The metrics of the files that were asked for last; several threads may ask at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._files: OrderedDict[Path, tuple[threading.Lock, Metrics]] = OrderedDict()
+
+    def columns(self, path: Path, keys: Collection[str] | None) -> dict[str, Column]:
+        with self._lock:
+            lock, metrics = self._files.setdefault(path, (threading.Lock(), Metrics(path)))
+            self._files.move_to_end(path)
+            if len(self._files) > _MOST_FILES:
+                self._files.popitem(last=False)
+        with lock:
+            metrics.update()
+            return {name: metrics.column(name) for name in metrics.names() if keys is None or name in keys}
+
+
+_known = _Known()
+
+
+def curve(run: Run, key: str = "loss") -> list[tuple[int, float]]:
+    """(step, value) of a metric over a run; the last value of steps repeated after a resume."""
+    column = _known.columns(run.events.path, (key,)).get(key)
+    return [] if column is None else list(zip(column.steps, column.values, strict=True))
+
+
+def curves(
+    name: str = "latest",
+    keys: Collection[str] | None = None,
+    points: int = 2000,
+    *,
+    workspace: Path | str | None = None,
+) -> list[dict[str, Any]]:
+    """The metrics of each step of a run, or of the one that is named: `{"run": …, "curves": {"loss": …}}`.
+
+    A curve has `steps`, `values`, `at` (seconds since 1970) and `count`, the points before it was thinned to at most
+    `points`. Values may be NaN or infinite. `keys` names the metrics; None is all. Errors: AskError `ask.no-such-run`.
+    """
+    if points < FEWEST_POINTS:
+        fix = f"ask for {FEWEST_POINTS} points or more"
+        raise AskError("ask.wrong-value", f"a curve of {points} points shows nothing", fix)
+    runs = Workspace.find(workspace).find_runs(name)
+    return [
+        {
+            "run": run.name,
+            "curves": {key: _thinned(column, points) for key, column in _known.columns(run.events.path, keys).items()},
+        }
+        for run in runs
+    ]
+
+
+def _thinned(column: Column, points: int) -> dict[str, Any]:
+    count = len(column.steps)
+    kept = range(count) if count <= points else kept_points(column.values, points)
+    return {
+        "steps": [column.steps[i] for i in kept],
+        "values": [column.values[i] for i in kept],
+        "at": [column.at[i] for i in kept],
+        "count": count,
+    }
+
+
+def kept_points(values: Sequence[float], points: int) -> list[int]:
+    """The positions of at most `points` values: the first, the last, and of each of equal parts the extremes.
+
+    Of a part with values that are not finite, the first of those is kept too.
+    """
+    is_finite = all(map(math.isfinite, values))
+    parts = (points - 2) // (2 if is_finite else 3)
+    kept = {0, len(values) - 1}
+    bounds = [len(values) * part // parts for part in range(parts + 1)]
+    for start, end in pairwise(bounds):
+        part = values[start:end]
+        if is_finite:
+            kept |= {start + part.index(min(part)), start + part.index(max(part))}
+        else:
+            kept |= {start + i for i in _extremes(part)}
+    return sorted(kept)
+
+
+def _extremes(part: Sequence[float]) -> set[int]:
+    finite = [i for i, value in enumerate(part) if math.isfinite(value)]
+    others = [i for i, value in enumerate(part) if not math.isfinite(value)]
+    ends = {min(finite, key=part.__getitem__), max(finite, key=part.__getitem__)} if finite else set[int]()
+    return ends | set(others[:1])
