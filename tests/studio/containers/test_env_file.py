@@ -6,7 +6,7 @@ import pytest
 
 from burnish.core.errors import AskError
 from burnish.studio.containers import up
-from burnish.studio.containers.env_file import read_env_file
+from burnish.core.env_file import read_env_file
 from burnish.studio.containers.ports import is_free
 
 TEXT = """\ufeff# a comment

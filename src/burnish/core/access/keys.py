@@ -1,7 +1,6 @@
 """The file of API keys: each key's sha256, name and limits. A key itself is shown once, when it is made."""
 
 import hashlib
-import os
 import re
 import secrets
 import stat
@@ -12,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+from burnish.core.access.owners import keep_owner, refuse_of_others
 from burnish.core.errors import AskError
 from burnish.core.files import write_json
 from burnish.core.runs.locks import held
@@ -122,7 +122,7 @@ def _locked(path: Path) -> Generator[None]:
     """Hold the lock beside a file, so that no change of another process is lost between reading and writing."""
     if path.is_dir():
         raise _broken(path, "it is a folder")
-    _refuse_of_others(path)
+    refuse_of_others(path)
     with held(path.with_name(f".{path.name}.lock"), f"changing {path}"):
         yield
 
@@ -132,19 +132,7 @@ def _write(path: Path, keys: list[Key]) -> None:
     before = path.stat() if path.exists() else None
     mode = 0o600 if before is None else stat.S_IMODE(before.st_mode)
     write_json(path, {"format": _FORMAT, "keys": [asdict(key) for key in keys]}, mode=mode)
-    if before is not None and (chown := getattr(os, "chown", None)) is not None:
-        chown(path, before.st_uid, before.st_gid)
-
-
-def _refuse_of_others(path: Path) -> None:
-    """AskError for a file of another user or group, which a change would take from them."""
-    user = getattr(os, "geteuid", lambda: 0)()
-    if user == 0 or not path.exists():
-        return
-    found = path.stat()
-    if found.st_uid != user or found.st_gid not in {os.getegid(), *os.getgroups()}:
-        fix = "run the command as that user"
-        raise AskError("ask.wrong-value", f"{path}: it belongs to user {found.st_uid}, group {found.st_gid}", fix)
+    keep_owner(path, before)
 
 
 def _check_file(path: Path) -> None:

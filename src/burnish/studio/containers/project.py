@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from burnish.core.env_file import read_env_file
 from burnish.core.errors import AskError
 from burnish.core.naming import nearest
 from burnish.core.paths import of_reference
 from burnish.core.runs.workspace import Workspace
 from burnish.studio.containers.device import Device
 from burnish.studio.containers.docker import Docker
-from burnish.studio.containers.env_file import read_env_file
 
 JOBS = ("train", "quantize")
 """Profiles that end with their work; the others are servers."""
