@@ -14,6 +14,7 @@ from burnish.core.recipes.flow import flow
 from burnish.core.registry.names import KINDS
 from burnish.evals.certificates.limits import LIMITS
 from burnish.specs.base import Runtime, Spec, Takes, marks_of
+from burnish.studio.settings.variables import variables
 
 REFERENCE = Path(__file__).parent / "reference"
 _MADE = "<!-- Made by docs/generate.py; change the code, then run `make docs`. -->\n"
@@ -27,7 +28,35 @@ def pages() -> dict[Path, str]:
         REFERENCE / "errors.md": errors_page(),
         REFERENCE / "names.md": names_page(),
         REFERENCE / "certificates.md": certificates_page(),
+        REFERENCE / "environment.md": environment_page(),
     }
+
+
+def environment_page() -> str:
+    """The variables of the environment, and of the `.env` of a workspace."""
+    lines = [_MADE, "# Variables of the environment", ""]
+    lines += [
+        "Set them in the shell, or in the file `.env` of the workspace: `burnish settings set NAME` edits it, and",
+        "keeps all else in it. Those of the shell come first. In the file, a key of yours may have any name that ends",
+        "in `_API_KEY`, `_KEY`, `_TOKEN`, `_SECRET` or `_PASSWORD`. `burnish env` says what came from the file.",
+        "",
+    ]
+    for group, title in _GROUPS_OF_VARIABLES.items():
+        lines += [f"## {title}", "", "| variable | kind | |", "| --- | --- | --- |"]
+        lines += [f"| `{one.name}` | {one.kind} | {one.help} |" for one in variables().values() if one.group == group]
+        lines.append("")
+    return "\n".join(lines)
+
+
+_GROUPS_OF_VARIABLES = {
+    "keys": "Keys of endpoints",
+    "hub": "The hub",
+    "network": "The network",
+    "machine": "The machine",
+    "trackers": "Trackers",
+    "burnish": "burnish",
+    "containers": "Containers (`burnish up`)",
+}
 
 
 _SAME_NAME = (

@@ -40,6 +40,8 @@ _VERBS = {
     "smoke_test": "burnish.studio.exploration",
     "env": "burnish.studio.machine",
     "doctor": "burnish.studio.machine",
+    "settings": "burnish.studio.settings.changes",
+    "change_settings": "burnish.studio.settings.changes",
 }
 
 _GROUPS = ("registry", "containers")
@@ -57,10 +59,12 @@ if TYPE_CHECKING:
     from burnish.studio.running import run, run_stage
     from burnish.studio.runs import diff, resume, runs, show, stop, tail
     from burnish.studio.schema import schema
+    from burnish.studio.settings.changes import change_settings, settings
 
 __all__ = [
     "BurnishError",
     "__version__",
+    "change_settings",
     "chat",
     "containers",
     "diff",
@@ -78,6 +82,7 @@ __all__ = [
     "run_stage",
     "runs",
     "schema",
+    "settings",
     "show",
     "smoke_test",
     "stop",

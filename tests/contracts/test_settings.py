@@ -128,6 +128,8 @@ def test_keys_that_messages_name_are_in_the_table():
     """Where the code tells a user to set one of a tracker or a hub."""
     named = set()
     for path in (ROOT / "src").rglob("*.py"):
-        named |= set(re.findall(r"\b(?:WANDB|SWANLAB|MLFLOW|TRACKIO|HF|PIP)_[A-Z_]+\b", path.read_text(encoding="utf-8")))
+        named |= set(
+            re.findall(r"\b(?:WANDB|SWANLAB|MLFLOW|TRACKIO|HF|PIP)_[A-Z_]+\b", path.read_text(encoding="utf-8"))
+        )
     given = {name for name in named if name.endswith(("_KEY", "_TOKEN", "_PASSWORD", "_URI", "_URL", "_ENDPOINT"))}
     assert given - for_workers().keys() == set()

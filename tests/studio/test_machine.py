@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import stat
+import subprocess
 import sys
 
 import pytest
@@ -181,3 +182,16 @@ def test_run_folders_are_for_their_owner_alone(recipe, workspace):
     assert set(modes.values()) == {0o700}
     assert stat.S_IMODE((run.folder / "job.json").stat().st_mode) == 0o600
     assert stat.S_IMODE((run.folder.parent / "plan.json").stat().st_mode) == 0o600
+
+
+def test_env_says_what_came_from_the_env_file(workspace):
+    (workspace.root / ".env").write_text("LAB_API_KEY=canary-4\nHF_HOME=/of/the/file\nOTHER=1\n")
+    code = "import sys; from burnish.cli.main import entry; sys.argv[0] = 'burnish'; entry()"
+    command = [sys.executable, "-c", code, "env", "--json", "--workspace", str(workspace.root)]
+    environment = {key: value for key, value in os.environ.items() if key not in ("HF_HOME", "HF_HUB_CACHE")}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    found = json.loads(done.stdout)
+    assert found["from_env_file"] == ["HF_HOME", "LAB_API_KEY"]
+    assert found["environment"]["HF_HOME"] == "/of/the/file"
+    assert found["paths"]["hub_cache"] == "/of/the/file/hub"
+    assert "canary" not in done.stdout

@@ -23,7 +23,7 @@ _SYNONYMS = {"delete": "remove", "rm": "remove", "ls": "list", "info": "show", "
 """Names of other tools for commands here."""
 
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Commands": ("init", "inspect", "plan", "run", "runs", "chat", "demo", "doctor", "env", "schema"),
+    "Commands": ("init", "inspect", "plan", "run", "runs", "chat", "demo", "doctor", "env", "settings", "schema"),
     "Data": ("fetch", "synthesize", "clean", "prepare", "profile", "tokenizer"),
     "Training": (
         *("sft", "pretrain", "dpo", "kto", "orpo", "simpo", "reward", "reference", "grpo", "ppo"),
@@ -47,6 +47,15 @@ class Command(TyperCommand):
         elif args and args[-1].startswith("-"):  # completion of an option's value: parse without it
             args = args[:-1]
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, with the variables of the workspace's `.env`."""
+        from burnish.studio.settings.environment import load_env_file_of
+
+        output = ctx.obj
+        for fault in load_env_file_of(output.workspace):
+            output.warn(fault)
+        return super().invoke(ctx)
 
 
 class Commands(TyperGroup):

@@ -22,6 +22,7 @@ from burnish.core.secrets import mask
 from burnish.core.version import VERSION
 from burnish.jobs.environment import worker_environment
 from burnish.studio.findings import Finding, check_runs, check_workspace
+from burnish.studio.settings.environment import source_of
 
 _PACKAGES = (
     "torch",
@@ -48,7 +49,8 @@ _MIN_FREE = 2 * 10**9
 def env(*, devices: bool = True, workspace: Path | str | None = None) -> dict[str, Any]:
     """Versions, machine, devices (from torch in a child process), paths and endpoints.
 
-    For secrets, only whether they are set.
+    For secrets, only whether they are set. `from_env_file` names the variables that came from the `.env` of the
+    workspace; the others were set for this process.
     """
     place = Workspace.find(workspace)
     memory = _memory_bytes()
@@ -71,6 +73,7 @@ def env(*, devices: bool = True, workspace: Path | str | None = None) -> dict[st
             "hub_cache": str(hub.cache_folder()),
         },
         "environment": {name: _shown(name) for name in (*_ENDPOINTS, *_THREADS)},
+        "from_env_file": sorted(name for name in os.environ if source_of(name) == "file"),
     }
 
 

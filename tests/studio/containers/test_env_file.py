@@ -4,9 +4,9 @@ import socket
 
 import pytest
 
+from burnish.core.access.env_file import read_env_file
 from burnish.core.errors import AskError
 from burnish.studio.containers import up
-from burnish.core.env_file import read_env_file
 from burnish.studio.containers.ports import is_free
 
 TEXT = """\ufeff# a comment

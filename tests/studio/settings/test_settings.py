@@ -10,8 +10,8 @@ import threading
 import pytest
 
 from burnish.core.errors import AskError, BurnishError
-from burnish.studio.settings import change_settings, load_env_file, settings
-from burnish.studio.settings.environment import NOTE, source_of
+from burnish.studio.settings.changes import change_settings, settings
+from burnish.studio.settings.environment import NOTE, load_env_file, source_of
 from burnish.studio.settings.variables import variables
 
 CANARY = "sk-canary-7f3d9a1c55"

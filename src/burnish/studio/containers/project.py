@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from burnish.core.env_file import read_env_file
+from burnish.core.access.env_file import read_env_file
 from burnish.core.errors import AskError
 from burnish.core.naming import nearest
 from burnish.core.paths import of_reference

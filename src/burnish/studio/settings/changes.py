@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from burnish.core.access.env_file import variables_of, with_variables
 from burnish.core.access.owners import keep_owner, refuse_of_others
-from burnish.core.env_file import variables_of, with_variables
 from burnish.core.errors import AskError
 from burnish.core.files import write_atomically
 from burnish.core.runs.locks import held

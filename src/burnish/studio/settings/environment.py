@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from burnish.core.env_file import read_env_file
-from burnish.core.errors import AskError
+from burnish.core.access.env_file import read_env_file
+from burnish.core.errors import AskError, BurnishError
 from burnish.studio.settings.variables import for_workers, is_own_key
 
 FILE = ".env"
@@ -48,6 +48,17 @@ def load_env_file(root: Path) -> list[str]:
     return faults
 
 
+def load_env_file_of(workspace: Path | str | None) -> list[str]:
+    """`load_env_file` of the workspace that a command is for; nothing of one that cannot be found, which it reports."""
+    from burnish.core.runs.workspace import Workspace
+
+    try:
+        root = Workspace.find(workspace).root
+    except (BurnishError, OSError):
+        return []
+    return load_env_file(root)
+
+
 def source_of(name: str) -> Source | None:
     """Where the value of a variable of this process comes from; None if it is not set."""
     if name not in os.environ:
@@ -67,8 +78,8 @@ def environment_without_file() -> dict[str, str]:
 
 
 def _from_file() -> set[str]:
-    noted = dict(part.partition("=")[::2] for part in os.environ.get(NOTE, "").split(",") if part)
-    return {name for name, digest in noted.items() if _digest(os.environ.get(name, "")) == digest}
+    noted = (part.partition("=") for part in os.environ.get(NOTE, "").split(",") if part)
+    return {name for name, _, digest in noted if _digest(os.environ.get(name, "")) == digest}
 
 
 def _digest(value: str) -> str:

@@ -140,11 +140,18 @@ _OF_WORKERS = (
     Variable("BURNISH_CACHE", "path", "burnish", "Where environments of quantizers are made; by default the user's."),
     _text("BURNISH_KERNELS", "burnish", "numpy: clean texts without the compiled kernels.", "numpy"),
 )
-_KINDS_OF_CONTAINERS: dict[Kind, tuple[str, ...]] = {
-    "secret": ("BURNISH_API_KEY",),
-    "flag": ("WEBUI_AUTH",),
-    "number": ("SERVE_PORT", "WEBUI_PORT", "LOGS_PORT", "TENSORBOARD_PORT", "BURNISH_UID", "BURNISH_GID"),
-    "path": ("BURNISH_SOURCE", "DOCKER_SOCKET", "BURNISH_MODEL_PATH"),
+_KINDS_OF_CONTAINERS: dict[str, Kind] = {
+    "BURNISH_API_KEY": "secret",
+    "WEBUI_AUTH": "flag",
+    "SERVE_PORT": "number",
+    "WEBUI_PORT": "number",
+    "LOGS_PORT": "number",
+    "TENSORBOARD_PORT": "number",
+    "BURNISH_UID": "number",
+    "BURNISH_GID": "number",
+    "BURNISH_SOURCE": "path",
+    "DOCKER_SOCKET": "path",
+    "BURNISH_MODEL_PATH": "path",
 }
 _EXAMPLE = re.compile(r"#(?P<name>[A-Z][A-Z0-9_]*)=(?P<default>.*)")
 
@@ -198,6 +205,6 @@ def _of_containers() -> Iterator[Variable]:
 
 
 def _of_container(name: str, text: str) -> Variable:
-    kind: Kind = next((kind for kind, names in _KINDS_OF_CONTAINERS.items() if name in names), "text")
+    kind = _KINDS_OF_CONTAINERS.get(name, "text")
     bounds = (1, 65_535) if name.endswith("_PORT") else (0, 2**31)
     return Variable(name, kind, "containers", text, bounds=bounds, for_workers=False)

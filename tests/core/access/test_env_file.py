@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from burnish.core.env_file import variables_of, with_variables
+from burnish.core.access.env_file import variables_of, with_variables
 
 TEXT = """\ufeff# keys of the lab\r
 export HF_TOKEN = 'old' # of Ann\r
