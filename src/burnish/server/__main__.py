@@ -19,6 +19,7 @@ from burnish.core.processes import end_with_parent
 from burnish.core.runs.workspace import Workspace
 from burnish.server.app import make_app
 from burnish.server.settings import PAGE, Settings
+from burnish.studio.settings.environment import load_env_file
 
 _LARGEST_HEADERS = 32 << 10
 _DRAIN_SECONDS = 5
@@ -41,6 +42,8 @@ def main() -> None:
 
 def _serve(asked: argparse.Namespace) -> None:
     place = Workspace.find(asked.workspace)
+    for fault in load_env_file(place.root):
+        logging.getLogger(__name__).warning("%s", fault)
     with bound_socket(asked.host, asked.port) as bound:
         settings = Settings(
             place.root,

@@ -31,6 +31,8 @@ class Machine(BaseModel):
     machine: Hardware
     paths: dict[str, str]
     environment: dict[str, str | bool | None]
+    from_env_file: list[str]
+    """The variables that came from the `.env` of the workspace."""
 
 
 class Devices(BaseModel):
