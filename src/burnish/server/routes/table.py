@@ -1,6 +1,6 @@
 """All routers: those under /api/v1 and those at the root."""
 
-from burnish.server.routes import health, machine, plans, recipes, runs, session, settings, stages
+from burnish.server.routes import datasets, health, machine, plans, recipes, runs, session, settings, stages
 from burnish.server.routing import Router
 
 ROUTERS: tuple[Router, ...] = (
@@ -10,6 +10,7 @@ ROUTERS: tuple[Router, ...] = (
     recipes.router,
     plans.router,
     runs.router,
+    datasets.router,
     settings.router,
 )
 """Under /api/v1."""

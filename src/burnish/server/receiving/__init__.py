@@ -1,0 +1,1 @@
+"""Files that a request sends are written as they arrive, never held in memory nor in a second place."""
