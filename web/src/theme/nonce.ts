@@ -3,5 +3,5 @@ import createCache from "@emotion/cache";
 
 const said = document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')?.content;
 
-export const nonce = said && said !== "__NONCE__" ? said : undefined;
+export const nonce = said && said !== "__CSP_NONCE__" ? said : undefined;
 export const styles = createCache({ key: "b", nonce });
