@@ -1,12 +1,22 @@
 // The state of a run, a step or a job: a word, a shape and a colour, so that colour is never the only sign.
 import { Box, Flex, Spinner } from "@chakra-ui/react";
-import { Ban, Check, CircleDashed, CirclePause, Clock, type LucideIcon, Recycle, TriangleAlert, X } from "lucide-react";
+import {
+  Ban,
+  Check,
+  CircleDashed,
+  CirclePause,
+  Clock,
+  type LucideIcon,
+  Recycle,
+  Skull,
+  TriangleAlert,
+  X,
+} from "lucide-react";
 import { useTranslation } from "react-i18next";
 
 export const STATES = {
   queued: { tone: "gray", icon: Clock },
-  waiting: { tone: "gray", icon: Clock },
-  created: { tone: "gray", icon: CircleDashed },
+  planned: { tone: "gray", icon: CircleDashed },
   running: { tone: "accent", icon: null },
   stopping: { tone: "warning", icon: null },
   stopped: { tone: "warning", icon: CirclePause },
@@ -14,6 +24,7 @@ export const STATES = {
   succeeded: { tone: "success", icon: Check },
   reused: { tone: "gray", icon: Recycle },
   failed: { tone: "danger", icon: X },
+  killed: { tone: "danger", icon: Skull },
   damaged: { tone: "danger", icon: TriangleAlert },
   cancelled: { tone: "gray", icon: Ban },
 } as const satisfies Record<string, { tone: string; icon: LucideIcon | null }>;

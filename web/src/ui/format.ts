@@ -1,0 +1,68 @@
+// Numbers, times and sizes as people read them, in their language.
+import i18next from "i18next";
+
+const language = () => i18next.language || "en";
+const cache = new Map<string, Intl.NumberFormat>();
+
+function numbers(options: Intl.NumberFormatOptions): Intl.NumberFormat {
+  const key = language() + JSON.stringify(options);
+  const found = cache.get(key) ?? new Intl.NumberFormat(language(), options);
+  cache.set(key, found);
+  return found;
+}
+
+/** A whole number with separators: 12,345. */
+export const count = (value: number): string => numbers({ maximumFractionDigits: 0 }).format(value);
+
+/** A measured value with four significant digits: 0.9734, 1.234e-5, 12,345. */
+export function measure(value: unknown): string {
+  if (typeof value !== "number") return String(value);
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : value > 0 ? "∞" : "−∞";
+  if (Number.isInteger(value)) return numbers({}).format(value);
+  const size = Math.abs(value);
+  if (size < 1e-4) return value.toExponential(3);
+  if (size >= 1e4) return numbers({ maximumFractionDigits: 0 }).format(value);
+  return numbers({ maximumSignificantDigits: 4 }).format(value);
+}
+
+/** A part of one: 42%. */
+export const percent = (value: number): string => numbers({ style: "percent", maximumFractionDigits: 0 }).format(value);
+
+const UNITS = ["B", "KB", "MB", "GB", "TB", "PB"];
+
+/** A size in units of 1,000 bytes, as disks are sold: 1.9 MB. */
+export function bytes(value: number): string {
+  let size = value;
+  let unit = 0;
+  while (size >= 999.5 && unit < UNITS.length - 1) {
+    size /= 1000;
+    unit += 1;
+  }
+  return `${numbers({ maximumFractionDigits: unit && size < 99.5 ? 1 : 0 }).format(size)} ${UNITS[unit]}`;
+}
+
+/** A duration in its two largest units: 850 ms, 12.3 s, 4m 05s, 2h 10m, 3d 4h. */
+export function duration(seconds: number): string {
+  if (seconds < 0.9995) return `${Math.max(0, Math.round(seconds * 1000))} ms`;
+  if (seconds < 59.95) return `${numbers({ maximumFractionDigits: seconds < 9.95 ? 1 : 0 }).format(seconds)} s`;
+  const whole = Math.round(seconds);
+  const pad = (value: number) => String(value).padStart(2, "0");
+  if (whole < 3600) return `${Math.floor(whole / 60)}m ${pad(whole % 60)}s`;
+  if (whole < 86_400) return `${Math.floor(whole / 3600)}h ${pad(Math.floor((whole % 3600) / 60))}m`;
+  return `${Math.floor(whole / 86_400)}d ${Math.floor((whole % 86_400) / 3600)}h`;
+}
+
+/** How long ago: 3 minutes ago, yesterday. `at` is in seconds since 1970. */
+export function ago(at: number, now = Date.now() / 1000): string {
+  const format = new Intl.RelativeTimeFormat(language(), { numeric: "auto", style: "short" });
+  const past = Math.min(0, Math.round(at - now));
+  if (past > -45) return format.format(0, "second");
+  if (past > -3_600 + 30) return format.format(Math.round(past / 60), "minute");
+  if (past > -86_400 + 1_800) return format.format(Math.round(past / 3_600), "hour");
+  if (past > -2_592_000) return format.format(Math.round(past / 86_400), "day");
+  return new Intl.DateTimeFormat(language(), { dateStyle: "medium" }).format(at * 1000);
+}
+
+/** The whole date and time. */
+export const moment = (at: number): string =>
+  new Intl.DateTimeFormat(language(), { dateStyle: "medium", timeStyle: "medium" }).format(at * 1000);
