@@ -1,0 +1,278 @@
+// A chart of curves over training steps: raw and average, zoom, a crosshair that other charts share, keys, a table.
+import "uplot/dist/uPlot.min.css";
+import { Box, Flex, Text, VisuallyHidden } from "@chakra-ui/react";
+import { type KeyboardEvent, useEffect, useId, useMemo, useRef, useState } from "react";
+import { useTranslation } from "react-i18next";
+import type uPlot from "uplot";
+import { useDark } from "@/theme/mode";
+import { addGestures, moved, scaled, shownOf, wholeOf, within } from "./gestures";
+import { figure } from "./numbers";
+import { paletteOf } from "./palette";
+import { type ChartSeries, columnAt, columnsOf, type Mark, makePlot, type Overlay, type Range } from "./plot";
+import { type Columns, nearestTo, notFinite, positionOf } from "./points";
+import { CurveTable } from "./table";
+
+export interface ChartProps {
+  /** What the chart shows, for those who do not see it. */
+  label: string;
+  series: readonly ChartSeries[];
+  /** 0 draws the values only; 0.9 also their average over about ten steps. */
+  smoothing?: number;
+  log?: boolean;
+  height?: number;
+  /** The steps in sight; null is all. Charts that are given the same range zoom together. */
+  range?: Range | null;
+  onRange?: (range: Range | null) => void;
+  /** Charts of one name share the crosshair. */
+  syncKey?: string;
+  checkpoints?: readonly number[];
+  picked?: number | null;
+  /** A click on a step, or Enter at the crosshair. */
+  onPick?: (step: number) => void;
+  asTable?: boolean;
+}
+
+const NO_STEPS: readonly number[] = [];
+
+export function Chart({
+  label,
+  series,
+  smoothing = 0,
+  log = false,
+  height = 220,
+  range = null,
+  onRange,
+  syncKey,
+  checkpoints = NO_STEPS,
+  picked = null,
+  onPick,
+  asTable = false,
+}: ChartProps) {
+  const { t } = useTranslation();
+  const hint = useId();
+  const isDark = useDark();
+  const stage = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | null>(null);
+  const [cursor, setCursor] = useState<number | null>(null);
+  const [said, setSaid] = useState("");
+  const overlay = useRef<Overlay>({ marks: [], picked: null });
+  const latest = useRef({ series, onRange, onPick, range });
+  latest.current = { series, onRange, onPick, range };
+  const columns = useMemo(() => columnsOf(series, smoothing, log), [series, smoothing, log]);
+  const shape = `${series.map((one) => `${one.key}:${one.colour}`).join()}|${smoothing > 0}|${log}|${isDark}|${syncKey}`;
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: data and range follow in the next effects
+  useEffect(() => {
+    const seat = stage.current;
+    if (!seat || asTable) return;
+    const made = makePlot(seat, {
+      series: latest.current.series,
+      smoothing,
+      log,
+      palette: paletteOf(seat),
+      width: Math.max(120, seat.clientWidth),
+      height,
+      syncKey,
+      overlay,
+      onCursor: setCursor,
+      onRange: (next) => latest.current.onRange?.(within(next, wholeOf(made))),
+    });
+    plot.current = made;
+    const remove = addGestures(made, (next) => latest.current.onRange?.(next));
+    const reset = () => latest.current.onRange?.(null);
+    let downAt = { x: 0, y: 0 };
+    const down = (event: MouseEvent) => {
+      downAt = { x: event.clientX, y: event.clientY };
+    };
+    const click = (event: MouseEvent) => {
+      if (Math.hypot(event.clientX - downAt.x, event.clientY - downAt.y) > 4 || event.shiftKey) return;
+      const step = made.data[0][made.cursor.idx ?? -1];
+      if (step !== undefined) latest.current.onPick?.(step);
+    };
+    made.over.addEventListener("dblclick", reset);
+    made.over.addEventListener("mousedown", down);
+    made.over.addEventListener("click", click);
+    const watch = new ResizeObserver(() => {
+      if (seat.clientWidth > 0 && seat.clientWidth !== made.width) made.setSize({ width: seat.clientWidth, height });
+    });
+    watch.observe(seat);
+    return () => {
+      watch.disconnect();
+      remove();
+      made.destroy();
+      plot.current = null;
+      setCursor(null);
+    };
+  }, [shape, height, asTable]);
+
+  useEffect(() => {
+    const made = plot.current;
+    if (!made || made.series.length !== columns.length) return;
+    made.batch(() => {
+      made.setData(columns, false);
+      const [low, high] = range ?? wholeOf(made);
+      made.setScale("x", { min: low, max: high > low ? high : low + 1 });
+    });
+  }, [columns, range]);
+
+  useEffect(() => {
+    const broken = series.flatMap((one) => notFinite(one.points));
+    overlay.current = {
+      marks: [
+        ...checkpoints.map((step) => ({ step, kind: "checkpoint" }) as Mark),
+        ...broken.map((step) => ({ step, kind: "broken" }) as Mark),
+      ],
+      picked,
+    };
+    plot.current?.redraw(false);
+  }, [checkpoints, picked, series]);
+
+  const steps = columns[0];
+  const readAt = cursor !== null && cursor < steps.length ? cursor : steps.length - 1;
+  const step = steps[readAt];
+
+  const move = (at: number) => {
+    const made = plot.current;
+    if (!made || steps.length === 0) return;
+    const to = Math.min(Math.max(at, 0), steps.length - 1);
+    const shown = shownOf(made);
+    const target = steps[to] as number;
+    if (target < shown[0] || target > shown[1])
+      onRange?.(within(moved(shown, target - (shown[0] + shown[1]) / 2), wholeOf(made)));
+    requestAnimationFrame(() => made.setCursor({ left: made.valToPos(target, "x"), top: made.over.clientHeight / 2 }));
+    const values = series.map(
+      (one, seat) => `${one.label} ${figure(valueAt(columns, columnAt(series, seat, smoothing).raw, to))}`,
+    );
+    setSaid(`${t("chart.step")} ${target}: ${values.join(", ")}`);
+  };
+
+  const press = (event: KeyboardEvent) => {
+    const made = plot.current;
+    if (!made || event.ctrlKey || event.metaKey || event.altKey) return;
+    const shown = shownOf(made);
+    const width = Math.max(1, positionOf(steps, shown[1]) - positionOf(steps, shown[0]));
+    const stride = event.shiftKey ? Math.max(1, Math.round(width / 10)) : Math.max(1, Math.round(width / 200));
+    const about = cursor === null ? (shown[0] + shown[1]) / 2 : (steps[cursor] as number);
+    const from = cursor ?? nearestTo(steps, (shown[0] + shown[1]) / 2);
+    const zoom = (factor: number) => onRange?.(within(scaled(shown, factor, about), wholeOf(made)));
+    if (event.key === "ArrowLeft") move(from - stride);
+    else if (event.key === "ArrowRight") move(from + stride);
+    else if (event.key === "Home") move(0);
+    else if (event.key === "End") move(steps.length - 1);
+    else if (event.key === "+" || event.key === "=") zoom(0.6);
+    else if (event.key === "-") zoom(1 / 0.6);
+    else if (event.key === "0" || event.key === "Escape") onRange?.(null);
+    else if (event.key === "Enter" && cursor !== null) onPick?.(steps[cursor] as number);
+    else return;
+    event.preventDefault();
+  };
+
+  return (
+    <Box>
+      <Flex
+        px={5}
+        h="20px"
+        align="center"
+        gap={4}
+        textStyle="caption"
+        fontVariantNumeric="tabular-nums"
+        overflow="hidden"
+      >
+        {series.map((one, seat) => (
+          <Readout
+            key={one.key}
+            series={one}
+            columns={columns}
+            at={readAt}
+            seat={seat}
+            all={series}
+            smoothing={smoothing}
+          />
+        ))}
+        <Text as="span" color="fg.subtle" ms="auto" whiteSpace="nowrap">
+          {step === undefined ? "" : `${t("chart.step")} ${step.toLocaleString("en-US")}`}
+        </Text>
+      </Flex>
+      {asTable ? (
+        <CurveTable
+          label={label}
+          series={series}
+          columns={columns}
+          height={height}
+          onPick={onPick}
+          smoothing={smoothing}
+        />
+      ) : (
+        <Box
+          ref={stage}
+          tabIndex={0}
+          role="application"
+          aria-label={label}
+          aria-describedby={hint}
+          onKeyDown={press}
+          onBlur={() => setSaid("")}
+          h={`${height}px`}
+          overflow="hidden"
+          borderRadius="l2"
+          cursor="crosshair"
+          css={{
+            "& .u-select": { background: "accent.muted", opacity: 0.5 },
+            "& .u-cursor-x": { borderColor: "fg.subtle" },
+            "& .uplot, & .uplot *": { fontFamily: "body" },
+          }}
+          _focusVisible={{ outline: "2px solid", outlineColor: "accent.focusRing", outlineOffset: "-2px" }}
+        />
+      )}
+      <VisuallyHidden id={hint}>{t("chart.keys")}</VisuallyHidden>
+      <VisuallyHidden aria-live="polite">{said}</VisuallyHidden>
+    </Box>
+  );
+}
+
+const valueAt = (columns: Columns, column: number, at: number): number | null => {
+  const values = columns[column];
+  for (let seat = at; values && seat >= 0 && seat > at - 400; seat--) {
+    const value = values[seat];
+    if (value !== null && value !== undefined) return value;
+  }
+  return null;
+};
+
+interface ReadoutProps {
+  series: ChartSeries;
+  all: readonly ChartSeries[];
+  columns: Columns;
+  at: number;
+  seat: number;
+  smoothing: number;
+}
+
+function Readout({ series, all, columns, at, seat, smoothing }: ReadoutProps) {
+  const { t } = useTranslation();
+  const { raw, mean } = columnAt(all, seat, smoothing);
+  return (
+    <Flex as="span" align="center" gap={1.5} whiteSpace="nowrap">
+      <Box
+        as="span"
+        boxSize={series.sparse ? "8px" : undefined}
+        w={series.sparse ? undefined : "10px"}
+        h={series.sparse ? undefined : "3px"}
+        borderRadius="full"
+        borderWidth={series.sparse ? "2px" : 0}
+        borderColor={`series.${series.colour}`}
+        bg={series.sparse ? "transparent" : `series.${series.colour}`}
+      />
+      <Text as="span" color="fg.muted">
+        {series.label}
+      </Text>
+      <Text as="span" fontWeight="550" minW="44px">
+        {figure(valueAt(columns, mean, at))}
+      </Text>
+      {raw !== mean && (
+        <Text as="span" color="fg.subtle" hideBelow="sm">
+          {t("chart.raw", { value: figure(valueAt(columns, raw, at)) })}
+        </Text>
+      )}
+    </Flex>
+  );
+}

@@ -1,0 +1,56 @@
+// Numbers as people read them: few digits, no jumps in width.
+
+const MINUS = "\u2212";
+
+/** Four significant digits; very small and very large ones as a power of ten. */
+export function figure(value: number | null | undefined): string {
+  if (value === null || value === undefined) return "–";
+  if (Number.isNaN(value)) return "NaN";
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : `${MINUS}∞`;
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  const sign = value < 0 ? MINUS : "";
+  if (size < 1e-3) return sign + power(size);
+  if (size < 10_000)
+    return sign + size.toFixed(size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : size >= 0.1 ? 3 : 4);
+  return sign + compact(size);
+}
+
+function power(size: number): string {
+  const [digits = "", exponent = ""] = size.toExponential(2).split("e");
+  return `${digits.replace(/\.?0+$/, "")}e${exponent.replace("+", "").replace("-", MINUS)}`;
+}
+
+/** `12.3k`, `4.56M`. */
+export function compact(size: number): string {
+  for (const [unit, letter] of [
+    [1e12, "T"],
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ] as const)
+    if (size >= unit) {
+      const scaled = size / unit;
+      return `${scaled >= 100 ? scaled.toFixed(0) : scaled >= 10 ? scaled.toFixed(1) : scaled.toFixed(2)}${letter}`;
+    }
+  return String(size);
+}
+
+/** A whole number with thousands apart. */
+export const count = (value: number): string => value.toLocaleString("en-US");
+
+/** A label of an axis. */
+export function tick(value: number): string {
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  const sign = value < 0 ? MINUS : "";
+  if (size >= 10_000)
+    return (
+      sign +
+      compact(size)
+        .replace(/\.0+(?=[a-zA-Z])/, "")
+        .replace(/(\.\d*?)0+(?=[a-zA-Z])/, "$1")
+    );
+  if (size < 1e-3) return sign + power(size);
+  return sign + String(Number(size.toPrecision(6)));
+}
