@@ -9,7 +9,7 @@ from pathlib import Path
 from burnish.core.errors import MachineError, error_from_dict
 from burnish.core.processes import module_command
 from burnish.core.runs.workspace import Workspace
-from burnish.jobs.local import worker_environment
+from burnish.jobs.environment import worker_environment
 from burnish.studio.workrooms import require
 
 _SECONDS = 10.0
