@@ -101,6 +101,16 @@ def _forked_workers():
         server.close()
 
 
+@pytest.fixture(scope="session")
+def postgresql():
+    """A real PostgreSQL server; `postgresql.database()` gives the address of a new database."""
+    from postgresql import PostgreSQL
+
+    server = PostgreSQL()
+    yield server
+    server.close()
+
+
 @pytest.fixture
 def workspace(tmp_path) -> Workspace:
     root = tmp_path / "work"

@@ -1,4 +1,4 @@
-"""A queue in an empty database, and shorthand for jobs."""
+"""A queue in an empty database of each kind, and shorthand for jobs."""
 
 import pytest
 
@@ -7,9 +7,25 @@ from burnish.jobs.queue.job import NewJob
 from burnish.jobs.queue.queue import Queue
 
 
+@pytest.fixture(scope="session")
+def made(postgresql):
+    """The name of a PostgreSQL database that has the schema, to be copied."""
+    url = postgresql.database()
+    Database.of(None, url).close()
+    return url.partition("@/")[2].partition("?")[0]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, workspace):
+    """The address of an empty database: each test runs with both kinds."""
+    if request.param == "sqlite":
+        return f"sqlite:///{workspace.database}"
+    return request.getfixturevalue("postgresql").database(request.getfixturevalue("made"))
+
+
 @pytest.fixture
-def database(workspace):
-    database = Database.of(workspace)
+def database(url, workspace):
+    database = Database.of(workspace, url)
     yield database
     database.close()
 
