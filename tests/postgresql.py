@@ -21,6 +21,7 @@ SETTINGS = {
     "max_connections": "60",
     "autovacuum": "off",
 }
+INITIAL = ("-U", "burnish", "--no-sync", "--auth=trust", "--encoding=utf8", "--locale=C")
 NOBODY = 65534
 _PREFIX = "burnish-postgresql-"
 
@@ -41,8 +42,7 @@ class PostgreSQL:
         if self._user:  # PostgreSQL refuses to run as root
             os.chown(self.folder, NOBODY, NOBODY)
         made = subprocess.run(
-            [self._programs / "initdb", "-D", self.folder / "data", "-U", "burnish"]
-            + ["--no-sync", "--auth=trust", "--encoding=utf8", "--locale=C"],
+            [self._programs / "initdb", "-D", self.folder / "data", *INITIAL],
             capture_output=True,
             check=False,
             **self._user,

@@ -3,29 +3,14 @@
 import pytest
 
 from burnish.jobs.database.database import Database
+from burnish.jobs.database.engines import parse
 from burnish.jobs.queue.job import NewJob
 from burnish.jobs.queue.queue import Queue
 
 
-@pytest.fixture(scope="session")
-def made(postgresql):
-    """The name of a PostgreSQL database that has the schema, to be copied."""
-    url = postgresql.database()
-    Database.of(None, url).close()
-    return url.partition("@/")[2].partition("?")[0]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, workspace):
-    """The address of an empty database: each test runs with both kinds."""
-    if request.param == "sqlite":
-        return f"sqlite:///{workspace.database}"
-    return request.getfixturevalue("postgresql").database(request.getfixturevalue("made"))
-
-
 @pytest.fixture
-def database(url, workspace):
-    database = Database.of(workspace, url)
+def database(url):
+    database = Database(parse(url))
     yield database
     database.close()
 

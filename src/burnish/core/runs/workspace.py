@@ -8,6 +8,7 @@ data/                            files of rows; data/uploads/ has those that wer
 
 Runs are ordered by their recorded times and numbers, never by file times, so that a copy behaves the same.
 .burnish/burnish.db              the queue and an index of the runs (see `burnish.jobs.database`)
+.burnish/identity                 what tells this workspace from others, wherever it is mounted
 .burnish/hashes.json             content hashes of large inputs, by size and time
 .burnish/locks/                  one lock for each step in progress, by fingerprint
 .burnish/cache/                  reproducible files: rendered rows (see `burnish.tokens.tokenised`), kept answers,
@@ -18,6 +19,7 @@ import contextlib
 import os
 import re
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from burnish.core.errors import AskError, BurnishError
 from burnish.core.files import write_atomically, write_json
 from burnish.core.fingerprint import of_value
 from burnish.core.paths import current_folder, expanded, refuse_undecodable
+from burnish.core.runs.locks import held
 from burnish.core.runs.records import broken, is_there, read_hashes, read_record
 from burnish.core.runs.run import Run, is_held
 
@@ -79,6 +82,16 @@ class Workspace:
     def database(self) -> Path:
         """The SQLite file of the queue, unless another database is set."""
         return self.root / ".burnish" / "burnish.db"
+
+    def identity(self) -> str:
+        """What tells this workspace from others, on all machines that share it. Made when it is first wanted."""
+        path = self.root / ".burnish" / "identity"
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with held(path.with_name("identity.lock"), "naming the workspace"):
+                if not path.is_file():
+                    write_atomically(path, f"{uuid.uuid4()}\n")
+        return path.read_text(encoding="utf-8", errors="replace").strip()
 
     def refuse_missing(self) -> None:
         """AskError `ask.no-such-run` if the folder does not exist; a run would create it."""

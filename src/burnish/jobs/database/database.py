@@ -5,14 +5,15 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, text
+from sqlalchemy import URL, Connection, Engine, insert, select, text
 
-from burnish.core.errors import MachineError
+from burnish.core.errors import MachineError, RunError
 from burnish.core.paths import expanded
 from burnish.core.runs.locks import held
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.database import engines, schema
-from burnish.jobs.database.faults import BUSY_SECONDS, named
+from burnish.jobs.database.faults import BUSY_SECONDS, NOT_WRITABLE, busy, named
+from burnish.jobs.database.tables import origin
 
 VARIABLE = "BURNISH_DATABASE"
 """The environment variable with the address of a database."""
@@ -29,7 +30,11 @@ class Database:
         self._engine: Engine = engines.connect(url, busy_seconds)
         try:
             with named(self.place):
-                self._open_file() if self.path else self._open_server()
+                if self.path:
+                    self._open_file(self.path)
+                    engines.guard(self._engine, self.path)
+                elif not self._is_ready():
+                    self._upgrade()
         except BaseException:
             self.close()
             raise
@@ -42,16 +47,27 @@ class Database:
         an SQLite file is copied before, to `<file>.<version>.backup`.
 
         Errors: MachineError `machine.no-database` if it cannot be opened or reached, is damaged, or was made by a newer
-        burnish; `machine.database-busy` if others keep it locked; AskError `ask.wrong-value` for another kind of
-        address.
+        burnish, or for another workspace; `machine.database-busy` if others keep it locked; AskError `ask.wrong-value`
+        for another kind of address.
         """
         given = url or os.environ.get(VARIABLE)
-        return cls(engines.parse(given) if given else engines.of_file(workspace.database))
+        if not given:
+            return cls(engines.of_file(workspace.database))
+        database = cls(engines.parse(given))
+        try:
+            database._refuse_other(workspace)
+        except BaseException:
+            database.close()
+            raise
+        return database
 
     @property
     def place(self) -> str:
-        """The file, or the address without the password."""
-        return str(self.path or self._url.render_as_string(hide_password=True))
+        """The file, or the address without user, password and options."""
+        if self.path:
+            return str(self.path)
+        host = self._url.host or self._url.query.get("host", "")
+        return f"postgresql://{host if isinstance(host, str) else ','.join(host)}/{self._url.database or ''}"
 
     @property
     def path(self) -> Path | None:
@@ -85,27 +101,22 @@ class Database:
         """Close the connections that are not in use."""
         self._engine.dispose()
 
-    def _open_file(self) -> None:
-        path = self.path
-        assert path is not None
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            what = f"the database {path} cannot be made: {error.strerror}"
-            fix = "check the folder's permissions and its file system"
-            raise MachineError("machine.no-database", what, fix) from error
+    def _open_file(self, path: Path) -> None:
         if path.exists() and self._is_ready():
             return
-        with held(path.with_name(f"{path.name}.lock"), "upgrading the database"):
-            schema.use_log(path)
-            version = self._version()
-            if version is not None and not schema.is_current(version, self.place):
-                schema.back_up(path, version)
-            self._upgrade()
-
-    def _open_server(self) -> None:
-        if not self._is_ready():
-            self._upgrade()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with held(path.with_name(f"{path.name}.lock"), "upgrading the database"):
+                schema.use_log(path)
+                version = self._version()
+                if version is not None and not schema.is_current(version, self.place):
+                    schema.back_up(path, version)
+                self._upgrade()
+        except OSError as error:
+            what = f"the database {path} cannot be opened or written: {error.strerror}"
+            raise MachineError("machine.no-database", what, NOT_WRITABLE) from error
+        except RunError as error:  # of the lock
+            raise busy(self.place) from error
 
     def _is_ready(self) -> bool:
         with self._engine.connect() as connection:
@@ -122,3 +133,19 @@ class Database:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATING})
             if not schema.is_current(schema.version_of(connection), self.place):
                 schema.upgrade(connection)
+
+    def _refuse_other(self, workspace: Workspace) -> None:
+        """Else workers of one workspace would run the jobs of another, without their folders."""
+        own = workspace.identity()
+        with self.reading() as connection:
+            known = connection.execute(select(origin.c.workspace)).scalar()
+        if known is None:
+            with self.writing() as connection:
+                if connection.execute(select(origin.c.workspace)).scalar() is None:
+                    connection.execute(insert(origin).values(workspace=own))
+            return self._refuse_other(workspace)
+        if known != own:
+            what = f"the database {self.place} belongs to another workspace than {workspace.root}"
+            fix = f"give each workspace a database of its own; if it is this one, write {known} into .burnish/identity"
+            raise MachineError("machine.no-database", what, fix)
+        return None

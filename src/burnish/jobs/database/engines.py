@@ -1,13 +1,15 @@
 """Connections to SQLite and PostgreSQL: how each is opened, and how a transaction begins."""
 
+import os
 import sqlite3
+from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
-from burnish.core.errors import AskError
+from burnish.core.errors import AskError, MachineError
 from burnish.jobs.database.faults import BUSY_SECONDS
 
 WRITING = "burnish_writing"
@@ -43,7 +45,7 @@ def connect(url: URL, busy_seconds: float = BUSY_SECONDS) -> Engine:
 def _sqlite(url: URL, busy_seconds: float) -> Engine:
     engine = create_engine(url, connect_args={"timeout": busy_seconds}, pool_timeout=busy_seconds)
 
-    def on_connect(connection: sqlite3.Connection, record: Any) -> None:
+    def on_connect(connection: sqlite3.Connection, record: object) -> None:
         connection.isolation_level = None  # transactions begin below, not where the driver guesses
 
     def on_begin(connection: Connection) -> None:
@@ -56,7 +58,31 @@ def _sqlite(url: URL, busy_seconds: float) -> Engine:
     return engine
 
 
+def guard(engine: Engine, path: Path) -> None:
+    """From now on, refuse to use another file than the one that is at `path` now: what is written to one that was
+    removed would vanish, and one in its place knows nothing of what this program does."""
+    opened = _file(path)
+
+    def refuse_another(*_: object) -> None:
+        if _file(path) != opened:
+            what = f"the database {path} was removed or replaced while it was in use"
+            raise MachineError("machine.no-database", what, "start this program again: it opens the new one")
+
+    event.listen(engine, "do_connect", refuse_another)
+    event.listen(engine, "checkout", refuse_another)
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    with suppress(OSError):
+        status = os.stat(path)
+        return status.st_dev, status.st_ino
+    return None
+
+
 def _postgresql(url: URL, busy_seconds: float) -> Engine:
+    if find_spec("psycopg") is None:
+        what = "a database of PostgreSQL needs the package psycopg, which is not installed"
+        raise MachineError("machine.no-package", what, "pip install 'burnish[postgres]'")
     engine = create_engine(
         url,
         pool_pre_ping=True,

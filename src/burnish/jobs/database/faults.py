@@ -12,12 +12,16 @@ from burnish.core.faults import reason
 
 BUSY_SECONDS = 30.0
 """How long a change waits for others before `machine.database-busy`."""
+NOT_WRITABLE = "check the folder's permissions and its file system, or set BURNISH_DATABASE to another place"
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _NOT_WRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR}
+_BROKEN = ("unsupported file format", "no such table")
 _BUSY_STATES = ("55P03", "57014", "40P01", "40001", "25P03", "53300", "53200")
 """SQLSTATE of PostgreSQL: a lock or a place was not had in time, or this transaction was ended for another one."""
-_FULL_STATE, _READ_ONLY_STATE = "53100", "25006"
+_FULL, _TAKEN = "53100", "42P07"
+_UNUSABLE = ("08", "28", "3D", "57", "58", "25006", "42501")
+"""A connection that is lost or refused, a database that is missing, shut down, or may not be written."""
 
 
 @contextmanager
@@ -33,7 +37,7 @@ def error_of(error: Exception, place: str) -> BurnishError:
     """The error for a user. One that is a fault of ours, such as a wrong statement, is given as it is."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(error, PoolTimeout):
-        return _busy(place)
+        return busy(place)
     if isinstance(cause, sqlite3.Error):
         return _of_sqlite(cause, place)
     if isinstance(error, DBAPIError):
@@ -44,26 +48,27 @@ def error_of(error: Exception, place: str) -> BurnishError:
 def _of_sqlite(error: sqlite3.Error, place: str) -> BurnishError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended code
     if code in _BUSY:
-        return _busy(place)
-    if code in _DAMAGED:
+        return busy(place)
+    if code in _DAMAGED or reason(error).startswith(_BROKEN):
         return damaged(place, reason(error))
     if code == sqlite3.SQLITE_FULL:
         return MachineError("machine.no-disk", f"the disk is full: {place}", "free some space, and try again")
     if code in _NOT_WRITABLE:
         what = f"the database {place} cannot be opened or written: {reason(error)}"
-        fix = "check the folder's permissions and its file system, or set BURNISH_DATABASE to another place"
-        return MachineError("machine.no-database", what, fix)
+        return MachineError("machine.no-database", what, NOT_WRITABLE)
     raise error
 
 
 def _of_postgresql(error: DBAPIError, place: str) -> BurnishError:
     state = getattr(error.orig, "sqlstate", None)
     if state in _BUSY_STATES:
-        return _busy(place)
-    if state == _FULL_STATE:
+        return busy(place)
+    if state == _FULL:
         return MachineError("machine.no-disk", f"the disk of the database {place} is full", "free some space there")
-    is_unreachable = state is None or state[:2] in ("08", "28", "3D", "42501"[:2], "57", "58")
-    if state == _READ_ONLY_STATE or is_unreachable:
+    if state == _TAKEN:
+        what = f"the database {place} has tables of another program: {reason(error.orig or error)}"
+        return MachineError("machine.no-database", what, "give burnish a database of its own")
+    if state is None or state.startswith(_UNUSABLE):
         what = f"the database {place} cannot be used: {reason(error.orig or error)}"
         fix = "check that the server runs, its address, user and password (BURNISH_DATABASE), and try again"
         return MachineError("machine.no-database", what, fix)
@@ -79,6 +84,7 @@ def damaged(place: str, why: str) -> MachineError:
     return MachineError("machine.no-database", f"the database {place} is damaged: {why}", fix)
 
 
-def _busy(place: str) -> MachineError:
+def busy(place: str) -> MachineError:
+    """Others hold what this one waits for."""
     what = f"the database {place} was locked by others for too long"
     return MachineError("machine.database-busy", what, "try again in a moment; if it lasts, see which program holds it")

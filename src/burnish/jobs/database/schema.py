@@ -8,7 +8,10 @@ from sqlalchemy import Connection, inspect, text
 
 from burnish.core.errors import MachineError
 from burnish.core.files import sync
+from burnish.jobs.database.faults import BUSY_SECONDS
 
+VERSION_TABLE = "burnish_schema"
+"""Holds the version. Not Alembic's usual name: other programs that use it may share the database."""
 _FOLDER = Path(__file__).with_name("migrations")
 
 
@@ -19,9 +22,9 @@ def known_versions() -> list[str]:
 
 def version_of(connection: Connection) -> str | None:
     """The version of a database; None for an empty one."""
-    if not inspect(connection).has_table("alembic_version"):
+    if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    return connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))
 
 
 def is_current(version: str | None, place: str) -> bool:
@@ -47,7 +50,7 @@ def upgrade(connection: Connection) -> None:
 
 def use_log(path: Path) -> None:
     """Make an SQLite file, if there is none, that is read while another process writes (WAL)."""
-    connection = sqlite3.connect(path)
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
     finally:
@@ -59,7 +62,7 @@ def back_up(path: Path, version: str) -> Path:
     backup = path.with_name(f"{path.name}.{version}.backup")
     partial = path.with_name(f".{backup.name}.partial")
     partial.unlink(missing_ok=True)
-    source, copy = sqlite3.connect(path), sqlite3.connect(partial)
+    source, copy = sqlite3.connect(path, timeout=BUSY_SECONDS), sqlite3.connect(partial)
     try:
         source.backup(copy)
     finally:

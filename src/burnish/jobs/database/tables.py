@@ -1,11 +1,14 @@
 """The tables, as the newest migration leaves them. Times are seconds since 1970, for people; nothing compares them."""
 
 from sqlalchemy import JSON as JSON_TYPE
-from sqlalchemy import BigInteger, Column, Double, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Double, ForeignKey, Index, Integer, MetaData, String, Table, Text, text
 
 metadata = MetaData()
 ID = BigInteger().with_variant(Integer, "sqlite")
 """Only INTEGER is numbered by SQLite."""
+
+origin = Table("origin", metadata, Column("workspace", String, primary_key=True))
+"""One row: the workspace whose runs these are."""
 
 counters = Table(
     "counters",
@@ -45,7 +48,7 @@ jobs = Table(
     Column("ended", Double),
     Column("revision", BigInteger, nullable=False),
     Index("jobs_of_a_run", "run", "step", unique=True),
-    Index("jobs_in_order", "state", "priority", "position", "id"),
+    Index("jobs_in_order", "state", text("priority DESC"), "position", "id"),
     Index("jobs_by_revision", "revision", unique=True),
     sqlite_autoincrement=True,  # an id is never given again
 )

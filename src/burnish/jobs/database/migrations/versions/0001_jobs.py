@@ -1,4 +1,4 @@
-"""The queue: jobs, what they need, workers, and the counter of revisions."""
+"""The queue: jobs, what they need, workers, the counter of revisions, and which workspace all this is of."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +10,7 @@ ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
+    op.create_table("origin", sa.Column("workspace", sa.String, primary_key=True))
     counters = op.create_table(
         "counters",
         sa.Column("name", sa.String, primary_key=True),
@@ -47,7 +48,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("jobs_of_a_run", "jobs", ["run", "step"], unique=True)
-    op.create_index("jobs_in_order", "jobs", ["state", "priority", "position", "id"])
+    op.create_index("jobs_in_order", "jobs", ["state", sa.text("priority DESC"), "position", "id"])
     op.create_index("jobs_by_revision", "jobs", ["revision"], unique=True)
     op.create_table(
         "job_needs",
