@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from burnish.cli import containers, exploration, machine, recipes, runs
+from burnish.cli import containers, exploration, jobs, machine, recipes, runs
 from burnish.cli.command import Commands, in_sections
 from burnish.cli.entry import StageEntry
 from burnish.cli.registry import apps as registry
@@ -76,7 +76,7 @@ def options(
     ctx.obj = Output(workspace=workspace, json=json, debug=debug)
 
 
-for module in (recipes, runs, registry, exploration, keys, machine, containers, ui):
+for module in (recipes, runs, jobs, registry, exploration, keys, machine, containers, ui):
     module.register(app)
 
 

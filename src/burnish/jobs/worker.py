@@ -31,7 +31,7 @@ from filelock import Timeout
 
 from burnish.core.catalog import Stage, stage
 from burnish.core.context import Context, Input, Outcome
-from burnish.core.errors import MachineError
+from burnish.core.errors import MachineError, RunError
 from burnish.core.events import Failed, Note
 from burnish.core.faults import as_burnish_error, record_last_error
 from burnish.core.files import publish_folder, write_json
@@ -170,6 +170,9 @@ def _plugins_reported(run: Run) -> Generator[None]:
 
 def _publish(run: Run, row: Stage, spec: Spec, job: Mapping[str, Any], outcome: Outcome, seconds: float) -> None:
     """Flush and rename the output, then write its record: a visible artifact is complete."""
+    if run.record_of("job.json").get("fence") != job.get("fence"):
+        what = f"another worker has taken over run {run.name}, since this one lost its lease"
+        raise RunError("run.fenced", what, f"nothing is lost: follow the other with `burnish runs tail {run.name} -f`")
     publish_folder(run.partial, run.out)
     files = record_files(run.out)
     write_json(

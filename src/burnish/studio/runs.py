@@ -15,6 +15,7 @@ from burnish.core.fingerprint import differences, flattened
 from burnish.core.plan import make_plan
 from burnish.core.recipes.recipe import recipe_of
 from burnish.core.runs.run import Run, is_held
+from burnish.core.runs.submitted import SubmittedRun, is_in_progress
 from burnish.core.runs.workspace import Workspace
 from burnish.studio.executing.results import RunResult, Watcher
 from burnish.studio.executing.stopping import interruptible_planning, request_stop
@@ -95,10 +96,10 @@ def tail(
     """(run name, event) of every step; with `follow`, until the run ends."""
     offsets: dict[str, int] = {}
     place = Workspace.find(workspace)
-    lock = place.lock_of(*place.number_of(name))
+    number = place.number_of(name)
     while True:
         found = place.find_runs(name)
-        alive = follow and (is_held(lock) or any(run.is_alive() for run in found))
+        alive = follow and (is_in_progress(place, *number) or any(run.is_alive() for run in found))
         for run in found:
             for event, offset in run.events.read(offsets.get(run.name, 0)):
                 offsets[run.name] = offset
@@ -138,6 +139,11 @@ def stop(name: str = "latest", *, workspace: Path | str | None = None) -> list[s
     recipe, number = place.number_of(name)
     if number not in place.numbers(recipe):
         place.find_runs(name)  # raises
+    if SubmittedRun(place, recipe, number).is_unfinished():
+        from burnish.studio.queueing.jobs import cancel_run  # SQLAlchemy is installed where runs are submitted
+
+        cancel_run(f"{recipe}/{number}", workspace=place.root)
+        return [f"{recipe}/{number}"]
     if is_held(place.lock_of(recipe, number)):
         request_stop(place.stop_file(recipe, number))
         return [f"{recipe}/{number}"]
@@ -158,7 +164,7 @@ def stop(name: str = "latest", *, workspace: Path | str | None = None) -> list[s
             f"{recipe}/{number}"
             for recipe in place.recipes()
             for number in place.numbers(recipe)
-            if is_held(place.lock_of(recipe, number))
+            if is_in_progress(place, recipe, number)
         ]
         fix = f"in progress: {', '.join(others)}" if others else "none is; see `burnish runs list`"
         raise AskError("ask.nothing-to-do", f"run '{name}' is not in progress", fix)
@@ -174,7 +180,7 @@ def _driver(run: Run, place: Workspace) -> tuple[str, int] | None:
             except BurnishError:  # a run in progress has a readable plan
                 continue
             does = any(step["folder"] == run.name and step.get("action") in ("run", "resume") for step in steps)
-            if does and is_held(place.lock_of(recipe, number)):
+            if does and is_in_progress(place, recipe, number):
                 return recipe, number
     return None
 

@@ -19,6 +19,7 @@ from burnish.core.registry.evidence import gather
 from burnish.core.registry.registry import Registry
 from burnish.core.runs.checkpoints import KeptCheckpoint
 from burnish.core.runs.run import Run, is_held, run_of_output
+from burnish.core.runs.submitted import is_in_progress
 from burnish.core.runs.workspace import Workspace
 
 
@@ -76,7 +77,7 @@ def state_of(workspace: Workspace) -> frozenset[tuple[str, int, int, int]]:
 def _is_in_progress(run: Run, workspace: Workspace) -> bool:
     """Whether a worker or the process of its whole run holds a folder."""
     recipe, number, _ = run.name.split("/")
-    return is_held(workspace.lock_of(recipe, int(number))) or (run.folder / "run.lock").is_dir() or is_held(run.lock())
+    return is_in_progress(workspace, recipe, int(number)) or (run.folder / "run.lock").is_dir() or is_held(run.lock())
 
 
 def _all_folders(workspace: Workspace) -> Iterator[Run]:
@@ -110,7 +111,7 @@ def _newest(workspace: Workspace, search: Search) -> Iterator[str]:
             except BurnishError as error:
                 search.doubts.append(error.what)
                 continue
-            is_running = is_held(workspace.lock_of(recipe, number))
+            is_running = is_in_progress(workspace, recipe, number)
             if is_running:
                 yield from _pinned(workspace, recipe, number)
             for step, run in steps.items():

@@ -111,6 +111,33 @@ class _Plan(_Record):
     values: dict[str, Any] | None = None
 
 
+class _SubmittedStep(_Record):
+    step: str
+    stage: str
+    action: Literal["run", "reuse", "resume"]
+    reason: str
+    needs: list[str]
+    job: _Job
+
+
+class _Options(_Record):
+    priority: int
+    retries: int
+    time_limit: float | None
+    on: str | None
+
+
+class _Submitted(_Record):
+    values: dict[str, Any]
+    options: _Options
+    steps: list[_SubmittedStep]
+
+
+class _Ended(_Record):
+    state: Literal["succeeded", "failed", "cancelled"]
+    reason: str
+
+
 class _Base(_Record):
     files: dict[str, str]
 
@@ -126,6 +153,8 @@ _SHAPES: Mapping[str, tuple[type[_Record], str]] = {
     "job.json": (_Job, "run the recipe again: a step that resumes writes the file again"),
     "spec.json": (_Settings, "copy the value of 'spec' from job.json in the same folder to the file"),
     "plan.json": (_Plan, "remove {path} and run the recipe again: finished steps are reused"),
+    "submitted.json": (_Submitted, "remove {folder}, and submit the recipe again: finished steps are reused"),
+    "ended.json": (_Ended, "remove {path}: the step is queued again by `burnish runs reindex`"),
     "burnish_base.json": (_Base, "train the adapter again, or remove {path}: the base is then not checked"),
     "latest.txt": (_Record, "remove {path}, or write the newest run to it, such as my-recipe/3"),
     "hashes.json": (_Record, "remove {path}: the hashes are computed again"),

@@ -143,7 +143,7 @@ class Run:
         """
         record = self.record
         named = {key: record[key] for key in _JOB_KEYS}
-        self._write_job({**named, "spec": job["spec"], "inputs": job["inputs"]})
+        self._write_job({**named, **{key: job[key] for key in ("spec", "inputs", "fence") if key in job}})
 
     def _write_job(self, job: Mapping[str, Any]) -> None:
         write_json(self.folder / "job.json", job, mode=0o600)

@@ -3,6 +3,7 @@
 burnish.yaml                     marks a workspace (optional)
 runs/<recipe>/<number>/<step>/   run folders (see `burnish.core.runs.run`)
 runs/<recipe>/<number>/plan.json the run folder of each step
+runs/<recipe>/<number>/.queue/   what was submitted to the queue (see `burnish.core.runs.submitted`)
 runs/latest.txt                  the newest run
 data/                            files of rows; data/uploads/ has those that were uploaded, and their records
 
@@ -158,6 +159,23 @@ class Workspace:
     def lock_of(self, recipe: str, number: int) -> FileLock:
         """Held by the process that executes this run, from its first step to its last."""
         return FileLock(self.runs / recipe / str(number) / "plan.lock")
+
+    def update_step(self, recipe: str, number: int, step: dict[str, Any]) -> None:
+        """Replace the record of one step in the plan of a run in progress; others may do so at the same time."""
+        folder = self.runs / recipe / str(number)
+        with held(folder / ".plan.lock", f"changing the plan of {recipe}/{number}"):
+            plan = self.plan_of(recipe, number)
+            steps = [step if other["step"] == step["step"] else other for other in plan["steps"]]
+            self.update_plan(recipe, number, {**plan, "steps": steps})
+
+    def queue_folder(self, recipe: str, number: int) -> Path:
+        """Where a run that was submitted to the queue has its records (see `burnish.core.runs.submitted`)."""
+        return self.runs / recipe / str(number) / ".queue"
+
+    def is_stopped(self, recipe: str, number: int) -> bool:
+        """Whether a stop of the whole run was requested."""
+        path = self.stop_file(recipe, number)
+        return path.exists() and path.stat().st_size > 0
 
     def stop_file(self, recipe: str, number: int) -> Path:
         """The file that requests to stop this run are written to."""

@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
+from burnish.core.catalog import Stage
 from burnish.core.context import Input
 from burnish.core.errors import BurnishError, RunError, error_from_dict
 from burnish.core.events import Note
@@ -41,6 +43,11 @@ def error_of(run: Run) -> BurnishError:
     return error_from_dict(record)
 
 
+def needs_torch(stage: Stage) -> bool:
+    """Whether a stage imports torch, and so may use a GPU."""
+    return stage.extra in _WITH_TORCH
+
+
 class Execution:
     """One run of a plan, or of one of its steps.
 
@@ -55,29 +62,47 @@ class Execution:
         watcher: Watcher,
         stops: StopRequests,
         launcher: Launcher | None = None,
+        fence: int | None = None,
     ):
-        """`launcher` starts the workers: by default on this machine."""
+        """`launcher` starts the workers: by default on this machine. `fence` is that of a job's lease: a worker whose
+        job has a newer one by its end gives no artifact."""
         self._plan, self._number, self._workspace, self._stops = plan, number, workspace, stops
-        self._watcher, self._launcher = watcher, launcher
+        self._watcher, self._launcher, self._fence = watcher, launcher, fence
         self._watcher_error: Exception | None = None
-        self._created = time.time()
         self._result = RunResult(plan.recipe.name, number)
         self._steps = {step.step.name: step for step in plan.steps}
         self._runs = {name: self._folder_of(step) for name, step in self._steps.items()}
 
     def run(self) -> RunResult:
-        folder = self._workspace.runs / self._plan.recipe.name / str(self._number)
+        """Run all steps, one after the other."""
+        folder = self.record()
+        self._notify(lambda: self._watcher.on_run_start(self._plan, self._number, folder))
+        for name in self._steps:
+            self._result.steps[name] = self.perform(name)
+        return self._result
+
+    def record(self) -> Path:
+        """Record the plan of a new run; returns its folder."""
+        name = self._plan.recipe.name
+        folder = self._workspace.runs / name / str(self._number)
+        steps = [self._record_of(step) for step in self._steps]
         try:
-            self._workspace.record_plan(self._plan.recipe.name, self._number, self._record())
+            self._workspace.record_plan(name, self._number, {**self._plan.as_dict(), "steps": steps})
         except OSError:  # such as a full disk: leave no run without a plan
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        self._notify(lambda: self._watcher.on_run_start(self._plan, self._number, folder))
-        for name, step in self._steps.items():
-            self._result.steps[name] = self._step(step)
+        return folder
+
+    def jobs(self) -> dict[str, dict[str, Any]]:
+        """What the worker of each step gets, as far as it is known before the steps that it needs have run."""
+        return {name: self._job(step) for name, step in self._steps.items()}
+
+    def perform(self, name: str) -> StepResult:
+        """Run one step, after those that it needs."""
+        result = self._step(self._steps[name])
         if self._watcher_error is not None:
             raise self._watcher_error
-        return self._result
+        return result
 
     def _step(self, planned: PlannedStep) -> StepResult:
         name = planned.step.name
@@ -198,9 +223,9 @@ class Execution:
             raise _busy(step, run)
 
     def _server_for(self, step: PlannedStep) -> ForkServer | None:
-        if step.step.stage.extra not in _WITH_TORCH:
+        if not needs_torch(step.step.stage):
             return None
-        planned = sum(other.action != "reuse" and other.step.stage.extra in _WITH_TORCH for other in self._plan.steps)
+        planned = sum(other.action != "reuse" and needs_torch(other.step.stage) for other in self._plan.steps)
         return shared_server(worker_environment(), planned)
 
     def _notify(self, callback: Callable[[], None]) -> None:
@@ -231,14 +256,11 @@ class Execution:
         name = step.step.name
         if step != self._steps[name]:
             self._steps[name], self._runs[name] = step, self._folder_of(step)
-            self._workspace.update_plan(self._plan.recipe.name, self._number, self._record())
+            self._workspace.update_step(self._plan.recipe.name, self._number, self._record_of(name))
 
-    def _record(self) -> dict[str, Any]:
-        folders = {name: run.name for name, run in self._runs.items()}
-        steps = [
-            {**step.as_dict(), "folder": folders[name], "run": folders[name]} for name, step in self._steps.items()
-        ]
-        return {**self._plan.as_dict(), "created": self._created, "steps": steps}
+    def _record_of(self, name: str) -> dict[str, Any]:
+        folder = self._runs[name].name
+        return {**self._steps[name].as_dict(), "folder": folder, "run": folder}
 
     def _inputs_of(self, step: PlannedStep) -> dict[str, Input]:
         """The inputs of a step, with the artifacts of the steps before it."""
@@ -257,6 +279,7 @@ class Execution:
             "fingerprint": step.fingerprint,
             "spec": step.step.spec.model_dump(mode="json", exclude_unset=True),
             "inputs": {path: value.to_json(self._workspace.root) for path, value in step.inputs.items()},
+            **({} if self._fence is None else {"fence": self._fence}),
         }
 
 

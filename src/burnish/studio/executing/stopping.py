@@ -59,6 +59,10 @@ class StopRequests:
             self._local += 1
             self._is_own = True
 
+    def request(self, *, at_once: bool = False) -> None:
+        """Request a stop from another thread; `at_once` kills the worker."""
+        self._local = max(self._local, 2 if at_once else 1)
+
     @property
     def requested(self) -> bool:
         return self._count() > 0

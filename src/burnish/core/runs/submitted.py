@@ -1,0 +1,110 @@
+"""A run that was submitted to the queue: its steps as they were resolved, its options, and how each step ended.
+
+runs/<recipe>/<number>/.queue/submitted.json      the recipe, its steps and the options; written once
+runs/<recipe>/<number>/.queue/<step>/ended.json   how a step ended in the queue; removed when it is resumed
+
+What was submitted is what runs: references are resolved once. The queue in the database is rebuilt from these files.
+"""
+
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from burnish.core.errors import AskError
+from burnish.core.files import write_json
+from burnish.core.runs.records import is_there, read_record
+from burnish.core.runs.run import is_held
+from burnish.core.runs.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the steps of a run are queued."""
+
+    priority: int = 0
+    """Steps of a higher priority start first."""
+    retries: int = 2
+    """How often a step starts again after an error that may pass, such as a worker that was killed."""
+    time_limit: float | None = None
+    """Seconds that a step may run; then it saves its state and has failed."""
+    on: str | None = None
+    """Where steps run: None for the machine of the worker, or the address of a Ray cluster."""
+
+
+class SubmittedRun:
+    """The records of one submitted run."""
+
+    def __init__(self, workspace: Workspace, recipe: str, number: int):
+        self._workspace, self._recipe, self._number = workspace, recipe, number
+        self._folder = workspace.queue_folder(recipe, number)
+
+    @property
+    def name(self) -> str:
+        return f"{self._recipe}/{self._number}"
+
+    def exists(self) -> bool:
+        return is_there(self._file)
+
+    def write(self, values: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], options: Options) -> None:
+        """Record a recipe, its steps as `burnish.studio.queueing.plans` describes them, and the options."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        write_json(self._file, {"values": values, "options": asdict(options), "steps": steps}, mode=0o600)
+
+    @property
+    def options(self) -> Options:
+        return Options(**self.record["options"])
+
+    @property
+    def needs(self) -> dict[str, list[str]]:
+        """The steps, and for each the steps whose artifacts it takes."""
+        return {step["step"]: step["needs"] for step in self.record["steps"]}
+
+    @property
+    def stages(self) -> dict[str, str]:
+        """The stage of each step."""
+        return {step["step"]: step["stage"] for step in self.record["steps"]}
+
+    def record_end(self, step: str, state: str, reason: str = "") -> None:
+        """Record how a step ended in the queue."""
+        folder = self._folder / step
+        folder.mkdir(mode=0o700, exist_ok=True)
+        write_json(folder / "ended.json", {"state": state, "reason": reason})
+
+    def end_of(self, step: str) -> tuple[str, str] | None:
+        """State and reason of a step that ended in the queue; None for one that waits or runs."""
+        path = self._folder / step / "ended.json"
+        if not is_there(path):
+            return None
+        record = read_record(path)
+        return record["state"], record["reason"]
+
+    def reopen(self, steps: Collection[str]) -> None:
+        """Forget that steps ended, and that the run was stopped: they are resumed."""
+        self._workspace.stop_file(self._recipe, self._number).unlink(missing_ok=True)
+        for step in steps:
+            shutil.rmtree(self._folder / step, ignore_errors=True)
+
+    def is_unfinished(self) -> bool:
+        """Whether a step waits or runs, and no stop was requested."""
+        if not self.exists() or self._workspace.is_stopped(self._recipe, self._number):
+            return False
+        return any(self.end_of(step) is None for step in self.needs)
+
+    @property
+    def _file(self) -> Path:
+        return self._folder / "submitted.json"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The content of submitted.json. Errors: AskError `ask.no-such-run`, RunError `run.broken-record`."""
+        if not self.exists():
+            what = f"run {self.name} was not submitted to the queue"
+            raise AskError("ask.no-such-run", what, f"burnish runs resume {self.name}")
+        return read_record(self._file)
+
+
+def is_in_progress(workspace: Workspace, recipe: str, number: int) -> bool:
+    """Whether a process executes a run, or its steps are in the queue."""
+    return is_held(workspace.lock_of(recipe, number)) or SubmittedRun(workspace, recipe, number).is_unfinished()

@@ -1,0 +1,119 @@
+"""Submit a recipe, or one stage, to the queue of the workspace: its steps become jobs."""
+
+import shutil
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from burnish.core.catalog import stage
+from burnish.core.plan import Plan, make_plan
+from burnish.core.runs.submitted import Options, SubmittedRun
+from burnish.core.runs.workspace import Workspace
+from burnish.jobs.database.database import Database
+from burnish.jobs.queue.job import Job, NewJob
+from burnish.jobs.queue.queue import Queue
+from burnish.studio.executing.execution import Execution, needs_torch
+from burnish.studio.executing.results import SilentWatcher
+from burnish.studio.executing.stopping import StopRequests, interruptible_planning
+from burnish.studio.planning import RecipeLike, as_recipe, stage_recipe
+from burnish.studio.queueing.plans import recorded
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A submitted run, `recipe/number`, and a job for each of its steps."""
+
+    run: str
+    jobs: tuple[Job, ...]
+    notes: tuple[str, ...] = ()
+    """Those of the plan, and its warnings."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"run": self.run, "jobs": [job.as_dict() for job in self.jobs], "notes": list(self.notes)}
+
+
+def submit(
+    recipe: RecipeLike | Iterable[str | Path],
+    *,
+    settings: Iterable[str] = (),
+    workspace: Path | str | None = None,
+    start: str | None = None,
+    force: Collection[str] = (),
+    only: Iterable[str] = (),
+    options: Options | None = None,
+    database: str | None = None,
+) -> Submission:
+    """Plan a recipe as `run` does, and queue its steps; a worker (`burnish worker`) runs them.
+
+    References and settings are resolved now: an input that changes before its step runs is an error then. `database` is
+    a URL (see `Database.of`).
+
+    Errors: those of a plan; MachineError `machine.no-database`, `machine.database-busy`.
+    """
+    place = Workspace.find(workspace)
+    with interruptible_planning():
+        plan = make_plan(as_recipe(recipe, settings), place, start=start, force=force, only=only)
+    return queue_plan(plan, place, options, database)
+
+
+def submit_stage(
+    name: str,
+    *,
+    files: Iterable[str | Path] = (),
+    settings: Iterable[str] = (),
+    workspace: Path | str | None = None,
+    force: bool = False,
+    options: Options | None = None,
+    database: str | None = None,
+    **values: Any,
+) -> Submission:
+    """Queue a single stage: `submit_stage("sft", base="builtin:pocket", data="file:rows.jsonl")`."""
+    place = Workspace.find(workspace)
+    with interruptible_planning():
+        plan = make_plan(stage_recipe(name, files, settings, values), place, force=("*",) if force else ())
+    return queue_plan(plan, place, options, database)
+
+
+def queue_plan(plan: Plan, place: Workspace, options: Options | None = None, database: str | None = None) -> Submission:
+    """Record a plan as a submitted run, and queue its steps."""
+    options = options or Options()
+    queue = Queue(Database.of(place, database))
+    name = plan.recipe.name
+    number = place.claim_number(name)
+    stops = StopRequests(place.stop_file(name, number))
+    execution = Execution(plan, number, place, SilentWatcher(), stops)
+    folder = execution.record()
+    try:
+        SubmittedRun(place, name, number).write(plan.recipe.as_dict(), recorded(plan, execution.jobs()), options)
+        jobs = queue.add(new_jobs(place, name, number))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return Submission(f"{name}/{number}", tuple(jobs), (*plan.notes, *plan.warnings))
+
+
+def new_jobs(place: Workspace, recipe: str, number: int) -> list[NewJob]:
+    """The jobs of a submitted run, for the queue."""
+    submitted = SubmittedRun(place, recipe, number)
+    options, stages = submitted.options, submitted.stages
+    return [
+        NewJob(
+            recipe=recipe,
+            number=number,
+            step=step,
+            stage=stages[step],
+            needs=tuple(needs),
+            slot="gpu" if needs_torch(stage(stages[step])) else "cpu",
+            priority=options.priority,
+            max_attempts=1 + options.retries,
+            time_limit=options.time_limit,
+            launcher=options.on or "local",
+        )
+        for step, needs in submitted.needs.items()
+    ]
+
+
+def options_of(values: Mapping[str, Any]) -> Options:
+    """Options from values that may be None, which means the default."""
+    return Options(**{name: value for name, value in values.items() if value is not None})

@@ -1,0 +1,298 @@
+"""The queue worker: leases jobs, runs each step in a thread as `burnish run` does, and reports how it ended.
+
+queue ── lease ──▶ thread: the step's worker process (see `burnish.jobs.worker`)
+  ▲                   │
+  └── beat, finish ───┘     a worker that lost a lease kills the process; its late result is refused by the fence
+"""
+
+import contextlib
+import logging
+import math
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Literal
+
+from burnish.core.errors import BurnishError, RunError
+from burnish.core.events import Event
+from burnish.core.faults import as_burnish_error
+from burnish.core.plan import PlannedStep
+from burnish.core.runs.submitted import SubmittedRun
+from burnish.core.runs.workspace import Workspace
+from burnish.jobs.launchers.protocol import Launcher
+from burnish.jobs.queue.job import ENDED, Job, Lease, Slot, Worker
+from burnish.jobs.queue.queue import Queue
+from burnish.studio.executing.execution import Execution
+from burnish.studio.executing.results import SilentWatcher
+from burnish.studio.executing.stopping import StopRequests
+from burnish.studio.queueing.plans import submitted_plan
+
+RETRIED = ("run.killed", "machine.no-network", "machine.no-answer", "machine.no-cluster", "machine.no-memory")
+"""Errors that may pass: the step starts again, from its last checkpoint."""
+_POLL_SECONDS = 0.2
+_BEATS = 6
+"""In the time of a lease."""
+_BUSY_SECONDS = 5.0
+_GRACE_SECONDS = 60.0
+"""What a step gets to save its state after its time limit."""
+_log = logging.getLogger("burnish.worker")
+
+Say = Callable[[str], None]
+"""Reports a line to who started the worker."""
+
+
+class _Progress(SilentWatcher):
+    """Notes whether a step has saved a checkpoint."""
+
+    has_saved = False
+
+    def on_event(self, step: PlannedStep, event: Event) -> None:
+        self.has_saved = self.has_saved or event.kind == "checkpoint"
+
+
+@dataclass
+class _Held:
+    """A leased job and the thread that runs it."""
+
+    lease: Lease
+    pool: Slot
+    """The kind of slot that it takes here."""
+    stops: StopRequests
+    progress: _Progress = field(default_factory=_Progress)
+    began: float = field(default_factory=time.monotonic)
+    beat: float = field(default_factory=time.monotonic)
+    """When the lease was last renewed, of the monotonic clock."""
+    why: Literal["", "cancelled", "lost", "leaving", "time"] = ""
+    """Why a stop was requested."""
+    outcome: BurnishError | Literal["succeeded"] | None = None
+    thread: threading.Thread | None = None
+
+    @property
+    def name(self) -> str:
+        return self.lease.job.name
+
+    def stop(self, why: Literal["cancelled", "lost", "leaving", "time"], *, at_once: bool = False) -> None:
+        """Request a stop. A lost lease goes before all other reasons, and a reason before the end of the worker."""
+        if not self.why or why == "lost" or self.why == "leaving":
+            self.why = why
+        self.stops.request(at_once=at_once)
+
+
+class QueueWorker:
+    """Runs jobs of one queue until it is stopped. Not reentrant; one process may have several."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        queue: Queue,
+        slots: Mapping[Slot, int],
+        *,
+        launcher_of: Callable[[Job], Launcher | None],
+        say: Say = _log.info,
+    ):
+        """`slots` are how many jobs of each kind run at a time: `{"cpu": 1, "gpu": 1}`."""
+        self._workspace, self._queue, self._slots = workspace, queue, dict(slots)
+        self._launcher_of, self._say = launcher_of, say
+        self._held: list[_Held] = []
+        self._stops = 0
+        self._unreachable_since: float | None = None
+
+    def stop(self) -> None:
+        """Save the state of running steps, give their jobs back, and end; a second call kills them."""
+        self._stops += 1
+
+    def run(self, *, until_idle: bool = False) -> None:
+        """Work until `stop`; with `until_idle`, until no job is queued or running."""
+        worker = self._queue.register_worker(self._slots)
+        try:
+            while not (self._stops and not self._held):
+                self._pass_on_stop()
+                self._beat()
+                self._reap()
+                has_more = not self._stops and self._lease(worker)
+                if until_idle and not has_more and not self._held and self._is_idle():
+                    return
+                if not has_more:
+                    time.sleep(_POLL_SECONDS)
+        finally:
+            with self._tolerating_database():
+                self._queue.leave(worker)
+
+    def _is_idle(self) -> bool:
+        with self._tolerating_database():
+            return not self._queue.jobs(state=("queued", "running"), limit=1)
+        return False
+
+    def _lease(self, worker: Worker) -> bool:
+        """Start one job, if there is a free slot and a job for it. Without slots of a GPU, such jobs take others."""
+        for pool, count in self._slots.items():
+            kinds: tuple[Slot, ...] = ("cpu", "gpu") if "gpu" not in self._slots else (pool,)
+            if sum(held.pool == pool for held in self._held) >= count:
+                continue
+            with self._tolerating_database():
+                lease = self._queue.lease(worker, kinds)
+                if lease is not None:
+                    self._start(lease, pool)
+                    return True
+        return False
+
+    def _start(self, lease: Lease, pool: Slot) -> None:
+        job = lease.job
+        held = _Held(lease, pool, StopRequests(self._workspace.stop_file(job.recipe, job.number)))
+        self._say(f"{held.name}: started" + (f" (attempt {job.attempts})" if job.attempts > 1 else ""))
+        held.thread = threading.Thread(target=self._perform, args=(held,), name=held.name, daemon=True)
+        self._held.append(held)
+        held.thread.start()
+
+    def _perform(self, held: _Held) -> None:
+        """In a thread: run the step. Its outcome is reported by the main thread, which holds the lease."""
+        job = held.lease.job
+        try:
+            plan = submitted_plan(self._workspace, job.recipe, job.number)
+            execution = Execution(
+                plan,
+                job.number,
+                self._workspace,
+                held.progress,
+                held.stops,
+                self._launcher_of(job),
+                fence=held.lease.fence,
+            )
+            execution.perform(job.step)
+            held.outcome = "succeeded"
+        except Exception as error:
+            _log.debug("%s", held.name, exc_info=True)
+            held.outcome = as_burnish_error(error, f"`burnish doctor {held.name}`")
+
+    def _beat(self) -> None:
+        """Renew the leases, and pass on what was requested of the jobs."""
+        now = time.monotonic()
+        for held in self._held:
+            job = held.lease.job
+            limit = math.inf if job.time_limit is None else job.time_limit
+            if now - held.began > limit:
+                held.stop("time", at_once=now - held.began > limit + _GRACE_SECONDS)
+            if now - held.beat >= self._queue.lease_seconds / _BEATS:
+                self._renew(held)
+            if time.monotonic() > held.lease.deadline:
+                held.stop("lost", at_once=True)
+
+    def _renew(self, held: _Held) -> None:
+        progressed, held.progress.has_saved = held.progress.has_saved, False
+        try:
+            with self._tolerating_database():
+                requested = self._queue.renew(held.lease, progressed=progressed)
+                held.beat = time.monotonic()
+                if requested is not None:
+                    held.stop("cancelled", at_once=requested == "kill")
+        except RunError:  # another worker has the job
+            held.stop("lost", at_once=True)
+
+    def _reap(self) -> None:
+        """Report the jobs whose threads have ended."""
+        for held in [held for held in self._held if held.outcome is not None]:
+            if held.why == "lost":
+                self._say(f"{held.name}: another worker has taken it over")
+                self._held.remove(held)
+                continue
+            try:
+                with self._tolerating_database():
+                    self._report(held)
+                    self._held.remove(held)
+            except RunError as error:  # fenced
+                self._say(f"{held.name}: {error.what}")
+                self._held.remove(held)
+
+    def _report(self, held: _Held) -> None:
+        """Finish a job, or give it back. Errors: RunError `run.fenced`, MachineError of the database."""
+        outcome, job = held.outcome, held.lease.job
+        assert outcome is not None
+        if outcome == "succeeded":
+            self._finish(held, "succeeded")
+        elif outcome.code == "run.interrupted" and held.why == "leaving":
+            self._release(held, "its worker was stopped", counts=False)
+        elif outcome.code == "run.interrupted" and held.why != "time":
+            self._finish(held, "cancelled", outcome)
+        elif outcome.code == "run.interrupted":
+            self._finish(held, "failed", _out_of_time(job))
+        elif outcome.code == "run.busy":
+            self._release(held, outcome.what, after=_BUSY_SECONDS, counts=False)
+        elif outcome.code in RETRIED and job.may_retry:
+            self._release(held, outcome.what, after=_seconds_until_retry(job.attempts))
+        else:
+            self._finish(held, "failed", outcome)
+
+    def _finish(
+        self, held: _Held, state: Literal["succeeded", "failed", "cancelled"], error: BurnishError | None = None
+    ) -> None:
+        what = "" if error is None else error.what
+        failure = error.as_dict() if error is not None and state == "failed" else None
+        self._queue.finish(held.lease, state, failure, what)
+        record_ends(self._workspace, self._queue, held.lease.job.run)
+        self._say(f"{held.name}: {state}" + (f": {what}" if state == "failed" else ""))
+
+    def _release(self, held: _Held, why: str, *, after: float = 0.0, counts: bool = True) -> None:
+        self._queue.release(held.lease, why, after=after, counts=counts)
+        self._say(f"{held.name}: {why}; it starts again" + (f" in {after:.0f} s" if after else " with the next worker"))
+
+    def _pass_on_stop(self) -> None:
+        """Pass on that this worker is to end."""
+        for held in self._held:
+            if self._stops:
+                held.stop("leaving", at_once=self._stops > 1)
+
+    @contextlib.contextmanager
+    def _tolerating_database(self) -> Generator[None]:
+        """A database that cannot be reached is tried again; leases run out meanwhile."""
+        try:
+            yield
+        except BurnishError as error:
+            if not error.code.startswith("machine."):
+                raise
+            if self._unreachable_since is None:
+                self._say(f"{error.what}; trying again")
+                self._unreachable_since = time.monotonic()
+            time.sleep(_POLL_SECONDS)
+        else:
+            if self._unreachable_since is not None:
+                self._say("the database answers again")
+                self._unreachable_since = None
+
+
+def record_ends(workspace: Workspace, queue: Queue, run: str) -> None:
+    """Record in a run's folder how its jobs ended, for those that it lacks."""
+    recipe, _, number = run.rpartition("/")
+    submitted = SubmittedRun(workspace, recipe, int(number))
+    for job in queue.jobs(run=run):
+        if job.state in ENDED and submitted.end_of(job.step) is None:
+            submitted.record_end(job.step, job.state, job.reason)
+
+
+def _seconds_until_retry(attempts: int) -> float:
+    """Doubles with each attempt, up to ten minutes; a random half of it, so that many jobs do not return at once."""
+    return min(600.0, 5.0 * 2**attempts) * random.uniform(0.5, 1.0)
+
+
+def _out_of_time(job: Job) -> RunError:
+    what = f"step '{job.step}' was stopped after its time limit of {job.time_limit:,.0f} s"
+    fix = f"submit the recipe again with a longer time limit: the step resumes where it saved its state ({job.run})"
+    return RunError("run.time-limit", what, fix)
+
+
+@contextlib.contextmanager
+def stopped_by_signals(worker: QueueWorker) -> Generator[None]:
+    """SIGTERM and SIGINT stop a worker; a second one kills what it runs."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        worker.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
