@@ -163,7 +163,6 @@ CODES = {
     "run.no-checkpoint": "There is no valid checkpoint to resume from.",
     "run.broken-checkpoint": "A checkpoint's files do not match its manifest.",
     "run.other-settings": "A checkpoint was written with different settings, data or code.",
-    "run.fenced": "Another worker has taken over the job, since this one lost its lease.",
     "run.time-limit": "A step was stopped after the time that it was given.",
     "run.busy": "The run is in progress in another process.",
     "run.interrupted": "The run was stopped before it finished; it can be resumed.",

@@ -8,9 +8,9 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from burnish.jobs.database.database import Database
 from burnish.jobs.queue.queue import Queue
-
 from burnish.studio.queueing.submitting import submit
 from burnish.studio.queueing.worker import QueueWorker
 
@@ -33,7 +33,7 @@ def slow(quick_stages, tmp_path):
         "name": "s",
         "steps": {
             "wait": {"stage": "quick-slow", "release": str(tmp_path / "release")},
-            "join": {"stage": "quick-join", "source": [{"ref": "step:wait"}]},
+            "join": {"stage": "quick-model", "base": "builtin:pocket", "data": "step:wait"},
         },
     }
 
@@ -99,9 +99,9 @@ def worker_process(workspace, quick_stages, tmp_path):
 
     def worker_process(*words):
         script = Path(sys.executable).with_name("burnish")
-        log = (tmp_path / f"worker-{len(started)}.log").open("wb")
         command = [script, "--workspace", str(workspace.root), "worker", "--slots", "1", *words]
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ)
+        with (tmp_path / f"worker-{len(started)}.log").open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ)
         started.append(process)
         return process
 

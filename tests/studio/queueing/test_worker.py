@@ -95,6 +95,7 @@ def test_the_job_of_a_killed_worker_is_resumed_by_another(
     until(lambda: (workspace.run("s", 1, "wait").scratch / "checkpoints" / "1").exists())
     first.kill()
     first.wait()
+    until(lambda: not workspace.run("s", 1, "wait").is_alive())
     (tmp_path / "release").touch()
     assert worker_process("--until-idle").wait(60) == 0
     assert states("s/1") == {"wait": "succeeded", "join": "succeeded"}
@@ -116,6 +117,7 @@ def test_a_forced_step_that_was_lost_is_resumed_not_replaced_by_an_older_result(
     until(lambda: (run.scratch / "checkpoints" / "1").exists())
     first.kill()
     first.wait()
+    until(lambda: not run.is_alive())
     release.touch()
     assert worker_process("--until-idle").wait(60) == 0
     assert run.artifact().measures == {"resumed": True}

@@ -7,6 +7,7 @@ out/           the artifact           artifact.json  its record, written last
 scratch/       checkpoints, row ledger: kept until the step succeeds
 """
 
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -135,6 +136,15 @@ class Run:
             {**{key: job[key] for key in _JOB_KEYS}, "state": "planned", "created": time.time(), "attempts": 0},
         )
         self.events.append(StateChanged(state="planned"))
+
+    def create_again(self, job: Mapping[str, Any]) -> None:
+        """As `create`, where an earlier attempt of the same job has left a folder from which nothing is resumed."""
+        if not is_there(self.folder / "run.json"):  # killed while it was created
+            shutil.rmtree(self.folder)
+            return self.create(job)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir()
+        return self.update_job(job)
 
     def update_job(self, job: Mapping[str, Any]) -> None:
         """Update the settings and inputs of a run that is resumed.

@@ -41,6 +41,9 @@ class NewJob:
     time_limit: float | None = None
     """Seconds of one attempt."""
     launcher: str = "local"
+    state: JobState = "queued"
+    """Another one where the queue is rebuilt: the state in which the step ended."""
+    reason: str = ""
 
     @property
     def run(self) -> str:
@@ -136,7 +139,7 @@ class Worker:
 
     id: str
     process: ProcessIdentity
-    slots: Mapping[str, int] = field(default_factory=dict[str, int])
+    slots: Mapping[Slot, int] = field(default_factory=dict[Slot, int])
     """How many jobs of each slot it runs at a time."""
     version: str = ""
     joined: float = 0.0

@@ -207,7 +207,7 @@ class Queue:
 
     # ---- workers
 
-    def register_worker(self, slots: Mapping[str, int], process: ProcessIdentity | None = None) -> Worker:
+    def register_worker(self, slots: Mapping[Slot, int], process: ProcessIdentity | None = None) -> Worker:
         """Add a worker, this process unless another one is given."""
         process, now = process or this_process(), time.time()
         name = f"{process.host}-{process.pid}-{secrets.token_hex(3)}"
@@ -250,7 +250,7 @@ def _row(job: NewJob, position: float) -> dict[str, Any]:
         "number": job.number,
         "step": job.step,
         "stage": job.stage,
-        "state": "queued",
+        "state": job.state,
         "slot": job.slot,
         "priority": job.priority,
         "position": position,
@@ -261,6 +261,7 @@ def _row(job: NewJob, position: float) -> dict[str, Any]:
         "beat": 0,
         "created": time.time(),
         **_FRESH,
+        "reason": job.reason,
     }
 
 

@@ -190,7 +190,7 @@ class Execution:
     def _work(self, step: PlannedStep, run: Run) -> None:
         """Start a worker and report its events until it exits."""
         if step.action == "run":
-            run.create(self._job(step))
+            run.create_again(self._job(step)) if run.folder.exists() else run.create(self._job(step))
         else:
             run.refuse_misplaced_logs()
             run.update_job(self._job(step))

@@ -1,47 +1,50 @@
 """Look at the jobs of a workspace, cancel, resume and move them, and work on them."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from burnish.core.errors import AskError, BurnishError
+from burnish.core.naming import nearest
 from burnish.core.processes import usable_cores
 from burnish.core.runs.submitted import SubmittedRun
 from burnish.core.runs.workspace import Workspace
-from burnish.jobs.database.database import Database
-from burnish.jobs.queue.job import ENDED, Job, JobState, Slot
+from burnish.jobs.queue.job import ENDED, TRANSITIONS, Job, JobState, Slot
 from burnish.jobs.queue.queue import Queue
 from burnish.studio.executing.stopping import request_stop
+from burnish.studio.queueing.opening import opened
 from burnish.studio.queueing.submitting import new_jobs
 from burnish.studio.queueing.worker import QueueWorker, record_ends, stopped_by_signals
 
 
-def queue_of(workspace: Path | str | None = None, database: str | None = None) -> tuple[Workspace, Queue]:
-    """The queue of a workspace. Errors: those of `Database.of`."""
-    place = Workspace.find(workspace)
-    return place, Queue(Database.of(place, database))
-
-
 def jobs(
     *,
-    state: JobState | Collection[JobState] | None = None,
+    state: str | None = None,
     run: str | None = None,
     workspace: Path | str | None = None,
     database: str | None = None,
 ) -> list[Job]:
-    """The jobs of the queue in the order in which they start, those that have ended last, newest first."""
-    _, queue = queue_of(workspace, database)
-    return queue.jobs(state=state, run=run)
+    """The jobs: those that run, then those that wait, in their order, then those that have ended, newest first."""
+    if state is not None and state not in TRANSITIONS:
+        raise AskError("ask.wrong-value", f"there is no state '{state}'", nearest(state, TRANSITIONS, len(TRANSITIONS)))
+    with opened(workspace, database) as (_, queue):
+        return queue.jobs(state=cast(JobState | None, state), run=run)
 
 
 def job(id: int, *, workspace: Path | str | None = None, database: str | None = None) -> Job:
     """One job. Errors: AskError `ask.no-such-job`."""
-    return queue_of(workspace, database)[1].job(id)
+    with opened(workspace, database) as (_, queue):
+        return queue.job(id)
 
 
 def cancel_jobs(ids: Sequence[int], *, workspace: Path | str | None = None, database: str | None = None) -> list[Job]:
     """Cancel jobs, and those that need them. One that runs saves its state first; a second request kills it."""
-    place, queue = queue_of(workspace, database)
+    with opened(workspace, database) as (place, queue):
+        return _cancel(place, queue, ids)
+
+
+def _cancel(place: Workspace, queue: Queue, ids: Sequence[int]) -> list[Job]:
     cancelled = queue.cancel(ids)
     for run in {one.run for one in cancelled}:
         record_ends(place, queue, run)
@@ -50,13 +53,13 @@ def cancel_jobs(ids: Sequence[int], *, workspace: Path | str | None = None, data
 
 def cancel_run(run: str, *, workspace: Path | str | None = None, database: str | None = None) -> list[Job]:
     """Cancel all jobs of a run that have not ended."""
-    place, queue = queue_of(workspace, database)
-    left = [one.id for one in queue.jobs(run=run) if one.state not in ENDED]
-    if not left:
-        raise AskError("ask.nothing-to-do", f"run '{run}' has no job that waits or runs", "see `burnish jobs list`")
-    recipe, number = place.number_of(run)
-    request_stop(place.stop_file(recipe, number))
-    return cancel_jobs(left, workspace=place.root, database=database)
+    with opened(workspace, database) as (place, queue):
+        recipe, number = place.number_of(run)
+        left = [one.id for one in queue.jobs(run=f"{recipe}/{number}") if one.state not in ENDED]
+        if not left:
+            raise AskError("ask.nothing-to-do", f"run '{run}' has no job that waits or runs", "see `burnish jobs list`")
+        request_stop(place.stop_file(recipe, number))
+        return _cancel(place, queue, left)
 
 
 def resume_run(run: str, *, workspace: Path | str | None = None, database: str | None = None) -> list[Job]:
@@ -64,27 +67,29 @@ def resume_run(run: str, *, workspace: Path | str | None = None, database: str |
 
     Errors: AskError `ask.nothing-to-do` if there is none, `ask.no-such-run`.
     """
-    place, queue = queue_of(workspace, database)
-    recipe, number = place.number_of(run)
-    submitted = SubmittedRun(place, recipe, number)
-    ended = [one.step for one in queue.jobs(run=submitted.name) if one.state in ("failed", "cancelled")]
-    if not ended:
-        fix = "see `burnish jobs list`" if submitted.exists() else f"burnish runs resume {submitted.name}"
-        raise AskError("ask.nothing-to-do", f"run '{run}' has no failed or cancelled job", fix)
-    submitted.reopen(ended)
-    return queue.resume(submitted.name)
+    with opened(workspace, database) as (place, queue):
+        recipe, number = place.number_of(run)
+        submitted = SubmittedRun(place, recipe, number)
+        ended = [one.step for one in queue.jobs(run=submitted.name) if one.state in ("failed", "cancelled")]
+        if not ended:
+            fix = "see `burnish jobs list`" if submitted.exists() else f"burnish runs resume {submitted.name}"
+            raise AskError("ask.nothing-to-do", f"run '{run}' has no failed or cancelled job", fix)
+        submitted.reopen(ended)
+        return queue.resume(submitted.name)
 
 
 def move_job(
     id: int, *, before: int | None = None, workspace: Path | str | None = None, database: str | None = None
 ) -> Job:
     """Move a waiting job before another one, or behind all; it takes the other's priority."""
-    return queue_of(workspace, database)[1].move(id, before=before)
+    with opened(workspace, database) as (_, queue):
+        return queue.move(id, before=before)
 
 
 def prioritise_job(id: int, priority: int, *, workspace: Path | str | None = None, database: str | None = None) -> Job:
     """Change the priority of a job: jobs of a higher one start first."""
-    return queue_of(workspace, database)[1].prioritise(id, priority)
+    with opened(workspace, database) as (_, queue):
+        return queue.prioritise(id, priority)
 
 
 def work(
@@ -101,12 +106,12 @@ def work(
     `slots` jobs run at a time, by default one for each four cores; with `gpus`, jobs that may use a GPU have that many
     slots of their own.
     """
-    place, queue = queue_of(workspace, database)
-    requeue_lost(place, queue, say)
     kinds: dict[Slot, int] = {"cpu": slots or max(1, usable_cores() // 4), **({"gpu": gpus} if gpus else {})}
-    worker = QueueWorker(place, queue, kinds, launcher_of=lambda _: None, say=say)
-    with stopped_by_signals(worker):
-        worker.run(until_idle=until_idle)
+    with opened(workspace, database) as (place, queue):
+        requeue_lost(place, queue, say)
+        worker = QueueWorker(place, queue, kinds, launcher_of=lambda _: None, say=say)
+        with stopped_by_signals(worker):
+            worker.run(until_idle=until_idle)
 
 
 def requeue_lost(place: Workspace, queue: Queue, say: Callable[[str], None]) -> int:

@@ -1,7 +1,7 @@
 """Submit a recipe, or one stage, to the queue of the workspace: its steps become jobs."""
 
 import shutil
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,12 @@ from burnish.core.catalog import stage
 from burnish.core.plan import Plan, make_plan
 from burnish.core.runs.submitted import Options, SubmittedRun
 from burnish.core.runs.workspace import Workspace
-from burnish.jobs.database.database import Database
 from burnish.jobs.queue.job import Job, NewJob
-from burnish.jobs.queue.queue import Queue
 from burnish.studio.executing.execution import Execution, needs_torch
 from burnish.studio.executing.results import SilentWatcher
 from burnish.studio.executing.stopping import StopRequests, interruptible_planning
 from burnish.studio.planning import RecipeLike, as_recipe, stage_recipe
+from burnish.studio.queueing.opening import opened
 from burnish.studio.queueing.plans import recorded
 
 
@@ -77,19 +76,18 @@ def submit_stage(
 
 def queue_plan(plan: Plan, place: Workspace, options: Options | None = None, database: str | None = None) -> Submission:
     """Record a plan as a submitted run, and queue its steps."""
-    options = options or Options()
-    queue = Queue(Database.of(place, database))
     name = plan.recipe.name
-    number = place.claim_number(name)
-    stops = StopRequests(place.stop_file(name, number))
-    execution = Execution(plan, number, place, SilentWatcher(), stops)
-    folder = execution.record()
-    try:
-        SubmittedRun(place, name, number).write(plan.recipe.as_dict(), recorded(plan, execution.jobs()), options)
-        jobs = queue.add(new_jobs(place, name, number))
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+    with opened(place.root, database) as (place, queue):
+        number = place.claim_number(name)
+        execution = Execution(plan, number, place, SilentWatcher(), StopRequests(place.stop_file(name, number)))
+        folder = execution.record()
+        submitted = SubmittedRun(place, name, number)
+        try:
+            submitted.write(plan.recipe.as_dict(), recorded(plan, execution.jobs()), options or Options())
+            jobs = queue.add(new_jobs(place, name, number))
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
     return Submission(f"{name}/{number}", tuple(jobs), (*plan.notes, *plan.warnings))
 
 
@@ -112,8 +110,3 @@ def new_jobs(place: Workspace, recipe: str, number: int) -> list[NewJob]:
         )
         for step, needs in submitted.needs.items()
     ]
-
-
-def options_of(values: Mapping[str, Any]) -> Options:
-    """Options from values that may be None, which means the default."""
-    return Options(**{name: value for name, value in values.items() if value is not None})
