@@ -152,9 +152,10 @@ def worker(
     until_idle: Annotated[bool, typer.Option("--until-idle", help="End when no job is left.")] = False,
     database: Url = None,
 ) -> None:
-    """Run the jobs of the queue, here or on several machines that share the workspace.
+    """Run the jobs of the queue.
 
-    Ctrl-C saves the state of what runs and gives it back to the queue; a second one kills it.
+    Workers may run on several machines that share the workspace. Ctrl-C saves the state of what runs and gives it back
+    to the queue; a second one kills it.
     """
     from burnish.studio.queueing.jobs import work
 

@@ -54,7 +54,7 @@ def _cancel(place: Workspace, queue: Queue, ids: Sequence[int]) -> list[Job]:
 def cancel_run(run: str, *, workspace: Path | str | None = None, database: str | None = None) -> list[Job]:
     """Cancel all jobs of a run that have not ended."""
     with opened(workspace, database) as (place, queue):
-        recipe, number = place.number_of(run)
+        recipe, number = _existing(place, run)
         left = [one.id for one in queue.jobs(run=f"{recipe}/{number}") if one.state not in ENDED]
         if not left:
             raise AskError("ask.nothing-to-do", f"run '{run}' has no job that waits or runs", "see `burnish jobs list`")
@@ -68,7 +68,7 @@ def resume_run(run: str, *, workspace: Path | str | None = None, database: str |
     Errors: AskError `ask.nothing-to-do` if there is none, `ask.no-such-run`.
     """
     with opened(workspace, database) as (place, queue):
-        recipe, number = place.number_of(run)
+        recipe, number = _existing(place, run)
         submitted = SubmittedRun(place, recipe, number)
         ended = [one.step for one in queue.jobs(run=submitted.name) if one.state in ("failed", "cancelled")]
         if not ended:
@@ -76,6 +76,13 @@ def resume_run(run: str, *, workspace: Path | str | None = None, database: str |
             raise AskError("ask.nothing-to-do", f"run '{run}' has no failed or cancelled job", fix)
         submitted.reopen(ended)
         return queue.resume(submitted.name)
+
+
+def _existing(place: Workspace, name: str) -> tuple[str, int]:
+    """Recipe and number of a run. Errors: AskError `ask.no-such-run`."""
+    recipe, number = place.number_of(name)
+    place.steps_of(recipe, number)
+    return recipe, number
 
 
 def move_job(
