@@ -6,7 +6,7 @@ import pytest
 
 from burnish.core.errors import DataError
 from burnish.data.dataset import read_counted, read_rows
-from burnish.specs.data import PrepareSpec, SplitSpec
+from burnish.specs.data import PrepareSpec, SourceSpec, SplitSpec
 from burnish.specs.tokens import RenderSpec
 from burnish.stages.data.prepare import run
 from burnish.testing import temporary_context, tiny_tokenizer
@@ -86,3 +86,14 @@ def test_rows_that_learn_their_last_answer_only_are_placed_by_it(prepare, tmp_pa
     _, stats, events, _ = prepare(lines, split=split)
     assert stats["splits"] in ({"train": 60, "test": 0}, {"test": 60})
     assert any("all 60 rows ask the same question" in event.text for event in events if event.kind == "note")
+
+
+def test_the_rows_of_a_source_may_all_belong_to_one_split(tmp_path, qa):
+    (tmp_path / "a.jsonl").write_text(qa(20))
+    (tmp_path / "train.jsonl").write_text(qa(5, start=20) + qa(1))
+    sources = [SourceSpec(ref="file:a"), SourceSpec(ref="file:b", split="validation")]
+    inputs = {"source.0.ref": tmp_path / "a.jsonl", "source.1.ref": tmp_path / "train.jsonl"}
+    context, _ = temporary_context(tmp_path / "out", inputs)
+    run(PrepareSpec(source=sources), context)
+    stats = json.loads((context.out / "stats.json").read_text())
+    assert (stats["splits"], stats["leaks"]) == ({"train": 20, "validation": 6}, 1)

@@ -31,6 +31,8 @@ class Part:
     take: int | None = None
     tag: str | None = None
     encoding: str | None = None
+    split: str = ""
+    """The split of all its rows; by default the files, or the prepared dataset, decide."""
     number: int = 0
     """Its place among the parts, which its rows carry."""
     is_mixed: bool = False
@@ -60,7 +62,7 @@ class Part:
         for item in self._mapped(reading):
             if isinstance(item, Mapped):
                 row = item.row | {"source": f"{folder}{item.row['source']}"} | tag
-                yield replace(item, row=row, part=self.number)
+                yield replace(item, row=row, split=self.split or item.split, part=self.number)
             else:
                 yield replace(item, source=f"{folder}{item.source}")
 

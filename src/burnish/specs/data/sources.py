@@ -62,6 +62,9 @@ class SourceSpec(Spec):
     """Maximum number of rows to take, selected by content hash; all by default."""
     weight: Annotated[float | None, ADDED] = Field(default=None, gt=0)
     """Its share of the `mixture`, relative to the other sources; 1 by default."""
+    split: Annotated[Literal["train", "validation", "test"] | None, ADDED] = None
+    """The split of all its rows, such as that of a file for validation; by default the names of its files decide. Of
+    `train` rows the shares of the step are held out."""
     tag: str | None = None
     """A label for each of its rows, to group evaluation results by."""
     format: Format | None = None

@@ -31,7 +31,8 @@ def open_sources(spec: PrepareSpec, ctx: Context) -> list[Part]:
         part = _part(ctx, ctx.input(f"source.{i}.ref"), *layout)
         part.refuse_settings(**_raw_settings(source))
         is_mixed = len(spec.source) > 1
-        parts.append(replace(part, take=source.take, tag=source.tag, number=i, is_mixed=is_mixed))
+        own = {"take": source.take, "tag": source.tag, "split": source.split or ""}
+        parts.append(replace(part, **own, number=i, is_mixed=is_mixed))
     if all(part.found is None for part in parts):
         parts[0].refuse_settings(**_raw_settings(spec))
     return parts
