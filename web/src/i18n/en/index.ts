@@ -1,9 +1,11 @@
 // All English texts, by section. A section is one file; a key is `section.name`.
+
 import chart from "./chart.json";
+import chat from "./chat.json";
 import nav from "./nav.json";
 import problem from "./problem.json";
 import session from "./session.json";
 import state from "./state.json";
 import ui from "./ui.json";
 
-export default { chart, nav, problem, session, state, ui };
+export default { chart, chat, nav, problem, session, state, ui };

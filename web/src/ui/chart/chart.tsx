@@ -6,7 +6,7 @@ import { useTranslation } from "react-i18next";
 import type uPlot from "uplot";
 import { useDark } from "@/theme/mode";
 import { addGestures, moved, scaled, shownOf, wholeOf, within } from "./gestures";
-import { figure } from "./numbers";
+import { reading } from "./numbers";
 import { paletteOf } from "./palette";
 import { type ChartSeries, columnAt, columnsOf, type Mark, makePlot, type Overlay, type Range } from "./plot";
 import { type Columns, nearestTo, notFinite, positionOf } from "./points";
@@ -141,7 +141,7 @@ export function Chart({
       onRange?.(within(moved(shown, target - (shown[0] + shown[1]) / 2), wholeOf(made)));
     requestAnimationFrame(() => made.setCursor({ left: made.valToPos(target, "x"), top: made.over.clientHeight / 2 }));
     const values = series.map(
-      (one, seat) => `${one.label} ${figure(valueAt(columns, columnAt(series, seat, smoothing).raw, to))}`,
+      (one, seat) => `${one.label} ${reading(valueAt(columns, columnAt(series, seat, smoothing).raw, to))}`,
     );
     setSaid(`${t("chart.step")} ${target}: ${values.join(", ")}`);
   };
@@ -266,11 +266,11 @@ function Readout({ series, all, columns, at, seat, smoothing }: ReadoutProps) {
         {series.label}
       </Text>
       <Text as="span" fontWeight="550" minW="44px">
-        {figure(valueAt(columns, mean, at))}
+        {reading(valueAt(columns, mean, at))}
       </Text>
       {raw !== mean && (
         <Text as="span" color="fg.subtle" hideBelow="sm">
-          {t("chart.raw", { value: figure(valueAt(columns, raw, at)) })}
+          {t("chart.raw", { value: reading(valueAt(columns, raw, at)) })}
         </Text>
       )}
     </Flex>

@@ -1,9 +1,9 @@
-// Numbers as people read them: few digits, no jumps in width.
+// Numbers of a chart: few digits, and as wide after as before, since they change while one reads.
 
 const MINUS = "\u2212";
 
 /** Four significant digits; very small and very large ones as a power of ten. */
-export function figure(value: number | null | undefined): string {
+export function reading(value: number | null | undefined): string {
   if (value === null || value === undefined) return "–";
   if (Number.isNaN(value)) return "NaN";
   if (!Number.isFinite(value)) return value > 0 ? "∞" : `${MINUS}∞`;
@@ -22,7 +22,7 @@ function power(size: number): string {
 }
 
 /** `12.3k`, `4.56M`. */
-export function compact(size: number): string {
+function compact(size: number): string {
   for (const [unit, letter] of [
     [1e12, "T"],
     [1e9, "G"],
@@ -35,9 +35,6 @@ export function compact(size: number): string {
     }
   return String(size);
 }
-
-/** A whole number with thousands apart. */
-export const count = (value: number): string => value.toLocaleString("en-US");
 
 /** A label of an axis. */
 export function tick(value: number): string {

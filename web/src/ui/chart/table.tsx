@@ -3,7 +3,7 @@ import { Box } from "@chakra-ui/react";
 import { useMemo } from "react";
 import { useTranslation } from "react-i18next";
 import { type Column, Table } from "../table";
-import { figure } from "./numbers";
+import { reading } from "./numbers";
 import { type ChartSeries, columnAt } from "./plot";
 import type { Columns } from "./points";
 
@@ -21,7 +21,7 @@ export function CurveTable({ label, series, columns, smoothing, height, onPick }
   const seats = useMemo(() => columns[0].map((_, at) => columns[0].length - 1 - at), [columns]);
   const value = (column: number, at: number) => {
     const found = (columns[column] as (number | null)[])[at];
-    return found === null || found === undefined ? "–" : figure(found);
+    return found === null || found === undefined ? "–" : reading(found);
   };
   const cells: Column<number>[] = [
     { key: "step", title: t("chart.step"), width: "90px", cell: (at) => (columns[0][at] ?? 0).toLocaleString("en-US") },

@@ -1,0 +1,4 @@
+// Rows of data as people read them.
+export { Conversation } from "./conversation";
+export { type ChatMessage, conversationOf, messageOf } from "./messages";
+export { Tokens, TokensLegend } from "./tokens";
