@@ -1,6 +1,7 @@
 """Jobs, leases and workers as values: what the queue gives and takes. Imports no database."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -118,19 +119,29 @@ class Job:
 class Lease:
     """A job that this process holds, and until when.
 
-    `renew` moves the deadline. Once it has passed, the holder must have stopped its work: soon after, another worker
-    may take the job over.
+    `Queue.renew` moves the deadline. A holder whose lease is overdue stops its work at once (SIGKILL, if it has to):
+    after a third of the time that it had, another worker may take the job over.
     """
 
     job: Job
     worker: str
     fence: int
     deadline: float
-    """On `time.monotonic()` of this process."""
+    """On the monotonic clock of this process."""
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
 
     @property
     def id(self) -> int:
         return self.job.id
+
+    @property
+    def seconds_left(self) -> float:
+        """Until the deadline; negative after it."""
+        return self.deadline - self.clock()
+
+    @property
+    def is_overdue(self) -> bool:
+        return self.seconds_left <= 0
 
 
 @dataclass(frozen=True)
@@ -144,7 +155,7 @@ class Worker:
     version: str = ""
     joined: float = 0.0
     seen: float = 0.0
-    """When it last looked for a job, in seconds since 1970, for people."""
+    """When it last looked for a job or renewed a lease, in seconds since 1970, for people."""
 
     @property
     def has_ended(self) -> bool:

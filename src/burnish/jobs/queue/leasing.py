@@ -13,27 +13,30 @@ from burnish.jobs.identity import ProcessIdentity
 from burnish.jobs.queue.change import Change, by_id, changing, read
 from burnish.jobs.queue.job import Job, JobState, Lease, Requested, Slot, Worker
 from burnish.jobs.queue.needs import ARE_MET, cancel_hopeless
-from burnish.jobs.queue.observation import Observation, holder_deadline
+from burnish.jobs.queue.observation import Observation
 from burnish.jobs.queue.order import WAITING, no_such_job
 
 MAX_LOSSES = 3
 """Leases of one job that may be lost without progress: the next one ends it, since it may be what kills its workers."""
+_FORGOTTEN_SECONDS = 7 * 86_400
 
 
-def lease(database: Database, worker: Worker, slots: Collection[Slot], observation: Observation) -> Lease | None:
+def lease(
+    database: Database, worker: Worker, slots: Collection[Slot], observation: Observation, max_losses: int
+) -> Lease | None:
     """The next job of a worker. Jobs whose holders are gone are queued again before."""
     if not _is_anything_to_do(database, slots):
         return None
-    began = time.monotonic()
+    began = observation.clock()
     with changing(database) as change:
-        _reclaim(change, observation)
+        _reclaim(change, observation, max_losses)
         job = _next(change, slots)
         if job is None:
             return None
         taken = {"fence": job.fence + 1, "beat": 0, "worker": worker.id, "attempts": job.attempts + 1}
         change.to("running", job, started=time.time(), ended=None, requested=None, reason="", error=None, **taken)
         job = by_id(change.connection, [job.id])[job.id]
-    return Lease(job, worker.id, job.fence, holder_deadline(began, observation.lease_seconds))
+    return Lease(job, worker.id, job.fence, observation.deadline(began), observation.clock)
 
 
 def _is_anything_to_do(database: Database, slots: Collection[Slot]) -> bool:
@@ -57,18 +60,18 @@ def _next(change: Change, slots: Collection[Slot]) -> Job | None:
     return None if number is None else by_id(change.connection, [number])[number]
 
 
-def _reclaim(change: Change, observation: Observation) -> None:
+def _reclaim(change: Change, observation: Observation, max_losses: int) -> None:
     """Take the jobs of holders that are gone: queue them again, cancel those that were to stop, fail poison."""
     running = read(change.connection, select(jobs).where(jobs.c.state == "running").order_by(jobs.c.id))
     silent = observation.lost((job.id, job.fence, job.beat) for job in running)
     ended = {worker.id for worker in all_workers(change.connection) if worker.has_ended}
     for job in running:
         if job.id in silent or job.worker in ended:
-            _take(change, job)
+            _take(change, job, max_losses)
     cancel_hopeless(change)
 
 
-def _take(change: Change, job: Job) -> None:
+def _take(change: Change, job: Job, max_losses: int) -> None:
     """End a lease of a holder that is gone, unless it has just renewed it, or is about to."""
     seen = (jobs.c.fence == job.fence, jobs.c.beat == job.beat, jobs.c.state == "running")
     query = select(jobs.c.id).where(jobs.c.id == job.id, *seen).with_for_update(skip_locked=True)
@@ -79,7 +82,7 @@ def _take(change: Change, job: Job) -> None:
     if job.requested:
         reason = f"cancelled by request; worker {job.worker} was gone"
         change.to("cancelled", job, *seen, ended=time.time(), reason=reason, **common)
-    elif len(lost_by) > MAX_LOSSES:
+    elif len(lost_by) > max_losses:
         error = _poison(job, cast(list[str], lost_by))
         change.to("failed", job, *seen, ended=time.time(), reason=error.what, error=error.as_dict(), **common)
     else:
@@ -104,6 +107,7 @@ def renew(database: Database, lease: Lease, *, progressed: bool) -> Requested | 
         row = connection.execute(update(jobs).where(*is_own).values(**values).returning(jobs.c.requested)).first()
         if row is None:
             raise _fenced(lease, by_id(connection, [lease.id]).get(lease.id))
+        saw(connection, lease.worker)
         return row.requested
 
 
@@ -138,6 +142,11 @@ def _fenced(lease: Lease, job: Job | None) -> RunError:
     return RunError("run.fenced", what, "stop the work on it: what is done for it from now on does not count")
 
 
+def saw(connection: Connection, worker: str) -> None:
+    """A worker is there."""
+    connection.execute(update(workers).where(workers.c.id == worker).values(seen=time.time()))
+
+
 def all_workers(connection: Connection) -> list[Worker]:
     """All workers, oldest first."""
     rows = connection.execute(select(workers).order_by(workers.c.joined, workers.c.id))
@@ -155,8 +164,8 @@ def all_workers(connection: Connection) -> list[Worker]:
 
 
 def forget_ended(connection: Connection) -> None:
-    """Remove the workers that have ended without leaving, and have no job."""
+    """Remove the workers that did not leave and have no job: those that have ended, or were not seen for a week."""
     busy = set(connection.execute(select(jobs.c.worker).where(jobs.c.state == "running")).scalars())
     for worker in all_workers(connection):
-        if worker.id not in busy and worker.has_ended:
+        if worker.id not in busy and (worker.has_ended or worker.seen < time.time() - _FORGOTTEN_SECONDS):
             connection.execute(delete(workers).where(workers.c.id == worker.id))

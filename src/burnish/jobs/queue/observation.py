@@ -16,11 +16,6 @@ _LOOKS = 4
 """The least number of looks at a lease before it is lost: an observer that was suspended itself has seen nothing."""
 
 
-def holder_deadline(began: float, lease_seconds: float) -> float:
-    """When a holder must have stopped, on its monotonic clock, if its last renewal was sent at `began`."""
-    return began + _HELD * lease_seconds
-
-
 @dataclass
 class _Seen:
     beat: tuple[int, int]
@@ -32,12 +27,17 @@ class Observation:
     """What one process has seen of running jobs. Not for several threads."""
 
     def __init__(self, lease_seconds: float = LEASE_SECONDS, clock: Callable[[], float] = time.monotonic):
-        self.lease_seconds, self._clock = lease_seconds, clock
+        self.lease_seconds, self.clock = lease_seconds, clock
         self._seen: dict[int, _Seen] = {}
+
+    def deadline(self, began: float) -> float:
+        """When this process must have stopped, if its last renewal was sent at `began`: others look from when they saw
+        it, which was later."""
+        return began + _HELD * self.lease_seconds
 
     def lost(self, running: Iterable[tuple[int, int, int]]) -> set[int]:
         """Look at all running jobs, as (id, fence, beat); gives the ids of those that are silent for too long."""
-        now, seen = self._clock(), dict[int, _Seen]()
+        now, seen = self.clock(), dict[int, _Seen]()
         for number, fence, beat in running:
             before = self._seen.get(number)
             if before is None or before.beat != (fence, beat):

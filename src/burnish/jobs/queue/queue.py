@@ -3,7 +3,7 @@
 import secrets
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import delete, insert, select
@@ -18,7 +18,10 @@ from burnish.jobs.queue import leasing, order
 from burnish.jobs.queue.change import by_id, changing, read
 from burnish.jobs.queue.job import EndState, Job, JobState, Lease, NewJob, Requested, Slot, Worker
 from burnish.jobs.queue.needs import cancel_hopeless, refuse_unknown_needs
-from burnish.jobs.queue.observation import LEASE_SECONDS, Observation, holder_deadline
+from burnish.jobs.queue.observation import LEASE_SECONDS, Observation
+
+_SEEN_SECONDS = 10.0
+"""How often a worker that waits for jobs is written down as seen."""
 
 
 class Queue:
@@ -28,10 +31,19 @@ class Queue:
     changed nothing, or, where only the answer was lost on its way, everything.
     """
 
-    def __init__(self, database: Database, *, lease_seconds: float = LEASE_SECONDS):
-        self.database = database
-        self.lease_seconds = lease_seconds
-        self._observation = Observation(lease_seconds)
+    def __init__(
+        self,
+        database: Database,
+        *,
+        lease_seconds: float = LEASE_SECONDS,
+        max_losses: int = leasing.MAX_LOSSES,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        """All processes that use a database need the same `lease_seconds`."""
+        self.database, self.lease_seconds, self._max_losses = database, lease_seconds, max_losses
+        self._observation = Observation(lease_seconds, clock)
+        self._told: dict[str, float] = {}
+        """When each worker of this process was last written down as seen."""
         self._lock = threading.Lock()
 
     # ---- jobs
@@ -156,7 +168,15 @@ class Queue:
         on this machine has ended, are taken over.
         """
         with self._lock:
-            return leasing.lease(self.database, worker, slots, self._observation)
+            self._tell_seen(worker)
+            return leasing.lease(self.database, worker, slots, self._observation, self._max_losses)
+
+    def _tell_seen(self, worker: Worker) -> None:
+        now = self._observation.clock()
+        if now - self._told.get(worker.id, now - _SEEN_SECONDS) >= _SEEN_SECONDS:
+            with self.database.writing() as connection:
+                leasing.saw(connection, worker.id)
+            self._told[worker.id] = now
 
     def renew(self, lease: Lease, *, progressed: bool = False) -> Requested | None:
         """Keep a lease for another `lease_seconds`; gives what was requested of the job.
@@ -165,11 +185,11 @@ class Queue:
         job are forgotten.
 
         Errors: RunError `run.fenced` if the job is no longer this holder's: stop the work at once. After another error
-        the lease holds until its deadline.
+        the lease holds until its deadline; when it is overdue, stop the work at once too.
         """
-        began = time.monotonic()
+        began = self._observation.clock()
         requested = leasing.renew(self.database, lease, progressed=progressed)
-        lease.deadline = holder_deadline(began, self.lease_seconds)
+        lease.deadline = self._observation.deadline(began)
         return requested
 
     def finish(
