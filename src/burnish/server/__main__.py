@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 from burnish.core.errors import BurnishError
 from burnish.core.http.sockets import bound_socket
@@ -19,6 +20,7 @@ from burnish.core.processes import end_with_parent
 from burnish.core.runs.workspace import Workspace
 from burnish.server.app import make_app
 from burnish.server.settings import PAGE, Settings
+from burnish.server.streams import Streams
 from burnish.studio.settings.environment import load_env_file
 
 _LARGEST_HEADERS = 32 << 10
@@ -54,13 +56,14 @@ def _serve(asked: argparse.Namespace) -> None:
             tuple(path.resolve() for path in asked.allow_path),
             asked.page,
         )
-        server = _Server(_config(settings), settings)
+        app = make_app(settings)
+        server = _Server(_config(app), settings, app.state.streams)
         asyncio.run(server.serve(sockets=[bound]))
 
 
-def _config(settings: Settings) -> uvicorn.Config:
+def _config(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
-        make_app(settings),
+        app,
         http="h11",
         ws="none",
         lifespan="off",
@@ -76,11 +79,15 @@ def _config(settings: Settings) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """Says where it is once it answers."""
+    """Says where it is once it answers, and ends its streams before itself."""
 
-    def __init__(self, config: uvicorn.Config, settings: Settings):
+    def __init__(self, config: uvicorn.Config, settings: Settings, streams: Streams):
         super().__init__(config)
-        self._settings = settings
+        self._settings, self._streams = settings, streams
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        self._streams.is_stopping = True
+        super().handle_exit(sig, frame)  # pyright: ignore[reportArgumentType]
 
     async def startup(self, sockets: list[object] | None = None) -> None:
         await super().startup(sockets=sockets)  # pyright: ignore[reportArgumentType]

@@ -16,6 +16,7 @@ from burnish.server.security.access import Access
 from burnish.server.security.guard import Guard, answer_of
 from burnish.server.settings import Settings
 from burnish.server.static import page_routes
+from burnish.server.streams import Streams
 
 API = "/api/v1"
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -35,7 +36,7 @@ def make_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=_name_of,
     )
-    app.state.settings, app.state.access = settings, Access(settings)
+    app.state.settings, app.state.access, app.state.streams = settings, Access(settings), Streams()
     for router in AT_ROOT:
         app.include_router(router, responses=_PROBLEMS)
     for router in ROUTERS:

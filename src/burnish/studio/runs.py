@@ -59,28 +59,26 @@ def _row(run: Run) -> dict[str, Any]:
 
 def show(name: str = "latest", *, workspace: Path | str | None = None) -> list[dict[str, Any]]:
     """Each step of a run: row, settings, inputs, chosen values, notes, error, path, checks, certificate, provenance."""
-    shown: list[dict[str, Any]] = []
-    for run in Workspace.find(workspace).find_runs(name):
-        artifact = run.artifact()
-        events = [event for event, _ in run.events.read()]
-        shown.append(
-            {
-                **_row(run),
-                "folder": str(run.folder),
-                "settings": run.record_of("spec.json"),
-                "inputs": {path: value["ref"] for path, value in run.job["inputs"].items()},
-                "chosen": [
-                    {"field": e.field, "value": e.value, "reason": e.reason} for e in events if e.kind == "chosen"
-                ],
-                "notes": [e.text for e in events if e.kind == "note"],
-                "error": run.record.get("error"),
-                "path": str(artifact.path) if artifact else None,
-                "checks": _checks(artifact.path) if artifact else [],
-                "certificate": artifact.certificate if artifact else None,
-                "provenance": dict(artifact.provenance) if artifact else {},
-            }
-        )
-    return shown
+    return [show_step(run) for run in Workspace.find(workspace).find_runs(name)]
+
+
+def show_step(run: Run) -> dict[str, Any]:
+    """One step of a run, as `show` gives it. Errors: RunError `run.broken-record`."""
+    artifact = run.artifact()
+    events = list(run.events.of_kinds("chosen", "note"))
+    return {
+        **_row(run),
+        "folder": str(run.folder),
+        "settings": run.record_of("spec.json"),
+        "inputs": {path: value["ref"] for path, value in run.job["inputs"].items()},
+        "chosen": [{"field": e.field, "value": e.value, "reason": e.reason} for e in events if e.kind == "chosen"],
+        "notes": [e.text for e in events if e.kind == "note"],
+        "error": run.record.get("error"),
+        "path": str(artifact.path) if artifact else None,
+        "checks": _checks(artifact.path) if artifact else [],
+        "certificate": artifact.certificate if artifact else None,
+        "provenance": dict(artifact.provenance) if artifact else {},
+    }
 
 
 def _checks(folder: Path) -> list[dict[str, Any]]:

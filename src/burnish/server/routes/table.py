@@ -1,6 +1,18 @@
 """All routers: those under /api/v1 and those at the root."""
 
-from burnish.server.routes import datasets, health, machine, plans, recipes, runs, session, settings, stages
+from burnish.server.routes import (
+    datasets,
+    health,
+    machine,
+    plans,
+    recipes,
+    run_events,
+    run_steps,
+    runs,
+    session,
+    settings,
+    stages,
+)
 from burnish.server.routing import Router
 
 ROUTERS: tuple[Router, ...] = (
@@ -10,6 +22,8 @@ ROUTERS: tuple[Router, ...] = (
     recipes.router,
     plans.router,
     runs.router,
+    run_events.router,
+    run_steps.router,
     datasets.router,
     settings.router,
 )

@@ -72,8 +72,12 @@ class Guard:
     def _limited(self, receive: Receive, scope: Scope, visit: Visit) -> Receive:
         """The body within its size, each piece within its time."""
         declared = _header(scope, b"content-length") or "0"
+        is_whole = False
 
         async def limited() -> Message:
+            nonlocal is_whole
+            if is_whole:  # what is awaited is the end of the connection
+                return await receive()
             if declared.isdigit() and int(declared) > visit.most_bytes:
                 raise _too_large(visit.most_bytes)
             try:
@@ -82,6 +86,7 @@ class Guard:
             except TimeoutError:
                 fix = "send the body without pauses"
                 raise AskError("ask.too-slow", "the body did not arrive in time", fix) from None
+            is_whole = not message.get("more_body", False)
             visit.received += len(message.get("body", b""))
             if visit.received > visit.most_bytes:
                 raise _too_large(visit.most_bytes)

@@ -39,6 +39,11 @@ def policy_of_page(nonce: str) -> str:
     )
 
 
+def policy_of_file() -> str:
+    """The policy of a file of a run, such as a report: no script, nothing of elsewhere, an origin of its own."""
+    return "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
+
+
 def with_defaults(headers: list[tuple[bytes, bytes]], *, of_api: bool) -> list[tuple[bytes, bytes]]:
     """The headers of an answer and those that it lacks. What the API answers is kept by no cache."""
     given = {name.lower() for name, _ in headers}

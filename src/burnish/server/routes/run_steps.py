@@ -1,0 +1,160 @@
+"""What a step of a run has: curves, rows with their losses, completions with their rewards, files, proof, sample."""
+
+import mimetypes
+from typing import Annotated, Any, Literal
+
+from fastapi import Path, Query
+from pydantic import BaseModel, ConfigDict
+from starlette.responses import FileResponse
+
+from burnish.server.routes.parameters import Number, Recipe, Step
+from burnish.server.routing import Place, Router
+from burnish.server.security.headers import policy_of_file
+from burnish.studio import rollouts as rollout_views
+from burnish.studio import rows as row_views
+from burnish.studio.views import curves as curve_views
+from burnish.studio.views import files as file_views
+
+router = Router(tags=["steps"])
+_AT = "/runs/{recipe}/{number}/{step}"
+Count = Annotated[int | None, Query(ge=0, le=10_000)]
+
+
+class Curve(BaseModel):
+    """A metric by step. `count` is the number of points before thinning; NaN and infinities are strings."""
+
+    model_config = ConfigDict(ser_json_inf_nan="strings")
+
+    steps: list[int]
+    values: list[float | Literal["NaN", "Infinity", "-Infinity"]]
+    at: list[float]
+    count: int
+
+
+class Curves(BaseModel):
+    """The metrics of a step."""
+
+    run: str
+    curves: dict[str, Curve]
+
+
+class Ledger(BaseModel):
+    """Rows of a training with their losses, or completions with their rewards."""
+
+    model_config = ConfigDict(extra="allow")
+
+    run: str
+    state: str
+
+
+class File(BaseModel):
+    """A file of a step; `modified` is in seconds since 1970."""
+
+    name: str
+    bytes: int
+    modified: float
+
+
+class Files(BaseModel):
+    """The files of a step, by name; `more` were left out."""
+
+    run: str
+    files: list[File]
+    more: int
+
+
+class Proof(BaseModel):
+    """The checks of a training on its own rows."""
+
+    model_config = ConfigDict(extra="allow")
+
+    held: int
+    failed: int
+    checks: list[dict[str, Any]]
+
+
+@router.get(_AT + "/curves", scope="read")
+def list_curves(
+    recipe: Recipe,
+    number: Number,
+    step: Step,
+    place: Place,
+    key: Annotated[list[str] | None, Query(max_length=100, description="Metrics; all without it.")] = None,
+    points: Annotated[int, Query(ge=curve_views.FEWEST_POINTS, le=20_000)] = 2000,
+) -> Curves:
+    """Curves of metrics, thinned so that the extremes stay."""
+    [found] = curve_views.curves(f"{recipe}/{number}/{step}", key, points, workspace=place)
+    return Curves.model_validate(found)
+
+
+@router.get(_AT + "/rows", scope="read")
+def list_ledger_rows(
+    recipe: Recipe,
+    number: Number,
+    step: Step,
+    place: Place,
+    worst: Count = None,
+    best: Count = None,
+    row: Annotated[list[str], Query(max_length=1000)] = [],  # noqa: B006
+    sort: Literal["last", "mean", "rise"] = "last",
+) -> Ledger:
+    """Rows of a training with their text and their loss at each visit: those with the highest loss, or by id."""
+    name = f"{recipe}/{number}/{step}"
+    return Ledger.model_validate(row_views.rows(name, worst=worst, best=best, row=row, sort=sort, workspace=place))
+
+
+@router.get(_AT + "/rollouts", scope="read")
+def list_rollouts(
+    recipe: Recipe,
+    number: Number,
+    step: Step,
+    place: Place,
+    at: Annotated[int | None, Query(ge=0, lt=1 << 53)] = None,
+    worst: Count = None,
+    best: Count = None,
+) -> Ledger:
+    """Completions that a step of a training on rewards used, with their rewards."""
+    name = f"{recipe}/{number}/{step}"
+    return Ledger.model_validate(rollout_views.rollouts(name, at=at, worst=worst, best=best, workspace=place))
+
+
+@router.get(_AT + "/files", scope="read")
+def list_step_files(recipe: Recipe, number: Number, step: Step, place: Place) -> Files:
+    """The files of a step: its records and logs, and below `out/` its artifact."""
+    return Files.model_validate(file_views.list_files(recipe, number, step, workspace=place))
+
+
+@router.get(
+    _AT + "/files/{path:path}",
+    scope="read",
+    response_class=FileResponse,
+    responses={200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}},
+)
+def read_step_file(
+    recipe: Recipe,
+    number: Number,
+    step: Step,
+    path: Annotated[str, Path(max_length=1024)],
+    place: Place,
+    download: bool = False,
+) -> FileResponse:
+    """One file of a step, or with `Range` a part of it. A page among them is shown without scripts."""
+    found = file_views.file_of(recipe, number, step, path, workspace=place)
+    kind = mimetypes.guess_type(found.name)[0] or "application/octet-stream"
+    headers = {"Content-Security-Policy": policy_of_file(), "X-Frame-Options": "SAMEORIGIN"}
+    disposition = "attachment" if download else "inline"
+    return FileResponse(
+        found, media_type=kind, filename=found.name, headers=headers, content_disposition_type=disposition
+    )
+
+
+@router.get(_AT + "/proof", scope="read")
+def show_proof(recipe: Recipe, number: Number, step: Step, place: Place) -> Proof:
+    """The checks of a training on its own rows."""
+    return Proof.model_validate(file_views.proof_of(recipe, number, step, workspace=place))
+
+
+@router.get(_AT + "/samples", scope="read")
+def list_samples(recipe: Recipe, number: Number, step: Step, place: Place) -> list[dict[str, Any]]:
+    """The first rows of the dataset that the step made; none if it made none."""
+    return file_views.sample_of(recipe, number, step, workspace=place)

@@ -1,0 +1,70 @@
+"""The files of a step: its folder listed, one of them found, the first rows that it kept as a sample."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from burnish.core.errors import AskError
+from burnish.core.naming import nearest
+from burnish.core.paths.within import file_within
+from burnish.core.runs.run import Run
+from burnish.core.runs.workspace import Workspace
+
+MOST_FILES = 5_000
+_SAMPLE = "sample.jsonl"
+_LOCK = ".lock"
+
+
+def step_of(recipe: str, number: int, step: str, *, workspace: Path | str | None = None) -> Run:
+    """The run folder of a step. Errors: AskError `ask.no-such-run`, also for one that has not started."""
+    place = Workspace.find(workspace)
+    recipe, number = place.number_of(f"{recipe}/{number}")
+    steps = place.steps_of(recipe, number)
+    if step not in steps:
+        raise AskError(
+            "ask.no-such-run", f"run {recipe}/{number} has no step '{step[:80]}'", nearest(step, list(steps))
+        )
+    if not steps[step].folder.is_dir():
+        fix = f"resume it: burnish runs resume {recipe}/{number}"
+        raise AskError("ask.no-such-run", f"step {step} of {recipe}/{number} has not started", fix)
+    return steps[step]
+
+
+def list_files(recipe: str, number: int, step: str, *, workspace: Path | str | None = None) -> dict[str, Any]:
+    """`run`, `files` (`name`, `bytes`, `modified`) by name, and how many `more` there are."""
+    run = step_of(recipe, number, step, workspace=workspace)
+    found: list[dict[str, Any]] = []
+    for base, folders, names in os.walk(run.folder):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(base, name)
+            if not name.endswith(_LOCK) and not path.is_symlink() and path.is_file():
+                status = path.stat()
+                relative = path.relative_to(run.folder).as_posix()
+                found.append({"name": relative, "bytes": status.st_size, "modified": status.st_mtime})
+    return {"run": run.name, "files": found[:MOST_FILES], "more": max(0, len(found) - MOST_FILES)}
+
+
+def file_of(recipe: str, number: int, step: str, name: str, *, workspace: Path | str | None = None) -> Path:
+    """A file in the folder of a step. Errors: AskError `ask.no-such-run`, `ask.bad-reference`."""
+    return file_within(step_of(recipe, number, step, workspace=workspace).folder, name)
+
+
+def proof_of(recipe: str, number: int, step: str, *, workspace: Path | str | None = None) -> dict[str, Any]:
+    """The proof of a training. Errors: AskError `ask.bad-reference` for a step without one."""
+    path = step_of(recipe, number, step, workspace=workspace).out / "proof.json"
+    if not path.is_file():
+        fix = "a training has one with `prove`, see docs/guides/prove.md"
+        raise AskError("ask.bad-reference", f"step {step} has no proof", fix)
+    return orjson.loads(path.read_bytes())
+
+
+def sample_of(recipe: str, number: int, step: str, *, workspace: Path | str | None = None) -> list[dict[str, Any]]:
+    """The first rows of a dataset that the step made; empty if it made none."""
+    path = step_of(recipe, number, step, workspace=workspace).out / _SAMPLE
+    if not path.is_file():
+        return []
+    with path.open("rb") as file:
+        return [orjson.loads(line) for line in file if line.endswith(b"\n")]

@@ -1,0 +1,146 @@
+"""Follow the events of a run, from any place on: each line once, in order, also over new connections.
+
+A cursor such as `0.812.77-5f2c01` says how far each step's `events.jsonl` was read, in the order of the plan, and which
+folders they were: a step that another run has done has its events there.
+"""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+import orjson
+
+from burnish.core.errors import AskError
+from burnish.core.runs.run import is_held
+from burnish.core.runs.workspace import Workspace
+
+_PIECE = 1 << 18
+_LONGEST = 1 << 24
+_CURSOR = re.compile(r"((?:\d{1,18}\.)*\d{1,18})-([0-9a-f]{6})")
+
+
+class Follower:
+    """Reads the events of one run as they are written. Errors: AskError `ask.no-such-run`, `ask.wrong-value`."""
+
+    def __init__(self, recipe: str, number: int, cursor: str | None = None, *, workspace: Path | str | None = None):
+        self._place = Workspace.find(workspace)
+        self._recipe, self._number = self._place.number_of(f"{recipe}/{number}")
+        self._plan = self._place.runs / self._recipe / str(self._number) / "plan.json"
+        self._stamp: tuple[int, int] | None = None
+        self._files: dict[str, Path] = {}
+        self._offsets: list[int] = []
+        self._torn: dict[Path, int] = {}
+        """The size of files that end with a part of a line, which may never be completed."""
+        self.skipped = 0
+        """Bytes of lines that are no events: what a killed writer left, or longer than any event."""
+        self.starts_over = False
+        """Whether the events that were read before are not these: the caller forgets them."""
+        self._look()
+        if cursor is not None:
+            self._go_to(cursor)
+
+    @property
+    def cursor(self) -> str:
+        """Where the next call of `read` begins."""
+        return f"{'.'.join(map(str, self._offsets))}-{self._tag}"
+
+    def go_to_end(self) -> None:
+        """Skip the events that there are."""
+        self._offsets = [_size(path) for path in self._files.values()]
+
+    def has_news(self) -> bool:
+        """Whether a file has grown, or the plan has changed; cheap."""
+        self._look()
+        return any(
+            _size(path) not in (offset, self._torn.get(path))
+            for path, offset in zip(self._files.values(), self._offsets, strict=True)
+        )
+
+    def read(self) -> list[tuple[str, bytes, str]]:
+        """Some new events: the step, the line as it was written, and the cursor after it; empty if there are none."""
+        found: list[tuple[str, bytes, str]] = []
+        if any(_size(path) < offset for path, offset in zip(self._files.values(), self._offsets, strict=True)):
+            self._start_over()  # a file was written anew
+        for place, (step, path) in enumerate(self._files.items()):
+            for line in self._lines(place, path):
+                self._offsets[place] += len(line)
+                if _is_event(line):
+                    found.append((step, line.rstrip(), self.cursor))
+                else:
+                    self.skipped += len(line)
+        return found
+
+    def has_ended(self) -> bool:
+        """Whether nothing will be written, unless the run is resumed."""
+        if is_held(self._place.lock_of(self._recipe, self._number)):
+            return False
+        return not any(run.is_alive() for run in self._place.steps_of(self._recipe, self._number).values())
+
+    def _lines(self, place: int, path: Path) -> list[bytes]:
+        """The next whole lines of a file."""
+        size, offset = _size(path), self._offsets[place]
+        if size <= offset:
+            return []
+        with path.open("rb") as file:
+            file.seek(offset)
+            piece = file.read(_PIECE)
+            while b"\n" not in piece and len(piece) < _LONGEST and (more := file.read(_PIECE)):
+                piece += more
+        end = piece.rfind(b"\n") + 1
+        if not end and len(piece) >= _LONGEST:
+            end = len(piece)
+        if not end:
+            self._torn[path] = offset + len(piece)
+        return piece[:end].splitlines(keepends=True)
+
+    def _look(self) -> None:
+        """Read the plan again, if it has changed: a step may be done in the folder of another run."""
+        try:
+            found = self._plan.stat()
+        except OSError:
+            found = None
+        stamp = None if found is None else (found.st_mtime_ns, found.st_ino)
+        if stamp == self._stamp and stamp is not None:
+            return
+        steps = self._place.steps_of(self._recipe, self._number)  # raises if there is no plan
+        files = {step: run.events.path for step, run in steps.items()}
+        if self._files and files != self._files:
+            self._start_over()
+        self._offsets = self._offsets if files.keys() == self._files.keys() else [0] * len(files)
+        self._files, self._stamp = files, stamp
+
+    def _start_over(self) -> None:
+        self.starts_over = self.starts_over or any(self._offsets)
+        self._offsets, self._torn = [0] * len(self._offsets), {}
+
+    @property
+    def _tag(self) -> str:
+        folders = "\n".join(os.path.relpath(path, self._place.runs) for path in self._files.values())
+        return hashlib.sha256(folders.encode("utf-8", "surrogateescape")).hexdigest()[:6]
+
+    def _go_to(self, cursor: str) -> None:
+        match = _CURSOR.fullmatch(cursor)
+        if match is None:
+            raise AskError(
+                "ask.wrong-value", "this is no place in the events of a run", "leave it out to read them all"
+            )
+        offsets = [int(offset) for offset in match[1].split(".")]
+        if match[2] != self._tag or len(offsets) != len(self._files):
+            self.starts_over = True
+            return
+        self._offsets = offsets
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _is_event(line: bytes) -> bool:
+    try:
+        return isinstance(orjson.loads(line), dict)
+    except orjson.JSONDecodeError:
+        return False
