@@ -26,7 +26,16 @@ export function Section({ title, description, actions, flush = false, children, 
       {...rest}
     >
       {(title || actions) && (
-        <Flex align="center" gap={3} px={5} pt={4} pb={flush ? 3 : 0} minH="44px" wrap="wrap" rowGap={2}>
+        <Flex
+          align="center"
+          gap={3}
+          px={{ base: 4, md: 5 }}
+          pt={4}
+          pb={flush ? 3 : 0}
+          minH="44px"
+          wrap="wrap"
+          rowGap={2}
+        >
           <Box flex="1" minW={0}>
             <Text as="h2" id={id} textStyle="title">
               {title}
@@ -45,7 +54,7 @@ export function Section({ title, description, actions, flush = false, children, 
         </Flex>
       )}
       <Box
-        p={flush ? 0 : 5}
+        p={flush ? 0 : { base: 4, md: 5 }}
         pt={flush ? 0 : title || actions ? 3 : 5}
         borderTopWidth={flush && title ? "1px" : 0}
         borderColor="border.muted"

@@ -82,9 +82,9 @@ export function Table<Row>({
           role="row"
           display="grid"
           gridTemplateColumns={columnsOf}
-          columnGap={4}
+          columnGap={{ base: 3, md: 4 }}
           alignItems="center"
-          px={5}
+          px={{ base: 4, md: 5 }}
           h="36px"
           textStyle="caption"
           color="fg.muted"
@@ -134,9 +134,9 @@ export function Table<Row>({
                 onKeyDown={(event) => move(event, row)}
                 display="grid"
                 gridTemplateColumns={columnsOf}
-                columnGap={4}
+                columnGap={{ base: 3, md: 4 }}
                 alignItems="center"
-                px={5}
+                px={{ base: 4, md: 5 }}
                 borderTopWidth={seat.index ? "1px" : 0}
                 borderColor="border.muted"
                 cursor={onOpen ? "pointer" : undefined}

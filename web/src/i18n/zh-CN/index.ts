@@ -1,11 +1,26 @@
 // The texts in Chinese, with the keys of the English ones (a test compares them).
-
 import chart from "./chart.json";
 import chat from "./chat.json";
+import first from "./first.json";
+import home from "./home.json";
+import live from "./live.json";
 import nav from "./nav.json";
 import problem from "./problem.json";
+import runs from "./runs.json";
 import session from "./session.json";
 import state from "./state.json";
 import ui from "./ui.json";
 
-export default { chart, chat, nav, problem, session, state, ui };
+export default {
+  chart,
+  chat,
+  first,
+  home,
+  live,
+  nav,
+  problem,
+  runs,
+  session,
+  state,
+  ui,
+};

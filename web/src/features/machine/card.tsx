@@ -1,0 +1,68 @@
+// The machine in a few lines: what it computes on, memory, disk.
+import { Box, Flex, Text } from "@chakra-ui/react";
+import { useQuery } from "@tanstack/react-query";
+import { useTranslation } from "react-i18next";
+import { bytes, ErrorCard, KeyValue, Lines, Section } from "@/ui";
+import { devicesQuery, doctorQuery, machineQuery } from "./queries";
+
+export function MachineCard() {
+  const { t } = useTranslation();
+  const machine = useQuery(machineQuery);
+  const devices = useQuery(devicesQuery);
+  if (machine.error) return <ErrorCard error={machine.error} onRetry={() => void machine.refetch()} />;
+  return (
+    <Section title={t("home.machine")} minH="184px">
+      {machine.data ? (
+        <KeyValue
+          nameWidth="96px"
+          pairs={[
+            { name: t("home.devices"), value: devices.data?.names.join(", ") || devices.data?.error || "…" },
+            { name: t("home.cores"), value: machine.data.machine.cores },
+            {
+              name: t("home.memory"),
+              value: machine.data.machine.memory_bytes ? bytes(machine.data.machine.memory_bytes) : "–",
+            },
+            { name: t("home.disk"), value: t("home.free", { size: bytes(machine.data.machine.free_disk_bytes) }) },
+          ]}
+        />
+      ) : (
+        <Lines count={4} />
+      )}
+    </Section>
+  );
+}
+
+/** What the doctor found wrong; nothing where all is well. */
+export function Alerts() {
+  const { t } = useTranslation();
+  const { data = [] } = useQuery(doctorQuery);
+  const found = data.filter((one) => one.level !== "ok");
+  if (!found.length) return null;
+  return (
+    <Section title={t("home.alerts")}>
+      <Flex direction="column" gap={4} as="ul" m={0} p={0} listStyleType="none">
+        {found.map((one) => (
+          <Flex as="li" key={one.subject + one.what} gap={2.5} align="flex-start">
+            <Box
+              mt="7px"
+              boxSize="8px"
+              borderRadius="full"
+              flexShrink={0}
+              bg={one.level === "problem" ? "danger.solid" : "warning.solid"}
+              role="img"
+              aria-label={t(one.level === "problem" ? "home.problem" : "home.warning")}
+            />
+            <Box minW={0} overflowWrap="anywhere">
+              <Text>{one.what}</Text>
+              {one.fix && (
+                <Text textStyle="small" color="fg.muted">
+                  {one.fix}
+                </Text>
+              )}
+            </Box>
+          </Flex>
+        ))}
+      </Flex>
+    </Section>
+  );
+}

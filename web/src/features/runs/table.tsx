@@ -1,0 +1,76 @@
+// Runs in a table: name, state, the measures that say most, the curve of the loss, how long, and when.
+import { Box, Text } from "@chakra-ui/react";
+import { useTranslation } from "react-i18next";
+import { Ago, type Column, duration, StatusBadge, Table } from "@/ui";
+import { LossCurve } from "./curve";
+import { Headlines } from "./measures";
+import { RunName } from "./name";
+import type { RunSummary } from "./queries";
+
+export interface RunTableProps {
+  runs: readonly RunSummary[];
+  onOpen: (run: RunSummary) => void;
+  height?: string;
+  empty?: React.ReactNode;
+  onEnd?: () => void;
+  /** A first column: boxes to choose runs. */
+  first?: Column<RunSummary>;
+}
+
+export function RunTable({ runs, onOpen, height, empty, onEnd, first }: RunTableProps) {
+  const { t } = useTranslation();
+  const columns: Column<RunSummary>[] = [
+    { key: "name", title: t("runs.name"), width: "minmax(0, 1.4fr)", cell: (run) => <RunName {...run} /> },
+    { key: "state", title: t("runs.state"), width: "104px", cell: (run) => <StatusBadge state={run.state} /> },
+    {
+      key: "measures",
+      title: t("runs.measures"),
+      width: "minmax(0, 2.2fr)",
+      wideOnly: true,
+      cell: (run) =>
+        run.reason && run.state !== "succeeded" ? (
+          <Text textStyle="small" color="fg.muted" truncate title={run.reason}>
+            {run.reason}
+          </Text>
+        ) : (
+          <Headlines steps={run.steps} />
+        ),
+    },
+    { key: "curve", title: t("live.loss"), width: "96px", wideOnly: true, cell: (run) => <LossCurve run={run} /> },
+    {
+      key: "seconds",
+      title: t("runs.time"),
+      width: "76px",
+      align: "end",
+      wideOnly: true,
+      cell: (run) => (
+        <Box textStyle="small" color="fg.muted">
+          {run.seconds ? duration(run.seconds) : "–"}
+        </Box>
+      ),
+    },
+    {
+      key: "created",
+      title: t("runs.created"),
+      width: "88px",
+      align: "end",
+      cell: (run) => (
+        <Box textStyle="small" color="fg.muted">
+          {run.created && Number.isFinite(run.created) ? <Ago at={run.created} /> : "–"}
+        </Box>
+      ),
+    },
+  ];
+  return (
+    <Table
+      label={t("nav.runs")}
+      rows={runs}
+      columns={first ? [first, ...columns] : columns}
+      keyOf={(run) => run.run}
+      onOpen={onOpen}
+      height={height}
+      empty={empty}
+      onEnd={onEnd}
+    />
+  );
+}
