@@ -1,5 +1,10 @@
 // An error of the server as it says it (problem+json): what happened, and the fix.
 
+export interface FieldFault {
+  field: string;
+  message: string;
+}
+
 export class Problem extends Error {
   constructor(
     readonly status: number,
@@ -8,6 +13,8 @@ export class Problem extends Error {
     readonly code: string,
     readonly fix: string,
     readonly retryAfter: number | null = null,
+    /** What is wrong with single fields of the request. */
+    readonly errors: readonly FieldFault[] = [],
   ) {
     super(detail || title);
     this.name = "Problem";
@@ -17,6 +24,11 @@ export class Problem extends Error {
   get isUnreachable(): boolean {
     return this.status === 0;
   }
+}
+
+function faults(said: unknown): FieldFault[] {
+  if (!Array.isArray(said)) return [];
+  return said.filter((one) => typeof one?.field === "string" && typeof one?.message === "string");
 }
 
 export async function problemOf(reply: Response): Promise<Problem> {
@@ -32,6 +44,7 @@ export async function problemOf(reply: Response): Promise<Problem> {
       text("code"),
       text("fix"),
       after,
+      faults(said.errors),
     );
   } catch {
     return new Problem(reply.status, reply.statusText || `HTTP ${reply.status}`, "", "", "", after);

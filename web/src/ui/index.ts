@@ -1,5 +1,6 @@
 // The design system of the page. A screen is built of these.
 export { Ago } from "./ago";
+export { Chips } from "./chips";
 export { Code, Copy } from "./copy";
 export { EmptyState } from "./empty";
 export { ErrorCard } from "./error";
@@ -10,6 +11,7 @@ export { Page, useDocumentTitle } from "./page";
 export { Progress } from "./progress";
 export { Rich } from "./rich";
 export { Section } from "./section";
+export { type Option, Segments } from "./segments";
 export { Block, Lines, Rows } from "./skeleton";
 export { Sparkline } from "./sparkline";
 export { StatusBadge } from "./status";

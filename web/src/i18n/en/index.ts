@@ -4,7 +4,12 @@ import chat from "./chat.json";
 import first from "./first.json";
 import home from "./home.json";
 import live from "./live.json";
+import compose from "./compose.json";
+import data from "./data.json";
+import form from "./form.json";
+import models from "./models.json";
 import nav from "./nav.json";
+import play from "./play.json";
 import problem from "./problem.json";
 import runs from "./runs.json";
 import session from "./session.json";
@@ -24,3 +29,4 @@ export default {
   state,
   ui,
 };
+export default { chart, chat, compose, data, form, models, play, nav, problem, session, state, ui };

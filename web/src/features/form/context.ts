@@ -1,0 +1,59 @@
+// What all fields of a form share: the schema, what is shown, the errors, and what references may be.
+import { createContext, useContext } from "react";
+import type { Field, Schema } from "./schema";
+import { labelOf } from "./schema";
+import { dotted, type Json, type Path } from "./values";
+
+export interface Suggestion {
+  value: string;
+  label?: string;
+  group: string;
+}
+
+export interface FormState {
+  root: Schema;
+  change: (path: Path, value: Json | undefined) => void;
+  expert: boolean;
+  query: string;
+  /** Paths of the settings that the basic view shows besides those that are required or set. */
+  basic: ReadonlySet<string>;
+  errors: ReadonlyMap<string, string>;
+  /** What was there before, of a fork: settings that differ are marked. */
+  before?: Json;
+  /** What the setting at a path may refer to; null: it is no reference. */
+  suggest: (path: string) => readonly Suggestion[] | null;
+}
+
+export const FormContext = createContext<FormState | null>(null);
+
+export function useForm(): FormState {
+  const form = useContext(FormContext);
+  if (!form) throw new Error("a field stands outside of a form");
+  return form;
+}
+
+export const matches = (query: string, path: Path, description: string): boolean => {
+  const wanted = query.toLowerCase().split(/\s+/).filter(Boolean);
+  const text = `${dotted(path)} ${labelOf(String(path.at(-1) ?? ""))} ${description}`.toLowerCase();
+  return wanted.every((word) => text.includes(word));
+};
+
+const within = (paths: Iterable<string>, path: string) => {
+  for (const one of paths) if (one === path || one.startsWith(`${path}.`)) return true;
+  return false;
+};
+
+/** Whether a field is drawn. One that is set, wrong or required always is. */
+export function isShown(
+  form: FormState,
+  path: Path,
+  field: Field,
+  value: Json | undefined,
+  found: (path: Path, field: Field, value: Json | undefined) => boolean,
+): boolean {
+  if (field.name === "kind" && field.schema.const !== undefined) return false;
+  if (form.query) return found(path, field, value);
+  const name = dotted(path);
+  if (form.expert || field.required || within(form.errors.keys(), name)) return true;
+  return value !== undefined || within(form.basic, name);
+}

@@ -1,0 +1,37 @@
+// A choice of a few, side by side.
+import { SegmentGroup } from "@chakra-ui/react";
+
+export interface Option {
+  value: string;
+  label: string;
+}
+
+export interface SegmentsProps {
+  options: readonly Option[];
+  value: string;
+  onChange: (value: string) => void;
+  label?: string;
+  labelledBy?: string;
+}
+
+export function Segments({ options, value, onChange, label, labelledBy }: SegmentsProps) {
+  return (
+    <SegmentGroup.Root
+      size="sm"
+      value={value}
+      onValueChange={(chosen) => chosen.value !== null && onChange(chosen.value)}
+      aria-label={label}
+      aria-labelledby={labelledBy}
+      maxW="full"
+      overflowX="auto"
+    >
+      <SegmentGroup.Indicator />
+      {options.map((one) => (
+        <SegmentGroup.Item key={one.value} value={one.value}>
+          <SegmentGroup.ItemText>{one.label}</SegmentGroup.ItemText>
+          <SegmentGroup.ItemHiddenInput />
+        </SegmentGroup.Item>
+      ))}
+    </SegmentGroup.Root>
+  );
+}
