@@ -29,6 +29,8 @@ def test_a_stage_has_the_schema_of_its_settings(studio):
     found = get(studio, "/stages/sft")
     assert found["json_schema"]["properties"]["learning_rate"]["description"]
     assert found["family"] == "train"
+    assert {"learning_rate", "method.rank"} <= set(found["usual"])
+    assert "neftune_alpha" not in found["usual"]
 
 
 def test_an_unknown_stage_is_not_found(studio):
@@ -44,6 +46,7 @@ def test_shipped_recipes_and_those_of_the_workspace_are_listed(studio):
     assert found["demo"]["origin"] == "shipped"
     assert "stage: sft" in get(studio, "/recipes/demo")["yaml"]
     assert get(studio, "/recipes/own.yaml")["stages"] == ["merge"]
+    assert get(studio, "/recipes/own.yaml")["values"]["steps"] == {"a": {"stage": "merge", "model": "x@1"}}
 
 
 @pytest.mark.parametrize("name", ["../x.yaml", "%2e%2e/x.yaml", "/etc/passwd", "x%00.yaml", "nothing", "~/x.yaml"])
@@ -75,6 +78,14 @@ def test_a_wrong_setting_is_named(studio):
     found = post(studio, "/plans", 422, recipe="demo", settings=["tune.learning_rte=1"])
     assert found["code"] == "ask.unknown-key"
     assert "learning_rate" in found["fix"]
+
+
+def test_each_wrong_setting_is_named_with_its_step(studio):
+    wrong = ["tune.method.rank=-1", "tune.learning_rate=abc", "data.split.test=7"]
+    found = post(studio, "/plans", 422, recipe="demo", settings=wrong[:2])
+    assert {fault["field"] for fault in found["errors"]} == {"tune.method.rank", "tune.learning_rate"}
+    assert "greater than or equal to 1" in next(f["message"] for f in found["errors"] if "rank" in f["field"])
+    assert post(studio, "/plans", 422, recipe="demo", settings=wrong[2:])["errors"][0]["field"] == "data.split.test"
 
 
 def test_a_wrong_field_of_the_request_is_named(studio):

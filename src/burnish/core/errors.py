@@ -27,6 +27,8 @@ class BurnishError(Exception):
     exit_status = 1
     result: Mapping[str, Any] | None = None
     """The results of a run that ended with this error after a step had written its artifact, for programs."""
+    fields: tuple[tuple[str, str], ...] = ()
+    """The settings that are wrong, `step.field`, each with what is wrong with it; for forms."""
 
     def __init__(self, code: str, reason: str, fix: str, place: str = ""):
         if code not in CODES:

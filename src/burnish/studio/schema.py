@@ -7,6 +7,7 @@ from burnish.core.errors import MachineError
 from burnish.core.plugins import warn_left_out
 from burnish.core.registry.names import KINDS
 from burnish.specs.base import Takes, marks_of
+from burnish.studio.recipes.usual import usual
 
 _REGISTER = "Register the artifact under this name in the registry, as its next version."
 
@@ -58,11 +59,19 @@ def list_stages() -> list[dict[str, Any]]:
 
 
 def show_stage(name: str) -> dict[str, Any]:
-    """One stage: its row, its `help`, and the `json_schema` of its settings. Errors: AskError `ask.unknown-stage`."""
+    """One stage: its row, its `help`, the `usual` settings, and the `json_schema` of all.
+
+    Errors: AskError `ask.unknown-stage`.
+    """
     row = stage(name)
     made = schema(name)
     made["properties"] = {**made.get("properties", {}), **_registration(row)}
-    return {**_described(row), "help": (row.spec_type().__doc__ or "").strip(), "json_schema": made}
+    return {
+        **_described(row),
+        "help": (row.spec_type().__doc__ or "").strip(),
+        "usual": usual(name),
+        "json_schema": made,
+    }
 
 
 def _described(row: Stage) -> dict[str, Any]:

@@ -169,7 +169,11 @@ def make_step(name: str, given: Any, where: Callable[[Where], str]) -> Step:
         raise type(error)(error.code, at(where(("stage",)), error.what), error.fix) from None
     has_key = "register" in settings and "register" not in spec_type.__pydantic_fields__
     entry = settings.pop("register") if has_key else None
-    spec = make_spec(spec_type, settings, where)
+    try:
+        spec = make_spec(spec_type, settings, where)
+    except AskError as error:
+        error.fields = tuple((f"{name}.{field}", what) for field, what in error.fields)
+        raise
     if entry is not None:
         _check_registration(entry, row.kind_for(spec), where(("register",)))
     return Step(name, row, spec, where, entry)

@@ -12,6 +12,7 @@ from burnish.core.errors import AskError
 from burnish.core.naming import nearest
 from burnish.core.recipes.aliases import ALIASES, DIFFERS, NOT_NEEDED, ON_REWARDS, VALUES
 from burnish.core.recipes.yaml import MAX_DEPTH, Where, at
+from burnish.core.secrets import mask
 from burnish.specs.base import Spec, takes_list_of_plain, types_within
 
 S = TypeVar("S", bound=Spec)
@@ -109,7 +110,9 @@ def error_of(faults: Sequence[Fault]) -> AskError:
         fix = "; ".join(dict.fromkeys(fault.fix for fault in faults))
     if len(faults) > _FEW:
         fix = "\n".join(["one for each:", *(f"- {fault.field}: {_brief(fault.fix)}" for fault in faults)])
-    return AskError(faults[0].code, what, fix)
+    error = AskError(faults[0].code, what, fix)
+    error.fields = tuple((fault.field, mask(fault.what)) for fault in faults)
+    return error
 
 
 def stray_settings(spec_type: type[Spec], keys: Sequence[str]) -> dict[str, str] | None:

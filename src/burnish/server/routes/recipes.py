@@ -1,6 +1,6 @@
 """Recipes: those of the workspace, and those that ship with burnish."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -21,9 +21,10 @@ class Recipe(BaseModel):
 
 
 class RecipeDetail(Recipe):
-    """A recipe with its YAML."""
+    """A recipe with its YAML, and what that says; `values` is null where it cannot be read."""
 
     yaml: str
+    values: dict[str, Any] | None
 
 
 @router.get("/recipes", scope="read")

@@ -33,9 +33,13 @@ class Stage(BaseModel):
 
 
 class StageDetail(Stage):
-    """A stage with the JSON Schema of its settings; `help` is the text of its command."""
+    """A stage with the JSON Schema of its settings; `help` is the text of its command.
+
+    `usual` are the settings that the shipped recipes set, such as `method.rank`.
+    """
 
     help: str
+    usual: list[str]
     json_schema: dict[str, Any]
 
 

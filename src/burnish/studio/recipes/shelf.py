@@ -43,13 +43,17 @@ def recipe_file(name: str, *, workspace: Path | str | None = None) -> Path:
 
 
 def show_recipe(name: str, *, workspace: Path | str | None = None) -> dict[str, Any]:
-    """The row of a recipe, and its `yaml`. Errors: those of `recipe_file`; AskError `ask.recipe-unreadable`."""
+    """The row of a recipe, its `yaml`, and its `values` if it can be read.
+
+    Errors: those of `recipe_file`; AskError `ask.recipe-unreadable`.
+    """
     path = recipe_file(name, workspace=workspace)
     shipped = path in shipped_recipes().values()
     row = _row(name, path, "shipped" if shipped else "workspace")
     if row is None:
         raise AskError("ask.bad-reference", f"{name} is no recipe", "a recipe has `name` and `steps`")
-    return {**row, "yaml": path.read_text(encoding="utf-8", errors="replace")}
+    values = None if row["error"] is not None else parse_yaml(path.read_bytes(), path.name).value
+    return {**row, "yaml": path.read_text(encoding="utf-8", errors="replace"), "values": values}
 
 
 def _own(place: Workspace) -> Iterator[tuple[str, Path]]:
