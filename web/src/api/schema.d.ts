@@ -4,6 +4,142 @@
  */
 
 export interface paths {
+    "/api/v1/datasets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Datasets
+         * @description Uploads, files below `data/`, and artifacts that hold rows.
+         */
+        get: operations["list_datasets"];
+        put?: never;
+        /**
+         * Upload Dataset Form
+         * @description Upload a file as a browser's form sends it. It is written as it arrives; a broken upload leaves nothing.
+         */
+        post: operations["upload_dataset_form"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/datasets/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Dataset
+         * @description A dataset with its counts, columns and layout. Every row is read the first time.
+         */
+        get: operations["show_dataset"];
+        /**
+         * Upload Dataset
+         * @description Upload a file as the body of the request. It is written as it arrives; a broken upload leaves nothing.
+         */
+        put: operations["upload_dataset"];
+        post?: never;
+        /**
+         * Delete Dataset
+         * @description Delete an upload. Files of the workspace and artifacts are not deleted here.
+         */
+        delete: operations["delete_dataset"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/datasets/{name}/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Dataset Preview
+         * @description A page of rows as conversations; with a tokenizer also which of their tokens a training learns.
+         */
+        get: operations["dataset_preview"];
+        put?: never;
+        /**
+         * Dataset Preview With
+         * @description The same with all settings of `burnish inspect`: render settings, renamed columns and roles.
+         */
+        post: operations["dataset_preview_with"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/datasets/{name}/quarantine": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Dataset Quarantine
+         * @description Rows that a step could not use, with file, line, field and reason; and the counts of all rows it read.
+         */
+        get: operations["dataset_quarantine"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/datasets/{name}/rows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Dataset Rows
+         * @description A page of rows as they stand in their file; bad ones have their place, with the reason.
+         */
+        get: operations["dataset_rows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/datasets/{name}/rows/{row}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Edit Dataset Row
+         * @description Write a new version of an uploaded JSON Lines file with another value of a row; the old version stays.
+         */
+        patch: operations["edit_dataset_row"];
+        trace?: never;
+    };
     "/api/v1/devices": {
         parameters: {
             query?: never;
@@ -144,6 +280,230 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compare Runs
+         * @description What differs in settings, inputs and measures.
+         */
+        get: operations["compare_runs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{recipe}/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Run
+         * @description One run with its steps: settings, what was chosen, notes, errors, measures, certificates.
+         */
+        get: operations["show_run"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{recipe}/{number}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow Run
+         * @description The events of a run, from the first or from `Last-Event-ID` on, as they happen.
+         *
+         *     Each event has `data` of the form `{step, event}`, where `event` is a line of the step's events.jsonl, and an `id`: a
+         *     client that sends it back as `Last-Event-ID` (browsers do) gets what comes after it, nothing twice. An event named
+         *     `reset` means that the events before it are not of this run any more. The event `end` is the last.
+         */
+        get: operations["follow_run"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{recipe}/{number}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop Run
+         * @description Stop a run after it saves its state; a second request stops it at once.
+         */
+        post: operations["stop_run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{recipe}/{number}/{step}/curves": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Curves
+         * @description Curves of metrics, thinned so that the extremes stay.
+         */
+        get: operations["list_curves"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{recipe}/{number}/{step}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Step Files
+         * @description The files of a step: its records and logs, and below `out/` its artifact.
+         */
+        get: operations["list_step_files"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{recipe}/{number}/{step}/files/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Step File
+         * @description One file of a step, or with `Range` a part of it. A page among them is shown without scripts.
+         */
+        get: operations["read_step_file"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{recipe}/{number}/{step}/proof": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Proof
+         * @description The checks of a training on its own rows.
+         */
+        get: operations["show_proof"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{recipe}/{number}/{step}/rollouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Rollouts
+         * @description Completions that a step of a training on rewards used, with their rewards.
+         */
+        get: operations["list_rollouts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{recipe}/{number}/{step}/rows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Ledger Rows
+         * @description Rows of a training with their text and their loss at each visit: those with the highest loss, or by id.
+         */
+        get: operations["list_ledger_rows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{recipe}/{number}/{step}/samples": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Samples
+         * @description The first rows of the dataset that the step made; none if it made none.
+         */
+        get: operations["list_samples"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/session": {
         parameters: {
             query?: never;
@@ -170,6 +530,31 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Settings
+         * @description The variables that the `.env` of the workspace may hold: which are set, and the values of those that are no
+         *     secrets.
+         */
+        get: operations["list_settings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change Settings
+         * @description Set or remove variables, all or none; jobs that start from now on get them.
+         */
+        patch: operations["change_settings"];
         trace?: never;
     };
     "/api/v1/stages": {
@@ -237,6 +622,18 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * AllSettings
+         * @description The known variables, and the keys that the file has; `others` are names in it that burnish does not know.
+         */
+        AllSettings: {
+            /** Others */
+            others: string[];
+            /** Path */
+            path: string;
+            /** Variables */
+            variables: components["schemas"]["Setting"][];
+        };
+        /**
          * Asked
          * @description A recipe: by `recipe`, its name, as `yaml`, as `values`; or one `stage` with its settings as `values`.
          * @example {
@@ -287,6 +684,234 @@ export interface components {
             yaml?: string | null;
         };
         /**
+         * BadRow
+         * @description Why a row cannot be read, and its text.
+         */
+        BadRow: {
+            /** Field */
+            field: string;
+            /** Reason */
+            reason: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * Check
+         * @description A check of a training on its own rows.
+         */
+        Check: {
+            /** Found */
+            found: string;
+            /** Name */
+            name: string;
+            /** Verdict */
+            verdict: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * Choice
+         * @description What was chosen for a setting that was `auto`, and why.
+         */
+        Choice: {
+            /** Field */
+            field: string;
+            /** Reason */
+            reason: string;
+            /** Value */
+            value: unknown;
+        };
+        /**
+         * Comparison
+         * @description What differs between two runs: by step, `settings`, `inputs` and `metrics` as `[of one, of the other]`.
+         */
+        Comparison: {
+            /** Runs */
+            runs: string[];
+            /** Steps */
+            steps: {
+                [key: string]: {
+                    [key: string]: unknown;
+                };
+            };
+        };
+        /**
+         * Curve
+         * @description A metric by step. `count` is the number of points before thinning; NaN and infinities are strings.
+         */
+        Curve: {
+            /** At */
+            at: number[];
+            /** Count */
+            count: number;
+            /** Steps */
+            steps: number[];
+            /** Values */
+            values: (number | ("NaN" | "Infinity" | "-Infinity"))[];
+        };
+        /**
+         * Curves
+         * @description The metrics of a step.
+         */
+        Curves: {
+            /** Curves */
+            curves: {
+                [key: string]: components["schemas"]["Curve"];
+            };
+            /** Run */
+            run: string;
+        };
+        /**
+         * DataRow
+         * @description A row as it stands in its file, or `bad`. `row` is its number in the split; a very long one is `cut`.
+         */
+        DataRow: {
+            bad: components["schemas"]["BadRow"] | null;
+            /** Cut */
+            cut: boolean;
+            /** Learned */
+            learned?: number | null;
+            /** Row */
+            row: number;
+            /** Source */
+            source: string;
+            /** Tokens */
+            tokens?: number | null;
+            /** Value */
+            value: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
+         * DatasetDetail
+         * @description A dataset whose rows were read once.
+         */
+        DatasetDetail: {
+            /** Bad */
+            bad: number;
+            /**
+             * Blank Lines
+             * @default 0
+             */
+            blank_lines: number;
+            /** Bytes */
+            bytes?: number | null;
+            /** Columns */
+            columns: {
+                [key: string]: unknown;
+            }[];
+            /**
+             * Columns Of Rows
+             * @default 0
+             */
+            columns_of_rows: number;
+            /** Created */
+            created: number;
+            /** Editable */
+            editable: boolean;
+            /** Edited From */
+            edited_from?: string | null;
+            /** Filename */
+            filename?: string | null;
+            /** Id */
+            id?: string | null;
+            /** Kind */
+            kind: string;
+            layout: components["schemas"]["Layout"];
+            /** Name */
+            name: string;
+            /** Notes */
+            notes: string[];
+            /**
+             * Origin
+             * @enum {string}
+             */
+            origin: "upload" | "file" | "artifact";
+            /** Purpose */
+            purpose?: string | null;
+            /** Ref */
+            ref: string;
+            /** Rows */
+            rows?: number | null;
+            /** Run */
+            run?: string | null;
+            /** Sha256 */
+            sha256?: string | null;
+            /** Splits */
+            splits: {
+                [key: string]: components["schemas"]["SplitCount"];
+            };
+            /** Stage */
+            stage?: string | null;
+            /** Stats */
+            stats?: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
+         * DatasetList
+         * @description Uploads, files and artifacts, each the newest first; `not_listed` files are beyond the first 2,000.
+         */
+        DatasetList: {
+            /** Datasets */
+            datasets: components["schemas"]["DatasetRow"][];
+            /** Not Listed */
+            not_listed: number;
+        };
+        /**
+         * DatasetRow
+         * @description A dataset. `ref` is how recipes refer to it. `stats` are counts of an artifact's `stats.json`.
+         */
+        DatasetRow: {
+            /** Bytes */
+            bytes?: number | null;
+            /** Created */
+            created: number;
+            /** Editable */
+            editable: boolean;
+            /** Edited From */
+            edited_from?: string | null;
+            /** Filename */
+            filename?: string | null;
+            /** Id */
+            id?: string | null;
+            /** Kind */
+            kind: string;
+            /** Name */
+            name: string;
+            /**
+             * Origin
+             * @enum {string}
+             */
+            origin: "upload" | "file" | "artifact";
+            /** Purpose */
+            purpose?: string | null;
+            /** Ref */
+            ref: string;
+            /** Rows */
+            rows?: number | null;
+            /** Run */
+            run?: string | null;
+            /** Sha256 */
+            sha256?: string | null;
+            /** Stage */
+            stage?: string | null;
+            /** Stats */
+            stats?: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
+         * Deleted
+         * @description What was deleted.
+         */
+        Deleted: {
+            /** Deleted */
+            deleted: boolean;
+            /** Name */
+            name: string;
+        };
+        /**
          * Devices
          * @description What torch can compute on; `error` if it cannot be asked.
          */
@@ -304,6 +929,36 @@ export interface components {
             torch?: string | null;
         };
         /**
+         * Edit
+         * @description The new value of a row; null removes the row.
+         * @example {
+         *       "value": {
+         *         "prompt": "What is 2 + 2?",
+         *         "response": "4"
+         *       }
+         *     }
+         */
+        Edit: {
+            /** Value */
+            value: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
+         * Failure
+         * @description The error that ended a step, and how to fix it.
+         */
+        Failure: {
+            /** Code */
+            code: string;
+            /** Fix */
+            fix: string;
+            /** What */
+            what: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
          * FieldFault
          * @description What is wrong with one field of a request.
          */
@@ -312,6 +967,30 @@ export interface components {
             field: string;
             /** Message */
             message: string;
+        };
+        /**
+         * File
+         * @description A file of a step; `modified` is in seconds since 1970.
+         */
+        File: {
+            /** Bytes */
+            bytes: number;
+            /** Modified */
+            modified: number;
+            /** Name */
+            name: string;
+        };
+        /**
+         * Files
+         * @description The files of a step, by name; `more` were left out.
+         */
+        Files: {
+            /** Files */
+            files: components["schemas"]["File"][];
+            /** More */
+            more: number;
+            /** Run */
+            run: string;
         };
         /**
          * Finding
@@ -369,6 +1048,32 @@ export interface components {
             required: boolean;
         };
         /**
+         * Layout
+         * @description How the rows are laid out, and why it is taken for that; `error` if it is unknown.
+         */
+        Layout: {
+            /** Error */
+            error?: {
+                [key: string]: unknown;
+            } | null;
+            /** Format */
+            format: string | null;
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * Ledger
+         * @description Rows of a training with their losses, or completions with their rewards.
+         */
+        Ledger: {
+            /** Run */
+            run: string;
+            /** State */
+            state: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
          * Login
          * @description The one-time token, which `burnish ui` prints with the address.
          */
@@ -390,6 +1095,8 @@ export interface components {
             environment: {
                 [key: string]: string | boolean | null;
             };
+            /** From Env File */
+            from_env_file: string[];
             machine: components["schemas"]["Hardware"];
             /** Packages */
             packages: {
@@ -466,6 +1173,111 @@ export interface components {
             step: string;
         };
         /**
+         * PreviewPage
+         * @description Rows of a split as a training sees them.
+         */
+        PreviewPage: {
+            layout: components["schemas"]["Layout"] | null;
+            /** Offset */
+            offset: number;
+            /** Rows */
+            rows: components["schemas"]["PreviewRow"][];
+            /** Split */
+            split: string;
+            /** Splits */
+            splits: string[];
+            /** Total */
+            total: number | null;
+        };
+        /**
+         * PreviewRequest
+         * @description What a preview is made with; the settings are those of `burnish inspect`.
+         * @example {
+         *       "limit": 5,
+         *       "render": {
+         *         "train_on": "last"
+         *       },
+         *       "tokenizer": "builtin:pocket"
+         *     }
+         */
+        PreviewRequest: {
+            /**
+             * Columns
+             * @default {}
+             */
+            columns: {
+                [key: string]: string;
+            };
+            /** Encoding */
+            encoding?: string | null;
+            /**
+             * Format
+             * @default auto
+             */
+            format: string;
+            /**
+             * Limit
+             * @default 10
+             */
+            limit: number;
+            /**
+             * Offset
+             * @default 0
+             */
+            offset: number;
+            /**
+             * Render
+             * @default {}
+             */
+            render: {
+                [key: string]: unknown;
+            };
+            /**
+             * Roles
+             * @default {}
+             */
+            roles: {
+                [key: string]: string;
+            };
+            /** Split */
+            split?: string | null;
+            /** Subset */
+            subset?: string | null;
+            /** Tokenizer */
+            tokenizer?: string | null;
+        };
+        /**
+         * PreviewRow
+         * @description A row as a conversation, or the `error` that it has. A piece is a list of (token, weight): 0 is not learned.
+         */
+        PreviewRow: {
+            /** Code */
+            code?: string | null;
+            /** Cut */
+            cut: boolean;
+            /** Error */
+            error: string | null;
+            /** Field */
+            field?: string | null;
+            /** Learned */
+            learned?: number | null;
+            /** Pieces */
+            pieces: [
+                string,
+                number
+            ][][];
+            /** Row */
+            row: number;
+            /** Source */
+            source: string;
+            /** Tokens */
+            tokens?: number | null;
+            /** Value */
+            value: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
          * Problem
          * @description An error. `fix` says what to do next; `errors` names the fields of a request that are wrong.
          */
@@ -488,6 +1300,72 @@ export interface components {
             type: string;
         };
         /**
+         * Proof
+         * @description The checks of a training on its own rows.
+         */
+        Proof: {
+            /** Checks */
+            checks: {
+                [key: string]: unknown;
+            }[];
+            /** Failed */
+            failed: number;
+            /** Held */
+            held: number;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * Quarantine
+         * @description What a step kept and what it did not: every row that it read is in one of the counts.
+         */
+        Quarantine: {
+            /** Dropped */
+            dropped?: {
+                [key: string]: number;
+            } | null;
+            /** Kept */
+            kept?: number | null;
+            /** Name */
+            name: string;
+            /** Offset */
+            offset: number;
+            /** Quarantined */
+            quarantined?: number | null;
+            /** Read */
+            read?: number | null;
+            /** Reasons */
+            reasons: {
+                [key: string]: number;
+            };
+            /** Rows */
+            rows: components["schemas"]["QuarantinedRow"][];
+            /** Run */
+            run: string;
+            /** Total */
+            total: number;
+            /** Unread Bytes */
+            unread_bytes: number;
+        };
+        /**
+         * QuarantinedRow
+         * @description A row that a step could not use.
+         */
+        QuarantinedRow: {
+            /** Cut */
+            cut: boolean;
+            /** Field */
+            field: string;
+            /** Reason */
+            reason: string;
+            /** Row */
+            row: number;
+            /** Source */
+            source: string;
+            /** Text */
+            text: string;
+        };
+        /**
          * Recipe
          * @description A recipe. `name` is what a plan or run is asked with; `error` says why one of the workspace cannot be read.
          */
@@ -508,7 +1386,7 @@ export interface components {
         };
         /**
          * RecipeDetail
-         * @description A recipe with its YAML.
+         * @description A recipe with its YAML, and what that says; `values` is null where it cannot be read.
          */
         RecipeDetail: {
             /** Error */
@@ -524,8 +1402,56 @@ export interface components {
             stages: string[];
             /** Summary */
             summary: string;
+            /** Values */
+            values: {
+                [key: string]: unknown;
+            } | null;
             /** Yaml */
             yaml: string;
+        };
+        /**
+         * RowPage
+         * @description Rows of a split. `total` is null until all rows were read once.
+         */
+        RowPage: {
+            /** Offset */
+            offset: number;
+            /** Rows */
+            rows: components["schemas"]["DataRow"][];
+            /** Split */
+            split: string;
+            /** Splits */
+            splits: string[];
+            /** Total */
+            total: number | null;
+        };
+        /**
+         * RunDetail
+         * @description One run. `values` is its recipe; `cursor` is where `events?after=` begins that the answer does not have.
+         */
+        RunDetail: {
+            /** Created */
+            created: number | null;
+            /** Cursor */
+            cursor: string;
+            /** Notes */
+            notes: string[];
+            /** Number */
+            number: number;
+            /** Recipe */
+            recipe: string;
+            /** Run */
+            run: string;
+            /** State */
+            state: string;
+            /** Steps */
+            steps: components["schemas"]["RunStep"][];
+            /** Values */
+            values: {
+                [key: string]: unknown;
+            };
+            /** Warnings */
+            warnings: string[];
         };
         /**
          * RunPage
@@ -564,6 +1490,26 @@ export interface components {
             state: string;
         };
         /**
+         * RunStep
+         * @description A step of a run: what was planned, and `shown` once it has started. `run` is where it is done.
+         */
+        RunStep: {
+            /** Action */
+            action: string | null;
+            problem: components["schemas"]["Failure"] | null;
+            /** Run */
+            run: string;
+            shown: components["schemas"]["ShownStep"] | null;
+            /** Stage */
+            stage: string | null;
+            /** State */
+            state: string;
+            /** Step */
+            step: string;
+            /** Why */
+            why: string;
+        };
+        /**
          * Session
          * @description Who asks. A browser sends `csrf` as the header `X-CSRF-Token` with each request that changes something.
          */
@@ -577,6 +1523,118 @@ export interface components {
              * @enum {string}
              */
             scope: "read" | "run" | "admin";
+        };
+        /**
+         * Setting
+         * @description A variable. `source` says where its value comes from: the environment of the server comes before the file.
+         */
+        Setting: {
+            /** Choices */
+            choices: string[];
+            /** For Workers */
+            for_workers: boolean;
+            /**
+             * Group
+             * @enum {string}
+             */
+            group: "keys" | "hub" | "network" | "machine" | "trackers" | "burnish" | "containers";
+            /** Help */
+            help: string;
+            /** In File */
+            in_file: boolean;
+            /** Is Set */
+            is_set: boolean;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "secret" | "path" | "flag" | "number" | "text";
+            /** Name */
+            name: string;
+            /** Problem */
+            problem: string;
+            /** Source */
+            source: ("environment" | "file") | null;
+            /** Value */
+            value: string | null;
+        };
+        /**
+         * SettingChanges
+         * @description Values to set by name; null removes a variable from the file.
+         * @example {
+         *       "changes": {
+         *         "HF_HUB_OFFLINE": "1"
+         *       }
+         *     }
+         */
+        SettingChanges: {
+            /** Changes */
+            changes: {
+                [key: string]: string | null;
+            };
+        };
+        /**
+         * ShownStep
+         * @description What is known of a step that has started.
+         */
+        ShownStep: {
+            /** Attempts */
+            attempts: number | null;
+            /** Certificate */
+            certificate: {
+                [key: string]: unknown;
+            } | null;
+            /** Checks */
+            checks: components["schemas"]["Check"][];
+            /** Chosen */
+            chosen: components["schemas"]["Choice"][];
+            /** Created */
+            created: number | null;
+            error: components["schemas"]["Failure"] | null;
+            /** Folder */
+            folder: string;
+            /** Inputs */
+            inputs: {
+                [key: string]: string;
+            };
+            /** Kind */
+            kind: string | null;
+            /** Metrics */
+            metrics: {
+                [key: string]: unknown;
+            };
+            /** Notes */
+            notes: string[];
+            /** Path */
+            path: string | null;
+            /** Provenance */
+            provenance: {
+                [key: string]: unknown;
+            };
+            /** Reason */
+            reason: string;
+            /** Run */
+            run: string;
+            /** Seconds */
+            seconds: number | null;
+            /** Settings */
+            settings: {
+                [key: string]: unknown;
+            };
+            /** Stage */
+            stage: string | null;
+            /** State */
+            state: string;
+        };
+        /**
+         * SplitCount
+         * @description Rows of a split; `bad` ones are among them.
+         */
+        SplitCount: {
+            /** Bad */
+            bad: number;
+            /** Rows */
+            rows: number;
         };
         /**
          * Stage
@@ -603,6 +1661,8 @@ export interface components {
         /**
          * StageDetail
          * @description A stage with the JSON Schema of its settings; `help` is the text of its command.
+         *
+         *     `usual` are the settings that the shipped recipes set, such as `method.rank`.
          */
         StageDetail: {
             /** Extra */
@@ -625,8 +1685,50 @@ export interface components {
             summary: string;
             /** Takes */
             takes: components["schemas"]["InputField"][];
+            /** Usual */
+            usual: string[];
             /** Version */
             version: number;
+        };
+        /**
+         * Stopped
+         * @description The runs that were requested to stop.
+         */
+        Stopped: {
+            /** Requested */
+            requested: string[];
+        };
+        /**
+         * UploadRecord
+         * @description An upload. `filename` is what its sender called it, `name` what it is called here.
+         * @example {
+         *       "bytes": 182340,
+         *       "created": 1795400602.65,
+         *       "edited_from": "",
+         *       "filename": "rows.jsonl",
+         *       "id": "file-fbd750ee488671f2fb3463d9",
+         *       "name": "rows.jsonl",
+         *       "purpose": "data",
+         *       "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+         *     }
+         */
+        UploadRecord: {
+            /** Bytes */
+            bytes: number;
+            /** Created */
+            created: number;
+            /** Edited From */
+            edited_from: string;
+            /** Filename */
+            filename: string;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Purpose */
+            purpose: string;
+            /** Sha256 */
+            sha256: string;
         };
     };
     responses: never;
@@ -637,6 +1739,386 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    list_datasets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatasetList"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    upload_dataset_form: {
+        parameters: {
+            query?: {
+                /** @description If the name is taken: refuse (409), or store it as the next version, `rows.v2.jsonl`. */
+                existing?: "refuse" | "version";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /** Format: binary */
+                    file: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadRecord"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    show_dataset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description An upload (`rows.jsonl`), a file of the workspace (`data/rows.jsonl`) or an artifact that holds rows (`recipe.step@3`). */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatasetDetail"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    upload_dataset: {
+        parameters: {
+            query?: {
+                /** @description If the name is taken: refuse (409), or store it as the next version, `rows.v2.jsonl`. */
+                existing?: "refuse" | "version";
+                /** @description Refuse the file if it has another. */
+                sha256?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description An upload (`rows.jsonl`), a file of the workspace (`data/rows.jsonl`) or an artifact that holds rows (`recipe.step@3`). */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadRecord"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    delete_dataset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description An upload (`rows.jsonl`), a file of the workspace (`data/rows.jsonl`) or an artifact that holds rows (`recipe.step@3`). */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deleted"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    dataset_preview: {
+        parameters: {
+            query?: {
+                tokenizer?: string | null;
+                /** @description The first split by default. */
+                split?: string | null;
+                /** @description The number of the first row, from 0. */
+                offset?: number;
+                limit?: number;
+                format?: string;
+                /** @description Of text files, such as `gb18030`. */
+                encoding?: string | null;
+                /** @description The subset of a hub dataset or a dataset_info.json. */
+                subset?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description An upload (`rows.jsonl`), a file of the workspace (`data/rows.jsonl`) or an artifact that holds rows (`recipe.step@3`). */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreviewPage"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    dataset_preview_with: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description An upload (`rows.jsonl`), a file of the workspace (`data/rows.jsonl`) or an artifact that holds rows (`recipe.step@3`). */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PreviewRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreviewPage"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    dataset_quarantine: {
+        parameters: {
+            query?: {
+                /** @description The number of the first row, from 0. */
+                offset?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description An upload (`rows.jsonl`), a file of the workspace (`data/rows.jsonl`) or an artifact that holds rows (`recipe.step@3`). */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quarantine"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    dataset_rows: {
+        parameters: {
+            query?: {
+                /** @description The first split by default. */
+                split?: string | null;
+                /** @description The number of the first row, from 0. */
+                offset?: number;
+                limit?: number;
+                /** @description Of one row alone (`limit=1`): do not cut it. */
+                whole?: boolean;
+                /** @description Of text files, such as `gb18030`. */
+                encoding?: string | null;
+                /** @description The subset of a hub dataset or a dataset_info.json. */
+                subset?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description An upload (`rows.jsonl`), a file of the workspace (`data/rows.jsonl`) or an artifact that holds rows (`recipe.step@3`). */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RowPage"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    edit_dataset_row: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description An upload (`rows.jsonl`), a file of the workspace (`data/rows.jsonl`) or an artifact that holds rows (`recipe.step@3`). */
+                name: string;
+                row: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Edit"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadRecord"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
     list_devices: {
         parameters: {
             query?: never;
@@ -853,6 +2335,448 @@ export interface operations {
             };
         };
     };
+    compare_runs: {
+        parameters: {
+            query: {
+                /** @description recipe, recipe/number or recipe/number/step. */
+                one: string;
+                /** @description recipe, recipe/number or recipe/number/step. */
+                other: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Comparison"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    show_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name of the recipe. */
+                recipe: string;
+                /** @description The number of the run. */
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunDetail"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    follow_run: {
+        parameters: {
+            query?: {
+                /** @description As Last-Event-ID, for other clients. */
+                after?: string | null;
+            };
+            header?: {
+                "last-event-id"?: string | null;
+            };
+            path: {
+                /** @description The name of the recipe. */
+                recipe: string;
+                /** @description The number of the run. */
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example data: {"step":"tune","event":{"at":1.0,"kind":"metric","step":1,"values":{"loss":2.1}}}
+                     *     id: 0.98-5f2c01
+                     */
+                    "text/event-stream": string;
+                };
+            };
+            /** @description The run has ended, and the client has all of its events. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    stop_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name of the recipe. */
+                recipe: string;
+                /** @description The number of the run. */
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Stopped"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    list_curves: {
+        parameters: {
+            query?: {
+                /** @description Metrics; all without it. */
+                key?: string[] | null;
+                points?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The name of the recipe. */
+                recipe: string;
+                /** @description The number of the run. */
+                number: number;
+                /** @description The name of the step. */
+                step: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Curves"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    list_step_files: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name of the recipe. */
+                recipe: string;
+                /** @description The number of the run. */
+                number: number;
+                /** @description The name of the step. */
+                step: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Files"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    read_step_file: {
+        parameters: {
+            query?: {
+                download?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description The name of the recipe. */
+                recipe: string;
+                /** @description The number of the run. */
+                number: number;
+                /** @description The name of the step. */
+                step: string;
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    show_proof: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name of the recipe. */
+                recipe: string;
+                /** @description The number of the run. */
+                number: number;
+                /** @description The name of the step. */
+                step: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proof"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    list_rollouts: {
+        parameters: {
+            query?: {
+                at?: number | null;
+                worst?: number | null;
+                best?: number | null;
+            };
+            header?: never;
+            path: {
+                /** @description The name of the recipe. */
+                recipe: string;
+                /** @description The number of the run. */
+                number: number;
+                /** @description The name of the step. */
+                step: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ledger"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    list_ledger_rows: {
+        parameters: {
+            query?: {
+                worst?: number | null;
+                best?: number | null;
+                row?: string[];
+                sort?: "last" | "mean" | "rise";
+            };
+            header?: never;
+            path: {
+                /** @description The name of the recipe. */
+                recipe: string;
+                /** @description The number of the run. */
+                number: number;
+                /** @description The name of the step. */
+                step: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ledger"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    list_samples: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name of the recipe. */
+                recipe: string;
+                /** @description The number of the run. */
+                number: number;
+                /** @description The name of the step. */
+                step: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    }[];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
     show_session: {
         parameters: {
             query?: never;
@@ -932,6 +2856,70 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    list_settings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AllSettings"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    change_settings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SettingChanges"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AllSettings"];
+                };
             };
             /** @description An error. */
             default: {

@@ -1,12 +1,12 @@
 // All English texts, by section. A section is one file; a key is `section.name`.
 import chart from "./chart.json";
 import chat from "./chat.json";
-import first from "./first.json";
-import home from "./home.json";
-import live from "./live.json";
 import compose from "./compose.json";
 import data from "./data.json";
+import first from "./first.json";
 import form from "./form.json";
+import home from "./home.json";
+import live from "./live.json";
 import models from "./models.json";
 import nav from "./nav.json";
 import play from "./play.json";
