@@ -19,14 +19,18 @@ import ui from "./ui.json";
 export default {
   chart,
   chat,
+  compose,
+  data,
   first,
+  form,
   home,
   live,
+  models,
   nav,
+  play,
   problem,
   runs,
   session,
   state,
   ui,
 };
-export default { chart, chat, compose, data, form, models, play, nav, problem, session, state, ui };
