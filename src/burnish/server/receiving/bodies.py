@@ -1,6 +1,6 @@
 """The body of a request as an upload: raw, or the file of a multipart form."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -28,26 +28,33 @@ async def receive_raw(request: Request, upload: Upload) -> dict[str, Any]:
 
 
 async def receive_form(
-    request: Request, open_upload: Callable[[str], Upload], fields: tuple[str, ...] = ()
-) -> tuple[Upload, dict[str, Any], dict[str, str]]:
-    """Write the field `file` of a multipart form to the upload that `open_upload` makes of its file name.
+    request: Request,
+    open_upload: Callable[[str], Upload],
+    fields: tuple[str, ...] = (),
+    check: Callable[[str, Mapping[str, str]], None] = lambda name, fields: None,
+) -> dict[str, Any]:
+    """Write the field `file` of a multipart form to the upload that `open_upload` makes of its file name; returns its
+    record. `check` gets the name and the other `fields`, before the upload is finished: its errors leave nothing.
 
-    Returns the upload, its record, and the form's other `fields`. Errors: AskError `ask.wrong-value` for a form that is
-    broken, has an unknown field, or several files; `ask.missing-key` if it has none; those of `Upload`.
+    Errors: AskError `ask.wrong-value` for a form that is broken, has an unknown field, or several files;
+    `ask.missing-key` if it has none; those of `Upload`.
     """
     form = FormParts(request.headers.get("content-type", ""), ("file", *fields))
     writing: _Writing | None = None
+    name = ""
     try:
         async for chunk in request.stream():
             for part in form.feed(chunk):
                 if isinstance(part, FileBegins):
+                    name = part.filename
                     writing = await _Writing(open_upload(part.filename)).__aenter__()
                 elif writing is not None:
                     await writing.add(part)
         form.end()
         if writing is None:
             raise AskError("ask.missing-key", "the form has no file", "send the file as the field 'file'")
-        return writing.upload, await writing.finish(), form.fields
+        check(name, form.fields)
+        return await writing.finish()
     finally:
         if writing is not None:
             await writing.__aexit__()

@@ -271,8 +271,7 @@ async def upload_dataset_form(request: Request, place: Place, existing: Existing
     def begin(name: str) -> studio.Upload:
         return studio.Upload(name, Workspace(place), existing=existing)
 
-    _, record, _ = await receive_form(request, begin)
-    return UploadRecord.model_validate(record)
+    return UploadRecord.model_validate(await receive_form(request, begin))
 
 
 @router.get("/datasets/{name:path}/rows", scope="read")

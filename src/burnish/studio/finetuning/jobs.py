@@ -1,0 +1,223 @@
+"""Fine-tuning jobs: create, list, cancel, pause and resume them, in OpenAI's shapes."""
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from burnish.core.errors import AskError, BurnishError
+from burnish.core.runs.workspace import Workspace
+from burnish.jobs.queue.job import Job
+from burnish.studio.datasets.names import find
+from burnish.studio.finetuning.files import file_record
+from burnish.studio.finetuning.paging import page
+from burnish.studio.finetuning.recipe import model_of, name_of, values_of
+from burnish.studio.finetuning.records import (
+    DATA,
+    TUNE,
+    FineTuningRecord,
+    Happened,
+    changing,
+    job_record,
+    job_records,
+    write_job_record,
+)
+from burnish.studio.queueing.jobs import cancel_run, resume_run
+from burnish.studio.queueing.jobs import jobs as queued_jobs
+from burnish.studio.queueing.submitting import submit
+
+ENDED = ("succeeded", "failed", "cancelled")
+
+
+def create_job(
+    *,
+    model: str,
+    training_file: str,
+    validation_file: str | None = None,
+    method: Mapping[str, Any],
+    suffix: str | None = None,
+    seed: int | None = None,
+    metadata: Mapping[str, str] | None = None,
+    workspace: Path | str | None = None,
+) -> dict[str, Any]:
+    """Submit a fine-tuning. `method` is `{"type": "supervised", "supervised": {"hyperparameters": {…}}}`, or dpo.
+
+    Errors: AskError for a model or file that is unknown, and those of a plan.
+    """
+    place = Workspace.find(workspace)
+    seed = secrets.randbelow(1 << 31) if seed is None else seed
+    kind = method["type"]
+    values = values_of(
+        name=name_of(suffix),
+        model=model_of(model, place),
+        training=_reference(training_file, "training_file", place),
+        validation=None if validation_file is None else _reference(validation_file, "validation_file", place),
+        method=kind,
+        hyperparameters=method[kind]["hyperparameters"],
+        seed=seed,
+    )
+    submission = submit(values, workspace=place.root)
+    recipe, _, number = submission.run.partition("/")
+    record = FineTuningRecord(
+        recipe,
+        int(number),
+        model,
+        training_file,
+        validation_file,
+        dict(method),
+        suffix,
+        seed,
+        dict(metadata or {}),
+        [(time.time(), "created")],
+    )
+    write_job_record(record, place)
+    return _as_job(record, submission.jobs, place)
+
+
+def list_jobs(
+    *,
+    limit: int = 20,
+    after: str | None = None,
+    metadata: Mapping[str, str] | None = None,
+    workspace: Path | str | None = None,
+) -> dict[str, Any]:
+    """The jobs, the newest first, after the one with the id `after`; only those that have all of the `metadata`."""
+    place = Workspace.find(workspace)
+    wanted = dict(metadata or {}).items()
+    records = [record for record in job_records(place) if wanted <= record.metadata.items()]
+    found = page([{"id": record.id, "record": record} for record in records], limit, after, "job")
+    return {**found, "data": [_current(row["record"], place) for row in found["data"]]}
+
+
+def get_job(id: str, *, workspace: Path | str | None = None) -> dict[str, Any]:
+    """One job. Errors: AskError `ask.bad-reference`."""
+    place = Workspace.find(workspace)
+    return _current(job_record(id, place), place)
+
+
+def cancel_job(id: str, *, workspace: Path | str | None = None) -> dict[str, Any]:
+    """Cancel a job: one that runs saves its state first. Errors: AskError `ask.nothing-to-do` if it has ended."""
+    return _stop(id, "cancelled", ENDED, Workspace.find(workspace))
+
+
+def pause_job(id: str, *, workspace: Path | str | None = None) -> dict[str, Any]:
+    """Pause a job: it saves its state, and `resume_job` continues there. Errors: as `cancel_job`."""
+    return _stop(id, "paused", (*ENDED, "paused"), Workspace.find(workspace))
+
+
+def _stop(id: str, happened: Happened, ended: Sequence[str], place: Workspace) -> dict[str, Any]:
+    with changing(id, place) as record:
+        status = _status(record, _states(record, place))
+        if status in ended:
+            what = f"the job {id} is {status}, and cannot be {happened}"
+            raise AskError("ask.nothing-to-do", what, "create another job, or resume one that is paused")
+        changed = record.also(happened)
+        write_job_record(changed, place)
+        if status != "paused":
+            try:
+                cancel_run(record.run, workspace=place.root)
+            except BurnishError as error:
+                if error.code != "ask.nothing-to-do":  # it just ended: its state says so
+                    write_job_record(record, place)
+                    raise
+        return _current(changed, place)
+
+
+def resume_job(id: str, *, workspace: Path | str | None = None) -> dict[str, Any]:
+    """Continue a paused job from its last checkpoint. Errors: AskError `ask.nothing-to-do` if it is not paused."""
+    place = Workspace.find(workspace)
+    with changing(id, place) as record:
+        status = _status(record, _states(record, place))
+        if status != "paused":
+            fix = "wait until it has saved its state" if record.is_paused else "pause it first"
+            raise AskError("ask.nothing-to-do", f"the job {id} is {status}, not paused", fix)
+        resume_run(record.run, workspace=place.root)
+        changed = record.also("resumed")
+        write_job_record(changed, place)
+        return _current(changed, place)
+
+
+def _reference(id: str, field: str, place: Workspace) -> str:
+    """How recipes refer to a file."""
+    try:
+        return find(file_record(id, workspace=place.root).name, place).ref
+    except AskError as error:
+        raise AskError(error.code, f"{field}: {error.what}", error.fix) from None
+
+
+def _current(record: FineTuningRecord, place: Workspace) -> dict[str, Any]:
+    return _as_job(record, _states(record, place), place)
+
+
+def _states(record: FineTuningRecord, place: Workspace) -> Sequence[Job]:
+    return queued_jobs(run=record.run, workspace=place.root)
+
+
+def _status(record: FineTuningRecord, jobs: Sequence[Job]) -> str:
+    """OpenAI's word for the state of a job's two steps."""
+    states: dict[str, str] = {job.step: job.state for job in jobs}
+    if "failed" in states.values():
+        return "failed"
+    if "running" in states.values():
+        return "running" if states.get(TUNE) == "running" else "validating_files"
+    if "cancelled" in states.values():
+        return "paused" if record.is_paused else "cancelled"
+    if states.get(TUNE) == "succeeded":
+        return "succeeded"
+    return "queued" if states.get(DATA) == "succeeded" else "validating_files"
+
+
+def status_of(record: FineTuningRecord, place: Workspace) -> str:
+    """The status of a job now."""
+    return _status(record, _states(record, place))
+
+
+def _as_job(record: FineTuningRecord, jobs: Sequence[Job], place: Workspace) -> dict[str, Any]:
+    status = _status(record, jobs)
+    ends = [job.ended for job in jobs if job.ended is not None]
+    has_ended = status in ENDED and bool(ends)
+    tokens, fine_tuned = None, None
+    if status == "succeeded":
+        fine_tuned = f"{record.recipe}.{TUNE}@{record.number}"
+        tokens = _trained_tokens(record, place)
+    return {
+        "id": record.id,
+        "object": "fine_tuning.job",
+        "created_at": record.created_at,
+        "model": record.model,
+        "fine_tuned_model": fine_tuned,
+        "finished_at": int(max(ends)) if has_ended else None,
+        "estimated_finish": None,
+        "status": status,
+        "training_file": record.training_file,
+        "validation_file": record.validation_file,
+        "hyperparameters": {**dict.fromkeys(_COMMON, "auto"), **record.hyperparameters},
+        "method": record.method,
+        "seed": record.seed,
+        "suffix": record.suffix,
+        "user_provided_suffix": record.suffix,
+        "metadata": record.metadata or None,
+        "trained_tokens": tokens,
+        "error": _error(jobs) if status == "failed" else {},
+        "result_files": [],
+        "integrations": [],
+        "organization_id": "local",
+        "run": record.run,
+    }
+
+
+_COMMON = ("n_epochs", "batch_size", "learning_rate_multiplier")
+
+
+def _trained_tokens(record: FineTuningRecord, place: Workspace) -> int | None:
+    artifact = place.steps_of(record.recipe, record.number)[TUNE].artifact()
+    tokens = artifact.measures.get("tokens") if artifact is not None else None
+    return int(tokens) if isinstance(tokens, int | float) else None
+
+
+def _error(jobs: Sequence[Job]) -> dict[str, Any]:
+    failed = next(job for job in jobs if job.state == "failed")
+    error = failed.error or {"code": "run.failed", "what": failed.reason or "the step failed", "fix": "see its log"}
+    param = "training_file" if failed.step == DATA else None
+    return {"code": error["code"], "message": f"{error['what']}; {error['fix']}", "param": param}

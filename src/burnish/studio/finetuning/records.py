@@ -1,0 +1,105 @@
+"""The record of a fine-tuning job, in the folder of its run: what was asked for, and what its client did with it."""
+
+import re
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from burnish.core.errors import AskError, RunError
+from burnish.core.files import read_json, write_json
+from burnish.core.runs.locks import held
+from burnish.core.runs.workspace import Workspace
+
+RECIPE = "ft"
+DATA, TUNE = "data", "tune"
+_FILE = "fine_tuning.json"
+_ID = re.compile(r"ftjob-(?P<recipe>ft(?:-[A-Za-z0-9._-]+)?)-(?P<number>[1-9][0-9]{0,17})")
+Happened = Literal["created", "paused", "resumed", "cancelled"]
+
+
+@dataclass(frozen=True)
+class FineTuningRecord:
+    """What a client asked for; `history` is when it created, paused, resumed or cancelled the job."""
+
+    recipe: str
+    number: int
+    model: str
+    training_file: str
+    validation_file: str | None
+    method: dict[str, Any]
+    suffix: str | None
+    seed: int
+    metadata: dict[str, str]
+    history: list[tuple[float, Happened]] = field(default_factory=list[tuple[float, Happened]])
+
+    @property
+    def id(self) -> str:
+        return f"ftjob-{self.recipe}-{self.number}"
+
+    @property
+    def run(self) -> str:
+        return f"{self.recipe}/{self.number}"
+
+    @property
+    def created_at(self) -> int:
+        return int(self.history[0][0])
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the last thing that its client did was to pause it."""
+        return self.history[-1][1] == "paused"
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        return self.method[self.method["type"]]["hyperparameters"]
+
+    def also(self, happened: Happened) -> "FineTuningRecord":
+        """With one thing more that its client did."""
+        return replace(self, history=[*self.history, (time.time(), happened)])
+
+
+def write_job_record(record: FineTuningRecord, place: Workspace) -> None:
+    """Write it atomically."""
+    write_json(place.queue_folder(record.recipe, record.number) / _FILE, asdict(record), mode=0o600)
+
+
+def job_record(id: str, place: Workspace) -> FineTuningRecord:
+    """The record of a job. Errors: AskError `ask.bad-reference`; RunError `run.broken-record`."""
+    match = _ID.fullmatch(id)
+    path = None if match is None else place.queue_folder(match["recipe"], int(match["number"])) / _FILE
+    if path is None or not path.is_file():
+        fix = "list them: GET /v1/fine_tuning/jobs"
+        raise AskError("ask.bad-reference", f"there is no fine-tuning job {id!r:.100}", fix)
+    return _read(path)
+
+
+def job_records(place: Workspace) -> list[FineTuningRecord]:
+    """The records of all jobs, the newest first."""
+    paths = place.runs.glob(f"{RECIPE}*/*/{place.queue_folder('x', 1).name}/{_FILE}")
+    return sorted((_read(path) for path in paths), key=lambda record: (-record.created_at, -record.number))
+
+
+@contextmanager
+def changing(id: str, place: Workspace) -> Generator[FineTuningRecord]:
+    """The record, which no other process changes meanwhile."""
+    record = job_record(id, place)
+    with held(place.queue_folder(record.recipe, record.number) / f"{_FILE}.lock", f"changing {id}"):
+        yield job_record(id, place)
+
+
+def _read(path: Path) -> FineTuningRecord:
+    try:
+        value: dict[str, Any] = read_json(path)
+        value["history"] = [(float(at), happened) for at, happened in value["history"]]
+        record = FineTuningRecord(**value)
+        if not record.history:
+            raise ValueError("no history")
+        return record
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        what = f"{path} is not the record of a fine-tuning job ({error})"
+        raise RunError(
+            "run.broken-record", what, "restore it from a copy; the run itself is listed by burnish"
+        ) from None
