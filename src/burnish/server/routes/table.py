@@ -13,6 +13,7 @@ from burnish.server.routes import (
     settings,
     stages,
 )
+from burnish.server.routes.openai import files, fine_tuning
 from burnish.server.routing import Router
 
 ROUTERS: tuple[Router, ...] = (
@@ -28,4 +29,4 @@ ROUTERS: tuple[Router, ...] = (
     settings.router,
 )
 """Under /api/v1."""
-AT_ROOT: tuple[Router, ...] = (health.router,)
+AT_ROOT: tuple[Router, ...] = (health.router, files.router, fine_tuning.router)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from burnish.core.errors import AskError, BurnishError
+from burnish.server.openai_errors import OPENAI, openai_shaped
 from burnish.server.problems import problem_of, problem_of_fields, unexpected
 from burnish.server.security.caller import Caller
 from burnish.server.security.headers import with_defaults
@@ -96,7 +97,12 @@ class Guard:
 
 
 def answer_of(error: Exception, method: str, path: str, reference: str) -> Response:
-    """The answer for an error; an unexpected one is logged, and not shown."""
+    """The answer for an error, under `/v1` in OpenAI's shape; an unexpected one is logged, and not shown."""
+    made = _problem_of(error, method, path, reference)
+    return openai_shaped(made) if path.startswith(OPENAI) else made
+
+
+def _problem_of(error: Exception, method: str, path: str, reference: str) -> Response:
     if isinstance(error, HTTPException) and isinstance(error.__cause__, BurnishError):  # raised while reading the body
         error = error.__cause__
     if isinstance(error, BurnishError):

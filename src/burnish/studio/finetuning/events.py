@@ -3,19 +3,18 @@
 The id of an event is where it ends in its file, so that it stays the same; a stream continues where it stopped.
 """
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from heapq import merge
 from pathlib import Path
 from typing import Any
 
 from burnish.core.events import CheckpointSaved, Event, Failed, Metric, Note, Progress, StateChanged
+from burnish.core.files import jsonable
 from burnish.core.runs.workspace import Workspace
 from burnish.studio.finetuning.jobs import ENDED, status_of
 from burnish.studio.finetuning.paging import page
 from burnish.studio.finetuning.records import DATA, TUNE, FineTuningRecord, job_record
 
-_POLL_SECONDS = 0.2
 _SAID = {
     "created": "Created fine-tuning job: {id}",
     "paused": "The job is paused: it saves its state and stops",
@@ -36,7 +35,10 @@ _NAMES = {"loss": "train_loss", "eval_loss": "valid_loss"}
 def list_events(
     id: str, *, limit: int = 20, after: str | None = None, workspace: Path | str | None = None
 ) -> dict[str, Any]:
-    """The events of a job, the newest first, after the one with the id `after`. Errors: AskError `ask.bad-reference`."""
+    """The events of a job, the newest first, after the one with the id `after`.
+
+    Errors: AskError `ask.no-such-job`, `ask.bad-reference`.
+    """
     place = Workspace.find(workspace)
     found = _Reader(job_record(id, place), place).new()
     return page(found[::-1], limit, after, "event")
@@ -47,16 +49,15 @@ def follow_events(
     *,
     after: str | None = None,
     workspace: Path | str | None = None,
-    gone: Callable[[], bool] = lambda: False,
 ) -> Iterator[dict[str, Any] | None]:
-    """The events of a job in their order, until it has ended; None while there is none, so that the caller may stop.
+    """The events of a job in their order, until it has ended; None where there is none yet: the caller waits a little.
 
     `after` is the id of the last event that the caller has.
     """
     place = Workspace.find(workspace)
     reader = _Reader(job_record(id, place), place)
     has_ended = False
-    while not gone():
+    while True:
         found = reader.new()
         ids = [event["id"] for event in found]
         if after in ids:
@@ -69,7 +70,6 @@ def follow_events(
         has_ended = status_of(job_record(id, place), place) in ENDED  # what it wrote before is read once more
         if not has_ended and not found:
             yield None
-            time.sleep(_POLL_SECONDS)
 
 
 class _Reader:
@@ -130,7 +130,11 @@ class _Reader:
         of = f"/{self._total}" if self._total else ""
         losses = {"training loss": data.get("train_loss"), "validation loss": data.get("valid_loss")}
         shown = ", ".join(f"{name}={value:.4g}" for name, value in losses.items() if value is not None)
-        return f"Step {number}{of}: {shown}", "info", {"step": number, "total_steps": self._total or None, **data}
+        return (
+            f"Step {number}{of}: {shown}",
+            "info",
+            {"step": number, "total_steps": self._total or None, **jsonable(data)},
+        )
 
     def _made(
         self, name: str, at: float, message: str, level: str = "info", data: dict[str, Any] | None = None

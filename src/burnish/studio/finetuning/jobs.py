@@ -91,7 +91,7 @@ def list_jobs(
 
 
 def get_job(id: str, *, workspace: Path | str | None = None) -> dict[str, Any]:
-    """One job. Errors: AskError `ask.bad-reference`."""
+    """One job. Errors: AskError `ask.no-such-job`."""
     place = Workspace.find(workspace)
     return _current(job_record(id, place), place)
 

@@ -67,12 +67,12 @@ def write_job_record(record: FineTuningRecord, place: Workspace) -> None:
 
 
 def job_record(id: str, place: Workspace) -> FineTuningRecord:
-    """The record of a job. Errors: AskError `ask.bad-reference`; RunError `run.broken-record`."""
+    """The record of a job. Errors: AskError `ask.no-such-job`; RunError `run.broken-record`."""
     match = _ID.fullmatch(id)
     path = None if match is None else place.queue_folder(match["recipe"], int(match["number"])) / _FILE
     if path is None or not path.is_file():
         fix = "list them: GET /v1/fine_tuning/jobs"
-        raise AskError("ask.bad-reference", f"there is no fine-tuning job {id!r:.100}", fix)
+        raise AskError("ask.no-such-job", f"there is no fine-tuning job {id!r:.100}", fix)
     return _read(path)
 
 

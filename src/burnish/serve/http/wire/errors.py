@@ -7,10 +7,10 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from burnish.core.errors import BurnishError
+from burnish.core.http.openai_errors import openai_error
 from burnish.serve.engines.protocol import EngineError
 from burnish.serve.http.wire.encoding import json_bytes
 
-TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 _IN_CONTENT = ".content."
 _FIRST_WORDS = ("tools", "suffix")
 """Fields that rules about several fields begin with."""
@@ -35,8 +35,7 @@ class ApiError(Exception):
     @property
     def body(self) -> dict[str, Any]:
         """The JSON of the answer."""
-        kind = TYPES.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
-        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+        return openai_error(self.status, self.message, self.param, self.code)
 
     def response(self) -> Response:
         """The answer."""
