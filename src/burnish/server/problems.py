@@ -16,6 +16,7 @@ _FAMILIES = {"ask": 422, "data": 422, "model": 422, "machine": 503, "run": 409}
 _STATUS = {
     "ask.recipe-unreadable": 400,
     "ask.no-such-run": 404,
+    "ask.no-such-job": 404,
     "ask.name-taken": 409,
     "ask.no-such-route": 404,
     "ask.nothing-to-do": 409,
