@@ -42,6 +42,11 @@ const fresh = createRoute({
 const runs = createRoute({
   getParentRoute: under,
   path: "/runs",
+  validateSearch: (search: Record<string, unknown>): { q?: string; state?: string; recipe?: string } => ({
+    q: text(search.q),
+    state: text(search.state),
+    recipe: text(search.recipe),
+  }),
   component: lazyRouteComponent(() => import("./runs")),
 });
 const run = createRoute({

@@ -1,10 +1,11 @@
 // The frame of every screen: the menu at the left, a bar above on phones, and what is lost said in one line.
 import { Box, Button, Flex, IconButton, Text } from "@chakra-ui/react";
 import { Outlet } from "@tanstack/react-router";
-import { Menu as MenuIcon, WifiOff } from "lucide-react";
+import { Menu as MenuIcon, Search, WifiOff } from "lucide-react";
 import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { tryNow, useLost } from "@/api/connection";
+import { openPalette, Palette, PaletteButton } from "./palette/button";
 import { Mark, Menu } from "./sidebar";
 
 const MenuDrawer = lazy(() => import("./drawer"));
@@ -76,6 +77,9 @@ function PhoneBar() {
         <MenuIcon />
       </IconButton>
       <Mark />
+      <IconButton variant="ghost" size="sm" ms="auto" aria-label={t("palette.title")} onClick={openPalette}>
+        <Search />
+      </IconButton>
       {asked && (
         <Suspense fallback={null}>
           <MenuDrawer open={open} onClose={() => setOpen(false)} />
@@ -119,6 +123,7 @@ export function Shell() {
         borderColor="border"
       >
         <Mark />
+        <PaletteButton />
         <Menu />
       </Flex>
       <PhoneBar />
@@ -126,6 +131,7 @@ export function Shell() {
         <Outlet />
       </Box>
       <Lost />
+      <Palette />
     </Flex>
   );
 }

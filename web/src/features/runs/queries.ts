@@ -1,5 +1,5 @@
 // Runs as lists show them.
-import { queryOptions } from "@tanstack/react-query";
+import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { answer, api, type Shape } from "@/api/client";
 
 export type StepRow = Shape<"RunRow">;
@@ -47,8 +47,46 @@ export function byRun(rows: readonly StepRow[]): RunSummary[] {
   return [...runs.values()];
 }
 
+export interface RunFilters {
+  q?: string;
+  state?: string;
+  recipe?: string;
+}
+
+export interface RunPage {
+  items: RunSummary[];
+  next: string | null;
+  total: number;
+}
+
+async function page(filters: RunFilters, _cursor: string | null, signal: AbortSignal): Promise<RunPage> {
+  const found = byRun((await answer(api.GET("/api/v1/runs", { signal }))).runs);
+  const words = (filters.q ?? "").toLowerCase().split(/\s+/).filter(Boolean);
+  const items = found.filter(
+    (run) =>
+      (!filters.state || run.state === filters.state) &&
+      (!filters.recipe || run.recipe === filters.recipe) &&
+      words.every((word) =>
+        `${run.run} ${run.steps.map((step) => `${step.run} ${step.stage}`).join(" ")}`.includes(word),
+      ),
+  );
+  return { items, next: null, total: items.length };
+}
+
+/** The newest runs, kept up to date. */
 export const runsQuery = queryOptions({
-  queryKey: ["runs"],
-  queryFn: async ({ signal }) => byRun((await answer(api.GET("/api/v1/runs", { signal }))).runs),
+  queryKey: ["runs", "newest"],
+  queryFn: async ({ signal }) => (await page({}, null, signal)).items,
   refetchInterval: 5_000,
 });
+
+/** All runs that the filters let through, page by page. */
+export const runPages = (filters: RunFilters) =>
+  infiniteQueryOptions({
+    queryKey: ["runs", "pages", filters],
+    queryFn: ({ pageParam, signal }) => page(filters, pageParam, signal),
+    initialPageParam: null as string | null,
+    getNextPageParam: (last) => last.next,
+    placeholderData: keepPreviousData,
+    refetchInterval: 10_000,
+  });

@@ -10,6 +10,7 @@ import live from "./live.json";
 import models from "./models.json";
 import nav from "./nav.json";
 import play from "./play.json";
+import palette from "./palette.json";
 import problem from "./problem.json";
 import runs from "./runs.json";
 import session from "./session.json";
@@ -28,6 +29,7 @@ export default {
   models,
   nav,
   play,
+  palette,
   problem,
   runs,
   session,

@@ -1,0 +1,70 @@
+// What the palette finds: screens, runs, recipes, and what can be done.
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { Languages, type LucideIcon, Moon, NotebookText, Rows3, Sun } from "lucide-react";
+import { useTranslation } from "react-i18next";
+import { answer, api } from "@/api/client";
+import { runsQuery } from "@/features/runs/queries";
+import { LANGUAGES, type Language, setLanguage } from "@/i18n";
+import { setMode } from "@/theme/mode";
+import { MENU } from "../menu";
+
+export interface PaletteItem {
+  key: string;
+  group: string;
+  name: string;
+  hint?: string;
+  icon: LucideIcon;
+  go: () => void;
+}
+
+export function usePaletteItems(): PaletteItem[] {
+  const { t, i18n } = useTranslation();
+  const navigate = useNavigate();
+  const { data: runs = [] } = useQuery(runsQuery);
+  const { data: recipes = [] } = useQuery({
+    queryKey: ["recipes"],
+    queryFn: ({ signal }) => answer(api.GET("/api/v1/recipes", { signal })),
+    staleTime: 60_000,
+  });
+  const others = (Object.keys(LANGUAGES) as Language[]).filter((one) => one !== i18n.language);
+  return [
+    ...MENU.map((item) => ({
+      key: `go-${item.key}`,
+      group: t("palette.screens"),
+      name: t(`nav.${item.key}`),
+      icon: item.icon,
+      go: () => void navigate({ to: item.to }),
+    })),
+    ...runs.slice(0, 200).map((run) => ({
+      key: `run-${run.run}`,
+      group: t("nav.runs"),
+      name: `${run.recipe} #${run.number}`,
+      hint: run.state,
+      icon: Rows3,
+      go: () =>
+        void navigate({
+          to: "/runs/$recipe/$number",
+          params: { recipe: run.recipe, number: String(run.number) },
+          search: { step: undefined, tab: undefined },
+        }),
+    })),
+    ...recipes.map((recipe) => ({
+      key: `recipe-${recipe.name}`,
+      group: t("palette.recipes"),
+      name: recipe.name,
+      hint: recipe.summary ?? undefined,
+      icon: NotebookText,
+      go: () => void navigate({ to: "/new", search: { recipe: recipe.name } as never }),
+    })),
+    { key: "light", group: t("palette.actions"), name: t("palette.light"), icon: Sun, go: () => setMode("light") },
+    { key: "dark", group: t("palette.actions"), name: t("palette.dark"), icon: Moon, go: () => setMode("dark") },
+    ...others.map((one) => ({
+      key: `language-${one}`,
+      group: t("palette.actions"),
+      name: LANGUAGES[one],
+      icon: Languages,
+      go: () => void setLanguage(one),
+    })),
+  ];
+}
