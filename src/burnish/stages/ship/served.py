@@ -52,7 +52,11 @@ class Served:
 
     async def load_adapter(self, name: str, reference: str) -> ServedModel:
         """Load a further adapter by its reference. Errors: AskError, ModelError, EngineError."""
-        adapter = await asyncio.to_thread(_resolved, reference, self.ctx)
+        return await self.load(name, await asyncio.to_thread(_resolved, reference, self.ctx))
+
+    async def load(self, name: str, adapter: Input) -> ServedModel:
+        """Load a further adapter. Errors: AskError, ModelError, EngineError."""
+        _refuse_reward_model(adapter)
         model = ServedModel(name, _tokenizer(adapter, self.models[0].tokenizer), adapter=name)
         path = await asyncio.to_thread(self._prepared, adapter, model)
         await self.engine.add_adapter(name, path)
@@ -90,8 +94,7 @@ async def open_served(spec: ServeSpec, ctx: Context) -> Served:
     """
     source = ctx.input("model")
     adapters = {name: ctx.input(f"adapters.{name}") for name in spec.adapters}
-    if is_adapter(source.path) and is_reward_adapter(source.path):
-        raise AskError("ask.wrong-kind", f"{source.ref} is a reward model, and writes no text", "serve another model")
+    _refuse_reward_model(source)
     if source.kind == "adapter" and adapters:
         fix = f"serve its base, with --adapters NAME={source.ref} too"
         raise AskError("ask.wrong-value", f"adapters need a model that is no adapter, and {source.ref} is one", fix)
@@ -111,6 +114,11 @@ async def open_served(spec: ServeSpec, ctx: Context) -> Served:
     if spec.context is None:
         ctx.emit(Chosen(field="context", value=engine.context, reason="the model's, at most 8,192"))
     return Served(engine, models, source, files, spec, ctx)
+
+
+def _refuse_reward_model(source: Input) -> None:
+    if is_adapter(source.path) and is_reward_adapter(source.path):
+        raise AskError("ask.wrong-kind", f"{source.ref} is a reward model, and writes no text", "serve another model")
 
 
 def served_fingerprint(spec: ServeSpec, engine: str, *sources: Input) -> str:

@@ -5,7 +5,7 @@ may be another person on another machine.
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -55,21 +55,22 @@ class Given:
         return recipe_of(*with_settings(cast(dict[str, Any], values), self.settings, [document]))
 
 
-def refuse_outside(recipe: Recipe, roots: Iterable[Path], place: Workspace) -> None:
+def refuse_outside(recipe: Recipe, roots: Collection[Path], place: Workspace) -> None:
     """AskError `ask.not-allowed` for a step that refers to a file or folder outside of `roots`."""
-    real = [os.path.realpath(root) for root in roots]
     for step in recipe.steps:
         for path, (ref, _) in step.references().items():
-            scheme, _, rest = ref.partition(":")
-            if scheme == "git" and "://" not in rest and not rest.partition("/")[0].count(":"):
-                scheme, rest = "file", rest.partition("@")[0]
-            if scheme != "file":
-                continue
-            found = Path(os.path.realpath(place.root / of_reference(rest)))
-            if not any(found.is_relative_to(root) for root in real):
-                where = at(
-                    step.place(tuple(path.split("."))),
-                    f"'{step.name}.{path}' refers to a file outside of the workspace",
-                )
-                fix = "upload it, copy it into the workspace, or start the server with --allow-path FOLDER"
-                raise AskError("ask.not-allowed", where, fix)
+            where = at(step.place(tuple(path.split("."))), f"'{step.name}.{path}'")
+            refuse_path_outside(ref, roots, place, where)
+
+
+def refuse_path_outside(ref: str, roots: Iterable[Path], place: Workspace, where: str) -> None:
+    """AskError `ask.not-allowed` for a reference to a file or folder outside of `roots`; `where` is what has it."""
+    scheme, _, rest = ref.partition(":")
+    if scheme == "git" and "://" not in rest and not rest.partition("/")[0].count(":"):
+        scheme, rest = "file", rest.partition("@")[0]
+    if scheme != "file":
+        return
+    found = Path(os.path.realpath(place.root / of_reference(rest)))
+    if not any(found.is_relative_to(os.path.realpath(root)) for root in roots):
+        fix = "upload it, copy it into the workspace, or start the server with --allow-path FOLDER"
+        raise AskError("ask.not-allowed", f"{where} refers to a file outside of the workspace", fix)
