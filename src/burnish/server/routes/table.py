@@ -2,6 +2,7 @@
 
 from burnish.server.routes import (
     datasets,
+    generate,
     health,
     machine,
     plans,
@@ -27,6 +28,7 @@ ROUTERS: tuple[Router, ...] = (
     run_steps.router,
     datasets.router,
     settings.router,
+    generate.router,
 )
 """Under /api/v1."""
 AT_ROOT: tuple[Router, ...] = (health.router, files.router, fine_tuning.router)

@@ -82,9 +82,8 @@ async def _opened(ctx: Context) -> Served:
 def _spec(source: Input, engine: str) -> ServeSpec:
     """A GGUF file is made without a certificate: `burnish serve` makes one that has it."""
     settings: dict[str, Any] = {} if engine == "transformers" or source.kind == "gguf" else {"certify": False}
-    return ServeSpec(
-        model=source.ref, name="model", engine=engine, port=0, api_key_env=_KEY, drain_seconds=1.0, **settings
-    )  # pyright: ignore[reportArgumentType]
+    settings |= {"engine": engine, "port": 0, "api_key_env": _KEY, "drain_seconds": 1.0}
+    return ServeSpec(model=source.ref, name="model", **settings)
 
 
 async def _answer(
@@ -105,9 +104,7 @@ async def _answer(
     obeying = asyncio.create_task(obey())
     try:
         with bound_socket("127.0.0.1", 0) as bound:
-            await serve_app(
-                app, served.spec, bound, is_over, lambda url: say({"ready": {"address": url, **facts}})
-            )
+            await serve_app(app, served.spec, bound, is_over, lambda url: say({"ready": {"address": url, **facts}}))
     finally:
         obeying.cancel()
 

@@ -43,12 +43,9 @@ class Playground:
         `prompt` is a conversation, or a text that is continued. `parameters` are fields of an OpenAI request, such as
         `temperature`, `max_tokens` and `seed`. `allowed`: see `placed`. Closing it ends the answers.
 
-        Errors before the first event: AskError `ask.wrong-value` for no model, too many, or one named twice.
+        Errors before the first event: those of `check`.
         """
-        if not 0 < len(models) <= MOST_MODELS or len(set(models)) < len(models):
-            raise AskError("ask.wrong-value", "name some models, each once", f"name 1 to {MOST_MODELS}")
-        require("httpx", "ui")
-        require("torch", "serve")
+        self.check(models)
         kept = None if allowed is None else tuple(allowed)
         events: asyncio.Queue[Event] = asyncio.Queue()
         tasks = [asyncio.create_task(self._answer(ref, prompt, parameters or {}, kept, events.put)) for ref in models]
@@ -62,6 +59,13 @@ class Playground:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def check(self, models: Sequence[str]) -> None:
+        """AskError `ask.wrong-value` for no model, too many, or one named twice; MachineError `machine.no-package`."""
+        if not 0 < len(models) <= MOST_MODELS or len(set(models)) < len(models):
+            raise AskError("ask.wrong-value", "name some models, each once", f"name 1 to {MOST_MODELS}")
+        require("httpx", "ui")
+        require("torch", "serve")
 
     def loaded(self) -> list[dict[str, Any]]:
         """The processes that have a model loaded."""
@@ -146,7 +150,7 @@ class Playground:
         await put({**done, "seconds": round(time.monotonic() - began, 4), "engine": process.ready["engine"]})
 
     async def _chunks(self, process: ModelProcess, path: str, body: dict[str, Any]) -> AsyncGenerator[Event]:
-        """The chunks of an answer in OpenAI's shape. Errors: AskError for a request that the model refuses; RunError."""
+        """The chunks of an answer in OpenAI's shape. Errors: AskError for what the model refuses; RunError."""
         import httpx
 
         if self._client is None:  # no proxy stands between two processes of this machine
@@ -181,8 +185,8 @@ def _chat(messages: Sequence[Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:
 
 def _piece(choice: Mapping[str, Any]) -> dict[str, Any]:
     """What is new of an answer; a call of a tool is shown as its JSON."""
-    delta = choice.get("delta") or {}
-    text = choice.get("text") or delta.get("content") or ""
+    delta: dict[str, Any] = choice.get("delta") or {}
+    text: str = choice.get("text") or delta.get("content") or ""
     for call in delta.get("tool_calls") or ():
         text += json.dumps(call["function"], ensure_ascii=False)
     return {"text": text, "reasoning": delta.get("reasoning_content") or ""}

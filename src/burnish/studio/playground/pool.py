@@ -168,13 +168,14 @@ class Pool:
     @asynccontextmanager
     async def _adapter(self, session: _Session, process: ModelProcess, placed: Placed) -> AsyncGenerator[str]:
         """An adapter that is loaded in the process."""
-        name = placed.name
-        assert name is not None and placed.adapter is not None
+        name, source = placed.name, placed.adapter
+        assert name is not None
+        assert source is not None
         async with session.changing:
             adapter = session.adapters.get(name)
             if adapter is None or adapter.has_failed:
                 await self._make_room(session, process)
-                adapter = session.adapters[name] = _Adapter(asyncio.create_task(process.load(name, placed.adapter)))
+                adapter = session.adapters[name] = _Adapter(asyncio.create_task(process.load(name, source)))
             adapter.users += 1
         try:
             await asyncio.shield(adapter.loading)  # it goes on for others: the process would have it unknown to us
@@ -218,4 +219,3 @@ class Pool:
         task = asyncio.create_task(end())
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
-

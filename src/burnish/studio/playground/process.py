@@ -22,8 +22,8 @@ _END_SECONDS, _TAIL = 10.0, 2_000
 class ModelProcess:
     """Messages to and from the process. All methods are called from one event loop."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path):
-        self._process, self._log = process, log
+    def __init__(self, process: asyncio.subprocess.Process, log: Path, report: Callable[[str], None]):
+        self._process, self._log, self._report = process, log, report
         self.ready: dict[str, Any] = {}
         """`address`, `key`, `model`, `engine` and `context`."""
         self._numbers = 0
@@ -32,7 +32,7 @@ class ModelProcess:
 
     @classmethod
     async def start(cls, source: Input, folder: Path, cache: Path, report: Callable[[str], None]) -> "ModelProcess":
-        """Start it and wait until the model is loaded; `report` gets a sentence for each thing that this does.
+        """Start it and wait until the model is loaded; `report` gets a sentence for each thing that loading does.
 
         Errors: those of loading; RunError `run.engine-failed` if it ends without one.
         """
@@ -47,11 +47,11 @@ class ModelProcess:
                 env=worker_environment(),
                 limit=_LONGEST_LINE,
             )
-        made = cls(process, log)
+        made = cls(process, log, report)
         try:
             made._write({"model": source.to_json(), "folder": str(folder), "cache": str(cache)})
             while not made.ready:
-                made._take(await made._next(), report)
+                made._take(await made._next())
         except BaseException:
             await made.close()
             raise
@@ -119,13 +119,13 @@ class ModelProcess:
     async def _read(self) -> None:
         try:
             while True:
-                self._take(await self._next(), lambda _: None)
+                self._take(await self._next())
         except (BurnishError, ValueError) as error:
             self._fail(error)
 
-    def _take(self, message: dict[str, Any], report: Callable[[str], None]) -> None:
+    def _take(self, message: dict[str, Any]) -> None:
         if "note" in message:
-            report(mask(message["note"]))
+            self._report(mask(message["note"]))
         elif "ready" in message:
             self.ready = message["ready"]
         elif "id" not in message:

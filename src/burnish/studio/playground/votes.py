@@ -1,0 +1,74 @@
+"""Votes on answers side by side, as rows of preferences in `data/votes.jsonl`: `prepare` makes them data of `dpo`."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from burnish.core.errors import AskError
+from burnish.core.printable import encodable
+from burnish.core.runs.locks import held
+from burnish.core.runs.workspace import Workspace
+
+FILE = "data/votes.jsonl"
+
+
+def record_vote(
+    prompt: str | Sequence[Mapping[str, Any]],
+    answers: Sequence[Mapping[str, str]],
+    better: int,
+    *,
+    who: str = "",
+    workspace: Path | str | None = None,
+) -> dict[str, Any]:
+    """Add a row for each answer that the better one was preferred to; `answers` have `model` and `answer`.
+
+    Returns the `file`, relative to the workspace, the rows that were `added`, and all its `rows`. An answer that is the
+    better one word for word makes no row. Errors: AskError `ask.wrong-value`, `ask.nothing-to-do`; RunError `run.busy`.
+    """
+    if not 0 <= better < len(answers):
+        fix = f"name one of 0 to {len(answers) - 1}"
+        raise AskError("ask.wrong-value", f"there is no answer {better} among {len(answers)}", fix)
+    chosen = answers[better]
+    rows = [
+        {
+            "prompt": prompt if isinstance(prompt, str) else [dict(message) for message in prompt],
+            "chosen": [{"role": "assistant", "content": chosen["answer"]}],
+            "rejected": [{"role": "assistant", "content": other["answer"]}],
+            "chosen_model": chosen["model"],
+            "rejected_model": other["model"],
+            "voter": who,
+            "voted": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        for other in answers
+        if other["answer"] != chosen["answer"]
+    ]
+    if not rows:
+        raise AskError(
+            "ask.nothing-to-do", "all answers are the same: there is nothing to prefer", "ask something else"
+        )
+    place = Workspace.find(workspace)
+    path = place.root / FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (place.root / ".burnish").mkdir(exist_ok=True)
+    with held(place.root / ".burnish" / "votes.lock", f"adding to {path}"):
+        _append(path, "".join(encodable(json.dumps(row, ensure_ascii=False)) + "\n" for row in rows))
+        return {"file": FILE, "added": len(rows), "rows": _count(path)}
+
+
+def _append(path: Path, text: str) -> None:
+    """Add lines; one that a crash has left unfinished stays a line of its own, which `prepare` reports."""
+    with path.open("a+b") as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            text = text if file.read(1) == b"\n" else f"\n{text}"
+        file.write(text.encode("utf-8"))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _count(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
