@@ -30,6 +30,7 @@ from burnish.studio.executing.execution import Execution
 from burnish.studio.executing.results import SilentWatcher
 from burnish.studio.executing.stopping import StopRequests
 from burnish.studio.queueing.plans import submitted_plan
+from burnish.studio.settings.environment import load_env_file
 
 RETRIED = ("run.killed", "machine.no-network", "machine.no-answer", "machine.no-cluster", "machine.no-memory")
 """Errors that may pass: the step starts again, from its last checkpoint."""
@@ -142,6 +143,8 @@ class QueueWorker:
 
     def _start(self, lease: Lease, pool: Slot) -> None:
         job = lease.job
+        for fault in load_env_file(self._workspace.root):  # it may have changed since the last job
+            self._say(fault)
         held = _Held(lease, pool, StopRequests(self._workspace.stop_file(job.recipe, job.number)))
         self._say(f"{held.name}: started" + (f" (attempt {job.attempts})" if job.attempts > 1 else ""))
         held.thread = threading.Thread(target=self._perform, args=(held,), name=held.name, daemon=True)
