@@ -1,6 +1,5 @@
 """The events of a run come in order, once each, also over many connections, as they are written and to the end."""
 
-import json
 import random
 import threading
 import time
@@ -10,22 +9,7 @@ import pytest
 
 from burnish.core.events import Metric
 from made_runs import MadeRun, made_run
-
-
-def parsed(lines):
-    """(id, name, data) of each event of an SSE stream."""
-    id, name, data = None, "message", None
-    for line in lines:
-        key, _, value = line.partition(": ")
-        if key == "id":
-            id = value
-        elif key == "event":
-            name = value
-        elif key == "data":
-            data = json.loads(value)
-        elif not line and data is not None:
-            yield id, name, data
-            name, data = "message", None
+from sse import parsed
 
 
 def follow(client, path, cursor=None, most=None):

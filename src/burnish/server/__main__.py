@@ -5,6 +5,7 @@ Once it answers, it prints one line of JSON: its address.
 
 import argparse
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -21,10 +22,13 @@ from burnish.core.runs.workspace import Workspace
 from burnish.server.app import make_app
 from burnish.server.settings import PAGE, Settings
 from burnish.server.streams import Streams
+from burnish.studio.queueing.opening import kept_open
 from burnish.studio.settings.environment import load_env_file
 
 _LARGEST_HEADERS = 32 << 10
 _DRAIN_SECONDS = 5
+_BUSY_SECONDS = 5.0
+"""That a request waits for a locked database; then it is asked to try again."""
 
 
 def main() -> None:
@@ -46,7 +50,7 @@ def _serve(asked: argparse.Namespace) -> None:
     place = Workspace.find(asked.workspace)
     for fault in load_env_file(place.root):
         logging.getLogger(__name__).warning("%s", fault)
-    with bound_socket(asked.host, asked.port) as bound:
+    with bound_socket(asked.host, asked.port) as bound, contextlib.ExitStack() as kept:
         settings = Settings(
             place.root,
             asked.host,
@@ -56,6 +60,10 @@ def _serve(asked: argparse.Namespace) -> None:
             tuple(path.resolve() for path in asked.allow_path),
             asked.page,
         )
+        try:
+            kept.enter_context(kept_open(place.root, busy_seconds=_BUSY_SECONDS))
+        except BurnishError as error:  # routes of the queue answer with it, the others go on
+            logging.getLogger(__name__).warning("%s", error)
         app = make_app(settings)
         server = _Server(_config(app), settings, app.state.streams)
         asyncio.run(server.serve(sockets=[bound]))

@@ -146,8 +146,9 @@ def stop(name: str = "latest", *, workspace: Path | str | None = None) -> list[s
         request_stop(place.stop_file(recipe, number))
         return [f"{recipe}/{number}"]
     requested: list[str] = []
-    for run in place.find_runs(name):
-        if not run.is_alive():
+    wanted = name.strip("/").split("/")[2:]
+    for step, run in place.steps_of(recipe, number).items():
+        if (wanted and step not in wanted) or not run.folder.is_dir() or not run.is_alive():
             continue
         driver = _driver(run, place)
         if driver is not None:

@@ -40,11 +40,11 @@ class Database:
             raise
 
     @classmethod
-    def of(cls, workspace: Workspace, url: str | None = None) -> "Database":
+    def of(cls, workspace: Workspace, url: str | None = None, *, busy_seconds: float = BUSY_SECONDS) -> "Database":
         """The database at `url`, else at `BURNISH_DATABASE`, else of the workspace (`.burnish/burnish.db`).
 
         An SQLite file that does not exist is made. An older schema is upgraded, in one transaction, by one process;
-        an SQLite file is copied before, to `<file>.<version>.backup`.
+        an SQLite file is copied before, to `<file>.<version>.backup`. Verbs wait `busy_seconds` where it is locked.
 
         Errors: MachineError `machine.no-database` if it cannot be opened or reached, is damaged, or was made by a newer
         burnish, or for another workspace; `machine.database-busy` if others keep it locked; AskError `ask.wrong-value`
@@ -52,8 +52,8 @@ class Database:
         """
         given = url or os.environ.get(VARIABLE)
         if not given:
-            return cls(engines.of_file(workspace.database))
-        database = cls(engines.parse(given))
+            return cls(engines.of_file(workspace.database), busy_seconds=busy_seconds)
+        database = cls(engines.parse(given), busy_seconds=busy_seconds)
         try:
             database._refuse_other(workspace)
         except BaseException:

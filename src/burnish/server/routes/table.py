@@ -4,17 +4,16 @@ from burnish.server.routes import (
     datasets,
     generate,
     health,
+    jobs,
     machine,
     plans,
     recipes,
-    run_events,
-    run_steps,
-    runs,
     session,
     settings,
     stages,
 )
 from burnish.server.routes.openai import files, fine_tuning
+from burnish.server.routes.runs import events, shown, steps, submitting
 from burnish.server.routing import Router
 
 ROUTERS: tuple[Router, ...] = (
@@ -23,9 +22,11 @@ ROUTERS: tuple[Router, ...] = (
     stages.router,
     recipes.router,
     plans.router,
-    runs.router,
-    run_events.router,
-    run_steps.router,
+    shown.router,
+    events.router,
+    steps.router,
+    submitting.router,
+    jobs.router,
     datasets.router,
     settings.router,
     generate.router,

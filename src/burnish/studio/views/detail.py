@@ -5,7 +5,8 @@ from typing import Any
 
 from burnish.core.errors import BurnishError
 from burnish.core.runs.records import is_there
-from burnish.core.runs.run import Run, is_held
+from burnish.core.runs.run import Run
+from burnish.core.runs.submitted import is_in_progress
 from burnish.core.runs.workspace import Workspace
 from burnish.studio.runs import show_step
 from burnish.studio.views.following import Follower
@@ -29,7 +30,7 @@ def run_detail(recipe: str, number: int, *, workspace: Path | str | None = None)
         "run": f"{recipe}/{number}",
         "recipe": recipe,
         "number": number,
-        "state": _state(steps, is_executed=is_held(place.lock_of(recipe, number))),
+        "state": _state(steps, in_progress=is_in_progress(place, recipe, number)),
         "created": plan.get("created"),
         "values": plan.get("values", {}),
         "notes": plan.get("notes", []),
@@ -58,10 +59,13 @@ def _step(planned: dict[str, Any], run: Run) -> dict[str, Any]:
     }
 
 
-def _state(steps: list[dict[str, Any]], *, is_executed: bool) -> str:
-    """The state of the whole run."""
+def _state(steps: list[dict[str, Any]], *, in_progress: bool) -> str:
+    """The state of the whole run; `queued` until its first step starts."""
     states = [step["state"] for step in steps]
-    if is_executed or "running" in states:
+    if in_progress:
+        own = [step["state"] for step in steps if step["action"] != "reuse"]
+        return "running" if set(own) - {"planned"} else "queued"
+    if "running" in states:  # a worker whose parent is gone
         return "running"
     if all(state == "succeeded" for state in states):
         return "succeeded"

@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 
 from burnish.core.errors import AskError
-from burnish.core.runs.run import is_held
+from burnish.core.runs.submitted import is_in_progress
 from burnish.core.runs.workspace import Workspace
 
 _PIECE = 1 << 18
@@ -73,7 +73,7 @@ class Follower:
 
     def has_ended(self) -> bool:
         """Whether nothing will be written, unless the run is resumed."""
-        if is_held(self._place.lock_of(self._recipe, self._number)):
+        if is_in_progress(self._place, self._recipe, self._number):
             return False
         return not any(run.is_alive() for run in self._place.steps_of(self._recipe, self._number).values())
 

@@ -6,7 +6,7 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict
 
 from burnish.server.problems import Problem
-from burnish.server.routes.parameters import Number, Recipe
+from burnish.server.routes.runs.parameters import Number, Recipe
 from burnish.server.routing import Place, Router
 from burnish.studio import runs as studio
 from burnish.studio.views.detail import run_detail

@@ -7,7 +7,7 @@ from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import FileResponse
 
-from burnish.server.routes.parameters import Number, Recipe, Step
+from burnish.server.routes.runs.parameters import Number, Recipe, Step
 from burnish.server.routing import Place, Router
 from burnish.server.security.headers import policy_of_file
 from burnish.studio import rollouts as rollout_views

@@ -9,7 +9,7 @@ import orjson
 from fastapi import Depends, Header, Query, Response
 from starlette.responses import StreamingResponse
 
-from burnish.server.routes.parameters import Number, Recipe
+from burnish.server.routes.runs.parameters import Number, Recipe
 from burnish.server.routing import Place, Router
 from burnish.server.streams import Streams, event, event_of_line, streams_of
 from burnish.studio.views.following import Follower

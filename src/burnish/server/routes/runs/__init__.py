@@ -1,0 +1,1 @@
+"""Runs: list, show, compare, stop, follow, submit, resume; and what their steps have."""

@@ -1,0 +1,125 @@
+"""Runs are submitted, shown, moved, cancelled and resumed over HTTP; a locked database is an answer."""
+
+import json
+import sqlite3
+import threading
+
+import httpx
+import pytest
+
+from sse import parsed
+
+ROWS = '{"prompt": "a", "completion": "b"}\n{"prompt": "c", "completion": "d"}\n'
+
+
+@pytest.fixture
+def submit(studio):
+    (studio.folder / "rows.jsonl").write_text(ROWS)
+
+    def submit(name="own", **more):
+        step = {"stage": "prepare", "source": "file:rows.jsonl"}
+        profile = {"stage": "profile", "source": "step:data"}
+        values = {"name": name, "steps": {"data": step, "page": profile}}
+        answer = studio.page.post("/api/v1/runs", json={"values": values, "force": ["*"], **more})
+        assert answer.status_code == 202, answer.text
+        return answer.json()
+
+    return submit
+
+
+def test_a_submitted_run_has_a_job_for_each_step(studio, submit):
+    found = submit(priority=3, retries=1, time_limit=60)
+    assert [(job["step"], job["state"], job["priority"], job["max_attempts"]) for job in found["jobs"]] == [
+        ("data", "queued", 3, 2),
+        ("page", "queued", 3, 2),
+    ]
+    assert studio.page.get(f"/api/v1/jobs/{found['jobs'][0]['id']}").json() == found["jobs"][0]
+    listed = studio.page.get("/api/v1/jobs", params={"run": found["run"]}).json()
+    assert [job["id"] for job in listed["jobs"]] == [job["id"] for job in found["jobs"]]
+    assert listed["counts"] == {"queued": 2}
+    assert studio.page.get(f"/api/v1/runs/{found['run']}").json()["state"] == "queued"
+
+
+def test_one_stage_is_submitted(studio):
+    (studio.folder / "rows.jsonl").write_text(ROWS)
+    answer = studio.page.post(
+        "/api/v1/stages/prepare/runs", json={"values": {"source": "file:rows.jsonl"}, "force": True}
+    )
+    assert answer.status_code == 202
+    assert [job["stage"] for job in answer.json()["jobs"]] == ["prepare"]
+
+
+def test_a_job_is_moved_before_another(studio, submit):
+    first, second = submit("first")["jobs"][0], submit("second")["jobs"][0]
+    answer = studio.page.post(f"/api/v1/jobs/{second['id']}/move", json={"before": first["id"]})
+    assert answer.status_code == 200
+    waiting = [job["id"] for job in studio.page.get("/api/v1/jobs", params={"state": "queued"}).json()["jobs"]]
+    assert waiting.index(second["id"]) < waiting.index(first["id"])
+    both = studio.page.post(f"/api/v1/jobs/{second['id']}/move", json={"before": first["id"], "priority": 1})
+    assert both.status_code == 422
+
+
+def test_a_cancelled_job_takes_those_with_it_that_need_it_and_is_resumed(studio, submit):
+    found = submit()
+    data, page = (job["id"] for job in found["jobs"])
+    assert studio.page.post(f"/api/v1/jobs/{data}/cancel").json()["state"] == "cancelled"
+    assert studio.page.get(f"/api/v1/jobs/{page}").json()["state"] == "cancelled"
+    resumed = studio.page.post(f"/api/v1/jobs/{data}/resume").json()
+    assert [job["state"] for job in resumed] == ["queued", "queued"]
+    studio.page.post(f"/api/v1/jobs/{data}/cancel")
+    again = studio.page.post(f"/api/v1/runs/{found['run']}/resume")
+    assert again.status_code == 202
+    assert [job["state"] for job in again.json()["jobs"]] == ["queued", "queued"]
+
+
+def test_a_run_in_the_queue_is_stopped(studio, submit):
+    found = submit()
+    assert studio.page.post(f"/api/v1/runs/{found['run']}/stop").json() == {"requested": [found["run"]]}
+    assert {job["state"] for job in studio.page.get("/api/v1/jobs", params={"run": found["run"]}).json()["jobs"]} == {
+        "cancelled"
+    }
+    assert studio.page.post(f"/api/v1/runs/{found['run']}/stop").status_code == 409
+
+
+def test_an_unknown_job_is_not_found(studio):
+    assert studio.page.get("/api/v1/jobs/99999").status_code == 404
+    assert studio.page.post("/api/v1/jobs/99999/cancel").status_code == 404
+
+
+def test_changes_of_jobs_are_streamed_from_a_revision_on(studio, submit):
+    start = studio.page.get("/api/v1/jobs").json()["revision"]
+    found = submit()
+    seen = []
+    with studio.page.stream("GET", "/api/v1/jobs/events", params={"after": start}) as answer:
+        for id, _, job in parsed(answer.iter_lines()):
+            seen.append((int(id), job["id"], job["state"]))
+            if len(seen) == 2:
+                threading.Thread(target=_cancel, args=(studio, found["jobs"][1]["id"])).start()
+            if job["state"] == "cancelled":
+                break
+    assert [state for _, _, state in seen] == ["queued", "queued", "cancelled"]
+    with studio.page.stream("GET", "/api/v1/jobs/events", headers={"Last-Event-ID": str(seen[1][0])}) as answer:
+        id, _, job = next(parsed(answer.iter_lines()))
+    assert (int(id), job["state"]) == (seen[2][0], "cancelled")
+
+
+def _cancel(studio, id):
+    with httpx.Client(base_url=studio.address, cookies=studio.page.cookies, headers=studio.page.headers) as client:
+        client.post(f"/api/v1/jobs/{id}/cancel")
+
+
+def test_a_locked_database_is_an_answer_that_says_when_to_try_again(studio, submit):
+    submit()
+    before = len(list((studio.folder / "runs" / "own").iterdir()))
+    holder = sqlite3.connect(studio.folder / ".burnish" / "burnish.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    try:
+        values = {"name": "own", "steps": {"data": {"stage": "prepare", "source": "file:rows.jsonl"}}}
+        answer = studio.page.post("/api/v1/runs", json={"values": values})
+        assert (answer.status_code, answer.json()["code"]) == (503, "machine.database-busy")
+        assert int(answer.headers["retry-after"]) > 0
+        assert studio.page.get("/api/v1/jobs").status_code == 200  # readers do not wait for writers
+    finally:
+        holder.close()
+    assert len(list((studio.folder / "runs" / "own").iterdir())) == before
+    assert json.loads(json.dumps(submit()))["run"]
