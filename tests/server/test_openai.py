@@ -189,7 +189,7 @@ def test_a_file_with_bad_rows_fails_the_job_with_its_line(client, worker):
     ("change", "status", "said"),
     [
         ({"model": "gpt-4o-mini"}, 400, "there is no model 'gpt-4o-mini'"),
-        ({"model": "builtin:none"}, 400, "builtin:none"),
+        ({"model": "builtin:none"}, 400, "model: there is no built-in model 'none'"),
         ({"training_file": "file-none"}, 400, "training_file: there is no file"),
         (
             {"integrations": [{"type": "wandb", "wandb": {"project": "x"}}]},

@@ -251,6 +251,24 @@ class Quarantine(BaseModel):
     unread_bytes: int
 
 
+class ProfileRequest(BaseModel):
+    """The settings of the stage `profile`, such as `tokenizer`; its defaults otherwise."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"settings": {"topics": 4}}})
+
+    settings: dict[str, Any] = {}
+
+
+class DatasetProfile(BaseModel):
+    """The profile of a dataset as it is now, or the state of the job that makes it."""
+
+    state: Literal["none", "queued", "running", "failed", "cancelled", "succeeded"]
+    run: str | None
+    job: int | None
+    error: dict[str, Any] | None
+    profile: dict[str, Any] | None
+
+
 class Deleted(BaseModel):
     """What was deleted."""
 
@@ -319,6 +337,19 @@ def dataset_preview(
 def dataset_preview_with(name: Name, wanted: PreviewRequest, place: Place) -> PreviewPage:
     """The same with all settings of `burnish inspect`: render settings, renamed columns and roles."""
     return PreviewPage.model_validate(studio.preview(name, **wanted.model_dump(), workspace=place))
+
+
+@router.get("/datasets/{name:path}/profile", scope="read")
+def dataset_profile(name: Name, place: Place) -> DatasetProfile:
+    """Lengths, languages, duplicates, leaks and more, where a run of the stage `profile` has made them."""
+    return DatasetProfile.model_validate(studio.profile(name, workspace=place))
+
+
+@router.post("/datasets/{name:path}/profile", scope="run", status_code=202)
+def make_dataset_profile(name: Name, place: Place, wanted: ProfileRequest | None = None) -> DatasetProfile:
+    """Queue the profile of a dataset, unless it is there or on its way."""
+    settings = wanted.settings if wanted is not None else {}
+    return DatasetProfile.model_validate(studio.make_profile(name, settings=settings, workspace=place))
 
 
 @router.get("/datasets/{name:path}/quarantine", scope="read")

@@ -57,7 +57,11 @@ def create_job(
         hyperparameters=method[kind]["hyperparameters"],
         seed=seed,
     )
-    submission = submit(values, workspace=place.root)
+    try:
+        submission = submit(values, workspace=place.root)
+    except AskError as error:
+        what = error.what.removeprefix(f"'{TUNE}.base': ")
+        raise AskError(error.code, what if what == error.what else f"model: {what}", error.fix) from error
     recipe, _, number = submission.run.partition("/")
     record = FineTuningRecord(
         recipe,
