@@ -6,11 +6,12 @@ import data from "./data.json";
 import first from "./first.json";
 import form from "./form.json";
 import home from "./home.json";
+import jobs from "./jobs.json";
 import live from "./live.json";
 import models from "./models.json";
 import nav from "./nav.json";
-import play from "./play.json";
 import palette from "./palette.json";
+import play from "./play.json";
 import problem from "./problem.json";
 import runs from "./runs.json";
 import session from "./session.json";
@@ -25,11 +26,12 @@ export default {
   first,
   form,
   home,
+  jobs,
   live,
   models,
   nav,
-  play,
   palette,
+  play,
   problem,
   runs,
   session,
