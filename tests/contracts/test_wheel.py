@@ -1,4 +1,4 @@
-"""A wheel built from the checkout has all of the package: kernels where there is a C compiler, the page if it is built."""
+"""A wheel of the checkout has all of the package: kernels where there is a C compiler, the page if it is built."""
 
 import shutil
 import subprocess
