@@ -1,8 +1,11 @@
 // The screen *Run*.
-import { useTranslation } from "react-i18next";
-import { Soon } from "./failures";
+import { getRouteApi } from "@tanstack/react-router";
+import { RunScreen } from "@/features/run/screen";
+
+const route = getRouteApi("/shell/runs/$recipe/$number");
 
 export default function Run() {
-  const { t } = useTranslation();
-  return <Soon title={t("nav.run")} />;
+  const { recipe, number } = route.useParams();
+  const search = route.useSearch();
+  return <RunScreen key={`${recipe}/${number}`} recipe={recipe} number={number} search={search} />;
 }

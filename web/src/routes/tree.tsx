@@ -3,6 +3,7 @@ import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirec
 import { Problem } from "@/api/problem";
 import { onExpired, queries } from "@/api/queries";
 import { sessionQuery } from "@/api/session";
+import { runSearch } from "@/features/run/search";
 import { Shell } from "@/shell/shell";
 import { Broken, NotFound } from "./failures";
 
@@ -52,7 +53,7 @@ const runs = createRoute({
 const run = createRoute({
   getParentRoute: under,
   path: "/runs/$recipe/$number",
-  validateSearch: (search: Record<string, unknown>) => ({ step: text(search.step), tab: text(search.tab) }),
+  validateSearch: runSearch,
   component: lazyRouteComponent(() => import("./run")),
 });
 const jobs = createRoute({

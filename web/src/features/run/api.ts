@@ -23,6 +23,8 @@ export interface Check {
   found: string;
   measured?: number | null;
   allowed?: number | null;
+  /** Of a certificate: what was allowed, in words. */
+  limit?: string;
   fix?: string;
 }
 

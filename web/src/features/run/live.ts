@@ -54,7 +54,7 @@ const fresh = (): LiveStep => ({
 type Sent = Record<string, unknown> & { kind: string; at: number };
 
 /** Folds events into steps. A reader is given new objects, so that what did not change is drawn once. */
-export class LiveRun {
+export class RunFollower {
   private steps = new Map<string, LiveStep>();
   private shown: ReadonlyMap<string, LiveStep> = new Map();
   private dirty = new Set<string>();

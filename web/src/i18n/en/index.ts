@@ -6,13 +6,13 @@ import data from "./data.json";
 import first from "./first.json";
 import form from "./form.json";
 import home from "./home.json";
-import jobs from "./jobs.json";
 import live from "./live.json";
 import models from "./models.json";
 import nav from "./nav.json";
 import palette from "./palette.json";
 import play from "./play.json";
 import problem from "./problem.json";
+import run from "./run.json";
 import runs from "./runs.json";
 import session from "./session.json";
 import state from "./state.json";
@@ -26,13 +26,13 @@ export default {
   first,
   form,
   home,
-  jobs,
   live,
   models,
   nav,
-  palette,
   play,
+  palette,
   problem,
+  run,
   runs,
   session,
   state,

@@ -262,9 +262,11 @@ function Readout({ series, all, columns, at, seat, smoothing }: ReadoutProps) {
         borderColor={`series.${series.colour}`}
         bg={series.sparse ? "transparent" : `series.${series.colour}`}
       />
-      <Text as="span" color="fg.muted">
-        {series.label}
-      </Text>
+      {all.length > 1 && (
+        <Text as="span" color="fg.muted">
+          {series.label}
+        </Text>
+      )}
       <Text as="span" fontWeight="550" minW="44px">
         {reading(valueAt(columns, mean, at))}
       </Text>

@@ -13,7 +13,7 @@ export interface Palette {
 /** Read where the chart stands, since a canvas knows no variables. */
 export function paletteOf(element: Element): Palette {
   const style = getComputedStyle(element);
-  const colour = (name: string) => style.getPropertyValue(`--chakra-colors-${name}`).trim() || "#888888";
+  const colour = (name: string) => style.getPropertyValue(`--b-colors-${name}`).trim() || "#888888";
   return {
     series: (seat) => colour(`series-${((seat - 1) % 6) + 1}`),
     text: colour("fg-subtle"),

@@ -72,7 +72,7 @@ export function makePlot(target: HTMLElement, options: PlotOptions): uPlot {
     const points = { show: one.sparse ?? false, size: 6, width: 1.5, fill: palette.panel, stroke: colour };
     if (!smoothed(one, smoothing)) return [{ label: one.label, stroke: colour, width: 1.6, spanGaps: true, points }];
     return [
-      { label: one.label, stroke: faded(colour, 0.26), width: 1, points: { show: false } },
+      { label: one.label, stroke: faded(colour, 0.36), width: 1, points: { show: false } },
       { label: one.label, stroke: colour, width: 1.8, spanGaps: true, points: { show: false } },
     ];
   });

@@ -28,7 +28,7 @@ export function Tokens({ pieces, borders = false }: TokensProps) {
             bg={isLearned ? "accent.subtle" : "transparent"}
             borderBottomWidth="2px"
             borderColor={isLearned ? (one.weight < 0 ? "danger.solid" : "accent.solid") : "transparent"}
-            boxShadow={borders ? "inset -1px 0 0 var(--chakra-colors-border-emphasized)" : undefined}
+            boxShadow={borders ? "inset -1px 0 0 var(--b-colors-border-emphasized)" : undefined}
             py="2px"
           >
             {shown(one.text)}

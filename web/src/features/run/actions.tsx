@@ -1,0 +1,90 @@
+// What can be done with a run: stop it, resume it, start another from it.
+import { Button } from "@chakra-ui/react";
+import { useMutation } from "@tanstack/react-query";
+import { useRouter } from "@tanstack/react-router";
+import { GitFork, RotateCw, Square } from "lucide-react";
+import { useEffect, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { tell, warn } from "@/ui";
+import { type RunDetail, type RunName, resume as resumeRun, stop as stopRun } from "./api";
+import { isActive } from "./useRun";
+
+export interface Resume {
+  start: () => void;
+  isBusy: boolean;
+}
+
+export function useResume(name: RunName, onDone: () => void): Resume {
+  const { t } = useTranslation();
+  const made = useMutation({
+    mutationFn: () => resumeRun(name),
+    onSuccess: () => {
+      tell(t("run.resumed"));
+      onDone();
+    },
+    onError: (error) => warn(t("run.notResumed"), error),
+  });
+  return { start: () => made.mutate(), isBusy: made.isPending };
+}
+
+export interface ActionsProps {
+  name: RunName;
+  detail: RunDetail;
+  resume: Resume;
+  onChange: () => void;
+}
+
+export function Actions({ name, detail, resume, onChange }: ActionsProps) {
+  const { t } = useTranslation();
+  const router = useRouter();
+  const [isAsked, setAsked] = useState(false);
+  const isRunning = isActive(detail.state);
+  useEffect(() => {
+    if (!isRunning) setAsked(false);
+  }, [isRunning]);
+  const stop = useMutation({
+    mutationFn: () => stopRun(name),
+    onSuccess: () => {
+      tell(t(isAsked ? "run.stoppedNow" : "run.stopRequested"), isAsked ? undefined : t("run.stopHint"));
+      setAsked(true);
+      onChange();
+    },
+    onError: (error) => warn(t("run.notStopped"), error),
+  });
+  const from = `/new?from=${encodeURIComponent(`${name.recipe}/${name.number}`)}`;
+  return (
+    <>
+      {isRunning && (
+        <Button
+          size="sm"
+          variant="outline"
+          colorPalette={isAsked ? "danger" : "gray"}
+          onClick={() => stop.mutate()}
+          loading={stop.isPending}
+        >
+          <Square size={13} aria-hidden />
+          {t(isAsked ? "run.stopNow" : "run.stop")}
+        </Button>
+      )}
+      {!isRunning && detail.state !== "succeeded" && (
+        <Button size="sm" onClick={resume.start} loading={resume.isBusy}>
+          <RotateCw size={14} aria-hidden />
+          {t("run.resume")}
+        </Button>
+      )}
+      <Button asChild size="sm" variant="outline">
+        <a
+          href={from}
+          onClick={(event) => {
+            if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+            event.preventDefault();
+            router.history.push(from);
+          }}
+        >
+          <GitFork size={14} aria-hidden />
+          {t("run.fork")}
+        </a>
+      </Button>
+    </>
+  );
+}

@@ -1,0 +1,71 @@
+// Which curves stand on one chart, and in which order the charts stand.
+import type { ChartSeries, Points } from "@/ui/chart";
+
+export interface Panel {
+  key: string;
+  series: ChartSeries[];
+}
+
+/** What a reader looks at first. Others follow by name. */
+const FIRST = ["loss", "reward", "accuracy", "margin", "kl", "learning_rate", "grad_norm", "tokens_per_second"];
+/** What is shown as a number or a bar, and not as a curve. */
+const NEVER = new Set(["eta_seconds", "epoch", "learned_tokens"]);
+const AVERAGED = new Set(["learning_rate"]);
+
+const rank = (key: string) => {
+  const at = FIRST.indexOf(key);
+  return at < 0 ? FIRST.length : at;
+};
+
+/** A metric and its evaluation share a chart: `loss` and `eval_loss`. */
+export function panelsOf(curves: Readonly<Record<string, Points>>): Panel[] {
+  const keys = Object.keys(curves).filter((key) => !NEVER.has(key) && (curves[key]?.steps.length ?? 0) > 0);
+  const bases = new Map<string, string[]>();
+  for (const key of keys) {
+    const base = key.startsWith("eval_") && (keys.includes(key.slice(5)) || key === "eval_loss") ? key.slice(5) : key;
+    bases.set(base, [...(bases.get(base) ?? []), key]);
+  }
+  return [...bases]
+    .sort(([one], [other]) => rank(one) - rank(other) || one.localeCompare(other))
+    .map(([key, members]) => ({
+      key,
+      series: members
+        .sort()
+        .reverse()
+        .map((member, seat): ChartSeries => {
+          const isEvaluation = member.startsWith("eval_");
+          return {
+            key: member,
+            label: member,
+            points: curves[member] as Points,
+            colour: isEvaluation ? 2 : seat + 1,
+            sparse: isEvaluation,
+          };
+        }),
+    }));
+}
+
+/** Whether an average of a curve says anything: a schedule has no noise. */
+export const isNoisy = (panel: Panel): boolean => !AVERAGED.has(panel.key);
+
+/** Steps whose loss stands far above those before them: more than `times` their usual distance from the average. */
+export function spikesOf({ steps, values }: Points, times = 6, most = 12): number[] {
+  const found: { step: number; by: number }[] = [];
+  let mean = Number.NaN;
+  let spread = 0;
+  for (let at = 0; at < values.length; at++) {
+    const value = values[at] as number;
+    if (!Number.isFinite(value)) continue;
+    if (Number.isNaN(mean)) mean = value;
+    const off = value - mean;
+    if (at > 10 && spread > 0 && off > times * spread) found.push({ step: steps[at] as number, by: off / spread });
+    const kept = at > 10 && spread > 0 ? Math.min(Math.abs(off), times * spread) : Math.abs(off); // a spike does not widen what is usual
+    spread = 0.9 * spread + 0.1 * kept;
+    mean = 0.9 * mean + 0.1 * (mean + Math.sign(off) * kept);
+  }
+  return found
+    .sort((one, other) => other.by - one.by)
+    .slice(0, most)
+    .map((one) => one.step)
+    .sort((one, other) => one - other);
+}

@@ -1,0 +1,65 @@
+// The overview of a step: its curves, what it measured and reported, what was chosen for the reader.
+import { Flex, Grid } from "@chakra-ui/react";
+import { Activity } from "lucide-react";
+import { useTranslation } from "react-i18next";
+import { Block, EmptyState, KeyValue, measure, Section } from "@/ui";
+import type { TabProps } from "../tabs";
+import { stateOf } from "../useRun";
+import { Chosen, Notes } from "./chosen";
+import { Curves } from "./curves";
+import { Report } from "./report";
+
+const shown = (value: unknown): string => (typeof value === "object" ? JSON.stringify(value) : measure(value));
+
+export function Overview({ name, step, live, isLoading, detail, search }: TabProps) {
+  const { t } = useTranslation();
+  const measures = Object.entries(step.shown?.metrics ?? {}).filter(([, value]) => typeof value !== "object");
+  const chosen = live?.chosen.length ? live.chosen : (step.shown?.chosen ?? []);
+  const notes = live?.notes.length
+    ? live.notes
+    : (step.shown?.notes ?? []).map((text) => ({ level: "info" as const, text }));
+  const hasCurves = Object.values(live?.curves ?? {}).some((points) => points.steps.length > 0);
+  const tables = live?.tables ?? [];
+  const isBare = !isLoading && !hasCurves && measures.length + chosen.length + notes.length + tables.length === 0;
+  if (!step.shown)
+    return (
+      <EmptyState icon={Activity} title={t("run.notStarted")}>
+        {stateOf(step, live) === "planned" && detail.state !== "running"
+          ? t("run.notStartedEnded")
+          : t("run.notStartedHint")}
+      </EmptyState>
+    );
+  if (isBare)
+    return (
+      <EmptyState icon={Activity} title={t("run.nothingYet")}>
+        {t("run.nothingYetHint")}
+      </EmptyState>
+    );
+  return (
+    <Flex direction="column" gap={{ base: 5, md: 6 }}>
+      {isLoading && !hasCurves && <Block height={330} />}
+      {hasCurves && live && <Curves name={name} step={step} live={live} picked={search.at ?? null} />}
+      {tables.map((table) => (
+        <Report key={table.title} table={table} />
+      ))}
+      {(measures.length > 0 || chosen.length > 0) && (
+        <Grid
+          templateColumns={{ base: "minmax(0, 1fr)", xl: "minmax(0, 2fr) minmax(0, 3fr)" }}
+          gap={{ base: 5, md: 6 }}
+          alignItems="start"
+        >
+          {measures.length > 0 && (
+            <Section title={t("run.measures")}>
+              <KeyValue
+                nameWidth="150px"
+                pairs={measures.map(([key, value]) => ({ key, name: key.replaceAll("_", " "), value: shown(value) }))}
+              />
+            </Section>
+          )}
+          {chosen.length > 0 && <Chosen chosen={chosen} />}
+        </Grid>
+      )}
+      {notes.length > 0 && <Notes notes={notes} />}
+    </Flex>
+  );
+}

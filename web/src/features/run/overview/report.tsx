@@ -1,0 +1,59 @@
+// A small table that a step reported.
+import { Box } from "@chakra-ui/react";
+import { Section } from "@/ui";
+import type { StepTable } from "../live";
+
+const NUMBER = /^[-+−]?[\d.,]+(?:\s?%|e[-+]?\d+)?(?:\s*\(.*\))?$/;
+
+export function Report({ table }: { table: StepTable }) {
+  const isNumber = table.columns.map(
+    (_, at) =>
+      at > 0 && table.rows.some((row) => row[at]) && table.rows.every((row) => !row[at] || NUMBER.test(row[at])),
+  );
+  const rows = table.rows.map((cells, at) => ({ cells, key: `${at} ${cells[0] ?? ""}` }));
+  return (
+    <Section title={table.title} flush>
+      <Box overflowX="auto" tabIndex={0} role="region" aria-label={table.title}>
+        <Box
+          as="table"
+          w="full"
+          textStyle="small"
+          borderCollapse="collapse"
+          fontVariantNumeric="tabular-nums"
+          css={{
+            "& th, & td": { paddingInline: "20px", paddingBlock: "8px", textAlign: "start", whiteSpace: "nowrap" },
+            "& td:last-of-type": { whiteSpace: "normal" },
+            "& .number": { textAlign: "end" },
+          }}
+        >
+          <thead>
+            <Box as="tr" color="fg.muted">
+              {table.columns.map((column, at) => (
+                <Box
+                  as="th"
+                  key={column}
+                  className={isNumber[at] ? "number" : undefined}
+                  fontWeight="400"
+                  textStyle="caption"
+                >
+                  {column}
+                </Box>
+              ))}
+            </Box>
+          </thead>
+          <tbody>
+            {rows.map(({ cells, key }) => (
+              <Box as="tr" key={key} borderTopWidth="1px" borderColor="border.muted">
+                {table.columns.map((column, at) => (
+                  <Box as="td" key={column} className={isNumber[at] ? "number" : undefined}>
+                    {cells[at]}
+                  </Box>
+                ))}
+              </Box>
+            ))}
+          </tbody>
+        </Box>
+      </Box>
+    </Section>
+  );
+}

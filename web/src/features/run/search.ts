@@ -1,0 +1,27 @@
+// What the address of a run says: the step, the tab, and the place in it. A reload shows the same.
+
+export interface RunSearch {
+  step?: string;
+  tab?: string;
+  /** A step of the training whose rows are shown. */
+  at?: number;
+  /** What is searched for in the log. */
+  find?: string;
+  /** The file that is shown. */
+  file?: string;
+}
+
+const text = (value: unknown): string | undefined =>
+  typeof value === "string" && value ? value : typeof value === "number" ? String(value) : undefined;
+
+export function runSearch(search: Record<string, unknown>): RunSearch {
+  const at = Number(search.at);
+  const found: RunSearch = {
+    step: text(search.step),
+    tab: text(search.tab),
+    at: search.at !== undefined && Number.isInteger(at) && at >= 0 ? at : undefined,
+    find: text(search.find),
+    file: text(search.file),
+  };
+  return Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined));
+}

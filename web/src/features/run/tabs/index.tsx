@@ -1,0 +1,104 @@
+// The tabs of a step. Only the one that is shown asks for anything.
+import { Box, Tabs } from "@chakra-ui/react";
+import { useNavigate } from "@tanstack/react-router";
+import { lazy, Suspense } from "react";
+import { useTranslation } from "react-i18next";
+import { Lines } from "@/ui";
+import type { RunDetail, RunName, RunStep } from "../api";
+import type { LiveStep } from "../live";
+import { Overview } from "../overview";
+import type { RunSearch } from "../search";
+
+export interface TabProps {
+  name: RunName;
+  detail: RunDetail;
+  step: RunStep;
+  live: LiveStep | undefined;
+  search: RunSearch;
+  isLoading: boolean;
+}
+
+const Seen = lazy(() => import("./seen"));
+const LedgerRows = lazy(() => import("./rows"));
+const Samples = lazy(() => import("./samples"));
+const Logs = lazy(() => import("./logs"));
+const Config = lazy(() => import("./config"));
+const Proofs = lazy(() => import("./proofs"));
+const Files = lazy(() => import("./files"));
+
+const TABS = {
+  overview: Overview,
+  seen: Seen,
+  rows: LedgerRows,
+  samples: Samples,
+  logs: Logs,
+  config: Config,
+  proofs: Proofs,
+  files: Files,
+} as const;
+type TabName = keyof typeof TABS;
+const NAMES = Object.keys(TABS) as TabName[];
+/** Tabs of a training: other steps see no rows in steps. */
+const OF_TRAINING: ReadonlySet<TabName> = new Set(["seen", "rows"]);
+
+/** Whether the step trains: it has a curve, or says what it trains on. */
+export const isTraining = (step: RunStep, live: LiveStep | undefined): boolean =>
+  Boolean(live?.curves.loss ?? live?.curves.reward) ||
+  (step.shown?.settings.base !== undefined && step.shown.inputs.data !== undefined);
+
+export function StepTabs(props: TabProps) {
+  const { name, step, live, search } = props;
+  const { t } = useTranslation();
+  const navigate = useNavigate();
+  const names = NAMES.filter((one) => !OF_TRAINING.has(one) || isTraining(step, live) || search.tab === one);
+  const chosen = names.find((one) => one === search.tab) ?? "overview";
+  const Shown = TABS[chosen];
+  return (
+    <Tabs.Root
+      value={chosen}
+      variant="line"
+      size="sm"
+      activationMode="manual"
+      onValueChange={({ value }) =>
+        void navigate({
+          to: "/runs/$recipe/$number",
+          params: name,
+          search: { step: step.step, tab: value === "overview" ? undefined : value },
+          resetScroll: false,
+        })
+      }
+    >
+      <Tabs.List
+        colorPalette="accent"
+        overflowX="auto"
+        overflowY="hidden"
+        scrollbarWidth="none"
+        aria-label={t("run.tabs")}
+      >
+        {names.map((one) => (
+          <Tabs.Trigger
+            key={one}
+            value={one}
+            px={3}
+            whiteSpace="nowrap"
+            flexShrink={0}
+            fontWeight={one === chosen ? "550" : "400"}
+          >
+            {t(`run.tab.${one}`)}
+          </Tabs.Trigger>
+        ))}
+      </Tabs.List>
+      <Tabs.Content value={chosen} pt={{ base: 4, md: 6 }} tabIndex={-1}>
+        <Suspense
+          fallback={
+            <Box minH="320px">
+              <Lines count={6} />
+            </Box>
+          }
+        >
+          <Shown key={step.step} {...props} />
+        </Suspense>
+      </Tabs.Content>
+    </Tabs.Root>
+  );
+}

@@ -1,0 +1,118 @@
+// One run as it is now: what the server says of it, and the events that came since.
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
+import type { StreamEvent } from "@/api/stream";
+import { useEvents } from "@/api/useEvents";
+import { curvesQuery, pathOf, type RunDetail, type RunName, type RunStep, runKey, runQuery } from "./api";
+import { type LiveStep, RunFollower } from "./live";
+
+const SOON = 250;
+const WITHOUT_STREAM = 3_000;
+
+export interface FollowedRun {
+  detail: RunDetail | undefined;
+  error: unknown;
+  live: ReadonlyMap<string, LiveStep>;
+  follower: RunFollower;
+  /** Events cannot be had now; what is shown may be old. */
+  isBehind: boolean;
+  refresh: () => void;
+}
+
+export function useRun(name: RunName): FollowedRun {
+  const client = useQueryClient();
+  const { recipe, number } = name;
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const refresh = useCallback(() => {
+    clearTimeout(timer.current);
+    timer.current = setTimeout(
+      () => void client.invalidateQueries({ queryKey: runKey({ recipe, number }), exact: true }),
+      SOON,
+    );
+  }, [client, recipe, number]);
+  useEffect(() => () => clearTimeout(timer.current), []);
+
+  const follower = useMemo(() => new RunFollower(150, refresh), [refresh]);
+  const live = useSyncExternalStore(follower.subscribe, follower.snapshot);
+  const last = useRef("");
+  const [isEnded, setEnded] = useState(false);
+  const onEvent = useCallback(
+    (event: StreamEvent) => {
+      if (event.id) last.current = event.id;
+      follower.take(event);
+      if (event.event === "end") {
+        setEnded(true);
+        refresh();
+      }
+    },
+    [follower, refresh],
+  );
+  const stream = useEvents(isEnded ? null : `${pathOf({ recipe, number })}/events`, onEvent, {
+    endEvent: "end",
+    lastId: last.current || undefined,
+  });
+  const found = useQuery({
+    ...runQuery(name),
+    refetchInterval: (query) =>
+      stream.state === "closed" && !isEnded && isActive(query.state.data?.state) ? WITHOUT_STREAM : false,
+  });
+  const detail = found.data;
+  useEffect(() => {
+    if (isEnded && isActive(detail?.state)) setEnded(false); // it was resumed
+  }, [isEnded, detail?.state]);
+  return {
+    detail,
+    error: found.error,
+    live,
+    follower,
+    isBehind: !isEnded && isActive(detail?.state) && stream.state === "waiting",
+    refresh,
+  };
+}
+
+/** The curves of a step at once, before its events have come. */
+export function useCurves(name: RunName, step: RunStep | undefined, follower: RunFollower): boolean {
+  const { recipe, number } = name;
+  const found = useQuery({
+    ...curvesQuery({ recipe, number, step: step?.step ?? "" }),
+    enabled: step?.shown != null,
+  });
+  const stepName = step?.step;
+  useEffect(() => {
+    if (stepName && found.data) follower.start(stepName, found.data);
+  }, [stepName, found.data, follower]);
+  return found.isLoading;
+}
+
+export const isActive = (state: string | undefined): boolean =>
+  state === "running" || state === "queued" || state === "stopping";
+
+/** The state of a step as it is shown: a result that was taken from another run is reused. */
+export function stateOf(step: RunStep, live: LiveStep | undefined): string {
+  const state = step.shown || !live?.state ? step.state : live.state;
+  return state === "succeeded" && step.action === "reuse" ? "reused" : state;
+}
+
+/** The step that a reader wants to see first: the one at work, the one that failed, a training, the last. */
+export function firstStep(detail: RunDetail): string {
+  const by = (test: (step: RunStep) => boolean) => detail.steps.find(test)?.step;
+  return (
+    by((step) => step.state === "running") ??
+    by((step) => ["failed", "killed", "interrupted", "damaged"].includes(step.state)) ??
+    by((step) => (step.shown?.checks.length ?? 0) > 0) ??
+    detail.steps.findLast((step) => step.shown)?.step ??
+    detail.steps[0]?.step ??
+    ""
+  );
+}
+
+/** The time, every second while something runs. */
+export function useNow(isTicking: boolean): number {
+  const [now, setNow] = useState(() => Date.now() / 1000);
+  useEffect(() => {
+    if (!isTicking) return;
+    const clock = setInterval(() => setNow(Date.now() / 1000), 1000);
+    return () => clearInterval(clock);
+  }, [isTicking]);
+  return now;
+}
