@@ -17,8 +17,11 @@ from burnish.core.recipes.recipe import recipe_of
 from burnish.core.runs.run import Run, is_held
 from burnish.core.runs.submitted import SubmittedRun, is_in_progress
 from burnish.core.runs.workspace import Workspace
+from burnish.jobs.index.entry import entry_of
 from burnish.studio.executing.results import RunResult, Watcher
 from burnish.studio.executing.stopping import interruptible_planning, request_stop
+from burnish.studio.listing.pages import newest_first
+from burnish.studio.listing.snapshots import steps_of
 from burnish.studio.running import execute
 
 
@@ -30,31 +33,7 @@ def runs(*, workspace: Path | str | None = None) -> list[dict[str, Any]]:
     """
     place = Workspace.find(workspace)
     place.refuse_missing()
-    return [_row_or_damage(run) for run in place.all_runs()]
-
-
-def _row_or_damage(run: Run) -> dict[str, Any]:
-    try:
-        return _row(run)
-    except BurnishError as error:
-        unknown = dict.fromkeys(("stage", "seconds", "created", "attempts", "kind"))
-        return {"run": run.name, "state": "damaged", "reason": error.what, "metrics": {}, **unknown}
-
-
-def _row(run: Run) -> dict[str, Any]:
-    record, artifact = run.record, run.artifact()
-    ended = record.get("ended") or time.time()
-    return {
-        "run": run.name,
-        "stage": record["stage"],
-        "state": run.state,
-        "seconds": round(ended - record["started"], 1) if "started" in record else None,
-        "created": record["created"],
-        "attempts": record["attempts"],
-        "reason": record.get("reason", ""),
-        "kind": artifact.kind if artifact else None,
-        "metrics": dict(artifact.measures) if artifact else {},
-    }
+    return [entry.row() for entry in newest_first(steps_of(place))]
 
 
 def show(name: str = "latest", *, workspace: Path | str | None = None) -> list[dict[str, Any]]:
@@ -67,7 +46,7 @@ def show_step(run: Run) -> dict[str, Any]:
     artifact = run.artifact()
     events = list(run.events.of_kinds("chosen", "note"))
     return {
-        **_row(run),
+        **entry_of(run).row(),
         "folder": str(run.folder),
         "settings": run.record_of("spec.json"),
         "inputs": {path: value["ref"] for path, value in run.job["inputs"].items()},

@@ -296,6 +296,11 @@ def _age(run: Run, *, by_number: bool) -> tuple[float, ...]:
     return (number, created) if by_number else (created, number)
 
 
+def is_number(name: str) -> bool:
+    """Whether a folder in that of a recipe is a run, and not such as `3.bak`."""
+    return _NUMBER.fullmatch(name) is not None
+
+
 def plain_name(name: str) -> str:
     """Check that a name can be used as a folder: letters, digits, dot, dash, underscore."""
     if not _PLAIN.fullmatch(name) or name in _RESERVED:

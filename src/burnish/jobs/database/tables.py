@@ -1,7 +1,20 @@
 """The tables, as the newest migration leaves them. Times are seconds since 1970, for people; nothing compares them."""
 
 from sqlalchemy import JSON as JSON_TYPE
-from sqlalchemy import BigInteger, Column, Double, ForeignKey, Index, Integer, MetaData, String, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
 
 metadata = MetaData()
 ID = BigInteger().with_variant(Integer, "sqlite")
@@ -61,6 +74,43 @@ needs = Table(
     Index("jobs_that_need", "need"),
 )
 """`job` waits until `need` has succeeded."""
+
+indexed_steps = Table(
+    "indexed_steps",
+    metadata,
+    Column("run", String, primary_key=True),
+    Column("recipe", String, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("step", String, nullable=False),
+    Column("age", Double, nullable=False),
+    Column("state", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("stage", String),
+    Column("created", Double),
+    Column("started", Double),
+    Column("ended", Double),
+    Column("attempts", BigInteger),
+    Column("kind", String),
+    Column("measures", Text, nullable=False),
+    Column("fingerprint", String),
+    Column("is_open", Boolean, nullable=False),
+    Column("signature", String, nullable=False),
+    Index("indexed_steps_by_state", "state"),
+)
+"""The columns are the fields of `jobs.index.entry.StepEntry`."""
+
+indexed_runs = Table(
+    "indexed_runs",
+    metadata,
+    Column("run", String, primary_key=True),
+    Column("recipe", String, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("steps", Text, nullable=False),
+    Column("damage", Text, nullable=False),
+    Column("signature", String, nullable=False),
+)
+"""The columns are the fields of `jobs.index.entry.RunEntry`; `steps` is JSON."""
 
 workers = Table(
     "workers",

@@ -1,1 +1,1 @@
-"""What a page shows of runs: their list, their curves, their logs."""
+"""What a page shows of one run: its detail, curves, events and files."""

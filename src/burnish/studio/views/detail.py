@@ -8,10 +8,9 @@ from burnish.core.runs.records import is_there
 from burnish.core.runs.run import Run
 from burnish.core.runs.submitted import is_in_progress
 from burnish.core.runs.workspace import Workspace
+from burnish.studio.listing.groups import state_of
 from burnish.studio.runs import show_step
 from burnish.studio.views.following import Follower
-
-_WORST_FIRST = ("damaged", "failed", "killed", "interrupted")
 
 
 def run_detail(recipe: str, number: int, *, workspace: Path | str | None = None) -> dict[str, Any]:
@@ -30,7 +29,9 @@ def run_detail(recipe: str, number: int, *, workspace: Path | str | None = None)
         "run": f"{recipe}/{number}",
         "recipe": recipe,
         "number": number,
-        "state": _state(steps, in_progress=is_in_progress(place, recipe, number)),
+        "state": state_of(
+            [(step["action"], step["state"]) for step in steps], in_progress=is_in_progress(place, recipe, number)
+        ),
         "created": plan.get("created"),
         "values": plan.get("values", {}),
         "notes": plan.get("notes", []),
@@ -57,16 +58,3 @@ def _step(planned: dict[str, Any], run: Run) -> dict[str, Any]:
         "shown": shown,
         "problem": problem,
     }
-
-
-def _state(steps: list[dict[str, Any]], *, in_progress: bool) -> str:
-    """The state of the whole run; `queued` until its first step starts."""
-    states = [step["state"] for step in steps]
-    if in_progress:
-        own = [step["state"] for step in steps if step["action"] != "reuse"]
-        return "running" if set(own) - {"planned"} else "queued"
-    if "running" in states:  # a worker whose parent is gone
-        return "running"
-    if all(state == "succeeded" for state in states):
-        return "succeeded"
-    return next((state for state in _WORST_FIRST if state in states), "interrupted")

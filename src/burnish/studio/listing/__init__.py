@@ -1,0 +1,1 @@
+"""Lists of runs and steps: always what the folders say, and quick."""
