@@ -42,8 +42,9 @@ test: $(DEV) $(KERNELS) ## Run all tests
 $(WEB): web/package.json web/package-lock.json web/.npmrc
 	cd web && npm ci --no-audit --no-fund && touch node_modules/.package-lock.json
 
-web: $(WEB) ## Check and build the page into src/burnish/server/static (needs Node 20)
-	cd web && npm run --silent lint && npm run --silent types && npm test --silent && npm run --silent build
+web: $(WEB) $(DEV) ## Write the client of the API, check and build the page into src/burnish/server/static (needs Node 20)
+	$(BIN)/python -m burnish.server.schema > web/.openapi.json
+	cd web && npm run --silent client && npm run --silent lint && npm run --silent types && npm test --silent && npm run --silent build
 
 trackers: $(DEV) ## Run the tests of all trackers, in their own environment (they need other package versions)
 	@test -x $(TRACKERS)/bin/python || $(BIN)/python -m venv $(TRACKERS)

@@ -1,4 +1,4 @@
-"""A wheel that is built from the checkout has all of the package, with kernels where there is a C compiler."""
+"""A wheel of the checkout has all of the package: kernels where there is a C compiler, the page if it is built."""
 
 import shutil
 import subprocess
@@ -11,7 +11,8 @@ import pytest
 from burnish.data.native.compiling import compilers
 
 ROOT = Path(__file__).parents[2]
-BUILT_FROM = ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "src", "recipes", "docker")
+BUILT_FROM = ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", ".gitignore", "src", "recipes", "docker")
+PAGE = "burnish/server/static/"
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +23,7 @@ def checkout(tmp_path_factory):
         copy(ROOT / name, folder / name)
     for library in folder.rglob("*.so*"):
         library.unlink()
+    shutil.rmtree(folder / "src" / PAGE, ignore_errors=True)
     return folder
 
 
@@ -57,6 +59,21 @@ def test_without_a_compiler_a_wheel_is_of_every_platform_and_the_build_says_why(
     assert not [name for name in names if name.endswith(".so")]
     assert next(tmp_path.glob("*.whl")).name.endswith("-py3-none-any.whl")
     assert "no C compiler was found" in said
+    assert "page: not built" in said
+    assert not [name for name in names if name.startswith(PAGE)]
+
+
+def test_a_wheel_that_is_built_after_the_page_has_it(checkout, tmp_path):
+    page = checkout / "src" / PAGE
+    (page / "assets").mkdir(parents=True)
+    (page / "index.html").write_text("<!doctype html>", encoding="utf-8")
+    (page / "assets" / "index-1.js").write_text("", encoding="utf-8")
+    try:
+        _, names, said = wheel(checkout, tmp_path, PATH=str(tmp_path / "bin"), CC="")
+    finally:
+        shutil.rmtree(page)
+    assert {PAGE + "index.html", PAGE + "assets/index-1.js"} <= names
+    assert "page: not built" not in said
 
 
 def unpacked(path, folder):

@@ -80,6 +80,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/datasets/{name}/profile": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Dataset Profile
+         * @description Lengths, languages, duplicates, leaks and more, where a run of the stage `profile` has made them.
+         */
+        get: operations["dataset_profile"];
+        put?: never;
+        /**
+         * Make Dataset Profile
+         * @description Queue the profile of a dataset, unless it is there or on its way.
+         */
+        post: operations["make_dataset_profile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/datasets/{name}/quarantine": {
         parameters: {
             query?: never;
@@ -180,6 +204,187 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/generate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Generate
+         * @description Answers of one or several models to one prompt, as server-sent events: `loading`, `token`, `done` and `error`,
+         *     each with its `model`. Closing the connection ends the answers.
+         */
+        post: operations["generate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/generate/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Loaded Models
+         * @description The models that are loaded for the playground; an idle one is ended after ten minutes.
+         */
+        get: operations["list_loaded_models"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/generate/votes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Vote
+         * @description Record which answer is better, as rows of preferences that `prepare` reads.
+         */
+        post: operations["vote"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Jobs
+         * @description Jobs in the order in which they start, those that have ended last, the newest first.
+         */
+        get: operations["list_jobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow Jobs
+         * @description Each job that changes, as it is then: from `Last-Event-ID` or `after` on, else from now on.
+         */
+        get: operations["follow_jobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Job
+         * @description One job.
+         */
+        get: operations["show_job"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel Job
+         * @description Cancel a job, and those that need it; one that runs saves its state first.
+         */
+        post: operations["cancel_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{id}/move": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Move Job
+         * @description Change the place of a waiting job in the queue.
+         */
+        post: operations["move_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resume Job
+         * @description Queue the failed and cancelled jobs of the job's run again: steps resume from their last checkpoints.
+         */
+        post: operations["resume_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/machine": {
         parameters: {
             query?: never;
@@ -273,7 +478,11 @@ export interface paths {
          */
         get: operations["list_runs"];
         put?: never;
-        post?: never;
+        /**
+         * Submit Run
+         * @description Queue the steps of a recipe; finished steps are reused.
+         */
+        post: operations["submit_run"];
         delete?: never;
         options?: never;
         head?: never;
@@ -338,6 +547,26 @@ export interface paths {
         get: operations["follow_run"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{recipe}/{number}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resume Run
+         * @description Queue a run again: finished steps are reused, a stopped one resumes from its checkpoint.
+         */
+        post: operations["resume_run"];
         delete?: never;
         options?: never;
         head?: never;
@@ -597,6 +826,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/stages/{name}/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Submit Stage
+         * @description Queue one stage with its settings.
+         */
+        post: operations["submit_stage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Workers
+         * @description The workers that have not left, the oldest first.
+         */
+        get: operations["list_workers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -611,6 +880,218 @@ export interface paths {
         get: operations["health"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Files
+         * @description The files, newest first.
+         */
+        get: operations["list_files"];
+        put?: never;
+        /**
+         * Create File
+         * @description Upload a JSON Lines file for fine-tuning. It is written as it arrives; a broken upload leaves nothing.
+         */
+        post: operations["create_file"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/files/{file_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Retrieve File
+         * @description One file.
+         */
+        get: operations["retrieve_file"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete File
+         * @description Delete a file.
+         */
+        delete: operations["delete_file"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/files/{file_id}/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Retrieve File Content
+         * @description The bytes of a file, as they were sent.
+         */
+        get: operations["retrieve_file_content"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fine_tuning/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Fine Tuning Jobs
+         * @description The jobs, the newest first; `metadata[key]=value` selects those that have it.
+         */
+        get: operations["list_fine_tuning_jobs"];
+        put?: never;
+        /**
+         * Create Fine Tuning Job
+         * @description Start a fine-tuning: its files are checked, then the model is trained.
+         */
+        post: operations["create_fine_tuning_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fine_tuning/jobs/{job_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Retrieve Fine Tuning Job
+         * @description One job.
+         */
+        get: operations["retrieve_fine_tuning_job"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fine_tuning/jobs/{job_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel Fine Tuning Job
+         * @description Cancel a job. One that runs saves its state first.
+         */
+        post: operations["cancel_fine_tuning_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fine_tuning/jobs/{job_id}/checkpoints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Fine Tuning Checkpoints
+         * @description The checkpoints of a job, the newest first.
+         */
+        get: operations["list_fine_tuning_checkpoints"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fine_tuning/jobs/{job_id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Fine Tuning Events
+         * @description The events of a job, the newest first; with `stream`, as they happen, the oldest first, until the job ends.
+         */
+        get: operations["list_fine_tuning_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fine_tuning/jobs/{job_id}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pause Fine Tuning Job
+         * @description Pause a job: it saves its state and gives its place to others. It is `paused` once it has stopped.
+         */
+        post: operations["pause_fine_tuning_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fine_tuning/jobs/{job_id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resume Fine Tuning Job
+         * @description Continue a paused job from its last checkpoint.
+         */
+        post: operations["resume_fine_tuning_job"];
         delete?: never;
         options?: never;
         head?: never;
@@ -632,6 +1113,16 @@ export interface components {
             path: string;
             /** Variables */
             variables: components["schemas"]["Setting"][];
+        };
+        /**
+         * Answer
+         * @description What a model answered.
+         */
+        Answer: {
+            /** Answer */
+            answer: string;
+            /** Model */
+            model: string;
         };
         /**
          * Asked
@@ -684,6 +1175,103 @@ export interface components {
             yaml?: string | null;
         };
         /**
+         * AskedRun
+         * @description A recipe or a stage, as for a plan, and how its steps are queued.
+         * @example {
+         *       "only": [
+         *         "tune"
+         *       ],
+         *       "recipe": "demo",
+         *       "settings": [
+         *         "tune.max_steps=20"
+         *       ]
+         *     }
+         * @example {
+         *       "stage": "sft",
+         *       "values": {
+         *         "base": "builtin:pocket",
+         *         "data": "file:rows.jsonl",
+         *         "max_steps": 20
+         *       }
+         *     }
+         */
+        AskedRun: {
+            /**
+             * Force
+             * @default []
+             */
+            force: string[];
+            /**
+             * Only
+             * @default []
+             */
+            only: string[];
+            /**
+             * Priority
+             * @default 0
+             */
+            priority: number;
+            /** Recipe */
+            recipe?: string | null;
+            /**
+             * Retries
+             * @default 2
+             */
+            retries: number;
+            /**
+             * Settings
+             * @default []
+             */
+            settings: string[];
+            /** Stage */
+            stage?: string | null;
+            /** Start */
+            start?: string | null;
+            /** Time Limit */
+            time_limit?: number | null;
+            /** Values */
+            values?: {
+                [key: string]: unknown;
+            } | null;
+            /** Yaml */
+            yaml?: string | null;
+        };
+        /**
+         * AskedStage
+         * @description The settings of one stage, and how it is queued.
+         */
+        AskedStage: {
+            /**
+             * Force
+             * @default false
+             */
+            force: boolean;
+            /**
+             * Priority
+             * @default 0
+             */
+            priority: number;
+            /**
+             * Retries
+             * @default 2
+             */
+            retries: number;
+            /**
+             * Settings
+             * @default []
+             */
+            settings: string[];
+            /** Time Limit */
+            time_limit?: number | null;
+            /**
+             * Values
+             * @default {}
+             */
+            values: {
+                [key: string]: unknown;
+            };
+        };
+        /**
          * BadRow
          * @description Why a row cannot be read, and its text.
          */
@@ -694,6 +1282,19 @@ export interface components {
             reason: string;
             /** Text */
             text: string;
+        };
+        /**
+         * ChatMessage
+         * @description A message of a conversation.
+         */
+        ChatMessage: {
+            /** Content */
+            content: string;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "system" | "user" | "assistant" | "tool";
         };
         /**
          * Check
@@ -859,6 +1460,29 @@ export interface components {
             not_listed: number;
         };
         /**
+         * DatasetProfile
+         * @description The profile of a dataset as it is now, or the state of the job that makes it.
+         */
+        DatasetProfile: {
+            /** Error */
+            error: {
+                [key: string]: unknown;
+            } | null;
+            /** Job */
+            job: number | null;
+            /** Profile */
+            profile: {
+                [key: string]: unknown;
+            } | null;
+            /** Run */
+            run: string | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "none" | "queued" | "running" | "failed" | "cancelled" | "succeeded";
+        };
+        /**
          * DatasetRow
          * @description A dataset. `ref` is how recipes refer to it. `stats` are counts of an artifact's `stats.json`.
          */
@@ -929,6 +1553,47 @@ export interface components {
             torch?: string | null;
         };
         /**
+         * Dpo
+         * @description Fine-tuning on preferences.
+         */
+        Dpo: {
+            /**
+             * @default {
+             *       "batch_size": "auto",
+             *       "beta": "auto",
+             *       "learning_rate_multiplier": "auto",
+             *       "n_epochs": "auto"
+             *     }
+             */
+            hyperparameters: components["schemas"]["DpoHyperparameters"];
+        };
+        /**
+         * DpoHyperparameters
+         * @description Those of preferences; `beta` says how close the model stays to what it was.
+         */
+        DpoHyperparameters: {
+            /**
+             * Batch Size
+             * @default auto
+             */
+            batch_size?: number | "auto";
+            /**
+             * Beta
+             * @default auto
+             */
+            beta?: number | "auto";
+            /**
+             * Learning Rate Multiplier
+             * @default auto
+             */
+            learning_rate_multiplier?: number | "auto";
+            /**
+             * N Epochs
+             * @default auto
+             */
+            n_epochs?: number | "auto";
+        };
+        /**
          * Edit
          * @description The new value of a row; null removes the row.
          * @example {
@@ -981,6 +1646,72 @@ export interface components {
             name: string;
         };
         /**
+         * FileDeleted
+         * @description What was deleted.
+         */
+        FileDeleted: {
+            /** Deleted */
+            deleted: boolean;
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @constant
+             */
+            object: "file";
+        };
+        /**
+         * FileList
+         * @description Files; those after `last_id` are on the next page.
+         */
+        FileList: {
+            /** Data */
+            data: components["schemas"]["FileObject"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @constant
+             */
+            object: "list";
+        };
+        /**
+         * FileObject
+         * @description A file. It is also an upload of *Data*.
+         * @example {
+         *       "bytes": 182340,
+         *       "created_at": 1795400602,
+         *       "filename": "train.jsonl",
+         *       "id": "file-fbd750ee488671f2fb3463d9",
+         *       "object": "file",
+         *       "purpose": "fine-tune",
+         *       "status": "processed"
+         *     }
+         */
+        FileObject: {
+            /** Bytes */
+            bytes: number;
+            /** Created At */
+            created_at: number;
+            /** Filename */
+            filename: string;
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @constant
+             */
+            object: "file";
+            /** Purpose */
+            purpose: string;
+            /** Status */
+            status: string;
+        };
+        /**
          * Files
          * @description The files of a step, by name; `more` were left out.
          */
@@ -1010,6 +1741,38 @@ export interface components {
             what: string;
         };
         /**
+         * GenerationRequest
+         * @description What is asked, of which models. All get the same seed.
+         * @example {
+         *       "messages": [
+         *         {
+         *           "content": "Hello",
+         *           "role": "user"
+         *         }
+         *       ],
+         *       "models": [
+         *         "builtin:pocket"
+         *       ],
+         *       "seed": 1
+         *     }
+         */
+        GenerationRequest: {
+            /** Messages */
+            messages?: components["schemas"]["ChatMessage"][] | null;
+            /** Models */
+            models: string[];
+            /**
+             * @default {
+             *       "max_tokens": 512
+             *     }
+             */
+            params: components["schemas"]["Parameters"];
+            /** Prompt */
+            prompt?: string | null;
+            /** Seed */
+            seed?: number | null;
+        };
+        /**
          * Hardware
          * @description The processors, memory and disk of the server's machine.
          */
@@ -1036,6 +1799,27 @@ export interface components {
             version: string;
         };
         /**
+         * Hyperparameters
+         * @description `auto` is the default of burnish; the multiplier is of its default learning rate.
+         */
+        Hyperparameters: {
+            /**
+             * Batch Size
+             * @default auto
+             */
+            batch_size?: number | "auto";
+            /**
+             * Learning Rate Multiplier
+             * @default auto
+             */
+            learning_rate_multiplier?: number | "auto";
+            /**
+             * N Epochs
+             * @default auto
+             */
+            n_epochs?: number | "auto";
+        };
+        /**
          * InputField
          * @description A setting that refers to an input: the kinds of artifact that it takes.
          */
@@ -1046,6 +1830,137 @@ export interface components {
             kinds: string[];
             /** Required */
             required: boolean;
+        };
+        /**
+         * JobCheckpoint
+         * @description A checkpoint of a job: `fine_tuned_model_checkpoint` is the model that it is.
+         */
+        JobCheckpoint: {
+            /** Created At */
+            created_at: number;
+            /** Fine Tuned Model Checkpoint */
+            fine_tuned_model_checkpoint: string;
+            /** Fine Tuning Job Id */
+            fine_tuning_job_id: string;
+            /** Id */
+            id: string;
+            /** Metrics */
+            metrics: {
+                [key: string]: number;
+            };
+            /**
+             * Object
+             * @constant
+             */
+            object: "fine_tuning.job.checkpoint";
+            /** Step Number */
+            step_number: number;
+        };
+        /**
+         * JobCheckpointList
+         * @description Checkpoints, the newest first.
+         */
+        JobCheckpointList: {
+            /** Data */
+            data: components["schemas"]["JobCheckpoint"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @constant
+             */
+            object: "list";
+        };
+        /**
+         * JobEvent
+         * @description Something that happened in a job; of metrics `data` has step, train_loss, valid_loss and others.
+         */
+        JobEvent: {
+            /** Created At */
+            created_at: number;
+            /** Data */
+            data: {
+                [key: string]: unknown;
+            };
+            /** Id */
+            id: string;
+            /**
+             * Level
+             * @enum {string}
+             */
+            level: "info" | "warn" | "error";
+            /** Message */
+            message: string;
+            /**
+             * Object
+             * @constant
+             */
+            object: "fine_tuning.job.event";
+            /**
+             * Type
+             * @enum {string}
+             */
+            type: "message" | "metrics";
+        };
+        /**
+         * JobEventList
+         * @description Events, the newest first.
+         */
+        JobEventList: {
+            /** Data */
+            data: components["schemas"]["JobEvent"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @constant
+             */
+            object: "list";
+        };
+        /**
+         * JobList
+         * @description Jobs, the newest first.
+         */
+        JobList: {
+            /** Data */
+            data: components["schemas"]["burnish__server__routes__openai__fine_tuning__Job"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @constant
+             */
+            object: "list";
+        };
+        /**
+         * Jobs
+         * @description Jobs in the order in which they start, those that ended last. `events?after=revision` tells what comes after.
+         *
+         *     `left_out` is the number of further jobs, `counts` that of all jobs by state.
+         */
+        Jobs: {
+            /** Counts */
+            counts: {
+                [key: string]: number;
+            };
+            /** Jobs */
+            jobs: components["schemas"]["burnish__server__routes__jobs__Job"][];
+            /** Left Out */
+            left_out: number;
+            /** Revision */
+            revision: number;
         };
         /**
          * Layout
@@ -1072,6 +1987,29 @@ export interface components {
             state: string;
         } & {
             [key: string]: unknown;
+        };
+        /**
+         * LoadedModel
+         * @description A process of the playground.
+         */
+        LoadedModel: {
+            /** Adapters */
+            adapters: number;
+            /** Answering */
+            answering: number;
+            /** Engine */
+            engine: string | null;
+            /** Idle Seconds */
+            idle_seconds: number;
+            /** Model */
+            model: string;
+            /** Process */
+            process: number | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "loading" | "ready" | "ended";
         };
         /**
          * Login
@@ -1110,6 +2048,103 @@ export interface components {
             platform: string;
             /** Python */
             python: string;
+        };
+        /**
+         * Method
+         * @description supervised or dpo, with the settings of that method alone.
+         */
+        Method: {
+            dpo?: components["schemas"]["Dpo"] | null;
+            supervised?: components["schemas"]["Supervised"] | null;
+            /** Type */
+            type: string;
+        };
+        /**
+         * Move
+         * @description Where a waiting job goes: before another one, or behind all; or to another priority.
+         * @example {
+         *       "before": 3
+         *     }
+         * @example {
+         *       "priority": 10
+         *     }
+         */
+        Move: {
+            /** Before */
+            before?: number | null;
+            /** Priority */
+            priority?: number | null;
+        };
+        /**
+         * NewJob
+         * @description A fine-tuning. `model` is any that burnish knows: `builtin:pocket`, `hub:owner/name`, `recipe.step@3`, a name.
+         * @example {
+         *       "method": {
+         *         "supervised": {
+         *           "hyperparameters": {
+         *             "n_epochs": 2
+         *           }
+         *         },
+         *         "type": "supervised"
+         *       },
+         *       "model": "builtin:pocket",
+         *       "seed": 1,
+         *       "suffix": "support",
+         *       "training_file": "file-fbd750ee488671f2fb3463d9"
+         *     }
+         */
+        NewJob: {
+            hyperparameters?: components["schemas"]["Hyperparameters"] | null;
+            /** Integrations */
+            integrations?: {
+                [key: string]: unknown;
+            }[] | null;
+            /** Metadata */
+            metadata?: {
+                [key: string]: string;
+            } | null;
+            method?: components["schemas"]["Method"] | null;
+            /** Model */
+            model: string;
+            /** Seed */
+            seed?: number | null;
+            /** Suffix */
+            suffix?: string | null;
+            /** Training File */
+            training_file: string;
+            /** Validation File */
+            validation_file?: string | null;
+        };
+        /**
+         * Parameters
+         * @description How tokens are drawn; what is not given is as the model's generation config says.
+         */
+        Parameters: {
+            /** Chat Template Kwargs */
+            chat_template_kwargs?: {
+                [key: string]: boolean;
+            } | null;
+            /** Frequency Penalty */
+            frequency_penalty?: number | null;
+            /**
+             * Max Tokens
+             * @default 512
+             */
+            max_tokens: number;
+            /** Min P */
+            min_p?: number | null;
+            /** Presence Penalty */
+            presence_penalty?: number | null;
+            /** Repetition Penalty */
+            repetition_penalty?: number | null;
+            /** Stop */
+            stop?: string[] | null;
+            /** Temperature */
+            temperature?: number | null;
+            /** Top K */
+            top_k?: number | null;
+            /** Top P */
+            top_p?: number | null;
         };
         /**
          * Plan
@@ -1300,6 +2335,24 @@ export interface components {
             type: string;
         };
         /**
+         * ProfileRequest
+         * @description The settings of the stage `profile`, such as `tokenizer`; its defaults otherwise.
+         * @example {
+         *       "settings": {
+         *         "topics": 4
+         *       }
+         *     }
+         */
+        ProfileRequest: {
+            /**
+             * Settings
+             * @default {}
+             */
+            settings: {
+                [key: string]: unknown;
+            };
+        };
+        /**
          * Proof
          * @description The checks of a training on its own rows.
          */
@@ -1408,6 +2461,18 @@ export interface components {
             } | null;
             /** Yaml */
             yaml: string;
+        };
+        /**
+         * Recorded
+         * @description The file of votes, relative to the workspace; the rows that were added, and all of its rows.
+         */
+        Recorded: {
+            /** Added */
+            added: number;
+            /** File */
+            file: string;
+            /** Rows */
+            rows: number;
         };
         /**
          * RowPage
@@ -1699,6 +2764,32 @@ export interface components {
             requested: string[];
         };
         /**
+         * Submission
+         * @description A submitted run and its jobs; `notes` are those of its plan.
+         */
+        Submission: {
+            /** Jobs */
+            jobs: components["schemas"]["burnish__server__routes__jobs__Job"][];
+            /** Notes */
+            notes: string[];
+            /** Run */
+            run: string;
+        };
+        /**
+         * Supervised
+         * @description Fine-tuning on answers.
+         */
+        Supervised: {
+            /**
+             * @default {
+             *       "batch_size": "auto",
+             *       "learning_rate_multiplier": "auto",
+             *       "n_epochs": "auto"
+             *     }
+             */
+            hyperparameters: components["schemas"]["Hyperparameters"];
+        };
+        /**
          * UploadRecord
          * @description An upload. `filename` is what its sender called it, `name` what it is called here.
          * @example {
@@ -1729,6 +2820,202 @@ export interface components {
             purpose: string;
             /** Sha256 */
             sha256: string;
+        };
+        /**
+         * Vote
+         * @description Which of some answers to a prompt is the best: its place among them.
+         * @example {
+         *       "answers": [
+         *         {
+         *           "answer": "Hi",
+         *           "model": "builtin:pocket"
+         *         },
+         *         {
+         *           "answer": "Hello!",
+         *           "model": "tune@2"
+         *         }
+         *       ],
+         *       "better": 1,
+         *       "prompt": "Hello"
+         *     }
+         */
+        Vote: {
+            /** Answers */
+            answers: components["schemas"]["Answer"][];
+            /** Better */
+            better: number;
+            /** Messages */
+            messages?: components["schemas"]["ChatMessage"][] | null;
+            /** Prompt */
+            prompt?: string | null;
+        };
+        /**
+         * Worker
+         * @description A process that runs jobs. `has_ended` says that it is known to be dead.
+         */
+        Worker: {
+            /** Has Ended */
+            has_ended: boolean;
+            /** Id */
+            id: string;
+            /** Joined */
+            joined: number;
+            /** Seen */
+            seen: number;
+            /** Slots */
+            slots: {
+                [key: string]: number;
+            };
+            /** Version */
+            version: string;
+        };
+        /**
+         * Job
+         * @description One step of a submitted run. Times are in seconds since 1970; `revision` grows with each change of any job.
+         */
+        burnish__server__routes__jobs__Job: {
+            /** Attempts */
+            attempts: number;
+            /** Created */
+            created: number;
+            /** Ended */
+            ended: number | null;
+            error: components["schemas"]["burnish__server__routes__jobs__JobError"] | null;
+            /** Id */
+            id: number;
+            /** Launcher */
+            launcher: string;
+            /** Losses */
+            losses: number;
+            /** Max Attempts */
+            max_attempts: number;
+            /** Needs */
+            needs: number[];
+            /** Not Before */
+            not_before: number;
+            /** Number */
+            number: number;
+            /** Position */
+            position: number;
+            /** Priority */
+            priority: number;
+            /** Reason */
+            reason: string;
+            /** Recipe */
+            recipe: string;
+            /** Requested */
+            requested: ("stop" | "kill") | null;
+            /** Revision */
+            revision: number;
+            /** Run */
+            run: string;
+            /** Slot */
+            slot: string;
+            /** Stage */
+            stage: string;
+            /** Started */
+            started: number | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "queued" | "running" | "succeeded" | "failed" | "cancelled";
+            /** Step */
+            step: string;
+            /** Time Limit */
+            time_limit: number | null;
+            /** Worker */
+            worker: string | null;
+        };
+        /**
+         * JobError
+         * @description Why a job failed, and how to fix it.
+         */
+        burnish__server__routes__jobs__JobError: {
+            /** Code */
+            code: string;
+            /** Fix */
+            fix: string;
+            /** What */
+            what: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * Job
+         * @description A fine-tuning. `fine_tuned_model` is what recipes, the playground and the next job call its result; `run` is the
+         *     run of burnish that it is.
+         */
+        burnish__server__routes__openai__fine_tuning__Job: {
+            /** Created At */
+            created_at: number;
+            error: components["schemas"]["burnish__server__routes__openai__fine_tuning__JobError"] | null;
+            /** Estimated Finish */
+            estimated_finish: number | null;
+            /** Fine Tuned Model */
+            fine_tuned_model: string | null;
+            /** Finished At */
+            finished_at: number | null;
+            /** Hyperparameters */
+            hyperparameters: {
+                [key: string]: unknown;
+            };
+            /** Id */
+            id: string;
+            /** Integrations */
+            integrations: {
+                [key: string]: unknown;
+            }[] | null;
+            /** Metadata */
+            metadata: {
+                [key: string]: string;
+            } | null;
+            /** Method */
+            method: {
+                [key: string]: unknown;
+            };
+            /** Model */
+            model: string;
+            /**
+             * Object
+             * @constant
+             */
+            object: "fine_tuning.job";
+            /** Organization Id */
+            organization_id: string;
+            /** Result Files */
+            result_files: string[];
+            /** Run */
+            run: string;
+            /** Seed */
+            seed: number;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "validating_files" | "queued" | "running" | "succeeded" | "failed" | "cancelled" | "paused";
+            /** Suffix */
+            suffix: string | null;
+            /** Trained Tokens */
+            trained_tokens: number | null;
+            /** Training File */
+            training_file: string;
+            /** User Provided Suffix */
+            user_provided_suffix: string | null;
+            /** Validation File */
+            validation_file: string | null;
+        };
+        /**
+         * JobError
+         * @description Why a job failed.
+         */
+        burnish__server__routes__openai__fine_tuning__JobError: {
+            /** Code */
+            code?: string | null;
+            /** Message */
+            message?: string | null;
+            /** Param */
+            param?: string | null;
         };
     };
     responses: never;
@@ -1999,6 +3286,76 @@ export interface operations {
             };
         };
     };
+    dataset_profile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description An upload (`rows.jsonl`), a file of the workspace (`data/rows.jsonl`) or an artifact that holds rows (`recipe.step@3`). */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatasetProfile"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    make_dataset_profile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description An upload (`rows.jsonl`), a file of the workspace (`data/rows.jsonl`) or an artifact that holds rows (`recipe.step@3`). */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["ProfileRequest"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatasetProfile"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
     dataset_quarantine: {
         parameters: {
             query?: {
@@ -2179,6 +3536,309 @@ export interface operations {
             };
         };
     };
+    generate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GenerationRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": unknown;
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": unknown;
+                    "text/event-stream": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_loaded_models: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoadedModel"][];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    vote: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Vote"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Recorded"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    list_jobs: {
+        parameters: {
+            query?: {
+                state?: ("queued" | "running" | "succeeded" | "failed" | "cancelled") | null;
+                run?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Jobs"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    follow_jobs: {
+        parameters: {
+            query?: {
+                /** @description The revision of a list of jobs. */
+                after?: number | null;
+            };
+            header?: {
+                "last-event-id"?: number | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    show_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The number of the job. */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["burnish__server__routes__jobs__Job"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    cancel_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The number of the job. */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["burnish__server__routes__jobs__Job"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    move_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The number of the job. */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Move"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["burnish__server__routes__jobs__Job"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    resume_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The number of the job. */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["burnish__server__routes__jobs__Job"][];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
     show_machine: {
         parameters: {
             query?: never;
@@ -2335,6 +3995,40 @@ export interface operations {
             };
         };
     };
+    submit_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AskedRun"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Submission"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
     compare_runs: {
         parameters: {
             query: {
@@ -2452,6 +4146,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    resume_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name of the recipe. */
+                recipe: string;
+                /** @description The number of the run. */
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Submission"];
+                };
             };
             /** @description An error. */
             default: {
@@ -2995,6 +4724,72 @@ export interface operations {
             };
         };
     };
+    submit_stage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AskedStage"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Submission"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    list_workers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Worker"][];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
     health: {
         parameters: {
             query?: never;
@@ -3011,6 +4806,444 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    list_files: {
+        parameters: {
+            query?: {
+                purpose?: string | null;
+                limit?: number;
+                after?: string | null;
+                order?: "asc" | "desc";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FileList"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    create_file: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /** Format: binary */
+                    file: string;
+                    /** @enum {string} */
+                    purpose: "fine-tune";
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FileObject"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    retrieve_file: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                file_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FileObject"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    delete_file: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                file_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FileDeleted"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    retrieve_file_content: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                file_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    list_fine_tuning_jobs: {
+        parameters: {
+            query?: {
+                limit?: number;
+                /** @description The id of the last object of the page before. */
+                after?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobList"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    create_fine_tuning_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewJob"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["burnish__server__routes__openai__fine_tuning__Job"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    retrieve_fine_tuning_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["burnish__server__routes__openai__fine_tuning__Job"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    cancel_fine_tuning_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["burnish__server__routes__openai__fine_tuning__Job"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    list_fine_tuning_checkpoints: {
+        parameters: {
+            query?: {
+                limit?: number;
+                /** @description The id of the last object of the page before. */
+                after?: string | null;
+            };
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobCheckpointList"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    list_fine_tuning_events: {
+        parameters: {
+            query?: {
+                limit?: number;
+                /** @description The id of the last object of the page before. */
+                after?: string | null;
+                stream?: boolean;
+            };
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobEventList"];
+                    "text/event-stream": string;
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    pause_fine_tuning_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["burnish__server__routes__openai__fine_tuning__Job"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    resume_fine_tuning_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["burnish__server__routes__openai__fine_tuning__Job"];
                 };
             };
             /** @description An error. */

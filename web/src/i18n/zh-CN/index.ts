@@ -6,6 +6,7 @@ import data from "./data.json";
 import first from "./first.json";
 import form from "./form.json";
 import home from "./home.json";
+import jobs from "./jobs.json";
 import live from "./live.json";
 import models from "./models.json";
 import nav from "./nav.json";
@@ -26,11 +27,12 @@ export default {
   first,
   form,
   home,
+  jobs,
   live,
   models,
   nav,
-  play,
   palette,
+  play,
   problem,
   run,
   runs,
