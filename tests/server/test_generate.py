@@ -66,6 +66,15 @@ def test_a_model_and_its_adapter_answer_side_by_side_and_a_warm_answer_is_quick(
     assert (process["model"], process["state"], process["adapters"]) == (POCKET, "ready", 1)
 
 
+def test_the_short_form_gives_the_whole_answer_at_once(studio):
+    drawn = {"messages": HELLO, "params": {"max_tokens": 24, "temperature": 0}, "seed": 7}
+    _, ends = by_model(asked(studio, models=[POCKET], **drawn))
+    answer = studio.page.post("/generate", json={"model": POCKET, **drawn}, timeout=120)
+    assert (answer.status_code, answer.json()["answer"]) == (200, ends[POCKET]["answer"])
+    unknown = studio.page.post("/generate", json={"model": "builtin:none", "prompt": "x"}, timeout=120)
+    assert (unknown.status_code, unknown.json()["code"]) == (422, "ask.bad-reference")
+
+
 def test_a_text_is_continued_and_drawn_alike_with_one_seed(studio):
     drawn = {"models": [POCKET], "prompt": "The date", "seed": 3, "params": {"max_tokens": 12, "temperature": 1.5}}
     answers = [by_model(asked(studio, **drawn))[0][POCKET] for _ in range(2)]

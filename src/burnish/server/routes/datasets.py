@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from burnish.core.runs.workspace import Workspace
 from burnish.server.receiving.bodies import receive_form, receive_raw, stated_length
-from burnish.server.routing import Place, Router
+from burnish.server.routing import Place, Router, ServerSettings
 from burnish.studio import datasets as studio
 from burnish.studio.datasets.reading import MOST_ROWS
 from burnish.studio.datasets.uploading import MOST_BYTES
@@ -319,6 +319,7 @@ def edit_dataset_row(name: Name, row: Annotated[int, Path(ge=0)], edit: Edit, pl
 def dataset_preview(
     name: Name,
     place: Place,
+    settings: ServerSettings,
     tokenizer: Annotated[str | None, Query(examples=["builtin:pocket"])] = None,
     split: Split = None,
     offset: Offset = 0,
@@ -329,14 +330,16 @@ def dataset_preview(
 ) -> PreviewPage:
     """A page of rows as conversations; with a tokenizer also which of their tokens a training learns."""
     options: dict[str, Any] = {"format": format, "encoding": encoding, "subset": subset}
+    options |= {"workspace": place, "allowed": settings.allowed_paths}
     page: dict[str, Any] = {"split": split, "offset": offset, "limit": limit}
-    return PreviewPage.model_validate(studio.preview(name, tokenizer=tokenizer, **page, **options, workspace=place))
+    return PreviewPage.model_validate(studio.preview(name, tokenizer=tokenizer, **page, **options))
 
 
 @router.post("/datasets/{name:path}/preview", scope="read")
-def dataset_preview_with(name: Name, wanted: PreviewRequest, place: Place) -> PreviewPage:
+def dataset_preview_with(name: Name, wanted: PreviewRequest, place: Place, settings: ServerSettings) -> PreviewPage:
     """The same with all settings of `burnish inspect`: render settings, renamed columns and roles."""
-    return PreviewPage.model_validate(studio.preview(name, **wanted.model_dump(), workspace=place))
+    options: dict[str, Any] = {"workspace": place, "allowed": settings.allowed_paths}
+    return PreviewPage.model_validate(studio.preview(name, **wanted.model_dump(), **options))
 
 
 @router.get("/datasets/{name:path}/profile", scope="read")
@@ -346,10 +349,13 @@ def dataset_profile(name: Name, place: Place) -> DatasetProfile:
 
 
 @router.post("/datasets/{name:path}/profile", scope="run", status_code=202)
-def make_dataset_profile(name: Name, place: Place, wanted: ProfileRequest | None = None) -> DatasetProfile:
+def make_dataset_profile(
+    name: Name, place: Place, settings: ServerSettings, wanted: ProfileRequest | None = None
+) -> DatasetProfile:
     """Queue the profile of a dataset, unless it is there or on its way."""
-    settings = wanted.settings if wanted is not None else {}
-    return DatasetProfile.model_validate(studio.make_profile(name, settings=settings, workspace=place))
+    options: dict[str, Any] = {"workspace": place, "allowed": settings.allowed_paths}
+    own = wanted.settings if wanted is not None else {}
+    return DatasetProfile.model_validate(studio.make_profile(name, settings=own, **options))
 
 
 @router.get("/datasets/{name:path}/quarantine", scope="read")

@@ -122,7 +122,7 @@ class Recorded(BaseModel):
     rows: int
 
 
-def _playground(request: Request, place: Place) -> Playground:
+def playground_of(request: Request, place: Place) -> Playground:
     """That of the server: its processes end with it."""
     state = request.app.state
     if not hasattr(state, "playground"):
@@ -130,7 +130,7 @@ def _playground(request: Request, place: Place) -> Playground:
     return state.playground
 
 
-def _checked(asked: GenerationRequest, playground: Annotated[Playground, Depends(_playground)]) -> Playground:
+def _checked(asked: GenerationRequest, playground: Annotated[Playground, Depends(playground_of)]) -> Playground:
     """Before the answer begins: an error is a problem then, and later an event."""
     playground.check(asked.models)
     return playground
@@ -148,7 +148,7 @@ async def generate(
 
 
 @router.get("/generate/models", scope="read")
-async def list_loaded_models(playground: Annotated[Playground, Depends(_playground)]) -> list[LoadedModel]:
+async def list_loaded_models(playground: Annotated[Playground, Depends(playground_of)]) -> list[LoadedModel]:
     """The models that are loaded for the playground; an idle one is ended after ten minutes."""
     return [LoadedModel.model_validate(one) for one in playground.loaded()]
 

@@ -10,6 +10,7 @@ from burnish.server.routes import (
     recipes,
     session,
     settings,
+    short,
     stages,
 )
 from burnish.server.routes.openai import files, fine_tuning
@@ -32,4 +33,4 @@ ROUTERS: tuple[Router, ...] = (
     generate.router,
 )
 """Under /api/v1."""
-AT_ROOT: tuple[Router, ...] = (health.router, files.router, fine_tuning.router)
+AT_ROOT: tuple[Router, ...] = (health.router, files.router, fine_tuning.router, short.router)

@@ -1,34 +1,43 @@
 """The profile of a dataset: the numbers of the stage `profile`, which is queued where no run has made them yet."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from burnish.core.errors import BurnishError
 from burnish.core.files import read_json
-from burnish.core.plan import PlannedStep
+from burnish.core.plan import make_plan
 from burnish.core.runs.run import Run
 from burnish.core.runs.submitted import SubmittedRun
 from burnish.core.runs.workspace import Workspace
 from burnish.jobs.queue.job import Job
 from burnish.studio.datasets.names import find
-from burnish.studio.planning import plan, stage_recipe
+from burnish.studio.executing.stopping import interruptible_planning
 from burnish.studio.queueing.jobs import jobs
-from burnish.studio.queueing.submitting import submit_stage
+from burnish.studio.recipes.given import Given
+from burnish.studio.recipes.submitted import submit_given
 
 STAGE = "profile"
 
 
 def profile(
-    name: str, *, settings: Mapping[str, Any] | None = None, workspace: Path | str | None = None
+    name: str,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    workspace: Path | str | None = None,
+    allowed: Iterable[Path] = (),
 ) -> dict[str, Any]:
     """The profile of a dataset as it is now: `state` (`none`, `queued`, `running`, `failed`, `succeeded`), `run`, the
     `job` that makes it, its `error`, and `profile`, the numbers of its `profile.json`.
 
-    `settings` are those of the stage. Errors: AskError `ask.bad-reference`; those of a plan.
+    `settings` are those of the stage; what they refer to lies in the workspace or in `allowed` folders.
+
+    Errors: AskError `ask.bad-reference`; those of a plan.
     """
     place = Workspace.find(workspace)
-    step = _planned(name, settings or {}, place)
+    recipe = _given(name, settings or {}, place).recipe(workspace=place.root, allowed=allowed)
+    with interruptible_planning():
+        (step,) = make_plan(recipe, place).steps
     if step.action == "reuse" and step.run is not None:
         return _made(step.run)
     found = _job_of(step.fingerprint, place)
@@ -41,21 +50,24 @@ def profile(
 
 
 def make_profile(
-    name: str, *, settings: Mapping[str, Any] | None = None, workspace: Path | str | None = None
+    name: str,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    workspace: Path | str | None = None,
+    allowed: Iterable[Path] = (),
 ) -> dict[str, Any]:
     """Queue the profile of a dataset, unless it is there or on its way; returns what `profile` gives then."""
-    found = profile(name, settings=settings, workspace=workspace)
+    allowed = tuple(allowed)
+    found = profile(name, settings=settings, workspace=workspace, allowed=allowed)
     if found["state"] not in ("none", "failed", "cancelled"):
         return found
-    ref = find(name, Workspace.find(workspace)).ref
-    submission = submit_stage(STAGE, workspace=workspace, source=ref, **(settings or {}))
+    given = _given(name, settings or {}, Workspace.find(workspace))
+    submission = submit_given(given, workspace=workspace, allowed=allowed)
     return {**found, "state": "queued", "run": submission.run, "job": submission.jobs[0].id, "error": None}
 
 
-def _planned(name: str, settings: Mapping[str, Any], place: Workspace) -> PlannedStep:
-    ref = find(name, place).ref
-    (step,) = plan(stage_recipe(STAGE, values={"source": ref, **settings}), workspace=place.root).steps
-    return step
+def _given(name: str, settings: Mapping[str, Any], place: Workspace) -> Given:
+    return Given(stage=STAGE, values={"source": find(name, place).ref, **settings})
 
 
 def _made(run: Run) -> dict[str, Any]:

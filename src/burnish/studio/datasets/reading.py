@@ -1,6 +1,6 @@
 """Rows of datasets, read in a child process that stays (`burnish.stages.data.viewing`)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from burnish.core.runs.workspace import Workspace
 from burnish.studio.datasets.listing import summary
 from burnish.studio.datasets.names import Dataset, find
 from burnish.studio.kept_workrooms import KeptWorkroom
+from burnish.studio.recipes.given import refuse_path_outside
 from burnish.studio.workrooms import require
 
 MOST_ROWS = 500
@@ -63,9 +64,12 @@ def preview(
     encoding: str | None = None,
     subset: str | None = None,
     workspace: Path | str | None = None,
+    allowed: Iterable[Path] | None = None,
 ) -> dict[str, Any]:
     """A page of rows as conversations; with a `tokenizer` also its tokens in `pieces`, each with its weight in the loss
     (0: not learned). A row that cannot be used has an `error`. The settings are those of `burnish inspect`.
+
+    With `allowed`, the tokenizer lies in the workspace or in one of these folders.
 
     Errors: those of `rows`; DataError `data.unknown-format`; those of the tokenizer.
     """
@@ -73,6 +77,8 @@ def preview(
     more: dict[str, Any] = {"format": format, "columns": dict(columns or {}), "roles": dict(roles or {})}
     if tokenizer is not None:
         require("transformers", "tokens")
+        if allowed is not None:
+            refuse_path_outside(tokenizer, (place.root, *allowed), place, "tokenizer")
         known = place.hashes()
         value = resolve(tokenizer, ("tokenizer", "model", "adapter"), place, known)
         more |= {"tokenizer": check_fetched(fetched(value), known).to_json(), "render": dict(render or {})}

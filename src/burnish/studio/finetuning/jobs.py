@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ from burnish.studio.finetuning.records import (
 )
 from burnish.studio.queueing.jobs import cancel_run, resume_run
 from burnish.studio.queueing.jobs import jobs as queued_jobs
-from burnish.studio.queueing.submitting import submit
+from burnish.studio.recipes.given import Given
+from burnish.studio.recipes.submitted import submit_given
 
 ENDED = ("succeeded", "failed", "cancelled")
 
@@ -40,8 +41,10 @@ def create_job(
     seed: int | None = None,
     metadata: Mapping[str, str] | None = None,
     workspace: Path | str | None = None,
+    allowed: Iterable[Path] = (),
 ) -> dict[str, Any]:
     """Submit a fine-tuning. `method` is `{"type": "supervised", "supervised": {"hyperparameters": {…}}}`, or dpo.
+    The model may be in the workspace or in `allowed` folders.
 
     Errors: AskError for a model or file that is unknown, and those of a plan.
     """
@@ -58,10 +61,9 @@ def create_job(
         seed=seed,
     )
     try:
-        submission = submit(values, workspace=place.root)
+        submission = submit_given(Given(values=values), workspace=place.root, allowed=allowed)
     except AskError as error:
-        what = error.what.removeprefix(f"'{TUNE}.base': ")
-        raise AskError(error.code, what if what == error.what else f"model: {what}", error.fix) from error
+        raise AskError(error.code, error.what.replace(f"'{TUNE}.base'", "model", 1), error.fix) from error
     recipe, _, number = submission.run.partition("/")
     record = FineTuningRecord(
         recipe,

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from starlette.concurrency import iterate_in_threadpool
 
-from burnish.server.routing import Place, Router
+from burnish.server.routing import Place, Router, ServerSettings
 from burnish.studio.finetuning import checkpoints, events, jobs
 
 router = Router(prefix="/v1/fine_tuning", tags=["openai"])
@@ -217,10 +217,11 @@ class JobCheckpointList(BaseModel):
 
 
 @router.post("/jobs", scope="run")
-def create_fine_tuning_job(asked: NewJob, place: Place) -> Job:
+def create_fine_tuning_job(asked: NewJob, place: Place, settings: ServerSettings) -> Job:
     """Start a fine-tuning: its files are checked, then the model is trained."""
     given = asked.model_dump(include={"model", "training_file", "validation_file", "suffix", "seed", "metadata"})
-    return Job.model_validate(jobs.create_job(**given, method=asked.whole_method, workspace=place))
+    options: dict[str, Any] = {"workspace": place, "allowed": settings.allowed_paths}
+    return Job.model_validate(jobs.create_job(**given, method=asked.whole_method, **options))
 
 
 @router.get("/jobs", scope="read")
