@@ -36,7 +36,7 @@ export function Section({ title, description, actions, flush = false, children, 
           wrap="wrap"
           rowGap={2}
         >
-          <Box flex="1" minW={0}>
+          <Box flex="1 1 180px" minW={0}>
             <Text as="h2" id={id} textStyle="title">
               {title}
             </Text>

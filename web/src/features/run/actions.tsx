@@ -3,7 +3,7 @@ import { Button } from "@chakra-ui/react";
 import { useMutation } from "@tanstack/react-query";
 import { useRouter } from "@tanstack/react-router";
 import { GitFork, RotateCw, Square } from "lucide-react";
-import { useEffect, useState } from "react";
+import { type ComponentProps, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { tell, warn } from "@/ui";
 import { type RunDetail, type RunName, resume as resumeRun, stop as stopRun } from "./api";
@@ -36,7 +36,6 @@ export interface ActionsProps {
 
 export function Actions({ name, detail, resume, onChange }: ActionsProps) {
   const { t } = useTranslation();
-  const router = useRouter();
   const [isAsked, setAsked] = useState(false);
   const isRunning = isActive(detail.state);
   useEffect(() => {
@@ -51,7 +50,6 @@ export function Actions({ name, detail, resume, onChange }: ActionsProps) {
     },
     onError: (error) => warn(t("run.notStopped"), error),
   });
-  const from = `/new?from=${encodeURIComponent(`${name.recipe}/${name.number}`)}`;
   return (
     <>
       {isRunning && (
@@ -73,18 +71,30 @@ export function Actions({ name, detail, resume, onChange }: ActionsProps) {
         </Button>
       )}
       <Button asChild size="sm" variant="outline">
-        <a
-          href={from}
-          onClick={(event) => {
-            if (event.metaKey || event.ctrlKey || event.shiftKey) return;
-            event.preventDefault();
-            router.history.push(from);
-          }}
-        >
+        <ForkLink name={name}>
           <GitFork size={14} aria-hidden />
           {t("run.fork")}
-        </a>
+        </ForkLink>
       </Button>
     </>
+  );
+}
+
+/** Leads to a new run that begins with the settings of this one. */
+export function ForkLink({ name, children, ...rest }: { name: RunName } & ComponentProps<"a">) {
+  const router = useRouter();
+  const from = `/new?from=${encodeURIComponent(`${name.recipe}/${name.number}`)}`;
+  return (
+    <a
+      {...rest}
+      href={from}
+      onClick={(event) => {
+        if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+        event.preventDefault();
+        router.history.push(from);
+      }}
+    >
+      {children}
+    </a>
   );
 }

@@ -1,9 +1,10 @@
 // Why a step failed, and what can be done about it with one click.
 import { Box, Button, Flex, Text } from "@chakra-ui/react";
 import { Link } from "@tanstack/react-router";
-import { RotateCw, ScrollText, TriangleAlert } from "lucide-react";
+import { RotateCw, ScrollText, SlidersHorizontal, TriangleAlert } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { Copy } from "@/ui";
+import { ForkLink } from "./actions";
 import type { Failure, RunName } from "./api";
 
 export interface FailureCardProps {
@@ -23,6 +24,7 @@ export function commandIn(fix: string): string | null {
 
 export function FailureCard({ name, step, failure, onResume, isResuming }: FailureCardProps) {
   const { t } = useTranslation();
+  const isOfSettings = /^(ask|data)\./.test(failure.code); // the same settings would fail again
   const command = commandIn(failure.fix ?? "");
   return (
     <Box
@@ -58,8 +60,22 @@ export function FailureCard({ name, step, failure, onResume, isResuming }: Failu
             </Text>
           )}
           <Flex mt={4} gap={2} align="center" wrap="wrap">
+            {isOfSettings && (
+              <Button asChild size="xs">
+                <ForkLink name={name}>
+                  <SlidersHorizontal size={13} aria-hidden />
+                  {t("run.change")}
+                </ForkLink>
+              </Button>
+            )}
             {onResume && (
-              <Button size="xs" onClick={onResume} loading={isResuming}>
+              <Button
+                size="xs"
+                variant={isOfSettings ? "outline" : "solid"}
+                bg={isOfSettings ? "bg" : undefined}
+                onClick={onResume}
+                loading={isResuming}
+              >
                 <RotateCw size={13} aria-hidden />
                 {t("run.resume")}
               </Button>

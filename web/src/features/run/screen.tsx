@@ -74,7 +74,7 @@ export function RunScreen({ recipe, number, search }: RunName & { search: RunSea
             )}
             {detail && step && (
               <>
-                <StepHeader step={step} live={live.get(step.step)} />
+                <StepHeader step={step} live={live.get(step.step)} isLoading={isLoading} />
                 {isFailed && failure && (
                   <FailureCard
                     name={name}

@@ -1,13 +1,22 @@
 // A step at a glance: its state and phase, when it ends, and the numbers that matter now.
 import { Box, Flex, Grid, Text } from "@chakra-ui/react";
 import { useTranslation } from "react-i18next";
-import { count, duration, Progress, Sparkline, StatusBadge } from "@/ui";
+import { Block, count, duration, Progress, Sparkline, StatusBadge } from "@/ui";
 import { type Points, reading, thinned } from "@/ui/chart";
 import type { RunStep } from "./api";
 import { etaOf, type LiveStep, lastOf } from "./live";
-import { stateOf, useNow } from "./useRun";
+import { isTraining, stateOf, useNow } from "./useRun";
 
-export function StepHeader({ step, live }: { step: RunStep; live: LiveStep | undefined }) {
+const VITALS = 70;
+
+export interface StepHeaderProps {
+  step: RunStep;
+  live: LiveStep | undefined;
+  /** Its curves have not come yet. */
+  isLoading: boolean;
+}
+
+export function StepHeader({ step, live, isLoading }: StepHeaderProps) {
   const { t } = useTranslation();
   const state = stateOf(step, live);
   const isRunning = state === "running";
@@ -54,7 +63,13 @@ export function StepHeader({ step, live }: { step: RunStep; live: LiveStep | und
           <Progress label={phase?.name ?? t("run.starting")} done={phase?.done ?? 0} total={phase?.total ?? 0} />
         </Box>
       )}
-      <Vitals step={step} live={live} />
+      {isLoading && isTraining(step, live) && !live?.curves.loss ? (
+        <Box mt={5}>
+          <Block height={VITALS} />
+        </Box>
+      ) : (
+        <Vitals step={step} live={live} />
+      )}
     </Box>
   );
 }
@@ -86,8 +101,7 @@ function Vitals({ step, live }: { step: RunStep; live: LiveStep | undefined }) {
         sm: "repeat(3, 1fr)",
         xl: `repeat(${metrics.length + (device ? 1 : 0)}, 1fr)`,
       }}
-      gap="1px"
-      bg="border.muted"
+      bg="bg.panel"
       borderWidth="1px"
       borderColor="border"
       borderRadius="l3"
@@ -104,7 +118,7 @@ function Vitals({ step, live }: { step: RunStep; live: LiveStep | undefined }) {
 function Vital({ name, value, points }: { name: string; value: string; points?: Points }) {
   const { t } = useTranslation();
   return (
-    <Flex direction="column" bg="bg.panel" px={4} py={3} minW={0} flexGrow={1}>
+    <Flex direction="column" boxShadow="1px 1px 0 0 {colors.border.muted}" px={4} py={3} minW={0} flexGrow={1}>
       <Text as="dt" textStyle="caption" color="fg.muted" truncate>
         {name}
       </Text>

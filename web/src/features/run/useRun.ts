@@ -93,6 +93,11 @@ export function stateOf(step: RunStep, live: LiveStep | undefined): string {
   return state === "succeeded" && step.action === "reuse" ? "reused" : state;
 }
 
+/** Whether the step trains: it has a curve, or says what it trains on. */
+export const isTraining = (step: RunStep, live: LiveStep | undefined): boolean =>
+  Boolean(live?.curves.loss ?? live?.curves.reward) ||
+  (step.shown?.settings.base !== undefined && step.shown.inputs.data !== undefined);
+
 /** The step that a reader wants to see first: the one at work, the one that failed, a training, the last. */
 export function firstStep(detail: RunDetail): string {
   const by = (test: (step: RunStep) => boolean) => detail.steps.find(test)?.step;

@@ -170,7 +170,7 @@ export function Chart({
   return (
     <Box>
       <Flex
-        px={5}
+        px={{ base: 4, md: 5 }}
         h="20px"
         align="center"
         gap={4}

@@ -97,7 +97,7 @@ export function makePlot(target: HTMLElement, options: PlotOptions): uPlot {
           grid: { show: false },
           size: 26,
           gap: 6,
-          space: 64,
+          space: 48,
           incrs: STEPS,
           values: (_, all) => all.map(tick),
         },

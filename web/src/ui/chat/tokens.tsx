@@ -43,7 +43,7 @@ export function Tokens({ pieces, borders = false }: TokensProps) {
 export function TokensLegend() {
   const { t } = useTranslation();
   return (
-    <Text textStyle="caption" color="fg.muted">
+    <Text as="span" display="block" textStyle="caption" color="fg.muted">
       <Text as="mark" bg="accent.subtle" color="fg" borderBottomWidth="2px" borderColor="accent.solid" px={1} me={2}>
         {t("chat.learnedShort")}
       </Text>

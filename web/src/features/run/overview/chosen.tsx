@@ -19,7 +19,7 @@ export function Chosen({ chosen }: { chosen: readonly Choice[] }) {
             display="grid"
             gridTemplateColumns={{ base: "1fr", sm: "minmax(0, 5fr) minmax(0, 7fr)" }}
             columnGap={5}
-            px={5}
+            px={{ base: 4, md: 5 }}
             py={2.5}
             borderTopWidth={at ? "1px" : 0}
             borderColor="border.muted"

@@ -79,6 +79,7 @@ export function Curves({ name, step, live, picked }: CurvesProps) {
               variant="ghost"
               color="fg.muted"
               visibility={range ? "visible" : "hidden"}
+              display={range ? "inline-flex" : { base: "none", md: "inline-flex" }}
               onClick={() => setRange(null)}
             >
               <RotateCcw size={13} aria-hidden />
@@ -134,7 +135,7 @@ export function Curves({ name, step, live, picked }: CurvesProps) {
           />
         </Box>
         <Flex
-          px={5}
+          px={{ base: 4, md: 5 }}
           pb={3}
           gap={4}
           rowGap={1}

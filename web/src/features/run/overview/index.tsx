@@ -20,6 +20,7 @@ export function Overview({ name, step, live, isLoading, detail, search }: TabPro
     : (step.shown?.notes ?? []).map((text) => ({ level: "info" as const, text }));
   const hasCurves = Object.values(live?.curves ?? {}).some((points) => points.steps.length > 0);
   const tables = live?.tables ?? [];
+  const isRunning = stateOf(step, live) === "running";
   const isBare = !isLoading && !hasCurves && measures.length + chosen.length + notes.length + tables.length === 0;
   if (!step.shown)
     return (
@@ -31,8 +32,8 @@ export function Overview({ name, step, live, isLoading, detail, search }: TabPro
     );
   if (isBare)
     return (
-      <EmptyState icon={Activity} title={t("run.nothingYet")}>
-        {t("run.nothingYetHint")}
+      <EmptyState icon={Activity} title={t(isRunning ? "run.nothingYet" : "run.nothingMeasured")}>
+        {isRunning ? t("run.nothingYetHint") : ""}
       </EmptyState>
     );
   return (
@@ -44,7 +45,10 @@ export function Overview({ name, step, live, isLoading, detail, search }: TabPro
       ))}
       {(measures.length > 0 || chosen.length > 0) && (
         <Grid
-          templateColumns={{ base: "minmax(0, 1fr)", xl: "minmax(0, 2fr) minmax(0, 3fr)" }}
+          templateColumns={{
+            base: "minmax(0, 1fr)",
+            xl: measures.length && chosen.length ? "minmax(0, 2fr) minmax(0, 3fr)" : "minmax(0, 1fr)",
+          }}
           gap={{ base: 5, md: 6 }}
           alignItems="start"
         >

@@ -31,7 +31,7 @@ export default function Config({ detail, step, live }: TabProps) {
               display="grid"
               gridTemplateColumns={{ base: "1fr", sm: "minmax(0, 4fr) minmax(0, 8fr)" }}
               columnGap={5}
-              px={5}
+              px={{ base: 4, md: 5 }}
               py={2}
               borderTopWidth={at ? "1px" : 0}
               borderColor="border.muted"
@@ -44,7 +44,7 @@ export default function Config({ detail, step, live }: TabProps) {
                   {one.value}
                 </Text>
                 {one.reason && (
-                  <Text textStyle="caption" color="accent.fg">
+                  <Text textStyle="caption" color="fg.muted">
                     {t("run.chosenBecause", { reason: one.reason })}
                   </Text>
                 )}

@@ -212,7 +212,7 @@ function PreviewCard({ entry, name }: { entry: Entry; name: StepName }) {
             as="pre"
             tabIndex={0}
             m={0}
-            px={5}
+            px={{ base: 4, md: 5 }}
             py={4}
             textStyle="code"
             overflow="auto"
@@ -224,7 +224,14 @@ function PreviewCard({ entry, name }: { entry: Entry; name: StepName }) {
             {found.isLoading ? <Lines count={6} /> : text.split("\n").map(plain).join("\n")}
           </Box>
           {found.data && found.data.to < found.data.size && (
-            <Text textStyle="caption" color="fg.muted" px={5} py={2.5} borderTopWidth="1px" borderColor="border.muted">
+            <Text
+              textStyle="caption"
+              color="fg.muted"
+              px={{ base: 4, md: 5 }}
+              py={2.5}
+              borderTopWidth="1px"
+              borderColor="border.muted"
+            >
               {t("run.previewCut", { shown: bytes(found.data.to), size: bytes(found.data.size) })}
             </Text>
           )}

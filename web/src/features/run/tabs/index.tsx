@@ -8,6 +8,7 @@ import type { RunDetail, RunName, RunStep } from "../api";
 import type { LiveStep } from "../live";
 import { Overview } from "../overview";
 import type { RunSearch } from "../search";
+import { isTraining } from "../useRun";
 
 export interface TabProps {
   name: RunName;
@@ -40,11 +41,6 @@ type TabName = keyof typeof TABS;
 const NAMES = Object.keys(TABS) as TabName[];
 /** Tabs of a training: other steps see no rows in steps. */
 const OF_TRAINING: ReadonlySet<TabName> = new Set(["seen", "rows"]);
-
-/** Whether the step trains: it has a curve, or says what it trains on. */
-export const isTraining = (step: RunStep, live: LiveStep | undefined): boolean =>
-  Boolean(live?.curves.loss ?? live?.curves.reward) ||
-  (step.shown?.settings.base !== undefined && step.shown.inputs.data !== undefined);
 
 export function StepTabs(props: TabProps) {
   const { name, step, live, search } = props;

@@ -184,7 +184,7 @@ export default function Logs({ name, step, live, search }: TabProps) {
       )}
       <Box
         ref={frame}
-        h={{ base: "60dvh", md: "max(420px, calc(100dvh - 330px))" }}
+        h={{ base: "60dvh", md: "max(420px, calc(100dvh - 440px))" }}
         overflow="auto"
         tabIndex={0}
         role="log"

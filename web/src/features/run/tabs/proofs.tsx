@@ -78,7 +78,14 @@ function CheckRow({ check, isFirst }: { check: Check; isFirst: boolean }) {
   const applies = check.verdict !== NOT_APPLICABLE;
   const Icon = holds ? CircleCheck : applies ? CircleAlert : CircleMinus;
   return (
-    <Flex gap={3} px={5} py={3} borderTopWidth={isFirst ? 0 : "1px"} borderColor="border.muted" align="flex-start">
+    <Flex
+      gap={3}
+      px={{ base: 4, md: 5 }}
+      py={3}
+      borderTopWidth={isFirst ? 0 : "1px"}
+      borderColor="border.muted"
+      align="flex-start"
+    >
       <Box color={holds ? "success.fg" : applies ? "danger.fg" : "fg.subtle"} mt="3px" flexShrink={0}>
         <Icon size={15} aria-label={check.verdict} />
       </Box>

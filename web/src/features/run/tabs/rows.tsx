@@ -134,7 +134,7 @@ function Entry({ row, at, isFirst, onStep }: EntryProps) {
         as="summary"
         align="center"
         gap={4}
-        px={5}
+        px={{ base: 4, md: 5 }}
         minH="52px"
         py={2}
         cursor="pointer"
@@ -159,7 +159,7 @@ function Entry({ row, at, isFirst, onStep }: EntryProps) {
           {t("run.visits", { count: row.visits.length })}
         </Text>
       </Flex>
-      <Box px={5} pb={5} ps={{ base: 5, sm: "100px" }}>
+      <Box px={{ base: 4, md: 5 }} pb={5} ps={{ base: 5, sm: "100px" }}>
         {row.row ? <Conversation messages={messages} /> : <Text color="fg.muted">{row.missing}</Text>}
         <Flex
           mt={3}

@@ -62,7 +62,7 @@ function Sample({ row, isFirst }: { row: DataRow; isFirst: boolean }) {
   const answers = answersOf(row);
   const messages = conversationOf(row);
   return (
-    <Box px={5} py={4} borderTopWidth={isFirst ? 0 : "1px"} borderColor="border.muted">
+    <Box px={{ base: 4, md: 5 }} py={4} borderTopWidth={isFirst ? 0 : "1px"} borderColor="border.muted">
       {answers ? (
         <BeforeAfter answers={answers} />
       ) : messages.length ? (

@@ -104,7 +104,7 @@ export default function Seen({ detail, step, name }: TabProps) {
       {page?.rows.map((row, at) => (
         <Box
           key={row.row}
-          px={5}
+          px={{ base: 4, md: 5 }}
           py={4}
           borderTopWidth={at ? "1px" : 0}
           borderColor="border.muted"
@@ -138,7 +138,7 @@ export default function Seen({ detail, step, name }: TabProps) {
         </Box>
       ))}
       {page && (
-        <Flex align="center" gap={3} px={5} py={3} borderTopWidth="1px" borderColor="border.muted">
+        <Flex align="center" gap={3} px={{ base: 4, md: 5 }} py={3} borderTopWidth="1px" borderColor="border.muted">
           <Text textStyle="small" color="fg.muted" flex={1} fontVariantNumeric="tabular-nums">
             {t("run.rowsFromTo", {
               from: count(offset + 1),
