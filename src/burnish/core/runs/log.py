@@ -48,9 +48,11 @@ class RunLog:
         return b"".join(_read(path, max(start, a) - a, min(end, b) - a) for path, a, b in parts)
 
     def last_lines(self, count: int, start: int = 0) -> list[str]:
-        """The last lines, of what comes after a position: at most 16 kB of them."""
+        """The last lines of the worker, of what comes after a position: at most 16 kB of them."""
         end = self.end
-        return self.read(max(start, end - _LAST_BYTES), end).decode(errors="replace").splitlines()[-count:]
+        kept = self.read(max(start, end - _LAST_BYTES), end).splitlines(keepends=True)
+        own = b"".join(line for line in kept if _LINE.fullmatch(line) is None)  # not the line of a rotation
+        return own.decode(errors="replace").splitlines()[-count:]
 
     def rotate(self) -> bool:
         """If run.log has more than `MOST_BYTES`, move the last of them to run.log.1, in place of what was there.
